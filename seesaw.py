@@ -1,4 +1,6 @@
-"""`import seesaw` is `import bench`: every module of `bench` is the same object under both names."""
+"""`import seesaw` is `import bench`: every module of `bench` is the same object under both
+names.
+"""
 
 import sys
 from collections.abc import Sequence

@@ -1,11 +1,14 @@
-"""Maps the content folders into the package, so that an installed wheel carries them; the rest is in pyproject.toml."""
+"""Maps the content folders into the package, so that an installed wheel carries them; the rest is
+in pyproject.toml.
+"""
 
 import warnings
 from pathlib import Path
 
 from setuptools import find_packages, setup
 
-# Said of each package that lies beside its setup.py; here the folder of that name is the package itself.
+# Said of each package that lies beside its setup.py; here the folder of that name is the package
+# itself.
 warnings.filterwarnings("ignore", "Editable installation")
 
 CONTENT = ("datasets", "search_spaces", "reports")

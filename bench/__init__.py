@@ -1,7 +1,8 @@
 """Seesaw: find the trade-off frontier of multi-task recommenders.
 
-`__all__` has what is public, and docs/python.md says what it does; all else is private, see ARCHITECTURE.md. Importing
-`bench` imports none of torch, optuna or mlflow; `run` and `load_run` do. `decide` never imports torch.
+`__all__` has what is public, and docs/python.md says what it does; all else is private, see
+ARCHITECTURE.md. Importing `bench` imports none of torch, optuna or mlflow; `run` and `load_run` do.
+`decide` never imports torch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""What Python and notebooks call: `run`, `decide` and `load_run`, and the `Result` that all three give.
+"""What Python and notebooks call: `run`, `decide` and `load_run`, and the `Result` that all three
+give.
 
 >>> found = bench.run(frame, labels=["click", "buy"], time="ts", budget="10m")  # doctest: +SKIP
 """
@@ -56,13 +57,16 @@ def run(
     plugins: PathOrPaths = (),
     **asked: Any,
 ) -> Result:
-    """Searches for the models that share best, confirms them, and picks one, as `seesaw card` and `seesaw run` do.
+    """Searches for the models that share best, confirms them, and picks one, as `seesaw card` and
+    `seesaw run` do.
 
-    Without a card one is drafted into the home's folder `cards`, once: there it may be changed. `labels`, `parents`,
-    `time`, `group`, `units` and `logged` are for that, as options of `seesaw card`; all others are of `seesaw run`.
+    Without a card one is drafted into the home's folder `cards`, once: there it may be changed.
+    `labels`, `parents`, `time`, `group`, `units` and `logged` are for that, as options of `seesaw
+    card`; all others are of `seesaw run`.
 
     Args:
-        data: a pandas or Arrow table; CSV or parquet files; the path of a card; or the name of a data set.
+        data: a pandas or Arrow table; CSV or parquet files; the path of a card; or the name of a
+            data set.
         current: what is served today, as `--current` takes it; `column:NAME` is a score of the log.
         budget: the time limit of the search, as in "10m".
         home: the folder of all files; else `$SEESAW_HOME`, else `./.seesaw`.
@@ -81,7 +85,9 @@ def run(
     _add(plugins)
     if "dataset" in asked:
         raise UserError("dataset: expected the data as the first argument, found them as an option")
-    asked |= {key: value for key, value in (("current", current), ("time", budget)) if value is not None}
+    asked |= {
+        key: value for key, value in (("current", current), ("time", budget)) if value is not None
+    }
     request = Request.of({"suite": str(suite), **asked})
     columns: dict[str, Any] = {
         "time": time,
@@ -100,9 +106,13 @@ def run(
 
 
 def load_run(
-    run: str | Path, home: str | Path | None = None, dataset: str | None = None, plugins: PathOrPaths = ()
+    run: str | Path,
+    home: str | Path | None = None,
+    dataset: str | None = None,
+    plugins: PathOrPaths = (),
 ) -> Result:
-    """The result of a run, by its folder's path or by its name at `home`; of one that goes on as far as it has come.
+    """The result of a run, by its folder's path or by its name at `home`; of one that goes on as
+    far as it has come.
 
     Args:
         dataset: which one, where the run has several.
@@ -118,22 +128,27 @@ def load_run(
     _add(plugins)
     parts = Run.open(resolve_home(Path(home) if home else None), str(run)).datasets
     if dataset is None and len(parts) > 1:
-        raise UserError(f"dataset: expected one of the run's data sets, {', '.join(parts)}; found none")
+        raise UserError(
+            f"dataset: expected one of the run's data sets, {', '.join(parts)}; found none"
+        )
     key = dataset or next(iter(parts))
     check_known("data set", key, parts)
     return Result(lambda: result_of(parts[key]), parts[key])
 
 
 def decide(log: Any, *, plugins: PathOrPaths = (), **asked: Any) -> Result:
-    """Decides from a log's predictions which model and weights to serve; nothing is trained, and torch is not needed.
+    """Decides from a log's predictions which model and weights to serve; nothing is trained, and
+    torch is not needed.
 
     Args:
-        log: a pandas or Arrow table; or the path of a CSV or parquet file or of a folder of them, or several paths.
+        log: a pandas or Arrow table; or the path of a CSV or parquet file or of a folder of them,
+            or several paths.
         plugins: Python files with pick rules of your own, beside `$SEESAW_PLUGIN`.
         asked: as in a file `decide.toml`, see `bench.deciding.logged.asked.Asked`.
 
     Raises:
-        UserError: nothing can be decided by these rows, labels or predictions; or an unknown option.
+        UserError: nothing can be decided by these rows, labels or predictions; or an unknown
+            option.
     """
     from bench.core.validation import validate
     from bench.deciding.logged import log as logs
@@ -150,9 +165,13 @@ def decide(log: Any, *, plugins: PathOrPaths = (), **asked: Any) -> Result:
 
 
 class Result:
-    """The result of a run on one data set, or of a decision on a log. Asking for what it lacks is a `UserError`."""
+    """The result of a run on one data set, or of a decision on a log. Asking for what it lacks is a
+    `UserError`.
+    """
 
-    def __init__(self, found: Callable[[], DatasetResult | LogResult], part: DatasetRun | None = None) -> None:
+    def __init__(
+        self, found: Callable[[], DatasetResult | LogResult], part: DatasetRun | None = None
+    ) -> None:
         self._find, self._part = found, part
 
     @cached_property
@@ -171,7 +190,9 @@ class Result:
         return self._trained.run.run
 
     def verdict(self) -> str:
-        """Whether to switch, what that gains and loses, and how sure it is: the sentence of terminal and page."""
+        """Whether to switch, what that gains and loses, and how sure it is: the sentence of
+        terminal and page.
+        """
         return self.decision.verdict.sentence
 
     def formula(self, language: str | None = None) -> str:
@@ -185,13 +206,17 @@ class Result:
         return self.decision.expression(language_of(language, "language"))
 
     def pick(self) -> Pick:
-        """The picked model and weights, with the reason; a `UserError` that says why where nothing was picked."""
+        """The picked model and weights, with the reason; a `UserError` that says why where nothing
+        was picked.
+        """
         if self.decision.pick is None:
             raise UserError(self.decision.no_pick or "nothing was picked")
         return self.decision.pick
 
     def front(self, heads: bool = False) -> pd.DataFrame:
-        """The points on the served front; of `heads` on theirs, best in the first objective first. As `points`."""
+        """The points on the served front; of `heads` on theirs, best in the first objective first.
+        As `points`.
+        """
         served = self.decision.serving.served
         if not heads and served is not None:
             return self.points(heads).loc[served.front].reset_index(drop=True)
@@ -199,16 +224,22 @@ class Result:
         return front.wide.iloc[front.best].reset_index(drop=True)
 
     def points(self, heads: bool = False) -> pd.DataFrame:
-        """A row for each point, on the served front or not; see `bench.ledger.ledger.Ledger.wide`. Or of `heads`."""
+        """A row for each point, on the served front or not; see `bench.ledger.ledger.Ledger.wide`.
+        Or of `heads`.
+        """
         served = None if heads else self.decision.serving.served
         return (self.decision.frontier if served is None else served).wide
 
     def cells(self) -> pd.DataFrame:
-        """All that was measured, one long table: a row for each point, split, slice of its rows, and measure."""
+        """All that was measured, one long table: a row for each point, split, slice of its rows,
+        and measure.
+        """
         return self.decision.cells
 
     def plan(self, **asked: Any) -> dict[str, Any]:
-        """The plan of its A/B test, as plain values; see `bench.deciding.plan.plan.plan` for what may be asked."""
+        """The plan of its A/B test, as plain values; see `bench.deciding.plan.plan.plan` for what
+        may be asked.
+        """
         from bench.app.report.plan_page import planned
 
         return planned(self.decision, **asked)
@@ -220,10 +251,12 @@ class Result:
     def figure(self, name: str = "front", *, backend: Literal["matplotlib"]) -> Figure: ...
 
     def figure(self, name: str = "front", backend: str = "svg") -> Picture | Figure:
-        """A plot of `bench.app.report.picture.PLOTS`, which a notebook shows: `front`, `heads`, `inputs`.
+        """A plot of `bench.app.report.picture.PLOTS`, which a notebook shows: `front`, `heads`,
+        `inputs`.
 
         Args:
-            backend: `svg` gives a picture whose text is `svg`; `matplotlib` a `Figure` to edit and to save.
+            backend: `svg` gives a picture whose text is `svg`; `matplotlib` a `Figure` to edit and
+                to save.
 
         Raises:
             UserError: another name or backend; matplotlib is not installed, or has nothing to draw.
@@ -235,7 +268,9 @@ class Result:
         if backend == "matplotlib":
             figures = _figures()
             if (figure := figures[name](self._section())) is None:
-                raise UserError(f"figure '{name}': expected something to draw, found nothing; {_NEEDS[name]}")
+                raise UserError(
+                    f"figure '{name}': expected something to draw, found nothing; {_NEEDS[name]}"
+                )
             return figure
         return standalone(PLOTS[name](self._section()))
 
@@ -250,25 +285,38 @@ class Result:
         return section_of(self._trained)
 
     def write(self, folder: str | Path) -> Path:
-        """Writes a decision's page, cells and JSON into a folder, and returns the page's path; a run has its own."""
+        """Writes a decision's page, cells and JSON into a folder, and returns the page's path; a
+        run has its own.
+        """
         from bench.app.report.log_page import write
 
         if self._part is not None:
-            raise UserError(f"expected a decision on a log, found the run {self.run.name}, whose page is its own")
+            raise UserError(
+                f"expected a decision on a log, found the run {self.run.name}, whose page is its "
+                "own"
+            )
         return write(cast("LogResult", self.found), Path(folder))
 
     def trials(self) -> pd.DataFrame:
-        """A row for each trial: what it was, how it ended, metrics as the search saw them, what the search chose."""
+        """A row for each trial: what it was, how it ended, metrics as the search saw them, what the
+        search chose.
+        """
         facts = ("state", "architecture", "sharing", "funnel", "balancing", "baseline", "seconds")
         return pd.DataFrame(
             {"trial": record.number}
             | {name: getattr(record, name) for name in facts}
-            | {"failure": record.failure.reason if record.failure else None, **record.metrics, **record.params}
+            | {
+                "failure": record.failure.reason if record.failure else None,
+                **record.metrics,
+                **record.params,
+            }
             for record in self._trained.records
         )
 
     def replicates(self) -> pd.DataFrame:
-        """A row for each retraining: `trial, architecture, replicate, seed, until, failure`, then metrics."""
+        """A row for each retraining: `trial, architecture, replicate, seed, until, failure`, then
+        metrics.
+        """
         rows = [
             {"trial": record.number, "architecture": record.architecture}
             | {name: getattr(each, name) for name in ("replicate", "seed", "until")}
@@ -276,18 +324,27 @@ class Result:
             for record in self._trained.records
             for each in record.replicates
         ]
-        return pd.DataFrame(rows, columns=None if rows else ["trial", "architecture", "replicate", "seed"])
+        return pd.DataFrame(
+            rows, columns=None if rows else ["trial", "architecture", "replicate", "seed"]
+        )
 
     def deploy(
-        self, alias: str | None = None, name: str | None = None, force: bool = False, point: str | None = None
+        self,
+        alias: str | None = None,
+        name: str | None = None,
+        force: bool = False,
+        point: str | None = None,
     ) -> Package:
-        """Trains the pick for good, packages it in the run's folder, and registers it in MLflow, as `seesaw deploy`.
+        """Trains the pick for good, packages it in the run's folder, and registers it in MLflow, as
+        `seesaw deploy`.
 
         Args:
             alias: by default champion, of a `point` challenger.
-            point: the id of a point of `points()`, which is deployed at its best weights in place of the pick.
+            point: the id of a point of `points()`, which is deployed at its best weights in place
+                of the pick.
 
-        Raises a `UserError` where nothing was picked, or, without `force`, where it is below its prediction intervals.
+        Raises a `UserError` where nothing was picked, or, without `force`, where it is below its
+        prediction intervals.
         """
         from bench.app.runs.deploy import deploying, make_package, register
         from bench.app.runs.deployment import deployment_of
@@ -300,12 +357,15 @@ class Result:
         part = self._trained.run
         deployment = deployment_of(part.run.home, str(part.folder / PICK), None, name, None, point)
         with deploying(deployment):
-            package = make_package(deployment, None, force, cores(), _progress(), not without_onnx())
+            package = make_package(
+                deployment, None, force, cores(), _progress(), not without_onnx()
+            )
             register(deployment, package, alias)
         return package
 
     def export(self, to: str | Path, points: Sequence[str] = (), split: str | None = None) -> Path:
-        """Writes predictions of points, by default all, as a log that `seesaw decide` reads; returns its options' file.
+        """Writes predictions of points, by default all, as a log that `seesaw decide` reads;
+        returns its options' file.
 
         Arguments are as options of `seesaw export`.
         """
@@ -316,14 +376,20 @@ class Result:
     def backtest(
         self, cuts: int | None = None, every: str | None = None, points: Sequence[str] = ("pick",)
     ) -> BacktestAnswer:
-        """Trains the pick at several later times and judges it on what came next, as `seesaw backtest` does.
+        """Trains the pick at several later times and judges it on what came next, as `seesaw
+        backtest` does.
 
-        Arguments are its options; `points` may name points of `points()`, at their best weights. The answer has
-        `sentences` by point, and all of it as plain values in `document`.
+        Arguments are its options; `points` may name points of `points()`, at their best weights.
+        The answer has `sentences` by point, and all of it as plain values in `document`.
         """
         from bench.app.runs.backtest import BacktestOptions, backtest
 
-        answer = backtest(self._trained, BacktestOptions(tuple(points), cuts, every), self.run.request.raw, _progress())
+        answer = backtest(
+            self._trained,
+            BacktestOptions(tuple(points), cuts, every),
+            self.run.request.raw,
+            _progress(),
+        )
         self.__dict__.pop("found", None)  # the verdict counts these days
         return answer
 
@@ -334,7 +400,9 @@ class Result:
         return cast("DatasetResult", self.found)
 
     def __repr__(self) -> str:
-        """The verdict, the score to rank by, and what is missing; where there is no result yet, the reason."""
+        """The verdict, the score to rank by, and what is missing; where there is no result yet, the
+        reason.
+        """
         try:
             lines = [self.verdict(), self._score, self._incomplete]
         except UserError as reason:
@@ -376,7 +444,9 @@ def _figures() -> dict[str, Callable[[PageSection], Figure | None]]:
     try:
         import matplotlib  # noqa: F401
     except ImportError:
-        raise UserError("backend: expected matplotlib to be installed, found none; pip install matplotlib") from None
+        raise UserError(
+            "backend: expected matplotlib to be installed, found none; pip install matplotlib"
+        ) from None
     from bench.app.report.editable import FIGURES
 
     return FIGURES
@@ -407,7 +477,9 @@ def _card(data: Any, columns: dict[str, Any], home: Path, progress: Progress) ->
 
     if isinstance(data, str | Path) and (Path(data).suffix == ".toml" or not Path(data).is_file()):
         if columns:
-            raise UserError(f"{next(iter(columns))}: expected none beside a card, which says it; found {data}")
+            raise UserError(
+                f"{next(iter(columns))}: expected none beside a card, which says it; found {data}"
+            )
         return str(data)
     files = [*_files(data, home)]
     facts = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
@@ -429,10 +501,14 @@ def _files(data: Any, home: Path) -> Iterator[Path]:
     from bench.core.system.atomic import rename, room_for, scratch_folder, writable
 
     if isinstance(data, str | Path | list | tuple):
-        yield from (Path(each).resolve() for each in ([data] if isinstance(data, str | Path) else data))
+        yield from (
+            Path(each).resolve() for each in ([data] if isinstance(data, str | Path) else data)
+        )
         return
     if not isinstance(data, pa.Table | pd.DataFrame):
-        raise UserError(f"expected a table, files, a card or a data set's name, found {type(data).__name__}")
+        raise UserError(
+            f"expected a table, files, a card or a data set's name, found {type(data).__name__}"
+        )
     table = data if isinstance(data, pa.Table) else pa.Table.from_pandas(data, preserve_index=False)
     folder = writable(home / "frames")
     with room_for(folder), scratch_folder(folder / "frame") as scratch:

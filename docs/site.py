@@ -1,8 +1,8 @@
 """Gathers what the documents' site is made of: `python docs/site.py`, then `mkdocs build --strict`.
 
-The documents link to each other and to files of the checkout by relative paths. All of them are copied to
-`build/site-source` under their own paths, so that the same links hold there. Pages of the reference are made from
-docstrings by mkdocstrings.
+The documents link to each other and to files of the checkout by relative paths. All of them are
+copied to `build/site-source` under their own paths, so that the same links hold there. Pages of the
+reference are made from docstrings by mkdocstrings.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ def gather(target: Path = SOURCE) -> None:
     for page in sorted(each for pattern in PAGES for each in ROOT.glob(pattern)):
         _copy(page, target)
         text = page.read_text(encoding="utf-8")
-        titled = re.sub(r"^```(\w+) (\S+)$", r'```\1 title="\2"', text, flags=re.M)  # a block with the name of a file
+        titled = re.sub(
+            r"^```(\w+) (\S+)$", r'```\1 title="\2"', text, flags=re.M
+        )  # a block with the name of a file
         (target / page.relative_to(ROOT)).write_text(titled, encoding="utf-8")
         for link in re.findall(r"\]\((?!\w+:|#)([^)#\s]+)", text):
             linked = (page.parent / link).resolve()

@@ -1,8 +1,10 @@
-"""Two tasks whose learning curves are known in closed form, over the table's space: what replays are tested on.
+"""Two tasks whose learning curves are known in closed form, over the table's space: what replays
+are tested on.
 
-Every parameter has a best value that depends on its branch at most; a lean between the tasks trades one objective for
-the other. High learning rates learn faster and then overfit; low ones are still learning at full length. So the order
-of configurations at a low rung is informative but not that of full length.
+Every parameter has a best value that depends on its branch at most; a lean between the tasks trades
+one objective for the other. High learning rates learn faster and then overfit; low ones are still
+learning at full length. So the order of configurations at a low rung is informative but not that of
+full length.
 """
 
 from __future__ import annotations
@@ -77,7 +79,9 @@ class Analytic:
 
     def train(self, proposals: Sequence[Mapping[str, Scalar]]) -> Trained:
         """See `replay.Problem`."""
-        seen, true = (curve(proposals[0], self.fractions, self.seed, noise) for noise in (NOISE, 0.0))
+        seen, true = (
+            curve(proposals[0], self.fractions, self.seed, noise) for noise in (NOISE, 0.0)
+        )
         return Trained(0, dict(proposals[0]), seen, true)
 
     def table(self, configurations: int) -> Table:
@@ -86,10 +90,14 @@ class Analytic:
         configs = [self.space.sample(rng, TASKS) for _ in range(configurations)]
         curves = np.array([curve(config, self.fractions, self.seed) for config in configs])
         true = np.array([curve(config, self.fractions, self.seed, 0.0) for config in configs])
-        return Table(self.space, TASKS, OBJECTIVES, REFERENCE, self.fractions, configs, curves, true)
+        return Table(
+            self.space, TASKS, OBJECTIVES, REFERENCE, self.fractions, configs, curves, true
+        )
 
 
-def curve(config: Mapping[str, Scalar], fractions: Sequence[float], seed: int = 0, noise: float = NOISE) -> np.ndarray:
+def curve(
+    config: Mapping[str, Scalar], fractions: Sequence[float], seed: int = 0, noise: float = NOISE
+) -> np.ndarray:
     """Both objectives after each fraction of full length: (rungs, 2)."""
     of = dict(config)
     kind = str(of["sharing.kind"])
@@ -101,7 +109,9 @@ def curve(config: Mapping[str, Scalar], fractions: Sequence[float], seed: int = 
         lean = 0.0
     rate = math.log10(float(of["optim.lr"]) * (2048 / int(of["optim.batch_size"])) ** 0.5)  # type: ignore[arg-type]
     loss = 0.01 * (float(of["tower.dropout"]) - 0.15) ** 2 / 0.04  # type: ignore[arg-type]
-    loss += {8: 0.002, 16: 0.0}[int(of["embedding.dim"])] + {"32": 0.001, "64-32": 0.0}[str(of["tower.layers"])]  # type: ignore[arg-type]
+    loss += {8: 0.002, 16: 0.0}[int(of["embedding.dim"])] + {"32": 0.001, "64-32": 0.0}[
+        str(of["tower.layers"])
+    ]  # type: ignore[arg-type]
     loss += 0.002 * (math.log10(float(of["optim.embedding_l2"])) + 1.0) ** 2  # type: ignore[arg-type]
     loss += 0.008 * (rate + 2.6) ** 2
     if kind == "mmoe":
@@ -112,7 +122,9 @@ def curve(config: Mapping[str, Scalar], fractions: Sequence[float], seed: int = 
             ]
         )
     if kind == "ple":
-        loss += 0.003 * (2 - int(of["sharing.ple.levels"])) + 0.001 * abs(int(of["sharing.ple.own_experts"]) - 2)  # type: ignore[arg-type]
+        loss += 0.003 * (2 - int(of["sharing.ple.levels"])) + 0.001 * abs(
+            int(of["sharing.ple.own_experts"]) - 2
+        )  # type: ignore[arg-type]
     ends = np.array([0.97, 0.97]) - loss - np.array(_SHARING[kind])
     ends -= 0.02 * np.array([(lean + 0.6) ** 2, (lean - 0.6) ** 2])
     at = np.asarray(fractions, dtype=float)[:, None]

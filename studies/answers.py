@@ -1,10 +1,12 @@
-"""How often the answer about gradient methods is wrong, and how often it is given, where the true fronts are known.
+"""How often the answer about gradient methods is wrong, and how often it is given, where the true
+fronts are known.
 
     python studies/answers.py [--runs 200] [--write docs/studies/statistics.md]
 
-Each run has static points on a front and gradient points that lie on the same front, or two margins beyond the
-interpolated static one. In a second table, of twice as many runs, points are the best of some trials, each at its own
-distance from its method's front. `--write` puts the tables between the marks in that file.
+Each run has static points on a front and gradient points that lie on the same front, or two margins
+beyond the interpolated static one. In a second table, of twice as many runs, points are the best of
+some trials, each at its own distance from its method's front. `--write` puts the tables between the
+marks in that file.
 """
 
 from __future__ import annotations
@@ -31,19 +33,28 @@ class Setting:
     """How a run comes about; sizes in thousandths.
 
     Attributes:
-        front: bulge of the front, 1 a quarter of a circle, 0 a line, below 0 convex; `width` is its extent.
-        place: where static points lie: spread, clustered, ends (two clusters); or middle, where gradient points lie.
-        ends: whether gradient points lie at the ends of the front, else they are drawn evenly over it.
+        front: bulge of the front, 1 a quarter of a circle, 0 a line, below 0 convex; `width` is its
+            extent.
+        place: where static points lie: spread, clustered, ends (two clusters); or middle, where
+            gradient points lie.
+        ends: whether gradient points lie at the ends of the front, else they are drawn evenly over
+            it.
         least, most: replicates of a point.
-        seeds: standard deviation of a replicate; `alike` the share of its variance that a seed does to all points.
-        uneven: how much the deviations differ between points, of their logarithm; `heavy`: errors by Student's t_3.
+        seeds: standard deviation of a replicate; `alike` the share of its variance that a seed does
+            to all points.
+        uneven: how much the deviations differ between points, of their logarithm; `heavy`: errors
+            by Student's t_3.
         wild: how many times as noisy the first gradient point is.
         shared: whether the points are trained on the same seeds.
-        rows: standard deviation of what the split does to one point; all together move ten times as far.
-        tuning: standard deviation of a trial's distance from its method's front; `tries` of each static weight.
-        trials: of gradient methods, of which the best are confirmed; `stopped` the share that is stopped early.
-        carried: share of the variance of that distance that a configuration has under whatever weights or method. Each
-            weight tries the same configurations, the first one that of the best gradient trial.
+        rows: standard deviation of what the split does to one point; all together move ten times as
+            far.
+        tuning: standard deviation of a trial's distance from its method's front; `tries` of each
+            static weight.
+        trials: of gradient methods, of which the best are confirmed; `stopped` the share that is
+            stopped early.
+        carried: share of the variance of that distance that a configuration has under whatever
+            weights or method. Each weight tries the same configurations, the first one that of the
+            best gradient trial.
     """
 
     name: str
@@ -84,39 +95,109 @@ SETTINGS = (
     Setting("uneven noise, 2 replicates", uneven=0.9, least=2, most=2, gradient=8, alike=0.3),
     Setting("uneven noise, seeds not shared", uneven=0.9, gradient=8, shared=False),
     Setting("t3 seeds, 2 replicates", heavy=True, least=2, most=2, gradient=8, alike=0.3),
-    Setting("t3 seeds, uneven, 2 to 10 replicates", heavy=True, uneven=0.7, least=2, most=10, gradient=8, shared=False),
-    Setting("1 gradient point, ten times as noisy, 2 replicates", 7, 1, least=2, most=2, seeds=0.1, wild=10, alike=0.3),
+    Setting(
+        "t3 seeds, uneven, 2 to 10 replicates",
+        heavy=True,
+        uneven=0.7,
+        least=2,
+        most=10,
+        gradient=8,
+        shared=False,
+    ),
+    Setting(
+        "1 gradient point, ten times as noisy, 2 replicates",
+        7,
+        1,
+        least=2,
+        most=2,
+        seeds=0.1,
+        wild=10,
+        alike=0.3,
+    ),
     Setting("the same, seeds not shared", 7, 1, least=2, most=2, seeds=0.1, wild=10, shared=False),
     Setting("rows", rows=0.15, gradient=8),
     Setting("rows more than seeds", rows=0.3, seeds=0.15, gradient=8, least=5, most=5),
-    Setting("static points at one place, gradient at the ends", place="clustered", ends=True, gradient=8, width=6.0),
-    Setting("at one place, seeds not shared", place="clustered", ends=True, gradient=8, width=6.0, shared=False),
-    Setting("static points at the two ends, wide front", place="ends", width=6.0, gradient=8, seeds=0.1),
+    Setting(
+        "static points at one place, gradient at the ends",
+        place="clustered",
+        ends=True,
+        gradient=8,
+        width=6.0,
+    ),
+    Setting(
+        "at one place, seeds not shared",
+        place="clustered",
+        ends=True,
+        gradient=8,
+        width=6.0,
+        shared=False,
+    ),
+    Setting(
+        "static points at the two ends, wide front", place="ends", width=6.0, gradient=8, seeds=0.1
+    ),
     Setting("gradient points at the ends", ends=True, gradient=8),
     Setting("linear front", front=0.0, gradient=8),
     Setting("convex front", front=-0.7, gradient=8),
     Setting("wide front", width=6.0, gradient=8),
     Setting("3 objectives", objectives=3, static=10, gradient=8),
-    Setting("3 objectives, one place, ends", objectives=3, place="clustered", ends=True, gradient=8, width=6.0),
+    Setting(
+        "3 objectives, one place, ends",
+        objectives=3,
+        place="clustered",
+        ends=True,
+        gradient=8,
+        width=6.0,
+    ),
     Setting("3 objectives, 10 replicates", objectives=3, static=15, gradient=4, least=10, most=10),
 )
 
 
 TUNED = (
-    *(Setting(f"tuning {spread:g}", tuning=spread, gradient=8, seeds=0.1) for spread in (0.0, 0.5, 1.0, 2.0, 4.0)),
+    *(
+        Setting(f"tuning {spread:g}", tuning=spread, gradient=8, seeds=0.1)
+        for spread in (0.0, 0.5, 1.0, 2.0, 4.0)
+    ),
     Setting("tuning 4, seeds .3, 4 confirmed", tuning=4.0),
     Setting("tuning 4, seeds not shared", tuning=4.0, gradient=8, shared=False),
     Setting("tuning 4, wide front", tuning=4.0, gradient=8, seeds=0.1, width=6.0),
-    Setting("tuning 4, gradient trials in the middle", tuning=4.0, gradient=8, seeds=0.1, place="middle"),
-    Setting("tuning 4, gradient trials at the ends", tuning=4.0, gradient=8, seeds=0.1, ends=True),
-    Setting("tuning 4, 3 objectives", objectives=3, static=10, trials=20, tuning=4.0, gradient=8, seeds=0.1),
-    Setting("tuning 4, 5 gradient trials", tuning=4.0, trials=5, seeds=0.1),
-    Setting("tuning 4, 56 gradient trials, 8 tries a weight", tuning=4.0, trials=56, tries=8, gradient=8, seeds=0.1),
     Setting(
-        "the same, two thirds of the trials stopped", 7, 8, tuning=4.0, trials=56, tries=5, seeds=0.1, stopped=0.67
+        "tuning 4, gradient trials in the middle", tuning=4.0, gradient=8, seeds=0.1, place="middle"
     ),
-    Setting("tuning 4, half of it by the configuration", tuning=4.0, gradient=8, seeds=0.1, carried=0.5),
-    Setting("tuning 4, nine tenths by the configuration", tuning=4.0, gradient=8, seeds=0.1, carried=0.9),
+    Setting("tuning 4, gradient trials at the ends", tuning=4.0, gradient=8, seeds=0.1, ends=True),
+    Setting(
+        "tuning 4, 3 objectives",
+        objectives=3,
+        static=10,
+        trials=20,
+        tuning=4.0,
+        gradient=8,
+        seeds=0.1,
+    ),
+    Setting("tuning 4, 5 gradient trials", tuning=4.0, trials=5, seeds=0.1),
+    Setting(
+        "tuning 4, 56 gradient trials, 8 tries a weight",
+        tuning=4.0,
+        trials=56,
+        tries=8,
+        gradient=8,
+        seeds=0.1,
+    ),
+    Setting(
+        "the same, two thirds of the trials stopped",
+        7,
+        8,
+        tuning=4.0,
+        trials=56,
+        tries=5,
+        seeds=0.1,
+        stopped=0.67,
+    ),
+    Setting(
+        "tuning 4, half of it by the configuration", tuning=4.0, gradient=8, seeds=0.1, carried=0.5
+    ),
+    Setting(
+        "tuning 4, nine tenths by the configuration", tuning=4.0, gradient=8, seeds=0.1, carried=0.9
+    ),
 )
 """Points that come from tuning."""
 
@@ -151,7 +232,9 @@ def samples_of(setting: Setting, truth: Floats, rng: np.random.Generator) -> lis
     n, m = truth.shape
 
     def noise(*shape: int) -> Floats:
-        draws = rng.standard_t(3, shape) / np.sqrt(3) if setting.heavy else rng.standard_normal(shape)
+        draws = (
+            rng.standard_t(3, shape) / np.sqrt(3) if setting.heavy else rng.standard_normal(shape)
+        )
         return np.asarray(draws)
 
     mixed = np.linalg.cholesky(0.7 * np.eye(m) + 0.3)
@@ -166,7 +249,11 @@ def samples_of(setting: Setting, truth: Floats, rng: np.random.Generator) -> lis
         both = common[:count] if setting.shared else noise(count, m) @ mixed.T
         seeds = size[at] * (np.sqrt(setting.alike) * both + np.sqrt(1 - setting.alike) * own)
         rows = split + rng.normal(0, setting.rows, (1 + RESAMPLES, m))
-        moved = np.broadcast_to(rows[1:] * UNIT, (count, RESAMPLES, m)) if setting.rows else np.zeros((count, 0, m))
+        moved = (
+            np.broadcast_to(rows[1:] * UNIT, (count, RESAMPLES, m))
+            if setting.rows
+            else np.zeros((count, 0, m))
+        )
         first = 0 if setting.shared else 100 * at
         values = MIDDLE + UNIT * (truth[at] + seeds + rows[0])
         found.append(Sample(values, moved, tuple(range(first, first + count))))
@@ -175,7 +262,9 @@ def samples_of(setting: Setting, truth: Floats, rng: np.random.Generator) -> lis
 
 @dataclass(frozen=True)
 class Tally:
-    """Shares of "yes" and "no" where the gradient points lie 0, 1 and 2 margins beyond; what was predicted of both."""
+    """Shares of "yes" and "no" where the gradient points lie 0, 1 and 2 margins beyond; what was
+    predicted of both.
+    """
 
     yes: tuple[float, ...]
     no: tuple[float, ...]
@@ -183,7 +272,9 @@ class Tally:
 
 
 def tally_of(setting: Setting, runs: int, seed: int = 0) -> Tally:
-    """The results of `runs` runs of each truth. Equal fronts: gradient points lie where the front is."""
+    """The results of `runs` runs of each truth. Equal fronts: gradient points lie where the front
+    is.
+    """
     rng = np.random.default_rng(seed)
     yes, no, chances = np.zeros((runs, 3)), np.zeros((runs, 3)), np.zeros((runs, 2))
     scale = np.full(setting.objectives, 1 / UNIT)
@@ -193,7 +284,9 @@ def tally_of(setting: Setting, runs: int, seed: int = 0) -> Tally:
         for ahead in (0, 1, 2):
             moved = gradient + (ahead * MARGIN_THOUSANDTHS - beside)[:, None] if ahead else gradient
             samples = samples_of(setting, np.vstack([static, moved]), rng)
-            found = beyond(samples[: setting.static], samples[setting.static :], scale, MARGIN_THOUSANDTHS)
+            found = beyond(
+                samples[: setting.static], samples[setting.static :], scale, MARGIN_THOUSANDTHS
+            )
             assert found is not None
             yes[run, ahead], no[run, ahead] = found.verdict == "yes", found.verdict == "no"
             if ahead == 0:
@@ -203,7 +296,9 @@ def tally_of(setting: Setting, runs: int, seed: int = 0) -> Tally:
 
 @dataclass(frozen=True)
 class Trials:
-    """Values of the search of static tries (N, M) and of gradient trials (G, M) in thousandths; what was confirmed."""
+    """Values of the search of static tries (N, M) and of gradient trials (G, M) in thousandths;
+    what was confirmed.
+    """
 
     static: Floats
     gradient: Floats
@@ -211,22 +306,32 @@ class Trials:
 
 
 def trials_of(setting: Setting, ahead: float, rng: np.random.Generator) -> Trials:
-    """One run whose points come from tuning; each gradient trial lies `ahead` margins before its place."""
+    """One run whose points come from tuning; each gradient trial lies `ahead` margins before its
+    place.
+    """
     k, m, own = setting.static, setting.objectives, 1 - setting.carried
     static, gradient = places(replace(setting, gradient=setting.trials), rng)
     configs = rng.normal(size=setting.trials)
-    off = setting.tuning * np.abs(np.sqrt(setting.carried) * configs + np.sqrt(own) * rng.normal(size=setting.trials))
+    off = setting.tuning * np.abs(
+        np.sqrt(setting.carried) * configs + np.sqrt(own) * rng.normal(size=setting.trials)
+    )
     truth = front_of(setting, gradient) - off[:, None] + ahead * MARGIN_THOUSANDTHS
     seen = truth + rng.normal(0, setting.seeds, truth.shape)
-    early = seen + rng.normal(0, 1, seen.shape)  # a stopped trial was trained less, and is worse for it
+    early = seen + rng.normal(
+        0, 1, seen.shape
+    )  # a stopped trial was trained less, and is worse for it
     out = np.argsort(early.sum(axis=1))[: round(setting.stopped * setting.trials)]
     seen[out] -= np.abs(rng.normal(0, 2, (len(out), 1)))
     tried = rng.normal(size=setting.tries)
     tried[0] = configs[seen.sum(axis=1).argmax()]
-    apart = setting.tuning * np.abs(np.sqrt(setting.carried) * tried + np.sqrt(own) * rng.normal(size=(k, len(tried))))
+    apart = setting.tuning * np.abs(
+        np.sqrt(setting.carried) * tried + np.sqrt(own) * rng.normal(size=(k, len(tried)))
+    )
     tries = front_of(setting, static)[:, None] - apart[..., None]  # (K, T, M)
     alike = np.sqrt(setting.alike) * rng.normal(size=m)  # all tries are trained on one seed
-    known = tries + setting.seeds * (alike + np.sqrt(1 - setting.alike) * rng.normal(size=tries.shape))
+    known = tries + setting.seeds * (
+        alike + np.sqrt(1 - setting.alike) * rng.normal(size=tries.shape)
+    )
     best = np.einsum("ktm,km->kt", known, static).argmax(axis=1)
     confirmed = np.argsort(-seen.sum(axis=1))[: setting.gradient]
     samples = samples_of(setting, np.vstack([tries[np.arange(k), best], truth[confirmed]]), rng)
@@ -236,7 +341,9 @@ def trials_of(setting: Setting, ahead: float, rng: np.random.Generator) -> Trial
 
 
 def tuned_of(setting: Setting, runs: int, seed: int = 0) -> Floats:
-    """Shares of "yes" of these points, of the methods, and of "no" likewise (2, 4): fronts equal, two margins ahead."""
+    """Shares of "yes" of these points, of the methods, and of "no" likewise (2, 4): fronts equal,
+    two margins ahead.
+    """
     rng = np.random.default_rng(seed)
     told = np.zeros((runs, 2, 4))
     for run in range(runs):
@@ -245,7 +352,14 @@ def tuned_of(setting: Setting, runs: int, seed: int = 0) -> Floats:
             verdict = each.found.verdict
             if verdict != "cannot tell":
                 of_methods = (
-                    luck(verdict, each.static, each.gradient, np.ones(setting.objectives), MARGIN_THOUSANDTHS) < SIZE
+                    luck(
+                        verdict,
+                        each.static,
+                        each.gradient,
+                        np.ones(setting.objectives),
+                        MARGIN_THOUSANDTHS,
+                    )
+                    < SIZE
                 )
                 told[run, place, 2 * (verdict == "no") :][:2] = True, of_methods
     return np.asarray(told.mean(axis=0))

@@ -1,4 +1,5 @@
-"""AutoGluon's predictions of test, for `unseen.py`: run by an interpreter that has `autogluon.tabular`.
+"""AutoGluon's predictions of test, for `unseen.py`: run by an interpreter that has
+`autogluon.tabular`.
 
 python studies/autogluon_peer.py ROWS.csv OUT.npz --inputs COLUMN .. --tasks COLUMN ..
 """
@@ -30,7 +31,9 @@ def main() -> None:
         columns = [*given.inputs, task]
         with tempfile.TemporaryDirectory() as folder:
             predictor = TabularPredictor(task, eval_metric="roc_auc", path=folder, verbosity=1)
-            predictor.fit(train[columns], tuning_data=valid[columns], presets="medium_quality", num_cpus=1)
+            predictor.fit(
+                train[columns], tuning_data=valid[columns], presets="medium_quality", num_cpus=1
+            )
             said.append(predictor.predict_proba(test[given.inputs], as_multiclass=False).to_numpy())
     np.savez(given.out, said=np.stack(said, axis=1))
 

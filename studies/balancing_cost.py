@@ -1,10 +1,11 @@
 """What balancing costs: the time of a step under each balancer, as a multiple of a plain step.
 
-    python studies/balancing_cost.py [--kinds pcgrad mgda] [--precision fp32] [--write docs/studies/performance.md]
+    python studies/balancing_cost.py [--kinds pcgrad mgda] [--precision fp32] [--write
+    docs/studies/performance.md]
 
-For each architecture and number of tasks, all balancers take the same batches in turn, a few steps each, for several
-rounds; a ratio compares steps of one round. Time is that of the process's one thread, so that others on the machine
-disturb it little.
+For each architecture and number of tasks, all balancers take the same batches in turn, a few steps
+each, for several rounds; a ratio compares steps of one round. Time is that of the process's one
+thread, so that others on the machine disturb it little.
 """
 
 from __future__ import annotations
@@ -36,8 +37,21 @@ from bench.models.training.loop import Trainer
 
 FIELDS, LARGEST, BATCH = 23, 300_000, 2048
 STEPS, ROUNDS = 5, 7
-KINDS = ["uncertainty", "dwa", "gls", "rlw", "pcgrad", "mgda", "cagrad", "upgrad", "graddrop", "metabalance"]
-"""Of each kind of balancer some that are often used: four weightings, four aggregations, two combinations."""
+KINDS = [
+    "uncertainty",
+    "dwa",
+    "gls",
+    "rlw",
+    "pcgrad",
+    "mgda",
+    "cagrad",
+    "upgrad",
+    "graddrop",
+    "metabalance",
+]
+"""Of each kind of balancer some that are often used: four weightings, four aggregations, two
+combinations.
+"""
 NAME = "balancer"
 
 
@@ -66,17 +80,31 @@ def random_store(tasks: int) -> Store:
     widths = np.geomspace(10, LARGEST, FIELDS).astype(int)
     fields = tuple(Field(f"f{number}", int(width)) for number, width in enumerate(widths))
     schema = Schema(fields, (), tuple(Task(f"t{number}") for number in range(tasks)))
-    ids = np.stack([zipf(rng, int(width), rows) + at for width, at in zip(widths, schema.offsets, strict=True)], 1)
+    ids = np.stack(
+        [
+            zipf(rng, int(width), rows) + at
+            for width, at in zip(widths, schema.offsets, strict=True)
+        ],
+        1,
+    )
     labels = (rng.random((rows, tasks)) < 0.2).astype(np.float32)
-    split = StoredSplit(ids.astype(np.int32), np.empty((rows, 0), np.float32), labels, np.full(rows, -1, np.int32))
+    split = StoredSplit(
+        ids.astype(np.int32), np.empty((rows, 0), np.float32), labels, np.full(rows, -1, np.int32)
+    )
     return Store(schema, split)
 
 
-def multiples(store: Store, configs: dict[str, dict[str, Any]], plain: str) -> dict[str, list[float]]:
-    """For each of these configurations its seconds a step over those of the plain one, a round each."""
+def multiples(
+    store: Store, configs: dict[str, dict[str, Any]], plain: str
+) -> dict[str, list[float]]:
+    """For each of these configurations its seconds a step over those of the plain one, a round
+    each.
+    """
     objective = [parse("t0.auc", store.schema.tasks, NAME)]
     trainers = {
-        kind: Trainer(store, TrialConfig.parse({"optim.batch_size": BATCH} | dotted), objective, seed=0)  # type: ignore[arg-type]
+        kind: Trainer(
+            store, TrialConfig.parse({"optim.batch_size": BATCH} | dotted), objective, seed=0
+        )  # type: ignore[arg-type]
         for kind, dotted in configs.items()
     }
     batches = list(Batches(store.rows, grouped=store.schema.grouped).in_order(BATCH))
@@ -88,13 +116,20 @@ def multiples(store: Store, configs: dict[str, dict[str, Any]], plain: str) -> d
                 trainer.step(*batch)
             if number:  # the first round warms up
                 taken[kind].append(time.thread_time() - started)
-    return {kind: [own / one for own, one in zip(taken[kind], taken[plain], strict=True)] for kind in configs}
+    return {
+        kind: [own / one for own, one in zip(taken[kind], taken[plain], strict=True)]
+        for kind in configs
+    }
 
 
-def costs(architecture: str, tasks: int, kinds: list[str], precision: str) -> dict[str, list[float]]:
+def costs(
+    architecture: str, tasks: int, kinds: list[str], precision: str
+) -> dict[str, list[float]]:
     """For each balancer its seconds a step over those of `static`, a round each."""
     dotted = config(Job("seesaw", architecture, "", 0, 1, BATCH)) | {"optim.precision": precision}
-    return multiples(random_store(tasks), {kind: dotted | {"balancing.kind": kind} for kind in kinds}, "static")
+    return multiples(
+        random_store(tasks), {kind: dotted | {"balancing.kind": kind} for kind in kinds}, "static"
+    )
 
 
 def main() -> None:
@@ -104,7 +139,12 @@ def main() -> None:
     parser = writer(__doc__)
     parser.add_argument("--architectures", nargs="+", default=["shared_bottom", "mmoe", "ple"])
     parser.add_argument("--tasks", type=int, nargs="+", default=[2, 4, 8])
-    parser.add_argument("--kinds", nargs="+", choices=[kind for kind in BALANCING if kind != "static"], default=KINDS)
+    parser.add_argument(
+        "--kinds",
+        nargs="+",
+        choices=[kind for kind in BALANCING if kind != "static"],
+        default=KINDS,
+    )
     parser.add_argument("--precision", choices=["auto", "fp32", "bf16"], default="auto")
     options = parser.parse_args()
     kinds = ["static", *options.kinds]
@@ -114,7 +154,10 @@ def main() -> None:
         for tasks in options.tasks:
             ratios = costs(architecture, tasks, kinds, options.precision)
             spreads = [spread(ratios[kind]) for kind in kinds[1:]]
-            cells = [f"{value['median']:.2f} ({value['least']:.2f} to {value['most']:.2f})" for value in spreads]
+            cells = [
+                f"{value['median']:.2f} ({value['least']:.2f} to {value['most']:.2f})"
+                for value in spreads
+            ]
             lines.append(f"| {NAMES[architecture]} | {tasks} | {' | '.join(cells)} |")
             print(lines[-1], file=sys.stderr, flush=True)
     replace(options.write, "balancing", "\n".join(lines))

@@ -1,13 +1,15 @@
 """Training on a store larger than the memory allowed, against the same store held in memory.
 
-    python studies/beyond_memory.py [--rows 5000000] [--memory 128] [--batch 2048] [--rounds 20] [--steps 50]
+    python studies/beyond_memory.py [--rows 5000000] [--memory 128] [--batch 2048] [--rounds 20]
+    [--steps 50]
                                              [--store DIR] [--scratch DIR] [--warm]
 
-Generated Ali-CCP is prepared, or `--store` is used; it is copied, so that each way has files of its own. Two processes
-train the same model with one thread. They take turns of `--steps` steps, so that whatever else the machine does meets
-both alike; a ratio is taken of the two turns of each round, and the order within a round changes. One process may use
-`--memory` MiB for samples, and before each of its turns the system's cache drops its files (unless `--warm`), so that
-rows come from the disk; how much did is shown.
+Generated Ali-CCP is prepared, or `--store` is used; it is copied, so that each way has files of its
+own. Two processes train the same model with one thread. They take turns of `--steps` steps, so that
+whatever else the machine does meets both alike; a ratio is taken of the two turns of each round,
+and the order within a round changes. One process may use `--memory` MiB for samples, and before
+each of its turns the system's cache drops its files (unless `--warm`), so that rows come from the
+disk; how much did is shown.
 """
 
 from __future__ import annotations
@@ -24,7 +26,13 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.core.system.machine import MEMORY_VARIABLE, cores, keep_freed_memory, peak_memory_mb, reset_peak_memory
+from bench.core.system.machine import (
+    MEMORY_VARIABLE,
+    cores,
+    keep_freed_memory,
+    peak_memory_mb,
+    reset_peak_memory,
+)
 
 WAYS = ("in memory", "beyond memory")
 PLENTY = 1 << 20
@@ -119,7 +127,9 @@ def generated(rows: int, scratch: Path) -> Path:
         ["synth", "ali-ccp", "--rows", str(rows), "--out", str(raw)],
         ["prepare", "ali-ccp", "--raw", str(raw), "--home", str(home)],
     ):
-        subprocess.run([sys.executable, "-m", "bench", *command], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [sys.executable, "-m", "bench", *command], check=True, stdout=subprocess.DEVNULL
+        )
     shutil.rmtree(raw)
     return next((home / "store").glob("*/*"))
 
@@ -142,24 +152,31 @@ def compare(store: Path, options: argparse.Namespace, scratch: Path) -> None:
         trainee.end()
     size = sum(path.stat().st_size for path in (store / "train").glob("*.npy")) / 2**20
     print(
-        f"train: {size:,.0f} MiB; allowed beyond memory: {options.memory} MiB; {cores()} cores, load {os.getloadavg()}"
+        f"train: {size:,.0f} MiB; allowed beyond memory: {options.memory} MiB; {cores()} cores, "
+        f"load {os.getloadavg()}"
     )
-    print("| samples | samples/s | by processor time | read from disk, MB | peak memory, MiB | grown by, MiB |")
+    print(
+        "| samples | samples/s | by processor time | read from disk, MB | peak memory, MiB | "
+        "grown by, MiB |"
+    )
     print("|---|---|---|---|---|---|")
     for way, took in turns.items():
-        total = {key: sum(turn[key] for turn in took) for key in ("samples", "seconds", "cpu", "read")}
+        total = {
+            key: sum(turn[key] for turn in took) for key in ("samples", "seconds", "cpu", "read")
+        }
         peak, before = took[-1]["peak"], took[-1]["before"]
         print(
-            f"| {way} | {total['samples'] / total['seconds']:,.0f} | {total['samples'] / total['cpu']:,.0f} "
-            f"| {total['read']:,.0f} | {peak:,.0f} | {peak - before:,.0f} |"
+            f"| {way} | {total['samples'] / total['seconds']:,.0f} | "
+            f"{total['samples'] / total['cpu']:,.0f} | {total['read']:,.0f} | {peak:,.0f} | "
+            f"{peak - before:,.0f} |"
         )
     passes = options.rounds * options.steps / turns["in memory"][0]["pass"]
     for key, name in (("seconds", "time"), ("cpu", "processor time")):
         ratios = [a[key] / b[key] for a, b in zip(*(turns[way] for way in WAYS), strict=True)]
         low, median, high = np.quantile(ratios, (0.25, 0.5, 0.75))
         print(
-            f"speed beyond memory / in memory, by {name}: {median:.3f} (middle half of {len(ratios)} rounds "
-            f"{low:.3f} to {high:.3f}), {passes:.1f} passes"
+            f"speed beyond memory / in memory, by {name}: {median:.3f} (middle half of "
+            f"{len(ratios)} rounds {low:.3f} to {high:.3f}), {passes:.1f} passes"
         )
 
 

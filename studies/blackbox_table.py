@@ -1,15 +1,19 @@
-"""Trains random configurations once and keeps all that was measured at every rung: the table that searchers replay.
+"""Trains random configurations once and keeps all that was measured at every rung: the table that
+searchers replay.
 
-    python studies/blackbox_table.py [--configurations 300] [--seeds 2] [--workers 2] [--limit-time 2h]
+    python studies/blackbox_table.py [--configurations 300] [--seeds 2] [--workers 2] [--limit-time
+    2h]
         [--datasets hotel-bookings ..] [--home .seesaw] [--raw DIR] [--out reports/blackbox]
 
-Space, tasks and objectives are those of `reports/blackbox/benchmark.toml`. Configuration i is the same whatever else is
-asked for, and the same on all data sets that have no suite of their own: weights go by the place of a task, and the
-last are left out where there are fewer. A configuration is trained in one run to full length, as a search would train
-it if nothing stopped it. It is measured on validation at each rung's share of full length. Each
-finished run is a line of `<out>/<data set>.jsonl`, and `<out>/table.parquet` has a row for each rung of each run. Runs
-that either of them has are not trained again: a table that was interrupted, or that gets more configurations or seeds,
-goes on from there. All configurations are trained on one seed before the next seed's turn, the data sets taking turns.
+Space, tasks and objectives are those of `reports/blackbox/benchmark.toml`. Configuration i is the
+same whatever else is asked for, and the same on all data sets that have no suite of their own:
+weights go by the place of a task, and the last are left out where there are fewer. A configuration
+is trained in one run to full length, as a search would train it if nothing stopped it. It is
+measured on validation at each rung's share of full length. Each finished run is a line of
+`<out>/<data set>.jsonl`, and `<out>/table.parquet` has a row for each rung of each run. Runs that
+either of them has are not trained again: a table that was interrupted, or that gets more
+configurations or seeds, goes on from there. All configurations are trained on one seed before the
+next seed's turn, the data sets taking turns.
 """
 
 from __future__ import annotations
@@ -80,7 +84,9 @@ def train(run: Run) -> dict[str, Any]:
 
 
 def line_of(run: Any, fill: Callable[[Any, list[dict[str, Any]]], None]) -> dict[str, Any]:
-    """A run as a line: its rungs, which `fill` adds to a list, or why it stopped before the last."""
+    """A run as a line: its rungs, which `fill` adds to a list, or why it stopped before the
+    last.
+    """
     keep_freed_memory()
     line = {name: value for name, value in asdict(run).items() if name in (*KEY, "config")}
     rungs: list[dict[str, Any]] = []
@@ -102,9 +108,13 @@ def name_of(card: str) -> str:
 
 
 def config_of(number: int, tasks: Sequence[str], parents: bool) -> dict[str, Scalar]:
-    """Configuration of a number, for tasks in their order; where none has a parent nothing is tied along a funnel."""
+    """Configuration of a number, for tasks in their order; where none has a parent nothing is tied
+    along a funnel.
+    """
     places = ("1", "2", "3")
-    drawn = load_space(SUITE.space).sample(np.random.default_rng(derive(SEED, "configuration", number)), places)
+    drawn = load_space(SUITE.space).sample(
+        np.random.default_rng(derive(SEED, "configuration", number)), places
+    )
     names = dict(zip(places, tasks, strict=False))
     found = {}
     for key, value in drawn.items():
@@ -133,7 +143,12 @@ def _train(run: Run, rungs: list[dict[str, Any]]) -> None:
             for split in KEPT:
                 metrics |= trainer.metrics(split, keep=Path(run.keep) / f"{name}.{split}.npy")
         rungs.append(
-            {"fraction": fraction, "samples": course.samples, "seconds": course.seconds, "metrics": metrics}
+            {
+                "fraction": fraction,
+                "samples": course.samples,
+                "seconds": course.seconds,
+                "metrics": metrics,
+            }
             | {"parameters": parameters}
         )
 
@@ -159,9 +174,15 @@ def append(path: Path, line: Mapping[str, Any]) -> None:
 
 
 def plan(
-    dataset: str, numbers: Iterable[int], seeds: Iterable[int], options: argparse.Namespace, keep: Path | None = None
+    dataset: str,
+    numbers: Iterable[int],
+    seeds: Iterable[int],
+    options: argparse.Namespace,
+    keep: Path | None = None,
 ) -> list[Run]:
-    """Runs on a data set; prepares the store, and the folder for predictions if these are to be kept."""
+    """Runs on a data set; prepares the store, and the folder for predictions if these are to be
+    kept.
+    """
     name, home = card_of(dataset), resolve_home(options.home)
     card = load_card(name)
     store = prepare(card, home, options.raw / dataset.partition("@")[0] if options.raw else None)
@@ -173,7 +194,16 @@ def plan(
         write_rows(store.with_tasks(tasks), keep / dataset)
         folder = str(keep / dataset)
     return [
-        Run(dataset, str(store.path), number, seed, config_of(number, tasks, parents), tasks, fractions, folder)
+        Run(
+            dataset,
+            str(store.path),
+            number,
+            seed,
+            config_of(number, tasks, parents),
+            tasks,
+            fractions,
+            folder,
+        )
         for number in numbers
         for seed in seeds
     ]
@@ -182,7 +212,9 @@ def plan(
 def carry_out(runs: Sequence[Run], out: Path, workers: int, limit: float) -> None:
     """Trains what is not yet there; after `limit` seconds no run is started any more."""
     done = keys(finished_frame(out))
-    waiting = sorted((run for run in runs if run.key not in done), key=lambda run: (run.seed, run.configuration))
+    waiting = sorted(
+        (run for run in runs if run.key not in done), key=lambda run: (run.seed, run.configuration)
+    )
     print(f"{len(runs) - len(waiting)} runs are there, {len(waiting)} are left", flush=True)
     began, finished, count = time.monotonic(), 0, len(waiting)
     waiting.reverse()
@@ -201,8 +233,9 @@ def carry_out(runs: Sequence[Run], out: Path, workers: int, limit: float) -> Non
                 finished += 1
                 taken = time.monotonic() - began
                 print(
-                    f"{finished}/{count} {run.dataset} {run.configuration}/{run.seed} {run.config['sharing.kind']}: "
-                    f"{line['failure'] or 'done'}; {taken / finished:.1f} s a run",
+                    f"{finished}/{count} {run.dataset} {run.configuration}/{run.seed} "
+                    f"{run.config['sharing.kind']}: {line['failure'] or 'done'}; "
+                    f"{taken / finished:.1f} s a run",
                     flush=True,
                 )
 
@@ -229,15 +262,18 @@ def keys(frame: pd.DataFrame) -> set[tuple[str, int, int]]:
 
 
 def table(lines: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """A row for each rung of each run; a run that failed has a last row with the reason and no measurements.
+    """A row for each rung of each run; a run that failed has a last row with the reason and no
+    measurements.
 
-    Columns: dataset, configuration, seed, `config/<dotted name>`, rung, fraction, samples, seconds (training alone),
-    parameters, every AUC, failure.
+    Columns: dataset, configuration, seed, `config/<dotted name>`, rung, fraction, samples, seconds
+    (training alone), parameters, every AUC, failure.
     """
     rows: list[dict[str, Any]] = []
     if not lines:
         return pd.DataFrame(columns=KEY)
-    for line in sorted(lines, key=lambda line: (line["dataset"], line["configuration"], line["seed"])):
+    for line in sorted(
+        lines, key=lambda line: (line["dataset"], line["configuration"], line["seed"])
+    ):
         head = {name: line[name] for name in ("dataset", "configuration", "seed")}
         head |= {f"config/{name}": value for name, value in line["config"].items()}
         for rung, at in enumerate(line["rungs"]):
@@ -254,12 +290,16 @@ def ordered(frame: pd.DataFrame) -> pd.DataFrame:
     frame = frame.sort_values([*KEY, "rung"], ignore_index=True)
     configs = sorted(name for name in frame if name.startswith("config/"))
     frame = frame[[*KEY, *configs, *(name for name in frame if name not in (*KEY, *configs))]]
-    narrow = [name for name in frame.columns if name.startswith(("valid/", "test/")) or name == "seconds"]
+    narrow = [
+        name for name in frame.columns if name.startswith(("valid/", "test/")) or name == "seconds"
+    ]
     return frame.astype(dict.fromkeys(narrow, "float32"))
 
 
 def write(frame: pd.DataFrame, path: Path) -> None:
-    """The table as a small file: hardly two measurements are equal, and their leading bytes hardly differ."""
+    """The table as a small file: hardly two measurements are equal, and their leading bytes hardly
+    differ.
+    """
     measured = [name for name, kind in frame.dtypes.items() if kind == "float32"]
     with atomic_path(path) as temporary:
         frame.to_parquet(
@@ -280,7 +320,9 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--limit-time", type=seconds, default=math.inf)
     parser.add_argument("--home", type=Path)
-    parser.add_argument("--raw", type=Path, help="folder with a folder of raw files for each data set")
+    parser.add_argument(
+        "--raw", type=Path, help="folder with a folder of raw files for each data set"
+    )
     parser.add_argument("--out", type=Path, default=Path("reports/blackbox"))
     options = parser.parse_args()
     numbers, seeds = range(options.configurations), range(options.seeds)

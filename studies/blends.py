@@ -3,9 +3,10 @@
     python studies/blends.py --raw DIR [--data census-income ...] [--seeds 2] [--out FOLDER]
         [--write docs/studies/inputs-tables.md]
 
-`DIR` and `FOLDER` are those of `trees.py`. On each seed two networks are trained, and trees with the settings that
-three tries found. As in a run, validation chooses the network, and the share of each task. Each task's blend is
-compared with the network or the trees, whichever is better on validation, in pairs by seed and by row.
+`DIR` and `FOLDER` are those of `trees.py`. On each seed two networks are trained, and trees with
+the settings that three tries found. As in a run, validation chooses the network, and the share of
+each task. Each task's blend is compared with the network or the trees, whichever is better on
+validation, in pairs by seed and by row.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ NAME = "blends"
 
 
 def rows(card: str, of: Trainings) -> Iterator[tuple[float, float, str]]:
-    """By task the gain over the preferred part, the upper end of its interval, and the row of the table."""
+    """By task the gain over the preferred part, the upper end of its interval, and the row of the
+    table.
+    """
     (network, first), (trees, second, _) = of.network(), of.trees()
     names = [(name_of(network.training, seed), name_of(trees.training, seed)) for seed in of.seeds]
     config = {NETWORK: network.id, TREES: trees.id, **trees.config}
@@ -37,7 +40,10 @@ def rows(card: str, of: Trainings) -> Iterator[tuple[float, float, str]]:
     for at, objective in enumerate(of.objectives):
         preferred = max((first, second), key=lambda runs: mean(runs, objective.key("valid")))
         named = {"blend": both, "part": preferred}
-        points = [Point("model", {}, "", replicates=tuple(runs), label=name) for name, runs in named.items()]
+        points = [
+            Point("model", {}, "", replicates=tuple(runs), label=name)
+            for name, runs in named.items()
+        ]
         found = differences(list(samples_of(points, keys).values()))
         assert found is not None
         gain = found.gains(0, 1, of.objectives)[at]
@@ -45,7 +51,11 @@ def rows(card: str, of: Trainings) -> Iterator[tuple[float, float, str]]:
         means = " | ".join(f"{mean(runs, keys[at]):.5f}" for runs in (first, second, both))
         part = "network" if preferred is first else "trees"
         told = f"{1e4 * gain.value:+.1f} ({1e4 * gain.low:+.1f} to {1e4 * gain.high:+.1f})"
-        yield gain.value, gain.high, f"| {card} | {objective.name} | {share} | {means} | {part} | {told} |"
+        yield (
+            gain.value,
+            gain.high,
+            f"| {card} | {objective.name} | {share} | {means} | {part} | {told} |",
+        )
 
 
 def main() -> None:
@@ -57,7 +67,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("trainings"))
     given = parser.parse_args()
-    head = "data | objective | network's share | network | trees | blend | validation prefers | blend less that, .0001"
+    head = (
+        "data | objective | network's share | network | trees | blend | validation prefers | "
+        "blend less that, .0001"
+    )
     lines, gains, behind = [f"| {head} |", "|---" * 8 + "|"], [], 0
     for card in given.data:
         of = Trainings(store_of(card, given.raw, given.home), given.out / card, given.seeds)
@@ -65,7 +78,13 @@ def main() -> None:
             gains.append(gain)
             behind += high < 0
             lines.append(row)
-    lines += ["", f"Mean gain: {1e4 * np.mean(gains):+.1f}. Intervals wholly below 0: {behind} of {len(gains)}."]
+    lines += [
+        "",
+        (
+            f"Mean gain: {1e4 * np.mean(gains):+.1f}. Intervals wholly below 0: {behind} of "
+            f"{len(gains)}."
+        ),
+    ]
     print("\n".join(lines))
     replace(given.write, NAME, "\n".join(lines))
 

@@ -1,12 +1,14 @@
-"""PCGrad paper, figure 1: two tasks in a steep valley whose gradients conflict, and who gets out of it.
+"""PCGrad paper, figure 1: two tasks in a steep valley whose gradients conflict, and who gets out of
+it.
 
-    python studies/conflict.py [--seeds 5] [--write docs/studies/experiments.md] [--figure docs/studies/conflict.svg]
+    python studies/conflict.py [--seeds 5] [--write docs/studies/experiments.md] [--figure
+    docs/studies/conflict.svg]
 
-The shared parameters are two numbers (x, y), the losses 20 log|x/2 + tanh y| and 25 log|x/2 - tanh y + 2| (cut where
-the argument falls below 5e-6). Both are least at x = -2 with y large. On the way there lies a valley in which the first
-loss is low: across it gradients are long and conflict, along it they are short. Every balancer takes the same steps of
-Adam from the same starts. It reports the mean of each task's argument over the last tenth of the steps: 0 is
-solved.
+The shared parameters are two numbers (x, y), the losses 20 log|x/2 + tanh y| and 25 log|x/2 - tanh
+y + 2| (cut where the argument falls below 5e-6). Both are least at x = -2 with y large. On the way
+there lies a valley in which the first loss is low: across it gradients are long and conflict, along
+it they are short. Every balancer takes the same steps of Adam from the same starts. It reports the
+mean of each task's argument over the last tenth of the steps: 0 is solved.
 """
 
 from __future__ import annotations
@@ -45,7 +47,9 @@ def gradients(theta: Array) -> Array:
 
 
 def path(kind: str, seed: int, steps: int = STEPS) -> Array:
-    """(steps + 1, 2), the way from the seed's start under a balancer, by Adam with its usual constants."""
+    """(steps + 1, 2), the way from the seed's start under a balancer, by Adam with its usual
+    constants.
+    """
     torch.manual_seed(derive(seed, kind))
     entry = BALANCING[kind]
     balancer = entry.build(["first", "second"], entry.config())
@@ -59,7 +63,9 @@ def path(kind: str, seed: int, steps: int = STEPS) -> Array:
             weights = balancer(torch.from_numpy(jacobian @ jacobian.T)).double().numpy()
         gradient = weights @ jacobian
         mean, square = 0.9 * mean + 0.1 * gradient, 0.999 * square + 0.001 * gradient**2
-        theta = theta - RATE * (mean / (1 - 0.9**step)) / (np.sqrt(square / (1 - 0.999**step)) + 1e-8)
+        theta = theta - RATE * (mean / (1 - 0.9**step)) / (
+            np.sqrt(square / (1 - 0.999**step)) + 1e-8
+        )
         way[step] = theta
     return way
 
@@ -77,7 +83,10 @@ def main() -> None:
     parser.add_argument("--figure", type=Path, help="draw the first seed's ways into this file")
     options = parser.parse_args()
     lines = [
-        "| balancing | first task, left | second task, left | starts from which both get below .25 |",
+        (
+            "| balancing | first task, left | second task, left | starts from which both get below "
+            ".25 |"
+        ),
         "|---" * 4 + "|",
     ]
     drawn = {}
@@ -85,8 +94,12 @@ def main() -> None:
         ways = [path(kind, seed) for seed in range(options.seeds)]
         found = np.array([left(way) for way in ways])
         drawn[kind] = ways[0]
-        cells = [f"{values.mean():.3f} ({values.min():.3f} to {values.max():.3f})" for values in found.T]
-        lines.append(f"| {kind} | {' | '.join(cells)} | {(found.max(1) < 0.25).sum()} of {len(found)} |")
+        cells = [
+            f"{values.mean():.3f} ({values.min():.3f} to {values.max():.3f})" for values in found.T
+        ]
+        lines.append(
+            f"| {kind} | {' | '.join(cells)} | {(found.max(1) < 0.25).sum()} of {len(found)} |"
+        )
         print(lines[-1], file=sys.stderr, flush=True)
     if options.figure:
         write_text(options.figure, svg(drawn))

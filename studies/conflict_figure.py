@@ -1,4 +1,6 @@
-"""The ways of `conflict.py` as an SVG: where they begin, where they end, and where each task is solved."""
+"""The ways of `conflict.py` as an SVG: where they begin, where they end, and where each task is
+solved.
+"""
 
 from __future__ import annotations
 
@@ -19,19 +21,24 @@ def svg(ways: Mapping[str, Array]) -> str:
     y = np.linspace(*Y, 200)
     solved = {"first task solved": -2 * np.tanh(y), "second task solved": 2 * np.tanh(y) - 4}
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" '
-        'font-size="12">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
+        'font-family="sans-serif" font-size="12">',
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>',
         f'<clipPath id="a"><rect x="{MARGIN}" y="{MARGIN}" width="{WIDTH - 2 * MARGIN}" '
         f'height="{HEIGHT - 2 * MARGIN}"/></clipPath>',
         '<g clip-path="url(#a)" fill="none">',
     ]
     parts += [_line(np.stack([x, y], 1), "#bbbbbb", dash=True) for x in solved.values()]
-    parts += [_line(way[::EVERY], colour) for way, colour in zip(ways.values(), COLOURS, strict=True)]
+    parts += [
+        _line(way[::EVERY], colour) for way, colour in zip(ways.values(), COLOURS, strict=True)
+    ]
     parts.append("</g>")
     for colour, (name, way) in zip(COLOURS, ways.items(), strict=True):
         (x, y_) = _place(way[-1:])[0]
-        parts.append(f'<circle cx="{x:.1f}" cy="{y_:.1f}" r="4" fill="{colour}"><title>{name}</title></circle>')
+        parts.append(
+            f'<circle cx="{x:.1f}" cy="{y_:.1f}" r="4" '
+            f'fill="{colour}"><title>{name}</title></circle>'
+        )
     for at, (colour, name) in enumerate(zip(COLOURS, ways, strict=True)):
         parts.append(f'<text x="{MARGIN + 90 * at}" y="20" fill="{colour}">{name}</text>')
     legend = f"x from {X[0]:g} to {X[1]:g}, y upwards from {Y[0]:g} to {Y[1]:g}; "

@@ -1,21 +1,24 @@
-"""Real searches by CPU seconds: gp by rungs against full-length multivariate TPE, or from the portfolio and without it.
+"""Real searches by CPU seconds: gp by rungs against full-length multivariate TPE, or from the
+portfolio and without it.
 
-    python studies/cpu.py --raw DIR [--ways "gp by rungs" tpe] [--seeds 3] [--lengths 10] [--data hotel ...]
+    python studies/cpu.py --raw DIR [--ways "gp by rungs" tpe] [--seeds 3] [--lengths 10] [--data
+    hotel ...]
         [--workers 1] [--out FILE.jsonl] [--write docs/studies/search.md] [--profile DATA]
     python studies/cpu.py --raw DIR --ways "gp from the portfolio" "gp by rungs" --data kuairand ...
 
-`DIR` holds `hotel-bookings/hotel_bookings.csv.gz`, `census-income/` and `kuairand-pure/`; others are generated.
-`gp by rungs` begins with the defaults of each kind of sharing; nothing in it was chosen on these but KuaiRand,
-which is for the portfolio. The portfolio for a data set is learnt on the table's other data sets.
+`DIR` holds `hotel-bookings/hotel_bookings.csv.gz`, `census-income/` and `kuairand-pure/`; others
+are generated. `gp by rungs` begins with the defaults of each kind of sharing; nothing in it was
+chosen on these but KuaiRand, which is for the portfolio. The portfolio for a data set is learnt on
+the table's other data sets.
 
-Every search is a process of its own with one thread and the inline executor, so that its CPU time has all of it:
-proposals, the log, building models, training, evaluation and checkpoints. Imports and preparing the data are left out.
-A search is given `--lengths` trainings of full length in samples. `FILE.jsonl` keeps each finished search, which is not
-run again.
+Every search is a process of its own with one thread and the inline executor, so that its CPU time
+has all of it: proposals, the log, building models, training, evaluation and checkpoints. Imports
+and preparing the data are left out. A search is given `--lengths` trainings of full length in
+samples. `FILE.jsonl` keeps each finished search, which is not run again.
 
-Only results at full length count here, in both ways: they are measured on all validation rows. The hypervolume's
-reference is, for each objective, the first quartile of all full-length results of a data set. Values are shares of the
-hypervolume of all results together.
+Only results at full length count here, in both ways: they are measured on all validation rows. The
+hypervolume's reference is, for each objective, the first quartile of all full-length results of a
+data set. Values are shares of the hypervolume of all results together.
 """
 
 from __future__ import annotations
@@ -84,9 +87,15 @@ DATA = {
     "hotel": Data("hotel", 1, "hotel-bookings", "hotel-bookings"),
     "census-education": Data("census-income-education", 0.5, "census-income", "census-income"),
     "funnel": Data("synthetic-funnel@rows=60_000,seed=7", 3, "funnel-log"),
-    "funnel-small": Data("synthetic-funnel@rows=30_000,seed=11,bias=0.5,users=1000", 4, "funnel-log"),
+    "funnel-small": Data(
+        "synthetic-funnel@rows=30_000,seed=11,bias=0.5,users=1000", 4, "funnel-log"
+    ),
     "kuairand": Data(
-        "kuairand-pure@late-window", 1, "kuairand-pure@late-window", "kuairand-pure", ("click", "long_view", "like")
+        "kuairand-pure@late-window",
+        1,
+        "kuairand-pure@late-window",
+        "kuairand-pure",
+        ("click", "long_view", "like"),
     ),
 }
 
@@ -99,28 +108,47 @@ def prepared(name: str, home: Path, raw: Path) -> Store:
         card = str(home / "hotel.toml")
         if not Path(card).exists():
             labels = [part for label in HOTEL_LABELS for part in ("--label", label)]
-            command = [sys.executable, "-m", "bench", "card", str(folder / HOTEL), *labels, "--split", "random"]
-            subprocess.run([*command, "--id", "hotel", "--out", card], check=True, capture_output=True)
+            command = [
+                sys.executable,
+                "-m",
+                "bench",
+                "card",
+                str(folder / HOTEL),
+                *labels,
+                "--split",
+                "random",
+            ]
+            subprocess.run(
+                [*command, "--id", "hotel", "--out", card], check=True, capture_output=True
+            )
     store = prepare(load_card(card), home, folder if data.raw else None)
     return store.with_tasks(data.tasks) if data.tasks else store
 
 
 def left_out(home: Path) -> dict[str, list[dict[str, Any]]]:
-    """By data set of the table the portfolio that is learnt on the others; learning takes ten minutes, once."""
+    """By data set of the table the portfolio that is learnt on the others; learning takes ten
+    minutes, once.
+    """
     path = home / "left_out.json"
     if not path.exists():
         known, candidates = known_of([name_of(each.id) for each in SUITE.datasets], TABLE)
-        write_text(path, json.dumps({each: learnt_without(each, known, candidates) for each in known}))
+        write_text(
+            path, json.dumps({each: learnt_without(each, known, candidates) for each in known})
+        )
     found: dict[str, list[dict[str, Any]]] = json.loads(path.read_text())
     return found
 
 
 def run(name: str, way: str, seed: int, lengths: float, home: Path, raw: Path) -> dict[str, Any]:
-    """One search: CPU seconds, samples and objectives (None below full length) after each of its jobs."""
+    """One search: CPU seconds, samples and objectives (None below full length) after each of its
+    jobs.
+    """
     store = prepared(name, home, raw)
     tasks = store.schema.tasks
     objectives = resolve_objectives(SuiteDataset(id=name), tasks, ranked=())
-    space = fitting(load_space("joint").restricted({"optim.epochs": DATA[name].epochs}), store.schema).space
+    space = fitting(
+        load_space("joint").restricted({"optim.epochs": DATA[name].epochs}), store.schema
+    ).space
     full, by_rungs = round(DATA[name].epochs * len(store.split("train"))), way != "tpe"
     names = [task.name for task in tasks]
     known = left_out(home)[DATA[name].without] if way == "gp from the portfolio" else []
@@ -159,7 +187,13 @@ def run(name: str, way: str, seed: int, lengths: float, home: Path, raw: Path) -
     def on_record(record: TrialRecord) -> None:
         done = record.state == "completed"
         samples = study.ledger.samples(plan.ladder) if by_rungs else (record.number + 1) * full
-        steps.append((process_time() - began, samples, [record.metrics[key] for key in keys] if done else None))
+        steps.append(
+            (
+                process_time() - began,
+                samples,
+                [record.metrics[key] for key in keys] if done else None,
+            )
+        )
 
     with tempfile.TemporaryDirectory() as folder, Study.open(Path(folder), plan) as study:
         began = process_time()
@@ -187,11 +221,15 @@ def compared(found: Sequence[dict[str, Any]], ways: tuple[str, str]) -> list[str
         ]
         if not pairs:
             continue
-        objectives = tuple(Objective(each, "maximize") for each in of[0]["objectives"])  # all are areas under a curve
+        objectives = tuple(
+            Objective(each, "maximize") for each in of[0]["objectives"]
+        )  # all are areas under a curve
         values = np.array([step[2] for each in of for step in each["steps"] if step[2]])
         signs = np.array([objective.sign for objective in objectives])
         quartile = np.quantile(values * signs, 0.25, axis=0) * signs
-        reference = {objective.name: float(at) for objective, at in zip(objectives, quartile, strict=True)}
+        reference = {
+            objective.name: float(at) for objective, at in zip(objectives, quartile, strict=True)
+        }
         whole = hypervolume(values, objectives, reference)
 
         def reached(each: dict[str, Any], column: int, limit: float) -> float:
@@ -208,7 +246,10 @@ def compared(found: Sequence[dict[str, Any]], ways: tuple[str, str]) -> list[str
                 one, two = np.mean(gaps, axis=0)
                 won = sum(a > b for a, b in gaps)
                 cells.append(f"{one:.3f} / {two:.3f} ({won})")
-        a_sample = [np.mean([each[at]["steps"][-1][0] / each[at]["steps"][-1][1] for each in pairs]) for at in (0, 1)]
+        a_sample = [
+            np.mean([each[at]["steps"][-1][0] / each[at]["steps"][-1][1] for each in pairs])
+            for at in (0, 1)
+        ]
         cells.append(f"{a_sample[0] / a_sample[1]:.2f}")
         rows.append(f"| {' | '.join(cells)} |")
     return rows
@@ -222,7 +263,9 @@ def table(found: Sequence[dict[str, Any]], ways: tuple[str, str]) -> str:
 
 
 def main() -> None:
-    """Searches what is missing, and prints or writes the table; or profiles one search, or is one."""
+    """Searches what is missing, and prints or writes the table; or profiles one search, or is
+    one.
+    """
     parser = writer(__doc__)
     parser.add_argument("--raw", type=Path, required=True)
     parser.add_argument("--home", type=Path, default=Path(".seesaw"))
@@ -233,7 +276,9 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("cpu.jsonl"))
     parser.add_argument("--profile", choices=DATA, help="profile one search by rungs instead")
-    parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)  # data, way and seed: what a process is begun with
+    parser.add_argument(
+        "--one", nargs=3, help=argparse.SUPPRESS
+    )  # data, way and seed: what a process is begun with
     given = parser.parse_args()
     if given.one:
         name, way, seed = given.one
@@ -242,32 +287,53 @@ def main() -> None:
     if given.profile:
         for way in given.ways:
             profile = cProfile.Profile()
-            found = profile.runcall(run, given.profile, way, 0, given.lengths, given.home, given.raw)
+            found = profile.runcall(
+                run, given.profile, way, 0, given.lengths, given.home, given.raw
+            )
             cpu, samples, _ = found["steps"][-1]
             print(
-                way, found["ladder"], len(found["steps"]), "jobs", f"{cpu:.1f} s, {1e6 * cpu / samples:.2f} us a sample"
+                way,
+                found["ladder"],
+                len(found["steps"]),
+                "jobs",
+                f"{cpu:.1f} s, {1e6 * cpu / samples:.2f} us a sample",
             )
             pstats.Stats(profile).sort_stats("cumulative").print_stats(70)
         return
-    known = [json.loads(line) for line in given.out.read_text().splitlines()] if given.out.exists() else []
+    known = (
+        [json.loads(line) for line in given.out.read_text().splitlines()]
+        if given.out.exists()
+        else []
+    )
     have = {(each["data"], each["way"], each["seed"]) for each in known}
     for name in given.data:
         prepared(name, given.home, given.raw)
     if WAYS[2] in given.ways:
         left_out(given.home)
-    wanted = [(name, way, seed) for seed in range(given.seeds) for name in given.data for way in given.ways]
+    wanted = [
+        (name, way, seed)
+        for seed in range(given.seeds)
+        for name in given.data
+        for way in given.ways
+    ]
     options = ["--raw", str(given.raw), "--home", str(given.home), "--lengths", str(given.lengths)]
 
     def begin(one: tuple[str, str, int]) -> str:
         command = [sys.executable, __file__, *options, "--one", one[0], one[1], str(one[2])]
-        return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1]
+        return subprocess.run(
+            command, check=True, stdout=subprocess.PIPE, text=True
+        ).stdout.splitlines()[-1]
 
     with ThreadPoolExecutor(given.workers) as pool:
         for line in pool.map(begin, [one for one in wanted if one not in have]):
             with given.out.open("a") as file:
                 file.write(line + "\n")
             known.append(json.loads(line))
-            print(*(known[-1][key] for key in ("data", "way", "seed")), known[-1]["steps"][-1][:2], flush=True)
+            print(
+                *(known[-1][key] for key in ("data", "way", "seed")),
+                known[-1]["steps"][-1][:2],
+                flush=True,
+            )
     text = table(known, tuple(given.ways))
     print(text)
     replace(given.write, "openings" if WAYS[2] in given.ways else "cpu", text)

@@ -1,17 +1,20 @@
-"""How good and how honest decisions are in simulated runs whose truth is known, at the level of predictions.
+"""How good and how honest decisions are in simulated runs whose truth is known, at the level of
+predictions.
 
     OMP_NUM_THREADS=1 python studies/decision_worlds.py --keep reports/worlds [--worlds 50]
         [--guarded --times 10] [--write docs/studies/statistics.md]
 
-`drawn_worlds` draws a world for each run: 2, 3, 5 or 8 tasks with rates of 1 to 30%; 800 to 10,000 rows of each split;
-1 to 12 candidates with 2, 3 or 10 replicates on shared seeds. Half of the runs have a current model, half of these with
-one replicate; the others compare with single-task models. U is the mean logarithm of outcomes; where events have values
-it is the logarithm of what is earned. The best true weights are climbed from many starts, within the true guard: 95% of
-today's outcomes; without a current model, those of a random order.
+`drawn_worlds` draws a world for each run: 2, 3, 5 or 8 tasks with rates of 1 to 30%; 800 to 10,000
+rows of each split; 1 to 12 candidates with 2, 3 or 10 replicates on shared seeds. Half of the runs
+have a current model, half of these with one replicate; the others compare with single-task models.
+U is the mean logarithm of outcomes; where events have values it is the logarithm of what is earned.
+The best true weights are climbed from many starts, within the true guard: 95% of today's outcomes;
+without a current model, those of a random order.
 
-`--keep` leaves a line a run in `decisions.jsonl` of that folder and goes on from there, also with more runs; other code
-needs a fresh folder. `--write` puts the table of all that is there between the marks in that file. With `--log`, and
-another folder, `bench.decide` decides on the same populations from one training of each model.
+`--keep` leaves a line a run in `decisions.jsonl` of that folder and goes on from there, also with
+more runs; other code needs a fresh folder. `--write` puts the table of all that is there between
+the marks in that file. With `--log`, and another folder, `bench.decide` decides on the same
+populations from one training of each model.
 """
 
 from __future__ import annotations
@@ -28,7 +31,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from drawn_worlds import LITTLE, SEED, WORLDS, Case, Ranked, Serve, climbed, drawn, starts_of, utility
+from drawn_worlds import (
+    LITTLE,
+    SEED,
+    WORLDS,
+    Case,
+    Ranked,
+    Serve,
+    climbed,
+    drawn,
+    starts_of,
+    utility,
+)
 from scipy import stats
 from served_worlds import Floats
 from speed.table import replace as write
@@ -68,13 +82,16 @@ NONE = 5e-4
 
 @dataclass(frozen=True)
 class Claim:
-    """What is announced: a difference in U, or as a fraction a change in an outcome or in what is earned.
+    """What is announced: a difference in U, or as a fraction a change in an outcome or in what is
+    earned.
 
     Attributes:
         of: "U", or the place of a task.
-        parts: rankings that are compared, and with which: the mean of these differences is announced.
+        parts: rankings that are compared, and with which: the mean of these differences is
+            announced.
         importances: of outcomes in U, by part; none: all are equal.
-        said: whether the answer says so, as against a table in an answer that says "keep" or "cannot tell".
+        said: whether the answer says so, as against a table in an answer that says "keep" or
+            "cannot tell".
     """
 
     of: str | int
@@ -91,7 +108,9 @@ class Claim:
             if isinstance(self.of, int):
                 found.append(new[self.of] / old[self.of] - 1)
             elif case.values is not None:  # fractions of what today's ranking earns
-                found.append(float((new - old) @ case.values / (case.truth(case.today) @ case.values)))
+                found.append(
+                    float((new - old) @ case.values / (case.truth(case.today) @ case.values))
+                )
             else:
                 importances = np.array(self.importances[at]) if self.importances else None
                 found.append(utility(new, importances) - utility(old, importances))
@@ -121,9 +140,13 @@ class Decided:
 
 
 class Selected:
-    """A candidate's outcomes by expected labels on the rows that choose: validation and confirmation rows alike."""
+    """A candidate's outcomes by expected labels on the rows that choose: validation and
+    confirmation rows alike.
+    """
 
-    def __init__(self, own: Candidate, candidates: Sequence[Candidate], rows: Mapping[str, KeptRows]) -> None:
+    def __init__(
+        self, own: Candidate, candidates: Sequence[Candidate], rows: Mapping[str, KeptRows]
+    ) -> None:
         equal, names = (
             np.full(own.replicates, 1 / own.replicates),
             [f"{task}.recall@10%" for task in rows[CONFIRM].tasks],
@@ -131,10 +154,14 @@ class Selected:
         likely = expected(candidates, {split: rows[split] for split in (SEARCH, CONFIRM)}, names)
         assert likely is not None
         self._parts = [
-            Ranked([own.predictions(split, run).astype(float) for run in range(own.replicates)],
-                   of.labels.astype(float), of.rates, equal)
+            Ranked(
+                [own.predictions(split, run).astype(float) for run in range(own.replicates)],
+                of.labels.astype(float),
+                of.rates,
+                equal,
+            )
             for split, of in likely.rows.items()
-        ]  # fmt: skip
+        ]
 
     def outcomes(self, fusion: Fusion) -> Floats:
         """(T,) means."""
@@ -152,26 +179,38 @@ def decided(case: Case, candidates: Sequence[Candidate], rows: Mapping[str, Kept
 
     contests = Contests(served, judge, aims, SEED, chosen.row, again).of_verdict()
     told = verdict_of(
-        About(contests=contests, judge=judge, pick=chosen.row, against="today's", holds=chosen.stability.holds)
+        About(
+            contests=contests,
+            judge=judge,
+            pick=chosen.row,
+            against="today's",
+            holds=chosen.stability.holds,
+        )
     )
     others: dict[float, Serve] = {}
     for confidence in CONFIDENCES if case.guards else ():
         guard = judge.policy.guard.model_copy(update={"confidence": confidence})
         row = pick(judge.choices, [], judge.policy.model_copy(update={"guard": guard})).row
         others[confidence] = serve_of(served, row)
-    return replace(said(case, served, judge, chosen, told, aims), holds=chosen.stability.holds, others=others)
+    return replace(
+        said(case, served, judge, chosen, told, aims), holds=chosen.stability.holds, others=others
+    )
 
 
 def serve_of(served: Served, row: int) -> Serve:
     """A row of a served front."""
     of = served.table.iloc[row]
-    return str(of["point"]), Fusion.of("power" if of["kind"] == "power" else "sum", list(of["weights"].values()))
+    return str(of["point"]), Fusion.of(
+        "power" if of["kind"] == "power" else "sum", list(of["weights"].values())
+    )
 
 
 def judged(
     case: Case, candidates: Sequence[Candidate], rows: Mapping[str, KeptRows]
 ) -> tuple[Served, Judge, tuple[PolicyAim, ...]]:
-    """The served front of a run, its policy applied to the choices, and what weights are chosen for."""
+    """The served front of a run, its policy applied to the choices, and what weights are chosen
+    for.
+    """
     name, fusion = case.today
     rates = dict(zip(rows[CONFIRM].tasks, rows[CONFIRM].rates, strict=True))
     policy = policy_of(case, rates)
@@ -182,28 +221,40 @@ def judged(
 
 
 def held(case: Case, picked: Serve) -> bool:
-    """Whether the model holds, as `bench.deciding.stability` says, where all is trained and measured once more."""
+    """Whether the model holds, as `bench.deciding.stability` says, where all is trained and
+    measured once more.
+    """
     served, judge, _ = judged(case, *case.setup.run(1))
     scores = np.where(judge.passing, judge.scores(judge.choices.values(judge.scored)), -np.inf)
-    return bool(scores[served.table["point"] == picked[0]].max() >= scores.max() - TOLERANCE > -np.inf)
+    return bool(
+        scores[served.table["point"] == picked[0]].max() >= scores.max() - TOLERANCE > -np.inf
+    )
 
 
 def policy_of(case: Case, rates: Mapping[str, float]) -> Policy:
     """The default, or that of a world whose events have values."""
     if case.values is None:
         return Policy(rule="knee")
-    worth = {task: float(own) / rate for (task, rate), own in zip(rates.items(), case.values, strict=True)}
+    worth = {
+        task: float(own) / rate
+        for (task, rate), own in zip(rates.items(), case.values, strict=True)
+    }
     return Policy(rule="value", values=worth, guard=Guard(max_loss_vs_current=np.inf))
 
 
-def decided_on_a_log(case: Case, candidates: Sequence[Candidate], rows: Mapping[str, KeptRows]) -> Decided:
+def decided_on_a_log(
+    case: Case, candidates: Sequence[Candidate], rows: Mapping[str, KeptRows]
+) -> Decided:
     """The same by `bench.decide`, from a table of predictions; each model is one training."""
     (name, fusion), tasks = case.today, case.setup.world.tasks
     parts = []
     for split, own in rows.items():
         columns: dict[str, Any] = {"part": split} | dict(zip(tasks, own.labels.T, strict=True))
         for each in candidates:
-            columns |= {f"{each.id}.{task}": of for task, of in zip(tasks, each.predictions(split, 0).T, strict=True)}
+            columns |= {
+                f"{each.id}.{task}": of
+                for task, of in zip(tasks, each.predictions(split, 0).T, strict=True)
+            }
         users = own.units if case.setup.world.users[0] >= 0 else np.arange(len(own.units))
         parts.append(pd.DataFrame(columns | {"user": users.astype(np.int64)}))
     rates = dict(zip(tasks, rows[CONFIRM].rates, strict=True))
@@ -216,25 +267,43 @@ def decided_on_a_log(case: Case, candidates: Sequence[Candidate], rows: Mapping[
         raw = zip(tasks, fusion.weights, rates.values(), strict=True)
         asked["weights"] = " + ".join(f"{of / rate:.17f} {name}.{task}" for task, of, rate in raw)
     found = decide(
-        pd.concat(parts), labels=list(tasks), part="part", units="user", unseen=True, rates=rates, seed=SEED,
+        pd.concat(parts),
+        labels=list(tasks),
+        part="part",
+        units="user",
+        unseen=True,
+        rates=rates,
+        seed=SEED,
         models={each.id: [f"{each.id}.{task}" for task in tasks] for each in candidates},
-        outcomes=[each.name for each in case.setup.outcomes], policy=policy_of(case, rates), today=name,
-        recalibrate=False, **asked,
-    ).decision  # fmt: skip
+        outcomes=[each.name for each in case.setup.outcomes],
+        policy=policy_of(case, rates),
+        today=name,
+        recalibrate=False,
+        **asked,
+    ).decision
     serving, chosen = found.serving, found.pick
     if serving.served is None or chosen is None:
         return Decided("nothing", found.no_pick, case.today, case.today)
-    return said(case, serving.served, Judge(found.policy, found.choices), chosen, found.verdict, serving.aims)
+    return said(
+        case,
+        serving.served,
+        Judge(found.policy, found.choices),
+        chosen,
+        found.verdict,
+        serving.aims,
+    )
 
 
 def said(
     case: Case, served: Served, judge: Judge, chosen: Pick, told: Verdict, aims: Sequence[PolicyAim]
-) -> Decided:  # fmt: skip
+) -> Decided:
     """What a verdict claims."""
     made = Contests(served, judge, aims, SEED, chosen.row)
     contests = [made.of(aim) for aim in aims]
 
-    picked, start, today = (serve_of(served, row) for row in (chosen.row, contests[0].start, served.current))
+    picked, start, today = (
+        serve_of(served, row) for row in (chosen.row, contests[0].start, served.current)
+    )
     today = today if case.current else start
     advised = today if told.row is None or told.kind == "unknown" else serve_of(served, told.row)
     claims: list[Claim] = []
@@ -243,28 +312,40 @@ def said(
         both = (picked if told.kind != "weights" else start, today)
         if told.both:
             claims.append(Claim("U", told.both.utility, (both,), told.kind in of))
-            claims += [Claim(at, each, (both,), True) for at, each in enumerate(told.both.outcomes.values())]
+            claims += [
+                Claim(at, each, (both,), True)
+                for at, each in enumerate(told.both.outcomes.values())
+            ]
         parts = {"weights": told.weights, "model": told.model}
         claims += [
-            Claim(f"U, {part}", each.utility, of[part], told.kind == part) for part, each in parts.items() if each
+            Claim(f"U, {part}", each.utility, of[part], told.kind == part)
+            for part, each in parts.items()
+            if each
         ]
     elif told.both:
         point = chosen.point
         own = [each for each in contests if each.aim.title in told.anchors]
-        parts = tuple((serve_of(served, each.best[point]), serve_of(served, each.start)) for each in own)
+        parts = tuple(
+            (serve_of(served, each.best[point]), serve_of(served, each.start)) for each in own
+        )
         weights = tuple(aim.weights for aim in aims if aim.title in told.anchors)
         claims.append(Claim("U", told.anchors["on average"], parts, told.kind == "model", weights))
-        claims += [Claim(at, each, ((picked, start),), True) for at, each in enumerate(told.both.outcomes.values())]
+        claims += [
+            Claim(at, each, ((picked, start),), True)
+            for at, each in enumerate(told.both.outcomes.values())
+        ]
     return Decided(told.kind, told.sentence, picked, advised, tuple(claims))
 
 
-def record_of(tasks: int, of: str, number: int, log: bool = False, times: int = 1) -> dict[str, Any]:
+def record_of(
+    tasks: int, of: str, number: int, log: bool = False, times: int = 1
+) -> dict[str, Any]:
     """A world's line: what was drawn, decided and true.
 
     Args:
         times: as many rows as in the world of that number otherwise.
-        log: whether to decide from predictions alone: no model then depends on a seed. Of `mixed` and `null` ones
-            with a current model half have no other model.
+        log: whether to decide from predictions alone: no model then depends on a seed. Of `mixed`
+            and `null` ones with a current model half have no other model.
     """
     start = time.process_time()
     case = drawn(tasks, of, number, times)
@@ -278,19 +359,34 @@ def record_of(tasks: int, of: str, number: int, log: bool = False, times: int = 
     ended = time.process_time()
     best = case.best([found.picked, found.advised, *found.others.values()])
     serves = {"today": case.today, "picked": found.picked, "advised": found.advised, "best": best}
-    claims = [{"of": each.of, "said": each.said, "truth": each.truth(case), **each.effect.to_json()}
-              for each in found.claims]  # fmt: skip
-    free = number % 10 == 0 and (case.values is not None or not case.current)  # without a guard that reads noise
+    claims = [
+        {"of": each.of, "said": each.said, "truth": each.truth(case), **each.effect.to_json()}
+        for each in found.claims
+    ]
+    free = number % 10 == 0 and (
+        case.values is not None or not case.current
+    )  # without a guard that reads noise
     return {
-        "tasks": tasks, "world": of, "number": number, **case.facts, "kind": found.kind, "sentence": found.sentence,
+        "tasks": tasks,
+        "world": of,
+        "number": number,
+        **case.facts,
+        "kind": found.kind,
+        "sentence": found.sentence,
         **{name: each[0] for name, each in serves.items()},
         "u": {name: case.u(case.truth(each)) for name, each in serves.items()},
-        "broken": case.breaks(found.advised), "claims": claims,
-        "confidences": {at: [case.u(case.truth(each)), case.breaks(each)] for at, each in found.others.items()},
+        "broken": case.breaks(found.advised),
+        "claims": claims,
+        "confidences": {
+            at: [case.u(case.truth(each)), case.breaks(each)] for at, each in found.others.items()
+        },
         "shortfall": shortfall(case, candidates, rows, found.picked) if free else None,
-        "holds": found.holds, "held": held(case, found.picked) if found.holds is not None and tasks <= AGAIN else None,
-        "seconds": [round(each, 2) for each in (made - start, ended - made, time.process_time() - ended)],
-    }  # fmt: skip
+        "holds": found.holds,
+        "held": held(case, found.picked) if found.holds is not None and tasks <= AGAIN else None,
+        "seconds": [
+            round(each, 2) for each in (made - start, ended - made, time.process_time() - ended)
+        ],
+    }
 
 
 def rounded(value: Any) -> Any:
@@ -302,8 +398,12 @@ def rounded(value: Any) -> Any:
     return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
-def shortfall(case: Case, candidates: Sequence[Candidate], rows: Mapping[str, KeptRows], picked: Serve) -> float:
-    """How far the picked weights are behind the best of 50 starts, in U on the rows that chose them, without guard."""
+def shortfall(
+    case: Case, candidates: Sequence[Candidate], rows: Mapping[str, KeptRows], picked: Serve
+) -> float:
+    """How far the picked weights are behind the best of 50 starts, in U on the rows that chose
+    them, without guard.
+    """
     own = Selected(next(each for each in candidates if each.id == picked[0]), candidates, rows)
 
     def value(fusion: Fusion) -> float:
@@ -315,13 +415,27 @@ def shortfall(case: Case, candidates: Sequence[Candidate], rows: Mapping[str, Ke
 
 
 COLUMNS = (
-    "runs", "U to gain", "picked: behind by", "below 2%", "advised: behind by", "below 2%",
-    "guard broken", "switch", "wrong gain", "wrong cost", "U held", "U announced", "less truth", "behind 50 starts",
-)  # fmt: skip
+    "runs",
+    "U to gain",
+    "picked: behind by",
+    "below 2%",
+    "advised: behind by",
+    "below 2%",
+    "guard broken",
+    "switch",
+    "wrong gain",
+    "wrong cost",
+    "U held",
+    "U announced",
+    "less truth",
+    "behind 50 starts",
+)
 
 
 def rate(right: int, of: int, nominal: float) -> str:
-    """A count as a share, with a mark where 1% of runs at most have as many if the true share is `nominal`."""
+    """A count as a share, with a mark where 1% of runs at most have as many if the true share is
+    `nominal`.
+    """
     beyond = of > 0 and stats.binom.sf(right - 1, of, nominal) < 0.01
     return f"{right / of:.1%}{' (!)' if beyond else ''}" if of else "–"
 
@@ -331,33 +445,58 @@ def cells_of(lines: Sequence[dict[str, Any]]) -> list[str]:
     many = len(lines)
 
     def spread(values: Sequence[float]) -> str:
-        return ", ".join(f"{each:.1%}" for each in np.quantile(values, [0.5, 0.9])) if values else "–"
+        return (
+            ", ".join(f"{each:.1%}" for each in np.quantile(values, [0.5, 0.9])) if values else "–"
+        )
 
     def reached(values: Sequence[float]) -> str:
         return f"{np.mean([each < REACHED for each in values]):.0%}" if values else "–"
 
-    gain, picked, advised = ([each["u"]["best"] - each["u"][name] for each in lines]
-                             for name in ("today", "picked", "advised"))  # fmt: skip
-    said = [[(claim, Effect(claim["value"], claim["low"], claim["high"])) for claim in each["claims"] if claim["said"]]
-            for each in lines]  # fmt: skip
+    gain, picked, advised = (
+        [each["u"]["best"] - each["u"][name] for each in lines]
+        for name in ("today", "picked", "advised")
+    )
+    said = [
+        [
+            (claim, Effect(claim["value"], claim["low"], claim["high"]))
+            for claim in each["claims"]
+            if claim["said"]
+        ]
+        for each in lines
+    ]
     gained = sum(any(own.gained and claim["truth"] <= NONE for claim, own in each) for each in said)
     lost = sum(any(own.lost and claim["truth"] >= -NONE for claim, own in each) for each in said)
     of_u = [claim for each in lines for claim in each["claims"] if claim["of"] == "U"]
     moved = [claim for claim in of_u if claim["low"] < claim["high"]]
     missed = sum(not claim["low"] <= claim["truth"] <= claim["high"] for claim in moved)
-    held = f"{1 - missed / len(moved):.0%}{' (!)' * ('!' in rate(missed, len(moved), 0.1))}" if moved else "–"
+    held = (
+        f"{1 - missed / len(moved):.0%}{' (!)' * ('!' in rate(missed, len(moved), 0.1))}"
+        if moved
+        else "–"
+    )
     switched = np.mean([each["kind"] in ("model", "weights") for each in lines])
     return [
-        str(many), spread(gain), spread(picked), reached(picked), spread(advised),
-        reached(advised), f"{np.mean([each['broken'] for each in lines]):.1%}", f"{switched:.0%}",
-        rate(gained, many, 0.05), rate(lost, many, 0.05), held, f"{sum(each['value'] for each in of_u) / many:+.2%}",
+        str(many),
+        spread(gain),
+        spread(picked),
+        reached(picked),
+        spread(advised),
+        reached(advised),
+        f"{np.mean([each['broken'] for each in lines]):.1%}",
+        f"{switched:.0%}",
+        rate(gained, many, 0.05),
+        rate(lost, many, 0.05),
+        held,
+        f"{sum(each['value'] for each in of_u) / many:+.2%}",
         f"{sum(each['value'] - each['truth'] for each in of_u) / many:+.2%}",
         spread([each["shortfall"] for each in lines if each["shortfall"] is not None]),
-    ]  # fmt: skip
+    ]
 
 
 def table_of(lines: Sequence[dict[str, Any]]) -> str:
-    """By kind of world, with and without a current model; then by number of tasks, where events have no values."""
+    """By kind of world, with and without a current model; then by number of tasks, where events
+    have no values.
+    """
     groups = {
         f"{of}, {'current model' if current else 'no current model'}": [
             each for each in lines if (each["world"], each["current"]) == (of, current)
@@ -380,20 +519,29 @@ def holds_table(lines: Sequence[dict[str, Any]]) -> str:
     found = ["| runs | said to hold in | held in | standard error |", "|---|---|---|---|"]
     for part in np.array_split(np.array(known, dtype=float).reshape(-1, 2), 5):
         told, right = part.mean(axis=0)
-        found.append(f"| {len(part)} | {told:.0%} | {right:.0%} | {(right * (1 - right) / len(part)) ** 0.5:.0%} |")
+        found.append(
+            f"| {len(part)} | {told:.0%} | {right:.0%} | "
+            f"{(right * (1 - right) / len(part)) ** 0.5:.0%} |"
+        )
     return "\n".join(found)
 
 
 def guard_table(lines: Sequence[dict[str, Any]]) -> str:
-    """By the guard's confidence, how far picks are behind the best within the true guard, and how many break it."""
+    """By the guard's confidence, how far picks are behind the best within the true guard, and how
+    many break it.
+    """
     own = [each for each in lines if each["confidences"]]
-    found = [f"| the guard's confidence, {len(own)} runs | behind by | below 2% | guard broken |", "|---|---|---|---|"]
+    found = [
+        f"| the guard's confidence, {len(own)} runs | behind by | below 2% | guard broken |",
+        "|---|---|---|---|",
+    ]
     for confidence in CONFIDENCES:
         u, broken = zip(*(each["confidences"][str(confidence)] for each in own), strict=True)
         behind = np.array([each["u"]["best"] for each in own]) - np.array(u)
         median, most = np.quantile(behind, [0.5, 0.9])
         found.append(
-            f"| {confidence:g} | {median:.1%}, {most:.1%} | {np.mean(behind < REACHED):.0%} | {np.mean(broken):.0%} |"
+            f"| {confidence:g} | {median:.1%}, {most:.1%} | {np.mean(behind < REACHED):.0%} | "
+            f"{np.mean(broken):.0%} |"
         )
     return "\n".join(found)
 
@@ -406,24 +554,41 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="*", default=list(WORLDS), choices=WORLDS)
     parser.add_argument("--keep", type=Path, required=True)
     parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--log", action="store_true", help="decide by `bench.decide`, one training of each model")
+    parser.add_argument(
+        "--log", action="store_true", help="decide by `bench.decide`, one training of each model"
+    )
     parser.add_argument("--times", type=int, default=1, help="k times as many rows as otherwise")
-    parser.add_argument("--guarded", action="store_true", help="only runs with a current model, and its guard")
+    parser.add_argument(
+        "--guarded", action="store_true", help="only runs with a current model, and its guard"
+    )
     given = parser.parse_args()
     given.keep.mkdir(parents=True, exist_ok=True)
     file = given.keep / "decisions.jsonl"
     lines = [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
     known = {(each["tasks"], each["world"], each["number"]) for each in lines}
-    wanted = [(tasks, of, number) for number in range(given.worlds) for tasks in given.tasks for of in given.kinds]
+    wanted = [
+        (tasks, of, number)
+        for number in range(given.worlds)
+        for tasks in given.tasks
+        for of in given.kinds
+    ]
     if given.guarded:
         wanted = [each for each in wanted if each[2] % 2 and each[1] != "values"]
     with ProcessPoolExecutor(given.workers) as pool, file.open("a") as out:
-        running = [pool.submit(record_of, *each, given.log, given.times) for each in wanted if each not in known]
+        running = [
+            pool.submit(record_of, *each, given.log, given.times)
+            for each in wanted
+            if each not in known
+        ]
         for done, each in enumerate(as_completed(running)):
             out.write(line := json.dumps(rounded(each.result())) + "\n")
             lines.append(json.loads(line))
             out.flush()
-            print(f"{done + 1} of {len(running)}: {json.dumps(lines[-1])[:400]}", file=sys.stderr, flush=True)
+            print(
+                f"{done + 1} of {len(running)}: {json.dumps(lines[-1])[:400]}",
+                file=sys.stderr,
+                flush=True,
+            )
     tables = {"logs" if given.log else "decisions": table_of(lines)}
     if not given.log:
         tables |= {"holds": holds_table(lines), "guards": guard_table(lines)}

@@ -1,11 +1,14 @@
-"""Where the time of a model's dense part goes: forward and backward pass, without table and optimizers.
+"""Where the time of a model's dense part goes: forward and backward pass, without table and
+optimizers.
 
-    python studies/dense_part.py [--kinds mmoe,ple] [--precisions fp32,bf16] [--batch 2048] [--threads 1]
+    python studies/dense_part.py [--kinds mmoe,ple] [--precisions fp32,bf16] [--batch 2048]
+    [--threads 1]
         [--repeats 5] [--out FILE]
 
-23 fields x 16, two tasks, experts and bottoms [128, 64], towers [64, 32], MMoE with 8 experts, PLE with two levels of
-4 + 4 + 4. Precisions and kinds take turns, so that a busy machine is as busy for each. `bound` is the time that all
-matrix products would take at the rate of a large square one, measured in the same turns; `share` is bound / time.
+23 fields x 16, two tasks, experts and bottoms [128, 64], towers [64, 32], MMoE with 8 experts, PLE
+with two levels of 4 + 4 + 4. Precisions and kinds take turns, so that a busy machine is as busy for
+each. `bound` is the time that all matrix products would take at the rate of a large square one,
+measured in the same turns; `share` is bound / time.
 """
 
 from __future__ import annotations
@@ -38,11 +41,26 @@ KINDS: dict[str, dict[str, object]] = {
 }
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
 SCHEMA = Schema(
-    tuple(Field(f"field{number}", 1000) for number in range(23)), (), (Task("click"), Task("buy", parent="click"))
+    tuple(Field(f"field{number}", 1000) for number in range(23)),
+    (),
+    (Task("click"), Task("buy", parent="click")),
 )
 CLASSES = {
-    "products": ("aten::bmm", "aten::mm", "aten::addmm", "aten::baddbmm", "mkldnn::_linear_pointwise"),
-    "compiled passes": ("_Stacks", "_StacksBackward", "_Mix", "_MixBackward", "_Head", "_HeadBackward"),
+    "products": (
+        "aten::bmm",
+        "aten::mm",
+        "aten::addmm",
+        "aten::baddbmm",
+        "mkldnn::_linear_pointwise",
+    ),
+    "compiled passes": (
+        "_Stacks",
+        "_StacksBackward",
+        "_Mix",
+        "_MixBackward",
+        "_Head",
+        "_HeadBackward",
+    ),
     "copies and casts": ("aten::copy_", "aten::clone", "aten::_to_copy"),
 }
 SQUARE = 2048
@@ -52,7 +70,12 @@ def build(kind: str, precision: Precision) -> MultiTaskModel:
     """The model of a preset."""
     torch.manual_seed(0)
     options = {f"sharing.{kind}.{name}": value for name, value in KINDS[kind].items()}
-    dotted = {"architecture": kind, "embedding.dim": 16, "tower.layers": "64-32", "optim.precision": precision}
+    dotted = {
+        "architecture": kind,
+        "embedding.dim": 16,
+        "tower.layers": "64-32",
+        "optim.precision": precision,
+    }
     return build_model(SCHEMA, TrialConfig.parse(dotted | options))
 
 
@@ -83,11 +106,17 @@ def milliseconds(run: Callable[[], object], clock: Callable[[], float], times: i
 
 def products(model: MultiTaskModel, batch: int) -> float:
     """Floating-point operations of a step's matrix products: each weight, three times, a sample."""
-    return 6.0 * batch * sum(p.numel() for p in model.dense_parameters() if p.dim() == 3 and p.shape[1] > 1)
+    return (
+        6.0
+        * batch
+        * sum(p.numel() for p in model.dense_parameters() if p.dim() == 3 and p.shape[1] > 1)
+    )
 
 
 def by_class(step: Callable[[], None]) -> tuple[dict[str, float], int]:
-    """The share of each class of operations in a step, as the profiler sees it, and the number of copies."""
+    """The share of each class of operations in a step, as the profiler sees it, and the number of
+    copies.
+    """
     times = 5
     with profile(activities=[ProfilerActivity.CPU]) as record:
         for _ in range(times):
@@ -105,7 +134,9 @@ def main() -> None:
     """Runs the measurements and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--kinds", default=",".join(KINDS))
-    parser.add_argument("--precisions", default=",".join(PRECISIONS), help="bf16 takes minutes where it is emulated")
+    parser.add_argument(
+        "--precisions", default=",".join(PRECISIONS), help="bf16 takes minutes where it is emulated"
+    )
     parser.add_argument("--batch", type=int, default=2048)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=5)
@@ -113,9 +144,17 @@ def main() -> None:
     options = parser.parse_args()
     keep_freed_memory()
     torch.set_num_threads(options.threads)
-    clock = time.process_time if options.threads == 1 else time.perf_counter  # of one thread: others do not count
-    precisions = [precision for precision in PRECISIONS if precision in options.precisions.split(",")]
-    runs = {(kind, precision): build(kind, precision) for kind in options.kinds.split(",") for precision in precisions}
+    clock = (
+        time.process_time if options.threads == 1 else time.perf_counter
+    )  # of one thread: others do not count
+    precisions = [
+        precision for precision in PRECISIONS if precision in options.precisions.split(",")
+    ]
+    runs = {
+        (kind, precision): build(kind, precision)
+        for kind in options.kinds.split(",")
+        for precision in precisions
+    }
     steps = {key: stepper(model, options.batch) for key, model in runs.items()}
     squares = {}
     for precision in precisions:
@@ -130,15 +169,36 @@ def main() -> None:
             taken[key].append(milliseconds(step, clock, 7))
         for precision, square in squares.items():
             taken[precision].append(milliseconds(square, clock, 3))
-    columns = ["kind", "precision", "ms a step (range)", "samples/s", "bound, ms", "share", *CLASSES, "rest", "copies"]
+    columns = [
+        "kind",
+        "precision",
+        "ms a step (range)",
+        "samples/s",
+        "bound, ms",
+        "share",
+        *CLASSES,
+        "rest",
+        "copies",
+    ]
     lines = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
     for (kind, precision), model in runs.items():
         ms = taken[kind, precision]
         middle = float(np.median(ms))
-        bound = products(model, options.batch) / (2.0 * SQUARE**3) * float(np.median(taken[precision]))
+        bound = (
+            products(model, options.batch) / (2.0 * SQUARE**3) * float(np.median(taken[precision]))
+        )
         classes, copies = by_class(steps[kind, precision])
-        cells = [kind, precision, f"{middle:.2f} ({min(ms):.2f}-{max(ms):.2f})", f"{options.batch / middle * 1e3:,.0f}"]
-        cells += [f"{bound:.2f}", f"{bound / middle:.0%}", *(f"{middle * part:.2f} ms" for part in classes.values())]
+        cells = [
+            kind,
+            precision,
+            f"{middle:.2f} ({min(ms):.2f}-{max(ms):.2f})",
+            f"{options.batch / middle * 1e3:,.0f}",
+        ]
+        cells += [
+            f"{bound:.2f}",
+            f"{bound / middle:.0%}",
+            *(f"{middle * part:.2f} ms" for part in classes.values()),
+        ]
         lines.append(f"| {' | '.join([*cells, str(copies)])} |")
     text = "\n".join(lines) + "\n"
     print(text, end="")

@@ -1,9 +1,10 @@
 """What the diagnosis costs: the part of a training's processor time that goes into probes.
 
-    python studies/diagnosis_cost.py --raw FOLDER [--home .seesaw] [--write docs/studies/performance.md]
+    python studies/diagnosis_cost.py --raw FOLDER [--home .seesaw] [--write
+    docs/studies/performance.md]
 
-Whole trainings with and without probes take turns on one thread, evaluation included. FOLDER holds the raw files of
-Census-Income.
+Whole trainings with and without probes take turns on one thread, evaluation included. FOLDER holds
+the raw files of Census-Income.
 """
 
 from __future__ import annotations
@@ -31,9 +32,16 @@ DATA = {"census-income": 1, "synthetic-funnel@rows=60000": 4}  # epochs
 SHARINGS, ROUNDS = ("shared_bottom", "mmoe", "ple"), 3
 
 
-def whole_run(store: Store, dotted: dict[str, Any], looked_at: bool) -> tuple[float, float, Trainer]:
-    """Processor seconds of a training with its evaluations, those of them in probes, and who trained."""
-    objectives = [parse(primary(task, in_groups=False), store.schema.tasks, NAME) for task in store.schema.tasks]
+def whole_run(
+    store: Store, dotted: dict[str, Any], looked_at: bool
+) -> tuple[float, float, Trainer]:
+    """Processor seconds of a training with its evaluations, those of them in probes, and who
+    trained.
+    """
+    objectives = [
+        parse(primary(task, in_groups=False), store.schema.tasks, NAME)
+        for task in store.schema.tasks
+    ]
     trainer = Trainer(store, TrialConfig.parse(dotted), objectives, seed=0)
     if not looked_at:
         trainer.diagnosis.every = sys.maxsize
@@ -71,7 +79,13 @@ def table(home: Path | None, raw: Path | None) -> Iterator[str]:
                 more.append(100 * (taken[True][0] / taken[False][0] - 1))
                 parts.append(100 * taken[True][1] / taken[True][0])
             trainer = taken[True][2]
-            cells = [key, NAMES[sharing], balancing, str(trainer.total), str(len(trainer.diagnosis.probes))]
+            cells = [
+                key,
+                NAMES[sharing],
+                balancing,
+                str(trainer.total),
+                str(len(trainer.diagnosis.probes)),
+            ]
             cells += [f"{median(plain):.1f}"] + [
                 f"{median(each):.1f} ({min(each):.1f} to {max(each):.1f})" for each in (parts, more)
             ]

@@ -1,8 +1,9 @@
-"""A random world to decide in, drawn by a seed, with the true outcomes of every model under any weights.
+"""A random world to decide in, drawn by a seed, with the true outcomes of every model under any
+weights.
 
-A world is a population of 8,000 rows with known probabilities of its tasks, and candidates that predict them with
-errors of their own and of their seeds (`served_worlds`). True outcomes are means over 24 seeds on the whole population,
-with probabilities for labels.
+A world is a population of 8,000 rows with known probabilities of its tasks, and candidates that
+predict them with errors of their own and of their seeds (`served_worlds`). True outcomes are means
+over 24 seeds on the whole population, with probabilities for labels.
 """
 
 from __future__ import annotations
@@ -27,9 +28,13 @@ NAMES = ("click", "like", "share", "save", "follow", "comment", "hide", "buy")
 POPULATION, OF_USER, SHARE = 8_000, 40, 0.1
 """Rows, rows of a user, and the share of rows that an outcome counts positives in."""
 PAIRS, FEW = 12, 4
-"""Pairs of seeds with opposite errors that the truth is a mean of, and while weights are climbed."""
+"""Pairs of seeds with opposite errors that the truth is a mean of, and while weights are
+climbed.
+"""
 BIAS, MOST = (0.03, 0.2), 0.05
-"""Sizes of biases, in logits; the most that the U of two seeds' models differs by, as a standard error."""
+"""Sizes of biases, in logits; the most that the U of two seeds' models differs by, as a standard
+error.
+"""
 NEAR = 0.05
 """Candidates that are further behind in U before they climb do not climb."""
 LITTLE = 1e-4
@@ -39,7 +44,8 @@ Serve = tuple[str, Fusion]
 
 
 class Ranked:
-    """Outcomes of predictions by several seeds on the same rows: of each task's positives the share in the first tenth.
+    """Outcomes of predictions by several seeds on the same rows: of each task's positives the share
+    in the first tenth.
 
     Args:
         predictions: of each seed (N, T).
@@ -48,13 +54,23 @@ class Ranked:
     """
 
     def __init__(
-        self, predictions: Sequence[Floats], labels: Floats, rates: Sequence[float] | Floats, weights: Floats
+        self,
+        predictions: Sequence[Floats],
+        labels: Floats,
+        rates: Sequence[float] | Floats,
+        weights: Floats,
     ) -> None:
         every = np.concatenate(predictions)
-        self._seeds, self._weights, self._first = len(predictions), weights, round(SHARE * len(labels))
+        self._seeds, self._weights, self._first = (
+            len(predictions),
+            weights,
+            round(SHARE * len(labels)),
+        )
         self._shares = (labels / labels.sum(axis=0)).astype(np.float32)
-        self._terms = {"power": np.log(np.maximum(every, LEAST_PREDICTION)).astype(np.float32),
-                       "sum": (every / rates).astype(np.float32)}  # fmt: skip
+        self._terms = {
+            "power": np.log(np.maximum(every, LEAST_PREDICTION)).astype(np.float32),
+            "sum": (every / rates).astype(np.float32),
+        }
 
     def outcomes(self, fusion: Fusion) -> Floats:
         """(T,) means over seeds."""
@@ -62,7 +78,9 @@ class Ranked:
 
     def by_seed(self, fusion: Fusion) -> Floats:
         """(seeds, T)."""
-        scores = (self._terms[fusion.kind] @ np.array(fusion.weights, np.float32)).reshape(self._seeds, -1)
+        scores = (self._terms[fusion.kind] @ np.array(fusion.weights, np.float32)).reshape(
+            self._seeds, -1
+        )
         least = np.partition(scores, -self._first, axis=1)[:, -self._first, None]
         return np.asarray((scores >= least).astype(np.float32) @ self._shares, dtype=float)
 
@@ -78,8 +96,8 @@ Value = Callable[[Fusion], float]
 def climbed(
     value: Value, start: Fusion, rng: np.random.Generator, size: float = 1.0, least: float = 0.03
 ) -> tuple[float, Fusion]:
-    """The best value and weights that steps in log-weights find, of one task or in a random direction: smaller ones
-    where they no longer gain."""
+    """The best value and weights that steps in log-weights find, of one task or in a random
+    direction: smaller ones where they no longer gain."""
     tasks = len(start.weights)
     at = np.log(np.maximum(start.weights, LITTLE))
     best, found = value(start), start
@@ -99,7 +117,11 @@ def climbed(
 def starts_of(tasks: int, many: int, rng: np.random.Generator) -> list[Fusion]:
     """Equal weights, and random ones."""
     weights = [np.ones(tasks), *np.exp(rng.normal(0, 1.5, (many - 1, tasks)))]
-    return [Fusion(kind, tuple((each / each.sum()).tolist())) for kind in FUSION_KINDS for each in weights]
+    return [
+        Fusion(kind, tuple((each / each.sum()).tolist()))
+        for kind in FUSION_KINDS
+        for each in weights
+    ]
 
 
 @dataclass
@@ -110,7 +132,8 @@ class Case:
         today: what is compared with, and served if nothing is changed.
         current: whether it is a current model; else it is the composite of single-task models.
         facts: what was drawn, for the record.
-        values: (T,), of all events of a task; then U is the logarithm of what is earned, and nothing is guarded.
+        values: (T,), of all events of a task; then U is the logarithm of what is earned, and
+            nothing is guarded.
     """
 
     setup: Setup
@@ -130,13 +153,27 @@ class Case:
         kind, setup = self.kind(name), self.setup
         key = (_true(kind), pairs)
         if key not in self._pools:
-            p, cut = setup.world.joint(setup.world.logits), np.linspace(0, 1, pairs + 1) ** (2 if kind.tails else 1)
+            p, cut = (
+                setup.world.joint(setup.world.logits),
+                np.linspace(0, 1, pairs + 1) ** (2 if kind.tails else 1),
+            )
             sizes, weights = [kind.size(each) for each in (cut[1:] + cut[:-1]) / 2], np.diff(cut)
             if kind.diverges:
-                sizes, weights = [*sizes, DIVERGED], np.append((1 - kind.diverges) * weights, kind.diverges)
-            drawn = np.random.default_rng([setup.seed, 9]).normal(size=(len(sizes), WAVES, p.shape[1]))
-            errors = [sign * size * each for size, each in zip(sizes, drawn, strict=True) for sign in (1, -1)]
-            found = [setup.predicted(kind, each) for each in errors[: 1 if not kind.noise else None]]
+                sizes, weights = (
+                    [*sizes, DIVERGED],
+                    np.append((1 - kind.diverges) * weights, kind.diverges),
+                )
+            drawn = np.random.default_rng([setup.seed, 9]).normal(
+                size=(len(sizes), WAVES, p.shape[1])
+            )
+            errors = [
+                sign * size * each
+                for size, each in zip(sizes, drawn, strict=True)
+                for sign in (1, -1)
+            ]
+            found = [
+                setup.predicted(kind, each) for each in errors[: 1 if not kind.noise else None]
+            ]
             weights = np.ones(1) if not kind.noise else np.repeat(weights / 2, 2)
             self._pools[key] = Ranked(found, p, p.mean(axis=0), weights)
         return self._pools[key]
@@ -170,17 +207,28 @@ class Case:
 
     def guarded(self, outcomes: Floats) -> float:
         """U, less a penalty where an outcome is below what the guard allows."""
-        return self.u(outcomes) - 20 * float(np.maximum(0, np.log(self.floor / np.maximum(outcomes, LITTLE))).sum())
+        return self.u(outcomes) - 20 * float(
+            np.maximum(0, np.log(self.floor / np.maximum(outcomes, LITTLE))).sum()
+        )
 
     def best_of(self, name: str, starts: Iterable[Fusion], rng: np.random.Generator) -> Serve:
-        """A candidate at the best weights that climbing finds: by few pairs of seeds, and then on by all."""
+        """A candidate at the best weights that climbing finds: by few pairs of seeds, and then on
+        by all.
+        """
         few, every = self.pool(name, FEW), self.pool(name, PAIRS)
-        found = [climbed(lambda fusion: self.guarded(few.outcomes(fusion)), start, rng) for start in starts]
+        found = [
+            climbed(lambda fusion: self.guarded(few.outcomes(fusion)), start, rng)
+            for start in starts
+        ]
         best = max(found, key=lambda each: each[0])[1]
-        return name, climbed(lambda fusion: self.guarded(every.outcomes(fusion)), best, rng, 0.12)[1]
+        return name, climbed(lambda fusion: self.guarded(every.outcomes(fusion)), best, rng, 0.12)[
+            1
+        ]
 
     def best(self, also: Iterable[Serve], many: int = 10) -> Serve:
-        """The best true ranking of all candidates within the guard; no worse than `also`, where that is within it."""
+        """The best true ranking of all candidates within the guard; no worse than `also`, where
+        that is within it.
+        """
         rng = np.random.default_rng([self.setup.seed, 11])
         p = self.setup.world.joint(self.setup.world.logits)
         ideal = Ranked([p], p, p.mean(axis=0), np.ones(1))
@@ -188,7 +236,10 @@ class Case:
         known = [self.today[1]]
         for kind in FUSION_KINDS:
             own = [each for each in starts if each.kind == kind]
-            reached = [climbed(lambda fusion: self.u(ideal.outcomes(fusion)), each, rng, least=0.1) for each in own]
+            reached = [
+                climbed(lambda fusion: self.u(ideal.outcomes(fusion)), each, rng, least=0.1)
+                for each in own
+            ]
             known.append(max(reached, key=lambda each: each[0])[1])
 
         def value(serve: Serve) -> float:
@@ -202,7 +253,9 @@ class Case:
         best = max([*begins, self.today], key=value)
         for begin in sorted(begins, key=near, reverse=True):
             if near(begin) > value(best) - NEAR:
-                best = max(best, self.best_of(begin[0], dict.fromkeys([begin[1], best[1]]), rng), key=value)
+                best = max(
+                    best, self.best_of(begin[0], dict.fromkeys([begin[1], best[1]]), rng), key=value
+                )
         return max([best, *also], key=value)
 
 
@@ -211,7 +264,9 @@ def _true(kind: Kind) -> tuple[Any, ...]:
     return kind.like or kind.name, kind.bias, kind.noise, kind.tails, kind.diverges
 
 
-def population(tasks: int, users: bool, rates: Floats, rng: np.random.Generator, rows: int) -> World:
+def population(
+    tasks: int, users: bool, rates: Floats, rng: np.random.Generator, rows: int
+) -> World:
     """Tasks of some rates, and effects of inputs that have about opposite signs on them."""
     inputs, effects = rng.normal(size=(rows, 6)), rng.normal(size=(6, tasks))
     effects -= effects.mean(axis=1, keepdims=True) * rng.uniform(0.2, 0.6)
@@ -229,8 +284,9 @@ def population(tasks: int, users: bool, rates: Floats, rng: np.random.Generator,
 def drawn(tasks: int, of: str, number: int, times: int = 1) -> Case:
     """A world of a kind, by its number, with that many times as many rows.
 
-    Kinds: `mixed`; `null`: all models are equal, and today's weights are the best; `one ahead`: as `null`, and
-    candidate 1 is better by a drawn 1 to 10%; `values`: today's model and candidate 1 predict the true probabilities.
+    Kinds: `mixed`; `null`: all models are equal, and today's weights are the best; `one ahead`: as
+    `null`, and candidate 1 is better by a drawn 1 to 10%; `values`: today's model and candidate 1
+    predict the true probabilities.
     """
     rng = np.random.default_rng([SEED, tasks, WORLDS.index(of), number])
     few, users = bool(rng.random() < 0.25), bool(rng.random() < 0.3)
@@ -248,22 +304,49 @@ def drawn(tasks: int, of: str, number: int, times: int = 1) -> Case:
     name = "current" if current else "single_task"
     first = Kind(name, float(rng.uniform(*BIAS)), 0.2, 1 if alone else replicates, tails=tails)
     kinds = [replace(first, role="current" if current else "baseline")]
-    kinds += [Kind(str(at + 1), float(each), 0.2, replicates, tails=tails)
-              for at, each in enumerate(rng.uniform(*BIAS, many))]  # fmt: skip
+    kinds += [
+        Kind(str(at + 1), float(each), 0.2, replicates, tails=tails)
+        for at, each in enumerate(rng.uniform(*BIAS, many))
+    ]
     rows *= times
-    setup = Setup(of, population(tasks, users, rates, rng, POPULATION * times), kinds, "recall@10%", rows, alike,
-                  seed=int(rng.integers(1 << 31)), splits=(SEARCH, CONFIRM, TEST), grouped=False)  # fmt: skip
+    setup = Setup(
+        of,
+        population(tasks, users, rates, rng, POPULATION * times),
+        kinds,
+        "recall@10%",
+        rows,
+        alike,
+        seed=int(rng.integers(1 << 31)),
+        splits=(SEARCH, CONFIRM, TEST),
+        grouped=False,
+    )
     noise, errors = _noise(setup, ratio, rng)
-    facts = {"rows": rows, "users": users, "candidates": many, "replicates": replicates, "alone": alone,
-             "positives": round(float(rates.min() * rows)), "ratio": ratio, "noise": noise, "tails": tails,
-             "current": current, "odd": "", "weights": "", **errors,
-             "error": (errors["by_rows"] ** 2 / 2 + errors["by_seeds"] ** 2 / replicates) ** 0.5}  # fmt: skip
+    facts = {
+        "rows": rows,
+        "users": users,
+        "candidates": many,
+        "replicates": replicates,
+        "alone": alone,
+        "positives": round(float(rates.min() * rows)),
+        "ratio": ratio,
+        "noise": noise,
+        "tails": tails,
+        "current": current,
+        "odd": "",
+        "weights": "",
+        **errors,
+        "error": (errors["by_rows"] ** 2 / 2 + errors["by_seeds"] ** 2 / replicates) ** 0.5,
+    }
     spread = 0.3 if of == "mixed" else 0.0
-    setup.kinds = [replace(each, noise=noise * float(np.exp(rng.normal(0, spread)))) for each in kinds]
+    setup.kinds = [
+        replace(each, noise=noise * float(np.exp(rng.normal(0, spread)))) for each in kinds
+    ]
     if of == "mixed":
         setup.kinds = _odd(setup.kinds, rng, facts)
     elif of == "values":
-        setup.kinds[:2] = [replace(each, bias=0.0, noise=0.0, replicates=1) for each in setup.kinds[:2]]
+        setup.kinds[:2] = [
+            replace(each, bias=0.0, noise=0.0, replicates=1) for each in setup.kinds[:2]
+        ]
     else:
         setup.kinds = [replace(each, bias=kinds[0].bias, like=name) for each in setup.kinds]
     weights, good = _weights(tasks, rng), of != "mixed" or bool(rng.random() < 0.5)
@@ -288,8 +371,14 @@ def _weights(tasks: int, rng: np.random.Generator) -> Fusion:
 
 
 def _odd(kinds: Sequence[Kind], rng: np.random.Generator, facts: dict[str, Any]) -> list[Kind]:
-    """By turns nothing; one candidate in five is unstable; one diverges; one is today's model again."""
-    found, at, odd = list(kinds), int(rng.integers(1, len(kinds))), ["", "unstable", "diverges", "tie"][rng.integers(4)]
+    """By turns nothing; one candidate in five is unstable; one diverges; one is today's model
+    again.
+    """
+    found, at, odd = (
+        list(kinds),
+        int(rng.integers(1, len(kinds))),
+        ["", "unstable", "diverges", "tie"][rng.integers(4)],
+    )
     facts["odd"] = odd
     if odd == "unstable":
         for place in range(1 + (at - 1) % 5, len(found), 5):
@@ -298,41 +387,60 @@ def _odd(kinds: Sequence[Kind], rng: np.random.Generator, facts: dict[str, Any])
         found[at] = replace(found[at], diverges=0.15)
     elif odd == "tie":
         now, own = found[0], found[at]
-        found[at] = replace(now, name=own.name, role="trial", replicates=own.replicates, like=now.name, twin=True)
+        found[at] = replace(
+            now, name=own.name, role="trial", replicates=own.replicates, like=now.name, twin=True
+        )
     return found
 
 
 def _noise(setup: Setup, ratio: float, rng: np.random.Generator) -> tuple[float, dict[str, float]]:
-    """The size of seeds' errors by which U differs `ratio` times as much as by rows, between two models with one seed.
+    """The size of seeds' errors by which U differs `ratio` times as much as by rows, between two
+    models with one seed.
 
-    Also the standard errors of that difference by seeds and by rows; that by seeds is `MOST` at most.
+    Also the standard errors of that difference by seeds and by rows; that by seeds is `MOST` at
+    most.
     """
     first, other = setup.kinds[:2]
-    p, equal = setup.world.joint(setup.world.logits), Fusion.of("power", [1.0] * len(setup.world.tasks))
+    p, equal = (
+        setup.world.joint(setup.world.logits),
+        Fusion.of("power", [1.0] * len(setup.world.tasks)),
+    )
     rates: Floats = p.mean(axis=0)
     of_seeds = first.noise * rng.normal(size=(24, WAVES, p.shape[1]))
-    by_seed = Ranked([setup.predicted(first, each) for each in of_seeds], p, rates, np.full(24, 1 / 24))
+    by_seed = Ranked(
+        [setup.predicted(first, each) for each in of_seeds], p, rates, np.full(24, 1 / 24)
+    )
     both, apart = [setup.predicted(each, 0 * of_seeds[0]) for each in (first, other)], []
     for _ in range(24):
         at = rng.integers(0, len(p), setup.rows)
         labels = np.asarray((rng.random((setup.rows, p.shape[1])) < p[at]) + 1e-9, dtype=float)
         found = Ranked([each[at] for each in both], labels, rates, np.full(2, 0.5)).by_seed(equal)
         apart.append(utility(np.maximum(found, 0.5 / labels.sum(axis=0))))
-    rows, seeds = float(np.diff(apart, axis=1).std()), float(np.sqrt(2) * utility(by_seed.by_seed(equal)).std())
+    rows, seeds = (
+        float(np.diff(apart, axis=1).std()),
+        float(np.sqrt(2) * utility(by_seed.by_seed(equal)).std()),
+    )
     scale = min(ratio * rows / seeds, MOST / seeds, 0.6 / first.noise)
     return first.noise * scale, {"by_seeds": seeds * scale, "by_rows": rows}
 
 
 def _ahead(case: Case, gain: float, rng: np.random.Generator) -> Case:
-    """The case with larger biases of all candidates but the first trial, which is ahead in U by so much, about."""
+    """The case with larger biases of all candidates but the first trial, which is ahead in U by so
+    much, about.
+    """
 
     def with_(share: float) -> Case:
-        kinds = [each if each.name == "1" else replace(each, bias=each.bias * share) for each in case.setup.kinds]
+        kinds = [
+            each if each.name == "1" else replace(each, bias=each.bias * share)
+            for each in case.setup.kinds
+        ]
         return replace(case, setup=replace(case.setup, kinds=kinds), _pools={}, _known={})
 
     fusion, low, high = _tuned(case, rng)[1], 1.0, 6.0
     for _ in range(7):
         own = with_((low + high) / 2)
-        reached = float(utility(own.truth(("1", fusion))) - utility(own.truth((own.today[0], fusion))))
+        reached = float(
+            utility(own.truth(("1", fusion))) - utility(own.truth((own.today[0], fusion)))
+        )
         low, high = ((low + high) / 2, high) if reached < gain else (low, (low + high) / 2)
     return with_((low + high) / 2)

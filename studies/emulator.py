@@ -1,4 +1,6 @@
-"""A table of learning curves made into a function that has no noise: any configuration can be trained."""
+"""A table of learning curves made into a function that has no noise: any configuration can be
+trained.
+"""
 
 from __future__ import annotations
 
@@ -26,20 +28,27 @@ RANDOM = 3000
 class Emulator:
     """Predicts a table's mean curves for any configuration, by scikit-learn's Gaussian processes.
 
-    A Matern kernel (nu = 1.5) with a length for each feature, and noise; one process for each objective and fraction,
-    on the logarithm of what is missing to the best. Settings are found at full length, and are those of the lower
-    fractions as well. Features: a number, or one for each option; -1 or none of them where there is no such parameter.
+    A Matern kernel (nu = 1.5) with a length for each feature, and noise; one process for each
+    objective and fraction, on the logarithm of what is missing to the best. Settings are found at
+    full length, and are those of the lower fractions as well. Features: a number, or one for each
+    option; -1 or none of them where there is no such parameter.
     """
 
     proposals = 1
 
     def __init__(self, table: Table) -> None:
         self.space, self.tasks, self.objectives = table.space, table.tasks, table.objectives
-        self.reference, self.fractions, self.portfolio = table.reference, table.fractions, table.portfolio
+        self.reference, self.fractions, self.portfolio = (
+            table.reference,
+            table.fractions,
+            table.portfolio,
+        )
         self._encoding = Encoding(table.space, table.tasks)
         self._signs = np.array([objective.sign for objective in table.objectives])
         whole = np.isfinite(table.worth).all(axis=(1, 2))
-        features = self._features([config for config, fine in zip(table.configs, whole, strict=True) if fine])
+        features = self._features(
+            [config for config, fine in zip(table.configs, whole, strict=True) if fine]
+        )
         self._middle, self._spread = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-9)
         self._inputs = (features - self._middle) / self._spread
         values = table.worth[whole] * self._signs
@@ -57,7 +66,9 @@ class Emulator:
     @cached_property
     def best(self) -> tuple[float, float]:
         """Hypervolume of all checkpoints of random configurations; see `Problem`."""
-        configs = [self.space.sample(np.random.default_rng(number), self.tasks) for number in range(RANDOM)]
+        configs = [
+            self.space.sample(np.random.default_rng(number), self.tasks) for number in range(RANDOM)
+        ]
         points = self.curves(configs).reshape(-1, len(self.objectives))
         return (hypervolume(points, self.objectives, self.reference),) * 2
 
@@ -69,39 +80,59 @@ class Emulator:
     def curves(self, configs: Sequence[Mapping[str, Scalar]]) -> Floats:
         """Of configurations: (N, fractions, objectives)."""
         inputs = (self._features(configs) - self._middle) / self._spread
-        found = np.array([[process.predict(inputs) for process in of] for of in self._processes])  # (M, fractions, N)
+        found = np.array(
+            [[process.predict(inputs) for process in of] for of in self._processes]
+        )  # (M, fractions, N)
         logs = found.transpose(2, 1, 0) * self._scale + self._level
         return np.asarray((self._top + self._gap - np.exp(-logs)) * self._signs)
 
     def quality(self) -> Floats:
-        """Rank correlation of full-length values with predictions in five-fold cross-validation: (objectives,)."""
+        """Rank correlation of full-length values with predictions in five-fold cross-validation:
+        (objectives,).
+        """
         found = np.empty_like(self._targets[:, -1])
         for train, test in KFold(5, shuffle=True, random_state=0).split(self._inputs):
             for m in range(len(self.objectives)):
                 process = _process(self._inputs[train], self._targets[train, -1, m])
                 found[test, m] = process.predict(self._inputs[test])
         return np.array(
-            [stats.spearmanr(found[:, m], self._targets[:, -1, m]).statistic for m in range(found.shape[1])]
+            [
+                stats.spearmanr(found[:, m], self._targets[:, -1, m]).statistic
+                for m in range(found.shape[1])
+            ]
         )
 
     def _fit(self, m: int) -> list[GaussianProcessRegressor]:
         full = _process(self._inputs, self._targets[:, -1, m])
         lower = range(len(self.fractions) - 1)
-        return [*(_process(self._inputs, self._targets[:, at, m], full.kernel_) for at in lower), full]
+        return [
+            *(_process(self._inputs, self._targets[:, at, m], full.kernel_) for at in lower),
+            full,
+        ]
 
     def _features(self, configs: Sequence[Mapping[str, Scalar]]) -> Floats:
         columns: list[NDArray[np.float64] | NDArray[np.bool_]] = []
-        for column, options in zip(self._encoding.rows(configs).T, self._encoding.options, strict=True):
-            columns += [column == option for option in range(options)] if options else [np.nan_to_num(column, nan=-1.0)]
+        for column, options in zip(
+            self._encoding.rows(configs).T, self._encoding.options, strict=True
+        ):
+            columns += (
+                [column == option for option in range(options)]
+                if options
+                else [np.nan_to_num(column, nan=-1.0)]
+            )
         return np.column_stack(columns).astype(np.float64)
 
 
-def _process(inputs: Floats, targets: Floats, kernel: Kernel | None = None) -> GaussianProcessRegressor:
+def _process(
+    inputs: Floats, targets: Floats, kernel: Kernel | None = None
+) -> GaussianProcessRegressor:
     """With the settings of a kernel, or with those that are most likely."""
     if kernel is not None:
         return GaussianProcessRegressor(kernel, optimizer=None).fit(inputs, targets)
     lengths = Matern(np.full(inputs.shape[1], 5.0), (0.3, 1e3), nu=1.5)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # a length at its limit: a feature that does not matter
+        warnings.simplefilter(
+            "ignore", ConvergenceWarning
+        )  # a length at its limit: a feature that does not matter
         start = ConstantKernel(1.0) * lengths + WhiteKernel(0.1, (1e-3, 1.0))
         return GaussianProcessRegressor(start, random_state=0).fit(inputs, targets)

@@ -51,7 +51,11 @@ def main() -> None:
         tally = Tally(FUNNEL, "", limit)
         for start in range(0, rows, 8192):
             part = slice(start, start + 8192)
-            tally.add(Predicted(labels[part], group[part], conditional=conditional[part], joint=joint[part]))
+            tally.add(
+                Predicted(
+                    labels[part], group[part], conditional=conditional[part], joint=joint[part]
+                )
+            )
         tally.result()
 
     cases: dict[str, Callable[[], object]] = {

@@ -1,12 +1,13 @@
-"""A log that today's ranking chose: how often a verdict is wrong as logged, by rows shown at random, by propensities.
+"""A log that today's ranking chose: how often a verdict is wrong as logged, by rows shown at
+random, by propensities.
 
     python studies/exposure.py --populations 100 [--write docs/before-the-test.md]
 
-Each population has 100,000 rows that could be shown, two tasks with known probabilities, and two models with errors
-of their own. Today's ranking decides with which chance a row is shown, so rows are there because its model overrates
-them. On them the other model looks better than it is. In `equal` populations both models err alike; in `better`
-populations the other one errs less; in `worse` populations it errs more. The truth is of 600,000 other rows, by their
-probabilities.
+Each population has 100,000 rows that could be shown, two tasks with known probabilities, and two
+models with errors of their own. Today's ranking decides with which chance a row is shown, so rows
+are there because its model overrates them. On them the other model looks better than it is. In
+`equal` populations both models err alike; in `better` populations the other one errs less; in
+`worse` populations it errs more. The truth is of 600,000 other rows, by their probabilities.
 """
 
 from __future__ import annotations
@@ -29,16 +30,23 @@ from bench.ledger.fusion import Fusion, FusionTerms
 ROWS, MANY, RANDOM = 100_000, 600_000, 0.1
 ERRORS = {"equal": (0.8, 0.8), "better": (0.8, 0.65), "worse": (0.75, 0.8)}
 WAYS: dict[str, dict[str, str]] = {
-    "as logged": {}, "random": {"random": "at_random"}, "propensity": {"propensity": "chance"}, "as many": {}
-}  # fmt: skip
-"""The last one is of another log, shown at random, with as many rows as those by propensities are worth."""
+    "as logged": {},
+    "random": {"random": "at_random"},
+    "propensity": {"propensity": "chance"},
+    "as many": {},
+}
+"""The last one is of another log, shown at random, with as many rows as those by propensities are
+worth.
+"""
 FORMULA = (1.0, 1.7)
 """Today's weights, the best ones for the mean of both gains."""
 
 
 @dataclass(frozen=True)
 class Population:
-    """All rows (N,), the probabilities (N, 2) of their labels, what each model says (N, 2), and which were shown."""
+    """All rows (N,), the probabilities (N, 2) of their labels, what each model says (N, 2), and
+    which were shown.
+    """
 
     truth: np.ndarray[Any, Any]
     said: dict[str, np.ndarray[Any, Any]]
@@ -66,7 +74,11 @@ def population(kind: str, seed: int, rows: int = ROWS) -> Population:
     shown = rng.random(rows) < np.where(at_random, 0.3, by_rank)
     labels = (rng.random(logits.shape) < expit(logits)).astype(int)
     columns = {"click": labels[:, 0], "buy": labels[:, 1], "at_random": at_random.astype(int)}
-    columns |= {f"{name}_{task}": own[:, at] for name, own in said.items() for at, task in enumerate(("click", "buy"))}
+    columns |= {
+        f"{name}_{task}": own[:, at]
+        for name, own in said.items()
+        for at, task in enumerate(("click", "buy"))
+    }
     columns["chance"] = RANDOM * 0.3 + (1 - RANDOM) * by_rank  # whichever way it came to be shown
     return Population(expit(logits), said, pd.DataFrame(columns), shown)
 
@@ -78,7 +90,9 @@ def outcomes(truth: np.ndarray[Any, Any], score: np.ndarray[Any, Any]) -> np.nda
 
 
 def judged(kind: str, seed: int, ways: list[str], worth: float) -> Iterator[dict[str, Any]]:
-    """What each way says of a population, beside the truth; `worth`: rows that a log by propensities is worth."""
+    """What each way says of a population, beside the truth; `worth`: rows that a log by
+    propensities is worth.
+    """
     own, many = population(kind, seed), truth_of(kind)
     base = outcomes(many.truth, many.said["today"] @ FORMULA)
     for way in ways:
@@ -86,10 +100,16 @@ def judged(kind: str, seed: int, ways: list[str], worth: float) -> Iterator[dict
         if way == "as many":
             log = own.rows.sample(round(2 * worth), random_state=seed)
         found = bench.decide(
-            log, labels=["click", "buy"], unseen=True, recalibrate=False, seed=seed, outcomes=[],
+            log,
+            labels=["click", "buy"],
+            unseen=True,
+            recalibrate=False,
+            seed=seed,
+            outcomes=[],
             models={name: [f"{name}_click", f"{name}_buy"] for name in own.said},
-            weights=f"{FORMULA[0]} today_click + {FORMULA[1]} today_buy", **WAYS[way],
-        ).decision  # fmt: skip
+            weights=f"{FORMULA[0]} today_click + {FORMULA[1]} today_buy",
+            **WAYS[way],
+        ).decision
         told, served = found.verdict, found.serving.served
         assert served is not None
         row = told.row if told.row is not None else (found.pick.row if found.pick else None)
@@ -103,11 +123,19 @@ def judged(kind: str, seed: int, ways: list[str], worth: float) -> Iterator[dict
             gains = outcomes(many.truth, terms.fused(fusion.kind, fusion.weights)) / base - 1
             line["gains"] = gains.tolist()
             line["u"] = float(np.expm1(np.log1p(gains).mean()))
-            line["told"] = [[each.value, each.low, each.high] for each in told.both.outcomes.values()]
-            line["told_u"] = [told.both.utility.value, told.both.utility.low, told.both.utility.high]
+            line["told"] = [
+                [each.value, each.low, each.high] for each in told.both.outcomes.values()
+            ]
+            line["told_u"] = [
+                told.both.utility.value,
+                told.both.utility.low,
+                told.both.utility.high,
+            ]
             line["model"] = str(facts["point"])
         exposure = found.rows["test"].exposure
-        line["effective"] = exposure.effective if exposure else float(len(found.rows["test"].labels))
+        line["effective"] = (
+            exposure.effective if exposure else float(len(found.rows["test"].labels))
+        )
         worth = line["effective"] if way == "propensity" else worth
         yield line
 
@@ -118,7 +146,8 @@ def table(lines: list[dict[str, Any]]) -> str:
     Wrong is a true gain of at most 0, or another model that errs as much or more.
     """
     head = (
-        "| populations | way | rows, in effect | says to switch, % | wrongly, % | gain told, true | intervals hold, % |"
+        "| populations | way | rows, in effect | says to switch, % | wrongly, % | gain told, "
+        "true | intervals hold, % |"
     )
     out = [head, "|---|---|---|---|---|---|---|"]
     for kind in ERRORS:
@@ -127,16 +156,27 @@ def table(lines: list[dict[str, Any]]) -> str:
             if not own:
                 continue
             switched = [each for each in own if each["said"] in ("model", "weights")]
-            wrong = [each for each in switched if each["u"] <= 0 or (kind != "better" and each["model"] == "other")]
+            wrong = [
+                each
+                for each in switched
+                if each["u"] <= 0 or (kind != "better" and each["model"] == "other")
+            ]
             known = [each for each in own if "u" in each]
-            held = [low <= true <= high for each in known
-                    for (_, low, high), true in zip(each["told"], each["gains"], strict=True)]  # fmt: skip
-            told, true = (np.mean([of(each) for each in known]) for of in (lambda e: e["told_u"][0], lambda e: e["u"]))
+            held = [
+                low <= true <= high
+                for each in known
+                for (_, low, high), true in zip(each["told"], each["gains"], strict=True)
+            ]
+            told, true = (
+                np.mean([of(each) for each in known])
+                for of in (lambda e: e["told_u"][0], lambda e: e["u"])
+            )
             rows = np.mean([each["effective"] for each in own])
             share = 100 / len(own)
             out.append(
-                f"| {len(own)} {kind} | {way} | {rows:,.0f} | {share * len(switched):.0f} | {share * len(wrong):.1f} "
-                f"| {100 * told:+.1f}, {100 * true:+.1f} | {100 * np.mean(held):.0f} |"
+                f"| {len(own)} {kind} | {way} | {rows:,.0f} | {share * len(switched):.0f} | "
+                f"{share * len(wrong):.1f} | {100 * told:+.1f}, {100 * true:+.1f} | "
+                f"{100 * np.mean(held):.0f} |"
             )
     return "\n".join(out)
 
@@ -147,13 +187,21 @@ def main() -> None:
     asked.add_argument("--populations", type=int, default=200)
     asked.add_argument("--to", type=Path, default=Path("exposure.jsonl"))
     given = asked.parse_args()
-    lines = [json.loads(line) for line in given.to.read_text().splitlines()] if given.to.is_file() else []
+    lines = (
+        [json.loads(line) for line in given.to.read_text().splitlines()]
+        if given.to.is_file()
+        else []
+    )
     done = {(each["kind"], each["seed"], each["way"]): each["effective"] for each in lines}
     for seed in range(given.populations):
         for kind in ERRORS:
             ways = [way for way in WAYS if (kind, seed, way) not in done]
             with given.to.open("a") as file:
-                for line in judged(kind, seed, ways, done.get((kind, seed, "propensity"), 0.0)) if ways else ():
+                for line in (
+                    judged(kind, seed, ways, done.get((kind, seed, "propensity"), 0.0))
+                    if ways
+                    else ()
+                ):
                     lines.append(line)
                     file.write(json.dumps(line) + "\n")
     replace(given.write, "exposure", table(lines))

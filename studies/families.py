@@ -2,8 +2,8 @@
 
     python studies/families.py [--runs 200] [--write docs/studies/statistics.md]
 
-Each family has trials on a concave front, tuned more or less well. The search sees each once; its best are confirmed.
-`--write` puts the table between the marks in that file.
+Each family has trials on a concave front, tuned more or less well. The search sees each once; its
+best are confirmed. `--write` puts the table between the marks in that file.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class Setting:
         trials: of each family, in turn; `confirmed` of them, with `replicates` each.
         same: whether all families have the same true values, or draw theirs from one distribution.
         tuning: standard deviation of a trial's distance from the front.
-        seeds, rows: standard deviations of one replicate, of which the seed does four fifths to all alike, and of what
-            the split does to one configuration.
+        seeds, rows: standard deviations of one replicate, of which the seed does four fifths to all
+            alike, and of what the split does to one configuration.
         ahead: by how much every trial of the first family is better.
     """
 
@@ -80,7 +80,9 @@ def members_of(setting: Setting, rng: np.random.Generator) -> list[FamilyPoint]:
             off = np.abs(rng.normal(0, setting.tuning, (n, 1)))
             truth = 2 * np.column_stack([np.cos(angle), np.sin(angle)]) - off
         true = truth + (setting.ahead if family == 0 else 0)
-        shares = np.sqrt(0.8) * common + np.sqrt(0.2) * rng.normal(0, 1, (n, 1 + setting.replicates, 2))
+        shares = np.sqrt(0.8) * common + np.sqrt(0.2) * rng.normal(
+            0, 1, (n, 1 + setting.replicates, 2)
+        )
         shares[:, 0] = rng.normal(0, 1, (n, 2))
         runs = true[:, None] + setting.seeds * shares  # (n, 1 + replicates, 2)
         rows = {at: split[at] + rng.normal(0, setting.rows, (n, 1 + RESAMPLES, 2)) for at in split}
@@ -88,12 +90,23 @@ def members_of(setting: Setting, rng: np.random.Generator) -> list[FamilyPoint]:
         best = set(np.argsort(-seen.sum(axis=1))[: setting.confirmed].tolist())
         for at in range(n):
             values = 0.75 + 1e-3 * (runs[at, 1:] + rows["test"][at, 0])
-            moved = {f"test/{key}": (1e-3 * rows["test"][at, 1:, m]).tolist() for m, key in enumerate(KEYS)}
+            moved = {
+                f"test/{key}": (1e-3 * rows["test"][at, 1:, m]).tolist()
+                for m, key in enumerate(KEYS)
+            }
             replicates = tuple(
-                Replicate(r, r, {f"test/{key}": float(v) for key, v in zip(KEYS, value, strict=True)}, resampled=moved)
+                Replicate(
+                    r,
+                    r,
+                    {f"test/{key}": float(v) for key, v in zip(KEYS, value, strict=True)},
+                    resampled=moved,
+                )
                 for r, value in enumerate(values, start=1)
             )
-            metrics = {f"valid/{key}": float(0.75 + 1e-3 * v) for key, v in zip(KEYS, seen[at], strict=True)}
+            metrics = {
+                f"valid/{key}": float(0.75 + 1e-3 * v)
+                for key, v in zip(KEYS, seen[at], strict=True)
+            }
             own = replicates if at in best else ()
             point = Point("trial", {}, "mmoe", len(made), metrics=metrics, replicates=own)
             made.append(FamilyPoint("run", "data", "tpe", point, f"method {family}"))
@@ -107,12 +120,16 @@ def comparison_of(setting: Setting, seed: int) -> Comparison:
 
 
 def shares_of(setting: Setting, runs: int) -> tuple[float, float]:
-    """In how many runs any test gives a false verdict, and, where the first family is better, in how many tests of it
-    with others it is found to be."""
+    """In how many runs any test gives a false verdict, and, where the first family is better, in
+    how many tests of it with others it is found to be."""
     false, found = [], []
     for seed in range(runs):
         tests = comparison_of(setting, seed).tests
-        wins = [test["verdict"].removesuffix(" is better") for test in tests if test["verdict"].endswith(" is better")]
+        wins = [
+            test["verdict"].removesuffix(" is better")
+            for test in tests
+            if test["verdict"].endswith(" is better")
+        ]
         false.append(any(not setting.ahead or winner != "method 0" for winner in wins))
         first = [test for test in tests if "method 0" in (test["left"], test["right"])]
         found += [test["verdict"] == "method 0 is better" for test in first]
@@ -124,7 +141,9 @@ def family_table(settings: tuple[Setting, ...], runs: int) -> str:
     lines = ["| runs | any false verdict | better family found, of its tests |", "|---|---|---|"]
     for setting in settings:
         false, found = shares_of(setting, runs)
-        lines.append(f"| {setting.name} | {false:.1%} | {f'{found:.1%}' if setting.ahead else '-'} |")
+        lines.append(
+            f"| {setting.name} | {false:.1%} | {f'{found:.1%}' if setting.ahead else '-'} |"
+        )
         print(lines[-1], file=sys.stderr, flush=True)
     return "\n".join(lines)
 

@@ -2,8 +2,9 @@
 
     python studies/few_positives.py [--runs 1000] [--write docs/studies/statistics.md]
 
-Two models score rows whose chance of being positive is known, so that all metrics are known, too. Both were trained
-once, so that only the rows err. `--write` puts the table between the marks in that file.
+Two models score rows whose chance of being positive is known, so that all metrics are known, too.
+Both were trained once, so that only the rows err. `--write` puts the table between the marks in
+that file.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ def rows_of(expected: int, rows: int, rng: np.random.Generator) -> tuple[Floats,
 
 
 def truth_of(expected: int) -> list[dict[str, float]]:
-    """Of both models; every row counts as positive by its chance. Groups are random, so GAUC is AUC."""
+    """Of both models; every row counts as positive by its chance. Groups are random, so GAUC is
+    AUC.
+    """
     chance, *models = rows_of(expected, 2_000_000, np.random.default_rng(1))
     found = []
     for said in models:
@@ -50,7 +53,9 @@ def truth_of(expected: int) -> list[dict[str, float]]:
     return found
 
 
-def measured(said: Floats, labels: Floats, users: NDArray[np.int32], split: str, seed: int) -> Replicate:
+def measured(
+    said: Floats, labels: Floats, users: NDArray[np.int32], split: str, seed: int
+) -> Replicate:
     """One model on a split."""
     columns, labels = said[:, None].astype(np.float32), labels[:, None].astype(np.float32)
     tally = Tally((Task("a"),), f"{split}/", outcomes=("a.recall@10%",))
@@ -84,7 +89,9 @@ def coverage(expected: int, runs: int) -> Mapping[str, float]:
             truth = [each[metric] for each in truths]
             [pair] = apart.intervals(0, 1)
             held.setdefault(metric, []).append(found[0][0].low <= truth[0] <= found[0][0].high)
-            held.setdefault(f"{metric}, difference", []).append(pair.low <= truth[0] - truth[1] <= pair.high)
+            held.setdefault(f"{metric}, difference", []).append(
+                pair.low <= truth[0] - truth[1] <= pair.high
+            )
     return {name: float(np.mean(values)) for name, values in held.items()}
 
 
@@ -92,9 +99,17 @@ def table(found: Mapping[int, Mapping[str, float]]) -> str:
     """By expected positives the coverage of nominal 90% intervals."""
     names = [name for metric in METRICS for name in (metric, f"{metric}, difference")]
     lines = [f"| expected positives | {' | '.join(names)} |", "|---" * (1 + len(names)) + "|"]
-    lines += [f"| {expected} | {' | '.join(f'{of[name]:.1%}' for name in names)} |" for expected, of in found.items()]
+    lines += [
+        f"| {expected} | {' | '.join(f'{of[name]:.1%}' for name in names)} |"
+        for expected, of in found.items()
+    ]
     return "\n".join(lines)
 
 
 if __name__ == "__main__":
-    simulation(__doc__, "few", 1000, lambda runs: table({expected: coverage(expected, runs) for expected in EXPECTED}))
+    simulation(
+        __doc__,
+        "few",
+        1000,
+        lambda runs: table({expected: coverage(expected, runs) for expected in EXPECTED}),
+    )

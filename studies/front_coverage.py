@@ -1,4 +1,5 @@
-"""How often intervals hold the truth, and whether probabilities come true, on runs whose truth is known.
+"""How often intervals hold the truth, and whether probabilities come true, on runs whose truth is
+known.
 
     python studies/front_coverage.py [--runs 2000] [--write docs/studies/statistics.md]
 
@@ -22,11 +23,15 @@ from bench.ledger.statistics import differences, intervals, reflected
 
 BINS = (0.0, 0.05, 0.2, 0.4, 0.6, 0.8, 0.95, 1.0 + 1e-9)
 OFF, MANY = 0.1, 50
-"""A setting has a row of its own where a bin of `MANY` configurations or more is off by more than `OFF`."""
+"""A setting has a row of its own where a bin of `MANY` configurations or more is off by more than
+`OFF`.
+"""
 
 
 class Tally:
-    """Of one setting: whether each interval held the truth, and what was said and true of each configuration."""
+    """Of one setting: whether each interval held the truth, and what was said and true of each
+    configuration.
+    """
 
     def __init__(self) -> None:
         self.mean: list[bool] = []
@@ -77,7 +82,9 @@ def tally_of(setting: Setting, runs: int, seed: int = 0, draws: int = 400) -> Ta
         objectives, reference = setting.objectives, setting.reference
         drawn = posterior_draws(samples, noise, run, draws)
         at = hypervolume(np.array([each.mean for each in samples]), objectives, reference)
-        volume = reflected(at, np.array([hypervolume(each, objectives, reference) for each in drawn]))
+        volume = reflected(
+            at, np.array([hypervolume(each, objectives, reference) for each in drawn])
+        )
         tally.volume.append(volume.low <= hypervolume(truth, objectives, reference) <= volume.high)
         said = p_nondominated(samples, objectives, run, draws)
         assert said is not None
@@ -89,7 +96,10 @@ def tally_of(setting: Setting, runs: int, seed: int = 0, draws: int = 400) -> Ta
 def coverage_table(tallies: Sequence[tuple[Setting, Tally]]) -> str:
     """Coverage of nominal 90% intervals."""
     lines = [
-        "| runs | mean | paired difference | hypervolume | Brier score | of who knows only the share |",
+        (
+            "| runs | mean | paired difference | hypervolume | Brier score | of who knows only the "
+            "share |"
+        ),
         "|---|---|---|---|---|---|",
     ]
     for setting, tally in tallies:
@@ -99,31 +109,50 @@ def coverage_table(tallies: Sequence[tuple[Setting, Tally]]) -> str:
 
 
 def reliability(*tallies: Any) -> list[tuple[float, float, int]]:
-    """By bin what was said on average, in which share it was true, and of how many configurations."""
-    said, true = (np.array([one for each in tallies for one in getattr(each, name)]) for name in ("said", "true"))
+    """By bin what was said on average, in which share it was true, and of how many
+    configurations.
+    """
+    said, true = (
+        np.array([one for each in tallies for one in getattr(each, name)])
+        for name in ("said", "true")
+    )
     found = []
     for low, high in pairwise(BINS):
         inside = (said >= low) & (said < high)
         n = int(inside.sum())
-        found.append((float(said[inside].mean()), float(true[inside].mean()), n) if n else (np.nan, np.nan, 0))
+        found.append(
+            (float(said[inside].mean()), float(true[inside].mean()), n)
+            if n
+            else (np.nan, np.nan, 0)
+        )
     return found
 
 
 def reliability_table(rows: Sequence[tuple[str, Sequence[Any]]]) -> str:
-    """Mean P(non-dominated), how often it came true, and of how many, by name of some tallies and bin."""
+    """Mean P(non-dominated), how often it came true, and of how many, by name of some tallies and
+    bin.
+    """
     names = [f"{low:.2f} to {min(high, 1):.2f}" for low, high in pairwise(BINS)]
     lines = [f"| runs | {' | '.join(names)} |", "|---" * (1 + len(names)) + "|"]
     for name, together in rows:
-        cells = [f"{said:.2f}: {true:.2f} ({n:,})" if n else "-" for said, true, n in reliability(*together)]
+        cells = [
+            f"{said:.2f}: {true:.2f} ({n:,})" if n else "-"
+            for said, true, n in reliability(*together)
+        ]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def pooled(tallies: Sequence[tuple[Setting, Tally]]) -> list[tuple[str, Sequence[Tally]]]:
-    """The rows of `reliability_table`: settings with a bin that is off, and at the end several together."""
+    """The rows of `reliability_table`: settings with a bin that is off, and at the end several
+    together.
+    """
     return [
         *((setting.name, [tally]) for setting, tally in tallies if _off(tally)),
-        ("**seeds by Student's t**", [tally for setting, tally in tallies if np.isfinite(setting.tails)]),
+        (
+            "**seeds by Student's t**",
+            [tally for setting, tally in tallies if np.isfinite(setting.tails)],
+        ),
         ("**three objectives**", [tally for setting, tally in tallies if setting.metrics > 2]),
         ("**all**", [tally for _, tally in tallies]),
     ]
@@ -139,9 +168,15 @@ def pairing_table(tallies: Sequence[tuple[Setting, Tally]]) -> str:
     lines = ["| runs | correlation | gain reported (median) | true gain |", "|---|---|---|---|"]
     for setting, tally in tallies:
         if setting.correlation:
-            seeds, rows = setting.seeds**2, (setting.apart / 2) ** 2  # a replicate's own rows are in both variances
+            seeds, rows = (
+                setting.seeds**2,
+                (setting.apart / 2) ** 2,
+            )  # a replicate's own rows are in both variances
             true = (seeds + rows) / (seeds * (1 - setting.correlation) + rows)
-            lines.append(f"| {setting.name} | {setting.correlation:g} | {np.median(tally.gain):.1f} | {true:.1f} |")
+            lines.append(
+                f"| {setting.name} | {setting.correlation:g} | {np.median(tally.gain):.1f} | "
+                f"{true:.1f} |"
+            )
     return "\n".join(lines)
 
 

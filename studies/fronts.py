@@ -1,8 +1,9 @@
-"""Runs whose truth is known: configurations near a front, retrained on seeds and measured on a finite split.
+"""Runs whose truth is known: configurations near a front, retrained on seeds and measured on a
+finite split.
 
-A measured value is the configuration's true one plus four effects: of the split on all alike, of the split on this
-configuration, of the seed, and of the split on this replicate. Resamples have the errors of the
-split again, as those of a bootstrap do. Units are those of AUC on some 10,000 rows.
+A measured value is the configuration's true one plus four effects: of the split on all alike, of
+the split on this configuration, of the seed, and of the split on this replicate. Resamples have the
+errors of the split again, as those of a bootstrap do. Units are those of AUC on some 10,000 rows.
 """
 
 from __future__ import annotations
@@ -24,12 +25,14 @@ class Setting:
     """How a run comes about.
 
     Attributes:
-        spread: standard deviation of true values across the front's direction, which is about the noise's size.
+        spread: standard deviation of true values across the front's direction, which is about the
+            noise's size.
         uneven: how much the seeds' deviations differ between configurations, of their logarithm.
         least, most: replicates of a configuration.
-        tails: degrees of freedom of Student's t by which seeds move a training; infinite for a Gaussian.
-        correlation: between two configurations on one seed; replicates k of all configurations share one, unless it
-            is 0, where every replicate has a seed of its own.
+        tails: degrees of freedom of Student's t by which seeds move a training; infinite for a
+            Gaussian.
+        correlation: between two configurations on one seed; replicates k of all configurations
+            share one, unless it is 0, where every replicate has a seed of its own.
     """
 
     name: str
@@ -68,11 +71,19 @@ SETTINGS = (
     Setting("seeds are Student's t with 3 degrees of freedom", tails=3),
     Setting("Student's t with 3, 2 to 6 replicates", tails=3, least=2, most=6),
     Setting("shared seeds, correlation .9", seeds=2e-3, correlation=0.9, least=3, most=3),
-    Setting("shared seeds, correlation .9, 2 to 6 replicates", seeds=2e-3, correlation=0.9, least=2, most=6),
+    Setting(
+        "shared seeds, correlation .9, 2 to 6 replicates",
+        seeds=2e-3,
+        correlation=0.9,
+        least=2,
+        most=6,
+    ),
     Setting("shared seeds, correlation .5", seeds=2e-3, correlation=0.5, least=3, most=3),
     Setting("three objectives", metrics=3),
     Setting("three objectives, some unstable", metrics=3, uneven=0.7),
-    Setting("three objectives, some unstable, t with 3", metrics=3, uneven=0.7, tails=3, seeds=2e-3),
+    Setting(
+        "three objectives, some unstable, t with 3", metrics=3, uneven=0.7, tails=3, seeds=2e-3
+    ),
 )
 
 
@@ -98,10 +109,14 @@ def run_of(setting: Setting, truth: Floats, rng: np.random.Generator) -> list[Sa
         run = rng.normal(0, setting.apart / 2, (n, 1 + RESAMPLES, m))
         size = setting.seeds * np.exp(rng.normal(0, setting.uneven))
         lone = _seeds(setting, covariance, n, rng)
-        seed = size * (np.sqrt(setting.correlation) * common[:n] + np.sqrt(1 - setting.correlation) * lone)
+        seed = size * (
+            np.sqrt(setting.correlation) * common[:n] + np.sqrt(1 - setting.correlation) * lone
+        )
         rows = alike + own + run
         first = 0 if setting.correlation else 100 * at
-        samples.append(Sample(value + seed + rows[:, 0], rows[:, 1:], tuple(range(first, first + n))))
+        samples.append(
+            Sample(value + seed + rows[:, 0], rows[:, 1:], tuple(range(first, first + n)))
+        )
     return samples
 
 

@@ -1,13 +1,14 @@
-"""Ali-CCP at its published size on this machine: generating, preparing, running; a long run is extrapolated.
+"""Ali-CCP at its published size on this machine: generating, preparing, running; a long run is
+extrapolated.
 
     python studies/full_scale.py [--suite ali-ccp] [--rows 42300000] [--part 0.25] [--lengths 20]
         [--trials 60] [--scratch DIR] [--write docs/studies/full-scale.md] [--table full-scale]
 
-A run (search, confirmation, served front) that would take longer is stopped when `--part` of the time that it needs
-has passed, by its own estimate of the time left; with 1 it goes to its end. Memory is that of all its processes
-together, without the pages of files that the system can take back. The rows are train and test together, about half
-each. Files in the scratch folder are reused, so an interrupted measurement goes on, within the run, too; remove them
-afterwards.
+A run (search, confirmation, served front) that would take longer is stopped when `--part` of the
+time that it needs has passed, by its own estimate of the time left; with 1 it goes to its end.
+Memory is that of all its processes together, without the pages of files that the system can take
+back. The rows are train and test together, about half each. Files in the scratch folder are reused,
+so an interrupted measurement goes on, within the run, too; remove them afterwards.
 """
 
 from __future__ import annotations
@@ -44,17 +45,22 @@ def command(*arguments: str) -> list[str]:
 
 
 def memory_mb(process: psutil.Process) -> float:
-    """Of a process and all that it began, in MB: what the system cannot take back, so without mapped files."""
+    """Of a process and all that it began, in MB: what the system cannot take back, so without
+    mapped files.
+    """
     found = 0
     for each in [process, *process.children(recursive=True)]:
         with suppress(OSError, psutil.Error):
             lines = Path(f"/proc/{each.pid}/status").read_text().splitlines()
-            found += sum(int(line.split()[1]) for line in lines if line.startswith(("RssAnon:", "RssShmem:")))
+            found += sum(
+                int(line.split()[1]) for line in lines if line.startswith(("RssAnon:", "RssShmem:"))
+            )
     return found * 1024 / 1e6
 
 
 def watched(arguments: Sequence[str], found: dict[str, float]) -> Generator[int, None, None]:
-    """Runs a command to its end, or until a KeyboardInterrupt is thrown in; gives how often it looked.
+    """Runs a command to its end, or until a KeyboardInterrupt is thrown in; gives how often it
+    looked.
 
     Args:
         found: `seconds` that it has run and `memory` at the peak, in MB, are added to these.
@@ -71,7 +77,8 @@ def watched(arguments: Sequence[str], found: dict[str, float]) -> Generator[int,
                 found["seconds"], last, looked = found["seconds"] + now - last, now, looked + 1
                 yield looked
         except KeyboardInterrupt:
-            process.terminate()  # a background process may ignore SIGINT, and what it begins then does so, too
+            # a background process may ignore SIGINT, and what it begins then does so, too
+            process.terminate()
             process.wait()
             raise
     if process.returncode not in (0, 130):
@@ -79,12 +86,20 @@ def watched(arguments: Sequence[str], found: dict[str, float]) -> Generator[int,
 
 
 def searched(
-    given: argparse.Namespace, raw: Path, home: Path, found: dict[str, float], keep: Callable[[], None]
+    given: argparse.Namespace,
+    raw: Path,
+    home: Path,
+    found: dict[str, float],
+    keep: Callable[[], None],
 ) -> None:
     """Begins the search or goes on with it, until its part is done."""
     begun = (home / "runs" / NAME / "run.json").exists()
     limits = ["--lengths", str(given.lengths), "--trials", str(given.trials)]
-    arguments = ["resume", NAME] if begun else ["run", given.suite, "--raw", str(raw), "--name", NAME, *limits]
+    arguments = (
+        ["resume", NAME]
+        if begun
+        else ["run", given.suite, "--raw", str(raw), "--name", NAME, *limits]
+    )
     watching = watched([*arguments, "--home", str(home), "--json"], found)
     for looked in watching:
         if looked % OFTEN:
@@ -92,7 +107,11 @@ def searched(
         found["left"] = left = status_of(home).get("search", {}).get("left") or 0.0
         keep()
         spent = duration(found["seconds"])
-        print(f"{spent} spent, {duration(left)} left, {found['memory']:,.0f} MB", file=sys.stderr, flush=True)
+        print(
+            f"{spent} spent, {duration(left)} left, {found['memory']:,.0f} MB",
+            file=sys.stderr,
+            flush=True,
+        )
         if left and done(found, given.part):
             with suppress(KeyboardInterrupt):
                 watching.throw(KeyboardInterrupt())
@@ -107,7 +126,9 @@ def done(found: Mapping[str, float], part: float) -> bool:
 
 def status_of(home: Path) -> dict[str, Any]:
     """What `seesaw status` says of the run."""
-    found = subprocess.run(command("status", NAME, "--home", str(home), "--json"), stdout=subprocess.PIPE)
+    found = subprocess.run(
+        command("status", NAME, "--home", str(home), "--json"), stdout=subprocess.PIPE
+    )
     document = json.loads(found.stdout) if found.returncode == 0 else {}
     return dict(next(iter(document.get("datasets", {}).values()), {}))
 
@@ -152,40 +173,56 @@ def main() -> None:
 
 
 def table(
-    measured: dict[str, dict[str, float]], status: dict[str, Any], raw: Path, home: Path, given: argparse.Namespace
+    measured: dict[str, dict[str, float]],
+    status: dict[str, Any],
+    raw: Path,
+    home: Path,
+    given: argparse.Namespace,
 ) -> str:
     """The table of all steps, and the search by rungs."""
     search, replicates = status["search"], status["replicates"]
-    size = {name: sum(each.stat().st_size for each in path.rglob("*") if each.is_file()) / 1e9
-            for name, path in (("raw", raw), ("store", home / "store"))}  # fmt: skip
+    size = {
+        name: sum(each.stat().st_size for each in path.rglob("*") if each.is_file()) / 1e9
+        for name, path in (("raw", raw), ("store", home / "store"))
+    }
     lines = [
-        f"{given.rows:,} rows, {size['raw']:.1f} GB of text, {size['store']:.1f} GB of store; {cores()} cores, "
-        f"{processor()}.",
+        f"{given.rows:,} rows, {size['raw']:.1f} GB of text, {size['store']:.1f} GB of store; "
+        f"{cores()} cores, {processor()}.",
         "",
         "| step | measured | memory, MB | to the end |",
         "|---|---|---|---|",
     ]
     for step, found in measured.items():
         whole = found["seconds"] + found["left"]
-        lines.append(f"| {step} | {duration(found['seconds'])} | {found['memory']:,.0f} | {duration(whole)} |")
+        lines.append(
+            f"| {step} | {duration(found['seconds'])} | {found['memory']:,.0f} | {duration(whole)} "
+            "|"
+        )
     used, rungs = search["samples"], search["rungs"]
     heads = " | ".join(f"{rung['samples']:,} samples" for rung in rungs)
     lines += [
         "",
-        f"The search had trained {used['used']:,} of {used['budget']:,} samples, the confirmation {replicates} "
-        f"replicates. {' '.join(parts(home))} A job of the search trains a trial up to a rung:",
+        f"The search had trained {used['used']:,} of {used['budget']:,} samples, the confirmation "
+        f"{replicates} replicates. {' '.join(parts(home))} A job of the search trains a trial up "
+        "to a rung:",
         "",
         f"| way of sharing | {heads} | samples/s of a job |",
         "|---" * (len(rungs) + 2) + "|",
     ]
     for kind, own in sorted(jobs(home).items()):
-        reached = " | ".join(f"{number:,}" for number in search["kinds"].get(kind, [0] * len(rungs)))
-        lines.append(f"| {kind} | {reached} | {median(own):,.0f} ({min(own):,.0f} to {max(own):,.0f}) |")
+        reached = " | ".join(
+            f"{number:,}" for number in search["kinds"].get(kind, [0] * len(rungs))
+        )
+        lines.append(
+            f"| {kind} | {reached} | {median(own):,.0f} ({min(own):,.0f} to {max(own):,.0f}) |"
+        )
     return "\n".join(lines)
 
 
 def parts(home: Path) -> list[str]:
-    """How long each part of a run took that was not stopped in between; without those that have not ended."""
+    """How long each part of a run took that was not stopped in between; without those that have not
+    ended.
+    """
     found = []
     for log in (home / "runs" / NAME).glob("*/study.jsonl"):
         at: dict[str, float] = {}
@@ -193,8 +230,15 @@ def parts(home: Path) -> list[str]:
             at[event["event"]] = event["at"]  # the last of each
             at.setdefault("first", event["at"])
         pick = log.with_name("picked.json")
-        ends = [at["first"], at.get("concluded"), at.get("replicate"), pick.stat().st_mtime if pick.exists() else None]
-        for name, start, end in zip(("search", "confirmation", "served front"), ends, ends[1:], strict=False):
+        ends = [
+            at["first"],
+            at.get("concluded"),
+            at.get("replicate"),
+            pick.stat().st_mtime if pick.exists() else None,
+        ]
+        for name, start, end in zip(
+            ("search", "confirmation", "served front"), ends, ends[1:], strict=False
+        ):
             if start and end:
                 found.append(f"The {name} took {duration(end - start)}.")
     return found
@@ -206,7 +250,9 @@ def jobs(home: Path) -> dict[str, list[float]]:
     for log in (home / "runs" / NAME).glob("*/study.jsonl"):
         for event in map(json.loads, log.open()):
             if event["event"] == "outcome" and event["failure"] is None:
-                found.setdefault(event["config"]["sharing.kind"], []).append(event["speed"]["train_samples_per_s"])
+                found.setdefault(event["config"]["sharing.kind"], []).append(
+                    event["speed"]["train_samples_per_s"]
+                )
     return found
 
 

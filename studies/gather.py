@@ -1,9 +1,11 @@
-"""Processor time of gathering batches from a store, whose ids are packed, and from the same ids in 32 bits.
+"""Processor time of gathering batches from a store, whose ids are packed, and from the same ids in
+32 bits.
 
     python studies/gather.py STORE [--most 15650] [--rounds 15] [--steps 0]
 
-Both take turns in one process with one thread, on random rows of train, which should be larger than the cache. With
-`--steps`, whole training steps of a shared bottom are compared, too. Ratios are medians, with their middle half.
+Both take turns in one process with one thread, on random rows of train, which should be larger than
+the cache. With `--steps`, whole training steps of a shared bottom are compared, too. Ratios are
+medians, with their middle half.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ from bench.models.training.config import TrialConfig
 from bench.models.training.loop import Trainer
 
 
-def stored_as(split: StoredSplit, ids: np.ndarray, how: packing.Packing | None, folder: str) -> StoredSplit:
+def stored_as(
+    split: StoredSplit, ids: np.ndarray, how: packing.Packing | None, folder: str
+) -> StoredSplit:
     """The split with other stored ids, mapped from a file as they are in a store."""
     path = Path(folder) / f"{ids.dtype}.npy"
     np.save(path, ids)
@@ -42,7 +46,9 @@ def gathered(data: Batches, size: int, ids_alone: bool) -> Iterator[Batch]:
     return (whole.taken(part, data._split.packing) for part in torch.from_numpy(rows).split(size))
 
 
-def compare(label: str, turn: Callable[[Batches], Iterator[object]], ways: list[Batches], rounds: int) -> None:
+def compare(
+    label: str, turn: Callable[[Batches], Iterator[object]], ways: list[Batches], rounds: int
+) -> None:
     """Prints microseconds for each item of a turn, of both ways."""
     took = np.empty((rounds, 2))
     for at in range(rounds):
@@ -54,14 +60,24 @@ def compare(label: str, turn: Callable[[Batches], Iterator[object]], ways: list[
             took[at, way] = (time.process_time() - started) / took[at, way] * 1e6
     low, middle, high = np.percentile(took[:, 0] / took[:, 1], (25, 50, 75))
     packed, plain = np.median(took, axis=0)
-    print(f"{label}: {packed:.0f} us packed, {plain:.0f} us in 32 bits, {middle:.2f} ({low:.2f} to {high:.2f})")
+    print(
+        f"{label}: {packed:.0f} us packed, {plain:.0f} us in 32 bits, {middle:.2f} ({low:.2f} to "
+        f"{high:.2f})"
+    )
 
 
 def main() -> None:
     """Measures and prints."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("store", type=Path)
-    parser.add_argument("--most", type=int, default=packing.MOST_NARROW, help="rows of a field whose ids take 16 bits")
+    parser.add_argument(
+        "--most",
+        type=int,
+        default=packing.MOST_NARROW,
+        help="rows of a field whose ids take 16 bits",
+    )
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--steps", type=int, default=0, help="rounds of 10 training steps")
     arguments = parser.parse_args()
@@ -74,7 +90,10 @@ def main() -> None:
     packing.MOST_NARROW = arguments.most
     how = packing.Packing.of(store.schema)
     with tempfile.TemporaryDirectory() as folder:
-        ways = [Batches(stored_as(split, how.packed(ids), how, folder)), Batches(stored_as(split, ids, None, folder))]
+        ways = [
+            Batches(stored_as(split, how.packed(ids), how, folder)),
+            Batches(stored_as(split, ids, None, folder)),
+        ]
         print(f"{len(split):,} rows, {len(how.wide)} of {ids.shape[1]} ids in 32 bits")
         for size in (2048, 512):
             for name in ("ids", "batch"):

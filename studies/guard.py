@@ -1,4 +1,5 @@
-"""Error rates of guards where the truth is known: how often no point is left, and a harmful one is excluded.
+"""Error rates of guards where the truth is known: how often no point is left, and a harmful one is
+excluded.
 
     python studies/guard.py [--runs 400] [--write docs/policy.md]
 
@@ -31,7 +32,10 @@ HARM = {SMALL: (0.0, 0.005, 0.01, 0.02, 0.03), LARGE: (0.0, 0.0005, 0.001, 0.002
 """What the last point loses in one task and gains in the other, in AUC."""
 COUNTS = (1.0, 1.5, 2.0, 2.5, 3.0)
 ABSOLUTE = 0.002
-GUARDS = (f"loss of {ABSOLUTE:g}", *(f"{count:g} standard error{'s' * (count != 1)}" for count in COUNTS))
+GUARDS = (
+    f"loss of {ABSOLUTE:g}",
+    *(f"{count:g} standard error{'s' * (count != 1)}" for count in COUNTS),
+)
 
 
 def points_of(setting: Setting, harm: float, rng: np.random.Generator) -> list[Point]:
@@ -48,7 +52,9 @@ def points_of(setting: Setting, harm: float, rng: np.random.Generator) -> list[P
                 {o.key(CONFIRM): float(value) for o, value in zip(OBJECTIVES, values, strict=True)},
                 resampled={o.key(CONFIRM): rows[:, at].tolist() for at, o in enumerate(OBJECTIVES)},
             )
-            for place, (values, rows) in enumerate(zip(seen.values, seen.deviations, strict=True), start=1)
+            for place, (values, rows) in enumerate(
+                zip(seen.values, seen.deviations, strict=True), start=1
+            )
         )
         config = {"sharing.kind": kind, "funnel.kind": "independent", "balancing.kind": "static"}
         search = truth[number] + rng.normal(0, setting.seeds, 2)
@@ -70,8 +76,15 @@ def shares(setting: Setting, harm: float, runs: int) -> tuple[np.ndarray, np.nda
         judge = Judge(Policy(), choices)
         values = choices.values(choices.objectives)[:POINTS]
         losses = choices.values(choices.objectives)[-1] - values
-        errors = np.stack([limit.errors for limit in judge.limits if isinstance(limit, Noise)])[:, :POINTS]
-        broken = np.array([(losses > ABSOLUTE).any(axis=1), *((losses > n * errors.T).any(axis=1) for n in COUNTS)])
+        errors = np.stack([limit.errors for limit in judge.limits if isinstance(limit, Noise)])[
+            :, :POINTS
+        ]
+        broken = np.array(
+            [
+                (losses > ABSOLUTE).any(axis=1),
+                *((losses > n * errors.T).any(axis=1) for n in COUNTS),
+            ]
+        )
         counts += broken.all(axis=1), broken[:, -1]
     return counts[0] / runs, counts[1] / runs
 
@@ -88,4 +101,9 @@ def table(setting: Setting, runs: int) -> str:
 
 
 if __name__ == "__main__":
-    simulation(__doc__, "guards", 400, lambda runs: "\n\n".join(table(setting, runs) for setting in (SMALL, LARGE)))
+    simulation(
+        __doc__,
+        "guards",
+        400,
+        lambda runs: "\n\n".join(table(setting, runs) for setting in (SMALL, LARGE)),
+    )

@@ -1,8 +1,10 @@
-"""The guide to every entry of the registries: what it does, its options, its cost, its paper, what our runs saw of it.
+"""The guide to every entry of the registries: what it does, its options, its cost, its paper, what
+our runs saw of it.
 
     python studies/guide.py [--write docs/zoo.md]
 
-All of it is read: from the registries, from published tables under `reports/` and `docs/studies/`. Nothing is trained.
+All of it is read: from the registries, from published tables under `reports/` and `docs/studies/`.
+Nothing is trained.
 """
 
 from __future__ import annotations
@@ -25,7 +27,12 @@ from bench.core.system import content
 from bench.core.system.atomic import write_text
 from bench.data import load_card
 from bench.data.shape import shape_of
-from bench.models.balancing.base import Balancer, GradientAggregation, GradientCombination, LossWeighting
+from bench.models.balancing.base import (
+    Balancer,
+    GradientAggregation,
+    GradientCombination,
+    LossWeighting,
+)
 from bench.models.contracts import Layout, Sharing
 from bench.models.training.config import AXES
 from bench.search.executors import EXECUTORS
@@ -99,10 +106,16 @@ def document() -> str:
         for kind, entry in registry.items():
             found = [runs[axis, kind]] if (axis, kind) in runs else []
             found += against.get(kind, [])
-            more = [name for name in seen.get(kind, []) if not any(f"(studies/{name})" in line for line in found)]
+            more = [
+                name
+                for name in seen.get(kind, [])
+                if not any(f"(studies/{name})" in line for line in found)
+            ]
             if not found and not more:
                 plain = zoo_cost.PLAIN.get(axis) == kind
-                found = ["the others of this axis are compared with it" if plain else "not yet compared"]
+                found = [
+                    "the others of this axis are compared with it" if plain else "not yet compared"
+                ]
             parts.append(_entry(kind, entry, common, costs.get((axis, kind)), found, more))
     return "\n".join(parts)
 
@@ -112,15 +125,26 @@ def choices() -> str:
     scenario, plain = [], []
     for kind, entry in AXES["sharing"].items():
         (scenario if entry.build.by_scenario else plain).append(kind)
-    rows = {"sharing": f"{_named(plain)} · by scenario {_named(scenario)}", "funnel": _named(AXES["funnel"])}
+    rows = {
+        "sharing": f"{_named(plain)} · by scenario {_named(scenario)}",
+        "funnel": _named(AXES["funnel"]),
+    }
     rows["loss"] = f"{_named(AXES['loss'])}; of regressions {_named(AXES['regression_loss'])}"
     rows["numbers"], rows["history"] = _named(AXES["numeric"]), _named(AXES["sequence"])
     rows["interaction before sharing"] = _named(AXES["interaction"])
     rows["ensemble"] = "`ensemble.members`: 1, or more that share all weights but for small vectors"
     every = AXES["balancing"].items()
-    rows["balancing"] = " · ".join(_named(kind for kind, each in every if issubclass(each.build, of)) for of in PASSES)
+    rows["balancing"] = " · ".join(
+        _named(kind for kind, each in every if issubclass(each.build, of)) for of in PASSES
+    )
     rows |= {"sampler": _named(SAMPLERS), "executor": _named(EXECUTORS)}
-    return "\n".join(["| axis | choices |", "|---|---|", *(f"| {axis} | {names} |" for axis, names in rows.items())])
+    return "\n".join(
+        [
+            "| axis | choices |",
+            "|---|---|",
+            *(f"| {axis} | {names} |" for axis, names in rows.items()),
+        ]
+    )
 
 
 def _named(kinds: Iterable[str]) -> str:
@@ -137,7 +161,9 @@ def _options(entry: Entry[Any]) -> list[tuple[str, str, str]]:
 
 
 def _common(registry: Mapping[str, Entry[Any]]) -> list[tuple[str, str, str]]:
-    """Options that at least three entries have alike, except those whose name has two such meanings."""
+    """Options that at least three entries have alike, except those whose name has two such
+    meanings.
+    """
     every = Counter(option for entry in registry.values() for option in _options(entry))
     found = [option for option, times in every.items() if times >= SEVERAL]
     names = Counter(name for name, *_ in found)
@@ -171,7 +197,14 @@ def _entry(
         lines.append(f"* Cost: {'; '.join(costs)}.")
     lines += [f"* Departs from public code: {_escaped(entry.departs)}"] if entry.departs else []
     lines += [f"* Left out: {line}." for line in _unfit(entry)]
-    runs = [*runs, *([f"see {', '.join(f'[{name}](studies/{name})' for name in experiments)}"] if experiments else [])]
+    runs = [
+        *runs,
+        *(
+            [f"see {', '.join(f'[{name}](studies/{name})' for name in experiments)}"]
+            if experiments
+            else []
+        ),
+    ]
     lines.append(f"* In our runs: {'; '.join(runs)}.")
     return "\n".join(lines) + "\n"
 
@@ -190,7 +223,13 @@ def _costs(entry: Entry[Any]) -> Iterator[str]:
         made = build.of(PLAIN, 2, entry.config())
         size = sum(parameter.numel() for parameter in made.parameters())
         sets = build.input_sets(2)
-        more = ", in 10 scenarios" if build.by_scenario else f", and {sets} embeddings of every id" if sets > 1 else ""
+        more = (
+            ", in 10 scenarios"
+            if build.by_scenario
+            else f", and {sets} embeddings of every id"
+            if sets > 1
+            else ""
+        )
         yield f"{size:,} parameters{more}"
     elif issubclass(build, Balancer):
         yield next(text for base, text in PASSES.items() if issubclass(build, base))
@@ -205,7 +244,11 @@ def _unfit(entry: Entry[Any]) -> Iterator[str]:
         if reason := entry.unfit(shape_of(load_card(name))):
             reasons.setdefault(reason, []).append(name)
     for reason, names in reasons.items():
-        on = ", ".join(names) if len(names) <= FEW else f"{len(names)} of {len(content.names('datasets'))} data sets"
+        on = (
+            ", ".join(names)
+            if len(names) <= FEW
+            else f"{len(names)} of {len(content.names('datasets'))} data sets"
+        )
         yield f"on {on}: {reason}"
 
 

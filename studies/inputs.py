@@ -1,15 +1,17 @@
-"""Ablation of inputs and models, each tuned alike, against boosted trees: AUC and what is served, in pairs by seed.
+"""Ablation of inputs and models, each tuned alike, against boosted trees: AUC and what is served,
+in pairs by seed.
 
     python studies/inputs.py --raw DIR [--data census-income ...] [--variant bucket ...] [--tries 8]
-        [--seeds 5] [--workers 1] [--out FILE.jsonl] [--write docs/studies/inputs-tables.md] [--outcome click.auc ...]
+        [--seeds 5] [--workers 1] [--out FILE.jsonl] [--write docs/studies/inputs-tables.md]
+        [--outcome click.auc ...]
 
-On a card with scenarios, AUC and what is served are measured in each of them, too, where a task has enough positives;
-`--outcome 'click.auc[scenario=1]'` puts them into the table.
+On a card with scenarios, AUC and what is served are measured in each of them, too, where a task has
+enough positives; `--outcome 'click.auc[scenario=1]'` puts them into the table.
 
-`DIR` holds `census-income/`, `kuairand-pure/` and `hotel-bookings/`; the funnel is generated. Each variant is trained
-with the same `tries` draws of what is tuned (`DRAWN`), all on one seed. The draw with the best mean AUC on validation
-is trained on fresh seeds. Trees have as many tries. Each job has one thread. `FILE.jsonl` keeps each finished training,
-which does not run again.
+`DIR` holds `census-income/`, `kuairand-pure/` and `hotel-bookings/`; the funnel is generated. Each
+variant is trained with the same `tries` draws of what is tuned (`DRAWN`), all on one seed. The draw
+with the best mean AUC on validation is trained on fresh seeds. Trees have as many tries. Each job
+has one thread. `FILE.jsonl` keeps each finished training, which does not run again.
 """
 
 from __future__ import annotations
@@ -138,11 +140,12 @@ OWN: dict[str, dict[str, Scalar]] = {
     WITHOUT: {},
 }
 VARIANTS = {
-    name: {key: value for part in name.split(", ") for key, value in OWN.get(part, {}).items()} | own
+    name: {key: value for part in name.split(", ") for key, value in OWN.get(part, {}).items()}
+    | own
     for name, own in OWN.items()
 }
-"""Each has the options of the parts of its name, and its own. The first and all that do not say otherwise:
-Shared-Bottom, up to 1000 ranges, no interaction."""
+"""Each has the options of the parts of its name, and its own. The first and all that do not say
+otherwise: Shared-Bottom, up to 1000 ranges, no interaction."""
 
 
 def store_of(data: str, home: Path, raw: Path, variant: str = FIRST) -> Store:
@@ -153,12 +156,16 @@ def store_of(data: str, home: Path, raw: Path, variant: str = FIRST) -> Store:
         card = load_card(TASKS[data][0] if data in TASKS else LATE if data == LISTS else data)
         if data == LISTS:
             assert card.history is not None
-            past = card.history.model_copy(update={"lists": ("video_id", "author_id"), "length": 20})
+            past = card.history.model_copy(
+                update={"lists": ("video_id", "author_id"), "length": 20}
+            )
             card = card.model_copy(update={"history": past})
         store = prepare(card, home, raw / RAW.get(data, card.id) if card.files else None)
     names = TASKS[data][1] if data in TASKS else store.default_tasks
     kinds = {task.name: task.kind for task in store.schema.tasks}
-    return store.with_tasks([name for name in names if variant != WITHOUT or kinds[name] == "binary"])
+    return store.with_tasks(
+        [name for name in names if variant != WITHOUT or kinds[name] == "binary"]
+    )
 
 
 def draws(data: str, variant: str, many: int, tasks: Sequence[str]) -> list[dict[str, Scalar]]:
@@ -166,23 +173,34 @@ def draws(data: str, variant: str, many: int, tasks: Sequence[str]) -> list[dict
     if variant == TREES:
         return configurations(tasks, many, derive(0, NAME))
     ranges = {**DRAWN, "optim.epochs": EPOCHS[data]}
-    points = Sobol(1 + len(ranges), rng=np.random.default_rng(derive(0, NAME))).random_base2(10)[:many]
-    points = np.delete(points, len(DRAWN), axis=1)  # of a parameter that is gone: the others keep their draws
+    points = Sobol(1 + len(ranges), rng=np.random.default_rng(derive(0, NAME))).random_base2(10)[
+        :many
+    ]
+    points = np.delete(
+        points, len(DRAWN), axis=1
+    )  # of a parameter that is gone: the others keep their draws
     own = VARIANTS[variant]
     found = []
     for point in points.tolist():
-        values = {name: low * (high / low) ** at for (name, (low, high)), at in zip(ranges.items(), point, strict=True)}
+        values = {
+            name: low * (high / low) ** at
+            for (name, (low, high)), at in zip(ranges.items(), point, strict=True)
+        }
         found.append({**FIXED, **values, **own})
     return found
 
 
-def trained(store: Store, config: dict[str, Scalar], variant: str, replicate: int) -> dict[str, Any]:
+def trained(
+    store: Store, config: dict[str, Scalar], variant: str, replicate: int
+) -> dict[str, Any]:
     """Metrics on validation and test, there of what is served too, and CPU seconds."""
     with TemporaryDirectory() as folder:
         return _trained(store, config, variant, replicate, Path(folder))
 
 
-def _trained(store: Store, config: dict[str, Scalar], variant: str, replicate: int, folder: Path) -> dict[str, Any]:
+def _trained(
+    store: Store, config: dict[str, Scalar], variant: str, replicate: int, folder: Path
+) -> dict[str, Any]:
     tasks = store.schema.tasks
     served = default_outcomes(tasks, np.asarray(store.split("test").group))
     trees = variant == TREES
@@ -209,7 +227,10 @@ def _trained(store: Store, config: dict[str, Scalar], variant: str, replicate: i
         write_rows(store, folder)
         for name, outcome in FRONTS.items():
             shares = ("recall" if task.kind == "binary" else "value" for task in tasks)
-            of = [f"{task.name}.{outcome.format(share=share)}" for task, share in zip(tasks, shares, strict=True)]
+            of = [
+                f"{task.name}.{outcome.format(share=share)}"
+                for task, share in zip(tasks, shares, strict=True)
+            ]
             kept[f"test/{name}"] = front_of(folder, name_of(job.training, replicate), of)
         if store.schema.scenario:
             said = predictions(folder, "test", name_of(job.training, replicate))
@@ -219,9 +240,11 @@ def _trained(store: Store, config: dict[str, Scalar], variant: str, replicate: i
 
 
 def front_of(folder: Path, name: str, outcomes: Sequence[str]) -> float:
-    """The hypervolume on test of the served front of kept predictions, whose weights confirmation rows choose.
+    """The hypervolume on test of the served front of kept predictions, whose weights confirmation
+    rows choose.
 
-    Each outcome is taken over that of a random order, as a share of the ideal's; of M tasks the M-th root is given.
+    Each outcome is taken over that of a random order, as a share of the ideal's; of M tasks the
+    M-th root is given.
     """
     objectives, found = [Objective(each, "maximize") for each in outcomes], []
     for split in ("confirm", "test"):
@@ -230,12 +253,16 @@ def front_of(folder: Path, name: str, outcomes: Sequence[str]) -> float:
         assert said is not None
         tasks = [Task(*each) for each in zip(rows.tasks, rows.kinds, strict=True)]
         measure = Measure(tasks, outcomes, rows)
-        scores = (fused(each.kind, said, each.weights, rows.rates) for each in Sweep(len(tasks)).settings)
+        scores = (
+            fused(each.kind, said, each.weights, rows.rates) for each in Sweep(len(tasks)).settings
+        )
         found.append(np.array([measure.values(score)[0] for score in scores]))
     best = on_front(found[0][None], np.ones((1, len(found[0])), np.bool_), objectives)[0]
     ideal = [measure.values(np.nan_to_num(own))[0, at] for at, own in enumerate(rows.labels.T)]
     above = (found[1][best] - measure.random()) / (np.array(ideal) - measure.random())
-    return float(hypervolume(above, objectives, dict.fromkeys(outcomes, 0.0)) ** (1 / len(outcomes)))
+    return float(
+        hypervolume(above, objectives, dict.fromkeys(outcomes, 0.0)) ** (1 / len(outcomes))
+    )
 
 
 def by_scenario(store: Store, said: np.ndarray) -> dict[str, float]:
@@ -243,33 +270,57 @@ def by_scenario(store: Store, said: np.ndarray) -> dict[str, float]:
     test, tasks = store.split("test"), store.schema.tasks
     labels, group = joint_labels(np.asarray(test.labels), store.schema), np.asarray(test.group)
     names = [*(f"{task.name}.auc" for task in tasks), *default_outcomes(tasks, group)]
-    codes, scenarios = np.asarray(test.segments)[:, list(store.segments).index(SCENARIO)], store.segments[SCENARIO]
+    codes, scenarios = (
+        np.asarray(test.segments)[:, list(store.segments).index(SCENARIO)],
+        store.segments[SCENARIO],
+    )
     slices = [codes == code for code in range(len(scenarios))]
     measure, found = Measure(tasks, names, Labelled(labels, group), slices), {}
     each_head = [measure.values(own.astype(np.float64)) for own in said.T]
     for code, (value, inside) in enumerate(zip(scenarios, slices, strict=True)):
         for at, task in enumerate(tasks):
-            if (labels[inside, at] > 0).sum() >= LEAST_IN_SLICE and (labels[inside, at] == 0).sum() >= LEAST_IN_SLICE:
+            if (labels[inside, at] > 0).sum() >= LEAST_IN_SLICE and (
+                labels[inside, at] == 0
+            ).sum() >= LEAST_IN_SLICE:
                 values = dict(zip(names, each_head[at][code], strict=True))
-                own = {name: value for name, value in values.items() if name.startswith(f"{task.name}.")}
-                found |= {f"test/{name}[{SCENARIO}={value}]": float(each) for name, each in own.items()}
+                own = {
+                    name: value
+                    for name, value in values.items()
+                    if name.startswith(f"{task.name}.")
+                }
+                found |= {
+                    f"test/{name}[{SCENARIO}={value}]": float(each) for name, each in own.items()
+                }
     return found
 
 
-def chosen(tasks: Sequence[str], variant: str, tried: Sequence[tuple[dict[str, Scalar], Mapping[str, float]]]) -> Any:
+def chosen(
+    tasks: Sequence[str],
+    variant: str,
+    tried: Sequence[tuple[dict[str, Scalar], Mapping[str, float]]],
+) -> Any:
     """The configuration of all tries that is best on validation; of trees, task by task."""
     if variant == TREES:
         return best_by_task(tasks, tried)
-    return max(tried, key=lambda each: sum(value for name, value in each[1].items() if name.startswith("valid/")))[0]
+    return max(
+        tried,
+        key=lambda each: sum(value for name, value in each[1].items() if name.startswith("valid/")),
+    )[0]
 
 
-def one(data: str, variant: str, given: argparse.Namespace, known: Mapping[tuple[str, str, str], Any]) -> None:
+def one(
+    data: str, variant: str, given: argparse.Namespace, known: Mapping[tuple[str, str, str], Any]
+) -> None:
     """Trains what is missing of a variant, a line of JSON for each training."""
 
     def result(config: dict[str, Scalar], replicate: int) -> dict[str, float]:
         key = (data, variant, f"{replicate} {json.dumps(config)}")
         if key not in known:
-            line = {"key": key, "replicate": replicate, **trained(store, config, variant, replicate)}
+            line = {
+                "key": key,
+                "replicate": replicate,
+                **trained(store, config, variant, replicate),
+            }
             print(json.dumps(line), flush=True)
             return dict(line["metrics"])
         return dict(known[key]["metrics"])
@@ -283,7 +334,9 @@ def one(data: str, variant: str, given: argparse.Namespace, known: Mapping[tuple
 
 
 def interval(differences: Sequence[float], unit: float = 1e4) -> str:
-    """Mean and 90% interval (Student's t over seeds), in units of .0001; of numbers in a label's unit in that."""
+    """Mean and 90% interval (Student's t over seeds), in units of .0001; of numbers in a label's
+    unit in that.
+    """
     values = unit * np.array(differences)
     if len(values) < 2:
         return f"{values.mean():+.1f}"
@@ -298,10 +351,11 @@ def table(
     outcomes: Sequence[str] = (),
     against: str = FIRST,
 ) -> str:
-    """Tables of each data set: a row for each variant, a column for each outcome (all, or those given).
+    """Tables of each data set: a row for each variant, a column for each outcome (all, or those
+    given).
 
-    A cell has the mean on test and the lead over `against`; where trees are a variant, a second table has leads over
-    them.
+    A cell has the mean on test and the lead over `against`; where trees are a variant, a second
+    table has leads over them.
     """
     found: dict[str, dict[str, dict[int, dict[str, Any]]]] = {}
     for line in lines:
@@ -348,9 +402,15 @@ def _leads(
             pairs = [seed for seed in own.keys() & other.keys() if key in other[seed]["metrics"]]
             gains = [own[seed]["metrics"][key] - other[seed]["metrics"][key] for seed in pairs]
             mean = f"{np.mean([line['metrics'][key] for line in own.values()]):.5f}"
-            lead = "" if own is other or not gains else interval(gains, 100.0 if _in_units(name) else 1e4)
+            lead = (
+                ""
+                if own is other or not gains
+                else interval(gains, 100.0 if _in_units(name) else 1e4)
+            )
             cells.append("; ".join(part for part in (mean if means else "", lead) if part))
-        rows.append([*cells, f"{np.mean([line['cpu'] for line in own.values()]):.1f}"] if means else cells)
+        rows.append(
+            [*cells, f"{np.mean([line['cpu'] for line in own.values()]):.1f}"] if means else cells
+        )
     rows.insert(1, ["---"] * len(rows[0]))
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
@@ -371,12 +431,22 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("inputs.jsonl"))
-    parser.add_argument("--against", choices=VARIANTS, default=FIRST, help="variant that others are compared with")
+    parser.add_argument(
+        "--against", choices=VARIANTS, default=FIRST, help="variant that others are compared with"
+    )
     parser.add_argument("--block", default=NAME, help="name of the table there")
-    parser.add_argument("--outcome", nargs="+", default=[], help="rows of the table; all by default")
-    parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)  # what a process is begun with
+    parser.add_argument(
+        "--outcome", nargs="+", default=[], help="rows of the table; all by default"
+    )
+    parser.add_argument(
+        "--one", action="store_true", help=argparse.SUPPRESS
+    )  # what a process is begun with
     given = parser.parse_args()
-    lines = [json.loads(line) for line in given.out.read_text().splitlines()] if given.out.exists() else []
+    lines = (
+        [json.loads(line) for line in given.out.read_text().splitlines()]
+        if given.out.exists()
+        else []
+    )
     if given.one:
         keep_freed_memory()
         torch.set_num_threads(1)
@@ -400,7 +470,12 @@ def main() -> None:
             print(f"{variant} on {data} failed: exit code {process.returncode}", file=sys.stderr)
 
     with ThreadPoolExecutor(given.workers) as pool:
-        list(pool.map(lambda pair: run(*pair), [(data, variant) for data in given.data for variant in given.variant]))
+        list(
+            pool.map(
+                lambda pair: run(*pair),
+                [(data, variant) for data in given.data for variant in given.variant],
+            )
+        )
     text = table(lines, given.data, given.variant, given.outcome, given.against)
     print(text)
     replace(given.write, given.block, text)

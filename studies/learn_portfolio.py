@@ -3,15 +3,18 @@
     python studies/learn_portfolio.py [--table reports/blackbox/table.parquet] [--size 12] [--write]
         [--served reports/blackbox/served.parquet]
 
-Every configuration of any table is a candidate, and what it comes to on each data set is what an emulator of that data
-set's table expects (`emulator.Emulator`): so noise is smoothed, and configurations of one table are known on all. A
-portfolio's worth on a data set is what a search by rungs has of it: all of it at the lowest rung, and at every rung
-those that go on from there. Candidates are added one at a time, each time the one that lowers most the mean over data
-sets of the logarithm of what is missing to the best. Data sets with another number of objectives count half. A
-portfolio for many rows is learnt on those of the table that have as many, one for few rows on all.
+Every configuration of any table is a candidate, and what it comes to on each data set is what an
+emulator of that data set's table expects (`emulator.Emulator`): so noise is smoothed, and
+configurations of one table are known on all. A portfolio's worth on a data set is what a search by
+rungs has of it: all of it at the lowest rung, and at every rung those that go on from there.
+Candidates are added one at a time, each time the one that lowers most the mean over data sets of
+the logarithm of what is missing to the best. Data sets with another number of objectives count
+half. A portfolio for many rows is learnt on those of the table that have as many, one for few rows
+on all.
 
-Where rows are ranked within groups, the portfolio is learnt for what is served, on `served_table.py`'s table, whose
-configurations are the same on all data sets: those that together lower most the mean regret in U, see there.
+Where rows are ranked within groups, the portfolio is learnt for what is served, on
+`served_table.py`'s table, whose configurations are the same on all data sets: those that together
+lower most the mean regret in U, see there.
 """
 
 from __future__ import annotations
@@ -42,7 +45,9 @@ SIZE = 12
 AGAIN = ("rare-feed", "long-tail-log", *UNSEEN)
 """Data sets whose configurations are those of others in the table: they add no candidates."""
 LARGE, LARGE_ROWS = ("census-income", "kuairand-pure@late-window"), 80_000
-"""The large data sets, and from how many rows of train one is large: the geometric mean of the nearest two."""
+"""The large data sets, and from how many rows of train one is large: the geometric mean of the
+nearest two.
+"""
 FLOOR = 0.002
 """Of hypervolume: what is missing less than this is not told from nothing."""
 RANKS = 4
@@ -78,8 +83,12 @@ class Known:
 
     def __init__(self, emulator: Emulator, candidates: Sequence[Config]) -> None:
         self.objectives, self.reference = emulator.objectives, emulator.reference
-        self.curves = emulator.curves([fitted(each, emulator.space, emulator.tasks) for each in candidates])
-        self.best = hypervolume(self.curves.reshape(-1, len(self.objectives)), self.objectives, self.reference)
+        self.curves = emulator.curves(
+            [fitted(each, emulator.space, emulator.tasks) for each in candidates]
+        )
+        self.best = hypervolume(
+            self.curves.reshape(-1, len(self.objectives)), self.objectives, self.reference
+        )
         self.eta = reduction_factors(len(self.objectives))[0]
 
     def missing(self, chosen: Sequence[int]) -> float:
@@ -89,12 +98,18 @@ class Known:
         on = curves[order[: max(1, round(len(chosen) / self.eta))]]
         points = np.concatenate([curves[:, 0], on.reshape(-1, len(self.objectives))])
         played = hypervolume(points, self.objectives, self.reference)
-        all_on = hypervolume(curves.reshape(-1, len(self.objectives)), self.objectives, self.reference)
+        all_on = hypervolume(
+            curves.reshape(-1, len(self.objectives)), self.objectives, self.reference
+        )
         return 1 - (played + all_on) / 2 / self.best
 
 
-def learn(known: Sequence[Known], candidates: Sequence[Config], objectives: int, size: int = SIZE) -> list[int]:
-    """The chosen candidates for this number of objectives, best first; at least one is a single-task model."""
+def learn(
+    known: Sequence[Known], candidates: Sequence[Config], objectives: int, size: int = SIZE
+) -> list[int]:
+    """The chosen candidates for this number of objectives, best first; at least one is a
+    single-task model.
+    """
     near = np.min([ranks(of.curves[:, -1], of.objectives) for of in known], axis=0) < RANKS
     weights = np.array([1.0 if len(each.objectives) == objectives else 0.5 for each in known])
     good = np.flatnonzero(near).tolist()
@@ -103,7 +118,10 @@ def learn(known: Sequence[Known], candidates: Sequence[Config], objectives: int,
     while len(chosen) < size:
         alone = len(chosen) == size - 1 and not set(chosen) & set(single)
         among = [i for i in (single if alone else good) if i not in chosen]
-        losses = [np.log(FLOOR + np.array([max(0.0, of.missing([*chosen, i])) for of in known])) for i in among]
+        losses = [
+            np.log(FLOOR + np.array([max(0.0, of.missing([*chosen, i])) for of in known]))
+            for i in among
+        ]
         chosen.append(among[int(np.argmin(np.array(losses) @ weights))])
     return chosen
 
@@ -115,7 +133,9 @@ def main() -> None:
     parser.add_argument("--served", type=Path, default=Path("reports/blackbox/served.parquet"))
     parser.add_argument("--size", type=int, default=SIZE)
     parser.add_argument(
-        "--write", action="store_true", help="to search_spaces/portfolio/learnt.toml, docs/studies/search.md"
+        "--write",
+        action="store_true",
+        help="to search_spaces/portfolio/learnt.toml, docs/studies/search.md",
     )
     options = parser.parse_args()
     names = [name for each in SUITE.datasets if (name := name_of(each.id)) not in UNSEEN]
@@ -123,7 +143,10 @@ def main() -> None:
     text = HEAD
     for rows, objectives in product((0, LARGE_ROWS), (2, 3)):
         of = [each for name, each in known.items() if not rows or name in LARGE]
-        lines = "".join(f"  {_inline(candidates[i])},\n" for i in learn(of, candidates, objectives, options.size))
+        lines = "".join(
+            f"  {_inline(candidates[i])},\n"
+            for i in learn(of, candidates, objectives, options.size)
+        )
         head = f"objectives = {objectives}\nrows = {rows}"
         text += f"\n[[portfolios]]\n{head}\nconfigurations = [\n{lines}]\n"
     _, _, configs = found = served_regrets(options.served)
@@ -135,41 +158,76 @@ def main() -> None:
     print(text, judged, sep="\n")
     if options.write:
         replace_table(Path("docs/studies/search.md"), "served-portfolio", judged)
-        (content.root("search_spaces") / "portfolio" / "learnt.toml").write_text(text, encoding="utf-8")
+        (content.root("search_spaces") / "portfolio" / "learnt.toml").write_text(
+            text, encoding="utf-8"
+        )
 
 
 def known_of(datasets: Sequence[str], path: Path) -> tuple[dict[str, Known], list[Config]]:
-    """By data set what is known of every candidate, and the candidates: all configurations of the tables."""
+    """By data set what is known of every candidate, and the candidates: all configurations of the
+    tables.
+    """
     tables = {dataset: tables_of(dataset, path)[0] for dataset in datasets}
-    candidates = [config for name, table in tables.items() if name not in AGAIN for config in table.configs]
+    candidates = [
+        config for name, table in tables.items() if name not in AGAIN for config in table.configs
+    ]
     return {name: Known(Emulator(of), candidates) for name, of in tables.items()}, candidates
 
 
-def learnt_without(dataset: str, known: Mapping[str, Known], candidates: Sequence[Config]) -> tuple[Config, ...]:
+def learnt_without(
+    dataset: str, known: Mapping[str, Known], candidates: Sequence[Config]
+) -> tuple[Config, ...]:
     """The portfolio for a data set, learnt on the others; for a large one on the large ones."""
     left_out = (dataset, *UNSEEN)
-    others = [each for name, each in known.items() if name not in left_out and (dataset not in LARGE or name in LARGE)]
+    others = [
+        each
+        for name, each in known.items()
+        if name not in left_out and (dataset not in LARGE or name in LARGE)
+    ]
     return tuple(candidates[i] for i in learn(others, candidates, len(known[dataset].objectives)))
 
 
 def served_regrets(path: Path) -> tuple[NDArray[np.float64], list[str], list[Config]]:
-    """(configurations, data sets): how far U is below the data set's best, in per cent; data sets; configurations.
+    """(configurations, data sets): how far U is below the data set's best, in per cent; data sets;
+    configurations.
 
     Those with an interaction are left out: they cost most, and on no data set gain by it.
     """
     frame = pd.read_parquet(path)
-    full = frame[frame["fraction"] == 1].groupby(["configuration", "dataset"], sort=False).mean(numeric_only=True)
+    full = (
+        frame[frame["fraction"] == 1]
+        .groupby(["configuration", "dataset"], sort=False)
+        .mean(numeric_only=True)
+    )
     true = full["U/test"].unstack().dropna()
     rows = frame.drop_duplicates("configuration").set_index("configuration").loc[true.index]
     configs = []
     for row in rows.to_dict("records"):
-        config = {str(name).removeprefix("config/"): value for name, value in row.items() if is_known(str(name), value)}
-        tasks = [name.rpartition(".")[2] for name in config if ".weight." in name and name.startswith("balancing.")]
-        placed = {
-            f"balancing.static.weight.{task}": f"balancing.static.weight.{at}" for at, task in enumerate(tasks, 2)
+        config = {
+            str(name).removeprefix("config/"): value
+            for name, value in row.items()
+            if is_known(str(name), value)
         }
-        configs.append({placed.get(name, name): value for name, value in config.items() if name != "optim.epochs"})
-    regrets, kept = 100 * (true.max() - true).to_numpy(), [at for at, each in enumerate(configs) if _plain(each)]
+        tasks = [
+            name.rpartition(".")[2]
+            for name in config
+            if ".weight." in name and name.startswith("balancing.")
+        ]
+        placed = {
+            f"balancing.static.weight.{task}": f"balancing.static.weight.{at}"
+            for at, task in enumerate(tasks, 2)
+        }
+        configs.append(
+            {
+                placed.get(name, name): value
+                for name, value in config.items()
+                if name != "optim.epochs"
+            }
+        )
+    regrets, kept = (
+        100 * (true.max() - true).to_numpy(),
+        [at for at, each in enumerate(configs) if _plain(each)],
+    )
     return regrets[kept], [str(name) for name in true], [configs[at] for at in kept]
 
 
@@ -188,7 +246,9 @@ def is_known(name: str, value: object) -> bool:
 
 
 def learn_served(regrets: NDArray[np.float64], single: Sequence[int], size: int) -> list[int]:
-    """The chosen configurations, best first; the last is a single-task model where none was chosen before."""
+    """The chosen configurations, best first; the last is a single-task model where none was chosen
+    before.
+    """
     chosen, least = [], np.full(regrets.shape[1], np.inf)
     while len(chosen) < size:
         alone = len(chosen) == size - 1 and not set(chosen) & set(single)
@@ -200,20 +260,33 @@ def learn_served(regrets: NDArray[np.float64], single: Sequence[int], size: int)
 
 
 def left_out(path: Path, size: int) -> list[str]:
-    """Of each data set the regret of the best of what is learnt on the others, and of as many drawn at random."""
+    """Of each data set the regret of the best of what is learnt on the others, and of as many drawn
+    at random.
+    """
     regrets, names, configs = served_regrets(path)
     single, rng = single_of(configs), np.random.default_rng(0)
-    lines = ["| data left out | regret of the best of the portfolio, % of U | of as many at random |", "|---|---|---|"]
+    lines = [
+        "| data left out | regret of the best of the portfolio, % of U | of as many at random |",
+        "|---|---|---|",
+    ]
     for at, name in enumerate(names):
         chosen = learn_served(np.delete(regrets, at, axis=1), single, size)
-        drawn = np.mean([regrets[rng.permutation(len(regrets))[:size], at].min() for _ in range(1000)])
+        drawn = np.mean(
+            [regrets[rng.permutation(len(regrets))[:size], at].min() for _ in range(1000)]
+        )
         lines.append(f"| {name} | {regrets[chosen, at].min():.2f} | {drawn:.2f} |")
     return lines
 
 
 def _inline(config: Config) -> str:
     def of(value: Scalar) -> str:
-        return f'"{value}"' if isinstance(value, str) else f"{value:.3g}" if isinstance(value, float) else str(value)
+        return (
+            f'"{value}"'
+            if isinstance(value, str)
+            else f"{value:.3g}"
+            if isinstance(value, float)
+            else str(value)
+        )
 
     return "{ " + ", ".join(f'"{name}" = {of(value)}' for name, value in config.items()) + " }"
 

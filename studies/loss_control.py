@@ -1,8 +1,10 @@
-"""Is the lead of a loss due to its configuration? Log loss with the configuration that was chosen for another loss.
+"""Is the lead of a loss due to its configuration? Log loss with the configuration that was chosen
+for another loss.
 
     python studies/loss_control.py --raw DIR --out FILE.jsonl [--write docs/studies/losses.md]
 
-`FILE.jsonl` is that of `inputs.py`, which has trained the variants. Log loss is trained on the same seeds, one thread.
+`FILE.jsonl` is that of `inputs.py`, which has trained the variants. Log loss is trained on the same
+seeds, one thread.
 """
 
 from __future__ import annotations
@@ -43,7 +45,10 @@ def main() -> None:
     rows = [f"| ahead of `log` with its configuration, .0001 | {' | '.join(given.variant)} |"]
     rows.append("|---" * (1 + len(given.variant)) + "|")
     for name in OUTCOMES:
-        rows.append(f"| {name} | {' | '.join(interval(gains[name, variant]) for variant in given.variant)} |")
+        rows.append(
+            f"| {name} | {' | '.join(interval(gains[name, variant]) for variant in given.variant)} "
+            "|"
+        )
     print("\n".join(rows))
     replace(given.write, "control", "\n".join(rows))
 

@@ -2,14 +2,14 @@
 
     python studies/margins.py
 
-A margin is the smallest step at which a lead of two margins would be found with a chance of 80%, the median over ways
-of sharing; the largest step where no step is enough. Steps are .5, 1, 2, 3 and 5 thousandths of heads, and 1, 2, 3, 5
-and 10% of what is served.
+A margin is the smallest step at which a lead of two margins would be found with a chance of 80%,
+the median over ways of sharing; the largest step where no step is enough. Steps are .5, 1, 2, 3 and
+5 thousandths of heads, and 1, 2, 3, 5 and 10% of what is served.
 
-Where the table has rows, chances are those of its own noise. Elsewhere `EXPECTED` has the positives of test, and an AUC
-and a recall from one training outside the design. They give the standard error of one model (Hanley and McNeil 1982;
-binomial). The table tells how large errors of paired differences are beside it, and margins beside these: medians over
-its data sets.
+Where the table has rows, chances are those of its own noise. Elsewhere `EXPECTED` has the positives
+of test, and an AUC and a recall from one training outside the design. They give the standard error
+of one model (Hanley and McNeil 1982; binomial). The table tells how large errors of paired
+differences are beside it, and margins beside these: medians over its data sets.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ EXPECTED = {
 def area_error(positives: int, negatives: int, area: float) -> float:
     """Standard error of an AUC, in thousandths."""
     one, other = area / (2 - area), 2 * area**2 / (1 + area)
-    spread = area * (1 - area) + (positives - 1) * (one - area**2) + (negatives - 1) * (other - area**2)
+    spread = (
+        area * (1 - area) + (positives - 1) * (one - area**2) + (negatives - 1) * (other - area**2)
+    )
     return 1e3 * math.sqrt(spread / (positives * negatives))
 
 
@@ -60,17 +62,25 @@ def chance(found: Beyond, margin: float) -> float:
 
 
 def paired_error(found: Beyond) -> float:
-    """Standard error of a difference between two configurations, the median over pairs and objectives."""
+    """Standard error of a difference between two configurations, the median over pairs and
+    objectives.
+    """
     return float(np.median(np.sqrt(found.apart.seed + found.apart.data)[..., found.directions :]))
 
 
 def single_error(data: Data, what: str) -> float:
-    """Standard error of one model by its rows alone, the median over configurations and objectives."""
+    """Standard error of one model by its rows alone, the median over configurations and
+    objectives.
+    """
     if what == "heads":
-        return 1e3 * float(np.median([each.heads.deviations.std(axis=(0, 1), ddof=1) for each in data.members]))
+        return 1e3 * float(
+            np.median([each.heads.deviations.std(axis=(0, 1), ddof=1) for each in data.members])
+        )
     points = [point for each in data.members for point in each.served]
     top = np.max([each.mean for each in points], axis=0)
-    return 100 * float(np.median([each.deviations.std(axis=(0, 1), ddof=1) / top for each in points]))
+    return 100 * float(
+        np.median([each.deviations.std(axis=(0, 1), ddof=1) / top for each in points])
+    )
 
 
 def main() -> None:
@@ -93,7 +103,10 @@ def main() -> None:
         error = float(np.median([paired_error(each.found) for each in of]))
         single = single_error(next(each for each in every if each.name == name), what)
         needed, step = smallest(likely, fine), smallest(likely, STEPS[what])
-        print(f"{name}, {what}: {step:g}; 80% from {needed:.2f} on; error of a pair {error:.2f}, of one {single:.2f}")
+        print(
+            f"{name}, {what}: {step:g}; 80% from {needed:.2f} on; error of a pair {error:.2f}, of "
+            f"one {single:.2f}"
+        )
         ratios[what].append((error / single, needed / error))
     for name, (rows, tasks) in EXPECTED.items():
         of_one = {

@@ -1,9 +1,10 @@
 """Weak scaling of a search under Ray: two nodes with twice the trials of one node, on this machine.
 
-    python studies/nodes.py [--data CARD] [--raw DIR] [--home DIR] [--rounds 3] [--write docs/studies/full-scale.md]
+    python studies/nodes.py [--data CARD] [--raw DIR] [--home DIR] [--rounds 3] [--write
+    docs/studies/full-scale.md]
 
-A node has one processor. Every trial trains the same model for one epoch. Seconds go from the first trial's begin to
-the last one's end.
+A node has one processor. Every trial trains the same model for one epoch. Seconds go from the first
+trial's begin to the last one's end.
 """
 
 from __future__ import annotations
@@ -48,21 +49,47 @@ def seconds(nodes: int, name: str, given: argparse.Namespace) -> float:
     """Of a search with `TRIALS` trials for each node of a cluster."""
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    cluster = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
+    )
     try:
         for _ in range(1, nodes):
             cluster.add_node(num_cpus=1)
         cluster.wait_for_nodes()
         where = ["--home", str(given.home)]
-        options = ["--executor", "ray", "--address", cluster.address, "--workers", str(nodes), "--name", name]
-        options += ["--trials", str(TRIALS * nodes), *(["--raw", str(given.raw)] if given.raw else [])]
-        command = [sys.executable, "-m", "bench", "run", str(given.home / "suite.toml"), *options, *where]
+        options = [
+            "--executor",
+            "ray",
+            "--address",
+            cluster.address,
+            "--workers",
+            str(nodes),
+            "--name",
+            name,
+        ]
+        options += [
+            "--trials",
+            str(TRIALS * nodes),
+            *(["--raw", str(given.raw)] if given.raw else []),
+        ]
+        command = [
+            sys.executable,
+            "-m",
+            "bench",
+            "run",
+            str(given.home / "suite.toml"),
+            *options,
+            *where,
+        ]
         subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
     finally:
         cluster.shutdown()
     (log,) = (given.home / "runs" / name).glob("*/study.jsonl")
     done = [event for event in map(json.loads, log.open()) if event["event"] == "outcome"]
-    return float(max(each["started"] + each["seconds"] for each in done) - min(each["started"] for each in done))
+    return float(
+        max(each["started"] + each["seconds"] for each in done)
+        - min(each["started"] for each in done)
+    )
 
 
 def main() -> None:
@@ -76,10 +103,16 @@ def main() -> None:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     given.home.mkdir(parents=True, exist_ok=True)
     (given.home / "suite.toml").write_text(SUITE.format(data=given.data))
-    found = [[seconds(nodes, f"nodes-{nodes}-{turn}", given) for nodes in (1, 2)] for turn in range(given.rounds)]
+    found = [
+        [seconds(nodes, f"nodes-{nodes}-{turn}", given) for nodes in (1, 2)]
+        for turn in range(given.rounds)
+    ]
     times = [2 * one / two for one, two in found]
     lines = [
-        f"| round | 1 node, {TRIALS} trials | 2 nodes, {2 * TRIALS} trials | trials a second, 2 nodes over 1 |",
+        (
+            f"| round | 1 node, {TRIALS} trials | 2 nodes, {2 * TRIALS} trials | trials a second, "
+            "2 nodes over 1 |"
+        ),
         "|---|---|---|---|",
         *(
             f"| {turn + 1} | {one:.0f} s | {two:.0f} s | {ratio:.2f} |"

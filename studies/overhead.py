@@ -2,9 +2,10 @@
 
     python studies/overhead.py [--trials 5000] [--write docs/studies/performance.md] [--whole]
 
-Each row is the mean over the last 50 jobs before that number of trials. Trials farther from a row are drawn at random,
-as what matters is how many there are; with `--whole` all are proposed. `tracking` below stands for the other work of a
-run on each record; to measure a run's MLflow part, hand in its own.
+Each row is the mean over the last 50 jobs before that number of trials. Trials farther from a row
+are drawn at random, as what matters is how many there are; with `--whole` all are proposed.
+`tracking` below stands for the other work of a run on each record; to measure a run's MLflow part,
+hand in its own.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ PARTS = ("decide", "propose", "ask", "finish", "tell", "log")
 def train(job: Job) -> TrialResult:
     """Two values that pull apart and rise with samples; 30 evaluations, as a run keeps them."""
     draws = [
-        int(hashlib.md5(f"{key}={value}".encode()).hexdigest()[:6], 16) / 16**6 for key, value in job.config.items()
+        int(hashlib.md5(f"{key}={value}".encode()).hexdigest()[:6], 16) / 16**6
+        for key, value in job.config.items()
     ]
     lean, level = draws[0], sum(draws) / len(draws)
     missing = 0.1 * (1 - (job.until or FULL) / FULL)
@@ -60,15 +62,32 @@ def train(job: Job) -> TrialResult:
         "click.auc": 0.6 + 0.2 * level + 0.1 * lean - missing,
         "buy.auc": 0.7 + 0.2 * level - 0.1 * lean - missing,
     }
-    curve = [{"samples": float(at), "epoch": at / 30, **values, "loss/click": 0.1, "loss/buy": 0.1} for at in range(30)]
+    curve = [
+        {"samples": float(at), "epoch": at / 30, **values, "loss/click": 0.1, "loss/buy": 0.1}
+        for at in range(30)
+    ]
     metrics = {f"valid/{name}": value for name, value in values.items()}
-    metrics |= {f"valid/{task}.{of}": 0.5 for task in TASKS for of in ("logloss", "ne", "pcoc", "ece", "gauc")}
+    metrics |= {
+        f"valid/{task}.{of}": 0.5
+        for task in TASKS
+        for of in ("logloss", "ne", "pcoc", "ece", "gauc")
+    }
     return TrialResult(metrics, {"train_seconds": 10.0}, curve, dict(job.config))
 
 
 def make_job(point: Any, replicate: int, splits: Any) -> Job:
     """A job that trains nothing."""
-    return Job(point.number, replicate, dict(point.config), "-", 0, splits, ("click.auc", "buy.auc"), TASKS, 1)
+    return Job(
+        point.number,
+        replicate,
+        dict(point.config),
+        "-",
+        0,
+        splits,
+        ("click.auc", "buy.auc"),
+        TASKS,
+        1,
+    )
 
 
 def tracking(study: Study) -> Callable[[TrialRecord], None]:
@@ -101,7 +120,11 @@ class Clock:
     @contextmanager
     def on(self, study: Study) -> Iterator[None]:
         """Times the parts of a search."""
-        places = [(driver, "decide", "decide"), (Proposals, "next", "propose"), (Study, "ask", "ask")]
+        places = [
+            (driver, "decide", "decide"),
+            (Proposals, "next", "propose"),
+            (Study, "ask", "ask"),
+        ]
         places += [(Study, "promote", "ask"), (Study, "finish", "finish"), (Study, "tell", "tell")]
         places += [(Log, "append", "log")]
         before = [(owner, name, getattr(owner, name)) for owner, name, _ in places]
@@ -114,7 +137,9 @@ class Clock:
                 setattr(owner, name, function)
 
 
-def at_random(plan: SearchPlan, marks: list[int], proposals: Callable[..., Any]) -> Callable[..., Any]:
+def at_random(
+    plan: SearchPlan, marks: list[int], proposals: Callable[..., Any]
+) -> Callable[..., Any]:
     """`Proposals.next` for trials near a mark; a random configuration for all others."""
 
     def wrapped(self: Proposals, ledger: JobHistory, configs: Any) -> Mapping[str, Scalar]:
@@ -123,7 +148,9 @@ def at_random(plan: SearchPlan, marks: list[int], proposals: Callable[..., Any])
             found: Mapping[str, Scalar] = proposals(self, ledger, configs)
             return found
         names = {name for name, _, _ in trees.leaves(plan.space.tree, plan.tasks)}
-        config = plan.space.sample(np.random.default_rng(derive(plan.seed, "forward", number)), plan.tasks)
+        config = plan.space.sample(
+            np.random.default_rng(derive(plan.seed, "forward", number)), plan.tasks
+        )
         return {name: value for name, value in config.items() if name in names}
 
     return wrapped
@@ -144,9 +171,19 @@ def measure(name: str, trials: int, whole: bool = False) -> list[dict[str, float
                 since.append((process_time(), dict(clock.spent)))
                 if marks and study.ledger.trials >= marks[0]:
                     (then, before), (now, spent) = since[-1 - WINDOW], since[-1]
-                    parts = {part: (spent.get(part, 0) - before.get(part, 0)) / WINDOW * 1e3 for part in PARTS}
-                    rows.append({"trials": marks.pop(0), "all": (now - then) / WINDOW * 1e3, **parts})
-                    print(name, {key: round(value, 1) for key, value in rows[-1].items()}, file=sys.stderr, flush=True)
+                    parts = {
+                        part: (spent.get(part, 0) - before.get(part, 0)) / WINDOW * 1e3
+                        for part in PARTS
+                    }
+                    rows.append(
+                        {"trials": marks.pop(0), "all": (now - then) / WINDOW * 1e3, **parts}
+                    )
+                    print(
+                        name,
+                        {key: round(value, 1) for key, value in rows[-1].items()},
+                        file=sys.stderr,
+                        flush=True,
+                    )
                 del since[: -2 * WINDOW]
 
             with clock.on(study):
@@ -159,11 +196,16 @@ def measure(name: str, trials: int, whole: bool = False) -> list[dict[str, float
 
 def markdown(found: dict[str, list[dict[str, float]]]) -> str:
     """The table: CPU milliseconds a job."""
-    lines = [f"| search | trials | {' | '.join(PARTS)} | together |", "|---|---|" + "---|" * (len(PARTS) + 1)]
+    lines = [
+        f"| search | trials | {' | '.join(PARTS)} | together |",
+        "|---|---|" + "---|" * (len(PARTS) + 1),
+    ]
     for name, rows in found.items():
         for row in rows:
             cells = [f"{row[part]:.1f}" for part in PARTS]
-            lines.append(f"| {name} | {row['trials']:,} | {' | '.join(cells)} | **{row['all']:.1f}** |")
+            lines.append(
+                f"| {name} | {row['trials']:,} | {' | '.join(cells)} | **{row['all']:.1f}** |"
+            )
     return "\n".join(lines)
 
 
@@ -172,7 +214,9 @@ def main() -> None:
     parser = writer(__doc__)
     parser.add_argument("--trials", type=int, default=AT[-1])
     parser.add_argument("--search", action="append", choices=SEARCHES)
-    parser.add_argument("--whole", action="store_true", help="propose every trial, not only those that are measured")
+    parser.add_argument(
+        "--whole", action="store_true", help="propose every trial, not only those that are measured"
+    )
     chosen = parser.parse_args()
     found = {name: measure(name, chosen.trials, chosen.whole) for name in chosen.search or SEARCHES}
     table = markdown(found)

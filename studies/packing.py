@@ -1,10 +1,13 @@
-"""Would several trials of one shape, trained in one process side by side, be faster than one after another?
+"""Would several trials of one shape, trained in one process side by side, be faster than one after
+another?
 
-    python studies/packing.py [--fields 20] [--rows 65536] [--repeats 5] [--write docs/studies/performance.md]
+    python studies/packing.py [--fields 20] [--rows 65536] [--repeats 5] [--write
+    docs/studies/performance.md]
 
-`single_task` of k tasks is k separate models side by side: their embeddings lie in one row of the table, their layers
-are multiplied together, and a batch is gathered once. It is what packed trials of one shape would be, so its step
-stands for theirs. It is timed against k steps of one such model, in turns, in CPU seconds.
+`single_task` of k tasks is k separate models side by side: their embeddings lie in one row of the
+table, their layers are multiplied together, and a batch is gathered once. It is what packed trials
+of one shape would be, so its step stands for theirs. It is timed against k steps of one such model,
+in turns, in CPU seconds.
 """
 
 from __future__ import annotations
@@ -32,10 +35,23 @@ MEMBERS = 4
 def trainer(models: int, layers: str, batch: int, rows: int, fields: int) -> Trainer:
     """Of k = `models` separate models."""
     tasks = tuple(Task(f"task{number}") for number in range(models))
-    store = cast(Store, MemoryStore(rows, tasks, fields=tuple(Field(f"f{at}", 2000) for at in range(fields))))
-    config = {"sharing.kind": "single_task", "sharing.single_task.layers": layers, "tower.layers": "32"}
-    config |= {"optim.batch_size": batch, "optim.epochs": 1000, "optim.precision": "fp32", "embedding.dim": 8}  # type: ignore[dict-item]
-    return Trainer(store, TrialConfig.parse(config), [parse("task0.auc", tasks, "")], 1, select=False)
+    store = cast(
+        Store, MemoryStore(rows, tasks, fields=tuple(Field(f"f{at}", 2000) for at in range(fields)))
+    )
+    config = {
+        "sharing.kind": "single_task",
+        "sharing.single_task.layers": layers,
+        "tower.layers": "32",
+    }
+    config |= {
+        "optim.batch_size": batch,
+        "optim.epochs": 1000,
+        "optim.precision": "fp32",
+        "embedding.dim": 8,
+    }  # type: ignore[dict-item]
+    return Trainer(
+        store, TrialConfig.parse(config), [parse("task0.auc", tasks, "")], 1, select=False
+    )
 
 
 def seconds(each: Trainer, steps: int) -> float:
@@ -53,7 +69,10 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     asked = parser.parse_args()
     keep_freed_memory()
-    lines = [f"| layers | batch | one model, ms a step | {MEMBERS} side by side | gain |", "|---|---|---|---|---|"]
+    lines = [
+        f"| layers | batch | one model, ms a step | {MEMBERS} side by side | gain |",
+        "|---|---|---|---|---|",
+    ]
     for layers, batch in product(LAYERS, BATCHES):
         one, many = (trainer(k, layers, batch, asked.rows, asked.fields) for k in (1, MEMBERS))
         steps = max(10, 40_000 // batch)

@@ -3,19 +3,22 @@
     python studies/pick_noise.py --keep FOLDER [--best 20] [--replays 20] [--home .seesaw]
         [--write docs/studies/search.md]
 
-On the generated logs the probabilities behind the labels are known. So the true AUC of a model on the rows of test
-is known without the noise of labels: each row counts as positive by its probability. The truth of a point is the mean
-over all fresh seeds. Searches are replayed as in `pick_regret.py`, and what that script trains is trained here, too,
-with the table's best entries besides.
+On the generated logs the probabilities behind the labels are known. So the true AUC of a model on
+the rows of test is known without the noise of labels: each row counts as positive by its
+probability. The truth of a point is the mean over all fresh seeds. Searches are replayed as in
+`pick_regret.py`, and what that script trains is trained here, too, with the table's best entries
+besides.
 
-The first lines are losses of the search and of the shortlist: the best of all that was trained less the best that the
-search tried, and that less the best of the shortlist. The others are losses of the choice within the shortlist, by the
-mean AUC over replicates, on different rows and with different numbers of replicates.
+The first lines are losses of the search and of the shortlist: the best of all that was trained less
+the best that the search tried, and that less the best of the shortlist. The others are losses of
+the choice within the shortlist, by the mean AUC over replicates, on different rows and with
+different numbers of replicates.
 
-A second table has ways of choosing against the noise of labels, by labels that are drawn again from the probabilities.
-All ways have the same number of trainings. `predictions` takes the mean prediction of all confirmed trainings for the
-labels. In a race each point has one replicate, and the likeliest ones have the rest. Intervals of 90% are of the mean
-difference from the first way, over searches and draws of labels.
+A second table has ways of choosing against the noise of labels, by labels that are drawn again from
+the probabilities. All ways have the same number of trainings. `predictions` takes the mean
+prediction of all confirmed trainings for the labels. In a race each point has one replicate, and
+the likeliest ones have the rest. Intervals of 90% are of the mean difference from the first way,
+over searches and draws of labels.
 """
 
 from __future__ import annotations
@@ -70,7 +73,9 @@ class Measured:
         shape = (len(entries), -1, len(SEEDS))
         self.entries = sorted(entries)
         self.by_rows = {
-            split: np.mean([frame[f"{split}/{name}"].to_numpy(float) for name in names], axis=0).reshape(shape)
+            split: np.mean(
+                [frame[f"{split}/{name}"].to_numpy(float) for name in names], axis=0
+            ).reshape(shape)
             for split in (SEARCH, CONFIRM)
         }
         self._folder, chance = folder / dataset, chances(dataset)
@@ -86,52 +91,76 @@ class Measured:
 
     def at(self, places: list[Place], split: str) -> Floats:
         """(places, seeds)."""
-        return np.array([self.by_rows[split][self.entries.index(entry), rung] for entry, rung in places])
+        return np.array(
+            [self.by_rows[split][self.entries.index(entry), rung] for entry, rung in places]
+        )
 
     def predicted(self, place: Place, seed: int, split: str) -> Floats:
         """(rows, tasks), by the place of a seed."""
-        return np.load(self._folder / f"{place[0]}-{SEEDS[seed]}-{place[1]}.{split}.npy").astype(float)
+        return np.load(self._folder / f"{place[0]}-{SEEDS[seed]}-{place[1]}.{split}.npy").astype(
+            float
+        )
 
     def redrawn(self, places: list[Place]) -> Floats:
         """(places, seeds, LABELS) by labels drawn again, on both halves of validation."""
         for place in (each for each in places if each not in self._redrawn):
             halves = [
-                [mean_auc(self._labels[split], self.predicted(place, s, split)) for s in range(len(SEEDS))]
+                [
+                    mean_auc(self._labels[split], self.predicted(place, s, split))
+                    for s in range(len(SEEDS))
+                ]
                 for split in (SEARCH, CONFIRM)
             ]
             self._redrawn[place] = np.mean(halves, axis=0)
         return np.array([self._redrawn[place] for place in places])
 
     def by_predictions(self, places: list[Place], seeds: Sequence[int]) -> Floats:
-        """(places,) by the mean prediction of all these trainings in place of labels, on both halves of validation."""
+        """(places,) by the mean prediction of all these trainings in place of labels, on both
+        halves of validation.
+        """
         values = []
         for split in (SEARCH, CONFIRM):
             found = np.array([[self.predicted(place, s, split) for s in seeds] for place in places])
-            values.append([[mean_auc(found.mean(axis=(0, 1)), run) for run in runs] for runs in found])
+            values.append(
+                [[mean_auc(found.mean(axis=(0, 1)), run) for run in runs] for runs in found]
+            )
         return np.mean(values, axis=(0, 2))
 
 
-def losses(measured: Measured, tried: list[Place], shortlist: list[Place], seed: int) -> dict[str, list[float]]:
+def losses(
+    measured: Measured, tried: list[Place], shortlist: list[Place], seed: int
+) -> dict[str, list[float]]:
     """Of one search, by where they come from."""
-    true, inside = measured.at(shortlist, TEST).mean(axis=1), [p for p in tried if p[0] in measured.entries]
+    true, inside = (
+        measured.at(shortlist, TEST).mean(axis=1),
+        [p for p in tried if p[0] in measured.entries],
+    )
     best = max(true.max(), measured.at(inside, TEST).mean(axis=1).max())
     found = {
         "search: best trained less best tried": [measured.by_rows[TEST].mean(axis=2).max() - best],
         "shortlist: best tried less best confirmed": [best - true.max()],
     }
     confirm, search, test = (measured.at(shortlist, split) for split in (CONFIRM, SEARCH, TEST))
-    rows = {"confirmation rows": confirm, "confirmation rows and validation": confirm + search, "truth": test}
+    rows = {
+        "confirmation rows": confirm,
+        "confirmation rows and validation": confirm + search,
+        "truth": test,
+    }
     rng = np.random.default_rng(derive(seed, "pairs"))
     for many in (FEW, 2 * FEW):
         seeds = [rng.permutation(len(SEEDS))[:many] for _ in range(PAIRS)]
         for name, values in rows.items():
             picks = [int(values[:, each].mean(axis=1).argmax()) for each in seeds]
-            found[f"choice: {many} replicates, {name}"] = [float(true.max() - true[at]) for at in picks]
+            found[f"choice: {many} replicates, {name}"] = [
+                float(true.max() - true[at]) for at in picks
+            ]
     return found
 
 
 def ways(measured: Measured, shortlist: list[Place], seed: int) -> dict[str, Floats]:
-    """Of one search the losses of the choice within the shortlist, by each way: (pairs of seeds, LABELS)."""
+    """Of one search the losses of the choice within the shortlist, by each way: (pairs of seeds,
+    LABELS).
+    """
     true, values = measured.at(shortlist, TEST).mean(axis=1), measured.redrawn(shortlist)
     lost: dict[str, list[Floats]] = defaultdict(list)
     rng = np.random.default_rng(derive(seed, "ways"))
@@ -165,7 +194,10 @@ def _compared(searches: Sequence[dict[str, Floats]]) -> dict[str, str]:
         every = np.array([each[name] for each in searches])
         apart = every.mean(axis=1) - first
         n, draws = apart.shape
-        again = [apart[rng.integers(n, size=n)][:, rng.integers(draws, size=draws)].mean() for _ in range(1000)]
+        again = [
+            apart[rng.integers(n, size=n)][:, rng.integers(draws, size=draws)].mean()
+            for _ in range(1000)
+        ]
         low, high = np.quantile(again, (0.05, 0.95))
         cells[name] = f"{every.mean():.5f}, {np.mean(every <= AIM):.0%}" + (
             "" if name == FIRST else f", {apart.mean():+.5f} ({low:+.5f} to {high:+.5f})"
@@ -176,12 +208,18 @@ def _compared(searches: Sequence[dict[str, Floats]]) -> dict[str, str]:
 def main() -> None:
     """Replays, trains what is missing, and prints the table."""
     parser = writer(__doc__)
-    parser.add_argument("--keep", type=Path, required=True, help="folder for trainings on fresh seeds")
+    parser.add_argument(
+        "--keep", type=Path, required=True, help="folder for trainings on fresh seeds"
+    )
     parser.add_argument("--table", type=Path, default=Path("reports/blackbox/table.parquet"))
     parser.add_argument("--datasets", nargs="+", default=list(GENERATED), choices=GENERATED)
     parser.add_argument("--replays", type=int, default=20)
-    parser.add_argument("--best", type=int, default=20, help="the table's best entries that are trained, too")
-    parser.add_argument("--budget", type=float, default=8, help="full-length trainings of the search")
+    parser.add_argument(
+        "--best", type=int, default=20, help="the table's best entries that are trained, too"
+    )
+    parser.add_argument(
+        "--budget", type=float, default=8, help="full-length trainings of the search"
+    )
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--home", type=Path)
     options = parser.parse_args()
@@ -191,7 +229,9 @@ def main() -> None:
     against: dict[str, list[str]] = defaultdict(list)
     for dataset in options.datasets:
         portfolio = learnt_without(dataset, known, candidates)
-        tables = [replace(table, portfolio=portfolio) for table in tables_of(dataset, options.table)]
+        tables = [
+            replace(table, portfolio=portfolio) for table in tables_of(dataset, options.table)
+        ]
         searches = []
         for n in range(options.replays):
             table = tables[n % len(tables)]
@@ -201,27 +241,40 @@ def main() -> None:
         entries = {int(entry) for entry in np.argsort(-worth)[: options.best]}
         entries |= {entry for _, shortlist in searches for entry, _ in shortlist}
         chosen = sorted(entries)
-        carry_out(plan(dataset, chosen, SEEDS, options, options.keep), options.keep, options.workers, np.inf)
-        measured = Measured(dataset, options.keep, chosen, [each.name for each in tables[0].objectives])
+        carry_out(
+            plan(dataset, chosen, SEEDS, options, options.keep),
+            options.keep,
+            options.workers,
+            np.inf,
+        )
+        measured = Measured(
+            dataset, options.keep, chosen, [each.name for each in tables[0].objectives]
+        )
         lost: dict[str, list[float]] = defaultdict(list)
         for n, (tried, shortlist) in enumerate(searches):
             for name, values in losses(measured, tried, shortlist, n).items():
                 lost[name] += values
         for name, values in lost.items():
             within = np.mean(np.array(values) <= AIM)
-            cells[name].append(f"{np.mean(values):.5f}, {np.quantile(values, 0.9):.5f}, {within:.0%}")
+            cells[name].append(
+                f"{np.mean(values):.5f}, {np.quantile(values, 0.9):.5f}, {within:.0%}"
+            )
         by_search = [ways(measured, shortlist, n) for n, (_, shortlist) in enumerate(searches)]
         for name, cell in _compared(by_search).items():
             against[name].append(cell)
     lines = _table("loss of AUC", f"mean, 9 of 10, share up to {AIM}", options.datasets, cells)
-    other = _table("chosen by", f"mean loss, share up to {AIM}, difference", options.datasets, against)
+    other = _table(
+        "chosen by", f"mean loss, share up to {AIM}, difference", options.datasets, against
+    )
     print("\n".join([*lines, "", *other]))
     if options.write:
         replace_table(options.write, "noise", "\n".join(lines))
         replace_table(options.write, "ways", "\n".join(other))
 
 
-def _table(corner: str, columns: str, datasets: Sequence[str], cells: dict[str, list[str]]) -> list[str]:
+def _table(
+    corner: str, columns: str, datasets: Sequence[str], cells: dict[str, list[str]]
+) -> list[str]:
     head = "".join(f"| {dataset}: {columns} " for dataset in datasets)
     lines = [f"| {corner} {head}|", "|---" * (1 + len(datasets)) + "|"]
     return lines + [f"| {name} | {' | '.join(each)} |" for name, each in cells.items()]

@@ -1,27 +1,31 @@
-"""From a search to a pick, replayed: how far the pick is from the best, and whether its verdict is right.
+"""From a search to a pick, replayed: how far the pick is from the best, and whether its verdict is
+right.
 
-    python studies/pick_regret.py --keep FOLDER [--replays 20] [--budget 8] [--datasets hotel-bookings ..]
+    python studies/pick_regret.py --keep FOLDER [--replays 20] [--budget 8] [--datasets
+    hotel-bookings ..]
         [--fresh 16] [--more 0] [--home .seesaw] [--raw DIR] [--write docs/studies/search.md]
 
-A search by rungs, from the portfolio that was learnt on the other data, is replayed on the table's entries, on the
-values of one seed. The points that it would confirm are trained on fresh seeds, once for all replays, and their
-predictions are kept in FOLDER. By as many of these seeds as `quick` has replicates, others in each replay, both fronts
-are drawn, and the policy's rule `knee` picks: once among heads, once among serving points, with the best single-task
-model under equal weights as the current point. The true value of a choice is its mean over the other seeds, on test. On
-the generated logs AUC and served outcomes are there by the probabilities behind the labels, so free of the noise of
-labels.
-Regret is the best true score of anything that was trained on fresh seeds less the pick's, in the rule's own unit: a
-mean of AUC, or of shares of the served outcomes. The best is chosen on half of the other seeds and judged on the rest,
-both ways round: by the same seeds, the best of many noisy means would look better than it is. The same holds for rows:
-where heads are measured by labels, the best is chosen on nine tenths of the test's users and judged on the tenth left
-out, ten times. There the mean regret has a standard error, by these tenths: the replays share the rows of test. With
-`--more N` the heads that were picked, and those that may be the best, are judged by N further seeds instead. What is
-served must keep the policy's limits by its true changes, or it is no candidate for the best. Candidates are all that
-was trained, under a grid of weights, and all that the policy could pick, under its own weights.
+A search by rungs, from the portfolio that was learnt on the other data, is replayed on the table's
+entries, on the values of one seed. The points that it would confirm are trained on fresh seeds,
+once for all replays, and their predictions are kept in FOLDER. By as many of these seeds as `quick`
+has replicates, others in each replay, both fronts are drawn, and the policy's rule `knee` picks:
+once among heads, once among serving points, with the best single-task model under equal weights as
+the current point. The true value of a choice is its mean over the other seeds, on test. On the
+generated logs AUC and served outcomes are there by the probabilities behind the labels, so free of
+the noise of labels. Regret is the best true score of anything that was trained on fresh seeds less
+the pick's, in the rule's own unit: a mean of AUC, or of shares of the served outcomes. The best is
+chosen on half of the other seeds and judged on the rest, both ways round: by the same seeds, the
+best of many noisy means would look better than it is. The same holds for rows: where heads are
+measured by labels, the best is chosen on nine tenths of the test's users and judged on the tenth
+left out, ten times. There the mean regret has a standard error, by these tenths: the replays share
+the rows of test. With `--more N` the heads that were picked, and those that may be the best, are
+judged by N further seeds instead. What is served must keep the policy's limits by its true changes,
+or it is no candidate for the best. Candidates are all that was trained, under a grid of weights,
+and all that the policy could pick, under its own weights.
 
-A verdict is right where all that it says is so by the true changes: what it says is gained is, what it says is lost is,
-and the mean change is above 0 where it says to change the model or its weights; where it says to stay, the mean change
-is not above 1%. One that cannot tell says nothing.
+A verdict is right where all that it says is so by the true changes: what it says is gained is, what
+it says is lost is, and the mean change is above 0 where it says to change the model or its weights;
+where it says to stay, the mean change is not above 1%. One that cannot tell says nothing.
 """
 
 from __future__ import annotations
@@ -69,7 +73,9 @@ from bench.measure.predictions import KEPT, predictions, read_rows
 FRESH = tuple(range(2, 18))
 """Seeds of the trainings on fresh seeds, at most: none of the table's."""
 LIMIT, REPLICATES = 3, 4
-"""As `quick` confirms: points, and replicates of each. The best of each other way of sharing comes on top."""
+"""As `quick` confirms: points, and replicates of each. The best of each other way of sharing comes
+on top.
+"""
 DATASETS = tuple(name_of(each.id) for each in SUITE.datasets)
 GENERATED = ("funnel-log", "sparse-log", "rare-feed", "long-tail-log")
 FOLDS = 10
@@ -81,8 +87,9 @@ AIMS = {"heads": 0.0005, "served": 0.02}
 """The regret that is aimed at in 9 of 10 replays, by sort of pick."""
 KNEE = Policy(rule="knee")
 HEAD = (
-    "| data left out | regret of heads, AUC: median, 9 of 10, within the aim; mean | of what is served: the same "
-    "| verdicts: switch | change the weights | stay | cannot tell | right, of those that tell |"
+    "| data left out | regret of heads, AUC: median, 9 of 10, within the aim; mean | of what is "
+    "served: the same | verdicts: switch | change the weights | stay | cannot tell | right, of "
+    "those that tell |"
 )
 
 Place = tuple[int, int]
@@ -91,13 +98,17 @@ Place = tuple[int, int]
 
 def places_of(trace: Trace, table: Table) -> list[Place]:
     """The place of each checkpoint of a replayed search."""
-    return [tuple(np.argwhere((table.curves == each).all(axis=-1))[0].tolist()) for each in trace.measured]
+    return [
+        tuple(np.argwhere((table.curves == each).all(axis=-1))[0].tolist())
+        for each in trace.measured
+    ]
 
 
 def listed(trace: Trace, table: Table) -> list[Place]:
     """What a replayed search would confirm.
 
-    The best points by rank and contribution, and the best of each way of sharing; first the best single-task one.
+    The best points by rank and contribution, and the best of each way of sharing; first the best
+    single-task one.
     """
     values, places = trace.measured, places_of(trace, table)
     rank = ranks(values, table.objectives)
@@ -105,13 +116,21 @@ def listed(trace: Trace, table: Table) -> list[Place]:
     for each in sorted(set(rank.tolist())):
         members = np.flatnonzero(rank == each)
         order += members[
-            np.argsort(-contributions(values[members], table.objectives, table.reference), kind="stable")
+            np.argsort(
+                -contributions(values[members], table.objectives, table.reference), kind="stable"
+            )
         ].tolist()
-    single = [at for at, (entry, _) in enumerate(places) if table.configs[entry]["sharing.kind"] == "single_task"]
+    single = [
+        at
+        for at, (entry, _) in enumerate(places)
+        if table.configs[entry]["sharing.kind"] == "single_task"
+    ]
     best = max(single, key=lambda at: float(values[at].mean()))
     # A later rung may have the same best state as the one before: one point then.
     ordered = list(dict.fromkeys(places[at] for at in order))
-    kinds = {table.configs[entry]["sharing.kind"]: (entry, rung) for entry, rung in reversed(ordered)}
+    kinds = {
+        table.configs[entry]["sharing.kind"]: (entry, rung) for entry, rung in reversed(ordered)
+    }
     return list(dict.fromkeys([places[best], *ordered[:LIMIT], *kinds.values()]))
 
 
@@ -135,7 +154,13 @@ class Fresh:
                 if str(name).startswith(("valid/", "confirm/", "test/"))
             }
             runs.append(Replicate(number + 1, seed, metrics))
-        return Point(kind, {}, "?", number=_number(place) if kind == "trial" else None, replicates=tuple(runs))  # type: ignore[arg-type]
+        return Point(
+            kind,
+            {},
+            "?",
+            number=_number(place) if kind == "trial" else None,
+            replicates=tuple(runs),
+        )  # type: ignore[arg-type]
 
     def candidate(self, point: Point, place: Place) -> Candidate:
         """The same with its predictions."""
@@ -154,7 +179,9 @@ def _number(place: Place) -> int:
 
 
 def chances(dataset: str) -> dict[str, Floats]:
-    """By split (rows, tasks) of a generated log the probabilities of a click, and of a click with each that follows."""
+    """By split (rows, tasks) of a generated log the probabilities of a click, and of a click with
+    each that follows.
+    """
     card = load_card(card_of(dataset))
     return chances_of(card, FunnelConfig(**card.reader.parameters))  # type: ignore[union-attr]
 
@@ -175,12 +202,17 @@ def labels_drawn(chance: Floats, rng: np.random.Generator, *draws: int) -> Float
     """(draws.., rows, tasks): labels of a generated log by its `chances` of some rows."""
     rows, tasks = chance.shape
     clicked = rng.random((*draws, rows)) < chance[:, 0]
-    others = [clicked & (rng.random((*draws, rows)) < chance[:, at] / chance[:, 0]) for at in range(1, tasks)]
+    others = [
+        clicked & (rng.random((*draws, rows)) < chance[:, at] / chance[:, 0])
+        for at in range(1, tasks)
+    ]
     return np.stack([clicked, *others], axis=-1).astype(float)
 
 
 def expected_auc(chance: Floats, score: Floats) -> Floats:
-    """Of scores (N,), where each row is a positive with a probability (.., N), which may be a label."""
+    """Of scores (N,), where each row is a positive with a probability (.., N), which may be a
+    label.
+    """
     chance = chance[..., np.argsort(score, kind="stable")]
     below = np.cumsum(1 - chance, axis=-1) - (1 - chance)
     pairs = chance.sum(-1) * (1 - chance).sum(-1) - (chance * (1 - chance)).sum(-1)
@@ -188,7 +220,9 @@ def expected_auc(chance: Floats, score: Floats) -> Floats:
 
 
 def mean_auc(chance: Floats, scores: Floats) -> Floats:
-    """Over the tasks, of chances (.., rows, T), NaN where there is no label, and scores (rows, T)."""
+    """Over the tasks, of chances (.., rows, T), NaN where there is no label, and scores (rows,
+    T).
+    """
     there = ~np.isnan(chance).reshape(-1, *scores.shape).any(axis=0)
     every = [(chance[..., seen, t], scores[seen, t]) for t, seen in enumerate(there.T)]
     return np.mean([expected_auc(*each) for each in every], axis=0)
@@ -208,7 +242,9 @@ def heads_of(fresh: Fresh, places: Sequence[Place]) -> Floats:
     found = np.empty((folds.max() + 1, len(places), len(fresh.seeds)))
     for p, s in np.ndindex(*found.shape[1:]):
         scores = wide[p].predictions(TEST, s)
-        found[:, p, s] = [mean_auc(expected[folds == k], scores[folds == k]) for k in range(len(found))]
+        found[:, p, s] = [
+            mean_auc(expected[folds == k], scores[folds == k]) for k in range(len(found))
+        ]
     return found
 
 
@@ -219,8 +255,13 @@ def folds_of(units: Floats) -> Floats:
 
 
 def best_head(heads: Floats) -> Floats:
-    """(folds,) the mean AUC of the best of heads (folds, places, seeds), which other folds and seeds choose."""
-    found, halves = np.zeros(len(heads)), (heads[:, :, ::2].mean(axis=2), heads[:, :, 1::2].mean(axis=2))
+    """(folds,) the mean AUC of the best of heads (folds, places, seeds), which other folds and
+    seeds choose.
+    """
+    found, halves = (
+        np.zeros(len(heads)),
+        (heads[:, :, ::2].mean(axis=2), heads[:, :, 1::2].mean(axis=2)),
+    )
     for fold in range(len(heads)):
         others = [fold] if len(heads) == 1 else [each for each in range(len(heads)) if each != fold]
         for one, other in (halves, halves[::-1]):
@@ -229,37 +270,57 @@ def best_head(heads: Floats) -> Floats:
 
 
 class Truth:
-    """Mean AUC and outcomes of every place on test, on each fresh seed: measured once for all replays."""
+    """Mean AUC and outcomes of every place on test, on each fresh seed: measured once for all
+    replays.
+    """
 
     def __init__(self, fresh: Fresh, every: Sequence[Place]) -> None:
         self.fresh, self.every = fresh, every
         found = read_rows(fresh.folder, TEST)
         assert found is not None
-        self.tasks = tuple(Task(name, kind) for name, kind in zip(found.tasks, found.kinds, strict=True))
-        self.outcomes = tuple(Objective(name, "maximize") for name in default_outcomes(self.tasks, found.group))
+        self.tasks = tuple(
+            Task(name, kind) for name, kind in zip(found.tasks, found.kinds, strict=True)
+        )
+        self.outcomes = tuple(
+            Objective(name, "maximize") for name in default_outcomes(self.tasks, found.group)
+        )
         names = [each.name for each in self.outcomes]
         if fresh.folder.name in GENERATED:
             expected = chances(fresh.folder.name)[TEST]
             # served outcomes are shares of expected labels
-            found = replace(found, labels=expected.astype(np.float32), kinds=("regression",) * len(names))
+            found = replace(
+                found, labels=expected.astype(np.float32), kinds=("regression",) * len(names)
+            )
             names = [name.replace("recall@", "value@") for name in names]
         self.heads = heads_of(fresh, every)
         self.rows, self.names = found, names
         self.equal = Fusion.of("power", [1.0] * len(self.tasks))
-        settings = [self.equal, *(each for each in Sweep(len(self.tasks)).settings if each != self.equal)]
+        settings = [
+            self.equal,
+            *(each for each in Sweep(len(self.tasks)).settings if each != self.equal),
+        ]
         self.values = self.measured(every, settings)
 
     def measured(self, places: Sequence[Place], settings: Sequence[Fusion]) -> Floats:
         """(places, seeds, settings, outcomes)."""
-        wide = [self.fresh.candidate(self.fresh.point(place, self.fresh.seeds), place) for place in places]
+        wide = [
+            self.fresh.candidate(self.fresh.point(place, self.fresh.seeds), place)
+            for place in places
+        ]
         return np.array(Meter(wide, self.rows, TEST, self.names, 0).sweep(settings))
 
     def front(self, served: Served, places: Mapping[str, Place]) -> Floats:
         """(rows, seeds, outcomes) of all rows of a served front, under their own weights."""
-        table, found = served.table, np.empty((len(served.table), len(self.fresh.seeds), len(self.outcomes)))
+        table, found = (
+            served.table,
+            np.empty((len(served.table), len(self.fresh.seeds), len(self.outcomes))),
+        )
         for point, rows in table.groupby("point", sort=False).indices.items():
             own = table.iloc[rows]
-            settings = [Fusion.of(kind, list(w.values())) for kind, w in zip(own["kind"], own["weights"], strict=True)]
+            settings = [
+                Fusion.of(kind, list(w.values()))
+                for kind, w in zip(own["kind"], own["weights"], strict=True)
+            ]
             found[rows] = self.measured([places[str(point)]], settings)[0].transpose(1, 0, 2)
         return found
 
@@ -272,7 +333,11 @@ def replay(fresh: Fresh, places: Sequence[Place], truth: Truth, seed: int) -> di
     kinds = ["current"] + ["trial"] * (len(places) - 1)
     points = [fresh.point(place, seen, kind) for place, kind in zip(places, kinds, strict=True)]
     by_id = {point.id: place for point, place in zip(points, places, strict=True)}
-    heads = pick(head_choices(frontier([], fresh.objectives, seed=seed, baselines=points), points, seed), points, KNEE)
+    heads = pick(
+        head_choices(frontier([], fresh.objectives, seed=seed, baselines=points), points, seed),
+        points,
+        KNEE,
+    )
     columns = [fresh.seeds.index(each) for each in unseen]
     true = truth.heads[:, every.index(by_id[heads.point]), columns].mean(axis=1)
     by_fold = best_head(truth.heads[:, :, columns]) - true
@@ -282,7 +347,9 @@ def replay(fresh: Fresh, places: Sequence[Place], truth: Truth, seed: int) -> di
     own = [fresh.candidate(point, place) for point, place in zip(points, places, strict=True)]
     rates = dict(zip(rows[CONFIRM].tasks, rows[CONFIRM].rates, strict=True))
     aims = aims_of(KNEE, [each.name for each in truth.outcomes], rates, True)
-    served = served_front(own, rows, truth.outcomes, CurrentRanking(points[0].id, truth.equal), seed, aims=aims)
+    served = served_front(
+        own, rows, truth.outcomes, CurrentRanking(points[0].id, truth.equal), seed, aims=aims
+    )
     choices = served_choices(served, points, aims[0], seed)
     chosen = pick(choices, points, KNEE)
     rows_of_front = truth.front(served, by_id)
@@ -303,7 +370,9 @@ def replay(fresh: Fresh, places: Sequence[Place], truth: Truth, seed: int) -> di
     values = np.concatenate([rows_of_front, grid])
 
     def changes(seeds: Sequence[int]) -> Floats:
-        """(choices, outcomes), logarithms of shares of the current point's, by some of the seeds."""
+        """(choices, outcomes), logarithms of shares of the current point's, by some of the
+        seeds.
+        """
         at = [fresh.seeds.index(each) for each in seeds]
         with np.errstate(divide="ignore"):  # nothing of an outcome is left
             return np.log(values[:, at].mean(axis=1) / now[at].mean(axis=0))
@@ -322,7 +391,9 @@ def replay(fresh: Fresh, places: Sequence[Place], truth: Truth, seed: int) -> di
 
 
 def contenders(found: pd.DataFrame, truth: Truth) -> list[Place]:
-    """The places that heads' picks came to, and those that may be the best by two standard errors."""
+    """The places that heads' picks came to, and those that may be the best by two standard
+    errors.
+    """
     heads = truth.heads.mean(axis=0)
     means, errors = heads.mean(axis=1), heads.std(axis=1, ddof=1) / np.sqrt(heads.shape[1])
     near = means + 2 * np.hypot(errors, errors[means.argmax()]) >= means.max()
@@ -330,7 +401,9 @@ def contenders(found: pd.DataFrame, truth: Truth) -> list[Place]:
 
 
 def judged(said: Verdict, true: Floats) -> tuple[str, float]:
-    """What a verdict says, one of `SAYS`, and whether it is so by the true changes (M,); NaN where it cannot tell."""
+    """What a verdict says, one of `SAYS`, and whether it is so by the true changes (M,); NaN where
+    it cannot tell.
+    """
     if said.keep:
         return "stay", float(true.mean() < 0.01)
     if said.kind == "unknown":
@@ -341,35 +414,53 @@ def judged(said: Verdict, true: Floats) -> tuple[str, float]:
 
 
 def best_by_halves(one: Floats, other: Floats) -> float:
-    """Of true scores by two halves of the seeds: the best by one as the other has it, both ways round."""
+    """Of true scores by two halves of the seeds: the best by one as the other has it, both ways
+    round.
+    """
     return float(other[one.argmax()] + one[other.argmax()]) / 2
 
 
 def trained(
-    dataset: str, table: Table, places: Sequence[Place], seeds: tuple[int, ...], options: argparse.Namespace
+    dataset: str,
+    table: Table,
+    places: Sequence[Place],
+    seeds: tuple[int, ...],
+    options: argparse.Namespace,
 ) -> Fresh:
     """The places' configurations on these seeds; what is not kept yet is trained."""
     runs = plan(dataset, sorted({entry for entry, _ in places}), seeds, options, options.keep)
     runs = [replace(run, config=named(table.configs[run.configuration], run.tasks)) for run in runs]
     carry_out(runs, options.keep, options.workers, np.inf)
     frame = finished_frame(options.keep)
-    frame = frame[frame["dataset"] == dataset].set_index(["configuration", "seed", "rung"]).sort_index()
+    frame = (
+        frame[frame["dataset"] == dataset].set_index(["configuration", "seed", "rung"]).sort_index()
+    )
     return Fresh(frame, options.keep / dataset, table.objectives, seeds)
 
 
 def main() -> None:
     """Replays, trains what is missing, and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--keep", type=Path, required=True, help="folder for trainings on fresh seeds")
+    parser.add_argument(
+        "--keep", type=Path, required=True, help="folder for trainings on fresh seeds"
+    )
     parser.add_argument("--table", type=Path, default=Path("reports/blackbox/table.parquet"))
     parser.add_argument("--datasets", nargs="+", default=list(DATASETS), choices=DATASETS)
     parser.add_argument("--replays", type=int, default=20)
-    parser.add_argument("--budget", type=float, default=8, help="full-length trainings of the search")
-    parser.add_argument("--fresh", type=int, default=len(FRESH), help=f"fresh seeds, at most {len(FRESH)}")
-    parser.add_argument("--more", type=int, default=0, help="further seeds by which the best heads are judged")
+    parser.add_argument(
+        "--budget", type=float, default=8, help="full-length trainings of the search"
+    )
+    parser.add_argument(
+        "--fresh", type=int, default=len(FRESH), help=f"fresh seeds, at most {len(FRESH)}"
+    )
+    parser.add_argument(
+        "--more", type=int, default=0, help="further seeds by which the best heads are judged"
+    )
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--home", type=Path)
-    parser.add_argument("--raw", type=Path, help="folder with a folder of raw files for each data set")
+    parser.add_argument(
+        "--raw", type=Path, help="folder with a folder of raw files for each data set"
+    )
     parser.add_argument("--write", type=Path, help="put the table into this document")
     options = parser.parse_args()
     seeds = FRESH[: options.fresh]
@@ -377,19 +468,37 @@ def main() -> None:
     lines = [HEAD, "|---" * 8 + "|"]
     for dataset in options.datasets:
         portfolio = learnt_without(dataset, known, candidates)
-        tables = [replace(table, portfolio=portfolio) for table in tables_of(dataset, options.table)]
+        tables = [
+            replace(table, portfolio=portfolio) for table in tables_of(dataset, options.table)
+        ]
         turns = [tables[n % len(tables)] for n in range(options.replays)]
-        lists = [listed(SEARCHERS[OURS](each.fresh(), n, options.budget), each) for n, each in enumerate(turns)]
+        lists = [
+            listed(SEARCHERS[OURS](each.fresh(), n, options.budget), each)
+            for n, each in enumerate(turns)
+        ]
         every = sorted({place for places in lists for place in places})
         truth = Truth(trained(dataset, tables[0], every, seeds, options), every)
-        found = pd.DataFrame([replay(truth.fresh, places, truth, n) for n, places in enumerate(lists)])
+        found = pd.DataFrame(
+            [replay(truth.fresh, places, truth, n) for n, places in enumerate(lists)]
+        )
         if options.more:
             of = contenders(found, truth)
             values = heads_of(trained(dataset, tables[0], of, MORE[: options.more], options), of)
-            found["heads"] = [best_head(values).mean() - values[:, of.index(place)].mean() for place in found["head"]]
-            print({place: (each.mean(), each.std(ddof=1)) for place, each in zip(of, values.mean(axis=0), strict=True)})
+            found["heads"] = [
+                best_head(values).mean() - values[:, of.index(place)].mean()
+                for place in found["head"]
+            ]
+            print(
+                {
+                    place: (each.mean(), each.std(ddof=1))
+                    for place, each in zip(of, values.mean(axis=0), strict=True)
+                }
+            )
         heads, served = (
-            f"{found[name].median():.{d}f}, {found[name].quantile(0.9):.{d}f}, {(found[name] <= AIMS[name]).mean():.0%}"
+            (
+                f"{found[name].median():.{d}f}, {found[name].quantile(0.9):.{d}f}, "
+                f"{(found[name] <= AIMS[name]).mean():.0%}"
+            )
             for name, d in (("heads", 5), ("served", 4))
         )
         if dataset not in GENERATED:
@@ -397,9 +506,14 @@ def main() -> None:
             heads += f"; {by_fold.mean():.5f} ± {by_fold.std(ddof=1) / np.sqrt(FOLDS):.5f}"
         parts = " | ".join(f"{(found['said'] == what).mean():.0%}" for what in SAYS)
         told = found["right"].dropna()
-        lines.append(f"| {dataset} | {heads} | {served} | {parts} | {int(told.sum())} of {len(told)} |")
+        lines.append(
+            f"| {dataset} | {heads} | {served} | {parts} | {int(told.sum())} of {len(told)} |"
+        )
         print(
-            f"{found.drop(columns='folds').to_string()}\n{len(every)} places on {len(seeds)} fresh seeds\n{lines[-1]}",
+            (
+                f"{found.drop(columns='folds').to_string()}\n{len(every)} places on {len(seeds)} "
+                f"fresh seeds\n{lines[-1]}"
+            ),
             flush=True,
         )
     if options.write:

@@ -1,11 +1,14 @@
-"""Speed and peak memory of preparing generated data at several sizes, and a line-by-line reader of Ali-CCP beside it.
+"""Speed and peak memory of preparing generated data at several sizes, and a line-by-line reader of
+Ali-CCP beside it.
 
-    python studies/prepare_scale.py [--format ali-ccp csv parquet] [--rows 1000000 5000000] [--scratch DIR]
+    python studies/prepare_scale.py [--format ali-ccp csv parquet] [--rows 1000000 5000000]
+    [--scratch DIR]
         [--write docs/studies/data-scale.md]
 
-Each size is generated and prepared by the command line in processes of their own, so that a peak is that of one
-preparation and nothing else; compiled code is warmed on a small set first. The slow twin reads the train pair of a
-small set. Generated files and stores are removed as soon as they are measured.
+Each size is generated and prepared by the command line in processes of their own, so that a peak is
+that of one preparation and nothing else; compiled code is warmed on a small set first. The slow
+twin reads the train pair of a small set. Generated files and stores are removed as soon as they are
+measured.
 """
 
 from __future__ import annotations
@@ -31,7 +34,10 @@ from ali_ccp_line_by_line import rows as line_by_line
 
 SMALL = 100_000
 HEADER = (
-    "| format | rows | raw files, MB | generating, s | preparing, s | rows/s | MB/s | peak memory, MB | store, MB |",
+    (
+        "| format | rows | raw files, MB | generating, s | preparing, s | rows/s | MB/s | peak "
+        "memory, MB | store, MB |"
+    ),
     "|---|---|---|---|---|---|---|---|---|",
 )
 
@@ -39,13 +45,18 @@ HEADER = (
 def seesaw(*arguments: str) -> dict[str, object]:
     """Runs one command and gives its JSON document."""
     command = [sys.executable, "-m", "bench", *arguments, "--json"]
-    document: dict[str, object] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    document: dict[str, object] = json.loads(
+        subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
+    )
     return document
 
 
 def text_mb(raw: Path) -> float:
     """Size of the raw text."""
-    return sum(path.stat().st_size for path in raw.iterdir() if path.suffix in (".csv", ".parquet")) / 1e6
+    return (
+        sum(path.stat().st_size for path in raw.iterdir() if path.suffix in (".csv", ".parquet"))
+        / 1e6
+    )
 
 
 def generate(format: str, rows: int, raw: Path) -> str:
@@ -68,8 +79,9 @@ def measured(format: str, rows: int, scratch: Path) -> str:
     shutil.rmtree(raw)
     shutil.rmtree(home)
     return (
-        f"| {format} | {rows:,} | {size:,.0f} | {generated:.0f} | {seconds:.1f} | {rows / seconds:,.0f} "
-        f"| {size / seconds:.0f} | {float(manifest['peak_memory_mb']):,.0f} | {on_disk:,.0f} |"  # type: ignore[arg-type]
+        f"| {format} | {rows:,} | {size:,.0f} | {generated:.0f} | {seconds:.1f} | "
+        f"{rows / seconds:,.0f} | {size / seconds:.0f} | {float(manifest['peak_memory_mb']):,.0f} "
+        f"| {on_disk:,.0f} |"  # type: ignore[arg-type]
     )
 
 
@@ -79,7 +91,9 @@ def against_twin(scratch: Path) -> str:
     seesaw("synth", "ali-ccp", "--rows", str(SMALL), "--out", str(raw))
     skeleton, common = raw / "sample_skeleton_train.csv", raw / "common_features_train.csv"
     slots = dict.fromkeys((*COMMON, *SKELETON), 5)
-    values = load_card("ali-ccp@position").model_dump(mode="json", by_alias=True, exclude_unset=True)
+    values = load_card("ali-ccp@position").model_dump(
+        mode="json", by_alias=True, exclude_unset=True
+    )
     values["columns"] = {field: {"kind": "multi-valued"} for field in slots}
     values["columns"] |= {f"{field}.value": "numeric" for field in slots}
     card = parse_card(values, "here")
@@ -87,7 +101,9 @@ def against_twin(scratch: Path) -> str:
     taken = []
     for _ in range(3):
         started = time.perf_counter()
-        parts = takewhile(lambda part: part.file == name, read_ali_ccp(card, paths, Silent(), folder=scratch))
+        parts = takewhile(
+            lambda part: part.file == name, read_ali_ccp(card, paths, Silent(), folder=scratch)
+        )
         read = sum(part.table.num_rows for part in parts)
         taken.append(time.perf_counter() - started)
     started = time.perf_counter()
@@ -98,9 +114,9 @@ def against_twin(scratch: Path) -> str:
     shutil.rmtree(raw)
     fast = min(taken)
     return (
-        f"Reading and joining one pair of files alone ({read:,} impressions, {size:.0f} MB of text): {fast:.2f} s, "
-        f"{size / fast:.0f} MB/s; line by line in Python {slow:.1f} s, {size / slow:.0f} MB/s: "
-        f"{slow / fast:.0f} times as long."
+        f"Reading and joining one pair of files alone ({read:,} impressions, {size:.0f} MB of "
+        f"text): {fast:.2f} s, {size / fast:.0f} MB/s; line by line in Python {slow:.1f} s, "
+        f"{size / slow:.0f} MB/s: {slow / fast:.0f} times as long."
     )
 
 

@@ -57,9 +57,14 @@ class Published:
 
 
 def publish(
-    home: Path, suite_name: str, runs: Sequence[str] = (), table: Path | None = None, folder: Path | None = None
+    home: Path,
+    suite_name: str,
+    runs: Sequence[str] = (),
+    table: Path | None = None,
+    folder: Path | None = None,
 ) -> Published:
-    """Adds the rows at home, and those of finished runs, to the table of a suite; writes the page into a folder.
+    """Adds the rows at home, and those of finished runs, to the table of a suite; writes the page
+    into a folder.
 
     Args:
         runs: names or paths of searches on data sets of the suite, with its tasks and objectives.
@@ -111,7 +116,8 @@ def _rows_of(run: Run, suite: str, objectives: dict[str, tuple[Objective, ...]])
         if objectives.get(part.key) != own:
             names = ", ".join(each.name for each in own)
             raise UserError(
-                f"{run.name}: expected a data set of {suite} with its objectives, found {part.key}: {names}"
+                f"{run.name}: expected a data set of {suite} with its objectives, found "
+                f"{part.key}: {names}"
             )
         store = json.loads((part.folder / STORE).read_text(encoding="utf-8"))["path"]
         content = content_of(Store.open(store).with_tasks([task.name for task in part.tasks]))
@@ -124,12 +130,21 @@ def _rows_of(run: Run, suite: str, objectives: dict[str, tuple[Objective, ...]])
                 )
 
 
-def _row_of(part: DatasetRun, content: str, point: Point, run: Replicate, objectives: Sequence[Objective]) -> Row:
+def _row_of(
+    part: DatasetRun, content: str, point: Point, run: Replicate, objectives: Sequence[Objective]
+) -> Row:
     folder = part.folder / PREDICTIONS
-    rows, own = read_rows(folder, TEST), predictions(folder, TEST, name_of(point.training, run.replicate))
+    rows, own = (
+        read_rows(folder, TEST),
+        predictions(folder, TEST, name_of(point.training, run.replicate)),
+    )
     group = np.empty(0) if rows is None else rows.group
     outcomes = tuple(each.name for each in resolve_outcomes(part.dataset, part.tasks, group))
-    values = np.array(list(served(str(folder), outcomes, own).values())).T if own is not None else np.empty((1, 0))
+    values = (
+        np.array(list(served(str(folder), outcomes, own).values())).T
+        if own is not None
+        else np.empty((1, 0))
+    )
     heads = [each.key(TEST) for each in objectives]
     row = Row(
         data=part.key,
@@ -153,12 +168,18 @@ def _row_of(part: DatasetRun, content: str, point: Point, run: Replicate, object
     if run.replicate > RESAMPLED_SEEDS or not all(key in run.resampled for key in heads):
         return row
     moved = np.array([run.resampled[key][:RESAMPLES] for key in heads]).T
-    return replace(row, test_moved=moved.ravel().tolist(), served_moved=(values[1:] - values[0]).ravel().tolist())
+    return replace(
+        row,
+        test_moved=moved.ravel().tolist(),
+        served_moved=(values[1:] - values[0]).ravel().tolist(),
+    )
 
 
 def main() -> None:
     """Publishes what is at home."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("suite", help="with a design, as reference")
     parser.add_argument("runs", nargs="*", help="searches on its data to add")
     parser.add_argument("--table", type=Path, help="instead of the one beside the suite")

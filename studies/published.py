@@ -25,12 +25,17 @@ STUDIES = ROOT / "docs" / "studies"
 def tables(text: str) -> Iterator[list[dict[str, str]]]:
     """The tables of a document, each as rows by column."""
     for block in re.findall(r"(?:^\|.*\|\n)+", text + "\n", re.M):
-        head, _, *rows = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in block.splitlines()]
+        head, _, *rows = [
+            [cell.strip() for cell in line.strip().strip("|").split("|")]
+            for line in block.splitlines()
+        ]
         yield [dict(zip(head, row, strict=False)) for row in rows]
 
 
 def reference() -> dict[tuple[str, str], str]:
-    """By axis and kind, what the published reference says: on how many data sets it is likely on the front of heads."""
+    """By axis and kind, what the published reference says: on how many data sets it is likely on
+    the front of heads.
+    """
     suite = load_suite("reference")
     given = {dataset.id: dataset.reference for dataset in suite.datasets}
     data = gather(read(published("reference")), objectives_of(suite), given)
@@ -39,7 +44,11 @@ def reference() -> dict[tuple[str, str], str]:
 
         def kind_of(member: Member, axis: str = axis, default: str = default) -> str:
             if member.sharing == ALONE:
-                return SINGLE_TASK if axis == "sharing" and member.balancing in (SINGLE_TASK, COMPOSITE) else ""
+                return (
+                    SINGLE_TASK
+                    if axis == "sharing" and member.balancing in (SINGLE_TASK, COMPOSITE)
+                    else ""
+                )
             return str(member.config.get(f"{axis}.kind", default))
 
         of: dict[str, list[float]] = {}
@@ -48,13 +57,16 @@ def reference() -> dict[tuple[str, str], str]:
         for kind, chances in of.items():
             likely = sum(chance > 0.5 for chance in chances)
             found[axis, kind] = (
-                f"[the reference](studies/reference.md): {likely} of {count(len(chances), 'front')}, {max(chances):.2f}"
+                f"[the reference](studies/reference.md): {likely} of "
+                f"{count(len(chances), 'front')}, {max(chances):.2f}"
             )
     return found
 
 
 def ablations() -> dict[str, list[str]]:
-    """By entry, in how many outcomes of a document's tables it was surely better or worse than their first variant."""
+    """By entry, in how many outcomes of a document's tables it was surely better or worse than
+    their first variant.
+    """
     tallies: dict[tuple[str, str, str], list[int]] = {}
     counted = set()  # some tables of a document repeat rows of another
     for path in sorted(STUDIES.glob("*.md")):
@@ -72,7 +84,9 @@ def ablations() -> dict[str, list[str]]:
     for (variant, base, name), (better, worse, rest) in tallies.items():
         if variant == FIRST:  # there it is the plain model, and no way to read numbers
             continue
-        than = "" if base == FIRST else f" than a model {base}" if " " in base else f" than `{base}`"
+        than = (
+            "" if base == FIRST else f" than a model {base}" if " " in base else f" than `{base}`"
+        )
         found.setdefault(variant, []).append(
             f"[{name}](studies/{name}): better{than} in {better}, worse in {worse} of "
             f"{count(better + worse + rest, 'outcome')}"
@@ -86,8 +100,12 @@ def measured_costs() -> dict[tuple[str, str], str]:
     found = {}
     for axis, plain in PLAIN.items():
         for row in table_at(text, axis):
-            cells = {name: cell.split()[0] for name, cell in row.items() if name not in (axis, "tasks")}
-            named = [cell + (f" ({name})" if name != "step" else "") for name, cell in cells.items()]
+            cells = {
+                name: cell.split()[0] for name, cell in row.items() if name not in (axis, "tasks")
+            }
+            named = [
+                cell + (f" ({name})" if name != "step" else "") for name, cell in cells.items()
+            ]
             found[axis, row[axis].strip("`")] = f"{', '.join(named)} times `{plain}`"
     return found
 
@@ -99,13 +117,18 @@ def table_at(text: str, mark: str) -> list[dict[str, str]]:
 
 
 def experiments() -> dict[str, list[str]]:
-    """By entry, the documents with a table of measurements that has it for a cell; those of speed are none."""
+    """By entry, the documents with a table of measurements that has it for a cell; those of speed
+    are none.
+    """
     found: dict[str, list[str]] = {}
     for path in sorted(STUDIES.glob("*.md")):
         if path.name in ("performance.md", "full-scale.md", "costs.md", "statistics.md"):
             continue
         for table in tables(path.read_text(encoding="utf-8")):
-            names = {*(table[0] if table else {}), *(cell for row in table for cell in row.values())}
+            names = {
+                *(table[0] if table else {}),
+                *(cell for row in table for cell in row.values()),
+            }
             for name in names:
                 documents = found.setdefault(name.strip("`*"), [])
                 if path.name not in documents:

@@ -1,13 +1,16 @@
-"""Real runs of `quick` on data that were left out: how far the picks are from the best, and whether verdicts are right.
+"""Real runs of `quick` on data that were left out: how far the picks are from the best, and whether
+verdicts are right.
 
-    python studies/quick_picks.py --keep FOLDER [--runs 8] [--own 12] [--datasets lectures ..] [--fresh 16]
+    python studies/quick_picks.py --keep FOLDER [--runs 8] [--own 12] [--datasets lectures ..]
+    [--fresh 16]
         [--raw DIR] [--write docs/studies/search.md]
 
-`pick_regret.py` replays searches on the table's trainings. Here `quick` runs as it is, from the portfolio that was
-learnt on the other data. Its picks, of heads and of what is served, are trained on `--own` further seeds. So are the
-single-task models that stand for today's. Their means on test are the truth. The best is that of `pick_regret.py`: of
-all that its replays confirm of the table, on `--fresh` seeds. A second regret of heads is against the best that all
-these runs confirmed, by their own replicates. FOLDER keeps all that was trained; nothing is trained again.
+`pick_regret.py` replays searches on the table's trainings. Here `quick` runs as it is, from the
+portfolio that was learnt on the other data. Its picks, of heads and of what is served, are trained
+on `--own` further seeds. So are the single-task models that stand for today's. Their means on test
+are the truth. The best is that of `pick_regret.py`: of all that its replays confirm of the table,
+on `--fresh` seeds. A second regret of heads is against the best that all these runs confirmed, by
+their own replicates. FOLDER keeps all that was trained; nothing is trained again.
 """
 
 from __future__ import annotations
@@ -63,10 +66,9 @@ from bench.search import plan
 FIRST = 100
 """The number of the first replicate on a fresh seed: above those of a run."""
 HEAD = (
-    "| data left out | runs | regret of heads, AUC: mean, 9 of 10, within the aim "
-    "| against the best of all these runs: the same | of what is served, against the table: the same | verdicts: "
-    + " | ".join(SAYS)
-    + " | right, of those that tell |"
+    "| data left out | runs | regret of heads, AUC: mean, 9 of 10, within the aim | against the "
+    "best of all these runs: the same | of what is served, against the table: the same | "
+    "verdicts: " + " | ".join(SAYS) + " | right, of those that tell |"
 )
 
 
@@ -93,7 +95,14 @@ class Picked:
         points = result.decision.frontier.points
         assert result.decision.pick is not None
         head = pick(head_choices(result.decision.frontier, points, seed), points, KNEE).point
-        return cls(result, seed, own, head, result.decision.pick.point, dict(sources_of(points, result.objectives)))
+        return cls(
+            result,
+            seed,
+            own,
+            head,
+            result.decision.pick.point,
+            dict(sources_of(points, result.objectives)),
+        )
 
     @property
     def folder(self) -> Path:
@@ -110,16 +119,27 @@ class Picked:
         store = run.store
         assert store is not None
         self.folder.mkdir(exist_ok=True)
-        points = {each.id: each for each in (self.point(self.head), self.point(self.served), *self.sources.values())}
+        points = {
+            each.id: each
+            for each in (self.point(self.head), self.point(self.served), *self.sources.values())
+        }
         for point in points.values():
             for number in range(self.own if point.kind != BASELINE else 0):
                 if predictions(self.folder, TEST, file_of(point.training, FIRST + number)) is None:
                     job = Job(
-                        point.number, FIRST + number, dict(point.config), str(store.path),
-                        derive(self.seed, "truth", number), ("valid", TEST),
-                        tuple(each.name for each in self.result.objectives), tuple(each.name for each in run.tasks), 1,
-                        until=point.until, predictions=str(self.folder), kind=point.kind,
-                    )  # fmt: skip
+                        point.number,
+                        FIRST + number,
+                        dict(point.config),
+                        str(store.path),
+                        derive(self.seed, "truth", number),
+                        ("valid", TEST),
+                        tuple(each.name for each in self.result.objectives),
+                        tuple(each.name for each in run.tasks),
+                        1,
+                        until=point.until,
+                        predictions=str(self.folder),
+                        kind=point.kind,
+                    )
                     found.append(job)
         return found
 
@@ -128,13 +148,22 @@ class Picked:
         if self.point(name).kind != BASELINE:
             return self._read(self.point(name), self.folder, range(FIRST, FIRST + self.own))
         tasks = [each.name for each in self.result.run.tasks]
-        return np.stack([self.predicted(self.sources[task].id)[:, :, at] for at, task in enumerate(tasks)], axis=-1)
+        return np.stack(
+            [self.predicted(self.sources[task].id)[:, :, at] for at, task in enumerate(tasks)],
+            axis=-1,
+        )
 
     def confirmed(self) -> list[Floats]:
         """Of each trial's point that the run confirmed, (replicates, rows, tasks) on test."""
-        points = [each for each in self.result.decision.frontier.points if each.kind == "trial" and confirmed(each)]
+        points = [
+            each
+            for each in self.result.decision.frontier.points
+            if each.kind == "trial" and confirmed(each)
+        ]
         folder = self.result.run.folder / FOLDER
-        return [self._read(each, folder, [run.replicate for run in each.replicates]) for each in points]
+        return [
+            self._read(each, folder, [run.replicate for run in each.replicates]) for each in points
+        ]
 
     @staticmethod
     def _read(point: Point, folder: Path, numbers: Sequence[int]) -> Floats:
@@ -162,11 +191,18 @@ def measured(every: Sequence[Picked], truth: Truth) -> pd.DataFrame:
 
     def heads(scores: Floats) -> Floats:
         """(folds, seeds)."""
-        return np.array([[mean_auc(labels[folds == k], each[folds == k]) for each in scores] for k in set(folds)])
+        return np.array(
+            [
+                [mean_auc(labels[folds == k], each[folds == k]) for each in scores]
+                for k in set(folds)
+            ]
+        )
 
     best = best_head(truth.heads)
     least = min(len(each) for run in every for each in run.confirmed())
-    of_runs = best_head(np.stack([heads(each[:least]) for run in every for each in run.confirmed()], axis=1))
+    of_runs = best_head(
+        np.stack([heads(each[:least]) for run in every for each in run.confirmed()], axis=1)
+    )
     seeds = np.arange(len(truth.fresh.seeds))
     grid = truth.values.transpose(0, 2, 1, 3).reshape(-1, len(seeds), len(truth.outcomes))
     rows = []
@@ -179,13 +215,19 @@ def measured(every: Sequence[Picked], truth: Truth) -> pd.DataFrame:
         front = run.result.decision.serving.served
         assert front is not None
         stands = front.table.iloc[front.current]
-        now = _served(run.predicted(BASELINE), Fusion.of(stands["kind"], [*stands["weights"].values()]), truth)
+        now = _served(
+            run.predicted(BASELINE), Fusion.of(stands["kind"], [*stands["weights"].values()]), truth
+        )
         got = _served(run.predicted(run.served), fusion, truth)
         with np.errstate(divide="ignore"):  # nothing of an outcome is left
-            halves = [np.log(grid[:, part].mean(axis=1) / now) for part in (seeds[::2], seeds[1::2])]
+            halves = [
+                np.log(grid[:, part].mean(axis=1) / now) for part in (seeds[::2], seeds[1::2])
+            ]
             allowed = (grid.mean(axis=1) >= front.random).all(axis=-1)
             true = np.log(got / now)
-        served = best_by_halves(*(each[allowed].mean(axis=-1) for each in halves)) - float(true.mean())
+        served = best_by_halves(*(each[allowed].mean(axis=-1) for each in halves)) - float(
+            true.mean()
+        )
         said, right = judged(run.result.decision.verdict, true)
         rows.append(
             {"head": run.head, "heads": (best - own).mean(), "of runs": (of_runs - own).mean()}
@@ -196,19 +238,33 @@ def measured(every: Sequence[Picked], truth: Truth) -> pd.DataFrame:
 
 def _served(predicted: Floats, fusion: Fusion, truth: Truth) -> Floats:
     """(outcomes,) means over the seeds."""
-    candidate = Candidate("", "", "?", "trial", tuple(range(len(predicted))), lambda split, at: predicted[at])
-    return np.array(Meter([candidate], truth.rows, TEST, truth.names, 0).sweep([fusion]))[0][:, 0].mean(axis=0)
+    candidate = Candidate(
+        "", "", "?", "trial", tuple(range(len(predicted))), lambda split, at: predicted[at]
+    )
+    return np.array(Meter([candidate], truth.rows, TEST, truth.names, 0).sweep([fusion]))[0][
+        :, 0
+    ].mean(axis=0)
 
 
 def line_of(dataset: str, found: pd.DataFrame) -> str:
     """A row of the table."""
     heads, of_runs, served = (
-        f"{found[name].mean():.{d}f}, {found[name].quantile(0.9):.{d}f}, {(found[name] <= AIMS[aim]).sum()}"
-        for name, aim, d in (("heads", "heads", 5), ("of runs", "heads", 5), ("served", "served", 4))
+        (
+            f"{found[name].mean():.{d}f}, {found[name].quantile(0.9):.{d}f}, "
+            f"{(found[name] <= AIMS[aim]).sum()}"
+        )
+        for name, aim, d in (
+            ("heads", "heads", 5),
+            ("of runs", "heads", 5),
+            ("served", "served", 4),
+        )
     )
     told = found["right"].dropna()
     said = " | ".join(str((found["said"] == what).sum()) for what in SAYS)
-    return f"| {dataset} | {len(found)} | {heads} | {of_runs} | {served} | {said} | {int(told.sum())} of {len(told)} |"
+    return (
+        f"| {dataset} | {len(found)} | {heads} | {of_runs} | {served} | {said} | "
+        f"{int(told.sum())} of {len(told)} |"
+    )
 
 
 def main() -> None:
@@ -220,10 +276,19 @@ def main() -> None:
     parser.add_argument("--datasets", nargs="+", default=names, choices=names)
     parser.add_argument("--runs", type=int, default=8)
     parser.add_argument("--own", type=int, default=12, help="further seeds of each pick")
-    parser.add_argument("--replays", type=int, default=24, help="of which the table's best are trained on fresh seeds")
-    parser.add_argument("--fresh", type=int, default=len(FRESH), help=f"fresh seeds of these, at most {len(FRESH)}")
+    parser.add_argument(
+        "--replays",
+        type=int,
+        default=24,
+        help="of which the table's best are trained on fresh seeds",
+    )
+    parser.add_argument(
+        "--fresh", type=int, default=len(FRESH), help=f"fresh seeds of these, at most {len(FRESH)}"
+    )
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--raw", type=Path, help="folder with a folder of raw files for each data set")
+    parser.add_argument(
+        "--raw", type=Path, help="folder with a folder of raw files for each data set"
+    )
     parser.add_argument("--write", type=Path, help="put the table into this document")
     options = parser.parse_args()
     options.home = options.keep / "home"
@@ -231,11 +296,24 @@ def main() -> None:
     lines = [HEAD, "|---" * (HEAD.count("|") - 1) + "|"]
     for dataset in options.datasets:
         portfolio = learnt_without(dataset, known, candidates)
-        tables = [replace(table, portfolio=portfolio) for table in tables_of(dataset, options.table)]
-        learnt: dict[str, Any] = {"objectives": len(tables[0].objectives), "rows": 0, "configurations": portfolio}
-        plan.read = lambda learnt=learnt: [learnt]  # in place of the shipped portfolios, which may know the data
-        every = [ran(dataset, seed, options.own, options.raw, options.home) for seed in range(1, options.runs + 1)]
-        with ProcessPoolExecutor(options.workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        tables = [
+            replace(table, portfolio=portfolio) for table in tables_of(dataset, options.table)
+        ]
+        learnt: dict[str, Any] = {
+            "objectives": len(tables[0].objectives),
+            "rows": 0,
+            "configurations": portfolio,
+        }
+        plan.read = lambda learnt=learnt: [
+            learnt
+        ]  # in place of the shipped portfolios, which may know the data
+        every = [
+            ran(dataset, seed, options.own, options.raw, options.home)
+            for seed in range(1, options.runs + 1)
+        ]
+        with ProcessPoolExecutor(
+            options.workers, mp_context=multiprocessing.get_context("spawn")
+        ) as pool:
             list(pool.map(run_job, [job for run in every for job in run.jobs()]))
         turns = [tables[n % len(tables)] for n in range(options.replays)]
         lists = [listed(SEARCHERS[OURS](each.fresh(), n, 8), each) for n, each in enumerate(turns)]

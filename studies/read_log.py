@@ -1,9 +1,10 @@
-"""How long reading a search of 5,000 trials takes, with curves of 30 evaluations, diagnoses, and three rungs.
+"""How long reading a search of 5,000 trials takes, with curves of 30 evaluations, diagnoses, and
+three rungs.
 
     python studies/read_log.py [--trials 5000]
 
-Prints the CPU seconds of `Study.read`, of its records, and of opening it as a driver does. Also prints the cost of
-appending an event, with and without the flush to disk.
+Prints the CPU seconds of `Study.read`, of its records, and of opening it as a driver does. Also
+prints the cost of appending an event, with and without the flush to disk.
 """
 
 from __future__ import annotations
@@ -81,7 +82,9 @@ def made(folder: Path, plan: SearchPlan, trials: int) -> float:
                 if rung:
                     study.promote(RungStep(number, rung))
                 job = Job(number, 0, config, "-", 0, ("valid",), ("click.auc", "buy.auc"), TASKS, 1)
-                study.finish(study.told, Outcome(job, result(config, rung, draw.random), None, 1e9, 10.0))
+                study.finish(
+                    study.told, Outcome(job, result(config, rung, draw.random), None, 1e9, 10.0)
+                )
                 study._add("told", job=study.told)
                 events += 3
     return (perf_counter() - began) / events
@@ -90,10 +93,19 @@ def made(folder: Path, plan: SearchPlan, trials: int) -> float:
 def result(config: dict[str, Any], rung: int, value: Callable[[], float]) -> TrialResult:
     """As a run measures it."""
     metrics = {
-        f"valid/{task}.{of}": value() for task in TASKS for of in ("auc", "logloss", "ne", "pcoc", "ece", "gauc")
+        f"valid/{task}.{of}": value()
+        for task in TASKS
+        for of in ("auc", "logloss", "ne", "pcoc", "ece", "gauc")
     }
-    names = ("epoch", *(objective.name for objective in OBJECTIVES), *(f"loss/{task}" for task in TASKS))
-    curve = [{"samples": float(at), **{name: value() for name in names}} for at in range((2, 8, 30)[rung])]
+    names = (
+        "epoch",
+        *(objective.name for objective in OBJECTIVES),
+        *(f"loss/{task}" for task in TASKS),
+    )
+    curve = [
+        {"samples": float(at), **{name: value() for name in names}}
+        for at in range((2, 8, 30)[rung])
+    ]
     diagnosis = {
         "probes": 20,
         "every": 10,
@@ -109,18 +121,31 @@ def result(config: dict[str, Any], rung: int, value: Callable[[], float]) -> Tri
         "pairs": [
             {
                 "tasks": list(TASKS),
-                "blocks": {each: {"cosine": value(), "below_zero": value(), "probes": 20} for each in BLOCKS},
+                "blocks": {
+                    each: {"cosine": value(), "below_zero": value(), "probes": 20}
+                    for each in BLOCKS
+                },
             }
         ],
         "experts": {
             "gates": [
-                {"name": f"gate {at}", "share": [value() for _ in range(8)], "entropy": value(), "collapsed": False}
+                {
+                    "name": f"gate {at}",
+                    "share": [value() for _ in range(8)],
+                    "entropy": value(),
+                    "collapsed": False,
+                }
                 for at in range(4)
             ],
             "units": [{"name": f"mlp {at}", "dead": value(), "silent": False} for at in range(10)],
         },
         "course": {
-            objective.name: {"best": value(), "best_samples": 1000, "lost": value(), "last_samples": 2000}
+            objective.name: {
+                "best": value(),
+                "best_samples": 1000,
+                "lost": value(),
+                "last_samples": 2000,
+            }
             for objective in OBJECTIVES
         },
     }

@@ -2,9 +2,9 @@
 
     python studies/relatedness.py [--seeds 6] [--home .seesaw] [--write docs/studies/relatedness.md]
 
-A shared bottom and an MMoE with four such bottoms as its experts are trained on `synthetic-relatedness` with task
-correlation p, on several seeds; the table gives the test RMSE averaged over both tasks, with a 95% interval over seeds,
-and the paired difference.
+A shared bottom and an MMoE with four such bottoms as its experts are trained on
+`synthetic-relatedness` with task correlation p, on several seeds; the table gives the test RMSE
+averaged over both tasks, with a 95% interval over seeds, and the paired difference.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ COMMON = {
     "optim.patience": 15,
     "tower.layers": "8",
 }
-# A representation of 4 units in either. Where p = 1 that is enough for both tasks, and MMoE's further parameters buy
-# little; a wide one would leave room for both tasks side by side and hide the effect.
+# A representation of 4 units in either. Where p = 1 that is enough for both tasks, and MMoE's
+# further parameters buy little; a wide one would leave room for both tasks side by side and hide
+# the effect.
 BOTTOM = "24-4"
 ARCHITECTURES = {
     "shared_bottom": {"sharing.kind": "shared_bottom", "sharing.shared_bottom.layers": BOTTOM},
@@ -44,7 +45,17 @@ def error(store: Store, config: dict[str, object], seed: int) -> float:
     """Test RMSE averaged over the tasks."""
     tasks = tuple(task.name for task in store.schema.tasks)
     objectives = tuple(f"{task}.rmse" for task in tasks)
-    job = Job(0, 0, COMMON | config, str(store.path), seed, ("valid", "test"), objectives, tasks, threads=1)
+    job = Job(
+        0,
+        0,
+        COMMON | config,
+        str(store.path),
+        seed,
+        ("valid", "test"),
+        objectives,
+        tasks,
+        threads=1,
+    )
     metrics = run_job(job).metrics
     return float(np.mean([metrics[f"test/{task}.rmse"] for task in tasks]))
 
@@ -66,11 +77,16 @@ def main() -> None:
     for p in CORRELATIONS:
         store = prepare(load_card(f"synthetic-relatedness@p={p:g}"), resolve_home(options.home))
         found = {
-            name: np.array([error(store, config, derive(seed, name)) for seed in range(options.seeds)])
+            name: np.array(
+                [error(store, config, derive(seed, name)) for seed in range(options.seeds)]
+            )
             for name, config in ARCHITECTURES.items()
         }
         difference = interval(found["shared_bottom"] - found["mmoe"])
-        lines.append(f"| {p:g} | {interval(found['shared_bottom'])} | {interval(found['mmoe'])} | {difference} |")
+        lines.append(
+            f"| {p:g} | {interval(found['shared_bottom'])} | {interval(found['mmoe'])} | "
+            f"{difference} |"
+        )
         print(lines[-1], flush=True)
     if options.write:
         replace(options.write, "relatedness", "\n".join(lines))

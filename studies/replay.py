@@ -1,4 +1,6 @@
-"""What a searcher may train in a replay: entries of a table, or a function (`analytic`, `emulator`)."""
+"""What a searcher may train in a replay: entries of a table, or a function (`analytic`,
+`emulator`).
+"""
 
 from __future__ import annotations
 
@@ -71,12 +73,14 @@ class Problem(Protocol):
 
 @dataclass
 class Table:
-    """Configurations of one data set with their curves on one seed, judged by the mean over all seeds.
+    """Configurations of one data set with their curves on one seed, judged by the mean over all
+    seeds.
 
-    A proposal's stand-in is the nearest configuration that was not trained before: of its own way of sharing while
-    there is one, by the mean difference over the parameters that either has. Of several proposals, that with the
-    nearest stand-in is trained. The difference of numbers is taken on their
-    scale in [0, 1]; that of options is 0 or 1, that of a parameter which only one has is 1.
+    A proposal's stand-in is the nearest configuration that was not trained before: of its own way
+    of sharing while there is one, by the mean difference over the parameters that either has. Of
+    several proposals, that with the nearest stand-in is trained. The difference of numbers is taken
+    on their scale in [0, 1]; that of options is 0 or 1, that of a parameter which only one has is
+    1.
     """
 
     space: Space
@@ -144,12 +148,14 @@ def read_tables(
     reference: Mapping[str, float],
     seeds: int = 2,
 ) -> list[Table]:
-    """A table for each seed of what `blackbox_table.py` wrote; configurations that were not trained on it are left out.
+    """A table for each seed of what `blackbox_table.py` wrote; configurations that were not trained
+    on it are left out.
 
     Values after a failure are NaN. Judged is by the mean over seeds, where training failed on none.
 
     Args:
-        tasks: names in the table; in the configurations a task's weight goes by its place, "1" for the first.
+        tasks: names in the table; in the configurations a task's weight goes by its place, "1" for
+            the first.
         seeds: how many; later ones are only of some configurations.
     """
     frame = pd.read_parquet(path)
@@ -167,14 +173,25 @@ def read_tables(
             configs.append({name: config[name] for name in known if name in config})
             curve = np.full((len(fractions), len(objectives)), np.nan)
             for _, at in run.dropna(subset="fraction").iterrows():
-                curve[fractions.index(at["fraction"])] = [at[objective.key("valid")] for objective in objectives]
+                curve[fractions.index(at["fraction"])] = [
+                    at[objective.key("valid")] for objective in objectives
+                ]
             curves.append(curve)
         found.append((configs, np.array(curves)))
     if any(configs != found[0][0] for configs, _ in found):
         raise SystemExit(f"expected the same configurations of {dataset} on every seed in {path}")
     mean = np.mean([curves for _, curves in found], axis=0)
     return [
-        Table(space, places, objectives, reference, fractions, configs, curves, np.where(np.isnan(mean), curves, mean))
+        Table(
+            space,
+            places,
+            objectives,
+            reference,
+            fractions,
+            configs,
+            curves,
+            np.where(np.isnan(mean), curves, mean),
+        )
         for configs, curves in found
     ]
 
@@ -194,5 +211,6 @@ def named(config: Mapping[str, Scalar], tasks: Sequence[str]) -> dict[str, Scala
 
 def _plain(value: object) -> Scalar:
     plain = value.item() if isinstance(value, np.generic) else value
-    # A column with missing entries holds whole numbers as floats; a float that is whole reads the same either way.
+    # A column with missing entries holds whole numbers as floats; a float that is whole reads the
+    # same either way.
     return int(plain) if isinstance(plain, float) and plain.is_integer() else plain  # type: ignore[return-value]

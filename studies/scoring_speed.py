@@ -1,6 +1,8 @@
-"""How fast files are scored: rows a second of `seesaw score` on generated impressions, and the memory it takes.
+"""How fast files are scored: rows a second of `seesaw score` on generated impressions, and the
+memory it takes.
 
-Rows a second of processor time tell more where the machine is shared: two cores idle do up to twice as many a second.
+Rows a second of processor time tell more where the machine is shared: two cores idle do up to twice
+as many a second.
 
 python studies/scoring_speed.py [--rows 4000000] [--format parquet|csv] [--engine eager|onnx]
 """
@@ -38,9 +40,14 @@ CARD: dict[str, Any] = {
     "reader": {"kind": "parquet"},
     "files": [{"name": "log.parquet"}],
     "split": {"kind": "random", "valid": 0.1, "test": 0.1},
-    "tasks": [{"name": "click", "column": "click"}, {"name": "buy", "column": "buy", "parent": "click"}],
+    "tasks": [
+        {"name": "click", "column": "click"},
+        {"name": "buy", "column": "buy", "parent": "click"},
+    ],
     "columns": {
-        **dict.fromkeys(("user", "item", "shop", "category", "city", "device", "hour"), "categorical"),
+        **dict.fromkeys(
+            ("user", "item", "shop", "category", "city", "device", "hour"), "categorical"
+        ),
         "tags": {"kind": "multi-valued", "max_length": 4},
         **dict.fromkeys(("price", "age", "ctr"), "numeric"),
     },
@@ -55,19 +62,35 @@ def rows(number: int, seed: int) -> pa.Table:
     columns: dict[str, Any] = {}
     for name, size in zipf.items():
         at = (size * rng.random(number) ** 3).astype(np.int32)
-        columns[name] = pa.DictionaryArray.from_arrays(pa.array(at), pa.array([f"{name}_{i}" for i in range(size)]))
+        columns[name] = pa.DictionaryArray.from_arrays(
+            pa.array(at), pa.array([f"{name}_{i}" for i in range(size)])
+        )
     for name, size in few.items():
         at = rng.integers(0, size, number, np.int32)
-        columns[name] = pa.DictionaryArray.from_arrays(pa.array(at), pa.array([f"{name}{i}" for i in range(size)]))
-    lists = [",".join(f"t{t}" for t in rng.integers(0, 50, rng.integers(0, 5))) for _ in range(5000)]
-    columns["tags"] = pa.DictionaryArray.from_arrays(pa.array(rng.integers(0, 5000, number, np.int32)), pa.array(lists))
+        columns[name] = pa.DictionaryArray.from_arrays(
+            pa.array(at), pa.array([f"{name}{i}" for i in range(size)])
+        )
+    lists = [
+        ",".join(f"t{t}" for t in rng.integers(0, 50, rng.integers(0, 5))) for _ in range(5000)
+    ]
+    columns["tags"] = pa.DictionaryArray.from_arrays(
+        pa.array(rng.integers(0, 5000, number, np.int32)), pa.array(lists)
+    )
     for name in ("price", "age", "ctr"):
         columns[name] = pa.array(rng.normal(size=number).round(3))
     click = rng.random(number) < 0.2
-    columns |= {"click": pa.array(click.astype(int)), "buy": pa.array((click & (rng.random(number) < 0.2)).astype(int))}
+    columns |= {
+        "click": pa.array(click.astype(int)),
+        "buy": pa.array((click & (rng.random(number) < 0.2)).astype(int)),
+    }
     table = pa.table(columns)
     return table.cast(
-        pa.schema([(f.name, pa.string() if pa.types.is_dictionary(f.type) else f.type) for f in table.schema])
+        pa.schema(
+            [
+                (f.name, pa.string() if pa.types.is_dictionary(f.type) else f.type)
+                for f in table.schema
+            ]
+        )
     )
 
 
@@ -83,25 +106,35 @@ def main() -> None:
         folder = Path(name)
         pq.write_table(rows(TRAIN, 0), folder / "log.parquet")
         store = prepare(parse_card(CARD, "here"), folder / "home", folder)
-        trainer = trained(store, **{"sharing.kind": "shared_bottom", "embedding.dim": 16, "tower.layers": "64-32"})
-        package = write_package(parts_of(store, trainer), folder / "package", onnx=given.engine == "onnx")
+        trainer = trained(
+            store, **{"sharing.kind": "shared_bottom", "embedding.dim": 16, "tower.layers": "64-32"}
+        )
+        package = write_package(
+            parts_of(store, trainer), folder / "package", onnx=given.engine == "onnx"
+        )
         file = folder / f"new.{given.format}"
-        with (pq.ParquetWriter if given.format == "parquet" else pacsv.CSVWriter)(file, rows(1, 1).schema) as writer:
+        with (pq.ParquetWriter if given.format == "parquet" else pacsv.CSVWriter)(
+            file, rows(1, 1).schema
+        ) as writer:
             for start in range(0, given.rows, 500_000):
                 writer.write_table(rows(min(500_000, given.rows - start), 2 + start))
         warm = folder / "warm.parquet"
         pq.write_table(rows(70_000, 1), warm)
-        BatchScoring(package, [warm], folder / "warm", engine=given.engine, threads=given.threads).run()
+        BatchScoring(
+            package, [warm], folder / "warm", engine=given.engine, threads=given.threads
+        ).run()
         reset_peak_memory()
-        work = BatchScoring(package, [file], folder / "out", engine=given.engine, threads=given.threads)
+        work = BatchScoring(
+            package, [file], folder / "out", engine=given.engine, threads=given.threads
+        )
         started, used = time.perf_counter(), time.process_time()
         done = work.run()
         seconds, used = time.perf_counter() - started, time.process_time() - used
         print(
-            f"{given.format} {given.engine}, shared-bottom of {store.schema.slots} slots: {done.rows:,} rows in "
-            f"{seconds:.1f} s, {done.rows / seconds:,.0f} rows/s, "
-            f"{done.rows / used:,.0f} rows a second of processor time, {file.stat().st_size / 1e6:,.0f} MB read, "
-            f"peak memory {peak_memory_mb():,.0f} MB"
+            f"{given.format} {given.engine}, shared-bottom of {store.schema.slots} slots: "
+            f"{done.rows:,} rows in {seconds:.1f} s, {done.rows / seconds:,.0f} rows/s, "
+            f"{done.rows / used:,.0f} rows a second of processor time, "
+            f"{file.stat().st_size / 1e6:,.0f} MB read, peak memory {peak_memory_mb():,.0f} MB"
         )
 
 

@@ -1,24 +1,28 @@
-"""How good searches are for the training samples that they take, replayed on tables of real learning curves.
+"""How good searches are for the training samples that they take, replayed on tables of real
+learning curves.
 
     python studies/search_efficiency.py [--table reports/blackbox/table.parquet]
-        [--datasets census-income ..] [--ways pool emulator] [--seeds 20] [--budget 20] [--workers 2]
-        [--orders] [--write docs/studies/search.md]
+        [--datasets census-income ..] [--ways pool emulator] [--seeds 20] [--budget 20] [--workers
+        2] [--orders] [--write docs/studies/search.md]
 
-The portfolio of a data set is learnt on the others. Every searcher is played `--seeds` times, on the validation values
-of one of the table's seeds in turn, in two ways:
+The portfolio of a data set is learnt on the others. Every searcher is played `--seeds` times, on
+the validation values of one of the table's seeds in turn, in two ways:
 
-* `pool`: what is trained is an entry of the table, each once. A searcher makes 2 proposals at a time, and that is
-  trained which has the nearest entry, see `replay.Table`. This blunts every sampler, and none can find better than the
-  pool's best. Checkpoints are judged by the mean over the table's seeds.
-* `emulator`: any configuration can be trained; its curve is what processes that were fitted to the table expect, see
-  `emulator.Emulator`. This is as good as the fit, and has no noise.
+* `pool`: what is trained is an entry of the table, each once. A searcher makes 2 proposals at a
+  time, and that is trained which has the nearest entry, see `replay.Table`. This blunts every
+  sampler, and none can find better than the pool's best. Checkpoints are judged by the mean over
+  the table's seeds.
+* `emulator`: any configuration can be trained; its curve is what processes that were fitted to the
+  table expect, see `emulator.Emulator`. This is as good as the fit, and has no noise.
 
-With `--orders` only searches from the portfolio are played, which have more or fewer of it before the defaults.
+With `--orders` only searches from the portfolio are played, which have more or fewer of it before
+the defaults.
 
-Searchers of full length are favoured: the curve's other points count as their checkpoints too, at no cost.
+Searchers of full length are favoured: the curve's other points count as their checkpoints too, at
+no cost.
 
-Hypervolume is a share of that of all checkpoints in the table, or of many random ones of the emulator's; a budget is in
-full-length trainings. Intervals are bootstrapped over replays.
+Hypervolume is a share of that of all checkpoints in the table, or of many random ones of the
+emulator's; a budget is in full-length trainings. Intervals are bootstrapped over replays.
 """
 
 from __future__ import annotations
@@ -32,7 +36,17 @@ import numpy as np
 from emulator import Emulator
 from learn_portfolio import SUITE, known_of, learnt_without, name_of, tables_of
 from replay import Floats, Problem
-from searchers import DEFAULTS, FULL_LENGTH, ORDERS, OURS, RANDOM, SEARCHERS, TARGET, Searcher, Trace
+from searchers import (
+    DEFAULTS,
+    FULL_LENGTH,
+    ORDERS,
+    OURS,
+    RANDOM,
+    SEARCHERS,
+    TARGET,
+    Searcher,
+    Trace,
+)
 from speed.table import replace as replace_table
 from speed.table import writer
 
@@ -55,18 +69,27 @@ def curves_of(trace: Trace, problem: Problem, grid: Floats) -> Floats:
     """Share of hypervolume at each spent part of the budget, as judged: (grid,)."""
     growing = Growing(problem.objectives, problem.reference)
     volumes = [growing.add(point) for point in trace.judged]
-    return np.concatenate([[0.0], volumes])[np.searchsorted(trace.spent, grid + 1e-9, side="right")] / problem.best[1]
+    return (
+        np.concatenate([[0.0], volumes])[np.searchsorted(trace.spent, grid + 1e-9, side="right")]
+        / problem.best[1]
+    )
 
 
-def report(data: str, curves: Mapping[str, Floats], grid: Floats, rng: np.random.Generator) -> list[str]:
-    """Rows of a data set: mean hypervolume by budget, and what ours is ahead by, with 95% intervals."""
+def report(
+    data: str, curves: Mapping[str, Floats], grid: Floats, rng: np.random.Generator
+) -> list[str]:
+    """Rows of a data set: mean hypervolume by budget, and what ours is ahead by, with 95%
+    intervals.
+    """
     at = [int(np.argmin(np.abs(grid - budget))) for budget in BUDGETS]
     lines = []
     for name, each in curves.items():
         if name == RANDOM:  # TPE's first twelve trials
             continue
         last = f"{each[:, -1].mean():.4f}" if name in FULL_LENGTH else ""
-        lines.append(f"| {data} | {name} | {' | '.join(f'{each[:, i].mean():.4f}' for i in at)} | {last} |")
+        lines.append(
+            f"| {data} | {name} | {' | '.join(f'{each[:, i].mean():.4f}' for i in at)} | {last} |"
+        )
     for name in (DEFAULTS, TARGET):
         ahead = " | ".join(_interval(curves[OURS][:, i] - curves[name][:, i], rng) for i in at)
         lines.append(f"| {data} | lead over {name} | {ahead} | |")
@@ -74,11 +97,14 @@ def report(data: str, curves: Mapping[str, Floats], grid: Floats, rng: np.random
 
 
 def early(curves: Mapping[str, Floats], grid: Floats, rng: np.random.Generator) -> str:
-    """What ours has after `EARLY` full lengths over what the target has at the end: median, interval, share ahead."""
+    """What ours has after `EARLY` full lengths over what the target has at the end: median,
+    interval, share ahead.
+    """
     at = int(np.argmin(np.abs(grid - EARLY)))
     ahead = curves[OURS][:, at] - curves[TARGET][:, -1]
     low, high = np.quantile(
-        np.median(ahead[rng.integers(len(ahead), size=(RESAMPLES, len(ahead)))], axis=1), [0.025, 0.975]
+        np.median(ahead[rng.integers(len(ahead), size=(RESAMPLES, len(ahead)))], axis=1),
+        [0.025, 0.975],
     )
     return f"{np.median(ahead):+.4f} [{low:+.4f}, {high:+.4f}] | {(ahead >= 0).mean():.0%}"
 
@@ -89,7 +115,9 @@ def _interval(values: Floats, rng: np.random.Generator) -> str:
     return f"{values.mean():+.4f} [{low:+.4f}, {high:+.4f}]"
 
 
-EVERY: dict[str, Searcher] = SEARCHERS | {f"{first} before the defaults": each for first, each in ORDERS.items()}
+EVERY: dict[str, Searcher] = SEARCHERS | {
+    f"{first} before the defaults": each for first, each in ORDERS.items()
+}
 
 
 def play(arguments: tuple[str, Problem, int, float]) -> Floats:
@@ -110,7 +138,11 @@ def compare(
     """Searcher -> curves (seeds, STEPS); replay i is on problem i modulo their number."""
     for problem in problems:
         _ = problem.best  # once, here: kept with the problem, it goes to the workers
-    games = [(name, problems[n % len(problems)], n, budget) for name in names for n in range(FIRST, FIRST + seeds)]
+    games = [
+        (name, problems[n % len(problems)], n, budget)
+        for name in names
+        for n in range(FIRST, FIRST + seeds)
+    ]
     if workers > 1:
         with multiprocessing.get_context("spawn").Pool(workers) as pool:
             curves = pool.map(play, games, chunksize=1)
@@ -131,10 +163,14 @@ def main() -> None:
     parser = writer(__doc__)
     parser.add_argument("--table", type=Path, default=Path("reports/blackbox/table.parquet"))
     parser.add_argument("--datasets", nargs="+", default=DATASETS, choices=DATASETS)
-    parser.add_argument("--ways", nargs="+", default=["pool", "emulator"], choices=["pool", "emulator"])
+    parser.add_argument(
+        "--ways", nargs="+", default=["pool", "emulator"], choices=["pool", "emulator"]
+    )
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--budget", type=float, default=20, help="full-length trainings")
-    parser.add_argument("--orders", action="store_true", help="compare orders of the first configurations instead")
+    parser.add_argument(
+        "--orders", action="store_true", help="compare orders of the first configurations instead"
+    )
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     if options.budget < BUDGETS[-1]:
@@ -153,7 +189,9 @@ def main() -> None:
     rows = [head, "|---" * (head.count("|") - 1) + "|"]
     for dataset in options.datasets:
         portfolio = learnt_without(dataset, known, candidates)
-        tables = [replace(table, portfolio=portfolio) for table in tables_of(dataset, options.table)]
+        tables = [
+            replace(table, portfolio=portfolio) for table in tables_of(dataset, options.table)
+        ]
         for way in options.ways:
             problems = tables if way == "pool" else [Emulator(tables[0])]
             curves = compare(problems, options.seeds, options.budget, names, options.workers)

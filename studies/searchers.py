@@ -39,9 +39,18 @@ class Trace(NamedTuple):
     judged: Floats
 
     @classmethod
-    def of(cls, spent: Sequence[float], measured: Sequence[Floats], judged: Sequence[Floats], objectives: int) -> Trace:
+    def of(
+        cls,
+        spent: Sequence[float],
+        measured: Sequence[Floats],
+        judged: Sequence[Floats],
+        objectives: int,
+    ) -> Trace:
         """From lists, which may be empty."""
-        return cls(np.array(spent), *(np.array(each).reshape(-1, objectives) for each in (measured, judged)))
+        return cls(
+            np.array(spent),
+            *(np.array(each).reshape(-1, objectives) for each in (measured, judged)),
+        )
 
 
 Searcher = Callable[[Problem, int, float], Trace]
@@ -55,8 +64,8 @@ STEP, LOWEST, TRIES = 4, 1 / 32, 2
 def full_length(make: Callable[[int], BaseSampler]) -> Searcher:
     """Every trial to full length, as a search without rungs.
 
-    Each point of its curve counts as a checkpoint when it is passed; the sampler is told the one with the best mean, as
-    early stopping would. It is told of the configuration that was trained.
+    Each point of its curve counts as a checkpoint when it is passed; the sampler is told the one
+    with the best mean, as early stopping would. It is told of the configuration that was trained.
     """
 
     def search(problem: Problem, seed: int, budget: float) -> Trace:
@@ -65,7 +74,9 @@ def full_length(make: Callable[[int], BaseSampler]) -> Searcher:
         judged: list[Floats] = []
         with quiet(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            study = optuna.create_study(directions=[o.direction for o in problem.objectives], sampler=make(seed))
+            study = optuna.create_study(
+                directions=[o.direction for o in problem.objectives], sampler=make(seed)
+            )
             spent = 0.0
             signs = np.array([objective.sign for objective in problem.objectives])
             while spent + 1 <= budget + 1e-9:
@@ -89,7 +100,11 @@ def full_length(make: Callable[[int], BaseSampler]) -> Searcher:
                 if finite.all():
                     best = curve[int(np.argmax((curve * signs).sum(axis=1)))]
                     study.add_trial(
-                        create_trial(params=fixed.params, distributions=fixed.distributions, values=best.tolist())
+                        create_trial(
+                            params=fixed.params,
+                            distributions=fixed.distributions,
+                            values=best.tolist(),
+                        )
                     )
         return Trace.of(times, measured, judged, len(problem.objectives))
 
@@ -117,8 +132,19 @@ def by_rungs(
         at = [int(np.argmin(np.abs(np.array(problem.fractions) - rung / FULL))) for rung in rungs]
         if not np.allclose([problem.fractions[i] * FULL for i in at], rungs, rtol=0.01):
             raise SystemExit(f"the table has no values at {[rung / FULL for rung in rungs]}")
-        space, tasks, objectives, reference = problem.space, problem.tasks, problem.objectives, problem.reference
-        rules = Rules(rungs, eta or reduction_factors(len(objectives)), objectives, reference, tries and tries + 1)
+        space, tasks, objectives, reference = (
+            problem.space,
+            problem.tasks,
+            problem.objectives,
+            problem.reference,
+        )
+        rules = Rules(
+            rungs,
+            eta or reduction_factors(len(objectives)),
+            objectives,
+            reference,
+            tries and tries + 1,
+        )
         shape = Encoding(space, tasks)
         sampler = GaussianSampler(shape, objectives, reference, rungs)
         begin = list(openings(problem)) if openings else []
@@ -134,18 +160,28 @@ def by_rungs(
             if promotion := next(promotions(Standings(standings), rules), None):
                 number, rung = promotion.trial, promotion.rung
                 if promotion.floor:
-                    standings[number] = replace(standings[number], granted=standings[number].granted | {rung})
+                    standings[number] = replace(
+                        standings[number], granted=standings[number].granted | {rung}
+                    )
             else:
                 number, rung = len(standings), 0
                 pinned = begin[number] if number < len(begin) else {}
                 results = [standing.results for standing in standings]
                 whole = len(pinned) > 1
-                belief = None if whole or not process else sampler.learn(results, configs, derive(seed, number))
+                belief = (
+                    None
+                    if whole or not process
+                    else sampler.learn(results, configs, derive(seed, number))
+                )
                 proposals = []
                 for again in range(1 if whole else problem.proposals):
                     draw = derive(seed, "proposal", number, again)
                     row = shape.draw(1, np.random.default_rng(draw), pinned)[0]
-                    proposals.append(belief.propose_batch(draw, [pinned])[0] if belief else shape.config(row, pinned))
+                    proposals.append(
+                        belief.propose_batch(draw, [pinned])[0]
+                        if belief
+                        else shape.config(row, pinned)
+                    )
                 found = problem.train(proposals)
                 if found is None:
                     break
@@ -168,8 +204,12 @@ def by_rungs(
 
 
 def defaults(problem: Problem) -> list[dict[str, Scalar]]:
-    """Each way of sharing by its defaults: what a search began with before there was a portfolio."""
-    return [problem.space.defaults(problem.tasks, {KIND: kind}) for kind in problem.space.branches(KIND)]
+    """Each way of sharing by its defaults: what a search began with before there was a
+    portfolio.
+    """
+    return [
+        problem.space.defaults(problem.tasks, {KIND: kind}) for kind in problem.space.branches(KIND)
+    ]
 
 
 def from_portfolio(problem: Problem, learnt_first: int = LEARNT_FIRST) -> list[dict[str, Scalar]]:
@@ -184,13 +224,16 @@ DEFAULTS = "gp from defaults"
 OURS = "gp from the portfolio"
 SEARCHERS: dict[str, Searcher] = {
     RANDOM: full_length(lambda seed: RandomSampler(seed=seed)),
-    TARGET: full_length(lambda seed: TPESampler(seed=seed, n_startup_trials=12, multivariate=True, group=True)),
+    TARGET: full_length(
+        lambda seed: TPESampler(seed=seed, n_startup_trials=12, multivariate=True, group=True)
+    ),
     "ASHA, random configurations": by_rungs(process=False, tries=0, eta=(STEP,)),
     DEFAULTS: by_rungs(openings=defaults),
     OURS: by_rungs(openings=from_portfolio),
 }
 ORDERS: dict[int, Searcher] = {
-    first: by_rungs(openings=partial(from_portfolio, learnt_first=first)) for first in (0, LEARNT_FIRST, 4, 12)
+    first: by_rungs(openings=partial(from_portfolio, learnt_first=first))
+    for first in (0, LEARNT_FIRST, 4, 12)
 }
 """By how many of the portfolio come before the defaults."""
 FULL_LENGTH = (RANDOM, TARGET)

@@ -1,9 +1,12 @@
-"""How often intervals of the served front hold the truth, where the probabilities behind the labels are known.
+"""How often intervals of the served front hold the truth, where the probabilities behind the labels
+are known.
 
-    OMP_NUM_THREADS=1 python studies/served_coverage.py [--runs 200] [--keep DIR] [--write docs/studies/statistics.md]
+    OMP_NUM_THREADS=1 python studies/served_coverage.py [--runs 200] [--keep DIR] [--write
+    docs/studies/statistics.md]
 
-`--keep` leaves each setup's runs in a folder and goes on from there; `--write` puts the table of all that is in it, or
-was run, between the marks in that file. 100 resamples stand for the 200 of a run.
+`--keep` leaves each setup's runs in a folder and goes on from there; `--write` puts the table of
+all that is in it, or was run, between the marks in that file. 100 resamples stand for the 200 of a
+run.
 """
 
 from __future__ import annotations
@@ -41,7 +44,9 @@ class Tally:
         return float(np.mean(self.held[name]))
 
 
-def tally_of(setup: Setup, runs: int, tally: Tally | None = None, resamples: int = 100, draws: int = 600) -> Tally:
+def tally_of(
+    setup: Setup, runs: int, tally: Tally | None = None, resamples: int = 100, draws: int = 600
+) -> Tally:
     """The results of `runs` runs, of which `tally` may hold some already."""
     tally = tally or Tally()
     for run in range(tally.runs, runs):
@@ -64,7 +69,9 @@ def _count(tally: Tally, served: Served, truth: np.ndarray) -> None:
         for split in (CONFIRM, TEST):
             value, low, high, _, least, most, _ = served.cells[split, ALL][:, at].T
             held = (low <= truth[:, at]) & (truth[:, at] <= high)
-            tally.off[split].append(float((value - truth[:, at])[front].mean() / truth[front, at].mean()))
+            tally.off[split].append(
+                float((value - truth[:, at])[front].mean() / truth[front, at].mean())
+            )
             if split == CONFIRM:
                 tally.held["front on confirm"] += held[front].tolist()
         gained = (least <= true_gain[:, at]) & (true_gain[:, at] <= most)

@@ -1,12 +1,14 @@
 """Which measure of a trial leads to the best served pick: read off `served_table.py`'s table.
 
-    python studies/served_measures.py [--table reports/blackbox/served.parquet] [--sizes 24] [--draws 400]
+    python studies/served_measures.py [--table reports/blackbox/served.parquet] [--sizes 24]
+    [--draws 400]
         [--write docs/studies/search.md] [--name served-measures]
 
-A search is imitated on random configurations: of `--sizes` of them, those in the best third by a measure at an eighth
-of full length go on; the best three of these by the same measure at full length are confirmed; of the three that with
-the largest U on validation and confirmation rows is picked. The regret is the largest U in truth of all these
-configurations less the pick's, in per cent (U is a mean of logarithms). Measures are means over tasks.
+A search is imitated on random configurations: of `--sizes` of them, those in the best third by a
+measure at an eighth of full length go on; the best three of these by the same measure at full
+length are confirmed; of the three that with the largest U on validation and confirmation rows is
+picked. The regret is the largest U in truth of all these configurations less the pick's, in per
+cent (U is a mean of logarithms). Measures are means over tasks.
 """
 
 from __future__ import annotations
@@ -34,10 +36,14 @@ CONFIRMED, PART = 3, 3
 
 
 def values(frame: pd.DataFrame, metrics: tuple[str, ...]) -> np.ndarray | None:
-    """(runs,) the mean over tasks; several are first divided by their deviation over runs. None without any."""
+    """(runs,) the mean over tasks; several are first divided by their deviation over runs. None
+    without any.
+    """
     parts = []
     for metric in metrics:
-        names = [name for name in frame if name.startswith("valid/") and name.endswith(f".{metric}")]
+        names = [
+            name for name in frame if name.startswith("valid/") and name.endswith(f".{metric}")
+        ]
         if not (names := [name for name in names if frame[name].notna().all()]):
             return None
         own = frame[names].mean(axis=1).to_numpy()
@@ -69,7 +75,10 @@ def main() -> None:
     options = parser.parse_args()
     frame = pd.read_parquet(options.table)
     lines = [
-        "| data | measure | rank correlation with U, at 1/8 and at full length | regret of the pick, %: mean, 9 of 10 |"
+        (
+            "| data | measure | rank correlation with U, at 1/8 and at full length | regret of the "
+            "pick, %: mean, 9 of 10 |"
+        )
     ]
     lines.append("|---|---|---|---|")
     for dataset, own in frame.groupby("dataset", sort=False):
@@ -81,7 +90,9 @@ def main() -> None:
             if early is None or late is None:
                 continue
             lost = 100 * regrets(early, late, select, true, options.size, options.draws)
-            correlation = f"{spearmanr(early, true).statistic:.2f}, {spearmanr(late, true).statistic:.2f}"
+            correlation = (
+                f"{spearmanr(early, true).statistic:.2f}, {spearmanr(late, true).statistic:.2f}"
+            )
             lines.append(
                 f"| {dataset} ({len(full)}) | {name} | {correlation} "
                 f"| {lost.mean():.2f}, {np.quantile(lost, 0.9):.2f} |"

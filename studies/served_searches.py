@@ -1,16 +1,19 @@
-"""Whole searches of `quick` by what is served and by AUC, in pairs: what their picks serve in truth, and the cost.
+"""Whole searches of `quick` by what is served and by AUC, in pairs: what their picks serve in
+truth, and the cost.
 
-    python studies/served_searches.py --keep FOLDER [--seeds 8] [--datasets user-feed ..] [--arms within auc hand]
+    python studies/served_searches.py --keep FOLDER [--seeds 8] [--datasets user-feed ..] [--arms
+    within auc hand]
         [--workers 1] [--limit-time 2h] [--raw DIR] [--out reports/blackbox/searches.jsonl]
         [--write docs/studies/search.md]
 
-The data are those of `served_table.py`. Both arms have the budget, the seed and the baselines of `quick`. `within` is
-`quick` as it is. `auc` has AUC of each task as objectives, the log loss alone and numbers by ranges, as a search that
-looks at all rows has. `hand` has `ndcg@5` as objectives, the loss `jrc` and numbers as pieces of a line, which somebody
-found to be good on KuaiRand. None begins with a portfolio that has seen the data set. U is the mean logarithm of the
-served outcomes in truth of what the run picks, the mean over its replicates. A second pick is by the largest U on
-validation and confirmation rows, of networks and of boosted trees. FOLDER keeps the runs, `--out` a line for each; none
-that has one is run again.
+The data are those of `served_table.py`. Both arms have the budget, the seed and the baselines of
+`quick`. `within` is `quick` as it is. `auc` has AUC of each task as objectives, the log loss alone
+and numbers by ranges, as a search that looks at all rows has. `hand` has `ndcg@5` as objectives,
+the loss `jrc` and numbers as pieces of a line, which somebody found to be good on KuaiRand. None
+begins with a portfolio that has seen the data set. U is the mean logarithm of the served outcomes
+in truth of what the run picks, the mean over its replicates. A second pick is by the largest U on
+validation and confirmation rows, of networks and of boosted trees. FOLDER keeps the runs, `--out` a
+line for each; none that has one is run again.
 """
 
 from __future__ import annotations
@@ -51,8 +54,11 @@ from bench.measure.predictions import name_of as file_of
 from bench.search import plan
 
 ARMS = ("within", "auc", "hand")
-FIXED = {"within": (), "auc": ("loss.kind=log", "numeric.kind=bucket"),
-         "hand": ("loss.kind=jrc", "numeric.kind=piecewise_linear")}  # fmt: skip
+FIXED = {
+    "within": (),
+    "auc": ("loss.kind=log", "numeric.kind=bucket"),
+    "hand": ("loss.kind=jrc", "numeric.kind=piecewise_linear"),
+}
 TREES = "trees"
 LEVEL = 0.05
 """Of the two-sided intervals of paired differences."""
@@ -69,17 +75,24 @@ def suite_of(dataset: str, arm: str) -> str:
         aims = [f"{task}.ndcg@5" for task in tasks_of(dataset)]
     listed = "" if arm == "within" else f"objectives = {json.dumps(aims)}\n"
     of = str(Path(card).resolve()) if card.endswith(".toml") else card
-    return f'title = "{dataset}, {arm}"\nspace = "quick"\n\n[[datasets]]\nid = "{of}"\n{listed}\n{rest}'
+    return (
+        f'title = "{dataset}, {arm}"\nspace = "quick"\n\n[[datasets]]\nid = '
+        f'"{of}"\n{listed}\n{rest}'
+    )
 
 
 def portfolios(dataset: str, keep: Path) -> list[dict[str, Any]]:
     """The file of portfolios without what was learnt on the data set."""
     path = keep / f"portfolios-{dataset}.json"
     if not path.exists():
-        file = tomllib.loads(Path("search_spaces/portfolio/learnt.toml").read_text(encoding="utf-8"))["portfolios"]
+        file = tomllib.loads(
+            Path("search_spaces/portfolio/learnt.toml").read_text(encoding="utf-8")
+        )["portfolios"]
         regrets, names, configs = served_regrets(Path("reports/blackbox/served.parquet"))
         others = np.delete(regrets, names.index(dataset), axis=1)
-        file[-1]["configurations"] = [configs[at] for at in learn_served(others, single_of(configs), SIZE)]
+        file[-1]["configurations"] = [
+            configs[at] for at in learn_served(others, single_of(configs), SIZE)
+        ]
         tables = [name for each in SUITE.datasets if (name := name_of(each.id)) not in UNSEEN]
         if (name := DATASETS[dataset]) in tables:
             known = known_of(tables, Path("reports/blackbox/table.parquet"))
@@ -92,7 +105,16 @@ def portfolios(dataset: str, keep: Path) -> list[dict[str, Any]]:
 
 def ran(dataset: str, arm: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
     """One run in a process of its own, as a line: what it picked, and what it cost."""
-    words = [sys.executable, __file__, "--keep", str(options.keep), "--one", dataset, arm, str(seed)]
+    words = [
+        sys.executable,
+        __file__,
+        "--keep",
+        str(options.keep),
+        "--one",
+        dataset,
+        arm,
+        str(seed),
+    ]
     if options.raw:
         words += ["--raw", str(options.raw)]
     with open(options.keep / f"{dataset}-{arm}-{seed}.log", "w", encoding="utf-8") as log:
@@ -112,7 +134,16 @@ def one(dataset: str, arm: str, seed: int, options: argparse.Namespace) -> int:
     suite = keep / f"{dataset}-{arm}.toml"
     suite.write_text(suite_of(dataset, arm), encoding="utf-8")
     raw = options.raw / dataset if options.raw and (options.raw / dataset).exists() else None
-    words = ["run", str(suite), "--seed", str(seed), "--name", f"{dataset}-{arm}-{seed}", "--home", str(keep)]
+    words = [
+        "run",
+        str(suite),
+        "--seed",
+        str(seed),
+        "--name",
+        f"{dataset}-{arm}-{seed}",
+        "--home",
+        str(keep),
+    ]
     words += ["--raw", str(raw)] if raw else []
     words += [word for text in FIXED[arm] for word in ("--set", text)]
     with patch.object(plan, "read", lambda: portfolios(dataset, keep)):
@@ -121,7 +152,11 @@ def one(dataset: str, arm: str, seed: int, options: argparse.Namespace) -> int:
 
 def tasks_of(dataset: str) -> tuple[str, ...]:
     """The data set's tasks."""
-    return ("click", "long_view", "like") if dataset == "kuairand-pure" else ("click", "purchase", "like")
+    return (
+        ("click", "long_view", "like")
+        if dataset == "kuairand-pure"
+        else ("click", "purchase", "like")
+    )
 
 
 def measured(dataset: str, arm: str, seed: int, keep: Path) -> dict[str, Any]:
@@ -138,7 +173,10 @@ def measured(dataset: str, arm: str, seed: int, keep: Path) -> dict[str, Any]:
     def read(point: Point) -> dict[str, list[np.ndarray]]:
         found = {}
         for split in (SEARCH, CONFIRM, TEST):
-            every = [predictions(folder, split, file_of(point.training, run.replicate)) for run in point.replicates]
+            every = [
+                predictions(folder, split, file_of(point.training, run.replicate))
+                for run in point.replicates
+            ]
             found[split] = [each for each in every if each is not None]
         return found
 
@@ -151,7 +189,9 @@ def measured(dataset: str, arm: str, seed: int, keep: Path) -> dict[str, Any]:
         for point in among:
             kept = read(point)
             for setting in truth.settings:
-                selected = np.mean([utility(served(kept, split, setting)) for split in (SEARCH, CONFIRM)])
+                selected = np.mean(
+                    [utility(served(kept, split, setting)) for split in (SEARCH, CONFIRM)]
+                )
                 found.append((float(selected), len(found), point, setting))
         _, _, point, setting = max(found, key=lambda each: each[:2])
         outcomes = served(read(point), TEST, setting)
@@ -164,30 +204,45 @@ def measured(dataset: str, arm: str, seed: int, keep: Path) -> dict[str, Any]:
     pick = result.decision.pick
     at = served(read(points[pick.point]), TEST, Fusion.of(pick.kind, list(pick.weights.values())))
     return {
-        "pick": result.decision.pick.point, "U": utility(at), "outcomes": at.tolist(),
-        "best": best([each for each in points.values() if each.id in trials]), "trees": best(of_trees),
+        "pick": result.decision.pick.point,
+        "U": utility(at),
+        "outcomes": at.tolist(),
+        "best": best([each for each in points.values() if each.id in trials]),
+        "trees": best(of_trees),
         "largest": table[table["point"].isin(trials)][columns].max().tolist(),
-        "largest of trees": table[table["point"].isin([each.id for each in of_trees])][columns].max().tolist(),
-        "kind": result.decision.verdict.kind, "said": result.decision.verdict.sentence,
-    }  # fmt: skip
+        "largest of trees": table[table["point"].isin([each.id for each in of_trees])][columns]
+        .max()
+        .tolist(),
+        "kind": result.decision.verdict.kind,
+        "said": result.decision.verdict.sentence,
+    }
 
 
 def mean_and_interval(differences: np.ndarray) -> tuple[float, float, float]:
     """The mean of paired differences and its interval."""
     n = len(differences)
-    half = t.ppf(1 - LEVEL / 2, n - 1) * differences.std(ddof=1) / math.sqrt(n) if n > 1 else math.nan
-    return float(differences.mean()), float(differences.mean() - half), float(differences.mean() + half)
+    half = (
+        t.ppf(1 - LEVEL / 2, n - 1) * differences.std(ddof=1) / math.sqrt(n) if n > 1 else math.nan
+    )
+    return (
+        float(differences.mean()),
+        float(differences.mean() - half),
+        float(differences.mean() + half),
+    )
 
 
 def tables(frame: pd.DataFrame) -> str:
     """In Markdown: pairs of searches, and networks against trees."""
     lines = [
-        "| data | pairs | U of the pick, by what is served less by AUC, %: mean, 95% interval | at the best weights "
-        "| against boosted trees at their best weights | CPU minutes: by what is served, by AUC |",
+        "| data | pairs | U of the pick, by what is served less by AUC, %: mean, 95% interval | "
+        "at the best weights | against boosted trees at their best weights | CPU minutes: by what "
+        "is served, by AUC |",
         "|---|---|---|---|---|---|",
     ]
     own = frame[frame["arm"] != "hand"]
-    pairs = own.pivot_table(index=["dataset", "seed"], columns="arm", values=["U", "best U", "trees U", "cpu"]).dropna()
+    pairs = own.pivot_table(
+        index=["dataset", "seed"], columns="arm", values=["U", "best U", "trees U", "cpu"]
+    ).dropna()
 
     def told(values: np.ndarray) -> str:
         mean, low, high = mean_and_interval(100 * values)
@@ -210,19 +265,27 @@ def _line(name: str, count: int, own: pd.DataFrame, told: Any) -> str:
     trees = own["best U"]["within"] - own["trees U"]["within"]
     cost = own["cpu"].mean() / 60
     return (
-        f"| {name} | {count} | {told(ours.to_numpy())} | {told(best.to_numpy())} | {told(trees.to_numpy())} "
-        f"| {cost['within']:.1f}, {cost['auc']:.1f} |"
+        f"| {name} | {count} | {told(ours.to_numpy())} | {told(best.to_numpy())} | "
+        f"{told(trees.to_numpy())} | {cost['within']:.1f}, {cost['auc']:.1f} |"
     )
 
 
 def columns(frame: pd.DataFrame, dataset: str) -> str:
-    """In Markdown, the largest of each outcome on test: of networks, of the same runs' boosted trees, and of networks
-    by settings that were found by hand."""
+    """In Markdown, the largest of each outcome on test: of networks, of the same runs' boosted
+    trees, and of networks by settings that were found by hand."""
     of = frame[frame["dataset"] == dataset].set_index(["arm", "seed"])
-    own, hand = of.loc["within"], of.loc["hand"] if "hand" in of.index else of.iloc[:0].reset_index("arm")
+    own, hand = (
+        of.loc["within"],
+        of.loc["hand"] if "hand" in of.index else of.iloc[:0].reset_index("arm"),
+    )
     both = own.index.intersection(hand.index)
     several = len(both) > 1
-    heads = ["outcome", f"networks, mean of {len(own)} runs", "boosted trees", "difference, 95% interval"]
+    heads = [
+        "outcome",
+        f"networks, mean of {len(own)} runs",
+        "boosted trees",
+        "difference, 95% interval",
+    ]
     heads += [f"set by hand, {len(both)} runs", "difference, 95% interval"] * several
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
 
@@ -236,7 +299,12 @@ def columns(frame: pd.DataFrame, dataset: str) -> str:
     parts: list[tuple[str, Callable[[pd.DataFrame, str], np.ndarray]]] = [
         (f"{task}.ndcg@5", partial(largest, at=at)) for at, task in enumerate(tasks_of(dataset))
     ]
-    parts.append(("mean logarithm", lambda runs, name: np.array([utility(np.array(each)) for each in runs[name]])))
+    parts.append(
+        (
+            "mean logarithm",
+            lambda runs, name: np.array([utility(np.array(each)) for each in runs[name]]),
+        )
+    )
     for name, of in parts:
         ours = of(own, "largest")
         cells = [name, f"{ours.mean():.4f}", *apart(ours, of(own, "largest of trees"))]
@@ -255,7 +323,9 @@ def main() -> None:
     parser.add_argument("--arms", nargs="+", default=list(ARMS[:2]), choices=ARMS)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--limit-time", type=seconds, default=math.inf)
-    parser.add_argument("--raw", type=Path, help="folder with a folder of raw files for each data set")
+    parser.add_argument(
+        "--raw", type=Path, help="folder with a folder of raw files for each data set"
+    )
     parser.add_argument("--out", type=Path, default=Path("reports/blackbox/searches.jsonl"))
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
     parser.add_argument("--write", type=Path, help="put the tables into this document")
@@ -265,7 +335,11 @@ def main() -> None:
         dataset, arm, seed = options.one
         raise SystemExit(one(dataset, arm, int(seed), options))
     path, began = options.out, time.monotonic()
-    done = {(line["dataset"], line["arm"], line["seed"]) for line in read_lines(path) if not line["failure"]}
+    done = {
+        (line["dataset"], line["arm"], line["seed"])
+        for line in read_lines(path)
+        if not line["failure"]
+    }
     waiting = [
         each
         for seed in range(1, options.seeds + 1)
@@ -283,14 +357,19 @@ def main() -> None:
             if not line["failure"]:
                 line |= measured(*each, options.keep)
             append(path, line)
-            print(*each, line["failure"] or f"U {line['U']:.4f}", f"{line['cpu']:.0f} CPU s", flush=True)
+            print(
+                *each,
+                line["failure"] or f"U {line['U']:.4f}",
+                f"{line['cpu']:.0f} CPU s",
+                flush=True,
+            )
 
     with ThreadPoolExecutor(options.workers) as pool:
         list(pool.map(work, waiting))
     lines = [line for line in read_lines(path) if not line["failure"]]
-    frame = pd.DataFrame([
-        line | {"best U": line["best"]["U"], "trees U": line["trees"]["U"]} for line in lines
-    ])  # fmt: skip
+    frame = pd.DataFrame(
+        [line | {"best U": line["best"]["U"], "trees U": line["trees"]["U"]} for line in lines]
+    )
     print(both := tables(frame), sep="\n")
     found = {"served-searches": both}
     if ((frame["dataset"] == "kuairand-pure") & (frame["arm"] == "within")).any():

@@ -3,14 +3,15 @@
     python studies/served_table.py [--configurations 48] [--seeds 1] [--workers 1] [--limit-time 2h]
         [--datasets user-feed ..] [--home .seesaw] [--raw DIR] [--out reports/blackbox]
 
-Besides the random ones there are those of the portfolio that is learnt by AUC: its rates and sizes are good ones. Each
-of these has three pairs of a loss and a kind of numbers (`VARIANTS`). Each configuration is trained once to full length
-(150,000 samples) as a search trains it: the state that validation found best by the default objectives is kept. At each
-share of full length it is measured on validation by every measure that a search could look at. U is the mean logarithm
-of its served outcomes (`ndcg@5` of each task; of data without groups `recall@10%`) at the weights that validation and
-confirmation rows find best, on test. On generated logs it is the mean over labels that are drawn again,
-so it hardly has noise of labels.
-Finished runs are lines of `<out>/served-<data set>.jsonl`; `<out>/served.parquet` has a row for each rung of each run.
+Besides the random ones there are those of the portfolio that is learnt by AUC: its rates and sizes
+are good ones. Each of these has three pairs of a loss and a kind of numbers (`VARIANTS`). Each
+configuration is trained once to full length (150,000 samples) as a search trains it: the state that
+validation found best by the default objectives is kept. At each share of full length it is measured
+on validation by every measure that a search could look at. U is the mean logarithm of its served
+outcomes (`ndcg@5` of each task; of data without groups `recall@10%`) at the weights that validation
+and confirmation rows find best, on test. On generated logs it is the mean over labels that are
+drawn again, so it hardly has noise of labels. Finished runs are lines of `<out>/served-<data
+set>.jsonl`; `<out>/served.parquet` has a row for each rung of each run.
 """
 
 from __future__ import annotations
@@ -98,12 +99,16 @@ class Run:
 
 
 class Truth:
-    """What rankings do on the rows of a data set, by the mean over draws of labels where these can be drawn."""
+    """What rankings do on the rows of a data set, by the mean over draws of labels where these can
+    be drawn.
+    """
 
     def __init__(self, dataset: str, store: Store) -> None:
         card, tasks = load_card(DATASETS[dataset]), store.schema.tasks
         self.tasks = tuple(Task(task.name, task.kind) for task in tasks)
-        self.names = [f"{task.name}.{'ndcg@5' if store.schema.grouped else 'recall@10%'}" for task in tasks]
+        self.names = [
+            f"{task.name}.{'ndcg@5' if store.schema.grouped else 'recall@10%'}" for task in tasks
+        ]
         drawn: Mapping[str, Any] = {}
         if getattr(card.reader, "generator", None) == "funnel":
             drawn = chances_of(card, FunnelConfig(**card.reader.parameters))
@@ -113,9 +118,12 @@ class Truth:
             group, joint = np.asarray(rows.group), joint_labels(np.asarray(rows.labels), store)
             several = [joint]
             if split == TEST and drawn:
-                several = list(labels_drawn(drawn[TEST], np.random.default_rng(derive(SEED, dataset)), DRAWS))
+                several = list(
+                    labels_drawn(drawn[TEST], np.random.default_rng(derive(SEED, dataset)), DRAWS)
+                )
             self.measures[split] = [
-                Measure(self.tasks, self.names, Labelled(labels.astype(np.float32), group)) for labels in several
+                Measure(self.tasks, self.names, Labelled(labels.astype(np.float32), group))
+                for labels in several
             ]
         train = joint_labels(np.asarray(store.split("train").labels), store)
         self.rates = np.nanmean(train, axis=0)
@@ -126,20 +134,28 @@ class Truth:
         return np.mean([each.values(scores)[0] for each in self.measures[split]], axis=0)
 
     def served(self, predictions: Mapping[str, np.ndarray]) -> dict[str, float]:
-        """U on test at the best weights of validation and confirmation rows, and test outcomes of each head alone."""
+        """U on test at the best weights of validation and confirmation rows, and test outcomes of
+        each head alone.
+        """
         chosen = []
         for setting in self.settings:
             score = {
                 split: fused(setting.kind, predictions[split], setting.weights, self.rates)
                 for split in (SEARCH, CONFIRM)
             }
-            chosen.append(np.mean([utility(self.values(split, each)) for split, each in score.items()]))
+            chosen.append(
+                np.mean([utility(self.values(split, each)) for split, each in score.items()])
+            )
         best = self.settings[int(np.argmax(chosen))]
         at = self.values(TEST, fused(best.kind, predictions[TEST], best.weights, self.rates))
         own = [self.values(TEST, predictions[TEST][:, t])[t] for t in range(len(self.tasks))]
         found = {"U/select": float(max(chosen)), "U/test": utility(at)}
-        found |= {f"served/{name}": float(value) for name, value in zip(self.names, at, strict=True)}
-        return found | {f"test/{name}": float(value) for name, value in zip(self.names, own, strict=True)}
+        found |= {
+            f"served/{name}": float(value) for name, value in zip(self.names, at, strict=True)
+        }
+        return found | {
+            f"test/{name}": float(value) for name, value in zip(self.names, own, strict=True)
+        }
 
 
 def utility(outcomes: np.ndarray) -> float:
@@ -172,7 +188,9 @@ def _train(run: Run, rungs: list[dict[str, Any]]) -> None:
     truth = truth_of(run.dataset, run.store, run.tasks)
     config = TrialConfig.parse(run.config)
     objectives = resolve_objectives(Dataset(id=run.dataset), store.schema.tasks, ranked_in(store))
-    trainer = Trainer(store, config, objectives, derive(SEED, run.configuration, run.seed), outcomes=truth.names)
+    trainer = Trainer(
+        store, config, objectives, derive(SEED, run.configuration, run.seed), outcomes=truth.names
+    )
     full = config.optim.epochs * len(store.split("train"))
     for fraction in (float(Fraction(text)) for text in RUNGS.split()):
         course = trainer.run_to(None if fraction == 1 else math.ceil(fraction * full))
@@ -180,8 +198,15 @@ def _train(run: Run, rungs: list[dict[str, Any]]) -> None:
         for split in (SEARCH, CONFIRM, TEST) if fraction == 1 else ():
             pieces = list(trainer.evaluation.predictions(split, trainer.selectors))
             predictions[split] = np.concatenate([joint for _, joint in pieces])
-        wanted = tuple(f".{name}" for name in ("auc", "gauc", "gauc_positives", "ndcg@5", "recall@10%", "logloss"))
-        kept = {name: value for name, value in metrics.items() if name.endswith(wanted) and ".cvr." not in name}
+        wanted = tuple(
+            f".{name}"
+            for name in ("auc", "gauc", "gauc_positives", "ndcg@5", "recall@10%", "logloss")
+        )
+        kept = {
+            name: value
+            for name, value in metrics.items()
+            if name.endswith(wanted) and ".cvr." not in name
+        }
         rungs.append(
             {"fraction": fraction, "samples": course.samples, "seconds": course.seconds}
             | {"metrics": kept | (truth.served(predictions) if predictions else {})}
@@ -190,7 +215,9 @@ def _train(run: Run, rungs: list[dict[str, Any]]) -> None:
 
 def configurations(space: Space, tasks: tuple[str, ...], random: int) -> list[dict[str, Scalar]]:
     """Random ones, and those that were learnt by AUC with each of `VARIANTS`."""
-    rngs = [np.random.default_rng(derive(SEED, "configuration", number)) for number in range(random)]
+    rngs = [
+        np.random.default_rng(derive(SEED, "configuration", number)) for number in range(random)
+    ]
     learnt = next(each for each in portfolios() if (each["objectives"], each["rows"]) == (3, 0))
     varied = [config | variant for config in learnt["configurations"] for variant in VARIANTS]
     return [
@@ -202,8 +229,16 @@ def configurations(space: Space, tasks: tuple[str, ...], random: int) -> list[di
 def plan(dataset: str, random: int, seeds: Sequence[int], options: argparse.Namespace) -> list[Run]:
     """Runs on a data set; prepares the store."""
     card, home = load_card(DATASETS[dataset]), resolve_home(options.home)
-    store = prepare(card, home, options.raw / dataset if options.raw and (options.raw / dataset).exists() else None)
-    tasks = tuple(task.name for task in card.tasks if task.name in card.default_tasks and task.kind == "binary")
+    store = prepare(
+        card,
+        home,
+        options.raw / dataset if options.raw and (options.raw / dataset).exists() else None,
+    )
+    tasks = tuple(
+        task.name
+        for task in card.tasks
+        if task.name in card.default_tasks and task.kind == "binary"
+    )
     of_tasks = store.with_tasks(tasks)
     space = fitting(load_space(SPACE), of_tasks.schema).space
     epochs = min(MOST_PASSES, max(1, round(FULL / len(of_tasks.split("train")))))
@@ -223,7 +258,9 @@ def table(lines: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """A row for each rung of each run."""
     rows = []
     for line in lines:
-        head = {name: line[name] for name in KEY} | {f"config/{name}": value for name, value in line["config"].items()}
+        head = {name: line[name] for name in KEY} | {
+            f"config/{name}": value for name, value in line["config"].items()
+        }
         for rung, at in enumerate(line["rungs"]):
             measured = {name: value for name, value in at.items() if name != "metrics"}
             rows.append(head | {"rung": rung} | measured | at["metrics"] | {"failure": None})
@@ -231,7 +268,9 @@ def table(lines: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
             rows.append(head | {"rung": len(line["rungs"]), "failure": line["failure"]})
     frame = pd.DataFrame(rows).sort_values([*KEY, "rung"], ignore_index=True)
     narrow = [
-        name for name in frame.columns if name.startswith(("valid/", "test/", "served/", "U/")) or name == "seconds"
+        name
+        for name in frame.columns
+        if name.startswith(("valid/", "test/", "served/", "U/")) or name == "seconds"
     ]
     return frame.astype(dict.fromkeys(narrow, "float32"))
 
@@ -245,11 +284,15 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--limit-time", type=seconds, default=math.inf)
     parser.add_argument("--home", type=Path)
-    parser.add_argument("--raw", type=Path, help="folder with a folder of raw files for each data set")
+    parser.add_argument(
+        "--raw", type=Path, help="folder with a folder of raw files for each data set"
+    )
     parser.add_argument("--out", type=Path, default=Path("reports/blackbox"))
     options = parser.parse_args()
     runs = [
-        run for name in options.datasets for run in plan(name, options.configurations, range(options.seeds), options)
+        run
+        for name in options.datasets
+        for run in plan(name, options.configurations, range(options.seeds), options)
     ]
     done = {
         tuple(line[name] for name in KEY)
@@ -257,14 +300,22 @@ def main() -> None:
         for line in read_lines(line_path(options.out, name))
     }
     waiting = sorted(
-        (run for run in runs if run.key not in done), key=lambda run: (run.seed, run.configuration), reverse=True
+        (run for run in runs if run.key not in done),
+        key=lambda run: (run.seed, run.configuration),
+        reverse=True,
     )
     print(f"{len(runs) - len(waiting)} runs are there, {len(waiting)} are left", flush=True)
     began, count = time.monotonic(), len(waiting)
-    with ProcessPoolExecutor(options.workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(
+        options.workers, mp_context=multiprocessing.get_context("spawn")
+    ) as pool:
         running: dict[Future[dict[str, Any]], Run] = {}
         while waiting or running:
-            while waiting and len(running) < options.workers and time.monotonic() - began < options.limit_time:
+            while (
+                waiting
+                and len(running) < options.workers
+                and time.monotonic() - began < options.limit_time
+            ):
                 run = waiting.pop()
                 running[pool.submit(train, run)] = run
             if not running:
@@ -274,11 +325,14 @@ def main() -> None:
                 append(line_path(options.out, run.dataset), line)
                 finished = count - len(waiting) - len(running)
                 print(
-                    f"{finished}/{count} {run.dataset} {run.configuration}/{run.seed}: {line['failure'] or 'done'}; "
-                    f"{(time.monotonic() - began) / finished:.1f} s a run",
+                    f"{finished}/{count} {run.dataset} {run.configuration}/{run.seed}: "
+                    f"{line['failure'] or 'done'}; {(time.monotonic() - began) / finished:.1f} s a "
+                    "run",
                     flush=True,
                 )
-    lines = [line for path in sorted(options.out.glob("served-*.jsonl")) for line in read_lines(path)]
+    lines = [
+        line for path in sorted(options.out.glob("served-*.jsonl")) for line in read_lines(path)
+    ]
     write(table(lines), options.out / "served.parquet")
 
 

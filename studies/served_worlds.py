@@ -1,8 +1,10 @@
-"""Rows with known probabilities, and candidates that predict them with errors of their own and of the seed.
+"""Rows with known probabilities, and candidates that predict them with errors of their own and of
+the seed.
 
-A world is a pool of rows: it is the population, and a run's rows are drawn from it with fresh labels. A candidate's
-logits are the true ones, plus a smooth function of the inputs that is its own (bias), plus one that is the seed's. The
-true outcome of a serving point is the mean over many seeds on the whole pool.
+A world is a pool of rows: it is the population, and a run's rows are drawn from it with fresh
+labels. A candidate's logits are the true ones, plus a smooth function of the inputs that is its own
+(bias), plus one that is the seed's. The true outcome of a serving point is the mean over many seeds
+on the whole pool.
 """
 
 from __future__ import annotations
@@ -54,13 +56,19 @@ class World:
 
 
 def conflicting(tasks: int, rows: int, users: int, seed: int) -> World:
-    """Tasks that pull against each other: the effect of an input on one has about the opposite sign on another."""
+    """Tasks that pull against each other: the effect of an input on one has about the opposite sign
+    on another.
+    """
     rng = np.random.default_rng(seed)
     inputs = rng.normal(size=(rows, 6))
     effects = rng.normal(size=(6, tasks))
-    effects -= 0.8 * effects.mean(axis=1, keepdims=True) * (tasks > 2) + 0.6 * effects[:, ::-1] * (tasks == 2)
+    effects -= 0.8 * effects.mean(axis=1, keepdims=True) * (tasks > 2) + 0.6 * effects[:, ::-1] * (
+        tasks == 2
+    )
     logits = np.linspace(-1.2, -2.6, tasks) + inputs @ effects * 0.5
-    of = np.arange(rows, dtype=np.int32) // (rows // users) if users else np.full(rows, -1, np.int32)
+    of = (
+        np.arange(rows, dtype=np.int32) // (rows // users) if users else np.full(rows, -1, np.int32)
+    )
     if users:
         logits += rng.normal(0, 0.5, (users, tasks))[of]
     return World(("click", "like", "share")[:tasks], logits, inputs, False, of)
@@ -69,22 +77,33 @@ def conflicting(tasks: int, rows: int, users: int, seed: int) -> World:
 def of_funnel(rows: int, seed: int) -> World:
     """The rows of synthetic-funnel: what sells best is rare among clicks."""
     table = funnel.generate(funnel.FunnelConfig(rows=rows, seed=seed)).to_pandas()
-    logits = np.log(table[["p_click", "p_purchase"]] / (1 - table[["p_click", "p_purchase"]])).to_numpy()
+    logits = np.log(
+        table[["p_click", "p_purchase"]] / (1 - table[["p_click", "p_purchase"]])
+    ).to_numpy()
     inputs = np.stack(
-        [table["affinity"], np.log(table["price"]) - 3, (table["rating"] - 3.7) / 0.8,
-         np.nan_to_num((45 - table["age"]) / 18), np.sin(table["hour"] / 4), table["category"] - 4.0], axis=1
-    )  # fmt: skip
+        [
+            table["affinity"],
+            np.log(table["price"]) - 3,
+            (table["rating"] - 3.7) / 0.8,
+            np.nan_to_num((45 - table["age"]) / 18),
+            np.sin(table["hour"] / 4),
+            table["category"] - 4.0,
+        ],
+        axis=1,
+    )
     return World(("click", "purchase"), logits, inputs, True, np.full(rows, -1, np.int32))
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A candidate: sizes of its bias and of its seeds' errors, in logits, and whether it shares seeds with others.
+    """A candidate: sizes of its bias and of its seeds' errors, in logits, and whether it shares
+    seeds with others.
 
     Attributes:
         like: another's name, whose bias it has up to its size.
         twin: whether it has that one's seeds, too.
-        tails: whether the sizes of its seeds' errors are such that they have Student's t with 3 degrees of freedom.
+        tails: whether the sizes of its seeds' errors are such that they have Student's t with 3
+            degrees of freedom.
         diverges: the share of its seeds whose errors are of size `DIVERGED`.
     """
 
@@ -101,7 +120,9 @@ class Kind:
 
     def size(self, quantile: float) -> float:
         """Of a seed's errors, by the quantile of what tells seeds apart; larger ones come first."""
-        return self.noise * float(2 * gammaincinv(1.5, quantile)) ** -0.5 if self.tails else self.noise
+        return (
+            self.noise * float(2 * gammaincinv(1.5, quantile)) ** -0.5 if self.tails else self.noise
+        )
 
 
 @dataclass
@@ -112,7 +133,8 @@ class Setup:
         alike: the correlation of what one seed does to two candidates.
         rows: of each split of a run.
         splits: those that a run has.
-        grouped: whether rows are ranked within users; else users are only drawn, and resampled, as a whole.
+        grouped: whether rows are ranked within users; else users are only drawn, and resampled, as
+            a whole.
     """
 
     name: str
@@ -131,7 +153,9 @@ class Setup:
         rng = np.random.default_rng(self.seed)
         width = self.world.inputs.shape[1]
         ways = rng.normal(size=(width, WAVES)) * np.repeat([0.4, 2.0], WAVES // 2)
-        self._waves = np.cos(self.world.inputs @ ways + rng.uniform(0, 2 * np.pi, WAVES)) * np.sqrt(2 / WAVES)
+        self._waves = np.cos(self.world.inputs @ ways + rng.uniform(0, 2 * np.pi, WAVES)) * np.sqrt(
+            2 / WAVES
+        )
         t = len(self.world.tasks)
         self._own = {each.name: rng.normal(size=(WAVES, t)) for each in self.kinds}
         self._p = self.world.joint(self.world.logits)
@@ -141,7 +165,9 @@ class Setup:
         """One of each task."""
         return tuple(Objective(f"{task}.{self.metric}", "maximize") for task in self.world.tasks)
 
-    def predicted(self, kind: Kind, errors: Floats, rows: NDArray[np.int64] | slice = slice(None)) -> Floats:
+    def predicted(
+        self, kind: Kind, errors: Floats, rows: NDArray[np.int64] | slice = slice(None)
+    ) -> Floats:
         """(N, T) joint probabilities by a candidate with some errors (WAVES, T) of a seed."""
         bias = kind.bias * self._own[kind.like or kind.name]
         return self.world.joint(self.world.logits[rows] + self._waves[rows] @ (bias + errors))
@@ -165,16 +191,32 @@ class Setup:
         if not self.grouped:
             group = np.full(len(rows), -1, np.int32)
         rates = tuple(self._p.mean(axis=0).tolist())
-        kinds = ("binary",) * len(rates) if np.isin(labels, (0, 1)).all() else ("regression",) * len(rates)
-        return KeptRows(labels.astype(np.float32), group, tasks=self.world.tasks, kinds=kinds, rates=rates, units=units,
-                    segments={}, codes=np.empty((len(rows), 0), np.int16), logged={}, of=len(rows))  # fmt: skip
+        kinds = (
+            ("binary",) * len(rates)
+            if np.isin(labels, (0, 1)).all()
+            else ("regression",) * len(rates)
+        )
+        return KeptRows(
+            labels.astype(np.float32),
+            group,
+            tasks=self.world.tasks,
+            kinds=kinds,
+            rates=rates,
+            units=units,
+            segments={},
+            codes=np.empty((len(rows), 0), np.int16),
+            logged={},
+            of=len(rows),
+        )
 
     @property
     def _per_user(self) -> int:
         return int((self.world.users == 0).sum())
 
     def run(self, number: int) -> tuple[list[Candidate], dict[str, KeptRows]]:
-        """Candidates with fresh seeds, and fresh rows of all splits, each with a positive of every task."""
+        """Candidates with fresh seeds, and fresh rows of all splits, each with a positive of every
+        task.
+        """
         rng, places, rows = np.random.default_rng([self.seed, number, 7]), {}, {}
         for split in self.splits:
             if self.world.users[0] >= 0:
@@ -199,7 +241,9 @@ class Setup:
         conditional = rng.random((len(places), self._p.shape[1])) < expit(self.world.logits[places])
         return (np.cumprod(conditional, axis=1) if self.world.chain else conditional).astype(float)
 
-    def _candidate(self, kind: Kind, seeds: tuple[int, ...], places: dict[str, NDArray[np.int64]]) -> Candidate:
+    def _candidate(
+        self, kind: Kind, seeds: tuple[int, ...], places: dict[str, NDArray[np.int64]]
+    ) -> Candidate:
         def predictions(split: str, at: int) -> NDArray[np.float32]:
             return self._predicted(kind, seeds[at] if seeds else 0, places[split])
 
@@ -208,33 +252,53 @@ class Setup:
     def _alike(self, name: str) -> str:
         """The first candidate that is the same except for its seeds."""
         own = next(each for each in self.kinds if each.name == name)
-        return next(each.name for each in self.kinds
-                    if each is own or (each.bias == own.bias == 0 and each.noise == own.noise))  # fmt: skip
+        return next(
+            each.name
+            for each in self.kinds
+            if each is own or (each.bias == own.bias == 0 and each.noise == own.noise)
+        )
 
     def truth(self, points: Sequence[str], settings: Sequence[Fusion]) -> Floats:
-        """(S, M) true outcomes of serving points; each is computed once, and of equal candidates once for all."""
+        """(S, M) true outcomes of serving points; each is computed once, and of equal candidates
+        once for all.
+        """
         points = [self._alike(name) for name in points]
         wanted = dict.fromkeys(zip(points, settings, strict=True))
-        missing = {name: [setting for own, setting in wanted if own == name and (own, setting) not in self._truth]
-                   for name in dict.fromkeys(points)}  # fmt: skip
+        missing = {
+            name: [
+                setting
+                for own, setting in wanted
+                if own == name and (own, setting) not in self._truth
+            ]
+            for name in dict.fromkeys(points)
+        }
         everything = np.arange(len(self._p))
         smooth = self.metric.startswith("recall") and self.metric.endswith("%")
         rng = np.random.default_rng(self.seed)
         rows = self._rows(everything, self._p if smooth else self._labels(everything, rng))
-        names = [each.name.replace("recall", "value") if smooth else each.name for each in self.outcomes]
+        names = [
+            each.name.replace("recall", "value") if smooth else each.name for each in self.outcomes
+        ]
         for kind in self.kinds:
             if own := missing.get(kind.name):
                 seeds = tuple(range(1, 1 + self.truth_seeds)) if kind.noise else ()
-                meter = Meter([self._candidate(kind, seeds, {CONFIRM: everything})], rows, CONFIRM, names, 0)
+                meter = Meter(
+                    [self._candidate(kind, seeds, {CONFIRM: everything})], rows, CONFIRM, names, 0
+                )
                 values = meter.sweep(own)[0].mean(axis=0)
-                self._truth |= {(kind.name, setting): value for setting, value in zip(own, values, strict=True)}
+                self._truth |= {
+                    (kind.name, setting): value for setting, value in zip(own, values, strict=True)
+                }
         return np.array([self._truth[key] for key in zip(points, settings, strict=True)])
 
 
 def settings_of(served: Served) -> list[Fusion]:
     """The fusion of each row of its table."""
     table = served.table
-    return [Fusion.of(kind, tuple(own.values())) for kind, own in zip(table["kind"], table["weights"], strict=True)]
+    return [
+        Fusion.of(kind, tuple(own.values()))
+        for kind, own in zip(table["kind"], table["weights"], strict=True)
+    ]
 
 
 def setups() -> list[Setup]:
@@ -251,15 +315,36 @@ def setups() -> list[Setup]:
         )
 
     two, users = conflicting(2, 20_000, 0, 1), conflicting(2, 32_000, 4_000, 2)
-    uneven = (oracle, Kind("narrow", 0.25, 0.2, 2), Kind("wide", 0.45, 0.4, 5), Kind("other", 0.3, 0.3, 3),
-              Kind("alone", 0.3, 0.3, 1), Kind("trees", 0.4, 0.2, 1, False, "baseline"))  # fmt: skip
+    uneven = (
+        oracle,
+        Kind("narrow", 0.25, 0.2, 2),
+        Kind("wide", 0.45, 0.4, 5),
+        Kind("other", 0.3, 0.3, 3),
+        Kind("alone", 0.3, 0.3, 1),
+        Kind("trees", 0.4, 0.2, 1, False, "baseline"),
+    )
     return [
-        Setup("`recall@10%`, 3 replicates on shared seeds", two, four(3), "recall@10%", 2000, alike=0.5),
+        Setup(
+            "`recall@10%`, 3 replicates on shared seeds",
+            two,
+            four(3),
+            "recall@10%",
+            2000,
+            alike=0.5,
+        ),
         Setup("2 replicates, seeds not shared", two, four(2, shared=False), "recall@10%", 2000),
         Setup("1 to 5 replicates, uneven seeds", two, uneven, "recall@10%", 2000, alike=0.3),
         Setup("seeds matter more than rows", two, four(3, 0.6), "recall@10%", 10_000, alike=0.3),
         Setup("800 rows", two, four(3), "recall@10%", 800, alike=0.5),
         Setup("`ndcg@5` by user", users, four(3), "ndcg@5", 2000, alike=0.5, truth_seeds=32),
-        Setup("three tasks", conflicting(3, 20_000, 0, 3), four(3), "recall@10%", 2000, alike=0.5, truth_seeds=32),
+        Setup(
+            "three tasks",
+            conflicting(3, 20_000, 0, 3),
+            four(3),
+            "recall@10%",
+            2000,
+            alike=0.5,
+            truth_seeds=32,
+        ),
         Setup("synthetic-funnel", of_funnel(20_000, 0), four(3), "recall@10%", 2000, alike=0.5),
     ]

@@ -1,10 +1,11 @@
-"""The gain of shared seeds: how much a difference between two configurations varies with and without them.
+"""The gain of shared seeds: how much a difference between two configurations varies with and
+without them.
 
     python studies/shared_seeds.py --raw FOLDER [--seeds 8] [--write docs/studies/statistics.md]
 
-Each configuration is trained on Census-Income with the same seeds. The difference of two trainings of one seed is what
-shared seeds give; without them the variances of the two configurations add up. `--write` puts the table between the
-marks in that file.
+Each configuration is trained on Census-Income with the same seeds. The difference of two trainings
+of one seed is what shared seeds give; without them the variances of the two configurations add up.
+`--write` puts the table between the marks in that file.
 """
 
 from __future__ import annotations
@@ -42,13 +43,17 @@ OTHERS: dict[str, dict[str, Scalar]] = {
 }
 
 
-def measured(store: Store, config: Mapping[str, Scalar], seeds: Sequence[int]) -> NDArray[np.float64]:
+def measured(
+    store: Store, config: Mapping[str, Scalar], seeds: Sequence[int]
+) -> NDArray[np.float64]:
     """Every task's primary metric on validation, (seeds, tasks)."""
     names = tuple(primary(task, in_groups=False) for task in store.schema.tasks)
     tasks = tuple(task.name for task in store.schema.tasks)
     found = []
     for seed in seeds:
-        job = Job(0, 1, dict(config), str(store.path), seed, ("valid",), names, tasks, 1, device="cpu")
+        job = Job(
+            0, 1, dict(config), str(store.path), seed, ("valid",), names, tasks, 1, device="cpu"
+        )
         metrics = run_job(job).metrics
         found.append([metrics[f"valid/{name}"] for name in names])
     return np.array(found)
@@ -60,7 +65,10 @@ def table(store: Store, seeds: int) -> str:
     base = measured(store, BASE, drawn)
     names = [primary(task, in_groups=False) for task in store.schema.tasks]
     rows = [
-        "| beside MMoE with equal weights | metric | other seeds | shared seeds | seeds needed, other : shared |",
+        (
+            "| beside MMoE with equal weights | metric | other seeds | shared seeds | seeds "
+            "needed, other : shared |"
+        ),
         "|---|---|---|---|---|",
     ]
     for title, changes in OTHERS.items():
@@ -68,7 +76,9 @@ def table(store: Store, seeds: int) -> str:
         shared = (other - base).var(axis=0, ddof=1)
         apart = other.var(axis=0, ddof=1) + base.var(axis=0, ddof=1)
         for name, with_, without in zip(names, shared, apart, strict=True):
-            rows.append(f"| {title} | {name} | {_sd(without)} | {_sd(with_)} | {without / with_:.1f} |")
+            rows.append(
+                f"| {title} | {name} | {_sd(without)} | {_sd(with_)} | {without / with_:.1f} |"
+            )
         print(*rows[-len(names) :], sep="\n", flush=True)
     return "\n".join(rows)
 

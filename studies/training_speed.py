@@ -1,11 +1,13 @@
-"""Speed, AUC and memory of four architectures, in Seesaw and in public libraries, on the same generated data.
+"""Speed, AUC and memory of four architectures, in Seesaw and in public libraries, on the same
+generated data.
 
-    python studies/training_speed.py [--json] [--out RESULT.json] [--write docs/studies/performance.md]
-    python studies/training_speed.py --epochs 0.1 --repeats 1     # a quick look
+    python studies/training_speed.py [--json] [--out RESULT.json] [--write
+    docs/studies/performance.md] python studies/training_speed.py --epochs 0.1 --repeats 1     # a
+    quick look
 
-Each measurement is a training of one epoch, or a part of it, in a process of its own. In a round every system runs once
-on every architecture, one after another with the same seed; the next round has another seed. Data, and the libraries in
-a folder of their own, are kept under the home folder.
+Each measurement is a training of one epoch, or a part of it, in a process of its own. In a round
+every system runs once on every architecture, one after another with the same seed; the next round
+has another seed. Data, and the libraries in a folder of their own, are kept under the home folder.
 """
 
 from __future__ import annotations
@@ -43,9 +45,15 @@ def main() -> None:
         for architecture in options.architectures:
             for system in options.systems:
                 job = Job(
-                    system, architecture, str(store.path), seed, options.threads, options.batch, options.epochs,
+                    system,
+                    architecture,
+                    str(store.path),
+                    seed,
+                    options.threads,
+                    options.batch,
+                    options.epochs,
                     precision=options.precision,
-                )  # fmt: skip
+                )
                 measured = start(job, peers).wait()
                 runs.append((job, measured))
                 say(job, measured)
@@ -62,12 +70,16 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rows", type=int, default=size.rows, help="of train: one epoch")
     parser.add_argument("--eval-rows", type=int, default=size.eval_rows)
     parser.add_argument("--fields", type=int, default=size.fields)
-    parser.add_argument("--largest", type=int, default=size.largest, help="values of the largest field")
+    parser.add_argument(
+        "--largest", type=int, default=size.largest, help="values of the largest field"
+    )
     parser.add_argument("--batch", type=int, default=2048)
     parser.add_argument("--epochs", type=float, default=1.0, help="a fraction makes a quick look")
     parser.add_argument("--threads", type=int, default=cores())
     parser.add_argument("--repeats", type=int, default=3, help="rounds, a seed each")
-    parser.add_argument("--architectures", nargs="+", choices=ARCHITECTURES, default=list(ARCHITECTURES))
+    parser.add_argument(
+        "--architectures", nargs="+", choices=ARCHITECTURES, default=list(ARCHITECTURES)
+    )
     parser.add_argument("--systems", nargs="+", choices=list(SYSTEMS), default=list(SYSTEMS))
     parser.add_argument("--precision", default="auto", help="of our own products")
     parser.add_argument("--home", type=Path)
@@ -82,8 +94,9 @@ def say(job: Job, measured: Measured) -> None:
     """One line on stderr."""
     aucs = ", ".join(f"{task} {value:.4f}" for task, value in measured.auc.items())
     print(
-        f"{job.architecture:14}{job.system:27}seed {job.seed}: training {measured.train_samples_per_s:9,.0f}/s, "
-        f"evaluation {measured.eval_samples_per_s:9,.0f}/s, AUC {aucs}, {measured.peak_memory_mb:6,.0f} MB, "
+        f"{job.architecture:14}{job.system:27}seed {job.seed}: training "
+        f"{measured.train_samples_per_s:9,.0f}/s, evaluation "
+        f"{measured.eval_samples_per_s:9,.0f}/s, AUC {aucs}, {measured.peak_memory_mb:6,.0f} MB, "
         f"first steps after {measured.first_seconds:.1f} s",
         file=sys.stderr,
         flush=True,

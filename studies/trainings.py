@@ -1,4 +1,6 @@
-"""Data sets at hand and trainings on them, for studies of trees and of blends: each is kept, and does not run again."""
+"""Data sets at hand and trainings on them, for studies of trees and of blends: each is kept, and
+does not run again.
+"""
 
 from __future__ import annotations
 
@@ -57,22 +59,40 @@ class Trainings:
     def __init__(self, store: Store, folder: Path, seeds: int) -> None:
         self.store, self.folder, self.seeds = store, folder.resolve(), range(1, seeds + 1)
         self.tasks = tuple(task.name for task in store.schema.tasks)
-        self.objectives = [Objective(primary(task, in_groups=False), "maximize") for task in store.schema.tasks]
+        self.objectives = [
+            Objective(primary(task, in_groups=False), "maximize") for task in store.schema.tasks
+        ]
         write_rows(store, self.folder)
 
-    def run(self, kind: PointKind, trial: int | None, config: dict[str, Scalar], seed: int) -> Replicate:
+    def run(
+        self, kind: PointKind, trial: int | None, config: dict[str, Scalar], seed: int
+    ) -> Replicate:
         """One of them; with seed 0 on validation alone."""
         splits: tuple[SplitName, ...] = REPLICATED if seed else ("valid",)
         job = Job(
-            trial, seed, config, str(self.store.path), derive(seed, NAME), splits,
-            tuple(each.name for each in self.objectives), self.tasks, 1, resamples=RESAMPLES if seed else 0,
-            predictions=str(self.folder) if seed else None, kind=kind,
-        )  # fmt: skip
-        file = self.folder / f"{kind}-{derive(0, job.training, *map(str, config.values()))}-{seed}.json"
+            trial,
+            seed,
+            config,
+            str(self.store.path),
+            derive(seed, NAME),
+            splits,
+            tuple(each.name for each in self.objectives),
+            self.tasks,
+            1,
+            resamples=RESAMPLES if seed else 0,
+            predictions=str(self.folder) if seed else None,
+            kind=kind,
+        )
+        file = (
+            self.folder
+            / f"{kind}-{derive(0, job.training, *map(str, config.values()))}-{seed}.json"
+        )
         if not file.exists():
             started = process_time()
             result = run_job(job)
-            file.write_text(json.dumps([result.metrics | {CPU: process_time() - started}, result.resampled]))
+            file.write_text(
+                json.dumps([result.metrics | {CPU: process_time() - started}, result.resampled])
+            )
         metrics, resampled = json.loads(file.read_text())
         return Replicate(seed, job.seed, metrics, resampled=resampled)
 
@@ -89,7 +109,9 @@ class Trainings:
         return point, runs
 
     def trees(self) -> tuple[Point, Runs, float]:
-        """Tuned on validation, as the baseline of a small search is; and CPU seconds of the tries."""
+        """Tuned on validation, as the baseline of a small search is; and CPU seconds of the
+        tries.
+        """
         asked = configurations(self.tasks, LEAST_TREES, derive(0, NAME))
         tried = [(config, self.run("trees", None, config, 0).metrics) for config in asked]
         config = best_by_task(self.tasks, tried, [each.name for each in self.objectives])

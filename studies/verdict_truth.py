@@ -1,13 +1,16 @@
-"""Whether the verdicts of `quick` on a log of yours are true: small logs are drawn from it, and the rest is the truth.
+"""Whether the verdicts of `quick` on a log of yours are true: small logs are drawn from it, and the
+rest is the truth.
 
-    python studies/verdict_truth.py LOG.csv --label A --label B --group REQUEST --time T --keep FOLDER
+    python studies/verdict_truth.py LOG.csv --label A --label B --group REQUEST --time T --keep
+    FOLDER
         [--parts 8] [--fresh 8]
 
-The groups of the log are assigned at random to `--parts` small logs. Each gets a card by `seesaw card` and a run of
-`quick`, as a user's own log would. A second run has the same rows of train, validation and confirmation. So by the same
-seed it has the same trials and the same pick. Its test has the rows of all small logs in that time. There `--fresh`
-further seeds of the pick and of the current point are the truth: the verdict saw none of these seeds, and one in
-`--parts` of these rows. FOLDER keeps the runs; a run that is there is not repeated.
+The groups of the log are assigned at random to `--parts` small logs. Each gets a card by `seesaw
+card` and a run of `quick`, as a user's own log would. A second run has the same rows of train,
+validation and confirmation. So by the same seed it has the same trials and the same pick. Its test
+has the rows of all small logs in that time. There `--fresh` further seeds of the pick and of the
+current point are the truth: the verdict saw none of these seeds, and one in `--parts` of these
+rows. FOLDER keeps the runs; a run that is there is not repeated.
 """
 
 from __future__ import annotations
@@ -40,7 +43,9 @@ RUN = "quick"
 
 @dataclass(frozen=True)
 class Told:
-    """One small log: what its verdict said, and what is true, by outcome and by the policy's rule."""
+    """One small log: what its verdict said, and what is true, by outcome and by the policy's
+    rule.
+    """
 
     first: str
     said: Mapping[str, Effect]
@@ -52,7 +57,13 @@ class Told:
 def seesaw(folder: Path, *arguments: str) -> None:
     """A command in a folder, whose home is there too."""
     with (folder / "said.txt").open("a") as said:
-        subprocess.run([sys.executable, "-m", "bench", *arguments], cwd=folder, check=True, stdout=said, stderr=said)
+        subprocess.run(
+            [sys.executable, "-m", "bench", *arguments],
+            cwd=folder,
+            check=True,
+            stdout=said,
+            stderr=said,
+        )
 
 
 def make(asked: argparse.Namespace, part: int, logs: list[pd.DataFrame]) -> tuple[Path, Path]:
@@ -70,11 +81,19 @@ def make(asked: argparse.Namespace, part: int, logs: list[pd.DataFrame]) -> tupl
         text = (own / "card.toml").read_text()
         first = tomllib.loads(text)["split"]["test"]["first"]
         rest = pd.concat([log for at, log in enumerate(logs) if at != part])
-        pd.concat([logs[part], rest[rest[asked.time] >= first]]).to_csv(whole / "log.csv", index=False)
+        pd.concat([logs[part], rest[rest[asked.time] >= first]]).to_csv(
+            whole / "log.csv", index=False
+        )
         (whole / "card.toml").write_text(text)
     if not (whole / ".seesaw/runs" / RUN).exists():
         seesaw(whole, "run", "quick", "--dataset", "card.toml", "--name", RUN)
-    seesaw(whole, "confirm", RUN, "--replicates", str(load_suite("quick").confirm.replicates + asked.fresh))
+    seesaw(
+        whole,
+        "confirm",
+        RUN,
+        "--replicates",
+        str(load_suite("quick").confirm.replicates + asked.fresh),
+    )
     return own, whole
 
 
@@ -93,13 +112,21 @@ def told(own: Path, whole: Path) -> Told:
     folder = large.run.folder / FOLDER
     rows = read_rows(folder, TEST)
     assert rows is not None
-    points = {each.id: each for each in candidates_of(folder, large.decision.frontier.points, large.objectives, rows)}
-    used = {run.seed for run in next(p for p in small.decision.frontier.points if p.id == pick.point).replicates}
+    points = {
+        each.id: each
+        for each in candidates_of(folder, large.decision.frontier.points, large.objectives, rows)
+    }
+    used = {
+        run.seed
+        for run in next(p for p in small.decision.frontier.points if p.id == pick.point).replicates
+    }
     values = []
     for row in (served.current, pick.row if found.row is None else found.row):
         of = served.table.iloc[row]
         candidate, fusion = points[of["point"]], Fusion.of(of["kind"], list(of["weights"].values()))
-        swept = Meter([candidate], rows, TEST, [each.name for each in served.measures], 0).sweep([fusion])[0][:, 0]
+        swept = Meter([candidate], rows, TEST, [each.name for each in served.measures], 0).sweep(
+            [fusion]
+        )[0][:, 0]
         values.append(swept[[seed not in used for seed in candidate.seeds]].mean(axis=0))
     true, nothing = gains(np.array(values), 0), Effect(0.0, 0.0, 0.0)
     said = found.changes or dict.fromkeys(served.names, nothing)
@@ -116,7 +143,10 @@ def told(own: Path, whole: Path) -> Told:
 def table(found: list[Told]) -> str:
     """A row for each small log, and what came of all of them."""
     names = list(found[0].said)
-    lines = [f"| log | {' | '.join(names)} | all in all | the answer |", "|---" * (len(names) + 3) + "|"]
+    lines = [
+        f"| log | {' | '.join(names)} | all in all | the answer |",
+        "|---" * (len(names) + 3) + "|",
+    ]
     for number, each in enumerate(found, 1):
         cells = [_cell(*pair) for pair in zip(each.said.values(), each.true, strict=True)]
         cells.append(_cell(each.worth, each.true_worth))
@@ -132,9 +162,9 @@ def table(found: list[Told]) -> str:
     held_scores = sum(worth.low <= true <= worth.high for worth, true in scores)
     surely = [true > 0 for worth, true in scores if worth.gained]
     told = (
-        f"Intervals hold {held} of {len(pairs)} true changes, and {held_scores} of {len(scores)} true scores. "
-        f"A gain that was said is true in {sum(gained)} of {len(gained)} cases, a cost in {sum(lost)} of {len(lost)}, "
-        f"a gain all in all in {sum(surely)} of {len(surely)}."
+        f"Intervals hold {held} of {len(pairs)} true changes, and {held_scores} of {len(scores)} "
+        f"true scores. A gain that was said is true in {sum(gained)} of {len(gained)} cases, a "
+        f"cost in {sum(lost)} of {len(lost)}, a gain all in all in {sum(surely)} of {len(surely)}."
     )
     return "\n".join([*lines, "", told])
 
@@ -145,18 +175,24 @@ def _cell(said: Effect, true: float) -> str:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("log", type=Path)
     parser.add_argument("--label", action="append", required=True)
     parser.add_argument("--group", required=True)
-    parser.add_argument("--time", required=True, help="as texts in their order, such as 2013-01-01T10:00:00Z")
+    parser.add_argument(
+        "--time", required=True, help="as texts in their order, such as 2013-01-01T10:00:00Z"
+    )
     parser.add_argument("--keep", type=Path, required=True)
     parser.add_argument("--parts", type=int, default=8)
     parser.add_argument("--fresh", type=int, default=8)
     asked = parser.parse_args()
     log = pd.read_csv(asked.log, dtype=str, keep_default_na=False)
     groups = log[asked.group].drop_duplicates().sample(frac=1, random_state=SEED).tolist()
-    part_of = log[asked.group].map({group: at * asked.parts // len(groups) for at, group in enumerate(groups)})
+    part_of = log[asked.group].map(
+        {group: at * asked.parts // len(groups) for at, group in enumerate(groups)}
+    )
     logs = [log[part_of == part] for part in range(asked.parts)]
     found = [told(*make(asked, part, logs)) for part in range(asked.parts)]
     print(table(found))

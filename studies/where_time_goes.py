@@ -25,7 +25,16 @@ from bench.models.products import is_bf16, product
 from bench.models.training.config import TrialConfig
 from bench.models.training.loop import Trainer
 
-STAGES = ("batch", "gather", "forward", "backward", "balancing", "dense step", "table step", "evaluation")
+STAGES = (
+    "batch",
+    "gather",
+    "forward",
+    "backward",
+    "balancing",
+    "dense step",
+    "table step",
+    "evaluation",
+)
 _SIDE = 1024  # of the matrices: large enough to reach the ceiling, small enough for a CPU's time
 _NUMBERS = 1 << 24  # in the copied tensor: 64 MiB, more than a core's share of a cache
 _TRIES = 7
@@ -38,9 +47,10 @@ class Stage:
     Attributes:
         seconds: without those of stages inside it.
         percent: of all stages' time.
-        matrix: operations a second in matrix products, over the machine's ceiling; None where there are none.
-        memory: bytes a second that have to be moved, over the machine's ceiling; None where that is not what takes
-            the time.
+        matrix: operations a second in matrix products, over the machine's ceiling; None where there
+            are none.
+        memory: bytes a second that have to be moved, over the machine's ceiling; None where that is
+            not what takes the time.
     """
 
     name: str
@@ -55,9 +65,10 @@ class Profile:
 
     A stage inside another is counted once, as itself.
 
-    The first step is left out: kernels are compiled and memory is taken in it. What a step's products and its traffic
-    amount to is counted there. On a GPU every stage waits for the device and no graph is captured, so that training
-    is slower than without a profile. Measuring the ceilings takes 128 MiB, which the job's peak memory then includes.
+    The first step is left out: kernels are compiled and memory is taken in it. What a step's
+    products and its traffic amount to is counted there. On a GPU every stage waits for the device
+    and no graph is captured, so that training is slower than without a profile. Measuring the
+    ceilings takes 128 MiB, which the job's peak memory then includes.
     """
 
     def __init__(self) -> None:
@@ -66,7 +77,9 @@ class Profile:
         self._seconds = dict.fromkeys(STAGES, 0.0)
         self._work: dict[str, int] = {}  # operations, or bytes, of a stage in one step
         self._counting = True
-        self._inside = [0.0]  # seconds of what was timed inside each open stage; the last is the innermost
+        self._inside = [
+            0.0
+        ]  # seconds of what was timed inside each open stage; the last is the innermost
         self._wait: Callable[[], None] = lambda: None
 
     def watch(self, trainer: Trainer) -> None:
@@ -86,7 +99,9 @@ class Profile:
             (step, "update_rows", "table step"),
             (evaluation, "judge", "evaluation"),
             (evaluation, "best", "evaluation"),
-            (step.aggregation, "combine", "balancing") if step.aggregation else (step.balancer, "forward", "balancing"),
+            (step.aggregation, "combine", "balancing")
+            if step.aggregation
+            else (step.balancer, "forward", "balancing"),
         ]
         for owner, method, stage in stages:
             setattr(owner, method, self._timed(getattr(owner, method), stage))
@@ -159,26 +174,36 @@ class Profile:
 
 
 def counted() -> dict[Any, Callable[..., int]]:
-    """What torch's counter of operations must be told of oneDNN's products: its `custom_mapping`."""
+    """What torch's counter of operations must be told of oneDNN's products: its
+    `custom_mapping`.
+    """
 
     def operations(x: torch.Size, weight: torch.Size, *_: Any, **__: Any) -> int:
         return 2 * x.numel() * weight[0]
 
-    return {torch.ops.mkldnn._linear_pointwise: operations} if hasattr(torch.ops.mkldnn, "_linear_pointwise") else {}
+    return (
+        {torch.ops.mkldnn._linear_pointwise: operations}
+        if hasattr(torch.ops.mkldnn, "_linear_pointwise")
+        else {}
+    )
 
 
 def traffic(trainer: Trainer, ids: Tensor, e: Tensor) -> dict[str, int]:
-    """Bytes that the stages bound by memory have to move in one step, each number read and written once.
+    """Bytes that the stages bound by memory have to move in one step, each number read and written
+    once.
 
-    Adam reads a parameter, its gradient and two moments, and writes all except the gradient. The table's optimizer
-    reads every gradient, adds them up by distinct row, and reads and writes those rows and their state.
+    Adam reads a parameter, its gradient and two moments, and writes all except the gradient. The
+    table's optimizer reads every gradient, adds them up by distinct row, and reads and writes those
+    rows and their state.
     """
     batch, slots, width = e.shape
     rows, number = trainer.step.rows, e.element_size()
     dense = sum(parameter.numel() for parameter in trainer.model.dense_parameters())
     columns = slots + len(trainer.schema.dense) + len(trainer.schema.tasks)
     distinct = len(torch.unique(ids))
-    of_row = width * number + sum(state.nbytes for state in rows.state_dict().values()) // len(rows.weight)
+    of_row = width * number + sum(state.nbytes for state in rows.state_dict().values()) // len(
+        rows.weight
+    )
     return {
         "batch": 2 * batch * columns * 4,
         "gather": ids.numel() * 4 + 2 * e.nbytes,
@@ -192,7 +217,8 @@ class Ceilings:
     """Measured limits, with torch's number of threads.
 
     Attributes:
-        flops: floating-point operations a second in a square product; a multiplication and an addition are two.
+        flops: floating-point operations a second in a square product; a multiplication and an
+            addition are two.
         bytes: bytes a second in a copy, those read and those written.
         products_in: the type of the matrices, as in "float32".
     """
@@ -203,7 +229,9 @@ class Ceilings:
 
 
 def measure_ceilings(device: torch.device, dtype: torch.dtype) -> Ceilings:
-    """Takes the best of a few tries, in about a tenth of a second; matrices are of the given type."""
+    """Takes the best of a few tries, in about a tenth of a second; matrices are of the given
+    type.
+    """
     wait = torch.cuda.synchronize if device.type == "cuda" else _nothing
     left = torch.randn(1, _SIDE, _SIDE, device=device).to(dtype)
     source = torch.ones(_NUMBERS, device=device)
@@ -233,14 +261,23 @@ def _nothing() -> None:
 def show(profile: Profile) -> None:
     """Prints the stages and the ceilings."""
     rows = [
-        [stage.name, stage.seconds, f"{stage.percent:.1f}", _percent(stage.matrix), _percent(stage.memory)]
+        [
+            stage.name,
+            stage.seconds,
+            f"{stage.percent:.1f}",
+            _percent(stage.matrix),
+            _percent(stage.memory),
+        ]
         for stage in profile.stages()
     ]
     headers = ["stage", "seconds", "% of time", "% of matrix ceiling", "% of memory ceiling"]
     print_table(headers, rows, f"Where the time of {profile.steps:,} steps went")
     assert profile.ceilings is not None
     flops, moved = profile.ceilings.flops / 1e9, profile.ceilings.bytes / 1e9
-    print(f"ceilings: {flops:,.0f} GFLOP/s in products of {profile.ceilings.products_in}, {moved:,.1f} GB/s in a copy")
+    print(
+        f"ceilings: {flops:,.0f} GFLOP/s in products of {profile.ceilings.products_in}, "
+        f"{moved:,.1f} GB/s in a copy"
+    )
     if profile.share is not None:
         print(f"products of whole steps, evaluation left out: {profile.share:.0%} of that ceiling")
 
@@ -251,7 +288,9 @@ def _percent(share: float | None) -> str | None:
 
 def main() -> None:
     """Trains one configuration, watched."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("card")
     parser.add_argument("--set", action="append", default=[])
     parser.add_argument("--threads", type=int, default=1)
@@ -261,7 +300,9 @@ def main() -> None:
     config = TrialConfig.parse(assignments(given.set))
     store = prepare(load_card(given.card), given.home, given.raw, TerminalProgress())
     store = store.with_tasks(store.default_tasks)
-    objectives = [Objective(primary(task, in_groups=False), "maximize") for task in store.schema.tasks]
+    objectives = [
+        Objective(primary(task, in_groups=False), "maximize") for task in store.schema.tasks
+    ]
     trainer, profile = Trainer(store, config, objectives, 0, given.threads), Profile()
     profile.watch(trainer)
     trainer.run_to()

@@ -2,8 +2,9 @@
 
     python studies/workers.py [--write docs/studies/performance.md]
 
-In turn, a round each: one process with n threads, then n processes with one thread, all on the same store. What counts
-is samples a second in all. Workers share the pages of the store; each has a table and optimizer of its own.
+In turn, a round each: one process with n threads, then n processes with one thread, all on the same
+store. What counts is samples a second in all. Workers share the pages of the store; each has a
+table and optimizer of its own.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from bench.core.system.home import resolve_home
 from bench.core.system.machine import cores
 
 HEADER = (
-    "| | one trial, {n} threads, samples/s | {n} trials, one thread each, samples/s in all | × |\n|---|---|---|---|"
+    "| | one trial, {n} threads, samples/s | {n} trials, one thread each, samples/s in all | "
+    "× |\n|---|---|---|---|"
 )
 
 
@@ -35,21 +37,31 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=size.rows)
     parser.add_argument("--workers", type=int, default=cores())
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--architectures", nargs="+", choices=ARCHITECTURES, default=list(ARCHITECTURES))
+    parser.add_argument(
+        "--architectures", nargs="+", choices=ARCHITECTURES, default=list(ARCHITECTURES)
+    )
     parser.add_argument("--home", type=Path)
     parser.add_argument("--write", type=Path, help="put the table into this document")
     options = parser.parse_args()
     store = prepared(Size(rows=options.rows), resolve_home(options.home))
-    lines = [f"{options.rows:,} rows, {options.repeats} rounds; {processor()}.", "", HEADER.format(n=options.workers)]
+    lines = [
+        f"{options.rows:,} rows, {options.repeats} rounds; {processor()}.",
+        "",
+        HEADER.format(n=options.workers),
+    ]
     for architecture in options.architectures:
         job = Job("seesaw", architecture, str(store.path), 0, options.workers)
         one, many = [], []
         for _ in range(options.repeats):
             one.append(together([job]))
-            many.append(together([changed(job, seed=seed, threads=1) for seed in range(options.workers)]))
+            many.append(
+                together([changed(job, seed=seed, threads=1) for seed in range(options.workers)])
+            )
         ratios = spread(b / a for a, b in zip(one, many, strict=True))
         ratio = f"{ratios['median']:.2f} ({ratios['least']:.2f} to {ratios['most']:.2f})"
-        lines.append(f"| {NAMES[architecture]} | {median(one):,.0f} | {median(many):,.0f} | {ratio} |")
+        lines.append(
+            f"| {NAMES[architecture]} | {median(one):,.0f} | {median(many):,.0f} | {ratio} |"
+        )
         print(lines[-1], file=sys.stderr, flush=True)
     replace(options.write, "workers", "\n".join(lines))
     print("\n".join(lines))

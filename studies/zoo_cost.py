@@ -1,9 +1,11 @@
-"""What every entry costs: the time of a step with it, as a multiple of one with its axis' plain entry.
+"""What every entry costs: the time of a step with it, as a multiple of one with its axis' plain
+entry.
 
     python studies/zoo_cost.py [--axes sharing ...] [--write docs/studies/costs.md]
 
-Random rows as in `balancing_cost.py`. All entries of an axis, each by its defaults, take the same batches in turn, a
-few steps each, for several rounds; a ratio compares steps of one round. Time is that of the process's one thread.
+Random rows as in `balancing_cost.py`. All entries of an axis, each by its defaults, take the same
+batches in turn, a few steps each, for several rounds; a ratio compares steps of one round. Time is
+that of the process's one thread.
 """
 
 from __future__ import annotations
@@ -29,7 +31,9 @@ MODELS = ("shared_bottom", "mmoe")
 
 
 def stores(axis: str) -> list[Store]:
-    """Two tasks, along a funnel or beside numbers where that is the axis; three more for what takes no fewer."""
+    """Two tasks, along a funnel or beside numbers where that is the axis; three more for what takes
+    no fewer.
+    """
     if axis == "numeric":
         return [with_numbers(random_store(2))]
     if axis == "sequence":
@@ -50,18 +54,25 @@ def stores(axis: str) -> list[Store]:
 
 
 def with_numbers(store: Store) -> Store:
-    """The same with numbers beside the fields, each with the ranges that a store has at the most."""
+    """The same with numbers beside the fields, each with the ranges that a store has at the
+    most.
+    """
     rng, schema, rows = np.random.default_rng(1), store.schema, len(store.rows)
     of_row = rng.integers(RANGES, size=(rows, NUMBERS))
     counts, edges = (rows // RANGES,) * RANGES, tuple(np.linspace(-2, 2, RANGES + 1).tolist())
     numbers = tuple(Number(f"n{at}", at, None, edges, counts) for at in range(NUMBERS))
     ranges = tuple(Field(f"{number.name}_bucket", RANGES + 2) for number in numbers)
     schema = dataclasses.replace(
-        schema, fields=(*schema.fields, *ranges), dense=tuple(number.name for number in numbers), numbers=numbers
+        schema,
+        fields=(*schema.fields, *ranges),
+        dense=tuple(number.name for number in numbers),
+        numbers=numbers,
     )
     ids = np.concatenate([store.rows.ids, of_row + 1 + np.array(schema.offsets[-NUMBERS:])], axis=1)
     dense = (np.array(edges)[of_row]).astype(np.float32)
-    return Store(schema, dataclasses.replace(store.rows, stored_ids=ids.astype(np.int32), dense=dense))
+    return Store(
+        schema, dataclasses.replace(store.rows, stored_ids=ids.astype(np.int32), dense=dense)
+    )
 
 
 def with_scenarios(store: Store) -> Store:
@@ -71,7 +82,9 @@ def with_scenarios(store: Store) -> Store:
 
 
 def with_history(store: Store) -> Store:
-    """The same with a list of values of its first field: a full one in half of the rows, else one of any length."""
+    """The same with a list of values of its first field: a full one in half of the rows, else one
+    of any length.
+    """
     rng, schema, rows = np.random.default_rng(2), store.schema, len(store.rows)
     first = schema.fields[0]
     values = schema.offsets[0] + rng.integers(first.cardinality, size=(rows, LENGTH))

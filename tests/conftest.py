@@ -1,4 +1,6 @@
-"""Shared by all tests: one core and one thread a test process, no telemetry, and the real data where it is there."""
+"""Shared by all tests: one core and one thread a test process, no telemetry, and the real data
+where it is there.
+"""
 
 import gc
 import os
@@ -10,10 +12,14 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 if (worker := os.environ.get("PYTEST_XDIST_WORKER")) and hasattr(os, "sched_setaffinity"):
-    mine = sorted(os.sched_getaffinity(0))  # else each would start a thread for every core, and all wait for each other
+    mine = sorted(
+        os.sched_getaffinity(0)
+    )  # else each would start a thread for every core, and all wait for each other
     os.sched_setaffinity(0, {mine[int(worker.removeprefix("gw")) % len(mine)]})
 
-if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as a shell's background jobs have it, and what they start
+if (
+    signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+):  # as a shell's background jobs have it, and what they start
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import numpy as np  # noqa: E402  the environment must be set before anything imports it or torch
@@ -31,7 +37,9 @@ sys.path[:0] = map(str, [*FOLDERS, Path(__file__).parents[1] / "studies"])
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection(session):
-    """Without garbage collection: looking again and again through all that imports make took a third of the time."""
+    """Without garbage collection: looking again and again through all that imports make took a
+    third of the time.
+    """
     gc.disable()
     try:
         return (yield)
@@ -66,7 +74,9 @@ def rng():
 
 @pytest.fixture
 def no_fsync(monkeypatch):
-    """Thousands of writes to the very disk would take most of a search's time; no test of one cuts the power."""
+    """Thousands of writes to the very disk would take most of a search's time; no test of one cuts
+    the power.
+    """
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 

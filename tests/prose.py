@@ -1,4 +1,5 @@
-"""Checks the prose of documents, docstrings, error messages and help texts: plain words, no riddles, short sentences.
+"""Checks the prose of documents, docstrings, error messages and help texts: plain words, no
+riddles, short sentences.
 
 python tests/prose.py    prints each place, and ends with 1 if there is one
 """
@@ -47,11 +48,14 @@ PLAINER = {
 """Pattern -> what to write instead."""
 BY_FOLDER = {"bench/search": {r"(?:is|are|was|were|been) told": "recorded"}}
 _ANY = re.compile(
-    rf"\b(?:{'|'.join([*PLAINER, *(pattern for more in BY_FOLDER.values() for pattern in more)])})\b", re.I
+    rf"\b(?:{'|'.join([*PLAINER, *(pattern for more in BY_FOLDER.values() for pattern in more)])})\b",
+    re.I,
 )
 _SENTENCE = re.compile(r"(?<=[.!?:;])\s+")
 _COUNTED = re.compile(r"(?<!\S)\S*[a-zA-Z]\S*")
-_OPENING = re.compile(r"(?:^|(?<=[.!?] )|(?<=[.!?]\n)|(?<=\n\n))What (?:[\w']+ ){1,8}(?:is|are) (?!not known)")
+_OPENING = re.compile(
+    r"(?:^|(?<=[.!?] )|(?<=[.!?]\n)|(?<=\n\n))What (?:[\w']+ ){1,8}(?:is|are) (?!not known)"
+)
 _DOUBLED = re.compile(r"\b(?!that\b|had\b|x\b)([a-z]+)\s+\1\b")
 _SKIPPED = re.compile(
     r"```.*?```|<!--.*?-->|^\s*\|.*?$|`[^`]*`|\[([^\]]*)\]\([^)]*\)|^#.*?$|^\s*(?:>>>|\.\.\.).*?$"
@@ -61,10 +65,17 @@ _SKIPPED = re.compile(
 
 
 def texts():
-    """File, first line and text of every document, docstring, message of a UserError and help text."""
-    for path in (*ROOT.glob("*.md"), *(path for room in DOCUMENTED for path in (ROOT / room).rglob("*.md"))):
+    """File, first line and text of every document, docstring, message of a UserError and help
+    text.
+    """
+    for path in (
+        *ROOT.glob("*.md"),
+        *(path for room in DOCUMENTED for path in (ROOT / room).rglob("*.md")),
+    ):
         yield str(path.relative_to(ROOT)), 1, _SKIPPED.sub(_blank, path.read_text(encoding="utf-8"))
-    for path in (path for room in ("bench", "studies", "tests") for path in (ROOT / room).rglob("*.py")):
+    for path in (
+        path for room in ("bench", "studies", "tests") for path in (ROOT / room).rglob("*.py")
+    ):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             for found in _prose(node):
                 yield str(path.relative_to(ROOT)), found.lineno, _SKIPPED.sub(_blank, _text(found))
@@ -76,20 +87,31 @@ def _prose(node):
         return [node.value]
     if not isinstance(node, ast.Call):
         return []
-    called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-    messages = node.args if called.endswith("Error") else node.args[3:4] if called == "Entry" else []
-    return [*messages, *(each.value for each in node.keywords if each.arg in ("help", "summary", "departs"))]
+    called = (
+        node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    )
+    messages = (
+        node.args if called.endswith("Error") else node.args[3:4] if called == "Entry" else []
+    )
+    return [
+        *messages,
+        *(each.value for each in node.keywords if each.arg in ("help", "summary", "departs")),
+    ]
 
 
 def _text(node):
     """The string of a literal, with x for each value that is formatted into it."""
     if isinstance(node, ast.JoinedStr):
-        return "".join(_text(part) if isinstance(part, ast.Constant) else "x" for part in node.values)
+        return "".join(
+            _text(part) if isinstance(part, ast.Constant) else "x" for part in node.values
+        )
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
 
 
 def _blank(match):
-    """What a skipped stretch leaves: a word for code within a sentence, its lines' ends for the rest."""
+    """What a skipped stretch leaves: a word for code within a sentence, its lines' ends for the
+    rest.
+    """
     text = match[0]
     return "x" * (text[0] in "`[" and not text.startswith("```")) + "\n" * text.count("\n")
 
@@ -97,12 +119,20 @@ def _blank(match):
 def complaints():
     """A line for each place."""
     for path, first, text in texts():
-        rules = PLAINER | next((more for folder, more in BY_FOLDER.items() if path.startswith(folder)), {})
+        rules = PLAINER | next(
+            (more for folder, more in BY_FOLDER.items() if path.startswith(folder)), {}
+        )
         for pattern, instead in rules.items() if _ANY.search(text) else ():
             for match in re.finditer(rf"\b(?:{pattern})\b", text, re.IGNORECASE):
-                yield f"{path}:{first + text.count(chr(10), 0, match.start())}: '{match[0]}': write {instead}"
+                yield (
+                    f"{path}:{first + text.count(chr(10), 0, match.start())}: '{match[0]}': "
+                    f"write {instead}"
+                )
         for match in _OPENING.finditer(text):
-            yield f"{path}:{first + text.count(chr(10), 0, match.start())}: '{match[0]}..': begin with a noun"
+            yield (
+                f"{path}:{first + text.count(chr(10), 0, match.start())}: '{match[0]}..': begin "
+                "with a noun"
+            )
         for match in _DOUBLED.finditer(text):
             yield f"{path}:{first + text.count(chr(10), 0, match.start())}: '{match[1]}' twice"
         at = 0
@@ -111,7 +141,9 @@ def complaints():
                 if (words := len(_COUNTED.findall(sentence))) > MOST_WORDS:
                     at = max(text.find(sentence, at), 0)
                     line = first + text.count("\n", 0, at)
-                    yield f"{path}:{line}: a sentence of {words} words: expected at most {MOST_WORDS}"
+                    yield (
+                        f"{path}:{line}: a sentence of {words} words: expected at most {MOST_WORDS}"
+                    )
 
 
 if __name__ == "__main__":

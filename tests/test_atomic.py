@@ -9,7 +9,13 @@ import pytest
 
 from bench.core.system import atomic
 from bench.core.system import mapped as module
-from bench.core.system.atomic import Unwritable, atomic_folder, scratch_folder, this_process, write_text
+from bench.core.system.atomic import (
+    Unwritable,
+    atomic_folder,
+    scratch_folder,
+    this_process,
+    write_text,
+)
 from bench.core.system.mapped import mapped
 
 
@@ -26,8 +32,15 @@ def target(tmp_path):
 
 
 def test_what_a_killed_process_left_goes_when_the_same_is_written_again(target):
-    gone = f"{this_process().partition('-')[0]}-{os.getpid()}-1"  # that number began at another time
-    for name in (f".package.{gone}.a.part", f".text.{gone}.b.part", f".text.{this_process()}.c.part", ".text.d.part"):
+    gone = (
+        f"{this_process().partition('-')[0]}-{os.getpid()}-1"  # that number began at another time
+    )
+    for name in (
+        f".package.{gone}.a.part",
+        f".text.{gone}.b.part",
+        f".text.{this_process()}.c.part",
+        ".text.d.part",
+    ):
         (target.parent / name).touch()
     replaced(target)
     write_text(target.parent / "text", "")
@@ -52,8 +65,12 @@ def test_a_folder_is_replaced_whole(target, exchanges, monkeypatch):
 def test_all_is_on_disk_before_it_is_renamed(target, there, monkeypatch):
     done, names = list[object](), {"replace": os.replace, "exchange": atomic._exchanged}
     monkeypatch.setattr(os, "fsync", lambda file: done.append(os.fstat(file).st_ino))
-    monkeypatch.setattr(os, "replace", lambda *given: (done.append("renamed"), names["replace"](*given)))
-    monkeypatch.setattr(atomic, "_exchanged", lambda *given: (done.append("renamed"), names["exchange"](*given))[1])
+    monkeypatch.setattr(
+        os, "replace", lambda *given: (done.append("renamed"), names["replace"](*given))
+    )
+    monkeypatch.setattr(
+        atomic, "_exchanged", lambda *given: (done.append("renamed"), names["exchange"](*given))[1]
+    )
     place = target if there else target.parent / "new"
     with atomic_folder(place) as folder:
         (folder / "in").mkdir()
@@ -88,7 +105,9 @@ def test_where_no_file_can_be_made_is_one_sentence():
 
 
 def test_one_thread_at_a_time_reads_a_header(tmp_path, monkeypatch):
-    """The threads of Python 3.11 share a counter of the parser: with two at a time a run has ended in a SystemError."""
+    """The threads of Python 3.11 share a counter of the parser: with two at a time a run has ended
+    in a SystemError.
+    """
     np.save(tmp_path / "array.npy", np.arange(6).reshape(3, 2))
     inside, load = [], np.load
 

@@ -1,4 +1,6 @@
-"""The base modules: seeds, atomic writes, dotted names, validation, objectives, schema, content, registries."""
+"""The base modules: seeds, atomic writes, dotted names, validation, objectives, schema, content,
+registries.
+"""
 
 import os
 import signal
@@ -23,12 +25,19 @@ from bench.core.validation import validate
 
 
 def test_seeds_depend_on_every_part_and_repeat():
-    paths = [(s, t, r, p) for s in range(4) for t in range(12) for r in range(3) for p in ("weights", "epoch")]
+    paths = [
+        (s, t, r, p)
+        for s in range(4)
+        for t in range(12)
+        for r in range(3)
+        for p in ("weights", "epoch")
+    ]
     seeds = [derive(*path) for path in paths]
     assert seeds == [derive(*path) for path in paths]
     assert len(set(seeds)) == len(seeds)
     assert all(0 <= seed < 2**31 for seed in seeds)
-    # A golden value: a change would silently change every run. Remade by: derive(0, 1, 2, "weights").
+    # A golden value: a change would silently change every run. Remade by: derive(0, 1, 2,
+    # "weights").
     assert derive(0, 1, 2, "weights") == 1881986285
 
 
@@ -80,7 +89,10 @@ class Options(Config):
     experts: int = Option(4, ge=1)
 
 
-REGISTRY = {"plain": Entry(object, NoOptions, "-", "plain"), "many": Entry(object, Options, "-", "many")}
+REGISTRY = {
+    "plain": Entry(object, NoOptions, "-", "plain"),
+    "many": Entry(object, Options, "-", "many"),
+}
 
 
 def test_a_choice_is_its_kind_and_options():
@@ -120,7 +132,10 @@ class Outer(Config):
         ({"pair": [1, 2, 3]}, "t.pair: expected at most 2 items, found [1, 2, 3]"),
         ({"pair": [0.5]}, "t.pair.0: expected a whole number, found 0.5"),
         ({"by": 1}, "t.by: expected a table, found 1"),
-        ({"either": {"exprts": 1}}, "unknown key 't.either.exprts' (did you mean 't.either.experts'?); known are "),
+        (
+            {"either": {"exprts": 1}},
+            "unknown key 't.either.exprts' (did you mean 't.either.experts'?); known are ",
+        ),
         ({"name": "A" * 999}, "(1,001 characters)"),
     ],
 )
@@ -131,7 +146,12 @@ def test_what_pydantic_finds_is_said_in_our_words(values, says):
     assert says in str(error.value)
 
 
-FUNNEL = (Task("click"), Task("buy", parent="click"), Task("refund", parent="buy"), Task("price", "regression"))
+FUNNEL = (
+    Task("click"),
+    Task("buy", parent="click"),
+    Task("refund", parent="buy"),
+    Task("price", "regression"),
+)
 
 
 def test_objectives_have_keys_and_signs():
@@ -153,10 +173,19 @@ def test_outcomes_of_rankings_are_objectives_on_all_impressions():
     assert objectives.outcome("buy.gauc_positives", FUNNEL, "suite").direction == "maximize"
     assert objectives.metric_of("buy.ctcvr.auc") == "auc"
     assert objectives.metric_of("buy.recall@2.5%") == "recall@2.5%"
-    better = {"maximize": ["buy.ctcvr.auc", "buy.recall@2.5%[country=U.S.]", "buy.gauc"], None: ["buy.pcoc", "cost/?"]}
+    better = {
+        "maximize": ["buy.ctcvr.auc", "buy.recall@2.5%[country=U.S.]", "buy.gauc"],
+        None: ["buy.pcoc", "cost/?"],
+    }
     for way, names in (better | {"minimize": ["watch.cvr.rmse", "cost/latency_ms"]}).items():
         assert {objectives.direction_of(name) for name in names} == {way}
-    asked = ["click.auc", "click.ndcg@5", "buy.recall@10%[country=US]", "buy.recall@10%", "cost/parameters"]
+    asked = [
+        "click.auc",
+        "click.ndcg@5",
+        "buy.recall@10%[country=US]",
+        "buy.recall@10%",
+        "cost/parameters",
+    ]
     assert objectives.outcomes_of(asked) == ("click.ndcg@5", "buy.recall@10%")
 
 
@@ -192,7 +221,11 @@ def test_what_is_no_json_is_said_in_a_sentence(tmp_path, text):
 
 
 def test_values_are_of_toml_or_none():
-    assert [plain.parse_value(text) for text in ("[1, 2]", "mmoe", "1\ny = 2")] == [[1, 2], None, None]
+    assert [plain.parse_value(text) for text in ("[1, 2]", "mmoe", "1\ny = 2")] == [
+        [1, 2],
+        None,
+        None,
+    ]
 
 
 def test_home_is_the_option_then_the_variable_then_here(tmp_path, monkeypatch):

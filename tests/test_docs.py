@@ -28,19 +28,28 @@ from bench.testing import checks
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted(
-    [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("reports/*/*.md"), *ROOT.glob("datasets/*/*.md")]
+    [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/**/*.md"),
+        *ROOT.glob("reports/*/*.md"),
+        *ROOT.glob("datasets/*/*.md"),
+    ]
 )
 PATH_OF_A_MACHINE = re.compile(r"/(?:home|root|tmp|work|Users)/")
 
 
 def blocks(document, language):
-    return re.findall(rf"^```{language}\n(.*?)^```", (ROOT / document).read_text(encoding="utf-8"), re.M | re.S)
+    return re.findall(
+        rf"^```{language}\n(.*?)^```", (ROOT / document).read_text(encoding="utf-8"), re.M | re.S
+    )
 
 
 def commands(document):
     """Words of each command that a document shows."""
     return [
-        shlex.split(line.removeprefix("$ ")) for block in blocks(document, "console") for line in block.splitlines()
+        shlex.split(line.removeprefix("$ "))
+        for block in blocks(document, "console")
+        for line in block.splitlines()
     ]
 
 
@@ -72,7 +81,9 @@ def test_the_guides_commands_run_in_order(here, capsys):
     assert len(asked) >= 10
     for program, *arguments in asked:
         if program == "python":
-            subprocess.run([sys.executable, ROOT / arguments[0], *arguments[1:]], check=True, timeout=300)
+            subprocess.run(
+                [sys.executable, ROOT / arguments[0], *arguments[1:]], check=True, timeout=300
+            )
         else:
             say([program, *arguments], capsys)
     for block in blocks("docs/guide.md", "python"):
@@ -105,8 +116,17 @@ def write_log(path):
     click = rng.random(rows) < 1 / (1 + np.exp(-(np.sin(users) + np.cos(items))))
     buy = click & (rng.random(rows) < 1 / (1 + np.exp(-(1 - (price - 10) / 2))))
     today = (price - 2 * np.sin(users) - 2 * np.cos(items)).round(3)
-    table = {"user": [f"u{user}" for user in users], "item": [f"i{item}" for item in items], "price": price}
-    table |= {"day": np.arange(rows) * 30 // rows + 1, "click": click * 1, "buy": buy * 1, "todays_score": today}
+    table = {
+        "user": [f"u{user}" for user in users],
+        "item": [f"i{item}" for item in items],
+        "price": price,
+    }
+    table |= {
+        "day": np.arange(rows) * 30 // rows + 1,
+        "click": click * 1,
+        "buy": buy * 1,
+        "todays_score": today,
+    }
     pd.DataFrame(table).to_csv(path, index=False)
 
 
@@ -117,7 +137,9 @@ def test_the_guide_to_deployment_works_to_the_served_model(here, capsys):
         pytest.importorskip(name, reason="the extra `serve`")
     guide = "docs/guide-deploy.md"
     write_log(here / "log.csv")
-    for name, content in re.findall(r"^```toml (\S+)\n(.*?)^```", (ROOT / guide).read_text("utf-8"), re.M | re.S):
+    for name, content in re.findall(
+        r"^```toml (\S+)\n(.*?)^```", (ROOT / guide).read_text("utf-8"), re.M | re.S
+    ):
         (here / name).write_text(content)
     (request,) = map(json.loads, blocks(guide, "json"))
     said: dict[str, str] = {}
@@ -125,7 +147,9 @@ def test_the_guide_to_deployment_works_to_the_served_model(here, capsys):
         if words[0] == "mlflow":
             model = words[words.index("-m") + 1]
         elif words[0] == "curl":
-            with served(model, here / "server.log", f"sqlite:///{here / '.seesaw' / 'mlflow.db'}") as server:
+            with served(
+                model, here / "server.log", f"sqlite:///{here / '.seesaw' / 'mlflow.db'}"
+            ) as server:
                 status, answer = server.ask(request)
                 bad = copy.deepcopy(request)
                 bad["dataframe_records"][1]["price"] = "cheap"
@@ -136,7 +160,9 @@ def test_the_guide_to_deployment_works_to_the_served_model(here, capsys):
     assert "row 2: 'price': expected a number, found 'cheap'" in why["message"]
     offline = open_model(here / ".seesaw", "shop/1").scorer().predict(request["dataframe_records"])
     assert list(offline) == ["click", "buy.cvr", "buy.ctcvr", "score"]
-    pd.testing.assert_frame_equal(pd.DataFrame(answer["predictions"]), offline, atol=1e-5, check_dtype=False)
+    pd.testing.assert_frame_equal(
+        pd.DataFrame(answer["predictions"]), offline, atol=1e-5, check_dtype=False
+    )
     scores = pd.read_parquet(here / "scores" / "log-00000.parquet")
     assert len(scores) == 2000
     assert list(scores) == ["user", "item", *offline]
@@ -144,7 +170,11 @@ def test_the_guide_to_deployment_works_to_the_served_model(here, capsys):
     assert "shop: champion moves from version 1 to 2" in promoted
     assert "shop: previous moves to version 1" in promoted
     assert "shop: champion moves from version 2 to 1" in said["seesaw deploy shop --rollback"]
-    evaluated = next(each for each in said.values() if each.startswith("shop@champion against column:todays_score: "))
+    evaluated = next(
+        each
+        for each in said.values()
+        if each.startswith("shop@champion against column:todays_score: ")
+    )
     assert "kept: buy.recall@10% < -1%: the gain is +" in evaluated
     assert any("eager: probabilities differ by at most" in text for text in said.values())
 
@@ -156,7 +186,9 @@ def notebook_cells():
 
 @pytest.mark.slow
 def test_the_notebook_runs_where_nothing_was_made(here, monkeypatch):
-    """Its cells in order in one namespace, in an empty folder; a kernel would only cost time and packages."""
+    """Its cells in order in one namespace, in an empty folder; a kernel would only cost time and
+    packages.
+    """
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     names: dict[str, object] = {}
     for cell in notebook_cells():
@@ -180,7 +212,9 @@ def test_the_notebook_keeps_what_it_shows():
 def test_the_document_on_decisions_works(here, capsys):
     make, ask = blocks("docs/decide.md", "python")
     shown(make, "docs/decide.md")
-    assert "Switch to candidate" in "".join(say(words, capsys) for words in commands("docs/decide.md"))
+    assert "Switch to candidate" in "".join(
+        say(words, capsys) for words in commands("docs/decide.md")
+    )
     shown(ask, "docs/decide.md")
     text = (ROOT / "docs/decide.md").read_text(encoding="utf-8")
     (command,) = (each for each in blocks("README.md", "") if each.startswith("seesaw decide"))
@@ -189,7 +223,8 @@ def test_the_document_on_decisions_works(here, capsys):
     named = {option.opts[0] for option in options if option.opts[0].startswith("--")}
     assert not [
         name
-        for name in named - {"--file", "--today", "--outcome", "--seed", "--toml", "--json", "--to", "--home"}
+        for name in named
+        - {"--file", "--today", "--outcome", "--seed", "--toml", "--json", "--to", "--home"}
         if name not in text
     ]
 
@@ -202,7 +237,9 @@ def test_the_document_on_tomorrow_works(here, monkeypatch, capsys):
     for words in commands("docs/tomorrow.md"):
         if "--refresh" in words:
             with monkeypatch.context() as patch:
-                patch.setattr("bench.app.runs.refresh._worse", lambda found, deployment: ["click.recall@10%"])
+                patch.setattr(
+                    "bench.app.runs.refresh._worse", lambda found, deployment: ["click.recall@10%"]
+                )
                 assert main(["deploy", "days", "--raw", ".", "--no-onnx", "--refresh"]) == 2
             assert "loses more of click.recall@10% than" in capsys.readouterr().err
             assert not list(here.rglob("package-new"))
@@ -212,7 +249,9 @@ def test_the_document_on_tomorrow_works(here, monkeypatch, capsys):
     assert "to train on, and 1d to judge by, found none" in capsys.readouterr().err
     page = (here / ".seesaw" / "runs" / "days" / "report.html").read_text(encoding="utf-8")
     assert "<h3>By cut</h3>" in page
-    assert re.search(r'<p class="verdict [^>]*>.*?did better than .*?</p>', page)  # the verdict counts days
+    assert re.search(
+        r'<p class="verdict [^>]*>.*?did better than .*?</p>', page
+    )  # the verdict counts days
 
 
 @pytest.mark.slow
@@ -222,7 +261,9 @@ def test_what_is_done_before_the_test_works(here, capsys):
     assert (here / "verdict" / "plan.html").is_file()
     assert json.loads((here / "by-row" / "plan.json").read_text("utf-8"))["unit"] == "row"
     assert "rows shown at random" in (here / "fair" / "report.html").read_text("utf-8")
-    (shown,) = re.findall(r"`(Distinct author .+)`", (ROOT / "docs/before-the-test.md").read_text("utf-8"))
+    (shown,) = re.findall(
+        r"`(Distinct author .+)`", (ROOT / "docs/before-the-test.md").read_text("utf-8")
+    )
     assert shown in " ".join(said.split())
     page = (here / ".seesaw" / "runs" / "feed" / "report.html").read_text("utf-8")
     assert "Distinct author in the first 5: " in page
@@ -232,8 +273,15 @@ def test_what_is_done_before_the_test_works(here, capsys):
 def _check_explanation(run, capsys):
     assert main(["explain", "shop", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["sentence"].startswith("The order owes most to brand and rating + stars: shuffling brand loses ")
-    assert [each["name"] for each in found["inputs"]] == ["brand", "rating + stars", "price", "hour"]
+    assert found["sentence"].startswith(
+        "The order owes most to brand and rating + stars: shuffling brand loses "
+    )
+    assert [each["name"] for each in found["inputs"]] == [
+        "brand",
+        "rating + stars",
+        "price",
+        "hour",
+    ]
     assert found["sentence"] in (run / "report.html").read_text("utf-8")
     table = pd.read_csv(run / "shop" / "explained.csv")
     assert table.groupby("kind").size().to_dict() == {"heads": 6, "inputs": 8}
@@ -243,7 +291,10 @@ def _check_explanation(run, capsys):
     shutil.rmtree(run / "shop" / "package")
     capsys.readouterr()
     assert main(["explain", "shop"]) == 2
-    assert "expected a deployed model to explain, found none; first `seesaw deploy shop`" in capsys.readouterr().err
+    assert (
+        "expected a deployed model to explain, found none; first `seesaw deploy shop`"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.slow
@@ -254,7 +305,9 @@ def test_the_policies_of_the_document_pick(here, capsys):
     for words in commands("docs/policy.md"):
         say(words, capsys)
     for part in (Policy, Guard, SegmentGuard, Retraining, Epsilon):
-        assert not [key for key in part.model_fields if f"`{key}`" not in text and f"[{key}]" not in text]
+        assert not [
+            key for key in part.model_fields if f"`{key}`" not in text and f"[{key}]" not in text
+        ]
     assert not [rule for rule in PICK_RULES if f"`{rule}`" not in text]
 
 
@@ -299,12 +352,19 @@ def test_the_readme_is_short():
 def test_commands_that_documents_name_have_these_options():
     """Of commands within a sentence or a table; those in blocks are run by the tests above."""
     commands = typer.main.get_command(app).commands
-    known = {name: {each for option in of.params for each in option.opts} for name, of in commands.items()}
+    known = {
+        name: {each for option in of.params for each in option.opts}
+        for name, of in commands.items()
+    }
     for document in DOCUMENTS:
         for command in re.findall(r"`seesaw ([a-z][^`]*)`", document.read_text(encoding="utf-8")):
             name, *words = command.split()
             assert name in known, f"{document.name}: seesaw {command}"
-            options = {word.split("=")[0].strip("[],.") for word in words if word.strip("[").startswith("--")}
+            options = {
+                word.split("=")[0].strip("[],.")
+                for word in words
+                if word.strip("[").startswith("--")
+            }
             missing = options - known[name] - {"--plugin", "--help", "--version"}
             assert not missing, f"{document.name}: seesaw {command}: {missing}"
 
@@ -317,20 +377,26 @@ def test_every_command_takes_json_as_the_guide_says():
 def test_make_targets_that_documents_name_exist():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for document in DOCUMENTS:
-        for target in re.findall(r"^(?:`|\s*)make ([a-z-]+)", document.read_text(encoding="utf-8"), re.M):
+        for target in re.findall(
+            r"^(?:`|\s*)make ([a-z-]+)", document.read_text(encoding="utf-8"), re.M
+        ):
             assert re.search(rf"^{target}:", makefile, re.M), f"{document.name}: make {target}"
 
 
 def test_links_lead_somewhere():
     for document in DOCUMENTS:
-        for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", document.read_text(encoding="utf-8")):
+        for target in re.findall(
+            r"\]\((?!https?://|#)([^)#]+)", document.read_text(encoding="utf-8")
+        ):
             assert (document.parent / target).exists(), f"{document}: {target}"
 
 
 def test_paths_that_documents_name_exist():
     for name in ("ARCHITECTURE.md", "CONTRIBUTING.md", "docs/contracts.md"):
         text = (ROOT / name).read_text(encoding="utf-8")
-        for path in re.findall(r"`((?:bench|studies|tests|datasets|reports|search_spaces)/[\w./-]*)`", text):
+        for path in re.findall(
+            r"`((?:bench|studies|tests|datasets|reports|search_spaces)/[\w./-]*)`", text
+        ):
             assert (ROOT / path).exists(), f"{name}: {path}"
     for document in DOCUMENTS:
         for path in re.findall(r"\bpython (studies/\S+\.py)", document.read_text(encoding="utf-8")):
@@ -339,6 +405,8 @@ def test_paths_that_documents_name_exist():
 
 def test_the_readme_tells_what_its_page_says():
     page = (ROOT / "docs" / "demo" / "quick.html").read_text(encoding="utf-8")
-    verdict = re.search(r"is ahead of single-task models by (\S+) \(([^)]*)\)", page.replace("&nbsp;", " "))
+    verdict = re.search(
+        r"is ahead of single-task models by (\S+) \(([^)]*)\)", page.replace("&nbsp;", " ")
+    )
     readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
     assert f"is ahead of single-task models by {verdict[1]} ({verdict[2]})" in readme

@@ -1,4 +1,6 @@
-"""Arrows between rooms, and between modules, point one way: every import statement against ARCHITECTURE.md's rules."""
+"""Arrows between rooms, and between modules, point one way: every import statement against
+ARCHITECTURE.md's rules.
+"""
 
 import ast
 import subprocess
@@ -9,10 +11,13 @@ from pathlib import Path
 
 BENCH = Path(__file__).parents[1] / "bench"
 OUTSIDE = {"studies", "tests", *(path.stem for path in (BENCH.parent / "studies").iterdir())}
-"""Top-level names of modules that are not of the package: a study's own name is one where its folder is on the path."""
+"""Top-level names of modules that are not of the package: a study's own name is one where its
+folder is on the path.
+"""
 BASE = {"core", "core.system"}
 
-# room, or a family in one -> rooms it may import, besides `core` and `core.system`, which all others may
+# room, or a family in one -> rooms it may import, besides `core` and `core.system`, which all
+# others may
 MAY_IMPORT: dict[str, set[str]] = {
     "core": set(),
     "core.system": {"core"},
@@ -28,7 +33,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "deciding": {"ledger", "measure"},
     "deciding.logged": {"deciding", "ledger", "measure"},
     "deciding.plan": {"deciding", "ledger", "measure"},
-    "serve": {"deciding", "ledger", "measure", "models", "models.balancing", "models.training", "data"},
+    "serve": {
+        "deciding",
+        "ledger",
+        "measure",
+        "models",
+        "models.balancing",
+        "models.training",
+        "data",
+    },
     "serve.backtest": {"serve", "deciding", "ledger", "measure", "models.training", "data"},
     "app": set(),
     "app.tracking": {"ledger", "serve"},
@@ -44,10 +57,35 @@ MAY_IMPORT: dict[str, set[str]] = {
         "ledger",
     }
     | {"measure", "models", "models.balancing", "models.training", "data"},
-    "app.reference": {"app.runs", "app.report", "search", "search.confirm", "ledger", "measure", "models"}
+    "app.reference": {
+        "app.runs",
+        "app.report",
+        "search",
+        "search.confirm",
+        "ledger",
+        "measure",
+        "models",
+    }
     | {"models.balancing", "models.training", "data"},
-    "app.cli": {"app.runs", "app.reference", "app.report", "app.tracking", "serve", "serve.backtest", "deciding"}
-    | {"deciding.logged", "deciding.plan", "search", "ledger", "models", "models.balancing", "models.training", "data"},
+    "app.cli": {
+        "app.runs",
+        "app.reference",
+        "app.report",
+        "app.tracking",
+        "serve",
+        "serve.backtest",
+        "deciding",
+    }
+    | {
+        "deciding.logged",
+        "deciding.plan",
+        "search",
+        "ledger",
+        "models",
+        "models.balancing",
+        "models.training",
+        "data",
+    },
     "api": {
         "app.cli",
         "app.runs",
@@ -59,7 +97,16 @@ MAY_IMPORT: dict[str, set[str]] = {
         "ledger",
         "data",
     },
-    "testing": {"search", "serve", "deciding", "measure", "models", "models.balancing", "models.training", "data"},
+    "testing": {
+        "search",
+        "serve",
+        "deciding",
+        "measure",
+        "models",
+        "models.balancing",
+        "models.training",
+        "data",
+    },
     "__main__": {"app.cli"},
 }
 ORDER = ("core", "data", "measure", "models", "ledger", "search", "deciding", "serve", "app")
@@ -68,7 +115,16 @@ ORDER = ("core", "data", "measure", "models", "ledger", "search", "deciding", "s
 ONLY_IN = {"optuna": {"search", "testing"}, "mlflow": {"app.tracking"}, "tomllib": {"core"}}
 ONLY_IN |= {name: {"app.cli"} for name in ("typer", "rich")}
 NEVER_IN = {
-    "torch": {"measure", "ledger", "deciding", "deciding.logged", "deciding.plan", "app.report", "app.tracking", *BASE}
+    "torch": {
+        "measure",
+        "ledger",
+        "deciding",
+        "deciding.logged",
+        "deciding.plan",
+        "app.report",
+        "app.tracking",
+        *BASE,
+    }
 }
 
 
@@ -84,7 +140,9 @@ def room_of(parts):
 
 @cache
 def imports(path):
-    """What a file imports anywhere, in functions and for types, too: modules, and names in them as `module.name`."""
+    """What a file imports anywhere, in functions and for types, too: modules, and names in them as
+    `module.name`.
+    """
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -124,7 +182,8 @@ def test_rules_lead_down():
 
 def test_imports_follow_the_layers():
     found = {
-        path.relative_to(BENCH): {broken(room(path), module) for module in imports(path)} - {None} for path in FILES
+        path.relative_to(BENCH): {broken(room(path), module) for module in imports(path)} - {None}
+        for path in FILES
     }
     assert not {str(path): rules for path, rules in found.items() if rules}
 
@@ -140,15 +199,19 @@ def test_each_rule_can_be_broken():
 
 
 CIRCULAR = {("bench", "bench.api")}
-"""Imports that may close a circle: (from, to). `bench` gives notebooks the names of `bench.api`, which it imports when
-one is first used; and modules take `__version__` from `bench`, which Python imports before any of them."""
+"""Imports that may close a circle: (from, to). `bench` gives notebooks the names of `bench.api`,
+which it imports when one is first used; and modules take `__version__` from `bench`, which Python
+imports before any of them."""
 
 
 def test_modules_do_not_import_each_other_in_circles():
-    modules = {".".join(path.relative_to(BENCH.parent).with_suffix("").parts): path for path in FILES}
+    modules = {
+        ".".join(path.relative_to(BENCH.parent).with_suffix("").parts): path for path in FILES
+    }
     modules = {name.removesuffix(".__init__"): path for name, path in modules.items()}
     arrows = {
-        module: {name if name in modules else name.rpartition(".")[0] for name in imports(path)} & set(modules)
+        module: {name if name in modules else name.rpartition(".")[0] for name in imports(path)}
+        & set(modules)
         for module, path in modules.items()
     }
     for module, to in CIRCULAR:
@@ -157,7 +220,13 @@ def test_modules_do_not_import_each_other_in_circles():
 
 
 def test_light_modules_and_mistakes_load_nothing_heavy():
-    light = ["bench", "bench.api", "bench.app.cli.app", "bench.app.report.page", "bench.app.tracking.reading"]
+    light = [
+        "bench",
+        "bench.api",
+        "bench.app.cli.app",
+        "bench.app.report.page",
+        "bench.app.tracking.reading",
+    ]
     light += [
         ".".join(path.relative_to(BENCH.parent).with_suffix("").parts)
         for path in (BENCH / "deciding").rglob("[!_]*.py")
@@ -183,4 +252,8 @@ for module in [*{light!r}, *{wrong!r}]:
 
 def test_content_folders_hold_no_python():
     root = BENCH.parent
-    assert not [path for kind in ("datasets", "search_spaces", "reports") for path in (root / kind).rglob("*.py")]
+    assert not [
+        path
+        for kind in ("datasets", "search_spaces", "reports")
+        for path in (root / kind).rglob("*.py")
+    ]

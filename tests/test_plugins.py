@@ -1,4 +1,6 @@
-"""Plug-ins: what they may give, what is refused, and the example package from its wheel to a served model."""
+"""Plug-ins: what they may give, what is refused, and the example package from its wheel to a served
+model.
+"""
 
 import json
 import os
@@ -82,9 +84,9 @@ def test_entries_of_a_file_are_entries(add):
     assert TrialConfig.parse({"balancing.kind": "largest"}).balancing == Chosen(
         "largest", BALANCING["largest"].config()
     )
-    assert plugins.needs({"balancing.kind": "largest", "sharing.kind": "mmoe", "optim.lr": 0.1}.items()) == {
-        "balancing.largest": file.origin
-    }
+    assert plugins.needs(
+        {"balancing.kind": "largest", "sharing.kind": "mmoe", "optim.lr": 0.1}.items()
+    ) == {"balancing.largest": file.origin}
     plugins.add(file)  # once more changes nothing
     assert len(checks("sharing", "twin")) > 20
 
@@ -92,15 +94,28 @@ def test_entries_of_a_file_are_entries(add):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        (LARGEST.replace('"largest"', '"static"'), "expected a new name, found 'static', which seesaw itself has"),
-        ("BALANCING = {'mine': 3}", r"seesaw.balancing.mine: expected a bench.core.registry.Entry, found int"),
+        (
+            LARGEST.replace('"largest"', '"static"'),
+            "expected a new name, found 'static', which seesaw itself has",
+        ),
+        (
+            "BALANCING = {'mine': 3}",
+            r"seesaw.balancing.mine: expected a bench.core.registry.Entry, found int",
+        ),
         ("import sys\nsys.exit(3)", "cannot be imported: SystemExit: 3"),
         ("x = 1", "expected one of the dicts SHARING, .* and PICK_RULES, found none"),
     ],
 )
 def test_what_is_wrong_is_one_sentence_with_exit_code_2(add, tmp_path, capsys, text, sentence):
     (tmp_path / "bad.py").write_text(text)
-    command = ["train", "synthetic-funnel@rows=4000", "--set", "balancing.kind=mine", "--home", str(tmp_path)]
+    command = [
+        "train",
+        "synthetic-funnel@rows=4000",
+        "--set",
+        "balancing.kind=mine",
+        "--home",
+        str(tmp_path),
+    ]
     assert main([*command, "--plugin", str(tmp_path / "bad.py")]) == 2
     assert re.match(rf"seesaw: plug-in bad.py \(sha256 \w+\).*{sentence}", capsys.readouterr().err)
 
@@ -110,10 +125,14 @@ def test_a_file_gives_rules_engines_and_executors(add):
     assert Policy(rule="first").rule == "first"
     assert "mine" in ENGINES
     assert list(EXECUTORS)[-1] == "mine"
-    assert list(plugins.needs([("executor.kind", "mine"), ("rule.kind", "first")])) == ["executor.mine", "rule.first"]
+    assert list(plugins.needs([("executor.kind", "mine"), ("rule.kind", "first")])) == [
+        "executor.mine",
+        "rule.first",
+    ]
     add("EXECUTORS = {'none': 3}", "other.py")
     with pytest.raises(
-        UserError, match=r"seesaw.executor.none: expected a function \(run, workers, options\), found int"
+        UserError,
+        match=r"seesaw.executor.none: expected a function \(run, workers, options\), found int",
     ):
         dict(EXECUTORS)
 
@@ -131,7 +150,11 @@ def test_a_file_gives_a_reader_with_options_of_its_own(add):
 
     FILES = {"semicolons": Entry(readers.FILES["csv"].build, Semicolons, "-", "text between semicolons")}
     """)
-    own = {"reader": {"kind": "semicolons"}, "files": [{"name": "log.txt"}], "columns": {"user": "categorical"}}
+    own = {
+        "reader": {"kind": "semicolons"},
+        "files": [{"name": "log.txt"}],
+        "columns": {"user": "categorical"},
+    }
     rows = [{"user": "u,1", "click": "0"}, {"user": "u;2", "click": "1"}]
     content = b'user;click\nu,1;0\n"u;2";1\n'
     sample = ReaderSample(LEAST | own, content, rows, content + b"u;1;1\n", "line 4")
@@ -142,7 +165,9 @@ def test_a_file_gives_a_reader_with_options_of_its_own(add):
 def test_two_files_may_not_give_one_name(add):
     add()
     add(LARGEST + "\n", "other.py")
-    with pytest.raises(UserError, match=r"plug-in other.py .* found 'largest', which mine.py \(sha256 \w+\) has"):
+    with pytest.raises(
+        UserError, match=r"plug-in other.py .* found 'largest', which mine.py \(sha256 \w+\) has"
+    ):
         dict(BALANCING)
 
 
@@ -154,7 +179,8 @@ def test_what_is_missing_or_changed_is_told(add, monkeypatch):
     plugins.check(needed, "run")
     monkeypatch.setattr(plugins, "_FILES", {})
     with pytest.raises(
-        UserError, match=r"^run: expected balancing.largest of the plug-in mine.py \(sha256 \w+\), found"
+        UserError,
+        match=r"^run: expected balancing.largest of the plug-in mine.py \(sha256 \w+\), found",
     ):
         plugins.check(needed, "run", same=False)
     changed = add(LARGEST + "# changed\n")
@@ -166,7 +192,18 @@ def test_what_is_missing_or_changed_is_told(add, monkeypatch):
 def test_a_job_brings_the_file_that_it_needs(add, tmp_path, monkeypatch):
     file = add()
     monkeypatch.setattr(plugins, "_FILES", {})
-    job = Job(0, 0, {"balancing.kind": "largest"}, str(tmp_path / "nothing"), 0, ("valid",), (), (), 1, plugins=(file,))
+    job = Job(
+        0,
+        0,
+        {"balancing.kind": "largest"},
+        str(tmp_path / "nothing"),
+        0,
+        ("valid",),
+        (),
+        (),
+        1,
+        plugins=(file,),
+    )
     with pytest.raises(UserError, match="nothing"):  # no store: it came as far as that
         run_job(job)
     assert plugins.files() == (file,)
@@ -176,9 +213,15 @@ def test_a_job_brings_the_file_that_it_needs(add, tmp_path, monkeypatch):
 def old_run(add, tmp_path):
     """A run that used a pick rule of a file, which this process does not have; and that file."""
     file = add(RULE, "rule.py")
-    folder = Path(shutil.copytree(ROOT / "tests/golden/formats/0.1.0", tmp_path / "home")) / "runs" / "first"
+    folder = (
+        Path(shutil.copytree(ROOT / "tests/golden/formats/0.1.0", tmp_path / "home"))
+        / "runs"
+        / "first"
+    )
     manifest = json.loads((folder / "run.json").read_text())
-    (folder / "run.json").write_text(json.dumps(manifest | {"plugins": {"rule.first": file.origin}}))
+    (folder / "run.json").write_text(
+        json.dumps(manifest | {"plugins": {"rule.first": file.origin}})
+    )
     plugins._FILES.clear()
     return folder, Path(file.path)
 
@@ -208,7 +251,9 @@ def through_load_run(folder, **given):
 
 @pytest.mark.parametrize("named", ["by the variable", "by the argument", "by both"])
 @pytest.mark.parametrize(
-    "door", [through_the_command_line, through_run, through_decide, through_load_run], ids=lambda door: door.__name__
+    "door",
+    [through_the_command_line, through_run, through_decide, through_load_run],
+    ids=lambda door: door.__name__,
 )
 def test_a_file_comes_in_through_every_door(old_run, monkeypatch, door, named):
     folder, file = old_run
@@ -226,17 +271,24 @@ def test_a_file_comes_in_through_every_door(old_run, monkeypatch, door, named):
 def test_what_no_door_brings_is_told_with_all_ways_to_name_it(old_run):
     folder, _ = old_run
     ways = r"name it with --plugin, in Python with `plugins`, or anywhere with SEESAW_PLUGIN$"
-    with pytest.raises(UserError, match=rf"^first: expected rule.first of the plug-in rule.py .*, found none; {ways}"):
+    with pytest.raises(
+        UserError,
+        match=rf"^first: expected rule.first of the plug-in rule.py .*, found none; {ways}",
+    ):
         bench.load_run(folder)
 
 
 @pytest.mark.parametrize("call", [bench.run, bench.decide, bench.load_run])
 def test_a_file_that_is_not_there_is_one_sentence_each_time(add, monkeypatch, call):
-    with pytest.raises(UserError, match=r"^plugins nowhere.py: expected a file of Python: No such file"):
+    with pytest.raises(
+        UserError, match=r"^plugins nowhere.py: expected a file of Python: No such file"
+    ):
         call("log.csv", plugins=["nowhere.py"])
     monkeypatch.setenv(plugins.PLUGIN, "nowhere.py")
     for _ in range(2):
-        with pytest.raises(UserError, match=r"^SEESAW_PLUGIN nowhere.py: expected a file of Python: No such file"):
+        with pytest.raises(
+            UserError, match=r"^SEESAW_PLUGIN nowhere.py: expected a file of Python: No such file"
+        ):
             call("log.csv")
 
 
@@ -253,7 +305,18 @@ def test_a_worker_has_the_driver_s_text_of_a_file_that_changed_since(add, tmp_pa
     monkeypatch.setattr(plugins, "_FILES", {})
     monkeypatch.setenv(plugins.PLUGIN, file.path)
     Path(file.path).write_text(LARGEST + "# changed\n")
-    job = Job(0, 0, {"balancing.kind": "largest"}, str(tmp_path / "nothing"), 0, ("valid",), (), (), 1, plugins=(file,))
+    job = Job(
+        0,
+        0,
+        {"balancing.kind": "largest"},
+        str(tmp_path / "nothing"),
+        0,
+        ("valid",),
+        (),
+        (),
+        1,
+        plugins=(file,),
+    )
     with pytest.raises(UserError, match="nothing"):  # no store: it came as far as that
         run_by_name("bench.models.training.job:run_job", None, job)
     assert plugins.files() == (file,)
@@ -279,17 +342,21 @@ def test_a_packaged_model_needs_what_is_in_it_and_not_its_balancer(add, monkeypa
     assert recipe.weights()
     monkeypatch.setattr(plugins, "_FILES", {})
     with pytest.raises(
-        UserError, match=r"^the packaged model: expected sharing.twin of the plug-in mine.py .* --plugin, "
+        UserError,
+        match=r"^the packaged model: expected sharing.twin of the plug-in mine.py .* --plugin, ",
     ):
         recipe.weights()
-    ModelSpec.of_trained(schema, [ModelPart.whole(config | {"sharing.kind": "mmoe"}, schema)], [[[[{}]]]])
+    ModelSpec.of_trained(
+        schema, [ModelPart.whole(config | {"sharing.kind": "mmoe"}, schema)], [[[[{}]]]]
+    )
 
 
 def test_seesaw_is_bench():
     code = (
-        "import seesaw, bench; import seesaw.ledger.comparison as a; import bench.ledger.comparison as b; "
-        "from seesaw.core.registry import Entry; import bench.core.registry as c; assert Entry is c.Entry; "
-        "assert seesaw is bench and a is b and a.__spec__.name == a.__name__ == 'bench.ledger.comparison'"
+        "import seesaw, bench; import seesaw.ledger.comparison as a; import "
+        "bench.ledger.comparison as b; from seesaw.core.registry import Entry; import "
+        "bench.core.registry as c; assert Entry is c.Entry; assert seesaw is bench and a is b and "
+        "a.__spec__.name == a.__name__ == 'bench.ledger.comparison'"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
@@ -298,18 +365,35 @@ def test_seesaw_is_bench():
 def installed(tmp_path_factory):
     """The environment of a process that has the example package installed."""
     site = tmp_path_factory.mktemp("site")
-    source = shutil.copytree(EXAMPLE, tmp_path_factory.mktemp("source") / "plugin")  # a build leaves files
+    source = shutil.copytree(
+        EXAMPLE, tmp_path_factory.mktemp("source") / "plugin"
+    )  # a build leaves files
     code = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
-    done = subprocess.run([sys.executable, "-c", code, str(site)], cwd=source, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(site)], cwd=source, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
-    zipfile.ZipFile(next(site.glob("*.whl"))).extractall(site)  # what pip does with it, and needs no pip
+    zipfile.ZipFile(next(site.glob("*.whl"))).extractall(
+        site
+    )  # what pip does with it, and needs no pip
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), str(ROOT)])}
 
 
 @pytest.mark.slow
 def test_the_example_passes_its_own_tests(installed):
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(EXAMPLE)]
-    done = subprocess.run([*command, str(EXAMPLE / "tests")], env=installed, capture_output=True, text=True)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--rootdir",
+        str(EXAMPLE),
+    ]
+    done = subprocess.run(
+        [*command, str(EXAMPLE / "tests")], env=installed, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stdout
 
 
@@ -318,12 +402,15 @@ def test_the_example_passes_its_own_tests(installed):
 def test_the_example_is_searched_packaged_and_served(installed, tmp_path, executor):
     if executor == "ray":
         pytest.importorskip("ray", reason="no Ray: the extra `ray`")
-        installed = {**installed, "RAY_ADDRESS": "local"}  # and not the cluster of a test beside this one
+        installed = {
+            **installed,
+            "RAY_ADDRESS": "local",
+        }  # and not the cluster of a test beside this one
     (tmp_path / "space.toml").write_text(
-        'title = "Mine"\n[fixed]\n"sharing.kind" = "linear_residual"\n"optim.epochs" = 1\n"embedding.dim" = 4\n'
-        '[parameters."balancing.kind"]\ntype = "switch"\ndefault = "loss_power"\n'
-        '[parameters."balancing.kind".branches.largest]\n[parameters."balancing.kind".branches.loss_power]\n'
-        '"balancing.loss_power.power" = { type = "float", low = 0.1, high = 2.0, default = 0.5 }\n'
+        'title = "Mine"\n[fixed]\n"sharing.kind" = "linear_residual"\n"optim.epochs" = '
+        '1\n"embedding.dim" = 4\n[parameters."balancing.kind"]\ntype = "switch"\ndefault = '
+        '"loss_power"\n[parameters."balancing.kind".branches.largest]\n[parameters."balancing.kind".branches.loss_power]\n"balancing.loss_power.power" '
+        '= { type = "float", low = 0.1, high = 2.0, default = 0.5 }\n'
     )
     (tmp_path / "mine.py").write_text(LARGEST)
 
@@ -336,16 +423,32 @@ def test_the_example_is_searched_packaged_and_served(installed, tmp_path, execut
     without = {**installed, "PYTHONPATH": str(ROOT)}
     listed = json.loads(seesaw("doctor", "--json"))["plugins"]
     assert listed == dict.fromkeys(
-        ("balancing.loss_power", "rule.least_gain", "sharing.linear_residual"), "seesaw-example 0.1.0"
+        ("balancing.loss_power", "rule.least_gain", "sharing.linear_residual"),
+        "seesaw-example 0.1.0",
     )
-    searching = ["run", "quick", "--name", "a", "--dataset", "synthetic-funnel@rows=4000", "--space", "space.toml"]
+    searching = [
+        "run",
+        "quick",
+        "--name",
+        "a",
+        "--dataset",
+        "synthetic-funnel@rows=4000",
+        "--space",
+        "space.toml",
+    ]
     searching += ["--trials", "2", "--executor", executor, "--workers", "2"]
     seesaw(*searching, env={**installed, "SEESAW_PLUGIN": "mine.py"})
     run = json.loads((tmp_path / ".seesaw" / "runs" / "a" / "run.json").read_text())
-    assert set(run["plugins"]) == {"balancing.largest", "balancing.loss_power", "sharing.linear_residual"}
+    assert set(run["plugins"]) == {
+        "balancing.largest",
+        "balancing.loss_power",
+        "sharing.linear_residual",
+    }
     log = next((tmp_path / ".seesaw" / "runs" / "a").glob("*/study.jsonl")).read_text()
     assert "unknown" not in log
-    assert seesaw("resume", "a", code=2).startswith("seesaw: a: expected balancing.largest of the plug-in mine.py")
+    assert seesaw("resume", "a", code=2).startswith(
+        "seesaw: a: expected balancing.largest of the plug-in mine.py"
+    )
     with (tmp_path / "mine.py").open("a") as file:
         file.write("# changed\n")
     assert "it changed since" in seesaw("resume", "a", "--plugin", "mine.py", code=2)
@@ -359,5 +462,8 @@ def test_the_example_is_searched_packaged_and_served(installed, tmp_path, execut
     }
     seesaw("latency", str(package))
     refused = seesaw("latency", str(package), code=2, env=without)
-    assert "expected sharing.linear_residual of the plug-in seesaw-example 0.1.0, found none; install it" in refused
+    assert (
+        "expected sharing.linear_residual of the plug-in seesaw-example 0.1.0, found none; "
+        "install it"
+    ) in refused
     assert "install it" in seesaw("report", "a", "--plugin", "mine.py", code=2, env=without)

@@ -1,4 +1,6 @@
-"""Real data, end to end: below these figures something is broken. And data whose best reachable AUC is known."""
+"""Real data, end to end: below these figures something is broken. And data whose best reachable AUC
+is known.
+"""
 
 import itertools
 
@@ -24,14 +26,26 @@ def measure(store, seed=0, **config):
     objectives = tuple(primary(task, in_groups=False) for task in store.schema.tasks)
     dotted = {name.replace("__", "."): value for name, value in config.items()}
     return run_job(
-        Job(0, 0, dotted, str(store.path), seed, ("valid", "test"), objectives, store.default_tasks, threads=1)
+        Job(
+            0,
+            0,
+            dotted,
+            str(store.path),
+            seed,
+            ("valid", "test"),
+            objectives,
+            store.default_tasks,
+            threads=1,
+        )
     ).metrics
 
 
 @pytest.mark.parametrize("kind", ["shared_bottom", "ple"])
 def test_census_income(kind, home, census_raw):
     store = prepare(load_card("census-income"), home, census_raw)
-    metrics = measure(store, sharing__kind=kind, optim__lr=3e-3, optim__epochs=2, optim__batch_size=1024)
+    metrics = measure(
+        store, sharing__kind=kind, optim__lr=3e-3, optim__epochs=2, optim__batch_size=1024
+    )
     assert metrics["test/income.auc"] >= 0.946
     assert metrics["test/never_married.auc"] >= 0.993
     assert metrics["test/income.pcoc"] == pytest.approx(1, abs=0.15)
@@ -55,7 +69,9 @@ def test_kuairand_late_window(home, kuairand_raw):
     assert metrics["test/like.auc"] >= 0.80
 
 
-@pytest.mark.parametrize(("sharing", "funnel"), list(zip(SHARING, itertools.cycle(FUNNELS), strict=False)))
+@pytest.mark.parametrize(
+    ("sharing", "funnel"), list(zip(SHARING, itertools.cycle(FUNNELS), strict=False))
+)
 def test_every_sharing_and_funnel_comes_near_the_best_reachable_auc(sharing, funnel, home):
     store = prepare(load_card("synthetic-funnel"), home)
     kinds = {"sharing__kind": sharing, "funnel__kind": funnel, "embedding__dim": 8}

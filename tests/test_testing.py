@@ -43,7 +43,9 @@ def named(monkeypatch):
 
     def added(group, build):
         registry = registry_of(group)
-        monkeypatch.setattr(registry, "_all", {**registry, "mine": Entry(build, Config, "-", "of a test")})
+        monkeypatch.setattr(
+            registry, "_all", {**registry, "mine": Entry(build, Config, "-", "of a test")}
+        )
 
     return added
 
@@ -133,7 +135,9 @@ REFUSED = {Unused: "spare.weight", HalfUsed: "scales", Detached: "scales"}
 
 
 @pytest.mark.parametrize(
-    "build", [Plain, Layers, OffAtFirst, ZeroAtFirst, Attention, *REFUSED], ids=lambda of: of.__name__
+    "build",
+    [Plain, Layers, OffAtFirst, ZeroAtFirst, Attention, *REFUSED],
+    ids=lambda of: of.__name__,
 )
 @pytest.mark.parametrize("tasks", ["one", "mixed", "chain"])
 def test_a_parameter_counts_as_connected_only_if_it_is(named, build, tasks):
@@ -149,15 +153,21 @@ def test_a_parameter_counts_as_connected_only_if_it_is(named, build, tasks):
 
 
 @pytest.mark.parametrize(
-    "build", [Plain, Layers, OffAtFirst, ZeroAtFirst, Attention, *REFUSED], ids=lambda of: of.__name__
+    "build",
+    [Plain, Layers, OffAtFirst, ZeroAtFirst, Attention, *REFUSED],
+    ids=lambda of: of.__name__,
 )
 def test_a_parameter_counts_as_trained_only_if_it_is(named, build):
     named("sharing", build)
     if build not in REFUSED:
-        training.it_reaches_every_parameter_and_fits_64_rows(training.MemoryStore(), {"sharing.kind": "mine"})
+        training.it_reaches_every_parameter_and_fits_64_rows(
+            training.MemoryStore(), {"sharing.kind": "mine"}
+        )
         return
     with pytest.raises(AssertionError, match=f"sharing.*{REFUSED[build]}.*: no gradient ever"):
-        training.it_reaches_every_parameter_and_fits_64_rows(training.MemoryStore(), {"sharing.kind": "mine"})
+        training.it_reaches_every_parameter_and_fits_64_rows(
+            training.MemoryStore(), {"sharing.kind": "mine"}
+        )
 
 
 class LinearInteraction(Interaction):
@@ -191,16 +201,25 @@ class Heir(SharedBottom):
         return h
 
 
-PLAIN = [("sharing", Layers), ("sharing", Attention), ("sharing", Heir), ("interaction", LinearInteraction)]
+PLAIN = [
+    ("sharing", Layers),
+    ("sharing", Attention),
+    ("sharing", Heir),
+    ("interaction", LinearInteraction),
+]
 
 
 @pytest.mark.parametrize(("group", "build"), [*PLAIN, ("funnel", LinearTransfer)])
 @pytest.mark.parametrize("precision", ["auto", "bf16"])
-def test_a_part_that_says_nothing_of_precision_gets_float32(named, monkeypatch, group, build, precision):
+def test_a_part_that_says_nothing_of_precision_gets_float32(
+    named, monkeypatch, group, build, precision
+):
     monkeypatch.setattr(products, "has_bf16_units", lambda device: True)
     monkeypatch.setattr(products, "WORTH_IT", 0)
     named(group, build)
-    made = training.trainer(training.MemoryStore(), {f"{group}.kind": "mine", "optim.precision": precision})
+    made = training.trainer(
+        training.MemoryStore(), {f"{group}.kind": "mine", "optim.precision": precision}
+    )
     linear = next(module for module in made.model.modules() if isinstance(module, nn.Linear))
     seen = []
     for module in (linear, made.model.towers):
@@ -210,7 +229,11 @@ def test_a_part_that_says_nothing_of_precision_gets_float32(named, monkeypatch, 
 
 
 def test_all_parts_of_ours_say_that_they_know_lower_precision():
-    ours = [*registry_of("sharing")._own.values(), *registry_of("interaction")._own.values(), FUNNELS["aitm"]]
+    ours = [
+        *registry_of("sharing")._own.values(),
+        *registry_of("interaction")._own.values(),
+        FUNNELS["aitm"],
+    ]
     assert [entry.build for entry in ours if not entry.build.lower_precision] == []
 
 
@@ -285,11 +308,26 @@ TRAINED = "it_reaches_every_parameter_and_fits_64_rows"
 @pytest.mark.parametrize(
     ("group", "entry", "check", "said"),
     [
-        ("sharing", Entry(TooFew, Config, "-", ""), "its_state_is_its_parameters", r"representations \(4, 16, 8\)"),
+        (
+            "sharing",
+            Entry(TooFew, Config, "-", ""),
+            "its_state_is_its_parameters",
+            r"representations \(4, 16, 8\)",
+        ),
         ("interaction", Entry(Mixed, Config, "-", ""), APART, "embedding.weight.*own, moves 2"),
         ("interaction", Entry(Single, Config, "-", ""), "it_trains_in_bf16", "same dtype"),
-        ("loss", loss_by(lambda losses, labels: losses.mean(1, keepdim=True)), OF_A_LOSS, r"expected .*\(32, 4\)"),
-        ("loss", loss_by(lambda losses, labels: losses * (1 + labels.roll(1, 1))), OF_A_LOSS, "labels of task"),
+        (
+            "loss",
+            loss_by(lambda losses, labels: losses.mean(1, keepdim=True)),
+            OF_A_LOSS,
+            r"expected .*\(32, 4\)",
+        ),
+        (
+            "loss",
+            loss_by(lambda losses, labels: losses * (1 + labels.roll(1, 1))),
+            OF_A_LOSS,
+            "labels of task",
+        ),
         ("balancing", Entry(Idle, Config, "-", ""), TRAINED, "balancer.weight"),
         ("rule", PickRule(weighted, "is the best"), NAMED, ""),
         ("rule", PickRule(changes_its_gains, "{names}"), SCORED, ""),

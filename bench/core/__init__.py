@@ -1,1 +1,3 @@
-"""What all rooms speak of: schema, records, rows, objectives, registries, plug-ins, seeds and errors."""
+"""What all rooms speak of: schema, records, rows, objectives, registries, plug-ins, seeds and
+errors.
+"""

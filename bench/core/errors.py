@@ -11,9 +11,11 @@ T = TypeVar("T", bound=Hashable)
 
 
 class UserError(Exception):
-    """A mistake the user can mend; its text is one sentence that says what was expected and what was found.
+    """A mistake the user can mend; its text is one sentence that says what was expected and what
+    was found.
 
-    The command line prints it on stderr and exits with 2. Any other exception is a bug and exits with 1.
+    The command line prints it on stderr and exits with 2. Any other exception is a bug and exits
+    with 1.
     """
 
 
@@ -30,7 +32,9 @@ def unknown(what: str, found: str, known: Iterable[str]) -> UserError:
 
 
 def _some(names: Sequence[str], most: int = 50) -> str:
-    """Names for the end of a sentence; of more than `most` the first, and how many more there are."""
+    """Names for the end of a sentence; of more than `most` the first, and how many more there
+    are.
+    """
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return f"{', '.join(names[:most])}{more}" if names else "none"
 
@@ -38,12 +42,18 @@ def _some(names: Sequence[str], most: int = 50) -> str:
 def check_known(what: str, found: str, known: Collection[str], where: str = "") -> None:
     """Raises the error of `unknown` for an unknown name; `where` comes first."""
     if found not in known:
-        raise UserError(f"{where}: {unknown(what, found, known)}" if where else str(unknown(what, found, known)))
+        raise UserError(
+            f"{where}: {unknown(what, found, known)}" if where else str(unknown(what, found, known))
+        )
 
 
 def shortened(text: str, most: int = 120) -> str:
     """Cuts the middle out of a text that is too long for a sentence."""
-    return text if len(text) <= most else f"{text[: most // 2]}..{text[-most // 4 :]} ({len(text):,} characters)"
+    return (
+        text
+        if len(text) <= most
+        else f"{text[: most // 2]}..{text[-most // 4 :]} ({len(text):,} characters)"
+    )
 
 
 def missing(what: str, wanted: str, found: Iterable[str]) -> UserError:
@@ -51,7 +61,9 @@ def missing(what: str, wanted: str, found: Iterable[str]) -> UserError:
     names = sorted(found)
     near = difflib.get_close_matches(wanted, names, n=1)
     hint = f" ('{near[0]}' is the nearest)" if near else ""
-    return UserError(f"expected the {what} '{wanted}', which is missing{hint}; found are {_some(names)}")
+    return UserError(
+        f"expected the {what} '{wanted}', which is missing{hint}; found are {_some(names)}"
+    )
 
 
 def repeated(names: Iterable[T]) -> T | None:

@@ -1,15 +1,19 @@
-"""What a row counts, by how it came to be shown: outcomes are then those of all that could be shown.
+"""What a row counts, by how it came to be shown: outcomes are then those of all that could be
+shown.
 
-A log has what its ranking showed. A model that agrees with that ranking looks good on it, and one that would show other
-things is judged by the few of them that were shown. Two kinds of logs tell more:
+A log has what its ranking showed. A model that agrees with that ranking looks good on it, and one
+that would show other things is judged by the few of them that were shown. Two kinds of logs tell
+more:
 
-* `random`: some rows were shown at random. They judge any ranking alike, and the others do not count.
-* `propensity`: the chance with which each row was shown. A row counts 1 / propensity (Horvitz and Thompson, JASA
-  1952). Outcomes are shares, so they are self-normalised (Swaminathan and Joachims, NeurIPS 2015). Of n rows none
-  counts more than sqrt(n) times the mean (Ionides, JCGS 2008).
+* `random`: some rows were shown at random. They judge any ranking alike, and the others do not
+  count.
+* `propensity`: the chance with which each row was shown. A row counts 1 / propensity (Horvitz and
+  Thompson, JASA 1952). Outcomes are shares, so they are self-normalised (Swaminathan and Joachims,
+  NeurIPS 2015). Of n rows none counts more than sqrt(n) times the mean (Ionides, JCGS 2008).
 
-Two rankings are compared on the same rows and resamples. Rows that both place alike cancel, so the difference has less
-variance than its two sides, as the estimator of differences of Jeunen and Ustimenko (RecSys 2024) has.
+Two rankings are compared on the same rows and resamples. Rows that both place alike cancel, so the
+difference has less variance than its two sides, as the estimator of differences of Jeunen and
+Ustimenko (RecSys 2024) has.
 """
 
 from __future__ import annotations
@@ -49,16 +53,22 @@ class Exposure:
 
     @property
     def effective(self) -> float:
-        """How many rows shown at random these rows are worth: (sum of weights)^2 / sum of squares (Kish, 1965)."""
+        """How many rows shown at random these rows are worth: (sum of weights)^2 / sum of squares
+        (Kish, 1965).
+        """
         return _effective(self.weights)
 
     def positives(self, labels: NDArray[Any]) -> Floats:
         """(T,) the same of the positive labels (n, T) of each task."""
-        return np.array([_effective(self.weights[positive]) for positive in np.nan_to_num(labels).T > 0])
+        return np.array(
+            [_effective(self.weights[positive]) for positive in np.nan_to_num(labels).T > 0]
+        )
 
 
 def exposure_columns(random: str | None, propensity: str | None) -> dict[Shown, str]:
-    """The column that says how rows came to be shown, by what it says; raises ValueError for both."""
+    """The column that says how rows came to be shown, by what it says; raises ValueError for
+    both.
+    """
     if random is not None and propensity is not None:
         raise ValueError("expected 'random' or 'propensity', found both")
     named: dict[Shown, str | None] = {"random": random, "propensity": propensity}
@@ -66,7 +76,8 @@ def exposure_columns(random: str | None, propensity: str | None) -> dict[Shown, 
 
 
 def exposure_of(kind: Shown, column: str, values: NDArray[Any]) -> Exposure:
-    """What rows count by a column (n,): whether they were shown at random, or their propensity; 0 where it is missing.
+    """What rows count by a column (n,): whether they were shown at random, or their propensity; 0
+    where it is missing.
 
     Raises:
         UserError: a value that is no 0 or 1, or no chance above 0.

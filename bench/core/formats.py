@@ -1,4 +1,6 @@
-"""Numbers of the formats that every later version reads, in one place. docs/storage.md lists them."""
+"""Numbers of the formats that every later version reads, in one place. docs/storage.md lists
+them.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +14,27 @@ from bench.core.errors import UserError
 
 RUN, LEDGER, PACKAGE, TABLE = "run's folder", "ledger", "package", "table of a reference"
 FORMATS = {RUN: 1, LEDGER: 1, PACKAGE: 1, TABLE: 1}
-"""What this version writes. Of a number that rises, `tests/golden/formats/` keeps files of the earlier one."""
+"""What this version writes. Of a number that rises, `tests/golden/formats/` keeps files of the
+earlier one.
+"""
 KEY = "format"
 _PARQUET = b"seesaw.format"
 
 
 def checked_format(kind: str, values: Any, where: Path) -> Any:
-    """A document's values; a `UserError` where its number, 1 without, is newer than this version's, or none."""
+    """A document's values; a `UserError` where its number, 1 without, is newer than this version's,
+    or none.
+    """
     found, known = values.get(KEY, 1) if isinstance(values, dict) else 1, FORMATS[kind]
     if type(found) is not int or not 1 <= found <= known:
-        newer = "; a later version of Seesaw wrote it, and reads it" if type(found) is int and found > known else ""
-        raise UserError(f"{where}: expected a {kind} of format {known} or older, found format {found}{newer}")
+        newer = (
+            "; a later version of Seesaw wrote it, and reads it"
+            if type(found) is int and found > known
+            else ""
+        )
+        raise UserError(
+            f"{where}: expected a {kind} of format {known} or older, found format {found}{newer}"
+        )
     return values
 
 
@@ -33,7 +45,9 @@ def write_table(kind: str, table: pa.Table, file: Path, **options: Any) -> None:
 
 
 def read_table(kind: str, file: Path) -> pa.Table:
-    """Reads a parquet file of `write_table`; raises UserError if it is none, or as `checked_format`."""
+    """Reads a parquet file of `write_table`; raises UserError if it is none, or as
+    `checked_format`.
+    """
     try:
         found = (pq.read_schema(file).metadata or {}).get(_PARQUET, b"1").decode()
         checked_format(kind, {KEY: int(found) if found.isdecimal() else found}, file)

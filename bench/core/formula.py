@@ -1,15 +1,17 @@
-"""Formulas of scores: one grammar, in which they are read, written, computed, and turned into SQL and Python.
+"""Formulas of scores: one grammar, in which they are read, written, computed, and turned into SQL
+and Python.
 
     3 p_click + 40 p_click p_buy
     (price p_buy)^0.6 * p_click^0.4
     sigmoid(-0.4 + 1.3 logit(p_click))
 
-A formula has columns, numbers, sums, products (a space or `*`), powers (`^` or `**`) with a number as exponent, `log`,
-`logit`, `sigmoid` and parentheses. A column with other characters than letters, digits and `_.#@:` stands in square
-brackets, `[p-click]`, with each `]` of its name doubled. Backticks would not do: a shell runs what stands in them.
+A formula has columns, numbers, sums, products (a space or `*`), powers (`^` or `**`) with a number
+as exponent, `log`, `logit`, `sigmoid` and parentheses. A column with other characters than letters,
+digits and `_.#@:` stands in square brackets, `[p-click]`, with each `]` of its name doubled.
+Backticks would not do: a shell runs what stands in them.
 
-Arguments of powers and logarithms count as at least `LEAST_PREDICTION`, and log odds are of `NEAR` to 1 - `NEAR`,
-as where weights are chosen.
+Arguments of powers and logarithms count as at least `LEAST_PREDICTION`, and log odds are of `NEAR`
+to 1 - `NEAR`, as where weights are chosen.
 """
 
 from __future__ import annotations
@@ -145,11 +147,14 @@ def read(text: str, where: str) -> Expression:
         where: the option or key that it was given as, for the sentence on a mistake.
 
     Raises:
-        UserError: it is no formula, has no column, or is longer, deeper or has larger numbers than allowed.
+        UserError: it is no formula, has no column, or is longer, deeper or has larger numbers than
+            allowed.
     """
     try:
         if len(text) > MOST_CHARACTERS:
-            raise _Refused(f"expected a formula of at most {MOST_CHARACTERS:,} characters, found {len(text):,}")
+            raise _Refused(
+                f"expected a formula of at most {MOST_CHARACTERS:,} characters, found {len(text):,}"
+            )
         source, columns = _as_python(list(_tokens(text)))
         try:
             tree = ast.parse(source, mode="eval")
@@ -165,8 +170,8 @@ def read(text: str, where: str) -> Expression:
 
 def _expected(text: str) -> str:
     return (
-        "expected a sum such as '3 p_click + 40 p_click p_buy', or a product such as 'p_click^0.8 * p_buy^0.2', "
-        f"found '{shortened(text)}'"
+        "expected a sum such as '3 p_click + 40 p_click p_buy', or a product such as 'p_click^0.8 "
+        f"* p_buy^0.2', found '{shortened(text)}'"
     )
 
 
@@ -181,8 +186,9 @@ def _tokens(text: str) -> Iterator[_Token]:
         match = _TOKEN.match(text, place)
         if match is None:
             raise _Refused(
-                f"expected columns, numbers and + - * ^ ( ), found '{text[place]}' in '{shortened(text)}'; a column "
-                "with other characters stands in square brackets, as in [p-click]"
+                f"expected columns, numbers and + - * ^ ( ), found '{text[place]}' in "
+                f"'{shortened(text)}'; a column with other characters stands in square brackets, "
+                "as in [p-click]"
             )
         kind = str(match.lastgroup)
         if kind == "name" and match[0] in _KEYWORDS:
@@ -204,15 +210,27 @@ def _as_python(tokens: list[_Token]) -> tuple[str, list[str]]:
     before: _Token | None = None
     for place, token in enumerate(tokens):
         after = tokens[place + 1] if place + 1 < len(tokens) else None
-        opens = token.kind == "name" and after is not None and after.kind == "operator" and after.text == "("
+        opens = (
+            token.kind == "name"
+            and after is not None
+            and after.kind == "operator"
+            and after.text == "("
+        )
         called = opens and after is not None and (token.text in FUNCTIONS or not after.spaced)
         if called and token.text not in FUNCTIONS:
-            raise _Refused(f"unknown function '{shortened(token.text)}'; known are {', '.join(FUNCTIONS)}")
+            raise _Refused(
+                f"unknown function '{shortened(token.text)}'; known are {', '.join(FUNCTIONS)}"
+            )
         begins = token.kind in ("name", "quoted", "number") or token.text == "("
-        ends = before is not None and (before.kind in ("name", "quoted", "number") or before.text == ")")
+        ends = before is not None and (
+            before.kind in ("name", "quoted", "number") or before.text == ")"
+        )
         if begins and ends and not (pieces[-1] in FUNCTIONS and token.text == "("):
             if token.kind == "number":
-                raise _Refused(f"expected a sign before the number {shortened(token.text)}, as in p^0.8 or 0.8 p")
+                raise _Refused(
+                    f"expected a sign before the number {shortened(token.text)}, as in p^0.8 or "
+                    "0.8 p"
+                )
             pieces.append("*")
         if called:
             pieces.append(token.text)
@@ -230,9 +248,14 @@ def _as_python(tokens: list[_Token]) -> tuple[str, list[str]]:
 def _checked(value: float, text: str = "") -> float:
     """A number that is neither too large nor too small."""
     if not abs(value) <= LARGEST_NUMBER:
-        raise _Refused(f"expected numbers up to {LARGEST_NUMBER:g}, found {shortened(text or f'{value:g}')}")
+        raise _Refused(
+            f"expected numbers up to {LARGEST_NUMBER:g}, found {shortened(text or f'{value:g}')}"
+        )
     if 0 < abs(value) < SMALLEST_NUMBER:
-        raise _Refused(f"expected 0 or numbers from {SMALLEST_NUMBER:g} on, found {shortened(text or f'{value:g}')}")
+        raise _Refused(
+            f"expected 0 or numbers from {SMALLEST_NUMBER:g} on, found "
+            f"{shortened(text or f'{value:g}')}"
+        )
     return value
 
 
@@ -259,12 +282,17 @@ def _built(node: ast.expr, columns: list[str]) -> Expression:
             return power(_built(left, columns), _built(right, columns))
         case ast.Call(ast.Name(function), [argument], []) if function in FUNCTIONS:
             return Call(function, _built(argument, columns))
-    raise _Refused("expected sums, products and powers of columns, log, logit and sigmoid, found something else")
+    raise _Refused(
+        "expected sums, products and powers of columns, log, logit and sigmoid, found something "
+        "else"
+    )
 
 
 def _inverse(divisor: Expression) -> Expression:
     if not isinstance(divisor, Number) or divisor.value == 0:
-        raise _Refused("expected a number other than 0 after '/', found something else; 1 / price is price^-1")
+        raise _Refused(
+            "expected a number other than 0 after '/', found something else; 1 / price is price^-1"
+        )
     return Number(_checked(1 / divisor.value))
 
 
@@ -295,14 +323,19 @@ def product(factors: Iterable[Expression]) -> Expression:
 def power(base: Expression, exponent: Expression) -> Expression:
     """A power, whose exponent has to be a number."""
     if not isinstance(exponent, Number) or abs(exponent.value) > LARGEST_EXPONENT:
-        raise _Refused(f"expected a number from -{LARGEST_EXPONENT:g} to {LARGEST_EXPONENT:g} after '^', found another")
+        raise _Refused(
+            f"expected a number from -{LARGEST_EXPONENT:g} to {LARGEST_EXPONENT:g} after '^', "
+            "found another"
+        )
     if isinstance(base, Number):
         if base.value <= 0:
             raise _Refused(f"expected a number above 0 before '^', found {base.value:g}")
         try:
             return Number(_checked(base.value**exponent.value))
         except OverflowError:
-            raise _Refused(f"expected numbers up to {LARGEST_NUMBER:g}, found a larger one") from None
+            raise _Refused(
+                f"expected numbers up to {LARGEST_NUMBER:g}, found a larger one"
+            ) from None
     return Power(base, exponent.value)
 
 
@@ -332,7 +365,9 @@ def quoted(column: str) -> str:
 
 
 def number(value: float) -> str:
-    """The shortest text, of three digits or more, for a number as exact as it takes to rank alike."""
+    """The shortest text, of three digits or more, for a number as exact as it takes to rank
+    alike.
+    """
     for digits in range(3, 16):
         rounded = float(f"{value:.{digits}g}")
         if math.isclose(rounded, value, rel_tol=1e-12):
@@ -351,12 +386,16 @@ def sql_of(expression: Expression) -> str:
 
 
 def python_of(expression: Expression) -> str:
-    """A numpy expression that ranks as the formula does, of columns of `log`, such as a data frame."""
+    """A numpy expression that ranks as the formula does, of columns of `log`, such as a data
+    frame.
+    """
     return _written(_with_floors(expression), _PYTHON)
 
 
 def _with_floors(expression: Expression) -> Expression:
-    """A product of powers with all of its factors as powers, so that all count as at least `LEAST_PREDICTION`."""
+    """A product of powers with all of its factors as powers, so that all count as at least
+    `LEAST_PREDICTION`.
+    """
     if not _of_powers(expression):
         return expression
     assert isinstance(expression, Product)
@@ -366,7 +405,9 @@ def _with_floors(expression: Expression) -> Expression:
 
 def _of_powers(expression: Expression) -> bool:
     """Whether it is a product with a power in it."""
-    return isinstance(expression, Product) and any(isinstance(factor, Power) for factor in expression.factors)
+    return isinstance(expression, Product) and any(
+        isinstance(factor, Power) for factor in expression.factors
+    )
 
 
 def _written(expression: Expression, language: _Language) -> str:
@@ -377,12 +418,16 @@ def _written(expression: Expression, language: _Language) -> str:
             return language.column(name)
         case Sum(terms):
             texts = [_written(term, language) for term in terms]
-            signed = [f" - {text[1:]}" if text.startswith("-") else f" + {text}" for text in texts[1:]]
+            signed = [
+                f" - {text[1:]}" if text.startswith("-") else f" + {text}" for text in texts[1:]
+            ]
             return texts[0] + "".join(signed)
         case Product(factors):
             times = " * " if _of_powers(expression) else language.times
             return times.join(
-                f"({_written(factor, language)})" if isinstance(factor, Sum) else _written(factor, language)
+                f"({_written(factor, language)})"
+                if isinstance(factor, Sum)
+                else _written(factor, language)
                 for factor in factors
             )
         case Power(base, exponent):
@@ -419,9 +464,14 @@ def _python_call(function: str, argument: str) -> str:
     return f"np.log({within} / (1 - {within}))"
 
 
-_FORMULA = _Language(quoted, " ", _formula_power, lambda function, argument: f"{function}({argument})")
+_FORMULA = _Language(
+    quoted, " ", _formula_power, lambda function, argument: f"{function}({argument})"
+)
 _SQL = _Language(
-    _sql_column, " * ", lambda base, e: f"POWER(GREATEST({base}, {number(LEAST_PREDICTION)}), {e})", _sql_call
+    _sql_column,
+    " * ",
+    lambda base, e: f"POWER(GREATEST({base}, {number(LEAST_PREDICTION)}), {e})",
+    _sql_call,
 )
 _PYTHON = _Language(
     lambda name: f"log[{name!r}]",
@@ -430,7 +480,10 @@ _PYTHON = _Language(
     _python_call,
 )
 FormulaLanguage = Literal["sql", "python"]
-LANGUAGES: Mapping[FormulaLanguage, Callable[[Expression], str]] = {"sql": sql_of, "python": python_of}
+LANGUAGES: Mapping[FormulaLanguage, Callable[[Expression], str]] = {
+    "sql": sql_of,
+    "python": python_of,
+}
 
 
 def language_of(name: str, where: str) -> FormulaLanguage:
@@ -443,14 +496,15 @@ def language_of(name: str, where: str) -> FormulaLanguage:
 
 
 def computed(expression: Expression, columns: Mapping[str, NDArray[Any]], where: str) -> Floats:
-    """(N,), what ranks rows as the formula does: of a product of powers its logarithm, which no row is too small for.
+    """(N,), what ranks rows as the formula does: of a product of powers its logarithm, which no row
+    is too small for.
 
     Args:
         columns: (N,) by name.
 
     Raises:
-        UserError: what stands under a power or a logarithm is below 0, log odds are of no probability, or a row has no
-            finite score.
+        UserError: what stands under a power or a logarithm is below 0, log odds are of no
+            probability, or a row has no finite score.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         if _of_powers(expression):
@@ -462,13 +516,19 @@ def computed(expression: Expression, columns: Mapping[str, NDArray[Any]], where:
                 if isinstance(factor, Number):
                     sign = float(np.sign(factor.value))
                 else:
-                    base, exponent = (factor.base, factor.exponent) if isinstance(factor, Power) else (factor, 1.0)
+                    base, exponent = (
+                        (factor.base, factor.exponent)
+                        if isinstance(factor, Power)
+                        else (factor, 1.0)
+                    )
                     score += exponent * np.log(_floored(base, columns, where))
             score = score * sign
         else:
             score = np.asarray(_value(expression, columns, where), dtype=np.float64)
     if not np.isfinite(score).all():
-        raise UserError(f"{where}: expected a finite score in each row, found {score[~np.isfinite(score)][0]:g}")
+        raise UserError(
+            f"{where}: expected a finite score in each row, found {score[~np.isfinite(score)][0]:g}"
+        )
     return score
 
 
@@ -498,7 +558,10 @@ def _value(expression: Expression, columns: Mapping[str, NDArray[Any]], where: s
             p = np.asarray(_value(argument, columns, where))
             if ((p < 0) | (p > 1)).any():
                 off = p[(p < 0) | (p > 1)][0]
-                raise UserError(f"{where}: expected '{text_of(argument)}' within 0 and 1 in logit, found {off:g}")
+                raise UserError(
+                    f"{where}: expected '{text_of(argument)}' within 0 and 1 in logit, found "
+                    f"{off:g}"
+                )
             p = np.clip(p, NEAR, 1 - NEAR)
             return np.log(p / (1 - p))
 
@@ -507,8 +570,8 @@ def _floored(base: Expression, columns: Mapping[str, NDArray[Any]], where: str) 
     values = np.asarray(_value(base, columns, where))
     if (values < 0).any():
         raise UserError(
-            f"{where}: expected '{text_of(base)}' of at least 0 in a product of powers or a logarithm, found "
-            f"{values.min():g}"
+            f"{where}: expected '{text_of(base)}' of at least 0 in a product of powers or a "
+            f"logarithm, found {values.min():g}"
         )
     return np.maximum(values, LEAST_PREDICTION)
 
@@ -521,7 +584,9 @@ class _TooMany(Exception):
 
 
 def multiplied_out(expression: Expression) -> dict[Monomial, float] | None:
-    """The expression as a sum of products: by product of powers its coefficient; None of more than `MOST_MONOMIALS`."""
+    """The expression as a sum of products: by product of powers its coefficient; None of more than
+    `MOST_MONOMIALS`.
+    """
     try:
         return _monomials(expression)
     except _TooMany:

@@ -1,11 +1,13 @@
 """Metric names and directions.
 
-A metric key is `<split>/<task>.<metric>`, as in `valid/income.auc`. A task with a parent also has a sample space:
-`long_view.cvr.auc` is measured where the parent happened, `long_view.ctcvr.auc` on all impressions. So has a
-regression: `watch.cvr.rmse` is of the seconds given a click, `watch.ctcvr.rmse` of the seconds an impression brings.
-Costs have no split and no task: `cost/parameters`. Outcomes of a ranking (`like.ndcg@5`, `like.recall@10%`) have no
-sample space: they are measured on all impressions, of a task with a parent by its joint label. Outcomes of items are of
-a column of the log in place of a task: `author.distinct@5`, `age.below7@5`.
+A metric key is `<split>/<task>.<metric>`, as in `valid/income.auc`. A task with a parent also has a
+sample space: `long_view.cvr.auc` is measured where the parent happened, `long_view.ctcvr.auc` on
+all impressions. So has a
+regression: `watch.cvr.rmse` is of the seconds given a click, `watch.ctcvr.rmse` of the seconds an
+impression brings. Costs have no split and no task: `cost/parameters`. Outcomes of a ranking
+(`like.ndcg@5`, `like.recall@10%`) have no sample space: they are measured on all impressions, of a
+task with a parent by its joint label. Outcomes of items are of a column of the log in place of a
+task: `author.distinct@5`, `age.below7@5`.
 """
 
 from __future__ import annotations
@@ -34,7 +36,8 @@ class Metric:
     Attributes:
         direction: None if the best value is 1: it can be a guard, not an objective.
         family: module in `bench/measure/heads` that implements it under its name.
-        uninformed: its value for an uninformed model; None if it has none, as in the unit of the label.
+        uninformed: its value for an uninformed model; None if it has none, as in the unit of the
+            label.
         thousandths: whether it is of order 1, so that differences are shown in thousandths.
     """
 
@@ -74,14 +77,16 @@ COSTS: dict[str, Direction | None] = {
 AREAS = ("auc", "gauc", "gauc_positives")
 """Outcomes without a cut: areas under the ROC curve, over all rows or within groups."""
 ROWS_A_GROUP, BY_CHANCE = 2, 0.7
-"""Groups are too small to measure an order within them below this mean number of rows, or where a random order has a
-higher mean `ndcg@5` than this, see `random_ndcg`."""
+"""Groups are too small to measure an order within them below this mean number of rows, or where a
+random order has a higher mean `ndcg@5` than this, see `random_ndcg`."""
 
 
 def random_ndcg(sizes: NDArray[np.integer[Any]]) -> float:
-    """Mean `ndcg@5` of a random order, for groups of these sizes with one positive each: .71 for three rows.
+    """Mean `ndcg@5` of a random order, for groups of these sizes with one positive each: .71 for
+    three rows.
 
-    Ignores groups of one row, which have no order; 1 if there are no others. More positives a group increase it.
+    Ignores groups of one row, which have no order; 1 if there are no others. More positives a group
+    increase it.
     """
     sizes = sizes[sizes > 1]
     sums = np.cumsum(1 / np.log2(np.arange(2, 7)))
@@ -102,8 +107,11 @@ MIXED = 20
 """Minimum number of groups with different labels that a task needs to be ranked within groups."""
 
 
-def ranked_tasks(tasks: Sequence[Task], labels: NDArray[Any], group: NDArray[Any]) -> frozenset[str]:
-    """Tasks that are ranked within groups: groups are large enough, and `MIXED` or more have different labels.
+def ranked_tasks(
+    tasks: Sequence[Task], labels: NDArray[Any], group: NDArray[Any]
+) -> frozenset[str]:
+    """Tasks that are ranked within groups: groups are large enough, and `MIXED` or more have
+    different labels.
 
     Labels (N, T) are joint, NaN where unobserved; `group` (N,) is negative for a row without one.
     """
@@ -119,18 +127,23 @@ def ranked_tasks(tasks: Sequence[Task], labels: NDArray[Any], group: NDArray[Any
 
 @dataclass(frozen=True)
 class ListMetric:
-    """A metric of a list: a group's rows by descending score, down to a cut. It is from 0 to 1, and more is better.
+    """A metric of a list: a group's rows by descending score, down to a cut. It is from 0 to 1, and
+    more is better.
 
     Errors and intervals need no more than that: they come from the same metric on resamples.
 
     Attributes:
         module: where it is implemented under its name, see `bench.measure.lists.base`.
-        binary: whether it counts positives and ignores the label's size; a regression does not have it.
+        binary: whether it counts positives and ignores the label's size; a regression does not have
+            it.
         percent: whether its cut may be a percentage of all rows.
         needs_cut: whether its name must have a cut.
-        share: whether it is a share of all positives or amounts in the list, so that shares of tasks can be valued.
-        amounts: of a share of positives the metric that is the same share of amounts, which only a regression has.
-        items: the kind of column that it is of, in place of a task; empty for tasks. Of numbers its name has a limit.
+        share: whether it is a share of all positives or amounts in the list, so that shares of
+            tasks can be valued.
+        amounts: of a share of positives the metric that is the same share of amounts, which only a
+            regression has.
+        items: the kind of column that it is of, in place of a task; empty for tasks. Of numbers its
+            name has a limit.
         title: of items what is counted, with `{column}` and `{limit}`.
     """
 
@@ -151,20 +164,27 @@ LISTS: dict[str, ListMetric] = {
     "value": ListMetric(_GAINS, percent=True, share=True),
     "map": ListMetric("bench.measure.lists.precision", binary=True),
     "mrr": ListMetric("bench.measure.lists.first", binary=True, needs_cut=False),
-    "distinct": ListMetric("bench.measure.lists.variety", percent=True, items="category", title="Distinct {column}"),
-    "below": ListMetric(_GAINS, percent=True, items="number", title="Rows with {column} below {limit:g}"),
+    "distinct": ListMetric(
+        "bench.measure.lists.variety", percent=True, items="category", title="Distinct {column}"
+    ),
+    "below": ListMetric(
+        _GAINS, percent=True, items="number", title="Rows with {column} below {limit:g}"
+    ),
 }
-"""By the name before its cut, of lower-case letters and `_`. To add one, write its module and a line here."""
+"""By the name before its cut, of lower-case letters and `_`. To add one, write its module and a
+line here.
+"""
 CUT = r"(\d+(?:\.\d+)?)(%?)"
 _RANKED = re.compile(rf"([a-z_]+)(\d+(?:\.\d+)?)?(?:@{CUT})?")
 
 
 @dataclass(frozen=True)
 class Ranked:
-    """An outcome of a ranking, as in `ndcg@5`, `recall@10`, `recall@10%`, `map@10`, `mrr`, `value@5` or `value@10%`.
+    """An outcome of a ranking, as in `ndcg@5`, `recall@10`, `recall@10%`, `map@10`, `mrr`,
+    `value@5` or `value@10%`.
 
-    `measure` is a name in `LISTS`, `cut` the number of top rows of each group, or their percentage of all rows;
-    infinite without a cut. `limit` is that of `below7@5`, else 0.
+    `measure` is a name in `LISTS`, `cut` the number of top rows of each group, or their percentage
+    of all rows; infinite without a cut. `limit` is that of `below7@5`, else 0.
     """
 
     measure: str
@@ -178,22 +198,39 @@ def ranked(metric: str) -> Ranked | None:
     match = _RANKED.fullmatch(metric)
     if match is None or match[1] not in LISTS:
         return None
-    of, limit, cut, percent = LISTS[match[1]], float(match[2] or 0), float(match[3] or math.inf), bool(match[4])
-    if cut <= 0 or (percent and (cut > 100 or not of.percent)) or (of.needs_cut and cut == math.inf):
+    of, limit, cut, percent = (
+        LISTS[match[1]],
+        float(match[2] or 0),
+        float(match[3] or math.inf),
+        bool(match[4]),
+    )
+    if (
+        cut <= 0
+        or (percent and (cut > 100 or not of.percent))
+        or (of.needs_cut and cut == math.inf)
+    ):
         return None
     if (of.items == "number") != (limit > 0) or (match[2] and not limit):
         return None
-    return Ranked(match[1], cut, percent, limit) if percent or cut == math.inf or cut == int(cut) else None
+    return (
+        Ranked(match[1], cut, percent, limit)
+        if percent or cut == math.inf or cut == int(cut)
+        else None
+    )
 
 
 def adds_up(metric: str) -> bool:
-    """Whether an outcome's metric is a share of all that happens in all rows, as `recall@10%` is."""
+    """Whether an outcome's metric is a share of all that happens in all rows, as `recall@10%`
+    is.
+    """
     of = ranked(metric)
     return of is not None and of.percent and LISTS[of.measure].share
 
 
 def in_amounts(name: str) -> str:
-    """The outcome where labels are amounts: `like.value@10%` of `like.recall@10%`; itself where it has no other."""
+    """The outcome where labels are amounts: `like.value@10%` of `like.recall@10%`; itself where it
+    has no other.
+    """
     task, _, metric = name.partition(".")
     of = ranked(metric)
     other = "" if of is None else LISTS[of.measure].amounts
@@ -206,14 +243,18 @@ def item_kinds(categories: Iterable[str], numbers: Iterable[str]) -> dict[str, I
 
 
 def of_items(name: str) -> bool:
-    """Whether a name without split, also of a segment, is an outcome of items: `author.distinct@5`."""
+    """Whether a name without split, also of a segment, is an outcome of items:
+    `author.distinct@5`.
+    """
     found = ranked(metric_of(name.partition("[")[0]))
     return found is not None and LISTS[found.measure].items != ""
 
 
 @dataclass(frozen=True)
 class Objective:
-    """A named metric with a direction, without its split: `income.auc`, or a cost: `cost/parameters`."""
+    """A named metric with a direction, without its split: `income.auc`, or a cost:
+    `cost/parameters`.
+    """
 
     name: str
     direction: Direction
@@ -245,7 +286,9 @@ def in_thousandths(objective: str) -> bool:
 
 
 def metric_of(name: str) -> str:
-    """The metric in a name without split: `auc` of `buy.ctcvr.auc`, `recall@2.5%` of `like.recall@2.5%`."""
+    """The metric in a name without split: `auc` of `buy.ctcvr.auc`, `recall@2.5%` of
+    `like.recall@2.5%`.
+    """
     rest = name.partition(".")[2]
     return rest if ranked(rest) else name.rpartition(".")[2]
 
@@ -256,55 +299,78 @@ def direction_of(name: str) -> Direction | None:
     if bare.startswith("cost/"):
         return COSTS.get(bare.removeprefix("cost/"))
     metric = metric_of(bare)
-    return "maximize" if ranked(metric) else BY_NAME[metric].direction if metric in BY_NAME else None
+    return (
+        "maximize" if ranked(metric) else BY_NAME[metric].direction if metric in BY_NAME else None
+    )
 
 
 def metric_names(task: Task) -> dict[str, Direction | None]:
-    """Metrics of a task that are always measured, without split: name -> direction (None: not an objective)."""
+    """Metrics of a task that are always measured, without split: name -> direction (None: not an
+    objective).
+    """
     spaces = ("",) if task.parent is None else ("cvr.", "ctcvr.")
     metrics = METRICS[task.kind].items()
-    return {f"{task.name}.{space}{name}": metric.direction for space in spaces for name, metric in metrics}
+    return {
+        f"{task.name}.{space}{name}": metric.direction
+        for space in spaces
+        for name, metric in metrics
+    }
 
 
 def primary(task: Task, in_groups: bool) -> str:
     """A task's default objective, on all impressions.
 
-    Where it is ranked in groups: the area under the curve within groups (GAUC, weighted by rows), or `ndcg@5` of a
-    regression. Elsewhere AUC over all rows, or Spearman correlation. docs/studies/search.md compares the picks.
+    Where it is ranked in groups: the area under the curve within groups (GAUC, weighted by rows),
+    or `ndcg@5` of a regression. Elsewhere AUC over all rows, or Spearman correlation.
+    docs/studies/search.md compares the picks.
     """
     within, over = ("ndcg@5", "spearman") if task.kind == "regression" else ("gauc", "auc")
     metric = within if in_groups else over
-    return f"{task.name}.{metric}" if task.parent is None or ranked(metric) else f"{task.name}.ctcvr.{metric}"
+    return (
+        f"{task.name}.{metric}"
+        if task.parent is None or ranked(metric)
+        else f"{task.name}.ctcvr.{metric}"
+    )
 
 
 def check_counted(names: Iterable[str], where: str) -> None:
-    """Raises UserError for an outcome of lists or of items, in which a row has one place, whatever it counts."""
+    """Raises UserError for an outcome of lists or of items, in which a row has one place, whatever
+    it counts.
+    """
     for name in names:
         of = ranked(metric_of(name))
         if of is not None and (not of.percent or LISTS[of.measure].items):
             raise UserError(
-                f"{where}: expected outcomes of all rows (recall@10%) beside a propensity, found {name}: in a list a "
-                "row has one place, whatever its chance to be shown was"
+                f"{where}: expected outcomes of all rows (recall@10%) beside a propensity, found "
+                f"{name}: in a list a row has one place, whatever its chance to be shown was"
             )
 
 
-def default_outcomes(tasks: Sequence[Task], group: NDArray[Any], counted: bool = False) -> tuple[str, ...]:
-    """One of each task: `ndcg@5` if groups are large enough, else `recall@10%`, `value@10%` of a regression.
+def default_outcomes(
+    tasks: Sequence[Task], group: NDArray[Any], counted: bool = False
+) -> tuple[str, ...]:
+    """One of each task: `ndcg@5` if groups are large enough, else `recall@10%`, `value@10%` of a
+    regression.
 
-    Groups are large enough if they have two rows on average, and a random order of them scores little
-    (`ranks_groups`).
+    Groups are large enough if they have two rows on average, and a random order of them scores
+    little (`ranks_groups`).
 
     Args:
         group: (N,), negative where a row has none.
-        counted: whether rows count by propensities, so that no list has places for them, see `check_counted`.
+        counted: whether rows count by propensities, so that no list has places for them, see
+            `check_counted`.
     """
     if not counted and ranks_groups(group):
         return tuple(f"{task.name}.ndcg@5" for task in tasks)
-    return tuple(f"{task.name}.{'recall' if task.kind == 'binary' else 'value'}@10%" for task in tasks)
+    return tuple(
+        f"{task.name}.{'recall' if task.kind == 'binary' else 'value'}@10%" for task in tasks
+    )
 
 
 def parse(name: str, tasks: tuple[Task, ...], where: str) -> Objective:
-    """Parses an objective: a head's metric, a cost or an outcome; raises UserError if the tasks cannot have it."""
+    """Parses an objective: a head's metric, a cost or an outcome; raises UserError if the tasks
+    cannot have it.
+    """
     known = {metric: way for task in tasks for metric, way in metric_names(task).items()}
     known |= {f"cost/{cost}": way for cost, way in COSTS.items()}
     if name not in known:
@@ -313,12 +379,17 @@ def parse(name: str, tasks: tuple[Task, ...], where: str) -> Objective:
         raise UserError(f"{where}: {unknown('metric', name, known)}")
     direction = known[name]
     if direction is None:
-        raise UserError(f"{where}: '{name}' has no best direction and cannot be an objective; use it as a guard")
+        raise UserError(
+            f"{where}: '{name}' has no best direction and cannot be an objective; use it as a guard"
+        )
     return Objective(name, direction)
 
 
-def outcome(name: str, tasks: tuple[Task, ...], where: str, items: Mapping[str, ItemKind] | None = None) -> Objective:
-    """Parses an outcome of a ranking, as in `like.recall@10%`, `like.gauc` or, of `items`, `author.distinct@5`.
+def outcome(
+    name: str, tasks: tuple[Task, ...], where: str, items: Mapping[str, ItemKind] | None = None
+) -> Objective:
+    """Parses an outcome of a ranking, as in `like.recall@10%`, `like.gauc` or, of `items`,
+    `author.distinct@5`.
 
     Raises:
         UserError: the tasks and columns of items cannot have it; with an example.
@@ -330,34 +401,45 @@ def outcome(name: str, tasks: tuple[Task, ...], where: str, items: Mapping[str, 
         if cut is None or LISTS[cut.measure].items != items[of]:
             example = next(name for name, metric in LISTS.items() if metric.items == items[of])
             example += "@5" if items[of] == "category" else "7@5"
-            raise UserError(f"{where}: expected an outcome of items such as {of}.{example}, found '{name}'")
+            raise UserError(
+                f"{where}: expected an outcome of items such as {of}.{example}, found '{name}'"
+            )
         return Objective(name, "maximize")
     if task is None:
         what = "task or column of items" if items else "task"
         raise UserError(
-            f"{where}: outcome '{name}': {unknown(what, of, [*(task.name for task in tasks), *(items or ())])}"
+            f"{where}: outcome '{name}': "
+            f"{unknown(what, of, [*(task.name for task in tasks), *(items or ())])}"
         )
     if cut is not None and LISTS[cut.measure].items:
         cut = None
     if task.kind == "regression":
         if cut is None or LISTS[cut.measure].binary:
             examples = f"{of}.value@10%, {of}.value@5 or {of}.ndcg@5"
-            raise UserError(f"{where}: expected an outcome of a regression such as {examples}, found '{name}'")
+            raise UserError(
+                f"{where}: expected an outcome of a regression such as {examples}, found '{name}'"
+            )
     elif cut is None and metric not in AREAS:
         examples = f"{of}.ndcg@5, {of}.recall@10 or {of}.recall@10%"
         raise UserError(f"{where}: expected an outcome such as {examples}, found '{name}'")
-    elif cut is not None and (binary := [name for name, other in LISTS.items() if other.amounts == cut.measure]):
+    elif cut is not None and (
+        binary := [name for name, other in LISTS.items() if other.amounts == cut.measure]
+    ):
         right = f"{of}.{binary[0]}{metric.removeprefix(cut.measure)}"
         raise UserError(f"{where}: '{name}' is of a binary task; write '{right}'")
     return Objective(name, "maximize")
 
 
 def beside_tasks(names: Sequence[str], default: Sequence[str]) -> list[str]:
-    """Outcomes that are asked for; where all of these are of items, beside those that tasks have by default."""
+    """Outcomes that are asked for; where all of these are of items, beside those that tasks have by
+    default.
+    """
     return [*names] if any(not of_items(name) for name in names) else [*default, *names]
 
 
 def outcomes_of(names: Iterable[str]) -> tuple[str, ...]:
-    """Outcomes with a cut among names without split, each once; a segment, as in `[country=US]`, is ignored."""
+    """Outcomes with a cut among names without split, each once; a segment, as in `[country=US]`, is
+    ignored.
+    """
     plain = (name.partition("[")[0] for name in names)
     return tuple(dict.fromkeys(name for name in plain if ranked(name.partition(".")[2])))

@@ -1,7 +1,7 @@
 """Parses TOML and JSON that a user may have written: any error is one sentence.
 
-The one module that calls a TOML parser. Tables are nested, or flat with dotted names: {"sharing": {"kind": "ple"}} <->
-{"sharing.kind": "ple"}.
+The one module that calls a TOML parser. Tables are nested, or flat with dotted names: {"sharing":
+{"kind": "ple"}} <-> {"sharing.kind": "ple"}.
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ def nest(flat: Mapping[str, Any], where: str = "configuration") -> dict[str, Any
         for table in tables:
             at = at.setdefault(table, {})
             if not isinstance(at, dict):
-                raise UserError(f"{where}: '{name}' needs '{table}' to be a table, but it has the value {at!r}")
+                raise UserError(
+                    f"{where}: '{name}' needs '{table}' to be a table, but it has the value {at!r}"
+                )
         if isinstance(at.get(last), dict):
             raise UserError(f"{where}: '{name}' is a table, but got the value {value!r}")
         at[last] = value
@@ -73,7 +75,9 @@ def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def assignments(
-    given: Sequence[str] | Mapping[str, Any], option: str = "--set", example: str = "sharing.kind=mmoe"
+    given: Sequence[str] | Mapping[str, Any],
+    option: str = "--set",
+    example: str = "sharing.kind=mmoe",
 ) -> dict[str, Any]:
     """Dotted values of a table, or of NAME=VALUE pairs.
 
@@ -103,7 +107,9 @@ def names(given: str | Sequence[str] | None) -> tuple[str, ...]:
 
 
 def jsonable(value: Any) -> Any:
-    """Converts values to JSON: NumPy scalars to Python's, and numbers that are not finite to None."""
+    """Converts values to JSON: NumPy scalars to Python's, and numbers that are not finite to
+    None.
+    """
     if isinstance(value, dict):
         return {str(key): jsonable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -1,13 +1,16 @@
-"""Plug-ins: entries of registries that come from installed packages, or from a file that the user names.
+"""Plug-ins: entries of registries that come from installed packages, or from a file that the user
+names.
 
-An installed package names its entries as entry points, `"seesaw.balancing"` being the group of `BALANCING`:
+An installed package names its entries as entry points, `"seesaw.balancing"` being the group of
+`BALANCING`:
 
     [project.entry-points."seesaw.balancing"]
     tempered = "my_package:TEMPERED"
 
-A file has dicts with the names of the registries, `BALANCING = {"tempered": Entry(...)}`. The option `--plugin`, the
-argument `plugins` of Python and the environment variable `PLUGIN` name files. Both are code: a plug-in runs because
-somebody installed it or named its path, never because a run or a package asks for it.
+A file has dicts with the names of the registries, `BALANCING = {"tempered": Entry(...)}`. The
+option `--plugin`, the argument `plugins` of Python and the environment variable `PLUGIN` name
+files. Both are code: a plug-in runs because somebody installed it or named its path, never because
+a run or a package asks for it.
 """
 
 from __future__ import annotations
@@ -56,9 +59,13 @@ class PluginFile(NamedTuple):
 
     @classmethod
     def read(cls, path: Path, named: str = "--plugin") -> PluginFile:
-        """Reads a file; raises UserError, with the option or variable that `named` it, if it cannot be read."""
+        """Reads a file; raises UserError, with the option or variable that `named` it, if it cannot
+        be read.
+        """
         try:
-            return cls(str(path.expanduser().resolve()), path.expanduser().read_text(encoding="utf-8"))
+            return cls(
+                str(path.expanduser().resolve()), path.expanduser().read_text(encoding="utf-8")
+            )
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
             raise UserError(f"{named} {path}: expected a file of Python: {reason}") from None
@@ -66,11 +73,15 @@ class PluginFile(NamedTuple):
     @property
     def origin(self) -> str:
         """Name and content hash, as runs and packages record it."""
-        return f"{Path(self.path).name} (sha256 {hashlib.sha256(self.text.encode()).hexdigest()[:16]})"
+        return (
+            f"{Path(self.path).name} (sha256 {hashlib.sha256(self.text.encode()).hexdigest()[:16]})"
+        )
 
 
 PLUGIN = "SEESAW_PLUGIN"
-"""Environment variable with one path or several, separated as in `PATH`. It counts wherever a registry is read."""
+"""Environment variable with one path or several, separated as in `PATH`. It counts wherever a
+registry is read.
+"""
 _FILES: dict[PluginFile, ModuleType] = {}
 _RUNNING: set[PluginFile] = set()
 """Files whose code runs just now: it may read a registry."""
@@ -78,14 +89,19 @@ _LOCK = RLock()
 
 
 class Registry(Mapping[str, T]):
-    """Entries by name: ours as a dict literal, and those of plug-ins, which are imported on the first read.
+    """Entries by name: ours as a dict literal, and those of plug-ins, which are imported on the
+    first read.
 
-    Every entry is a `kind`, which messages call `wanted`. Reading raises UserError if a plug-in cannot be imported,
-    gives a taken name, or gives no entry.
+    Every entry is a `kind`, which messages call `wanted`. Reading raises UserError if a plug-in
+    cannot be imported, gives a taken name, or gives no entry.
     """
 
     def __init__(
-        self, group: str, own: dict[str, T], kind: Any = Entry, wanted: str = "a bench.core.registry.Entry"
+        self,
+        group: str,
+        own: dict[str, T],
+        kind: Any = Entry,
+        wanted: str = "a bench.core.registry.Entry",
     ) -> None:
         self.group, self._own, self._kind, self._wanted = group, own, kind, wanted
         self._all, self._origins = own, dict[str, str]()
@@ -109,7 +125,9 @@ class Registry(Mapping[str, T]):
 
     def _read(self) -> dict[str, T]:
         with _LOCK:
-            if self._files != files() and not self._reading:  # a plug-in may read it while being imported
+            if (
+                self._files != files() and not self._reading
+            ):  # a plug-in may read it while being imported
                 self._reading = True
                 try:
                     self._merge()
@@ -122,13 +140,18 @@ class Registry(Mapping[str, T]):
         for name, origin, entry in (*_of_packages(self.group), *_of_files(self.group)):
             where = f"plug-in {origin}: seesaw.{self.group}"
             if not name.isidentifier():
-                raise UserError(f"{where}: expected a name of letters, digits and _, found '{name}'")
+                raise UserError(
+                    f"{where}: expected a name of letters, digits and _, found '{name}'"
+                )
             if name in entries:
                 raise UserError(
-                    f"{where}: expected a new name, found '{name}', which {origins.get(name, 'seesaw itself')} has"
+                    f"{where}: expected a new name, found '{name}', which "
+                    f"{origins.get(name, 'seesaw itself')} has"
                 )
             if not isinstance(entry, self._kind):
-                raise UserError(f"{where}.{name}: expected {self._wanted}, found {type(entry).__name__}")
+                raise UserError(
+                    f"{where}.{name}: expected {self._wanted}, found {type(entry).__name__}"
+                )
             entries[name], origins[name] = entry, origin
         self._all, self._origins, self._files = entries, origins, files()
 
@@ -141,7 +164,8 @@ def registry_of(group: str) -> Registry[Any]:
 
 
 def add(*files: PluginFile) -> None:
-    """Runs new files and adds their entries to the registries; raises UserError if one fails or has no entries.
+    """Runs new files and adds their entries to the registries; raises UserError if one fails or has
+    no entries.
 
     Those that the variable `PLUGIN` names come first.
     """
@@ -169,14 +193,17 @@ def _module_of(file: PluginFile, dicts: list[str]) -> ModuleType:
     with _naming(file.origin):
         exec(compile(file.text, file.path, "exec"), module.__dict__)
     if not any(isinstance(module.__dict__.get(name), dict) for name in dicts):
-        raise UserError(f"plug-in {file.origin}: expected one of the dicts {listed(dicts)}, found none")
+        raise UserError(
+            f"plug-in {file.origin}: expected one of the dicts {listed(dicts)}, found none"
+        )
     return module
 
 
 def carried(*files: PluginFile) -> None:
     """Adds files in a worker's process, in place of those that the variable `PLUGIN` names there.
 
-    The driver sends what it read. By now the named file may have changed, and another machine may not have it.
+    The driver sends what it read. By now the named file may have changed, and another machine may
+    not have it.
     """
     os.environ.pop(PLUGIN, None)
     add(*files)
@@ -189,7 +216,9 @@ def files() -> tuple[PluginFile, ...]:
 
 
 def needs(choices: Iterable[tuple[str, Any]]) -> dict[str, str]:
-    """Finds the plug-ins that choices such as ("sharing.kind", "mmoe") need: `sharing.NAME` -> plug-in, see `check`."""
+    """Finds the plug-ins that choices such as ("sharing.kind", "mmoe") need: `sharing.NAME` ->
+    plug-in, see `check`.
+    """
     needed = {}
     for key, value in choices:
         group = key.removesuffix(".kind") if key.endswith(".kind") else ""
@@ -199,7 +228,9 @@ def needs(choices: Iterable[tuple[str, Any]]) -> dict[str, str]:
 
 
 def check(needed: Mapping[str, str], where: str, same: bool = True) -> None:
-    """Raises UserError if a plug-in is missing or differs; `same`: whether version or content must be the same."""
+    """Raises UserError if a plug-in is missing or differs; `same`: whether version or content must
+    be the same.
+    """
     for key, origin in needed.items():
         group, _, name = key.partition(".")
         found = registry_of(group).origins.get(name) if group in GROUPS else None
@@ -216,17 +247,27 @@ def inventory() -> tuple[dict[str, str], list[str]]:
     plugins, problems = dict[str, str](), []
     for group in GROUPS:
         try:
-            plugins |= {f"{group}.{name}": origin for name, origin in registry_of(group).origins.items()}
+            plugins |= {
+                f"{group}.{name}": origin for name, origin in registry_of(group).origins.items()
+            }
         except UserError as error:
             problems.append(str(error))
     known = [f"seesaw.{group}" for group in GROUPS]
-    problems += [str(unknown("group of entry points", group, known)) for group in _points() if group not in known]
+    problems += [
+        str(unknown("group of entry points", group, known))
+        for group in _points()
+        if group not in known
+    ]
     return plugins, problems
 
 
 @cache
 def _points() -> dict[str, list[EntryPoint]]:
-    return {group: list(entry_points(group=group)) for group in entry_points().groups if group.startswith("seesaw.")}
+    return {
+        group: list(entry_points(group=group))
+        for group in entry_points().groups
+        if group.startswith("seesaw.")
+    }
 
 
 def _of_packages(group: str) -> Iterator[tuple[str, str, Any]]:

@@ -1,4 +1,6 @@
-"""Plain values that pass between rooms: jobs, their outcomes, trials and points. No torch, no optuna."""
+"""Plain values that pass between rooms: jobs, their outcomes, trials and points. No torch, no
+optuna.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +17,21 @@ SplitName = Literal["train", "valid", "confirm", "test"]
 FailureKind = Literal["configuration", "diverged", "infrastructure", "bug"]
 
 PointKind = Literal[
-    "trial", "single_task", "equal_weights", "random_weights", "trees", "ensemble", "blend", "static_weights",
-    "twin", "current", "model",
-]  # fmt: skip
-"""Kind of a point: a trial at some length, a baseline, the current point, or a model trained elsewhere."""
+    "trial",
+    "single_task",
+    "equal_weights",
+    "random_weights",
+    "trees",
+    "ensemble",
+    "blend",
+    "static_weights",
+    "twin",
+    "current",
+    "model",
+]
+"""Kind of a point: a trial at some length, a baseline, the current point, or a model trained
+elsewhere.
+"""
 Role = Literal["trial", "baseline", "current"]
 NAMES: dict[PointKind, str] = {
     "single_task": "best single-task models",
@@ -33,7 +46,9 @@ NAMES: dict[PointKind, str] = {
 }
 """Kind -> its name for people."""
 NETWORK, TREES, SHARE = "blend.network", "blend.trees", "blend.share."
-"""Keys of a blend's configuration: the ids of both parts, and the prefix of the network's share by task."""
+"""Keys of a blend's configuration: the ids of both parts, and the prefix of the network's share by
+task.
+"""
 TRAINED: tuple[PointKind, ...] = tuple(NAMES)[1:]
 """Kinds other than trials that have replicates of their own, in listing order."""
 
@@ -44,7 +59,8 @@ class Job:
 
     Attributes:
         trial: its number; None where `kind` is no trial.
-        replicate: 0 for the search and the tuning of baselines, 1.. for confirmation on fresh seeds.
+        replicate: 0 for the search and the tuning of baselines, 1.. for confirmation on fresh
+            seeds.
         config: dotted configuration, as in {"sharing.kind": "mmoe", "sharing.mmoe.experts": 4}.
         store: path of the encoded store.
         seed: of this training; the k-th replicates of all points have the same.
@@ -52,17 +68,22 @@ class Job:
         objectives: metrics without split; early stopping uses their mean, signed by direction.
         tasks: names of the tasks to train, in order; they must be among the store's.
         threads: for the worker to use.
-        until: training samples, counted from the trial's start, at which to stop; None trains to the end.
+        until: training samples, counted from the trial's start, at which to stop; None trains to
+            the end.
         checkpoint: path of the checkpoint to write at the end of the job; None writes none.
-        resume: path of the checkpoint to start from, written by a job of the same trial; None starts fresh.
+        resume: path of the checkpoint to start from, written by a job of the same trial; None
+            starts fresh.
         device: "cpu", "cuda", or "auto", which is CUDA where it is available.
         resamples: number of resamples of each split except valid to measure as well.
-        outcomes: of rankings, as in `like.recall@10%`, to measure besides those among the objectives.
+        outcomes: of rankings, as in `like.recall@10%`, to measure besides those among the
+            objectives.
         predictions: folder for joint predictions, see `bench.measure.predictions`; None keeps none.
         kind: of its point. Trees, blends and several models have configurations of their own, see
-            `bench.models.training.tree_settings`, `bench.models.training.blend` and `bench.models.training.parts`.
+            `bench.models.training.tree_settings`, `bench.models.training.blend` and
+            `bench.models.training.parts`.
         plugins: files whose entries the configuration may name.
-        start: folder of an earlier training to go on from, see `bench.models.training.warm`; None begins afresh.
+        start: folder of an earlier training to go on from, see `bench.models.training.warm`; None
+            begins afresh.
         keep: folder to leave for a later training; None leaves none.
     """
 
@@ -103,7 +124,9 @@ class Job:
 
 
 RARER = "rarer"
-"""Key among a task's resampled metrics: relative change of the number of rows of the rarer class."""
+"""Key among a task's resampled metrics: relative change of the number of rows of the rarer
+class.
+"""
 
 
 @dataclass(frozen=True)
@@ -111,25 +134,28 @@ class TrialResult:
     """The measurements of a job.
 
     Attributes:
-        metrics: `valid/income.auc` etc. at the best evaluation so far, and costs (`cost/parameters`,
-            `cost/latency_ms`, `cost/latency_p99_ms`).
-        speed: `train_samples_per_s`, `eval_samples_per_s`, `peak_rss_mb` of this job; `train_seconds` and
-            `samples_trained` since the trial's start.
+        metrics: `valid/income.auc` etc. at the best evaluation so far, and costs
+            (`cost/parameters`, `cost/latency_ms`, `cost/latency_p99_ms`).
+        speed: `train_samples_per_s`, `eval_samples_per_s`, `peak_rss_mb` of this job;
+            `train_seconds` and `samples_trained` since the trial's start.
         curve: per evaluation {"samples": n, "epoch": e, "<objective>": v, "loss/<task>": v}.
         config: the whole configuration, dotted, defaults filled in.
         finished: whether training is over: its epochs are used up, or it stopped early.
-        diagnosis: interaction of the tasks since the trial's start, by the probes of `bench.models.training.diagnosis`:
-            `probes`, their number, one every `every` steps on `rows` samples;
-            `tasks`: for each, its `loss`, the loss over that of a constant prediction (`loss_over_base`) and the
-            balancer's `weight`; by block, geometric means of its gradient's `norm` and of its `pull`, weight x norm;
-            `pairs`: for each, by block, the mean `cosine` of the gradients, the share `below_zero`, the number of
-            probes; `experts` at the last probe: for `gates` each expert's `share`, the `entropy` over the largest
-            possible, and whether a gate `collapsed` on one expert; for `units` the share `dead` of each MLP, and
-            whether it is `silent`; `course`: for each objective, the `best` on validation, at `best_samples`, and the
-            loss since (`lost`) at `last_samples`.
-        resampled: metric -> B numbers, its value on each resample of its split minus its value (NaN where undefined),
-            if the job asked for them; resample b has the same rows for every model, see `bench.measure.resampling`. Of
-            a binary task also `RARER`.
+        diagnosis: interaction of the tasks since the trial's start, by the probes of
+            `bench.models.training.diagnosis`: `probes`, their number, one every `every` steps on
+            `rows` samples;
+            `tasks`: for each, its `loss`, the loss over that of a constant prediction
+            (`loss_over_base`) and the balancer's `weight`; by block, geometric means of its
+            gradient's `norm` and of its `pull`, weight x norm;
+            `pairs`: for each, by block, the mean `cosine` of the gradients, the share `below_zero`,
+            the number of probes; `experts` at the last probe: for `gates` each expert's `share`,
+            the `entropy` over the largest possible, and whether a gate `collapsed` on one expert;
+            for `units` the share `dead` of each MLP, and whether it is `silent`; `course`: for each
+            objective, the `best` on validation, at `best_samples`, and the loss since (`lost`) at
+            `last_samples`.
+        resampled: metric -> B numbers, its value on each resample of its split minus its value (NaN
+            where undefined), if the job asked for them; resample b has the same rows for every
+            model, see `bench.measure.resampling`. Of a binary task also `RARER`.
     """
 
     metrics: dict[str, float]
@@ -153,7 +179,8 @@ class Failure:
 class Outcome:
     """A finished job: exactly one of result and failure is set.
 
-    `started` is when a worker took it up, in seconds since 1970; `seconds` is its run time, without waiting.
+    `started` is when a worker took it up, in seconds since 1970; `seconds` is its run time, without
+    waiting.
     """
 
     job: Job
@@ -165,7 +192,9 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Replicate:
-    """One retraining of a configuration on a fresh seed; `until` as in `Job`, `resampled` as in `TrialResult`."""
+    """One retraining of a configuration on a fresh seed; `until` as in `Job`, `resampled` as in
+    `TrialResult`.
+    """
 
     replicate: int
     seed: int
@@ -179,8 +208,8 @@ class Replicate:
 class RungResult:
     """A trial's result at one rung, after that many training samples since its start.
 
-    `order` numbers the job that trained it there, over the whole search; `seconds` are of that job. The diagnosis is as
-    in `TrialResult`, up to here.
+    `order` numbers the job that trained it there, over the whole search; `seconds` are of that job.
+    The diagnosis is as in `TrialResult`, up to here.
     """
 
     samples: int
@@ -213,13 +242,23 @@ class _Configured:
 
     @property
     def unshared(self) -> dict[str, Scalar]:
-        """Its configuration without sharing and balancing: what a single-task model can have, too."""
-        return {key: value for key, value in self.config.items() if not key.startswith(("sharing.", "balancing."))}
+        """Its configuration without sharing and balancing: what a single-task model can have,
+        too.
+        """
+        return {
+            key: value
+            for key, value in self.config.items()
+            if not key.startswith(("sharing.", "balancing."))
+        }
 
     @property
     def weights(self) -> dict[str, float]:
         prefix = "balancing.static.weight."
-        of = {key.removeprefix(prefix): value for key, value in self.config.items() if key.startswith(prefix)}
+        of = {
+            key.removeprefix(prefix): value
+            for key, value in self.config.items()
+            if key.startswith(prefix)
+        }
         return {task: float(str(value)) for task, value in of.items()}
 
     def _kind(self, part: str) -> str:
@@ -231,8 +270,9 @@ class TrialRecord(_Configured):
     """One trial with all its results, as frontier, tracking and report read it.
 
     Attributes:
-        state: "completed" at full length. In a search by rungs also "waiting" below it for a decision, and "pruned"
-            where it will not continue: the search is over, or the trial failed after its last result.
+        state: "completed" at full length. In a search by rungs also "waiting" below it for a
+            decision, and "pruned" where it will not continue: the search is over, or the trial
+            failed after its last result.
         params: the searched parameters only.
         config: all parameters, dotted.
         architecture: the familiar name ("mmoe", "esmm", "ple+entire_space").
@@ -267,7 +307,8 @@ class TrialRecord(_Configured):
     def points(self) -> tuple[Point, ...]:
         """A point for each length that it was trained to, shortest first; none without a result.
 
-        A point has the metrics and diagnosis of its rung, and the replicates trained to the same length.
+        A point has the metrics and diagnosis of its rung, and the replicates trained to the same
+        length.
         """
         whole = RungResult(0, 0, self.metrics, 0.0, self.diagnosis)
         rungs = self.rungs or ((whole,) if self.measured else ())
@@ -296,7 +337,8 @@ class TrialRecord(_Configured):
 
 @dataclass(frozen=True)
 class Point(_Configured):
-    """A configuration trained to some length, with its replicates: the unit of confirming, comparing and picking.
+    """A configuration trained to some length, with its replicates: the unit of confirming,
+    comparing and picking.
 
     A trial's point is retrained with its `until`, on the learning-rate schedule of full length.
 
@@ -304,13 +346,15 @@ class Point(_Configured):
         number: of the trial; None for a baseline and for the current point.
         until: training samples at which a retraining stops, as in `Job`; None for full length.
         params: the searched parameters only.
-        config: all parameters, dotted. That of the best single-task models names each task's point, as
-            `single_task.<task>`.
-        metrics: of the search's own run, costs included; empty for a point that the search did not train.
+        config: all parameters, dotted. That of the best single-task models names each task's point,
+            as `single_task.<task>`.
+        metrics: of the search's own run, costs included; empty for a point that the search did not
+            train.
         baseline: whether the search ran it as its single-task baseline.
         rungs: of its trial, up to its length.
         curve, speed: of its trial, see `TrialResult`.
-        label: name of a model from elsewhere; of a twin the number of the trial whose settings it has.
+        label: name of a model from elsewhere; of a twin the number of the trial whose settings it
+            has.
     """
 
     kind: PointKind
@@ -346,7 +390,9 @@ class Point(_Configured):
     def name(self) -> str:
         """Its name in a sentence: `trial 7 stopped after 16,000 samples`, `boosted trees`."""
         if self.number is not None:
-            return f"trial {self.number}" + ("" if self.until is None else f" stopped after {self.until:,} samples")
+            return f"trial {self.number}" + (
+                "" if self.until is None else f" stopped after {self.until:,} samples"
+            )
         if self.kind == "twin":
             return f"single-task, settings of trial {self.label}"
         return self.label or f"{NAMES[self.kind]}{self._ratio}"
@@ -381,9 +427,17 @@ def point_id(number: int, until: int | None) -> str:
     return str(number) if until is None else f"{number}@{until}"
 
 
-def training_of(kind: PointKind, number: int | None, until: int | None, config: Mapping[str, Scalar]) -> str:
-    """Identifies trainings that differ only by seed: a trial's length, or a kind's length and configuration.
+def training_of(
+    kind: PointKind, number: int | None, until: int | None, config: Mapping[str, Scalar]
+) -> str:
+    """Identifies trainings that differ only by seed: a trial's length, or a kind's length and
+    configuration.
 
-    A baseline's configuration may change when a search continues; trainings before and after stay apart.
+    A baseline's configuration may change when a search continues; trainings before and after stay
+    apart.
     """
-    return json.dumps([kind, until, dict(config)], sort_keys=True) if number is None else point_id(number, until)
+    return (
+        json.dumps([kind, until, dict(config)], sort_keys=True)
+        if number is None
+        else point_id(number, until)
+    )

@@ -1,7 +1,7 @@
 """The entry of a registry: written by contributors to add an architecture, a funnel or a balancer.
 
-A registry is a dict literal from name to `Entry`, in its room's `__init__`. Python allows duplicate keys in a literal,
-so a test refuses them.
+A registry is a dict literal from name to `Entry`, in its room's `__init__`. Python allows duplicate
+keys in a literal, so a test refuses them.
 """
 
 from __future__ import annotations
@@ -35,12 +35,14 @@ class Entry(Generic[T]):
     """A named choice on one axis of the search.
 
     Attributes:
-        build: constructs it; the contract (`bench.models.contracts` or the room's `base`) fixes its arguments.
+        build: constructs it; the contract (`bench.models.contracts` or the room's `base`) fixes its
+            arguments.
         config: its options.
         paper: source, as "Author et al., Venue Year", or "-" for a plain baseline.
         summary: one line for listings.
         unfit: None if the entry can be used with a schema, else the reason as a sentence.
-        departs: differences from its authors' or other public code, as sentences; empty if none are known.
+        departs: differences from its authors' or other public code, as sentences; empty if none are
+            known.
     """
 
     build: Callable[..., T]
@@ -65,12 +67,20 @@ class Chosen:
     options: Config
 
     def dotted(self, axis: str) -> dict[str, Any]:
-        """Returns its dotted configuration: {"sharing.kind": "ple", "sharing.ple.levels": 2, ...}."""
-        return {f"{axis}.kind": self.kind} | flatten(self.options.model_dump(mode="json"), f"{axis}.{self.kind}.")
+        """Returns its dotted configuration: {"sharing.kind": "ple", "sharing.ple.levels": 2,
+        ...}.
+        """
+        return {f"{axis}.kind": self.kind} | flatten(
+            self.options.model_dump(mode="json"), f"{axis}.{self.kind}."
+        )
 
 
-def choose(registry: Mapping[str, Entry[Any]], axis: str, table: Mapping[str, Any], default: str) -> Chosen:
-    """Reads `{"kind": "mmoe", "mmoe": {...}}`; raises UserError for an unknown kind or key, or bad options."""
+def choose(
+    registry: Mapping[str, Entry[Any]], axis: str, table: Mapping[str, Any], default: str
+) -> Chosen:
+    """Reads `{"kind": "mmoe", "mmoe": {...}}`; raises UserError for an unknown kind or key, or bad
+    options.
+    """
     kind = table.get("kind", default)
     if not isinstance(kind, str):
         raise UserError(f"{axis}.kind: expected a name, found {kind!r}")
@@ -80,7 +90,8 @@ def choose(registry: Mapping[str, Entry[Any]], axis: str, table: Mapping[str, An
             if key not in registry:
                 raise unknown("key", f"{axis}.{key}", (f"{axis}.kind", f"{axis}.{kind}"))
             raise UserError(
-                f"{axis}.{key}: does not belong to {axis}.kind = '{kind}', whose options are under {axis}.{kind}"
+                f"{axis}.{key}: does not belong to {axis}.kind = '{kind}', whose options are under "
+                f"{axis}.{kind}"
             )
     options = table.get(kind, {})
     if not isinstance(options, Mapping):

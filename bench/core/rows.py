@@ -1,8 +1,8 @@
 """The splits that a model is measured on, and their names in tables.
 
-The search reads `SEARCH` only: early stopping, promotion, shortlist, tuning. The best points are retrained and measured
-on `CONFIRM`, rows that the search did not see, on which confirmed points are compared and drawn. A pick reads
-replicates on both. `TEST` is only reported.
+The search reads `SEARCH` only: early stopping, promotion, shortlist, tuning. The best points are
+retrained and measured on `CONFIRM`, rows that the search did not see, on which confirmed points are
+compared and drawn. A pick reads replicates on both. `TEST` is only reported.
 """
 
 from __future__ import annotations

@@ -21,7 +21,8 @@ SCENARIO = "scenario"
 
 @dataclass(frozen=True)
 class Scale:
-    """Maps the label y of a regression to its training target (f(y) - centre) / spread; fitted on train only.
+    """Maps the label y of a regression to its training target (f(y) - centre) / spread; fitted on
+    train only.
 
     Attributes:
         log: whether f is log(1 + y); else f is the identity.
@@ -59,7 +60,9 @@ class Cap:
 
 
 SCORE = "score"
-"""Column that a package adds to its tasks' predictions: the number to rank by. No task has this name."""
+"""Column that a package adds to its tasks' predictions: the number to rank by. No task has this
+name.
+"""
 
 
 @dataclass(frozen=True)
@@ -74,8 +77,8 @@ class Task:
         duration: of a regression, the numeric input by which a loss may group rows, or None.
         censored: whether rows have a bound; a label at its bound means at least that.
         cap: the input that is the bound and limits predictions; None where the bound is no input.
-        late: whether labels become known later than the parent's: a row without one then says nothing of both together,
-            even where the parent did not happen.
+        late: whether labels become known later than the parent's: a row without one then says
+            nothing of both together, even where the parent did not happen.
     """
 
     name: Name
@@ -94,10 +97,11 @@ class Field:
 
     Attributes:
         name: its column on the card.
-        cardinality: number of table rows it uses, the first of which stands for unknown and rare values.
+        cardinality: number of table rows it uses, the first of which stands for unknown and rare
+            values.
         slots: number of columns of `ids`: 1, or the longest list of a multi-valued field.
-        of: name of the field whose rows a history shares, earlier in the schema and of equal cardinality; None for
-            other fields.
+        of: name of the field whose rows a history shares, earlier in the schema and of equal
+            cardinality; None for other fields.
     """
 
     name: Name
@@ -114,8 +118,8 @@ class Number:
         name: its column on the card.
         column: index of the dense column that holds it, standardised.
         missing: index of the column that is 1 where it is missing; None if train has every value.
-        edges: (V + 1,) ascending, in the unit of the dense column: train's least number, the start of each further
-            range, and train's greatest.
+        edges: (V + 1,) ascending, in the unit of the dense column: train's least number, the start
+            of each further range, and train's greatest.
         counts: (V,) rows of train in each range.
     """
 
@@ -139,18 +143,19 @@ class DenseVector:
 class Schema:
     """The shape of a store.
 
-    Embedding-table rows are numbered over all fields together. Row 0 is padding (its embedding stays zero and is never
-    updated); field f uses the `cardinality` rows from `offsets[f]` on, and `offsets[f]` stands for its unknown values.
-    Only a history shares rows with another field.
+    Embedding-table rows are numbered over all fields together. Row 0 is padding (its embedding
+    stays zero and is never updated); field f uses the `cardinality` rows from `offsets[f]` on, and
+    `offsets[f]` stands for its unknown values. Only a history shares rows with another field.
 
     Attributes:
         group: name of the field that groups rows for ranking; None where the group is no input.
         grouped: whether rows have groups, as an input or not.
         scenario: name of the one-slot field with a row's scenario; None without scenarios.
-        position: name of the one-slot field with a row's position, which models see in training alone; None without.
+        position: name of the one-slot field with a row's position, which models see in training
+            alone; None without.
         vectors: the vectors among the dense columns.
-        numbers: the quantities; the last fields are their ranges, in this order. A range field owns V + 2 rows: the
-            unknown, which is never used, the ranges, and missing.
+        numbers: the quantities; the last fields are their ranges, in this order. A range field owns
+            V + 2 rows: the unknown, which is never used, the ranges, and missing.
     """
 
     fields: tuple[Field, ...]
@@ -204,8 +209,9 @@ class Schema:
 def begins(counts: NDArray[np.int64], ranges: int) -> NDArray[np.bool_]:
     """Joins neighbouring values, or finer ranges, into about `ranges` ranges of about equal count.
 
-    A value with 1 / ranges of the rows gets its own range. So a spike (nine in ten people have no capital gains) does
-    not swallow the quantiles of the rest. Such values separate the ranges beside them: there may be more than `ranges`.
+    A value with 1 / ranges of the rows gets its own range. So a spike (nine in ten people have no
+    capital gains) does not swallow the quantiles of the rest. Such values separate the ranges
+    beside them: there may be more than `ranges`.
 
     Args:
         counts: (V,) rows of each value, in ascending order of the values.

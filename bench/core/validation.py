@@ -1,4 +1,6 @@
-"""Validates values from files: an error becomes one sentence with file, key, what was expected and what was found."""
+"""Validates values from files: an error becomes one sentence with file, key, what was expected and
+what was found.
+"""
 
 from __future__ import annotations
 
@@ -30,14 +32,18 @@ _WANTED = {
 def validate(model: type[M], values: Any, where: str, table: str = "") -> M:
     """Returns `model` made from `values`.
 
-    The message starts with their source, `where` (a file's path or "--set", or empty); `table` prefixes each key.
-    Raises UserError with the first error's key, expectation and value, and the number of further errors.
+    The message starts with their source, `where` (a file's path or "--set", or empty); `table`
+    prefixes each key. Raises UserError with the first error's key, expectation and value, and the
+    number of further errors.
     """
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        # An unknown key comes first: it explains a misspelt name better than the missing key beside it.
-        problems = sorted(error.errors(include_url=False), key=lambda each: each["type"] != "extra_forbidden")
+        # An unknown key comes first: it explains a misspelt name better than the missing key beside
+        # it.
+        problems = sorted(
+            error.errors(include_url=False), key=lambda each: each["type"] != "extra_forbidden"
+        )
         text = _sentence(model, problems[0], table)
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise UserError(f"{where}: {text}{more}" if where else f"{text}{more}") from None
@@ -47,9 +53,15 @@ def _sentence(model: type[BaseModel], problem: ErrorDetails, table: str) -> str:
     path, models = _followed(model, problem["loc"])
     key = ".".join(map(str, (table, *path) if table else path))
     if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        known = {field.alias or name for each in models for name, field in each.model_fields.items()}
+        known = {
+            field.alias or name for each in models for name, field in each.model_fields.items()
+        }
         above = key.removesuffix(str(path[-1]))
-        return str(unknown("key", key, [f"{above}{name}" for name in known])) if known else f"unknown key '{key}'"
+        return (
+            str(unknown("key", key, [f"{above}{name}" for name in known]))
+            if known
+            else f"unknown key '{key}'"
+        )
     if problem["type"] == "missing":
         return f"missing key '{key}'"
     if problem["type"].startswith("union_tag"):
@@ -61,7 +73,9 @@ def _sentence(model: type[BaseModel], problem: ErrorDetails, table: str) -> str:
     found = problem["input"]
     text = _expected(problem)
     if problem["type"] != "value_error" and not isinstance(found, dict | BaseModel):
-        shown = str(found) if hasattr(found, "isoformat") else repr(found)  # a date as TOML writes it
+        shown = (
+            str(found) if hasattr(found, "isoformat") else repr(found)
+        )  # a date as TOML writes it
         text += f", found {shortened(shown)}"
     return f"{key}: {text}" if key else text
 
@@ -71,16 +85,26 @@ def _expected(problem: ErrorDetails) -> str:
     if kind == "value_error":
         return message
     first, _, rest = kind.partition("_")
-    if first in _WANTED and rest in ("type", "parsing", "from_float", "attributes_type", "parsing_size"):
+    if first in _WANTED and rest in (
+        "type",
+        "parsing",
+        "from_float",
+        "attributes_type",
+        "parsing_size",
+    ):
         return f"expected {_WANTED[first]}"
     if kind.startswith(("greater_than", "less_than")):
         return message.replace("Input should be", "expected a number")
     if sized := re.fullmatch(r"\w+ should have (at \w+ \d+) (\w+)( after validation.*)?", message):
         return f"expected {sized[1]} {sized[2]}"
-    return re.sub(r"^(Input|String|\w+) should", "expected it to", message).replace("expected it to be", "expected")
+    return re.sub(r"^(Input|String|\w+) should", "expected it to", message).replace(
+        "expected it to be", "expected"
+    )
 
 
-def _followed(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[list[int | str], list[type[BaseModel]]]:
+def _followed(
+    model: type[BaseModel], location: tuple[int | str, ...]
+) -> tuple[list[int | str], list[type[BaseModel]]]:
     """Returns a location as the user wrote it, and the models possible around its last part.
 
     Among alternatives by `kind`, pydantic puts the kind into the location.
@@ -88,7 +112,9 @@ def _followed(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[
     path: list[int | str] = []
     models = [model]
     for at, part in enumerate(location):
-        fields = [f for each in models for name, f in each.model_fields.items() if part in (name, f.alias)]
+        fields = [
+            f for each in models for name, f in each.model_fields.items() if part in (name, f.alias)
+        ]
         if len(models) > 1 and (of_kind := [each for each in models if part in _kinds(each)]):
             models = of_kind
             continue

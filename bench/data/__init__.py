@@ -5,11 +5,11 @@
     train = store.with_tasks(store.default_tasks).split("train")
     train.ids, train.dense, train.labels, train.group
 
-A `Card` describes a data set; `prepare` fetches, reads, encodes and stores it. A `Store` gives its arrays, and its
-`Encoder` turns raw rows into the same form later.
+A `Card` describes a data set; `prepare` fetches, reads, encodes and stores it. A `Store` gives its
+arrays, and its `Encoder` turns raw rows into the same form later.
 
-What a worker needs, the store, is loaded at once; the rest with its first use: it brings pyarrow and the
-readers along, half a second that no trial needs.
+What a worker needs, the store, is loaded at once; the rest with its first use: it brings pyarrow
+and the readers along, half a second that no trial needs.
 """
 
 from __future__ import annotations

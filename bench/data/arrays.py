@@ -16,7 +16,8 @@ from bench.core.errors import UserError
 class ArrayWriter:
     """Appends rows to a `.npy` file of shape (N, *row); N is known at the end.
 
-    numpy pads a header so that a growing first axis fits into the same bytes; the header is written twice.
+    numpy pads a header so that a growing first axis fits into the same bytes; the header is written
+    twice.
     """
 
     def __init__(self, path: Path, dtype: DTypeLike, row: tuple[int, ...] = ()) -> None:
@@ -32,7 +33,9 @@ class ArrayWriter:
     def _write_header(self) -> None:
         self._file.seek(0)
         header = {"descr": np.lib.format.dtype_to_descr(self.dtype), "fortran_order": False}
-        np.lib.format.write_array_header_1_0(self._file, {**header, "shape": (self.rows, *self.row)})
+        np.lib.format.write_array_header_1_0(
+            self._file, {**header, "shape": (self.rows, *self.row)}
+        )
 
     def __enter__(self) -> ArrayWriter:
         return self
@@ -43,10 +46,11 @@ class ArrayWriter:
 
 
 def read_into(buffer: NDArray[Any], array: NDArray[Any], start: int) -> None:
-    """Fills a buffer (n, *row) with the rows of an array (N, *row) from row `start` on, by plain reads if it is mapped.
+    """Fills a buffer (n, *row) with the rows of an array (N, *row) from row `start` on, by plain
+    reads if it is mapped.
 
-    Mapped pages count as the process's own memory until they are given back; what a plain read leaves in the system's
-    cache does not. Raises UserError if the file ends before them.
+    Mapped pages count as the process's own memory until they are given back; what a plain read
+    leaves in the system's cache does not. Raises UserError if the file ends before them.
     """
     if not isinstance(array, np.memmap) or array.filename is None or not buffer.size:
         buffer[:] = array[start : start + len(buffer)]

@@ -1,7 +1,8 @@
-"""From a reader's parts to rows: labels read, exact duplicates dropped, side tables joined, rows assigned to splits.
+"""From a reader's parts to rows: labels read, exact duplicates dropped, side tables joined, rows
+assigned to splits.
 
-What is held from part to part: the side tables, the distinct groups and their draws, a fingerprint of each row where
-duplicates are dropped.
+What is held from part to part: the side tables, the distinct groups and their draws, a fingerprint
+of each row where duplicates are dropped.
 """
 
 from __future__ import annotations
@@ -47,7 +48,9 @@ class AssembledRows:
 
 
 def with_groups(unit: Text, group: Text | None) -> Text:
-    """The unit of each row; of a row without one its group, after a mark that no unit has. By first appearance."""
+    """The unit of each row; of a row without one its group, after a mark that no unit has. By first
+    appearance.
+    """
     if group is None or (unit.codes >= 0).all():
         return unit
     of_group = np.where(group.codes >= 0, group.codes + len(unit.values), -1)
@@ -66,7 +69,9 @@ class WholeGroups:
         self._unit_of: NDArray[np.int32] = np.empty(0, np.int32)
 
     def parted(self, group: NDArray[np.int32], unit: NDArray[np.int32]) -> int | None:
-        """The first row of a part (n,) whose group has had another unit; None where there is none."""
+        """The first row of a part (n,) whose group has had another unit; None where there is
+        none.
+        """
         rows = np.flatnonzero(group >= 0)
         group, unit = group[rows], unit[rows]
         new = max(0, 1 + int(group.max(initial=-1)) - len(self._unit_of))
@@ -77,7 +82,9 @@ class WholeGroups:
         return int(apart[0]) if len(apart) else None
 
 
-def _kept(rows: NDArray[np.bool_], table: Any, labels: LabelArray, weights: Weights) -> tuple[Any, LabelArray, Weights]:
+def _kept(
+    rows: NDArray[np.bool_], table: Any, labels: LabelArray, weights: Weights
+) -> tuple[Any, LabelArray, Weights]:
     return table.filter(pa.array(rows)), labels[rows], weights[rows]
 
 
@@ -100,11 +107,18 @@ class Assembler:
         self.times = (np.inf, -np.inf)
         self.open = dict[str, int]()
         self._seen = RowSet() if card.reader.drop_duplicates else None
-        self._groups, self._units, self._whole, self._draws = TextCodes(), TextCodes(), WholeGroups(), GroupDraws()
+        self._groups, self._units, self._whole, self._draws = (
+            TextCodes(),
+            TextCodes(),
+            WholeGroups(),
+            GroupDraws(),
+        )
         self._begun, self._there = set[str](), set[str]()
 
     def take(self, raw: RawTable) -> AssembledRows:
-        """The rows of the next part; raises UserError for an absent raw column, or a bad row unless dropped."""
+        """The rows of the next part; raises UserError for an absent raw column, or a bad row unless
+        dropped.
+        """
         card, missing = self.card, self.card.missing
         self._check_columns(raw)
         for reason, sentence in raw.bad:
@@ -115,7 +129,9 @@ class Assembler:
         if card.time is not None and card.textual_time:
             check_times(table[card.time], card.time, card.split_times, missing, sieve)
         labels = read_labels(table, card.task_rules, missing, sieve)
-        weights = read_weights(table, card.weight, card.sampling, labels[:, card.thinned], missing, sieve)
+        weights = read_weights(
+            table, card.weight, card.sampling, labels[:, card.thinned], missing, sieve
+        )
         if sieve.bad.any():
             table, labels, weights = _kept(~sieve.bad, table, labels, weights)
         if self._seen is not None:
@@ -134,7 +150,12 @@ class Assembler:
             labels = np.where(labels > bounds, bounds, labels)
 
         group, time = self._text(table, card.group), self._time(table)
-        codes, numbers, units, together = np.full(len(labels), -1, np.int32), np.empty(0, np.int32), None, group
+        codes, numbers, units, together = (
+            np.full(len(labels), -1, np.int32),
+            np.empty(0, np.int32),
+            None,
+            group,
+        )
         if group is not None:
             numbers = self._groups.code(pa.array(group.values, pa.string()))
             codes = np.append(numbers, np.int32(-1))[group.codes]
@@ -144,24 +165,31 @@ class Assembler:
             units = np.append(numbers, np.int32(-1))[together.codes]
             if (row := self._whole.parted(codes, units)) is not None:
                 raise UserError(
-                    f"{card.key}: units: expected all rows of one '{card.group}' to have one '{card.units}', found "
-                    f"{self._groups.texts([codes[row]])[0]!r} with two of them"
+                    f"{card.key}: units: expected all rows of one '{card.group}' to have one "
+                    f"'{card.units}', found {self._groups.texts([codes[row]])[0]!r} with two of "
+                    "them"
                 )
         draws = None if together is None else partial(self._draws.of, together.values, numbers)
         file = np.full(table.num_rows, card.row_files.index(raw.file), np.int16)
         by_hash = isinstance(card.split_rule, HashSplit) and card.split_by_group
         column = together if by_hash else self._text(table, card.split_column)
-        split = self._split(SplitInput(card.row_files, file, time, together, column, self.rows, draws))
+        split = self._split(
+            SplitInput(card.row_files, file, time, together, column, self.rows, draws)
+        )
         self._leave_open(table, labels, split)
         undo_rates(weights, labels[:, card.thinned])
         self.outside += int((split < 0).sum())
         if time is not None:
-            self.untimed += int((time.codes < 0).sum() if isinstance(time, Text) else np.isnan(time).sum())
+            self.untimed += int(
+                (time.codes < 0).sum() if isinstance(time, Text) else np.isnan(time).sum()
+            )
         self.rows += len(labels)
         return AssembledRows(table, labels, codes, split, weights, bounds, units)
 
     def _leave_open(self, table: Any, labels: LabelArray, split: Assignment) -> None:
-        """Takes labels away that are not known yet: by the card's `as_of`, and before a cut by the cut's time."""
+        """Takes labels away that are not known yet: by the card's `as_of`, and before a cut by the
+        cut's time.
+        """
         card, rule = self.card, self.card.split
         if card.as_of is None or card.time is None:
             return
@@ -174,7 +202,9 @@ class Assembler:
             known = task.known(table, card.time, as_of, card.missing)
             if task.parent is not None:
                 above = labels[:, [each.name for each in card.task_rules].index(task.parent)]
-                labels[known & (above == 0) & np.isnan(labels[:, at]), at] = 0.0  # it did not happen, surely
+                labels[known & (above == 0) & np.isnan(labels[:, at]), at] = (
+                    0.0  # it did not happen, surely
+                )
             self.open[task.name] = self.open.get(task.name, 0) + int((~known & (split >= 0)).sum())
             labels[~known, at] = np.nan
 
@@ -183,7 +213,11 @@ class Assembler:
         rule = self.card.split
         if isinstance(rule, CutSplit) and rule.known_before is not None:
             return rule.assign(rows)
-        return halved(rule.assign(rows), rows, rows.group or (rows.column if isinstance(rule, HashSplit) else None))
+        return halved(
+            rule.assign(rows),
+            rows,
+            rows.group or (rows.column if isinstance(rule, HashSplit) else None),
+        )
 
     def _text(self, table: Any, column: str | None) -> Text | None:
         return None if column is None else as_text(table[column], self.card.missing)
@@ -196,26 +230,41 @@ class Assembler:
         """Tells the user what is left out."""
         self.rejects.note(self.card.key, progress)
         if self.duplicates:
-            progress.note(f"{self.card.key}: dropped {self.duplicates:,} rows that are equal to an earlier one")
+            progress.note(
+                f"{self.card.key}: dropped {self.duplicates:,} rows that are equal to an earlier "
+                "one"
+            )
         if self.outside:
-            untimed = f", {self.untimed:,} of them because '{self.card.time}' is empty" if self.untimed else ""
-            progress.note(f"{self.card.key}: left out {self.outside:,} rows that fall into no split{untimed}")
+            untimed = (
+                f", {self.untimed:,} of them because '{self.card.time}' is empty"
+                if self.untimed
+                else ""
+            )
+            progress.note(
+                f"{self.card.key}: left out {self.outside:,} rows that fall into no split{untimed}"
+            )
 
         for task, many in self.open.items():
-            progress.note(f"{self.card.key}: {many:,} labels of '{task}' are not known yet, and do not count")
+            progress.note(
+                f"{self.card.key}: {many:,} labels of '{task}' are not known yet, and do not count"
+            )
 
     def empty_reason(self) -> str:
         """Why a split may have no rows."""
         if self.times[0] <= self.times[1]:
             low, high = self.times
-            return f"'{self.card.time}' runs from {low:.0f} to {high:.0f} in {', '.join(self.card.row_files)}"
+            return (
+                f"'{self.card.time}' runs from {low:.0f} to {high:.0f} in "
+                f"{', '.join(self.card.row_files)}"
+            )
         return "no row falls into it"
 
     def check_post_exposure(self, raw: RawTable) -> None:
-        """Refuses a name under `post_exposure` that no file has: the column that was meant may be an input.
+        """Refuses a name under `post_exposure` that no file has: the column that was meant may be
+        an input.
 
-        The first part of a file names its columns. Of joined files only those that are needed are known, so with joins
-        nothing is checked.
+        The first part of a file names its columns. Of joined files only those that are needed are
+        known, so with joins nothing is checked.
         """
         if not raw.columns or self.card.reader.joins:
             return
@@ -224,12 +273,17 @@ class Assembler:
         if self._begun.issuperset(self.card.row_files):
             for column in self.card.post_exposure:
                 if column not in self._there:
-                    raise UserError(f"{raw.place(0)}: post_exposure: {unknown('raw column', column, self._there)}")
+                    raise UserError(
+                        f"{raw.place(0)}: post_exposure: "
+                        f"{unknown('raw column', column, self._there)}"
+                    )
 
     def _check_columns(self, raw: RawTable) -> None:
         own = set(raw.table.column_names)
         there = own.union(raw.columns)
-        where = raw.file if raw.table.num_rows else raw.place(0)  # readers begin each file with a part without rows
+        where = (
+            raw.file if raw.table.num_rows else raw.place(0)
+        )  # readers begin each file with a part without rows
         known = own.union(*(side.columns for side in self.sides))
         for column in self._wanted:
             if column not in known:
@@ -240,7 +294,9 @@ class Assembler:
                     raise UserError(f"{where}: {unknown('label column', column, there)}")
         for column, key in weight_columns(self.card.weight, self.card.sampling):
             if column not in own:
-                raise UserError(f"{where}: {key}: {unknown('column beside the labels', column, there)}")
+                raise UserError(
+                    f"{where}: {key}: {unknown('column beside the labels', column, there)}"
+                )
 
     def _time(self, table: Any) -> NDArray[np.float64] | Text | None:
         card = self.card

@@ -1,8 +1,8 @@
 """Batches by index: one gather a batch for each array, no work per sample in Python.
 
-A split that fits into memory is shuffled as a whole, straight from the store's pages. A larger one is shuffled by
-chunks (`bench.data.chunks`) in buffers of bounded size. Whether it fits is decided by its bytes and
-`bench.core.system.machine.memory_limit`.
+A split that fits into memory is shuffled as a whole, straight from the store's pages. A larger one
+is shuffled by chunks (`bench.data.chunks`) in buffers of bounded size. Whether it fits is decided
+by its bytes and `bench.core.system.machine.memory_limit`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,15 @@ from torch import Tensor
 
 from bench.core.system.machine import memory_limit
 from bench.data.arrays import read_parts, row_bytes
-from bench.data.chunks import AHEAD, Batch, PassPlan, arrays_of, grouped_order, in_file_order, shuffled_by_chunk
+from bench.data.chunks import (
+    AHEAD,
+    Batch,
+    PassPlan,
+    arrays_of,
+    grouped_order,
+    in_file_order,
+    shuffled_by_chunk,
+)
 from bench.data.prefetch import ahead
 from bench.data.store import StoredSplit
 
@@ -34,15 +42,19 @@ class Batches:
     Args:
         split: arrays in memory always fit.
         memory: bytes that its samples may take; by default `memory_limit()`.
-        grouped: whether batches have their rows' groups, and shuffled ones hold whole groups, see `grouped_order`;
-            beyond memory, a group's rows of one window.
+        grouped: whether batches have their rows' groups, and shuffled ones hold whole groups, see
+            `grouped_order`; beyond memory, a group's rows of one window.
     """
 
-    def __init__(self, split: StoredSplit, memory: int | None = None, grouped: bool = False) -> None:
+    def __init__(
+        self, split: StoredSplit, memory: int | None = None, grouped: bool = False
+    ) -> None:
         self._split, self._grouped = split, grouped
         self._memory = memory_limit() if memory is None else memory
         self._mapped = isinstance(split.stored_ids, np.memmap)
-        self._sample = sum(map(row_bytes, arrays_of(split, grouped).values())) if self._mapped else 0
+        self._sample = (
+            sum(map(row_bytes, arrays_of(split, grouped).values())) if self._mapped else 0
+        )
         self.in_memory = len(split) * self._sample <= self._memory
 
     def __len__(self) -> int:
@@ -50,7 +62,9 @@ class Batches:
 
     @cached_property
     def _whole(self) -> Batch:
-        """All rows, over the store's pages; ids as stored, labels and bounds of a view of fewer tasks are copies."""
+        """All rows, over the store's pages; ids as stored, labels and bounds of a view of fewer
+        tasks are copies.
+        """
         split, group = self._split, self._split.group if self._grouped else None
         arrays = (split.stored_ids, split.dense, split.labels, split.weights, group, split.bounds)
         with warnings.catch_warnings():  # read-only maps are fine: nothing here writes to them
@@ -58,16 +72,20 @@ class Batches:
             return Batch(*(None if array is None else torch.from_numpy(array) for array in arrays))  # type: ignore[arg-type]
 
     def in_order(self, size: int) -> Iterator[Batch]:
-        """The whole split, in order; the last batch may be smaller. Pages of a store do not stay mapped."""
+        """The whole split, in order; the last batch may be smaller. Pages of a store do not stay
+        mapped.
+        """
         batches = in_file_order(self._split, size, self._grouped)
         return ahead(batches, AHEAD) if self._mapped else batches
 
     def shuffled(self, size: int, seed: int, start: int = 0) -> Iterator[Batch]:
-        """The split in an order that depends on the seed alone, and beyond memory on the memory's order of size too.
+        """The split in an order that depends on the seed alone, and beyond memory on the memory's
+        order of size too.
 
-        It begins with batch `start` of the pass; beyond memory the batches before it are read all the same. What is
-        left over below one batch sits out this pass (another seed leaves out others), so that every step has the same
-        shape and weight; a split smaller than a batch is one batch. Raises UserError for too little memory.
+        It begins with batch `start` of the pass; beyond memory the batches before it are read all
+        the same. What is left over below one batch sits out this pass (another seed leaves out
+        others), so that every step has the same shape and weight; a split smaller than a batch is
+        one batch. Raises UserError for too little memory.
         """
         size = min(size, len(self))
         if self.in_memory:
@@ -81,17 +99,26 @@ class Batches:
         return max(1, len(self) // size) if len(self) else 0
 
     def label_means(self, parents: Sequence[int | None]) -> Tensor:
-        """Mean label of each task where it is observed and, for a child, where its parent happened; (T,) float32.
+        """Mean label of each task where it is observed and, for a child, where its parent happened;
+        (T,) float32.
 
-        Rows count with their weights. 0.5 where there is no such label. Labels beyond memory are looked at in blocks.
+        Rows count with their weights. 0.5 where there is no such label. Labels beyond memory are
+        looked at in blocks.
         """
         total, count = np.zeros(len(parents)), np.zeros(len(parents))
         start = 0
         columns = slice(None) if self._split.columns is None else list(self._split.columns)
-        blocks = (torch.from_numpy(block)[:, columns] for block in read_parts(self._split.stored_labels, LABEL_BLOCK))
+        blocks = (
+            torch.from_numpy(block)[:, columns]
+            for block in read_parts(self._split.stored_labels, LABEL_BLOCK)
+        )
         for labels in [self._whole.labels] if self.in_memory else blocks:
             weights = self._split.weights_of(slice(start, start := start + len(labels)))
-            of_rows = None if weights is None else torch.from_numpy(weights.astype(np.float64).prod(axis=1))
+            of_rows = (
+                None
+                if weights is None
+                else torch.from_numpy(weights.astype(np.float64).prod(axis=1))
+            )
             for task, parent in enumerate(parents):
                 column = labels[:, task]
                 mask = ~column.isnan()
@@ -118,4 +145,6 @@ class Batches:
 def shuffled_order(split: StoredSplit, size: int, seed: int, grouped: bool) -> Tensor:
     """The order (N,) of a pass over a split that is held as a whole."""
     rng = np.random.default_rng(seed)
-    return torch.from_numpy(grouped_order(split.group, size, rng) if grouped else rng.permutation(len(split)))
+    return torch.from_numpy(
+        grouped_order(split.group, size, rng) if grouped else rng.permutation(len(split))
+    )

@@ -46,7 +46,9 @@ class EncodingConfig(Config):
     min_count: int = Field(2, ge=1)
     """Rows of train that a category needs; rarer ones share the field's unknown."""
     target_rates: tuple[str, ...] = ()
-    """Categorical inputs to describe by each task's mean label among train rows of the same value."""
+    """Categorical inputs to describe by each task's mean label among train rows of the same
+    value.
+    """
     rate_tasks: tuple[str, ...] = ()
     """Tasks whose rates are taken, in the card's order; none named takes all."""
     rate_smoothing: float = Field(20.0, gt=0)
@@ -87,27 +89,37 @@ class Card(Config):
     group: str | None = None
     """Raw column whose rows are ranked against each other, for GAUC and for splits by group."""
     units: str | None = None
-    """Raw column whose rows are resampled together, and stay in one split where groups do; by default the group."""
+    """Raw column whose rows are resampled together, and stay in one split where groups do; by
+    default the group.
+    """
     time: str | None = None
     """Raw column of a split by time."""
     as_of: Time | None = None
     """The time at which the log was written, of tasks with `matures`."""
     scenario: str | None = None
-    """Raw column of a categorical input, such as a page or a country: a segment that models know, too."""
+    """Raw column of a categorical input, such as a page or a country: a segment that models know,
+    too.
+    """
     post_exposure: tuple[str, ...] = ()
     """Raw columns that are known only after the impression; never inputs."""
     segments: dict[SegmentName, SegmentRule] = Field(default_factory=dict)
     """Parts of the rows by which outcomes are told apart."""
     items: dict[SegmentName, str] = Field(default_factory=dict)
-    """By name raw columns of what is shown, such as its author: outcomes count its values. No input need read them."""
+    """By name raw columns of what is shown, such as its author: outcomes count its values. No input
+    need read them.
+    """
     item_numbers: dict[SegmentName, str] = Field(default_factory=dict)
     """The same of numbers, such as its age in days."""
     logged: ColumnNames = ()
     """Raw number columns that hold scores which ranked when the log was written; never inputs."""
     random: str | None = None
-    """Raw column that is 1 in rows that were shown at random, else 0: outcomes are of these alone; never an input."""
+    """Raw column that is 1 in rows that were shown at random, else 0: outcomes are of these alone;
+    never an input.
+    """
     propensity: str | None = None
-    """Raw number column of the chance with which the row was shown: outcomes count it 1 over it; never an input."""
+    """Raw number column of the chance with which the row was shown: outcomes count it 1 over it;
+    never an input.
+    """
     weight: str | None = None
     """Raw number column of the row's weight in losses and metrics; never an input."""
     sampling: Sampling | None = None
@@ -136,12 +148,19 @@ class Card(Config):
     @property
     def tasks(self) -> tuple[Task, ...]:
         """All tasks, in order; their durations by the names of the inputs."""
-        return tuple(replace(rule.task, duration=self.input_of(Numeric, rule.duration)) for rule in self.task_rules)
+        return tuple(
+            replace(rule.task, duration=self.input_of(Numeric, rule.duration))
+            for rule in self.task_rules
+        )
 
     def input_of(self, kind: type[Categorical | Numeric], raw: str | None) -> str | None:
         """The input of a kind that is a raw column as it is; None where there is none."""
         for name, column in self.columns.items():
-            if isinstance(column, kind) and column.derive is None and (column.source or name) == raw:
+            if (
+                isinstance(column, kind)
+                and column.derive is None
+                and (column.source or name) == raw
+            ):
                 return name
         return None
 
@@ -178,25 +197,39 @@ class Card(Config):
     @property
     def checks(self) -> list[tuple[str, ColumnCheck]]:
         """(raw column, check) of each kind of input that reads the column."""
-        found = {(raw, self.columns[name].kind): self.columns[name].check for name, raw in self.inputs}
+        found = {
+            (raw, self.columns[name].kind): self.columns[name].check for name, raw in self.inputs
+        }
         return [(raw, check) for (raw, _), check in found.items()]
 
     @property
     def _uses(self) -> Iterator[tuple[str, Reads]]:
         yield from ((raw, self.columns[name].wanted) for name, raw in self.inputs)
         for rule in self.task_rules:
-            yield from ((raw, "number" if rule.kind == "regression" else "text") for raw in rule.sources)
-            yield from ((raw, "number") for raw in (rule.truth, rule.duration, rule.censored) if raw)
-            yield from ((raw, "number" if isinstance(holds, Span) else "text") for raw, holds in rule.where.items())
+            yield from (
+                (raw, "number" if rule.kind == "regression" else "text") for raw in rule.sources
+            )
+            yield from (
+                (raw, "number") for raw in (rule.truth, rule.duration, rule.censored) if raw
+            )
+            yield from (
+                (raw, "number" if isinstance(holds, Span) else "text")
+                for raw, holds in rule.where.items()
+            )
             yield from ((raw, "text") for raw in (rule.matures,) if raw and not is_span(raw))
         compared = bool(self.split_times) and not self.textual_time
         yield from ((raw, "text") for raw in (self.group, self.units, self.split_column) if raw)
         yield from ((raw, "number" if compared else "text") for raw in (self.time,) if raw)
-        yield from ((rule.raw, "number" if rule.ranges else "text") for rule in self.segment_rules.values())
+        yield from (
+            (rule.raw, "number" if rule.ranges else "text") for rule in self.segment_rules.values()
+        )
         yield from ((raw, "text") for raw in self.items.values())
         yield from ((raw, "number") for raw in self.item_numbers.values())
         weights = (raw for raw, _ in weight_columns(self.weight, self.sampling))
-        yield from ((raw, "number") for raw in (*self.beside, *weights, *([self.history_time] if self.history else ())))
+        yield from (
+            (raw, "number")
+            for raw in (*self.beside, *weights, *([self.history_time] if self.history else ()))
+        )
 
     @property
     def exposure(self) -> dict[Shown, str]:
@@ -205,7 +238,9 @@ class Card(Config):
 
     @property
     def beside(self) -> tuple[str, ...]:
-        """Raw number columns that are kept as they are: logged scores, and how rows came to be shown."""
+        """Raw number columns that are kept as they are: logged scores, and how rows came to be
+        shown.
+        """
         return (*self.logged, *self.exposure.values())
 
     @property
@@ -215,7 +250,9 @@ class Card(Config):
 
     @property
     def together(self) -> str | None:
-        """The raw column whose rows are resampled together, and which a split by group does not part."""
+        """The raw column whose rows are resampled together, and which a split by group does not
+        part.
+        """
         return self.units or self.group
 
     @property
@@ -232,12 +269,20 @@ class Card(Config):
     @property
     def thinned(self) -> int:
         """Index of the task whose negatives were thinned; 0 where there is none."""
-        return [rule.name for rule in self.task_rules].index(self.sampling.task) if self.sampling else 0
+        return (
+            [rule.name for rule in self.task_rules].index(self.sampling.task)
+            if self.sampling
+            else 0
+        )
 
     @property
     def split_times(self) -> tuple[Time, ...]:
-        """The points in the card's `time` that the split compares with; none where it does not go by time."""
-        return self.split.ends if isinstance(self.split, (TimeSplit, ValidOfTrain, CutSplit)) else ()
+        """The points in the card's `time` that the split compares with; none where it does not go
+        by time.
+        """
+        return (
+            self.split.ends if isinstance(self.split, (TimeSplit, ValidOfTrain, CutSplit)) else ()
+        )
 
     @property
     def textual_time(self) -> bool:
@@ -279,34 +324,61 @@ class Card(Config):
         refused = {rule.truth: "the truth behind a label" for rule in self.task_rules if rule.truth}
         if isinstance(self.split_rule, ColumnSplit):
             refused[self.split_rule.column] = "the column that assigns rows to splits"
-        refused |= {raw: f"the column that '{key}' names" for raw, key in weight_columns(self.weight, self.sampling)}
+        refused |= {
+            raw: f"the column that '{key}' names"
+            for raw, key in weight_columns(self.weight, self.sampling)
+        }
         refused |= dict.fromkeys(self.logged, "which is listed under logged")
         refused |= {raw: f"the column that '{kind}' names" for kind, raw in self.exposure.items()}
         refused |= dict.fromkeys(self.post_exposure, "which is listed under post_exposure")
-        refused |= {raw: f"the label of task '{rule.name}'" for rule in self.task_rules for raw in rule.sources}
+        refused |= {
+            raw: f"the label of task '{rule.name}'"
+            for rule in self.task_rules
+            for raw in rule.sources
+        }
         lengths = dict[str, int]()
         for name, raw in self.inputs:
             column = self.columns[name]
-            if isinstance(column, Vector) and (other := lengths.setdefault(raw, column.length)) != column.length:
-                raise ValueError(f"inputs read '{raw}' as vectors of {other} and of {column.length} numbers")
+            if (
+                isinstance(column, Vector)
+                and (other := lengths.setdefault(raw, column.length)) != column.length
+            ):
+                raise ValueError(
+                    f"inputs read '{raw}' as vectors of {other} and of {column.length} numbers"
+                )
             if raw in refused:
                 raise ValueError(f"input '{name}' reads '{raw}', {refused[raw]}")
         for rule in self.task_rules:
             if rule.duration is not None and self.input_of(Numeric, rule.duration) is None:
                 raise ValueError(
-                    f"task '{rule.name}': duration: expected a column that a numeric input reads, since a model needs "
-                    f"it to predict, found '{rule.duration}'"
+                    f"task '{rule.name}': duration: expected a column that a numeric input reads, "
+                    f"since a model needs it to predict, found '{rule.duration}'"
                 )
-        _check_known("encoding.target_rates", "categorical input", self.encoding.target_rates, self._categorical)
-        _check_known("encoding.rate_tasks", "task", self.encoding.rate_tasks, [rule.name for rule in self.task_rules])
+        _check_known(
+            "encoding.target_rates",
+            "categorical input",
+            self.encoding.target_rates,
+            self._categorical,
+        )
+        _check_known(
+            "encoding.rate_tasks",
+            "task",
+            self.encoding.rate_tasks,
+            [rule.name for rule in self.task_rules],
+        )
 
     def _check_history(self) -> None:
         if self.history is None:
             return
         if self.group is None or not self.history_time:
-            raise ValueError("history: expected the top-level key 'group', and 'time' there or in the history")
+            raise ValueError(
+                "history: expected the top-level key 'group', and 'time' there or in the history"
+            )
         if self.textual_time and self.history_time == self.time:
-            raise ValueError(f"history.time: expected a column of numbers, found '{self.time}', compared as texts")
+            raise ValueError(
+                f"history.time: expected a column of numbers, found '{self.time}', compared as "
+                "texts"
+            )
         _check_known("history", "categorical input", self.history.inputs, self._categorical)
         binary = [rule.name for rule in self.task_rules if rule.kind == "binary"]
         _check_known("history.actions", "binary task", self.history.actions, binary)
@@ -315,20 +387,30 @@ class Card(Config):
         if self.scenario is not None and self.input_of(Categorical, self.scenario) is None:
             known = [raw for name, raw in self.inputs if name in self._categorical]
             raise ValueError(
-                f"scenario: expected the raw column of a categorical input without 'derive', found '{self.scenario}'; "
-                f"such columns are {', '.join(known) or 'none'}"
+                "scenario: expected the raw column of a categorical input without 'derive', found "
+                f"'{self.scenario}'; such columns are {', '.join(known) or 'none'}"
             )
         if self.scenario is not None and SCENARIO in self.segments:
-            raise ValueError(f"segments.{SCENARIO}: the top-level key '{SCENARIO}' makes a segment of this name")
+            raise ValueError(
+                f"segments.{SCENARIO}: the top-level key '{SCENARIO}' makes a segment of this name"
+            )
         names = [*self.items, *self.item_numbers, *(rule.name for rule in self.task_rules)]
         if self.item_kinds and (twice := repeated(names)):
-            raise ValueError(f"items: expected names that no task or other column of items has, found '{twice}'")
-        labels = {raw: "a label" for rule in self.task_rules for raw in (*rule.sources, rule.truth) if raw}
+            raise ValueError(
+                f"items: expected names that no task or other column of items has, found '{twice}'"
+            )
+        labels = {
+            raw: "a label" for rule in self.task_rules for raw in (*rule.sources, rule.truth) if raw
+        }
         late = labels | dict.fromkeys(self.post_exposure, "which is listed under post_exposure")
         early = "a column that is known before the impression"
-        beside = [(f"segments.{name}", rule.raw, early, late) for name, rule in self.segment_rules.items()]
+        beside = [
+            (f"segments.{name}", rule.raw, early, late) for name, rule in self.segment_rules.items()
+        ]
         beside += [(f"items.{name}", raw, early, late) for name, raw in self.items.items()]
-        beside += [(f"item_numbers.{name}", raw, early, late) for name, raw in self.item_numbers.items()]
+        beside += [
+            (f"item_numbers.{name}", raw, early, late) for name, raw in self.item_numbers.items()
+        ]
         beside += [("logged", raw, "a score", labels) for raw in self.logged]
         taken = labels | dict.fromkeys(self.logged, "which is listed under logged")
         beside += [(kind, raw, "a column of its own", taken) for kind, raw in self.exposure.items()]
@@ -344,16 +426,21 @@ class Card(Config):
         thinned = rules[self.sampling.task]
         if thinned.kind != "binary" or thinned.parent is not None:
             raise ValueError(
-                f"sampling.task: expected a binary task without parent, found '{thinned.name}'; of rows thinned in "
-                "another way, give each row's weight, 1 over the rate at which it was kept, as 'weight'"
+                f"sampling.task: expected a binary task without parent, found '{thinned.name}'; of "
+                "rows thinned in another way, give each row's weight, 1 over the rate at which it "
+                "was kept, as 'weight'"
             )
 
     def _check_split(self) -> None:
         if self.split_times and self.time is None:
-            raise ValueError("a split by time needs the top-level key 'time', the raw column it goes by")
+            raise ValueError(
+                "a split by time needs the top-level key 'time', the raw column it goes by"
+            )
         if late := [rule.name for rule in self.task_rules if rule.matures]:
             if self.time is None or self.as_of is None:
-                raise ValueError(f"task '{late[0]}': 'matures' needs the top-level keys 'time' and 'as_of'")
+                raise ValueError(
+                    f"task '{late[0]}': 'matures' needs the top-level keys 'time' and 'as_of'"
+                )
             try:
                 as_hours(self.as_of)
             except UserError as error:
@@ -376,7 +463,9 @@ class Card(Config):
         offered = {name for source in self.sources for name in source.files}
         for name in names:
             if self.sources and name not in offered:
-                raise ValueError(f"no source offers the file '{name}'; they offer {', '.join(sorted(offered))}")
+                raise ValueError(
+                    f"no source offers the file '{name}'; they offer {', '.join(sorted(offered))}"
+                )
         if not self.row_files:
             raise ValueError("expected at least one file that is not a side table under 'files'")
 

@@ -1,7 +1,8 @@
 """Checks of a part's columns and labels before they are used.
 
-Texts must be UTF-8, number columns must hold numbers, and labels the values that the task names. A row that does not
-fit is a failure, or is dropped and counted where the card says `on_bad_row = "drop"`.
+Texts must be UTF-8, number columns must hold numbers, and labels the values that the task names. A
+row that does not fit is a failure, or is dropped and counted where the card says `on_bad_row =
+"drop"`.
 """
 
 from __future__ import annotations
@@ -37,11 +38,15 @@ from bench.data.values import (
 Place = Callable[[int], str]
 """Row -> where it is, for messages."""
 BadRow = tuple[str, Callable[[], str]]
-"""Reason in a word, and what gives the sentence that says where and why: finding a line's number may take a while."""
+"""Reason in a word, and what gives the sentence that says where and why: finding a line's number
+may take a while.
+"""
 
 
 class Rejects:
-    """What was dropped of a data set: bad rows, if `drop`, else the first is an error; and rows without a partner."""
+    """What was dropped of a data set: bad rows, if `drop`, else the first is an error; and rows
+    without a partner.
+    """
 
     def __init__(self, drop: bool = False, limit: float = 0.0) -> None:
         self.drop, self.limit = drop, limit
@@ -55,7 +60,9 @@ class Rejects:
         return sum(self.counts.values())
 
     def refuse(self, reason: str, sentence: Callable[[], str], rows: int = 1) -> None:
-        """Counts bad rows, or raises UserError with the sentence, which says where the first of them is and why."""
+        """Counts bad rows, or raises UserError with the sentence, which says where the first of
+        them is and why.
+        """
         if not self.drop:
             raise UserError(sentence())
         self.counts[reason] = self.counts.get(reason, 0) + rows
@@ -65,13 +72,18 @@ class Rejects:
         """Raises UserError where more rows were dropped than the card allows."""
         if self.rows > self.limit * (kept + self.rows):
             share = f"{self.rows:,} of {kept + self.rows:,} rows are bad"
-            raise UserError(f"{key}: {share}, more than bad_row_limit = {self.limit:g} allows; the first: {self.first}")
+            raise UserError(
+                f"{key}: {share}, more than bad_row_limit = {self.limit:g} allows; the first: "
+                f"{self.first}"
+            )
 
     def note(self, key: str, progress: Progress) -> None:
         """Tells the user."""
         if self.counts:
             reasons = ", ".join(f"{rows:,} for {reason}" for reason, rows in self.counts.items())
-            progress.note(f"{key}: dropped {self.rows:,} bad rows ({reasons}); the first: {self.first}")
+            progress.note(
+                f"{key}: dropped {self.rows:,} bad rows ({reasons}); the first: {self.first}"
+            )
         if self.unpaired:
             progress.note(f"{key}: dropped {self.unpaired:,} rows without a partner")
 
@@ -89,15 +101,21 @@ class Sieve:
         self.bad = np.zeros(rows, np.bool_)
 
     def refuse(self, at: NDArray[np.bool_], reason: str, what: str) -> None:
-        """Marks rows (n,); a row that is bad twice counts once. `what` is the sentence without the place."""
+        """Marks rows (n,); a row that is bad twice counts once. `what` is the sentence without the
+        place.
+        """
         new = at & ~self.bad
         if new.any():
-            self.rejects.refuse(reason, lambda: f"{self.place(int(np.argmax(new)))}: {what}", int(new.sum()))
+            self.rejects.refuse(
+                reason, lambda: f"{self.place(int(np.argmax(new)))}: {what}", int(new.sum())
+            )
             self.bad |= new
 
 
 ColumnCheck = Callable[[str, Any, Collection[str], Sieve], None]
-"""(raw column, Arrow column, markers of missing values, sieve): the sieve takes the rows that do not fit."""
+"""(raw column, Arrow column, markers of missing values, sieve): the sieve takes the rows that do
+not fit.
+"""
 _EXPECTED = {
     "number": "numbers",
     "text": "texts or numbers",
@@ -114,7 +132,8 @@ def checked(
     sieve: Sieve,
     checks: Iterable[tuple[str, ColumnCheck]] = (),
 ) -> Any:
-    """The table with numbers in columns that are wanted as such; the sieve takes the rows that do not fit.
+    """The table with numbers in columns that are wanted as such; the sieve takes the rows that do
+    not fit.
 
     Raises UserError for a column of a type that does not hold what is wanted.
 
@@ -129,7 +148,8 @@ def checked(
             kind = kind.value_type
         if name in wanted and not _holds(kind, wanted[name]):
             raise UserError(
-                f"{sieve.place(0)}: '{name}': expected {_EXPECTED[wanted[name]]}, found a column of type {kind}"
+                f"{sieve.place(0)}: '{name}': expected {_EXPECTED[wanted[name]]}, found a column "
+                f"of type {kind}"
             )
         if name in wanted and is_list(kind) and is_any(kind.value_type, TEXTS):
             _check_lists(name, column, sieve)
@@ -138,28 +158,41 @@ def checked(
             and is_any(kind, DATES)
             and (beyond := undated(dates := whole_column(column).cast(kind))).any()
         ):
-            sieve.refuse(beyond, "time", f"'{name}': expected a date of the years 1 to 9999, found another")
+            sieve.refuse(
+                beyond, "time", f"'{name}': expected a date of the years 1 to 9999, found another"
+            )
             columns[name] = pc.if_else(pa.array(beyond), None, dates)
         if not is_any(kind, TEXTS):
             continue
         codes, values = distinct(column)
         if (broken := _not_utf8(values)).any():
             sieve.refuse(np.append(broken, False)[codes], "bytes", f"'{name}': expected UTF-8 text")
-            values = pa.array([None if bad else value.as_py() for bad, value in zip(broken, values, strict=True)])
-            columns[name] = pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), values.cast(pa.string()))
+            values = pa.array(
+                [None if bad else value.as_py() for bad, value in zip(broken, values, strict=True)]
+            )
+            columns[name] = pa.DictionaryArray.from_arrays(
+                pa.array(codes, mask=codes < 0), values.cast(pa.string())
+            )
         if wanted.get(name) == "number":
             parsed, wrong = numbers_of(texts := texts_of(values, missing))
             for at in wrong:
-                sieve.refuse(codes == at, "number", f"'{name}': expected a number, found '{texts[at]}'")
-            columns[name] = pa.array(np.append(parsed, np.nan)[codes], from_pandas=True)  # the last serves code -1
+                sieve.refuse(
+                    codes == at, "number", f"'{name}': expected a number, found '{texts[at]}'"
+                )
+            columns[name] = pa.array(
+                np.append(parsed, np.nan)[codes], from_pandas=True
+            )  # the last serves code -1
     for name, check in checks:
         if name in columns:
             check(name, columns[name], missing, sieve)
     return pa.table(columns)
 
 
-def check_times(column: Any, name: str, ends: Sequence[Time], missing: Collection[str], sieve: Sieve) -> None:
-    """The sieve takes rows whose time, a text, is spelled in another way than the times that the split compares with.
+def check_times(
+    column: Any, name: str, ends: Sequence[Time], missing: Collection[str], sieve: Sieve
+) -> None:
+    """The sieve takes rows whose time, a text, is spelled in another way than the times that the
+    split compares with.
 
     It would compare as a text all the same, and land in one of the splits.
     """
@@ -174,7 +207,11 @@ def check_times(column: Any, name: str, ends: Sequence[Time], missing: Collectio
         if own not in fits:
             fits[own] = any(own.startswith(shape) or shape.startswith(own) for shape in shapes)
         if not fits[own]:
-            sieve.refuse(text.codes == code, "time", f"'{name}': expected a time such as '{ends[0]}', found '{value}'")
+            sieve.refuse(
+                text.codes == code,
+                "time",
+                f"'{name}': expected a time such as '{ends[0]}', found '{value}'",
+            )
 
 
 def _holds(kind: Any, wanted: str) -> bool:
@@ -208,11 +245,13 @@ LabelArray = NDArray[np.float32]
 ZERO_ONE = {"0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0}
 
 
-def read_labels(table: Any, rules: tuple[TaskRule, ...], missing: tuple[str, ...], sieve: Sieve) -> LabelArray:
+def read_labels(
+    table: Any, rules: tuple[TaskRule, ...], missing: tuple[str, ...], sieve: Sieve
+) -> LabelArray:
     """Labels (N, T) by the rules of a card's tasks; NaN where the raw value is missing.
 
-    The sieve takes rows with a label that is not 0/1, nor among the values the task names, or with a number that a
-    float32 cannot hold.
+    The sieve takes rows with a label that is not 0/1, nor among the values the task names, or with
+    a number that a float32 cannot hold.
     """
     labels = np.ones((table.num_rows, len(rules)), np.float32)
     for rule, own in zip(rules, labels.T, strict=True):
@@ -222,28 +261,45 @@ def read_labels(table: Any, rules: tuple[TaskRule, ...], missing: tuple[str, ...
     return labels
 
 
-def _number_labels(raw: Any, rule: TaskRule, column: str, missing: tuple[str, ...], sieve: Sieve) -> LabelArray:
+def _number_labels(
+    raw: Any, rule: TaskRule, column: str, missing: tuple[str, ...], sieve: Sieve
+) -> LabelArray:
     numbers = as_numbers(raw, missing, column, infinite=True)
     with np.errstate(over="ignore"):
         labels = (numbers / rule.unit).astype(np.float32)
     if (beyond := np.isinf(labels)).any():
         found = f"{numbers[np.argmax(beyond)]:g}"
-        what = f"'{column}', the label of task '{rule.name}': expected a number that a float32 holds, found {found}"
+        what = (
+            f"'{column}', the label of task '{rule.name}': expected a number that a float32 "
+            f"holds, found {found}"
+        )
         sieve.refuse(beyond, "label", what)
     return labels
 
 
-def _binary_labels(raw: Any, rule: TaskRule, column: str, missing: tuple[str, ...], sieve: Sieve) -> LabelArray:
+def _binary_labels(
+    raw: Any, rule: TaskRule, column: str, missing: tuple[str, ...], sieve: Sieve
+) -> LabelArray:
     text = as_text(raw, missing)
-    meaning = np.full(len(text.values) + 1, np.nan, np.float32)  # the last entry serves code -1, missing
-    meanings = dict.fromkeys(rule.negative, 0.0) | dict.fromkeys(rule.positive, 1.0) if rule.positive else ZERO_ONE
+    meaning = np.full(
+        len(text.values) + 1, np.nan, np.float32
+    )  # the last entry serves code -1, missing
+    meanings = (
+        dict.fromkeys(rule.negative, 0.0) | dict.fromkeys(rule.positive, 1.0)
+        if rule.positive
+        else ZERO_ONE
+    )
     other = 0.0 if rule.positive and not rule.negative else None
     for code, value in enumerate(text.values):
         label = meanings.get(value if rule.positive else value.lower(), other)
         if label is not None:
             meaning[code] = label
             continue
-        expected = f"one of {', '.join(map(repr, rule.positive + rule.negative))}" if rule.positive else "0 or 1"
+        expected = (
+            f"one of {', '.join(map(repr, rule.positive + rule.negative))}"
+            if rule.positive
+            else "0 or 1"
+        )
         what = f"'{column}', the label of task '{rule.name}': expected {expected}, found '{value}'"
         sieve.refuse(text.codes == code, "label", what)
     return meaning[text.codes]

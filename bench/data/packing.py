@@ -1,8 +1,10 @@
-"""How a store holds ids: in 16 bits where a field has few rows of the embedding table, which most fields have.
+"""How a store holds ids: in 16 bits where a field has few rows of the embedding table, which most
+fields have.
 
-A row has one word of 16 bits for each slot, in slot order, then one for each wide slot, those of fields with more than
-`MOST_NARROW` rows. A narrow slot's word is 0 for padding, else it counts from 1 for the field's first row. A wide
-slot's two words are the low and the high half of its row of the table.
+A row has one word of 16 bits for each slot, in slot order, then one for each wide slot, those of
+fields with more than `MOST_NARROW` rows. A narrow slot's word is 0 for padding, else it counts from
+1 for the field's first row. A wide slot's two words are the low and the high half of its row of the
+table.
 """
 
 from __future__ import annotations
@@ -40,7 +42,9 @@ class Packing:
         slots = [field.slots for field in schema.fields]
         wide = np.array([field.cardinality > MOST_NARROW for field in schema.fields], np.bool_)
         before = np.where(wide, 0, np.array(schema.offsets, np.int32) - 1)
-        return cls(np.repeat(before, slots), np.flatnonzero(np.repeat(wide, slots)).astype(np.uint64))
+        return cls(
+            np.repeat(before, slots), np.flatnonzero(np.repeat(wide, slots)).astype(np.uint64)
+        )
 
     @property
     def words(self) -> int:
@@ -55,7 +59,9 @@ class Packing:
 
     def unpacked(self, words: Words, rows: NDArray[np.int64] | None = None) -> Ids:
         """Ids (n, S) of the given rows (n,) of words (N, W), or of all rows."""
-        words = words if words.flags.writeable else np.array(words)  # else compiled once more, for read-only arrays
+        words = (
+            words if words.flags.writeable else np.array(words)
+        )  # else compiled once more, for read-only arrays
         rows = np.arange(len(words)) if rows is None else rows
         ids = np.empty((len(rows), len(self.before)), np.int32)
         _unpack(words, rows, self.before, self.wide, ids)
@@ -81,7 +87,9 @@ def _ask(words, row):  # type: ignore[no-untyped-def]
 
 @jit()
 def _unpack(words, rows, before, wide, ids):  # type: ignore[no-untyped-def]
-    """In one pass, about a fifth faster than copying rows of 32-bit ids: there is less to wait for."""
+    """In one pass, about a fifth faster than copying rows of 32-bit ids: there is less to wait
+    for.
+    """
     slots, count = np.uint64(len(before)), np.uint64(len(rows))
     for i in range(min(AHEAD, count)):
         _ask(words, rows[i])

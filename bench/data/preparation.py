@@ -1,8 +1,9 @@
 """The whole way: raw files -> encoder -> store. Doing it twice does it once.
 
-Raw files are read once: values become provisional codes while they are counted; when all of train has been seen the
-encoder is fixed, and the codes on disk are turned into embedding rows. What is held: the distinct values of categorical
-and multi-valued inputs and of segments, the side tables, and a few parts.
+Raw files are read once: values become provisional codes while they are counted; when all of train
+has been seen the encoder is fixed, and the codes on disk are turned into embedding rows. What is
+held: the distinct values of categorical and multi-valued inputs and of segments, the side tables,
+and a few parts.
 """
 
 from __future__ import annotations
@@ -54,15 +55,28 @@ from bench.data.weights import weight_facts
 CODE_VERSION = 11
 """Raised whenever the same card and files give another store."""
 _PROSE = {"title", "licence", "citation", "homepage", "sources", "files", "folder"}
-_BESIDE = ("scenario", "segments", "items", "item_numbers", "logged", "random", "propensity", "weight", "sampling",
-           "units", "as_of")  # fmt: skip
+_BESIDE = (
+    "scenario",
+    "segments",
+    "items",
+    "item_numbers",
+    "logged",
+    "random",
+    "propensity",
+    "weight",
+    "sampling",
+    "units",
+    "as_of",
+)
 
 
 def recipe(card: Card) -> str:
     """Digest of everything but the files that decides what is in a store."""
     values: dict[str, Any] = card.model_dump(mode="json", by_alias=True, exclude=_PROSE)
     for key in _BESIDE:
-        if not values[key]:  # a store without them is the one that it would be if cards had no such keys
+        if not values[
+            key
+        ]:  # a store without them is the one that it would be if cards had no such keys
             del values[key]
     for rule in values["tasks"]:
         for key in ("where", "matures"):
@@ -98,7 +112,9 @@ class Before:
     @property
     def digest(self) -> str:
         """Of all of it."""
-        return hashlib.sha256(f"{self.encoder.model_dump_json()} {self.schema}".encode()).hexdigest()
+        return hashlib.sha256(
+            f"{self.encoder.model_dump_json()} {self.schema}".encode()
+        ).hexdigest()
 
     def scaled(self, task: Task) -> Task:
         """A task with the scale of its labels as it was."""
@@ -116,13 +132,14 @@ def prepare(
 ) -> Store:
     """The store of a card, made where there is none yet.
 
-    Raises UserError if a file is missing or broken, a label is bad, a split is empty, or the disk is full. Nothing is
-    left half-written.
+    Raises UserError if a file is missing or broken, a label is bad, a split is empty, or the disk
+    is full. Nothing is left half-written.
 
     Args:
         home: stores and fetched files lie here.
         raw: a folder with the card's files; nothing is fetched then.
-        before: encodes as an earlier model does, and adds only values that it does not know, of train and valid.
+        before: encodes as an earlier model does, and adds only values that it does not know, of
+            train and valid.
     """
     progress = progress or Silent()
     started = time.monotonic()
@@ -156,7 +173,10 @@ def prepare(
             "title": card.title,
             "fingerprint": mark,
             "recipe": recipe(card),
-            "files": [{"name": name, "sha256": file.sha256, "size": file.size} for name, file in digests.items()],
+            "files": [
+                {"name": name, "sha256": file.sha256, "size": file.size}
+                for name, file in digests.items()
+            ],
         }
         manifest |= encode_stream(card, paths, folder, progress, before)
         manifest["seconds"] = round(time.monotonic() - started, 3)
@@ -173,27 +193,35 @@ def passing_store(
     progress: Progress | None = None,
     before: Before | None = None,
 ) -> Iterator[Store]:
-    """Yields a store as `prepare` does, and removes it in the end, unless another process has it by this function."""
+    """Yields a store as `prepare` does, and removes it in the end, unless another process has it by
+    this function.
+    """
     with ExitStack() as stack:
         while True:
             store = prepare(card, home, raw, progress, before)
             manifest = store.path / "manifest.json"
             with suppress(FileNotFoundError):  # another process removed it just now
                 # NFS wants a file that is open for writing; a store of another user is not writable
-                opened = stack.enter_context(manifest.open("r+" if os.access(manifest, os.W_OK) else "r"))
+                opened = stack.enter_context(
+                    manifest.open("r+" if os.access(manifest, os.W_OK) else "r")
+                )
                 fcntl.flock(opened, fcntl.LOCK_SH)
                 if os.path.samestat(os.fstat(opened.fileno()), manifest.stat()):
                     break
         try:
             yield store
         finally:
-            with suppress(OSError, UserError):  # another process has it and removes it, or it is another user's
+            with suppress(
+                OSError, UserError
+            ):  # another process has it and removes it, or it is another user's
                 fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 with scratch_folder(store.path) as gone:  # at once: nobody shall find a part of it
                     store.path.rename(gone / "store")
 
 
-def rows_of(card: Card, home: Path, raw: Path | None, progress: Progress) -> Iterator[AssembledRows]:
+def rows_of(
+    card: Card, home: Path, raw: Path | None, progress: Progress
+) -> Iterator[AssembledRows]:
     """The rows of a card part by part, labelled and assigned to splits; no store is made.
 
     Raises UserError as `prepare` does; of too many bad rows, after the last part.
@@ -205,8 +233,11 @@ def rows_of(card: Card, home: Path, raw: Path | None, progress: Progress) -> Ite
     assembler.check()
 
 
-def check_data(card: Card, home: Path, raw: Path | None = None, progress: Progress | None = None) -> None:
-    """Raises UserError, before anything is written, if `prepare` cannot have the files; says what to put where.
+def check_data(
+    card: Card, home: Path, raw: Path | None = None, progress: Progress | None = None
+) -> None:
+    """Raises UserError, before anything is written, if `prepare` cannot have the files; says what
+    to put where.
 
     `progress` is of fetching what is not at hand; None fetches and reads nothing.
     """
@@ -219,12 +250,16 @@ def check_data(card: Card, home: Path, raw: Path | None = None, progress: Progre
 
 
 def _prepared_before(card: Card, shelf: Path) -> Store | None:
-    """The newest store of this very recipe whose files are the pinned ones, for files that are no longer at hand."""
+    """The newest store of this very recipe whose files are the pinned ones, for files that are no
+    longer at hand.
+    """
     pins = {file.name: file.sha256 for file in card.files}
     wanted, fitting = recipe(card), []
     for path in shelf.glob("*/manifest.json"):
         store = Store.open(path.parent)
-        pinned = all(pins.get(file["name"]) in (None, file["sha256"]) for file in store.manifest["files"])
+        pinned = all(
+            pins.get(file["name"]) in (None, file["sha256"]) for file in store.manifest["files"]
+        )
         if store.manifest["recipe"] == wanted and pinned:
             fitting.append((path.stat().st_mtime, store))
     if not fitting:
@@ -237,11 +272,15 @@ def _prepared_before(card: Card, shelf: Path) -> Store | None:
 def encode_stream(
     card: Card, paths: Paths, folder: Path, progress: Progress, before: Before | None = None
 ) -> dict[str, Any]:
-    """Reads, fits and writes encoder and splits into `folder`; returns what the manifest says of them.
+    """Reads, fits and writes encoder and splits into `folder`; returns what the manifest says of
+    them.
 
-    Raises UserError for a file that does not fit its card, too many bad rows, or a split that lacks rows or a class.
+    Raises UserError for a file that does not fit its card, too many bad rows, or a split that lacks
+    rows or a class.
     """
-    pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps more of what parts leave, and is slower at it
+    pa.set_memory_pool(
+        pa.system_memory_pool()
+    )  # Arrow's own keeps more of what parts leave, and is slower at it
     taken = take_rows(card, paths, folder, progress, before)
     check_rows(card, taken, progress)
     pasts = take_pasts(card, taken, progress)
@@ -255,7 +294,8 @@ def encode_stream(
 
 @dataclass(frozen=True)
 class Taken:
-    """What comes of reading raw rows: on disk what is encoded later, in memory what was counted of them.
+    """What comes of reading raw rows: on disk what is encoded later, in memory what was counted of
+    them.
 
     Attributes:
         spills: by split.
@@ -285,19 +325,26 @@ class Taken:
             spill.append(arrays, rows.split == number)
 
     def new_values_count(self, file: str) -> bool:
-        """Whether values that first come in a file may count: where it or a later one may hold rows of train.
+        """Whether values that first come in a file may count: where it or a later one may hold rows
+        of train.
 
         Histories and an earlier encoder tell more values apart.
         """
         if self.card.history is not None or self.before is not None:
             return True
         order = self.card.row_files.index
-        files = self.card.split.train if isinstance(self.card.split, FileSplit) else self.card.row_files
+        files = (
+            self.card.split.train if isinstance(self.card.split, FileSplit) else self.card.row_files
+        )
         return order(file) <= max(map(order, files))
 
 
-def take_rows(card: Card, paths: Paths, folder: Path, progress: Progress, before: Before | None) -> Taken:
-    """Reads all raw rows once, part by part; they wait in a folder for each split until they are encoded."""
+def take_rows(
+    card: Card, paths: Paths, folder: Path, progress: Progress, before: Before | None
+) -> Taken:
+    """Reads all raw rows once, part by part; they wait in a folder for each split until they are
+    encoded.
+    """
     fitter = EncoderFitter(card, before.encoder if before else None)
     assembler = Assembler(card, read_sides(card, paths, progress))
     segments, items = Segments(card.segment_rules, card.missing), Items(card)
@@ -310,7 +357,9 @@ def take_rows(card: Card, paths: Paths, folder: Path, progress: Progress, before
 
 
 def check_rows(card: Card, taken: Taken, progress: Progress) -> None:
-    """Raises UserError for too many bad rows, or a split that lacks rows or a class; notes what was left out."""
+    """Raises UserError for too many bad rows, or a split that lacks rows or a class; notes what was
+    left out.
+    """
     taken.assembler.check()
     for spill, name in zip(taken.spills, SPLITS, strict=True):
         spill.counts.check(name, taken.assembler.empty_reason())
@@ -318,7 +367,9 @@ def check_rows(card: Card, taken: Taken, progress: Progress) -> None:
 
 
 def take_pasts(card: Card, taken: Taken, progress: Progress) -> Pasts | None:
-    """Computes the history of all rows, on disk, and fits on that of train; None where the card has none."""
+    """Computes the history of all rows, on disk, and fits on that of train; None where the card has
+    none.
+    """
     if card.history is None:
         return None
     tasks = [rule.name for rule in card.task_rules]
@@ -341,18 +392,27 @@ def schema_of(card: Card, encoder: Encoder, train: Path, before: Before | None) 
         cap = encoder.cap_of(card.input_of(Numeric, rule.censored), rule.unit)
         finished = replace(scaled_task, duration=task.duration, cap=cap)
         tasks.append(before.scaled(finished) if before else finished)
-    group, scenario = card.input_of(Categorical, card.group), card.input_of(Categorical, card.scenario)
+    group, scenario = (
+        card.input_of(Categorical, card.group),
+        card.input_of(Categorical, card.scenario),
+    )
     return encoder.schema_of(tuple(tasks), group, card.group is not None, scenario)
 
 
-def encode_rows(card: Card, taken: Taken, schema: Schema, pasts: Pasts | None, progress: Progress) -> None:
-    """Turns what was kept of the rows into inputs, chunk by chunk; removes what was kept for this alone."""
+def encode_rows(
+    card: Card, taken: Taken, schema: Schema, pasts: Pasts | None, progress: Progress
+) -> None:
+    """Turns what was kept of the rows into inputs, chunk by chunk; removes what was kept for this
+    alone.
+    """
     packing, total = Packing.of(schema), sum(spill.counts.rows for spill in taken.spills)
     with progress.task(f"encoding {card.key}", total, "rows") as advance:
         for split, spill in enumerate(taken.spills):
             with (
                 ArrayWriter(spill.folder / "ids.npy", np.uint16, (packing.words,)) as ids_file,
-                ArrayWriter(spill.folder / "dense.npy", np.float32, (len(schema.dense),)) as dense_file,
+                ArrayWriter(
+                    spill.folder / "dense.npy", np.float32, (len(schema.dense),)
+                ) as dense_file,
             ):
                 for start, rows in chunks_with_past(spill, split, pasts):
                     ids, dense = taken.fitter.encode(rows, start if split == TRAIN else None)
@@ -363,8 +423,12 @@ def encode_rows(card: Card, taken: Taken, schema: Schema, pasts: Pasts | None, p
         pasts.remove()
 
 
-def chunks_with_past(spill: Spill, split: int, pasts: Pasts | None) -> Iterator[tuple[int, Provisional]]:
-    """The rows of a split as `Spill.chunks` has them; codes and numbers of their history follow their own."""
+def chunks_with_past(
+    spill: Spill, split: int, pasts: Pasts | None
+) -> Iterator[tuple[int, Provisional]]:
+    """The rows of a split as `Spill.chunks` has them; codes and numbers of their history follow
+    their own.
+    """
     if pasts is None:
         yield from spill.chunks()
         return
@@ -380,7 +444,10 @@ def facts_of(card: Card, taken: Taken, schema: Schema) -> dict[str, Any]:
         "duplicates_dropped": taken.assembler.duplicates,
         "outside_splits": taken.assembler.outside,
         **taken.assembler.rejects.facts(),
-        "splits": {name: {"rows": of_split.rows, "tasks": of_split.facts()} for name, of_split in counts.items()},
+        "splits": {
+            name: {"rows": of_split.rows, "tasks": of_split.facts()}
+            for name, of_split in counts.items()
+        },
         "schema": asdict(schema),
         "default_tasks": list(card.default_tasks),
     }
@@ -405,7 +472,9 @@ def optional_facts(card: Card, folder: Path) -> dict[str, Any]:
 
 def _reachable(card: Card, folder: Path) -> dict[str, float]:
     """The best metrics that true probabilities reach on each split."""
-    from bench.data.reachable import reachable_in  # brings scipy.stats, half a second that real data does not need
+    from bench.data.reachable import (
+        reachable_in,
+    )  # brings scipy.stats, half a second that real data does not need
 
     best: dict[str, float] = {}
     for name in SPLITS:

@@ -1,4 +1,6 @@
-"""What no model can beat on generated data: the metrics of the true probabilities behind the labels."""
+"""What no model can beat on generated data: the metrics of the true probabilities behind the
+labels.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,8 @@ def reachable(
 
     Args:
         labels: (N, T).
-        truth: task -> (N,), the true mean, or the probability given its parent; for tasks that state one.
+        truth: task -> (N,), the true mean, or the probability given its parent; for tasks that
+            state one.
     """
     index = {rule.name: i for i, rule in enumerate(rules)}
     parents = {rule.name: rule.parent for rule in rules}
@@ -52,7 +55,9 @@ def reachable(
     return best
 
 
-def _measured(rule: TaskRule, name: str, labels: NDArray[np.float32], truth: Floats) -> dict[str, float]:
+def _measured(
+    rule: TaskRule, name: str, labels: NDArray[np.float32], truth: Floats
+) -> dict[str, float]:
     seen = ~np.isnan(labels)
     if rule.kind == "binary":
         return {f"{name}.auc": auc(labels[seen], truth[seen])}
@@ -66,8 +71,8 @@ def _measured(rule: TaskRule, name: str, labels: NDArray[np.float32], truth: Flo
 def reachable_in(folder: Path, rules: tuple[TaskRule, ...], split: str) -> dict[str, float]:
     """Metrics of the truth that lies in the folder of a split; its file is removed.
 
-    None where rows have weights, which these metrics do not know. They rank a whole split, so this alone holds a column
-    of one in memory: generated data has a truth, files do not.
+    None where rows have weights, which these metrics do not know. They rank a whole split, so this
+    alone holds a column of one in memory: generated data has a truth, files do not.
     """
     path = folder / "truth.npy"
     truth, labels = np.load(path), np.load(folder / "labels.npy")
@@ -75,4 +80,9 @@ def reachable_in(folder: Path, rules: tuple[TaskRule, ...], split: str) -> dict[
     if (folder / "weights.npy").is_file():
         return {}
     names = [rule.name for rule in rules if rule.truth]
-    return reachable(split, rules, labels, {name: np.ascontiguousarray(truth[:, at]) for at, name in enumerate(names)})
+    return reachable(
+        split,
+        rules,
+        labels,
+        {name: np.ascontiguousarray(truth[:, at]) for at, name in enumerate(names)},
+    )

@@ -1,9 +1,11 @@
-"""Train and both halves of validation together, except a part held out: what a picked configuration is trained on.
+"""Train and both halves of validation together, except a part held out: what a picked configuration
+is trained on.
 
-The part held out takes the place of validation, and follows the logic of the card's split. Where validation is another
-population than train (a later time, files or values of its own), the part comes from validation alone, so that it stays
-nearer to the future. By time it is the last rows of each half, in the store's order, which is that of the log.
-Elsewhere it is a seeded draw over all, by group where the card splits by group, so that none is on both sides.
+The part held out takes the place of validation, and follows the logic of the card's split. Where
+validation is another population than train (a later time, files or values of its own), the part
+comes from validation alone, so that it stays nearer to the future. By time it is the last rows of
+each half, in the store's order, which is that of the log. Elsewhere it is a seeded draw over all,
+by group where the card splits by group, so that none is on both sides.
 """
 
 from __future__ import annotations
@@ -36,10 +38,12 @@ JOINED: tuple[SplitName, ...] = ("train", "valid", "confirm")
 
 
 def refit_store(store: Store, card: Card, share: float, seed: int, target: Path) -> Store:
-    """A store at `target`: its train is train and validation without what is held out, its valid is what is held out.
+    """A store at `target`: its train is train and validation without what is held out, its valid is
+    what is held out.
 
-    Rows are copied in blocks, so memory stays bounded; test is linked, not copied; it has no `confirm`. One seed gives
-    one store. Raises UserError if nothing would be held out, or nothing left, or the disk is full.
+    Rows are copied in blocks, so memory stays bounded; test is linked, not copied; it has no
+    `confirm`. One seed gives one store. Raises UserError if nothing would be held out, or nothing
+    left, or the disk is full.
 
     Args:
         store: with the tasks that the view is to have.
@@ -51,8 +55,8 @@ def refit_store(store: Store, card: Card, share: float, seed: int, target: Path)
     rows = {"train": sum(map(len, masks)) - aside, "valid": aside, "test": len(store.split("test"))}
     if not (rows["train"] and aside):
         raise UserError(
-            f"{store.key}: expected rows to train on and rows to hold out, found {rows['train']:,} and {aside:,} "
-            f"at a share of {share:g}"
+            f"{store.key}: expected rows to train on and rows to hold out, found {rows['train']:,} "
+            f"and {aside:,} at a share of {share:g}"
         )
     with atomic_folder(target) as folder:
         for name, wanted in (("train", False), ("valid", True)):
@@ -69,12 +73,17 @@ def refit_store(store: Store, card: Card, share: float, seed: int, target: Path)
 
 
 def held_out(card: Card, splits: Sequence[StoredSplit], share: float, seed: int) -> list[Mask]:
-    """Which rows (N,) of each split are held out; the first is train, the others are parts of validation."""
+    """Which rows (N,) of each split are held out; the first is train, the others are parts of
+    validation.
+    """
     rule, (train, *parts) = card.split, splits
     from_valid = min(MOST_HELD_OUT, share * sum(map(len, splits)) / max(1, sum(map(len, parts))))
     none = np.zeros(len(train), np.bool_)
     if card.split_times:
-        return [none, *(np.arange(len(part)) >= len(part) - round(from_valid * len(part)) for part in parts)]
+        return [
+            none,
+            *(np.arange(len(part)) >= len(part) - round(from_valid * len(part)) for part in parts),
+        ]
     rng = np.random.default_rng(derive(seed, "held out"))
     by_group = card.split_by_group
     groups = 1 + max(int(split.together.max(initial=-1)) for split in splits)
@@ -85,7 +94,9 @@ def held_out(card: Card, splits: Sequence[StoredSplit], share: float, seed: int)
     return [_drawn(split, of_group, rng) < share for split in splits]
 
 
-def _drawn(split: StoredSplit, of_group: NDArray[np.float64] | None, rng: np.random.Generator) -> NDArray[np.float64]:
+def _drawn(
+    split: StoredSplit, of_group: NDArray[np.float64] | None, rng: np.random.Generator
+) -> NDArray[np.float64]:
     """(N,) in [0, 1): one draw a row, or one a group, or a unit; rows without one have one each."""
     draws = rng.random(len(split))
     if of_group is None or not len(of_group):
@@ -99,5 +110,7 @@ def _copy(sources: Sequence[Path], masks: Sequence[Mask], wanted: bool, target: 
     like = mapped(sources[0])
     with ArrayWriter(target, like.dtype, like.shape[1:]) as writer:
         for source, mask in zip(sources, masks, strict=True):
-            for start, block in zip(range(0, len(mask), BLOCK), read_parts(mapped(source), BLOCK), strict=True):
+            for start, block in zip(
+                range(0, len(mask), BLOCK), read_parts(mapped(source), BLOCK), strict=True
+            ):
                 writer.append(block[mask[start : start + len(block)] == wanted])

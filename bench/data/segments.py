@@ -1,4 +1,6 @@
-"""Segments: parts of the rows by which outcomes are told apart, as a card names them and as a store holds them."""
+"""Segments: parts of the rows by which outcomes are told apart, as a card names them and as a store
+holds them.
+"""
 
 from __future__ import annotations
 
@@ -26,12 +28,18 @@ MOST_OWN_VALUES = 20
 
 
 class SegmentRule(Config):
-    """One way to cut the rows into segments: by category, by ranges of a number, or by whether train holds a value."""
+    """One way to cut the rows into segments: by category, by ranges of a number, or by whether
+    train holds a value.
+    """
 
     column: str | None = None
-    """Raw column: its values by their frequency on train, at most `MOST_OWN_VALUES`; all others are `OTHER`."""
+    """Raw column: its values by their frequency on train, at most `MOST_OWN_VALUES`; all others are
+    `OTHER`.
+    """
     ranges: tuple[float, ...] = Field((), max_length=MOST_OWN_VALUES)
-    """Ends of ranges, rising: the column is then a number, and [25, 45] makes "< 25", "25 to 45" and ">= 45"."""
+    """Ends of ranges, rising: the column is then a number, and [25, 45] makes "< 25", "25 to 45"
+    and ">= 45".
+    """
     known: str | None = None
     """Raw column, in place of `column`: whether a row's value is among those of train."""
 
@@ -48,7 +56,11 @@ class SegmentRule(Config):
         if not self.ranges:
             return ()
         ends = [f"{end:.15g}" for end in self.ranges]
-        return (f"< {ends[0]}", *(f"{low} to {high}" for low, high in pairwise(ends)), f">= {ends[-1]}")
+        return (
+            f"< {ends[0]}",
+            *(f"{low} to {high}" for low, high in pairwise(ends)),
+            f">= {ends[-1]}",
+        )
 
     @model_validator(mode="after")
     def _one_way(self) -> SegmentRule:
@@ -69,10 +81,11 @@ Numbers = NDArray[np.int32]
 
 
 class Segments:
-    """The segments that rows are in; takes the parts of a card's rows, in order, all splits together.
+    """The segments that rows are in; takes the parts of a card's rows, in order, all splits
+    together.
 
-    Values of categories are numbered as they first appear; which are told apart is known when all of train has been
-    seen. The numbers wait on disk until then.
+    Values of categories are numbered as they first appear; which are told apart is known when all
+    of train has been seen. The numbers wait on disk until then.
     """
 
     def __init__(self, rules: Mapping[str, SegmentRule], missing: Collection[str]) -> None:
@@ -81,12 +94,16 @@ class Segments:
         self._counts = [np.zeros(0, np.int64) for _ in self._rules]
 
     def take(self, table: Any, train: NDArray[np.bool_]) -> dict[str, Numbers]:
-        """What is to be kept of the n rows of an Arrow table: provisional numbers (n, G), if there are segments."""
+        """What is to be kept of the n rows of an Arrow table: provisional numbers (n, G), if there
+        are segments.
+        """
         found = [self._numbers(at, table, train) for at in range(len(self._rules))]
         return {WAITING: np.stack(found, axis=1)} if found else {}
 
     def _numbers(self, at: int, table: Any, train: NDArray[np.bool_]) -> Numbers:
-        """(n,) provisional: of a range its code, of any other value its number; -1 where missing."""
+        """(n,) provisional: of a range its code, of any other value its number; -1 where
+        missing.
+        """
         rule = self._rules[at][1]
         if rule.ranges:
             values = as_numbers(table[rule.raw], self._missing, rule.raw)
@@ -99,7 +116,9 @@ class Segments:
         return numbers
 
     def finish(self, folders: Sequence[Path]) -> dict[str, Any]:
-        """Writes each split's `segments.npy`, when all files are closed; gives what the manifest says."""
+        """Writes each split's `segments.npy`, when all files are closed; gives what the manifest
+        says.
+        """
         if not self._rules:
             return {}
         made = [self._made(at) for at in range(len(self._rules))]
@@ -107,21 +126,35 @@ class Segments:
             waiting = folder / f"{WAITING}.npy"
             with ArrayWriter(folder / "segments.npy", np.int16, (len(made),)) as out:
                 for block in read_parts(mapped(waiting), BLOCK):
-                    out.append(np.stack([codes[block[:, at]] for at, (_, codes) in enumerate(made)], axis=1))
+                    out.append(
+                        np.stack(
+                            [codes[block[:, at]] for at, (_, codes) in enumerate(made)], axis=1
+                        )
+                    )
             waiting.unlink()
-        return {"segments": {name: values for (name, _), (values, _) in zip(self._rules, made, strict=True)}}
+        return {
+            "segments": {
+                name: values for (name, _), (values, _) in zip(self._rules, made, strict=True)
+            }
+        }
 
     def _made(self, at: int) -> tuple[list[str], NDArray[np.int16]]:
-        """The values of a segment, and for each provisional number the place among them, the last for missing."""
+        """The values of a segment, and for each provisional number the place among them, the last
+        for missing.
+        """
         rule, counts = self._rules[at][1], self._counts[at]
         if rule.ranges:
-            return list(rule.fixed), np.append(np.arange(len(rule.fixed), dtype=np.int16), np.int16(-1))
+            return list(rule.fixed), np.append(
+                np.arange(len(rule.fixed), dtype=np.int16), np.int16(-1)
+            )
         if rule.known is not None:
             return list(rule.fixed), np.append((counts == 0).astype(np.int16), np.int16(-1))
         # one more, in case `OTHER` is a value of its own
         frequent = np.argsort(-counts, kind="stable")[: MOST_OWN_VALUES + 1]
         texts = dict(zip(frequent.tolist(), self._values[at].texts(frequent.tolist()), strict=True))
-        named = [number for number, text in texts.items() if counts[number] and text != OTHER][:MOST_OWN_VALUES]
+        named = [number for number, text in texts.items() if counts[number] and text != OTHER][
+            :MOST_OWN_VALUES
+        ]
         values = [texts[number] for number in named]
         if len(named) < len(counts):
             values.append(OTHER)

@@ -14,10 +14,12 @@ from bench.data.columns.numeric import Numeric
 
 
 def shape_of(card: Card, tasks: Sequence[str] = ()) -> Schema:
-    """A schema with the card's inputs and tasks: every field has two values, and every number one range.
+    """A schema with the card's inputs and tasks: every field has two values, and every number one
+    range.
 
-    Columns that preparing adds by what it finds (flags of missing values, target rates) are not among them. `tasks`
-    are those to train, by default the card's; raises UserError for an unknown one.
+    Columns that preparing adds by what it finds (flags of missing values, target rates) are not
+    among them. `tasks` are those to train, by default the card's; raises UserError for an unknown
+    one.
     """
     by_name = {task.name: task for task in card.tasks}
     for name in tasks:
@@ -27,9 +29,17 @@ def shape_of(card: Card, tasks: Sequence[str] = ()) -> Schema:
     numbers = {name: Numeric() for name in (past.numbers if past else ())}
     for name, column in (card.columns | numbers).items():
         shape = column.shape_in(shape, name)
-    lists = [schema.Field(each.name, 2, past.length, each.of) for each in past.list_rules] if past else []
+    lists = (
+        [schema.Field(each.name, 2, past.length, each.of) for each in past.list_rules]
+        if past
+        else []
+    )
     ranges = (schema.Field(f"{number.name}_bucket", 3) for number in shape.numbers)
-    logged = {rule.name for rule in card.task_rules if rule.kind == "regression" and rule.scale in ("auto", "log1p")}
+    logged = {
+        rule.name
+        for rule in card.task_rules
+        if rule.kind == "regression" and rule.scale in ("auto", "log1p")
+    }
     # Whether a scale is logarithmic only data can tell; here it is where it may be.
     scale = schema.Scale(log=True, centre=0.0, spread=1.0, low=0.0, high=0.0, mean=0.0)
     named = (by_name[name] for name in tasks or card.default_tasks)

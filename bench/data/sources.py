@@ -1,4 +1,6 @@
-"""What a card says of its files: their names, where they come from, and how they are read (`[reader]`)."""
+"""What a card says of its files: their names, where they come from, and how they are read
+(`[reader]`).
+"""
 
 from __future__ import annotations
 
@@ -26,12 +28,14 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 _PLAIN = re.compile(r"[\w.~$+:/%=,@()\[\]-]*")
-"""Scheme, host, port and path of a URL: no `?`, `#` or `;`, after which a server reads parameters."""
+"""Scheme, host, port and path of a URL: no `?`, `#` or `;`, after which a server reads
+parameters.
+"""
 
 
 def _reachable(url: str) -> str:
-    """Raises a ValueError where a URL has no host, or more than scheme, host, port and path, which may be secret: it is
-    shown, and kept with every run and package.
+    """Raises a ValueError where a URL has no host, or more than scheme, host, port and path, which
+    may be secret: it is shown, and kept with every run and package.
     """
     try:
         parts = urlsplit(url)
@@ -42,8 +46,8 @@ def _reachable(url: str) -> str:
         raise ValueError(f"expected a URL such as https://host/path, found '{shown(url)}'")
     if parts.username is not None or not _PLAIN.fullmatch(url):
         raise ValueError(
-            f"expected a URL of scheme, host, port and path, found '{shown(url)}'; fetch what needs more yourself, and "
-            "give its folder as --raw"
+            f"expected a URL of scheme, host, port and path, found '{shown(url)}'; fetch what "
+            "needs more yourself, and give its folder as --raw"
         )
     return url
 
@@ -57,7 +61,9 @@ def is_pattern(name: str) -> bool:
 
 
 class RawFile(Config):
-    """A file that the card reads, or a pattern for several. `sha256` is of its content, unpacked where it is packed."""
+    """A file that the card reads, or a pattern for several. `sha256` is of its content, unpacked
+    where it is packed.
+    """
 
     name: str = Field(pattern=r"^[^/\\]+$", max_length=200)
     sha256: Sha256 | None = None
@@ -65,12 +71,16 @@ class RawFile(Config):
     @model_validator(mode="after")
     def _one_content(self) -> RawFile:
         if self.sha256 and is_pattern(self.name):
-            raise ValueError(f"'{self.name}' stands for several files, which have no sha256 in common")
+            raise ValueError(
+                f"'{self.name}' stands for several files, which have no sha256 in common"
+            )
         return self
 
 
 class PackageSource(Config):
-    """A source distribution of the Python package index, fetched by the pip client; nothing of it is run."""
+    """A source distribution of the Python package index, fetched by the pip client; nothing of it
+    is run.
+    """
 
     kind: Literal["package"] = "package"
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
@@ -98,7 +108,9 @@ class UrlSource(Config):
     sha256: Sha256 | None = None
     """Of the archive."""
     members: dict[str, str] = Field(default_factory=dict)
-    """File of the card -> path in the archive; `inner.tar.gz::path` looks into an archive in the archive."""
+    """File of the card -> path in the archive; `inner.tar.gz::path` looks into an archive in the
+    archive.
+    """
     urls: dict[str, Url] = Field(default_factory=dict)
     """Instead of `url` and `members`: file of the card -> its own URL."""
 
@@ -123,9 +135,13 @@ FileSource = Annotated[PackageSource | UrlSource, Discriminator("kind")]
 
 
 def separator(value: str) -> str:
-    """The value itself; raises ValueError where it cannot be what stands between the fields of a line."""
+    """The value itself; raises ValueError where it cannot be what stands between the fields of a
+    line.
+    """
     if len(value) != 1 or not value.isascii() or value in '"\r\n\0':
-        raise ValueError(f"expected one ASCII character other than a quote or the end of a line, found {value!r}")
+        raise ValueError(
+            f"expected one ASCII character other than a quote or the end of a line, found {value!r}"
+        )
     return value
 
 
@@ -151,19 +167,21 @@ class Join(Config):
 
 
 class FileReader(Config):
-    """What readers of files have in common; a plug-in's `[reader]` table is a subclass with a `kind` and `joins`."""
+    """What readers of files have in common; a plug-in's `[reader]` table is a subclass with a
+    `kind` and `joins`.
+    """
 
     on_bad_row: Literal["fail", "drop"] = "fail"
-    """Whether to stop at a row that does not fit, or to leave it out and count it. Such a row has a wrong count of
-    columns, a number that is none, an unknown label, a vector of another length, or bytes that are not UTF-8. Side
-    tables must be clean."""
+    """Whether to stop at a row that does not fit, or to leave it out and count it. Such a row has a
+    wrong count of columns, a number that is none, an unknown label, a vector of another length, or
+    bytes that are not UTF-8. Side tables must be clean."""
     bad_row_limit: float = Field(0.001, gt=0, le=1)
     """Share of rows that may be dropped; more is a failure."""
     missing: tuple[str, ...] = ()
     """Texts that mean missing, besides the empty one."""
     drop_duplicates: bool = False
-    """Keep only the first of rows that are equal in every column of the file; where files come in pairs, in all that
-    the card reads."""
+    """Keep only the first of rows that are equal in every column of the file; where files come in
+    pairs, in all that the card reads."""
 
     @property
     def drops(self) -> bool:
@@ -190,7 +208,9 @@ class ParquetReader(FileReader):
 
 
 class AliCcpReader(FileReader):
-    """Raw Ali-CCP: impressions in skeleton files, and what many impressions share in common files."""
+    """Raw Ali-CCP: impressions in skeleton files, and what many impressions share in common
+    files.
+    """
 
     kind: Literal["ali-ccp"] = "ali-ccp"
     common: dict[str, str] = Field(min_length=1)
@@ -199,11 +219,15 @@ class AliCcpReader(FileReader):
     @property
     def joins(self) -> tuple[Join, ...]:
         """The common files, which hold no rows."""
-        return tuple(Join(file=name, on="common_index") for name in dict.fromkeys(self.common.values()))
+        return tuple(
+            Join(file=name, on="common_index") for name in dict.fromkeys(self.common.values())
+        )
 
 
 class PairReader(FileReader):
-    """Pairs of comma-separated files without header, joined by a key; rows without a partner are left out."""
+    """Pairs of comma-separated files without header, joined by a key; rows without a partner are
+    left out.
+    """
 
     kind: Literal["pairs"] = "pairs"
     separator: ClassVar[str] = ","
@@ -251,7 +275,9 @@ _KINDS = {each.model_fields["kind"].default for each in get_args(_Ours)}
 
 
 def _of_plugins(values: Any, ours: ValidatorFunctionWrapHandler) -> Any:
-    """A plug-in's table by its own class; plug-ins are looked at for a kind that is none of ours."""
+    """A plug-in's table by its own class; plug-ins are looked at for a kind that is none of
+    ours.
+    """
     kind = values.get("kind") if isinstance(values, Mapping) else None
     if isinstance(kind, str) and kind not in _KINDS and kind in (readers := registry_of("reader")):
         return readers[kind].config.model_validate(values)

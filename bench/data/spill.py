@@ -1,4 +1,6 @@
-"""The rows of one split on disk between the two passes, and what a store keeps beside inputs and labels."""
+"""The rows of one split on disk between the two passes, and what a store keeps beside inputs and
+labels.
+"""
 
 from __future__ import annotations
 
@@ -25,13 +27,17 @@ from bench.data.weights import Weights
 
 
 class LabelCounts:
-    """Rows of one split, and for each task the labels that are observed; their positives, or mean and deviation."""
+    """Rows of one split, and for each task the labels that are observed; their positives, or mean
+    and deviation.
+    """
 
     def __init__(self, rules: Sequence[TaskRule], of: str) -> None:
         """Of the data set, or the split, that messages name."""
         self.rules, self.of, self.rows = rules, of, 0
         self.observed, self.positives = np.zeros((2, len(rules)), np.int64)
-        self._moments = {at: RunningMoments() for at, rule in enumerate(rules) if rule.kind == "regression"}
+        self._moments = {
+            at: RunningMoments() for at, rule in enumerate(rules) if rule.kind == "regression"
+        }
 
     def add(self, labels: LabelArray, weights: Weights | None = None) -> None:
         """Takes in labels (n, T); those of rows of weight 0 do not count."""
@@ -57,11 +63,15 @@ class LabelCounts:
         return found
 
     def check(self, split: str, empty_reason: str) -> None:
-        """Raises UserError where the split is empty, or a task that is trained by default has too few labels in it."""
+        """Raises UserError where the split is empty, or a task that is trained by default has too
+        few labels in it.
+        """
         where = f"split '{split}'{' (half of validation)' if split in ('valid', 'confirm') else ''}"
         if self.rows == 0:
             raise UserError(f"{self.of}: {where} is empty: {empty_reason}")
-        for rule, observed, positives in zip(self.rules, self.observed, self.positives, strict=True):
+        for rule, observed, positives in zip(
+            self.rules, self.observed, self.positives, strict=True
+        ):
             if rule.optional:
                 continue
             if rule.kind == "binary" and not 0 < positives < observed:
@@ -89,7 +99,9 @@ def arrays_of(card: Card, rows: AssembledRows) -> dict[str, NDArray[Any]]:
     times = [card.history_time] if card.history else []
     for name, columns in (("logged", card.beside), ("truth", truths), ("times", times)):
         if columns:
-            found[name] = np.stack([as_numbers(rows.table[raw], card.missing, raw) for raw in columns], axis=1)
+            found[name] = np.stack(
+                [as_numbers(rows.table[raw], card.missing, raw) for raw in columns], axis=1
+            )
     if card.beside:
         found["logged"] = np.clip(found["logged"], -LARGEST, LARGEST).astype(np.float32)
     for at, (kind, raw) in enumerate(card.exposure.items()):
@@ -101,7 +113,9 @@ def arrays_of(card: Card, rows: AssembledRows) -> dict[str, NDArray[Any]]:
 
 
 class Spill:
-    """A folder of the store to be, whose files are closed with a stack, and the counts of its labels."""
+    """A folder of the store to be, whose files are closed with a stack, and the counts of its
+    labels.
+    """
 
     def __init__(self, folder: Path, card: Card, stack: ExitStack) -> None:
         folder.mkdir()
@@ -121,7 +135,9 @@ class Spill:
             self._files[name].append(array)
 
     def chunks(self) -> Iterator[tuple[int, Provisional]]:
-        """(number of the first row, rows), after the files are closed; what was kept for this alone is removed."""
+        """(number of the first row, rows), after the files are closed; what was kept for this alone
+        is removed.
+        """
         paths = [self.folder / f"{name}.npy" for name in Provisional._fields]
         parts = (read_parts(mapped(path), CHUNK) for path in paths)
         for at, rows in enumerate(map(Provisional, *parts)):

@@ -1,7 +1,8 @@
 """How rows are assigned to splits. Add a kind by adding a class with `assign` to `SplitRule`.
 
-A card names train, valid and test. Half of what it calls valid is stored as `confirm` (see `halved`): the search reads
-`valid`, and what it found is measured again on `confirm`, whose rows it did not see.
+A card names train, valid and test. Half of what it calls valid is stored as `confirm` (see
+`halved`): the search reads `valid`, and what it found is measured again on `confirm`, whose rows it
+did not see.
 """
 
 from __future__ import annotations
@@ -31,12 +32,14 @@ Assignment = NDArray[np.int8]
 """(N,), index into `SPLITS`, -1 for none."""
 Unit = Literal["row", "group"]
 _ZONED = re.compile(
-    r"(\d{4}([-/.])\d\d\2\d\d)[T ](\d\d:\d\d)((?::\d\d(?:[.,]\d+)?)?) ?(Z|[+-]\d\d(?::?\d\d)?)", re.ASCII
+    r"(\d{4}([-/.])\d\d\2\d\d)[T ](\d\d:\d\d)((?::\d\d(?:[.,]\d+)?)?) ?(Z|[+-]\d\d(?::?\d\d)?)",
+    re.ASCII,
 )
 
 
 def time_key(time: Any) -> Any:
-    """What a time compares by: itself; of a text with an offset the text in UTC, with `Z` between date and time.
+    """What a time compares by: itself; of a text with an offset the text in UTC, with `Z` between
+    date and time.
 
     Raises ValueError if there is no such time.
     """
@@ -65,7 +68,9 @@ class GroupDraws:
     def __init__(self) -> None:
         self._known: dict[int, NDArray[np.float64]] = {}
 
-    def of(self, values: Sequence[str], numbers: NDArray[np.int32], seed: int) -> NDArray[np.float64]:
+    def of(
+        self, values: Sequence[str], numbers: NDArray[np.int32], seed: int
+    ) -> NDArray[np.float64]:
         """A draw for each of the values (n,), whose numbers over the whole data set these are."""
         known = self._known.get(seed, np.empty(0))
         if len(known) <= (last := int(numbers.max(initial=-1))):
@@ -90,13 +95,16 @@ class SplitInput:
     column: Text | None = None
     """The raw column that the split names."""
     start: int = 0
-    """Rows of the data set before these; a draw for a row depends on its number, not on how rows are parted."""
+    """Rows of the data set before these; a draw for a row depends on its number, not on how rows
+    are parted.
+    """
     draws: Callable[[int], NDArray[np.float64]] | None = None
     """By seed the draws of the group's values, see `GroupDraws`; None hashes them all."""
 
 
 def uniform(rows: SplitInput, of: Text | None, seed: int) -> NDArray[np.float64]:
-    """(N,) in [0, 1): one draw a row; or one for each value of `of`, which depends on the seed and the value alone.
+    """(N,) in [0, 1): one draw a row; or one for each value of `of`, which depends on the seed and
+    the value alone.
 
     Rows whose value is missing get a draw each.
     """
@@ -105,14 +113,22 @@ def uniform(rows: SplitInput, of: Text | None, seed: int) -> NDArray[np.float64]
     draws = np.random.Generator(generator).random(len(rows.file))
     if of is None or not of.values:
         return draws
-    of_value = rows.draws(seed) if of is rows.group and rows.draws is not None else draws_of(of.values, seed)
+    of_value = (
+        rows.draws(seed)
+        if of is rows.group and rows.draws is not None
+        else draws_of(of.values, seed)
+    )
     return np.where(of.codes >= 0, of_value[of.codes], draws)
 
 
 def draws_of(values: Sequence[str], seed: int) -> NDArray[np.float64]:
     """(n,) in [0, 1), from the seed and each value alone."""
-    hashes = b"".join(hashlib.blake2b(f"{seed}/{value}".encode(), digest_size=6).digest() for value in values)
-    high, middle, low = np.frombuffer(hashes, ">u2").reshape(-1, 3).T / 2.0 ** np.array([[16], [32], [48]])
+    hashes = b"".join(
+        hashlib.blake2b(f"{seed}/{value}".encode(), digest_size=6).digest() for value in values
+    )
+    high, middle, low = np.frombuffer(hashes, ">u2").reshape(-1, 3).T / 2.0 ** np.array(
+        [[16], [32], [48]]
+    )
     return np.asarray(high + middle + low)
 
 
@@ -128,7 +144,9 @@ def halved(split: Assignment, rows: SplitInput, of: Text | None) -> Assignment:
 
 
 class ValidOfTrain(Config):
-    """What splits by names have in common; their valid may be a part of train: a share, or its rows from a time on."""
+    """What splits by names have in common; their valid may be a part of train: a share, or its rows
+    from a time on.
+    """
 
     train: Values = Field(min_length=1)
     valid: Values = ()
@@ -143,10 +161,13 @@ class ValidOfTrain(Config):
 
     @model_validator(mode="after")
     def _one_valid(self) -> ValidOfTrain:
-        if bool(self.valid) + (self.valid_fraction is not None) + (self.valid_from is not None) != 1:
+        if (
+            bool(self.valid) + (self.valid_fraction is not None) + (self.valid_from is not None)
+            != 1
+        ):
             raise ValueError(
-                "a split by files or by a column needs one of 'valid', 'valid_fraction' and 'valid_from' "
-                "(the last two take valid from train)"
+                "a split by files or by a column needs one of 'valid', 'valid_fraction' and "
+                "'valid_from' (the last two take valid from train)"
             )
         if (twice := repeated((*self.train, *self.valid, *self.test))) is not None:
             raise ValueError(f"'{twice}' is named twice")
@@ -158,9 +179,13 @@ class ValidOfTrain(Config):
         return () if self.valid_from is None else (self.valid_from,)
 
     def _by_name(self, names: Sequence[str], codes: NDArray[Any], rows: SplitInput) -> Assignment:
-        """The split of rows by names that `codes` (N,) index, -1 for none; valid is of train where the card asks."""
+        """The split of rows by names that `codes` (N,) index, -1 for none; valid is of train where
+        the card asks.
+        """
         numbers = {name: number for split, number in NAMED.items() for name in getattr(self, split)}
-        split: Assignment = np.array([*(numbers.get(name, -1) for name in names), -1], np.int8)[codes]
+        split: Assignment = np.array([*(numbers.get(name, -1) for name in names), -1], np.int8)[
+            codes
+        ]
         if not (split == TRAIN).any():
             return split
         if self.valid_fraction is not None:
@@ -187,7 +212,9 @@ class FileSplit(ValidOfTrain):
 
 
 class Range(Config):
-    """Times from `first` to `last`, both included; an absent end is open. Texts compare by `time_key`."""
+    """Times from `first` to `last`, both included; an absent end is open. Texts compare by
+    `time_key`.
+    """
 
     first: Time | None = None
     last: Time | None = None
@@ -204,7 +231,9 @@ class TimeSplit(Config):
     @property
     def ends(self) -> tuple[Time, ...]:
         """Times that the split compares with."""
-        ends = (end for part in (self.train, self.valid, self.test) for end in (part.first, part.last))
+        ends = (
+            end for part in (self.train, self.valid, self.test) for end in (part.first, part.last)
+        )
         return tuple(end for end in ends if end is not None)
 
     @model_validator(mode="after")
@@ -215,10 +244,14 @@ class TimeSplit(Config):
             raise ValueError("a split by time needs ends that are all numbers or all strings")
         for name, part in parts:
             if None not in (part.first, part.last) and time_key(part.first) > time_key(part.last):
-                raise ValueError(f"{name} is empty: its first {part.first!r} comes after its last {part.last!r}")
+                raise ValueError(
+                    f"{name} is empty: its first {part.first!r} comes after its last {part.last!r}"
+                )
         for (earlier, a), (later, b) in pairwise(parts):
             if a.last is None or b.first is None or time_key(a.last) >= time_key(b.first):
-                raise ValueError(f"{earlier} must end before {later} begins, found {a.last!r} and {b.first!r}")
+                raise ValueError(
+                    f"{earlier} must end before {later} begins, found {a.last!r} and {b.first!r}"
+                )
         return self
 
     def assign(self, rows: SplitInput) -> Assignment:
@@ -232,7 +265,9 @@ class TimeSplit(Config):
 
 def _within(time: NDArray[np.float64] | Text, part: Range) -> NDArray[np.bool_]:
     if isinstance(time, Text):
-        first, last = (None if end is None else time_key(str(end)) for end in (part.first, part.last))
+        first, last = (
+            None if end is None else time_key(str(end)) for end in (part.first, part.last)
+        )
         keys = map(time_key, time.values)
         inside = [(first is None or key >= first) and (last is None or key <= last) for key in keys]
         return np.array([*inside, False])[time.codes]  # the last serves code -1
@@ -251,7 +286,9 @@ class _Shares(Config):
     @model_validator(mode="after")
     def _leaves_train(self) -> _Shares:
         if self.valid + self.test >= 1:
-            raise ValueError(f"nothing is left for train: valid {self.valid} + test {self.test} must be below 1")
+            raise ValueError(
+                f"nothing is left for train: valid {self.valid} + test {self.test} must be below 1"
+            )
         return self
 
     def _assigned(self, draw: NDArray[np.float64]) -> Assignment:
@@ -267,11 +304,14 @@ class RandomSplit(_Shares):
 
     def assign(self, rows: SplitInput) -> Assignment:
         """(N,) the split of each row."""
-        return self._assigned(uniform(rows, rows.group if self.unit == "group" else None, self.seed))
+        return self._assigned(
+            uniform(rows, rows.group if self.unit == "group" else None, self.seed)
+        )
 
 
 class HashSplit(_Shares):
-    """By a hash of a raw column's value: the same value is always in the same split, in today's files and tomorrow's.
+    """By a hash of a raw column's value: the same value is always in the same split, in today's
+    files and tomorrow's.
 
     Rows whose value is missing are assigned one by one.
     """
@@ -298,15 +338,19 @@ class ColumnSplit(ValidOfTrain):
 
 
 class CutSplit(Config):
-    """A split moved on in time, for a back-test: what its test holds before a cut may be trained on, too.
+    """A split moved on in time, for a back-test: what its test holds before a cut may be trained
+    on, too.
 
-    Test are rows of the base's test from `first` to `last`. Of all that lies before them, a seeded draw is held out as
-    validation; the rest is train. With `known_before` the splits are train (what was trained on before), valid (what is
-    new) and confirm (what is held out of both): so new rows see old ones in their history.
+    Test are rows of the base's test from `first` to `last`. Of all that lies before them, a seeded
+    draw is held out as validation; the rest is train. With `known_before` the splits are train
+    (what was trained on before), valid (what is new) and confirm (what is held out of both): so new
+    rows see old ones in their history.
     """
 
     kind: Literal["cut"] = "cut"
-    base: Annotated[FileSplit | TimeSplit | RandomSplit | HashSplit | ColumnSplit, Discriminator("kind")]
+    base: Annotated[
+        FileSplit | TimeSplit | RandomSplit | HashSplit | ColumnSplit, Discriminator("kind")
+    ]
     first: Time
     last: Time
     """Of the card's `time`; both are included."""
@@ -321,7 +365,11 @@ class CutSplit(Config):
     @property
     def ends(self) -> tuple[Time, ...]:
         """Times that the split compares with."""
-        own = (each for each in (self.first, self.last, self.since, self.known_before) if each is not None)
+        own = (
+            each
+            for each in (self.first, self.last, self.since, self.known_before)
+            if each is not None
+        )
         return (*own, *(self.base.ends if isinstance(self.base, TimeSplit | ValidOfTrain) else ()))
 
     def assign(self, rows: SplitInput) -> Assignment:
@@ -333,7 +381,10 @@ class CutSplit(Config):
         past = np.where(test, ~begun & _within(time, Range()), own >= 0)
         if self.since is not None:
             past &= _within(time, Range(first=self.since))
-        held = uniform(rows, rows.group if self.by_group else None, derive(0, "held out")) < self.held_out
+        held = (
+            uniform(rows, rows.group if self.by_group else None, derive(0, "held out"))
+            < self.held_out
+        )
         split = np.full(len(own), -1, np.int8)
         split[past] = TRAIN
         if self.known_before is not None:
@@ -343,4 +394,6 @@ class CutSplit(Config):
         return split
 
 
-SplitRule = Annotated[FileSplit | TimeSplit | RandomSplit | HashSplit | ColumnSplit | CutSplit, Discriminator("kind")]
+SplitRule = Annotated[
+    FileSplit | TimeSplit | RandomSplit | HashSplit | ColumnSplit | CutSplit, Discriminator("kind")
+]

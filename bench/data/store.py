@@ -1,15 +1,16 @@
-"""A prepared data set on disk: arrays to map into memory, the encoder that made them, and a manifest.
+"""A prepared data set on disk: arrays to map into memory, the encoder that made them, and a
+manifest.
 
 <home>/store/<key>/<fingerprint>/
     manifest.json   schema, default tasks, counts, files
     encoder.json    enough to encode raw rows later
     train/ valid/ confirm/ test/
-        ids.npy (N, W) uint16    dense.npy (N, D) float32    labels.npy (N, T) float32    group.npy (N,) int32
-        units.npy (N,) int32               of a card with `units`
-        segments.npy (N, G) int16    logged.npy (N, K) float32    of a card that has segments or logged scores
-        weights.npy (N, 1 or 2) float32    of a card with `weight` or `sampling`
-        bounds.npy (N, T) float32          of a card with a censored regression
-        items.npy (N, I) float64           of a card with columns of items
+        ids.npy (N, W) uint16    dense.npy (N, D) float32    labels.npy (N, T) float32    group.npy
+        (N,) int32 units.npy (N,) int32               of a card with `units` segments.npy (N, G)
+        int16    logged.npy (N, K) float32    of a card that has segments or logged scores
+        weights.npy (N, 1 or 2) float32    of a card with `weight` or `sampling` bounds.npy (N, T)
+        float32          of a card with a censored regression items.npy (N, I) float64           of
+        a card with columns of items
 
 `bench.data.packing` says how ids lie in `ids.npy`.
 """
@@ -55,11 +56,15 @@ class DamagedStore(UserError):
         if shelf.name == "store":
             free = f"seesaw datasets {shlex.quote(path.resolve().parent.name)} --remove"
             way_out = f"free it with `{free} --home {shlex.quote(str(shelf.parent))}`"
-        super().__init__(f"{path}: this prepared data is damaged: {what}; {way_out}, and prepare the data again")
+        super().__init__(
+            f"{path}: this prepared data is damaged: {what}; {way_out}, and prepare the data again"
+        )
 
 
 def stored(store: Path, name: str, rows: int) -> NDArray[Any]:
-    """An array (rows, ...) of a store's folder, mapped; raises UserError where it is missing, cut or of other rows."""
+    """An array (rows, ...) of a store's folder, mapped; raises UserError where it is missing, cut
+    or of other rows.
+    """
     try:
         found = mapped(store / name)
     except FileNotFoundError:
@@ -67,7 +72,9 @@ def stored(store: Path, name: str, rows: int) -> NDArray[Any]:
     except (EOFError, SyntaxError, TokenError, ValueError) as error:
         raise DamagedStore(store, f"{name}: {error}") from None
     if found.shape[:1] != (rows,):
-        raise DamagedStore(store, f"{name}: expected {rows:,} rows, found an array of shape {found.shape}")
+        raise DamagedStore(
+            store, f"{name}: expected {rows:,} rows, found an array of shape {found.shape}"
+        )
     return found
 
 
@@ -100,31 +107,42 @@ class StoredSplit:
     packing: Packing | None = None
     """How the stored ids are packed; None where they are not, as in memory."""
     segments: NDArray[np.int16] | None = None
-    """(N, G), place among the values of each of the store's segments, -1 where missing; None without."""
+    """(N, G), place among the values of each of the store's segments, -1 where missing; None
+    without.
+    """
     logged: NDArray[np.float32] | None = None
     """(N, K), each of the store's logged scores, NaN where missing; None without."""
     weights: NDArray[np.float32] | None = None
-    """(N, 1), how many rows a row stands for; (N, 2) where negatives were thinned: the row's weight and, of a negative,
-    one over the share that was kept. None where the card has neither."""
+    """(N, 1), how many rows a row stands for; (N, 2) where negatives were thinned: the row's weight
+    and, of a negative, one over the share that was kept. None where the card has neither."""
     stored_bounds: NDArray[np.float32] | None = None
-    """(N, all tasks), the most that each label can be, infinite where there is no such bound; a label that reaches it
-    is only known to be at least that. None where no task of the view is censored."""
+    """(N, all tasks), the most that each label can be, infinite where there is no such bound; a
+    label that reaches it is only known to be at least that. None where no task of the view is
+    censored."""
     units: NDArray[np.int32] | None = None
-    """(N,), rows of one number are resampled together; -1 for a row alone. None where they are the groups."""
+    """(N,), rows of one number are resampled together; -1 for a row alone. None where they are the
+    groups.
+    """
     items: NDArray[np.float64] | None = None
-    """(N, I), each of the store's columns of items: codes of a category, or numbers; NaN where missing; or None."""
+    """(N, I), each of the store's columns of items: codes of a category, or numbers; NaN where
+    missing; or None.
+    """
 
     def __len__(self) -> int:
         return len(self.group)
 
     @property
     def together(self) -> NDArray[np.int32]:
-        """(N,), rows of one number are resampled together: of a unit, by default of a group; -1 for a row alone."""
+        """(N,), rows of one number are resampled together: of a unit, by default of a group; -1 for
+        a row alone.
+        """
         return self.group if self.units is None else self.units
 
     @property
     def ids(self) -> NDArray[np.int32]:
-        """(N, S), rows of the embedding table (see `bench.core.schema.Schema`); of a store, a copy of them all."""
+        """(N, S), rows of the embedding table (see `bench.core.schema.Schema`); of a store, a copy
+        of them all.
+        """
         return self.ids_of(slice(None))
 
     def ids_of(self, rows: slice | NDArray[np.int64]) -> NDArray[np.int32]:
@@ -134,19 +152,27 @@ class StoredSplit:
 
     @cached_property
     def labels(self) -> NDArray[np.float32]:
-        """(N, T) float32 of this view's tasks; a view of fewer tasks copies them all into memory, when first asked."""
+        """(N, T) float32 of this view's tasks; a view of fewer tasks copies them all into memory,
+        when first asked.
+        """
         return self.labels_of(slice(None))
 
     def labels_of(self, rows: slice | NDArray[np.int64]) -> NDArray[np.float32]:
         """(n, T) float32 of some rows, of this view's tasks."""
         stored = self.stored_labels[rows]
-        return stored if self.columns is None else np.ascontiguousarray(stored[:, list(self.columns)])  # row by row
+        return (
+            stored if self.columns is None else np.ascontiguousarray(stored[:, list(self.columns)])
+        )  # row by row
 
     @property
     def bounds(self) -> NDArray[np.float32] | None:
         """(N, T) float32 of this view's tasks."""
         stored = self.stored_bounds
-        return stored if stored is None or self.columns is None else np.ascontiguousarray(stored[:, list(self.columns)])
+        return (
+            stored
+            if stored is None or self.columns is None
+            else np.ascontiguousarray(stored[:, list(self.columns)])
+        )
 
     def taken(self, rows: NDArray[np.int64]) -> StoredSplit:
         """Some rows, copied into memory."""
@@ -154,7 +180,15 @@ class StoredSplit:
         def of(array: NDArray[Any] | None) -> Any:
             return None if array is None else np.ascontiguousarray(array[rows])
 
-        names = ("stored_ids", "dense", "stored_labels", "group", *BESIDE[:3], "stored_bounds", *BESIDE[4:])
+        names = (
+            "stored_ids",
+            "dense",
+            "stored_labels",
+            "group",
+            *BESIDE[:3],
+            "stored_bounds",
+            *BESIDE[4:],
+        )
         return replace(self, **{name: of(getattr(self, name)) for name in names})
 
     def weights_of(self, rows: slice | NDArray[np.int64]) -> NDArray[np.float32] | None:
@@ -175,16 +209,22 @@ class Store:
 
     @classmethod
     def open(cls, path: Path | str) -> Store:
-        """Opens a store with all its tasks; raises UserError where none is there, or its manifest is damaged."""
+        """Opens a store with all its tasks; raises UserError where none is there, or its manifest
+        is damaged.
+        """
         path = Path(path)
         try:
             manifest = read_json(path / "manifest.json")
         except (FileNotFoundError, NotADirectoryError):
-            raise UserError(f"expected a prepared store with a manifest.json, found none at {path}") from None
+            raise UserError(
+                f"expected a prepared store with a manifest.json, found none at {path}"
+            ) from None
         except UserError as error:
             raise DamagedStore(path, error) from None
         if not isinstance(manifest, dict) or not manifest.keys() >= _SAID:
-            raise DamagedStore(path, f"manifest.json: expected a table with {', '.join(sorted(_SAID))}")
+            raise DamagedStore(
+                path, f"manifest.json: expected a table with {', '.join(sorted(_SAID))}"
+            )
         try:
             schema = TypeAdapter(Schema).validate_python(manifest["schema"])
         except ValidationError as error:
@@ -192,7 +232,9 @@ class Store:
         return cls(path, manifest, schema, tuple(range(len(schema.tasks))))
 
     def check(self) -> None:
-        """Raises UserError where an array is missing, cut, or of another number of rows than the manifest says."""
+        """Raises UserError where an array is missing, cut, or of another number of rows than the
+        manifest says.
+        """
         for name in self.manifest["splits"]:
             self._mapped(name)
 
@@ -200,7 +242,9 @@ class Store:
         """The arrays of a split, by name; errors as of `check`."""
         facts = self.manifest["splits"][split]
         folder = facts.get("folder", split)
-        return {name: stored(self.path, f"{folder}/{name}.npy", facts["rows"]) for name in self.arrays}
+        return {
+            name: stored(self.path, f"{folder}/{name}.npy", facts["rows"]) for name in self.arrays
+        }
 
     @property
     def key(self) -> str:
@@ -274,10 +318,14 @@ class Store:
         columns = None if self.selected == tuple(range(labels.shape[1])) else self.selected
         if not any(task.censored for task in self.schema.tasks):
             arrays.pop("bounds", None)
-        return StoredSplit(ids, dense, labels, group, columns, Packing.of(self.schema), *map(arrays.get, BESIDE))
+        return StoredSplit(
+            ids, dense, labels, group, columns, Packing.of(self.schema), *map(arrays.get, BESIDE)
+        )
 
     def with_tasks(self, names: Sequence[str]) -> Store:
-        """A view with these tasks, in order; raises UserError for none, unknown ones, one twice, or without parent."""
+        """A view with these tasks, in order; raises UserError for none, unknown ones, one twice, or
+        without parent.
+        """
         tasks = {task.name: task for task in self.schema.tasks}
         if not names:
             raise UserError(f"{self.key}: expected at least one task of {', '.join(tasks)}")
@@ -286,17 +334,21 @@ class Store:
             if list(names).count(name) > 1:
                 raise UserError(f"{self.key}: task '{name}' is asked for twice")
             if (parent := tasks[name].parent) is not None and parent not in names:
-                raise UserError(f"{self.key}: task '{name}' needs its parent '{parent}' among the tasks")
+                raise UserError(
+                    f"{self.key}: task '{name}' needs its parent '{parent}' among the tasks"
+                )
         place = {task.name: self.selected[i] for i, task in enumerate(self.schema.tasks)}
         schema = replace(self.schema, tasks=tuple(tasks[name] for name in names))
         return Store(self.path, self.manifest, schema, tuple(place[name] for name in names))
 
 
 def part_of(split: StoredSplit, rows: int, units: bool = False) -> StoredSplit:
-    """About `rows` rows of a split, in its order and in memory; the split itself where it has no more.
+    """About `rows` rows of a split, in its order and in memory; the split itself where it has no
+    more.
 
-    Rows of one group (of one unit, where `units`) are in or out together. Which are in depends on it, or on their place
-    where they have none, and on nothing else: every job of a search sees the same part.
+    Rows of one group (of one unit, where `units`) are in or out together. Which are in depends on
+    it, or on their place where they have none, and on nothing else: every job of a search sees the
+    same part.
     """
     total = len(split)
     if total <= rows:

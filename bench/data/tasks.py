@@ -1,4 +1,6 @@
-"""The tasks of a card: what to predict, how its label is read, and the scale of a regression's targets."""
+"""The tasks of a card: what to predict, how its label is read, and the scale of a regression's
+targets.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ class Span(Config):
     @model_validator(mode="after")
     def _holds_some(self) -> Span:
         if not self.first <= self.last or (math.isinf(self.first) and math.isinf(self.last)):
-            raise ValueError(f"expected 'first', 'last' or both, rising, found {self.first:g} and {self.last:g}")
+            raise ValueError(
+                f"expected 'first', 'last' or both, rising, found {self.first:g} and {self.last:g}"
+            )
         return self
 
 
@@ -46,35 +50,49 @@ class TaskRule(Config):
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     column: str | None = None
-    """Raw column of the label: 0/1 for a binary task unless `positive` says more, a number for a regression."""
+    """Raw column of the label: 0/1 for a binary task unless `positive` says more, a number for a
+    regression.
+    """
     columns: tuple[str, ...] = ()
     """Instead of `column`: several 0/1 columns whose product is the label."""
     kind: TaskKind = "binary"
     positive: Values = ()
     """Values of `column` that mean 1."""
     negative: Values = ()
-    """Values that mean 0; where given, any other value is refused, else every other value means 0."""
+    """Values that mean 0; where given, any other value is refused, else every other value means
+    0.
+    """
     parent: str | None = None
-    """Binary task that must happen first. A regression then counts where it happened: seconds watched given a click."""
+    """Binary task that must happen first. A regression then counts where it happened: seconds
+    watched given a click.
+    """
     scale: Literal["auto", "none", "standard", "log1p"] = "auto"
-    """How a regression's label is scaled for training, see `scaled_tasks`; predictions are in its unit."""
+    """How a regression's label is scaled for training, see `scaled_tasks`; predictions are in its
+    unit.
+    """
     unit: float = Field(1.0, gt=0, allow_inf_nan=False)
-    """Of a regression: how much in its column, and in that of `censored`, is 1: 1000 makes seconds of milliseconds."""
+    """Of a regression: how much in its column, and in that of `censored`, is 1: 1000 makes seconds
+    of milliseconds.
+    """
     duration: str | None = None
-    """Of a regression: raw number column, and a numeric input, by which the loss `bins` groups rows."""
+    """Of a regression: raw number column, and a numeric input, by which the loss `bins` groups
+    rows.
+    """
     censored: str | None = None
-    """Of a regression: raw number column of the most that the label can be. A label there or above is taken as it, and
-    says only that the quantity is at least that."""
+    """Of a regression: raw number column of the most that the label can be. A label there or above
+    is taken as it, and says only that the quantity is at least that."""
     where: dict[str, Condition] = Field(default_factory=dict)
-    """Raw column -> its values, or range, in the rows where the task counts; elsewhere its label is unobserved. All
-    must hold."""
+    """Raw column -> its values, or range, in the rows where the task counts; elsewhere its label is
+    unobserved. All must hold."""
     matures: str | None = None
-    """How long after a row's time its label is known, as in `7d`; or the raw column of the time from which it is. What
-    is not known by the card's `as_of` does not count."""
+    """How long after a row's time its label is known, as in `7d`; or the raw column of the time
+    from which it is. What is not known by the card's `as_of` does not count."""
     optional: bool = False
     """Used only when asked for by name."""
     truth: str | None = None
-    """Generated data only: raw column of the true mean, or of the true probability given the parent."""
+    """Generated data only: raw column of the true mean, or of the true probability given the
+    parent.
+    """
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -82,7 +100,9 @@ class TaskRule(Config):
         return self.columns or ((self.column,) if self.column else ())
 
     def counts(self, table: Any, missing: Collection[str]) -> NDArray[np.bool_]:
-        """(n,) in which rows of an Arrow table the task counts; not where a column of `where` is missing."""
+        """(n,) in which rows of an Arrow table the task counts; not where a column of `where` is
+        missing.
+        """
         found = np.ones(table.num_rows, np.bool_)
         for raw, holds in self.where.items():
             if isinstance(holds, Span):
@@ -97,12 +117,19 @@ class TaskRule(Config):
     def task(self) -> Task:
         """What models see of it."""
         return Task(
-            self.name, self.kind, self.parent, duration=self.duration, censored=self.censored is not None,
+            self.name,
+            self.kind,
+            self.parent,
+            duration=self.duration,
+            censored=self.censored is not None,
             late=self.matures is not None,
-        )  # fmt: skip
+        )
 
-    def known(self, table: Any, time: str, as_of: Floats, missing: Collection[str]) -> NDArray[np.bool_]:
-        """(n,) which labels of an Arrow table are known by `as_of` (n,), hours since 1970; all without `matures`.
+    def known(
+        self, table: Any, time: str, as_of: Floats, missing: Collection[str]
+    ) -> NDArray[np.bool_]:
+        """(n,) which labels of an Arrow table are known by `as_of` (n,), hours since 1970; all
+        without `matures`.
 
         Args:
             time: raw column of the rows' times.
@@ -114,7 +141,9 @@ class TaskRule(Config):
         return np.asarray(hours_in(table[self.matures], missing) <= as_of)
 
     def bounds(self, table: Any, missing: Collection[str]) -> NDArray[np.float32]:
-        """(n,) the most that the label can be in each row of an Arrow table; infinite where that is missing."""
+        """(n,) the most that the label can be in each row of an Arrow table; infinite where that is
+        missing.
+        """
         if self.censored is None:
             return np.full(table.num_rows, np.inf, np.float32)
         found = as_numbers(table[self.censored], missing, self.censored)
@@ -125,54 +154,78 @@ class TaskRule(Config):
     def _consistent(self) -> TaskRule:
         if self.name == SCORE:
             raise ValueError(
-                f"task '{SCORE}': expected another name, as a packaged model gives the score to rank by this one; "
-                f'say name = "label_{SCORE}" and leave the column as it is'
+                f"task '{SCORE}': expected another name, as a packaged model gives the "
+                f'score to rank by this one; say name = "label_{SCORE}" '
+                "and leave the column as it is"
             )
         if (self.column is None) == (not self.columns):
             raise ValueError(f"task '{self.name}': expected either 'column' or 'columns'")
         if len(self.columns) == 1:
-            raise ValueError(f"task '{self.name}': expected 'columns' to hold two or more, found {self.columns[0]!r}")
+            raise ValueError(
+                f"task '{self.name}': expected 'columns' to hold two or more, found "
+                f"{self.columns[0]!r}"
+            )
         if self.negative and not self.positive:
             raise ValueError(f"task '{self.name}': 'negative' needs 'positive'")
         if both := set(self.positive) & set(self.negative):
             raise ValueError(f"task '{self.name}': {min(both)!r} is both positive and negative")
         if self.positive and (self.kind == "regression" or self.columns):
-            raise ValueError(f"task '{self.name}': 'positive' is for a binary task with one 'column'")
+            raise ValueError(
+                f"task '{self.name}': 'positive' is for a binary task with one 'column'"
+            )
         for key in ("scale", "unit", "duration", "censored"):
-            if self.kind != "regression" and getattr(self, key) != type(self).model_fields[key].default:
+            if (
+                self.kind != "regression"
+                and getattr(self, key) != type(self).model_fields[key].default
+            ):
                 raise ValueError(f"task '{self.name}': '{key}' is for a regression")
         for key in ("duration", "censored"):
             if (raw := getattr(self, key)) in self.sources:
-                raise ValueError(f"task '{self.name}': {key}: expected another column than the label's, found '{raw}'")
+                raise ValueError(
+                    f"task '{self.name}': {key}: expected another column than the label's, found "
+                    f"'{raw}'"
+                )
         if self.kind == "regression" and self.columns:
             raise ValueError(f"task '{self.name}': a regression has one 'column'")
         return self
 
 
 def check_tasks(rules: tuple[TaskRule, ...]) -> None:
-    """Raises ValueError, in one sentence, for duplicate names, unknown or unfit parents and cycles."""
+    """Raises ValueError, in one sentence, for duplicate names, unknown or unfit parents and
+    cycles.
+    """
     known = {rule.name: rule for rule in rules}
     if (twice := repeated(rule.name for rule in rules)) is not None:
         raise ValueError(f"task '{twice}' is defined twice")
     parents = {rule.name: rule.parent for rule in rules if rule.parent is not None}
     for name, parent in parents.items():
         if parent not in known:
-            raise ValueError(f"task '{name}': unknown parent '{parent}'; known are {', '.join(known)}")
+            raise ValueError(
+                f"task '{name}': unknown parent '{parent}'; known are {', '.join(known)}"
+            )
     in_order(parents)
     for rule in rules:
         if rule.parent is not None:
             if known[rule.parent].kind != "binary":
                 raise ValueError(f"task '{rule.name}': its parent '{rule.parent}' must be binary")
             if known[rule.parent].optional and not rule.optional:
-                raise ValueError(f"task '{rule.name}': its parent '{rule.parent}' is optional, so it must be too")
+                raise ValueError(
+                    f"task '{rule.name}': its parent '{rule.parent}' is optional, so it must be too"
+                )
     if all(rule.optional for rule in rules):
         raise ValueError("every task is optional; at least one must not be")
 
 
 def in_order(parents: Mapping[str, str]) -> list[str]:
-    """All of child -> parent, parents first; raises ValueError, in one sentence, where they lead in a cycle."""
+    """All of child -> parent, parents first; raises ValueError, in one sentence, where they lead in
+    a cycle.
+    """
     try:
-        return [*TopologicalSorter({child: [parent] for child, parent in parents.items()}).static_order()]
+        return [
+            *TopologicalSorter(
+                {child: [parent] for child, parent in parents.items()}
+            ).static_order()
+        ]
     except CycleError as error:
         raise ValueError(f"parents form a cycle: {' -> '.join(reversed(error.args[1]))}") from None
 
@@ -184,16 +237,21 @@ TAIL = 0.001
 
 
 def scaled_tasks(
-    rules: Sequence[TaskRule], labels: NDArray[np.float32], key: str, weights: NDArray[np.float32] | None = None
+    rules: Sequence[TaskRule],
+    labels: NDArray[np.float32],
+    key: str,
+    weights: NDArray[np.float32] | None = None,
 ) -> tuple[Task, ...]:
     """The tasks of a card, each regression with the scale of its labels, fitted on train alone.
 
-    Log losses begin between .1 and .7, a squared error at the label's variance, which may be thousands: its gradient
-    would drown every other task's. Standardised labels let half the squared error begin at .5.
+    Log losses begin between .1 and .7, a squared error at the label's variance, which may be
+    thousands: its gradient would drown every other task's. Standardised labels let half the squared
+    error begin at .5.
 
-    `auto` takes the logarithm log(1 + y) where no label is negative and their skewness is above 2, that of an
-    exponential distribution: spend, seconds watched, counts. Extreme labels neither make the scale nor dominate a step:
-    see `_fence`. Raises UserError for `scale = "log1p"` where a label is negative.
+    `auto` takes the logarithm log(1 + y) where no label is negative and their skewness is above 2,
+    that of an exponential distribution: spend, seconds watched, counts. Extreme labels neither make
+    the scale nor dominate a step: see `_fence`. Raises UserError for `scale = "log1p"` where a
+    label is negative.
 
     Args:
         labels: (N, T) of train, in the order of the rules; NaN where unobserved.
@@ -217,7 +275,9 @@ def scaled_tasks(
             counts &= labels[:, at[rule.parent]] == 1
         if rule.scale == "log1p" and own[counts].min(initial=0.0) < 0:
             found = f"task '{rule.name}' has the label {own[counts].min():g}"
-            raise UserError(f'{key}: scale = "log1p" needs labels of 0 or more, but {found}; say "standard"')
+            raise UserError(
+                f'{key}: scale = "log1p" needs labels of 0 or more, but {found}; say "standard"'
+            )
         log = None if rule.scale == "auto" else rule.scale == "log1p"
         of_rows = None if weights is None else np.asarray(weights, np.float64).prod(axis=1)[counts]
         tasks.append(replace(rule.task, scale=scale_of(own[counts], log, of_rows)))
@@ -229,7 +289,8 @@ def scale_of(labels: Floats, log: bool | None = None, weights: Floats | None = N
 
     Args:
         log: whether to take the logarithm; None decides by the labels.
-        weights: (N,) of the labels in their mean, which predictions are to have; None for equal ones.
+        weights: (N,) of the labels in their mean, which predictions are to have; None for equal
+            ones.
     """
     if not len(labels):
         return Scale(log=False, centre=0.0, spread=1.0, low=0.0, high=0.0, mean=0.0)
@@ -240,7 +301,10 @@ def scale_of(labels: Floats, log: bool | None = None, weights: Floats | None = N
     values = np.log1p(labels) if log else labels
     low, high = _fence(values)
     within = (values >= low) & (values <= high)
-    values, weights = values[within], None if weights is None or not weights[within].any() else weights[within]
+    values, weights = (
+        values[within],
+        None if weights is None or not weights[within].any() else weights[within],
+    )
     spread = float(values.std())
     constant = spread <= 1e-7 * max(1.0, abs(float(values[0])))  # labels are float32
     return Scale(
@@ -254,16 +318,20 @@ def scale_of(labels: Floats, log: bool | None = None, weights: Floats | None = N
 
 
 def _fence(values: Floats) -> tuple[float, float]:
-    """Between these lies what is no outlier: twice as far from the median as the quantile of `TAIL` on that side.
+    """Between these lies what is no outlier: twice as far from the median as the quantile of `TAIL`
+    on that side.
 
-    The largest and the smallest value are never among the quantiles: one wild label in a small data set stays outside.
-    Where that quantile equals the median, nothing on that side is taken for an outlier: rare purchases
-    are no mistakes.
+    The largest and the smallest value are never among the quantiles: one wild label in a small data
+    set stays outside. Where that quantile equals the median, nothing on that side is taken for an
+    outlier: rare purchases are no mistakes.
     """
     ordered = np.sort(values)
     last = len(ordered) - 1
     middle = ordered[last // 2]
-    below, above = ordered[min(int(np.ceil(last * TAIL)), last // 2)], ordered[max(int(last * (1 - TAIL)), last // 2)]
+    below, above = (
+        ordered[min(int(np.ceil(last * TAIL)), last // 2)],
+        ordered[max(int(last * (1 - TAIL)), last // 2)],
+    )
     low = ordered[0] if below == middle else middle - 2 * (middle - below)
     high = ordered[-1] if above == middle else middle + 2 * (above - middle)
     return float(low), float(high)

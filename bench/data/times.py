@@ -1,4 +1,6 @@
-"""Times and spans as cards have them: seconds, milliseconds, yyyymmdd or ISO dates; `7d`, `2w` or `12h`."""
+"""Times and spans as cards have them: seconds, milliseconds, yyyymmdd or ISO dates; `7d`, `2w` or
+`12h`.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,8 @@ def hours(time: float | str) -> float:
             moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         raise UserError(
-            f"expected times in seconds, milliseconds, yyyymmdd or as ISO dates, found {str(time)[:100]!r}"
+            "expected times in seconds, milliseconds, yyyymmdd or as ISO dates, found "
+            f"{str(time)[:100]!r}"
         ) from None
     return moment.timestamp() / 3600
 
@@ -59,6 +62,8 @@ def month_of(time: float | str) -> int:
 
 
 def hours_in(column: Any, missing: Collection[str]) -> Floats:
-    """(n,) hours since 1970 of a raw Arrow column of times, NaN where missing; errors as of `hours`."""
+    """(n,) hours since 1970 of a raw Arrow column of times, NaN where missing; errors as of
+    `hours`.
+    """
     text = as_text(column, missing)
     return np.array([*map(hours, text.values), math.nan])[text.codes]

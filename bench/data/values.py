@@ -1,4 +1,6 @@
-"""A raw column, of whatever Arrow type, as categories or as numbers. Reading and serving go through the same door."""
+"""A raw column, of whatever Arrow type, as categories or as numbers. Reading and serving go through
+the same door.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ _FIRST, _END = -62_135_596_800, 253_402_300_800
 
 
 def undated(dates: Any) -> NDArray[np.bool_]:
-    """(n,) which dates or timestamps of an Arrow array are of no year from 1 to 9999, the years that Python knows."""
+    """(n,) which dates or timestamps of an Arrow array are of no year from 1 to 9999, the years
+    that Python knows.
+    """
     kind = dates.type
     days = pa.types.is_date32(kind)
     units = 1 / 86400 if days else _UNITS[getattr(kind, "unit", "ms")]
@@ -62,11 +66,13 @@ class Text:
 def canonical(value: Any, missing: Collection[str] = (), spelled: bool = False) -> str | None:
     """The one spelling of a category, or None where it is missing.
 
-    Outer blanks go; 1, 1.0, "1" and "1.0" are one category (a join or a table library may have turned whole numbers
-    into floats), -0.0 is 0; True is 1; the empty string, NaN and the markers in `missing`, as numbers too, are missing.
+    Outer blanks go; 1, 1.0, "1" and "1.0" are one category (a join or a table library may have
+    turned whole numbers into floats), -0.0 is 0; True is 1; the empty string, NaN and the markers
+    in `missing`, as numbers too, are missing.
 
     Args:
-        spelled: whether texts stand for themselves: "1" and "1.0" are two categories, and the number 1.0 is the first.
+        spelled: whether texts stand for themselves: "1" and "1.0" are two categories, and the
+            number 1.0 is the first.
     """
     if value is None:
         return None
@@ -87,7 +93,9 @@ def canonical(value: Any, missing: Collection[str] = (), spelled: bool = False) 
 
 
 def _canonical_all(values: object) -> object:
-    return tuple(canonical(value) for value in values) if isinstance(values, (list, tuple)) else values
+    return (
+        tuple(canonical(value) for value in values) if isinstance(values, (list, tuple)) else values
+    )
 
 
 Values = Annotated[tuple[str, ...], BeforeValidator(_canonical_all)]
@@ -95,7 +103,9 @@ Values = Annotated[tuple[str, ...], BeforeValidator(_canonical_all)]
 
 
 def distinct(column: Any) -> tuple[NDArray[np.int32], Any]:
-    """An Arrow array (N,) as codes (N,), -1 where null, and the values they stand for, in order of first appearance."""
+    """An Arrow array (N,) as codes (N,), -1 where null, and the values they stand for, in order of
+    first appearance.
+    """
     array = whole_column(column)
     if pa.types.is_nested(array.type):  # equal lists are not looked for
         there = array.is_valid().to_numpy(zero_copy_only=False)
@@ -110,7 +120,9 @@ def distinct(column: Any) -> tuple[NDArray[np.int32], Any]:
 
 def filled(values: Any, null: int) -> NDArray[Any]:
     """An Arrow array of whole numbers (n,), with a number in place of null."""
-    whole: NDArray[Any] = (values.fill_null(null) if values.null_count else values).to_numpy(zero_copy_only=False)
+    whole: NDArray[Any] = (values.fill_null(null) if values.null_count else values).to_numpy(
+        zero_copy_only=False
+    )
     return whole
 
 
@@ -121,14 +133,18 @@ def is_list(kind: Any) -> bool:
 
 
 def taken_apart(lists: Any) -> tuple[NDArray[np.int64], Any]:
-    """An Arrow array (N,) of lists as (N + 1,) where the values of each begin, and all values; null has none."""
+    """An Arrow array (N,) of lists as (N + 1,) where the values of each begin, and all values; null
+    has none.
+    """
     lengths = filled(pc.list_value_length(lists), 0)
     return np.append(0, np.cumsum(lengths, dtype=np.int64)), lists.flatten()
 
 
 @jit()
 def first_seen(raw: Any, size: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Numbers below `size`, negative ones aside, numbered again as they appear (N,); and which number each was."""
+    """Numbers below `size`, negative ones aside, numbered again as they appear (N,); and which
+    number each was.
+    """
     numbers, order, seen = np.full(size, -1, np.int32), np.empty(min(size, len(raw)), np.int64), 0
     codes = np.full(len(raw), -1, np.int32)
     for row in range(len(raw)):
@@ -143,13 +159,25 @@ def first_seen(raw: Any, size: int) -> tuple[NDArray[np.int32], NDArray[np.int64
 
 
 def texts_of(values: Any, missing: Collection[str] = (), spelled: bool = False) -> Any:
-    """An Arrow array (n,) of any type as one of texts: what `canonical` gives for each value, null for None."""
+    """An Arrow array (n,) of any type as one of texts: what `canonical` gives for each value, null
+    for None.
+    """
     kind = values.type
     if is_any(kind, TEXTS):
         return _canonical_texts(values, missing, spelled)
-    whole = _whole(values) if pa.types.is_floating(kind) else values if pa.types.is_integer(kind) else None
+    whole = (
+        _whole(values)
+        if pa.types.is_floating(kind)
+        else values
+        if pa.types.is_integer(kind)
+        else None
+    )
     if whole is not None:  # as digits, which are canonical
-        return _canonical_texts(whole.cast(pa.string()), missing, spelled) if missing else whole.cast(pa.string())
+        return (
+            _canonical_texts(whole.cast(pa.string()), missing, spelled)
+            if missing
+            else whole.cast(pa.string())
+        )
     return pa.array([canonical(value, missing, spelled) for value in plain(values)], pa.string())
 
 
@@ -167,17 +195,24 @@ def _whole(values: Any) -> Any:
     """Floats as integers where all are whole and exactly so; None where not."""
     numbers = values.cast(pa.float64()).to_numpy(zero_copy_only=False)
     known = ~np.isnan(numbers)
-    if (np.abs(numbers[known]) >= 2**53).any() or (np.floor(numbers[known]) != numbers[known]).any():
+    if (np.abs(numbers[known]) >= 2**53).any() or (
+        np.floor(numbers[known]) != numbers[known]
+    ).any():
         return None
     return pa.array(np.where(known, numbers, 0).astype(np.int64), mask=~known)
 
 
 def plain(values: Any) -> list[Any]:
-    """An Arrow array (N,) as Python's own values; a float of few bits is the shortest number that rounds to it: 0.1."""
+    """An Arrow array (N,) as Python's own values; a float of few bits is the shortest number that
+    rounds to it: 0.1.
+    """
     found: list[Any] = values.to_pylist()
     if pa.types.is_float16(values.type) or pa.types.is_float32(values.type):
         few = np.float16 if pa.types.is_float16(values.type) else np.float32
-        return [None if number is None or number != number else float(str(few(number))) for number in found]
+        return [
+            None if number is None or number != number else float(str(few(number)))
+            for number in found
+        ]
     return found
 
 
@@ -188,7 +223,9 @@ def as_text(column: Any, missing: Collection[str] = ()) -> Text:
 
 
 def coded(column: Any, missing: Collection[str] = ()) -> tuple[NDArray[np.int32], Any]:
-    """As `as_text`: codes (N,), -1 where missing, and the texts that they stand for as an Arrow array."""
+    """As `as_text`: codes (N,), -1 where missing, and the texts that they stand for as an Arrow
+    array.
+    """
     codes, values = distinct(column)
     texts = texts_of(values, missing).dictionary_encode()
     return np.append(filled(texts.indices, -1), np.int32(-1))[codes], texts.dictionary
@@ -210,7 +247,9 @@ def as_numbers(
     if is_any(kind, NUMBERS):
         if pa.types.is_float32(kind):
             array = array.cast(pa.string())  # as `plain`
-        numbers = np.array(array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64)
+        numbers = np.array(
+            array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64
+        )
     elif is_any(kind, (pa.types.is_dictionary, *TEXTS)):
         codes, values = distinct(array)
         parsed, wrong = numbers_of(texts := texts_of(values, missing))
@@ -239,7 +278,9 @@ def numbers_of(texts: Any) -> tuple[NDArray[np.float64], list[int]]:
 
 def _parsed(text: str) -> float | None:
     try:
-        return None if "_" in text else float(text)  # Python takes 1_000 for a number, Arrow does not
+        return (
+            None if "_" in text else float(text)
+        )  # Python takes 1_000 for a number, Arrow does not
     except ValueError:
         return None
 

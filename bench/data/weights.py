@@ -1,7 +1,8 @@
 """The weight of a row, and negatives of which a part alone was kept.
 
-A row of weight w stands for w equal rows. Where negatives of a task were kept at a rate r, one that is there stands for
-1 / r: weighted so, the rows are a sample of all rows again (Horvitz & Thompson, JASA 1952).
+A row of weight w stands for w equal rows. Where negatives of a task were kept at a rate r, one that
+is there stands for 1 / r: weighted so, the rows are a sample of all rows again (Horvitz & Thompson,
+JASA 1952).
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from bench.data.checks import LabelArray, Sieve
 from bench.data.values import as_numbers
 
 Weights = NDArray[np.float32]
-"""(n, 0) of a card without weights; (n, 1), the row's weight; (n, 2), and how many rows a thinned negative stands for.
+"""(n, 0) of a card without weights; (n, 1), the row's weight; (n, 2), and how many rows a thinned
+negative stands for.
 """
 
 
@@ -38,44 +40,71 @@ class Sampling(Config):
     @model_validator(mode="after")
     def _a_share(self) -> Sampling:
         if not isinstance(self.rate, str) and not 0 < self.rate <= 1:
-            raise ValueError(f"expected a rate above 0 and at most 1, or the name of a raw column, found {self.rate:g}")
+            raise ValueError(
+                "expected a rate above 0 and at most 1, or the name of a raw column, found "
+                f"{self.rate:g}"
+            )
         return self
 
 
 def read_weights(
-    table: Any, weight: str | None, sampling: Sampling | None, label: LabelArray, missing: Collection[str], sieve: Sieve
+    table: Any,
+    weight: str | None,
+    sampling: Sampling | None,
+    label: LabelArray,
+    missing: Collection[str],
+    sieve: Sieve,
 ) -> Weights:
-    """The weights (n, K) of rows, the second column still a rate; the sieve takes rows whose weight is none.
+    """The weights (n, K) of rows, the second column still a rate; the sieve takes rows whose weight
+    is none.
 
     Args:
         weight: raw column of the rows' weight.
         label: (n,) of the sampling's task.
     """
-    found: list[NDArray[Any]] = [] if weight is None and sampling is None else [np.ones(table.num_rows)]
+    found: list[NDArray[Any]] = (
+        [] if weight is None and sampling is None else [np.ones(table.num_rows)]
+    )
     if weight is not None:
         found[0] = as_numbers(table[weight], missing, weight, infinite=True)
         with np.errstate(over="ignore", invalid="ignore"):
             wrong = ~((found[0] >= 0) & np.isfinite(found[0].astype(np.float32)))
-        _refuse(wrong, found[0], f"'{weight}', the rows' weight: expected a number of 0 or more", sieve)
+        _refuse(
+            wrong, found[0], f"'{weight}', the rows' weight: expected a number of 0 or more", sieve
+        )
     if sampling is not None and sampling.column is None:
         found.append(np.full(table.num_rows, sampling.rate))
     elif sampling is not None and (column := sampling.column):
         rate = as_numbers(table[column], missing, column, infinite=True)
         # As a float32 a tiny rate would be 0. Of rows that were not thinned, the rate is not read.
         wrong = (label == 0) & ~((rate.astype(np.float32) > 0) & (rate <= 1))
-        _refuse(wrong, rate, f"'{column}', the rate of sampling: expected a number above 0 and at most 1", sieve)
+        _refuse(
+            wrong,
+            rate,
+            f"'{column}', the rate of sampling: expected a number above 0 and at most 1",
+            sieve,
+        )
         found.append(rate)
-    return np.stack(found, axis=1).astype(np.float32) if found else np.empty((table.num_rows, 0), np.float32)
+    return (
+        np.stack(found, axis=1).astype(np.float32)
+        if found
+        else np.empty((table.num_rows, 0), np.float32)
+    )
 
 
-def _refuse(wrong: NDArray[np.bool_], numbers: NDArray[np.float64], what: str, sieve: Sieve) -> None:
+def _refuse(
+    wrong: NDArray[np.bool_], numbers: NDArray[np.float64], what: str, sieve: Sieve
+) -> None:
     if (wrong := wrong & ~sieve.bad).any():
         first = float(numbers[np.argmax(wrong)])
-        sieve.refuse(wrong, "weight", f"{what}, found {'none' if np.isnan(first) else f'{first:g}'}")
+        sieve.refuse(
+            wrong, "weight", f"{what}, found {'none' if np.isnan(first) else f'{first:g}'}"
+        )
 
 
 def undo_rates(weights: Weights, label: LabelArray) -> None:
-    """Replaces each rate of `read_weights` by the number of rows that the row stands for, by the labels (n,) as there.
+    """Replaces each rate of `read_weights` by the number of rows that the row stands for, by the
+    labels (n,) as there.
 
     A row whose label is missing was not thinned.
     """
@@ -95,5 +124,8 @@ def weight_facts(weight: str | None, sampling: Sampling | None) -> dict[str, Any
     """What a manifest says of the rows' weights; nothing where a card has none."""
     if weight is None and sampling is None:
         return {}
-    thinned = sampling and {"task": sampling.task, "rate": None if sampling.column else sampling.rate}
+    thinned = sampling and {
+        "task": sampling.task,
+        "rate": None if sampling.column else sampling.rate,
+    }
     return {"weights": {"plain": weight is not None, "thinned": thinned}}

@@ -1,1 +1,3 @@
-"""The frontier and the pick, computed from finished trials. Plain values in, plain values out; no torch."""
+"""The frontier and the pick, computed from finished trials. Plain values in, plain values out; no
+torch.
+"""

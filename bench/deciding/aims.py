@@ -1,8 +1,10 @@
-"""What a policy maximises, as the search for weights has it: U of a model's outcomes, and the least that each must be.
+"""What a policy maximises, as the search for weights has it: U of a model's outcomes, and the least
+that each must be.
 
-With a current point U is the policy's rule, within its limits. Without one nobody knows what is served. Under `knee`
-models are then compared at anchors: all outcomes equally important, then each in turn `TILT` times as important as the
-others. Pages show such anchors under every rule: each outcome in turn `TILT` times as important as the rule has it.
+With a current point U is the policy's rule, within its limits. Without one nobody knows what is
+served. Under `knee` models are then compared at anchors: all outcomes equally important, then each
+in turn `TILT` times as important as the others. Pages show such anchors under every rule: each
+outcome in turn `TILT` times as important as the rule has it.
 """
 
 from __future__ import annotations
@@ -48,13 +50,19 @@ class PolicyAim:
     best: str = ""
 
     def score(self, values: Floats, base: Floats) -> Floats:
-        """U (...) of outcomes (..., M): of `knee` the mean logarithm of their ratios, else a fraction."""
+        """U (...) of outcomes (..., M): of `knee` the mean logarithm of their ratios, else a
+        fraction.
+        """
         known: Floats = np.maximum(base, 1e-9)
         gains, weights = np.asarray(values / known - 1), np.array(self.weights)
         if (earned := self.earned(known)) is not None:
             weights = earned / earned.sum()
         terms = Terms(weights, np.ones(len(known)), np.zeros(len(known), dtype=bool))
-        of = weighted if not self.rule or PICK_RULES[self.rule].relative else PICK_RULES[self.rule].score
+        of = (
+            weighted
+            if not self.rule or PICK_RULES[self.rule].relative
+            else PICK_RULES[self.rule].score
+        )
         return np.asarray(of(gains, terms))
 
     def fraction(self, difference: Floats) -> Floats:
@@ -63,7 +71,9 @@ class PolicyAim:
         return np.expm1(difference) if logarithmic else np.asarray(difference)
 
     def share(self, part: Effect, whole: Effect) -> float:
-        """Which share of an effect a part of it is, both as fractions: shares of all its parts sum to 1."""
+        """Which share of an effect a part of it is, both as fractions: shares of all its parts sum
+        to 1.
+        """
         logarithmic = bool(self.rule) and PICK_RULES[self.rule].logarithmic
         if logarithmic:  # parts multiply
             return math.log1p(part.value) / math.log1p(whole.value)
@@ -71,7 +81,9 @@ class PolicyAim:
 
     def effect(self, difference: Effect) -> Effect:
         """An effect on U as fractions."""
-        return Effect(*self.fraction(np.array([difference.value, difference.low, difference.high])).tolist())
+        return Effect(
+            *self.fraction(np.array([difference.value, difference.low, difference.high])).tolist()
+        )
 
     def earned(self, base: Floats) -> Floats | None:
         """(M,) of what each of a base's outcomes (M,) earns; None where weights are no values."""
@@ -83,11 +95,13 @@ class PolicyAim:
         return np.asarray(np.maximum(asked, chance)) if self.chance else asked
 
 
-def aims_of(policy: Policy, outcomes: Sequence[str], rates: Mapping[str, float], today: bool) -> tuple[PolicyAim, ...]:
+def aims_of(
+    policy: Policy, outcomes: Sequence[str], rates: Mapping[str, float], today: bool
+) -> tuple[PolicyAim, ...]:
     """The aims that weights are chosen for, the policy's own first.
 
-    With a current point that is U within the policy's limits, and again without any loss: noise may break a limit. Then
-    the anchors.
+    With a current point that is U within the policy's limits, and again without any loss: noise may
+    break a limit. Then the anchors.
 
     Args:
         rates: mean label by task, on all impressions.
@@ -105,7 +119,9 @@ def aims_of(policy: Policy, outcomes: Sequence[str], rates: Mapping[str, float],
         text = f"{name} {rule} {list(of)} {list(keep)} {least}"
         scored_by = "" if policy.values else rule
         best = policy.epsilon.best if policy.epsilon and policy.epsilon.best in outcomes else ""
-        return PolicyAim(text, scored_by, tuple(of), tuple(keep), tuple(least), not today, name, left_out, best)
+        return PolicyAim(
+            text, scored_by, tuple(of), tuple(keep), tuple(least), not today, name, left_out, best
+        )
 
     lossless = [max(1.0, share) if share else 0.0 for share in shares]
     first = "all count alike" if rule == "knee" and not today else "the policy"
@@ -133,21 +149,29 @@ def _values(policy: Policy, outcomes: Sequence[str], rates: Mapping[str, float])
     for task in policy.values:
         own = [name for name in outcomes if name.partition(".")[0] == task]
         if not own:
-            raise UserError(f"values: expected a task whose outcome is served, found '{task}'; served are {outcomes}")
+            raise UserError(
+                f"values: expected a task whose outcome is served, found '{task}'; served are "
+                f"{outcomes}"
+            )
     for name in outcomes:
         task, value = name.partition(".")[0], policy.values.get(name.partition(".")[0], 0.0)
         if value and not adds_up(metric_of(name)):
             raise UserError(
-                f"values: expected outcomes that add up, such as {task}.recall@10%, found '{name}'; name such "
-                f"outcomes in the suite, or beside the values, as in --at-least {task}.recall@10%=0"
+                f"values: expected outcomes that add up, such as {task}.recall@10%, found "
+                f"'{name}'; name such outcomes in the suite, or beside the values, as in "
+                f"--at-least {task}.recall@10%=0"
             )
         values.append(value * rates.get(task, 0.0))
     if not sum(values) > 0:
-        raise UserError(f"values: expected a task that happens and has a value above 0, found {policy.values}")
+        raise UserError(
+            f"values: expected a task that happens and has a value above 0, found {policy.values}"
+        )
     return values
 
 
-def _floors(policy: Policy, outcomes: Sequence[str], today: bool) -> tuple[list[float], list[float]]:
+def _floors(
+    policy: Policy, outcomes: Sequence[str], today: bool
+) -> tuple[list[float], list[float]]:
     """(M,) shares of the base and (M,) numbers that the policy's limits ask for at least."""
     shares, least = dict.fromkeys(outcomes, 0.0), dict.fromkeys(outcomes, 0.0)
     for _, name, floor, bound in policy.bounds:

@@ -42,7 +42,8 @@ def verdict_of(case: Case) -> Verdict:
 
 
 def with_facts(case: Case, verdict: Verdict, about: int) -> Verdict:
-    """With whose effects these are, of what, the limits in force, and each model at its best weights.
+    """With whose effects these are, of what, the limits in force, and each model at its best
+    weights.
 
     Args:
         about: the row that its effects are of.
@@ -68,7 +69,9 @@ def with_slices(case: Case, verdict: Verdict, both: Moves, about: int) -> Verdic
     who = _who_loses(verdict)
     notes = list(verdict.notes)
     for name, outcome, change in losses(slices)[:1]:
-        notes.insert(0, words.LOSES_MOST.format(who=who, slice=name, outcome=outcome, change=change))
+        notes.insert(
+            0, words.LOSES_MOST.format(who=who, slice=name, outcome=outcome, change=change)
+        )
     if slices.keys() - {AS_LOGGED} and case.served.known:
         notes.append(words.SURE_IN_SLICES)
     if AS_LOGGED in slices:
@@ -93,7 +96,8 @@ def _costs_most(both: Moves, who: str) -> list[str]:
 
 
 def with_doubts(case: Case, verdict: Verdict, serves: int) -> Verdict:
-    """With notes on retrainings, on what noise keeps back, on the pick that is not advised, and on the data.
+    """With notes on retrainings, on what noise keeps back, on the pick that is not advised, and on
+    the data.
 
     Args:
         serves: the row that the answer says to serve.
@@ -117,7 +121,11 @@ def with_doubts(case: Case, verdict: Verdict, serves: int) -> Verdict:
 
 def with_first_note_in_answer(verdict: Verdict) -> Verdict:
     """The first note joins an answer of one sentence, unless it only says what intervals are."""
-    if len(verdict.answer) > 1 or not verdict.notes or verdict.notes[0] in (words.SURE, words.UNTESTED):
+    if (
+        len(verdict.answer) > 1
+        or not verdict.notes
+        or verdict.notes[0] in (words.SURE, words.UNTESTED)
+    ):
         return verdict
     first, *rest = verdict.notes
     return replace(verdict, answer=(*verdict.answer, first), notes=tuple(rest))
@@ -140,10 +148,14 @@ def slice_changes(served: Served, row: int) -> dict[str, Changes]:
     plain = {name: served.gains(row, TEST, name) for name in served.slices(TEST)}
     by_slice: dict[str, Changes] = {}
     for kind in dict.fromkeys(name.partition("=")[0] for name in plain):
-        of_kind = {name: changes for name, changes in plain.items() if name.partition("=")[0] == kind}
+        of_kind = {
+            name: changes for name, changes in plain.items() if name.partition("=")[0] == kind
+        }
         factor = _together(of_kind.values())
         for name, changes in of_kind.items():
-            by_slice[name] = {outcome: _wider(effect, factor) for outcome, effect in changes.items()}
+            by_slice[name] = {
+                outcome: _wider(effect, factor) for outcome, effect in changes.items()
+            }
     return by_slice
 
 

@@ -1,4 +1,6 @@
-"""The answer of a verdict: its kind, its first sentence and its effects, before notes and rivals."""
+"""The answer of a verdict: its kind, its first sentence and its effects, before notes and
+rivals.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,8 @@ from bench.ledger.effect import LEVEL, MARGIN, Effect
 from bench.ledger.served.joint import Moves
 
 DETECTED = -1.35 * float(ndtri((1 - LEVEL) / 2) + ndtri(0.2))
-"""Standard errors of a gain that is shown four times in five. The factor is what drawing back the best costs, by
-simulation."""
+"""Standard errors of a gain that is shown four times in five. The factor is what drawing back the
+best costs, by simulation."""
 NOTHING = Effect(0.0, 0.0, 0.0)
 
 
@@ -32,7 +34,9 @@ def answered(case: Case) -> Verdict:
 
 
 def over_today(case: Case) -> Verdict:
-    """Where there is a current point: to switch the model, only the weights, to keep it, or nobody can tell."""
+    """Where there is a current point: to switch the model, only the weights, to keep it, or nobody
+    can tell.
+    """
     contest, pick, start = case.first, case.pick, case.first.start
     both = contest.moves(pick, case.current)
     weights = contest.moves(start, case.current) if start != case.current else None
@@ -76,7 +80,9 @@ def _only_weights(case: Case, verdict: Verdict, weights: Moves) -> Verdict:
     is_score = case.point(start) != case.point(case.current)  # a score may hold more than the model
     against = case.against if is_score else ""
     answer = words.weights(weights.utility, words.overall(case.aim), against)
-    return _said(verdict, answer, words.added(most), kind="weights", row=start, both=weights, model=None)
+    return _said(
+        verdict, answer, words.added(most), kind="weights", row=start, both=weights, model=None
+    )
 
 
 def _other_rows(case: Case) -> list[int]:
@@ -87,15 +93,21 @@ def _other_rows(case: Case) -> list[int]:
 def _limited(case: Case, verdict: Verdict, unlimited: int) -> Verdict:
     """The limits allow nothing that is better."""
     gain = case.first.moves(unlimited, case.current).utility
-    would = words.LIMITED.format(would=case.title(unlimited), both=gain, overall=words.overall(case.aim))
-    answer = words.KEEP.format(against=case.against, why="no point that the policy allows is better")
+    would = words.LIMITED.format(
+        would=case.title(unlimited), both=gain, overall=words.overall(case.aim)
+    )
+    answer = words.KEEP.format(
+        against=case.against, why="no point that the policy allows is better"
+    )
     return _said(verdict, answer, would)
 
 
 def _nothing_gained(case: Case, verdict: Verdict, both: Moves) -> Verdict:
     """Nothing surely gains: no model can gain what matters, the pick loses, or nobody can tell."""
     contest, pick, overall = case.first, case.pick, words.overall(case.aim)
-    gains = [contest.moves(row, case.current).utility for row in (*_other_rows(case), contest.start)]
+    gains = [
+        contest.moves(row, case.current).utility for row in (*_other_rows(case), contest.start)
+    ]
     top = max(gains, key=lambda gain: gain.high)
     if top.high <= MARGIN or pick == case.current:
         why = "the policy picks no other point"
@@ -131,7 +143,12 @@ def over_models(case: Case) -> Verdict:
     reference = words.reference(case.served)
     notes = _notes_on_models(case, verdict)
     if mean.gained:
-        return replace(verdict, kind="model", answer=(words.alone(what, reference, mean, overall),), notes=notes)
+        return replace(
+            verdict,
+            kind="model",
+            answer=(words.alone(what, reference, mean, overall),),
+            notes=notes,
+        )
     return _no_model_ahead(case, verdict, mean, notes)
 
 
@@ -160,26 +177,36 @@ def _no_model_ahead(case: Case, verdict: Verdict, mean: Effect, notes: tuple[str
         for point in contest.best
         if point not in (case.point(current), case.point(pick))
     }
-    behind = {point: gain for point, gain in others.items() if not gain.gained}  # what is ahead is told first
+    behind = {
+        point: gain for point, gain in others.items() if not gain.gained
+    }  # what is ahead is told first
     same = pick == current or (verdict.both is not None and moves_nothing(verdict.both))
     alike = words.SAME.format(what=case.title(pick)) if same and pick != current else ""
     top = max([mean, *behind.values()], key=lambda gain: gain.high)
     if top.high <= MARGIN:
         level = words.level(reference, top)
-        return replace(verdict, kind="keep", row=None, answer=(level,), notes=(*filter(None, [alike]), *notes))
+        return replace(
+            verdict, kind="keep", row=None, answer=(level,), notes=(*filter(None, [alike]), *notes)
+        )
     point, what = case.point(pick), case.title(pick)
     if same and behind:  # the pick says nothing of the models that differ
         point = max(behind, key=lambda other: behind[other].value)
         what, mean = case.title(contest.best[point]), behind[point]
     differences = [
-        contest.apart(contest.best[point], measured=True) for contest in case.contests if point in contest.best
+        contest.apart(contest.best[point], measured=True)
+        for contest in case.contests
+        if point in contest.best
     ]
     least = least_shown(differences, case.aim)
-    answer = words.UNDECIDED.format(what=what, reference=reference, mean=mean, overall=words.overall(case.aim))
+    answer = words.UNDECIDED.format(
+        what=what, reference=reference, mean=mean, overall=words.overall(case.aim)
+    )
     notes = (*filter(None, [words.shows(least), alike]), *notes)
     return replace(verdict, answer=(answer,), notes=notes, least=least)
 
 
 def least_shown(differences: Sequence[Floats], aim: PolicyAim) -> float:
-    """The gain of U that a test shows four times in five, by draws (D,) of differences, one of each aim."""
+    """The gain of U that a test shows four times in five, by draws (D,) of differences, one of each
+    aim.
+    """
     return float(aim.fraction(np.array(DETECTED * np.mean(differences, axis=0).std())))

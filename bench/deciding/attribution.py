@@ -11,14 +11,17 @@ from bench.ledger.effect import Effect
 from bench.ledger.points import BASELINE, confirmed, network_that_shares, source_ids, twin_of
 
 Gain = Callable[[str, str], Effect | None]
-"""What one point gains over another, by their ids, each at its best weights; None where one of them is not compared."""
+"""What one point gains over another, by their ids, each at its best weights; None where one of them
+is not compared.
+"""
 
 
 def attributed(points: Sequence[Point], pick: str, gain: Gain, aim: PolicyAim) -> list[str]:
-    """Sentences on the part of a pick's gain over single-task models that is not sharing; none where all of it may be.
+    """Sentences on the part of a pick's gain over single-task models that is not sharing; none
+    where all of it may be.
 
-    Single-task models with the pick's settings tell it, see `bench.search.confirm.twins`. A blend is told part by part,
-    and then its network.
+    Single-task models with the pick's settings tell it, see `bench.search.confirm.twins`. A blend
+    is told part by part, and then its network.
 
     Args:
         points: of the run; the best single-task models are one of them.
@@ -40,8 +43,11 @@ def attributed(points: Sequence[Point], pick: str, gain: Gain, aim: PolicyAim) -
     return said
 
 
-def _of_network(points: Sequence[Point], network: Point, what: str, gain: Gain, aim: PolicyAim) -> list[str]:
-    """Of a network that shares; nothing where it gains nothing, or differs from single-task models in sharing alone.
+def _of_network(
+    points: Sequence[Point], network: Point, what: str, gain: Gain, aim: PolicyAim
+) -> list[str]:
+    """Of a network that shares; nothing where it gains nothing, or differs from single-task models
+    in sharing alone.
 
     Args:
         what: the gain in words.
@@ -59,7 +65,9 @@ def _of_network(points: Sequence[Point], network: Point, what: str, gain: Gain, 
 
 
 def _settings_apart(points: Sequence[Point], network: Point) -> list[str]:
-    """In words the settings beside sharing that a network and one of the best single-task models have apart."""
+    """In words the settings beside sharing that a network and one of the best single-task models
+    have apart.
+    """
     by_id = {point.id: point for point in points}
     names: set[str] = set()
     for source in source_ids(by_id[BASELINE]):

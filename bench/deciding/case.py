@@ -25,16 +25,19 @@ class Case:
     """The case of a verdict.
 
     Attributes:
-        contests: of the policy's aims: the first one settled by the pick, then the others that a gain is a mean over.
+        contests: of the policy's aims: the first one settled by the pick, then the others that a
+            gain is a mean over.
         judge: of the choices, which are the front's rows.
         pick: row of the pick in the served front.
         against: what the current point is, in words: "the current model (todays.toml)".
-        unlimited: the row that the policy would pick without its limits, where these make it keep the current point.
+        unlimited: the row that the policy would pick without its limits, where these make it keep
+            the current point.
         holds: in which share of retrainings the pick holds, see `bench.deciding.stability`.
         others: points that come first in the other retrainings, in words.
         ahead_in_heads: of a point the names of those that are surely ahead of it in every head.
         titles: how points are called, by their names; see `words.titles_of`.
-        suspicion: sentences on the data and the pick, see `Frontier.suspicion` and `bench.ledger.within`.
+        suspicion: sentences on the data and the pick, see `Frontier.suspicion` and
+            `bench.ledger.within`.
         attributed: see `Attributed`.
     """
 
@@ -83,11 +86,16 @@ class Case:
         return {point, other} <= self.first.best.keys()
 
     def mean_gain(self, point: str, other: str) -> Effect:
-        """The gain in U of a candidate over another one, each at its best weights, on average over contests."""
+        """The gain in U of a candidate over another one, each at its best weights, on average over
+        contests.
+        """
         contests = [contest for contest in self.contests if {point, other} <= contest.best.keys()]
 
         def mean(measured: bool) -> Effect:
-            differences = [contest.apart(contest.best[point], contest.best[other], measured) for contest in contests]
+            differences = [
+                contest.apart(contest.best[point], contest.best[other], measured)
+                for contest in contests
+            ]
             draws = np.mean(differences, axis=0)
             return effect_of(draws.mean(), draws, contests[0].aim.fraction)
 

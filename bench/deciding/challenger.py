@@ -1,7 +1,8 @@
-"""A point that a user names by `--point`: its best weights by the policy, and what it gains on what is served.
+"""A point that a user names by `--point`: its best weights by the policy, and what it gains on what
+is served.
 
-It is what a team takes to an A/B test where the answer is to keep what there is, or where another point than the pick
-should be tried.
+It is what a team takes to an A/B test where the answer is to keep what there is, or where another
+point than the pick should be tried.
 """
 
 from __future__ import annotations
@@ -29,9 +30,11 @@ class Challenger:
 
     Attributes:
         row: of the choices.
-        within: whether some of its weights keep the policy's limits; else `row` is the best of all its weights.
+        within: whether some of its weights keep the policy's limits; else `row` is the best of all
+            its weights.
         who: its name in words.
-        both: what it changes over what is served, on test; None without a served front, and of what is served itself.
+        both: what it changes over what is served, on test; None without a served front, and of what
+            is served itself.
     """
 
     row: int
@@ -41,12 +44,14 @@ class Challenger:
 
 
 def challenger_of(decision: Decision, point: str) -> Challenger:
-    """The named point at the weights that the verdict's contest has it with; raises UserError for an unknown one."""
+    """The named point at the weights that the verdict's contest has it with; raises UserError for
+    an unknown one.
+    """
     table, known = decision.choices.table, points_of(decision)
     if point in set(decision.frontier.table["point"].astype(str)) - {*known}:
         raise UserError(
-            f"{OPTION}: expected a point that was trained again on fresh seeds, found '{point}', which was not; such "
-            f"points are {', '.join(known)}"
+            f"{OPTION}: expected a point that was trained again on fresh seeds, found '{point}', "
+            f"which was not; such points are {', '.join(known)}"
         )
     check_known("point", point, known, OPTION)
     rows = np.flatnonzero(table["point"].astype(str) == point)

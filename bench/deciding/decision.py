@@ -1,4 +1,5 @@
-"""What a policy decides on a served front, or on the front of heads where there is no other: one value for every page.
+"""What a policy decides on a served front, or on the front of heads where there is no other: one
+value for every page.
 
 A run comes here with what it trained, `seesaw decide` with the predictions of a log.
 """
@@ -51,11 +52,15 @@ class Decision:
         choices: what the policy chooses among.
         verdict: whether to switch, the first thing that every surface says.
         pick: None where there is none, and then `no_pick` says why.
-        nothing_passes: what would be picked if the guard were another, where it let nothing through.
-        contests: one for each aim, as the verdict has them; they take a while, so they are made when asked for.
-        terms: by point the names of its predictions in a formula, by task, where they are not `p_TASK`.
+        nothing_passes: what would be picked if the guard were another, where it let nothing
+            through.
+        contests: one for each aim, as the verdict has them; they take a while, so they are made
+            when asked for.
+        terms: by point the names of its predictions in a formula, by task, where they are not
+            `p_TASK`.
         todays_formula: what ranks today, as somebody wrote it; empty where nobody did.
-        test: gives the rows of test, None where none are kept, and `units` and `group` are their columns.
+        test: gives the rows of test, None where none are kept, and `units` and `group` are their
+            columns.
     """
 
     frontier: Frontier
@@ -75,14 +80,21 @@ class Decision:
 
     @property
     def leads(self) -> Leads:
-        """How far each model is ahead along the trade; empty without a served front, a pick or intervals."""
+        """How far each model is ahead along the trade; empty without a served front, a pick or
+        intervals.
+        """
         served = self.serving.served
-        return leads(self.contests()) if served is not None and served.known and self.pick is not None else {}
+        return (
+            leads(self.contests())
+            if served is not None and served.known and self.pick is not None
+            else {}
+        )
 
     @property
     def advised(self) -> int | None:
-        """The row that the answer says to serve: today's, or the reference's, where it says to keep that; of an answer
-        that cannot tell the row that it is about. None without a served front or a pick."""
+        """The row that the answer says to serve: today's, or the reference's, where it says to keep
+        that; of an answer that cannot tell the row that it is about. None without a served front or
+        a pick."""
         served = self.serving.served
         if served is None or self.pick is None:
             return None
@@ -92,8 +104,8 @@ class Decision:
 
     @property
     def holds(self) -> float | None:
-        """In which share of retrainings the advised model is picked again; None where that is not known, or where the
-        answer is to keep what there is, which nobody retrains."""
+        """In which share of retrainings the advised model is picked again; None where that is not
+        known, or where the answer is to keep what there is, which nobody retrains."""
         pick = self.pick
         if pick is None or self.verdict.keep or self.advised != pick.row or pick.role == "current":
             return None
@@ -101,7 +113,9 @@ class Decision:
 
     @property
     def allowed_losses(self) -> dict[str, float]:
-        """By outcome which share of today's value the limits in force allow to be lost; only what is limited."""
+        """By outcome which share of today's value the limits in force allow to be lost; only what
+        is limited.
+        """
         losses: dict[str, float] = {}
         for limit in Judge(self.policy, self.choices).limits:
             if limit.relative and limit.sign > 0 and not isinstance(limit, Noise):
@@ -110,8 +124,8 @@ class Decision:
 
     @property
     def formula(self) -> str:
-        """The score that the answer says to rank by, ready to paste. Empty where it says nothing, and of a logged
-        score."""
+        """The score that the answer says to rank by, ready to paste. Empty where it says nothing,
+        and of a logged score."""
         return "" if self.advised is None else self.formulas[self.advised]
 
     def expression(self, language: FormulaLanguage) -> str:
@@ -120,13 +134,16 @@ class Decision:
 
     @property
     def formulas(self) -> list[str]:
-        """By serving point its score, of joint predictions in raw units: `2.1 p_click + 1 p_buy`; empty of one that is
-        not fused. Today's score, where it is a formula, is written as it was given."""
+        """By serving point its score, of joint predictions in raw units: `2.1 p_click + 1 p_buy`;
+        empty of one that is not fused. Today's score, where it is a formula, is written as it was
+        given."""
         served, rates = self.serving.served, self.serving.rates
         if served is None:
             return []
         formulas = []
-        for point, kind, weights in zip(*(served.table[of] for of in ("point", "kind", "weights")), strict=True):
+        for point, kind, weights in zip(
+            *(served.table[of] for of in ("point", "kind", "weights")), strict=True
+        ):
             terms = self.terms.get(str(point)) or [quoted(f"p_{task}") for task in rates]
             weight_of = dict(zip(terms, weights.values(), strict=True)) if weights else {}
             formulas.append(in_formula(kind, weight_of, [*rates.values()]) if weights else "")
@@ -136,7 +153,9 @@ class Decision:
 
     @property
     def against(self) -> str:
-        """The point that all are compared with, in words; one that nobody serves with the score that it ranks by."""
+        """The point that all are compared with, in words; one that nobody serves with the score
+        that it ranks by.
+        """
         served = self.serving.served
         if served is None or served.today or not self.formulas[served.current]:
             return self.serving.against
@@ -144,22 +163,32 @@ class Decision:
 
     @property
     def readings(self) -> list[str]:
-        """What the served front says beside the verdict: exchange rates at the pick, and what it shows."""
+        """What the served front says beside the verdict: exchange rates at the pick, and what it
+        shows.
+        """
         served, pick = self.serving.served, self.pick
-        return [] if served is None or pick is None else [*prices(served, pick.row), *shown_items(served, pick.row)]
+        return (
+            []
+            if served is None or pick is None
+            else [*prices(served, pick.row), *shown_items(served, pick.row)]
+        )
 
     @property
     def cells(self) -> pd.DataFrame:
-        """All cells as one long table, see `Ledger.long`: of the front of heads, and of the served."""
-        fronts = {"heads": self.frontier} | ({"served": self.serving.served} if self.serving.served else {})
+        """All cells as one long table, see `Ledger.long`: of the front of heads, and of the
+        served.
+        """
+        fronts = {"heads": self.frontier} | (
+            {"served": self.serving.served} if self.serving.served else {}
+        )
         return long_of(fronts)
 
     @property
     def picked(self) -> dict[str, Any]:
         """The pick, and the policy as TOML.
 
-        Without a pick `point` and `trial` are null, and `sentence` and `reason` say why. `if_guard` then has the guard
-        that would let a choice pass, as TOML, and the pick under it.
+        Without a pick `point` and `trial` are null, and `sentence` and `reason` say why. `if_guard`
+        then has the guard that would let a choice pass, as TOML, and the pick under it.
         """
         more: dict[str, Any] = {"verdict": self.verdict.to_json(), "policy": self.policy.toml}
         if self.frontier.answer:
@@ -186,7 +215,11 @@ class Decision:
 
 
 def decided(
-    front: Frontier, serving: Serving, policy: Policy, seed: int, suspicion: Callable[[str], str] = lambda point: ""
+    front: Frontier,
+    serving: Serving,
+    policy: Policy,
+    seed: int,
+    suspicion: Callable[[str], str] = lambda point: "",
 ) -> Decision:
     """Picks by a policy, and says whether to switch.
 
@@ -194,13 +227,21 @@ def decided(
         suspicion: sentences on a picked point, by its id.
     """
     points, served = untested(front.points), serving.served
-    choices = head_choices(front, points, seed) if served is None else _choices(serving, served, points, seed)
+    choices = (
+        head_choices(front, points, seed)
+        if served is None
+        else _choices(serving, served, points, seed)
+    )
     picked = _picked(choices, points, policy, serving)
     contests: Callable[[], Sequence[Contest]] = tuple
     if served is None or picked.pick is None:
         verdict = unserved(serving.reason or picked.reason or "nothing was picked")
-        if served is not None and picked.refused is not None:  # a point that a user names has best weights all the same
-            contests = Contests(served, Judge(policy, choices), serving.aims[:1], derive(seed, "verdict")).by_trade
+        if (
+            served is not None and picked.refused is not None
+        ):  # a point that a user names has best weights all the same
+            contests = Contests(
+                served, Judge(policy, choices), serving.aims[:1], derive(seed, "verdict")
+            ).by_trade
     else:
         judge, turned = Judge(policy, choices), None
         if serving.turned is not None:
@@ -211,14 +252,23 @@ def decided(
         case = _case(front, serving, picked.pick, judge, all_contests, suspicion(picked.pick.point))
         verdict = _with_exposure(verdict_of(case), serving)
     return Decision(
-        frontier=front, serving=serving, choices=choices, policy=policy, verdict=verdict, pick=picked.pick,
-        no_pick=picked.reason, nothing_passes=picked.refused, contests=contests,
-    )  # fmt: skip
+        frontier=front,
+        serving=serving,
+        choices=choices,
+        policy=policy,
+        verdict=verdict,
+        pick=picked.pick,
+        no_pick=picked.reason,
+        nothing_passes=picked.refused,
+        contests=contests,
+    )
 
 
 @dataclass(frozen=True)
 class _Picked:
-    """A pick, or the reason why there is none, and what would be picked if the guard let it through."""
+    """A pick, or the reason why there is none, and what would be picked if the guard let it
+    through.
+    """
 
     pick: Pick | None
     reason: str = ""
@@ -237,8 +287,13 @@ def _picked(choices: Choices, points: Sequence[Point], policy: Policy, serving: 
 
 
 def _case(
-    front: Frontier, serving: Serving, chosen: Pick, judge: Judge, contests: Contests, suspicion: str
-) -> Case:  # fmt: skip
+    front: Frontier,
+    serving: Serving,
+    chosen: Pick,
+    judge: Judge,
+    contests: Contests,
+    suspicion: str,
+) -> Case:
     """The case of the verdict on a pick."""
     served, titles = serving.served, titles_of(front.points)
     assert served is not None
@@ -277,12 +332,21 @@ def prices(served: Served, row: int) -> list[str]:
     rates = {each: exchange(served, row, paid, each) for each in others}
     price = words.PRICE.format
     return [
-        price(paid=paid, bought=name, each=each) for name, each in rates.items() if each is not None and each.value > 0
+        price(paid=paid, bought=name, each=each)
+        for name, each in rates.items()
+        if each is not None and each.value > 0
     ]
 
 
 def shown_items(served: Served, row: int) -> list[str]:
     """What the pick shows, by its outcomes of items on test."""
-    gains, values = served.gains(row), dict(zip(served.names, served.at(TEST)[row].tolist(), strict=True))
+    gains, values = (
+        served.gains(row),
+        dict(zip(served.names, served.at(TEST)[row].tolist(), strict=True)),
+    )
     today = "today's" if served.today else "the reference's"
-    return [words.of_items(name, values[name], gains[name], today) for name in served.names if of_items(name)]
+    return [
+        words.of_items(name, values[name], gains[name], today)
+        for name in served.names
+        if of_items(name)
+    ]

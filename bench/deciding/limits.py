@@ -1,4 +1,6 @@
-"""The kinds of limits that a policy sets. Each is one class: which choices keep it, and what one breaks, in words."""
+"""The kinds of limits that a policy sets. Each is one class: which choices keep it, and what one
+breaks, in words.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +59,11 @@ class Limit(ABC):
         self.means = choices.values([self.name])[:, 0]
         self.now = math.nan if choices.current is None else float(self.means[choices.current])
         self.sure = None if at is None else choices.sure_shares(self.name, at, self.sign > 0)
-        posterior = choices.posterior([self.name])[..., 0] if at is not None else np.zeros((0, len(self.means)))
+        posterior = (
+            choices.posterior([self.name])[..., 0]
+            if at is not None
+            else np.zeros((0, len(self.means)))
+        )
         self.drawn = self.kept(posterior)
         self.passing = self.kept(self.means) if at is None else self.drawn.mean(axis=0) >= at
 
@@ -66,13 +72,16 @@ class Limit(ABC):
         if not self.relative:
             return np.full(values.shape, self.bound)
         now = np.broadcast_to(values[..., self.choices.current, None], values.shape)
-        return np.asarray(now + (self.bound - 1) * np.abs(now))  # a loss is a fraction of its size, also of one below 0
+        return np.asarray(
+            now + (self.bound - 1) * np.abs(now)
+        )  # a loss is a fraction of its size, also of one below 0
 
     def kept(self, values: Floats, tolerance: float = 0.0) -> NDArray[np.bool_]:
         """Which rows keep it: (..., rows), of values (..., rows).
 
         Args:
-            tolerance: that much of |threshold| is forgiven; of a head's metric in thousandths, of .1.
+            tolerance: that much of |threshold| is forgiven; of a head's metric in thousandths, of
+                .1.
         """
         at = self.threshold(values)
         unit = THOUSANDTHS if self.choices.in_thousandths(self.name) else np.abs(at)
@@ -114,7 +123,10 @@ class Bound(Limit):
         return self._breach(text, _excess(told, at), to)
 
     def __str__(self) -> str:
-        return f"{self.name} {self.side} {self.written if isinstance(self.written, str) else f'{self.written:g}'}"
+        return (
+            f"{self.name} {self.side} "
+            f"{self.written if isinstance(self.written, str) else f'{self.written:g}'}"
+        )
 
 
 @dataclass(kw_only=True, eq=False)
@@ -123,12 +135,21 @@ class AllowedLoss(Limit):
 
     def breach(self, row: int) -> Breach:
         """By how much more is, or may be, lost than is allowed."""
-        loss = self.sign * (self.now - float(self.means[row])) / abs(self.now) if self.now else math.inf
+        loss = (
+            self.sign * (self.now - float(self.means[row])) / abs(self.now)
+            if self.now
+            else math.inf
+        )
         if self.sure is not None:
             loss = self.sign * (1 - float(self.sure[row]))
         verb, allowed = "loses" if self.sure is None else "may lose", self.sign * (1 - self.bound)
-        text = f"it {verb} {loss:.2%} of current's {self.name}{self.surely}, where {_percent(allowed)} is allowed"
-        return self._breach(text, loss - allowed, math.inf if loss > 1 and not self.keyed else float(round_up(loss)))
+        text = (
+            f"it {verb} {loss:.2%} of current's {self.name}{self.surely}, where "
+            f"{_percent(allowed)} is allowed"
+        )
+        return self._breach(
+            text, loss - allowed, math.inf if loss > 1 and not self.keyed else float(round_up(loss))
+        )
 
     def __str__(self) -> str:
         return f"{self.name} {self.side} {100 * self.bound:.4g}% of current{self.surely}"
@@ -172,10 +193,12 @@ class Noise(Limit):
         lost = self.sign * (self.now - value)
         count = lost / error if error else math.inf
         text = (
-            f"it is {lost:.3g} worse in {self.name} than current ({self.now:.5g}), {count:.3g} standard errors of "
-            f"that difference, where {self.count:g} are allowed"
+            f"it is {lost:.3g} worse in {self.name} than current ({self.now:.5g}), {count:.3g} "
+            f"standard errors of that difference, where {self.count:g} are allowed"
         )
-        return self._breach(text, _excess(value, float(self.threshold(self.means)[row])), float(round_up(count)))
+        return self._breach(
+            text, _excess(value, float(self.threshold(self.means)[row])), float(round_up(count))
+        )
 
     def __str__(self) -> str:
         return f"{self.name} at most {self.count:g} standard errors behind current"
@@ -189,7 +212,8 @@ class Everywhere:
         ledger: of the choices, in whose confirmation rows `slices` are.
         allowed: what may be lost, by outcome.
         gain: (rows, slices, outcomes), over the current point.
-        least: the same; with the guard's confidence, for all of a row together, more than this is lost.
+        least: the same; with the guard's confidence, for all of a row together, more than this is
+            lost.
         beyond: the same, where that is more than is allowed.
         passing: (rows,), which choices lose no more anywhere.
         untold: segments in which too few rows are positive to judge an outcome of any choice.
@@ -204,17 +228,26 @@ class Everywhere:
     def __post_init__(self) -> None:
         columns = [self.ledger.names.index(name) for name in self.allowed]
         self.gain, low, high = (
-            np.stack([self.ledger.at(CONFIRM, f"gain{end}", slice)[:, columns] for slice in self.slices], axis=1)
+            np.stack(
+                [self.ledger.at(CONFIRM, f"gain{end}", slice)[:, columns] for slice in self.slices],
+                axis=1,
+            )
             for end in ("", "_low", "_high")
         )
         tests = np.isfinite(self.gain + low + high).sum(axis=(1, 2), keepdims=True)
         error = (high - low) / (2 * ndtri(0.5 + LEVEL / 2))
-        self.least = -(self.gain + ndtri(1 - (1 - self.guard.confidence) / np.maximum(tests, 1)) * error)
-        self.beyond = np.nan_to_num(self.least, nan=-np.inf) > np.array([*self.allowed.values()]) + ROUNDING
+        self.least = -(
+            self.gain + ndtri(1 - (1 - self.guard.confidence) / np.maximum(tests, 1)) * error
+        )
+        self.beyond = (
+            np.nan_to_num(self.least, nan=-np.inf) > np.array([*self.allowed.values()]) + ROUNDING
+        )
         self.beyond[self.current] = False
         self.passing = ~self.beyond.any(axis=(1, 2))
         known = np.isfinite(np.delete(self.gain, self.current, axis=0))
-        self.untold = [slice for at, slice in enumerate(self.slices) if not known[:, at].any(axis=0).all()]
+        self.untold = [
+            slice for at, slice in enumerate(self.slices) if not known[:, at].any(axis=0).all()
+        ]
 
     def breaches(self, row: int) -> list[Breach]:
         """What a choice loses in segments."""
@@ -222,11 +255,13 @@ class Everywhere:
         for place, at in np.argwhere(self.beyond[row]).tolist():
             name, loss = list(self.allowed)[at], float(self.least[row, place, at])
             text = (
-                f"it loses {-self.gain[row, place, at]:.2%} of current's {name} in the segment {self.slices[place]} "
-                f"(at least {loss:.2%} with {self.guard.confidence:.0%} confidence), where "
-                f"{_percent(self.allowed[name])} is allowed"
+                f"it loses {-self.gain[row, place, at]:.2%} of current's {name} in the segment "
+                f"{self.slices[place]} (at least {loss:.2%} with {self.guard.confidence:.0%} "
+                f"confidence), where {_percent(self.allowed[name])} is allowed"
             )
-            remedy = Remedy("guard.segments.max_loss", name if keyed else None, float(round_up(loss)))
+            remedy = Remedy(
+                "guard.segments.max_loss", name if keyed else None, float(round_up(loss))
+            )
             found.append(Breach(text, loss - self.allowed[name], remedy))
         return found
 

@@ -1,7 +1,7 @@
 """Picks one choice by a policy, and gives the reason in words. Never reads test.
 
-Guards exclude choices, a rule scores the rest. Trials, baselines and the current point are treated alike. Where nothing
-gains on the current point, that is the pick.
+Guards exclude choices, a rule scores the rest. Trials, baselines and the current point are treated
+alike. Where nothing gains on the current point, that is the pick.
 """
 
 from __future__ import annotations
@@ -56,16 +56,19 @@ class Pick(Fused):
         role: trial, baseline or current.
         config: the whole configuration, dotted; empty where there is none.
         outcomes: values of the objectives and of what the policy names: means as in the choices.
-        metrics: metrics of the heads and costs: means on confirmation rows, else the search's values.
+        metrics: metrics of the heads and costs: means on confirmation rows, else the search's
+            values.
         short: the pick, its gains and how often it holds, in one sentence.
         sentence: what is picked and why, and what simpler choice is as good.
-        reason: the same with values of the rows that chose, how often it holds, and what the guard did.
+        reason: the same with values of the rows that chose, how often it holds, and what the guard
+            did.
         as_good: names of simpler choices that are as good within noise.
-        unlimited: the row that would be picked without the guard, where the guard makes the current point, or a row
-            that equals it, the pick; else None.
+        unlimited: the row that would be picked without the guard, where the guard makes the current
+            point, or a row that equals it, the pick; else None.
         runners_up: the next best points by the rule, best first.
         samples: of training, in a search by rungs.
-        until: the same where that is short of full length: training on the schedule of full length stops there.
+        until: the same where that is short of full length: training on the schedule of full length
+            stops there.
     """
 
     trial: int | None
@@ -106,35 +109,53 @@ class NothingPasses(UserError):
 def pick(choices: Choices, points: Iterable[Point], policy: Policy) -> Pick:
     """Picks a row.
 
-    Equal scores go to the larger sum of gains in all objectives, then to the smaller model, then to the earlier row.
-    So no row that passes the guard dominates the pick.
+    Equal scores go to the larger sum of gains in all objectives, then to the smaller model, then to
+    the earlier row. So no row that passes the guard dominates the pick.
 
     Raises:
         UserError: there is nothing to choose from, or the policy names or asks what is not known.
-        NothingPasses: the guard lets nothing through; it names the nearest choice, and what would let it pass.
+        NothingPasses: the guard lets nothing through; it names the nearest choice, and what would
+            let it pass.
     """
     if not len(choices):
-        raise UserError("nothing to pick from: no trial has completed with a value of every objective")
+        raise UserError(
+            "nothing to pick from: no trial has completed with a value of every objective"
+        )
     judge, by_id = Judge(policy, choices), {point.id: point for point in points}
     scores = np.round(judge.scores(choices.values(judge.scored)), 12)
-    feasible = [row for row in range(len(choices)) if judge.passing[row] and np.isfinite(scores[row])]
+    feasible = [
+        row for row in range(len(choices)) if judge.passing[row] and np.isfinite(scores[row])
+    ]
     if not feasible:
         _nothing(judge, by_id.values(), scores)
-    every = np.nan_to_num(choices.gains(choices.objectives, choices.values(choices.objectives)), nan=-1e9).sum(axis=1)
-    feasible.sort(key=lambda row: (-scores[row], -round(float(every[row]), 12), choices.of("size", row), row))
+    every = np.nan_to_num(
+        choices.gains(choices.objectives, choices.values(choices.objectives)), nan=-1e9
+    ).sum(axis=1)
+    feasible.sort(
+        key=lambda row: (-scores[row], -round(float(every[row]), 12), choices.of("size", row), row)
+    )
     chosen = feasible[0]
     compared = list(dict.fromkeys([*judge.scored, *choices.objectives]))
     near = _simpler(choices, compared, feasible, chosen)
-    instead = [other for other in near if (
-        (other == choices.current and choices.of("role", other) == "current")
-        or (policy.simplest and simplicity(choices, other) < simplicity(choices, chosen))
-    )]  # fmt: skip
+    instead = [
+        other
+        for other in near
+        if (
+            (other == choices.current and choices.of("role", other) == "current")
+            or (policy.simplest and simplicity(choices, other) < simplicity(choices, chosen))
+        )
+    ]
     if instead:
         chosen, near = instead[0], _simpler(choices, compared, feasible, instead[0])
     unlimited = _unlimited(judge, compared, chosen, scores)
     words = Told(
-        judge, chosen, near[:NAMED], stability_of(judge, chosen), unlimited is not None, titles_of([*by_id.values()])
-    )  # fmt: skip
+        judge,
+        chosen,
+        near[:NAMED],
+        stability_of(judge, chosen),
+        unlimited is not None,
+        titles_of([*by_id.values()]),
+    )
     return replace(
         _pick_of(words, by_id.get(choices.of("point", chosen))),
         short=words.short,
@@ -147,7 +168,9 @@ def pick(choices: Choices, points: Iterable[Point], policy: Policy) -> Pick:
     )
 
 
-def challenger(choices: Choices, points: Iterable[Point], policy: Policy, row: int, within: bool) -> Pick:
+def challenger(
+    choices: Choices, points: Iterable[Point], policy: Policy, row: int, within: bool
+) -> Pick:
     """A row that a user asked for, by its point, as a pick.
 
     Args:
@@ -156,14 +179,22 @@ def challenger(choices: Choices, points: Iterable[Point], policy: Policy, row: i
     judge, by_id = Judge(policy, choices), {point.id: point for point in points}
     words = Told(judge, row, (), stability_of(judge, row), False, titles_of([*by_id.values()]))
     asked = words.challenger(within)
-    return replace(_pick_of(words, by_id.get(choices.of("point", row))), short=asked, sentence=asked, reason=asked)
+    return replace(
+        _pick_of(words, by_id.get(choices.of("point", row))),
+        short=asked,
+        sentence=asked,
+        reason=asked,
+    )
 
 
 def _pick_of(words: Told, point: Point | None) -> Pick:
     """The facts of a row, without what compares it with others."""
     judge, choices, row = words.judge, words.choices, words.chosen
     role = choices.of("role", row)
-    named = [*choices.objectives, *(name for name in [*judge.scored, *judge.names] if ranked(metric_of(name)))]
+    named = [
+        *choices.objectives,
+        *(name for name in [*judge.scored, *judge.names] if ranked(metric_of(name))),
+    ]
     return Pick(
         **choices.fused(row),
         trial=point.number if point is not None and role == "trial" else None,
@@ -185,8 +216,9 @@ def _pick_of(words: Told, point: Point | None) -> Pick:
 
 
 def _unlimited(judge: Judge, names: Sequence[str], chosen: int, scores: Floats) -> int | None:
-    """Where a row is the current point, or equals it in every value, as a trial that is the baseline does: the row with
-    the best score, whatever limits it breaks; None where none scores higher."""
+    """Where a row is the current point, or equals it in every value, as a trial that is the
+    baseline does: the row with the best score, whatever limits it breaks; None where none scores
+    higher."""
     values, now = judge.choices.values(names), judge.choices.current
     best = int(np.argmax(scores))
     if now is None or not np.array_equal(values[chosen], values[now]):
@@ -194,24 +226,34 @@ def _unlimited(judge: Judge, names: Sequence[str], chosen: int, scores: Floats) 
     return best if scores[best] > scores[now] else None
 
 
-def _simpler(choices: Choices, names: Sequence[str], feasible: Sequence[int], chosen: int) -> list[int]:
-    """Simpler rows that are as good as one and pass the guard: of each point the first, simplest points first."""
+def _simpler(
+    choices: Choices, names: Sequence[str], feasible: Sequence[int], chosen: int
+) -> list[int]:
+    """Simpler rows that are as good as one and pass the guard: of each point the first, simplest
+    points first.
+    """
     good = set(as_good(choices, names, chosen))
     rows = choices.firsts(row for row in feasible if row in good and simpler(choices, row, chosen))
-    return sorted(rows, key=lambda row: simplicity(choices, row))  # of equals the best by the rule first
+    return sorted(
+        rows, key=lambda row: simplicity(choices, row)
+    )  # of equals the best by the rule first
 
 
 def _nothing(judge: Judge, points: Iterable[Point], scores: Floats) -> None:
     choices, policy = judge.choices, judge.policy
     rows = [int(row) for row in np.flatnonzero(np.isfinite(scores))]
     if not rows:
-        raise UserError(f"nothing to pick from: no choice has a value of all that the rule '{policy.rule}' reads")
+        raise UserError(
+            f"nothing to pick from: no choice has a value of all that the rule '{policy.rule}' "
+            "reads"
+        )
     broken = {row: judge.broken(row) for row in rows}
     nearest = min(rows, key=lambda row: (_excess(broken[row]), -scores[row]))
     needed = remedies(broken[nearest])
     raise NothingPasses(
         f"nothing passes the guard; the nearest is {called(choices, nearest)}: "
-        f"{' and '.join(each.text for each in broken[nearest])}; it would pass if {' and '.join(map(str, needed))}",
+        f"{' and '.join(each.text for each in broken[nearest])}; it would pass if "
+        f"{' and '.join(map(str, needed))}",
         needed,
         pick(choices, points, changed(policy, needed)),
     )
@@ -227,15 +269,25 @@ def _removed(choices: Choices, judge: Judge) -> tuple[Removed, ...]:
     for rows in choices.table.groupby("point", sort=False).indices.values():
         if not judge.passing[rows].any():
             broken = min(map(judge.broken, rows), key=_excess)
-            removed.append(Removed(**choices.named(rows[0]), reason=", and ".join(each.text for each in broken)))
+            removed.append(
+                Removed(
+                    **choices.named(rows[0]), reason=", and ".join(each.text for each in broken)
+                )
+            )
     return tuple(removed)
 
 
-def _runners_up(choices: Choices, ranking: Sequence[int], chosen: int, scores: Floats) -> tuple[RunnerUp, ...]:
+def _runners_up(
+    choices: Choices, ranking: Sequence[int], chosen: int, scores: Floats
+) -> tuple[RunnerUp, ...]:
     own = choices.of("point", chosen)
     rows = [row for row in choices.firsts(ranking) if choices.of("point", row) != own][:RUNNERS_UP]
     return tuple(
-        RunnerUp(**choices.fused(row), score=float(scores[row]), outcomes=_values(choices, choices.objectives, row))
+        RunnerUp(
+            **choices.fused(row),
+            score=float(scores[row]),
+            outcomes=_values(choices, choices.objectives, row),
+        )
         for row in rows
     )
 
@@ -246,6 +298,10 @@ def _values(choices: Choices, names: Iterable[str], row: int) -> dict[str, float
 
 
 def _metrics(record: Point) -> dict[str, float]:
-    names = [key.removeprefix(f"{SEARCH}/") for key in record.metrics if key.startswith((f"{SEARCH}/", "cost/"))]
+    names = [
+        key.removeprefix(f"{SEARCH}/")
+        for key in record.metrics
+        if key.startswith((f"{SEARCH}/", "cost/"))
+    ]
     values = {key_on(name, compared_split([record])): estimate(record, name) for name in names}
     return {key: value for key, value in values.items() if math.isfinite(value)}

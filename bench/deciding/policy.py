@@ -1,7 +1,8 @@
-"""Policies: the rule that picks a choice, the limits it must keep, and the settings of its retraining.
+"""Policies: the rule that picks a choice, the limits it must keep, and the settings of its
+retraining.
 
-Guards exclude choices, a rule of `PICK_RULES` scores the rest; `[retrain]` says how the pick is trained for production.
-A file:
+Guards exclude choices, a rule of `PICK_RULES` scores the rest; `[retrain]` says how the pick is
+trained for production. A file:
 
     rule = "epsilon"
     simplest = true
@@ -11,8 +12,9 @@ A file:
     [guard.segments]
     max_loss = 0.02
 
-A rule sees gains over the current point, see `Choices.gains`: .01 is 1% of an outcome, or .001 of a head's AUC. Scores
-have the same unit, so that a difference in score means the same under each rule. The current point has the score 0.
+A rule sees gains over the current point, see `Choices.gains`: .01 is 1% of an outcome, or .001 of a
+head's AUC. Scores have the same unit, so that a difference in score means the same under each rule.
+The current point has the score 0.
 """
 
 from __future__ import annotations
@@ -61,7 +63,8 @@ class Terms:
     Attributes:
         weights: (M,), at least 0, of sum 1: of `epsilon` 1 for the one metric that is to be best.
         signs: (M,), +1 where larger is better.
-        linear: (M,), whether a gain is no fraction of current but a head's difference in thousandths.
+        linear: (M,), whether a gain is no fraction of current but a head's difference in
+            thousandths.
     """
 
     weights: Floats
@@ -74,7 +77,8 @@ class PickRule:
     """A named rule that picks.
 
     Attributes:
-        score: gains (..., rows, M) and terms -> scores (..., rows); the largest wins. It never falls as a gain rises.
+        score: gains (..., rows, M) and terms -> scores (..., rows); the largest wins. It never
+            falls as a gain rises.
         because: completes "The pick is trial 7: it ..."; `{names}` is filled in.
         table: the policy's table that it reads; empty where there is none.
         relative: whether a row's score depends on which others there are.
@@ -94,18 +98,21 @@ def weighted(gains: Floats, terms: Terms) -> Floats:
 
 
 def knee(gains: Floats, terms: Terms) -> Floats:
-    """The mean of log(value / current): the largest product of all metrics (Nash, Econometrica 1950).
+    """The mean of log(value / current): the largest product of all metrics (Nash, Econometrica
+    1950).
 
-    On a front that is where 1% of one outcome buys just 1% of another: its bend on logarithmic axes. It does not depend
-    on units, nor on which other points there are. A metric to minimise has log(current / value); a head's metric in
-    thousandths its gain.
+    On a front that is where 1% of one outcome buys just 1% of another: its bend on logarithmic
+    axes. It does not depend on units, nor on which other points there are. A metric to minimise has
+    log(current / value); a head's metric in thousandths its gain.
     """
     ratio = np.log(np.maximum(1 + terms.signs * gains, LEAST_RATIO))
     return np.asarray(np.where(terms.linear, gains, terms.signs * ratio) @ terms.weights)
 
 
 def utopia(gains: Floats, terms: Terms) -> Floats:
-    """Minus the weighted distance to the point that has the best gain of any row in every metric (Zeleny 1973)."""
+    """Minus the weighted distance to the point that has the best gain of any row in every metric
+    (Zeleny 1973).
+    """
     best = np.fmax.reduce(gains, axis=-2, keepdims=True)
     return -np.asarray(np.sqrt((best - gains) ** 2 @ terms.weights))
 
@@ -113,7 +120,9 @@ def utopia(gains: Floats, terms: Terms) -> Floats:
 _OURS: dict[str, PickRule] = {
     "knee": PickRule(knee, "is the best compromise of {names}", logarithmic=True),
     "weights": PickRule(weighted, "has the largest weighted gain in {names}", "weights"),
-    "utopia": PickRule(utopia, "is nearest to the best {names} of any choice", "weights", relative=True),
+    "utopia": PickRule(
+        utopia, "is nearest to the best {names} of any choice", "weights", relative=True
+    ),
     "epsilon": PickRule(weighted, "has the best {names}", "epsilon"),
     "value": PickRule(weighted, "earns most by {names}", "values"),
 }
@@ -129,7 +138,9 @@ LEAST_SHARE = 0.01
 
 
 def bound(value: object) -> float | str:
-    """A bound as it is written: a number, or text such as "98% of current"; raises ValueError for anything else."""
+    """A bound as it is written: a number, or text such as "98% of current"; raises ValueError for
+    anything else.
+    """
     if isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value):
         return float(value)
     if isinstance(value, str) and (share_of_current(value) or 0.0) >= LEAST_SHARE:
@@ -147,10 +158,16 @@ def _loss(value: object) -> object:
     table = flat(value) if isinstance(value, Mapping) else {"": value}
     for name, number in table.items():
         if isinstance(number, bool) or not isinstance(number, int | float) or math.isnan(number):
-            raise ValueError(f"expected a fraction such as 0.02, or a table from metric to fraction, found {number!r}")
+            raise ValueError(
+                "expected a fraction such as 0.02, or a table from metric to fraction, found "
+                f"{number!r}"
+            )
         last = metric_of(name)
         if 1 < number < math.inf and (not name or last in AREAS or ranked(last) is not None):
-            raise ValueError(f"expected a fraction such as 0.02 for 2%, or inf where all may be lost, found {number!r}")
+            raise ValueError(
+                "expected a fraction such as 0.02 for 2%, or inf where all may be lost, found "
+                f"{number!r}"
+            )
     return table if isinstance(value, Mapping) else value
 
 
@@ -163,29 +180,35 @@ class SegmentGuard(Config):
     """The `[guard.segments]` table of a policy."""
 
     max_loss: LossSetting
-    """What an outcome may lose in any segment, as a fraction of current's value there; one number, or by outcome."""
+    """What an outcome may lose in any segment, as a fraction of current's value there; one number,
+    or by outcome.
+    """
     of: tuple[str, ...] = ()
     """Names of the card's segments that count, as in ["scenario"]; none: all."""
     confidence: float = Field(0.9, gt=0.5, lt=1)
-    """A choice is excluded only where some segment loses more with this confidence, all segments and outcomes together
-    (Bonferroni): one that loses no more anywhere is wrongly excluded in at most 10% of runs."""
+    """A choice is excluded only where some segment loses more with this confidence, all segments
+    and outcomes together (Bonferroni): one that loses no more anywhere is wrongly excluded in at
+    most 10% of runs."""
 
 
 class Guard(Config):
-    """The `[guard]` table of a policy. Metrics are named without split. "Current" is the point in production.
-    Where none was given, a served front has no such limits; heads are compared with the single-task models."""
+    """The `[guard]` table of a policy. Metrics are named without split. "Current" is the point in
+    production. Where none was given, a served front has no such limits; heads are compared with the
+    single-task models."""
 
     max_loss_vs_current: LossSetting | None = None
-    """What may be lost, as a fraction of current's value: one number for all objectives that are no costs, or a table
-    by metric. Below 0 it asks for a gain; `inf` allows anything. By itself 0.05 for each served outcome that the policy
-    does not bound otherwise; nothing under the rule `value`, whose values say what a loss costs."""
+    """What may be lost, as a fraction of current's value: one number for all objectives that are no
+    costs, or a table by metric. Below 0 it asks for a gain; `inf` allows anything. By itself 0.05
+    for each served outcome that the policy does not bound otherwise; nothing under the rule
+    `value`, whose values say what a loss costs."""
     max_loss_in_standard_errors: float = Field(2.0, ge=0)
-    """The same for metrics of heads that `max_loss_vs_current` does not name, where there is no served front: in
-    standard errors of the paired difference from current. `inf` allows anything."""
+    """The same for metrics of heads that `max_loss_vs_current` does not name, where there is no
+    served front: in standard errors of the paired difference from current. `inf` allows
+    anything."""
     confidence: float = Field(0.75, ge=0.5, lt=1)
-    """With which `max_loss_vs_current`, and bounds such as "98% of current", must be kept: all together in that share
-    of posterior draws. At 0.5 little more than the mean must keep them. Metrics without draws are compared by their
-    means."""
+    """With which `max_loss_vs_current`, and bounds such as "98% of current", must be kept: all
+    together in that share of posterior draws. At 0.5 little more than the mean must keep them.
+    Metrics without draws are compared by their means."""
     at_most: Bounds = Field(default_factory=dict)
     """Bounds from above, as in {"cost/parameters" = 2e6, "cost/latency_ms" = "110% of current"}."""
     at_least: Bounds = Field(default_factory=dict)
@@ -204,7 +227,9 @@ class Epsilon(Config):
     best: str
     """The metric, outcome or cost to have best."""
     subject_to: Bounds = Field(default_factory=dict)
-    """Bounds on others: from below where larger is better, else from above. Numbers, or as "98% of current"."""
+    """Bounds on others: from below where larger is better, else from above. Numbers, or as "98% of
+    current".
+    """
 
 
 class Policy(Config):
@@ -213,13 +238,16 @@ class Policy(Config):
     rule: str = "knee"
     """A name in `PICK_RULES`."""
     simplest: bool = False
-    """Whether to take a simpler choice that is as good within noise; else the pick's sentence names it."""
+    """Whether to take a simpler choice that is as good within noise; else the pick's sentence names
+    it.
+    """
     weights: Annotated[dict[str, float], BeforeValidator(flat)] = Field(default_factory=dict)
-    """By metric, of the rules `weights` and `utopia`: what 1% of it is worth (.001 of a head's AUC). One that is not
-    named weighs nothing; without any, all objectives weigh the same."""
+    """By metric, of the rules `weights` and `utopia`: what 1% of it is worth (.001 of a head's
+    AUC). One that is not named weighs nothing; without any, all objectives weigh the same."""
     values: dict[str, Positive] = Field(default_factory=dict)
-    """By task, of the rule `value`: what one click, one purchase is worth; of a regression, one unit of its label. What
-    a ranking earns is the sum over tasks of value times what happens in its first places. Others are worth nothing."""
+    """By task, of the rule `value`: what one click, one purchase is worth; of a regression, one
+    unit of its label. What a ranking earns is the sum over tasks of value times what happens in its
+    first places. Others are worth nothing."""
     epsilon: Epsilon | None = None
     guard: Guard = Field(default_factory=Guard)
     retrain: Retraining = Field(default_factory=Retraining)
@@ -233,7 +261,9 @@ class Policy(Config):
     @classmethod
     def _some(cls, weights: dict[str, float]) -> dict[str, float]:
         if weights and not (min(weights.values()) >= 0 and 0 < sum(weights.values()) < np.inf):
-            raise ValueError(f"expected finite weights of at least 0, one of them above, found {weights}")
+            raise ValueError(
+                f"expected finite weights of at least 0, one of them above, found {weights}"
+            )
         return weights
 
     @field_validator("rule")
@@ -248,16 +278,24 @@ class Policy(Config):
         wanted = PICK_RULES[self.rule].table
         for table in ("weights", "epsilon", "values"):
             if getattr(self, table) and table != wanted:
-                raise ValueError(f"expected no table '{table}' beside the rule '{self.rule}', which does not read it")
+                raise ValueError(
+                    f"expected no table '{table}' beside the rule '{self.rule}', which does not "
+                    "read it"
+                )
         if wanted in ("epsilon", "values") and not getattr(self, wanted):
-            raise ValueError(f"expected a table '{wanted}' beside the rule '{self.rule}', found none")
+            raise ValueError(
+                f"expected a table '{wanted}' beside the rule '{self.rule}', found none"
+            )
         return self
 
     @property
     def toml(self) -> str:
         """Itself as a policy file."""
         return "".join(
-            f"{line}\n" for line in toml_lines({"rule": self.rule} | self.model_dump(mode="json", exclude_unset=True))
+            f"{line}\n"
+            for line in toml_lines(
+                {"rule": self.rule} | self.model_dump(mode="json", exclude_unset=True)
+            )
         )
 
     @property
@@ -266,14 +304,26 @@ class Policy(Config):
         return outcomes_of(name for named in self._named.values() for name in named)
 
     def check(self, tasks: Sequence[Task], items: Mapping[str, ItemKind] | None = None) -> None:
-        """Raises a UserError where the policy names what cannot be measured of these tasks and columns of items."""
+        """Raises a UserError where the policy names what cannot be measured of these tasks and
+        columns of items.
+        """
         for task in self.values:
             check_known("task", task, [each.name for each in tasks], "values")
-        known = [metric for task in tasks for metric in metric_names(task)] + [f"cost/{cost}" for cost in COSTS]
+        known = [metric for task in tasks for metric in metric_names(task)] + [
+            f"cost/{cost}" for cost in COSTS
+        ]
         own = {each.name for each in tasks}
-        for where, name in ((where, name.partition("[")[0]) for where, names in self._named.items() for name in names):
+        for where, name in (
+            (where, name.partition("[")[0])
+            for where, names in self._named.items()
+            for name in names
+        ):
             task, _, metric = name.partition(".")
-            served = task in own and not of_items(name) and (ranked(metric) is not None or metric in AREAS)
+            served = (
+                task in own
+                and not of_items(name)
+                and (ranked(metric) is not None or metric in AREAS)
+            )
             if not served and name not in known:
                 where = self.where(where, name)
                 if "@" in name or name in own or task in (items or {}):
@@ -283,8 +333,8 @@ class Policy(Config):
 
     @property
     def bounds(self) -> list[tuple[str, str, bool | None, float | str]]:
-        """The bounds that it writes: setting, metric, whether from below (None: by the metric's direction), the
-        bound."""
+        """The bounds that it writes: setting, metric, whether from below (None: by the metric's
+        direction), the bound."""
         guard, below = self.guard, self.epsilon.subject_to if self.epsilon else {}
         return [
             *(("guard.at_most", name, False, value) for name, value in guard.at_most.items()),
@@ -293,31 +343,49 @@ class Policy(Config):
         ]
 
     def losses(self, metrics: Iterable[str]) -> dict[str, float | None]:
-        """By metric that the guard limits a loss of: the share that it names, or None for what it has by default.
+        """By metric that the guard limits a loss of: the share that it names, or None for what it
+        has by default.
 
-        By default it is each of `metrics` that no bound of the policy, nor what is to be best, takes care of. Under
-        the rule `value` nothing is limited by default: values say what a loss costs.
+        By default it is each of `metrics` that no bound of the policy, nor what is to be best,
+        takes care of. Under the rule `value` nothing is limited by default: values say what a loss
+        costs.
         """
         given, named = self.guard.max_loss_vs_current, self.guard.losses
         if self.values and not isinstance(given, float):
             return dict(named)
-        asked = {name for _, name, *_ in self.bounds} | ({self.epsilon.best} if self.epsilon else set())
-        losses = {name: named.get(name) if isinstance(given, dict) else given for name in (*named, *metrics)}
-        return {name: loss for name, loss in losses.items() if loss is not None or name not in asked}
+        asked = {name for _, name, *_ in self.bounds} | (
+            {self.epsilon.best} if self.epsilon else set()
+        )
+        losses = {
+            name: named.get(name) if isinstance(given, dict) else given
+            for name in (*named, *metrics)
+        }
+        return {
+            name: loss for name, loss in losses.items() if loss is not None or name not in asked
+        }
 
     def weighed(self, objectives: Iterable[str]) -> Mapping[str, float]:
-        """The weights of the metrics that the rule scores: of all objectives the same where it names none.
+        """The weights of the metrics that the rule scores: of all objectives the same where it
+        names none.
 
         Without those of items that the policy limits: what is guarded is not aimed at, too.
         """
         limited = {name for _, name, *_ in self.bounds} | {*self.guard.losses}
         aimed = (name for name in objectives if not (of_items(name) and name in limited))
-        return {self.epsilon.best: 1.0} if self.epsilon else self.weights or dict.fromkeys(aimed, 1.0)
+        return (
+            {self.epsilon.best: 1.0} if self.epsilon else self.weights or dict.fromkeys(aimed, 1.0)
+        )
 
     def where(self, setting: str, name: str) -> str:
-        """What a message about a metric begins with: the option that named it, else the policy's setting."""
+        """What a message about a metric begins with: the option that named it, else the policy's
+        setting.
+        """
         bare = name.partition("[")[0]
-        named = (option for (of, each), option in self._options.items() if of.startswith(setting) and each == bare)
+        named = (
+            option
+            for (of, each), option in self._options.items()
+            if of.startswith(setting) and each == bare
+        )
         return next(named, setting)
 
     @property
@@ -337,26 +405,46 @@ class Policy(Config):
         at_most: dict[str, float | str],
         worth: dict[str, float],
     ) -> Policy:
-        """The policy with what a command asks for: `epsilon` with a metric to maximize, or values; and more bounds."""
+        """The policy with what a command asks for: `epsilon` with a metric to maximize, or values;
+        and more bounds.
+        """
         values = self.model_dump(exclude_unset=True)
         if maximize is not None or worth:
-            values = {key: value for key, value in values.items() if key not in ("weights", "epsilon", "values")}
-            own = {"rule": "value", "values": worth} if worth else {"rule": "epsilon", "epsilon": {"best": maximize}}
+            values = {
+                key: value
+                for key, value in values.items()
+                if key not in ("weights", "epsilon", "values")
+            }
+            own = (
+                {"rule": "value", "values": worth}
+                if worth
+                else {"rule": "epsilon", "epsilon": {"best": maximize}}
+            )
             values |= own
         guard = values.get("guard", {})
-        more = {key: guard.get(key, {}) | own for key, own in (("at_least", at_least), ("at_most", at_most)) if own}
-        policy = Policy.model_validate(values | {"guard": guard | more} if guard or more else values)
+        more = {
+            key: guard.get(key, {}) | own
+            for key, own in (("at_least", at_least), ("at_most", at_most))
+            if own
+        }
+        policy = Policy.model_validate(
+            values | {"guard": guard | more} if guard or more else values
+        )
         named: list[tuple[str, str, Iterable[str]]] = [
             ("epsilon.best", "--maximize", [maximize] if maximize else []),
             ("guard.at_least", "--at-least", at_least),
             ("guard.at_most", "--at-most", at_most),
         ]
-        policy._options = {(of, name.partition("[")[0]): option for of, option, names in named for name in names}
+        policy._options = {
+            (of, name.partition("[")[0]): option for of, option, names in named for name in names
+        }
         return policy
 
 
 def toml_lines(values: Mapping[str, object], prefix: str = "") -> list[str]:
-    """A line of TOML for each value: the tables' names, quoted where they need it, and the value."""
+    """A line of TOML for each value: the tables' names, quoted where they need it, and the
+    value.
+    """
     lines = []
     for key, value in values.items():
         name = prefix + (key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else json.dumps(key))
@@ -368,5 +456,7 @@ def toml_lines(values: Mapping[str, object], prefix: str = "") -> list[str]:
 
 
 def read_policy(path: Path) -> Policy:
-    """The policy in a TOML file; raises UserError if it cannot be read, or for a bad key, rule or value."""
+    """The policy in a TOML file; raises UserError if it cannot be read, or for a bad key, rule or
+    value.
+    """
     return validate(Policy, read_toml(path), str(path))

@@ -34,13 +34,23 @@ class Remedy:
     @property
     def option(self) -> str:
         """As an option of a command, where one has it; else as a line of a policy file."""
-        if self.setting == "guard.max_loss_vs_current" and self.name and isinstance(self.value, float):
+        if (
+            self.setting == "guard.max_loss_vs_current"
+            and self.name
+            and isinstance(self.value, float)
+        ):
             if 0 < self.value < 1:
                 share = math.floor(1000 * (1 - self.value) + 1e-9) / 10
                 return f'--at-least "{self.name}={share:g}% of current"'
             return f'--at-least "{self.name}=0"'
-        if self.name and self.value is not None and self.setting in ("guard.at_least", "guard.at_most"):
-            return f'--{self.setting.partition(".")[2].replace("_", "-")} "{self.name}={self._value}"'
+        if (
+            self.name
+            and self.value is not None
+            and self.setting in ("guard.at_least", "guard.at_most")
+        ):
+            return (
+                f'--{self.setting.partition(".")[2].replace("_", "-")} "{self.name}={self._value}"'
+            )
         return f"with --policy FILE and in it {self.toml}"
 
     @property
@@ -72,7 +82,11 @@ def remedies(broken: Iterable[Breach]) -> tuple[Remedy, ...]:
     by_setting: dict[tuple[str, str | None], Remedy] = {}
     for one in (each.remedy for each in broken):
         known = by_setting.get((one.setting, one.name), one)
-        larger = isinstance(one.value, float) and isinstance(known.value, float) and one.value > known.value
+        larger = (
+            isinstance(one.value, float)
+            and isinstance(known.value, float)
+            and one.value > known.value
+        )
         by_setting[one.setting, one.name] = one if larger else known
     return tuple(by_setting.values())
 
@@ -107,7 +121,9 @@ def round_up(value: float, digits: int = 3) -> str:
         return f"{value:g}"
     step = 10.0 ** (math.floor(math.log10(abs(value))) - digits + 1)
     rounded = f"{math.ceil(value / step) * step:.{digits}g}"
-    return rounded if float(rounded) >= value else f"{(math.ceil(value / step) + 1) * step:.{digits}g}"
+    return (
+        rounded if float(rounded) >= value else f"{(math.ceil(value / step) + 1) * step:.{digits}g}"
+    )
 
 
 def _shown(value: SettingValue) -> str:

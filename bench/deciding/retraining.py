@@ -25,14 +25,20 @@ from bench.ledger.samples import samples_of, seed_noise
 
 
 class Retraining(Config):
-    """The `[retrain]` table of a policy. Training uses train and validation together, except a part held out."""
+    """The `[retrain]` table of a policy. Training uses train and validation together, except a part
+    held out.
+    """
 
     seeds: int = Field(3, ge=1, le=50)
     """How many trainings, each on a fresh seed."""
     choose: Literal["one", "average"] = "one"
-    """`one`: the best of them on what is held out. `average`: all of them, their probabilities averaged."""
+    """`one`: the best of them on what is held out. `average`: all of them, their probabilities
+    averaged.
+    """
     calibration: Literal["auto", "isotonic", "platt", "none"] = "auto"
-    """Of every task's probabilities; `auto` is isotonic where each outcome has 1,000 rows held out, else Platt's."""
+    """Of every task's probabilities; `auto` is isotonic where each outcome has 1,000 rows held out,
+    else Platt's.
+    """
     held_out: float = Field(0.1, gt=0, lt=1)
     """Share of train and validation together."""
     confidence: float = Field(0.99, gt=0.5, lt=1)
@@ -51,7 +57,8 @@ class Length:
     Passes and not samples, so that more data get as many looks each.
 
     Attributes:
-        epochs: by the mean over all metrics; None trains to the end of the configuration's schedule.
+        epochs: by the mean over all metrics; None trains to the end of the configuration's
+            schedule.
         own: by each metric alone, for tasks that are separate models.
     """
 
@@ -66,14 +73,23 @@ class Length:
             apart: whether tasks are separate models, so that each has its own length.
         """
         if self.epochs is None:
-            return f"all {whole:.3g} passes of optim.epochs, as the search kept no evaluations of it"
+            return (
+                f"all {whole:.3g} passes of optim.epochs, as the search kept no evaluations of it"
+            )
         own = self.own if apart else {"": self.epochs}
-        lengths = ", ".join(f"{epochs:.3g} ({name})" if name else f"{epochs:.3g}" for name, epochs in own.items())
-        return f"{lengths} of {whole:.3g} passes in optim.epochs, where validation was best in the search"
+        lengths = ", ".join(
+            f"{epochs:.3g} ({name})" if name else f"{epochs:.3g}" for name, epochs in own.items()
+        )
+        return (
+            f"{lengths} of {whole:.3g} passes in optim.epochs, where validation was best in the "
+            "search"
+        )
 
 
 def length_of(point: Point, objectives: Sequence[Objective]) -> Length:
-    """The length of a point, from the evaluations of the run that the search saw, up to where the point is."""
+    """The length of a point, from the evaluations of the run that the search saw, up to where the
+    point is.
+    """
     seen = [each for each in point.curve if point.until is None or each["samples"] <= point.until]
     metrics = [objective for objective in objectives if objective.is_metric]
     if not seen or not metrics:
@@ -93,10 +109,14 @@ def _best(curve: Sequence[Mapping[str, float]], objectives: Sequence[Objective])
 
 
 def prediction_intervals(
-    point: Point, points: Sequence[Point], objectives: Sequence[Objective], confidence: float, runs: int
+    point: Point,
+    points: Sequence[Point],
+    objectives: Sequence[Objective],
+    confidence: float,
+    runs: int,
 ) -> dict[Objective, Effect]:
-    """The prediction interval on test of each metric among the objectives: the mean over replicates, and bounds for the
-    mean of new trainings.
+    """The prediction interval on test of each metric among the objectives: the mean over
+    replicates, and bounds for the mean of new trainings.
 
     By Student's t: the noise of the replicates' mean and that of the new ones' together.
 
@@ -115,18 +135,23 @@ def prediction_intervals(
         noise = seed_noise(list(samples.values())) if values else None
         if noise is None:
             raise UserError(
-                f"retrain.confidence: expected points confirmed on two seeds or more, which tell how much seeds move "
-                f"{key}, found none; confirm with confirm.replicates = 2 or more"
+                "retrain.confidence: expected points confirmed on two seeds or more, which tell "
+                f"how much seeds move {key}, found none; confirm with confirm.replicates = 2 or "
+                "more"
             )
         at = list(samples).index(point.id)
         variance, freedom = float(noise.within[at, 0, 0]), float(noise.freedom[at, 0])
-        margin = stdtrit(freedom, (1 + confidence) / 2) * math.sqrt(variance * (1 / len(values) + 1 / runs))
+        margin = stdtrit(freedom, (1 + confidence) / 2) * math.sqrt(
+            variance * (1 / len(values) + 1 / runs)
+        )
         mean = float(np.mean(values))
         intervals[objective] = Effect(mean, mean - margin, mean + margin)
     return intervals
 
 
-def verdicts(intervals: Mapping[Objective, Effect], metrics: Mapping[str, float]) -> tuple[list[str], list[str]]:
+def verdicts(
+    intervals: Mapping[Objective, Effect], metrics: Mapping[str, float]
+) -> tuple[list[str], list[str]]:
     """Sentences: which metrics (with split) are worse than their interval, and which are better."""
     lines: dict[str, list[str]] = {"worse": [], "better": [], "within": []}
     for objective, interval in intervals.items():
@@ -138,7 +163,9 @@ def verdicts(intervals: Mapping[Objective, Effect], metrics: Mapping[str, float]
 
 
 def place(objective: Objective, interval: Effect, value: float) -> str:
-    """Whether a value is `worse` than the whole interval, or not known, or `better`, or `within` it."""
+    """Whether a value is `worse` than the whole interval, or not known, or `better`, or `within`
+    it.
+    """
     least, most = sorted((objective.sign * interval.low, objective.sign * interval.high))
     own = objective.sign * value
     return "within" if least <= own <= most else "better" if own > most else "worse"

@@ -1,4 +1,6 @@
-"""The other models of a verdict: what each gains, which are surely ahead of the answer, and why none is advised."""
+"""The other models of a verdict: what each gains, which are surely ahead of the answer, and why
+none is advised.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ TREES = "trees"
 
 
 def model_gains(case: Case) -> tuple[ModelGain, ...]:
-    """Each model at its best weights against what is served; one that limits refuse with all weights at its best.
+    """Each model at its best weights against what is served; one that limits refuse with all
+    weights at its best.
 
     Over several contests its gain of U is the mean, as in the answer.
     """
@@ -38,7 +41,8 @@ def model_gains(case: Case) -> tuple[ModelGain, ...]:
 
 
 def with_rivals(case: Case, verdict: Verdict, row: int) -> Verdict:
-    """With what is surely ahead of a row in the answer, by U or in every head, and why it is not advised.
+    """With what is surely ahead of a row in the answer, by U or in every head, and why it is not
+    advised.
 
     Args:
         row: what the answer says to serve.
@@ -47,7 +51,9 @@ def with_rivals(case: Case, verdict: Verdict, row: int) -> Verdict:
         return verdict
     table = case.served.table
     leads = _leads(case, row)
-    rivals = {case.title(rival): (f"by {lead}", _reason(case, rival)) for rival, lead in leads.items()}
+    rivals = {
+        case.title(rival): (f"by {lead}", _reason(case, rival)) for rival, lead in leads.items()
+    }
     names = [str(table["name"].iloc[rival]) for rival in leads]
     for name in case.ahead_in_heads(case.point(row)):
         if name not in names:
@@ -84,7 +90,9 @@ def _leads(case: Case, row: int) -> dict[int, Effect]:
 
 
 def _lead(case: Case, point: str, row: int, other: int) -> Effect:
-    """How far a candidate is ahead of a row in U: at the row, or over several contests each time at its best."""
+    """How far a candidate is ahead of a row in U: at the row, or over several contests each time at
+    its best.
+    """
     if len(case.contests) > 1 and point in case.first.best:
         return case.mean_gain(point, case.point(other))
     return case.first.moves(row, other).utility
@@ -107,7 +115,9 @@ def _trees_lead_all_networks(contest: Contest) -> bool:
 
 
 def _reason(case: Case, row: int) -> str:
-    """Why a row that is ahead is not advised: a limit refuses it, else the rows that chose; empty of the pick."""
+    """Why a row that is ahead is not advised: a limit refuses it, else the rows that chose; empty
+    of the pick.
+    """
     judge = case.judge
     if judge.passing[row]:
         same = case.point(row) == case.point(case.pick)
@@ -142,13 +152,18 @@ def _allowances(case: Case, leads: Mapping[int, Effect]) -> list[str]:
 
 
 def guarded(case: Case, least: float) -> list[str]:
-    """A sentence on models that look better, on test as on the rows that chose, and fail the guard by noise alone.
+    """A sentence on models that look better, on test as on the rows that chose, and fail the guard
+    by noise alone.
 
     Args:
         least: what they must gain on test to look better.
     """
     contest, judge = case.first, case.judge
     scores = judge.scores(judge.choices.values(judge.scored))
-    refused = [row for row in contest.best.values() if judge.noise[row] and scores[row] > scores[case.current]]
+    refused = [
+        row
+        for row in contest.best.values()
+        if judge.noise[row] and scores[row] > scores[case.current]
+    ]
     better = [row for row in refused if contest.moves(row, case.current).utility.value > least]
     return [words.guarded([case.title(row) for row in better])] if better else []

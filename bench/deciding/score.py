@@ -4,8 +4,8 @@
     kind = "power"
     weights = { click = 1.0, "purchase.ctcvr" = 0.5 }
 
-Names are those of metrics: `click`; of a task with a parent `purchase.cvr` (given a click) and `purchase.ctcvr` (click
-and purchase).
+Names are those of metrics: `click`; of a task with a parent `purchase.cvr` (given a click) and
+`purchase.ctcvr` (click and purchase).
 """
 
 from __future__ import annotations
@@ -36,15 +36,18 @@ class Score(Config):
     """The `[score]` table of a policy."""
 
     kind: FusionKind = "sum"
-    """`sum`: of weight times prediction over rate. `power`: the logarithm of the product of predictions, each to the
-    power of its weight. Predictions below 0, which a regression may give, count as 0."""
+    """`sum`: of weight times prediction over rate. `power`: the logarithm of the product of
+    predictions, each to the power of its weight. Predictions below 0, which a regression may give,
+    count as 0."""
     weights: Annotated[dict[str, FiniteFloat], BeforeValidator(flat)] = Field(default_factory=dict)
     """By name of a prediction; none: 1 for the joint probability of each binary task."""
     rates: Annotated[dict[str, Positive], BeforeValidator(flat)] = Field(default_factory=dict)
-    """Of a `sum`: by name, what its prediction is divided by, such as its base rate. One that is not named: 1."""
+    """Of a `sum`: by name, what its prediction is divided by, such as its base rate. One that is
+    not named: 1.
+    """
     on: Literal["calibrated", "raw"] = "calibrated"
-    """Which probabilities are fused. Calibrating a task changes how a fused score orders rows, so a picked serving
-    point, whose outcomes were measured on `raw` ones, ranks by those."""
+    """Which probabilities are fused. Calibrating a task changes how a fused score orders rows, so a
+    picked serving point, whose outcomes were measured on `raw` ones, ranks by those."""
 
     @model_validator(mode="after")
     def _rates_of_a_sum(self) -> Score:
@@ -54,9 +57,14 @@ class Score(Config):
 
     @classmethod
     def fusion(
-        cls, kind: FusionKind, weights: Mapping[str, float], rates: Mapping[str, float], tasks: Sequence[Task]
+        cls,
+        kind: FusionKind,
+        weights: Mapping[str, float],
+        rates: Mapping[str, float],
+        tasks: Sequence[Task],
     ) -> Score:
-        """What ranks as a serving point did when it was measured: its fusion of uncalibrated joint predictions.
+        """What ranks as a serving point did when it was measured: its fusion of uncalibrated joint
+        predictions.
 
         Args:
             weights, rates: by task, as `fused` takes them. A task without a weight takes no part.
@@ -64,12 +72,21 @@ class Score(Config):
         names = {task.name: prediction_names(task)[-1] for task in tasks}
         used = {task: weight for task, weight in weights.items() if weight}
         over = {names[task]: rates[task] for task in used} if kind == "sum" else {}
-        return cls(kind=kind, weights={names[task]: weight for task, weight in used.items()}, rates=over, on="raw")
+        return cls(
+            kind=kind,
+            weights={names[task]: weight for task, weight in used.items()},
+            rates=over,
+            on="raw",
+        )
 
     def of(self, tasks: Sequence[Task]) -> Score:
-        """Itself with all its weights; raises UserError for a weight or a rate of what is not predicted."""
+        """Itself with all its weights; raises UserError for a weight or a rate of what is not
+        predicted.
+        """
         known = [name for task in tasks for name in prediction_names(task)]
-        weights = self.weights or {prediction_names(task)[-1]: 1.0 for task in tasks if task.kind == "binary"}
+        weights = self.weights or {
+            prediction_names(task)[-1]: 1.0 for task in tasks if task.kind == "binary"
+        }
         for table, names in (("weights", weights), ("rates", self.rates)):
             for name in names:
                 check_known("prediction", name, known, f"score.{table}")
@@ -81,15 +98,25 @@ class Score(Config):
         columns = [predictions[name] for name in self.weights]
         stacked = np.stack(columns, axis=1) if columns else np.zeros((rows, 0))
         return fused(
-            self.kind, stacked, list(self.weights.values()), [self.rates.get(name, 1.0) for name in self.weights]
+            self.kind,
+            stacked,
+            list(self.weights.values()),
+            [self.rates.get(name, 1.0) for name in self.weights],
         )
 
     def __str__(self) -> str:
-        """The formula as a verdict has it; `p_buy` is the joint probability, `p_buy.cvr` that given the parent."""
-        terms = {quoted(f"p_{name.removesuffix('.ctcvr')}"): weight for name, weight in self.weights.items()}
+        """The formula as a verdict has it; `p_buy` is the joint probability, `p_buy.cvr` that given
+        the parent.
+        """
+        terms = {
+            quoted(f"p_{name.removesuffix('.ctcvr')}"): weight
+            for name, weight in self.weights.items()
+        }
         return in_formula(self.kind, terms, [self.rates.get(name, 1.0) for name in self.weights])
 
 
 def prediction_names(task: Task) -> tuple[str, ...]:
-    """The predictions of a task: `click`; with a parent `purchase.cvr` (given it) and `purchase.ctcvr` (jointly)."""
+    """The predictions of a task: `click`; with a parent `purchase.cvr` (given it) and
+    `purchase.ctcvr` (jointly).
+    """
     return (task.name,) if task.parent is None else (f"{task.name}.cvr", f"{task.name}.ctcvr")

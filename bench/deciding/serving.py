@@ -28,19 +28,21 @@ MUCH = 0.5
 
 @dataclass(frozen=True)
 class Serving:
-    """A data set's served front, with base rates and the current point; or the reason why there is none.
+    """A data set's served front, with base rates and the current point; or the reason why there is
+    none.
 
     Attributes:
         served: None where there is none, and then `reason` says why.
         rates: mean label by task on train, on all impressions.
-        note: sentences where only a part of the rows was kept, where there are few units, and on what a random order
-            scores within groups; else empty.
+        note: sentences where only a part of the rows was kept, where there are few units, and on
+            what a random order scores within groups; else empty.
         shown: a sentence on how the rows came to be shown, which gains rest on.
         unsure: why nobody can tell, where too few rows count for that; else empty.
         rows: of test, those that are not kept included.
         against: what the current point is, in a few words.
         aims: what its weights were chosen for.
-        turned: the same the other way round, where test has few rows; see `bench.ledger.served.turned`.
+        turned: the same the other way round, where test has few rows; see
+            `bench.ledger.served.turned`.
     """
 
     served: Served | None
@@ -71,8 +73,10 @@ def serving(
     """Draws the served front for a policy, or reads the one that was drawn of the same predictions.
 
     Args:
-        outcomes: gives what is served, or raises a `UserError`: then there is no front, and that is the reason.
-        folder: where fronts lie that were drawn before, if anywhere; `keep` leaves there what is drawn now.
+        outcomes: gives what is served, or raises a `UserError`: then there is no front, and that is
+            the reason.
+        folder: where fronts lie that were drawn before, if anywhere; `keep` leaves there what is
+            drawn now.
         named: whether the user named the outcomes.
         forward: whether test is later than all other rows, so that these must not be judged by it.
     """
@@ -98,9 +102,16 @@ def serving(
     except UserError as error:
         return Serving(None, rates, against, str(error))
     return Serving(
-        served, rates, against, note=_note(rows, served, named), shown=_shown(rows[TEST]), unsure=_unsure(rows),
-        rows=rows[TEST].of, aims=aims, turned=other,
-    )  # fmt: skip
+        served,
+        rates,
+        against,
+        note=_note(rows, served, named),
+        shown=_shown(rows[TEST]),
+        unsure=_unsure(rows),
+        rows=rows[TEST].of,
+        aims=aims,
+        turned=other,
+    )
 
 
 def _shown(test: KeptRows) -> str:
@@ -108,11 +119,17 @@ def _shown(test: KeptRows) -> str:
     if of is None:
         return "All of it holds among what today's ranking showed."
     if of.kind == "random":
-        return f"It rests on the {of.effective:,.0f} rows of test that were shown at random ('{of.column}')."
+        return (
+            f"It rests on the {of.effective:,.0f} rows of test that were shown at random "
+            f"('{of.column}')."
+        )
     rows = (
-        f"It rests on all rows, each counted 1 / '{of.column}': test is worth {of.effective:,.0f} rows shown at random."
+        f"It rests on all rows, each counted 1 / '{of.column}': test is worth "
+        f"{of.effective:,.0f} rows shown at random."
     )
-    return rows + (f" {of.cut:,} rows would count more than {of.most:,.0f}, and count that." if of.cut else "")
+    return rows + (
+        f" {of.cut:,} rows would count more than {of.most:,.0f}, and count that." if of.cut else ""
+    )
 
 
 def _unsure(rows: Mapping[str, KeptRows]) -> str:
@@ -128,19 +145,35 @@ def _unsure(rows: Mapping[str, KeptRows]) -> str:
 
 
 def _note(rows: Mapping[str, KeptRows], served: Served, named: bool) -> str:
-    """Whether rows are a sample or of few units, and a random order's scores; `named`: the user named outcomes."""
-    parts = [f"{each.kept:,} of {each.of:,} on {split}" for split, each in rows.items() if each.kept < each.of]
-    sampled = f"The served front is measured on a sample of the rows, whole groups: {', '.join(parts)}."
+    """Whether rows are a sample or of few units, and a random order's scores; `named`: the user
+    named outcomes.
+    """
+    parts = [
+        f"{each.kept:,} of {each.of:,} on {split}"
+        for split, each in rows.items()
+        if each.kept < each.of
+    ]
+    sampled = (
+        f"The served front is measured on a sample of the rows, whole groups: {', '.join(parts)}."
+    )
     scored = zip(served.measures, served.random, strict=True)
-    lists = [f"{each.name} {value:.2f}" for each, value in scored if "ndcg@" in each.name and value > MUCH]
+    lists = [
+        f"{each.name} {value:.2f}"
+        for each, value in scored
+        if "ndcg@" in each.name and value > MUCH
+    ]
     sizes = np.unique(rows[CONFIRM].group[rows[CONFIRM].group >= 0], return_counts=True)[1]
     order = ""
     if lists:
         order = f"A random order has {', '.join(lists)}."
     elif not named and len(sizes) and not ranked_by_group(sizes):
         order = (
-            f"Groups have {sizes.mean():.1f} rows on average: a random order of them has an ndcg@5 of "
-            f"{random_ndcg(sizes):.2f} or more, so outcomes are of all rows."
+            f"Groups have {sizes.mean():.1f} rows on average: a random order of them has an ndcg@5 "
+            f"of {random_ndcg(sizes):.2f} or more, so outcomes are of all rows."
         )
-    few_ = (few_units(each.units, f"The {split} split") for split, each in rows.items() if split in (CONFIRM, TEST))
+    few_ = (
+        few_units(each.units, f"The {split} split")
+        for split, each in rows.items()
+        if split in (CONFIRM, TEST)
+    )
     return " ".join(filter(None, [sampled if parts else "", *few_, order]))

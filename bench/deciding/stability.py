@@ -1,25 +1,32 @@
-"""Stability of a pick: whether its model is picked again where all is trained and measured again. Simpler choices.
+"""Stability of a pick: whether its model is picked again where all is trained and measured again.
+Simpler choices.
 
-The page's script computes the same from the same draws. The definition, for draws d, rows r and metrics m:
+The page's script computes the same from the same draws. The definition, for draws d, rows r and
+metrics m:
 
-* v[d, r, m] is a value after a retraining: what the true value may be, with noise of seeds and rows that is not that
-  of the draw. c is the current row, `sign` +1 or -1 by direction. `unit` is |v[d, c, m]|, and .1 of a head's metric in
-  thousandths. The gain is g[d, r, m] = sign * (v[d, r, m] - v[d, c, m]) / unit.
-* The score under the rule `weights` is s[d, r] = sum_m w_m g[d, r, m], with weights of sum 1; others: `PICK_RULES`.
-* A row is feasible in draw d if it keeps every limit there. A limit on a loss is v[d, r, m] >= (1 - loss_m) v[d, c, m];
-  "98% of current" is v[d, r, m] >= .98 v[d, c, m]; a number is itself. Costs are not drawn. Only rows that pass the
-  guard are feasible: they keep all limits in a share `guard.confidence` of the posterior's draws, and by their means
-  where there are none. Segments are judged once, not in each draw.
-* Weights are chosen again after a retraining, so it is the pick's model that holds, with any of its rows P: the pick,
-  and those that pass the guard. It holds in draw d if a row of P keeps every limit, with half a percent forgiven:
-  v[d, p, m] >= (1 - .005) threshold, and max over such rows of s[d, p] >= max over feasible rows of s[d, r] - .005. If
-  no row is feasible, the second condition is waived.
-* `holds` is the share of draws in which the model holds; `keeps` that in which a row of it keeps its limits. A row
-  comes first in a draw if it has the largest score of the feasible rows; of scores equal to 12 decimals, the upper.
+* v[d, r, m] is a value after a retraining: what the true value may be, with noise of seeds and rows
+  that is not that of the draw. c is the current row, `sign` +1 or -1 by direction. `unit` is |v[d,
+  c, m]|, and .1 of a head's metric in thousandths. The gain is g[d, r, m] = sign * (v[d, r, m] -
+  v[d, c, m]) / unit.
+* The score under the rule `weights` is s[d, r] = sum_m w_m g[d, r, m], with weights of sum 1;
+  others: `PICK_RULES`.
+* A row is feasible in draw d if it keeps every limit there. A limit on a loss is v[d, r, m] >= (1 -
+  loss_m) v[d, c, m]; "98% of current" is v[d, r, m] >= .98 v[d, c, m]; a number is itself. Costs
+  are not drawn. Only rows that pass the guard are feasible: they keep all limits in a share
+  `guard.confidence` of the posterior's draws, and by their means where there are none. Segments are
+  judged once, not in each draw.
+* Weights are chosen again after a retraining, so it is the pick's model that holds, with any of its
+  rows P: the pick, and those that pass the guard. It holds in draw d if a row of P keeps every
+  limit, with half a percent forgiven: v[d, p, m] >= (1 - .005) threshold, and max over such rows of
+  s[d, p] >= max over feasible rows of s[d, r] - .005. If no row is feasible, the second condition
+  is waived.
+* `holds` is the share of draws in which the model holds; `keeps` that in which a row of it keeps
+  its limits. A row comes first in a draw if it has the largest score of the feasible rows; of
+  scores equal to 12 decimals, the upper.
 
-docs/studies/statistics.md has how often picks held in simulated retrainings, beside what was said. Whether the very
-weights hold is not told: within half a percent of the best of a hundred rows is chance, and no estimate of it beat a
-constant.
+docs/studies/statistics.md has how often picks held in simulated retrainings, beside what was said.
+Whether the very weights hold is not told: within half a percent of the best of a hundred rows is
+chance, and no estimate of it beat a constant.
 """
 
 from __future__ import annotations
@@ -41,10 +48,11 @@ SURE_LOSS = 0.95
 
 
 def as_good(choices: Choices, names: Sequence[str], chosen: int) -> list[int]:
-    """Rows of other points that are not worse than one by more than `MARGIN` in any metric, nor significantly worse.
+    """Rows of other points that are not worse than one by more than `MARGIN` in any metric, nor
+    significantly worse.
 
-    A loss is significant if `SURE_LOSS` of the paired draws have it. Without draws nothing is known of noise: a row is
-    then as good only if it is nowhere worse.
+    A loss is significant if `SURE_LOSS` of the paired draws have it. Without draws nothing is known
+    of noise: a row is then as good only if it is nowhere worse.
     """
     apart = _difference(choices, names, choices.values(names), chosen)
     good = (apart >= -(MARGIN if len(choices.draws) else 0.0) - 1e-12).all(axis=1)
@@ -57,13 +65,21 @@ def as_good(choices: Choices, names: Sequence[str], chosen: int) -> list[int]:
 
 def simplicity(choices: Choices, row: int) -> tuple[bool, float, bool]:
     """Smaller is simpler: to keep the current point, then fewer parameters, then a baseline."""
-    return row != choices.current, float(choices.of("size", row)), choices.of("role", row) != "baseline"
+    return (
+        row != choices.current,
+        float(choices.of("size", row)),
+        choices.of("role", row) != "baseline",
+    )
 
 
 def simpler(choices: Choices, row: int, chosen: int) -> bool:
-    """Whether a row is simpler than another, or a baseline, which is told even where it is not smaller."""
+    """Whether a row is simpler than another, or a baseline, which is told even where it is not
+    smaller.
+    """
     baseline = choices.of("role", row) == "baseline" != choices.of("role", chosen)
-    return chosen != choices.current and (baseline or simplicity(choices, row) < simplicity(choices, chosen))
+    return chosen != choices.current and (
+        baseline or simplicity(choices, row) < simplicity(choices, chosen)
+    )
 
 
 def _difference(choices: Choices, names: Sequence[str], values: Floats, chosen: int) -> Floats:
@@ -98,10 +114,11 @@ class Stability:
     """How sure a pick is, and the picks under other weights.
 
     Attributes:
-        holds: share of draws in which the pick's model keeps its limits and is within half a percent of the best.
-            None without draws.
+        holds: share of draws in which the pick's model keeps its limits and is within half a
+            percent of the best. None without draws.
         keeps: share of draws in which it keeps its limits, with half a percent forgiven.
-        points: those that any weights or draws put first, or that is picked; largest `by_rule`, then `share` first.
+        points: those that any weights or draws put first, or that is picked; largest `by_rule`,
+            then `share` first.
     """
 
     holds: float | None
@@ -116,7 +133,10 @@ def stability_of(judge: Judge, picked: int) -> Stability:
     won = of[_winners(choices, judge.passing)]
     points = []
     for row in choices.firsts(range(len(choices))):
-        share, by_rule = float((won == of[row]).mean()), None if first is None else float(first[of == of[row]].sum())
+        share, by_rule = (
+            float((won == of[row]).mean()),
+            None if first is None else float(first[of == of[row]].sum()),
+        )
         if share or by_rule or of[row] == of[picked]:
             points.append(PointStability(**choices.named(row), share=share, by_rule=by_rule))
     points.sort(key=lambda each: (-(each.by_rule or 0.0), -each.share, each.point))
@@ -124,20 +144,28 @@ def stability_of(judge: Judge, picked: int) -> Stability:
 
 
 def _over_draws(judge: Judge, picked: int) -> tuple[float | None, float | None, Floats | None]:
-    """Shares of draws in which its model holds, and keeps its limits, and (rows,) in which share each row is first."""
+    """Shares of draws in which its model holds, and keeps its limits, and (rows,) in which share
+    each row is first.
+    """
     choices = judge.choices
     if not len(choices.retrained) or not {*judge.scored, *judge.names} & {*choices.objectives}:
         return None, None, None
-    limits, scored = (choices.posterior(names, choices.retrained) for names in (judge.names, judge.scored))
+    limits, scored = (
+        choices.posterior(names, choices.retrained) for names in (judge.names, judge.scored)
+    )
     scores = np.round(judge.scores(scored), 12)
     feasible = judge.keeps(limits) & judge.passing
     best = np.max(np.where(feasible, scores, -np.inf), axis=1)
     own = (choices.table["point"] == choices.of("point", picked)).to_numpy() & judge.passing
     own[picked] = True
     keeps = judge.keeps(limits, TOLERANCE) & own
-    holds = keeps.any(axis=1) & (np.max(np.where(keeps, scores, -np.inf), axis=1) >= best - TOLERANCE)
+    holds = keeps.any(axis=1) & (
+        np.max(np.where(keeps, scores, -np.inf), axis=1) >= best - TOLERANCE
+    )
     some = feasible.any(axis=1)
-    first = np.bincount(np.argmax(np.where(feasible, scores, -np.inf), axis=1)[some], minlength=len(choices))
+    first = np.bincount(
+        np.argmax(np.where(feasible, scores, -np.inf), axis=1)[some], minlength=len(choices)
+    )
     return float(holds.mean()), float(keeps.any(axis=1).mean()), first / len(scores)
 
 

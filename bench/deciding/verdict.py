@@ -1,16 +1,17 @@
 """The verdict as a value: which model and which weights, what each gains, and how sure that is.
 
-A served ranking is a model and weights. To change the weights of what one has is free, to change the model costs a
-launch, so effects are told apart. U is what the policy maximises, w* the weights of a model that have most of it on the
-rows that choose, within the policy's limits.
+A served ranking is a model and weights. To change the weights of what one has is free, to change
+the model costs a launch, so effects are told apart. U is what the policy maximises, w* the weights
+of a model that have most of it on the rows that choose, within the policy's limits.
 
 * weights alone = U(today's model, w*) - U(today);
 * model alone = U(candidate, its w*) - U(today's model, w*);
 * both = their sum.
 
 All is judged on test, which chose nothing, by draws of one posterior over all candidates: see
-`bench.ledger.served.joint`. Where nobody said what is served, the best single-task models at their own w* stand for
-it, and the verdict is about models alone, at the anchors of `bench.deciding.aims`. `bench.deciding.answering` makes it.
+`bench.ledger.served.joint`. Where nobody said what is served, the best single-task models at their
+own w* stand for it, and the verdict is about models alone, at the anchors of `bench.deciding.aims`.
+`bench.deciding.answering` makes it.
 """
 
 from __future__ import annotations
@@ -58,20 +59,22 @@ class Verdict:
     """The verdict on switching.
 
     Attributes:
-        kind: `model`: switch to another model. `weights`: keep the model, and change its weights. `keep`: nothing is
-            gained that matters. `unknown`: cannot tell.
+        kind: `model`: switch to another model. `weights`: keep the model, and change its weights.
+            `keep`: nothing is gained that matters. `unknown`: cannot tell.
         answer: one to four sentences.
         notes: sentences on how sure that is, and on what else there is.
-        row: of the served front, what the answer says to serve, or of `unknown` cannot tell about; None to keep what
-            there is.
-        both, weights, model: expected effects of that row, see `bench.ledger.served.joint`: of all, of the weights
-            alone, of the model alone; None where there is no such part, or no served front. Cells have measured ones.
+        row: of the served front, what the answer says to serve, or of `unknown` cannot tell about;
+            None to keep what there is.
+        both, weights, model: expected effects of that row, see `bench.ledger.served.joint`: of all,
+            of the weights alone, of the model alone; None where there is no such part, or no served
+            front. Cells have measured ones.
         anchors: where nobody said what is served, the model's U on average and by anchor.
         slices: by slice of the rows (`scenario=2`) the changes there; see `slice_changes`.
         ahead: names of points that are surely ahead of that row, and not advised.
         least: the gain in U that this test shows four times in five.
         about: the row that these effects are of; who: the same in words.
-        overall: what a gain of U is of, as a table has it; both_ways: whether it is a mean of two tests.
+        overall: what a gain of U is of, as a table has it; both_ways: whether it is a mean of two
+            tests.
         models: each model at its best weights, the largest gain of U first.
         limits: that the answer keeps, in words.
     """
@@ -95,7 +98,8 @@ class Verdict:
     limits: tuple[str, ...] = ()
 
     def by_days(self, sentence: str, average: Effect) -> Verdict:
-        """Itself with what a back-test says of its row; nobody can tell where that is surely behind on an average day.
+        """Itself with what a back-test says of its row; nobody can tell where that is surely behind
+        on an average day.
 
         Args:
             sentence: on how many days it is ahead.
@@ -124,12 +128,17 @@ class Verdict:
 
     @property
     def table(self) -> tuple[list[str], list[list[str]]]:
-        """Headers and rows: of U and of each outcome what weights, model and both gain, and where most is surely lost.
+        """Headers and rows: of U and of each outcome what weights, model and both gain, and where
+        most is surely lost.
 
         Without columns that would be empty, or say the same again.
         """
         moves = {words.WEIGHTS: self.weights, words.MODEL: self.model, words.BOTH: self.both}
-        parts = {name: part for name, part in moves.items() if part is not None and not moves_nothing(part)}
+        parts = {
+            name: part
+            for name, part in moves.items()
+            if part is not None and not moves_nothing(part)
+        }
         if len(parts) == 2 and words.BOTH in parts:  # then the other one is all of it
             del parts[words.BOTH]
         overall = words.as_mean(self.overall, self.weightings, self.both_ways)
@@ -138,24 +147,37 @@ class Verdict:
             (_, mean), *every = self.anchors.items()
             weighing, least = min(every, key=lambda anchor: anchor[1].value)
             rows = [[overall, str(mean)]]
-            rows += [[f"the same where {weighing}: the least", str(least)]] if len(every) > 1 else []
+            rows += (
+                [[f"the same where {weighing}: the least", str(least)]] if len(every) > 1 else []
+            )
         above = len(rows)
-        rows += [[name, *(str(each.outcomes[name]) for each in parts.values())] for name in self.changes]
-        lost = {name: f"{slice} {each}" for slice, name, each in reversed(losses(self.slices))}  # the largest is last
+        rows += [
+            [name, *(str(each.outcomes[name]) for each in parts.values())] for name in self.changes
+        ]
+        lost = {
+            name: f"{slice} {each}" for slice, name, each in reversed(losses(self.slices))
+        }  # the largest is last
         if lost:
-            rows = [[*row, lost.get(row[0], "") if at >= above else ""] for at, row in enumerate(rows)]
+            rows = [
+                [*row, lost.get(row[0], "") if at >= above else ""] for at, row in enumerate(rows)
+            ]
         headers = [self.who, *parts, *([words.WORST] if lost else [])]
         return (headers, rows) if parts else ([], [])
 
     @property
     def by_model(self) -> tuple[list[str], list[list[str]]]:
-        """Headers and rows: what each model gains at its best weights, in all and by outcome; nothing of one model."""
+        """Headers and rows: what each model gains at its best weights, in all and by outcome;
+        nothing of one model.
+        """
         if len(self.models) < 2:
             return [], []
         outcomes = list(self.models[0].gain.outcomes)
         rows = []
         for model in self.models:
-            gains = [str(model.gain.utility), *(str(model.gain.outcomes[name]) for name in outcomes)]
+            gains = [
+                str(model.gain.utility),
+                *(str(model.gain.outcomes[name]) for name in outcomes),
+            ]
             rows.append([model.name, *gains])
         overall = words.as_mean(self.overall, self.weightings, self.both_ways)
         headers = ["each model at its best weights", overall, *outcomes]
@@ -176,7 +198,10 @@ class Verdict:
             **{name: each and each.to_json() for name, each in parts.items()},
             "anchors": {name: each.to_json() for name, each in self.anchors.items()},
             "segments": {
-                name: {of: each.to_json() if np.isfinite(each.value) else None for of, each in changes.items()}
+                name: {
+                    of: each.to_json() if np.isfinite(each.value) else None
+                    for of, each in changes.items()
+                }
                 for name, changes in self.slices.items()
             },
             "ahead": list(self.ahead),
@@ -185,7 +210,12 @@ class Verdict:
             "limits": list(self.limits),
         }
         known = {name: value for name, value in more.items() if value}
-        said = {"kind": self.kind, "sentence": self.sentence, "notes": list(self.notes), "keep": self.keep}
+        said = {
+            "kind": self.kind,
+            "sentence": self.sentence,
+            "notes": list(self.notes),
+            "keep": self.keep,
+        }
         return said | known
 
 
@@ -196,7 +226,9 @@ def unserved(reason: str) -> Verdict:
 
 def moves_nothing(change: Moves) -> bool:
     """Whether a change moves no outcome at all: both rank exactly alike."""
-    return all(effect.value == effect.low == effect.high == 0 for effect in change.outcomes.values())
+    return all(
+        effect.value == effect.low == effect.high == 0 for effect in change.outcomes.values()
+    )
 
 
 def losses(slices: Mapping[str, Changes]) -> list[tuple[str, str, Effect]]:

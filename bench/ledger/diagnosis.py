@@ -1,9 +1,11 @@
-"""Finds the tasks of a point that are behind the best single-task model, and the cause, out of three.
+"""Finds the tasks of a point that are behind the best single-task model, and the cause, out of
+three.
 
-A confirmed point is compared with confirmed ones, by replicate means; any other by the one run that the search saw.
+A confirmed point is compared with confirmed ones, by replicate means; any other by the one run that
+the search saw.
 
-Plain values in (`bench.core.records.TrialResult.diagnosis`), sentences with their evidence out. The evidence is
-correlation, not proof of cause.
+Plain values in (`bench.core.records.TrialResult.diagnosis`), sentences with their evidence out. The
+evidence is correlation, not proof of cause.
 """
 
 from __future__ import annotations
@@ -28,11 +30,13 @@ SURE_ERRORS = 2.0
 
 @dataclass(frozen=True)
 class Gap:
-    """The shortfall of a point in an objective, in the objective's unit: above 0 where the point is worse.
+    """The shortfall of a point in an objective, in the objective's unit: above 0 where the point is
+    worse.
 
     Attributes:
         against: what it is compared with, in words; `single` where that is a single-task model.
-        noise: of the difference; 0 where no point was confirmed on two seeds or more, so that it is not known.
+        noise: of the difference; 0 where no point was confirmed on two seeds or more, so that it is
+            not known.
     """
 
     objective: str
@@ -54,49 +58,68 @@ class References:
         self.metrics = [objective for objective in objectives if objective.is_metric]
         self._confirmed = self._of(points)
         self._seen = self._of([point.unconfirmed for point in points])
-        self._deviation = {each.name: _deviation(points, each.key(CONFIRM)) for each in self.metrics}
+        self._deviation = {
+            each.name: _deviation(points, each.key(CONFIRM)) for each in self.metrics
+        }
 
     def gaps(self, point: Point) -> list[Gap]:
         """The point's gap in every metric that both sides have."""
         gaps = []
         for objective in self.metrics:
-            against, single = (self._confirmed if confirmed(point) else self._seen).get(objective.name, (None, False))
+            against, single = (self._confirmed if confirmed(point) else self._seen).get(
+                objective.name, (None, False)
+            )
             value = estimate(point, objective.name)
             if against is not None and math.isfinite(value):
                 short = objective.sign * (estimate(against, objective.name) - value)
                 seeds = max(1, len(replicated(point, objective.key(CONFIRM))))
                 noise = SURE_ERRORS * self._deviation[objective.name] * math.sqrt(2 / seeds)
-                named = f"settings of trial {against.label}" if against.kind == TWIN else f"trial {against.number}"
+                named = (
+                    f"settings of trial {against.label}"
+                    if against.kind == TWIN
+                    else f"trial {against.number}"
+                )
                 gaps.append(Gap(objective.name, short, named, single, noise))
         return gaps
 
     def _of(self, points: Sequence[Point]) -> dict[str, tuple[Point | None, bool]]:
-        """The best single-task point of each objective, else the best of all; and whether it is a single-task point."""
+        """The best single-task point of each objective, else the best of all; and whether it is a
+        single-task point.
+        """
         single = baselines(points, self.metrics)
         return {
-            each.name: (single[each.name], True) if each.name in single else (best(points, each), False)
+            each.name: (single[each.name], True)
+            if each.name in single
+            else (best(points, each), False)
             for each in self.metrics
         }
 
 
 def _deviation(points: Sequence[Point], key: str) -> float:
-    """What seeds do to a metric: the median of the standard deviations of confirmed points, 0 where there are none."""
-    values = [[value for value in replicated(point, key) if math.isfinite(value)] for point in points]
+    """What seeds do to a metric: the median of the standard deviations of confirmed points, 0 where
+    there are none.
+    """
+    values = [
+        [value for value in replicated(point, key) if math.isfinite(value)] for point in points
+    ]
     return median([float(np.std(each, ddof=1)) for each in values if len(each) > 1] or [0.0])
 
 
 OPPOSED, MOSTLY = -0.1, 0.5
-"""Directions conflict where the mean cosine is below the one, and negative in more than the other of the probes.
-Gradients of unrelated tasks are near a right angle, and negative as often as not: neither alone says anything."""
+"""Directions conflict where the mean cosine is below the one, and negative in more than the other
+of the probes. Gradients of unrelated tasks are near a right angle, and negative as often as not:
+neither alone says anything."""
 DOMINATED = 3.0
-"""Scales are unequal from this ratio of weighted gradients on: the weaker makes less than a quarter of their sum."""
+"""Scales are unequal from this ratio of weighted gradients on: the weaker makes less than a quarter
+of their sum.
+"""
 OUTWEIGHED = 10.0
 """A ratio that no sample of rows explains: so large, one probe is enough."""
 EARLIER = 0.5
 """Speeds are unequal where one task is best after at most this part of what the other needs, ..."""
 LOST = 0.002
-"""... and from there on loses more than this, times its value where that is above 1: less is within what one
-validation split lets an AUC move by between two evaluations of one training."""
+"""... and from there on loses more than this, times its value where that is above 1: less is within
+what one validation split lets an AUC move by between two evaluations of one training."""
 TABLE = "table rows"
 """The block that is shown beside those that balancers look at, and decides nothing."""
 FEWEST_PROBES = 3
@@ -110,8 +133,8 @@ class Cause:
     """A cause that may hold a task back.
 
     Attributes:
-        strength: from 0, where it begins to count, to 1: in how many probes beyond half directions conflict, or what
-            part of the other's gradient, or of its training, the task lacks.
+        strength: from 0, where it begins to count, to 1: in how many probes beyond half directions
+            conflict, or what part of the other's gradient, or of its training, the task lacks.
     """
 
     name: FindingName
@@ -126,10 +149,12 @@ def causes(diagnosis: Mapping[str, Any], task: str) -> list[Cause]:
 
 
 def overtraining(diagnosis: Mapping[str, Any]) -> list[str]:
-    """A sentence on the objectives that lost more than `LOST` from their best state to the end; else nothing."""
+    """A sentence on the objectives that lost more than `LOST` from their best state to the end;
+    else nothing.
+    """
     tasks = [
-        f"{name} is best after {course['best_samples']:,} of {course['last_samples']:,} samples and loses "
-        f"{course['lost']:.4f} from there"
+        f"{name} is best after {course['best_samples']:,} of {course['last_samples']:,} samples "
+        f"and loses {course['lost']:.4f} from there"
         for name, course in diagnosis.get("course", {}).items()
         if _loses(course)
     ]
@@ -138,9 +163,15 @@ def overtraining(diagnosis: Mapping[str, Any]) -> list[str]:
 
 
 def sentences(diagnosis: Mapping[str, Any], gaps: Sequence[Gap]) -> list[str]:
-    """For each task that is behind, by how much and what is seen beside it, or that none is; then overtraining."""
+    """For each task that is behind, by how much and what is seen beside it, or that none is; then
+    overtraining.
+    """
     than = "the best single-task model" if all(gap.single for gap in gaps) else "the best trial"
-    lines = [f"{_gap(gap)} {_because(diagnosis, task_of(diagnosis, gap.objective))}" for gap in gaps if gap.real]
+    lines = [
+        f"{_gap(gap)} {_because(diagnosis, task_of(diagnosis, gap.objective))}"
+        for gap in gaps
+        if gap.real
+    ]
     if not diagnosis:
         lines = ["No diagnosis was recorded."]
     elif not gaps:
@@ -158,17 +189,27 @@ def numbers(diagnosis: Mapping[str, Any]) -> dict[str, float]:
     values: dict[str, float | None] = {"probes": diagnosis["probes"]}
     for pair in diagnosis["pairs"]:
         for block, angle in pair["blocks"].items():
-            values |= {f"{name}/{'-'.join(pair['tasks'])}/{block}": angle[name] for name in ("cosine", "below_zero")}
+            values |= {
+                f"{name}/{'-'.join(pair['tasks'])}/{block}": angle[name]
+                for name in ("cosine", "below_zero")
+            }
     for task, of in diagnosis["tasks"].items():
         values |= {f"{name}/{task}": of[name] for name in ("loss", "loss_over_base", "weight")}
-        values |= {f"{name}/{task}/{block}": of[name][block] for name in ("norm", "pull") for block in of[name]}
+        values |= {
+            f"{name}/{task}/{block}": of[name][block]
+            for name in ("norm", "pull")
+            for block in of[name]
+        }
     for metric, course in diagnosis["course"].items():
         values |= {f"{name}/{metric}": course[name] for name in ("best", "best_samples", "lost")}
     for path, gate in diagnosis["experts"]["gates"].items():
         for at, task in enumerate(gate["of"]):
             of = task if gate["of"].count(task) == 1 else f"{task}.{at}"
             values |= {f"{name}/{path}/{of}": gate[name][at] for name in ("entropy", "collapsed")}
-            values |= {f"share/{path}/{of}/{expert}": share for expert, share in enumerate(gate["share"][at])}
+            values |= {
+                f"share/{path}/{of}/{expert}": share
+                for expert, share in enumerate(gate["share"][at])
+            }
     for path, units in diagnosis["experts"]["units"].items():
         for name in ("dead", "silent"):
             values |= {f"{name}/{path}/{expert}": value for expert, value in enumerate(units[name])}
@@ -211,7 +252,9 @@ def _directions(diagnosis: Mapping[str, Any], task: str) -> Cause | None:
         if other != task
         for block, angle in pair["blocks"].items()
         if block != TABLE
-        if angle["probes"] >= FEWEST_PROBES and angle["cosine"] < OPPOSED and angle["below_zero"] > MOSTLY
+        if angle["probes"] >= FEWEST_PROBES
+        and angle["cosine"] < OPPOSED
+        and angle["below_zero"] > MOSTLY
     ]
     if not opposed:
         return None
@@ -233,7 +276,9 @@ def _scale(diagnosis: Mapping[str, Any], task: str) -> Cause | None:
     ratio = pulls[other] / pulls[task]
     if ratio <= (DOMINATED if diagnosis["probes"] >= FEWEST_PROBES else OUTWEIGHED):
         return None
-    evidence = f"the norm of the weighted gradient of {other} is {ratio:.1f} times its own ({block})"
+    evidence = (
+        f"the norm of the weighted gradient of {other} is {ratio:.1f} times its own ({block})"
+    )
     return Cause("unequal scale", 1 - DOMINATED / ratio, evidence)
 
 
@@ -243,8 +288,12 @@ def _speed(diagnosis: Mapping[str, Any], task: str) -> Cause | None:
         courses.setdefault(course["task"], course)
     if task not in courses:
         return None
-    candidates = [_faster(courses[task], other, course) for other, course in courses.items() if other != task]
-    return max((cause for cause in candidates if cause), key=lambda cause: cause.strength, default=None)
+    candidates = [
+        _faster(courses[task], other, course) for other, course in courses.items() if other != task
+    ]
+    return max(
+        (cause for cause in candidates if cause), key=lambda cause: cause.strength, default=None
+    )
 
 
 def _loses(course: Mapping[str, Any]) -> bool:
@@ -256,9 +305,14 @@ def _faster(own: Mapping[str, Any], other: str, theirs: Mapping[str, Any]) -> Ca
     part = early["best_samples"] / max(1, late["best_samples"])
     if part > EARLIER or not _loses(early):
         return None
-    falls = f"best after {early['best_samples']:,} samples and loses {early['lost']:.4f} by {early['last_samples']:,}"
+    falls = (
+        f"best after {early['best_samples']:,} samples and loses {early['lost']:.4f} by "
+        f"{early['last_samples']:,}"
+    )
     if early is own:
         evidence = f"it is {falls}, while {other} is best after {late['best_samples']:,}"
     else:
-        evidence = f"it is best only after {late['best_samples']:,} samples, while {other} is {falls}"
+        evidence = (
+            f"it is best only after {late['best_samples']:,} samples, while {other} is {falls}"
+        )
     return Cause("unequal speed", 1 - part, evidence)

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 LEVEL = 0.9
 """Nominal coverage of every interval."""
 MARGIN = 0.005
-"""The most that a choice may lose in any metric and be as good: .5% of an outcome, or .0005 of a head's AUC."""
+"""The most that a choice may lose in any metric and be as good: .5% of an outcome, or .0005 of a
+head's AUC.
+"""
 
 
 @dataclass(frozen=True)
 class Effect:
-    """A value and its interval: of a measure, of a difference, or of a gain as a fraction (.012 is 1.2%).
+    """A value and its interval: of a measure, of a difference, or of a gain as a fraction (.012 is
+    1.2%).
 
     The interval is at `LEVEL` unless another was asked for.
 

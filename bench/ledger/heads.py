@@ -40,7 +40,9 @@ from bench.ledger.statistics import differences, intervals, reflected
 PLAUSIBLE = 0.05
 """A point that nothing dominates with at least this probability may belong to the front."""
 SUSPECT, APART = 0.98, 0.03
-"""AUC from which on trees tell a task almost fully, and how far networks must be behind to make that suspicious."""
+"""AUC from which on trees tell a task almost fully, and how far networks must be behind to make
+that suspicious.
+"""
 LIMITS = ("cost/parameters", "cost/latency_ms")
 """Costs of each point that its table has."""
 VOLUMES = 1000
@@ -51,24 +53,27 @@ VOLUMES = 1000
 class Frontier(Ledger):
     """The non-dominated set among all points of a run in its objectives, see `bench.ledger.points`.
 
-    The table has trials by number and length, then baselines, then the current point. Besides its facts: `trial`
-    (missing for the others); in a search by rungs `rung`, from 0, and `samples` that it was trained on; `sharing,
-    funnel, balancing, baseline, config` (JSON), `params`, costs; `replicates` and `replicates_failed`; `rank` (0 is the
-    front; missing for points that were not compared).
+    The table has trials by number and length, then baselines, then the current point. Besides its
+    facts: `trial` (missing for the others); in a search by rungs `rung`, from 0, and `samples` that
+    it was trained on; `sharing, funnel, balancing, baseline, config` (JSON), `params`, costs;
+    `replicates` and `replicates_failed`; `rank` (0 is the front; missing for points that were not
+    compared).
 
-    Cells of validation are what the search saw, those of confirmation rows and test means over replicates. Gains are
-    over the current point, else over the best single-task models together: `current` is the row of either. Where
-    neither has replicates, they are over the best single-task model of each objective.
+    Cells of validation are what the search saw, those of confirmation rows and test means over
+    replicates. Gains are over the current point, else over the best single-task models together:
+    `current` is the row of either. Where neither has replicates, they are over the best single-task
+    model of each objective.
 
     Attributes:
         points: of the table's rows.
-        split: whose rows it was compared on: `CONFIRM` where points were confirmed (only those are compared then), else
-            `SEARCH`.
+        split: whose rows it was compared on: `CONFIRM` where points were confirmed (only those are
+            compared then), else `SEARCH`.
         reference: of the hypervolume, by objective name.
         hypervolume: of the points of trials: of what the search found.
-        volume: the same of true values: that of the means less the bias that it has from taking the best of noisy
-            values; None where nothing is known.
-        answer: whether gradient methods lie beyond static weights, on test; None until somebody has asked.
+        volume: the same of true values: that of the means less the bias that it has from taking the
+            best of noisy values; None where nothing is known.
+        answer: whether gradient methods lie beyond static weights, on test; None until somebody has
+            asked.
     """
 
     points: tuple[Point, ...]
@@ -85,7 +90,9 @@ class Frontier(Ledger):
 
     @property
     def estimates(self) -> Floats:
-        """(S, M), what points are compared by: of a cost that no replicate measured, the search's value."""
+        """(S, M), what points are compared by: of a cost that no replicate measured, the search's
+        value.
+        """
         values, costs = self.at(self.split), [not each.is_metric for each in self.measures]
         return np.where(np.isnan(values) & costs, self.at(SEARCH), values)
 
@@ -93,11 +100,15 @@ class Frontier(Ledger):
     def best(self) -> list[int]:
         """Rows of the front, best in the first objective first."""
         value = self.measures[0].sign * self.estimates[:, 0]
-        return sorted(np.flatnonzero(self.front).tolist(), key=lambda row: (-value[row], self._trial(row)))
+        return sorted(
+            np.flatnonzero(self.front).tolist(), key=lambda row: (-value[row], self._trial(row))
+        )
 
     @property
     def plausible(self) -> list[int]:
-        """Rows of the front, and then those that are on it with a probability of at least `PLAUSIBLE`."""
+        """Rows of the front, and then those that are on it with a probability of at least
+        `PLAUSIBLE`.
+        """
         chance = np.where(self.front, 2.0, self.table["p_nondominated"].to_numpy(float))
         value = np.nan_to_num(self.measures[0].sign * self.estimates[:, 0], nan=-np.inf)
         rows = np.flatnonzero(chance >= PLAUSIBLE).tolist()
@@ -116,22 +127,28 @@ class Frontier(Ledger):
         return math.inf if pd.isna(number) else float(number)
 
     def ahead_of(self, point: str) -> list[str]:
-        """Names of the points that are surely better than one in every objective, on test: each at 5%, one-sided."""
+        """Names of the points that are surely better than one in every objective, on test: each at
+        5%, one-sided.
+        """
         by_id = samples_of(self.points, [each.key(TEST) for each in self.measures])
         compared = differences([*by_id.values()]) if point in by_id else None
         if compared is None:
             return []
         names, at = list(by_id), list(by_id).index(point)
-        surely = (all(gain.gained for gain in compared.gains(other, at, self.measures)) for other in range(len(names)))
+        surely = (
+            all(gain.gained for gain in compared.gains(other, at, self.measures))
+            for other in range(len(names))
+        )
         called = dict(zip(self.table["point"], self.table["name"], strict=True))
         return [str(called[name]) for name, ahead in zip(names, surely, strict=True) if ahead]
 
     @property
     def suspicion(self) -> str:
-        """A sentence where boosted trees tell a task almost fully on confirmation rows, and no network nearly so.
+        """A sentence where boosted trees tell a task almost fully on confirmation rows, and no
+        network nearly so.
 
-        Networks hardly find what two columns tell only together, such as a planned and an actual time. Such columns are
-        often known only after the impression.
+        Networks hardly find what two columns tell only together, such as a planned and an actual
+        time. Such columns are often known only after the impression.
         """
         tasks = []
         for values, name in zip(self.at(CONFIRM).T, self.names, strict=True):
@@ -145,12 +162,16 @@ class Frontier(Ledger):
                     tasks.append(f"{task} ({metric.upper()} {trees:.3f}; networks {networks:.3f})")
         if not tasks:
             return ""
-        return f"Boosted trees tell {listed(tasks)} almost fully: first check that no input is known only afterwards."
+        return (
+            f"Boosted trees tell {listed(tasks)} almost fully: first check that no input is "
+            "known only afterwards."
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The document of `seesaw frontier --json`.
 
-        A point's `metrics` are the search's values (`valid/..`) and its replicates' means (`confirm/..`, `test/..`).
+        A point's `metrics` are the search's values (`valid/..`) and its replicates' means
+        (`confirm/..`, `test/..`).
         """
         volume = self.volume
         others = [row for row, point in enumerate(self.points) if point.role != "trial"]
@@ -176,7 +197,8 @@ class Frontier(Ledger):
             **({"samples": _known(facts["samples"])} if "samples" in facts else {}),
             "architecture": facts["architecture"],
             "config": json.loads(facts["config"]),
-            "metrics": self._numbers(row, splits=(SEARCH,)) | self._by_key(self.estimates[row], self.split),
+            "metrics": self._numbers(row, splits=(SEARCH,))
+            | self._by_key(self.estimates[row], self.split),
             "replicates": int(facts["replicates"]),
         }
         if facts["replicates"]:
@@ -188,7 +210,9 @@ class Frontier(Ledger):
         return point
 
     def _baseline(self, row: int) -> dict[str, Any]:
-        """A baseline or the current point: `metrics` and `ci` by key, without what was not measured."""
+        """A baseline or the current point: `metrics` and `ci` by key, without what was not
+        measured.
+        """
         facts, point = self.table.iloc[row], self.points[row]
         sources = source_ids(point)
         numbers = sorted({int(of.partition("@")[0]) for of in sources if not of.startswith(TWIN)})
@@ -204,7 +228,9 @@ class Frontier(Ledger):
             "p_nondominated": _known(facts["p_nondominated"]),
         }
 
-    def _numbers(self, row: int, part: str = "value", splits: Sequence[str] = (CONFIRM, TEST)) -> dict[str, float]:
+    def _numbers(
+        self, row: int, part: str = "value", splits: Sequence[str] = (CONFIRM, TEST)
+    ) -> dict[str, float]:
         """By key what is known of a point; without more, of its replicates."""
         by_split = (self._by_key(self.at(split, part)[row], split) for split in splits)
         return {key: value for each in by_split for key, value in each.items()}
@@ -225,23 +251,28 @@ def frontier(
     seed: int = 0,
     baselines: Sequence[Point] = (),
 ) -> Frontier:
-    """The frontier of trial records; raises UserError if an objective has no reference, or a reference no objective.
+    """The frontier of trial records; raises UserError if an objective has no reference, or a
+    reference no objective.
 
     Args:
         reference: hypervolume reference by objective name; defaults fill what it leaves out.
         seed: of the run, for what is simulated, as behind `p_nondominated`.
-        baselines: points that are no trials of the search, with their replicates, the current point among them. They
-            are compared like every confirmed point; one that lacks an objective is not.
+        baselines: points that are no trials of the search, with their replicates, the current point
+            among them. They are compared like every confirmed point; one that lacks an objective is
+            not.
     """
     at = resolve_reference(objectives, reference)
     every = points_of_run(records, baselines, objectives)
-    # Where one point is the best single-task model of every task, these together are that point, and not another one.
+    # Where one point is the best single-task model of every task, these together are that point,
+    # and not another one.
     same = {each.id: source_ids(each)[0] for each in every if len(source_ids(each)) == 1}
     apart = [point for point in every if point.id not in same]
     compared = candidates(apart)
     split = compared_split(apart)
     values = estimates(compared, objectives, split)
-    places = {point.id: place for point, place in zip(compared, ranks(values, objectives), strict=True)}
+    places = {
+        point.id: place for point, place in zip(compared, ranks(values, objectives), strict=True)
+    }
     ids = [same.get(point.id, point.id) for point in every]
     place = pd.Series([places.get(one) for one in ids], dtype=float)
     table = _facts(every)
@@ -261,15 +292,23 @@ def frontier(
         points=tuple(every),
         split=split,
         reference=at,
-        hypervolume=hypervolume(values[[point.role == "trial" for point in compared]], objectives, at),
+        hypervolume=hypervolume(
+            values[[point.role == "trial" for point in compared]], objectives, at
+        ),
         volume=volume,
     )
 
 
 def _of_front(
-    points: Sequence[Point], objectives: Sequence[Objective], reference: Mapping[str, float], split: str, seed: int
+    points: Sequence[Point],
+    objectives: Sequence[Objective],
+    reference: Mapping[str, float],
+    split: str,
+    seed: int,
 ) -> tuple[dict[str, float], Effect | None]:
-    """By id P(non-dominated), and the hypervolume of the true values of trials; nothing where no noise is known."""
+    """By id P(non-dominated), and the hypervolume of the true values of trials; nothing where no
+    noise is known.
+    """
     by_point = samples_of(points, [objective.key(split) for objective in objectives])
     samples = list(by_point.values())
     noise = seed_noise(samples) if samples else None
@@ -281,7 +320,9 @@ def _of_front(
     searched, volume = [at for at, key in enumerate(by_point) if key in trials], None
     if searched:
         at = hypervolume(np.array([samples[each].mean for each in searched]), objectives, reference)
-        volume = reflected(at, np.array([hypervolume(each, objectives, reference) for each in about[:, searched]]))
+        volume = reflected(
+            at, np.array([hypervolume(each, objectives, reference) for each in about[:, searched]])
+        )
     return dict(zip(by_point, chances.tolist(), strict=True)), volume
 
 
@@ -319,7 +360,11 @@ def _fact(point: Point) -> dict[str, Any]:
 
 
 def _cells(
-    every: Sequence[Point], known: Sequence[Point], ids: Sequence[str], objectives: Sequence[Objective], row: int | None
+    every: Sequence[Point],
+    known: Sequence[Point],
+    ids: Sequence[str],
+    objectives: Sequence[Objective],
+    row: int | None,
 ) -> dict[tuple[str, str], Floats]:
     """Cells of all points. Each metric is taken by itself, as some may be missing somewhere.
 
@@ -328,8 +373,10 @@ def _cells(
         ids: of all points, in whose place others are known.
         row: of the point that gains are over.
     """
-    by_slice = {(split, ALL): np.full((len(every), len(objectives), len(PARTS)), np.nan)
-             for split in (SEARCH, CONFIRM, TEST)}  # fmt: skip
+    by_slice = {
+        (split, ALL): np.full((len(every), len(objectives), len(PARTS)), np.nan)
+        for split in (SEARCH, CONFIRM, TEST)
+    }
     single = np.array([point.sharing == BASELINE for point in every], dtype=bool)
     for (split, _), cells in by_slice.items():
         for column, objective in enumerate(objectives):
@@ -341,7 +388,9 @@ def _cells(
                     own[at, VALUE] = np.mean(values) if values else np.nan
                     own[at, SD] = np.std(values, ddof=1) if len(values) > 1 else np.nan
                 _intervals(own, known, ids, key, objective, row)
-            best = objective.sign * np.fmax.reduce(own[single, VALUE] * objective.sign, initial=np.nan)
+            best = objective.sign * np.fmax.reduce(
+                own[single, VALUE] * objective.sign, initial=np.nan
+            )
             base = best if row is None else own[row, VALUE]
             unit = 1.0 if in_thousandths(objective.name) else abs(base)
             own[:, GAIN] = objective.sign * (own[:, VALUE] - base) / unit
@@ -350,7 +399,12 @@ def _cells(
 
 
 def _intervals(
-    cells: Floats, points: Sequence[Point], ids: Sequence[str], key: str, objective: Objective, row: int | None
+    cells: Floats,
+    points: Sequence[Point],
+    ids: Sequence[str],
+    key: str,
+    objective: Objective,
+    row: int | None,
 ) -> None:
     """Sets the ends of a metric's intervals, and of its gains over a row, of cells (S, parts)."""
     by_id = samples_of(points, [key])
@@ -367,7 +421,9 @@ def _intervals(
 
 
 def front_volume(
-    records: Sequence[TrialRecord], objectives: Sequence[Objective], reference: Mapping[str, float] | None = None
+    records: Sequence[TrialRecord],
+    objectives: Sequence[Objective],
+    reference: Mapping[str, float] | None = None,
 ) -> float:
     """The hypervolume of `frontier`, without what is simulated: no posterior, no intervals."""
     values = estimates(candidates(points(records, objectives)), objectives)
@@ -375,4 +431,6 @@ def front_volume(
 
 
 def _known(value: Any) -> Any:
-    return None if pd.isna(value) else getattr(value, "item", lambda: value)()  # a plain number, as JSON has it
+    return (
+        None if pd.isna(value) else getattr(value, "item", lambda: value)()
+    )  # a plain number, as JSON has it

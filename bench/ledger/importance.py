@@ -1,13 +1,16 @@
-"""Importance of parameters for the hypervolume: the share of variance between trials that each explains alone.
+"""Importance of parameters for the hypervolume: the share of variance between trials that each
+explains alone.
 
-A trial's merit is the hypervolume that it would have by itself, as a rank among all trials: diverged ones are as bad as
-they are, but no worse. A parameter sorts trials into groups, by its values or by ranges that hold equally many; its
-share is the variance between these groups over that of all trials, less what as many groups would take by chance
-(epsilon squared; Kelley, PNAS 1935). This is the first-order index of a variance decomposition: what parameters do
-together belongs to none. It speaks of the trials that a search made, and a search looks more often where it is good.
+A trial's merit is the hypervolume that it would have by itself, as a rank among all trials:
+diverged ones are as bad as they are, but no worse. A parameter sorts trials into groups, by its
+values or by ranges that hold equally many; its share is the variance between these groups over that
+of all trials, less what as many groups would take by chance (epsilon squared; Kelley, PNAS 1935).
+This is the first-order index of a variance decomposition: what parameters do together belongs to
+none. It speaks of the trials that a search made, and a search looks more often where it is good.
 
-A parameter of a branch is judged among the trials of that branch, so that it is not credited with the branch; its share
-is still one of the variance of all trials. Intervals are at 90%, and rather too wide than too narrow near 0 and 1.
+A parameter of a branch is judged among the trials of that branch, so that it is not credited with
+the branch; its share is still one of the variance of all trials. Intervals are at 90%, and rather
+too wide than too narrow near 0 and 1.
 """
 
 from __future__ import annotations
@@ -36,7 +39,9 @@ Z = 1.645
 
 @dataclass(frozen=True)
 class Importance:
-    """Share of variance that a parameter explains alone, with its interval, and how many trials have it."""
+    """Share of variance that a parameter explains alone, with its interval, and how many trials
+    have it.
+    """
 
     name: str
     share: float
@@ -45,7 +50,9 @@ class Importance:
     trials: int
 
 
-def importances(points: Sequence[Point], merits: Floats, seed: int, draws: int = IMPORTANCE_DRAWS) -> list[Importance]:
+def importances(
+    points: Sequence[Point], merits: Floats, seed: int, draws: int = IMPORTANCE_DRAWS
+) -> list[Importance]:
     """The importance of every parameter that was searched, the largest first.
 
     Args:
@@ -59,11 +66,15 @@ def importances(points: Sequence[Point], merits: Floats, seed: int, draws: int =
     if len(known) < FEWEST_TRIALS or np.ptp(merits[known]) == 0:
         return []
     rng = np.random.default_rng(seed)
-    counts = rng.multinomial(len(known), np.full(len(known), 1 / len(known)), size=draws).astype(float)
+    counts = rng.multinomial(len(known), np.full(len(known), 1 / len(known)), size=draws).astype(
+        float
+    )
     ranks = _ranks(merits[known], np.vstack([np.ones(len(known)), counts]))
     results = []
     for name in dict.fromkeys(name for i in known for name in points[i].params):
-        groups = grouping([points[i].params.get(name) for i in known], [name in points[i].params for i in known])
+        groups = grouping(
+            [points[i].params.get(name) for i in known], [name in points[i].params for i in known]
+        )
         if groups.max() > 0 and (groups >= 0).sum() >= FEWEST_OWN:
             results.append(_importance(name, ranks, groups, counts))
     return sorted(results, key=lambda each: (-each.share, each.name))
@@ -72,8 +83,8 @@ def importances(points: Sequence[Point], merits: Floats, seed: int, draws: int =
 def alone(values: Floats, objectives: Sequence[Objective], reference: dict[str, float]) -> Floats:
     """The hypervolume of each point (N, M) by itself: (N,), NaN where a value is missing.
 
-    Points that do not beat the reference in every objective have less than none, by how far they are from it at worst:
-    else all of them would be equal.
+    Points that do not beat the reference in every objective have less than none, by how far they
+    are from it at worst: else all of them would be equal.
     """
     signs = np.array([objective.sign for objective in objectives])
     beyond = signs * (values - np.array([reference[objective.name] for objective in objectives]))
@@ -85,16 +96,22 @@ def grouping(values: Sequence[Scalar], own: Sequence[bool]) -> NDArray[np.int64]
     """A group's number for each trial, from 0; -1 where the trial does not have the parameter."""
     some = [value for value, has in zip(values, own, strict=True) if has]
     places: NDArray[Any] = np.array(list(map(str, some)))
-    if len(set(some)) > BINS and all(isinstance(value, int | float) and not isinstance(value, bool) for value in some):
+    if len(set(some)) > BINS and all(
+        isinstance(value, int | float) and not isinstance(value, bool) for value in some
+    ):
         numbers = np.array(some, dtype=float)
-        places = np.searchsorted(np.quantile(numbers, np.arange(1, BINS) / BINS), numbers, side="right")
+        places = np.searchsorted(
+            np.quantile(numbers, np.arange(1, BINS) / BINS), numbers, side="right"
+        )
     groups = np.full(len(own), -1)
     groups[np.array(own)] = np.unique(places, return_inverse=True)[1]
     return groups
 
 
 def _importance(name: str, ranks: Floats, groups: NDArray[np.int64], counts: Floats) -> Importance:
-    """The interval is a normal one: resamples, which repeat trials, tell the spread but are off in their middle."""
+    """The interval is a normal one: resamples, which repeat trials, tell the spread but are off in
+    their middle.
+    """
     own = groups >= 0
     members = np.eye(groups.max() + 1)[groups[own]]  # (n, K)
     share = float(_shares(ranks[:1], own, members, np.ones((1, len(own))))[0])
@@ -113,7 +130,9 @@ def _ranks(merits: Floats, counts: Floats) -> Floats:
 
 
 def _shares(ranks: Floats, own: NDArray[np.bool_], members: Floats, counts: Floats) -> Floats:
-    """The share in each resample: (draws,). `counts` and `ranks` (draws, N): how often a trial is in it, and where."""
+    """The share in each resample: (draws,). `counts` and `ranks` (draws, N): how often a trial is
+    in it, and where.
+    """
     weighted = counts * ranks
     whole = (weighted * ranks).sum(axis=1) - weighted.sum(axis=1) ** 2 / counts.sum(axis=1)
     inside, sums = counts[:, own] @ members, weighted[:, own] @ members  # (draws, K)
@@ -122,5 +141,7 @@ def _shares(ranks: Floats, own: NDArray[np.bool_], members: Floats, counts: Floa
         means = np.where(inside > 0, sums**2 / inside, 0).sum(axis=1)
         within = (weighted[:, own] * ranks[:, own]).sum(axis=1) - means
         between = means - sums.sum(axis=1) ** 2 / size
-        chance = ((inside > 0).sum(axis=1) - 1) * within / np.maximum(size - (inside > 0).sum(axis=1), 1)
+        chance = (
+            ((inside > 0).sum(axis=1) - 1) * within / np.maximum(size - (inside > 0).sum(axis=1), 1)
+        )
         return np.asarray(np.nan_to_num((between - chance) / whole))

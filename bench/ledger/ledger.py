@@ -1,7 +1,8 @@
 """The ledger: what is known of points, as cells.
 
-A cell is a point's measure on a slice of a split's rows. Every surface selects cells and draws them; nothing else holds
-the same numbers. `Ledger.long` is the same as one long table, for files and notebooks.
+A cell is a point's measure on a slice of a split's rows. Every surface selects cells and draws
+them; nothing else holds the same numbers. `Ledger.long` is the same as one long table, for files
+and notebooks.
 """
 
 from __future__ import annotations
@@ -40,14 +41,17 @@ class Ledger:
 
     Attributes:
         measures: M.
-        table: facts of S points, a row each: `point` (id: 7, 7@16000, trees), `name` for people, `architecture`, `role`
-            (trial, baseline or current), `kind` of the fusion (power or sum; None of heads), its `weights` by task
-            (sum 1; empty for a score that is not fused), `on_front`, `p_nondominated`, and more.
-        cells: (S, M, parts) by split and slice. The parts are `PARTS`. `value` is a mean over replicates, or what the
-            search saw, with its interval at `LEVEL`; `gain` how much better it is than the current point's, with its
-            paired interval: a fraction of it, or a difference where the measure is read in thousandths; `sd` the
-            standard deviation of one replicate. NaN where it is unknown. Intervals allow for no choice.
-        draws: (D, S, M) by split, what the true values may be, jointly; D is 0 where nothing is known of seeds.
+        table: facts of S points, a row each: `point` (id: 7, 7@16000, trees), `name` for people,
+            `architecture`, `role` (trial, baseline or current), `kind` of the fusion (power or sum;
+            None of heads), its `weights` by task (sum 1; empty for a score that is not fused),
+            `on_front`, `p_nondominated`, and more.
+        cells: (S, M, parts) by split and slice. The parts are `PARTS`. `value` is a mean over
+            replicates, or what the search saw, with its interval at `LEVEL`; `gain` how much better
+            it is than the current point's, with its paired interval: a fraction of it, or a
+            difference where the measure is read in thousandths; `sd` the standard deviation of one
+            replicate. NaN where it is unknown. Intervals allow for no choice.
+        draws: (D, S, M) by split, what the true values may be, jointly; D is 0 where nothing is
+            known of seeds.
         current: place of the point that gains are over; None where there is none.
     """
 
@@ -93,11 +97,16 @@ class Ledger:
     def without(self, *splits: str) -> Self:
         """The same without what was measured on some splits."""
         cells = {key: each for key, each in self.cells.items() if key[0] not in splits}
-        return replace(self, cells=cells, draws={of: each for of, each in self.draws.items() if of not in splits})
+        return replace(
+            self,
+            cells=cells,
+            draws={of: each for of, each in self.draws.items() if of not in splits},
+        )
 
     @property
     def long(self) -> pd.DataFrame:
-        """A row for each cell: the facts of `point`, `split`, `slice`, `measure`, `basis`, and the cell's parts.
+        """A row for each cell: the facts of `point`, `split`, `slice`, `measure`, `basis`, and the
+        cell's parts.
 
         `basis` is `search`, what the one run of the search saw, or `replicates`.
         """
@@ -114,24 +123,38 @@ class Ledger:
 
     @property
     def wide(self) -> pd.DataFrame:
-        """A row for each point: its facts, and of all rows a column for each part that some point has, by the measure's
+        """A row for each point: its facts, and of all rows a column for each part that some point
+        has, by the measure's
         key: `confirm/click.auc`, `confirm/click.auc.low`."""
         columns: dict[str, Floats] = {}
         for split, slice in self.cells:
             for at, measure in enumerate(self.measures if slice == ALL else ()):
-                for part, name in zip(PARTS, ("", *(f".{each}" for each in PARTS[1:])), strict=True):
+                for part, name in zip(
+                    PARTS, ("", *(f".{each}" for each in PARTS[1:])), strict=True
+                ):
                     if np.isfinite(values := self.at(split, part)[:, at]).any():
                         columns[f"{measure.key(split)}{name}"] = values
-        known = self.table.assign(**{name: columns.pop(name) for name in [*columns] if name in self.table})  # costs
+        known = self.table.assign(
+            **{name: columns.pop(name) for name in [*columns] if name in self.table}
+        )  # costs
         return pd.concat([known, pd.DataFrame(columns, index=known.index)], axis=1)
 
 
-def as_cells(values: Floats, draws: Floats, sd: Floats, gained: Floats, gain_draws: Floats) -> Floats:
-    """Cells (S, M, parts) of values (S, M), of gains, and of draws of both (D, S, M); no interval without a draw."""
+def as_cells(
+    values: Floats, draws: Floats, sd: Floats, gained: Floats, gain_draws: Floats
+) -> Floats:
+    """Cells (S, M, parts) of values (S, M), of gains, and of draws of both (D, S, M); no interval
+    without a draw.
+    """
     parts = [sd]
     for value, drawn in ((gained, gain_draws), (values, draws)):
         low, high = (np.where(np.isfinite(value), end, np.nan) for end in band(drawn))
-        parts = [value, np.minimum(low, value), high, *parts]  # draws of what was nowhere seen are all above 0
+        parts = [
+            value,
+            np.minimum(low, value),
+            high,
+            *parts,
+        ]  # draws of what was nowhere seen are all above 0
     return np.stack(parts, axis=-1)
 
 
@@ -145,8 +168,12 @@ def band(draws: NDArray[np.floating]) -> tuple[Floats, Floats]:
 
 
 def long_of(ledgers: Mapping[str, Ledger]) -> pd.DataFrame:
-    """The long tables of several ledgers, with the name of each as `front`; weights as texts, `click 0.8, like 0.2`."""
-    table = pd.concat([each.long.assign(front=name) for name, each in ledgers.items()], ignore_index=True)
+    """The long tables of several ledgers, with the name of each as `front`; weights as texts,
+    `click 0.8, like 0.2`.
+    """
+    table = pd.concat(
+        [each.long.assign(front=name) for name, each in ledgers.items()], ignore_index=True
+    )
     return table.assign(weights=[in_words(each or {}) for each in table["weights"]])
 
 
@@ -156,6 +183,8 @@ def write_cells(cells: pd.DataFrame, file: Path) -> None:
 
 
 def read_cells(file: str | Path) -> pd.DataFrame:
-    """The long table of a run's or a decision's `cells.parquet`; raises UserError if the file is none."""
+    """The long table of a run's or a decision's `cells.parquet`; raises UserError if the file is
+    none.
+    """
     table: pd.DataFrame = read_table(LEDGER, Path(file)).to_pandas()
     return table

@@ -1,11 +1,12 @@
 """Pareto dominance, hypervolume and simplex lattices.
 
-x dominates y if it is nowhere worse and somewhere better. Equal points do not dominate each other: all duplicates of a
-non-dominated point are kept. A row with a value that is not finite was not measured: it is never on a front and
-dominates nothing.
+x dominates y if it is nowhere worse and somewhere better. Equal points do not dominate each other:
+all duplicates of a non-dominated point are kept. A row with a value that is not finite was not
+measured: it is never on a front and dominates nothing.
 
-The hypervolume is how much of objective space a set of points dominates, up to a reference that is fixed beforehand. A
-reference taken from the results would move with every trial. Points that do not beat it in every objective add nothing.
+The hypervolume is how much of objective space a set of points dominates, up to a reference that is
+fixed beforehand. A reference taken from the results would move with every trial. Points that do not
+beat it in every objective add nothing.
 """
 
 from __future__ import annotations
@@ -39,14 +40,17 @@ def measured(values: NDArray[np.float64]) -> NDArray[np.bool_]:
 def nondominated(values: NDArray[np.float64], objectives: Sequence[Objective]) -> NDArray[np.bool_]:
     """Which rows of `values` (N, M) no other row dominates: (N,)."""
     result = measured(values)
-    result[result] = moocore.is_nondominated(values[result], maximise=maximised(objectives), keep_weakly=True)
+    result[result] = moocore.is_nondominated(
+        values[result], maximise=maximised(objectives), keep_weakly=True
+    )
     return result
 
 
 def ranks(values: NDArray[np.float64], objectives: Sequence[Objective]) -> NDArray[np.int64]:
     """Non-dominated sorting (Deb et al., IEEE TEC 2002): (N,).
 
-    0 is the front, 1 the front once those are taken away, and so on; `UNRANKED` for rows that were not measured.
+    0 is the front, 1 the front once those are taken away, and so on; `UNRANKED` for rows that were
+    not measured.
     """
     rows = measured(values)
     result = np.full(len(values), UNRANKED, dtype=np.int64)
@@ -58,9 +62,11 @@ def ranks(values: NDArray[np.float64], objectives: Sequence[Objective]) -> NDArr
 
 
 def default_reference(objective: Objective) -> float:
-    """The reference where the suite names none: the value of a model that knows nothing (AUC .5, NE 1, ...).
+    """The reference where the suite names none: the value of a model that knows nothing (AUC .5, NE
+    1, ...).
 
-    Of an outcome that is 10% of all rows: .1, as of a random order; of one by group, which depends on the data: 0.
+    Of an outcome that is 10% of all rows: .1, as of a random order; of one by group, which depends
+    on the data: 0.
 
     Raises:
         UserError: the metric has no such value (RMSE, costs).
@@ -71,51 +77,72 @@ def default_reference(objective: Objective) -> float:
     known = BY_NAME[metric].uninformed if metric in BY_NAME else None
     if known is None:
         raise UserError(
-            f"hypervolume: '{objective.name}' has no natural reference; name the worst value that is still of use "
-            f"as the suite's reference for '{objective.name}'"
+            f"hypervolume: '{objective.name}' has no natural reference; name the worst value that "
+            f"is still of use as the suite's reference for '{objective.name}'"
         )
     return known
 
 
-def resolve_reference(objectives: Sequence[Objective], given: Mapping[str, float] | None = None) -> dict[str, float]:
+def resolve_reference(
+    objectives: Sequence[Objective], given: Mapping[str, float] | None = None
+) -> dict[str, float]:
     """The reference of each objective, by its name without split, in the order of the objectives.
 
     Call it before a search begins: it is then that a missing reference should be found.
 
     Raises:
-        UserError: a name that is no objective, a value that is not finite, or no value where there is no default.
+        UserError: a name that is no objective, a value that is not finite, or no value where there
+            is no default.
     """
     given = given or {}
     known = [objective.name for objective in objectives]
     for name, value in given.items():
         check_known("objective", name, known, "hypervolume reference")
         if not math.isfinite(value):
-            raise UserError(f"hypervolume reference: expected a finite number for '{name}', found {value}")
-    return {each.name: given[each.name] if each.name in given else default_reference(each) for each in objectives}
-
-
-def weakest_reference(objectives: Sequence[Objective], of: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Of several complete references, in each objective the one that asks least: every front counts whole then."""
+            raise UserError(
+                f"hypervolume reference: expected a finite number for '{name}', found {value}"
+            )
     return {
-        each.name: min((reference[each.name] for reference in of), key=lambda value: each.sign * value)
+        each.name: given[each.name] if each.name in given else default_reference(each)
+        for each in objectives
+    }
+
+
+def weakest_reference(
+    objectives: Sequence[Objective], of: Sequence[Mapping[str, float]]
+) -> dict[str, float]:
+    """Of several complete references, in each objective the one that asks least: every front counts
+    whole then.
+    """
+    return {
+        each.name: min(
+            (reference[each.name] for reference in of), key=lambda value: each.sign * value
+        )
         for each in objectives
     }
 
 
 MOST_EXACT, SAMPLES = 5, 8192
-"""Objectives up to which a hypervolume is exact: its time grows as a power of them. Beyond, directions of its polar
+"""Objectives up to which a hypervolume is exact: its time grows as a power of them. Beyond,
+directions of its polar
 coordinates: of 40 points in 8 objectives it then is within 1%."""
 
 
-def hypervolume(values: Floats, objectives: Sequence[Objective], reference: Mapping[str, float]) -> float:
-    """Hypervolume of points (N, M), in the product of the objectives' units; of many objectives nearly.
+def hypervolume(
+    values: Floats, objectives: Sequence[Objective], reference: Mapping[str, float]
+) -> float:
+    """Hypervolume of points (N, M), in the product of the objectives' units; of many objectives
+    nearly.
 
-    Rows that are not finite add nothing. Fonseca et al., CEC 2006; Deng and Zhang, IEEE TEC 2019; computed by moocore.
+    Rows that are not finite add nothing. Fonseca et al., CEC 2006; Deng and Zhang, IEEE TEC 2019;
+    computed by moocore.
     """
     points = values[measured(values)]
     at = [reference[objective.name] for objective in objectives]
     if len(objectives) > MOST_EXACT and len(points):
-        return float(moocore.hv_approx(points, ref=at, maximise=maximised(objectives), nsamples=SAMPLES))
+        return float(
+            moocore.hv_approx(points, ref=at, maximise=maximised(objectives), nsamples=SAMPLES)
+        )
     return float(moocore.hypervolume(points, ref=at, maximise=maximised(objectives)))
 
 
@@ -131,20 +158,27 @@ class Growing:
         self._front, self._volume = np.empty((0, len(objectives))), 0.0
 
     def add(self, point: Floats) -> float:
-        """Adds a point (M,), and returns the hypervolume of all so far. A point that is not finite adds nothing."""
+        """Adds a point (M,), and returns the hypervolume of all so far. A point that is not finite
+        adds nothing.
+        """
         points = np.vstack([self._front, point])
         stays = nondominated(points, self._objectives)
         if stays[-1]:
             self._front = points[stays]
             # rounding may take off 1e-17 where a point adds nothing
-            self._volume = max(self._volume, hypervolume(self._front, self._objectives, self._reference))
+            self._volume = max(
+                self._volume, hypervolume(self._front, self._objectives, self._reference)
+            )
         return self._volume
 
 
-def contributions(values: Floats, objectives: Sequence[Objective], reference: Mapping[str, float]) -> Floats:
+def contributions(
+    values: Floats, objectives: Sequence[Objective], reference: Mapping[str, float]
+) -> Floats:
     """What the front would lose without each point: (N,).
 
-    Zero for dominated points, for all of several duplicates, and for points that do not beat the reference.
+    Zero for dominated points, for all of several duplicates, and for points that do not beat the
+    reference.
     """
     front = np.flatnonzero(nondominated(values, objectives))
     whole = hypervolume(values[front], objectives, reference)
@@ -155,17 +189,25 @@ def contributions(values: Floats, objectives: Sequence[Objective], reference: Ma
 
 
 def lattice(parts: int, steps: int) -> NDArray[np.int64]:
-    """All ways (W, parts) to write `steps` as an ordered sum of whole numbers from 0, the first part rising."""
+    """All ways (W, parts) to write `steps` as an ordered sum of whole numbers from 0, the first
+    part rising.
+    """
     last = steps + parts - 1
     bars = combinations(range(last), parts - 1)
     return np.array([np.diff([-1, *each, last]) - 1 for each in bars], dtype=np.int64)
 
 
 def steps_within(parts: int, most: int) -> int:
-    """The largest number of steps, at least 1, whose lattice of two parts or more has at most `most` points."""
-    return max(1, next(steps for steps in count(1) if comb(steps + parts - 1, parts - 1) > most) - 1)
+    """The largest number of steps, at least 1, whose lattice of two parts or more has at most
+    `most` points.
+    """
+    return max(
+        1, next(steps for steps in count(1) if comb(steps + parts - 1, parts - 1) > most) - 1
+    )
 
 
 def steps_beyond(parts: int, least: int) -> int:
-    """The smallest number of steps whose lattice of two parts or more has at least `least` points."""
+    """The smallest number of steps whose lattice of two parts or more has at least `least`
+    points.
+    """
     return next(steps for steps in count(1) if comb(steps + parts - 1, parts - 1) >= least)

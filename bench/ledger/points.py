@@ -1,16 +1,20 @@
-"""Points of a run, their estimated values, and the single-task points that others are compared with.
+"""Points of a run, their estimated values, and the single-task points that others are compared
+with.
 
-A search value belongs to a trial that was chosen because it came out well on validation, so it is too good on average;
-replicates on fresh seeds, measured on confirmation rows, are not. The two are never compared: where any point has been
-confirmed, only confirmed points are candidates. The search's own run is not one of the replicates, for the same reason.
+A search value belongs to a trial that was chosen because it came out well on validation, so it is
+too good on average; replicates on fresh seeds, measured on confirmation rows, are not. The two are
+never compared: where any point has been confirmed, only confirmed points are candidates. The
+search's own run is not one of the replicates, for the same reason.
 
-Without rungs a trial is one point. In a search by rungs a trial is a point at each rung where none other of its own is
-better: trade-offs may peak in the middle of training. Baselines and the current production point are points, too.
+Without rungs a trial is one point. In a search by rungs a trial is a point at each rung where none
+other of its own is
+better: trade-offs may peak in the middle of training. Baselines and the current production point
+    are points, too.
 
-A rung's values are those of the best state on validation up to the rung, by the mean over objectives; a single-task
-model has each task at its own best. So a later rung seldom falls behind in all objectives, but may in one. The learning
-rate follows the schedule of full length wherever a training stops. To retrain a point, train on that schedule and stop
-there.
+A rung's values are those of the best state on validation up to the rung, by the mean over
+objectives; a single-task model has each task at its own best. So a later rung seldom falls behind
+in all objectives, but may in one. The learning rate follows the schedule of full length wherever a
+training stops. To retrain a point, train on that schedule and stop there.
 """
 
 from __future__ import annotations
@@ -25,7 +29,16 @@ import numpy as np
 from bench.core.arrays import Floats
 from bench.core.errors import UserError
 from bench.core.objectives import Objective, key_on
-from bench.core.records import NETWORK, SHARE, TREES, Point, PointKind, Replicate, Scalar, TrialRecord
+from bench.core.records import (
+    NETWORK,
+    SHARE,
+    TREES,
+    Point,
+    PointKind,
+    Replicate,
+    Scalar,
+    TrialRecord,
+)
 from bench.core.rows import CONFIRM, SEARCH, TEST
 from bench.core.several import models_in
 from bench.ledger.pareto import nondominated
@@ -34,7 +47,9 @@ from bench.measure.predictions import name_of
 
 def replicated(record: Point, key: str) -> list[float]:
     """A metric's values over the replicates that did not fail."""
-    return [run.metrics[key] for run in record.replicates if run.failure is None and key in run.metrics]
+    return [
+        run.metrics[key] for run in record.replicates if run.failure is None and key in run.metrics
+    ]
 
 
 def confirmed(record: Point) -> bool:
@@ -64,7 +79,8 @@ def untested(points: Iterable[Point]) -> list[Point]:
             point,
             metrics=rest(point.metrics),
             replicates=tuple(
-                replace(run, metrics=rest(run.metrics), resampled=rest(run.resampled)) for run in point.replicates
+                replace(run, metrics=rest(run.metrics), resampled=rest(run.resampled))
+                for run in point.replicates
             ),
         )
         for point in points
@@ -74,8 +90,8 @@ def untested(points: Iterable[Point]) -> list[Point]:
 def estimate(record: Point, name: str, split: str = CONFIRM) -> float:
     """The value of a metric or a cost, by its name without split.
 
-    Of a confirmed record it is the mean of its replicates on `split`; of another the search's value on validation, and
-    none on test. NaN where nothing was measured.
+    Of a confirmed record it is the mean of its replicates on `split`; of another the search's value
+    on validation, and none on test. NaN where nothing was measured.
     """
     if confirmed(record):
         values = replicated(record, key_on(name, split))
@@ -83,23 +99,32 @@ def estimate(record: Point, name: str, split: str = CONFIRM) -> float:
     return record.metrics.get(key_on(name, SEARCH if split == CONFIRM else split), np.nan)
 
 
-def estimates(records: Sequence[Point], objectives: Sequence[Objective], split: str = CONFIRM) -> Floats:
+def estimates(
+    records: Sequence[Point], objectives: Sequence[Objective], split: str = CONFIRM
+) -> Floats:
     """Values (N, M) of N trials on M objectives, in natural units; see `estimate`."""
-    rows = [[estimate(record, objective.name, split) for objective in objectives] for record in records]
+    rows = [
+        [estimate(record, objective.name, split) for objective in objectives] for record in records
+    ]
     return np.array(rows, dtype=float).reshape(len(records), len(objectives))
 
 
 BASELINE = "single_task"
 TWIN: PointKind = "twin"
-"""The kind of a single-task point with the settings of a trial that shares, see `bench.search.confirm.twins`."""
+"""The kind of a single-task point with the settings of a trial that shares, see
+`bench.search.confirm.twins`.
+"""
 
 
 def best(points: Sequence[Point], objective: Objective) -> Point | None:
-    """The tuned point with the best estimate of one objective, of equals the first trial, at its longest.
+    """The tuned point with the best estimate of one objective, of equals the first trial, at its
+    longest.
 
     None without a finite one.
     """
-    comparable = [point for point in _tuned(points) if math.isfinite(estimate(point, objective.name))]
+    comparable = [
+        point for point in _tuned(points) if math.isfinite(estimate(point, objective.name))
+    ]
 
     def merit(point: Point) -> tuple[float, float, int]:
         number = math.inf if point.number is None else point.number
@@ -111,8 +136,8 @@ def best(points: Sequence[Point], objective: Objective) -> Point | None:
 def baselines(points: Sequence[Point], objectives: Sequence[Objective]) -> dict[str, Point]:
     """The best single-task point of each objective by its name.
 
-    Where any point is confirmed, a baseline is a confirmed single-task point. An objective that none of them has
-    measured is left out.
+    Where any point is confirmed, a baseline is a confirmed single-task point. An objective that
+    none of them has measured is left out.
     """
     single = [point for point in _tuned(points) if point.sharing == BASELINE or point.baseline]
     by_objective = {objective.name: best(single, objective) for objective in objectives}
@@ -142,25 +167,33 @@ def twin_of(point: Point, points: Iterable[Point]) -> Point | None:
 
 def labelled(twin: Point, trials: Iterable[Point]) -> Point:
     """A twin with the number of the first trial that shares and has its settings."""
-    numbers = [each.number for each in trials if each.sharing != BASELINE and each.unshared == twin.unshared]
+    numbers = [
+        each.number
+        for each in trials
+        if each.sharing != BASELINE and each.unshared == twin.unshared
+    ]
     return replace(twin, label=str(numbers[0]) if numbers else "")
 
 
 def composite(points: Sequence[Point], objectives: Sequence[Objective]) -> Point | None:
-    """The point `single_task`, which has each task's metrics from the single-task point that is best in the task.
+    """The point `single_task`, which has each task's metrics from the single-task point that is
+    best in the task.
 
-    That point is chosen by the search's own value of the task's first objective, among the confirmed where any is: no
-    replicate is both chosen by and counted. The k-th replicate joins replicates of one seed. A single-task point holds
-    a model of its own for each of T tasks, all of one size: a task's part of a cost is one T-th of the point's, and
-    the composite's cost is the sum of its tasks' parts.
+    That point is chosen by the search's own value of the task's first objective, among the
+    confirmed where any is: no replicate is both chosen by and counted. The k-th replicate joins
+    replicates of one seed. A single-task point holds a model of its own for each of T tasks, all of
+    one size: a task's part of a cost is one T-th of the point's, and the composite's cost is the
+    sum of its tasks' parts.
 
     Returns:
-        None where a task has no single-task point, or the points share no seed. Its configuration names each task's
-        point by its id, as `single_task.<task>`.
+        None where a task has no single-task point, or the points share no seed. Its configuration
+        names each task's point by its id, as `single_task.<task>`.
     """
     sources = sources_of(points, objectives)
     runs = {task: _by_seed(point) for task, point in sources.items()}
-    seeds = [seed for seed in next(iter(runs.values()), {}) if all(seed in own for own in runs.values())]
+    seeds = [
+        seed for seed in next(iter(runs.values()), {}) if all(seed in own for own in runs.values())
+    ]
     if not seeds:
         return None
     named: dict[str, Scalar] = {f"{BASELINE}.{task}": point.id for task, point in sources.items()}
@@ -170,7 +203,8 @@ def composite(points: Sequence[Point], objectives: Sequence[Objective]) -> Point
         architecture=BASELINE,
         metrics=_joined({task: point.metrics for task, point in sources.items()}),
         replicates=tuple(
-            _replicate(at, {task: own[seed] for task, own in runs.items()}) for at, seed in enumerate(seeds, 1)
+            _replicate(at, {task: own[seed] for task, own in runs.items()})
+            for at, seed in enumerate(seeds, 1)
         ),
     )
 
@@ -195,7 +229,8 @@ def source_ids(single: Point) -> list[str]:
 
 
 def kept_names(sources: Mapping[str, Point], tasks: Sequence[str], seed: int) -> list[str] | None:
-    """For each task the name of the replicate that the composite's predictions are from: for `predictions.joined`.
+    """For each task the name of the replicate that the composite's predictions are from: for
+    `predictions.joined`.
 
     A task without an objective goes with the first that has one.
 
@@ -218,7 +253,10 @@ def _by_seed(point: Point) -> dict[int, Replicate]:
 
 def _replicate(number: int, runs: Mapping[str, Replicate]) -> Replicate:
     resampled = {
-        key: moved for task, run in runs.items() for key, moved in run.resampled.items() if _task_of(key) == task
+        key: moved
+        for task, run in runs.items()
+        for key, moved in run.resampled.items()
+        if _task_of(key) == task
     }
     metrics = _joined({task: run.metrics for task, run in runs.items()})
     first = next(iter(runs.values()))
@@ -245,7 +283,9 @@ def _task_of(key: str) -> str:
 def points(records: Iterable[TrialRecord], objectives: Sequence[Objective]) -> list[Point]:
     """All points of trials, by number and then by length."""
     ordered = sorted(records, key=lambda record: record.number)
-    return [point for record in ordered if record.measured for point in _points_of(record, objectives)]
+    return [
+        point for record in ordered if record.measured for point in _points_of(record, objectives)
+    ]
 
 
 def searched_points(records: Iterable[TrialRecord], objectives: Sequence[Objective]) -> list[Point]:
@@ -256,11 +296,12 @@ def searched_points(records: Iterable[TrialRecord], objectives: Sequence[Objecti
 def points_of_run(
     records: Iterable[TrialRecord], others: Sequence[Point], objectives: Sequence[Objective]
 ) -> list[Point]:
-    """All points of a run: those of trials, then the best single-task models together, then `others`.
+    """All points of a run: those of trials, then the best single-task models together, then
+    `others`.
 
     Args:
-        others: baselines and the current point, with their replicates. Of several of one id the last counts: what a
-            baseline is derived from moved when the search went on.
+        others: baselines and the current point, with their replicates. Of several of one id the
+            last counts: what a baseline is derived from moved when the search went on.
     """
     trials = points(records, objectives)
     others = [labelled(each, trials) if each.kind == TWIN else each for each in others]
@@ -270,16 +311,19 @@ def points_of_run(
 
 
 def _points_of(record: TrialRecord, objectives: Sequence[Objective]) -> list[Point]:
-    """Those of one trial: non-dominated among its own by what the search saw, the longest of equals; or confirmed.
+    """Those of one trial: non-dominated among its own by what the search saw, the longest of
+    equals; or confirmed.
 
-    Costs belong to the model, however long it was trained. A latency comes out differently each time that it is
-    measured, which must not make a point; so metrics alone are compared.
+    Costs belong to the model, however long it was trained. A latency comes out differently each
+    time that it is measured, which must not make a point; so metrics alone are compared.
     """
     own = list(record.points)
     if len(own) == 1:
         return own
     metrics = [objective for objective in objectives if objective.is_metric]
-    values = np.array([[point.metrics.get(each.key(SEARCH), np.nan) for each in metrics] for point in own])
+    values = np.array(
+        [[point.metrics.get(each.key(SEARCH), np.nan) for each in metrics] for point in own]
+    )
     keep = nondominated(values, metrics)
     for rung in range(len(own) - 1):
         keep[rung] &= not (values[rung + 1 :] == values[rung]).all(axis=1).any()
@@ -289,27 +333,43 @@ def _points_of(record: TrialRecord, objectives: Sequence[Objective]) -> list[Poi
 
 
 def kind_of(config: Mapping[str, Scalar]) -> str:
-    """The kind of model that a configuration of the current point is of: its way of sharing, `trees` or `composite`."""
+    """The kind of model that a configuration of the current point is of: its way of sharing,
+    `trees` or `composite`.
+    """
     trees = all(name.startswith("trees.") for name in config)
     return str(config.get("sharing.kind", "trees" if trees else "composite"))
 
 
-def parts_of(point: Point, points: Sequence[Point], tasks: Sequence[str]) -> list[tuple[Point, tuple[float, ...]]]:
-    """The points that are trained for good where `point` is deployed, and the share of each by task.
+def parts_of(
+    point: Point, points: Sequence[Point], tasks: Sequence[str]
+) -> list[tuple[Point, tuple[float, ...]]]:
+    """The points that are trained for good where `point` is deployed, and the share of each by
+    task.
 
-    Most points are that themselves. The best single-task models have each task from one point, a blend mixes two.
+    Most points are that themselves. The best single-task models have each task from one point, a
+    blend mixes two.
 
     Raises:
         UserError: the point is a column of the log, or a part is no point of the run any more.
     """
     if several := models_in(point.config):  # an ensemble, or the current point
-        return [(replace(point, config=own), tuple(shares[each] for each in tasks)) for own, shares in several]
+        return [
+            (replace(point, config=own), tuple(shares[each] for each in tasks))
+            for own, shares in several
+        ]
     by_id = {each.id: each for each in points}
     if point.kind == BASELINE:
         prefix = f"{BASELINE}."
-        sources = {key.removeprefix(prefix): str(of) for key, of in point.config.items() if key.startswith(prefix)}
+        sources = {
+            key.removeprefix(prefix): str(of)
+            for key, of in point.config.items()
+            if key.startswith(prefix)
+        }
         first = next(iter(sources.values()))  # of a task without an objective
-        shares = {id: tuple(float(sources.get(task, first) == id) for task in tasks) for id in source_ids(point)}
+        shares = {
+            id: tuple(float(sources.get(task, first) == id) for task in tasks)
+            for id in source_ids(point)
+        }
     elif point.kind == "blend":
         network = tuple(float(str(point.config[f"{SHARE}{task}"])) for task in tasks)
         trees = tuple(1 - share for share in network)
@@ -318,7 +378,12 @@ def parts_of(point: Point, points: Sequence[Point], tasks: Sequence[str]) -> lis
         by_id, shares = {point.id: point}, {point.id: (1.0,) * len(tasks)}
     for id in shares:
         if id not in by_id:
-            raise UserError(f"expected '{id}' among the run's points, as a part of {point.name}, found none")
+            raise UserError(
+                f"expected '{id}' among the run's points, as a part of {point.name}, found none"
+            )
         if not by_id[id].config:
-            raise UserError(f"{point.name} has no configuration that could be trained; pick a model with --policy FILE")
+            raise UserError(
+                f"{point.name} has no configuration that could be trained; pick a model with "
+                "--policy FILE"
+            )
     return [(by_id[id], own) for id, own in shares.items() if any(own)]

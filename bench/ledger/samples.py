@@ -1,11 +1,12 @@
-"""Replicates of a configuration: their values, deviations on resampled rows, and the variance between seeds.
+"""Replicates of a configuration: their values, deviations on resampled rows, and the variance
+between seeds.
 
-Two or three replicates hardly show a configuration's variance. Configurations are alike in it, though not equal, so
-each variance is drawn to that of all. The more they differ beyond chance, the less they are drawn (Smyth, Statistical
-Applications in Genetics and Molecular Biology 2004).
+Two or three replicates hardly show a configuration's variance. Configurations are alike in it,
+though not equal, so each variance is drawn to that of all. The more they differ beyond chance, the
+less they are drawn (Smyth, Statistical Applications in Genetics and Molecular Biology 2004).
 
-What a seed does to two configurations cancels from their difference. Few shared seeds do not show a pair's variance
-either, so each is drawn to the pooled one of all pairs.
+What a seed does to two configurations cancels from their difference. Few shared seeds do not show a
+pair's variance either, so each is drawn to the pooled one of all pairs.
 """
 
 from __future__ import annotations
@@ -30,12 +31,13 @@ class Sample:
 
     Attributes:
         values: (n, M).
-        deviations: (n, B, M), how far each moves on each of B resamples of the split. Resample b is the same for every
-            model, so that differences between models are paired. B is 0 where the split was not resampled.
-        seeds: of the n trainings. Replicates of two configurations on one seed are paired. Empty where unknown: such
-            replicates are paired with none.
-        freedom: (M,) degrees of freedom of the variance over resamples, few where rows of a class are; infinite where
-            empty.
+        deviations: (n, B, M), how far each moves on each of B resamples of the split. Resample b is
+            the same for every model, so that differences between models are paired. B is 0 where
+            the split was not resampled.
+        seeds: of the n trainings. Replicates of two configurations on one seed are paired. Empty
+            where unknown: such replicates are paired with none.
+        freedom: (M,) degrees of freedom of the variance over resamples, few where rows of a class
+            are; infinite where empty.
         logit: (M,), whether an interval is taken on the logit scale; empty where none is.
     """
 
@@ -72,20 +74,32 @@ class Sample:
         """
         freedom = np.array(self.freedom or [np.inf] * len(directions))
         least = np.where(directions != 0, freedom[:, None], np.inf).min(axis=0)
-        return Sample(self.values @ directions, self.deviations @ directions, self.seeds, tuple(least.tolist()))
+        return Sample(
+            self.values @ directions,
+            self.deviations @ directions,
+            self.seeds,
+            tuple(least.tolist()),
+        )
 
 
 def variance(deviation: Floats) -> Floats:
-    """Of deviations (..., B, M) over the resamples that define a metric: (..., M); 0 of fewer than two."""
+    """Of deviations (..., B, M) over the resamples that define a metric: (..., M); 0 of fewer than
+    two.
+    """
     known = np.isfinite(deviation)
     count = known.sum(axis=-2)
-    middle = np.where(known, deviation, 0).sum(axis=-2, keepdims=True) / np.maximum(count, 1)[..., None, :]
+    middle = (
+        np.where(known, deviation, 0).sum(axis=-2, keepdims=True)
+        / np.maximum(count, 1)[..., None, :]
+    )
     squares = np.where(known, deviation - middle, 0) ** 2
     return np.asarray(np.where(count > 1, squares.sum(axis=-2) / np.maximum(count - 1, 1), 0.0))
 
 
 def covariance(deviation: Floats) -> Floats:
-    """Of deviations (B, K) over the resamples that define all of them: (K, K); 0 of fewer than two."""
+    """Of deviations (B, K) over the resamples that define all of them: (K, K); 0 of fewer than
+    two.
+    """
     known = deviation[np.isfinite(deviation).all(axis=1)]
     k = deviation.shape[1]
     return np.cov(known, rowvar=False).reshape(k, k) if len(known) > 1 else np.zeros((k, k))
@@ -98,20 +112,26 @@ FEW_OF_CLASS = 50
 
 
 def sample(record: Point, keys: Sequence[str]) -> Sample | None:
-    """Those of a record's replicates that have a finite value of every key; None where there are none.
+    """Those of a record's replicates that have a finite value of every key; None where there are
+    none.
 
-    Costs do not vary over resamples. If one replicate was not resampled in a metric, all count as not resampled. With
-    few rows of a class, P, the bootstrap's variance is too small by (P - 1) / P and has P - 1 degrees of freedom. This
-    holds for an area under the curve and for the share of these rows in a cut. The variance of an average over rows has
-    2 P degrees of freedom, as a Poisson count's. One row alone does not show how areas of single rows vary; the bound
-    is the variance of a uniform number. P is counted in independent units, such as users.
+    Costs do not vary over resamples. If one replicate was not resampled in a metric, all count as
+    not resampled. With few rows of a class, P, the bootstrap's variance is too small by (P - 1) / P
+    and has P - 1 degrees of freedom. This holds for an area under the curve and for the share of
+    these rows in a cut. The variance of an average over rows has 2 P degrees of freedom, as a
+    Poisson count's. One row alone does not show how areas of single rows vary; the bound is the
+    variance of a uniform number. P is counted in independent units, such as users.
     """
     runs = [run for run in record.replicates if run.failure is None]
-    runs = [run for run in runs if np.isfinite([run.metrics.get(key, np.nan) for key in keys]).all()]
+    runs = [
+        run for run in runs if np.isfinite([run.metrics.get(key, np.nan) for key in keys]).all()
+    ]
     if not runs:
         return None
     values = np.array([[run.metrics[key] for key in keys] for run in runs], dtype=float)
-    counts = {column: {len(run.resampled.get(key, ())) for run in runs} for column, key in enumerate(keys)}
+    counts = {
+        column: {len(run.resampled.get(key, ())) for run in runs} for column, key in enumerate(keys)
+    }
     b = max((max(each) for each in counts.values() if len(each) == 1), default=0)
     deviations = np.zeros((len(runs), b, len(keys)))
     freedom, logit = np.full(len(keys), np.inf), [False] * len(keys)
@@ -126,7 +146,9 @@ def sample(record: Point, keys: Sequence[str]) -> Sample | None:
             deviations[..., column] *= _factor(p, deviations[..., column])
         elif p < FEW_OF_CLASS:
             freedom[column] = 2 * p
-    return Sample(values, deviations, tuple(run.seed for run in runs), tuple(freedom.tolist()), tuple(logit))
+    return Sample(
+        values, deviations, tuple(run.seed for run in runs), tuple(freedom.tolist()), tuple(logit)
+    )
 
 
 def samples_of(points: Iterable[Point], keys: Sequence[str]) -> dict[str, Sample]:
@@ -135,12 +157,18 @@ def samples_of(points: Iterable[Point], keys: Sequence[str]) -> dict[str, Sample
 
 
 def _rarer(key: str, resampled: Mapping[str, Sequence[float]]) -> tuple[Sequence[float], bool]:
-    """How the rows of a metric's rarer class vary over the resamples; whether it is a mean over them."""
+    """How the rows of a metric's rarer class vary over the resamples; whether it is a mean over
+    them.
+    """
     name = key.partition("/")[2]
     metric = metric_of(name)
     space = key.removesuffix(f".{metric}")
     cut = ranked(metric) is not None  # on all impressions: of a task with a parent those of `ctcvr`
-    rarer = resampled.get(f"{space}.{RARER}") or (resampled.get(f"{space}.ctcvr.{RARER}") if cut else None) or ()
+    rarer = (
+        resampled.get(f"{space}.{RARER}")
+        or (resampled.get(f"{space}.ctcvr.{RARER}") if cut else None)
+        or ()
+    )
     return rarer, cut or metric in AREAS
 
 
@@ -157,7 +185,8 @@ LEAST_VARIANCES = 4
 def moderated(
     variances: Floats, freedom: NDArray[np.int64], pooled: float, total: float
 ) -> tuple[Floats, Floats, bool]:
-    """Variances (N,) drawn to a common one, their degrees of freedom, and whether they are one and the same.
+    """Variances (N,) drawn to a common one, their degrees of freedom, and whether they are one and
+    the same.
 
     Args:
         freedom: (N,) of the variances; 0 where one is not known.
@@ -173,14 +202,20 @@ def moderated(
     if beyond <= 0:
         return one
     # the x with trigamma(x) = beyond, which lies between these
-    prior = 2 * brentq(lambda x: polygamma(1, x) - beyond, 0.5 / beyond, 1 + 2 / beyond, xtol=1e-12, rtol=1e-13)
+    prior = 2 * brentq(
+        lambda x: polygamma(1, x) - beyond, 0.5 / beyond, 1 + 2 / beyond, xtol=1e-12, rtol=1e-13
+    )
     strength = prior + freedom
-    drawn = (prior * pooled + freedom * variances) / strength  # the middle by logarithms is far less sure with few
+    drawn = (
+        prior * pooled + freedom * variances
+    ) / strength  # the middle by logarithms is far less sure with few
     return drawn, np.minimum(strength, total), False
 
 
 def satterthwaite(parts: Sequence[Floats], freedom: Sequence[Floats]) -> Floats:
-    """Effective degrees of freedom of a sum of variances, each with its own (Biometrics Bulletin 1946)."""
+    """Effective degrees of freedom of a sum of variances, each with its own (Biometrics Bulletin
+    1946).
+    """
     whole = np.asarray(sum(parts))
     below = np.asarray(sum(part**2 / each for part, each in zip(parts, freedom, strict=True)))
     none = np.broadcast_to(freedom[0], whole.shape)
@@ -193,9 +228,10 @@ class Pairing:
 
     Attributes:
         shared: (N, N), on how many seeds both have a replicate.
-        within: (N, N, M) variance of the difference between two replicates on one seed; 0 where fewer than two seeds
-            are shared.
-        apart: (N, N, M), of that the seeds' part alone: without what resamples of the split show already.
+        within: (N, N, M) variance of the difference between two replicates on one seed; 0 where
+            fewer than two seeds are shared.
+        apart: (N, N, M), of that the seeds' part alone: without what resamples of the split show
+            already.
         freedom: (N, N, M) degrees of freedom of the variances.
         common: whether all pairs were taken to have one variance.
     """
@@ -210,7 +246,10 @@ class Pairing:
 def pairing(samples: Sequence[Sample]) -> Pairing:
     """That of configurations with at least one replicate each."""
     n, m = len(samples), samples[0].values.shape[1]
-    every = {seed: at for at, seed in enumerate(sorted({seed for each in samples for seed in each.seeds}))}
+    every = {
+        seed: at
+        for at, seed in enumerate(sorted({seed for each in samples for seed in each.seeds}))
+    }
     own = [[every[seed] for seed in each.seeds] for each in samples]
     there, values = np.zeros((n, len(every)), dtype=np.int64), np.full((n, len(every), m), np.nan)
     for at, (places, each) in enumerate(zip(own, samples, strict=True)):
@@ -242,7 +281,8 @@ def _rows_within(
     i: NDArray[np.int64],
     j: NDArray[np.int64],
 ) -> Floats:
-    """(P, M) variance between shared seeds of how resamples move the difference of a pair: the mean over resamples.
+    """(P, M) variance between shared seeds of how resamples move the difference of a pair: the mean
+    over resamples.
 
     Args:
         own: columns of each configuration's replicates in `there` (N, S).
@@ -259,21 +299,31 @@ def _rows_within(
             both = ((there[at] & there[j[pairs]]) > 0)[:, :, None, None]
             count = both.sum(axis=1)
             apart = np.where(both, moved[at] - moved[j[pairs]], 0)
-            spread = ((apart - apart.sum(axis=1, keepdims=True) / count[:, None]) ** 2 * both).sum(axis=1) / (count - 1)
+            spread = ((apart - apart.sum(axis=1, keepdims=True) / count[:, None]) ** 2 * both).sum(
+                axis=1
+            ) / (count - 1)
             known = np.isfinite(spread)
-            variances[pairs] = np.where(known, spread, 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+            variances[pairs] = np.where(known, spread, 0).sum(axis=1) / np.maximum(
+                known.sum(axis=1), 1
+            )
     return variances
 
 
 def _pair_freedom(there: NDArray[np.int64], shared: NDArray[np.int64]) -> float:
-    """Degrees of freedom of the variance pooled over pairs: of a two-way layout of configurations and seeds."""
+    """Degrees of freedom of the variance pooled over pairs: of a two-way layout of configurations
+    and seeds.
+    """
     pairs = shared > 1
     np.fill_diagonal(pairs, False)
     used = (there > 0) & (pairs.astype(np.int64) @ there > 0)
     paired = pairs.any(axis=1)
-    _, part = connected_components(pairs, directed=False)  # of the layout that a configuration is in
+    _, part = connected_components(
+        pairs, directed=False
+    )  # of the layout that a configuration is in
     columns = {(part[at], seed) for at, seed in zip(*np.nonzero(used), strict=True)}
-    return float(max(1, int(used.sum()) - int(paired.sum()) - len(columns) + len(set(part[paired]))))
+    return float(
+        max(1, int(used.sum()) - int(paired.sum()) - len(columns) + len(set(part[paired])))
+    )
 
 
 @dataclass(frozen=True)
@@ -281,11 +331,13 @@ class SeedNoise:
     """Seed variances of N configurations in M metrics.
 
     Attributes:
-        within: (N, M, M) covariance of one replicate about its configuration's mean, on the split as it is.
-        apart: (N, M, M), of that what no resample of the split shares: the seed's part alone. A replicate's own
-            deviation on the split is in the resamples already.
+        within: (N, M, M) covariance of one replicate about its configuration's mean, on the split
+            as it is.
+        apart: (N, M, M), of that what no resample of the split shares: the seed's part alone. A
+            replicate's own deviation on the split is in the resamples already.
         freedom: (N, M) degrees of freedom of the variances.
-        total: (M,), those of the variance pooled over all configurations, fewer where these share seeds.
+        total: (M,), those of the variance pooled over all configurations, fewer where these share
+            seeds.
         common: whether all configurations were taken to have one variance, and so err together.
         paired: what is known of differences between configurations on shared seeds.
     """
@@ -299,7 +351,9 @@ class SeedNoise:
 
 
 def seed_noise(samples: Sequence[Sample]) -> SeedNoise | None:
-    """That of configurations; None where none has two replicates: nothing is then known of seeds."""
+    """That of configurations; None where none has two replicates: nothing is then known of
+    seeds.
+    """
     freedom = np.array([len(each) - 1 for each in samples])
     count = int(freedom.sum())
     if count < 1:
@@ -315,7 +369,9 @@ def seed_noise(samples: Sequence[Sample]) -> SeedNoise | None:
     total = _total_freedom(freedom, np.diag(pooled), paired)
     scale = np.sqrt(np.diag(pooled))
     unit = np.where(scale > 0, scale, 1.0)
-    variances = np.array([each.values.var(axis=0, ddof=1) if len(each) > 1 else scale * 0 for each in samples])
+    variances = np.array(
+        [each.values.var(axis=0, ddof=1) if len(each) > 1 else scale * 0 for each in samples]
+    )
     drawn = [moderated(variances[:, m], freedom, pooled[m, m], total[m]) for m in range(len(scale))]
     own = np.sqrt(np.array([each[0] for each in drawn]).T) / unit  # (N, M), of the pooled deviation
     within = pooled * own[:, :, None] * own[:, None, :]
@@ -330,7 +386,8 @@ def seed_noise(samples: Sequence[Sample]) -> SeedNoise | None:
 
 
 def between(samples: Sequence[Sample], noise: SeedNoise) -> tuple[Floats, Floats]:
-    """Variances from seeds of the differences between all means, and their degrees of freedom, each (N, N, M).
+    """Variances from seeds of the differences between all means, and their degrees of freedom, each
+    (N, N, M).
 
     Means over n_i and n_j replicates, k of them on shared seeds, differ with the variance
 
@@ -342,7 +399,11 @@ def between(samples: Sequence[Sample], noise: SeedNoise) -> tuple[Floats, Floats
     one = np.diagonal(noise.apart, axis1=1, axis2=2)  # (N, M)
     both = np.where(noise.paired.shared > 1, noise.paired.shared, 0) / np.outer(n, n)
     rest = (1 / n[:, None] - both)[..., None]  # the weight of i's own variance in a pair (i, j)
-    parts = [rest * one[:, None], rest.swapaxes(0, 1) * one[None], both[..., None] * noise.paired.apart]
+    parts = [
+        rest * one[:, None],
+        rest.swapaxes(0, 1) * one[None],
+        both[..., None] * noise.paired.apart,
+    ]
     freedom = [noise.freedom[:, None], noise.freedom[None], noise.paired.freedom]
     if noise.common:  # one variance, and not two that err apart
         parts, freedom = [parts[0] + parts[1], parts[2]], freedom[1:]
@@ -354,19 +415,23 @@ def between(samples: Sequence[Sample], noise: SeedNoise) -> tuple[Floats, Floats
 def _total_freedom(freedom: NDArray[np.int64], pooled: Floats, paired: Pairing) -> Floats:
     """(M,) degrees of freedom of the pooled variance.
 
-    Variances of two configurations on shared seeds are themselves correlated, by the square of the correlation of what
-    a seed does to the two.
+    Variances of two configurations on shared seeds are themselves correlated, by the square of the
+    correlation of what a seed does to the two.
     """
     both = np.maximum(paired.shared - 1, 0)
     np.fill_diagonal(both, 0)
     if not both.any():
         return np.full(len(pooled), float(freedom.sum()))
     apart = np.einsum("ij,ijm->m", both, paired.within) / both.sum()
-    correlation = np.where(pooled > 0, 1 - apart / np.where(pooled > 0, 2 * pooled, 1), 0.0).clip(0, 1)
+    correlation = np.where(pooled > 0, 1 - apart / np.where(pooled > 0, 2 * pooled, 1), 0.0).clip(
+        0, 1
+    )
     return np.asarray(freedom.sum() ** 2 / (freedom.sum() + both.sum() * correlation**2))
 
 
 def _positive(within: Floats, shared: Floats, unit: Floats) -> Floats:
-    """within - shared, without directions of negative variance; `unit` brings metrics to one scale."""
+    """within - shared, without directions of negative variance; `unit` brings metrics to one
+    scale.
+    """
     values, vectors = np.linalg.eigh((within - shared) / np.outer(unit, unit))
     return np.asarray((vectors * np.maximum(values, 0)) @ vectors.T * np.outer(unit, unit))

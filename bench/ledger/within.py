@@ -1,8 +1,8 @@
 """Tells whether a model ranks rows within groups, or tells groups apart alone.
 
-Both areas under the curve stand side by side: over all rows, where a group with many positives counts for as much as
-the order within it, and within groups (GAUC). A feed ranks within a group. There a model that knows its
-users and not its items is no better than chance.
+Both areas under the curve stand side by side: over all rows, where a group with many positives
+counts for as much as the order within it, and within groups (GAUC). A feed ranks within a group.
+There a model that knows its users and not its items is no better than chance.
 """
 
 from __future__ import annotations
@@ -29,14 +29,18 @@ CHANCE = 0.5
 
 @dataclass(frozen=True)
 class TaskAreas:
-    """Areas under the curve of a task on confirmation rows: over `rows`, and within `groups` (GAUC)."""
+    """Areas under the curve of a task on confirmation rows: over `rows`, and within `groups`
+    (GAUC).
+    """
 
     rows: Effect
     groups: Effect
 
 
 def areas_of(points: Sequence[Point], tasks: Sequence[Task]) -> dict[str, dict[str, TaskAreas]]:
-    """By id of a point with replicates its areas, by binary task; nothing where no point has two replicates."""
+    """By id of a point with replicates its areas, by binary task; nothing where no point has two
+    replicates.
+    """
     areas: dict[str, dict[str, TaskAreas]] = {}
     for task in tasks:
         own = f"{task.name}.ctcvr" if task.parent else task.name
@@ -47,8 +51,11 @@ def areas_of(points: Sequence[Point], tasks: Sequence[Task]) -> dict[str, dict[s
     return areas
 
 
-def area_table(areas: Mapping[str, Mapping[str, TaskAreas]], table: pd.DataFrame, group: str) -> AreaTable:
-    """Headers and rows of texts, a row for each point: of each task both areas, and the interval within groups.
+def area_table(
+    areas: Mapping[str, Mapping[str, TaskAreas]], table: pd.DataFrame, group: str
+) -> AreaTable:
+    """Headers and rows of texts, a row for each point: of each task both areas, and the interval
+    within groups.
 
     Args:
         table: of a frontier, for the names of points.
@@ -58,14 +65,18 @@ def area_table(areas: Mapping[str, Mapping[str, TaskAreas]], table: pd.DataFrame
     headers = [name for task in tasks for name in (f"{task}, all rows", f"{task}, within {group}")]
     names = dict(zip(table["point"], table["name"], strict=True))
     return ["point", *headers], [
-        [names[point], *(text for task in tasks for text in _texts(own.get(task)))] for point, own in areas.items()
+        [names[point], *(text for task in tasks for text in _texts(own.get(task)))]
+        for point, own in areas.items()
     ]
 
 
 def _texts(of: TaskAreas | None) -> tuple[str, str]:
     if of is None:
         return "", ""
-    return f"{of.rows.value:.4f}", f"{of.groups.value:.4f} ({of.groups.low:.4f} to {of.groups.high:.4f})"
+    return (
+        f"{of.rows.value:.4f}",
+        f"{of.groups.value:.4f} ({of.groups.low:.4f} to {of.groups.high:.4f})",
+    )
 
 
 def warning(areas: Mapping[str, Mapping[str, TaskAreas]], point: str, group: str) -> str:
@@ -80,5 +91,7 @@ def warning(areas: Mapping[str, Mapping[str, TaskAreas]], point: str, group: str
         for task, each in areas.get(point, {}).items()
         if each.groups.low <= CHANCE
     ]
-    told = f"It tells each {group} from others, but its order within one cannot be told from chance in"
+    told = (
+        f"It tells each {group} from others, but its order within one cannot be told from chance in"
+    )
     return f"{told} {listed(blind)}." if blind else ""

@@ -1,1 +1,3 @@
-"""The worth of scores on rows: metrics of heads, outcomes of rankings, and both on resamples. No torch."""
+"""The worth of scores on rows: metrics of heads, outcomes of rankings, and both on resamples. No
+torch.
+"""

@@ -1,4 +1,6 @@
-"""Outcomes that are means over groups (users, sessions, requests): ranked within each group, exact under ties."""
+"""Outcomes that are means over groups (users, sessions, requests): ranked within each group, exact
+under ties.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,8 @@ from bench.measure.lists.gains import top
 from bench.measure.resamples import Resamples
 
 _SHORT = 40  # places that insertion sorts fastest
-_ROWS = 1 << 15  # of whole groups whose ranked lists are kept at once for walks: they stay in the processor's cache
+# rows of whole groups whose ranked lists are kept at once for walks: they stay in the cache
+_ROWS = 1 << 15
 
 
 class Grouped:
@@ -45,7 +48,11 @@ class Grouped:
     """
 
     def __init__(
-        self, gains: NDArray[np.float32], group: Ids, wanted: Sequence[WantedOutcome], weights: Floats | None = None
+        self,
+        gains: NDArray[np.float32],
+        group: Ids,
+        wanted: Sequence[WantedOutcome],
+        weights: Floats | None = None,
     ) -> None:
         order = np.argsort(group, kind="stable")
         self._order = order[int(np.searchsorted(group, 0, sorter=order)) :]
@@ -59,16 +66,24 @@ class Grouped:
         self._cuts = np.array([min(outcome.cut, self._longest) for outcome in wanted], float)
         self._worths = worths_of(wanted, self._cuts)
         self._prepare()
-        self._walked = [m for m, outcome in enumerate(wanted) if isinstance(outcome.measure, Walked)]
+        self._walked = [
+            m for m, outcome in enumerate(wanted) if isinstance(outcome.measure, Walked)
+        ]
         self._edges = self._pieces() if self._walked else [0, len(self._starts) - 1]
         self._drawn: Resamples | None = None
         self._totals = self._weights.sum(0)
 
     def _prepare(self) -> None:
-        """Sets each group's weights in the means, what its walks are multiplied by, and the places that they read."""
+        """Sets each group's weights in the means, what its walks are multiplied by, and the places
+        that they read.
+        """
         sizes = np.diff(self._starts)
         shape = (len(sizes), len(self._wanted))
-        self._weights, self._scales, self._reach = np.zeros(shape), np.zeros(shape), np.zeros(len(sizes), np.int64)
+        self._weights, self._scales, self._reach = (
+            np.zeros(shape),
+            np.zeros(shape),
+            np.zeros(len(sizes), np.int64),
+        )
         facts_of: dict[tuple[int, bool], Facts] = {}
         for m, outcome in enumerate(self._wanted):
             key = outcome.column, outcome.weighted
@@ -76,7 +91,9 @@ class Grouped:
                 facts_of[key] = self._facts(*key)
             facts, measure = facts_of[key], outcome.measure
             if isinstance(measure, GainSum) and measure.divisor is None:
-                divisors = _best_sums(self._starts, self._gains[outcome.column], self._cuts[m], self._worths[m])
+                divisors = _best_sums(
+                    self._starts, self._gains[outcome.column], self._cuts[m], self._worths[m]
+                )
             else:
                 assert measure.divisor is not None
                 divisors = measure.divisor(facts, self._cuts[m])
@@ -86,7 +103,9 @@ class Grouped:
                 weights = facts.total if measure.by_positives else facts.rows
             self._weights[defined, m] = weights[defined]
             self._scales[defined, m] = weights[defined] / divisors[defined]
-            whole = (facts.rows < sizes) | (measure.form == AREA)  # rows without a label take no place
+            whole = (facts.rows < sizes) | (
+                measure.form == AREA
+            )  # rows without a label take no place
             reach = np.where(whole, sizes, np.minimum(math.ceil(self._cuts[m]), sizes))
             self._reach = np.maximum(self._reach, np.where(defined, reach, 0))
 
@@ -110,10 +129,14 @@ class Grouped:
         assert self._drawn is not None
         own = self._contributions(scores)
         whole = ratio(own.sum(0), self._totals)
-        return np.concatenate([whole[None], ratio(self._drawn.sums(self._firsts, own.T), self._drawn_totals)])
+        return np.concatenate(
+            [whole[None], ratio(self._drawn.sums(self._firsts, own.T), self._drawn_totals)]
+        )
 
     def sums(self, scores: Floats) -> tuple[Floats, Floats]:
-        """Numerators and denominators (M,) of the values, which add up over sets of whole groups."""
+        """Numerators and denominators (M,) of the values, which add up over sets of whole
+        groups.
+        """
         return self._contributions(scores).sum(0), self._totals
 
     def _pieces(self) -> list[int]:
@@ -136,10 +159,20 @@ class Grouped:
     def _room(self) -> Lists:
         """Room for the lists of any piece."""
         edges = np.array(self._edges)
-        rows, groups = int(np.diff(self._starts[edges]).max(initial=0)), int(np.diff(edges).max(initial=0))
-        return Lists(np.empty(rows), np.empty(rows, np.int64), np.empty(groups + 1, np.int64), np.empty(0, np.int64))
+        rows, groups = (
+            int(np.diff(self._starts[edges]).max(initial=0)),
+            int(np.diff(edges).max(initial=0)),
+        )
+        return Lists(
+            np.empty(rows),
+            np.empty(rows, np.int64),
+            np.empty(groups + 1, np.int64),
+            np.empty(0, np.int64),
+        )
 
-    def _write_sums(self, scores: Floats, groups: slice, contributions: Floats, lists: Lists | None) -> None:
+    def _write_sums(
+        self, scores: Floats, groups: slice, contributions: Floats, lists: Lists | None
+    ) -> None:
         """Ranks groups, keeps the lists for walks, and writes what needs none."""
         starts = self._starts[groups.start : groups.stop + 1]
         prepared = (self._order, starts, self._gains, self._of_rows)
@@ -153,7 +186,9 @@ class Grouped:
             measure, scales = self._wanted[m].measure, self._scales[groups, m]
             assert isinstance(measure, Walked)
             walks = np.zeros(len(scales))
-            own = lists._replace(starts=lists.starts[: len(scales) + 1], defined=np.flatnonzero(scales))
+            own = lists._replace(
+                starts=lists.starts[: len(scales) + 1], defined=np.flatnonzero(scales)
+            )
             measure.walk(own, self._gains[self._columns[m]], self._cuts[m], walks)
             contributions[:, m] = walks * scales
 
@@ -210,7 +245,8 @@ def _contribute(
 ) -> None:
     """Writes scaled sums and areas, and the ranked lists for walks of other forms.
 
-    `kept` is None where no outcome has a walk: numba compiles that apart, without a test in the loop.
+    `kept` is None where no outcome has a walk: numba compiles that apart, without a test in the
+    loop.
     """
     list_ranked, list_places = np.empty(longest), np.empty(longest, np.int64)
     once = np.empty(0)  # lists count no weights
@@ -225,7 +261,9 @@ def _contribute(
             ranked, places = kept.ranked[many:], kept.places[many:]
         else:
             ranked, places = list_ranked, list_places
-        size = np.int64(0)  # of rows that are kept: the first `few`, and all that are level with the last of them
+        size = np.int64(
+            0
+        )  # of rows that are kept: the first `few`, and all that are level with the last of them
         if few <= _SHORT:
             for row in range(rows):
                 score, at = scores[order[start + row]], size
@@ -253,7 +291,9 @@ def _contribute(
             if forms[m] == AREA:
                 walk = won(ranked, places, size, own, of_rows)
             else:
-                walk = top(ranked, places, size, own, forms[m] == DISCOUNTED, cuts[m], worths, m, once)
+                walk = top(
+                    ranked, places, size, own, forms[m] == DISCOUNTED, cuts[m], worths, m, once
+                )
             out[group, m] = walk * scales[group, m]
         many += size
     if kept is not None:

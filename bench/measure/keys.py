@@ -1,8 +1,9 @@
 """Areas under the ROC curve from sorted keys: over all rows, or within groups.
 
-One sort is enough: group, score and label of a row are packed into one unsigned integer with the same order. numpy
-sorts integers several times faster than it finds a stable order of floats. Sorted keys are then read once, front to
-back, so they may come in pieces, as `bench.measure.runs.Runs` has them.
+One sort is enough: group, score and label of a row are packed into one unsigned integer with the
+same order. numpy sorts integers several times faster than it finds a stable order of floats. Sorted
+keys are then read once, front to back, so they may come in pieces, as `bench.measure.runs.Runs` has
+them.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from numpy.typing import NDArray
 from bench.core.system.intrinsics import jit
 
 Keys = NDArray[np.uint64]
-"""31 bits of group, all set where a row has none, 32 of score in a code whose unsigned order is that of floats, 1 of
-label."""
+"""31 bits of group, all set where a row has none, 32 of score in a code whose unsigned order is
+that of floats, 1 of label."""
 GROUP_SHIFT = 33
 NO_GROUP = (1 << 31) - 1
 _SIGN = 1 << 31
@@ -26,8 +27,8 @@ class Areas:
     """Sums of one pass over rows in ascending order of their keys.
 
     Attributes:
-        auc: mean AUC over groups with both classes, weighted by their rows; None where there is none. Rows without
-            group are one group.
+        auc: mean AUC over groups with both classes, weighted by their rows; None where there is
+            none. Rows without group are one group.
         by_positives: the same mean, weighted by positives.
         distance: sum over bins of |sum of scores - sum of labels|.
     """
@@ -36,13 +37,16 @@ class Areas:
         """Reads all pieces of one sorted sequence.
 
         Args:
-            cuts: ascending ranks; a bin starts at the first row of each run of equal scores that has a cut in it.
+            cuts: ascending ranks; a bin starts at the first row of each run of equal scores that
+                has a cut in it.
         """
         cuts = np.empty(0, np.int64) if cuts is None else cuts
         counts, sums = np.zeros(10, np.int64), np.zeros(4)
         for keys in pieces:
             _read(keys, cuts, counts, sums)
-        other = (int(counts[0]) ^ 1 << 32) << 1  # a key of another group closes the last run and the last group
+        other = (
+            int(counts[0]) ^ 1 << 32
+        ) << 1  # a key of another group closes the last run and the last group
         _read(np.array([other], np.uint64), cuts, counts, sums)
         self.auc = float(sums[0]) / int(counts[6]) if counts[6] else None
         self.by_positives = float(sums[3]) / int(counts[9]) if counts[9] else None
@@ -65,22 +69,27 @@ def by_score(keys: Keys) -> Keys:
 
 @jit()
 def code(bits: np.uint32) -> np.uint64:
-    """The bits of a float -> an integer whose unsigned order is that of floats; -0 has the code of 0."""
+    """The bits of a float -> an integer whose unsigned order is that of floats; -0 has the code of
+    0.
+    """
     if bits == _SIGN:
         bits = np.uint32(0)
     return np.uint64(np.uint32(~bits) if bits & np.uint32(_SIGN) else bits | np.uint32(_SIGN))
 
 
-# What a pass carries from one piece to the next.
-# counts: 0 run of equal scores (group and code), 1 its positives, 2 its negatives; 3 and 4 the same of its group before
-#         the run; 5 twice the pairs that the group has won; 6 rows of groups with both classes; 7 rows before the run;
-#         8 cuts passed; 9 positives of groups with both classes.
-# sums:   0 rows times AUC over closed groups; 1 scores less labels of the bin at hand; 2 its absolute value over closed
+# What a pass carries from one piece to the next. counts: 0 run of equal scores (group and code), 1
+# its positives, 2 its negatives; 3 and 4 the same of its group before
+# the run; 5 twice the pairs that the group has won; 6 rows of groups with both classes; 7 rows
+# before the run;
+# 8 cuts passed; 9 positives of groups with both classes. sums:   0 rows times AUC over closed
+# groups; 1 scores less labels of the bin at hand; 2 its absolute value over closed
 #         bins; 3 positives times AUC over closed groups.
 
 
 @jit()
-def _read(keys: Keys, cuts: NDArray[np.int64], counts: NDArray[np.int64], sums: NDArray[np.float64]) -> None:
+def _read(
+    keys: Keys, cuts: NDArray[np.int64], counts: NDArray[np.int64], sums: NDArray[np.float64]
+) -> None:
     run, positives, negatives = counts[0], counts[1], counts[2]
     positives_before, negatives_before, won, counted = counts[3], counts[4], counts[5], counts[6]
     rows, passed, counted_positives = counts[7], counts[8], counts[9]

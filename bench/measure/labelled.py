@@ -15,10 +15,12 @@ class Labelled:
 
     Attributes:
         labels: (N, T), or (N,) of one task; NaN where unobserved.
-        group: (N,), rows with the same number are ranked against each other; negative for rows without a group.
+        group: (N,), rows with the same number are ranked against each other; negative for rows
+            without a group.
         weights: (N,) >= 0, the number of equal rows that each stands for; None means 1.
-        units: (N,), rows with the same number are resampled together, see `bench.measure.resamples`; so are rows of a
-            group. None where these rows are a whole split whose card has no units.
+        units: (N,), rows with the same number are resampled together, see
+            `bench.measure.resamples`; so are rows of a group. None where these rows are a whole
+            split whose card has no units.
     """
 
     labels: NDArray[Any]

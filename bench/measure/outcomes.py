@@ -1,18 +1,20 @@
 """Outcomes of rankings: what a score that ranks rows does for each task.
 
-A task's label is its joint one, on all impressions. By group: `ndcg@k` (gain: the label; discount 1 / log2(rank + 1);
-over the ideal; mean over groups whose labels differ), `recall@k` and `value@k` (share of the group's positives, or of
-its labels' sum, in its first k rows; mean over groups that have any), `map@k`, `mrr` and `mrr@k` (mean over groups with
-a positive; nothing without groups), `gauc` and `gauc_positives` (mean area under the
-curve over groups with both classes, weighted by rows or by positives). Over all rows: `recall@q%`, `value@q%`, `auc`;
-and where no row has a group, `ndcg@k`, `recall@k` and `value@k`. Among equal scores every order counts alike.
+A task's label is its joint one, on all impressions. By group: `ndcg@k` (gain: the label; discount 1
+/ log2(rank + 1); over the ideal; mean over groups whose labels differ), `recall@k` and `value@k`
+(share of the group's positives, or of its labels' sum, in its first k rows; mean over groups that
+have any), `map@k`, `mrr` and `mrr@k` (mean over groups with a positive; nothing without groups),
+`gauc` and `gauc_positives` (mean area under the curve over groups with both classes, weighted by
+rows or by positives). Over all rows: `recall@q%`, `value@q%`, `auc`; and where no row has a group,
+`ndcg@k`, `recall@k` and `value@k`. Among equal scores every order counts alike.
 
-Of a column of items in place of a task, by group or over all rows alike: `distinct@k` (values among the first k rows)
-and `below7@k` (rows whose number is below 7). Both are over k, or over the group's rows where these are fewer; mean
-over groups. Rows without a value take no place.
+Of a column of items in place of a task, by group or over all rows alike: `distinct@k` (values among
+the first k rows) and `below7@k` (rows whose number is below 7). Both are over k, or over the
+group's rows where these are fewer; mean over groups. Rows without a value take no place.
 
-Where rows have weights, shares of all rows and areas count a row of weight w as w equal rows. Lists do not: a place
-among the first k is one row's, whatever it weighs. A row of weight 0 does not count at all.
+Where rows have weights, shares of all rows and areas count a row of weight w as w equal rows. Lists
+do not: a place among the first k is one row's, whatever it weighs. A row of weight 0 does not count
+at all.
 """
 
 from __future__ import annotations
@@ -36,15 +38,16 @@ from bench.measure.whole import Rewalked, Whole
 
 
 class Measure:
-    """Outcomes of rankings of one set of rows and of slices of it: prepared once, asked for many scores.
+    """Outcomes of rankings of one set of rows and of slices of it: prepared once, asked for many
+    scores.
 
     Args:
         tasks: in the order of the labels' columns.
         outcomes: `<task>.<outcome>` or `<column of items>.<outcome>`, see above.
-        rows: whose labels are joint; one that is NaN does not count for that task. Where some rows have a
-            group, the others do not count by group.
-        slices: of each which rows (N,) it has, or what they count there in place of their weights; by itself there is
-            one, all rows. All are ranked by group, or none is.
+        rows: whose labels are joint; one that is NaN does not count for that task. Where some rows
+            have a group, the others do not count by group.
+        slices: of each which rows (N,) it has, or what they count there in place of their weights;
+            by itself there is one, all rows. All are ranked by group, or none is.
         drawn: the resamples, the same of all slices.
         grouped: whether to rank by group; by itself where any row has one.
         items: by name columns of items (N,): codes of a category, or numbers; NaN where missing.
@@ -75,14 +78,23 @@ class Measure:
         plain = None if rows.weights is None else rows.weights.astype(np.float64)
         self._parts: list[tuple[int, list[int], NDArray[np.int64], Grouped | Whole | Rewalked]] = []
         every = [np.ones(self._rows, np.bool_)] if slices is None else slices
-        self._resamples, self.slices, self.units = drawn.resamples if drawn else 0, len(every), list[float]()
+        self._resamples, self.slices, self.units = (
+            drawn.resamples if drawn else 0,
+            len(every),
+            list[float](),
+        )
         for at, inside in enumerate(every):
             weights = plain if inside.dtype == np.bool_ else inside
             own = np.flatnonzero(inside if weights is None else inside * weights)
             self.units.append(math.inf if drawn is None else drawn.many(own))
             of_rows = None if weights is None else weights[own]
             if wanted.by_group:
-                of_group = Grouped(gains.take(own, axis=1), rows.group[own], list(wanted.by_group.values()), of_rows)
+                of_group = Grouped(
+                    gains.take(own, axis=1),
+                    rows.group[own],
+                    list(wanted.by_group.values()),
+                    of_rows,
+                )
                 self._parts.append((at, list(wanted.by_group), own, of_group))
             self._parts += [(at, *part) for part in _whole(wanted.over_all, gains, own, weights)]
         if drawn is not None:
@@ -114,9 +126,14 @@ class Measure:
 
 
 def _whole(
-    wanted: dict[int, WantedOutcome], gains: NDArray[np.float32], rows: NDArray[np.int64], weights: Floats | None
+    wanted: dict[int, WantedOutcome],
+    gains: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    weights: Floats | None,
 ) -> Iterator[tuple[list[int], NDArray[np.int64], Whole | Rewalked]]:
-    """Outcomes over all of some rows: places, those of the rows that count, and the measure; one for equal rows."""
+    """Outcomes over all of some rows: places, those of the rows that count, and the measure; one
+    for equal rows.
+    """
     seen = ~np.isnan(gains[:, rows])
     sets: dict[tuple[bytes, bool, bool], list[int]] = {}
     for at, each in wanted.items():
@@ -130,15 +147,21 @@ def _whole(
         if walked:
             yield places, own, Rewalked(known, of)
         else:
-            yield places, own, Whole(known, of, weights[own] if weighted and weights is not None else None)
+            yield (
+                places,
+                own,
+                Whole(known, of, weights[own] if weighted and weights is not None else None),
+            )
 
 
 class AllWanted(NamedTuple):
     """How outcomes are measured.
 
     Attributes:
-        columns: places of the gain columns: of a task its label, floored at 0, or whether (True) it is above 0.
-        items: the same of a column of items: codes of its values, or whether they are below a limit (not 0).
+        columns: places of the gain columns: of a task its label, floored at 0, or whether (True) it
+            is above 0.
+        items: the same of a column of items: codes of its values, or whether they are below a limit
+            (not 0).
         by_group, over_all: outcomes by their places.
     """
 
@@ -147,8 +170,12 @@ class AllWanted(NamedTuple):
     by_group: dict[int, WantedOutcome]
     over_all: dict[int, WantedOutcome]
 
-    def gains(self, labels: NDArray[Any], items: Mapping[str, Floats] | None = None) -> NDArray[np.float32]:
-        """Labels (N, T), or (N,) of one task, and columns of items (N,) -> (C, N); NaN where unobserved."""
+    def gains(
+        self, labels: NDArray[Any], items: Mapping[str, Floats] | None = None
+    ) -> NDArray[np.float32]:
+        """Labels (N, T), or (N,) of one task, and columns of items (N,) -> (C, N); NaN where
+        unobserved.
+        """
         rows = np.full((len(self.columns) + len(self.items), len(labels)), np.nan, np.float32)
         for (task, binary), at in self.columns.items():
             own = labels if labels.ndim == 1 else labels[:, task]
@@ -156,15 +183,20 @@ class AllWanted(NamedTuple):
         for (name, limit), at in self.items.items():
             values = (items or {})[name]
             known = ~np.isnan(values)
-            rows[at, known] = values[known] < limit if limit else np.unique(values[known], return_inverse=True)[1]
+            rows[at, known] = (
+                values[known] < limit if limit else np.unique(values[known], return_inverse=True)[1]
+            )
         return rows
 
 
-def wanted_of(tasks: Sequence[Task], outcomes: Sequence[str], grouped: bool, items: Collection[str] = ()) -> AllWanted:
+def wanted_of(
+    tasks: Sequence[Task], outcomes: Sequence[str], grouped: bool, items: Collection[str] = ()
+) -> AllWanted:
     """How to measure outcomes; raises ValueError for an unknown outcome or task.
 
     Args:
-        grouped: whether any row has a group; without, an outcome that is by group alone is left out.
+        grouped: whether any row has a group; without, an outcome that is by group alone is left
+            out.
         items: names of columns.
     """
     wanted, names = AllWanted({}, {}, {}, {}), [task.name for task in tasks]
@@ -172,9 +204,13 @@ def wanted_of(tasks: Sequence[Task], outcomes: Sequence[str], grouped: bool, ite
         task, _, metric = name.partition(".")
         of, columns = ranked(metric), len(wanted.columns) + len(wanted.items)
         if task not in (known := items if of_items(name) else names):
-            raise ValueError(f"outcome '{name}': expected one of {', '.join(known)}, found '{task}'")
+            raise ValueError(
+                f"outcome '{name}': expected one of {', '.join(known)}, found '{task}'"
+            )
         if of is None and metric not in AREAS:
-            raise ValueError(f"expected an outcome of a ranking such as {task}.recall@10%, found '{name}'")
+            raise ValueError(
+                f"expected an outcome of a ranking such as {task}.recall@10%, found '{name}'"
+            )
         if of is not None and of_items(name):
             column = wanted.items.setdefault((task, of.limit), columns)
         else:
@@ -182,7 +218,10 @@ def wanted_of(tasks: Sequence[Task], outcomes: Sequence[str], grouped: bool, ite
             binary = of is None or LISTS[of.measure].binary or tasks[at].kind == "binary"
             column = wanted.columns.setdefault((at, binary), columns)
         if of is None:
-            outcome, over_all = WantedOutcome(column, measure_of(metric), weighted=True), metric == "auc"
+            outcome, over_all = (
+                WantedOutcome(column, measure_of(metric), weighted=True),
+                metric == "auc",
+            )
         else:
             weighted = of.percent and not of_items(name)
             outcome = WantedOutcome(column, measure_of(of.measure), of.cut, of.percent, weighted)

@@ -1,5 +1,6 @@
-"""Log odds of predictions, moved and stretched so that they fit what happened (Platt, Advances in Large Margin
-Classifiers 1999, on the log odds). Without scikit-learn, which takes longer to import than an answer may take."""
+"""Log odds of predictions, moved and stretched so that they fit what happened (Platt, Advances in
+Large Margin Classifiers 1999, on the log odds). Without scikit-learn, which takes longer to import
+than an answer may take."""
 
 from __future__ import annotations
 
@@ -38,10 +39,12 @@ class Platt(NamedTuple):
 
 
 def platt(p: NDArray[Any], labels: NDArray[Any], weights: NDArray[Any] | None) -> Platt | None:
-    """The map of largest likelihood, by Newton's method; None where labels or predictions are all alike.
+    """The map of largest likelihood, by Newton's method; None where labels or predictions are all
+    alike.
 
     Args:
-        p: (N,), within 0 and 1; labels: (N,), 0 or 1, NaN where unknown; weights: (N,), None for equal ones.
+        p: (N,), within 0 and 1; labels: (N,), 0 or 1, NaN where unknown; weights: (N,), None for
+            equal ones.
     """
     known = np.flatnonzero(np.isfinite(labels))
     known = known[:: 1 + len(known) // FIT_ROWS]
@@ -59,7 +62,9 @@ def platt(p: NDArray[Any], labels: NDArray[Any], weights: NDArray[Any] | None) -
 
 
 def logistic(x: Floats, y: Floats, weights: Floats) -> Floats:
-    """Offset and slope (2,) of a logistic regression of y (N,), within 0 and 1, on x (N,), by Newton's method."""
+    """Offset and slope (2,) of a logistic regression of y (N,), within 0 and 1, on x (N,), by
+    Newton's method.
+    """
     design, coefficients = np.stack([np.ones_like(x), x]), np.array([0.0, 1.0])
     for _ in range(50):
         mean = expit(coefficients @ design)

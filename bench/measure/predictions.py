@@ -1,12 +1,12 @@
 """Kept predictions of a run's replicates, and their rows.
 
-`<run>/<data set>/predictions/` has `rows.json` and, for each split of `KEPT`, labels, groups and units of the rows,
-their segments, logged scores and columns of items; and a file for each replicate and split. Arrays are memory-mapped
-and never pickled. An array's file ends with the digest of its name and of all bytes before; `rows.json` has one of its
-values.
+`<run>/<data set>/predictions/` has `rows.json` and, for each split of `KEPT`, labels, groups and
+units of the rows, their segments, logged scores and columns of items; and a file for each replicate
+and split. Arrays are memory-mapped and never pickled. An array's file ends with the digest of its
+name and of all bytes before; `rows.json` has one of its values.
 
-Of a split of more than `MOST_OF_SPLIT` rows a sample is kept: whole groups, or rows where there are none, chosen by a
-hash, so that every worker keeps the same.
+Of a split of more than `MOST_OF_SPLIT` rows a sample is kept: whole groups, or rows where there are
+none, chosen by a hash, so that every worker keeps the same.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ class Damaged(UserError):
 
     def __init__(self, file: Path) -> None:
         super().__init__(
-            f"expected a whole file of kept predictions, found {file} changed, cut or gone; `seesaw resume` writes it "
-            "again"
+            f"expected a whole file of kept predictions, found {file} changed, cut or gone; "
+            "`seesaw resume` writes it again"
         )
 
 
@@ -84,10 +84,14 @@ class KeptRows(Labelled):
 
     @property
     def counts(self) -> Floats | None:
-        """(n,), what each row counts in an outcome: its weight, and its exposure; None where all count alike."""
+        """(n,), what each row counts in an outcome: its weight, and its exposure; None where all
+        count alike.
+        """
         if self.exposure is None:
             return None if self.weights is None else self.weights.astype(np.float64)
-        return self.exposure.weights * (1.0 if self.weights is None else self.weights.astype(np.float64))
+        return self.exposure.weights * (
+            1.0 if self.weights is None else self.weights.astype(np.float64)
+        )
 
     @property
     def kept(self) -> int:
@@ -96,7 +100,9 @@ class KeptRows(Labelled):
 
 
 def read_rows(folder: Path, split: str) -> KeptRows | None:
-    """Reads the kept rows of a split from `FOLDER`; None if there are none, raises `Damaged` if a file is."""
+    """Reads the kept rows of a split from `FOLDER`; None if there are none, raises `Damaged` if a
+    file is.
+    """
     if not (folder / FACTS).is_file():
         return None
     facts = facts_in(folder)
@@ -106,7 +112,10 @@ def read_rows(folder: Path, split: str) -> KeptRows | None:
     group = _array(folder, f"{split}.group")
     scores = _array(folder, f"{split}.logged") if logged else None
     columns = {} if scores is None else {name: scores[:, at] for at, name in enumerate(logged)}
-    exposure = [exposure_of(kind, column, columns.pop(column)) for kind, column in facts.get("exposure", {}).items()]
+    exposure = [
+        exposure_of(kind, column, columns.pop(column))
+        for kind, column in facts.get("exposure", {}).items()
+    ]
     return KeptRows(
         tasks=tuple(facts["tasks"]),
         kinds=tuple(facts["kinds"]),
@@ -115,7 +124,9 @@ def read_rows(folder: Path, split: str) -> KeptRows | None:
         group=group,
         units=_array(folder, f"{split}.units"),
         segments=segments,
-        codes=_array(folder, f"{split}.segments") if segments else np.empty((len(group), 0), np.int16),
+        codes=_array(folder, f"{split}.segments")
+        if segments
+        else np.empty((len(group), 0), np.int16),
         logged=columns,
         of=int(facts["seen"][split][1]),
         weights=_array(folder, f"{split}.weights").prod(axis=1) if weighted else None,
@@ -125,7 +136,9 @@ def read_rows(folder: Path, split: str) -> KeptRows | None:
 
 
 def with_rates(rows: Mapping[str, KeptRows]) -> dict[str, KeptRows]:
-    """Rows by split; where they have an exposure, their rates are of the rows that choose, counted by it."""
+    """Rows by split; where they have an exposure, their rates are of the rows that choose, counted
+    by it.
+    """
     chosen = [own for split, own in rows.items() if split != TEST]
     if any(own.exposure is None for own in chosen):
         return dict(rows)
@@ -135,7 +148,9 @@ def with_rates(rows: Mapping[str, KeptRows]) -> dict[str, KeptRows]:
 
 
 def rates_of(labels: Singles, counts: Floats | None) -> tuple[float, ...]:
-    """The mean of each task's known labels (n, T), by what rows count (n,); None where all count alike."""
+    """The mean of each task's known labels (n, T), by what rows count (n,); None where all count
+    alike.
+    """
     known = np.isfinite(labels) * (np.ones(len(labels)) if counts is None else counts)[:, None]
     means = (np.nan_to_num(labels) * known).sum(axis=0) / np.maximum(known.sum(axis=0), 1e-9)
     return tuple(means.tolist())
@@ -152,14 +167,17 @@ def facts_in(folder: Path) -> dict[str, Any]:
 
 def digest_of(facts: Mapping[str, object]) -> str:
     """Digest of the values of `rows.json`, itself excluded."""
-    return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=DIGEST).hexdigest()
+    return hashlib.blake2b(
+        json.dumps(facts, sort_keys=True).encode(), digest_size=DIGEST
+    ).hexdigest()
 
 
 def name_of(training: str, replicate: int) -> str:
     """Stem of a replicate's files: `7@16000-2`, or of a baseline `trees-0f3a6c1d-2`.
 
     Args:
-        training: `bench.core.records.Point.training`; that of a baseline is replaced by its kind and a digest.
+        training: `bench.core.records.Point.training`; that of a baseline is replaced by its kind
+            and a digest.
     """
     if training.startswith("["):
         kind = json.loads(training)[0]
@@ -180,7 +198,9 @@ def path(folder: Path, split: str, name: str) -> Path:
 
 
 def predictions(folder: Path, split: str, name: str) -> Singles | None:
-    """Reads a replicate's joint predictions (n, T) for `read_rows`; None if absent, raises `Damaged` if changed."""
+    """Reads a replicate's joint predictions (n, T) for `read_rows`; None if absent, raises
+    `Damaged` if changed.
+    """
     return _array(folder, f"{name}.{split}") if path(folder, split, name).is_file() else None
 
 
@@ -191,8 +211,12 @@ def joined(folder: Path, split: str, names: Sequence[str]) -> Singles | None:
     return np.stack(columns, axis=1) if len(columns) == len(names) else None
 
 
-def sampled(units: NDArray[np.uint64], split: str, rows: int, most: int | None = None) -> NDArray[np.bool_]:
-    """(n,) which of a split's `rows` are kept, about `most`, by their units: a unit is kept whole or not at all."""
+def sampled(
+    units: NDArray[np.uint64], split: str, rows: int, most: int | None = None
+) -> NDArray[np.bool_]:
+    """(n,) which of a split's `rows` are kept, about `most`, by their units: a unit is kept whole
+    or not at all.
+    """
     most = most or MOST_OF_SPLIT
     if rows <= most:
         return np.ones(len(units), np.bool_)
@@ -216,7 +240,9 @@ def is_whole(file: Path) -> bool:
 
 
 def kept_digest(folder: Path, split: str, name: str) -> bytes:
-    """Reads the digest at the end of a replicate's predictions of a split, without checking it; see `name_of`."""
+    """Reads the digest at the end of a replicate's predictions of a split, without checking it; see
+    `name_of`.
+    """
     file = path(folder, split, name)
     with file.open("rb") as opened:
         opened.seek(max(0, file.stat().st_size - DIGEST))

@@ -1,9 +1,10 @@
 """The Poisson bootstrap: how often each unit of a split (a user, or a row) is in each resample.
 
-Poisson(1) counts stand for drawing with replacement as many units as there are (Hanley & MacGibbon, Computer Methods
-and Programs in Biomedicine 2006; Chamandy et al., Google 2012). A count is a function of split, unit and resample
-alone, by a hash: nothing is held, pieces may come in any order, and every model, on any machine and in any run, is
-measured on the same resamples. Only so are differences between models paired.
+Poisson(1) counts stand for drawing with replacement as many units as there are (Hanley & MacGibbon,
+Computer Methods and Programs in Biomedicine 2006; Chamandy et al., Google 2012). A count is a
+function of split, unit and resample alone, by a hash: nothing is held, pieces may come in any
+order, and every model, on any machine and in any run, is measured on the same resamples. Only so
+are differences between models paired.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ _TABLE = _table()
 
 
 def units_of(group: NDArray[np.integer], first: int | NDArray[np.int64]) -> NDArray[np.uint64]:
-    """What is resampled: (N,) units where there are some, such as users, else rows by their place in the split.
+    """What is resampled: (N,) units where there are some, such as users, else rows by their place
+    in the split.
 
     Args:
         group: (N,), the card's units, by default its groups; negative where a row has none.
@@ -65,14 +67,20 @@ def counts(units: NDArray[np.uint64], split: str, resamples: int, first: int = 0
     """(N, resamples) counts of units in the resamples from `first` on, a multiple of 4."""
     padded = -(-resamples // _A_HASH) * _A_HASH
     counts = np.empty((len(units), padded), np.uint8)
-    _draw(units, np.uint64(derive(0, "resamples", split)), np.uint64(first // _A_HASH), _TABLE, counts)
+    _draw(
+        units, np.uint64(derive(0, "resamples", split)), np.uint64(first // _A_HASH), _TABLE, counts
+    )
     return counts[:, :resamples]
 
 
-def one_by_one(units: NDArray[np.uint64], split: str, resamples: int) -> Iterator[NDArray[np.float64]]:
+def one_by_one(
+    units: NDArray[np.uint64], split: str, resamples: int
+) -> Iterator[NDArray[np.float64]]:
     """The counts (N,) of units in each resample; a few are drawn at once."""
     for first in range(0, resamples, _TOGETHER):
-        yield from counts(units, split, min(_TOGETHER, resamples - first), first).T.astype(np.float64)
+        yield from counts(units, split, min(_TOGETHER, resamples - first), first).T.astype(
+            np.float64
+        )
 
 
 @jit()
@@ -84,7 +92,9 @@ def _draw(
         for block in range(out.shape[1] // 4):
             bits = _mixed(key + (first + np.uint64(block + 1)) * np.uint64(0x9E3779B97F4A7C15))
             for part in range(4):
-                out[row, 4 * block + part] = table[(bits >> np.uint64(16 * part)) & np.uint64(0xFFFF)]
+                out[row, 4 * block + part] = table[
+                    (bits >> np.uint64(16 * part)) & np.uint64(0xFFFF)
+                ]
 
 
 ColumnPieces = Iterable[NDArray[np.integer | np.floating]]
@@ -102,7 +112,9 @@ class Resamples:
     def __init__(self, units: NDArray[np.uint64], split: str, resamples: int) -> None:
         self.units, self.split, self.resamples = units, split, resamples
         distinct, self._firsts, self._of = np.unique(units, return_index=True, return_inverse=True)
-        self._held = counts(distinct, split, resamples) if len(distinct) * resamples <= _HELD else None
+        self._held = (
+            counts(distinct, split, resamples) if len(distinct) * resamples <= _HELD else None
+        )
 
     def of(self, rows: Ints) -> Counts:
         """(n, B)."""
@@ -160,7 +172,9 @@ def drawn_of(rows: Labelled, split: str, resamples: int) -> Resamples | None:
 
 
 @jit()
-def add_times(weights: NDArray[np.integer], columns: NDArray[np.float64], out: NDArray[np.float64]) -> None:
+def add_times(
+    weights: NDArray[np.integer], columns: NDArray[np.float64], out: NDArray[np.float64]
+) -> None:
     """Adds rows' columns (n, M), weighed by each of B resamples (n, B), to sums (M, B)."""
     for row in range(len(weights)):
         for m in range(columns.shape[1]):

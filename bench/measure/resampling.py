@@ -1,8 +1,9 @@
 """Every metric of a split on B resamples of it, whose spread is the sampling error of the data.
 
-A metric on a resample is that of weighted rows: a row weighs its unit's count (`bench.measure.resamples`).
-Rows are read once, in pieces, and only sums are held: for the area under the curve, counts of rows by score and class,
-in bins so narrow (1/85 of a logit) that ties within them do not matter.
+A metric on a resample is that of weighted rows: a row weighs its unit's count
+(`bench.measure.resamples`). Rows are read once, in pieces, and only sums are held: for the area
+under the curve, counts of rows by score and class, in bins so narrow (1/85 of a logit) that ties
+within them do not matter.
 """
 
 from __future__ import annotations
@@ -24,13 +25,21 @@ from bench.measure.heads.base import LEAST_PROBABILITY, label
 from bench.measure.heads.calibration import ECE_BINS
 from bench.measure.outcomes import Measure
 from bench.measure.resamples import add_times, counts, drawn_of, one_by_one, units_of
-from bench.measure.spaces import Held, Observed, Predicted, by_task, on_impressions, part_of, sample_spaces
+from bench.measure.spaces import (
+    Held,
+    Observed,
+    Predicted,
+    by_task,
+    on_impressions,
+    part_of,
+    sample_spaces,
+)
 
 RESAMPLES = 200
 """B: the standard error of a standard error is a twentieth of it."""
 ROWS_HELD = 1 << 20
-"""GAUC, Spearman correlation, XAUC, errors of tenths and outcomes need their rows together. Of more rows they are not
-resampled."""
+"""GAUC, Spearman correlation, XAUC, errors of tenths and outcomes need their rows together. Of more
+rows they are not resampled."""
 _PIECE = 1 << 13  # rows whose counts are held at once
 _BINS, _RANGE = 2048, 12.0  # of logits in [-12, 12]
 
@@ -45,7 +54,11 @@ class Resampling:
     """
 
     def __init__(
-        self, tasks: tuple[Task, ...], split: str, resamples: int = RESAMPLES, outcomes: Sequence[str] = ()
+        self,
+        tasks: tuple[Task, ...],
+        split: str,
+        resamples: int = RESAMPLES,
+        outcomes: Sequence[str] = (),
     ) -> None:
         self._schema, self._split, self._resamples = Schema((), (), tasks), split, resamples
         self._rows = 0
@@ -63,20 +76,28 @@ class Resampling:
         for start in range(0, len(units), _PIECE):
             piece = slice(start, start + _PIECE)
             once = np.ones((len(units[piece]), 1), np.uint8)
-            times = np.concatenate([once, counts(units[piece], self._split, self._resamples)], axis=1)
+            times = np.concatenate(
+                [once, counts(units[piece], self._split, self._resamples)], axis=1
+            )
             for name, kind, own in sample_spaces(self._schema, part_of(rows, piece)):
                 if name not in self._of:
                     self._of[name] = _Space(kind, self._split, self._resamples)
-                self._of[name].add(replace(own, predictions=own.predictions.astype(np.float32)), times)
+                self._of[name].add(
+                    replace(own, predictions=own.predictions.astype(np.float32)), times
+                )
 
     def result(self) -> dict[str, list[float]]:
-        """By a metric's full name its B values, less its value on the split as it is; NaN where a resample does not
-        define it, as one without positives.
+        """By a metric's full name its B values, less its value on the split as it is; NaN where a
+        resample does not define it, as one without positives.
 
-        Beside the metrics of a binary task there is `<task>.rarer`: how many rows of the rarer class there are, over
-        their number in the split as it is.
+        Beside the metrics of a binary task there is `<task>.rarer`: how many rows of the rarer
+        class there are, over their number in the split as it is.
         """
-        every = {f"{name}.{metric}": of for name, tally in self._of.items() for metric, of in tally.result().items()}
+        every = {
+            f"{name}.{metric}": of
+            for name, tally in self._of.items()
+            for metric, of in tally.result().items()
+        }
         for held in self._ranked.values():
             every |= held.result()
         changes = {}
@@ -88,15 +109,23 @@ class Resampling:
 
 
 class _Space:
-    """Resampled metrics of a task on one sample space. Column 0 of every sum is the split itself, others resamples."""
+    """Resampled metrics of a task on one sample space. Column 0 of every sum is the split itself,
+    others resamples.
+    """
 
     def __init__(self, kind: TaskKind, split: str, resamples: int) -> None:
-        self._means = {name: each for name, each in heads_of(kind).items() if isinstance(each, MeanMetric)}
+        self._means = {
+            name: each for name, each in heads_of(kind).items() if isinstance(each, MeanMetric)
+        }
         self._columns = list(
-            dict.fromkeys([label, *(column for each in self._means.values() for column in each.columns)])
+            dict.fromkeys(
+                [label, *(column for each in self._means.values() for column in each.columns)]
+            )
         )
         self._sums = np.zeros((1 + len(self._columns), 1 + resamples))  # of rows, then of columns
-        self._binned: NDArray[Any] | None = np.zeros((_BINS, 2, 1 + resamples), np.int32) if kind == "binary" else None
+        self._binned: NDArray[Any] | None = (
+            np.zeros((_BINS, 2, 1 + resamples), np.int32) if kind == "binary" else None
+        )
         self._grouped = _Ranked(Task("all"), ("all.gauc", "all.gauc_positives"), split, resamples)
         self._others = _Others(kind, split, resamples)
 
@@ -120,9 +149,15 @@ class _Space:
         """By a metric's name (1 + B,)."""
         rows = self._sums[0]
         sums = dict(zip(self._columns, self._sums[1:], strict=True))
-        named = {name: each.of(rows, *(sums[column] for column in each.columns)) for name, each in self._means.items()}
+        named = {
+            name: each.of(rows, *(sums[column] for column in each.columns))
+            for name, each in self._means.items()
+        }
         if self._binned is not None:
-            negatives, positives = self._binned[:, 0].astype(float), self._binned[:, 1].astype(float)
+            negatives, positives = (
+                self._binned[:, 0].astype(float),
+                self._binned[:, 1].astype(float),
+            )
             n, p = negatives.sum(0), positives.sum(0)
             below = np.cumsum(negatives, axis=0) - negatives
             with np.errstate(all="ignore"):
@@ -131,7 +166,9 @@ class _Space:
                     "ece": _ece(negatives, positives) / rows,
                     RARER: (rarer := p if p[0] <= n[0] else n) / rarer[0],
                 }
-        named |= {name.removeprefix("all."): values for name, values in self._grouped.result().items()}
+        named |= {
+            name.removeprefix("all."): values for name, values in self._grouped.result().items()
+        }
         return named | self._others.result()
 
 
@@ -162,7 +199,13 @@ class _Others(Held):
 
     def add(self, rows: Observed) -> None:
         if self._heads:
-            super().add(replace(rows, labels=rows.labels.astype(float), predictions=rows.predictions.astype(float)))
+            super().add(
+                replace(
+                    rows,
+                    labels=rows.labels.astype(float),
+                    predictions=rows.predictions.astype(float),
+                )
+            )
 
     def result(self) -> dict[str, Floats]:
         """By a metric's name (1 + B,)."""
@@ -179,7 +222,9 @@ class _Others(Held):
 
 
 def _ece(negatives: Floats, positives: Floats) -> Floats:
-    """sum of |sum of predictions - sum of labels| over bins of equal mass, those of the split as it is."""
+    """sum of |sum of predictions - sum of labels| over bins of equal mass, those of the split as it
+    is.
+    """
     logits = (np.arange(_BINS) + 0.5) / _BINS * 2 * _RANGE - _RANGE
     excess = (negatives + positives) / (1 + np.exp(-logits))[:, None] - positives
     mass = np.cumsum(negatives[:, 0] + positives[:, 0])
@@ -190,7 +235,9 @@ def _ece(negatives: Floats, positives: Floats) -> Floats:
 
 @jit()
 def _count(labels: Floats, predictions: Floats, times: NDArray[Any], binned: NDArray[Any]) -> None:
-    """Counts rows, each as often as `times` (N, 1 + B) says, by bins of their predictions and by class."""
+    """Counts rows, each as often as `times` (N, 1 + B) says, by bins of their predictions and by
+    class.
+    """
     for row in range(len(labels)):
         p = min(max(predictions[row], LEAST_PROBABILITY), 1 - LEAST_PROBABILITY)
         bin = int((math.log(p / (1 - p)) + _RANGE) * (_BINS / (2 * _RANGE)))

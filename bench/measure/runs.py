@@ -1,4 +1,6 @@
-"""Rows that come in pieces and are read back in order; more than memory should hold wait in sorted runs in a file."""
+"""Rows that come in pieces and are read back in order; more than memory should hold wait in sorted
+runs in a file.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +27,8 @@ class Sorted:
         read: rows that `read` may hold beside those, where there is a file.
 
     Attributes:
-        orders: by name; one that is new has none of the rows that were put aside before. It makes numbers of rows, or
-            records that are sorted by the field of the order's name.
+        orders: by name; one that is new has none of the rows that were put aside before. It makes
+            numbers of rows, or records that are sorted by the field of the order's name.
     """
 
     def __init__(self, kind: DTypeLike, limit: int, read: int) -> None:
@@ -97,13 +99,16 @@ class Runs:
     def merged(self, last: Array) -> Iterator[Array]:
         """All rows, those of a last sorted array among them, as one ascending sequence of pieces.
 
-        Values that many rows share come as they are; between two of them, each run gives a slice, and the slices are
-        sorted together. The dividing values are drawn from every n-th row of each run, so that slices fit the limit.
+        Values that many rows share come as they are; between two of them, each run gives a slice,
+        and the slices are sorted together. The dividing values are drawn from every n-th row of
+        each run, so that slices fit the limit.
         """
         ends = list(accumulate(self._lengths, initial=0))
         size = self._kind.itemsize
-        runs = [np.asarray(np.memmap(self._file, self._kind, "r", at * size, (length,)))
-                for at, length in zip(ends, self._lengths, strict=False)]  # fmt: skip
+        runs = [
+            np.asarray(np.memmap(self._file, self._kind, "r", at * size, (length,)))
+            for at, length in zip(ends, self._lengths, strict=False)
+        ]
         runs.append(last)
         keys = [run if self._by is None else run[self._by] for run in runs]
         step = max(1, self._limit // (4 * len(runs)))
@@ -119,8 +124,12 @@ class Runs:
         yield self._together(runs, starts, [len(run) for run in runs])
 
     def _together(self, runs: list[Array], starts: list[int], ends: list[int]) -> Array:
-        rows = np.concatenate([run[start:end] for run, start, end in zip(runs, starts, ends, strict=True)])
+        rows = np.concatenate(
+            [run[start:end] for run, start, end in zip(runs, starts, ends, strict=True)]
+        )
         if self._by is None:
             rows.sort()
             return rows
-        return rows.take(np.argsort(rows[self._by], kind="stable"))  # several times faster than found[..]
+        return rows.take(
+            np.argsort(rows[self._by], kind="stable")
+        )  # several times faster than found[..]

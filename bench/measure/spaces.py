@@ -1,4 +1,6 @@
-"""The sample spaces of tasks: what is measured where a parent happened, and what on all impressions."""
+"""The sample spaces of tasks: what is measured where a parent happened, and what on all
+impressions.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +24,10 @@ class Predicted(Labelled):
     Labels are (N, T), each task's own. Weights are (N, K): a row counts with their product.
 
     Attributes:
-        conditional: (N, T), probabilities given the parent; of a regression the expected value given it.
-        joint: (N, T), probabilities of the task and all its ancestors; of a regression the expected value on all
-            impressions.
+        conditional: (N, T), probabilities given the parent; of a regression the expected value
+            given it.
+        joint: (N, T), probabilities of the task and all its ancestors; of a regression the expected
+            value on all impressions.
     """
 
     conditional: NDArray[Any]
@@ -74,7 +77,9 @@ def together(pieces: Iterable[RowsT]) -> RowsT:
     """The rows of at least one piece, one after the other."""
     first, *others = pieces
     every = [_columns(piece) for piece in (first, *others)]
-    return replace(first, **{name: np.concatenate([each[name] for each in every]) for name in every[0]})
+    return replace(
+        first, **{name: np.concatenate([each[name] for each in every]) for name in every[0]}
+    )
 
 
 class Held:
@@ -109,21 +114,31 @@ class Held:
 
 def by_task(tasks: Sequence[Task], outcomes: Sequence[str]) -> dict[int, list[str]]:
     """Outcomes by their task's column, of the tasks that have any."""
-    names = {at: [name for name in outcomes if name.partition(".")[0] == task.name] for at, task in enumerate(tasks)}
+    names = {
+        at: [name for name in outcomes if name.partition(".")[0] == task.name]
+        for at, task in enumerate(tasks)
+    }
     return {at: of for at, of in names.items() if of}
 
 
 def on_impressions(schema: Schema, at: int, rows: Predicted) -> Observed:
-    """A task's joint prediction on all impressions, and its joint label, NaN where that is not known."""
+    """A task's joint prediction on all impressions, and its joint label, NaN where that is not
+    known.
+    """
     labels = product(rows.labels, schema, at)
     return Observed(labels, rows.group, rows.of_rows, rows.units, predictions=rows.joint[:, at])
 
 
 def sample_spaces(schema: Schema, rows: Predicted) -> Iterator[tuple[str, TaskKind, Observed]]:
-    """What is measured of each task, see `Tally`: `buy.ctcvr`, its kind, and its rows, all N on every space."""
+    """What is measured of each task, see `Tally`: `buy.ctcvr`, its kind, and its rows, all N on
+    every space.
+    """
     of_rows = rows.of_rows
     for at, (task, parent) in enumerate(zip(schema.tasks, schema.parents, strict=True)):
-        labels, name = given_parent(rows.labels, at, parent), task.name if parent is None else f"{task.name}.cvr"
+        labels, name = (
+            given_parent(rows.labels, at, parent),
+            task.name if parent is None else f"{task.name}.cvr",
+        )
         own = Observed(labels, rows.group, of_rows, rows.units, predictions=rows.conditional[:, at])
         yield name, task.kind, own
         if parent is not None:
@@ -131,13 +146,17 @@ def sample_spaces(schema: Schema, rows: Predicted) -> Iterator[tuple[str, TaskKi
 
 
 def given_parent(labels: NDArray[Any], at: int, parent: int | None) -> NDArray[Any]:
-    """Labels (N, T) -> a task's own (N,), NaN where its parent did not happen or that is not known."""
+    """Labels (N, T) -> a task's own (N,), NaN where its parent did not happen or that is not
+    known.
+    """
     own: NDArray[Any] = labels[:, at]
     return own if parent is None else np.where(labels[:, parent] == 1, own, np.nan)
 
 
 def product(labels: NDArray[Any], schema: Schema, at: int) -> NDArray[Any]:
-    """Labels (N, T) -> (N,): whether a task and all its ancestors happened, NaN where that is not known."""
+    """Labels (N, T) -> (N,): whether a task and all its ancestors happened, NaN where that is not
+    known.
+    """
     first, *rest = schema.chain(at)
     product: NDArray[Any] = labels[:, first]
     for task in rest:
@@ -150,5 +169,7 @@ def product(labels: NDArray[Any], schema: Schema, at: int) -> NDArray[Any]:
 
 
 def joint_labels(labels: NDArray[Any], schema: Schema) -> NDArray[Any]:
-    """Labels (N, T) -> those of each task on all impressions (N, T): the product along its chain, NaN where unknown."""
+    """Labels (N, T) -> those of each task on all impressions (N, T): the product along its chain,
+    NaN where unknown.
+    """
     return np.stack([product(labels, schema, at) for at in range(labels.shape[1])], axis=1)

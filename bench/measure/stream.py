@@ -1,7 +1,7 @@
 """Outcomes of one head's ranking of any number of rows.
 
-Beyond a limit, rows are put aside in runs sorted by group, and in others sorted by score. Read back in order, whole
-groups are ranked in memory, and all rows are walked down once for every outcome.
+Beyond a limit, rows are put aside in runs sorted by group, and in others sorted by score. Read back
+in order, whole groups are ranked in memory, and all rows are walked down once for every outcome.
 """
 
 from __future__ import annotations
@@ -31,12 +31,14 @@ _READ = 16
 
 
 class Stream:
-    """Outcomes of one task with a cut (`ndcg@k`, `recall@10%`, ...), exactly as `Measure` has them in memory.
+    """Outcomes of one task with a cut (`ndcg@k`, `recall@10%`, ...), exactly as `Measure` has them
+    in memory.
 
     Args:
         outcomes: their full names, as in `like.recall@10%`.
-        limit: rows to hold, 12 bytes each; more are in a temporary file, once by group and once by score as far as
-            outcomes need it. The largest group, and the cut of `ndcg@k` over all rows, are held besides.
+        limit: rows to hold, 12 bytes each; more are in a temporary file, once by group and once by
+            score as far as outcomes need it. The largest group, and the cut of `ndcg@k` over all
+            rows, are held besides.
     """
 
     def __init__(self, task: Task, outcomes: Sequence[str], limit: int) -> None:
@@ -60,14 +62,20 @@ class Stream:
         rows = self._rows.held
         if rows is not None:
             labelled = Labelled(rows["label"], rows["group"])
-            values = Measure((self._task,), self._outcomes, labelled, grouped=self._grouped).values(rows["score"])[0]
+            values = Measure((self._task,), self._outcomes, labelled, grouped=self._grouped).values(
+                rows["score"]
+            )[0]
         else:
             wanted, values = self._wanted(), np.full(len(self._outcomes), np.nan)
             if wanted.by_group:
                 values[list(wanted.by_group)] = self._by_group(wanted)
             if wanted.over_all:
                 values[list(wanted.over_all)] = self._over_all(wanted)
-        return {name: float(value) for name, value in zip(self._outcomes, values, strict=True) if value == value}
+        return {
+            name: float(value)
+            for name, value in zip(self._outcomes, values, strict=True)
+            if value == value
+        }
 
     def _wanted(self) -> AllWanted:
         return wanted_of((self._task,), self._outcomes, self._grouped)
@@ -93,10 +101,16 @@ class Stream:
         for piece, after in pairwise(chain(self._rows.read("score"), [np.empty(0, np.uint64)])):
             ahead = np.concatenate([piece, after[:1]])
             gains = of.gains(ahead.astype(np.uint32).view(np.float32))
-            ranked, once = (ahead >> np.uint64(32)).astype(np.float64), np.ones((len(piece), 1), np.uint8)
+            ranked, once = (
+                (ahead >> np.uint64(32)).astype(np.float64),
+                np.ones((len(piece), 1), np.uint8),
+            )
             walk.on(ranked, np.arange(len(ahead)), once, gains)
             gains = gains[:, : len(piece)]
-            totals, least = totals + gains.sum(axis=1, dtype=np.float64), np.minimum(least, gains.min(axis=1))
+            totals, least = (
+                totals + gains.sum(axis=1, dtype=np.float64),
+                np.minimum(least, gains.min(axis=1)),
+            )
             if deepest:
                 most = np.sort(np.concatenate([most, gains], axis=1), axis=1)[:, -deepest:]
         best = np.empty(len(wanted))
@@ -104,7 +118,9 @@ class Stream:
             measure, column = outcome.measure, outcome.column
             if isinstance(measure, GainSum) and measure.divisor is None:
                 own = most[column, ::-1][: int(cuts[m])].astype(float)
-                best[m] = own @ np.diff(worths[m, : len(own) + 1]) if own[0] > least[column] else 0.0
+                best[m] = (
+                    own @ np.diff(worths[m, : len(own) + 1]) if own[0] > least[column] else 0.0
+                )
             else:
                 assert measure.divisor is not None
                 best[m] = measure.divisor(Facts(np.array(float(rows)), totals[column]), cuts[m])
@@ -117,7 +133,9 @@ def _by_group(rows: RowArray) -> RowArray:
 
 
 def _by_score(rows: RowArray) -> NDArray[np.uint64]:
-    """Numbers in whose order rows come by descending score; their lower bits are those of the labels."""
+    """Numbers in whose order rows come by descending score; their lower bits are those of the
+    labels.
+    """
     bits = (np.float32(0) - rows["score"]).view(np.uint32)  # -0 is 0
     keys = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31)).astype(np.uint64) << np.uint64(32)
     keys |= rows["label"].astype(np.float32).view(np.uint32)

@@ -1,6 +1,8 @@
-"""Metrics of predictions, per task and sample space; their names and directions are in `bench.core.objectives`.
+"""Metrics of predictions, per task and sample space; their names and directions are in
+`bench.core.objectives`.
 
-One class adds up the metrics of one task on one sample space over pieces of its rows, `Tally` those of all tasks.
+One class adds up the metrics of one task on one sample space over pieces of its rows, `Tally` those
+of all tasks.
 """
 
 from __future__ import annotations
@@ -26,23 +28,33 @@ from bench.measure.spaces import Held, Observed, Predicted, by_task, on_impressi
 from bench.measure.stream import Stream
 
 ROWS_IN_MEMORY = 1 << 23
-"""Rows of a binary task whose keys (8 bytes each) are held in memory; more go to a temporary file, 16 bytes each."""
+"""Rows of a binary task whose keys (8 bytes each) are held in memory; more go to a temporary file,
+16 bytes each.
+"""
 _COMPILED = (prediction, log_loss, label, squared)
 """What one pass adds up beside the keys; rows are held for metrics that need other sums."""
-_FACTORS = 32  # probabilities whose product is taken before its logarithm: at least LEAST_PROBABILITY ** 32, or 1e-222
+# probabilities whose product is taken before its logarithm: at least LEAST_PROBABILITY ** 32, or
+# 1e-222
+_FACTORS = 32
 
 
 class BinaryTally:
     """Metrics of probabilities against labels 0, 1 or NaN; rows with NaN do not count.
 
-    All of `bench.core.objectives.METRICS`, exact, however many rows there are: areas and bins of equal mass from sorted
-    keys, means from sums. For others rows are held.
+    All of `bench.core.objectives.METRICS`, exact, however many rows there are: areas and bins of
+    equal mass from sorted keys, means from sums. For others rows are held.
     """
 
     def __init__(self, limit: int = ROWS_IN_MEMORY) -> None:
-        means = {name: each for name, each in heads_of("binary").items() if isinstance(each, MeanMetric)}
-        self._means = {name: each for name, each in means.items() if {*each.columns} <= {*_COMPILED}}
-        self._others = held_of("binary") | {name: means[name] for name in means.keys() - self._means.keys()}
+        means = {
+            name: each for name, each in heads_of("binary").items() if isinstance(each, MeanMetric)
+        }
+        self._means = {
+            name: each for name, each in means.items() if {*each.columns} <= {*_COMPILED}
+        }
+        self._others = held_of("binary") | {
+            name: means[name] for name in means.keys() - self._means.keys()
+        }
         self._held, self._sums = Held(), np.zeros(len(_COMPILED))
         self._keys = Sorted(np.uint64, limit, limit)
         self._keys.orders = {"group": by_group, "score": by_score}
@@ -51,10 +63,14 @@ class BinaryTally:
         """Counts rows in; predictions are taken as float32."""
         predictions = rows.predictions.astype(np.float32, copy=False)
         keys = np.empty(len(predictions), np.uint64)
-        count = _take(rows.labels, predictions, predictions.view(np.uint32), rows.group, keys, self._sums)
+        count = _take(
+            rows.labels, predictions, predictions.view(np.uint32), rows.group, keys, self._sums
+        )
         if self._others:
             self._held.add(replace(rows, predictions=predictions))
-        self._keys.add(keys if count == len(keys) else keys[:count].copy())  # else what is not used is given back
+        self._keys.add(
+            keys if count == len(keys) else keys[:count].copy()
+        )  # else what is not used is given back
 
     def result(self) -> dict[str, float]:
         """Metrics by name; those that the rows do not define are left out."""
@@ -62,18 +78,28 @@ class BinaryTally:
         if rows == 0:
             return {}
         grouped = Areas(self._keys.read("group"))
-        all_rows = Areas(self._keys.read("score"), np.arange(ECE_BINS, dtype=np.int64) * rows // ECE_BINS)
+        all_rows = Areas(
+            self._keys.read("score"), np.arange(ECE_BINS, dtype=np.int64) * rows // ECE_BINS
+        )
         sums = dict[Any, float](zip(_COMPILED, self._sums.tolist(), strict=True))
         metrics = {"auc": all_rows.auc, "gauc": grouped.auc, "gauc_positives": grouped.by_positives}
         metrics["ece"] = all_rows.distance / rows
-        metrics |= {name: each.of(rows, *map(sums.__getitem__, each.columns)) for name, each in self._means.items()}
+        metrics |= {
+            name: each.of(rows, *map(sums.__getitem__, each.columns))
+            for name, each in self._means.items()
+        }
         if self._held.rows is not None:
             metrics |= measured(self._others, self._held.rows)
-        return {name: float(value) for name, value in metrics.items() if value is not None and math.isfinite(value)}
+        return {
+            name: float(value)
+            for name, value in metrics.items()
+            if value is not None and math.isfinite(value)
+        }
 
 
 class HeldTally:
-    """Metrics of one task from rows that it holds, 16 bytes each, as they have weights or values to be ranked.
+    """Metrics of one task from rows that it holds, 16 bytes each, as they have weights or values to
+    be ranked.
 
     Rows whose label is NaN, or whose weight is 0, do not count.
 
@@ -86,10 +112,16 @@ class HeldTally:
 
     def add(self, rows: Observed) -> None:
         """Counts rows in, as float32."""
-        labels, predictions, weights = rows.labels, rows.predictions.astype(np.float32), rows.weights
+        labels, predictions, weights = (
+            rows.labels,
+            rows.predictions.astype(np.float32),
+            rows.weights,
+        )
         if weights is not None:
             labels, weights = np.where(weights > 0, labels, np.nan), weights.astype(np.float32)
-        self._held.add(Observed(labels.astype(np.float32), rows.group, weights, predictions=predictions))
+        self._held.add(
+            Observed(labels.astype(np.float32), rows.group, weights, predictions=predictions)
+        )
 
     def result(self) -> dict[str, float]:
         """Metrics, or outcomes, by name; those that the rows do not define are left out."""
@@ -98,7 +130,9 @@ class HeldTally:
             return {}
         if self._outcomes:
             measure = Measure((self._task,), self._outcomes, rows, grouped=self._held.grouped)
-            metrics = dict(zip(self._outcomes, measure.values(rows.predictions)[0].tolist(), strict=True))
+            metrics = dict(
+                zip(self._outcomes, measure.values(rows.predictions)[0].tolist(), strict=True)
+            )
         else:
             metrics = measured(heads_of(self._task.kind), rows)
         return {name: value for name, value in metrics.items() if np.isfinite(value)}
@@ -123,8 +157,8 @@ def _take(
 ) -> int:
     """Writes the keys of observed rows, and counts them.
 
-    Adds to the sums of predictions, log loss, labels and squared errors. One logarithm of a product of 32 probabilities
-    stands for 32 logarithms: it is as exact, and far faster.
+    Adds to the sums of predictions, log loss, labels and squared errors. One logarithm of a product
+    of 32 probabilities stands for 32 logarithms: it is as exact, and far faster.
     """
     total, loss, positives, squares, product, factors = 0.0, 0.0, 0, 0.0, 1.0, 0
     count = 0
@@ -134,13 +168,18 @@ def _take(
         positive = labels[row] != 0
         positives += positive
         own = np.uint64(group[row] if group[row] >= 0 else NO_GROUP)
-        keys[count] = code(bits[row]) << np.uint64(1) | np.uint64(positive) | own << np.uint64(GROUP_SHIFT)
+        keys[count] = (
+            code(bits[row]) << np.uint64(1) | np.uint64(positive) | own << np.uint64(GROUP_SHIFT)
+        )
         count += 1
         probability = np.float64(predictions[row])
         total += probability
         wrong = 1.0 - probability if positive else probability
         squares += wrong * wrong
-        product *= min(max(probability if positive else 1.0 - probability, LEAST_PROBABILITY), 1 - LEAST_PROBABILITY)
+        product *= min(
+            max(probability if positive else 1.0 - probability, LEAST_PROBABILITY),
+            1 - LEAST_PROBABILITY,
+        )
         factors += 1
         if factors == _FACTORS:
             loss -= math.log(product)
@@ -155,14 +194,16 @@ def _take(
 class Tally:
     """Every metric of every task that the rows define, added up over pieces of a split.
 
-    A task without parent is measured on all rows, as `click.auc`. A task with a parent is measured twice: where its
-    parent happened, by its conditional prediction (`buy.cvr.auc`, `watch.cvr.rmse`), and on all rows, by the joint one
-    against the product of labels along its chain (`buy.ctcvr.auc`): from the root on, the first label that is not 1
-    decides. Rows whose label, or product, is unobserved are left out.
+    A task without parent is measured on all rows, as `click.auc`. A task with a parent is measured
+    twice: where its parent happened, by its conditional prediction (`buy.cvr.auc`,
+    `watch.cvr.rmse`), and on all rows, by the joint one against the product of labels along its
+    chain (`buy.ctcvr.auc`): from the root on, the first label that is not 1 decides. Rows whose
+    label, or product, is unobserved are left out.
 
-    A metric that its rows do not define is not in the result. With one class only, there are log loss and ECE, and PCOC
-    if there is a positive. Spearman correlation needs labels and predictions that vary. GAUC (by rows and by positives)
-    needs a group that has both classes. Without rows there is no metric.
+    A metric that its rows do not define is not in the result. With one class only, there are log
+    loss and ECE, and PCOC if there is a positive. Spearman correlation needs labels and predictions
+    that vary. GAUC (by rows and by positives) needs a group that has both classes. Without rows
+    there is no metric.
 
     Results do not depend on the pieces: all are exact, and the memory of a binary task is bounded.
 
@@ -170,7 +211,8 @@ class Tally:
         tasks: in the order of the columns.
         prefix: before every name, as in `valid/`.
         limit: rows of each binary task to hold in memory.
-        outcomes: of the rankings by each task's own predictions to measure as well, see `on_impressions`.
+        outcomes: of the rankings by each task's own predictions to measure as well, see
+            `on_impressions`.
         plain: where rows have weights, measure without the first of them, too: `click.plain_auc`.
     """
 
@@ -182,10 +224,17 @@ class Tally:
         outcomes: Sequence[str] = (),
         plain: bool = False,
     ) -> None:
-        self._schema, self._prefix, self._plain, self._limit = Schema((), (), tasks), prefix, plain, limit
+        self._schema, self._prefix, self._plain, self._limit = (
+            Schema((), (), tasks),
+            prefix,
+            plain,
+            limit,
+        )
         self._outcomes = by_task(tasks, outcomes)
         self._tallies: dict[tuple[str, int], BinaryTally | HeldTally | Stream] = {}
-        """By what stands before their names, and the column of the task that is ranked, -1 of metrics."""
+        """By what stands before their names, and the column of the task that is ranked, -1 of
+        metrics.
+        """
 
     def add(self, rows: Predicted) -> None:
         """Counts the next rows in; all pieces have weights, or none has.
@@ -205,14 +254,20 @@ class Tally:
                 key = f"{self._prefix}{name}.{way}", -1
                 if key not in self._tallies:
                     summed = kind == "binary" and weights is None
-                    self._tallies[key] = BinaryTally(self._limit) if summed else HeldTally(Task(name, kind))
+                    self._tallies[key] = (
+                        BinaryTally(self._limit) if summed else HeldTally(Task(name, kind))
+                    )
                 self._tallies[key].add(replace(own, weights=weights))
         for at, outcomes in self._outcomes.items():
             task, key = self._schema.tasks[at], (self._prefix, at)
             if key not in self._tallies:
                 in_memory = rows.weights is not None
-                self._tallies[key] = HeldTally(task, outcomes) if in_memory else Stream(task, outcomes, self._limit)
-            self._tallies[key].add(replace(on_impressions(self._schema, at, rows), weights=ways[""]))
+                self._tallies[key] = (
+                    HeldTally(task, outcomes) if in_memory else Stream(task, outcomes, self._limit)
+                )
+            self._tallies[key].add(
+                replace(on_impressions(self._schema, at, rows), weights=ways[""])
+            )
 
     def _check(self, predictions: NDArray[Any]) -> None:
         finite = np.isfinite(predictions)
@@ -221,9 +276,15 @@ class Tally:
         wrong = (~finite).sum(0)
         at = int(np.argmax(wrong > 0))
         task = self._schema.tasks[at].name
-        raise TrainingError(f"{wrong[at]} of {len(predictions)} predictions of task '{task}' are not finite")
+        raise TrainingError(
+            f"{wrong[at]} of {len(predictions)} predictions of task '{task}' are not finite"
+        )
 
     def result(self) -> dict[str, float]:
         """Metrics by full name, as in `valid/click.auc`."""
         tallies = self._tallies.items()
-        return {before + name: value for (before, _), of in tallies for name, value in of.result().items()}
+        return {
+            before + name: value
+            for (before, _), of in tallies
+            for name, value in of.result().items()
+        }

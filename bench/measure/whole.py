@@ -27,7 +27,9 @@ from bench.measure.lists.base import (
 from bench.measure.lists.gains import top
 from bench.measure.resamples import PIECE, Once, Resamples
 
-_SLACK = 6.0  # standard deviations of the rows on a resample by which a cut may lie deeper than on the rows as they are
+# standard deviations of the rows on a resample by which a cut may lie deeper than on the rows as
+# they are
+_SLACK = 6.0
 
 
 class Whole:
@@ -36,11 +38,15 @@ class Whole:
     Args:
         gains: (C, N), at least 0, none NaN.
         wanted: outcomes, each of one column of gains.
-        weights: (N,), as many rows each row stands for; only with shares in per cent and areas. None for one each.
+        weights: (N,), as many rows each row stands for; only with shares in per cent and areas.
+            None for one each.
     """
 
     def __init__(
-        self, gains: NDArray[np.float32], wanted: Sequence[WantedOutcome], weights: Floats | None = None
+        self,
+        gains: NDArray[np.float32],
+        wanted: Sequence[WantedOutcome],
+        weights: Floats | None = None,
     ) -> None:
         self._gains, self._weights, self._wanted = gains, weights, wanted
         self._columns, self._forms = columns_of(wanted), forms_of(wanted)
@@ -55,7 +61,11 @@ class Whole:
         """(M,) of scores (N,)."""
         cuts, worths, weights = self._once.cuts[:, 0], self._once.worths, self._weights
         places = _best(scores, len(scores) if self._ordered else math.ceil(cuts.max(initial=0)))
-        ranked, of_rows, values = scores[places], np.empty(0) if weights is None else weights, np.empty(len(cuts))
+        ranked, of_rows, values = (
+            scores[places],
+            np.empty(0) if weights is None else weights,
+            np.empty(len(cuts)),
+        )
         for m, form in enumerate(self._forms):
             own = ranked, places, len(places), self._gains[self._columns[m]]
             if form == AREA:
@@ -75,12 +85,17 @@ class Whole:
         totals, *sums = drawn.sums(rows, chain([ones], (ones * column for column in gains))).T
         cuts = np.array([each.rows(totals) for each in self._wanted])
         worths = worths_of(self._wanted, cuts)
-        prepared = _Prepared(drawn, rows, drawn.spread(rows), cuts, worths, np.full(cuts.shape, np.nan))
+        prepared = _Prepared(
+            drawn, rows, drawn.spread(rows), cuts, worths, np.full(cuts.shape, np.nan)
+        )
         for m, outcome in enumerate(self._wanted):
             measure = outcome.measure
             if isinstance(measure, GainSum) and measure.divisor is None:
                 own = self._gains[outcome.column].astype(float)
-                best, defined = self._walked(own, prepared, slice(m, m + 1))[0], _varies(own, drawn, rows)
+                best, defined = (
+                    self._walked(own, prepared, slice(m, m + 1))[0],
+                    _varies(own, drawn, rows),
+                )
             else:
                 assert measure.divisor is not None
                 best = measure.divisor(Facts(totals, sums[m]), cuts[m])
@@ -91,7 +106,9 @@ class Whole:
     def _walked(self, scores: Floats, of: _Prepared, wanted: slice) -> Floats:
         """(M, R): the walks of the wanted outcomes."""
         cuts, rows = of.cuts[wanted], len(of.rows)
-        for places in _deeper(scores, rows if self._ordered else float(cuts.max(initial=0)), of.spread):
+        for places in _deeper(
+            scores, rows if self._ordered else float(cuts.max(initial=0)), of.spread
+        ):
             walk = Walk(self._forms[wanted], self._columns[wanted], cuts, of.worths[wanted])
             for start in range(0, len(places), PIECE):
                 piece = places[start : start + PIECE + 1]
@@ -105,7 +122,9 @@ class Whole:
 
 
 class _Prepared(NamedTuple):
-    """What outcomes need on R resamples: cuts in rows, and what walks are divided by (M, R), NaN where undefined."""
+    """What outcomes need on R resamples: cuts in rows, and what walks are divided by (M, R), NaN
+    where undefined.
+    """
 
     drawn: Resamples | Once
     rows: Ints
@@ -116,7 +135,8 @@ class _Prepared(NamedTuple):
 
 
 class Rewalked:
-    """Prepared rows, all with a value: outcomes of all of them that are walked on each resample in turn.
+    """Prepared rows, all with a value: outcomes of all of them that are walked on each resample in
+    turn.
 
     Args:
         gains: (C, N), see `Gains`, none NaN.
@@ -139,8 +159,12 @@ class Rewalked:
         """(1 + B, M): values, and those on each resample."""
         return np.concatenate([self.values(scores)[None], self._walked(scores, *self._drawn)])
 
-    def _prepared(self, drawn: Resamples | Once, rows: Ints) -> tuple[Resamples | Once, Ints, Floats, Floats, float]:
-        """Resamples, rows, cuts (R, M) in rows, divisors (R, M), and the variance of the number of rows."""
+    def _prepared(
+        self, drawn: Resamples | Once, rows: Ints
+    ) -> tuple[Resamples | Once, Ints, Floats, Floats, float]:
+        """Resamples, rows, cuts (R, M) in rows, divisors (R, M), and the variance of the number of
+        rows.
+        """
         gains = (self._gains[outcome.column].astype(float) for outcome in self._wanted)
         totals, *sums = drawn.sums(rows, chain([np.ones(len(rows))], gains)).T
         cuts = np.stack([outcome.rows(totals) for outcome in self._wanted], axis=1)
@@ -151,7 +175,13 @@ class Rewalked:
         return drawn, rows, cuts, divisors, drawn.spread(rows)
 
     def _walked(
-        self, scores: Floats, drawn: Resamples | Once, rows: Ints, cuts: Floats, divisors: Floats, spread: float
+        self,
+        scores: Floats,
+        drawn: Resamples | Once,
+        rows: Ints,
+        cuts: Floats,
+        divisors: Floats,
+        spread: float,
     ) -> Floats:
         """(R, M)."""
         for places in _deeper(scores, float(cuts.max(initial=0)), spread):
@@ -183,14 +213,23 @@ class Walk:
     def __init__(self, forms: Ints, columns: Ints, cuts: Floats, worths: Floats) -> None:
         self._rules = columns, forms, cuts, worths
         self.before, self.found = np.zeros(cuts.shape[1]), np.zeros(cuts.shape)
-        # of the run of equal scores at hand: rows, gains, whether it goes on, and the positives before it
-        self._run = np.zeros(cuts.shape[1]), np.zeros(cuts.shape), np.zeros(1, bool), np.zeros(cuts.shape)
+        # of the run of equal scores at hand: rows, gains, whether it goes on, and the positives
+        # before it
+        self._run = (
+            np.zeros(cuts.shape[1]),
+            np.zeros(cuts.shape),
+            np.zeros(1, bool),
+            np.zeros(cuts.shape),
+        )
 
-    def on(self, ranked: Floats, places: Ints, weights: NDArray[Any], gains: NDArray[np.float32]) -> None:
+    def on(
+        self, ranked: Floats, places: Ints, weights: NDArray[Any], gains: NDArray[np.float32]
+    ) -> None:
         """Goes on over rows.
 
         Args:
-            ranked: scores of the next rows (n,), and of the one after these unless they are the last.
+            ranked: scores of the next rows (n,), and of the one after these unless they are the
+                last.
             places: of the same rows in the gains.
             weights: (n, R), how often each row is there.
             gains: (C, N).
@@ -199,7 +238,9 @@ class Walk:
 
 
 def _deeper(scores: Floats, cut: float, spread: float) -> Iterator[Ints]:
-    """Rows of the best scores: at first as many as a cut may need on any resample, then more, at last all."""
+    """Rows of the best scores: at first as many as a cut may need on any resample, then more, at
+    last all.
+    """
     deep = math.ceil(cut + _SLACK * np.sqrt(spread * cut))
     while True:
         yield (places := _best(scores, deep))
@@ -209,7 +250,9 @@ def _deeper(scores: Floats, cut: float, spread: float) -> Iterator[Ints]:
 
 
 def _best(scores: Floats, many: int) -> Ints:
-    """Rows of the best scores in descending order: `many`, and all whose score equals the last one's."""
+    """Rows of the best scores in descending order: `many`, and all whose score equals the last
+    one's.
+    """
     if many < len(scores):
         bar = np.partition(scores, len(scores) - many)[len(scores) - many] if many else np.inf
         rows = np.flatnonzero(scores >= bar)
@@ -278,7 +321,9 @@ def _walk(
                 elif gained[m, b] > 0:
                     start, end = min(before[b], cuts[m, b]), min(before[b] + rows[b], cuts[m, b])
                     discounted = forms[m] == DISCOUNTED
-                    taken = worths[m, int(end)] - worths[m, int(start)] if discounted else end - start
+                    taken = (
+                        worths[m, int(end)] - worths[m, int(start)] if discounted else end - start
+                    )
                     out[m, b] += gained[m, b] / rows[b] * taken
                 gained[m, b] = 0.0
         for b in range(resamples):
@@ -288,7 +333,9 @@ def _walk(
 
 @jit()
 def _pass(positive: bool, count: NDArray[Any], above: Floats, out: Floats) -> None:
-    """Adds to twice the pairs won (B,), and to the positives above (B,), what a row that is alone brings."""
+    """Adds to twice the pairs won (B,), and to the positives above (B,), what a row that is alone
+    brings.
+    """
     if positive:
         for b in range(len(count)):
             above[b] += count[b]
@@ -299,7 +346,13 @@ def _pass(positive: bool, count: NDArray[Any], above: Floats, out: Floats) -> No
 
 @jit()
 def _take(
-    gain: float, discounted: bool, count: NDArray[Any], before: Floats, cut: Floats, worths: Floats, out: Floats
+    gain: float,
+    discounted: bool,
+    count: NDArray[Any],
+    before: Floats,
+    cut: Floats,
+    worths: Floats,
+    out: Floats,
 ) -> None:
     """Adds to what is in the cut (B,) the gain of a row that is alone, as often as it is drawn."""
     if discounted:

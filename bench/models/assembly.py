@@ -1,4 +1,6 @@
-"""Assembles a model: table, histories, numbers -> interaction -> members -> sharing -> towers -> funnel."""
+"""Assembles a model: table, histories, numbers -> interaction -> members -> sharing -> towers ->
+funnel.
+"""
 
 from __future__ import annotations
 
@@ -44,23 +46,25 @@ from bench.models.thinned import Thinned, Thinning
 class MultiTaskModel(nn.Module):
     """A multi-task model of one schema.
 
-    S, D, T: slots, dense columns and tasks of the store's schema; S': slots of the model's schema; W = input sets of
-    the sharing x embedding dim; O: logits, the funnel's first, of which the first T are the tasks'; k: members of the
-    ensemble, whose rows follow one another.
+    S, D, T: slots, dense columns and tasks of the store's schema; S': slots of the model's schema;
+    W = input sets of the sharing x embedding dim; O: logits, the funnel's first, of which the first
+    T are the tasks'; k: members of the ensemble, whose rows follow one another.
 
-    One draw of torch's generator seeds the initial weights, see `bench.models.contracts`: models with the same seed
-    agree wherever a parameter's name and shape do.
+    One draw of torch's generator seeds the initial weights, see `bench.models.contracts`: models
+    with the same seed agree wherever a parameter's name and shape do.
 
     Args:
-        precision: of the products between the embeddings and the logits, see `bench.models.config.Precision`.
-            Parameters, gradients, logits and losses are always float32.
+        precision: of the products between the embeddings and the logits, see
+            `bench.models.config.Precision`. Parameters, gradients, logits and losses are always
+            float32.
 
     Attributes:
         ties_logits: whether one task's loss depends on more than its own logit.
         schema: the store's schema after `numeric`; its fields have rows in the table.
         embedding: the fused table; `embedding.weight` is (rows, W).
         pooling, numeric, interaction, sharing, towers, funnel: its other parts.
-        outputs: task of every logit, see `Funnel.outputs`; second scores of a loss follow the funnel's.
+        outputs: task of every logit, see `Funnel.outputs`; second scores of a loss follow the
+            funnel's.
         targets: scales of regressions, or None.
         thinned: corrects the losses for left-out negatives, or None.
         weights: number of dense parameters.
@@ -89,7 +93,8 @@ class MultiTaskModel(nn.Module):
         tasks = len(schema.tasks)
         self.regression = [task.kind == "regression" for task in schema.tasks]
         self.links = Links(schema)
-        # The build of a sharing entry is its class: the number of input sets must be known before the input's width.
+        # The build of a sharing entry is its class: the number of input sets must be known before
+        # the input's width.
         kind = cast("type[Sharing]", lookup(SHARING, "sharing kind", sharing.kind).build)
         self.input_sets = kind.input_sets(tasks)
         seed = int(torch.randint(1 << 31, (), device="cpu"))
@@ -98,7 +103,9 @@ class MultiTaskModel(nn.Module):
 
         def of_dense(sets: int, seen: Schema = schema) -> NumericEncoding:
             if embedding.project_vectors and seen.vectors:
-                return ProjectedVectors(seen, embedding.dim, sets, lambda rest: of_dense(sets, rest))
+                return ProjectedVectors(
+                    seen, embedding.dim, sets, lambda rest: of_dense(sets, rest)
+                )
             built: NumericEncoding = numbers.build(seen, embedding.dim, sets, numeric.options)
             return built
 
@@ -109,23 +116,31 @@ class MultiTaskModel(nn.Module):
         self.pooling = FieldPooling(
             schema,
             lambda length: BySets(
-                lambda sets: of_history.build(embedding.dim, length, sets, sequence.options), common, self.input_sets
+                lambda sets: of_history.build(embedding.dim, length, sets, sequence.options),
+                common,
+                self.input_sets,
             ),
             self.input_sets,
         )
         layout = Layout(schema, embedding.dim, numbers=self._numeric.tokens)
         self.by_sets = InputSets(self.input_sets, layout.dim)
         before = lookup(INTERACTIONS, "interaction kind", interaction.kind)
-        self.interaction = BySets(lambda sets: before.build(layout, sets, interaction.options), common, self.input_sets)
+        self.interaction = BySets(
+            lambda sets: before.build(layout, sets, interaction.options), common, self.input_sets
+        )
         layout = replace(layout, more=self.interaction.outputs - layout.inputs)
         self.member_inputs = (
             None
             if self.members == 1
-            else BySets(lambda sets: MemberInputs(layout, sets, self.members), common, self.input_sets)
+            else BySets(
+                lambda sets: MemberInputs(layout, sets, self.members), common, self.input_sets
+            )
         )
         self.sharing = kind.of(layout, tasks, sharing.options)
         self.scenario = _place_of_scenario(schema) if kind.by_scenario else None
-        self.funnel: Funnel = lookup(FUNNELS, "funnel kind", funnel.kind).build(schema, funnel.options)
+        self.funnel: Funnel = lookup(FUNNELS, "funnel kind", funnel.kind).build(
+            schema, funnel.options
+        )
         self.funnel.loss = MeanLosses(
             schema,
             lookup(LOSSES, "loss kind", loss.kind).build(loss.options),
@@ -137,11 +152,19 @@ class MultiTaskModel(nn.Module):
         self.outputs = (*self.funnel.outputs, *scores)
         self.scored = nn.Buffer(torch.tensor(scores, dtype=torch.int64), persistent=False)
         self.towers = Towers(
-            len(self.outputs), self.sharing.outputs, tower, self.members, self.funnel.transfer,
+            len(self.outputs),
+            self.sharing.outputs,
+            tower,
+            self.members,
+            self.funnel.transfer,
             self.funnel.lower_precision,
-        )  # fmt: skip
+        )
         smeared = self.funnel.loss.regression.smeared
-        self.targets = Targets(schema, smeared) if any(task.scale or task.cap for task in schema.tasks) else None
+        self.targets = (
+            Targets(schema, smeared)
+            if any(task.scale or task.cap for task in schema.tasks)
+            else None
+        )
         self.thinned = Thinned(self.funnel, thinning) if thinning else None
         self.position = PositionTower(schema, position) if schema.position else None
         self.weights = sum(parameter.numel() for parameter in self.dense_parameters())
@@ -150,7 +173,8 @@ class MultiTaskModel(nn.Module):
     def forward(self, ids: Tensor, dense: Tensor) -> Tensor:
         """ids (B, S) int32 or int64, dense (B, D) -> logits (B, O), as `probabilities` reads them.
 
-        Averages members and corrects regressions on a logarithmic scale, see `Targets`; training uses `logits`.
+        Averages members and corrects regressions on a logarithmic scale, see `Targets`; training
+        uses `logits`.
         """
         ids = self.rows(ids)
         logits = self.logits(self.embed(ids, exact=False), ids, dense)
@@ -161,11 +185,15 @@ class MultiTaskModel(nn.Module):
         return self._averaged(logits.view(self.members, -1, logits.shape[1]))
 
     def _predicted(self, logits: Tensor, dense: Tensor) -> Tensor:
-        """Replaces regressions' outputs in logits (k B, O) by their predictions, on the scale of their targets."""
+        """Replaces regressions' outputs in logits (k B, O) by their predictions, on the scale of
+        their targets.
+        """
         dense = dense if self.members == 1 else torch.cat([dense] * self.members)
         own = logits[:, : len(self.regression)]
         caps = None if self.targets is None else self.targets.caps_of(dense)
-        own = torch.where(self.links.regression, self.funnel.loss.regression.predicted(own, dense, caps), own)
+        own = torch.where(
+            self.links.regression, self.funnel.loss.regression.predicted(own, dense, caps), own
+        )
         if self.targets is not None:
             own = self.targets.corrected(own)
         own = own if caps is None else torch.minimum(own, caps)
@@ -196,22 +224,24 @@ class MultiTaskModel(nn.Module):
     def logits(self, e: Tensor, ids: Tensor, dense: Tensor) -> Tensor:
         """e (B, S', W), ids (B, S'), dense (B, D) -> logits (k B, O).
 
-        `ids` only mark padding, so the gradient at `e` is all that the table's optimizer needs. They have the row's
-        position, too, which counts in training.
+        `ids` only mark padding, so the gradient at `e` is all that the table's optimizer needs.
+        They have the row's position, too, which counts in training.
         """
         logits: Tensor = self.towers(self.represent(e, ids, dense))
         return logits if self.position is None else self.position(logits, ids)
 
     def represent(self, e: Tensor, ids: Tensor, dense: Tensor) -> Tensor:
-        """The towers' inputs: arguments of `logits` -> (O, k B, H), or (1, k B, H) if all towers share one."""
+        """The towers' inputs: arguments of `logits` -> (O, k B, H), or (1, k B, H) if all towers
+        share one.
+        """
         x = self._inputs(e, ids, dense)
         codes = () if self.scenario is None else (self._scenarios(ids),)
         h = applied(self.sharing, self.sharing.lower_precision, x, *codes)
         tasks, expected = len(self.schema.tasks), (x.shape[1], self.sharing.outputs)
         if h.dim() != 3 or len(h) not in (1, tasks) or h.shape[1:] != expected:
             raise ValueError(
-                f"{type(self.sharing).__name__}: expected representations {(tasks, *expected)}, or one for all tasks "
-                f"{(1, *expected)}, found {tuple(h.shape)}"
+                f"{type(self.sharing).__name__}: expected representations {(tasks, *expected)}, or "
+                f"one for all tasks {(1, *expected)}, found {tuple(h.shape)}"
             )
         more = self.outputs[tasks:]
         return torch.cat([h, *(h[task : task + 1] for task in more)]) if more and len(h) > 1 else h
@@ -230,9 +260,11 @@ class MultiTaskModel(nn.Module):
         Args:
             logits: (k B, O).
             labels: (B, T), NaN where unobserved.
-            weights: (B, 1 or 2) of the samples, see `bench.data.store.StoredSplit`; None for equal ones.
+            weights: (B, 1 or 2) of the samples, see `bench.data.store.StoredSplit`; None for equal
+                ones.
             group: (B,), where the loss compares samples; None: all are one group.
-            bounds: (B, T) of labels, see `bench.data.store.StoredSplit`; None where no regression is censored.
+            bounds: (B, T) of labels, see `bench.data.store.StoredSplit`; None where no regression
+                is censored.
             dense: (B, D), for durations.
         """
         bounds, dense = self._beside(bounds, dense)
@@ -240,7 +272,9 @@ class MultiTaskModel(nn.Module):
         of_funnel, scores = len(self.funnel.outputs), None
         if of_funnel < len(self.outputs):
             logits, given = logits[:, :of_funnel], logits[:, of_funnel:]
-            scores = torch.zeros_like(logits[:, : labels.shape[1]]).index_copy(1, self.scored, given)
+            scores = torch.zeros_like(logits[:, : labels.shape[1]]).index_copy(
+                1, self.scored, given
+            )
         if weights is not None and self.thinned is not None:
             logits, weights = logits + self.thinned.offset, self.thinned.weights(weights)
         elif weights is not None:
@@ -248,7 +282,9 @@ class MultiTaskModel(nn.Module):
         if self.members > 1:
             labels = labels.repeat(self.members, 1)
             weights = None if weights is None else weights.repeat(self.members, 1)
-        context = Context(None if group is None else numbered(group, self.members), scores, bounds, dense)
+        context = Context(
+            None if group is None else numbered(group, self.members), scores, bounds, dense
+        )
         return self.funnel.losses(logits, labels, weights, context)
 
     def follow(
@@ -259,7 +295,9 @@ class MultiTaskModel(nn.Module):
         bounds: Tensor | None = None,
         dense: Tensor | None = None,
     ) -> None:
-        """Updates regressions' running state: the factor of their scales, and their loss's; arguments of `losses`."""
+        """Updates regressions' running state: the factor of their scales, and their loss's;
+        arguments of `losses`.
+        """
         if not any(self.regression):
             return
         weights = None if weights is None else weights.prod(1, keepdim=True).repeat(self.members, 1)
@@ -271,26 +309,37 @@ class MultiTaskModel(nn.Module):
         targets = labels if self.targets is None else self.targets.of_labels(labels)
         happened = ~self.links.given_parent | (self.links.of_parent(labels) == 1)
         targets = torch.where(happened & self.links.regression, targets, torch.nan)
-        self.funnel.loss.regression.follow(own, targets, weights, Context(bounds=bounds, dense=dense))
+        self.funnel.loss.regression.follow(
+            own, targets, weights, Context(bounds=bounds, dense=dense)
+        )
 
-    def _beside(self, bounds: Tensor | None, dense: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
-        """Bounds (B, T) on the scale of the targets and dense columns (B, D), repeated for each member."""
+    def _beside(
+        self, bounds: Tensor | None, dense: Tensor | None
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Bounds (B, T) on the scale of the targets and dense columns (B, D), repeated for each
+        member.
+        """
         if bounds is not None:
             bounds = bounds if self.targets is None else self.targets.of_bounds(bounds)
         if self.members == 1:
             return bounds, dense
-        return tuple(None if each is None else each.repeat(self.members, 1) for each in (bounds, dense))  # type: ignore[return-value]
+        return tuple(
+            None if each is None else each.repeat(self.members, 1) for each in (bounds, dense)
+        )  # type: ignore[return-value]
 
     def probabilities(self, logits: Tensor) -> Probabilities:
-        """logits (B, O) -> conditional and joint predictions, regressions in the unit of their labels.
+        """logits (B, O) -> conditional and joint predictions, regressions in the unit of their
+        labels.
 
-        The expected value of a regression on all impressions is its parent's joint probability times the expected value
-        given the parent.
+        The expected value of a regression on all impressions is its parent's joint probability
+        times the expected value given the parent.
         """
         raw = self.funnel.probabilities(logits[:, : len(self.funnel.outputs)])
         if not any(self.regression):
             return raw
-        conditional = raw.conditional if self.targets is None else self.targets.values(raw.conditional)
+        conditional = (
+            raw.conditional if self.targets is None else self.targets.values(raw.conditional)
+        )
         plain = torch.where(self.links.regression, conditional, raw.joint)
         links = self.links
         joint = torch.where(links.given_parent, links.of_parent(raw.joint) * conditional, plain)
@@ -301,20 +350,27 @@ class MultiTaskModel(nn.Module):
         parts = (self.pooling, self.numeric, self.interaction, self.member_inputs)
         before = [part.shared_parameters() for part in parts if part is not None]
         one = len(self.schema.tasks) == 1
-        return chain(*before, self.sharing.parameters() if one else self.sharing.shared_parameters())
+        return chain(
+            *before, self.sharing.parameters() if one else self.sharing.shared_parameters()
+        )
 
     def dense_parameters(self) -> Iterator[nn.Parameter]:
         """All parameters except the table."""
-        return (parameter for parameter in self.parameters() if parameter is not self.embedding.weight)
+        return (
+            parameter for parameter in self.parameters() if parameter is not self.embedding.weight
+        )
 
     def initialise_outputs(self, means: Tensor) -> None:
         """Sets output biases so that an untrained model predicts roughly these means, (T,).
 
-        They are of each task's labels on its own sample space (a child's: where its parent happened). At NaN, where
-        there is no label, a task starts at probability 1/2, a regression at 0.
+        They are of each task's labels on its own sample space (a child's: where its parent
+        happened). At NaN, where there is no label, a task starts at probability 1/2, a regression
+        at 0.
         """
         starts = means if self.targets is None else self.targets.start(means)
-        starts = torch.where(self.links.regression, self.funnel.loss.regression.start(starts), starts)
+        starts = torch.where(
+            self.links.regression, self.funnel.loss.regression.start(starts), starts
+        )
         start = self.funnel.start(starts)
         nn.init.zeros_(bias := cast(Tensor, self.towers.output.bias))
         bias.data[: len(start)] = start.unsqueeze(1)
@@ -337,7 +393,8 @@ class MultiTaskModel(nn.Module):
     def _inputs(self, e: Tensor, ids: Tensor, dense: Tensor) -> Tensor:
         """The sharing's input sets (I, k B, inputs), in the precision of the products.
 
-        Pooled fields, then tokens of numbers and dense columns, then columns that an interaction appends.
+        Pooled fields, then tokens of numbers and dense columns, then columns that an interaction
+        appends.
         """
         x: Tensor = self.pooling(e, ids)
         if self._is_bf16(e.device):

@@ -22,7 +22,8 @@ from torch import Tensor
 
 from bench.core.system import intrinsics
 
-# Sums may be reordered, so that they run in vectors. NaN and infinity are preserved: a diverged loss must show.
+# Sums may be reordered, so that they run in vectors. NaN and infinity are preserved: a diverged
+# loss must show.
 jit = intrinsics.jit("contract", "reassoc", "nsz")
 inlined = numba.njit(inline="always")  # passing arrays to a function costs as much as a row's work
 
@@ -48,7 +49,9 @@ WORTH_SHARING = 1 << 18
 
 
 def in_parts(kernel: Callable[..., None], count: int, numbers: int, *arrays: Any) -> None:
-    """Calls `kernel(first, last, *arrays)` on parts of `count`, on as many threads as torch has if that pays."""
+    """Calls `kernel(first, last, *arrays)` on parts of `count`, on as many threads as torch has if
+    that pays.
+    """
     threads = min(torch.get_num_threads(), count) if numbers >= WORTH_SHARING else 1
     if threads < 2:
         kernel(0, count, *arrays)
@@ -79,7 +82,9 @@ def widen(context, value):  # type: ignore[no-untyped-def]
 
 @_intrinsic
 def narrow(context, value, like):  # type: ignore[no-untyped-def]
-    """Converts a computed number to the type of `like`; to bfloat16 by rounding to nearest, ties to even."""
+    """Converts a computed number to the type of `like`; to bfloat16 by rounding to nearest, ties to
+    even.
+    """
     if like != types.uint16:
         return like(like, like), lambda context, builder, signature, args: args[0]
 
@@ -106,7 +111,9 @@ def _pointer(context, address, like):  # type: ignore[no-untyped-def]
 
 @jit
 def memory(address, count, like):  # type: ignore[no-untyped-def]
-    """`count` numbers at an address, of the type of `like`: for kernels of any number of tensors."""
+    """`count` numbers at an address, of the type of `like`: for kernels of any number of
+    tensors.
+    """
     return _carray(_pointer(address, like), (count,))
 
 
@@ -116,7 +123,9 @@ def _power_of_two(context, exponent):  # type: ignore[no-untyped-def]
 
     def build(context, builder, signature, args):  # type: ignore[no-untyped-def]
         word = ir.IntType(32)
-        return builder.bitcast(builder.shl(builder.add(args[0], word(127)), word(23)), ir.FloatType())
+        return builder.bitcast(
+            builder.shl(builder.add(args[0], word(127)), word(23)), ir.FloatType()
+        )
 
     return types.float32(types.int32), build
 
@@ -134,7 +143,8 @@ def _exp_of(x):  # type: ignore[no-untyped-def]
     c2, c3, c4, c5, c6 = f(1 / 2), f(1 / 6), f(1 / 24), f(1 / 120), f(1 / 720)
 
     def series(x):  # type: ignore[no-untyped-def]
-        # The library's exp takes one number at a time; this runs in vectors, with a relative error of 2e-7.
+        # The library's exp takes one number at a time; this runs in vectors, with a relative error
+        # of 2e-7.
         x = least if x < least else x
         n = np.int32(x * log2e - np.float32(0.5))  # truncated: nearest, x being negative
         r = x - np.float32(n) * ln2 - np.float32(n) * rest  # |r| <= ln(2) / 2

@@ -18,7 +18,9 @@ def _parse(value: object) -> object:
         return value
     widths = value.split("-") if value else []
     if not all(width.isascii() and width.isdecimal() for width in widths):
-        raise ValueError(f"expected layer widths such as '128-64', '64' or '' for no layer, found '{value}'")
+        raise ValueError(
+            f"expected layer widths such as '128-64', '64' or '' for no layer, found '{value}'"
+        )
     return tuple(int(width) for width in widths)
 
 
@@ -30,8 +32,8 @@ Layers = Annotated[
     BeforeValidator(_parse),
     PlainSerializer(lambda layers: "-".join(map(str, layers)), return_type=str, when_used="json"),
 ]
-"""Widths of hidden layers: read from "128-64", [128, 64] or "" (no layer); written to JSON as "128-64", one value of a
-search space."""
+"""Widths of hidden layers: read from "128-64", [128, 64] or "" (no layer); written to JSON as
+"128-64", one value of a search space."""
 
 SomeLayers = Annotated[Layers, Field(min_length=1)]
 """`Layers` with at least one layer."""
@@ -40,17 +42,21 @@ Dropout = Annotated[float, Field(ge=0, lt=1)]
 """Probability of dropping a hidden unit in training."""
 
 Activation = Literal["relu", "gelu", "silu", "tanh"]
-"""Activation of hidden units; silu is Swish. All except relu run layer by layer in plain torch, slower on the CPU."""
+"""Activation of hidden units; silu is Swish. All except relu run layer by layer in plain torch,
+slower on the CPU.
+"""
 
 Norm = Literal["none", "layer", "rms"]
-"""Normalisation of a layer's units before the activation, for each sample: to mean 0 and variance 1 (Ba et al., 2016),
-or to mean square 1 (Zhang & Sennrich, NeurIPS 2019); then a learned scale of each unit. Batch normalisation is left
-out: it keeps running statistics, and has none in a batch of one. Both are slower on the CPU than none."""
+"""Normalisation of a layer's units before the activation, for each sample: to mean 0 and variance 1
+(Ba et al., 2016), or to mean square 1 (Zhang & Sennrich, NeurIPS 2019); then a learned scale of
+each unit. Batch normalisation is left
+out: it keeps running statistics, and has none in a batch of one. Both are slower on the CPU than
+    none."""
 
 
 Precision = Literal["auto", "fp32", "bf16"]
-"""Precision of the dense part's matrix products: float32, bfloat16 with sums in float32, or the faster of both on this
-machine for this model."""
+"""Precision of the dense part's matrix products: float32, bfloat16 with sums in float32, or the
+faster of both on this machine for this model."""
 
 
 class HiddenConfig(Config):
@@ -68,7 +74,10 @@ class HiddenConfig(Config):
     @model_validator(mode="after")
     def _normalisable(self) -> HiddenConfig:
         if self.norm == "layer" and 1 in self.layers:
-            raise ValueError("expected layers of at least 2 units under norm = 'layer', found one of 1, always zero")
+            raise ValueError(
+                "expected layers of at least 2 units under norm = 'layer', found one of 1, always "
+                "zero"
+            )
         return self
 
 
@@ -80,8 +89,8 @@ class ExpertConfig(HiddenConfig):
     gate_layers: Layers = ()
     """Hidden ReLU layers of every gate; with none, scores are linear in the gate's input."""
     top_k: int = Field(0, ge=0, le=256)
-    """Number of highest scores that a gate uses, sample by sample (Shazeer et al., ICLR 2017); 0, or the number of its
-    experts, uses all."""
+    """Number of highest scores that a gate uses, sample by sample (Shazeer et al., ICLR 2017); 0,
+    or the number of its experts, uses all."""
 
 
 class EmbeddingConfig(Config):
@@ -94,7 +103,9 @@ class EmbeddingConfig(Config):
 
 
 class EnsembleConfig(Config):
-    """An ensemble whose members share all weights except small vectors, see `bench.models.layers`."""
+    """An ensemble whose members share all weights except small vectors, see
+    `bench.models.layers`.
+    """
 
     members: int = Field(1, ge=1, le=256)
     """Number of members; 1 is a single model. It multiplies the work above the embeddings."""
@@ -121,19 +132,27 @@ UNTIED = "independent"
 
 
 def presets() -> dict[str, dict[str, str]]:
-    """Every name that `architecture` may have -> its kinds: familiar names, and those of all ways of sharing."""
-    return {kind: {"sharing.kind": kind, "funnel.kind": UNTIED} for kind in registry_of("sharing")} | FAMILIAR
+    """Every name that `architecture` may have -> its kinds: familiar names, and those of all ways
+    of sharing.
+    """
+    return {
+        kind: {"sharing.kind": kind, "funnel.kind": UNTIED} for kind in registry_of("sharing")
+    } | FAMILIAR
 
 
 def architecture_name(sharing: str, funnel: str) -> str:
-    """The familiar name of these two kinds, or the sharing's with `UNTIED`, else both: `ple+entire_space`."""
+    """The familiar name of these two kinds, or the sharing's with `UNTIED`, else both:
+    `ple+entire_space`.
+    """
     kinds = {"sharing.kind": sharing, "funnel.kind": funnel}
     own = sharing if funnel == UNTIED else f"{sharing}+{funnel}"
     return next((name for name, preset in FAMILIAR.items() if preset == kinds), own)
 
 
 def expand(dotted: Mapping[str, Any]) -> dict[str, Any]:
-    """Replaces `architecture` by its kinds; raises UserError if it is unknown or contradicts another name."""
+    """Replaces `architecture` by its kinds; raises UserError if it is unknown or contradicts
+    another name.
+    """
     values = dict(dotted)
     if "architecture" not in values:
         return values
@@ -141,14 +160,17 @@ def expand(dotted: Mapping[str, Any]) -> dict[str, Any]:
     check_known("architecture", name, known)
     for key, kind in known[name].items():
         if values.setdefault(key, kind) != kind:
-            raise UserError(f"architecture '{name}' means {key} = '{kind}', but found '{values[key]}'")
+            raise UserError(
+                f"architecture '{name}' means {key} = '{kind}', but found '{values[key]}'"
+            )
     return values
 
 
 def overridden(dotted: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """Overrides values of a dotted configuration.
 
-    A given kind, also one from an `architecture`, replaces its whole axis: the old kind's options would not fit.
+    A given kind, also one from an `architecture`, replaces its whole axis: the old kind's options
+    would not fit.
     """
     known = presets() if "architecture" in {*dotted, *given} else {}
     kinds: dict[str, Any] = dict(known.get(str(given.get("architecture")), {}))
@@ -160,6 +182,8 @@ def overridden(dotted: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str,
     for name, kind in kinds.items():
         axis = name.removesuffix("kind")
         values = {
-            key: each for key, each in values.items() if not key.startswith(axis) or key.startswith(f"{axis}{kind}.")
+            key: each
+            for key, each in values.items()
+            if not key.startswith(axis) or key.startswith(f"{axis}{kind}.")
         }
     return {**values, **given}

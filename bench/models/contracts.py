@@ -1,8 +1,9 @@
-"""The contracts of a model's parts: how entries of its registries are built, their inputs and outputs.
+"""The contracts of a model's parts: how entries of its registries are built, their inputs and
+outputs.
 
-In the order of the data: a numeric kind, a sequence kind, an interaction, a sharing, a funnel (losses:
-`bench.models.losses.base`). Parameters of the first three are stacked by input set (`BySets`), and all initial values
-are drawn by name (`Drawn`).
+In the order of the data: a numeric kind, a sequence kind, an interaction, a sharing, a funnel
+(losses: `bench.models.losses.base`). Parameters of the first three are stacked by input set
+(`BySets`), and all initial values are drawn by name (`Drawn`).
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ def generator(seed: int, *path: int | str) -> torch.Generator:
 
 
 def draw(model: nn.Module, seed: int) -> None:
-    """Draws all initial values; a parameter's values depend only on the seed, its name and its shape.
+    """Draws all initial values; a parameter's values depend only on the seed, its name and its
+    shape.
 
     Draws nothing on the device `meta`, where a model is only counted.
     """
@@ -50,8 +52,9 @@ def draw(model: nn.Module, seed: int) -> None:
 class Part(nn.Module):
     """A part that reads activations, which are bfloat16 where the model's products are.
 
-    A class whose code takes them says so: `class Mine(Sharing, lower_precision=True)`. Every other class gets float32,
-    as plain layers of torch need it. So does a subclass that does not say it again, as it may add code.
+    A class whose code takes them says so: `class Mine(Sharing, lower_precision=True)`. Every other
+    class gets float32, as plain layers of torch need it. So does a subclass that does not say it
+    again, as it may add code.
     """
 
     lower_precision: ClassVar[bool] = False
@@ -62,7 +65,9 @@ class Part(nn.Module):
 
 
 def applied(module: nn.Module, lower_precision: bool, x: Tensor, *more: Tensor) -> Tensor:
-    """The module's output in the precision of x; it gets x as float32 unless it knows `lower_precision`."""
+    """The module's output in the precision of x; it gets x as float32 unless it knows
+    `lower_precision`.
+    """
     if lower_precision or x.dtype != torch.bfloat16:
         y: Tensor = module(x, *more)
         return y
@@ -74,8 +79,9 @@ class BySets(nn.Module):
     """Applies a module to all input sets; common sets have parameters apart from sets of one task.
 
     Args:
-        make: makes a module for n sets, with `outputs`, the width of its output. Each of its parameters is stacked by
-            set, and a set's output depends only on its own. A module without parameters takes any number of sets.
+        make: makes a module for n sets, with `outputs`, the width of its output. Each of its
+            parameters is stacked by set, and a set's output depends only on its own. A module
+            without parameters takes any number of sets.
         common: number of sets, the first ones, that serve all tasks.
         sets: number of all sets.
     """
@@ -93,13 +99,17 @@ class BySets(nn.Module):
         if self.whole:
             return self._of(self.parts[0], x, *common)
         split = torch.split(x, self.counts)
-        return torch.cat([self._of(part, some, *common) for part, some in zip(self.parts, split, strict=True)])
+        return torch.cat(
+            [self._of(part, some, *common) for part, some in zip(self.parts, split, strict=True)]
+        )
 
     def _of(self, part: nn.Module, x: Tensor, *common: Tensor) -> Tensor:
         y: Tensor = part(x, *common)
         if y.dim() != 3 or (len(y), y.shape[2]) != (len(x), self.outputs):
             expected = (len(x), "B", self.outputs)
-            raise ValueError(f"{type(part).__name__}: expected an output {expected}, found {tuple(y.shape)}")
+            raise ValueError(
+                f"{type(part).__name__}: expected an output {expected}, found {tuple(y.shape)}"
+            )
         return y
 
     def shared_parameters(self) -> Iterator[nn.Parameter]:
@@ -110,11 +120,12 @@ class BySets(nn.Module):
 class NumericEncoding(nn.Module, ABC):
     """How a data set's numbers enter a model.
 
-    Built as `Numeric(schema: Schema, dim: int, sets: int, config)` from the store's schema and the width of a token,
-    with parameters as in `BySets`. All sets read the same numbers.
+    Built as `Numeric(schema: Schema, dim: int, sets: int, config)` from the store's schema and the
+    width of a token, with parameters as in `BySets`. All sets read the same numbers.
 
     Attributes:
-        schema: as the rest of the model sees it: its fields have embeddings, its dense columns are single inputs.
+        schema: as the rest of the model sees it: its fields have embeddings, its dense columns are
+            single inputs.
         tokens: names of the numbers that have a token.
         outputs: width of the output: the tokens, then the dense columns of `schema`.
     """
@@ -124,19 +135,24 @@ class NumericEncoding(nn.Module, ABC):
     outputs: int
 
     def rows(self, ids: Tensor) -> Tensor:
-        """ids (B, S) of the store -> (B, S') of the fields of `schema`, rows of the model's table."""
+        """ids (B, S) of the store -> (B, S') of the fields of `schema`, rows of the model's
+        table.
+        """
         slots = self.schema.slots
         return ids if ids.shape[1] == slots else ids[:, :slots].contiguous()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Dense columns of the store x (I, B, D), equal in all sets -> (I, B, outputs); by itself they are kept."""
+        """Dense columns of the store x (I, B, D), equal in all sets -> (I, B, outputs); by itself
+        they are kept.
+        """
         return x
 
 
 class Sequence(nn.Module, ABC):
     """Turns a row's history into one vector of width `outputs`, which is `dim`.
 
-    Built as `Sequence(dim: int, length: int, sets: int, config)` for one history, with parameters as in `BySets`.
+    Built as `Sequence(dim: int, length: int, sets: int, config)` for one history, with parameters
+    as in `BySets`.
     """
 
     def __init__(self, dim: int, length: int, sets: int) -> None:
@@ -148,7 +164,8 @@ class Sequence(nn.Module, ABC):
         """Pools each row's history -> (I, B, dim), zero where it is empty.
 
         Args:
-            x: (I, B, 1 + L, dim), the embedding of the row's own value, then those of its history, newest first.
+            x: (I, B, 1 + L, dim), the embedding of the row's own value, then those of its history,
+                newest first.
             there: (B, L) bool, false for padding of the history.
         """
 
@@ -156,20 +173,24 @@ class Sequence(nn.Module, ABC):
 class Interaction(Part, ABC):
     """Transforms inputs before the sharing.
 
-    Built as `Interaction(layout: Layout, sets: int, config)`, with parameters as in `BySets`. Its width `outputs` is at
-    least the layout's: the first columns keep the layout's places, each field's among the field's; new ones follow.
+    Built as `Interaction(layout: Layout, sets: int, config)`, with parameters as in `BySets`. Its
+    width `outputs` is at least the layout's: the first columns keep the layout's places, each
+    field's among the field's; new ones follow.
     """
 
     outputs: int
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
-        """x (I, B, inputs) -> (I, B, outputs); of a class that knows `lower_precision` in the precision of x."""
+        """x (I, B, inputs) -> (I, B, outputs); of a class that knows `lower_precision` in the
+        precision of x.
+        """
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The columns of an input set: tokens, then dense columns, then columns that an interaction appends.
+    """The columns of an input set: tokens, then dense columns, then columns that an interaction
+    appends.
 
     Tokens are vectors: first the embedding of each field, then those of numbers that have one.
 
@@ -208,13 +229,13 @@ class Layout:
 class Sharing(Part, ABC):
     """Turns the input into one representation for each task.
 
-    Built as `Sharing(inputs: int, tasks: int, config)`: `inputs` is the width of one input set. It keeps no state
-    besides its parameters.
+    Built as `Sharing(inputs: int, tasks: int, config)`: `inputs` is the width of one input set. It
+    keeps no state besides its parameters.
 
     Attributes:
         outputs: H, the width of a task's representation.
-        by_scenario: whether `forward` also takes `codes`, (B,) int64: each row's scenario on the card, from 1 on, and 0
-            if unknown, or rare on train. None means all 0.
+        by_scenario: whether `forward` also takes `codes`, (B,) int64: each row's scenario on the
+            card, from 1 on, and 0 if unknown, or rare on train. None means all 0.
         shares_nothing: whether tasks are separate models, so that each may stop at its own best.
     """
 
@@ -224,7 +245,9 @@ class Sharing(Part, ABC):
 
     @classmethod
     def of(cls, layout: Layout, tasks: int, config: Config) -> Sharing:
-        """Builds it for a data set's inputs; raises UserError if the options name something that the data set lacks."""
+        """Builds it for a data set's inputs; raises UserError if the options name something that
+        the data set lacks.
+        """
         return cls(layout.inputs, tasks, config)
 
     @classmethod
@@ -234,23 +257,27 @@ class Sharing(Part, ABC):
 
     @classmethod
     def common_sets(cls, tasks: int) -> int:
-        """Number of input sets, the first ones, on which all tasks' losses depend; each other set has one task."""
+        """Number of input sets, the first ones, on which all tasks' losses depend; each other set
+        has one task.
+        """
         return 1
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
-        """x (I, B, inputs), I = input_sets(tasks) -> representations (T, B, H), or (1, B, H) if it is one for all.
+        """x (I, B, inputs), I = input_sets(tasks) -> representations (T, B, H), or (1, B, H) if it
+        is one for all.
 
-        Of a class that knows `lower_precision`, x may be bfloat16, while parameters are float32: multiply it by
-        `weight.to(x.dtype)`, as `bench.models.layers`.
+        Of a class that knows `lower_precision`, x may be bfloat16, while parameters are float32:
+        multiply it by `weight.to(x.dtype)`, as `bench.models.layers`.
         """
 
     @abstractmethod
     def shared_parameters(self) -> Iterator[nn.Parameter]:
-        """Parameters on whose every slice more than one task's loss depends; a single task is not asked, and has all.
+        """Parameters on whose every slice more than one task's loss depends; a single task is not
+        asked, and has all.
 
-        Gradient aggregation combines task gradients on these. Every other parameter, or slice of a stacked one, must
-        belong to exactly one task; it receives that task's own gradient.
+        Gradient aggregation combines task gradients on these. Every other parameter, or slice of a
+        stacked one, must belong to exactly one task; it receives that task's own gradient.
         """
 
 
@@ -261,13 +288,15 @@ RAREST = 1e-6  # base rates are clipped to [RAREST, 1 - RAREST]
 class Probabilities:
     """A model's predictions for a batch.
 
-    A funnel returns a regression's output as both; the model converts it to the unit of the labels and multiplies.
+    A funnel returns a regression's output as both; the model converts it to the unit of the labels
+    and multiplies.
 
     Attributes:
-        conditional: (B, T), P(task | its parent happened), of a regression the expected value where it happened; for a
-            task without parent, P(task).
-        joint: (B, T), P(task and all its ancestors): the product of conditionals along the chain. Of a regression the
-            expected value on all impressions, where it counts as 0 if the parent does not happen.
+        conditional: (B, T), P(task | its parent happened), of a regression the expected value where
+            it happened; for a task without parent, P(task).
+        joint: (B, T), P(task and all its ancestors): the product of conditionals along the chain.
+            Of a regression the expected value on all impressions, where it counts as 0 if the
+            parent does not happen.
     """
 
     conditional: Tensor
@@ -277,15 +306,19 @@ class Probabilities:
 class Funnel(Part, ABC):
     """Ties probabilities along parent links, and chooses the losses accordingly.
 
-    Built as `Funnel(schema: Schema, config)`; it does not see the network behind the logits. It decides whether a
-    task's logit is of the conditional or the joint probability; `probabilities` returns both.
+    Built as `Funnel(schema: Schema, config)`; it does not see the network behind the logits. It
+    decides whether a task's logit is of the conditional or the joint probability; `probabilities`
+    returns both.
 
     Attributes:
-        conditional: whether a task's logit is of the probability given its parent; else of the joint one.
-        ties_tasks: whether one task's loss or logit reads another's, so that even separate models train together.
-        outputs: the task whose representation each of the O logits reads: the T tasks, then extra ones, each from a
-            tower of its own.
-        loss: the loss of a logit or a regression's output; the model replaces the default by its choice.
+        conditional: whether a task's logit is of the probability given its parent; else of the
+            joint one.
+        ties_tasks: whether one task's loss or logit reads another's, so that even separate models
+            train together.
+        outputs: the task whose representation each of the O logits reads: the T tasks, then extra
+            ones, each from a tower of its own.
+        loss: the loss of a logit or a regression's output; the model replaces the default by its
+            choice.
     """
 
     conditional: bool = True
@@ -299,37 +332,47 @@ class Funnel(Part, ABC):
         self.loss = MeanLosses(schema, LogLoss(NoOptions()), Squared(schema, NoOptions()))
 
     def transfer(self, width: int) -> nn.Module | None:
-        """Makes a layer between the towers' hidden units, (O, B, width), and their linear output; None for none.
+        """Makes a layer between the towers' hidden units, (O, B, width), and their linear output;
+        None for none.
 
-        It belongs to the towers and is made once. Only a funnel that ties tasks may move units between tasks. It gets
-        bfloat16 only if the funnel's class knows `lower_precision`.
+        It belongs to the towers and is made once. Only a funnel that ties tasks may move units
+        between tasks. It gets bfloat16 only if the funnel's class knows `lower_precision`.
         """
         return None
 
     def start(self, means: Tensor) -> Tensor:
-        """Returns the logits (O,) at which it predicts these means (T,), of each task's labels on its own sample space.
+        """Returns the logits (O,) at which it predicts these means (T,), of each task's labels on
+        its own sample space.
 
         NaN stands for no labels: probability 1/2, or 0.
         """
         regression = torch.tensor([task.kind == "regression" for task in self.schema.tasks])
-        logits = torch.where(regression, means, torch.logit(means.double(), eps=RAREST)).nan_to_num(nan=0.0)
+        logits = torch.where(regression, means, torch.logit(means.double(), eps=RAREST)).nan_to_num(
+            nan=0.0
+        )
         return torch.cat([logits, logits.new_zeros(len(self.outputs) - len(logits))])
 
     @abstractmethod
     def losses(
-        self, logits: Tensor, labels: Tensor, weights: Tensor | None = None, context: Context | None = None
+        self,
+        logits: Tensor,
+        labels: Tensor,
+        weights: Tensor | None = None,
+        context: Context | None = None,
     ) -> Tensor:
         """Mean loss of each task over its own sample space, by `loss`.
 
         Args:
             logits: (B, O). Of a regression task: the predicted target.
-            labels: (B, T) as on the card, a regression's scaled by `bench.models.targets`; NaN where unobserved, which
-                takes the sample out of that task's mean.
-            weights: (B, T) or (B, 1), at least 0: of each sample in each task's mean; None for equal ones.
+            labels: (B, T) as on the card, a regression's scaled by `bench.models.targets`; NaN
+                where unobserved, which takes the sample out of that task's mean.
+            weights: (B, T) or (B, 1), at least 0: of each sample in each task's mean; None for
+                equal ones.
             context: for `loss`.
 
         Returns:
-            (T,), each finite and not negative; 0 (with zero gradient) for a task without a sample in the batch.
+            (T,), each finite and not negative; 0 (with zero gradient) for a task without a sample
+            in the batch.
         """
 
     @abstractmethod

@@ -30,11 +30,12 @@ class FusedEmbedding(nn.Module):
 
     Args:
         sets: I, number of embeddings of each id, side by side in a row.
-        seed: each column is drawn by a generator of its own, so that tables with the same seed agree in their common
-            coordinates and sets.
+        seed: each column is drawn by a generator of its own, so that tables with the same seed
+            agree in their common coordinates and sets.
 
     Attributes:
-        weight: (rows, I dim), drawn from N(0, INITIAL_STD^2); row 0, the padding, is zero and gets no gradient.
+        weight: (rows, I dim), drawn from N(0, INITIAL_STD^2); row 0, the padding, is zero and gets
+            no gradient.
     """
 
     def __init__(self, rows: int, dim: int, sets: int = 1, seed: int = 0) -> None:
@@ -78,17 +79,21 @@ def new_table(rows: int, columns: int, device: torch.device) -> Tensor:
 
 
 class FieldPooling(nn.Module):
-    """One vector for each field: a single slot unchanged, several slots as the mean without padding.
+    """One vector for each field: a single slot unchanged, several slots as the mean without
+    padding.
 
     Args:
-        sequence: makes the module that pools a history of n slots in place of the mean, see `bench.models.sequence`.
+        sequence: makes the module that pools a history of n slots in place of the mean, see
+            `bench.models.sequence`.
 
     Attributes:
         histories: the module of each history, in order.
         pools: whether any field has several slots.
     """
 
-    def __init__(self, schema: Schema, sequence: Callable[[int], BySets] | None = None, sets: int = 1) -> None:
+    def __init__(
+        self, schema: Schema, sequence: Callable[[int], BySets] | None = None, sets: int = 1
+    ) -> None:
         super().__init__()
         self.sets, self.histories = sets, nn.ModuleList()
         runs: list[_Run] = []
@@ -112,7 +117,13 @@ class FieldPooling(nn.Module):
         """e (B, S, W), ids (B, S) -> (B, F, W); zero where all slots of a field are padding."""
         if not self.pools:
             return e
-        return torch.cat([self._pooled(e, ids, run) if run.pooled else e[:, run.at : run.end] for run in self.runs], 1)
+        return torch.cat(
+            [
+                self._pooled(e, ids, run) if run.pooled else e[:, run.at : run.end]
+                for run in self.runs
+            ],
+            1,
+        )
 
     def shared_parameters(self) -> Iterator[nn.Parameter]:
         """Parameters on which the losses of all tasks depend."""
@@ -145,7 +156,9 @@ class _Run(NamedTuple):
 
 
 class InputSets(nn.Module):
-    """Splits pooled fields by input set: a row of the table has I = `sets` embeddings of width `dim` side by side."""
+    """Splits pooled fields by input set: a row of the table has I = `sets` embeddings of width
+    `dim` side by side.
+    """
 
     def __init__(self, sets: int, dim: int) -> None:
         super().__init__()
@@ -154,4 +167,6 @@ class InputSets(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x (B, F, I dim) -> (I, B, F dim)."""
         batch, fields, _ = x.shape
-        return x.reshape(batch, fields, self.sets, self.dim).permute(2, 0, 1, 3).flatten(2)  # a view where I is 1
+        return (
+            x.reshape(batch, fields, self.sets, self.dim).permute(2, 0, 1, 3).flatten(2)
+        )  # a view where I is 1

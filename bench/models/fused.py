@@ -1,7 +1,10 @@
-"""Layers and mixing on the CPU: one matrix product and one compiled pass each, forward and backward.
+"""Layers and mixing on the CPU: one matrix product and one compiled pass each, forward and
+backward.
 
-`bench.models.layers` has the same in plain torch, for other devices and exported models. Activations are (E, B, H) and
-contiguous: oneDNN's bfloat16 products are up to seven times slower with experts side by side in one row.
+`bench.models.layers` has the same in plain torch, for other devices and exported models.
+Activations are (E, B, H) and
+contiguous: oneDNN's bfloat16 products are up to seven times slower with experts side by side in one
+    row.
 """
 
 from __future__ import annotations
@@ -24,14 +27,19 @@ Pair = tuple[Tensor, Tensor | None]
 """A layer's weight and bias."""
 LayerGradients = tuple[Tensor | None, list[Pair]]
 """Gradients at the input, and of each layer's weight and bias."""
-_PIECE, _WIDE = 512, 512  # samples of a piece, and least number of columns for pieces to pay, measured
+_PIECE, _WIDE = (
+    512,
+    512,
+)  # samples of a piece, and least number of columns for pieces to pay, measured
 _FEW = 7 / 8  # share of the columns up to which a smaller product is worth a copy of its weights
 
 _LOOKS = ContextVar("looks for experts without gradient", default=False)
 
 
 def fits(x: Tensor, parameter: Tensor | None = None) -> bool:
-    """Whether the compiled passes support activations x, and layers with such parameters, in this context."""
+    """Whether the compiled passes support activations x, and layers with such parameters, in this
+    context.
+    """
     return (
         x.device.type == "cpu"
         and x.dtype in kernels.DTYPES
@@ -41,11 +49,12 @@ def fits(x: Tensor, parameter: Tensor | None = None) -> bool:
 
 
 def stacks(x: Tensor, parameters: Sequence[Sequence[Pair]]) -> tuple[Tensor, ...]:
-    """Applies stacks of layers to x (G, B, I) -> (E, B, O) of each stack, their first layers as one product.
+    """Applies stacks of layers to x (G, B, I) -> (E, B, O) of each stack, their first layers as one
+    product.
 
-    Each of the G inputs serves E / G consecutive experts of every stack. A layer is a weight (E, O, I) and a bias (E,
-    O). One with a bias is a hidden layer, with ReLU; one without gives the linear scores of gates, and is alone in its
-    stack.
+    Each of the G inputs serves E / G consecutive experts of every stack. A layer is a weight (E, O,
+    I) and a bias (E, O). One with a bias is a hidden layer, with ReLU; one without gives the linear
+    scores of gates, and is alone in its stack.
     """
     flat = [tensor for stack in parameters for pair in stack for tensor in pair]
     outputs: tuple[Tensor, ...] = _Stacks.apply(x, [len(stack) for stack in parameters], *flat)  # type: ignore[no-untyped-call]
@@ -53,7 +62,9 @@ def stacks(x: Tensor, parameters: Sequence[Sequence[Pair]]) -> tuple[Tensor, ...
 
 
 def head(h: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Linear outputs: h (E, B, H), weight (E, 1, H), bias (E, 1) -> (B, E), in the precision of the weights."""
+    """Linear outputs: h (E, B, H), weight (E, 1, H), bias (E, 1) -> (B, E), in the precision of the
+    weights.
+    """
     y: Tensor = _Head.apply(h, weight, bias)  # type: ignore[no-untyped-call]
     return y
 
@@ -63,7 +74,8 @@ def mix(scores: Tensor, all_scores: Tensor, own: Tensor, shared: Tensor) -> tupl
 
     Args:
         scores: (K, B, M) of K gates, each over its M - S own experts, then the S shared ones.
-        all_scores: (1, B, K * (M - S) + S) of a gate over all own experts, then the shared ones; (0, B, ..) for none.
+        all_scores: (1, B, K * (M - S) + S) of a gate over all own experts, then the shared ones;
+            (0, B, ..) for none.
         own: (K * (M - S), B, H).
         shared: (S, B, H).
 
@@ -79,7 +91,10 @@ def mix(scores: Tensor, all_scores: Tensor, own: Tensor, shared: Tensor) -> tupl
         "shared": (shared, (len(shared), batch, shared.shape[2])),
         "own": (own, (gates * each, batch, shared.shape[2])),
         "scores": (scores, (gates, batch, each + len(shared))),
-        "all_scores": (all_scores, (len(all_scores), batch, experts if len(all_scores) else all_scores.shape[2])),
+        "all_scores": (
+            all_scores,
+            (len(all_scores), batch, experts if len(all_scores) else all_scores.shape[2]),
+        ),
     }
     for name, (tensor, shape) in expected.items():
         if tensor.shape != shape:
@@ -99,7 +114,9 @@ class _Stacks(torch.autograd.Function):
             for pair in stack[1:]:
                 (outputs[number],), layer = forward_together(outputs[number], [pair])
                 layers.append(layer)
-        ctx.save_for_backward(*(tensor for layer in layers for tensor in (layer.x, layer.weights, *layer.hidden)))
+        ctx.save_for_backward(
+            *(tensor for layer in layers for tensor in (layer.x, layer.weights, *layer.hidden))
+        )
         ctx.depths, ctx.plans = depths, [(layer.columns, layer.shapes) for layer in layers]
         ctx.set_materialize_grads(False)
         return tuple(outputs)
@@ -108,16 +125,25 @@ class _Stacks(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Any, ...]:
         saved = iter(ctx.saved_tensors)
-        layers = iter([Layer(next(saved), next(saved), list(islice(saved, len(plan[1]))), *plan) for plan in ctx.plans])
+        layers = iter(
+            [
+                Layer(next(saved), next(saved), list(islice(saved, len(plan[1]))), *plan)
+                for plan in ctx.plans
+            ]
+        )
         first = next(layers)
         above = list(gradients)
-        later: list[list[tuple[Tensor | None, Tensor | None]]] = []  # for each stack, its layers after the first
+        later: list[
+            list[tuple[Tensor | None, Tensor | None]]
+        ] = []  # for each stack, its layers after the first
         for number, depth in enumerate(ctx.depths):
             later.append([(None, None)] * (depth - 1))
             stack = list(islice(layers, depth - 1))
             for at in reversed(range(depth - 1)):
                 if above[number] is not None:
-                    above[number], later[number][at : at + 1] = backward_where_live(stack[at], [above[number]], True)
+                    above[number], later[number][at : at + 1] = backward_where_live(
+                        stack[at], [above[number]], True
+                    )
         dx, pairs = backward_where_live(first, above, ctx.needs_input_grad[0])
         by_stack = [(pair, *rest) for pair, rest in zip(pairs, later, strict=True)]
         return dx, None, *(gradient for stack in by_stack for pair in stack for gradient in pair)
@@ -144,7 +170,9 @@ class _Head(torch.autograd.Function):
 
 class _Mix(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, scores: Tensor, all_scores: Tensor, own: Tensor, shared: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        ctx: Any, scores: Tensor, all_scores: Tensor, own: Tensor, shared: Tensor
+    ) -> tuple[Tensor, Tensor]:
         inputs = [tensor.contiguous() for tensor in (scores, all_scores, own, shared)]
         scores, all_scores, own, shared = inputs
         sums = []
@@ -171,7 +199,12 @@ class _Mix(torch.autograd.Function):
         above, all_above = above.contiguous(), all_above.contiguous()
         given = (weights, above, all_weights, all_above, own, shared, live(above, all_above))
         arrays = (array(tensor) for tensor in (*given, *gradients))
-        in_parts(kernels.unmix, -(-above.shape[1] // kernels.BLOCK), own.numel() + shared.numel(), *arrays)
+        in_parts(
+            kernels.unmix,
+            -(-above.shape[1] // kernels.BLOCK),
+            own.numel() + shared.numel(),
+            *arrays,
+        )
         return gradients
 
 
@@ -193,13 +226,17 @@ class Layer(NamedTuple):
 
 
 def forward_together(x: Tensor, pairs: Sequence[Pair]) -> tuple[list[Tensor], Layer]:
-    """Applies layers to x (G, B, I) as one product -> their outputs, and what `backward_together` needs."""
+    """Applies layers to x (G, B, I) as one product -> their outputs, and what `backward_together`
+    needs.
+    """
     groups, batch, inputs = x.shape
     for weight, _ in pairs:  # `reshape` below would accept other sizes
         if weight.shape[2] != inputs:
             raise ValueError(f"expected {weight.shape[2]} inputs of a layer, found {inputs}")
         if not groups or weight.shape[0] % groups:
-            raise ValueError(f"expected inputs whose number divides {weight.shape[0]} layers, found {groups}")
+            raise ValueError(
+                f"expected inputs whose number divides {weight.shape[0]} layers, found {groups}"
+            )
     blocks = [weight.reshape(groups, -1, inputs) for weight, _ in pairs]
     columns = list(accumulate((block.shape[1] for block in blocks), initial=0))
     weights = side_by_side(blocks, x.dtype)
@@ -216,20 +253,28 @@ def forward_together(x: Tensor, pairs: Sequence[Pair]) -> tuple[list[Tensor], La
         elif as_it_is:
             in_parts(kernels.rectify_in_place, experts, out.numel(), array(z), array(bias))
         else:
-            in_parts(kernels.rectify, experts, out.numel(), array(z), column, array(bias), array(out))
+            in_parts(
+                kernels.rectify, experts, out.numel(), array(z), column, array(bias), array(out)
+            )
         outputs.append(out)
         hidden.append(None if bias is None else out)
     return outputs, Layer(x, weights, hidden, columns, [weight.shape for weight, _ in pairs])
 
 
 def _of_experts(z: Tensor, column: int, shape: torch.Size) -> Tensor:
-    """A view of the columns of a layer (E, O, I) in a wide product (G, B, columns): (G, E / G, B, O)."""
+    """A view of the columns of a layer (E, O, I) in a wide product (G, B, columns): (G, E / G, B,
+    O).
+    """
     own = z[:, :, column : column + shape[0] // len(z) * shape[1]]
     return own.view(*own.shape[:2], shape[0] // len(z), shape[1]).transpose(1, 2)
 
 
-def backward_together(layer: Layer, gradients: Sequence[Tensor | None], needs_dx: bool) -> LayerGradients:
-    """Gradients at the outputs -> the gradient at the input, and those of each layer's weight and bias."""
+def backward_together(
+    layer: Layer, gradients: Sequence[Tensor | None], needs_dx: bool
+) -> LayerGradients:
+    """Gradients at the outputs -> the gradient at the input, and those of each layer's weight and
+    bias.
+    """
     x, computed = layer.x, computed_in(layer.x.dtype)
     dz = x.new_empty(len(x), x.shape[1], layer.weights.shape[1])
     dbiases: list[Tensor | None] = []
@@ -265,14 +310,18 @@ def _weight_gradient(dz: Tensor, x: Tensor) -> Tensor:
     pieces = batch // _PIECE
     if groups != 1 or columns < _WIDE or dz.dtype != torch.bfloat16 or pieces < 2 or batch % _PIECE:
         return product(dz.transpose(1, 2), x)
-    parts = torch.bmm(dz.view(pieces, _PIECE, columns).transpose(1, 2), x.view(pieces, _PIECE, x.shape[2]))
+    parts = torch.bmm(
+        dz.view(pieces, _PIECE, columns).transpose(1, 2), x.view(pieces, _PIECE, x.shape[2])
+    )
     total = torch.empty(1, *parts.shape[1:], dtype=computed_in(dz.dtype))
     kernels.add_up(array(parts), array(total[0]))
     return total
 
 
 def side_by_side(blocks: Sequence[Tensor], dtype: torch.dtype) -> Tensor:
-    """Concatenates blocks (G, rows, I) along rows, converted to `dtype`; does not copy a single block of that type."""
+    """Concatenates blocks (G, rows, I) along rows, converted to `dtype`; does not copy a single
+    block of that type.
+    """
     if len(blocks) == 1:
         return blocks[0].to(dtype)
     groups, _, inputs = blocks[0].shape
@@ -290,8 +339,8 @@ LayerPart = tuple[Layer, slice, list[slice]]
 
 @contextmanager
 def of_one_task() -> Iterator[None]:
-    """Declares that backward passes within belong to one task of several, whose gradient is zero at other tasks'
-    experts.
+    """Declares that backward passes within belong to one task of several, whose gradient is zero at
+    other tasks' experts.
 
     Other passes do not look for such experts, as looking costs 1% of a step.
     """
@@ -302,8 +351,12 @@ def of_one_task() -> Iterator[None]:
         _LOOKS.reset(before)
 
 
-def backward_where_live(layer: Layer, gradients: Sequence[Tensor | None], needs_dx: bool) -> LayerGradients:
-    """`backward_together`; in a pass `of_one_task` without experts whose gradient is zero, if that saves enough."""
+def backward_where_live(
+    layer: Layer, gradients: Sequence[Tensor | None], needs_dx: bool
+) -> LayerGradients:
+    """`backward_together`; in a pass `of_one_task` without experts whose gradient is zero, if that
+    saves enough.
+    """
     given = [None if gradient is None else gradient.contiguous() for gradient in gradients]
     if not _LOOKS.get():
         return backward_together(layer, given, needs_dx)
@@ -312,7 +365,10 @@ def backward_where_live(layer: Layer, gradients: Sequence[Tensor | None], needs_
     if part is None:
         return backward_together(layer, given, needs_dx)
     some, groups, spans = part
-    above = [None if gradient is None else gradient[span] for gradient, span in zip(given, spans, strict=True)]
+    above = [
+        None if gradient is None else gradient[span]
+        for gradient, span in zip(given, spans, strict=True)
+    ]
     dx, live_pairs = backward_together(some, above, needs_dx)
     pairs = [
         (among(weight, span, shape[0]), None if bias is None else among(bias, span, shape[0]))
@@ -322,7 +378,9 @@ def backward_where_live(layer: Layer, gradients: Sequence[Tensor | None], needs_
 
 
 def live(*gradients: Tensor) -> Tensor:
-    """Contiguous gradients (E, B, O) -> (sum of E,), whether each slice is not zero; all true outside `of_one_task`."""
+    """Contiguous gradients (E, B, O) -> (sum of E,), whether each slice is not zero; all true
+    outside `of_one_task`.
+    """
     lives = torch.ones(sum(map(len, gradients)), dtype=torch.bool)
     if _LOOKS.get():
         at, flags = 0, array(lives)
@@ -334,14 +392,22 @@ def live(*gradients: Tensor) -> Tensor:
 
 def _span(gradient: Tensor | None) -> slice:
     """The range from the first to the last expert whose gradient is not zero."""
-    at = [] if gradient is None else [number for number, lives in enumerate(live(gradient).tolist()) if lives]
+    at = (
+        []
+        if gradient is None
+        else [number for number, lives in enumerate(live(gradient).tolist()) if lives]
+    )
     return slice(at[0], at[-1] + 1) if at else slice(0, 0)
 
 
 def _some_groups(layer: Layer, spans: Sequence[slice]) -> LayerPart | None:
     """The groups with experts in these spans; None if that is all or none."""
     each = [shape[0] // len(layer.x) for shape in layer.shapes]
-    used = [(span.start // many, -(-span.stop // many)) for span, many in zip(spans, each, strict=True) if span.stop]
+    used = [
+        (span.start // many, -(-span.stop // many))
+        for span, many in zip(spans, each, strict=True)
+        if span.stop
+    ]
     first, last = min((one for one, _ in used), default=0), max((one for _, one in used), default=0)
     if last - first in (0, len(layer.x)):
         return None
@@ -360,12 +426,23 @@ def _some_experts(layer: Layer, spans: Sequence[slice]) -> LayerPart | None:
         for start, span, width in zip(layer.columns, spans, widths, strict=False)
     ]
     weights = side_by_side(blocks, layer.weights.dtype)
-    return _part(layer, layer.x, weights, list(accumulate(columns, initial=0)), spans), slice(0, 1), list(spans)
+    return (
+        _part(layer, layer.x, weights, list(accumulate(columns, initial=0)), spans),
+        slice(0, 1),
+        list(spans),
+    )
 
 
-def _part(layer: Layer, x: Tensor, weights: Tensor, columns: list[int], spans: Sequence[slice]) -> Layer:
-    hidden = [None if out is None else out[span] for out, span in zip(layer.hidden, spans, strict=True)]
-    shapes = [torch.Size((span.stop - span.start, *shape[1:])) for span, shape in zip(spans, layer.shapes, strict=True)]
+def _part(
+    layer: Layer, x: Tensor, weights: Tensor, columns: list[int], spans: Sequence[slice]
+) -> Layer:
+    hidden = [
+        None if out is None else out[span] for out, span in zip(layer.hidden, spans, strict=True)
+    ]
+    shapes = [
+        torch.Size((span.stop - span.start, *shape[1:]))
+        for span, shape in zip(spans, layer.shapes, strict=True)
+    ]
     return Layer(x, weights, hidden, columns, shapes)
 
 

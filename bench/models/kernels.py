@@ -1,10 +1,12 @@
 """Compiled passes over activations on the CPU, stored as float32, float64 or bfloat16.
 
-Between two matrix products a step has elementwise work: bias, ReLU, mixing of experts, and their gradients. As tensor
-operations each is a pass over memory; here they are one, which also writes the layout of the next product.
+Between two matrix products a step has elementwise work: bias, ReLU, mixing of experts, and their
+gradients. As tensor operations each is a pass over memory; here they are one, which also writes the
+layout of the next product.
 
-Arrays: G inputs, E experts, B samples, O outputs of a layer, H inputs of the output; K gates over M experts each.
-Kernels called by `in_parts` process the experts, or blocks of samples, from `first` to before `last`.
+Arrays: G inputs, E experts, B samples, O outputs of a layer, H inputs of the output; K gates over M
+experts each. Kernels called by `in_parts` process the experts, or blocks of samples, from `first`
+to before `last`.
 """
 
 from __future__ import annotations
@@ -52,7 +54,8 @@ def rectify(first, last, z, column, bias, out):  # type: ignore[no-untyped-def]
 def rectify_in_place(first, last, z, bias):  # type: ignore[no-untyped-def]
     """`rectify` of a single layer with an input for each expert, whose z is already (E, B, O).
 
-    A separate kernel: with the same memory as input and output, the loops of `rectify` would not run in vectors.
+    A separate kernel: with the same memory as input and output, the loops of `rectify` would not
+    run in vectors.
     """
     zero = bias.dtype.type(0)
     for e in range(first, last):
@@ -66,12 +69,18 @@ def rectify_in_place(first, last, z, bias):  # type: ignore[no-untyped-def]
 
 @jit
 def unrectify(first, last, gradient, out, column, dz, dbias):  # type: ignore[no-untyped-def]
-    """Gradient of `rectify`: fills dz (G, B, columns) from `column` on, and adds to dbias (E, O)."""
+    """Gradient of `rectify`: fills dz (G, B, columns) from `column` on, and adds to dbias (E,
+    O).
+    """
     each, zero = len(out) // len(dz), dbias.dtype.type(0)
     for e in range(first, last):
         start, total = column + e % each * out.shape[2], dbias[e]
         for b in range(out.shape[1]):
-            row, above, y = dz[e // each, b, start : start + out.shape[2]], gradient[e, b], out[e, b]
+            row, above, y = (
+                dz[e // each, b, start : start + out.shape[2]],
+                gradient[e, b],
+                out[e, b],
+            )
             for k in range(out.shape[2]):
                 d = widen(above[k])
                 d = zero if widen(y[k]) <= 0 else d
@@ -81,7 +90,9 @@ def unrectify(first, last, gradient, out, column, dz, dbias):  # type: ignore[no
 
 @jit
 def is_live(gradient, live):  # type: ignore[no-untyped-def]
-    """live (E): whether each expert's gradient (E, B, O) has a non-zero number; mostly the first row decides."""
+    """live (E): whether each expert's gradient (E, B, O) has a non-zero number; mostly the first
+    row decides.
+    """
     for e in range(len(live)):
         live[e] = False
         for b in range(gradient.shape[1]):
@@ -135,7 +146,9 @@ BLOCK = 64  # samples mixed together, expert by expert, so that memory is read i
 
 @jit
 def _softmax(scores, start, end, weights):  # type: ignore[no-untyped-def]
-    """weights (M, B) from scores (B, M), for the samples of a block; vectorised over samples, as M is small."""
+    """weights (M, B) from scores (B, M), for the samples of a block; vectorised over samples, as M
+    is small.
+    """
     for b in range(start, end):
         for i in range(len(weights)):
             weights[i, b] = widen(scores[b, i])
@@ -158,7 +171,9 @@ def _softmax(scores, start, end, weights):  # type: ignore[no-untyped-def]
 
 @jit
 def _unsoftmax(weights, dweights, start, end, dscores):  # type: ignore[no-untyped-def]
-    """dscores (B, M) from weights (M, B) and the block's dweights (M, BLOCK), which it overwrites."""
+    """dscores (B, M) from weights (M, B) and the block's dweights (M, BLOCK), which it
+    overwrites.
+    """
     mean = np.zeros(end - start, dtype=weights.dtype)
     for i in range(len(weights)):
         w = weights[i, start:end]
@@ -218,12 +233,25 @@ def _through(weight, row, above, total):  # type: ignore[no-untyped-def]
 
 @jit
 def unmix(  # type: ignore[no-untyped-def]
-    first, last, weights, above, all_weights, all_above, own, shared, live, dscores, all_dscores, down, dshared
+    first,
+    last,
+    weights,
+    above,
+    all_weights,
+    all_above,
+    own,
+    shared,
+    live,
+    dscores,
+    all_dscores,
+    down,
+    dshared,
 ):
-    """Gradient of `mix` by tasks' gates and by one gate over all experts (`all_`; of length 0 if there is none).
+    """Gradient of `mix` by tasks' gates and by one gate over all experts (`all_`; of length 0 if
+    there is none).
 
-    above (K, B, H) and all_above (0 or 1, B, H) are the gradients at the sums; live (K + 0 or 1) marks those that are
-    not zero; the last four arrays are filled.
+    above (K, B, H) and all_above (0 or 1, B, H) are the gradients at the sums; live (K + 0 or 1)
+    marks those that are not zero; the last four arrays are filled.
     """
     gates, count, batch = weights.shape
     each, experts, width = count - len(shared), len(own) + len(shared), above.shape[2]
@@ -251,7 +279,9 @@ def unmix(  # type: ignore[no-untyped-def]
                         dweights[k, i, at] = _through(weights[k, i, b], row, wide[k, at], total)
                 for k in range(extra):
                     if live[gates + k]:
-                        dweights[gates + k, n, at] = _through(all_weights[k, n, b], row, wide[gates + k, at], total)
+                        dweights[gates + k, n, at] = _through(
+                            all_weights[k, n, b], row, wide[gates + k, at], total
+                        )
                 to = down[n, b] if n < len(own) else dshared[n - len(own), b]
                 for h in range(width):
                     to[h] = narrow(total[h], to[h])

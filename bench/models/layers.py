@@ -1,12 +1,14 @@
 """Layers above the embeddings: batched MLPs, gates that mix them, and towers.
 
-The first layers of any number of experts and gates on one input are a single wide product; further layers are batched
-products. On the CPU `fused` computes both, with all work between two products in one pass.
+The first layers of any number of experts and gates on one input are a single wide product; further
+layers are batched products. On the CPU `fused` computes both, with all work between two products in
+one pass.
 
-Members share all weights except small vectors: an ensemble with hardly more parameters than one model. TabM-mini
-(Gorishniy et al., ICLR 2025; after BatchEnsemble, Wen et al., ICLR 2020): each member scales the inputs by its own
-vector, all go through the same layers, and each has its own output. Each is trained by its own loss; their predictions
-are averaged. Members are rows of the batch, so every sharing works with them unchanged.
+Members share all weights except small vectors: an ensemble with hardly more parameters than one
+model. TabM-mini (Gorishniy et al., ICLR 2025; after BatchEnsemble, Wen et al., ICLR 2020): each
+member scales the inputs by its own vector, all go through the same layers, and each has its own
+output. Each is trained by its own loss; their predictions are averaged. Members are rows of the
+batch, so every sharing works with them unchanged.
 """
 
 from __future__ import annotations
@@ -35,14 +37,18 @@ ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
 
 
 class BatchedLinear(Drawn):
-    """E linear maps, weight (E, outputs, inputs) and bias (E, outputs) or None; slice e belongs to map e.
+    """E linear maps, weight (E, outputs, inputs) and bias (E, outputs) or None; slice e belongs to
+    map e.
 
-    Biases start at zero, weights as in He et al., ICCV 2015, which keeps the size of activations from layer to layer.
-    With the smaller weights of `nn.Linear` signals shrink, and rare tasks learn late. `gain` is that of the activation
-    that follows: `nn.init.calculate_gain("relu")`, or 1 for none.
+    Biases start at zero, weights as in He et al., ICCV 2015, which keeps the size of activations
+    from layer to layer. With the smaller weights of `nn.Linear` signals shrink, and rare tasks
+    learn late. `gain` is that of the activation that follows: `nn.init.calculate_gain("relu")`, or
+    1 for none.
     """
 
-    def __init__(self, experts: int, inputs: int, outputs: int, gain: float = 1.0, bias: bool = True) -> None:
+    def __init__(
+        self, experts: int, inputs: int, outputs: int, gain: float = 1.0, bias: bool = True
+    ) -> None:
         super().__init__()
         self.gain = gain
         self.weight = nn.Parameter(torch.empty(experts, outputs, inputs))
@@ -57,20 +63,25 @@ class BatchedLinear(Drawn):
             nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (G, B, inputs) -> (E, B, outputs), each of the G inputs serving E / G consecutive experts."""
+        """x (G, B, inputs) -> (E, B, outputs), each of the G inputs serving E / G consecutive
+        experts.
+        """
         experts, outputs, inputs = self.weight.shape
         groups = len(x)
         weight = self.weight.view(groups, -1, inputs).to(x.dtype)
-        z = torch.bmm(x, weight.transpose(1, 2)).view(groups, x.shape[1], experts // groups, outputs)
+        z = torch.bmm(x, weight.transpose(1, 2)).view(
+            groups, x.shape[1], experts // groups, outputs
+        )
         y = z.transpose(1, 2).flatten(0, 1)
         return y if self.bias is None else y + self.bias.to(x.dtype).unsqueeze(1)
 
 
 class BatchedMLP(nn.Module):
-    """E MLPs of one shape; each layer is followed by an optional normalisation, the activation, and dropout.
+    """E MLPs of one shape; each layer is followed by an optional normalisation, the activation, and
+    dropout.
 
-    Its width `outputs` is the last layer's, or the input's without layers. It is `plain` if layers are ReLU without
-    normalisation, as `fused` computes them.
+    Its width `outputs` is the last layer's, or the input's without layers. It is `plain` if layers
+    are ReLU without normalisation, as `fused` computes them.
     """
 
     def __init__(
@@ -85,10 +96,17 @@ class BatchedMLP(nn.Module):
         super().__init__()
         widths = [inputs, *layers]
         self.experts, self.outputs, self.dropout = experts, widths[-1], dropout
-        self.activation, self.plain = ACTIVATIONS[activation], activation == "relu" and norm == "none"
+        self.activation, self.plain = (
+            ACTIVATIONS[activation],
+            activation == "relu" and norm == "none",
+        )
         gain = nn.init.calculate_gain("tanh" if activation == "tanh" else "relu")
-        self.layers = nn.ModuleList(BatchedLinear(experts, *ends, gain=gain) for ends in pairwise(widths))
-        self.norms = nn.ModuleList(() if norm == "none" else (BatchedNorm(experts, width, norm) for width in layers))
+        self.layers = nn.ModuleList(
+            BatchedLinear(experts, *ends, gain=gain) for ends in pairwise(widths)
+        )
+        self.norms = nn.ModuleList(
+            () if norm == "none" else (BatchedNorm(experts, width, norm) for width in layers)
+        )
 
     @classmethod
     def of(cls, config: HiddenConfig, experts: int, inputs: int) -> BatchedMLP:
@@ -101,11 +119,15 @@ class BatchedMLP(nn.Module):
         return [cast(BatchedLinear, layer) for layer in self.layers]
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (G, B, inputs) -> (E, B, outputs); each of the G inputs serves E / G consecutive experts."""
+        """x (G, B, inputs) -> (E, B, outputs); each of the G inputs serves E / G consecutive
+        experts.
+        """
         return together(x, [self])[0]
 
     def through(self, x: Tensor, product: Callable[[int, Tensor], Tensor]) -> Tensor:
-        """Applies all layers in plain torch; `product` multiplies by the weights of the layer of that number."""
+        """Applies all layers in plain torch; `product` multiplies by the weights of the layer of
+        that number.
+        """
         for number in range(len(self.layers)):
             x = product(number, x)
             if self.norms:
@@ -115,19 +137,23 @@ class BatchedMLP(nn.Module):
 
 
 def together(x: Tensor, parts: Sequence[BatchedMLP | BatchedLinear]) -> Sequence[Tensor]:
-    """Applies several parts to the same input -> (E, B, outputs) of each, their first layers as one product if
-    possible.
+    """Applies several parts to the same input -> (E, B, outputs) of each, their first layers as one
+    product if possible.
 
-    Parts are MLPs, and linear maps without bias for gates' scores; each of the G inputs of x (G, B, inputs) serves E /
-    G consecutive experts. Outputs have the precision of x, that of the products.
+    Parts are MLPs, and linear maps without bias for gates' scores; each of the G inputs of x (G, B,
+    inputs) serves E / G consecutive experts. Outputs have the precision of x, that of the products.
     """
     stacks = [part.linears if isinstance(part, BatchedMLP) else [part] for part in parts]
-    dropped = [part.dropout if isinstance(part, BatchedMLP) and part.training else 0.0 for part in parts]
+    dropped = [
+        part.dropout if isinstance(part, BatchedMLP) and part.training else 0.0 for part in parts
+    ]
     plain = all(isinstance(part, BatchedLinear) or part.plain for part in parts)
     if not plain or not all(stacks) or not fused.fits(x, stacks[0][0].weight):
         return [_one_by_one(x, part) for part in parts]
     whole = [stack[:1] if drop else stack for stack, drop in zip(stacks, dropped, strict=True)]
-    outputs = list(fused.stacks(x, [[(layer.weight, layer.bias) for layer in stack] for stack in whole]))
+    outputs = list(
+        fused.stacks(x, [[(layer.weight, layer.bias) for layer in stack] for stack in whole])
+    )
     for number, drop in enumerate(dropped):
         if drop:  # layer by layer, after the first
             outputs[number] = F.dropout(outputs[number], drop)
@@ -138,7 +164,9 @@ def together(x: Tensor, parts: Sequence[BatchedMLP | BatchedLinear]) -> Sequence
 
 
 def _one_by_one(x: Tensor, part: BatchedMLP | BatchedLinear) -> Tensor:
-    """`together` of one part in plain torch: for other devices, export, and layers that are not plain."""
+    """`together` of one part in plain torch: for other devices, export, and layers that are not
+    plain.
+    """
     if isinstance(part, BatchedLinear):
         return part.forward(x)
     if not part.linears:
@@ -147,7 +175,8 @@ def _one_by_one(x: Tensor, part: BatchedMLP | BatchedLinear) -> Tensor:
 
 
 class BatchedNorm(nn.Module):
-    """Normalises the units of each sample and expert: `layer` or `rms`, see `bench.models.config.Norm`.
+    """Normalises the units of each sample and expert: `layer` or `rms`, see
+    `bench.models.config.Norm`.
 
     `scale` (E, H) is one at first; `shift` (E, H) zero, and None under `rms`.
     """
@@ -158,7 +187,9 @@ class BatchedNorm(nn.Module):
         self.shift = nn.Parameter(torch.zeros(experts, width)) if norm == "layer" else None
 
     def forward(self, h: Tensor) -> Tensor:
-        """h (E, B, H) -> the same shape and precision; statistics are computed in at least float32."""
+        """h (E, B, H) -> the same shape and precision; statistics are computed in at least
+        float32.
+        """
         wide = h.to(torch.promote_types(h.dtype, torch.float32))
         scale = self.scale.unsqueeze(1)
         if self.shift is None:
@@ -171,9 +202,10 @@ class BatchedNorm(nn.Module):
 class Gates(nn.Module):
     """Softmax gates, by default linear and without bias: softmax(W_k x), as in Ma et al., KDD 2018.
 
-    Their first layer joins the product of the experts' first layer (`together`); calling them computes the rest, and
-    `mix` the softmax. Options are the hidden layers, and how many experts get weight. The weight of `linear` is (gates,
-    experts, inputs), or of the last hidden layer's width.
+    Their first layer joins the product of the experts' first layer (`together`); calling them
+    computes the rest, and `mix` the softmax. Options are the hidden layers, and how many experts
+    get weight. The weight of `linear` is (gates, experts, inputs), or of the last hidden layer's
+    width.
     """
 
     def __init__(self, gates: int, inputs: int, experts: int, config: ExpertConfig) -> None:
@@ -188,12 +220,18 @@ class Gates(nn.Module):
         return self.hidden if self.hidden.linears else self.linear
 
     def forward(self, first: Tensor) -> Tensor:
-        """Output of `first` -> scores (K, B, M); those of excluded experts are so low that their weight is 0."""
-        return largest(together(first, [self.linear])[0] if self.hidden.linears else first, self.top_k)
+        """Output of `first` -> scores (K, B, M); those of excluded experts are so low that their
+        weight is 0.
+        """
+        return largest(
+            together(first, [self.linear])[0] if self.hidden.linears else first, self.top_k
+        )
 
 
 def largest(scores: Tensor, k: int) -> Tensor:
-    """Lowers scores (K, B, M) so that only the k largest of each gate and sample have weight; k = 0 keeps all."""
+    """Lowers scores (K, B, M) so that only the k largest of each gate and sample have weight; k = 0
+    keeps all.
+    """
     if not 0 < k < scores.shape[2]:
         return scores
     lowered = torch.full_like(scores, _NO_CHANCE).scatter(2, scores.topk(k, dim=2).indices, 0.0)
@@ -201,7 +239,9 @@ def largest(scores: Tensor, k: int) -> Tensor:
 
 
 def exclude(scores: Tensor, excluded: Tensor) -> Tensor:
-    """Lowers excluded scores of (K, B, M) so that they have no weight; `excluded` is bool and broadcast."""
+    """Lowers excluded scores of (K, B, M) so that they have no weight; `excluded` is bool and
+    broadcast.
+    """
     return scores.masked_fill(excluded, _NO_CHANCE)
 
 
@@ -214,13 +254,16 @@ def mix(
         scores: (K, B, M) of K gates, each over its own M - S experts, then the S shared ones.
         shared: (S, B, H).
         own: (K * (M - S), B, H), those of gate k from k * (M - S) on; None if M = S.
-        all_scores: (1, B, N) of a gate over all N experts, own before shared; None for no such gate.
+        all_scores: (1, B, N) of a gate over all N experts, own before shared; None for no such
+            gate.
 
     Returns:
         (K, B, H), and that of the last gate, (1, B, H) or (0, B, H).
     """
     if own is None:
-        own = shared.new_zeros(0, *shared.shape[1:])  # an empty slice of `shared` would add a gradient
+        own = shared.new_zeros(
+            0, *shared.shape[1:]
+        )  # an empty slice of `shared` would add a gradient
     if all_scores is None:
         all_scores = scores.new_zeros(0, scores.shape[1], len(own) + len(shared))
     if fused.fits(shared):
@@ -229,13 +272,17 @@ def mix(
     weights, of_all = softmax(scores), softmax(all_scores)
     sums = torch.einsum("kbm,mbh->kbh", weights[:, :, each:], shared)
     if each:
-        sums = sums + torch.einsum("kbm,kmbh->kbh", weights[:, :, :each], own.view(len(scores), each, *own.shape[1:]))
+        sums = sums + torch.einsum(
+            "kbm,kmbh->kbh", weights[:, :, :each], own.view(len(scores), each, *own.shape[1:])
+        )
     return sums, torch.einsum("kbm,mbh->kbh", of_all, torch.cat([own, shared]))
 
 
 def softmax(scores: Tensor) -> Tensor:
     """Scores (K, B, M) -> weights, summed in at least float32."""
-    return scores.softmax(2, dtype=torch.promote_types(scores.dtype, torch.float32)).to(scores.dtype)
+    return scores.softmax(2, dtype=torch.promote_types(scores.dtype, torch.float32)).to(
+        scores.dtype
+    )
 
 
 class Towers(nn.Module):
@@ -280,15 +327,24 @@ class Towers(nn.Module):
         if fused.fits(h, weight):
             own = h.reshape(towers * members, -1, width)
             logits = fused.head(own, weight.view(-1, 1, width), bias.view(-1, 1))  # (B, O k)
-            return logits.view(-1, towers, members).permute(2, 0, 1).flatten(0, 1) if members > 1 else logits
-        # All outputs of all members' rows, then each member's own: torch.export cannot split these rows earlier.
-        every = torch.bmm(h.to(weight.dtype), weight.transpose(1, 2)) + bias.unsqueeze(1)  # (O, k B, k)
+            return (
+                logits.view(-1, towers, members).permute(2, 0, 1).flatten(0, 1)
+                if members > 1
+                else logits
+            )
+        # All outputs of all members' rows, then each member's own: torch.export cannot split these
+        # rows earlier.
+        every = torch.bmm(h.to(weight.dtype), weight.transpose(1, 2)) + bias.unsqueeze(
+            1
+        )  # (O, k B, k)
         each = every.view(towers, members, -1, members).diagonal(dim1=1, dim2=3)  # (O, B, k)
         return torch.cat(each.unbind(2), dim=1).t()
 
 
 class MemberInputs(Drawn):
-    """Scales inputs for k members by `weight` (I, k, inputs), at first -1 or 1, one sign for all of a field."""
+    """Scales inputs for k members by `weight` (I, k, inputs), at first -1 or 1, one sign for all of
+    a field.
+    """
 
     def __init__(self, layout: Layout, sets: int, members: int) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 """What a row's position does to its logits: in training, and where trials of a search are compared.
 
-Labels of validation were clicked where they were shown, too. Without positions there a search would prefer models that
-learn what was shown first, for others to repeat.
+Labels of validation were clicked where they were shown, too. Without positions there a search would
+prefer models that learn what was shown first, for others to repeat.
 """
 
 from __future__ import annotations
@@ -16,15 +16,17 @@ from bench.core.schema import Schema
 from bench.models.config import Dropout
 
 SCALE = 30.0
-"""Makes the steps of weights larger than those of other parameters: an effect may be 3 in log odds, and must be found
-before others learn it in its place."""
+"""Makes the steps of weights larger than those of other parameters: an effect may be 3 in log odds,
+and must be found before others learn it in its place."""
 
 
 class PositionConfig(Config):
     """Options of positions, for data whose card names one."""
 
     form: Literal["sum", "product"] = "sum"
-    """Whether its effect is added in log odds, or the probability that it is seen multiplies that of the label."""
+    """Whether its effect is added in log odds, or the probability that it is seen multiplies that
+    of the label.
+    """
     dropout: Dropout = 0.0
     """Share of training rows whose position the model does not see."""
 
@@ -32,16 +34,19 @@ class PositionConfig(Config):
 class PositionTower(nn.Module):
     """A weight w for each position and task, which changes the task's logit l.
 
-    As a `sum` the new logit is l + w: the shallow tower of Zhao et al., RecSys 2019 (section 4.2), with the position as
-    its only input. As a `product` w is the log odds that a position is seen, and p(label) = p(label | seen) p(seen):
-    PAL of Guo et al., RecSys 2019. The logit of that product is -log(exp(-l) + exp(-w) + exp(-l - w)).
-    A regression has no probability, so to its output w is added.
+    As a `sum` the new logit is l + w: the shallow tower of Zhao et al., RecSys 2019 (section 4.2),
+    with the position as its only input. As a `product` w is the log odds that a position is seen,
+    and p(label) = p(label | seen) p(seen): PAL of Guo et al., RecSys 2019. The logit of that
+    product is -log(exp(-l) + exp(-w) + exp(-l - w)). A regression has no probability, so to its
+    output w is added.
 
-    Evaluation and serving have the average position of train: w less its mean, or the mean probability. A share of
-    training rows has it, too, so the rest of the model learns to predict without a position.
+    Evaluation and serving have the average position of train: w less its mean, or the mean
+    probability. A share of training rows has it, too, so the rest of the model learns to predict
+    without a position.
 
     Attributes:
-        weight: (T, V), from 0, which counts `SCALE` times; column 0 is of unknown positions, and never used.
+        weight: (T, V), from 0, which counts `SCALE` times; column 0 is of unknown positions, and
+            never used.
         shares: (V,), of train's known positions that each has; see `bench.models.training.loop`.
         shown: whether evaluation has each row's position, too.
     """
@@ -77,7 +82,9 @@ class PositionTower(nn.Module):
         return torch.cat([average.unsqueeze(0), each[1:]])
 
     def forward(self, logits: Tensor, ids: Tensor) -> Tensor:
-        """Logits (k B, O), of which the first T are the tasks', and ids (B, S') -> the same, positions included."""
+        """Logits (k B, O), of which the first T are the tasks', and ids (B, S') -> the same,
+        positions included.
+        """
         if not (self.training or self.shown or self.multiplies):
             return logits
         effects = self.effects
@@ -85,12 +92,16 @@ class PositionTower(nn.Module):
         if self.training or self.shown:
             codes = self.codes(ids)
             if self.training:
-                codes = codes.masked_fill(torch.rand(codes.shape, device=ids.device) < self.dropout, 0)
+                codes = codes.masked_fill(
+                    torch.rand(codes.shape, device=ids.device) < self.dropout, 0
+                )
             w = effects[codes].repeat(len(logits) // max(1, len(codes)), 1)
         own, more = logits.tensor_split([w.shape[1]], 1)
         joint = own + w
         if self.multiplies:
             joint = torch.where(
-                self.product, -torch.logsumexp(torch.stack([-own, -w.expand_as(own), -joint]), 0), joint
+                self.product,
+                -torch.logsumexp(torch.stack([-own, -w.expand_as(own), -joint]), 0),
+                joint,
             )
         return torch.cat([joint, more], 1)

@@ -1,7 +1,9 @@
-"""Batched matrix products: on the CPU by the faster of torch's two libraries, and where in bfloat16.
+"""Batched matrix products: on the CPU by the faster of torch's two libraries, and where in
+bfloat16.
 
-Torch uses MKL for float32 products, which on AMD's processors has vectors of 256 bits. oneDNN, which torch uses for
-bfloat16 only, has 512 where the processor does: 2.1 to 2.6 times as fast (docs/studies/performance.md).
+Torch uses MKL for float32 products, which on AMD's processors has vectors of 256 bits. oneDNN,
+which torch uses for bfloat16 only, has 512 where the processor does: 2.1 to 2.6 times as fast
+(docs/studies/performance.md).
 """
 
 from __future__ import annotations
@@ -15,17 +17,25 @@ from bench.core.system.machine import processor_vendor
 from bench.models.config import Precision
 
 WORTH_ONEDNN = 1 << 20
-"""Minimum number of multiplications in a product for oneDNN, whose call takes 6 microseconds longer."""
+"""Minimum number of multiplications in a product for oneDNN, whose call takes 6 microseconds
+longer.
+"""
 
 
 def product(x: Tensor, y: Tensor) -> Tensor:
     """`torch.bmm`: x (G, B, I), y (G, I, O) -> (G, B, O), possibly a transposed view."""
-    large = x.is_cpu and x.dtype == torch.float32 and x.shape[1] * x.shape[2] * y.shape[2] >= WORTH_ONEDNN
+    large = (
+        x.is_cpu
+        and x.dtype == torch.float32
+        and x.shape[1] * x.shape[2] * y.shape[2] >= WORTH_ONEDNN
+    )
     return by_onednn(x, y) if large and has_wider_vectors() else torch.bmm(x, y)
 
 
 def by_onednn(x: Tensor, y: Tensor) -> Tensor:
-    """`product` by oneDNN, for any layout of y but a contiguous x: the smaller of two strided operands is copied."""
+    """`product` by oneDNN, for any layout of y but a contiguous x: the smaller of two strided
+    operands is copied.
+    """
     if x.stride(2) != 1 and y.shape[2] < x.shape[1]:
         return by_onednn(y.transpose(1, 2), x.transpose(1, 2)).transpose(1, 2)
     if len(x) == 1:
@@ -52,7 +62,9 @@ def has_wider_vectors() -> bool:
 
 
 WORTH_IT = 32_768
-"""Minimum number of dense weights for `auto` to use bf16: for smaller products the casts cost more than they save."""
+"""Minimum number of dense weights for `auto` to use bf16: for smaller products the casts cost more
+than they save.
+"""
 
 
 def is_bf16(precision: Precision, device: torch.device, weights: int) -> bool:
@@ -67,10 +79,11 @@ def is_bf16(precision: Precision, device: torch.device, weights: int) -> bool:
 
 @cache
 def has_bf16_units(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 matrices faster than float32 ones, as far as torch can tell.
+    """Whether the device multiplies bfloat16 matrices faster than float32 ones, as far as torch can
+    tell.
 
-    Of CPUs, those with AMX, and AMD's with AVX512_BF16 (Zen 4 on), whose dot products do twice the work of float32
-    ones. Intel's AVX512_BF16 does not, and was slower, casts included.
+    Of CPUs, those with AMX, and AMD's with AVX512_BF16 (Zen 4 on), whose dot products do twice the
+    work of float32 ones. Intel's AVX512_BF16 does not, and was slower, casts included.
     """
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)  # emulated before Ampere

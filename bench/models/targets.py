@@ -1,8 +1,9 @@
 """Regression targets: maps labels to training targets, and outputs back to the label's unit.
 
-On a logarithmic scale the output estimates the mean of log(1 + y); its exp less 1 is nearer to the median of y than to
-its mean, too low by a factor on skewed labels. A smearing factor makes the mean prediction the mean label on train
-(after Duan, Smearing Estimate, JASA 1983; as a ratio of means, since labels are mostly 0 where purchases are rare).
+On a logarithmic scale the output estimates the mean of log(1 + y); its exp less 1 is nearer to the
+median of y than to its mean, too low by a factor on skewed labels. A smearing factor makes the mean
+prediction the mean label on train (after Duan, Smearing Estimate, JASA 1983; as a ratio of means,
+since labels are mostly 0 where purchases are rare).
 """
 
 from __future__ import annotations
@@ -24,21 +25,31 @@ NO_BOUND = 1e30
 
 
 class Targets(nn.Module):
-    """The scales of a schema's regressions, as tensors of shape (T,); binary tasks pass through unchanged.
+    """The scales of a schema's regressions, as tensors of shape (T,); binary tasks pass through
+    unchanged.
 
-    `predicted` is the running mean of exp(output) - 1 over the train samples of each task, in `batches` batches.
+    `predicted` is the running mean of exp(output) - 1 over the train samples of each task, in
+    `batches` batches.
     """
 
     def __init__(self, schema: Schema, smeared: Sequence[bool] | None = None) -> None:
-        """Builds them; `smeared` as in `bench.models.losses.base.RegressionLoss`, None for all tasks."""
+        """Builds them; `smeared` as in `bench.models.losses.base.RegressionLoss`, None for all
+        tasks.
+        """
         super().__init__()
         self.parents = schema.parents
         self.caps = [task.cap for task in schema.tasks]
-        self.is_logged = [task.scale is not None and task.scale.log for task in schema.tasks]  # a meta tensor has none
+        self.is_logged = [
+            task.scale is not None and task.scale.log for task in schema.tasks
+        ]  # a meta tensor has none
         self.log, logged = any(self.is_logged), torch.tensor(self.is_logged)
         scales = (of_scales(schema, name) for name in ("centre", "spread", "low", "high", "mean"))
-        self.centre, self.spread, self.low, self.high, self.mean = (nn.Buffer(x, persistent=False) for x in scales)
-        self.scaled = nn.Buffer(torch.tensor([task.scale is not None for task in schema.tasks]), persistent=False)
+        self.centre, self.spread, self.low, self.high, self.mean = (
+            nn.Buffer(x, persistent=False) for x in scales
+        )
+        self.scaled = nn.Buffer(
+            torch.tensor([task.scale is not None for task in schema.tasks]), persistent=False
+        )
         self.logged = nn.Buffer(logged, persistent=False)
         is_smeared = logged if smeared is None else logged & torch.tensor(smeared)
         self.smeared = nn.Buffer(is_smeared, persistent=False)
@@ -50,12 +61,16 @@ class Targets(nn.Module):
 
     def of_labels(self, labels: Tensor) -> Tensor:
         """Labels (B, T) -> training targets (B, T); NaN stays NaN."""
-        values = torch.where(self.logged, labels.clamp(min=0.0).log1p(), labels) if self.log else labels
+        values = (
+            torch.where(self.logged, labels.clamp(min=0.0).log1p(), labels) if self.log else labels
+        )
         values = torch.minimum(torch.maximum(values, self.low), self.high)
         return torch.where(self.scaled, (values - self.centre) / self.spread, labels)
 
     def of_bounds(self, bounds: Tensor) -> Tensor:
-        """Bounds of labels (B, T), infinite for none -> on the scale of the targets, clipped like them."""
+        """Bounds of labels (B, T), infinite for none -> on the scale of the targets, clipped like
+        them.
+        """
         return torch.where(bounds.isinf(), bounds, self.of_labels(bounds))
 
     def start(self, means: Tensor) -> Tensor:
@@ -63,7 +78,9 @@ class Targets(nn.Module):
         return torch.where(self.scaled.to(means.device), 0.0, means)
 
     def caps_of(self, dense: Tensor) -> Tensor | None:
-        """Bounds from dense inputs (B, D) -> (B, T) as targets, `NO_BOUND` for none; None if no task has any."""
+        """Bounds from dense inputs (B, D) -> (B, T) as targets, `NO_BOUND` for none; None if no
+        task has any.
+        """
         if not any(self.caps):
             return None
         columns = [torch.full_like(dense[:, 0], NO_BOUND)] * len(self.caps)
@@ -83,7 +100,9 @@ class Targets(nn.Module):
 
     @torch.no_grad()
     def follow(self, logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> None:
-        """Updates the running mean with a training batch's outputs (B, T or more), labels (B, T) and weights (B, 1)."""
+        """Updates the running mean with a training batch's outputs (B, T or more), labels (B, T)
+        and weights (B, 1).
+        """
         if not self.log:
             return
         known = ~labels.isnan()
@@ -100,7 +119,8 @@ class Targets(nn.Module):
     def corrected(self, logits: Tensor) -> Tensor:
         """Applies the smearing factor to outputs (B, T or more); `values` then gives a mean.
 
-        The factor lies between 1, of a model that knows each label, and that of a constant prediction.
+        The factor lies between 1, of a model that knows each label, and that of a constant
+        prediction.
         """
         if not self.log:
             return logits
@@ -111,17 +131,23 @@ class Targets(nn.Module):
         return torch.cat([torch.where(self.smeared, mean, own), logits[:, tasks:]], 1)
 
     def mean_of(self, outputs: Tensor) -> Tensor:
-        """Members' outputs (k, B, T) -> the outputs (B, T) whose values are the mean of the members' values."""
+        """Members' outputs (k, B, T) -> the outputs (B, T) whose values are the mean of the
+        members' values.
+        """
         if not self.log:
             return outputs.mean(0)
         logged = ((self._undone(outputs).mean(0) + 1).log() - self.centre) / self.spread
         return torch.where(self.logged, logged, outputs.mean(0))
 
     def values(self, outputs: Tensor) -> Tensor:
-        """Outputs (B, T) -> predictions in the unit of the labels, never negative from a logarithm."""
+        """Outputs (B, T) -> predictions in the unit of the labels, never negative from a
+        logarithm.
+        """
         plain = torch.where(self.scaled, outputs * self.spread + self.centre, outputs)
         return torch.where(self.logged, self._undone(outputs), plain) if self.log else plain
 
     def _undone(self, outputs: Tensor) -> Tensor:
-        """exp(outputs) - 1 of unscaled outputs (.., T), as if each were a logarithm; ONNX has no expm1."""
+        """exp(outputs) - 1 of unscaled outputs (.., T), as if each were a logarithm; ONNX has no
+        expm1.
+        """
         return (outputs * self.spread + self.centre).clamp(0.0, LARGEST_LOG).exp() - 1

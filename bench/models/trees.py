@@ -1,16 +1,19 @@
-"""Boosted trees as a module of plain arrays, which walks the trees of all tasks for all rows at once.
+"""Boosted trees as a module of plain arrays, which walks the trees of all tasks for all rows at
+once.
 
-Nodes lie in one array, and a node's children lie side by side behind it, so a node needs two numbers: the column that
-it tests, and the index of its left child. A leaf leads to itself, so all walks have the same number of steps. Three
-tricks make that fast without changing scikit-learn's predictions:
+Nodes lie in one array, and a node's children lie side by side behind it, so a node needs two
+numbers: the column that it tests, and the index of its left child. A leaf leads to itself, so all
+walks have the same number of steps. Three tricks make that fast without changing scikit-learn's
+predictions:
 
 * columns are float32, so a threshold in double is rounded down to the next float32;
-* each number has two columns, with missing values as the least and as the largest number: a node tests the one that
-  sends missing values its way;
-* a node that tests a category has a table of the categories that go right, and a threshold that no category passes; a
-  node that tests a number has an empty table, so both are computed alike.
+* each number has two columns, with missing values as the least and as the largest number: a node
+  tests the one that sends missing values its way;
+* a node that tests a category has a table of the categories that go right, and a threshold that no
+  category passes; a node that tests a number has an empty table, so both are computed alike.
 
-Trees are sorted by depth, the deepest first, so that finished trees are left out of the later steps.
+Trees are sorted by depth, the deepest first, so that finished trees are left out of the later
+steps.
 """
 
 from __future__ import annotations
@@ -31,11 +34,15 @@ from bench.core.schema import Schema
 from bench.models.contracts import Probabilities
 
 MOST_CATEGORIES = 255
-"""Largest number of values of a field that trees split by category; for larger fields they use target rates."""
+"""Largest number of values of a field that trees split by category; for larger fields they use
+target rates.
+"""
 NO_CHOICE = MOST_CATEGORIES + 1
 LARGEST = float(np.finfo(np.float32).max)
 PASSED_BY_NONE = float(np.nextafter(np.float32(LARGEST), np.float32(0)))
-"""Threshold of a leaf, of a category, and of missing values only: no number except `LARGEST` is larger."""
+"""Threshold of a leaf, of a category, and of missing values only: no number except `LARGEST` is
+larger.
+"""
 _Size = Annotated[int, Field(ge=0, lt=2**31 - 1)]
 
 
@@ -66,12 +73,20 @@ class Columns:
     @property
     def small(self) -> list[int]:
         """Indices of the fields that are split by category."""
-        return [at for at, each in enumerate(self.schema.fields) if is_small(each.slots, each.cardinality)]
+        return [
+            at
+            for at, each in enumerate(self.schema.fields)
+            if is_small(each.slots, each.cardinality)
+        ]
 
     @property
     def large(self) -> list[int]:
         """Indices of the fields of which target rates are used."""
-        return [at for at, each in enumerate(self.schema.fields) if not is_small(each.slots, each.cardinality)]
+        return [
+            at
+            for at, each in enumerate(self.schema.fields)
+            if not is_small(each.slots, each.cardinality)
+        ]
 
     @property
     def rows(self) -> int:
@@ -89,7 +104,9 @@ class Columns:
 
 
 class TreeModel(nn.Module):
-    """Boosted trees of every task; all zero until a state is loaded. The ranges of numbers in a schema are not read."""
+    """Boosted trees of every task; all zero until a state is loaded. The ranges of numbers in a
+    schema are not read.
+    """
 
     def __init__(self, schema: Schema, sizes: TreeSizes) -> None:
         super().__init__()
@@ -99,8 +116,12 @@ class TreeModel(nn.Module):
 
         self.rates = nn.Buffer(torch.zeros(self.places.rows, 2 * tasks))
         self.absent = nn.Buffer(torch.zeros(2 * tasks))
-        self.roots, self.place = (nn.Buffer(torch.zeros(trees, dtype=torch.int32)) for _ in range(2))
-        self.column, self.left, self.choice = (nn.Buffer(torch.zeros(sizes.nodes, dtype=torch.int32)) for _ in range(3))
+        self.roots, self.place = (
+            nn.Buffer(torch.zeros(trees, dtype=torch.int32)) for _ in range(2)
+        )
+        self.column, self.left, self.choice = (
+            nn.Buffer(torch.zeros(sizes.nodes, dtype=torch.int32)) for _ in range(3)
+        )
         self.threshold = nn.Buffer(torch.zeros(sizes.nodes))
         self.value = nn.Buffer(torch.zeros(sizes.nodes, dtype=torch.float64))
         self.base = nn.Buffer(torch.zeros(tasks, dtype=torch.float64))
@@ -110,7 +131,12 @@ class TreeModel(nn.Module):
         """ids (B, S) int32 and dense (B, D) -> conditional and joint (B, T)."""
         rows, trees = ids.shape[0], sum(self.sizes.trees)
         flat, column = self._columns(ids, dense).reshape(-1), self.column * rows
-        row = torch.arange(rows, dtype=torch.int32, device=ids.device).unsqueeze(0).expand(trees, -1).reshape(-1)
+        row = (
+            torch.arange(rows, dtype=torch.int32, device=ids.device)
+            .unsqueeze(0)
+            .expand(trees, -1)
+            .reshape(-1)
+        )
         node = self.roots.unsqueeze(1).expand(-1, rows).reshape(-1)
         ended: list[Tensor] = []
         for many in self.sizes.walking:
@@ -119,7 +145,9 @@ class TreeModel(nn.Module):
             asked = flat.index_select(0, column.index_select(0, node) + row)
             right = asked > self.threshold.index_select(0, node)
             if self.sizes.choices > NO_CHOICE:
-                own = asked.clamp(0, MOST_CATEGORIES).to(torch.int32) + self.choice.index_select(0, node)
+                own = asked.clamp(0, MOST_CATEGORIES).to(torch.int32) + self.choice.index_select(
+                    0, node
+                )
                 right = torch.logical_or(right, self.goes_right.index_select(0, own))
             node = self.left.index_select(0, node) + right.to(torch.int32)
         leaf = torch.cat([node, *reversed(ended)]).reshape(trees, -1).index_select(0, self.place)
@@ -127,7 +155,9 @@ class TreeModel(nn.Module):
         of_tasks = torch.split(values, list(self.sizes.trees))
         said = [each.sum(0) + base for each, base in zip(of_tasks, self.base.unbind(), strict=True)]
         binary = [task.kind == "binary" for task in self.schema.tasks]
-        predicted = [each.sigmoid() if odds else each for each, odds in zip(said, binary, strict=True)]
+        predicted = [
+            each.sigmoid() if odds else each for each, odds in zip(said, binary, strict=True)
+        ]
         conditional = torch.stack(predicted, 1).to(torch.float32)
         chains = [self.schema.chain(at) for at in range(len(self.schema.tasks))]
         joint = []
@@ -151,7 +181,9 @@ class TreeModel(nn.Module):
             own = (values - offset + row) * there
             row += field.cardinality
             several = there.to(torch.float64).sum(1, keepdim=True)
-            sums = (nn.functional.embedding(own, self.rates).to(torch.float64) * there.unsqueeze(2)).sum(1)
+            sums = (
+                nn.functional.embedding(own, self.rates).to(torch.float64) * there.unsqueeze(2)
+            ).sum(1)
             means = (sums / several.clamp(min=1)).to(torch.float32)
             numbers.append(torch.where(several > 0, means, self.absent))
         every = torch.cat(numbers, 1).t()
@@ -166,7 +198,9 @@ class TreeModel(nn.Module):
 
 
 def wrong(state: Mapping[str, Tensor], schema: Schema, sizes: TreeSizes) -> str | None:
-    """Explains, as the end of a sentence, why a state of right shapes is invalid; None if all walks end in bounds."""
+    """Explains, as the end of a sentence, why a state of right shapes is invalid; None if all walks
+    end in bounds.
+    """
     arrays = {name: tensor.numpy() for name, tensor in state.items()}
     places = Columns(schema.without_ranges)
     for name in ("rates", "absent", "threshold", "value", "base"):
@@ -177,12 +211,20 @@ def wrong(state: Mapping[str, Tensor], schema: Schema, sizes: TreeSizes) -> str 
     leaf = left == at
     if not (leaf | ((left > at) & (left < sizes.nodes - 1))).all():
         return "children behind their parent and within the nodes, found others"
-    if not ((column >= 0) & (column < 2 * places.count + asks * len(places.small)) & (asks | (choice == 0))).all():
+    if not (
+        (column >= 0)
+        & (column < 2 * places.count + asks * len(places.small))
+        & (asks | (choice == 0))
+    ).all():
         return "columns of numbers, or of categories where one is asked for, found others"
     many = np.array([schema.fields[each].cardinality for each in places.small], dtype=np.int64)
     own = column[asks] - 2 * places.count
     threshold, goes_right = arrays["threshold"], arrays["goes_right"]
-    if (own < 0).any() or (choice[asks] + many[own] > sizes.choices).any() or goes_right[:NO_CHOICE].any():
+    if (
+        (own < 0).any()
+        or (choice[asks] + many[own] > sizes.choices).any()
+        or goes_right[:NO_CHOICE].any()
+    ):
         return "a choice for each category that is asked for and none for numbers, found others"
     ends = (threshold[leaf] == PASSED_BY_NONE) & ~asks[leaf] & (column[leaf] == 0)
     if (threshold > PASSED_BY_NONE).any() or not ends.all():
@@ -200,8 +242,15 @@ def _wrong_walk(
         return f"a place for each of {trees:,} trees, found others"
     if any(after > before for before, after in pairwise((trees, *walking))):
         return f"at most {trees:,} trees to walk, and never more than a step before, found others"
-    own, depth = np.arange(sizes.nodes), np.zeros(sizes.nodes, dtype=np.int64)  # of the tree below each node
+    own, depth = (
+        np.arange(sizes.nodes),
+        np.zeros(sizes.nodes, dtype=np.int64),
+    )  # of the tree below each node
     for _ in range(len(walking) + 1):
-        depth = np.where(left == own, 0, 1 + np.maximum(depth[left], depth[np.minimum(left + 1, sizes.nodes - 1)]))
+        depth = np.where(
+            left == own,
+            0,
+            1 + np.maximum(depth[left], depth[np.minimum(left + 1, sizes.nodes - 1)]),
+        )
     steps = (np.array(walking, dtype=np.int64)[:, None] > np.arange(trees)).sum(0)
     return None if (depth[roots] <= steps).all() else "a step for each level of a tree, found fewer"

@@ -1,4 +1,6 @@
-"""The driver: decides on the next job, submits it, and records its outcome. Timing does not change the search."""
+"""The driver: decides on the next job, submits it, and records its outcome. Timing does not change
+the search.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +31,8 @@ from bench.search.study import Study
 class Checkpoints:
     """A search's folder of checkpoints: `<trial>/<rung>`.
 
-    Losing any of it only costs time: a trial without its checkpoint is trained again from its start, to the same
-    result.
+    Losing any of it only costs time: a trial without its checkpoint is trained again from its
+    start, to the same result.
 
     Args:
         most: bytes that all may take. Those that running jobs start from are never removed.
@@ -46,7 +48,9 @@ class Checkpoints:
         return self._folder / str(trial) / str(rung)
 
     def tidy(self, standings: Iterable[Standing], rungs: int) -> None:
-        """Removes checkpoints that no job will start from: those below a trial's last, and all of a finished trial."""
+        """Removes checkpoints that no job will start from: those below a trial's last, and all of a
+        finished trial.
+        """
         for standing in standings:
             self._bytes.pop(standing.number, None)
             if standing.progress == "failed" or len(standing.results) == rungs:
@@ -59,11 +63,15 @@ class Checkpoints:
                 self._bytes[standing.number] = last.stat().st_size
 
     def fit(self, standings: Sequence[Standing], rules: Rules) -> None:
-        """Removes those of the worst waiting trials until the rest fit into `most`; call it after `tidy`."""
+        """Removes those of the worst waiting trials until the rest fit into `most`; call it after
+        `tidy`.
+        """
         left = sum(self._bytes.values())
         if left <= self._most:
             return
-        waiting = [number for number in sorted(self._bytes) if standings[number].progress == "waiting"]
+        waiting = [
+            number for number in sorted(self._bytes) if standings[number].progress == "waiting"
+        ]
         results = [standings[number].results for number in waiting]
         order = best_first_across_rungs(results, rules.objectives, rules.reference)
         for row in reversed(order):
@@ -93,11 +101,12 @@ NextStep = RungStep | Literal["new trial"]
 
 
 def decide(plan: SearchPlan, standings: Iterable[Standing], late: bool = False) -> NextStep | None:
-    """Decides on the next job: a promotion; else, within the limits, a new trial; None if there is nothing to start.
+    """Decides on the next job: a promotion; else, within the limits, a new trial; None if there is
+    nothing to start.
 
-    The budget of samples must hold the job, after reserving enough to bring a single-task trial to full length. If a
-    promotion is too expensive, the next best affordable one is taken. At the end of the search, the best single-task
-    trial continues to full length unless one is there.
+    The budget of samples must hold the job, after reserving enough to bring a single-task trial to
+    full length. If a promotion is too expensive, the next best affordable one is taken. At the end
+    of the search, the best single-task trial continues to full length unless one is there.
 
     Args:
         standings: of every trial, by number, from recorded outcomes.
@@ -108,7 +117,10 @@ def decide(plan: SearchPlan, standings: Iterable[Standing], late: bool = False) 
     left = math.inf if plan.budget is None else plan.budget - now.samples(rules.rungs)
 
     def affordable(step: RungStep) -> bool:
-        return rules.samples(step.rung) + _set_aside(plan, [each.after(step) for each in single]) <= left
+        return (
+            rules.samples(step.rung) + _set_aside(plan, [each.after(step) for each in single])
+            <= left
+        )
 
     if not late:
         best = islice(promotions(now, rules), NEXT_BEST)
@@ -151,14 +163,18 @@ def _baseline_on(single: Sequence[Standing], rules: Rules) -> RungStep | None:
 
 
 MakeJob = Callable[[Point, int, tuple[SplitName, ...]], Job]
-"""(point, replicate, splits) -> job that trains the point to its length. The job, seed included, depends only on the
-point's `kind`, `number`, `config` and `until`."""
+"""(point, replicate, splits) -> job that trains the point to its length. The job, seed included,
+depends only on the point's `kind`, `number`, `config` and `until`."""
 
 OnRecord = Callable[[TrialRecord], None]
 
 
-def outcomes(executor: Executor, jobs: Sequence[Job], advance: Advance, study: Study | None) -> Iterator[Outcome]:
-    """Runs jobs outside the search and yields their outcomes; a study records each outcome first."""
+def outcomes(
+    executor: Executor, jobs: Sequence[Job], advance: Advance, study: Study | None
+) -> Iterator[Outcome]:
+    """Runs jobs outside the search and yields their outcomes; a study records each outcome
+    first.
+    """
     for job in jobs:
         executor.submit(job)
     for _ in jobs:
@@ -180,27 +196,34 @@ def search(
 ) -> None:
     """Executes a plan, including jobs that an interrupted search left running.
 
-    A job takes a trial to its next rung. Outcomes are recorded in the order of the jobs' numbers; early ones wait. Job
-    n is decided when exactly the outcomes up to n - lag are recorded, or later if nothing could start then. So
-    decisions depend on numbers, not on time, and one seed gives one search whatever each job takes. The lag is 1 for
-    one slot, else twice the number of slots, so that a slow job seldom leaves a slot empty. With several slots, jobs
-    added to an ended search know more than in a search that never ended. A concluded search continues if its limits
-    were raised.
+    A job takes a trial to its next rung. Outcomes are recorded in the order of the jobs' numbers;
+    early ones wait. Job n is decided when exactly the outcomes up to n - lag are recorded, or later
+    if nothing could start then. So decisions depend on numbers, not on time, and one seed gives one
+    search whatever each job takes. The lag is 1 for one slot, else twice the number of slots, so
+    that a slow job seldom leaves a slot empty. With several slots, jobs added to an ended search
+    know more than in a search that never ended. A concluded search continues if its limits were
+    raised.
 
     Args:
-        on_record: called, in order, with the record of each trial whose outcome is recorded. It may miss one that was
-            recorded just before a crash; `study.records()` has them all.
+        on_record: called, in order, with the record of each trial whose outcome is recorded. It may
+            miss one that was recorded just before a crash; `study.records()` has them all.
         clock: seconds, for the plan's time limit.
 
     Raises:
-        KeyboardInterrupt and any other error here: unfinished jobs stay as they are, to be run by the next search.
+        KeyboardInterrupt and any other error here: unfinished jobs stay as they are, to be run by
+        the next search.
     """
     _Search(plan, study, executor, make_job, progress or Silent()).run(on_record, clock)
 
 
 class _Search:
     def __init__(
-        self, plan: SearchPlan, study: Study, executor: Executor, make_job: MakeJob, progress: Progress
+        self,
+        plan: SearchPlan,
+        study: Study,
+        executor: Executor,
+        make_job: MakeJob,
+        progress: Progress,
     ) -> None:
         self._plan, self._study, self._executor, self._progress = plan, study, executor, progress
         self._make_job = make_job
@@ -229,7 +252,9 @@ class _Search:
                 if (number := study.told) == study.asked:
                     if self._plan.seconds is not None:
                         late = seconds >= self._most_seconds
-                        study.rest(seconds, late and decide(self._plan, study.ledger.standings) is not None)
+                        study.rest(
+                            seconds, late and decide(self._plan, study.ledger.standings) is not None
+                        )
                     return
                 while number not in study.finished:
                     outcome = self._executor.next()
@@ -239,11 +264,15 @@ class _Search:
                 self._checkpoints.tidy([study.ledger.standings[record.number]], len(self._rungs))
                 self._checkpoints.fit(study.ledger.standings, self._plan.rules)
                 if failure := record.failure:
-                    self._progress.note(f"trial {record.number} failed ({failure.kind}): {failure.reason}")
+                    self._progress.note(
+                        f"trial {record.number} failed ({failure.kind}): {failure.reason}"
+                    )
                 on_record(record)
 
     def _begin(self, seconds: float) -> bool:
-        """Starts the next job; returns False if, given the recorded outcomes, there is nothing to start."""
+        """Starts the next job; returns False if, given the recorded outcomes, there is nothing to
+        start.
+        """
         study, plan, number = self._study, self._plan, self._study.asked
         decision = decide(plan, study.ledger.standings, late=seconds >= self._most_seconds)
         to_keep = None if plan.seconds is None else seconds
@@ -264,7 +293,9 @@ class _Search:
         except UserError as error:
             self._finish(number, Failure("configuration", str(error)))
             return
-        if rung + 1 < len(self._rungs):  # a job to the last rung trains to the end and needs no checkpoint
+        if rung + 1 < len(
+            self._rungs
+        ):  # a job to the last rung trains to the end and needs no checkpoint
             path = self._checkpoints.path(trial, rung)
             job = replace(job, until=self._rungs[rung], checkpoint=str(path))
         if rung:
@@ -272,7 +303,9 @@ class _Search:
             if before.is_file():
                 job = replace(job, resume=str(before))
             else:
-                self._progress.note(f"trial {trial} is trained again from its beginning: its checkpoint is gone")
+                self._progress.note(
+                    f"trial {trial} is trained again from its beginning: its checkpoint is gone"
+                )
         self._numbers[trial] = number
         self._executor.submit(job)
 
@@ -287,4 +320,8 @@ class _Search:
         return self._progress.task("trials", self._plan.trials, "trials", done)
 
     def _size(self, number: int) -> int:
-        return self._plan.rules.samples(self._study.ledger.steps[number].rung) if self._in_samples else 1
+        return (
+            self._plan.rules.samples(self._study.ledger.steps[number].rung)
+            if self._in_samples
+            else 1
+        )

@@ -1,15 +1,16 @@
-"""A Gaussian process over configurations of a conditional space at any rung, and its encoding of configurations.
+"""A Gaussian process over configurations of a conditional space at any rung, and its encoding of
+configurations.
 
-All objectives share one kernel, a product over parameters of 1 + w k(a, b), with k = 0 where either configuration lacks
-the parameter: an analysis of variance (Durrande et al., JMVA 2013), to which a missing parameter adds nothing. So
-knowledge about a shared parameter transfers between branches; its differences by branch come from the product with the
-switch's own factor.
+All objectives share one kernel, a product over parameters of 1 + w k(a, b), with k = 0 where either
+configuration lacks the parameter: an analysis of variance (Durrande et al., JMVA 2013), to which a
+missing parameter adds nothing. So knowledge about a shared parameter transfers between branches;
+its differences by branch come from the product with the switch's own factor.
 
-A result at a lower rung is the value at full length, plus a deviation that grows towards the lowest rung, plus noise
-that grows likewise. Noise differs by objective: an outcome of a rare label has most. The deviation's kernel has the
-same lengths but its own weights: what makes a model learn fast, such as a learning rate or a batch size, need not make
-it good in the end. Weights, lengths, deviation and noise maximise their posterior, by a few steps of L-BFGS from the
-prior mean.
+A result at a lower rung is the value at full length, plus a deviation that grows towards the lowest
+rung, plus noise that grows likewise. Noise differs by objective: an outcome of a rare label has
+most. The deviation's kernel has the same lengths but its own weights: what makes a model learn
+fast, such as a learning rate or a batch size, need not make it good in the end. Weights, lengths,
+deviation and noise maximise their posterior, by a few steps of L-BFGS from the prior mean.
 """
 
 from __future__ import annotations
@@ -37,11 +38,13 @@ JUMPS = 0.25
 
 
 class Encoding:
-    """Configurations of a space as rows, with a column for each parameter in any branch; makes many rows at a time.
+    """Configurations of a space as rows, with a column for each parameter in any branch; makes many
+    rows at a time.
 
-    Numbers lie in [0, 1] on their own scale (logarithmic if searched so); options are numbered from 0. A parameter that
-    a configuration lacks is NaN. New rows first get a number in every column, and then lose those that their branches
-    lack. So no branch needs a rule of its own, and branches can exchange shared parameters.
+    Numbers lie in [0, 1] on their own scale (logarithmic if searched so); options are numbered from
+    0. A parameter that a configuration lacks is NaN. New rows first get a number in every column,
+    and then lose those that their branches lack. So no branch needs a rule of its own, and branches
+    can exchange shared parameters.
 
     Attributes:
         nodes: parameter of each column, by name.
@@ -57,7 +60,9 @@ class Encoding:
         self.options = np.array([len(node.options) for node in self.nodes.values()], dtype=np.int64)
         self._ways: list[list[list[tuple[int, float]]]] = [[] for _ in self.column]
         for name, _, path in every:
-            way = [(self.column[switch], self.nodes[switch].encode(branch)) for switch, branch in path]
+            way = [
+                (self.column[switch], self.nodes[switch].encode(branch)) for switch, branch in path
+            ]
             self._ways[self.column[name]].append(way)
 
     def rows(self, configurations: Sequence[Mapping[str, Scalar]]) -> Floats:
@@ -69,8 +74,12 @@ class Encoding:
                     row[self.column[name]] = self.nodes[name].encode(value)
         return rows
 
-    def complete(self, rows: Floats, rng: np.random.Generator, pinned: Mapping[str, Scalar] | None = None) -> Floats:
-        """Draws missing numbers, removes those that the row's branches lack, and rounds: in place, (N, columns)."""
+    def complete(
+        self, rows: Floats, rng: np.random.Generator, pinned: Mapping[str, Scalar] | None = None
+    ) -> Floats:
+        """Draws missing numbers, removes those that the row's branches lack, and rounds: in place,
+        (N, columns).
+        """
         drawn = self._anything(len(rows), rng)
         given = self.rows([pinned or {}])[0]
         for column, node in enumerate(self.nodes.values()):
@@ -90,17 +99,29 @@ class Encoding:
         """Whether rows whose earlier columns are complete have this one: (N,)."""
         there = np.zeros(len(rows), dtype=bool)
         for way in self._ways[column]:
-            there |= np.all([rows[:, switch] == option for switch, option in way], axis=0) if way else True
+            there |= (
+                np.all([rows[:, switch] == option for switch, option in way], axis=0)
+                if way
+                else True
+            )
         return there
 
-    def draw(self, count: int, rng: np.random.Generator, pinned: Mapping[str, Scalar] | None = None) -> Floats:
+    def draw(
+        self, count: int, rng: np.random.Generator, pinned: Mapping[str, Scalar] | None = None
+    ) -> Floats:
         """Draws random configurations: (count, columns)."""
         return self.complete(np.full((count, len(self.nodes)), np.nan), rng, pinned)
 
     def vary(
-        self, rows: Floats, rate: float, rng: np.random.Generator, pinned: Mapping[str, Scalar] | None = None
+        self,
+        rows: Floats,
+        rate: float,
+        rng: np.random.Generator,
+        pinned: Mapping[str, Scalar] | None = None,
     ) -> Floats:
-        """Neighbours of rows: each column changes at a rate, at least one does; numbers mostly by a little."""
+        """Neighbours of rows: each column changes at a rate, at least one does; numbers mostly by a
+        little.
+        """
         varied = rows.copy()
         change = rng.random(rows.shape) < rate
         present = ~np.isnan(rows)
@@ -115,7 +136,11 @@ class Encoding:
         return self.complete(varied, rng, pinned)
 
     def cross(
-        self, first: Floats, second: Floats, rng: np.random.Generator, pinned: Mapping[str, Scalar] | None = None
+        self,
+        first: Floats,
+        second: Floats,
+        rng: np.random.Generator,
+        pinned: Mapping[str, Scalar] | None = None,
     ) -> Floats:
         """Children of pairs: a column of both comes from either, a column of one from that one."""
         children = np.where(rng.random(first.shape) < 0.5, first, second)
@@ -155,8 +180,8 @@ PRIOR = {
 class Settings:
     """Settings of the kernel.
 
-    Weights of values (D,), of deviations (D,), squared lengths (D,); relative to a variance of 1: deviation, its growth
-    down the rungs, and noise of each objective (M,).
+    Weights of values (D,), of deviations (D,), squared lengths (D,); relative to a variance of 1:
+    deviation, its growth down the rungs, and noise of each objective (M,).
     """
 
     weights: Floats
@@ -176,10 +201,19 @@ class Kernel:
     """
 
     def __init__(self, options: NDArray[np.int64], objectives: int) -> None:
-        self.options, self.numbers, self.choices = options, np.flatnonzero(options == 0), np.flatnonzero(options)
+        self.options, self.numbers, self.choices = (
+            options,
+            np.flatnonzero(options == 0),
+            np.flatnonzero(options),
+        )
         self._repeated = np.repeat(np.arange(len(options)), options)
         self._numbered = np.concatenate([np.arange(count) for count in (0, *options)])
-        counts = {"weight": len(options), "length": len(self.numbers), "deviating": len(options), "noise": objectives}
+        counts = {
+            "weight": len(options),
+            "length": len(self.numbers),
+            "deviating": len(options),
+            "noise": objectives,
+        }
         prior = [PRIOR[name] for name in PRIOR for _ in range(counts.get(name, 1))]
         self.mean = np.log([middle for middle, _ in prior])
         self.spread = np.array([spread for _, spread in prior])
@@ -187,23 +221,33 @@ class Kernel:
     def settings(self, theta: Floats) -> Settings:
         """Decodes a vector of logarithms."""
         count, lengths = len(self.options), np.ones(len(self.options))
-        weights, squared, deviating, others = np.split(np.exp(theta), np.cumsum([count, len(self.numbers), count]))
+        weights, squared, deviating, others = np.split(
+            np.exp(theta), np.cumsum([count, len(self.numbers), count])
+        )
         lengths[self.numbers] = squared**2
         return Settings(weights, deviating, lengths, float(others[0]), float(others[1]), others[2:])
 
     def pairs(self, rows: Floats) -> Pairs:
         """The data that the kernel needs for every pair of rows (N, D), each pair once."""
         one, other = np.tril_indices(len(rows))
-        squares = np.array([_squares(rows[one, column], rows[other, column]) for column in self.numbers])
-        same = np.array([rows[one, column] == rows[other, column] for column in self.choices], dtype=np.float64)
+        squares = np.array(
+            [_squares(rows[one, column], rows[other, column]) for column in self.numbers]
+        )
+        same = np.array(
+            [rows[one, column] == rows[other, column] for column in self.choices], dtype=np.float64
+        )
         return Pairs(one, other, squares.reshape(-1, len(one)), same.reshape(-1, len(one)))
 
     def values(self, a: Floats, b: Floats, of: Settings, weights: Floats) -> Floats:
-        """The kernel of values at full length, or with other weights that of deviations of variance 1: (N, N').
+        """The kernel of values at full length, or with other weights that of deviations of variance
+        1: (N, N').
 
-        Options are one matrix product: the logarithm of a factor is linear in whether options are equal.
+        Options are one matrix product: the logarithm of a factor is linear in whether options are
+        equal.
         """
-        value: Floats = np.exp((self._indicators(a) * np.log1p(weights)[self._repeated]) @ self._indicators(b).T)
+        value: Floats = np.exp(
+            (self._indicators(a) * np.log1p(weights)[self._repeated]) @ self._indicators(b).T
+        )
         for column in self.numbers:
             apart = _squares(a[:, column, None], b[None, :, column])
             apart /= of.lengths[column]
@@ -213,10 +257,16 @@ class Kernel:
         return value
 
     def covariance(self, rows: Floats, low: Floats, of: Settings) -> Floats:
-        """Covariance of results (N, N), without noise; `low` is 1 at the lowest rung and 0 at full length."""
+        """Covariance of results (N, N), without noise; `low` is 1 at the lowest rung and 0 at full
+        length.
+        """
         whole = self.values(rows, rows, of, of.weights)
         at = np.flatnonzero(low)
-        deviations = of.deviation * np.outer(low[at], low[at]) * self.values(rows[at], rows[at], of, of.deviating)
+        deviations = (
+            of.deviation
+            * np.outer(low[at], low[at])
+            * self.values(rows[at], rows[at], of, of.deviating)
+        )
         whole[np.ix_(at, at)] += deviations
         return whole
 
@@ -232,7 +282,9 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Pairs:
-    """P pairs of rows: their indices (P,) each, numbers' squared differences, and whether options are equal."""
+    """P pairs of rows: their indices (P,) each, numbers' squared differences, and whether options
+    are equal.
+    """
 
     one: NDArray[np.int64]
     other: NDArray[np.int64]
@@ -247,8 +299,11 @@ def _squares(a: Floats, b: Floats) -> Floats:
     return np.asarray(apart)
 
 
-def loss(theta: Floats, kernel: Kernel, pairs: Pairs, low: Floats, values: Floats) -> tuple[float, Floats]:
-    """Minus the log posterior of the settings given values (N, M), up to a constant, and its gradient.
+def loss(
+    theta: Floats, kernel: Kernel, pairs: Pairs, low: Floats, values: Floats
+) -> tuple[float, Floats]:
+    """Minus the log posterior of the settings given values (N, M), up to a constant, and its
+    gradient.
 
     The amplitude of each objective is profiled out at its most likely value.
     """
@@ -273,7 +328,8 @@ def loss(theta: Floats, kernel: Kernel, pairs: Pairs, low: Floats, values: Float
         by_own = dpotri(factor, lower=True)[0] - np.outer(solved / amplitude, solved)
         by_noise.append(0.5 * by_own[diagonal] * (noise - JITTER))
         by_kernel += by_own
-    # Gradient of the loss by the kernel; each pair stands for two entries, a row with itself for one.
+    # Gradient of the loss by the kernel; each pair stands for two entries, a row with itself for
+    # one.
     by_entry = by_kernel[one, other]
     by_entry[one == other] *= 0.5
     weights, lengths = values_of(by_entry * of_values)
@@ -289,8 +345,8 @@ def _part(
 ) -> tuple[Floats, Callable[[Floats], tuple[Floats, Floats]]]:
     """The kernel of pairs (P,), and a function for its gradient.
 
-    The function takes, for each pair, the loss's derivative by its entry times the entry (P,). It returns the gradients
-    by the logarithms of weights (D,) and of numbers' lengths.
+    The function takes, for each pair, the loss's derivative by its entry times the entry (P,). It
+    returns the gradients by the logarithms of weights (D,) and of numbers' lengths.
     """
     of_numbers, of_choices = weights[kernel.numbers], weights[kernel.choices]
     factors = 1.0 + of_numbers[:, None] * alike
@@ -330,18 +386,26 @@ class Posterior:
         doubt: Floats | float = 0.0,
     ) -> None:
         self._kernel, self._rows = kernel, rows
-        limits = list(zip(kernel.mean - 4 * kernel.spread, kernel.mean + 4 * kernel.spread, strict=True))
+        limits = list(
+            zip(kernel.mean - 4 * kernel.spread, kernel.mean + 4 * kernel.spread, strict=True)
+        )
         most = {"maxiter": STEPS, "maxfun": STEPS + 5}
         about = (kernel, kernel.pairs(rows[chosen]), low[chosen], values[chosen])
-        fit = minimize(loss, kernel.mean, about, jac=True, method="L-BFGS-B", bounds=limits, options=most)
+        fit = minimize(
+            loss, kernel.mean, about, jac=True, method="L-BFGS-B", bounds=limits, options=most
+        )
         self.settings = of = kernel.settings(fit.x)
         covariance = kernel.covariance(rows, low, of)
         noise = kernel.noise(low, of) + doubt
-        self._factors = [cholesky(covariance + np.diag(each), lower=True, check_finite=False) for each in noise]
+        self._factors = [
+            cholesky(covariance + np.diag(each), lower=True, check_finite=False) for each in noise
+        ]
         pairs = list(zip(self._factors, values.T, strict=True))
         solved = [cho_solve((factor, True), each, check_finite=False) for factor, each in pairs]
         self._solved = np.array(solved).T
-        self._amplitude = np.array([_amplitude(*each) for each in zip(values.T, solved, strict=True)])
+        self._amplitude = np.array(
+            [_amplitude(*each) for each in zip(values.T, solved, strict=True)]
+        )
 
     def at(self, rows: Floats) -> tuple[Floats, Floats]:
         """Mean and standard deviation at full length, without noise: (N, M) each."""
@@ -351,13 +415,17 @@ class Posterior:
         return k[:, : len(self._solved)] @ self._solved, np.sqrt(variance.T * self._amplitude)
 
     def believing(self, rows: Floats) -> Posterior:
-        """The posterior if rows (N, D) had their mean values at full length: the mean stays, the deviation shrinks."""
+        """The posterior if rows (N, D) had their mean values at full length: the mean stays, the
+        deviation shrinks.
+        """
         known, at_full = len(self._rows), np.zeros(len(rows))
         own = self._kernel.covariance(rows, at_full, self.settings)
         noise = self._kernel.noise(at_full, self.settings)
         believing = copy(self)
         believing._rows, believing._factors = np.concatenate([self._rows, rows]), []
-        for before, half, of_objective in zip(self._factors, self._against(rows)[1], noise, strict=True):
+        for before, half, of_objective in zip(
+            self._factors, self._against(rows)[1], noise, strict=True
+        ):
             factor = np.zeros((known + len(rows), known + len(rows)))
             factor[:known, :known], factor[known:, :known] = before, half.T
             left = own + np.diag(of_objective) - half.T @ half
@@ -366,6 +434,11 @@ class Posterior:
         return believing
 
     def _against(self, rows: Floats) -> tuple[Floats, list[Floats]]:
-        """Covariances with the known rows (N, known), and these through the inverse of each objective's factor."""
+        """Covariances with the known rows (N, known), and these through the inverse of each
+        objective's factor.
+        """
         k = self._kernel.values(rows, self._rows, self.settings, self.settings.weights)
-        return k, [solve_triangular(factor, k.T, lower=True, check_finite=False) for factor in self._factors]
+        return k, [
+            solve_triangular(factor, k.T, lower=True, check_finite=False)
+            for factor in self._factors
+        ]

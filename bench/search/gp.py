@@ -1,13 +1,15 @@
-"""A sampler by expected hypervolume improvement at full length, under a Gaussian process over all rungs.
+"""A sampler by expected hypervolume improvement at full length, under a Gaussian process over all
+rungs.
 
-With one or two objectives the added hypervolume is exact: for two, a sum over the strips between the front's points.
-With more, polar coordinates around an origin give it up to a constant (Deng and Zhang 2019; Zhang and Golovin, ICML
-2020): the mean over directions d in the positive orthant of max over points of min over objectives of (max(0, y - r) /
-d)^M. A point adds the mean over directions of its lead over the front.
+With one or two objectives the added hypervolume is exact: for two, a sum over the strips between
+the front's points. With more, polar coordinates around an origin give it up to a constant (Deng and
+Zhang 2019; Zhang and Golovin, ICML 2020): the mean over directions d in the positive orthant of max
+over points of min over objectives of (max(0, y - r) / d)^M. A point adds the mean over directions
+of its lead over the front.
 
-Values at a rung are moved to full length by the trend of its steps (`ranking`); the process models how a configuration
-departs from that trend (`gaussian`). The sampler proposes the candidate that is expected to add most hypervolume to all
-measured values, at any rung.
+Values at a rung are moved to full length by the trend of its steps (`ranking`); the process models
+how a configuration departs from that trend (`gaussian`). The sampler proposes the candidate that is
+expected to add most hypervolume to all measured values, at any rung.
 """
 
 from __future__ import annotations
@@ -34,8 +36,8 @@ from bench.search.standing import JobHistory
 class Warp:
     """Maps values (N, M), larger is better, to a mean of 0 and a standard deviation of 1, and back.
 
-    Random configurations have a long tail of poor ones, whose differences would hide those among the good. Above the
-    best the scale continues linearly.
+    Random configurations have a long tail of poor ones, whose differences would hide those among
+    the good. Above the best the scale continues linearly.
     """
 
     def __init__(self, values: Floats) -> None:
@@ -65,13 +67,17 @@ DIRECTIONS = 96
 
 
 def directions(objectives: int) -> Floats:
-    """Unit vectors spread evenly over the positive orthant: (DIRECTIONS, M); the same in every call."""
+    """Unit vectors spread evenly over the positive orthant: (DIRECTIONS, M); the same in every
+    call.
+    """
     normal = np.abs(np.random.default_rng(0).normal(size=(DIRECTIONS, objectives)))
     return np.asarray(normal / np.linalg.norm(normal, axis=1, keepdims=True))
 
 
 def reach(gains: Floats, of: Floats) -> Floats:
-    """Distance that points reach in each direction, to the power of M: gains (.., M) -> (.., directions)."""
+    """Distance that points reach in each direction, to the power of M: gains (.., M) -> (..,
+    directions).
+    """
     ahead = np.maximum(gains, 0.0)
     nearest = ahead[..., 0, None] / of[:, 0]
     for objective in range(1, of.shape[1]):
@@ -96,8 +102,9 @@ def expected(samples: Floats, front: Floats, reference: Floats) -> Floats:
         return np.asarray((samples[..., 0] - front.max(initial=reference[0])).clip(0).mean(axis=0))
     if len(reference) == 2:
         return _strips(samples, front[np.argsort(front[:, 0])], reference)
-    # A distant front fills few directions around the origin, so the origin is only the front's own range away from it.
-    # Where the front has no range, as with one point, the origin is the reference.
+    # A distant front fills few directions around the origin, so the origin is only the front's own
+    # range away from it. Where the front has no range, as with one point, the origin is the
+    # reference.
     low, high = (front.min(axis=0), front.max(axis=0)) if len(front) else (reference, reference + 1)
     origin = np.where(high > low, np.maximum(reference, low - (high - low)), reference)
     span, of = high - origin, directions(len(reference))
@@ -120,7 +127,8 @@ def _strips(samples: Floats, front: Floats, reference: Floats) -> Floats:
 
 
 def merit(samples: Floats, front: Floats, reference: Floats) -> Floats:
-    """`expected`; below 0 where no sample adds anything, the lower the further the best of them is from the front.
+    """`expected`; below 0 where no sample adds anything, the lower the further the best of them is
+    from the front.
 
     So candidates are ordered even if a few samples do not show their improvement.
     """
@@ -139,17 +147,18 @@ def merit(samples: Floats, front: Floats, reference: Floats) -> Floats:
 STARTUP = 10
 """Trials drawn at random before the model is used."""
 BEST, OTHERS, ROWS, FITTED = 160, 64, 256, 128
-"""The best trials and random others that are modelled, the maximum of their results, and how many of these the kernel's
-settings are fitted on."""
+"""The best trials and random others that are modelled, the maximum of their results, and how many
+of these the kernel's settings are fitted on."""
 PENDING = 64
 """Number of unfinished trials that a proposal considers."""
 PARENTS, CANDIDATES, ROUNDS, SAMPLES = 16, 96, 2, 16
-"""CANDIDATES candidates are random, as many are children of the PARENTS best trials; each of ROUNDS adds as many
-neighbours of the best candidates. Their improvement is a mean over SAMPLES draws."""
+"""CANDIDATES candidates are random, as many are children of the PARENTS best trials; each of ROUNDS
+adds as many neighbours of the best candidates. Their improvement is a mean over SAMPLES draws."""
 
 FAILED, DOUBT = 64, 1.0
-"""Number of failed trials that are modelled, the last ones, each with the worst value; and their noise variance, that
-of the prior. So one failure says little, and several close to each other are avoided."""
+"""Number of failed trials that are modelled, the last ones, each with the worst value; and their
+noise variance, that of the prior. So one failure says little, and several close to each other are
+avoided."""
 
 Results = Sequence[Sequence[Sequence[float]] | None]
 HashableConfig = frozenset[tuple[str, Scalar]]
@@ -178,12 +187,15 @@ class Belief:
     parents: Floats
     tried: frozenset[HashableConfig]
 
-    def propose_batch(self, seed: int, pinned: Sequence[Mapping[str, Scalar]]) -> list[dict[str, Scalar]]:
+    def propose_batch(
+        self, seed: int, pinned: Sequence[Mapping[str, Scalar]]
+    ) -> list[dict[str, Scalar]]:
         """Proposes searched parameters for each of `pinned`.
 
-        Each is chosen as if the previous ones had their expected values (the kriging believer of Ginsbourger et al.,
-        2010). Proposals with the same pinned parameters share their candidates, of which only the best are evaluated
-        again. A tried configuration is proposed again only if all candidates were tried.
+        Each is chosen as if the previous ones had their expected values (the kriging believer of
+        Ginsbourger et al., 2010). Proposals with the same pinned parameters share their candidates,
+        of which only the best are evaluated again. A tried configuration is proposed again only if
+        all candidates were tried.
         """
         rng = np.random.default_rng(seed)
         half = rng.normal(size=(SAMPLES // 2, len(self.reference)))
@@ -193,22 +205,33 @@ class Belief:
         pools: dict[tuple[tuple[str, Scalar], ...], tuple[Floats, Floats]] = {}
         for given in pinned:
             key = tuple(sorted(given.items(), key=lambda item: item[0]))
-            rows, gains, near = *pools.get(key, (np.empty((0, self.parents.shape[1])), np.empty(0))), CANDIDATES
+            rows, gains, near = (
+                *pools.get(key, (np.empty((0, self.parents.shape[1])), np.empty(0))),
+                CANDIDATES,
+            )
             if len(rows):
                 again, near = np.argsort(-gains, kind="stable")[:CANDIDATES], CANDIDATES // 2
                 gains = np.full(len(rows), -np.inf)
                 gains[again] = belief._gains(rows[again], normal)
             else:
                 first, second = self.parents[rng.integers(len(self.parents), size=(2, CANDIDATES))]
-                children = self.shape.vary(self.shape.cross(first, second, rng, given), 0.15, rng, given)
+                children = self.shape.vary(
+                    self.shape.cross(first, second, rng, given), 0.15, rng, given
+                )
                 rows = np.concatenate([self.shape.draw(CANDIDATES, rng, given), children])
                 gains = belief._gains(rows, normal)
             for _ in range(ROUNDS):
                 best = rows[np.argsort(-gains, kind="stable")[:8]]
                 varied = self.shape.vary(best[np.arange(near) % len(best)], 0.1, rng, given)
-                rows, gains = np.concatenate([rows, varied]), np.concatenate([gains, belief._gains(varied, normal)])
+                rows, gains = (
+                    np.concatenate([rows, varied]),
+                    np.concatenate([gains, belief._gains(varied, normal)]),
+                )
             order = np.argsort(-gains, kind="stable").tolist()
-            at = next((n for n in order if _named(self.shape.config(rows[n], given)) not in tried), order[0])
+            at = next(
+                (n for n in order if _named(self.shape.config(rows[n], given)) not in tried),
+                order[0],
+            )
             tried.add(_named(self.shape.config(rows[at], given)))
             chosen, pools[key] = rows[[at]], (np.delete(rows, at, axis=0), np.delete(gains, at))
             configs.append(self.shape.config(chosen[0], given))
@@ -221,7 +244,11 @@ class Belief:
         if not len(rows):
             return self
         values = self.warp.back(self.posterior.at(rows)[0])
-        return replace(self, posterior=self.posterior.believing(rows), front=np.concatenate([self.front, values]))
+        return replace(
+            self,
+            posterior=self.posterior.believing(rows),
+            front=np.concatenate([self.front, values]),
+        )
 
     def _gains(self, rows: Floats, normal: Floats) -> Floats:
         mean, deviation = self.posterior.at(rows)
@@ -229,7 +256,8 @@ class Belief:
 
 
 class GaussianSampler:
-    """Proposes configurations of a shape. It is stateless: a proposal depends only on its arguments.
+    """Proposes configurations of a shape. It is stateless: a proposal depends only on its
+    arguments.
 
     Args:
         rungs: training samples at each; with one, every trial is at full length.
@@ -237,7 +265,11 @@ class GaussianSampler:
     """
 
     def __init__(
-        self, shape: Encoding, objectives: tuple[Objective, ...], reference: Mapping[str, float], rungs: Sequence[int]
+        self,
+        shape: Encoding,
+        objectives: tuple[Objective, ...],
+        reference: Mapping[str, float],
+        rungs: Sequence[int],
     ) -> None:
         self.shape = shape
         self._kernel = Kernel(self.shape.options, len(objectives))
@@ -256,9 +288,9 @@ class GaussianSampler:
         """Proposes the next configurations, one for each of `pinned`, from one fit.
 
         Args:
-            results: for each earlier trial its objectives at each rung that it reached, None for a failed trial. Trials
-                without results, and those that only `configs` has, are unfinished: proposals keep away from the last
-                `PENDING`.
+            results: for each earlier trial its objectives at each rung that it reached, None for a
+                failed trial. Trials without results, and those that only `configs` has, are
+                unfinished: proposals keep away from the last `PENDING`.
             configs: their configurations.
             seed: of these proposals.
             pinned: given parameters of each proposal.
@@ -269,11 +301,14 @@ class GaussianSampler:
         rng = np.random.default_rng(seed)
         return [self.shape.config(self.shape.draw(1, rng, given)[0], given) for given in pinned]
 
-    def learn(self, results: Results, configs: Sequence[Mapping[str, Scalar]], seed: int) -> Belief | None:
-        """Fits the model; None if trials are too few. `seed` draws which of many trials are modelled.
+    def learn(
+        self, results: Results, configs: Sequence[Mapping[str, Scalar]], seed: int
+    ) -> Belief | None:
+        """Fits the model; None if trials are too few. `seed` draws which of many trials are
+        modelled.
 
-        Failed trials count as the worst, with much noise. Without them, a search would stay where trials fail if values
-        rise towards there.
+        Failed trials count as the worst, with much noise. Without them, a search would stay where
+        trials fail if values rise towards there.
         """
         known, reached = [], []
         for trial, rungs in enumerate(results):
@@ -293,7 +328,9 @@ class GaussianSampler:
         warp = Warp(seen)
         values = warp.to(seen)
         fitted = np.sort(rng.permutation(len(rows))[:FITTED])
-        failed = self.shape.rows([configs[n] for n, rungs in enumerate(results) if rungs is None][-FAILED:])
+        failed = self.shape.rows(
+            [configs[n] for n, rungs in enumerate(results) if rungs is None][-FAILED:]
+        )
         posterior = Posterior(
             self._kernel,
             np.concatenate([encoded[rows], failed]),
@@ -304,9 +341,18 @@ class GaussianSampler:
         )
         measured = np.array([values for rungs in reached for values in rungs])
         front = measured[nondominated(measured, self._objectives)] * self._signs
-        worst = np.array([self._reference[objective.name] for objective in self._objectives]) * self._signs
-        under_way = {trial for trial, rungs in enumerate(results) if rungs is not None and not rungs}
-        pending = [config for trial, config in enumerate(configs) if trial >= len(results) or trial in under_way]
+        worst = (
+            np.array([self._reference[objective.name] for objective in self._objectives])
+            * self._signs
+        )
+        under_way = {
+            trial for trial, rungs in enumerate(results) if rungs is not None and not rungs
+        }
+        pending = [
+            config
+            for trial, config in enumerate(configs)
+            if trial >= len(results) or trial in under_way
+        ]
         tried = frozenset(map(_named, configs))
         belief = Belief(self.shape, posterior, warp, front, worst, encoded[:PARENTS], tried)
         return belief.believing(self.shape.rows(pending[-PENDING:]))
@@ -314,7 +360,9 @@ class GaussianSampler:
     def _results(
         self, results: Sequence[Sequence[Sequence[float]]], trials: Sequence[int]
     ) -> tuple[np.ndarray, Floats, Floats]:
-        """The first `ROWS` finite results: index in `trials`, lowness of the rung, values at full length."""
+        """The first `ROWS` finite results: index in `trials`, lowness of the rung, values at full
+        length.
+        """
         ahead = to_full_length(results, len(self._signs))
         finite = [
             (place, self._low[rung], ahead.at(rung, np.asarray(values)) * self._signs)
@@ -331,10 +379,12 @@ BATCH = 4
 
 
 class Proposals:
-    """The proposals of one plan. The same ledger gives the same proposals; the cache only saves time.
+    """The proposals of one plan. The same ledger gives the same proposals; the cache only saves
+    time.
 
-    Trials are proposed in batches by number: 0 to 3, 4 to 7 and so on. A batch uses the outcomes recorded when its
-    first trial started, so a search resumed within a batch proposes the rest as before.
+    Trials are proposed in batches by number: 0 to 3, 4 to 7 and so on. A batch uses the outcomes
+    recorded when its first trial started, so a search resumed within a batch proposes the rest as
+    before.
     """
 
     def __init__(self, plan: SearchPlan) -> None:
@@ -342,12 +392,18 @@ class Proposals:
         self._sampler: GaussianSampler | None = None
         if plan.sampler == GP:
             shape = Encoding(plan.space, plan.tasks)
-            self._sampler = GaussianSampler(shape, plan.objectives, plan.rules.reference, plan.rules.rungs)
+            self._sampler = GaussianSampler(
+                shape, plan.objectives, plan.rules.reference, plan.rules.rungs
+            )
         self._threads = ThreadpoolController()
         self._first, self._batch = -1, list[dict[str, Scalar]]()
 
-    def next(self, ledger: JobHistory, configs: Sequence[Mapping[str, Scalar]]) -> Mapping[str, Scalar]:
-        """Parameters of the trial after those in the ledger, with these `configs`; Optuna's sampler adds the rest."""
+    def next(
+        self, ledger: JobHistory, configs: Sequence[Mapping[str, Scalar]]
+    ) -> Mapping[str, Scalar]:
+        """Parameters of the trial after those in the ledger, with these `configs`; Optuna's sampler
+        adds the rest.
+        """
         number = ledger.trials
         if self._sampler is None:
             return self._opening(number)

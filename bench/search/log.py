@@ -1,8 +1,10 @@
-"""The log of a search, `study.jsonl` with one JSON event a line, and the conversion of events to records.
+"""The log of a search, `study.jsonl` with one JSON event a line, and the conversion of events to
+records.
 
-Each line is flushed to disk. The log is the only source of truth; everything else about a search is derived from it. An
-event is whole or absent: readers ignore a torn last line, and a driver removes it. A line starts with the checksum
-(CRC-32) of its rest, chained from the previous line, so that missing lines are detected, too.
+Each line is flushed to disk. The log is the only source of truth; everything else about a search is
+derived from it. An event is whole or absent: readers ignore a torn last line, and a driver removes
+it. A line starts with the checksum (CRC-32) of its rest, chained from the previous line, so that
+missing lines are detected, too.
 """
 
 from __future__ import annotations
@@ -45,7 +47,9 @@ from bench.models.config import UNTIED, architecture_name
 
 FILE = "study.jsonl"
 AT_LENGTH = "at length"
-"""Last key of an event, for rarely needed values; a read event has a function there that decodes them."""
+"""Last key of an event, for rarely needed values; a read event has a function there that decodes
+them.
+"""
 _HEAD = '{"crc32":"%08x",'
 _BODY = len(_HEAD % 0)
 _MARK = f',"{AT_LENGTH}":'.encode()  # unique: names of options and metrics have no spaces
@@ -69,7 +73,9 @@ class Log:
         text = self.path.read_bytes() if self.path.is_file() else b""
         *lines, _torn = text.split(b"\n")
         if text and (not text.startswith(_HEAD.partition("%")[0].encode()) or not lines):
-            raise UserError(f"{self.path}: expected the log of a search by this version, found another file")
+            raise UserError(
+                f"{self.path}: expected the log of a search by this version, found another file"
+            )
         self._bodies, self._size, self._sum = list[bytes](), 0, 0
         for number, line in enumerate(lines, start=1):
             checksum = crc32(body := line[_BODY:], self._sum)
@@ -77,9 +83,9 @@ class Log:
                 if 1 < number == len(lines):
                     break  # only the last line may be torn
                 raise UserError(
-                    f"{self.path}: line {number} is damaged, or lines before it are missing: its checksum does not "
-                    f"fit; put back a copy of the file, or cut off line {number} and all after it, and `seesaw resume` "
-                    "goes on from there"
+                    f"{self.path}: line {number} is damaged, or lines before it are missing: its "
+                    f"checksum does not fit; put back a copy of the file, or cut off line {number} "
+                    "and all after it, and `seesaw resume` goes on from there"
                 )
             self._bodies.append(body)
             self._size, self._sum = self._size + len(line) + 1, checksum
@@ -97,7 +103,9 @@ class Log:
         checksum = crc32(body, self._sum)
         line = (_HEAD % checksum).encode() + body + b"\n"
         if not self._size:
-            write_text(self.path, line.decode())  # atomic, so that a file is never without a whole first line
+            write_text(
+                self.path, line.decode()
+            )  # atomic, so that a file is never without a whole first line
         else:
             self._add(line)
         self._size, self._sum = self._size + len(line), checksum
@@ -112,20 +120,26 @@ class Log:
                     left = left[file.write(left) :]
                 os.fsync(file.fileno())
             except BaseException:
-                with suppress(OSError):  # the first error is reported; the next driver removes the rest
+                with suppress(
+                    OSError
+                ):  # the first error is reported; the next driver removes the rest
                     file.truncate(self._size)
                 raise
 
     def _opened(self) -> FileIO:
         try:
             return self.path.open("r+b", buffering=0)
-        except FileNotFoundError as error:  # a moved folder: creating the file would start half a log
+        except (
+            FileNotFoundError
+        ) as error:  # a moved folder: creating the file would start half a log
             raise Unwritable(self.path, error.errno) from None
 
 
 @contextmanager
 def many_objects() -> Iterator[None]:
-    """Disables garbage collection for code that makes many objects and no garbage: its scans would take most time."""
+    """Disables garbage collection for code that makes many objects and no garbage: its scans would
+    take most time.
+    """
     was = gc.isenabled()
     gc.disable()
     try:
@@ -146,12 +160,17 @@ def _parse(body: bytes) -> Event:
 def outcome_event(outcome: Outcome | Failure, objectives: tuple[Objective, ...]) -> Event:
     """An outcome as plain JSON values.
 
-    A result without a finite value for every objective counts as a failure; its measurements are kept.
+    A result without a finite value for every objective counts as a failure; its measurements are
+    kept.
     """
     if isinstance(outcome, Failure):
         return {"metrics": {}, "failure": _plain(outcome)}
     result, failure = outcome.result, outcome.failure or _objection(outcome, objectives)
-    event: Event = {"started": outcome.started, "seconds": outcome.seconds, "seed": outcome.job.seed}
+    event: Event = {
+        "started": outcome.started,
+        "seconds": outcome.seconds,
+        "seed": outcome.job.seed,
+    }
     event |= {"metrics": {}, "failure": _plain(failure)}
     if result is None:
         return event
@@ -191,7 +210,11 @@ def at_length(event: Event) -> Event:
 
 
 def record_of(
-    asked: Sequence[Event], done: Sequence[Event], replicates: tuple[Replicate, ...], ladder: Sequence[int], over: bool
+    asked: Sequence[Event],
+    done: Sequence[Event],
+    replicates: tuple[Replicate, ...],
+    ladder: Sequence[int],
+    over: bool,
 ) -> TrialRecord:
     """Builds the record of a trial.
 
@@ -215,13 +238,17 @@ def record_of(
     else:
         state = "pruned" if over else "waiting"
     more = at_length(last)
-    diagnoses = [at_length(outcome)["diagnosis"] for outcome in results[:-1]] + [more.get("diagnosis", {})]
+    diagnoses = [at_length(outcome)["diagnosis"] for outcome in results[:-1]] + [
+        more.get("diagnosis", {})
+    ]
     return TrialRecord(
         number=trial["trial"],
         state=state,
         params=params_in(trial),
         config=config,
-        architecture=architecture_name(str(config.get("sharing.kind", "?")), str(config.get("funnel.kind", UNTIED))),
+        architecture=architecture_name(
+            str(config.get("sharing.kind", "?")), str(config.get("funnel.kind", UNTIED))
+        ),
         metrics=last["metrics"],
         speed=last.get("speed", {}),
         curve=more.get("curve", []),
@@ -232,28 +259,42 @@ def record_of(
         seconds=sum(outcome.get("seconds", 0.0) for outcome in done),
         rungs=tuple(
             RungResult(samples, begun["job"], outcome["metrics"], outcome["seconds"], diagnosis)
-            for samples, begun, outcome, diagnosis in zip(ladder, asked, results, diagnoses, strict=False)
+            for samples, begun, outcome, diagnosis in zip(
+                ladder, asked, results, diagnoses, strict=False
+            )
         ),
         diagnosis=more.get("diagnosis", {}),
     )
 
 
 def packed(values: Mapping[str, Sequence[float]]) -> dict[str, str]:
-    """Encodes each sequence as little-endian float32 in base64, a tenth of the size of JSON numbers."""
-    return {key: base64.b64encode(np.asarray(each, "<f4").tobytes()).decode() for key, each in values.items()}
+    """Encodes each sequence as little-endian float32 in base64, a tenth of the size of JSON
+    numbers.
+    """
+    return {
+        key: base64.b64encode(np.asarray(each, "<f4").tobytes()).decode()
+        for key, each in values.items()
+    }
 
 
 def unpacked(texts: Mapping[str, str]) -> dict[str, list[float]]:
     """Inverse of `packed`, in single precision."""
-    return {key: np.frombuffer(base64.b64decode(text), "<f4").astype(float).tolist() for key, text in texts.items()}
+    return {
+        key: np.frombuffer(base64.b64decode(text), "<f4").astype(float).tolist()
+        for key, text in texts.items()
+    }
 
 
 def _objection(outcome: Outcome, objectives: tuple[Objective, ...]) -> Failure | None:
     metrics = {} if outcome.result is None else outcome.result.metrics
-    for objective, split in product(objectives, [split for split in outcome.job.splits if split != TEST]):
+    for objective, split in product(
+        objectives, [split for split in outcome.job.splits if split != TEST]
+    ):
         key = objective.key(split)
         if key not in metrics:
-            return Failure("bug", f"expected a value of {key}, found none among the trial's metrics")
+            return Failure(
+                "bug", f"expected a value of {key}, found none among the trial's metrics"
+            )
         if not math.isfinite(metrics[key]):
             return Failure("diverged", f"expected a finite value of {key}, found {metrics[key]}")
     return None
@@ -268,7 +309,9 @@ def _floats(values: Mapping[str, float]) -> dict[str, float]:
 
 
 def replicate_event(outcome: Outcome, objectives: tuple[Objective, ...]) -> Event:
-    """A retraining as plain JSON values; `asked` has the configuration of one that belongs to no trial."""
+    """A retraining as plain JSON values; `asked` has the configuration of one that belongs to no
+    trial.
+    """
     job = outcome.job
     of = {"kind": job.kind, "trial": job.trial, "replicate": job.replicate, "until": job.until}
     asked = {"asked": job.config} if job.trial is None else {}
@@ -297,10 +340,12 @@ def replicates_in(kept: Iterable[Event]) -> tuple[Replicate, ...]:
 
 
 def others_in(groups: Iterable[Sequence[Event]]) -> list[Point]:
-    """Points outside the search's trials, each with its replicates, in the order of `bench.core.records.TRAINED`.
+    """Points outside the search's trials, each with its replicates, in the order of
+    `bench.core.records.TRAINED`.
 
-    A baseline may have several configurations or lengths, if its origin changed while a search continued; each is a
-    point, the latest last. Retuned static weights have a point for each weight, in order of weights.
+    A baseline may have several configurations or lengths, if its origin changed while a search
+    continued; each is a point, the latest last. Retuned static weights have a point for each
+    weight, in order of weights.
 
     Args:
         groups: replicates that differ only by seed.

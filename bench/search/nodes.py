@@ -19,7 +19,10 @@ from bench.core.registry import Config
 def _plain(value: object) -> Scalar:
     if isinstance(value, bool | int | float | str):
         return value
-    raise ValueError(f"expected text, a number, true or false, found {'a table' if isinstance(value, dict) else value}")
+    raise ValueError(
+        "expected text, a number, true or false, found "
+        f"{'a table' if isinstance(value, dict) else value}"
+    )
 
 
 PlainValue = Annotated[Scalar, PlainValidator(_plain)]
@@ -35,7 +38,9 @@ class _Table(Config):
 
 
 class _Number(_Table):
-    """A number in [low, high], encoded as its position in [0, 1] on a linear or logarithmic scale."""
+    """A number in [low, high], encoded as its position in [0, 1] on a linear or logarithmic
+    scale.
+    """
 
     options: ClassVar[tuple[Scalar, ...]] = ()
     low: StrictFloat
@@ -47,7 +52,9 @@ class _Number(_Table):
     def _check_range(self) -> _Number:
         low, high = self.low, self.high
         if not (math.isfinite(low) and math.isfinite(high) and low <= high):
-            raise ValueError(f"expected finite bounds with low <= high, found low = {low} and high = {high}")
+            raise ValueError(
+                f"expected finite bounds with low <= high, found low = {low} and high = {high}"
+            )
         if self.log and low <= 0:
             raise ValueError(f"expected low > 0 where log = true, found low = {low}")
         if not low <= self.default <= high:
@@ -62,7 +69,9 @@ class _Number(_Table):
     def encode(self, value: Scalar) -> float:
         assert isinstance(value, int | float)
         low, high = self._scale()
-        return ((math.log(value) if self.log else value) - low) / (high - low) if high > low else 0.5
+        return (
+            ((math.log(value) if self.log else value) - low) / (high - low) if high > low else 0.5
+        )
 
     def decode(self, place: float) -> Scalar:
         """Value at a position, rounded to the nearest valid one."""
@@ -107,7 +116,8 @@ class Int(_Number):
         for name, value in (("high", self.high), ("default", self.default)):
             if (value - self.low) % self.step:
                 raise ValueError(
-                    f"expected {name} to be low plus a multiple of step = {self.step}, found {name} = {value}"
+                    f"expected {name} to be low plus a multiple of step = {self.step}, found "
+                    f"{name} = {value}"
                 )
         return self
 
@@ -118,21 +128,28 @@ class Int(_Number):
 
     def draw(self, rng: np.random.Generator) -> Scalar:
         """See `_Number.draw`."""
-        return super().draw(rng) if self.log else self.low + self.step * int(rng.integers(self.count))
+        return (
+            super().draw(rng) if self.log else self.low + self.step * int(rng.integers(self.count))
+        )
 
     def snap(self, places: Floats) -> Floats:
         """Rounds positions (N,) to those of valid values."""
         low, high = self._scale()
         value = low + places * (high - low)
-        value = self.low + self.step * np.round(((np.exp(value) if self.log else value) - self.low) / self.step)
+        value = self.low + self.step * np.round(
+            ((np.exp(value) if self.log else value) - self.low) / self.step
+        )
         value = np.clip(value, self.low, self.high)
         return np.asarray(((np.log(value) if self.log else value) - low) / (high - low))
 
     def _within(self, value: float) -> Scalar:
-        return self.low + self.step * round((min(self.high, max(self.low, value)) - self.low) / self.step)
+        return self.low + self.step * round(
+            (min(self.high, max(self.low, value)) - self.low) / self.step
+        )
 
     def _scale(self, margin: float = 0.0) -> tuple[float, float]:
-        # A whole number stands for the interval around it, so that both ends are as wide as the rest.
+        # A whole number stands for the interval around it, so that both ends are as wide as the
+        # rest.
         return super()._scale(self.step / 2)
 
 
@@ -147,7 +164,9 @@ class _Options:
         return self.options
 
     def encode(self, value: Scalar) -> float:
-        return float([(type(option), option) for option in self.options].index((type(value), value)))
+        return float(
+            [(type(option), option) for option in self.options].index((type(value), value))
+        )
 
     def decode(self, number: float) -> Scalar:
         return self.options[int(number)]
@@ -178,7 +197,9 @@ class Choice(_Options, _Table):
         if twice := next((option for option in seen if seen.count(option) > 1), None):
             raise ValueError(f"option {twice[1]!r} is listed twice")
         if (type(self.default), self.default) not in seen:
-            raise ValueError(f"expected default to be one of {list(self.options)}, found {self.default!r}")
+            raise ValueError(
+                f"expected default to be one of {list(self.options)}, found {self.default!r}"
+            )
         return self
 
 
@@ -193,9 +214,11 @@ class Constant(_Table):
 
 
 class Simplex(_Table):
-    """Relative weights of tasks: the first task's is fixed, every other's is log-uniform in [1/spread, spread].
+    """Relative weights of tasks: the first task's is fixed, every other's is log-uniform in
+    [1/spread, spread].
 
-    Only ratios matter, so fixing one loses nothing; the log scale favours no task. `pinned` weights are fixed, by task.
+    Only ratios matter, so fixing one loses nothing; the log scale favours no task. `pinned` weights
+    are fixed, by task.
     """
 
     type: ClassVar[str] = "simplex"
@@ -203,17 +226,23 @@ class Simplex(_Table):
     pinned: Mapping[str, Scalar] = {}
 
     def expand(self, name: str, tasks: Sequence[str]) -> dict[str, Leaf | Constant]:
-        """Returns the weights as parameters `<name>.<task>`; raises UserError if one is pinned for an unknown task."""
+        """Returns the weights as parameters `<name>.<task>`; raises UserError if one is pinned for
+        an unknown task.
+        """
         for task in self.pinned:
             check_known("task", task, tasks, f"{name}.{task}")
         weight = Float(low=1 / self.spread, high=self.spread, default=1.0, log=True)
         weights: dict[str, Leaf | Constant] = {f"{name}.{task}": weight for task in tasks[1:]}
-        return weights | {f"{name}.{task}": Constant(value=value) for task, value in self.pinned.items()}
+        return weights | {
+            f"{name}.{task}": Constant(value=value) for task, value in self.pinned.items()
+        }
 
 
 @dataclass(frozen=True)
 class Switch(_Options):
-    """A choice whose options bring their own parameters; if `in_groups`, searched only on data with groups."""
+    """A choice whose options bring their own parameters; if `in_groups`, searched only on data with
+    groups.
+    """
 
     default: str
     branches: Mapping[str, Tree]

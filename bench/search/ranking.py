@@ -1,24 +1,27 @@
-"""Ranks trials by several objectives, also across rungs, and promotes them. Plain values in, plain values out.
+"""Ranks trials by several objectives, also across rungs, and promotes them. Plain values in, plain
+values out.
 
 The order depends on the values; which trial came first decides only between equal ones.
 
-Promotion to the next rung is ASHA for several objectives. Li et al., MLSys 2020: of the n trials with a result at a
-rung, the best floor(n / eta) may continue. A free slot takes such a trial from the highest rung that has one, else a
-new configuration. Nothing waits for a rung to fill, and no trial is discarded: it may continue when more results are
-in. Schmucker et al. 2021 (arXiv:2106.12639): with several objectives, the order is by non-dominated rank, and within a
-rank by hypervolume contribution (`Order`). Three rules are ours:
+Promotion to the next rung is ASHA for several objectives. Li et al., MLSys 2020: of the n trials
+with a result at a rung, the best floor(n / eta) may continue. A free slot takes such a trial from
+the highest rung that has one, else a new configuration. Nothing waits for a rung to fill, and no
+trial is discarded: it may continue when more results are in. Schmucker et al. 2021
+(arXiv:2106.12639): with several objectives, the order is by non-dominated rank, and within a rank
+by hypervolume contribution (`Order`). Three rules are ours:
 
-* A rung lets at most floor(n / eta) trials continue; each may have its own eta, and with 1 all continue. The original
-  promotes every trial among the best now, besides those promoted earlier; under a sampler that learns, these are many
-  more.
+* A rung lets at most floor(n / eta) trials continue; each may have its own eta, and with 1 all
+  continue. The original promotes every trial among the best now, besides those promoted earlier;
+  under a sampler that learns, these are many more.
 * A trial that dominates all others at its rung, once there are eta of them, always continues.
-* A floor. A kind of sharing whose models learn slowly would never reach full length. So the best of each kind's first
-  `tries` trials is promoted, rung by rung to the top, whatever other kinds achieve. At the lowest rung the floor waits
-  until all of these trials have a result or have failed; above, until those of them that were promoted have. If one of
-  them was promoted by merit at a rung, the floor does nothing there; if it fails later, the next best is promoted.
-  Promotions by the floor do not count towards the rung's quota, neither as places taken nor as results. The floor costs
-  at most a `share` of all training samples at any time, so it cannot use up a short search. Without failures it ends at
-  one trial of full length for each kind.
+* A floor. A kind of sharing whose models learn slowly would never reach full length. So the best of
+  each kind's first `tries` trials is promoted, rung by rung to the top, whatever other kinds
+  achieve. At the lowest rung the floor waits until all of these trials have a result or have
+  failed; above, until those of them that were promoted have. If one of them was promoted by merit
+  at a rung, the floor does nothing there; if it fails later, the next best is promoted. Promotions
+  by the floor do not count towards the rung's quota, neither as places taken nor as results. The
+  floor costs at most a `share` of all training samples at any time, so it cannot use up a short
+  search. Without failures it ends at one trial of full length for each kind.
 """
 
 from __future__ import annotations
@@ -37,32 +40,46 @@ from bench.ledger.pareto import UNRANKED, measured, ranks
 from bench.search.standing import RungStep, Standings
 
 NET = 256
-"""Points of a front that are ordered one by one to cover it; in a larger front most others are close to these."""
+"""Points of a front that are ordered one by one to cover it; in a larger front most others are
+close to these.
+"""
 COMPARED = 64
-"""Points of a front in four or more objectives whose contributions are compared. Their time is exponential in the
-number of objectives (five, 1,000 points: 8 s), and there nearly every trial is on a front."""
+"""Points of a front in four or more objectives whose contributions are compared. Their time is
+exponential in the number of objectives (five, 1,000 points: 8 s), and there nearly every trial is
+on a front."""
 
 
 class Order:
-    """Rows of values (N, M) from best to worst; each rank is sorted lazily. `measured` counts the finite rows.
+    """Rows of values (N, M) from best to worst; each rank is sorted lazily. `measured` counts the
+    finite rows.
 
-    Sorted by non-dominated rank, then by `merits`, then by the objectives in turn. Copies of a point come last in their
-    rank, in the order of the rows, as they add nothing to a set. Rows that are not finite are last. With thousands of
-    trials there are hundreds of ranks, of which most decisions need a few.
+    Sorted by non-dominated rank, then by `merits`, then by the objectives in turn. Copies of a
+    point come last in their rank, in the order of the rows, as they add nothing to a set. Rows that
+    are not finite are last. With thousands of trials there are hundreds of ranks, of which most
+    decisions need a few.
     """
 
-    def __init__(self, values: Floats, objectives: Sequence[Objective], reference: Mapping[str, float]) -> None:
+    def __init__(
+        self, values: Floats, objectives: Sequence[Objective], reference: Mapping[str, float]
+    ) -> None:
         signs = np.array([objective.sign for objective in objectives])
         self._values = values * signs
         self._worst = np.array([reference[objective.name] for objective in objectives]) * signs
         rank = ranks(values, objectives)
         last = rank.max(initial=UNRANKED) + 1
         rank[rank == UNRANKED] = last
-        # Sorted first, so that nothing below depends on the order of the rows. Descending; copies in their own order.
-        down = np.lexsort((*(-self._values).T[::-1], rank)) if len(values) else np.empty(0, dtype=np.int64)
+        # Sorted first, so that nothing below depends on the order of the rows. Descending; copies
+        # in their own order.
+        down = (
+            np.lexsort((*(-self._values).T[::-1], rank))
+            if len(values)
+            else np.empty(0, dtype=np.int64)
+        )
         self._ends = np.bincount(rank, minlength=last + 1).cumsum()[:last]
         self.measured = int(self._ends[-1]) if last else 0
-        self._order = np.concatenate([down[: self.measured], np.sort(down[self.measured :])]).astype(np.int64)
+        self._order = np.concatenate(
+            [down[: self.measured], np.sort(down[self.measured :])]
+        ).astype(np.int64)
         self._rank, self._settled = rank, np.zeros(last, dtype=bool)
 
     def at(self, places: Ints) -> Ints:
@@ -94,23 +111,32 @@ class Order:
         return at
 
 
-def best_first(values: Floats, objectives: Sequence[Objective], reference: Mapping[str, float]) -> Ints:
+def best_first(
+    values: Floats, objectives: Sequence[Objective], reference: Mapping[str, float]
+) -> Ints:
     """All rows of `values` (N, M) in their `Order`: (N,)."""
     return Order(values, objectives, reference).at(np.arange(len(values)))
 
 
 def merits(points: Floats, reference: Floats) -> Floats:
-    """Hypervolume contribution of each point of a front (Beume, Naujoks, Emmerich, EJOR 2007): (N,).
+    """Hypervolume contribution of each point of a front (Beume, Naujoks, Emmerich, EJOR 2007):
+    (N,).
 
-    The points (N, M) do not dominate each other; larger is better, also in the reference (M,) and the result. A point
-    that does not beat the reference in every objective, as most at low rungs, has none: these follow the others, in the
-    order of `epsilon_net`. In four or more objectives only the first `COMPARED` of `epsilon_net` that beat the
-    reference are compared, among themselves.
+    The points (N, M) do not dominate each other; larger is better, also in the reference (M,) and
+    the result. A point that does not beat the reference in every objective, as most at low rungs,
+    has none: these follow the others, in the order of `epsilon_net`. In four or more objectives
+    only the first `COMPARED` of `epsilon_net` that beat the reference are compared, among
+    themselves.
     """
-    if points.shape[1] == 1:  # moocore needs two objectives; with one there is one non-dominated point
+    if (
+        points.shape[1] == 1
+    ):  # moocore needs two objectives; with one there is one non-dominated point
         return np.ones(len(points))
     compared = np.arange(len(points))
-    if points.shape[1] > 3 and (inside := np.flatnonzero((points > reference).all(axis=1))).size > COMPARED:
+    if (
+        points.shape[1] > 3
+        and (inside := np.flatnonzero((points > reference).all(axis=1))).size > COMPARED
+    ):
         compared = inside[np.argsort(-epsilon_net(points[inside]), kind="stable")[:COMPARED]]
     merit = np.zeros(len(points))
     merit[compared] = moocore.hv_contributions(points[compared], ref=reference, maximise=True)
@@ -121,10 +147,12 @@ def merits(points: Floats, reference: Floats) -> Floats:
 
 
 def epsilon_net(points: Floats) -> Floats:
-    """Minus the position in a sequence that covers the front evenly (Schmucker et al. 2021, arXiv:2106.12639).
+    """Minus the position in a sequence that covers the front evenly (Schmucker et al. 2021,
+    arXiv:2106.12639).
 
-    The first is the point with the largest sum, then always the point farthest from those already taken. Objectives are
-    scaled to the front's extent. After `NET` points the others follow by their distance from these.
+    The first is the point with the largest sum, then always the point farthest from those already
+    taken. Objectives are scaled to the front's extent. After `NET` points the others follow by
+    their distance from these.
     """
     low, high = points.min(axis=0), points.max(axis=0)
     scaled = (points - low) / np.where(high > low, high - low, 1.0)
@@ -151,7 +179,9 @@ EQUAL = 1e-12
 
 @dataclass(frozen=True)
 class Ahead:
-    """Predicts values at full length from each rung, by objective: slope * value + offset; (rungs, M) each."""
+    """Predicts values at full length from each rung, by objective: slope * value + offset; (rungs,
+    M) each.
+    """
 
     slopes: Floats
     offsets: Floats
@@ -162,13 +192,14 @@ class Ahead:
 
 
 def to_full_length(results: Sequence[Sequence[Sequence[float]]], objectives: int) -> Ahead:
-    """Fits how values at each rung develop to full length; `results` has a trial's objectives at each rung, one or
-    more.
+    """Fits how values at each rung develop to full length; `results` has a trial's objectives at
+    each rung, one or more.
 
-    Curves converge: differences at a low rung shrink. A step to the next rung is a line through the trials that took
-    it, by medians (Theil 1950, Sen 1968): the median of the slopes between any two, then of the residuals. That these
-    trials are the better ones does no harm: they were selected by the lower rung's value. The slope is shrunk towards
-    1, by as much as one more trial would; a step that no trial has taken is the identity.
+    Curves converge: differences at a low rung shrink. A step to the next rung is a line through the
+    trials that took it, by medians (Theil 1950, Sen 1968): the median of the slopes between any
+    two, then of the residuals. That these trials are the better ones does no harm: they were
+    selected by the lower rung's value. The slope is shrunk towards 1, by as much as one more trial
+    would; a step that no trial has taken is the identity.
     """
     values = _by_rung(results, objectives)
     slopes, offsets = np.ones(values.shape[1:]), np.zeros(values.shape[1:])
@@ -176,7 +207,10 @@ def to_full_length(results: Sequence[Sequence[Sequence[float]]], objectives: int
         before, after = values[:, rung], values[:, rung + 1]
         both = np.isfinite(before).all(axis=1) & np.isfinite(after).all(axis=1)
         slope, offset = _step(before[both], after[both])
-        slopes[rung], offsets[rung] = slopes[rung + 1] * slope, slopes[rung + 1] * offset + offsets[rung + 1]
+        slopes[rung], offsets[rung] = (
+            slopes[rung + 1] * slope,
+            slopes[rung + 1] * offset + offsets[rung + 1],
+        )
     return Ahead(slopes, offsets)
 
 
@@ -200,8 +234,8 @@ def _step(before: Floats, after: Floats) -> tuple[Floats, Floats]:
 def full_length(results: Sequence[Sequence[Sequence[float]]], objectives: int) -> Floats:
     """Predicted objectives of each trial at full length: (N, objectives).
 
-    Uses a trial's last values and `to_full_length`. It keeps the order of trials at one rung, and neither punishes nor
-    leaves out a trial that was not promoted.
+    Uses a trial's last values and `to_full_length`. It keeps the order of trials at one rung, and
+    neither punishes nor leaves out a trial that was not promoted.
     """
     last = np.array([len(rungs) - 1 for rungs in results], dtype=np.int64)
     values = _by_rung(results, objectives)
@@ -216,9 +250,13 @@ def _by_rung(results: Sequence[Sequence[Sequence[float]]], objectives: int) -> F
 
 
 def best_first_across_rungs(
-    results: Sequence[Sequence[Sequence[float]]], objectives: Sequence[Objective], reference: Mapping[str, float]
+    results: Sequence[Sequence[Sequence[float]]],
+    objectives: Sequence[Objective],
+    reference: Mapping[str, float],
 ) -> Ints:
-    """All trials in the order of their predicted values at full length, those without a result last: (N,)."""
+    """All trials in the order of their predicted values at full length, those without a result
+    last: (N,).
+    """
     reached = np.array([bool(rungs) for rungs in results], dtype=bool)
     values = np.full((len(results), len(objectives)), np.nan)
     values[reached] = full_length([rungs for rungs in results if rungs], len(objectives))
@@ -254,12 +292,15 @@ class Rules:
 
 
 def reduction_factors(objectives: int) -> tuple[float, ...]:
-    """Default reduction factors, by rung from the lowest: the best in replays, see docs/studies/search.md."""
+    """Default reduction factors, by rung from the lowest: the best in replays, see
+    docs/studies/search.md.
+    """
     return (6.0 if objectives < 3 else 4.0, 1.0)
 
 
 def promotions(now: Standings, rules: Rules) -> Iterator[RungStep]:
-    """Yields promotions as long as there are any, each after the ones before it; what follows is new configurations.
+    """Yields promotions as long as there are any, each after the ones before it; what follows is
+    new configurations.
 
     The highest rung comes first; at a rung merit before the floor, and the better trial first.
     """
@@ -275,7 +316,9 @@ def _next(now: Standings, rules: Rules) -> RungStep | None:
             values = now.values(rung)
             finite = measured(values)
             settled = (now.reached > rung) | (now.failed & (now.reached == rung))
-            guests = sum(bool(settled[row]) for row, granted in now.granted.items() if rung in granted)
+            guests = sum(
+                bool(settled[row]) for row, granted in now.granted.items() if rung in granted
+            )
             places = rules.places(rung, int(settled.sum()) - guests)
             gone = finite & (now.begun > rung + 1)
             by_floor = [row for row, granted in now.granted.items() if rung + 1 in granted]

@@ -1,4 +1,6 @@
-"""Optuna's samplers: no other module creates them, silences Optuna, or asks for a trial's parameters."""
+"""Optuna's samplers: no other module creates them, silences Optuna, or asks for a trial's
+parameters.
+"""
 
 from __future__ import annotations
 
@@ -27,9 +29,11 @@ RUNG_SAMPLERS = (GP, "random")
 """Samplers for a search by rungs: TPE learns nothing from a trial below full length."""
 
 _OURS: dict[str, Callable[[int], BaseSampler]] = {
-    # Jointly over each branch of the space (Watanabe 2023): parameters apart take about twice the trials.
-    # Running trials count as poor ones, so that parallel workers spread out.
-    TPE: lambda seed: TPESampler(seed=seed, n_startup_trials=12, multivariate=True, group=True, constant_liar=True),
+    # Jointly over each branch of the space (Watanabe 2023): parameters apart take about twice the
+    # trials. Running trials count as poor ones, so that parallel workers spread out.
+    TPE: lambda seed: TPESampler(
+        seed=seed, n_startup_trials=12, multivariate=True, group=True, constant_liar=True
+    ),
     "random": RandomSampler,
     GP: RandomSampler,  # our proposals are complete, so Optuna draws nothing
 }
@@ -39,8 +43,9 @@ SAMPLERS = Registry("sampler", _OURS, Callable, "a function of a seed")
 def make_sampler(name: str, run_seed: int, trial: int) -> BaseSampler:
     """Makes a fresh sampler for one trial; raises UserError for an unknown one.
 
-    Samplers keep their random state in memory. A new one for every trial, seeded by the trial's number, lets a resumed
-    search sample like an uninterrupted one; everything else they read from the study.
+    Samplers keep their random state in memory. A new one for every trial, seeded by the trial's
+    number, lets a resumed search sample like an uninterrupted one; everything else they read from
+    the study.
     """
     check_known("sampler", name, SAMPLERS)
     with quiet():
@@ -61,12 +66,16 @@ def quiet() -> Iterator[None]:
 
 
 def ask(
-    plan: SearchPlan, pinned: Mapping[str, Scalar], trials: Sequence[Event], standings: Sequence[Standing]
+    plan: SearchPlan,
+    pinned: Mapping[str, Scalar],
+    trials: Sequence[Event],
+    standings: Sequence[Standing],
 ) -> Event:
     """Samples the next trial's configuration, with `pinned` values; deterministic in its arguments.
 
-    `trials` are the events that asked the earlier ones, `standings` their progress by recorded outcomes. Returns, for
-    the event that asks this one, `config`, and `params`, the names of its searched parameters.
+    `trials` are the events that asked the earlier ones, `standings` their progress by recorded
+    outcomes. Returns, for the event that asks this one, `config`, and `params`, the names of its
+    searched parameters.
     """
     number = len(trials)
     with quiet():
@@ -77,7 +86,9 @@ def ask(
         if plan.sampler not in RUNG_SAMPLERS:  # these need no earlier trials of Optuna's
             known = distributions(plan)
             pairs = zip(trials, standings, strict=True)
-            study.add_trials([_trial(asked, now, known) for asked, now in pairs if now.progress != "failed"])
+            study.add_trials(
+                [_trial(asked, now, known) for asked, now in pairs if now.progress != "failed"]
+            )
         if pinned:
             study.enqueue_trial(dict(pinned))
         trial = study.ask()

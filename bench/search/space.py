@@ -39,7 +39,9 @@ class _File(Config):
 
 @dataclass(frozen=True)
 class Space:
-    """A tree of parameters, constants among them, by dotted configuration path; errors name its `source`, a file."""
+    """A tree of parameters, constants among them, by dotted configuration path; errors name its
+    `source`, a file.
+    """
 
     title: str
     source: str
@@ -51,7 +53,9 @@ class Space:
         return {name: node.value for name, node in self.tree.items() if isinstance(node, Constant)}
 
     def values(self) -> Iterator[tuple[str, Scalar]]:
-        """Yields constants, switches and categorical parameters anywhere in the tree, each with every value."""
+        """Yields constants, switches and categorical parameters anywhere in the tree, each with
+        every value.
+        """
         for name, node, _ in trees.walk(self.tree):
             values = (node.value,) if isinstance(node, Constant) else getattr(node, "options", ())
             yield from ((name, value) for value in values)
@@ -67,7 +71,10 @@ class Space:
 
     def describe(self) -> dict[str, object]:
         """Plain values, a row for each parameter; `when` has the branches that lead to it."""
-        rows = [{"name": name, "when": dict(path), **node.describe()} for name, node, path in trees.walk(self.tree)]
+        rows = [
+            {"name": name, "when": dict(path), **node.describe()}
+            for name, node, path in trees.walk(self.tree)
+        ]
         return {"title": self.title, "parameters": rows}
 
     def digest(self) -> str:
@@ -83,15 +90,17 @@ class Space:
         """A random dotted configuration, constants included."""
         return trees.resolve(self.tree, tasks, lambda name, node: node.draw(rng))
 
-    def defaults(self, tasks: Sequence[str], choices: Mapping[str, str] | None = None) -> dict[str, Scalar]:
+    def defaults(
+        self, tasks: Sequence[str], choices: Mapping[str, str] | None = None
+    ) -> dict[str, Scalar]:
         """Searched parameters at their defaults, except the given switches."""
         return trees.searched(self.tree, tasks, _given(choices or {}))
 
     def restricted(self, fixed: Mapping[str, Scalar]) -> Space:
         """Fixes some names, whether or not they are parameters.
 
-        A fixed switch keeps only its branch; `architecture` stands for its kinds. Raises UserError if it is unknown, or
-        contradicts another name.
+        A fixed switch keeps only its branch; `architecture` stands for its kinds. Raises UserError
+        if it is unknown, or contradicts another name.
         """
         values = expand(fixed)
         tree = trees.pin(self.tree, values)
@@ -100,7 +109,8 @@ class Space:
         return replace(self, tree={**tree, **extra})
 
     def variants(self, tasks: Sequence[str]) -> Iterator[dict[str, Scalar]]:
-        """Configurations that together visit every branch, and there each parameter's default, bounds and options.
+        """Configurations that together visit every branch, and there each parameter's default,
+        bounds and options.
 
         Everything else stays at its default: parameters are checked separately.
         """
@@ -110,24 +120,34 @@ class Space:
                 yield trees.resolve(self.tree, tasks, _given({**dict(path), name: value}))
 
     def validate_against_config(self, tasks: Sequence[str]) -> None:
-        """Parses every variant as a trial's configuration; raises UserError, naming the key, if one is refused."""
-        from bench.models.training.config import TrialConfig  # imports torch: only where it is needed
+        """Parses every variant as a trial's configuration; raises UserError, naming the key, if one
+        is refused.
+        """
+        from bench.models.training.config import (
+            TrialConfig,
+        )  # imports torch: only where it is needed
 
         try:
             for config in self.variants(tasks):
                 TrialConfig.parse(config, self.source)
         except UserError as error:
             text = str(error)
-            raise UserError(text if text.startswith(self.source) else f"{self.source}: {text}") from None
+            raise UserError(
+                text if text.startswith(self.source) else f"{self.source}: {text}"
+            ) from None
 
 
 def load_space(name_or_path: str) -> Space:
-    """Reads `search_spaces/<name>.toml`, or the file at a path; raises UserError, naming file and key."""
+    """Reads `search_spaces/<name>.toml`, or the file at a path; raises UserError, naming file and
+    key.
+    """
     path = content.find("search_spaces", name_or_path)
     file = validate(_File, content.read_toml(path), str(path))
     tree = trees.read(file.parameters, str(path))
     if twice := trees.names(tree) & file.fixed.keys():
-        raise UserError(f"{path}: {min(twice)}: expected either a fixed value or a parameter, found both")
+        raise UserError(
+            f"{path}: {min(twice)}: expected either a fixed value or a parameter, found both"
+        )
     try:
         return Space(file.title, str(path), tree).restricted(file.fixed)
     except UserError as error:
@@ -157,7 +177,9 @@ NO_BINARY, NO_REGRESSION = "no task is binary", "no task is a regression"
 
 @dataclass(frozen=True)
 class Fitted:
-    """A space without the branches that cannot work on a data set; `left_out`: reasons, by `<switch> = <branch>`."""
+    """A space without the branches that cannot work on a data set; `left_out`: reasons, by
+    `<switch> = <branch>`.
+    """
 
     space: Space
     left_out: Mapping[str, str]
@@ -166,10 +188,11 @@ class Fitted:
 def fitting(space: Space, schema: Schema) -> Fitted:
     """Removes the branches that do not fit, by the registries' `unfit`.
 
-    Axes without effect are fixed, too: the funnel if no task has a parent, `numeric.kind` without numbers, a loss that
-    no task has, and a switch with `where = "groups"` if the card has none. What is searched of positions leaves where
-    the card has none. If everything fits, the space and its digest stay the same. Raises UserError if a fixed kind does
-    not fit, or no branch of a switch does.
+    Axes without effect are fixed, too: the funnel if no task has a parent, `numeric.kind` without
+    numbers, a loss that no task has, and a switch with `where = "groups"` if the card has none.
+    What is searched of positions leaves where the card has none. If everything fits, the space and
+    its digest stay the same. Raises UserError if a fixed kind does not fit, or no branch of a
+    switch does.
     """
     from bench.models.training.config import AXES  # imports torch: only where it is needed
 
@@ -191,10 +214,18 @@ def fitting(space: Space, schema: Schema) -> Fitted:
         if name.startswith("position.") and schema.position is None:
             unwanted[name, ""] = ""
         if isinstance(node, Switch) and node.in_groups and not schema.grouped:
-            unwanted |= {(name, branch): NO_GROUP for branch in node.branches if branch != node.default}
+            unwanted |= {
+                (name, branch): NO_GROUP for branch in node.branches if branch != node.default
+            }
             continue
         registry = AXES.get(name.removesuffix(".kind"), {}) if name.endswith(".kind") else {}
-        for kind in node.branches if isinstance(node, Switch) else [node.value] if isinstance(node, Constant) else []:
+        for kind in (
+            node.branches
+            if isinstance(node, Switch)
+            else [node.value]
+            if isinstance(node, Constant)
+            else []
+        ):
             entry = registry.get(str(kind))
             if entry is None or (reason := entry.unfit(schema)) is None:
                 continue
@@ -206,7 +237,10 @@ def fitting(space: Space, schema: Schema) -> Fitted:
     for axis, (kept, why) in pinned.items():
         unwanted |= {(axis, branch): why for branch in space.branches(axis) if branch != kept}
         space = space.restricted({axis: kept})
-    return Fitted(space, {f"{name} = {branch}": reason for (name, branch), reason in unwanted.items() if branch})
+    return Fitted(
+        space,
+        {f"{name} = {branch}": reason for (name, branch), reason in unwanted.items() if branch},
+    )
 
 
 TWO_TASKS: tuple[str, ...] = ("first", "second")
@@ -214,7 +248,8 @@ TWO_TASKS: tuple[str, ...] = ("first", "second")
 
 
 def describe_space(name_or_path: str, dataset: str | None = None) -> dict[str, Any]:
-    """A space as plain values, without what does not fit a data set (its name, or its card's path), with the reasons.
+    """A space as plain values, without what does not fit a data set (its name, or its card's path),
+    with the reasons.
 
     Raises UserError if either is unknown or not valid, or nothing of the space fits the data.
     """
@@ -232,7 +267,11 @@ def describe_space(name_or_path: str, dataset: str | None = None) -> dict[str, A
         "title": space.title,
         "tasks": list(tasks),
         "size": size_of(space, tasks),
-        "branches": {name: list(node.branches) for name, node, _ in trees.walk(space.tree) if isinstance(node, Switch)},
+        "branches": {
+            name: list(node.branches)
+            for name, node, _ in trees.walk(space.tree)
+            if isinstance(node, Switch)
+        },
         "parameters": _parameters(space, tasks),
         "fixed": space.fixed,
         "defaults": space.defaults(tasks),
@@ -243,11 +282,13 @@ def describe_space(name_or_path: str, dataset: str | None = None) -> dict[str, A
 def size_of(space: Space, tasks: Sequence[str]) -> dict[str, Any]:
     """The number of configurations of a space, for a data set with these tasks.
 
-    Returns `discrete`, their number with every continuous parameter fixed; `continuous`, the number of these
-    parameters, in any branch; and both as `text`.
+    Returns `discrete`, their number with every continuous parameter fixed; `continuous`, the number
+    of these parameters, in any branch; and both as `text`.
     """
     discrete = _discrete(space.tree)
-    continuous = len({name for name, leaf, _ in trees.leaves(space.tree, tasks) if isinstance(leaf, Float)})
+    continuous = len(
+        {name for name, leaf, _ in trees.leaves(space.tree, tasks) if isinstance(leaf, Float)}
+    )
     text = f"{discrete:,} configurations"
     if continuous:
         text = f"infinite: {discrete:,} discrete choices, times {continuous} continuous parameters"

@@ -16,7 +16,9 @@ TrialProgress = Literal["running", "waiting", "failed"]
 
 @dataclass(frozen=True)
 class RungStep:
-    """A job: a trial on its way to a rung, 0 being the lowest; `floor` marks a promotion by the floor."""
+    """A job: a trial on its way to a rung, 0 being the lowest; `floor` marks a promotion by the
+    floor.
+    """
 
     trial: int
     rung: int
@@ -30,9 +32,10 @@ class Standing:
     Attributes:
         number: of the trial.
         kind: its way of sharing.
-        results: the objectives' values at each rung that it reached, from the lowest. A trial with a value that is not
-            finite does not continue.
-        progress: running to the rung above `results`; waiting there, or done at the top; or failed on that way.
+        results: the objectives' values at each rung that it reached, from the lowest. A trial with
+            a value that is not finite does not continue.
+        progress: running to the rung above `results`; waiting there, or done at the top; or failed
+            on that way.
         granted: rungs to which the floor promoted it.
     """
 
@@ -56,7 +59,8 @@ class Standing:
 
 
 class Standings:
-    """Standings in the order of their trials' numbers, as objects and as columns. A row is an index in this order.
+    """Standings in the order of their trials' numbers, as objects and as columns. A row is an index
+    in this order.
 
     Attributes:
         every: the standings.
@@ -128,14 +132,17 @@ class JobHistory:
         if values is None:
             self.standings[trial] = replace(before, progress="failed")
         else:
-            self.standings[trial] = replace(before, progress="waiting", results=(*before.results, values))
+            self.standings[trial] = replace(
+                before, progress="waiting", results=(*before.results, values)
+            )
 
     def samples(self, ladder: tuple[int, ...]) -> int:
         """Training samples of all jobs, see `Standings.samples`; 0 without rungs."""
         return Standings(self.standings).samples(ladder)
 
     def known_at(self, trial: int) -> list[tuple[tuple[float, ...], ...] | None]:
-        """Results by rung of the trials before one, as recorded when that one was started, or now if it was not.
+        """Results by rung of the trials before one, as recorded when that one was started, or now
+        if it was not.
 
         None for a trial that was then recorded as failed without any result.
         """

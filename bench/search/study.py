@@ -35,21 +35,26 @@ from bench.search.standing import JobHistory, RungStep
 class Study(AbstractContextManager["Study"]):
     """The trials of one search; created by `open` for a driver, by `read` for everyone else.
 
-    A job takes a trial to its next rung, or to full length if there is one rung. It is asked, then finished (its
-    outcome is on disk), then recorded (later decisions use it). Jobs are asked and recorded in the order of their
-    numbers, but finish in any order. In a search with one rung, a job's number is its trial's. Each of these is an
-    event of the log: first on disk, then applied here.
+    A job takes a trial to its next rung, or to full length if there is one rung. It is asked, then
+    finished (its outcome is on disk), then recorded (later decisions use it). Jobs are asked and
+    recorded in the order of their numbers, but finish in any order. In a search with one rung, a
+    job's number is its trial's. Each of these is an event of the log: first on disk, then applied
+    here.
 
     Attributes:
         configs: configuration of every trial.
-        tries: tuning of baselines: `Point.training` -> metrics on validation, empty for a failed try.
+        tries: tuning of baselines: `Point.training` -> metrics on validation, empty for a failed
+            try.
         seconds: duration of the search so far, as last recorded.
-        concluded: whether the search by rungs has ended, so that no trial continues unless the search does.
+        concluded: whether the search by rungs has ended, so that no trial continues unless the
+            search does.
         cut_short: whether the time limit ended the search.
         confirmed: whether the confirmation has ended, with no event since.
     """
 
-    def __init__(self, folder: Path, log: Log, lock: FolderLock | None = None, plan: SearchPlan | None = None) -> None:
+    def __init__(
+        self, folder: Path, log: Log, lock: FolderLock | None = None, plan: SearchPlan | None = None
+    ) -> None:
         self.folder = folder
         self.ledger = JobHistory()
         self.configs: list[dict[str, Scalar]] = []
@@ -73,7 +78,8 @@ class Study(AbstractContextManager["Study"]):
         """Opens or creates the study for a driver; locked until `close`.
 
         Raises:
-            UserError: another driver works on it, it was started with another plan, or its log is damaged.
+            UserError: another driver works on it, it was started with another plan, or its log is
+                damaged.
         """
         lock = FolderLock(folder)
         try:
@@ -84,7 +90,9 @@ class Study(AbstractContextManager["Study"]):
 
     @classmethod
     def read(cls, folder: Path) -> Study:
-        """Reads the current study without a lock; raises UserError if there is none, or its log is damaged."""
+        """Reads the current study without a lock; raises UserError if there is none, or its log is
+        damaged.
+        """
         if not cls.exists(folder):
             raise UserError(f"{folder}: expected a run's folder with its {FILE}, found none")
         return cls(folder, Log(folder))
@@ -135,7 +143,8 @@ class Study(AbstractContextManager["Study"]):
     def ask(
         self, plan: SearchPlan, given: Mapping[str, Scalar], seconds: float | None = None
     ) -> tuple[int, dict[str, Scalar]]:
-        """Starts the next trial, with `given` parameters; returns its number and dotted configuration.
+        """Starts the next trial, with `given` parameters; returns its number and dotted
+        configuration.
 
         It is on disk completely or not at all, with the duration of the search so far (`seconds`).
         """
@@ -166,7 +175,9 @@ class Study(AbstractContextManager["Study"]):
             self._add("concluded")
 
     def rest(self, seconds: float, cut_short: bool) -> None:
-        """Records the duration of a search that has nothing to start, and whether the time limit is the reason."""
+        """Records the duration of a search that has nothing to start, and whether the time limit is
+        the reason.
+        """
         self._add("rest", seconds=seconds, cut_short=cut_short)
 
     def end_confirmation(self) -> None:
@@ -183,10 +194,14 @@ class Study(AbstractContextManager["Study"]):
         return {training: replicates_in(kept) for training, kept in self._retrained.items()}
 
     def baselines(self) -> list[Point]:
-        """Points that are no trials, the current point among them, see `bench.search.log.others_in`."""
+        """Points that are no trials, the current point among them, see
+        `bench.search.log.others_in`.
+        """
         others = others_in(kept for kept in self._retrained.values() if kept[0]["trial"] is None)
         return [
-            replace(point, metrics=self.tries.get(point.training, {})) if point.kind == TWIN else point
+            replace(point, metrics=self.tries.get(point.training, {}))
+            if point.kind == TWIN
+            else point
             for point in others
         ]
 
@@ -194,7 +209,12 @@ class Study(AbstractContextManager["Study"]):
         """The record of one trial."""
         asked = self._asked[number]
         done = [self._outcomes[each["job"]] for each in asked if each["job"] in self._outcomes]
-        kept = [each for group in self._retrained.values() if group[0]["trial"] == number for each in group]
+        kept = [
+            each
+            for group in self._retrained.values()
+            if group[0]["trial"] == number
+            for each in group
+        ]
         return record_of(asked, done, replicates_in(kept), self.ladder, self.concluded)
 
     def records(self) -> list[TrialRecord]:
@@ -207,7 +227,8 @@ class Study(AbstractContextManager["Study"]):
         for key in dict.fromkeys([*mine, *self._plan]):
             if (before := self._plan.get(key)) != (value := mine.get(key)):
                 raise UserError(
-                    f"{self.folder}: expected {key} = {before!r}, with which this run began, found {value!r}"
+                    f"{self.folder}: expected {key} = {before!r}, with which this run began, found "
+                    f"{value!r}"
                 )
 
     def _begin(self, step: RungStep, seconds: float | None, **of_trial: Any) -> None:
@@ -224,7 +245,9 @@ class Study(AbstractContextManager["Study"]):
             case "begun":
                 self._plan = event["plan"]
                 self._check()
-                self.objectives = tuple(Objective(name, direction) for name, direction in self._plan["objectives"])
+                self.objectives = tuple(
+                    Objective(name, direction) for name, direction in self._plan["objectives"]
+                )
             case "asked":
                 step = RungStep(event["trial"], event["rung"], event["floor"])
                 if step.rung == 0:

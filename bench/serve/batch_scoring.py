@@ -43,7 +43,9 @@ KEPT = "_kept"
 
 
 class Encoded(NamedTuple):
-    """A batch of one file: its part; its encoded rows, None if the part exists; its kept columns."""
+    """A batch of one file: its part; its encoded rows, None if the part exists; its kept
+    columns.
+    """
 
     part: int
     rows: int
@@ -64,8 +66,9 @@ class ScoringSummary:
 class BatchScoring:
     """Scores files with a model into a folder.
 
-    The columns `keep` are written before the predictions; one with a prediction's name gets `KEPT`. Raises UserError
-    for a missing file, two files or columns of one name, or a folder with other work.
+    The columns `keep` are written before the predictions; one with a prediction's name gets `KEPT`.
+    Raises UserError for a missing file, two files or columns of one name, or a folder with other
+    work.
     """
 
     def __init__(
@@ -87,26 +90,46 @@ class BatchScoring:
                 raise UserError(f"expected a file of raw rows, found no {file}")
             if (other := self.files.setdefault(stem, file)) != file:
                 raise UserError(f"expected files of different names, found {other} and {file}")
-        facts = {stem: [file.stat().st_size, file.stat().st_mtime_ns] for stem, file in self.files.items()}
-        self._work: dict[str, object] = {"model": package.digest, "engine": engine, "keep": list(keep)}
+        facts = {
+            stem: [file.stat().st_size, file.stat().st_mtime_ns]
+            for stem, file in self.files.items()
+        }
+        self._work: dict[str, object] = {
+            "model": package.digest,
+            "engine": engine,
+            "keep": list(keep),
+        }
         self._work |= {"part_rows": part_rows, "files": facts}
         if history is not None:
-            self._work["history"] = [str(history), history.stat().st_mtime_ns if history.is_file() else 0]
+            self._work["history"] = [
+                str(history),
+                history.stat().st_mtime_ns if history.is_file() else 0,
+            ]
         reader = package.card.get("reader")
         own = isinstance(reader, dict) and reader.get("kind") == "csv"
-        self._reader = validate(CsvReader, reader if own else {}, f"{package.folder / 'card.json'}: reader")
+        self._reader = validate(
+            CsvReader, reader if own else {}, f"{package.folder / 'card.json'}: reader"
+        )
         self.history = None if history is None else package.kept_history(history)
-        self._hint = "; --history FILE computes such columns" if package.needed_by_history and not history else ""
+        self._hint = (
+            "; --history FILE computes such columns"
+            if package.needed_by_history and not history
+            else ""
+        )
         self._scorer = package.scorer(engine, threads, self.history)
         self._kept = self._kept_names()
         self._whole = set[str]()
         self._finished = self._resume()
 
     def run(self, progress: Progress | None = None) -> ScoringSummary:
-        """Scores the remaining files; raises UserError with file and line. Parts written before an error stay."""
+        """Scores the remaining files; raises UserError with file and line. Parts written before an
+        error stay.
+        """
         for name, given in self._kept.items():
             if given != name and progress is not None:
-                progress.note(f"note: '{name}' is a prediction; the column of that name is kept as '{given}'")
+                progress.note(
+                    f"note: '{name}' is a prediction; the column of that name is kept as '{given}'"
+                )
         self._whole = self._whole_numbers()
         rows = parts = skipped = 0
         for stem, file in self.files.items():
@@ -116,21 +139,29 @@ class BatchScoring:
             number = 0
             for written, count in self._parts(stem, file, progress or Silent()):
                 number += 1
-                rows, parts, skipped = rows + count * written, parts + written, skipped + (not written)
+                rows, parts, skipped = (
+                    rows + count * written,
+                    parts + written,
+                    skipped + (not written),
+                )
             self._finished[stem] = number
             self._save()
         return ScoringSummary(rows, parts, skipped)
 
     def _parts(self, stem: str, file: Path, progress: Progress) -> Iterator[tuple[bool, int]]:
         """Yields for each part whether it was written now, and its rows."""
-        for number, batches in groupby(ahead(self._encoded(stem, file, progress)), key=lambda batch: batch.part):
+        for number, batches in groupby(
+            ahead(self._encoded(stem, file, progress)), key=lambda batch: batch.part
+        ):
             target = self._target(stem, number)
             if target.is_file():
                 yield False, sum(batch.rows for batch in batches)
                 continue
             with atomic_path(target) as temporary:
                 rows = self._write(temporary, batches)
-                if not (self.out / STATE).is_file():  # before the first part, so that a refused file leaves nothing
+                if not (
+                    self.out / STATE
+                ).is_file():  # before the first part, so that a refused file leaves nothing
                     self._save()
             yield True, rows
 
@@ -140,7 +171,9 @@ class BatchScoring:
             for batch in batches:
                 assert batch.inputs is not None
                 predictions = self._scorer.predict_encoded(*batch.inputs, batch.place)
-                columns = batch.kept | {name: pa.array(values, pa.float32()) for name, values in predictions.items()}
+                columns = batch.kept | {
+                    name: pa.array(values, pa.float32()) for name, values in predictions.items()
+                }
                 table = pa.table(columns)
                 writer = writer or pq.ParquetWriter(path, table.schema)
                 writer.write_table(table)
@@ -151,13 +184,17 @@ class BatchScoring:
         return rows
 
     def _encoded(self, stem: str, file: Path, progress: Progress) -> Iterator[Encoded]:
-        """Encodes a file batch by batch, on a separate thread: encoding and the model take about as long."""
+        """Encodes a file batch by batch, on a separate thread: encoding and the model take about as
+        long.
+        """
         part = rows = 0
         wanted = dict.fromkeys(self.keep, "text")
         wanted |= {column.name: column.kind for column in self._scorer.rows.columns}
         schema = self._scorer.schema
         most = max(1, MAX_NUMBERS // max(1, schema.slots + len(schema.dense)))
-        for raw in (few for many in ahead(self._read(file, wanted, progress)) for few in many.parts(most)):
+        for raw in (
+            few for many in ahead(self._read(file, wanted, progress)) for few in many.parts(most)
+        ):
             if rows >= self.part_rows:
                 part, rows = part + 1, 0
             if raw.table.num_rows == 0:
@@ -174,7 +211,9 @@ class BatchScoring:
         if absent := self._scorer.rows.absent(names):
             lacks = missing("column", absent[0], names)
             hint = self._hint if absent[0].startswith("past_") else ""
-            raise UserError(f"{file}: for the package, which was made for {self._scorer.dataset}, {lacks}{hint}")
+            raise UserError(
+                f"{file}: for the package, which was made for {self._scorer.dataset}, {lacks}{hint}"
+            )
         for name in self.keep:
             if name not in names:
                 raise UserError(f"{file}: --keep: {missing('column', name, names)}")
@@ -183,17 +222,32 @@ class BatchScoring:
         predicted = self._scorer.names
         names = {name: f"{name}{KEPT}" if name in predicted else name for name in self.keep}
         for name, given in names.items():
-            if self.keep.count(name) > 1 or given in predicted or list(names.values()).count(given) > 1:
-                raise UserError(f"--keep: expected columns of different names, found '{name}' beside another '{given}'")
+            if (
+                self.keep.count(name) > 1
+                or given in predicted
+                or list(names.values()).count(given) > 1
+            ):
+                raise UserError(
+                    f"--keep: expected columns of different names, found '{name}' beside another "
+                    f"'{given}'"
+                )
         return names
 
     def _whole_numbers(self) -> set[str]:
-        """Kept columns that hold only whole numbers in all CSV files, so that their type is the same in all parts."""
-        whole = set(self.keep) - {column.name for column in self._scorer.rows.columns if column.kind == "number"}
+        """Kept columns that hold only whole numbers in all CSV files, so that their type is the
+        same in all parts.
+        """
+        whole = set(self.keep) - {
+            column.name for column in self._scorer.rows.columns if column.kind == "number"
+        }
         for file in self.files.values():
             if file.suffix not in ENDINGS:
                 for raw in self._read(file, dict.fromkeys(whole, "text"), Silent()):
-                    whole = {name for name in raw.table.column_names if name in whole and _is_whole(raw.table[name])}
+                    whole = {
+                        name
+                        for name in raw.table.column_names
+                        if name in whole and _is_whole(raw.table[name])
+                    }
                     if not whole:
                         return whole
         return whole
@@ -210,7 +264,13 @@ class BatchScoring:
             return read_parquet(file, file.name, wanted, progress)
         own = self._reader
         return read_csv(
-            file, file.name, wanted, progress, names=own.columns, separator=own.separator, missing=own.missing
+            file,
+            file.name,
+            wanted,
+            progress,
+            names=own.columns,
+            separator=own.separator,
+            missing=own.missing,
         )
 
     def _target(self, stem: str, number: int) -> Path:
@@ -222,18 +282,24 @@ class BatchScoring:
             return {}
         earlier = read_json(state)
         if not isinstance(earlier, dict) or not isinstance(earlier.get("finished"), dict):
-            raise UserError(f"{state}: expected what an earlier `seesaw score` wrote there, found something else")
+            raise UserError(
+                f"{state}: expected what an earlier `seesaw score` wrote there, found something "
+                "else"
+            )
         for key, value in self._work.items():
             if earlier.get(key) != value:
                 raise UserError(
-                    f"{self.out}: expected a new folder or one with this same work, found that of another {key}"
+                    f"{self.out}: expected a new folder or one with this same work, found that of "
+                    f"another {key}"
                 )
         remove_abandoned(self.out)
         finished: dict[str, int] = earlier["finished"]
         return finished
 
     def _save(self) -> None:
-        write_text(self.out / STATE, json.dumps(self._work | {"finished": self._finished}, indent=1) + "\n")
+        write_text(
+            self.out / STATE, json.dumps(self._work | {"finished": self._finished}, indent=1) + "\n"
+        )
 
 
 def _is_whole(texts: pa.ChunkedArray) -> bool:

@@ -1,4 +1,5 @@
-"""Bounds the memory and work of a packaged model for `ROWS` rows, computed without values before it runs.
+"""Bounds the memory and work of a packaged model for `ROWS` rows, computed without values before it
+runs.
 
 A package may come from anyone, so the resources of its graph, or of its configuration, are bounded.
 """
@@ -22,14 +23,20 @@ ROWS = 4096
 MAX_BYTES = 2**31
 """Largest total size of all values held at once."""
 MAX_WORK = 2**40
-"""Largest total work: additions and multiplications of products; for other operators `A_NUMBER` for each number read or
-written, which takes about as long; at least `AN_OPERATOR` each. About half a minute of one core."""
+"""Largest total work: additions and multiplications of products; for other operators `A_NUMBER` for
+each number read or written, which takes about as long; at least `AN_OPERATOR` each. About half a
+minute of one core."""
 A_NUMBER, AN_OPERATOR = 32, 2**22
-_GATHER = (torch.ops.aten.embedding, torch.ops.aten.index_select)  # read only as many numbers as they write
+_GATHER = (
+    torch.ops.aten.embedding,
+    torch.ops.aten.index_select,
+)  # read only as many numbers as they write
 
 
 def check(model: Callable[[Tensor, Tensor], Any], ids: Tensor, dense: Tensor) -> None:
-    """Runs a model on ids (ROWS, S), dense (ROWS, D) without values; UserError beyond `MAX_BYTES` or `MAX_WORK`."""
+    """Runs a model on ids (ROWS, S), dense (ROWS, D) without values; UserError beyond `MAX_BYTES`
+    or `MAX_WORK`.
+    """
     with _Counting():
         model(ids, dense)
 
@@ -39,7 +46,11 @@ class _Counting(TorchDispatchMode):
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._work, self._made, self._given = 0, dict[int, tuple[StorageWeakRef, int]](), dict[int, StorageWeakRef]()
+        self._work, self._made, self._given = (
+            0,
+            dict[int, tuple[StorageWeakRef, int]](),
+            dict[int, StorageWeakRef](),
+        )
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -63,14 +74,18 @@ class _Counting(TorchDispatchMode):
         name = func.overloadpacket.__name__
         held = sum(size for _, size in self._made.values())
         if held > MAX_BYTES:
-            raise UserError(f"expected at most {MAX_BYTES:,} bytes for {ROWS:,} rows, found {held:,} at '{name}'")
+            raise UserError(
+                f"expected at most {MAX_BYTES:,} bytes for {ROWS:,} rows, found {held:,} at "
+                f"'{name}'"
+            )
         work = A_NUMBER * numbers
         if (of_product := flop_registry.get(func.overloadpacket)) is not None:
             work = of_product(*args, **kwargs, out_val=result)
         self._work += max(work, AN_OPERATOR)
         if self._work > MAX_WORK:
             raise UserError(
-                f"expected work of at most {MAX_WORK:,} additions for {ROWS:,} rows, found more at '{name}'"
+                f"expected work of at most {MAX_WORK:,} additions for {ROWS:,} rows, found more at "
+                f"'{name}'"
             )
 
 

@@ -1,8 +1,10 @@
 """Calibration: non-decreasing maps from predicted to calibrated probabilities, and their fitting.
 
-They are fitted on held-out rows; on its own training rows a model is overconfident. Each is fitted on its own sample
-space: a conditional probability where the parent happened, a joint one on all rows. So calibrated joint probabilities
-are not exactly products of calibrated conditional ones. Regressions are not calibrated.
+They are fitted on held-out rows; on its own training rows a model is overconfident. Each is fitted
+on its own sample
+space: a conditional probability where the parent happened, a joint one on all rows. So calibrated
+joint probabilities are not exactly products of calibrated conditional ones. Regressions are not
+calibrated.
 """
 
 from __future__ import annotations
@@ -32,10 +34,12 @@ _LEAST = 1e-12  # probabilities are clipped this far from 0 and 1 before their l
 
 
 class Calibration(Config):
-    """A non-decreasing map from [0, 1] to [0, 1]; raises ValueError if the values are none of their kind.
+    """A non-decreasing map from [0, 1] to [0, 1]; raises ValueError if the values are none of their
+    kind.
 
-    `platt` is sigmoid(a logit(p) + b) (Platt, Advances in Large Margin Classifiers 1999, on the logit); `isotonic` is
-    linear between knots, and constant beyond them (after Zadrozny & Elkan, KDD 2002).
+    `platt` is sigmoid(a logit(p) + b) (Platt, Advances in Large Margin Classifiers 1999, on the
+    logit); `isotonic` is linear between knots, and constant beyond them (after Zadrozny & Elkan,
+    KDD 2002).
     """
 
     kind: CalibrationKind
@@ -54,7 +58,10 @@ class Calibration(Config):
         if self.model_fields_set != {"kind", *own}:
             raise ValueError(f"expected {' and '.join(own)} beside the kind {self.kind}")
         if len(self.x) != len(self.y) or (self.kind == "isotonic" and not self.x):
-            raise ValueError(f"expected as many values as knots, found {len(self.y)} for {len(self.x)} ({self.kind})")
+            raise ValueError(
+                f"expected as many values as knots, found {len(self.y)} for {len(self.x)} "
+                f"({self.kind})"
+            )
         if any(after <= before for before, after in pairwise(self.x)):
             raise ValueError("expected knots in ascending order")
         if any(after < before for before, after in pairwise(self.y)):
@@ -75,17 +82,19 @@ def log_odds(p: ArrayLike) -> Floats:
 
 
 ISOTONIC_ROWS = 1000
-"""Rows of the rarer class from which `auto` fits the isotonic map. By log loss on Census-Income and KuaiRand-Pure,
-Platt's was mostly better below 400 rows; from 2,000 on it was better by at most .0012 and worse by up to .0031."""
+"""Rows of the rarer class from which `auto` fits the isotonic map. By log loss on Census-Income and
+KuaiRand-Pure, Platt's was mostly better below 400 rows; from 2,000 on it was better by at most
+.0012 and worse by up to .0031."""
 
 
 def fit_isotonic(p: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) -> Calibration:
-    """Fits the non-decreasing map of least squared error, by pooling adjacent violators (Ayer et al., 1955),
-    interpolated.
+    """Fits the non-decreasing map of least squared error, by pooling adjacent violators (Ayer et
+    al., 1955), interpolated.
 
-    Each block of pooled rows has its value at its mean prediction, with lines between the blocks and on to (0, 0) and
-    (1, 1). This preserves the order of predictions; steps would make ties, at a cost in AUC. For the same reason an
-    outermost block of one class gets half a row of the other. If all rows are pooled, all get the mean.
+    Each block of pooled rows has its value at its mean prediction, with lines between the blocks
+    and on to (0, 0) and (1, 1). This preserves the order of predictions; steps would make ties, at
+    a cost in AUC. For the same reason an outermost block of one class gets half a row of the other.
+    If all rows are pooled, all get the mean.
 
     Args:
         p: predicted probabilities (N,).
@@ -95,7 +104,9 @@ def fit_isotonic(p: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) -
     from sklearn.isotonic import IsotonicRegression  # not needed in serving
 
     p, y, w = _labelled(p, y, weights)
-    order = np.unique(p, return_inverse=True)[1]  # scikit-learn treats predictions that differ by 1e-15 as equal
+    order = np.unique(p, return_inverse=True)[
+        1
+    ]  # scikit-learn treats predictions that differ by 1e-15 as equal
     fitted = IsotonicRegression().fit_transform(order, y, sample_weight=w)
     means, of_row = np.unique(fitted, return_inverse=True)
     rows, weighted = np.bincount(of_row, weights=w), np.bincount(of_row, weights=p * w)
@@ -114,17 +125,25 @@ def fit_isotonic(p: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) -
 
 
 def fit_auto(p: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) -> Calibration:
-    """`fit_isotonic` if each class has `ISOTONIC_ROWS` rows, weights aside, else `fit_platt`, which needs fewer."""
-    positives, rows = np.nansum(np.asarray(y, np.float64)), np.sum(~np.isnan(np.asarray(y, np.float64)))
-    return (fit_isotonic if min(positives, rows - positives) >= ISOTONIC_ROWS else fit_platt)(p, y, weights)
+    """`fit_isotonic` if each class has `ISOTONIC_ROWS` rows, weights aside, else `fit_platt`, which
+    needs fewer.
+    """
+    positives, rows = (
+        np.nansum(np.asarray(y, np.float64)),
+        np.sum(~np.isnan(np.asarray(y, np.float64))),
+    )
+    return (fit_isotonic if min(positives, rows - positives) >= ISOTONIC_ROWS else fit_platt)(
+        p, y, weights
+    )
 
 
 def fit_platt(p: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) -> Calibration:
-    """Fits slope and offset on the logit by maximum likelihood (Platt, Advances in Large Margin Classifiers 1999).
+    """Fits slope and offset on the logit by maximum likelihood (Platt, Advances in Large Margin
+    Classifiers 1999).
 
-    Platt's prior moves labels inwards, from 1 to (P + 1) / (P + 2) of P positives and likewise for negatives, which
-    keeps separable data finite. A negative slope would reverse the order; it becomes 0, and all get the mean. Raises
-    ValueError if no row has a label.
+    Platt's prior moves labels inwards, from 1 to (P + 1) / (P + 2) of P positives and likewise for
+    negatives, which keeps separable data finite. A negative slope would reverse the order; it
+    becomes 0, and all get the mean. Raises ValueError if no row has a label.
     """
     p, y, w = _labelled(p, y, weights)
     x = log_odds(p)
@@ -132,14 +151,20 @@ def fit_platt(p: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) -> C
     target = np.where(y > 0, (positives + 1) / (positives + 2), 1 / (rows - positives + 2))
     middle, spread = x.mean(), x.std()
     if spread < 1e-9:
-        return Calibration(kind="platt", a=1.0, b=float(log_odds(np.average(target, weights=w)) - middle))
+        return Calibration(
+            kind="platt", a=1.0, b=float(log_odds(np.average(target, weights=w)) - middle)
+        )
     offset, slope = logistic((x - middle) / spread, target, w).tolist()
     if slope < 0:
         return Calibration(kind="platt", a=0.0, b=float(log_odds(np.average(target, weights=w))))
-    return Calibration(kind="platt", a=float(slope / spread), b=float(offset - slope * middle / spread))
+    return Calibration(
+        kind="platt", a=float(slope / spread), b=float(offset - slope * middle / spread)
+    )
 
 
-def _labelled(p: ArrayLike, y: ArrayLike, weights: ArrayLike | None) -> tuple[Floats, Floats, Floats]:
+def _labelled(
+    p: ArrayLike, y: ArrayLike, weights: ArrayLike | None
+) -> tuple[Floats, Floats, Floats]:
     p, y = np.asarray(p, np.float64), np.asarray(y, np.float64)
     w = np.ones(len(y)) if weights is None else np.asarray(weights, np.float64)
     seen = ~np.isnan(y) & (w > 0)
@@ -159,7 +184,8 @@ Array = NDArray[Any]
 
 
 def fit_calibrations(schema: Schema, rows: Predicted, kind: Method) -> dict[str, Calibration]:
-    """Fits the calibration of each prediction on held-out rows, by its name; empty if the kind is `none`.
+    """Fits the calibration of each prediction on held-out rows, by its name; empty if the kind is
+    `none`.
 
     Raises UserError if the labels of a prediction are all of one class.
     """
@@ -190,6 +216,7 @@ def _check(name: str, labels: Array) -> None:
     positives, rows = int(np.nansum(labels)), int((~np.isnan(labels)).sum())
     if positives in (0, rows):
         raise UserError(
-            f"expected both outcomes of '{name}' among the rows held out for its calibration, found {positives:,} "
-            f"positives in {rows:,}; raise retrain.held_out, or set retrain.calibration = 'none'"
+            f"expected both outcomes of '{name}' among the rows held out for its calibration, "
+            f"found {positives:,} positives in {rows:,}; raise retrain.held_out, or set "
+            "retrain.calibration = 'none'"
         )

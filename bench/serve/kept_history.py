@@ -1,8 +1,8 @@
 """A file with the history of groups, which a packaged model reads where requests bring none.
 
-A Parquet file with a row for each row of a log that has a group, sorted by group and time: `group`, `time`, a 0/1
-column for each action and a text column for each input in the history. A request's history is computed from these rows
-exactly as for training.
+A Parquet file with a row for each row of a log that has a group, sorted by group and time: `group`,
+`time`, a 0/1 column for each action and a text column for each input in the history. A request's
+history is computed from these rows exactly as for training.
 """
 
 from __future__ import annotations
@@ -34,8 +34,11 @@ SHARES = 64
 """Number of shares into which groups are divided, to be sorted one after the other."""
 
 
-def write_history(card: Card, out: Path, home: Path, raw: Path | None, until: float, progress: Progress) -> int:
-    """Writes the history of a card's rows before a time, including rows outside its splits; returns their number.
+def write_history(
+    card: Card, out: Path, home: Path, raw: Path | None, until: float, progress: Progress
+) -> int:
+    """Writes the history of a card's rows before a time, including rows outside its splits; returns
+    their number.
 
     Raises:
         UserError: the card has no history; a file is missing or broken.
@@ -56,11 +59,17 @@ def write_history(card: Card, out: Path, home: Path, raw: Path | None, until: fl
             for rows in rows_of(card, home, raw, progress):
                 table = _keys(card, rows.table)
                 for name in history.actions:
-                    table = table.append_column(_action(name), pa.array(rows.labels[:, at[name]] == 1))
-                table = table.filter(pc.and_(pc.less(table[TIME], until), pc.is_valid(table[GROUP])))
+                    table = table.append_column(
+                        _action(name), pa.array(rows.labels[:, at[name]] == 1)
+                    )
+                table = table.filter(
+                    pc.and_(pc.less(table[TIME], until), pc.is_valid(table[GROUP]))
+                )
                 share = pd.util.hash_array(table[GROUP].to_pandas().to_numpy(object)) % SHARES
                 for each in np.unique(share):
-                    shares[each].write_table(table.filter(pa.array(share == each)).select(schema.names))
+                    shares[each].write_table(
+                        table.filter(pa.array(share == each)).select(schema.names)
+                    )
         with pq.ParquetWriter(temporary, schema.with_metadata({"card": card.key})) as writer:
             for file in files:
                 with pa.ipc.open_file(file) as reader:
@@ -71,10 +80,11 @@ def write_history(card: Card, out: Path, home: Path, raw: Path | None, until: fl
 
 
 class KeptHistory:
-    """A file of `write_history`, which adds history columns to requests with the raw columns `needed`.
+    """A file of `write_history`, which adds history columns to requests with the raw columns
+    `needed`.
 
-    `rows` counts requests' rows, `without` those whose group has no earlier row in it. Raises UserError if the card has
-    no history, or the file belongs to another card.
+    `rows` counts requests' rows, `without` those whose group has no earlier row in it. Raises
+    UserError if the card has no history, or the file belongs to another card.
     """
 
     def __init__(self, path: Path, card: Card) -> None:
@@ -84,27 +94,47 @@ class KeptHistory:
         try:
             self._events = pq.read_table(path)
         except (pa.ArrowInvalid, OSError) as error:
-            raise UserError(f"{path}: expected a parquet file that `seesaw history` wrote: {error}") from None
-        wanted = [GROUP, TIME, *map(_value, self._history.inputs), *map(_action, self._history.actions)]
+            raise UserError(
+                f"{path}: expected a parquet file that `seesaw history` wrote: {error}"
+            ) from None
+        wanted = [
+            GROUP,
+            TIME,
+            *map(_value, self._history.inputs),
+            *map(_action, self._history.actions),
+        ]
         if sorted(self._events.column_names) != sorted(wanted):
             own = ", ".join(self._events.column_names)
-            raise UserError(f"{path}: expected the history of {card.key}: {', '.join(wanted)}; found {own}")
+            raise UserError(
+                f"{path}: expected the history of {card.key}: {', '.join(wanted)}; found {own}"
+            )
         groups = self._events[GROUP].to_pandas().to_numpy(object)
         first = np.flatnonzero(np.append(len(groups) > 0, groups[1:] != groups[:-1]))
         ends = np.append(first[1:], len(groups))
-        self._places = dict(zip(groups[first].tolist(), zip(first.tolist(), ends.tolist(), strict=True), strict=True))
+        self._places = dict(
+            zip(
+                groups[first].tolist(), zip(first.tolist(), ends.tolist(), strict=True), strict=True
+            )
+        )
         self.needed = needed_of(card)
         self.made = (*self._history.numbers, *(rule.name for rule in self._history.list_rules))
         self.rows = self.without = 0
 
     def beside(self, table: pa.Table) -> pa.Table:
-        """Adds history columns to an Arrow table of raw rows; rows of one table do not see each other."""
+        """Adds history columns to an Arrow table of raw rows; rows of one table do not see each
+        other.
+        """
         own = _keys(self._card, table)
         groups = own[GROUP].to_pandas().to_numpy(object)
         spans = [self._places.get(group, (0, 0)) for group in pd.unique(groups)]
-        events = self._events.take(np.concatenate([np.arange(0), *(np.arange(*span) for span in spans)]))
+        events = self._events.take(
+            np.concatenate([np.arange(0), *(np.arange(*span) for span in spans)])
+        )
         split = np.repeat(np.array([0, 1], np.int8), [events.num_rows, own.num_rows])
-        both = {name: pa.concat_arrays([*events[name].chunks, *own[name].chunks]) for name in own.column_names}
+        both = {
+            name: pa.concat_arrays([*events[name].chunks, *own[name].chunks])
+            for name in own.column_names
+        }
         codes = {name: both[_value(name)].dictionary_encode() for name in self._history.inputs}
         code = [of.indices.fill_null(-1).to_numpy(zero_copy_only=False) for of in codes.values()]
         acted = np.zeros((len(split), len(self._history.actions)), np.bool_)
@@ -113,13 +143,19 @@ class KeptHistory:
         group = both[GROUP].dictionary_encode().indices.fill_null(-1).to_numpy(zero_copy_only=False)
         inputs = np.stack(code, axis=1) if code else np.empty((len(split), 0))
         rows = GroupRows(
-            group.astype(np.int32), both[TIME].to_numpy(zero_copy_only=False), split, inputs.astype(np.int32), acted
+            group.astype(np.int32),
+            both[TIME].to_numpy(zero_copy_only=False),
+            split,
+            inputs.astype(np.int32),
+            acted,
         )
         histories, new = past(rows, self._history, within=False), split == 1
         for at, name in enumerate(self._history.numbers):
             table = _with(table, name, pa.array(histories.numbers[new, at], from_pandas=True))
         for at, rule in enumerate(self._history.list_rules):
-            table = _with(table, rule.name, _lists(histories.lists[new, at], codes[rule.of].dictionary))
+            table = _with(
+                table, rule.name, _lists(histories.lists[new, at], codes[rule.of].dictionary)
+            )
         self.rows += own.num_rows
         self.without += int((histories.numbers[new, 0] == 0).sum())
         return table
@@ -154,13 +190,17 @@ def _keys(card: Card, table: pa.Table) -> pa.Table:
     columns[TIME] = pa.array(as_numbers(table[card.history_time], card.missing, card.history_time))
     for name, source in _sources(card).items():
         derived = source.derive is not None
-        column = pa.array(source.numbers(table), from_pandas=True) if derived else table[source.column]
+        column = (
+            pa.array(source.numbers(table), from_pandas=True) if derived else table[source.column]
+        )
         columns[_value(name)] = _texts(as_text(column, () if derived else card.missing))
     return pa.table(columns)
 
 
 def _sources(card: Card) -> dict[str, Source]:
-    return {name: card.columns[name].source_of(name, card.missing) for name in config_of(card).inputs}
+    return {
+        name: card.columns[name].source_of(name, card.missing) for name in config_of(card).inputs
+    }
 
 
 def _texts(text: Any) -> Any:

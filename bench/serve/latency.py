@@ -1,4 +1,6 @@
-"""Latency of a packaged model: of requests of raw rows, and of the model alone, by engine, threads and batch."""
+"""Latency of a packaged model: of requests of raw rows, and of the model alone, by engine, threads
+and batch.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,8 @@ WARM = 5
 class Latency:
     """Times of one engine on batches of one size.
 
-    `request_ms` is the median of whole requests, from raw rows to the score. `p50_ms`, `p99_ms` and `rows_per_s` (from
-    the mean time) are of the model alone, from encoded rows to probabilities.
+    `request_ms` is the median of whole requests, from raw rows to the score. `p50_ms`, `p99_ms` and
+    `rows_per_s` (from the mean time) are of the model alone, from encoded rows to probabilities.
     """
 
     engine: str
@@ -39,11 +41,17 @@ class Latency:
 
 
 def latencies(
-    package: Package, engines: Sequence[str], threads: Sequence[int], batches: Sequence[int], seconds: float
+    package: Package,
+    engines: Sequence[str],
+    threads: Sequence[int],
+    batches: Sequence[int],
+    seconds: float,
 ) -> list[Latency]:
-    """Measures engines (by default all available) with each number of threads on batches of each size.
+    """Measures engines (by default all available) with each number of threads on batches of each
+    size.
 
-    No call of a configuration starts after `seconds`. Raises UserError for an unknown or unavailable engine.
+    No call of a configuration starts after `seconds`. Raises UserError for an unknown or
+    unavailable engine.
     """
     example = example_rows(package.encoder)
     measured = []
@@ -58,7 +66,9 @@ def latencies(
                 p50, p99 = np.percentile(model, (50, 99)) * 1e3
                 rate = batch / float(np.mean(model))
                 asked = float(np.median(request)) * 1e3
-                measured.append(Latency(engine, many, batch, float(p50), float(p99), asked, rate, len(model)))
+                measured.append(
+                    Latency(engine, many, batch, float(p50), float(p99), asked, rate, len(model))
+                )
     return measured
 
 

@@ -16,7 +16,14 @@ from bench.models.trees import TreeSizes
 from bench.serve.served_model import ModelPart, ModelSpec
 
 ONNX_FILES = ("model.onnx", "model.onnx.data")
-FILES = ("README.md", "calibration.json", "card.json", "encoder.json", "model.safetensors", "policy.json")
+FILES = (
+    "README.md",
+    "calibration.json",
+    "card.json",
+    "encoder.json",
+    "model.safetensors",
+    "policy.json",
+)
 """Files of every package besides its manifest; those of ONNX are optional."""
 MOST_STATES = 4096
 _Name = Annotated[str, Field(min_length=1, max_length=1000)]
@@ -38,11 +45,13 @@ def _check_inputs(schema: Schema) -> None:
     slots = sum(each.slots for each in schema.fields)
     if rows >= 2**31 - 1 or slots > 2**16 or len(schema.dense) > 2**16:
         raise ValueError(
-            f"expected fewer than 2^31 rows, and at most 2^16 slots of all fields and dense columns, found {rows}, "
-            f"{slots} and {len(schema.dense)}"
+            "expected fewer than 2^31 rows, and at most 2^16 slots of all fields and dense "
+            f"columns, found {rows}, {slots} and {len(schema.dense)}"
         )
     if schema.scenario not in (None, *(each.name for each in schema.fields if each.slots == 1)):
-        raise ValueError(f"expected the scenario to be an input of one value, found '{schema.scenario}'")
+        raise ValueError(
+            f"expected the scenario to be an input of one value, found '{schema.scenario}'"
+        )
 
 
 def _check_tasks(schema: Schema) -> None:
@@ -53,19 +62,29 @@ def _check_tasks(schema: Schema) -> None:
         raise ValueError(f"expected each task once, found '{twice}' twice")
     predictions = (name for task in schema.tasks for name in prediction_names(task))
     if (twice := repeated([*predictions, SCORE])) is not None:
-        raise ValueError(f"expected predictions of different names, '{SCORE}' among them, found '{twice}' twice")
+        raise ValueError(
+            f"expected predictions of different names, '{SCORE}' among them, found '{twice}' twice"
+        )
     for task in schema.tasks:
         if task.duration not in (None, *(number.name for number in schema.numbers)):
-            raise ValueError(f"expected '{task.duration}' among the numbers, as the duration of '{task.name}'")
-        if task.cap is not None and max(task.cap.column, task.cap.missing or 0) >= len(schema.dense):
-            raise ValueError(f"expected the bound of '{task.name}' among {len(schema.dense)} dense columns")
+            raise ValueError(
+                f"expected '{task.duration}' among the numbers, as the duration of '{task.name}'"
+            )
+        if task.cap is not None and max(task.cap.column, task.cap.missing or 0) >= len(
+            schema.dense
+        ):
+            raise ValueError(
+                f"expected the bound of '{task.name}' among {len(schema.dense)} dense columns"
+            )
         at, above = task.parent, 0
         while at is not None:
             above += 1
             if at not in parents:
                 raise ValueError(f"expected the parent of '{task.name}' to be a task, found '{at}'")
             if above == len(parents):
-                raise ValueError(f"expected a task without a parent above '{task.name}', found a circle")
+                raise ValueError(
+                    f"expected a task without a parent above '{task.name}', found a circle"
+                )
             at = parents[at]
 
 
@@ -79,15 +98,21 @@ class PackageManifest(Config):
     parts: tuple[ModelPart, ...] = Field(min_length=1, max_length=64)
     """Parts of the model, as they are trained."""
     members: tuple[tuple[TreeSizes | int, ...], ...] = Field(min_length=1, max_length=256)
-    """For each averaged member and each part: the number of the network's states, or the sizes of the trees."""
+    """For each averaged member and each part: the number of the network's states, or the sizes of
+    the trees.
+    """
     plugins: dict[_Name, _Name] = Field(default_factory=dict)
     """Required plug-ins, from `bench.core.plugins.needs`."""
     agreement: dict[str, float]
-    """Engine -> largest difference from the trained model's probabilities, on rows of validation."""
+    """Engine -> largest difference from the trained model's probabilities, on rows of
+    validation.
+    """
     score: Score
     """The score that it ranks by."""
     outcomes: tuple[_Name, ...] = Field(default=(), max_length=256)
-    """Outcomes of the score by which it was picked, as in `like.recall@10%`; empty without a served front."""
+    """Outcomes of the score by which it was picked, as in `like.recall@10%`; empty without a served
+    front.
+    """
     provenance: dict[str, Any]
     """Data fingerprint, run, trial, seeds, versions, and the command that remakes it."""
     files: dict[str, FileFacts]
@@ -106,25 +131,46 @@ class PackageManifest(Config):
         tasks = len(self.data_schema.tasks)
         for part in self.parts:
             if len(part.shares) != tasks:
-                raise ValueError(f"parts: expected a share for each of {tasks} tasks, found {len(part.shares)}")
-        if any(not isclose(sum(shares), 1) for shares in zip(*(part.shares for part in self.parts), strict=True)):
+                raise ValueError(
+                    f"parts: expected a share for each of {tasks} tasks, found {len(part.shares)}"
+                )
+        if any(
+            not isclose(sum(shares), 1)
+            for shares in zip(*(part.shares for part in self.parts), strict=True)
+        ):
             raise ValueError("parts: expected shares that add up to 1 for each task, found others")
         for member in self.members:
-            if [isinstance(each, TreeSizes) for each in member] != [part.trees for part in self.parts]:
-                raise ValueError("members: expected sizes of each part that is trees, states of all others")
+            if [isinstance(each, TreeSizes) for each in member] != [
+                part.trees for part in self.parts
+            ]:
+                raise ValueError(
+                    "members: expected sizes of each part that is trees, states of all others"
+                )
             for each in member:
                 if isinstance(each, TreeSizes) and len(each.trees) != tasks:
-                    raise ValueError(f"members: expected trees of {tasks} tasks, found those of {len(each.trees)}")
+                    raise ValueError(
+                        f"members: expected trees of {tasks} tasks, found those of "
+                        f"{len(each.trees)}"
+                    )
                 if isinstance(each, int) and each not in (1, tasks):
-                    raise ValueError(f"members: expected 1 or {tasks} states of each network, found {each}")
-        if (states := sum(each for own in self.members for each in own if isinstance(each, int))) > MOST_STATES:
-            raise ValueError(f"members: expected at most {MOST_STATES:,} states of all networks, found {states:,}")
+                    raise ValueError(
+                        f"members: expected 1 or {tasks} states of each network, found {each}"
+                    )
+        if (
+            states := sum(each for own in self.members for each in own if isinstance(each, int))
+        ) > MOST_STATES:
+            raise ValueError(
+                f"members: expected at most {MOST_STATES:,} states of all networks, found "
+                f"{states:,}"
+            )
         for name in FILES:
             if name not in self.files:
                 raise ValueError(f"files: expected '{name}' among them, found none")
         for name in self.files:
             if name not in FILES + ONNX_FILES:
-                raise ValueError(f"files: expected {', '.join(FILES + ONNX_FILES)} at most, found '{name}'")
+                raise ValueError(
+                    f"files: expected {', '.join(FILES + ONNX_FILES)} at most, found '{name}'"
+                )
         return self
 
     @property

@@ -1,13 +1,12 @@
-"""A model as a folder that serves raw rows on its own: plain data, whole or absent, each file's digest checked.
+"""A model as a folder that serves raw rows on its own: plain data, whole or absent, each file's
+digest checked.
 
-manifest.json       schema, configuration, score, versions, provenance, the digest of every other file, and its own
-model.safetensors   weights of the modules that its configuration makes, nodes of trees among them
-model.onnx (.data)  graph and weights for ONNX Runtime, if the extra `serve` was installed
-encoder.json        raw columns -> ids and floats
-calibration.json    task -> calibration
-policy.json         how it was picked
-card.json           the data set it was trained on
-README.md           what users must know
+manifest.json       schema, configuration, score, versions, provenance, the digest of every other
+file, and its own model.safetensors   weights of the modules that its configuration makes, nodes of
+trees among them model.onnx (.data)  graph and weights for ONNX Runtime, if the extra `serve` was
+installed encoder.json        raw columns -> ids and floats calibration.json    task -> calibration
+policy.json         how it was picked card.json           the data set it was trained on README.md
+what users must know
 """
 
 from __future__ import annotations
@@ -41,7 +40,9 @@ from bench.serve.served_model import Member, ModelPart, ModelSpec
 
 MANIFEST = "manifest.json"
 AGREEMENT = 1e-5
-"""Largest allowed difference between a packaged model's predictions and the trained one's; relative above 1."""
+"""Largest allowed difference between a packaged model's predictions and the trained one's; relative
+above 1.
+"""
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,8 @@ class Parts:
 def write_package(parts: Parts, folder: Path, onnx: bool = True) -> Package:
     """Writes a package, with the model in ONNX if `onnx` (some seconds), and opens it.
 
-    Raises UserError if the score names no prediction, or for `onnx` without the extra `serve`; AssertionError if an
-    engine's predictions differ from the trained model's.
+    Raises UserError if the score names no prediction, or for `onnx` without the extra `serve`;
+    AssertionError if an engine's predictions differ from the trained model's.
     """
     spec = ModelSpec.of_trained(parts.schema, parts.parts, parts.members)
     served = spec.of(parts.members)
@@ -84,7 +85,9 @@ def write_package(parts: Parts, folder: Path, onnx: bool = True) -> Package:
         if onnx:
             write_onnx(served, parts.schema, made / ONNX)
         parts.encoder.save(made / "encoder.json")
-        calibrations = {name: each.model_dump(exclude_unset=True) for name, each in parts.calibrations.items()}
+        calibrations = {
+            name: each.model_dump(exclude_unset=True) for name, each in parts.calibrations.items()
+        }
         _write_json(made / "calibration.json", calibrations)
         _write_json(made / "policy.json", dict(parts.policy))
         _write_json(made / "card.json", dict(parts.card))
@@ -95,7 +98,9 @@ def write_package(parts: Parts, folder: Path, onnx: bool = True) -> Package:
             parts=spec.parts,
             members=spec.members,
             plugins=dict(spec.plugins),
-            agreement=_agreement(made, spec, served, parts.rows, ["eager", *(["onnx"] if onnx else [])]),
+            agreement=_agreement(
+                made, spec, served, parts.rows, ["eager", *(["onnx"] if onnx else [])]
+            ),
             score=parts.score.of(parts.schema.tasks),
             outcomes=tuple(parts.outcomes),
             provenance=dict(parts.provenance),
@@ -116,7 +121,9 @@ class Package:
 
     @classmethod
     def open(cls, folder: Path | str) -> Package:
-        """Opens and verifies a package; raises UserError if a file is missing, changed or unexpected."""
+        """Opens and verifies a package; raises UserError if a file is missing, changed or
+        unexpected.
+        """
         folder = Path(folder)
         if not (folder / MANIFEST).is_file():
             raise UserError(f"expected a packaged model with a {MANIFEST}, found none at {folder}")
@@ -124,21 +131,23 @@ class Package:
         manifest = validate(PackageManifest, values, str(folder / MANIFEST))
         if (own := digest_of(values)) != manifest.digest:
             raise UserError(
-                f"{folder / MANIFEST}: expected values of the digest {manifest.digest[:12]}.. as packaged, "
-                f"found {own[:12]}..: it was changed or damaged"
+                f"{folder / MANIFEST}: expected values of the digest {manifest.digest[:12]}.. as "
+                f"packaged, found {own[:12]}..: it was changed or damaged"
             )
         for path in sorted(folder.iterdir()):
             if path.name not in (*manifest.files, MANIFEST):
                 raise UserError(
-                    f"{folder}: expected the files of its {MANIFEST} alone, found '{path.name}' beside them"
+                    f"{folder}: expected the files of its {MANIFEST} alone, found '{path.name}' "
+                    "beside them"
                 )
         for name, expected in manifest.files.items():
             if not (folder / name).is_file():
                 raise UserError(f"{folder}: expected the file '{name}' of the package, found none")
             if (facts := facts_of(folder / name)) != expected:
                 raise UserError(
-                    f"{folder / name}: expected sha256 {expected.sha256[:12]}.. ({expected.size:,} bytes) as packaged, "
-                    f"found {facts.sha256[:12]}.. ({facts.size:,} bytes): it was changed or damaged"
+                    f"{folder / name}: expected sha256 {expected.sha256[:12]}.. ({expected.size:,} "
+                    f"bytes) as packaged, found {facts.sha256[:12]}.. ({facts.size:,} bytes): it "
+                    "was changed or damaged"
                 )
         return cls(folder, manifest)
 
@@ -158,7 +167,9 @@ class Package:
         encoder = Encoder.load(self.folder / "encoder.json")
         schema = self.schema
         if encoder.schema_of(schema.tasks, schema.group, schema.grouped, schema.scenario) != schema:
-            raise UserError(f"{self.folder / 'encoder.json'}: expected the inputs of {MANIFEST}, found others")
+            raise UserError(
+                f"{self.folder / 'encoder.json'}: expected the inputs of {MANIFEST}, found others"
+            )
         return encoder
 
     @property
@@ -183,8 +194,12 @@ class Package:
         _ = self.encoder  # which makes the schema of the model
         return open_engine(name, self.folder, self.manifest.spec, threads)
 
-    def scorer(self, engine: str = "eager", threads: int = 1, history: KeptHistory | None = None) -> Scorer:
-        """Makes a scorer of raw rows; `history` is for rows without their history, see `kept_history`."""
+    def scorer(
+        self, engine: str = "eager", threads: int = 1, history: KeptHistory | None = None
+    ) -> Scorer:
+        """Makes a scorer of raw rows; `history` is for rows without their history, see
+        `kept_history`.
+        """
         runs, score, dataset = self.engine(engine, threads), self.manifest.score, self.manifest.name
         return Scorer(self.schema, self.encoder, runs, self.calibrations, score, dataset, history)
 
@@ -204,7 +219,9 @@ class Package:
     def _json(self, name: str) -> dict[str, Any]:
         values = read_json(self.folder / name)
         if not isinstance(values, dict):
-            raise UserError(f"{self.folder / name}: expected an object, found {type(values).__name__}")
+            raise UserError(
+                f"{self.folder / name}: expected an object, found {type(values).__name__}"
+            )
         return values
 
 
@@ -217,7 +234,9 @@ def digest_of(manifest: Mapping[str, Any]) -> str:
 def facts_of(file: Path) -> FileFacts:
     """Digest and size of a file."""
     with file.open("rb") as stream:
-        return FileFacts(sha256=hashlib.file_digest(stream, "sha256").hexdigest(), size=file.stat().st_size)
+        return FileFacts(
+            sha256=hashlib.file_digest(stream, "sha256").hexdigest(), size=file.stat().st_size
+        )
 
 
 def _agreement(
@@ -231,8 +250,12 @@ def _agreement(
     gaps = {}
     for name in engines:
         both = zip(open_engine(name, folder, spec)(ids, dense), expected, strict=True)
-        gaps[name] = max(float((np.abs(a - b) / np.maximum(1, np.abs(b))).max(initial=0.0)) for a, b in both)
-        assert gaps[name] <= AGREEMENT, f"{name}: predictions differ by {gaps[name]} from the trained model's"
+        gaps[name] = max(
+            float((np.abs(a - b) / np.maximum(1, np.abs(b))).max(initial=0.0)) for a, b in both
+        )
+        assert gaps[name] <= AGREEMENT, (
+            f"{name}: predictions differ by {gaps[name]} from the trained model's"
+        )
     return gaps
 
 

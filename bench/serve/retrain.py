@@ -1,8 +1,8 @@
 """Final training of a pick: on train and validation together, on several seeds, and calibrated.
 
-A network is trained for the passes over the data after which the search saw it best on validation. Held-out rows
-determine the number of trees, choose among seeds and fit calibrations; test is opened last, for comparison with its
-prediction intervals.
+A network is trained for the passes over the data after which the search saw it best on validation.
+Held-out rows determine the number of trees, choose among seeds and fit calibrations; test is opened
+last, for comparison with its prediction intervals.
 """
 
 from __future__ import annotations
@@ -45,20 +45,39 @@ from bench.models.training.tree_settings import is_trees, whole_settings
 from bench.serve.bounds import ROWS
 from bench.serve.calibration import Calibration, calibrated, fit_calibrations
 from bench.serve.scorer import scored
-from bench.serve.served_model import Member, ModelPart, ModelSpec, State, States, Trained, TrainedTrees
+from bench.serve.served_model import (
+    Member,
+    ModelPart,
+    ModelSpec,
+    State,
+    States,
+    Trained,
+    TrainedTrees,
+)
 
 
 class Predictor:
     """Predicts with trained members on a store, as served: in float32."""
 
     def __init__(
-        self, store: Store, parts: Sequence[ModelPart], device: str = "auto", outcomes: Sequence[str] = ()
+        self,
+        store: Store,
+        parts: Sequence[ModelPart],
+        device: str = "auto",
+        outcomes: Sequence[str] = (),
     ) -> None:
-        self.store, self.parts, self.outcomes, self.device = store, tuple(parts), tuple(outcomes), choose_device(device)
+        self.store, self.parts, self.outcomes, self.device = (
+            store,
+            tuple(parts),
+            tuple(outcomes),
+            choose_device(device),
+        )
 
     def predictions(self, split: SplitName, members: Sequence[Member]) -> Iterator[Predicted]:
         """Mean probabilities of the members, in the split's order."""
-        served = ModelSpec.of_trained(self.store.schema, self.parts, members).of(members).to(self.device)
+        served = (
+            ModelSpec.of_trained(self.store.schema, self.parts, members).of(members).to(self.device)
+        )
         data, at = self.store.split(split), 0
         for batch in Batches(data).in_order(ROWS):
             with torch.inference_mode():
@@ -66,7 +85,11 @@ class Predictor:
             conditional, joint = (each.cpu().numpy() for each in said)
             rows = slice(at, at + len(conditional))
             at += len(conditional)
-            beside = np.asarray(data.labels_of(rows)), np.asarray(data.group[rows]), data.weights_of(rows)
+            beside = (
+                np.asarray(data.labels_of(rows)),
+                np.asarray(data.group[rows]),
+                data.weights_of(rows),
+            )
             yield Predicted(*beside, conditional=conditional, joint=joint)
 
     def metrics(self, split: SplitName, rows: Iterable[Predicted]) -> dict[str, float]:
@@ -83,8 +106,8 @@ class Predictor:
 class TrainedSeed:
     """One training of all parts, in the order of the specification's.
 
-    `samples` are training samples of each state of each network, none for trees; `held_out` metrics on the held-out
-    rows, as `valid/click.auc`; `test` metrics on test, uncalibrated.
+    `samples` are training samples of each state of each network, none for trees; `held_out` metrics
+    on the held-out rows, as `valid/click.auc`; `test` metrics on test, uncalibrated.
     """
 
     seed: int
@@ -105,8 +128,8 @@ class Retrained:
         test: metrics on test of the members' mean, uncalibrated.
         calibrated: the same, calibrated.
         served: outcomes on test of the ranking by the score, as `like.recall@10%`.
-        deciles: on test, for each prediction of a regression (`watch.cvr`): weight, mean prediction and mean label of
-            each tenth of the rows, sorted by prediction.
+        deciles: on test, for each prediction of a regression (`watch.cvr`): weight, mean prediction
+            and mean label of each tenth of the rows, sorted by prediction.
         warnings: where test is outside its prediction intervals, in sentences.
         provenance: data, configuration, seeds and versions that remake it.
     """
@@ -127,7 +150,9 @@ UNCONFIRMED = "the point was not confirmed, so there is no prediction interval t
 
 @dataclass(frozen=True)
 class PartOrder:
-    """A part to train: the dotted `config` of its point, how long, and its `shares` by task, see `ModelPart`."""
+    """A part to train: the dotted `config` of its point, how long, and its `shares` by task, see
+    `ModelPart`.
+    """
 
     config: Mapping[str, Scalar]
     length: Length
@@ -163,28 +188,41 @@ def retrain(
     threads: int = 1,
     progress: Progress | None = None,
 ) -> Retrained:
-    """Trains, chooses or averages, calibrates, and compares the result with the prediction intervals.
+    """Trains, chooses or averages, calibrates, and compares the result with the prediction
+    intervals.
 
-    Equal specs give equal members, bit for bit, on one machine's CPU with one number of threads. `work` is a folder for
-    the joined data, which its owner removes. Without intervals (`bench.deciding.retraining.prediction_intervals`), or
-    with `force` and a metric on test worse than its interval, there is a warning.
+    Equal specs give equal members, bit for bit, on one machine's CPU with one number of threads.
+    `work` is a folder for the joined data, which its owner removes. Without intervals
+    (`bench.deciding.retraining.prediction_intervals`), or with `force` and a metric on test worse
+    than its interval, there is a warning.
 
     Raises:
-        UserError: a metric on test is worse than its interval, without `force`; no rows to hold out, or of one class.
+        UserError: a metric on test is worse than its interval, without `force`; no rows to hold
+            out, or of one class.
         FloatingPointError: a training diverged.
     """
     progress = progress or Silent()
     options = spec.options
     store = refit_store(spec.store, spec.card, options.held_out, spec.seed, work / "refit")
     seeds = tuple(derive(spec.seed, "retrain", k) for k in range(options.seeds))
-    parts = tuple(ModelPart(config=config_of(each, store.schema), shares=each.shares) for each in spec.parts)
-    predictor = Predictor(store, parts, outcomes=outcomes_of([each.name for each in (*spec.objectives, *intervals)]))
+    parts = tuple(
+        ModelPart(config=config_of(each, store.schema), shares=each.shares) for each in spec.parts
+    )
+    predictor = Predictor(
+        store, parts, outcomes=outcomes_of([each.name for each in (*spec.objectives, *intervals)])
+    )
     trained = [_train(spec, store, seed, threads, predictor, progress) for seed in seeds]
-    kept = trained if options.choose == "average" else [max(trained, key=lambda each: _merit(each, spec.objectives))]
+    kept = (
+        trained
+        if options.choose == "average"
+        else [max(trained, key=lambda each: _merit(each, spec.objectives))]
+    )
     means = {key: fmean(each.test[key] for each in kept) for key in kept[0].test}
     worse, warnings = verdicts(intervals, means) if intervals else ([], [UNCONFIRMED])
     if worse and not force:
-        raise UserError(f"retraining is refused: {'; '.join(worse)}; to keep it all the same, use --force")
+        raise UserError(
+            f"retraining is refused: {'; '.join(worse)}; to keep it all the same, use --force"
+        )
     for sentence in (*worse, *warnings):
         progress.note(f"warning: {sentence}")
 
@@ -212,10 +250,14 @@ def finished(
     warnings: tuple[str, ...],
     provenance: dict[str, Any],
 ) -> Retrained:
-    """Calibrates trained members on the rows that are held out, and measures them on test; see `Retrained`."""
+    """Calibrates trained members on the rows that are held out, and measures them on test; see
+    `Retrained`.
+    """
     schema = predictor.store.schema
     members = [member.parts for member in kept]
-    held_out, test = (together(predictor.predictions(split, members)) for split in ("valid", "test"))
+    held_out, test = (
+        together(predictor.predictions(split, members)) for split in ("valid", "test")
+    )
     calibrations = fit_calibrations(schema, held_out, options.calibration)
     conditional, joint = calibrated(schema, test.conditional, test.joint, calibrations)
     said = scored(schema, test.conditional, test.joint, calibrations, score.of(schema.tasks))[SCORE]
@@ -235,7 +277,12 @@ def finished(
 
 
 def _train(
-    spec: RetrainSpec, store: Store, seed: int, threads: int, predictor: Predictor, progress: Progress
+    spec: RetrainSpec,
+    store: Store,
+    seed: int,
+    threads: int,
+    predictor: Predictor,
+    progress: Progress,
 ) -> TrainedSeed:
     samples: list[int] = []
     member: list[Trained] = []
@@ -248,7 +295,10 @@ def _train(
         states, lengths = _network(spec, order.length, store, config, own, threads, progress)
         member.append(states)
         samples += lengths
-    held_out, test = (predictor.metrics(split, predictor.predictions(split, [member])) for split in ("valid", "test"))
+    held_out, test = (
+        predictor.metrics(split, predictor.predictions(split, [member]))
+        for split in ("valid", "test")
+    )
     return TrainedSeed(seed, member, tuple(samples), held_out, test)
 
 
@@ -260,7 +310,13 @@ def config_of(order: PartOrder, schema: Schema) -> dict[str, Scalar]:
 
 
 def _network(
-    spec: RetrainSpec, length: Length, store: Store, config: TrialConfig, seed: int, threads: int, progress: Progress
+    spec: RetrainSpec,
+    length: Length,
+    store: Store,
+    config: TrialConfig,
+    seed: int,
+    threads: int,
+    progress: Progress,
 ) -> tuple[States, list[int]]:
     """A network's states, and the training samples of each."""
     trainer = Trainer(store, config, spec.objectives, seed, threads, select=False)
@@ -268,13 +324,18 @@ def _network(
     states: dict[int, State] = {}
     for end in sorted(set(ends)):
         trainer.run_to(end, progress)
-        states[end] = {name: tensor.detach().cpu().clone() for name, tensor in trainer.model.state_dict().items()}
+        states[end] = {
+            name: tensor.detach().cpu().clone()
+            for name, tensor in trainer.model.state_dict().items()
+        }
     lengths = ends if len(states) > 1 else ends[:1]
     return [states[end] for end in lengths], lengths
 
 
 def ends_of(trainer: Trainer, length: Length) -> list[int]:
-    """Training samples at which to stop: one number for all tasks, or one each for separate models."""
+    """Training samples at which to stop: one number for all tasks, or one each for separate
+    models.
+    """
 
     def samples(epochs: float | None) -> int:
         steps = trainer.total if epochs is None else round(epochs * trainer.steps_an_epoch)
@@ -282,7 +343,9 @@ def ends_of(trainer: Trainer, length: Length) -> list[int]:
 
     if len(trainer.selectors) == 1:
         return [samples(length.epochs)]
-    alone = [each.objectives[0].name if len(each.objectives) == 1 else "" for each in trainer.selectors]
+    alone = [
+        each.objectives[0].name if len(each.objectives) == 1 else "" for each in trainer.selectors
+    ]
     return [samples(length.own.get(name, length.epochs)) for name in alone]
 
 

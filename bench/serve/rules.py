@@ -1,7 +1,7 @@
 """Rules by which `seesaw evaluate` fails a nightly job: `buy.recall@10% < -1%`.
 
-The estimate decides, and the sentence says whether the whole interval agrees: by the interval, a job with few rows
-would never fail.
+The estimate decides, and the sentence says whether the whole interval agrees: by the interval, a
+job with few rows would never fail.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from bench.serve.evaluation import REPORTED, Judgement
 
 @dataclass(frozen=True)
 class RuleResult:
-    """The result of a rule, by its metric's gain (a fraction) or value; NaN, where the rows do not define it, fails."""
+    """The result of a rule, by its metric's gain (a fraction) or value; NaN, where the rows do not
+    define it, fails.
+    """
 
     rule: str
     measured: Effect
@@ -33,9 +35,11 @@ class RuleResult:
 
 @dataclass(frozen=True)
 class Rule:
-    """A bound of a metric's value or, if `relative`, of its gain over the other model, as a fraction.
+    """A bound of a metric's value or, if `relative`, of its gain over the other model, as a
+    fraction.
 
-    It is an outcome of the ranking or a metric of a prediction. Values below fail if `below`, else those above.
+    It is an outcome of the ranking or a metric of a prediction. Values below fail if `below`, else
+    those above.
     """
 
     text: str
@@ -46,10 +50,15 @@ class Rule:
 
     @classmethod
     def parse(cls, text: str) -> Rule:
-        """Parses `buy.recall@10% < -1%` or `click.logloss > 0.4`; UserError for other forms or negative values."""
+        """Parses `buy.recall@10% < -1%` or `click.logloss > 0.4`; UserError for other forms or
+        negative values.
+        """
         match = re.fullmatch(r"\s*([^\s<>]+)\s*([<>])\s*([-+]?(?:\d+\.?\d*|\.\d+))\s*(%?)\s*", text)
         if match is None or (not match[4] and float(match[3]) < 0):
-            expected = "expected a gain as in 'buy.recall@10% < -1%' or a value from 0 on as in 'buy.recall@10% < 0.3'"
+            expected = (
+                "expected a gain as in 'buy.recall@10% < -1%' or a value from 0 on as in "
+                "'buy.recall@10% < 0.3'"
+            )
             raise UserError(f"--fail-if: {expected}, found '{shortened(text)}'")
         bound = float(match[3]) / (100 if match[4] else 1)
         return cls(text.strip(), match[1], match[2] == "<", bound, bool(match[4]))
@@ -68,23 +77,46 @@ class Rule:
         reason += f"surely {way}" if sure else f"{way}, but not surely"
         if math.isnan(measured.value):
             reason = f"these rows do not define the {what}"
-        return RuleResult(self.text, measured, failed, sure, f"{'failed' if failed else 'kept'}: {self.text}: {reason}")
+        return RuleResult(
+            self.text,
+            measured,
+            failed,
+            sure,
+            f"{'failed' if failed else 'kept'}: {self.text}: {reason}",
+        )
 
 
 def outcomes_asked(
-    rules: Sequence[Rule], tasks: Sequence[Task], outcomes: Sequence[str], weighted: bool, ranking: bool, heads: bool
+    rules: Sequence[Rule],
+    tasks: Sequence[Task],
+    outcomes: Sequence[str],
+    weighted: bool,
+    ranking: bool,
+    heads: bool,
 ) -> list[str]:
     """Outcomes of the ranking in rules that are not measured anyway.
 
-    Raises UserError if a rule names no outcome and no metric, or a gain without a comparison: `ranking` and `heads` say
-    what is compared with another model, `weighted` whether predictions also have metrics without the row weight.
+    Raises UserError if a rule names no outcome and no metric, or a gain without a comparison:
+    `ranking` and `heads` say what is compared with another model, `weighted` whether predictions
+    also have metrics without the row weight.
     """
-    names = [(name, metric) for task in tasks for name in prediction_names(task) for metric in REPORTED[task.kind]]
-    metrics = {f"{name}.{prefix}{metric}" for name, metric in names for prefix in ("", "plain_")[: 1 + weighted]}
+    names = [
+        (name, metric)
+        for task in tasks
+        for name in prediction_names(task)
+        for metric in REPORTED[task.kind]
+    ]
+    metrics = {
+        f"{name}.{prefix}{metric}"
+        for name, metric in names
+        for prefix in ("", "plain_")[: 1 + weighted]
+    }
     asked = []
     for rule in rules:
         if rule.relative and not ranking:
-            raise UserError(f"--fail-if: expected --against beside '{rule.text}', a gain, found none")
+            raise UserError(
+                f"--fail-if: expected --against beside '{rule.text}', a gain, found none"
+            )
         of_head = rule.metric in metrics
         if rule.metric not in outcomes and not (of_head and (heads or not rule.relative)):
             where = "--fail-if: a column has no predictions" if of_head else "--fail-if"

@@ -1,7 +1,8 @@
 """The served model: every task's probabilities, from any parts.
 
-Parts are networks or boosted trees. A task may use one part only, like the best single-task models, or mix several,
-like blends and ensembles. Trainings on several seeds are members, whose predictions are averaged.
+Parts are networks or boosted trees. A task may use one part only, like the best single-task models,
+or mix several, like blends and ensembles. Trainings on several seeds are members, whose predictions
+are averaged.
 """
 
 from __future__ import annotations
@@ -45,8 +46,8 @@ Member = Sequence[Trained]
 """All parts, trained on one seed."""
 
 TRAINING = ("balancing.", "loss.")
-"""Axes of a configuration that serving ignores; the loss of regressions is not among them, as it defines
-predictions."""
+"""Axes of a configuration that serving ignores; the loss of regressions is not among them, as it
+defines predictions."""
 OF_TASKS = ("towers.hidden.", "towers.output.")
 """Prefixes of parameters that are stacked by output."""
 
@@ -71,9 +72,13 @@ class ModelPart(Config):
 
 
 class ServedModel(nn.Module):
-    """Averages predictions of members, in evaluation mode and float32; each has modules of `parts`."""
+    """Averages predictions of members, in evaluation mode and float32; each has modules of
+    `parts`.
+    """
 
-    def __init__(self, members: Sequence[Sequence[nn.Module]], parts: Sequence[ModelPart], schema: Schema) -> None:
+    def __init__(
+        self, members: Sequence[Sequence[nn.Module]], parts: Sequence[ModelPart], schema: Schema
+    ) -> None:
         super().__init__()
         self.members = nn.ModuleList(nn.ModuleList(member) for member in members)
         self._shares = [part.shares for part in parts]
@@ -81,9 +86,15 @@ class ServedModel(nn.Module):
         self.eval()
 
     def forward(self, ids: Tensor, dense: Tensor) -> tuple[Tensor, Tensor]:
-        """ids (B, S) int32, dense (B, D) -> conditional (B, T) and joint (B, T), see `Probabilities`."""
-        every = [[part(ids, dense) for part in cast(nn.ModuleList, member)] for member in self.members]
-        conditional = [mix([part.conditional for part in parts], self._shares, self._binary) for parts in every]
+        """ids (B, S) int32, dense (B, D) -> conditional (B, T) and joint (B, T), see
+        `Probabilities`.
+        """
+        every = [
+            [part(ids, dense) for part in cast(nn.ModuleList, member)] for member in self.members
+        ]
+        conditional = [
+            mix([part.conditional for part in parts], self._shares, self._binary) for parts in every
+        ]
         joint = [mix([part.joint for part in parts], self._shares, self._binary) for parts in every]
         return _mean(conditional), _mean(joint)
 
@@ -93,7 +104,9 @@ def _mean(every: Sequence[Tensor]) -> Tensor:
 
 
 class Network(nn.Module):
-    """A network of a served model; `models`: one for all tasks, or one for each, in the order of the schema's tasks."""
+    """A network of a served model; `models`: one for all tasks, or one for each, in the order of
+    the schema's tasks.
+    """
 
     def __init__(self, models: Sequence[MultiTaskModel]) -> None:
         super().__init__()
@@ -116,7 +129,8 @@ Shape = int | TreeSizes
 class ModelSpec:
     """Rebuilds the modules of a `ServedModel`, so that its weights fit.
 
-    `members` has the shapes of the parts of each; `plugins` are required, as for `bench.core.plugins.check`.
+    `members` has the shapes of the parts of each; `plugins` are required, as for
+    `bench.core.plugins.check`.
     """
 
     schema: Schema
@@ -125,18 +139,24 @@ class ModelSpec:
     plugins: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of_trained(cls, schema: Schema, parts: Sequence[ModelPart], members: Sequence[Member]) -> ModelSpec:
+    def of_trained(
+        cls, schema: Schema, parts: Sequence[ModelPart], members: Sequence[Member]
+    ) -> ModelSpec:
         """The specification of trained members."""
-        needed = plugins.needs(choice for part in parts if not part.trees for choice in _served(part.config).items())
+        needed = plugins.needs(
+            choice for part in parts if not part.trees for choice in _served(part.config).items()
+        )
         shapes = tuple(
-            tuple(each.sizes if isinstance(each, TrainedTrees) else len(each) for each in member) for member in members
+            tuple(each.sizes if isinstance(each, TrainedTrees) else len(each) for each in member)
+            for member in members
         )
         return cls(schema, tuple(parts), shapes, needed)
 
     def build(self) -> ServedModel:
         """Builds the modules, with arbitrary weights."""
         every = [
-            [self._part(part, shape) for part, shape in zip(self.parts, member, strict=True)] for member in self.members
+            [self._part(part, shape) for part, shape in zip(self.parts, member, strict=True)]
+            for member in self.members
         ]
         return ServedModel(every, self.parts, self.schema)
 
@@ -151,7 +171,10 @@ class ModelSpec:
                 if one not in of_one:
                     with torch.device("meta"):
                         of_one[one] = self._part(part, one).state_dict()
-                weights |= {f"members.{at}.{k}.{name}": own for name, own in _repeated(of_one[one], shape).items()}
+                weights |= {
+                    f"members.{at}.{k}.{name}": own
+                    for name, own in _repeated(of_one[one], shape).items()
+                }
         return weights
 
     def of(self, members: Sequence[Member]) -> ServedModel:
@@ -169,13 +192,23 @@ class ModelSpec:
     @property
     def trees(self) -> list[tuple[str, TreeSizes]]:
         """Name prefix of the arrays, and sizes, of all boosted trees."""
-        every = {f"members.{at}.{k}.": each for at, member in enumerate(self.members) for k, each in enumerate(member)}
+        every = {
+            f"members.{at}.{k}.": each
+            for at, member in enumerate(self.members)
+            for k, each in enumerate(member)
+        }
         return [(prefix, each) for prefix, each in every.items() if isinstance(each, TreeSizes)]
 
     def wrong(self, weights: Mapping[str, Tensor]) -> str | None:
-        """Explains, as words after "expected", which weights make no valid trees; None if all do."""
+        """Explains, as words after "expected", which weights make no valid trees; None if all
+        do.
+        """
         for prefix, sizes in self.trees:
-            own = {name.removeprefix(prefix): each for name, each in weights.items() if name.startswith(prefix)}
+            own = {
+                name.removeprefix(prefix): each
+                for name, each in weights.items()
+                if name.startswith(prefix)
+            }
             if (reason := wrong(own, self.schema, sizes)) is not None:
                 return f"trees with {reason}"
         return None
@@ -192,7 +225,11 @@ def _repeated(one: State, shape: Shape) -> dict[str, Tensor]:
     """Weights of a whole part, from those of a network with one state."""
     if isinstance(shape, TreeSizes):
         return dict(one)
-    return {f"models.{at}.{name.removeprefix('models.0.')}": own for at in range(shape) for name, own in one.items()}
+    return {
+        f"models.{at}.{name.removeprefix('models.0.')}": own
+        for at in range(shape)
+        for name, own in one.items()
+    }
 
 
 def _of_outputs(state: State, own: int) -> dict[str, Tensor]:
@@ -204,12 +241,16 @@ def _of_outputs(state: State, own: int) -> dict[str, Tensor]:
 
 
 def _served(config: Mapping[str, Scalar]) -> dict[str, Scalar]:
-    """Removes training-only options, so that serving does not need the plug-in of the balancer or the loss."""
+    """Removes training-only options, so that serving does not need the plug-in of the balancer or
+    the loss.
+    """
     return {key: value for key, value in config.items() if not key.startswith(TRAINING)}
 
 
 def regressions_in_words(schema: Schema, parts: Sequence[ModelPart]) -> dict[str, str]:
-    """The prediction of each regression in words: `mean`, or `0.9 quantile`; trees predict the mean."""
+    """The prediction of each regression in words: `mean`, or `0.9 quantile`; trees predict the
+    mean.
+    """
     words = {}
     for at, task in enumerate(schema.tasks):
         if task.kind == "regression":
@@ -222,5 +263,9 @@ def _says(schema: Schema, part: ModelPart) -> str:
     if part.trees:
         return "mean"
     chosen = TrialConfig.parse(_served(part.config)).regression_loss
-    says: str = lookup(REGRESSION_LOSSES, "regression_loss kind", chosen.kind).build(schema, chosen.options).says
+    says: str = (
+        lookup(REGRESSION_LOSSES, "regression_loss kind", chosen.kind)
+        .build(schema, chosen.options)
+        .says
+    )
     return says

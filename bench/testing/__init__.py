@@ -1,4 +1,5 @@
-"""What an entry of a registry must do: the project's own tests and those of plug-ins call the same checks.
+"""What an entry of a registry must do: the project's own tests and those of plug-ins call the same
+checks.
 
     import pytest
     from bench.testing import checks
@@ -7,7 +8,8 @@
     def test_mine(check):
         check()
 
-A check raises AssertionError, or `unittest.SkipTest` where the entry's `unfit` refuses what would be tried.
+A check raises AssertionError, or `unittest.SkipTest` where the entry's `unfit` refuses what would
+be tried.
 """
 
 from __future__ import annotations
@@ -40,7 +42,9 @@ class Check:
     run: partial[None]
 
     def __call__(self) -> None:
-        """Runs the check; raises AssertionError if the entry fails, SkipTest if it does not fit what would be tried."""
+        """Runs the check; raises AssertionError if the entry fails, SkipTest if it does not fit
+        what would be tried.
+        """
         import torch
 
         torch.manual_seed(0)
@@ -49,7 +53,10 @@ class Check:
         except SkipTest:
             raise
         except Exception as error:
-            error.add_note(f"expected of {self}: {(getdoc(self.run.func) or '').split(chr(10) * 2 + 'Args:')[0]}")
+            error.add_note(
+                f"expected of {self}: "
+                f"{(getdoc(self.run.func) or '').split(chr(10) * 2 + 'Args:')[0]}"
+            )
             raise
 
     def __str__(self) -> str:
@@ -60,15 +67,17 @@ def checks(group: str, name: str, sample: ReaderSample | None = None) -> list[Ch
     """All checks of an entry.
 
     Args:
-        group: as in entry points, without `seesaw.`: sharing, funnel, numeric, interaction, sequence, loss,
-            regression_loss, balancing, sampler, reader or rule.
+        group: as in entry points, without `seesaw.`: sharing, funnel, numeric, interaction,
+            sequence, loss, regression_loss, balancing, sampler, reader or rule.
         name: of the entry. Its plug-in is installed, or was added by `bench.core.plugins.add`.
         sample: a reader's example file.
 
     Raises:
         UserError: no such group or entry, or a reader without a sample.
     """
-    made: dict[str, Callable[[str], Iterator[Check]]] = {axis: partial(_of_model, axis) for axis in MODELS}
+    made: dict[str, Callable[[str], Iterator[Check]]] = {
+        axis: partial(_of_model, axis) for axis in MODELS
+    }
     made |= {"balancing": _of_balancer, "reader": partial(_of_reader, sample=sample)}
     made |= {group: partial(_of_all, group) for group in ("sampler", "rule")}
     if group not in made:
@@ -90,7 +99,10 @@ def _of_model(axis: str, name: str) -> Iterator[Check]:
     yield _check(of.an_entry_says_what_it_is, axis, name)
     others = cycle(FUNNELS) if axis == "sharing" else cycle(SHARING)
     for tasks, other in zip(of.TASKS, others, strict=False):
-        kinds, about = {"funnel" if axis == "sharing" else "sharing": other, axis: name}, f"{tasks}-{other}"
+        kinds, about = (
+            {"funnel" if axis == "sharing" else "sharing": other, axis: name},
+            f"{tasks}-{other}",
+        )
         for size in of.SIZES:
             every_size = of.any_batch_size_gives_logits_losses_and_probabilities
             yield _check(every_size, tasks, size, kinds, about=f"{about}-{size}")
@@ -100,9 +112,16 @@ def _of_model(axis: str, name: str) -> Iterator[Check]:
     if axis in ("numeric", "interaction", "sequence"):
         for other in ("single_task", "stem"):  # with input sets of one task each
             kinds = {"sharing": other, axis: name}
-            yield _check(of.shared_parameters_are_declared_exactly, "two", kinds, about=f"two-{other}")
+            yield _check(
+                of.shared_parameters_are_declared_exactly, "two", kinds, about=f"two-{other}"
+            )
     own = (of.a_tasks_loss_is_its_own,) if axis in ("loss", "regression_loss") else ()
-    for each in (*own, of.a_seed_decides_everything, of.its_state_is_its_parameters, of.it_can_be_packaged):
+    for each in (
+        *own,
+        of.a_seed_decides_everything,
+        of.its_state_is_its_parameters,
+        of.it_can_be_packaged,
+    ):
         yield _check(each, {axis: name})
     # The tiny store has neither numbers with ranges, nor histories, nor regressions.
     if axis not in ("numeric", "sequence", "regression_loss"):
@@ -133,7 +152,9 @@ def _of_reader(name: str, sample: ReaderSample | None) -> Iterator[Check]:
     from bench.testing import readers
 
     if sample is None or sample.card["reader"]["kind"] != name:
-        raise UserError(f"checks of a reader: expected a Sample whose card has the reader '{name}', found none")
+        raise UserError(
+            f"checks of a reader: expected a Sample whose card has the reader '{name}', found none"
+        )
     yield _check(readers.its_parts_are_the_rows_of_the_file_however_it_is_cut, sample)
     yield _check(readers.bad_input_is_the_users_mistake_with_its_place, sample)
 

@@ -12,7 +12,13 @@ from torch import Tensor
 
 from bench.core.schema import Schema, Task
 from bench.models.balancing import BALANCING
-from bench.models.balancing.base import Balancer, GradientAggregation, GradientCombination, LossWeighting, Need
+from bench.models.balancing.base import (
+    Balancer,
+    GradientAggregation,
+    GradientCombination,
+    LossWeighting,
+    Need,
+)
 
 TASKS = ["a", "b", "c", "d", "e", "f"]
 OUTPUT = 8
@@ -22,7 +28,9 @@ SCALES = [1e-10, 1.0, 1e10]
 
 
 def build(name: str, tasks: int, **options: Any) -> Balancer:
-    """Builds a balancer with a virtual epoch of 3 steps; prepares a combination for the parameters of `parts`."""
+    """Builds a balancer with a virtual epoch of 3 steps; prepares a combination for the parameters
+    of `parts`.
+    """
     entry = BALANCING[name]
     if "virtual_epoch" in entry.config.model_fields:
         options = {"virtual_epoch": 3} | options
@@ -41,7 +49,9 @@ def parts(row: Tensor) -> list[Tensor]:
 def step(balancer: Balancer, jacobian: Tensor, losses: Tensor | None = None) -> Tensor:
     """The combined gradient (N,) of gradients (T, N); a combination needs N = 20."""
     silent = (jacobian == 0).all(1)
-    balancer.observe((torch.ones(len(jacobian)) if losses is None else losses).masked_fill(silent, 0.0))
+    balancer.observe(
+        (torch.ones(len(jacobian)) if losses is None else losses).masked_fill(silent, 0.0)
+    )
     if isinstance(balancer, GradientCombination):
         return torch.cat([part.reshape(-1) for part in balancer([parts(row) for row in jacobian])])
     combined: Tensor = balancer(jacobian @ jacobian.T) @ jacobian
@@ -50,7 +60,9 @@ def step(balancer: Balancer, jacobian: Tensor, losses: Tensor | None = None) -> 
 
 def normal(tasks: int, seed: int = 0) -> Tensor:
     """Rows (T, 20) of independent numbers."""
-    return torch.randn(tasks, 20, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return torch.randn(
+        tasks, 20, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    )
 
 
 def low_rank(tasks: int, seed: int = 0) -> Tensor:
@@ -89,11 +101,21 @@ def opposed(tasks: int, seed: int = 0) -> Tensor:
     return jacobian
 
 
-SAMPLERS: list[Callable[..., Tensor]] = [normal, low_rank, stationary, agreeing, with_zero_rows, duplicated, opposed]
+SAMPLERS: list[Callable[..., Tensor]] = [
+    normal,
+    low_rank,
+    stationary,
+    agreeing,
+    with_zero_rows,
+    duplicated,
+    opposed,
+]
 
 
 def an_entry_is_complete(name: str) -> None:
-    """It is one of the three kinds of balancer, knows its tasks, and asks only for what a step can give."""
+    """It is one of the three kinds of balancer, knows its tasks, and asks only for what a step can
+    give.
+    """
     balancer = build(name, 3)
     kinds = (LossWeighting, GradientAggregation, GradientCombination)
     assert sum(isinstance(balancer, kind) for kind in kinds) == 1
@@ -112,7 +134,9 @@ def finite_at_every_scale_and_rank_for_six_steps(name: str) -> None:
         for seed in range(6):  # past the virtual epoch
             scales = torch.logspace(-10, 10, tasks, dtype=torch.float64)[torch.randperm(tasks)]
             scales = scales if scale is None else torch.full_like(scales, scale)
-            found = step(balancer, (sample(tasks, seed=seed) * scales[:, None]).float(), scales.float())
+            found = step(
+                balancer, (sample(tasks, seed=seed) * scales[:, None]).float(), scales.float()
+            )
             assert found.dtype == torch.float32
             assert found.isfinite().all()
 
@@ -121,7 +145,11 @@ def finite_for_what_is_hardly_a_gramian(name: str) -> None:
     """Of a gradient aggregation: zero, huge and tiny Gramians."""
     for tasks in MANY:
         balancer = build(name, tasks)
-        for gramian in (torch.zeros(tasks, tasks), torch.eye(tasks) * 1e30, torch.full((tasks, tasks), 1e-30)):
+        for gramian in (
+            torch.zeros(tasks, tasks),
+            torch.eye(tasks) * 1e30,
+            torch.full((tasks, tasks), 1e-30),
+        ):
             balancer.observe(torch.ones(tasks))
             assert balancer(gramian).isfinite().all()
     underflow = torch.tensor([[1.0, -1e-25], [-1e-25, 0.0]])  # (1e-25)^2 is 0 in float32
@@ -139,11 +167,15 @@ def equal_gradients_are_summed(name: str) -> None:
     """So that one learning rate means the same under every balancer."""
     for tasks, scale in itertools.product(MANY, SCALES):
         jacobian = scale * duplicated(tasks)
-        torch.testing.assert_close(step(build(name, tasks), jacobian), jacobian.sum(0), rtol=1e-5, atol=0)
+        torch.testing.assert_close(
+            step(build(name, tasks), jacobian), jacobian.sum(0), rtol=1e-5, atol=0
+        )
 
 
 def permuting_tasks_changes_no_step(name: str) -> None:
-    """Steps and not weights, since with dependent gradients several weights give one step; over steps, with state."""
+    """Steps and not weights, since with dependent gradients several weights give one step; over
+    steps, with state.
+    """
     for sample in (normal, stationary, with_zero_rows):
         torch.manual_seed(0)
         for tasks in MANY[1:]:
@@ -162,18 +194,25 @@ def a_common_scale_scales_the_step(name: str) -> None:
         for factor in (1.0, scale):
             torch.manual_seed(0)
             balancer = build(name, tasks)
-            steps = [step(balancer, factor * normal(tasks, seed), torch.full((tasks,), factor)) for seed in range(6)]
+            steps = [
+                step(balancer, factor * normal(tasks, seed), torch.full((tasks,), factor))
+                for seed in range(6)
+            ]
             found.append(torch.stack(steps) / factor)
         torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-4)
 
 
 def a_task_with_zero_gradient_has_no_say(name: str) -> None:
-    """The step is the others' own; where draws depend on the number of tasks, two tasks are tried alone."""
+    """The step is the others' own; where draws depend on the number of tasks, two tasks are tried
+    alone.
+    """
     for tasks in [2] if "random" in build(name, 2).claims else range(2, 6):
         one, other = build(name, tasks), build(name, tasks + 1)
         for seed in range(6):
             jacobian = normal(tasks, seed)
-            padded = torch.cat([jacobian[:1], torch.zeros(1, 20, dtype=torch.float64), jacobian[1:]])
+            padded = torch.cat(
+                [jacobian[:1], torch.zeros(1, 20, dtype=torch.float64), jacobian[1:]]
+            )
             torch.manual_seed(seed)
             expected = step(one, jacobian)
             torch.manual_seed(seed)
@@ -234,7 +273,9 @@ def weights(balancer: Balancer, losses: Tensor) -> Tensor:
 def losses_of(balancer: Balancer, steps: int, seed: int) -> Tensor:
     """The combined losses over some steps on random losses; the balancer's parameters learn."""
     generator = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.SGD([*balancer.parameters(), torch.nn.Parameter(torch.zeros(()))], lr=0.1)
+    optimizer = torch.optim.SGD(
+        [*balancer.parameters(), torch.nn.Parameter(torch.zeros(()))], lr=0.1
+    )
     seen = []
     for _ in range(steps):
         losses = torch.rand(len(balancer.tasks), generator=generator) + 0.1
@@ -350,7 +391,9 @@ OF_BOTH = (
 
 
 def properties(name: str) -> list[partial[None]]:
-    """The checks of a balancer alone, by its kind and its class's claims, see `bench.testing.checks`."""
+    """The checks of a balancer alone, by its kind and its class's claims, see
+    `bench.testing.checks`.
+    """
     balancer = build(name, 2)
     fair = not {"random", "asymmetric"} & balancer.claims
     own: list[Callable[[str], None]]
@@ -359,7 +402,11 @@ def properties(name: str) -> list[partial[None]]:
             finite_at_every_scale_and_without_samples,
             a_loss_that_is_not_a_number_shows,
             equal_losses_have_weights_that_sum_to_the_number_of_tasks,
-            *([permuting_tasks_permutes_weights, a_task_without_samples_leaves_the_others_alone] if fair else []),
+            *(
+                [permuting_tasks_permutes_weights, a_task_without_samples_leaves_the_others_alone]
+                if fair
+                else []
+            ),
         ]
     else:
         combines = isinstance(balancer, GradientCombination)

@@ -20,7 +20,12 @@ from bench.serve.served_model import ModelPart, Network, ServedModel
 
 CHAIN = (Task("click"), Task("cart", parent="click"), Task("buy", parent="cart"))
 _LOGGED = Scale(log=True, centre=1.0, spread=0.5, low=0.0, high=3.0, mean=2.0)
-MIXED = (Task("click"), Task("buy", parent="click"), Task("watch", "regression", parent="click"), Task("like"))
+MIXED = (
+    Task("click"),
+    Task("buy", parent="click"),
+    Task("watch", "regression", parent="click"),
+    Task("like"),
+)
 TASKS = {
     "one": (Task("click"),),
     "two": (Task("income"), Task("married")),
@@ -38,15 +43,28 @@ _AGE = Number("age", 0, 1, (-1.0, 0.0, 0.5, 1.0, 2.0), (9, 9, 9, 9))
 
 
 def schema_of(tasks: str, kinds: Kinds) -> Schema:
-    """Four fields, one the scenario, and a dense column; numbers and a history for the kinds that read them."""
+    """Four fields, one the scenario, and a dense column; numbers and a history for the kinds that
+    read them.
+    """
     numeric, sequence = "numeric" in kinds, "sequence" in kinds
     fields = (*FIELDS, *((_PAST,) if sequence else ()), *((_RANGES,) if numeric else ()))
     dense = ("age", "age_missing") if numeric else ("age",)
-    return Schema(fields, dense, TASKS[tasks], numbers=(_AGE,) if numeric else (), grouped=True, scenario="hour")
+    return Schema(
+        fields,
+        dense,
+        TASKS[tasks],
+        numbers=(_AGE,) if numeric else (),
+        grouped=True,
+        scenario="hour",
+    )
 
 
-def build(tasks: str, kinds: Kinds, dim: int = 4, tower: int = 8, members: int = 1) -> MultiTaskModel:
-    """A model with default options, or other `kinds` by axis; SkipTest if an entry does not fit the tasks' schema."""
+def build(
+    tasks: str, kinds: Kinds, dim: int = 4, tower: int = 8, members: int = 1
+) -> MultiTaskModel:
+    """A model with default options, or other `kinds` by axis; SkipTest if an entry does not fit the
+    tasks' schema.
+    """
     schema = schema_of(tasks, kinds)
     chosen = {axis: kind for axis, kind in DEFAULTS.items() if axis != "balancing"} | dict(kinds)
     choices: dict[str, Any] = {}
@@ -77,7 +95,9 @@ def batch_of(schema: Schema, size: int) -> tuple[Tensor, Tensor, Tensor]:
         columns.append(ids)
     labels: list[Tensor] = []
     for task, parent in zip(schema.tasks, schema.parents, strict=True):
-        values = torch.randn(size) if task.kind == "regression" else (torch.rand(size) < 0.6).float()
+        values = (
+            torch.randn(size) if task.kind == "regression" else (torch.rand(size) < 0.6).float()
+        )
         labels.append(values if parent is None else values * labels[parent])
     dense = torch.randn(size, len(schema.dense))
     for number in schema.numbers:
@@ -88,15 +108,18 @@ def batch_of(schema: Schema, size: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 SPREADS = (0.0, 0.1, 0.3, *[1.0, 3.0] * 5)
-"""Of the points at which gradients are looked for: the standard deviation of what is added to the values as drawn."""
+"""Of the points at which gradients are looked for: the standard deviation of what is added to the
+values as drawn.
+"""
 
 
 @torch.no_grad()
 def moved(model: MultiTaskModel, spread: float) -> MultiTaskModel:
     """The model, with random numbers added to its dense parameters.
 
-    Where it starts, a connected parameter may have no gradient: a unit of ReLU is off in all rows, or a factor is 0.
-    The gradient at the bias of attention's keys is 0 by mathematics, and by rounding it is not 0 at every point.
+    Where it starts, a connected parameter may have no gradient: a unit of ReLU is off in all rows,
+    or a factor is 0. The gradient at the bias of attention's keys is 0 by mathematics, and by
+    rounding it is not 0 at every point.
     """
     for parameter in model.dense_parameters() if spread else ():
         parameter.add_(spread * torch.randn_like(parameter))
@@ -108,8 +131,12 @@ def _any_of_slices(gradient: Tensor) -> Tensor:
     return gradient.nan_to_num().reshape(len(gradient), -1).any(dim=1)
 
 
-def any_batch_size_gives_logits_losses_and_probabilities(tasks: str, size: int, kinds: Kinds) -> None:
-    """Shapes, finite losses, probabilities between 0 and 1; rows do not depend on the rows beside them."""
+def any_batch_size_gives_logits_losses_and_probabilities(
+    tasks: str, size: int, kinds: Kinds
+) -> None:
+    """Shapes, finite losses, probabilities between 0 and 1; rows do not depend on the rows beside
+    them.
+    """
     model = build(tasks, kinds)
     ids, dense, labels = batch_of(schema_of(tasks, kinds), size)
     count = len(model.schema.tasks)
@@ -133,7 +160,9 @@ def any_batch_size_gives_logits_losses_and_probabilities(tasks: str, size: int, 
 
 
 def the_gradient_reaches_every_parameter(tasks: str, kinds: Kinds) -> None:
-    """Slice by slice, in evaluation mode, on 256 samples, at one of the points of `SPREADS` or another."""
+    """Slice by slice, in evaluation mode, on 256 samples, at one of the points of `SPREADS` or
+    another.
+    """
     reached: dict[str, Tensor] = {}
     expected: dict[str, Tensor] = {}
     for spread in SPREADS:
@@ -154,14 +183,18 @@ def the_gradient_reaches_every_parameter(tasks: str, kinds: Kinds) -> None:
         "embedding.weight: expected a gradient at all rows of the batch but the padding"
     )
     name = next(name for name, count in wrong.items() if count)
-    raise AssertionError(f"{name}: no gradient at {wrong[name]} of its {len(expected[name])} slices")
+    raise AssertionError(
+        f"{name}: no gradient at {wrong[name]} of its {len(expected[name])} slices"
+    )
 
 
 def shared_parameters_are_declared_exactly(tasks: str, kinds: Kinds) -> None:
-    """By autograd: each slice of a shared one moves more than one task, each slice of another exactly one.
+    """By autograd: each slice of a shared one moves more than one task, each slice of another
+    exactly one.
 
-    So does each input set of the table's. Where a funnel transfers hidden units, what moves a task moves all that
-    follow it, and they count as one. It is enough if a task moves at one of the points of `SPREADS`.
+    So does each input set of the table's. Where a funnel transfers hidden units, what moves a task
+    moves all that follow it, and they count as one. It is enough if a task moves at one of the
+    points of `SPREADS`.
     """
     seen: dict[str, Tensor] = {}
     for spread in SPREADS:
@@ -175,15 +208,24 @@ def shared_parameters_are_declared_exactly(tasks: str, kinds: Kinds) -> None:
 
 
 def _tasks_moved(model: MultiTaskModel, tasks: str, kinds: Kinds) -> dict[str, Tensor]:
-    """By parameter, or the table, (slices, T): whether a slice has a gradient of a task's logits."""
+    """By parameter, or the table, (slices, T): whether a slice has a gradient of a task's
+    logits.
+    """
     ids, dense, _ = batch_of(schema_of(tasks, kinds), 256)
     logits = model(ids, dense.double())
     parameters = dict(model.named_parameters())
-    counts = {name: len(parameter) for name, parameter in parameters.items()} | {"embedding.weight": model.input_sets}
-    by_task = {name: torch.zeros(count, len(TASKS[tasks]), dtype=torch.bool) for name, count in counts.items()}
+    counts = {name: len(parameter) for name, parameter in parameters.items()} | {
+        "embedding.weight": model.input_sets
+    }
+    by_task = {
+        name: torch.zeros(count, len(TASKS[tasks]), dtype=torch.bool)
+        for name, count in counts.items()
+    }
     for output, task in enumerate(model.outputs):
         above = logits[:, output].sum()
-        gradients = torch.autograd.grad(above, [*parameters.values()], retain_graph=True, allow_unused=True)
+        gradients = torch.autograd.grad(
+            above, [*parameters.values()], retain_graph=True, allow_unused=True
+        )
         for name, gradient in zip(parameters, gradients, strict=True):
             if gradient is None:
                 continue
@@ -194,7 +236,9 @@ def _tasks_moved(model: MultiTaskModel, tasks: str, kinds: Kinds) -> dict[str, T
 
 
 def _wrongly_declared(model: MultiTaskModel, seen: Mapping[str, Tensor]) -> list[str]:
-    """A sentence for each parameter that is declared shared and is not, or the reverse; `seen` as of `_tasks_moved`."""
+    """A sentence for each parameter that is declared shared and is not, or the reverse; `seen` as
+    of `_tasks_moved`.
+    """
     shared = {id(parameter) for parameter in model.shared_parameters()}
     transfers = model.towers.transfer is not None
     sentences = []
@@ -218,27 +262,39 @@ def _wrongly_declared(model: MultiTaskModel, seen: Mapping[str, Tensor]) -> list
 
 
 def a_tasks_loss_is_its_own(kinds: Kinds) -> None:
-    """It depends on its task's own logits and labels, and is finite and not negative, however sure the predictions."""
+    """It depends on its task's own logits and labels, and is finite and not negative, however sure
+    the predictions.
+    """
     model = build("mixed", kinds)
     _, dense, labels = batch_of(schema_of("mixed", kinds), 32)
     logits = torch.randn(32, len(model.outputs), requires_grad=True)
     losses = model.losses(logits, labels, dense=dense)
     for task, loss in enumerate(losses):
         (gradient,) = torch.autograd.grad(loss, logits, retain_graph=True)
-        others = [number for number, of in enumerate(model.outputs) if of != task and gradient[:, number].any()]
+        others = [
+            number
+            for number, of in enumerate(model.outputs)
+            if of != task and gradient[:, number].any()
+        ]
         assert not others, f"the loss of task {task} depends on the logits {others}"
     for task in {1, 2, 3}:  # nobody's parents
         changed = labels.clone()
         changed[:, task] = 1 - changed[:, task]
         found = model.losses(logits, changed, dense=dense).isclose(losses)
         found[task] = True
-        assert found.all(), f"labels of task {task} change the losses of tasks {(~found).nonzero().flatten().tolist()}"
+        assert found.all(), (
+            f"labels of task {task} change the losses of tasks "
+            f"{(~found).nonzero().flatten().tolist()}"
+        )
     binary = torch.tensor([task.kind == "binary" for task in model.schema.tasks])
     for sure in (0.0, 5.0, 50.0, -50.0):
         signs = torch.where(binary, 2 * labels - 1, labels)[:, list(model.outputs)]
         losses = model.losses(sure * signs, labels, dense=dense)
         right = losses.isfinite() & (losses >= 0)
-        assert right.all(), f"expected finite losses of at least 0, found {losses} of logits {sure:g} times the signs"
+        assert right.all(), (
+            f"expected finite losses of at least 0, found {losses} of logits {sure:g} times the "
+            "signs"
+        )
 
 
 def a_seed_decides_everything(kinds: Kinds) -> None:
@@ -253,7 +309,9 @@ def a_seed_decides_everything(kinds: Kinds) -> None:
         torch.manual_seed(1)
         ids, dense, labels = batch_of(schema_of("chain", kinds), 32)
         for _ in range(2):
-            gradients = torch.autograd.grad(model.losses(model(ids, dense), labels).sum(), list(model.parameters()))
+            gradients = torch.autograd.grad(
+                model.losses(model(ids, dense), labels).sum(), list(model.parameters())
+            )
             with torch.no_grad():
                 for parameter, gradient in zip(model.parameters(), gradients, strict=True):
                     parameter.sub_(0.1 * gradient)
@@ -265,7 +323,9 @@ def a_seed_decides_everything(kinds: Kinds) -> None:
 
 
 def its_state_is_its_parameters(kinds: Kinds) -> None:
-    """`state_dict` holds parameters, and buffers of a regression loss; a new model with it predicts the same."""
+    """`state_dict` holds parameters, and buffers of a regression loss; a new model with it predicts
+    the same.
+    """
     model, other = build("mixed", kinds).eval(), build("mixed", kinds).eval()
     ids, dense, _ = batch_of(schema_of("mixed", kinds), 16)
     assert not torch.equal(model(ids, dense), other(ids, dense))

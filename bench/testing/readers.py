@@ -53,15 +53,25 @@ def its_parts_are_the_rows_of_the_file_however_it_is_cut(sample: ReaderSample) -
     for size in (1, 2, base.PART):
         with parts(sample, sample.content, size) as (path, tables):
             read_ = list(tables)
-            assert all(each.table.num_rows <= size for each in read_), f"a part has more than {size} rows"
+            assert all(each.table.num_rows <= size for each in read_), (
+                f"a part has more than {size} rows"
+            )
             schemas = {str(each.table.schema.remove_metadata()) for each in read_}
             assert len(schemas) == 1, f"parts have different columns or types: {schemas}"
             rows = [row for each in read_ for row in each.table.to_pylist()]
-            assert rows == list(sample.rows), f"parts of {size}: expected {list(sample.rows)}, found {rows}"
-            places = [each.place(row).replace(str(path), "") for each in read_ for row in range(each.table.num_rows)]
+            assert rows == list(sample.rows), (
+                f"parts of {size}: expected {list(sample.rows)}, found {rows}"
+            )
+            places = [
+                each.place(row).replace(str(path), "")
+                for each in read_
+                for row in range(each.table.num_rows)
+            ]
             assert len(set(places)) == len(rows), f"two rows have one place: {places}"
             found.append((schemas, places))
-    assert all(each == found[0] for each in found), f"types or places depend on how the file is cut: {found}"
+    assert all(each == found[0] for each in found), (
+        f"types or places depend on how the file is cut: {found}"
+    )
 
 
 def bad_input_is_the_users_mistake_with_its_place(sample: ReaderSample) -> None:

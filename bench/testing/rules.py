@@ -14,7 +14,9 @@ TABLES = ("", "weights", "epsilon", "values")
 
 
 def tried(cases: int = CASES) -> Iterator[tuple[Floats, Terms]]:
-    """Gains (rows, M) with ties, and terms with metrics to minimise, metrics of heads, and weights of 0."""
+    """Gains (rows, M) with ties, and terms with metrics to minimise, metrics of heads, and weights
+    of 0.
+    """
     for seed in range(cases):
         rng = np.random.default_rng(seed)
         rows, metrics = rng.integers(1, 7), rng.integers(1, 5)
@@ -29,18 +31,24 @@ def tried(cases: int = CASES) -> Iterator[tuple[Floats, Terms]]:
 def it_can_be_named_in_a_policy_and_in_a_sentence(name: str) -> None:
     """`because` has a place for the metrics, and `table` is one that a policy has."""
     rule = PICK_RULES[name]
-    assert "click and like" in rule.because.format(names="click and like"), f"no {{names}} in '{rule.because}'"
+    assert "click and like" in rule.because.format(names="click and like"), (
+        f"no {{names}} in '{rule.because}'"
+    )
     assert rule.table in TABLES, f"expected a table of {TABLES}, found '{rule.table}'"
 
 
 def every_row_has_a_score(name: str) -> None:
-    """A finite one, for one row or many, by itself or in each of many draws; the gains are not changed."""
+    """A finite one, for one row or many, by itself or in each of many draws; the gains are not
+    changed.
+    """
     rule = PICK_RULES[name]
     for gains, terms in tried():
         given = gains.copy()
         for values in (given, np.stack([given, given, given])):
             found = np.asarray(rule.score(values, terms))
-            assert found.shape == values.shape[:-1], f"expected scores {values.shape[:-1]}, found {found.shape}"
+            assert found.shape == values.shape[:-1], (
+                f"expected scores {values.shape[:-1]}, found {found.shape}"
+            )
             assert np.isfinite(found).all(), f"expected finite scores of {gains}, found {found}"
         assert (given == gains).all(), "the gains were changed in place"
 
@@ -64,7 +72,9 @@ def a_score_never_falls_as_a_gain_rises(name: str) -> None:
             better = gains[:1].copy()
             better[0, metric] += 0.1
             found = rule.score(np.concatenate([gains, better]), terms)
-            assert found[-1] >= found[0] - 1e-12, f"{better[0]} scores {found[-1]}, and {gains[0]} {found[0]}"
+            assert found[-1] >= found[0] - 1e-12, (
+                f"{better[0]} scores {found[-1]}, and {gains[0]} {found[0]}"
+            )
 
 
 OF_ALL = (

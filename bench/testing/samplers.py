@@ -17,7 +17,9 @@ def two_switches(trial: optuna.trial.BaseTrial) -> tuple[float, float]:
     return x - (kind == "b"), 1 - x * x - (kind == "c")
 
 
-def sequence(sampler: str, seed: int, trials: int, objectives: Objectives = two_switches) -> list[tuple[float, float]]:
+def sequence(
+    sampler: str, seed: int, trials: int, objectives: Objectives = two_switches
+) -> list[tuple[float, float]]:
     """Objectives of a search in memory, with a new sampler for every trial."""
     with quiet():
         study = optuna.create_study(directions=["maximize", "maximize"])
@@ -30,7 +32,9 @@ def sequence(sampler: str, seed: int, trials: int, objectives: Objectives = two_
     return values
 
 
-def it_depends_on_its_seed_and_on_nothing_else(sampler: str, objectives: Objectives = two_switches) -> None:
+def it_depends_on_its_seed_and_on_nothing_else(
+    sampler: str, objectives: Objectives = two_switches
+) -> None:
     """A search that is resumed proposes what it would have proposed undisturbed."""
     assert sequence(sampler, 3, 45, objectives) == sequence(sampler, 3, 45, objectives)
     assert sequence(sampler, 3, 5, objectives) != sequence(sampler, 4, 5, objectives)

@@ -26,7 +26,11 @@ from bench.testing.models import SPREADS, moved
 
 CHAIN = (Task("click"), Task("buy", parent="click"), Task("like"))
 _SECONDS = Scale(log=True, centre=0.4, spread=0.5, low=0.0, high=2.0, mean=0.7)
-VALUES = (Task("click"), Task("watch", "regression", "click", _SECONDS), Task("stay", "regression", scale=_SECONDS))
+VALUES = (
+    Task("click"),
+    Task("watch", "regression", "click", _SECONDS),
+    Task("stay", "regression", scale=_SECONDS),
+)
 """A regression with a parent, and one without."""
 FIELDS = (Field("user", 20), Field("tags", 6, slots=2), Field("item", 12))
 SMALL: dict[str, Any] = {
@@ -41,12 +45,16 @@ SMALL: dict[str, Any] = {
 
 @cache
 def _made_beside() -> TemporaryDirectory[str]:
-    """Folder for files that trainings write beside a store; equal stores share it until the process ends."""
+    """Folder for files that trainings write beside a store; equal stores share it until the process
+    ends.
+    """
     return TemporaryDirectory()
 
 
 class MemoryStore:
-    """The parts of a store that a trainer uses: by default three fields, one multi-valued, and two dense columns."""
+    """The parts of a store that a trainer uses: by default three fields, one multi-valued, and two
+    dense columns.
+    """
 
     key = "tiny"
     fingerprint = "0"
@@ -61,9 +69,15 @@ class MemoryStore:
         numbers: tuple[Number, ...] = (),
     ) -> None:
         scenario = "item" if any(field.name == "item" for field in fields) else None
-        self.schema = Schema(fields, ("age", "price"), tasks, numbers=numbers, grouped=True, scenario=scenario)
+        self.schema = Schema(
+            fields, ("age", "price"), tasks, numbers=numbers, grouped=True, scenario=scenario
+        )
         self.default_tasks = tuple(task.name for task in tasks)
-        self.weights = WeightFacts(plain=True, task=tasks[0].name if weights > 1 else None) if weights else None
+        self.weights = (
+            WeightFacts(plain=True, task=tasks[0].name if weights > 1 else None)
+            if weights
+            else None
+        )
         given = repr((type(self), rows, tasks, seed, fields, weights, numbers))
         self.path = Path(_made_beside().name) / str(zlib.crc32(given.encode()))
         self._columns = weights
@@ -93,19 +107,29 @@ class MemoryStore:
             if (parent := self.schema.parents[at]) is not None:
                 labels[:, at] *= labels[:, parent]
         group = rng.integers(0, 8, rows).astype(np.int32)
-        weights = rng.integers(0, 4, (rows, self._columns)).astype(np.float32) if self._columns else None
+        weights = (
+            rng.integers(0, 4, (rows, self._columns)).astype(np.float32) if self._columns else None
+        )
         if self._columns > 1 and weights is not None:  # negatives of the first task were thinned
             weights[:, 1] = np.where(labels[:, 0] == 0, 4, 1)
         bounds = None
         if any(task.censored for task in self.schema.tasks):
-            seldom = np.where(rng.random(labels.shape) < 0.5, np.inf, np.abs(rng.normal(size=labels.shape)))
-            bounds = np.where([task.censored for task in self.schema.tasks], seldom, np.inf).astype(np.float32)
+            seldom = np.where(
+                rng.random(labels.shape) < 0.5, np.inf, np.abs(rng.normal(size=labels.shape))
+            )
+            bounds = np.where([task.censored for task in self.schema.tasks], seldom, np.inf).astype(
+                np.float32
+            )
             labels = np.minimum(labels, bounds)
         return StoredSplit(ids, dense, labels, group, weights=weights, stored_bounds=bounds)
 
 
-def trainer(store: MemoryStore, dotted: Mapping[str, Any], objectives: Sequence[str] = ("click.auc",)) -> Trainer:
-    """A trainer of a small model, configured as in {"sharing.kind": "mmoe"}; raises SkipTest if that does not fit."""
+def trainer(
+    store: MemoryStore, dotted: Mapping[str, Any], objectives: Sequence[str] = ("click.auc",)
+) -> Trainer:
+    """A trainer of a small model, configured as in {"sharing.kind": "mmoe"}; raises SkipTest if
+    that does not fit.
+    """
     config = TrialConfig.parse(SMALL | dict(dotted))
     try:
         config.check_fit(store.schema)
@@ -116,14 +140,20 @@ def trainer(store: MemoryStore, dotted: Mapping[str, Any], objectives: Sequence[
 
 
 def _reached(made: Trainer, batch: Batch, steps: int) -> dict[str, Tensor]:
-    """Slices of the parameters of model and balancer, but the table, that had a gradient in some steps on a batch.
+    """Slices of the parameters of model and balancer, but the table, that had a gradient in some
+    steps on a batch.
 
     A vector is a single slice.
     """
-    parameters = {f"balancer.{name}": parameter for name, parameter in made.step.balancer.named_parameters()}
+    parameters = {
+        f"balancer.{name}": parameter for name, parameter in made.step.balancer.named_parameters()
+    }
     parameters |= dict(made.model.named_parameters())
     del parameters["embedding.weight"]
-    touched = {name: torch.zeros_like(parameter, dtype=torch.bool) for name, parameter in parameters.items()}
+    touched = {
+        name: torch.zeros_like(parameter, dtype=torch.bool)
+        for name, parameter in parameters.items()
+    }
     for _ in range(steps):
         made.step(*batch)
         for name, parameter in parameters.items():
@@ -138,7 +168,8 @@ def _reached(made: Trainer, batch: Batch, steps: int) -> dict[str, Tensor]:
 def it_reaches_every_parameter_and_fits_64_rows(
     store: MemoryStore, dotted: Mapping[str, Any], least: float = 0.99
 ) -> None:
-    """Every parameter of model and balancer but the table has gradients, and 64 rows are learnt by heart.
+    """Every parameter of model and balancer but the table has gradients, and 64 rows are learnt by
+    heart.
 
     Args:
         least: AUC of each task on these rows after 625 steps.
@@ -161,7 +192,10 @@ def it_reaches_every_parameter_and_fits_64_rows(
         for _ in range(30):
             made.step(*batch)
         fitted = made.metrics("train")
-        if min(fitted[f"train/{name}"] for name in ("click.auc", "buy.ctcvr.auc", "like.auc")) > least:
+        if (
+            min(fitted[f"train/{name}"] for name in ("click.auc", "buy.ctcvr.auc", "like.auc"))
+            > least
+        ):
             return
     raise AssertionError(f"64 rows were not overfitted: {fitted}")
 
@@ -169,7 +203,8 @@ def it_reaches_every_parameter_and_fits_64_rows(
 def it_trains_in_bf16(store: MemoryStore, dotted: Mapping[str, Any]) -> None:
     """Two steps with products in bfloat16.
 
-    What multiplies x has x's precision, as in `x @ weight.to(x.dtype)`, if its class says `lower_precision=True`.
+    What multiplies x has x's precision, as in `x @ weight.to(x.dtype)`, if its class says
+    `lower_precision=True`.
     """
     made = trainer(store, {**dotted, "optim.precision": "bf16"})
     batch = next(Batches(store.split("train")).in_order(64))
@@ -182,7 +217,8 @@ def it_trains_in_bf16(store: MemoryStore, dotted: Mapping[str, Any]) -> None:
 def its_state_round_trips_bit_for_bit(store: MemoryStore, dotted: Mapping[str, Any]) -> None:
     """Training goes on from a saved state as if it had never stopped.
 
-    All that is kept between steps is a parameter or a buffer, and all draws come from torch's default generator.
+    All that is kept between steps is a parameter or a buffer, and all draws come from torch's
+    default generator.
     """
     batch = next(Batches(store.split("train")).in_order(64))
 
@@ -197,26 +233,39 @@ def its_state_round_trips_bit_for_bit(store: MemoryStore, dotted: Mapping[str, A
     go(first, 3)
     go(second, 3)
     for name, tensor in first.model.state_dict().items():
-        assert torch.equal(tensor, second.model.state_dict()[name]), f"'{name}' differs after three steps more"
+        assert torch.equal(tensor, second.model.state_dict()[name]), (
+            f"'{name}' differs after three steps more"
+        )
 
 
-def a_row_of_weight_0_counts_as_one_without_labels(store: MemoryStore, dotted: Mapping[str, Any]) -> None:
-    """Losses of four steps with weights of 0 and 3 are those without weights, and without labels where these are 0."""
+def a_row_of_weight_0_counts_as_one_without_labels(
+    store: MemoryStore, dotted: Mapping[str, Any]
+) -> None:
+    """Losses of four steps with weights of 0 and 3 are those without weights, and without labels
+    where these are 0.
+    """
     weighted, plain = (trainer(store, dotted) for _ in range(2))
     ids, dense, labels, *_ = next(Batches(store.split("train")).in_order(64))
     weights = torch.where(torch.arange(64)[:, None] % 3 == 0, 0.0, 3.0)
     known = torch.where(weights > 0, labels, torch.nan)
     for _ in range(4):
         losses = []
-        for made, batch in ((weighted, (ids, dense, labels, weights)), (plain, (ids, dense, known))):
+        for made, batch in (
+            (weighted, (ids, dense, labels, weights)),
+            (plain, (ids, dense, known)),
+        ):
             torch.manual_seed(7)
             losses.append(made.step(*batch))
         torch.testing.assert_close(*losses, rtol=1e-3, atol=1e-4)
 
 
-def a_task_without_labels_in_a_batch_leaves_all_finite(store: MemoryStore, balancing: str, precision: str) -> None:
+def a_task_without_labels_in_a_batch_leaves_all_finite(
+    store: MemoryStore, balancing: str, precision: str
+) -> None:
     """Weights and the balancer's state, over four batches of which two lack a task."""
-    made = trainer(store, {"sharing.kind": "mmoe", "balancing.kind": balancing, "optim.precision": precision})
+    made = trainer(
+        store, {"sharing.kind": "mmoe", "balancing.kind": balancing, "optim.precision": precision}
+    )
     ids, dense, labels, weights, *_ = next(Batches(store.split("train")).in_order(64))
     for missing in (None, 0, 2, None):
         seen = labels.clone()

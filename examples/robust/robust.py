@@ -28,10 +28,11 @@ class KrumConfig(Config):
 
 
 class Krum(GramianAggregation):
-    """T times the mean of the gradients with the least sum of distances to their K - byzantine - 2 nearest others.
+    """T times the mean of the gradients with the least sum of distances to their K - byzantine - 2
+    nearest others.
 
-    Blanchard et al., NeurIPS 2017. Over tasks it leaves whole tasks out of a step. With under byzantine + 3 tasks
-    heard, or no more than are selected, all count alike.
+    Blanchard et al., NeurIPS 2017. Over tasks it leaves whole tasks out of a step. With under
+    byzantine + 3 tasks heard, or no more than are selected, all count alike.
     """
 
     def __init__(self, tasks: Sequence[str], config: KrumConfig) -> None:
@@ -55,13 +56,17 @@ class TrimmedMeanConfig(Config):
     """Options of the trimmed mean."""
 
     trim: int = Field(1, ge=0)
-    """How many of the largest, and of the smallest, values are left out; fewer where too few tasks are heard."""
+    """How many of the largest, and of the smallest, values are left out; fewer where too few tasks
+    are heard.
+    """
 
 
 class TrimmedMean(GradientCombination):
-    """T times the mean, in every coordinate, of the gradients that are neither largest nor smallest there.
+    """T times the mean, in every coordinate, of the gradients that are neither largest nor smallest
+    there.
 
-    Yin et al., ICML 2018. A task without samples in the batch is left out, else its zeros would be the middle.
+    Yin et al., ICML 2018. A task without samples in the batch is left out, else its zeros would be
+    the middle.
     """
 
     needs: ClassVar[frozenset[Need]] = frozenset({"gradients"})
@@ -72,26 +77,45 @@ class TrimmedMean(GradientCombination):
 
     def forward(self, gradients: TaskGradients) -> list[Tensor]:
         """-> the combined gradient's parts."""
-        heard = [of for of, size in zip(gradients, norms(gradients).amax(1).tolist(), strict=True) if size != 0]
+        heard = [
+            of
+            for of, size in zip(gradients, norms(gradients).amax(1).tolist(), strict=True)
+            if size != 0
+        ]
         if not heard:
             return [part.detach().clone() for part in gradients[0]]
         many = len(heard)
         trim = min(self.trim, (many - 1) // 2)
-        ordered = [torch.stack([p.detach() for p in of_part]).sort(0).values for of_part in zip(*heard, strict=True)]
+        ordered = [
+            torch.stack([p.detach() for p in of_part]).sort(0).values
+            for of_part in zip(*heard, strict=True)
+        ]
         return [part[trim : many - trim].mean(0) * many for part in ordered]
 
 
 def has_a_majority(schema: Schema) -> str | None:
     """The `unfit` of rules that look for what most tasks have in common."""
     many = len(schema.tasks)
-    return None if many >= 3 else f"it looks for what most tasks have in common, which takes 3 of them, found {many}"
+    return (
+        None
+        if many >= 3
+        else f"it looks for what most tasks have in common, which takes 3 of them, found {many}"
+    )
 
 
 BALANCING: dict[str, Entry[Balancer]] = {
     "krum": Entry(
-        Krum, KrumConfig, "Blanchard et al., NeurIPS 2017", "the gradient nearest to the others", has_a_majority
+        Krum,
+        KrumConfig,
+        "Blanchard et al., NeurIPS 2017",
+        "the gradient nearest to the others",
+        has_a_majority,
     ),
     "trimmed_mean": Entry(
-        TrimmedMean, TrimmedMeanConfig, "Yin et al., ICML 2018", "no extremes in any coordinate", has_a_majority
+        TrimmedMean,
+        TrimmedMeanConfig,
+        "Yin et al., ICML 2018",
+        "no extremes in any coordinate",
+        has_a_majority,
     ),
 }

@@ -1,7 +1,8 @@
-"""What the rows of the reference say: the answers to its questions, each with an interval or "cannot tell".
+"""What the rows of the reference say: the answers to its questions, each with an interval or
+"cannot tell".
 
-All values are of test, of configurations that validation chose, over fresh seeds that all configurations share.
-Differences are paired by seed and by resample.
+All values are of test, of configurations that validation chose, over fresh seeds that all
+configurations share. Differences are paired by seed and by resample.
 """
 
 from __future__ import annotations
@@ -42,13 +43,15 @@ TOLD: dict[Word, str] = {"yes": "yes", "no": "surely no", "cannot tell": "cannot
 
 @dataclass(frozen=True)
 class Front:
-    """Whether any gradient method lies beyond the tuned static weights of one way of sharing, on one data set.
+    """Whether any gradient method lies beyond the tuned static weights of one way of sharing, on
+    one data set.
 
     Attributes:
         what: `heads` or `served`.
-        verdict: of heads about methods, see `luck`; of what is served about these points, as tries do not measure it.
-        lead: of the farthest point; each bound holds with probability 95% at the least, the lower one in all
-            comparisons together.
+        verdict: of heads about methods, see `luck`; of what is served about these points, as tries
+            do not measure it.
+        lead: of the farthest point; each bound holds with probability 95% at the least, the lower
+            one in all comparisons together.
         unit: of the lead and the margin: thousandths of heads, per cent of what is served.
         best: the gradient method that lies farthest.
         chance: of "yes", were its front two margins beyond.
@@ -71,8 +74,11 @@ class Front:
         return f"{self.margin:g}{unit}"
 
 
-def fronts(every: Sequence[Data], sharing: Sequence[str], margins: Margins | None = None) -> list[Front]:
-    """The first question, for each data set and way of sharing that has enough static weights and a gradient method.
+def fronts(
+    every: Sequence[Data], sharing: Sequence[str], margins: Margins | None = None
+) -> list[Front]:
+    """The first question, for each data set and way of sharing that has enough static weights and a
+    gradient method.
 
     Args:
         margins: those of `seesaw compare` and 1% where none are named.
@@ -89,12 +95,19 @@ def measured(every: Sequence[Data], sharing: Sequence[str], margins: Margins) ->
             gradient = [
                 each
                 for each in data.members
-                if each.sharing == kind and each.of_gradients and method(each.balancing, data.tasks) != STATIC
+                if each.sharing == kind
+                and each.of_gradients
+                and method(each.balancing, data.tasks) != STATIC
             ]
-            if len({each.label for each in static if each.balancing == STATIC}) >= LEAST_WEIGHTS and gradient:
+            if (
+                len({each.label for each in static if each.balancing == STATIC}) >= LEAST_WEIGHTS
+                and gradient
+            ):
                 asked += [(data, kind, what, static, gradient) for what in ("heads", "served")]
     return [
-        _measured(*each, margins.get(each[0].name, SuiteDataset(id=each[0].name)), questions=len(asked))
+        _measured(
+            *each, margins.get(each[0].name, SuiteDataset(id=each[0].name)), questions=len(asked)
+        )
         for each in asked
     ]
 
@@ -131,15 +144,26 @@ def _measured(
     assert found is not None  # every member has two seeds or more
     (at, lead), verdict = found.lead, found.verdict
     if what == "heads":
-        tried = [row for row in data.tried if row.sharing == sharing and len(row.valid) == len(data.objectives)]
+        tried = [
+            row
+            for row in data.tried
+            if row.sharing == sharing and len(row.valid) == len(data.objectives)
+        ]
         theirs = [row.valid for row in tried if row.balancing in (STATIC, EQUAL)]
-        ours = [row.valid for row in tried if row.balancing in {each.balancing for each in gradient}]
+        ours = [
+            row.valid for row in tried if row.balancing in {each.balancing for each in gradient}
+        ]
         verdict, _ = about_methods(found, theirs, ours, scale)
-    return Measured(Front(data.name, sharing, what, verdict, lead, margin, unit, names[at], found.chances[0]), found)
+    return Measured(
+        Front(data.name, sharing, what, verdict, lead, margin, unit, names[at], found.chances[0]),
+        found,
+    )
 
 
 def _gains(data: Data, left: Member, right: Member, within: bool = False) -> list[Gain]:
-    """Of the objectives; or, `within` groups, of what the heads alone serve: nothing where that is not known."""
+    """Of the objectives; or, `within` groups, of what the heads alone serve: nothing where that is
+    not known.
+    """
     objectives = data.outcomes if within else data.objectives
     ours, theirs = (each.within if within else each.heads for each in (left, right))
     if ours is None or theirs is None:
@@ -152,8 +176,11 @@ def task_of(gain: Gain) -> str:
     return gain.objective.partition(".")[0]
 
 
-def sharing_gains(every: Sequence[Data], sharing: Sequence[str], within: bool = False) -> list[Gain]:
-    """The best model that shares, of those with equal weights, less models that share nothing and less trees.
+def sharing_gains(
+    every: Sequence[Data], sharing: Sequence[str], within: bool = False
+) -> list[Gain]:
+    """The best model that shares, of those with equal weights, less models that share nothing and
+    less trees.
 
     Args:
         within: compare what heads alone serve within groups, of data where that is ranked.
@@ -187,13 +214,17 @@ def tuning_gains(every: Sequence[Data], sharing: Sequence[str]) -> list[Gain]:
 
 
 def same_gains(every: Sequence[Data], sharing: Sequence[str]) -> list[Gain]:
-    """Between balancers of one direction, for each way of sharing: a check of the whole, as the truth is 0."""
+    """Between balancers of one direction, for each way of sharing: a check of the whole, as the
+    truth is 0.
+    """
     found = []
     for data in every:
         alike: dict[tuple[str, str], list[Member]] = {}
         for each in data.members:
             if each.sharing in sharing and each.balancing in BALANCING:
-                alike.setdefault((each.sharing, method(each.balancing, data.tasks)), []).append(each)
+                alike.setdefault((each.sharing, method(each.balancing, data.tasks)), []).append(
+                    each
+                )
         for (_, name), own in alike.items():
             if name != STATIC:
                 found += [gain for other in own[1:] for gain in _gains(data, own[0], other)]
@@ -215,7 +246,9 @@ class Standing:
     volume: float
 
 
-def standings(every: Sequence[Data], of: Callable[[Member], str] = attrgetter("balancing")) -> list[Standing]:
+def standings(
+    every: Sequence[Data], of: Callable[[Member], str] = attrgetter("balancing")
+) -> list[Standing]:
     """Every method on every data set.
 
     Args:
@@ -223,7 +256,9 @@ def standings(every: Sequence[Data], of: Callable[[Member], str] = attrgetter("b
     """
     found = []
     for data in every:
-        chances = p_nondominated([each.heads for each in data.members], data.objectives, derive(0, data.name))
+        chances = p_nondominated(
+            [each.heads for each in data.members], data.objectives, derive(0, data.name)
+        )
         if chances is None:
             continue
         own: dict[str, list[int]] = {}
@@ -232,12 +267,16 @@ def standings(every: Sequence[Data], of: Callable[[Member], str] = attrgetter("b
         for name, places in own.items():
             means = np.array([data.members[at].heads.mean for at in places])
             volume = hypervolume(means, data.objectives, data.reference)
-            found.append(Standing(data.name, name, float(max(chances[at] for at in places)), volume))
+            found.append(
+                Standing(data.name, name, float(max(chances[at] for at in places)), volume)
+            )
     return found
 
 
 def ranks(found: Sequence[Standing]) -> MeanRanks | None:
-    """Mean ranks by hypervolume of the methods that are on every data set; None on fewer than `LEAST_DATASETS`."""
+    """Mean ranks by hypervolume of the methods that are on every data set; None on fewer than
+    `LEAST_DATASETS`.
+    """
     table = pd.DataFrame(found)
     if table.empty or table["data"].nunique() < LEAST_DATASETS:
         return None
@@ -247,7 +286,9 @@ def ranks(found: Sequence[Standing]) -> MeanRanks | None:
 
 @dataclass(frozen=True)
 class Knob:
-    """Share of variance between tries that a parameter explains alone: mean over cells' data sets, and its range."""
+    """Share of variance between tries that a parameter explains alone: mean over cells' data sets,
+    and its range.
+    """
 
     name: str
     share: float
@@ -257,20 +298,36 @@ class Knob:
 
 
 def knobs(every: Sequence[Data], names: Sequence[str]) -> list[Knob]:
-    """The importance of what is drawn, of the way of sharing and of the balancer, over data sets."""
+    """The importance of what is drawn, of the way of sharing and of the balancer, over data
+    sets.
+    """
     shares: dict[str, list[float]] = {}
     for data in every:
-        rows = [row for row in data.tried if row.sharing != ALONE and len(row.valid) == len(data.objectives)]
+        rows = [
+            row
+            for row in data.tried
+            if row.sharing != ALONE and len(row.valid) == len(data.objectives)
+        ]
         points = [
-            Point("trial", row.config, "", params={name: row.config[name] for name in names if name in row.config}
-            | {"sharing": row.sharing, "balancing": row.balancing})
+            Point(
+                "trial",
+                row.config,
+                "",
+                params={name: row.config[name] for name in names if name in row.config}
+                | {"sharing": row.sharing, "balancing": row.balancing},
+            )
             for row in rows
-        ]  # fmt: skip
-        values = np.array([row.valid for row in rows], float).reshape(len(rows), len(data.objectives))
-        for each in importances(points, alone(values, data.objectives, data.reference), derive(0, data.name)):
+        ]
+        values = np.array([row.valid for row in rows], float).reshape(
+            len(rows), len(data.objectives)
+        )
+        for each in importances(
+            points, alone(values, data.objectives, data.reference), derive(0, data.name)
+        ):
             shares.setdefault(each.name, []).append(each.share)
     found = [
-        Knob(name, float(np.mean(own)), float(min(own)), float(max(own)), len(own)) for name, own in shares.items()
+        Knob(name, float(np.mean(own)), float(min(own)), float(max(own)), len(own))
+        for name, own in shares.items()
     ]
     return sorted(found, key=lambda each: -each.share)
 
@@ -304,23 +361,36 @@ class Answers:
 
 
 def headline(found: Sequence[Front]) -> str:
-    """Does any gradient method lie beyond tuned static weights, over all data sets and ways of sharing?"""
+    """Does any gradient method lie beyond tuned static weights, over all data sets and ways of
+    sharing?
+    """
     if not found:
-        return "Cannot say yet: no data set has seven tuned static weights and a gradient method on fresh seeds."
+        return (
+            "Cannot say yet: no data set has seven tuned static weights and a gradient method "
+            "on fresh seeds."
+        )
     counts = Counter(each.verdict for each in found)
-    where = f"In {count(len(found), 'comparison')} on {count(len({each.data for each in found}), 'data set')}"
+    where = (
+        f"In {count(len(found), 'comparison')} on "
+        f"{count(len({each.data for each in found}), 'data set')}"
+    )
     first = (
         f"gradient methods surely beat tuned static weights in {counts['yes']}"
         if counts["yes"]
         else "no gradient method surely beats tuned static weights"
     )
-    parts = [f"{where}, {first}: {', '.join(f'{counts[word]} {told}' for word, told in TOLD.items())}."]
+    parts = [
+        f"{where}, {first}: {', '.join(f'{counts[word]} {told}' for word, told in TOLD.items())}."
+    ]
     for what in WHAT:
         by_unit: dict[str, list[Front]] = {}
         for each in found:
             if each.what == what:
                 by_unit.setdefault(each.unit, []).append(each)
-        if far := [max(own, key=lambda each: (each.verdict == "yes", each.lead.value)) for own in by_unit.values()]:
+        if far := [
+            max(own, key=lambda each: (each.verdict == "yes", each.lead.value))
+            for own in by_unit.values()
+        ]:
             parts.append(f"The largest lead in {WHAT[what]} is {', and '.join(map(_lead, far))}.")
     return " ".join([*parts, "Bounds are 95%."])
 
@@ -328,7 +398,10 @@ def headline(found: Sequence[Front]) -> str:
 def _lead(far: Front) -> str:
     sure = "a sure " if far.verdict == "yes" else ""
     bounds = f"({far.lead.low:+.2f} to {far.lead.high:+.2f})"
-    return f"{sure}{far.lead.value:+.2f}{_in_words(far.unit)} {bounds} by {far.best} with {far.sharing} on {far.data}"
+    return (
+        f"{sure}{far.lead.value:+.2f}{_in_words(far.unit)} {bounds} by {far.best} with "
+        f"{far.sharing} on {far.data}"
+    )
 
 
 def _in_words(unit: str) -> str:
@@ -368,5 +441,7 @@ def answer(
         knobs=knobs(found, ranges),
         seeds=noise,
         claims=claims(found, papers, noise),
-        cells=Counter((row.data, row.sharing, row.balancing) for row in every if row.seed and not row.failure),
+        cells=Counter(
+            (row.data, row.sharing, row.balancing) for row in every if row.seed and not row.failure
+        ),
     )

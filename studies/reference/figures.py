@@ -1,4 +1,6 @@
-"""Figures of the reference: how far each configuration of a data set is ahead of tuned equal weights."""
+"""Figures of the reference: how far each configuration of a data set is ahead of tuned equal
+weights.
+"""
 
 from __future__ import annotations
 
@@ -46,14 +48,22 @@ def figures(every: Sequence[Data]) -> str:
 
 
 def _figure(data: Data) -> str:
-    """Leads of all members over tuned equal weights in the first two objectives, with paired intervals."""
+    """Leads of all members over tuned equal weights in the first two objectives, with paired
+    intervals.
+    """
     if data.leads is None or len(data.objectives) < 2:
         return ""
     scales = [scale(each.name) for each in data.objectives[:2]]
     rows = [data.leads[1][each.id] for each in data.members]
-    ends = np.array([[[of.low, of.value, of.high] for of in row[:2]] for row in rows]) * np.array(scales)[:, None]
+    ends = (
+        np.array([[[of.low, of.value, of.high] for of in row[:2]] for row in rows])
+        * np.array(scales)[:, None]
+    )
     reach = np.median(ends[:, :, 2] - ends[:, :, 1], axis=0)
-    low, high = np.quantile(ends[:, :, 1], 0.1, axis=0) - 3 * reach, ends[:, :, 1].max(axis=0) + 1.5 * reach
+    low, high = (
+        np.quantile(ends[:, :, 1], 0.1, axis=0) - 3 * reach,
+        ends[:, :, 1].max(axis=0) + 1.5 * reach,
+    )
 
     def at(axis: int, value: float) -> float:
         share = (value - low[axis]) / ((high[axis] - low[axis]) or 1.0)
@@ -62,26 +72,40 @@ def _figure(data: Data) -> str:
 
     marks, lines = [], []
     for sharing in dict.fromkeys(each.sharing for each in data.members):
-        of = [(each, end) for each, end in zip(data.members, ends, strict=True) if each.sharing == sharing]
-        static = sorted((at(0, end[0, 1]), at(1, end[1, 1])) for each, end in of if each.balancing == STATIC)
+        of = [
+            (each, end)
+            for each, end in zip(data.members, ends, strict=True)
+            if each.sharing == sharing
+        ]
+        static = sorted(
+            (at(0, end[0, 1]), at(1, end[1, 1])) for each, end in of if each.balancing == STATIC
+        )
         line = " ".join(f"{x:.1f},{y:.1f}" for x, y in static)
         if len(data.objectives) == 2:
-            lines.append(f'<polyline points="{line}" fill="none" stroke="var(--front)" opacity="0.6"/>')
+            lines.append(
+                f'<polyline points="{line}" fill="none" stroke="var(--front)" opacity="0.6"/>'
+            )
         for each, end in of:
             x, y = at(0, end[0, 1]), at(1, end[1, 1])
             colour = f"var(--{MARKS[_group(each)][0]})"
             spans = f"M{at(0, end[0, 0]):.1f} {y:.1f}H{at(0, end[0, 2]):.1f}"
             spans += f"M{x:.1f} {at(1, end[1, 0]):.1f}V{at(1, end[1, 2]):.1f}"
             marks.append(
-                f'<path d="{spans}" stroke="{colour}" opacity="0.35" fill="none"/>'
-                f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"><title>{escaped(each.name)}</title></circle>'
+                f'<path d="{spans}" stroke="{colour}" opacity="0.35" fill="none"/><circle '
+                f'cx="{x:.1f}" cy="{y:.1f}" r="3" '
+                f'fill="{colour}"><title>{escaped(each.name)}</title></circle>'
             )
     right, up = (
         f"{escaped(label(each.name))}, {signed(low[axis], 0)} to {signed(high[axis], 0)}"
         for axis, each in enumerate(data.objectives[:2])
     )
-    clip, size = f"c-{identifier(data.name)}", f'width="{WIDTH - EDGE - 8}" height="{HEIGHT - 2 * EDGE}"'
-    words = f"{right} to the right, {up} upwards: {len(marks)} configurations of {escaped(data.name)}"
+    clip, size = (
+        f"c-{identifier(data.name)}",
+        f'width="{WIDTH - EDGE - 8}" height="{HEIGHT - 2 * EDGE}"',
+    )
+    words = (
+        f"{right} to the right, {up} upwards: {len(marks)} configurations of {escaped(data.name)}"
+    )
     zero = f"M{at(0, 0):.1f} {EDGE}V{HEIGHT - EDGE}M{EDGE} {at(1, 0):.1f}H{WIDTH - 8}"
     return (
         f'<figure data-of="{escaped(dataset(data.name))}"><figcaption>{escaped(dataset(data.name))}</figcaption>'

@@ -36,7 +36,8 @@ class Member:
         label: balancer, or kind of models that share nothing; of static weights with their ratio.
         heads: of the objectives.
         served: of the outcomes, one for each fusion.
-        within: of each outcome what its task's head alone serves, where all are ranked within groups; else None.
+        within: of each outcome what its task's head alone serves, where all are ranked within
+            groups; else None.
         valid: (M,) what validation found on the seed of tuning; NaN where it was not tuned.
     """
 
@@ -91,20 +92,34 @@ class Data:
 
     def of(self, sharing: str, *balancing: str) -> list[Member]:
         """Members of some cells."""
-        return [each for each in self.members if each.sharing == sharing and each.balancing in balancing]
+        return [
+            each for each in self.members if each.sharing == sharing and each.balancing in balancing
+        ]
 
     def best(self, members: Sequence[Member]) -> Member | None:
-        """The one with the largest sum of objectives on validation, each over its standard deviation over all tries.
+        """The one with the largest sum of objectives on validation, each over its standard
+        deviation over all tries.
 
         Of those that validation did not see, such as defaults, the first; None of none.
         """
-        spread = np.nanstd([row.valid for row in self.tried], axis=0) if self.tried else np.ones(len(self.objectives))
-        weights = np.array([each.sign for each in self.objectives]) / np.where(spread > 0, spread, 1)
-        return max(members, key=lambda each: float(np.nan_to_num(weights @ each.valid, nan=-np.inf)), default=None)
+        spread = (
+            np.nanstd([row.valid for row in self.tried], axis=0)
+            if self.tried
+            else np.ones(len(self.objectives))
+        )
+        weights = np.array([each.sign for each in self.objectives]) / np.where(
+            spread > 0, spread, 1
+        )
+        return max(
+            members,
+            key=lambda each: float(np.nan_to_num(weights @ each.valid, nan=-np.inf)),
+            default=None,
+        )
 
     @cached_property
     def leads(self) -> tuple[Member, dict[str, list[Effect]]] | None:
-        """The best model that shares with equal weights, and how far each member (by `id`) is ahead of it, in pairs.
+        """The best model that shares with equal weights, and how far each member (by `id`) is ahead
+        of it, in pairs.
 
         In the objectives' own units, larger is better. None without such a model.
         """
@@ -113,13 +128,19 @@ class Data:
         if plain is None or found is None:
             return None
         at = self.members.index(plain)
-        return plain, {member.id: found.gains(place, at, self.objectives) for place, member in enumerate(self.members)}
+        return plain, {
+            member.id: found.gains(place, at, self.objectives)
+            for place, member in enumerate(self.members)
+        }
 
 
 def gather(
-    rows: Iterable[Row], objectives: Mapping[str, tuple[Objective, ...]], given: Mapping[str, Mapping[str, float]]
+    rows: Iterable[Row],
+    objectives: Mapping[str, tuple[Objective, ...]],
+    given: Mapping[str, Mapping[str, float]],
 ) -> list[Data]:
-    """The rows by data set and configuration. Of a data set that was prepared in several ways the most rows count.
+    """The rows by data set and configuration. Of a data set that was prepared in several ways the
+    most rows count.
 
     Args:
         given: reference points by data set, as a suite has them.
@@ -136,13 +157,20 @@ def gather(
     return found
 
 
-def _data(name: str, objectives: tuple[Objective, ...], given: Mapping[str, float], rows: Sequence[Row]) -> Data:
+def _data(
+    name: str, objectives: tuple[Objective, ...], given: Mapping[str, float], rows: Sequence[Row]
+) -> Data:
     tried = tuple(row for row in rows if row.seed == 0)
-    valid = {(row.sharing, row.balancing, json.dumps(row.config, sort_keys=True)): row.valid for row in tried}
+    valid = {
+        (row.sharing, row.balancing, json.dumps(row.config, sort_keys=True)): row.valid
+        for row in tried
+    }
     replicates: dict[tuple[str, str, str], list[Row]] = {}
     for row in rows:
         if row.seed:
-            replicates.setdefault((row.sharing, row.balancing, json.dumps(row.config, sort_keys=True)), []).append(row)
+            replicates.setdefault(
+                (row.sharing, row.balancing, json.dumps(row.config, sort_keys=True)), []
+            ).append(row)
     nothing = [math.nan] * len(objectives)
     members = [
         _member(of, np.array(of[0].valid if of[0].sharing == SEARCH else valid.get(key, nothing)))
@@ -152,7 +180,10 @@ def _data(name: str, objectives: tuple[Objective, ...], given: Mapping[str, floa
     return Data(
         name,
         objectives,
-        tuple(Objective(each, "maximize") for each in next((row.outcomes for row in rows if row.outcomes), ())),
+        tuple(
+            Objective(each, "maximize")
+            for each in next((row.outcomes for row in rows if row.outcomes), ())
+        ),
         resolve_reference(objectives, given),
         tuple(members),
         tried,
@@ -166,7 +197,9 @@ def _member(rows: Sequence[Row], valid: Floats) -> Member:
     heads = sample_of([row.test for row in rows], [row.test_moved for row in rows], seeds)
     served = sample_of([row.served for row in rows], [row.served_moved for row in rows], seeds)
     columns = [slice(at, at + outcomes) for at in range(0, served.values.shape[1], outcomes)]
-    by_fusion = tuple(Sample(served.values[:, own], served.deviations[..., own], seeds) for own in columns)
+    by_fusion = tuple(
+        Sample(served.values[:, own], served.deviations[..., own], seeds) for own in columns
+    )
     return Member(
         sharing=first.sharing,
         balancing=first.balancing,
@@ -183,17 +216,25 @@ def _member(rows: Sequence[Row], valid: Floats) -> Member:
 
 def _within(served: Served, outcomes: Sequence[str]) -> Sample | None:
     tops = {name.partition(".")[0]: ranked(name.partition(".")[2]) for name in outcomes}
-    if not served or len(tops) < len(outcomes) or not all(top and not top.percent for top in tops.values()):
+    if (
+        not served
+        or len(tops) < len(outcomes)
+        or not all(top and not top.percent for top in tops.values())
+    ):
         return None
     weights = np.array([each.weights for each in fusions(len(outcomes))])
-    heads = [served[at] for at in weights.argmax(axis=0)]  # of each task the fusion that is its head alone
+    heads = [
+        served[at] for at in weights.argmax(axis=0)
+    ]  # of each task the fusion that is its head alone
     values = np.stack([each.values[..., task] for task, each in enumerate(heads)], axis=-1)
     moved = np.stack([each.deviations[..., task] for task, each in enumerate(heads)], axis=-1)
     return Sample(values, moved, served[0].seeds)
 
 
 def _label(row: Row) -> str:
-    """The balancer's name; behind static weights stands their ratio, in the order of the objectives."""
+    """The balancer's name; behind static weights stands their ratio, in the order of the
+    objectives.
+    """
     prefix = "balancing.static.weight."
     tasks = dict.fromkeys(f"{prefix}{name.partition('.')[0]}" for name in row.objectives)
     weights = [float(str(row.config[key])) for key in tasks if key in row.config]

@@ -22,10 +22,12 @@ GAINS = (0.001, 0.0005, 0.0002)
 
 @dataclass(frozen=True)
 class Seeds:
-    """How many seeds of each side show a gain of an objective with a chance of 80%; None where no number is enough.
+    """How many seeds of each side show a gain of an objective with a chance of 80%; None where no
+    number is enough.
 
     Attributes:
-        seed, rows: standard deviation of a paired difference between two seeds, and standard error from rows of test.
+        seed, rows: standard deviation of a paired difference between two seeds, and standard error
+            from rows of test.
     """
 
     data: str
@@ -40,7 +42,9 @@ class Seeds:
 
 
 def seeds_needed(every: Sequence[Data], sharing: Sequence[str]) -> list[Seeds]:
-    """By data set and objective, from the differences between a gradient method and equal weights of one sharing."""
+    """By data set and objective, from the differences between a gradient method and equal weights
+    of one sharing.
+    """
     found = []
     for data in every:
         pairs = [
@@ -64,7 +68,8 @@ def seeds_needed(every: Sequence[Data], sharing: Sequence[str]) -> list[Seeds]:
 class Source(Config):
     """What somebody published: a table of test AUC by model, `[[sources]]` of `papers.toml`.
 
-    A model is a way of sharing, or a familiar name such as `esmm`. The data may be any: figures wait for rows of ours.
+    A model is a way of sharing, or a familiar name such as `esmm`. The data may be any: figures
+    wait for rows of ours.
     """
 
     name: str
@@ -85,7 +90,8 @@ class Claim:
     """A published figure beside ours, and its lead over the row above it in the same source.
 
     Attributes:
-        ours: mean and interval of the best model of that way of sharing with equal weights; None without one.
+        ours: mean and interval of the best model of that way of sharing with equal weights; None
+            without one.
         lead: theirs, over `over`; None in a source's first row.
         noise: of the objective on our rows; None where it is not known.
     """
@@ -106,7 +112,9 @@ class Claim:
 
     @property
     def needed(self) -> int | None:
-        """Seeds of each side that would show the lead on our rows with a chance of 80%; None where none would."""
+        """Seeds of each side that would show the lead on our rows with a chance of 80%; None where
+        none would.
+        """
         return self.noise.needed_for(abs(self.lead)) if self.noise and self.lead else None
 
 
@@ -129,10 +137,16 @@ def claims(every: Sequence[Data], papers: Sequence[Source], known: Sequence[Seed
 
 
 def _equal(data: Data) -> dict[tuple[str, str], Effect]:
-    """By way of sharing and objective the best model with equal weights; under `single_task` each task's best."""
+    """By way of sharing and objective the best model with equal weights; under `single_task` each
+    task's best.
+    """
     found: dict[tuple[str, str], Effect] = {}
-    for member, row in zip(data.members, intervals([each.heads for each in data.members]) or (), strict=False):
+    for member, row in zip(
+        data.members, intervals([each.heads for each in data.members]) or (), strict=False
+    ):
         sharing = SINGLE_TASK if member.balancing == COMPOSITE else member.sharing
         if member.balancing in (COMPOSITE, EQUAL):
-            found |= {(sharing, each.name): one for each, one in zip(data.objectives, row, strict=True)}
+            found |= {
+                (sharing, each.name): one for each, one in zip(data.objectives, row, strict=True)
+            }
     return found

@@ -1,1 +1,3 @@
-"""Parts of the speed benchmarks: generated data, one module for each system, and what is said of their times."""
+"""Parts of the speed benchmarks: generated data, one module for each system, and what is said of
+their times.
+"""

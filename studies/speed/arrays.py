@@ -1,4 +1,6 @@
-"""The store's rows as the public libraries take them: one array a field, ids counted within the field."""
+"""The store's rows as the public libraries take them: one array a field, ids counted within the
+field.
+"""
 
 from __future__ import annotations
 
@@ -35,11 +37,16 @@ def arrays(store: Store, name: SplitName, rows: int | None = None) -> Arrays:
     split = store.split(name)
     offsets = zip(store.schema.fields, store.schema.offsets, strict=True)
     ids = split.ids_of(slice(rows))
-    columns = {field.name: ids[:, at] - np.int32(start) for at, (field, start) in enumerate(offsets)}
+    columns = {
+        field.name: ids[:, at] - np.int32(start) for at, (field, start) in enumerate(offsets)
+    }
     return Arrays(columns, np.ascontiguousarray(split.labels[:rows, :2]))
 
 
 def aucs(labels: NDArray[np.float32], predictions: NDArray[np.float64]) -> dict[str, float]:
     """Exact AUC of both tasks as the libraries take it, from scikit-learn."""
     names = ("click", "buy")
-    return {name: float(roc_auc_score(labels[:, at], predictions[:, at])) for at, name in enumerate(names)}
+    return {
+        name: float(roc_auc_score(labels[:, at], predictions[:, at]))
+        for at, name in enumerate(names)
+    }

@@ -50,6 +50,14 @@ def start(job: Job, peers: Path | None) -> Child:
     folder = tempfile.TemporaryDirectory()
     asked = Path(folder.name) / "job.json"
     job.write(asked)
-    command = [sys.executable, "-m", "speed.worker", str(asked), str(asked.with_name("result.json"))]
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    command = [
+        sys.executable,
+        "-m",
+        "speed.worker",
+        str(asked),
+        str(asked.with_name("result.json")),
+    ]
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
     return Child(job, process, folder)

@@ -1,8 +1,8 @@
 """Generated impressions with two tasks, as a card and files that `seesaw prepare` reads.
 
-Ids of a field are Zipf-distributed with exponent 1; fields have from ten to `largest` values, evenly spaced on a log
-scale, so that a few of them hold nearly all ids, as in logs of clicks. Click and purchase depend on the ids of the
-smaller fields, alone and in pairs; a purchase needs a click.
+Ids of a field are Zipf-distributed with exponent 1; fields have from ten to `largest` values,
+evenly spaced on a log scale, so that a few of them hold nearly all ids, as in logs of clicks. Click
+and purchase depend on the ids of the smaller fields, alone and in pairs; a purchase needs a click.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ class Size:
 
 
 def prepared(size: Size, home: Path) -> Store:
-    """The store of data of this size, made where there is none yet; its manifest says how long that took."""
+    """The store of data of this size, made where there is none yet; its manifest says how long that
+    took.
+    """
     name = "-".join(str(value) for value in asdict(size).values())
     raw = home / "benchmarks" / f"impressions-{name}"
     if not raw.exists():
@@ -59,13 +61,17 @@ def write(size: Size, folder: Path) -> None:
 
 
 def zipf(rng: np.random.Generator, values: int, rows: int) -> NDArray[np.int32]:
-    """Ids 0 .. values - 1, of probability nearly proportional to 1 / (id + 1): floor of a log-uniform number."""
+    """Ids 0 .. values - 1, of probability nearly proportional to 1 / (id + 1): floor of a
+    log-uniform number.
+    """
     drawn = np.floor(np.exp(rng.random(rows) * np.log(values + 1)))
     return np.minimum(drawn.astype(np.int32) - 1, values - 1)
 
 
 def _effects(rng: np.random.Generator, values: int) -> NDArray[np.float32]:
-    """What each id of a field adds to the logits of click and purchase, correlated with .5; (2, values)."""
+    """What each id of a field adds to the logits of click and purchase, correlated with .5; (2,
+    values).
+    """
     click, other = rng.standard_normal((2, values), np.float32)
     return np.stack([click, 0.5 * click + np.sqrt(0.75).astype(np.float32) * other])
 

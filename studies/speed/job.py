@@ -20,7 +20,8 @@ class Job:
     Attributes:
         store: folder of the prepared data; peers read its arrays, so that all see the same ids.
         epochs: of the train split; a fraction makes a quick look, at the full size of the table.
-        mmoe_experts, ple_experts: of MMoE, and of each of PLE's three groups (shared, and one for each task).
+        mmoe_experts, ple_experts: of MMoE, and of each of PLE's three groups (shared, and one for
+            each task).
         precision: of our own products.
     """
 
@@ -43,7 +44,12 @@ class Job:
     def read(cls, path: Path) -> Job:
         """The inverse of `write`."""
         values = json.loads(path.read_text(encoding="utf-8"))
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+        return cls(
+            **{
+                key: tuple(value) if isinstance(value, list) else value
+                for key, value in values.items()
+            }
+        )
 
     def write(self, path: Path) -> None:
         """As JSON."""

@@ -13,9 +13,13 @@ def processor() -> str:
     except OSError:
         return platform.processor() or platform.machine()
     values = dict(
-        line.split("\t:", 1) if "\t:" in line else (line, "") for line in text.replace("\t\t", "\t").splitlines()
+        line.split("\t:", 1) if "\t:" in line else (line, "")
+        for line in text.replace("\t\t", "\t").splitlines()
     )
-    name = next((value.strip() for key, value in values.items() if key.strip() == "model name"), platform.machine())
+    name = next(
+        (value.strip() for key, value in values.items() if key.strip() == "model name"),
+        platform.machine(),
+    )
     flags = next((value.split() for key, value in values.items() if key.strip() == "flags"), [])
     units = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in flags]
     return f"{name} ({', '.join(units)})" if units else name

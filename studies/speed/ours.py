@@ -13,7 +13,9 @@ from speed.job import WARM_STEPS, Job, Measured
 
 
 def measure(job: Job, since_start: Any) -> Measured:
-    """Trains three steps, then one epoch; evaluation counts every metric, AUC and GAUC among them, of both tasks."""
+    """Trains three steps, then one epoch; evaluation counts every metric, AUC and GAUC among them,
+    of both tasks.
+    """
     rows = len(Store.open(job.store).split("train"))
     buy = "conversion" if job.architecture == "esmm" else "buy"
     training = TrainingJob(
@@ -36,7 +38,10 @@ def measure(job: Job, since_start: Any) -> Measured:
     return Measured(
         train_samples_per_s=result.speed["train_samples_per_s"],
         eval_samples_per_s=result.speed["eval_samples_per_s"],
-        auc={"click": result.metrics["valid/click.auc"], "buy": result.metrics[f"valid/{name}.auc"]},
+        auc={
+            "click": result.metrics["valid/click.auc"],
+            "buy": result.metrics[f"valid/{name}.auc"],
+        },
         peak_memory_mb=max(before, peak_memory_mb()),
         first_seconds=first,
     )

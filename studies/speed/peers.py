@@ -1,7 +1,8 @@
-"""An environment of their own for the public libraries: a folder that their processes alone have on their path.
+"""An environment of their own for the public libraries: a folder that their processes alone have on
+their path.
 
-They come without what they depend on: PyTorch and scikit-learn are those that Seesaw itself runs on, so that the same
-versions are compared; and nothing is installed into the user's environment.
+They come without what they depend on: PyTorch and scikit-learn are those that Seesaw itself runs
+on, so that the same versions are compared; and nothing is installed into the user's environment.
 """
 
 from __future__ import annotations

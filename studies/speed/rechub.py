@@ -1,4 +1,6 @@
-"""torch-rechub by its own `DataGenerator` and `MTLTrainer`, as its documentation uses them, without weight decay."""
+"""torch-rechub by its own `DataGenerator` and `MTLTrainer`, as its documentation uses them, without
+weight decay.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ def measure(job: Job, since_start: Any) -> Measured:
     model = build(job, sizes(store))
     kinds = ["classification"] * (3 if job.architecture == "esmm" else 2)
     trainer = MTLTrainer(model, kinds, optimizer_params={"lr": job.lr})
-    warm, train = (arrays(store, "train", count) for count in (WARM_STEPS * job.batch, rows(store, job)))
+    warm, train = (
+        arrays(store, "train", count) for count in (WARM_STEPS * job.batch, rows(store, job))
+    )
     valid = arrays(store, "valid")
     trainer.train_one_epoch(loaders(job, warm, valid)[0])
     first = since_start()
@@ -37,15 +41,23 @@ def measure(job: Job, since_start: Any) -> Measured:
     scores = trainer.evaluate(trainer.model, valid_loader)
     evaluated = time.perf_counter() - started
     found = dict(zip(("click", "buy"), map(float, scores[-2:]), strict=True))
-    return Measured(len(train.labels) / trained, len(valid.labels) / evaluated, found, peak_memory_mb(), first)
+    return Measured(
+        len(train.labels) / trained, len(valid.labels) / evaluated, found, peak_memory_mb(), first
+    )
 
 
 def loaders(job: Job, train: Arrays, valid: Arrays) -> tuple[Any, Any]:
-    """Its loaders for training and for evaluation, in batches of the job's size and of the evaluation's."""
+    """Its loaders for training and for evaluation, in batches of the job's size and of the
+    evaluation's.
+    """
     labels = [targets(job, part.labels) for part in (train, valid)]
     made = [
         DataGenerator(train.columns, labels[0]).generate_dataloader(
-            x_val=valid.columns, y_val=labels[1], x_test=valid.columns, y_test=labels[1], batch_size=size
+            x_val=valid.columns,
+            y_val=labels[1],
+            x_test=valid.columns,
+            y_test=labels[1],
+            batch_size=size,
         )
         for size in (job.batch, EVALUATION_BATCH)
     ]
@@ -59,8 +71,15 @@ def targets(job: Job, labels: np.ndarray) -> np.ndarray:
 
 def build(job: Job, tables: dict[str, int]) -> Any:
     """The model of the job's architecture."""
-    features = [SparseFeature(name, vocab_size=rows, embed_dim=job.embedding) for name, rows in tables.items()]
-    kinds, expert, tower = ["classification"] * 2, {"dims": list(job.expert_layers)}, {"dims": list(job.tower_layers)}
+    features = [
+        SparseFeature(name, vocab_size=rows, embed_dim=job.embedding)
+        for name, rows in tables.items()
+    ]
+    kinds, expert, tower = (
+        ["classification"] * 2,
+        {"dims": list(job.expert_layers)},
+        {"dims": list(job.tower_layers)},
+    )
     if job.architecture == "shared_bottom":
         return multi_task.SharedBottom(features, kinds, expert, [tower, tower])
     if job.architecture == "esmm":
@@ -68,4 +87,6 @@ def build(job: Job, tables: dict[str, int]) -> Any:
         return multi_task.ESMM(features[:half], features[half:], tower, tower)
     if job.architecture == "mmoe":
         return multi_task.MMOE(features, kinds, job.mmoe_experts, expert, [tower, tower])
-    return multi_task.PLE(features, kinds, 1, job.ple_experts, job.ple_experts, expert, [tower, tower])
+    return multi_task.PLE(
+        features, kinds, 1, job.ple_experts, job.ple_experts, expert, [tower, tower]
+    )

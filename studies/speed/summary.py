@@ -9,28 +9,39 @@ from typing import Any
 from speed.job import Job, Measured
 
 OURS = "seesaw"
-LIBRARIES = ("deepctr-torch", "torch-rechub")  # as they come; a ratio is against the fastest of these
+LIBRARIES = (
+    "deepctr-torch",
+    "torch-rechub",
+)  # as they come; a ratio is against the fastest of these
 Runs = list[tuple[Job, Measured]]
 
 
 def summary(runs: Runs) -> dict[str, Any]:
     """What the table and the JSON document say.
 
-    A ratio compares runs of one round, which ran one after another: machines that others share drift over minutes.
+    A ratio compares runs of one round, which ran one after another: machines that others share
+    drift over minutes.
     """
     architectures = list(dict.fromkeys(job.architecture for job, _ in runs))
     systems = list(dict.fromkeys(job.system for job, _ in runs))
     found: dict[str, Any] = {"systems": {}}
     for architecture in architectures:
         found["systems"][architecture] = {
-            system: _system([measured for _, measured in _of(runs, architecture, system)]) for system in systems
+            system: _system([measured for _, measured in _of(runs, architecture, system)])
+            for system in systems
         }
-    for name, field in (("ratio_to_fastest_peer", "train_samples_per_s"), ("evaluation_ratio", "eval_samples_per_s")):
+    for name, field in (
+        ("ratio_to_fastest_peer", "train_samples_per_s"),
+        ("evaluation_ratio", "eval_samples_per_s"),
+    ):
         spreads = {a: spread(ratios(runs, a, field)) for a in architectures}
         found[name] = {a: value["median"] for a, value in spreads.items() if value}
-        found[f"{name}_range"] = {a: [value["least"], value["most"]] for a, value in spreads.items() if value}
+        found[f"{name}_range"] = {
+            a: [value["least"], value["most"]] for a, value in spreads.items() if value
+        }
     found["peak_memory_mb"] = {
-        a: {system: of["peak_memory_mb"]["median"] for system, of in found["systems"][a].items()} for a in architectures
+        a: {system: of["peak_memory_mb"]["median"] for system, of in found["systems"][a].items()}
+        for a in architectures
     }
     return found
 
@@ -61,9 +72,14 @@ def _of(runs: Runs, architecture: str, system: str) -> Runs:
 
 def _system(measured: list[Measured]) -> dict[str, Any]:
     fields = ("train_samples_per_s", "eval_samples_per_s", "peak_memory_mb", "first_seconds")
-    found: dict[str, Any] = {field: spread(getattr(one, field) for one in measured) for field in fields}
+    found: dict[str, Any] = {
+        field: spread(getattr(one, field) for one in measured) for field in fields
+    }
     found["auc"] = {}
     for task in measured[0].auc:
         values = [one.auc[task] for one in measured]
-        found["auc"][task] = {"mean": fmean(values), "deviation": stdev(values) if len(values) > 1 else None}
+        found["auc"][task] = {
+            "mean": fmean(values),
+            "deviation": stdev(values) if len(values) > 1 else None,
+        }
     return found

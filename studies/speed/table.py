@@ -11,15 +11,17 @@ from bench.core.system.atomic import write_text
 
 NAMES = {"shared_bottom": "Shared-Bottom", "esmm": "ESMM", "mmoe": "MMoE", "ple": "PLE"}
 HEADER = (
-    "| | system | training, samples/s | × | evaluation, samples/s | × | AUC click | AUC buy | peak memory, MB |\n"
-    "|---|---|---|---|---|---|---|---|---|"
+    "| | system | training, samples/s | × | evaluation, samples/s | × | AUC click | AUC buy | "
+    "peak memory, MB |\n|---|---|---|---|---|---|---|---|---|"
 )
 
 
 def markdown(document: dict[str, Any]) -> str:
-    """The table of a benchmark's document: medians and ranges, mean AUC and its deviation over seeds.
+    """The table of a benchmark's document: medians and ranges, mean AUC and its deviation over
+    seeds.
 
-    × is ours over that system's, by the medians; bold is the ratio to the fastest library, by rounds.
+    × is ours over that system's, by the medians; bold is the ratio to the fastest library, by
+    rounds.
     """
     lines = [_conditions(document), "", HEADER]
     for architecture, systems in document["systems"].items():
@@ -31,7 +33,9 @@ def markdown(document: dict[str, Any]) -> str:
                 ("eval_samples_per_s", "evaluation_ratio"),
             ):
                 value = found[field]
-                cells.append(f"{value['median']:,.0f} ({value['least']:,.0f} to {value['most']:,.0f})")
+                cells.append(
+                    f"{value['median']:,.0f} ({value['least']:,.0f} to {value['most']:,.0f})"
+                )
                 if name != "seesaw":
                     cells.append(f"{ours[field]['median'] / value['median']:.1f}" if ours else "")
                 else:
@@ -43,14 +47,18 @@ def markdown(document: dict[str, Any]) -> str:
 
 
 def writer(about: str | None) -> ArgumentParser:
-    """The options of a script that makes tables: its description, and `--write` for the document that has them."""
+    """The options of a script that makes tables: its description, and `--write` for the document
+    that has them.
+    """
     parser = ArgumentParser(description=about, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("--write", type=Path, help="put what is made into this document")
     return parser
 
 
 def simulation(about: str | None, name: str, runs: int, make: Callable[[int], str]) -> None:
-    """A script whose table is made of `--runs` runs for each line: prints it, and puts it into a document."""
+    """A script whose table is made of `--runs` runs for each line: prints it, and puts it into a
+    document.
+    """
     parser = writer(about)
     parser.add_argument("--runs", type=int, default=runs, help="of each line")
     given = parser.parse_args()
@@ -90,10 +98,11 @@ def _auc(value: dict[str, float | None]) -> str:
 def _conditions(document: dict[str, Any]) -> str:
     data, machine = document["data"], document["machine"]
     return (
-        f"{data['rows']:,} rows of train, {data['eval_rows']:,} of evaluation, {data['ids']:,} ids in {data['fields']} "
-        f"fields; {document['epochs']:g} epochs in batches of {document['batch']:,}; "
-        f"{document['threads']} threads of {machine['processor']}, our products in {document['precision']}; "
-        f"{document['repeats']} rounds, a seed each. Preparing the data took {data['prepare_seconds']:.1f} s, once. "
-        f"Load of the machine before and after: {machine['load_before']:.1f} and {machine['load_after']:.1f}; "
+        f"{data['rows']:,} rows of train, {data['eval_rows']:,} of evaluation, {data['ids']:,} ids "
+        f"in {data['fields']} fields; {document['epochs']:g} epochs in batches of "
+        f"{document['batch']:,}; {document['threads']} threads of {machine['processor']}, our "
+        f"products in {document['precision']}; {document['repeats']} rounds, a seed each. "
+        f"Preparing the data took {data['prepare_seconds']:.1f} s, once. Load of the machine "
+        f"before and after: {machine['load_before']:.1f} and {machine['load_after']:.1f}; "
         f"{', '.join(f'{name} {version}' for name, version in document['versions'].items())}."
     )

@@ -17,7 +17,9 @@ SYSTEMS = {
     "torch-rechub": ("speed.rechub", {}),
     "deepctr-torch, fused Adam": ("speed.deepctr", {"fused": True}),
 }
-"""System -> its module and options. The last is not how the library comes: see docs/studies/performance.md."""
+"""System -> its module and options. The last is not how the library comes: see
+docs/studies/performance.md.
+"""
 
 
 def since_start() -> float:

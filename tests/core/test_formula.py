@@ -17,7 +17,9 @@ FORMULAS = {
     "p_click**0.98 * (p_click [p-buy])^0.02": "p_click^0.98 * (p_click [p-buy])^0.02",
     "price [select]^0.588": "price * select^0.588",
     "p_click - 2 ([log] - p.x)": "p_click - 2 ([log] - 1 p.x)",
-    "sigmoid(-0.4 + 1.3 logit(p_click)) + log(price) / 4": "sigmoid(-0.4 + 1.3 logit(p_click)) + 0.25 log(price)",
+    "sigmoid(-0.4 + 1.3 logit(p_click)) + log(price) / 4": (
+        "sigmoid(-0.4 + 1.3 logit(p_click)) + 0.25 log(price)"
+    ),
     'log ([say "x"] + 1)': 'log([say "x"] + 1)',
     "2 [select]^-1": "2 * select^-1",
 }
@@ -41,7 +43,9 @@ def test_a_formula_is_written_as_it_is_read(text, columns):
 def test_sql_and_python_rank_alike(text, columns):
     expression = read(text, "--weights")
     ranks = np.argsort(computed(expression, columns, ""))
-    assert np.array_equal(np.argsort(eval(python_of(expression), {"np": np, "log": columns})), ranks)
+    assert np.array_equal(
+        np.argsort(eval(python_of(expression), {"np": np, "log": columns})), ranks
+    )
     base = sqlite3.connect(":memory:")
     functions = {"LN": (1, math.log), "EXP": (1, math.exp), "POWER": (2, math.pow)}
     functions |= {"GREATEST": (2, max), "LEAST": (2, min)}
@@ -52,7 +56,9 @@ def test_sql_and_python_rank_alike(text, columns):
     places = ", ".join("?" * len(columns))
     rows = [*zip(*(values.tolist() for values in columns.values()), strict=True)]
     base.executemany(f"INSERT INTO shown VALUES ({places})", rows)
-    scores = [row[0] for row in base.execute(f"SELECT {sql_of(expression)} FROM shown ORDER BY rowid")]
+    scores = [
+        row[0] for row in base.execute(f"SELECT {sql_of(expression)} FROM shown ORDER BY rowid")
+    ]
     base.close()
     assert np.array_equal(np.argsort(scores), ranks)
 

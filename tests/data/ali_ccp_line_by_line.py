@@ -1,4 +1,6 @@
-"""Ali-CCP read line by line with dictionaries: the slow twin of `bench.data.readers.ali_ccp`, kept plain."""
+"""Ali-CCP read line by line with dictionaries: the slow twin of `bench.data.readers.ali_ccp`, kept
+plain.
+"""
 
 from typing import NamedTuple
 
@@ -14,7 +16,9 @@ class Row(NamedTuple):
 
 
 def features(text, slots):
-    """The wanted ids of a feature list, at most `slots` a field, and the sums of the values of those fields."""
+    """The wanted ids of a feature list, at most `slots` a field, and the sums of the values of
+    those fields.
+    """
     found: dict[str, dict[int, tuple[float, int]]] = {}
     sums: dict[str, float] = {}
     for place, feature in enumerate(text.split("\x01") if text else []):
@@ -26,7 +30,10 @@ def features(text, slots):
         if int(id_) not in weights or weight > -weights[int(id_)][0]:
             weights[int(id_)] = (-weight, place)
         sums[field] = sums.get(field, 0.0) + weight if field in sums else weight
-    ids = {field: sorted(weights, key=lambda i: weights[i])[: slots[field]] for field, weights in found.items()}
+    ids = {
+        field: sorted(weights, key=lambda i: weights[i])[: slots[field]]
+        for field, weights in found.items()
+    }
     return ids, sums
 
 

@@ -20,7 +20,10 @@ SHOP: dict[str, Any] = {
     "reader": {"kind": "csv"},
     "files": [{"name": "log.csv"}],
     "columns": {"user": "categorical", "price": {"kind": "numeric"}, "tags": "multi-valued"},
-    "tasks": [{"name": "click", "column": "click"}, {"name": "buy", "column": "buy", "parent": "click"}],
+    "tasks": [
+        {"name": "click", "column": "click"},
+        {"name": "buy", "column": "buy", "parent": "click"},
+    ],
     "split": {"kind": "random", "valid": 0.2, "test": 0.2},
 }
 
@@ -33,7 +36,9 @@ def shop():
 
 @pytest.fixture
 def shop_raw(tmp_path):
-    """A folder with the shop's `log.csv`: 200 rows, users 0..9, a price missing in every 7th row."""
+    """A folder with the shop's `log.csv`: 200 rows, users 0..9, a price missing in every 7th
+    row.
+    """
     folder = tmp_path / "raw"
     folder.mkdir()
     lines = ["user,price,tags,click,buy,day,weight"]
@@ -73,7 +78,9 @@ def recorder():
 
 @dataclass
 class Server:
-    """Files by path; what was asked for; connections still to be cut, as the number of bytes to send before."""
+    """Files by path; what was asked for; connections still to be cut, as the number of bytes to
+    send before.
+    """
 
     url: str = ""
     files: dict[str, bytes] = field(default_factory=dict)

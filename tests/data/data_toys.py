@@ -1,4 +1,6 @@
-"""What tests of data share: the least of a card, bytes of a store, an archive, known labels, and samples of files."""
+"""What tests of data share: the least of a card, bytes of a store, an archive, known labels, and
+samples of files.
+"""
 
 import io
 import tarfile
@@ -27,7 +29,9 @@ def card_of(**values):
 
 def arrays(store):
     """Everything in a store without the manifest, whose times differ."""
-    files = (path for path in store.path.rglob("*") if path.is_file() and path.name != "manifest.json")
+    files = (
+        path for path in store.path.rglob("*") if path.is_file() and path.name != "manifest.json"
+    )
     return {str(path.relative_to(store.path)): path.read_bytes() for path in files}
 
 
@@ -50,4 +54,6 @@ def known(y, binary=True):
 def sample_of(columns, files=("a.csv",)):
     """Of as many rows of each file."""
     table = pa.table({name: pa.array(values) for name, values in columns.items()})
-    return InspectedRows(files, (np.arange(table.num_rows) * len(files) // table.num_rows).astype(np.int16), table)
+    return InspectedRows(
+        files, (np.arange(table.num_rows) * len(files) // table.num_rows).astype(np.int16), table
+    )

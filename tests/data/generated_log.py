@@ -30,7 +30,9 @@ tags = {{ kind = "multi-valued", separator = "|" }}
 
 HISTORY = """history = { time = "at", actions = ["click"], lists = ["item"], same = ["city"] }
 """
-"""What is put before the card's columns where it has a history: of 2,000 visitors, all equally frequent."""
+"""What is put before the card's columns where it has a history: of 2,000 visitors, all equally
+frequent.
+"""
 
 
 def blocks(rows, history):
@@ -38,7 +40,9 @@ def blocks(rows, history):
     for start in range(0, rows, BLOCK):
         rng, size = np.random.default_rng(start), min(BLOCK, rows - start)
         tags = [f"t{i}" for i in range(500)]
-        lists = np.array([f"{tags[i]}|{tags[(7 * i) % 500]}|{tags[(3 * i + 1) % 500]}" for i in range(500)])
+        lists = np.array(
+            [f"{tags[i]}|{tags[(7 * i) % 500]}|{tags[(3 * i + 1) % 500]}" for i in range(500)]
+        )
         click = rng.random(size) < 0.2
         columns = {
             "user": _ids("u", USERS, rng, size),
@@ -51,7 +55,10 @@ def blocks(rows, history):
             "buy": (click & (rng.random(size) < 0.1)).astype(np.int8),
         }
         if history:
-            columns |= {"visitor": rng.integers(0, 2000, size), "at": np.arange(start, start + size)}
+            columns |= {
+                "visitor": rng.integers(0, 2000, size),
+                "at": np.arange(start, start + size),
+            }
         yield pa.table(columns)
 
 
@@ -75,6 +82,8 @@ def write(rows, folder, format, history=False):
     card = folder / "card.toml"
     text = CARD.format(format=format, numbers=numbers)
     if history:
-        text = text.replace('group = "user"', 'group = "visitor"').replace("[columns]", f"{HISTORY}[columns]")
+        text = text.replace('group = "user"', 'group = "visitor"').replace(
+            "[columns]", f"{HISTORY}[columns]"
+        )
     card.write_text(text, encoding="utf-8")
     return card

@@ -11,7 +11,9 @@ ROWS = 600
 
 def write(path, columns, values, header=True, separator=","):
     lines = [separator.join(columns)] if header else []
-    path.write_text("\n".join(lines + [separator.join(map(str, row)) for row in values.tolist()]) + "\n")
+    path.write_text(
+        "\n".join(lines + [separator.join(map(str, row)) for row in values.tolist()]) + "\n"
+    )
 
 
 def aliexpress(country, folder, rng):
@@ -27,7 +29,11 @@ def aliexpress(country, folder, rng):
 
 
 def aliexpress_processed(folder, rng):
-    names = ["search_id", *(f"categorical_{i}" for i in range(1, 17)), *(f"numerical_{i}" for i in range(1, 64))]
+    names = [
+        "search_id",
+        *(f"categorical_{i}" for i in range(1, 17)),
+        *(f"numerical_{i}" for i in range(1, 64)),
+    ]
     for part in ("train", "test"):
         values = rng.integers(0, 50, (ROWS, 82))
         values[:, 80] = rng.random(ROWS) < 0.4
@@ -51,7 +57,10 @@ VIDEO = (
 
 
 def kuairand(folder, edition, parts, rng):
-    for window, dates in (("4_08_to_4_21", [20220410, 20220420]), ("4_22_to_5_08", [20220423, 20220501])):
+    for window, dates in (
+        ("4_08_to_4_21", [20220410, 20220420]),
+        ("4_22_to_5_08", [20220423, 20220501]),
+    ):
         for part in parts:
             values = rng.integers(0, 20, (ROWS, 19))
             values[:, 2] = rng.choice(dates, ROWS)
@@ -75,20 +84,29 @@ def tenrec(folder, name, history, rng):
 
 
 def movielens(folder, rng):
-    ratings = np.stack([rng.integers(1, 21, ROWS), rng.integers(1, 11, ROWS), rng.integers(1, 6, ROWS)], axis=1)
-    (folder / "ratings.dat").write_text("".join(f"{u}::{m}::{r}::978300760\n" for u, m, r in ratings.tolist()))
+    ratings = np.stack(
+        [rng.integers(1, 21, ROWS), rng.integers(1, 11, ROWS), rng.integers(1, 6, ROWS)], axis=1
+    )
+    (folder / "ratings.dat").write_text(
+        "".join(f"{u}::{m}::{r}::978300760\n" for u, m, r in ratings.tolist())
+    )
     (folder / "users.dat").write_text("".join(f"{u}::F::25::10::48067\n" for u in range(1, 21)))
     films = "".join(f"{m}::Miss\xe9rables: {m} (1995)::Drama|Musical\n" for m in range(1, 11))
     (folder / "movies.dat").write_bytes(films.encode("latin-1"))
 
 
 def movielens_100k(folder, rng):
-    ratings = np.stack([rng.integers(1, 21, ROWS), rng.integers(1, 11, ROWS), rng.integers(1, 6, ROWS)], axis=1)
-    (folder / "u.data").write_text("".join(f"{u}\t{m}\t{r}\t881250949\n" for u, m, r in ratings.tolist()))
+    ratings = np.stack(
+        [rng.integers(1, 21, ROWS), rng.integers(1, 11, ROWS), rng.integers(1, 6, ROWS)], axis=1
+    )
+    (folder / "u.data").write_text(
+        "".join(f"{u}\t{m}\t{r}\t881250949\n" for u, m, r in ratings.tolist())
+    )
     (folder / "u.user").write_text("".join(f"{u}|24|M|technician|85711\n" for u in range(1, 21)))
     flags = "|".join("01"[at % 2] for at in range(19))
     films = "".join(
-        f"{m}|Miss\xe9rables: {m} (1995)|01-Jan-1995||http://us.imdb.com/{m}|{flags}\n" for m in range(1, 11)
+        f"{m}|Miss\xe9rables: {m} (1995)|01-Jan-1995||http://us.imdb.com/{m}|{flags}\n"
+        for m in range(1, 11)
     )
     (folder / "u.item").write_bytes(films.encode("latin-1"))
 
@@ -110,7 +128,10 @@ def byterec(folder, rng):
 
 Writer = Callable[[Path, np.random.Generator], None]
 WRITERS: dict[str, tuple[Writer, int | None]] = {
-    **{f"aliexpress-{c}": (partial(aliexpress, c.upper()), None) for c in ("nl", "es", "fr", "us", "ru")},
+    **{
+        f"aliexpress-{c}": (partial(aliexpress, c.upper()), None)
+        for c in ("nl", "es", "fr", "us", "ru")
+    },
     "aliexpress-nl@processed": (aliexpress_processed, 2 * ROWS),
     "kuairand-1k": (lambda f, r: kuairand(f, "1k", ("",), r), 2 * ROWS),
     "kuairand-27k": (lambda f, r: kuairand(f, "27k", ("_part1", "_part2"), r), 4 * ROWS),

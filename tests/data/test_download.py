@@ -1,4 +1,6 @@
-"""Raw files from where a card says: begun downloads, archives, packages, and sources one after the other."""
+"""Raw files from where a card says: begun downloads, archives, packages, and sources one after the
+other.
+"""
 
 import gzip
 import hashlib
@@ -46,7 +48,12 @@ def test_a_cut_connection_goes_on_where_it_stopped(tmp_path, server, recorder):
         (CONTENT + b"more", {}, None, [f"bytes={len(CONTENT) + 4}-", None]),
         (CONTENT[:1000], {"ranges": False}, SHA, ["bytes=1000-"]),
         (b"old", {"etags": {"/a": '"2"'}}, None, ["bytes=3-"]),
-        (CONTENT[:1000], {"most": 500_000}, None, [f"bytes={start}-" for start in (1000, 501_000, 1_001_000)]),
+        (
+            CONTENT[:1000],
+            {"most": 500_000},
+            None,
+            [f"bytes={start}-" for start in (1000, 501_000, 1_001_000)],
+        ),
     ],
     ids=["goes on", "stale, no tag", "too long", "no ranges", "it changed", "ranges in pieces"],
 )
@@ -110,7 +117,8 @@ def test_a_member_comes_out(tmp_path, content, member):
         (zip_bytes({"ba.csv": b""}), "expected a member 'a.csv', found none"),
         (tar_bytes({"a.csv": b"hello" * 99_999})[:300], "broken archive"),
     ],
-    # by itself the content, in which a tar.gz has the second at which it was made: workers would not collect the same
+    # by itself the content, in which a tar.gz has the second at which it was made: workers would
+    # not collect the same
     ids=["zip of another file", "half a tar.gz"],
 )
 def test_nothing_is_left_of_a_bad_archive(tmp_path, content, message):
@@ -128,11 +136,17 @@ def package(tmp_path, monkeypatch):
     index.mkdir()
     (tmp_path / "ran").mkdir()
     setup = f"open({str(tmp_path / 'ran' / 'it')!r}, 'w').close(); raise SystemExit(1)"
-    path.write_bytes(tar_bytes({"toy-data-1.0/setup.py": setup.encode(), "toy-data-1.0/toy/data.csv": b"a,b\n1,2\n"}))
+    path.write_bytes(
+        tar_bytes(
+            {"toy-data-1.0/setup.py": setup.encode(), "toy-data-1.0/toy/data.csv": b"a,b\n1,2\n"}
+        )
+    )
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(index))
     sha = hashlib.sha256(path.read_bytes()).hexdigest()
-    return PackageSource(name="toy-data", version="1.0", sha256=sha, members={"a.csv": "toy/data.csv"})
+    return PackageSource(
+        name="toy-data", version="1.0", sha256=sha, members={"a.csv": "toy/data.csv"}
+    )
 
 
 def test_the_file_arrives_and_nothing_of_it_runs(tmp_path, package, recorder):
@@ -152,22 +166,37 @@ def two(shop, server):
     server.files["/all.tgz"] = tar_bytes({"top/log": b"log", "top/side": b"side"})
     server.files["/log.gz"] = gzip.compress(b"log")
     server.files["/side"] = b"side"
-    shop["files"] = [{"name": "log.csv", "sha256": sha(b"log")}, {"name": "side.csv", "sha256": sha(b"side")}]
+    shop["files"] = [
+        {"name": "log.csv", "sha256": sha(b"log")},
+        {"name": "side.csv", "sha256": sha(b"side")},
+    ]
     shop["sources"] = [
-        {"kind": "url", "url": f"{server.url}/all.tgz", "members": {"log.csv": "log", "side.csv": "side"}},
-        {"kind": "url", "urls": {"log.csv": f"{server.url}/log.gz", "side.csv": f"{server.url}/side"}},
+        {
+            "kind": "url",
+            "url": f"{server.url}/all.tgz",
+            "members": {"log.csv": "log", "side.csv": "side"},
+        },
+        {
+            "kind": "url",
+            "urls": {"log.csv": f"{server.url}/log.gz", "side.csv": f"{server.url}/side"},
+        },
     ]
     return shop
 
 
 def contents(home):
-    return sorted(str(path.relative_to(home / "raw")) for path in (home / "raw").rglob("*") if path.is_file())
+    return sorted(
+        str(path.relative_to(home / "raw")) for path in (home / "raw").rglob("*") if path.is_file()
+    )
 
 
 def test_the_first_source_that_delivers_is_enough(tmp_path, two, server, recorder):
     card = parse_card(two, "here")
     paths = fetch(card, tmp_path, recorder)
-    assert {name: path.read_bytes() for name, (path,) in paths.items()} == {"log.csv": b"log", "side.csv": b"side"}
+    assert {name: path.read_bytes() for name, (path,) in paths.items()} == {
+        "log.csv": b"log",
+        "side.csv": b"side",
+    }
     assert contents(tmp_path) == ["digests.json", "shop/log.csv", "shop/side.csv"]
     assert [path for path, _ in server.requests] == ["/all.tgz"]
     assert recorder.notes == []
@@ -202,7 +231,10 @@ def test_a_file_of_ones_own_may_differ_from_the_published_one(tmp_path, two, rec
         (tmp_path / name).write_bytes(b"side")
     at_hand(parse_card(two, "here"), tmp_path / "home", tmp_path, recorder)
     assert recorder.notes == [
-        f"{tmp_path / 'log.csv'} differs from the published file; results will not compare with others'"
+        (
+            f"{tmp_path / 'log.csv'} differs from the published file; results will not compare "
+            "with others'"
+        )
     ]
 
 

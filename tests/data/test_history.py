@@ -15,7 +15,9 @@ from bench.data import prepare
 from bench.data.history import GroupRows, HistoryConfig, Past, past
 from bench.data.splits import SPLITS
 
-CONFIG = HistoryConfig(actions=("click", "like"), lists=("item", "author"), same=("item", "author"), length=3)
+CONFIG = HistoryConfig(
+    actions=("click", "like"), lists=("item", "author"), same=("item", "author"), length=3
+)
 
 
 @st.composite
@@ -56,12 +58,16 @@ def one_by_one(rows, config, within):
                 own[name] = len(same)
                 own[f"{name}_since"] = rows.time[i] - rows.time[same[-1]] if same else np.nan
                 if of:
-                    newest = [rows.codes[j, c] for j in did[::-1] if rows.codes[j, c] >= 0][: config.length]
+                    newest = [rows.codes[j, c] for j in did[::-1] if rows.codes[j, c] >= 0][
+                        : config.length
+                    ]
                     own[f"past_{action}_{of}"] = newest + [-1] * (config.length - len(newest))
             own[f"past_{action}_rate"] = len(did) / len(labelled) if labelled else np.nan
         found.append(own)
     shape = (len(found), len(config.list_rules), config.length)
-    lists = np.array([[own[rule.name] for rule in config.list_rules] for own in found], np.int32).reshape(shape)
+    lists = np.array(
+        [[own[rule.name] for rule in config.list_rules] for own in found], np.int32
+    ).reshape(shape)
     numbers = np.array([[own[name] for name in config.numbers] for own in found], np.float64)
     return Past(lists, numbers.reshape(len(found), len(config.numbers)))
 
@@ -78,7 +84,13 @@ CARD = card_of(
     group="user",
     reader={"kind": "csv"},
     files=[{"name": "log.csv"}],
-    split={"kind": "column", "column": "part", "train": ["train"], "valid": ["valid"], "test": ["test"]},
+    split={
+        "kind": "column",
+        "column": "part",
+        "train": ["train"],
+        "valid": ["valid"],
+        "test": ["test"],
+    },
     history={"time": "at", "actions": ["click"], "lists": ["item"], "same": ["item"], "length": 4},
     columns={"user": "categorical", "item": {"kind": "categorical", "min_count": 1}},
 )
@@ -102,11 +114,21 @@ def test_a_store_is_what_its_encoder_makes_of_rows_that_bring_their_history(tmp_
     frame = log()
     frame.to_csv(tmp_path / "log.csv", index=False)
     store = prepare(CARD, tmp_path / "home", tmp_path)
-    group, item = pd.factorize(frame["user"])[0], [int(text[1:]) if text else -1 for text in frame["item"]]
+    group, item = (
+        pd.factorize(frame["user"])[0],
+        [int(text[1:]) if text else -1 for text in frame["item"]],
+    )
     confirm = (frame["part"] == "valid") & np.isin(group, store.split("confirm").group)
     split = np.select([frame["part"] == "train", confirm, frame["part"] == "valid"], [0, 2, 1], 3)
-    order = np.argsort(split, kind="stable")  # among rows of one time train's count as the older ones
-    frame, group, item, split = frame.iloc[order], group[order], np.array(item, np.int32)[order], split[order]
+    order = np.argsort(
+        split, kind="stable"
+    )  # among rows of one time train's count as the older ones
+    frame, group, item, split = (
+        frame.iloc[order],
+        group[order],
+        np.array(item, np.int32)[order],
+        split[order],
+    )
     assert [len(store.split(name)) for name in SPLITS] == np.bincount(split, minlength=4).tolist()
     config = CARD.history
     clicked, at = frame[["click"]].to_numpy() == 1, frame["at"].to_numpy(float)
@@ -127,6 +149,10 @@ def test_a_store_is_what_its_encoder_makes_of_rows_that_bring_their_history(tmp_
         there, own = ~np.isnan(values), train.dense[:, store.schema.dense.index(rule.name)]
         assert np.corrcoef(values[there], own[there])[0, 1] == pytest.approx(1, abs=1e-5)
     field = {each.name: each for each in store.schema.fields}["past_click_item"]
-    assert (field.of, field.slots, field.cardinality) == ("item", 4, store.schema.fields[1].cardinality)
+    assert (field.of, field.slots, field.cardinality) == (
+        "item",
+        4,
+        store.schema.fields[1].cardinality,
+    )
     kept = (module.TIMES, module.EVENTS, module.PAST)
     assert not [path for path in store.path.rglob("*") if path.name.startswith(kept)]

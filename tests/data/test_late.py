@@ -20,7 +20,11 @@ from bench.models.funnels.links import Links
 from bench.serve.backtest.cuts import card_of, times_of
 
 DAYS, ROWS, RATE = 30, 800, 0.3
-DAYS_OF = {"kind": "time", "train": {"last": "2024-03-16"}, "valid": {"first": "2024-03-17", "last": "2024-03-19"}}
+DAYS_OF = {
+    "kind": "time",
+    "train": {"last": "2024-03-16"},
+    "valid": {"first": "2024-03-17", "last": "2024-03-19"},
+}
 CARD = LEAST | {
     "time": "date",
     "as_of": "2024-03-31",
@@ -36,7 +40,9 @@ CARD = LEAST | {
 
 
 def log(days=DAYS, each=ROWS, seed=0):
-    """Purchases are seen up to seven days after the click, in a log that was written after `days` days."""
+    """Purchases are seen up to seven days after the click, in a log that was written after `days`
+    days.
+    """
     rng, every, first = np.random.default_rng(seed), [], pd.Timestamp("2024-03-01")
     for day in range(days):
         date = first + pd.Timedelta(days=day)
@@ -45,7 +51,9 @@ def log(days=DAYS, each=ROWS, seed=0):
         seen = buys & (date + pd.to_timedelta(delay, "D") < first + pd.Timedelta(days=days))
         rows = {"date": str(date.date()), "x": rng.normal(size=each), "click": click, "buy": seen}
         known = (date + pd.to_timedelta(7, "D")).date()
-        every.append(pd.DataFrame(rows | {"known_on": str(known)}).astype({"click": int, "buy": int}))
+        every.append(
+            pd.DataFrame(rows | {"known_on": str(known)}).astype({"click": int, "buy": int})
+        )
     return pd.concat(every, ignore_index=True)
 
 
@@ -66,10 +74,14 @@ def test_open_labels_do_not_count_and_rates_are_right(raw, tmp_path):
     buys = own[own[:, 0] == 1, 1]
     assert np.nanmean(buys) == pytest.approx(RATE, rel=0.06)
     joint = joint_labels(own, schema)[:, 1]
-    assert np.nanmean(joint) == pytest.approx(0.5 * RATE, rel=0.08)  # rows without a click of open days do not count
+    assert np.nanmean(joint) == pytest.approx(
+        0.5 * RATE, rel=0.08
+    )  # rows without a click of open days do not count
     assert np.isnan(joint).mean() == pytest.approx(6 / 11, abs=0.02)
     assert not np.isnan(own[:, 0]).any()
-    plain = CARD | {"tasks": [{k: v for k, v in task.items() if k != "matures"} for task in CARD["tasks"]]}
+    plain = CARD | {
+        "tasks": [{k: v for k, v in task.items() if k != "matures"} for task in CARD["tasks"]]
+    }
     early, _ = labels(parse_card(plain, "here"), raw, tmp_path)
     assert np.nanmean(early[early[:, 0] == 1, 1]) < 0.8 * RATE  # what it would be with open labels
 
@@ -87,7 +99,9 @@ def test_before_a_cut_only_what_was_known_then_is_trained_on(raw, tmp_path):
     cut = times.cuts(None, "1d")[2]
     own, _ = labels(card_of(times, cut), raw, tmp_path, "train")
     open_ = np.isnan(own[:, 1])
-    assert open_.sum() == pytest.approx(0.9 * 6 * ROWS, rel=0.05)  # six of the seven days before 22 March
+    assert open_.sum() == pytest.approx(
+        0.9 * 6 * ROWS, rel=0.05
+    )  # six of the seven days before 22 March
     assert open_[: 10 * ROWS].sum() == 0
 
 
@@ -104,18 +118,31 @@ def test_a_draft_says_where_positives_thin_out_and_not_where_they_do_not(raw, tm
     steady = (np.random.default_rng(0).random(len(rows)) < 0.05).astype(int)
     for name, each, told in (("late", rows, ["buy"]), ("steady", rows.assign(buy=steady), [])):
         each.to_csv(tmp_path / f"{name}.csv", index=False)
-        request = CardRequest(files=(tmp_path / f"{name}.csv",), labels=("click", "buy"), time="date")
+        request = CardRequest(
+            files=(tmp_path / f"{name}.csv",), labels=("click", "buy"), time="date"
+        )
         labels = draft_card(request, Silent()).labels
-        assert [name for name, label in labels.items() if any("thin out" in note for note in label.notes)] == told
+        assert [
+            name
+            for name, label in labels.items()
+            if any("thin out" in note for note in label.notes)
+        ] == told
 
 
 def test_a_draft_leaves_out_open_labels_and_judges_by_known_ones(raw, tmp_path):
     request = CardRequest(
-        files=(raw / "log.csv",), labels=("click", "buy"), parents=("buy=click",), time="date", matures=("buy=7d",),
+        files=(raw / "log.csv",),
+        labels=("click", "buy"),
+        parents=("buy=click",),
+        time="date",
+        matures=("buy=7d",),
         folder=str(raw),
-    )  # fmt: skip
+    )
     draft = draft_card(request, Silent())
-    assert any(f"{7 * ROWS:,} of {DAYS * ROWS:,} labels are open" in note for note in draft.labels["buy"].notes)
+    assert any(
+        f"{7 * ROWS:,} of {DAYS * ROWS:,} labels are open" in note
+        for note in draft.labels["buy"].notes
+    )
     assert draft.split.table["test"]["last"] == "2024-03-23"
     card = parse_card(parse_toml(card_text(draft), "here"), "here", "", tmp_path)
     own, _ = labels(card, raw, tmp_path)

@@ -1,4 +1,6 @@
-"""Columns of lists: of categories, read as texts with a separator are; and of numbers, which are vectors."""
+"""Columns of lists: of categories, read as texts with a separator are; and of numbers, which are
+vectors.
+"""
 
 import numpy as np
 import pyarrow as pa
@@ -40,13 +42,21 @@ def stored(table, folder, **column):
 @pytest.mark.parametrize("kind", KINDS)
 def test_lists_make_the_store_that_texts_make(kind, tmp_path):
     table, lists = rows(KINDS[kind][1], KINDS[kind][0])
-    texts = [value.decode() if isinstance(value, bytes) else str(value) for row in lists for value in row or ()]
+    texts = [
+        value.decode() if isinstance(value, bytes) else str(value)
+        for row in lists
+        for value in row or ()
+    ]
     at = np.cumsum([0, *(len(row or ()) for row in lists)])
-    joined = [None if row is None else "|".join(texts[at[i] : at[i + 1]]) for i, row in enumerate(lists)]
+    joined = [
+        None if row is None else "|".join(texts[at[i] : at[i + 1]]) for i, row in enumerate(lists)
+    ]
     one = stored(table, tmp_path / "lists")
     other = stored(table.set_column(0, "tags", pa.array(joined)), tmp_path / "texts", separator="|")
     assert one.manifest["duplicates_dropped"] <= other.manifest["duplicates_dropped"] <= 60
-    first, second = (store.encoder.fields[0].model_dump(exclude={"separator"}) for store in (one, other))
+    first, second = (
+        store.encoder.fields[0].model_dump(exclude={"separator"}) for store in (one, other)
+    )
     assert first == second
     for name in SPLITS:
         for array in one.arrays:
@@ -58,7 +68,12 @@ def test_lists_make_the_store_that_texts_make(kind, tmp_path):
 LENGTH = 4
 COLUMNS = {"v": {"kind": "vector", "length": LENGTH}, "n": "numeric"}
 CARD = card_of(reader={"kind": "parquet"}, files=[{"name": "log.parquet"}], columns=COLUMNS)
-LISTS = (pa.list_(pa.float32()), pa.list_(pa.float64()), pa.large_list(pa.float32()), pa.list_(pa.float32(), LENGTH))
+LISTS = (
+    pa.list_(pa.float32()),
+    pa.list_(pa.float64()),
+    pa.large_list(pa.float32()),
+    pa.list_(pa.float32(), LENGTH),
+)
 
 
 def vectors_stored(vectors, kind, folder):
@@ -71,17 +86,31 @@ def vectors_stored(vectors, kind, folder):
 
 @pytest.mark.parametrize("lacking", [True, False])
 def test_each_number_is_standardised_by_train_in_whatever_list_it_is(lacking, tmp_path):
-    drawn = np.random.default_rng(0).normal([0, 5, -3, 100], [1, 2, 0.1, 30], (300, LENGTH)).astype(np.float32)
-    vectors = [None if lacking and at % 7 == 0 else vector.tolist() for at, vector in enumerate(drawn)]
+    drawn = (
+        np.random.default_rng(0)
+        .normal([0, 5, -3, 100], [1, 2, 0.1, 30], (300, LENGTH))
+        .astype(np.float32)
+    )
+    vectors = [
+        None if lacking and at % 7 == 0 else vector.tolist() for at, vector in enumerate(drawn)
+    ]
     store, splits = vectors_stored(vectors, LISTS[0], tmp_path / "one")
-    assert store.schema.dense == (*(f"v_{at}" for at in range(LENGTH)), *["v_missing"] * lacking, "n")
+    assert store.schema.dense == (
+        *(f"v_{at}" for at in range(LENGTH)),
+        *["v_missing"] * lacking,
+        "n",
+    )
     assert [field.name for field in store.schema.fields] == ["n_bucket"]
     missing = splits[0][:, LENGTH] == 1 if lacking else np.zeros(len(splits[0]), bool)
     given = splits[0][~missing, :LENGTH]
-    np.testing.assert_allclose([given.mean(axis=0), given.std(axis=0)], [[0] * LENGTH, [1] * LENGTH], atol=1e-5)
+    np.testing.assert_allclose(
+        [given.mean(axis=0), given.std(axis=0)], [[0] * LENGTH, [1] * LENGTH], atol=1e-5
+    )
     if lacking:
         assert not splits[0][missing, :LENGTH].any()
         assert sum((dense[:, LENGTH] == 1).sum() for dense in splits) == vectors.count(None)
     for at, kind in enumerate(LISTS[1 : 4 - lacking]):
-        for found, wanted in zip(vectors_stored(vectors, kind, tmp_path / f"{at}")[1], splits, strict=True):
+        for found, wanted in zip(
+            vectors_stored(vectors, kind, tmp_path / f"{at}")[1], splits, strict=True
+        ):
             np.testing.assert_array_equal(found, wanted)

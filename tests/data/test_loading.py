@@ -1,4 +1,6 @@
-"""The shipped cards: sound by themselves, and on generated and real files in their exact raw format."""
+"""The shipped cards: sound by themselves, and on generated and real files in their exact raw
+format.
+"""
 
 from pathlib import Path
 
@@ -34,7 +36,10 @@ def test_every_shipped_card_is_sound_and_has_a_datasheet(name):
     ("name", "message"),
     [
         ("census-incom", "unknown dataset 'census-incom' .did you mean 'census-income'"),
-        ("kuairand-pure@late", "unknown variant of 'kuairand-pure' 'late'; known are by-day, late-window"),
+        (
+            "kuairand-pure@late",
+            "unknown variant of 'kuairand-pure' 'late'; known are by-day, late-window",
+        ),
         ("census-income@p=1", "'p' cannot be set: only generated data has parameters"),
         ("synthetic-relatedness@p=2", "reader.parameters: p: .*less than or equal to 1, found 2"),
         ("synthetic-relatedness@p=high", "expected parameter=number after '@', found 'p=high'"),
@@ -65,7 +70,10 @@ def test_generated_files_are_prepared_whole(name, tmp_path):
     if WRITERS[name][1] is not None:
         assert rows == WRITERS[name][1]
     else:
-        items = [pd.read_csv(path, header=None) for path in sorted((tmp_path / "raw").glob("*_item_*.csv"))]
+        items = [
+            pd.read_csv(path, header=None)
+            for path in sorted((tmp_path / "raw").glob("*_item_*.csv"))
+        ]
         assert rows == sum(int((table[0] != 99_999).sum()) for table in items)
     for task, parent in enumerate(store.schema.parents):
         labels = store.split("train").labels
@@ -80,11 +88,15 @@ def test_aliexpress_rows_meet_their_user_and_no_search_is_in_two_splits(tmp_path
     both = item.merge(user, on=0, suffixes=("_item", "_user"))
     assert len(both) == store.manifest["splits"]["test"]["rows"]
     test = store.split("test")
-    np.testing.assert_array_equal(test.labels[:, 0], both["48"] >= 1 if "48" in both else both[48] >= 1)
+    np.testing.assert_array_equal(
+        test.labels[:, 0], both["48"] >= 1 if "48" in both else both[48] >= 1
+    )
     first_number = test.dense[:, list(store.schema.dense).index("numerical_1")]
     user_9 = both["8_user"].to_numpy()  # user_9 is the first numeric one
     assert np.corrcoef(first_number, user_9)[0, 1] > 0.999
-    train, valid, confirm = (set(store.split(name).group.tolist()) for name in ("train", "valid", "confirm"))
+    train, valid, confirm = (
+        set(store.split(name).group.tolist()) for name in ("train", "valid", "confirm")
+    )
     assert not train & valid
     assert not (train | valid) & confirm
 
@@ -112,12 +124,16 @@ def census(census_raw, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def late_window(kuairand_raw, tmp_path_factory):
-    return prepare(load_card("kuairand-pure@late-window"), tmp_path_factory.mktemp("home"), kuairand_raw)
+    return prepare(
+        load_card("kuairand-pure@late-window"), tmp_path_factory.mktemp("home"), kuairand_raw
+    )
 
 
 def datasheet_counts(store):
     """Whether the datasheet has the rows of each split."""
-    text = (Path(__file__).parents[2] / "datasets" / store.path.parent.name / "README.md").read_text(encoding="utf-8")
+    text = (
+        Path(__file__).parents[2] / "datasets" / store.path.parent.name / "README.md"
+    ).read_text(encoding="utf-8")
     return all(f"| {split['rows']:,} |" in text for split in store.manifest["splits"].values())
 
 
@@ -127,10 +143,16 @@ def test_census_is_whole(census):
     assert sum(splits[name]["rows"] for name in ("train", "valid", "confirm")) == 199_523
     assert splits["test"]["rows"] == 99_762
     assert datasheet_counts(census)
-    positives = [splits[name]["tasks"]["income"]["positives"] for name in ("train", "valid", "confirm", "test")]
+    positives = [
+        splits[name]["tasks"]["income"]["positives"]
+        for name in ("train", "valid", "confirm", "test")
+    ]
     assert sum(positives[:3]) == 12_382
     assert positives[3] == 6_186
-    never_married = [splits[name]["tasks"]["never_married"]["positives"] for name in ("train", "valid", "confirm")]
+    never_married = [
+        splits[name]["tasks"]["never_married"]["positives"]
+        for name in ("train", "valid", "confirm")
+    ]
     assert sum(never_married) == 86_485
     kinds = [field.name for field in census.schema.fields if not field.name.endswith("_bucket")]
     assert (len(kinds), len(census.schema.dense)) == (32, 7)

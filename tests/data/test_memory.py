@@ -1,4 +1,6 @@
-"""Twelve times the rows take no more memory: no split is held, not even as codes, nor its histories."""
+"""Twelve times the rows take no more memory: no split is held, not even as codes, nor its
+histories.
+"""
 
 import subprocess
 import sys
@@ -9,8 +11,8 @@ import pytest
 
 FEW, MANY = 50_000, 600_000
 GROWTH_MB = 45
-"""Allocators keep about 30 MB, and no more at 1.5 million rows. A split of the larger set takes 40 MB as Arrow columns,
-as much again encoded, and 96 MB as histories."""
+"""Allocators keep about 30 MB, and no more at 1.5 million rows. A split of the larger set takes 40
+MB as Arrow columns, as much again encoded, and 96 MB as histories."""
 CHILD = """
 import sys
 from pathlib import Path
@@ -28,14 +30,20 @@ print(prepare(load_card(str(card)), raw / "home", raw).manifest["peak_memory_mb"
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the peak cannot be reset here")
-@pytest.mark.parametrize(("format", "history"), [("csv", False), ("parquet", False), ("parquet", True)])
+@pytest.mark.skipif(
+    not Path("/proc/self/clear_refs").exists(), reason="the peak cannot be reset here"
+)
+@pytest.mark.parametrize(
+    ("format", "history"), [("csv", False), ("parquet", False), ("parquet", True)]
+)
 def test_peak_memory_does_not_grow_with_rows(format, history, tmp_path, monkeypatch):
     for many in ("USERS", "ITEMS"):  # all are met in the smaller set: distinct values are held
         monkeypatch.setattr(generated_log, many, 500)
     peaks = []
     for rows in (FEW, MANY):
         card = generated_log.write(rows, tmp_path / str(rows), format, history)
-        child = subprocess.run([sys.executable, "-c", CHILD, str(card)], check=True, stdout=subprocess.PIPE, text=True)
+        child = subprocess.run(
+            [sys.executable, "-c", CHILD, str(card)], check=True, stdout=subprocess.PIPE, text=True
+        )
         peaks.append(float(child.stdout))
     assert peaks[1] - peaks[0] < GROWTH_MB, peaks

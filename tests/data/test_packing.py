@@ -28,8 +28,14 @@ PACKING = Packing.of(SCHEMA)
 def ids():
     """Padding, the first and the last row of each field, and rows between."""
     rng = np.random.default_rng(0)
-    fields = [(field, at) for field, at in zip(FIELDS, SCHEMA.offsets, strict=True) for _ in range(field.slots)]
-    found = np.stack([at + rng.integers(0, field.cardinality, ROWS) for field, at in fields], axis=1).astype(np.int32)
+    fields = [
+        (field, at)
+        for field, at in zip(FIELDS, SCHEMA.offsets, strict=True)
+        for _ in range(field.slots)
+    ]
+    found = np.stack(
+        [at + rng.integers(0, field.cardinality, ROWS) for field, at in fields], axis=1
+    ).astype(np.int32)
     found[rng.random(found.shape) < 0.2] = 0
     found[0] = [at for _, at in fields]
     found[1] = [at + field.cardinality - 1 for field, at in fields]
@@ -38,10 +44,20 @@ def ids():
 
 @pytest.fixture
 def split(ids, tmp_path):
-    """Mapped; row i has the dense number 2 i, the labels -i and i, the weight i, and group i // 7."""
+    """Mapped; row i has the dense number 2 i, the labels -i and i, the weight i, and group i //
+    7.
+    """
     rows = np.arange(ROWS, dtype=np.int32)
     own = rows[:, None].astype(np.float32)
-    arrays = {**dict(zip(ARRAYS, (PACKING.packed(ids), 2 * own, np.hstack([own, -own]), rows // 7), strict=True))}
+    arrays = {
+        **dict(
+            zip(
+                ARRAYS,
+                (PACKING.packed(ids), 2 * own, np.hstack([own, -own]), rows // 7),
+                strict=True,
+            )
+        )
+    }
     for name, array in (arrays | {"weights": own}).items():
         np.save(tmp_path / f"{name}.npy", array)
     arrays = [np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in (*ARRAYS, "weights")]
@@ -62,7 +78,11 @@ def test_a_field_of_few_rows_takes_16_bits(ids, split):
 @pytest.mark.parametrize("grouped", [False, True])
 def test_each_way_to_a_batch_gives_whole_rows_once_and_can_begin_in_the_middle(ids, split, grouped):
     """Of a view of tasks: held in memory, beyond it, on a device, or copied to it."""
-    device, held, beyond = torch.device("cpu"), Batches(split, grouped=grouped), Batches(split, 150_000, grouped)
+    device, held, beyond = (
+        torch.device("cpu"),
+        Batches(split, grouped=grouped),
+        Batches(split, 150_000, grouped),
+    )
     assert held.in_memory
     assert not beyond.in_memory
     orders = []

@@ -1,4 +1,6 @@
-"""What is left out or dropped, what is refused in a sentence, and what makes a store another one."""
+"""What is left out or dropped, what is refused in a sentence, and what makes a store another
+one.
+"""
 
 import gzip
 from pathlib import Path
@@ -20,8 +22,12 @@ from bench.data.splits import FileSplit
 def test_what_is_left_out_is_said(end, shop, shop_raw, tmp_path, recorder):
     valid = {"first": type(end)(20240107), "last": type(end)(20240108)}
     shop |= {"time": "day", "reader": {"kind": "csv", "drop_duplicates": True}}
-    shop["split"] = {"kind": "time", "train": {"last": type(end)(20240106)}, "valid": valid,
-                     "test": {"first": end, "last": end}}  # fmt: skip
+    shop["split"] = {
+        "kind": "time",
+        "train": {"last": type(end)(20240106)},
+        "valid": valid,
+        "test": {"first": end, "last": end},
+    }
     lines = (shop_raw / "log.csv").read_text().splitlines()
     lines[3:6] = [line.replace(",20240101,", ",,") for line in lines[3:6]]
     (shop_raw / "log.csv").write_text("\n".join([*lines, lines[7], lines[8], ""]))
@@ -48,7 +54,12 @@ def test_the_fingerprint_follows_content_not_prose(shop, shop_raw, tmp_path):
 
 def test_nothing_but_train_is_fitted_on(shop, shop_raw, tmp_path):
     """Other test rows, labels among them, change neither the encoder nor a bit of train."""
-    shop["split"] = {"kind": "files", "train": ["log.csv"], "test": ["new.csv"], "valid_fraction": 0.3}
+    shop["split"] = {
+        "kind": "files",
+        "train": ["log.csv"],
+        "test": ["new.csv"],
+        "valid_fraction": 0.3,
+    }
     shop["files"].append({"name": "new.csv"})
     shop["encoding"] = {"target_rates": ["user"]}
     text = (shop_raw / "log.csv").read_text()
@@ -99,7 +110,12 @@ def test_side_tables_that_do_not_fit(shop, shop_raw, tmp_path, monkeypatch, side
         prepare(parse_card(shop, "here"), tmp_path, shop_raw)
 
 
-AFTER = {"kind": "time", "train": {"last": 20240105}, "valid": {"first": 20240106}, "test": {"first": 20240201}}
+AFTER = {
+    "kind": "time",
+    "train": {"last": 20240105},
+    "valid": {"first": 20240106},
+    "test": {"first": 20240201},
+}
 AFTER["valid"] |= {"last": 20240110}
 NEVER = {"name": "click", "column": "click", "where": {"price": {"last": -1}}}
 
@@ -108,12 +124,23 @@ NEVER = {"name": "click", "column": "click", "where": {"price": {"last": -1}}}
     ("change", "message"),
     [
         ({"columns": {"age": "numeric"}}, "log.csv: unknown raw column 'age'"),
-        ({"columns": {"user": "numeric"}}, "log.csv, line 2: 'user': expected a number, found 'u0'"),
-        ({"time": "day", "split": AFTER}, "split 'test' is empty: 'day' runs from 20240101 to 20240110 in log.csv"),
-        ({"tasks": [NEVER]}, "'click' needs both classes in split 'train', but 0 of 0 are positive"),
+        (
+            {"columns": {"user": "numeric"}},
+            "log.csv, line 2: 'user': expected a number, found 'u0'",
+        ),
+        (
+            {"time": "day", "split": AFTER},
+            "split 'test' is empty: 'day' runs from 20240101 to 20240110 in log.csv",
+        ),
+        (
+            {"tasks": [NEVER]},
+            "'click' needs both classes in split 'train', but 0 of 0 are positive",
+        ),
     ],
 )
-def test_data_that_does_not_fit_its_card_is_one_sentence(shop, shop_raw, tmp_path, monkeypatch, change, message):
+def test_data_that_does_not_fit_its_card_is_one_sentence(
+    shop, shop_raw, tmp_path, monkeypatch, change, message
+):
     monkeypatch.setattr(base, "PART", 7)
     with pytest.raises(UserError) as caught:
         prepare(parse_card(shop | change, "here"), tmp_path, shop_raw)
@@ -159,9 +186,17 @@ def test_what_is_left_is_what_was_good(shop, shop_raw, tmp_path, recorder, monke
 @pytest.mark.parametrize(
     ("end", "good", "bad"),
     [
-        ("2024-03-01T10:00:00+02:00", ["2024-02-01 10:00Z", "2024-03-01T08:00:00.5-05:30"], ["2024-03-01T10:00:00"]),
+        (
+            "2024-03-01T10:00:00+02:00",
+            ["2024-02-01 10:00Z", "2024-03-01T08:00:00.5-05:30"],
+            ["2024-03-01T10:00:00"],
+        ),
         ("2024-03-01 10:00", ["2024-03-01 10:00:59"], ["2024-03-01 10:00Z"]),
-        ("2024-03-01", ["2024-03-01T10:00:00+02:00", "2024-03-01T10:00"], ["2024-03-01T25:00+02:00", "1/3/2024"]),
+        (
+            "2024-03-01",
+            ["2024-03-01T10:00:00+02:00", "2024-03-01T10:00"],
+            ["2024-03-01T25:00+02:00", "1/3/2024"],
+        ),
         ("2024-03-01", [], ["0001-01-01T00:00:00+02:00", "9999-12-31T23:00:00-02:00"]),
     ],
 )
@@ -169,7 +204,10 @@ def test_times_are_spelled_as_the_ends_of_the_split_or_with_another_offset(end, 
     sieve = Sieve(Rejects(drop=True), lambda row: f"row {row}", len(good) + len(bad))
     check_times(pa.array([*good, *bad]), "ts", [end], (), sieve)
     assert sieve.bad.tolist() == [False] * len(good) + [True] * len(bad)
-    assert sieve.rejects.first == f"row {len(good)}: 'ts': expected a time such as '{end}', found '{bad[0]}'"
+    assert (
+        sieve.rejects.first
+        == f"row {len(good)}: 'ts': expected a time such as '{end}', found '{bad[0]}'"
+    )
 
 
 def zstd(content):
@@ -186,7 +224,9 @@ def members(content):
     return gzip.compress(content[:999]) + gzip.compress(content[999:])
 
 
-@pytest.mark.parametrize(("end", "pack"), [(".gz", members), (".zst", zstd), ("", zstd), ("", gzip.compress)])
+@pytest.mark.parametrize(
+    ("end", "pack"), [(".gz", members), (".zst", zstd), ("", zstd), ("", gzip.compress)]
+)
 def test_packing_is_seen_by_content(end, pack, plain, shop, shop_raw, tmp_path, recorder):
     content = (shop_raw / "log.csv").read_bytes()
     (shop_raw / "log.csv").unlink()
@@ -216,7 +256,11 @@ def test_a_pattern_stands_for_all_files_that_match(plain, shop, shop_raw, tmp_pa
     home = tmp_path / "home"
     store = prepare(parse_card(shop, "here"), home, shop_raw)
     assert arrays(store) == arrays(plain)
-    assert [file["name"] for file in store.manifest["files"]] == ["part-1.csv", "part-10.csv", "part-2.csv"]
+    assert [file["name"] for file in store.manifest["files"]] == [
+        "part-1.csv",
+        "part-10.csv",
+        "part-2.csv",
+    ]
     assert prepare(parse_card(shop, "here"), home, shop_raw).path == store.path
     cut(shop_raw, ["part-9.csv"])
     grown = prepare(parse_card(shop, "here"), home, shop_raw)
@@ -236,7 +280,9 @@ def test_a_pattern_stands_for_all_files_that_match(plain, shop, shop_raw, tmp_pa
     ],
 )
 def test_new_values_count_up_to_the_last_file_of_train(keys, may_count):
-    """Later ones cost memory, and are unknown to the encoder; not so where histories or an earlier encoder ask."""
+    """Later ones cost memory, and are unknown to the encoder; not so where histories or an earlier
+    encoder ask.
+    """
     files = ["a.csv", "b.csv", "c.csv"]
     split = FileSplit.model_construct(train=files[:2])
     card = SimpleNamespace(**{"history": None, "row_files": files, "split": split} | keys)

@@ -1,4 +1,6 @@
-"""Splits: where rows go, how validation is halved, and what a retraining holds out as the split of its card draws."""
+"""Splits: where rows go, how validation is halved, and what a retraining holds out as the split of
+its card draws.
+"""
 
 import numpy as np
 import pyarrow as pa
@@ -9,7 +11,18 @@ from pydantic import TypeAdapter
 
 from bench.data import Store, parse_card, prepare
 from bench.data.refit import JOINED, held_out, refit_store
-from bench.data.splits import CONFIRM, TEST, TRAIN, VALID, GroupDraws, SplitInput, SplitRule, draws_of, halved, uniform
+from bench.data.splits import (
+    CONFIRM,
+    TEST,
+    TRAIN,
+    VALID,
+    GroupDraws,
+    SplitInput,
+    SplitRule,
+    draws_of,
+    halved,
+    uniform,
+)
 from bench.data.store import StoredSplit
 from bench.data.values import as_text
 
@@ -36,7 +49,9 @@ def test_files_go_where_they_are_named():
 
 
 def test_validation_is_carved_from_train_alone():
-    split = rule(kind="files", train=["a"], test=["b"], valid_fraction=0.1).assign(rows(file=[0] * 20_000 + [1] * 500))
+    split = rule(kind="files", train=["a"], test=["b"], valid_fraction=0.1).assign(
+        rows(file=[0] * 20_000 + [1] * 500)
+    )
     assert (split[20_000:] == TEST).all()
     assert abs((split[:20_000] == 1).mean() - 0.1) < 0.01
 
@@ -45,7 +60,10 @@ def test_validation_is_carved_from_train_alone():
     ("own", "of"),
     [
         ({"kind": "files", "train": ["a"], "test": ["b"]}, {"file": [0, 0, 0, 1]}),
-        ({"kind": "column", "column": "part", "train": ["tr"], "test": ["te"]}, {"column": ["tr", "tr", "tr", "te"]}),
+        (
+            {"kind": "column", "column": "part", "train": ["tr"], "test": ["te"]},
+            {"column": ["tr", "tr", "tr", "te"]},
+        ),
     ],
 )
 def test_validation_is_train_from_a_time_on(own, of):
@@ -54,8 +72,20 @@ def test_validation_is_train_from_a_time_on(own, of):
 
 
 def test_times_include_both_ends_and_leave_gaps_out():
-    by_time = rule(kind="time", train={"last": 3}, valid={"first": 5, "last": 6}, test={"first": 7, "last": 8})
-    assert by_time.assign(rows(time=[1, 3, 4, 5, 6, 7, 8, 9, np.nan])).tolist() == [0, 0, -1, 1, 1, TEST, TEST, -1, -1]
+    by_time = rule(
+        kind="time", train={"last": 3}, valid={"first": 5, "last": 6}, test={"first": 7, "last": 8}
+    )
+    assert by_time.assign(rows(time=[1, 3, 4, 5, 6, 7, 8, 9, np.nan])).tolist() == [
+        0,
+        0,
+        -1,
+        1,
+        1,
+        TEST,
+        TEST,
+        -1,
+        -1,
+    ]
 
 
 @given(st.integers(0, 2**31), st.sampled_from(["row", "group"]))
@@ -73,7 +103,9 @@ def test_a_groups_draw_is_the_same_whatever_part_it_comes_in():
     for numbers in ([3, 0], [], [49, 3, 7], list(range(50))):
         values = [names[number] for number in numbers]
         for seed in (0, 1):
-            np.testing.assert_array_equal(made.of(values, np.array(numbers, np.int32), seed), draws_of(values, seed))
+            np.testing.assert_array_equal(
+                made.of(values, np.array(numbers, np.int32), seed), draws_of(values, seed)
+            )
 
 
 @given(st.integers(0, 200), st.integers(0, 2**31))
@@ -87,7 +119,9 @@ def test_a_hash_split_keeps_values_together_and_its_shares():
     values = [f"u{i % 3000}" for i in range(6000)]
     split = rule(kind="hash", column="user", valid=0.2, test=0.3).assign(rows(column=values))
     np.testing.assert_array_equal(split[:3000], split[3000:])
-    np.testing.assert_allclose(np.bincount(split)[[TRAIN, VALID, TEST]] / 6000, [0.5, 0.2, 0.3], atol=0.03)
+    np.testing.assert_allclose(
+        np.bincount(split)[[TRAIN, VALID, TEST]] / 6000, [0.5, 0.2, 0.3], atol=0.03
+    )
 
 
 def test_halving_moves_half_of_validation_and_nothing_else():
@@ -113,7 +147,12 @@ def split(rows, groups=0, first=0):
     return StoredSplit(ids, np.zeros((rows, 0), np.float32), np.zeros((rows, 1), np.float32), group)
 
 
-TIME = {"kind": "time", "train": {"last": 5}, "valid": {"first": 6, "last": 7}, "test": {"first": 8}}
+TIME = {
+    "kind": "time",
+    "train": {"last": 5},
+    "valid": {"first": 6, "last": 7},
+    "test": {"first": 8},
+}
 
 
 def card_with(shop, rule):
@@ -124,7 +163,9 @@ def card_with(shop, rule):
 
 
 def test_by_time_the_end_of_both_halves_of_validation_is_held_out(shop):
-    train, valid, confirm = held_out(card_with(shop, TIME), [split(800), split(120), split(80)], 0.05, 0)
+    train, valid, confirm = held_out(
+        card_with(shop, TIME), [split(800), split(120), split(80)], 0.05, 0
+    )
     assert not train.any()
     np.testing.assert_array_equal(np.flatnonzero(valid), np.arange(90, 120))
     np.testing.assert_array_equal(np.flatnonzero(confirm), np.arange(60, 80))
@@ -147,11 +188,24 @@ def test_by_group_none_is_on_both_sides(shop, rule):
 
 
 def test_every_row_is_there_once_and_test_is_as_it_was(shop, shop_raw, tmp_path):
-    spend = {"name": "spend", "column": "weight", "kind": "regression", "censored": "price", "optional": True}
-    shop |= {"weight": "weight", "logged": ["day"], "segments": {"day": {"column": "day"}}, "units": "user"}
+    spend = {
+        "name": "spend",
+        "column": "weight",
+        "kind": "regression",
+        "censored": "price",
+        "optional": True,
+    }
+    shop |= {
+        "weight": "weight",
+        "logged": ["day"],
+        "segments": {"day": {"column": "day"}},
+        "units": "user",
+    }
     shop["tasks"].append(spend)
     store = prepare(parse_card(shop, "here"), tmp_path / "home", shop_raw)
-    refit = refit_store(store.with_tasks(["click"]), parse_card(shop, "here"), 0.2, 3, tmp_path / "refit")
+    refit = refit_store(
+        store.with_tasks(["click"]), parse_card(shop, "here"), 0.2, 3, tmp_path / "refit"
+    )
     assert [task.name for task in refit.schema.tasks] == ["click"]
     assert refit.encoder.encode is not None
     masks = held_out(parse_card(shop, "here"), [store.split(name) for name in JOINED], 0.2, 3)
@@ -162,6 +216,8 @@ def test_every_row_is_there_once_and_test_is_as_it_was(shop, shop_raw, tmp_path)
         aside = np.concatenate(masks)
         np.testing.assert_array_equal(getattr(whole.split("train"), array), rows[~aside])
         np.testing.assert_array_equal(getattr(whole.split("valid"), array), rows[aside])
-        np.testing.assert_array_equal(getattr(whole.split("test"), array), getattr(store.split("test"), array))
+        np.testing.assert_array_equal(
+            getattr(whole.split("test"), array), getattr(store.split("test"), array)
+        )
     assert refit.manifest["splits"]["train"]["rows"] == len(refit.split("train"))
     assert refit.fingerprint != store.fingerprint

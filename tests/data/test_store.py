@@ -12,7 +12,9 @@ from bench.data.store import _SAID, DamagedStore
 
 @pytest.fixture
 def store(shop, shop_raw, tmp_path):
-    shop["tasks"].append({"name": "heavy", "column": "weight", "kind": "regression", "optional": True})
+    shop["tasks"].append(
+        {"name": "heavy", "column": "weight", "kind": "regression", "optional": True}
+    )
     return prepare(parse_card(shop, "here"), tmp_path / "home", shop_raw)
 
 
@@ -60,7 +62,11 @@ def test_tasks_that_cannot_be_had(store, names, message):
 
 def test_only_a_store_can_be_opened(tmp_path, store):
     again = Store.open(str(store.path))
-    assert (again.key, again.fingerprint, again.schema) == (store.key, store.fingerprint, store.schema)
+    assert (again.key, again.fingerprint, again.schema) == (
+        store.key,
+        store.fingerprint,
+        store.schema,
+    )
     for path in (tmp_path, tmp_path / "nowhere", store.path / "manifest.json"):
         with pytest.raises(UserError, match="expected a prepared store"):
             Store.open(path)
@@ -77,7 +83,9 @@ def manifest(text):
 DAMAGES = {
     "train/ids.npy: No data left in file": cut("train/ids.npy", 0),
     "valid/labels.npy: ": cut("valid/labels.npy", 150),
-    "confirm/group.npy: expected ": lambda folder: np.save(folder / "confirm/group.npy", np.zeros(3, np.int32)),
+    "confirm/group.npy: expected ": lambda folder: np.save(
+        folder / "confirm/group.npy", np.zeros(3, np.int32)
+    ),
     "manifest.json: not valid JSON: 'utf-8'": manifest(b"\xff" * 9),
     "manifest.json: schema: ": manifest(json.dumps({key: {} for key in _SAID}).encode()),
     "found none at": lambda folder: (folder / "manifest.json").unlink(),
@@ -85,7 +93,9 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("message", DAMAGES)
-def test_a_damaged_store_is_named_left_out_and_can_be_removed(store, shop, shop_raw, tmp_path, recorder, message):
+def test_a_damaged_store_is_named_left_out_and_can_be_removed(
+    store, shop, shop_raw, tmp_path, recorder, message
+):
     home = tmp_path / "home"
     other = prepare(parse_card(shop | {"id": "other"}, "here"), home, shop_raw)
     DAMAGES[message](store.path)

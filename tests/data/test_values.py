@@ -23,7 +23,9 @@ SPELLINGS: dict[str | None, list[object]] = {
 }
 
 
-@pytest.mark.parametrize(("value", "one"), [(value, one) for one, values in SPELLINGS.items() for value in values])
+@pytest.mark.parametrize(
+    ("value", "one"), [(value, one) for one, values in SPELLINGS.items() for value in values]
+)
 def test_one_category_has_one_spelling_and_missing_has_none(value, one):
     assert canonical(value, ("?",)) == one
 
@@ -50,11 +52,18 @@ def test_a_text_that_is_no_number_is_named():
 
 
 PIECES = ["00", "NA", *"a10.- \t\x1f\x85\u00a0\u2003\u3000é日٣?"]
-TEXTS = st.one_of(st.none(), st.lists(st.sampled_from(PIECES), max_size=6).map("".join), st.text(max_size=4))
+TEXTS = st.one_of(
+    st.none(), st.lists(st.sampled_from(PIECES), max_size=6).map("".join), st.text(max_size=4)
+)
 MISSING = st.sampled_from([(), ("?", "NA"), ("1",), ("é", "-")])
 
 
-@given(st.lists(TEXTS, max_size=30), MISSING, st.sampled_from([pa.string(), pa.large_string()]), st.booleans())
+@given(
+    st.lists(TEXTS, max_size=30),
+    MISSING,
+    st.sampled_from([pa.string(), pa.large_string()]),
+    st.booleans(),
+)
 def test_texts_become_canonical(texts, missing, kind, spelled):
     array = pa.array([*texts, "end"], kind)
     expected = [canonical(text, missing, spelled) for text in [*texts, "end"]]
@@ -95,7 +104,10 @@ def test_codes_are_those_of_a_dictionary(rows, asked):
     assert found.tolist() == [ABSENT if i == NULL else known.get(i, UNKNOWN) for i in asked]
 
 
-@given(st.lists(st.lists(st.one_of(st.none(), st.integers(-3, 9)), max_size=9), max_size=5), st.integers(0, 4))
+@given(
+    st.lists(st.lists(st.one_of(st.none(), st.integers(-3, 9)), max_size=9), max_size=5),
+    st.integers(0, 4),
+)
 def test_whole_numbers_are_coded_as_their_digits_are(parts, from_here):
     mixed, texts = ColumnCodes(), ColumnCodes()
     for number, part in enumerate(parts):
@@ -122,7 +134,12 @@ ROW = st.tuples(
 def table(rows):
     kinds = {"s": pa.string(), "i": pa.int64(), "f": pa.float64(), "b": pa.bool_()}
     columns = zip(*rows, strict=True) if rows else [()] * 4
-    return pa.table({name: pa.array(column, kind) for (name, kind), column in zip(kinds.items(), columns, strict=True)})
+    return pa.table(
+        {
+            name: pa.array(column, kind)
+            for (name, kind), column in zip(kinds.items(), columns, strict=True)
+        }
+    )
 
 
 @given(st.lists(st.lists(ROW, max_size=20), max_size=4))
@@ -134,8 +151,13 @@ def test_rows_are_compared_with_all_that_came_before(parts):
 
 
 def test_many_rows_as_pandas_has_it(rng):
-    frame = pd.DataFrame({"a": rng.integers(0, 300, 40_000), "b": rng.choice(["x", "y", None], 40_000),
-                          "c": rng.integers(0, 30, 40_000) / 4})  # fmt: skip
+    frame = pd.DataFrame(
+        {
+            "a": rng.integers(0, 300, 40_000),
+            "b": rng.choice(["x", "y", None], 40_000),
+            "c": rng.integers(0, 30, 40_000) / 4,
+        }
+    )
     seen, whole = RowSet(), pa.Table.from_pandas(frame)
     found = np.concatenate([seen.new(whole.slice(start, 997)) for start in range(0, 40_000, 997)])
     np.testing.assert_array_equal(found, ~frame.duplicated().to_numpy())
@@ -143,6 +165,11 @@ def test_many_rows_as_pandas_has_it(rng):
 
 def test_how_a_column_is_stored_does_not_matter():
     plain = pa.table({"s": ["x", "y", "x", None], "n": [1, 2, 1, None]})
-    stored = pa.table({"n": pa.array([1.0, 2.0, 1.0, None]), "s": plain["s"].dictionary_encode(),
-                       "none": pa.nulls(4)})  # fmt: skip
+    stored = pa.table(
+        {
+            "n": pa.array([1.0, 2.0, 1.0, None]),
+            "s": plain["s"].dictionary_encode(),
+            "none": pa.nulls(4),
+        }
+    )
     np.testing.assert_array_equal(fingerprints(plain), fingerprints(stored))

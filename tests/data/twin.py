@@ -1,6 +1,8 @@
-"""A data set prepared the slow way: every file whole in pandas, every value a Python object, by the definitions alone.
+"""A data set prepared the slow way: every file whole in pandas, every value a Python object, by the
+definitions alone.
 
-Shares with the code under test the card, the split rule, its halving, and the canonical spelling of a value.
+Shares with the code under test the card, the split rule, its halving, and the canonical spelling of
+a value.
 """
 
 import math
@@ -41,14 +43,19 @@ def rows_of(card, paths):
         files += [number] * len(frame)
     table, file = pd.concat(frames, ignore_index=True), np.array(files)
     if reader.drop_duplicates:
-        marked = table.map(lambda value: None if value is None or str(value).strip() in ("", *card.missing) else value)
+        marked = table.map(
+            lambda value: (
+                None if value is None or str(value).strip() in ("", *card.missing) else value
+            )
+        )
         kept = ~marked.duplicated().to_numpy()
         table, file = table[kept].reset_index(drop=True), file[kept]
     for join in reader.joins if reader.kind != "pairs" else ():
         side = frame_of(card, paths[join.file], join.columns)
         row = {canonical(key, card.missing): at for at, key in enumerate(side[join.on])}
         at = [
-            row.get(canonical(key, card.missing), -1) if canonical(key, card.missing) else -1 for key in table[join.on]
+            row.get(canonical(key, card.missing), -1) if canonical(key, card.missing) else -1
+            for key in table[join.on]
         ]
         for column in side.columns:
             if column not in table:
@@ -72,16 +79,24 @@ class Prepared:
         self.vocabularies: dict[str, list[Any]] = {}
         self.scales: dict[str, tuple[float, float]] = {}
         self.segments: dict[str, list[Any]] = {}
-        self.labels = np.array([self.label(rule) for rule in card.task_rules], np.float32).T.reshape(len(table), -1)
+        self.labels = np.array(
+            [self.label(rule) for rule in card.task_rules], np.float32
+        ).T.reshape(len(table), -1)
         group = None if card.group is None else self.text(card.group, None)
         self.group = np.full(len(table), -1) if group is None else coded(group).codes
         time = None
         if card.split_times:
-            time = coded(self.text(card.time, None)) if card.textual_time else np.array(self.numbers(card.time, None))
+            time = (
+                coded(self.text(card.time, None))
+                if card.textual_time
+                else np.array(self.numbers(card.time, None))
+            )
         column = None if card.split_column is None else coded(self.text(card.split_column, None))
         together = None if group is None else coded(group)
         if card.units:
-            own = zip(self.text(card.units, None), group, strict=True)  # a row without a unit is of its group
+            own = zip(
+                self.text(card.units, None), group, strict=True
+            )  # a row without a unit is of its group
             together = coded([each and f"\0{each}" if unit is None else unit for unit, each in own])
         self.units = None if together is None else together.codes
         rows = SplitInput(card.row_files, file.astype(np.int16), time, together, column)
@@ -89,7 +104,13 @@ class Prepared:
         self.split = halved(card.split.assign(rows), rows, together)
         self.train = np.flatnonzero(self.split == 0)
         ids, dense = self.encoded()
-        every = {"ids": ids, "dense": dense, "labels": self.labels, "group": self.group, **self.beside()}
+        every = {
+            "ids": ids,
+            "dense": dense,
+            "labels": self.labels,
+            "group": self.group,
+            **self.beside(),
+        }
         self.arrays = {
             name: {key: array[self.split == number] for key, array in every.items()}
             for number, name in enumerate(SPLITS)
@@ -103,21 +124,32 @@ class Prepared:
         if card.logged:
             found["logged"] = [self.numbers(raw, None) for raw in card.logged]
         if card.segment_rules:
-            found["segments"] = [self.segment(name, rule) for name, rule in card.segment_rules.items()]
+            found["segments"] = [
+                self.segment(name, rule) for name, rule in card.segment_rules.items()
+            ]
         if card.items or card.item_numbers:
             codes = [coded(self.text(raw, None)).codes for raw in card.items.values()]
             found["items"] = [[math.nan if code < 0 else code for code in each] for each in codes]
             found["items"] += [self.numbers(raw, None) for raw in card.item_numbers.values()]
         if card.weight or card.sampling:
-            found["weights"] = [self.numbers(card.weight, None) if card.weight else [1] * len(self.table)]
+            found["weights"] = [
+                self.numbers(card.weight, None) if card.weight else [1] * len(self.table)
+            ]
         if card.sampling:
             thinned = [task.name for task in card.tasks].index(card.sampling.task)
             rates = card.sampling.rate
-            rates = self.numbers(rates, None) if isinstance(rates, str) else [rates] * len(self.table)
+            rates = (
+                self.numbers(rates, None) if isinstance(rates, str) else [rates] * len(self.table)
+            )
             negative = (self.labels[:, thinned] == 0).tolist()
-            found["weights"].append([1 / rate if of else 1 for rate, of in zip(rates, negative, strict=True)])
+            found["weights"].append(
+                [1 / rate if of else 1 for rate, of in zip(rates, negative, strict=True)]
+            )
         arrays = {name: np.array(columns, float).T for name, columns in found.items()}
-        arrays = {name: each if name == "items" else each.astype(np.float32) for name, each in arrays.items()}
+        arrays = {
+            name: each if name == "items" else each.astype(np.float32)
+            for name, each in arrays.items()
+        }
         return arrays | ({"units": self.units} if card.units else {})
 
     def segment(self, name, rule):
@@ -130,12 +162,19 @@ class Prepared:
         if rule.known:
             return [-1 if text is None else int(text not in seen) for text in texts]
         first = {text: at for at, text in reversed(list(enumerate(texts)))}
-        named = sorted({*seen} - {OTHER}, key=lambda text: (-seen.count(text), first[text]))[:MOST_OWN_VALUES]
+        named = sorted({*seen} - {OTHER}, key=lambda text: (-seen.count(text), first[text]))[
+            :MOST_OWN_VALUES
+        ]
         self.segments[name] = named + [OTHER] * (len(named) < len({*texts} - {None}))
-        return [-1 if text is None else named.index(text) if text in named else len(named) for text in texts]
+        return [
+            -1 if text is None else named.index(text) if text in named else len(named)
+            for text in texts
+        ]
 
     def lists(self, raw, column):
-        """The values of each row; one number in two spellings is two values where the column has both."""
+        """The values of each row; one number in two spellings is two values where the column has
+        both.
+        """
         texts = self.card.raw_columns[raw] != "number" and column.derive is None
 
         def split(spelled):
@@ -146,7 +185,9 @@ class Prepared:
 
         found = split(texts)
         spelled = {value for row in found for value in row}
-        return found if len({canonical(value) for value in spelled}) < len(spelled) else split(False)
+        return (
+            found if len({canonical(value) for value in spelled}) < len(spelled) else split(False)
+        )
 
     def text(self, raw, derivation, spelled=False):
         if derivation is not None:
@@ -163,7 +204,9 @@ class Prepared:
 
     def label(self, rule):
         if rule.kind == "regression":
-            product = np.minimum(np.array(self.numbers(rule.column, None)) / rule.unit, self.bounds(rule))
+            product = np.minimum(
+                np.array(self.numbers(rule.column, None)) / rule.unit, self.bounds(rule)
+            )
         else:
             product = self.happened(rule)
         for raw, holds in rule.where.items():
@@ -171,7 +214,9 @@ class Prepared:
                 found = np.array(self.numbers(raw, None))
                 counts = (found >= holds.first) & (found <= holds.last)
             else:
-                counts = np.array([canonical(value, self.card.missing) in holds for value in self.table[raw]])
+                counts = np.array(
+                    [canonical(value, self.card.missing) in holds for value in self.table[raw]]
+                )
             product = np.where(counts, product, math.nan)
         return product.tolist()
 
@@ -200,8 +245,11 @@ class Prepared:
             raw = column.source or name
             if isinstance(column, Numeric):
                 numbers = np.array(self.numbers(raw, column.derive))
-                dense += self.standardised(name, np.sign(numbers) * np.log1p(abs(numbers)) if column.log1p else numbers,
-                                           column.missing_flag)  # fmt: skip
+                dense += self.standardised(
+                    name,
+                    np.sign(numbers) * np.log1p(abs(numbers)) if column.log1p else numbers,
+                    column.missing_flag,
+                )
                 ranges.append((name, numbers))
                 continue
             lists = self.lists(raw, column)
@@ -210,15 +258,22 @@ class Prepared:
                 for value in lists[at]:
                     counts[value] = counts.get(value, 0) + 1
             least = column.min_count or card.encoding.min_count
-            known = sorted((v for v in counts if counts[v] >= least),
-                           key=lambda v: (-counts[v], v is None, v or ""))  # fmt: skip
+            known = sorted(
+                (v for v in counts if counts[v] >= least),
+                key=lambda v: (-counts[v], v is None, v or ""),
+            )
             self.vocabularies[name] = known
             number = {value: at for at, value in enumerate(known, 1)}
             local = [[number.get(value, 0) for value in row] for row in lists]
             if name in card.encoding.target_rates:
                 rates[name] = self.rates(name, [row[0] for row in lists])
             slots = getattr(column, "max_length", 1)
-            ids.append(np.array([[offset + i for i in row] + [0] * (slots - len(row)) for row in local], np.int32))
+            ids.append(
+                np.array(
+                    [[offset + i for i in row] + [0] * (slots - len(row)) for row in local],
+                    np.int32,
+                )
+            )
             offset += len(known) + 1
         for name, numbers in ranges:
             train = numbers[self.train]
@@ -229,12 +284,16 @@ class Prepared:
             offset += len(edges) + 3
         dense += [rates[name] for name in card.encoding.target_rates]
         none: np.ndarray[Any, Any] = np.empty((len(self.table), 0))
-        return np.hstack([none.astype(np.int32), *ids]), np.hstack([none, *dense]).astype(np.float32)
+        return np.hstack([none.astype(np.int32), *ids]), np.hstack([none, *dense]).astype(
+            np.float32
+        )
 
     def standardised(self, name, numbers, flag):
         train = numbers[self.train]
         known = train[~np.isnan(train)]
-        mean, scale = (math.fsum(known) / len(known), float(known.std())) if len(known) else (0.0, 1.0)
+        mean, scale = (
+            (math.fsum(known) / len(known), float(known.std())) if len(known) else (0.0, 1.0)
+        )
         if scale <= 1e-12 * max(1.0, abs(mean)):
             scale = 1.0
         self.scales[name] = mean, scale
@@ -247,20 +306,31 @@ class Prepared:
         """Smoothed means of train labels of equal value; a train row's without its fold."""
         encoding, card = self.card.encoding, self.card
         draws = np.random.default_rng(derive(encoding.seed, "folds")).random(len(self.train))
-        fold = dict(zip(self.train.tolist(), np.floor(draws * encoding.rate_folds).tolist(), strict=True))
+        fold = dict(
+            zip(self.train.tolist(), np.floor(draws * encoding.rate_folds).tolist(), strict=True)
+        )
         of_value: dict[Any, list[int]] = {}
         for i in self.train.tolist():
             of_value.setdefault(values[i], []).append(i)
-        rated = [t for t, task in enumerate(card.tasks) if task.name in (encoding.rate_tasks or (task.name,))]
-        priors = {out: [self.mean(t, [i for i in fold if fold[i] != out]) for t in rated]
-                  for out in {None, *fold.values()}}  # fmt: skip
+        rated = [
+            t
+            for t, task in enumerate(card.tasks)
+            if task.name in (encoding.rate_tasks or (task.name,))
+        ]
+        priors = {
+            out: [self.mean(t, [i for i in fold if fold[i] != out]) for t in rated]
+            for out in {None, *fold.values()}
+        }
         found = np.empty((len(values), len(rated) + 1))
         cache: dict[Any, Any] = {}
         for at, value in enumerate(values):
             out = fold.get(at)
             if (value, out) not in cache:
                 own = [i for i in of_value.get(value, []) if out is None or fold[i] != out]
-                rates = [self.rate(task, own, prior) for task, prior in zip(rated, priors[out], strict=True)]
+                rates = [
+                    self.rate(task, own, prior)
+                    for task, prior in zip(rated, priors[out], strict=True)
+                ]
                 cache[value, out] = [*rates, np.log1p(len(own))]
             found[at] = cache[value, out]
         mean, scale = found[self.train].mean(axis=0), found[self.train].std(axis=0)

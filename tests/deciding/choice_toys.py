@@ -19,13 +19,22 @@ EQUAL = aims_of(Policy(), (CLICK, LIKE), {}, today=False)[0]
 
 
 def made(
-    rows, current="current", noise=0.0, draws=400, outcomes=(CLICK, LIKE), served=True, seed=0, slices=None, **columns
+    rows,
+    current="current",
+    noise=0.0,
+    draws=400,
+    outcomes=(CLICK, LIKE),
+    served=True,
+    seed=0,
+    slices=None,
+    **columns,
 ):
-    """By point (`7`, `7@1000`, `7 b` for another row of trial 7, `current`, or a baseline's name) its outcomes.
+    """By point (`7`, `7@1000`, `7 b` for another row of trial 7, `current`, or a baseline's name)
+    its outcomes.
 
     Args:
-        noise: relative standard deviation of each value over draws, of the truth and of retrainings alike, independent
-            except for rows of one point; 0 makes no draws.
+        noise: relative standard deviation of each value over draws, of the truth and of retrainings
+            alike, independent except for rows of one point; 0 makes no draws.
         slices: by slice of confirmation rows its cells.
         columns: further columns, such as `size` or `cost/parameters`.
     """
@@ -34,9 +43,15 @@ def made(
     table = pd.DataFrame(
         {
             "point": points,
-            "name": [f"trial {point}" if point[0].isdigit() else point.replace("_", " ") for point in points],
+            "name": [
+                f"trial {point}" if point[0].isdigit() else point.replace("_", " ")
+                for point in points
+            ],
             "architecture": "mmoe",
-            "role": ["trial" if p[0].isdigit() else "current" if p == "current" else "baseline" for p in points],
+            "role": [
+                "trial" if p[0].isdigit() else "current" if p == "current" else "baseline"
+                for p in points
+            ],
             "kind": "power" if served else None,
             "weights": [{"click": 0.5, "like": 0.5} if served else None for _ in points],
             "p_nondominated": np.nan,
@@ -45,8 +60,10 @@ def made(
         }
     )
     table = table.assign(**dict(zip(outcomes, values.T, strict=True)), **columns)
-    alike = {point: np.random.default_rng([seed, at]).standard_normal((draws, len(outcomes)))
-             for at, point in enumerate(dict.fromkeys(points))}  # fmt: skip
+    alike = {
+        point: np.random.default_rng([seed, at]).standard_normal((draws, len(outcomes)))
+        for at, point in enumerate(dict.fromkeys(points))
+    }
     moved = np.stack([alike[point] for point in points], axis=1)
     drawn = values * (1 + noise * moved) if noise else np.zeros((0, *values.shape))
     found = Choices(
@@ -56,13 +73,20 @@ def made(
         current=None if current is None else points.index(current),
         retrained=drawn,
     )
-    return found if slices is None else replace(found, ledger=served_of(found, slices).without(TEST))
+    return (
+        found if slices is None else replace(found, ledger=served_of(found, slices).without(TEST))
+    )
 
 
 def served_of(choices, slices=None):
-    """The front that these choices are of, the same on confirmation rows and test; cells by slice are of both."""
+    """The front that these choices are of, the same on confirmation rows and test; cells by slice
+    are of both.
+    """
     outcomes = [Objective(name, "maximize") for name in choices.objectives]
-    splits, of = (CONFIRM, TEST), {split: choices.values(choices.objectives) for split in (CONFIRM, TEST)}
+    splits, of = (
+        (CONFIRM, TEST),
+        {split: choices.values(choices.objectives) for split in (CONFIRM, TEST)},
+    )
     cells = {(split, name): own for split in splits for name, own in (slices or {}).items()}
     draws = dict.fromkeys(splits, choices.draws)
     assert choices.current is not None

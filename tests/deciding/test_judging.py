@@ -41,9 +41,14 @@ def test_what_a_policy_bounds_itself_is_not_bounded_by_default():
 
 
 def test_numbers_and_costs():
-    choices = made(ROWS, **{"cost/parameters": [5.0, 4.0, 9.0, np.nan], "click.pcoc": [1.0, 1.0, 1.2, 1.0]})
+    choices = made(
+        ROWS, **{"cost/parameters": [5.0, 4.0, 9.0, np.nan], "click.pcoc": [1.0, 1.0, 1.2, 1.0]}
+    )
     everything = {"max_loss_vs_current": float("inf")}
-    assert judged(choices, guard={**everything, "at_most": {"cost/parameters": 5}})[1] == ["current", "7"]
+    assert judged(choices, guard={**everything, "at_most": {"cost/parameters": 5}})[1] == [
+        "current",
+        "7",
+    ]
     most = {"cost/parameters": "80% of current"}
     assert judged(choices, guard={**everything, "at_most": most})[1] == ["7"]
     judge, passing = judged(choices, guard={**everything, "at_most": {"click.pcoc": 1.1}})
@@ -57,17 +62,23 @@ def test_of_a_value_below_zero_a_loss_is_of_its_size_and_a_share_is_refused(nois
     rows = {"current": (-0.10,), "7": (-0.101,), "8": (-0.104,)}
     choices = made(rows, noise=noise, outcomes=(name,), served=False)
     assert judged(choices, guard={"max_loss_vs_current": 0.02})[1] == ["current", "7"]
-    with pytest.raises(UserError, match=r"expected a number for 'watch\.spearman', as current's value -0\.1 is not"):
+    with pytest.raises(
+        UserError, match=r"expected a number for 'watch\.spearman', as current's value -0\.1 is not"
+    ):
         judged(choices, guard={"at_least": {name: "98% of current"}})
 
 
 def test_heads_may_lose_what_noise_explains():
     """Without a served front, two standard errors of the paired difference."""
     aucs = {"single_task": (0.80, 0.70), "7": (0.799, 0.71), "8": (0.7, 0.72)}
-    choices = made(aucs, current="single_task", noise=0.002, outcomes=("click.auc", "like.auc"), served=False)
+    choices = made(
+        aucs, current="single_task", noise=0.002, outcomes=("click.auc", "like.auc"), served=False
+    )
     passing = judged(choices)[1]
     assert passing == ["single_task", "7"]
-    quiet, passing = judged(made(aucs, "single_task", outcomes=("click.auc", "like.auc"), served=False))
+    quiet, passing = judged(
+        made(aucs, "single_task", outcomes=("click.auc", "like.auc"), served=False)
+    )
     assert passing == ["single_task", "7", "8"]
     assert set(quiet.unjudged) == {"click.auc", "like.auc"}
 
@@ -83,7 +94,10 @@ def test_confidence_asks_for_more_than_the_mean():
 
 
 def test_of_a_cost_more_is_a_loss():
-    choices = made({"current": (0.1, 0.5), "7": (0.2, 0.6), "8": (0.2, 0.6)}, **{"cost/latency_ms": [4.0, 4.4, 3.0]})
+    choices = made(
+        {"current": (0.1, 0.5), "7": (0.2, 0.6), "8": (0.2, 0.6)},
+        **{"cost/latency_ms": [4.0, 4.4, 3.0]},
+    )
     judge, passing = judged(choices, guard={"max_loss_vs_current": {"cost/latency_ms": 0.05}})
     assert passing == ["current", "8"]
     (breach,) = judge.broken(1)
@@ -92,7 +106,9 @@ def test_of_a_cost_more_is_a_loss():
 
 
 def test_the_confidence_is_one_of_all_limits_together():
-    """Trial 7 keeps each outcome in 80% of draws and both in 60%; 8 loses one by its mean; 9 keeps both in 80%."""
+    """Trial 7 keeps each outcome in 80% of draws and both in 60%; 8 loses one by its mean; 9 keeps
+    both in 80%.
+    """
     choices = made({"current": (0.1, 0.5), "7": (0.1, 0.55), "8": (0.09, 0.6), "9": (0.1, 0.5)})
     draws = np.repeat(choices.values(choices.objectives)[None], 100, axis=0)
     draws[:20, 1, 0] = draws[20:40, 1, 1] = draws[:20, 3, 0] = draws[:20, 3, 1] = 0.01
@@ -107,7 +123,9 @@ def test_the_confidence_is_one_of_all_limits_together():
 
 
 @pytest.mark.parametrize(
-    "guard", [{"at_least": {CLICK: "98% of current"}}, {"at_most": {CLICK: "90% of current"}}, {}], ids=str
+    "guard",
+    [{"at_least": {CLICK: "98% of current"}}, {"at_most": {CLICK: "90% of current"}}, {}],
+    ids=str,
 )
 def test_what_would_let_a_choice_pass_does_so_with_confidence(guard):
     choices = made({"current": (0.1, 0.5), "7": (0.094, 0.6), "8": (0.05, 0.6)}, noise=0.01)
@@ -117,14 +135,18 @@ def test_what_would_let_a_choice_pass_does_so_with_confidence(guard):
 
 
 def by_segment(true, rng, error=0.01, segments=8, trials=1):
-    """Cells of segments in which rows 1 to `trials` truly gain `true`, seen with noise and its 90% interval."""
+    """Cells of segments in which rows 1 to `trials` truly gain `true`, seen with noise and its 90%
+    interval.
+    """
     gain = true + error * rng.standard_normal((trials, segments, 2)).transpose(1, 0, 2)
     cells = np.zeros((segments, 1 + trials, 2, len(PARTS)))
     cells[:, 1:, :, GAINS] = np.stack([gain, gain - 1.645 * error, gain + 1.645 * error], axis=-1)
     return {f"country={at}": own for at, own in enumerate(cells)}
 
 
-@pytest.mark.parametrize(("true", "least", "most"), [(-0.02, 0.0, 0.13), (0.0, 0.0, 0.01), (-0.08, 0.99, 1.0)])
+@pytest.mark.parametrize(
+    ("true", "least", "most"), [(-0.02, 0.0, 0.13), (0.0, 0.0, 0.01), (-0.08, 0.99, 1.0)]
+)
 def test_a_choice_is_wrongly_excluded_by_a_segment_in_a_tenth_of_runs_at_most(true, least, most):
     """300 choices of one true loss in each of 16 cells; 2% is allowed, with 90% confidence."""
     rows = {"current": (0.1, 0.5)} | {str(row): (0.1, 0.5) for row in range(300)}
@@ -133,7 +155,12 @@ def test_a_choice_is_wrongly_excluded_by_a_segment_in_a_tenth_of_runs_at_most(tr
     assert least <= 1 - judge.passing[1:].mean() <= most
 
 
-@given(st.sampled_from(["98% of current", 0.5]), st.floats(1e-3, 1e3), st.floats(1e-3, 1e3), st.booleans())
+@given(
+    st.sampled_from(["98% of current", 0.5]),
+    st.floats(1e-3, 1e3),
+    st.floats(1e-3, 1e3),
+    st.booleans(),
+)
 def test_a_loosened_bound_is_kept_and_no_looser_than_it_must_be(bound, value, now, floor):
     found = loosened(bound, value, now, floor)
     assert isinstance(found, type(bound))

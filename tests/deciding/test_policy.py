@@ -50,12 +50,16 @@ RULES = (
     {"rule": "utopia"},
     {"rule": "epsilon", "epsilon": {"best": LIKE, "subject_to": {CLICK: "98% of current"}}},
 )
-ANY = st.dictionaries(st.integers(0, 99).map(str), st.tuples(*[st.floats(0.01, 1.0)] * 2), min_size=1, max_size=12)
+ANY = st.dictionaries(
+    st.integers(0, 99).map(str), st.tuples(*[st.floats(0.01, 1.0)] * 2), min_size=1, max_size=12
+)
 
 
 @settings(max_examples=20)
 @given(policy=st.sampled_from(RULES), rows=ANY, seed=st.integers(0, 9))
-def test_a_pick_keeps_its_limits_is_not_dominated_and_does_not_depend_on_the_rows_order(policy, rows, seed):
+def test_a_pick_keeps_its_limits_is_not_dominated_and_does_not_depend_on_the_rows_order(
+    policy, rows, seed
+):
     rows = {"current": (0.4, 0.4)} | rows
     choices = made(rows)
     found = choose(choices, **policy)
@@ -75,7 +79,8 @@ def test_the_most_likes_at_98_percent_of_the_clicks():
     assert (found.point, found.kind, found.weights) == ("8", "power", {"click": 0.5, "like": 0.5})
     assert found.outcomes == {CLICK: 0.1335, LIKE: 0.606}
     assert found.sentence == (
-        "The pick is trial 8 (mmoe): it has the best like.recall@10% with click.recall@10% at least 98% of current."
+        "The pick is trial 8 (mmoe): it has the best like.recall@10% with click.recall@10% at "
+        "least 98% of current."
     )
     assert [each.point for each in found.runners_up] == ["7", "current"]
     document = json.loads(json.dumps(found.to_json(), allow_nan=False))
@@ -83,7 +88,9 @@ def test_the_most_likes_at_98_percent_of_the_clicks():
 
 
 def test_where_nothing_gains_you_keep_what_you_have():
-    found = choose(made({"current": (0.134, 0.583), "7": (0.1341, 0.5825), "8": (0.12, 0.6)}, noise=0.01))
+    found = choose(
+        made({"current": (0.134, 0.583), "7": (0.1341, 0.5825), "8": (0.12, 0.6)}, noise=0.01)
+    )
     assert (found.point, found.role, found.trial) == ("current", "current", None)
 
 
@@ -110,11 +117,15 @@ def test_a_simpler_choice_that_is_as_good_is_named_or_taken():
 def test_what_is_advised_is_enough(bound, share):
     policy = {"guard": {"at_least": {CLICK: bound, LIKE: f"{share}% of current"}}}
     with pytest.raises(
-        NothingPasses, match=r"nothing passes the guard; the nearest is .* would pass if guard.at_least"
+        NothingPasses,
+        match=r"nothing passes the guard; the nearest is .* would pass if guard.at_least",
     ) as error:
         choose(made({"current": (0.1, 0.5), "7": (0.12, 0.6), "8": (0.14, 0.4)}), **policy)
     values = parse_toml("\n".join(each.toml for each in error.value.remedies), "advice")
-    assert choose(made({"current": (0.1, 0.5), "7": (0.12, 0.6), "8": (0.14, 0.4)}), **values) == error.value.pick
+    assert (
+        choose(made({"current": (0.1, 0.5), "7": (0.12, 0.6), "8": (0.14, 0.4)}), **values)
+        == error.value.pick
+    )
 
 
 @pytest.mark.parametrize(
@@ -149,25 +160,42 @@ def run(trial):
     values = {0: (0.72, 0.79), 1: (0.70, 0.80), 2: (0.725, 0.805), 3: (0.73, 0.81)}
     made = {
         number: trial(
-            number, *value, kind="single_task" if number in (0, 1) else "mmoe",
-            runs=tuple(((value[0] + move, value[1] - move), test) for move in (-0.001, 0.0, 0.001)), parameters=10.0,
+            number,
+            *value,
+            kind="single_task" if number in (0, 1) else "mmoe",
+            runs=tuple(((value[0] + move, value[1] - move), test) for move in (-0.001, 0.0, 0.001)),
+            parameters=10.0,
         )
         for number, value in values.items()
-    }  # fmt: skip
+    }
     *trials, last = (
-        replace(p, replicates=tuple(replace(r, seed=i) for i, r in enumerate(p.replicates))) for p in made.values()
+        replace(p, replicates=tuple(replace(r, seed=i) for i, r in enumerate(p.replicates)))
+        for p in made.values()
     )
-    return trials, [Point("trees", {}, "trees", metrics={"cost/parameters": 10.0}, replicates=last.replicates)]
+    return trials, [
+        Point("trees", {}, "trees", metrics={"cost/parameters": 10.0}, replicates=last.replicates)
+    ]
 
 
-def test_a_pick_reads_validation_and_confirmation_rows_where_all_were_measured_on_both(run, objectives):
+def test_a_pick_reads_validation_and_confirmation_rows_where_all_were_measured_on_both(
+    run, objectives
+):
     every = points_of_run(*run, objectives)
     both = heads_of(every, objectives)
     values, names = both.values(both.objectives), list(both.objectives)
-    assert values == pytest.approx(estimates(every, objectives) + 0.005)  # the toys have .01 more on validation
+    assert values == pytest.approx(
+        estimates(every, objectives) + 0.005
+    )  # the toys have .01 more on validation
     assert both.draws.mean(axis=0) == pytest.approx(values, abs=2e-3)
-    unseen = [replace(one, metrics={key: value for key, value in one.metrics.items() if key != f"valid/{names[0]}"})
-              for one in every[-1].replicates]  # fmt: skip
+    unseen = [
+        replace(
+            one,
+            metrics={
+                key: value for key, value in one.metrics.items() if key != f"valid/{names[0]}"
+            },
+        )
+        for one in every[-1].replicates
+    ]
     found = heads_of([*every[:-1], replace(every[-1], replicates=tuple(unseen))], objectives)
     assert found.values(names[:1]) == pytest.approx(estimates(every, objectives)[:, :1])
     assert found.values(names[1:]) == pytest.approx(values[:, 1:])
@@ -184,7 +212,10 @@ def test_what_was_not_confirmed_is_chosen_by_what_the_search_saw(trial, failed, 
 
 
 def test_no_test_value_influences_a_pick(run, objectives):
-    both = [points_of_run(*each, objectives) for each in (run, [[_test_replaced(one) for one in part] for part in run])]
+    both = [
+        points_of_run(*each, objectives)
+        for each in (run, [[_test_replaced(one) for one in part] for part in run])
+    ]
     found = [pick(heads_of(every, objectives), every, Policy()) for every in both]
     told = [json.dumps(each.to_json()) for each in found]
     assert told[0] == told[1]
@@ -202,7 +233,9 @@ def test_no_test_value_of_a_served_front_influences_a_pick(run, objectives):
     for served, of in ((front, run), (noisy(front), others)):
         points = points_of_run(*of, objectives)
         choices = served_choices(served, points, EQUAL)
-        assert {split for split, _ in choices.ledger.cells} == set(choices.ledger.draws) == {"confirm"}
+        assert (
+            {split for split, _ in choices.ledger.cells} == set(choices.ledger.draws) == {"confirm"}
+        )
         told.append(json.dumps(pick(choices, points, policy).to_json()).encode())
     assert told[0] == told[1]
 
@@ -212,7 +245,10 @@ def _test_replaced(made):
     noise = np.random.default_rng(made.number).random
 
     def moved(metrics):
-        return {key: float(noise()) if key.startswith("test/") else value for key, value in metrics.items()}
+        return {
+            key: float(noise()) if key.startswith("test/") else value
+            for key, value in metrics.items()
+        }
 
     runs = tuple(replace(each, metrics=moved(each.metrics)) for each in made.replicates)
     return replace(made, metrics=moved(made.metrics), replicates=runs)
@@ -221,7 +257,9 @@ def _test_replaced(made):
 # Files and options
 
 
-@pytest.mark.parametrize("policy", [*RULES, {"guard": {"max_loss_vs_current": float("inf"), "at_most": {"a.pcoc": 2}}}])
+@pytest.mark.parametrize(
+    "policy", [*RULES, {"guard": {"max_loss_vs_current": float("inf"), "at_most": {"a.pcoc": 2}}}]
+)
 def test_a_policy_written_as_toml_is_the_same(policy):
     given = Policy.model_validate(policy)
     assert Policy.model_validate(parse_toml(given.toml, "toml")) == given
@@ -230,10 +268,22 @@ def test_a_policy_written_as_toml_is_the_same(policy):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('rule = "nee"', "rule: unknown rule 'nee' (did you mean 'knee'?); known are epsilon, knee, utopia"),
-        ("gaurd = 1", "unknown key 'gaurd' (did you mean 'guard'?); known are epsilon, guard, retrain"),
-        ("[guard]\nat_least = { 'click.auc' = '98' }", "guard.at_least.click.auc: expected a number, or a share of"),
-        ("[guard]\nmax_loss_vs_current = 3", "max_loss_vs_current: expected a fraction such as 0.02 for 2%, or inf"),
+        (
+            'rule = "nee"',
+            "rule: unknown rule 'nee' (did you mean 'knee'?); known are epsilon, knee, utopia",
+        ),
+        (
+            "gaurd = 1",
+            "unknown key 'gaurd' (did you mean 'guard'?); known are epsilon, guard, retrain",
+        ),
+        (
+            "[guard]\nat_least = { 'click.auc' = '98' }",
+            "guard.at_least.click.auc: expected a number, or a share of",
+        ),
+        (
+            "[guard]\nmax_loss_vs_current = 3",
+            "max_loss_vs_current: expected a fraction such as 0.02 for 2%, or inf",
+        ),
         ('rule = "epsilon"', "expected a table 'epsilon' beside the rule 'epsilon', found none"),
         ("rule = ", "not valid TOML"),
     ],
@@ -251,12 +301,16 @@ def test_a_wrong_policy_file_is_one_sentence(tmp_path, text, message):
 def test_differences_are_signed_as_values_move_and_gains_as_they_are_better():
     """Of a cost and a loss, less is better; a head's metric is told in its own unit."""
     choices = made(
-        {"7": (0.12, 0.5), "current": (0.1, 0.5)}, **{"cost/latency_ms": [3.0, 4.0], "click.auc": [0.7123, 0.71]}
+        {"7": (0.12, 0.5), "current": (0.1, 0.5)},
+        **{"cost/latency_ms": [3.0, 4.0], "click.auc": [0.7123, 0.71]},
     )
     names = [CLICK, "cost/latency_ms", "click.auc"]
     gains = choices.gains(names, choices.values(names))[0]
     assert gains == pytest.approx([0.2, 0.25, 0.023])
-    told = [difference(choices, name, gain, gain - 0.01, gain + 0.02) for name, gain in zip(names, gains, strict=True)]
+    told = [
+        difference(choices, name, gain, gain - 0.01, gain + 0.02)
+        for name, gain in zip(names, gains, strict=True)
+    ]
     assert told == ["+20% (+19% to +22%)", "-25% (-27% to -24%)", "+0.0023 (+0.0013 to +0.0043)"]
     assert difference(choices, CLICK, -0.2) == "-20%"
 

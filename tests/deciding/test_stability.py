@@ -30,20 +30,29 @@ def test_the_grid_is_even_over_the_simplex(objectives):
 
 def test_of_two_points_each_wins_where_its_outcome_weighs_more():
     found = picked(made({"0": (0.7, 0.8), "1": (0.8, 0.7), "current": (0.6, 0.6)})).stability
-    assert {each.point: each.share for each in found.points} == {"0": 11 / 21, "1": 10 / 21}  # a tie to the upper row
+    assert {each.point: each.share for each in found.points} == {
+        "0": 11 / 21,
+        "1": 10 / 21,
+    }  # a tie to the upper row
     assert (found.holds, found.points[0].by_rule) == (None, None)
 
 
 def test_how_often_a_point_comes_first_is_the_closed_form():
     """P(a normal of mean .02 and deviation .02 sqrt 2 is above 0), where each value moves by 2%."""
-    choices = made({"current": (1.0, 1.0), "0": (2.04, 1.0), "1": (2.0, 1.0)}, noise=0.01, draws=4000)
+    choices = made(
+        {"current": (1.0, 1.0), "0": (2.04, 1.0), "1": (2.0, 1.0)}, noise=0.01, draws=4000
+    )
     found = picked(choices, rule="weights", weights={CLICK: 1}, guard=ANYTHING["guard"]).stability
     assert found.points[0].point == "0"
-    assert found.points[0].by_rule == pytest.approx(stats.norm.cdf(0.04 / (0.02 * np.sqrt(2) * 1.01)), abs=0.02)
+    assert found.points[0].by_rule == pytest.approx(
+        stats.norm.cdf(0.04 / (0.02 * np.sqrt(2) * 1.01)), abs=0.02
+    )
 
 
 def test_holds_is_what_its_docstring_says():
-    """The definition, draw by draw and row by row, with limits on outcomes and on a cost; models have several rows."""
+    """The definition, draw by draw and row by row, with limits on outcomes and on a cost; models
+    have several rows.
+    """
     rng = np.random.default_rng(3)
     some = {f"{at % 3} {at}": tuple(rng.uniform((0.1, 0.49), (0.11, 0.55))) for at in range(12)}
     rows = {"current": (0.10, 0.50)} | some
@@ -63,7 +72,11 @@ def test_holds_is_what_its_docstring_says():
     for drawn in choices.draws:
         now = drawn[0]
         scores = [float(share @ ((row - now) / now)) for row in drawn]
-        feasible = [at for at, row in enumerate(drawn) if (row >= (1 - loss) * now).all() and size[at] <= most]
+        feasible = [
+            at
+            for at, row in enumerate(drawn)
+            if (row >= (1 - loss) * now).all() and size[at] <= most
+        ]
         keeps = [at for at in own if (drawn[at] >= (1 - 0.005) * (1 - loss) * now).all()]
         best = max(scores[at] for at in feasible)
         holds.append(any(scores[at] >= best - 0.005 for at in keeps))
@@ -81,14 +94,18 @@ def test_a_pick_that_seldom_holds_says_how_often_it_breaks_a_limit():
 @pytest.mark.slow
 @pytest.mark.parametrize("apart", [0.0, 0.01, 0.04])
 def test_a_pick_holds_as_often_as_it_would_if_all_were_trained_again(apart):
-    """Six models whose true values are `apart`, each measured with an error of 2%, on average over such runs."""
+    """Six models whose true values are `apart`, each measured with an error of 2%, on average over
+    such runs.
+    """
     said, true = [], []
     for seed in range(40):
         rng = np.random.default_rng(seed)
         truth = 0.5 * np.exp(np.concatenate([[[0.0, 0.0]], apart * rng.normal(size=(6, 2))]))
         error = 0.02 * np.array([0.0, *[1.0] * 6])[:, None]
         rows = truth * np.exp(error * rng.normal(size=truth.shape))
-        toys = made({"current": rows[0]} | {str(at): row for at, row in enumerate(rows[1:])}, noise=0.01)
+        toys = made(
+            {"current": rows[0]} | {str(at): row for at, row in enumerate(rows[1:])}, noise=0.01
+        )
         draws = rows * np.exp(error * rng.normal(size=(600, 7, 2)))
         choices = served_choices(served_of(replace(toys, draws=draws)), [], EQUAL)
         found = picked(choices, rule="knee", guard=ANYTHING["guard"])

@@ -32,9 +32,11 @@ ANYTHING = {"guard": {"max_loss_vs_current": float("inf")}}
 
 
 def front_of(rows, sd=0.001, known=True, slices=None, today=True, test=None, chance=0.0):
-    """A served front of rows (point, role, weight of like, clicks, likes), of which the first one is current.
+    """A served front of rows (point, role, weight of like, clicks, likes), of which the first one
+    is current.
 
-    All values err by `sd`, as a share, alike in all rows of a point. `test`: values in place of these there.
+    All values err by `sd`, as a share, alike in all rows of a point. `test`: values in place of
+    these there.
     """
     table = pd.DataFrame(rows, columns=("point", "role", "like", *NAMES))
     values = table[[*NAMES]].to_numpy(float)
@@ -44,11 +46,18 @@ def front_of(rows, sd=0.001, known=True, slices=None, today=True, test=None, cha
     moved = (1 + np.concatenate([noise, -noise]))[: None if known else 0]
     splits = {"confirm": values, "test": values if test is None else np.array(test)}
     draws = {split: (own * moved).astype(np.float32) for split, own in splits.items()}
-    facts = pd.DataFrame({
-        "point": points, "name": [f"model {each}" for each in points], "architecture": "mmoe",
-        "role": table["role"], "kind": "power", "weights": [{"click": 1 - w, "like": w} for w in table["like"]],
-        "on_front": True, "p_nondominated": np.nan,
-    })  # fmt: skip
+    facts = pd.DataFrame(
+        {
+            "point": points,
+            "name": [f"model {each}" for each in points],
+            "architecture": "mmoe",
+            "role": table["role"],
+            "kind": "power",
+            "weights": [{"click": 1 - w, "like": w} for w in table["like"]],
+            "on_front": True,
+            "p_nondominated": np.nan,
+        }
+    )
     served = made_served(OUTCOMES, facts, splits, draws, 0, slices, today)
     return replace(served, random=np.full(2, chance))
 
@@ -113,7 +122,10 @@ def test_where_only_weights_gain_the_model_is_kept():
     found = told(front_of([CURRENT, BETTER, ("7", "trial", 0.5, 0.41, 0.4201)], 0.0001))
     assert (found.kind, found.row, found.model) == ("weights", 1, None)
     assert found.answer == (
-        f"Keep your model and change its weights: they gain {found.weights.utility} on average over the outcomes.",
+        (
+            f"Keep your model and change its weights: they gain {found.weights.utility} on average "
+            "over the outcomes."
+        ),
         "No other model adds more than 0.5%.",
     )
     assert found.both == found.weights
@@ -140,7 +152,9 @@ def test_what_cannot_be_told_says_what_this_test_can_show():
     assert found.kind == "unknown"
     least = 1.25 * (stats.norm.isf(0.05) + stats.norm.isf(0.2)) * 0.03
     assert found.least == pytest.approx(least, rel=0.1)
-    behind = told(front_of([CURRENT, ("7", "trial", 0.5, 0.395, 0.395)], 0.03), row=1)  # but not surely
+    behind = told(
+        front_of([CURRENT, ("7", "trial", 0.5, 0.395, 0.395)], 0.03), row=1
+    )  # but not surely
     assert behind.kind == "unknown"
     assert behind.both.utility.value < 0 < behind.both.utility.high
 
@@ -149,15 +163,20 @@ def test_what_cannot_be_told_says_what_this_test_can_show():
 def test_no_candidate_that_the_limits_admit_is_surely_ahead_of_the_answer_without_being_named(seed):
     """Whatever row the verdict is asked about."""
     rng = np.random.default_rng(seed)
-    rows = [CURRENT] + [(str(each), "trial", w, *rng.uniform(0.38, 0.5, 2)) for each in range(3) for w in (0.3, 0.6)]
+    rows = [CURRENT] + [
+        (str(each), "trial", w, *rng.uniform(0.38, 0.5, 2)) for each in range(3) for w in (0.3, 0.6)
+    ]
     served = front_of(rows, 0.0005)
     judge, aims, _ = judged(served)
     true = np.log(served.at("test")).mean(axis=1)
     for row in range(len(rows)):
         found = verdict_of(case_of(served, judge, row, aims))
         at = found.row if found.row is not None else 0 if found.keep else row
-        ahead = {name for name, each, ok in zip(served.table["name"], true, judge.passing, strict=True)
-                 if ok and each > true[at] + 0.005 and name != served.table["name"].iloc[at]}  # fmt: skip
+        ahead = {
+            name
+            for name, each, ok in zip(served.table["name"], true, judge.passing, strict=True)
+            if ok and each > true[at] + 0.005 and name != served.table["name"].iloc[at]
+        }
         assert all(name in found.sentence.lower() for name in ahead), found.sentence
 
 
@@ -189,7 +208,8 @@ def test_without_a_current_point_models_alone_are_compared_at_anchors():
 
 
 @pytest.mark.parametrize(
-    ("of", "sd", "expected"), [((0.4001, 0.4), 0.0003, ("keep", None)), ((0.41, 0.405), 0.03, ("unknown", 1))]
+    ("of", "sd", "expected"),
+    [((0.4001, 0.4), 0.0003, ("keep", None)), ((0.41, 0.405), 0.03, ("unknown", 1))],
 )
 def test_without_one_a_model_may_be_as_good_or_not_be_told(of, sd, expected):
     found = told(front_of([SINGLE, ("7", "trial", 0.5, *of)], sd, today=False), row=1)
@@ -203,9 +223,15 @@ def test_without_one_no_loss_is_excluded_but_what_is_below_a_random_order():
     assert chosen.row == 1
 
 
-@pytest.mark.parametrize("guard", [{"at_least": {CLICK: "98% of current"}}, {"segments": {"max_loss": 0.02}}], ids=str)
+@pytest.mark.parametrize(
+    "guard", [{"at_least": {CLICK: "98% of current"}}, {"segments": {"max_loss": 0.02}}], ids=str
+)
 def test_without_one_a_policy_that_says_of_current_is_refused_with_the_remedy(guard):
-    served = front_of([SINGLE, ("7", "trial", 0.5, 0.44, 0.44)], today=False, slices=cells_of({"home": (0.1, 0.1)}))
+    served = front_of(
+        [SINGLE, ("7", "trial", 0.5, 0.44, 0.44)],
+        today=False,
+        slices=cells_of({"home": (0.1, 0.1)}),
+    )
     with pytest.raises(UserError, match="nobody said what is served today; name it"):
         judged(served, {"guard": guard})
     assert judged(served, ANYTHING)[2].row == 1
@@ -220,10 +246,17 @@ def test_by_values_what_earns_most_is_switched_to():
     assert told(served).row == 1
     found = told(served, {"rule": "value", "values": {"click": 1, "like": 40}})
     assert (found.kind, found.row) == ("model", 2)
-    assert found.both.utility.value == pytest.approx((0.1 * 0.39 + 0.8 * 0.44) / (0.9 * 0.4) - 1, abs=0.001)
-    far = front_of([("now", "current", 0.5, 0.10, 0.10), ("7", "trial", 0.5, 0.60, 0.39)], 0.1, today=True)
-    ratio = told(far, {"rule": "value", "values": {"click": 1, "like": 40}, **ANYTHING}).both.utility
-    # what today earns is as uncertain as what it is compared with: relative errors of both, not of one
+    assert found.both.utility.value == pytest.approx(
+        (0.1 * 0.39 + 0.8 * 0.44) / (0.9 * 0.4) - 1, abs=0.001
+    )
+    far = front_of(
+        [("now", "current", 0.5, 0.10, 0.10), ("7", "trial", 0.5, 0.60, 0.39)], 0.1, today=True
+    )
+    ratio = told(
+        far, {"rule": "value", "values": {"click": 1, "like": 40}, **ANYTHING}
+    ).both.utility
+    # what today earns is as uncertain as what it is compared with: relative errors of both, not of
+    # one
     assert ratio.high - ratio.low > 1.2 * (ratio.value + 1) * 2 * 1.64 * 0.1 * np.hypot(1, 8) / 9
     assert not found.ahead
 
@@ -266,7 +299,9 @@ def test_what_is_ahead_and_was_not_chosen_is_told_with_what_the_rows_that_chose_
 
 @pytest.mark.parametrize("today", [True, False])
 def test_a_row_that_is_the_mean_of_two_tests_says_so(today):
-    served = front_of([CURRENT, ("7", "trial", 0.5, 0.42, 0.42), ("8", "trial", 0.5, 0.41, 0.41)], today=today)
+    served = front_of(
+        [CURRENT, ("7", "trial", 0.5, 0.42, 0.42), ("8", "trial", 0.5, 0.41, 0.41)], today=today
+    )
     judge, aims, chosen = judged(served)
 
     ways = {}
@@ -288,7 +323,13 @@ def test_each_model_at_its_best_weights_stands_in_one_table_the_largest_gain_fir
     ]
     found = told(front_of(rows))
     headers, lines = found.by_model
-    assert headers == ["each model at its best weights", "all outcomes, on average", CLICK, LIKE, "refused by"]
+    assert headers == [
+        "each model at its best weights",
+        "all outcomes, on average",
+        CLICK,
+        LIKE,
+        "refused by",
+    ]
     assert [bool(line[-1]) for line in lines] == [False, False, True]
     assert [line[0] for line in lines] == ["model 7 (mmoe)", "model now", "model 8 (mmoe)"]
     assert lines[0][2].startswith("+10.0% (")
@@ -298,7 +339,9 @@ def test_each_model_at_its_best_weights_stands_in_one_table_the_largest_gain_fir
 
 
 def test_the_reference_that_nobody_serves_has_the_weights_that_all_gains_are_over():
-    """The verdict begins from the very row that cells are over, whatever other weights the reference has."""
+    """The verdict begins from the very row that cells are over, whatever other weights the
+    reference has.
+    """
     rows = [SINGLE, ("single_task", "baseline", 0.6, 0.401, 0.401), ("7", "trial", 0.5, 0.44, 0.42)]
     served = front_of(rows, today=False)
     judge, aims, chosen = judged(served)
@@ -312,11 +355,15 @@ def test_models_that_are_behind_on_test_are_not_said_to_look_better():
 
 
 def test_test_rows_choose_nothing():
-    served = front_of([CURRENT, BETTER, ("7", "trial", 0.5, 0.44, 0.42), ("8", "trial", 0.4, 0.43, 0.42)], 0.02)
+    served = front_of(
+        [CURRENT, BETTER, ("7", "trial", 0.5, 0.44, 0.42), ("8", "trial", 0.4, 0.43, 0.42)], 0.02
+    )
     found = []
     for each in (served, noisy(served)):
         judge, aims, chosen = judged(each)
-        found.append((Contest(each, judge, aims[0], 0, chosen.row).best, judge.passing.tolist(), chosen.row))
+        found.append(
+            (Contest(each, judge, aims[0], 0, chosen.row).best, judge.passing.tolist(), chosen.row)
+        )
     assert found[0] == found[1]
 
 
@@ -331,7 +378,10 @@ def test_a_pick_that_rarely_holds_is_never_told_without_saying_so():
     served = front_of([CURRENT, ("7", "trial", 0.5, 0.42, 0.41)])
     rarely = told(served, holds=0.49, others=("trial 8", "trial 9"), suspicion="Check it.")
     rarely = " ".join((*rarely.answer, *rarely.notes))
-    assert "may change the pick: it holds in 49% of retrainings; trial 8 and trial 9 come first in the others" in rarely
+    assert (
+        "may change the pick: it holds in 49% of retrainings; trial 8 and trial 9 come first in "
+        "the others"
+    ) in rarely
     assert "Check it." in rarely
     assert "The pick holds in 90% of retrainings." in told(served, holds=0.9).notes
     kept = told(front_of([CURRENT, ("7", "trial", 0.5, 0.36, 0.36)]), holds=0.49)
@@ -340,8 +390,12 @@ def test_a_pick_that_rarely_holds_is_never_told_without_saying_so():
 
 def configured(point, kind="trial", **settings):
     """A confirmed point; `numeric` and `lr` stand for all settings beside sharing."""
-    config = {{"sharing": "sharing.kind", "numeric": "numeric.kind", "lr": "optim.lr"}.get(key, key): value
-              for key, value in settings.items()}  # fmt: skip
+    config = {
+        {"sharing": "sharing.kind", "numeric": "numeric.kind", "lr": "optim.lr"}.get(
+            key, key
+        ): value
+        for key, value in settings.items()
+    }
     number = int(point) if kind == "trial" else None
     label = point.removeprefix("twin ") if kind == "twin" else ""
     return Point(kind, config, kind, number=number, label=label, replicates=(Replicate(1, 1, {}),))
@@ -353,11 +407,15 @@ PICKED = ("7", "trial", 0.5, 0.44, 0.44)
 
 
 def answer_of(twin=None, of_twin=PIECEWISE, of_reference=BUCKET, pick=PICKED, more=()):
-    """The last sentence of a verdict about a pick, where single-task models with its settings have such outcomes."""
+    """The last sentence of a verdict about a pick, where single-task models with its settings have
+    such outcomes.
+    """
     points = [
         configured("0", **ALONE, **of_reference),
         configured("7", **PLE, **PIECEWISE),
-        Point("single_task", {"sharing.kind": "single_task", "single_task.click": "0"}, "single_task"),
+        Point(
+            "single_task", {"sharing.kind": "single_task", "single_task.click": "0"}, "single_task"
+        ),
         *([configured("twin 7", "twin", **ALONE, **of_twin)] if twin else []),
         *more,
     ]
@@ -370,11 +428,15 @@ def answer_of(twin=None, of_twin=PIECEWISE, of_reference=BUCKET, pick=PICKED, mo
 
 
 def test_the_part_of_a_gain_that_is_settings_and_not_sharing_is_told():
-    """Single-task models with the pick's settings tell it, by the same contest. Parts multiply: shares are of logs."""
+    """Single-task models with the pick's settings tell it, by the same contest. Parts multiply:
+    shares are of logs.
+    """
     settings = re.escape("the way numbers enter (piecewise_linear)")
     share = np.log(1.05) / np.log(1.1)
     said = answer_of(twin=0.42)
-    assert re.fullmatch(rf"{share:.0%} of it is {settings}; sharing adds \+4\.8% \(\S+ to \S+\)\.", said), said
+    assert re.fullmatch(
+        rf"{share:.0%} of it is {settings}; sharing adds \+4\.8% \(\S+ to \S+\)\.", said
+    ), said
     assert np.isclose((1 + 0.05) * (1 + 0.44 / 0.42 - 1), 1.1)
     all_of_it = answer_of(twin=0.44)
     assert re.match(rf"All of it is {settings}; sharing adds \+0\.0% ", all_of_it), all_of_it
@@ -393,38 +455,58 @@ def test_shares_of_a_gain_are_of_what_the_policy_adds_up():
 
 def test_where_sizes_differ_too_these_are_named_and_where_nothing_differs_nothing_is_said():
     other = {**BUCKET, "lr": 0.2}
-    assert "is the way numbers enter (piecewise_linear) and other settings; " in answer_of(0.42, of_reference=other)
+    assert "is the way numbers enter (piecewise_linear) and other settings; " in answer_of(
+        0.42, of_reference=other
+    )
     fewer = {**PIECEWISE, "lr": 0.2}
-    assert " of it is sizes and training settings; sharing adds " in answer_of(twin=0.42, of_reference=fewer)
+    assert " of it is sizes and training settings; sharing adds " in answer_of(
+        twin=0.42, of_reference=fewer
+    )
     assert answer_of(of_reference=PIECEWISE).startswith("Use model 7")  # the only sentence
 
 
 def test_without_a_measurement_what_differs_is_named_and_no_number_is_made_up():
     said = answer_of()
-    assert said == ("A part of it may be the way numbers enter (piecewise_linear), not sharing: that was not measured.")
+    assert said == (
+        "A part of it may be the way numbers enter (piecewise_linear), not sharing: that was not "
+        "measured."
+    )
     assert answer_of(twin=0.42, of_twin=BUCKET) == said  # a twin of another point
 
 
 def test_a_pick_with_trees_is_said_to_be_another_kind_of_model():
     trees = configured("trees", "trees")
     said = answer_of(pick=("trees", "baseline", 0.5, 0.44, 0.44), more=[trees])
-    assert said == "Boosted trees are another kind of model, one for each task: no part of this is sharing."
+    assert (
+        said
+        == "Boosted trees are another kind of model, one for each task: no part of this is sharing."
+    )
     parts = {"blend.network": "7", "blend.trees": "trees"}
     blend = Point("blend", parts, "blend", replicates=(Replicate(1, 1, {}),))
-    of_network = "A part of the network's gain may be the way numbers enter (piecewise_linear), not sharing: "
+    of_network = (
+        "A part of the network's gain may be the way numbers enter (piecewise_linear), "
+        "not sharing: "
+    )
     picked = "blend", "baseline", 0.5, 0.45, 0.45
     assert answer_of(pick=picked, more=[trees, blend]) == f"{of_network}that was not measured."
     measured = answer_of(twin=0.42, pick=picked, more=[trees, blend])
-    assert re.match("51% of the network's gain is the way numbers enter .*; sharing adds ", measured), measured
+    assert re.match(
+        "51% of the network's gain is the way numbers enter .*; sharing adds ", measured
+    ), measured
     said = answer_of(of_reference=PIECEWISE, pick=picked, more=[trees, blend])
     pattern = r"A part of this is boosted trees, another kind of model: the network alone is at \+10\.0% .*, the trees "
     assert re.match(pattern + r"alone at \+7\.5% ", said), said
 
 
 def cells_of(gains, error=0.01):
-    """Cells of both splits: by scenario the gains of row 1 in both outcomes, NaN for too few positives."""
-    cells = {(split, f"scenario={name}"): np.full((2, 2, len(PARTS)), np.nan)
-             for split in ("confirm", "test") for name in gains}  # fmt: skip
+    """Cells of both splits: by scenario the gains of row 1 in both outcomes, NaN for too few
+    positives.
+    """
+    cells = {
+        (split, f"scenario={name}"): np.full((2, 2, len(PARTS)), np.nan)
+        for split in ("confirm", "test")
+        for name in gains
+    }
     for (_, name), own in cells.items():
         gain = np.array(gains[name.partition("=")[2]])
         own[1, :, GAINS] = gain, gain - 1.645 * error, gain + 1.645 * error
@@ -432,14 +514,27 @@ def cells_of(gains, error=0.01):
 
 
 def test_the_segment_that_loses_most_is_named_with_intervals_for_all_of_them():
-    gains = {"home": (0.2, 0.0), "search": (0.0, -0.2), "cart": (0.02, -0.1), "rare": (np.nan, np.nan)}
+    gains = {
+        "home": (0.2, 0.0),
+        "search": (0.0, -0.2),
+        "cart": (0.02, -0.1),
+        "rare": (np.nan, np.nan),
+    }
     rows = [CURRENT, ("7", "trial", 0.5, 0.42, 0.41)]
     found = told(front_of(rows, slices=cells_of(gains)))
     assert found.answer[1] == f"It loses most in scenario=search: {LIKE} -20.0% (-22.4 to -17.6)."
     assert found.table[0][-1] == "loses most in"
-    assert [row[-1] for row in found.table[1]] == ["", "", "scenario=search -20.0% (-22.4 to -17.6)"]
+    assert [row[-1] for row in found.table[1]] == [
+        "",
+        "",
+        "scenario=search -20.0% (-22.4 to -17.6)",
+    ]
     shown = found.to_json()["segments"]
     assert shown["scenario=rare"] == dict.fromkeys(NAMES)
     ends = shown["scenario=home"][CLICK]
-    assert 0.2 - ends["low"] == pytest.approx(0.01 * stats.norm.isf(0.05 / 6), rel=1e-3)  # six at once
-    assert "loses most in" not in told(front_of(rows, slices=cells_of({"home": (0.2, 0.0)}))).table[0]
+    assert 0.2 - ends["low"] == pytest.approx(
+        0.01 * stats.norm.isf(0.05 / 6), rel=1e-3
+    )  # six at once
+    assert (
+        "loses most in" not in told(front_of(rows, slices=cells_of({"home": (0.2, 0.0)}))).table[0]
+    )

@@ -1,9 +1,10 @@
-"""Makes what a version leaves on disk, for later versions to read: once, when it is released, and never again.
+"""Makes what a version leaves on disk, for later versions to read: once, when it is released, and
+never again.
 
     python tests/golden/make_formats.py  # writes tests/golden/formats/VERSION
 
-A folder has a run, with its package and its ledger, a part of the published table, and `said.json`: what is read off
-them. `test_formats.py` reads every folder with the program as it is.
+A folder has a run, with its package and its ledger, a part of the published table, and `said.json`:
+what is read off them. `test_formats.py` reads every folder with the program as it is.
 """
 
 import json
@@ -17,9 +18,13 @@ FOLDERS = Path(__file__).parent / "formats"
 HOME = Path("/srv/seesaw")
 """Where the run is made: its files name it."""
 CONFIRM = 'replicates = 2\nlimit = 2\nbudget = 4\nbaselines = ["single_task"]'
-RUN = Made({"click": "", "like": ""}, current="config", budget="trials = 3", confirm=CONFIRM, rows=600)
+RUN = Made(
+    {"click": "", "like": ""}, current="config", budget="trials = 3", confirm=CONFIRM, rows=600
+)
 KEPT = ("package", "cells.parquet", "picked.json", "picked.toml")
-ROWS = pd.DataFrame({"user": ["u1", "u2", "new"], "item": ["i1", "i2", "i3"], "price": [3.5, 9.25, None]})
+ROWS = pd.DataFrame(
+    {"user": ["u1", "u2", "new"], "item": ["i1", "i2", "i3"], "price": [3.5, 9.25, None]}
+)
 TABLE = ("synthetic-relatedness", "shared_bottom", ("static", "equal", "mgda", "uncertainty"))
 
 
@@ -46,7 +51,10 @@ def said(folder):
         "formula": found.formula(),
         "pick": found.pick().sentence,
         "cells": len(cells),
-        "values": cells.groupby(["front", "split", "measure"])["value"].mean().reset_index().values.tolist(),
+        "values": cells.groupby(["front", "split", "measure"])["value"]
+        .mean()
+        .reset_index()
+        .values.tolist(),
         "read": len(found.cells()),
         "scores": package.scorer("eager").predict(ROWS).to_dict("list"),
     }
@@ -67,7 +75,9 @@ def make(target):
     finally:
         shutil.rmtree(HOME)
     data, sharing, balancing = TABLE
-    rows = [row for row in read(published("reference")) if (row.data, row.sharing) == (data, sharing)]
+    rows = [
+        row for row in read(published("reference")) if (row.data, row.sharing) == (data, sharing)
+    ]
     write([row for row in rows if row.balancing in balancing], target / "table.parquet")
     (target / "said.json").write_text(json.dumps(said(target), indent=1))
 

@@ -1,13 +1,16 @@
 """Makes the stored runs, and the values that are read off them.
 
-    python tests/golden/remake.py runs      # trains anew: other values on another machine
-    python tests/golden/remake.py values    # of the runs that are stored; and of short trainings and commands
+    python tests/golden/remake.py runs      # trains anew: other values on another machine python
+    tests/golden/remake.py values    # of the runs that are stored; and of short trainings and
+    commands
 
-`runs.tar.xz` has what small runs leave on disk. `values/RUN.txt` has all that is computed from one of them, a line a
-value: cells of both fronts, pick, verdict, plan, what the page draws, comparisons, metrics of MLflow, and what two
-rankings of kept predictions are worth against each other. `said.txt` has what commands say, `short.json` what short
-trainings give. A change that moves code and changes no estimator changes no value; `test_golden.py` holds all together,
-and a difference of these files says which number moved, from what to what.
+`runs.tar.xz` has what small runs leave on disk. `values/RUN.txt` has all that is computed from one
+of them, a line a
+value: cells of both fronts, pick, verdict, plan, what the page draws, comparisons, metrics of
+MLflow, and what two rankings of kept predictions are worth against each other. `said.txt` has what
+commands say, `short.json` what short trainings give. A change that moves code and changes no
+estimator changes no value; `test_golden.py` holds all together, and a difference of these files
+says which number moved, from what to what.
 """
 
 import base64
@@ -138,12 +141,18 @@ MADE = {
     "two": Made({"click": "", "like": ""}, current="config"),
     "packaged": Made({"click": "", "like": ""}, current="package", budget="trials = 4", like="two"),
     "three": Made({"click": "", "buy": "click", "like": ""}, card=f'group = "user"\n{SCENARIO}'),
-    "four": Made({"click": "", "like": "", "share": "", "follow": ""}, card='logged = ["today"]', current="column"),
+    "four": Made(
+        {"click": "", "like": "", "share": "", "follow": ""},
+        card='logged = ["today"]',
+        current="column",
+    ),
     "five": Made({"click": "", "buy": "click", "like": "", "share": "", "follow": ""}),
     "watched": Made({"click": "", "watch": "click"}, card='group = "user"'),
     "alone": Made({"click": ""}),
     "unconfirmed": Made({"click": "", "like": ""}, confirm="replicates = 0"),
-    "rungs": Made({"click": "", "like": "", "share": ""}, budget=BY_RUNGS, card=f'group = "user"\n{SCENARIO}'),
+    "rungs": Made(
+        {"click": "", "like": "", "share": ""}, budget=BY_RUNGS, card=f'group = "user"\n{SCENARIO}'
+    ),
 }
 NAMES = (*MADE, "packaged and two")
 """Runs, and a comparison of two, whose values are kept."""
@@ -157,7 +166,9 @@ FEW = 40
 CELL = ("value", "low", "high", "gain", "gain_low", "gain_high", "sd")
 """Numbers of a cell, in the order of its line."""
 FROM_CELLS = ("planes", "rows", "values", "costs", "row", "draws", "looks")
-"""Parts of a page that repeat cells, or are drawings: `test_same_numbers.py` compares them with cells."""
+"""Parts of a page that repeat cells, or are drawings: `test_same_numbers.py` compares them with
+cells.
+"""
 
 
 def write_log(folder, made):
@@ -167,7 +178,8 @@ def write_log(folder, made):
     users, items = rng.integers(0, 40, rows), rng.integers(0, 25, rows)
     price = rng.integers(100, 2_000, rows)
     taste = {
-        task: (rng.integers(-3, 4, 40), rng.integers(-3, 4, 25)) for task in ("click", "buy", "like", "share", "follow")
+        task: (rng.integers(-3, 4, 40), rng.integers(-3, 4, 25))
+        for task in ("click", "buy", "like", "share", "follow")
     }
     columns: dict[str, Any] = {
         "user": [f"u{each}" for each in users],
@@ -181,7 +193,9 @@ def write_log(folder, made):
         liking = of_user[users] + of_item[items] - (price > 1_000 + 100 * place) - place // 2
         columns[task] = (rng.integers(-4, 5, rows) < liking).astype(int)
     columns["buy"] &= columns["click"]
-    columns["watch"] = np.where(columns["click"] == 1, 5 + 3 * taste["like"][1][items] + rng.integers(0, 20, rows), 0)
+    columns["watch"] = np.where(
+        columns["click"] == 1, 5 + 3 * taste["like"][1][items] + rng.integers(0, 20, rows), 0
+    )
     columns["watch"] = np.maximum(columns["watch"], 0)
     columns["today"] = -price / 7
     folder.mkdir(parents=True, exist_ok=True)
@@ -213,10 +227,27 @@ def train(home, runs=MADE):
         card, suite = folder / f"{own}.toml", folder / f"{name}-suite.toml"
         tasks = "\n".join(task_text(*each) for each in made.tasks.items())
         card.write_text(CARD.format(name=own, more=made.card, tasks=tasks))
-        suite.write_text(SUITE.format(space=space, card=card, budget=made.budget, confirm=made.confirm))
+        suite.write_text(
+            SUITE.format(space=space, card=card, budget=made.budget, confirm=made.confirm)
+        )
         package = next((home / "runs" / "two").rglob("package"), home)
-        current = {"config": folder / "current.toml", "column": folder / "column.toml", "package": package}
-        words = ["run", suite, "--raw", folder / own, "--name", name, "--home", home, "--executor", "inline"]
+        current = {
+            "config": folder / "current.toml",
+            "column": folder / "column.toml",
+            "package": package,
+        }
+        words = [
+            "run",
+            suite,
+            "--raw",
+            folder / own,
+            "--name",
+            name,
+            "--home",
+            home,
+            "--executor",
+            "inline",
+        ]
         words += ["--current", current[made.current]] if made.current else []
         check(main([str(word) for word in words]))
         if name == "two":
@@ -248,17 +279,26 @@ def unpack(home):
 
 
 def short(home):
-    """What short trainings, jobs of every kind and a small design give, and which jobs a run asks for."""
+    """What short trainings, jobs of every kind and a small design give, and which jobs a run asks
+    for.
+    """
     from searching import searched
     from short_trainings import configurations, designed, jobs, trained
 
     found = {name: trained(*each) for name, each in configurations().items()}
-    return {"trainings": found, "jobs": jobs(home / "jobs"), "designed": designed(home), "searched": searched(home)}
+    return {
+        "trainings": found,
+        "jobs": jobs(home / "jobs"),
+        "designed": designed(home),
+        "searched": searched(home),
+    }
 
 
 def values_of(home, name):
     """By name the values of one run, or of a comparison of two, as texts."""
-    return dict(_lines(_plain(_read(home, name) if name in MADE else _compared(home, *name.split(" and ")))))
+    return dict(
+        _lines(_plain(_read(home, name) if name in MADE else _compared(home, *name.split(" and "))))
+    )
 
 
 def _read(home, name):
@@ -289,14 +329,19 @@ def _read(home, name):
         "plan": plan,
         "page": _page(section_data(section_of(result))),
         "mlflow": [{each.name: each.value for each in front.values}, front.tags, logged],
-        "mlflow trial": {wanted.name: [wanted.tags, _last(wanted.values)] for wanted in runs_of(result.records[0])},
+        "mlflow trial": {
+            wanted.name: [wanted.tags, _last(wanted.values)]
+            for wanted in runs_of(result.records[0])
+        },
         "compare": {by: _compared(home, name, by=by) for by in ("sharing", "balancing")},
         "evaluate": _evaluated(result),
     }
 
 
 def _cells(table):
-    """By front, split, slice, measure and serving point the numbers of a cell; by point whether it is on the front."""
+    """By front, split, slice, measure and serving point the numbers of a cell; by point whether it
+    is on the front.
+    """
     found = {}
     for cell in table.to_dict("records"):
         point = " ".join(str(cell[key]) for key in ("name", "kind", "weights") if cell[key])
@@ -312,7 +357,8 @@ def _page(section):
     """What a page has beside cells."""
     spread = {
         plane: {
-            split: [np.ravel(matrix).tolist() for matrix in matrices] for split, matrices in facts["spread"].items()
+            split: [np.ravel(matrix).tolist() for matrix in matrices]
+            for split, matrices in facts["spread"].items()
         }
         for plane, facts in section["planes"].items()
         if facts.get("spread")
@@ -346,7 +392,9 @@ def _compared(home, *names, by="sharing"):
 
 
 def _evaluated(result):
-    """The kept predictions of the first two confirmed points against each other, as two packages' would be."""
+    """The kept predictions of the first two confirmed points against each other, as two packages'
+    would be.
+    """
     from bench.core.rows import TEST
     from bench.core.schema import SCORE, Schema
     from bench.deciding.score import prediction_names
@@ -355,23 +403,31 @@ def _evaluated(result):
     from bench.serve.evaluation import Judged, judgements, served
 
     folder = result.run.folder / FOLDER
-    points = [each for each in result.decision.frontier.points if confirmed(each) and each.kind == "trial"][:2]
+    points = [
+        each for each in result.decision.frontier.points if confirmed(each) and each.kind == "trial"
+    ][:2]
     if len(points) < 2:
         return None
     rows = read_rows(folder, TEST)
     schema = Schema((), (), tuple(result.run.tasks))
     said = []
     for point in points:
-        joint = predictions(folder, TEST, name_of(point.training, point.replicates[0].replicate)).astype(np.float64)
+        joint = predictions(
+            folder, TEST, name_of(point.training, point.replicates[0].replicate)
+        ).astype(np.float64)
         own: dict[str, Any] = {SCORE: joint.mean(axis=1)}
         for at, task in enumerate(schema.tasks):
             parent = schema.parents[at]
-            given = joint[:, at] if parent is None or parent < 0 else joint[:, at] / joint[:, parent]
+            given = (
+                joint[:, at] if parent is None or parent < 0 else joint[:, at] / joint[:, parent]
+            )
             own |= dict(zip(prediction_names(task), (given, joint[:, at]), strict=False))
         said.append(own)
     judged = Judged(rows.labels, tuple(said), rows.group.astype(np.int64))
     found = [*served(judged, schema, (), 50), *judgements(judged, schema, 50)]
-    return {each.metric: [each.estimate, each.other, each.difference, each.verdict] for each in found}
+    return {
+        each.metric: [each.estimate, each.other, each.difference, each.verdict] for each in found
+    }
 
 
 def _plain(value):
@@ -383,7 +439,10 @@ def _plain(value):
     if isinstance(value, np.ndarray | np.generic):
         return _plain(value.tolist())
     if isinstance(value, Sequence | set | frozenset) and not isinstance(value, str):
-        return [_plain(each) for each in (sorted(value) if isinstance(value, set | frozenset) else value)]
+        return [
+            _plain(each)
+            for each in (sorted(value) if isinstance(value, set | frozenset) else value)
+        ]
     return value
 
 
@@ -435,7 +494,10 @@ def _in_lines(found):
     parts = []
     for name, each in found.items():
         own = each.items() if isinstance(each, dict) else enumerate(each)
-        lines = [(f"{json.dumps(key)}: " if isinstance(each, dict) else "") + json.dumps(value) for key, value in own]
+        lines = [
+            (f"{json.dumps(key)}: " if isinstance(each, dict) else "") + json.dumps(value)
+            for key, value in own
+        ]
         ends = "{}" if isinstance(each, dict) else "[]"
         parts.append(f"{json.dumps(name)}: {ends[0]}\n" + ",\n".join(lines) + f"\n{ends[1]}")
     return "{\n" + ",\n".join(parts) + "\n}"
@@ -443,7 +505,9 @@ def _in_lines(found):
 
 def as_text(found):
     """Commands with their exit codes and what they say, as one reads them."""
-    return "".join(f"$ {command}\n[{code}]\n{text.rstrip()}\n\n" for command, (code, text) in found.items())
+    return "".join(
+        f"$ {command}\n[{code}]\n{text.rstrip()}\n\n" for command, (code, text) in found.items()
+    )
 
 
 def read_values(name):

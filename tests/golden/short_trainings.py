@@ -1,4 +1,6 @@
-"""Short trainings, one of every entry that a configuration may name and of every way to train, in numbers."""
+"""Short trainings, one of every entry that a configuration may name and of every way to train, in
+numbers.
+"""
 
 from dataclasses import asdict, replace
 from itertools import chain, cycle
@@ -20,10 +22,16 @@ from bench.search.executors.base import InlineExecutor
 from bench.testing.training import CHAIN, FIELDS, VALUES, MemoryStore, trainer
 
 OBJECTIVES = ("click.auc", "buy.ctcvr.ne", "stay.rmse")
-RATES = {"optim.schedule": "cosine", "optim.warmup": 0.3, "optim.weight_decay": 0.1, "optim.embedding_lr": 2.0}
+RATES = {
+    "optim.schedule": "cosine",
+    "optim.warmup": 0.3,
+    "optim.weight_decay": 0.1,
+    "optim.embedding_lr": 2.0,
+}
 WAYS = (
     RATES | {"optim.averaging": 0.7},
-    RATES | {"optim.schedule": "linear", "optim.clip": 0.05, "optim.evaluations": 2, "optim.patience": 1},
+    RATES
+    | {"optim.schedule": "linear", "optim.clip": 0.05, "optim.evaluations": 2, "optim.patience": 1},
     {"embedding.dim": 8, "tower.layers": "8-8", "optim.epochs": 1.3, "optim.batch_size": 24},
     {"optim.embedding_optimizer": "adam", "optim.embedding_l2": 0.1},
     *({"ensemble.members": 3, "sharing.kind": kind} for kind in ("mmoe", "single_task")),
@@ -31,18 +39,29 @@ WAYS = (
 
 
 def configurations():
-    """By name, with what varies from one to the next: the sharing under other axes, and what rows weigh."""
+    """By name, with what varies from one to the next: the sharing under other axes, and what rows
+    weigh.
+    """
     sharing = cycle(("mmoe", "shared_bottom", "single_task"))
     of_axes = (
-        {"sharing.kind": next(sharing)} | {f"{axis}.kind": kind} for axis, entries in AXES.items() for kind in entries
+        {"sharing.kind": next(sharing)} | {f"{axis}.kind": kind}
+        for axis, entries in AXES.items()
+        for kind in entries
     )
     every = enumerate(chain(of_axes, WAYS))
-    steady = ((at, own) for at, own in every if own.get("loss.kind") != "jrc")  # processors end .003 apart with it
-    return {" ".join(f"{key}={value}" for key, value in own.items()): (own, at % 3) for at, own in steady}
+    steady = (
+        (at, own) for at, own in every if own.get("loss.kind") != "jrc"
+    )  # processors end .003 apart with it
+    return {
+        " ".join(f"{key}={value}" for key, value in own.items()): (own, at % 3)
+        for at, own in steady
+    }
 
 
 def trained(config, weights):
-    """Losses and metrics along six steps, metrics on test and a few predictions; None where data do not fit."""
+    """Losses and metrics along six steps, metrics on test and a few predictions; None where data do
+    not fit.
+    """
     number = Number("age", 0, None, (-3.0, -0.5, 0.5, 3.0), (16, 30, 18))
     fields = (*FIELDS, Field("past", 12, slots=3, of="item"), Field("age_range", 5))
     tasks = (*CHAIN[:2], replace(VALUES[1], duration="age"), VALUES[2])
@@ -52,12 +71,26 @@ def trained(config, weights):
     except SkipTest:
         return None
     made.run_to()
-    found = {name: value for name, value in made.metrics("test").items() if name.endswith(("loss", "ne", "mse", "coc"))}
+    found = {
+        name: value
+        for name, value in made.metrics("test").items()
+        if name.endswith(("loss", "ne", "mse", "coc"))
+    }
     conditional, joint = next(made.evaluation.predictions("valid", made.selectors))
-    return {"course": made.course.curve, "test": found, "said": [each[:3].tolist() for each in (conditional, joint)]}
+    return {
+        "course": made.course.curve,
+        "test": found,
+        "said": [each[:3].tolist() for each in (conditional, joint)],
+    }
 
 
-SMALL = {"sharing.kind": "mmoe", "optim.epochs": 1, "optim.batch_size": 64, "embedding.dim": 4, "tower.layers": "8"}
+SMALL = {
+    "sharing.kind": "mmoe",
+    "optim.epochs": 1,
+    "optim.batch_size": 64,
+    "embedding.dim": 4,
+    "tower.layers": "8",
+}
 
 
 def jobs(folder):
@@ -67,9 +100,20 @@ def jobs(folder):
     shares = [dict.fromkeys(tasks, 0.75), dict.fromkeys(tasks, 0.25)]
     several = as_one(zip((SMALL, SMALL | {"sharing.kind": "shared_bottom"}), shares, strict=True))
     trial = Job(
-        5, 1, SMALL, str(store.path), 7, REPLICATED, ("click.auc", "purchase.ctcvr.auc"), tasks, 1, device="cpu",
-        resamples=3, outcomes=("click.recall@10%", "purchase.ndcg@5"), keep=str(folder / "kept"),
-    )  # fmt: skip
+        5,
+        1,
+        SMALL,
+        str(store.path),
+        7,
+        REPLICATED,
+        ("click.auc", "purchase.ctcvr.auc"),
+        tasks,
+        1,
+        device="cpu",
+        resamples=3,
+        outcomes=("click.recall@10%", "purchase.ndcg@5"),
+        keep=str(folder / "kept"),
+    )
     ensemble = ensemble_of(SMALL, store.with_tasks(tasks).schema)
     made = {
         "trial": trial,
@@ -107,11 +151,23 @@ def designed(folder):
     """The rows of two parts of a small design, in the order of their training."""
     suite = folder / "suite.toml"
     suite.write_text(DESIGN)
-    parts = [f"synthetic/{part}" for part in ("alone/single_task", "shared_bottom/static", "shared_bottom/pcgrad")]
+    parts = [
+        f"synthetic/{part}"
+        for part in ("alone/single_task", "shared_bottom/static", "shared_bottom/pcgrad")
+    ]
     inline = {"process": lambda work, workers, options: InlineExecutor(work)}
     with patch("bench.app.reference.execute.EXECUTORS", inline):
         done = run_design(folder, str(suite), parts, None, None, 1, Silent())
-    apart = ("content", "latency_ms", "cpu_seconds", "version", "commit", "machine", "served_moved", "test_moved")
+    apart = (
+        "content",
+        "latency_ms",
+        "cpu_seconds",
+        "version",
+        "commit",
+        "machine",
+        "served_moved",
+        "test_moved",
+    )
     rows = [
         {key: value for key, value in asdict(row).items() if key not in apart}
         | {key: sum(map(abs, getattr(row, key))) for key in apart[-2:]}

@@ -1,4 +1,6 @@
-"""Files of earlier versions give what they gave when they were written; files of a later version are refused."""
+"""Files of earlier versions give what they gave when they were written; files of a later version
+are refused.
+"""
 
 import json
 import shutil
@@ -42,7 +44,9 @@ def test_each_version_s_files_are_read_as_it_read_them(folder, version):
 
 def test_a_format_whose_number_rises_has_files_of_the_earlier_one():
     assert "0.1.0" in VERSIONS
-    assert dict.fromkeys(FORMATS, 1) == FORMATS  # of another number: keep a folder of the last version here, too
+    assert (
+        dict.fromkeys(FORMATS, 1) == FORMATS
+    )  # of another number: keep a folder of the last version here, too
 
 
 def number(file, to):
@@ -63,7 +67,9 @@ def test_a_newer_format_is_refused_in_a_sentence_with_both_numbers(folder, kind,
     made = folder(VERSIONS[-1])
     file = made / PLACES[kind]
     number(file, to)
-    opened = {RUN: bench.load_run, LEDGER: bench.read_cells, PACKAGE: Package.open, TABLE: read}[kind]
+    opened = {RUN: bench.load_run, LEDGER: bench.read_cells, PACKAGE: Package.open, TABLE: read}[
+        kind
+    ]
     given = file.parent if file.suffix == ".json" else file
     with pytest.raises(UserError) as refused:
         opened(given)
@@ -75,11 +81,17 @@ def test_a_command_says_it_too(folder, capsys):
     made = folder(VERSIONS[-1])
     number(made / PLACES[RUN], 2)
     assert main(["frontier", str(made / "runs" / "first")]) == 2
-    assert "of format 1 or older, found format 2; a later version of Seesaw wrote it" in capsys.readouterr().err
+    assert (
+        "of format 1 or older, found format 2; a later version of Seesaw wrote it"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_file_that_is_no_parquet_is_told(tmp_path):
     (tmp_path / "cells.parquet").write_text("no table")
-    for file, found in (("cells.parquet", "Parquet magic bytes"), ("none.parquet", "found no file")):
+    for file, found in (
+        ("cells.parquet", "Parquet magic bytes"),
+        ("none.parquet", "found no file"),
+    ):
         with pytest.raises(UserError, match=found):
             bench.read_cells(tmp_path / file)

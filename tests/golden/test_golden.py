@@ -14,8 +14,8 @@ from bench.api import load_run
 from bench.app.runs.page import next_step
 
 ROUNDED = 1e-6, 1e-9
-"""Relative and absolute, of values in seven digits: sums may be taken in another order, and another processor's
-logarithm differs in its last bit."""
+"""Relative and absolute, of values in seven digits: sums may be taken in another order, and another
+processor's logarithm differs in its last bit."""
 TRAINED = 2e-3, 2e-3
 """Of trained models, whose steps repeat such differences in single precision."""
 
@@ -60,7 +60,8 @@ def moved(was, now):
             continue
         pairs = zip(NUMBER.findall(before), NUMBER.findall(after), strict=True)
         if not all(
-            math.isclose(float(one), float(other), rel_tol=ROUNDED[0], abs_tol=ROUNDED[1]) for one, other in pairs
+            math.isclose(float(one), float(other), rel_tol=ROUNDED[0], abs_tol=ROUNDED[1])
+            for one, other in pairs
         ):
             yield f"{name}: {before}, now {after}"
 
@@ -75,20 +76,26 @@ def apart(was, now, near=ROUNDED, at=""):
         for place, pair in enumerate(zip(was, now, strict=True)):
             yield from apart(*pair, near, f"{at}/{place}")
     elif isinstance(was, float) and isinstance(now, float | int):
-        same = (math.isnan(was) and math.isnan(now)) or math.isclose(was, now, rel_tol=near[0], abs_tol=near[1])
+        same = (math.isnan(was) and math.isnan(now)) or math.isclose(
+            was, now, rel_tol=near[0], abs_tol=near[1]
+        )
         yield from () if same else (f"{at}: {was!r}, now {now!r}",)
     elif was != now:
         yield f"{at}: {was!r}, now {now!r}"
 
 
-@pytest.mark.parametrize("run", [pytest.param(run, marks=[pytest.mark.slow] * (run in LONG)) for run in NAMES])
+@pytest.mark.parametrize(
+    "run", [pytest.param(run, marks=[pytest.mark.slow] * (run in LONG)) for run in NAMES]
+)
 def test_nothing_that_is_computed_from_a_stored_run_changes(home, run):
     assert list(moved(read_values(run), values_of(home, run)))[:5] == []
 
 
 @pytest.mark.parametrize("name", configurations())
 def test_a_training_gives_what_it_gave(brief, name):
-    assert list(apart(brief["trainings"][name], trained(*configurations()[name]), TRAINED))[:5] == []
+    assert (
+        list(apart(brief["trainings"][name], trained(*configurations()[name]), TRAINED))[:5] == []
+    )
 
 
 def test_jobs_of_every_kind_measure_what_they_measured(brief, tmp_path):
@@ -96,7 +103,10 @@ def test_jobs_of_every_kind_measure_what_they_measured(brief, tmp_path):
 
 
 def test_a_design_has_the_rows_that_it_had(brief, tmp_path):
-    assert list(apart(brief["designed"], json.loads(json.dumps(designed(tmp_path))), TRAINED))[:5] == []
+    assert (
+        list(apart(brief["designed"], json.loads(json.dumps(designed(tmp_path))), TRAINED))[:5]
+        == []
+    )
 
 
 def test_a_run_asks_for_the_jobs_it_asked_for_and_answers_as_it_did(brief, tmp_path, no_fsync):
@@ -108,7 +118,9 @@ def test_a_run_asks_for_the_jobs_it_asked_for_and_answers_as_it_did(brief, tmp_p
 def test_a_command_says_what_it_said(home, told, command):
     was, now = (split(text) for text in (told[command], as_text({command: said(home, command)})))
     assert was[::2] == now[::2]
-    for one, other in zip(was[1::2], now[1::2], strict=True):  # a last digit may round the other way elsewhere
+    for one, other in zip(
+        was[1::2], now[1::2], strict=True
+    ):  # a last digit may round the other way elsewhere
         step = 10.0 ** -len(one.partition(".")[2])
         assert abs(float(one) - float(other)) <= 1.01 * step, (one, other)
 
@@ -121,7 +133,10 @@ def test_a_mistake_is_one_sentence(told):
 
 def test_no_option_is_ignored(told):
     for command, options in OPTIONS.items():
-        plain, *found = (told[f"{command} {each}".strip()].partition("\n")[2] for each in ("", *options.split("; ")))
+        plain, *found = (
+            told[f"{command} {each}".strip()].partition("\n")[2]
+            for each in ("", *options.split("; "))
+        )
         assert all(each.startswith("[0]") for each in (plain, *found))
         assert plain not in found, command
 

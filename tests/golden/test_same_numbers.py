@@ -1,4 +1,6 @@
-"""A number is the same everywhere: what page, terminal, JSON, `cells.parquet`, MLflow and plan show under one name."""
+"""A number is the same everywhere: what page, terminal, JSON, `cells.parquet`, MLflow and plan show
+under one name.
+"""
 
 import io
 import json
@@ -26,7 +28,9 @@ PARTS = ("value", "low", "high", "gain", "gain_low", "gain_high")
 
 
 class Numbers:
-    """Numbers by name, from several surfaces; those of one name must agree up to the digits that each shows."""
+    """Numbers by name, from several surfaces; those of one name must agree up to the digits that
+    each shows.
+    """
 
     def __init__(self):
         self.found = {}
@@ -41,12 +45,20 @@ class Numbers:
             self.found[name] = (value, error, surface)
             return
         other, its_error, its_surface = self.found[name]
-        assert abs(value - other) <= 0.51 * (error + its_error), (name, surface, value, its_surface, other)
+        assert abs(value - other) <= 0.51 * (error + its_error), (
+            name,
+            surface,
+            value,
+            its_surface,
+            other,
+        )
         self.compared.add(surface)
 
 
 def cells_of(numbers, table, ledgers):
-    """Those of `cells.parquet`, by front, split, slice, measure, and the row of the point in its front."""
+    """Those of `cells.parquet`, by front, split, slice, measure, and the row of the point in its
+    front.
+    """
     rows = {front: rows_of(ledger) for front, ledger in ledgers.items()}
     for cell in table.to_dict("records"):
         row = rows[cell["front"]][key_of(cell)]
@@ -102,7 +114,9 @@ def of_page(numbers, section):
                     for part, value in zip(PARTS, cell, strict=True):
                         scale = axis["scale"] if part.startswith("gain") else 1.0
                         name = (front, split, "all", axis["name"], row, part)
-                        numbers.add(name, value if value is None else value / scale, "page", digits=6)
+                        numbers.add(
+                            name, value if value is None else value / scale, "page", digits=6
+                        )
     outcomes = [axis["name"] for axis in section["planes"]["served"]["axes"]]
     for outcome, ends in zip(outcomes, section["expected"]["gains"], strict=True):
         for part, value in zip(("value", "low", "high"), ends, strict=True):
@@ -114,7 +128,11 @@ def of_terminal(numbers, decision):
     served = decision.serving.served
     titles = titles_of(decision.frontier.points)
     labels = {
-        (named(served.table.iloc[row], titles), served.table["kind"][row], in_words(served.table["weights"][row])): row
+        (
+            named(served.table.iloc[row], titles),
+            served.table["kind"][row],
+            in_words(served.table["weights"][row]),
+        ): row
         for row in range(len(served))
     }
     points = {model.name: model.point for model in decision.verdict.models}
@@ -124,21 +142,46 @@ def of_terminal(numbers, decision):
             if "as measured" in title:
                 row = labels[by_header["point"], by_header["score"], by_header["weights"]]
                 for outcome in served.names:
-                    text = next(text for header, text in by_header.items() if header.startswith(f"{outcome}, % of"))
-                    add_text(numbers, ("served", "test", "all", outcome, row), ("gain", "gain_low", "gain_high"), text)
+                    text = next(
+                        text
+                        for header, text in by_header.items()
+                        if header.startswith(f"{outcome}, % of")
+                    )
+                    add_text(
+                        numbers,
+                        ("served", "test", "all", outcome, row),
+                        ("gain", "gain_low", "gain_high"),
+                        text,
+                    )
             elif title.startswith("over "):
                 assert "expected" in title
                 for outcome in served.names:
                     add_text(
-                        numbers, ("model", points[cells[0]], outcome), ("value", "low", "high"), by_header[outcome]
+                        numbers,
+                        ("model", points[cells[0]], outcome),
+                        ("value", "low", "high"),
+                        by_header[outcome],
                     )
-                add_text(numbers, ("model", points[cells[0]], "utility"), ("value", "low", "high"), cells[1])
+                add_text(
+                    numbers,
+                    ("model", points[cells[0]], "utility"),
+                    ("value", "low", "high"),
+                    cells[1],
+                )
             elif cells[0] in served.names:
                 assert "expected" in title
-                last = by_header.get("both") or by_header.get("model alone") or by_header["weights alone"]
+                last = (
+                    by_header.get("both")
+                    or by_header.get("model alone")
+                    or by_header["weights alone"]
+                )
                 add_text(numbers, ("expected", cells[0]), ("value", "low", "high"), last)
             elif "at least" not in cells[0] and "the same" not in cells[0]:
-                last = by_header.get("both") or by_header.get("model alone") or by_header["weights alone"]
+                last = (
+                    by_header.get("both")
+                    or by_header.get("model alone")
+                    or by_header["weights alone"]
+                )
                 add_text(numbers, ("expected over all",), ("value", "low", "high"), last)
 
 
@@ -170,14 +213,20 @@ def of_mlflow(numbers, front, decision):
         if metric.name.startswith("chosen/") and part == "expected_gain":
             numbers.add(("expected", outcome, "value"), metric.value, "mlflow")
         elif metric.name.startswith("chosen/") and part == "gain":
-            numbers.add(("served", "test", "all", outcome, pick.row, "gain"), metric.value, "mlflow")
+            numbers.add(
+                ("served", "test", "all", outcome, pick.row, "gain"), metric.value, "mlflow"
+            )
         elif metric.name.startswith("chosen/"):
             outcome = metric.name.removeprefix("chosen/")
-            numbers.add(("served", "test", "all", outcome, pick.row, "value"), metric.value, "mlflow")
+            numbers.add(
+                ("served", "test", "all", outcome, pick.row, "value"), metric.value, "mlflow"
+            )
         elif metric.name == "front.hypervolume":
             numbers.add(("hypervolume of heads",), metric.value, "mlflow")
     for file, kind in (("serving_front.json", "served"), ("frontier.json", "heads")):
-        table = pd.DataFrame(**{key: json.loads(front.files[file])[key] for key in ("columns", "data")})
+        table = pd.DataFrame(
+            **{key: json.loads(front.files[file])[key] for key in ("columns", "data")}
+        )
         ledger = decision.serving.served if kind == "served" else decision.frontier
         of_wide(numbers, table, kind, ledger)
 
@@ -191,7 +240,12 @@ def of_wide(numbers, table, front, ledger):
             for split in ("valid", "confirm", "test"):
                 for part in PARTS:
                     column = f"{split}/{measure}" + ("" if part == "value" else f".{part}")
-                    numbers.add((front, split, "all", measure, row, part), point.get(column), "mlflow", step=1e-9)
+                    numbers.add(
+                        (front, split, "all", measure, row, part),
+                        point.get(column),
+                        "mlflow",
+                        step=1e-9,
+                    )
 
 
 @pytest.fixture(scope="module")
@@ -213,7 +267,9 @@ def test_a_number_is_the_same_everywhere(home, run, tmp_path):
     of_document(numbers, document, decision.serving.served)
     numbers.add(("hypervolume of heads",), document["hypervolume"]["value"], "json")
     overall = document["verdict"]["both"]["utility"]
-    if decision.verdict.anchors:  # then the answer is the mean over several ways to weigh the outcomes
+    if (
+        decision.verdict.anchors
+    ):  # then the answer is the mean over several ways to weigh the outcomes
         overall = document["verdict"]["anchors"]["on average"]
     for part in ("value", "low", "high"):
         numbers.add(("expected over all", part), overall[part], "json")

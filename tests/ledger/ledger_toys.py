@@ -1,4 +1,6 @@
-"""Served fronts made by hand: facts, values and draws; cells are made of these as those of measured fronts are."""
+"""Served fronts made by hand: facts, values and draws; cells are made of these as those of measured
+fronts are.
+"""
 
 from dataclasses import replace
 
@@ -16,12 +18,18 @@ GAINS = [PARTS.index(part) for part in ("gain", "gain_low", "gain_high")]
 
 def made_cells(values, draws, current):
     """Cells of values (S, M) and draws about them, as those of a measured front."""
-    return as_cells(values, draws, np.full(values.shape, np.nan), gains(values, current), gains(draws, current))
+    return as_cells(
+        values, draws, np.full(values.shape, np.nan), gains(values, current), gains(draws, current)
+    )
 
 
 def made_served(outcomes, table, values, draws, current, slices=None, today=True):
     """A front of values and draws by split, and cells by split and slice."""
-    cells = {(split, ALL): made_cells(own, draws[split], current) for split, own in values.items() if split in draws}
+    cells = {
+        (split, ALL): made_cells(own, draws[split], current)
+        for split, own in values.items()
+        if split in draws
+    }
     for split in values.keys() - draws.keys():
         cells[split, ALL] = np.full((*values[split].shape, len(PARTS)), np.nan)
         cells[split, ALL][..., 0] = values[split]
@@ -30,17 +38,28 @@ def made_served(outcomes, table, values, draws, current, slices=None, today=True
 
 
 def made_rows(labels, tasks, rates, **more):
-    """Kept rows with these labels (n, T), each a unit of its own, without groups; `more` are other attributes."""
+    """Kept rows with these labels (n, T), each a unit of its own, without groups; `more` are other
+    attributes.
+    """
     n, t = labels.shape
-    of = {"group": np.full(n, -1, np.int32), "units": np.arange(n, dtype=np.uint64), "kinds": ("binary",) * t, "of": n}
+    of = {
+        "group": np.full(n, -1, np.int32),
+        "units": np.arange(n, dtype=np.uint64),
+        "kinds": ("binary",) * t,
+        "of": n,
+    }
     of |= {"segments": {}, "codes": np.empty((n, 0), np.int16), "logged": {}}
-    return KeptRows(labels=labels.astype(np.float32), tasks=tuple(tasks), rates=tuple(rates), **(of | more))
+    return KeptRows(
+        labels=labels.astype(np.float32), tasks=tuple(tasks), rates=tuple(rates), **(of | more)
+    )
 
 
 def noisy(served, seed=0):
     """The same with noise in place of all that was measured on test."""
     rng = np.random.default_rng(seed)
-    cells = {key: rng.random(own.shape) if key[0] == TEST else own for key, own in served.cells.items()}
+    cells = {
+        key: rng.random(own.shape) if key[0] == TEST else own for key, own in served.cells.items()
+    }
     return replace(
         served,
         cells=cells,

@@ -1,4 +1,6 @@
-"""Sentences on what holds a task back and on orders within groups, from values made up so that one cause is at work."""
+"""Sentences on what holds a task back and on orders within groups, from values made up so that one
+cause is at work.
+"""
 
 import pytest
 from scipy import stats
@@ -20,17 +22,28 @@ from bench.ledger.within import areas_of, warning
 
 
 def seen(cosine=0.0, below=0.5, ratio=1.0, best=(100, 100), lost=0.0):
-    """Two tasks; click's weighted gradient is `ratio` times like's, and click is best at the first of `best`."""
+    """Two tasks; click's weighted gradient is `ratio` times like's, and click is best at the first
+    of `best`.
+    """
     angle = {"cosine": cosine, "below_zero": below, "probes": 20}
     course = zip(("click", "like"), best, (lost, 0.0), strict=True)
     return {
         "probes": 20,
         "tasks": {
-            name: {"pull": {"representation": 1.0, "all shared": of}} for name, of in (("click", ratio), ("like", 1))
+            name: {"pull": {"representation": 1.0, "all shared": of}}
+            for name, of in (("click", ratio), ("like", 1))
         },
-        "pairs": [{"tasks": ["click", "like"], "blocks": {"representation": angle, "all shared": angle}}],
+        "pairs": [
+            {"tasks": ["click", "like"], "blocks": {"representation": angle, "all shared": angle}}
+        ],
         "course": {
-            f"{name}.auc": {"task": name, "best_samples": at, "last_samples": 100, "best": 0.8, "lost": by}
+            f"{name}.auc": {
+                "task": name,
+                "best_samples": at,
+                "last_samples": 100,
+                "best": 0.8,
+                "lost": by,
+            }
             for name, at, by in course
         },
     }
@@ -62,7 +75,10 @@ def test_a_cause_is_named_where_its_evidence_is_beyond_the_thresholds(diagnosis,
 def test_the_best_supported_cause_comes_first():
     both = seen(cosine=-0.4, below=0.6, ratio=30.0)  # strengths .2 and .9
     assert names(both) == ["unequal scale", "conflicting directions"]
-    assert names(seen(cosine=-0.4, below=1.0, ratio=4.0)) == ["conflicting directions", "unequal scale"]
+    assert names(seen(cosine=-0.4, below=1.0, ratio=4.0)) == [
+        "conflicting directions",
+        "unequal scale",
+    ]
 
 
 @pytest.mark.parametrize(("ratio", "scale"), [(OUTWEIGHED, []), (200.0, ["unequal scale"])])
@@ -94,7 +110,9 @@ def test_confirmed_points_are_held_against_confirmed_ones_with_their_noise(point
     assert references.gaps(near)[0].short == pytest.approx(0.02)
     assert references.gaps(near)[0].noise == pytest.approx(2 * deviation)
     assert [references.gaps(point)[0].real for point in (near, far)] == [False, True]
-    assert references.gaps(unconfirmed)[0].short == pytest.approx(0.05)  # against .9, which the search saw
+    assert references.gaps(unconfirmed)[0].short == pytest.approx(
+        0.05
+    )  # against .9, which the search saw
 
 
 TASKS = (Task("click"), Task("buy", parent="click"), Task("watch", kind="regression"))
@@ -121,4 +139,7 @@ def test_an_order_within_groups_that_may_be_chance_is_said_of_the_task_that_has_
     own = areas["trees"]["click"].groups
     low, high = stats.t.interval(0.9, 2, 0.51, stats.sem([0.49, 0.53, 0.51]))
     assert (own.low, own.high) == pytest.approx((low, high), abs=1e-3)
-    assert [task in warning(areas, "trees", "user_id") for task in ("click", "buy")] == [True, False]
+    assert [task in warning(areas, "trees", "user_id") for task in ("click", "buy")] == [
+        True,
+        False,
+    ]

@@ -1,4 +1,6 @@
-"""One set of cells and all that is read from it: tables and JSON, of a frontier and of any ledger."""
+"""One set of cells and all that is read from it: tables and JSON, of a frontier and of any
+ledger.
+"""
 
 import random
 from dataclasses import replace
@@ -17,12 +19,21 @@ from bench.ledger.ledger import ALL, FACTS, PARTS, Ledger, as_cells, long_of
 def searched(trial, failed):
     """Six trials of a search: 1 and 3 are the front, 4 has no like AUC, 5 failed."""
     blind = trial(4, 0.99, float("nan"))
-    return [trial(0, 0.70, 0.70), trial(1, 0.72, 0.80), trial(2, 0.71, 0.79), trial(3, 0.74, 0.75), blind, failed(5)]
+    return [
+        trial(0, 0.70, 0.70),
+        trial(1, 0.72, 0.80),
+        trial(2, 0.71, 0.79),
+        trial(3, 0.74, 0.75),
+        blind,
+        failed(5),
+    ]
 
 
 @pytest.fixture
 def confirmed(searched, trial):
-    """The same, where 2 and 3 were confirmed: 3 keeps its place, 2 comes out better than the search saw it."""
+    """The same, where 2 and 3 were confirmed: 3 keeps its place, 2 comes out better than the search
+    saw it.
+    """
     two = trial(2, 0.71, 0.79, runs=(((0.75, 0.74), (0.73, 0.72)), ((0.77, 0.76), (0.75, 0.76))))
     three = trial(3, 0.74, 0.75, runs=(((0.72, 0.78), (0.70, 0.70)),), failed_runs=1)
     return [two if r.number == 2 else three if r.number == 3 else r for r in searched]
@@ -57,7 +68,9 @@ SPLITS = ("valid", "confirm", "test")
 
 @pytest.fixture
 def ledger():
-    """Three points; the second has no like on confirmation rows, the third nothing in the segment."""
+    """Three points; the second has no like on confirmation rows, the third nothing in the
+    segment.
+    """
     rng = np.random.default_rng(0)
     table = pd.DataFrame(
         {
@@ -74,8 +87,12 @@ def ledger():
     )
     places = [*((split, ALL) for split in SPLITS), ("test", "country=US")]
     cells = {place: rng.random((3, 2, len(PARTS))) for place in places}
-    cells["confirm", ALL][1, 1] = cells["test", "country=US"][2] = cells["valid", ALL][..., 1:] = np.nan
-    return Ledger(MEASURES, table, cells, {"confirm": rng.random((9, 3, 2)), "test": rng.random((9, 3, 2))}, 0)
+    cells["confirm", ALL][1, 1] = cells["test", "country=US"][2] = cells["valid", ALL][..., 1:] = (
+        np.nan
+    )
+    return Ledger(
+        MEASURES, table, cells, {"confirm": rng.random((9, 3, 2)), "test": rng.random((9, 3, 2))}, 0
+    )
 
 
 def test_the_long_table_has_a_row_for_each_known_cell(ledger):
@@ -98,7 +115,10 @@ def test_the_long_table_has_a_row_for_each_known_cell(ledger):
 def test_the_wide_table_has_the_cells_of_all_rows_and_agrees_with_the_long_one(ledger):
     wide, long = ledger.wide, ledger.long.set_index(["point", "split", "slice", "measure"])
     assert not [name for name in wide if "country" in name]
-    assert [name for name in wide if name.startswith("valid/")] == ["valid/click.auc", "valid/like.recall@10%"]
+    assert [name for name in wide if name.startswith("valid/")] == [
+        "valid/click.auc",
+        "valid/like.recall@10%",
+    ]
     pd.testing.assert_frame_equal(wide[list(ledger.table)], ledger.table)
     wide = wide.set_index("point")
     for measure in MEASURES:
@@ -107,7 +127,9 @@ def test_the_wide_table_has_the_cells_of_all_rows_and_agrees_with_the_long_one(l
                 values = wide.get(f"{measure.key(split)}{end}", pd.Series(np.nan, wide.index))
                 for point, value in values.items():
                     place = (point, split, ALL, measure.name)
-                    np.testing.assert_equal(value, long.at[place, part] if place in long.index else np.nan)
+                    np.testing.assert_equal(
+                        value, long.at[place, part] if place in long.index else np.nan
+                    )
 
 
 def test_what_was_not_measured_is_unknown(ledger):

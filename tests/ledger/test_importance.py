@@ -13,11 +13,17 @@ def trials(params):
 
 
 def drawn(rng, count):
-    """Two kinds; of kind b a width that matters, and everywhere a rate that matters little and noise that does not."""
+    """Two kinds; of kind b a width that matters, and everywhere a rate that matters little and
+    noise that does not.
+    """
     params, merits = [], []
     for _ in range(count):
         kind = str(rng.choice(["a", "b"]))
-        given: dict[str, Any] = {"kind": kind, "rate": float(rng.uniform()), "nothing": int(rng.integers(50))}
+        given: dict[str, Any] = {
+            "kind": kind,
+            "rate": float(rng.uniform()),
+            "nothing": int(rng.integers(50)),
+        }
         if kind == "b":
             given["width"] = int(rng.choice([8, 16, 32]))
         params.append(given)
@@ -33,7 +39,9 @@ def test_shares_are_those_of_an_analysis_of_variance():
     groups = [ranks[[record.params["kind"] == name for record in records]] for name in "ab"]
     statistic = float(f_oneway(*groups).statistic)
     within = sum(((group - group.mean()) ** 2).sum() for group in groups) / (300 - 2)
-    assert kind.share == pytest.approx((statistic - 1) * within / ((ranks - ranks.mean()) ** 2).sum())
+    assert kind.share == pytest.approx(
+        (statistic - 1) * within / ((ranks - ranks.mean()) ** 2).sum()
+    )
 
 
 @pytest.mark.slow
@@ -46,13 +54,20 @@ def test_intervals_hold_the_truth_and_what_does_nothing_explains_nothing():
     for world in range(100):
         for each in importances(*drawn(rng, 150), seed=world, draws=60):
             inside[each.name] += each.low <= truth[each.name] <= each.high
-    assert all(count >= 82 for count in inside.values()), inside  # of 100; at a coverage of 90%, 1 in 200 has fewer
+    assert all(count >= 82 for count in inside.values()), (
+        inside
+    )  # of 100; at a coverage of 90%, 1 in 200 has fewer
 
 
 def test_a_branch_is_not_credited_to_its_parameters():
     rng = np.random.default_rng(2)
-    params = [{"kind": "a"} if i % 2 else {"kind": "b", "width": float(rng.uniform())} for i in range(200)]
-    found = {each.name: each for each in importances(trials(params), np.arange(200) % 2 * 9 + rng.normal(size=200), 0)}
+    params = [
+        {"kind": "a"} if i % 2 else {"kind": "b", "width": float(rng.uniform())} for i in range(200)
+    ]
+    found = {
+        each.name: each
+        for each in importances(trials(params), np.arange(200) % 2 * 9 + rng.normal(size=200), 0)
+    }
     assert found["kind"].share > 0.7
     assert found["width"].share < 0.05
     assert found["width"].trials == 100

@@ -18,9 +18,17 @@ from bench.ledger.pareto import (
     ranks,
 )
 
-MIXED = (Objective("a.auc", "maximize"), Objective("b.logloss", "minimize"), Objective("c.auc", "maximize"))
+MIXED = (
+    Objective("a.auc", "maximize"),
+    Objective("b.logloss", "minimize"),
+    Objective("c.auc", "maximize"),
+)
 # few distinct values, so that ties and duplicates are common
-POINTS = arrays(float, st.tuples(st.integers(0, 14), st.just(3)), elements=st.sampled_from([0.0, 0.25, 0.5, 1.0]))
+POINTS = arrays(
+    float,
+    st.tuples(st.integers(0, 14), st.just(3)),
+    elements=st.sampled_from([0.0, 0.25, 0.5, 1.0]),
+)
 
 
 def dominates(x, y, objectives):
@@ -35,7 +43,9 @@ def slow_nondominated(values, objectives):
 def slow_ranks(values, objectives):
     left, result, rank = list(range(len(values))), [UNRANKED] * len(values), 0
     while left:
-        front = [i for i in left if not any(dominates(values[j], values[i], objectives) for j in left)]
+        front = [
+            i for i in left if not any(dominates(values[j], values[i], objectives) for j in left)
+        ]
         for i in front:
             result[i] = rank
         left, rank = [i for i in left if i not in front], rank + 1
@@ -64,11 +74,15 @@ def test_unmeasured_rows_are_never_on_the_front_and_dominate_nothing(objectives,
 
 
 REFERENCE = {"a.auc": 0.25, "b.logloss": 0.75, "c.auc": 0.0}
-CONTINUOUS = arrays(float, st.tuples(st.integers(0, 8), st.just(3)), elements=st.floats(0, 1, width=16))
+CONTINUOUS = arrays(
+    float, st.tuples(st.integers(0, 8), st.just(3)), elements=st.floats(0, 1, width=16)
+)
 
 
 def slow_hypervolume(values, objectives, reference):
-    """Volume of a union of boxes: the sum over subsets of their intersection's volume, with alternating sign."""
+    """Volume of a union of boxes: the sum over subsets of their intersection's volume, with
+    alternating sign.
+    """
     signs = np.array([o.sign for o in objectives])
     at = np.array([reference[o.name] for o in objectives])
     sides = np.maximum(0, (values - at) * signs)
@@ -81,7 +95,9 @@ def slow_hypervolume(values, objectives, reference):
 
 @pytest.mark.parametrize("count", [1, 2, 4, 5])
 def test_equals_inclusion_exclusion_in_other_dimensions(count):
-    objectives = tuple(Objective(f"t{i}.auc", "maximize" if i % 2 else "minimize") for i in range(count))
+    objectives = tuple(
+        Objective(f"t{i}.auc", "maximize" if i % 2 else "minimize") for i in range(count)
+    )
     reference = {o.name: 0.5 for o in objectives}
     values = np.random.default_rng(count).random((9, count))
     expected = slow_hypervolume(values, objectives, reference)
@@ -94,7 +110,9 @@ def test_contribution_is_what_the_front_loses(values):
     found = contributions(values, MIXED, REFERENCE)
     for i in range(len(values)):
         rest = values[front[front != i]]
-        lost = slow_hypervolume(values[front], MIXED, REFERENCE) - slow_hypervolume(rest, MIXED, REFERENCE)
+        lost = slow_hypervolume(values[front], MIXED, REFERENCE) - slow_hypervolume(
+            rest, MIXED, REFERENCE
+        )
         assert found[i] == pytest.approx(lost, abs=1e-9)
 
 

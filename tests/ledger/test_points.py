@@ -61,9 +61,15 @@ def test_every_replicate_of_a_trial_belongs_to_exactly_one_point(trials):
             for i, (click, like) in enumerate(values)
         )
         untils = [rung.samples for rung in rungs[: -1 if full else None]] + [None] * full
-        own = tuple(Replicate(k, 100 * number + k, {}, until=untils[k % len(untils)]) for k in sorted(at))
+        own = tuple(
+            Replicate(k, 100 * number + k, {}, until=untils[k % len(untils)]) for k in sorted(at)
+        )
         state = "completed" if full else "waiting"
-        records.append(TrialRecord(number, state, {}, {}, "mmoe", rungs[-1].metrics, replicates=own, rungs=rungs))
+        records.append(
+            TrialRecord(
+                number, state, {}, {}, "mmoe", rungs[-1].metrics, replicates=own, rungs=rungs
+            )
+        )
         stored += [run.seed for run in own]
     points = points_of_run(records, [], (CLICK, LIKE))
     assert sorted(run.seed for point in points for run in point.replicates) == sorted(stored)
@@ -73,18 +79,24 @@ def test_every_replicate_of_a_trial_belongs_to_exactly_one_point(trials):
 
 @pytest.fixture
 def singles(trial):
-    """Trial 0 is the better of the search in like, trial 1 in click; their replicates say the opposite."""
+    """Trial 0 is the better of the search in like, trial 1 in click; their replicates say the
+    opposite.
+    """
 
     def single(number, click, like, size, *runs):
         made = trial(number, click, like, "single_task", runs=runs)
         cost, own = {"cost/parameters": size}, []
         for run in made.replicates:
             moved = {key: [run.replicate + number, 0.0] for key in run.metrics}
-            own.append(replace(run, seed=run.replicate, metrics=run.metrics | cost, resampled=moved))
+            own.append(
+                replace(run, seed=run.replicate, metrics=run.metrics | cost, resampled=moved)
+            )
         return replace(made, replicates=tuple(own))
 
     first = single(0, 0.70, 0.84, 100.0, ((0.71, 0.81), (0.61, 0.71)), ((0.73, 0.82), (0.63, 0.72)))
-    second = single(1, 0.74, 0.80, 300.0, ((0.69, 0.83), (0.59, 0.73)), ((0.70, 0.85), (0.60, 0.75)))
+    second = single(
+        1, 0.74, 0.80, 300.0, ((0.69, 0.83), (0.59, 0.73)), ((0.70, 0.85), (0.60, 0.75))
+    )
     return [first, second, trial(2, 0.9, 0.9)]
 
 
@@ -111,8 +123,12 @@ def test_its_predictions_are_from_each_tasks_own_replicate_of_the_seed(singles, 
 
 def test_replicates_are_joined_by_seed(singles, objectives):
     first, second, shared = points(singles, objectives)
-    moved = replace(first, replicates=tuple(replace(run, seed=run.seed + 1) for run in first.replicates))
+    moved = replace(
+        first, replicates=tuple(replace(run, seed=run.seed + 1) for run in first.replicates)
+    )
     assert [run.seed for run in composite([moved, second], objectives).replicates] == [2]
-    apart = replace(first, replicates=tuple(replace(run, seed=run.seed + 7) for run in first.replicates))
+    apart = replace(
+        first, replicates=tuple(replace(run, seed=run.seed + 7) for run in first.replicates)
+    )
     assert composite([apart, second], objectives) is None
     assert composite([shared], objectives) is None

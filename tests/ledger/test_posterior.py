@@ -18,7 +18,9 @@ TWO = (Objective("a.auc", "maximize"), Objective("b.logloss", "minimize"))
 def p_nondominated(groups, *args, **options):
     """Of configurations that were measured on a split without error."""
     return p_of_samples(
-        [Sample(group, np.zeros((len(group), 0, group.shape[1]))) for group in groups], *args, **options
+        [Sample(group, np.zeros((len(group), 0, group.shape[1]))) for group in groups],
+        *args,
+        **options,
     )
 
 
@@ -30,7 +32,9 @@ def p_nondominated(groups, *args, **options):
     ],
 )
 def test_one_objective_and_two_configurations_is_the_closed_form(first, second):
-    """P(mean 1 > mean 2) is Student's t of the standardised difference, as in the pooled two-sample test."""
+    """P(mean 1 > mean 2) is Student's t of the standardised difference, as in the pooled two-sample
+    test.
+    """
     expected = stats.ttest_ind(first, second, alternative="less").pvalue
     groups = [np.array(values)[:, None] for values in (first, second)]
     found = p_nondominated(groups, ONE, seed=1, draws=20_000)
@@ -38,7 +42,9 @@ def test_one_objective_and_two_configurations_is_the_closed_form(first, second):
 
 
 def test_the_prior_is_weak(rng):
-    """Of 40 configurations whose differences are all noise half is drawn away, of large true ones nothing."""
+    """Of 40 configurations whose differences are all noise half is drawn away, of large true ones
+    nothing.
+    """
     centre = rng.normal(size=(40, 2))
     for spread, least, most in ((1, 0.4, 0.6), (20, 0.98, 1.01)):
         own = spread * (centre - centre.mean(axis=0))
@@ -48,7 +54,9 @@ def test_the_prior_is_weak(rng):
     few = np.array([[1.0, 1], [-1, -1], [1, -1], [-1, 1]])
     drawn = shrunken(few, np.eye(8), np.ones(2), rng, 4000).mean(axis=0)
     assert drawn[:2].std() < 0.93 * drawn[2:].std()
-    drawn = shrunken(few, np.eye(8), np.array([1.0, -1]), rng, 4000).mean(axis=0)  # less is better in the second
+    drawn = shrunken(few, np.eye(8), np.array([1.0, -1]), rng, 4000).mean(
+        axis=0
+    )  # less is better in the second
     assert drawn[2:].std() < 0.93 * drawn[:2].std()
 
 
@@ -69,7 +77,9 @@ def test_calibrated_on_a_known_truth():
     noise = np.array([[1.0, 0.5], [0.5, 2.0]]) * 1e-4  # correlated, unequal
     said, true = [], []
     for world in range(300):
-        truth = rng.uniform(-0.15, 0.15, size=(6, 2))  # wide against the noise, as the flat prior has it
+        truth = rng.uniform(
+            -0.15, 0.15, size=(6, 2)
+        )  # wide against the noise, as the flat prior has it
         groups = [rng.multivariate_normal(mean, noise * 9, size=3) for mean in truth]
         said.extend(p_nondominated(groups, TWO, seed=world, draws=300))
         true.extend(nondominated(truth, TWO))

@@ -10,7 +10,10 @@ from bench.ledger.statistics import differences, error_of, intervals
 
 
 def without_data(*groups):
-    return [Sample(np.asarray(g, float).reshape(len(g), -1), np.zeros((len(g), 0, np.size(g[0])))) for g in groups]
+    return [
+        Sample(np.asarray(g, float).reshape(len(g), -1), np.zeros((len(g), 0, np.size(g[0]))))
+        for g in groups
+    ]
 
 
 def test_an_error_of_draws_is_their_standard_deviation_and_heavy_tails_do_not_decide_it():
@@ -39,7 +42,9 @@ def test_an_unstable_configuration_keeps_much_of_its_own_variance():
 
 
 def test_what_resamples_say_of_replicates_is_not_counted_twice():
-    """A replicate's own deviation on the split is in its spread about the mean, and in its resamples."""
+    """A replicate's own deviation on the split is in its spread about the mean, and in its
+    resamples.
+    """
     rng = np.random.default_rng(3)
     samples = []
     for _ in range(1500):
@@ -65,13 +70,18 @@ def test_a_difference_on_shared_seeds_is_the_paired_t_test():
     expected = stats.ttest_rel(*values).confidence_interval(0.9)
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
     assert apart.freedom[0, 1] == pytest.approx(2)
-    turned = [samples[0], Sample(values[1][::-1, None], samples[1].deviations, (7, 6, 5))]  # in another order
+    turned = [
+        samples[0],
+        Sample(values[1][::-1, None], samples[1].deviations, (7, 6, 5)),
+    ]  # in another order
     assert differences(turned).intervals(0, 1) == [found]
 
 
 @pytest.mark.parametrize("counts", [(4, 4), (6, 3)])
 def test_many_pairs_on_shared_seeds_are_known_as_well_as_their_seeds_say(counts):
-    """Twins and others, some with fewer replicates: intervals cover, and the gain is that of the correlation."""
+    """Twins and others, some with fewer replicates: intervals cover, and the gain is that of the
+    correlation.
+    """
     rng, held, gains = np.random.default_rng(5), [], []
     for _ in range(60):
         seeds = rng.normal(0, 1, 6)
@@ -81,7 +91,12 @@ def test_many_pairs_on_shared_seeds_are_known_as_well_as_their_seeds_say(counts)
             values = 0.95 * seeds[:n] + np.sqrt(1 - 0.95**2) * rng.normal(0, 1, n)
             samples.append(Sample(values[:, None], np.zeros((n, 0, 1)), tuple(range(n))))
         found = differences(samples)
-        held += [one.low <= 0 <= one.high for i in range(8) for j in range(i) for one in found.intervals(i, j)]
+        held += [
+            one.low <= 0 <= one.high
+            for i in range(8)
+            for j in range(i)
+            for one in found.intervals(i, j)
+        ]
         gains.append(found.gain[0])
     assert 0.86 <= np.mean(held) <= 0.94
     assert np.median(gains) == pytest.approx(1 / (1 - 0.95**2), rel=0.35)
@@ -90,12 +105,16 @@ def test_many_pairs_on_shared_seeds_are_known_as_well_as_their_seeds_say(counts)
 def test_the_splits_error_adds_and_is_gone_from_a_paired_difference():
     rng = np.random.default_rng(4)
     rows = rng.normal(0, 0.01, (1, 400, 1)) * np.ones((3, 1, 1))  # the same for every model
-    samples = [Sample(each.values, rows) for each in without_data([0.70, 0.72, 0.71], [0.71, 0.73, 0.72])]
+    samples = [
+        Sample(each.values, rows) for each in without_data([0.70, 0.72, 0.71], [0.71, 0.73, 0.72])
+    ]
     alone, apart = intervals(samples)[0][0], differences(samples)
     assert alone.high - alone.low > 2 * 1.6 * 0.009  # the split's standard error is about 0.01
     (paired,) = apart.intervals(0, 1)
     assert apart.data[0, 1] == pytest.approx(0)
-    assert paired.high - paired.low == pytest.approx(2 * stats.t.ppf(0.95, 4) * 0.01 * np.sqrt(2 / 3))
+    assert paired.high - paired.low == pytest.approx(
+        2 * stats.t.ppf(0.95, 4) * 0.01 * np.sqrt(2 / 3)
+    )
 
 
 @pytest.mark.parametrize("name", ["buy.recall@2.5%", "buy.ctcvr.auc", "buy.ctcvr.gauc_positives"])
@@ -105,10 +124,14 @@ def test_ten_positives_widen_what_is_a_mean_over_them(name):
     counted = rng.normal(size=200)
     moved["confirm/buy.ctcvr.rarer"] = (counted / counted.std(ddof=1) / np.sqrt(10)).tolist()
     run = Replicate(1, 7, {f"confirm/{name}": 0.3}, resampled=moved)
-    found = sample(TrialRecord(0, "completed", {}, {}, "mmoe", replicates=(run,)), [f"confirm/{name}"])
+    found = sample(
+        TrialRecord(0, "completed", {}, {}, "mmoe", replicates=(run,)), [f"confirm/{name}"]
+    )
     assert found.logit == (True,)
     assert found.freedom == pytest.approx((9,))
-    assert found.deviations[0, :, 0] == pytest.approx(np.sqrt(10 / 9) * np.array(moved[f"confirm/{name}"]))
+    assert found.deviations[0, :, 0] == pytest.approx(
+        np.sqrt(10 / 9) * np.array(moved[f"confirm/{name}"])
+    )
 
 
 def test_a_pair_is_measured_on_the_seeds_that_both_have_and_on_resamples_that_define_it(rng):

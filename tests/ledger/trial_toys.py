@@ -1,4 +1,6 @@
-"""Trial records as the rooms before the ledger hand them over: fixtures that several rooms import."""
+"""Trial records as the rooms before the ledger hand them over: fixtures that several rooms
+import.
+"""
 
 import pytest
 
@@ -16,12 +18,22 @@ def objectives():
 
 @pytest.fixture
 def trial():
-    """A completed trial from its click and like AUC; `runs` are (confirm, test) pairs of (click, like) of replicates.
+    """A completed trial from its click and like AUC; `runs` are (confirm, test) pairs of (click,
+    like) of replicates.
 
     On validation, replicates have .01 more.
     """
 
-    def make(number, click=0.7, like=0.8, kind="mmoe", balancing="static", runs=(), failed_runs=0, **costs):
+    def make(
+        number,
+        click=0.7,
+        like=0.8,
+        kind="mmoe",
+        balancing="static",
+        runs=(),
+        failed_runs=0,
+        **costs,
+    ):
         good = tuple(
             Replicate(
                 i,
@@ -39,14 +51,20 @@ def trial():
             for i, (confirm, test) in enumerate(runs, start=1)
         )
         bad = tuple(
-            Replicate(len(runs) + i, 100 * number + 50 + i, {}, Failure("diverged", "loss became NaN"))
+            Replicate(
+                len(runs) + i, 100 * number + 50 + i, {}, Failure("diverged", "loss became NaN")
+            )
             for i in range(1, failed_runs + 1)
         )
         return TrialRecord(
             number=number,
             state="completed",
             params={},
-            config={"sharing.kind": kind, "funnel.kind": "independent", "balancing.kind": balancing},
+            config={
+                "sharing.kind": kind,
+                "funnel.kind": "independent",
+                "balancing.kind": balancing,
+            },
             architecture=kind,
             metrics={"valid/click.auc": click, "valid/like.auc": like}
             | {f"cost/{name}": value for name, value in costs.items()},
@@ -68,6 +86,8 @@ def failed():
 
     def make(number):
         config = {"sharing.kind": "ple", "funnel.kind": "independent", "balancing.kind": "static"}
-        return TrialRecord(number, "failed", {}, config, "ple", failure=Failure("diverged", "loss became NaN"))
+        return TrialRecord(
+            number, "failed", {}, config, "ple", failure=Failure("diverged", "loss became NaN")
+        )
 
     return make

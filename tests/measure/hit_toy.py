@@ -1,4 +1,6 @@
-"""`hit@k`, a metric that the package does not have: whether a positive is among the first k rows of a list."""
+"""`hit@k`, a metric that the package does not have: whether a positive is among the first k rows of
+a list.
+"""
 
 import numpy as np
 

@@ -12,10 +12,13 @@ def predicted(labels, conditional, joint, group, weights=None):
     return Predicted(labels, group, weights, conditional=conditional, joint=joint)
 
 
-def evaluate(labels, conditional, joint, group, tasks, prefix, outcomes=(), weights=None, plain=False):
+def evaluate(
+    labels, conditional, joint, group, tasks, prefix, outcomes=(), weights=None, plain=False
+):
     """Every metric of rows in memory; see `Tally`."""
     return of(
-        Tally(tasks, prefix, outcomes=outcomes, plain=plain), predicted(labels, conditional, joint, group, weights)
+        Tally(tasks, prefix, outcomes=outcomes, plain=plain),
+        predicted(labels, conditional, joint, group, weights),
     )
 
 

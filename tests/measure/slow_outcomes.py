@@ -1,7 +1,8 @@
 """Outcomes in plain Python: every order of equal scores is tried, and their mean taken.
 
-A metric of lists has a slow twin here: the metric of one order of one list, given by what its rows count from the top,
-and the cut; None where the list does not define it. `names` writes every way in which a metric can be asked for.
+A metric of lists has a slow twin here: the metric of one order of one list, given by what its rows
+count from the top, and the cut; None where the list does not define it. `names` writes every way in
+which a metric can be asked for.
 """
 
 import math
@@ -18,11 +19,15 @@ AREAS = ("auc", "gauc", "gauc_positives")
 def names(metric, kind):
     """Of a task of a kind, or of items of a kind: `recall@2`, `recall@25%`, ..; without a task."""
     of = LISTS[metric]
-    if of.items != (kind if kind in ("category", "number") else "") or (kind == "regression" and of.binary):
+    if of.items != (kind if kind in ("category", "number") else "") or (
+        kind == "regression" and of.binary
+    ):
         return []
     metric += "2.5" if of.items == "number" else ""
     percent = ("@25%", "@7.5%", "@100%") if of.percent else ()
-    return [f"{metric}{cut}" for cut in ("@1", "@3", "@50", *percent, *(() if of.needs_cut else ("",)))]
+    return [
+        f"{metric}{cut}" for cut in ("@1", "@3", "@50", *percent, *(() if of.needs_cut else ("",)))
+    ]
 
 
 def every_name(kind):
@@ -46,7 +51,11 @@ def outcome(metric, rows, binary=True):
         own = [row for row in rows if group is None or row[2] == group]
         counted = [_counted(of, row[1], binary) for row in own]
         cut = min(of.cut / 100 * len(own) if of.percent else of.cut, len(own))
-        values = [TWINS[of.measure]([counted[row] for row in order], cut) for order in _orders(own)] if own else [None]
+        values = (
+            [TWINS[of.measure]([counted[row] for row in order], cut) for order in _orders(own)]
+            if own
+            else [None]
+        )
         if values[0] is not None:
             found.append(sum(values) / len(values))
     return sum(found) / len(found) if found else math.nan
@@ -65,7 +74,9 @@ def _area(metric, rows):
     above, below = 0.0, 0.0
     for group in groups:
         part = [row for row in rows if group is None or row[2] == group]
-        up, down = ([row[0] for row in part if (row[1] > 0) is positive] for positive in (True, False))
+        up, down = (
+            [row[0] for row in part if (row[1] > 0) is positive] for positive in (True, False)
+        )
         if up and down:
             won = sum((high > low) + (high == low) / 2 for high in up for low in down)
             weight = len(up) if metric == "gauc_positives" else len(part)
@@ -90,13 +101,19 @@ def ndcg(gains, cut):
         return None
 
     def dcg(gains):
-        return sum(gain * _within(cut, place) / math.log2(place + 2) for place, gain in enumerate(gains))
+        return sum(
+            gain * _within(cut, place) / math.log2(place + 2) for place, gain in enumerate(gains)
+        )
 
     return dcg(gains) / dcg(sorted(gains, reverse=True))
 
 
 def share(gains, cut):
-    return sum(gain * _within(cut, place) for place, gain in enumerate(gains)) / sum(gains) if any(gains) else None
+    return (
+        sum(gain * _within(cut, place) for place, gain in enumerate(gains)) / sum(gains)
+        if any(gains)
+        else None
+    )
 
 
 def average_precision(gains, cut):
@@ -105,11 +122,20 @@ def average_precision(gains, cut):
 
 
 def reciprocal(gains, cut):
-    return next((1 / (at + 1) for at, gain in enumerate(gains) if gain and at < cut), 0.0) if any(gains) else None
+    return (
+        next((1 / (at + 1) for at, gain in enumerate(gains) if gain and at < cut), 0.0)
+        if any(gains)
+        else None
+    )
 
 
 def distinct(values, cut):
-    return sum(_within(cut, place) for place, value in enumerate(values) if value not in values[:place]) / cut
+    return (
+        sum(
+            _within(cut, place) for place, value in enumerate(values) if value not in values[:place]
+        )
+        / cut
+    )
 
 
 def below(small, cut):
@@ -117,6 +143,11 @@ def below(small, cut):
 
 
 TWINS = {
-    "ndcg": ndcg, "recall": share, "value": share, "map": average_precision, "mrr": reciprocal,
-    "distinct": distinct, "below": below,
-}  # fmt: skip
+    "ndcg": ndcg,
+    "recall": share,
+    "value": share,
+    "map": average_precision,
+    "mrr": reciprocal,
+    "distinct": distinct,
+    "below": below,
+}

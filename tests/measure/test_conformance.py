@@ -1,4 +1,6 @@
-"""What every metric of ranked lists must do, and one that is added by a file, a line and a slow twin alone."""
+"""What every metric of ranked lists must do, and one that is added by a file, a line and a slow
+twin alone.
+"""
 
 import math
 
@@ -13,7 +15,15 @@ from slow_outcomes import TWINS
 import bench
 from bench.app.tracking.values import inward, outward
 from bench.core.errors import UserError
-from bench.core.objectives import LISTS, direction_of, in_amounts, in_thousandths, of_items, outcome, ranked
+from bench.core.objectives import (
+    LISTS,
+    direction_of,
+    in_amounts,
+    in_thousandths,
+    of_items,
+    outcome,
+    ranked,
+)
 from bench.core.schema import Task
 from bench.ledger.pareto import default_reference
 from bench.measure.labelled import Labelled
@@ -54,7 +64,9 @@ def _is_outcome(name):
 def rows_of(rows, levels, groups, seed):
     """Scores, rows of two tasks with gaps, and items, equal ones among all of them."""
     rng = np.random.default_rng(seed)
-    labels = np.stack([rng.random(rows) < 0.3, rng.integers(0, 4, rows) * 2.5], axis=1).astype(np.float32)
+    labels = np.stack([rng.random(rows) < 0.3, rng.integers(0, 4, rows) * 2.5], axis=1).astype(
+        np.float32
+    )
     labels[rng.random((rows, 2)) < 0.1] = np.nan
     items = {"author": rng.integers(0, 4, rows) * 1e6, "age": rng.integers(0, 6, rows) * 1.0}
     items["age"][rng.random(rows) < 0.1] = np.nan
@@ -77,10 +89,14 @@ def test_its_line_says_what_its_module_can_do(metric):
     assert metric.replace("_", "").isalpha()
     assert metric.islower()
     assert measure.over_all or not line.percent  # per cent are of all rows
-    assert isinstance(measure, GainSum) or line.items or not measure.over_all  # beyond memory, only sums go on
+    assert (
+        isinstance(measure, GainSum) or line.items or not measure.over_all
+    )  # beyond memory, only sums go on
     assert not (measure.form == DISCOUNTED and line.percent)  # a discounted place is whole
     assert line.percent or not line.share
-    assert not (line.share and line.binary) or (LISTS[line.amounts].share and not LISTS[line.amounts].binary)
+    assert not (line.share and line.binary) or (
+        LISTS[line.amounts].share and not LISTS[line.amounts].binary
+    )
     assert bool(line.title) is bool(line.items)
 
 
@@ -96,7 +112,9 @@ def test_its_names_are_read_everywhere(metric):
         assert inward(outward(f"valid/{name}")) == f"valid/{name}"
         assert not {"@", "%"} & {*outward(f"valid/{name}")}
         assert 0 <= default_reference(outcome(name, TASKS, "suite", ITEMS)) <= 1
-        assert _is_outcome(in_amounts(name).replace("click.", "watch." if in_amounts(name) != name else "click."))
+        assert _is_outcome(
+            in_amounts(name).replace("click.", "watch." if in_amounts(name) != name else "click.")
+        )
     wrong = {"click", "watch", "author", "age"} - {name.partition(".")[0] for name in names}
     assert not any(_is_outcome(f"{of}.{name.partition('.')[2]}") for of in wrong for name in names)
     assert ranked(f"{metric}@0") is None
@@ -134,7 +152,9 @@ def test_it_lies_between_0_and_1_and_a_better_order_has_more(metric, groups):
         assert -1e-12 <= found <= 1 + 1e-12
         gain = {"click": rows.labels[:, 0], "watch": rows.labels[:, 1], "age": -items["age"]}
         if of in gain:
-            assert measure.values(np.nan_to_num(gain[of], nan=-9))[0, 0] >= max(found, random) - 1e-12
+            assert (
+                measure.values(np.nan_to_num(gain[of], nan=-9))[0, 0] >= max(found, random) - 1e-12
+            )
 
 
 @METRIC
@@ -143,12 +163,16 @@ def test_a_resample_is_its_rows_repeated(metric, groups, monkeypatch):
     monkeypatch.setattr("bench.measure.grouped._ROWS", 64)
     names = names_of(metric)
     scores, rows, items = rows_of(300, 40, groups, 7)
-    found = Measure(TASKS, names, rows, None, drawn_of(rows, "confirm", 5), items=items).resampled(scores)[:, 0]
+    found = Measure(TASKS, names, rows, None, drawn_of(rows, "confirm", 5), items=items).resampled(
+        scores
+    )[:, 0]
     drawn = counts(units_of(rows.group, 0), "confirm", 5)
     for b in range(5):
         again = np.repeat(np.arange(300), drawn[:, b])
         copies = np.concatenate([np.arange(n) for n in drawn[:, b]])
-        group = np.where(rows.group[again] >= 0, rows.group[again] * 100 + copies, -1)  # a user drawn twice is two
+        group = np.where(
+            rows.group[again] >= 0, rows.group[again] * 100 + copies, -1
+        )  # a user drawn twice is two
         repeated = Labelled(rows.labels[again], group)
         shown = {name: values[again] for name, values in items.items()}
         expected = Measure(TASKS, names, repeated, items=shown).values(scores[again])[0]
@@ -164,8 +188,14 @@ def test_beyond_memory_it_is_the_same(metric, groups):
         names = [name for name in names_of(metric) if name.startswith(f"{task.name}.")]
         stream = Stream(task, names, 64)
         stream.add(Observed(rows.labels[:, at], rows.group, predictions=scores))
-        values = Measure((task,), names, Labelled(rows.labels[:, [at]], rows.group)).values(scores)[0]
-        expected = {name: value for name, value in zip(names, values.tolist(), strict=True) if value == value}
+        values = Measure((task,), names, Labelled(rows.labels[:, [at]], rows.group)).values(scores)[
+            0
+        ]
+        expected = {
+            name: value
+            for name, value in zip(names, values.tolist(), strict=True)
+            if value == value
+        }
         assert stream.result() == pytest.approx(expected, rel=1e-12)
 
 
@@ -176,7 +206,10 @@ def test_a_log_is_decided_by_an_added_metric():
     log = pd.DataFrame({"request": np.repeat(np.arange(400), 10)})
     for at, task in enumerate(("click", "like")):
         log[task] = (rng.random(4000) < expit(2 * taste[at] - 2 - at)).astype(int)
-        log[f"old_{task}"], log[f"new_{task}"] = expit(taste[at] + 2 * rng.normal(size=4000)), expit(taste[at])
+        log[f"old_{task}"], log[f"new_{task}"] = (
+            expit(taste[at] + 2 * rng.normal(size=4000)),
+            expit(taste[at]),
+        )
     found = bench.decide(
         log,
         labels=["click", "like"],

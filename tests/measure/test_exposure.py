@@ -1,4 +1,6 @@
-"""What rows count by how they came to be shown, against logs in which each row is written as often as it counts."""
+"""What rows count by how they came to be shown, against logs in which each row is written as often
+as it counts.
+"""
 
 from dataclasses import replace
 
@@ -34,22 +36,38 @@ def test_outcomes_by_propensities_are_those_of_a_log_with_each_row_as_often_as_i
     found = measure_of(own, OUTCOMES, None).values(score)[0]
     times = np.repeat(np.arange(len(score)), (1 / chance).astype(int))
     written = replace(
-        rows, labels=rows.labels[times], group=rows.group[times], units=rows.units[times], codes=rows.codes[times]
+        rows,
+        labels=rows.labels[times],
+        group=rows.group[times],
+        units=rows.units[times],
+        codes=rows.codes[times],
     )
-    np.testing.assert_allclose(found, measure_of(written, OUTCOMES, None).values(score[times])[0], rtol=1e-6)
+    np.testing.assert_allclose(
+        found, measure_of(written, OUTCOMES, None).values(score[times])[0], rtol=1e-6
+    )
     ((name, plain),) = as_logged(own)
     assert name == AS_LOGGED
     as_it_was = measure_of(own, OUTCOMES, None, [plain]).values(score)[0]
-    np.testing.assert_allclose(as_it_was, measure_of(rows, OUTCOMES, None).values(score)[0], rtol=1e-12)
+    np.testing.assert_allclose(
+        as_it_was, measure_of(rows, OUTCOMES, None).values(score)[0], rtol=1e-12
+    )
     assert not np.allclose(found, as_it_was, rtol=0.01)
 
 
 def test_outcomes_at_random_are_of_these_rows_alone_in_lists_too():
     rows, chance, score = log()
     shown = chance == 0.25
-    own = replace(rows, group=np.arange(len(score)) // 10, exposure=exposure_of("random", "r", shown.astype(float)))
+    own = replace(
+        rows,
+        group=np.arange(len(score)) // 10,
+        exposure=exposure_of("random", "r", shown.astype(float)),
+    )
     few = replace(
-        rows, labels=own.labels[shown], group=own.group[shown], units=own.units[shown], codes=own.codes[shown]
+        rows,
+        labels=own.labels[shown],
+        group=own.group[shown],
+        units=own.units[shown],
+        codes=own.codes[shown],
     )
     names = [*OUTCOMES, "click.ndcg@3", "click.gauc"]
     of_few = measure_of(few, names, None).values(score[shown])[0]
@@ -80,22 +98,37 @@ def test_rows_are_few_by_how_they_count():
 
 
 def test_what_is_no_chance_is_refused():
-    for kind, value, told in (("random", 2.0, "0 or 1 in 'c', found 2"), ("propensity", 0.0, "above 0"),
-                              ("propensity", 1.5, "found 1.5"), ("random", 0.5, "found 0.5")):  # fmt: skip
+    for kind, value, told in (
+        ("random", 2.0, "0 or 1 in 'c', found 2"),
+        ("propensity", 0.0, "above 0"),
+        ("propensity", 1.5, "found 1.5"),
+        ("random", 0.5, "found 0.5"),
+    ):
         with pytest.raises(UserError, match=told):
             exposure_of(kind, "c", np.array([1.0, value]))
 
 
 def test_a_card_keeps_how_rows_were_shown(tmp_path):
     rng = np.random.default_rng(1)
-    table = pd.DataFrame({"a": rng.integers(0, 9, 900), "label": rng.integers(0, 2, 900), "old": rng.normal(size=900)})
+    table = pd.DataFrame(
+        {
+            "a": rng.integers(0, 9, 900),
+            "label": rng.integers(0, 2, 900),
+            "old": rng.normal(size=900),
+        }
+    )
     table["chance"] = rng.choice([0.2, 0.9], 900)
     table.to_csv(tmp_path / "log.csv", index=False)
     split = {"kind": "random", "valid": 0.3, "test": 0.3}
     card = LEAST | {
-        "reader": {"kind": "csv"}, "files": [{"name": "log.csv"}], "columns": {"a": "categorical"}, "split": split,
-        "tasks": [{"name": "label", "column": "label"}], "logged": ["old"], "propensity": "chance",
-    }  # fmt: skip
+        "reader": {"kind": "csv"},
+        "files": [{"name": "log.csv"}],
+        "columns": {"a": "categorical"},
+        "split": split,
+        "tasks": [{"name": "label", "column": "label"}],
+        "logged": ["old"],
+        "propensity": "chance",
+    }
     store = prepare(parse_card(card, "here"), tmp_path / "home", tmp_path)
     write_rows(store, tmp_path / "kept")
     rows = {split: read_rows(tmp_path / "kept", split) for split in (SEARCH, CONFIRM, TEST)}
@@ -103,10 +136,16 @@ def test_a_card_keeps_how_rows_were_shown(tmp_path):
     assert set(np.round(rows[TEST].counts, 3)) == {5.0, 1.111}
     rate = with_rates(rows)[TEST].rates[0]
     chosen = [rows[SEARCH], rows[CONFIRM]]
-    counts, labels = (np.concatenate(each) for each in zip(*((o.counts, o.labels[:, 0]) for o in chosen), strict=True))
+    counts, labels = (
+        np.concatenate(each)
+        for each in zip(*((o.counts, o.labels[:, 0]) for o in chosen), strict=True)
+    )
     assert rate == pytest.approx(np.average(labels, weights=counts))
-    for wrong, told in (({"random": "old"}, "found both"), ({"propensity": "label"}, "found 'label', a label"),
-                        ({"propensity": "a"}, "input 'a' reads 'a'")):  # fmt: skip
+    for wrong, told in (
+        ({"random": "old"}, "found both"),
+        ({"propensity": "label"}, "found 'label', a label"),
+        ({"propensity": "a"}, "input 'a' reads 'a'"),
+    ):
         with pytest.raises(UserError, match=told):
             parse_card(card | wrong, "here")
     del card["propensity"]

@@ -63,7 +63,9 @@ PARTED = ("ece", "decile_error")
 
 def rows_of(kind, count=300, levels=300):
     rng = np.random.default_rng(3)
-    predictions = rng.permutation(np.repeat(np.linspace(0.02, 0.98, levels, dtype=np.float32), count // levels))
+    predictions = rng.permutation(
+        np.repeat(np.linspace(0.02, 0.98, levels, dtype=np.float32), count // levels)
+    )
     predictions = predictions.astype(float)  # as a tally takes them
     labels = (rng.random(count) < predictions).astype(float)
     if kind == "regression":
@@ -81,20 +83,28 @@ def test_a_metric_is_that_of_its_reference(kind, name, levels):
     expected = REFERENCES[name](rows.labels, rows.predictions, rows.group)
     assert heads_of(kind)[name].prepare(rows)(rows.weights) == pytest.approx(expected, rel=1e-9)
     of = (rows.labels, rows.predictions)
-    assert (binary(*of, rows.group) if kind == "binary" else regression(*of))[name] == pytest.approx(expected, rel=1e-6)
+    assert (binary(*of, rows.group) if kind == "binary" else regression(*of))[
+        name
+    ] == pytest.approx(expected, rel=1e-6)
 
 
 def test_a_sure_prediction_that_is_wrong_costs_as_much_as_float32_can_tell():
-    rows = Observed(np.array([0.0, 1, 1, 0]), np.full(4, -1), np.ones(4), predictions=np.array([1.0, 0, 1, 0]))
+    rows = Observed(
+        np.array([0.0, 1, 1, 0]), np.full(4, -1), np.ones(4), predictions=np.array([1.0, 0, 1, 0])
+    )
     worst = -np.log(np.finfo(np.float32).eps)
-    assert heads_of("binary")["logloss"].prepare(rows)(rows.weights) == pytest.approx(worst / 2, rel=1e-6)
+    assert heads_of("binary")["logloss"].prepare(rows)(rows.weights) == pytest.approx(
+        worst / 2, rel=1e-6
+    )
 
 
 @pytest.mark.parametrize(("kind", "name"), EVERY)
 def test_a_metric_of_no_rows_is_not_defined(kind, name):
     rows = rows_of(kind)
     nothing = np.zeros(0)
-    assert np.isnan(heads_of(kind)[name].prepare(Observed(nothing, nothing, predictions=nothing))(nothing))
+    assert np.isnan(
+        heads_of(kind)[name].prepare(Observed(nothing, nothing, predictions=nothing))(nothing)
+    )
     if name not in PARTED:  # whose parts are those of the rows as they are
         assert np.isnan(heads_of(kind)[name].prepare(rows)(0 * rows.weights))
 

@@ -1,4 +1,6 @@
-"""Outcomes against a slow twin and scikit-learn, of resamples and rows repeated, within memory and beyond."""
+"""Outcomes against a slow twin and scikit-learn, of resamples and rows repeated, within memory and
+beyond.
+"""
 
 import numpy as np
 import pytest
@@ -18,7 +20,10 @@ from bench.measure.stream import Stream
 TASKS = (Task("click"), Task("watch", "regression"))
 NAMES = (
     *(f"click.{name}" for name in (*slow_outcomes.AREAS, *slow_outcomes.every_name("binary"))),
-    *(f"watch.{name}" for name in ("recall@3", "recall@30%", *slow_outcomes.every_name("regression"))),
+    *(
+        f"watch.{name}"
+        for name in ("recall@3", "recall@30%", *slow_outcomes.every_name("regression"))
+    ),
 )
 ITEMS = (
     *(f"author.{name}" for name in slow_outcomes.every_name("category")),
@@ -28,18 +33,29 @@ NAN = float("nan")
 
 
 def cells(rows, levels, groups, seed):
-    """Scores, labels (N, 2) with gaps, and groups, some rows without one; none has one where `groups` is 0."""
+    """Scores, labels (N, 2) with gaps, and groups, some rows without one; none has one where
+    `groups` is 0.
+    """
     rng = np.random.default_rng(seed)
-    labels = np.stack([rng.integers(0, 2, rows), rng.integers(-1, 4, rows) * 2.5], axis=1).astype(np.float32)
+    labels = np.stack([rng.integers(0, 2, rows), rng.integers(-1, 4, rows) * 2.5], axis=1).astype(
+        np.float32
+    )
     labels[rng.random((rows, 2)) < 0.15] = NAN
-    return rng.integers(0, levels, rows) / 7, labels, rng.integers(-1, groups, rows) if groups else np.full(rows, -1)
+    return (
+        rng.integers(0, levels, rows) / 7,
+        labels,
+        rng.integers(-1, groups, rows) if groups else np.full(rows, -1),
+    )
 
 
 def items_of(rows, seed):
     """Authors, some more frequent, and ages, with gaps."""
     rng = np.random.default_rng(seed)
     author, age = rng.integers(0, 4, rows) ** 2 * 1e6, rng.integers(0, 6, rows) * 1.0
-    return {name: np.where(rng.random(rows) < 0.15, NAN, each) for name, each in (("author", author), ("age", age))}
+    return {
+        name: np.where(rng.random(rows) < 0.15, NAN, each)
+        for name, each in (("author", author), ("age", age))
+    }
 
 
 def by_hand(names, columns, scores, group):
@@ -53,7 +69,9 @@ def by_hand(names, columns, scores, group):
 
 
 @settings(deadline=None, max_examples=60)  # the first call compiles
-@given(st.integers(0, 7), st.sampled_from([1, 2, 4, 1000]), st.integers(0, 3), st.integers(0, 10**6))
+@given(
+    st.integers(0, 7), st.sampled_from([1, 2, 4, 1000]), st.integers(0, 3), st.integers(0, 10**6)
+)
 def test_outcomes_are_means_over_all_orders_of_equal_scores(rows, levels, groups, seed):
     scores, labels, group = cells(rows, levels, groups, seed)
     if groups and not (group >= 0).any():
@@ -67,8 +85,15 @@ def test_outcomes_are_means_over_all_orders_of_equal_scores(rows, levels, groups
 
 
 @pytest.mark.parametrize("piece", [3, 1 << 12])
-@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.integers(1, 400), st.sampled_from([1, 3, 40, 10**6]), st.integers(0, 30), st.integers(0, 10**6))
+@settings(
+    deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    st.integers(1, 400),
+    st.sampled_from([1, 3, 40, 10**6]),
+    st.integers(0, 30),
+    st.integers(0, 10**6),
+)
 def test_a_resample_is_its_rows_repeated(piece, monkeypatch, rows, levels, groups, seed):
     monkeypatch.setattr("bench.measure.whole.PIECE", piece)
     monkeypatch.setattr("bench.measure.grouped._ROWS", piece)
@@ -81,16 +106,27 @@ def test_a_resample_is_its_rows_repeated(piece, monkeypatch, rows, levels, group
     for part, b in ((0, 0), (0, 8), (1, 3)):
         again = np.repeat(np.flatnonzero(both[part]), drawn[both[part], b])
         copies = np.concatenate([np.arange(n) for n in drawn[both[part], b]])
-        users = np.where(group[again] >= 0, group[again] * 100 + copies, -1)  # a user drawn twice is two users
-        there, shown = Labelled(labels[again], users), {name: each[again] for name, each in items.items()}
+        users = np.where(
+            group[again] >= 0, group[again] * 100 + copies, -1
+        )  # a user drawn twice is two users
+        there, shown = (
+            Labelled(labels[again], users),
+            {name: each[again] for name, each in items.items()},
+        )
         grouped = bool((group >= 0).any())
-        expected = Measure(TASKS, NAMES + ITEMS, there, grouped=grouped, items=shown).values(scores[again])[0]
+        expected = Measure(TASKS, NAMES + ITEMS, there, grouped=grouped, items=shown).values(
+            scores[again]
+        )[0]
         np.testing.assert_allclose(resampled[1 + b, part], expected, rtol=1e-9)
 
 
 @settings(deadline=None, max_examples=30)
-@given(st.integers(1, 200), st.sampled_from([2, 40, 10**6]), st.integers(0, 20), st.integers(0, 10**6))
-def test_neither_row_order_nor_a_monotone_change_matters_and_a_slice_is_its_rows_alone(rows, levels, groups, seed):
+@given(
+    st.integers(1, 200), st.sampled_from([2, 40, 10**6]), st.integers(0, 20), st.integers(0, 10**6)
+)
+def test_neither_row_order_nor_a_monotone_change_matters_and_a_slice_is_its_rows_alone(
+    rows, levels, groups, seed
+):
     scores, labels, group = cells(rows, levels, groups, seed)
     inside = np.arange(rows) % 3 > 0
     slices = [inside | True, inside, inside & False]
@@ -105,7 +141,9 @@ def test_neither_row_order_nor_a_monotone_change_matters_and_a_slice_is_its_rows
     order = np.random.default_rng(seed).permutation(rows)
     np.testing.assert_allclose(measure(order).resampled(scores[order])[:, 0], expected, rtol=1e-9)
     if (group[inside] >= 0).any() == (group >= 0).any():
-        np.testing.assert_allclose(found[:, 1], measure(inside).resampled(scores[inside])[:, 0], rtol=1e-9)
+        np.testing.assert_allclose(
+            found[:, 1], measure(inside).resampled(scores[inside])[:, 0], rtol=1e-9
+        )
     np.testing.assert_allclose(found[:, 2], NAN)
 
 
@@ -114,7 +152,9 @@ def test_outcomes_equal_those_of_scikit_learn():
     group, grades = np.repeat(np.arange(200), 30), rng.integers(0, 5, 6000).astype(np.float32)
     for scores in (rng.random(6000), rng.integers(0, 9, 6000) / 9):
         whole = ndcg_score(grades.reshape(200, 30), scores.reshape(200, 30), k=7)
-        found = Measure((Task("grade", "regression"),), ("grade.ndcg@7",), Labelled(grades[:, None], group))
+        found = Measure(
+            (Task("grade", "regression"),), ("grade.ndcg@7",), Labelled(grades[:, None], group)
+        )
         assert found.values(scores)[0] == pytest.approx(whole, rel=1e-12)
         labels = (grades > 3).astype(np.float32)
         rows = Labelled(labels[:, None], np.full(6000, -1))
@@ -134,7 +174,10 @@ def test_a_random_order_of_groups_with_one_positive_each_has_what_their_sizes_sa
 
 
 def test_a_task_is_ranked_within_groups_where_enough_groups_have_different_labels():
-    tasks, group = (Task("mixed"), Task("by_group"), Task("rare"), Task("unknown")), np.repeat(np.arange(40), 5)
+    tasks, group = (
+        (Task("mixed"), Task("by_group"), Task("rare"), Task("unknown")),
+        np.repeat(np.arange(40), 5),
+    )
     labels = np.zeros((200, 4), np.float32)
     labels[::5, 0] = 1
     labels[:, 1] = group % 2  # users that churn: no order within one
@@ -144,7 +187,11 @@ def test_a_task_is_ranked_within_groups_where_enough_groups_have_different_label
     shuffled = np.random.default_rng(0).permutation(200)
     assert ranked_tasks(tasks, labels[shuffled], group[shuffled]) == {"mixed"}
     assert ranked_tasks(tasks, labels, np.where(group < 30, -1, group)) == set()
-    assert ranked_tasks(tasks, labels, np.arange(200)) == ranked_tasks(tasks, labels, np.full(200, -1)) == set()
+    assert (
+        ranked_tasks(tasks, labels, np.arange(200))
+        == ranked_tasks(tasks, labels, np.full(200, -1))
+        == set()
+    )
 
 
 TASK = Task("stay", "regression")
@@ -171,14 +218,18 @@ def test_neither_pieces_nor_a_limit_change_an_outcome(rows, pieces, limit, level
     for part in np.split(np.arange(rows), sorted(pieces)):
         stream.add(Observed(labels[part], group[part], predictions=scores[part]))
     expected = Measure((TASK,), CUT, Labelled(labels[:, None], group)).values(scores)[0]
-    known = {name: value for name, value in zip(CUT, expected.tolist(), strict=True) if value == value}
+    known = {
+        name: value for name, value in zip(CUT, expected.tolist(), strict=True) if value == value
+    }
     for _ in range(2):  # asking changes nothing
         assert stream.result() == pytest.approx(known, rel=1e-12, abs=1e-15)
 
 
 def test_a_score_spread_over_many_bits_is_cut_exactly_beyond_memory():
     rng = np.random.default_rng(0)
-    scores = np.concatenate([rng.normal(size=500) * 10.0 ** rng.integers(-30, 30, 500), [0.0, -0.0]]).astype(np.float32)
+    scores = np.concatenate(
+        [rng.normal(size=500) * 10.0 ** rng.integers(-30, 30, 500), [0.0, -0.0]]
+    ).astype(np.float32)
     labels, group = (rng.random(502) < 0.3).astype(np.float32), np.full(502, -1)
     names = [f"a.{cut}" for cut in ("recall@7", "ndcg@50", "recall@49.8%", "recall@50%")]
     stream = Stream(Task("a"), names, 64)

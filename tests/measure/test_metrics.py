@@ -1,4 +1,6 @@
-"""Metrics of heads on their sample spaces, whatever the pieces, and the sorted keys that they are read from."""
+"""Metrics of heads on their sample spaces, whatever the pieces, and the sorted keys that they are
+read from.
+"""
 
 from bisect import bisect_right
 
@@ -73,14 +75,18 @@ def funnel(rows=2000):
 
 def test_each_metric_is_taken_on_its_sample_space():
     labels, conditional, joint, group = funnel()
-    found = evaluate(labels, conditional, joint, group, TASKS, "valid/", ("buy.ndcg@4", "seconds.value@20%"))
+    found = evaluate(
+        labels, conditional, joint, group, TASKS, "valid/", ("buy.ndcg@4", "seconds.value@20%")
+    )
     click, view = labels[:, 0] == 1, labels[:, 1] == 1
     bought, watched = labels[:, 0] * labels[:, 1] * labels[:, 3], labels[:, 0] * labels[:, 2]
 
     def ranked(name, task, labels, scores):
         """By the joint prediction, on all impressions."""
         rows = Labelled(labels[:, None], group)
-        return pytest.approx(Measure((task,), (f"{task.name}.{name}",), rows).values(scores)[0, 0], rel=1e-12)
+        return pytest.approx(
+            Measure((task,), (f"{task.name}.{name}",), rows).values(scores)[0, 0], rel=1e-12
+        )
 
     expected = {
         "click": binary(labels[:, 0], conditional[:, 0], group),
@@ -91,10 +97,18 @@ def test_each_metric_is_taken_on_its_sample_space():
         "buy.cvr": binary(labels[view, 3], conditional[view, 3], group[view]),
         "buy.ctcvr": binary(bought, joint[:, 3], group),
         "buy": {"ndcg@4": ranked("ndcg@4", Task("buy"), bought, joint[:, 3])},
-        "seconds": {"value@20%": ranked("value@20%", Task("seconds", "regression"), watched, joint[:, 2])},
+        "seconds": {
+            "value@20%": ranked("value@20%", Task("seconds", "regression"), watched, joint[:, 2])
+        },
     }
-    assert found == {f"valid/{name}.{metric}": value for name, of in expected.items() for metric, value in of.items()}
-    assert len({round(value, 6) for value in found.values()}) == len(found)  # no two spaces are confused
+    assert found == {
+        f"valid/{name}.{metric}": value
+        for name, of in expected.items()
+        for metric, value in of.items()
+    }
+    assert len({round(value, 6) for value in found.values()}) == len(
+        found
+    )  # no two spaces are confused
 
 
 def test_the_product_is_known_where_an_ancestor_did_not_happen():
@@ -115,7 +129,9 @@ def test_the_product_is_known_where_an_ancestor_did_not_happen():
 def test_a_prediction_that_is_not_finite_is_divergence(bad, where):
     labels, conditional, joint, group = funnel(50)
     (conditional, joint)[where][7, 1] = bad
-    with pytest.raises(FloatingPointError, match="1 of 50 predictions of task 'view' are not finite"):
+    with pytest.raises(
+        FloatingPointError, match="1 of 50 predictions of task 'view' are not finite"
+    ):
         evaluate(labels, conditional, joint, group, TASKS, "")
 
 
@@ -142,11 +158,16 @@ def split(rows, distinct, seed):
     seed=st.integers(0, 1000),
 )
 def test_neither_pieces_nor_a_limit_change_a_metric(rows, cuts, limit, distinct, seed):
-    whole, outcomes = split(rows, distinct, seed), ("click.ndcg@4", "seconds.value@20%", "buy.recall@12.5%")
+    whole, outcomes = (
+        split(rows, distinct, seed),
+        ("click.ndcg@4", "seconds.value@20%", "buy.recall@12.5%"),
+    )
     tally = Tally(THREE, "valid/", limit, outcomes)
     for part in zip(*(np.split(array, sorted(cuts)) for array in whole), strict=True):
         tally.add(predicted(*part))
-    assert tally.result() == pytest.approx(evaluate(*whole, THREE, "valid/", outcomes), rel=1e-12, abs=1e-15)
+    assert tally.result() == pytest.approx(
+        evaluate(*whole, THREE, "valid/", outcomes), rel=1e-12, abs=1e-15
+    )
 
 
 finite = st.floats(allow_nan=False, width=32)
@@ -199,4 +220,6 @@ def merged(arrays, limit):
 @given(st.lists(some_keys, min_size=1, max_size=5), st.integers(1, 100))
 def test_all_keys_come_back_in_order(arrays, limit):
     found = np.concatenate(merged(arrays, limit))
-    np.testing.assert_array_equal(found, np.sort(np.array([key for values in arrays for key in values], np.uint64)))
+    np.testing.assert_array_equal(
+        found, np.sort(np.array([key for values in arrays for key in values], np.uint64))
+    )

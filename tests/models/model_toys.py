@@ -23,7 +23,9 @@ SCHEMA = Schema(FIELDS, ("age", "price"), TASKS, scenario="item")
 
 
 def model_on(schema, embedding=SMALL, tower=(8,), members=1, precision="fp32", **kinds):
-    """Kinds by axis, as in `sharing="mmoe"` or `sharing=("mmoe", {"experts": 3})`; shared_bottom and independent."""
+    """Kinds by axis, as in `sharing="mmoe"` or `sharing=("mmoe", {"experts": 3})`; shared_bottom
+    and independent.
+    """
     choices = {}
     for axis, given in (DEFAULTS | kinds).items():
         kind, options = (given, {}) if isinstance(given, str) else given
@@ -52,7 +54,11 @@ def batch_on(schema, size):
 
 
 def package(name):
-    """Imports a package, or skips. DeepCTR-Torch starts a thread on import that asks the network for news of itself."""
+    """Imports a package, or skips. DeepCTR-Torch starts a thread on import that asks the network
+    for news of itself.
+    """
     with mock.patch.object(threading.Thread, "start"):
-        pytest.importorskip(name.partition(".")[0], reason=f"{name.partition('.')[0]} is not installed")
+        pytest.importorskip(
+            name.partition(".")[0], reason=f"{name.partition('.')[0]} is not installed"
+        )
         return importlib.import_module(name)

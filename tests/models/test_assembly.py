@@ -20,7 +20,9 @@ def model_of(sharing="mmoe", funnel="entire_space", schema=SCHEMA):
 
 @pytest.mark.parametrize("sharing", SHARING)
 def test_the_table_is_reached_through_its_output_alone(sharing):
-    """The gradient at e, scattered by id, is the table's gradient: what a touched-row optimizer relies on."""
+    """The gradient at e, scattered by id, is the table's gradient: what a touched-row optimizer
+    relies on.
+    """
     model, (ids, dense) = model_of(sharing).eval(), batch_on(SCHEMA, 16)
     model(ids, dense).square().sum().backward()
     whole = model.embedding.weight.grad
@@ -38,9 +40,12 @@ def test_training_starts_at_the_given_means(sharing):
     model, (ids, dense) = model_of(sharing), batch_on(SCHEMA, 64)
     model.initialise_outputs(torch.tensor([0.05, 0.002, 3.5]))
     bias = model.towers.output.bias.flatten()
-    torch.testing.assert_close(bias, torch.tensor([math.log(0.05 / 0.95), math.log(0.002 / 0.998), 3.5]))
+    torch.testing.assert_close(
+        bias, torch.tensor([math.log(0.05 / 0.95), math.log(0.002 / 0.998), 3.5])
+    )
     if getattr(SHARING[sharing].config(), "norm", "none") != "none":
-        return  # normalised units are of size 1 from the start, and so say something beside the bias
+        # normalised units are of size 1 from the start, and so say something beside the bias
+        return
     predicted = model.probabilities(model(ids, dense * 0)).conditional.mean(0)
     torch.testing.assert_close(predicted, torch.tensor([0.05, 0.002, 3.5]), rtol=0.15, atol=1e-3)
 
@@ -68,7 +73,9 @@ def test_without_gradients_a_compiled_pass_looks_up_the_same_rows(dtype, stored)
         assert torch.equal(found, F.embedding(some, table.weight).to(stored))
 
 
-@pytest.mark.parametrize(("slots", "batch"), [((1, 1, 1), 9), ((3,), 9), ((2, 3), 0), ((1, 4, 1, 2), 9)])
+@pytest.mark.parametrize(
+    ("slots", "batch"), [((1, 1, 1), 9), ((3,), 9), ((2, 3), 0), ((1, 4, 1, 2), 9)]
+)
 def test_pools_like_a_loop_over_samples_and_fields(slots, batch):
     schema = schema_of(*slots)
     e = torch.randn(batch, schema.slots, 5)
@@ -90,7 +97,9 @@ LARGE = Schema((Field("user", 50), Field("item", 5000)), ("age",), (Task("click"
 
 
 def made(seed=3, **changes):
-    config = {"sharing.kind": "mmoe", "embedding.dim": 4} | {key.replace("__", "."): v for key, v in changes.items()}
+    config = {"sharing.kind": "mmoe", "embedding.dim": 4} | {
+        key.replace("__", "."): v for key, v in changes.items()
+    }
     torch.manual_seed(seed)
     return build_model(LARGE, TrialConfig.parse(config))
 
@@ -106,8 +115,12 @@ def made(seed=3, **changes):
 )
 def test_they_agree_where_name_and_shape_do(changes):
     one, other = dict(made().named_parameters()), dict(made(**changes).named_parameters())
-    assert {(name, value.shape) for name, value in one.items()} != {(name, v.shape) for name, v in other.items()}
-    same = [name for name, value in one.items() if name in other and other[name].shape == value.shape]
+    assert {(name, value.shape) for name, value in one.items()} != {
+        (name, v.shape) for name, v in other.items()
+    }
+    same = [
+        name for name, value in one.items() if name in other and other[name].shape == value.shape
+    ]
     assert "embedding.weight" in same
     assert any(name.startswith("towers") for name in same)
     for name in same:

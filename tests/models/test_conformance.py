@@ -1,4 +1,6 @@
-"""What every sharing x funnel must do, see `bench.testing.models`. A new entry is tested here by itself."""
+"""What every sharing x funnel must do, see `bench.testing.models`. A new entry is tested here by
+itself.
+"""
 
 from itertools import cycle, islice
 
@@ -14,9 +16,11 @@ from bench.testing import models as of
 
 
 def turns(*axes):
-    """Not the product of all axes, which grows with every entry: the first one's values with each value of the second.
+    """Not the product of all axes, which grows with every entry: the first one's values with each
+    value of the second.
 
-    The others run against each other at different speeds, so that over the first axis their pairs come by, too.
+    The others run against each other at different speeds, so that over the first axis their pairs
+    come by, too.
     """
     first, *others = (list(axis) for axis in axes)
     rows = len(others[0])
@@ -29,12 +33,18 @@ def turns(*axes):
 
 FEW = ("one", "mixed", "six")
 """One task, several and most of them; with and without parents, regressions, scales."""
-EACH = pytest.mark.parametrize(("sharing", "funnel"), list(zip(SHARING, cycle(FUNNELS), strict=False)))
+EACH = pytest.mark.parametrize(
+    ("sharing", "funnel"), list(zip(SHARING, cycle(FUNNELS), strict=False))
+)
 
 
-@pytest.mark.parametrize(("sharing", "tasks", "size", "funnel"), turns(SHARING, FEW, of.SIZES, FUNNELS))
+@pytest.mark.parametrize(
+    ("sharing", "tasks", "size", "funnel"), turns(SHARING, FEW, of.SIZES, FUNNELS)
+)
 def test_any_batch_size_gives_logits_losses_and_probabilities(sharing, funnel, tasks, size):
-    of.any_batch_size_gives_logits_losses_and_probabilities(tasks, size, {"sharing": sharing, "funnel": funnel})
+    of.any_batch_size_gives_logits_losses_and_probabilities(
+        tasks, size, {"sharing": sharing, "funnel": funnel}
+    )
 
 
 @pytest.mark.parametrize(("sharing", "tasks", "funnel"), turns(SHARING, FEW, FUNNELS))
@@ -51,12 +61,21 @@ def test_shared_parameters_are_declared_exactly(sharing, funnel, tasks):
 def test_in_ple_shared_is_what_a_later_shared_gate_reaches(levels):
     ple = PLE(10, 3, PLEConfig(levels=levels, layers=(8,))).double()
     reached = [
-        {name for name, p in ple.named_parameters() if (g := _gradient(h, p)) is not None and g.any()}
+        {
+            name
+            for name, p in ple.named_parameters()
+            if (g := _gradient(h, p)) is not None and g.any()
+        }
         for h in ple(torch.randn(1, 64, 10, dtype=torch.float64))
     ]
     by_all = set.intersection(*reached)
-    own_to_one_slice = {"own", "gates"}  # stacked by task, and reached by all tasks in slices where not shared
-    declared = {name for name, p in ple.named_parameters() if any(p is s for s in ple.shared_parameters())}
+    own_to_one_slice = {
+        "own",
+        "gates",
+    }  # stacked by task, and reached by all tasks in slices where not shared
+    declared = {
+        name for name, p in ple.named_parameters() if any(p is s for s in ple.shared_parameters())
+    }
     assert declared <= by_all
     for name in by_all - declared:
         assert name.split(".")[2] in own_to_one_slice
@@ -114,7 +133,9 @@ def in_onnx(program):
         pytest.importorskip(package, reason=f"{package} is not installed")
     runtime = pytest.importorskip("onnxruntime", reason="no onnxruntime: the extra `serve`")
     made = torch.onnx.export(program, dynamo=True, optimize=False, verbose=False)
-    session = runtime.InferenceSession(made.model_proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    session = runtime.InferenceSession(
+        made.model_proto.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
     names = [given.name for given in session.get_inputs()]
 
     def run(ids, dense):
@@ -127,10 +148,14 @@ def in_onnx(program):
 @pytest.mark.slow  # half a minute each, most of it in the exporter
 @pytest.mark.parametrize("turn", [0, 1])
 def test_every_entry_exports_and_runs_in_onnx_at_other_batch_sizes(turn):
-    """Each sharing beside two funnels and interactions; an empty batch ends onnxruntime's process, and is left out."""
+    """Each sharing beside two funnels and interactions; an empty batch ends onnxruntime's process,
+    and is left out.
+    """
     models = {
         f"{sharing} {funnel} {interaction}": of.build(
-            "mixed", {"sharing": sharing, "funnel": funnel, "interaction": interaction}, members=members
+            "mixed",
+            {"sharing": sharing, "funnel": funnel, "interaction": interaction},
+            members=members,
         ).eval()
         for sharing, funnel, interaction, members in zip(
             SHARING,
@@ -148,7 +173,9 @@ def test_every_entry_exports_and_runs_in_onnx_at_other_batch_sizes(turn):
         expected = [model(ids, dense) for model in models.values()]
         for run in (program.module(), onnx) if size else (program.module(),):
             for name, found, ours in zip(models, run(ids, dense), expected, strict=True):
-                torch.testing.assert_close(found, ours, rtol=1e-5, atol=1e-5, msg=lambda text, at=name: f"{at}: {text}")
+                torch.testing.assert_close(
+                    found, ours, rtol=1e-5, atol=1e-5, msg=lambda text, at=name: f"{at}: {text}"
+                )
 
 
 @pytest.mark.parametrize("axis", AXES)

@@ -1,4 +1,6 @@
-"""Members that share weights: each against a single model that scales its inputs, and all against `tabm`."""
+"""Members that share weights: each against a single model that scales its inputs, and all against
+`tabm`.
+"""
 
 from contextlib import contextmanager
 from itertools import cycle
@@ -30,13 +32,17 @@ def model_of(sharing, funnel, members, interaction="none"):
         if reason := entry.unfit(SCHEMA):
             pytest.skip(reason)
     torch.manual_seed(1)
-    return model_on(SCHEMA, members=members, sharing=sharing, funnel=funnel, interaction=interaction)
+    return model_on(
+        SCHEMA, members=members, sharing=sharing, funnel=funnel, interaction=interaction
+    )
 
 
 @contextmanager
 def scaled(model, by):
     """The model with its sharing's inputs (I, B, inputs) multiplied by (I, inputs)."""
-    hook = model.sharing.register_forward_pre_hook(lambda _, given: (given[0] * by.unsqueeze(1), *given[1:]))
+    hook = model.sharing.register_forward_pre_hook(
+        lambda _, given: (given[0] * by.unsqueeze(1), *given[1:])
+    )
     try:
         yield
     finally:
@@ -50,7 +56,11 @@ def weights_of(model):
 
 def alone(model, member, plain):
     """The plain model with all that the members share, and one member's output."""
-    state = {name: value for name, value in model.state_dict().items() if not name.startswith("member_inputs.")}
+    state = {
+        name: value
+        for name, value in model.state_dict().items()
+        if not name.startswith("member_inputs.")
+    }
     for name in ("towers.output.weight", "towers.output.bias"):
         state[name] = state[name][:, member : member + 1]
     plain.load_state_dict(state)
@@ -64,7 +74,8 @@ def predicted(model, logits):
 
 
 @pytest.mark.parametrize(
-    ("sharing", "funnel", "interaction"), list(zip(SHARING, cycle(FUNNELS), cycle(INTERACTIONS), strict=False))
+    ("sharing", "funnel", "interaction"),
+    list(zip(SHARING, cycle(FUNNELS), cycle(INTERACTIONS), strict=False)),
 )
 def test_a_member_is_a_model_that_scales_its_inputs(sharing, funnel, interaction):
     model, plain = (model_of(sharing, funnel, members, interaction) for members in (K, 1))
@@ -79,18 +90,29 @@ def test_a_member_is_a_model_that_scales_its_inputs(sharing, funnel, interaction
             losses.append(one.losses(each[-1], labels))
             predictions.append(predicted(one, one(ids, dense)))
     torch.testing.assert_close(logits, torch.cat(each), rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(model.losses(logits, labels), torch.stack(losses).mean(0), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        model.losses(logits, labels), torch.stack(losses).mean(0), rtol=1e-5, atol=1e-5
+    )
     found = predicted(model, model(ids, dense))
     torch.testing.assert_close(found, torch.stack(predictions).mean(0), rtol=1e-4, atol=1e-5)
 
 
 def test_it_equals_tabm_mini():
-    tabm = pytest.importorskip("tabm", reason="tabm, the reference implementation, is not installed")
+    tabm = pytest.importorskip(
+        "tabm", reason="tabm, the reference implementation, is not installed"
+    )
     torch.manual_seed(2)
     twin = tabm.TabM(
-        n_num_features=5, d_out=2, k=K, n_blocks=2, d_block=16, dropout=0.0, activation="ReLU",
-        arch_type="tabm-mini", start_scaling_init="normal",
-    )  # fmt: skip
+        n_num_features=5,
+        d_out=2,
+        k=K,
+        n_blocks=2,
+        d_block=16,
+        dropout=0.0,
+        activation="ReLU",
+        arch_type="tabm-mini",
+        start_scaling_init="normal",
+    )
     schema = Schema((), tuple("abcde"), (Task("x"), Task("y")))
     model = model_on(schema, tower=(), members=K, sharing=("shared_bottom", {"layers": (16, 16)}))
     linear = [module for module in twin.backbone.modules() if isinstance(module, nn.Linear)]
@@ -105,8 +127,12 @@ def test_it_equals_tabm_mini():
     ids, dense = torch.zeros(9, 0, dtype=torch.int32), torch.randn(9, 5)
     found = model.logits(model.embed(ids), ids, dense).view(K, 9, 2)
     torch.testing.assert_close(found, twin(dense).transpose(0, 1), rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(model(ids, dense).sigmoid(), twin(dense).sigmoid().mean(1), rtol=1e-5, atol=1e-5)
-    ours, theirs = (_gradient(of, dense) for of in (lambda x: model.logits(model.embed(ids), ids, x), twin))
+    torch.testing.assert_close(
+        model(ids, dense).sigmoid(), twin(dense).sigmoid().mean(1), rtol=1e-5, atol=1e-5
+    )
+    ours, theirs = (
+        _gradient(of, dense) for of in (lambda x: model.logits(model.embed(ids), ids, x), twin)
+    )
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
 
 

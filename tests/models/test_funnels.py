@@ -23,11 +23,17 @@ from bench.models.thinned import Thinned, Thinning
 
 NAN = math.nan
 CHAIN = Schema((), (), (Task("click"), Task("cart", parent="click"), Task("buy", parent="cart")))
-TREE = Schema((), (), (Task("buy", parent="click"), Task("click"), Task("like", parent="click"), Task("other")))
+TREE = Schema(
+    (),
+    (),
+    (Task("buy", parent="click"), Task("click"), Task("like", parent="click"), Task("other")),
+)
 
 
 def labels_of(schema, batch):
-    """Consistent labels: a child, which may be before its parent, happens only where its parent did."""
+    """Consistent labels: a child, which may be before its parent, happens only where its parent
+    did.
+    """
     labels = (torch.rand(batch, len(schema.tasks)) < 0.6).double()
     for task in range(len(schema.tasks)):
         labels[:, task] = labels[:, list(schema.chain(task))].prod(1)
@@ -43,7 +49,9 @@ def test_entire_space_is_the_naive_product_formula(schema):
     naive = []
     for task in range(tasks):
         chain = list(schema.chain(task))
-        naive.append(F.binary_cross_entropy(logits[:, chain].sigmoid().prod(1), labels[:, chain].prod(1)))
+        naive.append(
+            F.binary_cross_entropy(logits[:, chain].sigmoid().prod(1), labels[:, chain].prod(1))
+        )
     naive = torch.stack(naive)
     torch.testing.assert_close(losses, naive, rtol=1e-10, atol=1e-10)
     weights = torch.rand(tasks, dtype=torch.float64)
@@ -54,24 +62,38 @@ def test_entire_space_is_the_naive_product_formula(schema):
 
 def test_joint_logits_are_as_precise_in_single_as_in_double_where_the_product_is_not():
     links = Links(CHAIN)
-    logits = torch.tensor([[60.0, 70.0, 80.0], [-60.0, -70.0, -80.0], [90.0, -90.0, 0.0], [17.0, 18.0, 16.0]])
+    logits = torch.tensor(
+        [[60.0, 70.0, 80.0], [-60.0, -70.0, -80.0], [90.0, -90.0, 0.0], [17.0, 18.0, 16.0]]
+    )
     exact = torch.tensor(
         [
-            [60.0, 60.0 - math.log1p(math.exp(-10)), 60.0 - math.log(1 + math.exp(-10) + math.exp(-20))],
+            [
+                60.0,
+                60.0 - math.log1p(math.exp(-10)),
+                60.0 - math.log(1 + math.exp(-10) + math.exp(-20)),
+            ],
             [-60.0, -130.0, -210.0],
             [90.0, -90.0, -90.0 - math.log(2)],
-            [17.0, 17.0 - math.log1p(math.exp(-1)), 17.0 - math.log(math.exp(0) + math.exp(-1) + math.exp(1))],
+            [
+                17.0,
+                17.0 - math.log1p(math.exp(-1)),
+                17.0 - math.log(math.exp(0) + math.exp(-1) + math.exp(1)),
+            ],
         ]
     )
     torch.testing.assert_close(links.joint_logits(logits), exact, rtol=1e-6, atol=1e-6)
-    assert torch.autograd.gradcheck(links.joint_logits, torch.randn(5, 3, dtype=torch.float64, requires_grad=True))
+    assert torch.autograd.gradcheck(
+        links.joint_logits, torch.randn(5, 3, dtype=torch.float64, requires_grad=True)
+    )
 
 
 @pytest.mark.parametrize("funnel", FUNNELS)
 def test_loss_and_gradient_are_finite_at_extreme_logits(funnel):
     built = funnel_on(CHAIN, funnel)
     values = list(itertools.product([-1e4, -100.0, 0.0, 100.0, 1e4], repeat=3))
-    logits = torch.tensor([(*row, *row[1:])[: len(built.outputs)] for row in values], requires_grad=True)
+    logits = torch.tensor(
+        [(*row, *row[1:])[: len(built.outputs)] for row in values], requires_grad=True
+    )
     for labels in itertools.product([0.0, 1.0, NAN], repeat=3):
         losses = built.losses(logits, torch.tensor(labels).expand(len(logits), 3))
         (gradient,) = torch.autograd.grad(losses.sum(), logits)
@@ -79,7 +101,9 @@ def test_loss_and_gradient_are_finite_at_extreme_logits(funnel):
         assert (losses >= 0).all()
         assert gradient.isfinite().all()
         if not isinstance(built, ESCM2IPW):
-            assert (gradient.abs() <= 3 / len(logits) + 1e-6).all()  # one for each loss of the chain, no more
+            assert (
+                gradient.abs() <= 3 / len(logits) + 1e-6
+            ).all()  # one for each loss of the chain, no more
         elif not isinstance(built, ESCM2DR):
             assert (gradient.abs() <= (3 + built.config.clip) / len(logits) + 1e-6).all()
 
@@ -103,7 +127,9 @@ def test_joint_is_the_product_of_conditionals_and_never_above_the_parents(funnel
     for task in range(3):
         if not isinstance(built, Direct):
             torch.testing.assert_close(p.conditional[:, task], logits[:, task].sigmoid())
-        torch.testing.assert_close(p.joint[:, task], p.conditional[:, list(schema.chain(task))].prod(1))
+        torch.testing.assert_close(
+            p.joint[:, task], p.conditional[:, list(schema.chain(task))].prod(1)
+        )
     assert ((p.conditional[:, :3] >= 0) & (p.conditional[:, :3] <= 1)).all()
     assert (p.joint[:, 1] <= p.joint[:, 0]).all()
     assert (p.joint[:, 2] <= p.joint[:, 1]).all()
@@ -113,7 +139,9 @@ def test_joint_is_the_product_of_conditionals_and_never_above_the_parents(funnel
 
 @pytest.mark.parametrize("funnel", FUNNELS)
 def test_it_starts_at_the_means_of_each_sample_space(funnel):
-    schema = Schema((), (), (*CHAIN.tasks, Task("watch", "regression", parent="click"), Task("like")))
+    schema = Schema(
+        (), (), (*CHAIN.tasks, Task("watch", "regression", parent="click"), Task("like"))
+    )
     built = funnel_on(schema, funnel)
     start = built.start(torch.tensor([0.05, 0.2, 0.002, 3.5, NAN]))
     assert start.shape == (len(built.outputs),)
@@ -130,7 +158,9 @@ def test_each_joint_label_is_a_task_of_its_own():
     logits = torch.randn(50, 3, dtype=torch.float64, requires_grad=True)
     labels = (torch.rand(50, 3, dtype=torch.float64) < 0.7).double().cumprod(1)
     losses = funnel_on(CHAIN, "direct").losses(logits, labels)
-    torch.testing.assert_close(losses, F.binary_cross_entropy_with_logits(logits, labels, reduction="none").mean(0))
+    torch.testing.assert_close(
+        losses, F.binary_cross_entropy_with_logits(logits, labels, reduction="none").mean(0)
+    )
     for task in range(3):
         (gradient,) = torch.autograd.grad(losses[task], logits, retain_graph=True)
         assert gradient.any(dim=0).tolist() == [other == task for other in range(3)]
@@ -141,20 +171,35 @@ def test_what_is_predicted_is_no_more_likely_than_its_parent(kind):
     p = funnel_on(CHAIN, kind).probabilities(
         torch.logit(torch.tensor([[0.5, 0.2, 0.1], [0.5, 0.8, 0.6], [0.2, 0.1, 0.4]]))
     )
-    torch.testing.assert_close(p.joint, torch.tensor([[0.5, 0.2, 0.1], [0.5, 0.5, 0.5], [0.2, 0.1, 0.1]]))
-    torch.testing.assert_close(p.conditional, torch.tensor([[0.5, 0.4, 0.5], [0.5, 1.0, 1.0], [0.2, 0.5, 1.0]]))
+    torch.testing.assert_close(
+        p.joint, torch.tensor([[0.5, 0.2, 0.1], [0.5, 0.5, 0.5], [0.2, 0.1, 0.1]])
+    )
+    torch.testing.assert_close(
+        p.conditional, torch.tensor([[0.5, 0.4, 0.5], [0.5, 1.0, 1.0], [0.2, 0.5, 1.0]])
+    )
 
 
 def test_the_calibrator_is_the_mean_excess_over_the_parent():
-    logits = torch.logit(torch.tensor([[0.5, 0.2, 0.6], [0.5, 0.8, 0.7], [0.3, 0.9, 0.9]], dtype=torch.float64))
-    labels = torch.tensor([[1.0, 1.0, 0.0], [1.0, 0.0, 0.0], [math.nan, 1.0, 0.0]], dtype=torch.float64)
-    plain, weighed = funnel_on(CHAIN, "direct").losses(logits, labels), funnel_on(CHAIN, "aitm", calibrator=2.0)
+    logits = torch.logit(
+        torch.tensor([[0.5, 0.2, 0.6], [0.5, 0.8, 0.7], [0.3, 0.9, 0.9]], dtype=torch.float64)
+    )
+    labels = torch.tensor(
+        [[1.0, 1.0, 0.0], [1.0, 0.0, 0.0], [math.nan, 1.0, 0.0]], dtype=torch.float64
+    )
+    plain, weighed = (
+        funnel_on(CHAIN, "direct").losses(logits, labels),
+        funnel_on(CHAIN, "aitm", calibrator=2.0),
+    )
     extra = weighed.losses(logits, labels) - plain  # of the last sample nothing is known
-    torch.testing.assert_close(extra, torch.tensor([0.0, 2 * 0.3 / 2, 2 * 0.4 / 2], dtype=torch.float64))
+    torch.testing.assert_close(
+        extra, torch.tensor([0.0, 2 * 0.3 / 2, 2 * 0.4 / 2], dtype=torch.float64)
+    )
 
 
 def test_the_transfer_is_the_papers_sample_by_sample():
-    """z_t = w_p W3 p + w_q W3 q, w = softmax(<W1 u, W2 u> / sqrt k), u in {p, q}: Xi et al., KDD 2021."""
+    """z_t = w_p W3 p + w_q W3 q, w = softmax(<W1 u, W2 u> / sqrt k), u in {p, q}: Xi et al., KDD
+    2021.
+    """
     width, parents = 5, DEEP.parents
     along = AlongChains(DEEP, width).double()
     links = [[(0, 0, 1), (1, 2, 1), (2, 5, 1)], [(0, 3, 0)]]  # of each round: slice, child, parent
@@ -168,7 +213,9 @@ def test_the_transfer_is_the_papers_sample_by_sample():
                 p = (layer.weight[at] @ z[parent] + layer.bias[at]).relu()
                 both = [p, h[child, sample]]
                 w1, w2, w3 = (m.weight[at] for m in (transfer.query, transfer.key, transfer.value))
-                scores = torch.stack([(w1 @ u) @ (w2 @ u) / math.sqrt(width) for u in both]).softmax(0)
+                scores = torch.stack(
+                    [(w1 @ u) @ (w2 @ u) / math.sqrt(width) for u in both]
+                ).softmax(0)
                 z[child] = scores[0] * (w3 @ both[0]) + scores[1] * (w3 @ both[1])
         for task, expected in z.items():
             torch.testing.assert_close(found[task, sample], expected, rtol=1e-10, atol=1e-10)
@@ -195,7 +242,10 @@ def drawn(schema, outputs, batch=40):
 
 def by_hand(kind, schema, options, logits, labels):
     """Sample by sample, the IPW or DR risk beside the joint probability's loss."""
-    found, tied = [], [task for task in range(len(schema.tasks)) if schema.parents[task] is not None]
+    found, tied = (
+        [],
+        [task for task in range(len(schema.tasks)) if schema.parents[task] is not None],
+    )
     for task in range(len(schema.tasks)):
         *above, _ = schema.chain(task)
         whole, risk, imputation, count = 0.0, 0.0, 0.0, 0
@@ -216,11 +266,17 @@ def by_hand(kind, schema, options, logits, labels):
             else:
                 extra = z[len(schema.tasks) + tied.index(task)]
                 by_error = options["imputes"] == "error"
-                imputed = math.log(1 + math.exp(extra)) if by_error else log_loss(own, sigmoid(extra))
+                imputed = (
+                    math.log(1 + math.exp(extra)) if by_error else log_loss(own, sigmoid(extra))
+                )
                 risk += imputed + weight * (error - imputed)
                 imputation += weight * (error - imputed) ** 2
         whole, risk, imputation = whole / count, max(risk / count, 0.0), imputation / count
-        found.append(options["ctcvr_weight"] * whole + options["cvr_weight"] * (risk + imputation) if above else whole)
+        found.append(
+            options["ctcvr_weight"] * whole + options["cvr_weight"] * (risk + imputation)
+            if above
+            else whole
+        )
     return found
 
 
@@ -236,13 +292,17 @@ def test_losses_are_the_papers(kind, options, schema):
 
 @pytest.mark.parametrize(
     ("kind", "options", "rate"),
-    [("independent", {}, 0.3), *((kind, {"ctcvr_weight": 0.0} | options, 0.5) for kind, options in KINDS)],
+    [
+        ("independent", {}, 0.3),
+        *((kind, {"ctcvr_weight": 0.0} | options, 0.5) for kind, options in KINDS),
+    ],
 )
 def test_the_selection_bias_of_clicks_is_gone(kind, options, rate):
-    """Of 100 impressions clicked at 1/2, a fifth would buy; of 100 clicked at 1/10, four fifths: one in two of all.
+    """Of 100 impressions clicked at 1/2, a fifth would buy; of 100 clicked at 1/10, four fifths:
+    one in two of all.
 
-    Where the conversion's logit is one number for all, it is best at the rate that the funnel aims at: 0.3 among the
-    60 clicks, 0.5 among the 200 impressions that are asked about.
+    Where the conversion's logit is one number for all, it is best at the rate that the funnel aims
+    at: 0.3 among the 60 clicks, 0.5 among the 200 impressions that are asked about.
     """
     schema = Schema((), (), (Task("click"), Task("buy", parent="click")))
     funnel = funnel_on(schema, kind, **options)
@@ -255,7 +315,9 @@ def test_the_selection_bias_of_clicks_is_gone(kind, options, rate):
     for p in (rate - 0.01, rate, rate + 0.01):
         logit = torch.logit(torch.tensor(p, dtype=torch.float64)).requires_grad_()
         more = [torch.full((200,), 2.0, dtype=torch.float64)] * (len(funnel.outputs) - 2)
-        loss = funnel.losses(torch.stack([torch.logit(p_click), logit.expand(200), *more], 1), labels)[1]
+        loss = funnel.losses(
+            torch.stack([torch.logit(p_click), logit.expand(200), *more], 1), labels
+        )[1]
         slopes.append(float(torch.autograd.grad(loss, logit)[0]))
     assert slopes[0] < -1e-4
     assert abs(slopes[1]) < 1e-9
@@ -263,7 +325,8 @@ def test_the_selection_bias_of_clicks_is_gone(kind, options, rate):
 
 
 TASKS = (Task("click"), Task("buy", parent="click"), Task("like"), Task("stay", "regression"))
-CELLS = torch.tensor(  # click, buy, like, seconds stayed; and how often, of all data: nothing is independent
+# click, buy, like, seconds stayed; and how often, of all data: nothing is independent
+CELLS = torch.tensor(
     [
         [0, 0, 0, 0, 0.5],
         [0, 0, 1, 1, 0.1],
@@ -286,7 +349,9 @@ def gradients(funnel, rate, by="click", correct=True):
     stay = float(often @ labels[:, 3])
     truth = [click, buy / click if made.conditional else buy, like]
     more = torch.zeros(len(made.outputs) - len(TASKS), dtype=torch.float64)
-    logits = torch.cat([torch.logit(torch.tensor(truth, dtype=torch.float64)), torch.tensor([stay]).double(), more])
+    logits = torch.cat(
+        [torch.logit(torch.tensor(truth, dtype=torch.float64)), torch.tensor([stay]).double(), more]
+    )
     logits.requires_grad_()
     negative = labels[:, 0] == 0
     there = torch.where(negative, RATE, 1.0).double() * often

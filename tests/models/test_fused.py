@@ -1,6 +1,8 @@
-"""Compiled passes beside plain torch, autograd's own check of every gradient, and what a step may copy.
+"""Compiled passes beside plain torch, autograd's own check of every gradient, and what a step may
+copy.
 
-Passes of one task have the same gradients as passes through all experts, without the products of those that have none.
+Passes of one task have the same gradients as passes through all experts, without the products of
+those that have none.
 """
 
 from itertools import pairwise
@@ -16,7 +18,10 @@ from bench.models.config import EmbeddingConfig
 from bench.models.sharing import SHARING
 
 SCHEMA = Schema(
-    tuple(Field(f"f{i}", 50) for i in range(6)), ("age",), (Task("click"), Task("buy", parent="click")), scenario="f0"
+    tuple(Field(f"f{i}", 50) for i in range(6)),
+    ("age",),
+    (Task("click"), Task("buy", parent="click")),
+    scenario="f0",
 )
 
 
@@ -26,7 +31,9 @@ def plain(monkeypatch):
 
 def model_of(kind, precision="fp32", members=1):
     options = {"layers": "32-16"} if "layers" in SHARING[kind].config.model_fields else {}
-    return model_on(SCHEMA, EmbeddingConfig(dim=8), (16, 8), members, precision, sharing=(kind, options))
+    return model_on(
+        SCHEMA, EmbeddingConfig(dim=8), (16, 8), members, precision, sharing=(kind, options)
+    )
 
 
 def random(*shape, dtype=torch.float64):
@@ -35,7 +42,9 @@ def random(*shape, dtype=torch.float64):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("groups", [1, 4])
-@pytest.mark.parametrize(("depths", "gate"), [((1,), True), ((3,), False), ((2, 1), True), ((1, 3), False)])
+@pytest.mark.parametrize(
+    ("depths", "gate"), [((1,), True), ((3,), False), ((2, 1), True), ((1, 3), False)]
+)
 def test_gradients_of_stacks(groups, depths, gate):
     x = random(groups, 3, 5)
     stacks = []
@@ -104,16 +113,22 @@ def test_a_model_is_what_it_is_in_plain_float32(kind, members, compiled, precisi
     for a, b in zip(found, plainly, strict=True):
         assert a.dtype == torch.float32  # parameters, logits and gradients are, in any precision
         if precision == "fp32":
-            torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5 * b.abs().max().item() if b.numel() else 0.0)
+            torch.testing.assert_close(
+                a, b, rtol=1e-5, atol=1e-5 * b.abs().max().item() if b.numel() else 0.0
+            )
         else:  # rounding flips a ReLU here and there: alike on the whole, not in each element
             assert (a - b).norm() <= 0.2 * b.norm() + 1e-6
 
 
 def test_bfloat16_is_rounded_as_torch_rounds():
-    """On numbers of every exponent, ties between neighbours among them; zero bias and no negative input: a cast."""
+    """On numbers of every exponent, ties between neighbours among them; zero bias and no negative
+    input: a cast.
+    """
     bits = np.arange(0, 0x7F80_0000, 0x2A01, dtype=np.uint32)
     ties = np.arange(0, 0x7F80, dtype=np.uint32) << 16 | 0x8000
-    numbers = torch.from_numpy(np.concatenate([bits, ties, [0x7F80_0000]]).astype(np.uint32).view(np.float32))
+    numbers = torch.from_numpy(
+        np.concatenate([bits, ties, [0x7F80_0000]]).astype(np.uint32).view(np.float32)
+    )
     z = torch.zeros(1, 1, len(numbers), dtype=torch.bfloat16)
     kernels.rectify_in_place(0, 1, compiling.array(z), numbers.view(1, -1).numpy())
     normal = numbers >= torch.finfo(torch.float32).tiny
@@ -130,9 +145,15 @@ def test_passes_on_three_threads_are_those_on_one(kind, precision, monkeypatch):
     def outcome():
         e = model.embed(ids).requires_grad_()
         logits = model.logits(e, ids, dense)
-        return [e, logits, *torch.autograd.grad(logits.square().sum(), [e, *model.dense_parameters()])]
+        return [
+            e,
+            logits,
+            *torch.autograd.grad(logits.square().sum(), [e, *model.dense_parameters()]),
+        ]
 
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)  # of the passes alone: products may differ in order
+    monkeypatch.setattr(
+        torch, "get_num_threads", lambda: 1
+    )  # of the passes alone: products may differ in order
     one = outcome()
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
     monkeypatch.setattr(compiling, "WORTH_SHARING", 0)

@@ -1,4 +1,6 @@
-"""Each loss against its formula, the scales of regressions, and the tests of `bench.testing` over the registries."""
+"""Each loss against its formula, the scales of regressions, and the tests of `bench.testing` over
+the registries.
+"""
 
 import numpy as np
 import pytest
@@ -76,7 +78,9 @@ def test_huber_is_half_the_square_and_then_a_line():
 def of_values(kind, *tasks, **options):
     entry = REGRESSION_LOSSES[kind]
     numbers = (Number("seconds", 0, 1, (0.0, 9.0), (1,)),)
-    schema = Schema((), ("seconds", "seconds_missing"), tasks or (Task("watch", "regression"),), numbers=numbers)
+    schema = Schema(
+        (), ("seconds", "seconds_missing"), tasks or (Task("watch", "regression"),), numbers=numbers
+    )
     return entry.build(schema, entry.config.model_validate(options))
 
 
@@ -94,7 +98,9 @@ def test_quantile_is_the_pinball_loss_and_powells_where_rows_have_bounds(level):
 
 
 def test_censored_squares_are_tobits_likelihood_and_its_deviation_is_that_of_the_largest_likelihood():
-    """A linear model fitted by the loss and its steps of EM, against scipy's maximum of the likelihood."""
+    """A linear model fitted by the loss and its steps of EM, against scipy's maximum of the
+    likelihood.
+    """
     rng = np.random.default_rng(0)
     x = rng.normal(size=4000)
     y, bounds = 0.5 + x + 0.6 * rng.normal(size=4000), rng.normal(0.8, 1, 4000)
@@ -102,12 +108,17 @@ def test_censored_squares_are_tobits_likelihood_and_its_deviation_is_that_of_the
 
     def negative(parameters):
         mean, deviation = parameters[0] + parameters[1] * x, np.exp(parameters[2])
-        return -np.where(above, norm.logsf(bounds, mean, deviation), norm.logpdf(seen, mean, deviation)).sum()
+        return -np.where(
+            above, norm.logsf(bounds, mean, deviation), norm.logpdf(seen, mean, deviation)
+        ).sum()
 
     best = minimize(negative, [0.0, 0.0, 0.0]).x
     loss = of_values("squared", Task("watch", "regression", censored=True)).double()
     inputs, targets, most = (torch.from_numpy(each)[:, None] for each in (x, seen, bounds))
-    line, context = torch.tensor([0.0, 0.0], dtype=torch.float64, requires_grad=True), Context(bounds=most)
+    line, context = (
+        torch.tensor([0.0, 0.0], dtype=torch.float64, requires_grad=True),
+        Context(bounds=most),
+    )
     for _ in range(400):
         outputs = line[0] + line[1] * inputs
         (slope,) = torch.autograd.grad(loss(outputs, targets, context).mean(), line)
@@ -116,10 +127,14 @@ def test_censored_squares_are_tobits_likelihood_and_its_deviation_is_that_of_the
     assert line.tolist() == pytest.approx(best[:2], abs=2e-3)
     assert float(loss.variance.sqrt()) == pytest.approx(np.exp(best[2]), rel=5e-3)
     given = loss(outputs, targets, context)
-    expected = -float(loss.variance) * norm.logsf(bounds, outputs.detach()[:, 0], float(loss.variance.sqrt()))
+    expected = -float(loss.variance) * norm.logsf(
+        bounds, outputs.detach()[:, 0], float(loss.variance.sqrt())
+    )
     np.testing.assert_allclose(given.detach()[above, 0], expected[above], rtol=1e-6)
     assert (given >= 0).all()
-    far = loss(torch.tensor([[-1e4], [1e4]], dtype=torch.float64), targets[:2], Context(bounds=targets[:2]))
+    far = loss(
+        torch.tensor([[-1e4], [1e4]], dtype=torch.float64), targets[:2], Context(bounds=targets[:2])
+    )
     assert far.isfinite().all()
 
 
@@ -131,7 +146,9 @@ def test_what_is_predicted_of_capped_values_is_their_mean(log):
     loss.variance.fill_(0.36)
     for bound in (1.2, 2.1, 4.0, 1e30):
         logs = 2.0 + 0.5 * (0.3 + 0.6 * rng.normal(size=400_000))
-        drawn = np.minimum(np.exp(logs) - 1 if log else logs, np.exp(bound) - 1 if log and bound < 9 else bound)
+        drawn = np.minimum(
+            np.exp(logs) - 1 if log else logs, np.exp(bound) - 1 if log and bound < 9 else bound
+        )
         caps = torch.tensor([[(bound - 2.0) / 0.5]])
         found = float(loss.predicted(torch.tensor([[0.3]]), torch.zeros(1, 2), caps)) * 0.5 + 2.0
         assert (np.exp(found) - 1 if log else found) == pytest.approx(drawn.mean(), rel=3e-3)
@@ -140,7 +157,9 @@ def test_what_is_predicted_of_capped_values_is_their_mean(log):
 
 
 def binned():
-    """`bins` fitted on a share of a duration: the loss, labels, and numbers, of which one in nine is missing."""
+    """`bins` fitted on a share of a duration: the loss, labels, and numbers, of which one in nine
+    is missing.
+    """
     rng = np.random.default_rng(0)
     duration = rng.uniform(1, 3, 40_000)
     y = np.exp(duration) * rng.beta(2, 2, 40_000)
@@ -180,12 +199,17 @@ def test_thresholds_of_bins_follow_to_where_the_loss_is_least():
     y, dense = y[:1000], dense[:1000]
     loss.thresholds[0] += torch.linspace(-1, 1, loss.thresholds.shape[1])
     outputs = torch.from_numpy(np.log(y) - dense[:, 0])[:, None].float() / 2
-    targets, context = torch.from_numpy(y)[:, None].float(), Context(dense=torch.from_numpy(dense).float())
+    targets, context = (
+        torch.from_numpy(y)[:, None].float(),
+        Context(dense=torch.from_numpy(dense).float()),
+    )
     for _ in range(600):
         loss.follow(outputs, targets, None, context)
     cuts = loss._of_rows(0, context.dense, loss.cuts)
     for at in (4, 24, 44):
-        excess = (outputs - loss.thresholds[0, at]).sigmoid().mean() - (targets > cuts[:, at : at + 1]).double().mean()
+        excess = (outputs - loss.thresholds[0, at]).sigmoid().mean() - (
+            targets > cuts[:, at : at + 1]
+        ).double().mean()
         assert float(excess) == pytest.approx(0, abs=1e-4)
 
 
@@ -210,7 +234,9 @@ def test_a_task_is_charged_for_its_own_column_and_known_rows_alone(kind):
 
 
 def in_groups(seed=0):
-    """Logits, labels and groups of 60 samples in any order; one group has no positive, one no negative, two one row."""
+    """Logits, labels and groups of 60 samples in any order; one group has no positive, one no
+    negative, two one row.
+    """
     rng = np.random.default_rng(seed)
     group = rng.permutation(np.repeat([0, 1, 2, 3, 4, 5], [20, 17, 12, 9, 1, 1]))
     labels = (rng.random(60) < 0.4).astype(float)
@@ -234,12 +260,16 @@ def test_listwise_is_the_cross_entropy_of_each_groups_softmax():
     found = ranked("listwise", logits, labels, group)
     for one in range(6):
         rows = torch.from_numpy(np.flatnonzero(group == one))
-        expected = F.cross_entropy(logits[rows, 0][None], labels[rows, 0][None])  # labels as weights of the classes
+        expected = F.cross_entropy(
+            logits[rows, 0][None], labels[rows, 0][None]
+        )  # labels as weights of the classes
         assert float(found[rows].sum()) == pytest.approx(float(expected))
 
 
 def test_jrc_is_the_published_code():
-    """The code in the paper: two logits, a mask of the batch's contexts, a softmax over the masked batch."""
+    """The code in the paper: two logits, a mask of the batch's contexts, a softmax over the masked
+    batch.
+    """
     logits, labels, group = in_groups()
     negative = torch.randn(60, 1, dtype=torch.float64)
     both = torch.cat([negative, logits + negative], 1)
@@ -250,13 +280,17 @@ def test_jrc_is_the_published_code():
     of_context = sum(-(masked[..., k] * F.log_softmax(tiled[..., k], 0)).sum(0) for k in range(2))
     published = 0.3 * F.cross_entropy(both, y) + 0.7 * (of_context / mask.sum(0)).mean()
     loss = made("jrc", weight=0.7)
-    ours = loss(logits, labels, labels >= 0, Context(numbered(torch.from_numpy(group)), negative)).mean()
+    ours = loss(
+        logits, labels, labels >= 0, Context(numbered(torch.from_numpy(group)), negative)
+    ).mean()
     assert float(ours) == pytest.approx(float(published))
 
 
 @pytest.mark.parametrize("pairs", [1, 7, 60])
 def test_bpr_compares_positives_with_negatives_of_their_group(pairs):
-    """With as many pairs as the least common multiple of the groups' negatives it is the mean over all pairs."""
+    """With as many pairs as the least common multiple of the groups' negatives it is the mean over
+    all pairs.
+    """
     logits, labels, group = in_groups()
     found = ranked("bpr", logits, labels, group, pairs=pairs)
     for row in range(60):
@@ -266,7 +300,9 @@ def test_bpr_compares_positives_with_negatives_of_their_group(pairs):
             continue
         each_pair = F.softplus(logits[others, 0] - logits[row, 0]).numpy()
         starts = range(len(others))
-        cyclic = [np.take(each_pair, np.arange(at, at + pairs), mode="wrap").mean() for at in starts]
+        cyclic = [
+            np.take(each_pair, np.arange(at, at + pairs), mode="wrap").mean() for at in starts
+        ]
         assert np.abs(np.array(cyclic) - float(found[row])).min() < 1e-12
 
 
@@ -282,7 +318,9 @@ def test_ranking_leaves_the_mean_prediction_to_the_log_loss(kind):
 
 
 RNG = np.random.default_rng(3)
-SPEND = np.where(RNG.random(5000) < 0.07, np.exp(RNG.normal(3, 1, 5000)), 0.0)  # mostly 0, of variance 150 or so
+SPEND = np.where(
+    RNG.random(5000) < 0.07, np.exp(RNG.normal(3, 1, 5000)), 0.0
+)  # mostly 0, of variance 150 or so
 PRICE = RNG.normal(-50, 20, 5000)
 
 
@@ -312,56 +350,86 @@ def test_an_untrained_model_predicts_the_means_in_their_units_and_losses_begin_a
         found = model.probabilities(model(ids, dense))
         for said in (found.conditional, found.joint):
             torch.testing.assert_close(said[0], labels.mean(0), rtol=1e-3, atol=1e-5)
-        visit, spend, price, raw = model.losses(model.logits(model.embed(ids), ids, dense), labels).tolist()
+        visit, spend, price, raw = model.losses(
+            model.logits(model.embed(ids), ids, dense), labels
+        ).tolist()
     assert 0.1 < visit < 0.7
     assert spend == pytest.approx(0.5, rel=0.01)
     assert price == pytest.approx(0.5, rel=0.01)
-    assert raw == pytest.approx(PRICE.var() / 2, rel=0.01)  # of a task without a scale nothing is scaled
+    assert raw == pytest.approx(
+        PRICE.var() / 2, rel=0.01
+    )  # of a task without a scale nothing is scaled
 
 
 @pytest.mark.parametrize("funnel", FUNNELS)
 def test_the_joint_expectation_is_the_conditional_one_times_the_probability_of_the_parent(funnel):
     """Of an ensemble, too; a child before its parent, and a parent that has a parent."""
-    spend, stay = Task("spend", "regression", "buy", scale_of(SPEND)), Task("stay", "regression", "click")
+    spend, stay = (
+        Task("spend", "regression", "buy", scale_of(SPEND)),
+        Task("stay", "regression", "click"),
+    )
     tasks = (spend, Task("buy", parent="click"), Task("click"), stay, Task("raw", "regression"))
-    model = model_on(Schema((Field("user", 40),), ("age",), tasks), members=2, sharing="mmoe", funnel=funnel).eval()
+    model = model_on(
+        Schema((Field("user", 40),), ("age",), tasks), members=2, sharing="mmoe", funnel=funnel
+    ).eval()
     with torch.no_grad():
-        found = model.probabilities(model(torch.arange(1, 31, dtype=torch.int)[:, None], torch.randn(30, 1)))
+        found = model.probabilities(
+            model(torch.arange(1, 31, dtype=torch.int)[:, None], torch.randn(30, 1))
+        )
     for task, parent in ((0, 1), (3, 2)):
-        torch.testing.assert_close(found.joint[:, task], found.joint[:, parent] * found.conditional[:, task])
+        torch.testing.assert_close(
+            found.joint[:, task], found.joint[:, parent] * found.conditional[:, task]
+        )
     assert torch.equal(found.joint[:, 4], found.conditional[:, 4])
     assert not torch.equal(found.joint[:, 1], found.conditional[:, 1])
 
 
 @pytest.mark.parametrize("log", [True, False])
 def test_a_prediction_is_at_most_the_bound_that_an_input_has(log):
-    """On either scale, of a bound that was standardised with its logarithm or without; not where it is missing."""
+    """On either scale, of a bound that was standardised with its logarithm or without; not where it
+    is missing.
+    """
     bounds = torch.tensor([2.0, 50.0, 50.0, 1e4])
-    dense = torch.stack([(bounds.log1p() if log else bounds) / 3 - 1, torch.tensor([0.0, 0.0, 1.0, 0.0])], 1)
+    dense = torch.stack(
+        [(bounds.log1p() if log else bounds) / 3 - 1, torch.tensor([0.0, 0.0, 1.0, 0.0])], 1
+    )
     cap = Cap(0, 1, log, 3.0, 3.0)
     scales = (scale_of(np.abs(SPEND), True), scale_of(-PRICE, False), None)
-    tasks = tuple(Task(name, "regression", scale=scale, cap=cap) for name, scale in zip("abc", scales, strict=True))
+    tasks = tuple(
+        Task(name, "regression", scale=scale, cap=cap)
+        for name, scale in zip("abc", scales, strict=True)
+    )
     targets = Targets(Schema((), ("seconds", "seconds_missing"), tasks))
     said = torch.tensor([70.0, 70, 70, 70])[:, None].expand(4, 3)
     found = targets.values(torch.minimum(targets.of_labels(said), targets.caps_of(dense)))
-    torch.testing.assert_close(found, torch.tensor([2.0, 50, 70, 70])[:, None].expand(4, 3), rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(
+        found, torch.tensor([2.0, 50, 70, 70])[:, None].expand(4, 3), rtol=1e-3, atol=1e-3
+    )
 
 
 @pytest.mark.parametrize("parent", [None, "visit"])
 def test_the_mean_prediction_on_train_is_the_mean_label_whatever_the_model_explains(parent):
-    """A model that knows half of a log-normal label's logarithm: exp of its output would be too low."""
+    """A model that knows half of a log-normal label's logarithm: exp of its output would be too
+    low.
+    """
     known, noise = RNG.normal(2, 1, 5000), RNG.normal(0, 1, 5000)
     visit = np.where(np.arange(5000) % 2, 1.0, 0.0) if parent else np.ones(5000)
-    label = np.exp(known + noise) * np.where(visit == 1, 1, 100)  # where the parent did not happen, nonsense
+    label = np.exp(known + noise) * np.where(
+        visit == 1, 1, 100
+    )  # where the parent did not happen, nonsense
     targets = Targets(schema_of(label[visit == 1], parent))
     labels = torch.from_numpy(np.stack([visit, label, label, label], 1)).float()
-    output = (torch.from_numpy(np.log1p(np.exp(known))).float() - targets.centre[1]) / targets.spread[1]
+    output = (
+        torch.from_numpy(np.log1p(np.exp(known))).float() - targets.centre[1]
+    ) / targets.spread[1]
     outputs = torch.stack([torch.zeros(5000), output, output, output], 1)
     for rows in torch.arange(5000).split(500):
         targets.follow(outputs[rows], labels[rows])
     own = visit == 1
     mean = label[own].mean()
-    plain, smeared = (targets.values(each)[own, 1].mean().item() for each in (outputs, targets.corrected(outputs)))
+    plain, smeared = (
+        targets.values(each)[own, 1].mean().item() for each in (outputs, targets.corrected(outputs))
+    )
     assert plain < 0.7 * mean
     assert smeared == pytest.approx(mean, rel=0.05)
     state = targets.state_dict()

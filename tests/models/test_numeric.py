@@ -1,4 +1,6 @@
-"""Numbers as fields and as tokens, those with tokens against the authors' package; vectors, as tokens beside them."""
+"""Numbers as fields and as tokens, those with tokens against the authors' package; vectors, as
+tokens beside them.
+"""
 
 from dataclasses import replace
 
@@ -68,13 +70,19 @@ def test_rows_of_the_table_are_those_of_the_fields_that_are_seen():
     coarse = made("bucket", bins=2)
     assert both.schema == replace(coarse.schema, dense=("user_rate",), numbers=())
     assert torch.equal(both.rows(ids), coarse.rows(ids))
-    assert [field.cardinality for field in coarse.schema.fields[3:]] == [5, 4, 3]  # the spike has a range to itself
+    assert [field.cardinality for field in coarse.schema.fields[3:]] == [
+        5,
+        4,
+        3,
+    ]  # the spike has a range to itself
     rows = coarse.rows(ids)
     first = SCHEMA.offsets[3]
     assert torch.equal(rows[:, :5], ids[:, :5])
     of_age = {int(a) - first: int(b) - first for a, b in zip(ids[:, 5], rows[:, 5], strict=True)}
     assert of_age == {0: 0, 1: 1, 2: 1, 3: 2, 4: 3, 5: 4}
-    others = {int(a) - int(b) for a, b in zip(ids[:, 6:].flatten(), rows[:, 6:].flatten(), strict=True)}
+    others = {
+        int(a) - int(b) for a, b in zip(ids[:, 6:].flatten(), rows[:, 6:].flatten(), strict=True)
+    }
     assert others == {1}  # both later numbers have as many ranges as before
     assert rows.max() < coarse.schema.rows
 
@@ -90,7 +98,9 @@ def tokens_of(numeric):
 
 @pytest.mark.parametrize("activation", [True, False])
 def test_piecewise_linear_equals_the_authors(activation):
-    theirs_of = pytest.importorskip("rtdl_num_embeddings", reason="rtdl_num_embeddings is not installed")
+    theirs_of = pytest.importorskip(
+        "rtdl_num_embeddings", reason="rtdl_num_embeddings is not installed"
+    )
     numbers = (*NUMBERS[:2], Number("more", 4, None, tuple(np.linspace(-1, 2, 8)), (5,) * 7))
     ours = made("piecewise_linear", 2, replace(SCHEMA, numbers=numbers), activation=activation)
     edges = [bin_edges(number, 48) for number in numbers]
@@ -111,7 +121,17 @@ def test_piecewise_linear_equals_the_authors(activation):
 AGE = Number("age", 4, 5, (-1.0, 0.0, 1.0), (5, 5))
 VECTORS = Schema(
     (Field("user", 9), Field("age_bucket", 4)),
-    ("text_0", "text_1", "text_2", "text_missing", "age", "age_missing", "image_0", "image_1", "rate"),
+    (
+        "text_0",
+        "text_1",
+        "text_2",
+        "text_missing",
+        "age",
+        "age_missing",
+        "image_0",
+        "image_1",
+        "rate",
+    ),
     (Task("click"), Task("like")),
     numbers=(AGE,),
     vectors=(DenseVector("text", 0, 3), DenseVector("image", 6, 2)),
@@ -146,5 +166,7 @@ def test_each_vector_is_a_linear_map_beside_what_the_rest_becomes(kind):
     for at, columns in enumerate((slice(0, 3), slice(6, 8))):
         of = made.maps[at]
         for own in range(2):
-            wanted = torch.nn.functional.linear(x[0, :, columns], of.weight[own, 0].T, of.bias[own, 0])
+            wanted = torch.nn.functional.linear(
+                x[0, :, columns], of.weight[own, 0].T, of.bias[own, 0]
+            )
             torch.testing.assert_close(y[own, :, numbers + 4 * at : numbers + 4 * at + 4], wanted)

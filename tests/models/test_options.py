@@ -1,4 +1,6 @@
-"""Options of ways of sharing and of their layers, fields that they name, and names of architectures."""
+"""Options of ways of sharing and of their layers, fields that they name, and names of
+architectures.
+"""
 
 from dataclasses import replace
 from typing import get_args, get_origin
@@ -86,7 +88,9 @@ def test_a_preset_names_two_known_kinds_and_is_found_by_them():
         assert architecture_name(preset["sharing.kind"], preset["funnel.kind"]) == name
 
 
-TIMED = Schema((Field("hour", 24), Field("user", 90), Field("item", 70)), ("age",), (Task("click"),))
+TIMED = Schema(
+    (Field("hour", 24), Field("user", 90), Field("item", 70)), ("age",), (Task("click"),)
+)
 
 
 def columns(schema=TIMED, **options):
@@ -96,7 +100,8 @@ def columns(schema=TIMED, **options):
 
 
 @pytest.mark.parametrize(
-    ("fields", "expected"), [("", [2, 3]), ("hour", [0, 1]), ("item, user", [2, 3, 4, 5]), ("user,user", [2, 3])]
+    ("fields", "expected"),
+    [("", [2, 3]), ("hour", [0, 1]), ("item, user", [2, 3, 4, 5]), ("user,user", [2, 3])],
 )
 def test_the_prior_is_of_the_named_fields_else_of_the_one_with_most_values(fields, expected):
     assert columns(fields=fields)[1] == expected
@@ -105,7 +110,10 @@ def test_the_prior_is_of_the_named_fields_else_of_the_one_with_most_values(field
 def test_the_gate_on_the_input_sees_the_cards_scenario_and_the_others_do_not():
     assert columns() == ([2, 3], [2, 3])
     assert columns(replace(TIMED, scenario="hour")) == ([0, 1], [2, 3])
-    assert columns(replace(TIMED, scenario="hour"), domain="item", fields="hour") == ([4, 5], [0, 1])
+    assert columns(replace(TIMED, scenario="hour"), domain="item", fields="hour") == (
+        [4, 5],
+        [0, 1],
+    )
     with pytest.raises(UserError, match=r"sharing\.pepnet\.domain: .*'itme'"):
         columns(domain="itme")
 
@@ -128,12 +136,23 @@ def test_defaults_take_the_compiled_passes(kind, monkeypatch):
     sharing(torch.randn(sharing.input_sets(3), 4, 20)).sum().backward()
 
 
-ACTIVATIONS = {"relu": torch.nn.ReLU(), "gelu": torch.nn.GELU(), "silu": torch.nn.SiLU(), "tanh": torch.nn.Tanh()}
+ACTIVATIONS = {
+    "relu": torch.nn.ReLU(),
+    "gelu": torch.nn.GELU(),
+    "silu": torch.nn.SiLU(),
+    "tanh": torch.nn.Tanh(),
+}
 
 
-KNOBS = [(2, (5, 3), 9, activation, norm) for activation in ACTIVATIONS for norm in ("none", "layer", "rms")]
+KNOBS = [
+    (2, (5, 3), 9, activation, norm)
+    for activation in ACTIVATIONS
+    for norm in ("none", "layer", "rms")
+]
 SHAPES = [((), 7), ((5,), 1), ((8, 4), 0), ((8, 4, 3), 7)]
-PLAIN = [(groups, layers, batch, "relu", "none") for groups in (1, 2, 6) for layers, batch in SHAPES]
+PLAIN = [
+    (groups, layers, batch, "relu", "none") for groups in (1, 2, 6) for layers, batch in SHAPES
+]
 
 
 @pytest.mark.parametrize(("groups", "layers", "batch", "activation", "norm"), [*KNOBS, *PLAIN])
@@ -150,19 +169,25 @@ def test_experts_equal_torchs_own_modules(groups, layers, batch, activation, nor
         for number, linear in enumerate(mlp.layers):
             h = F.linear(h, linear.weight[expert], linear.bias[expert])
             if norm == "layer":
-                h = F.layer_norm(h, h.shape[1:], mlp.norms[number].scale[expert], mlp.norms[number].shift[expert])
+                h = F.layer_norm(
+                    h, h.shape[1:], mlp.norms[number].scale[expert], mlp.norms[number].shift[expert]
+                )
             elif norm == "rms":
                 h = F.rms_norm(h, h.shape[1:], mlp.norms[number].scale[expert], eps=1e-5)
             h = ACTIVATIONS[activation](h)
         expected.append(h)
     torch.testing.assert_close(found, torch.stack(expected))
     wanted, upstream = [x, *mlp.parameters()], torch.randn_like(found)
-    gradients = (torch.autograd.grad(out, wanted, upstream) for out in (found, torch.stack(expected)))
+    gradients = (
+        torch.autograd.grad(out, wanted, upstream) for out in (found, torch.stack(expected))
+    )
     for one, other in zip(*gradients, strict=True):
         torch.testing.assert_close(one, other)
 
 
-@pytest.mark.parametrize(("k", "dtype"), [(1, torch.float32), (2, torch.float64), (4, torch.float32)])
+@pytest.mark.parametrize(
+    ("k", "dtype"), [(1, torch.float32), (2, torch.float64), (4, torch.float32)]
+)
 def test_a_sparse_gate_is_a_softmax_over_its_highest_scores(k, dtype):
     scores = torch.randn(3, 7, 5, dtype=dtype, requires_grad=True)
     experts = torch.randn(5, 7, 4, dtype=dtype, requires_grad=True)
@@ -213,6 +238,8 @@ def test_dropout_falls_on_each_expert_apart_and_only_in_training(layers, whole):
     dropped = given == 0
     assert dropped.double().mean().item() == pytest.approx(0.25, abs=0.02)
     assert not torch.equal(dropped[0], dropped[1])
-    torch.testing.assert_close(given[~dropped].mean(), torch.tensor(whole / 0.75), rtol=0.01, atol=0)
+    torch.testing.assert_close(
+        given[~dropped].mean(), torch.tensor(whole / 0.75), rtol=0.01, atol=0
+    )
     assert (given[~dropped].std() < 1e-3) == (len(layers) == 1)  # hidden layers are dropped, too
     assert (mlp.eval()(x) == whole).all()

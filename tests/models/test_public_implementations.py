@@ -1,4 +1,5 @@
-"""Whole models against DeepCTR-Torch, and AITM against torch-rechub, with their weights copied into ours.
+"""Whole models against DeepCTR-Torch, and AITM against torch-rechub, with their weights copied into
+ours.
 
 Both are installed for tests alone; without them these tests are skipped.
 """
@@ -20,13 +21,17 @@ TASKS = (Task("ctr"), Task("cvr", parent="ctr"))
 def our_model(sharing, options, dense, funnel="independent"):
     fields = tuple(Field(f"c{i}", size) for i, size in enumerate(SIZES))
     schema = Schema(fields, tuple(f"d{i}" for i in range(dense)), TASKS)
-    return model_on(schema, EmbeddingConfig(dim=DIM), TOWER, sharing=(sharing, options), funnel=funnel)
+    return model_on(
+        schema, EmbeddingConfig(dim=DIM), TOWER, sharing=(sharing, options), funnel=funnel
+    )
 
 
 def randomise(module):
     """Larger weights than the libraries start from, so that outputs differ between samples."""
     for parameter in module.parameters():
-        nn.init.normal_(parameter, std=1.5 / parameter.shape[1] ** 0.5 if parameter.dim() > 1 else 0.3)
+        nn.init.normal_(
+            parameter, std=1.5 / parameter.shape[1] ** 0.5 if parameter.dim() > 1 else 0.3
+        )
 
 
 @torch.no_grad()
@@ -64,16 +69,26 @@ def levels_in(model):
 
 
 def inputs(model):
-    """Ids numbered within each field, as they want them; over all fields, as we do; dense columns."""
+    """Ids numbered within each field, as they want them; over all fields, as we do; dense
+    columns.
+    """
     local = torch.stack([torch.randint(0, size, (BATCH,)) for size in SIZES], 1)
-    return local, local + torch.tensor(model.schema.offsets), torch.randn(BATCH, len(model.schema.dense))
+    return (
+        local,
+        local + torch.tensor(model.schema.offsets),
+        torch.randn(BATCH, len(model.schema.dense)),
+    )
 
 
 def deepctr(name, **options):
     columns = package("deepctr_torch.inputs")
-    features = [columns.SparseFeat(f"c{i}", size, embedding_dim=DIM) for i, size in enumerate(SIZES)]
+    features = [
+        columns.SparseFeat(f"c{i}", size, embedding_dim=DIM) for i, size in enumerate(SIZES)
+    ]
     features += [columns.DenseFeat(f"d{i}", 1) for i in range(DENSE)]
-    model = getattr(package("deepctr_torch.models"), name)(features, tower_dnn_hidden_units=TOWER, **options)
+    model = getattr(package("deepctr_torch.models"), name)(
+        features, tower_dnn_hidden_units=TOWER, **options
+    )
     randomise(model)
     return model.eval()
 
@@ -91,7 +106,9 @@ def deepctr_equal(ours, theirs, towers, ends, joint=False):
     expected = theirs(torch.cat([local.float(), dense], 1))
     found = ours.probabilities(ours(ids, dense))
     assert expected.std(0).min() > 0.01
-    torch.testing.assert_close(found.joint if joint else found.conditional, expected, rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        found.joint if joint else found.conditional, expected, rtol=0, atol=1e-5
+    )
 
 
 def test_shared_bottom_equals_deepctr():
@@ -102,7 +119,9 @@ def test_shared_bottom_equals_deepctr():
 
 
 def test_mmoe_equals_deepctr():
-    theirs = deepctr("MMOE", num_experts=3, expert_dnn_hidden_units=EXPERT, gate_dnn_hidden_units=())
+    theirs = deepctr(
+        "MMOE", num_experts=3, expert_dnn_hidden_units=EXPERT, gate_dnn_hidden_units=()
+    )
     ours = our_model("mmoe", {"experts": 3, "layers": EXPERT}, DENSE)
     copy_linears(ours.sharing.experts, theirs.expert_dnn)
     copy_gates(ours.sharing.gates, theirs.gate_dnn_final_layer)
@@ -114,14 +133,21 @@ def test_cgc_and_ple_equal_deepctr(kind, levels):
     theirs = deepctr(
         "PLE",
         num_levels=levels,
-        shared_expert_num=2,  # its shared experts are made in the number of specific ones, so both must be equal
+        # its shared experts are made in the number of specific ones, so both must be equal
+        shared_expert_num=2,
         specific_expert_num=2,
         expert_dnn_hidden_units=EXPERT,
         gate_dnn_hidden_units=(),
     )
-    ours = our_model(kind, levels_of(kind, levels) | {"shared_experts": 2, "own_experts": 2, "layers": EXPERT}, DENSE)
+    ours = our_model(
+        kind,
+        levels_of(kind, levels) | {"shared_experts": 2, "own_experts": 2, "layers": EXPERT},
+        DENSE,
+    )
     for number, level in enumerate(levels_in(ours)):
-        copy_linears(level.own, [expert for task in theirs.specific_experts[number] for expert in task])
+        copy_linears(
+            level.own, [expert for task in theirs.specific_experts[number] for expert in task]
+        )
         copy_linears(level.shared, theirs.shared_experts[number][0])
         copy_gates(level.gates, theirs.specific_gate_dnn_final_layer[number])
         if level.shared_gate is not None:
@@ -133,18 +159,24 @@ def test_esmm_equals_deepctr():
     theirs = deepctr("ESMM")
     ours = our_model("shared_embeddings", {}, DENSE, "entire_space")
     ends = [theirs.ctr_dnn_final_layer, theirs.cvr_dnn_final_layer]
-    deepctr_equal(ours, theirs, [theirs.ctr_dnn, theirs.cvr_dnn], ends, joint=True)  # it returns (ctr, ctcvr)
+    deepctr_equal(
+        ours, theirs, [theirs.ctr_dnn, theirs.cvr_dnn], ends, joint=True
+    )  # it returns (ctr, ctcvr)
     local, ids, dense = inputs(ours)
     labels = (torch.rand(BATCH, 2) < 0.5).float()
     labels[:, 1] *= labels[:, 0]
     expected = nn.functional.binary_cross_entropy(
         theirs(torch.cat([local.float(), dense], 1)), labels, reduction="none"
     )
-    torch.testing.assert_close(ours.losses(ours(ids, dense), labels), expected.mean(0), rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        ours.losses(ours(ids, dense), labels), expected.mean(0), rtol=0, atol=1e-5
+    )
 
 
 def test_aitm_equals_rechub():
-    """Theirs: an MLP for each task, the transfer, and a linear output. Here the MLPs are hidden layers of towers."""
+    """Theirs: an MLP for each task, the transfer, and a linear output. Here the MLPs are hidden
+    layers of towers.
+    """
     of_rechub = package("torch_rechub.basic.features").SparseFeature
     features = [of_rechub(f"c{i}", vocab_size=size, embed_dim=DIM) for i, size in enumerate(SIZES)]
     theirs = package("torch_rechub.models.multi_task").AITM(
@@ -152,7 +184,9 @@ def test_aitm_equals_rechub():
     )
     randomise(theirs)
     for module in theirs.modules():
-        if isinstance(module, nn.BatchNorm1d):  # the identity, once its statistics are fixed: ours has no such layer
+        if isinstance(
+            module, nn.BatchNorm1d
+        ):  # the identity, once its statistics are fixed: ours has no such layer
             nn.init.ones_(module.weight)
             nn.init.zeros_(module.bias)
             module.eps = 0.0

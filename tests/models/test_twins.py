@@ -1,7 +1,9 @@
-"""Ways of sharing beside twins in numpy, written from the papers; most have no public implementation.
+"""Ways of sharing beside twins in numpy, written from the papers; most have no public
+implementation.
 
-Of cross-stitch there is one, in LibMTL 1.1.5, but with one row of weights for all tasks in the place of a matrix. Twins
-go sample by sample, task by task, expert by expert, and know of ours the names of its parameters alone.
+Of cross-stitch there is one, in LibMTL 1.1.5, but with one row of weights for all tasks in the
+place of a matrix. Twins go sample by sample, task by task, expert by expert, and know of ours the
+names of its parameters alone.
 """
 
 from itertools import chain
@@ -31,10 +33,16 @@ def relu(x):
 def mlp(w, prefix, expert, x, act=relu, normalised=False):
     number = 0
     while f"{prefix}.layers.{number}.weight" in w:
-        x = w[f"{prefix}.layers.{number}.weight"][expert] @ x + w[f"{prefix}.layers.{number}.bias"][expert]
+        x = (
+            w[f"{prefix}.layers.{number}.weight"][expert] @ x
+            + w[f"{prefix}.layers.{number}.bias"][expert]
+        )
         if normalised:
             x = (x - x.mean()) / np.sqrt(x.var() + 1e-5)
-            x = x * w[f"{prefix}.norms.{number}.scale"][expert] + w[f"{prefix}.norms.{number}.shift"][expert]
+            x = (
+                x * w[f"{prefix}.norms.{number}.scale"][expert]
+                + w[f"{prefix}.norms.{number}.shift"][expert]
+            )
         x, number = act(x), number + 1
     return x
 
@@ -67,11 +75,18 @@ def omoe(w, x, tasks, c):
 
 
 def level(w, prefix, x, common, c):
-    """g_k(x) = w_k(x) S_k(x), S_k the outputs of own and shared experts, and that of the shared gate where one is."""
-    own = [[mlp(w, f"{prefix}.own", k * c.own_experts + i, at) for i in range(c.own_experts)] for k, at in enumerate(x)]
+    """g_k(x) = w_k(x) S_k(x), S_k the outputs of own and shared experts, and that of the shared
+    gate where one is.
+    """
+    own = [
+        [mlp(w, f"{prefix}.own", k * c.own_experts + i, at) for i in range(c.own_experts)]
+        for k, at in enumerate(x)
+    ]
     shared = [mlp(w, f"{prefix}.shared", i, common) for i in range(c.shared_experts)]
     gates, of_all = (w.get(f"{prefix}.{name}.linear.weight") for name in ("gates", "shared_gate"))
-    found = [gated(gate @ at, experts + shared) for gate, at, experts in zip(gates, x, own, strict=True)]
+    found = [
+        gated(gate @ at, experts + shared) for gate, at, experts in zip(gates, x, own, strict=True)
+    ]
     return found, None if of_all is None else gated(of_all[0] @ common, [*chain(*own), *shared])
 
 
@@ -103,7 +118,10 @@ def adatt(w, x, tasks, c):
     h, common = [x[0]] * tasks, x[0]
     for level in range(c.levels):
         native = [
-            [mlp(w, f"own.{level}.experts", t * c.own_experts + i, h[t]) for i in range(c.own_experts)]
+            [
+                mlp(w, f"own.{level}.experts", t * c.own_experts + i, h[t])
+                for i in range(c.own_experts)
+            ]
             for t in range(tasks)
         ]
         shared = [mlp(w, f"shared.{level}.experts", i, common) for i in range(c.shared_experts)]
@@ -124,8 +142,14 @@ def adatt(w, x, tasks, c):
 
 
 def stem(w, x, tasks, c):
-    """A gate on the sum of both embeddings over the experts of all tasks and the shared ones: Su et al., AAAI 2024."""
-    experts = [mlp(w, "own", t * c.own_experts + i, x[1 + t]) for t in range(tasks) for i in range(c.own_experts)]
+    """A gate on the sum of both embeddings over the experts of all tasks and the shared ones: Su et
+    al., AAAI 2024.
+    """
+    experts = [
+        mlp(w, "own", t * c.own_experts + i, x[1 + t])
+        for t in range(tasks)
+        for i in range(c.own_experts)
+    ]
     experts += [mlp(w, "shared", i, x[0]) for i in range(c.shared_experts)]
     found = []
     for t in range(tasks):
@@ -134,11 +158,15 @@ def stem(w, x, tasks, c):
 
 
 def pepnet(w, x, tasks, c):
-    """delta = 2 sigmoid(W' relu(W [prior, sg(x)] + b) + b') on input and layers: Chang et al., KDD 2023."""
+    """delta = 2 sigmoid(W' relu(W [prior, sg(x)] + b) + b') on input and layers: Chang et al., KDD
+    2023.
+    """
 
     def gate(prefix, number, seen):
         hidden = mlp(w, f"{prefix}.hidden", number, seen)
-        return 2 * sigmoid(w[f"{prefix}.output.weight"][number] @ hidden + w[f"{prefix}.output.bias"][number])
+        return 2 * sigmoid(
+            w[f"{prefix}.output.weight"][number] @ hidden + w[f"{prefix}.output.bias"][number]
+        )
 
     prior = x[0][list(PRIOR)]
     scaled = x[0] * gate("of_input", 0, np.concatenate([x[0][list(DOMAIN)], x[0]]))
@@ -146,13 +174,17 @@ def pepnet(w, x, tasks, c):
     for t in range(tasks):
         h = scaled
         for number in range(len(c.layers)):
-            h = mlp(w, f"layers.{number}", t, h) * gate(f"gates.{number}", t, np.concatenate([prior, scaled]))
+            h = mlp(w, f"layers.{number}", t, h) * gate(
+                f"gates.{number}", t, np.concatenate([prior, scaled])
+            )
         found.append(h)
     return found
 
 
 def star(w, x, tasks, c, code):
-    """W* = W * W_s and b* = b + b_s of the row's scenario s, W_s = 1 + scale_s: Sheng et al., CIKM 2021."""
+    """W* = W * W_s and b* = b + b_s of the row's scenario s, W_s = 1 + scale_s: Sheng et al., CIKM
+    2021.
+    """
     h = x[0]
     for at in range(len(c.layers)):
         weight, bias = w[f"bottom.layers.{at}.weight"][0], w[f"bottom.layers.{at}.bias"][0]
@@ -206,7 +238,9 @@ def inputs(sharing, tasks):
 
 def by_twin(twin, options, weights, x, tasks, *more):
     config = SHARING[twin.__name__].config.model_validate(options)
-    samples = [np.stack(twin(weights, x[:, b].numpy(), tasks, config, *more)) for b in range(x.shape[1])]
+    samples = [
+        np.stack(twin(weights, x[:, b].numpy(), tasks, config, *more)) for b in range(x.shape[1])
+    ]
     return torch.from_numpy(np.stack(samples, axis=1))
 
 
@@ -217,29 +251,40 @@ def test_equals_its_twin(twin, options, tasks):
     sharing, weights = build(twin, options, tasks)
     x = inputs(sharing, tasks)
     found = sharing.eval()(x).detach().expand(tasks, -1, -1)
-    torch.testing.assert_close(found, by_twin(twin, options, weights, x, tasks), rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(
+        found, by_twin(twin, options, weights, x, tasks), rtol=1e-9, atol=1e-9
+    )
 
 
 @pytest.mark.parametrize(
-    ("twin", "options"), [(star, {"layers": "8-4"}), (mlora, {"layers": "8-4", "rank": 2}), (mlora, {"layers": "5"})]
+    ("twin", "options"),
+    [(star, {"layers": "8-4"}), (mlora, {"layers": "8-4", "rank": 2}), (mlora, {"layers": "5"})],
 )
 @pytest.mark.parametrize("compiling", [False, True])
 def test_rows_of_a_scenario_equal_its_twin(twin, options, compiling, monkeypatch):
-    """Sorted by scenario, and as a packaged model computes; rows of code 0 have the shared part alone."""
+    """Sorted by scenario, and as a packaged model computes; rows of code 0 have the shared part
+    alone.
+    """
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: compiling)
     sharing, weights = build(twin, options, 2)
     x, config = inputs(sharing, 2), SHARING[twin.__name__].config.model_validate(options)
     rows = [twin(weights, x[:, b].numpy(), 1, config, code)[0] for b, code in enumerate(CODES)]
     found = sharing(x, torch.tensor(CODES))
-    torch.testing.assert_close(found, torch.from_numpy(np.stack(rows)).unsqueeze(0), rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(
+        found, torch.from_numpy(np.stack(rows)).unsqueeze(0), rtol=1e-9, atol=1e-9
+    )
     shared = [twin(weights, x[:, b].numpy(), 1, config, 0)[0] for b in range(BATCH)]
-    torch.testing.assert_close(sharing(x), torch.from_numpy(np.stack(shared)).unsqueeze(0), rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(
+        sharing(x), torch.from_numpy(np.stack(shared)).unsqueeze(0), rtol=1e-9, atol=1e-9
+    )
     assert sharing(x[:, :0], torch.tensor(CODES)[:0]).shape == (1, 0, config.layers[-1])
 
 
 @pytest.mark.parametrize("tasks", [2, 4])
 def test_stems_gradients_stay_at_home(tasks):
-    """No gradient of a task at another's embeddings; at its own, that of the mixture, by finite differences."""
+    """No gradient of a task at another's embeddings; at its own, that of the mixture, by finite
+    differences.
+    """
     sharing, _ = build(stem, {"own_experts": 2, "shared_experts": 2, "layers": "8-4"}, tasks)
     x = inputs(sharing, tasks).requires_grad_()
     h = sharing(x)

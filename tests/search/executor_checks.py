@@ -1,4 +1,6 @@
-"""What every executor must do, with jobs that train nothing. A worker imports this module to run them."""
+"""What every executor must do, with jobs that train nothing. A worker imports this module to run
+them.
+"""
 
 import math
 import time
@@ -13,7 +15,11 @@ from bench.core.records import Job, TrialResult
 from bench.search.executors import EXECUTORS
 from bench.search.executors.base import attempt
 
-FAILING = {1: UserError("expected this, found that"), 3: FloatingPointError("nan at step 7"), 4: KeyError("boom")}
+FAILING = {
+    1: UserError("expected this, found that"),
+    3: FloatingPointError("nan at step 7"),
+    4: KeyError("boom"),
+}
 """Trial -> the error that it raises."""
 RETRIES = 2
 LIMIT, LONG = 1.0, 60.0  # seconds
@@ -28,12 +34,18 @@ def measure(job):
     """The result depends only on the job; the trials of `FAILING` raise their errors."""
     if job.trial in FAILING:
         raise FAILING[job.trial]
-    metrics = {"valid/click.auc": 1 / (2 + job.seed), "valid/like.auc": math.nan, "valid/ne": math.inf}
+    metrics = {
+        "valid/click.auc": 1 / (2 + job.seed),
+        "valid/like.auc": math.nan,
+        "valid/ne": math.inf,
+    }
     return TrialResult(metrics, {"train_seconds": 0.5}, [{"samples": 10.0}], job.config)
 
 
 def lack_a_machine(job):
-    """Raises an infrastructure fault in each of the first `faults` attempts, which it counts in `folder`."""
+    """Raises an infrastructure fault in each of the first `faults` attempts, which it counts in
+    `folder`.
+    """
     attempts = len(list(Path(str(job.config["folder"])).glob(f"{job.trial}-*")))
     Path(str(job.config["folder"]), f"{job.trial}-{attempts}").touch()
     if attempts < int(job.config["faults"] or 0):
@@ -62,15 +74,25 @@ def ended(executor, jobs):
 
 
 def each_job_ends_once_as_it_does_in_this_process(name, options, folder):
-    """Its result, or its failure with its kind and reason. More jobs than slots wait; one that fails harms no other."""
+    """Its result, or its failure with its kind and reason. More jobs than slots wait; one that
+    fails harms no other.
+    """
     with opened(name, measure, options) as executor:
         jobs = [job_of(trial) for trial in range(2 * executor.slots + len(FAILING) + 1)]
         for trial, outcome in ended(executor, jobs).items():
             expected = attempt(measure, jobs[trial])
-            assert (outcome.job, str(outcome.result)) == (jobs[trial], str(expected.result))  # one NaN is another
-            assert (outcome.failure and outcome.failure.kind) == (expected.failure and expected.failure.kind)
+            assert (outcome.job, str(outcome.result)) == (
+                jobs[trial],
+                str(expected.result),
+            )  # one NaN is another
+            assert (outcome.failure and outcome.failure.kind) == (
+                expected.failure and expected.failure.kind
+            )
             if outcome.failure and expected.failure:
-                assert outcome.failure.reason.partition(" (")[0] == expected.failure.reason.partition(" (")[0]
+                assert (
+                    outcome.failure.reason.partition(" (")[0]
+                    == expected.failure.reason.partition(" (")[0]
+                )
             assert outcome.started > 0
             assert outcome.seconds >= 0
         with pytest.raises(RuntimeError):
@@ -81,9 +103,16 @@ def a_fault_of_the_machine_is_tried_again(name, options, folder):
     """As often as `Options.retries` says; then it is the job's failure. Each retry is noted."""
     notes: list[str] = []
     with opened(name, lack_a_machine, options, retries=RETRIES, note=notes.append) as executor:
-        jobs = [job_of(trial, folder=str(folder), faults=faults) for trial, faults in enumerate((0, RETRIES, 99))]
+        jobs = [
+            job_of(trial, folder=str(folder), faults=faults)
+            for trial, faults in enumerate((0, RETRIES, 99))
+        ]
         found = ended(executor, jobs)
-    assert [len(list(folder.glob(f"{trial}-*"))) for trial in range(3)] == [1, RETRIES + 1, RETRIES + 1]
+    assert [len(list(folder.glob(f"{trial}-*"))) for trial in range(3)] == [
+        1,
+        RETRIES + 1,
+        RETRIES + 1,
+    ]
     assert found[0].result
     assert found[1].result
     assert found[2].failure.kind == "infrastructure"
@@ -96,7 +125,9 @@ def a_job_out_of_time_is_ended(name, options, folder):
         return
     with opened(name, take_long, options, job_seconds=LIMIT, retries=0) as executor:
         began = time.monotonic()
-        found = ended(executor, [job_of(0, seconds=0), job_of(2, seconds=int(LONG)), job_of(5, seconds=0)])
+        found = ended(
+            executor, [job_of(0, seconds=0), job_of(2, seconds=int(LONG)), job_of(5, seconds=0)]
+        )
         assert time.monotonic() - began < LONG
     assert found[2].failure.kind == "infrastructure"
     assert found[0].result

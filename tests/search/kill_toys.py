@@ -1,9 +1,11 @@
-"""Kills drivers and workers at random during one search. A script, so that what it forks and spawns is its own.
+"""Kills drivers and workers at random during one search. A script, so that what it forks and spawns
+is its own.
 
     kill_toys.py FOLDER inline|process KILLS SEED BUDGET
 
-It imports what a driver needs once and forks a driver for each life. On stdout, one JSON document: how many were
-killed, how often each job was begun, and how often one was begun after it had an outcome on disk.
+It imports what a driver needs once and forks a driver for each life. On stdout, one JSON document:
+how many were killed, how often each job was begun, and how often one was begun after it had an
+outcome on disk.
 """
 
 import hashlib
@@ -25,7 +27,9 @@ LADDER = (4, 16, 64)
 
 
 def train(job):
-    """As `rung_toys.train` in small, with marks of when it begins and ends; a checkpoint is appended to all along."""
+    """As `rung_toys.train` in small, with marks of when it begins and ends; a checkpoint is
+    appended to all along.
+    """
     until = LADDER[-1] if job.until is None else job.until
     mark(job, f"begin {job.trial} {until} {os.getpid()}")
     at, chain = 0, f"{job.trial} {job.seed}"
@@ -40,12 +44,16 @@ def train(job):
         path = Path(job.checkpoint)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        temporary.write_text(json.dumps({"trial": job.trial, "seed": job.seed, "at": at, "chain": chain}))
+        temporary.write_text(
+            json.dumps({"trial": job.trial, "seed": job.seed, "at": at, "chain": chain})
+        )
         temporary.replace(path)
     first, second = int(chain[:6], 16) / 16**6, int(chain[6:12], 16) / 16**6
     values = {"click.auc": first - 2 / at, "like.auc": second - 2 / at}
     metrics = {f"{split}/{name}": value for split in job.splits for name, value in values.items()}
-    return TrialResult(metrics, {"samples_trained": float(at)}, [], dict(job.config), at == LADDER[-1])
+    return TrialResult(
+        metrics, {"samples_trained": float(at)}, [], dict(job.config), at == LADDER[-1]
+    )
 
 
 def mark(job, text):
@@ -82,8 +90,12 @@ def main(folder, executor, kills, seed, budget):
                 settled.setdefault(key, begun[key])
         if code == 0:
             break
-    again = {f"{key}": begun[key] - before for key, before in settled.items() if begun[key] != before}
-    print(json.dumps({"killed": killed, "jobs": len(settled), "begun": begun.total(), "again": again}))
+    again = {
+        f"{key}": begun[key] - before for key, before in settled.items() if begun[key] != before
+    }
+    print(
+        json.dumps({"killed": killed, "jobs": len(settled), "begun": begun.total(), "again": again})
+    )
 
 
 def drive(folder, plan, name, marks):
@@ -113,7 +125,9 @@ def drive(folder, plan, name, marks):
 
 
 def disturb(driver, marks, executor, chance):
-    """Kills workers of a driver and at last itself, each after a few more jobs were begun and a random moment."""
+    """Kills workers of a driver and at last itself, each after a few more jobs were begun and a
+    random moment.
+    """
     killed = []
     victims = ["worker"] * chance.randrange(4) if executor == "process" else []
     for victim in [*victims, "driver"]:

@@ -1,4 +1,6 @@
-"""Jobs that harm whoever runs them, as their configuration says. Light to import: workers start often here."""
+"""Jobs that harm whoever runs them, as their configuration says. Light to import: workers start
+often here.
+"""
 
 import ctypes
 import os
@@ -31,7 +33,10 @@ def poison(job):
 
 def good(job):
     return TrialResult(
-        {"valid/click.auc": 0.5, "valid/like.auc": job.trial / 100, "pid": float(os.getpid())}, {}, [], {}
+        {"valid/click.auc": 0.5, "valid/like.auc": job.trial / 100, "pid": float(os.getpid())},
+        {},
+        [],
+        {},
     )
 
 
@@ -48,7 +53,9 @@ def _unserialisable():
 def _pipe():
     """Descriptors of this process that are sockets: the pipe to the driver."""
     descriptors = [int(name) for name in os.listdir("/proc/self/fd")]
-    return [one for one in descriptors if os.path.exists(f"/proc/self/fd/{one}") and _is_socket(one)]
+    return [
+        one for one in descriptors if os.path.exists(f"/proc/self/fd/{one}") and _is_socket(one)
+    ]
 
 
 def _is_socket(descriptor):
@@ -83,12 +90,16 @@ HARMS: dict[str, Any] = {
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "kill, a child lives": _die_before_a_child,
     "leave": lambda: sys.exit(4),
-    "spin": lambda: ctypes.PyDLL(None).sleep(600),  # a sleep that holds the interpreter's lock: no thread can run
+    "spin": lambda: ctypes.PyDLL(None).sleep(
+        600
+    ),  # a sleep that holds the interpreter's lock: no thread can run
     "hungry": _hungry,
     "lock in the result": _unserialisable,
     "garbage": lambda: _write(b"garbage"),
     "a wrong length": lambda: _write(b"garbage", 1 << 30),
-    "another's answer": lambda: _write(b'{"result": null, "failure": null, "started": 0, "seconds": 0}'),
+    "another's answer": lambda: _write(
+        b'{"result": null, "failure": null, "started": 0, "seconds": 0}'
+    ),
     "closed pipe": _close_everything,
     "chatter": _chatter,
 }

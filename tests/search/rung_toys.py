@@ -16,12 +16,21 @@ LADDER = ladder(4, 4, FULL)  # 4, 16, 64
 
 
 def rung_plan(**changes):
-    options = {"trials": None, "budget": 12 * FULL, "ladder": LADDER, "sampler": "random", "tries": 1, "share": 0.1}
+    options = {
+        "trials": None,
+        "budget": 12 * FULL,
+        "ladder": LADDER,
+        "sampler": "random",
+        "tries": 1,
+        "share": 0.1,
+    }
     return toy_plan(**{"reference": {"click.auc": -1.0, "like.auc": -1.0}, **options, **changes})
 
 
 def train(job):
-    """Values rise towards the closed form, and shake with a chain of hashes that every sample lengthens."""
+    """Values rise towards the closed form, and shake with a chain of hashes that every sample
+    lengthens.
+    """
     at, chain = 0, f"{job.trial} {job.seed}"
     if job.resume is not None:
         state = json.loads(Path(job.resume).read_text())
@@ -40,7 +49,9 @@ def train(job):
     if job.checkpoint is not None:
         path = Path(job.checkpoint)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"trial": job.trial, "seed": job.seed, "at": at, "chain": chain}))
+        path.write_text(
+            json.dumps({"trial": job.trial, "seed": job.seed, "at": at, "chain": chain})
+        )
     curve = [{"samples": float(at), "epoch": at / FULL}]
     return TrialResult(metrics, {"samples_trained": float(at)}, curve, dict(job.config), at == FULL)
 
@@ -68,13 +79,16 @@ def poor(kind):
 
 
 def slow_train(job):
-    """As `train`, a fifth of a second long; names the store in the configuration, which must be there.
+    """As `train`, a fifth of a second long; names the store in the configuration, which must be
+    there.
 
     While it runs, a file beside the store has the name of its Ray node.
     """
     import ray
 
-    at_work = Path(job.store).with_name(ray.get_runtime_context().get_node_id() if ray.is_initialized() else "here")
+    at_work = Path(job.store).with_name(
+        ray.get_runtime_context().get_node_id() if ray.is_initialized() else "here"
+    )
     at_work.touch()
     time.sleep(0.2)
     at_work.unlink(missing_ok=True)
@@ -85,11 +99,17 @@ def slow_train(job):
 
 
 def leaving_predictions(job):
-    """Leaves files for predictions that say which training they are of; its metrics are those of its seed."""
+    """Leaves files for predictions that say which training they are of; its metrics are those of
+    its seed.
+    """
     for split in job.splits:
         if (path := path_of(job, split)) is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(f"{job.trial} {job.seed} {job.until} {split}")
             seal(path, path.name)
-    metrics = {f"{split}/{name}": 0.5 + job.seed % 97 / 1000 for split in job.splits for name in job.objectives}
+    metrics = {
+        f"{split}/{name}": 0.5 + job.seed % 97 / 1000
+        for split in job.splits
+        for name in job.objectives
+    }
     return TrialResult(metrics, {}, [], dict(job.config) | {"store": job.store})

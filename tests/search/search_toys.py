@@ -32,7 +32,9 @@ def toy_space():
 
 
 def objectives(config):
-    """Weight of `like` trades one objective for the other; all else has one best value. Both lie in (-inf, 1]."""
+    """Weight of `like` trades one objective for the other; all else has one best value. Both lie in
+    (-inf, 1].
+    """
     kind = config["sharing.kind"]
     if kind == "single_task":
         loss = 0.3
@@ -43,8 +45,14 @@ def objectives(config):
             + (config["sharing.mmoe.dropout"] - 0.2) ** 2
         )
     else:
-        loss = 0.05 * (config["sharing.ple.levels"] - 3) ** 2 + (config["sharing.ple.dropout"] - 0.5) ** 2
-    loss += 0.1 * (math.log10(config["optim.lr"]) + 2.5) ** 2 + {"": 0.1, "32": 0.0, "64": 0.05}[config["tower.layers"]]
+        loss = (
+            0.05 * (config["sharing.ple.levels"] - 3) ** 2
+            + (config["sharing.ple.dropout"] - 0.5) ** 2
+        )
+    loss += (
+        0.1 * (math.log10(config["optim.lr"]) + 2.5) ** 2
+        + {"": 0.1, "32": 0.0, "64": 0.05}[config["tower.layers"]]
+    )
     lean = math.log2(config["balancing.static.weight.like"]) / 4  # in [-1, 1]
     return 1 - loss - (lean + 0.5) ** 2 / 4, 1 - loss - (lean - 0.5) ** 2 / 4
 
@@ -53,7 +61,9 @@ def train(job):
     """The closed form; replicates differ a little by their seed."""
     noise = random.Random(job.seed).gauss(0, 0.001) if job.replicate else 0.0
     values = dict(zip(("click.auc", "like.auc"), objectives(job.config), strict=True))
-    metrics = {f"{split}/{name}": value + noise for split in job.splits for name, value in values.items()}
+    metrics = {
+        f"{split}/{name}": value + noise for split in job.splits for name, value in values.items()
+    }
     config = {**job.config, "funnel.kind": "independent"}
     return TrialResult(metrics, {"train_seconds": 0.5}, [{"samples": 10, "epoch": 1.0}], config)
 
@@ -66,7 +76,10 @@ def train_with_failures(job):
         case 5:
             result = train(job)
             return TrialResult(
-                {**result.metrics, "valid/like.auc": math.nan}, result.speed, result.curve, result.config
+                {**result.metrics, "valid/like.auc": math.nan},
+                result.speed,
+                result.curve,
+                result.config,
             )
         case 6:
             raise UserError("sharing.kind = 'ple' does not fit this data: no reason")
@@ -80,7 +93,9 @@ def train_with_failures(job):
 def report_threads(job):
     """What the worker's environment says of threads, its number and its process id."""
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", WORKER, *WAITING)
-    return TrialResult({name: float(os.environ[name]) for name in names} | {"pid": float(os.getpid())}, {}, [], {})
+    return TrialResult(
+        {name: float(os.environ[name]) for name in names} | {"pid": float(os.getpid())}, {}, [], {}
+    )
 
 
 def say_pid_and_sleep(job):
@@ -112,9 +127,24 @@ def toy_plan(**changes):
 
 
 def make_job(point, replicate, splits, store="-"):
-    purpose = ("replicate", replicate) if replicate else (point.kind if point.number is None else point.number, 0)
+    purpose = (
+        ("replicate", replicate)
+        if replicate
+        else (point.kind if point.number is None else point.number, 0)
+    )
     names = ("click.auc", "like.auc")
-    job = Job(point.number, replicate, point.config, store, derive(7, *purpose), splits, names, TASKS, 1, point.until)
+    job = Job(
+        point.number,
+        replicate,
+        point.config,
+        store,
+        derive(7, *purpose),
+        splits,
+        names,
+        TASKS,
+        1,
+        point.until,
+    )
     return replace(job, kind=point.kind)
 
 
@@ -200,7 +230,9 @@ def wait_until(condition, seconds=20.0):
 
 
 def printed_under_other_hashes(code):
-    """What code prints in two processes whose hashes of text differ, and with them the order of sets."""
+    """What code prints in two processes whose hashes of text differ, and with them the order of
+    sets.
+    """
     here = Path(__file__).parent
     paths = os.pathsep.join([str(here), str(here.parents[1])])
     return [

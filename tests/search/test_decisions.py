@@ -1,4 +1,6 @@
-"""What is begun next, by hand: rungs at 1, 4, 16 samples, eta 4; and the portfolio with which a search begins."""
+"""What is begun next, by hand: rungs at 1, 4, 16 samples, eta 4; and the portfolio with which a
+search begins.
+"""
 
 from dataclasses import replace
 from itertools import product
@@ -16,17 +18,26 @@ from bench.search.standing import JobHistory, RungStep, Standing
 
 
 def plan(budget, **changes):
-    return rung_plan(**{"budget": budget, "ladder": (1, 4, 16), "tries": 0, "share": 0.0, **changes})
+    return rung_plan(
+        **{"budget": budget, "ladder": (1, 4, 16), "tries": 0, "share": 0.0, **changes}
+    )
 
 
 def waits(number, *values, kind="mmoe"):
     return Standing(number, kind, tuple((value, value) for value in values), "waiting")
 
 
-SINGLE = Standing(0, "single_task", ((0.1, 0.1), (0.1, 0.1), (0.1, 0.1)), "waiting")  # at the top: 16 samples
-FOUR = [SINGLE, *(waits(n, 0.1 * n) for n in range(1, 4))]  # 19 samples; trial 3 has earned the next rung, of 3
+SINGLE = Standing(
+    0, "single_task", ((0.1, 0.1), (0.1, 0.1), (0.1, 0.1)), "waiting"
+)  # at the top: 16 samples
+FOUR = [
+    SINGLE,
+    *(waits(n, 0.1 * n) for n in range(1, 4)),
+]  # 19 samples; trial 3 has earned the next rung, of 3
 POOR = [waits(0, -0.5, kind="single_task"), *FOUR[1:]]  # 4 samples; the baseline lacks 15
-ALONE = [waits(n, 0.1 * n, *more, kind="single_task") for n, more in enumerate([(), (0.2,), (0.3,)])]
+ALONE = [
+    waits(n, 0.1 * n, *more, kind="single_task") for n, more in enumerate([(), (0.2,), (0.3,)])
+]
 DONE = [waits(n, 0.1, kind="single_task") for n in range(3)]
 WITHOUT = toy_space().restricted({"sharing.kind": "ple"})
 CASES = {
@@ -45,8 +56,16 @@ CASES = {
     "the first trial is a whole single-task one": (plan(16), [], "new trial"),
     "for which there is no room": (plan(15), [], None),
     "without single-task models nothing is set aside": (plan(1, space=WITHOUT), [], "new trial"),
-    "the baseline waits for others": (plan(None, trials=3), [*POOR[:2], Standing(2, "ple", (), "running")], None),
-    "the best at the highest rung is the baseline": (plan(None, trials=3), ALONE, RungStep(2, 2, floor=True)),
+    "the baseline waits for others": (
+        plan(None, trials=3),
+        [*POOR[:2], Standing(2, "ple", (), "running")],
+        None,
+    ),
+    "the best at the highest rung is the baseline": (
+        plan(None, trials=3),
+        ALONE,
+        RungStep(2, 2, floor=True),
+    ),
     "no rungs": (plan(None, ladder=(), trials=4), DONE, "new trial"),
     "no rungs, and all trials": (plan(None, ladder=(), trials=3), DONE, None),
     "one rung": (plan(4 * 16, ladder=(16,)), DONE, "new trial"),
@@ -67,11 +86,19 @@ def test_when_it_is_late_the_baseline_alone_goes_on():
 def test_a_promotion_that_is_too_dear_makes_room_for_one_at_a_lower_rung():
     low = [waits(n, 0.1 * n) for n in range(1, 6)]
     high = [waits(n, 2.0 + n, 0.1 * n) for n in range(6, 10)]
-    standings = [SINGLE, *low, *high]  # 16 + 5 + 4 * 4 = 37 samples; 9 has earned the top, which takes 12
+    standings = [
+        SINGLE,
+        *low,
+        *high,
+    ]  # 16 + 5 + 4 * 4 = 37 samples; 9 has earned the top, which takes 12
     assert decide(plan(49), standings) == RungStep(9, 2)
-    # at the lowest rung 10 have come by and 4 have left: the places are taken, so nothing else can be promoted
+    # at the lowest rung 10 have come by and 4 have left: the places are taken, so nothing else can
+    # be promoted
     assert decide(plan(48), standings) == "new trial"
-    more = [*standings, *(waits(n, 9.0 + n) for n in range(10, 22))]  # 49 samples; 5 places, 4 of them taken
+    more = [
+        *standings,
+        *(waits(n, 9.0 + n) for n in range(10, 22)),
+    ]  # 49 samples; 5 places, 4 of them taken
     assert decide(plan(61), more) == RungStep(9, 2)
     assert decide(plan(60), more) == RungStep(21, 1)
 
@@ -138,7 +165,10 @@ CONFIG = {
 
 
 def test_the_file_opens_the_spaces_that_it_knows():
-    within, alone = [load_space("funnel"), load_space("quick")], {"numeric.kind": "bucket", "interaction.kind": "none"}
+    within, alone = (
+        [load_space("funnel"), load_space("quick")],
+        {"numeric.kind": "bucket", "interaction.kind": "none"},
+    )
     for space in (*within, *(each.restricted({"loss.kind": "log"} | alone) for each in within)):
         asked = ((1, THREE[:1]), (2, THREE[:2]), (3, THREE), (5, (*THREE, "buy", "save")))
         for (objectives, tasks), rows in product(asked, (0, 10**9)):
@@ -152,17 +182,29 @@ def test_the_file_opens_the_spaces_that_it_knows():
             assert learnt(space, tasks, objectives, rows) == found
 
 
-def test_of_portfolios_that_fit_the_largest_counts_then_the_one_with_as_many_objectives(monkeypatch):
+def test_of_portfolios_that_fit_the_largest_counts_then_the_one_with_as_many_objectives(
+    monkeypatch,
+):
     space = load_space("quick").restricted({"loss.kind": "log"})
     (one,) = (each for each in learnt(space, THREE[:2], 2, 10**5)[:1])
     own = [{**one, "optim.lr": rate} for rate in (0.001, 0.002, 0.003, 0.004)]
     made = [
         {"rows": rows, "objectives": objectives, "configurations": [config]}
-        for rows, objectives, config in zip((10**3, 10**5, 10**5, 10**7), (2, 2, 4, 2), own, strict=True)
+        for rows, objectives, config in zip(
+            (10**3, 10**5, 10**5, 10**7), (2, 2, 4, 2), own, strict=True
+        )
     ]
     monkeypatch.setattr("bench.search.plan.read", lambda: made)
-    for rows, objectives, chosen in ((10**4, 2, 0), (10**5, 2, 1), (10**6, 2, 1), (10**6, 5, 2), (10**8, 4, 3)):
-        assert [each["optim.lr"] for each in learnt(space, THREE[:2], objectives, rows)] == [own[chosen]["optim.lr"]]
+    for rows, objectives, chosen in (
+        (10**4, 2, 0),
+        (10**5, 2, 1),
+        (10**6, 2, 1),
+        (10**6, 5, 2),
+        (10**8, 4, 3),
+    ):
+        assert [each["optim.lr"] for each in learnt(space, THREE[:2], objectives, rows)] == [
+            own[chosen]["optim.lr"]
+        ]
     assert learnt(space, THREE[:2], 2, 10) == []
 
 
@@ -175,7 +217,9 @@ def test_the_best_of_a_portfolio_is_tried_with_each_kind_of_numbers_and_the_last
     space = load_space("quick").restricted({"loss.kind": "log"})
     found = learnt(space, THREE[:2], 2, 10**5)
     first = beginning(space, THREE[:2], found)
-    assert {each[NUMERIC] for each in first if each.items() >= found[0].items()} == set(space.branches(NUMERIC))
+    assert {each[NUMERIC] for each in first if each.items() >= found[0].items()} == set(
+        space.branches(NUMERIC)
+    )
     rest = len(found) - LEARNT_FIRST
     assert all(NUMERIC in each for each in first[:-rest])
     assert list(first[-rest:]) == found[LEARNT_FIRST:]
@@ -184,7 +228,10 @@ def test_the_best_of_a_portfolio_is_tried_with_each_kind_of_numbers_and_the_last
 
 def test_a_search_begins_with_the_baseline_then_the_best_of_the_portfolio_then_defaults_then_the_rest():
     tasks = ("click", "like")
-    ple, own = ({**fitted(CONFIG | {"sharing.kind": kind}, toy_space(), tasks)} for kind in ("ple", "single_task"))
+    ple, own = (
+        {**fitted(CONFIG | {"sharing.kind": kind}, toy_space(), tasks)}
+        for kind in ("ple", "single_task")
+    )
     five = [ple | {"optim.lr": 0.001 * rate} for rate in range(1, 6)]
     plan = toy_plan(portfolio=(*five, own), tries=2)
     kinds = toy_space().branches("sharing.kind")

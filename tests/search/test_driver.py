@@ -1,4 +1,6 @@
-"""The driver, of whole trainings and by rungs: order, resumption, budget, checkpoints, kills; closed forms."""
+"""The driver, of whole trainings and by rungs: order, resumption, budget, checkpoints, kills;
+closed forms.
+"""
 
 import itertools
 import json
@@ -66,7 +68,9 @@ class TestBudget:
         longer = run(tmp_path, toy_plan(trials=10), InlineExecutor(train))
         assert len(longer) == 10
         assert len(run(tmp_path, toy_plan(trials=4), InlineExecutor(train))) == 10
-        assert essence(longer) == essence(run(tmp_path / "once", toy_plan(trials=10), InlineExecutor(train)))
+        assert essence(longer) == essence(
+            run(tmp_path / "once", toy_plan(trials=10), InlineExecutor(train))
+        )
 
     @pytest.mark.parametrize("slots", [1, 3])
     def test_at_the_time_limit_what_runs_ends_and_nothing_else_begins(self, tmp_path, slots):
@@ -92,7 +96,11 @@ class TestOrder:
     def test_the_search_does_not_depend_on_who_finishes_first(self, tmp_path, slots):
         plan = toy_plan(trials=20)
         runs = [
-            essence(run(tmp_path / str(order), plan, ShuffledExecutor(train_with_failures, slots, order)))
+            essence(
+                run(
+                    tmp_path / str(order), plan, ShuffledExecutor(train_with_failures, slots, order)
+                )
+            )
             for order in range(3)
         ]
         assert runs[0] == runs[1] == runs[2]
@@ -114,8 +122,20 @@ class TestFailures:
         }
         assert failures[3].reason == "the loss of click became nan at step 7"
         assert failures[6].reason == "sharing.kind = 'ple' does not fit this data: no reason"
-        assert re.fullmatch(r"KeyError: 'boom' \(search_toys\.py:\d+ in train_with_failures\)", failures[9].reason)
-        assert [record.number for record in records if record.state == "completed"] == [0, 1, 2, 4, 7, 10, 11, 12, 13]
+        assert re.fullmatch(
+            r"KeyError: 'boom' \(search_toys\.py:\d+ in train_with_failures\)", failures[9].reason
+        )
+        assert [record.number for record in records if record.state == "completed"] == [
+            0,
+            1,
+            2,
+            4,
+            7,
+            10,
+            11,
+            12,
+            13,
+        ]
         assert [note.split(":")[0] for note in notes.notes] == [
             "trial 3 failed (diverged)",
             "trial 5 failed (diverged)",
@@ -149,7 +169,9 @@ class TestResume:
             run(tmp_path, plan, YoungestFirst(interrupted_at(spy, 5), 3, 0))
         before = {job.trial: job for job in jobs}
         study = Study.read(tmp_path)
-        waiting = {record.number for record in study.records() if record.state == "completed"} - set(range(study.told))
+        waiting = {
+            record.number for record in study.records() if record.state == "completed"
+        } - set(range(study.told))
         again, rest = set(study.running()), set(range(study.asked, 12))
         assert (again, waiting, rest) == ({0, 1, 5}, {2, 3, 4}, set(range(6, 12)))
         jobs.clear()
@@ -173,7 +195,9 @@ class TestResume:
 
 
 class Spy:
-    """Keeps the jobs that ended well; interrupts the n-th, before it trains or after its checkpoint is written."""
+    """Keeps the jobs that ended well; interrupts the n-th, before it trains or after its checkpoint
+    is written.
+    """
 
     def __init__(self, run=train_by_rungs, at=None, after=False):
         self.jobs: list[Job] = []
@@ -193,7 +217,11 @@ class Spy:
 
 def jobs_of(records):
     """(order, trial, rung) of every job with a result, in order."""
-    return sorted((at.order, record.number, rung) for record in records for rung, at in enumerate(record.rungs))
+    return sorted(
+        (at.order, record.number, rung)
+        for record in records
+        for rung, at in enumerate(record.rungs)
+    )
 
 
 class TestResumeByRungs:
@@ -208,12 +236,18 @@ class TestResumeByRungs:
                 run(folder, plan, InlineExecutor(first))
             assert essence(run(folder, plan, InlineExecutor(second))) == records
             assert len(first.jobs) + len(second.jobs) == len(whole.jobs)
-            assert [job.until for job in first.jobs + second.jobs] == [job.until for job in whole.jobs]
+            assert [job.until for job in first.jobs + second.jobs] == [
+                job.until for job in whole.jobs
+            ]
             assert all(job.resume is not None for job in second.jobs if job.until != LADDER[0])
 
     def test_a_lost_checkpoint_costs_time_alone_and_is_said(self, tmp_path):
         plan = rung_plan(budget=6 * FULL)
-        whole, notes, lost = essence(run(tmp_path / "whole", plan, InlineExecutor(train_by_rungs))), Notes(), []
+        whole, notes, lost = (
+            essence(run(tmp_path / "whole", plan, InlineExecutor(train_by_rungs))),
+            Notes(),
+            [],
+        )
 
         def loses(job):
             result = train_by_rungs(job)
@@ -226,7 +260,8 @@ class TestResumeByRungs:
         again = [record["number"] for record in whole if len(record["rungs"]) == 3]
         assert set(again) <= set(lost)
         assert sorted(notes.notes) == sorted(
-            f"trial {number} is trained again from its beginning: its checkpoint is gone" for number in again
+            f"trial {number} is trained again from its beginning: its checkpoint is gone"
+            for number in again
         )
 
     def test_checkpoints_take_no_more_than_they_may_and_change_nothing(self, tmp_path):
@@ -247,7 +282,9 @@ class TestResumeByRungs:
         states = ["waiting", "waiting", "running", "failed", "waiting"]
         standings = [
             Standing(number, "mmoe", ((value, value),), state)
-            for number, (value, state) in enumerate(zip([0.3, 0.1, 0.0, 0.9, 0.2], states, strict=True))
+            for number, (value, state) in enumerate(
+                zip([0.3, 0.1, 0.0, 0.9, 0.2], states, strict=True)
+            )
         ]
         for number in range(5):
             path = kept.path(number, 0)
@@ -262,7 +299,9 @@ class TestResumeByRungs:
 class TestBudgetByRungs:
     @pytest.mark.parametrize(("slots", "budget"), [(1, FULL), (3, 100), (1, 777), (3, 777)])
     def test_samples_are_a_total_that_is_used_up_and_never_passed(self, tmp_path, slots, budget):
-        records = run(tmp_path, rung_plan(budget=budget), ShuffledExecutor(train_by_rungs, slots, 0))
+        records = run(
+            tmp_path, rung_plan(budget=budget), ShuffledExecutor(train_by_rungs, slots, 0)
+        )
         assert budget - LADDER[0] < spent(records) <= budget
 
     def test_a_larger_budget_goes_on_where_the_smaller_ended(self, tmp_path):
@@ -279,13 +318,22 @@ class TestBudgetByRungs:
             executor = InlineExecutor(poor("single_task"))
             ticks = itertools.count()
             search(plan, study, executor, make_job, ignore, clock=lambda: float(next(ticks)))
-            records, jobs = study.records(), [study.ledger.steps[number] for number in range(study.asked)]
+            records, jobs = (
+                study.records(),
+                [study.ledger.steps[number] for number in range(study.asked)],
+            )
             assert study.seconds >= 30.5
         assert 25 <= len(jobs) <= 34
-        (top,) = [record for record in records if record.sharing == "single_task" and record.state == "completed"]
+        (top,) = [
+            record
+            for record in records
+            if record.sharing == "single_task" and record.state == "completed"
+        ]
         assert [step.trial for step in jobs[-2:]] == [top.number] * 2
         spy = Spy()
-        run(tmp_path, plan, InlineExecutor(spy))  # the time is a total: a resumed search has none left
+        run(
+            tmp_path, plan, InlineExecutor(spy)
+        )  # the time is a total: a resumed search has none left
         assert not spy.jobs
 
 
@@ -315,7 +363,13 @@ class TestConcludeByRungs:
                 plan = rung_plan(budget=budget * FULL)
                 for again in (False, True):
                     with Study.open(tmp_path / folder, plan) as study:
-                        search(plan, study, ShuffledExecutor(spy := Spy(), slots, budget), make_job, ignore)
+                        search(
+                            plan,
+                            study,
+                            ShuffledExecutor(spy := Spy(), slots, budget),
+                            make_job,
+                            ignore,
+                        )
                         assert not (again and spy.jobs)  # nothing is left within the same limits
                         if conclude:
                             study.conclude()
@@ -327,7 +381,8 @@ class TestConcludeByRungs:
         assert twice.ledger.standings == never.ledger.standings
         ended = {"waiting": "pruned"}
         assert essence(twice.records()) == [
-            record | {"state": ended.get(record["state"], record["state"])} for record in essence(never.records())
+            record | {"state": ended.get(record["state"], record["state"])}
+            for record in essence(never.records())
         ]
 
 
@@ -345,7 +400,9 @@ def searched(folder, executor, kills, budget):
 @pytest.mark.slow
 @pytest.mark.parametrize(("kills", "trials"), [(54, 20)], ids=["54 kills"])
 @pytest.mark.parametrize("executor", ["inline", "process"])
-def test_a_search_whose_drivers_and_workers_are_killed_ends_as_the_undisturbed_one(tmp_path, executor, kills, trials):
+def test_a_search_whose_drivers_and_workers_are_killed_ends_as_the_undisturbed_one(
+    tmp_path, executor, kills, trials
+):
     """The budget is that of `trials` trials of full length."""
     budget = trials * KILLED[-1]
     quiet = searched(tmp_path / "quiet", executor, 0, budget)

@@ -1,4 +1,6 @@
-"""Gaussian processes against slow twins; configurations as their rows of numbers, and the columns that a row has."""
+"""Gaussian processes against slow twins; configurations as their rows of numbers, and the columns
+that a row has.
+"""
 
 import math
 
@@ -39,27 +41,40 @@ def test_posterior_is_that_of_a_slow_twin():
     found = Posterior(KERNEL, rows, low, values, np.arange(25))
     of, new = found.settings, SHAPE.draw(6, np.random.default_rng(9))
     k = np.array(
-        [[slow_kernel(a, x, b, y, of) for b, y in zip(rows, low, strict=True)] for a, x in zip(rows, low, strict=True)]
+        [
+            [slow_kernel(a, x, b, y, of) for b, y in zip(rows, low, strict=True)]
+            for a, x in zip(rows, low, strict=True)
+        ]
     )
-    across = np.array([[slow_kernel(a, 0, b, y, of) for b, y in zip(rows, low, strict=True)] for a in new])
+    across = np.array(
+        [[slow_kernel(a, 0, b, y, of) for b, y in zip(rows, low, strict=True)] for a in new]
+    )
     own = np.array([slow_kernel(a, 0, a, 0, of) for a in new])
-    for mean, deviation, each, noise in zip(*(part.T for part in found.at(new)), values.T, of.noise, strict=True):
+    for mean, deviation, each, noise in zip(
+        *(part.T for part in found.at(new)), values.T, of.noise, strict=True
+    ):
         inverse = np.linalg.inv(k + np.diag(noise * of.growth**low + JITTER))
         left = own - np.einsum("in,nk,ik->i", across, inverse, across)
         np.testing.assert_allclose(mean, across @ inverse @ each, rtol=1e-6, atol=1e-9)
-        np.testing.assert_allclose(deviation, np.sqrt(left * (each @ inverse @ each) / 25), rtol=1e-5)
+        np.testing.assert_allclose(
+            deviation, np.sqrt(left * (each @ inverse @ each) / 25), rtol=1e-5
+        )
 
 
 def test_the_gradient_is_that_of_the_loss():
     rows, low, values = sight(40)
     pairs = KERNEL.pairs(rows)
     theta = KERNEL.mean + 0.3 * np.random.default_rng(1).normal(size=len(KERNEL.mean))
-    numeric = optimize.approx_fprime(theta, lambda at: loss(at, KERNEL, pairs, low, values)[0], 1e-6)
+    numeric = optimize.approx_fprime(
+        theta, lambda at: loss(at, KERNEL, pairs, low, values)[0], 1e-6
+    )
     np.testing.assert_allclose(loss(theta, KERNEL, pairs, low, values)[1], numeric, atol=2e-4)
 
 
 def test_the_loss_is_that_of_the_posterior_density():
-    """Against SciPy's normal density, with amplitudes at their most likely value: up to a constant."""
+    """Against SciPy's normal density, with amplitudes at their most likely value: up to a
+    constant.
+    """
     rows, low, values = sight(30)
     found = []
     for shift in (0.0, 0.2):
@@ -77,7 +92,10 @@ def test_the_loss_is_that_of_the_posterior_density():
 def test_a_believed_row_shrinks_the_deviation_and_leaves_the_mean():
     """As if the process had been given the mean there, with the same settings."""
     rows, low, values = sight(25)
-    before, new = Posterior(KERNEL, rows, low, values, np.arange(25)), SHAPE.draw(9, np.random.default_rng(9))
+    before, new = (
+        Posterior(KERNEL, rows, low, values, np.arange(25)),
+        SHAPE.draw(9, np.random.default_rng(9)),
+    )
     after = before.believing(new[:2]).believing(new[2:4])
     of = before.settings
     every, lows = np.concatenate([rows, new[:4]]), np.concatenate([low, np.zeros(4)])
@@ -100,20 +118,26 @@ def test_warp_keeps_the_order_and_comes_back():
     np.testing.assert_allclose(warp.back(warped), values, atol=1e-9)
     behind = values.max(axis=0) - values  # in units of the median, on a logarithmic scale
     scaled = (warped.max(axis=0) - warped) / (warped.max(axis=0) - np.median(warped, axis=0))
-    np.testing.assert_allclose(scaled, np.log1p(behind / np.median(behind, axis=0)) / np.log(2), rtol=0.02)
+    np.testing.assert_allclose(
+        scaled, np.log1p(behind / np.median(behind, axis=0)) / np.log(2), rtol=0.02
+    )
     more = np.linspace(-3, values.max() + 2, 40)[:, None] * np.ones(2)
     assert (np.diff(warp.to(more), axis=0) > 0).all()
     assert warp.back(warp.to(more)) == pytest.approx(more)
 
 
-@pytest.mark.parametrize("space", [toy_space(), load_space("quick"), load_space("wide")], ids=["toy", "quick", "wide"])
+@pytest.mark.parametrize(
+    "space", [toy_space(), load_space("quick"), load_space("wide")], ids=["toy", "quick", "wide"]
+)
 def test_configurations_come_back(space):
     encoding = Encoding(space, TASKS)
     for seed in range(60):
         config = space.sample(np.random.default_rng(seed), TASKS)
         (row,) = encoding.rows([config])
         back = {
-            name: encoding.nodes[name].decode(row[at]) for name, at in encoding.column.items() if not np.isnan(row[at])
+            name: encoding.nodes[name].decode(row[at])
+            for name, at in encoding.column.items()
+            if not np.isnan(row[at])
         }
         searched = {name: value for name, value in config.items() if name in encoding.column}
         assert back == pytest.approx(searched)
@@ -153,14 +177,24 @@ def test_rows_are_drawn_as_the_space_draws():
     rows, rng = random_rows(4000), np.random.default_rng(5)
     drawn = SHAPE.rows([toy_space().sample(rng, TASKS) for _ in range(4000)])
     np.testing.assert_allclose(np.isnan(rows).mean(axis=0), np.isnan(drawn).mean(axis=0), atol=0.04)
-    np.testing.assert_allclose(np.nanmean(rows, axis=0), np.nanmean(drawn, axis=0), rtol=0.1, atol=0.03)
+    np.testing.assert_allclose(
+        np.nanmean(rows, axis=0), np.nanmean(drawn, axis=0), rtol=0.1, atol=0.03
+    )
 
 
 def test_rows_stand_for_what_is_pinned():
-    rng, rows, pinned = np.random.default_rng(2), random_rows(30), {"sharing.kind": "mmoe", "optim.lr": 0.01}
+    rng, rows, pinned = (
+        np.random.default_rng(2),
+        random_rows(30),
+        {"sharing.kind": "mmoe", "optim.lr": 0.01},
+    )
     (given,) = SHAPE.rows([pinned])
     known = ~np.isnan(given)
-    for made in (SHAPE.draw(30, rng, pinned), SHAPE.vary(rows, 0.3, rng, pinned), SHAPE.cross(rows, rows, rng, pinned)):
+    for made in (
+        SHAPE.draw(30, rng, pinned),
+        SHAPE.vary(rows, 0.3, rng, pinned),
+        SHAPE.cross(rows, rows, rng, pinned),
+    ):
         assert (made[:, known] == given[known]).all()
         assert all("sharing.mmoe.experts" in SHAPE.config(row, pinned) for row in made)
 
@@ -179,7 +213,9 @@ def test_a_change_is_small_on_both_sides_also_beside_a_bound():
 
 
 def test_a_child_has_only_what_a_parent_has():
-    """A branch's own parameters come from the parent that has the branch: nothing is drawn again."""
+    """A branch's own parameters come from the parent that has the branch: nothing is drawn
+    again.
+    """
     first, second = random_rows(200, 1), random_rows(200, 2)
     children = SHAPE.cross(first, second, np.random.default_rng(4))
     inherited = (children == first) | (children == second) | np.isnan(children)

@@ -10,7 +10,16 @@ import struct
 import pytest
 from rung_toys import FULL, rung_plan
 from rung_toys import train as train_by_rungs
-from search_toys import ShuffledExecutor, essence, ignore, job_of, make_job, toy_plan, toy_space, train
+from search_toys import (
+    ShuffledExecutor,
+    essence,
+    ignore,
+    job_of,
+    make_job,
+    toy_plan,
+    toy_space,
+    train,
+)
 
 from bench.core.errors import UserError
 from bench.core.records import Failure, Outcome, TrialResult
@@ -33,7 +42,11 @@ def test_a_trial_goes_from_running_to_completed(tmp_path):
         record = study.tell(number)
     result = train(job)
     assert (record.state, record.architecture) == ("completed", config["sharing.kind"])
-    assert (record.metrics, record.speed, record.curve) == (result.metrics, result.speed, result.curve)
+    assert (record.metrics, record.speed, record.curve) == (
+        result.metrics,
+        result.speed,
+        result.curve,
+    )
     assert (record.config, record.started, record.seconds) == (result.config, 1000.0, 2.5)
     assert record.params == {key: value for key, value in config.items() if key != "optim.epochs"}
 
@@ -41,7 +54,11 @@ def test_a_trial_goes_from_running_to_completed(tmp_path):
 @pytest.mark.parametrize(
     ("metrics", "kind", "reason"),
     [
-        ({"valid/click.auc": 0.5, "valid/like.auc": math.nan}, "diverged", "finite value of valid/like.auc, found nan"),
+        (
+            {"valid/click.auc": 0.5, "valid/like.auc": math.nan},
+            "diverged",
+            "finite value of valid/like.auc, found nan",
+        ),
         ({"valid/click.auc": 0.5}, "bug", "expected a value of valid/like.auc, found none"),
     ],
 )
@@ -49,7 +66,10 @@ def test_a_result_without_its_objectives_is_a_failure(tmp_path, metrics, kind, r
     plan = toy_plan()
     with Study.open(tmp_path, plan) as study:
         number, config = study.ask(plan, {})
-        study.finish(number, Outcome(job_of(number, 0, config, ("valid",)), TrialResult(metrics, {}, [], config)))
+        study.finish(
+            number,
+            Outcome(job_of(number, 0, config, ("valid",)), TrialResult(metrics, {}, [], config)),
+        )
         record = study.tell(number)
     assert record.state == "failed"
     assert record.failure.kind == kind
@@ -77,7 +97,9 @@ def test_a_run_cannot_become_another(tmp_path, change, message):
     Study.open(tmp_path, rung_plan()).close()
     with pytest.raises(UserError, match=message):
         Study.open(tmp_path, rung_plan(**change))
-    Study.open(tmp_path, rung_plan(budget=10**6, trials=99)).close()  # no lock is left; limits may move
+    Study.open(
+        tmp_path, rung_plan(budget=10**6, trials=99)
+    ).close()  # no lock is left; limits may move
 
 
 def test_replicates_join_their_trial(tmp_path):
@@ -92,7 +114,9 @@ def test_replicates_join_their_trial(tmp_path):
         records = Study.read(tmp_path).records()
     assert [one.replicate for one in records[1].replicates] == [1, 2]
     assert records[1].replicates[0].seed == job_of(1, 1, {}, ()).seed
-    assert set(records[1].replicates[0].metrics) == {f"{s}/{t}.auc" for s in REPLICATED for t in ("click", "like")}
+    assert set(records[1].replicates[0].metrics) == {
+        f"{s}/{t}.auc" for s in REPLICATED for t in ("click", "like")
+    }
     assert records[1].replicates[1].failure == Failure("diverged", "nan")
     joined = essence(records)
     joined[1]["replicates"] = []
@@ -119,14 +143,25 @@ def plain(event):
 
 def test_what_is_appended_is_read_to_the_last_bit(tmp_path):
     draw = random.Random(0)
-    doubles = [struct.unpack("<d", draw.randbytes(8))[0] for _ in range(5000)] + [5e-324, -0.0, 1e22, math.inf]
-    event = {"event": "x", "name": 'a ,"at length":{ b \u2192 \n', "values": [each for each in doubles if each == each]}
+    doubles = [struct.unpack("<d", draw.randbytes(8))[0] for _ in range(5000)] + [
+        5e-324,
+        -0.0,
+        1e22,
+        math.inf,
+    ]
+    event = {
+        "event": "x",
+        "name": 'a ,"at length":{ b \u2192 \n',
+        "values": [each for each in doubles if each == each],
+    }
     log = Log(tmp_path, write=True)
     log.append({"event": "begun"})
     found = log.append(event | {AT_LENGTH: {"curve": [event]}})
     assert plain(found) == read(tmp_path)[1] == event | {AT_LENGTH: {"curve": [event]}}
     assert str(plain(found)["values"]) == str(event["values"])  # the sign of zero, too
-    line = json.loads((tmp_path / FILE).read_bytes().splitlines()[1])  # plain JSON, a checksum first
+    line = json.loads(
+        (tmp_path / FILE).read_bytes().splitlines()[1]
+    )  # plain JSON, a checksum first
     assert list(line) == ["crc32", *plain(found)]
     assert line.items() >= plain(found).items()
 
@@ -155,7 +190,9 @@ def test_any_changed_byte_of_any_line_is_found(tmp_path):
         elif at == last - 1:
             assert read(tmp_path) == whole[:1]  # one torn line
         else:
-            with pytest.raises(UserError, match=r"is damaged, or lines before it|expected the log of a search"):
+            with pytest.raises(
+                UserError, match=r"is damaged, or lines before it|expected the log of a search"
+            ):
                 read(tmp_path)
 
 
@@ -167,7 +204,9 @@ def test_what_the_disk_does_not_take_leaves_no_part_behind(tmp_path, monkeypatch
     log.append({"event": "begun"})
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
-        with pytest.raises(UserError, match=r"/study\.jsonl: cannot be written: No space left on device"):
+        with pytest.raises(
+            UserError, match=r"/study\.jsonl: cannot be written: No space left on device"
+        ):
             log.append({"event": "a"})
     log.append({"event": "b"})
     assert read(tmp_path) == [{"event": "begun"}, {"event": "b"}]
@@ -176,7 +215,14 @@ def test_what_the_disk_does_not_take_leaves_no_part_behind(tmp_path, monkeypatch
 def whole(folder, plan, slots=1):
     """A search to its end, and the confirmation of two trials."""
     with Study.open(folder, plan) as study:
-        search(plan, study, ShuffledExecutor(train_by_rungs, slots, 0), make_job, ignore, clock=lambda: 0.0)
+        search(
+            plan,
+            study,
+            ShuffledExecutor(train_by_rungs, slots, 0),
+            make_job,
+            ignore,
+            clock=lambda: 0.0,
+        )
         study.conclude()
         points = [record.points[-1] for record in study.records() if record.points][:2]
         confirm(study, InlineExecutor(train_by_rungs), make_job, points, 1, ignore)
@@ -196,7 +242,9 @@ def test_a_folder_that_was_moved_gets_no_half_of_a_log(tmp_path):
 
 @pytest.mark.slow
 def test_a_search_cut_at_any_byte_of_its_last_lines_ends_as_the_undisturbed_one(tmp_path):
-    """Wherever in a line it is cut, a driver finds the whole lines before; from each of these it goes on to the end."""
+    """Wherever in a line it is cut, a driver finds the whole lines before; from each of these it
+    goes on to the end.
+    """
     plan = rung_plan(budget=2 * FULL, seconds=3600.0)
     expected = whole(tmp_path, plan)
     text = (tmp_path / FILE).read_bytes()
@@ -214,7 +262,9 @@ def test_a_search_cut_at_any_byte_of_its_last_lines_ends_as_the_undisturbed_one(
         found = (tmp_path / FILE).read_bytes()
         assert found.startswith(before)
         again = [json.loads(line)["event"] for line in found.splitlines()]
-        assert [each for each in again if each != "rest"] == [each for each in events if each != "rest"]
+        assert [each for each in again if each != "rest"] == [
+            each for each in events if each != "rest"
+        ]
 
 
 @pytest.mark.parametrize("event", ["outcome", "told", "asked", "replicate"])
@@ -228,7 +278,9 @@ def test_a_line_that_is_missing_or_there_twice_is_damage(tmp_path, event, times)
         study.end_confirmation()
     lines = (tmp_path / FILE).read_bytes().splitlines(keepends=True)
     at = next(number for number, line in enumerate(lines) if json.loads(line)["event"] == event)
-    (tmp_path / FILE).write_bytes(b"".join(lines[:at] + lines[at : at + 1] * times + lines[at + 1 :]))
+    (tmp_path / FILE).write_bytes(
+        b"".join(lines[:at] + lines[at : at + 1] * times + lines[at + 1 :])
+    )
     for again in (Study.read, lambda folder: Study.open(folder, plan)):
         with pytest.raises(UserError, match=SAID.format(at + (1 if times == 0 else 2))):
             again(tmp_path)

@@ -23,14 +23,20 @@ REFERENCE = {"click.auc": 0.5, "like.auc": 0.5}
 
 
 def seesaw(job):
-    """Click rises all the way; like of what shares rises to the middle rung and is lost again by full length."""
+    """Click rises all the way; like of what shares rises to the middle rung and is lost again by
+    full length.
+    """
     at = FULL if job.until is None else job.until
     rung = LADDER.index(at)
     shared = job.config["sharing.kind"] != "single_task"
     noise = random.Random(f"{job.trial} {job.seed}").gauss(0, 1e-4)
     click = 0.70 + 0.02 * rung + noise
     like = (0.60, 0.90, 0.65)[rung] + noise if shared else 0.60 + 0.02 * rung + noise
-    metrics = {f"{split}/{name}": v for split in job.splits for name, v in (("click.auc", click), ("like.auc", like))}
+    metrics = {
+        f"{split}/{name}": v
+        for split in job.splits
+        for name, v in (("click.auc", click), ("like.auc", like))
+    }
     if job.checkpoint is not None:
         Path(job.checkpoint).parent.mkdir(parents=True, exist_ok=True)
         Path(job.checkpoint).touch()
@@ -74,9 +80,13 @@ def test_the_middle_of_a_training_is_confirmed_and_picked_as_long_as_it_was_trai
             (derive(7, "replicate", number), point.until) for number in (1, 2)
         ]
     choices = head_choices(front, front.points)
-    assert pick(choices, front.points, Policy()).point in [front.points[row].id for row in front.best]
+    assert pick(choices, front.points, Policy()).point in [
+        front.points[row].id for row in front.best
+    ]
     least = {"like.auc": max(estimate(point, "like.auc") for point in compared if point.until)}
-    like = Policy.model_validate({"guard": {"at_least": least, "max_loss_in_standard_errors": float("inf")}})
+    like = Policy.model_validate(
+        {"guard": {"at_least": least, "max_loss_in_standard_errors": float("inf")}}
+    )
     picked = pick(choices, front.points, like)
     assert (picked.samples, picked.until, picked.to_json()["until"]) == (LADDER[1],) * 3
     assert f"stopped after {LADDER[1]} samples" in picked.reason

@@ -1,4 +1,6 @@
-"""The order of trials, at one rung and across rungs; and promotion, in searches that are played through."""
+"""The order of trials, at one rung and across rungs; and promotion, in searches that are played
+through.
+"""
 
 import math
 from dataclasses import replace
@@ -32,31 +34,42 @@ from bench.search.standing import RungStep, Standing, Standings
 TWO = (Objective("a.auc", "maximize"), Objective("b.logloss", "minimize"))
 AT = {"a.auc": -0.5, "b.logloss": 1.5}
 # few distinct values, so that ties and copies are common
-POINTS = arrays(float, st.tuples(st.integers(0, 14), st.just(2)), elements=st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]))
+POINTS = arrays(
+    float,
+    st.tuples(st.integers(0, 14), st.just(2)),
+    elements=st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]),
+)
 LINE = np.array([[0.0, 1.0], [0.1, 0.9], [0.5, 0.6], [0.95, 0.05], [1.0, 0.0]])
 
 
 @given(values=POINTS, random=st.randoms(use_true_random=False))
 def test_the_order_of_values_does_not_depend_on_the_order_of_rows(values, random):
     shuffled = values[random.sample(range(len(values)), len(values))]
-    np.testing.assert_array_equal(values[best_first(values, TWO, AT)], shuffled[best_first(shuffled, TWO, AT)])
+    np.testing.assert_array_equal(
+        values[best_first(values, TWO, AT)], shuffled[best_first(shuffled, TWO, AT)]
+    )
 
 
 @given(POINTS)
 def test_ties_go_by_hypervolume_contribution(values):
-    """Against `bench.decide`, which takes the hypervolume of the front without each point in turn."""
+    """Against `bench.decide`, which takes the hypervolume of the front without each point in
+    turn.
+    """
     front = np.unique(values[ranks(values, TWO) == 0], axis=0)
     gain = contributions(front, TWO, AT)[best_first(front, TWO, AT)]
     assert (np.diff(gain) <= 1e-12).all()
 
 
 def test_epsilon_net_takes_the_farthest_next():
-    # from the middle (largest sum): both ends, then the inner points, each by its distance to what is taken
+    # from the middle (largest sum): both ends, then the inner points, each by its distance to what
+    # is taken
     order = np.argsort(-epsilon_net(LINE), kind="stable")
     assert order[0] == 2
     taken = [order[0]]
     for nxt in order[1:]:
-        gap = {i: min(math.dist(LINE[i], LINE[j]) for j in taken) for i in range(5) if i not in taken}
+        gap = {
+            i: min(math.dist(LINE[i], LINE[j]) for j in taken) for i in range(5) if i not in taken
+        }
         assert gap[nxt] == pytest.approx(max(gap.values()))
         taken.append(nxt)
 
@@ -89,24 +102,39 @@ def test_of_a_large_front_the_first_to_cover_it_are_compared_and_the_rest_come_b
     scaled = (points - points.min(axis=0)) / np.ptp(points, axis=0)
     apart = np.linalg.norm(scaled[net, None] - scaled[net[None, :NET]], axis=2).min(axis=1)
     assert (np.diff(apart[NET:]) <= 1e-12).all()
-    assert apart[NET] <= min(np.linalg.norm(scaled[a] - scaled[b]) for a in net[:NET:8] for b in net[:NET:8] if a < b)
+    assert apart[NET] <= min(
+        np.linalg.norm(scaled[a] - scaled[b]) for a in net[:NET:8] for b in net[:NET:8] if a < b
+    )
     order = np.argsort(-merits(points, np.zeros(4)), kind="stable")
     assert set(order[:COMPARED]) == set(net[:COMPARED])
     left = np.sort(order[COMPARED:])
-    np.testing.assert_array_equal(order[COMPARED:], left[np.argsort(-epsilon_net(points[left]), kind="stable")])
+    np.testing.assert_array_equal(
+        order[COMPARED:], left[np.argsort(-epsilon_net(points[left]), kind="stable")]
+    )
     gain = moocore.hv_contributions(points[order[:COMPARED]], ref=np.zeros(4), maximise=True)
     assert (np.diff(gain) <= 0).all()
 
 
 def test_a_step_is_a_line_by_medians():
-    results = [[(0.5, 0.6), (0.6, 0.4), (0.9, 0.1)], [(0.4, 0.6), (0.6, 0.3)], [(0.3, 0.5), (0.3, -0.3)], [(0.2, 0.7)]]
-    # First step, first objective: slopes between pairs 0, 1.5 and 3, of which the median, 1.5, counts for 3/4; what is
-    # left is .6 - .6875, .6 - .55 and .3 - .4125. Second objective: 7 and 6, the pair of equals being none.
+    results = [
+        [(0.5, 0.6), (0.6, 0.4), (0.9, 0.1)],
+        [(0.4, 0.6), (0.6, 0.3)],
+        [(0.3, 0.5), (0.3, -0.3)],
+        [(0.2, 0.7)],
+    ]
+    # First step, first objective: slopes between pairs 0, 1.5 and 3, of which the median, 1.5,
+    # counts for 3/4; what is left is .6 - .6875, .6 - .55 and .3 - .4125. Second objective: 7 and
+    # 6, the pair of equals being none.
     slopes = 1 + 0.75 * 0.5, 1 + 0.75 * 5.5
     assert slopes[1] > SLOPES[1] == 5  # what is left by a slope of 5: -2.6, -2.7, -2.8
     offset = 0.6 - slopes[0] * 0.5
     # second step, of one trial: .3 and -.3
-    ends = [(0.9, 0.1), (0.9, 0.0), (0.6, -0.6), (slopes[0] * 0.2 + offset + 0.3, 5 * 0.7 - 2.7 - 0.3)]
+    ends = [
+        (0.9, 0.1),
+        (0.9, 0.0),
+        (0.6, -0.6),
+        (slopes[0] * 0.2 + offset + 0.3, 5 * 0.7 - 2.7 - 0.3),
+    ]
     np.testing.assert_allclose(full_length(results, 2), ends, atol=1e-12)
 
 
@@ -123,7 +151,9 @@ def test_lines_are_those_of_another_library():
 
 
 CURVES = st.lists(
-    st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=4), min_size=1, max_size=20
+    st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=4),
+    min_size=1,
+    max_size=20,
 )
 
 
@@ -164,7 +194,9 @@ def dominates(x, y):
 
 
 def settled(of, rung):
-    """Whether it is known what became of a trial at a rung: a result, or failed on the way there."""
+    """Whether it is known what became of a trial at a rung: a result, or failed on the way
+    there.
+    """
     return len(of.results) > rung or (len(of.results) == rung and of.progress == "failed")
 
 
@@ -180,7 +212,9 @@ def waits(of, rung):
 
 VALUE = st.sampled_from([0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
 OUTCOME = st.one_of(*[st.tuples(VALUE, VALUE)] * 5, st.just(None), st.just((math.nan, 0.5)))
-TRIAL = st.tuples(st.sampled_from(["single_task", "mmoe", "ple"]), st.lists(OUTCOME, min_size=4, max_size=4))
+TRIAL = st.tuples(
+    st.sampled_from(["single_task", "mmoe", "ple"]), st.lists(OUTCOME, min_size=4, max_size=4)
+)
 TRIALS = st.lists(TRIAL, min_size=1, max_size=30)
 
 
@@ -242,12 +276,19 @@ def test_what_holds_of_every_search(trials, eta, tries, share, slots, random):
         seen.add((promotion.trial, promotion.rung))
         assert waits(standing, rung)
         assert np.isfinite(standing.results[rung]).all()
-        at_rung = [s for s in before if len(s.results) > rung and np.isfinite(s.results[rung]).all()]
+        at_rung = [
+            s for s in before if len(s.results) > rung and np.isfinite(s.results[rung]).all()
+        ]
         better = [s for s in at_rung if dominates(s.results[rung], standing.results[rung])]
         of_rung = eta[min(rung, len(eta) - 1)]
-        places = math.floor(sum(settled(s, rung) and rung not in s.granted for s in before) / of_rung)
+        places = math.floor(
+            sum(settled(s, rung) and rung not in s.granted for s in before) / of_rung
+        )
         if promotion.floor:
-            assert not any(waits(s, rung) and s.kind == standing.kind and s.number < promotion.trial for s in better)
+            assert not any(
+                waits(s, rung) and s.kind == standing.kind and s.number < promotion.trial
+                for s in better
+            )
         else:
             # a dominated trial goes only when no trial that dominates it is left to take the slot
             assert not any(waits(s, rung) for s in better)
@@ -260,7 +301,9 @@ def test_what_holds_of_every_search(trials, eta, tries, share, slots, random):
 
 @settings(max_examples=60)
 @given(**PLAYS)
-def test_a_trial_that_dominates_all_others_is_never_stopped(trials, eta, tries, share, slots, random):
+def test_a_trial_that_dominates_all_others_is_never_stopped(
+    trials, eta, tries, share, slots, random
+):
     at = random.randrange(len(trials))
     trials[at] = ("mmoe", [(2.0, -0.5)] * 4)
     play = Play(trials, rules(eta, tries, share), slots, random)
@@ -271,7 +314,9 @@ def test_a_trial_that_dominates_all_others_is_never_stopped(trials, eta, tries, 
 
 @settings(max_examples=60)
 @given(trials=TRIALS, eta=PLAYS["eta"], tries=PLAYS["tries"], random=PLAYS["random"])
-def test_who_survives_a_full_rung_does_not_depend_on_the_order_of_arrival(trials, eta, tries, random):
+def test_who_survives_a_full_rung_does_not_depend_on_the_order_of_arrival(
+    trials, eta, tries, random
+):
     standings = [
         Standing(n, kind, (), "failed") if of[0] is None else Standing(n, kind, (of[0],), "waiting")
         for n, (kind, of) in enumerate(trials)
@@ -297,7 +342,9 @@ def test_the_highest_rung_goes_first():
 def by_kind(results):
     """Trials of several kinds in turn, at the lowest rung; None for one on its way there."""
     turns = [
-        (kind, value) for row in zip(*results.values(), strict=True) for kind, value in zip(results, row, strict=True)
+        (kind, value)
+        for row in zip(*results.values(), strict=True)
+        for kind, value in zip(results, row, strict=True)
     ]
     return [
         Standing(n, kind, (), "running") if value is None else waiting(n, value, kind=kind)
@@ -311,11 +358,15 @@ def test_the_floor_takes_the_best_of_each_kinds_first_tries():
     assert promote(standings, rules(4, tries=2), 9) == [RungStep(0, 1), RungStep(3, 1, floor=True)]
     assert promote(standings, rules(4, tries=1), 9) == [RungStep(0, 1), RungStep(1, 1, floor=True)]
     assert promote(standings, rules(4), 9) == [RungStep(0, 1)]
-    assert promote(standings, rules(4, tries=3), 9) == [RungStep(0, 1)]  # not all of its tries were made
+    assert promote(standings, rules(4, tries=3), 9) == [
+        RungStep(0, 1)
+    ]  # not all of its tries were made
 
 
 def test_the_floor_keeps_to_its_share():
-    standings = by_kind({"mmoe": [(0.9, 0.1)] * 10, "ple": [(0.2, 0.9)] * 10})  # 20 samples; a step to rung 1 takes 2
+    standings = by_kind(
+        {"mmoe": [(0.9, 0.1)] * 10, "ple": [(0.2, 0.9)] * 10}
+    )  # 20 samples; a step to rung 1 takes 2
     floors = [p.trial for p in promote(standings, rules(21, tries=1, share=1.0), 9)]
     assert floors == [0, 1]
     assert [p.trial for p in promote(standings, rules(21, tries=1, share=2 / 22), 9)] == [0]
@@ -324,11 +375,15 @@ def test_the_floor_keeps_to_its_share():
 
 @settings(max_examples=30)
 @given(
-    outcomes=st.lists(st.lists(st.tuples(VALUE, VALUE), min_size=4, max_size=4), min_size=8, max_size=20),
+    outcomes=st.lists(
+        st.lists(st.tuples(VALUE, VALUE), min_size=4, max_size=4), min_size=8, max_size=20
+    ),
     random=PLAYS["random"],
 )
 def test_every_kind_is_seen_at_full_length(outcomes, random):
-    """One kind is worse than all others everywhere; where nothing fails and the share allows, one of it gets there."""
+    """One kind is worse than all others everywhere; where nothing fails and the share allows, one
+    of it gets there.
+    """
     poor = [("single_task", [(-0.5, 1.5)] * 4)] * 2
     trials = poor + [("mmoe", of) for of in outcomes]
     play = Play(trials, rules(3, tries=2), 2, random)

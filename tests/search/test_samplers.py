@@ -1,4 +1,6 @@
-"""Optuna's samplers, and ours: expected improvement of the hypervolume, and what is found with it."""
+"""Optuna's samplers, and ours: expected improvement of the hypervolume, and what is found with
+it.
+"""
 
 import moocore
 import numpy as np
@@ -45,7 +47,9 @@ def test_improvements_are_in_proportion_to_hypervolume(objectives, tolerance):
     if objectives == 1:
         exact = points[:, 0] - front.max()
     else:
-        of = [moocore.hypervolume(np.vstack([front, p]), ref=reference, maximise=True) for p in points]
+        of = [
+            moocore.hypervolume(np.vstack([front, p]), ref=reference, maximise=True) for p in points
+        ]
         exact = np.array(of) - moocore.hypervolume(front, ref=reference, maximise=True)
     ratio = found / exact
     np.testing.assert_allclose(ratio / ratio.mean(), 1, atol=tolerance)
@@ -131,7 +135,9 @@ def test_a_proposal_depends_on_its_arguments_alone():
 
 
 def nearest(found):
-    """The least root mean square of differences between two configurations; 1 where options or branches differ."""
+    """The least root mean square of differences between two configurations; 1 where options or
+    branches differ.
+    """
     rows = PROCESS.shape.rows(found)
     apart = np.abs(rows[:, None] - rows[None])
     apart = np.where(PROCESS.shape.options > 0, apart > 0, apart)
@@ -147,7 +153,14 @@ def known(count):
 
 def test_a_batch_is_spread_out_and_keeps_what_each_member_pins():
     results, configs = known(40)
-    pinned: list[dict[str, Scalar]] = [{}, {"sharing.kind": "ple"}, {}, {"sharing.kind": "ple"}, {}, {}]
+    pinned: list[dict[str, Scalar]] = [
+        {},
+        {"sharing.kind": "ple"},
+        {},
+        {"sharing.kind": "ple"},
+        {},
+        {},
+    ]
     for seed in range(3):
         found = PROCESS.propose_batch(results, configs, seed, pinned)
         assert found == PROCESS.propose_batch(results, configs, seed, pinned)

@@ -38,7 +38,9 @@ def test_replicates_decide_nothing_and_a_trial_counts_once(trial, objectives):
     assert found[1].replicates == ()
 
 
-def test_each_kind_of_sharing_that_is_not_chosen_has_its_best_among_those_trained_longest(trial, objectives):
+def test_each_kind_of_sharing_that_is_not_chosen_has_its_best_among_those_trained_longest(
+    trial, objectives
+):
     records = [
         trial(0, 0.70, 0.80, "single_task"),
         trial(1, 0.71, 0.80, "mmoe"),
@@ -52,11 +54,16 @@ def test_each_kind_of_sharing_that_is_not_chosen_has_its_best_among_those_traine
     assert [point.number for point in kinds(records, objectives, reference, every[1:2])] == [3, 0]
     assert kinds(records, objectives, reference, every) == []
     short = [
-        RungResult(at, 0, {"valid/click.auc": 0.8 + at / 1e5, "valid/like.auc": 0.85 - at / 1e4}) for at in (100, 200)
+        RungResult(at, 0, {"valid/click.auc": 0.8 + at / 1e5, "valid/like.auc": 0.85 - at / 1e4})
+        for at in (100, 200)
     ]
-    early = replace(trial(5, kind="ple"), metrics=short[0].metrics, rungs=tuple(short[:1]), state="pruned")
+    early = replace(
+        trial(5, kind="ple"), metrics=short[0].metrics, rungs=tuple(short[:1]), state="pruned"
+    )
     late = replace(trial(6, kind="ple"), metrics=short[1].metrics, rungs=tuple(short))
-    assert [(point.number, len(point.rungs)) for point in kinds([early, late], objectives, {}, [])] == [(6, 2)]
+    assert [
+        (point.number, len(point.rungs)) for point in kinds([early, late], objectives, {}, [])
+    ] == [(6, 2)]
 
 
 TWO = (Objective("a.auc", "maximize"), Objective("b.auc", "maximize"))
@@ -72,9 +79,15 @@ def test_a_round_has_the_half_whose_means_another_replicate_would_settle_most(mo
     for most in 5 * (1, 2, 3, 9):
         chances, n = rng.random(12), rng.integers(2, 9, 12)
         chances[:4] = 0.01, 0.02, 0.99, 0.97
-        monkeypatch.setattr("bench.search.confirm.race.p_nondominated", lambda *given, chances=chances: chances)
+        monkeypatch.setattr(
+            "bench.search.confirm.race.p_nondominated", lambda *given, chances=chances: chances
+        )
         gains = chances * (1 - chances) * (1 / n - 1 / (n + 1))
-        unsure = sorted((i for i in range(12) if SETTLED <= chances[i] <= 1 - SETTLED), key=lambda i: -gains[i])
-        rests = [min((i for i in range(12) if i not in unsure), key=lambda i: (n[i], -gains[i]))] * (most > 1)
+        unsure = sorted(
+            (i for i in range(12) if SETTLED <= chances[i] <= 1 - SETTLED), key=lambda i: -gains[i]
+        )
+        rests = [
+            min((i for i in range(12) if i not in unsure), key=lambda i: (n[i], -gains[i]))
+        ] * (most > 1)
         expected = unsure[: min((len(unsure) + 1) // 2, most - len(rests))] + rests
         assert next_round([at(0.7, 0.7, n=int(each)) for each in n], TWO, most, seed=0) == expected

@@ -53,7 +53,9 @@ def test_samples_of_shipped_spaces_parse(name):
 
 
 def test_suggest_and_sample_draw_from_the_same_distributions():
-    """Against optuna's own random sampler, name by name, by a test that holds for any number of draws."""
+    """Against optuna's own random sampler, name by name, by a test that holds for any number of
+    draws.
+    """
     space = load_space("wide")
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
     suggested = [space.suggest(study.ask(), TASKS) for _ in range(400)]
@@ -66,7 +68,9 @@ def test_suggest_and_sample_draw_from_the_same_distributions():
             counts = [[draws.count(option) for option in options] for draws in (ours, theirs)]
             assert len(options) == 1 or chi2_contingency(counts).pvalue > 1e-4, name
         else:
-            assert ks_2samp(ours, theirs).pvalue > 1e-4, name  # of a hundred names; branches may be drawn seldom
+            assert ks_2samp(ours, theirs).pvalue > 1e-4, (
+                name
+            )  # of a hundred names; branches may be drawn seldom
             assert type(ours[0]) is type(theirs[0]), name
 
 
@@ -115,12 +119,17 @@ def test_variants_visit_every_bound_and_option():
 
 
 def test_digest_is_stable_and_sees_what_matters(tmp_path):
-    text = 'title = "{title}"\n[parameters.x]\ntype = "float"\nlow = 0\nhigh = {high}\ndefault = 0.5\n{more}'
+    text = (
+        'title = "{title}"\n[parameters.x]\ntype = "float"\nlow = 0\nhigh = {high}\ndefault = '
+        "0.5\n{more}"
+    )
     digest = space_of(tmp_path, text.format(title="a", high=1, more="")).digest()
     assert digest == "125c4865798a6cbd"
     assert space_of(tmp_path, text.format(title="other", high=1, more="")).digest() == digest
     assert space_of(tmp_path, text.format(title="a", high=2, more="")).digest() != digest
-    assert space_of(tmp_path, text.format(title="a", high=1, more="[fixed]\ny = 1")).digest() != digest
+    assert (
+        space_of(tmp_path, text.format(title="a", high=1, more="[fixed]\ny = 1")).digest() != digest
+    )
 
 
 class TestRestricted:
@@ -146,14 +155,23 @@ class TestRestricted:
                 assert config.get(name) == (3 if config["sharing.kind"] == "ple" else None)
 
     def test_other_names_join_the_fixed_ones_and_later_pins_win(self):
-        space = toy_space().restricted({"optim.patience": 4, "optim.epochs": 9}).restricted({"optim.epochs": 1})
+        space = (
+            toy_space()
+            .restricted({"optim.patience": 4, "optim.epochs": 9})
+            .restricted({"optim.epochs": 1})
+        )
         assert space.fixed == {"optim.epochs": 1, "optim.patience": 4}
 
     def test_a_weight_of_a_simplex_can_be_pinned(self):
-        space = toy_space().restricted({"balancing.static.weight.like": 3.0, "balancing.static.weight.click": 2.0})
+        space = toy_space().restricted(
+            {"balancing.static.weight.like": 3.0, "balancing.static.weight.click": 2.0}
+        )
         assert not [name for name in names(space, TASKS) if "weight" in name]
         config = samples(space, 1)[0]
-        assert (config["balancing.static.weight.click"], config["balancing.static.weight.like"]) == (2.0, 3.0)
+        assert (
+            config["balancing.static.weight.click"],
+            config["balancing.static.weight.like"],
+        ) == (2.0, 3.0)
 
     def test_an_architecture_stands_for_its_kinds(self):
         space = load_space("wide").restricted({"architecture": "esmm"})
@@ -188,19 +206,31 @@ default = "static"
 
 def test_a_parameter_is_left_out_of_the_branch_where_it_means_nothing(tmp_path):
     space = space_of(tmp_path, UNLESS)
-    assert names(space, ["a"]) == ("sharing.kind", "sharing.mmoe.experts", "balancing.kind", "balancing.cagrad.c")
+    assert names(space, ["a"]) == (
+        "sharing.kind",
+        "sharing.mmoe.experts",
+        "balancing.kind",
+        "balancing.cagrad.c",
+    )
     rng = np.random.default_rng(0)
     for _ in range(50):
         config = space.sample(rng, ["a"])
         assert ("balancing.kind" in config) == (config["sharing.kind"] == "mmoe")
     pinned = space.restricted({"balancing.kind": "cagrad"})
-    assert {c.get("balancing.kind") for c in (pinned.sample(rng, ["a"]) for _ in range(50))} == {None, "cagrad"}
+    assert {c.get("balancing.kind") for c in (pinned.sample(rng, ["a"]) for _ in range(50))} == {
+        None,
+        "cagrad",
+    }
     space.validate_against_config(["a"])
 
 
 def lr(**keys):
     """A space whose one parameter has these keys."""
-    return HEAD + '[parameters."optim.lr"]\n' + "".join(f"{key} = {json.dumps(each)}\n" for key, each in keys.items())
+    return (
+        HEAD
+        + '[parameters."optim.lr"]\n'
+        + "".join(f"{key} = {json.dumps(each)}\n" for key, each in keys.items())
+    )
 
 
 def parameter(text):
@@ -208,12 +238,21 @@ def parameter(text):
 
 
 HEAD = 'title = "t"\n'
-SWITCH = HEAD + '[parameters."sharing.kind"]\ntype = "switch"\ndefault = "a"\n[parameters."sharing.kind".branches]\n'
+SWITCH = HEAD + (
+    '[parameters."sharing.kind"]\ntype = "switch"\ndefault = '
+    '"a"\n[parameters."sharing.kind".branches]\n'
+)
 X = "{ type = 'int', low = 1, high = 2, default = 1 }"
 MISTAKES = {
     "a list among fixed values": (HEAD + '[fixed]\n"a.b" = [1]\n', r"fixed.a\.b"),
-    "unknown type": (lr(type="flaot"), r"optim.lr: unknown type 'flaot' \(did you mean 'float'\?\)"),
-    "bounds swapped": (lr(type="float", low=2, high=1, default=1), "optim.lr: .*low <= high, found low = 2.0 and high"),
+    "unknown type": (
+        lr(type="flaot"),
+        r"optim.lr: unknown type 'flaot' \(did you mean 'float'\?\)",
+    ),
+    "bounds swapped": (
+        lr(type="float", low=2, high=1, default=1),
+        "optim.lr: .*low <= high, found low = 2.0 and high",
+    ),
     "log of zero": (
         lr(type="float", low=0, high=1, default=1, log=True),
         "optim.lr: expected low > 0 where log = true",
@@ -226,18 +265,33 @@ MISTAKES = {
         lr(type="int", low=1, high=4, step=2, default=1),
         "optim.lr: expected high to be low plus a multiple of step = 2, found high = 4",
     ),
-    "no option": (lr(type="choice", options=[1, 2], default=3), r"expected default to be one of \[1, 2\]"),
-    "mistake in a branch": (SWITCH + "a = { x = { type = 'int' } }\n", "sharing.kind = a: x: missing key 'low'"),
+    "no option": (
+        lr(type="choice", options=[1, 2], default=3),
+        r"expected default to be one of \[1, 2\]",
+    ),
+    "mistake in a branch": (
+        SWITCH + "a = { x = { type = 'int' } }\n",
+        "sharing.kind = a: x: missing key 'low'",
+    ),
     "a name in two branches": (
         SWITCH + f"a = {{ x = {X} }}\nb = {{ x = {X} }}\n",
         "x: expected one parameter of this name, found another under sharing.kind = a",
     ),
     "a task's weight beside its simplex": (
-        parameter(f'"balancing.static.weight" = {{ type = "simplex" }}\n"balancing.static.weight.click" = {X}'),
-        "balancing.static.weight.click: expected no parameter beside the simplex 'balancing.static.weight'",
+        parameter(
+            '"balancing.static.weight" = { type = "simplex" }\n"balancing.static.weight.click" '
+            f"= {X}"
+        ),
+        (
+            "balancing.static.weight.click: expected no parameter beside the simplex "
+            "'balancing.static.weight'"
+        ),
     ),
     "a branch that is not there": (UNLESS.replace('["single_task"]', '["ple"]'), "branch 'ple'"),
-    "no list of branches": (UNLESS.replace('{ "sharing.kind" = ["single_task"] }', '"mmoe"'), "list of branches"),
+    "no list of branches": (
+        UNLESS.replace('{ "sharing.kind" = ["single_task"] }', '"mmoe"'),
+        "list of branches",
+    ),
     "no such option of a model": (
         parameter(f'"optim.lrr" = {X}'),
         r"unknown key 'optim.lrr' \(did you mean 'optim.lr'\?\)",
@@ -246,7 +300,10 @@ MISTAKES = {
         lr(type="float", low=0, high=1, default=1),
         "optim.lr: expected a number greater than 0, found 0",
     ),
-    "an option of another kind": (parameter(f'"sharing.ple.levels" = {X}'), "sharing.ple: does not belong"),
+    "an option of another kind": (
+        parameter(f'"sharing.ple.levels" = {X}'),
+        "sharing.ple: does not belong",
+    ),
     "no such task": (
         parameter('"balancing.static.weight" = { type = "simplex", pinned = { likes = 2 } }'),
         "unknown task 'likes'",
@@ -309,7 +366,9 @@ def test_what_does_not_fit_is_neither_sampled_nor_a_default_and_the_reason_is_ke
     drawn = [fitted.space.sample(rng, ["a", "b"]) for _ in range(50)]
     assert {config["sharing.kind"] for config in drawn} == {"single_task", "mmoe"}
     assert {config.get("loss.kind") for config in drawn} == {None, "log"}
-    assert fitted.space.defaults(["a", "b"])["sharing.kind"] == "single_task"  # its own default is gone
+    assert (
+        fitted.space.defaults(["a", "b"])["sharing.kind"] == "single_task"
+    )  # its own default is gone
     assert small.branches("sharing.kind") == ("single_task", "mmoe", "pepnet")
 
 
@@ -329,13 +388,17 @@ default = "none"
     alone = fitting(space, Schema(USER, (), TWO))
     assert alone.space.fixed["interaction.kind"] == "none"
     assert "names no group" in alone.left_out["interaction.kind = dcn_v2"]
-    assert fitting(space, Schema(USER, (), TWO, grouped=True)).space.branches("interaction.kind") == ("none", "dcn_v2")
+    assert fitting(space, Schema(USER, (), TWO, grouped=True)).space.branches(
+        "interaction.kind"
+    ) == ("none", "dcn_v2")
     with pytest.raises(UserError, match="where"):
         space_of(tmp_path, text.replace('where = "groups"', 'where = "rows"'))
 
 
 @pytest.mark.parametrize("name", ["quick", "joint", "funnel", "wide"])
-def test_options_of_positions_are_searched_where_the_card_names_one_and_else_leave_no_trace(tmp_path, name):
+def test_options_of_positions_are_searched_where_the_card_names_one_and_else_leave_no_trace(
+    tmp_path, name
+):
     before, _, _ = Path(load_space(name).source).read_text().partition("# How a row's position")
     old = Schema((Field("user", 5), Field("place", 9)), (), TWO)
     plain = fitting(space_of(tmp_path, before), old)
@@ -351,7 +414,9 @@ def test_options_of_positions_are_searched_where_the_card_names_one_and_else_lea
 
 def test_a_switch_of_which_nothing_fits_is_refused_with_every_reason(tmp_path):
     text = SMALL.replace("branches.log]", "branches.listwise]")
-    with pytest.raises(UserError, match=r"loss\.kind: expected a branch that fits .*bpr: .*; listwise: "):
+    with pytest.raises(
+        UserError, match=r"loss\.kind: expected a branch that fits .*bpr: .*; listwise: "
+    ):
         fitting(space_of(tmp_path, text), Schema(USER, (), TWO))
 
 
@@ -373,7 +438,9 @@ NOT_SEARCHED = {
 def test_wide_searches_every_option_of_its_branches_but_those_with_a_reason():
     rows = load_space("wide").describe()["parameters"]
     names = {row["name"] for row in rows}
-    branches = {row["name"].removesuffix(".kind"): row["options"] for row in rows if row["type"] == "switch"}
+    branches = {
+        row["name"].removesuffix(".kind"): row["options"] for row in rows if row["type"] == "switch"
+    }
     options = {
         f"{axis}.{kind}.{option}"
         for axis, registry in AXES.items()

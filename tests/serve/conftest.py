@@ -24,7 +24,8 @@ class Funnel:
 
     def order(self, config=None, length=FULL, **options):
         objectives = tuple(
-            parse(f"{name}.auc", self.store.schema.tasks, "here") for name in ("click", "purchase.ctcvr")
+            parse(f"{name}.auc", self.store.schema.tasks, "here")
+            for name in ("click", "purchase.ctcvr")
         )
         chosen = Retraining(**{"seeds": 2} | options)
         whole = (1.0,) * len(self.store.schema.tasks)

@@ -1,4 +1,6 @@
-"""A small model with everything that is served beside it, trained in a second; and packages that somebody changed."""
+"""A small model with everything that is served beside it, trained in a second; and packages that
+somebody changed.
+"""
 
 import json
 import shutil
@@ -45,13 +47,17 @@ def trained(store, seed=0, **config):
 
 
 def best_states(trainer):
-    """A trained member: copies of the states that validation chose; before the first evaluation, the current one."""
+    """A trained member: copies of the states that validation chose; before the first evaluation,
+    the current one.
+    """
     current = trainer.model.state_dict()
     chosen = [
         current if selector.current or selector.snapshot is None else selector.snapshot
         for selector in trainer.selectors
     ]
-    return [{name: tensor.detach().cpu().clone() for name, tensor in state.items()} for state in chosen]
+    return [
+        {name: tensor.detach().cpu().clone() for name, tensor in state.items()} for state in chosen
+    ]
 
 
 def parts_of(store, *trainers, **more):
@@ -79,7 +85,9 @@ def funnel_package(folder, store, onnx=False, **more):
 
 
 def trees_of(store, most=12):
-    """A few boosted trees of each task: as a part, as they are packaged, and as scikit-learn has them."""
+    """A few boosted trees of each task: as a part, as they are packaged, and as scikit-learn has
+    them.
+    """
     share, tasks = Share.of(store.split("train"), width(store.schema)), store.schema.tasks
     with patch.object(trees, "MOST_TREES", most):
         made = [train_trees(store, at, TreeSettings(), share, at) for at in range(len(tasks))]
@@ -94,16 +102,20 @@ def package_of(kind, folder, store, onnx=False, **more):
 
 
 def measured_package(kind, folder, store, onnx=False, **more):
-    """A package, and the joint predictions of test (N, T) as a run measures and keeps them: no module of a package.
+    """A package, and the joint predictions of test (N, T) as a run measures and keeps them: no
+    module of a package.
 
-    The blend takes half of the first task and a fifth of the second from trees. The composite has each task from a
-    network of its own.
+    The blend takes half of the first task and a fifth of the second from trees. The composite has
+    each task from a network of its own.
     """
     part, grown, made = trees_of(store)
     networks = [trained(store, **{"sharing.kind": name}) for name in ("mmoe", "shared_bottom")]
     parts = [ModelPart.whole(each.config.dotted(), store.schema) for each in networks]
     states = [best_states(each) for each in networks]
-    shares: dict[str, list[tuple[float, float]]] = {"blend": [(0.5, 0.8), (0.5, 0.2)], "composite": [(1, 0), (0, 1)]}
+    shares: dict[str, list[tuple[float, float]]] = {
+        "blend": [(0.5, 0.8), (0.5, 0.2)],
+        "composite": [(1, 0), (0, 1)],
+    }
     chosen, member = {
         "trees": ([part], [grown]),
         "blend": ([parts[0], part], [states[0], grown]),
@@ -137,20 +149,29 @@ def raw_split(card, paths, name):
     """The raw rows of a split, in the order of its store."""
     assembler = Assembler(card, [])
     taken = [assembler.take(part) for part in read(card, paths, Silent())]
-    return pa.concat_tables([rows.table.filter(pa.array(rows.split == SPLITS.index(name))) for rows in taken])
+    return pa.concat_tables(
+        [rows.table.filter(pa.array(rows.split == SPLITS.index(name))) for rows in taken]
+    )
 
 
 def said_by(trainer, ids, dense):
     """Conditional and joint probabilities of a trained model, in float32."""
-    parts, members = [ModelPart.whole(trainer.config.dotted(), trainer.schema)], [[best_states(trainer)]]
+    parts, members = (
+        [ModelPart.whole(trainer.config.dotted(), trainer.schema)],
+        [[best_states(trainer)]],
+    )
     served = ModelSpec.of_trained(trainer.schema, parts, members).of(members)
     with torch.inference_mode():
-        conditional, joint = served(torch.from_numpy(np.array(ids)), torch.from_numpy(np.array(dense)))
+        conditional, joint = served(
+            torch.from_numpy(np.array(ids)), torch.from_numpy(np.array(dense))
+        )
     return conditional.numpy(), joint.numpy()
 
 
 def tampered(package, into, name, change):
-    """A copy of a package with the JSON of one file changed, in place or replaced, and its digest made right."""
+    """A copy of a package with the JSON of one file changed, in place or replaced, and its digest
+    made right.
+    """
     shutil.copytree(package, into)
     (into / name).write_bytes(edited((into / name).read_bytes(), change))
     sign(into)
@@ -165,7 +186,9 @@ def edited(contents, change):
 
 
 def sign(folder):
-    """Makes the manifest's digests those of the files and its own; where it has no list of files, it stays."""
+    """Makes the manifest's digests those of the files and its own; where it has no list of files,
+    it stays.
+    """
     try:
         manifest = json.loads((folder / "manifest.json").read_bytes())
         for name in manifest["files"]:

@@ -1,4 +1,6 @@
-"""Files to files: the scorer's numbers, row for row; what is finished is not done again; mistakes name their line."""
+"""Files to files: the scorer's numbers, row for row; what is finished is not done again; mistakes
+name their line.
+"""
 
 import gzip
 import os
@@ -42,8 +44,9 @@ def small_batches(monkeypatch):
 def test_predictions_in_order_and_parts(package, raw, file, tmp_path):
     assert scoring(package, file, keep=["user_id"]).run() == ScoringSummary(1000, 4, 0)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        "_scoring.json", *(f"log-0000{number}.parquet" for number in range(4)),
-    ]  # fmt: skip
+        "_scoring.json",
+        *(f"log-0000{number}.parquet" for number in range(4)),
+    ]
     found = read(tmp_path / "out")
     assert found.column_names == ["user_id", "click", "purchase.cvr", "purchase.ctcvr", "score"]
     assert found["user_id"].equals(raw["user_id"])
@@ -67,7 +70,9 @@ def test_what_is_finished_is_not_done_again(package, file, tmp_path):
     scoring(package, file).run()
     out = tmp_path / "out"
     whole = read(out)
-    half = out / ".log-00001.parquet.00000000-1-1.abc.part"  # of a process that was killed, on another machine
+    half = (
+        out / ".log-00001.parquet.00000000-1-1.abc.part"
+    )  # of a process that was killed, on another machine
     half.touch()
     os.utime(half, (0, 0))
     assert scoring(package, file).run() == ScoringSummary(0, 0, 4)
@@ -85,7 +90,10 @@ def test_what_is_finished_is_not_done_again(package, file, tmp_path):
 
 def test_another_work_is_refused(package, raw, file):
     scoring(package, file).run()
-    with pytest.raises(UserError, match="expected a new folder or one with this same work, found that of another keep"):
+    with pytest.raises(
+        UserError,
+        match="expected a new folder or one with this same work, found that of another keep",
+    ):
         scoring(package, file, keep=["item_id"])
     pq.write_table(raw.slice(0, 10), file)
     with pytest.raises(UserError, match="found that of another files"):

@@ -46,7 +46,9 @@ def test_isotonic_has_scikit_learns_values_where_its_blocks_are(seed, digits):
 
 @pytest.mark.parametrize("n", [60, 300, 3000])
 def test_isotonic_makes_no_ties(n):
-    """As steps it cost up to 25 thousandths of AUC on Census-Income with 300 rows, .7 with 20,000."""
+    """As steps it cost up to 25 thousandths of AUC on Census-Income with 300 rows, .7 with
+    20,000.
+    """
     p, y = rows(3, n)
     at = np.unique(np.concatenate([p, rows(4)[0]]))
     assert (np.diff(fit_isotonic(p, y).apply(at)) > 0).all()
@@ -69,7 +71,9 @@ def test_platt_is_scikit_learns_logistic_regression_on_platts_targets(seed):
     target = np.where(y > 0, high, low)
     logit = np.log(p / (1 - p))[:, None]
     theirs = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000).fit(
-        np.vstack([logit, logit]), np.repeat([1, 0], len(y)), sample_weight=np.concatenate([target, 1 - target])
+        np.vstack([logit, logit]),
+        np.repeat([1, 0], len(y)),
+        sample_weight=np.concatenate([target, 1 - target]),
     )
     assert (ours.a, ours.b) == pytest.approx((theirs.coef_[0, 0], theirs.intercept_[0]), abs=1e-4)
 
@@ -82,7 +86,11 @@ def test_it_removes_what_was_done_to_true_probabilities(fit):
     assert np.abs(p - true).mean() > 0.05
 
 
-PAIRS = st.lists(st.tuples(st.floats(0, 1, width=32), st.sampled_from([0.0, 1.0, np.nan])), min_size=1, max_size=40)
+PAIRS = st.lists(
+    st.tuples(st.floats(0, 1, width=32), st.sampled_from([0.0, 1.0, np.nan])),
+    min_size=1,
+    max_size=40,
+)
 
 
 @settings(max_examples=60)
@@ -96,7 +104,10 @@ def test_any_fit_is_monotone_and_stays_within_0_and_1(kind, pairs, at):
     assert values.min() >= 0
     assert values.max() <= 1
     assert (np.diff(values) >= -1e-15).all()
-    assert validate(Calibration, json.loads(json.dumps(fitted.model_dump(exclude_unset=True))), "") == fitted
+    assert (
+        validate(Calibration, json.loads(json.dumps(fitted.model_dump(exclude_unset=True))), "")
+        == fitted
+    )
 
 
 @pytest.mark.parametrize(
@@ -110,12 +121,17 @@ def test_any_fit_is_monotone_and_stays_within_0_and_1(kind, pairs, at):
     ],
 )
 def test_what_is_no_calibration_is_refused(plain):
-    with pytest.raises(UserError, match=r"^calibration.json: (missing|expected|[xya.0-9]+: expected|kind: expected) ?"):
+    with pytest.raises(
+        UserError,
+        match=r"^calibration.json: (missing|expected|[xya.0-9]+: expected|kind: expected) ?",
+    ):
         validate(Calibration, plain, "calibration.json")
 
 
 NONE = np.zeros(0)
-SCHEMA = Schema((), (), (Task("click"), Task("buy", parent="click"), Task("spend", kind="regression")))
+SCHEMA = Schema(
+    (), (), (Task("click"), Task("buy", parent="click"), Task("spend", kind="regression"))
+)
 
 
 def rows_of_tasks(n=4000):

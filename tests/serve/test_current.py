@@ -21,7 +21,11 @@ def test_a_package_gives_its_configuration_and_score(package, monkeypatch):
     card, folder = load_card(FUNNEL), package.folder
     found = read_current(str(folder), card, TASKS, folder, None)
     assert found.config == package.manifest.parts[0].config
-    assert (found.kind, found.weights, found.scaled) == ("power", {"click": 1.0, "purchase": 0.5}, False)
+    assert (found.kind, found.weights, found.scaled) == (
+        "power",
+        {"click": 1.0, "purchase": 0.5},
+        False,
+    )
     asked: list[tuple[Path, str, str | None]] = []
     monkeypatch.setattr(registry, "registered", lambda *of: asked.append(of) or package)
     registered = read_current("models:/shop@champion", card, TASKS, folder, "sqlite:///here.db")
@@ -56,7 +60,9 @@ def test_a_blend_has_the_network_and_the_trees_where_it_takes_some_of_both():
 
     def blend(click, buy):
         shares = {"blend.share.click": click, "blend.share.buy": buy}
-        made = Point("blend", {"blend.network": "5", "blend.trees": "trees", **shares}, "blend", None)
+        made = Point(
+            "blend", {"blend.network": "5", "blend.trees": "trees", **shares}, "blend", None
+        )
         return parts_of(made, [network, trees], ["click", "buy"])
 
     assert blend(0.75, 0.0) == [(network, (0.75, 0.0)), (trees, (0.25, 1.0))]

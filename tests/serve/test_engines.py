@@ -64,19 +64,25 @@ def opened(name, threads=1):
 
 @pytest.mark.parametrize("name", ENGINES)
 def test_its_predictions_are_the_models(name):
-    """Conditional and joint, float32 (B, T), for any number of rows, none included; ids and numbers are not changed."""
+    """Conditional and joint, float32 (B, T), for any number of rows, none included; ids and numbers
+    are not changed.
+    """
     _, served = model()
     with opened(name) as engine:
         for size in SIZES:
             ids, dense = batch(size)
             given = ids.copy(), dense.copy()
             found = engine(*given)
-            assert len(found) == 2, f"expected conditional and joint predictions, found {len(found)} arrays"
+            assert len(found) == 2, (
+                f"expected conditional and joint predictions, found {len(found)} arrays"
+            )
             with torch.inference_mode():
                 expected = served(torch.from_numpy(ids), torch.from_numpy(dense))
             for values, want in zip(found, expected, strict=True):
                 assert values.dtype == np.float32, f"expected float32, found {values.dtype}"
-                assert values.shape == tuple(want.shape), f"expected shape {tuple(want.shape)}, found {values.shape}"
+                assert values.shape == tuple(want.shape), (
+                    f"expected shape {tuple(want.shape)}, found {values.shape}"
+                )
                 np.testing.assert_allclose(values, want.numpy(), atol=CLOSE, rtol=CLOSE)
             assert (given[0] == ids).all(), "the ids were changed in place"
             assert (given[1] == dense).all(), "the numbers were changed in place"

@@ -1,4 +1,6 @@
-"""Weighted metrics against scikit-learn, intervals against simulations with known truth, and rules that fail a job."""
+"""Weighted metrics against scikit-learn, intervals against simulations with known truth, and rules
+that fail a job.
+"""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -25,7 +27,11 @@ from bench.serve.retrain import PartOrder, RetrainSpec, retrain
 from bench.serve.rules import Rule
 from bench.serve.scorer import Scorer
 
-FUNNEL = Schema((), (), (Task("click"), Task("buy", parent="click"), Task("watch", "regression", parent="click")))
+FUNNEL = Schema(
+    (),
+    (),
+    (Task("click"), Task("buy", parent="click"), Task("watch", "regression", parent="click")),
+)
 ONE = Schema((), (), (Task("click"),))
 
 
@@ -46,21 +52,31 @@ def verdicts(found):
 
 def test_the_better_model_is_told_from_the_worse_one(rng):
     good_against_bad = judgements(judged(rng, 4000, 0.2, 1.5), ONE, resamples=100)
-    assert verdicts(good_against_bad) == {"click.auc": "better", "click.logloss": "better", "click.pcoc": ""}
+    assert verdicts(good_against_bad) == {
+        "click.auc": "better",
+        "click.logloss": "better",
+        "click.pcoc": "",
+    }
     bad_against_good = judgements(judged(rng, 4000, 1.5, 0.2), ONE, resamples=100)
     assert verdicts(bad_against_good)["click.auc"] == "worse"
     equals = judged(rng, 4000, 0.2)
-    same = judgements(Judged(equals.labels, equals.predictions * 2, equals.group), ONE, resamples=50)
+    same = judgements(
+        Judged(equals.labels, equals.predictions * 2, equals.group), ONE, resamples=50
+    )
     assert verdicts(same)["click.auc"] == "cannot tell"
     assert same[0].difference.value == 0
 
 
 def test_intervals_cover_as_often_as_they_say():
     """The truth by 200,000 rows; 90% intervals from 400 rows each, of 60 samples."""
-    truth = judgements(judged(np.random.default_rng(1), 200_000, 0.5), ONE, resamples=20)[0].estimate.value
+    truth = judgements(judged(np.random.default_rng(1), 200_000, 0.5), ONE, resamples=20)[
+        0
+    ].estimate.value
     covered = 0
     for seed in range(60):
-        found = judgements(judged(np.random.default_rng(100 + seed), 400, 0.5), ONE, 100, 0.9)[0].estimate
+        found = judgements(judged(np.random.default_rng(100 + seed), 400, 0.5), ONE, 100, 0.9)[
+            0
+        ].estimate
         covered += found.low <= truth <= found.high
     assert 46 <= covered <= 60  # 54 are expected; below 46 with probability 0.001
 
@@ -71,7 +87,10 @@ def test_groups_are_drawn_as_a_whole(rng):
     once = Judged(once.labels, once.predictions, np.arange(200))
     many = Judged(
         np.repeat(once.labels, 25, axis=0),
-        tuple({name: np.repeat(values, 25) for name, values in each.items()} for each in once.predictions),
+        tuple(
+            {name: np.repeat(values, 25) for name, values in each.items()}
+            for each in once.predictions
+        ),
         np.repeat(once.group, 25),
     )
     alone, together = (judgements(each, ONE, resamples=100)[0].estimate for each in (once, many))
@@ -80,7 +99,10 @@ def test_groups_are_drawn_as_a_whole(rng):
     apart = replace(many, group=np.arange(len(many.group)), together=many.group.astype(np.int32))
     assert judgements(apart, ONE, resamples=100)[0].estimate == together
     outcome = ["click.recall@10%"]
-    ranked = [replace(each, predictions=({SCORE: each.predictions[0]["click"]},)) for each in (many, apart)]
+    ranked = [
+        replace(each, predictions=({SCORE: each.predictions[0]["click"]},))
+        for each in (many, apart)
+    ]
     assert served(ranked[0], ONE, outcome, 50) == served(ranked[1], ONE, outcome, 50)
     with pytest.raises(UserError, match="expected two groups of rows or more"):
         judgements(Judged(once.labels, once.predictions, np.zeros(200, int)), ONE)
@@ -90,7 +112,10 @@ def test_each_prediction_on_its_own_rows():
     labels = np.array([[1, 1, 5], [1, 0, 3], [0, np.nan, np.nan], [0, 0, 9]], np.float32)
     predicted = {"click": np.array([0.9, 0.6, 0.4, 0.7]), "watch.cvr": np.array([4.0, 4, 0, 0])}
     predicted["watch.ctcvr"] = np.array([4.0, 2, 2, 4])
-    predicted |= {"buy.cvr": np.array([0.6, 0.4, 1, 1]), "buy.ctcvr": np.array([0.5, 0.6, 0.1, 0.1])}
+    predicted |= {
+        "buy.cvr": np.array([0.6, 0.4, 1, 1]),
+        "buy.ctcvr": np.array([0.5, 0.6, 0.1, 0.1]),
+    }
     found = {
         each.metric: each.estimate.value
         for each in judgements(Judged(labels, (predicted,), np.full(4, -1)), FUNNEL, 20)
@@ -123,13 +148,19 @@ def test_the_served_ranking_is_judged_on_all_impressions(rng):
 
 
 def test_the_interval_of_a_gain_is_that_of_a_paired_bootstrap(rng):
-    """Another bootstrap, by loops: whole users drawn with replacement, both rankings on the same users."""
+    """Another bootstrap, by loops: whole users drawn with replacement, both rankings on the same
+    users.
+    """
     users, each, draws = 150, 4, 600
     truth, seen = rng.normal(size=(2, users, each)) + rng.normal(size=(2, users, 1))
     click = (rng.random((users, each)) < 1 / (1 + np.exp(-truth))).astype(float)
     scores = [truth + seen, truth + seen + 0.3 * rng.normal(size=truth.shape)]
     group = np.repeat(np.arange(users), each)
-    judged = Judged(click.reshape(-1, 1).astype(np.float32), tuple({SCORE: own.ravel()} for own in scores), group)
+    judged = Judged(
+        click.reshape(-1, 1).astype(np.float32),
+        tuple({SCORE: own.ravel()} for own in scores),
+        group,
+    )
     gain = served(judged, ONE, ["click.recall@10%"], draws)[0].gain
 
     def recall(score, drawn):
@@ -145,16 +176,27 @@ def test_the_interval_of_a_gain_is_that_of_a_paired_bootstrap(rng):
     assert gain.low == pytest.approx(low, abs=(high - low) / 8)
     assert gain.high == pytest.approx(high, abs=(high - low) / 8)
     apart = np.quantile((both[:, 0] - rng.permutation(both[:, 1])) / other, [0.05, 0.95])
-    assert np.ptp(apart) > 1.5 * (gain.high - gain.low)  # so a bootstrap that is not paired would fail
+    assert np.ptp(apart) > 1.5 * (
+        gain.high - gain.low
+    )  # so a bootstrap that is not paired would fail
 
 
 def test_a_logged_score_ranks_as_the_second_model(tmp_path):
-    """Of 100 rows the best ten scores have six clicks; four clicks are rows without a score, which rank last."""
+    """Of 100 rows the best ten scores have six clicks; four clicks are rows without a score, which
+    rank last.
+    """
     today = [*(f"{-1 - at}" for at in range(96)), *[""] * 4]
     clicks = [*[1] * 6, *[0] * 90, *[1] * 4]
-    lines = [f"{at},{score},{click}" for at, (score, click) in enumerate(zip(today, clicks, strict=True))]
+    lines = [
+        f"{at},{score},{click}" for at, (score, click) in enumerate(zip(today, clicks, strict=True))
+    ]
     (tmp_path / "log.csv").write_text("\n".join(["price,today,click", *lines]))
-    card = card_of(reader={"kind": "csv"}, files=[{"name": "log.csv"}], columns={"price": "numeric"}, logged=["today"])
+    card = card_of(
+        reader={"kind": "csv"},
+        files=[{"name": "log.csv"}],
+        columns={"price": "numeric"},
+        logged=["today"],
+    )
     scorer = SimpleNamespace(
         dataset=card.key,
         schema=ONE,
@@ -168,33 +210,59 @@ def test_a_logged_score_ranks_as_the_second_model(tmp_path):
     found = judged("today")
     assert found.unscored == 0.04
     top, all_scored = served(found, ONE, ["click.recall@10%", "click.recall@96%"], 20)
-    assert (top.estimate.value, all_scored.estimate.value) == pytest.approx((0.4, 0.6))  # the dearest first
+    assert (top.estimate.value, all_scored.estimate.value) == pytest.approx(
+        (0.4, 0.6)
+    )  # the dearest first
     assert (top.other.value, all_scored.other.value) == pytest.approx((0.6, 0.6))
     with pytest.raises(
-        UserError, match=r"^--against: expected a column under 'logged' of shop \(today\), found 'price'$"
+        UserError,
+        match=r"^--against: expected a column under 'logged' of shop \(today\), found 'price'$",
     ):
         judged("price")
     (tmp_path / "log.csv").write_text("price,today,click\n1,,0\n2,,1\n")
-    with pytest.raises(UserError, match=r"^--against: expected numbers in column 'today', found none in 2 rows$"):
+    with pytest.raises(
+        UserError, match=r"^--against: expected numbers in column 'today', found none in 2 rows$"
+    ):
         judged("today")
 
 
 def test_a_rule_is_read():
-    assert Rule.parse(" buy.recall@10% < -1% ") == Rule("buy.recall@10% < -1%", "buy.recall@10%", True, -0.01, True)
-    assert Rule.parse("click.logloss>.4") == Rule("click.logloss>.4", "click.logloss", False, 0.4, False)
+    assert Rule.parse(" buy.recall@10% < -1% ") == Rule(
+        "buy.recall@10% < -1%", "buy.recall@10%", True, -0.01, True
+    )
+    assert Rule.parse("click.logloss>.4") == Rule(
+        "click.logloss>.4", "click.logloss", False, 0.4, False
+    )
 
 
 @pytest.mark.parametrize(
-    "text", ["", "buy.recall@10%", "buy < ", "buy <= 1%", "buy < one", "buy < 1% < 2%", "buy < nan", "buy < -1", "< 1"]
+    "text",
+    [
+        "",
+        "buy.recall@10%",
+        "buy < ",
+        "buy <= 1%",
+        "buy < one",
+        "buy < 1% < 2%",
+        "buy < nan",
+        "buy < -1",
+        "< 1",
+    ],
 )
 def test_what_is_no_rule_is_refused(text):
-    with pytest.raises(UserError, match=r"^--fail-if: expected a gain as in 'buy.recall@10% < -1%' or a value"):
+    with pytest.raises(
+        UserError, match=r"^--fail-if: expected a gain as in 'buy.recall@10% < -1%' or a value"
+    ):
         Rule.parse(text)
 
 
 def test_the_estimate_decides_and_the_sentence_says_how_sure():
     def said(rule, *gain, other=0.5):
-        effects = Effect(other + gain[0] / 2, 0.2, 0.7), Effect(other), Effect(*(each / 2 for each in gain))
+        effects = (
+            Effect(other + gain[0] / 2, 0.2, 0.7),
+            Effect(other),
+            Effect(*(each / 2 for each in gain)),
+        )
         found = Rule.parse(rule).result([Judgement("buy.ndcg@5", "larger", *effects)])
         assert found.sentence.startswith(f"{'failed' if found.failed else 'kept'}: {rule}: ")
         assert found.sure == ("surely" in found.sentence and "not surely" not in found.sentence)
@@ -202,22 +270,40 @@ def test_the_estimate_decides_and_the_sentence_says_how_sure():
 
     below, above = "buy.ndcg@5 < -1%", "buy.ndcg@5 > 2.5%"
     assert said(below, -0.03, -0.05, -0.011) == "failed -3.00% (-5.00 to -1.10), surely below"
-    assert said(below, -0.03, -0.05, 0.01) == "failed -3.00% (-5.00 to +1.00), below, but not surely"
-    assert said(below, -0.005, -0.02, 0.01) == "kept -0.50% (-2.00 to +1.00), not below, but not surely"
+    assert (
+        said(below, -0.03, -0.05, 0.01) == "failed -3.00% (-5.00 to +1.00), below, but not surely"
+    )
+    assert (
+        said(below, -0.005, -0.02, 0.01)
+        == "kept -0.50% (-2.00 to +1.00), not below, but not surely"
+    )
     assert said(below, 0.01, 0.0, 0.02) == "kept +1.00% (+0.00 to +2.00), surely not below"
     assert said(above, 0.03, 0.026, 0.04) == "failed +3.00% (+2.60 to +4.00), surely above"
     assert said(above, 0.01, 0.0, 0.02) == "kept +1.00% (+0.00 to +2.00), surely not above"
     value = "buy.ndcg@5 < 0.6"
-    assert said(value, 0.0) == f"failed: {value}: the value is 0.5 (0.2 to 0.7), below, but not surely"
+    assert (
+        said(value, 0.0) == f"failed: {value}: the value is 0.5 (0.2 to 0.7), below, but not surely"
+    )
 
 
 THINNED = "synthetic-funnel@rows=20000"
-CONFIG = {"sharing.kind": "shared_bottom", "embedding.dim": 4, "tower.layers": "8", "optim.lr": 0.005}
+CONFIG = {
+    "sharing.kind": "shared_bottom",
+    "embedding.dim": 4,
+    "tower.layers": "8",
+    "optim.lr": 0.005,
+}
 
 
 def funnel_card(**keys):
-    columns = {name: column.model_dump(by_alias=True) for name, column in load_card(THINNED).columns.items()}
-    tasks = [{"name": "click", "column": "click"}, {"name": "purchase", "column": "purchase", "parent": "click"}]
+    columns = {
+        name: column.model_dump(by_alias=True)
+        for name, column in load_card(THINNED).columns.items()
+    }
+    tasks = [
+        {"name": "click", "column": "click"},
+        {"name": "purchase", "column": "purchase", "parent": "click"},
+    ]
     split = {"kind": "hash", "column": "row", "valid": 0.4, "test": 0.3}
     files = {"reader": {"kind": "csv"}, "files": [{"name": "log.csv"}]}
     return card_of(**files, tasks=tasks, columns=columns, split=split, **keys)
@@ -228,9 +314,18 @@ def test_a_package_predicts_for_all_rows(tmp_path, rate):
     """Of a log without three of four negatives, from its card to a package."""
     table, rng = raw_rows(THINNED), np.random.default_rng(0)
     click, whole, thinned = table["click"].to_numpy(), tmp_path / "whole", tmp_path / "thinned"
-    kept = np.where(click == 1, 1, 0.25 if rate == 0.25 else np.where(table["scenario"].to_numpy() == 0, 0.2, 0.5))
-    table = table.append_column("kept", pa.array(kept)).append_column("row", pa.array(np.arange(len(table))))
-    for folder, rows in ((whole, np.ones(len(table), bool)), (thinned, rng.random(len(table)) < kept)):
+    kept = np.where(
+        click == 1,
+        1,
+        0.25 if rate == 0.25 else np.where(table["scenario"].to_numpy() == 0, 0.2, 0.5),
+    )
+    table = table.append_column("kept", pa.array(kept)).append_column(
+        "row", pa.array(np.arange(len(table)))
+    )
+    for folder, rows in (
+        (whole, np.ones(len(table), bool)),
+        (thinned, rng.random(len(table)) < kept),
+    ):
         folder.mkdir()
         csv.write_csv(table.filter(pa.array(rows)), folder / "log.csv")
     thin = funnel_card(sampling={"task": "click", "rate": rate})
@@ -238,17 +333,32 @@ def test_a_package_predicts_for_all_rows(tmp_path, rate):
     part, chosen = PartOrder(CONFIG, Length(), (1.0, 1.0)), Retraining(seeds=1, held_out=0.3)
     aims = (parse("click.logloss", store.schema.tasks, "here"),)
     made = retrain(RetrainSpec(thin, store, (part,), aims, chosen), tmp_path / "work", {})
-    rows, members = (np.array(store.split("valid").ids[:9]), np.array(store.split("valid").dense[:9])), made.members
-    parts = Parts(store.key, store.schema, made.parts, [each.parts for each in members], store.encoder, rows,
-                  calibrations=made.calibrations)  # fmt: skip
+    rows, members = (
+        (np.array(store.split("valid").ids[:9]), np.array(store.split("valid").dense[:9])),
+        made.members,
+    )
+    parts = Parts(
+        store.key,
+        store.schema,
+        made.parts,
+        [each.parts for each in members],
+        store.encoder,
+        rows,
+        calibrations=made.calibrations,
+    )
     scorer = write_package(parts, tmp_path / "package", onnx=False).scorer()
     judged = [
         judge(own, tmp_path / "home", folder, "test", [scorer], Silent())
         for own, folder in ((funnel_card(), whole), (thin, thinned))
     ]
-    found, told = ({each.metric: each.estimate for each in judgements(each, store.schema, 50, 0.99)} for each in judged)
+    found, told = (
+        {each.metric: each.estimate for each in judgements(each, store.schema, 50, 0.99)}
+        for each in judged
+    )
     for name in ("click", "purchase.cvr", "purchase.ctcvr"):
-        assert made.calibrated[f"test/{name}.pcoc"] == pytest.approx(told[f"{name}.pcoc"].value, rel=1e-4)
+        assert made.calibrated[f"test/{name}.pcoc"] == pytest.approx(
+            told[f"{name}.pcoc"].value, rel=1e-4
+        )
         assert found[f"{name}.pcoc"].value == pytest.approx(1, abs=0.2), name
         for metric in ("pcoc", "logloss"):  # thinned rows tell what all rows do
             own = told[f"{name}.{metric}"]

@@ -37,11 +37,19 @@ def encoder_of(names):
 def package(said, names, tasks=("click",), outcomes=("click.auc",), **score):
     """A package of a model that says `said(dense)`, probabilities (N, T)."""
     tasks, encoder = tuple(map(Task, tasks)), encoder_of(names)
-    fusion = Score(kind="power", weights={"click": 1.0}, **score) if not score.get("weights") else Score(**score)
+    fusion = (
+        Score(kind="power", weights={"click": 1.0}, **score)
+        if not score.get("weights")
+        else Score(**score)
+    )
     manifest = SimpleNamespace(score=fusion.of(tasks), outcomes=outcomes, name="toy")
     schema = encoder.schema_of(tasks)
     return SimpleNamespace(
-        schema=schema, encoder=encoder, manifest=manifest, calibrations={}, engine=lambda: lambda _, x: (said(x),) * 2
+        schema=schema,
+        encoder=encoder,
+        manifest=manifest,
+        calibrations={},
+        engine=lambda: lambda _, x: (said(x),) * 2,
     )
 
 
@@ -49,7 +57,9 @@ def split_of(dense, labels, group=None):
     rows = len(dense)
     group = np.full(rows, -1) if group is None else group
     labels = np.reshape(labels, (rows, -1)).astype(np.float32)
-    return StoredSplit((dense > 0).astype(np.int32), dense.astype(np.float32), labels, group.astype(np.int32))
+    return StoredSplit(
+        (dense > 0).astype(np.int32), dense.astype(np.float32), labels, group.astype(np.int32)
+    )
 
 
 def sigmoid(x):
@@ -65,7 +75,9 @@ NAMES = ("strong", "weak", "noise")
 
 
 def normals(rows, seed):
-    """Two inputs that are normal given the label, and noise; a score that is their sum, by the best weights and .8."""
+    """Two inputs that are normal given the label, and noise; a score that is their sum, by the best
+    weights and .8.
+    """
     rng = np.random.default_rng(seed)
     labels = rng.random(rows) < 0.5
     dense = rng.normal(size=(rows, 3))
@@ -80,7 +92,8 @@ def linear():
 def true_losses():
     """The area of a sum of normals is Phi of the distance of means over its deviation.
 
-    A shuffled input of weight w adds w² (A - B) to it, A and B in {0, 1}: the labels of rows that the input is from.
+    A shuffled input of weight w adds w² (A - B) to it, A and B in {0, 1}: the labels of rows that
+    the input is from.
     """
     own = np.array([STRONG, WEAK, 0.0]) ** 2
     deviation = np.sqrt(2 * (STRONG**2 + WEAK**2 + NOISE**2))
@@ -100,7 +113,9 @@ def test_a_linear_score_of_independent_inputs():
         own = lost(found)[name]
         assert own["value"] == pytest.approx(truth, abs=0.012)
         assert own["low"] <= truth <= own["high"]
-    assert sentence(found).startswith("The order owes most to strong and weak: shuffling strong loses ")
+    assert sentence(found).startswith(
+        "The order owes most to strong and weak: shuffling strong loses "
+    )
     assert found == explain(linear(), normals(8000, 3), Silent(), shuffles=5)
     other = explain(linear(), normals(8000, 3), Silent(), shuffles=5, seed=1)
     assert lost(found) != lost(other)
@@ -108,22 +123,31 @@ def test_a_linear_score_of_independent_inputs():
 
 @pytest.mark.slow
 def test_intervals_cover_as_often_as_they_say():
-    """Of 200 samples of 600 rows; 90% asked for, and more for noise, as shuffles are resampled beside units."""
+    """Of 200 samples of 600 rows; 90% asked for, and more for noise, as shuffles are resampled
+    beside units.
+    """
     truth, covered = true_losses(), dict.fromkeys(NAMES, 0)
     for seed in range(200):
         own = lost(explain(linear(), normals(600, 100 + seed), Silent(), seed=seed))
         for name in NAMES:
             covered[name] += own[name]["low"] <= truth[name] <= own[name]["high"]
     print(covered)
-    assert all(each >= 172 for each in covered.values())  # 180 are expected; below 172 with probability .03
+    assert all(
+        each >= 172 for each in covered.values()
+    )  # 180 are expected; below 172 with probability .03
 
 
 def two_heads(weights, kind="power"):
     rng = np.random.default_rng(2)
     dense = rng.normal(size=(4000, 2))
-    said = lambda x: np.stack([sigmoid(x[:, 0] - 1), sigmoid(0.5 * x[:, 1] + 0.4 * x[:, 0] - 2)], axis=1)  # noqa: E731
+
+    def said(x):
+        return np.stack([sigmoid(x[:, 0] - 1), sigmoid(0.5 * x[:, 1] + 0.4 * x[:, 0] - 2)], axis=1)
+
     labels = rng.random((4000, 2)) < said(dense)
-    toy = package(said, ("a", "b"), ("click", "like"), ("click.auc", "like.auc"), kind=kind, weights=weights)
+    toy = package(
+        said, ("a", "b"), ("click", "like"), ("click.auc", "like.auc"), kind=kind, weights=weights
+    )
     return explain(toy, split_of(dense, labels), Silent()), said(dense.astype(np.float32))
 
 
@@ -143,25 +167,35 @@ def test_heads_share_the_order():
     click, like = found["heads"]
     assert click["measures"].pop("share") == {"value": 1, "low": 1, "high": 1}
     assert all(each == {"value": 0, "low": 0, "high": 0} for each in like["measures"].values())
-    areas = 1 - click["measures"]["click.auc"]["value"]  # without its only head every order is as good
+    areas = (
+        1 - click["measures"]["click.auc"]["value"]
+    )  # without its only head every order is as good
     assert 0.5 / areas == pytest.approx(0.73, abs=0.02)
 
 
 def test_what_is_the_same_for_a_whole_group_cannot_change_its_order():
-    """One head knows a user's taste, the other the item: in whole groups taste changes nothing, row by row it would."""
+    """One head knows a user's taste, the other the item: in whole groups taste changes nothing, row
+    by row it would.
+    """
     rng = np.random.default_rng(3)
     user = np.repeat(np.arange(300), 8)
     dense = np.stack([rng.normal(size=300)[user], rng.normal(size=2400)], axis=1)
     labels = rng.random((2400, 2)) < sigmoid(dense[:, ::-1])
     score = {"tasks": ("click", "like"), "kind": "power", "weights": {"click": 0.5, "like": 0.5}}
-    toy = package(lambda x: sigmoid(x[:, ::-1]), ("taste", "item"), outcomes=("click.ndcg@5",), **score)
+    toy = package(
+        lambda x: sigmoid(x[:, ::-1]), ("taste", "item"), outcomes=("click.ndcg@5",), **score
+    )
     found = explain(toy, split_of(dense, labels, user), Silent())
     assert found["by_group"]
     assert found["units"] == 300
-    assert lost(found, "click.ndcg@5")["taste"] == pytest.approx({"value": 0, "low": 0, "high": 0}, abs=1e-9)
+    assert lost(found, "click.ndcg@5")["taste"] == pytest.approx(
+        {"value": 0, "low": 0, "high": 0}, abs=1e-9
+    )
     assert lost(found, "click.ndcg@5")["item"]["low"] > 0.05
     shares = [each["measures"]["share"]["value"] for each in found["heads"]]
-    assert shares == pytest.approx([1, 0], abs=1e-9)  # within groups; over all rows each makes half of the score
+    assert shares == pytest.approx(
+        [1, 0], abs=1e-9
+    )  # within groups; over all rows each makes half of the score
     over_all = explain(toy, split_of(dense, labels), Silent())
     assert over_all["heads"][1]["measures"]["share"]["value"] == pytest.approx(0.5, abs=0.1)
 
@@ -171,9 +205,19 @@ def test_which_inputs_are_alike():
     number, other = rng.normal(size=(2, 4000))
     user, item = rng.integers(0, 1500, 4000), rng.integers(0, 700, 4000)
     age = rng.integers(0, 6, 1500)[user]
-    every = {"number": number, "user": user, "item": item, "cube": number**3, "other": other, "age": age}
+    every = {
+        "number": number,
+        "user": user,
+        "item": item,
+        "cube": number**3,
+        "other": other,
+        "age": age,
+    }
     every |= {"row": np.arange(4000), "one": np.zeros(4000, np.int64), "none": np.zeros(4000)}
-    every |= {"decade": np.digitize(number, np.arange(-3, 3, 0.5)), "noisy": other + 0.6 * rng.normal(size=4000)}
+    every |= {
+        "decade": np.digitize(number, np.arange(-3, 3, 0.5)),
+        "noisy": other + 0.6 * rng.normal(size=4000),
+    }
     groups = [each for each in alike(every) if len(each) > 1]
     assert groups == [("number", "cube", "decade"), ("user", "age")]
 
@@ -190,23 +234,48 @@ def test_association_is_cramers_v_where_categories_are_few():
 
 
 def planted(folder, seed, copy, rows=12_000):
-    """A log whose clicks follow three inputs, one of them perhaps twice, and not ten others; half of it is train."""
+    """A log whose clicks follow three inputs, one of them perhaps twice, and not ten others; half
+    of it is train.
+    """
     rng = np.random.default_rng(seed)
     strong, weak = rng.normal(size=(2, rows))
     middle = rng.integers(0, 6, rows)
-    click = rng.random(rows) < sigmoid(1.8 * strong + np.linspace(-1.4, 1.4, 6)[middle] + 0.9 * weak - 1)
+    click = rng.random(rows) < sigmoid(
+        1.8 * strong + np.linspace(-1.4, 1.4, 6)[middle] + 0.9 * weak - 1
+    )
     buy = click & (rng.random(rows) < sigmoid(strong))
-    inputs = {"strong": strong} | ({"copy": 3 * strong - 1} if copy else {}) | {"middle": middle, "weak": weak}
-    inputs |= {name: rng.normal(size=rows) if at % 2 else rng.integers(0, 9, rows) for at, name in enumerate(PLAIN)}
+    inputs = (
+        {"strong": strong}
+        | ({"copy": 3 * strong - 1} if copy else {})
+        | {"middle": middle, "weak": weak}
+    )
+    inputs |= {
+        name: rng.normal(size=rows) if at % 2 else rng.integers(0, 9, rows)
+        for at, name in enumerate(PLAIN)
+    }
     part = np.repeat(["train", "valid", "test"], [rows // 2, rows // 6, rows // 3])
     folder.mkdir()
-    pd.DataFrame(inputs | {"part": part, "click": click * 1, "buy": buy * 1}).to_csv(folder / "log.csv", index=False)
+    pd.DataFrame(inputs | {"part": part, "click": click * 1, "buy": buy * 1}).to_csv(
+        folder / "log.csv", index=False
+    )
     card = card_of(
         reader={"kind": "csv"},
         files=[{"name": "log.csv"}],
-        tasks=[{"name": "click", "column": "click"}, {"name": "buy", "column": "buy", "parent": "click"}],
-        split={"kind": "column", "column": "part", "train": ["train"], "valid": ["valid"], "test": ["test"]},
-        columns={name: "numeric" if own.dtype.kind == "f" else "categorical" for name, own in inputs.items()},
+        tasks=[
+            {"name": "click", "column": "click"},
+            {"name": "buy", "column": "buy", "parent": "click"},
+        ],
+        split={
+            "kind": "column",
+            "column": "part",
+            "train": ["train"],
+            "valid": ["valid"],
+            "test": ["test"],
+        },
+        columns={
+            name: "numeric" if own.dtype.kind == "f" else "categorical"
+            for name, own in inputs.items()
+        },
     )
     store = prepare(card, folder / "home", folder, Silent())
     return store.with_tasks(store.default_tasks)
@@ -219,9 +288,15 @@ LONGER = {"optim.epochs": 6.0, "optim.lr": 0.01, "optim.batch_size": 128}
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["trees", "composite", "blend"])
 def test_planted_inputs_are_found_and_others_are_not(kind, tmp_path, monkeypatch):
-    """Of packages with trees and with networks, on a log without and on one with a copy of the strongest input."""
+    """Of packages with trees and with networks, on a log without and on one with a copy of the
+    strongest input.
+    """
     monkeypatch.setattr(serving_toys, "SMALL", serving_toys.SMALL | LONGER)
-    score, inside, worth = Score(kind="power", weights={"click": 0.6, "buy.ctcvr": 0.4}), list[bool](), list[float]()
+    score, inside, worth = (
+        Score(kind="power", weights={"click": 0.6, "buy.ctcvr": 0.4}),
+        list[bool](),
+        list[float](),
+    )
     for copy in (False, True):
         store = planted(tmp_path / str(copy), 0, copy)
         made = package_of(kind, tmp_path / f"{kind}{copy}", store, score=score)
@@ -231,6 +306,8 @@ def test_planted_inputs_are_found_and_others_are_not(kind, tmp_path, monkeypatch
         by_name = {each["name"]: each["measures"] for each in found["inputs"]}
         inside += [of["low"] <= 0 <= of["high"] for name in PLAIN for of in by_name[name].values()]
         worth.append(by_name[first]["click.recall@10%"]["value"])
-        assert sum(each["measures"]["share"]["value"] for each in found["heads"]) == pytest.approx(1)
+        assert sum(each["measures"]["share"]["value"] for each in found["heads"]) == pytest.approx(
+            1
+        )
     assert np.mean(inside) >= 0.9
     assert worth[0] == pytest.approx(worth[1], rel=0.15)

@@ -70,13 +70,20 @@ def packaged(log):
     """A package, and what it says of test's rows with their history."""
     folder, _, card, store = log
     plain = card.model_dump(mode="json", by_alias=True)
-    package = write_package(parts_of(store, trained(store), card=plain), folder / "package", onnx=False)
-    return package, package.scorer().predict_encoded(store.split("test").ids, store.split("test").dense)["click"]
+    package = write_package(
+        parts_of(store, trained(store), card=plain), folder / "package", onnx=False
+    )
+    return package, package.scorer().predict_encoded(
+        store.split("test").ids, store.split("test").dense
+    )["click"]
 
 
 def test_rows_are_those_of_the_store(log):
     folder, frame, card, store = log
-    assert write_history(card, folder / "all.parquet", folder / "home", folder, math.inf, Silent()) == ROWS
+    assert (
+        write_history(card, folder / "all.parquet", folder / "home", folder, math.inf, Silent())
+        == ROWS
+    )
     history, test = KeptHistory(folder / "all.parquet", card), store.split("test")
     rows = RawRows(store.encoder, history)
     assert {column.name for column in rows.columns} == {"user", "item", "hhmm", "at"}
@@ -84,7 +91,10 @@ def test_rows_are_those_of_the_store(log):
     np.testing.assert_array_equal(ids, test.ids)
     np.testing.assert_array_equal(dense, test.dense)
     assert (history.rows, history.without) == (ROWS - VALID, 0)
-    assert write_history(card, folder / "part.parquet", folder / "home", folder, VALID, Silent()) == VALID
+    assert (
+        write_history(card, folder / "part.parquet", folder / "home", folder, VALID, Silent())
+        == VALID
+    )
 
 
 @pytest.mark.slow  # the package is exported
@@ -94,14 +104,21 @@ def test_files_are_scored_with_it(log, packaged):
     frame.iloc[VALID:].drop(columns="click").to_csv(folder / "asked.csv", index=False)
     past = folder / "past.parquet"
     home = ["--home", str(folder / "home")]
-    assert main(["history", str(folder / "card.toml"), "--raw", str(folder), "--out", str(past), *home]) == 0
+    assert (
+        main(
+            ["history", str(folder / "card.toml"), "--raw", str(folder), "--out", str(past), *home]
+        )
+        == 0
+    )
     with pytest.raises(UserError, match=r"column 'past_.*; --history FILE computes such columns"):
         BatchScoring(package, [folder / "asked.csv"], folder / "out").run()
     command = ["score", str(package.folder), str(folder / "asked.csv"), "--history", str(past)]
     assert main([*command, "--out", str(folder / "out"), *home]) == 0
     scores = pd.read_parquet(folder / "out" / "asked-00000.parquet")
     np.testing.assert_allclose(scores["click"], expected, rtol=1e-5)
-    judged = judge(card, folder / "home", folder, "test", [package.scorer()], Silent())  # what `seesaw evaluate` does
+    judged = judge(
+        card, folder / "home", folder, "test", [package.scorer()], Silent()
+    )  # what `seesaw evaluate` does
     np.testing.assert_allclose(judged.predictions[0]["click"], expected, rtol=1e-5)
 
 
@@ -113,8 +130,12 @@ def test_the_server_reads_it(log, packaged, tmp_path, monkeypatch):
     save_model(package, tmp_path / "model")
     write_history(card, tmp_path / "past.parquet", folder / "home", folder, math.inf, Silent())
     monkeypatch.setenv("SEESAW_HISTORY", str(tmp_path / "past.parquet"))
-    found = mlflow.pyfunc.load_model(str(tmp_path / "model")).predict(frame.iloc[VALID:].drop(columns="click"))
+    found = mlflow.pyfunc.load_model(str(tmp_path / "model")).predict(
+        frame.iloc[VALID:].drop(columns="click")
+    )
     np.testing.assert_allclose(found["click"], expected, rtol=1e-5)
     monkeypatch.setenv("SEESAW_HISTORY", str(tmp_path / "none.parquet"))
-    with pytest.raises(mlflow.exceptions.MlflowException, match="that `seesaw history` wrote, found no "):
+    with pytest.raises(
+        mlflow.exceptions.MlflowException, match="that `seesaw history` wrote, found no "
+    ):
         mlflow.pyfunc.load_model(str(tmp_path / "model"))

@@ -1,4 +1,6 @@
-"""Every packaged model has a graph of the ONNX operators on a list, which holds nothing else; others are refused."""
+"""Every packaged model has a graph of the ONNX operators on a list, which holds nothing else;
+others are refused.
+"""
 
 import subprocess
 import sys
@@ -34,7 +36,15 @@ SCHEMA = Schema(
     (
         Task("click"),
         Task("buy", parent="click"),
-        Task("watch", "regression", "click", SCALE, duration="age", censored=True, cap=Cap(1, 2, True, 3.0, 1.0)),
+        Task(
+            "watch",
+            "regression",
+            "click",
+            SCALE,
+            duration="age",
+            censored=True,
+            cap=Cap(1, 2, True, 3.0, 1.0),
+        ),
         Task("like"),
     ),
     numbers=(Number("age", 1, 2, (-1.0, 0.0, 0.5, 1.0, 2.0), (9, 9, 9, 9)),),
@@ -54,7 +64,9 @@ AXES: dict[str, dict[str, Entry[Any]]] = {
 
 
 def others(config):
-    """Each option of a configuration with a value that may take another way through the model's code."""
+    """Each option of a configuration with a value that may take another way through the model's
+    code.
+    """
     for name, field in config.model_fields.items():
         default = field.get_default(call_default_factory=True)
         if get_origin(field.annotation) is Literal:
@@ -69,7 +81,9 @@ def others(config):
 
 def averaged(schema, networks):
     """The mean of several networks."""
-    return ServedModel([[Network(models)] for models in networks], [ModelPart.whole({}, schema)], schema)
+    return ServedModel(
+        [[Network(models)] for models in networks], [ModelPart.whole({}, schema)], schema
+    )
 
 
 def configs(schema):
@@ -87,14 +101,21 @@ def configs(schema):
             yield {f"{axis}.kind": kind}
             for option, value in others(entry.config):
                 shared = option in HiddenConfig.model_fields
-                if not (shared and (option, value) in seen):  # how layers are computed is the same everywhere
+                if not (
+                    shared and (option, value) in seen
+                ):  # how layers are computed is the same everywhere
                     yield {f"{axis}.kind": kind, f"{axis}.{kind}.{option}": value}
                 if shared:
                     seen.add((option, value))
 
 
 def build(schema, dotted):
-    base = {"sharing.kind": "shared_bottom", "embedding.dim": 4, "tower.layers": "8", "optim.precision": "fp32"}
+    base = {
+        "sharing.kind": "shared_bottom",
+        "embedding.dim": 4,
+        "tower.layers": "8",
+        "optim.precision": "fp32",
+    }
     return build_model(schema, TrialConfig.parse(base | dotted))
 
 
@@ -110,7 +131,9 @@ OF_PLUGINS = {"Gemm", "Tanh"}
 
 @pytest.mark.slow  # a minute in torch's exporter
 def test_the_list_is_what_our_models_use(tmp_path):
-    """All models in one export, saved as a package's is; with a schema of one field alone, every entry once."""
+    """All models in one export, saved as a package's is; with a schema of one field alone, every
+    entry once.
+    """
     used = set()
     for schema in (SCHEMA, NARROW):
         alone = [
@@ -123,7 +146,10 @@ def test_the_list_is_what_our_models_use(tmp_path):
         write_onnx(served, schema, path)
         used |= {node.op_type for node in onnx.load(path, load_external_data=False).graph.node}
         with torch.device("meta"):  # as an engine of modules is bounded
-            ids, dense = torch.zeros(9, schema.slots, dtype=torch.int32), torch.zeros(9, len(schema.dense))
+            ids, dense = (
+                torch.zeros(9, schema.slots, dtype=torch.int32),
+                torch.zeros(9, len(schema.dense)),
+            )
             bounds.check(averaged(schema, [[build(schema, each)] for each in chosen]), ids, dense)
     assert used | OF_PLUGINS == OPERATORS
 
@@ -139,9 +165,14 @@ def small():
     for key, value in {"location": "model.onnx.data", "offset": "0", "length": "16"}.items():
         weight.external_data.add(key=key, value=value)
     node = make.make_node
-    nodes = [node("MatMul", ["dense", "w"], ["conditional"]), node("Identity", ["conditional"], ["joint"])]
+    nodes = [
+        node("MatMul", ["dense", "w"], ["conditional"]),
+        node("Identity", ["conditional"], ["joint"]),
+    ]
     given = [make.make_tensor_value_info("dense", kind.FLOAT, ["batch", 2])]
-    found = [make.make_tensor_value_info(name, kind.FLOAT, None) for name in ("conditional", "joint")]
+    found = [
+        make.make_tensor_value_info(name, kind.FLOAT, None) for name in ("conditional", "joint")
+    ]
     graph = make.make_graph(nodes, "small", given, found, [weight])
     return make.make_model(graph, opset_imports=[make.make_opsetid("", 20)], ir_version=10)
 
@@ -191,18 +222,33 @@ def hidden(model):
         (calls("Loop"), "expected an operator that our models use, found 'Loop'"),
         (calls("If"), "found 'If'"),
         (calls("Identity", domain="com.microsoft"), r"found those of \['com.microsoft'\]"),
-        (calls("Identity", body=empty()), "expected numbers and texts for 'Identity', found a graph"),
+        (
+            calls("Identity", body=empty()),
+            "expected numbers and texts for 'Identity', found a graph",
+        ),
         (hidden, "to lie within model.onnx.data with 16 bytes"),
-        (outside(location="../../../etc/passwd"), "expected 'w' to lie within model.onnx.data with 16 bytes"),
+        (
+            outside(location="../../../etc/passwd"),
+            "expected 'w' to lie within model.onnx.data with 16 bytes",
+        ),
         (outside(length="160"), "to lie within"),
         (outside(offset="60"), "to lie within"),
         (outside(offset="-1"), "to lie within"),
         (of_size(10**6, 10**6), "to lie within model.onnx.data with 4,000,000,000,000 bytes"),
         (of_size(-1, -16), "to have sizes from 0 on"),
         (lambda model: model.functions.add(name="f"), "found functions"),
-        (lambda model: model.opset_import.add(domain="ai.evil", version=1), r"found those of \['ai.evil'\]"),
-        (lambda model: model.graph.sparse_initializer.add(), "found functions, training or sparse tensors"),
-        (lambda model: model.graph.initializer.add(name="x", data_type=1, dims=[10**9]), "to hold 4,000,000,000 bytes"),
+        (
+            lambda model: model.opset_import.add(domain="ai.evil", version=1),
+            r"found those of \['ai.evil'\]",
+        ),
+        (
+            lambda model: model.graph.sparse_initializer.add(),
+            "found functions, training or sparse tensors",
+        ),
+        (
+            lambda model: model.graph.initializer.add(name="x", data_type=1, dims=[10**9]),
+            "to hold 4,000,000,000 bytes",
+        ),
         (lambda model: model.graph.initializer.add(name="x", data_type=99), "to be of numbers"),
     ],
 )
@@ -216,7 +262,9 @@ def test_what_is_more_than_ours_is_refused(tmp_path, change, sentence):
 
 def test_what_is_no_model(tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"\xff" * 99)
-    with pytest.raises(UserError, match=r"model.onnx: expected a model in ONNX, found something else"):
+    with pytest.raises(
+        UserError, match=r"model.onnx: expected a model in ONNX, found something else"
+    ):
         check_onnx(tmp_path / "model.onnx")
 
 
@@ -250,11 +298,15 @@ except Exception as error:
 
 @pytest.mark.slow  # a process of its own: the bound holds for all of it
 def test_allowed_operators_cannot_take_all_memory(tmp_path):
-    """conditional = dense[:, :2], joint = the same; between them the product of all rows with all rows."""
+    """conditional = dense[:, :2], joint = the same; between them the product of all rows with all
+    rows.
+    """
     pytest.importorskip("onnxruntime", reason="no onnxruntime: the extra `serve`")
     model, make = small(), onnx.helper
     for name, shape in {"tall": [-1, 1], "wide": [1, -1]}.items():
-        model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(shape), f"{name} shape"))
+        model.graph.initializer.append(
+            onnx.numpy_helper.from_array(np.array(shape), f"{name} shape")
+        )
         model.graph.node.append(make.make_node("Reshape", ["dense", f"{name} shape"], [name]))
     model.graph.node.append(make.make_node("MatMul", ["tall", "wide"], ["square"]))
     model.graph.node.append(make.make_node("ReduceSum", ["square"], ["total"], keepdims=1))
@@ -264,6 +316,8 @@ def test_allowed_operators_cannot_take_all_memory(tmp_path):
     model.graph.node.append(joint)
     model.graph.node.remove(joint)
     written(model, tmp_path)
-    done = subprocess.run([sys.executable, "-c", CODE, str(tmp_path)], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", CODE, str(tmp_path)], capture_output=True, text=True, check=True
+    )
     assert "UserError" in done.stdout, done
     assert "expected a graph that can be run" in done.stdout

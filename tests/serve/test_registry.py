@@ -1,4 +1,6 @@
-"""Versions and aliases in a store of the test's own, a model that MLflow loads back, and requests as it reads them."""
+"""Versions and aliases in a store of the test's own, a model that MLflow loads back, and requests
+as it reads them.
+"""
 
 import json
 import os
@@ -52,38 +54,56 @@ def deploy(registry, home, package):
     return do
 
 
-def test_a_change_of_aliases_that_was_interrupted_ends_right_when_it_is_made_again(registry, monkeypatch):
+def test_a_change_of_aliases_that_was_interrupted_ends_right_when_it_is_made_again(
+    registry, monkeypatch
+):
     """Whichever move was the last one that came through."""
     for done in range(3):
         now = {"champion": "1", "challenger": "2", "previous": "0"}
         monkeypatch.setattr(registry, "aliases", lambda name, now=now: dict(now))
         now |= {move.alias: move.after for move in registry.moves("shop", CHAMPION, "2")[:done]}
-        now |= {move.alias: move.after for move in registry.moves("shop", CHAMPION, "2")} if done < 2 else {}
+        now |= (
+            {move.alias: move.after for move in registry.moves("shop", CHAMPION, "2")}
+            if done < 2
+            else {}
+        )
         assert now == {"champion": "2", "challenger": "2", "previous": "1"}
 
 
 def test_aliases_move_and_come_back(registry, deploy):
     assert deploy("shop", CHAMPION) == ["champion moves to version 1"]
     assert deploy("shop", CHALLENGER) == ["challenger moves to version 2"]
-    with pytest.raises(UserError, match="with the alias champion and previous, found challenger 2, champion 1"):
+    with pytest.raises(
+        UserError, match="with the alias champion and previous, found challenger 2, champion 1"
+    ):
         registry.rollback("shop")
     registry.apply("shop", registry.promote("shop"))
     assert registry.aliases("shop") == {"champion": "2", "challenger": "2", "previous": "1"}
     with pytest.raises(
-        UserError, match="shop: expected a challenger that is not the champion, found version 2 as both"
+        UserError,
+        match="shop: expected a challenger that is not the champion, found version 2 as both",
     ):
         registry.promote("shop")  # again: `previous` would be lost
-    assert deploy("shop", CHAMPION) == ["previous moves from version 1 to 2", "champion moves from version 2 to 3"]
+    assert deploy("shop", CHAMPION) == [
+        "previous moves from version 1 to 2",
+        "champion moves from version 2 to 3",
+    ]
     for champion, previous in (("2", "3"), ("3", "2")):
         registry.apply("shop", registry.rollback("shop"))
-        assert registry.aliases("shop") == {"champion": champion, "challenger": "2", "previous": previous}
+        assert registry.aliases("shop") == {
+            "champion": champion,
+            "challenger": "2",
+            "previous": previous,
+        }
 
 
 def test_a_model_by_its_name(registry, deploy, package, tmp_path):
     deploy("by-name", CHAMPION)
     for name in ("by-name", "by-name@champion", "by-name/1", "models:/by-name@champion"):
         assert registry.fetch(name, tmp_path).digest == package.digest
-    assert [path.name for path in tmp_path.rglob("manifest.json")] == ["manifest.json"]  # fetched once
+    assert [path.name for path in tmp_path.rglob("manifest.json")] == [
+        "manifest.json"
+    ]  # fetched once
     for name, sentence in {
         "by-nam": "unknown model 'by-nam' .did you mean 'by-name'",
         "by-name@challenger": "unknown alias of the model 'by-name' 'challenger'",
@@ -99,7 +119,9 @@ def test_a_model_made_anew_is_fetched_anew(registry, deploy, package, tmp_path):
     deploy("anew", CHAMPION)
     registry.fetch("anew/1", tmp_path / "models")
     registry._store.ask("delete the model", "delete_registered_model", "anew")
-    other = Package.open(tampered(package.folder, tmp_path / "other", "policy.json", lambda _: {"rule": "other"}))
+    other = Package.open(
+        tampered(package.folder, tmp_path / "other", "policy.json", lambda _: {"rule": "other"})
+    )
     run_id = registry.log(other, EXPERIMENT, "deployed", {}, {})
     assert registry.register("anew", run_id, "a card", {}) == "1"
     assert registry.fetch("anew/1", tmp_path / "models").digest == other.digest != package.digest
@@ -158,14 +180,17 @@ def ask(saved, monkeypatch):
     def answer(request, kind="application/json"):
         body = request if isinstance(request, str | bytes) else json.dumps(request)
         given = scoring_server.invocations(body, kind, model, model.metadata.get_input_schema())
-        return json.loads(given.response)["predictions"] if given.status == 200 else [given.response]
+        return (
+            json.loads(given.response)["predictions"] if given.status == 200 else [given.response]
+        )
 
     return answer
 
 
 @pytest.mark.parametrize(
     ("price", "sentence"),
-    [("1e400", "expected finite numbers, found 1e400"), ("9" * 5_000, "expected finite numbers, found 9"),
+    [("1e400", "expected finite numbers, found 1e400"), ("9" * 5_000, ("expected finite numbers, "
+                                                                      "found 9")),
      ("9" * 400, "expected finite numbers, found 9"), ("[" * 900 + "]" * 900, "expected a number|RecursionError"),
      ("1 2", "expected|valid JSON"), ('"\\ud800"', "expected|surrogates"), ("[" * 100_000, "nested too deep"),
      ("Infinity", "finite|number"), ("-1e999", "expected finite numbers")],
@@ -189,8 +214,10 @@ def test_mlflow_loads_it_without_a_pickle_and_answers_requests(package, saved, a
     expected = package.scorer().predict(rows)
     assert ask({"dataframe_records": []}) == []
     assert ask(rows.iloc[:0].to_csv(index=False), "text/csv") == []
-    for request, kind in (({"dataframe_records": rows.to_dict("records")}, "application/json"),
-                          (rows.to_csv(index=False), "text/csv; charset=utf-8")):  # fmt: skip
+    for request, kind in (
+        ({"dataframe_records": rows.to_dict("records")}, "application/json"),
+        (rows.to_csv(index=False), "text/csv; charset=utf-8"),
+    ):
         np.testing.assert_allclose(pd.DataFrame(ask(request, kind)), expected, atol=1e-5)
     with refused("row 2: 'price': expected a number, found 'cheap'"):
         ask(rows.assign(price=["1", "cheap", ""]).to_csv(index=False), "text/csv")
@@ -221,8 +248,12 @@ def test_a_tampered_package_is_refused_where_it_is_served(package, tmp_path):
         loaded(tmp_path / "model")
 
 
-@pytest.mark.parametrize(("error", "status"), [(UserError("no"), "FAILED"), (KeyboardInterrupt(), "KILLED")])
-def test_a_run_ends_with_what_ended_its_deployment(package, uri, tmp_path, monkeypatch, error, status):
+@pytest.mark.parametrize(
+    ("error", "status"), [(UserError("no"), "FAILED"), (KeyboardInterrupt(), "KILLED")]
+)
+def test_a_run_ends_with_what_ended_its_deployment(
+    package, uri, tmp_path, monkeypatch, error, status
+):
     def fail(*arguments):
         raise error
 
@@ -240,7 +271,12 @@ LONG = 2**53 + 1  # the first whole number that is no float64
 
 @pytest.fixture
 def rows(package):
-    return raw_rows().select([column.name for column in package.scorer().rows.columns]).slice(0, 2).to_pylist()
+    return (
+        raw_rows()
+        .select([column.name for column in package.scorer().rows.columns])
+        .slice(0, 2)
+        .to_pylist()
+    )
 
 
 @pytest.mark.parametrize("beside", [None, 1.5, "absent"])
@@ -255,7 +291,9 @@ def test_an_id_keeps_its_digits_beside_one_that_is_none(ask, rows, monkeypatch, 
         del rows[1]["user_id"]
     forms.append({"dataframe_records": rows})
     seen, predict = [], Scorer.predict_table
-    monkeypatch.setattr(Scorer, "predict_table", lambda self, table: seen.append(table) or predict(self, table))
+    monkeypatch.setattr(
+        Scorer, "predict_table", lambda self, table: seen.append(table) or predict(self, table)
+    )
     for data in forms:
         ask(data)
         assert seen.pop()["user_id"].to_pylist()[0] == str(own)
@@ -264,7 +302,10 @@ def test_an_id_keeps_its_digits_beside_one_that_is_none(ask, rows, monkeypatch, 
 def test_an_id_that_is_a_float_already_is_refused(package, ask, rows):
     """In a frame, a table and a request; a number may be as large as it likes."""
     rows[1] |= {"user_id": float(LONG), "price": 1e300}
-    expected = "row 2: 'user_id': expected an id as a whole number or a text, found the float 9007199254740992, which"
+    expected = (
+        "row 2: 'user_id': expected an id as a whole number or a text, found the float "
+        "9007199254740992, which"
+    )
     frame, scorer = pd.DataFrame(rows), package.scorer()
     for given in (frame, rows, pa.Table.from_pandas(frame)):
         with pytest.raises(UserError, match=expected):
@@ -277,7 +318,11 @@ def test_an_id_that_is_a_float_already_is_refused(package, ask, rows):
 
 @pytest.mark.parametrize(
     "data",
-    [{"dataframe_records": [{"x": 1}]}, {"dataframe_split": {"columns": ["x"], "data": [[1]]}}, {"inputs": {"x": [1]}}],
+    [
+        {"dataframe_records": [{"x": 1}]},
+        {"dataframe_split": {"columns": ["x"], "data": [[1]]}},
+        {"inputs": {"x": [1]}},
+    ],
 )
 def test_rows_without_a_known_column_are_refused(ask, data):
     with refused(r"expected rows with the columns user_id, .*, found none") as error:
@@ -294,7 +339,9 @@ SHARING = {"twin": Entry(SharedBottom, HiddenConfig, "-", "a shared bottom of an
 """
 
 
-def test_the_variable_names_the_files_and_without_it_a_sentence_says_so(store, tmp_path, monkeypatch):
+def test_the_variable_names_the_files_and_without_it_a_sentence_says_so(
+    store, tmp_path, monkeypatch
+):
     mine, other = tmp_path / "mine.py", tmp_path / "other.py"
     mine.write_text(TWIN)
     other.write_text(TWIN.replace('"twin"', '"other"'))

@@ -1,4 +1,6 @@
-"""Retraining for production: without the held-out rows, to a length, on several seeds, calibrated, and checked."""
+"""Retraining for production: without the held-out rows, to a length, on several seeds, calibrated,
+and checked.
+"""
 
 from dataclasses import replace
 
@@ -27,7 +29,10 @@ def two(funnel, tmp_path_factory):
 
 
 def same(a, b):
-    states = [[state for member in each.members for states in member.parts for state in states] for each in (a, b)]
+    states = [
+        [state for member in each.members for states in member.parts for state in states]
+        for each in (a, b)
+    ]
     return len(states[0]) == len(states[1]) and all(
         torch.equal(x[name], y[name]) for x, y in zip(*states, strict=True) for name in x
     )
@@ -45,7 +50,11 @@ def test_both_seeds_are_kept_and_differ(two, funnel):
 def test_the_same_order_gives_the_same_bits(two, funnel, tmp_path):
     again = retrain(funnel.order(choose="average"), tmp_path, {})
     assert same(two, again)
-    assert (again.test, again.calibrated, again.calibrations) == (two.test, two.calibrated, two.calibrations)
+    assert (again.test, again.calibrated, again.calibrations) == (
+        two.test,
+        two.calibrated,
+        two.calibrations,
+    )
     assert again.provenance == two.provenance
 
 
@@ -63,11 +72,16 @@ def test_metrics_are_those_of_the_mean_of_probabilities(two, funnel):
     predictor = Predictor(funnel.store, two.parts, "cpu")
     each = [list(predictor.predictions("test", [member.parts])) for member in two.members]
     conditional, joint = (
-        np.mean([np.concatenate([getattr(predicted, name) for predicted in one]) for one in each], axis=0)
+        np.mean(
+            [np.concatenate([getattr(predicted, name) for predicted in one]) for one in each],
+            axis=0,
+        )
         for name in ("conditional", "joint")
     )
     data, tasks = funnel.store.split("test"), funnel.store.schema.tasks
-    assert evaluate(data.labels, conditional, joint, data.group, tasks, "test/") == pytest.approx(two.test, abs=1e-6)
+    assert evaluate(data.labels, conditional, joint, data.group, tasks, "test/") == pytest.approx(
+        two.test, abs=1e-6
+    )
     conditional, joint = calibrated(funnel.store.schema, conditional, joint, two.calibrations)
     assert evaluate(data.labels, conditional, joint, data.group, tasks, "test/") == pytest.approx(
         two.calibrated, abs=1e-6
@@ -77,7 +91,9 @@ def test_metrics_are_those_of_the_mean_of_probabilities(two, funnel):
 def test_a_result_below_its_interval_is_refused_unless_forced(funnel, tmp_path):
     intervals = {CLICK: Effect(0.99, 0.98, 1.0)}
     order = funnel.order(seeds=1, calibration="none")
-    with pytest.raises(UserError, match=r"refused: click.auc on test is 0\.\d+, worse than its prediction interval"):
+    with pytest.raises(
+        UserError, match=r"refused: click.auc on test is 0\.\d+, worse than its prediction interval"
+    ):
         retrain(order, tmp_path, intervals)
     kept = retrain(order, tmp_path, intervals, force=True)
     assert "prediction interval 0.99000 (0.98000 to 1.00000)" in kept.warnings[0]
@@ -96,7 +112,11 @@ def test_the_served_ranking_is_measured_on_test(funnel, tmp_path):
     (predicted,) = predictor.predictions("test", [found.members[0].parts])
     click, purchase = predicted.labels[:, 0], predicted.labels[:, 1]
     clicks, bought = np.nan_to_num(click), np.nan_to_num(click * purchase)
-    order_of_rows = np.argsort(-fused("power", predicted.joint, (0.7, 0.3), ()))[: round(0.1 * len(clicks))]
+    order_of_rows = np.argsort(-fused("power", predicted.joint, (0.7, 0.3), ()))[
+        : round(0.1 * len(clicks))
+    ]
     expected = [labels[order_of_rows].sum() / labels.sum() for labels in (clicks, bought)]
     assert list(found.served) == list(outcomes)
-    assert list(found.served.values()) == pytest.approx(expected, abs=0.02)  # the last row counts in part
+    assert list(found.served.values()) == pytest.approx(
+        expected, abs=0.02
+    )  # the last row counts in part

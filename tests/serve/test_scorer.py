@@ -1,4 +1,6 @@
-"""What is served: the same as offline from data frames, records and tables; what is said of rows that do not fit."""
+"""What is served: the same as offline from data frames, records and tables; what is said of rows
+that do not fit.
+"""
 
 import numpy as np
 import pandas as pd
@@ -60,7 +62,9 @@ def test_a_picked_score_is_the_fusion_of_uncalibrated_predictions(package, store
     found = scorer.predict_encoded(ids, dense)
     _, joint = scorer.engine(ids, dense)
     np.testing.assert_array_equal(found["score"], fused(kind, joint, weights, rates))
-    np.testing.assert_array_equal(found["click"], CALIBRATIONS["click"].apply(joint[:, 0].astype(float)))
+    np.testing.assert_array_equal(
+        found["click"], CALIBRATIONS["click"].apply(joint[:, 0].astype(float))
+    )
 
 
 def test_frames_records_and_tables_are_one(scorer, raw, monkeypatch):
@@ -69,14 +73,21 @@ def test_frames_records_and_tables_are_one(scorer, raw, monkeypatch):
     monkeypatch.setattr(module, "CHUNK", 7)  # a large batch goes through in pieces
     frame = some.to_pandas().sample(frac=1, axis=1, random_state=0).assign(more=1)
     shuffled = frame.sample(frac=1, random_state=0)
-    for rows in (frame, some.to_pylist(), frame.astype(object), some.to_pandas().astype({"user_id": float})):
+    for rows in (
+        frame,
+        some.to_pylist(),
+        frame.astype(object),
+        some.to_pandas().astype({"user_id": float}),
+    ):
         pd.testing.assert_frame_equal(scorer.predict(rows), expected, rtol=1e-6)
     again = scorer.predict(shuffled).set_index(shuffled.index).sort_index()
     pd.testing.assert_frame_equal(again, expected, rtol=1e-6)
 
 
 def test_unknown_and_missing_values_have_a_meaning(scorer, row):
-    unknown, other = scorer.predict([row | {"user_id": "nobody"}, row | {"user_id": "another"}]).to_numpy()
+    unknown, other = scorer.predict(
+        [row | {"user_id": "nobody"}, row | {"user_id": "another"}]
+    ).to_numpy()
     assert (unknown == other).all()
     assert np.isfinite(unknown).all()
     del row["age"]  # train lacked some ages
@@ -120,8 +131,12 @@ def test_no_answer_holds_what_is_no_number(package, row, monkeypatch):
     for huge in (1e300, -1e300):
         monkeypatch.setattr(scorer, "score", Score(weights={"purchase.cvr": huge}))
         answering(0.5, 0.5)
-        with pytest.raises(UserError, match=r"row 1: expected a finite number as 'score', found -?5e"):
+        with pytest.raises(
+            UserError, match=r"row 1: expected a finite number as 'score', found -?5e"
+        ):
             scorer.predict([row, row])
     answering(0.5, 0.0)
     monkeypatch.setattr(scorer, "score", Score(kind="power", weights={"purchase.cvr": -1.0}))
-    assert scorer.predict([row, row])["score"].tolist() == pytest.approx([-np.log(0.5), -np.log(LEAST_PREDICTION)])
+    assert scorer.predict([row, row])["score"].tolist() == pytest.approx(
+        [-np.log(0.5), -np.log(LEAST_PREDICTION)]
+    )

@@ -1,4 +1,6 @@
-"""MLflow's server with a package behind it: the same numbers as offline, and a sentence for rows that do not fit."""
+"""MLflow's server with a package behind it: the same numbers as offline, and a sentence for rows
+that do not fit.
+"""
 
 import threading
 
@@ -32,8 +34,14 @@ def rows():
 
 @pytest.mark.parametrize("kind", ["blend", "composite", "trees"])
 def test_the_served_order_is_the_measured_one_over_http(kind, store, tmp_path):
-    """Raw rows of test come back in the order in which a run measures the fusion of the predictions that it keeps."""
-    weights, rates, tasks = {"click": 0.7, "purchase": 0.3}, {"click": 0.3, "purchase": 0.02}, store.schema.tasks
+    """Raw rows of test come back in the order in which a run measures the fusion of the predictions
+    that it keeps.
+    """
+    weights, rates, tasks = (
+        {"click": 0.7, "purchase": 0.3},
+        {"click": 0.3, "purchase": 0.02},
+        store.schema.tasks,
+    )
     score = Score.fusion("sum", weights, rates, tasks)
     package, joint = measured_package(kind, tmp_path / "package", store, score=score)
     measured = fused("sum", joint, list(weights.values()), list(rates.values()))
@@ -44,7 +52,9 @@ def test_the_served_order_is_the_measured_one_over_http(kind, store, tmp_path):
     found = np.array([row["score"] for row in answer["predictions"]])
     np.testing.assert_allclose(found, measured, rtol=1e-5)
     in_order = measured[np.argsort(-found)]
-    assert (np.diff(in_order) <= 1e-5 * in_order[1:]).all(), "rows apart by more than rounding are in another order"
+    assert (np.diff(in_order) <= 1e-5 * in_order[1:]).all(), (
+        "rows apart by more than rounding are in another order"
+    )
     assert len(np.unique(found)) > len(found) // 2
 
 
@@ -61,7 +71,10 @@ def test_ten_thousand_requests_neither_fail_nor_leak(server, package, rows):
                 wrong.append((status, said))
 
     def all_clients(requests):
-        threads = [threading.Thread(target=client, args=(number, requests // CLIENTS)) for number in range(CLIENTS)]
+        threads = [
+            threading.Thread(target=client, args=(number, requests // CLIENTS))
+            for number in range(CLIENTS)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -71,6 +84,9 @@ def test_ten_thousand_requests_neither_fail_nor_leak(server, package, rows):
     before = server.memory_mb()
     all_clients(REQUESTS)
     after = server.memory_mb()
-    print(f"\n{REQUESTS:,} requests from {CLIENTS} clients: {before:.0f} MB before, {after:.0f} MB after")
+    print(
+        f"\n{REQUESTS:,} requests from {CLIENTS} clients: {before:.0f} MB before, {after:.0f} MB "
+        "after"
+    )
     assert not wrong
     assert after < before + 30

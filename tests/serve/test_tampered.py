@@ -1,4 +1,6 @@
-"""A package changed on purpose, with digests to match, is refused with a sentence before anything of it runs."""
+"""A package changed on purpose, with digests to match, is refused with a sentence before anything
+of it runs.
+"""
 
 import json
 import pickle
@@ -47,30 +49,82 @@ NESTED = raw(b"[" * 200_000 + b"]" * 200_000)
     ("name", "change", "sentence"),
     [
         ("manifest.json", raw(b"\xff\xfe"), "manifest.json: not valid JSON"),
-        ("manifest.json", raw(b'{"version": ' + b"1" * 5000 + b"}"), "manifest.json: not valid JSON"),
+        (
+            "manifest.json",
+            raw(b'{"version": ' + b"1" * 5000 + b"}"),
+            "manifest.json: not valid JSON",
+        ),
         ("manifest.json", NESTED, "manifest.json: not valid JSON"),
-        ("manifest.json", at("files", value={}), "files: expected 'README.md' among them, found none"),
-        ("manifest.json", at("data_schema", "tasks", value=[]), "data_schema: expected 1 to 256 tasks, found 0"),
-        ("manifest.json", field(cardinality=10**12), "data_schema: expected fewer than 2.31 rows.*found 1000000000"),
+        (
+            "manifest.json",
+            at("files", value={}),
+            "files: expected 'README.md' among them, found none",
+        ),
+        (
+            "manifest.json",
+            at("data_schema", "tasks", value=[]),
+            "data_schema: expected 1 to 256 tasks, found 0",
+        ),
+        (
+            "manifest.json",
+            field(cardinality=10**12),
+            "data_schema: expected fewer than 2.31 rows.*found 1000000000",
+        ),
         ("manifest.json", field(slots=10**9), "data_schema: .*at most 2.16 slots.*, 1000000"),
-        ("manifest.json", number(counts=[1]), "encoder.json: expected the inputs of manifest.json, found others"),
-        ("manifest.json", task(parent="nothing"), "expected the parent of 'click' to be a task, found 'nothing'"),
-        ("manifest.json", task(name="score"), "expected predictions of different names, .* found 'score' twice"),
-        ("manifest.json", at("members", value=[[10**9]]), "members: expected 1 or 2 states of each network"),
+        (
+            "manifest.json",
+            number(counts=[1]),
+            "encoder.json: expected the inputs of manifest.json, found others",
+        ),
+        (
+            "manifest.json",
+            task(parent="nothing"),
+            "expected the parent of 'click' to be a task, found 'nothing'",
+        ),
+        (
+            "manifest.json",
+            task(name="score"),
+            "expected predictions of different names, .* found 'score' twice",
+        ),
+        (
+            "manifest.json",
+            at("members", value=[[10**9]]),
+            "members: expected 1 or 2 states of each network",
+        ),
         (
             "manifest.json",
             at("parts", 0, "config", "tower.layers", value="65536-65536-65536"),
             "expected weights as the",
         ),
-        ("manifest.json", at("parts", 0, "config", "tower.layers", value="-".join("1" * 9999)), "at most 64 items"),
-        ("manifest.json", at("parts", 0, "config", "sharing.mmoe.experts", value=10**9), "sharing.mmoe.experts"),
-        ("manifest.json", at("parts", 0, "config", "sharing.kind", value="nothing"), "unknown sharing kind 'nothing'"),
+        (
+            "manifest.json",
+            at("parts", 0, "config", "tower.layers", value="-".join("1" * 9999)),
+            "at most 64 items",
+        ),
+        (
+            "manifest.json",
+            at("parts", 0, "config", "sharing.mmoe.experts", value=10**9),
+            "sharing.mmoe.experts",
+        ),
+        (
+            "manifest.json",
+            at("parts", 0, "config", "sharing.kind", value="nothing"),
+            "unknown sharing kind 'nothing'",
+        ),
         ("encoder.json", raw(b"[]"), "encoder.json"),
-        ("encoder.json", at("fields", 0, "source", "derive", value="eval"), "unknown derivation 'eval'"),
+        (
+            "encoder.json",
+            at("fields", 0, "source", "derive", value="eval"),
+            "unknown derivation 'eval'",
+        ),
         ("encoder.json", at("dense", 0, "mean", value=float("nan")), "mean: .*finite"),
         ("calibration.json", raw(b"[]"), "calibration.json: expected an object, found list"),
         ("calibration.json", at("clik", value={"kind": "none"}), "unknown prediction 'clik'"),
-        ("manifest.json", at("score", "rates", value={"click": -1.0}), "score.rates.click: .*greater than 0, found -1"),
+        (
+            "manifest.json",
+            at("score", "rates", value={"click": -1.0}),
+            "score.rates.click: .*greater than 0, found -1",
+        ),
     ],
 )
 def test_parts_that_are_none_are_refused(package, tmp_path, name, change, sentence):
@@ -89,7 +143,10 @@ def test_other_files_in_its_folder_are_refused(package, tmp_path):
     copy = tampered(package.folder, tmp_path / "copy", "card.json", lambda values: values)
     Package.open(copy)
     (copy / "more.txt").write_text("")
-    with pytest.raises(UserError, match=r"expected the files of its manifest.json alone, found 'more.txt' beside them"):
+    with pytest.raises(
+        UserError,
+        match=r"expected the files of its manifest.json alone, found 'more.txt' beside them",
+    ):
         Package.open(copy)
     manifest = json.loads((copy / "manifest.json").read_bytes())
     manifest["files"]["more.txt"] = {"sha256": "", "size": 0}
@@ -114,12 +171,25 @@ AS_MADE = "expected weights as the configuration makes them"
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda path: path.write_bytes(pickle.dumps([1, 2])), "expected weights in a safetensors file"),
-        (lambda path: path.write_bytes(path.read_bytes()[:-99]), "expected weights in a safetensors file"),
+        (
+            lambda path: path.write_bytes(pickle.dumps([1, 2])),
+            "expected weights in a safetensors file",
+        ),
+        (
+            lambda path: path.write_bytes(path.read_bytes()[:-99]),
+            "expected weights in a safetensors file",
+        ),
         (edited(lambda weights: weights.popitem()), AS_MADE),
         (edited(lambda weights: weights.update(more=torch.zeros(2))), AS_MADE),
         (edited(lambda weights: weights.update({next(iter(weights)): torch.zeros(1)})), AS_MADE),
-        (edited(lambda weights: weights.update({key: each.double() for key, each in weights.items()})), AS_MADE),
+        (
+            edited(
+                lambda weights: weights.update(
+                    {key: each.double() for key, each in weights.items()}
+                )
+            ),
+            AS_MADE,
+        ),
     ],
 )
 def test_weights_that_are_none_are_refused(package, tmp_path, change, sentence):
@@ -157,15 +227,26 @@ class Products(torch.nn.Module):
 
 def bounded(model):
     with torch.device("meta"):
-        bounds.check(model, torch.zeros(bounds.ROWS, 2, dtype=torch.int32), torch.zeros(bounds.ROWS, 2))
+        bounds.check(
+            model, torch.zeros(bounds.ROWS, 2, dtype=torch.int32), torch.zeros(bounds.ROWS, 2)
+        )
 
 
 @pytest.mark.parametrize(
     ("model", "sentence"),
     [
-        (Wide(), r"expected at most 2,147,483,648 bytes for 4,096 rows, found 32,768,000,000,000 at 'add'"),
-        (Several(), r"expected at most 2,147,483,648 bytes for 4,096 rows, found 2,621,440,000 at 'mul'"),
-        (Products(), r"expected work of at most [\d,]+ additions for 4,096 rows, found more at 'mm'"),
+        (
+            Wide(),
+            r"expected at most 2,147,483,648 bytes for 4,096 rows, found 32,768,000,000,000 at 'add'",
+        ),
+        (
+            Several(),
+            r"expected at most 2,147,483,648 bytes for 4,096 rows, found 2,621,440,000 at 'mul'",
+        ),
+        (
+            Products(),
+            r"expected work of at most [\d,]+ additions for 4,096 rows, found more at 'mm'",
+        ),
     ],
 )
 def test_a_model_is_bounded_as_a_whole(model, sentence):

@@ -1,4 +1,6 @@
-"""Boosted trees as plain arrays: they say what scikit-learn says, in every engine, and wrong ones are refused."""
+"""Boosted trees as plain arrays: they say what scikit-learn says, in every engine, and wrong ones
+are refused.
+"""
 
 import json
 import shutil
@@ -23,16 +25,22 @@ FIELDS = (Field("kind", 6), Field("tags", 6, slots=2), Field("item", 400))
 
 
 def gaps(store):
-    """Numbers with few values, a tenth of them missing in a way that tells, and a category that train does not have."""
+    """Numbers with few values, a tenth of them missing in a way that tells, and a category that
+    train does not have.
+    """
     rng = np.random.default_rng(7)
     for name in ("train", "valid", "test", "confirm"):
         split = store.split(name)
         dense = np.round(split.dense * 4) / 4
-        dense[(rng.random(dense.shape) < 0.1) | (split.labels[:, :1] * rng.random(dense.shape) > 0.8)] = np.nan
+        dense[
+            (rng.random(dense.shape) < 0.1) | (split.labels[:, :1] * rng.random(dense.shape) > 0.8)
+        ] = np.nan
         ids = split.ids.copy()
         ids[rng.random(len(ids)) < 0.2, 2] = 0  # one tag
         if name != "test":
-            ids[:, 0] = np.where(ids[:, 0] == store.schema.offsets[0] + 5, store.schema.offsets[0], ids[:, 0])
+            ids[:, 0] = np.where(
+                ids[:, 0] == store.schema.offsets[0] + 5, store.schema.offsets[0], ids[:, 0]
+            )
         store._splits[name] = StoredSplit(ids, dense, split.labels, split.group)
     return store
 
@@ -50,8 +58,14 @@ def test_missing_values_unseen_categories_and_values_on_a_threshold(grown):
     store, model, made = grown
     split = store.split("test")
     ids, dense = split.ids.copy(), split.dense.copy()
-    thresholds = np.concatenate([tree.nodes["num_threshold"] for each in made for (tree,) in each.model._predictors])
-    on = np.random.default_rng(0).choice(thresholds[np.isfinite(thresholds)], dense.shape).astype(np.float32)
+    thresholds = np.concatenate(
+        [tree.nodes["num_threshold"] for each in made for (tree,) in each.model._predictors]
+    )
+    on = (
+        np.random.default_rng(0)
+        .choice(thresholds[np.isfinite(thresholds)], dense.shape)
+        .astype(np.float32)
+    )
     dense[::3] = np.where(np.isnan(dense[::3]), np.nan, on[::3])
     dense[1::3] = np.nextafter(on[1::3], np.float32(9))
     expected = np.stack([each.predict(ids, dense) for each in made], axis=1)
@@ -70,7 +84,9 @@ def test_missing_values_unseen_categories_and_values_on_a_threshold(grown):
 @pytest.fixture(scope="module")
 def blend(store, tmp_path_factory):
     """A package, and the joint predictions of test that a run keeps."""
-    return measured_package("blend", tmp_path_factory.mktemp("trees") / "package", store, onnx=not without_onnx())
+    return measured_package(
+        "blend", tmp_path_factory.mktemp("trees") / "package", store, onnx=not without_onnx()
+    )
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +100,9 @@ def test_every_engine_serves_the_blend_that_a_run_measures(blend, store):
     package, measured = blend
     split = store.split("test")
     for name in package.manifest.agreement:
-        found = open_engine(name, package.folder, package.manifest.spec)(np.array(split.ids), np.array(split.dense))
+        found = open_engine(name, package.folder, package.manifest.spec)(
+            np.array(split.ids), np.array(split.dense)
+        )
         np.testing.assert_allclose(found[1], measured, rtol=1e-5, atol=1e-7)
 
 
@@ -118,7 +136,9 @@ ARRAYS: dict[str, list[Wrong]] = {
 
 
 def damaged(package, folder, seed):
-    """A copy with one wrong number in one array of its trees, or with other sizes; what was changed."""
+    """A copy with one wrong number in one array of its trees, or with other sizes; what was
+    changed.
+    """
     rng = np.random.default_rng(seed)
     shutil.copytree(package.folder, folder)
     if seed % 5 == 4:

@@ -11,11 +11,15 @@ from bench.models.training.config import AXES
 @pytest.mark.slow
 def test_the_guide_is_what_the_registries_say():
     written = (ROOT / "docs" / "zoo.md").read_text(encoding="utf-8")
-    assert written == document(), f"docs/zoo.md is no longer what the registries say; remake it: {COMMAND}"
+    assert written == document(), (
+        f"docs/zoo.md is no longer what the registries say; remake it: {COMMAND}"
+    )
 
 
 def test_the_guide_begins_with_every_choice():
-    assert choices() in (ROOT / "docs" / "zoo.md").read_text(encoding="utf-8"), f"remake docs/zoo.md: {COMMAND}"
+    assert choices() in (ROOT / "docs" / "zoo.md").read_text(encoding="utf-8"), (
+        f"remake docs/zoo.md: {COMMAND}"
+    )
 
 
 def test_published_tables_are_counted():

@@ -1,4 +1,6 @@
-"""On simulated runs intervals hold the truth, and answers are seldom wrong; the studies do the same at length."""
+"""On simulated runs intervals hold the truth, and answers are seldom wrong; the studies do the same
+at length.
+"""
 
 import answers
 import families
@@ -42,7 +44,9 @@ def test_the_verdicts_intervals_hold_with_ten_groups(metric):
 
 
 def test_intervals_of_rows_of_a_few_users_need_units():
-    """Of twelve users with fifty rows each: of values, and of gains of the pick for all outcomes at once."""
+    """Of twelve users with fifty rows each: of values, and of gains of the pick for all outcomes at
+    once.
+    """
     (value, _, pick, _), (without, _, narrow, _) = (
         coverage(Case("recall@10%", 12, "50 rows each", 0.1, units), 60) for units in (True, False)
     )
@@ -90,12 +94,16 @@ def test_intervals_of_fronts_cover(setting):
     if setting.spread < 5e-4:  # closer together than the noise: see docs/studies/statistics.md
         return
     for said, true, n in front_coverage.reliability(tally):
-        assert n < 30 or abs(said - true) < 0.05 + 3 * np.sqrt(2 * 0.25 / n)  # points of one run are not independent
+        assert n < 30 or abs(said - true) < 0.05 + 3 * np.sqrt(
+            2 * 0.25 / n
+        )  # points of one run are not independent
 
 
 @pytest.mark.parametrize("expected", [4, 15])
 def test_intervals_cover_with_few_positives(expected):
     found = few_positives.coverage(expected, 100)
     for name, share in found.items():
-        least = 0.65 if "@" in name and expected < 8 else 0.78  # outcomes are too narrow there, as the document says
+        least = (
+            0.65 if "@" in name and expected < 8 else 0.78
+        )  # outcomes are too narrow there, as the document says
         assert least <= share <= 0.99, name

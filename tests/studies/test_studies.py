@@ -42,8 +42,15 @@ def test_where_the_valley_is_steep_the_gradients_conflict_and_pcgrad_changes_the
     jacobian = gradients(np.array([1.8, -1.6]))
     first, second = jacobian
     assert first @ second < 0
-    expected = first - first @ second / (second @ second) * second + second - first @ second / (first @ first) * first
-    weights = BALANCING["pcgrad"].build(["a", "b"], NoOptions())(torch.from_numpy(jacobian @ jacobian.T))
+    expected = (
+        first
+        - first @ second / (second @ second) * second
+        + second
+        - first @ second / (first @ first) * first
+    )
+    weights = BALANCING["pcgrad"].build(["a", "b"], NoOptions())(
+        torch.from_numpy(jacobian @ jacobian.T)
+    )
     assert weights.numpy() @ jacobian == pytest.approx(expected, rel=1e-5)
 
 
@@ -71,7 +78,12 @@ def test_a_setting_that_is_off_has_a_row_of_its_own():
     right, wrong = front_coverage.Tally(), front_coverage.Tally()
     right.said, right.true = [0.1] * 60, [1.0] * 6 + [0.0] * 54
     wrong.said, wrong.true = [0.1] * 60, [1.0] * 20 + [0.0] * 40
-    names = [name for name, _ in front_coverage.pooled([(fronts.SETTINGS[0], right), (fronts.SETTINGS[1], wrong)])]
+    names = [
+        name
+        for name, _ in front_coverage.pooled(
+            [(fronts.SETTINGS[0], right), (fronts.SETTINGS[1], wrong)]
+        )
+    ]
     assert fronts.SETTINGS[0].name not in names
     assert fronts.SETTINGS[1].name in names
 
@@ -86,14 +98,21 @@ def case():
 @pytest.mark.parametrize("kind", ["power", "sum"])
 def test_true_outcomes_are_those_that_the_package_measures(case, kind):
     fusion = Fusion.of(kind, [0.3, 0.7])
-    assert case.truth(("oracle", fusion)) == pytest.approx(case.setup.truth(["oracle"], [fusion])[0], rel=1e-3)
+    assert case.truth(("oracle", fusion)) == pytest.approx(
+        case.setup.truth(["oracle"], [fusion])[0], rel=1e-3
+    )
 
 
-def test_climbing_finds_that_true_probabilities_are_best_weighted_by_the_values_of_their_events(case):
+def test_climbing_finds_that_true_probabilities_are_best_weighted_by_the_values_of_their_events(
+    case,
+):
     p = case.setup.world.joint(case.setup.world.logits)
     rows = Ranked([p], p, p.mean(axis=0), np.ones(1))
     rng = np.random.default_rng(0)
-    found = [climbed(lambda fusion: case.u(rows.outcomes(fusion)), each, rng)[0] for each in starts_of(2, 3, rng)]
+    found = [
+        climbed(lambda fusion: case.u(rows.outcomes(fusion)), each, rng)[0]
+        for each in starts_of(2, 3, rng)
+    ]
     best = case.u(rows.outcomes(Fusion.of("sum", case.values.tolist())))
     assert best - 1e-4 < max(found) < best + 1e-6
 
@@ -126,7 +145,9 @@ def test_an_emulator_knows_the_order_of_configurations():
     for m in range(2):
         achieved = stats.spearmanr(found[:, -1, m], truth[:, -1, m]).statistic
         assert achieved > 0.5
-        assert quality[m] == pytest.approx(achieved, abs=0.2)  # what cross-validation says holds of others
+        assert quality[m] == pytest.approx(
+            achieved, abs=0.2
+        )  # what cross-validation says holds of others
     assert 0 < emulator.best[0] < 0.15**2
 
 
@@ -153,7 +174,9 @@ def test_rungs_take_a_fraction_of_the_samples():
     assert (np.diff(curves[OURS], axis=1) >= 0).all()
     grid, at = grid_of(8.0), int(0.6 * STEPS)
     assert curves[DEFAULTS][:, at].mean() > curves[TARGET][:, -1].mean()
-    assert report("log", curves, grid, np.random.default_rng(0))[-3].startswith(f"| log | {OURS} | ")
+    assert report("log", curves, grid, np.random.default_rng(0))[-3].startswith(
+        f"| log | {OURS} | "
+    )
 
 
 STUDIES = Path(__file__).parents[2] / "studies"

@@ -15,7 +15,8 @@ from bench.core.system.machine import set_waiting
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one command and returns its exit code: 0 done, 1 our bug, 2 the user's mistake, 130 interrupted.
+    """Runs one command and returns its exit code: 0 done, 1 our bug, 2 the user's mistake, 130
+    interrupted.
 
     A training that failed is 2 as well; a rule of `seesaw evaluate --fail-if` that failed is 1.
     """
@@ -40,12 +41,16 @@ def main(arguments: list[str] | None = None) -> int:
         print("seesaw: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # The reader of our output (`| head`) has left: nothing more to say, and nothing to say it to.
+        # The reader of our output (`| head`) has left: nothing more to say, and nothing to say it
+        # to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
-            return _complain(f"expected a name that a file can have, found {shortened(repr(str(error.filename)))}")
+            return _complain(
+                "expected a name that a file can have, found "
+                f"{shortened(repr(str(error.filename)))}"
+            )
         told = no_room(error, error.filename or "standard output") or refused(error)
         return _bug() if told is None else _complain(str(told))
     except Exception as error:
@@ -55,7 +60,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _open_streams() -> None:
-    """Opens standard streams that the caller closed as /dev/null: else the next file would take the place of one."""
+    """Opens standard streams that the caller closed as /dev/null: else the next file would take the
+    place of one.
+    """
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(number)
@@ -65,7 +72,9 @@ def _open_streams() -> None:
 
 
 def _plugins_first(arguments: list[str]) -> list[str]:
-    """With `--plugin FILE` before the command: it is an option of all of them, and people type it last."""
+    """With `--plugin FILE` before the command: it is an option of all of them, and people type it
+    last.
+    """
     first, rest = list[str](), list[str]()
     given = iter(arguments)
     for each in given:

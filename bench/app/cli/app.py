@@ -9,7 +9,19 @@ from typing import Annotated
 import typer
 
 from bench import __version__
-from bench.app.cli import backtest, data, decide, doctor, export, models, plan, results, run, runs, suites
+from bench.app.cli import (
+    backtest,
+    data,
+    decide,
+    doctor,
+    export,
+    models,
+    plan,
+    results,
+    run,
+    runs,
+    suites,
+)
 from bench.app.cli.options import answered
 from bench.app.cli.output import CommandOutput
 from bench.core import plugins
@@ -32,11 +44,15 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def root(
-    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Show the version."
+    ),
     plugin: Annotated[
         list[Path] | None,
         typer.Option(
-            metavar="FILE.py", help="Python file with entries of your own, beside $SEESAW_PLUGIN; see docs/plugins.md."
+            metavar="FILE.py",
+            help="Python file with entries of your own, beside $SEESAW_PLUGIN; "
+            "see docs/plugins.md.",
         ),
     ] = None,
 ) -> None:

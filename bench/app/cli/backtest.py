@@ -15,28 +15,56 @@ from bench.core.system.home import shown
 
 def backtest(
     run_: RunName,
-    cuts: Annotated[int | None, typer.Option(help="Parts of test, of about equal rows; default: 7.", min=2)] = None,
-    every: Annotated[str | None, typer.Option(help="A cut for each span of time instead: 1d, 2w, 12h, month.")] = None,
+    cuts: Annotated[
+        int | None, typer.Option(help="Parts of test, of about equal rows; default: 7.", min=2)
+    ] = None,
+    every: Annotated[
+        str | None, typer.Option(help="A cut for each span of time instead: 1d, 2w, 12h, month.")
+    ] = None,
     points: Annotated[
         str,
         typer.Option(
-            "--points", "--point", help="pick, or points of `seesaw frontier` at their best weights, as in 7,trees."
+            "--points",
+            "--point",
+            help="pick, or points of `seesaw frontier` at their best weights, as in 7,trees.",
         ),
     ] = "pick",
-    warm: Annotated[bool, typer.Option("--warm", help="Go on from the cut before, by one pass over new rows.")] = False,
-    anew: Annotated[bool, typer.Option("--anew", help="Train from scratch at each cut (the default).")] = False,
-    window: Annotated[str, typer.Option(help="Train on this much of the past alone, as in 14d.")] = "",
-    time: Annotated[str | None, typer.Option(help="Raw column of the times, where the card names none.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the trainings; default: the run's.")] = None,
-    threads: Annotated[int, typer.Option(help="Threads to train with; 0 means all cores.", min=0)] = 0,
-    workers: Annotated[int, typer.Option(help="Cuts at once, in processes; not with --warm.", min=1)] = 1,
-    executor: Annotated[str, typer.Option(help="process, or ray: all later cuts at once on a cluster.")] = "process",
-    address: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Of the Ray cluster.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be trained, and do nothing.")] = False,
+    warm: Annotated[
+        bool, typer.Option("--warm", help="Go on from the cut before, by one pass over new rows.")
+    ] = False,
+    anew: Annotated[
+        bool, typer.Option("--anew", help="Train from scratch at each cut (the default).")
+    ] = False,
+    window: Annotated[
+        str, typer.Option(help="Train on this much of the past alone, as in 14d.")
+    ] = "",
+    time: Annotated[
+        str | None, typer.Option(help="Raw column of the times, where the card names none.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of the trainings; default: the run's.")
+    ] = None,
+    threads: Annotated[
+        int, typer.Option(help="Threads to train with; 0 means all cores.", min=0)
+    ] = 0,
+    workers: Annotated[
+        int, typer.Option(help="Cuts at once, in processes; not with --warm.", min=1)
+    ] = 1,
+    executor: Annotated[
+        str, typer.Option(help="process, or ray: all later cuts at once on a cluster.")
+    ] = "process",
+    address: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Of the Ray cluster.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be trained, and do nothing.")
+    ] = False,
     raw: Raw = None,
     home: Home = None,
 ) -> CommandOutput:
-    """Train a run's pick at several later times, as production would, and judge it on what came next."""
+    """Train a run's pick at several later times, as production would, and judge it on what came
+    next.
+    """
     if warm and anew:
         raise UserError("expected one of --warm and --anew, found both")
     if cuts is not None and every is not None:
@@ -52,7 +80,17 @@ def backtest(
         raise UserError(f"{run.name}: expected a run of one data set, found {len(run.datasets)}")
     result = result_of(next(iter(run.datasets.values())))
     asked = BacktestOptions(
-        names(points), cuts, every, "warm" if warm else "anew", window, time, seed, threads, workers, executor, address
+        names(points),
+        cuts,
+        every,
+        "warm" if warm else "anew",
+        window,
+        time,
+        seed,
+        threads,
+        workers,
+        executor,
+        address,
     )
     progress, own_raw = TerminalProgress(), raw or run.request.raw
     if dry_run:
@@ -67,5 +105,9 @@ def backtest(
     for days in answer.days:
         say(*answer.sentences[days.point])
         headers = [unit, "rows", "all in all", *(f"{name}, %" for name in outcome.outcomes)]
-        print_table(headers, table(days, outcome), f"gains over {answer.titles[outcome.against]}, {outcome.how}")
+        print_table(
+            headers,
+            table(days, outcome),
+            f"gains over {answer.titles[outcome.against]}, {outcome.how}",
+        )
     say(f"page: {shown(run.folder / PAGE)}", whole=True)

@@ -1,4 +1,6 @@
-"""`seesaw datasets`, `prepare`, `card` and `synth`: data sets, a card for your own files, and generated raw files."""
+"""`seesaw datasets`, `prepare`, `card` and `synth`: data sets, a card for your own files, and
+generated raw files.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,12 @@ if TYPE_CHECKING:
 
 
 def datasets(
-    dataset: Annotated[str | None, typer.Argument(help="A name or a card's path: show that card.")] = None,
-    remove: Annotated[bool, typer.Option("--remove", help="Free the stores of this data set.")] = False,
+    dataset: Annotated[
+        str | None, typer.Argument(help="A name or a card's path: show that card.")
+    ] = None,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Free the stores of this data set.")
+    ] = False,
     home: Home = None,
 ) -> CommandOutput:
     """List the data sets, or explain one card."""
@@ -35,7 +41,9 @@ def datasets(
         if dataset is None:
             raise UserError("--remove: expected a data set's name or a card's path, found none")
         at_home = resolve_home(home)
-        key = dataset if dataset in prepared_keys(at_home) else load_card(dataset).key  # of a card that may be gone
+        key = (
+            dataset if dataset in prepared_keys(at_home) else load_card(dataset).key
+        )  # of a card that may be gone
         freed = remove_stores(at_home, key)
         yield {"removed": freed}
         say(*(f"removed {store['path']}, {store['size_mb']:,.1f} MB" for store in freed))
@@ -83,7 +91,10 @@ def prepare_command(
         for task, of_task in facts["tasks"].items()
     ]
     print_table(["split", "rows", "task", "positives", "rate"], rows, store.key)
-    say(f"prepared in {duration(manifest['seconds'])}, peak memory {manifest['peak_memory_mb']:,.0f} MB")
+    say(
+        f"prepared in {duration(manifest['seconds'])}, peak memory "
+        f"{manifest['peak_memory_mb']:,.0f} MB"
+    )
     say(f"store: {store.path}", whole=True)
 
 
@@ -106,12 +117,26 @@ def _show_card(card: dict[str, Any]) -> None:
     print_table(
         ["input", "kind", "options"],
         [
-            [name, column["kind"], _pairs({key: value for key, value in column.items() if key != "kind"})]
+            [
+                name,
+                column["kind"],
+                _pairs({key: value for key, value in column.items() if key != "kind"}),
+            ]
             for name, column in card["columns"].items()
         ],
     )
     say(f"split: {_pairs(card['split'])}")
-    own = ["group", "units", "time", "post_exposure", "segments", "scenario", "items", "item_numbers", "logged"]
+    own = [
+        "group",
+        "units",
+        "time",
+        "post_exposure",
+        "segments",
+        "scenario",
+        "items",
+        "item_numbers",
+        "logged",
+    ]
     own += ["as_of", "random", "propensity", "weight", "sampling", "history", "encoding"]
     for key in own:
         if value := card[key]:
@@ -124,7 +149,10 @@ def _show_card(card: dict[str, Any]) -> None:
 
 def _pairs(values: dict[str, object]) -> str:
     """Options in a line: `valid 0.1, test 0.2`."""
-    return ", ".join(f"{key} {_pairs(value) if isinstance(value, dict) else value}" for key, value in values.items())
+    return ", ".join(
+        f"{key} {_pairs(value) if isinstance(value, dict) else value}"
+        for key, value in values.items()
+    )
 
 
 _SEPARATORS = {"tab": "\t", r"\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
@@ -135,43 +163,67 @@ SplitBy = StrEnum("SplitBy", ["time", "group", "hash", "random", "files", "colum
 
 
 def card(
-    files: Annotated[list[Path], typer.Argument(help="CSV (also packed) or parquet files with the same columns.")],
+    files: Annotated[
+        list[Path], typer.Argument(help="CSV (also packed) or parquet files with the same columns.")
+    ],
     label: Annotated[
-        list[str] | None, typer.Option("--label", help="Column to predict; COLUMN=VALUE where VALUE means yes. Repeat.")
+        list[str] | None,
+        typer.Option(
+            "--label", help="Column to predict; COLUMN=VALUE where VALUE means yes. Repeat."
+        ),
     ] = None,
     parent: Annotated[
-        list[str] | None, typer.Option("--parent", help="CHILD=PARENT: the label that must happen first. Repeat.")
+        list[str] | None,
+        typer.Option("--parent", help="CHILD=PARENT: the label that must happen first. Repeat."),
     ] = None,
-    time: Annotated[str | None, typer.Option(help="Column of the time; the latest rows become the test.")] = None,
-    group: Annotated[str | None, typer.Option(help="Column whose rows are ranked together, such as a user.")] = None,
+    time: Annotated[
+        str | None, typer.Option(help="Column of the time; the latest rows become the test.")
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option(help="Column whose rows are ranked together, such as a user.")
+    ] = None,
     split: Annotated[
-        SplitBy | None, typer.Option(help="Kind of split; default: by time, group or at random, as given.")
+        SplitBy | None,
+        typer.Option(help="Kind of split; default: by time, group or at random, as given."),
     ] = None,
-    split_column: Annotated[str | None, typer.Option(help="Column of a split by column or by hash.")] = None,
+    split_column: Annotated[
+        str | None, typer.Option(help="Column of a split by column or by hash.")
+    ] = None,
     valid: Annotated[float, typer.Option(help="Share of rows for validation.")] = 0.1,
     test: Annotated[float, typer.Option(help="Share of rows for the test.")] = 0.1,
     separator: Annotated[
         str | None, typer.Option(help="Separator of CSV: a character or 'tab'; default: guessed.")
     ] = None,
     columns: Annotated[
-        str | None, typer.Option(help="Column names, separated by commas, for files without header.")
+        str | None,
+        typer.Option(help="Column names, separated by commas, for files without header."),
     ] = None,
     matures: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="LABEL=TIME", help="How long until a label is known, as in buy=7d, or its column. Repeat."
+            metavar="LABEL=TIME",
+            help="How long until a label is known, as in buy=7d, or its column. Repeat.",
         ),
     ] = None,
     logged: Annotated[
-        list[str] | None, typer.Option("--logged", help="Column of the score that ranked this log. Repeat.")
+        list[str] | None,
+        typer.Option("--logged", help="Column of the score that ranked this log. Repeat."),
     ] = None,
     units: Annotated[
-        str | None, typer.Option(help="Column whose rows are alike, such as a user: intervals resample them together.")
+        str | None,
+        typer.Option(
+            help="Column whose rows are alike, such as a user: intervals resample them together."
+        ),
     ] = None,
     id_: Annotated[str | None, typer.Option("--id", help="Short name of the data set.")] = None,
-    out: Annotated[Path | None, typer.Option(help="File to write; default: card.toml beside the files.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="File to write; default: card.toml beside the files.")
+    ] = None,
     rows: Annotated[
-        int | None, typer.Option(help="Rows to inspect, from the head of each file; default: a million.", min=100)
+        int | None,
+        typer.Option(
+            help="Rows to inspect, from the head of each file; default: a million.", min=100
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing card.")] = False,
 ) -> CommandOutput:
@@ -185,7 +237,9 @@ def card(
     if target.suffix != ".toml":
         raise UserError(f"--out: expected a file that ends in .toml, found {target}")
     if target.exists() and not force:
-        raise UserError(f"{target} is already there: choose another file with --out, or replace it with --force")
+        raise UserError(
+            f"{target} is already there: choose another file with --out, or replace it with --force"
+        )
     kind: Any = None if split is None else {"group": "hash"}.get(split.value, split.value)
     request = CardRequest(
         files=tuple(files),
@@ -232,20 +286,39 @@ def _show_draft(draft: Draft) -> None:
     rows = []
     for column in draft.columns:
         kind = column.option["kind"] if column.role == "input" and column.option else "-"
-        rows.append([column.name, column.role, kind, column.distinct, f"{column.missing_rate:.1%}", column.why])
+        rows.append(
+            [
+                column.name,
+                column.role,
+                kind,
+                column.distinct,
+                f"{column.missing_rate:.1%}",
+                column.why,
+            ]
+        )
     print_table(["column", "role", "kind", "distinct", "missing", "why"], rows, draft.id)
     tasks = []
     for name, label in draft.labels.items():
-        counts = [of_split.facts()[name].get("positives") for of_split in draft.split.counts.values()]
+        counts = [
+            of_split.facts()[name].get("positives") for of_split in draft.split.counts.values()
+        ]
         tasks.append([name, label.rule.parent or "-", label.mean, *counts])
-    print_table(["task", "parent", "mean", *(f"positive in {name}" for name in draft.split.counts)], tasks)
+    print_table(
+        ["task", "parent", "mean", *(f"positive in {name}" for name in draft.split.counts)], tasks
+    )
     say(*(f"{name}: {note}" for name, label in draft.labels.items() for note in label.notes))
-    say(" ".join(draft.split.why), *(proposal.why for proposal in draft.proposals if "units" in proposal.keys))
+    say(
+        " ".join(draft.split.why),
+        *(proposal.why for proposal in draft.proposals if "units" in proposal.keys),
+    )
     if comments := [proposal for proposal in draft.proposals if not proposal.live]:
         keys = (key for proposal in comments for key in proposal.keys)
         say(f"more is proposed as comments on the card: {', '.join(keys)}")
     if not draft.sample.complete:
-        say(f"inspected: {draft.sample.table.num_rows:,} rows, from the head of each file; --rows N for more")
+        say(
+            f"inspected: {draft.sample.table.num_rows:,} rows, from the head of each file; --rows "
+            "N for more"
+        )
 
 
 def _document(draft: Draft) -> dict[str, object]:
@@ -265,12 +338,18 @@ def _document(draft: Draft) -> dict[str, object]:
             }
             for column in draft.columns
         },
-        "tasks": [label.table | {"mean": label.mean, "notes": list(label.notes)} for label in draft.labels.values()],
+        "tasks": [
+            label.table | {"mean": label.mean, "notes": list(label.notes)}
+            for label in draft.labels.values()
+        ],
         "missing": list(draft.sample.missing),
         "post_exposure": [column.name for column in draft.of_role("post-exposure")],
         "proposals": [proposal._asdict() for proposal in draft.proposals],
         "split": dict(draft.split.table)
-        | {"rows": {name: counts.rows for name, counts in draft.split.counts.items()}, "outside": draft.split.outside},
+        | {
+            "rows": {name: counts.rows for name, counts in draft.split.counts.items()},
+            "outside": draft.split.outside,
+        },
     }
 
 
@@ -290,5 +369,7 @@ def synth(
     size = sum(path.stat().st_size for path in out.iterdir())
     yield {"dataset": dataset, "path": str(out), "bytes": size, "files": facts}
     headers = list(next(iter(facts.values())))
-    print_table(["file", *headers], [[name, *counts.values()] for name, counts in facts.items()], dataset)
+    print_table(
+        ["file", *headers], [[name, *counts.values()] for name, counts in facts.items()], dataset
+    )
     say(f"{size / 1e6:,.1f} MB in {out}")

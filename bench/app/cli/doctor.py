@@ -26,7 +26,10 @@ def doctor(home: Home = None) -> CommandOutput:
     place = resolve_home(home)
     libraries = versions()
     there = next(folder for folder in (place, *place.parents) if folder.exists())
-    memory_free, disk_free = psutil.virtual_memory().available / 1e9, shutil.disk_usage(there).free / 1e9
+    memory_free, disk_free = (
+        psutil.virtual_memory().available / 1e9,
+        shutil.disk_usage(there).free / 1e9,
+    )
     facts = {
         "system": platform.platform(),
         "cores": cores(),
@@ -36,11 +39,20 @@ def doctor(home: Home = None) -> CommandOutput:
         "disk_free_gb": disk_free,
         "gpu": _gpu(),
     }
-    problems = [f"the library {name} is not installed" for name, text in libraries.items() if text == "not installed"]
+    problems = [
+        f"the library {name} is not installed"
+        for name, text in libraries.items()
+        if text == "not installed"
+    ]
     if memory_free < LEAST_MEMORY_GB:
-        problems.append(f"expected {LEAST_MEMORY_GB:g} GB of free memory, found {facts['memory_free_gb']:.1f} GB")
+        problems.append(
+            f"expected {LEAST_MEMORY_GB:g} GB of free memory, found {facts['memory_free_gb']:.1f} "
+            "GB"
+        )
     if disk_free < LEAST_DISK_GB:
-        problems.append(f"expected {LEAST_DISK_GB:g} GB free at {place}, found {facts['disk_free_gb']:.1f} GB")
+        problems.append(
+            f"expected {LEAST_DISK_GB:g} GB free at {place}, found {facts['disk_free_gb']:.1f} GB"
+        )
     if not os.access(there, os.W_OK):
         problems.append(f"expected a home that can be written, found {place}, which cannot")
     problems += [
@@ -55,19 +67,28 @@ def doctor(home: Home = None) -> CommandOutput:
     yield {"machine": facts, "versions": libraries, "plugins": entries, "problems": problems}
     print_table(
         ["machine", "found"],
-        [[key, value if isinstance(value, str) else f"{value:.4g}"] for key, value in facts.items()],
+        [
+            [key, value if isinstance(value, str) else f"{value:.4g}"]
+            for key, value in facts.items()
+        ],
     )
     print_table(["library", "version"], libraries.items())
     print_table(["entry", "plug-in"], entries.items())
-    say("nothing is missing" if not problems else "\n".join(f"problem: {problem}" for problem in problems))
+    say(
+        "nothing is missing"
+        if not problems
+        else "\n".join(f"problem: {problem}" for problem in problems)
+    )
 
 
 def _owners() -> list[str]:
-    """Other installed packages that have a module of our name: which of the two is imported is chance."""
+    """Other installed packages that have a module of our name: which of the two is imported is
+    chance.
+    """
     owners = metadata.packages_distributions()
     return [
-        f"expected the import name '{name}' to be seesaw-bench's alone, found that {listed(others)} also installed it; "
-        "uninstall one of them"
+        f"expected the import name '{name}' to be seesaw-bench's alone, found that "
+        f"{listed(others)} also installed it; uninstall one of them"
         for name in ("bench", "seesaw")
         if (others := sorted(set(owners.get(name, ())) - {"seesaw-bench"}))
     ]
@@ -82,7 +103,9 @@ def _gpu() -> str:
 
 
 def _kernel() -> str | None:
-    """Runs the compiled optimizer once: the one part that depends on the machine's compiler support."""
+    """Runs the compiled optimizer once: the one part that depends on the machine's compiler
+    support.
+    """
     try:
         import torch
 
@@ -94,4 +117,8 @@ def _kernel() -> str | None:
         optimizer.step(torch.ones(1, 1, dtype=torch.int32), torch.ones(1, 1, 4))
     except Exception as error:  # whatever it is, the user should hear of it here and not in a trial
         return f"the compiled optimizer does not run: {type(error).__name__}: {error}"
-    return None if torch.allclose(weight[1], torch.tensor(-0.1)) else "the compiled optimizer computes wrong values"
+    return (
+        None
+        if torch.allclose(weight[1], torch.tensor(-0.1))
+        else "the compiled optimizer computes wrong values"
+    )

@@ -47,11 +47,16 @@ def show_verdict(decision: Decision) -> None:
 def show_expression(decision: Decision, language: FormulaLanguage) -> None:
     """The score to rank by in SQL or Python."""
     expression = decision.expression(language)
-    say(f"{language}: {expression or 'the answer is a score of the log, which has no formula'}", whole=True)
+    say(
+        f"{language}: {expression or 'the answer is a score of the log, which has no formula'}",
+        whole=True,
+    )
 
 
 def show_front(result: DatasetResult, heads: bool = False, full: bool = False) -> None:
-    """The verdict, then the front that is served; that of heads where there is no other, or on request."""
+    """The verdict, then the front that is served; that of heads where there is no other, or on
+    request.
+    """
     show_verdict(result.decision)
     say(*(result.decision.verdict.notes if full else ()), result.incomplete)
     served = result.decision.serving.served
@@ -72,23 +77,35 @@ def _show_served(result: DatasetResult, served: Served, full: bool) -> None:
 
     say(result.current)
     print_served(
-        result.decision, f"served front on {result.run.key}: weights chosen on {NAMES[CONFIRM]}, outcomes", full
+        result.decision,
+        f"served front on {result.run.key}: weights chosen on {NAMES[CONFIRM]}, outcomes",
+        full,
     )
     name = run_argument(result.run.run)
     if not full:
-        say(f"more: seesaw frontier {name} --full; the front of heads: seesaw frontier {name} --heads", whole=True)
+        say(
+            (
+                f"more: seesaw frontier {name} --full; the front of heads: seesaw frontier {name} "
+                "--heads"
+            ),
+            whole=True,
+        )
         return
     volume, on = served.hypervolume, int(served.front.sum())
     sure = f"{volume.value:.4f} ({volume.low:.4f} to {volume.high:.4f})"
-    say(*result.decision.readings, f"{on} serving points are on the front; hypervolume over a random order {sure}")
+    say(
+        *result.decision.readings,
+        f"{on} serving points are on the front; hypervolume over a random order {sure}",
+    )
     say(f"the front of heads: seesaw frontier {name} --heads", whole=True)
 
 
 def print_served(decision: Decision, title: str, full: bool = False) -> None:
     """The served front as differences from the current point, or what stands for it, on test.
 
-    The answer comes first, then points of the front by what the policy maximises, the current point last: `SHOWN` in
-    all. In full: some of the whole front, and of each way of sharing and each baseline its nearest point.
+    The answer comes first, then points of the front by what the policy maximises, the current point
+    last: `SHOWN` in all. In full: some of the whole front, and of each way of sharing and each
+    baseline its nearest point.
 
     Args:
         full: also with the score's kind.
@@ -103,7 +120,9 @@ def print_served(decision: Decision, title: str, full: bool = False) -> None:
     against = "current" if served.today else "reference"
     rows[served.current] = against
     if decision.advised is not None and decision.advised != served.current:
-        rows = {decision.advised: "answer"} | {row: note for row, note in rows.items() if row != decision.advised}
+        rows = {decision.advised: "answer"} | {
+            row: note for row, note in rows.items() if row != decision.advised
+        }
     columns = {
         "point": [named(points.iloc[row], titles) for row in rows],
         "score": [points["kind"][row] for row in rows],
@@ -111,7 +130,9 @@ def print_served(decision: Decision, title: str, full: bool = False) -> None:
         "": list(rows.values()),
     }
     for name in served.names:
-        columns[f"{name}, % of {against}"] = [str(served.gains(row)[name]).replace("%", "", 1) for row in rows]
+        columns[f"{name}, % of {against}"] = [
+            str(served.gains(row)[name]).replace("%", "", 1) for row in rows
+        ]
     headers = [name for name in columns if full or name != "score"]
     cells = list(zip(*(columns[name] for name in headers), strict=True))
     print_table(headers, cells, f"{title} {MEASURED}")
@@ -127,8 +148,8 @@ def _best_rows(decision: Decision, served: Served) -> dict[int, str]:
 
 
 def _spread_rows(served: Served) -> dict[int, str]:
-    """Some of the front evenly, and of each way of sharing and each baseline the point that changes least where it
-    loses least, with a word on each."""
+    """Some of the front evenly, and of each way of sharing and each baseline the point that changes
+    least where it loses least, with a word on each."""
     from bench.ledger.served.front import spread
 
     table, changes = served.table, served.at(CONFIRM, "gain")
@@ -136,10 +157,15 @@ def _spread_rows(served: Served) -> dict[int, str]:
     unit = np.ptp(changes[front], axis=0)
     evenly = front[spread(changes[front] / np.where(unit > 0, unit, 1.0), SPREAD)].tolist()
     notes = dict.fromkeys(evenly, "front")
-    for role, by, note in (("baseline", "point", "baseline"), ("trial", "architecture", "best of its kind")):
+    for role, by, note in (
+        ("baseline", "point", "baseline"),
+        ("trial", "architecture", "best of its kind"),
+    ):
         for name, rows in table[table["role"] == role].groupby(by, sort=False).groups.items():
             if note == "baseline" or not any(table[by][row] == name for row in notes):
-                best = int(rows[int(np.nan_to_num(changes[rows], nan=-np.inf).min(axis=1).argmax())])
+                best = int(
+                    rows[int(np.nan_to_num(changes[rows], nan=-np.inf).min(axis=1).argmax())]
+                )
                 notes.setdefault(best, note)
     return dict(sorted(notes.items(), key=lambda noted: float(np.nan_to_num(changes[noted[0], 0]))))
 
@@ -148,10 +174,16 @@ def _show_heads(result: DatasetResult) -> None:
     """The front of heads as a table, and below it what may belong to it as well."""
     from bench.ledger.within import area_table
 
-    frontier, table, rows = result.decision.frontier, result.decision.frontier.table, result.decision.frontier.plausible
+    frontier, table, rows = (
+        result.decision.frontier,
+        result.decision.frontier.table,
+        result.decision.frontier.plausible,
+    )
     at = dict(zip(frontier.keys, frontier.estimates.T, strict=True))
     measured = {
-        each.key(split): tuple(frontier.at(split, part)[:, column] for part in ("value", "low", "high"))
+        each.key(split): tuple(
+            frontier.at(split, part)[:, column] for part in ("value", "low", "high")
+        )
         for split in (CONFIRM, TEST)
         for column, each in enumerate(frontier.measures)
     }
@@ -159,7 +191,12 @@ def _show_heads(result: DatasetResult) -> None:
     length = ["samples"] if "samples" in table else []
     facts = table.to_dict("records")
     lines = [
-        [facts[row]["name"], *(facts[row][key] for key in length), facts[row]["architecture"], facts[row]["balancing"]]
+        [
+            facts[row]["name"],
+            *(facts[row][key] for key in length),
+            facts[row]["architecture"],
+            facts[row]["balancing"],
+        ]
         + [column[row] for column in at.values()]
         + [facts[row]["p_nondominated"], "yes" if facts[row]["on_front"] else "perhaps"]
         for row in rows
@@ -177,7 +214,11 @@ def _show_heads(result: DatasetResult) -> None:
             + [_ends(low[row], high[row]) for _, low, high in measured.values()]
             for row in rows
         ]
-        print_table(["point", *length, *measured], lines, f"90% intervals, of seeds and of the data's rows; {_ROWS}")
+        print_table(
+            ["point", *length, *measured],
+            lines,
+            f"90% intervals, of seeds and of the data's rows; {_ROWS}",
+        )
     headers, texts = area_table(result.areas, table, str(result.run.card.group))
     print_table(headers, texts, f"areas under the curve on {NAMES[CONFIRM]}; a random order has .5")
     lines = [
@@ -200,9 +241,16 @@ def _ends(low: float, high: float) -> str | None:
 
 
 def _basis(result: DatasetResult) -> str:
-    confirmed = [point for point in result.decision.frontier.points if point.role == "trial" and point.replicates]
+    confirmed = [
+        point
+        for point in result.decision.frontier.points
+        if point.role == "trial" and point.replicates
+    ]
     if not confirmed:
-        return f"compared by the one run of each trial that the search saw, on {NAMES[SEARCH]}: not confirmed"
+        return (
+            f"compared by the one run of each trial that the search saw, on {NAMES[SEARCH]}: "
+            "not confirmed"
+        )
     counts = {len(point.replicates) for point in confirmed}
     seeds = f"{min(counts)} to {max(counts)}" if len(counts) > 1 else str(*counts)
     what = "trials" if not any(point.rungs for point in confirmed) else "points"
@@ -211,7 +259,9 @@ def _basis(result: DatasetResult) -> str:
 
 
 def show_pick(result: DatasetResult, full: bool = False) -> None:
-    """The picked configuration; in full with its reason, what the guard excluded, and how the pick changes."""
+    """The picked configuration; in full with its reason, what the guard excluded, and how the pick
+    changes.
+    """
     if result.decision.pick is None:
         say(f"no pick: {result.decision.no_pick}")
         return
@@ -224,9 +274,18 @@ def show_pick(result: DatasetResult, full: bool = False) -> None:
     say(*(f"  not {removed.name}: {removed.reason}" for removed in result.decision.pick.removed))
     stability = result.decision.pick.stability
     if len(stability.points) > 1:
-        headers = ["point", "architecture", "first by the rule in retrainings", "first over all weights"]
-        rows = [[each.name, each.architecture, each.by_rule, each.share] for each in stability.points]
-        print_table(headers, rows, f"how the pick changes, on {NAMES[result.decision.frontier.split]}")
+        headers = [
+            "point",
+            "architecture",
+            "first by the rule in retrainings",
+            "first over all weights",
+        ]
+        rows = [
+            [each.name, each.architecture, each.by_rule, each.share] for each in stability.points
+        ]
+        print_table(
+            headers, rows, f"how the pick changes, on {NAMES[result.decision.frontier.split]}"
+        )
 
 
 def experiment_front(experiment: str, tracking: str | None, home: Path | None) -> CommandOutput:
@@ -243,11 +302,21 @@ def experiment_front(experiment: str, tracking: str | None, home: Path | None) -
     points = [{k: v for k, v in row.items() if v == v} for row in table.to_dict("records")]
     yield {"points": points, "hypervolumes": volumes, "notes": table.attrs["notes"]}
     for of in volumes:
-        front = table[(table["dataset"] == of["dataset"]) & (table["fingerprint"] == of["fingerprint"])]
-        metrics = [name for name in front.dropna(axis=1, how="all") if str(name).split("/")[0] in REPLICATED]
+        front = table[
+            (table["dataset"] == of["dataset"]) & (table["fingerprint"] == of["fingerprint"])
+        ]
+        metrics = [
+            name
+            for name in front.dropna(axis=1, how="all")
+            if str(name).split("/")[0] in REPLICATED
+        ]
         shown = [name for name in metrics if name.endswith(".mean")] or metrics
         columns = ["run", "trial", "architecture", *shown, "front.p_nondominated"]
         rows = front[columns].astype(object).where(front[columns].notna(), None).to_numpy().tolist()
-        print_table(columns, rows, f"frontier on {of['dataset']}, points of {count(len(set(front['run'])), 'run')}")
+        print_table(
+            columns,
+            rows,
+            f"frontier on {of['dataset']}, points of {count(len(set(front['run'])), 'run')}",
+        )
         say(f"hypervolume {of['value']:.6f}")
     say(*table.attrs["notes"])

@@ -1,4 +1,6 @@
-"""`seesaw deploy`, `evaluate`, `explain`, `score`, `latency`, `history`: the pick as a registered model."""
+"""`seesaw deploy`, `evaluate`, `explain`, `score`, `latency`, `history`: the pick as a registered
+model.
+"""
 
 from __future__ import annotations
 
@@ -33,24 +35,52 @@ Alias = StrEnum("Alias", ["champion", "challenger"])
 
 
 def deploy(
-    target: Annotated[str, typer.Argument(metavar="RUN|picked.json", help="A run, or the pick of one data set.")],
+    target: Annotated[
+        str, typer.Argument(metavar="RUN|picked.json", help="A run, or the pick of one data set.")
+    ],
     point: Point = None,
     as_: Annotated[
-        Alias | None, typer.Option("--as", help="Alias of the version; default: champion, with --point challenger.")
+        Alias | None,
+        typer.Option(
+            "--as", help="Alias of the version; default: champion, with --point challenger."
+        ),
     ] = None,
-    name: Annotated[str | None, typer.Option(help="Name of the registered model; default: the data set's.")] = None,
-    policy: Annotated[Path | None, typer.Option("--policy", help="TOML file; default: the pick's policy.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the trainings; default: the run's.")] = None,
-    threads: Annotated[int, typer.Option(help="Threads to train with; 0 means all cores.", min=0)] = 0,
-    force: Annotated[bool, typer.Option("--force", help="Keep a model below its prediction intervals.")] = False,
-    no_onnx: Annotated[bool, typer.Option("--no-onnx", help="Leave out the model in ONNX.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the steps, and do nothing.")] = False,
-    promote: Annotated[bool, typer.Option("--promote", help="Make the challenger champion; trains nothing.")] = False,
-    rollback: Annotated[bool, typer.Option("--rollback", help="Swap champion and previous.")] = False,
-    refresh: Annotated[
-        bool, typer.Option("--refresh", help="Train the champion on the days since, and judge it against itself.")
+    name: Annotated[
+        str | None, typer.Option(help="Name of the registered model; default: the data set's.")
+    ] = None,
+    policy: Annotated[
+        Path | None, typer.Option("--policy", help="TOML file; default: the pick's policy.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of the trainings; default: the run's.")
+    ] = None,
+    threads: Annotated[
+        int, typer.Option(help="Threads to train with; 0 means all cores.", min=0)
+    ] = 0,
+    force: Annotated[
+        bool, typer.Option("--force", help="Keep a model below its prediction intervals.")
     ] = False,
-    judge: Annotated[str, typer.Option(help="Of --refresh: the newest days, by which both are judged.")] = "1d",
+    no_onnx: Annotated[
+        bool, typer.Option("--no-onnx", help="Leave out the model in ONNX.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the steps, and do nothing.")
+    ] = False,
+    promote: Annotated[
+        bool, typer.Option("--promote", help="Make the challenger champion; trains nothing.")
+    ] = False,
+    rollback: Annotated[
+        bool, typer.Option("--rollback", help="Swap champion and previous.")
+    ] = False,
+    refresh: Annotated[
+        bool,
+        typer.Option(
+            "--refresh", help="Train the champion on the days since, and judge it against itself."
+        ),
+    ] = False,
+    judge: Annotated[
+        str, typer.Option(help="Of --refresh: the newest days, by which both are judged.")
+    ] = "1d",
     raw: Raw = None,
     home: Home = None,
 ) -> CommandOutput:
@@ -64,10 +94,14 @@ def deploy(
     if promote + rollback + (as_ is Alias.challenger) > 1:
         raise UserError("expected one of --as challenger, --promote and --rollback, found two")
     if point is not None and (promote or rollback):
-        raise UserError("--point: expected no --promote or --rollback beside it, which train nothing")
+        raise UserError(
+            "--point: expected no --promote or --rollback beside it, which train nothing"
+        )
     as_ = as_ or (Alias.champion if point is None or refresh else Alias.challenger)
     deployment = deployment_of(resolve_home(home), target, policy, name, seed, point)
-    training = "" if promote or rollback else deployment.training  # what is no network is refused first
+    training = (
+        "" if promote or rollback else deployment.training
+    )  # what is no network is refused first
     unsure = {"unsure": deployment.unsure} if training and deployment.unsure else {}
     if unsure:
         TerminalProgress().note(deployment.unsure)
@@ -90,7 +124,11 @@ def deploy(
             moves = registry.moves(deployment.name, as_.value, "(new)")
         if not dry_run:
             registry.apply(deployment.name, moves)
-        yield unsure | {"model": deployment.name, "tracking": uri, "moves": [vars(each) for each in moves]}
+        yield unsure | {
+            "model": deployment.name,
+            "tracking": uri,
+            "moves": [vars(each) for each in moves],
+        }
         if not (promote or rollback):
             say(*told)
             say(f"would train {training}", f"would register the model at {uri}")
@@ -122,17 +160,31 @@ def deploy(
     }
     say(*told)
     differ, agreement = "probabilities differ by at most", package.manifest.agreement
-    say(*(f"{engine}: {differ} {most:.1e} from the trained model's" for engine, most in agreement.items()))
+    say(
+        *(
+            f"{engine}: {differ} {most:.1e} from the trained model's"
+            for engine, most in agreement.items()
+        )
+    )
     say(f"score: {package.manifest.score}")
     say(f"package: {package.folder}", whole=True)
     say(*(f"{deployment.name}: {move}" for move in moves))
     model = f"models:/{deployment.name}@{as_.value}"
     at = shlex.quote(uri)
-    say(f"serve:   MLFLOW_TRACKING_URI={at} mlflow models serve -m {model} --env-manager local", whole=True)
+    say(
+        f"serve:   MLFLOW_TRACKING_URI={at} mlflow models serve -m {model} --env-manager local",
+        whole=True,
+    )
 
 
 def _refresh(
-    deployment: Deployment, alias: str, span: str, raw: Path | None, threads: int, force: bool, onnx: bool
+    deployment: Deployment,
+    alias: str,
+    span: str,
+    raw: Path | None,
+    threads: int,
+    force: bool,
+    onnx: bool,
 ) -> CommandOutput:
     """Registers tomorrow's version of the champion, unless it is surely worse."""
     from bench.app.runs.deploy import deploying, open_model, register
@@ -141,21 +193,33 @@ def _refresh(
     run = deployment.part.run
     with deploying(deployment):
         champion = open_model(run.home, f"{deployment.name}@champion", run.store_address)
-        new = refresh(deployment, champion, raw or run.request.raw, span, threads, TerminalProgress(), onnx)
+        new = refresh(
+            deployment, champion, raw or run.request.raw, span, threads, TerminalProgress(), onnx
+        )
         kept = force or not new.worse
         number, moves = register(deployment, new.package, alias) if kept else ("", [])
         if not kept:
             shutil.rmtree(new.package.folder)
     yield {
-        "model": deployment.name, "version": number, "kept": kept, "sentence": new.sentence, "trained": new.told,
-        "outcomes": [_plain(each) for each in new.found], "package": str(new.package.folder) if kept else "",
-    }  # fmt: skip
+        "model": deployment.name,
+        "version": number,
+        "kept": kept,
+        "sentence": new.sentence,
+        "trained": new.told,
+        "outcomes": [_plain(each) for each in new.found],
+        "package": str(new.package.folder) if kept else "",
+    }
     headers = ["outcome", "new version", "interval", "champion", "gain", "verdict"]
-    print_table(headers, [_row(each, gain=True) for each in new.found], "outcomes on the newest days")
+    print_table(
+        headers, [_row(each, gain=True) for each in new.found], "outcomes on the newest days"
+    )
     say(new.sentence, f"The new version: {new.told}.")
     if not kept:
         lost = names_of(new.worse)
-        raise UserError(f"the new version is refused: it loses more of {lost} than the policy allows; see --force")
+        raise UserError(
+            f"the new version is refused: it loses more of {lost} than the policy allows; see "
+            "--force"
+        )
     say(*(f"{deployment.name}: {move}" for move in moves))
 
 
@@ -167,17 +231,27 @@ def evaluate(
     data: Annotated[str, typer.Argument(help="A data set's name, or the path of a card.")],
     against: Annotated[
         str | None,
-        typer.Option(help="Model, or column:NAME of a logged score; default for a challenger: the champion."),
+        typer.Option(
+            help="Model, or column:NAME of a logged score; default for a challenger: the champion."
+        ),
     ] = None,
     fail_if: Annotated[
         list[str] | None,
-        typer.Option(help="Exit with 1 if so: a gain 'buy.recall@10% < -1%', a value 'buy.recall@10% < 0.3'. Repeat."),
+        typer.Option(
+            help=(
+                "Exit with 1 if so: a gain 'buy.recall@10% < -1%', a value 'buy.recall@10% < "
+                "0.3'. Repeat."
+            )
+        ),
     ] = None,
     split: Annotated[
-        str | None, typer.Option(help="train, valid, confirm or test of the card; default: all rows.")
+        str | None,
+        typer.Option(help="train, valid, confirm or test of the card; default: all rows."),
     ] = None,
     resamples: Annotated[int, typer.Option(help="Resamples of the bootstrap.", min=20)] = 500,
-    confidence: Annotated[float, typer.Option(help="Confidence of the intervals.", min=0.5, max=0.9999)] = 0.9,
+    confidence: Annotated[
+        float, typer.Option(help="Confidence of the intervals.", min=0.5, max=0.9999)
+    ] = 0.9,
     seed: Annotated[int, typer.Option(help="Seed of the resamples.")] = 0,
     tracking: Tracking = None,
     raw: Raw = None,
@@ -199,15 +273,32 @@ def evaluate(
     other = None if column is not None else against  # a model, which has predictions, too
     packages = [open_model(at, each, tracking) for each in (model, other) if each is not None]
     schema, outcomes = packages[0].schema, packages[0].manifest.outcomes
-    asked = outcomes_asked(rules, schema.tasks, outcomes, bool(card.weight), against is not None, other is not None)
-    judged = judge(card, at, raw, split, [package.scorer("eager") for package in packages], TerminalProgress(), column)
+    asked = outcomes_asked(
+        rules, schema.tasks, outcomes, bool(card.weight), against is not None, other is not None
+    )
+    judged = judge(
+        card,
+        at,
+        raw,
+        split,
+        [package.scorer("eager") for package in packages],
+        TerminalProgress(),
+        column,
+    )
     options = resamples, confidence, seed
     ranking = served(judged, schema, outcomes, *options, asked)
-    predictions = judgements(replace(judged, predictions=judged.predictions[: len(packages)]), schema, *options)
+    predictions = judgements(
+        replace(judged, predictions=judged.predictions[: len(packages)]), schema, *options
+    )
     results = [rule.result([*ranking, *predictions]) for rule in rules]
-    lacking = f" ({judged.unscored:.1%} of the rows lack it and rank last)" if judged.unscored else ""
+    lacking = (
+        f" ({judged.unscored:.1%} of the rows lack it and rank last)" if judged.unscored else ""
+    )
     verdict = sentence(ranking, model, f"{against}{lacking}") if against else ""
-    document = {"outcomes": [_plain(each) for each in ranking], "metrics": [_plain(each) for each in predictions]}
+    document = {
+        "outcomes": [_plain(each) for each in ranking],
+        "metrics": [_plain(each) for each in predictions],
+    }
     document |= {"rules": [asdict(each) for each in results]}
     about = {"model": model, "against": against, "rows": len(judged.group)}
     try:
@@ -219,8 +310,17 @@ def evaluate(
     which = f"{split} rows" if split else "rows"
     title = f"on {len(judged.group):,} {which} of {card.key}, intervals of {confidence:.0%}"
     headers = ["outcome", model, "interval", *([against, "gain", "verdict"] if against else [])]
-    print_table(headers, [_row(each, gain=True) for each in ranking], f"outcomes of the ranking by score {title}")
-    headers = ["metric", model, "interval", *([other, "difference", "interval", "verdict"] if other else [])]
+    print_table(
+        headers,
+        [_row(each, gain=True) for each in ranking],
+        f"outcomes of the ranking by score {title}",
+    )
+    headers = [
+        "metric",
+        model,
+        "interval",
+        *([other, "difference", "interval", "verdict"] if other else []),
+    ]
     print_table(headers, [_row(each) for each in predictions], f"each prediction {title}")
     if other:
         say(_summary(predictions, model, other))
@@ -236,13 +336,18 @@ def _end(results: Sequence[RuleResult]) -> None:
 
 
 def _plain(each: Judgement) -> dict[str, Any]:
-    return asdict(each) | {"gain": asdict(each.gain) if each.gain else None, "verdict": each.verdict}
+    return asdict(each) | {
+        "gain": asdict(each.gain) if each.gain else None,
+        "verdict": each.verdict,
+    }
 
 
 def _row(each: Judgement, gain: bool = False) -> list[Any]:
     row = [each.metric, each.estimate.value, _interval(each.estimate)]
     if each.other is not None and each.difference is not None:
-        change = [str(each.gain or "-")] if gain else [each.difference.value, _interval(each.difference)]
+        change = (
+            [str(each.gain or "-")] if gain else [each.difference.value, _interval(each.difference)]
+        )
         row += [each.other.value, *change, each.verdict or "-"]
     return row
 
@@ -252,10 +357,18 @@ def _interval(of: Effect) -> str:
 
 
 def _summary(judgements: list[Judgement], model: str, against: str) -> str:
-    of = {word: [each.metric for each in judgements if each.verdict == word] for word in ("better", "worse")}
+    of = {
+        word: [each.metric for each in judgements if each.verdict == word]
+        for word in ("better", "worse")
+    }
     if not of["better"] and not of["worse"]:
-        return f"cannot tell whether predictions of {model} or of {against} are better: every difference may be 0"
-    better, worse = (f"{word} in {', '.join(of[word]) or 'nothing'}" for word in ("better", "worse"))
+        return (
+            f"cannot tell whether predictions of {model} or of {against} are better: every "
+            "difference may be 0"
+        )
+    better, worse = (
+        f"{word} in {', '.join(of[word]) or 'nothing'}" for word in ("better", "worse")
+    )
     first, second = (better, worse) if of["better"] else (worse, better)
     return f"predictions of {model} are {first}, {second}"
 
@@ -263,12 +376,16 @@ def _summary(judgements: list[Judgement], model: str, against: str) -> str:
 def explain(
     run_: RunName,
     point: Point = None,
-    rows: Annotated[int, typer.Option(help="Rows of test, about; of whole units.", min=100)] = 10_000,
+    rows: Annotated[
+        int, typer.Option(help="Rows of test, about; of whole units.", min=100)
+    ] = 10_000,
     seed: Annotated[int, typer.Option(help="Seed of the shuffles and resamples.")] = 0,
     raw: Raw = None,
     home: Home = None,
 ) -> CommandOutput:
-    """Say what the order of a run's deployed pick owes to each input, and to each task's prediction."""
+    """Say what the order of a run's deployed pick owes to each input, and to each task's
+    prediction.
+    """
     from bench.app.report import text
     from bench.app.report.explained import meaning, table
     from bench.app.runs.deploy import explained
@@ -278,27 +395,40 @@ def explain(
 
     run, progress = opened(run_, home), TerminalProgress()
     parts, own_raw = run.datasets.items(), raw or run.request.raw
-    by_dataset = {key: explained(part, own_raw, progress, point, rows=rows, seed=seed) for key, part in parts}
+    by_dataset = {
+        key: explained(part, own_raw, progress, point, rows=rows, seed=seed) for key, part in parts
+    }
     write_report([result_of(part) for _, part in parts], run.folder / PAGE, run.name)
     yield next(iter(by_dataset.values())) if len(by_dataset) == 1 else {"datasets": by_dataset}
     for key, each in by_dataset.items():
         say(each["sentence"])
         for of in ("inputs", "heads"):
             headers, owed = table(each, of)
-            print_table(headers, owed[:15], f"what the order of {text.dataset(key)} owes to {of} ({len(owed)} in all)")
+            print_table(
+                headers,
+                owed[:15],
+                f"what the order of {text.dataset(key)} owes to {of} ({len(owed)} in all)",
+            )
         say(meaning(each))
     say(f"page: {shown(run.folder / PAGE)}", whole=True)
 
 
 def score(
     model: ModelArgument,
-    files: Annotated[list[Path], typer.Argument(help="CSV (also packed) or parquet files of raw rows.")],
-    out: Annotated[Path, typer.Option(help="Folder of the predictions, as parquet; existing parts are kept.")],
+    files: Annotated[
+        list[Path], typer.Argument(help="CSV (also packed) or parquet files of raw rows.")
+    ],
+    out: Annotated[
+        Path, typer.Option(help="Folder of the predictions, as parquet; existing parts are kept.")
+    ],
     keep: Annotated[str | None, typer.Option(help="Columns to keep, separated by commas.")] = None,
     engine: Annotated[str, typer.Option(help="eager or onnx.")] = "eager",
-    threads: Annotated[int, typer.Option(help="Threads of the model; reading and encoding have their own.", min=1)] = 1,
+    threads: Annotated[
+        int, typer.Option(help="Threads of the model; reading and encoding have their own.", min=1)
+    ] = 1,
     history: Annotated[
-        Path | None, typer.Option(help="File of `seesaw history`, for rows without history columns.")
+        Path | None,
+        typer.Option(help="File of `seesaw history`, for rows without history columns."),
     ] = None,
     tracking: Tracking = None,
     home: Home = None,
@@ -316,17 +446,24 @@ def score(
     yield {"out": str(out), **vars(done), "seconds": seconds, "rows_per_s": done.rows / seconds}
     there = f"; {done.skipped} were there already" if done.skipped else ""
     if work.history is not None and work.history.without:
-        say(f"{work.history.without:,} of {work.history.rows:,} rows are of a group without earlier rows in {history}")
+        say(
+            f"{work.history.without:,} of {work.history.rows:,} rows are of a group without "
+            f"earlier rows in {history}"
+        )
     parts, rows = count(done.parts, "part"), count(done.rows, "row")
     say(f"{out}: {parts} with {rows}, {done.rows / seconds:,.0f} rows/s{there}")
 
 
 def latency(
     model: ModelArgument,
-    engines: Annotated[str | None, typer.Option(help="eager, onnx; default: all that are installed.")] = None,
+    engines: Annotated[
+        str | None, typer.Option(help="eager, onnx; default: all that are installed.")
+    ] = None,
     batches: Annotated[str, typer.Option(help="Batch sizes, separated by commas.")] = "1,100,1000",
     threads: Annotated[str, typer.Option(help="Numbers of threads, separated by commas.")] = "1,2",
-    seconds: Annotated[float, typer.Option(help="Seconds for each line of the table.", min=0.01)] = 1.0,
+    seconds: Annotated[
+        float, typer.Option(help="Seconds for each line of the table.", min=0.01)
+    ] = 1.0,
     tracking: Tracking = None,
     home: Home = None,
 ) -> CommandOutput:
@@ -339,23 +476,38 @@ def latency(
     measured = latencies(package, names(engines), counts, sizes, seconds)
     yield {"model": model, "latencies": [vars(each) for each in measured]}
     headers = ["engine", "threads", "batch", "p50 ms", "p99 ms", "request p50 ms", "rows/s"]
-    rows = [[e.engine, e.threads, e.batch, e.p50_ms, e.p99_ms, e.request_ms, round(e.rows_per_s)] for e in measured]
+    rows = [
+        [e.engine, e.threads, e.batch, e.p50_ms, e.p99_ms, e.request_ms, round(e.rows_per_s)]
+        for e in measured
+    ]
     print_table(headers, rows, f"latency of {model}")
-    say("p50, p99 and rows/s: the model alone; a request: from raw rows to the score, without a network")
+    say(
+        "p50, p99 and rows/s: the model alone; a request: from raw rows to the score, without a "
+        "network"
+    )
 
 
 def _numbers(option: str, text: str) -> list[int]:
     parts = names(text)
-    if not parts or not all(each.isdecimal() and len(each) < 10 and int(each) > 0 for each in parts):
-        raise UserError(f"{option}: expected whole numbers from 1 to 999,999,999, separated by commas, found '{text}'")
+    if not parts or not all(
+        each.isdecimal() and len(each) < 10 and int(each) > 0 for each in parts
+    ):
+        raise UserError(
+            f"{option}: expected whole numbers from 1 to 999,999,999, separated by commas, found "
+            f"'{text}'"
+        )
     return [int(each) for each in parts]
 
 
 def history(
     card: Annotated[str, typer.Argument(help="A card with [history]: a name or a path.")],
     out: Annotated[Path, typer.Option(help="The parquet file to write.")],
-    raw: Annotated[Path | None, typer.Option(help="Folder of the card's files; default: fetch them.")] = None,
-    until: Annotated[float, typer.Option(help="Keep rows before this time, in the card's unit.")] = math.inf,
+    raw: Annotated[
+        Path | None, typer.Option(help="Folder of the card's files; default: fetch them.")
+    ] = None,
+    until: Annotated[
+        float, typer.Option(help="Keep rows before this time, in the card's unit.")
+    ] = math.inf,
     home: Home = None,
 ) -> CommandOutput:
     """Write the history of every group, for `seesaw score --history`."""

@@ -1,8 +1,10 @@
-"""The command line's output: bars on a terminal, plain lines elsewhere; tables; one JSON document on request.
+"""The command line's output: bars on a terminal, plain lines elsewhere; tables; one JSON document
+on request.
 
-Results go to stdout, everything else to stderr, so that `--json` can be piped. On a terminal prose and tables keep its
-width; where there is none, lines are as long as they are. No table breaks a number or a word: where it is too wide,
-text wraps between words, then its columns go into several tables, each with the first column.
+Results go to stdout, everything else to stderr, so that `--json` can be piped. On a terminal prose
+and tables keep its width; where there is none, lines are as long as they are. No table breaks a
+number or a word: where it is too wide, text wraps between words, then its columns go into several
+tables, each with the first column.
 """
 
 from __future__ import annotations
@@ -39,11 +41,14 @@ from bench.core.system.progress import Advance, Progress, Work, duration
 ENDLESS = 100_000  # cells: tables keep the width themselves
 PLAIN_EVERY = 5.0  # seconds between progress lines where there is no terminal
 ENOUGH_DONE = 0.05
-"""Share of a task after which its pace says something of the rest; the first jobs on a machine compile."""
+"""Share of a task after which its pace says something of the rest; the first jobs on a machine
+compile.
+"""
 
 
 class TimeLeft(ProgressColumn):
-    """The time left at the pace since the beginning. Rich's own is by the last 30 s, and where steps take longer, none.
+    """The time left at the pace since the beginning. Rich's own is by the last 30 s, and where
+    steps take longer, none.
 
     Args:
         done: how much was done at an earlier time.
@@ -66,7 +71,9 @@ class TimeLeft(ProgressColumn):
 
 
 class TerminalProgress(Progress):
-    """Bars with rate and time left on a terminal, and a plain line every few seconds elsewhere; on stderr."""
+    """Bars with rate and time left on a terminal, and a plain line every few seconds elsewhere; on
+    stderr.
+    """
 
     def __init__(self) -> None:
         self.console = Console(stderr=True)
@@ -82,14 +89,25 @@ class TerminalProgress(Progress):
     @contextmanager
     def _bar(self, work: Work) -> Iterator[Advance]:
         unit, later = work.unit, work.later
-        amount = (DownloadColumn(), TransferSpeedColumn()) if unit == "B" else (MofNCompleteColumn(), TextColumn(unit))
-        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(show_speed=True), *amount)
+        amount = (
+            (DownloadColumn(), TransferSpeedColumn())
+            if unit == "B"
+            else (MofNCompleteColumn(), TextColumn(unit))
+        )
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(show_speed=True),
+            *amount,
+        )
         time_left = TimeLeft(work.done)
         with Bars(*columns, time_left, console=self.console, transient=True) as progress:
             task = progress.add_task(work.description, total=work.total, completed=round(work.done))
 
             def advance(amount: float) -> None:
-                time_left.later = later() if later else None  # here, because the bar is drawn in a thread of its own
+                time_left.later = (
+                    later() if later else None
+                )  # here, because the bar is drawn in a thread of its own
                 progress.advance(task, amount)
 
             yield advance
@@ -107,9 +125,17 @@ class TerminalProgress(Progress):
             if now - shown >= PLAIN_EVERY:
                 shown = now
                 rate = (done - before) / (now - started)
-                reached = f"{amount_of(done, unit)} of {quantity(total, unit)}" if total else quantity(done, unit)
-                rest = left(done - before, (total or 0) - before, now - started, later() if later else None)
-                self._line(f"{work.description}: {reached}, {pace(rate, unit)}{rest and f', {rest}'}")
+                reached = (
+                    f"{amount_of(done, unit)} of {quantity(total, unit)}"
+                    if total
+                    else quantity(done, unit)
+                )
+                rest = left(
+                    done - before, (total or 0) - before, now - started, later() if later else None
+                )
+                self._line(
+                    f"{work.description}: {reached}, {pace(rate, unit)}{rest and f', {rest}'}"
+                )
 
         yield advance
 
@@ -118,7 +144,9 @@ class TerminalProgress(Progress):
 
 
 class NotebookProgress(TerminalProgress):
-    """In a notebook: the last note, and below it how far the work is, in the place of what was shown before."""
+    """In a notebook: the last note, and below it how far the work is, in the place of what was
+    shown before.
+    """
 
     def __init__(self) -> None:
         from IPython.display import display
@@ -137,11 +165,15 @@ class NotebookProgress(TerminalProgress):
 
 
 def left(done: float, total: float, elapsed: float, later: float | None) -> str:
-    """The time left, as in `20 s left`; in all where something follows. Empty until the pace is known."""
+    """The time left, as in `20 s left`; in all where something follows. Empty until the pace is
+    known.
+    """
     if total <= 0 or done < ENOUGH_DONE * total or (done >= total and not later):
         return ""
     seconds = max(0.0, total - done) * elapsed / done
-    return f"{duration(seconds)} left" if later is None else f"{duration(seconds + later)} left in all"
+    return (
+        f"{duration(seconds)} left" if later is None else f"{duration(seconds + later)} left in all"
+    )
 
 
 def quantity(amount: float, unit: str) -> str:
@@ -158,7 +190,9 @@ def amount_of(amount: float, unit: str) -> str:
 
 def pace(rate: float, unit: str) -> str:
     """How fast: 1,234 rows/s; where one takes longer than a second, 12 s each."""
-    return f"{1 / rate:,.0f} s each" if 0 < rate < 1 and unit != "B" else f"{quantity(rate, unit)}/s"
+    return (
+        f"{1 / rate:,.0f} s each" if 0 < rate < 1 and unit != "B" else f"{quantity(rate, unit)}/s"
+    )
 
 
 def number(value: Any) -> str:
@@ -173,10 +207,14 @@ def number(value: Any) -> str:
 
 
 def print_table(headers: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> None:
-    """A table on stdout, nothing without rows; numbers are right-aligned. Text is never read as markup."""
+    """A table on stdout, nothing without rows; numbers are right-aligned. Text is never read as
+    markup.
+    """
     if not (rows := [list(row) for row in rows]):
         return
-    numeric = [all(isinstance(row[at], int | float | None) for row in rows) for at in range(len(headers))]
+    numeric = [
+        all(isinstance(row[at], int | float | None) for row in rows) for at in range(len(headers))
+    ]
     say(title)
     for table in tables(headers, [[number(value) for value in row] for row in rows], numeric):
         Console(width=ENDLESS).print(table, crop=False)
@@ -203,14 +241,18 @@ def print_json(document: Any) -> None:
 
 
 CommandOutput = Generator[Any, None, None]
-"""Of a command: it yields its document, or a function that makes it, and then says the same in words."""
+"""Of a command: it yields its document, or a function that makes it, and then says the same in
+words.
+"""
 
 
 EDGE, BETWEEN = 4, 3
 """What the frame takes at both ends together, and between two columns."""
 
 
-def tables(headers: Sequence[str], rows: Sequence[Sequence[str]], numeric: Sequence[bool]) -> list[Table]:
+def tables(
+    headers: Sequence[str], rows: Sequence[Sequence[str]], numeric: Sequence[bool]
+) -> list[Table]:
     """A table of texts as one or several, as wide as the terminal where its words allow it.
 
     Args:
@@ -218,16 +260,25 @@ def tables(headers: Sequence[str], rows: Sequence[Sequence[str]], numeric: Seque
     """
     columns = [[header, *(row[at] for row in rows)] for at, header in enumerate(headers)]
     widest = [max(map(cell_len, column)) for column in columns]
-    least = [max(cell_len(word) for cell in column for word in cell.split(" ")) for column in columns]
+    least = [
+        max(cell_len(word) for cell in column for word in cell.split(" ")) for column in columns
+    ]
     width = Console().width if sys.stdout.isatty() else ENDLESS
     made = []
     for group in _groups(least, width):
         room = width - EDGE - BETWEEN * (len(group) - 1)
         table = Table(header_style="bold")
         for at, size in zip(
-            group, _sizes([widest[at] for at in group], [least[at] for at in group], room), strict=True
+            group,
+            _sizes([widest[at] for at in group], [least[at] for at in group], room),
+            strict=True,
         ):
-            table.add_column(Text(headers[at]), justify="right" if numeric[at] else "left", width=size, overflow="crop")
+            table.add_column(
+                Text(headers[at]),
+                justify="right" if numeric[at] else "left",
+                width=size,
+                overflow="crop",
+            )
         for row in rows:
             table.add_row(*(Text(row[at]) for at in group))
         made.append(table)
@@ -238,14 +289,19 @@ def _groups(least: Sequence[int], width: int) -> list[list[int]]:
     """Columns by table: as many as there is room for, after the first."""
     groups: list[list[int]] = [[0]]
     for at in range(1, len(least)):
-        if len(groups[-1]) > 1 and EDGE + sum(least[each] + BETWEEN for each in groups[-1]) + least[at] > width:
+        if (
+            len(groups[-1]) > 1
+            and EDGE + sum(least[each] + BETWEEN for each in groups[-1]) + least[at] > width
+        ):
             groups.append([0])
         groups[-1].append(at)
     return groups
 
 
 def _sizes(widest: Sequence[int], least: Sequence[int], room: int) -> list[int]:
-    """Widths of columns: what they take; where that is too much, the widest that can wrap are made narrower."""
+    """Widths of columns: what they take; where that is too much, the widest that can wrap are made
+    narrower.
+    """
     sizes = list(widest)
     while sum(sizes) > room:
         slack = [at for at, size in enumerate(sizes) if size > least[at]]
@@ -271,7 +327,10 @@ def watch(look: Callable[[], T], show: Callable[[T], None], going: Callable[[], 
     with Live(auto_refresh=False) if sys.stdout.isatty() else nullcontext() as live:
         before: T | None = None
         while True:
-            goes_on, began = going(), time.monotonic()  # asked first: what is shown last is how it ended
+            goes_on, began = (
+                going(),
+                time.monotonic(),
+            )  # asked first: what is shown last is how it ended
             state = look()
             if live is not None:
                 with redirect_stdout(_Terminal()) as out:

@@ -22,18 +22,31 @@ if TYPE_CHECKING:
 def plan(
     run_: RunName,
     point: Point = None,
-    traffic: Annotated[str | None, typer.Option(metavar="N/day", help="Units that enter the test, both arms.")] = None,
-    unit: Annotated[str | None, typer.Option(help="Column of what has one arm. Default: the card's units.")] = None,
-    guardrail: Annotated[
-        list[str] | None, typer.Option(metavar="TASK=-0.5%", help="The most that a task may lose. Repeat.")
+    traffic: Annotated[
+        str | None, typer.Option(metavar="N/day", help="Units that enter the test, both arms.")
     ] = None,
-    to: Annotated[Path | None, typer.Option("--to", metavar="FOLDER", help="Default: that of RUN.")] = None,
+    unit: Annotated[
+        str | None, typer.Option(help="Column of what has one arm. Default: the card's units.")
+    ] = None,
+    guardrail: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TASK=-0.5%", help="The most that a task may lose. Repeat."),
+    ] = None,
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="FOLDER", help="Default: that of RUN.")
+    ] = None,
     home: Home = None,
 ) -> CommandOutput:
-    """Plan the A/B test of a verdict, or of --point: of a run or a folder of `seesaw decide`: users, days, looks."""
+    """Plan the A/B test of a verdict, or of --point: of a run or a folder of `seesaw decide`:
+    users, days, looks.
+    """
     from bench.app.report.plan_page import planned, tables, write
 
-    daily = None if traffic is None else _number("--traffic", traffic, "(.*)/day", "N/day, as in 200000/day")
+    daily = (
+        None
+        if traffic is None
+        else _number("--traffic", traffic, "(.*)/day", "N/day, as in 200000/day")
+    )
     losses = {}
     for each in guardrail or ():
         loss = _number("--guardrail", each, "[^=]*=(-.*)%", "TASK=-N%, as in click=-0.5%")
@@ -49,7 +62,9 @@ def plan(
 
 
 def _decided(name: str, home: Path | None) -> tuple[Path, Decision]:
-    """The folder, and its decision: that on a log is made again, in seconds, as nothing keeps its rows."""
+    """The folder, and its decision: that on a log is made again, in seconds, as nothing keeps its
+    rows.
+    """
     from bench.app.report.log_page import ASKED
 
     if (file := Path(name).expanduser() / ASKED).is_file():
@@ -59,7 +74,10 @@ def _decided(name: str, home: Path | None) -> tuple[Path, Decision]:
 
         asked = validate(Asked, read_toml(file), str(file))
         if not asked.log:
-            raise UserError(f"{file}: expected the files of a log, found none; in Python the decision has `plan`")
+            raise UserError(
+                f"{file}: expected the files of a log, found none; in Python the decision has "
+                "`plan`"
+            )
         return file.parent, decide(asked, read(asked, TerminalProgress())).decision
     from bench.app.runs.result import result_of
 

@@ -1,4 +1,6 @@
-"""`seesaw status`, `frontier`, `report`, `pick` and `diagnose`: all rebuilt from the log of a run."""
+"""`seesaw status`, `frontier`, `report`, `pick` and `diagnose`: all rebuilt from the log of a
+run.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.app.cli.fronts import experiment_front, show_expression, show_front, show_pick, show_verdict
+from bench.app.cli.fronts import (
+    experiment_front,
+    show_expression,
+    show_front,
+    show_pick,
+    show_verdict,
+)
 from bench.app.cli.options import Formula, Full, Home, Json, RunName, opened, read_bound, read_value
 from bench.app.cli.output import CommandOutput, print_table, quantity, say
 from bench.core.errors import UserError
@@ -28,9 +36,14 @@ if TYPE_CHECKING:
 
 def status(
     run_: RunName,
-    watch: Annotated[bool, typer.Option("--watch", help="Refresh live, until no driver works on it.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Refresh live, until no driver works on it.")
+    ] = False,
     page: Annotated[
-        bool, typer.Option("--page", help="Refresh live, and write the page of the run so far each time.")
+        bool,
+        typer.Option(
+            "--page", help="Refresh live, and write the page of the run so far each time."
+        ),
     ] = False,
     json: Json = False,
     home: Home = None,
@@ -53,7 +66,9 @@ def status(
         return parts
 
     if (watch or page) and json:
-        raise UserError(f"--{'page' if page else 'watch'}: expected no --json beside it, which is one document")
+        raise UserError(
+            f"--{'page' if page else 'watch'}: expected no --json beside it, which is one document"
+        )
     if page:
         say(f"page: {shown(run.folder / LIVE)}", whole=True)
     if watch or page:
@@ -79,23 +94,37 @@ def show_tracking(run: Run) -> None:
 
 def _show_status(parts: dict[str, dict[str, Any]]) -> None:
     counts = _counts(parts)
-    print_table(["data set", *counts], [[dataset, *(part[key] for key in counts)] for dataset, part in parts.items()])
+    print_table(
+        ["data set", *counts],
+        [[dataset, *(part[key] for key in counts)] for dataset, part in parts.items()],
+    )
     failures = [
-        [dataset, f["trial"], f["kind"], f["reason"]] for dataset, part in parts.items() for f in part["failures"]
+        [dataset, f["trial"], f["kind"], f["reason"]]
+        for dataset, part in parts.items()
+        for f in part["failures"]
     ]
     print_table(["data set", "trial", "kind", "reason"], failures, "failed")
     for dataset, part in parts.items():
-        say(*(f"{dataset}: left out: {branch}: {reason}" for branch, reason in part["left_out"].items()))
+        say(
+            *(
+                f"{dataset}: left out: {branch}: {reason}"
+                for branch, reason in part["left_out"].items()
+            )
+        )
         if part["search"]:
             _show_search(dataset, part["search"])
 
 
 def _counts(parts: dict[str, dict[str, Any]]) -> list[str]:
-    return [key for key in next(iter(parts.values())) if key not in ("failures", "left_out", "search")]
+    return [
+        key for key in next(iter(parts.values())) if key not in ("failures", "left_out", "search")
+    ]
 
 
 def _show_search(dataset: str, search: dict[str, Any]) -> None:
-    """How many trials of each kind of sharing have a result at each rung, and what was used of the budget."""
+    """How many trials of each kind of sharing have a result at each rung, and what was used of the
+    budget.
+    """
     rungs = [f"{rung['samples']:,} samples" for rung in search["rungs"]] or ["full length"]
     rows = [[kind, *reached] for kind, reached in search["kinds"].items()]
     print_table(["sharing", *rungs], rows, f"trials with a result on {dataset}")
@@ -105,7 +134,11 @@ def _show_search(dataset: str, search: dict[str, Any]) -> None:
         of = f" of {budget:,}" if budget else ""
         used.append(f"{search['samples']['used']:,}{of} training samples begun")
     if search["seconds"]["budget"]:
-        limit = "" if search["ended"] else f", nothing is begun after {duration(search['seconds']['budget'])}"
+        limit = (
+            ""
+            if search["ended"]
+            else f", nothing is begun after {duration(search['seconds']['budget'])}"
+        )
         used.append(f"searched for {duration(search['seconds']['used'])}{limit}")
     if (kept := search["checkpoints"])["bytes"]:
         used.append(f"{quantity(kept['bytes'], 'B')} of checkpoints of {kept['trials']} trials")
@@ -114,7 +147,12 @@ def _show_search(dataset: str, search: dict[str, Any]) -> None:
         used.append(f"about {duration(search['left'])} left")
     say("; ".join(used), search["ended"])
     begun = [
-        [job["trial"], job["sharing"], job["to"], f"{duration(max(0.0, time.time() - job['since']))} ago"]
+        [
+            job["trial"],
+            job["sharing"],
+            job["to"],
+            f"{duration(max(0.0, time.time() - job['since']))} ago",
+        ]
         for job in search["begun"]
     ]
     print_table(["trial", "sharing", "to samples", "begun"], begun, "running, or interrupted")
@@ -123,37 +161,55 @@ def _show_search(dataset: str, search: dict[str, Any]) -> None:
 
 
 def frontier_command(
-    run_: Annotated[str | None, typer.Argument(metavar="[RUN]", help="A run's name or path.")] = None,
-    experiment: Annotated[str | None, typer.Option(help="Merge all runs of this MLflow experiment instead.")] = None,
-    tracking: Annotated[
-        str | None, typer.Option(help="MLflow's address, with --experiment; default: a file at home.")
+    run_: Annotated[
+        str | None, typer.Argument(metavar="[RUN]", help="A run's name or path.")
     ] = None,
-    heads: Annotated[bool, typer.Option("--heads", help="Show the front of heads, task against task.")] = False,
+    experiment: Annotated[
+        str | None, typer.Option(help="Merge all runs of this MLflow experiment instead.")
+    ] = None,
+    tracking: Annotated[
+        str | None,
+        typer.Option(help="MLflow's address, with --experiment; default: a file at home."),
+    ] = None,
+    heads: Annotated[
+        bool, typer.Option("--heads", help="Show the front of heads, task against task.")
+    ] = False,
     full: Full = False,
     csv: Annotated[
-        Path | None, typer.Option("--csv", metavar="FILE", help="Write all cells as one long table to this file.")
+        Path | None,
+        typer.Option(
+            "--csv", metavar="FILE", help="Write all cells as one long table to this file."
+        ),
     ] = None,
     home: Home = None,
 ) -> CommandOutput:
-    """Show whether to switch and the front that is served; with --heads that of heads; or of an MLflow experiment."""
+    """Show whether to switch and the front that is served; with --heads that of heads; or of an
+    MLflow experiment.
+    """
     import pandas as pd
 
     from bench.app.report.text import csv_text
     from bench.app.runs.result import documents, result_of
 
     if (run_ is None) == (experiment is None):
-        raise UserError("expected a RUN or --experiment NAME, found " + ("neither" if run_ is None else "both"))
+        raise UserError(
+            "expected a RUN or --experiment NAME, found " + ("neither" if run_ is None else "both")
+        )
     if experiment is not None:
         if csv is not None:
             raise UserError("--csv: expected a RUN beside it, found --experiment")
         yield from experiment_front(experiment, tracking, home)
         return
     if tracking is not None or run_ is None:
-        raise UserError("--tracking: expected --experiment NAME beside it; a run's front is read from its own storage")
+        raise UserError(
+            "--tracking: expected --experiment NAME beside it; a run's front is read from its own "
+            "storage"
+        )
     results = [result_of(part) for part in opened(run_, home).datasets.values()]
     if csv is not None:
         table = pd.concat(
-            [result.decision.cells.assign(dataset=result.run.key) for result in results], ignore_index=True
+            [result.decision.cells.assign(dataset=result.run.key) for result in results],
+            ignore_index=True,
         )
         with atomic_path(csv.expanduser().resolve()) as temporary:
             temporary.write_text(csv_text(table), encoding="utf-8")
@@ -167,7 +223,8 @@ def frontier_command(
 def report(
     run_: RunName,
     out: Annotated[
-        Path | None, typer.Option(help="File of the page; default: report.html in the run's folder.")
+        Path | None,
+        typer.Option(help="File of the page; default: report.html in the run's folder."),
     ] = None,
     home: Home = None,
 ) -> CommandOutput:
@@ -185,27 +242,42 @@ def report(
 
 def pick_command(
     run_: RunName,
-    policy: Annotated[Path | None, typer.Option("--policy", help="TOML file; default: the suite's policy.")] = None,
+    policy: Annotated[
+        Path | None, typer.Option("--policy", help="TOML file; default: the suite's policy.")
+    ] = None,
     maximize: Annotated[
-        str | None, typer.Option(metavar="METRIC", help="Pick the choice with the most of this; replaces the rule.")
+        str | None,
+        typer.Option(
+            metavar="METRIC", help="Pick the choice with the most of this; replaces the rule."
+        ),
     ] = None,
     value: Annotated[
         list[str] | None,
-        typer.Option(metavar="TASK=NUMBER", help="Value of one event of a task: click=1; replaces the rule."),
+        typer.Option(
+            metavar="TASK=NUMBER", help="Value of one event of a task: click=1; replaces the rule."
+        ),
     ] = None,
     at_least: Annotated[
         list[str] | None,
-        typer.Option(metavar="METRIC=BOUND", help='Lower bound: "click.recall@10%=98% of current", or a number.'),
+        typer.Option(
+            metavar="METRIC=BOUND",
+            help='Lower bound: "click.recall@10%=98% of current", or a number.',
+        ),
     ] = None,
     at_most: Annotated[
-        list[str] | None, typer.Option(metavar="METRIC=BOUND", help="Upper bound: cost/latency_ms=5.")
+        list[str] | None,
+        typer.Option(metavar="METRIC=BOUND", help="Upper bound: cost/latency_ms=5."),
     ] = None,
     formula: Formula = None,
-    save: Annotated[bool, typer.Option("--save", help="Make the answer the run's pick, which deploy trains.")] = False,
+    save: Annotated[
+        bool, typer.Option("--save", help="Make the answer the run's pick, which deploy trains.")
+    ] = False,
     full: Full = False,
     home: Home = None,
 ) -> CommandOutput:
-    """Answer which configuration, and weights that fuse its tasks, a policy or your question picks; --save keeps it."""
+    """Answer which configuration, and weights that fuse its tasks, a policy or your question picks;
+    --save keeps it.
+    """
     from bench.app.runs.picked import write_pick
     from bench.app.runs.result import policy_of, result_of, suite_policy
     from bench.deciding.policy import read_policy
@@ -227,13 +299,17 @@ def pick_command(
             raise UserError(results[-1].decision.no_pick)
     for result in results if save else ():
         write_pick(result)
-    saved = save or all(result.decision.policy.toml == policy_of(result.run).toml for result in results)
+    saved = save or all(
+        result.decision.policy.toml == policy_of(result.run).toml for result in results
+    )
     saving = "" if saved else shlex.join(["seesaw", *sys.argv[1:], "--save"])
     documents = [result.decision.picked for result in results]
     if language is not None:
         expressions = [{"expression": result.decision.expression(language)} for result in results]
         documents = [document | more for document, more in zip(documents, expressions, strict=True)]
-    yield (documents[0] if len(documents) == 1 else {"picks": documents}) | ({} if saved else {"save": saving})
+    yield (documents[0] if len(documents) == 1 else {"picks": documents}) | (
+        {} if saved else {"save": saving}
+    )
     for result in results:
         if result.decision.pick is not None:  # else the sentence below has the reason
             show_verdict(result.decision)
@@ -248,9 +324,12 @@ def pick_command(
 def diagnose(
     run_: RunName,
     trial: Annotated[
-        int | None, typer.Argument(metavar="[TRIAL]", help="Number of the trial; default: the picked one.")
+        int | None,
+        typer.Argument(metavar="[TRIAL]", help="Number of the trial; default: the picked one."),
     ] = None,
-    every: Annotated[bool, typer.Option("--all", help="Every trial with a result, by number.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Every trial with a result, by number.")
+    ] = False,
     home: Home = None,
 ) -> CommandOutput:
     """Say what holds a trial's tasks back, with the evidence."""
@@ -273,7 +352,9 @@ def diagnose(
         trials = [_document(point, references, result) for point in points]
         changed = drift_of(result)
         drifts[key] = drift.sentences(changed, len(changed))
-        documents[key] = ({"trials": trials} if every else trials[0]) | {"drift": [vars(each) for each in changed]}
+        documents[key] = ({"trials": trials} if every else trials[0]) | {
+            "drift": [vars(each) for each in changed]
+        }
     yield next(iter(documents.values())) if len(documents) == 1 else {"datasets": documents}
     for key, document in documents.items():
         for own in document["trials"] if every else [document]:
@@ -291,7 +372,10 @@ def _document(point: Point, references: References, result: DatasetResult) -> di
         "samples": point.until,
         "architecture": point.architecture,
         "balancing": point.balancing,
-        "sentences": [*sentences(point.diagnosis, references.gaps(point)), *([blind] if blind else [])],
+        "sentences": [
+            *sentences(point.diagnosis, references.gaps(point)),
+            *([blind] if blind else []),
+        ],
         "diagnosis": point.diagnosis,
         "rungs": [{"samples": rung.samples, "diagnosis": rung.diagnosis} for rung in point.rungs],
     }
@@ -302,7 +386,11 @@ def _chosen(result: DatasetResult) -> Point:
     from bench.ledger.points import best
 
     if result.decision.pick is not None and result.decision.pick.trial is not None:
-        return next(point for point in result.decision.frontier.points if point.id == result.decision.pick.point)
+        return next(
+            point
+            for point in result.decision.frontier.points
+            if point.id == result.decision.pick.point
+        )
     trials = [point for point in result.decision.frontier.points if point.number is not None]
     chosen = best(trials, result.objectives[0])
     if chosen is None:
@@ -312,43 +400,79 @@ def _chosen(result: DatasetResult) -> Point:
 
 def _numbered(result: DatasetResult, trial: int) -> Point:
     if not 0 <= trial < len(result.records):
-        raise UserError(f"expected a trial of {result.run.key}, 0 to {len(result.records) - 1}, found {trial}")
+        raise UserError(
+            f"expected a trial of {result.run.key}, 0 to {len(result.records) - 1}, found {trial}"
+        )
     if not (record := result.records[trial]).measured:
-        raise UserError(f"expected a trial with a result, found trial {trial} of {result.run.key}, {record.state}")
+        raise UserError(
+            f"expected a trial with a result, found trial {trial} of {result.run.key}, "
+            f"{record.state}"
+        )
     return record.points[-1]
 
 
 def _show(dataset: str, document: dict[str, Any]) -> None:
-    length = "" if document["samples"] is None else f", stopped after {document['samples']:,} samples"
+    length = (
+        "" if document["samples"] is None else f", stopped after {document['samples']:,} samples"
+    )
     model = f"{document['architecture']}, {document['balancing']}{length}"
     say(f"trial {document['trial']} on {dataset}: {model}", *document["sentences"])
     if not (diagnosis := document["diagnosis"]):
         return
-    probes = f"{diagnosis['probes']} probes of {diagnosis['rows']} rows, one in {diagnosis['every']} steps"
+    probes = (
+        f"{diagnosis['probes']} probes of {diagnosis['rows']} rows, one in "
+        f"{diagnosis['every']} steps"
+    )
     angles = [
-        [" and ".join(pair["tasks"]), block, angle["cosine"], _percent([angle["below_zero"]]), angle["probes"]]
+        [
+            " and ".join(pair["tasks"]),
+            block,
+            angle["cosine"],
+            _percent([angle["below_zero"]]),
+            angle["probes"],
+        ]
         for pair in diagnosis["pairs"]
         for block, angle in pair["blocks"].items()
     ]
-    print_table(["tasks", "block", "mean cosine", "below 0", "probes"], angles, f"gradients: {probes}")
+    print_table(
+        ["tasks", "block", "mean cosine", "below 0", "probes"], angles, f"gradients: {probes}"
+    )
     norms = [
-        [task, block, of["norm"][block], of["weight"], of["pull"][block], of["loss"], of["loss_over_base"]]
+        [
+            task,
+            block,
+            of["norm"][block],
+            of["weight"],
+            of["pull"][block],
+            of["loss"],
+            of["loss_over_base"],
+        ]
         for task, of in diagnosis["tasks"].items()
         for block in of["norm"]
     ]
     headers = ["task", "block", "norm", "weight", "weight x norm", "loss", "loss / base rate's"]
     print_table(headers, norms, f"sizes: {probes}")
     course = [
-        [name, *(of[key] for key in ("best", "best_samples", "lost"))] for name, of in diagnosis["course"].items()
+        [name, *(of[key] for key in ("best", "best_samples", "lost"))]
+        for name, of in diagnosis["course"].items()
     ]
     print_table(["objective", "best", "after samples", "lost since"], course, "course")
     gates = [
-        [name, task, _percent(gate["share"][at]), gate["entropy"][at], "yes" if gate["collapsed"][at] else "no"]
+        [
+            name,
+            task,
+            _percent(gate["share"][at]),
+            gate["entropy"][at],
+            "yes" if gate["collapsed"][at] else "no",
+        ]
         for name, gate in diagnosis["experts"]["gates"].items()
         for at, task in enumerate(gate["of"])
     ]
     print_table(["gate", "of", "share of each expert", "entropy", "collapsed"], gates, "experts")
-    units = [[name, _percent(of["dead"]), sum(of["silent"])] for name, of in diagnosis["experts"]["units"].items()]
+    units = [
+        [name, _percent(of["dead"]), sum(of["silent"])]
+        for name, of in diagnosis["experts"]["units"].items()
+    ]
     print_table(["hidden units", "dead, in each expert", "experts silent"], units)
 
 

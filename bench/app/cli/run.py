@@ -31,7 +31,9 @@ def run(
     asked: dict[str, Any],
     part: Annotated[
         list[str] | None,
-        typer.Option(metavar="DATA/SHARING/BALANCING", help="Part of a suite's design to train. Repeat."),
+        typer.Option(
+            metavar="DATA/SHARING/BALANCING", help="Part of a suite's design to train. Repeat."
+        ),
     ] = None,
     only: Annotated[
         str | None, typer.Option(metavar="NAME", help="One balancer or way of sharing of a design.")
@@ -45,33 +47,67 @@ def run(
     from bench.app.runs.suite import load_suite
 
     if part or only or (load_suite(request.suite).design is not None and not request.dataset):
-        of_search = [*request.model_dump(exclude_unset=True, exclude={"suite", "raw", "workers"}), *["full"] * full]
+        of_search = [
+            *request.model_dump(exclude_unset=True, exclude={"suite", "raw", "workers"}),
+            *["full"] * full,
+        ]
         if of_search:
             raise UserError(
-                f"--{of_search[0].replace('_', '-')}: expected a search, found the design of {request.suite}, whose "
-                f"trainings it does not change; `seesaw run {request.suite} --dataset DATA` searches"
+                f"--{of_search[0].replace('_', '-')}: expected a search, found the design of "
+                f"{request.suite}, whose trainings it does not change; `seesaw run {request.suite} "
+                "--dataset DATA` searches"
             )
         from bench.app.reference.execute import run_design
 
         workers, raw = request.workers, request.raw
         with interrupted_once(), redirect_stdout(sys.stderr):
-            done = run_design(writable_home(home), request.suite, part or [], only, raw, workers, TerminalProgress())
+            done = run_design(
+                writable_home(home),
+                request.suite,
+                part or [],
+                only,
+                raw,
+                workers,
+                TerminalProgress(),
+            )
         yield {"suite": request.suite} | asdict(done)
-        say(f"{done.new:,} trainings, {done.there:,} more were there already, {done.failed:,} failed")
+        say(
+            f"{done.new:,} trainings, {done.there:,} more were there already, {done.failed:,} "
+            "failed"
+        )
         say(*done.answer)
-        rows = [[each.data, each.sharing, each.verdict, each.value, each.margin] for each in done.compared]
+        rows = [
+            [each.data, each.sharing, each.verdict, each.value, each.margin]
+            for each in done.compared
+        ]
         print_table(["data", "sharing", "beats static weights", "lead", "margin"], rows)
-        say("" if done.answer else f"next: python studies/publish.py {request.suite}  # in a clone", whole=True)
+        say(
+            "" if done.answer else f"next: python studies/publish.py {request.suite}  # in a clone",
+            whole=True,
+        )
         return
     made = create(writable_home(home), request, TerminalProgress(), ["seesaw", *sys.argv[1:]])
     yield from _execute(made, full)
 
 
-@options_of(Request, "trials", "samples", "lengths", "time", "address", "device", "tracking", "current", defaults=False)
+@options_of(
+    Request,
+    "trials",
+    "samples",
+    "lengths",
+    "time",
+    "address",
+    "device",
+    "tracking",
+    "current",
+    defaults=False,
+)
 def resume(
     asked: dict[str, Any], run_: RunName, full: Full = False, home: Home = None
-) -> CommandOutput:  # fmt: skip
-    """Continue a run after a stop or a crash, or extend it. Limits are totals over all executions, and only grow."""
+) -> CommandOutput:
+    """Continue a run after a stop or a crash, or extend it. Limits are totals over all executions,
+    and only grow.
+    """
     from bench.app.runs.execute import extend
 
     yield from _execute(extend(opened(run_, home), **asked), full)
@@ -81,8 +117,10 @@ def resume(
 @options_of(Request, "current")
 def confirm(
     asked: dict[str, Any], run_: RunName, full: Full = False, home: Home = None
-) -> CommandOutput:  # fmt: skip
-    """Confirm more of a run: train what is missing, then renew frontier, pick and page. Numbers are totals."""
+) -> CommandOutput:
+    """Confirm more of a run: train what is missing, then renew frontier, pick and page. Numbers are
+    totals.
+    """
     from bench.app.runs.execute import confirm_more
 
     yield from _execute(confirm_more(opened(run_, home), **asked), full)
@@ -102,7 +140,9 @@ def _execute(run: Run, full: bool) -> CommandOutput:
         with interrupted_once(), redirect_stdout(sys.stderr):
             results = execute(run, TerminalProgress())
     except KeyboardInterrupt:
-        TerminalProgress().note(f"stopped; `seesaw resume {run_argument(run)}` goes on where it was")
+        TerminalProgress().note(
+            f"stopped; `seesaw resume {run_argument(run)}` goes on where it was"
+        )
         raise
     about = {"run": run.name, "folder": str(run.folder), "page": str(run.folder / PAGE)}
     yield lambda: about | documents(results)
@@ -124,16 +164,26 @@ def _execute(run: Run, full: bool) -> CommandOutput:
 def train(
     asked: dict[str, Any],
     dataset: Annotated[str, typer.Argument(help="A data set's name, or the path of a card.")],
-    config: Annotated[Path | None, typer.Option("--config", help="TOML file with a configuration.")] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="TOML file with a configuration.")
+    ] = None,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", help="Configuration, as in sharing.kind=mmoe. Repeat.")
+        list[str] | None,
+        typer.Option("--set", help="Configuration, as in sharing.kind=mmoe. Repeat."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of weights, order and dropout.")] = 0,
-    tasks: Annotated[str | None, typer.Option(help="Tasks to train, separated by commas; default: the card's.")] = None,
-    from_: Annotated[
-        Path | None, typer.Option("--from", help="Folder of --save, or a package: go on from it with these data.")
+    tasks: Annotated[
+        str | None, typer.Option(help="Tasks to train, separated by commas; default: the card's.")
     ] = None,
-    save: Annotated[Path | None, typer.Option("--save", help="Folder to leave for a later --from.")] = None,
+    from_: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", help="Folder of --save, or a package: go on from it with these data."
+        ),
+    ] = None,
+    save: Annotated[
+        Path | None, typer.Option("--save", help="Folder to leave for a later --from.")
+    ] = None,
     raw: Raw = None,
     home: Home = None,
 ) -> CommandOutput:
@@ -141,7 +191,9 @@ def train(
     from bench.models.config import overridden
 
     where = str(config) if config else "--set"
-    dotted = overridden(flatten(read_toml(config)) if config else {}, assignments(set_ or ()))  # before torch is loaded
+    dotted = overridden(
+        flatten(read_toml(config)) if config else {}, assignments(set_ or ())
+    )  # before torch is loaded
     resources = validate(Resources, asked, "")
     from bench.core import plugins
     from bench.core.objectives import key_on, parse, primary
@@ -175,7 +227,8 @@ def train(
         store=str(store.path),
         seed=seed,
         splits=REPLICATED,
-        objectives=given.objectives or tuple(primary(task, task.name in ranked) for task in store.schema.tasks),
+        objectives=given.objectives
+        or tuple(primary(task, task.name in ranked) for task in store.schema.tasks),
         tasks=tuple(task.name for task in store.schema.tasks),
         threads=resources.threads or cores(),
         until=given.until,
@@ -200,18 +253,30 @@ def train(
         "diagnosis": result.diagnosis,
     }
     yield document
-    measured = sorted({key.split("/", 1)[1] for key in result.metrics if not key.startswith("cost/")})
-    rows = [[name, *(result.metrics.get(key_on(name, split)) for split in REPLICATED)] for name in measured]
-    print_table(["metric", *(SHORT[split] for split in REPLICATED)], rows, f"{chosen.architecture} on {card.key}")
+    measured = sorted(
+        {key.split("/", 1)[1] for key in result.metrics if not key.startswith("cost/")}
+    )
+    rows = [
+        [name, *(result.metrics.get(key_on(name, split)) for split in REPLICATED)]
+        for name in measured
+    ]
+    print_table(
+        ["metric", *(SHORT[split] for split in REPLICATED)],
+        rows,
+        f"{chosen.architecture} on {card.key}",
+    )
     say(
-        f"{parameters:,} parameters; {result.speed['train_samples_per_s']:,.0f} samples/s in training, "
-        f"{result.speed['eval_samples_per_s']:,.0f} in evaluation; peak memory {result.speed['peak_rss_mb']:,.0f} MB"
+        f"{parameters:,} parameters; {result.speed['train_samples_per_s']:,.0f} samples/s in "
+        f"training, {result.speed['eval_samples_per_s']:,.0f} in evaluation; peak memory "
+        f"{result.speed['peak_rss_mb']:,.0f} MB"
     )
 
 
 def sync(
     run_: RunName,
-    tracking: Annotated[str | None, typer.Option(help="MLflow address, in place of the run's.")] = None,
+    tracking: Annotated[
+        str | None, typer.Option(help="MLflow address, in place of the run's.")
+    ] = None,
     home: Home = None,
 ) -> CommandOutput:
     """Send the missing records of a run to MLflow."""
@@ -222,5 +287,9 @@ def sync(
     uri = plain_address(tracking) if tracking else run.tracking_uri
     sent = send(run, tracking)
     yield {"run": run.name, "tracking": uri, "sent": sent}
-    said = [f"{count} {kind.removesuffix('s') if count == 1 else kind}" for kind, count in sent.items() if count]
+    said = [
+        f"{count} {kind.removesuffix('s') if count == 1 else kind}"
+        for kind, count in sent.items()
+        if count
+    ]
     say(f"sent to {uri}: {', '.join(said)}" if said else f"nothing was missing at {uri}")

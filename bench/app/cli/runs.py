@@ -21,14 +21,22 @@ MOST_SHOWN = 16
 
 
 def compare(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN..", help="Names or paths of one or more runs.")],
+    runs: Annotated[
+        list[str], typer.Argument(metavar="RUN..", help="Names or paths of one or more runs.")
+    ],
     by: Annotated[
-        str, typer.Option(help="Kind of family: sharing, balancing, architecture, run, sampler or dataset.")
+        str,
+        typer.Option(
+            help="Kind of family: sharing, balancing, architecture, run, sampler or dataset."
+        ),
     ] = "balancing",
     metric: Annotated[
-        str | None, typer.Option(help="Metric to test, as in click.logloss; default: each objective.")
+        str | None,
+        typer.Option(help="Metric to test, as in click.logloss; default: each objective."),
     ] = None,
-    split: Annotated[str, typer.Option(help="test, or confirm: rows that the search did not see.")] = "test",
+    split: Annotated[
+        str, typer.Option(help="test, or confirm: rows that the search did not see.")
+    ] = "test",
     out: Annotated[Path | None, typer.Option(help="Also write FILE.html or FILE.csv.")] = None,
     home: Home = None,
 ) -> CommandOutput:
@@ -48,7 +56,11 @@ def compare(
         _show(group, result)
     if result.ranking is not None:
         rows = zip(result.ranking.names, result.ranking.ranks, strict=True)
-        print_table([result.by, "mean rank"], rows, f"ranks by hypervolume over {result.ranking.datasets} data sets")
+        print_table(
+            [result.by, "mean rank"],
+            rows,
+            f"ranks by hypervolume over {result.ranking.datasets} data sets",
+        )
         say(result.ranking.sentence)
     say(*result.notes)
     if out is not None:
@@ -63,8 +75,13 @@ def _show(group: Group, result: Compared) -> None:
     say(f"{group.dataset}, {on}: does any gradient method lie beyond the front of static weights?")
     say(group.answer.sentence, group.reason)
     if not group.reason:
-        print_table([result.by, *FAMILY_HEADS], family_rows(compared), f"families on {group.dataset}, {on}")
-    title = f"tests on {on}, {LEVEL:.0%} intervals; in a metric each family stands for the average of its "
+        print_table(
+            [result.by, *FAMILY_HEADS], family_rows(compared), f"families on {group.dataset}, {on}"
+        )
+    title = (
+        f"tests on {on}, {LEVEL:.0%} intervals; in a metric each family stands for the average "
+        "of its "
+    )
     tests = [texts_of(row) for row in compared.tests[:MOST_SHOWN]]
     print_table(TEST_HEADS, tests, f"{title}{compared.members} best confirmed trials")
     if (more := len(compared.tests) - MOST_SHOWN) > 0:

@@ -31,7 +31,9 @@ def suites() -> CommandOutput:
 
 
 def spaces(
-    space: Annotated[str | None, typer.Argument(help="A name or a space's path: show that space.")] = None,
+    space: Annotated[
+        str | None, typer.Argument(help="A name or a space's path: show that space.")
+    ] = None,
     dataset: Annotated[
         str | None, typer.Option(help="Fit the space to this data set, and show what is left out.")
     ] = None,
@@ -48,7 +50,9 @@ def spaces(
         return
     listed = [describe_space(name, dataset) for name in content.names("search_spaces")]
     yield {"spaces": listed}
-    rows = [[one["name"], one["title"], one["size"]["text"], len(one["left_out"])] for one in listed]
+    rows = [
+        [one["name"], one["title"], one["size"]["text"], len(one["left_out"])] for one in listed
+    ]
     columns = ["space", "title", "configurations", *(["left out"] if dataset else [])]
     print_table(columns, [row[: len(columns)] for row in rows])
 
@@ -56,10 +60,22 @@ def spaces(
 def _show(document: dict[str, Any]) -> None:
     say(f"{document['name']}: {document['title']}")
     say(f"{document['size']['text']}, for the tasks {', '.join(document['tasks'])}")
-    defaults = {switch: branches[0] for switch, branches in document["branches"].items()} | document["defaults"]
-    say(*(f"{of}: {', '.join(branches)}; by default {defaults[of]}" for of, branches in document["branches"].items()))
+    defaults = {
+        switch: branches[0] for switch, branches in document["branches"].items()
+    } | document["defaults"]
+    say(
+        *(
+            f"{of}: {', '.join(branches)}; by default {defaults[of]}"
+            for of, branches in document["branches"].items()
+        )
+    )
     rows = [
-        [row["name"], ", ".join(map(" = ".join, row["when"].items())) or "everywhere", _range(row), row["default"]]
+        [
+            row["name"],
+            ", ".join(map(" = ".join, row["when"].items())) or "everywhere",
+            _range(row),
+            row["default"],
+        ]
         for row in document["parameters"]
         if row["type"] != "switch"
     ]

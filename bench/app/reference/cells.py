@@ -1,13 +1,16 @@
-"""The cells of a design: which configurations tune each, and which of them are trained on fresh seeds.
+"""The cells of a design: which configurations tune each, and which of them are trained on fresh
+seeds.
 
 A cell is a data set, a way of sharing and a balancer. Beside the balancers of the design there are
 
-* `static`: weights evenly over the simplex, each tuned by itself (Kurin et al. and Xin et al., both NeurIPS 2022);
-* `equal`: all weights 1, tuned like a balancer, and `default`: the same with our defaults and no tuning;
-* `predicted`: static weights that a first training predicts, the inverse of the norms of the tasks' gradients on what
-  they share, as in AutoScale (2025);
-* models that share nothing, under `alone`: `single_task` (each task's best configuration), `ensemble` (two single-task
-  models with the parameters of one) and `trees`.
+* `static`: weights evenly over the simplex, each tuned by itself (Kurin et al. and Xin et al., both
+  NeurIPS 2022);
+* `equal`: all weights 1, tuned like a balancer, and `default`: the same with our defaults and no
+  tuning;
+* `predicted`: static weights that a first training predicts, the inverse of the norms of the tasks'
+  gradients on what they share, as in AutoScale (2025);
+* models that share nothing, under `alone`: `single_task` (each task's best configuration),
+  `ensemble` (two single-task models with the parameters of one) and `trees`.
 """
 
 from __future__ import annotations
@@ -62,7 +65,9 @@ Train = Callable[[Sequence[Params]], list[Tried]]
 
 @dataclass(frozen=True, order=True)
 class Cell:
-    """A data set, a way of sharing and a balancer; of models that share nothing `alone` and their kind."""
+    """A data set, a way of sharing and a balancer; of models that share nothing `alone` and their
+    kind.
+    """
 
     data: str
     sharing: str
@@ -85,14 +90,20 @@ def cells_of(design: Design, data: Sequence[str]) -> list[Cell]:
     first = design.sharing[0]
     return [
         *(Cell(name, ALONE, kind) for name in data for kind in (SINGLE_TASK, ENSEMBLE, TREES)),
-        *(Cell(name, sharing, each) for sharing in design.sharing for name in data for each in shared),
+        *(
+            Cell(name, sharing, each)
+            for sharing in design.sharing
+            for name in data
+            for each in shared
+        ),
         *(Cell(name, sharing, EQUAL) for name in data for sharing in design.more_sharing),
         *(Cell(name, first, each) for name in data for each in design.more_balancing),
     ]
 
 
 def of_part(cells: Sequence[Cell], part: str) -> list[Cell]:
-    """The cells that a part names: `data`, `data/sharing` or `data/sharing/balancing`, the data by its first letters.
+    """The cells that a part names: `data`, `data/sharing` or `data/sharing/balancing`, the data by
+    its first letters.
 
     Raises:
         UserError: none.
@@ -107,7 +118,9 @@ def of_part(cells: Sequence[Cell], part: str) -> list[Cell]:
     ]
     if not chosen:
         examples = sorted({f"{cell.data}/{cell.sharing}" for cell in cells})
-        raise UserError(f"--part: expected a part such as {examples[0]} or {cells[-1].part}, found '{part}'")
+        raise UserError(
+            f"--part: expected a part such as {examples[0]} or {cells[-1].part}, found '{part}'"
+        )
     return chosen
 
 
@@ -126,7 +139,8 @@ class Tuning:
         return [task.name for task in self.schema.tasks]
 
     def choose(self, cell: Cell, train: Train, single: Train) -> list[Params]:
-        """Trains what tunes a cell, and gives the configurations to train on fresh seeds; of `single_task` one a task.
+        """Trains what tunes a cell, and gives the configurations to train on fresh seeds; of
+        `single_task` one a task.
 
         Args:
             single: of the cell of single-task models, whose best configuration the ensemble halves.
@@ -136,7 +150,11 @@ class Tuning:
         """
         if cell.balancing == TREES:
             asked = configurations(self.tasks, self.design.draws, derive(0, PURPOSE, TREES))
-            return [best_by_task(self.tasks, [(config, each.metrics) for config, each in _tried(asked, train)])]
+            return [
+                best_by_task(
+                    self.tasks, [(config, each.metrics) for config, each in _tried(asked, train)]
+                )
+            ]
         if cell.balancing in (SINGLE_TASK, ENSEMBLE):
             asked = self._draws(EQUAL, self.design.draws, self._of(SINGLE_TASK))
             if cell.balancing == SINGLE_TASK:
@@ -149,7 +167,10 @@ class Tuning:
             return self._static(own, train)
         if cell.balancing == PREDICTED:
             first = _tried(self._draws(EQUAL, 1, own), train)[0][1]
-            own |= {f"{WEIGHT}.{task}": weight for task, weight in predicted_weights(first.norms, self.tasks).items()}
+            own |= {
+                f"{WEIGHT}.{task}": weight
+                for task, weight in predicted_weights(first.norms, self.tasks).items()
+            }
         elif cell.balancing != EQUAL:
             own["balancing.kind"] = cell.balancing
         return [self._best(_tried(self._draws(cell.balancing, self.design.draws, own), train))]
@@ -166,7 +187,9 @@ class Tuning:
         return fixed | {"sharing.kind": sharing}
 
     def _draws(self, balancing: str, many: int, own: Params) -> list[Params]:
-        """`many` points of one Sobol sequence, the same for every cell; an option has a coordinate of its own."""
+        """`many` points of one Sobol sequence, the same for every cell; an option has a coordinate
+        of its own.
+        """
         ranges = self.design.ranges
         sobol = Sobol(MOST_RANGES, rng=np.random.default_rng(derive(0, PURPOSE)))
         points = sobol.random_base2(10)[:many]
@@ -188,7 +211,9 @@ class Tuning:
         asked = [
             config
             for weights in grid
-            for config in self._draws(STATIC, many, own | {f"{WEIGHT}.{task}": w for task, w in weights.items()})
+            for config in self._draws(
+                STATIC, many, own | {f"{WEIGHT}.{task}": w for task, w in weights.items()}
+            )
         ]
         tried = _tried(asked, train)
         every = [each.metrics for _, each in tried]
@@ -200,7 +225,9 @@ class Tuning:
         return picked
 
     def _best(self, tried: Sequence[tuple[Params, Tried]]) -> Params:
-        """The one with the largest sum of objectives on validation, each over its standard deviation."""
+        """The one with the largest sum of objectives on validation, each over its standard
+        deviation.
+        """
         metrics = [each.metrics for _, each in tried]
         at = chosen(dict.fromkeys(self.tasks, 1.0), self.objectives, metrics, metrics)
         assert at is not None
@@ -210,8 +237,15 @@ class Tuning:
         """For each task the configuration that is best in its first objective."""
         configs = []
         for task in self.tasks:
-            by = next((each for each in self.objectives if each.name.startswith(f"{task}.")), self.objectives[0])
-            known = [(by.sign * each.metrics[by.key(VALID)], config) for config, each in tried if each.metrics]
+            by = next(
+                (each for each in self.objectives if each.name.startswith(f"{task}.")),
+                self.objectives[0],
+            )
+            known = [
+                (by.sign * each.metrics[by.key(VALID)], config)
+                for config, each in tried
+                if each.metrics
+            ]
             configs.append(max(known, key=lambda pair: pair[0])[1])
         return configs
 
@@ -225,7 +259,8 @@ def _tried(asked: Sequence[Params], train: Train) -> list[tuple[Params, Tried]]:
 
 
 def predicted_weights(norms: Sequence[float], tasks: Sequence[str]) -> dict[str, float]:
-    """Static weights under which the tasks' gradients have equal norms (T,); they sum to the number of tasks.
+    """Static weights under which the tasks' gradients have equal norms (T,); they sum to the number
+    of tasks.
 
     Where norms are not known, all weights are 1.
     """

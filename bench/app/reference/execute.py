@@ -1,4 +1,6 @@
-"""Carries out parts of a design: prepares data, trains what no row is there of, and keeps a row for each training."""
+"""Carries out parts of a design: prepares data, trains what no row is there of, and keeps a row for
+each training.
+"""
 
 from __future__ import annotations
 
@@ -27,10 +29,25 @@ from bench.app.reference.cells import (
     of_part,
 )
 from bench.app.reference.gains import over_others, summary
-from bench.app.reference.own import FEW_WEIGHTS, CellComparison, beside, compared, cost_of, effort, sentence
+from bench.app.reference.own import (
+    FEW_WEIGHTS,
+    CellComparison,
+    beside,
+    compared,
+    cost_of,
+    effort,
+    sentence,
+)
 from bench.app.reference.table import FOLDER, TABLE, KnownRows, Row, composed, key_of, row_of
 from bench.app.reference.training import RESAMPLES, served, train
-from bench.app.runs.suite import Design, Suite, SuiteDataset, load_suite, resolve_objectives, resolve_outcomes
+from bench.app.runs.suite import (
+    Design,
+    Suite,
+    SuiteDataset,
+    load_suite,
+    resolve_objectives,
+    resolve_outcomes,
+)
 from bench.core import plugins
 from bench.core.errors import UserError, count, unknown
 from bench.core.records import Job, Outcome
@@ -63,10 +80,14 @@ def design_of(suite: Suite, only: str | None = None) -> Design:
     """The design of a suite; raises UserError if it has none, or for an unknown entry.
 
     Args:
-        only: the name of a balancer or a way of sharing: it alone takes the place of all others of its axis.
+        only: the name of a balancer or a way of sharing: it alone takes the place of all others of
+            its axis.
     """
     if suite.design is None:
-        raise UserError("expected a suite with a [design], found one without: `--part` and `--only` are for designs")
+        raise UserError(
+            "expected a suite with a [design], found one without: `--part` and `--only` are for "
+            "designs"
+        )
     design = suite.design
     if only is not None:
         if only not in (every := [*BALANCING, *SHARING]):
@@ -86,7 +107,8 @@ class TrainingSummary:
 
     Attributes:
         skipped: data sets that are not at hand, and cells that cannot be, with the reason.
-        answer: whether a balancer of one's own beats static weights, and at what cost; or what a way of sharing beats.
+        answer: whether a balancer of one's own beats static weights, and at what cost; or what a
+            way of sharing beats.
         compared: of a balancer, by cell.
     """
 
@@ -99,9 +121,16 @@ class TrainingSummary:
 
 
 def run_design(
-    home: Path, name: str, parts: Sequence[str], only: str | None, raw: Path | None, workers: int, progress: Progress
+    home: Path,
+    name: str,
+    parts: Sequence[str],
+    only: str | None,
+    raw: Path | None,
+    workers: int,
+    progress: Progress,
 ) -> TrainingSummary:
-    """Trains the cells of the parts, all of them where there are none, and keeps their rows at home.
+    """Trains the cells of the parts, all of them where there are none, and keeps their rows at
+    home.
 
     Args:
         parts: as `bench.app.reference.cells.of_part` reads them.
@@ -115,14 +144,20 @@ def run_design(
     design = design_of(suite, only)
     every = cells_of(design, [dataset.id for dataset in suite.datasets])
     every = [cell for cell in every if only in (None, cell.sharing, cell.balancing)]
-    wanted = [*dict.fromkeys(cell for part in parts for cell in of_part(every, part))] if parts else every
+    wanted = (
+        [*dict.fromkeys(cell for part in parts for cell in of_part(every, part))]
+        if parts
+        else every
+    )
     rows = KnownRows(home, published(name))
     skipped: dict[str, str] = {}
     if only in BALANCING:
         skipped = {cell.part: FEW_WEIGHTS for cell in wanted if not beside(rows, cell)}
         if skipped:
             few = ", ".join([*skipped][:3]) + (" and others" if len(skipped) > 3 else "")
-            progress.note(f"left out {len(skipped)} of {count(len(wanted), 'cell')}, {FEW_WEIGHTS}: {few}")
+            progress.note(
+                f"left out {len(skipped)} of {count(len(wanted), 'cell')}, {FEW_WEIGHTS}: {few}"
+            )
         if len(skipped) == len(wanted):
             part = f"{wanted[0].data}/{wanted[0].sharing}/static"
             adds = f"`seesaw run {name} --part {part}` adds them"
@@ -139,7 +174,9 @@ def run_design(
             try:
                 if cell.data not in runners:
                     of = suite.dataset(cell.data)
-                    runners[cell.data] = CellRunner(home, of, raw, workers or cores(), rows, progress)
+                    runners[cell.data] = CellRunner(
+                        home, of, raw, workers or cores(), rows, progress
+                    )
                 left_out, runner = cell.part, runners[cell.data]
                 if only in BALANCING and not beside(runner.current(cell), cell):
                     raise UserError("its data are prepared otherwise than the published ones")
@@ -153,7 +190,9 @@ def run_design(
             runner.close()
     if not runners:
         raise UserError("\n".join(dict.fromkeys(skipped.values())))
-    new, there, failed = (sum(getattr(each, name) for each in runners.values()) for name in ("new", "there", "failed"))
+    new, there, failed = (
+        sum(getattr(each, name) for each in runners.values()) for name in ("new", "there", "failed")
+    )
     answer, comparisons = tuple[str, ...](), tuple[CellComparison, ...]()
     known = [(cell, runners[cell.data]) for cell in done]
     if only in BALANCING:
@@ -163,9 +202,16 @@ def run_design(
             for (cell, of), rows in zip(known, beside_it, strict=True)
         )
         if comparisons := tuple(filter(None, answers)):
-            answer = sentence(str(only), comparisons), effort(str(only), [row for rows in beside_it for row in rows])
+            answer = (
+                sentence(str(only), comparisons),
+                effort(str(only), [row for rows in beside_it for row in rows]),
+            )
     elif only and (
-        gained := [gain for cell, of in known for gain in over_others(of.current(cell), cell, of.objectives)]
+        gained := [
+            gain
+            for cell, of in known
+            for gain in over_others(of.current(cell), cell, of.objectives)
+        ]
     ):
         answer = (summary(gained),)
     return TrainingSummary(new, there, failed, skipped, answer, comparisons)
@@ -175,7 +221,13 @@ class CellRunner:
     """Trains cells of one data set."""
 
     def __init__(
-        self, home: Path, dataset: SuiteDataset, raw: Path | None, workers: int, rows: KnownRows, progress: Progress
+        self,
+        home: Path,
+        dataset: SuiteDataset,
+        raw: Path | None,
+        workers: int,
+        rows: KnownRows,
+        progress: Progress,
     ) -> None:
         card = load_card(dataset.id)
         check_data(card, home, raw if card.files else None, progress)
@@ -185,14 +237,20 @@ class CellRunner:
         self.name, self._rows, self._progress = dataset.id, rows, progress
         self._lock = FolderLock(home / FOLDER / dataset.id)
         tasks = self.store.schema.tasks
-        self.objectives = resolve_objectives(dataset, tasks, ranked=())  # over all rows, whatever is served
+        self.objectives = resolve_objectives(
+            dataset, tasks, ranked=()
+        )  # over all rows, whatever is served
         group = self.store.split(TEST).group
         self.outcomes = tuple(each.name for each in resolve_outcomes(dataset, tasks, group))
         self._predictions = home / FOLDER / dataset.id / PREDICTIONS
         write_rows(self.store, self._predictions)
         options = Options(note=progress.note, store=str(self.store.path), threads=1)
         self._executor: Executor = EXECUTORS["process"](train, workers, options)
-        self._origin = {"version": __version__, "commit": _commit(), "machine": f"{processor()}, {platform.system()}"}
+        self._origin = {
+            "version": __version__,
+            "commit": _commit(),
+            "machine": f"{processor()}, {platform.system()}",
+        }
         self.new = self.there = self.failed = 0
 
     def close(self) -> None:
@@ -202,17 +260,27 @@ class CellRunner:
 
     def current(self, cell: Cell) -> list[Row]:
         """Rows on these data, without the cell's own ones of another text of its plug-in."""
-        here, own, plugin = (self.name, self.content, ""), (cell.sharing, cell.balancing), plugin_of(cell)
+        here, own, plugin = (
+            (self.name, self.content, ""),
+            (cell.sharing, cell.balancing),
+            plugin_of(cell),
+        )
         rows = [row for row in self._rows if (row.data, row.content, row.failure) == here]
-        return [row for row in rows if (row.sharing, row.balancing) != own or plugin in ("", row.commit)]
+        return [
+            row for row in rows if (row.sharing, row.balancing) != own or plugin in ("", row.commit)
+        ]
 
     def carry_out(self, cell: Cell, design: Design) -> None:
-        """Trains what a cell lacks; raises UserError, before it leaves a row, where the cell cannot be."""
+        """Trains what a cell lacks; raises UserError, before it leaves a row, where the cell cannot
+        be.
+        """
         tuning = Tuning(design, self.name, self.store.schema, self.objectives)
         single = Cell(self.name, ALONE, SINGLE_TASK)
         picks = tuning.choose(cell, partial(self._tried, cell), partial(self._tried, single))
         distinct = list({str(config): config for config in picks}.values())
-        rows = self.trained(cell, [(config, seed) for seed in range(1, design.seeds + 1) for config in distinct])
+        rows = self.trained(
+            cell, [(config, seed) for seed in range(1, design.seeds + 1) for config in distinct]
+        )
         if cell == single:
             self._compose(dict(zip(tuning.tasks, picks, strict=True)), rows)
 
@@ -225,12 +293,16 @@ class CellRunner:
         """The rows of configurations and seeds, trained where they are not there."""
         keys = [key_of(cell, self.content, seed, config) for config, seed in wanted]
         asked, plugin = dict(zip(keys, wanted, strict=True)), plugin_of(cell)
-        rows = {key: row for key in asked if (row := self._rows.get(key)) and plugin in ("", row.commit)}
+        rows = {
+            key: row for key in asked if (row := self._rows.get(key)) and plugin in ("", row.commit)
+        }
         self.there += len(rows)
         jobs = {key: self._job(cell, *each) for key, each in asked.items() if key not in rows}
         of_job = {id(job): key for key, job in jobs.items()}
         stage = "seeds" if wanted and wanted[0][1] else "tuning"
-        with self._progress.task(f"{cell.part}: {stage}", len(asked), "trainings", len(rows)) as advance:
+        with self._progress.task(
+            f"{cell.part}: {stage}", len(asked), "trainings", len(rows)
+        ) as advance:
             for outcome in outcomes(self._executor, [*jobs.values()], advance, None):
                 key = of_job[id(outcome.job)]
                 rows[key] = self._keep(cell, asked[key][0], outcome)
@@ -251,30 +323,55 @@ class CellRunner:
             parsed = TrialConfig.parse(config)
             parsed.check_fit(self.store.schema)
             config = parsed.dotted()
-        objectives, tasks = ([each.name for each in of] for of in (self.objectives, self.store.schema.tasks))
+        objectives, tasks = (
+            [each.name for each in of] for of in (self.objectives, self.store.schema.tasks)
+        )
         job = Job(
-            trial=None, replicate=seed, config=config, store=str(self.store.path), seed=derive(0, PURPOSE, seed),
-            splits=(SEARCH,), objectives=tuple(objectives), tasks=tuple(tasks), threads=1, device="cpu",
-            kind=cell.kind, plugins=plugins.files(),
-        )  # fmt: skip
+            trial=None,
+            replicate=seed,
+            config=config,
+            store=str(self.store.path),
+            seed=derive(0, PURPOSE, seed),
+            splits=(SEARCH,),
+            objectives=tuple(objectives),
+            tasks=tuple(tasks),
+            threads=1,
+            device="cpu",
+            kind=cell.kind,
+            plugins=plugins.files(),
+        )
         if not seed:
             return job
         kept = str(self._predictions)
-        return replace(job, splits=(SEARCH, TEST), resamples=RESAMPLES, outcomes=self.outcomes, predictions=kept)
+        return replace(
+            job,
+            splits=(SEARCH, TEST),
+            resamples=RESAMPLES,
+            outcomes=self.outcomes,
+            predictions=kept,
+        )
 
     def _compose(self, picks: Mapping[str, Params], rows: Sequence[Row]) -> None:
-        """Adds a row for each seed of the best single-task models together: each task's values from its own model."""
+        """Adds a row for each seed of the best single-task models together: each task's values from
+        its own model.
+        """
         cell = Cell(self.name, ALONE, COMPOSITE)
         config: Params = {task: json.dumps(own, sort_keys=True) for task, own in picks.items()}
         places = [list(picks).index(each.name.partition(".")[0]) for each in self.objectives]
-        of = {(json.dumps(row.config, sort_keys=True), row.seed): row for row in rows if not row.failure}
+        of = {
+            (json.dumps(row.config, sort_keys=True), row.seed): row
+            for row in rows
+            if not row.failure
+        }
         for seed in sorted({row.seed for row in rows}):
             own = [of.get((str(text), seed)) for text in config.values()]
             if self._rows.get(key_of(cell, self.content, seed, config)) or None in own:
                 continue
             names = [name_of(self._job(cell, each, seed).training, seed) for each in picks.values()]
             if (said := joined(self._predictions, TEST, names)) is None:
-                self._progress.note(f"{cell.part}: seed {seed} is left out: its models were trained elsewhere")
+                self._progress.note(
+                    f"{cell.part}: seed {seed} is left out: its models were trained elsewhere"
+                )
                 continue
             models = [row for row in own if row is not None]
             ranked = served(str(self._predictions), self.outcomes, said)
@@ -284,7 +381,9 @@ class CellRunner:
 
 
 def plugin_of(cell: Cell) -> str:
-    """The plug-in of a cell's entries, with its version or a digest of its text; empty of built-in ones."""
+    """The plug-in of a cell's entries, with its version or a digest of its text; empty of built-in
+    ones.
+    """
     kinds = ("balancing.kind", cell.balancing), ("sharing.kind", cell.sharing)
     return ", ".join(plugins.needs(kinds).values())
 
@@ -294,7 +393,8 @@ FIRST = 1 << 16
 
 
 def content_of(store: Store) -> str:
-    """A digest of what trainings read. Equal arrays have equal digests, whichever version prepared them.
+    """A digest of what trainings read. Equal arrays have equal digests, whichever version prepared
+    them.
 
     Args:
         store: with the tasks of the design.

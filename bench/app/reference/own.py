@@ -1,4 +1,6 @@
-"""Whether a balancer of one's own beats tuned static weights: its rows beside the published ones, by equal trials."""
+"""Whether a balancer of one's own beats tuned static weights: its rows beside the published ones,
+by equal trials.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +27,13 @@ PLAIN = (STATIC, EQUAL)
 FEW_WEIGHTS = f"as the table has no {LEAST_WEIGHTS} tuned static weights there"
 
 
-def sample_of(values: Sequence[Sequence[float]], moved: Sequence[Sequence[float]], seeds: tuple[int, ...]) -> Sample:
+def sample_of(
+    values: Sequence[Sequence[float]], moved: Sequence[Sequence[float]], seeds: tuple[int, ...]
+) -> Sample:
     """Rows of one configuration as a sample.
 
-    Seeds whose resamples were not kept get the mean of those that were: a seed hardly changes how rows move it.
+    Seeds whose resamples were not kept get the mean of those that were: a seed hardly changes how
+    rows move it.
     """
     known = np.array(values, float)
     kept = [np.array(each).reshape(-1, known.shape[1]) for each in moved if len(each)]
@@ -39,7 +44,9 @@ def sample_of(values: Sequence[Sequence[float]], moved: Sequence[Sequence[float]
 
 @dataclass(frozen=True)
 class CellComparison:
-    """How far a cell's farthest point lies beyond the front of tuned static weights, by heads on test."""
+    """How far a cell's farthest point lies beyond the front of tuned static weights, by heads on
+    test.
+    """
 
     data: str
     sharing: str
@@ -56,8 +63,14 @@ class CellComparison:
 
 def beside(rows: Iterable[Row], cell: Cell) -> list[Row]:
     """Rows of a cell's data and sharing; none without enough static weights."""
-    alike = [row for row in rows if (row.data, row.sharing, row.failure) == (cell.data, cell.sharing, "")]
-    return alike if len(samples(row for row in alike if row.balancing == STATIC)) >= LEAST_WEIGHTS else []
+    alike = [
+        row for row in rows if (row.data, row.sharing, row.failure) == (cell.data, cell.sharing, "")
+    ]
+    return (
+        alike
+        if len(samples(row for row in alike if row.balancing == STATIC)) >= LEAST_WEIGHTS
+        else []
+    )
 
 
 def samples(rows: Iterable[Row]) -> list[Sample]:
@@ -65,29 +78,44 @@ def samples(rows: Iterable[Row]) -> list[Sample]:
     by_config: dict[str, list[Row]] = {}
     for row in sorted(rows, key=lambda row: row.seed):
         if row.seed:
-            by_config.setdefault(f"{row.balancing} {json.dumps(row.config, sort_keys=True)}", []).append(row)
+            by_config.setdefault(
+                f"{row.balancing} {json.dumps(row.config, sort_keys=True)}", []
+            ).append(row)
     return [
-        sample_of([row.test for row in own], [row.test_moved for row in own], tuple(row.seed for row in own))
+        sample_of(
+            [row.test for row in own],
+            [row.test_moved for row in own],
+            tuple(row.seed for row in own),
+        )
         for own in by_config.values()
         if len(own) > 1
     ]
 
 
 def compared(
-    cell: Cell, rows: Sequence[Row], objectives: Sequence[Objective], dataset: SuiteDataset, questions: int
+    cell: Cell,
+    rows: Sequence[Row],
+    objectives: Sequence[Objective],
+    dataset: SuiteDataset,
+    questions: int,
 ) -> CellComparison | None:
-    """The answer of a cell, None where its seeds failed; "yes" has an error rate of 5% over all questions together.
+    """The answer of a cell, None where its seeds failed; "yes" has an error rate of 5% over all
+    questions together.
 
     Args:
         rows: of its data and its way of sharing, static weights among them; see `beside`.
         dataset: with its margin and its reference point.
     """
-    sides = [[row for row in rows if row.balancing in names] for names in (PLAIN, (cell.balancing,))]
+    sides = [
+        [row for row in rows if row.balancing in names] for names in (PLAIN, (cell.balancing,))
+    ]
     static, own = map(samples, sides)
     if not own:
         return None
     means = np.array([each.mean for each in (*static, *own)])
-    scale, margin, unit = scale_of(objectives, resolve_reference(objectives, dataset.reference), means)
+    scale, margin, unit = scale_of(
+        objectives, resolve_reference(objectives, dataset.reference), means
+    )
     result = beyond(static, own, scale, dataset.margin or margin, questions)
     assert result is not None
     theirs, ours = ([row.valid for row in side if not row.seed] for side in sides)
@@ -97,16 +125,27 @@ def compared(
 
 def cost_of(each: int, groups: Sequence[Sequence[Row]]) -> str:
     """What `each` trainings in some cells will cost, by the published rows beside them."""
-    seconds = each * float(sum(np.mean([row.cpu_seconds for row in rows if row.balancing in PLAIN]) for rows in groups))
+    seconds = each * float(
+        sum(np.mean([row.cpu_seconds for row in rows if row.balancing in PLAIN]) for rows in groups)
+    )
     where = count(len(groups), "cell")
-    return f"{where} by {each} trainings each: about {duration(seconds)} of CPU time at the published pace"
+    return (
+        f"{where} by {each} trainings each: about {duration(seconds)} of CPU time at the "
+        "published pace"
+    )
 
 
 def sentence(name: str, comparisons: Sequence[CellComparison]) -> str:
     """The answer over all cells."""
-    counts, many = Counter(each.verdict for each in comparisons), count(len(comparisons), "comparison")
+    counts, many = (
+        Counter(each.verdict for each in comparisons),
+        count(len(comparisons), "comparison"),
+    )
     yes, no, rival = counts["yes"], counts["no"], "tuned static weights with the same sharing"
-    first = f"Cannot tell whether {name} beats {rival}: open in {len(comparisons) - no} of {many}, surely not in {no}"
+    first = (
+        f"Cannot tell whether {name} beats {rival}: open in {len(comparisons) - no} of {many}, "
+        f"surely not in {no}"
+    )
     if yes:
         first = f"Yes: {name} surely beats {rival}, in {yes} of {many}"
     elif no == len(comparisons):
@@ -125,8 +164,15 @@ def effort(name: str, rows: Sequence[Row]) -> str:
     parts = []
     for called, balancers in ((name, (name,)), ("static weights", PLAIN)):
         own = [row for row in rows if row.balancing in balancers]
-        made = Counter(f"{row.version}{row.commit and f' ({row.commit})'} on {row.machine}" for row in own)
-        told = ", ".join(each for each, _ in made.most_common(2)) + (" and others" if len(made) > 2 else "")
-        cost = f"{count(len(own), 'training')}, {duration(sum(row.cpu_seconds for row in own))} of CPU time"
+        made = Counter(
+            f"{row.version}{row.commit and f' ({row.commit})'} on {row.machine}" for row in own
+        )
+        told = ", ".join(each for each, _ in made.most_common(2)) + (
+            " and others" if len(made) > 2 else ""
+        )
+        cost = (
+            f"{count(len(own), 'training')}, {duration(sum(row.cpu_seconds for row in own))} of "
+            "CPU time"
+        )
         parts.append(f"{called}: {cost}, by Seesaw {told}")
     return f"{'; '.join(parts)}."

@@ -1,8 +1,9 @@
-"""The rows of the reference: one for each training. Those made here lie at home, published ones in the suite's folder.
+"""The rows of the reference: one for each training. Those made here lie at home, published ones in
+the suite's folder.
 
-At home a row is a line of `reference/<data>.jsonl`, on disk as soon as its training has ended. `publish` adds them to
-`table.parquet` beside the suite. A row is known by what was trained, on which data and by which seed; one that is in
-either place is not trained again.
+At home a row is a line of `reference/<data>.jsonl`, on disk as soon as its training has ended.
+`publish` adds them to `table.parquet` beside the suite. A row is known by what was trained, on
+which data and by which seed; one that is in either place is not trained again.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ from bench.models.training.probe import REPRESENTATION, SHARED
 
 FOLDER, TABLE = "reference", "table.parquet"
 RESAMPLED_SEEDS = 3
-"""Seeds whose resamples are kept: how rows move a model hardly depends on its seed, and they are most of the table."""
+"""Seeds whose resamples are kept: how rows move a model hardly depends on its seed, and they are
+most of the table.
+"""
 
 
 @dataclass(frozen=True)
@@ -42,8 +45,8 @@ class Row:
         data: its name in the design.
         content: a digest of its arrays, see `bench.app.reference.execute.content_of`.
         sharing, balancing: of its cell.
-        seed: 0 of the trainings that tune a cell, on validation alone; 1, 2, .. of those on fresh seeds. One number is
-            one seed, whatever is trained.
+        seed: 0 of the trainings that tune a cell, on validation alone; 1, 2, .. of those on fresh
+            seeds. One number is one seed, whatever is trained.
         config: dotted names that are not as by default.
         objectives, outcomes: names, in the order of the values.
         valid, test: (M,) values of the objectives.
@@ -51,7 +54,8 @@ class Row:
         test_moved: (B * M,) how far the objectives move on resamples of test; empty where not kept.
         served_moved: (B * K * O,), the same of what is served.
         commit: of the checkout, or the plug-in whose entry was trained.
-        norms: (T,) mean norms of the tasks' gradients on what they share, as the training's probes saw them.
+        norms: (T,) mean norms of the tasks' gradients on what they share, as the training's probes
+            saw them.
         failure: why it has no values; empty where it has.
     """
 
@@ -116,13 +120,21 @@ def row_of(
     assert result is not None
     metrics, keys = result.metrics, {"valid": [each.key(SEARCH) for each in objectives]}
     if row.seed:
-        fusions = sorted({int(key.split("/")[1]) for key in metrics if key.startswith(f"{SERVED}/")})
+        fusions = sorted(
+            {int(key.split("/")[1]) for key in metrics if key.startswith(f"{SERVED}/")}
+        )
         keys["test"] = [each.key(TEST) for each in objectives]
-        keys["served"] = [f"{SERVED}/{number}/{name}" for number in fusions for name in job.outcomes]
-    columns: dict[str, Any] = {name: [metrics.get(key, math.nan) for key in own] for name, own in keys.items()}
+        keys["served"] = [
+            f"{SERVED}/{number}/{name}" for number in fusions for name in job.outcomes
+        ]
+    columns: dict[str, Any] = {
+        name: [metrics.get(key, math.nan) for key in own] for name, own in keys.items()
+    }
     for name in ("test", "served") if 0 < row.seed <= RESAMPLED_SEEDS else ():
         if keys[name] and all(key in result.resampled for key in keys[name]):
-            columns[f"{name}_moved"] = _short(np.array([result.resampled[key] for key in keys[name]]).T)
+            columns[f"{name}_moved"] = _short(
+                np.array([result.resampled[key] for key in keys[name]]).T
+            )
     return replace(
         row,
         **columns,
@@ -150,7 +162,9 @@ def composed(
         served: by fusion and outcome the value, then those on resamples.
     """
     first, values = models[0], np.array(list(served.values())).T
-    moved = np.array([models[task].test_moved for task in places]).reshape(len(places), -1, len(places))
+    moved = np.array([models[task].test_moved for task in places]).reshape(
+        len(places), -1, len(places)
+    )
     heads = moved[range(len(places)), :, range(len(places))].T
     kept = first.seed <= RESAMPLED_SEEDS
     return replace(
@@ -164,7 +178,9 @@ def composed(
         test_moved=heads.ravel().tolist(),
         served_moved=_short(values[1:] - values[0]) if kept else [],
         norms=[],
-        parameters=round(np.mean([each.parameters for each in models])),  # each has as many models as there are tasks
+        parameters=round(
+            np.mean([each.parameters for each in models])
+        ),  # each has as many models as there are tasks
         latency_ms=float(np.mean([each.latency_ms for each in models])),
         samples=round(np.mean([each.samples for each in models])),
         cpu_seconds=float(np.mean([each.cpu_seconds for each in models])),
@@ -195,14 +211,19 @@ class KnownRows:
 
     def __init__(self, home: Path, published: Path) -> None:
         self.folder = home / FOLDER
-        every = [*read(published), *(row for file in sorted(self.folder.glob("*.jsonl")) for row in lines(file))]
+        every = [
+            *read(published),
+            *(row for file in sorted(self.folder.glob("*.jsonl")) for row in lines(file)),
+        ]
         self._rows = {row.key: row for row in every}
 
     def __iter__(self) -> Any:
         return iter(self._rows.values())
 
     def get(self, key: str) -> Row | None:
-        """The row of that key; None where it is not trained yet. One that failed is trained again."""
+        """The row of that key; None where it is not trained yet. One that failed is trained
+        again.
+        """
         row = self._rows.get(key)
         return None if row is None or row.failure else row
 
@@ -213,7 +234,9 @@ class KnownRows:
         with room_for(file):
             self.folder.mkdir(parents=True, exist_ok=True)
             with file.open("ab") as out:
-                out.truncate(file.read_bytes().rfind(b"\n") + 1)  # a torn last line was never acknowledged
+                out.truncate(
+                    file.read_bytes().rfind(b"\n") + 1
+                )  # a torn last line was never acknowledged
                 out.write(json.dumps(asdict(row)).encode() + b"\n")
                 out.flush()
                 os.fsync(out.fileno())
@@ -226,7 +249,9 @@ def lines(file: Path) -> Iterable[Row]:
         try:
             yield Row(**json.loads(line))
         except (ValueError, TypeError):
-            problem = f"{file}, line {number}: expected a row of the reference, found {shortened(line)}"
+            problem = (
+                f"{file}, line {number}: expected a row of the reference, found {shortened(line)}"
+            )
             raise UserError(problem) from None
 
 
@@ -238,21 +263,29 @@ TEXTS = ("config", "objectives", "outcomes")
 
 
 def write(rows: Iterable[Row], file: Path) -> None:
-    """The table, sorted, so that equal rows make an equal file; raises Unwritable if there is no room."""
+    """The table, sorted, so that equal rows make an equal file; raises Unwritable if there is no
+    room.
+    """
     every = sorted(rows, key=lambda row: (row.data, row.sharing, row.balancing, row.seed, row.key))
     columns: dict[str, Any] = {}
     for each in fields(Row):
         values = [getattr(row, each.name) for row in every]
         if each.name in SMALL:
-            columns[each.name] = pa.array([np.array(value, np.float16).tobytes() for value in values], pa.binary())
+            columns[each.name] = pa.array(
+                [np.array(value, np.float16).tobytes() for value in values], pa.binary()
+            )
         elif each.name in LISTS:
             columns[each.name] = pa.array(values, pa.list_(pa.float32()))
         elif each.name in TEXTS:
-            columns[each.name] = pa.array([json.dumps(value, sort_keys=each.name == "config") for value in values])
+            columns[each.name] = pa.array(
+                [json.dumps(value, sort_keys=each.name == "config") for value in values]
+            )
         else:
             columns[each.name] = pa.array(values)
     with atomic_path(file) as temporary:
-        formats.write_table(formats.TABLE, pa.table(columns), temporary, compression="zstd", compression_level=15)
+        formats.write_table(
+            formats.TABLE, pa.table(columns), temporary, compression="zstd", compression_level=15
+        )
 
 
 def read(file: Path) -> list[Row]:
@@ -261,9 +294,15 @@ def read(file: Path) -> list[Row]:
         return []
     table = formats.read_table(formats.TABLE, file)
     if lacking := {each.name for each in fields(Row)} - set(table.column_names):
-        raise UserError(f"{file}: expected a table of the reference, found no column {', '.join(sorted(lacking))}")
+        raise UserError(
+            f"{file}: expected a table of the reference, found no column "
+            f"{', '.join(sorted(lacking))}"
+        )
     table = table.select([each.name for each in fields(Row)])
-    return [Row(**{name: _read(name, value) for name, value in row.items()}) for row in table.to_pylist()]
+    return [
+        Row(**{name: _read(name, value) for name, value in row.items()})
+        for row in table.to_pylist()
+    ]
 
 
 def _read(name: str, value: Any) -> Any:

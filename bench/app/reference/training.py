@@ -1,7 +1,8 @@
 """One training of the reference in a worker: the model's own metrics, and what is served by it.
 
-Served outcomes are those of one score, a weighted sum of the predictions, under each of a few weights: the same ones
-for every model, evenly over the simplex. Rows of test are resampled, the same ones for every model.
+Served outcomes are those of one score, a weighted sum of the predictions, under each of a few
+weights: the same ones for every model, evenly over the simplex. Rows of test are resampled, the
+same ones for every model.
 """
 
 from __future__ import annotations
@@ -57,11 +58,15 @@ def train(job: Job) -> TrialResult:
             if (path := path_of(job, split)) is not None:
                 path.unlink(missing_ok=True)
     result.metrics.update({key: values[0] for key, values in outcomes.items()})
-    result.resampled.update({key: [value - values[0] for value in values[1:]] for key, values in outcomes.items()})
+    result.resampled.update(
+        {key: [value - values[0] for value in values[1:]] for key, values in outcomes.items()}
+    )
     return result
 
 
-def served(folder: str, outcomes: Sequence[str], own: NDArray[np.float32]) -> dict[str, list[float]]:
+def served(
+    folder: str, outcomes: Sequence[str], own: NDArray[np.float32]
+) -> dict[str, list[float]]:
     """By fusion and outcome the value on test, then those on each resample.
 
     Args:
@@ -72,7 +77,10 @@ def served(folder: str, outcomes: Sequence[str], own: NDArray[np.float32]) -> di
     by_outcome: dict[str, list[float]] = {}
     for number, fusion in enumerate(fusions(own.shape[1])):
         values = measure.resampled(fused(fusion.kind, own, fusion.weights, rows.rates))
-        by_outcome |= {f"{SERVED}/{number}/{name}": values[:, 0, at].tolist() for at, name in enumerate(outcomes)}
+        by_outcome |= {
+            f"{SERVED}/{number}/{name}": values[:, 0, at].tolist()
+            for at, name in enumerate(outcomes)
+        }
     return by_outcome
 
 

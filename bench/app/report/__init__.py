@@ -1,1 +1,3 @@
-"""A self-contained page for a run: its sections (`section`), their data (`embed`), words and the file (`page`)."""
+"""A self-contained page for a run: its sections (`section`), their data (`embed`), words and the
+file (`page`).
+"""

@@ -1,6 +1,8 @@
-"""Plots as figures of matplotlib, which people edit: they show what `bench.app.report.picture` draws, with intervals.
+"""Plots as figures of matplotlib, which people edit: they show what `bench.app.report.picture`
+draws, with intervals.
 
-matplotlib is no dependency. Only `Result.figure` imports this module, when it is asked for such a figure.
+matplotlib is no dependency. Only `Result.figure` imports this module, when it is asked for such a
+figure.
 """
 
 from __future__ import annotations
@@ -45,7 +47,9 @@ def heads_figure(section: PageSection) -> Figure | None:
 
 
 def plane_figure(section: PageSection, plane: Plane | None) -> Figure | None:
-    """Points in the first two measures, better to the right and upwards, with the intervals of the front."""
+    """Points in the first two measures, better to the right and upwards, with the intervals of the
+    front.
+    """
     if plane is None:
         return None
     figure, axes = _empty(7.5, 5.2)
@@ -68,7 +72,9 @@ def plane_figure(section: PageSection, plane: Plane | None) -> Figure | None:
     known = np.isfinite(plane.high[plane.on] - plane.low[plane.on]).any()
     intervals = ", 90% intervals" if known else ""
     axes.set_title(f"{section.title}: front on {SHORT[plane.split]}{intervals}", fontsize=11)
-    axes.legend(fontsize=8, labelspacing=0.9, loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False)
+    axes.legend(
+        fontsize=8, labelspacing=0.9, loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False
+    )
     return figure
 
 
@@ -123,10 +129,19 @@ def _draw_intervals(axes: Axes, plane: Plane, scales: list[float]) -> None:
     values = plane.values[on] * scales
     below = np.maximum(values - plane.low[on] * scales, 0)
     above = np.maximum(plane.high[on] * scales - values, 0)
-    lines: dict[str, Any] = {"fmt": "none", "ecolor": LIGHT["muted"], "elinewidth": 0.8, "alpha": 0.6}
+    lines: dict[str, Any] = {
+        "fmt": "none",
+        "ecolor": LIGHT["muted"],
+        "elinewidth": 0.8,
+        "alpha": 0.6,
+    }
     if len(on):
         axes.errorbar(
-            values[:, 0], values[:, 1], xerr=[below[:, 0], above[:, 0]], yerr=[below[:, 1], above[:, 1]], **lines
+            values[:, 0],
+            values[:, 1],
+            xerr=[below[:, 0], above[:, 0]],
+            yerr=[below[:, 1], above[:, 1]],
+            **lines,
         )
 
 
@@ -136,7 +151,11 @@ def _draw_marks(axes: Axes, plane: Plane, scales: list[float]) -> None:
     symbols = {path: name for name, path in SYMBOLS.items()}
     (left, right), (bottom, top) = sorted(axes.get_xlim()), sorted(axes.get_ylim())
     for kind, (role, path) in looks.items():
-        drawn: dict[str, Any] = {"color": LIGHT[role], "marker": MARKERS[symbols[path]], "linewidths": 0}
+        drawn: dict[str, Any] = {
+            "color": LIGHT[role],
+            "marker": MARKERS[symbols[path]],
+            "linewidths": 0,
+        }
         behind = [row for row in plane.behind.tolist() if plane.kinds[row] == kind]
         on = [row for row in plane.on.tolist() if plane.kinds[row] == kind]
         label = kind.replace("_", " ")
@@ -149,11 +168,15 @@ def _draw_marks(axes: Axes, plane: Plane, scales: list[float]) -> None:
         for rows, name, size in series:
             across, up = (plane.values[rows] * scales).T
             inside = (left <= across) & (across <= right) & (bottom <= up) & (up <= top)
-            legend = name if inside.any() else None  # others are drawn, too: an editor may widen the range
+            legend = (
+                name if inside.any() else None
+            )  # others are drawn, too: an editor may widen the range
             axes.scatter(across, up, label=legend, **size, **drawn)
 
 
-def _draw_ring(axes: Axes, plane: Plane, scales: list[float], row: int | None, what: str, role: str) -> None:
+def _draw_ring(
+    axes: Axes, plane: Plane, scales: list[float], row: int | None, what: str, role: str
+) -> None:
     if row not in plane.placed:
         return
     across, up = plane.values[row] * scales

@@ -18,7 +18,9 @@ from bench.ledger.points import estimates
 
 
 def failures(records: Sequence[TrialRecord]) -> list[tuple[tuple[str, str], list[int]]]:
-    """By kind and reason the trials of failed runs, replicates among them; the most frequent first."""
+    """By kind and reason the trials of failed runs, replicates among them; the most frequent
+    first.
+    """
     groups: dict[tuple[str, str], list[int]] = defaultdict(list)
     for record in records:
         for failure in filter(None, (record.failure, *(run.failure for run in record.replicates))):
@@ -34,15 +36,17 @@ def course(front: Frontier, records: Sequence[TrialRecord]) -> list[tuple[int, f
 
 
 def influences(records: Sequence[TrialRecord], front: Frontier) -> tuple[Importance, ...]:
-    """Of parameters on the hypervolume of a trial alone; in a search by rungs at the first, which all of them saw."""
+    """Of parameters on the hypervolume of a trial alone; in a search by rungs at the first, which
+    all of them saw.
+    """
     measured = [record.points[0] for record in records if record.measured]
     values = estimates([point.unconfirmed for point in measured], front.measures)
     return tuple(importances(measured, alone(values, front.measures, front.reference), seed=0))
 
 
 def seed_effects(front: Frontier) -> list[str]:
-    """For each metric what another seed changes, how far confirmed points lie apart, and how much the search's values
-    of them are too good."""
+    """For each metric what another seed changes, how far confirmed points lie apart, and how much
+    the search's values of them are too good."""
     effects, trials = [], (front.table["role"] == "trial").to_numpy()
     means, deviations, searched = front.at(CONFIRM), front.at(CONFIRM, "sd"), front.at(SEARCH)
     for column, objective in enumerate(front.measures):
@@ -55,9 +59,13 @@ def seed_effects(front: Frontier) -> list[str]:
         unit = " (\N{MULTIPLICATION SIGN} 1000)" if scale > 1 else ""
         sizes = (noise, float(np.ptp(own)), abs(lost))
         moved, apart, size = (text.signed(scale * each, scale).lstrip("+") for each in sizes)
-        much = f"; the search measured them {size} {'better' if lost >= 0 else 'worse'} than confirmation, on average"
+        much = (
+            f"; the search measured them {size} {'better' if lost >= 0 else 'worse'} than "
+            "confirmation, on average"
+        )
         effects.append(
-            f"{text.label(objective.name)}{unit}: another seed moves a model by {moved} (standard deviation); "
-            f"{rows.sum()} confirmed points lie {apart} apart{much if np.isfinite(lost) else ''}."
+            f"{text.label(objective.name)}{unit}: another seed moves a model by {moved} (standard "
+            f"deviation); {rows.sum()} confirmed points lie {apart} "
+            f"apart{much if np.isfinite(lost) else ''}."
         )
     return effects

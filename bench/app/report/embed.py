@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 
 from bench.app.report.effort import course, influences
 from bench.app.report.markup import looks_of
-from bench.app.report.section import Axis, PageSection, axes_of, scenario_fronts, splits_of, spread_of
+from bench.app.report.section import (
+    Axis,
+    PageSection,
+    axes_of,
+    scenario_fronts,
+    splits_of,
+    spread_of,
+)
 from bench.core.objectives import adds_up, of_items
 from bench.core.plain import jsonable
 from bench.core.rows import SHORT, TEST
@@ -25,13 +32,25 @@ from bench.ledger.ledger import ALL, GAIN, SD, Ledger
 from bench.ledger.served.served import Served
 
 FACTS = (
-    *("point", "name", "architecture", "balancing", "role", "kind", "weights", "on_front", "p_nondominated"),
+    *(
+        "point",
+        "name",
+        "architecture",
+        "balancing",
+        "role",
+        "kind",
+        "weights",
+        "on_front",
+        "p_nondominated",
+    ),
     *("replicates", "samples", "params", "size", "cost/parameters", "cost/latency_ms"),
 )
 
 
 MOST_DRAWS, MOST_DRAWN = 150, 45_000
-"""Draws of either kind that a page carries, and numbers in them: of more choices it takes the best of each point."""
+"""Draws of either kind that a page carries, and numbers in them: of more choices it takes the best
+of each point.
+"""
 
 
 def section_data(section: PageSection) -> dict[str, Any]:
@@ -40,7 +59,8 @@ def section_data(section: PageSection) -> dict[str, Any]:
     every = pd.concat([front.table["architecture"] for front in section.fronts])
     titles = titles_of(decision.frontier.points)
     planes = {
-        "served" if front.served else "heads": _plane(front, decision.formulas, titles) for front in section.fronts
+        "served" if front.served else "heads": _plane(front, decision.formulas, titles)
+        for front in section.fronts
     }
     return {
         "title": section.title,
@@ -60,20 +80,30 @@ def section_data(section: PageSection) -> dict[str, Any]:
         "planes": planes,
         "expected": _expected(section),
         "decision": _sliders(section, titles) if section.decides else None,
-        "leads": [[title, {point: _ends(each) for point, each in of.items()}] for title, of in decision.leads.items()],
+        "leads": [
+            [title, {point: _ends(each) for point, each in of.items()}]
+            for title, of in decision.leads.items()
+        ],
         "history": course(decision.frontier, section.records),
-        "influences": [list(astuple(each)) for each in influences(section.records, decision.frontier)],
+        "influences": [
+            list(astuple(each)) for each in influences(section.records, decision.frontier)
+        ],
     }
 
 
 def _expected(section: PageSection) -> dict[str, Any] | None:
-    """What the verdict expects of its row: `gains` has `[value, low, high]` of each outcome, `segments` by slice."""
+    """What the verdict expects of its row: `gains` has `[value, low, high]` of each outcome,
+    `segments` by slice.
+    """
     verdict = section.decision.verdict
     if not verdict.changes:
         return None
     segments = None
     if verdict.slices:
-        segments = {slice: [_ends(gain) for gain in changes.values()] for slice, changes in verdict.slices.items()}
+        segments = {
+            slice: [_ends(gain) for gain in changes.values()]
+            for slice, changes in verdict.slices.items()
+        }
     gains = [_ends(gain) for gain in verdict.changes.values()]
     return {"row": verdict.about, "gains": gains, "segments": segments}
 
@@ -85,7 +115,13 @@ def _rows_of(scenario: str) -> str:
 
 def _axis(axis: Axis) -> dict[str, Any]:
     of, unit = axis.objective, "%" if axis.relative else ""
-    return {"name": of.name, "label": axis.label, "sign": of.sign, "scale": axis.scale, "unit": unit}
+    return {
+        "name": of.name,
+        "label": axis.label,
+        "sign": of.sign,
+        "scale": axis.scale,
+        "unit": unit,
+    }
 
 
 def _ends(gain: Effect) -> list[float]:
@@ -93,8 +129,9 @@ def _ends(gain: Effect) -> list[float]:
 
 
 def _plane(ledger: Ledger, formulas: Sequence[str], titles: Mapping[str, str]) -> dict[str, Any]:
-    """`at[split][row]` is `[value, low, high, gain, its low, its high]` of each axis, gains in the unit shown;
-    `spread[split][row]` the covariance of gains; `segments.rows[row][slice]` `[gain, low, high]` of each axis."""
+    """`at[split][row]` is `[value, low, high, gain, its low, its high]` of each axis, gains in the
+    unit shown; `spread[split][row]` the covariance of gains; `segments.rows[row][slice]` `[gain,
+    low, high]` of each axis."""
     axes, splits, fronts = axes_of(ledger), splits_of(ledger), scenario_fronts(ledger)
 
     def shown(split: str, slice: str = ALL) -> NDArray[np.float64]:
@@ -106,7 +143,9 @@ def _plane(ledger: Ledger, formulas: Sequence[str], titles: Mapping[str, str]) -
     by_slice = [shown(splits[0], slice)[..., GAIN:] for slice in slices]
     of_rows = {str(row): [each[row] for each in by_slice] for row in range(len(ledger))}
     is_current = current is not None and (
-        ledger.today if isinstance(ledger, Served) else ledger.table["role"].iloc[current] == "current"
+        ledger.today
+        if isinstance(ledger, Served)
+        else ledger.table["role"].iloc[current] == "current"
     )
     return {
         "kind": "served" if ledger.served else "heads",
@@ -122,32 +161,47 @@ def _plane(ledger: Ledger, formulas: Sequence[str], titles: Mapping[str, str]) -
     }
 
 
-def _rows(table: pd.DataFrame, formulas: Sequence[str], titles: Mapping[str, str]) -> list[dict[str, Any]]:
+def _rows(
+    table: pd.DataFrame, formulas: Sequence[str], titles: Mapping[str, str]
+) -> list[dict[str, Any]]:
     facts = table[[name for name in FACTS if name in table]]
     facts = facts.assign(title=[named(row, titles) for _, row in table.iterrows()])
-    rows = facts.assign(formula=[formulas[row] if formulas else "" for row in table.index]).to_dict("records")
+    rows = facts.assign(formula=[formulas[row] if formulas else "" for row in table.index]).to_dict(
+        "records"
+    )
     return [{str(name): plain(value) for name, value in row.items()} for row in rows]
 
 
 def _sliders(section: PageSection, titles: Mapping[str, str]) -> dict[str, Any]:
     """What the sliders need; `row` of a choice is its place in the first plane.
 
-    `draws` are the posterior's, `retrained` what a retraining may measure: float32 in base64, (D, R, M). `rates` are
-    mean labels by axis where outcomes add up, so that an event can have a worth, and `worth` the policy's.
+    `draws` are the posterior's, `retrained` what a retraining may measure: float32 in base64, (D,
+    R, M). `rates` are mean labels by axis where outcomes add up, so that an event can have a worth,
+    and `worth` the policy's.
     """
     decision = section.decision
     choices, pick, names = decision.choices, decision.pick, decision.choices.objectives
     losses = decision.allowed_losses if pick else {}
     assert choices.current is not None
     known = len(choices.draws)
-    shown = np.unique(np.linspace(0, known - 1, min(known, MOST_DRAWS)).astype(int)) if known else np.arange(0)
+    shown = (
+        np.unique(np.linspace(0, known - 1, min(known, MOST_DRAWS)).astype(int))
+        if known
+        else np.arange(0)
+    )
     after = [each.row for each in pick.runners_up] if pick else []
     needed = [choices.current, *([_shown(section)] if pick else []), *after]
     table = choices.table
-    below = (choices.values(names) < [choices.chance.get(name, -np.inf) for name in names]).any(axis=1)
+    below = (choices.values(names) < [choices.chance.get(name, -np.inf) for name in names]).any(
+        axis=1
+    )
     hidden = below & (not choices.today)
-    worth = pd.Series(np.where(hidden, -np.inf, choices.gains(names, choices.values(names)).mean(axis=1)))
-    likely = (-worth.groupby(table["point"]).rank(ascending=False)).where(worth > -np.inf, -np.inf)  # all points alike
+    worth = pd.Series(
+        np.where(hidden, -np.inf, choices.gains(names, choices.values(names)).mean(axis=1))
+    )
+    likely = (-worth.groupby(table["point"]).rank(ascending=False)).where(
+        worth > -np.inf, -np.inf
+    )  # all points alike
     likely.iloc[needed] = np.inf
     most = max(MOST_DRAWN // (max(len(shown), 1) * len(names)), len(needed))
     order = likely[likely > -np.inf].sort_values(ascending=False, kind="stable")
@@ -159,7 +213,11 @@ def _sliders(section: PageSection, titles: Mapping[str, str]) -> dict[str, Any]:
         return base64.b64encode(np.ascontiguousarray(some, dtype="<f4").tobytes()).decode()
 
     table = table.iloc[kept]
-    costs = [name for name in LIMITS if name in table and choices.table[name].nunique() > 1 and name not in names]
+    costs = [
+        name
+        for name in LIMITS
+        if name in table and choices.table[name].nunique() > 1 and name not in names
+    ]
     rows = {point: row for row, point in enumerate(decision.frontier.table["point"])}
     return {
         "axes": [_axis(axis) for axis in axes_of(section.fronts[0])],
@@ -189,11 +247,15 @@ def _sliders(section: PageSection, titles: Mapping[str, str]) -> dict[str, Any]:
 def _shown(section: PageSection) -> int:
     """The row of the choices that a page calls the answer: what is advised, of heads the pick."""
     assert section.decision.pick is not None
-    return section.decision.pick.row if section.decision.advised is None else section.decision.advised
+    return (
+        section.decision.pick.row if section.decision.advised is None else section.decision.advised
+    )
 
 
 def _allowed(loss: float | None, choices: Choices, name: str) -> float | None:
-    """What the limits in force allow to be lost, in the unit of the sliders; None where nothing limits it."""
+    """What the limits in force allow to be lost, in the unit of the sliders; None where nothing
+    limits it.
+    """
     if loss is None or not choices.in_thousandths(name):
         return loss
     return loss * abs(float(choices.of(name, choices.current or 0))) / THOUSANDTHS
@@ -201,7 +263,11 @@ def _allowed(loss: float | None, choices: Choices, name: str) -> float | None:
 
 def _adds_up(section: PageSection) -> bool:
     """Whether what happens in the first places adds up over events of all tasks' outcomes."""
-    parts = [name.partition(".")[::2] for name in section.decision.choices.objectives if not of_items(name)]
+    parts = [
+        name.partition(".")[::2]
+        for name in section.decision.choices.objectives
+        if not of_items(name)
+    ]
     rates = section.decision.serving.rates
     return all(rates.get(task, 0.0) > 0 and adds_up(metric) for task, metric in parts)
 
@@ -211,6 +277,8 @@ def plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(key): plain(each) for key, each in value.items()}
     if isinstance(value, list | tuple | np.ndarray):
-        return [plain(each) for each in (value.tolist() if isinstance(value, np.ndarray) else value)]
+        return [
+            plain(each) for each in (value.tolist() if isinstance(value, np.ndarray) else value)
+        ]
     value = jsonable(value)
     return None if value is pd.NA else float(f"{value:.6g}") if isinstance(value, float) else value

@@ -1,4 +1,6 @@
-"""What an explanation shows: what the order owes to inputs and heads, in words, as tables, and as bars."""
+"""What an explanation shows: what the order owes to inputs and heads, in words, as tables, and as
+bars.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from bench.core.errors import listed
 Explanation = Mapping[str, Any]
 """The document of `bench.serve.explanation.explain`; numbers that are not finite may be None."""
 BAR, LINE, ROOM = 14, 19, 68
-"""Heights of a bar and of a line of words, and the part of the width in which bars are, in per cent."""
+"""Heights of a bar and of a line of words, and the part of the width in which bars are, in per
+cent.
+"""
 
 
 def sentence(facts: Explanation) -> str:
@@ -37,12 +41,18 @@ def _way(lost: Mapping[str, float | None]) -> str:
 
 def meaning(facts: Explanation) -> str:
     """What the numbers mean."""
-    within = "What is the same for a whole group is swapped between groups. " if facts["by_group"] else ""
+    within = (
+        "What is the same for a whole group is swapped between groups. "
+        if facts["by_group"]
+        else ""
+    )
     return (
-        f"Inputs are shuffled {facts['shuffles']} times among {facts['rows']:,} rows, with all that they correlate "
-        f"with (above .9). {within}A head's share is the covariance of its term in the score "
-        f"with the score, over the score's variance{', within groups' if within else ''}. Without a head, its mean is "
-        f"in its place. Intervals are 90%, from {facts['units']:,} units and the shuffles. This is no proof of cause."
+        f"Inputs are shuffled {facts['shuffles']} times among {facts['rows']:,} rows, with all "
+        f"that they correlate with (above .9). {within}A head's share is the covariance of its "
+        "term in the score with the score, over the score's "
+        f"variance{', within groups' if within else ''}. Without a head, its mean is in its place. "
+        f"Intervals are 90%, from {facts['units']:,} units and the shuffles. This is no proof of "
+        "cause."
     )
 
 
@@ -71,22 +81,34 @@ def table(facts: Explanation, of: str) -> tuple[list[str], list[list[str]]]:
     headers = [name if name == "share" else f"without it {name}" for name in measures]
     rows = []
     for part in facts[of]:
-        cells = [per_cent(lost) if name == "share" else owed(lost) for name, lost in part["measures"].items()]
+        cells = [
+            per_cent(lost) if name == "share" else owed(lost)
+            for name, lost in part["measures"].items()
+        ]
         rows.append([", ".join(part.get("of", [part["name"]])), *cells])
     return [of, *headers], rows
 
 
 def charted(facts: Explanation) -> list[Mapping[str, Any]]:
     """The inputs that a chart shows: the worthiest ones, with all numbers."""
-    return [each for each in facts.get("inputs", ()) if "-" not in map(per_cent, each["measures"].values())][:10]
+    return [
+        each
+        for each in facts.get("inputs", ())
+        if "-" not in map(per_cent, each["measures"].values())
+    ][:10]
 
 
 def chart(facts: Explanation) -> str:
-    """Losses of outcomes by input, the worthiest inputs, as bars with intervals. It is as wide as its room."""
+    """Losses of outcomes by input, the worthiest inputs, as bars with intervals. It is as wide as
+    its room.
+    """
     shown = charted(facts)
     if not shown:
         return ""
-    ends: list[float] = [0.0, *(end for each in shown for own in each["measures"].values() for end in own.values())]
+    ends: list[float] = [
+        0.0,
+        *(end for each in shown for own in each["measures"].values() for end in own.values()),
+    ]
     least, most = min(ends), max(ends)
 
     def across(value: float) -> float:
@@ -101,11 +123,22 @@ def chart(facts: Explanation) -> str:
         y += LINE + 8
         marks.append(_words(0, y - 5, each["name"], 0, "text"))
         end = y + BAR * len(each["measures"]) - 2
-        marks.append(f'<line x1="{across(0):.2f}%" x2="{across(0):.2f}%" y1="{y}" y2="{end}" stroke="var(--line)"/>')
+        marks.append(
+            f'<line x1="{across(0):.2f}%" x2="{across(0):.2f}%" y1="{y}" y2="{end}" '
+            'stroke="var(--line)"/>'
+        )
         for colour, own in zip(colours, each["measures"].values(), strict=False):
-            zero, value, low, high = (across(each) for each in (0.0, own["value"], own["low"], own["high"]))
-            place = f'x="{min(zero, value):.2f}%" width="{abs(value - zero):.2f}%" y="{y}" height="{BAR - 3}"'
-            whisker = f'x1="{low:.2f}%" x2="{high:.2f}%" y1="{y + 5.5}" y2="{y + 5.5}" stroke="var(--text)"'
+            zero, value, low, high = (
+                across(each) for each in (0.0, own["value"], own["low"], own["high"])
+            )
+            place = (
+                f'x="{min(zero, value):.2f}%" width="{abs(value - zero):.2f}%" y="{y}" '
+                f'height="{BAR - 3}"'
+            )
+            whisker = (
+                f'x1="{low:.2f}%" x2="{high:.2f}%" y1="{y + 5.5}" y2="{y + 5.5}" '
+                'stroke="var(--text)"'
+            )
             marks.append(f'<rect {place} fill="var(--{colour})"/><line {whisker}/>')
             marks.append(_words(max(zero, high), y + 10, owed(own), 6, "muted"))
             y += BAR

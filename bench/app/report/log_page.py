@@ -29,23 +29,37 @@ def section_of(result: LogResult) -> PageSection:
         decision=decision,
         title=title,
         dataset=title,
-        about=f"{len(asked.named)} models, {len(asked.labels)} tasks, {result.rows[TEST].of:,} rows that judge",
+        about=(
+            f"{len(asked.named)} models, {len(asked.labels)} tasks, {result.rows[TEST].of:,} "
+            "rows that judge"
+        ),
         current=" ".join([*against, *result.notes]),
         also=decision.readings,
-        predictions=(HEADERS, [[*each[:3], *map(text.number, each[3:])] for each in result.calibration]),
+        predictions=(
+            HEADERS,
+            [[*each[:3], *map(text.number, each[3:])] for each in result.calibration],
+        ),
     )
 
 
 def target(folder: Path) -> Path:
-    """A folder that is new, empty or of an earlier decision; raises UserError if it has other files."""
+    """A folder that is new, empty or of an earlier decision; raises UserError if it has other
+    files.
+    """
     path = folder.expanduser().resolve()
-    if path.exists() and not (path / ASKED).is_file() and (not path.is_dir() or any(path.iterdir())):
+    if (
+        path.exists()
+        and not (path / ASKED).is_file()
+        and (not path.is_dir() or any(path.iterdir()))
+    ):
         raise UserError(f"expected a new folder, or that of an earlier decision, found {folder}")
     return path
 
 
 def write(result: LogResult, folder: Path) -> Path:
-    """Writes a folder with all files, whole or not at all, and returns the page's path; see `target`."""
+    """Writes a folder with all files, whole or not at all, and returns the page's path; see
+    `target`.
+    """
     folder = target(folder)
     with atomic_folder(folder) as temporary:
         write_page([section_of(result)], temporary / PAGE, "Decision on a log")

@@ -1,7 +1,8 @@
-"""Small pieces of HTML, and the colours and marks of the page and its figures. Every text goes through `escaped`.
+"""Small pieces of HTML, and the colours and marks of the page and its figures. Every text goes
+through `escaped`.
 
-Figures name colours as CSS variables; saved ones have the light colours. Architectures differ in colour and in shape.
-The first five colours stay apart under all three kinds of colour blindness.
+Figures name colours as CSS variables; saved ones have the light colours. Architectures differ in
+colour and in shape. The first five colours stay apart under all three kinds of colour blindness.
 """
 
 from __future__ import annotations
@@ -36,7 +37,10 @@ COLOURS: dict[str, tuple[str, str]] = {
     "kind-6": ("#7fa8d8", "#ffe9a0"),
 }
 KIND_COLOURS = tuple(role for role in COLOURS if role.startswith("kind-"))
-FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Noto Sans', 'Liberation Sans', sans-serif"
+FONT = (
+    "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Noto Sans', 'Liberation "
+    "Sans', sans-serif"
+)
 
 SYMBOLS: dict[str, str] = {
     # name: SVG path in a box from -8 to 8
@@ -51,18 +55,49 @@ SYMBOLS: dict[str, str] = {
     "star": "M0-7 1.9-2.3 6.8-2.2 2.9.9 4.3 5.7 0 2.9-4.3 5.7-2.9.9-6.8-2.2-1.9-2.3Z",
 }
 KINDS = (
-    *("single_task", "shared_bottom", "mmoe", "ple", "shared_embeddings", "trees", "ensemble", "current", "esmm"),
-    *("equal_weights", "random_weights", "static_weights", "cgc", "omoe", "snr", "cross_stitch", "adatt", "stem"),
-    *("home", "pepnet", "star", "mlora", "escm2", "escm2_dr", "aitm", "logged score", "today's score", "composite"),
+    *(
+        "single_task",
+        "shared_bottom",
+        "mmoe",
+        "ple",
+        "shared_embeddings",
+        "trees",
+        "ensemble",
+        "current",
+        "esmm",
+    ),
+    *(
+        "equal_weights",
+        "random_weights",
+        "static_weights",
+        "cgc",
+        "omoe",
+        "snr",
+        "cross_stitch",
+        "adatt",
+        "stem",
+    ),
+    *(
+        "home",
+        "pepnet",
+        "star",
+        "mlora",
+        "escm2",
+        "escm2_dr",
+        "aitm",
+        "logged score",
+        "today's score",
+        "composite",
+    ),
     "blend",
 )
-"""Kinds of models that differ in colour or shape on any page, in the order of pages. One that is gone keeps its place.
-Others, new ones among them, have a look by their name."""
+"""Kinds of models that differ in colour or shape on any page, in the order of pages. One that is
+gone keeps its place. Others, new ones among them, have a look by their name."""
 
 
 def looks_of(kinds: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """For each architecture, in the order of pages, the role of its colour and its mark's path, all different up to 63
-    kinds; of others than `KINDS` by a hash."""
+    """For each architecture, in the order of pages, the role of its colour and its mark's path, all
+    different up to 63 kinds; of others than `KINDS` by a hash."""
     symbols, looks, wanted = tuple(SYMBOLS.values()), {}, set(kinds)
     free = list(range(len(KINDS), len(KIND_COLOURS) * len(symbols)))
     for kind in [*(each for each in KINDS if each in wanted), *sorted(wanted - {*KINDS})]:
@@ -88,13 +123,17 @@ def identifier(text: str) -> str:
 
 
 def embedded(id: str, value: object) -> str:
-    """Plain values as JSON for scripts to read. No `<` is left in it, so nothing can end the element early."""
+    """Plain values as JSON for scripts to read. No `<` is left in it, so nothing can end the
+    element early.
+    """
     text = _json(value).replace("<", "\\u003c")
     return f'<script type="application/json" id="{id}">{text}</script>'
 
 
 def packed(id: str, value: object) -> str:
-    """Plain values as JSON, gzipped, in base64, for scripts to inflate: a quarter of its size for many trials."""
+    """Plain values as JSON, gzipped, in base64, for scripts to inflate: a quarter of its size for
+    many trials.
+    """
     data = base64.b64encode(gzip.compress(_json(value).encode(), compresslevel=6, mtime=0)).decode()
     return f'<script type="text/plain" data-packed id="{id}">{data}</script>'
 
@@ -105,7 +144,11 @@ def _json(value: object) -> str:
 
 def pairs(rows: Iterable[tuple[str, str]], style: str) -> str:
     """Names and values as a description list."""
-    return f'<dl class="{style}">' + "".join(f"<dt>{escaped(n)}</dt><dd>{escaped(v)}</dd>" for n, v in rows) + "</dl>"
+    return (
+        f'<dl class="{style}">'
+        + "".join(f"<dt>{escaped(n)}</dt><dd>{escaped(v)}</dd>" for n, v in rows)
+        + "</dl>"
+    )
 
 
 def joined(parts: Sequence[str]) -> str:

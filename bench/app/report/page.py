@@ -1,7 +1,7 @@
 """The document: one HTML file with a section for each data set, which asks nothing of any network.
 
-A content security policy forbids all requests and every script but the page's own, so that even markup that slipped
-through could do nothing.
+A content security policy forbids all requests and every script but the page's own, so that even
+markup that slipped through could do nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,17 @@ from bench.app.report import explained, text
 from bench.app.report.days import section_of_days
 from bench.app.report.effort import failures
 from bench.app.report.embed import section_data
-from bench.app.report.markup import COLOURS, FONT, embedded, escaped, identifier, joined, packed, pairs, sentence
+from bench.app.report.markup import (
+    COLOURS,
+    FONT,
+    embedded,
+    escaped,
+    identifier,
+    joined,
+    packed,
+    pairs,
+    sentence,
+)
 from bench.app.report.picture import PLOTS
 from bench.app.report.section import PageSection
 from bench.core.errors import count
@@ -40,39 +50,56 @@ def section_markup(section: PageSection, place: int) -> str:
     decision, verdict = section.decision, section.decision.verdict
     id = section_id(section, place)
     kind = verdict.kind
-    label = (KINDS if section.today else KINDS | UNNAMED)[kind] + (", but others are ahead" if verdict.ahead else "")
+    label = (KINDS if section.today else KINDS | UNNAMED)[kind] + (
+        ", but others are ahead" if verdict.ahead else ""
+    )
     notes = [each for told in verdict.notes for each in text.sentences(told)]
+    reasons = [each for told in section.why for each in text.sentences(told)]
     gains = table(*verdict.table, "Gains on test", 1, caption=EXPECTED) if verdict.table[1] else ""
     models = models_table(section)
     score = command(f"{score_of(kind)} =", decision.formula) if decision.formula else ""
-    plots = "".join(dict.fromkeys(plot(section) for name, plot in PLOTS.items() if name != "inputs"))
+    plots = "".join(
+        dict.fromkeys(plot(section) for name, plot in PLOTS.items() if name != "inputs")
+    )
     return joined(
         [
             f'<section class="run" id="{id}" aria-labelledby="{id}-title" data-place="{place}">',
             f'<header class="top"><h2 id="{id}-title">{escaped(section.title)}</h2>',
             f"<p>{escaped(section.about)}</p></header>",
-            f'<p class="verdict {kind}"><strong>{label}</strong> <span>{sentence(verdict.sentence)}</span>'
+            f'<p class="verdict {kind}"><strong>{label}</strong> '
+            f"<span>{sentence(verdict.sentence)}</span>"
             f"{' <small class=whose></small>' if section.decides else ''}</p>",
             f'<div class="gains">{gains}{models}{score}</div>' if gains or models or score else "",
             f'<div class="first{"" if section.decides else " alone"}">',
-            f'<details class="fold rest"><summary>How sure this is</summary><ul>{_items(notes)}</ul></details>'
+            (
+                '<details class="fold rest"><summary>How sure this '
+                f"is</summary><ul>{_items(notes)}</ul></details>"
+            )
             if notes
             else "",
             '<div class="stage">',
-            f'<div class="bar" hidden></div><div class="plots"><div class="plot"><noscript>{plots}</noscript></div>'
-            '<div class="lead" hidden></div></div><div class="legend"></div>',
+            '<div class="bar" hidden></div><div class="plots"><div '
+            f'class="plot"><noscript>{plots}</noscript></div><div class="lead" '
+            'hidden></div></div><div class="legend"></div>',
             f'<p class="note">{escaped(section.current)}</p>' if section.current else "",
             "</div>",
-            '<form class="matters" aria-label="What matters to you" hidden></form>' if section.decides else "",
+            '<form class="matters" aria-label="What matters to you" hidden></form>'
+            if section.decides
+            else "",
             "</div>",
             f'<p class="note">{sentence(section.incomplete)}</p>' if section.incomplete else "",
-            f'<p class="note"><strong>No pick.</strong> {sentence(decision.no_pick)}</p>' if decision.no_pick else "",
+            f'<p class="note"><strong>No pick.</strong> {sentence(decision.no_pick)}</p>'
+            if decision.no_pick
+            else "",
             section_of_days(section.days) if section.days else "",
             _explained(section.explained) if section.explained else "",
-            '<h3>Shortlist</h3><div class="shortlist"></div><div class="segments"></div><div class="compared"></div>',
+            (
+                '<h3>Shortlist</h3><div class="shortlist"></div><div class="segments"></div><div '
+                'class="compared"></div>'
+            ),
             _commands(section),
             "<h3>Why</h3>" if section.why or section.decides else "",
-            f'<ul class="why">{_items([each for told in section.why for each in text.sentences(told)])}</ul>',
+            f'<ul class="why">{_items(reasons)}</ul>',
             '<details class="fold"><summary>How predictions fit what happened</summary>'
             f"{table(*section.predictions, 'Predictions', 3)}</details>"
             if section.predictions[1]
@@ -104,11 +131,17 @@ def models_table(section: PageSection) -> str:
 
 
 def _explained(facts: explained.Explanation) -> str:
-    tables = [table(*explained.table(facts, of), f"What the order owes to {of}", 1) for of in ("inputs", "heads")]
+    tables = [
+        table(*explained.table(facts, of), f"What the order owes to {of}", 1)
+        for of in ("inputs", "heads")
+    ]
     return joined(
         [
             f"<h3>What the order owes to inputs and heads</h3><p>{sentence(facts['sentence'])}</p>",
-            f'{explained.chart(facts)}{tables[1]}<p class="note below">{escaped(explained.meaning(facts))}</p>',
+            (
+                f'{explained.chart(facts)}{tables[1]}<p class="note '
+                f'below">{escaped(explained.meaning(facts))}</p>'
+            ),
             f'<details class="fold"><summary>All inputs</summary>{tables[0]}</details>',
         ]
     )
@@ -134,8 +167,9 @@ def _commands(section: PageSection) -> str:
 def command(what: str, text: str) -> str:
     """What is copied, with a button for it."""
     return (
-        f'<div class="command"><span>{escaped(what)}</span><pre tabindex="0"><code>{escaped(text)}</code></pre>'
-        '<button type="button" data-action="copy">Copy</button></div>'
+        f'<div class="command"><span>{escaped(what)}</span><pre '
+        f'tabindex="0"><code>{escaped(text)}</code></pre><button type="button" '
+        'data-action="copy">Copy</button></div>'
     )
 
 
@@ -145,24 +179,30 @@ def _search(section: PageSection) -> str:
     heads = section.decision.frontier
     failed, many = failures(section.records), int((heads.table["role"] == "trial").sum())
     reasons = [[*why, text.listed(sorted(set(trials))), f"{len(trials)}"] for why, trials in failed]
+    failed_runs = sum(len(trials) for _, trials in failed)
     return joined(
         [
             f"<h3>The search</h3><p class='note'>{count(many, 'point')}; "
             f"hypervolume of the front of heads {text.number(heads.hypervolume)}.</p>",
             '<details class="fold" data-part="points"><summary>All points of the search</summary>'
             '<div class="points"></div></details>',
-            '<details class="fold"><summary>Areas under the curve: over all rows, and within groups</summary>'
+            '<details class="fold"><summary>Areas under the curve: over all rows, and within groups'
+            "</summary>"
             f'<p class="note">On {NAMES[CONFIRM]}, with 90% intervals. A random order has .5.</p>'
             f"{table(*section.areas, 'Areas under the curve', 1)}</details>"
             if section.areas[1]
             else "",
-            '<details class="fold" data-part="course"><summary>How it went: hypervolume, and which settings mattered'
-            f'</summary><p class="note">On {NAMES[SEARCH]}.</p><div class="course"></div></details>',
-            f'<details class="fold"><summary>Failures: {count(sum(len(trials) for _, trials in failed), "run")}'
-            f"</summary>{table(('kind', 'reason', 'trials', 'runs'), reasons, 'Failures by reason', 3)}</details>"
+            '<details class="fold" data-part="course"><summary>How it went: hypervolume, and '
+            f'which settings mattered</summary><p class="note">On {NAMES[SEARCH]}.</p><div '
+            'class="course"></div></details>',
+            f'<details class="fold"><summary>Failures: {count(failed_runs, "run")}</summary>'
+            f"{table(FAILURE_HEADS, reasons, 'Failures by reason', 3)}</details>"
             if failed
             else "",
-            f'<details class="fold"><summary>How it was made</summary>{pairs(section.made.items(), "made")}</details>'
+            (
+                '<details class="fold"><summary>How it was '
+                f"made</summary>{pairs(section.made.items(), 'made')}</details>"
+            )
             if section.made
             else "",
         ]
@@ -177,27 +217,43 @@ def table(
     struck: Sequence[bool] = (),
     caption: str = "",
 ) -> str:
-    """A table of texts; columns from `numbers` on are numbers. `struck`: rows whose name is struck through."""
+    """A table of texts; columns from `numbers` on are numbers. `struck`: rows whose name is struck
+    through.
+    """
     styles = ['class="number"' if column >= numbers else "" for column in range(len(heads))]
-    head = "".join(f'<th scope="col" {style}>{escaped(each)}</th>' for each, style in zip(heads, styles, strict=True))
+    head = "".join(
+        f'<th scope="col" {style}>{escaped(each)}</th>'
+        for each, style in zip(heads, styles, strict=True)
+    )
     body = "".join(
-        f'<tr data-of="{escaped(row[0])}"{" class=struck" if place < len(struck) and struck[place] else ""}>'
+        f'<tr data-of="{escaped(row[0])}"'
+        f"{' class=struck' if place < len(struck) and struck[place] else ''}>"
         + "".join(
-            f'<td data-label="{escaped(name)}" {style}>{escaped(cell).replace(" to ", "&nbsp;to&nbsp;")}</td>'
+            (
+                f'<td data-label="{escaped(name)}" '
+                f"{style}>{escaped(cell).replace(' to ', '&nbsp;to&nbsp;')}</td>"
+            )
             for name, cell, style in zip(heads, row, styles, strict=True)
         )
         for place, row in enumerate(rows)
     )
     above = f"<caption>{escaped(caption)}</caption>" if caption else ""
-    whole = f'<table class="texts">{above}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    whole = (
+        f'<table class="texts">{above}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    )
     # in a box of its own, so that the page itself never scrolls sideways
-    return f'<div class="scroll" tabindex="0" role="region" aria-label="{escaped(name)}">{whole}</div>'
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escaped(name)}">{whole}</div>'
+    )
 
 
+FAILURE_HEADS = ("kind", "reason", "trials", "runs")
 SCRIPTS = ("base", "plot", "lead", "decide", "explore", "start")
 
 
-def write_page(sections: Sequence[PageSection], path: Path, title: str, live: str = "", again: int = 0) -> Path:
+def write_page(
+    sections: Sequence[PageSection], path: Path, title: str, live: str = "", again: int = 0
+) -> Path:
     """Writes the page of a run, whole or not at all; see `document`."""
     write_text(path, document(sections, title, live, again))
     return path
@@ -213,7 +269,9 @@ def document(sections: Sequence[PageSection], title: str, live: str = "", again:
     names = ", ".join(section.title for section in sections)
     return whole(
         title,
-        "Should I switch?" if any(section.decides and section.today for section in sections) else "Trade-off frontier",
+        "Should I switch?"
+        if any(section.decides and section.today for section in sections)
+        else "Trade-off frontier",
         [section_markup(section, place) for place, section in enumerate(sections)],
         below=(f"<p>{escaped(names)}</p>" if len(sections) > 1 else "")
         + _navigation(sections)
@@ -223,18 +281,28 @@ def document(sections: Sequence[PageSection], title: str, live: str = "", again:
 
 
 def whole(
-    title: str, kind: str, body: Sequence[str], *, below: str = "", figures: bool = True, again: int = 0
-) -> str:  # fmt: skip
+    title: str,
+    kind: str,
+    body: Sequence[str],
+    *,
+    below: str = "",
+    figures: bool = True,
+    again: int = 0,
+) -> str:
     """Any page of ours around its body, which is markup; all that it needs is in it.
 
     Args:
         kind: of page, in a few words above the title.
         below: markup under the title.
-        figures: whether there are any. Without them the page has no script at all, and none may run.
+        figures: whether there are any. Without them the page has no script at all, and none may
+            run.
     """
     parts = "\n".join(_asset(f"{name}.js") for name in SCRIPTS)  # as one, in a scope of its own
     script = f'"use strict";\n(() => {{\n{parts}}})();\n' if figures else ""
-    noscript = '<noscript><p class="note">Figures and tables need JavaScript; sentences are complete.</p></noscript>'
+    noscript = (
+        '<noscript><p class="note">Figures and tables need JavaScript; sentences are '
+        "complete.</p></noscript>"
+    )
     return joined(
         [
             "<!doctype html>",
@@ -257,9 +325,14 @@ def whole(
             noscript if figures else "",
             *body,
             "</main>",
-            f'<footer class="wide">Seesaw {escaped(__version__)}. This file is complete: it loads nothing.</footer>',
-            '<div id="card" hidden></div><p id="said" class="unseen" role="status"></p>' if figures else "",
-            embedded("light", {role: both[0] for role, both in COLOURS.items()} | {"font": FONT}) if figures else "",
+            f'<footer class="wide">Seesaw {escaped(__version__)}. '
+            "This file is complete: it loads nothing.</footer>",
+            '<div id="card" hidden></div><p id="said" class="unseen" role="status"></p>'
+            if figures
+            else "",
+            embedded("light", {role: both[0] for role, both in COLOURS.items()} | {"font": FONT})
+            if figures
+            else "",
             f"<script>{script}</script>" if figures else "",
             "</body>",
             "</html>",
@@ -280,7 +353,8 @@ def _navigation(sections: Sequence[PageSection]) -> str:
 
 def _colours() -> str:
     bright, dark = (
-        "".join(f"--{role}:{both[i]};" for role, both in COLOURS.items()) + ("" if i else f"--font:{FONT};")
+        "".join(f"--{role}:{both[i]};" for role, both in COLOURS.items())
+        + ("" if i else f"--font:{FONT};")
         for i in (0, 1)
     )
     return f":root{{{bright}}}\n@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}\n"
@@ -290,8 +364,8 @@ def _policy(script: str) -> str:
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     scripts = f"script-src 'sha256-{digest}'; " if script else ""
     return (
-        f"default-src 'none'; {scripts}style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; "
-        "form-action 'none'"
+        f"default-src 'none'; {scripts}style-src 'unsafe-inline'; img-src data: blob:; base-uri "
+        "'none'; form-action 'none'"
     )
 
 

@@ -58,7 +58,8 @@ class Plane:
         against: the name of the point that gains are over; empty where there is none.
         spans: by axis from worst to best.
         picked: the pick's row; None without one.
-        advised: the row that the verdict says to serve; None of heads, and where it keeps what there is.
+        advised: the row that the verdict says to serve; None of heads, and where it keeps what
+            there is.
     """
 
     axes: tuple[Axis, ...]
@@ -99,7 +100,9 @@ def _signs(axes: Sequence[Axis], part: str) -> list[float]:
 
 
 def plane_of(section: PageSection, ledger: Ledger | None = None) -> Plane | None:
-    """What the plot of a front shows, the first one where None; None with one axis, or without a front."""
+    """What the plot of a front shows, the first one where None; None with one axis, or without a
+    front.
+    """
     ledger = ledger or section.fronts[0]
     axes, split = axes_of(ledger), splits_of(ledger)[0]
     if len(axes) < 2 or not ledger.front.any():
@@ -113,7 +116,12 @@ def plane_of(section: PageSection, ledger: Ledger | None = None) -> Plane | None
         return None
     signs = _signs(axes, part)
     spans = [
-        _span(values[placed, i], ledger.front[placed], signs[i], 0.0 if part == "value" else 1 / axes[i].scale)
+        _span(
+            values[placed, i],
+            ledger.front[placed],
+            signs[i],
+            0.0 if part == "value" else 1 / axes[i].scale,
+        )
         for i in (0, 1)
     ]
     names = ledger.table["name"].astype(str).tolist()
@@ -126,7 +134,9 @@ def plane_of(section: PageSection, ledger: Ledger | None = None) -> Plane | None
         high=ledger.at(split, high)[:, :2],
         on=on,
         behind=behind[:: 1 + len(behind) // MOST_BEHIND],
-        kinds=ledger.table["architecture"].where(ledger.table["role"] != "current", "current").tolist(),
+        kinds=ledger.table["architecture"]
+        .where(ledger.table["role"] != "current", "current")
+        .tolist(),
         names=names,
         against="" if ledger.current is None else names[ledger.current],
         spans=spans,
@@ -136,11 +146,13 @@ def plane_of(section: PageSection, ledger: Ledger | None = None) -> Plane | None
 
 
 def picture(section: PageSection, ledger: Ledger | None = None) -> str:
-    """The plane of the first two axes, better to the right and upwards; by itself each section has its own range.
+    """The plane of the first two axes, better to the right and upwards; by itself each section has
+    its own range.
 
-    Values are differences from the current point, or what stands for it, with lines at zero, else absolute; the pick
-    has a ring. With two axes a line joins what no point of the front dominates on the rows drawn. With more than two,
-    points of the front may lie anywhere. Nothing with one axis, or without a front.
+    Values are differences from the current point, or what stands for it, with lines at zero, else
+    absolute; the pick has a ring. With two axes a line joins what no point of the front dominates
+    on the rows drawn. With more than two, points of the front may lie anywhere. Nothing with one
+    axis, or without a front.
 
     Args:
         ledger: a front of the section; the first one where None.
@@ -153,7 +165,8 @@ def picture(section: PageSection, ledger: Ledger | None = None) -> str:
 
     def place(row: Sequence[float]) -> tuple[float, float]:
         across, up = (
-            (value - worst) / ((best - worst) or 1.0) for value, (worst, best) in zip(row, spans, strict=True)
+            (value - worst) / ((best - worst) or 1.0)
+            for value, (worst, best) in zip(row, spans, strict=True)
         )
         return EDGE + across * (WIDTH - 2 * EDGE), HEIGHT - EDGE - up * (HEIGHT - 2 * EDGE)
 
@@ -166,10 +179,15 @@ def picture(section: PageSection, ledger: Ledger | None = None) -> str:
             if EDGE <= x <= WIDTH - EDGE and EDGE <= y <= HEIGHT - EDGE:
                 role, mark = looks[plane.kinds[row]]
                 shape = f'd="{mark}" fill="var(--{role})" opacity="{opacity}"'
-                marks.append(f'<path transform="translate({x:.1f} {y:.1f}) scale({size:.2f})" {shape}/>')
+                marks.append(
+                    f'<path transform="translate({x:.1f} {y:.1f}) scale({size:.2f})" {shape}/>'
+                )
     if plane.picked in places:
         x, y = places[plane.picked]
-        marks.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="8" fill="none" stroke="var(--accent)" stroke-width="2.5"/>')
+        marks.append(
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="8" fill="none" stroke="var(--accent)" '
+            'stroke-width="2.5"/>'
+        )
     line = ""
     if part == "gain":
         x, y = place([0.0, 0.0])
@@ -178,16 +196,23 @@ def picture(section: PageSection, ledger: Ledger | None = None) -> str:
         line = f'<path d="{line}" stroke="var(--line)"/>' if line else ""
     if len(axes) == 2:
         points = " ".join("{:.1f},{:.1f}".format(*places[row]) for row in plane.front_line)
-        line += f'<polyline points="{points}" fill="none" stroke="var(--front)" stroke-width="1.2"/>'
+        line += (
+            f'<polyline points="{points}" fill="none" stroke="var(--front)" stroke-width="1.2"/>'
+        )
     names = [_title(axes[i], part, spans[i]) for i in (0, 1)]
-    words = f"The front, {len(on)} of {len(places)} points: {names[0]} to the right, {names[1]} upwards."
+    words = (
+        f"The front, {len(on)} of {len(places)} points: {names[0]} to the right, {names[1]} "
+        "upwards."
+    )
     inner = f'x="{EDGE}" y="{EDGE}" width="{WIDTH - 2 * EDGE}" height="{HEIGHT - 2 * EDGE}"'
     return (
-        f'<svg class="thumbnail" viewBox="0 0 {WIDTH} {HEIGHT + FOOT}" role="img" aria-label="{escaped(words)}">'
+        f'<svg class="thumbnail" viewBox="0 0 {WIDTH} {HEIGHT + FOOT}" role="img" '
+        f'aria-label="{escaped(words)}">'
         f'<rect {inner} fill="none" stroke="var(--line)"/>{line}{"".join(marks)}'
         f'<text x="{WIDTH - EDGE}" y="{HEIGHT + 10}" text-anchor="end" fill="var(--muted)">'
         f"{escaped(names[0])} \N{RIGHTWARDS ARROW}</text>"
-        f'<text x="{EDGE}" y="{EDGE - 6}" fill="var(--muted)">\N{UPWARDS ARROW} {escaped(names[1])}</text></svg>'
+        f'<text x="{EDGE}" y="{EDGE - 6}" fill="var(--muted)">'
+        f"\N{UPWARDS ARROW} {escaped(names[1])}</text></svg>"
     )
 
 
@@ -195,11 +220,16 @@ def _picked(section: PageSection, ledger: Ledger) -> int | None:
     """The pick's row; of a front of heads that of its point."""
     if section.decision.pick is None or ledger.served:
         return section.decision.pick.row if section.decision.pick else None
-    return next(iter(np.flatnonzero(ledger.table["point"] == section.decision.pick.point).tolist()), None)
+    return next(
+        iter(np.flatnonzero(ledger.table["point"] == section.decision.pick.point).tolist()), None
+    )
 
 
-def _span(values: Floats, front: NDArray[np.bool_], sign: float, unit: float) -> tuple[float, float]:
-    """From worst to best: the front, and the better three quarters of the rest, at most as far again below it.
+def _span(
+    values: Floats, front: NDArray[np.bool_], sign: float, unit: float
+) -> tuple[float, float]:
+    """From worst to best: the front, and the better three quarters of the rest, at most as far
+    again below it.
 
     Args:
         unit: room beside values that are all equal; where 0, 1% of them.
@@ -215,7 +245,9 @@ def _title(axis: Axis, part: str, span: Sequence[float]) -> str:
     if part == "value":
         return f"{axis.label} {text.number(span[0])} to {text.number(span[1])}"
     low, high = (text.signed(axis.scale * end, axis.scale) for end in span)
-    return f"{axis.label} {low} to {high}" + ("%" if axis.relative else " \N{MULTIPLICATION SIGN} 1000")
+    return f"{axis.label} {low} to {high}" + (
+        "%" if axis.relative else " \N{MULTIPLICATION SIGN} 1000"
+    )
 
 
 PLOTS: dict[str, Callable[[PageSection], str]] = {
@@ -223,6 +255,6 @@ PLOTS: dict[str, Callable[[PageSection], str]] = {
     "heads": lambda section: picture(section, section.decision.frontier),
     "inputs": lambda section: chart(section.explained),
 }
-"""Plots of a section by name, as SVG for a page, empty where there is nothing to draw: the page has them where scripts
-are off, `Result.figure` gives them, and MLflow gets `<name>.svg`. A new one is a function, and a line here and in
-`bench.app.report.editable`."""
+"""Plots of a section by name, as SVG for a page, empty where there is nothing to draw: the page has
+them where scripts are off, `Result.figure` gives them, and MLflow gets `<name>.svg`. A new one is a
+function, and a line here and in `bench.app.report.editable`."""

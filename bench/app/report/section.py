@@ -26,7 +26,9 @@ from bench.ledger.within import AreaTable
 
 @dataclass(frozen=True)
 class Axis:
-    """A measure on a page. Gains are printed times `scale`: per cent of the current value, or thousandths."""
+    """A measure on a page. Gains are printed times `scale`: per cent of the current value, or
+    thousandths.
+    """
 
     objective: Objective
     relative: bool
@@ -44,32 +46,45 @@ class Axis:
 
 def axes_of(ledger: Ledger) -> tuple[Axis, ...]:
     """Its measures as a page has them."""
-    return tuple(Axis(each, ledger.served or not in_thousandths(each.name)) for each in ledger.measures)
+    return tuple(
+        Axis(each, ledger.served or not in_thousandths(each.name)) for each in ledger.measures
+    )
 
 
 def splits_of(ledger: Ledger) -> tuple[str, ...]:
-    """Splits that a page shows, the one that is told first: of heads those on which some point has every measure."""
+    """Splits that a page shows, the one that is told first: of heads those on which some point has
+    every measure.
+    """
     if ledger.served:
         return TEST, CONFIRM
-    splits = (each for each in (TEST, CONFIRM, SEARCH) if np.isfinite(ledger.at(each)).all(axis=1).any())
+    splits = (
+        each for each in (TEST, CONFIRM, SEARCH) if np.isfinite(ledger.at(each)).all(axis=1).any()
+    )
     return tuple(splits) or (SEARCH,)
 
 
 def scenario_fronts(ledger: Ledger) -> dict[str, NDArray[np.bool_]]:
-    """By scenario which points are on its own front, chosen on confirmation rows like that of all rows.
+    """By scenario which points are on its own front, chosen on confirmation rows like that of all
+    rows.
 
-    The points were kept for the front of all rows. A scenario with too few positives of some outcome has no front.
+    The points were kept for the front of all rows. A scenario with too few positives of some
+    outcome has no front.
     """
     fronts: dict[str, NDArray[np.bool_]] = {}
     for slice in ledger.slices(CONFIRM):
         values = ledger.at(CONFIRM, slice=slice)
-        if slice.partition("=")[0] == SCENARIO and np.isfinite(values + ledger.at(TEST, slice=slice)).all():
+        if (
+            slice.partition("=")[0] == SCENARIO
+            and np.isfinite(values + ledger.at(TEST, slice=slice)).all()
+        ):
             fronts[slice] = nondominated(values, ledger.measures)
     return fronts
 
 
 def spread_of(ledger: Ledger) -> dict[str, Floats]:
-    """By split the covariance (S, M, M) over draws of the gains, in per cent; without draws nothing."""
+    """By split the covariance (S, M, M) over draws of the gains, in per cent; without draws
+    nothing.
+    """
     covariances = {}
     for split, draws in ledger.draws.items():
         if len(draws) > 1 and ledger.current is not None:
@@ -92,12 +107,17 @@ class PageSection:
         asked: whether the policy is another than the suite's.
         also: sentences beside the pick's: exchange rates, the answer about gradient methods.
         commands: what a command does, and the command.
-        made: how it was made, in the order to show: fingerprint, seed, space, versions, command, ...
-        incomplete: sentences where the time limit ended the search early, the run has not ended, or replicates failed.
+        made: how it was made, in the order to show: fingerprint, seed, space, versions, command,
+            ...
+        incomplete: sentences where the time limit ended the search early, the run has not ended, or
+            replicates failed.
         predictions: headers and rows: how a log's predictions fit what happened.
-        areas: headers and rows: areas under the curve over all rows and within groups, where groups are ranked.
-        explained: what the order owes to inputs and heads, see `bench.serve.explanation`; else empty.
-        days: the document of a back-test, see `bench.serve.backtest.days.document`; empty without one.
+        areas: headers and rows: areas under the curve over all rows and within groups, where groups
+            are ranked.
+        explained: what the order owes to inputs and heads, see `bench.serve.explanation`; else
+            empty.
+        days: the document of a back-test, see `bench.serve.backtest.days.document`; empty without
+            one.
     """
 
     decision: Decision
@@ -142,6 +162,9 @@ class PageSection:
         if pick is None:
             return [*self.also, *seed_effects(heads)]
         lost = [
-            sentence for point in heads.points if point.id == pick.point for sentence in overtraining(point.diagnosis)
+            sentence
+            for point in heads.points
+            if point.id == pick.point
+            for sentence in overtraining(point.diagnosis)
         ]
         return [pick.sentence, *lost, *self.also, *seed_effects(heads)]

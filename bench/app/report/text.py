@@ -17,7 +17,9 @@ LARGE = ((1e9, 1e9, f"{THIN}G"), (1e6, 1e6, f"{THIN}M"), (1e4, 1e3, f"{THIN}K"))
 
 
 def number(value: float | None) -> str:
-    """A measured value: four decimals below 10, as AUC is printed in the field; else four digits and K, M or G."""
+    """A measured value: four decimals below 10, as AUC is printed in the field; else four digits
+    and K, M or G.
+    """
     if value is None or not math.isfinite(value):
         return "\N{EN DASH}"
     size = abs(value)
@@ -51,10 +53,16 @@ def markdown_table(headers: Iterable[str], rows: Iterable[Iterable[str]]) -> str
 
 
 def csv_text(table: pd.DataFrame) -> str:
-    """A table as CSV, in which no text or header is a formula that a spreadsheet would run; numbers stay numbers."""
+    """A table as CSV, in which no text or header is a formula that a spreadsheet would run; numbers
+    stay numbers.
+    """
 
     def safe(cell: object) -> object:
-        return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+        return (
+            f"'{cell}"
+            if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r"))
+            else cell
+        )
 
     cells = table.astype(object).map(safe)
     return cells.set_axis([safe(name) for name in table.columns], axis=1).to_csv(index=False)
@@ -72,6 +80,10 @@ def dataset(id: str) -> str:
 
 
 def label(objective: str) -> str:
-    """The name of an objective for axes: `income.auc` -> `income AUC`, `cost/parameters` -> `parameters`."""
+    """The name of an objective for axes: `income.auc` -> `income AUC`, `cost/parameters` ->
+    `parameters`.
+    """
     parts = objective.removeprefix("cost/").split(".")
-    return " ".join([parts[0], *(part.upper() if part in ABBREVIATIONS else part for part in parts[1:])])
+    return " ".join(
+        [parts[0], *(part.upper() if part in ABBREVIATIONS else part for part in parts[1:])]
+    )

@@ -26,7 +26,15 @@ from bench.ledger.fusion import Fusion
 from bench.ledger.points import parts_of
 from bench.ledger.served.served import Served
 from bench.search.executors.base import RAY, Options
-from bench.serve.backtest.backtest import Backtest, BacktestPlan, How, RankedPoint, Spread, in_processes, run
+from bench.serve.backtest.backtest import (
+    Backtest,
+    BacktestPlan,
+    How,
+    RankedPoint,
+    Spread,
+    in_processes,
+    run,
+)
 from bench.serve.backtest.cuts import times_of
 from bench.serve.backtest.days import Days, days_of, document, sentences
 from bench.serve.retrain import PartOrder
@@ -75,41 +83,63 @@ class BacktestAnswer:
     def sentences(self) -> dict[str, list[str]]:
         """By point the answer, and what beside it a reader acts on."""
         titles, against = self.titles, self.titles[self.found.against]
-        return {days.point: sentences(days, self.found, titles[days.point], against, self.unit) for days in self.days}
+        return {
+            days.point: sentences(days, self.found, titles[days.point], against, self.unit)
+            for days in self.days
+        }
 
     @property
     def document(self) -> dict[str, Any]:
-        """All of it as plain values; `served` has each point's id, and the kind and weights of its fusion."""
+        """All of it as plain values; `served` has each point's id, and the kind and weights of its
+        fusion.
+        """
         served = {
             name: [each.point.id, each.fusion.kind, list(each.fusion.weights)]
             for name, each in self.plan.ranked.items()
             if each.fusion is not None
         }
-        more = {"titles": self.titles, "unit": self.unit, "sentences": self.sentences, "served": served}
+        more = {
+            "titles": self.titles,
+            "unit": self.unit,
+            "sentences": self.sentences,
+            "served": served,
+        }
         return document(self.days, self.found) | more
 
 
-def plan_of(result: DatasetResult, asked: BacktestOptions, raw: Path | None, progress: Progress) -> BacktestPlan:
+def plan_of(
+    result: DatasetResult, asked: BacktestOptions, raw: Path | None, progress: Progress
+) -> BacktestPlan:
     """What is trained and judged.
 
     Raises:
-        UserError: no served front, an unknown point, nothing to compare, no time; or as `Times.cuts`.
+        UserError: no served front, an unknown point, nothing to compare, no time; or as
+            `Times.cuts`.
     """
     part, served = result.run, result.decision.serving.served
     if served is None or served.current is None or not result.decision.serving.aims:
         raise UserError(
-            f"{part.run.name}: expected a served front to test, found none: {result.decision.serving.reason}; "
-            f"`seesaw confirm {part.run.name} --replicates 3` makes one"
+            f"{part.run.name}: expected a served front to test, found none: "
+            f"{result.decision.serving.reason}; `seesaw confirm {part.run.name} --replicates 3` "
+            "makes one"
         )
     if asked.executor not in ("process", RAY):
         raise UserError(f"--executor: expected process or {RAY}, found '{asked.executor}'")
     if (asked.workers > 1 or asked.executor == RAY) and asked.how == "warm":
-        raise UserError("expected one cut at a time with --warm, as it goes on from the cut before: found several")
+        raise UserError(
+            "expected one cut at a time with --warm, as it goes on from the cut before: found "
+            "several"
+        )
     if asked.window and asked.how == "warm":
-        raise UserError("expected one of --window and --warm, found both: a warm start goes on from all of the past")
+        raise UserError(
+            "expected one of --window and --warm, found both: a warm start goes on from all of "
+            "the past"
+        )
     against = str(served.table["point"].iloc[served.current])
     wanted = {_row(result, served, name): name for name in asked.points}
-    ranked = {name: _ranked(result, served, row) for row, name in wanted.items() if row != served.current}
+    ranked = {
+        name: _ranked(result, served, row) for row, name in wanted.items() if row != served.current
+    }
     if not ranked:
         raise UserError(
             f"expected a point beside '{against}', what all are compared with, found none; "
@@ -146,25 +176,40 @@ def cost_of(plan: BacktestPlan) -> str:
 UNITS = {"1d": "day", "1w": "week", "7d": "week", "month": "month"}
 
 
-def backtest(result: DatasetResult, asked: BacktestOptions, raw: Path | None, progress: Progress) -> BacktestAnswer:
-    """Does it, and leaves the answer in the run's folder and on its page. Finished cuts are not computed again.
+def backtest(
+    result: DatasetResult, asked: BacktestOptions, raw: Path | None, progress: Progress
+) -> BacktestAnswer:
+    """Does it, and leaves the answer in the run's folder and on its page. Finished cuts are not
+    computed again.
 
     Raises:
         UserError: as of `plan_of`, or another back-test of this run is at work.
     """
-    part, served, plan = result.run, result.decision.serving.served, plan_of(result, asked, raw, progress)
+    part, served, plan = (
+        result.run,
+        result.decision.serving.served,
+        plan_of(result, asked, raw, progress),
+    )
     assert served is not None
     progress.note(cost_of(plan))
     with FolderLock(part.folder, "backtest.lock", "back-test"):
-        outcome = run(plan, part.folder / FOLDER, part.run.home, raw, progress, _spread(asked, plan, progress))
+        outcome = run(
+            plan, part.folder / FOLDER, part.run.home, raw, progress, _spread(asked, plan, progress)
+        )
         facts = {str(each["point"]): each for _, each in served.table.iterrows()}
         known = titles_of(result.decision.frontier.points)
-        titles = {each: named(facts[plan.ranked[each].point.id], known) for each in plan.ranked if each != plan.against}
+        titles = {
+            each: named(facts[plan.ranked[each].point.id], known)
+            for each in plan.ranked
+            if each != plan.against
+        }
         titles[plan.against] = result.decision.serving.against
         answer = BacktestAnswer(plan, outcome, titles, UNITS.get(asked.every or "", "cut"))
         write_text(part.folder / DAYS, json.dumps(jsonable(answer.document), indent=1))
         if len(part.run.datasets) == 1:
-            write_report([result_of(part)], part.run.folder / PAGE, part.run.name)  # its verdict counts these days
+            write_report(
+                [result_of(part)], part.run.folder / PAGE, part.run.name
+            )  # its verdict counts these days
     return answer
 
 
@@ -173,16 +218,23 @@ def _spread(asked: BacktestOptions, plan: BacktestPlan, progress: Progress) -> S
     if asked.executor == RAY:
         from bench.search.executors.ray import spread
 
-        options = Options(executor=RAY, address=asked.address, threads=plan.threads, note=progress.note)
+        options = Options(
+            executor=RAY, address=asked.address, threads=plan.threads, note=progress.note
+        )
         return partial(spread, options)
     return partial(in_processes, asked.workers) if asked.workers > 1 else None
 
 
 def _row(result: DatasetResult, served: Served, name: str) -> int:
-    """The serving point that a name means: `pick`, `current`, or a model at its best weights by the policy."""
+    """The serving point that a name means: `pick`, `current`, or a model at its best weights by the
+    policy.
+    """
     if name == "pick":
         if result.decision.pick is None:
-            raise UserError(f"nothing was picked: {result.decision.no_pick}; {instead_of_pick(result, 'backtest')}")
+            raise UserError(
+                f"nothing was picked: {result.decision.no_pick}; "
+                f"{instead_of_pick(result, 'backtest')}"
+            )
         return result.decision.pick.row
     if name == "current":
         return int(served.current)
@@ -192,17 +244,23 @@ def _row(result: DatasetResult, served: Served, name: str) -> int:
 
 def _ranked(result: DatasetResult, served: Served, row: int) -> RankedPoint:
     facts, tasks = served.table.iloc[row], [task.name for task in result.run.tasks]
-    point = next((each for each in result.decision.frontier.points if each.id == facts["point"]), None)
+    point = next(
+        (each for each in result.decision.frontier.points if each.id == facts["point"]), None
+    )
     if point is None and str(facts["point"]) in result.run.given_names:
         raise UserError(
-            f"expected a model to train at each cut, found '{facts['point']}', a model from elsewhere; "
-            f"{instead_of_pick(result, 'backtest')}"
+            f"expected a model to train at each cut, found '{facts['point']}', a model from "
+            f"elsewhere; {instead_of_pick(result, 'backtest')}"
         )
     if point is None or facts["kind"] is None:  # a score of the log
         column = result.run.current.column
         point = point or result.decision.frontier.points[0]
         return RankedPoint(point, (), None, column)
     parts = parts_of(point, result.decision.frontier.points, tasks)
-    orders = (PartOrder(each.config, length_of(each, result.objectives), shares) for each, shares in parts)
+    orders = (
+        PartOrder(each.config, length_of(each, result.objectives), shares) for each, shares in parts
+    )
     weights = facts["weights"]
-    return RankedPoint(point, tuple(orders), Fusion.of(facts["kind"], [weights.get(task, 0.0) for task in tasks]))
+    return RankedPoint(
+        point, tuple(orders), Fusion.of(facts["kind"], [weights.get(task, 0.0) for task in tasks])
+    )

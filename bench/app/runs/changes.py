@@ -20,17 +20,34 @@ LOOKED_AT = 200_000
 
 
 def drift_of(result: DatasetResult) -> list[Change]:
-    """What changed from confirmation rows to test; of unseen values only where the prepared data are still there."""
+    """What changed from confirmation rows to test; of unseen values only where the prepared data
+    are still there.
+    """
     folder = result.run.folder / FOLDER
-    rows = {split: kept for split in (CONFIRM, TEST) if (kept := read_rows(folder, split)) is not None}
+    rows = {
+        split: kept for split in (CONFIRM, TEST) if (kept := read_rows(folder, split)) is not None
+    }
     if len(rows) < 2:
         return []
     said = None
     if result.decision.pick is not None:
-        own = [each for each in candidates_of(folder, result.decision.frontier.points, result.objectives, rows[TEST])
-               if each.id == result.decision.pick.point]  # fmt: skip
-        said = {split: np.mean([own[0].predictions(split, run) for run in range(own[0].replicates)], axis=0)
-                for split in rows} if own else None  # fmt: skip
+        own = [
+            each
+            for each in candidates_of(
+                folder, result.decision.frontier.points, result.objectives, rows[TEST]
+            )
+            if each.id == result.decision.pick.point
+        ]
+        said = (
+            {
+                split: np.mean(
+                    [own[0].predictions(split, run) for run in range(own[0].replicates)], axis=0
+                )
+                for split in rows
+            }
+            if own
+            else None
+        )
     return changes(rows, said, _unseen(result.run.store))
 
 

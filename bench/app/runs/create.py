@@ -52,15 +52,21 @@ MOST_LETTERS = 100
 LOCK = "create.lock"
 
 
-def create(home: Path, request: Request, progress: Progress | None = None, words: Sequence[str] = ()) -> Run:
-    """Writes the folder of a new run; raises UserError, and writes nothing, if a name is unknown or does not fit.
+def create(
+    home: Path, request: Request, progress: Progress | None = None, words: Sequence[str] = ()
+) -> Run:
+    """Writes the folder of a new run; raises UserError, and writes nothing, if a name is unknown or
+    does not fit.
 
     Args:
-        progress: of fetching raw files, which is done before anything of the run is written; None leaves it for later.
+        progress: of fetching raw files, which is done before anything of the run is written; None
+            leaves it for later.
         words: the command that asked for it; else that of the request.
     """
     if request.set:
-        from bench.models.training.config import TrialConfig  # imports torch: only where it is needed
+        from bench.models.training.config import (
+            TrialConfig,
+        )  # imports torch: only where it is needed
 
         TrialConfig.parse(request.set, "--set")
     if request.name is not None:
@@ -75,9 +81,13 @@ def create(home: Path, request: Request, progress: Progress | None = None, words
     request.check()
     for dataset in suite.datasets if request.backtest else ():
         if not (card := load_card(dataset.id)).split_times:
-            raise UserError(f"--backtest: {card.key}: expected a split by time, found kind '{card.split.kind}'")
+            raise UserError(
+                f"--backtest: {card.key}: expected a split by time, found kind '{card.split.kind}'"
+            )
     _check_data(suite, home, request.raw, progress)
-    production = _production(suite, request.current, content.find("reports", request.suite).parent, home, tracking)
+    production = _production(
+        suite, request.current, content.find("reports", request.suite).parent, home, tracking
+    )
     given = _given(suite, request.model)
     space_file = content.find("search_spaces", suite.space)
     definite = _definite(request, suite).model_copy(update={"tracking": tracking})
@@ -125,7 +135,9 @@ def _definite(request: Request, suite: Suite) -> Request:
     return request.model_copy(update={"workers": workers, "threads": threads, **paths})
 
 
-def _choices(suite: Suite, executor: str, production: Mapping[str, CurrentPoint]) -> Iterator[tuple[str, Any]]:
+def _choices(
+    suite: Suite, executor: str, production: Mapping[str, CurrentPoint]
+) -> Iterator[tuple[str, Any]]:
     """Every kind that the run may use, by the name of its choice."""
     yield "sampler.kind", suite.search.sampler
     yield "executor.kind", executor
@@ -141,8 +153,12 @@ def _parts(cards: Mapping[str, tuple[Path, str]]) -> dict[str, DatasetFolder]:
     """By data set. Each has a folder of its own, though two cards may be called the same."""
     parts: dict[str, DatasetFolder] = {}
     for dataset, (file, variant) in cards.items():
-        folder = _numbered(slug(load_card(dataset).key), [part.folder for part in parts.values()].__contains__)
-        parts[dataset] = DatasetFolder(folder=folder, variant=variant, beside=os.path.abspath(file.parent))
+        folder = _numbered(
+            slug(load_card(dataset).key), [part.folder for part in parts.values()].__contains__
+        )
+        parts[dataset] = DatasetFolder(
+            folder=folder, variant=variant, beside=os.path.abspath(file.parent)
+        )
     return parts
 
 
@@ -153,8 +169,12 @@ def _applied(request: Request) -> Suite:
     if request.dataset:
         values["datasets"] = [suite.dataset(dataset).model_dump() for dataset in request.dataset]
     values["datasets"] = [{**each, "id": lasting_name(each["id"])} for each in values["datasets"]]
-    values["space"] = content.lasting("search_spaces", suite.space if request.space is None else request.space)
-    values["budget"] = with_limits(suite.budget, request.model_dump(include=set(Budget.model_fields)))
+    values["space"] = content.lasting(
+        "search_spaces", suite.space if request.space is None else request.space
+    )
+    values["budget"] = with_limits(
+        suite.budget, request.model_dump(include=set(Budget.model_fields))
+    )
     values["search"] |= request.model_dump(include={"sampler", "lowest"}, exclude_none=True)
     values["set"] = overridden(values["set"], request.set)
     return validate(Suite, values, "the command line")
@@ -163,7 +183,9 @@ def _applied(request: Request) -> Suite:
 def _production(
     suite: Suite, given: str | None, beside: Path, home: Path, tracking: str | None
 ) -> dict[str, CurrentPoint]:
-    """The current point of each data set that has one: what is `given`, else the suite's, whose paths are `beside`."""
+    """The current point of each data set that has one: what is `given`, else the suite's, whose
+    paths are `beside`.
+    """
     points = {}
     for dataset in suite.datasets:
         named = lasting_current(given) if given is not None else dataset.current or suite.current
@@ -171,11 +193,15 @@ def _production(
             check_confirms(suite.confirm.replicates)
             card = load_card(dataset.id)
             tasks = dataset.tasks or card.default_tasks
-            points[dataset.id] = read_current(lasting_current(named, beside), card, tasks, home, tracking)
+            points[dataset.id] = read_current(
+                lasting_current(named, beside), card, tasks, home, tracking
+            )
     return points
 
 
-def _given(suite: Suite, models: Mapping[str, Sequence[str]]) -> dict[str, dict[str, tuple[str, ...]]]:
+def _given(
+    suite: Suite, models: Mapping[str, Sequence[str]]
+) -> dict[str, dict[str, tuple[str, ...]]]:
     """The models from elsewhere of each data set, checked against its card."""
     if not models:
         return {}
@@ -183,20 +209,24 @@ def _given(suite: Suite, models: Mapping[str, Sequence[str]]) -> dict[str, dict[
     found = {}
     for dataset in suite.datasets:
         card = load_card(dataset.id)
-        found[dataset.id] = checked_columns(models, card, dataset.tasks_of(card.tasks, card.default_tasks))
+        found[dataset.id] = checked_columns(
+            models, card, dataset.tasks_of(card.tasks, card.default_tasks)
+        )
     return found
 
 
 def _check(suite: Suite, executor: str) -> None:
     check_known("executor", executor, EXECUTORS)
     if executor == "inline" and suite.budget.job_time is not None:
-        raise UserError("job_time: expected --executor process or ray, which can end a job; found inline")
+        raise UserError(
+            "job_time: expected --executor process or ray, which can end a job; found inline"
+        )
     options = suite.search
     check_known("sampler", options.sampler, SAMPLERS)
     if options.by_rungs and options.sampler not in RUNG_SAMPLERS:
         raise UserError(
-            f"sampler: expected {' or '.join(RUNG_SAMPLERS)} in a search by rungs, found '{options.sampler}', "
-            "which learns nothing from trials below full length"
+            f"sampler: expected {' or '.join(RUNG_SAMPLERS)} in a search by rungs, found "
+            f"'{options.sampler}', which learns nothing from trials below full length"
         )
     policy = validate(Policy, suite.policy, "policy")
     space = load_space(suite.space).restricted(suite.set)
@@ -227,17 +257,24 @@ def _check_data(suite: Suite, home: Path, raw: Path | None, progress: Progress |
 
 
 def _check_name(home: Path, name: str) -> None:
-    if slug(name) != name or len(name) > MOST_LETTERS or name.startswith("-"):  # other commands take -n for an option
+    if (
+        slug(name) != name or len(name) > MOST_LETTERS or name.startswith("-")
+    ):  # other commands take -n for an option
         raise UserError(
-            f"--name: expected at most {MOST_LETTERS} letters, digits and ._@=- only, no - first, found '{name}'"
+            f"--name: expected at most {MOST_LETTERS} letters, digits and ._@=- only, no - first, "
+            f"found '{name}'"
         )
     if (folder := home / "runs" / name).exists():
         again = f"seesaw resume {shlex.quote(shown(folder))}"
-        raise UserError(f"the run '{name}' exists; go on with `{again}`, choose another --name, or leave it out")
+        raise UserError(
+            f"the run '{name}' exists; go on with `{again}`, choose another --name, or leave it out"
+        )
 
 
 def _folder(home: Path, request: Request) -> Path:
-    """A run's: without a name by one's own data, which each new log has, sooner than by the suite."""
+    """A run's: without a name by one's own data, which each new log has, sooner than by the
+    suite.
+    """
     runs = home / "runs"
     if request.name is not None:
         _check_name(home, request.name)

@@ -1,18 +1,20 @@
 """The current production point: all results of a run are differences from it.
 
-`--current FILE` names it: a TOML file, a package's folder, or a registered model, `models:/NAME/VERSION` or
-`models:/NAME@ALIAS`. A TOML file has a configuration and the weights by which it ranks,
+`--current FILE` names it: a TOML file, a package's folder, or a registered model,
+`models:/NAME/VERSION` or `models:/NAME@ALIAS`. A TOML file has a configuration and the weights by
+which it ranks,
 
     config = "picked.toml"      # or a table [config] with dotted names
     [score]
     kind = "power"
     weights = { click = 0.8, like = 0.2 }
 
-or `column = "todays_score"`, a column of the log that the card keeps under `logged`; `column:todays_score` says so. In
-place of kind and weights, `formula = "1 p_click + 1.88 p_like"` takes the score as an answer says it.
+or `column = "todays_score"`, a column of the log that the card keeps under `logged`;
+`column:todays_score` says so. In place of kind and weights, `formula = "1 p_click + 1.88 p_like"`
+takes the score as an answer says it.
 
-A model is trained again on the seeds and data of every point. Without `--current` nobody knows what is served: the best
-single-task model of each task, at their best weights, is the reference then.
+A model is trained again on the seeds and data of every point. Without `--current` nobody knows what
+is served: the best single-task model of each task, at their best weights, is the reference then.
 """
 
 from __future__ import annotations
@@ -79,7 +81,9 @@ class CurrentFile(Config):
 
 
 class CurrentPoint(Config):
-    """The current production point on a data set, as a run's manifest keeps it: the file is not read again."""
+    """The current production point on a data set, as a run's manifest keeps it: the file is not
+    read again.
+    """
 
     source: str = ""
     """The file or the registered model; empty where none was given."""
@@ -93,7 +97,9 @@ class CurrentPoint(Config):
     weights: dict[str, float] = Field(default_factory=dict)
     """By task."""
     scaled: bool = True
-    """Whether weights of a sum count predictions in units of the task's base rate; those of a package's do not."""
+    """Whether weights of a sum count predictions in units of the task's base rate; those of a
+    package's do not.
+    """
 
     @property
     def id(self) -> str:
@@ -110,7 +116,11 @@ class CurrentPoint(Config):
     def without_earlier(self, points: Iterable[Point]) -> list[Point]:
         """Confirmed points that are no trials, without current models other than this one."""
         now = self.point
-        return [each for each in points if each.kind != "current" or (now and each.training == now.training)]
+        return [
+            each
+            for each in points
+            if each.kind != "current" or (now and each.training == now.training)
+        ]
 
     @property
     def sentence(self) -> str:
@@ -119,12 +129,12 @@ class CurrentPoint(Config):
             return ""
         if self.point is None:
             return (
-                f"The current point is the logged score '{self.column}'; it has no model to train. Rows that it put on "
-                "top were seen more, so a log that it ranked favours it."
+                f"The current point is the logged score '{self.column}'; it has no model to train. "
+                "Rows that it put on top were seen more, so a log that it ranked favours it."
             )
         return (
-            f"The current point is the {self.point.architecture} model of {self.source}, trained on the seeds and data "
-            "of every point."
+            f"The current point is the {self.point.architecture} model of {self.source}, trained "
+            "on the seeds and data of every point."
         )
 
     def fusion(self, rates: Mapping[str, float]) -> Fusion:
@@ -135,11 +145,14 @@ class CurrentPoint(Config):
         """
         raw = self.kind == "sum" and not self.scaled
         return Fusion.of(
-            self.kind, [self.weights.get(each, 0.0) * (rate if raw else 1.0) for each, rate in rates.items()]
+            self.kind,
+            [self.weights.get(each, 0.0) * (rate if raw else 1.0) for each, rate in rates.items()],
         )
 
 
-def read_current(given: str, card: Card, tasks: Sequence[str], home: Path, tracking: str | None) -> CurrentPoint:
+def read_current(
+    given: str, card: Card, tasks: Sequence[str], home: Path, tracking: str | None
+) -> CurrentPoint:
     """Reads and checks what a user named.
 
     Args:
@@ -147,8 +160,9 @@ def read_current(given: str, card: Card, tasks: Sequence[str], home: Path, track
         tracking: address of the MLflow store with the registry; None for the one at home.
 
     Raises:
-        UserError: there is none, it is no such file, or its configuration does not fit the data. Also where it names a
-            task that the run does not train, or a column that the card does not keep.
+        UserError: there is none, it is no such file, or its configuration does not fit the data.
+            Also where it names a task that the run does not train, or a column that the card does
+            not keep.
     """
     path = Path(given)
     if given.startswith(REGISTERED) or path.is_dir():
@@ -156,14 +170,22 @@ def read_current(given: str, card: Card, tasks: Sequence[str], home: Path, track
     named = given.startswith(COLUMN)
     if not named and not path.is_file():
         raise UserError(
-            f"--current: expected TOML, a package's folder, {COLUMN}NAME or {REGISTERED}NAME/VERSION, found no {given}"
+            f"--current: expected TOML, a package's folder, {COLUMN}NAME or "
+            f"{REGISTERED}NAME/VERSION, found no {given}"
         )
-    point = CurrentPoint(source=given, column=given.removeprefix(COLUMN)) if named else _of_file(path, tasks)
+    point = (
+        CurrentPoint(source=given, column=given.removeprefix(COLUMN))
+        if named
+        else _of_file(path, tasks)
+    )
     if point.column is not None:
         kept = tuple(card.logged)
         if point.column not in kept:
             raise UserError(
-                f"{given}: column: expected a score that the card names under `logged`, found '{point.column}'; "
+                (
+                    f"{given}: column: expected a score that the card names under `logged`, found "
+                    f"'{point.column}'; "
+                )
                 + (f"logged are {listed(kept)}" if kept else "the card names none")
             )
         return point
@@ -187,7 +209,12 @@ def _of_file(path: Path, tasks: Sequence[str]) -> CurrentPoint:
     if score.formula is not None:
         kind, weights = _of_formula(score.formula, tasks, f"{path}: score.formula")
     return CurrentPoint(
-        source=str(path), config=dotted, until=trained.until, kind=kind, weights=weights, scaled=score.formula is None
+        source=str(path),
+        config=dotted,
+        until=trained.until,
+        kind=kind,
+        weights=weights,
+        scaled=score.formula is None,
     )
 
 
@@ -197,37 +224,47 @@ def _of_formula(text: str, tasks: Sequence[str], where: str) -> tuple[FusionKind
     found = fusion_in(read_formula(text, where), names)
     if found is None:
         raise UserError(
-            f"{where}: expected a sum or a product of powers of {listed(names)}, with weights of at least 0, found "
-            f"'{shortened(text)}'"
+            f"{where}: expected a sum or a product of powers of {listed(names)}, with weights of "
+            f"at least 0, found '{shortened(text)}'"
         )
     kind, weights = found
     return kind, dict(zip(tasks, weights, strict=True))
 
 
-def _of_package(given: str, card: Card, tasks: Sequence[str], home: Path, tracking: str | None) -> CurrentPoint:
+def _of_package(
+    given: str, card: Card, tasks: Sequence[str], home: Path, tracking: str | None
+) -> CurrentPoint:
     from bench.app.tracking.registry import registered
     from bench.serve.package import Package
     from bench.serve.scorer import made_for
 
-    package = registered(home, given, tracking) if given.startswith(REGISTERED) else Package.open(given)
+    package = (
+        registered(home, given, tracking) if given.startswith(REGISTERED) else Package.open(given)
+    )
     score = package.manifest.score
     weights: dict[str, float] = {}
     for name, weight in score.weights.items():
         task, _, which = name.partition(".")
         if which == "cvr" or weight < 0:
             raise UserError(
-                f"{given}: score: expected weights of at least 0 of predictions on all impressions, found "
-                f"{name} = {weight:g}; give a TOML file with [config] and [score] instead"
+                f"{given}: score: expected weights of at least 0 of predictions on all "
+                f"impressions, found {name} = {weight:g}; give a TOML file with [config] and "
+                "[score] instead"
             )
         weights[task] = weight / score.rates.get(name, 1.0)
-    point = CurrentPoint(source=given, config=_trained(package), kind=score.kind, weights=weights, scaled=False)
+    point = CurrentPoint(
+        source=given, config=_trained(package), kind=score.kind, weights=weights, scaled=False
+    )
     with made_for(package.manifest.name, card.key):
         return _checked(point, card, tasks)
 
 
 def _trained(package: Package) -> dict[str, Scalar]:
     """The configuration that trains a package's model again."""
-    parts, tasks = package.manifest.parts, [task.name for task in package.manifest.data_schema.tasks]
+    parts, tasks = (
+        package.manifest.parts,
+        [task.name for task in package.manifest.data_schema.tasks],
+    )
     if len(parts) == 1:
         return dict(parts[0].config)
     return as_one((part.config, dict(zip(tasks, part.shares, strict=True))) for part in parts)
@@ -264,15 +301,22 @@ def lasting_current(given: str, beside: Path | None = None) -> str:
     """What a user named, so that it means the same from every folder.
 
     Args:
-        beside: the folder that a path may be relative to, before the one that the program was started in.
+        beside: the folder that a path may be relative to, before the one that the program was
+            started in.
     """
     if given.startswith((REGISTERED, COLUMN)):
         return given
     path = Path(given).expanduser()
-    return os.path.abspath(beside / path if beside is not None and (beside / path).exists() else path)
+    return os.path.abspath(
+        beside / path if beside is not None and (beside / path).exists() else path
+    )
 
 
 def check_confirms(replicates: int, option: str = "--current") -> None:
-    """Raises UserError for what is compared by kept predictions, in a run that confirms nothing and keeps none."""
+    """Raises UserError for what is compared by kept predictions, in a run that confirms nothing and
+    keeps none.
+    """
     if not replicates:
-        raise UserError(f"{option}: expected a run that confirms, with confirm.replicates of 1 or more, found 0")
+        raise UserError(
+            f"{option}: expected a run that confirms, with confirm.replicates of 1 or more, found 0"
+        )

@@ -1,4 +1,6 @@
-"""Deploys a run's pick: trains, packages and registers it; finds a deployed model by its name; and explains it."""
+"""Deploys a run's pick: trains, packages and registers it; finds a deployed model by its name; and
+explains it.
+"""
 
 from __future__ import annotations
 
@@ -39,12 +41,14 @@ AGREE_ON = 1024
 
 @contextmanager
 def deploying(deployment: Deployment) -> Iterator[None]:
-    """Around `make_package` and `register`: one deployment of a run at a time, and none leaves anything half-done.
+    """Around `make_package` and `register`: one deployment of a run at a time, and none leaves
+    anything half-done.
 
     What an earlier one that was killed left half-written is removed.
 
     Raises:
-        UserError: the pick cannot be packaged, another deployment is at work, MLflow cannot be reached, or as
+        UserError: the pick cannot be packaged, another deployment is at work, MLflow cannot be
+            reached, or as
             `check_name`: all of it better known before a training.
     """
     _ = deployment.parts
@@ -56,19 +60,30 @@ def deploying(deployment: Deployment) -> Iterator[None]:
 
 
 def check_name(deployment: Deployment) -> None:
-    """Refuses to register a model as a version of another one; data of another card may have a name that was given.
+    """Refuses to register a model as a version of another one; data of another card may have a name
+    that was given.
 
     Raises:
         UserError: it would be such a version, or MLflow cannot be reached.
     """
-    tasks, data = [task.name for task in deployment.part.tasks], None if deployment.named else deployment.part.key
+    tasks, data = (
+        [task.name for task in deployment.part.tasks],
+        None if deployment.named else deployment.part.key,
+    )
     ModelRegistry(deployment.part.run.store_address).check_version(deployment.name, tasks, data)
 
 
 def make_package(
-    deployment: Deployment, raw: Path | None, force: bool, threads: int, progress: Progress, onnx: bool = True
+    deployment: Deployment,
+    raw: Path | None,
+    force: bool,
+    threads: int,
+    progress: Progress,
+    onnx: bool = True,
 ) -> Package:
-    """Trains the pick for good and packages it in the run's folder; errors of `retrain` and `write_package`."""
+    """Trains the pick for good and packages it in the run's folder; errors of `retrain` and
+    `write_package`.
+    """
     part, result = deployment.part, deployment.result
     store = part.prepare(progress, raw)
     intervals = _intervals(deployment, force)
@@ -114,7 +129,8 @@ def packaged(
         outcomes=tuple(deployment.outcomes),
         calibrations=retrained.calibrations,
         card=part.card.model_dump(mode="json", by_alias=True, exclude={"folder"}),
-        policy=deployment.policy.model_dump(mode="json", exclude={"score"}) | {"reason": deployment.pick.reason},
+        policy=deployment.policy.model_dump(mode="json", exclude={"score"})
+        | {"reason": deployment.pick.reason},
         provenance=retrained.provenance
         | {
             "run": part.run.name,
@@ -169,7 +185,8 @@ def _intervals(deployment: Deployment, force: bool) -> Mapping[Objective, Effect
 def explained(
     part: DatasetRun, raw: Path | None, progress: Progress, point: str | None = None, **options: int
 ) -> dict[str, Any]:
-    """Explains a run's package by test, if there are both, and leaves the answer in its folder: as JSON and as CSV.
+    """Explains a run's package by test, if there are both, and leaves the answer in its folder: as
+    JSON and as CSV.
 
     Args:
         point: the id of the point that the package has to be of; None takes what is there.
@@ -177,18 +194,26 @@ def explained(
     folder = part.folder / PACKAGE
     if not (folder / MANIFEST).is_file():
         raise UserError(
-            f"{part.run.name}: expected a deployed model to explain, found none; first {_deploys(part, point)}"
+            f"{part.run.name}: expected a deployed model to explain, found none; first "
+            f"{_deploys(part, point)}"
         )
     package = Package.open(folder)
     if point not in (None, there := str(package.manifest.provenance["point"])):
         raise UserError(
-            f"--point: expected '{there}', which is deployed, found '{point}'; first {_deploys(part, point)}"
+            f"--point: expected '{there}', which is deployed, found '{point}'; first "
+            f"{_deploys(part, point)}"
         )
     store = part.prepare(progress, raw).with_tasks([task.name for task in package.schema.tasks])
     document: dict[str, Any] = jsonable(explain(package, store.split("test"), progress, **options))
     document = {"sentence": sentence(document)} | document
     cells = [
-        {"kind": kind, "name": each["name"], "of": ", ".join(each.get("of", ())), "measure": measure} | own
+        {
+            "kind": kind,
+            "name": each["name"],
+            "of": ", ".join(each.get("of", ())),
+            "measure": measure,
+        }
+        | own
         for kind in ("inputs", "heads")
         for each in document[kind]
         for measure, own in each["measures"].items()
@@ -199,7 +224,9 @@ def explained(
 
 
 def _deploys(part: DatasetRun, point: str | None = None) -> str:
-    """The command that makes a package: of the pick, or of a point where one is asked for or the pick has no model."""
+    """The command that makes a package: of the pick, or of a point where one is asked for or the
+    pick has no model.
+    """
     run = part.run.name
     if point is not None:
         return f"`seesaw deploy {run} --point {point}`"
@@ -210,7 +237,8 @@ def _deploys(part: DatasetRun, point: str | None = None) -> str:
 
 
 def open_model(home: Path, model: str, tracking: str | None = None) -> Package:
-    """The package behind a folder, a run's name, or `NAME`, `NAME@ALIAS`, `NAME/VERSION` in the registry.
+    """The package behind a folder, a run's name, or `NAME`, `NAME@ALIAS`, `NAME/VERSION` in the
+    registry.
 
     Raises:
         UserError: there is none, or it was changed.
@@ -223,7 +251,13 @@ def open_model(home: Path, model: str, tracking: str | None = None) -> Package:
         packages = [each for each in made if (each / MANIFEST).is_file()]
         if len(packages) != 1:
             run = Run.open(home, model)
-            one = f"{_deploys(next(iter(run.datasets.values())))} makes one" if not packages else "a folder says which"
-            raise UserError(f"{model}: expected one packaged model, found {len(packages) or 'none'}; {one}")
+            one = (
+                f"{_deploys(next(iter(run.datasets.values())))} makes one"
+                if not packages
+                else "a folder says which"
+            )
+            raise UserError(
+                f"{model}: expected one packaged model, found {len(packages) or 'none'}; {one}"
+            )
         return Package.open(packages[0])
     return registered(home, model, tracking)

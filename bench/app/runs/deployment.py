@@ -1,4 +1,6 @@
-"""A deployment: what was picked, how long its parts are trained, and under which name it is registered."""
+"""A deployment: what was picked, how long its parts are trained, and under which name it is
+registered.
+"""
 
 from __future__ import annotations
 
@@ -60,18 +62,29 @@ class Deployment:
     @property
     def parts(self) -> list[PartOrder]:
         """What is trained; errors of `parts_of`."""
-        return [PartOrder(part.config, length_of(part, self.result.objectives), shares) for part, shares in self._parts]
+        return [
+            PartOrder(part.config, length_of(part, self.result.objectives), shares)
+            for part, shares in self._parts
+        ]
 
     @property
     def training(self) -> str:
         """What is trained, how often, how long and why so long."""
         lengths = {part.name: self._length(part) for part, _ in self._parts}
-        told = [f"{name} {length}" if len(lengths) > 1 else length for name, length in lengths.items()]
-        return f"{listed([*lengths])} on {count(self.policy.retrain.seeds, 'seed')}, {'; '.join(told)}"
+        told = [
+            f"{name} {length}" if len(lengths) > 1 else length for name, length in lengths.items()
+        ]
+        return (
+            f"{listed([*lengths])} on {count(self.policy.retrain.seeds, 'seed')}, {'; '.join(told)}"
+        )
 
     @property
     def _parts(self) -> list[tuple[Point, tuple[float, ...]]]:
-        return parts_of(self.point, self.result.decision.frontier.points, [task.name for task in self.part.tasks])
+        return parts_of(
+            self.point,
+            self.result.decision.frontier.points,
+            [task.name for task in self.part.tasks],
+        )
 
     def _length(self, part: Point) -> str:
         if is_trees(part.config):
@@ -86,56 +99,87 @@ class Deployment:
         stability = self.pick.stability
         if self.asked or stability.holds is None or stability.holds >= SELDOM:
             return ""
-        others = [each for each in stability.points if each.by_rule and each.point != self.pick.point]
+        others = [
+            each for each in stability.points if each.by_rule and each.point != self.pick.point
+        ]
         first = "; ".join(f"{each.name} comes first in {each.by_rule:.0%}" for each in others[:2])
         often = f"This pick holds in {stability.holds:.0%} of retrainings"
-        return f"{often}; in the others it breaks a limit or another choice is better{first and f' ({first})'}."
+        return (
+            f"{often}; in the others it breaks a limit or another choice is "
+            f"better{first and f' ({first})'}."
+        )
 
     @property
     def outcomes(self) -> dict[str, float]:
-        """The pick's outcomes of the ranking by its score, as the choices have them, without those of items; none
-        without a served front."""
-        named = [each for each in self.pick.outcomes.items() if self.pick.kind and not of_items(each[0])]
+        """The pick's outcomes of the ranking by its score, as the choices have them, without those
+        of items; none without a served front."""
+        named = [
+            each for each in self.pick.outcomes.items() if self.pick.kind and not of_items(each[0])
+        ]
         return {
-            name: value for name, value in named if ranked(name.partition(".")[2]) or name.partition(".")[2] in AREAS
+            name: value
+            for name, value in named
+            if ranked(name.partition(".")[2]) or name.partition(".")[2] in AREAS
         }
 
     @property
     def command(self) -> str:
-        """What makes it again; `policy.toml` stands for the policy, where that is not the suite's."""
+        """What makes it again; `policy.toml` stands for the policy, where that is not the
+        suite's.
+        """
         own = self.policy.toml == suite_policy(self.part).toml
         run, more = self.part.run, "" if own else " --policy policy.toml"
         more += f" {OPTION} {shlex.quote(self.pick.point)}" if self.asked else ""
-        return f"{run.manifest.command} && seesaw deploy {run.name}{more} --as challenger --seed {self.seed}"
+        return (
+            f"{run.manifest.command} && seesaw deploy {run.name}{more} --as challenger --seed "
+            f"{self.seed}"
+        )
 
 
 def deployment_of(
-    home: Path, target: str, policy_file: Path | None, name: str | None, seed: int | None, point: str | None = None
+    home: Path,
+    target: str,
+    policy_file: Path | None,
+    name: str | None,
+    seed: int | None,
+    point: str | None = None,
 ) -> Deployment:
     """Reads what was picked.
 
     Args:
         target: a run's name or path, or the path of a `picked.json` in a run's folder.
         name: of the registered model; else the data set's.
-        point: the id of a point that is deployed in place of the pick, at its best weights by the policy.
+        point: the id of a point that is deployed in place of the pick, at its best weights by the
+            policy.
 
     Raises:
-        UserError: no such run, several data sets and no `picked.json` that says which, nothing was picked, no model to
-            train, an unknown point, or a name that the registry cannot have.
+        UserError: no such run, several data sets and no `picked.json` that says which, nothing was
+            picked, no model to train, an unknown point, or a name that the registry cannot have.
     """
     if name is not None and not _NAME.fullmatch(name):
-        raise UserError(f"--name: expected at most 200 of a-z, A-Z, 0-9, '.', '_' and '-', found '{name[:250]}'")
+        raise UserError(
+            f"--name: expected at most 200 of a-z, A-Z, 0-9, '.', '_' and '-', found '{name[:250]}'"
+        )
     part, picked = _part(home, target)
     result = result_of(part, read_policy(policy_file) if policy_file else None)
-    chosen = _picked(target, picked, result) if point is None else pick_challenger(result.decision, point)
+    chosen = (
+        _picked(target, picked, result)
+        if point is None
+        else pick_challenger(result.decision, point)
+    )
     model = trained_point(result, chosen)
     key = part.card.key
     made = name or re.sub(r"[^A-Za-z0-9._-]+", "-", key).strip("-")
     if not _NAME.fullmatch(made):
-        raise UserError(f"expected a data set whose name the registry can have, found '{key}'; give one with --name")
+        raise UserError(
+            f"expected a data set whose name the registry can have, found '{key}'; give one with "
+            "--name"
+        )
     seed = part.run.request.seed if seed is None else seed
     named, score = name is not None, _score(result, chosen)
-    return Deployment(part, result, chosen, model, made, named, seed, score, asked=point is not None)
+    return Deployment(
+        part, result, chosen, model, made, named, seed, score, asked=point is not None
+    )
 
 
 def _picked(target: str, picked: dict[str, Any] | None, result: DatasetResult) -> Pick:
@@ -143,7 +187,9 @@ def _picked(target: str, picked: dict[str, Any] | None, result: DatasetResult) -
     instead = instead_of_pick(result, "deploy")
     if picked is None:
         if result.decision.pick is None:
-            raise UserError(f"{result.run.run.name}: nothing was picked: {result.decision.no_pick}; {instead}")
+            raise UserError(
+                f"{result.run.run.name}: nothing was picked: {result.decision.no_pick}; {instead}"
+            )
         return result.decision.pick
     if not isinstance(picked, dict) or not picked.get("point"):
         why = picked.get("reason") if isinstance(picked, dict) else None
@@ -151,26 +197,34 @@ def _picked(target: str, picked: dict[str, Any] | None, result: DatasetResult) -
     now = result.decision.pick.to_json() if result.decision.pick else {}
     if any(now.get(key) != picked.get(key) for key in ("point", "kind", "weights")):
         other = f"it picks {_name(now)}" if now else result.decision.no_pick
-        raise UserError(f"{target}: expected what the policy picks, found {_name(picked)}, where {other}; see --policy")
+        raise UserError(
+            f"{target}: expected what the policy picks, found {_name(picked)}, where {other}; see "
+            "--policy"
+        )
     assert result.decision.pick is not None
     return result.decision.pick
 
 
 def trained_point(result: DatasetResult, chosen: Pick) -> Point:
-    """The point that a pick is of; raises a UserError that says what works where no model of it can be trained."""
-    point = next((each for each in result.decision.frontier.points if each.id == chosen.point), None)
+    """The point that a pick is of; raises a UserError that says what works where no model of it can
+    be trained.
+    """
+    point = next(
+        (each for each in result.decision.frontier.points if each.id == chosen.point), None
+    )
     if point is not None and point.config:
         return point
     instead = instead_of_pick(result, "deploy")
     served = result.decision.serving.served
     if chosen.point in terms_of(result.run.given) and served is not None:
         raise UserError(
-            f"{result.run.run.name}: expected a model to train, found '{chosen.point}', a model from elsewhere: "
-            f"rank its predictions by {result.decision.formulas[chosen.row]}; {instead}"
+            f"{result.run.run.name}: expected a model to train, found '{chosen.point}', a model "
+            f"from elsewhere: rank its predictions by {result.decision.formulas[chosen.row]}; "
+            f"{instead}"
         )
     raise UserError(
-        f"{result.run.run.name}: expected a model to train, found {chosen.name}, of which the run has numbers alone; "
-        f"{instead}"
+        f"{result.run.run.name}: expected a model to train, found {chosen.name}, of which the run "
+        f"has numbers alone; {instead}"
     )
 
 
@@ -182,7 +236,10 @@ def instead_of_pick(result: DatasetResult, command: str) -> str:
     points = [point for point in points_of(result.decision) if point in trained and point != today]
     if not points:
         return f"no point of the run can be trained: `seesaw status {result.run.run.name}` says why"
-    return f"`seesaw {command} {result.run.run.name} {OPTION} ID` takes a point to test against it: {', '.join(points)}"
+    return (
+        f"`seesaw {command} {result.run.run.name} {OPTION} ID` takes a point to test against "
+        f"it: {', '.join(points)}"
+    )
 
 
 def _score(result: DatasetResult, pick: Pick) -> Score:
@@ -190,7 +247,9 @@ def _score(result: DatasetResult, pick: Pick) -> Score:
     policy = result.decision.policy
     if "score" in policy.model_fields_set or pick.kind is None or pick.weights is None:
         return policy.score.of(result.run.tasks)
-    return Score.fusion(cast(FusionKind, pick.kind), pick.weights, result.decision.serving.rates, result.run.tasks)
+    return Score.fusion(
+        cast(FusionKind, pick.kind), pick.weights, result.decision.serving.rates, result.run.tasks
+    )
 
 
 def _name(picked: Mapping[str, Any]) -> str:
@@ -206,9 +265,13 @@ def _part(home: Path, target: str) -> tuple[DatasetRun, dict[str, Any] | None]:
         if not path.is_file():
             raise UserError(f"expected a run or a picked.json, found no {path}")
         run = Run.open(home, str(path.resolve().parent.parent))
-        part = next((part for part in run.datasets.values() if part.folder == path.resolve().parent), None)
+        part = next(
+            (part for part in run.datasets.values() if part.folder == path.resolve().parent), None
+        )
         if part is None:
-            raise UserError(f"expected a picked.json in the folder of a run's data set, found {path}")
+            raise UserError(
+                f"expected a picked.json in the folder of a run's data set, found {path}"
+            )
         return part, read_json(path)
     run = Run.open(home, target)
     if len(run.datasets) > 1:

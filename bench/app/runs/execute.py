@@ -1,4 +1,6 @@
-"""Carries out a run, or the rest of it, and extends it: prepare, search, confirm, frontier, pick, page."""
+"""Carries out a run, or the rest of it, and extends it: prepare, search, confirm, frontier, pick,
+page.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,14 @@ from bench.models.training.evaluation import ranked_in
 from bench.models.training.job import run_job
 from bench.models.training.kept import write_rows
 from bench.models.training.parts import networks_in
-from bench.search.confirm.baselines import baselines_of, check_static, full_lengths, retuned, tries_of, tuned
+from bench.search.confirm.baselines import (
+    baselines_of,
+    check_static,
+    full_lengths,
+    retuned,
+    tries_of,
+    tuned,
+)
 from bench.search.confirm.blend import blended
 from bench.search.confirm.race import confirm, kinds, members, shortlist
 from bench.search.confirm.twins import best_twins, tune, twin_of_pick, with_earlier
@@ -59,11 +68,12 @@ from bench.search.study import Study
 
 
 def execute(run: Run, progress: Progress) -> list[DatasetResult]:
-    """Everything from raw data to the page. Finished parts of an earlier execution are not done again.
+    """Everything from raw data to the page. Finished parts of an earlier execution are not done
+    again.
 
     Raises:
-        UserError: the data cannot be had or does not fit, data or a plug-in changed since the run began, or another
-            driver works on the run. Nothing of the run is changed then.
+        UserError: the data cannot be had or does not fit, data or a plug-in changed since the run
+            began, or another driver works on the run. Nothing of the run is changed then.
     """
     plugins.check(run.manifest.plugins, run.name)
     with Reporter(run, progress) as reporter:
@@ -90,9 +100,14 @@ def _backtest(results: Sequence[DatasetResult], request: Request, progress: Prog
 
 
 def plan_of(
-    part: DatasetRun, space: Space, tasks: tuple[Task, ...], rows: int, objectives: tuple[Objective, ...]
+    part: DatasetRun,
+    space: Space,
+    tasks: tuple[Task, ...],
+    rows: int,
+    objectives: tuple[Objective, ...],
 ) -> SearchPlan:
-    """The search of a data set as its suite asks for it; raises UserError if tasks or budget do not allow it.
+    """The search of a data set as its suite asks for it; raises UserError if tasks or budget do not
+    allow it.
 
     Args:
         rows: of the train split.
@@ -134,7 +149,8 @@ class JobMaker:
 
     @staticmethod
     def of(part: DatasetRun, store: Store, ranked: frozenset[str]) -> JobMaker:
-        """With the plan of a data set's search; raises UserError if its tasks, outcomes or budget do not allow it.
+        """With the plan of a data set's search; raises UserError if its tasks, outcomes or budget
+        do not allow it.
 
         Args:
             ranked: tasks that are ranked within groups.
@@ -151,7 +167,9 @@ class JobMaker:
         """A training of the search (0), or of a replicate."""
         if point.kind not in ("trees", "blend"):
             for config in networks_in(point.config):
-                TrialConfig.parse(config).check_fit(self.store.schema)  # so that no worker begins what cannot work
+                TrialConfig.parse(config).check_fit(
+                    self.store.schema
+                )  # so that no worker begins what cannot work
         request = self.part.run.request
         return Job(
             trial=point.number,
@@ -174,7 +192,9 @@ class JobMaker:
 
 
 def _purpose(point: Point, replicate: int) -> tuple[str | int, int]:
-    """The purpose of a training's random numbers: replicates of one number are paired across points."""
+    """The purpose of a training's random numbers: replicates of one number are paired across
+    points.
+    """
     if replicate:
         return "replicate", replicate
     if point.number is None:
@@ -223,7 +243,9 @@ class Execution:
     def with_twins(self) -> bool:
         """Whether single-task twins are trained: models that share are compared with them."""
         return (
-            self.confirms.replicates > 0 and "single_task" in self.confirms.baselines and _may_share(self.make_job.plan)
+            self.confirms.replicates > 0
+            and "single_task" in self.confirms.baselines
+            and _may_share(self.make_job.plan)
         )
 
     def on_record(self, record: TrialRecord) -> None:
@@ -241,7 +263,9 @@ class Execution:
         return WithLater(self.progress, seconds)
 
 
-def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progress) -> DatasetResult:
+def _search(
+    part: DatasetRun, store: Store, reporter: Reporter, progress: Progress
+) -> DatasetResult:
     ranked = ranked_in(store)
     make_job = JobMaker.of(part, store, ranked)
     with Study.open(part.folder, make_job.plan) as study:
@@ -265,7 +289,9 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
 
 
 def write_facts(part: DatasetRun, store: Store, ranked: Collection[str]) -> None:
-    """Writes which store a data set's part of a run reads, and which tasks it ranks within groups."""
+    """Writes which store a data set's part of a run reads, and which tasks it ranks within
+    groups.
+    """
     facts = {
         "path": str(store.path),
         "fingerprint": store.fingerprint,
@@ -291,7 +317,14 @@ def executor_of(part: DatasetRun, store: Store, progress: Progress) -> Executor:
 def search_all(execution: Execution) -> None:
     """Searches until a limit, or goes on from where a search was interrupted."""
     study, then = execution.study, execution.before("teaching", "tuning", "confirming", "serving")
-    search(execution.make_job.plan, study, execution.executor, execution.make_job, execution.on_result, then)
+    search(
+        execution.make_job.plan,
+        study,
+        execution.executor,
+        execution.make_job,
+        execution.on_result,
+        then,
+    )
     study.conclude()
     execution.progress.note(ended(execution.part, study))
     Checkpoints(execution.part.folder).clear()
@@ -301,8 +334,14 @@ def tuned_twins(execution: Execution) -> list[Point]:
     """Single-task twins of the points to confirm, each trained once."""
     if not execution.with_twins:
         return []
-    study, executor, then = execution.study, execution.executor, execution.before("tuning", "confirming", "serving")
-    return tune(study, executor, execution.make_job, execution.reference, execution.confirms.limit, then)
+    study, executor, then = (
+        execution.study,
+        execution.executor,
+        execution.before("tuning", "confirming", "serving"),
+    )
+    return tune(
+        study, executor, execution.make_job, execution.reference, execution.confirms.limit, then
+    )
 
 
 @dataclass(frozen=True)
@@ -334,7 +373,9 @@ def chosen_points(execution: Execution, twins: Sequence[Point]) -> Chosen:
 
 
 def tuned_baselines(execution: Execution, twins: Sequence[Point]) -> list[Point]:
-    """The baselines to confirm: trees and static weights tuned, the current point, and the best twins among them."""
+    """The baselines to confirm: trees and static weights tuned, the current point, and the best
+    twins among them.
+    """
     make_job, study, executor = execution.make_job, execution.study, execution.executor
     plan, confirms, records = make_job.plan, execution.confirms, study.records()
     schema, wanted = make_job.store.schema, confirms.baselines
@@ -376,27 +417,56 @@ def confirm_blends(execution: Execution, baselines: Sequence[Point]) -> None:
     if not execution.confirms.replicates or "blend" not in execution.confirms.baselines:
         return
     make_job, study, folder = execution.make_job, execution.study, execution.predictions
-    choose, then = partial(shares_of, make_job.store, folder, make_job.plan.objectives), execution.before("serving")
+    choose, then = (
+        partial(shares_of, make_job.store, folder, make_job.plan.objectives),
+        execution.before("serving"),
+    )
     for baseline in baselines:
         if baseline.kind == "trees":
-            blended(study, execution.executor, make_job, choose, folder, baseline, execution.reference, then)
+            blended(
+                study,
+                execution.executor,
+                make_job,
+                choose,
+                folder,
+                baseline,
+                execution.reference,
+                then,
+            )
 
 
 def drawn_with_twin(execution: Execution) -> DatasetResult:
-    """The result, drawn again while the twin of a picked network was never trained, which is confirmed then."""
-    study, replicates, then = execution.study, execution.confirms.replicates, execution.before("serving")
+    """The result, drawn again while the twin of a picked network was never trained, which is
+    confirmed then.
+    """
+    study, replicates, then = (
+        execution.study,
+        execution.confirms.replicates,
+        execution.before("serving"),
+    )
     result = _drawn(execution)
     while execution.with_twins:
         twin = _missing_twin(result, study, execution.reference)
         if twin is None:
             break
-        confirm(study, execution.executor, execution.make_job, [], replicates, execution.on_record, then, [twin])
+        confirm(
+            study,
+            execution.executor,
+            execution.make_job,
+            [],
+            replicates,
+            execution.on_record,
+            then,
+            [twin],
+        )
         result = _drawn(execution)
     return result
 
 
 def _may_share(plan: SearchPlan) -> bool:
-    """Whether there is something to share, and single-task models are searched beside models that do."""
+    """Whether there is something to share, and single-task models are searched beside models that
+    do.
+    """
     return len(plan.tasks) > 1 and SINGLE_TASK in plan.space.choices(SHARING)
 
 
@@ -404,13 +474,19 @@ def _drawn(execution: Execution) -> DatasetResult:
     """Ends the confirmation and draws the served front."""
     study = execution.study
     study.end_confirmation()
-    execution.reporter.log(execution.part, study.records(), study.told)  # those that were concluded, too
+    execution.reporter.log(
+        execution.part, study.records(), study.told
+    )  # those that were concluded, too
     execution.progress.note("drawing the served front")
     return result_of(execution.part, keep=True)
 
 
-def _missing_twin(result: DatasetResult, study: Study, reference: Mapping[str, float]) -> Point | None:
-    """The twin of the picked network, where single-task models are the reference and it was never trained."""
+def _missing_twin(
+    result: DatasetResult, study: Study, reference: Mapping[str, float]
+) -> Point | None:
+    """The twin of the picked network, where single-task models are the reference and it was never
+    trained.
+    """
     served, points = result.decision.serving.served, result.decision.frontier.points
     if served is None or result.decision.pick is None or not served.over_single_task:
         return None
@@ -424,29 +500,38 @@ def _missing_twin(result: DatasetResult, study: Study, reference: Mapping[str, f
 
 
 def extend(run: Run, current: str | None = None, **asked: Any) -> Run:
-    """The run with some of its request's fields changed, which `execute` keeps: limits, address, device, current point.
+    """The run with some of its request's fields changed, which `execute` keeps: limits, address,
+    device, current point.
 
-    A search that has ended goes on from there where its limits are raised. `tracking` is MLflow's address from now on.
+    A search that has ended goes on from there where its limits are raised. `tracking` is MLflow's
+    address from now on.
 
     Raises:
-        UserError: a limit that is not there, or above the new one; an address or a device that jobs could not use.
+        UserError: a limit that is not there, or above the new one; an address or a device that jobs
+            could not use.
     """
     if "tracking" in asked:
         asked["tracking"] = plain_address(asked["tracking"])
-    limits = {key: limit for key, limit in run.suite.budget if limit is not None and key != "job_time"}
+    limits = {
+        key: limit for key, limit in run.suite.budget if limit is not None and key != "job_time"
+    }
     raised = [key for key in asked if key in Budget.model_fields]
     for key in raised:
         if key not in limits:
             options = listed([f"--{limit}" for limit in limits])
             verb = "is" if key == "time" else "are"
             raise UserError(
-                f"--{key}: expected a limit that '{run.name}' has ({options}), found that its {key} {verb} not limited"
+                f"--{key}: expected a limit that '{run.name}' has ({options}), found that its "
+                f"{key} {verb} not limited"
             )
     request = validate(Request, run.request.model_dump() | asked, "")
     request.check()
     for key in raised:
         if (new := getattr(request, key)) < (old := limits[key]):
-            raise UserError(f"--{key}: expected at least {old:,}, the total of '{run.name}' so far, found {new:,}")
+            raise UserError(
+                f"--{key}: expected at least {old:,}, the total of '{run.name}' so far, found "
+                f"{new:,}"
+            )
     if "tracking" in asked:
         remember(asked["tracking"], run.home)
     budget = run.suite.budget.model_copy(update={key: getattr(request, key) for key in raised})
@@ -461,7 +546,8 @@ def confirm_more(run: Run, current: str | None = None, **asked: int) -> Run:
         asked: some of `static`, `members`, `replicates` and `budget`.
 
     Raises:
-        UserError: less than the run has, fewer than 2 static weights, or some where there is nothing to weigh.
+        UserError: less than the run has, fewer than 2 static weights, or some where there is
+            nothing to weigh.
     """
     before = run.suite.confirm
     if asked.get("static", 2) < 2:
@@ -469,11 +555,16 @@ def confirm_more(run: Run, current: str | None = None, **asked: int) -> Run:
     for key, new in asked.items():
         old = before.replicates_in_all if key == "budget" else getattr(before, key)
         if new < old:
-            raise UserError(f"--{key}: expected at least {old}, which '{run.name}' has already, found {new}")
+            raise UserError(
+                f"--{key}: expected at least {old}, which '{run.name}' has already, found {new}"
+            )
     after = validate(Confirm, before.model_dump() | asked, "the command line")
     if after.static:
         if not after.replicates:
-            raise UserError("--static: expected --replicates beside it, as this run confirms nothing, found none")
+            raise UserError(
+                "--static: expected --replicates beside it, as this run confirms nothing, found "
+                "none"
+            )
         for part in run.datasets.values():
             tasks = [task.name for task in part.tasks]
             check_static(part.key, tasks, part.fitted().space)

@@ -1,7 +1,7 @@
 """An export of a run: predictions of its points with labels, as a log that `seesaw decide` reads.
 
-Beside the log stands a file of options, `decide --file`, with which `decide` has the run's numbers exactly: the same
-parts of the rows, base rates, seeds, what is served today, outcomes and policy.
+Beside the log stands a file of options, `decide --file`, with which `decide` has the run's numbers
+exactly: the same parts of the rows, base rates, seeds, what is served today, outcomes and policy.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ from bench.measure.predictions import KEPT, KeptRows
 LOG = "export.parquet"
 ENDS = (".csv", ".parquet")
 OF_A_UNIT = np.uint64(1 << 40)
-"""Set in a kept row's unit where it is one of the card's, see `bench.measure.resamples.units_of`."""
+"""Set in a kept row's unit where it is one of the card's, see
+`bench.measure.resamples.units_of`.
+"""
 
 
 @dataclass(frozen=True)
@@ -75,12 +77,17 @@ class _Names:
 
 
 def export(
-    result: DatasetResult, to: Path | None = None, points: Sequence[str] = (), split: str | None = None
+    result: DatasetResult,
+    to: Path | None = None,
+    points: Sequence[str] = (),
+    split: str | None = None,
 ) -> Exported:
-    """Writes predictions of points, with labels, group, units and part, and the options that `decide` takes.
+    """Writes predictions of points, with labels, group, units and part, and the options that
+    `decide` takes.
 
     Args:
-        to: a CSV or parquet file; by default `export.parquet` in the folder of the data set's part of the run.
+        to: a CSV or parquet file; by default `export.parquet` in the folder of the data set's part
+            of the run.
         points: their ids; none means all. The point that all are compared with always joins them.
         split: valid, confirm or test; by default all three.
 
@@ -90,14 +97,16 @@ def export(
     part = result.run
     target = (to or part.folder / LOG).expanduser().resolve()
     if target.suffix not in ENDS:
-        raise UserError(f"--out: expected a file that ends in {' or '.join(ENDS)}, found '{target.name}'")
+        raise UserError(
+            f"--out: expected a file that ends in {' or '.join(ENDS)}, found '{target.name}'"
+        )
     if split is not None:
         check_known("split", split, KEPT, "--split")
     ranked = ranked_by(part, result.decision.frontier.points, result.objectives)
     if ranked is None or ranked.current is None:
         raise UserError(
-            f"{part.run.name}: expected kept predictions to export, found none, as nothing was confirmed; "
-            f"`seesaw confirm {part.run.name} --replicates 3` makes them"
+            f"{part.run.name}: expected kept predictions to export, found none, as nothing was "
+            f"confirmed; `seesaw confirm {part.run.name} --replicates 3` makes them"
         )
     chosen = _chosen(ranked, points)
     table, options = _log_of(result, ranked, chosen, KEPT if split is None else (split,))
@@ -121,14 +130,21 @@ def _chosen(ranked: Ranked, points: Sequence[str]) -> list[Candidate]:
     wanted = {*points, ranked.current.id} if points else {*ids}
     chosen = [candidate for candidate in ranked.candidates if candidate.id in wanted]
     if all(_is_score(candidate, ranked) for candidate in chosen):
-        raise UserError(f"--point: expected a model beside today's score, found '{ranked.current.id}' alone")
+        raise UserError(
+            f"--point: expected a model beside today's score, found '{ranked.current.id}' alone"
+        )
     return chosen
 
 
 def _is_score(candidate: Candidate, ranked: Ranked) -> bool:
     """Whether it is today's score, a column that ranks by itself."""
     current = ranked.current
-    return current is not None and candidate.id == current.id and current.fusion is None and current.today
+    return (
+        current is not None
+        and candidate.id == current.id
+        and current.fusion is None
+        and current.today
+    )
 
 
 def _log_of(
@@ -159,7 +175,9 @@ def _log_of(
         "models": {name: columns for own in models.values() for name, columns in own.items()},
         "parents": {task.name: task.parent for task in part.tasks if task.parent},
         "joint": [task.name for task in part.tasks if task.parent],
-        "rates": {task: rate for task, rate in zip(facts.tasks, facts.rates, strict=True) if rate > 0},
+        "rates": {
+            task: rate for task, rate in zip(facts.tasks, facts.rates, strict=True) if rate > 0
+        },
         "baselines": [each.id for each in chosen if each.role == "baseline"],
         "seed": part.run.request.seed,
         "unseen": True,
@@ -173,7 +191,9 @@ def _log_of(
     served = result.decision.serving.served
     if served is not None:
         options["outcomes"] = list(served.names)
-    policy = result.decision.policy.model_dump(mode="json", exclude_unset=True, exclude={"score", "retrain"})
+    policy = result.decision.policy.model_dump(
+        mode="json", exclude_unset=True, exclude={"score", "retrain"}
+    )
     if policy:
         options["policy"] = policy
     return pd.concat(tables, ignore_index=True), options
@@ -182,9 +202,14 @@ def _log_of(
 def _model_columns(
     chosen: Sequence[Candidate], ranked: Ranked, tasks: Sequence[str], names: _Names
 ) -> dict[str, dict[str, list[str]]]:
-    """By point, by the name that `decide` has of each training, its columns by task. Equal seeds have equal numbers."""
+    """By point, by the name that `decide` has of each training, its columns by task. Equal seeds
+    have equal numbers.
+    """
     models = [candidate for candidate in chosen if not _is_score(candidate, ranked)]
-    seeds = {seed: at for at, seed in enumerate(dict.fromkeys(seed for each in models for seed in each.seeds))}
+    seeds = {
+        seed: at
+        for at, seed in enumerate(dict.fromkeys(seed for each in models for seed in each.seeds))
+    }
     by_point: dict[str, dict[str, list[str]]] = {}
     for candidate in models:
         label = re.sub(r"\W+", "_", candidate.id)
@@ -192,13 +217,20 @@ def _model_columns(
         for place in range(candidate.replicates):
             alone = candidate.replicates == 1
             training = "" if alone else str(seeds[candidate.seeds[place]])
-            columns = [names.new("_".join(filter(None, ["p", task, label, training]))) for task in tasks]
-            by_point[candidate.id][candidate.id if alone else f"{candidate.id}#{training}"] = columns
+            columns = [
+                names.new("_".join(filter(None, ["p", task, label, training]))) for task in tasks
+            ]
+            by_point[candidate.id][candidate.id if alone else f"{candidate.id}#{training}"] = (
+                columns
+            )
     return by_point
 
 
 def _predictions(
-    chosen: Sequence[Candidate], models: Mapping[str, Mapping[str, list[str]]], split: str, tasks: Sequence[str]
+    chosen: Sequence[Candidate],
+    models: Mapping[str, Mapping[str, list[str]]],
+    split: str,
+    tasks: Sequence[str],
 ) -> dict[str, Any]:
     columns: dict[str, Any] = {}
     for candidate in chosen:
@@ -208,8 +240,12 @@ def _predictions(
     return columns
 
 
-def _beside(part: DatasetRun, rows: Mapping[str, KeptRows], names: _Names) -> dict[str, dict[str, str]]:
-    """By what they are columns beside labels and predictions: their names in the log by their names in the run."""
+def _beside(
+    part: DatasetRun, rows: Mapping[str, KeptRows], names: _Names
+) -> dict[str, dict[str, str]]:
+    """By what they are columns beside labels and predictions: their names in the log by their names
+    in the run.
+    """
     card, facts = part.card, rows[CONFIRM]
     grouped = any((own.group >= 0).any() for own in rows.values())
     apart = card.units is not None and card.units != card.group
@@ -219,7 +255,9 @@ def _beside(part: DatasetRun, rows: Mapping[str, KeptRows], names: _Names) -> di
         "units": {"units": names.new(str(card.units))} if apart else {},
         "segments": {name: names.new(name) for name in facts.segments},
         "items": {name: names.new(name) for name in card.items if name in facts.items},
-        "item_numbers": {name: names.new(name) for name in card.item_numbers if name in facts.items},
+        "item_numbers": {
+            name: names.new(name) for name in card.item_numbers if name in facts.items
+        },
         "exposure": {} if shown is None else {shown.kind: names.new(shown.column)},
     }
 
@@ -232,9 +270,13 @@ def _beside_columns(rows: KeptRows, beside: Mapping[str, Mapping[str, str]]) -> 
         known = (rows.units & OF_A_UNIT) > 0
         columns[name] = _or_missing((rows.units & ~OF_A_UNIT).astype(np.int64), known)
     for at, (segment, values) in enumerate(rows.segments.items()):
-        columns[beside["segments"][segment]] = np.array([*values, None], dtype=object)[rows.codes[:, at]]
+        columns[beside["segments"][segment]] = np.array([*values, None], dtype=object)[
+            rows.codes[:, at]
+        ]
     for item, name in beside["items"].items():
-        columns[name] = _or_missing(np.nan_to_num(rows.items[item]).astype(np.int64), np.isfinite(rows.items[item]))
+        columns[name] = _or_missing(
+            np.nan_to_num(rows.items[item]).astype(np.int64), np.isfinite(rows.items[item])
+        )
     for item, name in beside["item_numbers"].items():
         columns[name] = rows.items[item]
     for kind, name in beside["exposure"].items():
@@ -251,7 +293,9 @@ def _or_missing(values: np.ndarray[Any, Any], known: np.ndarray[Any, Any]) -> An
 
 
 def _options_beside(beside: Mapping[str, Mapping[str, str]], rows: KeptRows) -> dict[str, Any]:
-    options: dict[str, Any] = {kind: name for key in ("group", "units") for kind, name in beside[key].items()}
+    options: dict[str, Any] = {
+        kind: name for key in ("group", "units") for kind, name in beside[key].items()
+    }
     options |= {str(kind): name for kind, name in beside["exposure"].items()}
     options |= {key: dict(beside[key]) for key in ("items", "item_numbers") if beside[key]}
     if beside["segments"]:
@@ -260,7 +304,10 @@ def _options_beside(beside: Mapping[str, Mapping[str, str]], rows: KeptRows) -> 
 
 
 def _today(
-    ranked: Ranked, models: Mapping[str, Mapping[str, list[str]]], score: str | None, facts: KeptRows
+    ranked: Ranked,
+    models: Mapping[str, Mapping[str, list[str]]],
+    score: str | None,
+    facts: KeptRows,
 ) -> dict[str, Any]:
     """What is served today, as `decide` is told it; else what stands for it."""
     current = ranked.current
@@ -291,6 +338,7 @@ def _notes(ranked: Ranked, card: Card, split: str | None) -> list[str]:
         notes.append("The run's rows have weights, which a log has not: `decide` counts all alike.")
     if split is not None:
         notes.append(
-            f"These are rows of {split} alone: `decide` parts them anew, so its numbers are other than the run's."
+            f"These are rows of {split} alone: `decide` parts them anew, so its numbers are other "
+            "than the run's."
         )
     return notes

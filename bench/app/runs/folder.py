@@ -1,7 +1,8 @@
-"""A run's folder: `<home>/runs/<name>/` with `run.json`, a copy of the space, and a folder for each data set.
+"""A run's folder: `<home>/runs/<name>/` with `run.json`, a copy of the space, and a folder for each
+data set.
 
-A run holds all that it is read by: a copy of the space and of each card, and absolute paths. What it says does not
-depend on the folder that it is asked from, nor on files that change later.
+A run holds all that it is read by: a copy of the space and of each card, and absolute paths. What
+it says does not depend on the folder that it is asked from, nor on files that change later.
 """
 
 from __future__ import annotations
@@ -18,7 +19,13 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from bench.app.runs.current import REGISTERED, CurrentPoint, check_confirms, lasting_current, read_current
+from bench.app.runs.current import (
+    REGISTERED,
+    CurrentPoint,
+    check_confirms,
+    lasting_current,
+    read_current,
+)
 from bench.app.runs.request import Request
 from bench.app.runs.suite import Suite, SuiteDataset, resolve_objectives
 from bench.app.tracking.values import VIEW
@@ -47,7 +54,9 @@ MLFLOW = "mlflow.json"
 CARD, STORE = "card.toml", "store.json"
 PICK, CONFIG = "picked.json", "picked.toml"
 DAYS, EXPLAINED = "backtest.json", "explained.json"
-"""The pick with its reasons, which `seesaw deploy` takes, and its configuration for `seesaw train --config`."""
+"""The pick with its reasons, which `seesaw deploy` takes, and its configuration for `seesaw train
+--config`.
+"""
 PACKAGE = "package"
 
 
@@ -75,13 +84,17 @@ class Manifest(Config):
     format: int = FORMATS[RUN]
     """Of all files in the folder."""
     request: Request
-    """With the number of workers and threads; paths in it are absolute. `seesaw resume` changes it."""
+    """With the number of workers and threads; paths in it are absolute. `seesaw resume` changes
+    it.
+    """
     suite: Suite
     """As the request changed it; paths in it are absolute."""
     parts: dict[str, DatasetFolder]
     """By the data set's name in the suite."""
     current: dict[str, CurrentPoint] = Field(default_factory=dict)
-    """The current production point, by the data set's name in the suite; none: see `bench.app.runs.current`."""
+    """The current production point, by the data set's name in the suite; none: see
+    `bench.app.runs.current`.
+    """
     given: dict[str, dict[str, tuple[str, ...]]] = Field(default_factory=dict)
     """Models from elsewhere, by the data set's name in the suite: see `bench.app.runs.given`."""
     command: str
@@ -106,14 +119,18 @@ class Run:
 
     @classmethod
     def open(cls, home: Path, name_or_path: str) -> Run:
-        """The run of that name, or at that path; raises UserError if it or a plug-in that it uses cannot be read."""
+        """The run of that name, or at that path; raises UserError if it or a plug-in that it uses
+        cannot be read.
+        """
         folder = home / "runs" / name_or_path
         if not os.path.isfile(folder / MANIFEST):
             folder = Path(name_or_path).expanduser().resolve()
         if not os.path.isfile(folder / MANIFEST):
             known = sorted(path.parent.name for path in home.glob(f"runs/*/{MANIFEST}"))
             raise UserError(f"{unknown('run', name_or_path, known)} (in {home / 'runs'})")
-        if folder.parent.name == "runs":  # a path leads to the home that it is in, wherever it is asked from
+        if (
+            folder.parent.name == "runs"
+        ):  # a path leads to the home that it is in, wherever it is asked from
             home = folder.parents[1]
         file = folder / MANIFEST
         values = checked_format(RUN, read_json(file), file)
@@ -128,7 +145,8 @@ class Run:
             write_text(self.folder / MANIFEST, text)
 
     def with_current(self, given: str | None) -> Run:
-        """The run with another current point for all its data sets, which `execute` keeps; itself where none is given.
+        """The run with another current point for all its data sets, which `execute` keeps; itself
+        where none is given.
 
         Raises:
             UserError: as `read_current`; or the run confirms nothing.
@@ -138,7 +156,13 @@ class Run:
         check_confirms(self.suite.confirm.replicates)
         address = self.store_address if given.startswith(REGISTERED) else None
         current = {
-            key: read_current(lasting_current(given), part.card, [task.name for task in part.tasks], self.home, address)
+            key: read_current(
+                lasting_current(given),
+                part.card,
+                [task.name for task in part.tasks],
+                self.home,
+                address,
+            )
             for key, part in self.datasets.items()
         }
         request = self.request.model_copy(update={"current": lasting_current(given)})
@@ -190,21 +214,26 @@ class Run:
         """`tracking_uri`, to connect to; credentials of the environment may go there.
 
         Raises:
-            UserError: it is that of `run.json`, and the user never named it for this home: the run may be another's.
+            UserError: it is that of `run.json`, and the user never named it for this home: the run
+                may be another's.
         """
         address = self.request.tracking
         if address is not None and not is_known(address, self.home):
             raise UserError(
-                f"{self.name}: expected an MLflow address that you named for {self.home} before, found "
-                f"{shown(address)} in the run's {MANIFEST}; if you trust it with your credentials, name it with "
-                "`seesaw sync` or `seesaw resume` and --tracking"
+                f"{self.name}: expected an MLflow address that you named for {self.home} before, "
+                f"found {shown(address)} in the run's {MANIFEST}; if you trust it with your "
+                "credentials, name it with `seesaw sync` or `seesaw resume` and --tracking"
             )
         return self.tracking_uri
 
     @property
     def look_command(self) -> str:
         """What a user types before `look_link` answers; empty where MLflow runs as a server."""
-        return "" if self._is_server else f"mlflow ui --backend-store-uri {shlex.quote(self._shown_uri)}"
+        return (
+            ""
+            if self._is_server
+            else f"mlflow ui --backend-store-uri {shlex.quote(self._shown_uri)}"
+        )
 
     @property
     def look_link(self) -> str:
@@ -214,7 +243,8 @@ class Run:
             return f"{base}/#/experiments"
         experiment, _ = next(iter(read_json(file).values()))
         # the table, not the traces; with few columns
-        return f"{base}/#/experiments/{experiment}/runs?workflowType=machine_learning&viewStateShareKey={VIEW}"
+        query = f"workflowType=machine_learning&viewStateShareKey={VIEW}"
+        return f"{base}/#/experiments/{experiment}/runs?{query}"
 
     @property
     def _shown_uri(self) -> str:
@@ -261,7 +291,9 @@ class DatasetRun:
 
     @property
     def ranked(self) -> frozenset[str]:
-        """Tasks that are ranked within groups; before the search began all or none, as the card has a group or not."""
+        """Tasks that are ranked within groups; before the search began all or none, as the card has
+        a group or not.
+        """
         by_card = " ".join(task.name for task in self.tasks) if self.card.group else ""
         return frozenset(self._prepared.get("ranked", by_card).split())
 
@@ -277,11 +309,15 @@ class DatasetRun:
     @property
     def current(self) -> CurrentPoint:
         """The current production point."""
-        return self.run.manifest.current.get(self.key) or CurrentPoint(weights={task.name: 1.0 for task in self.tasks})
+        return self.run.manifest.current.get(self.key) or CurrentPoint(
+            weights={task.name: 1.0 for task in self.tasks}
+        )
 
     @property
     def given(self) -> dict[str, tuple[str, ...]]:
-        """Models from elsewhere by name, or by name and seed, `mine#1`: what a prediction of each task is made of."""
+        """Models from elsewhere by name, or by name and seed, `mine#1`: what a prediction of each
+        task is made of.
+        """
         return self.run.manifest.given.get(self.key, {})
 
     @property
@@ -291,7 +327,9 @@ class DatasetRun:
 
     @property
     def store(self) -> Store | None:
-        """The prepared data with which the search began; None before that, and where they are gone."""
+        """The prepared data with which the search began; None before that, and where they are
+        gone.
+        """
         with suppress(UserError, KeyError):
             return Store.open(self._prepared["path"]).with_tasks([task.name for task in self.tasks])
         return None
@@ -311,18 +349,19 @@ class DatasetRun:
         store = prepare(self.card, self.run.home, raw, progress)
         if self.fingerprint not in (None, store.fingerprint):
             raise UserError(
-                f"{self.run.name}: expected the data of {self.key} with which the run began, fingerprint "
-                f"{self.fingerprint}, found {store.fingerprint}: its raw files or this program's way to prepare them "
-                "changed since; a new run takes them as they are now"
+                f"{self.run.name}: expected the data of {self.key} with which the run began, "
+                f"fingerprint {self.fingerprint}, found {store.fingerprint}: its raw files or this "
+                "program's way to prepare them changed since; a new run takes them as they are now"
             )
         return store.with_tasks([task.name for task in self.tasks])
 
     def fitted(self, store: Store | None = None) -> Fitted:
-        """The run's space without what does not fit the data, and why it does not; with the passes of full length.
+        """The run's space without what does not fit the data, and why it does not; with the passes
+        of full length.
 
         Args:
-            store: the prepared data; by itself those with which the search began. Where there are none, what fits is
-                told by the card, and passes are the space's.
+            store: the prepared data; by itself those with which the search began. Where there are
+                none, what fits is told by the card, and passes are the space's.
         """
         store = store or self.store
         schema = store.schema if store else shape_of(self.card, [task.name for task in self.tasks])

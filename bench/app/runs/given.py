@@ -1,10 +1,12 @@
 """Models from elsewhere: predictions that the log has, as candidates beside the points of a run.
 
-`--model mine=q_click,q_buy` names for each task a column that the card keeps under `logged`, which no model reads. A
-task is predicted on all rows, that is together with its parent; a product says so where the log has the prediction
-given the parent: `mine=q_click,q_click q_buy`. Several trainings of one model are `mine#0=..` and `mine#1=..`.
+`--model mine=q_click,q_buy` names for each task a column that the card keeps under `logged`, which
+no model reads. A task is predicted on all rows, that is together with its parent; a product says so
+where the log has the prediction given the parent: `mine=q_click,q_click q_buy`. Several trainings
+of one model are `mine#0=..` and `mine#1=..`.
 
-Such a model is compared and picked like any other. It has no configuration, so nothing can be trained of it.
+Such a model is compared and picked like any other. It has no configuration, so nothing can be
+trained of it.
 """
 
 from __future__ import annotations
@@ -32,31 +34,45 @@ SEED = "#"
 """Between a model's name and one of its trainings, as `seesaw decide` has it."""
 FILES = (".csv", ".parquet", ".pq", ".tsv")
 CLEAR = 1.5
-"""By which factor the product with a parent's prediction has to fit better before somebody is told."""
+"""By which factor the product with a parent's prediction has to fit better before somebody is
+told.
+"""
 Columns = Mapping[str, Sequence[str]]
-"""By model, and by training where it has several, for each task a column or a product of columns: `q_click q_buy`."""
+"""By model, and by training where it has several, for each task a column or a product of columns:
+`q_click q_buy`.
+"""
 
 
-def checked_columns(models: Columns, card: Card, tasks: Sequence[Task]) -> dict[str, tuple[str, ...]]:
-    """The models as a run keeps them; raises a UserError for names, or for columns that the card does not keep."""
+def checked_columns(
+    models: Columns, card: Card, tasks: Sequence[Task]
+) -> dict[str, tuple[str, ...]]:
+    """The models as a run keeps them; raises a UserError for names, or for columns that the card
+    does not keep.
+    """
     found: dict[str, tuple[str, ...]] = {}
     for name, terms in models.items():
         where = f"{OPTION} {name}"
         _check_name(name, models)
         if len(terms) == 1 and terms[0].endswith(FILES):
             raise UserError(
-                f"{where}: expected columns of the log, found the file '{terms[0]}': name it in the card under "
-                "[[reader.joins]] with its key, and its columns under `logged`; docs/cards.md shows how"
+                f"{where}: expected columns of the log, found the file '{terms[0]}': name it in "
+                "the card under [[reader.joins]] with its key, and its columns under `logged`; "
+                "docs/cards.md shows how"
             )
         if len(terms) != len(tasks):
             called = listed([task.name for task in tasks])
-            raise UserError(f"{where}: expected {len(tasks)} columns, one for each of {called}, found {len(terms)}")
+            raise UserError(
+                f"{where}: expected {len(tasks)} columns, one for each of {called}, found "
+                f"{len(terms)}"
+            )
         for column in (column for term in terms for column in columns_of(term, where)):
             if column not in card.logged:
-                known = f"logged are {listed(card.logged)}" if card.logged else "the card names none"
+                known = (
+                    f"logged are {listed(card.logged)}" if card.logged else "the card names none"
+                )
                 raise UserError(
-                    f"{where}: expected a column that the card of {card.key} names under `logged`, found '{column}'; "
-                    f"{known}"
+                    f"{where}: expected a column that the card of {card.key} names under `logged`, "
+                    f"found '{column}'; {known}"
                 )
         found[name] = tuple(terms)
     return found
@@ -69,7 +85,9 @@ def _check_name(name: str, models: Columns) -> None:
     if plain.isdecimal() or plain in {*POINTS, "pick"}:
         raise UserError(f"{OPTION}: expected a name that no point of a run has, found '{plain}'")
     if mark and plain in models:
-        raise UserError(f"{OPTION}: expected '{plain}' with a number each time, or once without, found both")
+        raise UserError(
+            f"{OPTION}: expected '{plain}' with a number each time, or once without, found both"
+        )
 
 
 def columns_of(term: str, where: str = OPTION) -> list[str]:
@@ -78,7 +96,10 @@ def columns_of(term: str, where: str = OPTION) -> list[str]:
     factors = expression.factors if isinstance(expression, Product) else (expression,)
     columns = [factor.name for factor in factors if isinstance(factor, Column)]
     if len(columns) < len(factors):
-        raise UserError(f"{where}: expected a column, or a product of columns such as 'q_click q_buy', found '{term}'")
+        raise UserError(
+            f"{where}: expected a column, or a product of columns such as 'q_click q_buy', found "
+            f"'{term}'"
+        )
     return columns
 
 
@@ -97,7 +118,10 @@ def predicted(terms: Sequence[str], logged: Callable[[str], NDArray[Any]]) -> ND
     Args:
         logged: gives a column (N,).
     """
-    tasks = [np.prod([np.asarray(logged(column)) for column in columns_of(term)], axis=0) for term in terms]
+    tasks = [
+        np.prod([np.asarray(logged(column)) for column in columns_of(term)], axis=0)
+        for term in terms
+    ]
     return np.stack(tasks, axis=1).astype(np.float32)
 
 
@@ -108,7 +132,9 @@ def given_candidates(models: Columns, rows: Mapping[str, KeptRows]) -> list[Cand
         seeds = tuple(seed for seed, _ in trainings) if len(trainings) > 1 else ()
         of_trainings = [terms for _, terms in trainings]
         candidates.append(
-            Candidate(name, name, name, "trial", seeds, _reader(of_trainings, rows), _digest(of_trainings))
+            Candidate(
+                name, name, name, "trial", seeds, _reader(of_trainings, rows), _digest(of_trainings)
+            )
         )
     return candidates
 
@@ -121,8 +147,12 @@ def _by_name(models: Columns) -> dict[str, list[tuple[int, Sequence[str]]]]:
     return by_name
 
 
-def _reader(trainings: Sequence[Sequence[str]], rows: Mapping[str, KeptRows]) -> Callable[[str, int], NDArray[Any]]:
-    return lambda split, place: predicted(trainings[place], lambda column: rows[split].logged[column])
+def _reader(
+    trainings: Sequence[Sequence[str]], rows: Mapping[str, KeptRows]
+) -> Callable[[str, int], NDArray[Any]]:
+    return lambda split, place: predicted(
+        trainings[place], lambda column: rows[split].logged[column]
+    )
 
 
 def _digest(trainings: Sequence[Sequence[str]]) -> Callable[[str, int], bytes]:
@@ -134,13 +164,15 @@ def sentence(models: Columns) -> str:
     """What these models are, and what nobody can know of them; empty without any."""
     if not models:
         return ""
-    own = [f"'{name}' ({', '.join(trainings[0][1])})" for name, trainings in _by_name(models).items()]
+    own = [
+        f"'{name}' ({', '.join(trainings[0][1])})" for name, trainings in _by_name(models).items()
+    ]
     which = "is a model" if len(own) == 1 else "are models"
     alone = any(len(trainings) == 1 for trainings in _by_name(models).values())
     seeds = " Intervals do not say what training it again would change." if alone else ""
     return (
-        f"{listed(own)} {which} from elsewhere, by columns of the log: if any of these rows trained it, they flatter "
-        f"it.{seeds}"
+        f"{listed(own)} {which} from elsewhere, by columns of the log: if any of these rows "
+        f"trained it, they flatter it.{seeds}"
     )
 
 
@@ -148,8 +180,8 @@ def check_predictions(models: Columns, store: Store, progress: Progress) -> None
     """Checks all predictions on the rows that are kept, before anything is trained.
 
     Raises:
-        UserError: a prediction is missing, is no probability of a binary task, is the same in all rows, or is the label
-            itself.
+        UserError: a prediction is missing, is no probability of a binary task, is the same in all
+            rows, or is the label itself.
     """
     tasks = store.schema.tasks
     for name, terms in models.items():
@@ -162,7 +194,9 @@ def check_predictions(models: Columns, store: Store, progress: Progress) -> None
             values = predicted(terms, columns.__getitem__)
             labels = joint_labels(np.asarray(data.labels_of(slice(None))), store.schema)
             for at, task in enumerate(tasks):
-                _check_values(f"{OPTION} {name}", terms[at], values[:, at], labels[:, at], task, NAMES[split])
+                _check_values(
+                    f"{OPTION} {name}", terms[at], values[:, at], labels[:, at], task, NAMES[split]
+                )
             if split == KEPT[0]:
                 _note_parents(name, terms, values, labels, tasks, progress)
 
@@ -179,20 +213,27 @@ def _check_missing(where: str, term: str, columns: Mapping[str, NDArray[Any]], r
 
 def _check_values(
     where: str, term: str, values: NDArray[Any], labels: NDArray[Any], task: Task, rows: str
-) -> None:  # fmt: skip
+) -> None:
     most = 1.0 if task.kind == "binary" else np.inf
     wrong = np.flatnonzero((values < 0) | (values > most))
     if len(wrong):
-        wanted = "probabilities from 0 to 1" if task.kind == "binary" else "predictions of at least 0"
+        wanted = (
+            "probabilities from 0 to 1" if task.kind == "binary" else "predictions of at least 0"
+        )
         raise UserError(
-            f"{where}: expected {wanted} of '{task.name}' in '{term}', found {values[wrong[0]]:g} in row "
-            f"{wrong[0] + 1:,} of {rows}"
+            f"{where}: expected {wanted} of '{task.name}' in '{term}', found {values[wrong[0]]:g} "
+            f"in row {wrong[0] + 1:,} of {rows}"
         )
     if len(values) and values.min() == values.max():
-        raise UserError(f"{where}: expected predictions in '{term}' that differ, found {values[0]:g} in all of {rows}")
+        raise UserError(
+            f"{where}: expected predictions in '{term}' that differ, found {values[0]:g} in all of "
+            f"{rows}"
+        )
     known = np.isfinite(labels)
     if known.any() and np.array_equal(values[known], labels[known]):
-        raise UserError(f"{where}: expected predictions in '{term}', found the label of '{task.name}' itself")
+        raise UserError(
+            f"{where}: expected predictions in '{term}', found the label of '{task.name}' itself"
+        )
 
 
 def _note_parents(
@@ -217,7 +258,7 @@ def _note_parents(
         off_as_given, off_as_product = (abs(np.log(mean / happened)) for mean in (joint, product))
         if off_as_product + np.log(CLEAR) < off_as_given:
             progress.note(
-                f"{OPTION} {name}: '{terms[at]}' is taken as {task.name} on all rows: it predicts {joint:.2%}, where "
-                f"{happened:.2%} happen; times {terms[above]} it predicts {product:.2%}. If it is given "
-                f"{task.parent}, write '{terms[above]} {terms[at]}'"
+                f"{OPTION} {name}: '{terms[at]}' is taken as {task.name} on all rows: it predicts "
+                f"{joint:.2%}, where {happened:.2%} happen; times {terms[above]} it predicts "
+                f"{product:.2%}. If it is given {task.parent}, write '{terms[above]} {terms[at]}'"
             )

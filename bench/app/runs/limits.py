@@ -1,4 +1,6 @@
-"""The limits of a search on a data set: its rungs and full length in samples, and the limit that ended it."""
+"""The limits of a search on a data set: its rungs and full length in samples, and the limit that
+ended it.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +20,11 @@ from bench.search.tree import walk
 
 
 def rungs_of(suite: Suite, space: Space, rows: int) -> tuple[int, ...]:
-    """Training samples at each rung, the last of them full length; that alone where the suite has no rungs.
+    """Training samples at each rung, the last of them full length; that alone where the suite has
+    no rungs.
 
-    Where epochs are searched, full length is that of the most: trials of fewer end before it, and count as long.
+    Where epochs are searched, full length is that of the most: trials of fewer end before it, and
+    count as long.
 
     Args:
         rows: of the data set's train split.
@@ -32,7 +36,8 @@ def rungs_of(suite: Suite, space: Space, rows: int) -> tuple[int, ...]:
     budget = suite.budget.samples
     if budget is not None and budget < full:
         raise UserError(
-            f"budget.samples: expected at least {full:,}, which one trial of full length takes, found {budget:,}"
+            f"budget.samples: expected at least {full:,}, which one trial of full length takes, "
+            f"found {budget:,}"
         )
     if not suite.search.by_rungs:
         return (full,)
@@ -42,10 +47,10 @@ def rungs_of(suite: Suite, space: Space, rows: int) -> tuple[int, ...]:
 def ladder(lowest: int, eta: float, full: int) -> tuple[int, ...]:
     """Rungs from the lowest to full length, each about `eta` times the one below.
 
-    From the lowest upwards every step is a factor of `eta`, but the last, which is what is left to full length: between
-    the root of `eta` and `eta` to the power 1.5. A rung nearer to full length than that would save next to nothing, and
-    only the lowest may be.
-    Where the lowest rung is no shorter than full length, full length is all.
+    From the lowest upwards every step is a factor of `eta`, but the last, which is what is left to
+    full length: between the root of `eta` and `eta` to the power 1.5. A rung nearer to full length
+    than that would save next to nothing, and only the lowest may be. Where the lowest rung is no
+    shorter than full length, full length is all.
 
     Args:
         lowest: training samples at which a trial is first judged.
@@ -73,7 +78,8 @@ def most_epochs(space: Space) -> float:
 
 
 def spent_of(run: DatasetRun, study: Study) -> tuple[dict[str, int], dict[str, int | None]]:
-    """How many `trials` and training `samples` the search used, and the most that it may; None for no limit.
+    """How many `trials` and training `samples` the search used, and the most that it may; None for
+    no limit.
 
     Where every trial is trained to full length, a limit in full lengths is one of trials.
     """
@@ -85,13 +91,19 @@ def spent_of(run: DatasetRun, study: Study) -> tuple[dict[str, int], dict[str, i
 
 
 def cut_short(run: DatasetRun, study: Study) -> str:
-    """A sentence where the time limit ended the search before its trials or samples were used up; else empty."""
+    """A sentence where the time limit ended the search before its trials or samples were used up;
+    else empty.
+    """
     budget = run.run.suite.budget
     if not study.cut_short or budget.time is None:
         return ""
     used, limits = spent_of(run, study)
     units = {"samples": "training samples", "trials": "trials"}
-    parts = [f"{used[key]:,} of {limit:,} {unit}" for key, unit in units.items() if (limit := limits[key])]
+    parts = [
+        f"{used[key]:,} of {limit:,} {unit}"
+        for key, unit in units.items()
+        if (limit := limits[key])
+    ]
     return (
         f"The time limit of {duration(budget.time)} ended the search at {' and '.join(parts)}; "
         f"`seesaw resume {run.run.name} --time` raises it."
@@ -102,19 +114,30 @@ def unfinished(run: DatasetRun, study: Study) -> str:
     """A sentence where the run has not come to its end; else empty."""
     if study.confirmed:
         return ""
-    then = "a driver works on it" if is_held(run.run.folder) else f"`seesaw resume {run.run.name}` goes on"
+    then = (
+        "a driver works on it"
+        if is_held(run.run.folder)
+        else f"`seesaw resume {run.run.name}` goes on"
+    )
     return f"The run has not ended: points or replicates are missing here; {then}."
 
 
 def failed(run: DatasetRun, records: Sequence[TrialRecord], others: Sequence[Point]) -> str:
-    """A sentence where replicates failed for good, so that a point has fewer than it should, or none; else empty."""
+    """A sentence where replicates failed for good, so that a point has fewer than it should, or
+    none; else empty.
+    """
     every = [(f"trial {record.number}", record.replicates) for record in records]
     every += [(point.name, point.replicates) for point in others]
-    counts = {name: sum(each.failure is not None for each in replicates) for name, replicates in every}
+    counts = {
+        name: sum(each.failure is not None for each in replicates) for name, replicates in every
+    }
     lost = [f"{count} of {name}" for name, count in counts.items() if count]
     if not lost:
         return ""
-    return f"Replicates failed and are missing here: {listed(lost)}; `seesaw status {run.run.name}` says why."
+    return (
+        f"Replicates failed and are missing here: {listed(lost)}; `seesaw status "
+        f"{run.run.name}` says why."
+    )
 
 
 def ended(run: DatasetRun, study: Study) -> str:
@@ -125,7 +148,13 @@ def ended(run: DatasetRun, study: Study) -> str:
     trials, samples, most = used["trials"], used["samples"], limits["samples"]
     least = study.ladder[0] if study.ladder else 0
     if most and most - samples < least:
-        return f"The search ended at its limit of {most:,} training samples: {samples:,} used by {trials:,} trials."
+        return (
+            f"The search ended at its limit of {most:,} training samples: {samples:,} used by "
+            f"{trials:,} trials."
+        )
     if limits["trials"] is not None and trials >= limits["trials"]:
         return f"The search ended at its limit of {limits['trials']:,} trials."
-    return f"The search ended after {trials:,} trials: the rest of its limit is too small for another job."
+    return (
+        f"The search ended after {trials:,} trials: the rest of its limit is too small for "
+        "another job."
+    )

@@ -35,7 +35,8 @@ AGAIN = 5
 
 
 def write_live(run: Run, progress: Mapping[str, Mapping[str, Any]]) -> None:
-    """Writes the page of what is there by now, how far the run is, and what it trains; once more when it has ended.
+    """Writes the page of what is there by now, how far the run is, and what it trains; once more
+    when it has ended.
 
     Args:
         progress: by data set, see `bench.app.runs.status.status_of`.
@@ -46,9 +47,16 @@ def write_live(run: Run, progress: Mapping[str, Mapping[str, Any]]) -> None:
             sections.append(section_of(result_of(part)))
     parts = [f"{text.dataset(name)}: {in_words(status)}" for name, status in progress.items()]
     ended = all(status["search"] and status["search"]["left"] == 0 for status in progress.values())
-    told = " ".join(["This run goes on.", *parts]) if going else "" if ended else (
-        f"Nothing works on this run, which has not ended; `seesaw resume {run_argument(run)}` goes on."
-    )  # fmt: skip
+    told = (
+        " ".join(["This run goes on.", *parts])
+        if going
+        else ""
+        if ended
+        else (
+            f"Nothing works on this run, which has not ended; `seesaw resume {run_argument(run)}` "
+            "goes on."
+        )
+    )
     write_page(sections, run.folder / LIVE, run.name, told, AGAIN if going else 0)
 
 
@@ -73,7 +81,9 @@ def section_of(result: DatasetResult) -> PageSection:
         config = shlex.quote(shown(result.run.folder / CONFIG))
         commands["Train the pick"] = f"seesaw train {shlex.quote(result.run.key)} --config {config}"
     if result.decision.pick and result.decision.pick.config:
-        commands["Deploy the pick"] = f"seesaw deploy {shlex.quote(shown(result.run.folder / PICK))}"
+        commands["Deploy the pick"] = (
+            f"seesaw deploy {shlex.quote(shown(result.run.folder / PICK))}"
+        )
     return PageSection(
         decision=result.decision,
         records=result.records,
@@ -86,7 +96,11 @@ def section_of(result: DatasetResult) -> PageSection:
         also=[
             *result.decision.readings,
             *drift.sentences(drift_of(result)),
-            *([result.decision.frontier.answer.sentence] if result.decision.frontier.answer else []),
+            *(
+                [result.decision.frontier.answer.sentence]
+                if result.decision.frontier.answer
+                else []
+            ),
         ],
         commands=commands,
         made=made,
@@ -98,23 +112,33 @@ def section_of(result: DatasetResult) -> PageSection:
 
 
 def _about(result: DatasetResult) -> str:
-    """Data set, rows, suite and day. A suite or a card of the user's own has a path, which says nothing to a reader."""
+    """Data set, rows, suite and day. A suite or a card of the user's own has a path, which says
+    nothing to a reader.
+    """
     run = result.run.run
     facts = [
         result.run.card.key,
         f"{result.decision.serving.rows:,} rows of test" if result.decision.serving.rows else "",
     ]
-    facts += ["" if is_path(run.request.suite) else f"suite {run.request.suite}", run.manifest.created[:10]]
+    facts += [
+        "" if is_path(run.request.suite) else f"suite {run.request.suite}",
+        run.manifest.created[:10],
+    ]
     return ", ".join(filter(None, facts))
 
 
 def _rungs(result: DatasetResult) -> str:
     ladder = dict.fromkeys(rung.samples for record in result.records for rung in record.rungs)
-    return ", ".join(f"{samples:,}" for samples in sorted(ladder)) + " samples" if ladder else "full length only"
+    return (
+        ", ".join(f"{samples:,}" for samples in sorted(ladder)) + " samples"
+        if ladder
+        else "full length only"
+    )
 
 
 def next_step(results: Sequence[DatasetResult]) -> str:
-    """A command, with what it does behind `#`: to deploy the pick if the verdict switches to it, else the tables.
+    """A command, with what it does behind `#`: to deploy the pick if the verdict switches to it,
+    else the tables.
 
     After a suite of ours on its own data the user's own log comes first.
     """
@@ -130,7 +154,9 @@ def next_step(results: Sequence[DatasetResult]) -> str:
         and told.row == results[0].decision.pick.row
     )
     if (
-        switch and results[0].decision.pick and results[0].decision.pick.point in results[0].run.given_names
+        switch
+        and results[0].decision.pick
+        and results[0].decision.pick.point in results[0].run.given_names
     ):  # which nobody can train
         return f"seesaw plan {name}  # how long its A/B test takes"
     if switch and results[0].decision.pick and results[0].decision.pick.role != "current":
@@ -139,5 +165,7 @@ def next_step(results: Sequence[DatasetResult]) -> str:
 
 
 def run_argument(run: Run) -> str:
-    """How a command names the run: by its name, or by its path where its home is not the usual one."""
+    """How a command names the run: by its name, or by its path where its home is not the usual
+    one.
+    """
     return run.name if run.home == resolve_home() else shlex.quote(shown(run.folder))

@@ -1,4 +1,6 @@
-"""Files of a pick in a run's folder: itself with its reasons, its configuration, and what remakes it."""
+"""Files of a pick in a run's folder: itself with its reasons, its configuration, and what remakes
+it.
+"""
 
 from __future__ import annotations
 
@@ -16,21 +18,31 @@ from bench.ledger.points import parts_of
 
 
 def write_pick(result: DatasetResult) -> None:
-    """Writes `picked.json`, with the reasons, `picked.toml`, the configuration and how it was trained, and
-    `provenance.json`, what remakes it. The last two are of the pick in `picked.json` or absent: where the pick is no
-    network, and where the program was killed in here.
+    """Writes `picked.json`, with the reasons, `picked.toml`, the configuration and how it was
+    trained, and `provenance.json`, what remakes it. The last two are of the pick in `picked.json`
+    or absent: where the pick is no network, and where the program was killed in here.
     """
-    path, made, network = result.run.folder / CONFIG, result.run.folder / "provenance.json", picked_network(result)
+    path, made, network = (
+        result.run.folder / CONFIG,
+        result.run.folder / "provenance.json",
+        picked_network(result),
+    )
     texts = {}
     if network is not None and result.decision.pick is not None:
         values = network.config | recipe_of(result, network.until)
         lines = [f'"{name}" = {json.dumps(value)}' for name, value in values.items()]
         score = [
             f"# score = {formula}"
-            for formula in result.decision.formulas[result.decision.pick.row : result.decision.pick.row + 1]
+            for formula in result.decision.formulas[
+                result.decision.pick.row : result.decision.pick.row + 1
+            ]
         ]
-        texts[path] = "\n".join([f"# {network.name} of {result.run.run.name}", *score, *lines]) + "\n"
-        texts[made] = json.dumps(provenance(result.run, result.run.fingerprint or "-", network, str(path)), indent=2)
+        texts[path] = (
+            "\n".join([f"# {network.name} of {result.run.run.name}", *score, *lines]) + "\n"
+        )
+        texts[made] = json.dumps(
+            provenance(result.run, result.run.fingerprint or "-", network, str(path)), indent=2
+        )
     texts[result.run.folder / PICK] = json.dumps(result.decision.picked, indent=2)
     with ExitStack() as files:  # the last one is put in its place first
         for target, text in texts.items():
@@ -40,7 +52,9 @@ def write_pick(result: DatasetResult) -> None:
 
 
 def picked_network(result: DatasetResult) -> Point | None:
-    """The point whose configuration is trained where the pick is deployed; None unless that is one network."""
+    """The point whose configuration is trained where the pick is deployed; None unless that is one
+    network.
+    """
     point = next(
         (
             each
@@ -51,11 +65,15 @@ def picked_network(result: DatasetResult) -> Point | None:
     )
     tasks = [task.name for task in result.run.tasks]
     parts = [] if point is None else parts_of(point, result.decision.frontier.points, tasks)
-    return next((part for part, _ in parts if len(parts) == 1 and "sharing.kind" in part.config), None)
+    return next(
+        (part for part, _ in parts if len(parts) == 1 and "sharing.kind" in part.config), None
+    )
 
 
 def recipe_of(result: DatasetResult, until: int | None = None) -> dict[str, object]:
-    """Where `seesaw train` would by itself train otherwise than the search did; see `Recipe` of its configuration."""
+    """Where `seesaw train` would by itself train otherwise than the search did; see `Recipe` of its
+    configuration.
+    """
     tasks = result.run.tasks
     objectives = [objective.name for objective in result.objectives]
     recipe: dict[str, object] = {}
@@ -87,16 +105,28 @@ def provenance(part: DatasetRun, fingerprint: str, point: Point, config: str) ->
     names = {
         key for run in point.replicates for key in run.metrics
     }  # outcomes of heads, which `train` does not measure
-    served = {key for key in names if outcomes_of([key.partition("/")[2]]) and key.partition("/")[2] not in own}
+    served = {
+        key
+        for key in names
+        if outcomes_of([key.partition("/")[2]]) and key.partition("/")[2] not in own
+    }
 
     def training(replicate: int, seed: int, metrics: dict[str, float]) -> dict[str, object]:
-        measured = {key: value for key, value in metrics.items() if not key.startswith("cost/") and key not in served}
+        measured = {
+            key: value
+            for key, value in metrics.items()
+            if not key.startswith("cost/") and key not in served
+        }
         return {"replicate": replicate, "seed": seed, "metrics": measured, "command": command(seed)}
 
     trainings = []
     if point.number is not None:
         trainings = [training(0, derive(request.seed, point.number, 0), point.metrics)]
-    trainings += [training(run.replicate, run.seed, run.metrics) for run in point.replicates if run.failure is None]
+    trainings += [
+        training(run.replicate, run.seed, run.metrics)
+        for run in point.replicates
+        if run.failure is None
+    ]
     return {
         "run": part.run.name,
         "suite": request.suite,

@@ -1,4 +1,6 @@
-"""Tomorrow's version of a deployed model: trained on the days since, and judged against today's on the newest ones."""
+"""Tomorrow's version of a deployed model: trained on the days since, and judged against today's on
+the newest ones.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,10 @@ class Refreshed:
     @property
     def sentence(self) -> str:
         """Who is better, on which rows."""
-        return f"On {self.cut.rows:,} rows of {self.cut}: {sentence(self.found, 'the new version', 'the champion')}"
+        return (
+            f"On {self.cut.rows:,} rows of {self.cut}: "
+            f"{sentence(self.found, 'the new version', 'the champion')}"
+        )
 
 
 def refresh(
@@ -66,8 +71,9 @@ def refresh(
 ) -> Refreshed:
     """Trains on all days but the newest `span`, by which both versions are judged.
 
-    One network goes on from the champion, by one pass over what is new. Trees, blends, several models, and tasks whose
-    labels come late, are trained from scratch: what the champion had no labels of is not only what is new.
+    One network goes on from the champion, by one pass over what is new. Trees, blends, several
+    models, and tasks whose labels come late, are trained from scratch: what the champion had no
+    labels of is not only what is new.
 
     Raises:
         UserError: no time on the card, no new days, or none with labels to judge by.
@@ -78,12 +84,23 @@ def refresh(
     cut = times.cuts(None, span)[-1]
     until = _until(champion.manifest.provenance, times)
     if times.values.index(cut.first) <= times.values.index(until):
-        raise UserError(f"{part.key}: expected days after {until} to train on, and {span} to judge by, found none")
+        raise UserError(
+            f"{part.key}: expected days after {until} to train on, and {span} to judge by, found "
+            "none"
+        )
     orders = deployment.parts
     alone = len(orders) == 1 and len(champion.manifest.spec.parts) == 1
-    warm = alone and not late and not champion.manifest.spec.trees and len(champion.manifest.spec.members) == 1
+    warm = (
+        alone
+        and not late
+        and not champion.manifest.spec.trees
+        and len(champion.manifest.spec.members) == 1
+    )
     seed = derive(deployment.seed, "refresh", str(cut.first))
-    chains = [Chain(each, deployment.result.objectives, derive(seed, at), threads) for at, each in enumerate(orders)]
+    chains = [
+        Chain(each, deployment.result.objectives, derive(seed, at), threads)
+        for at, each in enumerate(orders)
+    ]
     tasks = [task.name for task in part.tasks]
     with scratch_folder(part.folder / "refresh") as work, ExitStack() as stores:
         if warm:
@@ -92,26 +109,46 @@ def refresh(
             made = stores.enter_context(passing_store(since, part.run.home, raw, progress, before))
             store = going_on(made.with_tasks(tasks))
             member = [chains[0].on(store, champion.folder, work / "state", progress)]
-            told = f"it went on from the champion, by one pass over {len(store.split('train')):,} new rows"
+            told = (
+                f"it went on from the champion, by one pass over {len(store.split('train')):,} "
+                "new rows"
+            )
         else:
-            made = stores.enter_context(passing_store(card_of(times, cut), part.run.home, raw, progress))
+            made = stores.enter_context(
+                passing_store(card_of(times, cut), part.run.home, raw, progress)
+            )
             store = made.with_tasks(tasks)
             _check_labels(part.key, store, late, span)
             member = [chain.anew(store, progress) for chain in chains]
             told = f"it was trained from scratch on {len(store.split('train')):,} rows"
             told += "" if late else ", as all but single networks are"
-        parts = [ModelPart(config=config_of(each, store.schema), shares=each.shares) for each in orders]
+        parts = [
+            ModelPart(config=config_of(each, store.schema), shares=each.shares) for each in orders
+        ]
         names = [each.name for each in deployment.result.objectives]
         predictor = Predictor(store, parts, outcomes=outcomes_of([*names, *deployment.outcomes]))
-        held, test = (predictor.metrics(split, predictor.predictions(split, [member])) for split in ("valid", "test"))
+        held, test = (
+            predictor.metrics(split, predictor.predictions(split, [member]))
+            for split in ("valid", "test")
+        )
         trained = TrainedSeed(seed, member, (), held, test)
-        about = {"data": {"key": store.key, "fingerprint": store.fingerprint}, "tasks": tasks, "seed": seed}
-        about |= {"parts": [each.model_dump() for each in parts], "threads": threads, "versions": versions()}
+        about = {
+            "data": {"key": store.key, "fingerprint": store.fingerprint},
+            "tasks": tasks,
+            "seed": seed,
+        }
+        about |= {
+            "parts": [each.model_dump() for each in parts],
+            "threads": threads,
+            "versions": versions(),
+        }
         outcomes = tuple(deployment.outcomes)
         spec, score = deployment.policy.retrain, deployment.score
         retrained = finished(predictor, [trained], spec, score, outcomes, (), about)
         more = {UNTIL: cut.first, "refreshed": champion.digest}
-        package = packaged(deployment, store, retrained, {}, part.folder / f"{PACKAGE}-new", onnx, more)
+        package = packaged(
+            deployment, store, retrained, {}, part.folder / f"{PACKAGE}-new", onnx, more
+        )
         scorers = [each.scorer("eager") for each in (package, champion)]
         judged = judge(card_of(times, cut), part.run.home, raw, "test", scorers, progress)
     judgements = served(judged, package.schema, outcomes, RESAMPLES, CONFIDENCE, seed, ())
@@ -123,21 +160,31 @@ def _check_labels(key: str, store: Store, late: Sequence[str], span: str) -> Non
         facts = store.manifest["splits"]["test"]["tasks"][name]
         if not facts.get("positives", facts.get("observed")):
             raise UserError(
-                f"{key}: --judge {span}: expected labels of '{name}' to judge by, found none that is known by the "
-                "card's as_of; move as_of on, or judge by a longer span"
+                f"{key}: --judge {span}: expected labels of '{name}' to judge by, found none that "
+                "is known by the card's as_of; move as_of on, or judge by a longer span"
             )
 
 
 def _worse(judgements: Sequence[Judgement], deployment: Deployment) -> Iterator[str]:
-    """Outcomes that are surely below what the policy asks for, where the champion is what is served today."""
+    """Outcomes that are surely below what the policy asks for, where the champion is what is served
+    today.
+    """
     names = [each.metric for each in judgements]
     aim = aims_of(deployment.policy, names, deployment.result.decision.serving.rates, today=True)[0]
     for each, share, least in zip(judgements, aim.shares, aim.least, strict=True):
-        if (share and each.gain is not None and each.gain.high < share - 1) or each.estimate.high < least:
+        if (
+            share and each.gain is not None and each.gain.high < share - 1
+        ) or each.estimate.high < least:
             yield each.metric
 
 
 def _until(provenance: Mapping[str, Any], times: Times) -> float | str:
-    """The first time that a package was not trained on: that of test, where it was not refreshed."""
+    """The first time that a package was not trained on: that of test, where it was not
+    refreshed.
+    """
     known: float | str | None = provenance.get(UNTIL)
-    return known if known in times.values else times.values[int(times.of_test[times.of_test >= 0].min())]  # type: ignore[return-value]
+    return (
+        known
+        if known in times.values
+        else times.values[int(times.of_test[times.of_test >= 0].min())]
+    )  # type: ignore[return-value]

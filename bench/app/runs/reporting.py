@@ -1,6 +1,8 @@
-"""Sends a run to MLflow: during the run, without waiting for it, and afterwards the rest (`seesaw sync`).
+"""Sends a run to MLflow: during the run, without waiting for it, and afterwards the rest (`seesaw
+sync`).
 
-Records of trials are sent as they are. The results of a search add a front, a pick, tables and a page (`front_of`).
+Records of trials are sent as they are. The results of a search add a front, a pick, tables and a
+page (`front_of`).
 """
 
 from __future__ import annotations
@@ -22,7 +24,16 @@ from bench.app.runs.page import section_of
 from bench.app.runs.result import DatasetResult, result_of
 from bench.app.tracking.logbook import Ending, Logbook, Section
 from bench.app.tracking.store import TrackingError
-from bench.app.tracking.values import OBJECTIVES, PICKED, REFERENCE, UNTIL, VERDICT, Front, MetricValue, word
+from bench.app.tracking.values import (
+    OBJECTIVES,
+    PICKED,
+    REFERENCE,
+    UNTIL,
+    VERDICT,
+    Front,
+    MetricValue,
+    word,
+)
 from bench.core.records import TrialRecord
 from bench.core.rows import CONFIRM, TEST
 from bench.core.system.atomic import write_text
@@ -41,7 +52,9 @@ from bench.search.study import Study
 PATIENCE = 10.0  # seconds without an answer, at the end of a run
 AT_THE_END = 120.0  # seconds in all, however slowly it answers
 AT_A_STOP = 10.0  # seconds in all, where a run was stopped
-SYNC_PATIENCE = 40.0  # seconds without an answer, where nothing else is done: twice what a request may take
+SYNC_PATIENCE = (
+    40.0  # seconds without an answer, where nothing else is done: twice what a request may take
+)
 
 
 class Reporter(AbstractContextManager["Reporter"]):
@@ -62,12 +75,16 @@ class Reporter(AbstractContextManager["Reporter"]):
         _section(self._logbook, part, study, fingerprint).log(study.records(), study.told)
 
     def log(self, part: DatasetRun, records: Sequence[TrialRecord], told: int) -> None:
-        """Logs trials whose job was told, or whose replicates are there; `told` is how many jobs are."""
+        """Logs trials whose job was told, or whose replicates are there; `told` is how many jobs
+        are.
+        """
         self._logbook.sections[part.key].log(records, told)
         trouble = self._logbook.trouble
         if trouble and not self._told_of_trouble:
             self._told_of_trouble = True
-            self._progress.note(f"the search goes on without MLflow, which is tried again and again: {trouble}")
+            self._progress.note(
+                f"the search goes on without MLflow, which is tried again and again: {trouble}"
+            )
 
     def conclude(self, results: Sequence[DatasetResult]) -> None:
         """Takes what came of the run; the page is written."""
@@ -75,13 +92,18 @@ class Reporter(AbstractContextManager["Reporter"]):
             self._logbook.sections[result.run.key].front = _ending(result)
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         ending: Ending = "FINISHED"
         if error is not None:
             ending = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
         try:
-            if not self._logbook.finish(ending, time.time(), PATIENCE, AT_THE_END if error is None else AT_A_STOP):
+            if not self._logbook.finish(
+                ending, time.time(), PATIENCE, AT_THE_END if error is None else AT_A_STOP
+            ):
                 self._progress.note(self._left())
             _keep_places(self._run, self._logbook)
         finally:
@@ -89,14 +111,20 @@ class Reporter(AbstractContextManager["Reporter"]):
 
     def _left(self) -> str:
         sections = self._logbook.sections.values()
-        have, of = sum(section.there for section in sections), sum(len(section.records) for section in sections)
+        have, of = (
+            sum(section.there for section in sections),
+            sum(len(section.records) for section in sections),
+        )
         count = f"{have} of {of} trials" if have < of else "all trials, but not what came of them"
         reason = self._logbook.trouble or "it did not answer in time"
-        return f"MLflow has {count}; `seesaw sync {self._run.name}` sends what is missing ({reason})"
+        return (
+            f"MLflow has {count}; `seesaw sync {self._run.name}` sends what is missing ({reason})"
+        )
 
 
 def sync(run: Run, uri: str | None = None) -> dict[str, int]:
-    """Sends what MLflow does not have of a run, once; gives how many trials, replicates, points and fronts were sent.
+    """Sends what MLflow does not have of a run, once; gives how many trials, replicates, points and
+    fronts were sent.
 
     Args:
         uri: another address than the run's.
@@ -114,7 +142,9 @@ def sync(run: Run, uri: str | None = None) -> dict[str, int]:
             if (data := part.fingerprint) and Study.exists(part.folder)
         ]
         ends = [run.folder / PAGE, *(part.folder / CELLS for part in run.datasets.values())]
-        finished = all(path.is_file() for path in ends) and all(study.confirmed for *_, study in begun)
+        finished = all(path.is_file() for path in ends) and all(
+            study.confirmed for *_, study in begun
+        )
         logbook = Logbook(uri or run.store_address, run.home, live=False)
         try:
             for part, data, study in begun:
@@ -122,11 +152,15 @@ def sync(run: Run, uri: str | None = None) -> dict[str, int]:
                 section.log(study.records(), study.told)
                 section.front = _ending(result_of(part)) if finished else None
         finally:
-            done = logbook.finish("FINISHED" if finished else "KILLED", time.time(), SYNC_PATIENCE, math.inf)
+            done = logbook.finish(
+                "FINISHED" if finished else "KILLED", time.time(), SYNC_PATIENCE, math.inf
+            )
         if uri is None:
             _keep_places(run, logbook)
         if not done:
-            raise TrackingError(logbook.trouble or f"the MLflow store at {uri or run.tracking_uri} does not answer")
+            raise TrackingError(
+                logbook.trouble or f"the MLflow store at {uri or run.tracking_uri} does not answer"
+            )
     return {kind: logbook.sent[kind] for kind in ("trials", "replicates", "hypervolumes", "fronts")}
 
 
@@ -139,10 +173,14 @@ def _keep_places(run: Run, logbook: Logbook) -> None:
 
 def _section(logbook: Logbook, part: DatasetRun, study: Study, fingerprint: str) -> Section:
     manifest, request, suite = part.run.manifest, part.run.request, part.run.suite
-    budget = suite.budget.model_dump(include={"trials", "samples", "lengths"}) | {"seconds": suite.budget.time}
+    budget = suite.budget.model_dump(include={"trials", "samples", "lengths"}) | {
+        "seconds": suite.budget.time
+    }
     objectives = part.objectives
     return logbook.section(
-        History(objectives, resolve_reference(objectives, part.dataset.reference), bool(study.ladder)),
+        History(
+            objectives, resolve_reference(objectives, part.dataset.reference), bool(study.ladder)
+        ),
         experiment=part.run.experiment,
         identity={
             "run": part.run.name,
@@ -161,8 +199,12 @@ def _section(logbook: Logbook, part: DatasetRun, study: Study, fingerprint: str)
             "executor": f"{request.executor}, {request.workers} x {request.threads} threads",
         },
         tags={
-            "seesaw.budget": ", ".join(f"{value:,} {name}" for name, value in budget.items() if value is not None),
-            "seesaw.versions": ", ".join(f"{name} {version}" for name, version in manifest.versions.items()),
+            "seesaw.budget": ", ".join(
+                f"{value:,} {name}" for name, value in budget.items() if value is not None
+            ),
+            "seesaw.versions": ", ".join(
+                f"{name} {version}" for name, version in manifest.versions.items()
+            ),
         },
         source=json.dumps({"card": str(part.folder / "card.toml"), "homepage": part.card.homepage}),
     )
@@ -176,14 +218,19 @@ CHOSEN = "chosen/"
 def _ending(result: DatasetResult) -> Callable[[str, str, float], Front]:
     """What MLflow gets at the end, see `front_of`."""
     view = section_of(result)
-    return partial(front_of, result, {name: standalone(svg).svg for name, of in PLOTS.items() if (svg := of(view))})
+    return partial(
+        front_of,
+        result,
+        {name: standalone(svg).svg for name, of in PLOTS.items() if (svg := of(view))},
+    )
 
 
 def on_trials(
     frontier: Frontier, pick: Pick | None, when: float = 0.0
 ) -> dict[int, tuple[list[MetricValue], Mapping[str, str]]]:
-    """What the front says of each trial that was compared, by number: replicate means and deviations as metrics, and
-    its place as tags. `when` is the time of the metrics, in seconds since 1970; 0 is the beginning of the trial.
+    """What the front says of each trial that was compared, by number: replicate means and
+    deviations as metrics, and its place as tags. `when` is the time of the metrics, in seconds
+    since 1970; 0 is the beginning of the trial.
     """
     spread = {
         f"{each.key(split)}.{name}": frontier.at(split, part)[:, column]
@@ -195,7 +242,9 @@ def on_trials(
     for number, at in frontier.by_trial.items():
         row = frontier.table.iloc[at]
         chance = float(row["p_nondominated"])
-        numbers = {name: float(column[at]) for name, column in spread.items()} | {"front.p_nondominated": chance}
+        numbers = {name: float(column[at]) for name, column in spread.items()} | {
+            "front.p_nondominated": chance
+        }
         tags = {
             "front.on_front": word(bool(row["on_front"])),
             "front.rank": "none" if pd.isna(row["rank"]) else str(row["rank"]),
@@ -203,11 +252,16 @@ def on_trials(
             UNTIL: row["point"].partition("@")[2] or word(None),
             PICKED: word(pick is not None and pick.trial == number),
         }
-        by_trial[number] = [MetricValue(name, value, time=when) for name, value in numbers.items()], tags
+        by_trial[number] = (
+            [MetricValue(name, value, time=when) for name, value in numbers.items()],
+            tags,
+        )
     return by_trial
 
 
-def front_of(result: DatasetResult, plots: Mapping[str, str], experiment: str, run: str, when: float = 0.0) -> Front:
+def front_of(
+    result: DatasetResult, plots: Mapping[str, str], experiment: str, run: str, when: float = 0.0
+) -> Front:
     """What is added to the runs of a search at its end; docs/tracking.md lists it.
 
     Args:
@@ -223,10 +277,15 @@ def front_of(result: DatasetResult, plots: Mapping[str, str], experiment: str, r
     )
     holds = pick.stability.holds if pick else None
     numbers = {f"{CHOSEN}{name}": value for name, value in chosen.items()}
-    numbers |= {"front.hypervolume": frontier.hypervolume, "front.size": float(frontier.front.sum())}
+    numbers |= {
+        "front.hypervolume": frontier.hypervolume,
+        "front.size": float(frontier.front.sum()),
+    }
     tables = [{"path": name, "type": "table"} for name in (SERVED, TABLE) if name in files]
     tags = {
-        "mlflow.note.content": _description(result, files, f"#/experiments/{experiment}/runs/{run}/artifacts", run),
+        "mlflow.note.content": _description(
+            result, files, f"#/experiments/{experiment}/runs/{run}/artifacts", run
+        ),
         "mlflow.loggedArtifacts": json.dumps(tables),  # MLflow shows these as tables
         VERDICT: result.decision.verdict.kind,
         PICKED: pick.point if pick else "none",
@@ -241,29 +300,41 @@ def front_of(result: DatasetResult, plots: Mapping[str, str], experiment: str, r
 
 
 def _chosen(result: DatasetResult) -> dict[str, float]:
-    """The pick's values by outcome and its gains over the current point, or what stands for it, as fractions, on test:
-    as measured, and as the verdict expects them where it is about the pick. Without a served front its head metrics on
-    the frontier's split.
+    """The pick's values by outcome and its gains over the current point, or what stands for it, as
+    fractions, on test: as measured, and as the verdict expects them where it is about the pick.
+    Without a served front its head metrics on the frontier's split.
     """
     pick, served = result.decision.pick, result.decision.serving.served
     if pick is None:
         return {}
-    heads = {each.name: each.key(result.decision.frontier.split) for each in result.decision.frontier.measures}
-    chosen = dict(pick.outcomes) or {name: pick.metrics[key] for name, key in heads.items() if key in pick.metrics}
+    heads = {
+        each.name: each.key(result.decision.frontier.split)
+        for each in result.decision.frontier.measures
+    }
+    chosen = dict(pick.outcomes) or {
+        name: pick.metrics[key] for name, key in heads.items() if key in pick.metrics
+    }
     if served is not None:
         chosen |= dict(zip(served.names, served.at(TEST)[pick.row].tolist(), strict=True))
         chosen |= {f"{name}.gain": gain.value for name, gain in served.gains(pick.row).items()}
         if result.decision.verdict.about == pick.row:
-            chosen |= {f"{name}.expected_gain": gain.value for name, gain in result.decision.verdict.changes.items()}
+            chosen |= {
+                f"{name}.expected_gain": gain.value
+                for name, gain in result.decision.verdict.changes.items()
+            }
     return chosen
 
 
-def _description(result: DatasetResult, files: Mapping[str, str | bytes], folder: str, run: str) -> str:
+def _description(
+    result: DatasetResult, files: Mapping[str, str | bytes], folder: str, run: str
+) -> str:
     """The run's description, in Markdown, with links to its files."""
     links = {"served front": SERVED, "front of heads": TABLE, "page": PAGE, "pick": PICK}
     name = result.run.run.name
     commands = [result.run.run.manifest.command, f"seesaw frontier {name}", f"seesaw pick {name}"]
-    commands += [f"seesaw deploy {name}"] if result.decision.pick and result.decision.pick.config else []
+    commands += (
+        [f"seesaw deploy {name}"] if result.decision.pick and result.decision.pick.config else []
+    )
     parts = [
         f"**{result.decision.verdict.sentence}**",
         EXPECTED if result.decision.verdict.table[1] else "",
@@ -295,13 +366,24 @@ def _files(result: DatasetResult, plots: Mapping[str, str]) -> dict[str, str | b
 
 
 def _table(front: Ledger) -> str:
-    """A front as MLflow shows it: the front first, by gains on test, and these before other numbers."""
+    """A front as MLflow shows it: the front first, by gains on test, and these before other
+    numbers.
+    """
     wide = front.wide.drop(columns="params", errors="ignore")
     wide = wide.drop(columns="p_nondominated") if wide["p_nondominated"].isna().all() else wide
     wide = wide.assign(weights=[in_words(each or {}) for each in wide["weights"]])
     gains = [name for name in map(str, wide) if name.startswith(f"{TEST}/") and ".gain" in name]
     columns = dict.fromkeys(
-        ["name", "weights", *gains, "on_front", *(name for name in ("p_nondominated",) if name in wide), *wide]
+        [
+            "name",
+            "weights",
+            *gains,
+            "on_front",
+            *(name for name in ("p_nondominated",) if name in wide),
+            *wide,
+        ]
     )
-    ordered = wide[list(columns)].sort_values(["on_front", *gains[:1]], ascending=False, kind="stable")
+    ordered = wide[list(columns)].sort_values(
+        ["on_front", *gains[:1]], ascending=False, kind="stable"
+    )
     return str(ordered.to_json(orient="split", index=False))

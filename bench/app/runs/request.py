@@ -1,7 +1,9 @@
-"""What a user asks of a run: options of `seesaw run`, arguments of `bench.run`, or a TOML file of either.
+"""What a user asks of a run: options of `seesaw run`, arguments of `bench.run`, or a TOML file of
+either.
 
-Each option is one field here or in a base: `Budget` has the limits, `Resources` what an executor is asked. A field's
-name, type and docstring make the option of the command line, and the run's folder keeps its value.
+Each option is one field here or in a base: `Budget` has the limits, `Resources` what an executor is
+asked. A field's name, type and docstring make the option of the command line, and the run's folder
+keeps its value.
 """
 
 from __future__ import annotations
@@ -72,7 +74,9 @@ class Request(Resources, Budget):
     def words(self) -> list[str]:
         """The command line that asks for the same."""
         words = ["seesaw", "run", self.suite]
-        for name, value in self.model_dump(mode="json", exclude_unset=True, exclude={"suite"}).items():
+        for name, value in self.model_dump(
+            mode="json", exclude_unset=True, exclude={"suite"}
+        ).items():
             values = [",".join(value) if isinstance(value, list) else str(value)]
             if isinstance(value, dict):
                 values = [f"{key}={json.dumps(each)}" for key, each in value.items()]

@@ -1,4 +1,6 @@
-"""The result of a data set's part of a run, rebuilt from its log: its decision, and what its surfaces say beside it."""
+"""The result of a data set's part of a run, rebuilt from its log: its decision, and what its
+surfaces say beside it.
+"""
 
 from __future__ import annotations
 
@@ -36,9 +38,11 @@ class DatasetResult:
     """The results so far of one data set's part of a run.
 
     Attributes:
-        areas: by id of a confirmed point its areas under the curve, where what is served is ranked within groups.
+        areas: by id of a confirmed point its areas under the curve, where what is served is ranked
+            within groups.
         tuning: a sentence on how much single-task models were tuned.
-        incomplete: sentences where the time limit ended the search early, the run has not ended, or replicates failed.
+        incomplete: sentences where the time limit ended the search early, the run has not ended, or
+            replicates failed.
     """
 
     decision: Decision
@@ -56,23 +60,32 @@ class DatasetResult:
 
     @property
     def current(self) -> str:
-        """What is compared with, how many rows it is measured on, and whose policy is followed, as sentences."""
+        """What is compared with, how many rows it is measured on, and whose policy is followed, as
+        sentences.
+        """
         serving = self.decision.serving
         first = self.run.current.sentence
         if serving.served is not None and not serving.served.today:
             why = "" if self.run.current.source else ", as nobody said what is served (--current)"
             first = f"All are compared with {self.decision.against}{why}."
-        return " ".join(filter(None, [first, self.tuning, sentence(self.run.given), serving.note, self.asked]))
+        return " ".join(
+            filter(None, [first, self.tuning, sentence(self.run.given), serving.note, self.asked])
+        )
 
     @property
     def asked(self) -> str:
-        """Where the run follows another policy than the suite's, a sentence that says so; else empty."""
+        """Where the run follows another policy than the suite's, a sentence that says so; else
+        empty.
+        """
         followed = self.decision.policy.toml
         if followed == suite_policy(self.run).toml or followed != policy_of(self.run).toml:
             return ""
         policy = ", ".join(followed.splitlines())
         again = f"`seesaw pick {self.run.run.name} --save` without other options goes back to it"
-        return f"The pick follows the last `seesaw pick --save`, not the suite's policy ({policy}); {again}."
+        return (
+            "The pick follows the last `seesaw pick --save`, not the suite's policy "
+            f"({policy}); {again}."
+        )
 
 
 def documents(results: Sequence[DatasetResult]) -> dict[str, Any]:
@@ -87,14 +100,17 @@ def suite_policy(run: DatasetRun) -> Policy:
 
 
 def policy_of(run: DatasetRun) -> Policy:
-    """The policy that every surface follows: that of `picked.json`, see `seesaw pick --save`, else the suite's."""
+    """The policy that every surface follows: that of `picked.json`, see `seesaw pick --save`, else
+    the suite's.
+    """
     if not (path := run.folder / PICK).is_file():
         return suite_policy(run)
     return validate(Policy, parse_toml(read_json(path)["policy"], str(path)), str(path))
 
 
 def result_of(run: DatasetRun, policy: Policy | None = None, keep: bool = False) -> DatasetResult:
-    """Reads the log and computes both fronts, the pick and the verdict; raises UserError if nothing was run yet.
+    """Reads the log and computes both fronts, the pick and the verdict; raises UserError if nothing
+    was run yet.
 
     Args:
         policy: in place of that of `policy_of`.
@@ -103,14 +119,19 @@ def result_of(run: DatasetRun, policy: Policy | None = None, keep: bool = False)
     objectives = run.objectives
     study = Study.read(run.folder)
     records, baselines = study.records(), run.current.without_earlier(study.baselines())
-    front = frontier(records, objectives, run.dataset.reference, seed=run.run.request.seed, baselines=baselines)
+    front = frontier(
+        records, objectives, run.dataset.reference, seed=run.run.request.seed, baselines=baselines
+    )
     front = replace(front, answer=answer_of(run, study))
     followed = policy or policy_of(run)
     areas = areas_of(front.points, [task for task in run.tasks if task.name in run.ranked])
     decision = decided(
-        front, serving_of(run, front.points, objectives, followed, keep), followed, run.run.request.seed,
+        front,
+        serving_of(run, front.points, objectives, followed, keep),
+        followed,
+        run.run.request.seed,
         lambda point: warning(areas, point, str(run.card.group)),
-    )  # fmt: skip
+    )
     incomplete = [cut_short(run, study), unfinished(run, study), failed(run, records, baselines)]
     decision = replace(
         decision,
@@ -132,7 +153,9 @@ def result_of(run: DatasetRun, policy: Policy | None = None, keep: bool = False)
 
 
 def _with_days(decision: Decision, path: Path, tasks: Sequence[str]) -> Verdict:
-    """The verdict, with what the run's last back-test says of what was picked; of another pick it says nothing."""
+    """The verdict, with what the run's last back-test says of what was picked; of another pick it
+    says nothing.
+    """
     pick = decision.pick
     if pick is None or pick.kind is None or pick.weights is None or not path.is_file():
         return decision.verdict
@@ -147,6 +170,8 @@ def _with_days(decision: Decision, path: Path, tasks: Sequence[str]) -> Verdict:
 
 
 def tuning_of_single_task(study: Study, records: Sequence[TrialRecord]) -> str:
-    """A sentence on how much single-task models were tuned; empty without twins, see `bench.search.confirm.twins`."""
+    """A sentence on how much single-task models were tuned; empty without twins, see
+    `bench.search.confirm.twins`.
+    """
     effort = effort_of(records, len(tried(study, records)))
     return words.tuned(effort.alone, effort.twins, effort.kind, effort.most) if effort.twins else ""

@@ -1,4 +1,6 @@
-"""The progress of a run, read from its log, and the time left: of the search and of all stages after it."""
+"""The progress of a run, read from its log, and the time left: of the search and of all stages
+after it.
+"""
 
 from __future__ import annotations
 
@@ -27,9 +29,13 @@ from bench.search.space import Space
 from bench.search.study import Study
 
 SERVING = 8.0
-"""Seconds to draw the served front, write the page and end MLflow, for a data set of 100,000 rows on one core."""
+"""Seconds to draw the served front, write the page and end MLflow, for a data set of 100,000 rows
+on one core.
+"""
 REPLICATE = 1.2
-"""A replicate over a training of the search: it is measured on two more splits and on resamples of both."""
+"""A replicate over a training of the search: it is measured on two more splits and on resamples of
+both.
+"""
 TREES = 6.0
 """Passes of a network over train that take as long as a training of boosted trees."""
 
@@ -37,15 +43,18 @@ TREES = 6.0
 class Pace:
     """The duration of a training of full length, estimated from the jobs of the search so far.
 
-    The first job of a worker also imports and compiles, for up to half a minute. So it counts only while there is no
-    other.
+    The first job of a worker also imports and compiles, for up to half a minute. So it counts only
+    while there is no other.
 
     Args:
-        ladder: training samples at each rung; with one rung or none, every trial is trained to full length.
+        ladder: training samples at each rung; with one rung or none, every trial is trained to full
+            length.
         workers: how many began at the same time.
     """
 
-    def __init__(self, ladder: Sequence[int], workers: int, records: Sequence[TrialRecord] = ()) -> None:
+    def __init__(
+        self, ladder: Sequence[int], workers: int, records: Sequence[TrialRecord] = ()
+    ) -> None:
         self._full = ladder[-1] if len(ladder) > 1 else 1
         self._by_rungs = len(ladder) > 1
         self._workers = workers
@@ -73,20 +82,28 @@ class Pace:
         return median(rates) * self._full if rates else None
 
     def search(self, left: Mapping[str, float]) -> float | None:
-        """Seconds on one worker until the first limit; None before the first result, or without a limit.
+        """Seconds on one worker until the first limit; None before the first result, or without a
+        limit.
 
         Args:
             left: of `trials` and of `samples`, where there is such a limit.
         """
         jobs = self._usual()
         busy = sum(job.seconds for job in jobs)
-        done = {"trials": len({job.trial for job in jobs}), "samples": sum(job.end - job.begin for job in jobs)}
-        estimates = [busy * max(0.0, amount) / done[key] for key, amount in left.items() if done[key]]
+        done = {
+            "trials": len({job.trial for job in jobs}),
+            "samples": sum(job.end - job.begin for job in jobs),
+        }
+        estimates = [
+            busy * max(0.0, amount) / done[key] for key, amount in left.items() if done[key]
+        ]
         return min(estimates, default=None)
 
     def _usual(self) -> list[_Job]:
         timed = {order: job for order, job in self._jobs.items() if job.seconds}
-        return [job for order, job in timed.items() if order >= self._workers] or list(timed.values())
+        return [job for order, job in timed.items() if order >= self._workers] or list(
+            timed.values()
+        )
 
 
 class _Job(NamedTuple):
@@ -99,7 +116,8 @@ class _Job(NamedTuple):
 
 
 class After:
-    """The duration of the stages after the search, and of the search's teacher, in trainings of full length.
+    """The duration of the stages after the search, and of the search's teacher, in trainings of
+    full length.
 
     Args:
         space: of the run, for its kinds of sharing and its passes.
@@ -107,22 +125,30 @@ class After:
         store: where a teacher's predictions are; None where the data are gone.
     """
 
-    def __init__(self, suite: Suite, space: Space, lengths: float, store: Store | None = None) -> None:
+    def __init__(
+        self, suite: Suite, space: Space, lengths: float, store: Store | None = None
+    ) -> None:
         confirm, kinds = suite.confirm, max(1, len(space.branches(SHARING)))
         tries, trees = tries_of(lengths, kinds), TREES / most_epochs(space)
         grown = "trees" in confirm.baselines and confirm.replicates > 0
         extra = confirm.replicates * (kinds - 1 if confirm.kinds else 0)
         own = confirm.replicates_in_all + extra if confirm.replicates else 0
         others = (
-            sum(kind in confirm.baselines and kind not in ("trees", "blend") for kind in TRAINED) * confirm.replicates
+            sum(kind in confirm.baselines and kind not in ("trees", "blend") for kind in TRAINED)
+            * confirm.replicates
         )
         with_twins = "single_task" in confirm.baselines and confirm.replicates > 0 and kinds > 1
-        twins = min(confirm.limit, max(1.0, lengths / kinds)) if with_twins else 0.0  # see `bench.search.confirm.twins`
+        twins = (
+            min(confirm.limit, max(1.0, lengths / kinds)) if with_twins else 0.0
+        )  # see `bench.search.confirm.twins`
         others += confirm.replicates * with_twins  # of the best one
         self.tuning = trees * tries * grown + LEAST_TRIES * confirm.static + twins
         self.confirming = REPLICATE * (own + others + confirm.static * confirm.replicates)
         self.confirming += REPLICATE * trees * confirm.replicates * grown
-        self._trees, self._taught = trees, store if ("loss.kind", "distilled") in space.values() else None
+        self._trees, self._taught = (
+            trees,
+            store if ("loss.kind", "distilled") in space.values() else None,
+        )
 
     def seconds(self, pace: Pace, workers: int, stages: Sequence[str], known: int = 0) -> float:
         """Seconds that these stages take: `teaching`, `tuning`, `confirming`, `serving`.
@@ -130,10 +156,17 @@ class After:
         Args:
             known: replicates that are there already.
         """
-        lengths = {"tuning": self.tuning, "confirming": max(0.0, self.confirming - REPLICATE * known)}
-        if "teaching" in stages and self._taught is not None:  # the first training of `distilled` waits for its teacher
+        lengths = {
+            "tuning": self.tuning,
+            "confirming": max(0.0, self.confirming - REPLICATE * known),
+        }
+        if (
+            "teaching" in stages and self._taught is not None
+        ):  # the first training of `distilled` waits for its teacher
             lengths["teaching"] = self._trees * trainings_left(self._taught)
-        trained = sum(lengths.get(stage, 0.0) for stage in stages) * (pace.full_length or 0.0) / workers
+        trained = (
+            sum(lengths.get(stage, 0.0) for stage in stages) * (pace.full_length or 0.0) / workers
+        )
         return trained + (SERVING if "serving" in stages else 0.0)
 
 
@@ -160,16 +193,28 @@ STATES = ("completed", "running", "failed", "pruned", "waiting")
 
 
 def status_of(run: DatasetRun) -> dict[str, Any]:
-    """Counts by state, failures with their reasons, what of the space is left out and why, and how far it has come."""
+    """Counts by state, failures with their reasons, what of the space is left out and why, and how
+    far it has come.
+    """
     study = Study.read(run.folder) if Study.exists(run.folder) else None
     records = study.records() if study else []
-    counts: dict[str, Any] = {state: sum(record.state == state for record in records) for state in STATES}
+    counts: dict[str, Any] = {
+        state: sum(record.state == state for record in records) for state in STATES
+    }
     counts["total"] = run.run.suite.budget.trials or len(records)
     counts["replicates"] = sum(len(record.replicates) for record in records)
-    failures: list[tuple[int | str, Failure | None]] = [(each.number, each.failure) for each in records]
+    failures: list[tuple[int | str, Failure | None]] = [
+        (each.number, each.failure) for each in records
+    ]
     failures += [(record.number, run.failure) for record in records for run in record.replicates]
-    failures += [(point.id, run.failure) for point in (study.baselines() if study else ()) for run in point.replicates]
-    counts["failures"] = [{"trial": number, "kind": f.kind, "reason": f.reason} for number, f in failures if f]
+    failures += [
+        (point.id, run.failure)
+        for point in (study.baselines() if study else ())
+        for run in point.replicates
+    ]
+    counts["failures"] = [
+        {"trial": number, "kind": f.kind, "reason": f.reason} for number, f in failures if f
+    ]
     counts["left_out"] = dict(run.fitted().left_out)
     counts["search"] = _search_of(run, study, records) if study else {}
     return counts
@@ -183,15 +228,27 @@ def in_words(status: Mapping[str, Any]) -> str:
     rungs = [rung["trials"] for rung in search["rungs"]] or [status["completed"]]
     full = f", {rungs[-1]} of them at full length" if len(rungs) > 1 else ""
     left = f"; about {duration(search['left'])} left" if search["left"] else ""
-    kinds = {job["trial"]: ACRONYMS.get(job["sharing"], job["sharing"].replace("_", "-")) for job in search["begun"]}
+    kinds = {
+        job["trial"]: ACRONYMS.get(job["sharing"], job["sharing"].replace("_", "-"))
+        for job in search["begun"]
+    }
     jobs = [f"trial {number} ({kind})" for number, kind in kinds.items()]
-    now = f" Now it trains {listed(jobs)}." if jobs else " Now it trains the best models again on fresh seeds."
+    now = (
+        f" Now it trains {listed(jobs)}."
+        if jobs
+        else " Now it trains the best models again on fresh seeds."
+    )
     now = now if jobs or search["ended"] else ""
-    return f"{rungs[0]} trials have a result{full}; {status['replicates']} replicates are trained{left}.{now}"
+    return (
+        f"{rungs[0]} trials have a result{full}; {status['replicates']} replicates are "
+        f"trained{left}.{now}"
+    )
 
 
 def _search_of(run: DatasetRun, study: Study, records: Sequence[TrialRecord]) -> dict[str, Any]:
-    """By rung and by sharing kind what has a result; what is under way and since when; what is used and left."""
+    """By rung and by sharing kind what has a result; what is under way and since when; what is used
+    and left.
+    """
     budget, ladder = run.run.suite.budget, study.ladder
     reached = [len(record.rungs) if ladder else int(record.measured) for record in records]
     kinds = dict.fromkeys(record.sharing for record in records)
@@ -201,15 +258,26 @@ def _search_of(run: DatasetRun, study: Study, records: Sequence[TrialRecord]) ->
     shares = {key: min(1.0, used[key] / limit) for key, limit in limits.items() if limit}
     (kept, taken), options = Checkpoints(run.folder).used(), run.run.suite.search
     most_kept = round(options.checkpoint_gb * 1e9) if options.by_rungs else None
-    over = study.concluded or study.cut_short or (shares.get("trials") == 1 and not ladder and not study.under_way())
-    finished = over and (run.folder / PICK).is_file() and study.confirmed and not is_held(run.run.folder)
+    over = (
+        study.concluded
+        or study.cut_short
+        or (shares.get("trials") == 1 and not ladder and not study.under_way())
+    )
+    finished = (
+        over and (run.folder / PICK).is_file() and study.confirmed and not is_held(run.run.folder)
+    )
     return {
         "rungs": [
-            {"samples": length, "trials": sum(each > rung for each in reached)} for rung, length in enumerate(ladder)
+            {"samples": length, "trials": sum(each > rung for each in reached)}
+            for rung, length in enumerate(ladder)
         ],
         "kinds": {
             kind: [
-                sum(each > rung for record, each in zip(records, reached, strict=True) if record.sharing == kind)
+                sum(
+                    each > rung
+                    for record, each in zip(records, reached, strict=True)
+                    if record.sharing == kind
+                )
                 for rung in range(max(1, len(ladder)))
             ]
             for kind in kinds
@@ -234,9 +302,14 @@ def _search_of(run: DatasetRun, study: Study, records: Sequence[TrialRecord]) ->
 
 
 def _left(
-    run: DatasetRun, study: Study, records: Sequence[TrialRecord], used: dict[str, Any], limits: dict[str, Any]
+    run: DatasetRun,
+    study: Study,
+    records: Sequence[TrialRecord],
+    used: dict[str, Any],
+    limits: dict[str, Any],
 ) -> float | None:
-    """Seconds until the run has ended, all stages after the search included; None where no job has ended yet.
+    """Seconds until the run has ended, all stages after the search included; None where no job has
+    ended yet.
 
     Args:
         limits: of the search; empty where it is over.
@@ -252,8 +325,18 @@ def _left(
         estimates += [max(0.0, limits["seconds"] - used["seconds"])] if limits["seconds"] else []
         search = min(estimates, default=0.0)
     space = run.fitted().space
-    lengths = (limits.get("samples") or 0) / study.ladder[-1] if study.ladder else limits.get("trials") or 0
+    lengths = (
+        (limits.get("samples") or 0) / study.ladder[-1]
+        if study.ladder
+        else limits.get("trials") or 0
+    )
     known = sum(map(len, study.replicates().values()))
-    stages = ["confirming", "serving"] if study.tries and not limits else ["tuning", "confirming", "serving"]
+    stages = (
+        ["confirming", "serving"]
+        if study.tries and not limits
+        else ["tuning", "confirming", "serving"]
+    )
     stages += ["teaching"] if limits else []
-    return search + After(run.run.suite, space, lengths, run.store).seconds(pace, workers, stages, known)
+    return search + After(run.run.suite, space, lengths, run.store).seconds(
+        pace, workers, stages, known
+    )

@@ -1,4 +1,6 @@
-"""Runs, frontiers and picks in MLflow. Only this room imports it, and only on use: it loads slowly."""
+"""Runs, frontiers and picks in MLflow. Only this room imports it, and only on use: it loads
+slowly.
+"""
 
 from bench.app.tracking.reading import frontier_of
 

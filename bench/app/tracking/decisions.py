@@ -14,10 +14,12 @@ EXPERIMENT = "seesaw decisions"
 
 def log_decision(
     name: str, verdict: str, gains: Mapping[str, Effect], folder: Path, tracking: str, home: Path
-) -> str:  # fmt: skip
-    """Logs a decision's verdict, gains by outcome, and the files in `folder` as a new run; returns its id.
+) -> str:
+    """Logs a decision's verdict, gains by outcome, and the files in `folder` as a new run; returns
+    its id.
 
-    A new experiment's files are in `home`, unless the store is a server. Raises TrackingError if it cannot be reached.
+    A new experiment's files are in `home`, unless the store is a server. Raises TrackingError if it
+    cannot be reached.
     """
     store = MlflowStore(tracking, home)
     tags = {"seesaw.kind": "decision", VERDICT: verdict, "mlflow.note.content": verdict}

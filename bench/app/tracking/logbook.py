@@ -1,14 +1,16 @@
-"""Logs a driver's records without waiting for MLflow: a section for each data set, sent by one thread.
+"""Logs a driver's records without waiting for MLflow: a section for each data set, sent by one
+thread.
 
-    logbook = Logbook(None, home)                   # sqlite and files at home; or any MLflow address
-    section = logbook.section(history, ..)          # a parent run for each suite, data set and space
-    section.log([record], told)                     # sends nothing: the thread does
-    section.front = lambda experiment, run, ended: Front(..)
-    logbook.finish("FINISHED", ended, patience=10)  # whether all is there: each trial once, whatever went wrong
+    logbook = Logbook(None, home)                   # sqlite and files at home; or any MLflow
+    address section = logbook.section(history, ..)          # a parent run for each suite, data set
+    and space section.log([record], told)                     # sends nothing: the thread does
+    section.front = lambda experiment, run, ended: Front(..) logbook.finish("FINISHED", ended,
+    patience=10)  # whether all is there: each trial once, whatever went wrong
 
-The records are the truth. A parent has a nested run for each trial and each replicate; each is compared with its target
-state, and `log_batch` sends only the difference. All times come from the records, never from the clock. MLflow keeps
-one value of a metric for the same step and time, so everything may be sent again, also after an error or a kill.
+The records are the truth. A parent has a nested run for each trial and each replicate; each is
+compared with its target state, and `log_batch` sends only the difference. All times come from the
+records, never from the clock. MLflow keeps one value of a metric for the same step and time, so
+everything may be sent again, also after an error or a kill.
 """
 
 from __future__ import annotations
@@ -63,10 +65,12 @@ class Section:
     """One data set's part of a run: its records, and its runs in MLflow.
 
     Args:
-        identity: identifies the part: `run, suite, dataset, space, seed`, `fingerprint` of the encoded store, and when
-            the run was `created`, as an earlier run of the same name may be gone from this machine.
+        identity: identifies the part: `run, suite, dataset, space, seed`, `fingerprint` of the
+            encoded store, and when the run was `created`, as an earlier run of the same name may be
+            gone from this machine.
         dataset: a short name of the data set, which `identity` may have as a path.
-        params: further constant settings; `tags` are those that may change, such as a raised budget.
+        params: further constant settings; `tags` are those that may change, such as a raised
+            budget.
         live: whether to mark an existing parent as running.
 
     Attributes:
@@ -94,22 +98,29 @@ class Section:
     _shown: float = -math.inf
 
     def log(self, records: Sequence[TrialRecord], told: int) -> None:
-        """Takes trials' current records, sends nothing; `told` is the number of recorded jobs, see `History.add`."""
+        """Takes trials' current records, sends nothing; `told` is the number of recorded jobs, see
+        `History.add`.
+        """
         self.history.add(records, told)
         self.records |= {record.number: record for record in records}
 
     @property
     def there(self) -> int:
         """Number of completely sent trials."""
-        return sum(self._sent.get(number) is record for number, record in list(self.records.items()))
+        return sum(
+            self._sent.get(number) is record for number, record in list(self.records.items())
+        )
 
     def send(self, ending: Ending | None = None, ended: float = 0.0) -> None:
-        """Sends new trials; raises TrackingError. With an ending, sends everything missing, and ends the parent.
+        """Sends new trials; raises TrackingError. With an ending, sends everything missing, and
+        ends the parent.
 
         `ended` is the time of the end and of the front's values, in seconds since 1970.
         """
         try:
-            if ending and self._failed:  # a server may execute lost requests late: read its state again
+            if (
+                ending and self._failed
+            ):  # a server may execute lost requests late: read its state again
                 self._nodes, self._failed = {}, False
             self._send(ending, ended)
         except TrackingError:
@@ -125,16 +136,25 @@ class Section:
         def send_trial(record: TrialRecord) -> None:
             place = front.placed.get(record.number, ([], UNPLACED)) if front else ([], NONE)
             for wanted in runs_of(record, *place):
-                self.sent["replicates" if len(wanted.key) > 1 else "trials"] += self._put(wanted, experiment)
+                self.sent["replicates" if len(wanted.key) > 1 else "trials"] += self._put(
+                    wanted, experiment
+                )
             self._sent[record.number] = record
 
-        new = [each for n, each in list(self.records.items()) if ending or self._sent.get(n) is not each]
+        new = [
+            each
+            for n, each in list(self.records.items())
+            if ending or self._sent.get(n) is not each
+        ]
         each_in_turn(send_trial, new)
         if ending or monotonic() - self._shown >= EVERY:
             self._shown = monotonic()
             self.sent["hypervolumes"] += parent.send(volumes(self.history))
         if front:
-            files = {name: each.encode() if isinstance(each, str) else each for name, each in front.files.items()}
+            files = {
+                name: each.encode() if isinstance(each, str) else each
+                for name, each in front.files.items()
+            }
             digest = hashlib.sha256(repr(files).encode()).hexdigest()
             if parent.tags.get(DIGEST) != digest:
                 with TemporaryDirectory() as folder:
@@ -151,39 +171,61 @@ class Section:
             parent.set_status(ending, ended)
 
     def _open(self) -> tuple[str, str]:
-        """Reads the server's state, and creates or updates the parent; returns the ids of experiment and parent."""
+        """Reads the server's state, and creates or updates the parent; returns the ids of
+        experiment and parent.
+        """
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         own, known = self.identity, self._known
         experiment = self.store.experiment(self.experiment, make=True)
         self._read(experiment)
-        asked = {**{name: value for name, value in own.items() if name not in ("run", "created")}, **self.params}
+        asked = {
+            **{name: value for name, value in own.items() if name not in ("run", "created")},
+            **self.params,
+        }
         name, tags = f"{own['run']} {self.dataset}", {**known, **self.tags}
         self._put(TargetRun((), name, tags, asked, [], RUNNING if self.live else None), experiment)
         parent = self._nodes[()]
-        data = Dataset(self.dataset, own["fingerprint"][:36], "card", self.source)  # a digest has 36 letters at most
-        inputs = [DatasetInput(data, [InputTag("mlflow.data.context", "train")])]  # may be sent repeatedly
+        data = Dataset(
+            self.dataset, own["fingerprint"][:36], "card", self.source
+        )  # a digest has 36 letters at most
+        inputs = [
+            DatasetInput(data, [InputTag("mlflow.data.context", "train")])
+        ]  # may be sent repeatedly
         parent.ask("log the data of", "log_inputs", inputs)
         return experiment, parent.run_id
 
     @property
     def _known(self) -> dict[str, str]:
-        return {"seesaw.kind": "parent", **{f"seesaw.{name}": value for name, value in self.identity.items()}}
+        return {
+            "seesaw.kind": "parent",
+            **{f"seesaw.{name}": value for name, value in self.identity.items()},
+        }
 
     def _read(self, experiment: str) -> None:
-        """Reads the server's state; removes one of two runs with the same key, which a late answer makes possible."""
-        mine = " and ".join(f"tags.`seesaw.{name}` = '{self.identity[name]}'" for name in ("run", "dataset"))
+        """Reads the server's state; removes one of two runs with the same key, which a late answer
+        makes possible.
+        """
+        mine = " and ".join(
+            f"tags.`seesaw.{name}` = '{self.identity[name]}'" for name in ("run", "dataset")
+        )
         nodes = StoredRun.search(self.store, experiment, mine)
         if parents := [node for node in nodes if self._known.items() <= node.tags.items()]:
             self._nodes = {(): parents[-1]}  # the oldest
-            for node in [each for each in nodes if each.tags.get("seesaw.parent") == parents[-1].run_id]:
+            for node in [
+                each for each in nodes if each.tags.get("seesaw.parent") == parents[-1].run_id
+            ]:
                 key = key_of(node.tags)
                 if (there := self._nodes.setdefault(key, node)) is not node:
-                    other, self._nodes[key] = sorted((there, node), key=lambda each: len(each.metrics))
+                    other, self._nodes[key] = sorted(
+                        (there, node), key=lambda each: len(each.metrics)
+                    )
                     other.ask("remove", "delete_run")
 
     def _put(self, wanted: TargetRun, experiment: str) -> bool:
-        """Creates or updates a run; returns whether it changed. Replaces a failed one that was tried again."""
+        """Creates or updates a run; returns whether it changed. Replaces a failed one that was
+        tried again.
+        """
         node = self._nodes.get(wanted.key)
         if node and wanted.key and node.status == "FAILED" != wanted.status:
             self._nodes.pop(wanted.key).ask("remove", "delete_run")
@@ -201,7 +243,9 @@ class Section:
             nested = {"mlflow.parentRunId": inside.run_id, "seesaw.parent": parent.run_id}
             tags = {**tags, **nested, **{tag: parent.tags[tag] for tag in CARRIED}}
         try:
-            self._nodes[key] = StoredRun.create(self.store, experiment, wanted.name, tags, wanted.started)
+            self._nodes[key] = StoredRun.create(
+                self.store, experiment, wanted.name, tags, wanted.started
+            )
         except TrackingError:
             if tries == 1:
                 raise
@@ -213,8 +257,9 @@ class Section:
 class Logbook:
     """Everything logged of one run, sent by a thread that looks for new records each second.
 
-    Arguments are those of `MlflowStore`, and `live`: whether parents are marked as running; without it nothing is sent
-    before `finish`. `trouble` is the reason of the last failed try; empty after a successful one.
+    Arguments are those of `MlflowStore`, and `live`: whether parents are marked as running; without
+    it nothing is sent before `finish`. `trouble` is the reason of the last failed try; empty after
+    a successful one.
     """
 
     def __init__(self, uri: str | None, home: Path, live: bool = True) -> None:
@@ -241,15 +286,19 @@ class Logbook:
     def finish(self, ending: Ending, ended: float, patience: float, most: float = math.inf) -> bool:
         """Sends everything missing and closes all sections; returns whether all was sent.
 
-        Waits while requests are answered; stops after `patience` seconds without an answer, `most` seconds in all, or
-        two failures in a row. Nothing is sent after that. Reraises an error of the thread other than `TrackingError`.
+        Waits while requests are answered; stops after `patience` seconds without an answer, `most`
+        seconds in all, or two failures in a row. Nothing is sent after that. Reraises an error of
+        the thread other than `TrackingError`.
         """
         self._ending, self._failures = (ending, ended), 0
         self._finishing.set()
         began = monotonic()
         while self._failures < GIVE_UP and not self._ended.wait(0.05):
             silent = monotonic() - max(began, self.store.answered)
-            if silent > (STARTING if self.store.starting else patience) or monotonic() - began > most:
+            if (
+                silent > (STARTING if self.store.starting else patience)
+                or monotonic() - began > most
+            ):
                 break
         self.store.over = True
         if self._bug is not None:
@@ -272,14 +321,21 @@ class Logbook:
                 self._bug = error
                 self._ended.set()
             # back off while the server fails, but wake up when `finish` is called
-            time.sleep(0.5) if last else self._finishing.wait(min(LONGEST_PAUSE, 2.0**self._failures))
+            time.sleep(0.5) if last else self._finishing.wait(
+                min(LONGEST_PAUSE, 2.0**self._failures)
+            )
 
     def _send(self, last: bool) -> None:
-        each_in_turn(lambda section: section.send(*(self._ending if last else ())), list(self.sections.values()))
+        each_in_turn(
+            lambda section: section.send(*(self._ending if last else ())),
+            list(self.sections.values()),
+        )
 
 
 def each_in_turn(do: Callable[[Any], object], items: Iterable[Any]) -> None:
-    """Applies `do` to each item, continuing after errors but not after `HOPELESS` in a row; raises the first."""
+    """Applies `do` to each item, continuing after errors but not after `HOPELESS` in a row; raises
+    the first.
+    """
     first: TrackingError | None = None
     in_a_row = 0
     for item in items:

@@ -25,32 +25,46 @@ MergeKey = tuple[str, str, str]
 def frontier_of(experiment: str, uri: str) -> pd.DataFrame:
     """The front of an experiment, merged over all its runs that have one and are on the same data.
 
-    Runs with the same data set, fingerprint of the prepared data and objectives form a group with one front, whose
-    points no point of the group dominates. In a search by rungs a trial stands for its best placed point.
+    Runs with the same data set, fingerprint of the prepared data and objectives form a group with
+    one front, whose points no point of the group dominates. In a search by rungs a trial stands for
+    its best placed point.
 
-    Columns: `run, dataset, fingerprint, space, trial, architecture, picked, run_id`, then metrics and costs under their
-    names (`valid/income.auc` of the search, `confirm/income.auc.mean`, ...), then the configuration under its dotted
-    names, as text. `front.p_nondominated` is among all merged points. `attrs` has `notes`, sentences on points that
-    were not merged, and `hypervolume` of the merged fronts, by data set and fingerprint.
+    Columns: `run, dataset, fingerprint, space, trial, architecture, picked, run_id`, then metrics
+    and costs under their names (`valid/income.auc` of the search, `confirm/income.auc.mean`, ...),
+    then the configuration under its dotted names, as text. `front.p_nondominated` is among all
+    merged points. `attrs` has `notes`, sentences on points that were not merged, and `hypervolume`
+    of the merged fronts, by data set and fingerprint.
 
-    Raises UserError if there is no such experiment, TrackingError if the store is missing or cannot be reached.
+    Raises UserError if there is no such experiment, TrackingError if the store is missing or cannot
+    be reached.
     """
     store = MlflowStore(uri)
     if store.is_missing:  # MLflow would create one
         raise TrackingError(f"there is no MLflow store at {store.uri}")
     at = store.experiment(experiment)
-    parents = {node.run_id: node.tags for node in StoredRun.search(store, at, "tags.`seesaw.kind` = 'parent'")}
+    parents = {
+        node.run_id: node.tags
+        for node in StoredRun.search(store, at, "tags.`seesaw.kind` = 'parent'")
+    }
     replicates: dict[tuple[str, ...], list[Replicate]] = defaultdict(list)
     for node in StoredRun.search(store, at, "tags.`seesaw.kind` = 'replicate'"):
-        failure = Failure("bug", node.tags["seesaw.failure"]) if "seesaw.failure" in node.tags else None
+        failure = (
+            Failure("bug", node.tags["seesaw.failure"]) if "seesaw.failure" in node.tags else None
+        )
         number, seed = int(node.tags["seesaw.replicate"]), int(node.tags["seesaw.seed"])
         replicates[_point(node)].append(Replicate(number, seed, node.metrics, failure))
     groups: dict[MergeKey, list[StoredRun]] = defaultdict(list)
-    compared = StoredRun.search(store, at, "tags.`seesaw.kind` = 'trial' and tags.`front.rank` != 'none'")
-    for node in sorted(compared, key=lambda each: (each.tags["seesaw.run"], int(each.tags["seesaw.trial"]))):
+    compared = StoredRun.search(
+        store, at, "tags.`seesaw.kind` = 'trial' and tags.`front.rank` != 'none'"
+    )
+    for node in sorted(
+        compared, key=lambda each: (each.tags["seesaw.run"], int(each.tags["seesaw.trial"]))
+    ):
         parent = parents.get(node.tags["seesaw.parent"], {})
         if OBJECTIVES in parent:
-            groups[parent["seesaw.dataset"], parent["seesaw.fingerprint"], parent[OBJECTIVES]].append(node)
+            groups[
+                parent["seesaw.dataset"], parent["seesaw.fingerprint"], parent[OBJECTIVES]
+            ].append(node)
     notes = _apart(groups)
     rows: list[dict[str, object]] = []
     volumes: dict[tuple[str, str], float] = {}
@@ -78,10 +92,16 @@ def frontier_of(experiment: str, uri: str) -> pd.DataFrame:
             for trial, at in trials.items()
             if rank.iloc[at] == rank.iloc[list(trials.values())].min()
         ]
-        sure = [node for node, record in zip(nodes, records, strict=True) if any(map(confirmed, record.points))]
+        sure = [
+            node
+            for node, record in zip(nodes, records, strict=True)
+            if any(map(confirmed, record.points))
+        ]
         once = set(_runs(nodes)) - set(_runs(sure))
         if once and front.split == CONFIRM:
-            notes.append(f"{key[0]}: not confirmed, and not compared with what is: {', '.join(sorted(once))}")
+            notes.append(
+                f"{key[0]}: not confirmed, and not compared with what is: {', '.join(sorted(once))}"
+            )
     rest = dict.fromkeys(name for row in rows for name in row if name not in FIXED)
     table = pd.DataFrame(rows, columns=[*FIXED, *rest])
     table = table.sort_values(["dataset", "fingerprint", "run", "trial"], ignore_index=True)
@@ -93,8 +113,18 @@ def frontier_of(experiment: str, uri: str) -> pd.DataFrame:
 
 def _row(node: StoredRun, key: MergeKey, chance: float) -> dict[str, object]:
     tags = node.tags
-    of = tags["seesaw.run"], *key[:2], tags["seesaw.space"], int(tags["seesaw.trial"]), tags["seesaw.architecture"]
-    metrics = {name: at for name, at in sorted(node.metrics.items()) if not name.startswith(("curve/", DIAGNOSIS))}
+    of = (
+        tags["seesaw.run"],
+        *key[:2],
+        tags["seesaw.space"],
+        int(tags["seesaw.trial"]),
+        tags["seesaw.architecture"],
+    )
+    metrics = {
+        name: at
+        for name, at in sorted(node.metrics.items())
+        if not name.startswith(("curve/", DIAGNOSIS))
+    }
     fixed = dict(zip(FIXED, (*of, tags["seesaw.picked"] == "true", node.run_id), strict=True))
     return {**fixed, **metrics, "front.p_nondominated": chance, **dict(sorted(node.params.items()))}
 
@@ -106,7 +136,10 @@ def _apart(groups: Mapping[MergeKey, Sequence[StoredRun]]) -> list[str]:
         if len(of) > 1:
             prints = len({key[1] for key in of}) > 1
             why = "the data were prepared differently" if prints else "their objectives differ"
-            notes.append(f"{dataset}: not merged, since {why} ({'; '.join(f'{key[1]}: {of[key]}' for key in of)})")
+            notes.append(
+                f"{dataset}: not merged, since {why} "
+                f"({'; '.join(f'{key[1]}: {of[key]}' for key in of)})"
+            )
     return notes
 
 

@@ -33,21 +33,27 @@ def _refused(error: Exception | str) -> MlflowException:
 class _Scoring:
     """MLflow's interface of a model.
 
-    It is a base class, and its rows have no type hint, because MLflow would derive row types from hints instead of the
-    signature.
+    It is a base class, and its rows have no type hint, because MLflow would derive row types from
+    hints instead of the signature.
     """
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Opens the verified package with the plug-ins in `$SEESAW_PLUGIN` and the history in `$SEESAW_HISTORY`."""
+        """Opens the verified package with the plug-ins in `$SEESAW_PLUGIN` and the history in
+        `$SEESAW_HISTORY`.
+        """
         server = sys.modules.get("mlflow.pyfunc.scoring_server")
-        if getattr(server, "_SERVER_MODEL_PATH", "") in os.environ:  # in a server's process, which guesses types
+        if (
+            getattr(server, "_SERVER_MODEL_PATH", "") in os.environ
+        ):  # in a server's process, which guesses types
             server.parse_csv_input = _texts  # type: ignore[union-attr]
             server.infer_and_parse_data = _exact_rows(server.infer_and_parse_data)  # type: ignore[union-attr]
             server._decode_json_input = _strict_json(server._decode_json_input)  # type: ignore[union-attr]
             server.invocations = _with_a_type(server.invocations)  # type: ignore[union-attr]
         try:
             package, past = Package.open(context.artifacts[PACKAGE]), os.environ.get(HISTORY)
-            self._scorer = package.scorer(history=package.kept_history(Path(past)) if past else None)
+            self._scorer = package.scorer(
+                history=package.kept_history(Path(past)) if past else None
+            )
         except UserError as error:
             raise _refused(error) from None
 
@@ -55,7 +61,9 @@ class _Scoring:
         self, context: PythonModelContext, model_input, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
         """Predictions, a row for each raw row; see `Scorer.predict`."""
-        if not len(model_input.columns):  # MLflow drops unknown columns; without any, rows are lost, too
+        if not len(
+            model_input.columns
+        ):  # MLflow drops unknown columns; without any, rows are lost, too
             known = ", ".join(column.name for column in self._scorer.rows.columns)
             raise _refused(f"expected rows with the columns {known}, found none of them")
         try:
@@ -72,7 +80,9 @@ def _texts(csv_input: Any, schema: Any = None) -> pd.DataFrame:
         header = [name.strip("\ufeff ") for name in next(rows, [])]
         for row in filter(None, rows):
             if len(row) != len(header):
-                raise _refused(f"line {rows.line_num}: expected {len(header)} columns, found {len(row)}")
+                raise _refused(
+                    f"line {rows.line_num}: expected {len(header)} columns, found {len(row)}"
+                )
             lines.append(row)
     except csv.Error as error:
         raise _refused(f"line {rows.line_num}: expected CSV: {error}") from None
@@ -94,15 +104,21 @@ def _with_a_type(answer: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _strict_json(decode: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Wraps MLflow's JSON reader, which ends in an error of its own, or takes infinity, where a request is hostile."""
+    """Wraps MLflow's JSON reader, which ends in an error of its own, or takes infinity, where a
+    request is hostile.
+    """
 
     def decoded(body: Any) -> Any:
         if isinstance(body, dict):
             return body
         try:
-            document = json.loads(body, parse_float=_finite, parse_int=_whole, parse_constant=_finite)
+            document = json.loads(
+                body, parse_float=_finite, parse_int=_whole, parse_constant=_finite
+            )
         except RecursionError:
-            raise _refused("expected JSON with a few levels, found brackets that are nested too deep") from None
+            raise _refused(
+                "expected JSON with a few levels, found brackets that are nested too deep"
+            ) from None
         except (json.JSONDecodeError, UnicodeDecodeError):
             return decode(body)  # it says what is wrong
         except ValueError as error:
@@ -126,17 +142,23 @@ def _whole(text: str) -> int:
 
 
 def _exact_rows(parse: Callable[..., Any]) -> Callable[..., Any]:
-    """Wraps MLflow's JSON reader, which makes floats of a column with a gap: large whole numbers become texts first."""
+    """Wraps MLflow's JSON reader, which makes floats of a column with a gap: large whole numbers
+    become texts first.
+    """
 
     def parsed(data: Any, schema: Any = None) -> Any:
         rows_read = parse({name: _exact(rows, 3) for name, rows in data.items()}, schema)
-        return rows_read if len(rows_read) else pd.DataFrame(columns=schema.input_names())  # no rows, all columns
+        return (
+            rows_read if len(rows_read) else pd.DataFrame(columns=schema.input_names())
+        )  # no rows, all columns
 
     return parsed
 
 
 def _exact(value: Any, depth: int) -> Any:
-    """Converts whole numbers that float64 may not represent to texts, in tables, rows and cells nested `depth` deep."""
+    """Converts whole numbers that float64 may not represent to texts, in tables, rows and cells
+    nested `depth` deep.
+    """
     if isinstance(value, dict) and depth:
         return {name: _exact(each, depth - 1) for name, each in value.items()}
     if isinstance(value, list) and depth:

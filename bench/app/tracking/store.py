@@ -58,7 +58,9 @@ SETTINGS = {
 }
 """Environment variables that MLflow reads on import or use; the user's values take precedence."""
 NO_RETRIES = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
-"""Always set: MLflow would also retry the creation of a run whose answer was lost, and create two."""
+"""Always set: MLflow would also retry the creation of a run whose answer was lost, and create
+two.
+"""
 
 
 class TrackingError(UserError):
@@ -68,9 +70,10 @@ class TrackingError(UserError):
 class MlflowStore:
     """An MLflow store. The first request opens it and creates a missing sqlite file (seconds).
 
-    Create it in the main thread: it imports everything of MLflow that the store needs. If two threads import packages
-    that need each other, Python breaks the deadlock by an error, or returns a partially initialised module; torch,
-    optuna and MLflow share many packages. Later another thread may import MLflow's own packages.
+    Create it in the main thread: it imports everything of MLflow that the store needs. If two
+    threads import packages that need each other, Python breaks the deadlock by an error, or returns
+    a partially initialised module; torch, optuna and MLflow share many packages. Later another
+    thread may import MLflow's own packages.
 
     Args:
         uri: its address; None for the store at home.
@@ -78,7 +81,8 @@ class MlflowStore:
 
     Attributes:
         answered: time of the last answer, by `time.monotonic`; 0 before.
-        starting: whether the first request has still to create a file's tables, which takes local time but ends.
+        starting: whether the first request has still to create a file's tables, which takes local
+            time but ends.
         over: whether sending has ended.
 
     Raises:
@@ -93,10 +97,20 @@ class MlflowStore:
         for name, value in SETTINGS.items():
             os.environ.setdefault(name, value)
         os.environ.update(NO_RETRIES)
-        logging.getLogger("alembic").setLevel(logging.WARNING)  # logs every migration of a new store
-        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # logs a traceback for a locked database
-        logging.getLogger("mlflow.utils.databricks_utils").setLevel(logging.CRITICAL)  # logs the profile
-        databases = ("mlflow.store.tracking.sqlalchemy_workspace_store",) if kind(self.uri) in DATABASES else ()
+        logging.getLogger("alembic").setLevel(
+            logging.WARNING
+        )  # logs every migration of a new store
+        logging.getLogger("mlflow.store.db.utils").setLevel(
+            logging.CRITICAL
+        )  # logs a traceback for a locked database
+        logging.getLogger("mlflow.utils.databricks_utils").setLevel(
+            logging.CRITICAL
+        )  # logs the profile
+        databases = (
+            ("mlflow.store.tracking.sqlalchemy_workspace_store",)
+            if kind(self.uri) in DATABASES
+            else ()
+        )
         for module in ("mlflow", "mlflow.entities", *databases):
             import_module(module)
         local = home if kind(self.uri) not in SERVERS else None
@@ -107,7 +121,9 @@ class MlflowStore:
     @property
     def is_missing(self) -> bool:
         """Whether it is a sqlite file that does not exist, or has no tables."""
-        return kind(self.uri) == "sqlite" and not (self._file.is_file() and self._file.stat().st_size)
+        return kind(self.uri) == "sqlite" and not (
+            self._file.is_file() and self._file.stat().st_size
+        )
 
     @property
     def _file(self) -> Path:
@@ -116,7 +132,11 @@ class MlflowStore:
     @property
     def _beside(self) -> str:
         """Address of the artifacts beside this sqlite file; empty for other stores."""
-        return (self._file.resolve().parent / "mlartifacts").as_uri() if kind(self.uri) == "sqlite" else ""
+        return (
+            (self._file.resolve().parent / "mlartifacts").as_uri()
+            if kind(self.uri) == "sqlite"
+            else ""
+        )
 
     def _open(self) -> MlflowClient:
         if self._client is None:
@@ -132,7 +152,9 @@ class MlflowStore:
         return self._client
 
     def _make_file(self) -> None:
-        """Creates a missing sqlite file with all tables or not at all: MLflow refuses one with some."""
+        """Creates a missing sqlite file with all tables or not at all: MLflow refuses one with
+        some.
+        """
         file = self._file
         if not self.is_missing:
             return
@@ -147,22 +169,30 @@ class MlflowStore:
     def _move_files(self) -> None:
         """Updates artifact addresses in a sqlite file that was copied or moved with its home.
 
-        Otherwise the old files would be written. Only for experiments created in their home's own store.
+        Otherwise the old files would be written. Only for experiments created in their home's own
+        store.
         """
         if not (beside := self._beside) or not os.access(self._file, os.W_OK):
             return
         with closing(sqlite3.connect(self._file)) as database, database:
-            places = database.execute(f"SELECT DISTINCT value FROM experiment_tags WHERE key = '{FILES}'").fetchall()
+            places = database.execute(
+                f"SELECT DISTINCT value FROM experiment_tags WHERE key = '{FILES}'"
+            ).fetchall()
             for old in {place for (place,) in places} - {beside}:
                 for table, column in PLACES:
                     below = f"substr({column} || '/', 1, {len(old) + 1}) = ?"
-                    moved = f"UPDATE {table} SET {column} = ? || substr({column}, {len(old) + 1}) WHERE {below}"
+                    moved = (
+                        f"UPDATE {table} SET {column} = ? || substr({column}, {len(old) + 1}) "
+                        f"WHERE {below}"
+                    )
                     database.execute(moved, (beside, f"{old}/"))
 
     def ask(self, to: str, method: str, *args: Any, tries: int = TRIES, **options: Any) -> Any:
-        """Calls a method of MLflow's client; raises TrackingError on failure, or if sending has ended.
+        """Calls a method of MLflow's client; raises TrackingError on failure, or if sending has
+        ended.
 
-        `to` describes the request in the error; `tries` is 1 for requests that must not be repeated.
+        `to` describes the request in the error; `tries` is 1 for requests that must not be
+        repeated.
         """
         failed = f"could not {to} in the MLflow store at {shown(self.uri)}"
         for left in reversed(range(tries)):
@@ -172,25 +202,37 @@ class MlflowStore:
                 answer = getattr(self._open(), method)(*args, **options)
                 self.answered = time.monotonic()
                 return answer
-            except Exception as error:  # MLflow passes on errors of sqlalchemy, requests and the file system
+            except (
+                Exception
+            ) as error:  # MLflow passes on errors of sqlalchemy, requests and the file system
                 if not left:
                     raise TrackingError(f"{failed}: {_reason(error)}") from error
                 time.sleep(PAUSE)
         raise TrackingError(f"{failed}: no more time was given")
 
     def experiment(self, name: str, make: bool = False) -> str:
-        """The id of an experiment; a missing one is created, or else is a UserError that names the existing ones."""
+        """The id of an experiment; a missing one is created, or else is a UserError that names the
+        existing ones.
+        """
         to = f"open the experiment '{name}'"
         if (existing := self.ask(to, "get_experiment_by_name", name)) is not None:
             return str(existing.experiment_id)
         if make:  # if the answer is lost, the next call finds it
-            tags = {FILES: self._artifacts} if self._artifacts and self._artifacts == self._beside else None
+            tags = (
+                {FILES: self._artifacts}
+                if self._artifacts and self._artifacts == self._beside
+                else None
+            )
             return str(self.ask(to, "create_experiment", name, self._artifacts, tags, tries=1))
-        raise unknown("experiment", name, [each.name for each in self.ask(to, "search_experiments")])
+        raise unknown(
+            "experiment", name, [each.name for each in self.ask(to, "search_experiments")]
+        )
 
 
 def _reason(error: BaseException) -> str:
-    """The reason of a failed request, in a line: the system's words if there was no answer, else MLflow's."""
+    """The reason of a failed request, in a line: the system's words if there was no answer, else
+    MLflow's.
+    """
     from requests.exceptions import ConnectionError as NoConnection
     from requests.exceptions import Timeout
 
@@ -203,7 +245,14 @@ def _reason(error: BaseException) -> str:
         if (full := no_room(each, "")) is not None:  # MLflow says that a path is wrong
             return os.strerror(full.number or errno.ENOSPC)
     if any(isinstance(each, NoConnection) for each in chain):
-        words = next((each.strerror for each in reversed(chain) if isinstance(each, OSError) and each.strerror), "")
+        words = next(
+            (
+                each.strerror
+                for each in reversed(chain)
+                if isinstance(each, OSError) and each.strerror
+            ),
+            "",
+        )
         return f"nothing answers there{words and f' ({words.lower()})'}"
     lines = scrubbed(str(error)).strip().splitlines()
     return lines[0] if lines else type(error).__name__
@@ -230,10 +279,21 @@ class StoredRun:
         data, info = run.data, run.info
         metrics = {inward(name): value for name, value in data.metrics.items()}
         steps = {inward(each.key): each.step for each in data.to_proto().metrics}
-        return cls(store, info.run_id, info.status, info.start_time, metrics, steps, dict(data.params), dict(data.tags))
+        return cls(
+            store,
+            info.run_id,
+            info.status,
+            info.start_time,
+            metrics,
+            steps,
+            dict(data.params),
+            dict(data.tags),
+        )
 
     @classmethod
-    def create(cls, store: MlflowStore, experiment: str, name: str, tags: Texts, started: float = 0.0) -> StoredRun:
+    def create(
+        cls, store: MlflowStore, experiment: str, name: str, tags: Texts, started: float = 0.0
+    ) -> StoredRun:
         """Creates a run. `started` is in seconds since 1970, 0 for now."""
         known = {**_cut(tags), "mlflow.source.name": "seesaw", "mlflow.source.type": "LOCAL"}
         of = experiment, _milliseconds(started or time.time()), known, name
@@ -245,23 +305,39 @@ class StoredRun:
         nodes: list[StoredRun] = []
         page = None
         while page is None or page.token:
-            page = store.ask("search runs", "search_runs", [experiment], condition, page_token=page and page.token)
+            page = store.ask(
+                "search runs",
+                "search_runs",
+                [experiment],
+                condition,
+                page_token=page and page.token,
+            )
             nodes += [cls._of(store, run) for run in page]
         return nodes
 
-    def send(self, values: Sequence[MetricValue] = (), params: Texts = NONE, tags: Texts = NONE) -> int:
+    def send(
+        self, values: Sequence[MetricValue] = (), params: Texts = NONE, tags: Texts = NONE
+    ) -> int:
         """Sends the values, parameters and tags that the run lacks; returns their number.
 
-        Earlier steps of a metric than its latest are assumed present. Values that are not finite are left out: MLflow
-        would store infinity as a large number. Tags are cut to MLflow's limit. MLflow splits large batches.
+        Earlier steps of a metric than its latest are assumed present. Values that are not finite
+        are left out: MLflow would store infinity as a large number. Tags are cut to MLflow's limit.
+        MLflow splits large batches.
         """
         from mlflow.entities import Metric, Param, RunTag
 
         new = [each for each in values if math.isfinite(each.value) and self._lacks(each)]
         named = {name: value for name, value in params.items() if name not in self.params}
         tagged = {name: value for name, value in _cut(tags).items() if self.tags.get(name) != value}
-        metrics = [Metric(outward(v.name), v.value, _milliseconds(v.time) or self.started, v.step) for v in new]
-        batch = metrics, [Param(*of) for of in named.items()], [RunTag(*of) for of in tagged.items()]
+        metrics = [
+            Metric(outward(v.name), v.value, _milliseconds(v.time) or self.started, v.step)
+            for v in new
+        ]
+        batch = (
+            metrics,
+            [Param(*of) for of in named.items()],
+            [RunTag(*of) for of in tagged.items()],
+        )
         if any(batch):
             self.ask("log to", "log_batch", *batch)
         self.metrics |= {value.name: value.value for value in new}
@@ -272,10 +348,14 @@ class StoredRun:
 
     def _lacks(self, value: MetricValue) -> bool:
         there = self.steps.get(value.name, -1)
-        return value.step > there or (value.step == there and self.metrics[value.name] != value.value)
+        return value.step > there or (
+            value.step == there and self.metrics[value.name] != value.value
+        )
 
     def set_status(self, status: str, ended: float = 0.0) -> bool:
-        """Closes or reopens the run; returns whether that was needed. `ended` is in seconds since 1970, 0 for now."""
+        """Closes or reopens the run; returns whether that was needed. `ended` is in seconds since
+        1970, 0 for now.
+        """
         if self.status == status:
             return False
         if status == RUNNING:
@@ -286,8 +366,15 @@ class StoredRun:
         return True
 
     def ask(self, to: str, method: str, *args: Any) -> None:
-        """Calls a method of MLflow's client for the run; `to` describes the request, for the error's text."""
-        self.store.ask(f"{to} the run '{self.tags.get('mlflow.runName', self.run_id)}'", method, self.run_id, *args)
+        """Calls a method of MLflow's client for the run; `to` describes the request, for the
+        error's text.
+        """
+        self.store.ask(
+            f"{to} the run '{self.tags.get('mlflow.runName', self.run_id)}'",
+            method,
+            self.run_id,
+            *args,
+        )
 
 
 def _milliseconds(seconds: float) -> int:

@@ -1,1 +1,3 @@
-"""What the machine gives: files, locks, addresses, memory, compiled passes, progress, interrupts, content folders."""
+"""What the machine gives: files, locks, addresses, memory, compiled passes, progress, interrupts,
+content folders.
+"""

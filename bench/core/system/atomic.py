@@ -1,7 +1,9 @@
-"""Files and folders that are whole or absent: written under a temporary name, flushed to disk, then renamed.
+"""Files and folders that are whole or absent: written under a temporary name, flushed to disk, then
+renamed.
 
-The temporary name holds the id of the writing process, so leftovers of killed processes differ from files in progress.
-A write that fails for the user's reasons (a full disk, no permission) is a UserError.
+The temporary name holds the id of the writing process, so leftovers of killed processes differ from
+files in progress. A write that fails for the user's reasons (a full disk, no permission) is a
+UserError.
 """
 
 from __future__ import annotations
@@ -39,7 +41,8 @@ _FROM_HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
 
 @contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
-    """Yields a temporary path beside `target`; renames it to `target` on success, removes it on failure.
+    """Yields a temporary path beside `target`; renames it to `target` on success, removes it on
+    failure.
 
     Raises:
         Unwritable: there is no room, no permission, or a folder of that name.
@@ -53,7 +56,9 @@ def atomic_path(target: Path) -> Iterator[Path]:
         temporary = Path(name)
         try:
             yield temporary
-            temporary.chmod(0o666 & ~_umask())  # a temporary file is private, the target gets the usual mode
+            temporary.chmod(
+                0o666 & ~_umask()
+            )  # a temporary file is private, the target gets the usual mode
             rename(temporary, target)
         finally:
             temporary.unlink(missing_ok=True)
@@ -61,10 +66,11 @@ def atomic_path(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(target: Path) -> Iterator[Path]:
-    """Yields an empty folder beside `target`; it replaces `target` on success and is removed on failure.
+    """Yields an empty folder beside `target`; it replaces `target` on success and is removed on
+    failure.
 
-    `target` is the old folder or the new one at every moment; only on a file system that cannot exchange two folders
-    (NFS) it is absent for an instant. Errors as of `atomic_path`.
+    `target` is the old folder or the new one at every moment; only on a file system that cannot
+    exchange two folders (NFS) it is absent for an instant. Errors as of `atomic_path`.
     """
     with room_for(target):
         temporary = Path(_beside(target, tempfile.mkdtemp))
@@ -94,7 +100,9 @@ def scratch_folder(beside: Path) -> Iterator[Path]:
 
 
 def rename(source: Path, target: Path) -> None:
-    """Renames a file or folder after flushing it to disk: after a power cut the target is whole or absent."""
+    """Renames a file or folder after flushing it to disk: after a power cut the target is whole or
+    absent.
+    """
     flush(source)
     os.replace(source, target)
     _flush_one(target.parent)
@@ -135,7 +143,9 @@ def writer_of(temporary: Path) -> bool | None:
 
 
 def remove_abandoned(shelf: Path, pattern: str = ".*.part") -> None:
-    """Removes temporary files of this machine's dead processes; those of unknown writers after a day without change."""
+    """Removes temporary files of this machine's dead processes; those of unknown writers after a
+    day without change.
+    """
     for path in shelf.glob(pattern):
         alive = writer_of(path)
         changed = (_time(each) for each in (path, *path.rglob("*")))
@@ -172,7 +182,9 @@ def _started(process: int) -> float:
 
 
 def _beside(target: Path, make: Callable[[str, str, Path], T]) -> T:
-    """Calls `mkstemp` or `mkdtemp` beside a target, after removing what killed processes left of the target."""
+    """Calls `mkstemp` or `mkdtemp` beside a target, after removing what killed processes left of
+    the target.
+    """
     folder = writable(target.parent)
     try:
         remove_abandoned(folder, f".{escape(target.name)}.*.part")
@@ -182,7 +194,9 @@ def _beside(target: Path, make: Callable[[str, str, Path], T]) -> T:
 
 
 def _exchanged(first: Path, second: Path) -> bool:
-    """Exchanges two folders atomically; returns False, having done nothing, where the system cannot."""
+    """Exchanges two folders atomically; returns False, having done nothing, where the system
+    cannot.
+    """
     rename = getattr(ctypes.CDLL(None), "renameat2", None)
     names = (_FROM_HERE, os.fsencode(first), _FROM_HERE, os.fsencode(second))
     return rename is not None and rename(*names, _EXCHANGE) == 0
@@ -215,18 +229,24 @@ class Unwritable(UserError):
 
 
 def no_room(error: BaseException, where: Path | str) -> Unwritable | None:
-    """Converts an error that says there is no room into a sentence for the user; None for any other error."""
+    """Converts an error that says there is no room into a sentence for the user; None for any other
+    error.
+    """
     number = _number(error)
     return Unwritable(where, number) if number in _FULL else None
 
 
 def says_no_room(text: str) -> bool:
-    """Whether the text of an error, perhaps of another process, is that of an `Unwritable` for want of room."""
+    """Whether the text of an error, perhaps of another process, is that of an `Unwritable` for want
+    of room.
+    """
     return any(text.endswith(f": cannot be written: {os.strerror(number)}") for number in _FULL)
 
 
 def refused(error: OSError) -> UserError | None:
-    """Converts a refused access to a file into a sentence for the user; None for any other error."""
+    """Converts a refused access to a file into a sentence for the user; None for any other
+    error.
+    """
     if error.errno not in _REFUSED or error.filename is None:
         return None
     return UserError(f"{error.filename}: cannot be used: {os.strerror(error.errno)}")
@@ -234,7 +254,9 @@ def refused(error: OSError) -> UserError | None:
 
 @contextmanager
 def room_for(target: Path) -> Iterator[None]:
-    """Turns a full disk or a refused access into `Unwritable`, for code that writes `target`, below or beside it."""
+    """Turns a full disk or a refused access into `Unwritable`, for code that writes `target`, below
+    or beside it.
+    """
     try:
         yield
     except Exception as error:
@@ -244,13 +266,19 @@ def room_for(target: Path) -> Iterator[None]:
             raise
         if (full := no_room(error, target)) is not None:
             raise full from None
-        if isinstance(error, OSError) and error.errno in _REFUSED and _is_about(error.filename, target):
+        if (
+            isinstance(error, OSError)
+            and error.errno in _REFUSED
+            and _is_about(error.filename, target)
+        ):
             raise Unwritable(target, error.errno) from None
         raise
 
 
 def writable(folder: Path) -> Path:
-    """Creates a folder if it is absent; raises UserError if it is a file, or cannot be created or written."""
+    """Creates a folder if it is absent; raises UserError if it is a file, or cannot be created or
+    written.
+    """
     try:
         with room_for(folder):
             folder.mkdir(parents=True, exist_ok=True)
@@ -272,7 +300,9 @@ def _number(error: BaseException) -> int | None:
 
 
 def _is_about(name: object, target: Path) -> bool:
-    """Whether an error's file is the target, is below or beside it, or is a folder that holds it."""
+    """Whether an error's file is the target, is below or beside it, or is a folder that holds
+    it.
+    """
     if not isinstance(name, str | bytes | os.PathLike):
         return False
     path = Path(os.fsdecode(name))

@@ -14,7 +14,11 @@ from bench.core.plain import parse_toml
 
 ContentKind = Literal["datasets", "search_spaces", "reports"]
 
-_FILE = {"datasets": "{name}/card.toml", "search_spaces": "{name}.toml", "reports": "{name}/suite.toml"}
+_FILE = {
+    "datasets": "{name}/card.toml",
+    "search_spaces": "{name}.toml",
+    "reports": "{name}/suite.toml",
+}
 _WHAT = {"datasets": "dataset", "search_spaces": "search space", "reports": "suite"}
 
 
@@ -38,15 +42,21 @@ def is_path(name_or_path: str) -> bool:
 
 
 def lasting(kind: ContentKind, name_or_path: str) -> str:
-    """Makes a path absolute, so that it means the same from every folder, and keeps a name; errors as of `find`."""
+    """Makes a path absolute, so that it means the same from every folder, and keeps a name; errors
+    as of `find`.
+    """
     return os.path.abspath(find(kind, name_or_path)) if is_path(name_or_path) else name_or_path
 
 
 def find(kind: ContentKind, name_or_path: str) -> Path:
-    """Returns the TOML file of a name or path; raises UserError for an unknown name or a missing file."""
+    """Returns the TOML file of a name or path; raises UserError for an unknown name or a missing
+    file.
+    """
     path = Path(name_or_path)
     if kind == "datasets" and path.suffix != ".toml" and os.path.isfile(path):
-        raise UserError(f"{shortened(str(path))}: expected a card; `seesaw card FILE --label COLUMN` writes one")
+        raise UserError(
+            f"{shortened(str(path))}: expected a card; `seesaw card FILE --label COLUMN` writes one"
+        )
     if is_path(name_or_path):
         if os.path.isdir(path):  # unlike Path.is_dir, False where the name is too long
             path = path / Path(_FILE[kind].format(name=".")).name
@@ -58,7 +68,9 @@ def find(kind: ContentKind, name_or_path: str) -> Path:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Parses a TOML file; raises UserError, with file and line, if it is missing, not UTF-8 or not TOML."""
+    """Parses a TOML file; raises UserError, with file and line, if it is missing, not UTF-8 or not
+    TOML.
+    """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
@@ -67,6 +79,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise UserError(f"expected a TOML file, found a folder: {path}") from None
     except UnicodeDecodeError as error:
         raise UserError(
-            f"{path}: expected UTF-8 text, found byte {error.object[error.start]:#04x} at offset {error.start}"
+            f"{path}: expected UTF-8 text, found byte {error.object[error.start]:#04x} at offset "
+            f"{error.start}"
         ) from None
     return parse_toml(text, str(path))

@@ -1,9 +1,10 @@
 """Takes credentials out of MLflow addresses; no other module handles passwords in addresses.
 
-An address is kept and shown as scheme, host, port and path, and for a database `OPTIONS`; anything else is refused.
-User and password become `MLFLOW_TRACKING_USERNAME` and `MLFLOW_TRACKING_PASSWORD` of this process and its workers, the
-profile of `databricks://PROFILE` becomes `DATABRICKS_CONFIG_PROFILE`; later commands read them from there. They are
-sent only to addresses that the user named for this home.
+An address is kept and shown as scheme, host, port and path, and for a database `OPTIONS`; anything
+else is refused. User and password become `MLFLOW_TRACKING_USERNAME` and `MLFLOW_TRACKING_PASSWORD`
+of this process and its workers, the profile of `databricks://PROFILE` becomes
+`DATABRICKS_CONFIG_PROFILE`; later commands read them from there. They are sent only to addresses
+that the user named for this home.
 """
 
 from __future__ import annotations
@@ -20,20 +21,29 @@ from bench.core.errors import UserError
 from bench.core.system.atomic import Unwritable, write_text
 
 USERNAME, PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
-"""MLflow reads them for a server. For a database we put them into the address; libpq has other ways, too."""
+"""MLflow reads them for a server. For a database we put them into the address; libpq has other
+ways, too.
+"""
 PROFILE = "DATABRICKS_CONFIG_PROFILE"
 """Databricks reads it. In an address a profile looks like a token."""
 SERVERS = ("http", "https", "databricks")
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 FILES = {"sqlite": r"(?<=:///).+", "file": r"(?<=file:)(?!/).+"}
-"""Schemes whose addresses are paths -> pattern of the path, in which `@` is an ordinary character."""
+"""Schemes whose addresses are paths -> pattern of the path, in which `@` is an ordinary
+character.
+"""
 EXAMPLES = (
-    "http://HOST:PORT, https://HOST, databricks, sqlite:///FILE, postgresql://.., mysql://.., mssql://.., file:.."
+    "http://HOST:PORT, https://HOST, databricks, sqlite:///FILE, postgresql://.., "
+    "mysql://.., mssql://.., file:.."
 )
 OPTIONS = ("charset", "driver", "sslmode")
-"""Allowed options of a database's address behind `?`; values have letters, digits, blanks and `._+-`."""
+"""Allowed options of a database's address behind `?`; values have letters, digits, blanks and
+`._+-`.
+"""
 _PLAIN = re.compile(r"[\w.~$+:/\[\]\\-]*")
-"""Host, port and path of an address that is no file: no `;` and `%`, behind which parameters hide."""
+"""Host, port and path of an address that is no file: no `;` and `%`, behind which parameters
+hide.
+"""
 
 
 def kind(uri: str) -> str:
@@ -49,10 +59,15 @@ def home_address(home: Path) -> str:
 def plain_address(uri: str) -> str:
     """Returns the address as it is kept and shown, without looking whether the store exists.
 
-    Credentials become `USERNAME`, `PASSWORD` and `PROFILE` of this process. A relative file path is made absolute. An
-    unknown scheme or a missing part is a UserError without the password.
+    Credentials become `USERNAME`, `PASSWORD` and `PROFILE` of this process. A relative file path is
+    made absolute. An unknown scheme or a missing part is a UserError without the password.
     """
-    known = {*SERVERS, *DATABASES, "file", *(entry.name for entry in entry_points(group="mlflow.tracking_store"))}
+    known = {
+        *SERVERS,
+        *DATABASES,
+        "file",
+        *(entry.name for entry in entry_points(group="mlflow.tracking_store")),
+    }
     plain, user, password = separated(uri)
     try:
         scheme, parts = kind(plain), urlsplit(plain)
@@ -64,11 +79,15 @@ def plain_address(uri: str) -> str:
         elif scheme in FILES:  # three slashes: a file, not a host
             whole = not parts.netloc and parts.path.strip("/") != ""
         if scheme not in FILES:
-            whole = whole and _PLAIN.fullmatch(plain.partition("?")[0]) is not None  # no ;jsessionid=..
+            whole = (
+                whole and _PLAIN.fullmatch(plain.partition("?")[0]) is not None
+            )  # no ;jsessionid=..
     except ValueError:  # a bracket or a port that is none
         whole = False
     if not whole:
-        raise UserError(f"--tracking: expected an MLflow address ({EXAMPLES}), found '{shown(uri)}'")
+        raise UserError(
+            f"--tracking: expected an MLflow address ({EXAMPLES}), found '{shown(uri)}'"
+        )
     if user is not None:
         os.environ[USERNAME] = user
     if password is not None:
@@ -78,14 +97,18 @@ def plain_address(uri: str) -> str:
         if profile:
             os.environ[PROFILE] = profile
     path = FILES.get(scheme)
-    return re.sub(path, lambda at: os.path.abspath(os.path.expanduser(at[0])), plain, count=1) if path else plain
+    return (
+        re.sub(path, lambda at: os.path.abspath(os.path.expanduser(at[0])), plain, count=1)
+        if path
+        else plain
+    )
 
 
 def separated(address: str) -> tuple[str, str | None, str | None]:
     """Returns an address without credentials, then the decoded user and password.
 
-    An unescaped `@`, `:` or `/` in a password is part of it. Raises UserError if its end is ambiguous, or there is more
-    than `OPTIONS` behind `?` or `#`.
+    An unescaped `@`, `:` or `/` in a password is part of it. Raises UserError if its end is
+    ambiguous, or there is more than `OPTIONS` behind `?` or `#`.
     """
     scheme, mark, rest = address.partition("://") if "://" in address else address.partition(":")
     of = scheme.partition("+")[0]
@@ -95,27 +118,33 @@ def separated(address: str) -> tuple[str, str | None, str | None]:
     user, colon, word = credentials.partition(":")
     if "@" in rest[end:] or "/" in user:
         raise UserError(
-            "--tracking: expected '?' and '#' in a password, '/' in a user, and '@' behind the host to be written as "
-            "%3F, %23, %2F and %40, found one as it is"
+            "--tracking: expected '?' and '#' in a password, '/' in a user, and '@' behind the "
+            "host to be written as %3F, %23, %2F and %40, found one as it is"
         )
     options = []
     for pair in rest[end + 1 :].split("&") if rest[end:] else ():
         name, _, value = pair.partition("=")
         if name == "password" and not is_file:
             colon, word = ":", value
-        elif of in DATABASES[1:] and name in OPTIONS and re.fullmatch(r"[\w .+-]{1,40}", unquote_plus(value)):
+        elif (
+            of in DATABASES[1:]
+            and name in OPTIONS
+            and re.fullmatch(r"[\w .+-]{1,40}", unquote_plus(value))
+        ):
             options.append(pair)
         else:
             raise UserError(
-                f"--tracking: expected nothing behind '?' or '#' but {', '.join(OPTIONS)} of a database, found more; "
-                f"{USERNAME} and {PASSWORD} are for credentials"
+                f"--tracking: expected nothing behind '?' or '#' but {', '.join(OPTIONS)} of a "
+                f"database, found more; {USERNAME} and {PASSWORD} are for credentials"
             )
     plain = f"{scheme}{mark}{host}{'?' * bool(options)}{'&'.join(options)}"
     return plain, unquote(user) or None, unquote(word) if colon else None
 
 
 def secret_address(plain: str) -> str:
-    """Returns the address to connect to: for a database with user and password from the environment."""
+    """Returns the address to connect to: for a database with user and password from the
+    environment.
+    """
     user, password = os.environ.get(USERNAME), os.environ.get(PASSWORD)
     if not user or kind(plain) not in DATABASES[1:]:
         return plain
@@ -125,21 +154,26 @@ def secret_address(plain: str) -> str:
 
 
 def shown(address: str) -> str:
-    """An address, which may be wrong, for a message: scheme, host, port and path, and `***` for all else.
+    """An address, which may be wrong, for a message: scheme, host, port and path, and `***` for all
+    else.
 
     What stands behind `databricks://` may be a token, so it is not shown either.
     """
     head = re.match(r"[A-Za-z0-9+.-]*:/+", address)
     scheme = head[0] if head else ""
     rest = address.removeprefix(scheme)
-    if kind(scheme) not in FILES and re.search(r"[?#].*@", rest, flags=re.DOTALL):  # the end of a password is unknown
+    if kind(scheme) not in FILES and re.search(
+        r"[?#].*@", rest, flags=re.DOTALL
+    ):  # the end of a password is unknown
         return f"{scheme}***"
     rest = re.sub(r".*@", "***@", rest, flags=re.DOTALL)
     if kind(scheme) in FILES:
         return scheme + re.sub(r"[?#].*", "***", rest, flags=re.DOTALL)
     if kind(scheme).startswith("databricks"):
         return f"{scheme}***" if rest else scheme
-    known = re.match(r"(?:\*\*\*@)?(?:\[[0-9A-Fa-f:.]*\]?|[\w.-]*)(?::\d+(?=/|$))?(?:/[\w.~%+-]*)*", rest)
+    known = re.match(
+        r"(?:\*\*\*@)?(?:\[[0-9A-Fa-f:.]*\]?|[\w.-]*)(?::\d+(?=/|$))?(?:/[\w.~%+-]*)*", rest
+    )
     plain = known[0] if known else ""
     hidden = rest[len(plain) :]
     if not hidden:
@@ -148,7 +182,9 @@ def shown(address: str) -> str:
 
 
 def remember(address: str, home: Path) -> None:
-    """Records in the user's own folder that the user named an address for a home: a home may come from elsewhere."""
+    """Records in the user's own folder that the user named an address for a home: a home may come
+    from elsewhere.
+    """
     with suppress(Unwritable):  # seesaw then asks for the address again
         write_text(_mark(address, home), f"{home.resolve()} {address}\n")
 

@@ -11,7 +11,9 @@ from bench.core.system.atomic import Unwritable, writable
 
 
 def resolve_home(given: Path | None = None) -> Path:
-    """Returns the absolute home folder without creating it; UserError if it is a file, OSError if no folder can be."""
+    """Returns the absolute home folder without creating it; UserError if it is a file, OSError if
+    no folder can be.
+    """
     home = Path(given or os.environ.get("SEESAW_HOME") or ".seesaw").expanduser().resolve()
     with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
         home.stat()  # from Python 3.13 on, `resolve` takes a name that is too long
@@ -21,7 +23,9 @@ def resolve_home(given: Path | None = None) -> Path:
 
 
 def writable_home(given: Path | None = None) -> Path:
-    """Returns the home folder, created if absent; raises UserError if it is a file, or cannot be created or written."""
+    """Returns the home folder, created if absent; raises UserError if it is a file, or cannot be
+    created or written.
+    """
     try:
         return writable(resolve_home(given))
     except Unwritable as error:

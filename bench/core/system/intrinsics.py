@@ -1,4 +1,6 @@
-"""Compiles passes on the CPU, and prefetches rows: these passes wait for memory more than they compute."""
+"""Compiles passes on the CPU, and prefetches rows: these passes wait for memory more than they
+compute.
+"""
 
 from __future__ import annotations
 
@@ -12,19 +14,22 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-AHEAD = np.uint64(32)  # iterations between asking for a row and using it; measured flat from 16 to 64
+AHEAD = np.uint64(
+    32
+)  # iterations between asking for a row and using it; measured flat from 16 to 64
 LINE = 16  # float32 in a cache line
 
 
 def jit(*fastmath: str) -> Callable[[Callable[..., Any]], Any]:
     """Compiles a function on its first call, to run without the interpreter's lock.
 
-    The machine code is cached beside the source, or in the user's cache folder where that is read-only; where neither
-    can be written, each process compiles again.
+    The machine code is cached beside the source, or in the user's cache folder where that is
+    read-only; where neither can be written, each process compiles again.
 
     Args:
-        fastmath: relaxations of floating-point arithmetic, by LLVM's names. Data and metrics use none. Updates of rows
-            may fuse a product and a sum; passes over activations may also reorder sums, to run in vectors.
+        fastmath: relaxations of floating-point arithmetic, by LLVM's names. Data and metrics use
+            none. Updates of rows may fuse a product and a sum; passes over activations may also
+            reorder sums, to run in vectors.
     """
     options: dict[str, Any] = {"nogil": True, "fastmath": set(fastmath), "error_model": "numpy"}
 
@@ -48,7 +53,8 @@ def _asking(to_write: bool) -> Any:
                 for argument, kind in zip(arguments[1:], signature.args[1:], strict=True)
             )
             offset = builder.add(
-                builder.mul(row, builder.extract_value(view.strides, 0)), builder.mul(column, view.itemsize)
+                builder.mul(row, builder.extract_value(view.strides, 0)),
+                builder.mul(column, view.itemsize),
             )
             start = builder.ptrtoint(view.data, cgutils.intp_t)
             address = builder.inttoptr(builder.add(start, offset), cgutils.voidptr_t)
@@ -67,6 +73,10 @@ def _asking(to_write: bool) -> Any:
 
 
 prefetch = _asking(to_write=True)
-"""`prefetch(array, row, column)` prefetches a cache line of an array of one or two axes; any address is safe."""
+"""`prefetch(array, row, column)` prefetches a cache line of an array of one or two axes; any
+address is safe.
+"""
 prefetch_to_read = _asking(to_write=False)
-"""The same for memory that several processes read, which does not invalidate the others' cache lines."""
+"""The same for memory that several processes read, which does not invalidate the others' cache
+lines.
+"""

@@ -1,4 +1,6 @@
-"""One driver per folder: a lock that the operating system frees when its holder ends, even by a crash."""
+"""One driver per folder: a lock that the operating system frees when its holder ends, even by a
+crash.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,8 @@ def in_turn(file: Path) -> Iterator[None]:
 
 
 class FolderLock(AbstractContextManager["FolderLock"]):
-    """Holds the lock from construction to `release`. The file remains: otherwise two drivers could lock two files.
+    """Holds the lock from construction to `release`. The file remains: otherwise two drivers could
+    lock two files.
 
     Args:
         file: in the folder; each is a separate lock.
@@ -54,14 +57,16 @@ class FolderLock(AbstractContextManager["FolderLock"]):
     def __init__(self, folder: Path, file: str = FILE, holder: str = "driver") -> None:
         writable(folder)
         path = folder / file
-        # Opening must not truncate what the holder wrote, and not follow a link: in somebody else's folder it may lead
-        # to any file. Not inherited by workers (PEP 446).
+        # Opening must not truncate what the holder wrote, and not follow a link: in somebody else's
+        # folder it may lead to any file. Not inherited by workers (PEP 446).
         try:
             number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o666)
         except OSError as error:
             if error.errno != errno.ELOOP:
                 raise
-            raise UserError(f"{path}: expected a file of its own, found a link; remove it") from None
+            raise UserError(
+                f"{path}: expected a file of its own, found a link; remove it"
+            ) from None
         self._file = os.fdopen(number, "a+", encoding="utf-8")
         try:
             try:
@@ -74,7 +79,8 @@ class FolderLock(AbstractContextManager["FolderLock"]):
             process = self._file.read().strip() or "unknown"
             self._file.close()
             raise UserError(
-                f"{folder}: expected no other {holder}, found one at work (process {process}); wait for it or stop it"
+                f"{folder}: expected no other {holder}, found one at work (process {process}); "
+                "wait for it or stop it"
             ) from None
         with room_for(folder / file):
             self._file.truncate(0)

@@ -22,13 +22,16 @@ WORKER = "SEESAW_WORKER"
 
 
 WAITING = {"GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "1"}
-"""Spin times of OpenMP threads that wait for each other, before they sleep: a few microseconds with GNU's library, a
-millisecond with Intel's, its smallest unit. The defaults are milliseconds and .2 s. On cores shared with other
-processes, spinning blocks the threads it waits for: training then takes fifty times as long."""
+"""Spin times of OpenMP threads that wait for each other, before they sleep: a few microseconds with
+GNU's library, a millisecond with Intel's, its smallest unit. The defaults are milliseconds and .2
+s. On cores shared with other processes, spinning blocks the threads it waits for: training then
+takes fifty times as long."""
 
 
 def set_waiting() -> None:
-    """Sets `WAITING` before torch's import, unless the user set it or `OMP_WAIT_POLICY`; child processes inherit it."""
+    """Sets `WAITING` before torch's import, unless the user set it or `OMP_WAIT_POLICY`; child
+    processes inherit it.
+    """
     if "OMP_WAIT_POLICY" not in os.environ:
         for name, value in WAITING.items():
             os.environ.setdefault(name, value)
@@ -38,7 +41,8 @@ def set_waiting() -> None:
 def tree_threads(threads: int) -> Iterator[None]:
     """Limits boosted trees to `threads` threads inside the context.
 
-    The limit covers the libraries loaded at its start, so scikit-learn is imported first, which takes a second.
+    The limit covers the libraries loaded at its start, so scikit-learn is imported first, which
+    takes a second.
     """
     import sklearn.ensemble  # noqa: F401
     from threadpoolctl import threadpool_limits
@@ -51,7 +55,9 @@ DEVICES = ("auto", "cpu", "cuda")
 
 
 def check_device_name(name: str) -> str:
-    """The name; raises UserError for an unknown device. Only torch can say whether the device exists."""
+    """The name; raises UserError for an unknown device. Only torch can say whether the device
+    exists.
+    """
     if name not in DEVICES:
         raise UserError(f"device: expected one of {', '.join(DEVICES)}, found '{name}'")
     return name
@@ -70,7 +76,9 @@ def cores() -> int:
 
 
 def processor_vendor() -> str:
-    """The processor's vendor ("GenuineIntel", "AuthenticAMD"); empty where the system does not say."""
+    """The processor's vendor ("GenuineIntel", "AuthenticAMD"); empty where the system does not
+    say.
+    """
     return _processor("vendor_id")
 
 
@@ -82,7 +90,9 @@ def processor() -> str:
 def _processor(fact: str) -> str:
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as facts:
-            return next((line.partition(":")[2].strip() for line in facts if line.startswith(fact)), "")
+            return next(
+                (line.partition(":")[2].strip() for line in facts if line.startswith(fact)), ""
+            )
     except OSError:
         return ""
 
@@ -90,7 +100,16 @@ def _processor(fact: str) -> str:
 def versions() -> dict[str, str]:
     """Versions of Python, this package, and the libraries that can change a result."""
     installed_versions = {"python": platform.python_version()}
-    for name in ("seesaw-bench", "torch", "optuna", "mlflow", "numpy", "pyarrow", "numba", "moocore"):
+    for name in (
+        "seesaw-bench",
+        "torch",
+        "optuna",
+        "mlflow",
+        "numpy",
+        "pyarrow",
+        "numba",
+        "moocore",
+    ):
         try:
             installed_versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
@@ -103,24 +122,31 @@ _RESERVED = 128 << 20  # bytes of address space, not of memory
 
 @cache
 def keep_freed_memory() -> None:
-    """Makes glibc keep large freed blocks instead of returning each to the system; does nothing without glibc.
+    """Makes glibc keep large freed blocks instead of returning each to the system; does nothing
+    without glibc.
 
-    A training step allocates and frees the same few megabytes again and again; by default glibc maps and unmaps each,
-    and page faults cost a quarter of a small model's step. Huge pages (2 MiB) for the first of them save 3% more.
+    A training step allocates and frees the same few megabytes again and again; by default glibc
+    maps and unmaps each, and page faults cost a quarter of a small model's step. Huge pages (2 MiB)
+    for the first of them save 3% more.
     """
     try:
         libc = ctypes.CDLL("libc.so.6")
     except OSError:
         return
     m_trim_threshold, m_top_pad, m_mmap_threshold = -1, -2, -3
-    libc.mallopt(m_mmap_threshold, 32 << 20)  # larger blocks that do not fit are unmapped when freed
+    libc.mallopt(
+        m_mmap_threshold, 32 << 20
+    )  # larger blocks that do not fit are unmapped when freed
     libc.mallopt(m_trim_threshold, (1 << 31) - 1)
     libc.mallopt(m_top_pad, _RESERVED)
     libc.malloc.restype = libc.sbrk.restype = ctypes.c_void_p
     block = libc.malloc(ctypes.c_size_t(16 << 20))  # the heap grows by this and the pad
     libc.mallopt(m_top_pad, 128 << 10)  # the default
     if block:
-        start, end = -(-block // mmap.PAGESIZE) * mmap.PAGESIZE, libc.sbrk(0) // mmap.PAGESIZE * mmap.PAGESIZE
+        start, end = (
+            -(-block // mmap.PAGESIZE) * mmap.PAGESIZE,
+            libc.sbrk(0) // mmap.PAGESIZE * mmap.PAGESIZE,
+        )
         if start < end:  # has no effect where the system has no huge pages
             libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), mmap.MADV_HUGEPAGE)
         libc.free(ctypes.c_void_p(block))
@@ -153,16 +179,19 @@ _CONTAINER_LIMIT = "/sys/fs/cgroup/memory.max"
 
 
 def memory_limit() -> int:
-    """Bytes that samples may use: $SEESAW_MEMORY_MB (MiB), else half of the memory of the machine or container.
+    """Bytes that samples may use: $SEESAW_MEMORY_MB (MiB), else half of the memory of the machine
+    or container.
 
-    Half of all memory, not of free memory: free memory varies, and the order of samples depends on whether they fit.
-    Raises UserError unless the variable is a whole number above 0.
+    Half of all memory, not of free memory: free memory varies, and the order of samples depends on
+    whether they fit. Raises UserError unless the variable is a whole number above 0.
     """
     given = os.environ.get(MEMORY_VARIABLE)
     if not given:
         return installed() // 2
     if not given.isdecimal() or int(given) == 0:
-        raise UserError(f"expected ${MEMORY_VARIABLE} to be a whole number of MiB above 0, found '{given}'")
+        raise UserError(
+            f"expected ${MEMORY_VARIABLE} to be a whole number of MiB above 0, found '{given}'"
+        )
     return int(given) << 20
 
 

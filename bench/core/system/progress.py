@@ -17,8 +17,8 @@ class Work:
 
     Attributes:
         done: amount done earlier, left out of the speed.
-        later: returns the estimated seconds of the work that follows, to be added to the time left; called at each
-            advance.
+        later: returns the estimated seconds of the work that follows, to be added to the time left;
+            called at each advance.
     """
 
     description: str

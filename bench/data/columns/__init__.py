@@ -1,4 +1,5 @@
-"""Kinds of columns that a card may name. To add one, write a file and add a line to `KINDS`; see `base`.
+"""Kinds of columns that a card may name. To add one, write a file and add a line to `KINDS`; see
+`base`.
 
     KINDS["numeric"](log1p=True).fitter("price", Source(column="price"), min_count=1)
 

@@ -1,4 +1,5 @@
-"""What every kind of column has: options on a card, a fitter, and parts of the encoder that it leaves behind.
+"""What every kind of column has: options on a card, a fitter, and parts of the encoder that it
+leaves behind.
 
 A kind is one file with these three classes, and one line in `KINDS`:
 
@@ -50,7 +51,9 @@ DERIVATIONS: dict[str, Callable[[Floats], Floats]] = {
     "weekday_of_unix_s": lambda numbers: (np.floor(numbers / 86_400) + 3) % 7,
     "weekday_of_yyyymmdd": weekday_of_yyyymmdd,
 }
-"""Name on a card -> function of numbers (N,), NaN where missing. Monday is 0, and 1970-01-01 was a Thursday; in UTC."""
+"""Name on a card -> function of numbers (N,), NaN where missing. Monday is 0, and 1970-01-01 was a
+Thursday; in UTC.
+"""
 
 
 def _known(name: str) -> str:
@@ -68,11 +71,16 @@ EXAMPLES = 3
 
 
 def read_as(uses: Iterable[tuple[str, Reads]]) -> dict[str, Reads]:
-    """Raw column -> how it is read: as numbers if used so anywhere, as lists or vectors if only so, else as texts."""
+    """Raw column -> how it is read: as numbers if used so anywhere, as lists or vectors if only so,
+    else as texts.
+    """
     kinds = dict[str, set[Reads]]()
     for raw, reads in uses:
         kinds.setdefault(raw, set()).add(reads)
-    return {raw: "number" if "number" in of else of.pop() if len(of) == 1 else "text" for raw, of in kinds.items()}
+    return {
+        raw: "number" if "number" in of else of.pop() if len(of) == 1 else "text"
+        for raw, of in kinds.items()
+    }
 
 
 class Source(Config):
@@ -84,7 +92,9 @@ class Source(Config):
     missing: tuple[str, ...] = ()
     """Texts that mean missing."""
     spelled: bool = False
-    """Whether "1" and "1.0" are two categories: where the raw texts held one number in two spellings."""
+    """Whether "1" and "1.0" are two categories: where the raw texts held one number in two
+    spellings.
+    """
 
     @property
     def markers(self) -> tuple[str, ...]:
@@ -92,18 +102,29 @@ class Source(Config):
         return self.missing if self.derive is None else ()
 
     def numbers(self, table: pa.Table) -> NDArray[np.float64]:
-        """(N,), NaN where missing; raises UserError if the table lacks the column or it holds no numbers."""
+        """(N,), NaN where missing; raises UserError if the table lacks the column or it holds no
+        numbers.
+        """
         numbers = as_numbers(self.raw(table), self.missing, self.column)
         return numbers if self.derive is None else DERIVATIONS[self.derive](numbers)
 
     def values(self, table: pa.Table) -> Any:
         """The Arrow column (N,), after the function; errors as of `numbers`."""
-        return self.raw(table) if self.derive is None else pa.array(self.numbers(table), from_pandas=True)
+        return (
+            self.raw(table)
+            if self.derive is None
+            else pa.array(self.numbers(table), from_pandas=True)
+        )
 
     def raw(self, table: pa.Table) -> pa.ChunkedArray:
         """The column as it is; raises UserError if the table lacks it."""
-        if table.schema.get_field_index(self.column) < 0:  # faster than `column_names`, which is built at each call
-            raise UserError(f"expected a raw column '{self.column}', found {', '.join(table.column_names) or 'none'}")
+        if (
+            table.schema.get_field_index(self.column) < 0
+        ):  # faster than `column_names`, which is built at each call
+            raise UserError(
+                f"expected a raw column '{self.column}', found "
+                f"{', '.join(table.column_names) or 'none'}"
+            )
         return table[self.column]
 
 
@@ -192,7 +213,8 @@ class Quantity(DensePart):
 
 
 class Fitter(ABC):
-    """Fits one input on rows that come in parts. Of each row it keeps `width` codes (int32) or numbers (float64).
+    """Fits one input on rows that come in parts. Of each row it keeps `width` codes (int32) or
+    numbers (float64).
 
     Attributes:
         source: final after `finish`.
@@ -208,7 +230,9 @@ class Fitter(ABC):
 
     @abstractmethod
     def take(self, table: pa.Table, train: Mask, grow: bool = True) -> NDArray[Any]:
-        """What is kept of n rows (n, width), fitted on those of train; new values get codes if `grow`."""
+        """What is kept of n rows (n, width), fitted on those of train; new values get codes if
+        `grow`.
+        """
 
     @abstractmethod
     def finish(self) -> tuple[Part, ...]:
@@ -256,7 +280,9 @@ class Kind(Config, ABC):
     """Classes of the parts that its fitter makes."""
     slots: ClassVar[int] = 1
     by_form: ClassVar[bool] = True
-    """Whether a draft knows it by the form of values; else columns of ids, weights and free text are left out first."""
+    """Whether a draft knows it by the form of values; else columns of ids, weights and free text
+    are left out first.
+    """
     served: ClassVar[bool] = True
     """Whether models see it in serving; else a draft never proposes it."""
 
@@ -282,5 +308,7 @@ class Kind(Config, ABC):
 
     @classmethod
     def draft(cls, column: Counted, labels: Labels) -> Finding | None:
-        """The input that a column makes on a drafted card, or why it makes none; None leaves it to later kinds."""
+        """The input that a column makes on a drafted card, or why it makes none; None leaves it to
+        later kinds.
+        """
         return None

@@ -83,7 +83,9 @@ FEW, FEW_QUANTITIES, FEW_COUNTS = 32, 10, 2
 
 
 class Categorical(Kind):
-    """An id or a label of few values: one embedding row for each value that train holds often enough."""
+    """An id or a label of few values: one embedding row for each value that train holds often
+    enough.
+    """
 
     kind: Literal["categorical"] = "categorical"
     min_count: int | None = Field(None, ge=1)
@@ -94,21 +96,34 @@ class Categorical(Kind):
 
     @classmethod
     def draft(cls, column: Counted, labels: Labels) -> Finding | None:
-        """Texts; and whole numbers that are codes, by name, by number, or since neighbours are not alike."""
+        """Texts; and whole numbers that are codes, by name, by number, or since neighbours are not
+        alike.
+        """
         if column.numbers is None:
-            return Finding({"kind": "categorical"}, "two values" if len(column.counts) == 2 else "text")
+            return Finding(
+                {"kind": "categorical"}, "two values" if len(column.counts) == 2 else "text"
+            )
         if _is_clock(column):
             option = {"kind": "categorical", "from": column.name, "derive": "hour_of_hhmm"}
-            return Finding(option, "a time of day such as 1730, of which the hour is kept", f"{column.name}_hour")
+            return Finding(
+                option,
+                "a time of day such as 1730, of which the hour is kept",
+                f"{column.name}_hour",
+            )
         why = _code(column, labels) if column.whole else None
         return None if why is None else Finding({"kind": "categorical"}, why)
 
 
 def _is_clock(column: Counted) -> bool:
     """Whether numbers are times of day such as 1730, by name and value."""
-    parts, numbers = {"".join(words(column.name)), *words(column.name)}, column.of_rows[column.codes >= 0]
+    parts, numbers = (
+        {"".join(words(column.name)), *words(column.name)},
+        column.of_rows[column.codes >= 0],
+    )
     named = parts & {"hhmm", "hourmin"} or {"hour", "min"} <= parts
-    return bool(named and column.whole and ((numbers >= 0) & (numbers < 2400) & (numbers % 100 < 60)).all())
+    return bool(
+        named and column.whole and ((numbers >= 0) & (numbers < 2400) & (numbers % 100 < 60)).all()
+    )
 
 
 def _code(column: Counted, labels: Labels) -> str | None:
@@ -125,10 +140,11 @@ def _code(column: Counted, labels: Labels) -> str | None:
 
 
 def _unlike(column: Counted, labels: Labels) -> str | None:
-    """Evidence that neighbouring values are unrelated, as those of codes are: 20 ranges tell far less of a label.
+    """Evidence that neighbouring values are unrelated, as those of codes are: 20 ranges tell far
+    less of a label.
 
-    In 300 draws of labels without relation to the values, what these told beyond ranges by chance was at most .66 over
-    the root of the rarer class's labels.
+    In 300 draws of labels without relation to the values, what these told beyond ranges by chance
+    was at most .66 over the root of the rarer class's labels.
     """
     from bench.data.inspection.labels import LEAST_LABELS, out_of_fold
 
@@ -139,7 +155,7 @@ def _unlike(column: Counted, labels: Labels) -> str | None:
         each, few = (max(out_of_fold(of, label, 20.0), label.chance) for of in cells)
         if each - few >= max(0.02, 0.9 / math.sqrt(label.fewest), 0.25 * (each - label.chance)):
             return (
-                f"whole numbers whose neighbours are not alike, so codes: each by itself {each:.4f}, "
-                f"20 ranges {few:.4f} ({label.measure} of '{name}')"
+                "whole numbers whose neighbours are not alike, so codes: each by itself "
+                f"{each:.4f}, 20 ranges {few:.4f} ({label.measure} of '{name}')"
             )
     return None

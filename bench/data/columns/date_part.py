@@ -26,14 +26,16 @@ TimePart = Literal["hour", "weekday", "month"]
 EXAMPLE = "2024-03-01 10:00:00"
 _ISO = (
     r"^(?P<year>\d{4})[-/.](?P<month>\d{2})[-/.](?P<day>\d{2})"
-    r"(?:[T ](?P<hour>[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:[.,]\d+)?)?(?: ?(?:Z|[+-]\d{2}(?::?\d{2})?))?)?$"
+    r"(?:[T ](?P<hour>[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:[.,]\d+)?)?"
+    r"(?: ?(?:Z|[+-]\d{2}(?::?\d{2})?))?)?$"
 )
 _OF_DATES = {"hour": pc.hour, "weekday": pc.day_of_week, "month": pc.month}
 """Monday is 0, as in `weekday_of_unix_s`."""
 
 
 def part_of(column: Any, part: TimePart, missing: Collection[str] = ()) -> tuple[Any, Any]:
-    """A part of each time of an Arrow column: whole numbers (N,), null where there is none; which texts are no time.
+    """A part of each time of an Arrow column: whole numbers (N,), null where there is none; which
+    texts are no time.
 
     Times are as they are written: an offset or a time zone changes nothing. A date has no hour.
     """
@@ -47,10 +49,14 @@ def part_of(column: Any, part: TimePart, missing: Collection[str] = ()) -> tuple
     codes, values = distinct(array)
     texts = texts_of(values, missing, spelled=True)
     read = pc.extract_regex(texts, _ISO)
-    number = {name: _whole(pc.struct_field(read, name)) for name in ("year", "month", "day", "hour")}
+    number = {
+        name: _whole(pc.struct_field(read, name)) for name in ("year", "month", "day", "hour")
+    }
     months = ((number["year"] - 1970) * 12 + number["month"] - 1).astype("datetime64[M]")
     days = months.astype("datetime64[D]") + (number["day"] - 1).astype("timedelta64[D]")
-    there = (number["year"] > 0) & (number["month"] > 0) & (number["month"] < 13) & (number["day"] > 0)
+    there = (
+        (number["year"] > 0) & (number["month"] > 0) & (number["month"] < 13) & (number["day"] > 0)
+    )
     there &= days < (months + np.timedelta64(1, "M")).astype("datetime64[D]")
     number["weekday"] = (days.astype(np.int64) + 3) % 7  # 1970-01-01 was a Thursday
     mask = ~there | (number[part] < 0)
@@ -61,7 +67,12 @@ def part_of(column: Any, part: TimePart, missing: Collection[str] = ()) -> tuple
 
 def _whole(digits: Any) -> Any:
     """(n,) of texts; -1 where there is none."""
-    return pc.if_else(pc.equal(digits, ""), None, digits).cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False)
+    return (
+        pc.if_else(pc.equal(digits, ""), None, digits)
+        .cast(pa.int64())
+        .fill_null(-1)
+        .to_numpy(zero_copy_only=False)
+    )
 
 
 class _Times:
@@ -113,7 +124,9 @@ class DatePartFitter(CategoricalFitter):
 
 
 class DatePart(_Times, Kind):
-    """A part of a time, as a category: the hour of the day, the weekday (Monday is 0), or the month."""
+    """A part of a time, as a category: the hour of the day, the weekday (Monday is 0), or the
+    month.
+    """
 
     kind: Literal["date-part"] = "date-part"
     part: TimePart
@@ -129,7 +142,9 @@ class DatePart(_Times, Kind):
 
     @classmethod
     def draft(cls, column: Counted, labels: Any) -> Finding | None:
-        """A time is no input itself; what comes again of it is proposed: its hour, or the weekday of dates."""
+        """A time is no input itself; what comes again of it is proposed: its hour, or the weekday
+        of dates.
+        """
         if not column.is_time:
             return None
         why = "a date or point in time: later rows have times that train never saw"
@@ -138,4 +153,6 @@ class DatePart(_Times, Kind):
             return Finding(None, why)
         part = "weekday" if hours.null_count == len(hours) else "hour"
         option = {"kind": "date-part", "from": column.name, "part": part}
-        return Finding(option, f"{why}; its {part} may be an input", f"{column.name}_{part}", proposed=True)
+        return Finding(
+            option, f"{why}; its {part} may be an input", f"{column.name}_{part}", proposed=True
+        )

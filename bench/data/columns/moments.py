@@ -14,12 +14,16 @@ LARGEST = float(np.finfo(np.float32).max)
 PIECE = 1 << 14
 """Numbers that are added at a time."""
 OUTLIER = 100.0
-"""Distance, in deviations of the other numbers, beyond which a number is left out of mean and deviation."""
+"""Distance, in deviations of the other numbers, beyond which a number is left out of mean and
+deviation.
+"""
 CUT = 10.0
-"""Distance from the mean, in deviations, at which a number beyond train's is clipped: a network only extrapolates
-there."""
+"""Distance from the mean, in deviations, at which a number beyond train's is clipped: a network
+only extrapolates there."""
 BITS, HALF = 51, 1 << 12
-"""Low bits of a double that do not affect its range, and the number of ranges on each side of zero."""
+"""Low bits of a double that do not affect its range, and the number of ranges on each side of
+zero.
+"""
 
 
 def logged(numbers: Floats, log1p: bool) -> Floats:
@@ -29,7 +33,9 @@ def logged(numbers: Floats, log1p: bool) -> Floats:
 
 
 class Robust(NamedTuple):
-    """Standardisation of numbers: clipped to `low` and `high`; the moments leave out `left_out` numbers."""
+    """Standardisation of numbers: clipped to `low` and `high`; the moments leave out `left_out`
+    numbers.
+    """
 
     mean: float
     scale: float
@@ -39,19 +45,23 @@ class Robust(NamedTuple):
 
 
 class RunningMoments:
-    """Mean and deviation of numbers, without NaN; the same to the last bit however the numbers are split into parts.
+    """Mean and deviation of numbers, without NaN; the same to the last bit however the numbers are
+    split into parts.
 
-    Numbers are added in order, in pieces of fixed size, as differences from a nearby number. Sums are kept for each
-    range of numbers (an exponent and one bit of the mantissa), so that ranges with outliers can be left out at the end.
-    `rows` counts all numbers, `known` those that are not NaN.
+    Numbers are added in order, in pieces of fixed size, as differences from a nearby number. Sums
+    are kept for each range of numbers (an exponent and one bit of the mantissa), so that ranges
+    with outliers can be left out at the end. `rows` counts all numbers, `known` those that are not
+    NaN.
     """
 
     def __init__(self, log1p: bool = False) -> None:
         self.log1p, self.rows, self.known = log1p, 0, 0
-        self._place = np.full(2 * HALF, -1, np.int16)  # column of each range in `_sums`, in order of appearance
+        self._place = np.full(
+            2 * HALF, -1, np.int16
+        )  # column of each range in `_sums`, in order of appearance
         self._sums = np.zeros((6, 0))
-        """For each range a number in it, the count, sums of differences from that number and of their squares, and the
-        least and the largest number."""
+        """For each range a number in it, the count, sums of differences from that number and of
+        their squares, and the least and the largest number."""
         self._waiting = [np.zeros((2, 0))]
 
     def add(self, numbers: Floats, weights: NDArray[np.int64] | None = None) -> None:
@@ -72,7 +82,9 @@ class RunningMoments:
         for end in ends:
             values, times = waiting[:, start:end]
             start = end
-            at, first = _placed((values + 0.0).view(np.int64), self._place, self._sums.shape[1])  # no -0.0
+            at, first = _placed(
+                (values + 0.0).view(np.int64), self._place, self._sums.shape[1]
+            )  # no -0.0
             new = np.zeros((6, len(first)))
             new[[0, 4, 5]] = values[first]
             self._sums = np.hstack([self._sums, new])
@@ -81,7 +93,9 @@ class RunningMoments:
 
     @property
     def moments(self) -> tuple[float, float]:
-        """Mean and deviation; a constant has deviation 1, so that it standardises to 0; no numbers give 0 and 1."""
+        """Mean and deviation; a constant has deviation 1, so that it standardises to 0; no numbers
+        give 0 and 1.
+        """
         self._take(0)
         mean, deviation = self._of(np.arange(self._sums.shape[1]))
         return mean, deviation or 1.0
@@ -89,9 +103,9 @@ class RunningMoments:
     def robust(self) -> Robust:
         """Mean and deviation without numbers more than `OUTLIER` deviations away from all others.
 
-        "All others" leaves out at most one in a hundred at each end, not counting the most frequent range, and at least
-        one if there are a hundred numbers. Numbers are clipped `CUT` deviations from the mean, or at the remaining
-        extremes if wider.
+        "All others" leaves out at most one in a hundred at each end, not counting the most frequent
+        range, and at least one if there are a hundred numbers. Numbers are clipped `CUT` deviations
+        from the mean, or at the remaining extremes if wider.
         """
         self._take(0)
         ranges = np.flatnonzero(self._place >= 0)
@@ -108,7 +122,10 @@ class RunningMoments:
             kept = core | ((low <= middle + OUTLIER * spread) & (high >= middle - OUTLIER * spread))
             mean, deviation = self._of(order[kept])
         scale = deviation or 1.0
-        ends = min(float(low[kept][0]), mean - CUT * scale), max(float(high[kept][-1]), mean + CUT * scale)
+        ends = (
+            min(float(low[kept][0]), mean - CUT * scale),
+            max(float(high[kept][-1]), mean + CUT * scale),
+        )
         return Robust(mean, scale, *ends, self.known - int(counts[kept].sum()))
 
     def _of(self, ranges: NDArray[np.int64]) -> tuple[float, float]:
@@ -145,7 +162,9 @@ def _placed(values: Any, place: Any, known: int) -> Any:
 
 @jit()
 def _add(values: Any, times: Any, at: Any, sums: Any) -> None:
-    """Adds values (N,), weighted by `times` (N,), to the sums (6, R) of ranges: `RunningMoments._sums`."""
+    """Adds values (N,), weighted by `times` (N,), to the sums (6, R) of ranges:
+    `RunningMoments._sums`.
+    """
     added = np.zeros((3, sums.shape[1]))
     for row in range(len(values)):
         place, value, weight = at[row], values[row], times[row]

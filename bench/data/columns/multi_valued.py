@@ -39,8 +39,12 @@ class Lists(NamedTuple):
     """Whether a repeated value gets another slot."""
 
 
-def list_codes(lists: Lists, values: TextCodes | ColumnCodes, table: pa.Table, grow: bool, spelled: bool) -> Codes:
-    """Codes (N, slots) of a multi-valued column, ABSENT after the last value; `grow`, `spelled` as in `TextCodes`."""
+def list_codes(
+    lists: Lists, values: TextCodes | ColumnCodes, table: pa.Table, grow: bool, spelled: bool
+) -> Codes:
+    """Codes (N, slots) of a multi-valued column, ABSENT after the last value; `grow`, `spelled` as
+    in `TextCodes`.
+    """
     markers = lists.source.markers
     rows, joined = distinct(lists.source.values(table))
     if not is_list(joined.type):
@@ -53,7 +57,9 @@ def list_codes(lists: Lists, values: TextCodes | ColumnCodes, table: pa.Table, g
     used = np.zeros(len(alike.dictionary) + 1, np.bool_)
     used[chosen] = True
     codes, kept = np.full(len(used), ABSENT, np.int32), np.flatnonzero(used[:-1])
-    codes[kept] = values.code(alike.dictionary.take(pa.array(kept)), grow)  # only values that fill a slot get codes
+    codes[kept] = values.code(
+        alike.dictionary.take(pa.array(kept)), grow
+    )  # only values that fill a slot get codes
     filling: Codes = codes[chosen].take(rows, axis=0)
     return filling
 
@@ -72,7 +78,9 @@ def fitted_lists(lists: Lists, values: ColumnCodes, table: pa.Table, grow: bool)
 
 
 def _chosen(lists: Lists, own: NDArray[Any], first: NDArray[np.int64], none: int) -> NDArray[Any]:
-    """(L + 1, slots) values for the slots of each list, padded with `none`; the last row is empty, for code -1."""
+    """(L + 1, slots) values for the slots of each list, padded with `none`; the last row is empty,
+    for code -1.
+    """
     chosen = np.full((len(first), lists.slots), none, own.dtype)
     _choose(own, first, none, lists.keep == "last", lists.repeats, chosen)
     return chosen
@@ -80,7 +88,9 @@ def _chosen(lists: Lists, own: NDArray[Any], first: NDArray[np.int64], none: int
 
 @jit()
 def _choose(own: Any, first: Any, none: Any, last: bool, repeats: bool, chosen: Any) -> None:
-    """For each list its first or last values that are not missing, in order, as many as there are slots."""
+    """For each list its first or last values that are not missing, in order, as many as there are
+    slots.
+    """
     for row in range(len(first) - 1):
         used, slots = 0, chosen.shape[1]
         for step in range(first[row + 1] - first[row]):
@@ -141,7 +151,9 @@ class MultiValuedFitter(ValueFitter):
         self.width = column.max_length
 
     def take(self, table: pa.Table, train: Mask, grow: bool = True) -> Codes:
-        """Codes (n, slots), ABSENT after the last; values without a slot are neither coded nor counted."""
+        """Codes (n, slots), ABSENT after the last; values without a slot are neither coded nor
+        counted.
+        """
         lists = Lists(self.source, self.column.separator, self.width, self.column.keep)
         codes = fitted_lists(lists, self.values, table, grow)
         self._count(codes, train)
@@ -152,11 +164,15 @@ class MultiValuedFitter(ValueFitter):
         vocabulary = self._vocabulary()
         self.local[ABSENT] = PAD
         given = {"separator": self.column.separator, "slots": self.width, "keep": self.column.keep}
-        return (MultiValuedField(name=self.name, source=self.source, vocabulary=vocabulary, **given),)
+        return (
+            MultiValuedField(name=self.name, source=self.source, vocabulary=vocabulary, **given),
+        )
 
 
 class MultiValued(Kind):
-    """A list of categories, as parquet holds lists or in one text: several slots of one field, pooled by the model."""
+    """A list of categories, as parquet holds lists or in one text: several slots of one field,
+    pooled by the model.
+    """
 
     kind: Literal["multi-valued"] = "multi-valued"
     separator: str = Limits(",", min_length=1)
@@ -179,12 +195,19 @@ class MultiValued(Kind):
     def draft(cls, column: Counted, labels: Any) -> Finding | None:
         """Lists, and texts that are lists by their parts."""
         if column.lists:
-            return _drafted({}, "lists", [text.count("|") + 1 for text in column.texts()], column.counts)
+            return _drafted(
+                {}, "lists", [text.count("|") + 1 for text in column.texts()], column.counts
+            )
         if column.numbers is None:
             texts, counts = column.texts(MOST_TEXTS), np.sort(column.counts)[::-1][:MOST_TEXTS]
             for separator in SEPARATORS:
                 if (lengths := list_lengths(texts, counts, separator)) is not None:
-                    return _drafted({"separator": separator}, f"lists with {separator!r} between", lengths, counts)
+                    return _drafted(
+                        {"separator": separator},
+                        f"lists with {separator!r} between",
+                        lengths,
+                        counts,
+                    )
         return None
 
 
@@ -193,11 +216,14 @@ MOST_TEXTS = 20_000
 """Distinct texts that are looked at."""
 
 
-def list_lengths(texts: Sequence[str], counts: NDArray[np.int64], separator: str) -> list[int] | None:
-    """(V,) how many parts each text has, where they are lists with that separator between, else None.
+def list_lengths(
+    texts: Sequence[str], counts: NDArray[np.int64], separator: str
+) -> list[int] | None:
+    """(V,) how many parts each text has, where they are lists with that separator between, else
+    None.
 
-    In a list the same part stands in several texts, and now first, now later; in "Paris, TX" or "[10,20)" each part
-    has its place.
+    In a list the same part stands in several texts, and now first, now later; in "Paris, TX" or
+    "[10,20)" each part has its place.
     """
     lists = [[part.strip() for part in text.split(separator) if part.strip()] for text in texts]
     lengths = [*map(len, lists)]
@@ -209,9 +235,16 @@ def list_lengths(texts: Sequence[str], counts: NDArray[np.int64], separator: str
     return lengths if repeat and len(first & later) >= 0.3 * len(first | later) else None
 
 
-def _drafted(option: dict[str, Any], why: str, lengths: Sequence[int], counts: NDArray[np.int64]) -> Finding:
+def _drafted(
+    option: dict[str, Any], why: str, lengths: Sequence[int], counts: NDArray[np.int64]
+) -> Finding:
     longest = max(lengths)
     most = int(np.quantile(lengths, 0.95, weights=counts, method="inverted_cdf"))
     slots = min(max(most, 2), 50)
-    whole = "" if longest <= slots else f"; 95% are no longer than {slots}, later values are left out"
-    return Finding({"kind": "multi-valued", **option, "max_length": slots}, f"{why}, up to {longest} long{whole}")
+    whole = (
+        "" if longest <= slots else f"; 95% are no longer than {slots}, later values are left out"
+    )
+    return Finding(
+        {"kind": "multi-valued", **option, "max_length": slots},
+        f"{why}, up to {longest} long{whole}",
+    )

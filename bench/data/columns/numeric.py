@@ -1,7 +1,7 @@
 """A quantity a row: standardised, and as the range that it is in.
 
-A number is standardised with the mean and deviation of train, NaN -> 0 beside a missing flag. Extreme outliers count
-for neither and are clipped, in training and in serving.
+A number is standardised with the mean and deviation of train, NaN -> 0 beside a missing flag.
+Extreme outliers count for neither and are clipped, in training and in serving.
 """
 
 from __future__ import annotations
@@ -24,7 +24,17 @@ from bench.core.arrays import Floats, Mask, Singles
 from bench.core.schema import begins
 from bench.core.system.intrinsics import jit
 from bench.data.codes import IntegerCodes
-from bench.data.columns.base import EXAMPLES, FieldPart, Finding, Fitter, Kind, LocalIds, Quantity, Reads, Source
+from bench.data.columns.base import (
+    EXAMPLES,
+    FieldPart,
+    Finding,
+    Fitter,
+    Kind,
+    LocalIds,
+    Quantity,
+    Reads,
+    Source,
+)
 from bench.data.columns.moments import RunningMoments, logged
 from bench.data.inspection.names import is_count
 
@@ -49,11 +59,22 @@ class NumericColumn(Quantity):
     reads: ClassVar[Reads] = "number"
 
     @classmethod
-    def of_moments(cls, name: str, source: Source, flag: bool, moments: RunningMoments) -> NumericColumn:
+    def of_moments(
+        cls, name: str, source: Source, flag: bool, moments: RunningMoments
+    ) -> NumericColumn:
         """Builds it from moments of train, with a flag if asked for or if train lacks a value."""
         mean, scale, low, high, _ = moments.robust()
         flag = flag or moments.known < moments.rows
-        return cls(name=name, source=source, log1p=moments.log1p, mean=mean, scale=scale, low=low, high=high, flag=flag)
+        return cls(
+            name=name,
+            source=source,
+            log1p=moments.log1p,
+            mean=mean,
+            scale=scale,
+            low=low,
+            high=high,
+            flag=flag,
+        )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -77,7 +98,9 @@ class NumericColumn(Quantity):
     def number(self, at: int, ranges: BucketField) -> schema.Number:
         """Describes the quantity to models; `at` is its first dense column."""
         edges = self.encode_numbers(np.array([ranges.low, *ranges.edges, ranges.high]))[:, 0]
-        return schema.Number(self.name, at, at + 1 if self.flag else None, tuple(edges.tolist()), ranges.counts)
+        return schema.Number(
+            self.name, at, at + 1 if self.flag else None, tuple(edges.tolist()), ranges.counts
+        )
 
     def _examples(self) -> list[Any]:
         middle = math.copysign(math.expm1(abs(self.mean)), self.mean) if self.log1p else self.mean
@@ -105,7 +128,9 @@ class BucketField(FieldPart):
         if any(after < before for before, after in pairwise((self.low, *self.edges, self.high))):
             raise ValueError("expected low, edges and high in ascending order")
         if len(self.counts) != len(self.edges) + 1:
-            raise ValueError(f"expected {len(self.edges) + 1} counts of ranges, found {len(self.counts)}")
+            raise ValueError(
+                f"expected {len(self.edges) + 1} counts of ranges, found {len(self.counts)}"
+            )
         return self
 
     @property
@@ -134,8 +159,8 @@ class BucketField(FieldPart):
 
 
 EXACT = 1 << 17
-"""Number of distinct numbers up to which cut points are exact. Beyond it, numbers are rounded until this few are
-left."""
+"""Number of distinct numbers up to which cut points are exact. Beyond it, numbers are rounded until
+this few are left."""
 KEPT_BITS = range(52, 0, -2)
 """Significant bits of numbers after each rounding."""
 MOST_RANGES = 1000
@@ -144,7 +169,9 @@ ROWS_OF_RANGE = 20
 
 
 class Ranges(NamedTuple):
-    """V ranges of numbers: the least of each but the first, the least and greatest of all (0 if none), row counts."""
+    """V ranges of numbers: the least of each but the first, the least and greatest of all (0 if
+    none), row counts.
+    """
 
     edges: tuple[float, ...]
     low: float
@@ -174,7 +201,9 @@ class DistinctNumbers:
             self._count(values, counts)
 
     def _count(self, numbers: Floats, times: NDArray[np.int64] | None = None) -> None:
-        counts = np.bincount(self._codes.code(numbers.view(np.int64)), times, len(self._codes)).astype(np.int64)
+        counts = np.bincount(
+            self._codes.code(numbers.view(np.int64)), times, len(self._codes)
+        ).astype(np.int64)
         counts[: len(self._counts)] += self._counts
         self._counts = counts
 
@@ -190,7 +219,12 @@ class DistinctNumbers:
             return Ranges((), 0.0, 0.0, (0,))
         first = np.flatnonzero(np.append(True, begins(counts, ranges_for(int(counts.sum())))))
         edges = tuple(values[first[1:]].tolist())
-        return Ranges(edges, float(values[0]), float(values[-1]), tuple(np.add.reduceat(counts, first).tolist()))
+        return Ranges(
+            edges,
+            float(values[0]),
+            float(values[-1]),
+            tuple(np.add.reduceat(counts, first).tolist()),
+        )
 
 
 def ranges_for(rows: int) -> int:
@@ -207,7 +241,8 @@ def shortened(numbers: Floats, bits: int) -> Floats:
 
 @jit()
 def place_in_ranges(cuts: Any, numbers: Any, local: Any) -> None:
-    """Puts each number's range, from 1 on, or the id of missing into `local`; bisections advance together, vectorised.
+    """Puts each number's range, from 1 on, or the id of missing into `local`; bisections advance
+    together, vectorised.
 
     Each range but the first begins at one of `cuts` (V - 1,).
     """
@@ -245,7 +280,9 @@ class NumericFitter(Fitter):
 
     def finish(self) -> tuple[NumericColumn, BucketField]:
         """The standardised column, and the ranges at train's quantiles."""
-        column = NumericColumn.of_moments(self.name, self.source, self.column.missing_flag, self._moments)
+        column = NumericColumn.of_moments(
+            self.name, self.source, self.column.missing_flag, self._moments
+        )
         ranges = self._distinct.ranges()
         return column, BucketField(number=self.name, source=self.source, **ranges._asdict())
 
@@ -254,14 +291,17 @@ class NumericFitter(Fitter):
         found = self._moments.robust()
         if found.left_out:
             yield (
-                f"'{self.name}' has {found.left_out:,} values in train that are far from all others: its mean and "
-                f"deviation are without them, and it is cut at {found.low:.4g} and {found.high:.4g}"
-                f"{', after the logarithm' if self.column.log1p else ''}"
+                f"'{self.name}' has {found.left_out:,} values in train that are far from all "
+                "others: its mean and deviation are without them, and it is cut at "
+                f"{found.low:.4g} and "
+                f"{found.high:.4g}{', after the logarithm' if self.column.log1p else ''}"
             )
 
 
 class Numeric(Kind):
-    """A quantity: standardised with the mean and deviation of train, and as a range between quantiles of train."""
+    """A quantity: standardised with the mean and deviation of train, and as a range between
+    quantiles of train.
+    """
 
     kind: Literal["numeric"] = "numeric"
     log1p: bool = False
@@ -287,5 +327,8 @@ class Numeric(Kind):
         if column.whole:
             why = "a count, by its name" if is_count(column.name) else "many distinct whole numbers"
         if column.long_tail:
-            return Finding({"kind": "numeric", "log1p": True}, f"{why}; a long tail, as amounts and counts have")
+            return Finding(
+                {"kind": "numeric", "log1p": True},
+                f"{why}; a long tail, as amounts and counts have",
+            )
         return Finding({"kind": "numeric"}, why)

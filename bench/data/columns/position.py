@@ -37,7 +37,8 @@ class PositionFitter(CategoricalFitter):
 
 
 class Position(Kind):
-    """Where a row was shown (rank, page, slot): its effect on the labels is learnt, and left out where one serves.
+    """Where a row was shown (rank, page, slot): its effect on the labels is learnt, and left out
+    where one serves.
 
     No draft has it: what looks like a position may be known in serving, so the user says it.
     """

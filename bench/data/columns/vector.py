@@ -29,7 +29,9 @@ def vectors_of(source: Source, table: pa.Table, length: int) -> NDArray[np.float
     numbers = np.full((len(column), length), np.nan)
     there = column.is_valid().to_numpy(zero_copy_only=False)
     if there.any():
-        values = taken_apart(column)[1].cast(pa.float32(), safe=False).to_numpy(zero_copy_only=False)
+        values = (
+            taken_apart(column)[1].cast(pa.float32(), safe=False).to_numpy(zero_copy_only=False)
+        )
         numbers[there] = values.reshape(-1, length)
     numbers[~np.isfinite(numbers)] = np.nan
     return numbers
@@ -60,7 +62,10 @@ class VectorColumns(Quantity):
     @property
     def names(self) -> tuple[str, ...]:
         """Names of its dense columns."""
-        return (*(part.name for part in self.parts), *([f"{self.name}_missing"] if self.flag else []))
+        return (
+            *(part.name for part in self.parts),
+            *([f"{self.name}_missing"] if self.flag else []),
+        )
 
     @property
     def needed(self) -> bool:
@@ -78,7 +83,8 @@ class VectorColumns(Quantity):
     def encode_numbers(self, numbers: NDArray[np.float64]) -> Singles:
         """`encode` of numbers (N, D)."""
         mean, scale, low, high = (
-            np.array([getattr(part, name) for part in self.parts]) for name in ("mean", "scale", "low", "high")
+            np.array([getattr(part, name) for part in self.parts])
+            for name in ("mean", "scale", "low", "high")
         )
         standard = np.nan_to_num((np.clip(numbers, low, high) - mean) / scale)
         missing = np.asarray(np.isnan(numbers).all(axis=1))[:, None]
@@ -115,7 +121,9 @@ class VectorFitter(Fitter):
 
 
 class Vector(Kind):
-    """A list of numbers of one length, as an embedding that was computed elsewhere: that many dense columns."""
+    """A list of numbers of one length, as an embedding that was computed elsewhere: that many dense
+    columns.
+    """
 
     kind: Literal["vector"] = "vector"
     length: int = Field(ge=1, le=4096)
@@ -129,7 +137,11 @@ class Vector(Kind):
     def shape_in(self, shape: schema.Schema, name: str) -> schema.Schema:
         """Adds a vector."""
         vectors = (*shape.vectors, schema.DenseVector(name, len(shape.dense), self.length))
-        return replace(shape, vectors=vectors, dense=(*shape.dense, *(f"{name}_{at}" for at in range(self.length))))
+        return replace(
+            shape,
+            vectors=vectors,
+            dense=(*shape.dense, *(f"{name}_{at}" for at in range(self.length))),
+        )
 
     def check(self, name: str, column: Any, missing: Collection[str], sieve: Sieve) -> None:
         """The sieve takes rows whose vector has another length."""

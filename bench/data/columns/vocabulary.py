@@ -38,16 +38,24 @@ _BOOLEANS = (("1", "True", "true", "TRUE"), ("0", "False", "false", "FALSE"))
 
 
 def _other_booleans(values: Sequence[str | None]) -> dict[str, str]:
-    """Maps other spellings of booleans to those among the values; empty unless all values are booleans."""
+    """Maps other spellings of booleans to those among the values; empty unless all values are
+    booleans.
+    """
     known = set(values) - {None}
     own = [[text for text in spellings if text in known] for spellings in _BOOLEANS]
     if len(known) != 2 or not all(own):
         return {}
-    return {text: one for (one, *_), spellings in zip(own, _BOOLEANS, strict=True) for text in spellings if text != one}
+    return {
+        text: one
+        for (one, *_), spellings in zip(own, _BOOLEANS, strict=True)
+        for text in spellings
+        if text != one
+    }
 
 
 class Known:
-    """Looks up texts of a fitted vocabulary. If they are true and false, every spelling of these is known.
+    """Looks up texts of a fitted vocabulary. If they are true and false, every spelling of these is
+    known.
 
     Args:
         values: distinct; None for missing.
@@ -56,19 +64,29 @@ class Known:
         unknown: meaning of any other text.
     """
 
-    def __init__(self, values: Sequence[str | None], meaning: NDArray[Any], missing: Any, unknown: Any) -> None:
+    def __init__(
+        self, values: Sequence[str | None], meaning: NDArray[Any], missing: Any, unknown: Any
+    ) -> None:
         self.codes = TextCodes()
         other = _other_booleans(values)
         places = [at for at, value in enumerate(values) if value is not None]
         places += [values.index(value) for value in other.values()]
-        self.codes.code(pa.array([*(value for value in values if value is not None), *other], pa.string()))
+        self.codes.code(
+            pa.array([*(value for value in values if value is not None), *other], pa.string())
+        )
         absent = meaning[values.index(None)] if None in values else missing
-        ends = np.stack([np.broadcast_to(each, meaning.shape[1:]) for each in (unknown, absent)]).astype(meaning.dtype)
-        self.meaning = np.concatenate([meaning[places], ends])  # codes -2 (unknown) and -1 (missing) index the ends
+        ends = np.stack(
+            [np.broadcast_to(each, meaning.shape[1:]) for each in (unknown, absent)]
+        ).astype(meaning.dtype)
+        self.meaning = np.concatenate(
+            [meaning[places], ends]
+        )  # codes -2 (unknown) and -1 (missing) index the ends
 
     def of(self, source: Source, table: pa.Table) -> NDArray[Any]:
         """(N, ..) meanings of a column's values."""
-        codes = self.codes.code_column(source.values(table), source.markers, grow=False, spelled=source.spelled)
+        codes = self.codes.code_column(
+            source.values(table), source.markers, grow=False, spelled=source.spelled
+        )
         meanings: NDArray[Any] = self.meaning[codes]
         return meanings
 
@@ -77,7 +95,8 @@ class ValueFitter(Fitter):
     """Codes values by their spelling until all are known.
 
     Attributes:
-        local: (V + 2,) local id of each code, the last two for UNKNOWN and ABSENT; final after `finish`.
+        local: (V + 2,) local id of each code, the last two for UNKNOWN and ABSENT; final after
+            `finish`.
         before: values of an earlier encoder, which keep their ids; new ones follow them.
     """
 
@@ -102,17 +121,21 @@ class ValueFitter(Fitter):
         if self._spellings is not None:
             both = " and as ".join(map(repr, self._spellings))
             yield (
-                f"'{self.name}' has one number as {both}: they are two categories; where they mean the same, write all "
-                "numbers in one way"
+                f"'{self.name}' has one number as {both}: they are two categories; where they mean "
+                "the same, write all numbers in one way"
             )
 
     def _count(self, codes: Codes, train: Mask) -> None:
         if (size := len(self.values)) > len(self._counts):
-            self._counts.resize(max(size, len(self._counts) * 3 // 2), refcheck=False)  # the new end is zero
+            self._counts.resize(
+                max(size, len(self._counts) * 3 // 2), refcheck=False
+            )  # the new end is zero
         count_codes(codes, train, self._counts)
 
     def _vocabulary(self, missing: int = 0) -> Vocabulary:
-        """Values frequent enough in train, by falling count, then text; `missing` rows count as one without a text."""
+        """Values frequent enough in train, by falling count, then text; `missing` rows count as one
+        without a text.
+        """
         self._spellings = self.values.two_spellings()
         self.source = self.source.model_copy(update={"spelled": self._spellings is not None})
         counts = self._counts[: len(self.values)]
@@ -120,7 +143,11 @@ class ValueFitter(Fitter):
         texts: list[str | None] = [*self.texts(codes.tolist())]
         counts = counts[codes]
         if missing >= self.min_count:
-            texts, codes, counts = [*texts, None], np.append(codes, ABSENT), np.append(counts, missing)
+            texts, codes, counts = (
+                [*texts, None],
+                np.append(codes, ABSENT),
+                np.append(counts, missing),
+            )
         counted = pa.table({"rows": counts, "text": pa.array(texts, pa.string())})
         order = pc.sort_indices(counted, [("rows", "descending"), ("text", "ascending")]).to_numpy()
         self.local = np.zeros(len(self.values) + 2, np.int32)

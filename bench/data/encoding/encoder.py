@@ -31,7 +31,9 @@ from bench.data.encoding.rates import TargetRates
 
 
 class HistoryField(Part):
-    """The newest values of another field in earlier rows of the group, newest first, with repeats."""
+    """The newest values of another field in earlier rows of the group, newest first, with
+    repeats.
+    """
 
     kind: Literal["history"] = "history"
     name: str
@@ -77,9 +79,15 @@ class Encoder(Config):
             raise ValueError("expected the ranges of numbers after all other fields")
         for part in self.fields:
             if isinstance(part, BucketField) and part.number not in self._numeric:
-                raise ValueError(f"expected '{part.name}' to be of a numeric input, found none called '{part.number}'")
+                raise ValueError(
+                    f"expected '{part.name}' to be of a numeric input, found none called "
+                    f"'{part.number}'"
+                )
             if isinstance(part, HistoryField) and part.of not in self._owners:
-                raise ValueError(f"expected '{part.name}' to be of a categorical input, found none called '{part.of}'")
+                raise ValueError(
+                    f"expected '{part.name}' to be of a categorical input, found none called "
+                    f"'{part.of}'"
+                )
         return self
 
     @cached_property
@@ -105,13 +113,27 @@ class Encoder(Config):
     ) -> Schema:
         """The schema of its output."""
         vectors = tuple(
-            DenseVector(part.name, at, len(part.parts)) for at, part in self._placed if isinstance(part, VectorColumns)
+            DenseVector(part.name, at, len(part.parts))
+            for at, part in self._placed
+            if isinstance(part, VectorColumns)
         )
         ranges = [part for part in self.fields if isinstance(part, BucketField)]
         of_ranges = ((part, *self._numeric[part.number]) for part in ranges)
         numbers = tuple(column.number(at, part) for part, at, column in of_ranges)
-        position = next((part.name for part in self.fields if isinstance(part, PositionField)), None)
-        return Schema(self._shapes, self.dense_names, tasks, group, numbers, vectors, grouped, scenario, position)
+        position = next(
+            (part.name for part in self.fields if isinstance(part, PositionField)), None
+        )
+        return Schema(
+            self._shapes,
+            self.dense_names,
+            tasks,
+            group,
+            numbers,
+            vectors,
+            grouped,
+            scenario,
+            position,
+        )
 
     def cap_of(self, name: str | None, unit: float) -> Cap | None:
         """How to recover the raw number of a numeric input; None if there is no such input."""
@@ -128,21 +150,33 @@ class Encoder(Config):
 
     @cached_property
     def _numeric(self) -> dict[str | None, tuple[int, NumericColumn]]:
-        return {part.name: (at, part) for at, part in self._placed if isinstance(part, NumericColumn)}
+        return {
+            part.name: (at, part) for at, part in self._placed if isinstance(part, NumericColumn)
+        }
 
     @property
     def _shapes(self) -> tuple[Field, ...]:
         owners = self._owners
         return tuple(
-            part.field(owners[part.of]) if isinstance(part, HistoryField) else part.field for part in self.fields
+            part.field(owners[part.of]) if isinstance(part, HistoryField) else part.field
+            for part in self.fields
         )
 
     def encode(self, table: pa.Table) -> tuple[Ids, Singles]:
-        """Encodes raw rows as ids (N, S), dense (N, D); raises UserError for an absent column or a bad number."""
+        """Encodes raw rows as ids (N, S), dense (N, D); raises UserError for an absent column or a
+        bad number.
+        """
         owners = self._owners
-        ids, dense = [np.empty((table.num_rows, 0), np.int32)], [np.empty((table.num_rows, 0), np.float32)]
+        ids, dense = (
+            [np.empty((table.num_rows, 0), np.int32)],
+            [np.empty((table.num_rows, 0), np.float32)],
+        )
         for part, offset in zip(self.fields, Schema(self._shapes, (), ()).offsets, strict=True):
-            local = part.encode(table, owners[part.of]) if isinstance(part, HistoryField) else part.encode(table)
+            local = (
+                part.encode(table, owners[part.of])
+                if isinstance(part, HistoryField)
+                else part.encode(table)
+            )
             ids.append(np.where(local == PAD, 0, local + offset))
         dense += [part.encode(table) for part in self.dense]
         return np.concatenate(ids, axis=1), np.concatenate(dense, axis=1)
@@ -153,7 +187,9 @@ class Encoder(Config):
 
     @classmethod
     def load(cls, path: Path) -> Encoder:
-        """Reads it back; raises UserError if the file is absent or not an encoder of this version."""
+        """Reads it back; raises UserError if the file is absent or not an encoder of this
+        version.
+        """
         if not path.is_file():
             raise UserError(f"expected an encoder, found no {path}")
         return validate(cls, read_json(path), str(path))

@@ -1,8 +1,9 @@
 """Target rates: the mean label of train rows with the same user, item or author.
 
-For known ids these are the strongest inputs, and the easiest way to leak. Rows outside train get the rate over all of
-train. A train row must never see its own label, so it gets the rate over the other folds (Micci-Barreca, SIGKDD
-Explorations 2001, for the smoothing; out-of-fold as in stacking, Wolpert 1992).
+For known ids these are the strongest inputs, and the easiest way to leak. Rows outside train get
+the rate over all of train. A train row must never see its own label, so it gets the rate over the
+other folds (Micci-Barreca, SIGKDD Explorations 2001, for the smoothing; out-of-fold as in stacking,
+Wolpert 1992).
 """
 
 from __future__ import annotations
@@ -28,9 +29,11 @@ from bench.data.columns.vocabulary import Known
 
 
 class TargetRates(DensePart):
-    """For one column, standardised: a rate for each task, and the log of the number of rows behind them.
+    """For one column, standardised: a rate for each task, and the log of the number of rows behind
+    them.
 
-    A rate is (sum of labels + smoothing * mean) / (labels + smoothing), for a binary task as its logit.
+    A rate is (sum of labels + smoothing * mean) / (labels + smoothing), for a binary task as its
+    logit.
     """
 
     kind: Literal["target_rates"] = "target_rates"
@@ -44,7 +47,9 @@ class TargetRates(DensePart):
     values: tuple[str | None, ...]
     """Values of the column in train, in order of appearance, missing last."""
     table: tuple[tuple[float, ...], ...]
-    """For each value, and last for an unknown one: T rates and a log count, before standardisation."""
+    """For each value, and last for an unknown one: T rates and a log count, before
+    standardisation.
+    """
     mean: tuple[float, ...]
     scale: tuple[float, ...]
 
@@ -53,10 +58,14 @@ class TargetRates(DensePart):
         wide = len(self.tasks) + 1
         rows = (*self.table, self.mean, self.scale)
         if len(self.binary) != len(self.tasks) or any(len(row) != wide for row in rows):
-            raise ValueError(f"expected {wide} numbers for {len(self.tasks)} tasks everywhere, found another number")
+            raise ValueError(
+                f"expected {wide} numbers for {len(self.tasks)} tasks everywhere, found another "
+                "number"
+            )
         if len(self.table) != len(self.values) + 1:
             raise ValueError(
-                f"expected a row for each of {len(self.values)} values and one more, found {len(self.table)}"
+                f"expected a row for each of {len(self.values)} values and one more, found "
+                f"{len(self.table)}"
             )
         return self
 
@@ -89,20 +98,27 @@ STEP = 1 << 16
 
 
 def folds(seed: int, number: int, start: int, rows: int) -> NDArray[np.int64]:
-    """(rows,) folds of train rows `start`, `start` + 1, ..; one draw a row, however rows are split into parts."""
+    """(rows,) folds of train rows `start`, `start` + 1, ..; one draw a row, however rows are split
+    into parts.
+    """
     generator = np.random.PCG64(derive(seed, "folds"))
     generator.advance(start)
     return (np.random.Generator(generator).random(rows) * number).astype(np.int64)
 
 
 class RatesFitter:
-    """Fits target rates; holds folds x (12 T + 4) bytes for each distinct value: 140 with 5 folds and 2 tasks."""
+    """Fits target rates; holds folds x (12 T + 4) bytes for each distinct value: 140 with 5 folds
+    and 2 tasks.
+    """
 
-    def __init__(self, name: str, tasks: tuple[Task, ...], smoothing: float, number: int, seed: int) -> None:
+    def __init__(
+        self, name: str, tasks: tuple[Task, ...], smoothing: float, number: int, seed: int
+    ) -> None:
         self.name, self.tasks = name, tasks
         self.smoothing, self.number, self.seed = smoothing, number, seed
         self.binary = tuple(task.kind == "binary" for task in tasks)
-        # Row 0 is missing, row c + 1 is code c; the row after these stays zero and stands for UNKNOWN.
+        # Row 0 is missing, row c + 1 is code c; the row after these stays zero and stands for
+        # UNKNOWN.
         self._sums = np.zeros((2, number, len(tasks)))
         self._counts = np.zeros((2, number, len(tasks)), np.int32)
         self._rows = np.zeros((2, number), np.int32)
@@ -120,12 +136,19 @@ class RatesFitter:
                 array.resize((capacity, *array.shape[1:]), refcheck=False)  # the new end is zero
         fold = folds(self.seed, self.number, self._taken, len(codes))
         self._taken += len(codes)
-        self._seen = _add(codes, fold, labels, self._sums, self._counts, self._rows, self._order, self._seen)
+        self._seen = _add(
+            codes, fold, labels, self._sums, self._counts, self._rows, self._order, self._seen
+        )
 
     def finish(
-        self, source: Source, texts: Callable[[Sequence[int]], list[str]], before: TargetRates | None = None
+        self,
+        source: Source,
+        texts: Callable[[Sequence[int]], list[str]],
+        before: TargetRates | None = None,
     ) -> TargetRates:
-        """Rates over all of train, in units of train rows' out-of-fold values, or of earlier rates."""
+        """Rates over all of train, in units of train rows' out-of-fold values, or of earlier
+        rates.
+        """
         self._fold_sums, self._fold_counts = self._sums.sum(axis=0), self._counts.sum(axis=0)
         order = np.empty(self._seen, np.int64)
         at = np.flatnonzero(self._order[1 : self._used])
@@ -134,12 +157,16 @@ class RatesFitter:
             [np.empty((0, len(self.tasks) + 1))]
             + [self._of(1 + order[i : i + STEP]) for i in range(0, len(order), STEP)]
         )
-        moments = [RunningMoments() for _ in range(len(self.tasks) + 1)]  # of the out-of-fold columns
+        moments = [
+            RunningMoments() for _ in range(len(self.tasks) + 1)
+        ]  # of the out-of-fold columns
         for start in range(0, self._used, STEP):
             at = np.arange(start, min(start + STEP, self._used))
             for fold in range(self.number):
                 weights = self._rows[at, fold].astype(np.int64)
-                for own, column in zip(moments, self._of(at, np.full(len(at), fold)).T, strict=True):
+                for own, column in zip(
+                    moments, self._of(at, np.full(len(at), fold)).T, strict=True
+                ):
                     own.add(np.ascontiguousarray(column), weights)
         mean, scale = zip(*(each.moments for each in moments), strict=True)
         self._part = TargetRates(
@@ -151,21 +178,29 @@ class RatesFitter:
             folds=self.number,
             seed=self.seed,
             values=(*texts(order.tolist()), None),
-            table=tuple(map(tuple, np.concatenate([full, self._of(np.array([0, self._used]))]).tolist())),
+            table=tuple(
+                map(tuple, np.concatenate([full, self._of(np.array([0, self._used]))]).tolist())
+            ),
             mean=before.mean if before else mean,
             scale=before.scale if before else scale,
         )
         return self._part
 
     def dense(self, codes: Codes, start: int | None) -> Singles:
-        """(n, T + 1) of codes (n,); `start` is the index of the first within train, None outside train."""
+        """(n, T + 1) of codes (n,); `start` is the index of the first within train, None outside
+        train.
+        """
         assert self._part is not None
         at = np.where(codes == UNKNOWN, self._used, codes + 1)
         fold = None if start is None else folds(self.seed, self.number, start, len(codes))
-        return self._part.standardised(self._of(at, fold))  # a value without rows gets the rates of an unknown one
+        return self._part.standardised(
+            self._of(at, fold)
+        )  # a value without rows gets the rates of an unknown one
 
     def _rates(self, sums: Floats, counts: Floats, rows: Floats, prior: Floats) -> Floats:
-        """(n, T + 1) of sums of labels (n, T), numbers of observed labels (n, T), rows (n,), and the prior mean."""
+        """(n, T + 1) of sums of labels (n, T), numbers of observed labels (n, T), rows (n,), and
+        the prior mean.
+        """
         rate = (sums + self.smoothing * prior) / (counts.astype(np.float64) + self.smoothing)
         inside = np.clip(rate, 1e-6, 1 - 1e-6)
         rate = np.where(np.array(self.binary), np.log(inside / (1 - inside)), rate)
@@ -173,11 +208,17 @@ class RatesFitter:
 
     def _of(self, at: NDArray[Any], fold: NDArray[np.int64] | None = None) -> Floats:
         """(n, T + 1) over all of train, or over all folds except a given one (n,)."""
-        sums, counts, rows = (array[at].sum(axis=1) for array in (self._sums, self._counts, self._rows))
+        sums, counts, rows = (
+            array[at].sum(axis=1) for array in (self._sums, self._counts, self._rows)
+        )
         all_sums, all_counts = self._fold_sums.sum(axis=0), self._fold_counts.sum(axis=0)
         if fold is None:
             return self._rates(sums, counts, rows, _mean(all_sums, all_counts))
-        sums, counts, rows = sums - self._sums[at, fold], counts - self._counts[at, fold], rows - self._rows[at, fold]
+        sums, counts, rows = (
+            sums - self._sums[at, fold],
+            counts - self._counts[at, fold],
+            rows - self._rows[at, fold],
+        )
         prior = _mean(all_sums - self._fold_sums, all_counts - self._fold_counts)
         return self._rates(sums, counts, rows, prior[fold])
 
@@ -190,8 +231,10 @@ def _mean(sums: Floats, counts: NDArray[Any]) -> Floats:
 @jit()
 def _add(
     codes: Any, fold: Any, labels: Any, sums: Any, counts: Any, rows: Any, order: Any, seen: int
-) -> int:  # fmt: skip
-    """Adds rows to totals, in order; `order` records the rank, from 1, of each value's first appearance."""
+) -> int:
+    """Adds rows to totals, in order; `order` records the rank, from 1, of each value's first
+    appearance.
+    """
     for row in range(len(codes)):
         at = codes[row] + 1
         if order[at] == 0 and at > 0:

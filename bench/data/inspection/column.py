@@ -1,4 +1,6 @@
-"""One raw column, counted: its distinct values, how often each occurs, and which of them mean missing."""
+"""One raw column, counted: its distinct values, how often each occurs, and which of them mean
+missing.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,10 @@ CLEAR = (r"\N", "NULL", "null", "Null", "NaN", "nan", "<NA>", "N/A", "n/a", "#N/
 DOUBTFUL = ("NA", "na", "None", "none", "-", "--", ".")
 """They mean missing among numbers; among names, NA may be a country and none an answer."""
 
-_TIME = r"^(\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|[A-Z][a-z]{2} \d{1,2}[, ].*\d{4}.*)([T ,]+\d{1,2}:\d{2}.*)?$"
+_TIME = (
+    r"^(\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|[A-Z][a-z]{2} \d{1,2}[, ].*\d{4}.*)"
+    r"([T ,]+\d{1,2}:\d{2}.*)?$"
+)
 _EPOCHS = {"seconds": 1.0, "milliseconds": 1e3, "microseconds": 1e6, "nanoseconds": 1e9}
 
 
@@ -54,7 +59,9 @@ class Counted:
     lists: bool = False
     """Whether a parquet file holds lists; these are texts with `|` between."""
     vector: int = 0
-    """How many numbers each has, where it holds lists of numbers with fractions, all of one length; else 0."""
+    """How many numbers each has, where it holds lists of numbers with fractions, all of one length;
+    else 0.
+    """
     readable: bool = True
     """Whether a card can use a column of that type."""
 
@@ -87,13 +94,20 @@ class Counted:
 
     @property
     def epochs(self) -> dict[str, NDArray[np.bool_]]:
-        """`seconds`, `milliseconds` and so on -> (V,) which numbers are times since 1970 of the years 2000 to 2050."""
+        """`seconds`, `milliseconds` and so on -> (V,) which numbers are times since 1970 of the
+        years 2000 to 2050.
+        """
         numbers = np.empty(0) if self.numbers is None else self.numbers
-        return {unit: (numbers >= 9.4e8 * each) & (numbers <= 2.55e9 * each) for unit, each in _EPOCHS.items()}
+        return {
+            unit: (numbers >= 9.4e8 * each) & (numbers <= 2.55e9 * each)
+            for unit, each in _EPOCHS.items()
+        }
 
     @cached_property
     def long_tail(self) -> bool:
-        """Whether numbers are skewed, and far less so after a logarithm, as amounts and counts are."""
+        """Whether numbers are skewed, and far less so after a logarithm, as amounts and counts
+        are.
+        """
         assert self.numbers is not None
         logged = np.sign(self.numbers) * np.log1p(np.abs(self.numbers))
         skew = abs(skewness(self.numbers, self.counts))
@@ -110,7 +124,9 @@ class Counted:
             return np.where(self.codes < 0, len(self.counts), self.codes)
         order = np.argsort(self.numbers)
         edges = self.numbers[order][1:][begins(self.counts[order], ranges)]
-        return np.append(np.searchsorted(edges, self.numbers, side="right"), len(edges) + 1)[self.codes]
+        return np.append(np.searchsorted(edges, self.numbers, side="right"), len(edges) + 1)[
+            self.codes
+        ]
 
     @cached_property
     def of_rows(self) -> NDArray[np.float64]:
@@ -120,11 +136,15 @@ class Counted:
 
     def matching(self, pattern: str) -> NDArray[np.bool_]:
         """(V,) which of the distinct texts match a pattern."""
-        found: NDArray[np.bool_] = pc.match_substring_regex(self.distinct, pattern).to_numpy(zero_copy_only=False)
+        found: NDArray[np.bool_] = pc.match_substring_regex(self.distinct, pattern).to_numpy(
+            zero_copy_only=False
+        )
         return found
 
     def texts(self, most: int | None = None) -> list[str]:
-        """Distinct values in their canonical form; `most` gives only that many, the most frequent first."""
+        """Distinct values in their canonical form; `most` gives only that many, the most frequent
+        first.
+        """
         values = self.distinct
         if most is not None:
             values = values.take(pa.array(np.argsort(-self.counts, kind="stable")[:most]))
@@ -147,7 +167,9 @@ def count_column(name: str, column: Any, missing: Collection[str] = ()) -> Count
         codes, values = coded(array, missing)
     else:
         array = array.cast(kind)  # not in a dictionary
-        codes, values = distinct(pc.if_else(pc.is_nan(array), None, array) if pa.types.is_floating(kind) else array)
+        codes, values = distinct(
+            pc.if_else(pc.is_nan(array), None, array) if pa.types.is_floating(kind) else array
+        )
     numbers = _numbers(values)
     if is_any(kind, TEXTS) and numbers is not None and not has_word(name, QUANTITIES | TIMES):
         numbers = None if pc.any(pc.match_substring_regex(values, r"^0\d+$")).as_py() else numbers
@@ -166,7 +188,11 @@ def _unreadable(array: Any, kind: Any) -> str | None:
         array.validate(full=True)
     except pa.ArrowInvalid:
         return "bytes that are no text"  # those of a parquet file need not be UTF-8
-    return "date beyond the years 1 to 9999" if is_any(kind, DATES) and undated(array.cast(kind)).any() else None
+    return (
+        "date beyond the years 1 to 9999"
+        if is_any(kind, DATES) and undated(array.cast(kind)).any()
+        else None
+    )
 
 
 def _undivided(name: str, kind: str, array: Any, shown: str, **options: Any) -> Counted:
@@ -179,7 +205,9 @@ def _numbers(values: Any) -> NDArray[np.float64] | None:
     if len(values) == 0 or is_any(values.type, DATES):
         return None
     try:
-        numbers: NDArray[np.float64] = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+        numbers: NDArray[np.float64] = values.cast(pa.float64(), safe=False).to_numpy(
+            zero_copy_only=False
+        )
     except pa.ArrowInvalid:
         return None
     return None if np.isnan(numbers).any() else numbers
@@ -192,5 +220,7 @@ def markers_in(column: Counted) -> list[str]:
     # Arrow casts "NaN" to a number, so a column of numbers may hold it too.
     markers = pa.array([*CLEAR, *DOUBTFUL], column.distinct.type)
     held = markers.filter(pc.is_in(markers, column.distinct))
-    among_numbers = _numbers(column.distinct.filter(pc.invert(pc.is_in(column.distinct, held)))) is not None
+    among_numbers = (
+        _numbers(column.distinct.filter(pc.invert(pc.is_in(column.distinct, held)))) is not None
+    )
     return [marker for marker in held.to_pylist() if among_numbers or marker in CLEAR]

@@ -17,7 +17,14 @@ from bench.core.system.progress import Progress
 from bench.data.assemble import WholeGroups
 from bench.data.duplicates import RowSet
 from bench.data.inspection.column import Counted, markers_in
-from bench.data.inspection.labels import LEAST_LABELS, Label, Labels, find_labels, pairs_of, thin_end
+from bench.data.inspection.labels import (
+    LEAST_LABELS,
+    Label,
+    Labels,
+    find_labels,
+    pairs_of,
+    thin_end,
+)
 from bench.data.inspection.names import exposure_key, is_person, is_request, is_unit
 from bench.data.inspection.roles import LATER, SHOWN, WEIGHT, ColumnDraft, ColumnRole, draft_columns
 from bench.data.inspection.sample import FileLayout, InspectedRows, layout_of
@@ -63,7 +70,8 @@ class CardRequest(Wish):
 
 
 class Proposal(NamedTuple):
-    """Keys of the card, in the table `at` (the top level, `reader` or `tasks.NAME`), and why they may hold.
+    """Keys of the card, in the table `at` (the top level, `reader` or `tasks.NAME`), and why they
+    may hold.
 
     The card has them as comments, so nothing changes until somebody decides.
     """
@@ -94,7 +102,11 @@ class Draft:
         """Of the data set; by default by the file, or by the folder of several."""
         files = self.request.files
         called = files[0].name.split(".")[0] if len(files) == 1 else files[0].resolve().parent.name
-        return self.request.id or re.sub(r"[^a-z0-9_-]+", "-", called.lower()).strip("-_")[:100] or "data"
+        return (
+            self.request.id
+            or re.sub(r"[^a-z0-9_-]+", "-", called.lower()).strip("-_")[:100]
+            or "data"
+        )
 
     def of_role(self, role: ColumnRole) -> list[ColumnDraft]:
         """Columns of one role, in order."""
@@ -102,9 +114,14 @@ class Draft:
 
 
 def draft_card(request: CardRequest, progress: Progress) -> Draft:
-    """Inspects the files; a UserError for a file or a name that does not fit, a label of one class, no input left."""
+    """Inspects the files; a UserError for a file or a name that does not fit, a label of one class,
+    no input left.
+    """
     if len(folders := sorted({path.resolve().parent for path in request.files})) > 1:
-        raise UserError(f"expected files in one folder, which a card can name, found {folders[0]} and {folders[1]}")
+        raise UserError(
+            f"expected files in one folder, which a card can name, found {folders[0]} and "
+            f"{folders[1]}"
+        )
     request.check()
     layout = layout_of(request.files, request.separator, request.names)
     free = not any((request.kind, request.time, request.group, request.column))
@@ -136,15 +153,24 @@ def draft_card(request: CardRequest, progress: Progress) -> Draft:
             raise UserError(f"{option}: {expected}, found '{name}' of type {column.type}")
     labels = find_labels(given, parents, sample)
     if late and not sample.complete:
-        raise UserError(f"--matures: expected all rows to be inspected, found more than {request.rows:,}: see --rows")
+        raise UserError(
+            f"--matures: expected all rows to be inspected, found more than {request.rows:,}: see "
+            "--rows"
+        )
     taken, why_seen = (*given, *named, *published), list[str]()
     ranked = request.group or seen_group(sample, taken, is_request)
     if free and not published:
         request, why_seen = _with_seen(request, sample, labels, ranked, taken)
-    keys = list(dict.fromkeys((*given, *named, *published, *filter(None, (request.time, request.group)))))
+    keys = list(
+        dict.fromkeys((*given, *named, *published, *filter(None, (request.time, request.group))))
+    )
     as_of, labels = _late(request, labels, late, sample)
     whole = sample
-    if request.time is not None and request.chosen in ("time", "files", "column") and not sample.complete:
+    if (
+        request.time is not None
+        and request.chosen in ("time", "files", "column")
+        and not sample.complete
+    ):
         # Heads of files are the oldest rows: times and labels are read of all rows.
         whole = replace(layout.read(progress, only=keys), missing=sample.missing)
     split = find_split(request, whole, labels)
@@ -154,13 +180,24 @@ def draft_card(request: CardRequest, progress: Progress) -> Draft:
     within = None if ranked is None else sample.column(ranked)
     group = None if request.group is None else sample.column(request.group)
     decided = _decided(request, split, labels, published)
-    drafts, notes = draft_columns(sample, decided, labels, assigned(split.table, request, sample), within)
+    drafts, notes = draft_columns(
+        sample, decided, labels, assigned(split.table, request, sample), within
+    )
     if not any(column.role == "input" for column in drafts):
-        reasons = "; ".join(f"'{column.name}' ({column.why})" for column in drafts if column.role == "left out")
-        raise UserError(f"no column is left as an input: {reasons or 'there are only labels and what the split needs'}")
+        reasons = "; ".join(
+            f"'{column.name}' ({column.why})" for column in drafts if column.role == "left out"
+        )
+        raise UserError(
+            "no column is left as an input: "
+            f"{reasons or 'there are only labels and what the split needs'}"
+        )
     if request.time is not None and sample.complete and request.chosen == "time":
         place = timeline(sample.column(request.time))[1]
-        notes += [(task, note) for task, label in labels.items() if (note := thin_end(label, place)) is not None]
+        notes += [
+            (task, note)
+            for task, label in labels.items()
+            if (note := thin_end(label, place)) is not None
+        ]
     for task, note in notes:
         labels[task] = replace(labels[task], notes=(*labels[task].notes, note))
     proposed = tuple(proposals(sample, drafts, labels, group))
@@ -170,11 +207,16 @@ def draft_card(request: CardRequest, progress: Progress) -> Draft:
 
 
 def _with_seen(
-    request: CardRequest, sample: InspectedRows, labels: Labels, group: str | None, taken: Sequence[str]
+    request: CardRequest,
+    sample: InspectedRows,
+    labels: Labels,
+    group: str | None,
+    taken: Sequence[str],
 ) -> tuple[CardRequest, list[str]]:
     """The request with the group and the time that are seen, and why they are taken, in sentences.
 
-    Without a group a time counts where somebody's rows repeat, as in a log. A group that times would part counts alone.
+    Without a group a time counts where somebody's rows repeat, as in a log. A group that times
+    would part counts alone.
     """
     time = seen_time(sample, taken)
     somebody = seen_group(sample, taken, is_person)
@@ -184,20 +226,30 @@ def _with_seen(
     if group is not None:
         why.append(f"'{group}' is taken for the group, by its name and since its values repeat.")
     elif somebody is not None:
-        why.append(f"If rows of one '{somebody}' are ranked against each other, say --group {shlex.quote(somebody)}.")
+        why.append(
+            f"If rows of one '{somebody}' are ranked against each other, say --group "
+            f"{shlex.quote(somebody)}."
+        )
     if time is None:
         return grouped, why
     timed = replace(grouped, time=time)
     fault = _fault_of_times(timed, sample, labels)
     if fault is not None:
         return grouped, [*why, f"A split by the time '{time}' {fault}."]
-    return timed, [*why, f"'{time}' is taken for the time. If something is wrong, say --time, --group or --split."]
+    return timed, [
+        *why,
+        f"'{time}' is taken for the time. If something is wrong, say --time, --group or --split.",
+    ]
 
 
 def _fault_of_times(request: CardRequest, sample: InspectedRows, labels: Labels) -> str | None:
-    """Why a split by the time that was seen is not taken: a split lacks a class, or a group is parted."""
+    """Why a split by the time that was seen is not taken: a split lacks a class, or a group is
+    parted.
+    """
     try:
-        split = assigned(find_split(request, sample, labels).table, request, sample).astype(np.int32)
+        split = assigned(find_split(request, sample, labels).table, request, sample).astype(
+            np.int32
+        )
     except UserError:
         return f"fails, see --time {shlex.quote(str(request.time))}"
     if request.group is None:
@@ -211,16 +263,28 @@ def _check_units(units: str, sample: InspectedRows, group: str | None) -> None:
     """Raises UserError for units of lists, or a value of the group that has two of them."""
     column = sample.column(units)
     if not column.single:
-        raise UserError(f"--units: expected a column of texts or numbers, found '{units}' of type {column.type}")
-    if group is not None and WholeGroups().parted(sample.column(group).codes, column.codes) is not None:
-        raise UserError(f"--units: expected one value of '{units}' for each '{group}', found several for one")
+        raise UserError(
+            f"--units: expected a column of texts or numbers, found '{units}' of type {column.type}"
+        )
+    if (
+        group is not None
+        and WholeGroups().parted(sample.column(group).codes, column.codes) is not None
+    ):
+        raise UserError(
+            f"--units: expected one value of '{units}' for each '{group}', found several for one"
+        )
 
 
 def _named(request: CardRequest, labels: Collection[str], known: Sequence[str]) -> dict[str, str]:
-    """Column -> the option that names it, beside labels; UserError for one that is not there or is two things."""
+    """Column -> the option that names it, beside labels; UserError for one that is not there or is
+    two things.
+    """
     named = {request.time: "--time", request.group: "--group", request.column: "--split-column"}
     if both := next((name for name in request.logged if name in named), None):
-        raise UserError(f"--logged: expected the column of a score, found '{both}', which the split or the group has")
+        raise UserError(
+            f"--logged: expected the column of a score, found '{both}', which the split or the "
+            "group has"
+        )
     named |= dict.fromkeys(request.logged, "--logged")
     found = {column: option for column, option in named.items() if column is not None}
     if request.units is not None:
@@ -235,11 +299,15 @@ def _named(request: CardRequest, labels: Collection[str], known: Sequence[str]) 
 def _late(
     request: CardRequest, labels: dict[str, Label], late: Mapping[str, str], sample: InspectedRows
 ) -> tuple[str | None, dict[str, Label]]:
-    """When the log was written, by its latest time; and the labels, without those that were open then."""
+    """When the log was written, by its latest time; and the labels, without those that were open
+    then.
+    """
     if not late:
         return None, labels
     if request.time is None:
-        raise UserError("--matures: expected --time COLUMN beside it, the time of each row, found none")
+        raise UserError(
+            "--matures: expected --time COLUMN beside it, the time of each row, found none"
+        )
     table, missing, closed = sample.table, sample.missing, dict(labels)
     times = hours_in(table[request.time], missing)
     latest = int(np.nanargmax(times))
@@ -250,7 +318,10 @@ def _late(
                 check_known("column", matures, table.column_names, "--matures")
             rule = label.rule.model_copy(update={"matures": matures})
             known = rule.known(table, request.time, as_of, missing)
-            note = f"{(~known).sum():,} of {len(known):,} labels are open: they are known after {written}"
+            note = (
+                f"{(~known).sum():,} of {len(known):,} labels are open: they are known after "
+                f"{written}"
+            )
             closed[name] = Label(rule, np.where(known, label.y, np.nan), (*label.notes, note))
     return written, closed
 
@@ -261,7 +332,9 @@ def _decided(
     """The columns that are no inputs whatever they hold, and why; of two reasons the last."""
     together = request.group if split.table.get("unit") == "group" else request.hashed
     ranked = request.group if request.group is not None and is_request(request.group) else None
-    named = "its values name train and test, so it is the publisher's split, which --split-column uses"
+    named = (
+        "its values name train and test, so it is the publisher's split, which --split-column uses"
+    )
     roles: list[tuple[str | None, ColumnRole, str]] = [
         *((name, "left out", named) for name in published),
         (ranked, "left out", "its rows are ranked together, and tomorrow's values are new ones"),
@@ -270,10 +343,17 @@ def _decided(
             for name in request.logged
         ),
         (request.column, "split", "it assigns rows to splits"),
-        (together, "split", "the split goes by its hash, so valid and test hold no value that train knows"),
+        (
+            together,
+            "split",
+            "the split goes by its hash, so valid and test hold no value that train knows",
+        ),
         (request.time, "time", LATER),
         *((name, "label", "") for label in labels.values() for name in label.rule.sources),
-        *((label.rule.matures, "left out", "from this time on a label is known") for label in labels.values()),
+        *(
+            (label.rule.matures, "left out", "from this time on a label is known")
+            for label in labels.values()
+        ),
     ]
     return {name: (role, why) for name, role, why in roles if name is not None}
 
@@ -281,13 +361,25 @@ def _decided(
 def proposals(
     sample: InspectedRows, columns: Sequence[ColumnDraft], labels: Labels, group: Counted | None
 ) -> Iterator[Proposal]:
-    """Keys that a card could also have: units, a weight, repeated rows and parents, each with the evidence for it."""
-    yield from _units([each.name for each in columns if is_unit(each.name) and each.role != "label"], sample, group)
+    """Keys that a card could also have: units, a weight, repeated rows and parents, each with the
+    evidence for it.
+    """
+    yield from _units(
+        [each.name for each in columns if is_unit(each.name) and each.role != "label"],
+        sample,
+        group,
+    )
     if weight := next((draft.name for draft in columns if draft.why == WEIGHT), None):
-        why = "This seems to say how many rows a row stands for. Uncomment it to weigh losses and metrics."
+        why = (
+            "This seems to say how many rows a row stands for. Uncomment it to weigh losses and "
+            "metrics."
+        )
         yield Proposal("", {"weight": weight}, why)
     if shown := next((draft.name for draft in columns if draft.why == SHOWN), None):
-        why = f"'{shown}' seems to say how a row came to be shown. Uncomment it to judge rankings by that."
+        why = (
+            f"'{shown}' seems to say how a row came to be shown. Uncomment it to judge rankings "
+            "by that."
+        )
         yield Proposal("", {str(exposure_key(shown)): shown}, why)
     with suppress(UserError):  # a column of records, by which rows are not compared
         if equal := int((~RowSet().new(sample.table)).sum()):
@@ -298,22 +390,36 @@ def proposals(
         if label.rule.parent is None and (parent := find_parent(label, labels)) is not None:
             what = f"{name} = 1" if label.binary else f"another {name} than 0"
             why = (
-                f"No row has {what} where {parent} = 0. If '{name}' can happen only after '{parent}', or is a stricter "
-                "form of it, uncomment this."
+                f"No row has {what} where {parent} = 0. If '{name}' can happen only after "
+                f"'{parent}', or is a stricter form of it, uncomment this."
             )
             yield Proposal(f"tasks.{name}", {"parent": parent}, why)
 
 
-def _units(names: Sequence[str], sample: InspectedRows, group: Counted | None) -> Iterator[Proposal]:
+def _units(
+    names: Sequence[str], sample: InspectedRows, group: Counted | None
+) -> Iterator[Proposal]:
     """The coarsest column of somebody, or of a visit, that repeats and parts no group."""
-    of, what = (sample.table.num_rows, "rows") if group is None else (len(group.counts), f"values of '{group.name}'")
-    repeat = [each for each in map(sample.column, names) if each.single and 10 <= len(each.counts) <= 0.95 * of]
-    whole = [each for each in repeat if group is None or WholeGroups().parted(group.codes, each.codes) is None]
+    of, what = (
+        (sample.table.num_rows, "rows")
+        if group is None
+        else (len(group.counts), f"values of '{group.name}'")
+    )
+    repeat = [
+        each
+        for each in map(sample.column, names)
+        if each.single and 10 <= len(each.counts) <= 0.95 * of
+    ]
+    whole = [
+        each
+        for each in repeat
+        if group is None or WholeGroups().parted(group.codes, each.codes) is None
+    ]
     if found := min(whole, key=lambda column: len(column.counts), default=None):
         why = (
-            f"{len(found.counts):,} values of '{found.name}' have {of:,} {what}, which intervals take for "
-            "independent. If those of one are alike, as a user's are, intervals are too narrow. The line "
-            f"units = '{found.name}' on the card resamples them together."
+            f"{len(found.counts):,} values of '{found.name}' have {of:,} {what}, which intervals "
+            "take for independent. If those of one are alike, as a user's are, intervals are too "
+            f"narrow. The line units = '{found.name}' on the card resamples them together."
         )
         everywhere = found.known == len(found.codes)
         sure = everywhere and group is not None and is_request(group.name) and is_person(found.name)
@@ -321,12 +427,16 @@ def _units(names: Sequence[str], sample: InspectedRows, group: Counted | None) -
 
 
 def find_parent(label: Label, labels: Labels) -> str | None:
-    """The rarest binary task without which a label is 0 or missing in every row; more frequent than a binary label."""
+    """The rarest binary task without which a label is 0 or missing in every row; more frequent than
+    a binary label.
+    """
     something = np.nan_to_num(label.y) != 0
     happened = int(something.sum())
     found: dict[str, float] = {}
     for task, of in labels.items():
-        chance = happened * (1 - of.mean)  # rows that would be expected without the parent, were they unrelated
+        chance = happened * (
+            1 - of.mean
+        )  # rows that would be expected without the parent, were they unrelated
         if of.binary and chance >= LEAST_LABELS and not something[of.y == 0].any():
             found[task] = float(np.nansum(of.y))
     enough = [task for task, rows in found.items() if rows >= happened + label.binary]

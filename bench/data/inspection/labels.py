@@ -1,4 +1,6 @@
-"""The label columns that the user names, as the tasks of a card; and how well the values of a column tell a label."""
+"""The label columns that the user names, as the tasks of a card; and how well the values of a
+column tell a label.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ class Label:
 
     @property
     def measure(self) -> str:
-        """How well something tells it: by the area under the ROC curve, or the share of its variance."""
+        """How well something tells it: by the area under the ROC curve, or the share of its
+        variance.
+        """
         return "AUC" if self.binary else "R2"
 
     @property
@@ -63,14 +67,20 @@ class Label:
     @property
     def fewest(self) -> int:
         """Labels of the rarer class, or labels at all."""
-        return int(min((self.y == 1).sum(), (self.y == 0).sum()) if self.binary else (~np.isnan(self.y)).sum())
+        return int(
+            min((self.y == 1).sum(), (self.y == 0).sum())
+            if self.binary
+            else (~np.isnan(self.y)).sum()
+        )
 
 
 Labels = Mapping[str, Label]
 """By the tasks' names."""
 
 
-def pairs_of(option: str, texts: Sequence[str], known: Collection[str], example: str) -> dict[str, str]:
+def pairs_of(
+    option: str, texts: Sequence[str], known: Collection[str], example: str
+) -> dict[str, str]:
     """Reads `NAME=VALUE`: what is said of each name; of `--label`, "" where nothing is.
 
     Raises UserError for another form, an unknown name, or one given twice.
@@ -79,7 +89,9 @@ def pairs_of(option: str, texts: Sequence[str], known: Collection[str], example:
     for text in texts:
         name, equals, value = (text, "", "") if text in known else text.partition("=")
         if not (name and value) and (equals or option != "--label"):
-            raise UserError(f"{option}: expected two names with = between, as in {example}, found '{text}'")
+            raise UserError(
+                f"{option}: expected two names with = between, as in {example}, found '{text}'"
+            )
         check_known(what, name, known, option)
         if name in found:
             raise UserError(f"{option}: '{name}' is given twice")
@@ -87,11 +99,13 @@ def pairs_of(option: str, texts: Sequence[str], known: Collection[str], example:
     return found
 
 
-def find_labels(given: Mapping[str, str], parents: Mapping[str, str], sample: InspectedRows) -> dict[str, Label]:
+def find_labels(
+    given: Mapping[str, str], parents: Mapping[str, str], sample: InspectedRows
+) -> dict[str, Label]:
     """The tasks, in the order given; parents' exceptions are mended where 0/1 labels allow it.
 
-    Raises UserError for a label of one class, of texts that are neither yes nor no, parents in a cycle, or a funnel
-    with nothing to learn.
+    Raises UserError for a label of one class, of texts that are neither yes nor no, parents in a
+    cycle, or a funnel with nothing to learn.
     """
     labels: dict[str, Label] = {}
     for column, value in given.items():
@@ -121,11 +135,18 @@ def _task_name(column: str, value: str, taken: Sequence[str]) -> str:
 def _label(name: str, sample: InspectedRows, column: Counted, positive: str) -> Label:
     where, rows, texts = f"--label: '{column.name}'", len(column.codes), column.texts()
     if not column.single:
-        raise UserError(f"{where}: expected 0 and 1, two values or numbers, found a column of type {column.type}")
+        raise UserError(
+            f"{where}: expected 0 and 1, two values or numbers, found a column of type "
+            f"{column.type}"
+        )
     if len(texts) < 2:
         found = f"only {texts[0]!r}" if texts else "no value"
-        raise UserError(f"{where}: expected both classes, found {found} in the {rows:,} rows inspected")
-    notes = [f"{rows - column.known:,} of {rows:,} rows have no label"] if column.known < rows else []
+        raise UserError(
+            f"{where}: expected both classes, found {found} in the {rows:,} rows inspected"
+        )
+    notes = (
+        [f"{rows - column.known:,} of {rows:,} rows have no label"] if column.known < rows else []
+    )
     yes, no = ([text for text in texts if text.lower() in words] for words in (_YES, _NO))
     means: dict[str, Any] = {}
     if positive:
@@ -134,12 +155,19 @@ def _label(name: str, sample: InspectedRows, column: Counted, positive: str) -> 
         means = {"positive": (value,)}
     elif {text.lower() for text in texts} <= set(ZERO_ONE):
         pass
-    elif yes and no and len(yes) + len(no) == len(texts) and (column.numbers is None or len(texts) == 2):
+    elif (
+        yes
+        and no
+        and len(yes) + len(no) == len(texts)
+        and (column.numbers is None or len(texts) == 2)
+    ):
         means = {"positive": tuple(yes), "negative": tuple(no)}
     elif len(texts) == 2:
         rarer = int(np.argmin(column.counts))
         means = {"positive": (texts[rarer],), "negative": (texts[1 - rarer],)}
-        notes.append(f"the rarer of two values is taken for 1; if it is not, say --label {column.name}=VALUE")
+        notes.append(
+            f"the rarer of two values is taken for 1; if it is not, say --label {column.name}=VALUE"
+        )
     elif column.numbers is None:
         raise UserError(
             f"{where}: expected 0 and 1, two values or numbers, found {len(texts):,} texts such as "
@@ -147,8 +175,13 @@ def _label(name: str, sample: InspectedRows, column: Counted, positive: str) -> 
         )
     else:
         means = {"kind": "regression"}
-        other, say = next(text for text in texts if text not in ("0", "1")), f"--label {column.name}=VALUE"
-        notes.append(f"labels such as {other} are numbers, which are predicted; for a yes or no say {say}")
+        other, say = (
+            next(text for text in texts if text not in ("0", "1")),
+            f"--label {column.name}=VALUE",
+        )
+        notes.append(
+            f"labels such as {other} are numbers, which are predicted; for a yes or no say {say}"
+        )
     rule = TaskRule(name=name, column=column.name, **means)
     return Label(rule, read(rule, sample), tuple(notes))
 
@@ -168,7 +201,9 @@ def _child(label: Label, parent: Label) -> Label:
     given = np.unique(label.y[(parent.y == 1) & ~np.isnan(label.y)])
     if len(given) < 2:
         found = f"is always {given[0]:g}" if len(given) else "is missing"
-        raise UserError(f"--parent: '{own}' must differ between rows where '{first}' is 1, but it {found} there")
+        raise UserError(
+            f"--parent: '{own}' must differ between rows where '{first}' is 1, but it {found} there"
+        )
     update: dict[str, Any] = {"parent": above.name}
     y, notes = label.y, label.notes
     if stray := int((np.nan_to_num(y[parent.y == 0]) != 0).sum()):
@@ -177,7 +212,10 @@ def _child(label: Label, parent: Label) -> Label:
             how = "the product of the labels counts them as 0"
             update |= {"column": None, "columns": (*above.sources, *rule.sources)}
             y = y * parent.y
-        notes = (*notes, f"{stray:,} rows have another {rule.name} than 0 though {above.name} = 0: {how}")
+        notes = (
+            *notes,
+            f"{stray:,} rows have another {rule.name} than 0 though {above.name} = 0: {how}",
+        )
     return Label(rule.model_copy(update=update), y, notes)
 
 
@@ -186,7 +224,8 @@ PIECES = 20
 
 
 def thin_end(label: Label, place: NDArray[np.int64]) -> str | None:
-    """A note where positives thin out in the latest rows by `place` (N,) in time, as those of late events do.
+    """A note where positives thin out in the latest rows by `place` (N,) in time, as those of late
+    events do.
 
     The last part then has less than .8 of the rate before, by five standard errors.
     """
@@ -201,8 +240,9 @@ def thin_end(label: Label, place: NDArray[np.int64]) -> str | None:
     if last >= 0.8 * before or before - last < 5 * error:
         return None
     return (
-        f"Positives thin out: {last:.1%} of the latest rows, {before:.1%} of earlier ones. If they follow later, say "
-        'how long it takes (matures = "7d") and when the log was written (as_of).'
+        f"Positives thin out: {last:.1%} of the latest rows, {before:.1%} of earlier ones. "
+        'If they follow later, say how long it takes (matures = "7d") '
+        "and when the log was written (as_of)."
     )
 
 
@@ -210,9 +250,11 @@ FOLDS = 5
 
 
 def out_of_fold(cells: NDArray[np.int64], label: Label, mixed: float = 1.0) -> float:
-    """AUC (of a binary label of both classes) or R2 of the mean label of a row's cell over the other folds' rows.
+    """AUC (of a binary label of both classes) or R2 of the mean label of a row's cell over the
+    other folds' rows.
 
-    A cell that the other folds do not have gets the overall mean; so an id of each row predicts nothing.
+    A cell that the other folds do not have gets the overall mean; so an id of each row predicts
+    nothing.
 
     Args:
         mixed: rows of the overall mean that are mixed into that of a cell.
@@ -221,13 +263,18 @@ def out_of_fold(cells: NDArray[np.int64], label: Label, mixed: float = 1.0) -> f
     cell, y = cells[seen], label.y[seen]
     key = cell * FOLDS + np.random.default_rng(0).integers(0, FOLDS, len(y))
     size = (int(cells.max()) + 1) * FOLDS
-    rows, total = (np.bincount(key, by, size).reshape(-1, FOLDS).astype(np.float64) for by in (None, y))
+    rows, total = (
+        np.bincount(key, by, size).reshape(-1, FOLDS).astype(np.float64) for by in (None, y)
+    )
     other_rows, other_total = (each.sum(axis=1, keepdims=True) - each for each in (rows, total))
     mean = (other_total + mixed * y.mean()) / (other_rows + mixed)
     if label.binary:
         from sklearn.metrics import roc_auc_score
 
-        score, own = np.round(mean.ravel(), 12), np.concatenate([total.ravel(), (rows - total).ravel()])
+        score, own = (
+            np.round(mean.ravel(), 12),
+            np.concatenate([total.ravel(), (rows - total).ravel()]),
+        )
         counts = own > 0
         classes = np.repeat([1, 0], len(score))[counts]
         return float(roc_auc_score(classes, np.tile(score, 2)[counts], sample_weight=own[counts]))

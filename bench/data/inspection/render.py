@@ -50,8 +50,9 @@ def _head(draft: Draft) -> Iterator[str]:
     request, sample = draft.request, draft.sample
     which = "all there are" if sample.complete else "the head of each file; others may differ"
     yield from comment(
-        f"Written by `seesaw card` from what the files hold: {sample.table.num_rows:,} rows inspected, {which}. It is "
-        "a proposal: read it, above all post_exposure and [columns], and change what you know better."
+        f"Written by `seesaw card` from what the files hold: {sample.table.num_rows:,} rows "
+        f"inspected, {which}. It is a proposal: read it, above all post_exposure and [columns], "
+        "and change what you know better."
     )
     unsaid = {"licence": "not stated", "citation": "none", "homepage": "none"}
     yield from _values({"id": draft.id, "title": draft.id} | unsaid)
@@ -60,10 +61,14 @@ def _head(draft: Draft) -> Iterator[str]:
     if request.group is not None:
         yield from comment("Rows of one value are ranked against each other (GAUC).")
         yield f"group = {toml(request.group)}"
-    if request.time is not None and (request.chosen == "time" or "valid_from" in draft.split.table or draft.as_of):
+    if request.time is not None and (
+        request.chosen == "time" or "valid_from" in draft.split.table or draft.as_of
+    ):
         yield f"time = {toml(request.time)}"
     if draft.as_of is not None:
-        yield from comment("The log's latest time: labels known later do not count. Move it on with the log.")
+        yield from comment(
+            "The log's latest time: labels known later do not count. Move it on with the log."
+        )
         yield f"as_of = {toml(draft.as_of)}"
     if request.units is not None:
         yield from comment("Rows of one value are alike: intervals resample them together.")
@@ -71,13 +76,14 @@ def _head(draft: Draft) -> Iterator[str]:
     yield from _proposed(draft, "")
     if logged := draft.of_role("logged"):
         yield from comment(
-            "Scores that ranked this log; never inputs. Models can be compared with one: `column = ..` in the file of "
-            "`--current`. Take what is none from here, and put the line under it into [columns]."
+            "Scores that ranked this log; never inputs. Models can be compared with one: `column "
+            "= ..` in the file of `--current`. Take what is none from here, and put the line "
+            "under it into [columns]."
         )
         yield from _aside("logged", logged)
     yield from comment(
-        "Columns that seem to be known only after the impression; never inputs. If you know that one is known before, "
-        "take it from here and put the line under it into [columns]."
+        "Columns that seem to be known only after the impression; never inputs. If you know that "
+        "one is known before, take it from here and put the line under it into [columns]."
     )
     yield from _aside("post_exposure", draft.of_role("post-exposure"))
 
@@ -118,13 +124,19 @@ def _split(draft: Draft) -> Iterator[str]:
     rows = sum(counts.rows for counts in split.counts.values()) + split.outside
     for name, counts in split.counts.items():
         tasks = (f", {task} {_told(facts)}" for task, facts in counts.facts().items())
-        yield from comment(f"{name}: {counts.rows:,} rows, {counts.rows / rows:.1%}{''.join(tasks)}")
+        yield from comment(
+            f"{name}: {counts.rows:,} rows, {counts.rows / rows:.1%}{''.join(tasks)}"
+        )
     yield "[split]"
     yield from _values(split.table)
 
 
 def _told(facts: Mapping[str, float | int]) -> str:
-    return f"{facts['positives']:,} ({facts['rate']:.2%})" if "rate" in facts else f"{_mean(facts['mean'])} on average"
+    return (
+        f"{facts['positives']:,} ({facts['rate']:.2%})"
+        if "rate" in facts
+        else f"{_mean(facts['mean'])} on average"
+    )
 
 
 def _mean(value: float) -> str:
@@ -132,7 +144,11 @@ def _mean(value: float) -> str:
 
 
 def _task(name: str, label: Label, draft: Draft) -> Iterator[str]:
-    what = f"{label.mean:.3%} positive" if label.binary else f"a number, {_mean(label.mean)} on average"
+    what = (
+        f"{label.mean:.3%} positive"
+        if label.binary
+        else f"a number, {_mean(label.mean)} on average"
+    )
     for note in (f"{name}: {what}", *map(_sentence, label.notes)):
         yield from comment(note)
     yield from ("[[tasks]]", *_values(label.table), *_proposed(draft, f"tasks.{name}"))
@@ -147,7 +163,10 @@ def _encoding(draft: Draft) -> Iterator[str]:
     yield from comment("Rows of train that a category needs; rarer ones share one embedding.")
     yield "min_count = 2"
     if rated := [column for column in draft.columns if column.rate is not None]:
-        yield from comment("Ids that are also described by each task's mean label among other train rows of the value:")
+        yield from comment(
+            "Ids that are also described by each task's mean label among other train rows of the "
+            "value:"
+        )
         for column in rated:
             yield from comment(f"{column.input}: {column.rate}.", "  ")
         yield f"target_rates = {toml([column.input for column in rated])}"
@@ -173,7 +192,9 @@ def _assignment(column: ColumnDraft) -> str:
 
 def _facts(column: ColumnDraft) -> str:
     missing = f", {column.missing_rate:.1%} missing" if column.missing_rate > 0 else ""
-    shown = ", ".join(toml(text if len(text) <= 40 else f"{text[:40]}…") for text in column.examples)
+    shown = ", ".join(
+        toml(text if len(text) <= 40 else f"{text[:40]}…") for text in column.examples
+    )
     return f"{column.distinct:,} distinct{missing}{': ' if shown else ''}{shown}"
 
 
@@ -196,4 +217,9 @@ def key(name: str) -> str:
 def comment(text: str, indent: str = "") -> Iterator[str]:
     """Comment lines; what cannot stand in a comment is escaped."""
     clean = "".join(letter if letter.isprintable() else toml(letter)[1:-1] for letter in text)
-    return (f"# {line}" for line in textwrap.wrap(clean, WIDTH - 2, subsequent_indent=indent, break_on_hyphens=False))
+    return (
+        f"# {line}"
+        for line in textwrap.wrap(
+            clean, WIDTH - 2, subsequent_indent=indent, break_on_hyphens=False
+        )
+    )

@@ -1,4 +1,6 @@
-"""What becomes of each column: an input of some kind, or why not; and whether it is described by target rates."""
+"""What becomes of each column: an input of some kind, or why not; and whether it is described by
+target rates.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,10 @@ EXAMPLES = 4
 ColumnRole = Literal["input", "left out", "post-exposure", "label", "time", "split", "logged"]
 LATER = "later rows have times that train never saw"
 SHOWN = "its name is that of how a row came to be shown, which nobody knows before ranking"
-WEIGHT = "its name is that of a weight of the sample's design, which belongs to the survey, not to the row"
+WEIGHT = (
+    "its name is that of a weight of the sample's design, which belongs to the survey, not "
+    "to the row"
+)
 
 
 @dataclass(frozen=True)
@@ -63,13 +68,17 @@ def draft_columns(
     split: Assignment,
     group: Counted | None,
 ) -> tuple[list[ColumnDraft], list[tuple[str, str]]]:
-    """The drafts in order; and (task, note) on what all inputs together tell, where it is suspicious.
+    """The drafts in order; and (task, note) on what all inputs together tell, where it is
+    suspicious.
 
     Args:
         given: columns that are no inputs whatever they hold, and why.
         group: the column whose rows are ranked together.
     """
-    train = {name: replace(label, y=np.where(split == TEST, np.nan, label.y)) for name, label in labels.items()}
+    train = {
+        name: replace(label, y=np.where(split == TEST, np.nan, label.y))
+        for name, label in labels.items()
+    }
     together, taken, drafts = Together(train), set(sample.table.column_names), list[ColumnDraft]()
     for name in sample.table.column_names:
         column, rate = sample.column(name), None
@@ -85,7 +94,9 @@ def draft_columns(
         examples = tuple(column.texts(EXAMPLES)) if column.readable else ()
         counted = column.type, len(column.counts), 1 - column.known / len(column.codes), examples
         finding = _renamed(name, finding, taken)
-        drafts.append(ColumnDraft(name, role, why, *counted, finding.name or name, finding.option, rate))
+        drafts.append(
+            ColumnDraft(name, role, why, *counted, finding.name or name, finding.option, rate)
+        )
     return drafts, together.notes()
 
 
@@ -107,7 +118,9 @@ def _roles(
 
 
 def _renamed(column: str, finding: Finding, taken: set[str]) -> Finding:
-    """An input under a name that no other column or input, nor its range or missing flag, has; it is then taken."""
+    """An input under a name that no other column or input, nor its range or missing flag, has; it
+    is then taken.
+    """
     if finding.option is None:
         return finding
     name, others = finding.name or column, taken - {column}
@@ -117,13 +130,21 @@ def _renamed(column: str, finding: Finding, taken: set[str]) -> Finding:
     taken.add(name)
     if name == column:
         return finding
-    return replace(finding, name=name, option={"kind": finding.option["kind"], "from": column} | dict(finding.option))
+    return replace(
+        finding,
+        name=name,
+        option={"kind": finding.option["kind"], "from": column} | dict(finding.option),
+    )
 
 
 UNREAD = {
     r"^\[.*\]$": "lists in brackets, which no reader takes apart; write them as 3|17|5",
-    r"^-?(0|[1-9]\d{0,2})(,\d{3})*(\.\d+)?$": "numbers that no reader takes for such; write 1234, not 1,234",
-    r"^-?\d+,\d+$": "numbers with a decimal comma, which no reader takes for such; write 1.5, not 1,5",
+    r"^-?(0|[1-9]\d{0,2})(,\d{3})*(\.\d+)?$": (
+        "numbers that no reader takes for such; write 1234, not 1,234"
+    ),
+    r"^-?\d+,\d+$": (
+        "numbers with a decimal comma, which no reader takes for such; write 1.5, not 1,5"
+    ),
 }
 """Form of texts -> why they make no input."""
 
@@ -160,7 +181,9 @@ MOST_TEXTS = 20_000
 
 
 LEAST_RUNS = 1_000
-"""Distinct values from which on a column may be the id of a household, by the order of its rows alone."""
+"""Distinct values from which on a column may be the id of a household, by the order of its rows
+alone.
+"""
 
 
 def _in_runs(column: Counted) -> bool:
@@ -170,11 +193,16 @@ def _in_runs(column: Counted) -> bool:
 
 
 def _identity(column: Counted) -> Iterator[str]:
-    """Why single values say nothing of later rows: a time, a weight, free text, or an id of a row or a visit."""
+    """Why single values say nothing of later rows: a time, a weight, free text, or an id of a row
+    or a visit.
+    """
     name, numbers, distinct = column.name, column.numbers, len(column.counts)
     each, one_each = column.known / distinct, column.known >= 20 and distinct > 0.95 * column.known
     if numbers is None:
-        if distinct > column.known / 2 and np.mean([text.count(" ") for text in column.texts(MOST_TEXTS)]) >= 3:
+        if (
+            distinct > column.known / 2
+            and np.mean([text.count(" ") for text in column.texts(MOST_TEXTS)]) >= 3
+        ):
             yield "free text"
     else:
         if _yyyymmdd(numbers):
@@ -182,19 +210,31 @@ def _identity(column: Counted) -> Iterator[str]:
         for unit, fits in column.epochs.items():
             if fits.all() and (distinct > column.known / 2 or has_word(name, TIMES)):
                 suffix = {"seconds": "s", "milliseconds": "ms"}.get(unit)
-                derived = f'; derive = "hour_of_unix_{suffix}" makes an input of it' if suffix else ""
+                derived = (
+                    f'; derive = "hour_of_unix_{suffix}" makes an input of it' if suffix else ""
+                )
                 yield f"a point in time, in {unit} since 1970: {LATER}{derived}"
         if is_weight(name) and numbers.min() >= 0 and numbers.max() > 0:
             yield WEIGHT
         # Not in all rows does a number count up: several files may begin again.
-        if column.whole and one_each and (is_id(name) or (np.diff(column.of_rows) > 0).mean() > 0.99):
+        if (
+            column.whole
+            and one_each
+            and (is_id(name) or (np.diff(column.of_rows) > 0).mean() > 0.99)
+        ):
             yield "another value in (almost) every row, as a row's number or id has"
     if (numbers is None or column.whole) and distinct >= 50 and 1.05 < each <= 20:
-        kept = f"{each:.1f} rows each; without --time, --group {shlex.quote(name)} keeps them in one split"
+        kept = (
+            f"{each:.1f} rows each; without --time, --group {shlex.quote(name)} keeps them in "
+            "one split"
+        )
         if is_visit(name):
             yield f"the id of a household or a visit, by its name, with {kept}"
         elif distinct >= LEAST_RUNS and not is_named_otherwise(name) and _in_runs(column):
-            yield f"rows of one value follow each other, as those of a household or a visit do, with {kept}"
+            yield (
+                "rows of one value follow each other, as those of a household or a visit do, "
+                f"with {kept}"
+            )
     if numbers is None and one_each:
         yield "another value in (almost) every row, as an id of the row or free text has"
 
@@ -202,17 +242,30 @@ def _identity(column: Counted) -> Iterator[str]:
 def _yyyymmdd(numbers: NDArray[np.float64]) -> bool:
     """Whether numbers are dates such as 20240301."""
     year, month, day = numbers // 10000, numbers // 100 % 100, numbers % 100
-    fits = (year >= 1900) & (year <= 2100) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31) & (day % 1 == 0)
+    fits = (
+        (year >= 1900)
+        & (year <= 2100)
+        & (month >= 1)
+        & (month <= 12)
+        & (day >= 1)
+        & (day <= 31)
+        & (day % 1 == 0)
+    )
     return len(numbers) > 1 and bool(fits.all())
 
 
 def _find_new(column: Counted, split: Assignment) -> str | None:
-    """Why a category is no input, by the splits (N,): train has hardly any of the values of validation or of test."""
+    """Why a category is no input, by the splits (N,): train has hardly any of the values of
+    validation or of test.
+    """
     known = column.codes[split == TRAIN]
     for part, name in ((VALID, "validation"), (TEST, "test")):
         new = ~np.isin(column.codes[split == part], known)
         if len(new) >= LEAST_LABELS and new.mean() >= 0.99:
-            return f"{new.mean():.0%} of {name}'s rows have a value that train lacks, as a month or a request's id does"
+            return (
+                f"{new.mean():.0%} of {name}'s rows have a value that train lacks, as a month "
+                "or a request's id does"
+            )
     return None
 
 
@@ -223,7 +276,8 @@ OFTEN = 5
 def find_rate(column: Counted, labels: Labels, split: Assignment) -> str | None:
     """Why a category of over 100 values is also described by target rates; None where it is not.
 
-    Half of validation's rows must have a value that train has often, and the rates tell a label, by .05 of AUC or R2.
+    Half of validation's rows must have a value that train has often, and the rates tell a label, by
+    .05 of AUC or R2.
     """
     cells, many = column.cells(), len(column.counts)
     often = np.append(np.bincount(cells[split == TRAIN], minlength=many + 1)[:-1] >= OFTEN, False)
@@ -231,11 +285,16 @@ def find_rate(column: Counted, labels: Labels, split: Assignment) -> str | None:
     covered = float(often[column.codes[split == tried]].mean())
     if many <= 100 or covered < 0.5:
         return None
-    told = [(out_of_fold(cells, of, 20.0) - of.chance, of) for of in labels.values() if of.fewest >= LEAST_LABELS]
+    told = [
+        (out_of_fold(cells, of, 20.0) - of.chance, of)
+        for of in labels.values()
+        if of.fewest >= LEAST_LABELS
+    ]
     beyond, label = max(told, default=(0.0, None), key=lambda each: each[0])
     if label is None or beyond < 0.05:
         return None
     return (
-        f"{covered:.0%} of validation's rows have a value that {OFTEN} rows of train or more have, and the rates alone "
-        f"tell '{label.rule.name}' ({label.measure} {beyond + label.chance:.4f})"
+        f"{covered:.0%} of validation's rows have a value that {OFTEN} rows of train or more have, "
+        f"and the rates alone tell '{label.rule.name}' ({label.measure} "
+        f"{beyond + label.chance:.4f})"
     )

@@ -1,4 +1,6 @@
-"""The rows of a user's files that are looked at before there is a card, and how the files are read."""
+"""The rows of a user's files that are looked at before there is a card, and how the files are
+read.
+"""
 
 from __future__ import annotations
 
@@ -63,16 +65,23 @@ class FileLayout:
         return tuple(escape(path.name) for path in self.paths)
 
     def parts(self, path: Path, wanted: Sequence[str], progress: Progress) -> Any:
-        """The wanted columns of a file, part by part; the first part has no rows, and names all columns."""
+        """The wanted columns of a file, part by part; the first part has no rows, and names all
+        columns.
+        """
         texts = dict.fromkeys(wanted, "text")
         if self.kind == "parquet":
             return read_parquet(path, path.name, texts, progress)
-        return read_csv(path, path.name, texts, progress, names=self.names, separator=self.separator)
+        return read_csv(
+            path, path.name, texts, progress, names=self.names, separator=self.separator
+        )
 
-    def read(self, progress: Progress, limit: int | None = None, only: Sequence[str] | None = None) -> InspectedRows:
+    def read(
+        self, progress: Progress, limit: int | None = None, only: Sequence[str] | None = None
+    ) -> InspectedRows:
         """Reads the head of each file, or all of it.
 
-        Raises UserError for a line with another number of columns, bytes that are not UTF-8, or no rows at all.
+        Raises UserError for a line with another number of columns, bytes that are not UTF-8, or no
+        rows at all.
 
         Args:
             limit: rows of all files together, each file giving an equal share; None for all.
@@ -94,21 +103,29 @@ class FileLayout:
             table = pa.concat_tables(heads, promote_options="permissive").unify_dictionaries()
         except (pa.ArrowTypeError, pa.ArrowInvalid) as error:
             found = str(error).splitlines()[0]
-            raise UserError(f"the files' columns have types that do not fit together: {found}") from None
+            raise UserError(
+                f"the files' columns have types that do not fit together: {found}"
+            ) from None
         if table.num_rows == 0:
             raise UserError(f"{self.paths[0]}: expected rows below the header, found none")
         file = np.repeat(np.arange(len(heads), dtype=np.int16), [head.num_rows for head in heads])
         return InspectedRows(self.files, file, table, complete)
 
 
-def layout_of(paths: Sequence[Path], separator: str | None = None, names: Sequence[str] = ()) -> FileLayout:
+def layout_of(
+    paths: Sequence[Path], separator: str | None = None, names: Sequence[str] = ()
+) -> FileLayout:
     """Looks at the first bytes and lines of each file.
 
-    Raises UserError if a file is missing or empty, kinds are mixed, columns differ, or a name is there twice.
+    Raises UserError if a file is missing or empty, kinds are mixed, columns differ, or a name is
+    there twice.
     """
     first, kinds = paths[0], {path: _kind(path) for path in paths}
     if other := next((path for path in paths if kinds[path] != kinds[first]), None):
-        raise UserError(f"expected files of one kind, found {kinds[first]} in {first} and {kinds[other]} in {other}")
+        raise UserError(
+            f"expected files of one kind, found {kinds[first]} in {first} and {kinds[other]} in "
+            f"{other}"
+        )
     if kinds[first] == "parquet" and (separator is not None or names):
         raise UserError(f"{first}: a parquet file names its columns and has no separator")
     if (twice := repeated(names)) is not None:
@@ -122,7 +139,9 @@ def layout_of(paths: Sequence[Path], separator: str | None = None, names: Sequen
         layout = replace(layout, columns=layout.columns or columns)
         if differing := sorted(set(layout.columns) ^ set(columns)):
             both = f"{first} and {path}"
-            raise UserError(f"expected the same columns in {both}, but '{differing[0]}' is in one of them alone")
+            raise UserError(
+                f"expected the same columns in {both}, but '{differing[0]}' is in one of them alone"
+            )
     return layout
 
 
@@ -138,11 +157,20 @@ def _kind(path: Path) -> FileKind:
 
 
 def _guess(path: Path) -> str:
-    """The separator that cuts the first line into most fields, and the second, where one does, into as many."""
-    head = [line.decode(errors="replace").rstrip("\r\n") for line in islice(filter(bytes.strip, lines(path)), 2)]
+    """The separator that cuts the first line into most fields, and the second, where one does, into
+    as many.
+    """
+    head = [
+        line.decode(errors="replace").rstrip("\r\n")
+        for line in islice(filter(bytes.strip, lines(path)), 2)
+    ]
     try:
         counts = {mark: [*map(len, csv.reader(head, delimiter=mark))] for mark in SEPARATORS}
     except csv.Error:  # reading says what is wrong
         return ","
-    fitting = [mark for mark in SEPARATORS if max(counts[mark], default=0) > 1 and len(set(counts[mark])) == 1]
+    fitting = [
+        mark
+        for mark in SEPARATORS
+        if max(counts[mark], default=0) > 1 and len(set(counts[mark])) == 1
+    ]
     return max(fitting or SEPARATORS, key=lambda mark: counts[mark][:1])

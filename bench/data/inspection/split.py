@@ -1,4 +1,6 @@
-"""A split for a card: by time, by group, by file, by a column, or by chance; tried on the rows that were inspected."""
+"""A split for a card: by time, by group, by file, by a column, or by chance; tried on the rows that
+were inspected.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,16 @@ from bench.data.inspection.labels import Labels, read
 from bench.data.inspection.names import is_event_time, is_request, words
 from bench.data.inspection.sample import InspectedRows
 from bench.data.spill import LabelCounts
-from bench.data.splits import NAMED, SPLITS, Assignment, SplitInput, SplitRule, Time, halved, time_key
+from bench.data.splits import (
+    NAMED,
+    SPLITS,
+    Assignment,
+    SplitInput,
+    SplitRule,
+    Time,
+    halved,
+    time_key,
+)
 from bench.data.values import Text
 
 SplitKind = Literal["time", "hash", "random", "files", "column"]
@@ -54,13 +65,17 @@ class Wish:
         """Raises UserError for shares that leave nothing, or a kind that lacks its column."""
         if min(self.valid, self.test) <= 0 or self.valid + self.test >= 1:
             found = f"--valid {self.valid:g} --test {self.test:g}"
-            raise UserError(f"expected shares above 0 that leave something for train, found {found}")
+            raise UserError(
+                f"expected shares above 0 that leave something for train, found {found}"
+            )
         needed = {"time": self.time, "hash": self.hashed, "column": self.column}
         if needed.get(self.chosen, "") is None:
             option = "--time COLUMN" if self.chosen == "time" else "--split-column COLUMN"
             raise UserError(f"--split {self.chosen}: expected {option}, found none")
         if self.column is not None and self.chosen not in ("hash", "column"):
-            raise UserError(f"--split-column is for a split by column or by hash, not by {self.chosen}")
+            raise UserError(
+                f"--split-column is for a split by column or by hash, not by {self.chosen}"
+            )
 
 
 @dataclass(frozen=True)
@@ -73,22 +88,34 @@ class ProposedSplit:
     outside: int
 
 
-def seen_group(sample: InspectedRows, taken: Collection[str], is_named: Callable[[str], bool]) -> str | None:
+def seen_group(
+    sample: InspectedRows, taken: Collection[str], is_named: Callable[[str], bool]
+) -> str | None:
     """The one column of such a name, beside those taken, that has some rows of each value."""
     named = [name for name in sample.table.column_names if name not in taken and is_named(name)]
-    found = [column.name for column in map(sample.column, named) if column.single and _groups_rows(column)]
+    found = [
+        column.name
+        for column in map(sample.column, named)
+        if column.single and _groups_rows(column)
+    ]
     return found[0] if len(found) == 1 else None
 
 
 def _groups_rows(column: Counted) -> bool:
     """Whether every row has a value, and a value has from 1.5 to 500 rows on average."""
     values = len(column.counts)
-    return column.known == len(column.codes) and values >= 50 and 1.5 <= column.known / values <= 500
+    return (
+        column.known == len(column.codes) and values >= 50 and 1.5 <= column.known / values <= 500
+    )
 
 
 def seen_time(sample: InspectedRows, taken: Collection[str]) -> str | None:
-    """The column, beside those taken, that is named like the time of a row and holds times; of several the finest."""
-    named = [name for name in sample.table.column_names if name not in taken and is_event_time(name)]
+    """The column, beside those taken, that is named like the time of a row and holds times; of
+    several the finest.
+    """
+    named = [
+        name for name in sample.table.column_names if name not in taken and is_event_time(name)
+    ]
     found = [column for column in map(sample.column, named) if _holds_times(column)]
     finest = max(found, key=lambda column: len(column.counts), default=None)
     return None if finest is None else finest.name
@@ -112,21 +139,27 @@ Found = tuple[dict[str, Any], tuple[str, ...]]
 def find_split(wish: Wish, sample: InspectedRows, labels: Labels) -> ProposedSplit:
     """The split, tried on the rows.
 
-    Raises UserError if times do not sort or are too few, a split is empty, or a task lacks a class in one.
+    Raises UserError if times do not sort or are too few, a split is empty, or a task lacks a class
+    in one.
     """
-    late = [label.y for label in labels.values() if label.rule.matures]  # their rows are those at hand
+    late = [
+        label.y for label in labels.values() if label.rule.matures
+    ]  # their rows are those at hand
     shares = {"valid": wish.valid, "test": wish.test}
     if wish.time is not None and wish.chosen == "time":
         known = np.asarray(np.isfinite(late).all(axis=0))
-        whole = sample.column(wish.group) if wish.group is not None and is_request(wish.group) else None
+        whole = (
+            sample.column(wish.group) if wish.group is not None and is_request(wish.group) else None
+        )
         table, why = _by_time(wish, sample.column(wish.time), known, whole)
     elif wish.chosen in ("files", "column"):
         table, why = _by_name(wish, sample)
     elif wish.chosen == "hash":
         table = {"kind": "hash", "column": wish.hashed} | shares
         why = (
-            f"By a hash of '{wish.hashed}': all rows of one value are in the same split, in today's files and "
-            "tomorrow's, so that the test asks about values that train never saw.",
+            f"By a hash of '{wish.hashed}': all rows of one value are in the same split, in "
+            "today's files and tomorrow's, so that the test asks about values that train never "
+            "saw.",
         )
     else:
         unit = "row" if wish.group is None else "group"
@@ -147,9 +180,13 @@ def find_split(wish: Wish, sample: InspectedRows, labels: Labels) -> ProposedSpl
 
 
 def assigned(table: Mapping[str, Any], wish: Wish, sample: InspectedRows) -> Assignment:
-    """(N,) the split of each row by a card's `[split]`, with validation halved as the preparation does it."""
+    """(N,) the split of each row by a card's `[split]`, with validation halved as the preparation
+    does it.
+    """
 
-    def text(name: str | None) -> Text | None:  # as the preparation sees it, except equal canonical forms
+    def text(
+        name: str | None,
+    ) -> Text | None:  # as the preparation sees it, except equal canonical forms
         return None if name is None else Text((of := sample.column(name)).codes, tuple(of.texts()))
 
     rule: SplitRule = TypeAdapter(SplitRule).validate_python(table)
@@ -166,9 +203,11 @@ _FORM = re.compile(r"0000([-/.])00(?:\1)00([TZ ]00:00(:00([.,]0+)?)?)?")
 
 
 def timeline(column: Counted) -> tuple[list[Time], NDArray[np.int64]]:
-    """The distinct times of a column in order, and the place among them of each row's (N,), -1 where it has none.
+    """The distinct times of a column in order, and the place among them of each row's (N,), -1
+    where it has none.
 
-    Raises UserError where values do not sort as time does: times in two units, or texts of several forms.
+    Raises UserError where values do not sort as time does: times in two units, or texts of several
+    forms.
     """
     where, texts = f"--time: '{column.name}'", column.texts()
     if not texts:
@@ -177,7 +216,9 @@ def timeline(column: Counted) -> tuple[list[Time], NDArray[np.int64]]:
     if column.numbers is not None:
         units = {unit: fits for unit, fits in column.epochs.items() if fits.any()}
         if len(units) > 1 and np.any([*units.values()], axis=0).all():
-            raise UserError(f"{where}: expected times in one unit, found {' and '.join(units)} since 1970")
+            raise UserError(
+                f"{where}: expected times in one unit, found {' and '.join(units)} since 1970"
+            )
         whole = column.whole and abs(column.numbers).max() < 2**63  # TOML has no larger integers
         times = [int(number) if whole else number for number in column.numbers.tolist()]
     try:
@@ -205,12 +246,16 @@ def _by_time(wish: Wish, column: Counted, known: Mask, whole: Counted | None) ->
 
     Args:
         known: (N,) whether all labels of a row are; one truth stands for all rows.
-        whole: the column whose values shall not be parted, as a request's rows follow each other at once.
+        whole: the column whose values shall not be parted, as a request's rows follow each other at
+            once.
     """
     times, place = timeline(column)
     counted = place[(place >= 0) & known]
     if (latest := int(counted.max(initial=0))) < 2:
-        raise UserError(f"--time: '{wish.time}': expected labels known at three times or more, found {latest + 1}")
+        raise UserError(
+            f"--time: '{wish.time}': expected labels known at three times or more, found "
+            f"{latest + 1}"
+        )
     reached = np.cumsum(np.bincount(counted)) / len(counted)
     first_valid = 1 + int(np.argmin(np.abs(reached[:-2] - (1 - wish.valid - wish.test))))
     first_test = first_valid + 1 + int(np.argmin(np.abs(reached[first_valid:-1] - (1 - wish.test))))
@@ -241,8 +286,11 @@ def _by_time(wish: Wish, column: Counted, known: Mask, whole: Counted | None) ->
     return table, tuple(why)
 
 
-def _ends_between(cuts: list[int], place: NDArray[np.int64], whole: Counted) -> tuple[list[int], str]:
-    """For each cut the place (N,) in time before which the split ends, so that no value has rows in two; and a clause.
+def _ends_between(
+    cuts: list[int], place: NDArray[np.int64], whole: Counted
+) -> tuple[list[int], str]:
+    """For each cut the place (N,) in time before which the split ends, so that no value has rows in
+    two; and a clause.
 
     Where that would leave out too many rows, splits end at the cuts.
     """
@@ -253,7 +301,9 @@ def _ends_between(cuts: list[int], place: NDArray[np.int64], whole: Counted) -> 
     np.maximum.at(last, whole.codes[dated], place[dated])
     parted = [(first < cut) & (cut <= last) for cut in cuts]
     ends = [int(first[values].min(initial=cut)) for cut, values in zip(cuts, parted, strict=True)]
-    between = sum(int(((end <= place) & (place < cut)).sum()) for end, cut in zip(ends, cuts, strict=True))
+    between = sum(
+        int(((end <= place) & (place < cut)).sum()) for end, cut in zip(ends, cuts, strict=True)
+    )
     if ends[0] == 0 or ends[1] <= cuts[0] or between > MOST_BETWEEN * len(place):
         values = int(np.any(parted, axis=0).sum())
         return cuts, f"{values:,} values of '{whole.name}' have rows in two splits."
@@ -278,7 +328,8 @@ def said_splits(names: Sequence[str]) -> dict[str, list[str]]:
 
 
 def is_published(names: Sequence[str], each: bool = False) -> bool:
-    """Whether names of files or values of a column tell train and test apart: it is the publisher's split.
+    """Whether names of files or values of a column tell train and test apart: it is the publisher's
+    split.
 
     Args:
         each: whether all of them have to say where they belong.
@@ -288,7 +339,9 @@ def is_published(names: Sequence[str], each: bool = False) -> bool:
 
 
 def _by_name(wish: Wish, sample: InspectedRows) -> Found:
-    """By the names of files or the values of a column; valid is taken from train where none is named."""
+    """By the names of files or the values of a column; valid is taken from train where none is
+    named.
+    """
     if wish.column is None or wish.chosen == "files":
         names, codes, table = list(sample.files), sample.file.astype(np.int32), {"kind": "files"}
         if len(names) < 2:
@@ -298,38 +351,66 @@ def _by_name(wish: Wish, sample: InspectedRows) -> Found:
         if not (parts["train"] and parts["test"]):
             first = len(names) - (2 if len(names) > 2 else 1)
             parts = {"train": names[:first], "valid": names[first:-1], "test": names[-1:]}
-            how = "By file, in the order they were given: the last is test, of three or more the one before it valid."
+            how = (
+                "By file, in the order they were given: the last is test, of three or more the "
+                "one before it valid."
+            )
     else:
         column = sample.column(wish.column)
-        names, codes, table = column.texts(), column.codes, {"kind": "column", "column": wish.column}
+        names, codes, table = (
+            column.texts(),
+            column.codes,
+            {"kind": "column", "column": wish.column},
+        )
         parts = said_splits(names)
-        left = f" Rows with another value ({', '.join(map(repr, parts[''][:5]))}) are left out." if parts[""] else ""
+        left = (
+            f" Rows with another value ({', '.join(map(repr, parts[''][:5]))}) are left out."
+            if parts[""]
+            else ""
+        )
         how = f"By '{wish.column}', which says where a row belongs.{left}"
         if lacking := next((name for name in ("train", "test") if not parts[name]), None):
             found = ", ".join(map(repr, names[:10]))
-            raise UserError(f"--split-column: '{wish.column}': expected a value such as {lacking}, found {found}")
+            raise UserError(
+                f"--split-column: '{wish.column}': expected a value such as {lacking}, found "
+                f"{found}"
+            )
     split: dict[str, Any] = table | {name: parts[name] for name in NAMED if parts[name]}
     if parts["valid"]:
         return split, (how,)
-    train, test = (np.append(np.isin(names, parts[name]), False)[codes] for name in ("train", "test"))
+    train, test = (
+        np.append(np.isin(names, parts[name]), False)[codes] for name in ("train", "test")
+    )
     taken, why = _valid_of(wish, sample, train, test)
-    return split | taken, (how, f"None of them is for validation, so valid is taken from train: {why}.")
+    return split | taken, (
+        how,
+        f"None of them is for validation, so valid is taken from train: {why}.",
+    )
 
 
-def _valid_of(wish: Wish, sample: InspectedRows, train: Mask, test: Mask) -> tuple[dict[str, Any], str]:
-    """Which part of train (N,) is valid, so that it differs from train as test (N,) does; and a clause on it."""
+def _valid_of(
+    wish: Wish, sample: InspectedRows, train: Mask, test: Mask
+) -> tuple[dict[str, Any], str]:
+    """Which part of train (N,) is valid, so that it differs from train as test (N,) does; and a
+    clause on it.
+    """
     if wish.time is not None:
         times, place = timeline(sample.column(wish.time))
         at, of_test = np.sort(place[train & (place >= 0)]), place[test & (place >= 0)]
         if len(at) and len(of_test):
             first = int(at[min(int(len(at) * (1 - wish.valid)), len(at) - 1)])
             if np.median(of_test) >= first > at[0]:
-                why = f"its rows from '{wish.time}' {times[first]} on, since test is later than train"
+                why = (
+                    f"its rows from '{wish.time}' {times[first]} on, since test is later than train"
+                )
                 return {"valid_from": times[first]}, why
     taken: dict[str, Any] = {"valid_fraction": wish.valid}
     if wish.group is not None and test.any():
         codes = sample.column(wish.group).codes
         if np.isin(codes[test], codes[train]).mean() <= 0.05:
-            why = f"{wish.valid:.0%} of '{wish.group}', by its hash, since test has other values of it than train"
+            why = (
+                f"{wish.valid:.0%} of '{wish.group}', by its hash, since test has other values "
+                "of it than train"
+            )
             return taken | {"unit": "group"}, why
     return taken, f"{wish.valid:.0%} of its rows, by a seeded draw"

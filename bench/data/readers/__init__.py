@@ -1,4 +1,6 @@
-"""Readers turn raw files into Arrow tables with a card's raw columns, part by part. Add one to `FILES`."""
+"""Readers turn raw files into Arrow tables with a card's raw columns, part by part. Add one to
+`FILES`.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ Paths = Mapping[str, Sequence[Path]]
 
 
 class FileToRead(NamedTuple):
-    """A file to read: its path, its name on the card, its join if it is a side table, and its wanted columns."""
+    """A file to read: its path, its name on the card, its join if it is a side table, and its
+    wanted columns.
+    """
 
     path: Path
     name: str
@@ -54,8 +58,12 @@ def _csv(card: Card, file: FileToRead, progress: Progress) -> Iterator[RawTable]
     }
     if isinstance(reader, DoubleColonReader):
         between = reader.separator if rows else reader.join_separator or reader.separator
-        return read_double_colon(file.path, file.name, file.wanted, progress, between=between, **given)
-    return read_csv(file.path, file.name, file.wanted, progress, separator=reader.separator, **given)
+        return read_double_colon(
+            file.path, file.name, file.wanted, progress, between=between, **given
+        )
+    return read_csv(
+        file.path, file.name, file.wanted, progress, separator=reader.separator, **given
+    )
 
 
 def _parquet(card: Card, file: FileToRead, progress: Progress) -> Iterator[RawTable]:
@@ -69,13 +77,19 @@ _OURS: dict[str, Entry[Iterator[RawTable]]] = {
     "parquet": Entry(_parquet, ParquetReader, "-", "Parquet files"),
 }
 FILES = Registry("reader", _OURS)
-"""Kind on a card -> its `[reader]` table, and a function (card, file, progress) -> the file's rows, part by part."""
+"""Kind on a card -> its `[reader]` table, and a function (card, file, progress) -> the file's rows,
+part by part.
+"""
 
 
-def read(card: Card, paths: Paths, progress: Progress, folder: Path | None = None) -> Iterator[RawTable]:
-    """Reads a card's rows, part by part, in the order of its files; a thread reads the next part ahead.
+def read(
+    card: Card, paths: Paths, progress: Progress, folder: Path | None = None
+) -> Iterator[RawTable]:
+    """Reads a card's rows, part by part, in the order of its files; a thread reads the next part
+    ahead.
 
-    Temporary files go into `folder`, or the system's. Raises UserError for a file it cannot read, with file and line.
+    Temporary files go into `folder`, or the system's. Raises UserError for a file it cannot read,
+    with file and line.
     """
     if isinstance(card.reader, SyntheticReader):
         return _generated(card, progress)
@@ -90,10 +104,15 @@ def read_sides(card: Card, paths: Paths, progress: Progress) -> list[tuple[Join,
     """Reads the side tables, each whole into memory; errors as of `read`."""
     if isinstance(card.reader, (SyntheticReader, PairReader, AliCcpReader)):
         return []
-    return [(join, whole(_rows(card, [(join.file, join)], paths, progress))) for join in card.reader.joins]
+    return [
+        (join, whole(_rows(card, [(join.file, join)], paths, progress)))
+        for join in card.reader.joins
+    ]
 
 
-def _rows(card: Card, files: Sequence[tuple[str, Join | None]], paths: Paths, progress: Progress) -> Iterator[RawTable]:
+def _rows(
+    card: Card, files: Sequence[tuple[str, Join | None]], paths: Paths, progress: Progress
+) -> Iterator[RawTable]:
     wanted = card.raw_columns | {join.on: "text" for join in card.reader.joins}
     build = _csv if isinstance(card.reader, PairReader) else FILES[card.reader.kind].build
     for name, side in files:
@@ -102,7 +121,9 @@ def _rows(card: Card, files: Sequence[tuple[str, Join | None]], paths: Paths, pr
 
 
 def _pairs(card: Card, paths: Paths, progress: Progress) -> Iterator[RawTable]:
-    """Joins each row file with its partner, which is held in memory, and counts rows without a partner."""
+    """Joins each row file with its partner, which is held in memory, and counts rows without a
+    partner.
+    """
     reader = card.reader
     assert isinstance(reader, PairReader)
     partners = {join.file: join for join in reader.joins}
@@ -110,7 +131,9 @@ def _pairs(card: Card, paths: Paths, progress: Progress) -> Iterator[RawTable]:
         if file not in reader.partner:
             raise UserError(f"{card.key}: reader.partner names no partner for '{file}'")
         partner, paired = reader.partner[file], False
-        side = SideTable(whole(_rows(card, [(partner, partners[partner])], paths, progress)), reader.on)
+        side = SideTable(
+            whole(_rows(card, [(partner, partners[partner])], paths, progress)), reader.on
+        )
         for part in _rows(card, [(file, None)], paths, progress):
             at = side.rows(part.table)
             kept = np.flatnonzero(at >= 0)
@@ -118,7 +141,9 @@ def _pairs(card: Card, paths: Paths, progress: Progress) -> Iterator[RawTable]:
             table = side.beside(part.table.take(pa.array(kept)), at[kept])
             yield RawTable(file, table, kept_rows(part.place, kept), part.bad, len(at) - len(kept))
         if not paired:
-            raise UserError(f"{file}: no row has a partner with the same '{reader.on}' in {partner}")
+            raise UserError(
+                f"{file}: no row has a partner with the same '{reader.on}' in {partner}"
+            )
 
 
 def _generated(card: Card, progress: Progress) -> Iterator[RawTable]:

@@ -1,8 +1,9 @@
-"""Reads Ali-CCP's pairs of files: impressions (skeleton), and the features that many of them share (common).
+"""Reads Ali-CCP's pairs of files: impressions (skeleton), and the features that many of them share
+(common).
 
-Raw columns are `click`, `buy`, `common_index` (its hash in hexadecimal), and two of every field: its number, as in
-`206` or `109_14`, has its heaviest id, or a list of them, as many as a multi-valued input has slots; `<field>.value`
-has the sum of its values in a line.
+Raw columns are `click`, `buy`, `common_index` (its hash in hexadecimal), and two of every field:
+its number, as in `206` or `109_14`, has its heaviest id, or a list of them, as many as a
+multi-valued input has slots; `<field>.value` has the sum of its values in a line.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ from bench.data.values import first_seen
 
 
 class CommonLines:
-    """The common lines of one file of impressions: 16 to 32 bytes each in memory, 8 for each id and sum on disk."""
+    """The common lines of one file of impressions: 16 to 32 bytes each in memory, 8 for each id and
+    sum on disk.
+    """
 
     def __init__(self, wanted: WantedFields, file: Any) -> None:
         self._ids, self._rows, self._file = sum(wanted.slots), IntegerCodes(), file
@@ -50,7 +53,9 @@ class CommonLines:
         """(n,) the row of each index, UNKNOWN if absent."""
         return self._rows.code(keys.view(np.int64), grow=False)
 
-    def take(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.uint64]]:
+    def take(
+        self, rows: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.uint64]]:
         """Reads ids, sums and keys of rows (m,), see `Lines`; runs of consecutive rows at once."""
         numbers, size = np.empty((len(rows), self._width), np.int64), 8 * self._width
         starts = np.flatnonzero(np.diff(rows, prepend=-2) != 1).tolist()
@@ -61,7 +66,21 @@ class CommonLines:
         return ids, np.ascontiguousarray(sums).view(np.float64), keys[:, 0].view(np.uint64)
 
 
-COMMON = ("101", "121", "122", "124", "125", "126", "127", "128", "129", "109_14", "110_14", "127_14", "150_14")
+COMMON = (
+    "101",
+    "121",
+    "122",
+    "124",
+    "125",
+    "126",
+    "127",
+    "128",
+    "129",
+    "109_14",
+    "110_14",
+    "127_14",
+    "150_14",
+)
 SKELETON = ("205", "206", "207", "210", "216", "508", "509", "702", "853", "301")
 LABELS, INDEX, VALUE = ("click", "buy"), "common_index", ".value"
 
@@ -85,13 +104,18 @@ class Scanned(NamedTuple):
 def read_ali_ccp(
     card: Card, paths: Mapping[str, Sequence[Path]], progress: Progress, folder: Path | None = None
 ) -> Iterator[RawTable]:
-    """Reads impressions joined with their common lines, part by part; `folder` is for a temporary file of common lines.
+    """Reads impressions joined with their common lines, part by part; `folder` is for a temporary
+    file of common lines.
 
     Raises UserError for a line that does not fit the format, or a repeated or unknown index.
     """
     reader = card.reader
     assert isinstance(reader, AliCcpReader)
-    drop, wanted, sides = reader.drops, card.raw_columns, [Side(card, fields) for fields in (COMMON, SKELETON)]
+    drop, wanted, sides = (
+        reader.drops,
+        card.raw_columns,
+        [Side(card, fields) for fields in (COMMON, SKELETON)],
+    )
     for file in card.row_files:
         if file not in reader.common:
             raise UserError(f"{card.key}: reader.common names no common file for '{file}'")
@@ -102,30 +126,47 @@ def read_ali_ccp(
             for part in parts(paths[shared], sides[0].wanted, False, progress, drop):
                 bad += part.bad
                 if (row := common.add(part.lines)) is not None:
-                    raise UserError(f"{part.place(row)}: expected each common index once, found one again")
+                    raise UserError(
+                        f"{part.place(row)}: expected each common index once, found one again"
+                    )
             for part in parts(paths[file], sides[1].wanted, True, progress, drop):
                 bad += part.bad
                 rows = common.rows(part.lines.keys)
                 if not (there := rows != UNKNOWN).all():
                     bad += _without(
-                        part, np.flatnonzero(~there), " or ".join(path.name for path in paths[shared]), drop
+                        part,
+                        np.flatnonzero(~there),
+                        " or ".join(path.name for path in paths[shared]),
+                        drop,
                     )
-                    part, rows = part._replace(lines=Lines(*(each[there] for each in part.lines))), rows[there]
+                    part, rows = (
+                        part._replace(lines=Lines(*(each[there] for each in part.lines))),
+                        rows[there],
+                    )
                 table = _table(wanted, sides, common, part.lines, rows)
                 yield RawTable(file, table, part.place, tuple(bad))
                 bad.clear()
 
 
 def parts(
-    paths: Sequence[Path], wanted: WantedFields, labelled: bool, progress: Progress, drop: bool = False
+    paths: Sequence[Path],
+    wanted: WantedFields,
+    labelled: bool,
+    progress: Progress,
+    drop: bool = False,
 ) -> Iterator[Scanned]:
-    """Scans files part by part; raises UserError for an empty file and, unless `drop`, for a line that does not fit."""
+    """Scans files part by part; raises UserError for an empty file and, unless `drop`, for a line
+    that does not fit.
+    """
     for path in paths:
         before = 0
         for block, (lines, bad, ends) in side_by_side(
             blocks(path, progress), partial(scan, wanted=wanted, labelled=labelled)
         ):
-            unfit = [("format", partial(str, f"{path}, line {before + line + 1}: {why}")) for line, why in bad]
+            unfit = [
+                ("format", partial(str, f"{path}, line {before + line + 1}: {why}"))
+                for line, why in bad
+            ]
             if unfit and not drop:
                 raise UserError(unfit[0][1]())
             yield Scanned(path, before, block, lines, tuple(unfit))
@@ -154,26 +195,40 @@ class Side:
         self.wanted = WantedFields(tuple(used), tuple(wide), tuple(summed))
         ends = np.cumsum([0, *wide]).tolist()
         self.ids = {
-            field: (slice(ends[at], ends[at + 1]), field in slots) for at, field in enumerate(used) if field in kinds
+            field: (slice(ends[at], ends[at + 1]), field in slots)
+            for at, field in enumerate(used)
+            if field in kinds
         }
-        self.sums = {field + VALUE: at for at, field in enumerate(f for f in used if f + VALUE in kinds)}
+        self.sums = {
+            field + VALUE: at for at, field in enumerate(f for f in used if f + VALUE in kinds)
+        }
 
-    def columns(self, ids: NDArray[np.int64], sums: NDArray[np.float64]) -> Iterator[tuple[str, Any]]:
+    def columns(
+        self, ids: NDArray[np.int64], sums: NDArray[np.float64]
+    ) -> Iterator[tuple[str, Any]]:
         """Yields (raw column, Arrow array) of scanned ids (n, S) and sums (n, D)."""
         for raw, (at, lists) in self.ids.items():
             own = ids[:, at]
             there = own != ABSENT
             if lists:
                 first = np.append(0, np.cumsum(there.sum(axis=1)))
-                yield raw, pa.ListArray.from_arrays(pa.array(first, pa.int32()), pa.array(own[there]))
+                yield (
+                    raw,
+                    pa.ListArray.from_arrays(pa.array(first, pa.int32()), pa.array(own[there])),
+                )
             else:
                 known = pa.py_buffer(np.packbits(there, bitorder="little"))
-                yield raw, pa.Array.from_buffers(pa.int64(), len(own), [known, pa.py_buffer(own.copy())])
+                yield (
+                    raw,
+                    pa.Array.from_buffers(pa.int64(), len(own), [known, pa.py_buffer(own.copy())]),
+                )
         for raw, column in self.sums.items():
             yield raw, pa.array(np.ascontiguousarray(sums[:, column]))
 
 
-def _table(wanted: Collection[str], sides: Sequence[Side], common: CommonLines, lines: Lines, rows: Codes) -> Any:
+def _table(
+    wanted: Collection[str], sides: Sequence[Side], common: CommonLines, lines: Lines, rows: Codes
+) -> Any:
     """Builds the wanted raw columns of impressions; `rows` (n,) are their common lines.
 
     Each common line is decoded once a part and referred to through a dictionary.
@@ -183,7 +238,9 @@ def _table(wanted: Collection[str], sides: Sequence[Side], common: CommonLines, 
     columns = dict(sides[1].columns(lines.ids, lines.sums))
     for raw, column in sides[0].columns(ids, sums):
         one_by_one = raw in sides[0].sums
-        columns[raw] = column.take(pa.array(at)) if one_by_one else pa.DictionaryArray.from_arrays(at, column)
+        columns[raw] = (
+            column.take(pa.array(at)) if one_by_one else pa.DictionaryArray.from_arrays(at, column)
+        )
     digits = pa.array([f"{key:016x}" for key in keys.tolist()], pa.string())
     columns[INDEX] = pa.DictionaryArray.from_arrays(at, digits)
     columns |= {name: pa.array(lines.labels[:, number]) for number, name in enumerate(LABELS)}
@@ -193,7 +250,12 @@ def _table(wanted: Collection[str], sides: Sequence[Side], common: CommonLines, 
 def _nothing(sides: Sequence[Side]) -> Any:
     fields = (*COMMON, *SKELETON)
     kinds = dict.fromkeys(fields, pa.int64())
-    kinds |= {field: pa.list_(pa.int64()) for side in sides for field, (_, lists) in side.ids.items() if lists}
+    kinds |= {
+        field: pa.list_(pa.int64())
+        for side in sides
+        for field, (_, lists) in side.ids.items()
+        if lists
+    }
     kinds |= {field + VALUE: pa.float64() for field in fields} | dict.fromkeys(LABELS, pa.int8())
     return pa.schema(kinds | {INDEX: pa.string()}).empty_table()
 

@@ -38,7 +38,9 @@ def unpacked_name(name: str) -> str:
 
 @contextmanager
 def open_raw(path: Path, advance: Advance = lambda amount: None) -> Iterator[IO[bytes]]:
-    """Opens the decompressed bytes of a file; `advance` gets the bytes read from disk; UserError if it is broken."""
+    """Opens the decompressed bytes of a file; `advance` gets the bytes read from disk; UserError if
+    it is broken.
+    """
     with io.BufferedReader(_Counted(path, advance), 1 << 20) as counted:
         start = counted.peek(4)[:4]
         codec = "gzip" if start.startswith(_GZIP) else "zstd" if start == _ZSTD else None
@@ -74,7 +76,8 @@ BLOCK = 4 << 20
 
 
 def blocks(path: Path, progress: Progress) -> Generator[bytes]:
-    """Yields blocks of at most twice `BLOCK` bytes that end where a line ends; progress counts bytes read from disk.
+    """Yields blocks of at most twice `BLOCK` bytes that end where a line ends; progress counts
+    bytes read from disk.
 
     Raises UserError if the file is compressed and broken, or has a line longer than `BLOCK`.
     """
@@ -107,7 +110,9 @@ def _ends(path: Path, size: int) -> int:
 
 
 def lines(path: Path) -> Iterator[bytes]:
-    """Yields the lines of a file with their ends, without a byte-order mark; errors as of `blocks`."""
+    """Yields the lines of a file with their ends, without a byte-order mark; errors as of
+    `blocks`.
+    """
     mark = codecs.BOM_UTF8
     for block in blocks(path, Silent()):
         yield from io.BytesIO(block.removeprefix(mark))
@@ -115,7 +120,9 @@ def lines(path: Path) -> Iterator[bytes]:
 
 
 def side_by_side(items: Iterator[bytes], work: Callable[[bytes], T]) -> Iterator[tuple[bytes, T]]:
-    """Yields (item, work(item)) in order, by one thread a core; useful if `work` releases the interpreter's lock."""
+    """Yields (item, work(item)) in order, by one thread a core; useful if `work` releases the
+    interpreter's lock.
+    """
     threads = min(cores(), 8)  # at most two more items are held at a time
     with workers(threads) as pool:
         begun = ((item, pool.submit(work, item)) for item in items)

@@ -1,7 +1,8 @@
-r"""Scans lines with lists of weighted features, `field \x02 id \x03 value` joined by `\x01`, by compiled code.
+r"""Scans lines with lists of weighted features, `field \x02 id \x03 value` joined by `\x01`, by
+compiled code.
 
-A block of text becomes arrays: for each wanted field its heaviest ids, up to a given number, and the sum of its values.
-The compiled code holds no lock, so blocks can be scanned in parallel.
+A block of text becomes arrays: for each wanted field its heaviest ids, up to a given number, and
+the sum of its values. The compiled code holds no lock, so blocks can be scanned in parallel.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ class WantedFields(NamedTuple):
     """Whether to sum the values of each field."""
 
     def table(self) -> NDArray[np.int64]:
-        """(256, 4) open-addressed hash table: packed name, first slot, slots and column of the sum (-1: none)."""
+        """(256, 4) open-addressed hash table: packed name, first slot, slots and column of the sum
+        (-1: none).
+        """
         table = np.full((256, 4), -1, np.int64)
         first = column = 0
         for name, slots, summed in zip(self.names, self.slots, self.summed, strict=True):
@@ -60,15 +63,21 @@ class Lines(NamedTuple):
     """(n,) start of each line in the block."""
 
 
-def scan(block: bytes, wanted: WantedFields, labelled: bool) -> tuple[Lines, list[tuple[int, str]], int]:
-    """Scans lines `sample, click, buy, index, count, features` if `labelled`, else `index, count, features`.
+def scan(
+    block: bytes, wanted: WantedFields, labelled: bool
+) -> tuple[Lines, list[tuple[int, str]], int]:
+    """Scans lines `sample, click, buy, index, count, features` if `labelled`, else `index, count,
+    features`.
 
     Returns those that fit, (number from 0, reason) of the others, and the number of line ends.
     """
     if not block.endswith(b"\n"):
         block += b"\n"
     text = np.frombuffer(block, np.uint8)
-    ends, slots = int(np.count_nonzero(text == 10)), sum(wanted.slots)  # a fifth of the time of bytes.count
+    ends, slots = (
+        int(np.count_nonzero(text == 10)),
+        sum(wanted.slots),
+    )  # a fifth of the time of bytes.count
     scanned = Lines(
         np.empty(ends, np.uint64),
         np.zeros((ends, 2), np.int8),
@@ -79,7 +88,10 @@ def scan(block: bytes, wanted: WantedFields, labelled: bool) -> tuple[Lines, lis
     bad, weights = np.empty(ends, np.int64), np.empty(max(slots, 1))
     rows, wrong = _scan(text, labelled, wanted.table(), _EXACT, *scanned, weights, bad)
     reasons = [
-        (block.count(b"\n", 0, at), _reason(block[at : block.index(b"\n", at)].rstrip(b"\r"), labelled))
+        (
+            block.count(b"\n", 0, at),
+            _reason(block[at : block.index(b"\n", at)].rstrip(b"\r"), labelled),
+        )
         for at in bad[:wrong].tolist()
     ]
     columns: list[Any] = [array[:rows] for array in scanned]
@@ -94,7 +106,10 @@ def _reason(line: bytes, labelled: bool) -> str:
     if len(columns) != (expected := 6 if labelled else 3):
         return f"expected {expected} columns separated by commas, found {len(columns)}"
     if labelled and not {*columns[1:3]} <= {b"0", b"1"}:
-        return f"expected click and buy to be 0 or 1, found {b' and '.join(columns[1:3]).decode(errors='replace')}"
+        return (
+            "expected click and buy to be 0 or 1, found "
+            f"{b' and '.join(columns[1:3]).decode(errors='replace')}"
+        )
     if not columns[-3]:
         return "expected a common index, found none"
     for feature in columns[-1].split(b"\x01"):
@@ -112,10 +127,21 @@ def _reason(line: bytes, labelled: bool) -> str:
 
 @jit()
 def _scan(
-    text: Any, labelled: bool, table: Any, exact: Any, keys: Any, labels: Any, ids: Any, sums: Any, offsets: Any,
-    weights: Any, bad: Any,
-) -> tuple[int, int]:  # fmt: skip
-    """Returns the numbers of lines that fit and of those that do not, whose offsets go into `bad`."""
+    text: Any,
+    labelled: bool,
+    table: Any,
+    exact: Any,
+    keys: Any,
+    labels: Any,
+    ids: Any,
+    sums: Any,
+    offsets: Any,
+    weights: Any,
+    bad: Any,
+) -> tuple[int, int]:
+    """Returns the numbers of lines that fit and of those that do not, whose offsets go into
+    `bad`.
+    """
     at, row, wrong = np.uint64(0), 0, 0
     while at < np.uint64(len(text)):  # the last byte ends a line
         start = at
@@ -139,7 +165,9 @@ def _scan(
 
 @jit()
 def _heads(text: Any, at: Any, labelled: bool, key: Any, labels: Any) -> Any:
-    """Parses the columns before the features; returns the position after them, NOWHERE if they do not fit."""
+    """Parses the columns before the features; returns the position after them, NOWHERE if they do
+    not fit.
+    """
     if labelled:
         at = _after_comma(text, at)
         for label in range(2):
@@ -212,7 +240,9 @@ def _place(field: Any, table: Any) -> Any:
 
 @jit()
 def _number(text: Any, at: Any, exact: Any) -> Any:
-    """Parses a number such as -2.5e3; returns it and the position after it, NOWHERE if there is none."""
+    """Parses a number such as -2.5e3; returns it and the position after it, NOWHERE if there is
+    none.
+    """
     negative = text[at] == 45
     at += np.uint64(negative)
     mantissa, scale, begin = np.int64(0), np.int64(0), at  # of the first 18 digits
@@ -257,7 +287,9 @@ def _number(text: Any, at: Any, exact: Any) -> Any:
 
 @jit()
 def _keep(ids: Any, weights: Any, first: Any, slots: Any, id_: Any, weight: Any) -> None:
-    """Inserts an id among the heaviest; equal weights stay in order, a repeated id keeps its greater weight."""
+    """Inserts an id among the heaviest; equal weights stay in order, a repeated id keeps its
+    greater weight.
+    """
     last = first + slots - ONE
     if ids[last] >= 0 and weights[last] >= weight:  # too light, whether it repeats or not
         return
@@ -266,7 +298,9 @@ def _keep(ids: Any, weights: Any, first: Any, slots: Any, id_: Any, weight: Any)
         used += ONE
     if ids[used] == id_ and weights[used] >= weight:
         return
-    while used > first and weights[used - ONE] < weight:  # overwrites the id's old entry, a free one or the lightest
+    while (
+        used > first and weights[used - ONE] < weight
+    ):  # overwrites the id's old entry, a free one or the lightest
         ids[used], weights[used] = ids[used - ONE], weights[used - ONE]
         used -= ONE
     ids[used], weights[used] = id_, weight

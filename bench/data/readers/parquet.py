@@ -17,7 +17,12 @@ from bench.data.values import is_any, is_list
 
 ENDINGS = (".parquet", ".pq")
 """Endings of parquet files."""
-_BYTES = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view, pa.types.is_string_view)
+_BYTES = (
+    pa.types.is_binary,
+    pa.types.is_large_binary,
+    pa.types.is_binary_view,
+    pa.types.is_string_view,
+)
 
 
 def read_parquet(
@@ -25,7 +30,8 @@ def read_parquet(
 ) -> Generator[RawTable]:
     """Reads the wanted columns that the file has, or all if `keep_all`, part by part.
 
-    Raises UserError for no parquet file, a broken one, a repeated column, or a type that Arrow does not read.
+    Raises UserError for no parquet file, a broken one, a repeated column, or a type that Arrow does
+    not read.
     """
     size, row = path.stat().st_size, 0
 
@@ -40,20 +46,31 @@ def read_parquet(
         ):
             names = source.schema_arrow.names
             if (twice := repeated(names)) is not None:
-                raise UserError(f"{path}: expected each column once, found '{twice}' {names.count(twice)} times")
+                raise UserError(
+                    f"{path}: expected each column once, found '{twice}' {names.count(twice)} times"
+                )
             kept = [name for name in names if keep_all or name in wanted]
             schema = pa.schema([source.schema_arrow.field(name) for name in kept])
-            yield RawTable(file, _texts(schema.empty_table()), lambda row: str(path), columns=tuple(names))
+            yield RawTable(
+                file, _texts(schema.empty_table()), lambda row: str(path), columns=tuple(names)
+            )
             rows = source.metadata.num_rows
             for batch in source.iter_batches(base.PART, columns=kept):
                 yield RawTable(
-                    file, _texts(pa.Table.from_batches([batch])), kept_rows(place, range(row, row + len(batch)))
+                    file,
+                    _texts(pa.Table.from_batches([batch])),
+                    kept_rows(place, range(row, row + len(batch))),
                 )
                 before, row = row, row + batch.num_rows
-                advance(size * row // rows - size * before // rows)  # as if all rows had the same size
+                advance(
+                    size * row // rows - size * before // rows
+                )  # as if all rows had the same size
     except pa.ArrowInvalid as error:
         if str(error).startswith("Expected all lists"):
-            expected = "expected no missing list in a column of lists of a fixed size, which Arrow cannot read"
+            expected = (
+                "expected no missing list in a column of lists of a fixed size, which "
+                "Arrow cannot read"
+            )
             raise UserError(f"{path}: {expected}; write it as lists of any size") from None
         raise UserError(f"{path}: not a parquet file: {str(error).splitlines()[0]}") from None
     except pa.ArrowNotImplementedError as error:  # as for lists of categories
@@ -65,7 +82,8 @@ def read_parquet(
 
 
 def _texts(table: pa.Table) -> pa.Table:
-    """Casts bytes, also in lists, to text: some writers mark no column as text. Their UTF-8 is checked later.
+    """Casts bytes, also in lists, to text: some writers mark no column as text. Their UTF-8 is
+    checked later.
 
     UUIDs become texts, other extension types their storage type (JSON is text).
     """
@@ -73,7 +91,11 @@ def _texts(table: pa.Table) -> pa.Table:
         if isinstance(field.type, pa.BaseExtensionType):
             own = table[at].combine_chunks()
             uuid = field.type.extension_name == "arrow.uuid"
-            plain = pa.array([each and str(each) for each in own.to_pylist()], pa.string()) if uuid else own.storage
+            plain = (
+                pa.array([each and str(each) for each in own.to_pylist()], pa.string())
+                if uuid
+                else own.storage
+            )
             table = table.set_column(at, field.name, plain)
             field = table.schema[at]
         lists = is_list(field.type)

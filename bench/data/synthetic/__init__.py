@@ -1,4 +1,6 @@
-"""Synthetic data with known answers: tables from `GENERATORS`, and raw files in Ali-CCP's format."""
+"""Synthetic data with known answers: tables from `GENERATORS`, and raw files in Ali-CCP's
+format.
+"""
 
 from __future__ import annotations
 
@@ -31,12 +33,17 @@ class Generator:
 GENERATORS: dict[str, Generator] = {
     "feed": Generator(feed.FeedConfig, feed.generate),
     "funnel": Generator(funnel.FunnelConfig, funnel.generate),
-    "relatedness": Generator(relatedness.RelatednessConfig, relatedness.generate, relatedness.columns),
+    "relatedness": Generator(
+        relatedness.RelatednessConfig, relatedness.generate, relatedness.columns
+    ),
 }
 
 
-def of_generator(name: object, values: Mapping[str, Any], where: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Returns all parameters of a generator, defaults included, and its inputs as a card's `columns`.
+def of_generator(
+    name: object, values: Mapping[str, Any], where: str
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Returns all parameters of a generator, defaults included, and its inputs as a card's
+    `columns`.
 
     Raises UserError for an unknown generator or parameter, or a bad value.
     """
@@ -47,8 +54,11 @@ def of_generator(name: object, values: Mapping[str, Any], where: str) -> tuple[d
     return config.model_dump(), GENERATORS[name].columns(config)
 
 
-def synthesise(name: str, out: Path, parameters: dict[str, Any], progress: Progress | None = None) -> dict[str, Any]:
-    """Writes the raw files of a data set into a new folder; the same parameters give the same bytes.
+def synthesise(
+    name: str, out: Path, parameters: dict[str, Any], progress: Progress | None = None
+) -> dict[str, Any]:
+    """Writes the raw files of a data set into a new folder; the same parameters give the same
+    bytes.
 
     Raises UserError for an unknown data set or parameter, or a folder that is not empty.
     """

@@ -1,13 +1,16 @@
-"""A feed of videos with the features of real logs: weights, thinned negatives, watch time, open comments, scenarios.
+"""A feed of videos with the features of real logs: weights, thinned negatives, watch time, open
+comments, scenarios.
 
-A request shows `each` videos in one tab. `mood` belongs to the request, `novelty` to the row. Very new and very
-familiar videos are clicked alike; how much more than others depends on the tab, and in one tab they are clicked less.
-Everything has a known truth:
+A request shows `each` videos in one tab. `mood` belongs to the request, `novelty` to the row. Very
+new and very familiar videos are clicked alike; how much more than others depends on the tab, and in
+one tab they are clicked less. Everything has a known truth:
 
-* `p_click` of all rows, before thinning; `kept_rate` is the share of a row's negatives that was kept.
-* `p_click_weighted`, the share of clicks where rows count with their `weight`: in two of the tabs a click weighs more.
-* `mean_watch`, the mean seconds that a click would be watched, by a lognormal distribution with a long tail, and
-  `mean_seen`, the mean of those that the log has: a video ends at its `duration`.
+* `p_click` of all rows, before thinning; `kept_rate` is the share of a row's negatives that was
+  kept.
+* `p_click_weighted`, the share of clicks where rows count with their `weight`: in two of the tabs a
+  click weighs more.
+* `mean_watch`, the mean seconds that a click would be watched, by a lognormal distribution with a
+  long tail, and `mean_seen`, the mean of those that the log has: a video ends at its `duration`.
 * `p_comment` where comments are open. The log has no comments elsewhere.
 """
 
@@ -50,7 +53,9 @@ class FeedConfig(Config):
     appeal: float = Field(0.5, ge=0, le=10)
     """Strength of the videos' differences in clicks."""
     wave: float = Field(0.0, ge=0, le=10)
-    """Strength of a wave over the request's mood in clicks; it changes no order within a request."""
+    """Strength of a wave over the request's mood in clicks; it changes no order within a
+    request.
+    """
     kept: float = Field(1.0, gt=0, le=1)
     """Share of rows without a click that the log has."""
     uneven: bool = False
@@ -69,11 +74,16 @@ def generate(config: FeedConfig) -> Any:
     novelty = rng.standard_normal(config.rows)
     video = zipf_ids(rng, config.videos, 0.8, config.rows)
     appeal, depth = rng.standard_normal((2, config.videos))[:, video]
-    duration: NDArray[np.float64] = np.exp(3.4 + 0.7 * rng.standard_normal(config.videos))[video].round(1)
+    duration: NDArray[np.float64] = np.exp(3.4 + 0.7 * rng.standard_normal(config.videos))[
+        video
+    ].round(1)
     open_ = rng.random(config.rows) < 0.5
 
     p_click = expit(
-        BASE[tab] + SLOPE[tab] * (np.abs(novelty) - 0.8) + config.appeal * appeal + config.wave * np.sin(2 * mood)
+        BASE[tab]
+        + SLOPE[tab] * (np.abs(novelty) - 0.8)
+        + config.appeal * appeal
+        + config.wave * np.sin(2 * mood)
     )
     click = rng.random(config.rows) < p_click
     middle = 2.6 + 0.5 * novelty + 0.3 * depth + 0.3 * (np.log(duration) - 3.4)
@@ -110,7 +120,11 @@ def generate(config: FeedConfig) -> Any:
 
 
 def mean_seen(middle: NDArray[np.float64], end: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean of min(x, `end`), for a lognormal x whose logarithm has mean `middle` and deviation `SPREAD`."""
+    """Mean of min(x, `end`), for a lognormal x whose logarithm has mean `middle` and deviation
+    `SPREAD`.
+    """
     above = (np.log(end) - middle) / SPREAD
-    seen: NDArray[np.float64] = np.exp(middle + SPREAD**2 / 2) * ndtr(above - SPREAD) + end * (1 - ndtr(above))
+    seen: NDArray[np.float64] = np.exp(middle + SPREAD**2 / 2) * ndtr(above - SPREAD) + end * (
+        1 - ndtr(above)
+    )
     return seen

@@ -1,10 +1,12 @@
-"""Impression -> click -> purchase or like with known probabilities, so the best reachable AUC is known.
+"""Impression -> click -> purchase or like with known probabilities, so the best reachable AUC is
+known.
 
-Every input acts in a learnable way: effects of user, item and scenario, a taste of each user segment for each item
-category, and smooth curves over the numbers. `affinity` is the user's interest in the item, like a counter of past
-behaviour. Clicks select: an item's hidden appeal draws clicks and lowers purchases (bait), and a high price deters
-clicks but goes with purchases. So the items that sell best are rare among clicks. A purchase model trained on clicks
-only sees another population than it is asked about: the sample-selection bias of Ma et al., "Entire Space Multi-Task
+Every input acts in a learnable way: effects of user, item and scenario, a taste of each user
+segment for each item category, and smooth curves over the numbers. `affinity` is the user's
+interest in the item, like a counter of past behaviour. Clicks select: an item's hidden appeal draws
+clicks and lowers purchases (bait), and a high price deters clicks but goes with purchases. So the
+items that sell best are rare among clicks. A purchase model trained on clicks only sees another
+population than it is asked about: the sample-selection bias of Ma et al., "Entire Space Multi-Task
 Model", SIGIR 2018. Likes go with appeal and low prices, against purchases.
 """
 
@@ -35,7 +37,9 @@ class FunnelConfig(Config):
     bias: float = Field(1.0, ge=0, le=3)
     """Strength of the selection; at 0 neither price nor appeal acts on clicks."""
     user_effect: float = Field(1.0, ge=0, le=10)
-    """Strength of the users' differences: it moves all rows of a user alike, so it changes no order within a user."""
+    """Strength of the users' differences: it moves all rows of a user alike, so it changes no order
+    within a user.
+    """
     item_effect: float = Field(1.0, ge=0, le=10)
     """Strength of the items' differences besides price and rating."""
     seed: int = Field(0, ge=0)
@@ -44,12 +48,16 @@ class FunnelConfig(Config):
 def zipf_ids(rng: np.random.Generator, count: int, exponent: float, rows: int) -> NDArray[np.int64]:
     """(rows,) ids in 0..count-1, id r drawn in proportion to (r + 1)^-exponent."""
     cumulative = np.cumsum(np.arange(1, count + 1, dtype=np.float64) ** -exponent)
-    ids: NDArray[np.int64] = np.searchsorted(cumulative, rng.random(rows) * cumulative[-1], side="right")
+    ids: NDArray[np.int64] = np.searchsorted(
+        cumulative, rng.random(rows) * cumulative[-1], side="right"
+    )
     return ids
 
 
 def generate(config: FunnelConfig) -> Any:
-    """Generates inputs, click, purchase, like, p_click, and P(purchase | click) and P(like | click) as p_<name>."""
+    """Generates inputs, click, purchase, like, p_click, and P(purchase | click) and P(like | click)
+    as p_<name>.
+    """
     rng = np.random.default_rng(derive(config.seed, "funnel"))
     user = zipf_ids(rng, config.users, config.zipf, config.rows)
     item = zipf_ids(rng, config.items, config.zipf, config.rows)
@@ -58,14 +66,20 @@ def generate(config: FunnelConfig) -> Any:
 
     segment = rng.integers(0, SEGMENTS, config.users)[user]
     category = rng.integers(0, CATEGORIES, config.items)[item]
-    age = np.where(rng.random(config.users) < 0.05, np.nan, rng.integers(18, 80, config.users))[user]
-    price = np.round(np.exp(3 + rng.standard_normal(config.items)[item] + rng.normal(0, 0.3, config.rows)), 2)
+    age = np.where(rng.random(config.users) < 0.05, np.nan, rng.integers(18, 80, config.users))[
+        user
+    ]
+    price = np.round(
+        np.exp(3 + rng.standard_normal(config.items)[item] + rng.normal(0, 0.3, config.rows)), 2
+    )
     rating = np.round(np.clip(rng.normal(3.7, 0.8, config.items), 1, 5), 1)[item]
     affinity = rng.standard_normal(config.rows)
 
     activity, budget = config.user_effect * rng.standard_normal((2, config.users))[:, user]
     appeal, quality = config.item_effect * rng.standard_normal((2, config.items))[:, item]
-    taste_click, taste_purchase = rng.standard_normal((2, SEGMENTS, CATEGORIES))[:, segment, category]
+    taste_click, taste_purchase = rng.standard_normal((2, SEGMENTS, CATEGORIES))[
+        :, segment, category
+    ]
     of_scenario = np.array([0.0, 0.6, -0.6, 0.9])[scenario]
     youth = np.nan_to_num((45 - age) / 18)
     cost = (np.log1p(price) - 3) / 1.05

@@ -1,8 +1,9 @@
-"""Two regression tasks whose weights have a given cosine: with a low one the tasks have little in common.
+"""Two regression tasks whose weights have a given cosine: with a low one the tasks have little in
+common.
 
-Ma et al., "Modeling Task Relationships in Multi-task Learning with Multi-gate Mixture-of-Experts", KDD 2018, 3.2. The
-paper leaves c, m and the sines open; here they are as in Tang et al., "Progressive Layered Extraction", RecSys 2020:
-alpha, beta ~ N(0, 1), c = 1, m = 10.
+Ma et al., "Modeling Task Relationships in Multi-task Learning with Multi-gate Mixture-of-Experts",
+KDD 2018, 3.2. The paper leaves c, m and the sines open; here they are as in Tang et al.,
+"Progressive Layered Extraction", RecSys 2020: alpha, beta ~ N(0, 1), c = 1, m = 10.
 """
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ def generate(config: RelatednessConfig) -> Any:
         mean += np.sin(a * projection + b)
     y = mean + noise
     columns = {f"x{i}": x[:, i] for i in range(config.d)}
-    return pa.table(columns | {"y1": y[:, 0], "y2": y[:, 1], "mean_y1": mean[:, 0], "mean_y2": mean[:, 1]})
+    return pa.table(
+        columns | {"y1": y[:, 0], "y2": y[:, 1], "mean_y1": mean[:, 0], "mean_y2": mean[:, 1]}
+    )
 
 
 def columns(config: RelatednessConfig) -> dict[str, Any]:

@@ -21,7 +21,10 @@ MOST_TASKS = 8
 SEED = "#"
 """Between a model's name and one of its seeds: `candidate#1`."""
 ColumnList = Annotated[
-    list[str], BeforeValidator(lambda given: [*map(str.strip, given.split(","))] if isinstance(given, str) else given)
+    list[str],
+    BeforeValidator(
+        lambda given: [*map(str.strip, given.split(","))] if isinstance(given, str) else given
+    ),
 ]
 
 
@@ -35,27 +38,34 @@ class Asked(Config):
     parents: dict[str, str] = Field(default_factory=dict)
     """By task the one that has to happen first: `buy = "click"`."""
     models: dict[str, ColumnList] = Field(min_length=1)
-    """By model its predictions, in the order of `labels`; a model of several seeds as `name#0`, `name#1`."""
+    """By model its predictions, in the order of `labels`; a model of several seeds as `name#0`,
+    `name#1`.
+    """
     today: str | None = None
-    """The model that serves today, which `score` is then made of: by itself that whose columns `weights` has, or one
-    called `today`. Without any of these the first one is what others are compared with."""
+    """The model that serves today, which `score` is then made of: by itself that whose columns
+    `weights` has, or one called `today`. Without any of these the first one is what others are
+    compared with."""
     score: str | None = None
     """Today's score."""
     weights: str | None = None
-    """Today's score as a formula of columns: `3 p_click + 40 p_click p_buy`; see `bench.core.formula`."""
+    """Today's score as a formula of columns: `3 p_click + 40 p_click p_buy`; see
+    `bench.core.formula`.
+    """
     values: dict[str, Positive] = Field(default_factory=dict)
     """By task what one is worth."""
     amounts: dict[str, str] = Field(default_factory=dict)
     """By task a column that a row's label and predictions are multiplied by: a bid."""
     kinds: dict[str, ColumnKind] = Field(default_factory=dict)
-    """By column what it is: a label `binary` or `value`, a prediction `probability`, `log-odds`, `order` or `value`. By
-    itself most of its values tell."""
+    """By column what it is: a label `binary` or `value`, a prediction `probability`, `log-odds`,
+    `order` or `value`. By itself most of its values tell."""
     group: str | None = None
     """Whose rows are ranked against each other: a request."""
     units: str | None = None
     """Whose rows belong together and are resampled so: a user. By default the group."""
     time: str | None = None
-    """By which the log is parted: earlier rows choose weights, later ones judge, and never the other way round."""
+    """By which the log is parted: earlier rows choose weights, later ones judge, and never the
+    other way round.
+    """
     part: str | None = None
     """Parts it instead: `choose` and `judge`; or a run's `valid`, `confirm` and `test`."""
     segments: list[str] = Field(default_factory=list)
@@ -72,14 +82,18 @@ class Asked(Config):
     unseen: bool = False
     """Whether no model was trained on any of these rows."""
     given: list[str] = Field(default_factory=list)
-    """Tasks whose predictions are given their parent; `joint`: those with it. By itself calibration tells."""
+    """Tasks whose predictions are given their parent; `joint`: those with it. By itself calibration
+    tells.
+    """
     joint: list[str] = Field(default_factory=list)
     sampling: Positive | None = None
     """Which share of the rows without any positive label was kept."""
     outcomes: list[str] = Field(default_factory=list)
     """What is served, one a task: `click.ndcg@5`."""
     rates: dict[str, Positive] = Field(default_factory=dict)
-    """By task its mean label, by which weights of a sum are scaled; by default that of the rows that choose."""
+    """By task its mean label, by which weights of a sum are scaled; by default that of the rows
+    that choose.
+    """
     baselines: list[str] = Field(default_factory=list)
     """Models that others are compared with: yardsticks."""
     recalibrate: bool = True
@@ -94,22 +108,32 @@ class Asked(Config):
             raise ValueError(f"expected each label once, found '{twice}' twice")
         for name, columns in self.models.items():
             if len(columns) != len(labels) or not all(columns):
-                raise ValueError(f"models.{name}: expected {len(labels)} columns, one a label, found {len(columns)}")
+                raise ValueError(
+                    f"models.{name}: expected {len(labels)} columns, one a label, found "
+                    f"{len(columns)}"
+                )
             for column in columns:
                 if column in labels:
-                    raise ValueError(f"models.{name}: expected a prediction, found the label '{column}'")
+                    raise ValueError(
+                        f"models.{name}: expected a prediction, found the label '{column}'"
+                    )
             if twice := repeated(columns):
                 raise ValueError(
-                    f"models.{name}: expected a column for each label, found '{twice}' twice; one score of all labels "
-                    f"is --score {twice}"
+                    f"models.{name}: expected a column for each label, found '{twice}' twice; one "
+                    f"score of all labels is --score {twice}"
                 )
             model, _, seed = name.partition(SEED)
             if not model or name.count(SEED) > 1 or (SEED in name and not seed.isdecimal()):
-                raise ValueError(f"models: expected a name such as candidate or candidate#1, found '{name}'")
+                raise ValueError(
+                    f"models: expected a name such as candidate or candidate#1, found '{name}'"
+                )
         asked: list[tuple[str, str, Iterable[str], Collection[str]]] = [
             *((where, "label", getattr(self, where), labels) for where in of_labels),
             ("parents", "label", self.parents.values(), labels),
-            *((where, "label with a parent", getattr(self, where), self.parents) for where in ("given", "joint")),
+            *(
+                (where, "label with a parent", getattr(self, where), self.parents)
+                for where in ("given", "joint")
+            ),
             ("kinds", "label or prediction", self.kinds, [*labels, *self.predicted]),
             ("today", "model", [self.today] if self.today is not None else [], self.named),
             ("baselines", "model", self.baselines, self.named),
@@ -122,33 +146,47 @@ class Asked(Config):
             known = LABEL_KINDS if column in labels else PREDICTION_KINDS
             if kind not in known:
                 what = "label" if column in labels else "prediction"
-                raise ValueError(f"kinds.{column}: expected {listed(known)} for a {what}, found '{kind}'")
+                raise ValueError(
+                    f"kinds.{column}: expected {listed(known)} for a {what}, found '{kind}'"
+                )
         try:
             TopologicalSorter({task: [parent] for task, parent in self.parents.items()}).prepare()
         except CycleError as error:
-            raise ValueError(f"parents: expected a chain, found a circle through '{error.args[1][0]}'") from None
+            raise ValueError(
+                f"parents: expected a chain, found a circle through '{error.args[1][0]}'"
+            ) from None
         if both := [name for name in self.given if name in self.joint]:
             raise ValueError(f"expected '{both[0]}' under `given` or `joint`, found it under both")
         for name, runs in self.named.items():
             if len(runs) > 1 and name in self.models:
-                raise ValueError(f"models: expected '{name}' with a seed each time, or once without, found both")
+                raise ValueError(
+                    f"models: expected '{name}' with a seed each time, or once without, found both"
+                )
         for name in self.names:
             if name in self.numbers:
                 raise ValueError(f"expected '{name}' for one purpose, found it as a number, too")
         if self.item_kinds and (twice := repeated([*self.items, *self.item_numbers, *labels])):
-            raise ValueError(f"items: expected names that no label or other column of items has, found '{twice}'")
+            raise ValueError(
+                f"items: expected names that no label or other column of items has, found '{twice}'"
+            )
         weights = self.weights or ""
         for column in (*self.predicted, *self.amounts.values()):
             if quoted(column) != column and column in weights and quoted(column) not in weights:
-                raise ValueError(f"weights: expected the column '{column}' in square brackets, {quoted(column)}")
+                raise ValueError(
+                    f"weights: expected the column '{column}' in square brackets, {quoted(column)}"
+                )
         for label in labels:
             if label in (self.score, *self.weighed):
-                raise ValueError(f"expected today's score of predictions, found the label '{label}'")
+                raise ValueError(
+                    f"expected today's score of predictions, found the label '{label}'"
+                )
         if self.score is not None and self.weights is not None:
             raise ValueError("expected `score` or `weights`, found both")
         if self.trained_until is not None and (self.time is None or self.unseen):
             instead = "`unseen`" if self.unseen else "no `time`"
-            raise ValueError(f"expected `trained_until` with `time` and without `unseen`, found {instead}")
+            raise ValueError(
+                f"expected `trained_until` with `time` and without `unseen`, found {instead}"
+            )
         if self.values and self.policy.values:
             raise ValueError("expected values once, found them in `values` and in `policy.values`")
         exposure_columns(self.random, self.propensity)
@@ -203,9 +241,15 @@ class Asked(Config):
 
     @property
     def scoring(self) -> list[str]:
-        """Those of them that labels, predictions and scores are made of, and what says how rows were shown."""
+        """Those of them that labels, predictions and scores are made of, and what says how rows
+        were shown.
+        """
         columns = [*self.labels, *self.predicted]
-        columns += [each for each in (self.score, self.random, self.propensity, *self.amounts.values()) if each]
+        columns += [
+            each
+            for each in (self.score, self.random, self.propensity, *self.amounts.values())
+            if each
+        ]
         return list(dict.fromkeys([*columns, *self.weighed]))
 
     @property
@@ -222,4 +266,6 @@ class Asked(Config):
     @property
     def toml(self) -> str:
         """Itself as a file `decide.toml`."""
-        return "".join(f"{line}\n" for line in toml_lines(self.model_dump(mode="json", exclude_unset=True)))
+        return "".join(
+            f"{line}\n" for line in toml_lines(self.model_dump(mode="json", exclude_unset=True))
+        )

@@ -1,4 +1,6 @@
-"""From a log to a decision: its rows in parts, its models as candidates, and then what a run does with its own."""
+"""From a log to a decision: its rows in parts, its models as candidates, and then what a run does
+with its own.
+"""
 
 from __future__ import annotations
 
@@ -58,10 +60,13 @@ MOST_READ = 20
 RESAMPLES = 100
 """Of rows, for heads."""
 UNTOLD = (
-    "Nobody said that the models were not trained on these rows, which would flatter them: --trained-until TIME leaves "
-    "such rows out, --unseen says that there are none."
+    "Nobody said that the models were not trained on these rows, which would flatter them: "
+    "--trained-until TIME leaves such rows out, --unseen says that there are none."
 )
-ONE_TRAINING = "Each model is one training: intervals are of rows alone, and do not say what a retraining would change."
+ONE_TRAINING = (
+    "Each model is one training: intervals are of rows alone, and do not say what a "
+    "retraining would change."
+)
 
 
 @dataclass(frozen=True)
@@ -89,12 +94,16 @@ class LogResult:
 
 
 def decide(asked: Asked, log: LoggedRows) -> LogResult:
-    """Decides on a log; raises UserError where rows, labels, predictions, an outcome or a policy do not allow it."""
+    """Decides on a log; raises UserError where rows, labels, predictions, an outcome or a policy do
+    not allow it.
+    """
     of = parted(asked, log)
     rows, parts = of.rows, of.parts
     models, read = models_of(asked, of)
-    tasks = [Task(name, kind, parent=asked.parents.get(name))
-             for name, kind in zip(asked.labels, rows[CONFIRM].kinds, strict=True)]  # fmt: skip
+    tasks = [
+        Task(name, kind, parent=asked.parents.get(name))
+        for name, kind in zip(asked.labels, rows[CONFIRM].kinds, strict=True)
+    ]
     fits = calibrations(models, of)
     policy = _policy(asked)
     wanted = _outcomes(asked, policy, tasks, rows[CONFIRM])
@@ -102,16 +111,25 @@ def decide(asked: Asked, log: LoggedRows) -> LogResult:
     aim = aims_of(policy, [each.name for each in wanted], rates, True)[0]
     for model in list(models) if asked.recalibrate else ():
         new = recalibrated(model, of)
-        if new is not None and _gains(model.candidate(parts), new.candidate(parts), rows[CONFIRM], wanted, aim):
+        if new is not None and _gains(
+            model.candidate(parts), new.candidate(parts), rows[CONFIRM], wanted, aim
+        ):
             models.append(new)
     candidates = [each.candidate(parts) for each in models]
     own = next(each for each in models if each.name == asked.served)
     current, against = _current(asked, of, own, models, candidates)
     left_out = _left_out(asked, of, own, current)
     served = serving(
-        candidates, rows, current, against, policy, lambda: wanted, asked.seed,
-        named=bool(asked.outcomes), forward=asked.time is not None,
-    )  # fmt: skip
+        candidates,
+        rows,
+        current,
+        against,
+        policy,
+        lambda: wanted,
+        asked.seed,
+        named=bool(asked.outcomes),
+        forward=asked.time is not None,
+    )
     front = _heads(candidates, rows, wanted, tasks, asked.seed)
     decision = replace(
         decided(front, served, policy, asked.seed),
@@ -137,8 +155,8 @@ def _some(read: Sequence[str]) -> list[str]:
 def _current(
     asked: Asked, of: Parted, own: Model, models: Sequence[Model], candidates: list[Candidate]
 ) -> tuple[CurrentRanking, str]:
-    """What is served today, and in words: a formula of a model's predictions, or a score, which joins the candidates.
-    Where nobody said it, a model that the others are compared with.
+    """What is served today, and in words: a formula of a model's predictions, or a score, which
+    joins the candidates. Where nobody said it, a model that the others are compared with.
     """
     name, formula = own.name, asked.formula
     recalibrated_today = [model for model in models if model.name == f"{name}, {RECALIBRATED}"]
@@ -147,7 +165,10 @@ def _current(
         if fused is not None:
             kind, weights = fused
             scale = of.rows[CONFIRM].rates if kind == "sum" else [1.0] * len(weights)
-            candidates[:] = [replace(each, role="current") if each.id == model.name else each for each in candidates]
+            candidates[:] = [
+                replace(each, role="current") if each.id == model.name else each
+                for each in candidates
+            ]
             ranking = CurrentRanking(model.name, Fusion.of(kind, [*map(mul, weights, scale)]))
             return ranking, f"{model.name}, {asked.weights}"
     if formula is None and asked.score is None:
@@ -159,16 +180,22 @@ def _current(
         return score[of.parts[split], None]
 
     candidates.append(Candidate(SCORE, called, "today's score", "current", (), read))
-    return CurrentRanking(SCORE, model=name if formula or asked.today or name == "today" else ""), called
+    return CurrentRanking(
+        SCORE, model=name if formula or asked.today or name == "today" else ""
+    ), called
 
 
 def _todays_score(asked: Asked, of: Parted) -> NDArray[Any]:
     """(N,), as the log or a formula has it."""
     if asked.formula is None:
         return of.log.numbers[str(asked.score)]
-    score = computed(asked.formula, {name: of.log.numbers[name] for name in asked.weighed}, "--weights")
+    score = computed(
+        asked.formula, {name: of.log.numbers[name] for name in asked.weighed}, "--weights"
+    )
     if score.min() == score.max():
-        raise UserError(f"--weights: expected a score that differs between rows, found {score[0]:g} in all rows")
+        raise UserError(
+            f"--weights: expected a score that differs between rows, found {score[0]:g} in all rows"
+        )
     return score
 
 
@@ -184,14 +211,21 @@ def _policy(asked: Asked) -> Policy:
     if not asked.values:
         return asked.policy
     if asked.policy.rule not in ("knee", "value"):
-        raise UserError(f"values: expected the rule 'value', found '{asked.policy.rule}' in the policy")
+        raise UserError(
+            f"values: expected the rule 'value', found '{asked.policy.rule}' in the policy"
+        )
     return Policy.model_validate(
-        asked.policy.model_dump(exclude_unset=True) | {"rule": "value", "values": dict(asked.values)}
+        asked.policy.model_dump(exclude_unset=True)
+        | {"rule": "value", "values": dict(asked.values)}
     )
 
 
-def _outcomes(asked: Asked, policy: Policy, tasks: Sequence[Task], rows: KeptRows) -> tuple[Objective, ...]:
-    """What is served: as asked, else recalls where events have values, else what groups are large enough for."""
+def _outcomes(
+    asked: Asked, policy: Policy, tasks: Sequence[Task], rows: KeptRows
+) -> tuple[Objective, ...]:
+    """What is served: as asked, else recalls where events have values, else what groups are large
+    enough for.
+    """
     names = [*asked.outcomes, *policy.outcomes]
     if asked.propensity is not None:
         check_counted(names, "outcomes")
@@ -203,8 +237,12 @@ def _outcomes(asked: Asked, policy: Policy, tasks: Sequence[Task], rows: KeptRow
     return tuple(outcome(name, tuple(tasks), "outcomes", asked.item_kinds) for name in every)
 
 
-def _gains(old: Candidate, new: Candidate, rows: KeptRows, outcomes: Sequence[Objective], aim: PolicyAim) -> bool:
-    """Whether a recalibrated model reaches more than as good, on a sample of the rows that choose."""
+def _gains(
+    old: Candidate, new: Candidate, rows: KeptRows, outcomes: Sequence[Objective], aim: PolicyAim
+) -> bool:
+    """Whether a recalibrated model reaches more than as good, on a sample of the rows that
+    choose.
+    """
     few, kept = sample_of(rows, CONFIRM, CLIMB_ROWS)
 
     def some(of: Candidate) -> Candidate:
@@ -220,20 +258,35 @@ def _gains(old: Candidate, new: Candidate, rows: KeptRows, outcomes: Sequence[Ob
 
 
 def _heads(
-    candidates: Sequence[Candidate], rows: Mapping[str, KeptRows], outcomes: Sequence[Objective], tasks: Sequence[Task],
+    candidates: Sequence[Candidate],
+    rows: Mapping[str, KeptRows],
+    outcomes: Sequence[Objective],
+    tasks: Sequence[Task],
     seed: int,
-) -> Frontier:  # fmt: skip
-    """The front of heads: of a binary task its area under the curve where all rows are ranked, else its outcome."""
+) -> Frontier:
+    """The front of heads: of a binary task its area under the curve where all rows are ranked, else
+    its outcome.
+    """
     outcomes = [each for each in outcomes if not of_items(each.name)]
     grouped = any(ranked(metric_of(each.name)) is None or "%" not in each.name for each in outcomes)
-    areas = [] if grouped else [Objective(f"{task.name}.auc", "maximize") for task in tasks if task.kind == "binary"]
+    areas = (
+        []
+        if grouped
+        else [Objective(f"{task.name}.auc", "maximize") for task in tasks if task.kind == "binary"]
+    )
     of_tasks = {each.name.partition(".")[0]: each for each in (*outcomes, *areas)}
     seeded = any(each.seeds for each in candidates)  # else nobody can tell what is surely ahead
     drawn = {split: drawn_of(own, split, RESAMPLES if seeded else 0) for split, own in rows.items()}
-    measures = {(split, name): measure_of(own, [each.name], drawn[split]) for split, own in rows.items()
-                for name, each in of_tasks.items()}  # fmt: skip
-    rarer = {f"{split}/{task.name}.{RARER}": _rarer(own.labels[:, at] > 0, drawn[split])
-             for split, own in rows.items() for at, task in enumerate(tasks)}  # fmt: skip
+    measures = {
+        (split, name): measure_of(own, [each.name], drawn[split])
+        for split, own in rows.items()
+        for name, each in of_tasks.items()
+    }
+    rarer = {
+        f"{split}/{task.name}.{RARER}": _rarer(own.labels[:, at] > 0, drawn[split])
+        for split, own in rows.items()
+        for at, task in enumerate(tasks)
+    }
     points = []
     for each in candidates:
         runs = []
@@ -245,10 +298,16 @@ def _heads(
                 of = measure.resampled(said.astype(np.float64))[:, 0, 0]
                 metrics[of_tasks[name].key(split)] = float(of[0])
                 moved[of_tasks[name].key(split)] = (of[1:] - of[0]).tolist()
-            runs.append(Replicate(run + 1, each.seeds[run] if each.seeds else run, metrics, resampled=moved))
+            runs.append(
+                Replicate(run + 1, each.seeds[run] if each.seeds else run, metrics, resampled=moved)
+            )
         if runs:
             yardstick = each.role == "baseline"
-            points.append(Point("model", {}, each.id, label=each.id, baseline=yardstick, replicates=tuple(runs)))
+            points.append(
+                Point(
+                    "model", {}, each.id, label=each.id, baseline=yardstick, replicates=tuple(runs)
+                )
+            )
     return frontier([], [*of_tasks.values()], seed=seed, baselines=points)
 
 

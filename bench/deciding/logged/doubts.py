@@ -1,7 +1,9 @@
-"""What does not fit in a log: parents that cannot be, predictions of another task, a score without its amounts.
+"""What does not fit in a log: parents that cannot be, predictions of another task, a score without
+its amounts.
 
-Each check asks far more than noise gives, and rows that belong together count for less than their number. What labels
-contradict is refused; the rest is a note with its evidence, because a bad model may look the same.
+Each check asks far more than noise gives, and rows that belong together count for less than their
+number. What labels contradict is refused; the rest is a note with its evidence, because a bad model
+may look the same.
 """
 
 from __future__ import annotations
@@ -31,14 +33,18 @@ WRONG_WAY = 0.45
 POSITIVES, NEGATIVES = 5_000, 15_000
 """Most rows of each kind that areas are compared on."""
 OFF = 3.0
-"""By which factor predictions within 0 and 1 miss the mean of a value, so that they may be probabilities."""
+"""By which factor predictions within 0 and 1 miss the mean of a value, so that they may be
+probabilities.
+"""
 SCORE_ROWS = 20_000
 LEAST_SCORED = 1_000
 UNMOVED = 0.03
 """Partial rank correlation below which a score does not move with an amount."""
 
 
-def check_parents(asked: Asked, labels: Singles, kinds: Sequence[TaskKind], place: Callable[[int], str]) -> list[str]:
+def check_parents(
+    asked: Asked, labels: Singles, kinds: Sequence[TaskKind], place: Callable[[int], str]
+) -> list[str]:
     """Sentences on tasks that happen without their parent, and on parents that nobody named.
 
     Args:
@@ -57,21 +63,24 @@ def check_parents(asked: Asked, labels: Singles, kinds: Sequence[TaskKind], plac
             follows = float(happened[task][happened[parent] & known[task]].mean())
             notes.append(_without_parent(task, parent, alone, both, follows, place))
     for at, task in enumerate(asked.labels):
-        unnamed = None if task in asked.parents else _unnamed_parent(task, asked, kinds, happened, known)
+        unnamed = (
+            None if task in asked.parents else _unnamed_parent(task, asked, kinds, happened, known)
+        )
         if unnamed is not None:
             parent = unnamed
             many = int((happened[task] & known[parent]).sum())
             what = "happens" if kinds[at] == "binary" else "is above 0"
             notes.append(
-                f"{task} {what} in {many:,} rows, and each of them has {parent}. If it cannot be without, say "
-                f"--parent {task}={parent}: predictions of {task} may then be given {parent}."
+                f"{task} {what} in {many:,} rows, and each of them has {parent}. If it cannot be "
+                f"without, say --parent {task}={parent}: predictions of {task} may then be given "
+                f"{parent}."
             )
     return notes
 
 
 def _without_parent(
     task: str, parent: str, alone: Mask, both: Mask, follows: float, place: Callable[[int], str]
-) -> str:  # fmt: skip
+) -> str:
     """A sentence on rows `alone` that have a task without its parent.
 
     Args:
@@ -82,19 +91,27 @@ def _without_parent(
     found = f"{few:,} of {many:,} rows with {task} without {parent}"
     if few >= LEAST_ROWS and follows > 0.99 and few > 0.01 * many:
         raise UserError(
-            f"parents: expected {task} only where {parent} happens, found {found}, and {task} in {follows:.1%} of the "
-            f"rows with {parent}: is it reversed, --parent {parent}={task}?"
+            f"parents: expected {task} only where {parent} happens, found {found}, and {task} in "
+            f"{follows:.1%} of the rows with {parent}: is it reversed, --parent {parent}={task}?"
         )
     if few >= LEAST_ROWS and 2 * few > many:
         raise UserError(
             f"parents: expected {task} only where {parent} happens, found {found}, the first in "
-            f"{place(int(alone.argmax()))}; leave --parent {task}={parent} out if {task} does not need it"
+            f"{place(int(alone.argmax()))}; leave --parent {task}={parent} out if {task} does not "
+            "need it"
         )
-    return f"{found}, the first in {place(int(alone.argmax()))}: there {task} counts as 0, as --parent says."
+    return (
+        f"{found}, the first in {place(int(alone.argmax()))}: there {task} counts as 0, as "
+        "--parent says."
+    )
 
 
 def _unnamed_parent(
-    task: str, asked: Asked, kinds: Sequence[TaskKind], happened: Mapping[str, Mask], known: Mapping[str, Mask]
+    task: str,
+    asked: Asked,
+    kinds: Sequence[TaskKind],
+    happened: Mapping[str, Mask],
+    known: Mapping[str, Mask],
 ) -> str | None:
     """The rarest task without which another one never happens, where chance does not explain it."""
     found: dict[str, int] = {}
@@ -134,8 +151,9 @@ class Lead(NamedTuple):
 
 def misplaced(
     model: str, columns: Sequence[str], predictions: Singles, events: Singles, asked: Asked
-) -> list[str]:  # fmt: skip
-    """Sentences on a model's columns that predict each other's tasks better, or a task the wrong way round.
+) -> list[str]:
+    """Sentences on a model's columns that predict each other's tasks better, or a task the wrong
+    way round.
 
     A task with a parent is judged where the parent happened, as predictions may be given it.
 
@@ -155,8 +173,8 @@ def misplaced(
         own = _area(placed[at])
         if own < WRONG_WAY and task not in asked.parents and _z(placed[at], None) < -SURE:
             notes.append(
-                f"{columns[at]} of {model} predicts {task} the wrong way round (AUC {own:.3f}): high values should "
-                f"mean {task}."
+                f"{columns[at]} of {model} predicts {task} the wrong way round (AUC {own:.3f}): "
+                f"high values should mean {task}."
             )
         leads[at] = [
             Lead(column, _area(other), own)
@@ -168,10 +186,14 @@ def misplaced(
 
 def _swapped(
     model: str, columns: Sequence[str], tasks: Sequence[str], leads: Mapping[int, Sequence[Lead]]
-) -> list[str]:  # fmt: skip
-    """A sentence on a circle of columns each of which predicts the next one's task better than that one itself."""
+) -> list[str]:
+    """A sentence on a circle of columns each of which predicts the next one's task better than that
+    one itself.
+    """
     try:
-        TopologicalSorter({task: [lead.column for lead in found] for task, found in leads.items()}).prepare()
+        TopologicalSorter(
+            {task: [lead.column for lead in found] for task, found in leads.items()}
+        ).prepare()
     except CycleError as error:
         circle = error.args[1]
     else:
@@ -180,13 +202,15 @@ def _swapped(
     for better, task in pairwise(circle):
         lead = next(lead for lead in leads[task] if lead.column == better)
         told.append(
-            f"{columns[better]} predicts {tasks[task]} better than {columns[task]} does (AUC {lead.other:.3f} over "
-            f"{lead.own:.3f})"
+            f"{columns[better]} predicts {tasks[task]} better than {columns[task]} does (AUC "
+            f"{lead.other:.3f} over {lead.own:.3f})"
         )
     return [f"{', and '.join(told)}: are the columns of model '{model}' swapped?"]
 
 
-def _two_classes(label: NDArray[Any], inside: Mask) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+def _two_classes(
+    label: NDArray[Any], inside: Mask
+) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
     """Places of rows with a high label and of others, some of each; None where either is few."""
     if not inside.any():
         return None
@@ -199,9 +223,9 @@ def _two_classes(label: NDArray[Any], inside: Mask) -> tuple[NDArray[np.int64], 
 
 def _placements(
     predictions: NDArray[Any], positive: NDArray[np.int64], negative: NDArray[np.int64]
-) -> tuple[Floats, Floats]:  # fmt: skip
-    """Of each positive row the share of negative ones below it, and of each negative row that of positive ones above
-    it (DeLong et al., Biometrics 1988); ties count one half."""
+) -> tuple[Floats, Floats]:
+    """Of each positive row the share of negative ones below it, and of each negative row that of
+    positive ones above it (DeLong et al., Biometrics 1988); ties count one half."""
     high, low = np.sort(predictions[positive]), np.sort(predictions[negative])
 
     def below(values: NDArray[Any], among: NDArray[Any]) -> Floats:
@@ -216,14 +240,20 @@ def _area(placed: tuple[Floats, Floats]) -> float:
 
 
 def _z(placed: tuple[Floats, Floats], other: tuple[Floats, Floats] | None) -> float:
-    """By how many standard errors an area is larger than another one of the same rows, or than one half."""
-    differences = [mine - 0.5 for mine in placed] if other is None else [*map(np.subtract, placed, other)]
+    """By how many standard errors an area is larger than another one of the same rows, or than one
+    half.
+    """
+    differences = (
+        [mine - 0.5 for mine in placed] if other is None else [*map(np.subtract, placed, other)]
+    )
     variance = sum(float(difference.var() / len(difference)) for difference in differences)
     return float(differences[0].mean() / np.sqrt(max(variance, 1e-18)))
 
 
 def no_value(column: str, values: NDArray[Any], task: str, events: NDArray[Any]) -> str | None:
-    """A sentence on predictions within 0 and 1 of a label that is a value, whose mean they miss by far."""
+    """A sentence on predictions within 0 and 1 of a label that is a value, whose mean they miss by
+    far.
+    """
     known = np.isfinite(events)
     happened, said = float(events[known].mean()), float(values[known].mean())
     if values.min() < 0 or values.max() > 1 or events[known].max() <= 1:
@@ -231,24 +261,29 @@ def no_value(column: str, values: NDArray[Any], task: str, events: NDArray[Any])
     if abs(np.log(max(said, 1e-12) / max(happened, 1e-12))) < np.log(OFF):
         return None
     return (
-        f"'{column}' lies within 0 and 1 with a mean of {said:.3g}, while '{task}' has a mean of {happened:.3g}: is it "
-        f"a probability? Then a label that is 0 or 1 fits it, with --amount for what one event is worth."
+        f"'{column}' lies within 0 and 1 with a mean of {said:.3g}, while '{task}' has a mean of "
+        f"{happened:.3g}: is it a probability? Then a label that is 0 or 1 fits it, with --amount "
+        "for what one event is worth."
     )
 
 
 def without_amount(
     asked: Asked, score: NDArray[Any], amounts: Mapping[str, NDArray[Any]], predictions: Singles
-) -> list[str]:  # fmt: skip
+) -> list[str]:
     """Sentences on today's score that leaves out amounts that outcomes have.
 
-    A formula is read; of any other score it is asked whether it moves with the amount where predictions are equal.
+    A formula is read; of any other score it is asked whether it moves with the amount where
+    predictions are equal.
 
     Args:
         score: (N,), today's; amounts: by task (N,); predictions: (N, T) of today's model.
     """
     notes = []
     for task, column in asked.amounts.items():
-        begin = f"Today's score does not have the amount '{column}' in it, while outcomes of {task} are amounts"
+        begin = (
+            f"Today's score does not have the amount '{column}' in it, while outcomes of "
+            f"{task} are amounts"
+        )
         if column in asked.weighed:
             continue
         predicted = [columns[asked.labels.index(task)] for columns in asked.models.values()]
@@ -260,14 +295,16 @@ def without_amount(
         moved = _partial_correlation(score, amounts[task], predictions)
         if abs(moved) < UNMOVED:
             notes.append(
-                f"{begin}: among rows of alike predictions its rank correlation with '{column}' is {moved:.3f}. Check "
-                "that it is the score that you serve."
+                f"{begin}: among rows of alike predictions its rank correlation with '{column}' is "
+                f"{moved:.3f}. Check that it is the score that you serve."
             )
     return notes
 
 
 def _partial_correlation(score: NDArray[Any], amount: NDArray[Any], predictions: Singles) -> float:
-    """Rank correlation of a score and an amount beside predictions (N, T); NaN of few rows or a constant amount."""
+    """Rank correlation of a score and an amount beside predictions (N, T); NaN of few rows or a
+    constant amount.
+    """
     rows = slice(None, None, 1 + len(score) // SCORE_ROWS)
     first, second = _ranks(score[rows]), _ranks(amount[rows])
     if len(first) < LEAST_SCORED or not second.std() or not first.std():

@@ -1,4 +1,6 @@
-"""Models of a log as candidates: joint predictions by split, today's score, and recalibrated versions."""
+"""Models of a log as candidates: joint predictions by split, today's score, and recalibrated
+versions.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ RECALIBRATED = "recalibrated"
 PROBABILITIES: tuple[PredictionKind, ...] = ("probability", "log-odds")
 """Kinds of predictions that say how often something happens."""
 SURE_GAIN = 4.605
-"""Gain in log likelihood from which on a recalibration is no noise: half of chi-squared's 1%, two parameters."""
+"""Gain in log likelihood from which on a recalibration is no noise: half of chi-squared's 1%, two
+parameters.
+"""
 SUSPECT = 0.99
 CLEAR = 1.5
 """By which factor one reading of a child's predictions has to fit better than the other."""
@@ -72,12 +76,22 @@ class Model:
     def terms(self) -> tuple[str, ...]:
         """(T,), what each prediction times its amount is, in the log's columns."""
         amounts = {at: quoted(amount.column) for at, amount in self.amounts.items()}
-        return tuple(f"{amounts[at]} {term}" if at in amounts else term for at, term in enumerate(self.events))
+        return tuple(
+            f"{amounts[at]} {term}" if at in amounts else term
+            for at, term in enumerate(self.events)
+        )
 
     def candidate(self, parts: SplitPlaces) -> Candidate:
         """Itself."""
         name = self.name
-        return Candidate(name, name, name, self.role, self.seeds, lambda split, run: self.served(run, parts[split]))
+        return Candidate(
+            name,
+            name,
+            name,
+            self.role,
+            self.seeds,
+            lambda split, run: self.served(run, parts[split]),
+        )
 
     def served(self, run: int, places: NDArray[np.int64]) -> Singles:
         """Predictions (n, T) of a seed on some rows, times their amounts."""
@@ -93,7 +107,8 @@ class CalibrationQuality(NamedTuple):
     Attributes:
         auc: area under the curve, of values the share of pairs in order; of `FIT_ROWS` rows about.
         pcoc: predicted over happened; NaN of what is an order, as `ece`.
-        ece: mean distance of predicted and happened over bins of equal mass; of values over the mean value.
+        ece: mean distance of predicted and happened over bins of equal mass; of values over the
+            mean value.
     """
 
     model: str
@@ -109,7 +124,8 @@ Notes = dict[str, bool]
 
 
 def models_of(asked: Asked, of: Parted) -> tuple[list[Model], list[str]]:
-    """The models, and sentences on how their columns were read and what does not fit in them, doubts first.
+    """The models, and sentences on how their columns were read and what does not fit in them,
+    doubts first.
 
     Raises UserError if predictions are the label, alike or odd.
     """
@@ -126,7 +142,9 @@ def models_of(asked: Asked, of: Parted) -> tuple[list[Model], list[str]]:
             terms, kinds = [column.term for column in read], [column.kind for column in read]
             notes |= dict.fromkeys(misplaced(name, columns, predictions, of.events, asked), True)
             given = _given(asked, of, predictions, kinds, name, notes)
-            for task in TopologicalSorter({task: [parent] for task, parent in asked.parents.items()}).static_order():
+            for task in TopologicalSorter(
+                {task: [parent] for task, parent in asked.parents.items()}
+            ).static_order():
                 if (at := asked.labels.index(task)) in given:
                     above = asked.labels.index(asked.parents[task])
                     predictions[:, at] *= predictions[:, above]
@@ -140,7 +158,16 @@ def models_of(asked: Asked, of: Parted) -> tuple[list[Model], list[str]]:
         seeds = tuple(seed for seed, _ in runs if seed is not None) if len(runs) > 1 else ()
         role: Role = "baseline" if name in asked.baselines else "trial"
         models.append(
-            Model(name, role, seeds, tuple(runs[0][1]), tuple(of_seeds), tuple(kinds_alike), of_terms[0], amounts)
+            Model(
+                name,
+                role,
+                seeds,
+                tuple(runs[0][1]),
+                tuple(of_seeds),
+                tuple(kinds_alike),
+                of_terms[0],
+                amounts,
+            )
         )
     return models, sorted(notes, key=notes.__getitem__, reverse=True)
 
@@ -153,7 +180,10 @@ def _read(asked: Asked, of: Parted, column: str, at: int, notes: Notes) -> Predi
     said = found.note
     if said and found.kind == "order" and task in asked.amounts:
         amount = asked.amounts[task]
-        said += f" It is multiplied by '{amount}': if it has that in it, leave --amount {task}={amount} out."
+        said += (
+            f" It is multiplied by '{amount}': if it has that in it, leave --amount "
+            f"{task}={amount} out."
+        )
     if of.kinds[at] == "regression" and found.kind == "value" and column not in asked.kinds:
         said = said or no_value(column, found.values, task, events) or ""
     notes |= {said: True} if said else {}
@@ -165,13 +195,22 @@ def _check(values: NDArray[Any], events: Singles, column: str, task: str) -> Non
     if np.array_equal(values[known], events[known]):
         raise UserError(f"expected predictions in '{column}', found the label '{task}' itself")
     if values.min() == values.max():
-        raise UserError(f"expected predictions in '{column}' that differ, found {values[0]:g} in all rows")
+        raise UserError(
+            f"expected predictions in '{column}' that differ, found {values[0]:g} in all rows"
+        )
 
 
 def _given(
-    asked: Asked, of: Parted, predictions: Singles, kinds: Sequence[PredictionKind], model: str, notes: Notes
-) -> list[int]:  # fmt: skip
-    """Places of tasks whose predictions are given their parent: as said, else as calibration tells."""
+    asked: Asked,
+    of: Parted,
+    predictions: Singles,
+    kinds: Sequence[PredictionKind],
+    model: str,
+    notes: Notes,
+) -> list[int]:
+    """Places of tasks whose predictions are given their parent: as said, else as calibration
+    tells.
+    """
     places = []
     for task, parent in asked.parents.items():
         at, above = asked.labels.index(task), asked.labels.index(parent)
@@ -195,21 +234,29 @@ def _given(
                 happens = f"{task} happens in {mean:.2%} of rows"
                 found = f"{happens}, and is predicted in {joint:.2%} with {parent}, or {times:.2%}"
             else:
-                found = f"the mean {task} is {mean:.3g}, and predicted as {joint:.3g} with {parent}, or {times:.3g}"
+                found = (
+                    f"the mean {task} is {mean:.3g}, and predicted as {joint:.3g} with "
+                    f"{parent}, or {times:.3g}"
+                )
             notes[
                 f"{model} is read to predict {task} {what}{unsure}: {found} given it "
                 f"(--joint or --given {task} says it)."
             ] = bool(unsure)
         else:
-            taken = f"{model}: predictions of {task} are taken to be with {parent} (--given {task} says otherwise)."
+            taken = (
+                f"{model}: predictions of {task} are taken to be with {parent} (--given {task} "
+                "says otherwise)."
+            )
             notes[taken] = False
     return places
 
 
 def recalibrated(model: Model, of: Parted) -> Model | None:
-    """A model whose log odds of each task are moved and stretched so that they fit the rows that choose (Platt 1999).
+    """A model whose log odds of each task are moved and stretched so that they fit the rows that
+    choose (Platt 1999).
 
-    No head's order changes, but in a sum each then counts for what it is. None where nothing is surely off.
+    No head's order changes, but in a sum each then counts for what it is. None where nothing is
+    surely off.
     """
     chosen, weights = of.parts[CONFIRM], of.rows[CONFIRM].weights
     terms, runs = list(model.events), []
@@ -226,16 +273,22 @@ def recalibrated(model: Model, of: Parted) -> Model | None:
         runs.append(new)
     if tuple(terms) == model.events:
         return None
-    return replace(model, name=f"{model.name}, {RECALIBRATED}", predictions=tuple(runs), events=tuple(terms))
+    return replace(
+        model, name=f"{model.name}, {RECALIBRATED}", predictions=tuple(runs), events=tuple(terms)
+    )
 
 
 def calibrations(models: Sequence[Model], of: Parted) -> list[CalibrationQuality]:
-    """Of each model and task on the rows that judge, and by segment, before amounts; means over seeds."""
+    """Of each model and task on the rows that judge, and by segment, before amounts; means over
+    seeds.
+    """
     rows, places = of.rows[TEST], of.parts[TEST]
     weights = np.ones(len(places)) if rows.weights is None else rows.weights.astype(np.float64)
     slices = {ALL: np.ones(len(places), dtype=bool)}
     for at, (name, values) in enumerate(rows.segments.items()):
-        slices |= {f"{name}={value}": rows.codes[:, at] == code for code, value in enumerate(values)}
+        slices |= {
+            f"{name}={value}": rows.codes[:, at] == code for code, value in enumerate(values)
+        }
     qualities = []
     for model in models:
         for at, task in enumerate(rows.tasks):
@@ -245,8 +298,16 @@ def calibrations(models: Sequence[Model], of: Parted) -> list[CalibrationQuality
                 own = inside & np.isfinite(events)
                 y, p, w = events[own], said[own], weights[own]
                 if w @ y > 0:
-                    fits = _fits(y, p, w, of.kinds[at]) if model.kinds[at] != "order" else (np.nan, np.nan)
-                    qualities.append(CalibrationQuality(model.name, task, part, _order(y, p, of.kinds[at]), *fits))
+                    fits = (
+                        _fits(y, p, w, of.kinds[at])
+                        if model.kinds[at] != "order"
+                        else (np.nan, np.nan)
+                    )
+                    qualities.append(
+                        CalibrationQuality(
+                            model.name, task, part, _order(y, p, of.kinds[at]), *fits
+                        )
+                    )
     return qualities
 
 
@@ -258,8 +319,12 @@ def _order(labels: Singles, predictions: Singles, kind: TaskKind) -> float:
     return measure.prepare(rows)(np.ones(len(labels[some])))
 
 
-def _fits(labels: Singles, predictions: Singles, weights: Floats, kind: TaskKind) -> tuple[float, float]:
-    """Predicted over happened, and the calibration error, which for values is a share of their sum."""
+def _fits(
+    labels: Singles, predictions: Singles, weights: Floats, kind: TaskKind
+) -> tuple[float, float]:
+    """Predicted over happened, and the calibration error, which for values is a share of their
+    sum.
+    """
     happened = float(weights @ labels)
     distance = Deciles(labels, predictions, weights, ECE_BINS).distance(weights)
     whole = float(weights.sum()) if kind == "binary" else happened
@@ -267,9 +332,14 @@ def _fits(labels: Singles, predictions: Singles, weights: Floats, kind: TaskKind
 
 
 def suspicion(fits: Sequence[CalibrationQuality]) -> list[str]:
-    """Sentences on predictions that tell a task almost fully: they may be made of what happens only afterwards."""
+    """Sentences on predictions that tell a task almost fully: they may be made of what happens only
+    afterwards.
+    """
     return [
-        f"{each.model} tells {each.task} almost fully (AUC {each.auc:.3f}): check that it predicts before it happens."
+        (
+            f"{each.model} tells {each.task} almost fully (AUC {each.auc:.3f}): check that it "
+            "predicts before it happens."
+        )
         for each in fits
         if each.slice == ALL and each.auc > SUSPECT
     ]

@@ -25,7 +25,9 @@ from bench.measure.resamples import units_of
 PARTS = {"choose": CONFIRM, "judge": TEST, SEARCH: SEARCH, CONFIRM: CONFIRM, TEST: TEST}
 """Values of a column that parts a log, and the splits that they are."""
 ROWS_TO_CHOOSE, ENOUGH = 200_000, 5_000
-"""Rows, and positives of the rarest task, with which weights are chosen well enough; more rows only judge better."""
+"""Rows, and positives of the rarest task, with which weights are chosen well enough; more rows only
+judge better.
+"""
 MOST_VALUES = 30
 """Values of a segment, the most frequent ones."""
 
@@ -54,7 +56,9 @@ class Parted:
 
 
 def parted(asked: Asked, log: LoggedRows) -> Parted:
-    """The rows of a log; UserError without any, in some part or with some label, or for labels or amounts below 0."""
+    """The rows of a log; UserError without any, in some part or with some label, or for labels or
+    amounts below 0.
+    """
     log, notes = _kept(asked, log)
     alone = np.stack([log.numbers[name] for name in asked.labels], axis=1).astype(np.float32)
     kinds = _kinds(asked, log, alone)
@@ -63,9 +67,17 @@ def parted(asked: Asked, log: LoggedRows) -> Parted:
     labels = _with_amounts(asked, log, events)
     whole = _parts(asked, log)
     parts = {split: _sampled(asked, log, labels, split, places) for split, places in whole.items()}
-    of_labels = tuple("regression" if name in asked.amounts else kinds[at] for at, name in enumerate(asked.labels))
-    rows = {split: _rows(asked, log, labels, of_labels, places, len(whole[split])) for split, places in parts.items()}
-    rates = tuple(asked.rates.get(task, rate) for task, rate in zip(asked.labels, rows[CONFIRM].rates, strict=True))
+    of_labels = tuple(
+        "regression" if name in asked.amounts else kinds[at] for at, name in enumerate(asked.labels)
+    )
+    rows = {
+        split: _rows(asked, log, labels, of_labels, places, len(whole[split]))
+        for split, places in parts.items()
+    }
+    rates = tuple(
+        asked.rates.get(task, rate)
+        for task, rate in zip(asked.labels, rows[CONFIRM].rates, strict=True)
+    )
     rows = {split: replace(each, rates=rates) for split, each in rows.items()}
     for split, each in rows.items():
         _enough(each, split)
@@ -81,27 +93,38 @@ def _kept(asked: Asked, log: LoggedRows) -> tuple[LoggedRows, list[str]]:
         log = log.where(times(log, asked.time) > until(log, asked.time, asked.trained_until))
         if not len(log):
             raise UserError(f"trained_until: expected rows of a later {asked.time}, found none")
-        last = asked.trained_until if isinstance(asked.trained_until, str) else f"{asked.trained_until:g}"
+        last = (
+            asked.trained_until
+            if isinstance(asked.trained_until, str)
+            else f"{asked.trained_until:g}"
+        )
         notes.append(f"{before - len(log):,} rows up to {last}, of training, are left out.")
         before = len(log)
     columns = {*asked.scoring} - {*asked.labels, asked.random, asked.propensity}
     log = log.where(np.logical_and.reduce([np.isfinite(log.numbers[name]) for name in columns]))
     if len(log) < before:
-        notes.append(f"{before - len(log):,} of {before:,} rows are left out, as a prediction or a score is missing.")
+        notes.append(
+            f"{before - len(log):,} of {before:,} rows are left out, as a prediction or a score is "
+            "missing."
+        )
     if not len(log):
         raise UserError("expected rows with a prediction of every model, found none")
     return log, notes
 
 
 def _kinds(asked: Asked, log: LoggedRows, alone: Singles) -> tuple[TaskKind, ...]:
-    """Of labels (N, T) as the log has them; UserError for odd values, and for a parent that is a value."""
+    """Of labels (N, T) as the log has them; UserError for odd values, and for a parent that is a
+    value.
+    """
     kinds = tuple(
-        label_kind(name, alone[:, at], asked.kinds.get(name), log.place) for at, name in enumerate(asked.labels)
+        label_kind(name, alone[:, at], asked.kinds.get(name), log.place)
+        for at, name in enumerate(asked.labels)
     )
     for task, parent in asked.parents.items():
         if kinds[asked.labels.index(parent)] == "regression":
             raise UserError(
-                f"parents: expected a parent of '{task}' that is 0 or 1, found '{parent}', which has other values"
+                f"parents: expected a parent of '{task}' that is 0 or 1, found '{parent}', which "
+                "has other values"
             )
     return kinds
 
@@ -118,7 +141,9 @@ def _joint(asked: Asked, alone: Singles) -> Singles:
 
 
 def _with_amounts(asked: Asked, log: LoggedRows, events: Singles) -> Singles:
-    """Labels (N, T) times their amounts; UserError for an amount below 0, or a product that no number holds."""
+    """Labels (N, T) times their amounts; UserError for an amount below 0, or a product that no
+    number holds.
+    """
     if not asked.amounts:
         return events
     labels = events.copy()
@@ -126,14 +151,17 @@ def _with_amounts(asked: Asked, log: LoggedRows, events: Singles) -> Singles:
         at, amounts = asked.labels.index(name), log.numbers[column]
         if amounts.min() < 0:
             row = int(amounts.argmin())
-            raise UserError(f"expected amounts of at least 0 in '{column}', found {amounts[row]:g} in {log.place(row)}")
+            raise UserError(
+                f"expected amounts of at least 0 in '{column}', found {amounts[row]:g} in "
+                f"{log.place(row)}"
+            )
         with np.errstate(over="ignore"):
             labels[:, at] *= amounts
         if np.isinf(labels[:, at]).any():
             row = int(np.isinf(labels[:, at]).argmax())
             raise UserError(
-                f"expected amounts in '{column}' whose product with '{name}' is finite, found {amounts[row]:g} in "
-                f"{log.place(row)}"
+                f"expected amounts in '{column}' whose product with '{name}' is finite, found "
+                f"{amounts[row]:g} in {log.place(row)}"
             )
     return labels
 
@@ -147,17 +175,25 @@ def _parts(asked: Asked, log: LoggedRows) -> dict[str, NDArray[np.int64]]:
         codes, of = log.names[asked.part]
         names = [str(each) for each in (of if len(of) else np.unique(codes))]
         if unknown := [name for name in names if name not in PARTS]:
-            raise UserError(f"part: expected {listed(list(PARTS))} in '{asked.part}', found '{unknown[0]}'")
+            raise UserError(
+                f"part: expected {listed(list(PARTS))} in '{asked.part}', found '{unknown[0]}'"
+            )
         parts = {PARTS[name]: np.flatnonzero(codes == at) for at, name in enumerate(names)}
     elif asked.time is not None:
         when = times(log, asked.time)
         middle = float(np.quantile(when, 0.5, method="lower"))
-        middle = middle if (when > middle).any() else float(np.max(when[when < middle], initial=-np.inf))
+        middle = (
+            middle if (when > middle).any() else float(np.max(when[when < middle], initial=-np.inf))
+        )
         parts = {CONFIRM: np.flatnonzero(when <= middle), TEST: np.flatnonzero(when > middle)}
     else:
         by = asked.units or asked.group
         units = np.arange(len(log)) if by is None else log.names[by][0]
-        late = mixed(mixed(np.uint64(derive(asked.seed, "judge")) ^ units.astype(np.uint64))) >> np.uint64(63) == 1
+        late = (
+            mixed(mixed(np.uint64(derive(asked.seed, "judge")) ^ units.astype(np.uint64)))
+            >> np.uint64(63)
+            == 1
+        )
         parts = {CONFIRM: np.flatnonzero(~late), TEST: np.flatnonzero(late)}
     for split, name in ((CONFIRM, "choose"), (TEST, "judge")):
         if not len(parts.get(split, ())):
@@ -168,7 +204,7 @@ def _parts(asked: Asked, log: LoggedRows) -> dict[str, NDArray[np.int64]]:
 
 def _sampled(
     asked: Asked, log: LoggedRows, labels: Singles, split: str, places: NDArray[np.int64]
-) -> NDArray[np.int64]:  # fmt: skip
+) -> NDArray[np.int64]:
     """Those of a split's places that are kept: of very many whole units are sampled, or rows."""
     by, most = asked.units or asked.group, MOST_OF_SPLIT
     if split == CONFIRM and asked.part is None:
@@ -179,50 +215,84 @@ def _sampled(
 
 
 def _rows(
-    asked: Asked, log: LoggedRows, labels: Singles, kinds: tuple[TaskKind, ...], places: NDArray[np.int64], many: int
+    asked: Asked,
+    log: LoggedRows,
+    labels: Singles,
+    kinds: tuple[TaskKind, ...],
+    places: NDArray[np.int64],
+    many: int,
 ) -> KeptRows:
     """The rows of a split, in the order of the log; `many`: how many there were before sampling."""
-    group = np.full(len(places), -1, np.int64) if asked.group is None else log.names[asked.group][0][places]
+    group = (
+        np.full(len(places), -1, np.int64)
+        if asked.group is None
+        else log.names[asked.group][0][places]
+    )
     by = asked.units or asked.group
-    units = units_of(np.full(len(places), -1, np.int64) if by is None else log.names[by][0][places], 0)
+    units = units_of(
+        np.full(len(places), -1, np.int64) if by is None else log.names[by][0][places], 0
+    )
     own = labels[places]
     weights = None
     if asked.sampling is not None:
-        weights = np.where(np.nan_to_num(own).max(axis=1) > 0, 1.0, 1 / asked.sampling).astype(np.float32)
+        weights = np.where(np.nan_to_num(own).max(axis=1) > 0, 1.0, 1 / asked.sampling).astype(
+            np.float32
+        )
     segments, codes = {}, np.full((len(places), len(asked.segments)), -1, np.int16)
     for at, name in enumerate(asked.segments):
         segments[name], codes[:, at] = _segment(*log.names[name], places)
-    shown = [exposure_of(kind, column, log.numbers[column][places]) for kind, column in asked.exposure.items()]
+    shown = [
+        exposure_of(kind, column, log.numbers[column][places])
+        for kind, column in asked.exposure.items()
+    ]
     items = {name: _dense(log.names[column][0][places]) for name, column in asked.items.items()}
-    items |= {name: log.numbers[of][places].astype(np.float64) for name, of in asked.item_numbers.items()}
+    items |= {
+        name: log.numbers[of][places].astype(np.float64) for name, of in asked.item_numbers.items()
+    }
     rows = KeptRows(
-        labels=own, group=group.astype(np.int32), weights=weights, units=units, tasks=tuple(asked.labels), kinds=kinds,
-        rates=(), segments=segments, codes=codes, logged={}, of=many, exposure=next(iter(shown), None), items=items,
-    )  # fmt: skip
+        labels=own,
+        group=group.astype(np.int32),
+        weights=weights,
+        units=units,
+        tasks=tuple(asked.labels),
+        kinds=kinds,
+        rates=(),
+        segments=segments,
+        codes=codes,
+        logged={},
+        of=many,
+        exposure=next(iter(shown), None),
+        items=items,
+    )
     return replace(rows, rates=rates_of(own, rows.counts))
 
 
 def _segment(
     codes: NDArray[np.int64], values: NDArray[Any], places: NDArray[np.int64]
 ) -> tuple[tuple[str, ...], NDArray[np.int16]]:
-    """The most frequent values of a segment in a log, and which of them some rows have, -1 for another or none.
+    """The most frequent values of a segment in a log, and which of them some rows have, -1 for
+    another or none.
 
     Args:
-        codes: (N,), -1 where missing; values: that they stand for, empty where they stand for themselves. They may be
-            as large as an id, so nothing has their size.
+        codes: (N,), -1 where missing; values: that they stand for, empty where they stand for
+            themselves. They may be as large as an id, so nothing has their size.
     """
     distinct, counts = np.unique(codes[codes >= 0], return_counts=True)
     most = distinct[np.argsort(-counts, kind="stable")][:MOST_VALUES]
     order = np.argsort(most)
     found = np.searchsorted(most[order], codes[places])
-    nearest = order[np.minimum(found, len(most) - 1)] if len(most) else np.zeros(len(places), np.int64)
+    nearest = (
+        order[np.minimum(found, len(most) - 1)] if len(most) else np.zeros(len(places), np.int64)
+    )
     known = most[nearest] == codes[places] if len(most) else np.zeros(len(places), dtype=bool)
     names = values[most] if len(values) else most
     return tuple(map(str, names.tolist())), np.where(known, nearest, -1).astype(np.int16)
 
 
 def _dense(codes: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Codes (n,) as numbers from 0 without gaps, NaN where missing: single precision tells such ones apart."""
+    """Codes (n,) as numbers from 0 without gaps, NaN where missing: single precision tells such
+    ones apart.
+    """
     return np.where(codes < 0, np.nan, np.unique(codes, return_inverse=True)[1].reshape(-1))
 
 
@@ -233,4 +303,6 @@ def _enough(rows: KeptRows, split: str) -> None:
         if not np.isfinite(own).any():
             raise UserError(f"expected labels of '{name}' on the rows {what}, found none")
         if np.nanmin(own) == np.nanmax(own):
-            raise UserError(f"expected rows {what} with and without '{name}', found {np.nanmax(own):g} in all")
+            raise UserError(
+                f"expected rows {what} with and without '{name}', found {np.nanmax(own):g} in all"
+            )

@@ -1,9 +1,11 @@
-"""Group-sequential looks: a test that may end before all its units are there, at the error rate of one that may not.
+"""Group-sequential looks: a test that may end before all its units are there, at the error rate of
+one that may not.
 
-With a share t of its units the score of a test is a Brownian motion with a drift, B(t); it ends at a look where
-|B(t)| / sqrt(t) is beyond a boundary. Until t each side has spent 2 - 2 Phi(z / sqrt(t)) of its error, which is of the
-O'Brien-Fleming type (Lan and DeMets, Biometrika 1983). Chances are integrals from look to look (Armitage, McPherson and
-Rowe, JRSS A 1969).
+With a share t of its units the score of a test is a Brownian motion with a drift, B(t); it ends at
+a look where |B(t)| / sqrt(t) is beyond a boundary. Until t each side has spent
+2 - 2 Phi(z / sqrt(t)) of its error, which is of the O'Brien-Fleming type (Lan and DeMets,
+Biometrika 1983). Chances are integrals from look to look (Armitage, McPherson and Rowe,
+JRSS A 1969).
 """
 
 from __future__ import annotations
@@ -36,13 +38,23 @@ def crossed(shares: tuple[float, ...], bounds: tuple[float, ...], drift: float) 
         bounds: (K,), in standard errors; the lower ones are their mirror image.
         drift: standard errors that the true gain is worth at the end, the mean of B(1).
     """
-    places, mass, before = np.zeros(1), np.ones(1), 0.0  # of B at the look before, where the test goes on
+    places, mass, before = (
+        np.zeros(1),
+        np.ones(1),
+        0.0,
+    )  # of B at the look before, where the test goes on
     shares_crossed = []
     for share, bound in zip(shares, bounds, strict=True):
-        sd, edge, ahead = math.sqrt(share - before), bound * math.sqrt(share), places + drift * (share - before)
+        sd, edge, ahead = (
+            math.sqrt(share - before),
+            bound * math.sqrt(share),
+            places + drift * (share - before),
+        )
         shares_crossed.append(float(mass @ ndtr((ahead - edge) / sd)))
         places, before = edge * NODES, share
-        density = np.exp(-(((places[:, None] - ahead) / sd) ** 2) / 2) / (sd * math.sqrt(2 * math.pi))
+        density = np.exp(-(((places[:, None] - ahead) / sd) ** 2) / 2) / (
+            sd * math.sqrt(2 * math.pi)
+        )
         mass = density @ mass * WEIGHTS * edge
     return np.array(shares_crossed)
 
@@ -60,7 +72,9 @@ def boundaries(shares: tuple[float, ...]) -> tuple[float, ...]:
 
 @cache
 def inflation(shares: tuple[float, ...]) -> float:
-    """How many times the units of a test without looks one with these looks needs, for the same power."""
+    """How many times the units of a test without looks one with these looks needs, for the same
+    power.
+    """
     bounds = boundaries(shares)
     drift = brentq(lambda drift: crossed(shares, bounds, drift).sum() - POWER, FIXED / 2, 2 * FIXED)
     return float(drift / FIXED) ** 2

@@ -1,7 +1,8 @@
-"""Online metrics as the log has them: events per unit, such as clicks per user, and how much units differ.
+"""Online metrics as the log has them: events per unit, such as clicks per user, and how much units
+differ.
 
-A change is log(mean of one arm / mean of the other). By the delta method its variance is that of a unit over the
-squared mean, over the units of each arm (Deng, Knoblich and Lu, KDD 2018).
+A change is log(mean of one arm / mean of the other). By the delta method its variance is that of a
+unit over the squared mean, over the units of each arm (Deng, Knoblich and Lu, KDD 2018).
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ class OnlineMetric:
 
     Attributes:
         task: empty where it is of several; `title`: what is counted.
-        mean: of a unit; `spread`: a unit's variance over the squared mean; `happened`: units with any.
+        mean: of a unit; `spread`: a unit's variance over the squared mean; `happened`: units with
+            any.
     """
 
     task: str
@@ -43,7 +45,9 @@ class OnlineMetric:
         return OnlineMetric(task, title, mean, float((sums / mean).var()), int((sums > 0).sum()))
 
     def needed(self, gain: float, margin: float = 0.0, errors: float = FIXED) -> float:
-        """Units an arm with which a true gain is that many standard errors from a margin; both are fractions."""
+        """Units an arm with which a true gain is that many standard errors from a margin; both are
+        fractions.
+        """
         return 2 * self.spread * (errors / (math.log1p(gain) - math.log1p(margin))) ** 2
 
     def shown(self, units: float, errors: float = FIXED) -> float:
@@ -59,42 +63,64 @@ def plural(unit: str) -> str:
 def unit_of(
     rows: KeptRows, asked: str | None, columns: tuple[str | None, str | None]
 ) -> tuple[str, NDArray[np.uint64]]:
-    """The unit that a test assigns to an arm, and that of each row (n,); raises UserError for an unknown one.
+    """The unit that a test assigns to an arm, and that of each row (n,); raises UserError for an
+    unknown one.
 
     Args:
-        asked: a column, the same without `id`, or `row`; None for the units, else the group, else the row.
+        asked: a column, the same without `id`, or `row`; None for the units, else the group, else
+            the row.
         columns: of the units and of the group; None where there are none.
     """
     units, group = columns
     default = units or group or "row"
-    codes = {"row": np.arange(rows.kept, dtype=np.uint64)} | ({group: units_of(rows.group, 0)} if group else {})
+    codes = {"row": np.arange(rows.kept, dtype=np.uint64)} | (
+        {group: units_of(rows.group, 0)} if group else {}
+    )
     codes[default] = rows.units
-    name = default if asked is None else {plural(each)[:-1]: each for each in codes}.get(asked, asked)
+    name = (
+        default if asked is None else {plural(each)[:-1]: each for each in codes}.get(asked, asked)
+    )
     check_known("unit", name, codes, "--unit")
     return name, codes[name]
 
 
 def metrics_of(
-    rows: KeptRows, units: NDArray[np.uint64], unit: str, weights: Mapping[str, float], values: Mapping[str, float]
+    rows: KeptRows,
+    units: NDArray[np.uint64],
+    unit: str,
+    weights: Mapping[str, float],
+    values: Mapping[str, float],
 ) -> tuple[OnlineMetric, ...]:
-    """What stands for a policy's utility, if changes are small, then other tasks; UserError where units do not differ.
+    """What stands for a policy's utility, if changes are small, then other tasks; UserError where
+    units do not differ.
 
     Args:
         weights: by task, of the policy's rule; values: by task what an event is worth, else empty.
     """
     of = np.unique(units, return_inverse=True)[1]
-    each = np.nan_to_num(rows.labels.astype(np.float64)) * (1.0 if rows.weights is None else rows.weights[:, None])
-    sums = {task: np.bincount(of, own).astype(np.float64) for task, own in zip(rows.tasks, each.T, strict=True)}
+    each = np.nan_to_num(rows.labels.astype(np.float64)) * (
+        1.0 if rows.weights is None else rows.weights[:, None]
+    )
+    sums = {
+        task: np.bincount(of, own).astype(np.float64)
+        for task, own in zip(rows.tasks, each.T, strict=True)
+    }
     for task, own in sums.items():
         if own.min() == own.max():
             raise UserError(
-                f"--unit: expected {plural(unit)} of test that differ in '{task}', found {own[0]:g} in each"
+                f"--unit: expected {plural(unit)} of test that differ in '{task}', found "
+                f"{own[0]:g} in each"
             )
     tasks = [OnlineMetric.of(task, f"{task} per {unit}", own) for task, own in sums.items()]
     weighed = {task: weight for task, weight in (values or weights).items() if weight}
     if len(weighed) == 1:
         return tuple(sorted(tasks, key=lambda metric: metric.task not in weighed))
     title = " + ".join(f"{weight:.3g} {task}" for task, weight in weighed.items())
-    title = f"value per {unit}, {title}" if values else f"index per {unit}, {title}, each over its mean"
-    parts = [weight * sums[task] / (1 if values else sums[task].mean()) for task, weight in weighed.items()]
+    title = (
+        f"value per {unit}, {title}" if values else f"index per {unit}, {title}, each over its mean"
+    )
+    parts = [
+        weight * sums[task] / (1 if values else sums[task].mean())
+        for task, weight in weighed.items()
+    ]
     return (OnlineMetric.of("", title, np.sum(parts, axis=0)), *tasks)

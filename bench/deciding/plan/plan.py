@@ -1,6 +1,8 @@
-"""The plan of a verdict's A/B test: the gain that it is for, how many units and weeks that takes, and when to look.
+"""The plan of a verdict's A/B test: the gain that it is for, how many units and weeks that takes,
+and when to look.
 
-A plan is a document, plain values by name, which sentences, tables and JSON share. Its units are those of an arm.
+A plan is a document, plain values by name, which sentences, tables and JSON share. Its units are
+those of an arm.
 """
 
 from __future__ import annotations
@@ -22,19 +24,28 @@ from bench.deciding.words.verdict import overall
 from bench.ledger.effect import MARGIN, Effect
 
 MARGINAL = float(ndtri(1 - ALPHA) + ndtri(POWER))
-"""Standard errors between a guardrail's margin and the true change; one-sided, as only a loss matters there."""
+"""Standard errors between a guardrail's margin and the true change; one-sided, as only a loss
+matters there.
+"""
 MOST_LOOKS = 5
 GAINS = (0.0025, 0.005, 0.01, 0.02, 0.05, 0.1)
 
 
 def shares_of(weeks: int | None) -> tuple[float, ...]:
-    """The shares of a test's units at which it is looked at: five, each at the end of a week where weeks are known."""
+    """The shares of a test's units at which it is looked at: five, each at the end of a week where
+    weeks are known.
+    """
     many = min(MOST_LOOKS, weeks or MOST_LOOKS)
-    return tuple(math.ceil(weeks * at / many) / weeks if weeks else at / many for at in range(1, many + 1))
+    return tuple(
+        math.ceil(weeks * at / many) / weeks if weeks else at / many for at in range(1, many + 1)
+    )
 
 
-def size_of(metric: OnlineMetric, gain: float, traffic: float | None, others: float = 0.0) -> dict[str, object]:
-    """The size of a test that shows a gain, and its looks: where it ends there, and the chance that it has by then.
+def size_of(
+    metric: OnlineMetric, gain: float, traffic: float | None, others: float = 0.0
+) -> dict[str, object]:
+    """The size of a test that shows a gain, and its looks: where it ends there, and the chance that
+    it has by then.
 
     Args:
         traffic: units a day, both arms together; without it there are no days and weeks.
@@ -51,10 +62,23 @@ def size_of(metric: OnlineMetric, gain: float, traffic: float | None, others: fl
     bounds = boundaries(shares)
     ended = np.cumsum(crossed(shares, bounds, FIXED * math.sqrt(whole / least))).tolist()
     looks = [
-        {"week": weeks and round(share * weeks), "units": share * whole, "bound": z, "p": 2 * ndtr(-z), "ended": by}
+        {
+            "week": weeks and round(share * weeks),
+            "units": share * whole,
+            "bound": z,
+            "p": 2 * ndtr(-z),
+            "ended": by,
+        }
         for share, z, by in zip(shares, bounds, ended, strict=True)
     ]
-    return {"gain": gain, "units": units, "days": days, "weeks": weeks, "more": inflation(shares) - 1, "looks": looks}
+    return {
+        "gain": gain,
+        "units": units,
+        "days": days,
+        "weeks": weeks,
+        "more": inflation(shares) - 1,
+        "looks": looks,
+    }
 
 
 def plan(
@@ -73,17 +97,22 @@ def plan(
         point: its id; it is tested at its best weights by the policy.
 
     Raises:
-        UserError: no served front, an unknown point, unit or task, a traffic or margin out of range, units that do not
-            differ.
+        UserError: no served front, an unknown point, unit or task, a traffic or margin out of
+            range, units that do not differ.
     """
     serving, verdict, rows = decision.serving, decision.verdict, decision.test()
     if (served := serving.served) is None or rows is None:
         makes = "; `seesaw confirm RUN --replicates 3` makes one" if rows is None else ""
-        raise UserError(f"expected a served front to plan a test of, found none: {serving.reason}{makes}")
+        raise UserError(
+            f"expected a served front to plan a test of, found none: {serving.reason}{makes}"
+        )
     if traffic is not None and not 0 < traffic < math.inf:
         raise UserError(f"--traffic: expected a number above 0, of units a day, found {traffic:g}")
     named, units = unit_of(rows, unit, (decision.units, decision.group))
-    tasks, weights = [name.partition(".")[0] for name in served.names], dict.fromkeys(rows.tasks, 0.0)
+    tasks, weights = (
+        [name.partition(".")[0] for name in served.names],
+        dict.fromkeys(rows.tasks, 0.0),
+    )
     for task, weight in zip(tasks, serving.aims[0].weights, strict=True):
         if task in weights:  # what is shown is no event of a user
             weights[task] += weight
@@ -100,34 +129,65 @@ def plan(
     rails = [_guardrail(*each, metrics, expected) for each in (guardrails or {}).items()]
     others, many = max((each["units"] or 0.0 for each in rails), default=0.0), len(np.unique(units))
     usual = many / 2 if traffic is None else 7 * traffic
-    least = metrics[0].shown(usual, FIXED * math.sqrt(inflation(shares_of(None if traffic is None else 2))))
-    told = {task: each.to_json() for task, each in expected.items() if each and math.isfinite(each.value)}
+    least = metrics[0].shown(
+        usual, FIXED * math.sqrt(inflation(shares_of(None if traffic is None else 2)))
+    )
+    told = {
+        task: each.to_json()
+        for task, each in expected.items()
+        if each and math.isfinite(each.value)
+    }
     now = str(served.table["point"].iloc[served.current])
     document = {
-        "points": [known for known in points_of(decision) if known != now], "point": point, "unsure": unsure,
-        "verdict": verdict.kind, "who": asked.who if asked else verdict.who, "against": serving.against,
-        "today": served.today, "overall": overall(serving.aims[0]),
-        "outcomes": served.names, "shown": serving.shown, "expected": told.get(""), "unit": named, "units": many,
-        "rows": rows.kept, "weighted": rows.weights is not None, "traffic": traffic, "alpha": ALPHA, "power": POWER,
+        "points": [known for known in points_of(decision) if known != now],
+        "point": point,
+        "unsure": unsure,
+        "verdict": verdict.kind,
+        "who": asked.who if asked else verdict.who,
+        "against": serving.against,
+        "today": served.today,
+        "overall": overall(serving.aims[0]),
+        "outcomes": served.names,
+        "shown": serving.shown,
+        "expected": told.get(""),
+        "unit": named,
+        "units": many,
+        "rows": rows.kept,
+        "weighted": rows.weights is not None,
+        "traffic": traffic,
+        "alpha": ALPHA,
+        "power": POWER,
         "plan": planned and size_of(metrics[0], planned, traffic, others),
         "unguarded": planned and size_of(metrics[0], planned, traffic),
-        "pessimistic": size_of(metrics[0], gain.low, traffic, others) if gain and gain.low > 0 else None,
+        "pessimistic": size_of(metrics[0], gain.low, traffic, others)
+        if gain and gain.low > 0
+        else None,
         "smallest": {"units": usual, "gain": least},
-        "metrics": [vars(each) | {"expected": told.get(each.task), "least": each.shown(usual)} for each in metrics],
-        "guardrails": rails, "gains": [size_of(metrics[0], each, traffic) for each in GAINS],
-    }  # fmt: skip
+        "metrics": [
+            vars(each) | {"expected": told.get(each.task), "least": each.shown(usual)}
+            for each in metrics
+        ],
+        "guardrails": rails,
+        "gains": [size_of(metrics[0], each, traffic) for each in GAINS],
+    }
     return dict(jsonable(document))
 
 
 def _guardrail(
-    task: str, margin: float, metrics: tuple[OnlineMetric, ...], changes: Mapping[str, Effect | None]
+    task: str,
+    margin: float,
+    metrics: tuple[OnlineMetric, ...],
+    changes: Mapping[str, Effect | None],
 ) -> dict[str, Any]:
-    """What a test must show that a task loses less than. It is planned for what the verdict expects, at most 0; units
-    are None where that is beyond the margin."""
+    """What a test must show that a task loses less than. It is planned for what the verdict
+    expects, at most 0; units are None where that is beyond the margin."""
     own = {each.task: each for each in metrics if each.task}
     check_known("outcome", task, own, "--guardrail")
     if not -1 < margin < 0:
-        raise UserError(f"--guardrail: expected a loss above 0% and below 100% of {task}, found {-100 * margin:g}%")
+        raise UserError(
+            f"--guardrail: expected a loss above 0% and below 100% of {task}, found "
+            f"{-100 * margin:g}%"
+        )
     change = min(0.0, float(np.nan_to_num((changes.get(task) or Effect(0.0)).value)))
     units = own[task].needed(change, margin, MARGINAL) if change > margin else None
     return {"task": task, "margin": margin, "change": change, "units": units}

@@ -27,7 +27,9 @@ def called(choices: Choices, row: int, titles: Mapping[str, str] | None = None) 
     """A choice in words: `MMoE, 4 experts, with the weights click .8, like .2 (power)`."""
     of = choices.table.iloc[row]
     who = named(of, titles)
-    return f"{who} with the weights {in_words(of['weights'])} ({of['kind']})" if of["weights"] else who
+    return (
+        f"{who} with the weights {in_words(of['weights'])} ({of['kind']})" if of["weights"] else who
+    )
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,9 @@ class Told:
 
     @property
     def sentence(self) -> str:
-        """What is picked and why, and what simpler choice is as good. Its gains are the verdict's, on test."""
+        """What is picked and why, and what simpler choice is as good. Its gains are the verdict's,
+        on test.
+        """
         return " ".join(filter(None, [self._first(), self._simpler()]))
 
     @property
@@ -85,18 +89,27 @@ class Told:
 
     @property
     def reason(self) -> str:
-        """The same with values on the rows that chose, how often the pick holds, the guard's part, and how often
-        nothing dominates the pick."""
+        """The same with values on the rows that chose, how often the pick holds, the guard's part,
+        and how often nothing dominates the pick."""
         against, told = ("", "") if self.chosen == self.choices.current else self._gains()
         rows = "On the rows that chose, against" if self.choices.served else "Against"
         gains = f"{rows} {against}: {told}." if against else told and f"It has {told}."
         chance = float(self.choices.of("p_nondominated", self.chosen))
         sure = "" if np.isnan(chance) else f"P(non-dominated) is {chance:.2f}."
-        parts = [self._first(), gains, self._basis(), self._doubt(), self._simpler(), self._guarded(), sure]
+        parts = [
+            self._first(),
+            gains,
+            self._basis(),
+            self._doubt(),
+            self._simpler(),
+            self._guarded(),
+            sure,
+        ]
         return " ".join(filter(None, parts))
 
     def challenger(self, within: bool) -> str:
-        """A point that a user asked for, with the weights that are best for it, and what it gains where it was chosen.
+        """A point that a user asked for, with the weights that are best for it, and what it gains
+        where it was chosen.
 
         Args:
             within: whether these keep the policy's limits.
@@ -118,22 +131,32 @@ class Told:
     def _basis(self) -> str:
         if self.choices.current is None and not len(self.choices.draws):
             return f"Values are those of {NAMES[SEARCH]}, from one run each: nothing was confirmed."
-        return "Values here are means over replicates on validation and confirmation rows, by which it was picked."
+        return (
+            "Values here are means over replicates on validation and confirmation rows, by "
+            "which it was picked."
+        )
 
     def _because(self) -> str:
         if self.judge.passing.sum() == 1:
             return "is the only choice that passes the guard"
         judge, policy = self.judge, self.judge.policy
-        weights = dict(zip(judge.scored, judge.terms.weights, strict=True)) if policy.weights else {}
-        names = listed([f"{name} ({weights[name]:.0%})" if name in weights else name for name in judge.scored])
+        weights = (
+            dict(zip(judge.scored, judge.terms.weights, strict=True)) if policy.weights else {}
+        )
+        names = listed(
+            [f"{name} ({weights[name]:.0%})" if name in weights else name for name in judge.scored]
+        )
         words = PICK_RULES[policy.rule].because.format(names=names)
         kept = [str(limit) for limit in judge.limits if isinstance(limit, Bound) and limit.keyed]
         return f"{words}{f' with {listed(kept)}' if kept else ''}"
 
     def _gains(self) -> tuple[str, str]:
-        """The current point, and differences from it in the objectives and in what the rule scores, with intervals;
-        without a current point the values themselves."""
-        choices, names = self.choices, list(dict.fromkeys([*self.choices.objectives, *self.judge.scored]))
+        """The current point, and differences from it in the objectives and in what the rule scores,
+        with intervals; without a current point the values themselves."""
+        choices, names = (
+            self.choices,
+            list(dict.fromkeys([*self.choices.objectives, *self.judge.scored])),
+        )
         values = choices.values(names)
         if choices.current is None:
             own = zip(names, values[self.chosen], strict=True)
@@ -145,9 +168,15 @@ class Told:
             f"{name} {value:.3g} (there: 0)"  # of which nothing is a per cent
             if base == 0 and not choices.in_thousandths(name)
             else f"{name} {difference(choices, name, *gain)}"
-            for name, value, base, *gain in zip(names, values[self.chosen], now, gains, *ends, strict=True)
+            for name, value, base, *gain in zip(
+                names, values[self.chosen], now, gains, *ends, strict=True
+            )
         ]
-        against = str(choices.of("name", choices.current)) if choices.today else self._called(choices.current)
+        against = (
+            str(choices.of("name", choices.current))
+            if choices.today
+            else self._called(choices.current)
+        )
         return against, ", ".join(parts)
 
     def _doubt(self) -> str:
@@ -159,9 +188,14 @@ class Told:
             return f"It holds in {holds:.0%} of retrainings."
         own, keeps = self.choices.of("point", self.chosen), self.stability.keeps or 0.0
         by_rule = {each.point: each.by_rule or 0.0 for each in self.stability.points}
-        others = [each for each in self.stability.points if each.point != own and by_rule[each.point] >= 0.01]
+        others = [
+            each
+            for each in self.stability.points
+            if each.point != own and by_rule[each.point] >= 0.01
+        ]
         names = [
-            self.titles.get(each.name) or f"{each.name}{f' ({each.architecture})' if each.point[0].isdigit() else ''}"
+            self.titles.get(each.name)
+            or f"{each.name}{f' ({each.architecture})' if each.point[0].isdigit() else ''}"
             for each in others
         ]
         behind = [" (behind in every head)" if self._behind(each.point) else "" for each in others]
@@ -179,35 +213,57 @@ class Told:
 
     def _simpler(self) -> str:
         sizes = {row: self.choices.of("size", row) for row in self.as_good}
-        names = [self._called(row) + (f" of {size:,.0f} parameters" if np.isfinite(size) else "")
-                 for row, size in sizes.items()]  # fmt: skip
-        per = f"{MARGIN:.1%} in every outcome" if self.choices.served else f"{MARGIN / 10:g} in every objective"
+        names = [
+            self._called(row) + (f" of {size:,.0f} parameters" if np.isfinite(size) else "")
+            for row, size in sizes.items()
+        ]
+        per = (
+            f"{MARGIN:.1%} in every outcome"
+            if self.choices.served
+            else f"{MARGIN / 10:g} in every objective"
+        )
         verb = "is" if len(names) == 1 else "are"
         return f"As good within noise (and within {per}) {verb} {listed(names)}." if names else ""
 
     def _guarded(self) -> str:
-        judge, parts = self.judge, [str(limit) for limit in (*self.judge.limits, *self.judge.segments)]
+        judge, parts = (
+            self.judge,
+            [str(limit) for limit in (*self.judge.limits, *self.judge.segments)],
+        )
         if parts and judge.unsure:
-            parts.append(f"by their means, as nothing keeps them with {judge.policy.guard.confidence:.0%} confidence")
+            parts.append(
+                f"by their means, as nothing keeps them with {judge.policy.guard.confidence:.0%} "
+                "confidence"
+            )
         gone, noise = int((~judge.passing).sum()), int(judge.noise.sum())
-        few = f", {noise} of them by noise alone: too few rows show that nothing is lost" if noise else ""
-        told = f"The guard ({'; '.join(parts)}) excluded {gone} of {len(self.choices)} choices{few}."
+        few = (
+            f", {noise} of them by noise alone: too few rows show that nothing is lost"
+            if noise
+            else ""
+        )
+        told = (
+            f"The guard ({'; '.join(parts)}) excluded {gone} of {len(self.choices)} choices{few}."
+        )
         sentences = [told] if parts else []
         for why in dict.fromkeys(judge.unjudged.values()):
             names = ", ".join(name for name, each in judge.unjudged.items() if each == why)
             sentences.append(f"The guard could not judge {names}: {why}.")
         for names in (listed(each.untold) for each in judge.segments if each.untold):
-            sentences.append(f"The guard could not judge every outcome in {names}: too few positives.")
+            sentences.append(
+                f"The guard could not judge every outcome in {names}: too few positives."
+            )
         return " ".join(sentences)
 
 
 def difference(choices: Choices, name: str, gain: float, *ends: float) -> str:
-    """A gain in words, with the ends of its interval if they differ: per cent of current, signed as the value moves; of
-    a head's metric in its own unit."""
+    """A gain in words, with the ends of its interval if they differ: per cent of current, signed as
+    the value moves; of a head's metric in its own unit."""
     low, *_, high = sorted(end * choices.sign(name) for end in ends or (gain, gain))
     own = choices.in_thousandths(name)
     told, *interval = (
-        f"{each / 10 + 0.0:+.4f}" if own else f"{100 * moved:+.{'2g' if abs(moved) < 0.1 else '0f'}}%"
+        f"{each / 10 + 0.0:+.4f}"
+        if own
+        else f"{100 * moved:+.{'2g' if abs(moved) < 0.1 else '0f'}}%"
         for each in (gain * choices.sign(name), low, high)
         for moved in [round(each, 6) + 0.0]
     )

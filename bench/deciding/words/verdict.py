@@ -21,22 +21,28 @@ from bench.ledger.ledger import Ledger
 Changes = Mapping[str, Effect]
 """By outcome, as a fraction."""
 SURE = (
-    f"Intervals are {LEVEL:.0%}, on test; those of the outcomes hold together. Expected gains are drawn back from "
-    "measured ones, as the best of many looks too good."
+    f"Intervals are {LEVEL:.0%}, on test; those of the outcomes hold together. Expected gains are "
+    "drawn back from measured ones, as the best of many looks too good."
 )
 EXPECTED = f"expected gains, from test ({LEVEL:.0%} intervals)"
 MEASURED = f"as measured on test ({LEVEL:.0%} intervals)"
 """What a table of gains has: those of the verdict are drawn back, those of a front are not."""
 BOTH_WAYS = (
-    "As rows are few, the gain of all outcomes is the mean of two tests: of test, and of confirmation rows at weights "
-    "that the other rows chose. Gains of single outcomes are of test alone."
+    "As rows are few, the gain of all outcomes is the mean of two tests: of test, and of "
+    "confirmation rows at weights that the other rows chose. Gains of single outcomes are of test "
+    "alone."
 )
 SURE_IN_SLICES = "Intervals of all segments of a kind hold together, too."
 UNTESTED = "After one training each, no intervals are known."
 KEEP = "Keep {against}: {why}."
-UNTRAINED = "Cannot tell whether to switch to {what}: after one training each, no intervals are known."
+UNTRAINED = (
+    "Cannot tell whether to switch to {what}: after one training each, no intervals are known."
+)
 UNDECIDED = "Cannot tell whether any model is ahead of {reference}: {what} is at {mean} {overall}."
-SINGLE = "Nothing is compared: there is one model, and nobody said how it ranks today. By the policy it is {what}."
+SINGLE = (
+    "Nothing is compared: there is one model, and nobody said how it ranks today. By the "
+    "policy it is {what}."
+)
 SAME = "The pick, {what}, ranks exactly alike."
 LIMITED = "Without its limits the policy would pick {would}: {both} {overall}."
 LOSES_MOST = "{who} most in {slice}: {outcome} {change}."
@@ -44,7 +50,9 @@ COSTS_MOST = "{who} most in {outcome}: {change}."
 CHOSEN_FIRST = "The rows that chose put {what} first; test does not show that it gains."
 PRICE = "At the pick, giving up 1% of {paid} buys {each} of {bought}."
 SCORES = {"keep": "today's score", "unknown": "its score, for a test"}
-"""By kind of a verdict the name of its formula, where the answer is not to rank by it: see `score_of`."""
+"""By kind of a verdict the name of its formula, where the answer is not to rank by it: see
+`score_of`.
+"""
 WEIGHTS, MODEL, BOTH, WORST = "weights alone", "model alone", "both", "loses most in"
 """The columns of the table of gains."""
 OVERALL = {
@@ -63,12 +71,20 @@ def score_of(kind: str) -> str:
 
 def overall(aim: PolicyAim) -> str:
     """The outcomes that a gain of U is of, at the end of a sentence."""
-    return f"in {aim.best}" if aim.best else OVERALL.get(aim.rule, (f"by the rule '{aim.rule}'", ""))[0]
+    return (
+        f"in {aim.best}"
+        if aim.best
+        else OVERALL.get(aim.rule, (f"by the rule '{aim.rule}'", ""))[0]
+    )
 
 
 def overall_row(aim: PolicyAim) -> str:
     """The same as the first row of a table."""
-    return f"{aim.best}, the aim" if aim.best else OVERALL.get(aim.rule, ("", f"by the rule '{aim.rule}'"))[1]
+    return (
+        f"{aim.best}, the aim"
+        if aim.best
+        else OVERALL.get(aim.rule, ("", f"by the rule '{aim.rule}'"))[1]
+    )
 
 
 SETTINGS = {
@@ -81,16 +97,29 @@ SETTINGS = {
     "optim.lr": "learning rate",
     "optim.epochs": "epochs",
 }
-"""How a title calls a setting that tells models apart; others by the end of their name: `tower hidden`."""
-ACRONYMS = {"cgc": "CGC", "omoe": "OMoE", "mmoe": "MMoE", "ple": "PLE", "adatt": "AdaTT", "stem": "STEM",
-            "pepnet": "PEPNet", "star": "STAR", "mlora": "MLoRA", "esmm": "ESMM"}  # fmt: skip
+"""How a title calls a setting that tells models apart; others by the end of their name: `tower
+hidden`.
+"""
+ACRONYMS = {
+    "cgc": "CGC",
+    "omoe": "OMoE",
+    "mmoe": "MMoE",
+    "ple": "PLE",
+    "adatt": "AdaTT",
+    "stem": "STEM",
+    "pepnet": "PEPNet",
+    "star": "STAR",
+    "mlora": "MLoRA",
+    "esmm": "ESMM",
+}
 
 
 def titles_of(points: Sequence[Point]) -> dict[str, str]:
-    """By name how a verdict calls each trial: `PLE, 3 shared and 2 own experts`. A blend is called by its network.
+    """By name how a verdict calls each trial: `PLE, 3 shared and 2 own experts`. A blend is called
+    by its network.
 
-    Where others would be called the same, also by its balancer, then by the first setting in which all of them differ:
-    `Single-task, optim lr 0.0031`; by its number only where there is none.
+    Where others would be called the same, also by its balancer, then by the first setting in which
+    all of them differ: `Single-task, optim lr 0.0031`; by its number only where there is none.
     """
     trials = [each for each in points if each.role == "trial" and each.number is not None]
     plain = {each.name: _title(each) for each in trials}
@@ -104,8 +133,13 @@ def titles_of(points: Sequence[Point]) -> dict[str, str]:
         else:
             titles[each.name] = both if list(plain.values()).count(title) > 1 else title
     networks = {each.id: _title(each).partition(",")[0] for each in trials}
-    mixed = [each for each in points if each.kind == "blend" and each.config.get(NETWORK) in networks]
-    return titles | {each.name: f"a blend of {networks[str(each.config[NETWORK])]} and boosted trees" for each in mixed}
+    mixed = [
+        each for each in points if each.kind == "blend" and each.config.get(NETWORK) in networks
+    ]
+    return titles | {
+        each.name: f"a blend of {networks[str(each.config[NETWORK])]} and boosted trees"
+        for each in mixed
+    }
 
 
 def _apart(point: Point, same: Sequence[Point]) -> str:
@@ -121,8 +155,12 @@ def _apart(point: Point, same: Sequence[Point]) -> str:
 def _title(point: Point) -> str:
     sharing, _, funnel = point.architecture.partition("+")
     kind = str(point.config.get("sharing.kind", sharing))
-    title = ACRONYMS.get(sharing, sharing.replace("_", "-").capitalize()) + (f" with {funnel}" if funnel else "")
-    experts, shared, own = (point.config.get(f"sharing.{kind}.{each}experts") for each in ("", "shared_", "own_"))
+    title = ACRONYMS.get(sharing, sharing.replace("_", "-").capitalize()) + (
+        f" with {funnel}" if funnel else ""
+    )
+    experts, shared, own = (
+        point.config.get(f"sharing.{kind}.{each}experts") for each in ("", "shared_", "own_")
+    )
     if experts is not None or own is not None:
         many = f"{experts} expert{'s' if experts != 1 else ''}"
         title += f", {many}" if own is None else f", {shared} shared and {own} own experts"
@@ -134,22 +172,32 @@ def named(facts: pd.Series[Any], titles: Mapping[str, str] | None = None) -> str
     name = str(facts["name"])
     if titles and name in titles:
         return titles[name]
-    return name if facts["role"] != "trial" or facts["architecture"] == name else f"{name} ({facts['architecture']})"
+    return (
+        name
+        if facts["role"] != "trial" or facts["architecture"] == name
+        else f"{name} ({facts['architecture']})"
+    )
 
 
 def beginning(name: str) -> str:
-    """A model's name at the beginning of a sentence: our own words with a capital, a user's name as it is."""
+    """A model's name at the beginning of a sentence: our own words with a capital, a user's name as
+    it is.
+    """
     ours = name in (SINGLE_TASK, *NAMES.values()) or name.startswith("a blend of ")
     return name[0].upper() + name[1:] if ours else name
 
 
 def several(name: str) -> bool:
-    """Whether a model's name is a plural: `boosted trees` and `static weights 4:1`, not `MMoE, 4 experts`."""
+    """Whether a model's name is a plural: `boosted trees` and `static weights 4:1`, not `MMoE, 4
+    experts`.
+    """
     return re.search(r"s( [\d:.]+)?$", re.split(", | of ", name)[0]) is not None
 
 
 def as_mean(row: str, weightings: int, both_ways: bool) -> str:
-    """The name of a gain that is a mean: over several ways to weigh the outcomes, or of two tests, see `BOTH_WAYS`."""
+    """The name of a gain that is a mean: over several ways to weigh the outcomes, or of two tests,
+    see `BOTH_WAYS`.
+    """
     if weightings > 1:
         row += f" over {weightings} weightings"
     return f"{row} (mean of two tests)" if both_ways else row
@@ -162,7 +210,9 @@ def model(what: str, both: Effect, overall: str) -> str:
 
 
 def weights(gain: Effect, overall: str, against: str = "") -> str:
-    """To keep the model and change the weights of its score; `against`: a score that may hold more than the model."""
+    """To keep the model and change the weights of its score; `against`: a score that may hold more
+    than the model.
+    """
     if against:
         return f"Rank by the score below in place of {against}: it gains {gain} {overall}."
     return f"Keep your model and change its weights: they gain {gain} {overall}."
@@ -179,7 +229,9 @@ def added(most: Effect | None) -> str:
 
 def nothing(most: Effect, overall: str, limited: bool) -> str:
     """That no candidate gains what matters; `limited`: whether limits are in force."""
-    return f"nothing{' within the limits' if limited else ''} gains more than {_most(most)}% {overall}"
+    return (
+        f"nothing{' within the limits' if limited else ''} gains more than {_most(most)}% {overall}"
+    )
 
 
 def _most(most: Effect) -> str:
@@ -193,7 +245,10 @@ def costs(what: str, both: Effect, overall: str) -> str:
 
 def unsure(what: str, both: Effect, overall: str) -> str:
     """That nobody can tell."""
-    return f"Cannot tell whether to switch: {what} {'are' if several(what) else 'is'} at {both} {overall}."
+    return (
+        f"Cannot tell whether to switch: {what} {'are' if several(what) else 'is'} at {both} "
+        f"{overall}."
+    )
 
 
 SINGLE_TASK = "single-task models"
@@ -208,10 +263,15 @@ def reference(served: Ledger) -> str:
 
 def alone(what: str, reference: str, mean: Effect, overall: str) -> str:
     """That a model is ahead of the reference, whatever is served."""
-    return f"Use {what}: {'they are' if several(what) else 'it is'} ahead of {reference} by {mean} {overall}."
+    return (
+        f"Use {what}: {'they are' if several(what) else 'it is'} ahead of {reference} by {mean} "
+        f"{overall}."
+    )
 
 
-TREES_ALONE = "Boosted trees are another kind of model, one for each task: no part of this is sharing."
+TREES_ALONE = (
+    "Boosted trees are another kind of model, one for each task: no part of this is sharing."
+)
 KINDS_OF_SETTINGS = {
     "numeric.kind": "the way numbers enter",
     "sequence.kind": "the way lists of past values enter",
@@ -226,7 +286,9 @@ SIZES, OTHERS = "sizes and training settings", "other settings"
 
 
 def part_of_trees(network: Effect | None, trees: Effect | None) -> str:
-    """That a part of a blend is boosted trees, and what its parts gain alone, where they are compared."""
+    """That a part of a blend is boosted trees, and what its parts gain alone, where they are
+    compared.
+    """
     first = "A part of this is boosted trees, another kind of model"
     if network is None or trees is None:
         return f"{first}."
@@ -239,7 +301,8 @@ def part_unknown(what: str, settings: Sequence[str]) -> str:
 
 
 def part_of_settings(what: str, settings: Sequence[str], share: float, sharing: Effect) -> str:
-    """The part of a gain over single-task models that other settings make, and what sharing adds to it.
+    """The part of a gain over single-task models that other settings make, and what sharing adds to
+    it.
 
     Args:
         what: the gain: `it`.
@@ -256,7 +319,8 @@ def part_of_settings(what: str, settings: Sequence[str], share: float, sharing: 
 
 
 def tuned(alone: float, twins: int, kind: str, most: float) -> str:
-    """How much single-task models were tuned, in full lengths of training, beside the way of sharing with most.
+    """How much single-task models were tuned, in full lengths of training, beside the way of
+    sharing with most.
 
     Args:
         twins: how many of their settings are of the best models that share.
@@ -264,8 +328,9 @@ def tuned(alone: float, twins: int, kind: str, most: float) -> str:
     """
     sharing = ACRONYMS.get(kind, kind.replace("_", "-"))
     return (
-        f"Single-task models were tuned by {alone:.1f} full lengths of training, {twins} of them with settings of the "
-        f"best models that share; {sharing}, the way of sharing with most, by {most:.1f}."
+        f"Single-task models were tuned by {alone:.1f} full lengths of training, {twins} of them "
+        f"with settings of the best models that share; {sharing}, the way of sharing with most, by "
+        f"{most:.1f}."
     )
 
 
@@ -277,12 +342,19 @@ def averaged(many: int) -> str:
 def level(reference: str, most: Effect) -> str:
     """That no model is ahead of the reference."""
     are, them = ("are", "them") if several(reference) else ("is", "it")
-    return f"{beginning(reference)} {are} as good: no other model is ahead of {them} by more than {_most(most)}%."
+    return (
+        f"{beginning(reference)} {are} as good: no other model is ahead of {them} by more than "
+        f"{_most(most)}%."
+    )
 
 
 def shows(least: float | None) -> str:
     """The gain that this test can show."""
-    return "" if least is None else f"This test shows gains of {percent(least)[1:]}% or more four times in five."
+    return (
+        ""
+        if least is None
+        else f"This test shows gains of {percent(least)[1:]}% or more four times in five."
+    )
 
 
 def start(weights: Mapping[str, float], alike: bool) -> str:
@@ -292,9 +364,14 @@ def start(weights: Mapping[str, float], alike: bool) -> str:
         alike: whether the policy counts 1% of each outcome alike.
     """
     of = (
-        f" The weights, {in_words(weights)}, are a start: 1% of each outcome counts alike." if weights and alike else ""
+        f" The weights, {in_words(weights)}, are a start: 1% of each outcome counts alike."
+        if weights and alike
+        else ""
     )
-    return f"Nobody said what is served today, so this compares models alone, each at its best weights.{of}"
+    return (
+        "Nobody said what is served today, so this compares models alone, each at its best "
+        f"weights.{of}"
+    )
 
 
 NOT_SHOWN = "too few rows show that nothing is lost"
@@ -309,7 +386,8 @@ def ahead(rivals: Mapping[str, tuple[str, str]], of: str) -> str:
     """That something that is not advised does better, by how much, and why it is not advised.
 
     Args:
-        rivals: by name by how much it is ahead (`by +2.8%`, `in every head`), and the reason, empty for none.
+        rivals: by name by how much it is ahead (`by +2.8%`, `in every head`), and the reason, empty
+            for none.
         of: what it is ahead of.
     """
     reasons = list(dict.fromkeys(reason for _, reason in rivals.values() if reason))
@@ -338,7 +416,9 @@ def allowed_by(name: str, settings: Sequence[str]) -> str:
 
 
 def limits_in_force(limits: Sequence[str], values: bool) -> str:
-    """The limits that the answer keeps; `values`: whether events have values, which say what a loss costs."""
+    """The limits that the answer keeps; `values`: whether events have values, which say what a loss
+    costs.
+    """
     by_bound: dict[str, list[str]] = {}
     for limit in limits:
         name, _, bound = limit.partition(" ")
@@ -351,7 +431,11 @@ def limits_in_force(limits: Sequence[str], values: bool) -> str:
 
 def left_out(names: Sequence[str]) -> str:
     """That the policy's rule weighs more than outcomes."""
-    return f"The policy's rule also weighs {listed(list(names))}, which these gains leave out." if names else ""
+    return (
+        f"The policy's rule also weighs {listed(list(names))}, which these gains leave out."
+        if names
+        else ""
+    )
 
 
 def guarded(models: Sequence[str]) -> str:
@@ -359,7 +443,9 @@ def guarded(models: Sequence[str]) -> str:
     more = [f"{len(models) - MOST_RIVALS} more"] if len(models) > MOST_RIVALS else []
     verb = "looks" if len(models) == 1 else "look"
     named = listed([*models[:MOST_RIVALS], *more])
-    return f"{named} {verb} better and within the limits, but too few rows show that nothing is lost."
+    return (
+        f"{named} {verb} better and within the limits, but too few rows show that nothing is lost."
+    )
 
 
 def holding(holds: float, others: Sequence[str]) -> str:
@@ -372,12 +458,20 @@ def holding(holds: float, others: Sequence[str]) -> str:
 
 
 def last_by_area(many: int) -> str:
-    """That a pick predicts worse than all others over all rows, which a loss that ranks first places may do."""
-    return f"By the area under the curve over all rows it is the last of {many} models in every task." if many else ""
+    """That a pick predicts worse than all others over all rows, which a loss that ranks first
+    places may do.
+    """
+    return (
+        f"By the area under the curve over all rows it is the last of {many} models in every task."
+        if many
+        else ""
+    )
 
 
 def of_items(name: str, value: float, gain: Effect, today: str) -> str:
-    """What is shown in the first places, against today's: `distinct author in the first 5: 84.2%, 98.5% of today's`."""
+    """What is shown in the first places, against today's: `distinct author in the first 5: 84.2%,
+    98.5% of today's`.
+    """
     column, _, metric = name.partition(".")
     of = ranked(metric)
     assert of is not None

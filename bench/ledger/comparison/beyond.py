@@ -1,24 +1,31 @@
-"""The test whether any gradient method beats tuned static weights: by how much, and the answer in a sentence.
+"""The test whether any gradient method beats tuned static weights: by how much, and the answer in a
+sentence.
 
-The static front is interpolated: with static points s_k it is the edge of all y <= sum_k lambda_k s_k. A point g lies
-beyond it by d(g) = max over directions w (w >= 0, sum 1) of min over k of w . (g - s_k): the value of a matrix game,
-which is also min over lambda of max over objectives m of sum_k lambda_k (g - s_k)_m.
+The static front is interpolated: with static points s_k it is the edge of all y <= sum_k lambda_k
+s_k. A point g lies beyond it by d(g) = max over directions w (w >= 0, sum 1) of min over k of w .
+(g - s_k): the value of a matrix game, which is also min over lambda of max over objectives m of
+sum_k lambda_k (g - s_k)_m.
 
-* Lower bound of d(g): in each of a few fixed directions w, the smallest over k of the lower bounds of w . (g - s_k).
-  The error is shared over points and directions (Bonferroni); all k at once cost nothing (an intersection of tests).
-* Upper bound of d(g): the least over lambda of max over m of sum_k lambda_k U_km, with U_km an upper bound of
-  (g - s_k)_m. All U_km hold together (Bonferroni over points and objectives), so the bound holds for any
-  lambda. Here lambda mixes at most two neighbours. Where the true front is convex, static weights do not reach a mix of
-  points far apart. A gradient point below such a mix need not be within the margin. Two points are
-  neighbours where no third lies within the ball of which they are ends (Gabriel and Sokal, 1969).
-* A lower bound counts only where g is certainly better than some static point in every objective. Static points that
-  all lie at one place say little of the front elsewhere: a point farther along the same front lies beyond them, too.
-  But no two points of one front dominate each other, wherever they lie.
-* All of this is about points. Where trials differ by more than the margin, points of one family may lie beyond those of
-  another by luck in tuning alone. So an answer about methods must also survive a permutation of labels, see `luck`.
+* Lower bound of d(g): in each of a few fixed directions w, the smallest over k of the lower bounds
+  of w . (g - s_k). The error is shared over points and directions (Bonferroni); all k at once cost
+  nothing (an intersection of tests).
+* Upper bound of d(g): the least over lambda of max over m of sum_k lambda_k U_km, with U_km an
+  upper bound of (g - s_k)_m. All U_km hold together (Bonferroni over points and objectives), so the
+  bound holds for any lambda. Here lambda mixes at most two neighbours. Where the true front is
+  convex, static weights do not reach a mix of points far apart. A gradient point below such a mix
+  need not be within the margin. Two points are neighbours where no third lies within the ball of
+  which they are ends (Gabriel and Sokal, 1969).
+* A lower bound counts only where g is certainly better than some static point in every objective.
+  Static points that all lie at one place say little of the front elsewhere: a point farther along
+  the same front lies beyond them, too. But no two points of one front dominate each other, wherever
+  they lie.
+* All of this is about points. Where trials differ by more than the margin, points of one family may
+  lie beyond those of another by luck in tuning alone. So an answer about methods must also survive
+  a permutation of labels, see `luck`.
 
-The question is Kurin et al.'s and Xin et al.'s (both NeurIPS 2022): whether manipulating gradients gains anything that
-well chosen static weights do not. Models that share nothing have nothing to weigh, and are left out on both sides.
+The question is Kurin et al.'s and Xin et al.'s (both NeurIPS 2022): whether manipulating gradients
+gains anything that well chosen static weights do not. Models that share nothing have nothing to
+weigh, and are left out on both sides.
 """
 
 from __future__ import annotations
@@ -39,7 +46,15 @@ from bench.core.objectives import Objective, in_thousandths
 from bench.core.rows import SEARCH
 from bench.core.seeds import derive
 from bench.ledger.comparison.families import FamilyPoint, trials_of
-from bench.ledger.comparison.significance import POWER_WANTED, SIZE, Word, against, permuted, smallest, unit
+from bench.ledger.comparison.significance import (
+    POWER_WANTED,
+    SIZE,
+    Word,
+    against,
+    permuted,
+    smallest,
+    unit,
+)
 from bench.ledger.effect import LEVEL, Effect
 from bench.ledger.pareto import lattice, steps_within
 from bench.ledger.samples import Sample
@@ -52,11 +67,13 @@ PERMUTATIONS = 999
 
 @dataclass(frozen=True)
 class Beyond:
-    """How far G gradient points lie beyond the front of K static points, in the unit of the directions.
+    """How far G gradient points lie beyond the front of K static points, in the unit of the
+    directions.
 
     Attributes:
         value: d of each point (G,), as estimated.
-        apart: differences (G, K, W + M), gradient minus static points: first along W `directions`, then by objective.
+        apart: differences (G, K, W + M), gradient minus static points: first along W `directions`,
+            then by objective.
         neighbours: pairs (E, 2) of static points that may be mixed.
         margin: for the verdict and the chances.
         questions: how many are asked together.
@@ -78,19 +95,27 @@ class Beyond:
 
     @cached_property
     def reaches(self) -> tuple[Floats, Floats, Floats]:
-        """From differences to their bounds: to lower ones along the directions (G, K, W); to lower ones by objective
-        (G, K, M), by which a point dominates; and to upper ones by objective (G, K, M)."""
+        """From differences to their bounds: to lower ones along the directions (G, K, W); to lower
+        ones by objective (G, K, M), by which a point dominates; and to upper ones by objective (G,
+        K, M)."""
         (points, front, columns), w = self.apart.value.shape, self.directions
         lower, dominating, upper = (
-            stdtrit(self.apart.freedom, 1 - SIZE / together) * np.sqrt(self.apart.seed + self.apart.data)
-            for together in (points * w * self.questions, points * front * self.questions, front * (columns - w))
+            stdtrit(self.apart.freedom, 1 - SIZE / together)
+            * np.sqrt(self.apart.seed + self.apart.data)
+            for together in (
+                points * w * self.questions,
+                points * front * self.questions,
+                front * (columns - w),
+            )
         )
         return lower[..., :w], dominating[..., w:], upper[..., w:]
 
     @property
     def low(self) -> Floats:
         """Lower bounds (G,); all hold together with probability 1 - `SIZE`."""
-        return np.asarray((self.apart.value[..., : self.directions] - self.reaches[0]).min(axis=1).max(axis=1))
+        return np.asarray(
+            (self.apart.value[..., : self.directions] - self.reaches[0]).min(axis=1).max(axis=1)
+        )
 
     @cached_property
     def high(self) -> Floats:
@@ -100,8 +125,8 @@ class Beyond:
 
     @property
     def least(self) -> Floats:
-        """Lower bounds that count (G,): minus infinity where a point may be better than no static one in every
-        objective."""
+        """Lower bounds that count (G,): minus infinity where a point may be better than no static
+        one in every objective."""
         dominates = (self.by_objective - self.reaches[1]).min(axis=2).max(axis=1) > 0
         return np.where(dominates, self.low, -np.inf)
 
@@ -112,22 +137,34 @@ class Beyond:
 
     @property
     def lead(self) -> tuple[int, Effect]:
-        """The farthest point, of a "yes" the surest, and how far it lies; else the upper bound is that of all."""
+        """The farthest point, of a "yes" the surest, and how far it lies; else the upper bound is
+        that of all.
+        """
         sure = self.verdict == "yes"
         at = int((self.least if sure else self.value).argmax())
-        return at, Effect(float(self.value[at]), float(self.low[at]), float(self.high[at] if sure else self.high.max()))
+        return at, Effect(
+            float(self.value[at]),
+            float(self.low[at]),
+            float(self.high[at] if sure else self.high.max()),
+        )
 
     @cached_property
     def chances(self) -> tuple[float, float]:
-        """Of "yes", were every point two margins beyond the front as it is measured, and of "no", were it 0 beyond.
+        """Of "yes", were every point two margins beyond the front as it is measured, and of "no",
+        were it 0 beyond.
 
-        To raise a point by c in every objective raises its d by c, from `value`. Errors are taken as Gaussian.
+        To raise a point by c in every objective raises its d by c, from `value`. Errors are taken
+        as Gaussian.
         """
         lower, dominating, upper = self.reaches
         raised = self.apart.value - self.value[:, None, None] + 2 * self.margin
         error = np.maximum(np.sqrt(self.apart.seed + self.apart.data), 1e-12)
         along, own = error[..., : self.directions], error[..., self.directions :]
-        beyond = ndtr((raised[..., : self.directions] - self.margin - lower) / along).min(axis=1).max(axis=1)
+        beyond = (
+            ndtr((raised[..., : self.directions] - self.margin - lower) / along)
+            .min(axis=1)
+            .max(axis=1)
+        )
         better = ndtr((raised[..., self.directions :] - dominating) / own).min(axis=2).max(axis=1)
         within = 1.0
         for ahead, reach, wide in zip(self.by_objective, upper, own, strict=True):
@@ -139,18 +176,26 @@ class Beyond:
     def with_replicates(self, count: int) -> Beyond:
         """As if with `count` replicates of each point."""
         freedom = self.apart.freedom * max(count - 1, 0.5) / max(self.replicates - 1, 0.5)
-        apart = replace(self.apart, seed=self.apart.seed * (self.replicates / count), freedom=freedom)
+        apart = replace(
+            self.apart, seed=self.apart.seed * (self.replicates / count), freedom=freedom
+        )
         return replace(self, apart=apart, replicates=count)
 
     @cached_property
     def needed(self) -> int | None:
-        """Replicates of each point with which both chances are at least `POWER_WANTED`; None where no number up to
-        `MOST_REPLICATES` is enough."""
-        return smallest(lambda count: min(self.with_replicates(count).chances) >= POWER_WANTED, MOST_REPLICATES)
+        """Replicates of each point with which both chances are at least `POWER_WANTED`; None where
+        no number up to `MOST_REPLICATES` is enough."""
+        return smallest(
+            lambda count: min(self.with_replicates(count).chances) >= POWER_WANTED, MOST_REPLICATES
+        )
 
 
 def beyond(
-    static: Sequence[Sample], gradient: Sequence[Sample], scale: Floats, margin: float, questions: int = 1
+    static: Sequence[Sample],
+    gradient: Sequence[Sample],
+    scale: Floats,
+    margin: float,
+    questions: int = 1,
 ) -> Beyond | None:
     """Compares gradient points with the front of static points, paired by seed and by rows.
 
@@ -158,7 +203,8 @@ def beyond(
         static, gradient: at least one point each.
         scale: (M,), by which metrics are multiplied to have one unit and to be better when larger.
         margin: in that unit.
-        questions: how many are asked together, as of several data sets: the error rate of "yes" is for all of them.
+        questions: how many are asked together, as of several data sets: the error rate of "yes" is
+            for all of them.
 
     Returns:
         None where nothing is known of seeds.
@@ -169,28 +215,46 @@ def beyond(
     if compared is None:
         return None
     ahead = slice(len(gradient)), slice(len(gradient), None)
-    apart = replace(compared, **{name: getattr(compared, name)[ahead] for name in ("value", "seed", "data", "freedom")})
+    apart = replace(
+        compared,
+        **{name: getattr(compared, name)[ahead] for name in ("value", "seed", "data", "freedom")},
+    )
     value = np.array([surplus(each) for each in apart.value[..., len(directions) :]])
-    ends, least = neighbours(np.array([each.mean for each in static]) * scale), min(map(len, (*static, *gradient)))
+    ends, least = (
+        neighbours(np.array([each.mean for each in static]) * scale),
+        min(map(len, (*static, *gradient))),
+    )
     return Beyond(value, apart, len(directions), ends, margin, questions, least)
 
 
 def neighbours(points: Floats) -> NDArray[np.int64]:
-    """Pairs (E, 2) of rows of points (K, M) that are neighbours, and each point paired with itself."""
+    """Pairs (E, 2) of rows of points (K, M) that are neighbours, and each point paired with
+    itself.
+    """
     squared = ((points[:, None] - points[None]) ** 2).sum(axis=2)
-    inside = squared[:, None] + squared[None] < squared[:, :, None] * (1 - 1e-12)  # a third point within the ball
+    inside = squared[:, None] + squared[None] < squared[:, :, None] * (
+        1 - 1e-12
+    )  # a third point within the ball
     near = ~inside.any(axis=2)
     return np.array([(i, j) for i, j in zip(*np.nonzero(near), strict=True) if i <= j])
 
 
 def directions_of(objectives: int) -> Floats:
-    """Directions (W, M), evenly over the simplex: at most 5 of two objectives, else `MOST_DIRECTIONS`."""
-    steps = 1 if objectives == 1 else steps_within(objectives, 5 if objectives == 2 else MOST_DIRECTIONS)
+    """Directions (W, M), evenly over the simplex: at most 5 of two objectives, else
+    `MOST_DIRECTIONS`.
+    """
+    steps = (
+        1
+        if objectives == 1
+        else steps_within(objectives, 5 if objectives == 2 else MOST_DIRECTIONS)
+    )
     return lattice(objectives, steps) / steps
 
 
 def surplus(game: Floats) -> float:
-    """d of one point, from its differences (K, M) with the static points: the value of the game, by lambda."""
+    """d of one point, from its differences (K, M) with the static points: the value of the game, by
+    lambda.
+    """
     rows, columns = game.shape
     if columns < 3:  # of two rows at the most
         every = np.array([(i, j) for i in range(rows) for j in range(i + 1)])
@@ -207,7 +271,8 @@ def surplus(game: Floats) -> float:
 
 
 def _mix_of_neighbours(game: Floats, pairs: NDArray[np.int64]) -> tuple[float, Floats]:
-    """The least of max over m of sum_k lambda_k game_km, lambda mixing one of the pairs (E, 2) of rows; and it (K,).
+    """The least of max over m of sum_k lambda_k game_km, lambda mixing one of the pairs (E, 2) of
+    rows; and it (K,).
 
     Along a pair it is least at an end, or where two columns are equal.
     """
@@ -216,9 +281,13 @@ def _mix_of_neighbours(game: Floats, pairs: NDArray[np.int64]) -> tuple[float, F
     for one, other in combinations(range(game.shape[1]), 2):
         gap, end = first[:, one] - first[:, other], second[:, one] - second[:, other]
         turn = gap - end
-        shares.append(np.clip(np.divide(-end, turn, out=np.zeros_like(turn), where=turn != 0), 0, 1))
+        shares.append(
+            np.clip(np.divide(-end, turn, out=np.zeros_like(turn), where=turn != 0), 0, 1)
+        )
     share = np.stack(shares, axis=1)  # (E, S) of the first row
-    values = (share[..., None] * first[:, None] + (1 - share[..., None]) * second[:, None]).max(axis=2)
+    values = (share[..., None] * first[:, None] + (1 - share[..., None]) * second[:, None]).max(
+        axis=2
+    )
     pair, at = np.unravel_index(int(values.argmin()), values.shape)
     weights = np.zeros(len(game))
     weights[pairs[pair, 0]] += share[pair, at]
@@ -227,13 +296,18 @@ def _mix_of_neighbours(game: Floats, pairs: NDArray[np.int64]) -> tuple[float, F
 
 
 def luck(
-    verdict: Word, static: Sequence[Sequence[float]], gradient: Sequence[Sequence[float]], scale: Floats, margin: float
+    verdict: Word,
+    static: Sequence[Sequence[float]],
+    gradient: Sequence[Sequence[float]],
+    scale: Floats,
+    margin: float,
 ) -> float:
     """P-value that luck in tuning explains a verdict about points; 1 where a side has no trial.
 
-    A "yes" is held against trials of one distribution; a "no" against gradient trials of the same distribution, moved
-    two margins ahead. Labels are permuted among all trials. The statistic is the lead of the best gradient trial over
-    the best static one, in the direction in which it is largest.
+    A "yes" is held against trials of one distribution; a "no" against gradient trials of the same
+    distribution, moved two margins ahead. Labels are permuted among all trials. The statistic is
+    the lead of the best gradient trial over the best static one, in the direction in which it is
+    largest.
 
     Args:
         verdict: yes or no.
@@ -248,18 +322,30 @@ def luck(
     def lead(ours: Floats, theirs: Floats) -> float:
         return sign * float((ours.max(axis=0) - theirs.max(axis=0)).max())
 
-    ours, theirs = np.array(gradient) @ along - moved, np.array(static) @ along  # parts of a direction sum to 1
+    ours, theirs = (
+        np.array(gradient) @ along - moved,
+        np.array(static) @ along,
+    )  # parts of a direction sum to 1
     return permuted(ours, theirs, lead, derive(0, "tuning"), PERMUTATIONS)
 
 
 def about_methods(
-    lead: Beyond, static: Sequence[Sequence[float]], gradient: Sequence[Sequence[float]], scale: Floats
+    lead: Beyond,
+    static: Sequence[Sequence[float]],
+    gradient: Sequence[Sequence[float]],
+    scale: Floats,
 ) -> tuple[Word, float]:
-    """The verdict about methods, which luck in tuning must not explain, and its p-value; arguments as of `luck`."""
+    """The verdict about methods, which luck in tuning must not explain, and its p-value; arguments
+    as of `luck`.
+    """
     if lead.verdict == "cannot tell":
         return lead.verdict, 1.0
     p = luck(lead.verdict, static, gradient, scale, lead.margin)
-    return ("cannot tell" if p >= SIZE / (lead.questions if lead.verdict == "yes" else 1) else lead.verdict), p
+    return (
+        "cannot tell"
+        if p >= SIZE / (lead.questions if lead.verdict == "yes" else 1)
+        else lead.verdict
+    ), p
 
 
 MARGIN_THOUSANDTHS = 0.5
@@ -272,10 +358,11 @@ LEAST_WEIGHTS = 7
 def scale_of(
     objectives: Sequence[Objective], reference: Mapping[str, float], means: Floats
 ) -> tuple[Floats, float, str]:
-    """By what each objective is multiplied (M,), so that a step in one counts as much as in another and more is better;
-    the margin in that unit, and the unit's name.
+    """By what each objective is multiplied (M,), so that a step in one counts as much as in another
+    and more is better; the margin in that unit, and the unit's name.
 
-    Thousandths where all objectives are read so; else percent of the way from the reference to the best mean.
+    Thousandths where all objectives are read so; else percent of the way from the reference to the
+    best mean.
 
     Args:
         means: (N, M), of all that is compared.
@@ -283,10 +370,18 @@ def scale_of(
     signs = np.array([objective.sign for objective in objectives])
     if all(in_thousandths(objective.name) for objective in objectives):
         sizes, names = zip(*map(unit, objectives), strict=True)
-        return signs / np.array(sizes), MARGIN_THOUSANDTHS, names[0] if len(set(names)) == 1 else "thousandths"
+        return (
+            signs / np.array(sizes),
+            MARGIN_THOUSANDTHS,
+            names[0] if len(set(names)) == 1 else "thousandths",
+        )
     at = np.array([reference[objective.name] for objective in objectives])
     ways = (signs * (means - at)).max(axis=0) / 100
-    return signs / np.where(ways > 0, ways, 1.0), MARGIN_OF_WAY, "% of the way from the reference to the best"
+    return (
+        signs / np.where(ways > 0, ways, 1.0),
+        MARGIN_OF_WAY,
+        "% of the way from the reference to the best",
+    )
 
 
 @dataclass(frozen=True)
@@ -314,38 +409,62 @@ def answer(
     split: str,
     run: str,
 ) -> Answer:
-    """Answers it for points on one data set, of which those with two replicates or more on `split` count.
+    """Answers it for points on one data set, of which those with two replicates or more on `split`
+    count.
 
     Args:
-        tries: metrics on validation of all that tuned the static weights; empty for one that failed.
+        tries: metrics on validation of all that tuned the static weights; empty for one that
+            failed.
     """
-    measured = sorted({objective.name.partition(".")[0] for objective in objectives if objective.is_metric})
+    measured = sorted(
+        {objective.name.partition(".")[0] for objective in objectives if objective.is_metric}
+    )
     if len(measured) == 1:
         return _silent(f"{measured[0]} is the only task measured; one task needs no balancing.")
-    known = [(member, own) for member in members if (own := member.sample(objectives, split)) and len(own) > 1]
+    known = [
+        (member, own)
+        for member in members
+        if (own := member.sample(objectives, split)) and len(own) > 1
+    ]
     static = [own for member, own in known if member.weights is not None]
     gradient = [own for member, own in known if member.gradient]
     weights = len({member.weights for member, _ in known} - {None})
     if not gradient:
         return _silent("no gradient method has a confirmed point with two replicates.", weights)
     if weights < LEAST_WEIGHTS:
-        have = f"{weights} static weight{'' if weights == 1 else 's'}, at least {LEAST_WEIGHTS} are needed"
-        return _silent(f"{have}; `seesaw confirm {run} --static {LEAST_WEIGHTS}` adds them.", weights)
+        have = (
+            f"{weights} static weight{'' if weights == 1 else 's'}, at least {LEAST_WEIGHTS} "
+            "are needed"
+        )
+        return _silent(
+            f"{have}; `seesaw confirm {run} --static {LEAST_WEIGHTS}` adds them.", weights
+        )
     means = np.array([sample.mean for sample in (*static, *gradient)])
     scale, margin, of = scale_of(objectives, reference, means)
     lead = beyond(static, gradient, scale, margin)
     assert lead is not None  # every point has two replicates
     methods = [member.method for member, _ in known if member.gradient]
-    searched = [(each, values) for each in trials_of(members) if (values := each.searched(objectives))]
-    tried = [[each.get(objective.key(SEARCH), np.nan) for objective in objectives] for each in tries]
+    searched = [
+        (each, values) for each in trials_of(members) if (values := each.searched(objectives))
+    ]
+    tried = [
+        [each.get(objective.key(SEARCH), np.nan) for objective in objectives] for each in tries
+    ]
     theirs = [values for each, values in searched if each.weights is not None]
     theirs += [values for values in tried if np.isfinite(values).all()]
     ours, doubt = [values for each, values in searched if each.gradient], ""
     verdict, p = about_methods(lead, theirs, ours, scale)
     if verdict != lead.verdict:
         trials = f"trials of gradient methods: {len(ours)}, of static weights: {len(theirs)}"
-        doubt = f". Luck in tuning may be why (p = {p:.2g}; {trials}). A longer search has more of both."
-    return Answer(verdict, _sentence(lead, methods, f"the front of {weights} static weights", of, doubt), weights)
+        doubt = (
+            f". Luck in tuning may be why (p = {p:.2g}; {trials}). A longer search has more of "
+            "both."
+        )
+    return Answer(
+        verdict,
+        _sentence(lead, methods, f"the front of {weights} static weights", of, doubt),
+        weights,
+    )
 
 
 def _silent(reason: str, weights: int = 0) -> Answer:
@@ -361,7 +480,11 @@ def _sentence(lead: Beyond, methods: Sequence[str], front: str, of: str, doubt: 
         names = sorted({method for method, one in zip(methods, sure, strict=True) if one})
         verb = "lies" if len(names) == 1 else "lie"
         value = _value(lead.value[best], lead.low[best], lead.high[best])
-        who = f"Cannot tell: these points of {listed(names)} lie" if doubt else f"Yes: {listed(names)} {verb}"
+        who = (
+            f"Cannot tell: these points of {listed(names)} lie"
+            if doubt
+            else f"Yes: {listed(names)} {verb}"
+        )
         return f"{who} beyond {front} by more than the margin of {size}: by {value}{doubt or '.'}"
     value = _value(lead.value.max(), lead.low.max(), lead.high.max())
     if lead.verdict == "no":
@@ -369,15 +492,19 @@ def _sentence(lead: Beyond, methods: Sequence[str], front: str, of: str, doubt: 
         far = f"the farthest lies {value} beyond it{doubt or '.'}"
         return f"{none} lies beyond {front} by more than the margin of {size}; {far}"
     if lead.low.max() > lead.margin:
-        left = ". No gradient point is certainly better than a static one in every task: add static weights."
+        left = (
+            ". No gradient point is certainly better than a static one in every task: add "
+            "static weights."
+        )
     elif lead.needed is None:
         left = "; more replicates alone will not settle it."
     else:
         left = f"; about {lead.needed} replicates of each point would bring both to 80%."
     return (
-        f"Cannot tell: the farthest gradient point lies {value} beyond {front}, the margin is {size}. Luck in tuning "
-        f"aside, a run with these replicates answers yes in {yes:.0%} of cases if the gradient front lies two margins "
-        f"beyond, and no in {no:.0%} if the fronts are equal{left}"
+        f"Cannot tell: the farthest gradient point lies {value} beyond {front}, the margin is "
+        f"{size}. Luck in tuning aside, a run with these replicates answers yes in {yes:.0%} of "
+        f"cases if the gradient front lies two margins beyond, and no in {no:.0%} if the fronts "
+        f"are equal{left}"
     )
 
 

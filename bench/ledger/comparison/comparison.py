@@ -1,20 +1,23 @@
-"""Compares families on one data set: metric by metric, and front by front, with a test for luck in tuning.
+"""Compares families on one data set: metric by metric, and front by front, with a test for luck in
+tuning.
 
-A family is what its search found. Of two families whose trials are drawn from one distribution, one finds the better
-points by chance: they truly are better, and yet the family is not. The test is a permutation test: it assigns the
-trials of both families to them at random, as many to each as it had, and asks how often the difference is as large.
-It is exact for trials drawn from one distribution, whatever noise the search's values have, and however many trials
-each family had.
+A family is what its search found. Of two families whose trials are drawn from one distribution, one
+finds the better points by chance: they truly are better, and yet the family is not. The test is a
+permutation test: it assigns the trials of both families to them at random, as many to each as it
+had, and asks how often the difference is as large. It is exact for trials drawn from one
+distribution, whatever noise the search's values have, and however many trials each family had.
 
-A verdict about two families has to survive two explanations: noise of seeds and rows in what was measured, and luck in
-tuning. The p-value of a test is the larger of both. Holm's correction covers all
-tests of the data set, of metrics and fronts together.
+A verdict about two families has to survive two explanations: noise of seeds and rows in what was
+measured, and luck in tuning. The p-value of a test is the larger of both. Holm's correction covers
+all tests of the data set, of metrics and fronts together.
 
-A front is the best of many noisy means, so it looks better than it is, and a front of more points even more so. The
-bias is estimated from posterior draws about the means and subtracted from differences, see `reflected`.
+A front is the best of many noisy means, so it looks better than it is, and a front of more points
+even more so. The bias is estimated from posterior draws about the means and subtracted from
+differences, see `reflected`.
 
-In a metric the average of its k best members stands for a family, on a front the k that span the most. The search's own
-values choose both; they share no seed with the replicates. k is the same for all families: more members span more.
+In a metric the average of its k best members stands for a family, on a front the k that span the
+most. The search's own values choose both; they share no seed with the replicates. k is the same for
+all families: more members span more.
 """
 
 from __future__ import annotations
@@ -69,7 +72,8 @@ class Contrast:
         effect: left less right.
         noise: p-value that noise of seeds and rows explains the difference.
         shared: seeds that both sides share; fewer than two are not paired.
-        needed: replicates of each point that would rule out noise if the true difference equalled the estimate.
+        needed: replicates of each point that would rule out noise if the true difference equalled
+            the estimate.
     """
 
     left: str
@@ -83,13 +87,16 @@ class Contrast:
     @property
     def sign(self) -> float:
         """1 where left is better, -1 where right is."""
-        return math.copysign(1.0, self.effect.value * (1 if self.objective is None else self.objective.sign))
+        return math.copysign(
+            1.0, self.effect.value * (1 if self.objective is None else self.objective.sign)
+        )
 
     def row(self, tuning: float, p: float, adjusted: float) -> TableRow:
         """Itself in the table of tests, its effect in the unit that stands beside it.
 
         Args:
-            tuning: p-value that luck in tuning explains the difference; NaN where noise does already.
+            tuning: p-value that luck in tuning explains the difference; NaN where noise does
+                already.
             p: the larger of both p-values.
             adjusted: the same by Holm over all tests of the comparison.
         """
@@ -115,7 +122,9 @@ def by_metric(
 ) -> list[Contrast]:
     """All pairs of families in one metric."""
     averages: dict[str, Sample] = {}
-    datasets = list(dict.fromkeys(each.dataset for members in families.values() for each in members))
+    datasets = list(
+        dict.fromkeys(each.dataset for members in families.values() for each in members)
+    )
     for name, members in families.items():
         seen = [
             (objective.sign * value[0], at, own)
@@ -128,16 +137,23 @@ def by_metric(
             place = datasets.index(members[chosen[0][1]].dataset)
             # resample b is other rows on other data: unpaired by a shift
             averages[name] = replace(mean, deviations=np.roll(mean.deviations, place, axis=1))
-    between, pairs = differences(list(averages.values())), list(combinations(enumerate(averages), 2))
+    between, pairs = (
+        differences(list(averages.values())),
+        list(combinations(enumerate(averages), 2)),
+    )
     if between is None:
         return [Contrast(left, right, objective) for (_, left), (_, right) in pairs]
     tests = []
     for (i, left), (j, right) in pairs:
         (effect,), now = between.intervals(i, j), min(len(averages[name]) for name in (left, right))
-        seed, data, freedom = (float(each[i, j, 0]) for each in (between.seed, between.data, between.freedom))
+        seed, data, freedom = (
+            float(each[i, j, 0]) for each in (between.seed, between.data, between.freedom)
+        )
         noise = p_value(effect.value, math.sqrt(seed + data), freedom)
         needed = replicates_needed(effect.value, seed, data, freedom, now, len(pairs))
-        tests.append(Contrast(left, right, objective, effect, noise, int(between.shared[i, j]), needed))
+        tests.append(
+            Contrast(left, right, objective, effect, noise, int(between.shared[i, j]), needed)
+        )
     return tests
 
 
@@ -167,14 +183,23 @@ def by_front(
     for left, right in combinations(families, 2):
         apart = moved[left] - moved[right]
         effect = reflected(seen[left] - seen[right], apart)
-        tests.append(Contrast(left, right, None, effect, p_value(effect.value, float(apart.std(ddof=1)), freedom)))
+        tests.append(
+            Contrast(
+                left, right, None, effect, p_value(effect.value, float(apart.std(ddof=1)), freedom)
+            )
+        )
     return {name: reflected(seen[name], moved[name]).value for name in families}, tests
 
 
 def _spanning(
-    members: Sequence[tuple[FamilyPoint, Sample]], objectives: Sequence[Objective], volume: Statistic, k: int
+    members: Sequence[tuple[FamilyPoint, Sample]],
+    objectives: Sequence[Objective],
+    volume: Statistic,
+    k: int,
 ) -> list[Sample]:
-    """Of those k members, one after the other, that add most to the hypervolume of the search's values."""
+    """Of those k members, one after the other, that add most to the hypervolume of the search's
+    values.
+    """
     values = np.array([member.searched(objectives) for member, _ in members])
     chosen: list[int] = []
     for _ in range(k):
@@ -192,12 +217,13 @@ class Comparison:
     """The result of a comparison on one data set, as the tables that all surfaces show.
 
     Attributes:
-        families: a row for each confirmed family: its name, the search's cost (`trials` with a result and
-            `training_samples`), its confirmed `points` and the `hypervolume` of its front: of a tested family as the
-            test of fronts has it, else of all confirmed points.
+        families: a row for each confirmed family: its name, the search's cost (`trials` with a
+            result and `training_samples`), its confirmed `points` and the `hypervolume` of its
+            front: of a tested family as the test of fronts has it, else of all confirmed points.
         tests: a row for each, see `Contrast.row`, the smallest p first.
         members: for how many of its best members a family stands in a test of a metric.
-        notes: what to know: hypervolumes, unequal budgets, families that are not tested, what pairing by seed gained.
+        notes: what to know: hypervolumes, unequal budgets, families that are not tested, what
+            pairing by seed gained.
     """
 
     families: tuple[TableRow, ...] = ()
@@ -214,10 +240,11 @@ def compare(
     seed: int,
     metrics: Sequence[Objective] | None = None,
 ) -> Comparison:
-    """Compares families by their confirmed trials; those of which two trials or more are confirmed are tested.
+    """Compares families by their confirmed trials; those of which two trials or more are confirmed
+    are tested.
 
-    In a metric a family stands for the average of its best members by the search's own value, which shares no seed with
-    the replicates; as many of each family, at most `MOST_MEMBERS`.
+    In a metric a family stands for the average of its best members by the search's own value, which
+    shares no seed with the replicates; as many of each family, at most `MOST_MEMBERS`.
 
     Args:
         families: all members, confirmed on `split` or not; each family has at least one that is.
@@ -230,20 +257,38 @@ def compare(
         name: [(each, own) for each in members if (own := each.sample(objectives, split))]
         for name, members in families.items()
     }
-    searched = {name: [pair for pair in own if pair[0].searched(objectives)] for name, own in confirmed.items()}
+    searched = {
+        name: [pair for pair in own if pair[0].searched(objectives)]
+        for name, own in confirmed.items()
+    }
     tested = {name: own for name, own in searched.items() if len(own) > 1}
     sizes = [len(own) for own in tested.values()]
     k = min([MOST_MEMBERS, *sizes])
     members = {name: [each for each, _ in own] for name, own in tested.items()}
-    tests = [test for objective in metrics or objectives for test in by_metric(members, objective, split, k)]
-    volumes = {name: volume(np.array([each.mean for _, each in own])) for name, own in confirmed.items()}
+    tests = [
+        test
+        for objective in metrics or objectives
+        for test in by_metric(members, objective, split, k)
+    ]
+    volumes = {
+        name: volume(np.array([each.mean for _, each in own])) for name, own in confirmed.items()
+    }
     if one := len({each.dataset for own in confirmed.values() for each, _ in own}) == 1:
-        spanning = {name: _spanning(own, objectives, volume, min(sizes)) for name, own in tested.items()}
+        spanning = {
+            name: _spanning(own, objectives, volume, min(sizes)) for name, own in tested.items()
+        }
         of_tested, contrasts = by_front(spanning, volume, seed)
         volumes, tests = volumes | of_tested, tests + contrasts
     most = max(999, math.ceil(4 * len(tests) / SIZE))  # Holm leaves the smallest p SIZE / tests
     luck = [
-        _luck(test, families, objectives, best(k, each.sign) if (each := test.objective) else volume, seed, most)
+        _luck(
+            test,
+            families,
+            objectives,
+            best(k, each.sign) if (each := test.objective) else volume,
+            seed,
+            most,
+        )
         if test.noise < SIZE
         else math.nan
         for test in tests
@@ -251,7 +296,9 @@ def compare(
     p = np.fmax([test.noise for test in tests], luck)
     columns, order = (luck, p.tolist(), holm(p).tolist()), np.argsort(p, kind="stable")
     every = differences([sample for own in confirmed.values() for _, sample in own])
-    rows = tuple(_family(name, families[name], own, volumes[name]) for name, own in confirmed.items())
+    rows = tuple(
+        _family(name, families[name], own, volumes[name]) for name, own in confirmed.items()
+    )
     gain = 1.0 if every is None else float(every.gain.min())
     return Comparison(
         families=rows,
@@ -269,7 +316,9 @@ def _luck(
     seed: int,
     most: int,
 ) -> float:
-    about, of = ("front", objectives) if test.objective is None else (test.objective.name, [test.objective])
+    about, of = (
+        ("front", objectives) if test.objective is None else (test.objective.name, [test.objective])
+    )
     left, right = (
         np.array([value for each in trials_of(families[name]) if (value := each.searched(of))])
         for name in (test.left, test.right)
@@ -279,31 +328,46 @@ def _luck(
 
 
 def _family(
-    name: str, members: Sequence[FamilyPoint], confirmed: Sequence[tuple[FamilyPoint, Sample]], volume: float
+    name: str,
+    members: Sequence[FamilyPoint],
+    confirmed: Sequence[tuple[FamilyPoint, Sample]],
+    volume: float,
 ) -> TableRow:
     trials = trials_of(members)
     return {
         "name": name,
         "trials": len(trials),
         "training_samples": int(sum(each.point.speed.get("samples_trained", 0) for each in trials)),
-        "points": [{"run": m.run, "trial": m.point.number, "until": m.point.until} for m, _ in confirmed],
+        "points": [
+            {"run": m.run, "trial": m.point.number, "until": m.point.until} for m, _ in confirmed
+        ],
         "hypervolume": volume,
     }
 
 
-def _notes(families: Sequence[TableRow], tested: Sequence[str], fronts: bool, gain: float) -> tuple[str, ...]:
-    """Those that apply; `fronts` were compared or not, and pairing needs `gain` times fewer seeds, 1 where none is."""
+def _notes(
+    families: Sequence[TableRow], tested: Sequence[str], fronts: bool, gain: float
+) -> tuple[str, ...]:
+    """Those that apply; `fronts` were compared or not, and pairing needs `gain` times fewer seeds,
+    1 where none is.
+    """
     trials = {row["name"]: row["trials"] for row in families}
     counts = {name: trials[name] for name in tested}
     single = [row for row in families if row["name"] not in tested and row["trials"] > 1]
     lone = [name for name, count in trials.items() if count == 1]
-    unequal = ", ".join(f"{name} {count}" for name, count in counts.items()) if len(set(counts.values())) > 1 else ""
+    unequal = (
+        ", ".join(f"{name} {count}" for name, count in counts.items())
+        if len(set(counts.values())) > 1
+        else ""
+    )
     notes = [
-        f"A hypervolume of {listed(tested)} is that of the test: of as many trials each, and without the bias from "
-        "noise. The others have all their points and the bias."
+        f"A hypervolume of {listed(tested)} is that of the test: of as many trials each, and "
+        "without the bias from noise. The others have all their points and the bias."
         if fronts
         else "",
-        f"Budgets are unequal ({unequal} trials): more trials find better points in any family." if unequal else "",
+        f"Budgets are unequal ({unequal} trials): more trials find better points in any family."
+        if unequal
+        else "",
         f"Not tested, as only one point is confirmed: {listed([row['name'] for row in single])}. "
         f"`seesaw confirm {single[0]['points'][0]['run']} --members 2` confirms two of each family."
         if single
@@ -324,7 +388,8 @@ class Group:
 
     Attributes:
         dataset: its name; `fingerprints` of its stores, one unless data sets are what is compared.
-        comparison: empty where fewer than two families have a confirmed point; `reason` says so then.
+        comparison: empty where fewer than two families have a confirmed point; `reason` says so
+            then.
         unconfirmed: families without one, which cannot be compared.
     """
 
@@ -359,25 +424,52 @@ class Compared:
 
     @property
     def table(self) -> pd.DataFrame:
-        """A row for each test, in the order of the groups; values in the unit that stands beside them."""
-        rows = [{"dataset": group.dataset, **row} for group in self.groups for row in group.comparison.tests]
+        """A row for each test, in the order of the groups; values in the unit that stands beside
+        them.
+        """
+        rows = [
+            {"dataset": group.dataset, **row}
+            for group in self.groups
+            for row in group.comparison.tests
+        ]
         return pd.DataFrame(rows, columns=COLUMNS)
 
     def to_json(self) -> dict[str, object]:
         """The document of `seesaw compare --json`."""
-        ranked, groups = self.ranking and asdict(self.ranking), [group.to_json() for group in self.groups]
-        document: dict[str, object] = jsonable(vars(self) | {"level": LEVEL, "groups": groups, "ranking": ranked})
+        ranked, groups = (
+            self.ranking and asdict(self.ranking),
+            [group.to_json() for group in self.groups],
+        )
+        document: dict[str, object] = jsonable(
+            vars(self) | {"level": LEVEL, "groups": groups, "ranking": ranked}
+        )
         return document
 
 
 FAMILY_HEADS = ("trials", "training samples", "confirmed points", "hypervolume")
-TEST_HEADS = ("measure", "left", "right", "left minus right", "interval", "unit", "p (Holm)", "paired", "verdict")
+TEST_HEADS = (
+    "measure",
+    "left",
+    "right",
+    "left minus right",
+    "interval",
+    "unit",
+    "p (Holm)",
+    "paired",
+    "verdict",
+)
 
 
 def family_rows(comparison: Comparison) -> list[tuple[str, int, int, int, float]]:
     """Of each family its name, and what `FAMILY_HEADS` says."""
     return [
-        (row["name"], row["trials"], row["training_samples"], len(row["points"]), row["hypervolume"])
+        (
+            row["name"],
+            row["trials"],
+            row["training_samples"],
+            len(row["points"]),
+            row["hypervolume"],
+        )
         for row in comparison.families
     ]
 
@@ -385,7 +477,10 @@ def family_rows(comparison: Comparison) -> list[tuple[str, int, int, int, float]
 def texts_of(test: TableRow, minus: str = "-") -> list[str]:
     """What `TEST_HEADS` says of a test; empty where it is unknown."""
     forms = {"value": "+.4g", "low": "+.4g", "high": "+.4g", "p_holm": ".4g"}
-    told = {at: "" if math.isnan(test[at]) else f"{test[at]:{form}}".replace("-", minus) for at, form in forms.items()}
+    told = {
+        at: "" if math.isnan(test[at]) else f"{test[at]:{form}}".replace("-", minus)
+        for at, form in forms.items()
+    }
     interval = " to ".join(filter(None, (told["low"], told["high"])))
     names = [test["measure"], test["left"], test["right"], told["value"], interval]
     return [*names, test["unit"], told["p_holm"], test["paired"], test["verdict"]]

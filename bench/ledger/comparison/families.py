@@ -18,8 +18,10 @@ class FamilyPoint:
     """A point, confirmed or not, with the run that it comes from.
 
     Attributes:
-        method: its family by balancing; `bench.app.runs.comparing` says how balancers that do the same are named.
-        weights: the tasks' shares of static weights; None where its weights are not static, or nothing is shared.
+        method: its family by balancing; `bench.app.runs.comparing` says how balancers that do the
+            same are named.
+        weights: the tasks' shares of static weights; None where its weights are not static, or
+            nothing is shared.
         gradient: whether its balancer works on the tasks' gradients.
     """
 
@@ -36,8 +38,12 @@ class FamilyPoint:
         return sample(self.point, [objective.key(split) for objective in objectives])
 
     def searched(self, objectives: Sequence[Objective]) -> list[float] | None:
-        """What the search's own run came to in each objective; None for baselines, which were not searched."""
-        metrics = [self.point.metrics.get(objective.key(SEARCH), np.nan) for objective in objectives]
+        """What the search's own run came to in each objective; None for baselines, which were not
+        searched.
+        """
+        metrics = [
+            self.point.metrics.get(objective.key(SEARCH), np.nan) for objective in objectives
+        ]
         return metrics if self.point.role == "trial" and np.isfinite(metrics).all() else None
 
 
@@ -62,20 +68,29 @@ def families(members: Iterable[FamilyPoint], by: str) -> dict[str, list[FamilyPo
 
 def trials_of(members: Iterable[FamilyPoint]) -> list[FamilyPoint]:
     """Each trial of the search once, as it was trained longest."""
-    trials = {(each.run, each.dataset, each.point.number): each for each in members if each.point.role == "trial"}
+    trials = {
+        (each.run, each.dataset, each.point.number): each
+        for each in members
+        if each.point.role == "trial"
+    }
     return list(trials.values())
 
 
 def average(samples: Sequence[Sample]) -> Sample:
-    """The mean of several configurations as one: over the seeds that all share, where there are two or more.
+    """The mean of several configurations as one: over the seeds that all share, where there are two
+    or more.
 
-    Otherwise the first replicates are averaged, the second, and so on; such averages are paired with none.
+    Otherwise the first replicates are averaged, the second, and so on; such averages are paired
+    with none.
     """
     common = sorted(set.intersection(*(set(each.seeds) for each in samples)))
     rows = [[each.seeds.index(seed) for seed in common] for each in samples]
     if len(common) < 2:
         rows, common = [list(range(min(map(len, samples))))] * len(samples), []
     b = min(each.deviations.shape[1] for each in samples)
-    own = [(each.values[at], each.deviations[at][:, :b]) for each, at in zip(samples, rows, strict=True)]
+    own = [
+        (each.values[at], each.deviations[at][:, :b])
+        for each, at in zip(samples, rows, strict=True)
+    ]
     values, moved = (np.mean(part, axis=0) for part in zip(*own, strict=True))
     return Sample(values, moved, tuple(common), samples[0].freedom)

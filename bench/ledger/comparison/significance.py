@@ -1,8 +1,8 @@
-"""Verdicts from estimates and their uncertainty: significance, luck in tuning, many tests at once, replicates needed,
-ranks over data sets, and units.
+"""Verdicts from estimates and their uncertainty: significance, luck in tuning, many tests at once,
+replicates needed, ranks over data sets, and units.
 
-Ranks have Friedman's test and Nemenyi's critical difference. Demšar, Statistical Comparisons of Classifiers over
-Multiple Data Sets, JMLR 2006.
+Ranks have Friedman's test and Nemenyi's critical difference. Demšar, Statistical Comparisons of
+Classifiers over Multiple Data Sets, JMLR 2006.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ Word = Literal["yes", "no", "cannot tell", "cannot say"]
 
 
 def against(margin: float, low: float, high: float) -> Word:
-    """Whether a value lies beyond a margin, by bounds of which each fails with probability `SIZE` at most."""
+    """Whether a value lies beyond a margin, by bounds of which each fails with probability `SIZE`
+    at most.
+    """
     if low > margin:
         return "yes"
     return "no" if high < margin else "cannot tell"
@@ -44,11 +46,15 @@ POWER_WANTED = 0.8
 MOST_REPLICATES = 1000
 
 
-def replicates_needed(value: float, seed: float, data: float, freedom: float, now: int, tests: int) -> int | None:
-    """Replicates of each side that find a difference as large as the one seen with chance `POWER_WANTED`.
+def replicates_needed(
+    value: float, seed: float, data: float, freedom: float, now: int, tests: int
+) -> int | None:
+    """Replicates of each side that find a difference as large as the one seen with chance
+    `POWER_WANTED`.
 
     Args:
-        value: the difference; `seed` and `data` are its variances from seeds, with `now` replicates, and from rows.
+        value: the difference; `seed` and `data` are its variances from seeds, with `now`
+            replicates, and from rows.
         freedom: of both variances together.
         tests: how many share the error rate.
 
@@ -58,7 +64,10 @@ def replicates_needed(value: float, seed: float, data: float, freedom: float, no
     if value == 0 or seed <= 0 or now < 2:
         return None
     return smallest(
-        lambda n: _power(value, seed * now / n + data, freedom * (n - 1) / (now - 1), tests) >= POWER_WANTED,
+        lambda n: (
+            _power(value, seed * now / n + data, freedom * (n - 1) / (now - 1), tests)
+            >= POWER_WANTED
+        ),
         MOST_REPLICATES,
     )
 
@@ -69,15 +78,18 @@ def _power(value: float, variance: float, freedom: float, tests: int) -> float:
 
 
 def smallest(enough: Callable[[int], bool], most: int) -> int | None:
-    """The smallest number from 2 to `most` that is enough, where more never is less so; None where none is."""
+    """The smallest number from 2 to `most` that is enough, where more never is less so; None where
+    none is.
+    """
     return 2 + bisect_left(range(2, most), True, key=enough) if enough(most) else None
 
 
 def holm(p: Floats) -> Floats:
-    """Adjusted p-values (N,) of N tests, in their order; to be held against the size of one test. NaN is no test.
+    """Adjusted p-values (N,) of N tests, in their order; to be held against the size of one test.
+    NaN is no test.
 
-    Holm, Scandinavian Journal of Statistics 1979: whatever depends on what, the chance of any false alarm is at most
-    that size, and no test loses by it against Bonferroni's.
+    Holm, Scandinavian Journal of Statistics 1979: whatever depends on what, the chance of any false
+    alarm is at most that size, and no test loses by it against Bonferroni's.
     """
     order = np.argsort(p, kind="stable")
     steps = np.maximum.accumulate(p[order] * (np.count_nonzero(~np.isnan(p)) - np.arange(len(p))))
@@ -87,10 +99,14 @@ def holm(p: Floats) -> Floats:
 EXTREMES = 20
 
 
-def permuted(left: Floats, right: Floats, apart: Callable[[Floats, Floats], float], seed: int, most: int) -> float:
-    """P-value that two families, whose trials come from one distribution, lie as far apart as these or farther.
+def permuted(
+    left: Floats, right: Floats, apart: Callable[[Floats, Floats], float], seed: int, most: int
+) -> float:
+    """P-value that two families, whose trials come from one distribution, lie as far apart as these
+    or farther.
 
-    It stops at `EXTREMES` permutations as far apart as what is seen (Besag and Clifford, Biometrika 1991), else after
+    It stops at `EXTREMES` permutations as far apart as what is seen (Besag and Clifford, Biometrika
+    1991), else after
     `most`: no p-value is smaller than 1 / (most + 1).
 
     Args:
@@ -107,12 +123,16 @@ def permuted(left: Floats, right: Floats, apart: Callable[[Floats, Floats], floa
     return (hits + 1) / (most + 1)
 
 
-def tuning_luck(left: Floats, right: Floats, statistic: Statistic, sign: float, seed: int, most: int) -> float:
-    """Two-sided p-value of the difference of a statistic between two families, in the direction that `sign` says.
+def tuning_luck(
+    left: Floats, right: Floats, statistic: Statistic, sign: float, seed: int, most: int
+) -> float:
+    """Two-sided p-value of the difference of a statistic between two families, in the direction
+    that `sign` says.
 
     Args:
         left, right: values of the search (n, M) of each trial.
-        sign: +1 where left is said to be better, -1 where right is, of values for which larger is better.
+        sign: +1 where left is said to be better, -1 where right is, of values for which larger is
+            better.
     """
 
     def apart(one: Floats, other: Floats) -> float:
@@ -122,7 +142,9 @@ def tuning_luck(left: Floats, right: Floats, statistic: Statistic, sign: float, 
 
 
 def best(k: int, sign: float = 1.0) -> Statistic:
-    """The mean of the k largest of values (n, 1) times a sign, of all of them where there are fewer."""
+    """The mean of the k largest of values (n, 1) times a sign, of all of them where there are
+    fewer.
+    """
     return lambda values: float(np.sort(sign * values[:, 0])[-k:].mean())
 
 
@@ -151,15 +173,23 @@ class MeanRanks:
     @property
     def sentence(self) -> str:
         """What it says."""
-        over = f"over {self.datasets} data sets (Friedman p = {self.p:.3g}; critical difference {self.critical:.2f})"
+        over = (
+            f"over {self.datasets} data sets (Friedman p = {self.p:.3g}; critical difference "
+            f"{self.critical:.2f})"
+        )
         if self.p >= SIZE:
             return f"Cannot tell: the mean ranks {over} do not differ more than by chance."
         alike = [
-            name for name, rank in zip(self.names, self.ranks, strict=True) if rank - self.ranks[0] <= self.critical
+            name
+            for name, rank in zip(self.names, self.ranks, strict=True)
+            if rank - self.ranks[0] <= self.critical
         ]
         if len(alike) == 1:
             return f"{alike[0]} has the best mean rank {over}, and is told from all others."
-        return f"{alike[0]} has the best mean rank {over}, and cannot be told from {listed(alike[1:])}."
+        return (
+            f"{alike[0]} has the best mean rank {over}, and cannot be told from "
+            f"{listed(alike[1:])}."
+        )
 
 
 def critical_difference(methods: int, datasets: int) -> float:
@@ -211,10 +241,22 @@ def _cliques(ranks: Floats, critical: float) -> tuple[tuple[int, int], ...]:
     return tuple(cliques)
 
 
-SHORT = {"auc": "AUC", "gauc": "GAUC", "gauc_positives": "GAUC by positives", "ne": "NE", "ece": "ECE"}
+SHORT = {
+    "auc": "AUC",
+    "gauc": "GAUC",
+    "gauc_positives": "GAUC by positives",
+    "ne": "NE",
+    "ece": "ECE",
+}
 
 
 def unit(objective: Objective) -> tuple[float, str]:
     """The number by which a difference is divided before it is printed, and the unit's name."""
-    metric = metric_of(objective.name) if objective.is_metric else objective.name.removeprefix("cost/")
-    return (1e-3, f"{SHORT.get(metric, metric)} x 1000") if in_thousandths(objective.name) else (1.0, metric)
+    metric = (
+        metric_of(objective.name) if objective.is_metric else objective.name.removeprefix("cost/")
+    )
+    return (
+        (1e-3, f"{SHORT.get(metric, metric)} x 1000")
+        if in_thousandths(objective.name)
+        else (1.0, metric)
+    )

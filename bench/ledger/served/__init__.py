@@ -1,1 +1,3 @@
-"""The served front: serving points (a configuration with fusion weights), measured by outcomes of their rankings."""
+"""The served front: serving points (a configuration with fusion weights), measured by outcomes of
+their rankings.
+"""

@@ -1,10 +1,12 @@
-"""Weights by climbing, from the best of the sweep: a lattice over many tasks is far too coarse to be chosen from.
+"""Weights by climbing, from the best of the sweep: a lattice over many tasks is far too coarse to
+be chosen from.
 
-Outcomes are steps of the weights, so there is no gradient to follow. A climb changes each weight once, and fits lines
-to the outcomes. Then it moves to the best score that the lines predict within a box, which gets smaller where they
-predicted too much: a trust region, as in Powell's COBYLA (Advances in Optimization and Numerical Analysis, 1994).
-Limits make ridges in the score, along which no change of one weight leads. All candidates have the same starts, boxes
-and number of tries, so that none is compared at worse weights than another.
+Outcomes are steps of the weights, so there is no gradient to follow. A climb changes each weight
+once, and fits lines to the outcomes. Then it moves to the best score that the lines predict within
+a box, which gets smaller where they predicted too much: a trust region, as in Powell's COBYLA
+(Advances in Optimization and Numerical Analysis, 1994). Limits make ridges in the score, along
+which no change of one weight leads. All candidates have the same starts, boxes and number of tries,
+so that none is compared at worse weights than another.
 """
 
 from __future__ import annotations
@@ -28,17 +30,23 @@ from bench.measure.predictions import KeptRows
 STEP, LEAST_STEP, MOST_STEP = 0.9, 0.015, 1.35
 """Half a box, in logarithms of weights plus `SHIFT`: at first, at least and at most."""
 NO_GAIN, LITTLE_GAIN, AT_EDGE = 0.4, 0.6, 1.5
-"""How a box changes: where a move gained nothing, less than `KEPT` of what was predicted, or more at the box's edge."""
+"""How a box changes: where a move gained nothing, less than `KEPT` of what was predicted, or more
+at the box's edge.
+"""
 KEPT = 0.3
 SHIFT = 0.3
-"""Of the largest weight, which is added to all: so a step leads from a weight of 0 to one that counts, and back."""
+"""Of the largest weight, which is added to all: so a step leads from a weight of 0 to one that
+counts, and back.
+"""
 SOFT = 0.2
 """Of an outcome of the base, which is added to those that lines are fitted to the logarithms of."""
 TRIES, AGAIN = 16, 10
-"""Of a candidate's first climbs, from each of its starts, for each task but one; of those for another goal, which also
-begin where the best of these ended."""
+"""Of a candidate's first climbs, from each of its starts, for each task but one; of those for
+another goal, which also begin where the best of these ended."""
 ROOM = 0.03
-"""By which share more than a floor a climb asks: what just keeps one there does not on all rows, nor surely."""
+"""By which share more than a floor a climb asks: what just keeps one there does not on all rows,
+nor surely.
+"""
 CLIMB_ROWS = 12_000
 """Rows of a split that a climb looks at, about: whole units."""
 
@@ -51,10 +59,14 @@ class Aim(Protocol):
         """What tells it from others."""
 
     def score(self, values: Floats, base: Floats) -> Floats:
-        """Outcomes (..., M) -> (...): the utility, as a fraction of the base's (M,) where it needs one."""
+        """Outcomes (..., M) -> (...): the utility, as a fraction of the base's (M,) where it needs
+        one.
+        """
 
     def floors(self, base: Floats, chance: Floats) -> Floats:
-        """(M,), what each outcome must have at least, by the base's and those of a random order (M,)."""
+        """(M,), what each outcome must have at least, by the base's and those of a random order
+        (M,).
+        """
 
 
 STRICT = 10.0
@@ -75,7 +87,9 @@ class Goal:
     room: float = 0.0
 
     def worth(self, values: Floats) -> Floats:
-        """Scores (...) of outcomes (..., M), less for what is below a floor; minus infinity where one is unknown."""
+        """Scores (...) of outcomes (..., M), less for what is below a floor; minus infinity where
+        one is unknown.
+        """
         floors = self.aim.floors(self.base, self.chance) * (1 + self.room)
         breaches = np.maximum(0.0, floors - values) / np.maximum(floors, 1e-9)
         penalties = STRICT * np.nan_to_num(breaches).sum(axis=-1)
@@ -105,7 +119,8 @@ class CurrentPoint:
 
 @dataclass(frozen=True)
 class Outlook:
-    """The outcomes of one candidate under any weights: means over samples of the splits that choose.
+    """The outcomes of one candidate under any weights: means over samples of the splits that
+    choose.
 
     Attributes:
         meters: by split; of expected labels where there are any.
@@ -126,7 +141,8 @@ class Outlook:
 
 @dataclass(frozen=True)
 class ClimbRows:
-    """Samples of the splits that choose, about `CLIMB_ROWS` of each, by labels and by expected ones.
+    """Samples of the splits that choose, about `CLIMB_ROWS` of each, by labels and by expected
+    ones.
 
     Attributes:
         by_expected: empty where no label is expected. They are of the same rows as `by_labels`.
@@ -137,9 +153,14 @@ class ClimbRows:
 
     @staticmethod
     def of(
-        candidates: Sequence[Candidate], rows: Mapping[str, KeptRows], names: Sequence[str], likely: Expected | None
+        candidates: Sequence[Candidate],
+        rows: Mapping[str, KeptRows],
+        names: Sequence[str],
+        likely: Expected | None,
     ) -> ClimbRows:
-        """Of all rows that may choose, by split, and of those with expected labels, if there are any."""
+        """Of all rows that may choose, by split, and of those with expected labels, if there are
+        any.
+        """
         by_labels = sampled_meters(candidates, rows, names, CLIMB_ROWS)
         by_expected: Sequence[SampledMeter] = []
         if likely is not None:
@@ -147,7 +168,9 @@ class ClimbRows:
         return ClimbRows(by_labels, by_expected)
 
     def outlook(self, candidate: int, settings: Iterable[Fusion]) -> Outlook:
-        """A candidate's outcomes; by expected labels with the level that those by labels have under some settings."""
+        """A candidate's outcomes; by expected labels with the level that those by labels have under
+        some settings.
+        """
         terms = [sampled.terms(candidate) for sampled in self.by_labels]
         by_labels = Outlook([sampled.meter for sampled in self.by_labels], terms)
         if not self.by_expected:
@@ -159,11 +182,14 @@ class ClimbRows:
         return replace(by_expected, level=level(outcomes, expected_outcomes))
 
 
-def climb_all(tried: Swept, rows: ClimbRows, goals: Sequence[Goal], now: CurrentPoint) -> list[list[Fusion]]:
-    """By candidate the weights that its climbs end at, for each goal; none of a score that is not fused.
+def climb_all(
+    tried: Swept, rows: ClimbRows, goals: Sequence[Goal], now: CurrentPoint
+) -> list[list[Fusion]]:
+    """By candidate the weights that its climbs end at, for each goal; none of a score that is not
+    fused.
 
-    Where they end joins what was tried. Twice for the first goal: the second climb begins at the best of all, as a
-    candidate may have what another one's climb found.
+    Where they end joins what was tried. Twice for the first goal: the second climb begins at the
+    best of all, as a candidate may have what another one's climb found.
     """
     fusions: list[list[Fusion]] = [[] for _ in tried.values]
     for starts_of in (first_starts, second_starts):
@@ -178,7 +204,9 @@ def first_starts(tried: Swept, goals: Sequence[Goal]) -> list[list[Start]]:
     starts: list[list[Start]] = []
     for candidate, means in enumerate(tried.means):
         fused_goals = [] if candidate in tried.meter.scores else goals
-        starts.append([Start(_best_of_kinds(tried, goal.worth(means)), goal) for goal in fused_goals])
+        starts.append(
+            [Start(_best_of_kinds(tried, goal.worth(means)), goal) for goal in fused_goals]
+        )
     return starts
 
 
@@ -187,7 +215,10 @@ def second_starts(tried: Swept, goals: Sequence[Goal]) -> list[list[Start]]:
     starts: list[list[Start]] = []
     for candidate, means in enumerate(tried.means):
         scores = goals[0].worth(means)
-        best = max(_best_of_kinds(tried, scores), key=lambda setting: float(scores[tried.settings.index(setting)]))
+        best = max(
+            _best_of_kinds(tried, scores),
+            key=lambda setting: float(scores[tried.settings.index(setting)]),
+        )
         starts.append([] if candidate in tried.meter.scores else [Start([best], goals[0])])
     return starts
 
@@ -201,12 +232,15 @@ def _best_of_kinds(tried: Swept, scores: Floats) -> list[Fusion]:
     return best
 
 
-def climbed(rows: ClimbRows, starts: Sequence[Sequence[Start]], now: CurrentPoint) -> list[list[Fusion]]:
+def climbed(
+    rows: ClimbRows, starts: Sequence[Sequence[Start]], now: CurrentPoint
+) -> list[list[Fusion]]:
     """By candidate where its climbs end.
 
     Args:
         starts: by candidate and goal.
-        now: whose outcomes by expected labels goals refer to as their base, where labels are expected.
+        now: whose outcomes by expected labels goals refer to as their base, where labels are
+            expected.
     """
     base = None
     if rows.by_expected:
@@ -216,9 +250,15 @@ def climbed(rows: ClimbRows, starts: Sequence[Sequence[Start]], now: CurrentPoin
 
 
 def _ends(
-    rows: ClimbRows, starts: Sequence[Sequence[Start]], now: CurrentPoint, base: Floats | None, candidate: int
+    rows: ClimbRows,
+    starts: Sequence[Sequence[Start]],
+    now: CurrentPoint,
+    base: Floats | None,
+    candidate: int,
 ) -> list[Fusion]:
-    """Of a candidate's climbs, by goal: the first begins at each of its settings, the others also where it ended."""
+    """Of a candidate's climbs, by goal: the first begins at each of its settings, the others also
+    where it ended.
+    """
     ends: list[Fusion] = []
     if not starts[candidate]:
         return ends
@@ -239,7 +279,9 @@ def _ends(
 
 @dataclass(frozen=True)
 class Look:
-    """What a climb saw at one setting: its score for the goal, and its outcomes (M,), at least 0."""
+    """What a climb saw at one setting: its score for the goal, and its outcomes (M,), at least
+    0.
+    """
 
     setting: Fusion
     score: float
@@ -333,7 +375,9 @@ def _best(looks: Sequence[Look]) -> Look:
 
 
 def _moves_of_one(box: Box, step: float, rng: np.random.Generator) -> Floats:
-    """(T - 1, T), moves of one weight each by half a step, up or, where the box allows it, by chance down."""
+    """(T - 1, T), moves of one weight each by half a step, up or, where the box allows it, by
+    chance down.
+    """
     moves = np.zeros((len(box.free), len(box.place)))
     for row, task in enumerate(box.free):
         upwards = box.lower[task] > -step / 2 or rng.random() < 0.5
@@ -363,8 +407,12 @@ def _next_step(step: float, gain: float, predicted_gain: float, reach: float) ->
     return step
 
 
-def _best_move(value: Callable[[Floats], Floats], lower: Floats, upper: Floats, rng: np.random.Generator) -> Floats:
-    """(T,), the move between `lower` and `upper` of the largest value that random steps, ever smaller, find."""
+def _best_move(
+    value: Callable[[Floats], Floats], lower: Floats, upper: Floats, rng: np.random.Generator
+) -> Floats:
+    """(T,), the move between `lower` and `upper` of the largest value that random steps, ever
+    smaller, find.
+    """
     tasks = len(upper)
     best, size = np.zeros(tasks), float(upper.max())
     top, axes = float(value(best)), np.eye(tasks)

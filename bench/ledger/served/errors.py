@@ -1,10 +1,11 @@
 """Joint errors of serving points, from seeds of trainings and from measured rows.
 
-A candidate's serving points share its replicates, so its seeds move all of them together. Two or three replicates
-hardly show how, but all candidates together do. The effect of a seed on the outcomes along a sweep has one shape: the
-pooled covariance over (setting, outcome). Each candidate has a size of its own, shrunk to the common one
-(`bench.ledger.samples`). If candidates share seeds, a part of the effect is common to them. Rows are drawn from the
-Poisson resamples, which are the same for every point.
+A candidate's serving points share its replicates, so its seeds move all of them together. Two or
+three replicates hardly show how, but all candidates together do. The effect of a seed on the
+outcomes along a sweep has one shape: the pooled covariance over (setting, outcome). Each candidate
+has a size of its own, shrunk to the common one (`bench.ledger.samples`). If candidates share seeds,
+a part of the effect is common to them. Rows are drawn from the Poisson resamples, which are the
+same for every point.
 """
 
 from __future__ import annotations
@@ -32,12 +33,14 @@ class Seeds:
 
     Attributes:
         seeds: of each candidate's replicates; empty where nothing was trained.
-        shape: (J, K, M), deviations of all replicates from their candidates' means, over the root of their degrees of
+        shape: (J, K, M), deviations of all replicates from their candidates' means, over the root
+            of their degrees of
             freedom: shape' shape is the pooled covariance of one replicate.
         sizes: how large the effects on each candidate are.
         level_freedom: degrees of freedom of the variance of what is common on a seed.
         correlation: (M,), of what one seed does to two candidates.
-        twin: (C,), the first candidate with the same values on the same seeds: what is not common is so to twins.
+        twin: (C,), the first candidate with the same values on the same seeds: what is not common
+            is so to twins.
     """
 
     seeds: tuple[tuple[int, ...], ...]
@@ -53,7 +56,8 @@ class Sizes:
     """How large the effects of seeds on C candidates are in M outcomes.
 
     Attributes:
-        size: (C, M), each candidate's standard deviation, over the pooled one; 0 where it does not depend on the seed.
+        size: (C, M), each candidate's standard deviation, over the pooled one; 0 where it does not
+            depend on the seed.
         freedom: (C,) degrees of freedom of a candidate's variances.
         one: whether all sizes are one and the same.
     """
@@ -79,8 +83,9 @@ class Shared:
 def seeds_of(values: Sequence[Floats], seeds: Sequence[tuple[int, ...]]) -> Seeds | None:
     """Learnt from the values (n, K, M) of each candidate's n replicates, and their seeds.
 
-    A candidate of one replicate is taken to be as the others are; one without seeds, such as a column of the log, or
-    with two or more replicates that are all equal, does not depend on the seed.
+    A candidate of one replicate is taken to be as the others are; one without seeds, such as a
+    column of the log, or with two or more replicates that are all equal, does not depend on the
+    seed.
 
     Returns:
         None where no candidate has two replicates, so that nothing is known of seeds.
@@ -123,7 +128,9 @@ def _pooled(deviations: Sequence[Floats], freedom: Ints) -> Floats:
     return np.asarray(np.concatenate(replicated) / np.sqrt(freedom.sum()))
 
 
-def _sizes(scaled: Sequence[Floats], shape: Floats, fixed: Mask, freedom: Ints, shared: Shared) -> Sizes:
+def _sizes(
+    scaled: Sequence[Floats], shape: Floats, fixed: Mask, freedom: Ints, shared: Shared
+) -> Sizes:
     """Each candidate's size in each outcome, shrunk to the common one.
 
     Args:
@@ -166,8 +173,10 @@ class Points:
         candidates: (S,), the candidate of each.
         settings: (S,), its place among the settings.
         values: by point, (n, M) outcomes of its replicates.
-        moved: (B, S, M), how far the mean over replicates moves on each resample; B is 0 where rows were not resampled.
-        variances: (S, M), over resamples, of one replicate's deviation from that of its candidate's others.
+        moved: (B, S, M), how far the mean over replicates moves on each resample; B is 0 where rows
+            were not resampled.
+        variances: (S, M), over resamples, of one replicate's deviation from that of its candidate's
+            others.
         units: how many are resampled.
     """
 
@@ -184,13 +193,15 @@ class Points:
         return np.array([outcomes.mean(axis=0) for outcomes in self.values])
 
 
-def on_more_rows(points: Points, seeds: Seeds | None, share: float, spread: float | Floats) -> Points:
+def on_more_rows(
+    points: Points, seeds: Seeds | None, share: float, spread: float | Floats
+) -> Points:
     """Points with the errors of rows that they have where more rows measure them.
 
     Args:
         share: of the standard deviation.
-        spread: of what moves a candidate's points, and those of its twins, apart; not of what moves them together. One
-            number, or by outcome (M,).
+        spread: of what moves a candidate's points, and those of its twins, apart; not of what moves
+            them together. One number, or by outcome (M,).
     """
     moved = points.moved.copy()
     families = points.candidates if seeds is None else seeds.twin[points.candidates]
@@ -204,13 +215,15 @@ def on_more_rows(points: Points, seeds: Seeds | None, share: float, spread: floa
 def draws_of(points: Points, seeds: Seeds | None, seed: int, draws: int) -> Floats:
     """Draws (draws, S, M) of the true outcomes, about the means, with a flat prior.
 
-    `draws` is even: each error comes with its mirror image. Outcomes are shares: draws stay between 0 and 1. On other
-    rows than those that the shape was learnt from, seeds may do more or less: it is scaled, by outcome, to the
-    deviations seen here, less what resamples show already. Their scale is spread as in Student's t.
+    `draws` is even: each error comes with its mirror image. Outcomes are shares: draws stay between
+    0 and 1. On other rows than those that the shape was learnt from, seeds may do more or less: it
+    is scaled, by outcome, to the deviations seen here, less what resamples show already. Their
+    scale is spread as in Student's t.
 
     Args:
         seeds: None leaves out what they do.
-        seed: of the random numbers; of seeds and rows apart, so that two splits can have the same draws of seeds.
+        seed: of the random numbers; of seeds and rows apart, so that two splits can have the same
+            draws of seeds.
     """
     half, means = draws // 2, points.means
     noise = np.zeros((half, *means.shape))
@@ -227,7 +240,9 @@ def draws_of(points: Points, seeds: Seeds | None, seed: int, draws: int) -> Floa
 
 def _row_draws(points: Points, seed: int, half: int) -> Floats:
     """(half, S, M) errors of means from the rows that they are measured on."""
-    defined = np.isfinite(points.moved)  # an outcome that a segment has too few positives for is not known anywhere
+    defined = np.isfinite(
+        points.moved
+    )  # an outcome that a segment has too few positives for is not known anywhere
     middle = np.where(defined, points.moved, 0).sum(axis=0) / np.maximum(defined.sum(axis=0), 1)
     moved = np.where(defined, points.moved - middle, 0)
     resamples = len(moved)
@@ -237,10 +252,12 @@ def _row_draws(points: Points, seed: int, half: int) -> Floats:
 
 
 def _of_nothing(points: Points, seed: int, half: int) -> Floats:
-    """(2 half, M) draws of an outcome of which these rows show nothing: no resample shows more than 0 of it.
+    """(2 half, M) draws of an outcome of which these rows show nothing: no resample shows more than
+    0 of it.
 
-    As of a share of which none of n was seen: Beta(1/2, n + 1/2) by Jeffreys' prior. n is what the errors of the other
-    points are worth: v (1 - v) over their variance, the median. Where that is unknown, 0 stays.
+    As of a share of which none of n was seen: Beta(1/2, n + 1/2) by Jeffreys' prior. n is what the
+    errors of the other points are worth: v (1 - v) over their variance, the median. Where that is
+    unknown, 0 stays.
     """
     values = points.means
     variances = np.zeros_like(values)
@@ -259,8 +276,8 @@ def _of_nothing(points: Points, seed: int, half: int) -> Floats:
 
 
 def _few(units: float, seed: int, half: int) -> Floats | float:
-    """By how much the errors of few units are larger than resamples show: with n of them the variance is n - 1 over n
-    of the true one, and known as well as by n - 1 degrees of freedom."""
+    """By how much the errors of few units are larger than resamples show: with n of them the
+    variance is n - 1 over n of the true one, and known as well as by n - 1 degrees of freedom."""
     if units >= FEW_UNITS:
         return 1.0
     freedom = max(1.0, units - 1)
@@ -269,10 +286,11 @@ def _few(units: float, seed: int, half: int) -> Floats | float:
 
 
 def _bounded(means: Floats, noise: Floats) -> Floats:
-    """Means plus noise; beyond half the room to 0 or to 1 noise is drawn in, and leaves a fortieth of the room.
+    """Means plus noise; beyond half the room to 0 or to 1 noise is drawn in, and leaves a fortieth
+    of the room.
 
-    Differences from a point are told as fractions of it. So no draw may come near 0, as many of two seeds would, whose
-    errors have the tails of a Cauchy distribution.
+    Differences from a point are told as fractions of it. So no draw may come near 0, as many of two
+    seeds would, whose errors have the tails of a Cauchy distribution.
     """
     room = np.maximum(np.where(noise < 0, means, 1 - means), 1e-9)
     size = np.abs(noise) / room
@@ -286,7 +304,8 @@ class SeedDraws:
 
     Attributes:
         by_seed: (half, J) of the seeds that two candidates have.
-        level_spread: (half,), by how much the common standard deviation may differ from its estimate.
+        level_spread: (half,), by how much the common standard deviation may differ from its
+            estimate.
         size_levels: (half,), uniform: the same for all candidates.
     """
 
@@ -304,7 +323,9 @@ class SeedDraws:
 
 @dataclass(frozen=True)
 class Part:
-    """A part of what seeds do to a candidate: weights (half, J) of the shape, and its share (M,) of the variance."""
+    """A part of what seeds do to a candidate: weights (half, J) of the shape, and its share (M,) of
+    the variance.
+    """
 
     weights: Floats
     share: Floats
@@ -318,7 +339,9 @@ def _seed_draws(points: Points, seeds: Seeds, seed: int, half: int) -> Floats:
     for candidate in np.unique(points.candidates).tolist():
         rows = np.flatnonzero(points.candidates == candidate)
         shape_of_candidate = shape[:, rows].reshape(len(shape), -1)
-        for part in _parts(candidate, len(points.values[rows[0]]), scale.common, seeds, draws, seed):
+        for part in _parts(
+            candidate, len(points.values[rows[0]]), scale.common, seeds, draws, seed
+        ):
             if part.share.any():
                 errors = (part.weights @ shape_of_candidate).reshape(half, len(rows), -1)
                 drawn[:, rows] += errors * np.sqrt(part.share) * seeds.sizes.size[candidate]
@@ -364,7 +387,9 @@ class SeedScale:
 
 
 def _scale(points: Points, seeds: Seeds) -> SeedScale:
-    """The variance over resamples is subtracted from both: each replicate has errors of its own on the rows."""
+    """The variance over resamples is subtracted from both: each replicate has errors of its own on
+    the rows.
+    """
     outcomes = points.variances.shape[1]
     seen, from_rows, expected = np.zeros(outcomes), np.zeros(outcomes), np.zeros(outcomes)
     pooled = (seeds.shape**2).sum(axis=0)
@@ -382,14 +407,18 @@ def _scale(points: Points, seeds: Seeds) -> SeedScale:
 
 
 def _spread(freedom: float, levels: Floats) -> Floats:
-    """By how much a standard deviation may differ from its estimate: Student's t is a Gaussian times this."""
+    """By how much a standard deviation may differ from its estimate: Student's t is a Gaussian
+    times this.
+    """
     if not np.isfinite(freedom):
         return np.ones_like(levels)
     return np.asarray(np.sqrt(freedom / (2 * gammaincinv(freedom / 2, levels))))
 
 
 def _shared(scaled: Sequence[Floats], seeds: Sequence[tuple[int, ...]], freedom: Ints) -> Shared:
-    """What any two replicated candidates have in common on seeds that both have, by scaled deviations (n, K, M)."""
+    """What any two replicated candidates have in common on seeds that both have, by scaled
+    deviations (n, K, M).
+    """
     outcomes = scaled[0].shape[-1]
     products, norms, pair_freedom = np.zeros(outcomes), np.zeros(outcomes), 0
     for i, j in permutations(np.flatnonzero(freedom).tolist(), 2):
@@ -411,7 +440,9 @@ def _centred(scaled: Floats, seeds: tuple[int, ...], names: Sequence[int]) -> Fl
 
 
 def _rank(shape: Floats) -> float:
-    """How many independent settings the K of a shape (J, K) are worth: the participation ratio of their correlation."""
+    """How many independent settings the K of a shape (J, K) are worth: the participation ratio of
+    their correlation.
+    """
     norm = np.sqrt((shape**2).sum(axis=0))
     scaled = shape[:, norm > 0] / norm[norm > 0]
     gram = scaled @ scaled.T

@@ -12,10 +12,12 @@ from bench.ledger.served.served import Served
 
 
 def exchange(served: Served, row: int, paid: str, bought: str) -> Effect | None:
-    """By which fraction one outcome rises for one per cent less of another, along the row's own weights.
+    """By which fraction one outcome rises for one per cent less of another, along the row's own
+    weights.
 
-    The slope of the logarithms: between the neighbouring weights on either side with two outcomes; with more, to the
-    point of the same candidate that, on confirmation rows, moves the other outcomes least against what is paid.
+    The slope of the logarithms: between the neighbouring weights on either side with two outcomes;
+    with more, to the point of the same candidate that, on confirmation rows, moves the other
+    outcomes least against what is paid.
 
     Returns:
         None where the candidate has no other point, or nothing is paid between them.
@@ -38,11 +40,15 @@ def exchange(served: Served, row: int, paid: str, bought: str) -> Effect | None:
 
 
 def _beside(served: Served, row: int, x: int, y: int) -> tuple[int, int]:
-    """The row's neighbours by the weight of the first task, of its candidate and kind; ends are of both kinds."""
+    """The row's neighbours by the weight of the first task, of its candidate and kind; ends are of
+    both kinds.
+    """
     table = served.table
     first = np.array([next(iter(each.values()), np.nan) for each in table["weights"]])
     kind = (table["kind"] == table["kind"].iloc[row]).to_numpy() | np.isin(first, (0.0, 1.0))
-    own = np.flatnonzero((table["point"] == table["point"].iloc[row]).to_numpy() & kind & np.isfinite(first))
+    own = np.flatnonzero(
+        (table["point"] == table["point"].iloc[row]).to_numpy() & kind & np.isfinite(first)
+    )
     line = own[np.argsort(first[own], kind="stable")].tolist()
     if row not in line:
         return row, row

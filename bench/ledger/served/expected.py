@@ -1,14 +1,18 @@
-"""Expected labels: what a row's labels would be on average, as all candidates predict it. Weights are chosen by them.
+"""Expected labels: what a row's labels would be on average, as all candidates predict it. Weights
+are chosen by them.
 
-Of rare tasks few rows are positive, and weights that are best for those rows are best by luck, too. A share of all rows
-is a sum over rows of what is in the first ones, so an expected label may stand for one that happened, with much less
-noise: `TRUST` of it is the mean prediction of all candidates, with log odds that fit the labels, and the rest the label
-itself, which tells what no candidate does. What is shown (outcomes of items) needs no label, and stays as measured.
+Of rare tasks few rows are positive, and weights that are best for those rows are best by luck, too.
+A share of all rows is a sum over rows of what is in the first ones, so an expected label may stand
+for one that happened, with much less
+noise: `TRUST` of it is the mean prediction of all candidates, with log odds that fit the labels,
+and the rest the label itself, which tells what no candidate does. What is shown (outcomes of items)
+needs no label, and stays as measured.
 
-A candidate's own errors are a part of that mean, so it looks better than it is, by about as much under any weights.
-Levels are therefore those of labels, and only the effect of weights is that of expected labels: see `level`. In
-simulated runs with 2, 3 and 5 tasks the true U of weights that were climbed so is within 2% of the best in 97, 97 and
-94% of 36, by labels alone in 94, 92 and 81%. Lists within groups are no such sums; they are chosen by labels alone.
+A candidate's own errors are a part of that mean, so it looks better than it is, by about as much
+under any weights. Levels are therefore those of labels, and only the effect of weights is that of
+expected labels: see `level`. In simulated runs with 2, 3 and 5 tasks the true U of weights that
+were climbed so is within 2% of the best in 97, 97 and 94% of 36, by labels alone in 94, 92 and 81%.
+Lists within groups are no such sums; they are chosen by labels alone.
 """
 
 from __future__ import annotations
@@ -40,17 +44,23 @@ from bench.measure.predictions import KeptRows
 
 TRUST = 0.8
 NOISE = 0.5
-"""Of the noise that rows give to the effect of weights by labels, what is left by expected labels, at most."""
+"""Of the noise that rows give to the effect of weights by labels, what is left by expected labels,
+at most.
+"""
 
 
 @dataclass(frozen=True)
 class Expected:
-    """Rows that choose, by split, with expected labels; `outcomes` are named as they are measured on these."""
+    """Rows that choose, by split, with expected labels; `outcomes` are named as they are measured
+    on these.
+    """
 
     rows: Mapping[str, KeptRows]
     outcomes: tuple[str, ...]
 
-    def values(self, candidates: Sequence[Candidate], places: Sequence[Place], settings: Sequence[Fusion]) -> Floats:
+    def values(
+        self, candidates: Sequence[Candidate], places: Sequence[Place], settings: Sequence[Fusion]
+    ) -> Floats:
         """(S, M) outcomes of serving points, on about `MANY` rows of each split."""
         meters = sampled_meters(candidates, self.rows, self.outcomes, MANY)
         rows_of = by_candidate(places)
@@ -61,7 +71,9 @@ class Expected:
         return values
 
 
-def _means(meters: Sequence[SampledMeter], fusions: Mapping[int, Sequence[Fusion]], candidate: int) -> Floats:
+def _means(
+    meters: Sequence[SampledMeter], fusions: Mapping[int, Sequence[Fusion]], candidate: int
+) -> Floats:
     """(K, M) outcomes of a candidate under its fusions, means over splits."""
     means = np.zeros((len(fusions[candidate]), len(meters[0].meter.measure.names)))
     for sampled in meters:
@@ -71,8 +83,12 @@ def _means(meters: Sequence[SampledMeter], fusions: Mapping[int, Sequence[Fusion
     return means
 
 
-def expected(candidates: Sequence[Candidate], rows: Mapping[str, KeptRows], outcomes: Sequence[str]) -> Expected | None:
-    """Rows with expected labels; None where a task's outcome is no share of all rows, or no label can be expected."""
+def expected(
+    candidates: Sequence[Candidate], rows: Mapping[str, KeptRows], outcomes: Sequence[str]
+) -> Expected | None:
+    """Rows with expected labels; None where a task's outcome is no share of all rows, or no label
+    can be expected.
+    """
     if not all(adds_up(metric_of(outcome)) for outcome in outcomes if not of_items(outcome)):
         return None
     first = next(iter(rows))
@@ -82,12 +98,18 @@ def expected(candidates: Sequence[Candidate], rows: Mapping[str, KeptRows], outc
     predictions = {split: _mean_prediction(models, split) for split in rows}
     labels = {split: split_rows.labels.astype(np.float32) for split, split_rows in rows.items()}
     counts = _counts(rows)
-    fitted = [_expect(task, labels, predictions, counts) for task in _tasks_with_odds(rows[first].kinds, predictions)]
+    fitted = [
+        _expect(task, labels, predictions, counts)
+        for task in _tasks_with_odds(rows[first].kinds, predictions)
+    ]
     if not any(fitted):
         return None
     amount: TaskKind = "regression"
     kinds = (amount,) * len(rows[first].kinds)
-    expected_rows = {split: replace(kept_rows, labels=labels[split], kinds=kinds) for split, kept_rows in rows.items()}
+    expected_rows = {
+        split: replace(kept_rows, labels=labels[split], kinds=kinds)
+        for split, kept_rows in rows.items()
+    }
     return Expected(expected_rows, tuple(in_amounts(outcome) for outcome in outcomes))
 
 
@@ -98,49 +120,63 @@ def _counts(rows: Mapping[str, KeptRows]) -> Floats | None:
     return np.concatenate(counted) if counted else None
 
 
-def _tasks_with_odds(kinds: Sequence[TaskKind], predictions: Mapping[str, NDArray[Any]]) -> Iterator[int]:
+def _tasks_with_odds(
+    kinds: Sequence[TaskKind], predictions: Mapping[str, NDArray[Any]]
+) -> Iterator[int]:
     """Tasks of two classes whose predictions are probabilities."""
     for task, kind in enumerate(kinds):
         lowest = min(split_predictions[:, task].min() for split_predictions in predictions.values())
-        highest = max(split_predictions[:, task].max() for split_predictions in predictions.values())
+        highest = max(
+            split_predictions[:, task].max() for split_predictions in predictions.values()
+        )
         if kind == "binary" and lowest >= 0 and highest <= 1:
             yield task
 
 
 def _expect(
-    task: int, labels: Mapping[str, Singles], predictions: Mapping[str, NDArray[Any]], counts: Floats | None
+    task: int,
+    labels: Mapping[str, Singles],
+    predictions: Mapping[str, NDArray[Any]],
+    counts: Floats | None,
 ) -> bool:
     """Makes a task's labels (N, T) by split expected ones; whether predictions tell of them."""
-    task_predictions = np.concatenate([split_predictions[:, task] for split_predictions in predictions.values()])
+    task_predictions = np.concatenate(
+        [split_predictions[:, task] for split_predictions in predictions.values()]
+    )
     task_labels = np.concatenate([split_labels[:, task] for split_labels in labels.values()])
     fit = platt(task_predictions, task_labels, counts)
     if fit is None or fit.slope <= 0:
         return False
     for split, split_labels in labels.items():
-        split_labels[:, task] += TRUST * (fit.apply(predictions[split][:, task]) - split_labels[:, task])
+        split_labels[:, task] += TRUST * (
+            fit.apply(predictions[split][:, task]) - split_labels[:, task]
+        )
     return True
 
 
 def level(labels: Floats, values: Floats) -> Floats:
-    """(M,), by which a candidate's outcomes by expected labels are multiplied, so that under the same K weights they
-    have the level of those by labels: of both (K, M)."""
+    """(M,), by which a candidate's outcomes by expected labels are multiplied, so that under the
+    same K weights they have the level of those by labels: of both (K, M)."""
     totals, expected_totals = labels.sum(axis=0), values.sum(axis=0)
     ones = np.ones_like(expected_totals)
     return np.asarray(np.divide(totals, expected_totals, out=ones, where=expected_totals > 0))
 
 
 def together(confirm: Floats, searched: Floats) -> Floats:
-    """Values (rows, M) by confirmation rows and validation alike; by the first alone if one of a metric is missing."""
+    """Values (rows, M) by confirmation rows and validation alike; by the first alone if one of a
+    metric is missing.
+    """
     return np.where(np.isfinite(searched).all(axis=0), (confirm + searched) / 2, confirm)
 
 
 def choosing_values(values: Floats, expected: Floats, points: Sequence[object]) -> Floats:
-    """(S, M), what serving points are chosen by: values by expected labels, at the level of values by labels over the
-    rows of each point; equal rows stay so.
+    """(S, M), what serving points are chosen by: values by expected labels, at the level of values
+    by labels over the rows of each point; equal rows stay so.
 
     Args:
         values: (S, M), by labels.
-        expected: (S, M), see `Expected.values`; (0, 0) where there are none, and labels alone choose.
+        expected: (S, M), see `Expected.values`; (0, 0) where there are none, and labels alone
+            choose.
         points: (S,), whose row each is.
     """
     if not len(expected):

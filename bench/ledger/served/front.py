@@ -1,7 +1,7 @@
 """Keeps serving points, and computes their gains over the current point.
 
-Only these are resampled, measured on test, drawn and shown. All is decided by means over replicates on confirmation
-rows.
+Only these are resampled, measured on test, drawn and shown. All is decided by means over replicates
+on confirmation rows.
 """
 
 from __future__ import annotations
@@ -23,16 +23,24 @@ VOLUMES = 400
 
 
 def gains(values: NDArray[np.floating], current: int) -> Floats:
-    """Differences of values (.., S, M) from the current point's, as fractions of its; NaN where it has none."""
+    """Differences of values (.., S, M) from the current point's, as fractions of its; NaN where it
+    has none.
+    """
     base = values[..., current : current + 1, :].astype(np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(base > 0, values / base - 1, np.nan)
 
 
 def volume_of(
-    means: Floats, draws: Floats, outcomes: Sequence[Objective], random: Floats, ideal: Floats, interval: bool
+    means: Floats,
+    draws: Floats,
+    outcomes: Sequence[Objective],
+    random: Floats,
+    ideal: Floats,
+    interval: bool,
 ) -> Effect:
-    """Hypervolume of points (S, M) over the outcomes of a random order, as a share of what the ideal has over them.
+    """Hypervolume of points (S, M) over the outcomes of a random order, as a share of what the
+    ideal has over them.
 
     The ideal ranks each task by its labels.
 
@@ -58,7 +66,8 @@ MOST_OF_CANDIDATES = 60
 def unequal(values: Sequence[Floats]) -> Mask:
     """(C, K), which settings of a candidate are the first with their outcomes.
 
-    Weights that give the same order in every replicate (n, K, M) count once, and undefined ones not at all.
+    Weights that give the same order in every replicate (n, K, M) count once, and undefined ones not
+    at all.
     """
     distinct = np.zeros((len(values), values[0].shape[1]), dtype=bool)
     for candidate, outcomes in enumerate(values):
@@ -77,14 +86,19 @@ def on_front(means: Floats, valid: Mask, outcomes: Sequence[Objective]) -> Mask:
 
 
 def kept(
-    means: Floats, valid: Mask, outcomes: Sequence[Objective], current: Place, always: Iterable[Place] = ()
+    means: Floats,
+    valid: Mask,
+    outcomes: Sequence[Objective],
+    current: Place,
+    always: Iterable[Place] = (),
 ) -> list[Place]:
     """The places of the kept points, in order; the current one is among them.
 
     Args:
         means: (C, K, M).
         valid: (C, K).
-        current: of each candidate the points that have as much of an outcome as the current one are kept, too.
+        current: of each candidate the points that have as much of an outcome as the current one are
+            kept, too.
         always: places that are kept in any case.
     """
     places = np.argwhere(valid)
@@ -105,7 +119,9 @@ def kept(
 
 
 def spread(values: Floats, limit: int) -> list[int]:
-    """At most `limit` rows of values (N, M): the best in each column, then each the farthest from the others."""
+    """At most `limit` rows of values (N, M): the best in each column, then each the farthest from
+    the others.
+    """
     if len(values) <= limit:
         return list(range(len(values)))
     best_of_columns = dict.fromkeys(values.argmax(axis=0).tolist())
@@ -123,7 +139,9 @@ def _squared_distances(values: Floats, row: int) -> Floats:
 
 
 def _neighbours(values: Floats, levels: Floats) -> list[int]:
-    """In each outcome the rows of the values (N, M) that are nearest to a level (M,), on either side."""
+    """In each outcome the rows of the values (N, M) that are nearest to a level (M,), on either
+    side.
+    """
     neighbours: set[int] = set()
     for differences in (values - levels).T:
         for side in (differences >= 0, differences < 0):

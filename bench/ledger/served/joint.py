@@ -1,15 +1,18 @@
-"""One joint posterior of all candidates' served outcomes, in which what looks best is drawn to the others.
+"""One joint posterior of all candidates' served outcomes, in which what looks best is drawn to the
+others.
 
-The best of ten models that are equal looks good, and its next measurement on the same seeds looks good again. So the
-utilities U of candidates, each at its best weights, are taken to be alike: u_c = f h_c + v_c over those of today's
-model. h_c is how far what is common to the candidates moves each: models that rank as today's do cannot be far
-from it. Their own parts v_c are draws of Student's t with `TAIL` degrees of freedom. So one model that is far off, or
-truly ahead, is not drawn much and does not spread the others. How far candidates lie apart is learnt from them. The
-scales of f and of v have half-Cauchy priors of `SCALE`, or of `PART` of the noise where that is more, as few candidates
-tell little (Gelman, Bayesian Analysis 2006; Gelman et al., Bayesian Data Analysis, 3rd ed., sections 5.7 and 17.2).
+The best of ten models that are equal looks good, and its next measurement on the same seeds looks
+good again. So the utilities U of candidates, each at its best weights, are taken to be alike: u_c =
+f h_c + v_c over those of today's model. h_c is how far what is common to the candidates moves each:
+models that rank as today's do cannot be far from it. Their own parts v_c are draws of Student's t
+with `TAIL` degrees of freedom. So one model that is far off, or truly ahead, is not drawn much and
+does not spread the others. How far candidates lie apart is learnt from them. The scales of f and of
+v have half-Cauchy priors of `SCALE`, or of `PART` of the noise where that is more, as few
+candidates tell little (Gelman, Bayesian Analysis 2006; Gelman et al., Bayesian Data Analysis, 3rd
+ed., sections 5.7 and 17.2).
 
-Outcomes follow U by regression: their errors are those of the same seeds and rows. What a trade of one outcome for
-another has, at equal U, is left as measured.
+Outcomes follow U by regression: their errors are those of the same seeds and rows. What a trade of
+one outcome for another has, at equal U, is left as measured.
 """
 
 from __future__ import annotations
@@ -27,7 +30,9 @@ from bench.ledger.effect import LEVEL, Effect
 from bench.ledger.ledger import band
 
 Utility = Callable[[Floats], Floats]
-"""Outcomes (..., M) -> (...), more is better; its differences are fractions, or become such by a `Fraction`."""
+"""Outcomes (..., M) -> (...), more is better; its differences are fractions, or become such by a
+`Fraction`.
+"""
 Fraction = Callable[[Floats], Floats]
 """Differences of a utility -> fractions, so that .01 is 1%; it never falls."""
 
@@ -41,7 +46,8 @@ LEAST_OUTCOME = 1e-12
 def posterior(
     values: Floats, draws: Floats, best: Sequence[int], base: int, utility: Utility, seed: int
 ) -> NDArray[np.float64]:
-    """Draws (D, S, M) of the true outcomes of S serving points, relative errors as measured, chosen ones drawn back.
+    """Draws (D, S, M) of the true outcomes of S serving points, relative errors as measured, chosen
+    ones drawn back.
 
     Args:
         values: (S, M), means; draws: (D, S, M) about them, under a flat prior.
@@ -56,14 +62,18 @@ def posterior(
     differences = _differences(values, errors, members, base, utility)
     moved = _drawn_back(differences, errors.reshape(len(draws), -1), np.random.default_rng(seed))
     logs = np.log(np.where(positive, values, 1.0))
-    outcomes = np.exp(logs - errors - moved.reshape(draws.shape))  # an error is as likely as its mirror image
+    outcomes = np.exp(
+        logs - errors - moved.reshape(draws.shape)
+    )  # an error is as likely as its mirror image
     with np.errstate(divide="ignore", invalid="ignore"):
         of_base = np.where(values[base] > 0, draws[:, base] / values[base], 1.0)[:, None]
     return np.asarray(np.where(positive, outcomes * of_base, draws))
 
 
 def _relative_errors(values: Floats, draws: Floats, base: int) -> Floats:
-    """(D, S, M), errors of the logarithms of outcomes over the base's; 0 of an outcome of which nothing is shown."""
+    """(D, S, M), errors of the logarithms of outcomes over the base's; 0 of an outcome of which
+    nothing is shown.
+    """
     positive = values > 0
     logs = np.log(np.where(positive, values, 1.0))
     errors = np.where(positive, np.log(np.maximum(draws, LEAST_OUTCOME)) - logs, 0.0)
@@ -85,7 +95,9 @@ class Differences:
     covariance: Floats
 
 
-def _differences(values: Floats, errors: Floats, members: Sequence[int], base: int, utility: Utility) -> Differences:
+def _differences(
+    values: Floats, errors: Floats, members: Sequence[int], base: int, utility: Utility
+) -> Differences:
     """Of the rows `members`, by relative errors (D, S, M) of outcomes."""
     base_utility = utility(values[base])
     seen = utility(values[members]) - base_utility
@@ -97,13 +109,17 @@ def _differences(values: Floats, errors: Floats, members: Sequence[int], base: i
 
 
 def _drawn_back(differences: Differences, errors: Floats, rng: np.random.Generator) -> Floats:
-    """(D, S M), how far errors (D, S M) of outcomes move as differences in U are drawn to what is alike."""
+    """(D, S M), how far errors (D, S M) of outcomes move as differences in U are drawn to what is
+    alike.
+    """
     count, members = differences.errors.shape
     slopes = np.einsum("dc,dk->ck", differences.errors, errors) / max(1, count - 1)  # (C, S M)
     moved = np.empty_like(errors)
     with threadpool_limits(1):
         spreads = _spreads(differences.seen, differences.covariance, rng)
-        for spread, places in zip(spreads, np.array_split(np.arange(count), len(spreads)), strict=True):
+        for spread, places in zip(
+            spreads, np.array_split(np.arange(count), len(spreads)), strict=True
+        ):
             true = rng.standard_normal((len(places), members)) @ np.linalg.cholesky(spread).T
             surplus = differences.seen - true - differences.errors[places]
             moved[places] = np.linalg.solve(spread + differences.covariance, surplus.T).T @ slopes
@@ -111,7 +127,8 @@ def _drawn_back(differences: Differences, errors: Floats, rng: np.random.Generat
 
 
 def _spreads(seen: Floats, errors: Floats, rng: np.random.Generator) -> list[Floats]:
-    """Draws of the prior covariance (C, C) of candidates by Gibbs sampling, given differences (C,) and their errors.
+    """Draws of the prior covariance (C, C) of candidates by Gibbs sampling, given differences (C,)
+    and their errors.
 
     In the names of the module's text: f has the variance `shift`, and v_c `scale` times `mixing`.
     """
@@ -137,17 +154,23 @@ def _spreads(seen: Floats, errors: Floats, rng: np.random.Generator) -> list[Flo
 
 
 def _common(errors: Floats) -> Floats:
-    """(C,) how much of each error all have in common, of mean square 1: the first factor of their correlations."""
+    """(C,) how much of each error all have in common, of mean square 1: the first factor of their
+    correlations.
+    """
     deviations = np.sqrt(np.diag(errors))
     loadings = np.ones(1)
     if len(deviations) > 1:
-        loadings = _first_factor(errors / np.outer(deviations, deviations) - np.eye(len(deviations)))
+        loadings = _first_factor(
+            errors / np.outer(deviations, deviations) - np.eye(len(deviations))
+        )
     common = loadings * deviations
     return np.asarray(common / np.sqrt((common**2).mean()))
 
 
 def _first_factor(correlations: Floats) -> Floats:
-    """(C,), loadings of the first factor of correlations (C, C) whose diagonal is 0, by iterated principal factors."""
+    """(C,), loadings of the first factor of correlations (C, C) whose diagonal is 0, by iterated
+    principal factors.
+    """
     loadings = np.sqrt(np.abs(correlations).max(axis=1, initial=0.0))
     for _ in range(30):
         values, vectors = np.linalg.eigh(correlations + np.diag(loadings**2))
@@ -168,12 +191,17 @@ class Moves:
 
     def spanning(self, other: Moves) -> Moves:
         """Itself, with intervals that reach as far as the other one's."""
-        outcomes = {name: effect.spanning(other.outcomes[name]) for name, effect in self.outcomes.items()}
+        outcomes = {
+            name: effect.spanning(other.outcomes[name]) for name, effect in self.outcomes.items()
+        }
         return Moves(self.utility.spanning(other.utility), outcomes)
 
     def to_json(self) -> dict[str, object]:
         """Itself as every document has it."""
-        return {"utility": self.utility.to_json(), **{name: effect.to_json() for name, effect in self.outcomes.items()}}
+        return {
+            "utility": self.utility.to_json(),
+            **{name: effect.to_json() for name, effect in self.outcomes.items()},
+        }
 
 
 def moves(
@@ -192,8 +220,8 @@ def moves(
         values: (S, M), means: without draws they are told, and nothing is known of noise.
         draws: (D, S, M), of `posterior`.
         fraction: what makes differences of U fractions.
-        whole: the row whose utility is the whole that differences are fractions of, where 1 + U is an amount; it is as
-            uncertain as they are.
+        whole: the row whose utility is the whole that differences are fractions of, where 1 + U is
+            an amount; it is as uncertain as they are.
     """
     positive = values[start] > 0
     uncertain = len(draws) > 0 and bool(positive.any())
@@ -204,21 +232,32 @@ def moves(
         differences = differences / (1 + utility(worlds[:, whole]))
     effects = _together(ratios, positive, uncertain)
     drawn = differences if uncertain else differences[:0]
-    return Moves(effect_of(differences.mean(), drawn, fraction), dict(zip(names, effects, strict=True)))
+    return Moves(
+        effect_of(differences.mean(), drawn, fraction), dict(zip(names, effects, strict=True))
+    )
 
 
 def _together(ratios: Floats, positive: Mask, uncertain: bool) -> list[Effect]:
-    """Effects of logarithms of ratios (D, M), in as many standard deviations as hold all together; NaN from 0."""
+    """Effects of logarithms of ratios (D, M), in as many standard deviations as hold all together;
+    NaN from 0.
+    """
     middle, deviations, reach = ratios.mean(axis=0), ratios.std(axis=0), math.nan
     if uncertain:
-        distances = np.abs(ratios - middle)[:, positive] / np.where(deviations > 0, deviations, np.inf)[positive]
+        distances = (
+            np.abs(ratios - middle)[:, positive]
+            / np.where(deviations > 0, deviations, np.inf)[positive]
+        )
         reach = float(np.quantile(distances.max(axis=1), LEVEL))
     ends = np.expm1([middle, middle - reach * deviations, middle + reach * deviations])
-    return [Effect(*interval) if defined else Effect(math.nan)
-            for interval, defined in zip(ends.T.tolist(), positive, strict=True)]  # fmt: skip
+    return [
+        Effect(*interval) if defined else Effect(math.nan)
+        for interval, defined in zip(ends.T.tolist(), positive, strict=True)
+    ]
 
 
 def effect_of(mean: float, draws: Floats, fraction: Fraction) -> Effect:
-    """A mean difference of U and its draws (D,) as an effect in fractions; without draws no interval."""
+    """A mean difference of U and its draws (D,) as an effect in fractions; without draws no
+    interval.
+    """
     low, high = band(draws)
     return Effect(*fraction(np.array([mean, low, high], dtype=np.float64)).tolist())

@@ -1,4 +1,6 @@
-"""Measures outcomes of candidates under fusions: by replicate, on resampled rows, and by segment."""
+"""Measures outcomes of candidates under fusions: by replicate, on resampled rows, and by
+segment.
+"""
 
 from __future__ import annotations
 
@@ -31,10 +33,11 @@ class Candidate:
         id: unique among candidates: "7", "7@16000", "trees", "single_task", "current", ...
         name: for people: "trial 7 stopped after 16,000 samples", "boosted trees".
         architecture: "mmoe", "boosted trees", ...
-        seeds: of its replicates, at least one; equal seeds are paired across candidates. Empty for what depends on no
-            seed, such as a column of the log or a packaged model: it has one replicate.
-        predictions: (split, place of the replicate) -> (N, T) joint predictions, or (N, 1): a score, which is not
-            fused.
+        seeds: of its replicates, at least one; equal seeds are paired across candidates. Empty for
+            what depends on no seed, such as a column of the log or a packaged model: it has one
+            replicate.
+        predictions: (split, place of the replicate) -> (N, T) joint predictions, or (N, 1): a
+            score, which is not fused.
         digest: of these, by split and replicate; None: it is taken of them.
     """
 
@@ -59,8 +62,8 @@ class CurrentRanking:
     Attributes:
         id: of a candidate.
         fusion: of its predictions; None for a score without fusion.
-        today: whether it is what is served today. Else nobody knows what is served, and the candidate stands for it
-            at the weights that are best for it.
+        today: whether it is what is served today. Else nobody knows what is served, and the
+            candidate stands for it at the weights that are best for it.
         model: where it is a score, the candidate whose predictions it is made of, if any is.
     """
 
@@ -71,14 +74,18 @@ class CurrentRanking:
 
 
 class Place(NamedTuple):
-    """Where a serving point stands in (C, K, ..): its candidate, and which of the settings it has."""
+    """Where a serving point stands in (C, K, ..): its candidate, and which of the settings it
+    has.
+    """
 
     candidate: int
     setting: int
 
 
 class Replicate(NamedTuple):
-    """One training of a candidate: its places among the candidates and among that candidate's replicates."""
+    """One training of a candidate: its places among the candidates and among that candidate's
+    replicates.
+    """
 
     candidate: int
     run: int
@@ -94,9 +101,14 @@ THREADS = min(8, cores())
 
 
 def measure_of(
-    rows: KeptRows, outcomes: Sequence[str], drawn: Resamples | None, slices: Sequence[NDArray[Any]] | None = None
+    rows: KeptRows,
+    outcomes: Sequence[str],
+    drawn: Resamples | None,
+    slices: Sequence[NDArray[Any]] | None = None,
 ) -> Measure:
-    """The outcomes on the rows of a split that predictions are kept of, each counted by its exposure."""
+    """The outcomes on the rows of a split that predictions are kept of, each counted by its
+    exposure.
+    """
     tasks = [Task(name, kind) for name, kind in zip(rows.tasks, rows.kinds, strict=True)]
     labelled = Labelled(rows.labels, rows.group, rows.counts, rows.units)
     return Measure(tasks, outcomes, labelled, slices, drawn, items=rows.items)
@@ -110,7 +122,12 @@ class Meter:
     """
 
     def __init__(
-        self, candidates: Sequence[Candidate], rows: KeptRows, split: str, outcomes: Sequence[str], resamples: int
+        self,
+        candidates: Sequence[Candidate],
+        rows: KeptRows,
+        split: str,
+        outcomes: Sequence[str],
+        resamples: int,
     ) -> None:
         self.split, self._candidates, self._rates = split, candidates, rows.rates
         self.scores: set[int] = set()
@@ -128,21 +145,30 @@ class Meter:
             by_candidate[replicate.candidate].append(values)
         return [np.array(values) for values in by_candidate]
 
-    def points(self, places: Sequence[Place], settings: Sequence[Fusion], measure: Measure) -> list[Points]:
+    def points(
+        self, places: Sequence[Place], settings: Sequence[Fusion], measure: Measure
+    ) -> list[Points]:
         """By slice of a measure of these rows the serving points at some places."""
         rows_of = by_candidate(places)
         replicates = self._replicates(rows_of)
-        resampled = in_threads(partial(self._resampled, fusions_of(places, settings), measure), replicates)
+        resampled = in_threads(
+            partial(self._resampled, fusions_of(places, settings), measure), replicates
+        )
         by_point: list[list[Floats]] = [[] for _ in places]  # of each replicate (1 + B, slices, M)
         for replicate, by_setting in zip(replicates, resampled, strict=True):
             for row, outcomes in zip(rows_of[replicate.candidate], by_setting, strict=True):
                 by_point[row].append(outcomes)
-        return [_points(places, by_point, place, units) for place, units in enumerate(measure.units)]
+        return [
+            _points(places, by_point, place, units) for place, units in enumerate(measure.units)
+        ]
 
     def terms(self, candidate: int, sampled: Mask) -> list[FusionTerms]:
         """Those of a candidate's replicates on some of the split's rows, which are this meter's."""
         replicates = self._replicates([candidate])
-        return [FusionTerms(self._predictions(replicate)[sampled], self._rates) for replicate in replicates]
+        return [
+            FusionTerms(self._predictions(replicate)[sampled], self._rates)
+            for replicate in replicates
+        ]
 
     def outcomes(self, setting: Fusion, terms: Sequence[FusionTerms]) -> Floats:
         """(M,), means over replicates under one setting."""
@@ -216,7 +242,10 @@ class SampledMeter:
 
 
 def sampled_meters(
-    candidates: Sequence[Candidate], rows: Mapping[str, KeptRows], outcomes: Sequence[str], size: int
+    candidates: Sequence[Candidate],
+    rows: Mapping[str, KeptRows],
+    outcomes: Sequence[str],
+    size: int,
 ) -> list[SampledMeter]:
     """By split a meter of about `size` of its rows, whole units."""
     meters = []
@@ -245,7 +274,9 @@ def sample_of(rows: KeptRows, split: str, size: int) -> tuple[KeptRows, Mask]:
     return sample, sampled_rows
 
 
-def _points(places: Sequence[Place], by_point: Sequence[Sequence[Floats]], slice: int, units: float) -> Points:
+def _points(
+    places: Sequence[Place], by_point: Sequence[Sequence[Floats]], slice: int, units: float
+) -> Points:
     """The points on one slice.
 
     Args:
@@ -260,11 +291,15 @@ def _points(places: Sequence[Place], by_point: Sequence[Sequence[Floats]], slice
         moved.append(moves.mean(axis=0))
         variances.append(_variance_of_replicate(moves))
     candidates, settings = np.array(places).T
-    return Points(candidates, settings, tuple(values), np.stack(moved, axis=1), np.array(variances), units)
+    return Points(
+        candidates, settings, tuple(values), np.stack(moved, axis=1), np.array(variances), units
+    )
 
 
 def _variance_of_replicate(moves: Floats) -> Floats:
-    """(M,), the mean variance over resamples of one replicate's moves (n, B, M) about those of all."""
+    """(M,), the mean variance over resamples of one replicate's moves (n, B, M) about those of
+    all.
+    """
     deviations = moves - moves.mean(axis=0)
     variances = (deviations**2).sum(axis=0) / max(1, len(moves) - 1)
     if not len(variances):

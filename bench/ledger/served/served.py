@@ -1,7 +1,7 @@
 """The served front: candidates under all fusions, measured by outcomes of their rankings.
 
-Weights are chosen on `valid` and `confirm`, what is chosen is told on `test`: a point that was chosen on a split looks
-too good there.
+Weights are chosen on `valid` and `confirm`, what is chosen is told on `test`: a point that was
+chosen on a split looks too good there.
 """
 
 from __future__ import annotations
@@ -39,24 +39,29 @@ SPLITS = (CONFIRM, TEST)
 
 @dataclass(frozen=True)
 class Served(Ledger):
-    """The served front with its uncertainty: S kept serving points in M outcomes, all to be maximised; those of items
-    are among them.
+    """The served front with its uncertainty: S kept serving points in M outcomes, all to be
+    maximised; those of items are among them.
 
-    Points are on the front by means on confirmation rows. There are cells of validation, values alone, where
-    predictions of its rows are kept; of confirmation rows and test; and of slices of both, where a task has `LEAST`
-    positives there.
+    Points are on the front by means on confirmation rows. There are cells of validation, values
+    alone, where predictions of its rows are kept; of confirmation rows and test; and of slices of
+    both, where a task has `LEAST` positives there.
 
-    Draws of confirmation rows have the errors of the values that choose: means of validation and confirmation rows.
+    Draws of confirmation rows have the errors of the values that choose: means of validation and
+    confirmation rows.
 
     Attributes:
-        hypervolume: of the front on test in the tasks' outcomes, over a random order, as a share of the ideal's.
+        hypervolume: of the front on test in the tasks' outcomes, over a random order, as a share of
+            the ideal's.
         replicates: of the candidates, the median.
-        today: whether `current` is what is served today; else a baseline that stands for it, at its best weights.
-        random: (M,), outcomes of a random order, on confirmation rows; 0 of items: such an order is the most varied.
-        model: the point whose weights alone may change: that of `current`, or that which today's score is made of.
+        today: whether `current` is what is served today; else a baseline that stands for it, at its
+            best weights.
+        random: (M,), outcomes of a random order, on confirmation rows; 0 of items: such an order is
+            the most varied.
+        model: the point whose weights alone may change: that of `current`, or that which today's
+            score is made of.
         seeded: whether intervals are of trainings, too, and not of rows alone.
-        expected: (S, M), outcomes by expected labels on the rows that choose, at a level of their own; else empty. See
-            `bench.ledger.served.expected`.
+        expected: (S, M), outcomes by expected labels on the rows that choose, at a level of their
+            own; else empty. See `bench.ledger.served.expected`.
     """
 
     current: int
@@ -128,7 +133,8 @@ class Errors:
 
     Attributes:
         seeds: what seeds do; None where nothing is known of it.
-        drawable: whether there are draws: not where candidates have seeds of which nothing is known.
+        drawable: whether there are draws: not where candidates have seeds of which nothing is
+            known.
         seed: of the random numbers.
         draws: how many.
     """
@@ -142,7 +148,11 @@ class Errors:
         """(D, S, M) in the precision that is kept, so that equal points are equal."""
         if not self.drawable:
             return np.zeros((0, *points.means.shape))
-        return draws_of(points, self.seeds, self.seed, self.draws).astype(np.float32).astype(np.float64)
+        return (
+            draws_of(points, self.seeds, self.seed, self.draws)
+            .astype(np.float32)
+            .astype(np.float64)
+        )
 
 
 @dataclass(frozen=True)
@@ -179,12 +189,12 @@ def served_front(
 
     Args:
         rows: by split, `confirm` and `test`; `valid` where predictions of its rows are kept.
-        aims: what weights are chosen for, the first one first: each candidate's are climbed towards each. Without any,
-            they are those of the sweep.
+        aims: what weights are chosen for, the first one first: each candidate's are climbed towards
+            each. Without any, they are those of the sweep.
 
     Raises:
-        UserError: fewer than two tasks or more than eight, an outcome that is undefined on these rows, or an unknown
-            current point.
+        UserError: fewer than two tasks or more than eight, an outcome that is undefined on these
+            rows, or an unknown current point.
     """
     inputs = checked(Inputs(candidates, rows, outcomes, current, aims))
     meters = meters_of(inputs, resamples)
@@ -216,10 +226,13 @@ def served_front(
 
 
 def checked(inputs: Inputs) -> Inputs:
-    """Itself; raises UserError if there are too few or too many tasks, or the current point is unknown."""
+    """Itself; raises UserError if there are too few or too many tasks, or the current point is
+    unknown.
+    """
     if len(inputs.tasks) not in STEPS:
         raise UserError(
-            f"a served front weighs 2 to 8 tasks, found {len(inputs.tasks)}; `seesaw pick` compares the heads"
+            f"a served front weighs 2 to 8 tasks, found {len(inputs.tasks)}; `seesaw pick` "
+            "compares the heads"
         )
     ids = [candidate.id for candidate in inputs.candidates]
     check_known("current point", inputs.current.id, ids, "served front")
@@ -228,14 +241,19 @@ def checked(inputs: Inputs) -> Inputs:
 
 def meters_of(inputs: Inputs, resamples: int) -> dict[str, Meter]:
     """By split; raises UserError if an outcome is undefined on its rows."""
-    meters = {split: Meter(inputs.candidates, inputs.rows[split], split, inputs.names, resamples) for split in SPLITS}
+    meters = {
+        split: Meter(inputs.candidates, inputs.rows[split], split, inputs.names, resamples)
+        for split in SPLITS
+    }
     for split, meter in meters.items():
         for name, value in zip(inputs.names, meter.measure.random()[0], strict=True):
             if not np.isfinite(value):
-                needed = "a value of the column" if of_items(name) else "and without a positive label"
+                needed = (
+                    "a value of the column" if of_items(name) else "and without a positive label"
+                )
                 raise UserError(
-                    f"served front: '{name}' is not defined on {split}: expected rows with {needed} (and a group, for "
-                    "an outcome by group); choose another outcome"
+                    f"served front: '{name}' is not defined on {split}: expected rows with "
+                    f"{needed} (and a group, for an outcome by group); choose another outcome"
                 )
     return meters
 
@@ -253,7 +271,9 @@ def goals_of(inputs: Inputs, tried: Swept, chance: Floats) -> list[Goal]:
     return [Goal(aim, base, chance, ROOM) for aim in inputs.aims]
 
 
-def climbed_fusions(inputs: Inputs, tried: Swept, goals: Sequence[Goal], likely: Expected | None) -> list[list[Fusion]]:
+def climbed_fusions(
+    inputs: Inputs, tried: Swept, goals: Sequence[Goal], likely: Expected | None
+) -> list[list[Fusion]]:
     """By candidate the weights that its climbs end at, which join what was tried."""
     if not goals:
         return [[] for _ in inputs.candidates]
@@ -272,13 +292,18 @@ def base_of(inputs: Inputs, tried: Swept, goals: Sequence[Goal]) -> Place:
 
 
 def kept_places(
-    inputs: Inputs, tried: Swept, goals: Sequence[Goal], ends: Sequence[Sequence[Fusion]], base: Place
+    inputs: Inputs,
+    tried: Swept,
+    goals: Sequence[Goal],
+    ends: Sequence[Sequence[Fusion]],
+    base: Place,
 ) -> list[Place]:
-    """The places of the points that are kept: spread over fronts, and each candidate's best weights.
+    """The places of the points that are kept: spread over fronts, and each candidate's best
+    weights.
 
     Args:
-        ends: by candidate where its climbs ended. By each goal also the best of all settings is kept, as a candidate
-            may have what another one's climb found.
+        ends: by candidate where its climbs ended. By each goal also the best of all settings is
+            kept, as a candidate may have what another one's climb found.
     """
     means, valid = tried.means, unequal(tried.values)
     best: list[Place] = []
@@ -306,12 +331,16 @@ def measured_at(
     likely: Expected | None,
 ) -> Measured:
     """The serving points at some places."""
-    points = {split: meter.points(places, settings, meter.measure)[0] for split, meter in meters.items()}
+    points = {
+        split: meter.points(places, settings, meter.measure)[0] for split, meter in meters.items()
+    }
     draws = {split: errors.drawn(points_of_split) for split, points_of_split in points.items()}
     by_expected = np.zeros((0, 0))
     if likely is not None:
         by_expected = likely.values(inputs.candidates, places, settings)
-    return Measured(settings, places, points, draws, searched_values(inputs, places, settings), by_expected)
+    return Measured(
+        settings, places, points, draws, searched_values(inputs, places, settings), by_expected
+    )
 
 
 def searched_values(inputs: Inputs, places: Sequence[Place], settings: Sequence[Fusion]) -> Floats:
@@ -321,12 +350,16 @@ def searched_values(inputs: Inputs, places: Sequence[Place], settings: Sequence[
     distinct = sorted({place.setting for place in places})
     meter = Meter(inputs.candidates, inputs.rows[SEARCH], SEARCH, inputs.names, 0)
     values = meter.sweep([settings[setting] for setting in distinct])
-    rows = [values[place.candidate][:, distinct.index(place.setting)].mean(axis=0) for place in places]
+    rows = [
+        values[place.candidate][:, distinct.index(place.setting)].mean(axis=0) for place in places
+    ]
     return np.array(rows)
 
 
 def row_of_current(inputs: Inputs, measured: Measured, goals: Sequence[Goal], base: Place) -> int:
-    """The row of the current point; what stands for it ranks by its best weights, as those compared with it do."""
+    """The row of the current point; what stands for it ranks by its best weights, as those compared
+    with it do.
+    """
     if not inputs.stands_at_its_best:
         return measured.places.index(base)
     candidates = [place.candidate for place in measured.places]
@@ -338,7 +371,9 @@ def row_of_current(inputs: Inputs, measured: Measured, goals: Sequence[Goal], ba
 def kept_draws(
     inputs: Inputs, measured: Measured, errors: Errors, likely: Expected | None
 ) -> dict[str, NDArray[np.float32]]:
-    """(D, S, M) by split; of confirmation rows with the errors of the values that choose: means with validation."""
+    """(D, S, M) by split; of confirmation rows with the errors of the values that choose: means
+    with validation.
+    """
     choosing = measured.draws[CONFIRM]
     if SEARCH in inputs.rows:
         size, searched_size = inputs.rows[CONFIRM].kept, max(1, inputs.rows[SEARCH].kept)
@@ -353,7 +388,9 @@ def kept_draws(
 def cells_of(
     inputs: Inputs, measured: Measured, meters: Mapping[str, Meter], errors: Errors, current: int
 ) -> dict[tuple[str, str], Floats]:
-    """(S, M, parts) by split and slice: values alone of validation, and all parts of the other splits."""
+    """(S, M, parts) by split and slice: values alone of validation, and all parts of the other
+    splits.
+    """
     cells: dict[tuple[str, str], Floats] = {}
     shape = *measured.searched.shape, len(PARTS)
     if SEARCH in inputs.rows:
@@ -362,7 +399,9 @@ def cells_of(
     for split, points in measured.points.items():
         cells[split, ALL] = _cells(points, measured.draws[split], current)
     for split, meter in meters.items():
-        slices = slices_of(meter, inputs.rows[split], measured.places, measured.settings, inputs.outcomes)
+        slices = slices_of(
+            meter, inputs.rows[split], measured.places, measured.settings, inputs.outcomes
+        )
         for name, part in slices.items():
             cells[split, name] = np.full(shape, np.nan)
             if part.points is not None:
@@ -374,7 +413,9 @@ def cells_of(
 def _cells(points: Points, draws: Floats, current: int) -> Floats:
     """(S, M, parts) of measured points and their draws."""
     deviations = np.array([_deviation(outcomes) for outcomes in points.values])
-    return as_cells(points.means, draws, deviations, gains(points.means, current), gains(draws, current))
+    return as_cells(
+        points.means, draws, deviations, gains(points.means, current), gains(draws, current)
+    )
 
 
 def _deviation(outcomes: Floats) -> Floats:
@@ -384,7 +425,9 @@ def _deviation(outcomes: Floats) -> Floats:
     return np.asarray(outcomes.std(axis=0, ddof=1))
 
 
-def front_volume(inputs: Inputs, measured: Measured, meter: Meter, front: Mask, interval: bool) -> Effect:
+def front_volume(
+    inputs: Inputs, measured: Measured, meter: Meter, front: Mask, interval: bool
+) -> Effect:
     """The hypervolume of the front on test, in the outcomes of tasks."""
     by_label = np.flatnonzero(inputs.by_label).tolist()
     return volume_of(
@@ -408,7 +451,9 @@ def ideal_of(measure: Measure, rows: KeptRows, outcomes: Sequence[Objective]) ->
     return ideal
 
 
-def table_of(inputs: Inputs, measured: Measured, front: Mask, scores: Collection[int]) -> pd.DataFrame:
+def table_of(
+    inputs: Inputs, measured: Measured, front: Mask, scores: Collection[int]
+) -> pd.DataFrame:
     """Facts of the points, see `Ledger.table`.
 
     Args:
@@ -420,9 +465,16 @@ def table_of(inputs: Inputs, measured: Measured, front: Mask, scores: Collection
         weights: dict[str, float] = {}
         if place.candidate not in scores:
             weights = dict(zip(inputs.tasks, setting.weights, strict=True))
-        lines.append({
-            "point": candidate.id, "name": candidate.name, "architecture": candidate.architecture,
-            "role": candidate.role, "kind": setting.kind, "weights": weights, "on_front": on,
-            "p_nondominated": np.nan,
-        })  # fmt: skip
+        lines.append(
+            {
+                "point": candidate.id,
+                "name": candidate.name,
+                "architecture": candidate.architecture,
+                "role": candidate.role,
+                "kind": setting.kind,
+                "weights": weights,
+                "on_front": on,
+                "p_nondominated": np.nan,
+            }
+        )
     return pd.DataFrame(lines)

@@ -22,8 +22,8 @@ from bench.measure.predictions import KeptRows
 
 AS_LOGGED = "shown=as logged"
 LEAST_IN_SLICE = 20
-"""The least rows of a slice with a positive label of a task: with fewer nobody can tell the task's outcomes. Of items
-the least rows with a value."""
+"""The least rows of a slice with a positive label of a task: with fewer nobody can tell the task's
+outcomes. Of items the least rows with a value."""
 
 
 def segments(rows: KeptRows) -> Iterator[tuple[str, Mask]]:
@@ -34,16 +34,23 @@ def segments(rows: KeptRows) -> Iterator[tuple[str, Mask]]:
 
 
 def as_logged(rows: KeptRows) -> Iterator[tuple[str, Floats]]:
-    """All rows, however they came to be shown; where that is known, so that the rest does not count them alike."""
+    """All rows, however they came to be shown; where that is known, so that the rest does not count
+    them alike.
+    """
     if rows.exposure is not None:
-        yield AS_LOGGED, np.ones(len(rows.labels)) if rows.weights is None else rows.weights.astype(np.float64)
+        yield (
+            AS_LOGGED,
+            np.ones(len(rows.labels)) if rows.weights is None else rows.weights.astype(np.float64),
+        )
 
 
 SLICES: dict[str, Callable[[KeptRows], Iterable[tuple[str, NDArray[Any]]]]] = {
     "segments": segments,
     "as_logged": as_logged,
 }
-"""The rows of a split -> slices by name (`kind=value`), each with which rows (N,) it has, or what they count."""
+"""The rows of a split -> slices by name (`kind=value`), each with which rows (N,) it has, or what
+they count.
+"""
 
 
 @dataclass(frozen=True)
@@ -60,7 +67,11 @@ class Slice:
 
 
 def slices_of(
-    meter: Meter, rows: KeptRows, places: Sequence[Place], settings: Sequence[Fusion], outcomes: Sequence[Objective]
+    meter: Meter,
+    rows: KeptRows,
+    places: Sequence[Place],
+    settings: Sequence[Fusion],
+    outcomes: Sequence[Objective],
 ) -> dict[str, Slice]:
     """By name the slices of a split's rows, with the serving points at some places."""
     telling = [_telling(rows, objective) for objective in outcomes]
@@ -82,7 +93,9 @@ def slices_of(
 
 
 def _telling(rows: KeptRows, outcome: Objective) -> Mask:
-    """(N,), which rows tell an outcome: those with a positive label of its task, or a value of its items."""
+    """(N,), which rows tell an outcome: those with a positive label of its task, or a value of its
+    items.
+    """
     column = outcome.name.partition(".")[0]
     if column in rows.tasks:
         return np.asarray(rows.labels[:, rows.tasks.index(column)] > 0)

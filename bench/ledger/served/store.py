@@ -1,6 +1,8 @@
-"""Files of a served front: `served.json` with its tables, `served.npz` with its draws. Writes and reads them.
+"""Files of a served front: `served.json` with its tables, `served.npz` with its draws. Writes and
+reads them.
 
-It is found again by the digest of what it was computed from, so that pages and commands need not sweep again.
+It is found again by the digest of what it was computed from, so that pages and commands need not
+sweep again.
 """
 
 from __future__ import annotations
@@ -44,13 +46,23 @@ def digest_of(
     seed: int,
     aims: Sequence[Aim] = (),
 ) -> str:
-    """Of all that a served front depends on; of predictions by the digests that they are kept with."""
+    """Of all that a served front depends on; of predictions by the digests that they are kept
+    with.
+    """
     facts = [
-        VERSION, SERVED_DRAWS, seed, [each.name for each in outcomes], repr(current), list(SLICES),
+        VERSION,
+        SERVED_DRAWS,
+        seed,
+        [each.name for each in outcomes],
+        repr(current),
+        list(SLICES),
         [each.name for each in aims],
         [[each.id, each.name, each.architecture, each.role, each.seeds] for each in candidates],
-        [[split, each.tasks, each.kinds, each.rates, each.of, each.segments] for split, each in rows.items()],
-    ]  # fmt: skip
+        [
+            [split, each.tasks, each.kinds, each.rates, each.of, each.segments]
+            for split, each in rows.items()
+        ],
+    ]
     digest = hashlib.blake2b(json.dumps(facts).encode(), digest_size=16)
     for each in rows.values():
         weights = () if each.counts is None else (each.counts,)
@@ -61,7 +73,9 @@ def digest_of(
         for split in rows:
             for run in range(candidate.replicates):
                 kept = candidate.digest(split, run) if candidate.digest else None
-                digest.update(kept or np.ascontiguousarray(candidate.predictions(split, run)).tobytes())
+                digest.update(
+                    kept or np.ascontiguousarray(candidate.predictions(split, run)).tobytes()
+                )
     return digest.hexdigest()
 
 
@@ -76,14 +90,19 @@ def save(served: Served, folder: Path, digest: str, name: str = SERVED) -> None:
     text = json.dumps(jsonable(document), allow_nan=False)
     with atomic_path(folder / f"{name}.npz") as temporary, temporary.open("wb") as file:
         arrays = {part: getattr(served, part) for part in ARRAYS} | dict(served.draws)
-        arrays |= {"cells": np.array(list(served.cells.values())), "volume": np.array(astuple(served.hypervolume))}
+        arrays |= {
+            "cells": np.array(list(served.cells.values())),
+            "volume": np.array(astuple(served.hypervolume)),
+        }
         arrays |= {"digest": np.array(digest), "tables": np.array(_sum(text))}
         np.savez(file, allow_pickle=False, **arrays)
     write_text(folder / f"{name}.json", text)
 
 
 def load(folder: Path, digest: str, name: str = SERVED) -> Served | None:
-    """The front that was saved with this digest; None where there is none, or its files are damaged."""
+    """The front that was saved with this digest; None where there is none, or its files are
+    damaged.
+    """
     try:
         text = (folder / f"{name}.json").read_text(encoding="utf-8")
         with np.load(folder / f"{name}.npz", allow_pickle=False) as arrays:
@@ -109,7 +128,9 @@ def _sum(text: str) -> str:
 
 
 def to_json(served: Served) -> dict[str, object]:
-    """What `--json` shows as `served`: points with their outcomes on test, the front first; null is unknown."""
+    """What `--json` shows as `served`: points with their outcomes on test, the front first; null is
+    unknown.
+    """
     order = served.table["on_front"].sort_values(ascending=False, kind="stable").index
     whole = {
         "points": [_point(served, row) for row in order],
@@ -140,7 +161,12 @@ def _point(served: Served, row: int) -> dict[str, Any]:
         known = {name: value for name, value in of(TEST, slice=slice).items() if np.isfinite(value)}
         if known:
             entry.setdefault("segments", {})[slice] = {
-                name: {"value": value, "gain": gains[name].value, "low": gains[name].low, "high": gains[name].high}
+                name: {
+                    "value": value,
+                    "gain": gains[name].value,
+                    "low": gains[name].low,
+                    "high": gains[name].high,
+                }
                 for name, value in known.items()
             }
     return entry

@@ -1,8 +1,9 @@
 """The grid of weights that all candidates share, denser where their front bends or has gaps.
 
-Weights are w_t ~ u_t^2 with u on a lattice of the simplex: even steps of u are steps of the logarithm near the ends,
-where a rare task is won, and both ends (one task alone) are on the lattice. A refinement halves edges of that lattice,
-so that the same front always asks for the same weights.
+Weights are w_t ~ u_t^2 with u on a lattice of the simplex: even steps of u are steps of the
+logarithm near the ends, where a rare task is won, and both ends (one task alone) are on the
+lattice. A refinement halves edges of that lattice, so that the same front always asks for the same
+weights.
 """
 
 from __future__ import annotations
@@ -53,7 +54,9 @@ class Sweep:
         settings: in the order in which they were asked for.
     """
 
-    def __init__(self, tasks: int, kinds: Sequence[FusionKind] = FUSION_KINDS, first: Sequence[Fusion] = ()) -> None:
+    def __init__(
+        self, tasks: int, kinds: Sequence[FusionKind] = FUSION_KINDS, first: Sequence[Fusion] = ()
+    ) -> None:
         """Begins with single settings and the lattices of all kinds."""
         self.settings: list[Fusion] = []
         self._places: dict[Fusion, int] = {}
@@ -110,7 +113,9 @@ class Sweep:
         return [self._edges[places] for _, places in sorted(urgencies)]
 
     def _bends(self, scaled: Floats) -> Floats:
-        """(C, K), how far a setting's outcomes lie from the chord of its two neighbours; 0 with more than two tasks."""
+        """(C, K), how far a setting's outcomes lie from the chord of its two neighbours; 0 with
+        more than two tasks.
+        """
         bends = np.zeros(scaled.shape[:2])
         if len(self.settings[0].weights) != 2:
             return bends
@@ -174,7 +179,9 @@ class Swept:
     def refine(self, outcomes: Sequence[Objective]) -> bool:
         """Measures settings where the front bends or has gaps; whether there are any."""
         means = self.means
-        return self._measured(self._sweep.refine(means, on_front(means, unequal(self.values), outcomes)))
+        return self._measured(
+            self._sweep.refine(means, on_front(means, unequal(self.values), outcomes))
+        )
 
     def add(self, settings: Iterable[Fusion]) -> None:
         """Measures those that are new."""
@@ -193,14 +200,20 @@ class Swept:
         return bool(new)
 
 
-def swept(meter: Meter, rates: Sequence[float], outcomes: Sequence[Objective], current: Fusion) -> Swept:
+def swept(
+    meter: Meter, rates: Sequence[float], outcomes: Sequence[Objective], current: Fusion
+) -> Swept:
     """Measures candidates under all settings, that of the current point first.
 
     Args:
         rates: (T,), of tasks on train.
     """
-    kinds = FUSION_KINDS if all(rate > 0 for rate in rates) else FUSION_KINDS[:1]  # a sum divides by the rates
-    equal_weights = [Fusion.of(kind, [1.0] * len(rates)) for kind in kinds]  # no coarse lattice has them
+    kinds = (
+        FUSION_KINDS if all(rate > 0 for rate in rates) else FUSION_KINDS[:1]
+    )  # a sum divides by the rates
+    equal_weights = [
+        Fusion.of(kind, [1.0] * len(rates)) for kind in kinds
+    ]  # no coarse lattice has them
     tried = Swept(meter, Sweep(len(rates), kinds, [current, *equal_weights]))
     for _ in range(ROUNDS):
         if not tried.refine(outcomes):

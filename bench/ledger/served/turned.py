@@ -1,7 +1,9 @@
-"""The other way round: where rows are few, confirmation rows and test change places, and judge a second time.
+"""The other way round: where rows are few, confirmation rows and test change places, and judge a
+second time.
 
-Weights that validation rows and test chose are judged on confirmation rows. So about twice as many rows judge, and none
-judges weights that it chose: cross-fitting with two folds. What is picked and announced never reads test.
+Weights that validation rows and test chose are judged on confirmation rows. So about twice as many
+rows judge, and none judges weights that it chose: cross-fitting with two folds. What is picked and
+announced never reads test.
 """
 
 from __future__ import annotations
@@ -41,7 +43,9 @@ def turned(
         digest = None
         if candidate.digest is not None:
             digest = partial(_of_other, candidate.digest)
-        swapped.append(replace(candidate, predictions=partial(_of_other, candidate.predictions), digest=digest))
+        swapped.append(
+            replace(candidate, predictions=partial(_of_other, candidate.predictions), digest=digest)
+        )
     return swapped, {split: rows[OTHER.get(split, split)] for split in rows}
 
 

@@ -18,7 +18,9 @@ KEYED = ("auc", "gauc", "gauc_positives", "ece")
 
 @cache
 def heads_of(kind: TaskKind) -> dict[str, Head]:
-    """By name every metric of a task of this kind: of a metric `brier` the attribute of that name in its file."""
+    """By name every metric of a task of this kind: of a metric `brier` the attribute of that name
+    in its file.
+    """
     return {
         name: cast(Head, getattr(import_module(f"{__name__}.{metric.family}"), name))
         for name, metric in METRICS[kind].items()
@@ -29,5 +31,7 @@ def held_of(kind: TaskKind) -> dict[str, Head]:
     """By name the metrics of a task of this kind for which rows are held together."""
     keyed = KEYED if kind == "binary" else ()
     return {
-        name: each for name, each in heads_of(kind).items() if not isinstance(each, MeanMetric) and name not in keyed
+        name: each
+        for name, each in heads_of(kind).items()
+        if not isinstance(each, MeanMetric) and name not in keyed
     }

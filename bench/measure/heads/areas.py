@@ -1,4 +1,6 @@
-"""Areas under the ROC curve: over all rows, and within groups (GAUC), weighted by rows or by positives."""
+"""Areas under the ROC curve: over all rows, and within groups (GAUC), weighted by rows or by
+positives.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What a metric of a head is: a function of how often each row counts. A row of weight w stands for w equal rows."""
+"""What a metric of a head is: a function of how often each row counts. A row of weight w stands for
+w equal rows.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,8 @@ class Head(Protocol):
 
 @dataclass(frozen=True)
 class MeanMetric:
-    """A metric that needs only sums over rows. Those who read rows in pieces, or on resamples, keep these sums alone.
+    """A metric that needs only sums over rows. Those who read rows in pieces, or on resamples, keep
+    these sums alone.
 
     Attributes:
         columns: what is added up.

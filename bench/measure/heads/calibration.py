@@ -1,4 +1,6 @@
-"""Whether predictions are right on average: over all rows, and over parts of equal weight by prediction."""
+"""Whether predictions are right on average: over all rows, and over parts of equal weight by
+prediction.
+"""
 
 from __future__ import annotations
 
@@ -26,11 +28,17 @@ class Deciles:
     """
 
     def __init__(
-        self, labels: NDArray[Any], predictions: NDArray[Any], weights: NDArray[Any] | None = None, parts: int = TENTHS
+        self,
+        labels: NDArray[Any],
+        predictions: NDArray[Any],
+        weights: NDArray[Any] | None = None,
+        parts: int = TENTHS,
     ) -> None:
         of_rows = np.ones(len(labels)) if weights is None else weights.astype(np.float64)
         self._order = np.argsort(predictions, kind="stable")
-        self._labels, self._predictions = (each.astype(np.float64)[self._order] for each in (labels, predictions))
+        self._labels, self._predictions = (
+            each.astype(np.float64)[self._order] for each in (labels, predictions)
+        )
         runs = np.flatnonzero(np.r_[True, self._predictions[1:] != self._predictions[:-1]])
         mass = np.add.reduceat(of_rows[self._order], runs)
         after = np.cumsum(mass)
@@ -40,16 +48,23 @@ class Deciles:
         self._starts = runs[begins]
 
     def table(self, weights: NDArray[Any]) -> Floats:
-        """(n, 3): weight, mean prediction and mean label of each tenth, where rows weigh so (N,)."""
+        """(n, 3): weight, mean prediction and mean label of each tenth, where rows weigh so
+        (N,).
+        """
         own = weights.astype(np.float64)[self._order]
-        sums = [np.add.reduceat(own * each, self._starts) for each in (1.0, self._predictions, self._labels)]
+        sums = [
+            np.add.reduceat(own * each, self._starts)
+            for each in (1.0, self._predictions, self._labels)
+        ]
         with np.errstate(all="ignore"):
             return np.stack([sums[0], sums[1] / sums[0], sums[2] / sums[0]], axis=1)
 
     def distance(self, weights: NDArray[Any]) -> float:
         """Sum over tenths of |sum of predictions - sum of labels|, where rows weigh so (N,)."""
         own = weights.astype(np.float64)[self._order]
-        return float(np.abs(np.add.reduceat(own * (self._predictions - self._labels), self._starts)).sum())
+        return float(
+            np.abs(np.add.reduceat(own * (self._predictions - self._labels), self._starts)).sum()
+        )
 
     def error(self, weights: NDArray[Any]) -> float:
         """`distance`, over the sum of |labels|; NaN where that is 0."""
@@ -69,7 +84,8 @@ def decile_tables(schema: Schema, rows: Predicted) -> dict[str, list[list[float]
 
 
 def _expected(rows: Observed) -> Weighted:
-    """ECE: mean distance of the mean prediction from the mean label over bins of equal mass (Naeini et al., AAAI 2015).
+    """ECE: mean distance of the mean prediction from the mean label over bins of equal mass (Naeini
+    et al., AAAI 2015).
 
     Equal predictions share a bin.
     """

@@ -1,8 +1,8 @@
 """Metrics that need only sums over rows.
 
-Of probabilities: the log loss; normalised entropy, which is the log loss over the entropy of the base rate (He et al.,
-ADKDD 2014); the Brier score (Monthly Weather Review 1950). Of values: the mean absolute error, and the root of the mean
-squared one.
+Of probabilities: the log loss; normalised entropy, which is the log loss over the entropy of the
+base rate (He et al., ADKDD 2014); the Brier score (Monthly Weather Review 1950). Of values: the
+mean absolute error, and the root of the mean squared one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Whether values are in the order of their labels: Spearman correlation, and the share of pairs in order."""
+"""Whether values are in the order of their labels: Spearman correlation, and the share of pairs in
+order.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +14,17 @@ from bench.measure.spaces import Observed
 
 
 def _pairs(rows: Observed) -> Weighted:
-    """The share of pairs whose labels differ that is in order (Zhan et al., KDD 2022), equal predictions being half so.
+    """The share of pairs whose labels differ that is in order (Zhan et al., KDD 2022), equal
+    predictions being half so.
 
     NaN without a pair.
     """
     order = np.argsort(rows.labels, kind="stable")
     new = np.flatnonzero(np.diff(rows.labels[order], prepend=np.nan) != 0)
-    starts, places = np.append(new, len(order)), np.unique(rows.predictions, return_inverse=True)[1][order]
+    starts, places = (
+        np.append(new, len(order)),
+        np.unique(rows.predictions, return_inverse=True)[1][order],
+    )
 
     def measure(weights: Floats) -> float:
         won, pairs = _ordered(starts, places, weights[order])
@@ -28,11 +34,14 @@ def _pairs(rows: Observed) -> Weighted:
 
 
 def _correlation(rows: Observed) -> Weighted:
-    """Of the places of labels and predictions, each in their own order; equal values share the middle one.
+    """Of the places of labels and predictions, each in their own order; equal values share the
+    middle one.
 
     NaN where one does not vary.
     """
-    places = [np.unique(values, return_inverse=True)[1] for values in (rows.labels, rows.predictions)]
+    places = [
+        np.unique(values, return_inverse=True)[1] for values in (rows.labels, rows.predictions)
+    ]
 
     def measure(weights: Floats) -> float:
         centred = []
@@ -43,14 +52,20 @@ def _correlation(rows: Observed) -> Weighted:
             ranks = (np.cumsum(mass) - mass / 2)[at]
             centred.append(ranks - weights @ ranks / weights.sum())
         first, second = centred
-        return float(weights @ (first * second) / np.sqrt((weights @ first**2) * (weights @ second**2)))
+        return float(
+            weights @ (first * second) / np.sqrt((weights @ first**2) * (weights @ second**2))
+        )
 
     return measure
 
 
 @jit()
-def _ordered(starts: NDArray[np.int64], places: NDArray[np.int64], weights: NDArray[np.float64]) -> tuple[float, float]:
-    """Pairs in their order, and all pairs; sums of the weights of smaller labels are in a binary indexed tree."""
+def _ordered(
+    starts: NDArray[np.int64], places: NDArray[np.int64], weights: NDArray[np.float64]
+) -> tuple[float, float]:
+    """Pairs in their order, and all pairs; sums of the weights of smaller labels are in a binary
+    indexed tree.
+    """
     tree, before, won, pairs = np.zeros(places.max() + 2 if len(places) else 1), 0.0, 0.0, 0.0
     own = np.zeros(len(tree))
     for tie in range(len(starts) - 1):

@@ -1,6 +1,8 @@
-"""The worth of ranked lists, a family a file. Metrics with a cut are in `bench.core.objectives.LISTS`.
+"""The worth of ranked lists, a family a file. Metrics with a cut are in
+`bench.core.objectives.LISTS`.
 
-To add one, write a file with a `ListMeasure` of the metric's name, and a line in `LISTS`; see `base`.
+To add one, write a file with a `ListMeasure` of the metric's name, and a line in `LISTS`; see
+`base`.
 """
 
 from __future__ import annotations
@@ -11,7 +13,11 @@ from importlib import import_module
 from bench.core.objectives import LISTS
 from bench.measure.lists.base import ListMeasure, PairArea
 
-AREA_MEASURES = {"auc": PairArea(), "gauc": PairArea(), "gauc_positives": PairArea(by_positives=True)}
+AREA_MEASURES = {
+    "auc": PairArea(),
+    "gauc": PairArea(),
+    "gauc_positives": PairArea(by_positives=True),
+}
 """Outcomes without a cut."""
 
 

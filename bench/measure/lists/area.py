@@ -9,7 +9,9 @@ from bench.measure.lists.base import Gains, tied
 
 @jit()
 def won(ranked: Floats, places: Ints, size: int, gains: Gains, weights: Floats) -> float:
-    """Twice the pairs of a positive ranked above a negative, ties counting half; gains 0 or 1, arguments of `tied`."""
+    """Twice the pairs of a positive ranked above a negative, ties counting half; gains 0 or 1,
+    arguments of `tied`.
+    """
     above, twice, at = 0.0, 0.0, 0
     while at < size:
         rows, positives, at = tied(ranked, places, size, gains, weights, at)

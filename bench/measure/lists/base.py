@@ -1,6 +1,8 @@
-"""What a metric of ranked lists is: one of three forms, of which only the last needs compiled code of its own.
+"""What a metric of ranked lists is: one of three forms, of which only the last needs compiled code
+of its own.
 
-A list is the rows of a group by descending score, down to a cut. Every form is a mean over the orders of equal scores.
+A list is the rows of a group by descending score, down to a cut. Every form is a mean over the
+orders of equal scores.
 """
 
 from __future__ import annotations
@@ -16,8 +18,9 @@ from bench.core.arrays import Floats, Ints
 from bench.core.system.intrinsics import jit
 
 Gains = NDArray[np.float32]
-"""(N,), by the metric's line in `LISTS`: whether the label is above 0; the label, at least 0; whether an item's number
-is below the limit; or a code of an item's value. NaN where that is unknown."""
+"""(N,), by the metric's line in `LISTS`: whether the label is above 0; the label, at least 0;
+whether an item's number is below the limit; or a code of an item's value. NaN where that is
+unknown."""
 SUM, DISCOUNTED, AREA, WALKED = range(4)
 """Forms, as compiled loops tell them apart."""
 
@@ -55,18 +58,20 @@ Divisor = Callable[[Facts, Any], Any]
 WalkFunction = Callable[[Lists, Gains, float, Floats], None]
 """Compiled: writes the walk of each defined list down to a cut into an array (L,)."""
 WholeFunction = Callable[[Floats, Ints, Gains, NDArray[Any], Floats, Floats], None]
-"""Compiled: of all rows as one list (scores, places, gains), how often each row is there on R resamples (R, n), cuts
-(R,), and an array (R,) for the walks."""
+"""Compiled: of all rows as one list (scores, places, gains), how often each row is there on R
+resamples (R, n), cuts (R,), and an array (R,) for the walks."""
 
 
 @dataclass(frozen=True)
 class GainSum:
-    """A sum of gains over the first rows. It is measured by group and over all rows, in memory and beyond.
+    """A sum of gains over the first rows. It is measured by group and over all rows, in memory and
+    beyond.
 
     Attributes:
-        divisor: None for the sum that the best order has; then lists whose gains are all equal are undefined.
-        worths: of a number n the worths (n + 1,) of the first 0 to n places together; None for 1 a place, of which a
-            cut counts the last one in part.
+        divisor: None for the sum that the best order has; then lists whose gains are all equal are
+            undefined.
+        worths: of a number n the worths (n + 1,) of the first 0 to n places together; None for 1 a
+            place, of which a cut counts the last one in part.
     """
 
     divisor: Divisor | None
@@ -85,7 +90,9 @@ class GainSum:
 
 @dataclass(frozen=True)
 class PairArea:
-    """The area under the ROC curve: pairs in order over all pairs. Groups weigh by their rows, or their positives."""
+    """The area under the ROC curve: pairs in order over all pairs. Groups weigh by their rows, or
+    their positives.
+    """
 
     by_positives: bool = False
     form = AREA
@@ -159,7 +166,9 @@ def columns_of(wanted: Sequence[WantedOutcome]) -> Ints:
 
 
 def worths_of(wanted: Sequence[WantedOutcome], cuts: Floats) -> Floats:
-    """(M, 1 + deepest cut in rows): worths of the first places, zeros of outcomes without; cuts (M, ..)."""
+    """(M, 1 + deepest cut in rows): worths of the first places, zeros of outcomes without; cuts (M,
+    ..).
+    """
     discounted = [m for m, outcome in enumerate(wanted) if outcome.measure.form == DISCOUNTED]
     deepest = int(max((np.max(cuts[m]) for m in discounted), default=0))
     worths = np.zeros((len(wanted), deepest + 1))
@@ -179,8 +188,11 @@ def list_of(lists: Lists, number: int) -> tuple[Floats, Ints]:
 
 
 @jit()
-def tied(ranked: Floats, places: Ints, size: int, gains: Gains, weights: Floats, at: int) -> tuple[float, float, int]:
-    """Rows and gains of the run of equal scores that begins at place `at`, and where the next begins.
+def tied(
+    ranked: Floats, places: Ints, size: int, gains: Gains, weights: Floats, at: int
+) -> tuple[float, float, int]:
+    """Rows and gains of the run of equal scores that begins at place `at`, and where the next
+    begins.
 
     Args:
         ranked: scores, from the best; the first `size` count.

@@ -1,6 +1,7 @@
 """`mrr`, `mrr@k`: one over the place of the first positive, 0 where none is within the cut.
 
-Voorhees, The TREC-8 question answering track report, 1999. Of equal scores the mean over their orders.
+Voorhees, The TREC-8 question answering track report, 1999. Of equal scores the mean over their
+orders.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
-"""`ndcg@k`, `recall@k`, `value@k` and `below7@k`: gains of the first rows, by a discount of their places or by none.
+"""`ndcg@k`, `recall@k`, `value@k` and `below7@k`: gains of the first rows, by a discount of their
+places or by none.
 
-A run of equal scores comes in any order. Its expected gain is its mean gain times the sum of the discounts of the
-places that it takes; at the cut only the share that fits counts (McSherry & Najork, ECIR 2008).
+A run of equal scores comes in any order. Its expected gain is its mean gain times the sum of the
+discounts of the places that it takes; at the cut only the share that fits counts (McSherry &
+Najork, ECIR 2008).
 """
 
 from __future__ import annotations
@@ -40,7 +42,8 @@ def top(
     Args:
         ranked, places, size, gains, weights: as of `tied`.
         cut: whole where places are discounted.
-        worths: (M, ..), of which row m has the worths of the first places together, where they are discounted.
+        worths: (M, ..), of which row m has the worths of the first places together, where they are
+            discounted.
     """
     gain, before, at = 0.0, 0.0, 0
     while at < size and before < cut:

@@ -1,8 +1,8 @@
 """`distinct@k`: how many values of a column are among the first rows.
 
-A run of equal scores comes in any order. Where the cut falls into one, the rows above the cut are drawn from it without
-replacement. A value whose t of n tied rows are not above has none among r of them with chance
-(n - r) .. (n - r - t + 1) / n .. (n - t + 1).
+A run of equal scores comes in any order. Where the cut falls into one, the rows above the cut are
+drawn from it without replacement. A value whose t of n tied rows are not above has none among r of
+them with chance (n - r) .. (n - r - t + 1) / n .. (n - t + 1).
 """
 
 from __future__ import annotations
@@ -27,11 +27,15 @@ def _by_list(lists: Lists, codes: Gains, cut: float, out: Floats) -> None:
 
 
 @jit()
-def _of_all(ranked: Floats, places: Ints, codes: Gains, counts: NDArray[Any], cuts: Floats, out: Floats) -> None:
+def _of_all(
+    ranked: Floats, places: Ints, codes: Gains, counts: NDArray[Any], cuts: Floats, out: Floats
+) -> None:
     scratch = _scratch(places, codes)
     for resample in range(len(cuts)):
         if cuts[resample] > 0:
-            out[resample] = _variety(ranked, places, codes, counts[resample], cuts[resample], scratch)
+            out[resample] = _variety(
+                ranked, places, codes, counts[resample], cuts[resample], scratch
+            )
 
 
 @jit()
@@ -90,7 +94,9 @@ def _variety(
 
 @jit()
 def _absent(rows: int, own: int, room: float) -> float:
-    """The chance that none of `own` of `rows` is among `room` of them; linear between whole numbers."""
+    """The chance that none of `own` of `rows` is among `room` of them; linear between whole
+    numbers.
+    """
     if room >= rows:
         return 0.0
     low, total = math.floor(room), 0.0

@@ -1,4 +1,6 @@
-"""The contract of balancers, and tools for combinations: parts of the tasks' gradients, and their moving averages."""
+"""The contract of balancers, and tools for combinations: parts of the tasks' gradients, and their
+moving averages.
+"""
 
 from __future__ import annotations
 
@@ -14,24 +16,29 @@ from bench.core.errors import check_known
 Need = Literal["losses", "second forward", "gradients", "gradient state"]
 Claim = Literal["random", "asymmetric", "stateful"]
 TaskGradients = Sequence[Sequence[Tensor]]
-"""The gradients of T tasks, each in the same parts: first the embedding output, then every shared dense parameter."""
+"""The gradients of T tasks, each in the same parts: first the embedding output, then every shared
+dense parameter.
+"""
 
 
 class Balancer(nn.Module):
     """Base class, built as `Balancer(tasks: Sequence[str], config)`; `config` has its options.
 
-    A balancer's parameters (learned weights) are trained with the model's; its other state must live in buffers, so
-    that `state_dict` holds all of it. Random draws come from torch's default generator, which the loop seeds.
+    A balancer's parameters (learned weights) are trained with the model's; its other state must
+    live in buffers, so that `state_dict` holds all of it. Random draws come from torch's default
+    generator, which the loop seeds.
 
     Attributes:
-        needs: extra inputs or work in each step:
-            "losses": passes a gradient aggregation the losses first, through `observe`.
-            "second forward": the losses of the same batch after the update, through `after`: a third of a step more.
-            "gradients": the gradients, not only their products.
-            "gradient state": memory of T times the shared dense parameters, which checkpoints then hold, too.
-        weighs_own: whether a gradient balancer's weights also multiply the gradients of a task's own parameters (its
-            tower), as in papers that weight losses. Elsewhere these have weight 1.
-        claims: what checks must know of it: random draws, unequal treatment of tasks, state between steps.
+        needs: extra inputs or work in each step: "losses": passes a gradient aggregation the losses
+            first, through `observe`. "second forward": the losses of the same batch after the
+            update, through `after`: a third of a step more. "gradients": the gradients, not only
+            their products. "gradient state": memory of T times the shared dense parameters, which
+            checkpoints then hold, too.
+        weighs_own: whether a gradient balancer's weights also multiply the gradients of a task's
+            own parameters (its tower), as in papers that weight losses. Elsewhere these have weight
+            1.
+        claims: what checks must know of it: random draws, unequal treatment of tasks, state between
+            steps.
     """
 
     needs: ClassVar[frozenset[Need]] = frozenset()
@@ -43,13 +50,19 @@ class Balancer(nn.Module):
         self.tasks, self.config = tuple(tasks), config
 
     def observe(self, losses: Tensor) -> None:
-        """Receives the losses (T,), detached, before `forward`; called where `needs` has "losses"."""
+        """Receives the losses (T,), detached, before `forward`; called where `needs` has
+        "losses".
+        """
 
     def after(self, losses: Tensor) -> None:
-        """Receives the losses (T,) of the same batch after the update; called where `needs` has "second forward"."""
+        """Receives the losses (T,) of the same batch after the update; called where `needs` has
+        "second forward".
+        """
 
     def preference(self, given: Mapping[str, float], option: str) -> Tensor:
-        """Returns weights (T,) that sum to T from an option's ratios, 1 for other tasks; errors of `place`."""
+        """Returns weights (T,) that sum to T from an option's ratios, 1 for other tasks; errors of
+        `place`.
+        """
         for name in given:
             self.place(name, option)
         weight = torch.tensor([given.get(name, 1.0) for name in self.tasks], dtype=torch.float64)
@@ -57,7 +70,9 @@ class Balancer(nn.Module):
         return (weight * len(self.tasks) / weight.sum()).float()
 
     def place(self, task: str, option: str) -> int:
-        """Returns the index of a task that an option names; raises UserError if it is not trained."""
+        """Returns the index of a task that an option names; raises UserError if it is not
+        trained.
+        """
         check_known("task", task, self.tasks, f"balancing.{option}")
         return self.tasks.index(task)
 
@@ -75,25 +90,31 @@ class GradientAggregation(Balancer, ABC):
 
     @abstractmethod
     def forward(self, gramian: Tensor) -> Tensor:
-        """gramian (T, T), entry (i, j) = g_i . g_j over shared parameters -> weights (T,): the step is sum_i w_i g_i.
+        """gramian (T, T), entry (i, j) = g_i . g_j over shared parameters -> weights (T,): the step
+        is sum_i w_i g_i.
 
-        Finite for any Gramian, also zero; scaled so that, where all gradients agree, the step is near their sum
-        (weights near 1), as with equal static weights.
+        Finite for any Gramian, also zero; scaled so that, where all gradients agree, the step is
+        near their sum (weights near 1), as with equal static weights.
         """
 
 
 class GradientCombination(Balancer, ABC):
-    """Combines gradients in ways that task weights cannot express: by coordinate, by part, or with moving averages.
+    """Combines gradients in ways that task weights cannot express: by coordinate, by part, or with
+    moving averages.
 
     Rows of the embedding output belong to samples, so no state can be kept by coordinate there.
     """
 
     def prepare(self, parameters: Sequence[Tensor]) -> None:
-        """Allocates buffers whose size depends on the shared dense parameters; called once, before any step."""
+        """Allocates buffers whose size depends on the shared dense parameters; called once, before
+        any step.
+        """
 
     @abstractmethod
     def forward(self, gradients: TaskGradients) -> list[Tensor]:
-        """Returns the parts of the combined gradient, finite, scaled as `GradientAggregation`; keeps its input."""
+        """Returns the parts of the combined gradient, finite, scaled as `GradientAggregation`;
+        keeps its input.
+        """
 
 
 class ByEpochs(Balancer):
@@ -140,7 +161,9 @@ def split(row: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
 
 
 def gramian(rows: Tensor) -> Tensor:
-    """rows (T, N) -> their Gramian (T, T) float64; rows are scaled first, so squares neither overflow nor underflow."""
+    """rows (T, N) -> their Gramian (T, T) float64; rows are scaled first, so squares neither
+    overflow nor underflow.
+    """
     if not rows.numel():
         return torch.zeros(len(rows), len(rows), dtype=torch.float64, device=rows.device)
     size = rows.abs().amax(1, keepdim=True)
@@ -162,16 +185,19 @@ def weighted(gradients: TaskGradients, weights: Tensor) -> list[Tensor]:
 
 def norms(gradients: TaskGradients) -> Tensor:
     """Returns the norm of every part, (T, P) float64, without overflow or underflow."""
-    rows = [[torch.linalg.vector_norm(part.detach(), dtype=torch.float64) for part in of] for of in gradients]
+    rows = [
+        [torch.linalg.vector_norm(part.detach(), dtype=torch.float64) for part in of]
+        for of in gradients
+    ]
     return torch.stack([torch.stack(row) for row in rows])
 
 
 class RememberingCombination(GradientCombination):
-    """Keeps moving averages of the gradients of shared dense parameters; the embedding output uses this step's
-    gradients.
+    """Keeps moving averages of the gradients of shared dense parameters; the embedding output uses
+    this step's gradients.
 
-    An average starts at a task's first gradient, where the papers start at 0 and so with small steps. A task without
-    samples in the batch keeps its average and takes no part in the step.
+    An average starts at a task's first gradient, where the papers start at 0 and so with small
+    steps. A task without samples in the batch keeps its average and takes no part in the step.
     """
 
     def prepare(self, parameters: Sequence[Tensor]) -> None:
@@ -181,13 +207,16 @@ class RememberingCombination(GradientCombination):
 
     @abstractmethod
     def share(self, count: Tensor) -> Tensor:
-        """Weight of a task's new gradient in its average; count (T,) is how many it has had, this one included."""
+        """Weight of a task's new gradient in its average; count (T,) is how many it has had, this
+        one included.
+        """
 
     def remember(self, gradients: TaskGradients, scales: Tensor) -> tuple[Tensor, Tensor]:
         """Updates the averages with this step's gradients, task i's times scales_i.
 
         Returns:
-            The Gramian (T, T) float64 of the gradients to combine, and which tasks have samples, (T,).
+            The Gramian (T, T) float64 of the gradients to combine, and which tasks have samples,
+            (T,).
         """
         output = torch.stack([of_task[0].detach().reshape(-1).float() for of_task in gradients])
         new = dense(gradients) * scales[:, None]
@@ -199,6 +228,8 @@ class RememberingCombination(GradientCombination):
         return gramian(output) * torch.outer(scales, scales) + gramian(self.average), heard
 
     def combine(self, gradients: TaskGradients, scales: Tensor, weights: Tensor) -> list[Tensor]:
-        """sum_i w_i (scales_i g_i at the embedding output, the average elsewhere); weights (T,) float64."""
+        """sum_i w_i (scales_i g_i at the embedding output, the average elsewhere); weights (T,)
+        float64.
+        """
         first = weighted([of_task[:1] for of_task in gradients], weights * scales)
         return [*first, *split(weights.to(self.average) @ self.average, gradients[0][1:])]

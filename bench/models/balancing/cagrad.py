@@ -17,13 +17,17 @@ class CAGradConfig(Config):
     """Options of CAGrad."""
 
     c: float = Field(0.5, ge=0, lt=1)
-    """Radius of the ball around the mean gradient, relative to the mean's norm; 0 gives the mean."""
+    """Radius of the ball around the mean gradient, relative to the mean's norm; 0 gives the
+    mean.
+    """
 
 
 class CAGrad(GramianAggregation):
-    """T / (1 + c) times the d that maximises min_i g_i . d subject to |d - g_0| <= c |g_0|, g_0 the mean gradient.
+    """T / (1 + c) times the d that maximises min_i g_i . d subject to |d - g_0| <= c |g_0|, g_0 the
+    mean gradient.
 
-    Liu et al., NeurIPS 2021; the division is the authors' second rescaling, which gives the mean where all agree.
+    Liu et al., NeurIPS 2021; the division is the authors' second rescaling, which gives the mean
+    where all agree.
     """
 
     config: CAGradConfig
@@ -41,10 +45,12 @@ class CAGrad(GramianAggregation):
         return (1.0 + len(gradients) * added) / (1.0 + self.config.c)
 
     def _multipliers(self, gradients: Gradients, mean: Floats) -> Floats:
-        """z >= 0 such that d = g_0 + c |g_0| e, where e is the unit vector of directions z; `mean` has norm 1.
+        """z >= 0 such that d = g_0 + c |g_0| e, where e is the unit vector of directions z; `mean`
+        has norm 1.
 
-        In units of the shortest gradient and of |g_0|, the norm of the shortest e with g_i . d >= t for all i is
-        increasing and convex in t. Each z bounds the attainable t from above (weak duality): this is Newton's step on
+        In units of the shortest gradient and of |g_0|, the norm of the shortest e with g_i . d >= t
+        for all i is increasing and convex in t. Each z bounds the attainable t from above (weak
+        duality): this is Newton's step on
         |e| = c.
         """
         cosines = gradients.directions.T @ mean
@@ -52,7 +58,9 @@ class CAGrad(GramianAggregation):
         best: Floats = np.eye(len(gradients))[np.argmin((cosines + self.config.c) / relative)]
         z, t = best, np.inf
         for _ in range(_STEPS):
-            bound = float(z @ cosines + self.config.c * np.linalg.norm(gradients.directions @ z)) / float(z @ relative)
+            bound = float(
+                z @ cosines + self.config.c * np.linalg.norm(gradients.directions @ z)
+            ) / float(z @ relative)
             if not bound < t:
                 break
             t, best = bound, z

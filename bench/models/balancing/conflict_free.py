@@ -10,7 +10,8 @@ from bench.models.balancing.gramian import Gradients, GramianAggregation, equal_
 
 
 class ConFIG(GramianAggregation):
-    """The direction with the same cosine to every gradient, as long as the sum of the gradients' projections on it.
+    """The direction with the same cosine to every gradient, as long as the sum of the gradients'
+    projections on it.
 
     Liu et al., ICLR 2025. Conflicts with no task wherever such a direction exists.
     """

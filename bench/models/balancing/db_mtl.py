@@ -22,10 +22,11 @@ class DBMTLConfig(Config):
 
 
 class DBMTL(RememberingCombination):
-    """m max_i |y_i| sum_i y_i / |y_i|: y_i the moving average of g_i / L_i, the gradient of log L_i; m the mean loss.
+    """m max_i |y_i| sum_i y_i / |y_i|: y_i the moving average of g_i / L_i, the gradient of log
+    L_i; m the mean loss.
 
-    Lin et al., "Dual-Balancing for Multi-Task Learning", 2023; m times its step, so weights are near 1 where the tasks
-    agree. A task's own parameters follow its loss, not the logarithm.
+    Lin et al., "Dual-Balancing for Multi-Task Learning", 2023; m times its step, so weights are
+    near 1 where the tasks agree. A task's own parameters follow its loss, not the logarithm.
     """
 
     needs = frozenset({"losses", "gradients", "gradient state"})
@@ -34,7 +35,9 @@ class DBMTL(RememberingCombination):
 
     def __init__(self, tasks: Sequence[str], config: DBMTLConfig) -> None:
         super().__init__(tasks, config)
-        self.losses = nn.Buffer(torch.ones(len(self.tasks)), persistent=False)  # between `observe` and `forward` only
+        self.losses = nn.Buffer(
+            torch.ones(len(self.tasks)), persistent=False
+        )  # between `observe` and `forward` only
 
     def observe(self, losses: Tensor) -> None:
         """losses (T,) > 0."""

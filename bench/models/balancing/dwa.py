@@ -22,18 +22,21 @@ class DWAConfig(Config):
 
 
 class DWA(ByEpochs, LossWeighting):
-    """w = T softmax(r / temperature), r_i = L_i(e - 1) / L_i(e - 2) over epochs e (Liu et al., CVPR 2019).
+    """w = T softmax(r / temperature), r_i = L_i(e - 1) / L_i(e - 2) over epochs e (Liu et al., CVPR
+    2019).
 
-    An epoch is `virtual_epoch` steps, so the rule also works in a training of one pass; in the first two epochs all
-    weights are 1. L_i(e) is task i's mean loss over the steps of e in which it had samples (its loss is not 0); r_i = 1
-    where there were none.
+    An epoch is `virtual_epoch` steps, so the rule also works in a training of one pass; in the
+    first two epochs all weights are 1. L_i(e) is task i's mean loss over the steps of e in which it
+    had samples (its loss is not 0); r_i = 1 where there were none.
     """
 
     claims = frozenset({"stateful"})
 
     def __init__(self, tasks: Sequence[str], config: DWAConfig) -> None:
         super().__init__(tasks, config)
-        self.history = nn.Buffer(torch.zeros(2, len(self.tasks)))  # means of the epoch before last, and of the last
+        self.history = nn.Buffer(
+            torch.zeros(2, len(self.tasks))
+        )  # means of the epoch before last, and of the last
 
     def forward(self, losses: Tensor) -> Tensor:
         """losses (T,) -> scalar."""

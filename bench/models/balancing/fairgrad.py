@@ -15,12 +15,14 @@ class FairGradConfig(Config):
     """Options of FairGrad."""
 
     alpha: float = Field(2.0, ge=0.1, le=10)
-    """Fairness: near 0 only the total progress counts, 1 is Nash-MTL, and large values favour the task that gains
-    least."""
+    """Fairness: near 0 only the total progress counts, 1 is Nash-MTL, and large values favour the
+    task that gains least."""
 
 
 class FairGrad(GramianAggregation):
-    """Weights a > 0 with G a = a^(-1 / alpha) (Ban & Ji, ICML 2024), scaled and applied to towers as in `nash_mtl`."""
+    """Weights a > 0 with G a = a^(-1 / alpha) (Ban & Ji, ICML 2024), scaled and applied to towers
+    as in `nash_mtl`.
+    """
 
     weighs_own = True
     config: FairGradConfig

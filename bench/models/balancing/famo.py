@@ -24,11 +24,13 @@ class FAMOConfig(Config):
 
 
 class FAMO(LossWeighting):
-    """T c sum_i z_i log L_i, with z = softmax(xi) and c = 1 / sum_i (z_i / L_i) held fixed: weights that sum to T.
+    """T c sum_i z_i log L_i, with z = softmax(xi) and c = 1 / sum_i (z_i / L_i) held fixed: weights
+    that sum to T.
 
-    Liu et al., NeurIPS 2023, algorithm 2, T times its loss. After the update, Adam moves xi to equalise the losses'
-    relative decreases on this batch: its gradient is the softmax's Jacobian times log L_before - log L_after, under the
-    same dropout masks. A task without samples in the batch is left out of c and xi.
+    Liu et al., NeurIPS 2023, algorithm 2, T times its loss. After the update, Adam moves xi to
+    equalise the losses' relative decreases on this batch: its gradient is the softmax's Jacobian
+    times log L_before - log L_after, under the same dropout masks. A task without samples in the
+    batch is left out of c and xi.
     """
 
     needs = frozenset({"second forward"})
@@ -38,8 +40,12 @@ class FAMO(LossWeighting):
         super().__init__(tasks, config)
         self.logits: Tensor = nn.Buffer(torch.zeros(len(self.tasks)))
         self.mean, self.square = (nn.Buffer(torch.zeros(len(self.tasks))) for _ in range(2))
-        self.steps: Tensor = nn.Buffer(torch.zeros(()))  # updates of xi, the logits, by Adam's moments
-        self.before = nn.Buffer(torch.ones(len(self.tasks)), persistent=False)  # between `forward` and `after` only
+        self.steps: Tensor = nn.Buffer(
+            torch.zeros(())
+        )  # updates of xi, the logits, by Adam's moments
+        self.before = nn.Buffer(
+            torch.ones(len(self.tasks)), persistent=False
+        )  # between `forward` and `after` only
 
     def forward(self, losses: Tensor) -> Tensor:
         """losses (T,), none negative -> scalar."""

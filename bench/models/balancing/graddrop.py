@@ -22,7 +22,8 @@ class GradDropConfig(Config):
 class GradDrop(GradientCombination):
     """Draws one sign for every coordinate and sums only the gradients of that sign.
 
-    Chen et al., NeurIPS 2020, algorithm 1: positive with probability (1 + sum_i g_i / sum_i |g_i|) / 2.
+    Chen et al., NeurIPS 2020, algorithm 1: positive with probability (1 + sum_i g_i / sum_i |g_i|)
+    / 2.
     """
 
     needs = frozenset({"gradients"})
@@ -35,9 +36,14 @@ class GradDrop(GradientCombination):
         return [self._combine(of_part) for of_part in zip(*gradients, strict=True)]
 
     def _combine(self, gradients: Sequence[Tensor]) -> Tensor:
-        positive = sum((g.detach().clamp(min=0) for g in gradients[1:]), gradients[0].detach().clamp(min=0))
-        negative = sum((g.detach().clamp(max=0) for g in gradients[1:]), gradients[0].detach().clamp(max=0))
-        # Without positive gradients the share is 0 and no draw is below it; without negative ones it is 1.
+        positive = sum(
+            (g.detach().clamp(min=0) for g in gradients[1:]), gradients[0].detach().clamp(min=0)
+        )
+        negative = sum(
+            (g.detach().clamp(max=0) for g in gradients[1:]), gradients[0].detach().clamp(max=0)
+        )
+        # Without positive gradients the share is 0 and no draw is below it; without negative ones
+        # it is 1.
         share = positive / (positive - negative)
         drawn = torch.where(torch.rand_like(share) < share, positive, negative)
         # 0 / 0 is NaN, which compares as false: both sums are then 0, unless the gradients are NaN.

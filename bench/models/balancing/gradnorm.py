@@ -26,11 +26,13 @@ class GradNormConfig(Config):
 
 
 class GradNorm(ByEpochs, GradientAggregation):
-    """Learns w by sum_i |w_i n_i / m - r_i^alpha|: n_i = |g_i|, m the mean of w n, r_i = (L_i / L_i(0)) over its mean.
+    """Learns w by sum_i |w_i n_i / m - r_i^alpha|: n_i = |g_i|, m the mean of w n, r_i = (L_i /
+    L_i(0)) over its mean.
 
-    Chen et al., ICML 2018, algorithm 1: after each step w moves against that sum's gradient, m and r held fixed, and is
-    scaled to sum to T. Dividing norms by m makes the learning rate independent of units. w also multiplies the towers'
-    gradients. A task without samples in the batch keeps its weight and is left out of all means.
+    Chen et al., ICML 2018, algorithm 1: after each step w moves against that sum's gradient, m and
+    r held fixed, and is scaled to sum to T. Dividing norms by m makes the learning rate independent
+    of units. w also multiplies the towers' gradients. A task without samples in the batch keeps its
+    weight and is left out of all means.
     """
 
     needs = frozenset({"losses"})
@@ -40,7 +42,9 @@ class GradNorm(ByEpochs, GradientAggregation):
     def __init__(self, tasks: Sequence[str], config: GradNormConfig) -> None:
         super().__init__(tasks, config)
         self.weight = nn.Buffer(torch.ones(len(self.tasks)))  # of the next step
-        self.losses = nn.Buffer(torch.zeros(len(self.tasks)), persistent=False)  # between `observe` and `forward` only
+        self.losses = nn.Buffer(
+            torch.zeros(len(self.tasks)), persistent=False
+        )  # between `observe` and `forward` only
 
     def observe(self, losses: Tensor) -> None:
         """losses (T,)."""
@@ -62,6 +66,8 @@ class GradNorm(ByEpochs, GradientAggregation):
         weight, rates = self.weight[heard], (self.losses / self.mean(self.losses))[heard]
         norms = norms / norms.max()  # a product of weight and norm must fit into float32
         relative = norms / (weight * norms).mean()
-        slope = torch.sign(weight * relative - (rates / rates.mean()) ** self.config.alpha) * relative
+        slope = (
+            torch.sign(weight * relative - (rates / rates.mean()) ** self.config.alpha) * relative
+        )
         moved = (weight - self.config.lr * slope).clamp(min=_LEAST)
         self.weight[heard] = moved * (weight.sum() / moved.sum())

@@ -21,14 +21,17 @@ class GradVacConfig(Config):
     """Options of GradVac."""
 
     beta: float = Field(0.5, ge=0, le=1)
-    """Step of a target cosine towards the present one; with 0 targets stay at 0, which is `pcgrad`."""
+    """Step of a target cosine towards the present one; with 0 targets stay at 0, which is
+    `pcgrad`.
+    """
 
 
 class GradVac(GramianAggregation):
-    """Turns each gradient towards those whose cosine with it is below its target, in random order, then sums them.
+    """Turns each gradient towards those whose cosine with it is below its target, in random order,
+    then sums them.
 
-    Wang et al., ICLR 2021, with one group for all shared parameters. Targets are moving averages of cosines, 0 at
-    first. A task without samples leaves its averages unchanged.
+    Wang et al., ICLR 2021, with one group for all shared parameters. Targets are moving averages of
+    cosines, 0 at first. A task without samples leaves its averages unchanged.
     """
 
     claims = frozenset({"random", "stateful"})

@@ -25,15 +25,18 @@ class MetaBalanceConfig(Config):
     beta: float = Field(0.9, ge=0, lt=1)
     """Decay of the moving averages of norms."""
     scale: Literal["both", "down", "up"] = "both"
-    """Whether auxiliary gradients are shortened, lengthened, or both: the paper's strategies C, A and B."""
+    """Whether auxiliary gradients are shortened, lengthened, or both: the paper's strategies C, A
+    and B.
+    """
 
 
 class MetaBalance(GradientCombination):
-    """sum_i (r m_t / m_i + 1 - r) g_i in each part: m the moving averages of norms there, t the target, r the relax.
+    """sum_i (r m_t / m_i + 1 - r) g_i in each part: m the moving averages of norms there, t the
+    target, r the relax.
 
-    He et al., WWW 2022, algorithm 1; a part is the embedding output or one shared parameter. The averages are corrected
-    for their start at 0. A part whose gradient is zero (the task has no samples in the batch) keeps its average. Raises
-    UserError if the target is not trained.
+    He et al., WWW 2022, algorithm 1; a part is the embedding output or one shared parameter. The
+    averages are corrected for their start at 0. A part whose gradient is zero (the task has no
+    samples in the batch) keeps its average. Raises UserError if the target is not trained.
     """
 
     needs = frozenset({"gradients"})
@@ -44,7 +47,9 @@ class MetaBalance(GradientCombination):
         self.target = self.place(config.target, "metabalance.target") if config.target else 0
 
     def prepare(self, parameters: Sequence[Tensor]) -> None:
-        """Allocates the averages and the steps in them, (T, P) for the embedding output and each parameter."""
+        """Allocates the averages and the steps in them, (T, P) for the embedding output and each
+        parameter.
+        """
         zeros = torch.zeros(len(self.tasks), 1 + len(parameters), dtype=torch.float64)
         self.average, self.count = nn.Buffer(zeros), nn.Buffer(zeros.clone())
         if parameters:
@@ -54,11 +59,15 @@ class MetaBalance(GradientCombination):
         """See `GradientCombination.forward`."""
         lengths, beta = norms(gradients), self.config.beta
         heard = lengths > 0
-        self.average.copy_(torch.where(heard, beta * self.average + (1 - beta) * lengths, self.average))
+        self.average.copy_(
+            torch.where(heard, beta * self.average + (1 - beta) * lengths, self.average)
+        )
         self.count.add_(heard)
         usual = self.average / torch.where(self.count > 0, 1 - beta**self.count, 1.0)
         known = (usual > 0) & (usual[self.target] > 0)
-        ratio = torch.where(known, usual[self.target] / torch.where(known, usual, 1.0), 1.0).clamp(max=_MOST)
+        ratio = torch.where(known, usual[self.target] / torch.where(known, usual, 1.0), 1.0).clamp(
+            max=_MOST
+        )
         if self.config.scale != "both":
             ratio = ratio.clamp(max=1.0) if self.config.scale == "down" else ratio.clamp(min=1.0)
         return weighted(gradients, self.config.relax * ratio + 1 - self.config.relax)

@@ -10,11 +10,13 @@ from bench.models.balancing.gramian import Gradients, GramianAggregation, least_
 
 
 class MGDA(GramianAggregation):
-    """T times the minimum-norm convex combination of the gradients: min |sum_i a_i g_i| over the simplex.
+    """T times the minimum-norm convex combination of the gradients: min |sum_i a_i g_i| over the
+    simplex.
 
-    Désidéri, Comptes Rendus Mathématique 2012; Sener & Koltun, NeurIPS 2018. The step conflicts with no task and is
-    zero exactly where the tasks' gradients are Pareto stationary. It follows the shorter of two agreeing gradients.
-    Solved exactly: the shortest e with g_i . e >= 1 for all i points the same way.
+    Désidéri, Comptes Rendus Mathématique 2012; Sener & Koltun, NeurIPS 2018. The step conflicts
+    with no task and is zero exactly where the tasks' gradients are Pareto stationary. It follows
+    the shorter of two agreeing gradients. Solved exactly: the shortest e with g_i . e >= 1 for all
+    i points the same way.
     """
 
     def weigh(self, gradients: Gradients, tasks: NDArray[np.intp]) -> Floats:

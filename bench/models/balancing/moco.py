@@ -27,10 +27,12 @@ class MoCoConfig(Config):
 
 
 class MoCo(RememberingCombination):
-    """T sum_i w_i y_i: y_i the moving average of g_i, w on the simplex, moved by -gamma (Y w + rho w) at each step.
+    """T sum_i w_i y_i: y_i the moving average of g_i, w on the simplex, moved by -gamma (Y w + rho
+    w) at each step.
 
-    Fernando et al., ICLR 2023, algorithm 1; Y is the Gramian of the y_i, which are less noisy than the g_i. Unlike in
-    the paper Y is divided by the mean of its diagonal, so gamma is independent of the losses' scale.
+    Fernando et al., ICLR 2023, algorithm 1; Y is the Gramian of the y_i, which are less noisy than
+    the g_i. Unlike in the paper Y is divided by the mean of its diagonal, so gamma is independent
+    of the losses' scale.
     """
 
     needs = frozenset({"gradients", "gradient state"})
@@ -40,7 +42,9 @@ class MoCo(RememberingCombination):
     def __init__(self, tasks: Sequence[str], config: MoCoConfig) -> None:
         super().__init__(tasks, config)
         many = len(self.tasks)
-        self.weight = nn.Buffer(torch.full((many,), 1.0 / many, dtype=torch.float64))  # on the simplex
+        self.weight = nn.Buffer(
+            torch.full((many,), 1.0 / many, dtype=torch.float64)
+        )  # on the simplex
         self.steps: Tensor = nn.Buffer(torch.zeros((), dtype=torch.float64))
 
     def share(self, count: Tensor) -> Tensor:
@@ -58,7 +62,11 @@ class MoCo(RememberingCombination):
             mass = mass_of(w, len(heard))
             mean = y.diagonal().mean()
             y = y / torch.where(mean > 0, mean, 1.0)
-            w = project(w - self.config.gamma / self.steps**self.config.decay * (y @ w + self.config.rho * w), mass)
+            w = project(
+                w
+                - self.config.gamma / self.steps**self.config.decay * (y @ w + self.config.rho * w),
+                mass,
+            )
             self.weight[heard] = w
             used[heard] = w * (len(w) / mass)
         return self.combine(gradients, ones, used)

@@ -10,10 +10,12 @@ from bench.models.balancing.gramian import Gradients, GramianAggregation, bargai
 
 
 class NashMTL(GramianAggregation):
-    """The direction of the Nash bargaining solution: weights a > 0 with G a = 1 / a (Navon et al., ICML 2022).
+    """The direction of the Nash bargaining solution: weights a > 0 with G a = 1 / a (Navon et al.,
+    ICML 2022).
 
-    The direction does not depend on the scales of the tasks. Weights are scaled to sum_i w_i |g_i| = sum_i |g_i|, and
-    also multiply the towers' gradients, as in the authors' code, which weights losses.
+    The direction does not depend on the scales of the tasks. Weights are scaled to sum_i w_i |g_i|
+    = sum_i |g_i|, and also multiply the towers' gradients, as in the authors' code, which weights
+    losses.
     """
 
     weighs_own = True

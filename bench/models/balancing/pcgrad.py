@@ -11,7 +11,8 @@ from bench.models.balancing.base import GradientAggregation
 class PCGrad(GradientAggregation):
     """Projects each gradient off those it conflicts with, in random order, and sums the results.
 
-    Yu et al., NeurIPS 2020, algorithm 1. With two tasks the step conflicts with neither; with more it may.
+    Yu et al., NeurIPS 2020, algorithm 1. With two tasks the step conflicts with neither; with more
+    it may.
     """
 
     claims = frozenset({"random"})
@@ -19,7 +20,9 @@ class PCGrad(GradientAggregation):
     def forward(self, gramian: Tensor) -> Tensor:
         """gramian (T, T) -> weights (T,)."""
         products = gramian.detach().cpu()
-        projected = torch.eye(len(products), dtype=products.dtype)  # row i: gradient i as a combination of all
+        projected = torch.eye(
+            len(products), dtype=products.dtype
+        )  # row i: gradient i as a combination of all
         for own, weights in enumerate(projected):
             for other in torch.randperm(len(products)).tolist():
                 square = products[other, other]

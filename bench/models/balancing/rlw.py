@@ -9,7 +9,9 @@ from bench.models.balancing.base import LossWeighting
 
 
 class RLW(LossWeighting):
-    """T softmax(z) . L with z ~ N(0, 1) in each step (Lin et al., TMLR 2022), T times the paper's loss."""
+    """T softmax(z) . L with z ~ N(0, 1) in each step (Lin et al., TMLR 2022), T times the paper's
+    loss.
+    """
 
     claims = frozenset({"random"})
 

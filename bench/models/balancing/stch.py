@@ -17,20 +17,27 @@ class STCHConfig(Config):
     """Options of STCH."""
 
     mu: float = Field(0.1, ge=1e-3, allow_inf_nan=False)
-    """Smoothness: near 0 only the worst task counts, larger values count all. The paper uses 0.01 to 1."""
-    weight: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(default_factory=dict)
+    """Smoothness: near 0 only the worst task counts, larger values count all. The paper uses 0.01
+    to 1.
+    """
+    weight: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(
+        default_factory=dict
+    )
     """Preference for each task by name, 1 where missing; only their ratios count."""
     virtual_epoch: int = Field(50, ge=0)
-    """Warm-up steps with equal weights, whose mean losses become the units of the losses; 0 leaves losses unscaled."""
+    """Warm-up steps with equal weights, whose mean losses become the units of the losses; 0 leaves
+    losses unscaled.
+    """
 
 
 class STCH(ByEpochs, LossWeighting):
     """T^2 m mu log sum_i exp(l_i L_i / m_i / mu): a smooth form of the worst task's loss.
 
-    Lin et al., ICML 2024, with an ideal point of 0; l is the preference (it sums to 1), m_i the task's mean loss during
-    warm-up and m their mean (1 without warm-up). T^2 m times the paper's loss: where all terms are equal, weights are
-    near 1. Sums and T cover the tasks with samples in the batch; a batch without any gives 0. Raises UserError if a
-    preference is given for a task that is not trained.
+    Lin et al., ICML 2024, with an ideal point of 0; l is the preference (it sums to 1), m_i the
+    task's mean loss during warm-up and m their mean (1 without warm-up). T^2 m times the paper's
+    loss: where all terms are equal, weights are near 1. Sums and T cover the tasks with samples in
+    the batch; a batch without any gives 0. Raises UserError if a preference is given for a task
+    that is not trained.
     """
 
     claims = frozenset({"stateful"})

@@ -12,10 +12,12 @@ from bench.models.balancing.base import LossWeighting
 
 
 class Uncertainty(LossWeighting):
-    """sum_i exp(-s_i) L_i + s_i, with s_i the learned log-variance of task i, 0 at first (Kendall et al., CVPR 2018).
+    """sum_i exp(-s_i) L_i + s_i, with s_i the learned log-variance of task i, 0 at first (Kendall
+    et al., CVPR 2018).
 
-    Twice the paper's loss, so that weights start at 1. A task without samples in the batch (its loss is 0) is left out
-    of the sum; otherwise such batches would lower s_i and so raise its weight.
+    Twice the paper's loss, so that weights start at 1. A task without samples in the batch (its
+    loss is 0) is left out of the sum; otherwise such batches would lower s_i and so raise its
+    weight.
     """
 
     claims = frozenset({"stateful"})

@@ -10,10 +10,12 @@ from bench.models.balancing.gramian import Gradients, GramianAggregation, least_
 
 
 class UPGrad(GramianAggregation):
-    """Projects each gradient onto the cone of directions that conflict with no task, and sums the projections.
+    """Projects each gradient onto the cone of directions that conflict with no task, and sums the
+    projections.
 
-    Quinton & Rey, "Jacobian Descent for Multi-Objective Optimization", 2024; T times their mean. The step conflicts
-    with no task. The projection of g_i is g_i + e, with the shortest e such that g_j . e >= -g_j . g_i for all j.
+    Quinton & Rey, "Jacobian Descent for Multi-Objective Optimization", 2024; T times their mean.
+    The step conflicts with no task. The projection of g_i is g_i + e, with the shortest e such that
+    g_j . e >= -g_j . g_i for all j.
     """
 
     def weigh(self, gradients: Gradients, tasks: NDArray[np.intp]) -> Floats:

@@ -1,4 +1,6 @@
-"""Funnels tie the probabilities of tasks along parent links. One file each, one entry each in `FUNNELS`."""
+"""Funnels tie the probabilities of tasks along parent links. One file each, one entry each in
+`FUNNELS`.
+"""
 
 from __future__ import annotations
 
@@ -25,17 +27,26 @@ _OURS: dict[str, Entry[Funnel]] = {
         EntireSpace,
         NoOptions,
         "Ma et al., SIGIR 2018",
-        "ESMM's product: a child is trained on all samples through the joint probability of its chain",
+        (
+            "ESMM's product: a child is trained on all samples through the joint probability of "
+            "its chain"
+        ),
         unfit=parents_are_binary,
     ),
     "escm2_ipw": Entry(
         ESCM2IPW,
         ESCM2Config,
         "Wang et al., SIGIR 2022",
-        "entire_space, and the conditional's risk with each seen sample weighted by its inverse propensity",
+        (
+            "entire_space, and the conditional's risk with each seen sample weighted by its "
+            "inverse propensity"
+        ),
         unfit=parents_are_binary,
-        departs="PaddleRec divides the sum over seen samples by their number, and clips 1 / p only after dividing by "
-        "it; here the sum is divided by the number of all samples, as in the paper, and 1 / p itself is clipped at 15.",
+        departs=(
+            "PaddleRec divides the sum over seen samples by their number, and clips 1 / p "
+            "only after dividing by it; here the sum is divided by the number of all samples, "
+            "as in the paper, and 1 / p itself is clipped at 15."
+        ),
     ),
     "escm2_dr": Entry(
         ESCM2DR,
@@ -43,8 +54,11 @@ _OURS: dict[str, Entry[Funnel]] = {
         "Wang et al., SIGIR 2022",
         "as escm2_ipw, with the error imputed where it is not seen",
         unfit=parents_are_binary,
-        departs="PaddleRec imputes the error by a probability, and the imputation's loss moves the conditional, too; "
-        "here it is a softplus, whose loss moves the imputation alone, and an estimate below 0 counts as 0.",
+        departs=(
+            "PaddleRec imputes the error by a probability, and the imputation's loss moves "
+            "the conditional, too; here it is a softplus, whose loss moves the imputation "
+            "alone, and an estimate below 0 counts as 0."
+        ),
     ),
     "direct": Entry(
         Direct,

@@ -1,4 +1,6 @@
-"""AITM: hidden units of a task's tower are transferred along the chain to the tasks that follow it."""
+"""AITM: hidden units of a task's tower are transferred along the chain to the tasks that follow
+it.
+"""
 
 from __future__ import annotations
 
@@ -25,19 +27,23 @@ class AITMConfig(Config):
 class Transfer(nn.Module):
     """One adaptive information transfer module for each of L links.
 
-    The parent's units go through a ReLU layer; a softmax over <W1 u, W2 u> / sqrt(width) weights these and the child's
-    own, and W3 u is summed.
+    The parent's units go through a ReLU layer; a softmax over <W1 u, W2 u> / sqrt(width) weights
+    these and the child's own, and W3 u is summed.
     """
 
     def __init__(self, links: int, width: int) -> None:
         super().__init__()
         self.information = BatchedMLP(links, width, (width,))
-        self.query, self.key, self.value = (BatchedLinear(links, width, width, bias=False) for _ in range(3))
+        self.query, self.key, self.value = (
+            BatchedLinear(links, width, width, bias=False) for _ in range(3)
+        )
 
     def forward(self, parents: Tensor, own: Tensor) -> Tensor:
         """(L, B, width) of the links' parents and of their children -> the children's new units."""
         both = torch.stack([self.information(parents), own])  # (2, L, B, width)
-        query, key, value = (torch.stack([linear(u) for u in both]) for linear in (self.query, self.key, self.value))
+        query, key, value = (
+            torch.stack([linear(u) for u in both]) for linear in (self.query, self.key, self.value)
+        )
         precise = torch.promote_types(own.dtype, torch.float32)
         scores = (query * key).sum(3, keepdim=True, dtype=precise) / math.sqrt(own.shape[2])
         return (scores.softmax(0).to(value.dtype) * value).sum(0)
@@ -66,9 +72,9 @@ class AlongChains(nn.Module):
 class AITM(Direct, lower_precision=True):
     """Adaptive information transfer (Xi et al., KDD 2021), for chains of any length and trees.
 
-    Logits and labels are joint, as in `direct`. Hidden units of a task's tower receive their parent's before the linear
-    output, and the mean of max(p_child - p_parent, 0), the calibrator, is added to the child's loss. A child's loss
-    propagates to all inputs of its ancestors' logits.
+    Logits and labels are joint, as in `direct`. Hidden units of a task's tower receive their
+    parent's before the linear output, and the mean of max(p_child - p_parent, 0), the calibrator,
+    is added to the child's loss. A child's loss propagates to all inputs of its ancestors' logits.
     """
 
     ties_tasks = True
@@ -79,7 +85,11 @@ class AITM(Direct, lower_precision=True):
         return AlongChains(self.schema, width) if self.links.depth else None
 
     def losses(
-        self, logits: Tensor, labels: Tensor, weights: Tensor | None = None, context: Context | None = None
+        self,
+        logits: Tensor,
+        labels: Tensor,
+        weights: Tensor | None = None,
+        context: Context | None = None,
     ) -> Tensor:
         """See `Funnel.losses`; the calibrator's mean is over the samples of the child's loss."""
         links, p = self.links, logits.sigmoid()

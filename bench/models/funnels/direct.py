@@ -12,10 +12,11 @@ from bench.models.losses.base import Context
 
 
 class Direct(Independent):
-    """A binary task's logit is of 'it and all its ancestors happened', trained on all samples by itself.
+    """A binary task's logit is of 'it and all its ancestors happened', trained on all samples by
+    itself.
 
-    A joint probability above its parent's is reduced to the parent's, and the conditional is their quotient.
-    Regressions are trained as in `independent`.
+    A joint probability above its parent's is reduced to the parent's, and the conditional is their
+    quotient. Regressions are trained as in `independent`.
     """
 
     conditional = False
@@ -23,14 +24,22 @@ class Direct(Independent):
     def start(self, means: Tensor) -> Tensor:
         """See `Funnel.start`: the logits of products of the means."""
         links, conditional = self.links, means.double()
-        rates = torch.where(links.regression, conditional, conditional.nan_to_num(nan=0.5).clamp(RAREST, 1 - RAREST))
+        rates = torch.where(
+            links.regression, conditional, conditional.nan_to_num(nan=0.5).clamp(RAREST, 1 - RAREST)
+        )
         joint = links.product(rates.unsqueeze(0)).squeeze(0)
         return torch.where(links.regression, joint, torch.logit(joint)).nan_to_num(nan=0.0)
 
     def losses(
-        self, logits: Tensor, labels: Tensor, weights: Tensor | None = None, context: Context | None = None
+        self,
+        logits: Tensor,
+        labels: Tensor,
+        weights: Tensor | None = None,
+        context: Context | None = None,
     ) -> Tensor:
-        """See `Funnel.losses`; a child whose parent is known not to have happened needs no label."""
+        """See `Funnel.losses`; a child whose parent is known not to have happened needs no
+        label.
+        """
         return self.loss.forward(logits, self.links.joint_targets(labels), weights, context)
 
     def probabilities(self, logits: Tensor) -> Probabilities:
@@ -42,5 +51,6 @@ class Direct(Independent):
         logs = F.logsigmoid(joint)
         conditional = torch.where(links.tied, logs - links.of_parent(logs), logs).exp()
         return Probabilities(
-            torch.where(links.regression, logits, conditional), torch.where(links.regression, logits, joint.sigmoid())
+            torch.where(links.regression, logits, conditional),
+            torch.where(links.regression, logits, joint.sigmoid()),
         )

@@ -26,16 +26,21 @@ class ESCM2Config(Config):
 class ESCM2IPW(EntireSpace):
     """ESCM2-IPW (Wang et al., SIGIR 2022), for chains of any length.
 
-    A binary task with a parent has the loss of `entire_space` plus the conditional's risk over all samples. This is
-    estimated where the parent happened, as the mean over all samples of o e / p. o is 1 where the parent and all its
-    ancestors happened, else 0; e is the log loss of the conditional, for any loss of the joint probability; p is the
-    model's own probability of o, without a gradient. 1 / p is clipped. The weights o / p are not normalised.
+    A binary task with a parent has the loss of `entire_space` plus the conditional's risk over all
+    samples. This is estimated where the parent happened, as the mean over all samples of o e / p. o
+    is 1 where the parent and all its ancestors happened, else 0; e is the log loss of the
+    conditional, for any loss of the joint probability; p is the model's own probability of o,
+    without a gradient. 1 / p is clipped. The weights o / p are not normalised.
     """
 
     config: ESCM2Config
 
     def losses(
-        self, logits: Tensor, labels: Tensor, weights: Tensor | None = None, context: Context | None = None
+        self,
+        logits: Tensor,
+        labels: Tensor,
+        weights: Tensor | None = None,
+        context: Context | None = None,
     ) -> Tensor:
         """See `Funnel.losses`."""
         links, config = self.links, self.config
@@ -50,12 +55,20 @@ class ESCM2IPW(EntireSpace):
         )
         seen = torch.where(happened, (1 / p).clamp(max=config.clip), 0)
         risk = self.risk(logits, errors, seen, known, weights)
-        return torch.where(links.tied, config.ctcvr_weight * whole + config.cvr_weight * risk, whole)
+        return torch.where(
+            links.tied, config.ctcvr_weight * whole + config.cvr_weight * risk, whole
+        )
 
     def risk(
-        self, logits: Tensor, errors: Tensor, seen: Tensor, known: Tensor, weights: Tensor | None = None
+        self,
+        logits: Tensor,
+        errors: Tensor,
+        seen: Tensor,
+        known: Tensor,
+        weights: Tensor | None = None,
     ) -> Tensor:
-        """The estimated risk of each conditional, (T,); values of tasks that are not tied are ignored.
+        """The estimated risk of each conditional, (T,); values of tasks that are not tied are
+        ignored.
 
         Args:
             logits: (B, O).

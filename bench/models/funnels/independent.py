@@ -15,9 +15,11 @@ from bench.models.losses.base import Context
 
 
 class Independent(Funnel):
-    """A task with a parent is trained where the parent happened (its label is 1), every other task on all samples.
+    """A task with a parent is trained where the parent happened (its label is 1), every other task
+    on all samples.
 
-    A child is trained on selected samples but predicts for all: the sample selection bias that `entire_space` removes.
+    A child is trained on selected samples but predicts for all: the sample selection bias that
+    `entire_space` removes.
     """
 
     def __init__(self, schema: Schema, config: Config) -> None:
@@ -25,11 +27,17 @@ class Independent(Funnel):
         self.links = Links(schema)
 
     def losses(
-        self, logits: Tensor, labels: Tensor, weights: Tensor | None = None, context: Context | None = None
+        self,
+        logits: Tensor,
+        labels: Tensor,
+        weights: Tensor | None = None,
+        context: Context | None = None,
     ) -> Tensor:
         """See `Funnel.losses`."""
         links = self.links
-        outside = links.child & (links.of_parent(labels) != 1)  # an unobserved parent, NaN, is outside too
+        outside = links.child & (
+            links.of_parent(labels) != 1
+        )  # an unobserved parent, NaN, is outside too
         return self.loss.forward(logits, torch.where(outside, math.nan, labels), weights, context)
 
     def probabilities(self, logits: Tensor) -> Probabilities:

@@ -1,7 +1,7 @@
 """The parent links of a schema as tensors, shared by all funnels.
 
-A task is tied if it is binary and has a parent. Chains may have any length; functions walk them from the root down, all
-tasks of a batch at once, in as many rounds as the longest chain has links.
+A task is tied if it is binary and has a parent. Chains may have any length; functions walk them
+from the root down, all tasks of a batch at once, in as many rounds as the longest chain has links.
 """
 
 from __future__ import annotations
@@ -20,12 +20,16 @@ def parents_are_binary(schema: Schema) -> str | None:
     """The `unfit` of funnels: a parent must be an event."""
     for task, parent in zip(schema.tasks, schema.parents, strict=True):
         if parent is not None and schema.tasks[parent].kind != "binary":
-            return f"task '{task.name}' has the parent '{task.parent}', which is a regression and cannot happen or not"
+            return (
+                f"task '{task.name}' has the parent '{task.parent}', which is a regression and "
+                "cannot happen or not"
+            )
     return None
 
 
 class Links(nn.Module):
-    """Constant buffers of shape (T,): `parent` (its own index for a root), `child`, `tied`, `regression`.
+    """Constant buffers of shape (T,): `parent` (its own index for a root), `child`, `tied`,
+    `regression`.
 
     `given_parent` marks regressions with a parent, `late` tasks whose labels become known later.
     """
@@ -35,7 +39,9 @@ class Links(nn.Module):
         parents = schema.parents
         own = torch.tensor([at if parent is None else parent for at, parent in enumerate(parents)])
         self.parent = nn.Buffer(own, persistent=False)
-        self.child = nn.Buffer(torch.tensor([parent is not None for parent in parents]), persistent=False)
+        self.child = nn.Buffer(
+            torch.tensor([parent is not None for parent in parents]), persistent=False
+        )
         regression = torch.tensor([task.kind == "regression" for task in schema.tasks])
         self.regression = nn.Buffer(regression, persistent=False)
         self.tied = nn.Buffer(self.child & ~regression, persistent=False)
@@ -63,8 +69,9 @@ class Links(nn.Module):
     def joint_logits(self, logits: Tensor) -> Tensor:
         """Logits (B, T) of the joint probabilities.
 
-        With odds against o = exp(-logit), the odds against two steps are o1 + o2 + o1 o2 = o1 (1 + o2) + o2: a sum of
-        positive terms. So in log space nothing cancels and no gradient exceeds 1, at any logit.
+        With odds against o = exp(-logit), the odds against two steps are o1 + o2 + o1 o2 = o1 (1 +
+        o2) + o2: a sum of positive terms. So in log space nothing cancels and no gradient exceeds
+        1, at any logit.
         """
         joint = logits
         for _ in range(self.depth):
@@ -75,8 +82,8 @@ class Links(nn.Module):
     def joint_labels(self, labels: Tensor) -> Tensor:
         """Labels (B, T) of 'the task and all its ancestors happened'.
 
-        From the root on, the first label other than 1 decides: 0 where it is 0, NaN where it is unobserved. Of a late
-        task NaN decides by itself.
+        From the root on, the first label other than 1 decides: 0 where it is 0, NaN where it is
+        unobserved. Of a late task NaN decides by itself.
         """
         joint = labels
         for _ in range(self.depth):
@@ -86,6 +93,8 @@ class Links(nn.Module):
         return joint
 
     def joint_targets(self, labels: Tensor) -> Tensor:
-        """`joint_labels`; a regression with a parent has its own label, NaN where the parent did not happen."""
+        """`joint_labels`; a regression with a parent has its own label, NaN where the parent did
+        not happen.
+        """
         outside = self.given_parent & (self.of_parent(labels) != 1)
         return torch.where(outside, math.nan, self.joint_labels(labels))

@@ -1,4 +1,6 @@
-"""Interactions transform inputs before the sharing. One file each, one entry each in `INTERACTIONS`."""
+"""Interactions transform inputs before the sharing. One file each, one entry each in
+`INTERACTIONS`.
+"""
 
 from __future__ import annotations
 

@@ -22,7 +22,8 @@ class DCNv2Config(Config):
 class DCNv2(Interaction, lower_precision=True):
     """x_{l+1} = x_0 * (W_l x_l + b_l) + x_l, or with W = U V (Wang et al., WWW 2021).
 
-    The paper's stacked structure: the rest of the model sees only the last x, in which each input keeps its place.
+    The paper's stacked structure: the rest of the model sees only the last x, in which each input
+    keeps its place.
     """
 
     def __init__(self, layout: Layout, sets: int, config: DCNv2Config) -> None:
@@ -31,7 +32,10 @@ class DCNv2(Interaction, lower_precision=True):
         self.layers = nn.ModuleList()
         for _ in range(config.layers):
             if config.rank:
-                parts = [BatchedLinear(sets, width, config.rank, bias=False), BatchedLinear(sets, config.rank, width)]
+                parts = [
+                    BatchedLinear(sets, width, config.rank, bias=False),
+                    BatchedLinear(sets, config.rank, width),
+                ]
             else:
                 parts = [BatchedLinear(sets, width, width)]
             self.layers.append(nn.Sequential(*parts))

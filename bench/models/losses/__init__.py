@@ -1,4 +1,6 @@
-"""Losses: the cost of a prediction. `LOSSES` are of binary tasks, `REGRESSION_LOSSES` of regressions."""
+"""Losses: the cost of a prediction. `LOSSES` are of binary tasks, `REGRESSION_LOSSES` of
+regressions.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,15 @@ _OURS: dict[str, Entry[Loss]] = {
         Distilled,
         DistilledConfig,
         "Hinton et al., arXiv 2015",
-        "the log loss, with labels mixed with what boosted trees predict of rows that they did not learn from",
-        departs="The paper's teacher is a larger network, which has seen the rows, at a temperature. Here it is "
-        "boosted trees, each part of train is predicted by trees of the other parts, and there is no temperature.",
+        (
+            "the log loss, with labels mixed with what boosted trees predict of rows that they did "
+            "not learn from"
+        ),
+        departs=(
+            "The paper's teacher is a larger network, which has seen the rows, at a "
+            "temperature. Here it is boosted trees, each part of train is predicted by trees "
+            "of the other parts, and there is no temperature."
+        ),
     ),
     "bpr": Entry(
         BPR,
@@ -29,7 +37,10 @@ _OURS: dict[str, Entry[Loss]] = {
         "Rendle et al., UAI 2009",
         "a log loss, and each positive against negatives of its group",
         unfit=has_groups,
-        departs="The paper has no log loss, draws one negative from all items, and its scores are no probabilities.",
+        departs=(
+            "The paper has no log loss, draws one negative from all items, and its scores are "
+            "no probabilities."
+        ),
     ),
     "listwise": Entry(
         Listwise,
@@ -37,8 +48,11 @@ _OURS: dict[str, Entry[Loss]] = {
         "Cao et al., ICML 2007",
         "a log loss, and softmax cross-entropy over each group",
         unfit=has_groups,
-        departs="The paper has no log loss, weighs groups alike, and makes its target distribution by a softmax of "
-        "the grades; here it is the positives, each with the weight of a sample.",
+        departs=(
+            "The paper has no log loss, weighs groups alike, and makes its target "
+            "distribution by a softmax of the grades; here it is the positives, each with the "
+            "weight of a sample."
+        ),
     ),
     "jrc": Entry(
         JRC,
@@ -46,14 +60,20 @@ _OURS: dict[str, Entry[Loss]] = {
         "Sheng et al., KDD 2023",
         "two scores of a sample: their difference has a log loss, and each ranks its group",
         unfit=has_groups,
-        departs="In the paper both scores are outputs of one tower; here the second one has a tower of its own.",
+        departs=(
+            "In the paper both scores are outputs of one tower; here the second one has a "
+            "tower of its own."
+        ),
     ),
 }
 LOSSES = Registry("loss", _OURS)
 
 _OF_REGRESSIONS: dict[str, Entry[RegressionLoss]] = {
     "squared": Entry(
-        Squared, NoOptions, "-", "half the squared error of the scaled target; of censored labels, Tobit's likelihood"
+        Squared,
+        NoOptions,
+        "-",
+        "half the squared error of the scaled target; of censored labels, Tobit's likelihood",
     ),
     "huber": Entry(
         Huber,
@@ -68,8 +88,11 @@ _OF_REGRESSIONS: dict[str, Entry[RegressionLoss]] = {
         "Covington et al., RecSys 2016",
         "logistic regression whose odds are the time and 1, so that it aims at the mean time",
         unfit=is_logarithmic,
-        departs="In the paper only watched videos are positives, and odds are about the mean time where few are "
-        "watched; here each row is both, and odds are 1 + the mean time exactly.",
+        departs=(
+            "In the paper only watched videos are positives, and odds are about the mean time "
+            "where few are watched; here each row is both, and odds are 1 + the mean time "
+            "exactly."
+        ),
     ),
     "quantile": Entry(
         Quantile,
@@ -82,9 +105,11 @@ _OF_REGRESSIONS: dict[str, Entry[RegressionLoss]] = {
         NoOptions,
         "Zhan et al., KDD 2022",
         "the label's quantile, among rows of about the same duration where the card names one",
-        departs="The paper predicts one quantile by a squared error, and looks its label up; the label of a mean "
-        "quantile is no mean label. Here the output gives the probability of each bin between quantiles, and the "
-        "prediction is the expectation.",
+        departs=(
+            "The paper predicts one quantile by a squared error, and looks its label up; the "
+            "label of a mean quantile is no mean label. Here the output gives the probability "
+            "of each bin between quantiles, and the prediction is the expectation."
+        ),
     ),
 }
 REGRESSION_LOSSES = Registry("regression_loss", _OF_REGRESSIONS)

@@ -1,7 +1,9 @@
-"""The contracts of losses, and `MeanLosses`, the one place that averages samples' losses to a task's.
+"""The contracts of losses, and `MeanLosses`, the one place that averages samples' losses to a
+task's.
 
-A funnel decides which probability a logit stands for and which samples count; a loss decides the cost of a prediction.
-It gets all tasks at once, and a task's losses depend only on its own column, so every balancer goes with it.
+A funnel decides which probability a logit stands for and which samples count; a loss decides the
+cost of a prediction. It gets all tasks at once, and a task's losses depend only on its own column,
+so every balancer goes with it.
 """
 
 from __future__ import annotations
@@ -25,11 +27,14 @@ class Context(NamedTuple):
     """Further inputs of a loss besides predictions and labels.
 
     Attributes:
-        group: (B,) int64 below B, samples with the same number are ranked against each other; None: all are one group.
+        group: (B,) int64 below B, samples with the same number are ranked against each other; None:
+            all are one group.
         scores: (B, T), the second score of each binary task, for a loss that has one; else None.
-        bounds: (B, T), on the scale of the targets: a regression's target at or above its bound is known to be at least
-            that; infinite without a bound. None where no regression is censored.
-        dense: (B, D), the store's dense columns, for a regression loss that reads durations; else None.
+        bounds: (B, T), on the scale of the targets: a regression's target at or above its bound is
+            known to be at least that; infinite without a bound. None where no regression is
+            censored.
+        dense: (B, D), the store's dense columns, for a regression loss that reads durations; else
+            None.
     """
 
     group: Tensor | None = None
@@ -44,7 +49,8 @@ class Loss(nn.Module, ABC):
     Attributes:
         needs_groups: whether it compares samples of a group, so that batches hold whole groups.
         needs_scores: whether it has a second score for each task, from an extra tower.
-        teacher_share: weight of the teacher's probability in a training label, see `bench.models.training.teacher`.
+        teacher_share: weight of the teacher's probability in a training label, see
+            `bench.models.training.teacher`.
     """
 
     needs_groups: bool = False
@@ -75,7 +81,11 @@ class Loss(nn.Module, ABC):
             return None
         labels = torch.tensor([[1.0], [0.0]], dtype=torch.float64)
         logits = torch.full_like(labels, math.log(rate) - math.log1p(-rate))
-        one, none = self(logits, labels, torch.ones_like(labels, dtype=torch.bool), Context()).flatten().tolist()
+        one, none = (
+            self(logits, labels, torch.ones_like(labels, dtype=torch.bool), Context())
+            .flatten()
+            .tolist()
+        )
         return float(rate * one + (1 - rate) * none)
 
 
@@ -85,11 +95,13 @@ class RegressionLoss(nn.Module, ABC):
     It has no parameters. Its running state (buffers of the model) follows the batches.
 
     Attributes:
-        of_constant: mean loss of predicting the mean of targets with variance 1; None if it depends on more.
+        of_constant: mean loss of predicting the mean of targets with variance 1; None if it depends
+            on more.
         aims_at_mean: whether predictions are expectations.
         says: what a prediction is.
         needs_tables: whether training calls `fit` before the first step.
-        smeared: (T,), whether a task's output on a logarithmic scale is a mean logarithm, see `bench.models.targets`.
+        smeared: (T,), whether a task's output on a logarithmic scale is a mean logarithm, see
+            `bench.models.targets`.
     """
 
     of_constant: float | None = None
@@ -107,8 +119,9 @@ class RegressionLoss(nn.Module, ABC):
     def forward(self, outputs: Tensor, targets: Tensor, context: Context) -> Tensor:
         """The loss of each sample (B, T), finite and not negative.
 
-        Outputs (B, T) are on the scale of the targets; targets (B, T) are labels as `bench.models.targets` scales them,
-        0 where unknown. The context has bounds and dense columns.
+        Outputs (B, T) are on the scale of the targets; targets (B, T) are labels as
+        `bench.models.targets` scales them, 0 where unknown. The context has bounds and dense
+        columns.
         """
 
     def start(self, means: Tensor) -> Tensor:
@@ -133,14 +146,18 @@ class RegressionLoss(nn.Module, ABC):
             bounds: (N, T) as in `Context`.
         """
 
-    def follow(self, outputs: Tensor, targets: Tensor, weights: Tensor | None, context: Context) -> None:
-        """Updates the running state with outputs (B, T) and targets (B, T), NaN where a task does not count."""
+    def follow(
+        self, outputs: Tensor, targets: Tensor, weights: Tensor | None, context: Context
+    ) -> None:
+        """Updates the running state with outputs (B, T) and targets (B, T), NaN where a task does
+        not count.
+        """
 
     def predicted(self, outputs: Tensor, dense: Tensor, caps: Tensor | None = None) -> Tensor:
         """Outputs (B, T) -> predictions (B, T), both on the scale of the targets; dense (B, D).
 
-        With `caps` (B, T), upper bounds of labels, an expectation is of the label capped there. The caller clips
-        predictions to them. None for no bounds.
+        With `caps` (B, T), upper bounds of labels, an expectation is of the label capped there. The
+        caller clips predictions to them. None for no bounds.
         """
         return outputs
 
@@ -154,19 +171,27 @@ class LogLoss(Loss):
 
 
 class MeanLosses(nn.Module):
-    """Mean loss of each task over the samples that count for it; `tasks_with_scores` are indices."""
+    """Mean loss of each task over the samples that count for it; `tasks_with_scores` are
+    indices.
+    """
 
     def __init__(self, schema: Schema, binary: Loss, regression: RegressionLoss) -> None:
         super().__init__()
         self.binary, self.regression = binary, regression
         scored = binary.needs_scores
-        self.tasks_with_scores = tuple(at for at, task in enumerate(schema.tasks) if scored and task.kind == "binary")
+        self.tasks_with_scores = tuple(
+            at for at, task in enumerate(schema.tasks) if scored and task.kind == "binary"
+        )
         kinds = [task.kind == "regression" for task in schema.tasks]
         self.has_regression = any(kinds)
         self.is_regression = nn.Buffer(torch.tensor(kinds), persistent=False)
 
     def forward(
-        self, predictions: Tensor, targets: Tensor, weights: Tensor | None = None, context: Context | None = None
+        self,
+        predictions: Tensor,
+        targets: Tensor,
+        weights: Tensor | None = None,
+        context: Context | None = None,
     ) -> Tensor:
         """Mean over the samples whose target is not NaN; 0 if there is none.
 
@@ -186,10 +211,14 @@ class MeanLosses(nn.Module):
         counted = observed & ~self.is_regression
         if weights is not None and self.binary.needs_groups:
             counted &= weights > 0
-        losses = _of_samples(self.binary(predictions, known, counted, context or Context()), self.binary, predictions)
+        losses = _of_samples(
+            self.binary(predictions, known, counted, context or Context()), self.binary, predictions
+        )
         if self.has_regression:
             regression = self.regression(predictions, known, context or Context())
-            losses = torch.where(self.is_regression, _of_samples(regression, self.regression, predictions), losses)
+            losses = torch.where(
+                self.is_regression, _of_samples(regression, self.regression, predictions), losses
+            )
         return mean(losses, observed, weights)
 
 
@@ -197,7 +226,10 @@ def _of_samples(losses: Tensor, by: nn.Module, predictions: Tensor) -> Tensor:
     """Checks the shape of losses (B, T): another one would broadcast over tasks."""
     if losses.shape != predictions.shape:
         expected, shape = tuple(predictions.shape), tuple(losses.shape)
-        raise ValueError(f"{type(by).__name__}: expected a loss of each sample and task {expected}, found {shape}")
+        raise ValueError(
+            f"{type(by).__name__}: expected a loss of each sample and task {expected}, found "
+            f"{shape}"
+        )
     return losses
 
 
@@ -214,7 +246,8 @@ def is_uncensored(schema: Schema) -> str | None:
     for task in schema.tasks:
         if task.censored:
             return (
-                f"regression '{task.name}' is censored, and this loss knows no lower bounds; take squared or quantile"
+                f"regression '{task.name}' is censored, and this loss knows no lower bounds; "
+                "take squared or quantile"
             )
     return None
 
@@ -228,11 +261,17 @@ def numbered(group: Tensor, members: int = 1) -> Tensor:
     new = torch.ones_like(ordered, dtype=torch.bool)
     new[1:] = (ordered[1:] != ordered[:-1]) | (ordered[1:] < 0)
     numbers = torch.empty_like(order).scatter_(0, order, new.cumsum(0) - 1)
-    return numbers if members == 1 else torch.cat([numbers + member * len(numbers) for member in range(members)])
+    return (
+        numbers
+        if members == 1
+        else torch.cat([numbers + member * len(numbers) for member in range(members)])
+    )
 
 
 def mean(values: Tensor, known: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Mean of (B, T) over the known samples -> (T,), 0 without any; `weights` (B, T) or (B, 1), None for equal ones."""
+    """Mean of (B, T) over the known samples -> (T,), 0 without any; `weights` (B, T) or (B, 1),
+    None for equal ones.
+    """
     values = torch.where(known, values, 0)
     if weights is None:
         return values.sum(0) / known.sum(0).clamp(min=1)

@@ -16,9 +16,11 @@ class DistilledConfig(Config):
 
 
 class Distilled(LogLoss):
-    """The log loss of labels that `bench.models.training.teacher` mixes with the probabilities of boosted trees.
+    """The log loss of labels that `bench.models.training.teacher` mixes with the probabilities of
+    boosted trees.
 
-    The log loss is linear in the label, so this is the weighted sum of the losses towards label and teacher.
+    The log loss is linear in the label, so this is the weighted sum of the losses towards label and
+    teacher.
     """
 
     def __init__(self, config: DistilledConfig) -> None:

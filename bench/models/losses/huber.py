@@ -18,7 +18,9 @@ class HuberConfig(Config):
 
 
 class Huber(RegressionLoss):
-    """Half the squared error up to `delta`, linear beyond: outliers pull no harder than errors of `delta`."""
+    """Half the squared error up to `delta`, linear beyond: outliers pull no harder than errors of
+    `delta`.
+    """
 
     def forward(self, outputs: Tensor, targets: Tensor, context: Context) -> Tensor:
         """See `RegressionLoss.forward`."""

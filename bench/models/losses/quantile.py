@@ -19,11 +19,13 @@ class QuantileConfig(Config):
 
 
 class Quantile(RegressionLoss):
-    """`level` times the error where the prediction is too low, 1 - `level` times it where it is too high.
+    """`level` times the error where the prediction is too low, 1 - `level` times it where it is too
+    high.
 
-    A logarithm keeps the order of labels, so the quantile of logarithms is the logarithm of the quantile, and no
-    smearing factor is needed. With censored labels the prediction is capped at the bound on every row (Powell, Journal
-    of Econometrics 1986): a quantile of capped labels is the capped quantile.
+    A logarithm keeps the order of labels, so the quantile of logarithms is the logarithm of the
+    quantile, and no smearing factor is needed. With censored labels the prediction is capped at the
+    bound on every row (Powell, Journal of Econometrics 1986): a quantile of capped labels is the
+    capped quantile.
     """
 
     aims_at_mean = False

@@ -20,14 +20,17 @@ LARGEST, FAR = 80.0, 1e6
 
 
 class Squared(RegressionLoss):
-    """Half the squared error, about .5 at the start for a standardised target, near the start of a log loss.
+    """Half the squared error, about .5 at the start for a standardised target, near the start of a
+    log loss.
 
-    With censored labels it is Tobit's likelihood (Tobin, Econometrica 1958), times the variance of the error: a label
-    at its bound b costs -s^2 log P(y >= b), for a normal error with deviation s. A squared error that is merely 0 above
-    the bound would be minimised by the mean of capped labels.
+    With censored labels it is Tobit's likelihood (Tobin, Econometrica 1958), times the variance of
+    the error: a label at its bound b costs -s^2 log P(y >= b), for a normal error with deviation s.
+    A squared error that is merely 0 above the bound would be minimised by the mean of capped
+    labels.
 
-    s^2 follows the batches by steps of EM (Dempster et al., JRSS B 1977), and is part of the model's state. For targets
-    on a logarithmic scale the mean is that of a log-normal quantity: exp(output + s^2 / 2), in the unit of 1 + y.
+    s^2 follows the batches by steps of EM (Dempster et al., JRSS B 1977), and is part of the
+    model's state. For targets on a logarithmic scale the mean is that of a log-normal quantity:
+    exp(output + s^2 / 2), in the unit of 1 + y.
 
     Attributes:
         variance: s^2 of each task, (T,), on the scale of its targets.
@@ -62,14 +65,20 @@ class Squared(RegressionLoss):
         return torch.where(above, beyond, plain)
 
     @torch.no_grad()
-    def follow(self, outputs: Tensor, targets: Tensor, weights: Tensor | None, context: Context) -> None:
-        """See `RegressionLoss.follow`: the running variance of the error, in expectation where it is censored."""
+    def follow(
+        self, outputs: Tensor, targets: Tensor, weights: Tensor | None, context: Context
+    ) -> None:
+        """See `RegressionLoss.follow`: the running variance of the error, in expectation where it
+        is censored.
+        """
         if not self.censors or context.bounds is None:
             return
         known = ~targets.isnan()
         above = known & (targets >= context.bounds)
         z = (torch.where(above, context.bounds, outputs) - outputs) / self.variance.sqrt()
-        hazard = (-z.square() / 2 - math.log(math.sqrt(2 * math.pi)) - torch.special.log_ndtr(-z)).exp()
+        hazard = (
+            -z.square() / 2 - math.log(math.sqrt(2 * math.pi)) - torch.special.log_ndtr(-z)
+        ).exp()
         squares = torch.where(above, self.variance * (1 + z * hazard), (outputs - targets).square())
         self.batches += 1
         variance = mean(squares, known, weights).clamp(min=LEAST_VARIANCE)
@@ -77,18 +86,27 @@ class Squared(RegressionLoss):
         self.variance.lerp_(torch.where(known.any(0), variance, self.variance), rate)
 
     def predicted(self, outputs: Tensor, dense: Tensor, caps: Tensor | None = None) -> Tensor:
-        """See `RegressionLoss.predicted`: the mean of a normal or log-normal quantity, capped or not."""
+        """See `RegressionLoss.predicted`: the mean of a normal or log-normal quantity, capped or
+        not.
+        """
         if not self.censors:
             return outputs
         if caps is None:
             return torch.where(self.logged, outputs + self.variance * self.spread / 2, outputs)
-        own = self.variance * self.variance.rsqrt()  # the root, by an operator that packages support
+        own = (
+            self.variance * self.variance.rsqrt()
+        )  # the root, by an operator that packages support
         # Centre, deviation and bound of the logarithm of a log-normal quantity.
         centre, deviation = outputs * self.spread + self.centre, own * self.spread
         most = (caps * self.spread + self.centre).clamp(max=LARGEST)
         room = (most - centre) / deviation
-        below = _share_below(room - deviation) * (centre + deviation.square() / 2).clamp(max=LARGEST).exp()
-        capped = ((below + _share_below(-room) * most.exp()).clamp(min=1e-30).log() - self.centre) / self.spread
+        below = (
+            _share_below(room - deviation)
+            * (centre + deviation.square() / 2).clamp(max=LARGEST).exp()
+        )
+        capped = (
+            (below + _share_below(-room) * most.exp()).clamp(min=1e-30).log() - self.centre
+        ) / self.spread
         # A normal quantity: its mean minus the expected excess over the bound.
         over = (outputs - caps).clamp(min=-FAR) / own
         density = (-over.square().clamp(max=2 * LARGEST) / 2).exp() / math.sqrt(2 * math.pi)

@@ -14,16 +14,21 @@ def is_logarithmic(schema: Schema) -> str | None:
     """The `unfit` of `weighted_logistic`: outputs must be logarithms, and labels uncensored."""
     for task in schema.tasks:
         if task.kind == "regression" and not (task.scale and task.scale.log):
-            return f"regression '{task.name}' is not on the scale log1p, which its card or skewed labels would give it"
+            return (
+                f"regression '{task.name}' is not on the scale log1p, which its card or skewed "
+                "labels would give it"
+            )
     return is_uncensored(schema)
 
 
 class WeightedLogistic(RegressionLoss):
-    """Logistic regression whose odds are 1 + y: a positive of weight 1 + y against a negative of weight 1.
+    """Logistic regression whose odds are 1 + y: a positive of weight 1 + y against a negative of
+    weight 1.
 
-    The logit of these odds is log(1 + y), the output on the scale log1p. The loss is minimal where the odds are the
-    mean of 1 + y: it aims at the mean, where a squared error of logarithms aims below it. Its minimum is subtracted,
-    and the rest is divided by the target's variance, so that it starts near a squared error.
+    The logit of these odds is log(1 + y), the output on the scale log1p. The loss is minimal where
+    the odds are the mean of 1 + y: it aims at the mean, where a squared error of logarithms aims
+    below it. Its minimum is subtracted, and the rest is divided by the target's variance, so that
+    it starts near a squared error.
     """
 
     def __init__(self, schema: Schema, config: Config) -> None:
@@ -39,4 +44,6 @@ class WeightedLogistic(RegressionLoss):
         def loss(at: Tensor) -> Tensor:
             return weight * F.softplus(-at) + F.softplus(at)
 
-        return ((loss(logits) - loss(best)) / self.spread.square()).clamp(min=0)  # rounding error may be negative
+        return ((loss(logits) - loss(best)) / self.spread.square()).clamp(
+            min=0
+        )  # rounding error may be negative

@@ -20,7 +20,10 @@ def has_numbers(schema: Schema) -> str | None:
 _OURS: dict[str, Entry[NumericEncoding]] = {
     "scaled": Entry(Scaled, NoOptions, "-", "each number is one input"),
     "bucket": Entry(
-        Bucket, BucketConfig, "-", "each number is one input, and the range that it is in has an embedding"
+        Bucket,
+        BucketConfig,
+        "-",
+        "each number is one input, and the range that it is in has an embedding",
     ),
     "piecewise_linear": Entry(
         PiecewiseLinear,
@@ -28,7 +31,10 @@ _OURS: dict[str, Entry[NumericEncoding]] = {
         "Gorishniy et al., NeurIPS 2022",
         "a token for each number, piecewise linear in it, with bends at quantiles of train",
         unfit=has_numbers,
-        departs="Bins are put around values that many rows have, and missing numbers have a token of their own.",
+        departs=(
+            "Bins are put around values that many rows have, and missing numbers have a token "
+            "of their own."
+        ),
     ),
     "bucket_and_piecewise": Entry(
         BucketAndPiecewise,

@@ -18,14 +18,16 @@ class BucketConfig(Config):
     """Options of `bucket`."""
 
     bins: int = Field(1000, ge=2, le=1000)
-    """Approximate number of ranges; at most the store's: 1000, and 20 rows of train in each on average."""
+    """Approximate number of ranges; at most the store's: 1000, and 20 rows of train in each on
+    average.
+    """
 
 
 class Bucket(NumericEncoding):
     """Ranges between quantiles of train, as fields beside the standardised numbers.
 
-    Their embeddings are rows of the table, trained like those of categories. Missing is a range of its own, and so is a
-    number that alone holds 1 / bins of train's rows.
+    Their embeddings are rows of the table, trained like those of categories. Missing is a range of
+    its own, and so is a number that alone holds 1 / bins of train's rows.
     """
 
     def __init__(self, schema: Schema, dim: int, sets: int, config: BucketConfig) -> None:

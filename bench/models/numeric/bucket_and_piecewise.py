@@ -23,12 +23,15 @@ class BucketAndPiecewiseConfig(Config):
 
 
 class BucketAndPiecewise(PiecewiseLinear):
-    """The ranges of `bucket` as fields, and the tokens of `piecewise_linear` in place of the dense columns.
+    """The ranges of `bucket` as fields, and the tokens of `piecewise_linear` in place of the dense
+    columns.
 
     A range with many rows learns its own value; the token learns a trend from all rows.
     """
 
-    def __init__(self, schema: Schema, dim: int, sets: int, config: BucketAndPiecewiseConfig) -> None:
+    def __init__(
+        self, schema: Schema, dim: int, sets: int, config: BucketAndPiecewiseConfig
+    ) -> None:
         super().__init__(schema, dim, sets, PiecewiseLinearConfig(bins=config.bins))
         self.bucket = Bucket(schema, dim, sets, BucketConfig(bins=config.ranges))
         self.schema = replace(self.schema, fields=self.bucket.schema.fields)

@@ -26,7 +26,8 @@ class PiecewiseLinearConfig(Config):
 
 
 def bin_edges(number: Number, bins: int) -> list[float]:
-    """Edges of about `bins` bins, ascending: train's least number, starts of ranges, and its greatest.
+    """Edges of about `bins` bins, ascending: train's least number, starts of ranges, and its
+    greatest.
 
     One edge if train has one distinct number.
     """
@@ -35,14 +36,15 @@ def bin_edges(number: Number, bins: int) -> list[float]:
 
 
 class PiecewiseLinear(NumericEncoding):
-    """Piecewise-linear encoding (Gorishniy et al., NeurIPS 2022), then a linear map for each number, and ReLU.
+    """Piecewise-linear encoding (Gorishniy et al., NeurIPS 2022), then a linear map for each
+    number, and ReLU.
 
-    A number is encoded as the share of each bin below it: 1 for bins below, 0 for bins above, a fraction for its own.
-    The first and last bin extrapolate linearly beyond train's ends.
+    A number is encoded as the share of each bin below it: 1 for bins below, 0 for bins above, a
+    fraction for its own. The first and last bin extrapolate linearly beyond train's ends.
 
-    Each of the Q numbers has a token of width `dim` in place of its dense column. A missing number has a learned token
-    of its own, `missing` (I, Q, dim), zero at first; None if train lacks no number. Dense columns that are no numbers,
-    such as target rates, stay single inputs.
+    Each of the Q numbers has a token of width `dim` in place of its dense column. A missing number
+    has a learned token of its own, `missing` (I, Q, dim), zero at first; None if train lacks no
+    number. Dense columns that are no numbers, such as target rates, stay single inputs.
     """
 
     def __init__(self, schema: Schema, dim: int, sets: int, config: PiecewiseLinearConfig) -> None:
@@ -55,9 +57,12 @@ class PiecewiseLinear(NumericEncoding):
         self.tokens = tuple(number.name for number in numbers)
         self.outputs = len(numbers) * dim + len(rest)
         self.activation = config.activation
-        flags = [number.missing or 0 for number in numbers]  # `lacking` masks numbers without a flag
+        flags = [
+            number.missing or 0 for number in numbers
+        ]  # `lacking` masks numbers without a flag
         places = (
-            torch.tensor(each, dtype=torch.int64) for each in ([number.column for number in numbers], flags, rest)
+            torch.tensor(each, dtype=torch.int64)
+            for each in ([number.column for number in numbers], flags, rest)
         )
         self.columns, self.flags, self.rest = (nn.Buffer(each, persistent=False) for each in places)
         lacking = [number.missing is not None for number in numbers]
@@ -65,20 +70,27 @@ class PiecewiseLinear(NumericEncoding):
         self.missing = nn.Parameter(torch.zeros(sets, len(numbers), dim)) if any(lacking) else None
         edges = [bin_edges(number, config.bins) for number in numbers]
         most = max(1, *(len(of_number) - 1 for of_number in edges))
-        bins = np.zeros((4, len(edges), most))  # slope, shift, least and greatest value; unused bins are all 0
+        bins = np.zeros(
+            (4, len(edges), most)
+        )  # slope, shift, least and greatest value; unused bins are all 0
         for at, of_number in enumerate(edges):
             for place, (start, end) in enumerate(pairwise(of_number)):
                 first, last = place == 0, place == len(of_number) - 2
                 ends = -np.inf if first else 0.0, np.inf if last else 1.0
                 bins[:, at, place] = 1 / (end - start), -start / (end - start), *ends
-        of_bins = (nn.Buffer(torch.tensor(values, dtype=torch.float32), persistent=False) for values in bins)
+        of_bins = (
+            nn.Buffer(torch.tensor(values, dtype=torch.float32), persistent=False)
+            for values in bins
+        )
         self.slope, self.shift, self.low, self.high = of_bins
         self.linear = NumberLinear(sets, len(edges), most, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """See `Numeric.forward`."""
         dense = x[0]
-        encoded = dense.index_select(1, self.columns).unsqueeze(2) * self.slope + self.shift  # (B, Q, bins)
+        encoded = (
+            dense.index_select(1, self.columns).unsqueeze(2) * self.slope + self.shift
+        )  # (B, Q, bins)
         encoded = torch.minimum(torch.maximum(encoded, self.low), self.high)
         tokens: Tensor = self.linear(encoded.unsqueeze(0))
         if self.activation:

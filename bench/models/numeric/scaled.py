@@ -8,7 +8,9 @@ from bench.models.contracts import NumericEncoding
 
 
 class Scaled(NumericEncoding):
-    """Standardised with the mean and deviation of train; a missing number is 0, with a flag beside it."""
+    """Standardised with the mean and deviation of train; a missing number is 0, with a flag beside
+    it.
+    """
 
     def __init__(self, schema: Schema, dim: int, sets: int, config: NoOptions) -> None:
         super().__init__()

@@ -15,8 +15,12 @@ _OURS: dict[str, Entry[Sequence]] = {
         DinConfig,
         "Zhou et al., KDD 2018",
         "a history's values, each weighed by the row's own value",
-        unfit=lambda schema: None if any(field.of for field in schema.fields) else "it has no history",
-        departs="Hidden units are ReLU, in one layer, and no regularisation is special to large tables.",
+        unfit=lambda schema: (
+            None if any(field.of for field in schema.fields) else "it has no history"
+        ),
+        departs=(
+            "Hidden units are ReLU, in one layer, and no regularisation is special to large tables."
+        ),
     ),
 }
 SEQUENCE = Registry("sequence", _OURS)

@@ -19,10 +19,11 @@ class DinConfig(Config):
 
 
 class Din(Sequence):
-    """sum_l w_l h_l with w_l = MLP[h_l, t, h_l - t, h_l * t], without softmax, which keeps the intensity of interests.
+    """sum_l w_l h_l with w_l = MLP[h_l, t, h_l - t, h_l * t], without softmax, which keeps the
+    intensity of interests.
 
-    t is the row's own value. The first layer is computed as A h + B t + C (h * t), where A, B and C are sums of its
-    four blocks.
+    t is the row's own value. The first layer is computed as A h + B t + C (h * t), where A, B and C
+    are sums of its four blocks.
     """
 
     def __init__(self, dim: int, length: int, sets: int, config: DinConfig) -> None:
@@ -33,7 +34,11 @@ class Din(Sequence):
     def forward(self, x: Tensor, there: Tensor) -> Tensor:
         """See `Sequence.forward`."""
         target, past = x[:, :, 0], x[:, :, 1:]
-        if x.device.type == "cpu" and not torch.compiler.is_compiling() and 2 * int(there.sum()) < there.numel():
+        if (
+            x.device.type == "cpu"
+            and not torch.compiler.is_compiling()
+            and 2 * int(there.sum()) < there.numel()
+        ):
             return self._packed(target, past, there)
         of_target = self._of_target(target).unsqueeze(2)
         hidden = self._of_past(past.flatten(1, 2), (past * target.unsqueeze(2)).flatten(1, 2))
@@ -52,7 +57,9 @@ class Din(Sequence):
     def _of_past(self, h: Tensor, product: Tensor) -> Tensor:
         """A h + C (h * t) of n values, (I, n, hidden)."""
         past, _, less, of_product = self._blocks()
-        return torch.bmm(h, (past + less).transpose(1, 2)) + torch.bmm(product, of_product.transpose(1, 2))
+        return torch.bmm(h, (past + less).transpose(1, 2)) + torch.bmm(
+            product, of_product.transpose(1, 2)
+        )
 
     def _of_target(self, target: Tensor) -> Tensor:
         """B t plus the bias, (I, B, hidden)."""

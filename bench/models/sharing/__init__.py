@@ -22,22 +22,36 @@ from bench.models.sharing.star import Star
 from bench.models.sharing.stem import STEM
 
 _OURS: dict[str, Entry[Sharing]] = {
-    "single_task": Entry(SingleTask, HiddenConfig, "-", "a whole model per task, nothing shared: the baseline"),
+    "single_task": Entry(
+        SingleTask, HiddenConfig, "-", "a whole model per task, nothing shared: the baseline"
+    ),
     "shared_embeddings": Entry(
         SharedEmbeddings, NoOptions, "Ma et al., SIGIR 2018", "towers directly on shared embeddings"
     ),
-    "shared_bottom": Entry(SharedBottom, HiddenConfig, "Caruana, Machine Learning 1997", "one bottom for all tasks"),
-    "omoe": Entry(
-        OMoE, MMoEConfig, "Jacobs et al., Neural Computation 1991", "shared experts, mixed by one gate for all tasks"
+    "shared_bottom": Entry(
+        SharedBottom, HiddenConfig, "Caruana, Machine Learning 1997", "one bottom for all tasks"
     ),
-    "mmoe": Entry(MMoE, MMoEConfig, "Ma et al., KDD 2018", "shared experts, mixed by a gate for each task"),
+    "omoe": Entry(
+        OMoE,
+        MMoEConfig,
+        "Jacobs et al., Neural Computation 1991",
+        "shared experts, mixed by one gate for all tasks",
+    ),
+    "mmoe": Entry(
+        MMoE, MMoEConfig, "Ma et al., KDD 2018", "shared experts, mixed by a gate for each task"
+    ),
     "cgc": Entry(
         CGC,
         CGCConfig,
         "Tang et al., RecSys 2020",
         "shared and own experts, mixed by a gate for each task: one level of ple",
     ),
-    "ple": Entry(PLE, PLEConfig, "Tang et al., RecSys 2020", "shared and own experts in levels, mixed by gates"),
+    "ple": Entry(
+        PLE,
+        PLEConfig,
+        "Tang et al., RecSys 2020",
+        "shared and own experts in levels, mixed by gates",
+    ),
     "cross_stitch": Entry(
         CrossStitch,
         CrossStitchConfig,
@@ -54,7 +68,10 @@ _OURS: dict[str, Entry[Sharing]] = {
         STEM,
         CGCConfig,
         "Su et al., AAAI 2024",
-        "embeddings and experts of each task beside shared ones; gradients do not reach other tasks'",
+        (
+            "embeddings and experts of each task beside shared ones; gradients do not reach other "
+            "tasks'"
+        ),
     ),
     "pepnet": Entry(
         PEPNet,
@@ -69,9 +86,11 @@ _OURS: dict[str, Entry[Sharing]] = {
         "Sheng et al., CIKM 2021",
         "one bottom for all tasks, its weights multiplied by those of the row's scenario",
         unfit=has_scenarios,
-        departs="The paper's partitioned normalisation is left out, because models here keep no running statistics. "
-        "Its auxiliary network is left out, because the scenario is an input of the bottom. The towers have no weights "
-        "by scenario.",
+        departs=(
+            "The paper's partitioned normalisation is left out, because models here keep no "
+            "running statistics. Its auxiliary network is left out, because the scenario is "
+            "an input of the bottom. The towers have no weights by scenario."
+        ),
     ),
     "mlora": Entry(
         MLoRA,
@@ -79,8 +98,11 @@ _OURS: dict[str, Entry[Sharing]] = {
         "Yang et al., RecSys 2024",
         "one bottom for all tasks, with a low-rank addition of the row's scenario to each layer",
         unfit=has_scenarios,
-        departs="The paper trains shared weights first and then the additions alone; here both are trained together. "
-        "U begins near zero, not at zero, so that V has a gradient from the first step. The towers have no additions.",
+        departs=(
+            "The paper trains shared weights first and then the additions alone; here both "
+            "are trained together. U begins near zero, not at zero, so that V has a gradient "
+            "from the first step. The towers have no additions."
+        ),
     ),
 }
 SHARING = Registry("sharing", _OURS)

@@ -30,16 +30,20 @@ class TaskUnit(nn.Module):
     Attributes:
         experts: u * count .. (u + 1) * count belong to unit u.
         gates: of each unit, over all experts of the level; None where nothing follows.
-        residual: (U, count), weights of a unit's own experts, equal at first; None where a single expert is added with
-            weight 1.
+        residual: (U, count), weights of a unit's own experts, equal at first; None where a single
+            expert is added with weight 1.
     """
 
-    def __init__(self, units: int, count: int, all_experts: int, inputs: int, config: AdaTTConfig, last: bool) -> None:
+    def __init__(
+        self, units: int, count: int, all_experts: int, inputs: int, config: AdaTTConfig, last: bool
+    ) -> None:
         super().__init__()
         self.units, self.count = units, count
         self.experts = BatchedMLP.of(config, units * count, inputs)
         self.gates = None if last else Gates(units, inputs, all_experts, config)
-        self.residual = None if last or count == 1 else nn.Parameter(torch.full((units, count), 1 / count))
+        self.residual = (
+            None if last or count == 1 else nn.Parameter(torch.full((units, count), 1 / count))
+        )
 
     def begin(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """x (U or 1, B, inputs) -> experts (U * count, B, H), scores (U, B, all experts)."""
@@ -59,8 +63,9 @@ class TaskUnit(nn.Module):
 class AdaTT(Sharing, lower_precision=True):
     """Adaptive task-to-task fusion (Li et al., KDD 2023).
 
-    On every level h_t = sum_i g_t(h_t)_i f_i + sum_j v_tj f_tj: i over the experts of all units, j over the task's own;
-    v = 1 for a single one. With shared experts, their unit does the same on all levels except the last.
+    On every level h_t = sum_i g_t(h_t)_i f_i + sum_j v_tj f_tj: i over the experts of all units, j
+    over the task's own; v = 1 for a single one. With shared experts, their unit does the same on
+    all levels except the last.
     """
 
     def __init__(self, inputs: int, tasks: int, config: AdaTTConfig) -> None:
@@ -71,7 +76,9 @@ class AdaTT(Sharing, lower_precision=True):
         for number in range(1, config.levels + 1):
             self.own.append(TaskUnit(tasks, own, total, inputs, config, last=False))
             if shared:
-                self.shared.append(TaskUnit(1, shared, total, inputs, config, last=number == config.levels))
+                self.shared.append(
+                    TaskUnit(1, shared, total, inputs, config, last=number == config.levels)
+                )
             inputs = config.layers[-1]
         self.outputs = inputs
 
@@ -95,7 +102,9 @@ class AdaTT(Sharing, lower_precision=True):
         return x
 
     def shared_parameters(self) -> Iterator[nn.Parameter]:
-        """All except the last level's gates and residual, whose slices are their task's; experts reach every task."""
+        """All except the last level's gates and residual, whose slices are their task's; experts
+        reach every task.
+        """
         last = self.own[-1]
         assert isinstance(last, TaskUnit)
         experts = {id(parameter) for parameter in last.experts.parameters()}

@@ -32,7 +32,9 @@ def has_scenarios(schema: Schema) -> str | None:
 
 def scenarios_of(schema: Schema) -> int:
     """Number of scenarios with a code; at least one, also on an empty train."""
-    cardinality = next(field.cardinality for field in schema.fields if field.name == schema.scenario)
+    cardinality = next(
+        field.cardinality for field in schema.fields if field.name == schema.scenario
+    )
     return max(1, cardinality - 1)
 
 

@@ -22,7 +22,8 @@ class MLoRAConfig(ScenarioConfig):
 
 
 class Adapter(Drawn):
-    """U_s V_s x of S scenarios: `down` is V (S, r, inputs), with variance 1 / inputs, and `up` is U (S, outputs, r).
+    """U_s V_s x of S scenarios: `down` is V (S, r, inputs), with variance 1 / inputs, and `up` is U
+    (S, outputs, r).
 
     U has a standard deviation of `INITIAL_STD`, so scenarios start almost equal.
     """
@@ -48,10 +49,11 @@ class Adapter(Drawn):
 
 
 class MLoRA(ByScenario, lower_precision=True):
-    """Multi-domain low-rank adaptive network (Yang et al., RecSys 2024): h = f(W x + b + U_s V_s x), layer by layer.
+    """Multi-domain low-rank adaptive network (Yang et al., RecSys 2024): h = f(W x + b + U_s V_s
+    x), layer by layer.
 
-    V of all scenarios is one product; a mask keeps the r numbers of the row's own scenario, or none if it is unknown.
-    So a layer of O outputs costs about as much as one of O + S r.
+    V of all scenarios is one product; a mask keeps the r numbers of the row's own scenario, or none
+    if it is unknown. So a layer of O outputs costs about as much as one of O + S r.
     """
 
     def __init__(self, inputs: int, tasks: int, config: MLoRAConfig, scenarios: int = 1) -> None:
@@ -65,4 +67,6 @@ class MLoRA(ByScenario, lower_precision=True):
         codes = x.new_zeros(x.shape[1], dtype=torch.int64) if codes is None else codes
         mask = self.mask.index_select(0, codes).to(x.dtype)
 
-        return self.bottom.through(x, lambda number, h: self.bottom.layers[number](h) + self.own[number](h, mask))
+        return self.bottom.through(
+            x, lambda number, h: self.bottom.layers[number](h) + self.own[number](h, mask)
+        )

@@ -1,4 +1,6 @@
-"""A network for each task on shared embeddings, each unit scaled by gates that see user and domain."""
+"""A network for each task on shared embeddings, each unit scaled by gates that see user and
+domain.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +22,17 @@ from bench.models.layers import BatchedLinear, BatchedMLP, together
 
 def _split(value: object) -> object:
     """ "user,item" -> ("user", "item"); pydantic checks lists."""
-    return tuple(filter(None, (name.strip() for name in value.split(",")))) if isinstance(value, str) else value
+    return (
+        tuple(filter(None, (name.strip() for name in value.split(","))))
+        if isinstance(value, str)
+        else value
+    )
 
 
 FieldNames = Annotated[
-    tuple[str, ...], BeforeValidator(_split), PlainSerializer(",".join, return_type=str, when_used="json")
+    tuple[str, ...],
+    BeforeValidator(_split),
+    PlainSerializer(",".join, return_type=str, when_used="json"),
 ]
 
 
@@ -34,11 +42,11 @@ class PEPNetConfig(HiddenConfig):
     layers: SomeLayers = (128, 64)
     """Hidden layers of every task's network, each scaled by a gate."""
     fields: FieldNames = ()
-    """Fields, or numbers with a token, that identify user or item, as in "user_id,video_id". Default: the card's
-    `group` if it is an input, else the categorical field with most values."""
+    """Fields, or numbers with a token, that identify user or item, as in "user_id,video_id".
+    Default: the card's `group` if it is an input, else the categorical field with most values."""
     domain: FieldNames = ()
-    """Fields, or numbers with a token, that tell where a row was shown, for the gate on the input. Default: the card's
-    `scenario`, else `fields`."""
+    """Fields, or numbers with a token, that tell where a row was shown, for the gate on the input.
+    Default: the card's `scenario`, else `fields`."""
     gate_width: int = Field(32, ge=1, le=65536)
     """Hidden units of every gate."""
 
@@ -46,7 +54,11 @@ class PEPNetConfig(HiddenConfig):
 def has_fields(schema: Schema) -> str | None:
     """The `unfit` of `pepnet`."""
     fields = schema.without_ranges.fields
-    return None if fields else "it has no categorical field, so that nothing tells one user or item from another"
+    return (
+        None
+        if fields
+        else "it has no categorical field, so that nothing tells one user or item from another"
+    )
 
 
 class GateUnits(nn.Module):
@@ -66,10 +78,11 @@ class GateUnits(nn.Module):
 class PEPNet(Sharing, lower_precision=True):
     """Parameter and embedding personalized network (Chang et al., KDD 2023).
 
-    EPNet scales the input, x' = x * gate(domain, sg(x)); PPNet scales every hidden layer of every task, h <- f(W h + b)
-    * gate(prior, sg(x')). sg stops gradients, so gates train only the embeddings of the domain, which is the card's
-    scenario, and of `fields` (in the paper user, item and author). `prior` and `domain` are columns of x; without a
-    scenario (None) both gates have the same prior.
+    EPNet scales the input, x' = x * gate(domain, sg(x)); PPNet scales every hidden layer of every
+    task, h <- f(W h + b)
+    * gate(prior, sg(x')). sg stops gradients, so gates train only the embeddings of the domain,
+    which is the card's scenario, and of `fields` (in the paper user, item and author). `prior` and
+    `domain` are columns of x; without a scenario (None) both gates have the same prior.
     """
 
     def __init__(
@@ -89,7 +102,9 @@ class PEPNet(Sharing, lower_precision=True):
         self.of_input = GateUnits(1, len(domain) + inputs, width, inputs)
         self.layers, self.gates = nn.ModuleList(), nn.ModuleList()
         for ends in pairwise([inputs, *config.layers]):
-            self.layers.append(BatchedMLP(tasks, ends[0], ends[1:], config.dropout, config.activation, config.norm))
+            self.layers.append(
+                BatchedMLP(tasks, ends[0], ends[1:], config.dropout, config.activation, config.norm)
+            )
             self.gates.append(GateUnits(tasks, seen, width, ends[1]))
 
     @classmethod
@@ -105,7 +120,11 @@ class PEPNet(Sharing, lower_precision=True):
         domain = config.domain or ((schema.scenario,) if schema.scenario else fields)
 
         def columns(chosen: Sequence[str]) -> list[int]:
-            return [at for field in sorted({names.index(name) for name in chosen}) for at in layout.columns(field)]
+            return [
+                at
+                for field in sorted({names.index(name) for name in chosen})
+                for at in layout.columns(field)
+            ]
 
         return cls(layout.inputs, tasks, config, columns(fields), columns(domain))
 
@@ -117,7 +136,9 @@ class PEPNet(Sharing, lower_precision=True):
         x = x * self.of_input.finish(hidden)
         units = [unit for unit in self.gates if isinstance(unit, GateUnits)]
         seen = torch.cat([prior, x.detach()], dim=2)
-        for layer, unit, hidden in zip(self.layers, units, together(seen, [u.hidden for u in units]), strict=True):
+        for layer, unit, hidden in zip(
+            self.layers, units, together(seen, [u.hidden for u in units]), strict=True
+        ):
             x = layer(x) * unit.finish(hidden)
         return x
 

@@ -29,7 +29,8 @@ class PLEConfig(CGCConfig):
 
 
 class Level(nn.Module):
-    """One extraction level. All except the last have a shared gate over all experts, for the next level.
+    """One extraction level. All except the last have a shared gate over all experts, for the next
+    level.
 
     Attributes:
         own: experts t * own_experts .. (t + 1) * own_experts belong to task t.
@@ -88,8 +89,9 @@ class PLE(Sharing, lower_precision=True):
     def shared_parameters(self) -> Iterator[nn.Parameter]:
         """Shared experts and gates, and whatever reaches all tasks through a later shared gate.
 
-        Own experts are inputs of their level's shared gate, so they are shared on all levels except the last. A task's
-        gate feeds its own experts of the next level, so it is shared on all levels except the last two.
+        Own experts are inputs of their level's shared gate, so they are shared on all levels except
+        the last. A task's gate feeds its own experts of the next level, so it is shared on all
+        levels except the last two.
         """
         last = len(self.levels) - 1
         for number, level in enumerate(self.levels):

@@ -14,7 +14,9 @@ from bench.models.sharing.by_scenario import ByScenario, ScenarioConfig
 
 
 class OwnFactors(nn.Module):
-    """Weights W * (1 + scale_s) and biases b + shift_s of S scenarios for a layer; scale and shift start at zero."""
+    """Weights W * (1 + scale_s) and biases b + shift_s of S scenarios for a layer; scale and shift
+    start at zero.
+    """
 
     def __init__(self, scenarios: int, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -29,11 +31,13 @@ class OwnFactors(nn.Module):
 
 
 class Star(ByScenario, lower_precision=True):
-    """Star topology (Sheng et al., CIKM 2021): h = f((W * W_s) x + b + b_s), layer by layer, s the row's scenario.
+    """Star topology (Sheng et al., CIKM 2021): h = f((W * W_s) x + b + b_s), layer by layer, s the
+    row's scenario.
 
-    W_s is stored as 1 + scale_s, so weight decay pulls a scenario to the shared weights. On the CPU rows are sorted by
-    scenario, and each scenario's rows go through its weights. Elsewhere, and in a packaged model, all rows go through
-    the weights of all scenarios, and a mask keeps their own: S times the products of `shared_bottom`.
+    W_s is stored as 1 + scale_s, so weight decay pulls a scenario to the shared weights. On the CPU
+    rows are sorted by scenario, and each scenario's rows go through its weights. Elsewhere, and in
+    a packaged model, all rows go through the weights of all scenarios, and a mask keeps their own:
+    S times the products of `shared_bottom`.
     """
 
     def __init__(self, inputs: int, tasks: int, config: ScenarioConfig, scenarios: int = 1) -> None:
@@ -51,7 +55,9 @@ class Star(ByScenario, lower_precision=True):
 
             def of_all(number: int, h: Tensor) -> Tensor:
                 weight, bias = (part.to(h.dtype) for part in layers[number])
-                return torch.bmm(h.expand(len(weight), -1, -1), weight.transpose(1, 2)) + bias.unsqueeze(1)
+                return torch.bmm(
+                    h.expand(len(weight), -1, -1), weight.transpose(1, 2)
+                ) + bias.unsqueeze(1)
 
             mask = self.chosen.index_select(0, codes).t().unsqueeze(2)
             h = self.bottom.through(x, of_all)
@@ -64,7 +70,10 @@ class Star(ByScenario, lower_precision=True):
         def of_own(number: int, h: Tensor) -> Tensor:
             weights, biases = (part.to(h.dtype).unbind() for part in layers[number])
             parts = torch.split(h[0], [sizes[code] for code in used])
-            rows = [F.linear(part, weights[code], biases[code]) for code, part in zip(used, parts, strict=True)]
+            rows = [
+                F.linear(part, weights[code], biases[code])
+                for code, part in zip(used, parts, strict=True)
+            ]
             return torch.cat(rows).unsqueeze(0)
 
         return permuted(self.bottom.through(permuted(x, order, back), of_own), back, order)
@@ -83,6 +92,8 @@ class _Permuted(torch.autograd.Function):
 
 
 def permuted(x: Tensor, order: Tensor, back: Tensor) -> Tensor:
-    """Reorders the rows of x (G, B, I); its gradient uses the inverse permutation `back` instead of a scatter-add."""
+    """Reorders the rows of x (G, B, I); its gradient uses the inverse permutation `back` instead of
+    a scatter-add.
+    """
     y: Tensor = _Permuted.apply(x, order, back)  # type: ignore[no-untyped-call]
     return y

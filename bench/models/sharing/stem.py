@@ -15,12 +15,12 @@ from bench.models.sharing.ple import CGCConfig
 class STEM(Sharing, lower_precision=True):
     """Shared and task-specific embeddings (Su et al., AAAI 2024), one level of experts.
 
-    Own experts read their task's embeddings, shared experts the shared ones. A task's gate reads the sum of both and
-    weights the experts of all tasks ("all forward"). Its gradient reaches only its own and the shared experts and
-    embeddings ("task-specific backward").
+    Own experts read their task's embeddings, shared experts the shared ones. A task's gate reads
+    the sum of both and weights the experts of all tasks ("all forward"). Its gradient reaches only
+    its own and the shared experts and embeddings ("task-specific backward").
 
-    The table is tasks + 1 times as wide as in other kinds. Experts end in an activation, as everywhere here; the
-    authors' end in a linear layer.
+    The table is tasks + 1 times as wide as in other kinds. Experts end in an activation, as
+    everywhere here; the authors' end in a linear layer.
     """
 
     def __init__(self, inputs: int, tasks: int, config: CGCConfig) -> None:
@@ -32,7 +32,9 @@ class STEM(Sharing, lower_precision=True):
         self.gates = Gates(tasks, inputs, own + shared, config)
         self.outputs = self.own.outputs
         task_of = torch.arange(own) // config.own_experts
-        self.mine = nn.Buffer(task_of == torch.arange(tasks).unsqueeze(1), persistent=False)  # (T, own)
+        self.mine = nn.Buffer(
+            task_of == torch.arange(tasks).unsqueeze(1), persistent=False
+        )  # (T, own)
 
     @classmethod
     def input_sets(cls, tasks: int) -> int:
@@ -48,9 +50,11 @@ class STEM(Sharing, lower_precision=True):
         """x (1 + T, B, inputs), the shared set first -> (T, B, H)."""
         common, of_tasks = x[:1], x[1:]
         own, shared = self.own(of_tasks), self.shared(common)
-        scores = self.gates(*together(of_tasks + common, [self.gates.first]))  # (T, B, own + shared)
-        # Each task mixes its own experts, then a detached copy of all tasks' in which its own have no weight, then the
-        # shared ones: so as many terms have a weight as there are experts.
+        scores = self.gates(
+            *together(of_tasks + common, [self.gates.first])
+        )  # (T, B, own + shared)
+        # Each task mixes its own experts, then a detached copy of all tasks' in which its own have
+        # no weight, then the shared ones: so as many terms have a weight as there are experts.
         batch, count = scores.shape[1], len(own)
         at_home = scores[:, :, :count].view(self.tasks, batch, self.tasks, self.own_experts)
         at_home = at_home.diagonal(dim1=0, dim2=2).permute(2, 0, 1)  # (T, B, own of the task)
@@ -59,5 +63,7 @@ class STEM(Sharing, lower_precision=True):
         return mix(of_all, torch.cat([own.detach(), shared]), own)[0]
 
     def shared_parameters(self) -> Iterator[nn.Parameter]:
-        """The shared experts: because of the stopped gradients, every slice of the others belongs to one task."""
+        """The shared experts: because of the stopped gradients, every slice of the others belongs
+        to one task.
+        """
         return self.shared.parameters()

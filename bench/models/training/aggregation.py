@@ -1,12 +1,14 @@
-"""Gradient aggregation: the tasks' gradients, their Gramian, and their weighted sum or another combination.
+"""Gradient aggregation: the tasks' gradients, their Gramian, and their weighted sum or another
+combination.
 
-Gradients are combined at the embedding output and at the dense parameters that tasks share. The towers need one
-backward pass for all tasks: the graph is cut at their input, where tasks' gradients can be told apart, and from there
-down each task has its own backward pass.
+Gradients are combined at the embedding output and at the dense parameters that tasks share. The
+towers need one backward pass for all tasks: the graph is cut at their input, where tasks' gradients
+can be told apart, and from there down each task has its own backward pass.
 
-Products and sums are bound by memory. On the CPU compiled loops read each gradient once for all its products, and once
-for the sum; elsewhere torch does it. One call takes all parts, by their addresses, because for a bias calls cost more
-than its numbers. Gradients may be bfloat16, products and sums are float32.
+Products and sums are bound by memory. On the CPU compiled loops read each gradient once for all its
+products, and once for the sum; elsewhere torch does it. One call takes all parts, by their
+addresses, because for a bias calls cost more than its numbers. Gradients may be bfloat16, products
+and sums are float32.
 """
 
 from __future__ import annotations
@@ -25,18 +27,21 @@ from bench.models.balancing.base import Balancer, GradientCombination
 from bench.models.compiling import array, jit, memory, widen
 from bench.models.fused import among, of_one_task
 
-_BLOCK = 4096  # numbers of each gradient that stay in the cache while all pairs of tasks are processed
+_BLOCK = (
+    4096  # numbers of each gradient that stay in the cache while all pairs of tasks are processed
+)
 OfTowers = Callable[[Tensor], Sequence[Tensor]]
 """Weights (T,) -> gradients of the towers' parameters, for the tasks' losses so weighted."""
 
 
 class Aggregation:
-    """Fills gradients with each task's own on its own parameters, and with sum_i w_i g_i on shared ones.
+    """Fills gradients with each task's own on its own parameters, and with sum_i w_i g_i on shared
+    ones.
 
-    The balancer gives w; if they are also for a task's own parameters (`Balancer.weighs_own`), they multiply them
-    there. With T tasks: one backward pass through the towers (two if a funnel ties losses, T if it transfers hidden
-    units between towers), and T through the parts below. If a funnel ties tasks, parameters of one task get the sum of
-    all losses' gradients.
+    The balancer gives w; if they are also for a task's own parameters (`Balancer.weighs_own`), they
+    multiply them there. With T tasks: one backward pass through the towers (two if a funnel ties
+    losses, T if it transfers hidden units between towers), and T through the parts below. If a
+    funnel ties tasks, parameters of one task get the sum of all losses' gradients.
     """
 
     def __init__(self, model: MultiTaskModel, balancer: Balancer) -> None:
@@ -47,7 +52,9 @@ class Aggregation:
         self.towers = [*model.towers.parameters(), *added]
         self.shared = list(model.shared_parameters())
         apart = {id(parameter) for parameter in (*self.towers, *self.shared)}
-        self.own = [parameter for parameter in model.dense_parameters() if id(parameter) not in apart]
+        self.own = [
+            parameter for parameter in model.dense_parameters() if id(parameter) not in apart
+        ]
         self._below = self._above = self._narrow = torch.empty(0)
         if isinstance(balancer, GradientCombination):
             balancer.prepare(self.shared)
@@ -55,11 +62,13 @@ class Aggregation:
         model.by_sets.register_forward_pre_hook(self._keep)
 
     def backward(self, e: Tensor, logits: Tensor, losses: Tensor) -> None:
-        """Fills `.grad` of `e` (B, S, W), the embedding output and a leaf, and of the model's dense parameters.
+        """Fills `.grad` of `e` (B, S, W), the embedding output and a leaf, and of the model's dense
+        parameters.
 
         The losses (T,) were computed from the logits (B, O).
         """
-        # Without pooling only a cast lies between e and the products: gradients are combined before it.
+        # Without pooling only a cast lies between e and the products: gradients are combined before
+        # it.
         at_e = self._narrow if self._narrow.shape == e.shape else e
         inputs = [at_e, *self.shared, *self.own]
         tasks, of_towers = self._through_towers(logits, losses)
@@ -73,19 +82,23 @@ class Aggregation:
         for parameter, gradient in zip(self.towers, of_towers(weights), strict=True):
             parameter.grad = gradient
         self._below = self._above = self._narrow = torch.empty(0)
-        # In `own`, a task's gradient is zero at slices of other tasks, so the sum keeps each task's.
+        # In `own`, a task's gradient is zero at slices of other tasks, so the sum keeps each
+        # task's.
         if self.own:
             combined += weighted_sum([of_task[len(combined) :] for of_task in gradients], weights)
         for tensor, gradient in zip([e, *inputs[1:]], combined, strict=True):
             tensor.grad = gradient
 
     def combine(self, gradients: list[tuple[Tensor, ...]]) -> tuple[list[Tensor], Tensor]:
-        """Combines the gradients of shared parameters of T tasks, in float32 parts; also returns their weights (T,).
+        """Combines the gradients of shared parameters of T tasks, in float32 parts; also returns
+        their weights (T,).
 
         Those of a `GradientCombination` are 1.
         """
         if isinstance(self.balancer, GradientCombination):
-            parts: list[Tensor] = self.balancer([[part.float() for part in of_task] for of_task in gradients])
+            parts: list[Tensor] = self.balancer(
+                [[part.float() for part in of_task] for of_task in gradients]
+            )
             return parts, torch.ones(len(gradients), device=parts[0].device)
         weights: Tensor = self.balancer(gramian(gradients))
         return weighted_sum(gradients, weights), weights
@@ -96,7 +109,9 @@ class Aggregation:
             (self._narrow,) = inputs
 
     def _cut(self, module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Tensor] | None:
-        """Replaces the towers' input, the representation (1 or O, B, H), by a leaf with a slice for each tower."""
+        """Replaces the towers' input, the representation (1 or O, B, H), by a leaf with a slice for
+        each tower.
+        """
         if not torch.is_grad_enabled():
             return None
         (below,) = inputs
@@ -105,8 +120,12 @@ class Aggregation:
         return (self._above,)
 
     def _through_towers(self, logits: Tensor, losses: Tensor) -> tuple[list[Tensor], OfTowers]:
-        """Returns each task's gradient at the representation, and a function for the towers' gradients."""
-        if not self.tied:  # a loss depends only on its own logit, so only on its own slice of the towers' input
+        """Returns each task's gradient at the representation, and a function for the towers'
+        gradients.
+        """
+        if (
+            not self.tied
+        ):  # a loss depends only on its own logit, so only on its own slice of the towers' input
             at_input, *of_towers = torch.autograd.grad(losses.sum(), [self._above, *self.towers])
             slices = [at_input[task : task + 1] for task in range(len(losses))]
             one_for_all = self._below.shape[0] == 1
@@ -114,14 +133,20 @@ class Aggregation:
             tasks = slices if one_for_all else list(alone)
             return tasks, lambda weights: [part * _along(weights, part) for part in of_towers]
         if self.transfers:
-            tasks = [torch.autograd.grad(loss, self._above, retain_graph=True)[0] for loss in losses]
+            tasks = [
+                torch.autograd.grad(loss, self._above, retain_graph=True)[0] for loss in losses
+            ]
 
             def of_towers_by(weights: Tensor) -> Sequence[Tensor]:
                 return torch.autograd.grad(weights.to(losses) @ losses, self.towers)
         else:
             # A sample's logit k depends only on its slice k, so the chain rule needs one product.
-            at_logits = [torch.autograd.grad(loss, logits, retain_graph=True)[0] for loss in losses]  # T x (B, O)
-            (slope,) = torch.autograd.grad(logits.sum(), self._above, retain_graph=True)  # (O, B, H)
+            at_logits = [
+                torch.autograd.grad(loss, logits, retain_graph=True)[0] for loss in losses
+            ]  # T x (B, O)
+            (slope,) = torch.autograd.grad(
+                logits.sum(), self._above, retain_graph=True
+            )  # (O, B, H)
             tasks = [slope * part.t().unsqueeze(2).to(slope.dtype) for part in at_logits]
 
             def of_towers_by(weights: Tensor) -> Sequence[Tensor]:
@@ -141,10 +166,17 @@ def _along(weights: Tensor, like: Tensor) -> Tensor:
 def gradients_of_task(
     output: Tensor, inputs: Sequence[Tensor], above: Tensor | None = None, retain_graph: bool = True
 ) -> tuple[Tensor, ...]:
-    """One task's gradients at `inputs`, zero where they do not affect `output`; `above` is that at `output`."""
+    """One task's gradients at `inputs`, zero where they do not affect `output`; `above` is that at
+    `output`.
+    """
     with of_one_task():
         return torch.autograd.grad(
-            output, inputs, above, retain_graph=retain_graph, allow_unused=True, materialize_grads=True
+            output,
+            inputs,
+            above,
+            retain_graph=retain_graph,
+            allow_unused=True,
+            materialize_grads=True,
         )
 
 
@@ -196,19 +228,33 @@ def _laid_out(vector: Tensor, like: Tensor) -> Tensor:
     if like.is_contiguous():
         return vector.view(like.shape)
     order = _order(like)
-    return vector.view([like.shape[axis] for axis in order]).permute([order.index(axis) for axis in range(like.dim())])
+    return vector.view([like.shape[axis] for axis in order]).permute(
+        [order.index(axis) for axis in range(like.dim())]
+    )
 
 
 def _compiled(vectors: Sequence[Tensor]) -> bool:
     first = vectors[0].dtype
-    return first in (torch.float32, torch.bfloat16) and all(v.is_cpu and v.dtype == first for v in vectors)
+    return first in (torch.float32, torch.bfloat16) and all(
+        v.is_cpu and v.dtype == first for v in vectors
+    )
 
 
-def _located(parts: Sequence[Sequence[Tensor]]) -> tuple[NDArray[np.uint64], Ints, NDArray[np.bool_]]:
-    """For P parts of T vectors each: addresses (P, T), lengths (P,), and whether they are bfloat16 (P,)."""
-    addresses = np.array([[vector.data_ptr() for vector in vectors] for vectors in parts], np.uint64)
+def _located(
+    parts: Sequence[Sequence[Tensor]],
+) -> tuple[NDArray[np.uint64], Ints, NDArray[np.bool_]]:
+    """For P parts of T vectors each: addresses (P, T), lengths (P,), and whether they are bfloat16
+    (P,).
+    """
+    addresses = np.array(
+        [[vector.data_ptr() for vector in vectors] for vectors in parts], np.uint64
+    )
     lengths = np.array([len(vectors[0]) for vectors in parts], np.int64)
-    return addresses, lengths, np.array([vectors[0].dtype == torch.bfloat16 for vectors in parts], np.bool_)
+    return (
+        addresses,
+        lengths,
+        np.array([vectors[0].dtype == torch.bfloat16 for vectors in parts], np.bool_),
+    )
 
 
 @jit

@@ -1,7 +1,9 @@
-"""A blend of a network and boosted trees: the average of both predictions, with a share for each task.
+"""A blend of a network and boosted trees: the average of both predictions, with a share for each
+task.
 
-Probabilities are averaged in logits, values of regressions directly. Nothing is trained: a replicate of a blend joins
-the kept predictions of its parts' replicates of the same number, which have the same seed.
+Probabilities are averaged in logits, values of regressions directly. Nothing is trained: a
+replicate of a blend joins the kept predictions of its parts' replicates of the same number, which
+have the same seed.
 """
 
 from __future__ import annotations
@@ -31,15 +33,21 @@ CLIP = 1e-7
 
 
 def parts_of(config: Mapping[str, Scalar], replicate: int) -> tuple[str, str]:
-    """Names of the kept predictions of its network and its trees, whose settings are in the blend's configuration."""
+    """Names of the kept predictions of its network and its trees, whose settings are in the blend's
+    configuration.
+    """
     trees = {name: value for name, value in config.items() if name.startswith("trees.")}
-    return name_of(str(config[NETWORK]), replicate), name_of(training_of("trees", None, None, trees), replicate)
+    return name_of(str(config[NETWORK]), replicate), name_of(
+        training_of("trees", None, None, trees), replicate
+    )
 
 
 def run_blend(job: Job, store: Store) -> TrialResult:
-    """Mixes the predictions of a blend's parts and measures the mix on a job's splits, on the kept rows.
+    """Mixes the predictions of a blend's parts and measures the mix on a job's splits, on the kept
+    rows.
 
-    Raises TrainingError if the job has no folder of predictions, `Damaged` if a part's are changed or gone.
+    Raises TrainingError if the job has no folder of predictions, `Damaged` if a part's are changed
+    or gone.
     """
     if job.predictions is None:
         raise TrainingError("expected the folder where its parts' predictions are, found none")
@@ -54,22 +62,33 @@ def run_blend(job: Job, store: Store) -> TrialResult:
 
 
 def joint_of(folder: Path, split: str, names: tuple[str, str]) -> tuple[Singles, Singles]:
-    """Reads the joint predictions (n, T) of both parts; raises `Damaged` if they are changed or gone."""
+    """Reads the joint predictions (n, T) of both parts; raises `Damaged` if they are changed or
+    gone.
+    """
     network, trees = (predictions(folder, split, name) for name in names)
     if network is None or trees is None:
         raise Damaged(path(folder, split, names[0 if network is None else 1]))
     return network, trees
 
 
-def mixed(network: Singles, trees: Singles, shares: Sequence[float], schema: Schema) -> Iterator[BothPredictions]:
-    """Yields a blend's predictions, piece by piece, from its parts' joint ones (n, T) and the network's shares by task.
+def mixed(
+    network: Singles, trees: Singles, shares: Sequence[float], schema: Schema
+) -> Iterator[BothPredictions]:
+    """Yields a blend's predictions, piece by piece, from its parts' joint ones (n, T) and the
+    network's shares by task.
 
-    Joint predictions are mixed with joint ones, and conditional ones (a task's joint prediction over its parent's) with
-    conditional ones.
+    Joint predictions are mixed with joint ones, and conditional ones (a task's joint prediction
+    over its parent's) with conditional ones.
     """
-    binary, both = [task.kind == "binary" for task in schema.tasks], [shares, [1 - share for share in shares]]
+    binary, both = (
+        [task.kind == "binary" for task in schema.tasks],
+        [shares, [1 - share for share in shares]],
+    )
     for start in range(0, len(network), PIECE):
-        parts = [torch.tensor(part[start : start + PIECE], dtype=torch.float64) for part in (network, trees)]
+        parts = [
+            torch.tensor(part[start : start + PIECE], dtype=torch.float64)
+            for part in (network, trees)
+        ]
         given = [part.clone() for part in parts]
         for at, parent in enumerate(schema.parents):
             if parent is not None:
@@ -78,8 +97,11 @@ def mixed(network: Singles, trees: Singles, shares: Sequence[float], schema: Sch
         yield mix(given, both, binary).numpy(), mix(parts, both, binary).numpy()
 
 
-def mix(parts: Sequence[Tensor], shares: Sequence[Sequence[float]], binary: Sequence[bool]) -> Tensor:
-    """Averages predictions (B, T) of several models by their shares: probabilities (`binary` tasks) in logits.
+def mix(
+    parts: Sequence[Tensor], shares: Sequence[Sequence[float]], binary: Sequence[bool]
+) -> Tensor:
+    """Averages predictions (B, T) of several models by their shares: probabilities (`binary` tasks)
+    in logits.
 
     Returns float32, computed in double, which preserves the order near 0 and 1.
     """
@@ -87,7 +109,11 @@ def mix(parts: Sequence[Tensor], shares: Sequence[Sequence[float]], binary: Sequ
         return parts[0]
     columns = []
     for at, odds in enumerate(binary):
-        own = [(of[at], part[:, at].to(torch.float64)) for of, part in zip(shares, parts, strict=True) if of[at]]
+        own = [
+            (of[at], part[:, at].to(torch.float64))
+            for of, part in zip(shares, parts, strict=True)
+            if of[at]
+        ]
         total = own[0][1]
         if len(own) > 1:
             first, *others = [share * (_logits(value) if odds else value) for share, value in own]
@@ -105,10 +131,11 @@ def _logits(p: Tensor) -> Tensor:
 def shares_of(
     store: Store, folder: Path, objectives: Sequence[Objective], names: Sequence[tuple[str, str]]
 ) -> dict[str, Scalar]:
-    """The network's share for each task, as a part of a configuration: the best of `SHARES` on validation.
+    """The network's share for each task, as a part of a configuration: the best of `SHARES` on
+    validation.
 
-    A task is judged by its first objective, or else by its loss, in the mean over replicates. `names` are of both
-    parts' predictions in `folder`, by replicate.
+    A task is judged by its first objective, or else by its loss, in the mean over replicates.
+    `names` are of both parts' predictions in `folder`, by replicate.
     """
     schema = store.schema
     first = {each.name.partition(".")[0]: each for each in reversed(objectives) if each.is_metric}
@@ -121,7 +148,14 @@ def shares_of(
             metrics, _ = measured(store, SEARCH, said, outcomes=ranked, kept=True)
             for at, task in enumerate(schema.tasks):
                 own = first.get(task.name)
-                value = merit(metrics, task.name) if own is None else own.sign * metrics.get(own.key(SEARCH), -np.inf)
+                value = (
+                    merit(metrics, task.name)
+                    if own is None
+                    else own.sign * metrics.get(own.key(SEARCH), -np.inf)
+                )
                 sums[place, at] += value
     best = np.nan_to_num(sums, nan=-np.inf).argmax(axis=0)
-    return {f"{SHARE}{task.name}": SHARES[at] for task, at in zip(schema.tasks, best.tolist(), strict=True)}
+    return {
+        f"{SHARE}{task.name}": SHARES[at]
+        for task, at in zip(schema.tasks, best.tolist(), strict=True)
+    }

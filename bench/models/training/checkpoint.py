@@ -1,7 +1,7 @@
 """Checkpoints: pure data in one safetensors file, whole or absent.
 
-A state is nested dictionaries and lists of tensors, stored by their paths, and plain values. These are JSON in the
-file's header, with the identity of the training.
+A state is nested dictionaries and lists of tensors, stored by their paths, and plain values. These
+are JSON in the file's header, with the identity of the training.
 """
 
 from __future__ import annotations
@@ -24,9 +24,15 @@ _TENSOR = "$tensor"  # marks the place of a tensor in the JSON
 
 
 def write(path: Path, state: Mapping[str, object], identity: Mapping[str, object]) -> None:
-    """Writes a state, and plain values that identify the training; raises OSError if it could not be written."""
+    """Writes a state, and plain values that identify the training; raises OSError if it could not
+    be written.
+    """
     tensors: dict[str, Tensor] = {}
-    header = {_KEY: json.dumps({"format": _FORMAT, "identity": identity, "state": _take(state, "", tensors)})}
+    header = {
+        _KEY: json.dumps(
+            {"format": _FORMAT, "identity": identity, "state": _take(state, "", tensors)}
+        )
+    }
     try:
         with atomic_path(path) as temporary:
             save_file(tensors, temporary, header)
@@ -35,7 +41,9 @@ def write(path: Path, state: Mapping[str, object], identity: Mapping[str, object
 
 
 def read(path: Path, identity: Mapping[str, object]) -> dict[str, Any]:
-    """Reads a checkpoint's state on the CPU; raises UserError if it is missing, damaged, or of another `identity`."""
+    """Reads a checkpoint's state on the CPU; raises UserError if it is missing, damaged, or of
+    another `identity`.
+    """
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {})[_KEY])
@@ -44,14 +52,20 @@ def read(path: Path, identity: Mapping[str, object]) -> dict[str, Any]:
         raise UserError(f"expected a checkpoint, found no file {path}") from None
     except (SafetensorError, KeyError, ValueError, OSError) as error:
         reason = " ".join(str(error).split())
-        raise UserError(f"expected a whole checkpoint in {path}, found a damaged or foreign file ({reason})") from None
+        raise UserError(
+            f"expected a whole checkpoint in {path}, found a damaged or foreign file ({reason})"
+        ) from None
     if header["format"] != _FORMAT:
-        raise UserError(f"{path}: expected a checkpoint of format {_FORMAT}, found {header['format']}")
+        raise UserError(
+            f"{path}: expected a checkpoint of format {_FORMAT}, found {header['format']}"
+        )
     theirs = header["identity"]
     for name in dict.fromkeys([*identity, *theirs]):
         ours, own = identity.get(name), theirs.get(name)
         if ours != own:
-            raise UserError(f"{path}: expected a checkpoint of a training with {name} = {ours!r}, found {own!r}")
+            raise UserError(
+                f"{path}: expected a checkpoint of a training with {name} = {ours!r}, found {own!r}"
+            )
     state: dict[str, Any] = _put(header["state"], tensors)
     return state
 
@@ -62,7 +76,10 @@ def _take(value: object, path: str, tensors: dict[str, Tensor]) -> Any:
         tensors[path] = value.detach().cpu().contiguous()
         return {_TENSOR: path}
     if isinstance(value, Mapping):
-        return {str(key): _take(inner, f"{path}/{key}" if path else str(key), tensors) for key, inner in value.items()}
+        return {
+            str(key): _take(inner, f"{path}/{key}" if path else str(key), tensors)
+            for key, inner in value.items()
+        }
     if isinstance(value, list | tuple):
         return [_take(inner, f"{path}/{at}", tensors) for at, inner in enumerate(value)]
     return value

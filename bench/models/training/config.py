@@ -1,4 +1,6 @@
-"""Configurations of trials, and recipes in configuration files: parsed from dotted names and checked."""
+"""Configurations of trials, and recipes in configuration files: parsed from dotted names and
+checked.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,14 @@ from bench.core.registry import Chosen, Config, Entry, choose, lookup
 from bench.core.schema import Schema
 from bench.core.validation import validate
 from bench.models.balancing import BALANCING
-from bench.models.config import EmbeddingConfig, EnsembleConfig, Precision, TowerConfig, architecture_name, expand
+from bench.models.config import (
+    EmbeddingConfig,
+    EnsembleConfig,
+    Precision,
+    TowerConfig,
+    architecture_name,
+    expand,
+)
 from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS
 from bench.models.losses import LOSSES, REGRESSION_LOSSES
@@ -46,17 +55,21 @@ class OptimConfig(Config):
     patience: int = Field(2, ge=1)
     """Evaluations without improvement before training stops."""
     schedule: Literal["constant", "cosine", "linear"] = "cosine"
-    """Learning rate after the warm-up: constant, or falling to zero at the end along half a cosine or linearly."""
+    """Learning rate after the warm-up: constant, or falling to zero at the end along half a cosine
+    or linearly.
+    """
     warmup: float = Field(0.0, ge=0, lt=1)
     """Share of all steps in which the learning rate rises linearly."""
     averaging: float = Field(0.0, ge=0, le=1)
-    """Share of all steps, the last ones, whose weights are averaged. Training then runs to its end, ignoring
-    `patience`, and keeps the average. 0: early stopping keeps the best evaluation."""
+    """Share of all steps, the last ones, whose weights are averaged. Training then runs to its end,
+    ignoring `patience`, and keeps the average. 0: early stopping keeps the best evaluation."""
     clip: float = Field(0.0, ge=0, allow_inf_nan=False)
-    """Largest norm of the gradient of all dense parameters; a larger one is scaled down. 0 disables it. Embedding rows
-    and a balancer's own parameters are excluded."""
+    """Largest norm of the gradient of all dense parameters; a larger one is scaled down. 0 disables
+    it. Embedding rows and a balancer's own parameters are excluded."""
     precision: Precision = "auto"
-    """Precision of matrix products: fp32, bf16, or auto, which is bf16 if the processor has units for it."""
+    """Precision of matrix products: fp32, bf16, or auto, which is bf16 if the processor has units
+    for it.
+    """
 
 
 PLAIN: Mapping[str, type[Config]] = {
@@ -111,10 +124,11 @@ class TrialConfig:
 
     @classmethod
     def parse(cls, dotted: Mapping[str, Any], where: str = "configuration") -> TrialConfig:
-        """Parses dotted names, as in {"sharing.kind": "mmoe", "optim.lr": 1e-3}; defaults fill the rest.
+        """Parses dotted names, as in {"sharing.kind": "mmoe", "optim.lr": 1e-3}; defaults fill the
+        rest.
 
-        `architecture` sets `sharing.kind` and `funnel.kind` by a familiar name. Raises UserError for a bad name or
-        value.
+        `architecture` sets `sharing.kind` and `funnel.kind` by a familiar name. Raises UserError
+        for a bad name or value.
         """
         try:
             values = expand(dotted)
@@ -123,10 +137,16 @@ class TrialConfig:
         tables = nest(values, where)
         for key, table in tables.items():
             if key not in cls.__dataclass_fields__:
-                raise UserError(f"{where}: {unknown('key', key, ('architecture', *cls.__dataclass_fields__))}")
+                raise UserError(
+                    f"{where}: {unknown('key', key, ('architecture', *cls.__dataclass_fields__))}"
+                )
             if not isinstance(table, dict):
-                raise UserError(f"{where}: expected '{key}' to be a table such as {key}.kind, found {table!r}")
-        parts: dict[str, Any] = {part: validate(of, tables.get(part, {}), where, part) for part, of in PLAIN.items()}
+                raise UserError(
+                    f"{where}: expected '{key}' to be a table such as {key}.kind, found {table!r}"
+                )
+        parts: dict[str, Any] = {
+            part: validate(of, tables.get(part, {}), where, part) for part, of in PLAIN.items()
+        }
         for axis, registry in AXES.items():
             parts[axis] = choose(registry, axis, tables.get(axis, {}), DEFAULTS[axis])
         return cls(**parts)
@@ -137,15 +157,22 @@ class TrialConfig:
         return architecture_name(self.sharing.kind, self.funnel.kind)
 
     def dotted(self) -> dict[str, Scalar]:
-        """Returns all options, the inverse of `parse`; defaults included, except those of positions."""
+        """Returns all options, the inverse of `parse`; defaults included, except those of
+        positions.
+        """
         kinds: dict[str, Scalar] = {}
         for axis in AXES:
             kinds |= getattr(self, axis).dotted(axis)
-        parts = {name: getattr(self, name).model_dump(mode="json", exclude_unset=name == "position") for name in PLAIN}
+        parts = {
+            name: getattr(self, name).model_dump(mode="json", exclude_unset=name == "position")
+            for name in PLAIN
+        }
         return kinds | flatten(parts)
 
     def check_fit(self, schema: Schema) -> None:
-        """Raises UserError, with the registry entry's reason, if a choice does not fit the schema."""
+        """Raises UserError, with the registry entry's reason, if a choice does not fit the
+        schema.
+        """
         for axis, registry in AXES.items():
             kind = getattr(self, axis).kind
             if reason := lookup(registry, axis, kind).unfit(schema):
@@ -155,19 +182,27 @@ class TrialConfig:
 
 
 class Recipe(Config):
-    """The `[training]` table of a configuration file: how to train a picked point like the search did."""
+    """The `[training]` table of a configuration file: how to train a picked point like the search
+    did.
+    """
 
     until: Annotated[int, Field(ge=1, strict=True)] | None = None
     """Training samples at which to stop, on the schedule of full length; None trains to the end."""
     tasks: tuple[str, ...] = ()
     """Tasks to train; empty means the card's."""
     objectives: tuple[str, ...] = ()
-    """Metrics without split whose mean decides which state is kept; empty means every task's primary metric."""
+    """Metrics without split whose mean decides which state is kept; empty means every task's
+    primary metric.
+    """
 
 
 def split_recipe(dotted: Mapping[str, Any], where: str) -> tuple[Recipe, dict[str, Any]]:
-    """Splits dotted names into the recipe and the configuration; raises UserError for an unknown key or a bad value."""
+    """Splits dotted names into the recipe and the configuration; raises UserError for an unknown
+    key or a bad value.
+    """
     table = "training."
-    given = {name.removeprefix(table): value for name, value in dotted.items() if name.startswith(table)}
+    given = {
+        name.removeprefix(table): value for name, value in dotted.items() if name.startswith(table)
+    }
     rest = {name: value for name, value in dotted.items() if not name.startswith(table)}
     return validate(Recipe, given, where, "training"), rest

@@ -11,18 +11,24 @@ BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
 
 
 class DenseAdamW:
-    """AdamW (Loshchilov & Hutter, ICLR 2019): `torch.optim.AdamW(.., fused=True)` without its overhead.
+    """AdamW (Loshchilov & Hutter, ICLR 2019): `torch.optim.AdamW(.., fused=True)` without its
+    overhead.
 
-    The first optimizer of `torch.optim` in a process imports torch's compiler, a second of work; and for a small model
-    its bookkeeping costs more than the update. Skips parameters without gradient. `decayed` parameters have weight
-    decay, `plain` ones none.
+    The first optimizer of `torch.optim` in a process imports torch's compiler, a second of work;
+    and for a small model its bookkeeping costs more than the update. Skips parameters without
+    gradient. `decayed` parameters have weight decay, `plain` ones none.
 
     Attributes:
-        rate: learning rate of the next step, at first `lr`; on the parameters' device, where a captured step reads it.
+        rate: learning rate of the next step, at first `lr`; on the parameters' device, where a
+            captured step reads it.
     """
 
     def __init__(
-        self, decayed: Iterable[nn.Parameter], plain: Iterable[nn.Parameter], lr: float, weight_decay: float
+        self,
+        decayed: Iterable[nn.Parameter],
+        plain: Iterable[nn.Parameter],
+        lr: float,
+        weight_decay: float,
     ) -> None:
         self._groups = [
             ([(parameter, _new_state(parameter)) for parameter in group], decay)
@@ -30,7 +36,10 @@ class DenseAdamW:
         ]
         self._all = [entry for group, _ in self._groups for entry in group]
         gpu = next((parameter.device for parameter, _ in self._all if parameter.is_cuda), None)
-        self.lr, self.rate = lr, torch.tensor(lr, dtype=torch.float64 if gpu is None else torch.float32, device=gpu)
+        self.lr, self.rate = (
+            lr,
+            torch.tensor(lr, dtype=torch.float64 if gpu is None else torch.float32, device=gpu),
+        )
 
     def zero_grad(self) -> None:
         """Drops all gradients, so that the next backward pass need not add to them."""
@@ -48,7 +57,9 @@ class DenseAdamW:
             torch._foreach_add_(steps, 1)
             torch._fused_adamw_(
                 [parameter for parameter, _, _ in live],
-                [gradient.contiguous() for _, gradient, _ in live],  # the kernel does not look at strides
+                [
+                    gradient.contiguous() for _, gradient, _ in live
+                ],  # the kernel does not look at strides
                 [state["mean"] for _, _, state in live],
                 [state["square"] for _, _, state in live],
                 [],

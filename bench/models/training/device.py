@@ -19,15 +19,18 @@ SHARE = 0.5  # of the free memory for resident splits; activations and snapshots
 
 
 def choose_device(name: str) -> torch.device:
-    """Returns the device of a name; `auto` is CUDA if available. Raises UserError for one unknown or unavailable.
+    """Returns the device of a name; `auto` is CUDA if available. Raises UserError for one unknown
+    or unavailable.
 
-    Worker w uses device w modulo their number, among those in `$CUDA_VISIBLE_DEVICES`. Ray gives each worker its own
-    devices in that variable, and no number.
+    Worker w uses device w modulo their number, among those in `$CUDA_VISIBLE_DEVICES`. Ray gives
+    each worker its own devices in that variable, and no number.
     """
     check_device_name(name)
     there = torch.cuda.is_available()
     if name == "cuda" and not there:
-        raise UserError("device: expected a CUDA device that torch can use, found none; use 'cpu' or 'auto'")
+        raise UserError(
+            "device: expected a CUDA device that torch can use, found none; use 'cpu' or 'auto'"
+        )
     if name == "cpu" or not there:
         return torch.device("cpu")
     return torch.device("cuda", worker_number() % torch.cuda.device_count())
@@ -39,9 +42,18 @@ class ResidentFeed:
     def __init__(self, split: StoredSplit, device: torch.device, grouped: bool = False) -> None:
         self._split, self._grouped = split, grouped
         # Read-only maps are copied first: they cannot be a tensor's memory.
-        arrays = (split.ids, split.dense, split.labels, split.weights, split.group if grouped else None, split.bounds)
+        arrays = (
+            split.ids,
+            split.dense,
+            split.labels,
+            split.weights,
+            split.group if grouped else None,
+            split.bounds,
+        )
         own = (None if array is None else np.require(array, requirements="W") for array in arrays)
-        self.whole = Batch(*(None if array is None else torch.from_numpy(array).to(device) for array in own))  # type: ignore[arg-type]
+        self.whole = Batch(
+            *(None if array is None else torch.from_numpy(array).to(device) for array in own)
+        )  # type: ignore[arg-type]
         self.rows, self.device = len(split), device
 
     def in_order(self, size: int) -> Iterator[Batch]:
@@ -51,9 +63,15 @@ class ResidentFeed:
             yield self.whole.map(lambda tensor, part=part: tensor[part])  # type: ignore[misc]
 
     def shuffled(self, size: int, seed: int, start: int = 0) -> Iterator[Batch]:
-        """See `Batches.shuffled`; the order is drawn on the host, once a pass, so it is the same on every device."""
+        """See `Batches.shuffled`; the order is drawn on the host, once a pass, so it is the same on
+        every device.
+        """
         size = min(size, self.rows)
-        order = shuffled_order(self._split, size, seed, self._grouped).to(self.device) if size else torch.empty(0)
+        order = (
+            shuffled_order(self._split, size, seed, self._grouped).to(self.device)
+            if size
+            else torch.empty(0)
+        )
         for first in range(start * size, self.rows - size + 1, size):
             rows = order[first : first + size]
             yield self.whole.taken(rows)
@@ -92,7 +110,9 @@ class CopyingFeed:
             yield waiting
 
     def _copy(self, tensor: Tensor) -> Tensor:
-        """Starts an asynchronous copy, which needs pinned memory; torch keeps that memory until the copy ends."""
+        """Starts an asynchronous copy, which needs pinned memory; torch keeps that memory until the
+        copy ends.
+        """
         if self.device.type == "cuda":
             tensor = tensor.pin_memory()
         return tensor.to(self.device, non_blocking=True)
@@ -103,7 +123,9 @@ Feed = Batches | ResidentFeed | CopyingFeed
 
 
 def feed(split: StoredSplit, device: torch.device, grouped: bool = False) -> Feed:
-    """Batches of a split on a device, optionally of whole groups: resident if they fit, else copied one by one."""
+    """Batches of a split on a device, optionally of whole groups: resident if they fit, else copied
+    one by one.
+    """
     if device.type == "cpu":
         return Batches(split, grouped=grouped)
     free, _ = torch.cuda.mem_get_info(device)

@@ -14,7 +14,8 @@ from bench.models.assembly import MultiTaskModel
 from bench.models.balancing.base import Balancer
 from bench.models.training.probe import Probe
 
-PROBE_ROWS = 512  # rows of a batch in a probe: enough for the sign of a cosine, unless a task's label is rare
+# rows of a batch in a probe: enough for the sign of a cosine, unless a task's label is rare
+PROBE_ROWS = 512
 MOST_PROBES = 32  # in a whole training
 LEAST_PROBES = 4  # in a short training, at any cost: fewer are not conclusive
 CLOSEST = 16  # minimum number of steps between probes
@@ -22,13 +23,16 @@ SHARE = 0.02  # of a training's time for probes
 OVERHEAD = 0.3  # fixed cost of a probe, in steps, measured
 Probes = Sequence[Mapping[str, Any]]
 
-COLLAPSED = 0.9  # threshold of a gate's weight on one expert, and of the dead share of an expert's last layer
+# threshold of a gate's weight on one expert, and of the dead share of an expert's last layer
+COLLAPSED = 0.9
 
 
 class Diagnosis:
-    """Probes a training at a fixed interval of steps, which depends only on its length, batch and tasks.
+    """Probes a training at a fixed interval of steps, which depends only on its length, batch and
+    tasks.
 
-    `means` (T,) are of train's labels, each on its sample space; the training has `total` steps of `batch` samples.
+    `means` (T,) are of train's labels, each on its sample space; the training has `total` steps of
+    `batch` samples.
 
     Attributes:
         every: steps between probes.
@@ -36,7 +40,9 @@ class Diagnosis:
         experts: the last result on experts.
     """
 
-    def __init__(self, model: MultiTaskModel, balancer: Balancer, means: Tensor, total: int, batch: int) -> None:
+    def __init__(
+        self, model: MultiTaskModel, balancer: Balancer, means: Tensor, total: int, batch: int
+    ) -> None:
         self.model, self.batch = model, batch
         self.tasks = [task.name for task in model.schema.tasks]
         self.every = interval(total, batch, len(self.tasks))
@@ -52,7 +58,9 @@ class Diagnosis:
             self.probes.append({"samples": step * self.batch} | measured)
             self.experts |= experts
 
-    def summary(self, curve: Sequence[Mapping[str, float]], objectives: Sequence[Objective]) -> dict[str, Any]:
+    def summary(
+        self, curve: Sequence[Mapping[str, float]], objectives: Sequence[Objective]
+    ) -> dict[str, Any]:
         """Summary of all probes so far, as in `bench.core.records.TrialResult.diagnosis`."""
         about = {"every": self.every, "rows": min(PROBE_ROWS, self.batch)}
         seen = summary(self.tasks, self._probe.pairs, self.base, self.probes, self.experts)
@@ -69,10 +77,11 @@ class Diagnosis:
 
 
 def base_losses(model: MultiTaskModel, means: Sequence[float]) -> list[float | None]:
-    """Losses of a constant prediction: a task's base rate, or the joint one where a funnel trains that.
+    """Losses of a constant prediction: a task's base rate, or the joint one where a funnel trains
+    that.
 
-    For a regression on a fitted scale, its mean. None for other regressions, for one class only, and for losses that
-    compare samples.
+    For a regression on a fitted scale, its mean. None for other regressions, for one class only,
+    and for losses that compare samples.
     """
     schema, rates = model.schema, means if model.thinned is None else model.thinned.there(means)
     losses: list[float | None] = []
@@ -91,7 +100,8 @@ def base_losses(model: MultiTaskModel, means: Sequence[float]) -> list[float | N
 def interval(total: int, batch: int, tasks: int) -> int:
     """Steps between probes, in a training of `total` steps on batches of `batch` samples.
 
-    The first probe is two thirds of an interval in. A short training pays more than `SHARE` for its `LEAST_PROBES`.
+    The first probe is two thirds of an interval in. A short training pays more than `SHARE` for its
+    `LEAST_PROBES`.
     """
     # in steps: a forward pass is a third of a step's work, a backward pass two thirds
     cost = min(PROBE_ROWS, batch) / batch * (1 + 2 * tasks) / 3 + OVERHEAD
@@ -113,14 +123,20 @@ def summary(
 ) -> dict[str, Any]:
     """Summary of a training's probes, see `bench.core.records.TrialResult.diagnosis`.
 
-    `pairs` of tasks are in the order of a probe's cosines; `base` is each task's loss at its base rate, or None.
+    `pairs` of tasks are in the order of a probe's cosines; `base` is each task's loss at its base
+    rate, or None.
     """
     blocks = list(probes[0]["norms"]) if probes else []
     return {
         "probes": len(probes),
-        "tasks": {name: _of_task(at, base[at], blocks, probes) for at, name in enumerate(tasks)} if probes else {},
+        "tasks": {name: _of_task(at, base[at], blocks, probes) for at, name in enumerate(tasks)}
+        if probes
+        else {},
         "pairs": [
-            {"tasks": [tasks[one], tasks[other]], "blocks": {block: _angle(block, at, probes) for block in blocks}}
+            {
+                "tasks": [tasks[one], tasks[other]],
+                "blocks": {block: _angle(block, at, probes) for block in blocks},
+            }
             for at, (one, other) in enumerate(pairs)
             if probes
         ],
@@ -131,12 +147,16 @@ def summary(
 def course_of(
     tasks: Sequence[str], curve: Sequence[Mapping[str, float]], objectives: Sequence[Objective]
 ) -> dict[str, Any]:
-    """For each objective, its best value on validation, and the loss from there to the last evaluation."""
+    """For each objective, its best value on validation, and the loss from there to the last
+    evaluation.
+    """
     course: dict[str, Any] = {}
     for objective in objectives:
         key = objective.key("valid")
         points = [point for point in curve if math.isfinite(point.get(key, math.nan))]
-        task = max((name for name in tasks if objective.name.startswith(f"{name}.")), key=len, default=None)
+        task = max(
+            (name for name in tasks if objective.name.startswith(f"{name}.")), key=len, default=None
+        )
         if points and task is not None:
             best = max(points, key=lambda point: objective.sign * point[key])  # the first of equals
             lost = objective.sign * (best[key] - points[-1][key])
@@ -155,7 +175,10 @@ def _of_task(at: int, base: float | None, blocks: Sequence[str], probes: Probes)
     loss = _mean(probe["losses"][at] for probe in probes)
     weights = [probe["weights"][at] if probe["weights"] else None for probe in probes]
     norms = {block: [probe["norms"][block][at] for probe in probes] for block in blocks}
-    pulls = {block: [_times(w, n) for w, n in zip(weights, of, strict=True)] for block, of in norms.items()}
+    pulls = {
+        block: [_times(w, n) for w, n in zip(weights, of, strict=True)]
+        for block, of in norms.items()
+    }
     return {
         "loss": loss,
         "loss_over_base": None if loss is None or base is None else _short(loss / base),
@@ -167,7 +190,9 @@ def _of_task(at: int, base: float | None, blocks: Sequence[str], probes: Probes)
 
 def _angle(block: str, at: int, probes: Probes) -> dict[str, Any]:
     """The cosine of two tasks' gradients over the probes where both have one."""
-    known = [probe["cosines"][block][at] for probe in probes if probe["cosines"][block][at] is not None]
+    known = [
+        probe["cosines"][block][at] for probe in probes if probe["cosines"][block][at] is not None
+    ]
     below = _short(sum(cosine < 0 for cosine in known) / len(known)) if known else None
     return {"cosine": _mean(known), "below_zero": below, "probes": len(known)}
 
@@ -183,7 +208,10 @@ def _of_experts(tasks: Sequence[str], experts: Mapping[str, Any]) -> dict[str, A
         for name, shares in experts.get("gates", {}).items()
     }
     units = {
-        name: {"dead": [_short(share) for share in of["dead"]], "silent": [share > COLLAPSED for share in of["silent"]]}
+        name: {
+            "dead": [_short(share) for share in of["dead"]],
+            "silent": [share > COLLAPSED for share in of["silent"]],
+        }
         for name, of in experts.get("units", {}).items()
     }
     return {"gates": gates, "units": units}
@@ -191,7 +219,9 @@ def _of_experts(tasks: Sequence[str], experts: Mapping[str, Any]) -> dict[str, A
 
 def _entropy(shares: Sequence[float]) -> float:
     """Relative to its maximum: 1 for equal weights, 0 if one expert has all."""
-    return _short(-sum(share * math.log(share) for share in shares if share > 0) / math.log(len(shares)))
+    return _short(
+        -sum(share * math.log(share) for share in shares if share > 0) / math.log(len(shares))
+    )
 
 
 def _times(weight: float | None, norm: float | None) -> float | None:
@@ -204,7 +234,9 @@ def _mean(values: Iterable[float | None]) -> float | None:
 
 
 def _geometric(values: Iterable[float | None]) -> float | None:
-    """Geometric mean of positive values: a probe without a sample of a task has no gradient of it."""
+    """Geometric mean of positive values: a probe without a sample of a task has no gradient of
+    it.
+    """
     logarithms = [math.log(value) for value in values if value]
     return _short(math.exp(math.fsum(logarithms) / len(logarithms))) if logarithms else None
 

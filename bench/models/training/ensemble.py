@@ -17,8 +17,8 @@ from bench.models.training.step import build_model
 MEMBERS = 2
 DIM, TOWERS = "embedding.dim", "tower.layers"
 SHARES = [at / 32 for at in range(16, 33)]
-"""Widths of a member's layers to try, relative to the original: halving all would leave a quarter of a layer's
-weights."""
+"""Widths of a member's layers to try, relative to the original: halving all would leave a quarter
+of a layer's weights."""
 TOLERANCE = 0.1
 
 
@@ -29,14 +29,18 @@ def ensemble_of(config: Mapping[str, Scalar], schema: Schema) -> dict[str, Scala
 
 
 def halved(config: TrialConfig, schema: Schema) -> TrialConfig:
-    """Halves the embedding and narrows the layers, so that two models have about the parameters of one.
+    """Halves the embedding and narrows the layers, so that two models have about the parameters of
+    one.
 
-    Uses the relative width, from a half to one, that comes nearest. If two models then differ by more than `TOLERANCE`
-    from one, as with an interaction whose weights are a quarter, tries wider embeddings; if none is near enough, as
-    with a large table of odd width, takes the nearest of all.
+    Uses the relative width, from a half to one, that comes nearest. If two models then differ by
+    more than `TOLERANCE` from one, as with an interaction whose weights are a quarter, tries wider
+    embeddings; if none is near enough, as with a large table of odd width, takes the nearest of
+    all.
     """
     whole, dotted = _parameters(config, schema), config.dotted()
-    layers = [name for name in (f"sharing.{config.sharing.kind}.layers", TOWERS) if dotted.get(name)]
+    layers = [
+        name for name in (f"sharing.{config.sharing.kind}.layers", TOWERS) if dotted.get(name)
+    ]
     dim = config.embedding.dim
     tried: list[tuple[float, TrialConfig]] = []
     for half in range(max(1, dim // 2), dim + 1):
@@ -51,7 +55,9 @@ def halved(config: TrialConfig, schema: Schema) -> TrialConfig:
 
 def _narrowed(layers: str, share: float) -> str:
     """Scales widths such as `128-64`, but not below 2."""
-    return "-".join(str(min(width, max(2, round(width * share)))) for width in map(int, layers.split("-")))
+    return "-".join(
+        str(min(width, max(2, round(width * share)))) for width in map(int, layers.split("-"))
+    )
 
 
 def _parameters(config: TrialConfig, schema: Schema) -> int:

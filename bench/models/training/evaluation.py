@@ -34,7 +34,9 @@ PIECE = 1 << 18  # samples passed to the metrics at once
 LATENCY_BATCH = 100  # candidates scored for one request
 LATENCY_RUNS = 15  # minimum
 LATENCY_MOST = 100
-LATENCY_SECONDS = 0.02  # total time after which no more runs start: a search measures each of its trials
+LATENCY_SECONDS = (
+    0.02  # total time after which no more runs start: a search measures each of its trials
+)
 State = Mapping[str, Tensor]
 Measured = tuple[list[int], dict[str, float]]
 BothPredictions = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -43,17 +45,24 @@ BothPredictions = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 class Evaluation:
-    """Measures states of one model on the splits of a store, in pieces: memory does not grow with a split.
+    """Measures states of one model on the splits of a store, in pieces: memory does not grow with a
+    split.
 
     Attributes:
-        measured: split -> the last measured state, as its selectors' samples, and its metrics; no state is measured
-            twice.
+        measured: split -> the last measured state, as its selectors' samples, and its metrics; no
+            state is measured twice.
         seconds: spent here so far.
         samples: predicted so far.
         resampled: metric -> its changes on the resamples, for the splits that were resampled.
     """
 
-    def __init__(self, store: Store, model: MultiTaskModel, device: torch.device, outcomes: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        store: Store,
+        model: MultiTaskModel,
+        device: torch.device,
+        outcomes: Sequence[str] = (),
+    ) -> None:
         self.store, self.model, self.device, self.outcomes = store, model, device, tuple(outcomes)
         self.measured: dict[str, Measured] = {}
         self.seconds, self.samples = 0.0, 0
@@ -64,48 +73,74 @@ class Evaluation:
         """Measures the current state on validation and passes the metrics to the selectors."""
         kept: list[Tensor] = []
         separate = any(selector.task is not None for selector in selectors)
-        metrics = self.measure("valid", _kept(self.logits("valid"), kept) if separate else self.logits("valid"))
+        metrics = self.measure(
+            "valid", _kept(self.logits("valid"), kept) if separate else self.logits("valid")
+        )
         for selector in selectors:
             if selector.judge(metrics, samples) and selector.task is not None:
-                selector.logits = torch.cat([logits[:, selector.task] for logits in kept]) if kept else torch.empty(0)
+                selector.logits = (
+                    torch.cat([logits[:, selector.task] for logits in kept])
+                    if kept
+                    else torch.empty(0)
+                )
         if all(selector.current for selector in selectors):
             self.measured["valid"] = ([selector.samples for selector in selectors], metrics)
         return metrics
 
     def best(
-        self, split: SplitName, selectors: Sequence[Selector], resamples: int = 0, keep: Path | None = None
+        self,
+        split: SplitName,
+        selectors: Sequence[Selector],
+        resamples: int = 0,
+        keep: Path | None = None,
     ) -> dict[str, float]:
-        """Every task's metrics at the best state; at each task's own best if tasks have selectors of their own.
+        """Every task's metrics at the best state; at each task's own best if tasks have selectors
+        of their own.
 
-        Before the first evaluation, those of the current state. With resamples, see `resampled`; `keep` is a file for
-        the joint predictions.
+        Before the first evaluation, those of the current state. With resamples, see `resampled`;
+        `keep` is a file for the joint predictions.
         """
         state = [selector.samples for selector in selectors]
         if not all(state):
             return self.measure(split, self.logits(split), resamples, keep)
         if resamples or keep or split not in self.measured or self.measured[split][0] != state:
-            self.measured[split] = (state, self.measure(split, self._best(split, selectors), resamples, keep))
+            self.measured[split] = (
+                state,
+                self.measure(split, self._best(split, selectors), resamples, keep),
+            )
         return self.measured[split][1]
 
     def glimpse(self, part: StoredSplit) -> dict[str, float]:
-        """Every task's metrics of the current state on a part of validation, without recording them."""
+        """Every task's metrics of the current state on a part of validation, without recording
+        them.
+        """
         started = time.perf_counter()
         logits = self._logits(feed(part, self.device))
-        metrics, _ = measured(self.store, "valid", self._predictions(logits), outcomes=self.outcomes, part=part)
+        metrics, _ = measured(
+            self.store, "valid", self._predictions(logits), outcomes=self.outcomes, part=part
+        )
         self.seconds += time.perf_counter() - started
         return metrics
 
     def measure(
-        self, split: SplitName, logits: Iterable[Tensor], resamples: int = 0, keep: Path | None = None
+        self,
+        split: SplitName,
+        logits: Iterable[Tensor],
+        resamples: int = 0,
+        keep: Path | None = None,
     ) -> dict[str, float]:
         """Every task's metrics of a split's logits, in any pieces (n, T); see `measured`."""
         started = time.perf_counter()
-        metrics, resampled = measured(self.store, split, self._predictions(logits), resamples, self.outcomes, keep)
+        metrics, resampled = measured(
+            self.store, split, self._predictions(logits), resamples, self.outcomes, keep
+        )
         self.resampled |= resampled
         self.seconds += time.perf_counter() - started
         return metrics
 
-    def predictions(self, split: SplitName, selectors: Sequence[Selector]) -> Iterator[BothPredictions]:
+    def predictions(
+        self, split: SplitName, selectors: Sequence[Selector]
+    ) -> Iterator[BothPredictions]:
         """Predictions of a split at the best state, see `best`, piece by piece in its order."""
         return self._predictions(self._best(split, selectors))
 
@@ -119,10 +154,16 @@ class Evaluation:
         if not all(selector.samples for selector in selectors):
             return self.logits(split)
         columns = [self._of(split, selector) for selector in selectors]
-        return columns[0] if len(columns) == 1 else (torch.stack(c, 1) for c in zip(*columns, strict=True))
+        return (
+            columns[0]
+            if len(columns) == 1
+            else (torch.stack(c, 1) for c in zip(*columns, strict=True))
+        )
 
     def logits(self, split: SplitName, state: State | None = None) -> Iterator[Tensor]:
-        """Logits (n, T) of a split, batch by batch in order; with the current weights, or those of a state."""
+        """Logits (n, T) of a split, batch by batch in order; with the current weights, or those of
+        a state.
+        """
         return self._logits(self._split(split)[1], state)
 
     def _logits(self, batches: Feed, state: State | None = None) -> Iterator[Tensor]:
@@ -131,7 +172,11 @@ class Evaluation:
         for batch in batches.in_order(BATCH):
             with torch.no_grad():
                 inputs = batch.ids, batch.dense
-                logits = self.model(*inputs) if state is None else functional_call(self.model, dict(state), inputs)
+                logits = (
+                    self.model(*inputs)
+                    if state is None
+                    else functional_call(self.model, dict(state), inputs)
+                )
             self.samples += len(logits)
             yield logits.float()
         self.model.train(training)
@@ -160,13 +205,19 @@ def measured(
     part: StoredSplit | None = None,
     kept: bool = False,
 ) -> tuple[dict[str, float], dict[str, list[float]]]:
-    """Metrics and outcomes of predictions of a split, in order, and their changes on resamples, if any.
+    """Metrics and outcomes of predictions of a split, in order, and their changes on resamples, if
+    any.
 
-    Predicted are the rows `part`, by default all, or if `kept` only those whose predictions are kept; `keep` is a file
-    for joint predictions, see `bench.measure.predictions`.
+    Predicted are the rows `part`, by default all, or if `kept` only those whose predictions are
+    kept; `keep` is a file for joint predictions, see `bench.measure.predictions`.
     """
     data, tasks, start = part or store.split(split), store.schema.tasks, 0
-    tally = Tally(tasks, f"{split}/", outcomes=outcomes, plain=store.weights is not None and store.weights.plain)
+    tally = Tally(
+        tasks,
+        f"{split}/",
+        outcomes=outcomes,
+        plain=store.weights is not None and store.weights.plain,
+    )
     resampling = Resampling(tasks, split, resamples, outcomes) if resamples else None
     places = kept_places(data, split) if kept else None
     with keeping(keep, len(tasks), split, len(data)) as keep_piece:
@@ -174,8 +225,12 @@ def measured(
             taken = slice(start, start + len(joint))
             rows = taken if places is None else places[taken]
             labels, group = np.asarray(data.labels_of(rows)), np.asarray(data.group[rows])
-            units = units_of(np.asarray(data.together[rows]), start if isinstance(rows, slice) else rows)
-            piece = Predicted(labels, group, data.weights_of(rows), units, conditional=conditional, joint=joint)
+            units = units_of(
+                np.asarray(data.together[rows]), start if isinstance(rows, slice) else rows
+            )
+            piece = Predicted(
+                labels, group, data.weights_of(rows), units, conditional=conditional, joint=joint
+            )
             tally.add(piece)
             if resampling:
                 resampling.add(piece)
@@ -185,7 +240,9 @@ def measured(
 
 
 def ranked_in(store: Store) -> frozenset[str]:
-    """Tasks that are ranked within groups, on validation and on confirmation rows; see `ranked_tasks`."""
+    """Tasks that are ranked within groups, on validation and on confirmation rows; see
+    `ranked_tasks`.
+    """
     ranked = []
     for split in (SEARCH, CONFIRM):
         data, rows = store.split(split), slice(MOST_OF_SPLIT)
@@ -195,15 +252,22 @@ def ranked_in(store: Store) -> frozenset[str]:
 
 
 def measured_splits(
-    job: Job, store: Store, predictions: Callable[[SplitName], Iterable[BothPredictions]], kept: bool = False
+    job: Job,
+    store: Store,
+    predictions: Callable[[SplitName], Iterable[BothPredictions]],
+    kept: bool = False,
 ) -> tuple[dict[str, float], dict[str, list[float]]]:
-    """`measured` on all splits of a job, from each split's predictions, with its outcomes, resamples and files."""
+    """`measured` on all splits of a job, from each split's predictions, with its outcomes,
+    resamples and files.
+    """
     metrics: dict[str, float] = {}
     resampled: dict[str, list[float]] = {}
     outcomes = outcomes_of((*job.objectives, *job.outcomes))
     for split in job.splits:
         resamples, keep = job.resamples_of(split), path_of(job, split)
-        of_split, moved = measured(store, split, predictions(split), resamples, outcomes, keep, kept=kept)
+        of_split, moved = measured(
+            store, split, predictions(split), resamples, outcomes, keep, kept=kept
+        )
         metrics |= of_split
         resampled |= moved
     return metrics, resampled
@@ -232,13 +296,19 @@ def costs(model: MultiTaskModel, schema: Schema, latency: bool = True) -> dict[s
     if not latency:
         return size
     model.eval()
-    times = latencies(lambda ids, dense: model.probabilities(model(ids, dense)), schema, model.embedding.weight.device)
+    times = latencies(
+        lambda ids, dense: model.probabilities(model(ids, dense)),
+        schema,
+        model.embedding.weight.device,
+    )
     model.train()
     return size | times
 
 
 def times_of(run: Callable[[], object], least: int, most: int, seconds: float) -> list[float]:
-    """Seconds of each of `least` to `most` calls; beyond the least, none starts after `seconds` in all."""
+    """Seconds of each of `least` to `most` calls; beyond the least, none starts after `seconds` in
+    all.
+    """
     times: list[float] = []
     while len(times) < least or (len(times) < most and sum(times) < seconds):
         started = time.perf_counter()
@@ -249,18 +319,25 @@ def times_of(run: Callable[[], object], least: int, most: int, seconds: float) -
 
 @torch.no_grad()
 def latencies(
-    predict: Callable[[Tensor, Tensor], Probabilities], schema: Schema, device: torch.device | str = "cpu"
+    predict: Callable[[Tensor, Tensor], Probabilities],
+    schema: Schema,
+    device: torch.device | str = "cpu",
 ) -> dict[str, float]:
     """Times to score 100 candidates, eager; `bench.serve.latency` measures the packaged model.
 
-    `cost/latency_ms` is their median, `cost/latency_p99_ms` their 99th percentile, which with 15 to 100 runs is close
-    to the maximum.
+    `cost/latency_ms` is their median, `cost/latency_p99_ms` their 99th percentile, which with 15 to
+    100 runs is close to the maximum.
     """
     ids = torch.tensor(schema.offsets, dtype=torch.int32).repeat_interleave(
         torch.tensor([field.slots for field in schema.fields], dtype=torch.int64)
     )
-    ids, dense = ids.repeat(LATENCY_BATCH, 1).to(device), torch.zeros(LATENCY_BATCH, len(schema.dense), device=device)
-    times = times_of(lambda: predict(ids, dense).joint.cpu(), LATENCY_RUNS, LATENCY_MOST, LATENCY_SECONDS)
+    ids, dense = (
+        ids.repeat(LATENCY_BATCH, 1).to(device),
+        torch.zeros(LATENCY_BATCH, len(schema.dense), device=device),
+    )
+    times = times_of(
+        lambda: predict(ids, dense).joint.cpu(), LATENCY_RUNS, LATENCY_MOST, LATENCY_SECONDS
+    )
     return {
         "cost/latency_ms": 1e3 * float(np.median(times)),
         "cost/latency_p99_ms": 1e3 * float(np.percentile(times, 99)),

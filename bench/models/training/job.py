@@ -27,8 +27,8 @@ from bench.models.training.tree_model import run_trees
 from bench.models.training.tree_settings import is_trees
 
 LEAST_ROWS, ROWS_A_SAMPLE = 10_000, 0.25
-"""Rows of validation for the first look at a trial that stops before its first evaluation: the minimum, and the number
-for each training sample. A promoted trial is measured on all rows."""
+"""Rows of validation for the first look at a trial that stops before its first evaluation: the
+minimum, and the number for each training sample. A promoted trial is measured on all rows."""
 
 
 @lru_cache(maxsize=4)
@@ -43,10 +43,12 @@ def _open(path: str, tasks: tuple[str, ...]) -> Store:
 
 
 def run_job(job: Job, progress: Progress | None = None) -> TrialResult:
-    """Trains the job's configuration, from its checkpoint if it has one, and measures it on the job's splits.
+    """Trains the job's configuration, from its checkpoint if it has one, and measures it on the
+    job's splits.
 
     Raises:
-        UserError: the configuration is wrong or does not fit the data, or the checkpoint is not this trial's.
+        UserError: the configuration is wrong or does not fit the data, or the checkpoint is not
+            this trial's.
         FloatingPointError: training diverged, or an objective is undefined.
         OSError: the checkpoint could not be written.
         Unwritable: there is no room for the predictions.
@@ -63,7 +65,9 @@ def run_job(job: Job, progress: Progress | None = None) -> TrialResult:
         return run_blend(job, store)
     config = TrialConfig.parse(job.config)
     objectives = [parse(name, store.schema.tasks, "objectives") for name in job.objectives]
-    trainer = Trainer(store, config, objectives, job.seed, job.threads, job.device, outcomes=job.outcomes)
+    trainer = Trainer(
+        store, config, objectives, job.seed, job.threads, job.device, outcomes=job.outcomes
+    )
     if job.resume is not None:
         trainer.load(job.resume)
     if job.start is not None:
@@ -92,23 +96,30 @@ def run_job(job: Job, progress: Progress | None = None) -> TrialResult:
         warm.keep(trainer, Path(job.keep), passes)
     if job.checkpoint is not None:
         trainer.save(job.checkpoint)  # after the metrics, which it includes
-    metrics |= costs(trainer.model, store.schema, not first_look or any("latency" in name for name in job.objectives))
+    metrics |= costs(
+        trainer.model,
+        store.schema,
+        not first_look or any("latency" in name for name in job.objectives),
+    )
     for objective, split in product(objectives, [split for split in job.splits if split != TEST]):
         if not math.isfinite(value := metrics.get(objective.key(split), math.nan)):
             raise TrainingError(
-                f"objective '{objective.name}' came out as {value} on {SHORT[split]}: its labels there are missing or "
-                "all the same, or the predictions are"
+                f"objective '{objective.name}' came out as {value} on {SHORT[split]}: its labels "
+                "there are missing or all the same, or the predictions are"
             )
     evaluation = trainer.evaluation
     speed = {
-        "train_samples_per_s": (course.samples - before) / max(course.seconds - seconds_before, 1e-9),
+        "train_samples_per_s": (course.samples - before)
+        / max(course.seconds - seconds_before, 1e-9),
         "eval_samples_per_s": evaluation.samples / max(evaluation.seconds, 1e-9),
         "train_seconds": course.seconds,
         "samples_trained": float(course.samples),
         "peak_rss_mb": peak_memory_mb(),
     }
     seen = trainer.diagnosis.summary(course.curve, objectives)
-    return TrialResult(metrics, speed, course.curve, config.dotted(), course.finished, seen, evaluation.resampled)
+    return TrialResult(
+        metrics, speed, course.curve, config.dotted(), course.finished, seen, evaluation.resampled
+    )
 
 
 def _glimpse(job: Job, trainer: Trainer) -> dict[str, float]:

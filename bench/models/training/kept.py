@@ -1,4 +1,6 @@
-"""Writes the files that `bench.measure.predictions` reads: the rows of a store, and each replicate's predictions."""
+"""Writes the files that `bench.measure.predictions` reads: the rows of a store, and each
+replicate's predictions.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,16 @@ from bench.core.system.atomic import atomic_path, write_text
 from bench.data import Store
 from bench.data.arrays import ArrayWriter
 from bench.data.store import StoredSplit
-from bench.measure.predictions import FACTS, KEPT, Damaged, digest_of, facts_in, read_rows, sampled, seal
+from bench.measure.predictions import (
+    FACTS,
+    KEPT,
+    Damaged,
+    digest_of,
+    facts_in,
+    read_rows,
+    sampled,
+    seal,
+)
 from bench.measure.resamples import units_of
 from bench.measure.spaces import joint_labels
 
@@ -29,9 +40,11 @@ KeepRows = Callable[[Singles, NDArray[np.uint64]], None]
 
 @contextmanager
 def keeping(path: Path | None, tasks: int, split: str, rows: int) -> Iterator[KeepRows]:
-    """Gives a function that writes a split's kept predictions, (n, `tasks`) in order; the file is whole or absent.
+    """Gives a function that writes a split's kept predictions, (n, `tasks`) in order; the file is
+    whole or absent.
 
-    The split has that many `rows`. Without a path nothing is kept. Raises `Unwritable` if there is no room.
+    The split has that many `rows`. Without a path nothing is kept. Raises `Unwritable` if there is
+    no room.
     """
     if path is None:
         yield lambda joint, units: None
@@ -49,16 +62,24 @@ def _array(path: Path, kind: DTypeLike, *row: int) -> Iterator[ArrayWriter]:
 
 
 def write_rows(store: Store, folder: Path) -> None:
-    """Writes the rows whose predictions are kept, unless they are already there; removes half-written files.
+    """Writes the rows whose predictions are kept, unless they are already there; removes
+    half-written files.
 
     No other process may write into the folder. Raises `Unwritable` if there is no room.
     """
     for path in folder.glob("*.part") if folder.is_dir() else ():
         path.unlink(missing_ok=True)
     tasks = store.schema.tasks
-    about = {"fingerprint": store.fingerprint, "tasks": [task.name for task in tasks], "splits": list(KEPT)}
+    about = {
+        "fingerprint": store.fingerprint,
+        "tasks": [task.name for task in tasks],
+        "splits": list(KEPT),
+    }
     with suppress(Damaged):
-        if all(read_rows(folder, split) for split in KEPT) and about.items() <= facts_in(folder).items():
+        if (
+            all(read_rows(folder, split) for split in KEPT)
+            and about.items() <= facts_in(folder).items()
+        ):
             return
     facts = about | {
         "kinds": [task.kind for task in tasks],
@@ -113,7 +134,10 @@ def _write(store: Store, split: SplitName, folder: Path) -> int:
 def kept_places(data: StoredSplit, split: str) -> NDArray[np.int64]:
     """(n,) indices of a split's rows whose predictions are kept, in order."""
     places = [
-        rows.start + np.flatnonzero(sampled(units_of(np.asarray(data.together[rows]), rows.start), split, len(data)))
+        rows.start
+        + np.flatnonzero(
+            sampled(units_of(np.asarray(data.together[rows]), rows.start), split, len(data))
+        )
         for rows in _blocks(len(data))
     ]
     return np.concatenate(places)

@@ -53,7 +53,8 @@ class Trainer:
         diagnosis: probes the interaction of the tasks.
         batch_size: samples of a step: the configuration's, or all of train if that is smaller.
         total: steps of the whole budget, of which early stopping may use fewer.
-        passes_before: over the data, of the trainings that this one goes on from, see `bench.models.training.warm`.
+        passes_before: over the data, of the trainings that this one goes on from, see
+            `bench.models.training.warm`.
 
     Raises:
         UserError: the configuration does not fit the store's schema, or the device is unavailable.
@@ -75,14 +76,18 @@ class Trainer:
         config.check_fit(self.schema)
         self.device = choose_device(device)
         if self.device.type == "cuda":
-            torch.cuda.set_device(self.device)  # streams and captured graphs use the process's current device
+            torch.cuda.set_device(
+                self.device
+            )  # streams and captured graphs use the process's current device
         torch.set_num_threads(threads)
         train = store.split("train")
         means = Batches(train).label_means(self.schema.parents)
         known = store.weights
         thinning = Thinning(known.task, known.rate) if known and known.task is not None else None
         seed_of_weights = derive(seed, "weights")
-        self.step = build_step(self.schema, config, means, seed_of_weights, threads, self.device, thinning)
+        self.step = build_step(
+            self.schema, config, means, seed_of_weights, threads, self.device, thinning
+        )
         self.model = self.step.model
         fit_tables(self.model, train)
         fit_positions(self.model, train)
@@ -93,14 +98,18 @@ class Trainer:
         self.steps_an_epoch = self.data.steps(optim.batch_size)
         self.total = max(1, round(optim.epochs * self.steps_an_epoch))
         epoch, many = self.steps_an_epoch, optim.evaluations
-        self._marks = {max(1, round((i + 1) * epoch / many)) for i in range(many)}  # steps of an epoch, evenly
+        self._marks = {
+            max(1, round((i + 1) * epoch / many)) for i in range(many)
+        }  # steps of an epoch, evenly
         self.averaging = Averaging(self.model, optim.averaging, self.total)
         self.schedule = Schedule(optim.schedule, self.total, round(optim.warmup * self.total))
         separate = self.model.sharing.shares_nothing and not self.model.funnel.ties_tasks
         self.selectors = selectors(objectives, tasks, separate)
         asked = outcomes_of([*(objective.name for objective in objectives), *outcomes])
         self.evaluation = Evaluation(self.store, self.model, self.device, asked)
-        self.diagnosis = Diagnosis(self.model, self.step.balancer, means, self.total, self.batch_size)
+        self.diagnosis = Diagnosis(
+            self.model, self.step.balancer, means, self.total, self.batch_size
+        )
         self.course = Course(torch.zeros(len(tasks), device=self.device))
         self.random = RandomState(derive(seed, "training"), self.device)
         self.passes_before = 0
@@ -111,13 +120,17 @@ class Trainer:
         self.compute = self._new_compute()
 
     def run_to(self, samples: int | None = None, progress: Progress | None = None) -> Course:
-        """Trains until that many samples were seen, the epochs are used up, or no selector improves any more.
+        """Trains until that many samples were seen, the epochs are used up, or no selector improves
+        any more.
 
-        Training in several calls equals training in one. `samples`, of the whole training, are rounded up to whole
-        batches; None trains to the end. Raises FloatingPointError if a loss is no longer finite.
+        Training in several calls equals training in one. `samples`, of the whole training, are
+        rounded up to whole batches; None trains to the end. Raises FloatingPointError if a loss is
+        no longer finite.
         """
         course, progress = self.course, progress or Silent()
-        until = self.total if samples is None else min(self.total, math.ceil(samples / self.batch_size))
+        until = (
+            self.total if samples is None else min(self.total, math.ceil(samples / self.batch_size))
+        )
         if course.finished or course.step >= until:
             return course
         self._note = progress.note
@@ -126,11 +139,17 @@ class Trainer:
             train = taught(self.store, loss.teacher_share, self._threads, self._note)
             self.data, self._taught = feed(train, self.device, loss.needs_groups), True
         self.model.train()
-        with self.random.drawing(), progress.task("training", until - course.step, "steps") as advance:
+        with (
+            self.random.drawing(),
+            progress.task("training", until - course.step, "steps") as advance,
+        ):
             started = time.perf_counter()
             while course.step < until and not course.finished:
                 self._one_step()
-                at_mark = course.step == self.total or (course.step - 1) % self.steps_an_epoch + 1 in self._marks
+                at_mark = (
+                    course.step == self.total
+                    or (course.step - 1) % self.steps_an_epoch + 1 in self._marks
+                )
                 if at_mark or course.step % CHECK_EVERY == 0 or course.step == 1:
                     check_finite(course.losses, course.samples, self.schema.tasks)
                 if at_mark:
@@ -143,12 +162,16 @@ class Trainer:
             self._batches = None
         return course
 
-    def metrics(self, split: SplitName, resamples: int = 0, keep: Path | None = None) -> dict[str, float]:
+    def metrics(
+        self, split: SplitName, resamples: int = 0, keep: Path | None = None
+    ) -> dict[str, float]:
         """Every task's metrics on a split, at the best state so far; see `Evaluation.best`."""
         return self.evaluation.best(split, self.selectors, resamples, keep)
 
     def show_positions(self, shown: bool) -> None:
-        """Says whether evaluation has each row's position, see `bench.models.position`; else it is as served."""
+        """Says whether evaluation has each row's position, see `bench.models.position`; else it is
+        as served.
+        """
         position = self.model.position
         if position is not None and position.shown != shown:
             position.shown = shown
@@ -161,11 +184,15 @@ class Trainer:
         checkpoint.write(Path(path), self.state_dict(), self._identity())
 
     def load(self, path: Path | str) -> None:
-        """Continues from a checkpoint; raises UserError if damaged, or of another configuration, data set or seed."""
+        """Continues from a checkpoint; raises UserError if damaged, or of another configuration,
+        data set or seed.
+        """
         self.load_state_dict(checkpoint.read(Path(path), self._identity()))
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything needed to continue, as nested plain values and tensors, which are the trainer's own."""
+        """Everything needed to continue, as nested plain values and tensors, which are the
+        trainer's own.
+        """
         return {
             **{name: part.state_dict() for name, part in self._parts.items()},
             "averaging": self.averaging.state_dict(),
@@ -176,7 +203,9 @@ class Trainer:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Loads a state of the same configuration and schema, on any device; resets a trainer that has run."""
+        """Loads a state of the same configuration and schema, on any device; resets a trainer that
+        has run.
+        """
         for name, part in self._parts.items():
             part.load_state_dict(state[name])
         self.averaging.load_state_dict(state["averaging"], self.device)
@@ -184,14 +213,20 @@ class Trainer:
         self.course.losses = self.course.losses.to(self.device, copy=True)
         for selector, of_selector in zip(self.selectors, state["selectors"], strict=True):
             selector.load_state_dict(of_selector, self.device)
-        self.evaluation.measured = {split: (samples, dict(m)) for split, (samples, m) in state["measured"].items()}
+        self.evaluation.measured = {
+            split: (samples, dict(m)) for split, (samples, m) in state["measured"].items()
+        }
         self.diagnosis.load_state_dict(state.get("diagnosis", {}))
         self._batches = None
         self.compute = self._new_compute()
 
     def _new_compute(self) -> Compute:
-        """Makes the function that runs a step; again after loading, which a captured graph would miss."""
-        if self.device.type == "cpu" or "second forward" in self.step.balancer.needs:  # no graph sets random states
+        """Makes the function that runs a step; again after loading, which a captured graph would
+        miss.
+        """
+        if (
+            self.device.type == "cpu" or "second forward" in self.step.balancer.needs
+        ):  # no graph sets random states
             return self.step
         return CapturedStep(self.step, lambda text: self._note(text))
 
@@ -216,11 +251,15 @@ class Trainer:
         if not self.select:
             course.finished = course.step == self.total
             return
-        if self.averaging.on and course.step == self.total:  # keep the average, not an earlier best state
+        if (
+            self.averaging.on and course.step == self.total
+        ):  # keep the average, not an earlier best state
             for selector in self.selectors:
                 selector.forget()
         metrics = self.evaluation.judge(self.selectors, course.samples)
-        names = dict.fromkeys(objective.key("valid") for s in self.selectors for objective in s.objectives)
+        names = dict.fromkeys(
+            objective.key("valid") for s in self.selectors for objective in s.objectives
+        )
         point = {"samples": float(course.samples), "epoch": course.step / self.steps_an_epoch}
         point |= {name: metrics[name] for name in names if name in metrics}
         means = zip(self.schema.tasks, course.take_losses(), strict=True)
@@ -233,7 +272,9 @@ class Trainer:
         return {
             "data": f"{self.store.key} {self.store.fingerprint}",
             "tasks": [task.name for task in self.schema.tasks],
-            "objectives": [f"{objective.direction} {objective.name}" for objective in self.objectives],
+            "objectives": [
+                f"{objective.direction} {objective.name}" for objective in self.objectives
+            ],
             "seed": self.seed,
             **self.config.dotted(),
         }
@@ -246,10 +287,12 @@ class Schedule:
     It depends only on the step and the whole budget, not on pauses.
 
     Attributes:
-        decay: after the warm-up: "constant"; "cosine", a half cosine from 1 towards 0 (Loshchilov & Hutter, ICLR 2017,
-            without restarts); or "linear" from 1 towards 0. Both would be 0 one step after the last.
+        decay: after the warm-up: "constant"; "cosine", a half cosine from 1 towards 0 (Loshchilov &
+            Hutter, ICLR 2017, without restarts); or "linear" from 1 towards 0. Both would be 0 one
+            step after the last.
         total: steps of the whole budget.
-        warmup: steps of the linear warm-up, which reaches 1 with its last step (Goyal et al., 2017).
+        warmup: steps of the linear warm-up, which reaches 1 with its last step (Goyal et al.,
+            2017).
     """
 
     decay: str
@@ -324,14 +367,18 @@ def fit_positions(model: MultiTaskModel, train: StoredSplit) -> None:
         return
     counts = torch.zeros_like(model.position.shares)
     for start in range(0, len(train), DRAWN_ROWS):
-        codes = model.position.codes(torch.from_numpy(train.ids_of(slice(start, start + DRAWN_ROWS))))
+        codes = model.position.codes(
+            torch.from_numpy(train.ids_of(slice(start, start + DRAWN_ROWS)))
+        )
         counts += torch.bincount(codes, minlength=len(counts)).to(counts)
     counts[0] = 0
     model.position.shares.copy_(counts / counts.sum().clamp(min=1))
 
 
 def fit_tables(model: MultiTaskModel, train: StoredSplit) -> None:
-    """Fits the tables of a regression loss on train's targets, each on its sample space; depends only on the split."""
+    """Fits the tables of a regression loss on train's targets, each on its sample space; depends
+    only on the split.
+    """
     regression = model.funnel.loss.regression
     if not regression.needs_tables or not len(train):
         return
@@ -339,7 +386,9 @@ def fit_tables(model: MultiTaskModel, train: StoredSplit) -> None:
     if len(train) > DRAWN_ROWS:
         rows = np.sort(np.random.default_rng(0).choice(len(train), DRAWN_ROWS, replace=False))
     labels = np.asarray(train.labels[rows])
-    own = np.stack([given_parent(labels, at, parent) for at, parent in enumerate(model.schema.parents)], axis=1)
+    own = np.stack(
+        [given_parent(labels, at, parent) for at, parent in enumerate(model.schema.parents)], axis=1
+    )
     weights = None if train.weights is None else np.asarray(train.weights[rows]).prod(axis=1)
     bounds = None if train.bounds is None else np.asarray(train.bounds[rows])
     targets, values = own, own

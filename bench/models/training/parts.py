@@ -1,4 +1,5 @@
-"""Several models trained as one: an ensemble, or a current point that is a blend or a model for each task.
+"""Several models trained as one: an ensemble, or a current point that is a blend or a model for
+each task.
 
 Its configuration is that of `bench.core.several.as_one`.
 """
@@ -37,7 +38,8 @@ def seed_of(seed: int, at: int) -> int:
 
 
 def run_parts(job: Job, store: Store) -> TrialResult:
-    """Trains all models of a configuration, each stopped early separately; measures their mix; costs are sums.
+    """Trains all models of a configuration, each stopped early separately; measures their mix;
+    costs are sums.
 
     Raises FloatingPointError if a training diverged, or a task has one class on train.
     """
@@ -48,26 +50,48 @@ def run_parts(job: Job, store: Store) -> TrialResult:
         if is_trees(config):
             trained.append(grow(store, config, job.seed, job.threads))
             continue
-        trainer = Trainer(store, TrialConfig.parse(config), objectives, seed_of(job.seed, at), job.threads, job.device)
+        trainer = Trainer(
+            store,
+            TrialConfig.parse(config),
+            objectives,
+            seed_of(job.seed, at),
+            job.threads,
+            job.device,
+        )
         trainer.run_to(job.until)
         trained.append(trainer)
     seconds = time.perf_counter() - started
     shares = [[own[task.name] for task in store.schema.tasks] for _, own in models]
-    metrics, resampled = measured_splits(job, store, lambda split: _mixed(trained, shares, store, split))
+    metrics, resampled = measured_splits(
+        job, store, lambda split: _mixed(trained, shares, store, split)
+    )
     for each in trained:
         own = each.costs if isinstance(each, Grown) else costs(each.model, store.schema)
         metrics |= {key: metrics.get(key, 0.0) + value for key, value in own.items()}
     samples = sum(each.course.samples for each in trained if not isinstance(each, Grown))
-    speed = {"train_seconds": seconds, "samples_trained": float(samples), "peak_rss_mb": peak_memory_mb()}
+    speed = {
+        "train_seconds": seconds,
+        "samples_trained": float(samples),
+        "peak_rss_mb": peak_memory_mb(),
+    }
     return TrialResult(metrics, speed, [], dict(job.config), resampled=resampled)
 
 
 def _mixed(
-    trained: Sequence[Trainer | Grown], shares: Sequence[Sequence[float]], store: Store, split: SplitName
+    trained: Sequence[Trainer | Grown],
+    shares: Sequence[Sequence[float]],
+    store: Store,
+    split: SplitName,
 ) -> Iterator[BothPredictions]:
     binary, every = [task.kind == "binary" for task in store.schema.tasks], []
     for each in trained:
-        said = each.of(split) if isinstance(each, Grown) else each.evaluation.predictions(split, each.selectors)
-        every.append([torch.from_numpy(np.concatenate(arrays)) for arrays in zip(*said, strict=True)])
+        said = (
+            each.of(split)
+            if isinstance(each, Grown)
+            else each.evaluation.predictions(split, each.selectors)
+        )
+        every.append(
+            [torch.from_numpy(np.concatenate(arrays)) for arrays in zip(*said, strict=True)]
+        )
     conditional, joint = (mix(parts, shares, binary).numpy() for parts in zip(*every, strict=True))
     yield conditional, joint

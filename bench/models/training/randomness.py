@@ -17,7 +17,9 @@ def random_state(device: torch.device) -> dict[str, Tensor]:
 
 @contextmanager
 def replayed(state: Mapping[str, Tensor], device: torch.device) -> Iterator[None]:
-    """Replays torch's draws from a state of `random_state` on; afterwards restores the present state."""
+    """Replays torch's draws from a state of `random_state` on; afterwards restores the present
+    state.
+    """
     now = random_state(device)
     _write(state)
     try:
@@ -33,9 +35,11 @@ def _write(state: Mapping[str, Tensor]) -> None:
 
 
 class RandomState:
-    """A random state for one training: torch draws from it within `drawing`; code outside keeps its own.
+    """A random state for one training: torch draws from it within `drawing`; code outside keeps its
+    own.
 
-    Dropout and random balancers draw from torch's default generators, on the CPU and on the training's device.
+    Dropout and random balancers draw from torch's default generators, on the CPU and on the
+    training's device.
     """
 
     def __init__(self, seed: int, device: torch.device) -> None:

@@ -1,4 +1,6 @@
-"""Which state of a model a training keeps: the best one on validation, or the average of the last steps."""
+"""Which state of a model a training keeps: the best one on validation, or the average of the last
+steps.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,8 @@ class Selector:
         best: the largest mean so far.
         waited: evaluations since the best one.
         samples: training samples at the best one; 0 before the first evaluation.
-        current: whether the model still is in its best state, which is copied only when the model moves on.
+        current: whether the model still is in its best state, which is copied only when the model
+            moves on.
         snapshot: that copy.
         logits: (N,) of validation at the best one, if `task` is set.
     """
@@ -46,7 +49,10 @@ class Selector:
 
         An objective that is undefined on this split (one class only) counts as the worst possible.
         """
-        values = [metrics.get(objective.key("valid"), float("nan")) * objective.sign for objective in self.objectives]
+        values = [
+            metrics.get(objective.key("valid"), float("nan")) * objective.sign
+            for objective in self.objectives
+        ]
         score = sum(values) / len(values)
         if score > self.best or self.samples == 0:
             self.best = score if score == score else -float("inf")
@@ -73,7 +79,12 @@ class Selector:
 
     def state_dict(self) -> dict[str, Any]:
         """State needed to continue, not copied."""
-        plain = {"best": self.best, "waited": self.waited, "samples": self.samples, "current": self.current}
+        plain = {
+            "best": self.best,
+            "waited": self.waited,
+            "samples": self.samples,
+            "current": self.current,
+        }
         return plain | {"snapshot": None if self.current else self.snapshot, "logits": self.logits}
 
     def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
@@ -81,12 +92,17 @@ class Selector:
         for name in ("best", "waited", "samples", "current"):
             setattr(self, name, state[name])
         snapshot, logits = state["snapshot"], state["logits"]
-        self.snapshot = snapshot and {name: tensor.to(device, copy=True) for name, tensor in snapshot.items()}
+        self.snapshot = snapshot and {
+            name: tensor.to(device, copy=True) for name, tensor in snapshot.items()
+        }
         self.logits = None if logits is None else logits.clone()
 
 
-def selectors(objectives: Sequence[Objective], tasks: Sequence[str], separate: bool) -> list[Selector]:
-    """One selector for all tasks; or one for each task, in order, if several tasks are separate models.
+def selectors(
+    objectives: Sequence[Objective], tasks: Sequence[str], separate: bool
+) -> list[Selector]:
+    """One selector for all tasks; or one for each task, in order, if several tasks are separate
+    models.
 
     A separate task without an objective uses the mean of all objectives.
     """
@@ -98,10 +114,11 @@ def selectors(objectives: Sequence[Objective], tasks: Sequence[str], separate: b
 
 
 class Averaging:
-    """Averages the weights of the last steps, a `share` of `total`, and copies the average into the model after them.
+    """Averages the weights of the last steps, a `share` of `total`, and copies the average into the
+    model after them.
 
-    Stochastic weight averaging (Izmailov et al., UAI 2018), under any learning-rate schedule; serving costs no more.
-    `means` has each parameter's average so far; share 0 does nothing.
+    Stochastic weight averaging (Izmailov et al., UAI 2018), under any learning-rate schedule;
+    serving costs no more. `means` has each parameter's average so far; share 0 does nothing.
     """
 
     def __init__(self, model: nn.Module, share: float, total: int) -> None:

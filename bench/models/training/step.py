@@ -1,7 +1,7 @@
 """A training step: forward, backward under any balancer, and both optimizers on one batch.
 
-The embedding output `e` is a leaf: its gradient goes to the touched-row optimizer, and the table takes no part in
-autograd. On a GPU a step is captured as a CUDA graph.
+The embedding output `e` is a leaf: its gradient goes to the touched-row optimizer, and the table
+takes no part in autograd. On a GPU a step is captured as a CUDA graph.
 """
 
 from __future__ import annotations
@@ -33,21 +33,36 @@ class Step:
     Args:
         dense: optimizes the model's dense parameters and the balancer's.
         rows: optimizes the table.
-        clip: largest norm of the gradient of all dense parameters of the model (Pascanu et al., ICML 2013); 0 disables
-            it. Gradient aggregation clips the combined gradient. Embedding rows and the balancer's parameters are
-            excluded.
+        clip: largest norm of the gradient of all dense parameters of the model (Pascanu et al.,
+            ICML 2013); 0 disables it. Gradient aggregation clips the combined gradient. Embedding
+            rows and the balancer's parameters are excluded.
     """
 
     def __init__(
-        self, model: MultiTaskModel, balancer: Balancer, dense: DenseAdamW, rows: RowAdam, clip: float = 0.0
+        self,
+        model: MultiTaskModel,
+        balancer: Balancer,
+        dense: DenseAdamW,
+        rows: RowAdam,
+        clip: float = 0.0,
     ) -> None:
-        self.model, self.balancer, self.dense, self.rows, self.clip = model, balancer, dense, rows, clip
-        self.aggregation = None if isinstance(balancer, LossWeighting) else Aggregation(model, balancer)
+        self.model, self.balancer, self.dense, self.rows, self.clip = (
+            model,
+            balancer,
+            dense,
+            rows,
+            clip,
+        )
+        self.aggregation = (
+            None if isinstance(balancer, LossWeighting) else Aggregation(model, balancer)
+        )
         self._clipped = list(model.dense_parameters())
         self._factor = 1.0
 
     def __call__(self, *tensors: Tensor | None) -> Tensor:
-        """Returns the tasks' losses before the update (T,), detached; takes the tensors of a `Batch`, in its order."""
+        """Returns the tasks' losses before the update (T,), detached; takes the tensors of a
+        `Batch`, in its order.
+        """
         batch = Batch(*tensors)  # type: ignore[arg-type]  # the first three are there
         again = "second forward" in self.balancer.needs
         random = random_state(batch.ids.device) if again else {}
@@ -108,7 +123,9 @@ def check_finite(losses: Tensor, samples: int, tasks: Sequence[Task]) -> None:
     """Raises FloatingPointError, naming the task, if a loss is not finite."""
     for task, loss in zip(tasks, losses.tolist(), strict=True):
         if not math.isfinite(loss):
-            raise TrainingError(f"the loss of task '{task.name}' became {loss} within {samples} samples")
+            raise TrainingError(
+                f"the loss of task '{task.name}' became {loss} within {samples} samples"
+            )
 
 
 Compute = Callable[..., Tensor]
@@ -119,12 +136,13 @@ WARMUP = 3  # steps before the capture, in which libraries and optimizers alloca
 class CapturedStep:
     """Runs a step directly for a few batches, then captures it as a CUDA graph and replays it.
 
-    Every run is a real step on its own batch. Batches of another shape run directly; so do all batches, after a note,
-    if the step cannot be captured (as with a balancer that reads values back to the host).
+    Every run is a real step on its own batch. Batches of another shape run directly; so do all
+    batches, after a note, if the step cannot be captured (as with a balancer that reads values back
+    to the host).
 
     Args:
-        compute: the tensors of a batch, on the device -> losses (T,). Learning rates that it reads must be tensors,
-            changed in place.
+        compute: the tensors of a batch, on the device -> losses (T,). Learning rates that it reads
+            must be tensors, changed in place.
         note: called once if the step cannot be captured.
     """
 
@@ -145,7 +163,11 @@ class CapturedStep:
             return self._beside(batch)
         if self.graph is None and not self._capture(batch):
             return self.compute(*batch)
-        pairs = [(each, to) for each, to in zip(batch, self.inputs, strict=True) if each is not None and to is not None]
+        pairs = [
+            (each, to)
+            for each, to in zip(batch, self.inputs, strict=True)
+            if each is not None and to is not None
+        ]
         if any(tensor.shape != place.shape for tensor, place in pairs):
             return self.compute(*batch)
         assert self.graph is not None and self.losses is not None  # noqa: PT018 (one condition)
@@ -174,15 +196,21 @@ class CapturedStep:
             self.possible, self.inputs, self.losses = False, [], None
             torch.cuda.synchronize()
             reason = str(error).strip().splitlines()
-            self.note(f"training without a CUDA graph: {reason[0] if reason else type(error).__name__}")
+            self.note(
+                f"training without a CUDA graph: {reason[0] if reason else type(error).__name__}"
+            )
             return False
         self.graph = graph
         return True
 
 
-def build_model(schema: Schema, config: TrialConfig, thinning: Thinning | None = None) -> MultiTaskModel:
+def build_model(
+    schema: Schema, config: TrialConfig, thinning: Thinning | None = None
+) -> MultiTaskModel:
     """Builds a model, its weights drawn with torch's current generator."""
-    parts = {name: part for name, part in vars(config).items() if name not in ("balancing", "optim")}
+    parts = {
+        name: part for name, part in vars(config).items() if name not in ("balancing", "optim")
+    }
     return MultiTaskModel(schema, **parts, precision=config.optim.precision, thinning=thinning)
 
 
@@ -197,8 +225,9 @@ def build_step(
 ) -> Step:
     """Builds a step with its model, balancer and optimizers, on the device.
 
-    The untrained model predicts `means` (T,), train's labels on their sample spaces. Weights are drawn on the CPU, so
-    they are the same on every device. The store may lack negatives, see `thinning`.
+    The untrained model predicts `means` (T,), train's labels on their sample spaces. Weights are
+    drawn on the CPU, so they are the same on every device. The store may lack negatives, see
+    `thinning`.
     """
     optim = config.optim
     torch.manual_seed(seed)
@@ -206,8 +235,12 @@ def build_step(
     model.initialise_outputs(means)
     model.to(device)
     entry = lookup(BALANCING, "balancing kind", config.balancing.kind)
-    balancer = entry.build([task.name for task in schema.tasks], config.balancing.options).to(device)
-    dense = DenseAdamW(model.dense_parameters(), balancer.parameters(), optim.lr, optim.weight_decay)
+    balancer = entry.build([task.name for task in schema.tasks], config.balancing.options).to(
+        device
+    )
+    dense = DenseAdamW(
+        model.dense_parameters(), balancer.parameters(), optim.lr, optim.weight_decay
+    )
     rate = optim.lr * optim.embedding_lr
     rows = RowAdam(model.embedding.weight.data, model.schema, rate, optim.embedding_l2, threads)
     return Step(model, balancer, dense, rows, optim.clip)

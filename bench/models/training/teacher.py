@@ -1,9 +1,10 @@
 """Boosted trees as the teacher of a network: train labels are mixed with the trees' predictions.
 
-A label is 0 or 1, and mostly noise; a good model's probability has less of it (Hinton et al., 2015). Trees find
-patterns in tables that networks miss, and the trained network is served without them. A teacher that has seen a row
-memorises its label, so train is cut into folds, and each is predicted by trees of the others. Predictions lie beside
-the store, one file for each task, made by the first training that needs them.
+A label is 0 or 1, and mostly noise; a good model's probability has less of it (Hinton et al.,
+2015). Trees find patterns in tables that networks miss, and the trained network is served without
+them. A teacher that has seen a row memorises its label, so train is cut into folds, and each is
+predicted by trees of the others. Predictions lie beside the store, one file for each task, made by
+the first training that needs them.
 """
 
 from __future__ import annotations
@@ -33,10 +34,12 @@ FOLDER = "teacher"
 
 
 def taught(store: Store, share: float, threads: int, note: Callable[[str], None]) -> StoredSplit:
-    """Train with labels mixed with the trees' predictions, whose weight is a `share` above 0 and up to 1.
+    """Train with labels mixed with the trees' predictions, whose weight is a `share` above 0 and up
+    to 1.
 
-    Unchanged are the labels of regressions, of a task with thinned negatives, and of parents: there a label also
-    decides which rows count, and how much. `note` is called for each task whose trees must first be trained.
+    Unchanged are the labels of regressions, of a task with thinned negatives, and of parents: there
+    a label also decides which rows count, and how much. `note` is called for each task whose trees
+    must first be trained.
     """
     train = store.split("train")
     labels = np.array(train.labels)
@@ -50,7 +53,9 @@ def taught(store: Store, share: float, threads: int, note: Callable[[str], None]
 def trainings_left(store: Store) -> float:
     """Cost of the missing predictions, in trainings of the trees of all tasks."""
     lacking = [at for at in _learners(store) if not _file(store, at).exists()]
-    of_a_task = (TRIES + FOLDS - 1) * (FOLDS - 1) / FOLDS  # trying settings already trains one of the folds
+    of_a_task = (
+        (TRIES + FOLDS - 1) * (FOLDS - 1) / FOLDS
+    )  # trying settings already trains one of the folds
     return of_a_task * len(lacking) / len(store.schema.tasks)
 
 
@@ -59,7 +64,9 @@ def _learners(store: Store) -> list[int]:
     thinned = store.weights.task if store.weights else None
     tasks, followed = store.schema.tasks, set(store.schema.parents)
     return [
-        at for at, task in enumerate(tasks) if task.kind == "binary" and at not in followed and task.name != thinned
+        at
+        for at, task in enumerate(tasks)
+        if task.kind == "binary" and at not in followed and task.name != thinned
     ]
 
 
@@ -67,7 +74,9 @@ def _file(store: Store, at: int) -> Path:
     return store.path / FOLDER / f"{store.schema.tasks[at].name}.npy"
 
 
-def _predictions(store: Store, at: int, threads: int, note: Callable[[str], None]) -> NDArray[np.float32]:
+def _predictions(
+    store: Store, at: int, threads: int, note: Callable[[str], None]
+) -> NDArray[np.float32]:
     """(N,), made if they are missing; NaN where the task does not count."""
     path = _file(store, at)
     if not path.exists():
@@ -93,7 +102,9 @@ def _made(store: Store, at: int, threads: int) -> NDArray[np.float32]:
         others = np.flatnonzero(counts & (fold != of))
         if len(others) > share.train:
             others = np.sort(rng.choice(others, share.train, replace=False))
-        return train_trees(store, at, settings, share, derive(0, FOLDER, task, of), train.taken(others))
+        return train_trees(
+            store, at, settings, share, derive(0, FOLDER, task, of), train.taken(others)
+        )
 
     settings = [TreeSettings.of(each, task) for each in configurations([task], TRIES, 0)]
     predicted = np.full(len(train), np.nan, np.float32)

@@ -1,4 +1,6 @@
-"""Training data of boosted trees: as many rows of a store as memory holds, and the columns made of them."""
+"""Training data of boosted trees: as many rows of a store as memory holds, and the columns made of
+them.
+"""
 
 from __future__ import annotations
 
@@ -19,15 +21,17 @@ from bench.models.trees import is_small
 MOST_TRAIN, MOST_VALID = 1_000_000, 250_000
 """Largest numbers of train rows to learn from, and of validation rows to stop by."""
 A_CELL = 24
-"""Bytes for each row and column while trees are trained: 4 for the column; scikit-learn adds at its peak 11 for a
-number and 17 for a category, and 22 for a category in prediction."""
+"""Bytes for each row and column while trees are trained: 4 for the column; scikit-learn adds at its
+peak 11 for a number and 17 for a category, and 22 for a category in prediction."""
 A_ROW = 80
 """Further bytes for each row: label, fold, gradients, predictions, index among the leaves."""
 PREDICTED = 1 << 14
 """Rows of a split to predict at once, if memory allows."""
 FOLDS = 5
 PRIOR_ROWS = 10.0
-"""Additive smoothing of a value's rate: number of rows with the overall mean that are added to its own."""
+"""Additive smoothing of a value's rate: number of rows with the overall mean that are added to its
+own.
+"""
 PIECE = 1 << 16
 """Rows whose columns are made at once."""
 TreeColumns = NDArray[np.float32]
@@ -35,7 +39,9 @@ TreeColumns = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class TreeRows:
-    """Rows in memory: ids (N, S) int32, dense (N, D), one task's labels (N,) without NaN, weights (N,) or None."""
+    """Rows in memory: ids (N, S) int32, dense (N, D), one task's labels (N,) without NaN, weights
+    (N,) or None.
+    """
 
     ids: NDArray[np.int32]
     dense: NDArray[np.float32]
@@ -48,7 +54,9 @@ class TreeRows:
 
 @dataclass(frozen=True)
 class Share:
-    """Numbers of rows that fit into memory: of train and validation in training, and of a split in prediction."""
+    """Numbers of rows that fit into memory: of train and validation in training, and of a split in
+    prediction.
+    """
 
     train: int
     valid: int
@@ -56,8 +64,15 @@ class Share:
 
     @classmethod
     def of(cls, split: StoredSplit, columns: int) -> Share:
-        """Three quarters of the memory for train's rows of that many columns, the rest for validation's."""
-        row = split.ids_of(slice(0)).shape[1] * 4 + split.dense.shape[1] * 4 + columns * A_CELL + A_ROW
+        """Three quarters of the memory for train's rows of that many columns, the rest for
+        validation's.
+        """
+        row = (
+            split.ids_of(slice(0)).shape[1] * 4
+            + split.dense.shape[1] * 4
+            + columns * A_CELL
+            + A_ROW
+        )
         fit = memory_limit() // row
         return cls(
             train=max(1, min(MOST_TRAIN, fit * 3 // 4)),
@@ -67,7 +82,8 @@ class Share:
 
 
 def draw(split: StoredSplit, at: int, parent: int | None, most: int, seed: int) -> TreeRows:
-    """Draws at most `most` of the rows with a label of a task whose parent happened, in the split's order.
+    """Draws at most `most` of the rows with a label of a task whose parent happened, in the split's
+    order.
 
     Reads the split in pieces, twice unless all of it fits. Every subset is equally likely.
     """
@@ -77,7 +93,9 @@ def draw(split: StoredSplit, at: int, parent: int | None, most: int, seed: int) 
         total = sum(int(counts.sum()) for _, counts in _batches(split, at, parent))
     left, whole = min(most, total), total <= most
     none = None if split.weights is None else np.empty(0, np.float32)
-    parts = [TreeRows(split.ids_of(slice(0)), np.asarray(split.dense[:0]), np.empty(0, np.float32), none)]
+    parts = [
+        TreeRows(split.ids_of(slice(0)), np.asarray(split.dense[:0]), np.empty(0, np.float32), none)
+    ]
     for arrays, counts in _batches(split, at, parent):
         rows = np.flatnonzero(counts)
         if not whole:
@@ -90,11 +108,15 @@ def draw(split: StoredSplit, at: int, parent: int | None, most: int, seed: int) 
         np.concatenate([each.ids for each in parts]),
         np.concatenate([each.dense for each in parts]),
         np.concatenate([each.labels for each in parts]),
-        None if none is None else np.concatenate([each.weights for each in parts if each.weights is not None]),
+        None
+        if none is None
+        else np.concatenate([each.weights for each in parts if each.weights is not None]),
     )
 
 
-def _batches(split: StoredSplit, at: int, parent: int | None) -> Iterator[tuple[TreeRows, NDArray[np.bool_]]]:
+def _batches(
+    split: StoredSplit, at: int, parent: int | None
+) -> Iterator[tuple[TreeRows, NDArray[np.bool_]]]:
     """Yields rows with all labels of the task, and which of them count."""
     for batch in Batches(split).in_order(PREDICTED):
         labels = batch.labels.numpy()
@@ -110,15 +132,19 @@ def _batches(split: StoredSplit, at: int, parent: int | None) -> Iterator[tuple[
 def width(schema: Schema) -> int:
     """F, the number of columns."""
     fields = schema.without_ranges.fields
-    return len(schema.dense) + sum(1 if is_small(field.slots, field.cardinality) else 2 for field in fields)
+    return len(schema.dense) + sum(
+        1 if is_small(field.slots, field.cardinality) else 2 for field in fields
+    )
 
 
 class TreeFeatures:
-    """Columns of trees: dense ones and small fields unchanged, and target rates of each large or multi-valued field.
+    """Columns of trees: dense ones and small fields unchanged, and target rates of each large or
+    multi-valued field.
 
-    Ranges of numbers are left out, as trees split numbers. A value's rate is its mean label on train; its frequency is
-    another column. A train row's own label must not be in its rate, or trees memorise labels: train is divided into
-    folds, and a row has the rates of the other folds. A row of several values has their mean. Built by `learn`.
+    Ranges of numbers are left out, as trees split numbers. A value's rate is its mean label on
+    train; its frequency is another column. A train row's own label must not be in its rate, or
+    trees memorise labels: train is divided into folds, and a row has the rates of the other folds.
+    A row of several values has their mean. Built by `learn`.
 
     Attributes:
         mean: mean label, used for a row without values.
@@ -139,12 +165,17 @@ class TreeFeatures:
         seed: int,
         weights: NDArray[np.float32] | None = None,
     ) -> tuple[TreeFeatures, TreeColumns]:
-        """Returns a task's columns, and their values (N, F) on train rows: ids (N, S), dense (N, D), labels (N,)
-        without NaN.
+        """Returns a task's columns, and their values (N, F) on train rows: ids (N, S), dense (N,
+        D), labels (N,) without NaN.
 
-        The seed draws the folds; `weights` (N,) count the rows that a row stands for, None for one each.
+        The seed draws the folds; `weights` (N,) count the rows that a row stands for, None for one
+        each.
         """
-        mean = labels.mean(dtype=np.float64) if weights is None else np.average(labels.astype(float), weights=weights)
+        mean = (
+            labels.mean(dtype=np.float64)
+            if weights is None
+            else np.average(labels.astype(float), weights=weights)
+        )
         features = cls(schema, float(mean))
         fold = np.random.default_rng(seed).integers(FOLDS, size=len(ids), dtype=np.uint8)
         columns = np.empty((len(ids), width(schema)), np.float32)
@@ -158,10 +189,17 @@ class TreeFeatures:
             counts = np.zeros((many, FOLDS), np.int32 if weights is None else np.float64)
             for rows in _pieces(len(ids)):
                 there = values[rows] > 0
-                cells = ((values[rows] - offset)[there], np.broadcast_to(fold[rows, None], there.shape)[there])
+                cells = (
+                    (values[rows] - offset)[there],
+                    np.broadcast_to(fold[rows, None], there.shape)[there],
+                )
                 values_of = labels[rows] if weights is None else labels[rows] * weights[rows]
                 np.add.at(sums, cells, np.broadcast_to(values_of[:, None], there.shape)[there])
-                one: Any = 1 if weights is None else np.broadcast_to(weights[rows, None], there.shape)[there]
+                one: Any = (
+                    1
+                    if weights is None
+                    else np.broadcast_to(weights[rows, None], there.shape)[there]
+                )
                 np.add.at(counts, cells, one)
             total, often = sums.sum(1), counts.sum(1)
             for rows in _pieces(len(ids)):
@@ -175,21 +213,33 @@ class TreeFeatures:
         return features, columns
 
     def _fields(self, ids: Ids) -> Iterator[tuple[int, Ids, int, int]]:
-        """For each field its first column, its values (N, slots), its first row, and its number of rows.
+        """For each field its first column, its values (N, slots), its first row, and its number of
+        rows.
 
         Trees see no position, since it is known in training alone.
         """
         column, at, schema = len(self._schema.dense), 0, self._schema
         for field, offset in zip(schema.fields, schema.offsets, strict=True):
             values = ids[:, at : at + field.slots]
-            yield column, np.zeros_like(values) if field.name == schema.position else values, offset, field.cardinality
-            column, at = column + (1 if is_small(field.slots, field.cardinality) else 2), at + field.slots
+            yield (
+                column,
+                np.zeros_like(values) if field.name == schema.position else values,
+                offset,
+                field.cardinality,
+            )
+            column, at = (
+                column + (1 if is_small(field.slots, field.cardinality) else 2),
+                at + field.slots,
+            )
 
     @property
     def categorical(self) -> NDArray[np.bool_]:
         """(F,), whether each column is a category."""
         kinds = [[True] if table is None else [False, False] for table in self.tables]
-        return np.array([*([False] * len(self._schema.dense)), *(kind for those in kinds for kind in those)], bool)
+        return np.array(
+            [*([False] * len(self._schema.dense)), *(kind for those in kinds for kind in those)],
+            bool,
+        )
 
     def of(self, ids: Ids, dense: TreeColumns) -> TreeColumns:
         """(N, F) of rows outside train."""
@@ -207,11 +257,15 @@ class TreeFeatures:
     def _rate(self, sums: NDArray[np.float64], counts: NDArray[Any]) -> NDArray[np.float64]:
         return (sums + PRIOR_ROWS * self.mean) / (counts + PRIOR_ROWS)
 
-    def _means(self, there: NDArray[np.bool_], rate: NDArray[np.floating], often: NDArray[np.floating]) -> TreeColumns:
+    def _means(
+        self, there: NDArray[np.bool_], rate: NDArray[np.floating], often: NDArray[np.floating]
+    ) -> TreeColumns:
         """(n, 2) means over the values of a row; without values the overall mean, and 0."""
         several = np.maximum(there.sum(1), 1)
         means = np.where(there.any(1), (rate * there).sum(1, dtype=np.float64) / several, self.mean)
-        return np.stack([means, (often * there).sum(1, dtype=np.float64) / several], axis=1).astype(np.float32)
+        return np.stack([means, (often * there).sum(1, dtype=np.float64) / several], axis=1).astype(
+            np.float32
+        )
 
 
 def _pieces(rows: int) -> list[slice]:

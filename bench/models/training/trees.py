@@ -1,9 +1,11 @@
-"""Gradient-boosted trees, as good as any network on many tables: scikit-learn's histogram trees on the same store.
+"""Gradient-boosted trees, as good as any network on many tables: scikit-learn's histogram trees on
+the same store.
 
-Each task has its own trees; one with a parent learns where its parent happened, and its joint probability is the
-product along its chain. Validation decides the number of trees, like early stopping of networks; the other settings
-come from the job's configuration, tuned by `bench.search.confirm.baselines`. Trees learn from as many rows as the
-memory limit for samples holds (see `tree_data`); others are read and predicted in pieces.
+Each task has its own trees; one with a parent learns where its parent happened, and its joint
+probability is the product along its chain. Validation decides the number of trees, like early
+stopping of networks; the other settings come from the job's configuration, tuned by
+`bench.search.confirm.baselines`. Trees learn from as many rows as the memory limit for samples
+holds (see `tree_data`); others are read and predicted in pieces.
 """
 
 from __future__ import annotations
@@ -52,23 +54,38 @@ class TaskTrees:
     def predict(self, ids: Ids, dense: TreeColumns) -> TreeColumns:
         """(N,), the probability, or the value."""
         columns = self.features.of(ids, dense)
-        said = self.model.predict_proba(columns)[:, 1] if self.binary else self.model.predict(columns)
+        said = (
+            self.model.predict_proba(columns)[:, 1] if self.binary else self.model.predict(columns)
+        )
         return np.asarray(said, np.float32)
 
 
 def train_trees(
-    store: Store, at: int, settings: TreeSettings, share: Share, seed: int, train: StoredSplit | None = None
+    store: Store,
+    at: int,
+    settings: TreeSettings,
+    share: Share,
+    seed: int,
+    train: StoredSplit | None = None,
 ) -> TaskTrees:
-    """Trains the trees of the task at an index; raises FloatingPointError if it has only one class on train.
+    """Trains the trees of the task at an index; raises FloatingPointError if it has only one class
+    on train.
 
-    `share` limits the rows of train and validation; `train` are the rows to learn from, by default all of train.
+    `share` limits the rows of train and validation; `train` are the rows to learn from, by default
+    all of train.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
     schema = store.schema
     task, parent = schema.tasks[at], schema.parents[at]
     binary = task.kind == "binary"
-    rows = draw(store.split("train") if train is None else train, at, parent, share.train, derive(seed, "rows"))
+    rows = draw(
+        store.split("train") if train is None else train,
+        at,
+        parent,
+        share.train,
+        derive(seed, "rows"),
+    )
     if not len(rows) or (binary and not _varies(rows.labels)):
         raise TrainingError(f"task '{task.name}' has no two classes on train")
     features, columns = TreeFeatures.learn(

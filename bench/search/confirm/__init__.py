@@ -1,6 +1,8 @@
-"""Confirmation: trains the points that a search chose on fresh seeds, and baselines to compare them with.
+"""Confirmation: trains the points that a search chose on fresh seeds, and baselines to compare them
+with.
 
-* `race`: selects points, and retrains them and baselines, more often where the front is least certain.
+* `race`: selects points, and retrains them and baselines, more often where the front is least
+  certain.
 * `baselines`: equal, random and tuned static weights, boosted trees, an ensemble, and their tuning.
 * `blend`: the best confirmed network and the trees, averaged.
 """

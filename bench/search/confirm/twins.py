@@ -1,8 +1,9 @@
 """Twins: single-task models with all settings of a model that shares, except sharing and balancing.
 
-They make the single-task reference fair. A search gives most of its trainings to models that share, so these are tuned
-on what single-task models have, too: how numbers enter, interaction, loss, sizes, learning rate. Without twins "ahead
-of single-task models" could mean "ahead of other settings".
+They make the single-task reference fair. A search gives most of its trainings to models that share,
+so these are tuned on what single-task models have, too: how numbers enter, interaction, loss,
+sizes, learning rate. Without twins "ahead of single-task models" could mean "ahead of other
+settings".
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ from bench.search.study import Study
 
 @dataclass(frozen=True)
 class Effort:
-    """What tuned single-task models, and the way of sharing that was tuned most, in trainings of full length.
+    """What tuned single-task models, and the way of sharing that was tuned most, in trainings of
+    full length.
 
     Attributes:
         alone: of single-task models, those with settings of models that share included.
@@ -52,7 +54,9 @@ class Effort:
 
     @property
     def missing(self) -> int:
-        """Twins that single-task models lack: at least one, so that the best settings are always tried."""
+        """Twins that single-task models lack: at least one, so that the best settings are always
+        tried.
+        """
         if not self.kind:
             return 0
         least = 0 if self.twins else 1
@@ -60,7 +64,9 @@ class Effort:
 
 
 def effort_of(records: Sequence[TrialRecord], twins: int) -> Effort:
-    """Counts the training samples of a search by way of sharing, and those of twins, which have full length."""
+    """Counts the training samples of a search by way of sharing, and those of twins, which have
+    full length.
+    """
     trained = [record for record in records if record.measured]
     by_kind: defaultdict[str, list[TrialRecord]] = defaultdict(list)
     for record in trained:
@@ -72,13 +78,17 @@ def effort_of(records: Sequence[TrialRecord], twins: int) -> Effort:
 
 
 def tried(study: Study, records: Sequence[TrialRecord]) -> list[Point]:
-    """All twins that were trained once, on one seed, with their metrics on validation; without those that failed."""
+    """All twins that were trained once, on one seed, with their metrics on validation; without
+    those that failed.
+    """
     trials = searched_points(records, study.objectives)
     twins = []
     for training, metrics in sorted(study.tries.items()):
         kind, _, config = json.loads(training)
         if kind == TWIN and metrics:
-            twins.append(replace(labelled(Point(TWIN, config, SINGLE_TASK), trials), metrics=metrics))
+            twins.append(
+                replace(labelled(Point(TWIN, config, SINGLE_TASK), trials), metrics=metrics)
+            )
     return twins
 
 
@@ -108,10 +118,11 @@ def missing_twins(
     reference: Mapping[str, float],
     most: int,
 ) -> list[Point]:
-    """Returns the twins to train, so that single-task models are tuned as much as the way of sharing with most.
+    """Returns the twins to train, so that single-task models are tuned as much as the way of
+    sharing with most.
 
-    Their settings are those of the best points that share, at full length, by the hypervolume of each alone. Settings
-    that a single-task model of full length has are left out.
+    Their settings are those of the best points that share, at full length, by the hypervolume of
+    each alone. Settings that a single-task model of full length has are left out.
 
     Args:
         twins: that were tried before.
@@ -143,7 +154,11 @@ def _layers(
     best = best_point(records, objectives, reference, single=True)
     if best is None:
         return {}
-    return {key: value for key, value in best.config.items() if key.startswith(f"sharing.{SINGLE_TASK}.")}
+    return {
+        key: value
+        for key, value in best.config.items()
+        if key.startswith(f"sharing.{SINGLE_TASK}.")
+    }
 
 
 def _twin(point: Point, layers: Mapping[str, Scalar], trials: Sequence[Point]) -> Point:
@@ -151,14 +166,20 @@ def _twin(point: Point, layers: Mapping[str, Scalar], trials: Sequence[Point]) -
     return labelled(Point(TWIN, config, SINGLE_TASK), trials)
 
 
-def best_twins(records: Sequence[TrialRecord], twins: Sequence[Point], objectives: Sequence[Objective]) -> list[Point]:
-    """The twins that are the best single-task model of an objective, by the search's values: parts of the reference."""
+def best_twins(
+    records: Sequence[TrialRecord], twins: Sequence[Point], objectives: Sequence[Objective]
+) -> list[Point]:
+    """The twins that are the best single-task model of an objective, by the search's values: parts
+    of the reference.
+    """
     best = baselines([*searched_points(records, objectives), *twins], objectives)
     return [twin for twin in twins if any(point is twin for point in best.values())]
 
 
 def with_earlier(twins: Sequence[Point], study: Study) -> list[Point]:
-    """Twins, and those that an earlier confirmation trained: all have the same number of replicates."""
+    """Twins, and those that an earlier confirmation trained: all have the same number of
+    replicates.
+    """
     trainings = {twin.training for twin in twins}
     earlier = [point.unconfirmed for point in study.baselines() if point.kind == TWIN]
     return [*twins, *(point for point in earlier if point.training not in trainings)]
@@ -171,7 +192,8 @@ def twin_of_pick(
     objectives: Sequence[Objective],
     reference: Mapping[str, float],
 ) -> Point | None:
-    """Returns the twin of a picked network that shares, or of a picked blend's; None where one is confirmed.
+    """Returns the twin of a picked network that shares, or of a picked blend's; None where one is
+    confirmed.
 
     Args:
         points: of the run, see `bench.ledger.points.points_of_run`.
@@ -179,4 +201,6 @@ def twin_of_pick(
     network = network_that_shares(pick, points)
     if network is None or twin_of(network, filter(confirmed, points)):
         return None
-    return _twin(network, _layers(records, objectives, reference), searched_points(records, objectives))
+    return _twin(
+        network, _layers(records, objectives, reference), searched_points(records, objectives)
+    )

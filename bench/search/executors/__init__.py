@@ -1,4 +1,6 @@
-"""Executors, which run jobs. Each is built as `Executor(run, workers, options)`; see `base` for the contract."""
+"""Executors, which run jobs. Each is built as `Executor(run, workers, options)`; see `base` for the
+contract.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from bench.search.executors.process import ProcessExecutor
 
 
 def ray_module() -> ModuleType:
-    """The module of this room that imports Ray, loaded only where it is asked for; raises UserError without Ray."""
+    """The module of this room that imports Ray, loaded only where it is asked for; raises UserError
+    without Ray.
+    """
     if find_spec("ray") is None:
         raise UserError(f"executor: expected Ray, found none installed; {adding('ray')}")
     return import_module(f"{__name__}.ray")

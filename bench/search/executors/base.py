@@ -1,5 +1,5 @@
-"""The contract of an executor, with the parts that all share: the queue of jobs, attempts and retries. `InlineExecutor`
-is the simplest: jobs in this process, one after the other.
+"""The contract of an executor, with the parts that all share: the queue of jobs, attempts and
+retries. `InlineExecutor` is the simplest: jobs in this process, one after the other.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ from bench.core.system.credentials import shown
 from bench.core.system.machine import check_device_name
 
 RunJob = Callable[[Job], TrialResult]
-"""Trains a job. A function at the top level of a module, so that a worker process can import it by name."""
+"""Trains a job. A function at the top level of a module, so that a worker process can import it by
+name.
+"""
 
 
 def attempt(run: RunJob, job: Job) -> Outcome:
@@ -40,7 +42,9 @@ def attempt(run: RunJob, job: Job) -> Outcome:
 
 
 def failure_of(error: Exception) -> Failure:
-    """Sorts an exception: the user's mistake, numbers that left their range, the machine's limits, or a bug."""
+    """Sorts an exception: the user's mistake, numbers that left their range, the machine's limits,
+    or a bug.
+    """
     text, name = " ".join(str(error).split()), type(error).__name__
     named = f"{name}: {text}" if text else name
     if isinstance(error, Unwritable):
@@ -54,13 +58,17 @@ def failure_of(error: Exception) -> Failure:
     if isinstance(error, OSError) or name == "AcceleratorError" or "can't start new thread" in text:
         return Failure("infrastructure", named)
     frames = traceback.extract_tb(error.__traceback__)
-    where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno} in {frames[-1].name})" if frames else ""
+    where = (
+        f" ({Path(frames[-1].filename).name}:{frames[-1].lineno} in {frames[-1].name})"
+        if frames
+        else ""
+    )
     return Failure("bug", f"{named}{where}")
 
 
 def _lacks_memory(error: Exception, text: str) -> bool:
-    # torch raises its own OutOfMemoryError on a GPU, which is known by name here to spare importing torch, and a plain
-    # RuntimeError on the CPU.
+    # torch raises its own OutOfMemoryError on a GPU, which is known by name here to spare importing
+    # torch, and a plain RuntimeError on the CPU.
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     says = ("can't allocate memory", "not enough memory", "out of memory", "Cannot allocate memory")
@@ -73,7 +81,8 @@ RAY = "ray"
 def _address(given: str | None) -> str | None:
     if given is not None and not re.fullmatch(r"[\w.:\[\]-]+", given):
         raise UserError(
-            f"--address: expected HOST:PORT of a cluster that this machine belongs to, found '{shown(given)}'"
+            "--address: expected HOST:PORT of a cluster that this machine belongs to, found "
+            f"'{shown(given)}'"
         )
     return given
 
@@ -83,7 +92,9 @@ OF_RAY = ("address", "gpus", "memory")
 
 
 class Resources(Config):
-    """What a user asks of an executor, the same for every job. Each executor reads the fields that it needs."""
+    """What a user asks of an executor, the same for every job. Each executor reads the fields that
+    it needs.
+    """
 
     executor: str = "process"
     """inline, process or ray."""
@@ -104,15 +115,19 @@ class Resources(Config):
         """Refuses what the executor does not have, and a device that its jobs would not find.
 
         Raises:
-            UserError: an option of Ray for another executor, CUDA that is not here, or that Ray is not asked to set
-                aside.
+            UserError: an option of Ray for another executor, CUDA that is not here, or that Ray is
+                not asked to set aside.
         """
         for name in OF_RAY:
             if getattr(self, name) and self.executor != RAY:
-                raise UserError(f"--{name}: expected --executor {RAY}, found the executor {self.executor}")
+                raise UserError(
+                    f"--{name}: expected --executor {RAY}, found the executor {self.executor}"
+                )
         elsewhere = self.device == "cuda" and self.executor == RAY
         if elsewhere and not self.gpus:
-            raise UserError("--device: expected --gpus above 0 beside cuda on a Ray cluster, found 0")
+            raise UserError(
+                "--device: expected --gpus above 0 beside cuda on a Ray cluster, found 0"
+            )
         if not elsewhere:
             from bench.models.training.device import (
                 choose_device,  # brings torch, which most commands on a run do without
@@ -128,8 +143,10 @@ class Options(Resources):
         job_seconds: a job that takes longer is ended, an infrastructure fault; None for no limit.
         retries: how often a job is tried again after an infrastructure fault.
         note: called with a sentence for every retry and for every worker that is replaced.
-        store: path of the store that the jobs will name, to be looked for on every machine before the first of them.
-        needs: of plug-ins, as `bench.core.plugins.check` takes it, to be looked for on every machine of a Ray cluster.
+        store: path of the store that the jobs will name, to be looked for on every machine before
+            the first of them.
+        needs: of plug-ins, as `bench.core.plugins.check` takes it, to be looked for on every
+            machine of a Ray cluster.
     """
 
     threads: int = 1
@@ -151,7 +168,8 @@ class QueuedJob:
 
     Attributes:
         faults: attempts that ended in an infrastructure fault.
-        began: when the present one was begun, in seconds since 1970, and `clock` by the monotonic clock.
+        began: when the present one was begun, in seconds since 1970, and `clock` by the monotonic
+            clock.
     """
 
     job: Job
@@ -163,7 +181,8 @@ class QueuedJob:
         """The outcome of an attempt that can no longer say so itself.
 
         Args:
-            limit: seconds after which the job's process ends itself: where they have passed, that is the reason.
+            limit: seconds after which the job's process ends itself: where they have passed, that
+                is the reason.
         """
         seconds = time.monotonic() - self.clock
         if limit is not None and seconds > limit:
@@ -172,11 +191,12 @@ class QueuedJob:
 
 
 class Executor(ABC):
-    """Runs jobs, several at a time. A subclass says how one attempt at a job begins, and how it ends.
+    """Runs jobs, several at a time. A subclass says how one attempt at a job begins, and how it
+    ends.
 
-    A job that ends in an infrastructure fault (a worker that died, memory, time, a lost machine) is tried again, from
-    the last rung's checkpoint if there is one. After `Options.retries` times the fault is its outcome. All other
-    failures are outcomes at once.
+    A job that ends in an infrastructure fault (a worker that died, memory, time, a lost machine) is
+    tried again, from the last rung's checkpoint if there is one. After `Options.retries` times the
+    fault is its outcome. All other failures are outcomes at once.
 
     Attributes:
         slots: how many jobs run at once. More may be submitted; they wait their turn.
@@ -197,8 +217,8 @@ class Executor(ABC):
 
         Raises:
             RuntimeError: no job is under way.
-            UserError: a job failed and its store is gone from this machine, or the disk stays full: no other job could
-                do better.
+            UserError: a job failed and its store is gone from this machine, or the disk stays full:
+                no other job could do better.
         """
         while True:
             self._dispatch()
@@ -236,29 +256,40 @@ class Executor(ABC):
         failure, retries = outcome.failure, self._options.retries
         if failure and (store := self._options.store) and not Path(store).is_dir():
             raise UserError(
-                f"expected the prepared data at {store}, found none: they were removed while jobs used them"
+                f"expected the prepared data at {store}, found none: they were removed while jobs "
+                "used them"
             )
         if failure is None or failure.kind != "infrastructure":
             return outcome
         task.faults += 1
         if task.faults <= retries:
-            self._options.note(f"{task.job.name}: {failure.reason}; tried again ({task.faults} of {retries})")
+            self._options.note(
+                f"{task.job.name}: {failure.reason}; tried again ({task.faults} of {retries})"
+            )
             return None
-        reason = f"tried {task.faults} times; at last {failure.reason}" if task.faults > 1 else failure.reason
+        reason = (
+            f"tried {task.faults} times; at last {failure.reason}"
+            if task.faults > 1
+            else failure.reason
+        )
         if says_no_room(reason):  # no fault of the job: once there is room, it is run
             raise UserError(f"{task.job.name}: {reason}; make room, then `seesaw resume` goes on")
         return replace(outcome, failure=Failure("infrastructure", reason))
 
 
 MakeExecutor = Callable[[RunJob, int, Options], Executor]
-"""How every executor is built: what a job runs, the number of slots, where it can have several, and options."""
+"""How every executor is built: what a job runs, the number of slots, where it can have several, and
+options.
+"""
 
 
 class InlineExecutor(Executor):
-    """Runs the oldest waiting job when asked for an outcome. Always one slot, whatever `workers` says.
+    """Runs the oldest waiting job when asked for an outcome. Always one slot, whatever `workers`
+    says.
 
-    What kills a worker elsewhere (a crash, the system's want of memory) kills the run here; it can be resumed. A limit
-    of time, which only another process can enforce, is refused where a run is created.
+    What kills a worker elsewhere (a crash, the system's want of memory) kills the run here; it can
+    be resumed. A limit of time, which only another process can enforce, is refused where a run is
+    created.
     """
 
     def __init__(self, run: RunJob, workers: int = 1, options: Options = Options()) -> None:  # noqa: B008 (it is frozen)

@@ -1,5 +1,5 @@
-"""A pool of worker processes that survives any failure of a worker. Workers answer in JSON, which can neither
-run nor hide code.
+"""A pool of worker processes that survives any failure of a worker. Workers answer in JSON, which
+can neither run nor hide code.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ from bench.search.executors.base import Executor, Options, QueuedJob, RunJob, at
 
 
 def encode(outcome: Outcome) -> str:
-    """The outcome without its job, on one line; a result that is no plain values becomes a failure."""
+    """The outcome without its job, on one line; a result that is no plain values becomes a
+    failure.
+    """
     when = {"started": outcome.started, "seconds": outcome.seconds}
     try:
         result = None if outcome.result is None else asdict(outcome.result)
@@ -75,7 +77,8 @@ def serve(function: str) -> None:
     pipe = Connection(os.dup(0))
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     set_waiting()
-    # Ctrl-C reaches every process of the terminal; what becomes of running jobs is for the driver to say.
+    # Ctrl-C reaches every process of the terminal; what becomes of running jobs is for the driver
+    # to say.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _offer_to_the_system()
     jobs: SimpleQueue[tuple[Job, float | None]] = SimpleQueue()
@@ -89,8 +92,8 @@ def serve(function: str) -> None:
 def run_by_name(function: str, seconds: float | None, job: Job) -> TrialResult:
     """Runs a job by the function of a name such as `bench.models.training.job:run_job`.
 
-    It may take `seconds`, None for ever. Imports are not the job's time: they may take `START_SECONDS`, where there is
-    a limit.
+    It may take `seconds`, None for ever. Imports are not the job's time: they may take
+    `START_SECONDS`, where there is a limit.
     """
     module, name = function.split(":")
     with _time_limit(None if seconds is None else START_SECONDS):
@@ -113,7 +116,9 @@ def _time_limit(seconds: float | None) -> Iterator[None]:
 
 
 def _listen(pipe: Connection, jobs: SimpleQueue[tuple[Job, float | None]]) -> None:
-    """Queues jobs. At the end of the pipe the driver is gone, and this process goes, too, in the middle of a job."""
+    """Queues jobs. At the end of the pipe the driver is gone, and this process goes, too, in the
+    middle of a job.
+    """
     try:
         while True:
             jobs.put(pipe.recv())
@@ -154,7 +159,9 @@ class WorkerHandle:
         self.pipe, theirs = Pipe()
         self.jobs = 0
         code = f"import sys; from {serve.__module__} import serve; serve(sys.argv[1])"
-        own = {"PYTHONPATH": os.pathsep.join(sys.path), WORKER: str(number)} | dict.fromkeys(THREADS, str(threads))
+        own = {"PYTHONPATH": os.pathsep.join(sys.path), WORKER: str(number)} | dict.fromkeys(
+            THREADS, str(threads)
+        )
         with theirs:  # else the pipe would not end when the worker dies
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-c", code, function],
@@ -174,7 +181,9 @@ class WorkerHandle:
             self.pipe.send((task.job, seconds))
 
     def hear(self) -> bytes | None:
-        """Its answer, None while there is none. Raises WorkerLost if it died, or says what no worker of ours says."""
+        """Its answer, None while there is none. Raises WorkerLost if it died, or says what no
+        worker of ours says.
+        """
         try:
             if self.pipe.poll():
                 return self.pipe.recv_bytes(LONGEST)
@@ -200,14 +209,16 @@ class WorkerHandle:
         if code >= 0:
             return f"exited with code {code}"
         name = signal.Signals(-code).name
-        return f"was killed by {name}" + (", as the system does when memory runs out" if name == "SIGKILL" else "")
+        return f"was killed by {name}" + (
+            ", as the system does when memory runs out" if name == "SIGKILL" else ""
+        )
 
 
 JOBS_A_WORKER = 100
 """Jobs after which a worker is replaced, so that a leak cannot grow without end."""
 LOOK_EVERY = 1.0
-"""Seconds between looks at whether workers live: where one dies and what it had started lives on, the pipe between it
-and the driver stays open, so that no end of it tells."""
+"""Seconds between looks at whether workers live: where one dies and what it had started lives on,
+the pipe between it and the driver stays open, so that no end of it tells."""
 
 
 class ProcessExecutor(Executor):
@@ -215,7 +226,8 @@ class ProcessExecutor(Executor):
 
     Args:
         run: a function at the top level of a module.
-        workers: the number of processes. Each is started when it is first needed, and is kept for the next jobs.
+        workers: the number of processes. Each is started when it is first needed, and is kept for
+            the next jobs.
     """
 
     def __init__(self, run: RunJob, workers: int, options: Options = Options()) -> None:  # noqa: B008 (it is frozen)
@@ -230,7 +242,9 @@ class ProcessExecutor(Executor):
             self._workers.pop().stop()
 
     def _begin(self, task: QueuedJob) -> None:
-        for worker in [worker for worker in self._workers if worker.task is None and not worker.lives()]:
+        for worker in [
+            worker for worker in self._workers if worker.task is None and not worker.lives()
+        ]:
             self._end(worker)  # died without a job: no fault of the next one's
         idle = next((worker for worker in self._workers if worker.task is None), None)
         (idle or self._start(task.job.threads)).give(task, self._options.job_seconds)

@@ -1,4 +1,6 @@
-"""Runs jobs on the machines of a Ray cluster, which share the driver's files; without a cluster, on this machine."""
+"""Runs jobs on the machines of a Ray cluster, which share the driver's files; without a cluster, on
+this machine.
+"""
 
 from __future__ import annotations
 
@@ -30,12 +32,16 @@ def work(function: str, job: Job, seconds: float | None) -> str:
         function: `module:name` of what runs a job.
         seconds: which the job may take; then this process ends.
     """
-    os.environ.update(dict.fromkeys(THREADS, str(job.threads)))  # read when numeric libraries are imported
+    os.environ.update(
+        dict.fromkeys(THREADS, str(job.threads))
+    )  # read when numeric libraries are imported
     set_waiting()
     return encode(attempt(partial(run_by_name, function, seconds), job))
 
 
-def complaint(version: str, store: str | None, needs: Mapping[str, str], files: Sequence[plugins.PluginFile]) -> str:
+def complaint(
+    version: str, store: str | None, needs: Mapping[str, str], files: Sequence[plugins.PluginFile]
+) -> str:
     """Why this machine cannot run jobs; empty where it can.
 
     Args:
@@ -59,7 +65,8 @@ CHECK_SECONDS = 900.0
 
 @contextmanager
 def cluster(options: Options) -> Iterator[None]:
-    """Joins the cluster at `options.address`, or the one of this machine; where there is none, begins one here alone.
+    """Joins the cluster at `options.address`, or the one of this machine; where there is none,
+    begins one here alone.
 
     A cluster that this process belonged to already is left to whoever joined it.
 
@@ -77,7 +84,11 @@ def cluster(options: Options) -> Iterator[None]:
         where = options.address or os.environ.get("RAY_ADDRESS")
         if where is not None:
             reason = " ".join(str(error).split())[:200]
-            token = "" if "RAY_AUTH_MODE" in os.environ else "; if it wants a token, set RAY_AUTH_MODE=token"
+            token = (
+                ""
+                if "RAY_AUTH_MODE" in os.environ
+                else "; if it wants a token, set RAY_AUTH_MODE=token"
+            )
             raise UserError(
                 f"expected a Ray cluster of this machine's at {where}, found none: {reason}{token}"
             ) from None
@@ -90,7 +101,9 @@ def cluster(options: Options) -> Iterator[None]:
 
 
 def slots(options: Options) -> int:
-    """How many jobs the cluster's machines hold at once; raises UserError without a cluster, or if they hold none."""
+    """How many jobs the cluster's machines hold at once; raises UserError without a cluster, or if
+    they hold none.
+    """
     with cluster(options):
         total = sum(_holds(machine, options) for machine in ray.nodes())
     if not total:
@@ -103,7 +116,8 @@ def check_machines(options: Options) -> None:
     """Looks at every machine that holds a job, before any job is spent on it.
 
     Raises:
-        UserError: a machine has another version, no store, or not the same plug-ins; or it does not answer.
+        UserError: a machine has another version, no store, or not the same plug-ins; or it does not
+            answer.
     """
     asked = {}
     for machine in ray.nodes():
@@ -124,7 +138,10 @@ def check_machines(options: Options) -> None:
 def loss(error: Exception) -> str:
     """What Ray says of a job that did not come back, as a part of a sentence."""
     if isinstance(error, RayTaskError) and error.cause is not None:
-        return f"its worker could not begin: {type(error.cause).__name__}: {' '.join(str(error.cause).split())[:200]}"
+        return (
+            f"its worker could not begin: {type(error.cause).__name__}: "
+            f"{' '.join(str(error.cause).split())[:200]}"
+        )
     names = {
         "WorkerCrashedError": "its worker died",
         "NodeDiedError": "its machine was lost",
@@ -151,14 +168,18 @@ Item = TypeVar("Item")
 
 
 def spread(options: Options, work: Callable[[Item], None], items: Sequence[Item]) -> Iterator[None]:
-    """Does a work on all items at once, on a cluster whose machines share the driver's files; yields at each end.
+    """Does a work on all items at once, on a cluster whose machines share the driver's files;
+    yields at each end.
 
     Raises:
-        UserError: as `RayExecutor`; or a machine was lost more than `retries` times. What the work raises, it raises.
+        UserError: as `RayExecutor`; or a machine was lost more than `retries` times. What the work
+            raises, it raises.
     """
     with cluster(options):
         check_machines(options)
-        task: Any = ray.remote(max_retries=options.retries, max_calls=1, num_cpus=options.threads)(work)
+        task: Any = ray.remote(max_retries=options.retries, max_calls=1, num_cpus=options.threads)(
+            work
+        )
         waiting = [task.remote(each) for each in items]
         while waiting:
             done, waiting = ray.wait(waiting)
@@ -171,10 +192,11 @@ def spread(options: Options, work: Callable[[Item], None], items: Sequence[Item]
 
 
 class RayExecutor(Executor):
-    """Runs at most `workers` jobs at once, each as a Ray task with the resources that `options` names.
+    """Runs at most `workers` jobs at once, each as a Ray task with the resources that `options`
+    names.
 
-    Ray itself tries nothing again: a lost machine is an infrastructure fault like any other, see `Executor`. Where no
-    machine is left, `next` waits for one.
+    Ray itself tries nothing again: a lost machine is an infrastructure fault like any other, see
+    `Executor`. Where no machine is left, `next` waits for one.
 
     Raises:
         UserError: no cluster, or a machine of it that could not run the jobs.
@@ -186,7 +208,11 @@ class RayExecutor(Executor):
         self._under_way: dict[Any, QueuedJob] = {}  # by what Ray will give
         self._cluster = ExitStack()
         self._cluster.enter_context(cluster(options))
-        resources = {"num_cpus": options.threads, "num_gpus": options.gpus, "memory": options.memory << 20 or None}
+        resources = {
+            "num_cpus": options.threads,
+            "num_gpus": options.gpus,
+            "memory": options.memory << 20 or None,
+        }
         self._work: Any = ray.remote(max_retries=0, max_calls=JOBS_A_WORKER, **resources)(work)
         try:
             check_machines(options)

@@ -1,7 +1,7 @@
 """Runs a back-test cut by cut; what is finished is kept, and not done again.
 
-It is prospective: search and pick have seen nothing of test. All points are trained on what lies before a cut, as
-`seesaw deploy` would then, and judged on the rows from there to the next cut.
+It is prospective: search and pick have seen nothing of test. All points are trained on what lies
+before a cut, as `seesaw deploy` would then, and judged on the rows from there to the next cut.
 """
 
 from __future__ import annotations
@@ -92,8 +92,17 @@ class BacktestPlan:
     def digest(self) -> str:
         """Of all that decides its results."""
         names = [task.name for task in self.tasks], [each.name for each in self.outcomes]
-        asked = self.times.card.model_dump_json(by_alias=True), self.cuts, self.against, self.how, self.window, names
-        return hashlib.sha256(repr((*asked, self.aim, self.seed, self.ranked)).encode()).hexdigest()[:12]
+        asked = (
+            self.times.card.model_dump_json(by_alias=True),
+            self.cuts,
+            self.against,
+            self.how,
+            self.window,
+            names,
+        )
+        return hashlib.sha256(
+            repr((*asked, self.aim, self.seed, self.ranked)).encode()
+        ).hexdigest()[:12]
 
     @cached_property
     def trained(self) -> tuple[list[Chain], dict[str, TestedPoint]]:
@@ -104,12 +113,14 @@ class BacktestPlan:
 
 @dataclass(frozen=True)
 class PointOutcomes:
-    """Outcomes (M,) of a point at a cut, by training (`anew`, `warm` or `frozen`) and weights (`picked`, `chosen`).
+    """Outcomes (M,) of a point at a cut, by training (`anew`, `warm` or `frozen`) and weights
+    (`picked`, `chosen`).
 
     An outcome is None where the cut has fewer than `LEAST_POSITIVES` positives of its task.
 
     Attributes:
-        fit: by task how far the mean prediction is above the mean label, as a fraction; empty of a logged score.
+        fit: by task how far the mean prediction is above the mean label, as a fraction; empty of a
+            logged score.
     """
 
     cut: int
@@ -136,12 +147,18 @@ class Backtest:
         return table.reindex(columns=list(self.outcomes)).to_numpy(np.float64)
 
     def fits(self, point: str, training: str) -> dict[str, Floats]:
-        """By task how far predictions are above labels at each cut (K,), NaN where nothing is known."""
+        """By task how far predictions are above labels at each cut (K,), NaN where nothing is
+        known.
+        """
         table = self._table("fit", point, training, PICKED)
         return {str(task): of.to_numpy(np.float64) for task, of in table.items()}
 
     def _table(self, of: str, *key: str) -> pd.DataFrame:
-        own = {each.cut: getattr(each, of) for each in self.judged if (each.point, each.training, each.weights) == key}
+        own = {
+            each.cut: getattr(each, of)
+            for each in self.judged
+            if (each.point, each.training, each.weights) == key
+        }
         return pd.DataFrame.from_dict(own, orient="index").reindex(range(len(self.cuts)))
 
 
@@ -149,16 +166,25 @@ Spread = Callable[[Callable[["_Cut"], None], Sequence["_Cut"]], Iterator[None]]
 """Does a work on all items at once, and yields as often as one is done."""
 
 
-def in_processes(workers: int, work: Callable[[_Cut], None], items: Sequence[_Cut]) -> Iterator[None]:
+def in_processes(
+    workers: int, work: Callable[[_Cut], None], items: Sequence[_Cut]
+) -> Iterator[None]:
     """At most `workers` at once, each in a process of this machine."""
     spawn = get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(items)), spawn, plugins.carried, plugins.files()) as pool:
+    with ProcessPoolExecutor(
+        min(workers, len(items)), spawn, plugins.carried, plugins.files()
+    ) as pool:
         for done in as_completed([pool.submit(work, each) for each in items]):
             yield done.result()
 
 
 def run(
-    plan: BacktestPlan, folder: Path, home: Path, raw: Path | None, progress: Progress, spread: Spread | None = None
+    plan: BacktestPlan,
+    folder: Path,
+    home: Path,
+    raw: Path | None,
+    progress: Progress,
+    spread: Spread | None = None,
 ) -> Backtest:
     """Trains and judges what is missing.
 
@@ -183,7 +209,9 @@ def run(
         for _ in spread(_Cut.finish, rest) if spread is not None and rest else ():
             advance(1)
     outcomes = tuple(PointOutcomes(**each) for cut in cuts for each in read_json(cut.file))
-    return Backtest(plan.cuts, outcomes, plan.against, plan.how, tuple(each.name for each in plan.outcomes))
+    return Backtest(
+        plan.cuts, outcomes, plan.against, plan.how, tuple(each.name for each in plan.outcomes)
+    )
 
 
 @dataclass(frozen=True)
@@ -212,21 +240,31 @@ class _Cut:
             if self.at == 0:  # for the models that stay as they are now
                 np.save(work / "frozen.npy", np.stack(said["test"]))
                 (work / "frozen.npy").replace(self.folder / "frozen.npy")
-            write_text(self.file, json.dumps([vars(each) for each in self._of(said, store)], indent=1))
+            write_text(
+                self.file, json.dumps([vars(each) for each in self._of(said, store)], indent=1)
+            )
 
     def _store(self, stores: ExitStack, before: Before | None = None, **options: Any) -> Store:
-        """The data of the cut. That of the first has all later rows of test, too, for the models that stay as then."""
+        """The data of the cut. That of the first has all later rows of test, too, for the models
+        that stay as then.
+        """
         plan, cut = self.plan, self.plan.cuts[self.at]
         if self.at == 0:
             cut = replace(cut, last=plan.cuts[-1].last)
         card = card_of(plan.times, cut, **options)
-        store = stores.enter_context(passing_store(card, self.home, self.raw, self.progress, before))
+        store = stores.enter_context(
+            passing_store(card, self.home, self.raw, self.progress, before)
+        )
         return store.with_tasks([task.name for task in plan.tasks])
 
-    def _predictions(self, work: Path, stores: ExitStack) -> tuple[dict[SplitName, list[Singles]], Store]:
+    def _predictions(
+        self, work: Path, stores: ExitStack
+    ) -> tuple[dict[SplitName, list[Singles]], Store]:
         """By split the joint predictions of each chain, and the store whose rows they are of."""
         plan, at, (chains, _) = self.plan, self.at, self.plan.trained
-        kept = {number for number, chain in enumerate(chains) if plan.how == "warm" and not chain.trees}
+        kept = {
+            number for number, chain in enumerate(chains) if plan.how == "warm" and not chain.trees
+        }
         on = kept if at > 0 else set()
         anew = later = None
         if len(on) < len(chains):
@@ -239,7 +277,10 @@ class _Cut:
         for number, chain in enumerate(chains):
             keep = work / f"{number}" if number in kept else None
             if later is not None and keep is not None:
-                store, trained = later, chain.on(later, self.folder / f"{number}.{at - 1}", keep, self.progress)
+                store, trained = (
+                    later,
+                    chain.on(later, self.folder / f"{number}.{at - 1}", keep, self.progress),
+                )
             else:
                 assert anew is not None
                 store, trained = anew, chain.anew(anew, self.progress, keep)
@@ -248,7 +289,9 @@ class _Cut:
         if anew is not None and later is not None:
             said["valid"] = []  # of two stores, whose held-out rows differ
         for number in kept:  # what the next cut goes on from
-            shutil.rmtree(self.folder / f"{number}.{at}", ignore_errors=True)  # of an earlier, interrupted cut
+            shutil.rmtree(
+                self.folder / f"{number}.{at}", ignore_errors=True
+            )  # of an earlier, interrupted cut
             rename(work / f"{number}", self.folder / f"{number}.{at}")
             shutil.rmtree(self.folder / f"{number}.{at - 2}", ignore_errors=True)
         return said, store
@@ -267,7 +310,9 @@ class _Cut:
         outcomes_of = []
         for name, each in plan.ranked.items():
             if each.fusion is None:
-                outcomes_of.append(PointOutcomes(self.at, name, plan.how, PICKED, rows.outcomes(rows.score(each))))
+                outcomes_of.append(
+                    PointOutcomes(self.at, name, plan.how, PICKED, rows.outcomes(rows.score(each)))
+                )
                 continue
             for training, own in joint.items():
                 predicted, weights = rows.predicted(name, own), {PICKED: each.fusion}
@@ -275,18 +320,26 @@ class _Cut:
                     weights[CHOSEN] = chosen[name]
                 for which, fusion in weights.items():
                     outcomes = rows.outcomes(rows.score(replace(each, fusion=fusion), predicted))
-                    outcomes_of.append(PointOutcomes(self.at, name, training, which, outcomes, rows.fit(predicted)))
+                    outcomes_of.append(
+                        PointOutcomes(self.at, name, training, which, outcomes, rows.fit(predicted))
+                    )
         return outcomes_of
 
     def _chosen(self, joint: Sequence[Singles], store: Store) -> dict[str, Fusion]:
-        """By point the weights that are best on what is held out, climbed from those that it has."""
+        """By point the weights that are best on what is held out, climbed from those that it
+        has.
+        """
         plan = self.plan
         if len(plan.tasks) < 2:
             return {}
         rows = _Rows(store.split("valid"), store, plan)
         chance = rows.measure.random()[0] * [not of_items(name) for name in rows.measure.names]
 
-        said = {name: rows.predicted(name, joint) for name, each in plan.ranked.items() if each.fusion is not None}
+        said = {
+            name: rows.predicted(name, joint)
+            for name, each in plan.ranked.items()
+            if each.fusion is not None
+        }
 
         def outcomes(name: str, fusion: Fusion | None) -> Floats:
             score = rows.score(replace(plan.ranked[name], fusion=fusion), said.get(name))
@@ -304,21 +357,35 @@ class _Rows:
     """Rows of a split that judge, each counted by its weight and its exposure.
 
     Attributes:
-        few: tasks with fewer than `LEAST_POSITIVES` positives; effective ones, where rows count by how they were shown.
+        few: tasks with fewer than `LEAST_POSITIVES` positives; effective ones, where rows count by
+            how they were shown.
     """
 
     def __init__(self, rows: StoredSplit, store: Store, plan: BacktestPlan) -> None:
         self.rows, self.store, self.plan = rows, store, plan
         self.labels = joint_labels(np.asarray(rows.labels_of(slice(None))), store.schema)
-        self.weights = None if rows.weights is None else np.asarray(rows.weights).astype(np.float64).prod(axis=1)
+        self.weights = (
+            None
+            if rows.weights is None
+            else np.asarray(rows.weights).astype(np.float64).prod(axis=1)
+        )
         counts, many = self.weights, (self.labels > 0).sum(axis=0).astype(np.float64)
         for kind, column in store.exposure.items():
             exposure = exposure_of(kind, column, self._beside(column))
-            counts, many = exposure.weights * (1 if counts is None else counts), exposure.positives(self.labels)
-        self.few = {task.name for task, positives in zip(plan.tasks, many, strict=True) if positives < LEAST_POSITIVES}
+            counts, many = (
+                exposure.weights * (1 if counts is None else counts),
+                exposure.positives(self.labels),
+            )
+        self.few = {
+            task.name
+            for task, positives in zip(plan.tasks, many, strict=True)
+            if positives < LEAST_POSITIVES
+        }
         items = {} if rows.items is None else dict(zip(store.items, rows.items.T, strict=True))
         labelled = Labelled(self.labels, np.asarray(rows.group), counts)
-        self.measure = Measure(plan.tasks, [each.name for each in plan.outcomes], labelled, items=items)
+        self.measure = Measure(
+            plan.tasks, [each.name for each in plan.outcomes], labelled, items=items
+        )
 
     def predicted(self, name: str, joint: Sequence[Singles]) -> Singles:
         """Joint predictions (N, T) of a point, of those of all chains."""
@@ -343,7 +410,9 @@ class _Rows:
             if task.name not in self.few:
                 known = ~np.isnan(labels)
                 by = None if self.weights is None else self.weights[known]
-                predicted_mean, mean = (np.average(each[known], weights=by) for each in (said, labels))
+                predicted_mean, mean = (
+                    np.average(each[known], weights=by) for each in (said, labels)
+                )
                 fits[task.name] = float(predicted_mean / mean - 1)
         return fits
 

@@ -38,7 +38,9 @@ class Cut:
 
     def __str__(self) -> str:
         """As tables have it."""
-        first, last = (f"{each:.15g}" if isinstance(each, float) else each for each in (self.first, self.last))
+        first, last = (
+            f"{each:.15g}" if isinstance(each, float) else each for each in (self.first, self.last)
+        )
         return first if first == last else f"{first} to {last}"
 
 
@@ -49,7 +51,8 @@ class Times:
     Attributes:
         values: (V,) distinct, in order; numbers, or texts.
         counts: (V,) rows of test that have each.
-        of_test: (N,) place among `values` of each row of test, in the store's order; -1 without a time.
+        of_test: (N,) place among `values` of each row of test, in the store's order; -1 without a
+            time.
     """
 
     card: Card
@@ -58,7 +61,8 @@ class Times:
     of_test: NDArray[np.int64]
 
     def cuts(self, number: int | None, every: str | None) -> list[Cut]:
-        """Test in `number` parts of about equal numbers of rows, or one for `every` span (`1d`, `2w`, `12h`, `month`).
+        """Test in `number` parts of about equal numbers of rows, or one for `every` span (`1d`,
+        `2w`, `12h`, `month`).
 
         Raises:
             UserError: test has fewer times, or times that are no dates.
@@ -73,13 +77,18 @@ class Times:
         else:
             asked = number or 7
             if len(own) < asked:
-                raise UserError(f"--cuts: expected at most {len(own)}, the times that test has, found {asked}")
+                raise UserError(
+                    f"--cuts: expected at most {len(own)}, the times that test has, found {asked}"
+                )
             done = np.cumsum(self.counts[own]) - self.counts[own] / 2
             piece = np.minimum((done / self.counts[own].sum() * asked).astype(int), asked - 1)
         parts = [own[piece == each] for each in np.unique(piece)]
         if len(parts) < 2:
             raise UserError("expected a test of two cuts at the least, found one")
-        return [Cut(self.values[part[0]], self.values[part[-1]], int(self.counts[part].sum())) for part in parts]
+        return [
+            Cut(self.values[part[0]], self.values[part[-1]], int(self.counts[part].sum()))
+            for part in parts
+        ]
 
     def cut_of(self, cuts: Sequence[Cut]) -> NDArray[np.int64]:
         """(n,), the cut of each row of test that has a time."""
@@ -93,7 +102,9 @@ class Times:
         return next(value for value in self.values if hours(value) >= least)
 
 
-def times_of(card: Card, home: Path, raw: Path | None, column: str | None, progress: Progress) -> Times:
+def times_of(
+    card: Card, home: Path, raw: Path | None, column: str | None, progress: Progress
+) -> Times:
     """Reads the times of all rows.
 
     Args:
@@ -104,9 +115,14 @@ def times_of(card: Card, home: Path, raw: Path | None, column: str | None, progr
     """
     time = column or card.time
     if time is None:
-        raise UserError(f"{card.key}: expected a card with 'time', or --time COLUMN, the raw column of the times")
+        raise UserError(
+            f"{card.key}: expected a card with 'time', or --time COLUMN, the raw column of the "
+            "times"
+        )
     if card.split_times and time != card.time:
-        raise UserError(f"{card.key}: expected the time of its split, '{card.time}', found --time {time}")
+        raise UserError(
+            f"{card.key}: expected the time of its split, '{card.time}', found --time {time}"
+        )
     timed = card if card.split_times else _with(card, {"time": time})
     codes = list[NDArray[np.int64]]()
     tests = list[NDArray[np.bool_]]()
@@ -139,7 +155,9 @@ def _with(card: Card, changes: dict[str, object]) -> Card:
 
 
 def card_of(times: Times, cut: Cut, **options: object) -> Card:
-    """The card whose test is a cut and whose train lies before it, see `bench.data.splits.CutSplit`."""
+    """The card whose test is a cut and whose train lies before it, see
+    `bench.data.splits.CutSplit`.
+    """
     base = times.card.split.model_dump(mode="json")
     split = {"kind": "cut", "base": base, "by_group": times.card.split_by_group, **options}
     return _with(times.card, {"split": {"first": cut.first, "last": cut.last} | split})

@@ -1,7 +1,8 @@
-"""What a back-test shows: gains on an average day, what old weights lose, and what a model loses that is not retrained.
+"""What a back-test shows: gains on an average day, what old weights lose, and what a model loses
+that is not retrained.
 
-Days are a source of variance beside seeds and rows, so an interval is of Student's t on the days, with one degree of
-freedom less than there are. Fewer than `LEAST_DAYS` days have none.
+Days are a source of variance beside seeds and rows, so an interval is of Student's t on the days,
+with one degree of freedom less than there are. Fewer than `LEAST_DAYS` days have none.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ from bench.serve.backtest.backtest import CHOSEN, FROZEN, LEAST_POSITIVES, PICKE
 LEAST_DAYS = 5
 """Days from which on there is an interval."""
 WRONG, MATTERS = 0.05, 0.02
-"""The chance that predictions which fit are said not to, of all tasks together; and the smallest misfit said."""
+"""The chance that predictions which fit are said not to, of all tasks together; and the smallest
+misfit said.
+"""
 
 
 def mean_day(values: Floats, level: float = LEVEL) -> Effect:
@@ -32,12 +35,16 @@ def mean_day(values: Floats, level: float = LEVEL) -> Effect:
 
 
 def per_day(losses: Floats) -> Effect:
-    """How fast losses (K,) grow from 0 on the first day, a day: a line through the origin, with its interval."""
+    """How fast losses (K,) grow from 0 on the first day, a day: a line through the origin, with its
+    interval.
+    """
     return _slope(losses, np.arange(len(losses), dtype=np.float64), LEAST_DAYS - 1, LEVEL)
 
 
 def _slope(values: Floats, at: Floats, least: int, level: float) -> Effect:
-    """Of a line through the origin, values (K,) at places (K,); below `least` values without an interval."""
+    """Of a line through the origin, values (K,) at places (K,); below `least` values without an
+    interval.
+    """
     known = np.isfinite(values) & (at > 0)
     x, y = at[known], values[known]
     if not len(x):
@@ -60,7 +67,8 @@ class Days:
         average, by_outcome: of the average day.
         old_weights: what is lost by the weights of the run, against weights chosen at each cut.
         frozen: what is lost a cut, by a model that is not trained again.
-        fits: by task how far predictions are above labels on the average day; all together hold at 1 - `WRONG`.
+        fits: by task how far predictions are above labels on the average day; all together hold at
+            1 - `WRONG`.
     """
 
     point: str
@@ -89,11 +97,15 @@ def days_of(backtest: Backtest, aim: PolicyAim, point: str) -> Days:
     fits = backtest.fits(point, backtest.how)
     old_weights = mean_day(utility - chosen) if np.isfinite(chosen).sum() > 1 else Effect(math.nan)
     return Days(
-        point, aim.fraction(utility), gains, aim.effect(mean_day(utility)),
+        point,
+        aim.fraction(utility),
+        gains,
+        aim.effect(mean_day(utility)),
         {name: mean_day(gains[:, at]) for at, name in enumerate(backtest.outcomes)},
-        aim.effect(old_weights), aim.effect(per_day(frozen - utility)),
+        aim.effect(old_weights),
+        aim.effect(per_day(frozen - utility)),
         {task: mean_day(each, 1 - WRONG / len(fits)) for task, each in fits.items()},
-    )  # fmt: skip
+    )
 
 
 def _utility(aim: PolicyAim, values: Floats, base: Floats) -> Floats:
@@ -111,23 +123,38 @@ def sentences(days: Days, backtest: Backtest, title: str, against: str, unit: st
     often = f"{beginning(title)} did better than {against} on {days.ahead} of {count(many, unit)}"
     more = [f"{often}: {days.average} all in all on an average {unit}, {most} of {name}."]
     if few := len(backtest.cuts) - many:
-        more.append(f"Not counted: {count(few, unit)} with fewer than {LEAST_POSITIVES} positives of an outcome.")
+        more.append(
+            f"Not counted: {count(few, unit)} with fewer than {LEAST_POSITIVES} positives of an "
+            "outcome."
+        )
     if many < LEAST_DAYS:
-        more.append(f"{count(many, unit).capitalize()} are too few to say how sure that is: {LEAST_DAYS} are needed.")
+        more.append(
+            f"{count(many, unit).capitalize()} are too few to say how sure that is: {LEAST_DAYS} "
+            "are needed."
+        )
     if math.isfinite(days.old_weights.value):
-        more.append(f"Against weights chosen at each {unit} the run's weights {_lost(days.old_weights, 'lose', '')}.")
+        more.append(
+            f"Against weights chosen at each {unit} the run's weights "
+            f"{_lost(days.old_weights, 'lose', '')}."
+        )
     if math.isfinite(days.frozen.value):
-        more.append(f"A model that is not trained again {_lost(days.frozen, 'loses', f' a {unit}')}.")
+        more.append(
+            f"A model that is not trained again {_lost(days.frozen, 'loses', f' a {unit}')}."
+        )
     for task, fit in days.fits.items():
         if (fit.low > 0 or fit.high < 0) and abs(fit.value) >= MATTERS:
-            way, ends = ("high", (fit.low, fit.high)) if fit.low > 0 else ("low", (-fit.high, -fit.low))
+            way, ends = (
+                ("high", (fit.low, fit.high)) if fit.low > 0 else ("low", (-fit.high, -fit.low))
+            )
             misfit = f"{abs(fit.value):.0%} too {way} ({ends[0]:.0%} to {ends[1]:.0%})"
             more.append(f"Its predictions of '{task}' are {misfit} on an average {unit}.")
     return more
 
 
 def _lost(change: Effect, verb: str, unit: str) -> str:
-    """A loss in words: `loses 0.2% (0.1 to 0.3) a day`; where noise may explain it, that none is shown."""
+    """A loss in words: `loses 0.2% (0.1 to 0.3) a day`; where noise may explain it, that none is
+    shown.
+    """
     sure = math.isfinite(change.low)
     if (change.high if sure else change.value) >= 0:
         return f"{verb.replace('lose', 'show')} no loss{unit}: {change}"

@@ -1,4 +1,6 @@
-"""A balancer, a sharing and a pick rule for Seesaw. `pyproject.toml` names the entries; nothing else is needed."""
+"""A balancer, a sharing and a pick rule for Seesaw. `pyproject.toml` names the entries; nothing
+else is needed.
+"""
 
 from __future__ import annotations
 

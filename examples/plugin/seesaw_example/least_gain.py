@@ -7,6 +7,8 @@ from bench.deciding.policy import Terms
 
 
 def least_gain(gains: Floats, terms: Terms) -> Floats:
-    """The least gain of the metrics that have a weight: gains (..., rows, M) -> scores (..., rows)."""
+    """The least gain of the metrics that have a weight: gains (..., rows, M) -> scores (...,
+    rows).
+    """
     least: Floats = gains[..., terms.weights > 0].min(-1)
     return least

@@ -16,11 +16,14 @@ class LossPowerConfig(Config):
     """Options."""
 
     power: float = Field(0.5, ge=0, le=4)
-    """0 weighs all tasks 1, as equal static weights do; the larger, the nearer to the worst task alone."""
+    """0 weighs all tasks 1, as equal static weights do; the larger, the nearer to the worst task
+    alone.
+    """
 
 
 class LossPower(LossWeighting):
-    """sum_i w_i L_i with w_i = T L_i^power / sum_j L_j^power, over the T tasks that have samples in the batch.
+    """sum_i w_i L_i with w_i = T L_i^power / sum_j L_j^power, over the T tasks that have samples in
+    the batch.
 
     The weights carry no gradient. Where all losses are equal, all weights are 1.
     """
@@ -33,6 +36,8 @@ class LossPower(LossWeighting):
         """losses (T,), none negative; 0 where a task has no sample -> scalar."""
         now = losses.detach()
         present = now != 0
-        shares = (self.power * now.where(present, torch.ones_like(now)).log()).masked_fill(~present, -torch.inf)
+        shares = (self.power * now.where(present, torch.ones_like(now)).log()).masked_fill(
+            ~present, -torch.inf
+        )
         weights = shares.softmax(0).nan_to_num() * present.sum()
         return (weights * losses).sum()

@@ -119,12 +119,25 @@ class Shop:
         file.write_text(text.replace(old, new))
 
     def run(self, seesaw, name, *more, executor="inline"):
-        said = seesaw("run", self.suite, "--raw", self.raw, "--name", name, "--executor", executor, "--json", *more)
+        said = seesaw(
+            "run",
+            self.suite,
+            "--raw",
+            self.raw,
+            "--name",
+            name,
+            "--executor",
+            executor,
+            "--json",
+            *more,
+        )
         assert said.code == 0, said.err
         return dict(json.loads(said.out))
 
     def write_log(self, rows=800, seed=0, today=False):
-        """The raw file; `today` adds today's score: cheap items first, and none in every tenth row."""
+        """The raw file; `today` adds today's score: cheap items first, and none in every tenth
+        row.
+        """
         rng = np.random.default_rng(seed)
         users, items = rng.integers(0, 12, rows), rng.integers(0, 9, rows)
         price = rng.normal(10, 3, rows).round(2)
@@ -161,10 +174,16 @@ def module_shop(tmp_path_factory):
 @pytest.fixture(scope="module")
 def small_run(tmp_path_factory):
     """A home with a small run on generated data, `kinds`: ways of sharing."""
-    suite, home = tmp_path_factory.mktemp("suite") / "kinds" / "suite.toml", tmp_path_factory.mktemp("small")
+    suite, home = (
+        tmp_path_factory.mktemp("suite") / "kinds" / "suite.toml",
+        tmp_path_factory.mktemp("small"),
+    )
     suite.parent.mkdir()
     suite.write_text(SMALL)
-    assert main(["run", str(suite), "--name", "kinds", "--home", str(home), "--executor", "inline"]) == 0
+    assert (
+        main(["run", str(suite), "--name", "kinds", "--home", str(home), "--executor", "inline"])
+        == 0
+    )
     return home
 
 
@@ -183,7 +202,9 @@ def seesaw(tmp_path, capsys):
 
 @pytest.fixture
 def interrupt(monkeypatch):
-    """Has Ctrl-C come instead of an inline job's outcome, where what is given says so of the job's number from 1 on."""
+    """Has Ctrl-C come instead of an inline job's outcome, where what is given says so of the job's
+    number from 1 on.
+    """
 
     def install(when):
         from bench.search.executors.base import InlineExecutor

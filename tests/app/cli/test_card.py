@@ -1,4 +1,6 @@
-"""From files alone to a trained model: `seesaw card`, then `prepare` and `train` with the card as it was written."""
+"""From files alone to a trained model: `seesaw card`, then `prepare` and `train` with the card as
+it was written.
+"""
 
 import json
 import re
@@ -12,7 +14,16 @@ import pytest
 
 from bench.data import Card
 
-SMALL = ["--set", "optim.epochs=1", "--set", "embedding.dim=4", "--set", "optim.batch_size=256", "--threads", "1"]
+SMALL = [
+    "--set",
+    "optim.epochs=1",
+    "--set",
+    "embedding.dim=4",
+    "--set",
+    "optim.batch_size=256",
+    "--threads",
+    "1",
+]
 
 
 def log(rows=1200, seed=0):
@@ -23,7 +34,9 @@ def log(rows=1200, seed=0):
     buy = click & (rng.random(rows) < 0.4)
     stray = [3, rows // 2, rows - 9]
     buy[stray] = ~click[stray]
-    times = pd.Timestamp("2024-03-01") + pd.to_timedelta(np.sort(rng.integers(0, 20 * 86400, rows)), unit="s")
+    times = pd.Timestamp("2024-03-01") + pd.to_timedelta(
+        np.sort(rng.integers(0, 20 * 86400, rows)), unit="s"
+    )
     tags = np.array(["red", "blue", "new", "sale"])
     return pd.DataFrame(
         {
@@ -36,7 +49,9 @@ def log(rows=1200, seed=0):
             "age": np.where(rng.random(rows) < 0.1, "NA", rng.integers(18, 80, rows).astype(str)),
             "stock": rng.integers(0, 5000, rows),
             "premium": np.where(rng.random(rows) < 0.3, "yes", "no"),
-            "tags": ["|".join(sorted(set(rng.choice(tags, rng.integers(0, 4))))) for _ in range(rows)],
+            "tags": [
+                "|".join(sorted(set(rng.choice(tags, rng.integers(0, 4))))) for _ in range(rows)
+            ],
             'said "so", é': rng.choice(["a,b", 'c"d', "é"], rows),
             "hourmin": rng.integers(0, 24, rows) * 100,
             "day": times.strftime("%Y%m%d").astype(int),
@@ -73,8 +88,12 @@ def trains(seesaw, card, *options):
 
 def test_what_it_proposes_can_be_uncommented(seesaw, tmp_path):
     rng, frame = np.random.default_rng(0), log(2400)
-    frame = pd.concat([frame, frame.tail(5)]).assign(sample_weight=lambda all_: rng.uniform(1, 100, len(all_)).round(2))
-    frame["spend"] = np.where(frame.click * frame.buy == 1, rng.lognormal(3, 1, len(frame)).round(2), np.nan)
+    frame = pd.concat([frame, frame.tail(5)]).assign(
+        sample_weight=lambda all_: rng.uniform(1, 100, len(all_)).round(2)
+    )
+    frame["spend"] = np.where(
+        frame.click * frame.buy == 1, rng.lognormal(3, 1, len(frame)).round(2), np.nan
+    )
     frame.to_csv(tmp_path / "log.csv", index=False)
     said = seesaw("card", tmp_path / "log.csv", *FUNNEL, "--label", "spend", "--json", home=None)
     assert said.code == 0, said.err
@@ -84,7 +103,9 @@ def test_what_it_proposes_can_be_uncommented(seesaw, tmp_path):
         ("tasks.spend", {"parent": "buy"}),
     ]
     card, text = tmp_path / "card.toml", (tmp_path / "card.toml").read_text(encoding="utf-8")
-    means = re.findall(r"spend ([\d.]+) on average", text.replace("\n# ", " "))  # of each split: a drift is seen
+    means = re.findall(
+        r"spend ([\d.]+) on average", text.replace("\n# ", " ")
+    )  # of each split: a drift is seen
     assert len(means) == 4
     assert all(10 < float(mean) < 100 for mean in means)
     assert not {"units", "weight"} & set(card_of(tmp_path))
@@ -96,7 +117,10 @@ def test_what_it_proposes_can_be_uncommented(seesaw, tmp_path):
     read = card_of(tmp_path)
     assert (read["tasks"][2]["parent"], read["reader"]["missing"]) == ("buy", ["NA"])
     assert read["post_exposure"] == ["dwell", "bought_at", "price_paid_in"]
-    assert (read["columns"]["price_value"]["from"], 'said "so", é' in read["columns"]) == ("price", True)
+    assert (read["columns"]["price_value"]["from"], 'said "so", é' in read["columns"]) == (
+        "price",
+        True,
+    )
     told = seesaw("datasets", card, "--json")
     assert json.loads(told.out)["weight"] == "sample_weight"
     assert json.loads(seesaw("prepare", card, "--json").out)["weights"]["plain"]
@@ -106,7 +130,9 @@ def test_a_card_elsewhere_finds_its_files(seesaw, tmp_path):
     raw, out = tmp_path / "raw", tmp_path / "cards" / "mine.toml"
     raw.mkdir()
     log().to_csv(raw / "log.csv", index=False, sep=";")
-    said = seesaw("card", raw / "log.csv", "--label", "click", "--out", out, "--id", "mine", home=None)
+    said = seesaw(
+        "card", raw / "log.csv", "--label", "click", "--out", out, "--id", "mine", home=None
+    )
     assert said.code == 0, said.err
     assert card_of(tmp_path / "cards", "mine.toml")["folder"] == "../raw"
     trains(seesaw, out)
@@ -144,7 +170,10 @@ def mistakes(tmp_path_factory):
         ("returns.csv --label click", "end with a newline, found a carriage return inside"),
         ("log.csv --label click --label buy --parent buy=clik", "did you mean 'click'?"),
         ("log.csv --label click --group click", "is a label"),
-        ("log.csv --label click --logged user_id --group user_id", "which the split or the group has"),
+        (
+            "log.csv --label click --logged user_id --group user_id",
+            "which the split or the group has",
+        ),
         ("log.csv --label click --out card.txt", "ends in .toml"),
     ],
 )
@@ -172,13 +201,18 @@ def test_real_census_income(seesaw, tmp_path, census_raw):
     assert card["post_exposure"] == []
     assert len(card["columns"]) == 39
     assert "instance_weight" not in card["columns"]
-    assert [keys for _, keys in proposed(said)] == [{"weight": "instance_weight"}, {"drop_duplicates": True}]
+    assert [keys for _, keys in proposed(said)] == [
+        {"weight": "instance_weight"},
+        {"drop_duplicates": True},
+    ]
     assert seesaw("prepare", out, "--raw", census_raw).code == 0
 
 
 @pytest.mark.slow
 def test_real_kuairand(seesaw, tmp_path, kuairand_raw):
-    """What its own card, written by hand, lists as known only afterwards is found from the log alone."""
+    """What its own card, written by hand, lists as known only afterwards is found from the log
+    alone.
+    """
     out = tmp_path / "card.toml"
     labels = ["--label", "is_click", "--label", "is_like", "--parent", "is_like=is_click"]
     options = ["--time", "time_ms", "--group", "user_id", "--rows", 50_000, "--out", out]
@@ -210,7 +244,10 @@ def load_values(name):
 def test_the_guide_names_every_key_of_a_card():
     text = (Path(__file__).parents[3] / "docs" / "cards.md").read_text(encoding="utf-8")
     schema = Card.model_json_schema(by_alias=True)
-    models = [schema, *(each for name, each in schema["$defs"].items() if name != "CutSplit")]  # of back-tests alone
+    models = [
+        schema,
+        *(each for name, each in schema["$defs"].items() if name != "CutSplit"),
+    ]  # of back-tests alone
     for name in sorted({name for model in models for name in model.get("properties", {})}):
         assert f"`{name}`" in text, name
 
@@ -221,7 +258,9 @@ def ranked_log(rows=2400):
     rng = np.random.default_rng(0)
     return pd.DataFrame(
         {
-            "event_time": (pd.Timestamp("2024-03-01") + pd.to_timedelta(request * 600, unit="s")).astype(str),
+            "event_time": (
+                pd.Timestamp("2024-03-01") + pd.to_timedelta(request * 600, unit="s")
+            ).astype(str),
             "request_id": request + 70_000,
             "user_id": [f"u{number % 60}" for number in request],
             "position": np.arange(rows) % 4 + 1,
@@ -237,11 +276,17 @@ def test_a_time_and_a_group_that_are_seen_are_used(seesaw, tmp_path):
     said = seesaw("card", tmp_path / "log.csv", "--label", "click", home=None)
     assert said.code == 0, said.err
     card = card_of(tmp_path)
-    assert (card["split"]["kind"], card["time"], card["group"]) == ("time", "event_time", "request_id")
+    assert (card["split"]["kind"], card["time"], card["group"]) == (
+        "time",
+        "event_time",
+        "request_id",
+    )
     assert card["units"] == "user_id"
     assert [*card["columns"]] == ["user_id", "price"]
     assert card["post_exposure"] == ["position"]
-    assert "'request_id' is taken for the group" in (tmp_path / "card.toml").read_text().replace("\n# ", " ")
+    assert "'request_id' is taken for the group" in (tmp_path / "card.toml").read_text().replace(
+        "\n# ", " "
+    )
     assert "--current column:todays_score" in said.out
     prepared = seesaw("prepare", tmp_path / "card.toml", "--json")
     assert prepared.code == 0, prepared.err
@@ -288,7 +333,9 @@ def test_units_may_be_said(seesaw, tmp_path):
     said = seesaw("card", tmp_path / "log.csv", "--label", "click", "--units", "user_id", home=None)
     assert said.code == 0, said.err
     assert card_of(tmp_path)["units"] == "user_id"
-    wrong = seesaw("card", tmp_path / "log.csv", "--label", "click", "--units", "usr", "--force", home=None)
+    wrong = seesaw(
+        "card", tmp_path / "log.csv", "--label", "click", "--units", "usr", "--force", home=None
+    )
     assert (wrong.code, "--units" in wrong.err) == (2, True)
     parted = "--group", "item_id", "--units", "user_id", "--force"
     refused = seesaw("card", tmp_path / "log.csv", "--label", "click", *parted, home=None)

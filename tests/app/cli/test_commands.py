@@ -23,17 +23,28 @@ ROOT = Path(__file__).parents[3]
 def test_help_and_version(seesaw):
     assert seesaw("--version", home=None).out.startswith("seesaw 0.")
     text = seesaw("--help", home=None).out
-    commands = "datasets spaces prepare synth train run resume sync status frontier report pick diagnose compare"
+    commands = (
+        "datasets spaces prepare synth train run resume sync status frontier report pick "
+        "diagnose compare"
+    )
     for command in [*commands.split(), "doctor", "deploy", "score", "latency", "evaluate", "card"]:
         assert command in text
 
 
 def test_datasets_lists_and_shows(seesaw):
     said = seesaw("datasets")
-    for name in ("census-income", "census-income-education", "kuairand-pure@late-window", "synthetic-funnel"):
+    for name in (
+        "census-income",
+        "census-income-education",
+        "kuairand-pure@late-window",
+        "synthetic-funnel",
+    ):
         assert name in said.out
     document = json.loads(seesaw("datasets", "--json").out)
-    assert {card["id"] for card in document["datasets"]} >= {"census-income", "synthetic-relatedness"}
+    assert {card["id"] for card in document["datasets"]} >= {
+        "census-income",
+        "synthetic-relatedness",
+    }
     for name in [*content.names("datasets"), "kuairand-pure@late-window"]:
         said = seesaw("datasets", name)
         assert said.code == 0, said.err
@@ -53,7 +64,15 @@ def test_prepare_prints_rows_positives_and_rates(seesaw, shop):
 
 def test_train_prints_the_documented_json(seesaw, shop):
     said = seesaw(
-        "train", shop.card, "--raw", shop.raw, "--set", "architecture=esmm", "--set", "optim.epochs=3", "--json"
+        "train",
+        shop.card,
+        "--raw",
+        shop.raw,
+        "--set",
+        "architecture=esmm",
+        "--set",
+        "optim.epochs=3",
+        "--json",
     )
     document = json.loads(said.out)
     assert document["config"]["sharing.kind"] == "shared_embeddings"
@@ -63,11 +82,22 @@ def test_train_prints_the_documented_json(seesaw, shop):
     assert set(document["speed"]) == {"train_samples_per_s", "eval_samples_per_s"}
     assert document["parameters"] > 0
     assert document["peak_rss_mb"] > 0
-    again = seesaw("train", shop.card, "--raw", shop.raw, "--set", "architecture=esmm", "--set", "optim.epochs=3")
+    again = seesaw(
+        "train",
+        shop.card,
+        "--raw",
+        shop.raw,
+        "--set",
+        "architecture=esmm",
+        "--set",
+        "optim.epochs=3",
+    )
     assert f"{document['metrics']['test/click.auc']:.5f}" in again.out
 
 
-def test_a_stopped_run_is_resumed_deployed_and_served(seesaw, shop, interrupt, tmp_path, monkeypatch):
+def test_a_stopped_run_is_resumed_deployed_and_served(
+    seesaw, shop, interrupt, tmp_path, monkeypatch
+):
     """The whole way, once; what each part must do is tested beside it."""
     import mlflow.pyfunc
 
@@ -75,7 +105,11 @@ def test_a_stopped_run_is_resumed_deployed_and_served(seesaw, shop, interrupt, t
     interrupt(lambda job: job == 3)
     options = ["--raw", shop.raw, "--name", "a", "--executor", "inline", "--set", "optim.epochs=1"]
     said = seesaw("run", shop.suite, *options)
-    assert (said.code, "seesaw resume" in said.err, "runs/a` goes on" in said.err) == (130, True, True), said.err
+    assert (said.code, "seesaw resume" in said.err, "runs/a` goes on" in said.err) == (
+        130,
+        True,
+        True,
+    ), said.err
     interrupt(lambda job: False)
     assert seesaw("resume", "a").code == 0
     said = seesaw("deploy", "a", "--force", "--no-onnx", "--json")
@@ -85,7 +119,9 @@ def test_a_stopped_run_is_resumed_deployed_and_served(seesaw, shop, interrupt, t
     assert picked["config"]["optim.epochs"] == 1  # the command line goes before the suite
     monkeypatch.setenv("MLFLOW_TRACKING_URI", deployed["tracking"])
     served = mlflow.pyfunc.load_model(f"models:/{deployed['model']}@{deployed['alias']}")
-    answer = served.predict(pd.DataFrame({"user": ["u1", "new"], "item": ["i2", "i3"], "price": ["9.5", ""]}))
+    answer = served.predict(
+        pd.DataFrame({"user": ["u1", "new"], "item": ["i2", "i3"], "price": ["9.5", ""]})
+    )
     assert list(answer) == ["click", "buy.cvr", "buy.ctcvr", "score"]
     assert answer["buy.ctcvr"].between(0, 1, inclusive="neither").all()
     scored = seesaw("score", deployed["package"], shop.log, "--out", tmp_path / "out", "--json")
@@ -93,10 +129,14 @@ def test_a_stopped_run_is_resumed_deployed_and_served(seesaw, shop, interrupt, t
 
 
 @pytest.mark.slow
-def test_run_leaves_everything_behind_and_asks_nothing_of_the_network(seesaw, shop, tmp_path, monkeypatch):
+def test_run_leaves_everything_behind_and_asks_nothing_of_the_network(
+    seesaw, shop, tmp_path, monkeypatch
+):
     asked = []
     monkeypatch.setattr(socket.socket, "connect", lambda self, address: asked.append(address))
-    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *more, **named: asked.append(host) or [])
+    monkeypatch.setattr(
+        socket, "getaddrinfo", lambda host, *more, **named: asked.append(host) or []
+    )
     shop.edit(shop.suite, 'baselines = ["single_task"]\n', "")
     document = shop.run(seesaw, "a")
     assert not asked
@@ -105,20 +145,30 @@ def test_run_leaves_everything_behind_and_asks_nothing_of_the_network(seesaw, sh
     folder = tmp_path / "home" / "runs" / "a"
     assert not re.search(r'(src|href)="https?://', (folder / "report.html").read_text())
     part = next(path for path in folder.iterdir() if path.is_dir())
-    assert {"study.jsonl", "cells.parquet", "picked.json", "store.json"} <= {p.name for p in part.iterdir()}
+    assert {"study.jsonl", "cells.parquet", "picked.json", "store.json"} <= {
+        p.name for p in part.iterdir()
+    }
     status = json.loads(seesaw("status", "a", "--json").out)
     assert (status["completed"], status["running"], status["failed"]) == (6, 0, 0)
     assert json.loads(seesaw("frontier", "a", "--json").out)["points"] == document["points"]
     records = Study.read(part).records()
-    assert not [key for record in records for key in record.metrics if key.startswith("test/")]  # a search sees none
-    assert [run for record in records for run in record.replicates if "test/click.auc" in run.metrics]
+    assert not [
+        key for record in records for key in record.metrics if key.startswith("test/")
+    ]  # a search sees none
+    assert [
+        run for record in records for run in record.replicates if "test/click.auc" in run.metrics
+    ]
 
 
 def test_doctor_finds_nothing_missing(seesaw):
     document = json.loads(seesaw("doctor", "--json").out)
     assert document["machine"]["cores"] >= 1
     assert document["versions"]["torch"] != "not installed"
-    assert not [problem for problem in document["problems"] if "optimizer" in problem or "found at" in problem]
+    assert not [
+        problem
+        for problem in document["problems"]
+        if "optimizer" in problem or "found at" in problem
+    ]
 
 
 def test_stores_are_listed_with_their_size_and_freed_alone(seesaw, shop, tmp_path):
@@ -139,7 +189,9 @@ def test_stores_are_listed_with_their_size_and_freed_alone(seesaw, shop, tmp_pat
 
 
 def test_the_remedy_of_a_damaged_store_works_as_it_is_named(seesaw, shop, tmp_path):
-    """Also of a card of one's own, whose id is no name of a data set; and where the card is gone."""
+    """Also of a card of one's own, whose id is no name of a data set; and where the card is
+    gone.
+    """
     assert seesaw("prepare", shop.card, "--raw", shop.raw).code == 0
     (manifest,) = (tmp_path / "home" / "store" / "shop").glob("*/manifest.json")
     manifest.write_text("{")

@@ -41,7 +41,11 @@ def essence(records):
             record.number,
             record.config,
             [
-                (run.replicate, run.seed, {k: v for k, v in run.metrics.items() if not k.startswith("cost/latency")})
+                (
+                    run.replicate,
+                    run.seed,
+                    {k: v for k, v in run.metrics.items() if not k.startswith("cost/latency")},
+                )
                 for run in record.replicates
             ],
         )
@@ -64,19 +68,29 @@ def every_surface_says_the_same(seesaw, home, page):
 
     client = mlflow.MlflowClient(f"sqlite:///{home / 'mlflow.db'}")
     everywhere = [each.experiment_id for each in client.search_experiments()]
-    [parent] = client.search_runs(everywhere, "tags.`seesaw.run` = 'whole' and tags.`seesaw.kind` = 'parent'")
+    [parent] = client.search_runs(
+        everywhere, "tags.`seesaw.run` = 'whole' and tags.`seesaw.kind` = 'parent'"
+    )
     assert parent.data.tags["seesaw.answer"] == answer["sentence"]
     assert parent.data.metrics["front.hypervolume"] == pytest.approx(found["hypervolume"]["value"])
     for point in (each for each in found["points"] if each["role"] == "trial"):
         where = f"tags.`seesaw.run` = 'whole' and tags.`seesaw.trial` = '{point['trial']}'"
-        runs = [run for run in client.search_runs(everywhere, where) if "front.p_nondominated" in run.data.metrics]
+        runs = [
+            run
+            for run in client.search_runs(everywhere, where)
+            if "front.p_nondominated" in run.data.metrics
+        ]
         [metrics] = [run.data.metrics for run in runs]
         assert metrics["front.p_nondominated"] == pytest.approx(point["p_nondominated"])
-        assert metrics["confirm/click.auc.mean"] == pytest.approx(point["metrics"]["confirm/click.auc"])
+        assert metrics["confirm/click.auc.mean"] == pytest.approx(
+            point["metrics"]["confirm/click.auc"]
+        )
 
 
 @pytest.mark.slow
-def test_confirm_adds_what_is_missing_once_and_the_same_after_an_interruption(seesaw, weighed, tmp_path, interrupt):
+def test_confirm_adds_what_is_missing_once_and_the_same_after_an_interruption(
+    seesaw, weighed, tmp_path, interrupt
+):
     home, options = tmp_path / "home", ("--executor", "inline", "--raw", weighed.raw)
     for name in ("whole", "broken"):
         said = seesaw("run", weighed.suite, "--name", name, *options)
@@ -91,18 +105,30 @@ def test_confirm_adds_what_is_missing_once_and_the_same_after_an_interruption(se
     assert [record.weights["buy"] for record in static][::3] == [1 / 16, 1.0, 16.0]
     assert {len(record.replicates) for record in study.baselines()} == {3}
     tries = [json.loads(training) for training in study.tries]
-    tried = Counter(config["balancing.static.weight.buy"] for kind, _, config in tries if kind == "static_weights")
+    tried = Counter(
+        config["balancing.static.weight.buy"]
+        for kind, _, config in tries
+        if kind == "static_weights"
+    )
     assert set(tried.values()) == {2}  # the search had few trials with a gradient method: the least
-    families = {record.balancing if record.sharing != "single_task" else "" for record in study.records()}
+    families = {
+        record.balancing if record.sharing != "single_task" else "" for record in study.records()
+    }
     for family in families:
-        own = [r for r in study.records() if (r.balancing if r.sharing != "single_task" else "") == family]
+        own = [
+            r
+            for r in study.records()
+            if (r.balancing if r.sharing != "single_task" else "") == family
+        ]
         assert sum(len(record.replicates) >= 3 for record in own) >= min(2, len(own))
-    assert [record.params for record in study.records()] == [record.params for record in before.records()]
+    assert [record.params for record in study.records()] == [
+        record.params for record in before.records()
+    ]
     names = [each["name"] for each in document["baselines"] if not each["name"].startswith("twin")]
     assert names[:4] == ["single_task", "equal_weights", "random_weights", "ensemble"]
-    assert names[4:] == [f"static_weights {ratio}" for ratio in ("16:1", "6.35:1", "2.52:1", "1:1")] + [
-        f"static_weights {ratio}" for ratio in ("1:2.52", "1:6.35", "1:16")
-    ]
+    assert names[4:] == [
+        f"static_weights {ratio}" for ratio in ("16:1", "6.35:1", "2.52:1", "1:1")
+    ] + [f"static_weights {ratio}" for ratio in ("1:2.52", "1:6.35", "1:16")]
     assert all(baseline["ci"]["test/click.auc"] for baseline in document["baselines"])
     page = (home / "runs/whole/report.html").read_text()
     every_surface_says_the_same(seesaw, home, page)
@@ -111,8 +137,16 @@ def test_confirm_adds_what_is_missing_once_and_the_same_after_an_interruption(se
     assert seesaw("confirm", "broken", *more).code == 130
     for command in ("frontier", "pick"):
         said = seesaw(command, "broken")
-        assert "The run has not ended: points or replicates are missing here; `seesaw resume broken`" in said.out
-    assert json.loads(seesaw("status", "broken", "--json").out)["datasets"].popitem()[1]["search"]["left"] > 0
+        assert (
+            "The run has not ended: points or replicates are missing here; `seesaw resume broken`"
+            in said.out
+        )
+    assert (
+        json.loads(seesaw("status", "broken", "--json").out)["datasets"].popitem()[1]["search"][
+            "left"
+        ]
+        > 0
+    )
     interrupt(lambda job: False)
     said = seesaw("resume", "broken")
     assert said.code == 0, said.err
@@ -143,12 +177,22 @@ def test_what_cannot_be_is_refused_in_a_sentence(seesaw, weighed, tmp_path):
     made("a")
     assert "unknown run 'b'; known are a" in refused("b", "--static", 7)
     assert "--static: expected at least 2 weights, found 1" in refused("a", "--static", 1)
-    assert "--members: expected at least 0, which 'a' has already, found -1" in refused("a", "--members", -1)
-    assert "--replicates: expected at least 2, which 'a' has already, found 1" in refused("a", "--replicates", 1)
-    assert "--budget: expected at least 6, which 'a' has already, found 5" in refused("a", "--budget", 5)
+    assert "--members: expected at least 0, which 'a' has already, found -1" in refused(
+        "a", "--members", -1
+    )
+    assert "--replicates: expected at least 2, which 'a' has already, found 1" in refused(
+        "a", "--replicates", 1
+    )
+    assert "--budget: expected at least 6, which 'a' has already, found 5" in refused(
+        "a", "--budget", 5
+    )
     weighed.edit(weighed.suite, "[confirm]", '[set]\n"sharing.kind" = "single_task"\n[confirm]')
     made("single")
-    assert "expected a space with models that share, found single_task" in refused("single", "--static", 7)
+    assert "expected a space with models that share, found single_task" in refused(
+        "single", "--static", 7
+    )
     weighed.edit(weighed.suite, 'objectives = ["click.auc", "buy.ctcvr.auc"]', 'tasks = ["click"]')
     made("alone")
-    assert "expected two tasks or more to weigh, found only click" in refused("alone", "--static", 7)
+    assert "expected two tasks or more to weigh, found only click" in refused(
+        "alone", "--static", 7
+    )

@@ -1,4 +1,6 @@
-"""A run holds what it is read by: it is the same from every folder, whatever becomes of the files it was made from."""
+"""A run holds what it is read by: it is the same from every folder, whatever becomes of the files
+it was made from.
+"""
 
 import errno
 import json
@@ -17,9 +19,15 @@ WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 @pytest.fixture(scope="module")
 def made(module_shop):
-    """The folder of a run that its time limit ended; suite, card, space, MLflow's store by relative paths."""
+    """The folder of a run that its time limit ended; suite, card, space, MLflow's store by relative
+    paths.
+    """
     shop = module_shop
-    text = shop.suite.read_text().replace(f"{shop.folder}/", "").replace("replicates = 2", "replicates = 0")
+    text = (
+        shop.suite.read_text()
+        .replace(f"{shop.folder}/", "")
+        .replace("replicates = 2", "replicates = 0")
+    )
     shop.suite.write_text(text.replace("trials = 6", 'trials = 100000\ntime = "0.5s"'))
     options = ["--raw", "raw", "--executor", "inline", "--name", "here", "--home", "home"]
     stores = ["--tracking", "sqlite:///tracked.db"]
@@ -42,7 +50,9 @@ def elsewhere(tmp_path, monkeypatch):
 
 
 def search(seesaw, made):
-    (part,) = json.loads(seesaw("status", "here", "--json", home=made.parents[1]).out)["datasets"].values()
+    (part,) = json.loads(seesaw("status", "here", "--json", home=made.parents[1]).out)[
+        "datasets"
+    ].values()
     return part["search"]
 
 
@@ -56,7 +66,10 @@ def test_a_run_is_looked_at_from_any_folder(seesaw, made, elsewhere):
 
 def test_asking_is_not_choosing(seesaw, made, monkeypatch):
     home, before, asked = made.parents[1], files(made), ["pick", "here", "--maximize", "click.auc"]
-    saving, follows = f"seesaw {' '.join(asked)} --save", "The pick follows the last `seesaw pick --save`"
+    saving, follows = (
+        f"seesaw {' '.join(asked)} --save",
+        "The pick follows the last `seesaw pick --save`",
+    )
     monkeypatch.setattr(sys, "argv", ["seesaw", *asked])
     said = seesaw(*asked, home=home).out
     assert said.endswith(f"not saved; to make it the pick that `deploy` trains: {saving}\n")
@@ -104,8 +117,19 @@ def read_only(made, monkeypatch):
     home, refusing, access = str(made.parents[1]), [True], os.access
 
     def hook(event, given):
-        changes = event in ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate", "os.chmod")
-        if refusing and str(given[:1]).find(home) > 0 and (changes or (event == "open" and given[2] & WRITING)):
+        changes = event in (
+            "os.mkdir",
+            "os.rename",
+            "os.remove",
+            "os.rmdir",
+            "os.truncate",
+            "os.chmod",
+        )
+        if (
+            refusing
+            and str(given[:1]).find(home) > 0
+            and (changes or (event == "open" and given[2] & WRITING))
+        ):
             raise PermissionError(errno.EACCES, "Permission denied", given[0])
 
     def may(path, mode, **more):
@@ -120,7 +144,14 @@ def read_only(made, monkeypatch):
 def test_a_home_that_cannot_be_written_is_looked_at(seesaw, read_only, tmp_path):
     home = read_only.parents[1]
     page = tmp_path / "page.html"
-    commands = [["status"], ["frontier"], ["report", "--out", page], ["pick"], ["diagnose"], ["compare"]]
+    commands = [
+        ["status"],
+        ["frontier"],
+        ["report", "--out", page],
+        ["pick"],
+        ["diagnose"],
+        ["compare"],
+    ]
     for command, *options in commands:
         said = seesaw(command, "here", *options, home=home)
         assert (said.code, said.err) == (0, "")
@@ -133,7 +164,14 @@ def test_a_home_that_cannot_be_written_is_looked_at(seesaw, read_only, tmp_path)
 def test_what_writes_names_what_cannot_be_written(seesaw, shop, read_only):
     home = read_only.parents[1]
     commands = [["report", "here"], ["resume", "here"], ["sync", "here"], ["train", shop.card]]
-    for command in [*commands, ["run", shop.suite], ["prepare", shop.card], ["pick", "here", "--save"]]:
+    for command in [
+        *commands,
+        ["run", shop.suite],
+        ["prepare", shop.card],
+        ["pick", "here", "--save"],
+    ]:
         said = seesaw(*command, home=home)
         assert said.code == 2, (command, said.err)
-        assert re.fullmatch(rf"seesaw: {home}\S*: cannot be written: Permission denied.*\n", said.err), said.err
+        assert re.fullmatch(
+            rf"seesaw: {home}\S*: cannot be written: Permission denied.*\n", said.err
+        ), said.err

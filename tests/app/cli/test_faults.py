@@ -26,7 +26,9 @@ class Command:
 
     def __init__(self, home, *arguments):
         command = [sys.executable, "-m", "bench", *map(str, arguments), "--home", str(home)]
-        self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
 
     def end(self):
         out, err = self.process.communicate(timeout=200)
@@ -48,7 +50,10 @@ def log(home, name):
 def front(text):
     """Trials and their quality; times and memory may differ."""
     return [
-        (point["trial"], {key: value for key, value in point["metrics"].items() if not key.startswith("cost/")})
+        (
+            point["trial"],
+            {key: value for key, value in point["metrics"].items() if not key.startswith("cost/")},
+        )
         for point in json.loads(text)["points"]
     ]
 
@@ -59,7 +64,19 @@ def test_ctrl_c_ends_cleanly_twice_as_well_and_the_run_goes_on(shop, tmp_path, e
     """While it works, a second driver is refused."""
     home = tmp_path / "home"
     shop.edit(shop.suite, "trials = 6", "trials = 200")  # it shall not end by itself
-    run = Command(home, "run", shop.suite, "--raw", shop.raw, "--name", "a", "--executor", executor, "--workers", 2)
+    run = Command(
+        home,
+        "run",
+        shop.suite,
+        "--raw",
+        shop.raw,
+        "--name",
+        "a",
+        "--executor",
+        executor,
+        "--workers",
+        2,
+    )
     until(lambda: log(home, "a") > 6000 or run.process.poll() is not None)
     children = psutil.Process(run.process.pid).children(recursive=True)
 
@@ -79,7 +96,9 @@ def test_ctrl_c_ends_cleanly_twice_as_well_and_the_run_goes_on(shop, tmp_path, e
     assert "runs/a` goes on" in err
     assert "Traceback" not in err
     assert out == ""
-    until(lambda: not any(child.is_running() and child.status() != "zombie" for child in children), 20)
+    until(
+        lambda: not any(child.is_running() and child.status() != "zombie" for child in children), 20
+    )
     assert executor == "inline" or len(children) >= 2
 
     manifest = home / "runs" / "a" / "run.json"
@@ -119,7 +138,9 @@ def test_a_run_that_is_killed_again_and_again_ends_as_the_undisturbed_one(shop, 
 @pytest.mark.parametrize(
     ("name", "made"), [("a", ["a", "the run 'a' exists; go on with"]), (None, ["suite", "suite-2"])]
 )
-def test_of_two_runs_that_begin_at_once_neither_replaces_the_other(shop, tmp_path, monkeypatch, name, made):
+def test_of_two_runs_that_begin_at_once_neither_replaces_the_other(
+    shop, tmp_path, monkeypatch, name, made
+):
     together, check = Barrier(2), create._check_data
     monkeypatch.setattr(create, "_check_data", lambda *given: (check(*given), together.wait()))
 

@@ -1,4 +1,6 @@
-"""From a question to a served model: picked without a file, deployed, served over HTTP, judged, then current."""
+"""From a question to a served model: picked without a file, deployed, served over HTTP, judged,
+then current.
+"""
 
 import csv
 import json
@@ -28,7 +30,9 @@ OUTCOMES = ["click.recall@10%", "buy.recall@10%"]
 
 @dataclass(frozen=True)
 class Flow:
-    """The run `flow` of two tasks and three baselines, with a deployed champion, and commands at its home."""
+    """The run `flow` of two tasks and three baselines, with a deployed champion, and commands at
+    its home.
+    """
 
     home: Path
     shop: Any
@@ -88,9 +92,13 @@ def test_the_answer_is_served(flow, tmp_path):
     score = result.decision.formulas[result.decision.pick.row]
     assert f"`score` = {score}, of raw" in (package.folder / "README.md").read_text()
     with flow.shop.log.open() as file:
-        every = [{name: row[name] for name in ("user", "item", "price")} for row in csv.DictReader(file)]
+        every = [
+            {name: row[name] for name in ("user", "item", "price")} for row in csv.DictReader(file)
+        ]
     rows = [row | {"price": float(row["price"])} for row in every[-200:]]
-    with served("models:/shop@champion", tmp_path / "server.log", flow.part.run.tracking_uri) as server:
+    with served(
+        "models:/shop@champion", tmp_path / "server.log", flow.part.run.tracking_uri
+    ) as server:
         status, answer = server.rows(rows)
     assert status == 200
     scorer, kept = package.scorer(), read_rows(flow.part.folder / FOLDER, "test")
@@ -103,8 +111,22 @@ def test_the_answer_is_served(flow, tmp_path):
 
 def test_the_served_score_is_judged_challenger_against_champion(flow):
     raw = ("--raw", flow.shop.raw)
-    flow.say("deploy", "flow", "--name", "shop", "--force", "--no-onnx", "--as", "challenger", "--seed", 1, *raw)
-    judged = flow.json("evaluate", "shop@challenger", flow.shop.card, "--split", "test", "--resamples", 50, *raw)
+    flow.say(
+        "deploy",
+        "flow",
+        "--name",
+        "shop",
+        "--force",
+        "--no-onnx",
+        "--as",
+        "challenger",
+        "--seed",
+        1,
+        *raw,
+    )
+    judged = flow.json(
+        "evaluate", "shop@challenger", flow.shop.card, "--split", "test", "--resamples", 50, *raw
+    )
     assert [each["metric"] for each in judged["outcomes"]] == OUTCOMES
     assert judged["sentence"].startswith("shop@challenger against shop@champion: ")
 
@@ -141,15 +163,22 @@ def test_trees_are_picked_deployed_and_score_rows(flow, tmp_path):
     policy.write_text(f"[guard]\nmax_loss_vs_current = inf\n{limits}\n[retrain]\nseeds = 1\n")
     assert flow.json("pick", "flow", "--policy", policy)["point"] == "trees"
     planned = flow.say("deploy", "flow", "--policy", policy, "--dry-run")
-    assert "boosted trees on 1 seed, with as many trees as lower the loss on what is held out" in planned
+    assert (
+        "boosted trees on 1 seed, with as many trees as lower the loss on what is held out"
+        in planned
+    )
     kept = flow.part.folder / "package"
     shutil.move(kept, tmp_path / "kept")
     try:
         raw = ("--raw", flow.shop.raw)
-        flow.say("deploy", "flow", "--policy", policy, "--name", "grove", "--force", "--no-onnx", *raw)
+        flow.say(
+            "deploy", "flow", "--policy", policy, "--name", "grove", "--force", "--no-onnx", *raw
+        )
         assert [part.trees for part in flow.package.manifest.parts] == [True]
         assert flow.json("latency", kept, "--engines", "eager", "--batches", 100, "--seconds", 0.1)
-        judged = flow.json("evaluate", kept, flow.shop.card, "--split", "test", "--resamples", 50, *raw)
+        judged = flow.json(
+            "evaluate", kept, flow.shop.card, "--split", "test", "--resamples", 50, *raw
+        )
         assert {each["metric"] for each in judged["outcomes"]} >= {OUTCOMES[1]}
     finally:
         shutil.rmtree(kept, ignore_errors=True)

@@ -1,4 +1,6 @@
-"""What the command line shows: tables and prose at any width, progress, and a run that is watched."""
+"""What the command line shows: tables and prose at any width, progress, and a run that is
+watched.
+"""
 
 import io
 import re
@@ -19,7 +21,15 @@ from bench.core.system.progress import Work
 HEADERS = ["trial", "architecture", "balancing", "valid/income.auc", "valid/never_married.auc"]
 HEADERS += ["P(non-dominated)", "why[country=US]"]
 ROWS = [
-    [25, "shared_embeddings", "upgrad", 0.95493, 0.99485, 0.91, "the best single-task model of each task is behind"],
+    [
+        25,
+        "shared_embeddings",
+        "upgrad",
+        0.95493,
+        0.99485,
+        0.91,
+        "the best single-task model of each task is behind",
+    ],
     [3, "ple+entire_space", "revised_uncertainty", None, 1234567, 0.5, "0.9549 (0.954 to 0.9556)"],
 ]
 
@@ -32,7 +42,9 @@ class Terminal(io.StringIO):
 def printed(monkeypatch, width, do):
     stream = io.StringIO() if width is None else Terminal()
     monkeypatch.setattr("sys.stdout", stream)
-    monkeypatch.setenv("COLUMNS", str(width or 80))  # where there is no terminal it counts for nothing
+    monkeypatch.setenv(
+        "COLUMNS", str(width or 80)
+    )  # where there is no terminal it counts for nothing
     do()
     return re.sub(r"\x1b\[[0-9;]*m", "", stream.getvalue())
 
@@ -72,7 +84,9 @@ def test_what_follows_is_added_to_the_time_left_once_the_pace_is_known(monkeypat
     monkeypatch.setattr(output, "PLAIN_EVERY", 0.0)
     times = iter([0.0, 10.0, 20.0, 100.0])
     monkeypatch.setattr(output.time, "monotonic", lambda: next(times))
-    with output.TerminalProgress().show(Work("search", 1000, "samples", later=lambda: 30.0)) as advance:
+    with output.TerminalProgress().show(
+        Work("search", 1000, "samples", later=lambda: 30.0)
+    ) as advance:
         for amount in (10, 90, 900):  # the first job compiles
             advance(amount)
     lines = capsys.readouterr().err.splitlines()
@@ -99,7 +113,9 @@ def test_what_changed_is_shown_and_how_it_ended(quick, capsys):
     assert capsys.readouterr().out == "a\nb\nc\n"
 
 
-def test_on_a_terminal_it_stays_in_one_place_and_the_cursor_is_there_after_ctrl_c(quick, monkeypatch):
+def test_on_a_terminal_it_stays_in_one_place_and_the_cursor_is_there_after_ctrl_c(
+    quick, monkeypatch
+):
     looks = iter(["first", "second"])
 
     def look():
@@ -121,7 +137,11 @@ def begun(tmp_path):
 
 
 def test_a_live_page_says_what_is_trained_and_ends_with_the_run(begun):
-    search = {"rungs": [{"samples": 100, "trials": 7}, {"samples": 400, "trials": 2}], "left": 80.0, "ended": ""}
+    search = {
+        "rungs": [{"samples": 100, "trials": 7}, {"samples": 400, "trials": 2}],
+        "left": 80.0,
+        "ended": "",
+    }
     search["begun"] = [{"trial": 9, "sharing": "mmoe", "to": 400, "since": 0.0}]
     found = {"shop": {"completed": 2, "replicates": 0, "search": search}}
     page = begun.folder / LIVE
@@ -129,7 +149,10 @@ def test_a_live_page_says_what_is_trained_and_ends_with_the_run(begun):
         write_live(begun, found)
         told = page.read_text()
         assert 'name="again" content="5"' in told
-        assert "shop: 7 trials have a result, 2 of them at full length; 0 replicates are trained" in told
+        assert (
+            "shop: 7 trials have a result, 2 of them at full length; 0 replicates are trained"
+            in told
+        )
         assert "about 1 min 20 s left. Now it trains trial 9 (MMoE)." in told
         write_live(begun, {"shop": {"search": {}}})
         assert "nothing is trained yet" in page.read_text()
@@ -163,7 +186,9 @@ def test_a_lock_that_is_a_link_overwrites_nothing(tmp_path):
 def test_a_notebook_shows_the_last_note_and_how_far_the_work_is(monkeypatch):
     shown = []
     display = SimpleNamespace(update=lambda data, raw: shown.append(data["text/plain"]))
-    monkeypatch.setitem(sys.modules, "IPython.display", SimpleNamespace(display=lambda *given, **options: display))
+    monkeypatch.setitem(
+        sys.modules, "IPython.display", SimpleNamespace(display=lambda *given, **options: display)
+    )
     monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace())
     monkeypatch.setattr(output, "PLAIN_EVERY", 0.0)
     progress = output.NotebookProgress()

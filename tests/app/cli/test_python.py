@@ -28,7 +28,15 @@ def log(shop):
 
 @pytest.mark.slow
 def test_a_card_is_run_and_its_pick_deployed(shop, tmp_path):
-    found = bench.run(shop.card, suite=shop.suite, home=tmp_path, raw=shop.raw, executor="inline", trials=4, name="a")
+    found = bench.run(
+        shop.card,
+        suite=shop.suite,
+        home=tmp_path,
+        raw=shop.raw,
+        executor="inline",
+        trials=4,
+        name="a",
+    )
     run = Run.open(tmp_path, "a")
     assert found.verdict() == bench.load_run(run.folder).verdict()
     assert (run.request.trials, run.request.workers, run.request.raw) == (4, 1, shop.raw.resolve())
@@ -86,16 +94,28 @@ def test_a_file_is_drafted_anew_when_it_changes(made, shop, tmp_path):
 @pytest.mark.parametrize(
     ("data", "options", "says"),
     [
-        ("synthetic-funnel", {"labels": "click"}, "^labels: expected none beside a card, which says it; found synth"),
+        (
+            "synthetic-funnel",
+            {"labels": "click"},
+            "^labels: expected none beside a card, which says it; found synth",
+        ),
         ("synthetic-funnels", {}, "unknown dataset 'synthetic-funnels'"),
         ("log.csv", {"labels": "click"}, "^labels: expected none beside a card"),
         (7, {}, "^expected a table, files, a card or a data set's name, found int$"),
         (pd.DataFrame({"click": [0, 1]}), {}, "expected at least one --label COLUMN, found none"),
         (pd.DataFrame({"click": [0, 1]}), {"labels": "clik"}, "unknown column 'clik'"),
         ("synthetic-funnel", {"trails": 4}, r"unknown key 'trails' \(did you mean 'trials'"),
-        ("synthetic-funnel", {"dataset": "census-income"}, "^dataset: expected the data as the first argument"),
+        (
+            "synthetic-funnel",
+            {"dataset": "census-income"},
+            "^dataset: expected the data as the first argument",
+        ),
         ("synthetic-funnel", {"budget": "soon"}, "expected a duration such as 90s, 10m or 1.5h"),
-        ("synthetic-funnel", {"current": "column:old"}, "expected a score that the card names under `logged`"),
+        (
+            "synthetic-funnel",
+            {"current": "column:old"},
+            "expected a score that the card names under `logged`",
+        ),
     ],
 )
 def test_a_mistake_is_one_sentence_and_makes_no_run(tmp_path, data, options, says):
@@ -105,22 +125,38 @@ def test_a_mistake_is_one_sentence_and_makes_no_run(tmp_path, data, options, say
 
 
 def test_what_has_no_trainings_says_so(log, tmp_path):
-    table = log.assign(p=log["price"] / 30, q=0.5 - log["price"] / 60, r=log["price"] / 40, s=0.6 - log["price"] / 60)
-    found = bench.decide(table, labels=["click", "buy"], models={"a": ["p", "r"], "b": ["q", "s"]}, unseen=True)
+    table = log.assign(
+        p=log["price"] / 30,
+        q=0.5 - log["price"] / 60,
+        r=log["price"] / 40,
+        s=0.6 - log["price"] / 60,
+    )
+    found = bench.decide(
+        table, labels=["click", "buy"], models={"a": ["p", "r"], "b": ["q", "s"]}, unseen=True
+    )
     front, points = found.front(), found.points()
     assert front["on_front"].all()
     assert len(front) == points["on_front"].sum() <= len(points)
     assert set(front["point"]) <= set(found.cells()["point"])
     assert found.figure().svg in found._repr_html_()
     for method in (found.trials, found.replicates, found.deploy, found.backtest):
-        with pytest.raises(UserError, match=r"^expected a run, found a decision on a log, which has no trainings"):
+        with pytest.raises(
+            UserError, match=r"^expected a run, found a decision on a log, which has no trainings"
+        ):
             method()
     assert found.write(tmp_path / "page").is_file()
 
 
 def test_a_result_shows_its_verdict_and_score(log):
-    table = log.assign(p=log["price"] / 30, q=0.5 - log["price"] / 60, r=log["price"] / 40, s=0.6 - log["price"] / 60)
-    found = bench.decide(table, labels=["click", "buy"], models={"a": ["p", "r"], "b": ["q", "s"]}, unseen=True)
+    table = log.assign(
+        p=log["price"] / 30,
+        q=0.5 - log["price"] / 60,
+        r=log["price"] / 40,
+        s=0.6 - log["price"] / 60,
+    )
+    found = bench.decide(
+        table, labels=["click", "buy"], models={"a": ["p", "r"], "b": ["q", "s"]}, unseen=True
+    )
     assert repr(found) == f"{found.verdict()}\nscore = {found.formula()}"
     for line in repr(found).splitlines():
         assert f"{html.escape(line)}<" in found._repr_html_()
@@ -163,8 +199,15 @@ def test_the_example_of_the_page_on_python_works(log, tmp_path, monkeypatch, cap
 
 def test_the_page_on_python_has_all_that_is_public_and_nothing_else():
     text = PAGE.read_text(encoding="utf-8")
-    methods = {name for name in vars(bench.Result) if not name.startswith("_")} - {"decision", "found", "run"}
+    methods = {name for name in vars(bench.Result) if not name.startswith("_")} - {
+        "decision",
+        "found",
+        "run",
+    }
     assert {*re.findall(r"`(\w+)\(", text)} | {"figure"} == methods
-    assert {*re.findall(r"bench\.(\w+)", text)} - {"run"} == {*bench.__all__} - {"__version__", "run"} | {"__all__"}
+    assert {*re.findall(r"bench\.(\w+)", text)} - {"run"} == {*bench.__all__} - {
+        "__version__",
+        "run",
+    } | {"__all__"}
     taken = {*inspect.signature(bench.run).parameters} - {"data", "asked"}
     assert not {name for name in taken if f"`{name}`" not in text}

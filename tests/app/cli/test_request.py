@@ -14,17 +14,22 @@ from bench.core.errors import UserError
 def test_options_go_before_those_of_the_file(tmp_path):
     file = tmp_path / "asked.toml"
     file.write_text(
-        'suite = "quick"\ntrials = 3\nseed = 5\ntime = "2m"\ndataset = ["a", "b"]\n[set.optim]\nepochs = 2\n'
+        'suite = "quick"\ntrials = 3\nseed = 5\ntime = "2m"\ndataset = ["a", '
+        '"b"]\n[set.optim]\nepochs = 2\n'
     )
     request = Request.of({"suite": str(file), "seed": 0})
-    assert request == Request(suite="quick", trials=3, seed=0, time=120.0, dataset=("a", "b"), set={"optim.epochs": 2})
+    assert request == Request(
+        suite="quick", trials=3, seed=0, time=120.0, dataset=("a", "b"), set={"optim.epochs": 2}
+    )
     file.write_text('suite = "quick"\nsed = 5\n')
     with pytest.raises(UserError, match=r"asked\.toml: unknown key 'sed' \(did you mean '"):
         Request.of({"suite": str(file)})
 
 
 def test_its_command_asks_for_the_same():
-    asked = Request(suite="quick", dataset="a,b", job_time="90s", set=["optim.lr=0.1", "sharing.kind=ple"])
+    asked = Request(
+        suite="quick", dataset="a,b", job_time="90s", set=["optim.lr=0.1", "sharing.kind=ple"]
+    )
     assert asked.words == [
         *("seesaw", "run", "quick", "--job-time", "90.0", "--dataset", "a,b"),
         *("--set", "optim.lr=0.1", "--set", 'sharing.kind="ple"'),
@@ -36,15 +41,25 @@ def test_its_command_asks_for_the_same():
 def test_a_resumed_run_has_other_options_and_the_same_paths(tmp_path, monkeypatch):
     monkeypatch.chdir(Path(bench.__file__).parents[1])
     card = "datasets/synthetic-funnel/card.toml"
-    run = create(tmp_path, Request(suite="quick", dataset=(card,), samples=10**9, executor="inline", raw=Path("raw")))
+    run = create(
+        tmp_path,
+        Request(suite="quick", dataset=(card,), samples=10**9, executor="inline", raw=Path("raw")),
+    )
     assert run.request.dataset == (str(Path(card).resolve()),)
     assert run.request.raw == Path("raw").resolve()
     more = extend(run, samples=2 * 10**9, device="cpu")
-    assert (more.request.samples, more.suite.budget.samples, more.request.device) == (2 * 10**9, 2 * 10**9, "cpu")
+    assert (more.request.samples, more.suite.budget.samples, more.request.device) == (
+        2 * 10**9,
+        2 * 10**9,
+        "cpu",
+    )
     assert more.request.dataset == run.request.dataset
     with pytest.raises(
-        UserError, match=r"^--lengths: expected a limit that 'synthetic-funnel' has \(--samples\), found"
+        UserError,
+        match=r"^--lengths: expected a limit that 'synthetic-funnel' has \(--samples\), found",
     ):
         extend(run, lengths=3)
-    with pytest.raises(UserError, match=r"^--samples: expected at least 1,000,000,000, the total of"):
+    with pytest.raises(
+        UserError, match=r"^--samples: expected at least 1,000,000,000, the total of"
+    ):
         extend(run, samples=5)

@@ -17,9 +17,12 @@ BUDGET = 8500  # samples: eight of full length, which is two passes over 534 row
 def rungs(shop):
     """The shop's suite, with rungs and a budget of samples."""
     shop.edit(shop.suite, "trials = 6", f"samples = {BUDGET}")
-    shop.edit(shop.suite, "tries = 1", "tries = 1\nfull_length = 1000\nlowest = 0.125\nstep = 3\neta = 3")
+    shop.edit(
+        shop.suite, "tries = 1", "tries = 1\nfull_length = 1000\nlowest = 0.125\nstep = 3\neta = 3"
+    )
     shop.edit(shop.folder / "space.toml", '"optim.epochs" = 2', '"optim.epochs" = 7')
-    # on so few rows a task at its own best, at any rung, is far from what any shared model reaches in it
+    # on so few rows a task at its own best, at any rung, is far from what any shared model reaches
+    # in it
     shop.edit(shop.suite, "[confirm]", "[policy.guard]\nmax_loss_vs_current = inf\n[confirm]")
     return shop
 
@@ -40,24 +43,44 @@ def test_a_budget_that_does_not_hold_one_trial_is_refused(seesaw, rungs):
 
 @pytest.mark.slow
 def test_a_picked_point_is_trained_again_to_the_same_metrics(seesaw, rungs, tmp_path):
-    """Whichever rung it is at: mid-schedule, on full length, and with objectives that are not the tasks' own."""
+    """Whichever rung it is at: mid-schedule, on full length, and with objectives that are not the
+    tasks' own.
+    """
     rungs.edit(rungs.suite, '"buy.ctcvr.auc"]', '"buy.ctcvr.logloss"]')
     rungs.run(seesaw, "a")
     part = next(iter(Run.open(tmp_path / "home", "a").datasets.values()))
     result = result_of(part)
     decision = result.decision
     assert decision.pick is not None
-    record = max((each for each in result.records if each.sharing != "single_task"), key=lambda each: len(each.rungs))
+    record = max(
+        (each for each in result.records if each.sharing != "single_task"),
+        key=lambda each: len(each.rungs),
+    )
     assert len(record.rungs) > 1
     for point in record.points:
-        chosen = {"point": point.id, "trial": record.number, "config": record.config, "until": point.until}
+        chosen = {
+            "point": point.id,
+            "trial": record.number,
+            "config": record.config,
+            "until": point.until,
+        }
         pick = replace(decision.pick, **chosen)
-        front = replace(decision.frontier, points=record.points)  # those that are worse than another of its own, too
+        front = replace(
+            decision.frontier, points=record.points
+        )  # those that are worse than another of its own, too
         write_pick(replace(result, decision=replace(decision, frontier=front, pick=pick)))
         assert ("training.until" in (part.folder / CONFIG).read_text()) == (point.until is not None)
         seed = derive(0, record.number, 0)
         said = seesaw(
-            "train", rungs.card, "--raw", rungs.raw, "--config", part.folder / CONFIG, "--seed", seed, "--json"
+            "train",
+            rungs.card,
+            "--raw",
+            rungs.raw,
+            "--config",
+            part.folder / CONFIG,
+            "--seed",
+            seed,
+            "--json",
         )
         assert said.code == 0, said.err
         # a search sees outcomes, too
@@ -68,8 +91,14 @@ def test_a_picked_point_is_trained_again_to_the_same_metrics(seesaw, rungs, tmp_
 @pytest.mark.slow
 def test_status_of_a_search_that_was_stopped_in_the_middle(seesaw, rungs, tmp_path, interrupt):
     interrupt(lambda job: job == 9)
-    assert seesaw("run", rungs.suite, "--raw", rungs.raw, "--name", "cut", "--executor", "inline").code == 130
-    (search,) = (part["search"] for part in json.loads(seesaw("status", "cut", "--json").out)["datasets"].values())
+    assert (
+        seesaw("run", rungs.suite, "--raw", rungs.raw, "--name", "cut", "--executor", "inline").code
+        == 130
+    )
+    (search,) = (
+        part["search"]
+        for part in json.loads(seesaw("status", "cut", "--json").out)["datasets"].values()
+    )
     keys = "rungs kinds begun failures samples seconds checkpoints share left hypervolume ended"
     assert list(search) == keys.split()
     (job,) = search["begun"]
@@ -85,7 +114,10 @@ def test_status_of_a_search_that_was_stopped_in_the_middle(seesaw, rungs, tmp_pa
     assert "`seesaw resume cut` goes on" in told
 
     assert seesaw("resume", "cut", "--samples", 2 * BUDGET).code == 0
-    (search,) = (part["search"] for part in json.loads(seesaw("status", "cut", "--json").out)["datasets"].values())
+    (search,) = (
+        part["search"]
+        for part in json.loads(seesaw("status", "cut", "--json").out)["datasets"].values()
+    )
     assert BUDGET < search["samples"]["used"] <= 2 * BUDGET
     assert (search["begun"], search["left"]) == ([], 0)
     assert "goes on" not in seesaw("status", "cut").out

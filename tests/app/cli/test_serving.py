@@ -17,28 +17,55 @@ def package(tmp_path_factory):
 
 def test_files_are_scored(seesaw, package, tmp_path):
     pq.write_table(raw_rows().slice(0, 50), tmp_path / "log.parquet")
-    said = seesaw("score", package, tmp_path / "log.parquet", "--out", tmp_path / "out", "--keep", "user_id", "--json")
+    said = seesaw(
+        "score",
+        package,
+        tmp_path / "log.parquet",
+        "--out",
+        tmp_path / "out",
+        "--keep",
+        "user_id",
+        "--json",
+    )
     assert said.code == 0, said.err
     assert json.loads(said.out)["rows"] == 50
     assert pq.read_table(tmp_path / "out" / "log-00000.parquet").num_rows == 50
-    again = seesaw("score", package, tmp_path / "log.parquet", "--out", tmp_path / "out", "--keep", "user_id")
+    again = seesaw(
+        "score", package, tmp_path / "log.parquet", "--out", tmp_path / "out", "--keep", "user_id"
+    )
     assert "1 were there already" in again.out
 
 
 def test_latency(seesaw, package):
-    said = seesaw("latency", package, "--batches", "1", "--threads", "1", "--seconds", "0.01", "--engines", "eager")
+    said = seesaw(
+        "latency",
+        package,
+        "--batches",
+        "1",
+        "--threads",
+        "1",
+        "--seconds",
+        "0.01",
+        "--engines",
+        "eager",
+    )
     assert said.code == 0, said.err
     assert "eager" in said.out
 
 
 @pytest.fixture(scope="module")
 def logged(tmp_path_factory):
-    """A card beside its file: 800 rows of the package's data, whose log has the probability of a click as a score."""
+    """A card beside its file: 800 rows of the package's data, whose log has the probability of a
+    click as a score.
+    """
     folder = tmp_path_factory.mktemp("logged")
     pq.write_table(raw_rows().slice(0, 800), folder / "log.parquet")
     text = (Path(__file__).parents[3] / "datasets" / "synthetic-funnel" / "card.toml").read_text()
     text = re.sub(r"^(truth|kind = \"synthetic|generator|parameters).*\n", "", text, flags=re.M)
-    text = text.replace("[reader]", 'logged = ["p_click"]\n[reader]\nkind = "parquet"\n[[files]]\nname = "log.parquet"')
+    text = text.replace(
+        "[reader]",
+        'logged = ["p_click"]\n[reader]\nkind = "parquet"\n[[files]]\nname = "log.parquet"',
+    )
     (folder / "card.toml").write_text(text)
     return folder / "card.toml"
 
@@ -46,7 +73,17 @@ def logged(tmp_path_factory):
 @pytest.mark.slow
 def test_a_failed_rule_ends_with_1_in_words_and_as_json(seesaw, package, logged, tmp_path):
     kept, failed = "click.recall@10% > 1%", "click.recall@10% < -1%"
-    command = "evaluate", package, logged, "--raw", logged.parent, "--resamples", 20, "--against", "column:p_click"
+    command = (
+        "evaluate",
+        package,
+        logged,
+        "--raw",
+        logged.parent,
+        "--resamples",
+        20,
+        "--against",
+        "column:p_click",
+    )
     said = seesaw(*command, "--fail-if", kept)
     assert (said.code, said.err) == (0, ""), said.err
     assert f"{package} against column:p_click: " in said.out
@@ -61,9 +98,16 @@ def test_a_failed_rule_ends_with_1_in_words_and_as_json(seesaw, package, logged,
     outcome = next(each for each in document["outcomes"] if each["metric"] == "click.recall@10%")
     assert outcome["gain"] == document["rules"][1]["measured"]
     assert outcome["gain"]["value"] < -0.01  # the true probability ranks better than a small model
-    assert not [each for each in document["metrics"] if each["other"]]  # a column has no predictions
-    refused = seesaw("evaluate", package, logged, "--raw", tmp_path, "--against", "column:price")  # where no file is
-    said = "seesaw: --against: expected a column under 'logged' of synthetic-funnel (p_click), found 'price'\n"
+    assert not [
+        each for each in document["metrics"] if each["other"]
+    ]  # a column has no predictions
+    refused = seesaw(
+        "evaluate", package, logged, "--raw", tmp_path, "--against", "column:price"
+    )  # where no file is
+    said = (
+        "seesaw: --against: expected a column under 'logged' of synthetic-funnel (p_click), "
+        "found 'price'\n"
+    )
     assert (refused.code, refused.out, refused.err) == (2, "", said)
 
 
@@ -75,7 +119,11 @@ def test_a_failed_rule_ends_with_1_in_words_and_as_json(seesaw, package, logged,
         ("click.recall@10% < -1%", "expected --against"),
     ],
 )
-def test_a_wrong_rule_is_refused_before_data_are_read(seesaw, package, logged, tmp_path, rule, said):
-    refused = seesaw("evaluate", package, logged, "--raw", tmp_path, "--fail-if", rule)  # where no file is
+def test_a_wrong_rule_is_refused_before_data_are_read(
+    seesaw, package, logged, tmp_path, rule, said
+):
+    refused = seesaw(
+        "evaluate", package, logged, "--raw", tmp_path, "--fail-if", rule
+    )  # where no file is
     assert (refused.code, refused.out, refused.err.count("\n")) == (2, "", 1)
     assert refused.err.startswith(f"seesaw: --fail-if: {said}")

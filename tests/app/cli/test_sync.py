@@ -1,4 +1,6 @@
-"""MLflow that was away during a run, and `seesaw sync` after it: from the command line, with a real server."""
+"""MLflow that was away during a run, and `seesaw sync` after it: from the command line, with a real
+server.
+"""
 
 import json
 import shutil
@@ -47,15 +49,31 @@ def shell(tmp_path_factory):
 
 
 def searched(shell, shop, name, uri):
-    options = ("--raw", shop.raw, "--executor", "inline", "--trials", 3, "--name", name, "--tracking", uri, "--json")
+    options = (
+        "--raw",
+        shop.raw,
+        "--executor",
+        "inline",
+        "--trials",
+        3,
+        "--name",
+        name,
+        "--tracking",
+        uri,
+        "--json",
+    )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["seesaw", "run", *map(str, options)])  # what is kept as the command
+        patch.setattr(
+            sys, "argv", ["seesaw", "run", *map(str, options)]
+        )  # what is kept as the command
         return shell("run", shop.suite, *options)
 
 
 @pytest.fixture(scope="module")
 def away(server, shell, module_shop):
-    """A run during which the server was not there; it is there from then on. The address came with a password."""
+    """A run during which the server was not there; it is there from then on. The address came with
+    a password.
+    """
     with pytest.MonkeyPatch.context() as patch:
         for name in (USERNAME, PASSWORD):
             patch.setenv(name, "")
@@ -66,47 +84,73 @@ def away(server, shell, module_shop):
 
 @pytest.mark.slow
 def test_no_password_is_kept_or_shown(server, shell, away):
-    assert json.loads((shell.home / "runs/away/run.json").read_text())["request"]["tracking"] == server.uri
+    assert (
+        json.loads((shell.home / "runs/away/run.json").read_text())["request"]["tracking"]
+        == server.uri
+    )
     dead = shell("sync", "away", "--tracking", f"http://me:{SECRET}@127.0.0.1:1")
     assert (dead[0], "nothing answers there" in dead[2]) == (2, True)
     shell("report", "away")
     for text in (*away[1:], *dead[1:], *shell("pick", "away")[1:]):
         assert "s3cret" not in text
     files = [path for path in shell.home.rglob("*") if path.is_file()]
-    assert {"run.json", "provenance.json", "report.html", "study.jsonl"} <= {path.name for path in files}
+    assert {"run.json", "provenance.json", "report.html", "study.jsonl"} <= {
+        path.name for path in files
+    }
     assert not [path for path in files if b"s3cret" in path.read_bytes()]
 
 
-def test_credentials_go_only_to_an_address_that_was_named_for_this_home(seesaw, shop, tmp_path, monkeypatch):
+def test_credentials_go_only_to_an_address_that_was_named_for_this_home(
+    seesaw, shop, tmp_path, monkeypatch
+):
     """A run and its whole home may be somebody else's."""
     for name in (USERNAME, PASSWORD):
         monkeypatch.setenv(name, SECRET)
     with silent_server() as (port, asked):
         uri, theirs, mine = f"http://127.0.0.1:{port}", tmp_path / "theirs", tmp_path / "home"
-        create(theirs, Request(suite=str(shop.suite), name="a", raw=shop.raw, executor="inline", tracking=uri))
+        create(
+            theirs,
+            Request(suite=str(shop.suite), name="a", raw=shop.raw, executor="inline", tracking=uri),
+        )
         assert Run.open(theirs, "a").store_address == uri
         shutil.copytree(theirs, mine)
-        for command in (("sync", "a"), ("resume", "a"), ("resume", mine / "runs" / "a", "--current", "models:/m/1")):
+        for command in (
+            ("sync", "a"),
+            ("resume", "a"),
+            ("resume", mine / "runs" / "a", "--current", "models:/m/1"),
+        ):
             said = seesaw(*command)
             assert (said.code, said.out) == (2, "")
-            assert f"an MLflow address that you named for {mine} before, found {uri} in" in one_sentence(said.err)
+            assert (
+                f"an MLflow address that you named for {mine} before, found {uri} in"
+                in one_sentence(said.err)
+            )
             assert not asked
         assert seesaw("sync", "a", "--tracking", uri).code == 0
         run = Run.open(mine, "a")
         assert run.store_address == uri
         other = extend(run, tracking="https://me:s3cret@host/x")
-        with pytest.raises(UserError, match=r"^--address: expected HOST:PORT .* found 'ray://\*\*\*@host:1'$"):
+        with pytest.raises(
+            UserError, match=r"^--address: expected HOST:PORT .* found 'ray://\*\*\*@host:1'$"
+        ):
             extend(
-                run.changed(request=run.request.model_copy(update={"executor": "ray"})), address="ray://s3cret@host:1"
+                run.changed(request=run.request.model_copy(update={"executor": "ray"})),
+                address="ray://s3cret@host:1",
             )
         assert (other.request.tracking, other.store_address) == ("https://host/x", "https://host/x")
 
 
 def test_a_run_of_somebody_else_shows_no_password_and_stays_in_its_folder(seesaw, shop, tmp_path):
-    run = create(tmp_path / "home", Request(suite=str(shop.suite), name="a", raw=shop.raw, executor="inline"))
+    run = create(
+        tmp_path / "home", Request(suite=str(shop.suite), name="a", raw=shop.raw, executor="inline")
+    )
     file = run.folder / "run.json"
     kept = file.read_text()
-    for address in (f"http://me:{SECRET}@127.0.0.1:1", f"postgresql://me:{SECRET}@h/db", f"http://h/x?t={SECRET}"):
+    for address in (
+        f"http://me:{SECRET}@127.0.0.1:1",
+        f"postgresql://me:{SECRET}@h/db",
+        f"http://h/x?t={SECRET}",
+    ):
         values = json.loads(kept)
         values["request"]["tracking"] = address
         file.write_text(json.dumps(values))
@@ -119,7 +163,9 @@ def test_a_run_of_somebody_else_shows_no_password_and_stays_in_its_folder(seesaw
         file.write_text(json.dumps(values))
         said = seesaw("status", "a")
         assert (said.code, said.out) == (2, "")
-        assert f"expected the name of a folder in the run's, found '{folder}'" in one_sentence(said.err)
+        assert f"expected the name of a folder in the run's, found '{folder}'" in one_sentence(
+            said.err
+        )
 
 
 def one_sentence(err):
@@ -135,7 +181,9 @@ def test_a_server_that_is_down_leaves_a_note(shell, away):
     assert json.loads(out)["points"]
     assert (shell.home / "runs" / "away" / "report.html").is_file()
     (note,) = (line for line in err.splitlines() if "seesaw sync" in line)
-    assert note.startswith("MLflow has 0 of 3 trials; `seesaw sync away` sends what is missing (could not ")
+    assert note.startswith(
+        "MLflow has 0 of 3 trials; `seesaw sync away` sends what is missing (could not "
+    )
     assert "Traceback" not in err
 
 
@@ -146,7 +194,12 @@ def test_what_was_not_sent_is_sent_once(server, shell, away, tmp_path):
     document = json.loads(out)
     confirmed = sum(len(record.replicates) for record in shell.records("away"))
     assert (document["run"], document["tracking"]) == ("away", server.uri)
-    assert document["sent"] == {"trials": 3, "replicates": confirmed, "hypervolumes": 3, "fronts": 1}
+    assert document["sent"] == {
+        "trials": 3,
+        "replicates": confirmed,
+        "hypervolumes": 3,
+        "fronts": 1,
+    }
     found = content(server.uri, "away", tmp_path / "files", "seesaw/shop")
     everything_once(found, shell.records("away"))
     ((status, _, _, _, _, files),) = found["parent", None, None, None]
@@ -154,5 +207,7 @@ def test_what_was_not_sent_is_sent_once(server, shell, away, tmp_path):
     assert files["report.html"] == (shell.home / "runs" / "away" / "report.html").read_bytes()
 
     assert shell("sync", "away") == (0, f"nothing was missing at {server.uri}\n", "")
-    assert json.loads(shell("sync", "away", "--json")[1])["sent"] == dict.fromkeys(document["sent"], 0)
+    assert json.loads(shell("sync", "away", "--json")[1])["sent"] == dict.fromkeys(
+        document["sent"], 0
+    )
     assert content(server.uri, "away", tmp_path / "again", "seesaw/shop") == found

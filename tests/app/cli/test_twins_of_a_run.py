@@ -1,4 +1,6 @@
-"""A run from its search to its answer: single-task models are tuned on the settings of models that share."""
+"""A run from its search to its answer: single-task models are tuned on the settings of models that
+share.
+"""
 
 import pytest
 
@@ -17,10 +19,16 @@ def ended(home, name):
 
 def trained(result):
     """Trainings on fresh seeds."""
-    return [(point.training, run.replicate) for point in result.decision.frontier.points for run in point.replicates]
+    return [
+        (point.training, run.replicate)
+        for point in result.decision.frontier.points
+        for run in point.replicates
+    ]
 
 
-def test_a_run_says_how_much_single_task_models_were_tuned_and_trains_nothing_twice(shop, seesaw, tmp_path):
+def test_a_run_says_how_much_single_task_models_were_tuned_and_trains_nothing_twice(
+    shop, seesaw, tmp_path
+):
     shop.run(seesaw, "twins")
     result = ended(tmp_path / "home", "twins")
     assert result.tuning.startswith("Single-task models were tuned by ")
@@ -40,17 +48,25 @@ def test_a_picked_network_has_a_twin_even_where_none_was_tuned(shop, seesaw, mon
     monkeypatch.setattr(execute, "tune", lambda *arguments: [])
     shop.run(seesaw, "late", "--seed", "4")
     points = ended(tmp_path / "home", "late").decision.frontier.points
-    (pick,) = [point for point in points if point.id == ended(tmp_path / "home", "late").decision.pick.point]
+    (pick,) = [
+        point
+        for point in points
+        if point.id == ended(tmp_path / "home", "late").decision.pick.point
+    ]
     network = network_that_shares(pick, points)
     if network is None:
         pytest.skip(f"on this machine {pick.name} is picked, which shares nothing")
     twin = twin_of(network, filter(confirmed, points))
-    assert [run.seed for run in twin.replicates] == [run.seed for run in network.replicates[: len(twin.replicates)]]
+    assert [run.seed for run in twin.replicates] == [
+        run.seed for run in network.replicates[: len(twin.replicates)]
+    ]
 
 
 def test_one_task_has_nothing_to_share_so_there_are_no_twins(shop, seesaw, tmp_path):
     shop.edit(
-        shop.suite, 'objectives = ["click.auc", "buy.ctcvr.auc"]', 'tasks = ["click"]\nobjectives = ["click.auc"]'
+        shop.suite,
+        'objectives = ["click.auc", "buy.ctcvr.auc"]',
+        'tasks = ["click"]\nobjectives = ["click.auc"]',
     )
     shop.run(seesaw, "one")
     result = ended(tmp_path / "home", "one")

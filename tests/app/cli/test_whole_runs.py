@@ -24,13 +24,17 @@ pytestmark = pytest.mark.slow
 def one_label(shop):
     shop.edit(shop.card, '[[tasks]]\nname = "buy"\ncolumn = "buy"\nparent = "click"\n', "")
     shop.edit(shop.card, 'post_exposure = ["dwell"]', 'post_exposure = ["dwell", "buy"]')
-    shop.edit(shop.suite, 'objectives = ["click.auc", "buy.ctcvr.auc"]', 'objectives = ["click.auc"]')
+    shop.edit(
+        shop.suite, 'objectives = ["click.auc", "buy.ctcvr.auc"]', 'objectives = ["click.auc"]'
+    )
     shop.edit(shop.suite, "trials = 6", "trials = 3")
 
 
 def test_a_run_of_one_label_ends_with_all_that_a_run_has(seesaw, shop, tmp_path):
     one_label(shop)
-    said = seesaw("run", shop.suite, "--raw", shop.raw, "--name", "one", "--executor", "inline", "--json")
+    said = seesaw(
+        "run", shop.suite, "--raw", shop.raw, "--name", "one", "--executor", "inline", "--json"
+    )
     assert said.code == 0, said.err
     shown = seesaw("frontier", "one", "--json")
     assert shown.code == 0, shown.err
@@ -58,23 +62,53 @@ def test_a_run_over_metrics_and_costs_ends_with_a_front_that_nobody_beats(seesaw
     document = shop.run(seesaw, "a", "--trials", 4)
     assert document["hypervolume"]["value"] > 0
     assert "hypervolume of the front of heads" in (tmp_path / "home/runs/a/report.html").read_text()
-    signs = {key_on(name, "confirm"): -1 if "cost" in name or "logloss" in name else 1 for name in NAMES}
-    values = [[sign * point["metrics"][key] for key, sign in signs.items()] for point in document["points"]]
-    assert not any(a != b and all(x >= y for x, y in zip(a, b, strict=True)) for a in values for b in values)
+    signs = {
+        key_on(name, "confirm"): -1 if "cost" in name or "logloss" in name else 1 for name in NAMES
+    }
+    values = [
+        [sign * point["metrics"][key] for key, sign in signs.items()]
+        for point in document["points"]
+    ]
+    assert not any(
+        a != b and all(x >= y for x, y in zip(a, b, strict=True)) for a in values for b in values
+    )
 
 
 def test_a_run_of_all_baselines_keeps_every_replicates_predictions(seesaw, shop, tmp_path):
-    every = '["single_task", "equal_weights", "random_weights", "trees", "ensemble", "blend"]\nstatic = 2'
+    every = (
+        '["single_task", "equal_weights", "random_weights", "trees", "ensemble", '
+        '"blend"]\nstatic = 2'
+    )
     shop.edit(shop.suite, 'baselines = ["single_task"]', f"baselines = {every}")
     document = shop.run(seesaw, "kept")
     names = [baseline["name"] for baseline in document["baselines"]]
-    assert names[:6] == ["single_task", "equal_weights", "random_weights", "trees", "ensemble", "blend"]
+    assert names[:6] == [
+        "single_task",
+        "equal_weights",
+        "random_weights",
+        "trees",
+        "ensemble",
+        "blend",
+    ]
     [part] = Run.open(tmp_path / "home", "kept").datasets.values()
     study, folder = Study.read(part.folder), part.folder / FOLDER
-    kept = [point for point in (*points(study.records(), study.objectives), *study.baselines()) if point.replicates]
-    assert {point.kind for point in kept} >= {"trial", "trees", "ensemble", "equal_weights", "static_weights", "blend"}
+    kept = [
+        point
+        for point in (*points(study.records(), study.objectives), *study.baselines())
+        if point.replicates
+    ]
+    assert {point.kind for point in kept} >= {
+        "trial",
+        "trees",
+        "ensemble",
+        "equal_weights",
+        "static_weights",
+        "blend",
+    }
     [blend] = [each for each in kept if each.kind == "blend"]
-    assert {"blend.network", "blend.trees", "blend.share.click", "blend.share.buy"} <= {*blend.config}
+    assert {"blend.network", "blend.trees", "blend.share.click", "blend.share.buy"} <= {
+        *blend.config
+    }
     assert all(len(each.resampled["test/click.auc"]) > 1 for each in blend.replicates)
     names = set()
     for point in kept:
@@ -82,10 +116,19 @@ def test_a_run_of_all_baselines_keeps_every_replicates_predictions(seesaw, shop,
             names.add(name := name_of(point.training, run.replicate))
             for split in KEPT:
                 rows, joint = read_rows(folder, split), predictions(folder, split, name)
-                auc = [binary(rows.labels[:, at], joint[:, at], rows.group)["auc"] for at in range(2)]
-                assert auc == [run.metrics[f"{split}/click.auc"], run.metrics[f"{split}/buy.ctcvr.auc"]]
-    left = {path.name for path in folder.iterdir()} - {f"{name}.{split}.npy" for name in names for split in KEPT}
-    assert left == {"rows.json"} | {f"{split}.{of}.npy" for split in KEPT for of in ("labels", "group", "units")}
+                auc = [
+                    binary(rows.labels[:, at], joint[:, at], rows.group)["auc"] for at in range(2)
+                ]
+                assert auc == [
+                    run.metrics[f"{split}/click.auc"],
+                    run.metrics[f"{split}/buy.ctcvr.auc"],
+                ]
+    left = {path.name for path in folder.iterdir()} - {
+        f"{name}.{split}.npy" for name in names for split in KEPT
+    }
+    assert left == {"rows.json"} | {
+        f"{split}.{of}.npy" for split in KEPT for of in ("labels", "group", "units")
+    }
     assert json.loads((folder / "rows.json").read_text())["seen"]["test"] == [len(rows.group)] * 2
     sources = sources_of(points(study.records(), study.objectives), study.objectives)
     own = kept_names(sources, rows.tasks, sources["click"].replicates[0].seed)
@@ -96,7 +139,11 @@ def test_a_run_of_all_baselines_keeps_every_replicates_predictions(seesaw, shop,
         whole = file.read_bytes()
         file.write_bytes(whole[:-40] + bytes([whole[-40] ^ 1]) + whole[-39:])
         said = seesaw("frontier", "kept")
-        assert (said.code, said.err.count("\n"), f"found {file} changed, cut or gone" in said.err) == (2, 1, True)
+        assert (
+            said.code,
+            said.err.count("\n"),
+            f"found {file} changed, cut or gone" in said.err,
+        ) == (2, 1, True)
         file.write_bytes(whole)
     assert seesaw("frontier", "kept", "--csv", tmp_path / "cells.csv").code == 0
     assert "blend of a network and trees" in (tmp_path / "cells.csv").read_text()
@@ -122,7 +169,9 @@ def current_in(document):
     return found
 
 
-def test_a_run_tells_diagnoses_and_its_current_model_is_a_baseline_that_may_change(seesaw, shop, monkeypatch, tmp_path):
+def test_a_run_tells_diagnoses_and_its_current_model_is_a_baseline_that_may_change(
+    seesaw, shop, monkeypatch, tmp_path
+):
     monkeypatch.setattr("bench.models.training.diagnosis.interval", lambda total, batch, tasks: 4)
     shop.edit(shop.suite, "trials = 6", "trials = 3")
     (tmp_path / "a.toml").write_text(CURRENT.format(lr=0.004))
@@ -139,17 +188,28 @@ def test_a_run_tells_diagnoses_and_its_current_model_is_a_baseline_that_may_chan
     for number, one in enumerate(every):
         assert one["diagnosis"]["probes"] == 4  # 16 steps
         assert set(one["diagnosis"]["course"]) == {"click.auc", "buy.ctcvr.auc"}
-        assert one | {"drift": []} == json.loads(seesaw("diagnose", "a", number, "--json").out) | {"drift": []}
+        assert one | {"drift": []} == json.loads(seesaw("diagnose", "a", number, "--json").out) | {
+            "drift": []
+        }
     told = seesaw("diagnose", "a", "--all").out
-    assert [line.split()[1] for line in told.splitlines() if line.startswith("trial ")] == ["0", "1", "2"]
+    assert [line.split()[1] for line in told.splitlines() if line.startswith("trial ")] == [
+        "0",
+        "1",
+        "2",
+    ]
     assert "either a trial or --all" in seesaw("diagnose", "a", 1, "--all").err
     client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path / 'home' / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("seesaw/shop").experiment_id
-    runs = client.search_runs([experiment], "metrics.`diagnosis/probes` = 4 and tags.`seesaw.kind` = 'trial'")
+    runs = client.search_runs(
+        [experiment], "metrics.`diagnosis/probes` = 4 and tags.`seesaw.kind` = 'trial'"
+    )
     assert len(runs) == 3
     for logged in runs:
         own = numbers(every[int(logged.data.tags["seesaw.trial"])]["diagnosis"])
-        assert logged.data.metrics.items() >= {f"diagnosis/{name}": value for name, value in own.items()}.items()
+        assert (
+            logged.data.metrics.items()
+            >= {f"diagnosis/{name}": value for name, value in own.items()}.items()
+        )
 
     again = json.loads(seesaw("confirm", "a", "--current", tmp_path / "a.toml", "--json").out)
     assert current_in(again)["metrics"] != current["metrics"]
@@ -157,17 +217,27 @@ def test_a_run_tells_diagnoses_and_its_current_model_is_a_baseline_that_may_chan
 
 def test_an_experiment_s_front_is_read_from_mlflow(seesaw, small_run):
     store = f"sqlite:///{small_run / 'mlflow.db'}"
-    assert seesaw("sync", "kinds", "--home", small_run, home=None).code == 0  # on a busy machine, what was not sent
-    document = json.loads(seesaw("frontier", "--experiment", "seesaw/kinds", "--tracking", store, "--json").out)
+    assert (
+        seesaw("sync", "kinds", "--home", small_run, home=None).code == 0
+    )  # on a busy machine, what was not sent
+    document = json.loads(
+        seesaw("frontier", "--experiment", "seesaw/kinds", "--tracking", store, "--json").out
+    )
     own = json.loads(seesaw("frontier", "kinds", "--json", "--home", small_run, home=None).out)
     assert document["hypervolumes"][0]["value"] == own["hypervolume"]["value"]
     on_front = {point["trial"] for point in own["points"] if point["role"] == "trial"}
-    assert {point["trial"] for point in document["points"]} >= on_front  # MLflow has no baselines to compare with
-    assert "hypervolume" in seesaw("frontier", "--experiment", "seesaw/kinds", "--tracking", store).out
+    assert {
+        point["trial"] for point in document["points"]
+    } >= on_front  # MLflow has no baselines to compare with
+    assert (
+        "hypervolume" in seesaw("frontier", "--experiment", "seesaw/kinds", "--tracking", store).out
+    )
     assert "expected a RUN or --experiment NAME, found neither" in seesaw("frontier").err
 
 
-def test_all_cells_are_one_table_in_the_folder_in_a_notebook_in_mlflow_and_as_csv(seesaw, small_run, tmp_path):
+def test_all_cells_are_one_table_in_the_folder_in_a_notebook_in_mlflow_and_as_csv(
+    seesaw, small_run, tmp_path
+):
     assert seesaw("sync", "kinds", "--home", small_run, home=None).code == 0
     (path,) = (small_run / "runs" / "kinds").glob("*/cells.parquet")
     kept, run = pd.read_parquet(path), bench.load_run("kinds", home=small_run)
@@ -182,14 +252,20 @@ def test_all_cells_are_one_table_in_the_folder_in_a_notebook_in_mlflow_and_as_cs
     client = MlflowClient(f"sqlite:///{small_run / 'mlflow.db'}")
     sent = Path(client.download_artifacts(place[1], "cells.parquet", str(tmp_path)))
     assert sent.read_bytes() == path.read_bytes()
-    said = seesaw("frontier", "kinds", "--csv", tmp_path / "new" / "cells.csv", "--home", small_run, home=None)
+    said = seesaw(
+        "frontier", "kinds", "--csv", tmp_path / "new" / "cells.csv", "--home", small_run, home=None
+    )
     assert said.code == 0, said.err
-    read = pd.read_csv(tmp_path / "new" / "cells.csv", dtype={"point": str}, float_precision="round_trip")
+    read = pd.read_csv(
+        tmp_path / "new" / "cells.csv", dtype={"point": str}, float_precision="round_trip"
+    )
     assert set(read.pop("dataset")) == {*run.run.datasets}
     assert plain(read[list(kept)]) == plain(kept)
 
 
-def test_where_no_point_passes_all_say_what_would_be_picked_and_with_which_guard(seesaw, small_run, tmp_path):
+def test_where_no_point_passes_all_say_what_would_be_picked_and_with_which_guard(
+    seesaw, small_run, tmp_path
+):
     home = shutil.copytree(small_run, tmp_path / "home")
     folder = home / "runs" / "kinds"
     part = next(folder.glob("*/picked.json")).parent

@@ -13,12 +13,16 @@ OBJECTIVES = (Objective("click.auc", "maximize"), Objective("buy.auc", "maximize
 OUTCOMES = ("click.recall@10%", "buy.recall@10%")
 NAMES = ("cagrad", "mgda", "fairgrad", "pcgrad", "upgrad", "nash_mtl", "aligned_mtl", "db_mtl")
 SEED, ROWS, OWN = 4e-4, 3e-4, 1e-4
-"""Standard deviations: of what a seed does to all alike and to one, of what rows do, and of both in one training."""
+"""Standard deviations: of what a seed does to all alike and to one, of what rows do, and of both in
+one training.
+"""
 
 
 @pytest.fixture(scope="session")
 def simulated():
-    """Rows of one data set on which gradient methods lie `beyond` the concave front of static weights."""
+    """Rows of one data set on which gradient methods lie `beyond` the concave front of static
+    weights.
+    """
 
     def make(beyond, seed, seeds=6, data="made", methods=3):
         rng = np.random.default_rng(seed)
@@ -27,20 +31,38 @@ def simulated():
         made = []
         for place in range(7):
             angle = np.pi / 2 * (0.15 + 0.7 * place / 6)
-            weights = {f"balancing.static.weight.{task}": float(2**side) for task, side in
-                       (("click", place / 2), ("buy", 3 - place / 2))}  # fmt: skip
+            weights = {
+                f"balancing.static.weight.{task}": float(2**side)
+                for task, side in (("click", place / 2), ("buy", 3 - place / 2))
+            }
             made.append(("static", weights, np.array([np.sin(angle), np.cos(angle)])))
         for place in range(methods):
             angle = np.pi / 2 * (0.35 + 0.3 * place / (methods - 1))
-            made.append((NAMES[place], {"balancing.kind": NAMES[place]}, np.array([np.sin(angle), np.cos(angle)])))
+            made.append(
+                (
+                    NAMES[place],
+                    {"balancing.kind": NAMES[place]},
+                    np.array([np.sin(angle), np.cos(angle)]),
+                )
+            )
         rows = []
         for balancing, config, at in made:
             truth = 0.8 + 0.004 * at + (0 if balancing == "static" else beyond) * at
             for number in range(seeds + 1):
                 values = truth + common[number - 1] + rng.normal(0, OWN, 2)
                 own = moved + rng.normal(0, OWN, moved.shape)
-                row = Row(data, "f", "shared_bottom", balancing, "trial", number, dict(config), tuple(
-                    each.name for each in OBJECTIVES), OUTCOMES, valid=values.tolist())  # fmt: skip
+                row = Row(
+                    data,
+                    "f",
+                    "shared_bottom",
+                    balancing,
+                    "trial",
+                    number,
+                    dict(config),
+                    tuple(each.name for each in OBJECTIVES),
+                    OUTCOMES,
+                    valid=values.tolist(),
+                )
                 if number:
                     count = len(fusions(2))
                     served = np.tile(values, count)

@@ -32,7 +32,9 @@ def test_yes_where_gradient_methods_lie_beyond(simulated):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("beyond", "margin"), [(0.0, None), (0.0028, 2.0)])  # the second lies 2 thousandths beyond
+@pytest.mark.parametrize(
+    ("beyond", "margin"), [(0.0, None), (0.0028, 2.0)]
+)  # the second lies 2 thousandths beyond
 def test_hardly_ever_yes_where_they_lie_no_farther_than_the_margin(simulated, beyond, margin):
     found = [heads(simulated(beyond, seed=seed, methods=8), margin)[0] for seed in range(60)]
     assert found.count("yes") <= 6  # 5% of 60 are 3; more than 6 has a chance of 3%
@@ -43,7 +45,17 @@ def test_no_where_all_lie_within_the_margin(simulated):
 
 
 def front(what, verdict, value, margin, unit):
-    return Front("made", "mmoe", what, verdict, Effect(value, value - 1, value + 1), margin, unit, "mgda", 0.5)
+    return Front(
+        "made",
+        "mmoe",
+        what,
+        verdict,
+        Effect(value, value - 1, value + 1),
+        margin,
+        unit,
+        "mgda",
+        0.5,
+    )
 
 
 def test_the_sentence_counts_by_unit_and_prefers_a_sure_lead():
@@ -74,31 +86,42 @@ def test_the_table_gives_back_its_rows(simulated, tmp_path):
     for row in back:
         assert row.test == pytest.approx(one[row.key].test, abs=1e-7)
         assert row.test_moved == pytest.approx(one[row.key].test_moved, abs=1e-6)
-    assert [each.verdict for each in answered(back).fronts] == [each.verdict for each in answered(rows).fronts]
+    assert [each.verdict for each in answered(back).fronts] == [
+        each.verdict for each in answered(rows).fronts
+    ]
     text = (tmp_path / "table.parquet").read_bytes()
     write(reversed(rows), tmp_path / "table.parquet")
     assert (tmp_path / "table.parquet").read_bytes() == text
 
 
 def test_within_groups_what_a_head_alone_serves_is_compared_and_a_turned_answer_counted(simulated):
-    """Two models: the one that shares is ahead by AUC, and behind in clicks where the head of clicks ranks alone."""
+    """Two models: the one that shares is ahead by AUC, and behind in clicks where the head of
+    clicks ranks alone.
+    """
     names, behind = ("click.ndcg@5", "buy.ndcg@5"), {True: 0.01, False: 0.0}
     alone = [each.weights[0] == 1 for each in fusions(2) for _ in names]
     clicks = [name == "click.ndcg@5" for _ in fusions(2) for name in names]
     rows = []
     for row in simulated(0.0, seed=1):
-        if row.balancing == "mgda":  # stands for separate models, with the AUC of static weights less .003
-            row = replace(row, sharing=ALONE, balancing=COMPOSITE, test=[value - 0.003 for value in row.test])
+        if (
+            row.balancing == "mgda"
+        ):  # stands for separate models, with the AUC of static weights less .003
+            row = replace(
+                row, sharing=ALONE, balancing=COMPOSITE, test=[value - 0.003 for value in row.test]
+            )
             head = zip(row.served, alone, clicks, strict=bool(row.served))
             row = replace(row, served=[value + behind[own and click] for value, own, click in head])
         elif row.balancing == "cagrad":
             row = replace(row, balancing=EQUAL)
         rows.append(replace(row, outcomes=names))
     found = answered(rows)
-    clicked, bought = (next(each for each in found.within if task_of(each) == task) for task in ("click", "buy"))
+    clicked, bought = (
+        next(each for each in found.within if task_of(each) == task) for task in ("click", "buy")
+    )
     assert clicked.verdict == "worse"
     assert clicked.effect.value + 0.01 == pytest.approx(
-        next(each for each in found.sharing if task_of(each) == "click").effect.value - 0.003, abs=1e-9
+        next(each for each in found.sharing if task_of(each) == "click").effect.value - 0.003,
+        abs=1e-9,
     )
     (over, _), *_ = turned(found.sharing, found.within)
     assert (task_of(over), over.verdict) == ("click", "better")
@@ -109,13 +132,20 @@ def test_within_groups_what_a_head_alone_serves_is_compared_and_a_turned_answer_
 
 def test_published_figures_are_judged_by_our_noise_or_wait_for_rows(simulated):
     rows = simulated(0.0, seed=1)
-    rows += [replace(row, balancing="equal") for row in rows if row.config.get("balancing.static.weight.buy") == 8]
+    rows += [
+        replace(row, balancing="equal")
+        for row in rows
+        if row.config.get("balancing.static.weight.buy") == 8
+    ]
     table = {
         "shared_bottom": {"click.auc": 0.8},
         "mmoe": {"click.auc": 0.81, "buy.auc": 0.7},
         "esmm": {"buy.auc": 0.7001},
     }
-    papers = [Source(name=data, url="u", data=data, why="one run", auc=table) for data in ("made", "unseen")]
+    papers = [
+        Source(name=data, url="u", data=data, why="one run", auc=table)
+        for data in ("made", "unseen")
+    ]
     found = answered(rows, *papers)
     first, led, _, close = found.claims[:4]
     assert (first.judged, first.needed) == (False, None)

@@ -1,4 +1,6 @@
-"""Parts of a design from raw data to rows, on a generated log; and rows of the published table, trained again."""
+"""Parts of a design from raw data to rows, on a generated log; and rows of the published table,
+trained again.
+"""
 
 import json
 import re
@@ -51,7 +53,12 @@ def test_a_design_is_trained_once_and_published(suite, tmp_path):
     first = run_design(home, suite, [], None, None, 1, Silent())
     assert first.failed == 0
     rows = list(KnownRows(home, tmp_path / "none"))
-    assert {row.balancing for row in rows if row.sharing == ALONE} == {"single_task", "composite", "ensemble", "trees"}
+    assert {row.balancing for row in rows if row.sharing == ALONE} == {
+        "single_task",
+        "composite",
+        "ensemble",
+        "trees",
+    }
     static = [row for row in rows if row.balancing == "static" and row.seed == 1]
     assert len(static) == 3
     assert all(len(row.served) == 7 * 2 and len(row.served_moved) == 24 * 14 for row in static)
@@ -65,7 +72,9 @@ def test_a_design_is_trained_once_and_published(suite, tmp_path):
     assert (tmp_path / "page" / "reference.html").read_text().startswith("<!doctype html>")
 
     (home / "reference").rename(tmp_path / "gone")
-    third = run_design(tmp_path / "home", suite, ["synthetic/shared_bottom/pcgrad"], None, None, 1, Silent())
+    third = run_design(
+        tmp_path / "home", suite, ["synthetic/shared_bottom/pcgrad"], None, None, 1, Silent()
+    )
     assert third.new == 0, "published rows are not trained again"
 
 
@@ -91,25 +100,53 @@ def test_a_method_of_ones_own_gets_the_trials_of_the_others(suite, tmp_path):
     plugin = tmp_path / "mine.py"
     plugin.write_text(OWN)
     Path(suite).write_text(SUITE.replace("weights = 3", "weights = 7"))
-    words = ["run", suite, "--only", "my_largest", "--plugin", str(plugin), "--workers", "1", "--home", str(tmp_path)]
+    words = [
+        "run",
+        suite,
+        "--only",
+        "my_largest",
+        "--plugin",
+        str(plugin),
+        "--workers",
+        "1",
+        "--home",
+        str(tmp_path),
+    ]
 
     def run():
-        return subprocess.run([sys.executable, "-m", "bench", *words], capture_output=True, text=True, cwd=tmp_path)
+        return subprocess.run(
+            [sys.executable, "-m", "bench", *words], capture_output=True, text=True, cwd=tmp_path
+        )
 
     refused = run()
     assert refused.returncode == 2
     part = "synthetic-funnel@rows=3000/shared_bottom/static"
-    assert f"no 7 tuned static weights there; `seesaw run {suite} --part {part}` adds them" in refused.stderr
+    assert (
+        f"no 7 tuned static weights there; `seesaw run {suite} --part {part}` adds them"
+        in refused.stderr
+    )
     run_design(tmp_path, suite, [part], None, None, 1, Silent())
-    for text, new in ((OWN, 4), (OWN, 0), (OWN.replace("losses.max()", "losses.max() + losses.sum()"), 4)):
+    for text, new in (
+        (OWN, 4),
+        (OWN, 0),
+        (OWN.replace("losses.max()", "losses.max() + losses.sum()"), 4),
+    ):
         plugin.write_text(text)
         done = run()
         assert done.returncode == 0, done.stderr
         assert "1 cell by 4 trainings each: about " in done.stderr
-        assert done.stdout.startswith(f"{new} trainings, {4 - new} more were there already, 0 failed")
-        assert re.search(r"^(Yes|No|Cannot tell).* my_largest .*beats? tuned static weights with ", done.stdout, re.M)
+        assert done.stdout.startswith(
+            f"{new} trainings, {4 - new} more were there already, 0 failed"
+        )
+        assert re.search(
+            r"^(Yes|No|Cannot tell).* my_largest .*beats? tuned static weights with ",
+            done.stdout,
+            re.M,
+        )
     rows = [row for row in KnownRows(tmp_path, tmp_path / "none") if row.balancing != "static"]
-    assert {(row.balancing, row.failure, row.commit[:16]) for row in rows} == {("my_largest", "", "mine.py (sha256 ")}
+    assert {(row.balancing, row.failure, row.commit[:16]) for row in rows} == {
+        ("my_largest", "", "mine.py (sha256 ")
+    }
 
 
 @pytest.mark.slow
@@ -120,7 +157,9 @@ def test_a_torn_last_row_is_trained_again(suite, tmp_path):
     whole = list(lines(file))
     text = file.read_text()
     file.write_text(text[:-40])
-    assert run_design(home, suite, ["synthetic/shared_bottom/equal"], None, None, 1, Silent()).new == 1
+    assert (
+        run_design(home, suite, ["synthetic/shared_bottom/equal"], None, None, 1, Silent()).new == 1
+    )
     assert [row.test for row in lines(file)] == [row.test for row in whole]
     bad = text.splitlines()
     file.write_text("\n".join([bad[0], json.dumps({"data": 1}), *bad[2:]]) + "\n")
@@ -134,7 +173,10 @@ def test_a_torn_last_row_is_trained_again(suite, tmp_path):
         (["--trials", "5"], "--trials: expected a search, found the design of reference"),
         (["--part", "nothing"], "--part: expected a part such as"),
         (["--only", "mgda", "--part", "census-income/alone"], "--part: expected a part such as"),
-        (["--only", "mgda", "--part", "movielens-100k/ple"], "--part movielens-100k/ple/static` adds them"),
+        (
+            ["--only", "mgda", "--part", "movielens-100k/ple"],
+            "--part movielens-100k/ple/static` adds them",
+        ),
         (["--only", "nothing"], "--only: unknown balancer or way of sharing 'nothing'"),
     ],
 )
@@ -147,7 +189,18 @@ def test_a_mistake_is_one_sentence(words, expected, capsys):
 def test_points_of_a_search_stand_beside_the_cells(suite, tmp_path):
     home, data = tmp_path / "home", "synthetic-funnel@rows=3000"
     run_design(home, suite, [f"{data}/shared_bottom/equal"], None, None, 1, Silent())
-    words = ["--dataset", data, "--trials", "3", "--lowest", "0", "--set", "optim.epochs=1", "--workers", "1"]
+    words = [
+        "--dataset",
+        data,
+        "--trials",
+        "3",
+        "--lowest",
+        "0",
+        "--set",
+        "optim.epochs=1",
+        "--workers",
+        "1",
+    ]
     assert main(["run", suite, *words, "--name", "joint", "--home", str(home)]) == 0
     done = publish(home, suite, ["joint"])
     rows = [row for row in read(done.table) if row.sharing == "search"]
@@ -157,7 +210,9 @@ def test_points_of_a_search_stand_beside_the_cells(suite, tmp_path):
     assert all(len(row.served) == 7 * 2 for row in rows)
     for point in {row.config["point"] for row in rows}:
         moved = [len(row.served_moved) for row in rows if row.config["point"] == point]
-        assert sorted(moved, reverse=True) == [24 * 14 if n < RESAMPLED_SEEDS else 0 for n in range(len(moved))]
+        assert sorted(moved, reverse=True) == [
+            24 * 14 if n < RESAMPLED_SEEDS else 0 for n in range(len(moved))
+        ]
     assert "search by gp" in {each.method for each in done.answers.standings}
     assert publish(home, suite, ["joint"]).new == 0
 
@@ -171,17 +226,31 @@ DATA, SEEDS = "hotel-bookings", (1, 2, 3)
 def test_cells_that_are_trained_again_lie_within_their_intervals(tmp_path):
     suite = load_suite("reference")
     objectives = objectives_of(suite)
-    data = next(each for each in gather(read(published("reference")), objectives, {}) if each.name == DATA)
-    known = dict(zip(map(id, data.members), intervals([each.heads for each in data.members]) or (), strict=True))
-    runner = CellRunner(tmp_path, suite.dataset(DATA), RAW, 2, KnownRows(tmp_path, tmp_path / "none"), Silent())
+    data = next(
+        each for each in gather(read(published("reference")), objectives, {}) if each.name == DATA
+    )
+    known = dict(
+        zip(
+            map(id, data.members),
+            intervals([each.heads for each in data.members]) or (),
+            strict=True,
+        )
+    )
+    runner = CellRunner(
+        tmp_path, suite.dataset(DATA), RAW, 2, KnownRows(tmp_path, tmp_path / "none"), Silent()
+    )
     try:
         for balancing in ("equal", "pcgrad", "uncertainty"):
             (member,) = data.of("shared_bottom", balancing)
             cell = Cell(DATA, "shared_bottom", balancing)
             rows = runner.trained(cell, [(dict(member.config), seed) for seed in SEEDS])
             again = np.mean([row.test for row in rows], axis=0)
-            here = member.heads.values[[member.heads.seeds.index(seed) for seed in SEEDS]].mean(axis=0)
-            for objective, ours, theirs, of in zip(data.objectives, again, here, known[id(member)], strict=True):
+            here = member.heads.values[[member.heads.seeds.index(seed) for seed in SEEDS]].mean(
+                axis=0
+            )
+            for objective, ours, theirs, of in zip(
+                data.objectives, again, here, known[id(member)], strict=True
+            ):
                 assert abs(ours - theirs) < (of.high - of.low) / 2, f"{cell.part}: {objective.name}"
     finally:
         runner.close()

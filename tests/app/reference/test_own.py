@@ -1,4 +1,6 @@
-"""Whether a balancer of one's own beats static weights, on rows whose truth is known, and beside the study's answer."""
+"""Whether a balancer of one's own beats static weights, on rows whose truth is known, and beside
+the study's answer.
+"""
 
 from dataclasses import replace
 
@@ -19,14 +21,21 @@ GIVEN = {"click.auc": 0.7, "buy.auc": 0.7}
 
 def told(rows, questions, name="mgda", margin=None):
     """Of a method, as if it were one's own."""
-    cell, dataset = Cell("made", rows[0].sharing, name), SuiteDataset(id="made", reference=GIVEN, margin=margin)
+    cell, dataset = (
+        Cell("made", rows[0].sharing, name),
+        SuiteDataset(id="made", reference=GIVEN, margin=margin),
+    )
     return compared(cell, beside(rows, cell), OBJECTIVES, dataset, questions)
 
 
 def tuned(rows, tries=8):
     """With as many tries of each method as a design has."""
     first = [row for row in rows if not row.seed and row.balancing != "static"]
-    more = [replace(row, config=row.config | {"optim.lr": float(at)}) for row in first for at in range(1, tries)]
+    more = [
+        replace(row, config=row.config | {"optim.lr": float(at)})
+        for row in first
+        for at in range(1, tries)
+    ]
     return [*rows, *more]
 
 
@@ -34,17 +43,23 @@ def tuned(rows, tries=8):
     ("ahead", "margin", "verdict"), [(0.001, None, "yes"), (-0.001, None, "no"), (0.001, 3.0, "no")]
 )
 def test_the_answer_is_the_truth_and_that_of_the_study(simulated, ahead, margin, verdict):
-    rows = tuned([row for row in simulated(ahead, seed=3, seeds=10) if row.balancing in ("static", "mgda")])
+    rows = tuned(
+        [row for row in simulated(ahead, seed=3, seeds=10) if row.balancing in ("static", "mgda")]
+    )
     found = told(rows, 2, margin=margin)
     assert (found.verdict, found.margin) == (verdict, margin or 0.5)
     margins = {"made": SuiteDataset(id="made", margin=margin)}
-    heads, _ = fronts(gather(rows, {"made": OBJECTIVES}, {"made": GIVEN}), [rows[0].sharing], margins)
+    heads, _ = fronts(
+        gather(rows, {"made": OBJECTIVES}, {"made": GIVEN}), [rows[0].sharing], margins
+    )
     assert (heads.verdict, heads.margin) == (found.verdict, found.margin)
     assert vars(heads.lead) == pytest.approx(vars(found.lead))
 
 
 def test_luck_in_tuning_is_no_answer(simulated):
-    rows = [row for row in simulated(0.001, seed=3, seeds=10) if row.balancing in ("static", "mgda")]
+    rows = [
+        row for row in simulated(0.001, seed=3, seeds=10) if row.balancing in ("static", "mgda")
+    ]
     assert told(rows, 2).verdict == "cannot tell"  # one try against seven
 
 
@@ -71,13 +86,27 @@ def test_a_configuration_with_one_seed_is_not_compared(simulated):
 
 def test_the_sentence_says_where_the_largest_lead_is():
     def at(data, verdict, value):
-        return CellComparison(data, "mmoe", verdict, Effect(value, value - 1, value + 1), 0.5, "AUC x 1000")
+        return CellComparison(
+            data, "mmoe", verdict, Effect(value, value - 1, value + 1), 0.5, "AUC x 1000"
+        )
 
     yes, no, open_ = at("a", "yes", 2.0), at("b", "no", -0.5), at("c", "cannot tell", 3.0)
     for of, begins, lead in (
-        ([yes, no, open_], "Yes: mine surely beats", "+2.00 (+1.00 to +3.00) AUC x 1000, with mmoe on a"),
-        ([no, open_], "Cannot tell whether mine beats", "+3.00 (+2.00 to +4.00) AUC x 1000, with mmoe on c"),
-        ([no], "No: mine surely does not beat", "-0.50 (-1.50 to +0.50) AUC x 1000, with mmoe on b"),
+        (
+            [yes, no, open_],
+            "Yes: mine surely beats",
+            "+2.00 (+1.00 to +3.00) AUC x 1000, with mmoe on a",
+        ),
+        (
+            [no, open_],
+            "Cannot tell whether mine beats",
+            "+3.00 (+2.00 to +4.00) AUC x 1000, with mmoe on c",
+        ),
+        (
+            [no],
+            "No: mine surely does not beat",
+            "-0.50 (-1.50 to +0.50) AUC x 1000, with mmoe on b",
+        ),
     ):
         said = sentence("mine", of)
         assert said.startswith(begins)
@@ -85,21 +114,34 @@ def test_the_sentence_says_where_the_largest_lead_is():
 
 
 def test_a_way_of_sharing_is_compared_as_the_study_does(simulated):
-    rows = [row for row in simulated(0.002, seed=1) if row.balancing in ("cagrad", "mgda", "fairgrad")]
+    rows = [
+        row for row in simulated(0.002, seed=1) if row.balancing in ("cagrad", "mgda", "fairgrad")
+    ]
     of = {"cagrad": ("mine", EQUAL), "mgda": (ALONE, COMPOSITE), "fairgrad": ("ple", EQUAL)}
-    rows = [replace(row, sharing=of[row.balancing][0], balancing=of[row.balancing][1]) for row in rows]
+    rows = [
+        replace(row, sharing=of[row.balancing][0], balancing=of[row.balancing][1]) for row in rows
+    ]
     found = over_others(rows, Cell("made", "mine", EQUAL), OBJECTIVES)
     assert [each.right for each in found] == [ALONE, ALONE, "ple", "ple"]
     study = sharing_gains(gather(rows, {"made": OBJECTIVES}, {"made": GIVEN}), ["mine"])
     assert [each.effect for each in found[:2]] == [each.effect for each in study]
-    assert found[0].verdict == "worse"  # the three lie along one front, "mine" with the least clicks
+    assert (
+        found[0].verdict == "worse"
+    )  # the three lie along one front, "mine" with the least clicks
     assert found[1].verdict == "better"
     assert summary(found).count("in 1 of 2 comparisons and is surely worse in 1") == 2
     assert over_others(rows, Cell("made", "mine", "mgda"), OBJECTIVES) == []
 
 
 def test_the_effort_of_both_sides_is_told(simulated):
-    rows = [replace(row, cpu_seconds=2.0, version="0.1.0", machine="a", commit="c") for row in simulated(0.0, seed=1)]
-    told = effort("mgda", [replace(row, commit="d") if row.balancing == "mgda" else row for row in rows])
-    assert told.startswith("mgda: 7 trainings, 14 s of CPU time, by Seesaw 0.1.0 (d) on a; static weights: 49 train")
+    rows = [
+        replace(row, cpu_seconds=2.0, version="0.1.0", machine="a", commit="c")
+        for row in simulated(0.0, seed=1)
+    ]
+    told = effort(
+        "mgda", [replace(row, commit="d") if row.balancing == "mgda" else row for row in rows]
+    )
+    assert told.startswith(
+        "mgda: 7 trainings, 14 s of CPU time, by Seesaw 0.1.0 (d) on a; static weights: 49 train"
+    )
     assert told.endswith("1 min 38 s of CPU time, by Seesaw 0.1.0 (c) on a.")

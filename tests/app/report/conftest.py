@@ -20,7 +20,9 @@ def section():
 @pytest.fixture(scope="session")
 def browser():
     playwright = pytest.importorskip(
-        "playwright.sync_api", exc_type=ImportError, reason="playwright is not installed, or not whole"
+        "playwright.sync_api",
+        exc_type=ImportError,
+        reason="playwright is not installed, or not whole",
     )
     if not CHROMIUM.is_file():
         pytest.skip(f"no Chromium at {CHROMIUM}; the variable CHROMIUM names another place")
@@ -35,7 +37,13 @@ def browser():
 def pages(tmp_path_factory):
     folder, found = tmp_path_factory.mktemp("pages"), {}
     for name, count, served, confirmed in (
-        *(("2", 2, 2, 9), ("3", 3, 3, 9), ("5", 5, 5, 9), ("unnamed 2", 2, 2, 9), ("unnamed", 3, 3, 9)),
+        *(
+            ("2", 2, 2, 9),
+            ("3", 3, 3, 9),
+            ("5", 5, 5, 9),
+            ("unnamed 2", 2, 2, 9),
+            ("unnamed", 3, 3, 9),
+        ),
         *(("score", 2, 2, 9), ("heads 1", 1, 0, 9), ("heads 3", 3, 0, 9), ("search", 2, 0, 0)),
     ):
         records = records_of(objectives=count, confirmed=confirmed)

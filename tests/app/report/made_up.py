@@ -1,4 +1,6 @@
-"""Made-up runs that look like real ones: heads in conflict, failures, replicates, served fronts of 2 to 5 outcomes."""
+"""Made-up runs that look like real ones: heads in conflict, failures, replicates, served fronts of
+2 to 5 outcomes.
+"""
 
 import math
 from dataclasses import replace
@@ -21,8 +23,22 @@ from bench.ledger.effect import Effect
 from bench.ledger.heads import frontier
 from bench.ledger.pareto import lattice, ranks
 
-SHARING = {"single_task": 0.0, "shared_bottom": 0.5, "mmoe": 1.0, "ple": 1.3, "shared_embeddings": -0.2}
-BALANCING = {"static": 0.3, "uncertainty": 0.2, "dwa": 0.0, "gls": -0.4, "rlw": -0.6, "pcgrad": 0.2, "cagrad": 0.4}
+SHARING = {
+    "single_task": 0.0,
+    "shared_bottom": 0.5,
+    "mmoe": 1.0,
+    "ple": 1.3,
+    "shared_embeddings": -0.2,
+}
+BALANCING = {
+    "static": 0.3,
+    "uncertainty": 0.2,
+    "dwa": 0.0,
+    "gls": -0.4,
+    "rlw": -0.6,
+    "pcgrad": 0.2,
+    "cagrad": 0.4,
+}
 BALANCING |= {"mgda": -1.2, "upgrad": 0.5}
 FAILURES = (
     Failure("diverged", "loss of task 'income' is NaN after 40,960 samples"),
@@ -36,7 +52,9 @@ def objectives_of(count=2):
 
 
 def records_of(trials=60, seed=0, confirmed=9, objectives=2):
-    """Trials whose quality depends on their kinds; the best `confirmed` of them are trained again on three seeds."""
+    """Trials whose quality depends on their kinds; the best `confirmed` of them are trained again
+    on three seeds.
+    """
     rng = np.random.default_rng(seed)
     records = [_record(number, rng, objectives) for number in range(trials)]
     done = [record for record in records if record.state == "completed"]
@@ -49,11 +67,16 @@ def records_of(trials=60, seed=0, confirmed=9, objectives=2):
 
 
 def _record(number, rng, objectives):
-    sharing = list(SHARING)[number if number < len(SHARING) else int(rng.choice(5, p=[0.12, 0.18, 0.3, 0.3, 0.1]))]
+    sharing = list(SHARING)[
+        number if number < len(SHARING) else int(rng.choice(5, p=[0.12, 0.18, 0.3, 0.3, 0.1]))
+    ]
     balancing = str(rng.choice(list(BALANCING)))
     lean, lr = float(rng.uniform(-1, 1)), float(10 ** rng.uniform(-3.6, -2.2))
     params: dict[str, Any] = {"sharing.kind": sharing, "balancing.kind": balancing, "optim.lr": lr}
-    params |= {"embedding.width": int(rng.choice([8, 16, 32])), "tower.dropout": float(rng.uniform(0, 0.4))}
+    params |= {
+        "embedding.width": int(rng.choice([8, 16, 32])),
+        "tower.dropout": float(rng.uniform(0, 0.4)),
+    }
     if sharing in ("mmoe", "ple"):
         params |= {f"sharing.{sharing}.experts": int(rng.integers(2, 9))}
     times = {"started": 1000.0 + 9 * number, "seconds": float(rng.gamma(16, 0.55))}
@@ -63,7 +86,12 @@ def _record(number, rng, objectives):
         return replace(record, state="failed", failure=FAILURES[(number // 17) % 2])
     if number % 23 == 19:
         return replace(record, state="pruned")
-    skill = SHARING[sharing] + BALANCING[balancing] - 1.4 * (math.log10(lr) + 2.9) ** 2 * 4 + rng.normal(0, 0.35)
+    skill = (
+        SHARING[sharing]
+        + BALANCING[balancing]
+        - 1.4 * (math.log10(lr) + 2.9) ** 2 * 4
+        + rng.normal(0, 0.35)
+    )
     pull = lean * (0.2 if sharing == "single_task" else 1.0)
     values = {
         "income.auc": 0.9445 + 0.0007 * (skill + 1.1 * pull),
@@ -93,14 +121,25 @@ def _confirmed(record, rng):
     return replace(record, replicates=tuple(runs))
 
 
-OUTCOMES = ("click.recall@10%", "like.recall@10%", "follow.recall@10%", "watch.value@10%", "share.ndcg@5")
+OUTCOMES = (
+    "click.recall@10%",
+    "like.recall@10%",
+    "follow.recall@10%",
+    "watch.value@10%",
+    "share.ndcg@5",
+)
 RANGES = ((0.117, 0.170), (0.201, 0.608), (0.15, 0.42), (0.22, 0.31), (0.31, 0.52))
 """Of each outcome, from where its task has no weight to where it has all."""
-BASELINES = {"single_task": "single-task models", "equal_weights": "equal weights", "trees": "boosted trees"}
+BASELINES = {
+    "single_task": "single-task models",
+    "equal_weights": "equal weights",
+    "trees": "boosted trees",
+}
 
 
 def served_of(records, outcomes=2, draws=300, today=True, logged=False):
-    """Confirmed trials and baselines under weights that lie densely where a rare task bends the front.
+    """Confirmed trials and baselines under weights that lie densely where a rare task bends the
+    front.
 
     Args:
         logged: whether what is served is a score of the log, and no model of the run.
@@ -111,10 +150,14 @@ def served_of(records, outcomes=2, draws=300, today=True, logged=False):
     grid = lattice(outcomes, {2: 16, 3: 5}.get(outcomes, 3)).astype(float) ** 1.5
     grid /= grid.sum(axis=1, keepdims=True)
     low, high = np.array(RANGES[:outcomes]).T
-    points = [(str(each.number), f"trial {each.number}", each.architecture, "trial")
-              for each in records if each.replicates]  # fmt: skip
+    points = [
+        (str(each.number), f"trial {each.number}", each.architecture, "trial")
+        for each in records
+        if each.replicates
+    ]
     points += [
-        (key, name, "single_task" if key == "single_task" else key, "baseline") for key, name in BASELINES.items()
+        (key, name, "single_task" if key == "single_task" else key, "baseline")
+        for key, name in BASELINES.items()
     ]
     rows, values, deviations = [], [], []
     for point, name, architecture, role in points:
@@ -124,11 +167,24 @@ def served_of(records, outcomes=2, draws=300, today=True, logged=False):
             gain = weights ** np.linspace(0.6, 0.35, outcomes)
             values.append((low + (high - low) * gain) * (1 + skill))
             deviations.append(seeds + 0.003 * rng.normal(size=(draws, outcomes)))
-            rows.append((point, name, architecture, role, "power", dict(zip(tasks, weights.tolist(), strict=True))))
+            rows.append(
+                (
+                    point,
+                    name,
+                    architecture,
+                    role,
+                    "power",
+                    dict(zip(tasks, weights.tolist(), strict=True)),
+                )
+            )
     equal = low + (high - low) * (0.42 if outcomes == 2 else 0.25 if outcomes == 3 else 0.1)
     score = ("score", "today's score, column 'old'", "logged score", "current", None, {})
     role, even = "current" if today else "baseline", dict.fromkeys(tasks, 1 / outcomes)
-    rows.append(score if logged else ("single_task", "single-task models", "single_task", role, "power", even))
+    rows.append(
+        score
+        if logged
+        else ("single_task", "single-task models", "single_task", role, "power", even)
+    )
     values.append(equal)
     deviations.append(0.006 * rng.normal(size=(draws, outcomes)))
     means, common = np.array(values), 1 + 0.02 * rng.normal(size=(draws, 1, outcomes))
@@ -136,13 +192,17 @@ def served_of(records, outcomes=2, draws=300, today=True, logged=False):
     on_front = ranks(means, objectives) == 0
     keep = np.flatnonzero(on_front | [row[3] != "trial" for row in rows])
     table = pd.DataFrame(
-        [rows[at] for at in keep], columns=["point", "name", "architecture", "role", "kind", "weights"]
+        [rows[at] for at in keep],
+        columns=["point", "name", "architecture", "role", "kind", "weights"],
     )
     table["on_front"] = on_front[keep]
     table["p_nondominated"] = np.nan
     current, shape = len(keep) - 1, (len(keep), outcomes)
     shifts = {CONFIRM: np.float32(1.0), TEST: np.float32(0.995)}
-    at = {split: means[keep] * shift * (1 + 0.002 * rng.normal(size=shape)) for split, shift in shifts.items()}
+    at = {
+        split: means[keep] * shift * (1 + 0.002 * rng.normal(size=shape))
+        for split, shift in shifts.items()
+    }
     slices = {}
     for which in ("user=known", "user=new", "scenario=home", "scenario=search", "scenario=rare"):
         for split in shifts:
@@ -156,16 +216,27 @@ def served_of(records, outcomes=2, draws=300, today=True, logged=False):
 
 
 def leads_of(served):
-    """By the policy with a current point, else at equal importance; and with each outcome three times as important."""
+    """By the policy with a current point, else at equal importance; and with each outcome three
+    times as important.
+    """
     rng = np.random.default_rng(7)
     first = "the policy" if served.today else "equal importance"
     titles = [first, *(f"3 times {name}" for name in served.names)]
     if len(served.names) == 2:  # in their order along the trade, with a long name
         titles = [f"{titles[2]} of members", *titles[:2]]
-    others = [point for point in served.table["point"].unique() if point != served.table["point"].iloc[served.current]]
-    gains = {title: dict(zip(others, rng.normal(0, 0.02, len(others)).tolist(), strict=True)) for title in titles}
-    return {title: {at: Effect(each, each - 0.01, each + 0.01) for at, each in own.items()}
-            for title, own in gains.items()}  # fmt: skip
+    others = [
+        point
+        for point in served.table["point"].unique()
+        if point != served.table["point"].iloc[served.current]
+    ]
+    gains = {
+        title: dict(zip(others, rng.normal(0, 0.02, len(others)).tolist(), strict=True))
+        for title in titles
+    }
+    return {
+        title: {at: Effect(each, each - 0.01, each + 0.01) for at, each in own.items()}
+        for title, own in gains.items()
+    }
 
 
 def choices_of(served):
@@ -180,16 +251,27 @@ def choices_of(served):
 
 RATES = {"click": 0.2, "like": 0.05, "follow": 0.02, "watch": 0.8, "share": 0.01}
 POLICY = 'rule = "knee"\n[guard]\nmax_loss_vs_current = 0.05\n'
-MORE = "Nobody said what is served today (--current), so this compares models alone, each at its best weights."
-SAID = Verdict("model", ("Switch to MMoE, 4 experts: it gains +3.1% (+1.9 to +4.3) by the policy's rule.", MORE))
+MORE = (
+    "Nobody said what is served today (--current), so this compares models alone, each at its "
+    "best weights."
+)
+SAID = Verdict(
+    "model",
+    ("Switch to MMoE, 4 experts: it gains +3.1% (+1.9 to +4.3) by the policy's rule.", MORE),
+)
 
 
 def section_of(records, objectives, served=0, today=True, logged=False, **more):
-    """A section; `served` is the number of served outcomes, 0 for a run with heads alone; `today`: of a current point.
+    """A section; `served` is the number of served outcomes, 0 for a run with heads alone; `today`:
+    of a current point.
 
     `more` are attributes of the section, or of its decision.
     """
-    given: dict[str, Any] = {"title": "Census-Income (KDD)", "dataset": "census-income", "run": "quick-7"}
+    given: dict[str, Any] = {
+        "title": "Census-Income (KDD)",
+        "dataset": "census-income",
+        "run": "quick-7",
+    }
     given["about"] = "census-income, 99,762 rows of test, suite quick"
     given["made"] = {"seed": "7", "command": "seesaw run quick --seed 7"}
     given["commands"] = {"Train it again": "seesaw train census-income --config picked.toml"}
@@ -213,7 +295,10 @@ def section_of(records, objectives, served=0, today=True, logged=False, **more):
         front = served_of(records, served, today=today, logged=logged)
         choices = choices_of(front)
         score = sum(np.log(choices.table[name]) for name in choices.objectives)
-        gains = [choices.table[name] / choices.table[name].iloc[front.current] for name in choices.objectives]
+        gains = [
+            choices.table[name] / choices.table[name].iloc[front.current]
+            for name in choices.objectives
+        ]
         score = score.where(np.min(gains, axis=0) >= (0.9 if today else 0.0))
         order = score.sort_values(ascending=False).dropna().index
         row = int(order[0])
@@ -226,13 +311,22 @@ def section_of(records, objectives, served=0, today=True, logged=False, **more):
         )
         terms = (f"{2.5 * at + 1:g} p_{name.split('.')[0]}" for at, name in enumerate(front.names))
         vars(decision).update(
-            serving=SimpleNamespace(served=front, rates=RATES), choices=choices, pick=pick, verdict=SAID,
+            serving=SimpleNamespace(served=front, rates=RATES),
+            choices=choices,
+            pick=pick,
+            verdict=SAID,
             policy=SimpleNamespace(toml=POLICY, values={}, guard=SimpleNamespace(confidence=0.0)),
-            leads=leads_of(front), formula=" + ".join(terms),
-        )  # fmt: skip
-        given["current"] = "All are compared with single-task models, as nobody said what is served (--current)."
+            leads=leads_of(front),
+            formula=" + ".join(terms),
+        )
+        given["current"] = (
+            "All are compared with single-task models, as nobody said what is served (--current)."
+        )
         given["also"] = [
-            "This run cannot say whether any is better: 1 static weight; `seesaw confirm quick-7 --static 7` adds them."
+            (
+                "This run cannot say whether any is better: 1 static weight; `seesaw confirm "
+                "quick-7 --static 7` adds them."
+            )
         ]
     of_decision = {name: more.pop(name) for name in [*more] if hasattr(decision, name)}
     vars(decision).update(of_decision)
@@ -243,5 +337,7 @@ def with_decision(section, **changes):
     """A section with another decision: `served` is of its serving."""
     more = vars(section.decision) | changes
     if "served" in more:
-        more["serving"] = SimpleNamespace(served=more.pop("served"), rates=section.decision.serving.rates)
+        more["serving"] = SimpleNamespace(
+            served=more.pop("served"), rates=section.decision.serving.rates
+        )
     return replace(section, decision=SimpleNamespace(**more))

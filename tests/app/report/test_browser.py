@@ -1,4 +1,6 @@
-"""The page in a real browser: it fits, labels lie on no mark, and what is shown follows what is chosen."""
+"""The page in a real browser: it fits, labels lie on no mark, and what is shown follows what is
+chosen.
+"""
 
 import base64
 import tomllib
@@ -24,10 +26,15 @@ class Opened:
         self.context.set_default_timeout(5000)
         self.page = self.context.new_page()
         own = ("blob:null/", "data:")  # what the page itself made, as on the way to a PNG
-        self.page.on("request", lambda asked: self.requests.extend([asked.url] * (not asked.url.startswith(own))))
+        self.page.on(
+            "request",
+            lambda asked: self.requests.extend([asked.url] * (not asked.url.startswith(own))),
+        )
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("dialog", lambda dialog: self.errors.append(dialog.message))
-        self.page.on("console", lambda said: self.errors.extend([said.text] * (said.type == "error")))
+        self.page.on(
+            "console", lambda said: self.errors.extend([said.text] * (said.type == "error"))
+        )
         self.page.goto(path.as_uri() + fragment)
         self.page.wait_for_selector("html[data-ready]", state="attached")
 
@@ -63,17 +70,28 @@ CUT = """[...document.querySelectorAll('svg.figure text')].filter(each => {
 
 @pytest.mark.parametrize(("width", "height"), [(1280, 800), (820, 1000), (390, 844)])
 def test_it_fits_and_labels_lie_on_no_mark(browser, pages, width, height):
-    """In light and in dark, with 1 to 5 outcomes, and with a current point of each kind and none."""
+    """In light and in dark, with 1 to 5 outcomes, and with a current point of each kind and
+    none.
+    """
     for name, (section, path) in pages.items():
-        opened = Opened(browser, path, viewport={"width": width, "height": height}, color_scheme="light")
+        opened = Opened(
+            browser, path, viewport={"width": width, "height": height}, color_scheme="light"
+        )
         page, texts = opened.page, section.decision.verdict.sentence
         assert opened.text(".verdict span") == texts, name
-        assert page.locator("svg.figure").first.bounding_box()["y"] < height - 200, name  # in the first screen
+        assert page.locator("svg.figure").first.bounding_box()["y"] < height - 200, (
+            name
+        )  # in the first screen
         told = page.locator(".verdict, .gains .command").all()
         assert len(told) == 1 + bool(section.decision.formula), name
-        assert all(each.bounding_box()["y"] + each.bounding_box()["height"] <= height for each in told), name
+        assert all(
+            each.bounding_box()["y"] + each.bounding_box()["height"] <= height for each in told
+        ), name
         figures, legend = page.locator("svg.figure").all(), page.locator(".legend").bounding_box()
-        assert all(each.bounding_box()["y"] + each.bounding_box()["height"] <= legend["y"] for each in figures), name
+        assert all(
+            each.bounding_box()["y"] + each.bounding_box()["height"] <= legend["y"]
+            for each in figures
+        ), name
         assert page.evaluate(CUT) == [], name
         two = len(section.fronts[0].measures) > 1 and section.decision.serving.served is not None
         assert page.locator(".lead svg.figure").count() == two, name
@@ -104,8 +122,12 @@ def test_it_fits_and_labels_lie_on_no_mark(browser, pages, width, height):
 def test_the_command_decides_for_what_is_shown(browser, pages, tmp_path):
     section, _ = pages["2"]
     for asked, more in ((False, ""), (True, " --policy policy.toml")):
-        opened = Opened(browser, write_page([replace(section, asked=asked)], tmp_path / "page.html", "quick-7"))
-        assert opened.page.locator("code.line").text_content() == f"seesaw pick quick-7{more} --save"
+        opened = Opened(
+            browser, write_page([replace(section, asked=asked)], tmp_path / "page.html", "quick-7")
+        )
+        assert (
+            opened.page.locator("code.line").text_content() == f"seesaw pick quick-7{more} --save"
+        )
 
 
 def test_what_is_chosen_is_in_the_address(browser, pages):
@@ -118,7 +140,9 @@ def test_what_is_chosen_is_in_the_address(browser, pages):
     address = opened.page.evaluate("location.hash")
     again = Opened(browser, pages["3"][1], address, viewport={"width": 1280, "height": 800})
     for selector in (".plots", ".legend", ".result", ".shortlist", ".segments", ".bar"):
-        assert again.page.locator(selector).inner_html() == opened.page.locator(selector).inner_html()
+        assert (
+            again.page.locator(selector).inner_html() == opened.page.locator(selector).inner_html()
+        )
     assert again.page.locator(".tag.selected").count() == 1
     again.page.keyboard.press("Escape")
     assert again.page.locator(".tag.selected").count() == 0
@@ -140,7 +164,9 @@ def test_a_chip_hides_marks_and_rows(browser, pages):
     opened = Opened(browser, pages["search"][1], viewport={"width": 1280, "height": 800})
     page = opened.page
     page.locator('details[data-part="points"] > summary').click()
-    page.locator(".trials tbody tr").first.wait_for()  # it is filled when the browser says that it is open
+    page.locator(
+        ".trials tbody tr"
+    ).first.wait_for()  # it is filled when the browser says that it is open
     marks, rows = page.locator(".mark").count(), page.locator(".trials tbody tr").count()
     page.locator('.chip[data-kind="shared_bottom"]').focus()
     page.keyboard.press("Enter")
@@ -148,7 +174,10 @@ def test_a_chip_hides_marks_and_rows(browser, pages):
     assert page.locator(".trials tbody tr", has_text="Shared-bottom").count() == 0
     assert page.evaluate("document.activeElement.dataset.kind") == "shared_bottom"
     page.keyboard.press("Enter")
-    assert (page.locator(".mark").count(), page.locator(".trials tbody tr").count()) == (marks, rows)
+    assert (page.locator(".mark").count(), page.locator(".trials tbody tr").count()) == (
+        marks,
+        rows,
+    )
     page.locator(".trials tbody input").first.check()
     assert page.locator(".shortlist .tag.selected").count() == 1
     page.locator("svg.figure").first.focus()
@@ -172,13 +201,19 @@ def test_evil_names_stay_words(browser, section, tmp_path):
     evil = "<img src=x onerror=alert(1)>"
     front, served, choices = (
         replace(each, table=each.table.assign(name=evil, architecture=evil, point=evil))
-        for each in (section.decision.frontier, section.decision.serving.served, section.decision.choices)
+        for each in (
+            section.decision.frontier,
+            section.decision.serving.served,
+            section.decision.choices,
+        )
     )
     odd = with_decision(section, frontier=front, served=served, choices=choices)
     odd = replace(odd, title=evil, run=evil)
     path = write_page([odd], tmp_path / "a.html", evil)
     opened = Opened(browser, path, viewport={"width": 1280, "height": 800})
-    opened.page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
+    opened.page.evaluate(
+        "document.querySelectorAll('details').forEach(each => { each.open = true; })"
+    )
     opened.page.locator(".mark").last.hover(force=True)
     opened.page.wait_for_timeout(50)
     assert opened.page.locator("img").count() == 0
@@ -194,7 +229,9 @@ def twin(section, value, loss, limit):
     names = [axis["name"] for axis in data["axes"]]
     values = np.array(data["values"])
     draws, retrained = (
-        np.frombuffer(base64.b64decode(data[each]), "<f4").reshape(data["count"], *values.shape).astype(float)
+        np.frombuffer(base64.b64decode(data[each]), "<f4")
+        .reshape(data["count"], *values.shape)
+        .astype(float)
         for each in ("draws", "retrained")
     )
     weights = np.array(value, dtype=float)
@@ -212,17 +249,23 @@ def twin(section, value, loss, limit):
         share = world / world[..., data["current"] : data["current"] + 1, :]
         return (share - 1) @ weights, (share >= least * (1 - slack)).all(axis=-1)
 
-    able = may & (judged(draws, 1e-12)[1].mean(axis=0) >= data["confidence"])  # all limits in the same draws
+    able = may & (
+        judged(draws, 1e-12)[1].mean(axis=0) >= data["confidence"]
+    )  # all limits in the same draws
     if not able.any():
         able = may & judged(values, 1e-12)[1]
     pick = int(np.argmax(np.where(able, judged(values, 0.0)[0], -np.inf)))
     scores, feasible = judged(retrained, 0.0)
     best = np.where(feasible & able, scores, -np.inf).max(axis=1)
     points = [row["point"] for row in data["rows"]]
-    own = np.array([each == points[pick] for each in points]) & (able | (np.arange(len(points)) == pick))
+    own = np.array([each == points[pick] for each in points]) & (
+        able | (np.arange(len(points)) == pick)
+    )
     forgiven = judged(retrained, 0.005)[1] & own
     reached = np.where(forgiven, scores, -np.inf).max(axis=1)
-    return data["rows"][pick]["title"], float((forgiven.any(axis=1) & (reached >= best - 0.005)).mean())
+    return data["rows"][pick]["title"], float(
+        (forgiven.any(axis=1) & (reached >= best - 0.005)).mean()
+    )
 
 
 @pytest.mark.parametrize("name", ["2", "5"])
@@ -243,14 +286,18 @@ def test_the_live_pick_is_that_of_its_definition(browser, pages, name):
                     f"loss_{m}": 31 if each is None else round(100 * each),
                 }
             )
-        opened.page.locator('[name="limit-cost/parameters"]').fill(str(len(sizes) - (3 if cheap else 1)))
+        opened.page.locator('[name="limit-cost/parameters"]').fill(
+            str(len(sizes) - (3 if cheap else 1))
+        )
         pick, holds = twin(section, value, loss, limit)
         said = opened.text(".result")
         assert f"Your pick: {pick}" in said
         assert f"Holds in {round(100 * holds + 1e-9)}%" in said
         policy = tomllib.loads(opened.page.locator("code.toml").text_content())
         assert list(policy["weights" if axes == 5 else "values"].values()) == value
-        assert list(policy["guard"]["max_loss_vs_current"].values()) == [float("inf") if x is None else x for x in loss]
+        assert list(policy["guard"]["max_loss_vs_current"].values()) == [
+            float("inf") if x is None else x for x in loss
+        ]
         assert policy["guard"].get("at_most", {}) == limit
     opened.page.locator("button", has_text="Back to the answer").click()
     assert "The answer" in opened.text(".result")
@@ -261,7 +308,10 @@ def test_worths_are_a_command(browser, pages):
     opened = Opened(browser, pages["2"][1], viewport={"width": 1280, "height": 800})
     opened.fill(worth_0=1, worth_1=40, loss_0=2, loss_1=31)
     command = opened.page.locator("code.line").text_content()
-    wanted = "--value click=1 --value like=40 --at-least 'click.recall@10%=98% of current' --at-least like.recall@10%=0"
+    wanted = (
+        "--value click=1 --value like=40 --at-least 'click.recall@10%=98% of current' "
+        "--at-least like.recall@10%=0"
+    )
     assert command == f"seesaw pick quick-7 {wanted} --save"
     opened.fill(value_1=0)
     assert opened.page.locator('[name="worth-1"]').input_value() == "0"

@@ -28,8 +28,12 @@ def explained():
 
 def points_of(figure):
     """The places of all marks that are no rings."""
-    places = [marks.get_offsets() for marks in figure.axes[0].collections if hasattr(marks, "get_sizes")]
-    return {tuple(np.round(place, 9)) for of in places for place in np.asarray(of) if len(place) == 2}
+    places = [
+        marks.get_offsets() for marks in figure.axes[0].collections if hasattr(marks, "get_sizes")
+    ]
+    return {
+        tuple(np.round(place, 9)) for of in places for place in np.asarray(of) if len(place) == 2
+    }
 
 
 def legend_of(figure):
@@ -49,10 +53,16 @@ def test_a_front_has_the_points_and_intervals_of_the_page(name, scale):
     drawn = points_of(figure)
     assert plane.part == "gain"
     assert {tuple(np.round(scale * plane.values[row], 9)) for row in plane.on} <= drawn
-    (across, upwards) = [lines.get_segments() for lines in figure.axes[0].collections if hasattr(lines, "get_segments")]
+    (across, upwards) = [
+        lines.get_segments()
+        for lines in figure.axes[0].collections
+        if hasattr(lines, "get_segments")
+    ]
     for axis, segments in ((0, across), (1, upwards)):
         ends = {(round(float(low[axis]), 6), round(float(high[axis]), 6)) for low, high in segments}
-        expected = {(scale * plane.low[row, axis], scale * plane.high[row, axis]) for row in plane.on}
+        expected = {
+            (scale * plane.low[row, axis], scale * plane.high[row, axis]) for row in plane.on
+        }
         assert ends == {(round(float(low), 6), round(float(high), 6)) for low, high in expected}
     assert f"pick: {plane.names[plane.picked]}" in legend_of(figure)
     assert plane.against in figure.axes[0].get_xlabel()
@@ -62,7 +72,8 @@ def test_a_front_has_the_points_and_intervals_of_the_page(name, scale):
 def test_what_is_better_lies_to_the_right_and_upwards_where_less_is_better():
     section = section_of(records_of(), objectives_of())
     cells = {
-        key: np.where(np.arange(7) < 3, of, np.nan) for key, of in section.decision.frontier.cells.items()
+        key: np.where(np.arange(7) < 3, of, np.nan)
+        for key, of in section.decision.frontier.cells.items()
     }  # values, no gains
     costs = tuple(type(each)(each.name, "minimize") for each in section.decision.frontier.measures)
     figure = editable.plane_figure(
@@ -77,14 +88,18 @@ def test_what_is_better_lies_to_the_right_and_upwards_where_less_is_better():
 
 def test_the_verdict_has_a_ring_where_it_is_not_the_pick():
     section = section_of(records_of(), objectives_of(), 2)
-    assert not [words for words in legend_of(editable.front_figure(section)) if words.startswith("verdict")]
+    assert not [
+        words for words in legend_of(editable.front_figure(section)) if words.startswith("verdict")
+    ]
     other = next(row for row in plane_of(section).on.tolist() if row != section.decision.pick.row)
     advised = with_decision(section, verdict=replace(section.decision.verdict, row=other))
     assert f"verdict: {plane_of(section).names[other]}" in legend_of(editable.front_figure(advised))
 
 
 def test_bars_of_inputs_have_their_values_and_intervals():
-    figure = editable.inputs_figure(section_of(records_of(), objectives_of(), explained=explained()))
+    figure = editable.inputs_figure(
+        section_of(records_of(), objectives_of(), explained=explained())
+    )
     widths = [round(bar.get_width(), 6) for bar in figure.axes[0].patches]
     assert widths == [30, 10, -30, -10]
     (first, _) = [lines.get_segments() for lines in figure.axes[0].collections]
@@ -98,7 +113,9 @@ def found():
     table = pd.DataFrame(rng.random((400, 4)), columns=["p", "q", "r", "s"])
     table["click"], table["buy"] = table["p"] > 0.5, table["q"] > 0.5
     table = table.assign(click=table["click"].astype(int), buy=table["buy"].astype(int))
-    return bench.decide(table, labels=["click", "buy"], models={"a": ["p", "q"], "b": ["r", "s"]}, unseen=True)
+    return bench.decide(
+        table, labels=["click", "buy"], models={"a": ["p", "q"], "b": ["r", "s"]}, unseen=True
+    )
 
 
 def test_a_result_gives_figures_to_edit(found, tmp_path):
@@ -108,7 +125,8 @@ def test_a_result_gives_figures_to_edit(found, tmp_path):
     assert (tmp_path / "front.png").stat().st_size > 5_000
     assert found.figure().svg == found.figure("front", backend="svg").svg
     with pytest.raises(
-        UserError, match=r"^figure 'inputs': expected something to draw, found nothing; `seesaw explain`"
+        UserError,
+        match=r"^figure 'inputs': expected something to draw, found nothing; `seesaw explain`",
     ):
         found.figure("inputs", backend="matplotlib")
     with pytest.raises(UserError, match=r"^unknown backend 'altair'.*known are matplotlib, svg"):
@@ -117,6 +135,8 @@ def test_a_result_gives_figures_to_edit(found, tmp_path):
 
 def test_without_matplotlib_a_sentence_says_what_to_install(found, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(UserError, match=r"expected matplotlib to be installed, found none; pip install matplotlib$"):
+    with pytest.raises(
+        UserError, match=r"expected matplotlib to be installed, found none; pip install matplotlib$"
+    ):
         found.figure(backend="matplotlib")
     assert found.figure().svg

@@ -40,7 +40,11 @@ def test_it_asks_for_nothing_and_runs_its_own_script_alone(section):
 
 def explanation(name, value=0.3, low=0.2, high=0.4):
     """What an order owes to an input and a head, all called so."""
-    owed = {"name": name, "of": [name], "measures": {name: {"value": value, "low": low, "high": high}}}
+    owed = {
+        "name": name,
+        "of": [name],
+        "measures": {name: {"value": value, "low": low, "high": high}},
+    }
     head = {"name": name, "measures": {"share": {"value": 1.0, "low": 1.0, "high": 1.0}}}
     about = {"sentence": name, "rows": 9, "units": 9, "shuffles": 3, "by_group": True}
     return about | {"inputs": [owed], "heads": [head]}
@@ -57,13 +61,21 @@ def test_an_explanation_says_what_is_beyond_chance():
         found = explanation("age", *owed)
         assert told in sentence(found)
         assert bool(chart(found)) == (owed[0] is not None)
-    widths = [float(each) for each in re.findall(r'width="([\d.]+)%"', chart(explanation("age", -0.1, -0.2, 0.2)))]
+    widths = [
+        float(each)
+        for each in re.findall(r'width="([\d.]+)%"', chart(explanation("age", -0.1, -0.2, 0.2)))
+    ]
     assert widths == [pytest.approx(68 / 4)]  # of the room from -20% to 20%
 
 
 def test_nothing_of_data_is_markup(section):
     names = ("title", "dataset", "about", "run", "current", "incomplete")
-    lists = {"also": (EVIL,), "commands": {EVIL: EVIL}, "made": {EVIL: EVIL}, "explained": explanation(EVIL)}
+    lists = {
+        "also": (EVIL,),
+        "commands": {EVIL: EVIL},
+        "made": {EVIL: EVIL},
+        "explained": explanation(EVIL),
+    }
     odd = replace(section, **dict.fromkeys(names, EVIL), **lists)
     policy = SimpleNamespace(toml=EVIL, values={}, guard=Policy().guard)
     odd = with_decision(odd, policy=policy, no_pick=EVIL, verdict=Verdict("model", (EVIL,)))
@@ -98,13 +110,20 @@ def test_pictures_stand_alone(section):
     cells = {key: np.where(np.arange(7) < 3, of, np.nan) for key, of in heads.cells.items()}
     values = replace(heads, cells=cells)  # no gains: drawn as they are
     costly = tuple(replace(each, direction="minimize") for each in values.measures)
-    for front, signs in ((heads, 1), (served, 1), (values, 1), (replace(values, measures=costly), -1)):
+    for front, signs in (
+        (heads, 1),
+        (served, 1),
+        (values, 1),
+        (replace(values, measures=costly), -1),
+    ):
         svg = standalone(picture(section, front)).svg
         marks = re.findall(r'translate\(([\d.]+) ([\d.]+)\)[^/]*opacity="1"', svg)
         split = splits_of(front)[0]
         drawn = np.flatnonzero(front.front & np.isfinite(front.at(split)[:, :2]).all(axis=1))
         assert len(marks) == len(drawn) > 2
-        for of, places in zip(front.at(split)[drawn].T, np.array(marks, float).T * [[1], [-1]], strict=False):
+        for of, places in zip(
+            front.at(split)[drawn].T, np.array(marks, float).T * [[1], [-1]], strict=False
+        ):
             order = np.argsort(signs * of)  # what is better lies further to the right, and higher
             assert (np.diff(places[order]) >= 0).all()
         assert svg.count("<path") > 5
@@ -118,9 +137,14 @@ def test_pictures_stand_alone(section):
 def test_the_page_has_the_answer_and_nothing_of_data_is_markup():
     said = Answer(
         "cannot say",
-        "This run cannot say whether any is better: 1 static weight; `seesaw confirm <b>x --static 7` adds them.",
+        (
+            "This run cannot say whether any is better: 1 static weight; `seesaw confirm <b>x "
+            "--static 7` adds them."
+        ),
     )
-    group = Group("<i>shop", ("f00d",), ("first",), said, Comparison(), "nothing to compare", ("dwa",))
+    group = Group(
+        "<i>shop", ("f00d",), ("first",), said, Comparison(), "nothing to compare", ("dwa",)
+    )
     page = comparison_document(Compared("balancing", "test", (group,), None, ("a note",)))
     assert "<code>seesaw confirm &lt;b&gt;x --static 7</code> adds them." in page
     assert "&lt;i&gt;shop" in page
@@ -131,7 +155,9 @@ def test_the_page_has_the_answer_and_nothing_of_data_is_markup():
 def luminance(colour):
     """Of WCAG 2."""
     parts = (int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5))
-    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    red, green, blue = (
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    )
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
@@ -144,7 +170,9 @@ def test_words_can_be_read(role, dark):
 
 
 def test_a_kind_looks_alike_in_all_runs():
-    """Those of a list have places of their own; others, such as plug-ins', have theirs by their names."""
+    """Those of a list have places of their own; others, such as plug-ins', have theirs by their
+    names.
+    """
     assert len(set(looks_of(KINDS).values())) == len(KINDS)
     assert looks_of(["mmoe", "mine"]).items() <= looks_of([*KINDS, "mine"]).items()
     assert len(set(looks_of(f"kind {i}" for i in range(35)).values())) == 35
@@ -155,8 +183,14 @@ def test_regions_are_of_paired_differences(section, rng):
     """What moves all rows alike moves no difference; the current row has none."""
     common = 1 + 0.1 * rng.normal(size=(400, 1, 1))
     own = 1 + 0.01 * rng.normal(size=(400, 3, 2))
-    found = spread_of(replace(section.decision.serving.served, draws={"test": common * own}, current=1))["test"]
-    assert splits_of(section.decision.frontier) == ("test", "confirm", "valid")  # the one that is told first
+    found = spread_of(
+        replace(section.decision.serving.served, draws={"test": common * own}, current=1)
+    )["test"]
+    assert splits_of(section.decision.frontier) == (
+        "test",
+        "confirm",
+        "valid",
+    )  # the one that is told first
     assert np.allclose(found[1], 0)
     assert found[0, 0, 0] == pytest.approx(100**2 * 2 * 0.01**2, rel=0.3)
 
@@ -166,12 +200,22 @@ def test_choices_are_thinned_to_what_may_matter():
     few, stability = section.decision.choices, section.decision.pick.stability
     more = {name: np.tile(getattr(few, name), (4, 1, 1)) for name in ("draws", "retrained")}
     choices = replace(few, **more)
-    pick = SimpleNamespace(row=3, point="3", stability=stability, runners_up=[SimpleNamespace(row=5)])
+    pick = SimpleNamespace(
+        row=3, point="3", stability=stability, runners_up=[SimpleNamespace(row=5)]
+    )
     found = section_data(with_decision(section, choices=choices, pick=pick))["decision"]
     assert found["count"] == MOST_DRAWS < len(choices.draws)
     assert len(found["rows"]) < len(few)
-    assert len(base64.b64decode(found["draws"])) == 4 * MOST_DRAWS * len(found["rows"]) * 5 <= 4 * MOST_DRAWN
-    for place, row in ((found["pick"], 3), (found["runnersUp"][0], 5), (found["current"], choices.current)):
+    assert (
+        len(base64.b64decode(found["draws"]))
+        == 4 * MOST_DRAWS * len(found["rows"]) * 5
+        <= 4 * MOST_DRAWN
+    )
+    for place, row in (
+        (found["pick"], 3),
+        (found["runnersUp"][0], 5),
+        (found["current"], choices.current),
+    ):
         assert found["row"][place] == row
         assert found["rows"][place]["weights"] == plain(choices.table.iloc[row]["weights"])
     assert {row["point"] for row in found["rows"]} == set(choices.table["point"])
@@ -182,14 +226,19 @@ def test_choices_are_thinned_to_what_may_matter():
 
 def test_a_scenario_has_a_front_of_its_own(section):
     """Chosen on confirmation rows and drawn on test; none where too few rows are positive."""
-    served, fronts = section.decision.serving.served, scenario_fronts(section.decision.serving.served)
+    served, fronts = (
+        section.decision.serving.served,
+        scenario_fronts(section.decision.serving.served),
+    )
     assert set(fronts) == {"scenario=home", "scenario=search"}
     drawn = section_data(section)["planes"]["served"]["at"]["test, scenario=home"]
     test, gains = (served.at("test", part, "scenario=home")[:, 0] for part in ("value", "gain"))
     assert [row[0][0] for row in drawn] == pytest.approx(test.tolist(), rel=1e-5)
     assert [row[0][3] for row in drawn] == pytest.approx((100 * gains).tolist(), rel=1e-5)
     values = served.at("confirm", slice="scenario=home")
-    beaten = [any((other >= own).all() and (other > own).any() for other in values) for own in values]
+    beaten = [
+        any((other >= own).all() and (other > own).any() for other in values) for own in values
+    ]
     assert (~fronts["scenario=home"]).tolist() == beaten
 
 
@@ -203,5 +252,7 @@ def test_in_the_picture_of_ranks_no_mark_covers_a_name():
     for (name, rank), mark in zip(ranks.items(), marks, strict=True):
         assert mark < names[f"{name} {rank:.2f}"]
     assert marks == sorted(marks)
-    for bar, worst in zip(bars, ("b 1.90", "c 2.90"), strict=True):  # a bar stands beside the worst that it joins
+    for bar, worst in zip(
+        bars, ("b 1.90", "c 2.90"), strict=True
+    ):  # a bar stands beside the worst that it joins
         assert bar < names[worst]

@@ -1,4 +1,6 @@
-"""`--point ID`: a point that the user names, at its best weights, in place of the pick; and what refusals name."""
+"""`--point ID`: a point that the user names, at its best weights, in place of the pick; and what
+refusals name.
+"""
 
 import pytest
 from remake import unpack
@@ -46,7 +48,10 @@ def test_it_has_the_weights_of_the_verdicts_contest(two):
         found = pick_challenger(decision, point)
         assert (found.point, found.row) == (point, best[point])
         assert found.weights == served.table["weights"].iloc[best[point]]
-    assert "the best for it by the policy, within its limits" in pick_challenger(decision, "7").sentence
+    assert (
+        "the best for it by the policy, within its limits"
+        in pick_challenger(decision, "7").sentence
+    )
 
 
 def test_what_keeps_no_limit_has_its_best_weights_all_the_same_and_that_is_said(two):
@@ -65,7 +70,9 @@ def test_an_unknown_one_is_one_sentence_with_those_that_there_are(two):
     for ask in (challenger_of, pick_challenger):
         with pytest.raises(UserError, match=f"^--point: unknown point 'tree' .*{known}"):
             ask(two.decision, "tree")
-    with pytest.raises(UserError, match=r"--point: expected a point that was trained again .* found '1'"):
+    with pytest.raises(
+        UserError, match=r"--point: expected a point that was trained again .* found '1'"
+    ):
         two.plan(point="1")
 
 
@@ -79,14 +86,19 @@ def test_a_deployment_takes_it_with_its_score(home, two):
     found = deployment_of(home, "two", None, None, None, "trees")
     best = pick_challenger(two.decision, "trees")
     assert (found.point.id, found.pick.weights, found.asked) == ("trees", best.weights, True)
-    assert found.command.endswith("--as challenger --seed 0 --point trees") or "--point trees" in found.command
+    assert (
+        found.command.endswith("--as challenger --seed 0 --point trees")
+        or "--point trees" in found.command
+    )
     assert found.unsure == ""
 
 
 def test_keep_of_a_logged_score_is_no_dead_end(home, keep):
     """The pick is a column of the log, which nobody can train."""
     points = "0, 1, 2, 6, 7, single_task, equal_weights, trees$"
-    with pytest.raises(UserError, match=f"column 'today'.* `seesaw deploy four --point ID` takes .*{points}"):
+    with pytest.raises(
+        UserError, match=f"column 'today'.* `seesaw deploy four --point ID` takes .*{points}"
+    ):
         deployment_of(home, "four", keep, None, None)
     assert deployment_of(home, "four", keep, None, None, "2").point.id == "2"
 
@@ -94,7 +106,9 @@ def test_keep_of_a_logged_score_is_no_dead_end(home, keep):
 def test_a_policy_that_nothing_passes_leaves_challengers(home, tmp_path):
     file = tmp_path / "policy.toml"
     file.write_text('rule = "knee"\n[guard.at_least]\n"click.recall@10%" = 0.999\n')
-    with pytest.raises(UserError, match=r"nothing passes the guard.*; `seesaw deploy two --point ID` takes .*trees"):
+    with pytest.raises(
+        UserError, match=r"nothing passes the guard.*; `seesaw deploy two --point ID` takes .*trees"
+    ):
         deployment_of(home, "two", file, None, None)
     found = deployment_of(home, "two", file, None, None, "trees")
     assert "none of which keep its limits" in found.pick.reason
@@ -109,7 +123,9 @@ def test_a_plan_is_of_its_effect(two):
     assert any("What you asked to test, MMoE, 2 experts" in note for note in plan["notes"])
     assert plan["plan"]["gain"] > 0
     assert two.plan()["expected"] != plan["expected"]
-    assert "'current' at its best weights is what is served" in two.plan(point="current")["sentence"]
+    assert (
+        "'current' at its best weights is what is served" in two.plan(point="current")["sentence"]
+    )
 
 
 def test_a_backtest_takes_it_at_its_best_weights(two, monkeypatch):
@@ -122,7 +138,8 @@ def test_a_backtest_takes_it_at_its_best_weights(two, monkeypatch):
     weights = [plan.ranked["7"].fusion.weights[at] for at in (0, 1)]
     assert weights == pytest.approx([*pick_challenger(two.decision, "7").weights.values()])
     with pytest.raises(
-        UserError, match=r"beside 'current'.*`seesaw backtest two --point ID` takes .*: 0, 4, 5, 6, 7, "
+        UserError,
+        match=r"beside 'current'.*`seesaw backtest two --point ID` takes .*: 0, 4, 5, 6, 7, ",
     ):
         plan_of(two.found, BacktestOptions(points=("current",)), None, Silent())
 
@@ -132,7 +149,10 @@ def test_of_two_backtests_at_once_the_second_says_so(two, monkeypatch):
     monkeypatch.setattr("bench.app.runs.backtest.plan_of", lambda *given: None)
     monkeypatch.setattr("bench.app.runs.backtest.cost_of", lambda *given: "")
     sentence = "expected no other back-test, found one at work"
-    with FolderLock(part.folder, "backtest.lock", "back-test"), pytest.raises(UserError, match=sentence):
+    with (
+        FolderLock(part.folder, "backtest.lock", "back-test"),
+        pytest.raises(UserError, match=sentence),
+    ):
         backtest(two.found, BacktestOptions(), None, Silent())
 
 
@@ -142,7 +162,10 @@ def test_of_two_backtests_at_once_the_second_says_so(two, monkeypatch):
         (["explain", "four"], "found none; first `seesaw deploy four`"),
         (["explain", "two", "--point", "7"], "found none; first `seesaw deploy two --point 7`"),
         (["evaluate", "two", "synthetic-funnel"], "found none; `seesaw deploy two` makes one"),
-        (["deploy", "two", "--point", "7", "--promote"], "--point: expected no --promote or --rollback beside it"),
+        (
+            ["deploy", "two", "--point", "7", "--promote"],
+            "--point: expected no --promote or --rollback beside it",
+        ),
         (["backtest", "unconfirmed"], "`seesaw confirm unconfirmed --replicates 3` makes one"),
         (["plan", "unconfirmed"], "`seesaw confirm RUN --replicates 3` makes one"),
     ],
@@ -160,6 +183,10 @@ def test_a_challenger_by_default(home, capsys):
 
 
 def test_values_of_a_run_with_groups_count_outcomes_that_add_up(home, capsys):
-    """Its outcomes are of lists, which do not; so values are refused only where the user named such outcomes."""
-    assert main(["pick", "three", "--value", "click=1", "--value", "buy=40", "--home", str(home)]) == 0
+    """Its outcomes are of lists, which do not; so values are refused only where the user named such
+    outcomes.
+    """
+    assert (
+        main(["pick", "three", "--value", "click=1", "--value", "buy=40", "--home", str(home)]) == 0
+    )
     assert "click.recall@10%" in capsys.readouterr().out

@@ -1,4 +1,6 @@
-"""The current production point: what a file may say, how it ranks, and what a refresh may lose to it."""
+"""The current production point: what a file may say, how it ranks, and what a refresh may lose to
+it.
+"""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -84,10 +86,13 @@ def test_mistakes_are_told_before_anything_is_written(tmp_path, text, says):
 def test_what_does_not_fit_the_data_or_is_not_there_is_refused(tmp_path, monkeypatch):
     numbers = Schema((), ("price",), (Task("click", "binary"), Task("purchase", "binary", "click")))
     monkeypatch.setattr("bench.app.runs.current.shape_of", lambda card, tasks: numbers)
-    with pytest.raises(UserError, match=r"current.toml: interaction.kind = 'fm' does not fit this data"):
+    with pytest.raises(
+        UserError, match=r"current.toml: interaction.kind = 'fm' does not fit this data"
+    ):
         read(tmp_path, '[config]\n"interaction.kind" = "fm"')
     with pytest.raises(
-        UserError, match="expected TOML, a package's folder, column:NAME or models:/NAME/VERSION, found no"
+        UserError,
+        match="expected TOML, a package's folder, column:NAME or models:/NAME/VERSION, found no",
     ):
         read_current(str(tmp_path / "other.toml"), CARD, TASKS, tmp_path, None)
     with pytest.raises(UserError, match="expected a packaged model"):
@@ -97,29 +102,43 @@ def test_what_does_not_fit_the_data_or_is_not_there_is_refused(tmp_path, monkeyp
 @pytest.mark.parametrize(
     ("score", "weights"),
     [
-        ({"weights": {"click": 3.0, "purchase.ctcvr": 2.0}, "rates": {"click": 0.5}}, {"click": 6, "purchase": 2}),
+        (
+            {"weights": {"click": 3.0, "purchase.ctcvr": 2.0}, "rates": {"click": 0.5}},
+            {"click": 6, "purchase": 2},
+        ),
         ({"weights": {"click": 3.0, "purchase.cvr": 2.0}}, None),
         ({"weights": {"click": 3.0, "purchase.ctcvr": -2.0}}, None),
     ],
 )
-def test_a_package_ranks_as_its_score_says_if_that_is_of_all_impressions(tmp_path, monkeypatch, score, weights):
+def test_a_package_ranks_as_its_score_says_if_that_is_of_all_impressions(
+    tmp_path, monkeypatch, score, weights
+):
     tasks = SimpleNamespace(tasks=[SimpleNamespace(name=task) for task in TASKS])
     part = SimpleNamespace(config={"sharing.kind": "mmoe"})
     manifest = SimpleNamespace(score=Score(**score), name=CARD.key, parts=[part], data_schema=tasks)
-    monkeypatch.setattr("bench.serve.package.Package.open", lambda given: SimpleNamespace(manifest=manifest))
+    monkeypatch.setattr(
+        "bench.serve.package.Package.open", lambda given: SimpleNamespace(manifest=manifest)
+    )
     if weights is None:
-        with pytest.raises(UserError, match=r"at least 0 of predictions on all impressions, found purchase.c"):
+        with pytest.raises(
+            UserError, match=r"at least 0 of predictions on all impressions, found purchase.c"
+        ):
             read_current(str(tmp_path), CARD, TASKS, tmp_path, None)
         return
     found = read_current(str(tmp_path), CARD, TASKS, tmp_path, None)
     assert (found.kind, found.weights, found.config["sharing.kind"]) == ("sum", weights, "mmoe")
     rates = {"click": 0.1, "purchase": 0.01}
-    assert found.fusion(rates) == Fusion.of("sum", [6 * 0.1, 2 * 0.01])  # of predictions as they are
+    assert found.fusion(rates) == Fusion.of(
+        "sum", [6 * 0.1, 2 * 0.01]
+    )  # of predictions as they are
 
 
 def test_replicates_of_an_earlier_current_model_are_not_those_of_this_one():
     replicates = (Replicate(1, 1, {}),)
-    first, second = (Point("current", {"sharing.kind": kind}, kind, replicates=replicates) for kind in ("mmoe", "ple"))
+    first, second = (
+        Point("current", {"sharing.kind": kind}, kind, replicates=replicates)
+        for kind in ("mmoe", "ple")
+    )
     trees = Point("trees", {}, "trees", replicates=replicates)
     now = CurrentPoint(source="-", config=first.config, weights={"click": 1.0})
     assert now.without_earlier([trees, first, second]) == [trees, first]
@@ -135,7 +154,11 @@ def test_replicates_of_an_earlier_current_model_are_not_those_of_this_one():
 def test_a_sure_loss_beyond_the_guard_is_refused(loss, gain, refused):
     guard = Guard() if loss is None else Guard(max_loss_vs_current=loss)
     decision = SimpleNamespace(serving=SimpleNamespace(rates={}))
-    of = SimpleNamespace(policy=Policy(rule="knee", guard=guard), result=SimpleNamespace(decision=decision))
+    of = SimpleNamespace(
+        policy=Policy(rule="knee", guard=guard), result=SimpleNamespace(decision=decision)
+    )
     difference = Effect(*(0.5 * each for each in gain))
-    found = [Judgement("click.recall@10%", "larger", Effect(0.5, 0.4, 0.6), Effect(0.5), difference)]
+    found = [
+        Judgement("click.recall@10%", "larger", Effect(0.5, 0.4, 0.6), Effect(0.5), difference)
+    ]
     assert list(_worse(found, of)) == ["click.recall@10%"] * refused

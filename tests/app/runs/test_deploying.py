@@ -31,7 +31,9 @@ with deploy.deploying(SimpleNamespace(part=part, parts=[])), scratch_folder(fold
 
 def deployment(folder, uri="", named=False):
     tasks = [SimpleNamespace(name="click"), SimpleNamespace(name="buy")]
-    part = SimpleNamespace(folder=folder, run=SimpleNamespace(store_address=uri), tasks=tasks, key="/a/card.toml")
+    part = SimpleNamespace(
+        folder=folder, run=SimpleNamespace(store_address=uri), tasks=tasks, key="/a/card.toml"
+    )
     return SimpleNamespace(part=part, parts=[], name="shop", named=named)
 
 
@@ -53,7 +55,10 @@ def test_two_at_once(tmp_path):
 def test_a_registry_that_cannot_be_reached_is_told_before_a_training(tmp_path):
     (tmp_path / "file").touch()
     address = f"sqlite:///{tmp_path / 'file' / 'mlflow.db'}"
-    with pytest.raises(UserError, match="could not list the models"), deploying(deployment(tmp_path, address)):
+    with (
+        pytest.raises(UserError, match="could not list the models"),
+        deploying(deployment(tmp_path, address)),
+    ):
         raise AssertionError("nothing may begin")
 
 
@@ -68,14 +73,22 @@ PREDICTS = "which predicts visit, found a pick that predicts click, buy"
         ({TASKS: "buy"}, False, ""),
         ({TASKS: "buy", DATASET: "/b/card.toml"}, True, ""),
         ({TASKS: "visit", DATASET: "/a/card.toml"}, True, PREDICTS),
-        ({TASKS: "buy", DATASET: "/b/card.toml"}, False, "whose data are /b/card.toml, found a pick on /a/card.toml"),
+        (
+            {TASKS: "buy", DATASET: "/b/card.toml"},
+            False,
+            "whose data are /b/card.toml, found a pick on /a/card.toml",
+        ),
     ],
 )
-def test_another_model_of_the_same_name_is_not_replaced(tmp_path, monkeypatch, tags, named, sentence):
+def test_another_model_of_the_same_name_is_not_replaced(
+    tmp_path, monkeypatch, tags, named, sentence
+):
     """A version of the same model is; its champion has these tags."""
     monkeypatch.setattr(ModelRegistry, "__init__", lambda self, uri: None)
     monkeypatch.setattr(ModelRegistry, "aliases", lambda self, name: {CHAMPION: "1"})
-    monkeypatch.setattr(ModelRegistry, "_version", lambda self, name, number: SimpleNamespace(tags=tags))
+    monkeypatch.setattr(
+        ModelRegistry, "_version", lambda self, name, number: SimpleNamespace(tags=tags)
+    )
     told = pytest.raises(UserError, match=f"registered model 'shop', {sentence}; .* with --name")
     with told if sentence else nullcontext(), deploying(deployment(tmp_path, named=named)):
         assert not sentence, "nothing may begin"
@@ -87,7 +100,9 @@ def test_another_model_of_the_same_name_is_not_replaced(tmp_path, monkeypatch, t
 def test_what_a_killed_one_leaves(tmp_path, number):
     command = [sys.executable, "-c", CODE, str(tmp_path), str(int(number))]
     done = subprocess.run(command, cwd=Path(__file__).parents[3], capture_output=True, check=False)
-    assert done.returncode == {signal.SIGTERM: 143, signal.SIGINT: -signal.SIGINT}.get(number, -number), done.stderr
+    assert done.returncode == {signal.SIGTERM: 143, signal.SIGINT: -signal.SIGINT}.get(
+        number, -number
+    ), done.stderr
     assert bool(list(tmp_path.glob(".*.part"))) == (number == signal.SIGKILL)
     with deploying(deployment(tmp_path)):
         assert [path.name for path in tmp_path.iterdir()] == ["deploy.lock"]

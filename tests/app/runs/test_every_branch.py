@@ -1,4 +1,6 @@
-"""Every branch of a search space trains on the shapes of the built-in cards, or is left out there with a reason."""
+"""Every branch of a search space trains on the shapes of the built-in cards, or is left out there
+with a reason.
+"""
 
 from functools import cache
 from itertools import cycle, groupby
@@ -18,13 +20,23 @@ from bench.models.training.config import TrialConfig
 from bench.models.training.loop import Trainer
 from bench.search import tree as trees
 from bench.search.nodes import Switch
-from bench.search.space import NO_BINARY, NO_GROUP, NO_NUMBER, NO_PARENT, NO_REGRESSION, fitting, load_space
+from bench.search.space import (
+    NO_BINARY,
+    NO_GROUP,
+    NO_NUMBER,
+    NO_PARENT,
+    NO_REGRESSION,
+    fitting,
+    load_space,
+)
 
 ROWS, CARDINALITY, INPUTS = 96, 7, 2
 
 
 class ShapedStore:
-    """All that a trainer needs of a store: every split has the same random rows, half of each label's positive."""
+    """All that a trainer needs of a store: every split has the same random rows, half of each
+    label's positive.
+    """
 
     key, fingerprint, weights = "shape", "0", None
 
@@ -56,13 +68,24 @@ class ShapedStore:
 def small(schema):
     """At most two inputs of each kind; names are the card's."""
     plain = schema.without_ranges
-    kinds = groupby(sorted(plain.fields, key=lambda field: field.slots > 1), lambda field: field.slots > 1)
+    kinds = groupby(
+        sorted(plain.fields, key=lambda field: field.slots > 1), lambda field: field.slots > 1
+    )
     fields = tuple(
-        Field(field.name, CARDINALITY, min(field.slots, 3)) for _, few in kinds for field in list(few)[:INPUTS]
+        Field(field.name, CARDINALITY, min(field.slots, 3))
+        for _, few in kinds
+        for field in list(few)[:INPUTS]
     )
     ranges = schema.fields[len(plain.fields) :][:INPUTS]
     numbers = schema.numbers[:INPUTS]
-    return Schema((*fields, *ranges), schema.dense[:INPUTS], schema.tasks, None, numbers, grouped=schema.grouped)
+    return Schema(
+        (*fields, *ranges),
+        schema.dense[:INPUTS],
+        schema.tasks,
+        None,
+        numbers,
+        grouped=schema.grouped,
+    )
 
 
 def cards():
@@ -78,7 +101,9 @@ def cards():
 
 def distinct(schemas):
     """One of each shape: names of tasks and inputs make no difference."""
-    return dict({_shape(schema): (name, schema) for name, schema in reversed(schemas.items())}.values())
+    return dict(
+        {_shape(schema): (name, schema) for name, schema in reversed(schemas.items())}.values()
+    )
 
 
 def _shape(schema):
@@ -132,12 +157,17 @@ def check(space, schema, branch, rng):
                 config.check_fit(schema)
         return
     config = TrialConfig.parse(drawn(fitted.space, kept.get(branch, ()), tasks, rng) | SHORT)
-    assert branch in kept or config.dotted()[branch[0]] == branch[1]  # the only one left is no branch any more
-    objectives = [parse(primary(task, in_groups=False), schema.tasks, "shape") for task in schema.tasks]
+    assert (
+        branch in kept or config.dotted()[branch[0]] == branch[1]
+    )  # the only one left is no branch any more
+    objectives = [
+        parse(primary(task, in_groups=False), schema.tasks, "shape") for task in schema.tasks
+    ]
     trainer = Trainer(stored(schema), config, objectives, seed=0)
     trainer.run_to()
     metrics = trainer.metrics("valid")
-    # After so few steps all predictions may be equal, which leaves a rank correlation undefined, and so left out.
+    # After so few steps all predictions may be equal, which leaves a rank correlation undefined,
+    # and so left out.
     wanted = {f"valid/{objective.name}" for objective in objectives}
     assert all(name in metrics or name.endswith(".spearman") for name in wanted)
     assert all(np.isfinite(metrics[name]) for name in wanted & metrics.keys())
@@ -148,7 +178,12 @@ TAUGHT = ("joint", "losses")
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow if name in TAUGHT else ()) for name in SPACES if name != "wide"]
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name in TAUGHT else ())
+        for name in SPACES
+        if name != "wide"
+    ],
 )
 def test_every_branch_trains_on_some_shape_or_is_left_out(name):
     space, rng = load_space(name), np.random.default_rng(0)
@@ -166,4 +201,6 @@ def test_every_branch_of_wide_trains_on_every_shape_or_is_left_out(shape):
 
 
 def test_wide_has_every_branch_of_the_other_spaces():
-    assert set().union(*(branches(load_space(name)) for name in SPACES)) == set(branches(load_space("wide")))
+    assert set().union(*(branches(load_space(name)) for name in SPACES)) == set(
+        branches(load_space("wide"))
+    )

@@ -21,10 +21,15 @@ def make_job():
     return JobMaker(part, SimpleNamespace(path=Path("store")), plan, ("click.recall@10%",))
 
 
-def test_replicates_of_one_number_have_one_seed_and_trainings_of_the_search_have_their_own(make_job):
+def test_replicates_of_one_number_have_one_seed_and_trainings_of_the_search_have_their_own(
+    make_job,
+):
     blend = Point("blend", {}, "blend")
-    seeds = {(point.kind, number): make_job(point, number, (SEARCH,)).seed
-             for point in (TREES, blend) for number in (0, 1, 2)}  # fmt: skip
+    seeds = {
+        (point.kind, number): make_job(point, number, (SEARCH,)).seed
+        for point in (TREES, blend)
+        for number in (0, 1, 2)
+    }
     assert seeds["trees", 1] == seeds["blend", 1]
     assert seeds["trees", 2] == seeds["blend", 2]
     assert len({*seeds.values()}) == 4
@@ -38,20 +43,27 @@ def test_only_replicates_are_resampled_and_leave_predictions(make_job):
 
 
 @pytest.mark.parametrize(("with_twins", "trained"), [(True, ["a", "b"]), (False, [])])
-def test_a_result_is_drawn_again_until_the_picked_network_has_its_twin(monkeypatch, with_twins, trained):
+def test_a_result_is_drawn_again_until_the_picked_network_has_its_twin(
+    monkeypatch, with_twins, trained
+):
     """Each confirmed twin may change the pick."""
     missing, steps = ["a", "b"], []
     monkeypatch.setattr(execute, "_missing_twin", lambda *_: missing[0] if missing else None)
     monkeypatch.setattr(execute, "_drawn", lambda _: steps.append("drawn") or len(steps))
 
     def confirm(*given):
-        assert given[3:5] == ([], 2)  # no points of the search, and as many replicates as of the others
+        assert given[3:5] == (
+            [],
+            2,
+        )  # no points of the search, and as many replicates as of the others
         steps.append(given[-1][0])
         missing.pop(0)
 
     monkeypatch.setattr(execute, "confirm", confirm)
     names = ("study", "executor", "make_job", "reference", "on_record")
-    execution = SimpleNamespace(**dict.fromkeys(names), confirms=SimpleNamespace(replicates=2), with_twins=with_twins)
+    execution = SimpleNamespace(
+        **dict.fromkeys(names), confirms=SimpleNamespace(replicates=2), with_twins=with_twins
+    )
     execution.before = lambda *stages: None
     result = drawn_with_twin(execution)
     assert [step for step in steps if step != "drawn"] == trained

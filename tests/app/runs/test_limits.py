@@ -1,4 +1,6 @@
-"""How long trainings are, and the time left of a run: on simulated logs right within a factor of two."""
+"""How long trainings are, and the time left of a run: on simulated logs right within a factor of
+two.
+"""
 
 import numpy as np
 import pytest
@@ -16,7 +18,9 @@ def suite(**search):
     return quick.model_copy(update={"search": quick.search.model_copy(update=search)})
 
 
-@pytest.mark.parametrize(("rows", "passes"), [(100, 10), (16_609, 9), (51_020, 3), (159_765, 1), (2_000_000, 1)])
+@pytest.mark.parametrize(
+    ("rows", "passes"), [(100, 10), (16_609, 9), (51_020, 3), (159_765, 1), (2_000_000, 1)]
+)
 def test_small_data_are_passed_more_often_where_a_suite_says_what_full_length_is(rows, passes):
     space = load_space("quick")
     assert most_epochs(space.restricted(suite(full_length=150_000).passes(rows))) == passes
@@ -70,11 +74,21 @@ TREES, REPLICATE = 5.0, 1.4
 
 def record(number, rungs):
     state = "completed" if len(rungs) == len(LADDER) else "pruned"
-    return TrialRecord(number, state, {}, {}, "mmoe", rungs=tuple(rungs), seconds=sum(rung.seconds for rung in rungs))
+    return TrialRecord(
+        number,
+        state,
+        {},
+        {},
+        "mmoe",
+        rungs=tuple(rungs),
+        seconds=sum(rung.seconds for rung in rungs),
+    )
 
 
 def search(seed, workers, sample):
-    """Jobs of a search by rungs until its budget is used: seconds of each, samples so far, the trial's record."""
+    """Jobs of a search by rungs until its budget is used: seconds of each, samples so far, the
+    trial's record.
+    """
     rng, used, number, order = np.random.default_rng(seed), 0, 0, 0
     while used + LADDER[0] <= BUDGET:
         slow, rungs = float(rng.lognormal(0, 0.4)), []
@@ -90,7 +104,9 @@ def search(seed, workers, sample):
         number += 1
 
 
-@pytest.mark.parametrize(("workers", "sample"), [(1, 2e-5), (2, 4e-6)], ids=["long", "short beside the warm-up"])
+@pytest.mark.parametrize(
+    ("workers", "sample"), [(1, 2e-5), (2, 4e-6)], ids=["long", "short beside the warm-up"]
+)
 def test_time_left_is_right_within_a_factor_of_two_from_a_third_on(workers, sample):
     """`sample` is the seconds of a training sample."""
     for seed in range(20):
@@ -98,12 +114,21 @@ def test_time_left_is_right_within_a_factor_of_two_from_a_third_on(workers, samp
 
 
 def assert_told(seed, workers, sample):
-    suite, space, jobs = load_suite("quick"), load_space("quick"), list(search(seed, workers, sample))
+    suite, space, jobs = (
+        load_suite("quick"),
+        load_space("quick"),
+        list(search(seed, workers, sample)),
+    )
     after, pace = After(suite, space, BUDGET / LADDER[-1]), Pace(LADDER, workers)
     full = FIXED * len(LADDER) + sample * LADDER[-1]
     confirm = suite.confirm
-    extra = confirm.replicates * (4 + len(confirm.baselines) - 3)  # other kinds; three baselines train none
-    networks, trees = REPLICATE * (confirm.replicates_in_all + extra), TREES / most_epochs(space) * confirm.replicates
+    extra = confirm.replicates * (
+        4 + len(confirm.baselines) - 3
+    )  # other kinds; three baselines train none
+    networks, trees = (
+        REPLICATE * (confirm.replicates_in_all + extra),
+        TREES / most_epochs(space) * confirm.replicates,
+    )
     tuned = TREES / most_epochs(space) * LEAST_TREES
     then = full * (networks + trees + tuned) / workers + 1.5 * SERVING
     total = sum(seconds for seconds, *_ in jobs) / workers + then
@@ -116,7 +141,9 @@ def assert_told(seed, workers, sample):
             continue
         looked += 1
         driver = now * (BUDGET - used) / used + after.seconds(pace, workers, stages)
-        status = (pace.search({"samples": BUDGET - used}) or 0.0) / workers + after.seconds(pace, workers, stages)
+        status = (pace.search({"samples": BUDGET - used}) or 0.0) / workers + after.seconds(
+            pace, workers, stages
+        )
         for told in (driver, status):
             assert 0.5 <= told / (total - now) <= 2
     assert looked or now < total / 3
@@ -130,11 +157,16 @@ def test_what_comes_after_a_search_follows_the_suite():
     pace = Pace((100,), 1, [TrialRecord(0, "completed", {}, {}, "mmoe", seconds=10.0)])
     assert pace.full_length == 10
     assert After(bare, space, 7).seconds(pace, 1, ("tuning", "confirming", "serving")) == SERVING
-    weighed = Suite(**values | {"confirm": {"replicates": 1, "limit": 1, "baselines": [], "static": 7}})
+    weighed = Suite(
+        **values | {"confirm": {"replicates": 1, "limit": 1, "baselines": [], "static": 7}}
+    )
     after = After(weighed, space, 7)
     assert after.tuning == 7 * LEAST_TRIES
     assert after.seconds(pace, 2, ("tuning",)) == 35 * LEAST_TRIES
-    slow = [TrialRecord(at, "completed", {}, {}, "mmoe", seconds=s) for at, s in enumerate((90.0, 80.0, 10.0, 12.0))]
+    slow = [
+        TrialRecord(at, "completed", {}, {}, "mmoe", seconds=s)
+        for at, s in enumerate((90.0, 80.0, 10.0, 12.0))
+    ]
     assert Pace((100,), 2, slow).full_length == 11  # the first job of each worker also imports
     assert Pace((100,), 1).full_length is None
     assert Pace((100,), 1).search({"trials": 5}) is None

@@ -1,4 +1,6 @@
-"""Suites, and runs made of them: the shipped ones fit their data and spaces; the files of a run's folder."""
+"""Suites, and runs made of them: the shipped ones fit their data and spaces; the files of a run's
+folder.
+"""
 
 import json
 import os
@@ -17,7 +19,14 @@ from bench.app.runs.create import create
 from bench.app.runs.folder import Run
 from bench.app.runs.picked import write_pick
 from bench.app.runs.request import Request
-from bench.app.runs.suite import Budget, SuiteDataset, load_suite, resolve_objectives, resolve_outcomes, seconds
+from bench.app.runs.suite import (
+    Budget,
+    SuiteDataset,
+    load_suite,
+    resolve_objectives,
+    resolve_outcomes,
+    seconds,
+)
 from bench.core.errors import UserError
 from bench.core.objectives import primary
 from bench.core.schema import Task
@@ -80,12 +89,23 @@ def test_a_suite_runs_on_generated_files_in_its_format(name, tmp_path, capsys):
         raw.mkdir()
         for dataset in datasets:
             WRITERS[dataset][0](raw, np.random.default_rng(0))
-    options = ["--raw", str(raw), "--trials", "2", "--executor", "inline", "--home", str(tmp_path / "home")]
+    options = [
+        "--raw",
+        str(raw),
+        "--trials",
+        "2",
+        "--executor",
+        "inline",
+        "--home",
+        str(tmp_path / "home"),
+    ]
     assert main(["run", name, "--dataset", ",".join(datasets), *options]) == 0
     said = capsys.readouterr().out.splitlines()
     verdicts = ("Use ", "Cannot tell ", "Single-task models are as good", "Nothing is compared")
     assert sum(line.startswith(verdicts) for line in said) == len(datasets), said
-    assert sum(re.match("(today's |its )?score.* = ", line) is not None for line in said) == len(datasets)
+    assert sum(re.match("(today's |its )?score.* = ", line) is not None for line in said) == len(
+        datasets
+    )
     assert said[-2].startswith("page: ")
     assert said[-1].startswith("next: seesaw ")
 
@@ -100,7 +120,9 @@ def test_durations():
 
 def test_objectives_default_to_every_tasks_own(tmp_path):
     tasks = load_card("synthetic-funnel").tasks
-    served = resolve_objectives(SuiteDataset(id="synthetic-funnel"), tasks, ranked=[task.name for task in tasks])
+    served = resolve_objectives(
+        SuiteDataset(id="synthetic-funnel"), tasks, ranked=[task.name for task in tasks]
+    )
     assert [objective.name for objective in served] == ["click.gauc", "purchase.ctcvr.gauc"]
     found = resolve_objectives(SuiteDataset(id="synthetic-funnel"), tasks, ranked=())
     assert [objective.name for objective in found] == ["click.auc", "purchase.ctcvr.auc"]
@@ -109,7 +131,10 @@ def test_objectives_default_to_every_tasks_own(tmp_path):
 
 
 def test_outcomes_are_by_whether_groups_have_rows_and_a_policys_take_the_place_of_their_tasks():
-    tasks, dataset = (Task("click"), Task("buy", parent="click"), Task("watch", "regression")), SuiteDataset(id="x")
+    tasks, dataset = (
+        (Task("click"), Task("buy", parent="click"), Task("watch", "regression")),
+        SuiteDataset(id="x"),
+    )
 
     def names(dataset=dataset, sizes=5, asked=()):
         group = np.repeat(np.arange(9), sizes) if sizes else np.full(45, -1)
@@ -123,7 +148,11 @@ def test_outcomes_are_by_whether_groups_have_rows_and_a_policys_take_the_place_o
     ]
     assert names() == ["click.ndcg@5", "buy.ndcg@5", "watch.ndcg@5"]
     assert names(sizes=0) == ["click.recall@10%", "buy.recall@10%", "watch.value@10%"]
-    assert names(asked=("buy.recall@1", "buy.recall@1")) == ["click.ndcg@5", "watch.ndcg@5", "buy.recall@1"]
+    assert names(asked=("buy.recall@1", "buy.recall@1")) == [
+        "click.ndcg@5",
+        "watch.ndcg@5",
+        "buy.recall@1",
+    ]
     assert names(asked=("buy.ndcg@5",)) == names()
     own = SuiteDataset(id="x", outcomes=("buy.mrr",))
     assert names(own) == ["buy.mrr"]
@@ -133,9 +162,19 @@ def test_outcomes_are_by_whether_groups_have_rows_and_a_policys_take_the_place_o
 
 
 def test_runs_are_numbered_and_keep_what_was_decided(tmp_path):
-    made = [create(tmp_path, Request(suite="quick", dataset=("synthetic-funnel",), trials=3, seed=5)) for _ in range(3)]
-    assert [run.name for run in made] == ["synthetic-funnel", "synthetic-funnel-2", "synthetic-funnel-3"]
-    assert create(tmp_path, Request(suite="quick", dataset=("synthetic-funnel", "census-income"))).name == "quick"
+    made = [
+        create(tmp_path, Request(suite="quick", dataset=("synthetic-funnel",), trials=3, seed=5))
+        for _ in range(3)
+    ]
+    assert [run.name for run in made] == [
+        "synthetic-funnel",
+        "synthetic-funnel-2",
+        "synthetic-funnel-3",
+    ]
+    assert (
+        create(tmp_path, Request(suite="quick", dataset=("synthetic-funnel", "census-income"))).name
+        == "quick"
+    )
     run = Run.open(tmp_path, "synthetic-funnel-2")
     assert run.manifest.suite.budget.trials == 3
     assert run.request.seed == 5
@@ -163,9 +202,13 @@ def test_a_kill_between_the_files_of_a_pick_leaves_none_of_another(tmp_path, mon
             raise KeyboardInterrupt
         to(*given)
 
-    run = SimpleNamespace(name="first", folder=tmp_path, run=SimpleNamespace(name="first"), fingerprint=None)
+    run = SimpleNamespace(
+        name="first", folder=tmp_path, run=SimpleNamespace(name="first"), fingerprint=None
+    )
     monkeypatch.setattr(
-        picked, "picked_network", lambda result: SimpleNamespace(config={}, until=None, name=result.decision.pick.name)
+        picked,
+        "picked_network",
+        lambda result: SimpleNamespace(config={}, until=None, name=result.decision.pick.name),
     )
     monkeypatch.setattr(picked, "provenance", lambda part, data, point, path: {"name": point.name})
     monkeypatch.setattr(picked, "recipe_of", lambda result, until: {})

@@ -1,4 +1,6 @@
-"""One sqlite store for the whole room: making one takes seconds. Tests keep apart by the name of their run."""
+"""One sqlite store for the whole room: making one takes seconds. Tests keep apart by the name of
+their run.
+"""
 
 import itertools
 import shutil
@@ -15,7 +17,15 @@ from bench.core.records import Failure, Replicate, TrialRecord
 def send(tracker, asked):
     """Sends records as one execution of a driver does; gives the section."""
 
-    def sent(*records, section=None, front=None, ending=None, by_rungs=False, objectives=OBJECTIVES, **more):
+    def sent(
+        *records,
+        section=None,
+        front=None,
+        ending=None,
+        by_rungs=False,
+        objectives=OBJECTIVES,
+        **more,
+    ):
         section = section or Section(tracker, history(by_rungs, objectives), **changed(asked, more))
         section.log(records, 100)
         put(section, front)
@@ -73,9 +83,18 @@ def trial(number, click=0.7, like=0.8, kind="mmoe", replicates=()):
         number=number,
         state="completed",
         params={"sharing.kind": kind},
-        config={"sharing.kind": kind, "funnel.kind": "independent", "balancing.kind": "static", "optimizer.lr": 0.01},
+        config={
+            "sharing.kind": kind,
+            "funnel.kind": "independent",
+            "balancing.kind": "static",
+            "optimizer.lr": 0.01,
+        },
         architecture=kind,
-        metrics={"valid/click.auc": click, "valid/like.auc": like, "cost/parameters": 1000.0 + number},
+        metrics={
+            "valid/click.auc": click,
+            "valid/like.auc": like,
+            "cost/parameters": 1000.0 + number,
+        },
         speed={"train_samples_per_s": 5e4},
         curve=[
             {"samples": 100, "epoch": 1, "click.auc": 0.6, "loss/click": 0.5},
@@ -85,7 +104,11 @@ def trial(number, click=0.7, like=0.8, kind="mmoe", replicates=()):
             Replicate(
                 i,
                 40 + i,
-                {f"{split}/{task}.auc": v for split in ("confirm", "test") for task, v in (("click", c), ("like", k))},
+                {
+                    f"{split}/{task}.auc": v
+                    for split in ("confirm", "test")
+                    for task, v in (("click", c), ("like", k))
+                },
             )
             for i, (c, k) in enumerate(replicates, start=1)
         ),
@@ -96,7 +119,9 @@ def trial(number, click=0.7, like=0.8, kind="mmoe", replicates=()):
 
 def failed(number, reason="the loss became NaN after 300 samples"):
     kind, why = {"sharing.kind": "ple"}, Failure("diverged", reason)
-    return TrialRecord(number, "failed", kind, kind, "ple", failure=why, started=1_900_000_000.0, seconds=1.0)
+    return TrialRecord(
+        number, "failed", kind, kind, "ple", failure=why, started=1_900_000_000.0, seconds=1.0
+    )
 
 
 @pytest.fixture

@@ -4,7 +4,9 @@ from pathlib import Path
 
 
 def content(uri, run, folder, experiment="seesaw/quick"):
-    """All runs of a run as {(kind, trial, replicate, until): [everything that does not tell when and where]}."""
+    """All runs of a run as {(kind, trial, replicate, until): [everything that does not tell when
+    and where]}.
+    """
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri=uri)
@@ -12,20 +14,32 @@ def content(uri, run, folder, experiment="seesaw/quick"):
     runs = client.search_runs([at], f"tags.`seesaw.run` = '{run}'", max_results=1000)
     parents = [each for each in runs if each.data.tags["seesaw.kind"] == "parent"]
     for parent in parents:
-        runs += client.search_runs([at], f"tags.`seesaw.parent` = '{parent.info.run_id}'", max_results=1000)
+        runs += client.search_runs(
+            [at], f"tags.`seesaw.parent` = '{parent.info.run_id}'", max_results=1000
+        )
     by_id = {each.info.run_id: each for each in runs}
     keys = {i: _key(each.data.tags) for i, each in by_id.items()}
     found = {}
     for run_id, each in by_id.items():
-        tags = {k: v.replace(f"experiments/{at}/runs/{run_id}", "here").replace(f"run_uuid={run_id}", "here")
-                for k, v in each.data.tags.items() if k not in ("mlflow.parentRunId", "seesaw.parent")}  # fmt: skip
+        tags = {
+            k: v.replace(f"experiments/{at}/runs/{run_id}", "here").replace(
+                f"run_uuid={run_id}", "here"
+            )
+            for k, v in each.data.tags.items()
+            if k not in ("mlflow.parentRunId", "seesaw.parent")
+        }
         history = {
-            m: sorted((p.step, p.value) for p in client.get_metric_history(run_id, m)) for m in each.data.metrics
+            m: sorted((p.step, p.value) for p in client.get_metric_history(run_id, m))
+            for m in each.data.metrics
         }
         paths = sorted(item.path for item in client.list_artifacts(run_id))
-        files = {p: Path(client.download_artifacts(run_id, p, str(folder))).read_bytes() for p in paths}
+        files = {
+            p: Path(client.download_artifacts(run_id, p, str(folder))).read_bytes() for p in paths
+        }
         inside = keys.get(each.data.tags.get("mlflow.parentRunId"))
-        found.setdefault(keys[run_id], []).append((each.info.status, inside, each.data.params, tags, history, files))
+        found.setdefault(keys[run_id], []).append(
+            (each.info.status, inside, each.data.params, tags, history, files)
+        )
     return found
 
 
@@ -41,5 +55,7 @@ def everything_once(found, records):
 
 
 def _key(tags):
-    kind, trial, replicate, until = (tags.get(f"seesaw.{name}") for name in ("kind", "trial", "replicate", "until"))
+    kind, trial, replicate, until = (
+        tags.get(f"seesaw.{name}") for name in ("kind", "trial", "replicate", "until")
+    )
     return kind, trial, replicate, until if replicate else None

@@ -24,13 +24,17 @@ def history(by_rungs=False, objectives=OBJECTIVES):
 
 def put(section, found):
     """Gives a section what came of its search."""
-    section.front = found and partial(front_of, found, {"front": found.picture} if found.picture else {})
+    section.front = found and partial(
+        front_of, found, {"front": found.picture} if found.picture else {}
+    )
 
 
 def found_in(records, objectives=OBJECTIVES, folder=Path("nowhere"), picture=""):
     """What MLflow gets of a search's results; `folder` has the page and the cells."""
     front = frontier(records, objectives)
-    run = SimpleNamespace(name="shop", folder=folder, manifest=SimpleNamespace(command="seesaw run quick"))
+    run = SimpleNamespace(
+        name="shop", folder=folder, manifest=SimpleNamespace(command="seesaw run quick")
+    )
     decision = SimpleNamespace(
         frontier=front,
         pick=pick(head_choices(front, front.points), front.points, Policy()),
@@ -42,10 +46,16 @@ def found_in(records, objectives=OBJECTIVES, folder=Path("nowhere"), picture="")
         policy=Policy(),
     )
     decision.picked = Decision.picked.fget(decision)
-    return SimpleNamespace(decision=decision, asked="", run=SimpleNamespace(run=run, folder=folder), picture=picture)
+    return SimpleNamespace(
+        decision=decision, asked="", run=SimpleNamespace(run=run, folder=folder), picture=picture
+    )
 
 
 def changed(asked, more):
     """What a driver asks for, with changes, also of its part's identity."""
     identity = {name: more.get(name, value) for name, value in asked["identity"].items()}
-    return asked | {name: value for name, value in more.items() if name not in identity} | {"identity": identity}
+    return (
+        asked
+        | {name: value for name, value in more.items() if name not in identity}
+        | {"identity": identity}
+    )

@@ -20,7 +20,9 @@ def free_port():
 
 
 class RealServer:
-    """`mlflow server` on loopback with a sqlite file and artifacts in a folder; the same port after each start."""
+    """`mlflow server` on loopback with a sqlite file and artifacts in a folder; the same port after
+    each start.
+    """
 
     def __init__(self, folder):
         self.folder, self.port = folder, free_port()
@@ -33,7 +35,10 @@ class RealServer:
         options += ["--artifacts-destination", str(self.folder / "artifacts")]
         quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         log = (self.folder / "server.log").open("ab")
-        command, environment = [sys.executable, "-m", "mlflow", "server", *options], {**os.environ, **quiet}
+        command, environment = (
+            [sys.executable, "-m", "mlflow", "server", *options],
+            {**os.environ, **quiet},
+        )
         own = {"env": environment, "cwd": self.folder, "start_new_session": True}
         self._process = subprocess.Popen(command, stdout=log, stderr=log, **own)
         deadline = time.monotonic() + 120
@@ -44,7 +49,9 @@ class RealServer:
             except OSError:
                 time.sleep(0.2)
         self.stop()
-        pytest.skip(f"mlflow server did not start here: {(self.folder / 'server.log').read_text()[-300:]}")
+        pytest.skip(
+            f"mlflow server did not start here: {(self.folder / 'server.log').read_text()[-300:]}"
+        )
 
     def stop(self):
         if self._process is not None:

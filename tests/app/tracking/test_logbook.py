@@ -1,4 +1,6 @@
-"""A store that is slow, down, wrong or back later: the search is not held up, and in the end all is there once."""
+"""A store that is slow, down, wrong or back later: the search is not held up, and in the end all is
+there once.
+"""
 
 import time
 from dataclasses import replace
@@ -28,24 +30,37 @@ def records(make_trial, make_failed):
     for number, reached in enumerate((1, 2, 3, 1, 3), start=1):
         whole = make_trial(number, 0.6 + number / 100, 0.8 - number / 100)
         rungs = tuple(
-            RungResult(100 * 2**r, 10 * r + number, {k: v - 0.1 / (r + 1) for k, v in whole.metrics.items()}, 2.0)
+            RungResult(
+                100 * 2**r,
+                10 * r + number,
+                {k: v - 0.1 / (r + 1) for k, v in whole.metrics.items()},
+                2.0,
+            )
             for r in range(reached)
         )
         state = "completed" if reached == 3 else "pruned"
         found.append(replace(whole, state=state, rungs=rungs, metrics=rungs[-1].metrics))
-    found[3] = replace(found[3], replicates=make_trial(3, replicates=((0.7, 0.7), (0.71, 0.72))).replicates)
+    found[3] = replace(
+        found[3], replicates=make_trial(3, replicates=((0.7, 0.7), (0.71, 0.72))).replicates
+    )
     return found
 
 
 def steps_of(records):
-    """What a driver tells: each trial at its first rung, then at its second, .. and at last as it ended."""
+    """What a driver tells: each trial at its first rung, then at its second, .. and at last as it
+    ended.
+    """
     for reached in (1, 2, 3):
         for record in records:
-            if len(record.rungs) > reached or (len(record.rungs) == reached and record.state == "pruned"):
+            if len(record.rungs) > reached or (
+                len(record.rungs) == reached and record.state == "pruned"
+            ):
                 rungs = record.rungs[:reached]
                 curve = record.curve[: max(0, reached - 1)]
                 waiting = {"state": "waiting", "replicates": (), "speed": {"peak": float(reached)}}
-                yield replace(record, rungs=rungs, metrics=rungs[-1].metrics, curve=curve, **waiting)
+                yield replace(
+                    record, rungs=rungs, metrics=rungs[-1].metrics, curve=curve, **waiting
+                )
     yield from records
 
 
@@ -111,7 +126,11 @@ class Faulty:
         def call(*given, **options):
             self.seen.append(method)
             spoilt = len(self.seen) % 3 == 0
-            answer = None if spoilt and self.fault == "error" else getattr(self.client, method)(*given, **options)
+            answer = (
+                None
+                if spoilt and self.fault == "error"
+                else getattr(self.client, method)(*given, **options)
+            )
             if spoilt:
                 raise ConnectionError(self.fault)
             return answer
@@ -120,7 +139,9 @@ class Faulty:
 
 
 @pytest.mark.parametrize("fault", ["error", "lost"])
-def test_a_store_that_fails_every_third_time_has_everything_once(home, asked, records, fault, monkeypatch):
+def test_a_store_that_fails_every_third_time_has_everything_once(
+    home, asked, records, fault, monkeypatch
+):
     opened, seen = MlflowStore._open, []
     with monkeypatch.context() as patch:
         patch.setattr(MlflowStore, "_open", lambda self: Faulty(opened(self), fault, seen))
@@ -132,7 +153,10 @@ def test_a_store_that_fails_every_third_time_has_everything_once(home, asked, re
             done, _ = send(None, asked, records, home, live=False)
     assert done
     assert len(seen) > 20
-    everything_once(content(f"sqlite:///{home / 'mlflow.db'}", asked["identity"]["run"], home / "files"), records)
+    everything_once(
+        content(f"sqlite:///{home / 'mlflow.db'}", asked["identity"]["run"], home / "files"),
+        records,
+    )
 
 
 def test_a_server_that_never_answers_holds_nothing_up(tmp_path, asked, records):

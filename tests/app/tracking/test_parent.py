@@ -1,4 +1,6 @@
-"""A driver's log is in MLflow: once, nested, with steps that never fall; and fronts are read back over several runs."""
+"""A driver's log is in MLflow: once, nested, with steps that never fall; and fronts are read back
+over several runs.
+"""
 
 import math
 from dataclasses import replace
@@ -22,7 +24,10 @@ def find(client):
 
     def search(condition):
         experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
-        return {run.data.tags["mlflow.runName"]: run for run in client.search_runs([experiment], condition)}
+        return {
+            run.data.tags["mlflow.runName"]: run
+            for run in client.search_runs([experiment], condition)
+        }
 
     return search
 
@@ -42,7 +47,11 @@ def test_parent_says_what_it_is(send, client, asked):
     run = client.get_run(parent.place[1])
     assert run.info.status == "RUNNING"
     assert run.data.tags["mlflow.runName"] == f"{asked['identity']['run']} census-income"
-    told = {name.removeprefix("seesaw."): value for name, value in run.data.tags.items() if name.startswith("seesaw.")}
+    told = {
+        name.removeprefix("seesaw."): value
+        for name, value in run.data.tags.items()
+        if name.startswith("seesaw.")
+    }
     assert told == {"kind": "parent", **asked["identity"], "versions": "torch 2.13"}
     send(section=parent, ending="FINISHED")
     assert client.get_run(parent.place[1]).info.status == "FINISHED"
@@ -69,14 +78,22 @@ def test_replicates_are_nested_under_their_trial_as_they_come(send, below, make_
     assert second.data.tags["seesaw.seed"] == "42"
 
 
-def test_logging_again_after_a_resume_changes_nothing(send, tracker, client, asked, tmp_path, make_trial, make_failed):
-    records, run = [make_trial(0, replicates=((0.71, 0.81),)), make_failed(1)], asked["identity"]["run"]
+def test_logging_again_after_a_resume_changes_nothing(
+    send, tracker, client, asked, tmp_path, make_trial, make_failed
+):
+    records, run = (
+        [make_trial(0, replicates=((0.71, 0.81),)), make_failed(1)],
+        asked["identity"]["run"],
+    )
     place = send(*records, ending="FINISHED").place
     before = content(tracker.uri, run, tmp_path)
     everything_once(before, records)
     assert send(*records, ending="FINISHED").place == place
     assert content(tracker.uri, run, tmp_path) == before
-    assert values(client, place[1], "hypervolume") == [(0, pytest.approx(0.06)), (1, pytest.approx(0.06))]
+    assert values(client, place[1], "hypervolume") == [
+        (0, pytest.approx(0.06)),
+        (1, pytest.approx(0.06)),
+    ]
 
 
 def test_a_run_cut_off_half_written_is_made_whole(send, client, below, make_trial, monkeypatch):
@@ -102,7 +119,10 @@ def test_of_two_parents_of_one_run_the_older_is_kept(send, tracker, client, make
     first = send(make_trial(0)).place
     run = client.get_run(first[1]).data
     StoredRun.create(
-        tracker, first[0], "twin", {name: value for name, value in run.tags.items() if "mlflow" not in name}
+        tracker,
+        first[0],
+        "twin",
+        {name: value for name, value in run.tags.items() if "mlflow" not in name},
     )
     assert send(make_trial(0), make_trial(1)).place == first
 
@@ -125,7 +145,10 @@ def test_another_run_is_another_parent(send, other):
 
 @pytest.fixture
 def records(make_trial, make_failed):
-    shared = [make_trial(number, *at) for number, at in enumerate(((0.72, 0.82), (0.74, 0.81), (0.70, 0.79)), start=1)]
+    shared = [
+        make_trial(number, *at)
+        for number, at in enumerate(((0.72, 0.82), (0.74, 0.81), (0.70, 0.79)), start=1)
+    ]
     return [make_trial(0, 0.70, 0.80, "single_task"), *shared, make_failed(4)]
 
 
@@ -137,7 +160,9 @@ def page(tmp_path):
     return path
 
 
-def test_parent_has_tables_pick_and_page(send, tracker, client, records, page, tmp_path, monkeypatch):
+def test_parent_has_tables_pick_and_page(
+    send, tracker, client, records, page, tmp_path, monkeypatch
+):
     told = found_in(records, folder=page.parent, picture="<svg/>")
     told.decision.frontier.long.to_parquet(page.parent / "cells.parquet")
     run_id = send(*records, front=told).place[1]
@@ -151,12 +176,18 @@ def test_parent_has_tables_pick_and_page(send, tracker, client, records, page, t
     assert names == {"frontier.json", "front.svg", "picked.json", "report.html", "cells.parquet"}
     (tmp_path / "got").mkdir()
     got = {name: client.download_artifacts(run_id, name, str(tmp_path / "got")) for name in names}
-    pd.testing.assert_frame_equal(pd.read_parquet(got["cells.parquet"]), told.decision.frontier.long)
+    pd.testing.assert_frame_equal(
+        pd.read_parquet(got["cells.parquet"]), told.decision.frontier.long
+    )
     with open(got["report.html"]) as file:
         assert file.read() == page.read_text()
 
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracker.uri)  # load_table looks there, whatever the client's address
-    table = client.load_table(run.info.experiment_id, "frontier.json", [run_id])  # as the web page shows it
+    monkeypatch.setenv(
+        "MLFLOW_TRACKING_URI", tracker.uri
+    )  # load_table looks there, whatever the client's address
+    table = client.load_table(
+        run.info.experiment_id, "frontier.json", [run_id]
+    )  # as the web page shows it
     assert table["trial"].tolist() == [1, 2, 0, 3]  # the front first
     assert table["on_front"].tolist() == [True, True, False, False]
 
@@ -205,11 +236,16 @@ def test_only_what_is_missing_is_sent_also_beyond_the_limits_of_a_batch(tracker,
 
 @pytest.fixture
 def at_two_rungs(make_trial):
-    """Trials at two rungs; all first rungs are told before any second one, and take longer the earlier they began."""
+    """Trials at two rungs; all first rungs are told before any second one, and take longer the
+    earlier they began.
+    """
     found = []
     for number in range(4):
         whole = make_trial(number, 0.6 + number / 100, 0.8 - number / 100)
-        rungs = tuple(RungResult(100 * (1 + r), 4 * r + number, whole.metrics, 50.0 - 9 * number) for r in (0, 1))
+        rungs = tuple(
+            RungResult(100 * (1 + r), 4 * r + number, whole.metrics, 50.0 - 9 * number)
+            for r in (0, 1)
+        )
         found.append(replace(whole, rungs=rungs, started=1.9e9 + number))
     return found
 
@@ -219,7 +255,9 @@ def test_steps_and_times_never_fall_and_depend_on_no_batch(at_two_rungs, by_rung
     whole = history(by_rungs)
     whole.add(at_two_rungs, 8)
     points = volumes(whole)
-    assert {point.name for point in points} == {"hypervolume.by_samples" if by_rungs else "hypervolume"}
+    assert {point.name for point in points} == {
+        "hypervolume.by_samples" if by_rungs else "hypervolume"
+    }
     assert len(points) == (8 if by_rungs else 4)
     for values in ([point.step for point in points], [point.time for point in points]):
         assert values == sorted(values)
@@ -235,7 +273,14 @@ def log(send, asked):
 
     def logged(records, run, objectives=OBJECTIVES, **more):
         found = found_in(records, objectives)
-        send(*records, front=found, experiment=asked["identity"]["run"], run=run, objectives=objectives, **more)
+        send(
+            *records,
+            front=found,
+            experiment=asked["identity"]["run"],
+            run=run,
+            objectives=objectives,
+            **more,
+        )
         return found.decision.frontier, found.decision.pick
 
     return logged
@@ -266,10 +311,14 @@ def test_the_front_of_one_run_is_its_own(log, read, confirmed):
     assert table["picked"].tolist() == [chosen.trial == 2, chosen.trial == 3]
     for key in front.keys:
         assert table[f"{key}.mean"].tolist() == pytest.approx(expected[key].tolist())
-    assert table["front.p_nondominated"].tolist() == pytest.approx(expected["p_nondominated"].tolist())
+    assert table["front.p_nondominated"].tolist() == pytest.approx(
+        expected["p_nondominated"].tolist()
+    )
     assert table["sharing.kind"].tolist() == ["mmoe", "mmoe"]
     assert math.isclose(table["cost/parameters"].iloc[0], 1002)
-    assert table.attrs["hypervolume"] == {("census-income", "f00d"): pytest.approx(front.hypervolume)}
+    assert table.attrs["hypervolume"] == {
+        ("census-income", "f00d"): pytest.approx(front.hypervolume)
+    }
     assert table.attrs["notes"] == []
 
 
@@ -277,7 +326,10 @@ def test_runs_on_the_same_data_are_merged(log, read, confirmed, make_trial):
     front, _ = log(confirmed, "a")
     log([make_trial(0, 0.78, 0.81, replicates=((0.77, 0.815), (0.76, 0.815)))], "b", seed="8")
     table = read()
-    assert list(zip(table["run"], table["trial"], strict=True)) == [("a", 3), ("b", 0)]  # b's dominates a's second
+    assert list(zip(table["run"], table["trial"], strict=True)) == [
+        ("a", 3),
+        ("b", 0),
+    ]  # b's dominates a's second
     assert table.attrs["hypervolume"]["census-income", "f00d"] > front.hypervolume
 
 
@@ -285,10 +337,16 @@ def test_other_data_are_not_merged_and_a_sentence_says_so(log, read, confirmed, 
     log(confirmed, "a")
     log([make_trial(0, 0.9, 0.9, replicates=((0.9, 0.9), (0.9, 0.9)))], "b", fingerprint="beef")
     table = read()
-    assert set(zip(table["run"], table["fingerprint"], strict=True)) == {("a", "f00d"), ("b", "beef")}
+    assert set(zip(table["run"], table["fingerprint"], strict=True)) == {
+        ("a", "f00d"),
+        ("b", "beef"),
+    }
     said = "census-income: not merged, since the data were prepared differently ({}; {})"
     runs = "beef: b", "f00d: a"
     assert table.attrs["notes"] in ([said.format(*runs)], [said.format(*runs[::-1])])
     log([make_trial(0)], "c", OBJECTIVES[:1], dataset="other")
     log([make_trial(0)], "d", dataset="other")
-    assert "other: not merged, since their objectives differ (f00d: c; f00d: d)" in read().attrs["notes"]
+    assert (
+        "other: not merged, since their objectives differ (f00d: c; f00d: d)"
+        in read().attrs["notes"]
+    )

@@ -1,4 +1,6 @@
-"""The way into MLflow: addresses without passwords, failures in words, nothing on standard output."""
+"""The way into MLflow: addresses without passwords, failures in words, nothing on standard
+output.
+"""
 
 import errno
 import os
@@ -30,9 +32,21 @@ from bench.core.system.credentials import (
     shown,
 )
 
-GOOD = ("http://[::1]:5000", "databricks", "sqlite:///runs.db", "postgresql+psycopg2://me@host/db?sslmode=require")
+GOOD = (
+    "http://[::1]:5000",
+    "databricks",
+    "sqlite:///runs.db",
+    "postgresql+psycopg2://me@host/db?sslmode=require",
+)
 GOOD += ("file:///data/mlruns", "https://user:word@host")
-BAD = ("", "127.0.0.1:5000", "htp://host:5000", "http://:5000", "http://[::1:5000", "sqlite://runs.db")
+BAD = (
+    "",
+    "127.0.0.1:5000",
+    "htp://host:5000",
+    "http://:5000",
+    "http://[::1:5000",
+    "sqlite://runs.db",
+)
 BAD += ("postgres://host/db", "uc:http://host", "http://host/x;jsessionid=1")
 
 
@@ -49,7 +63,11 @@ def test_what_cannot_be_one_is_refused_in_one_sentence(uri, tmp_path):
         UserError, match=r"^--tracking: expected an MLflow address \(http://HOST:PORT, .*\), found "
     ) as e:
         Logbook(uri, tmp_path)
-    hidden = uri.replace("host:port", "host:***").replace("uc:http://host", "uc:***").replace(";jsessionid=1", "***")
+    hidden = (
+        uri.replace("host:port", "host:***")
+        .replace("uc:http://host", "uc:***")
+        .replace(";jsessionid=1", "***")
+    )
     assert str(e.value).endswith(f"found '{hidden}'")
     assert "\n" not in str(e.value)
 
@@ -80,7 +98,9 @@ def test_a_message_shows_of_an_address_what_is_known_to_be_harmless(address, tol
          "me", "s3cret")
 ],
 )  # fmt: skip
-def test_credentials_go_to_the_environment_and_from_there_to_the_store(uri, plain, user, word, monkeypatch):
+def test_credentials_go_to_the_environment_and_from_there_to_the_store(
+    uri, plain, user, word, monkeypatch
+):
     for name in (USERNAME, PASSWORD):
         monkeypatch.setenv(name, "before")
     assert plain_address(uri) == plain
@@ -135,7 +155,9 @@ def test_the_profile_of_databricks_is_not_shown(monkeypatch, capfd, tmp_path):
     monkeypatch.setenv(PROFILE, "")
     with pytest.raises(TrackingError) as error:
         MlflowStore("databricks://s3cret").experiment("any")
-    assert str(error.value).startswith("could not open the experiment 'any' in the MLflow store at databricks: ")
+    assert str(error.value).startswith(
+        "could not open the experiment 'any' in the MLflow store at databricks: "
+    )
     assert "s3cret" not in str(error.value) + "".join(capfd.readouterr())
 
 
@@ -145,9 +167,13 @@ def test_a_server_that_is_not_there_is_told_in_a_sentence_of_ours(to, monkeypatc
         monkeypatch.setenv(name, "")
     with pytest.raises(TrackingError) as error:
         MlflowStore(to).experiment("any")
-    assert str(error.value).startswith("could not open the experiment 'any' in the MLflow store at http://")
+    assert str(error.value).startswith(
+        "could not open the experiment 'any' in the MLflow store at http://"
+    )
     assert ": nothing answers there (" in str(error.value)
-    assert not any(word in str(error.value) for word in ("s3cret", "HTTPConnection", "urllib", "retries"))
+    assert not any(
+        word in str(error.value) for word in ("s3cret", "HTTPConnection", "urllib", "retries")
+    )
 
 
 def test_a_server_is_asked_with_the_credentials_of_the_environment(monkeypatch):
@@ -179,21 +205,25 @@ def test_a_server_is_asked_with_the_credentials_of_the_environment(monkeypatch):
 def test_a_new_store_is_quiet_sends_nothing_and_stays_at_home(tmp_path):
     """Even where the program that uses it logs everything."""
     code = (
-        "import logging, os, sys, pathlib; logging.basicConfig(level=logging.INFO)\n"
-        "from bench.ledger.history import History\n"
-        "from bench.app.tracking.logbook import Section\n"
-        "from bench.app.tracking.store import MlflowStore\n"
-        "home = pathlib.Path('home')\n"
-        "own = dict(run='r', suite='s', dataset='d', space='p', fingerprint='f', seed='0')\n"
-        "Section(MlflowStore(None, home), History((), {}, False), 'seesaw/s', own, 'd').send('FINISHED', 1.0)\n"
-        "from mlflow.telemetry.utils import is_telemetry_disabled\n"
-        "assert is_telemetry_disabled()\n"
-        "assert 'torch' not in sys.modules\n"
+        "import logging, os, sys, pathlib; logging.basicConfig(level=logging.INFO)\nfrom "
+        "bench.ledger.history import History\nfrom bench.app.tracking.logbook import "
+        "Section\nfrom bench.app.tracking.store import MlflowStore\nhome = "
+        "pathlib.Path('home')\nown = dict(run='r', suite='s', dataset='d', space='p', "
+        "fingerprint='f', seed='0')\nSection(MlflowStore(None, home), History((), {}, False), "
+        "'seesaw/s', own, 'd').send('FINISHED', 1.0)\nfrom mlflow.telemetry.utils import "
+        "is_telemetry_disabled\nassert is_telemetry_disabled()\nassert 'torch' not in "
+        "sys.modules\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert [each.name for each in tmp_path.iterdir()] == ["home"]
-    assert {each.name for each in (tmp_path / "home").iterdir()} <= {"mlflow.db", "mlflow.db.lock", "mlartifacts"}
+    assert {each.name for each in (tmp_path / "home").iterdir()} <= {
+        "mlflow.db",
+        "mlflow.db.lock",
+        "mlartifacts",
+    }
 
 
 def test_reading_a_store_that_is_not_there_makes_none(tmp_path):
@@ -205,7 +235,10 @@ def test_reading_a_store_that_is_not_there_makes_none(tmp_path):
 def test_a_locked_file_is_like_a_server_that_does_not_answer(home, asked, make_trial):
     """Another process, which holds a write transaction for as long as it likes."""
     file = home / "mlflow.db"
-    for mode in ("IMMEDIATE", "EXCLUSIVE"):  # the second keeps readers out, too: the store cannot even be opened
+    for mode in (
+        "IMMEDIATE",
+        "EXCLUSIVE",
+    ):  # the second keeps readers out, too: the store cannot even be opened
         holder = sqlite3.connect(file, isolation_level=None)
         holder.execute(f"BEGIN {mode}")
         logbook = Logbook(None, home)
@@ -241,14 +274,24 @@ def test_a_copied_home_writes_into_itself(home, tmp_path_factory):
     new = MlflowStore(None, copy)
     after = StoredRun.create(new, new.experiment("seesaw/quick", make=True), "after", {})
     after.ask("log", "log_text", "after", "a.txt")
-    StoredRun.search(new, experiment, "tags.`mlflow.runName` = 'before'")[0].ask("log", "log_text", "changed", "a.txt")
+    StoredRun.search(new, experiment, "tags.`mlflow.runName` = 'before'")[0].ask(
+        "log", "log_text", "changed", "a.txt"
+    )
     assert (text_of(new, before.run_id), text_of(new, after.run_id)) == ("changed", "after")
     assert {path: path.read_bytes() for path in home.rglob("*") if path.is_file()} == held
-    elsewhere = MlflowStore(home_address(home), copy)  # files of another home's experiments stay where they are
+    elsewhere = MlflowStore(
+        home_address(home), copy
+    )  # files of another home's experiments stay where they are
     experiment = elsewhere.experiment("of another home", make=True)
-    assert old.ask("look", "get_experiment", experiment).artifact_location == (copy / "mlartifacts").as_uri()
+    assert (
+        old.ask("look", "get_experiment", experiment).artifact_location
+        == (copy / "mlartifacts").as_uri()
+    )
     again = MlflowStore(None, home)
-    assert again.ask("look", "get_experiment", experiment).artifact_location == (copy / "mlartifacts").as_uri()
+    assert (
+        again.ask("look", "get_experiment", experiment).artifact_location
+        == (copy / "mlartifacts").as_uri()
+    )
 
 
 def test_a_full_disk_is_the_reason_of_whatever_mlflow_says(tmp_path, monkeypatch):
@@ -260,5 +303,7 @@ def test_a_full_disk_is_the_reason_of_whatever_mlflow_says(tmp_path, monkeypatch
 
     store = MlflowStore(None, tmp_path)
     monkeypatch.setattr(store, "_open", lambda: SimpleNamespace(download_artifacts=ask))
-    with pytest.raises(TrackingError, match=r"could not fetch in the MLflow store at .*: No space left on device$"):
+    with pytest.raises(
+        TrackingError, match=r"could not fetch in the MLflow store at .*: No space left on device$"
+    ):
         store.ask("fetch", "download_artifacts")

@@ -33,11 +33,18 @@ def split(tmp_path, labels, mapped):
 
 def test_within_memory_the_order_is_one_permutation_of_all_rows(split, labels, rows_of):
     """Published results rest on this order."""
-    for source in (split, StoredSplit(*map(np.array, (split.ids, split.dense, split.labels, split.group)))):
+    for source in (
+        split,
+        StoredSplit(*map(np.array, (split.ids, split.dense, split.labels, split.group))),
+    ):
         batches = list(Batches(source).shuffled(64, seed=7))
         expected = np.random.default_rng(7).permutation(5000)[: 5000 // 64 * 64]
-        np.testing.assert_array_equal(np.concatenate([rows_of(batch) for batch in batches]), expected)
-        np.testing.assert_array_equal(torch.cat([batch.labels for batch in batches]), labels[expected])
+        np.testing.assert_array_equal(
+            np.concatenate([rows_of(batch) for batch in batches]), expected
+        )
+        np.testing.assert_array_equal(
+            torch.cat([batch.labels for batch in batches]), labels[expected]
+        )
 
 
 @pytest.mark.parametrize("rows", [1, 63, 64, 200])
@@ -64,13 +71,19 @@ def test_label_means(tmp_path, labels, memory, columns, weighted, monkeypatch, m
     monkeypatch.setattr("bench.data.batches.LABEL_BLOCK", 1024)
     parents, weights = [None, 0, None] if columns is None else [1, None], np.arange(5000) % 3 * 1.0
     split = replace(
-        mapped(tmp_path, labels, columns), weights=weights[:, None].astype(np.float32) if weighted else None
+        mapped(tmp_path, labels, columns),
+        weights=weights[:, None].astype(np.float32) if weighted else None,
     )
     means = Batches(split, memory).label_means(parents)
     click, buy, weight = (np.ma.masked_invalid(each) for each in labels.T.astype(np.float64))
     bought = np.ma.masked_where(click.filled(0) != 1, buy)
-    expected = [np.ma.average(each, weights=weights if weighted else None) for each in (click, bought, weight)]
-    np.testing.assert_allclose(means, expected if columns is None else [expected[1], expected[0]], rtol=1e-5)
+    expected = [
+        np.ma.average(each, weights=weights if weighted else None)
+        for each in (click, bought, weight)
+    ]
+    np.testing.assert_allclose(
+        means, expected if columns is None else [expected[1], expected[0]], rtol=1e-5
+    )
 
 
 def test_the_mean_of_no_label_is_a_half(tmp_path, mapped):

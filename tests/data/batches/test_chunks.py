@@ -17,7 +17,13 @@ from bench.data.batches import Batches
 from bench.data.chunks import LARGEST_WINDOW, PassPlan, shuffled_by_chunk
 
 
-@given(st.integers(1, 400), st.integers(1, 50), st.integers(1, 12), st.integers(1, 120), st.integers(0, 1))
+@given(
+    st.integers(1, 400),
+    st.integers(1, 50),
+    st.integers(1, 12),
+    st.integers(1, 120),
+    st.integers(0, 1),
+)
 @example(400, 7, 2, 100, 0)  # a batch larger than a window
 @example(400, 100, 4, 100, 0)  # one window
 @settings(max_examples=60)
@@ -25,7 +31,11 @@ def test_each_row_once_but_for_the_left_over(mapped, rows_of, rows, chunk, chunk
     with tempfile.TemporaryDirectory() as folder:
         split = mapped(Path(folder), np.arange(rows)[:, None])
         batches = list(shuffled_by_chunk(split, PassPlan(chunk * chunks, chunk), size, seed))
-        seen = np.concatenate([rows_of(batch) for batch in batches]) if batches else np.empty(0, np.int64)
+        seen = (
+            np.concatenate([rows_of(batch) for batch in batches])
+            if batches
+            else np.empty(0, np.int64)
+        )
         assert len(set(seen)) == len(seen) == rows // size * size
         assert {len(batch.ids) for batch in batches} <= {size}
         for batch in batches:
@@ -41,7 +51,10 @@ def test_a_window_has_one_chunk_of_every_stratum(rows, chunk, chunks):
     for window in windows:
         assert 0 < len(window) <= chunks
         found = (window // len(windows)).tolist()
-        assert found in (list(range(strata)), list(range(strata - 1)))  # the last stratum may be short
+        assert found in (
+            list(range(strata)),
+            list(range(strata - 1)),
+        )  # the last stratum may be short
 
 
 def order(rows_of, batches):
@@ -72,7 +85,10 @@ def test_a_plan_stays_within_its_memory(memory, sample, size):
         assert PassPlan(1024, 64).memory(sample, size) > memory
         return
     assert plan.memory(sample, size) <= memory
-    assert plan.window == LARGEST_WINDOW or PassPlan(2 * plan.window, plan.chunk).memory(sample, size) > memory
+    assert (
+        plan.window == LARGEST_WINDOW
+        or PassPlan(2 * plan.window, plan.chunk).memory(sample, size) > memory
+    )
     assert plan.window % plan.chunk == 0
     assert plan.window // plan.chunk >= 16
 
@@ -91,15 +107,22 @@ def test_resident_memory_stays_within_the_limit(tmp_path, mapped):
         reset_peak_memory()
         before = peak_memory_mb()
         assert pass_over() == rows
-        assert peak_memory_mb() - before < (limit >> 20) + 4  # and 4 MiB for a thread and its allocator
+        assert (
+            peak_memory_mb() - before < (limit >> 20) + 4
+        )  # and 4 MiB for a thread and its allocator
     reset_peak_memory()
     before = peak_memory_mb()
     data.label_means([None, None])
     assert peak_memory_mb() - before < 16
     reset_peak_memory()
     before = peak_memory_mb()
-    assert sum(int(batch.ids[0, 0]) >= 0 for batch in Batches(split).shuffled(512, seed=0)) == rows // 512
-    assert peak_memory_mb() - before > 80  # as a whole it does take its size: the measurement sees mapped pages
+    assert (
+        sum(int(batch.ids[0, 0]) >= 0 for batch in Batches(split).shuffled(512, seed=0))
+        == rows // 512
+    )
+    assert (
+        peak_memory_mb() - before > 80
+    )  # as a whole it does take its size: the measurement sees mapped pages
 
 
 ROWS, SIZE, PLAN = 1 << 16, 256, PassPlan(window=1 << 13, chunk=32)
@@ -126,10 +149,14 @@ def moment(batch):
 
 @pytest.mark.parametrize("what", [positives, moment])
 def test_batch_means_of_sorted_data_spread_like_those_of_a_full_shuffle(by_label, what):
-    """Standard deviation over a pass's 256 batches within 15% of drawing without replacement from all rows."""
+    """Standard deviation over a pass's 256 batches within 15% of drawing without replacement from
+    all rows.
+    """
     values = by_label.labels[:, 0] if what is positives else np.arange(ROWS)
     drawn = float(values.std(ddof=1)) * np.sqrt((1 - SIZE / ROWS) / SIZE)
-    found = np.mean([spread(shuffled_by_chunk(by_label, PLAN, SIZE, seed), what) for seed in range(6)])
+    found = np.mean(
+        [spread(shuffled_by_chunk(by_label, PLAN, SIZE, seed), what) for seed in range(6)]
+    )
     full = np.mean([spread(Batches(by_label).shuffled(SIZE, seed), what) for seed in range(6)])
     assert full == pytest.approx(drawn, rel=0.1)  # the reference itself
     assert found == pytest.approx(drawn, rel=0.15)

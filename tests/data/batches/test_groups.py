@@ -44,9 +44,11 @@ def test_beyond_memory_groups_of_a_window_come_together(tmp_path, mapped):
 
 
 def test_means_of_batches_spread_as_groups_drawn_at_random_do():
-    """What it does to mixing: the variance of a batch's mean is 1 + (m - 1) r times that of single rows.
+    """What it does to mixing: the variance of a batch's mean is 1 + (m - 1) r times that of single
+    rows.
 
-    Labels that correlate within groups by r, in files sorted by label: the order of the file is gone.
+    Labels that correlate within groups by r, in files sorted by label: the order of the file is
+    gone.
     """
     rng, many, m = np.random.default_rng(0), 4096, 8
     effect = np.sort(rng.normal(size=many))
@@ -54,7 +56,10 @@ def test_means_of_batches_spread_as_groups_drawn_at_random_do():
     r = effect.var() / values.var()
     group = np.repeat(np.arange(many), m)
     found = [
-        values[grouped_order(group, SIZE, np.random.default_rng(seed))].reshape(-1, SIZE).mean(1).var()
+        values[grouped_order(group, SIZE, np.random.default_rng(seed))]
+        .reshape(-1, SIZE)
+        .mean(1)
+        .var()
         for seed in range(4)
     ]
     assert np.mean(found) == pytest.approx(values.var() / SIZE * (1 + (m - 1) * r), rel=0.1)

@@ -64,7 +64,9 @@ def test_an_error_comes_after_the_items_before_it():
 
 
 def test_whoever_leaves_waits_for_nothing():
-    """The garbage collector closes what was left, where a lock may be held that the thread needs to end."""
+    """The garbage collector closes what was left, where a lock may be held that the thread needs to
+    end.
+    """
     made: list[int] = []
     closed: list[str] = []
     reached, goes_on = threading.Event(), threading.Event()

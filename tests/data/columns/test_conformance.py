@@ -1,4 +1,6 @@
-"""Every kind of column: who adds one adds a sample here, and all that is asked of a kind is asked of it."""
+"""Every kind of column: who adds one adds a sample here, and all that is asked of a kind is asked
+of it.
+"""
 
 from __future__ import annotations
 
@@ -26,11 +28,13 @@ ROWS = 240
 
 
 class Sample(NamedTuple):
-    """A kind with options, some values of its raw column, and the same values in other forms that must mean the same.
+    """A kind with options, some values of its raw column, and the same values in other forms that
+    must mean the same.
 
     Attributes:
         bad: a value that a row cannot have, and words of the error; None where each fits.
-        drafted: whether a drafted card takes a column of such values as an input, or only proposes it.
+        drafted: whether a drafted card takes a column of such values as an input, or only proposes
+            it.
     """
 
     option: dict[str, Any]
@@ -43,7 +47,9 @@ class Sample(NamedTuple):
 TIMES = ["2024-03-01 10:00:00", "2023-12-31 23:59:59", "2024-02-29 00:30:00", "2024-03-04 10:15:00"]
 SAMPLES = {
     "categorical": Sample({}, ["a", "b", "1", "b"], [["a", "b", "1.0", " b"]], None),
-    "numeric": Sample({"log1p": True}, [0.5, 1.25, -3, 1e4], [["0.5", "1.250", "-3", "1e4"]], ("x", "number")),
+    "numeric": Sample(
+        {"log1p": True}, [0.5, 1.25, -3, 1e4], [["0.5", "1.250", "-3", "1e4"]], ("x", "number")
+    ),
     "multi-valued": Sample(
         {"separator": "|", "max_length": 2},
         ["x|y", "y", "z|x", "y|z|x"],
@@ -82,16 +88,23 @@ def test_every_kind_has_a_sample():
 
 @pytest.fixture(params=[(kind, lacking) for kind in SAMPLES for lacking in (False, True)], ids=str)
 def case(request):
-    """A kind, its sample, the values of a log, some of them missing or none, and a card for the log."""
+    """A kind, its sample, the values of a log, some of them missing or none, and a card for the
+    log.
+    """
     kind, lacking = request.param
     sample = SAMPLES[kind]
-    values = [None if lacking and at % 7 == 0 else sample.values[at % len(sample.values)] for at in range(ROWS)]
+    values = [
+        None if lacking and at % 7 == 0 else sample.values[at % len(sample.values)]
+        for at in range(ROWS)
+    ]
     columns = {"made": {"kind": kind, "from": "raw", **sample.option}}
     return kind, sample, values, log_card(columns)
 
 
 def log_card(columns, **reader):
-    return card_of(reader={"kind": "parquet", **reader}, files=[{"name": "log.parquet"}], columns=columns)
+    return card_of(
+        reader={"kind": "parquet", **reader}, files=[{"name": "log.parquet"}], columns=columns
+    )
 
 
 def log(values):
@@ -101,7 +114,10 @@ def log(values):
 def fitted(card, table):
     """The encoder, and train's rows as it encodes what was kept of them."""
     fitter = EncoderFitter(card)
-    kept = [fitter.take(part, np.ones(len(part), bool), np.zeros((len(part), 1), np.float32)) for part in cut(table)]
+    kept = [
+        fitter.take(part, np.ones(len(part), bool), np.zeros((len(part), 1), np.float32))
+        for part in cut(table)
+    ]
     encoder = fitter.finish()
     both = [fitter.encode(part, None) for part in kept]
     return encoder, tuple(np.concatenate(each) for each in zip(*both, strict=True))
@@ -127,7 +143,9 @@ def test_serving_encodes_as_training_does(case):
     for form in sample.forms:
         given = [None if value is None else form[at % len(form)] for at, value in enumerate(values)]
         same(encoder.encode(rows.table([{"raw": value} for value in given])), trained)
-    assert rows.columns[0].optional == (None in values or kind == "multi-valued" or not KINDS[kind].served)
+    assert rows.columns[0].optional == (
+        None in values or kind == "multi-valued" or not KINDS[kind].served
+    )
 
 
 def test_a_store_has_the_shape_that_the_card_promises(case, tmp_path):

@@ -22,7 +22,10 @@ def read(values, part, **options):
     return found.to_pylist()
 
 
-@given(st.lists(st.one_of(st.none(), st.datetimes(FIRST, LAST)), min_size=1, max_size=20), st.sampled_from(FORMS))
+@given(
+    st.lists(st.one_of(st.none(), st.datetimes(FIRST, LAST)), min_size=1, max_size=20),
+    st.sampled_from(FORMS),
+)
 def test_every_form_of_a_time_has_the_parts_that_the_calendar_says(times, form):
     expected = {
         "hour": [time and time.hour for time in times],
@@ -36,7 +39,10 @@ def test_every_form_of_a_time_has_the_parts_that_the_calendar_says(times, form):
         assert read(texts.dictionary_encode(), part) == wanted
         assert read(stamps, part) == wanted
     for part in ("weekday", "month"):
-        assert read(pa.array([time and time.date() for time in times], pa.date32()), part) == expected[part]
+        assert (
+            read(pa.array([time and time.date() for time in times], pa.date32()), part)
+            == expected[part]
+        )
 
 
 def test_a_date_has_no_hour_and_a_marker_no_part():
@@ -55,12 +61,24 @@ def test_a_time_zone_changes_nothing():
 
 @pytest.mark.parametrize(
     "text",
-    ["2023-02-29", "2024-13-01", "2024-00-10", "2024-01-00", "0000-01-01", "2024-01-01 24:00", "1/3/2024", "x", "7"],
+    [
+        "2023-02-29",
+        "2024-13-01",
+        "2024-00-10",
+        "2024-01-00",
+        "0000-01-01",
+        "2024-01-01 24:00",
+        "1/3/2024",
+        "x",
+        "7",
+    ],
 )
 def test_other_texts_are_no_times(text):
     column = pa.array(["2024-02-29", text, None])
     assert part_of(column, "month")[1].tolist() == [False, True, False]
-    with pytest.raises(UserError, match=f"'t': expected a time such as 2024-03-01 10:00:00, found '{text}'"):
+    with pytest.raises(
+        UserError, match=f"'t': expected a time such as 2024-03-01 10:00:00, found '{text}'"
+    ):
         TimeSource(column="t", part="hour").values(pa.table({"t": column}))
 
 
@@ -70,11 +88,16 @@ def test_weekday_is_that_of_the_calendar(days):
     np.testing.assert_array_equal(weekday_of_yyyymmdd(numbers), [day.weekday() for day in days])
 
 
-@given(st.lists(st.datetimes(datetime.datetime(1950, 1, 1), datetime.datetime(2100, 1, 1)), min_size=1))
+@given(
+    st.lists(st.datetimes(datetime.datetime(1950, 1, 1), datetime.datetime(2100, 1, 1)), min_size=1)
+)
 def test_hours_and_weekdays_of_unix_time_are_those_of_utc(times):
     aware = [time.replace(tzinfo=datetime.UTC, microsecond=0) for time in times]
     seconds = np.array([time.timestamp() for time in aware])
     for unit, units in (("s", seconds), ("ms", seconds * 1000)):
-        hours, weekdays = DERIVATIONS[f"hour_of_unix_{unit}"](units), DERIVATIONS[f"weekday_of_unix_{unit}"](units)
+        hours, weekdays = (
+            DERIVATIONS[f"hour_of_unix_{unit}"](units),
+            DERIVATIONS[f"weekday_of_unix_{unit}"](units),
+        )
         np.testing.assert_array_equal(hours, [time.hour for time in aware])
         np.testing.assert_array_equal(weekdays, [time.weekday() for time in aware])

@@ -1,10 +1,12 @@
-"""Prepares a data set again and again, killed each time at another moment; run as a program of its own.
+"""Prepares a data set again and again, killed each time at another moment; run as a program of its
+own.
 
     python killed.py FOLDER TIMES [URL]
 
-FOLDER is a `Work` in which one store is prepared and whose card asks for another. A moment is the time just before a
-file or folder is opened, made, renamed or removed, or before bytes are written. Each process is a fork of this one, so
-that modules are loaded once. Prints one JSON document: how many were killed, and what was wrong.
+FOLDER is a `Work` in which one store is prepared and whose card asks for another. A moment is the
+time just before a file or folder is opened, made, renamed or removed, or before bytes are written.
+Each process is a fork of this one, so that modules are loaded once. Prints one JSON document: how
+many were killed, and what was wrong.
 """
 
 import contextlib
@@ -59,12 +61,18 @@ def main(work, times):
     # An undisturbed run: what is there after it, and how many moments it has.
     start = work.folder / "start"
     shutil.copytree(work.home, start)
-    if (said := run(work.prepare)).code != 0:  # in this process, so that compiled code is at hand in each fork
+    if (
+        said := run(work.prepare)
+    ).code != 0:  # in this process, so that compiled code is at hand in each fork
         raise RuntimeError(said.err)
     shutil.rmtree(work.home)
     shutil.copytree(start, work.home)
     in_child(lambda: prepare(work, float("inf")))
-    moments, names, whole = int((work.folder / "moments.txt").read_text()), work.names(), files(work.home / "store")
+    moments, names, whole = (
+        int((work.folder / "moments.txt").read_text()),
+        work.names(),
+        files(work.home / "store"),
+    )
     wanted = {name for name in whole if "manifest" not in name}
     killed, wrong = 0, []
     times = min(times, moments)

@@ -1,4 +1,6 @@
-"""Full disks and processes that are killed: one sentence, exit code 2, an untouched store, and nothing half-written."""
+"""Full disks and processes that are killed: one sentence, exit code 2, an untouched store, and
+nothing half-written.
+"""
 
 import gzip
 import hashlib
@@ -40,23 +42,36 @@ PARTS = ("raw/shop", "raw/shop/downloads", "raw/shop/downloads/*-log.csv.gz.part
 
 
 def anew(work):
-    """Another recipe, which makes the same arrays; a fetched file is gone, so that it is asked for again."""
+    """Another recipe, which makes the same arrays; a fetched file is gone, so that it is asked for
+    again.
+    """
     for path in work.home.glob("raw/shop/*"):
         path.unlink()
     work.card_edit("min_count = 2", "min_count = 2\nseed = 1")
 
 
 def ali(work):
-    size = {"rows": 2000, "users": 100, "items": 100, "list_length": 4, "click_rate": 0.3, "buy_rate": 0.4}
+    size = {
+        "rows": 2000,
+        "users": 100,
+        "items": 100,
+        "list_length": 4,
+        "click_rate": 0.3,
+        "buy_rate": 0.4,
+    }
     work.raw.rmdir()
     synthesise("ali-ccp", work.raw, size)
     card = content.find("datasets", "ali-ccp").read_text(encoding="utf-8")
-    return card.replace("valid_fraction = 0.1", "valid_fraction = 0.4").replace("min_count = 10", "min_count = 2")
+    return card.replace("valid_fraction = 0.1", "valid_fraction = 0.4").replace(
+        "min_count = 10", "min_count = 2"
+    )
 
 
 @pytest.fixture
 def work_of(tmp_path, shop_raw, request):
-    """A good data set, prepared, by name: a log, the same from a server, or a pair of Ali-CCP's files."""
+    """A good data set, prepared, by name: a log, the same from a server, or a pair of Ali-CCP's
+    files.
+    """
 
     def get(name):
         work, log = Work(tmp_path / "work"), (shop_raw / "log.csv").read_bytes()
@@ -64,7 +79,10 @@ def work_of(tmp_path, shop_raw, request):
         if name == "remote":
             work.server = request.getfixturevalue("server")
             work.server.files = {"/log.csv.gz": gzip.compress(log, mtime=0)}
-            source = f'sources = [{{ kind = "url", urls = {{ "log.csv" = "{work.server.url}/log.csv.gz" }} }}]'
+            source = (
+                'sources = [{ kind = "url", urls = { "log.csv" = '
+                f'"{work.server.url}/log.csv.gz" }} }}]'
+            )
             pinned = FILES.replace(" }", f', sha256 = "{hashlib.sha256(log).hexdigest()}" }}')
             work.card.write_text(CARD.replace(FILES, f"{pinned}\n{source}"))
         elif name == "ali":
@@ -98,14 +116,20 @@ def test_a_full_disk(good, size, where, work_of, monkeypatch):
         said = run(work.prepare)
     assert (said.code, said.out) == (2, "")
     place = re.escape(f"{work.home}/{where}").replace(re.escape("..."), ".+")
-    assert re.fullmatch(f"seesaw: {place}: cannot be written: No space left on device\n", said.err), said.err
+    assert re.fullmatch(
+        f"seesaw: {place}: cannot be written: No space left on device\n", said.err
+    ), said.err
     assert work.stores() == stores
     kept = PARTS if good == "remote" else ()
-    assert not [name for name in work.names() - names if not any(fnmatch(name, pattern) for pattern in kept)]
+    assert not [
+        name for name in work.names() - names if not any(fnmatch(name, pattern) for pattern in kept)
+    ]
     work.card.write_text(card)
     again = run([*work.prepare, "--json"])
     assert again.code == 0, again.err
-    assert stores.items() <= work.stores().items()  # the manifest says how long it took: nothing was done again
+    assert (
+        stores.items() <= work.stores().items()
+    )  # the manifest says how long it took: nothing was done again
 
 
 @pytest.mark.slow
@@ -114,7 +138,13 @@ def test_killed_at_every_moment(good, work_of):
     work = work_of(good)
     anew(work)
     url = [work.server.url] if work.server else []
-    command = [sys.executable, str(Path(__file__).with_name("killed.py")), str(work.folder), "1000", *url]
+    command = [
+        sys.executable,
+        str(Path(__file__).with_name("killed.py")),
+        str(work.folder),
+        "1000",
+        *url,
+    ]
     said = subprocess.run(command, capture_output=True, text=True, check=False)
     assert said.returncode == 0, said.stderr
     found = json.loads(said.stdout)

@@ -1,4 +1,6 @@
-"""A small data set under a folder: card, raw files and home; a command; and a disk whose writes are watched."""
+"""A small data set under a folder: card, raw files and home; a command; and a disk whose writes are
+watched.
+"""
 
 import contextlib
 import errno
@@ -53,7 +55,11 @@ class Work:
 
 def files(folder):
     """Relative path -> content."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 @contextmanager

@@ -1,4 +1,6 @@
-"""One value is encoded alike through whatever door it comes: files of training and of scoring, frames, JSON."""
+"""One value is encoded alike through whatever door it comes: files of training and of scoring,
+frames, JSON.
+"""
 
 import json
 
@@ -20,7 +22,11 @@ WANTED = {"c": "text", "n": "number"}
 CARD = card_of(
     reader={"kind": "csv", "missing": ["-1"]},
     files=[{"name": "log.csv"}],
-    columns={"c": "categorical", "list": {"kind": "multi-valued", "from": "c", "separator": "|"}, "n": "numeric"},
+    columns={
+        "c": "categorical",
+        "list": {"kind": "multi-valued", "from": "c", "separator": "|"},
+        "n": "numeric",
+    },
     encoding={"min_count": 1, "target_rates": ["c"]},
 )
 FILES = {"string": pa.string(), "float": pa.float64(), "float32": pa.float32(), "int": pa.int64()}
@@ -38,28 +44,39 @@ def doors(values, folder):
             column = pa.array(own).cast(kind, safe=False)
             for each, about in ((column, ""), (column.dictionary_encode(), "dictionary of ")):
                 pq.write_table(pa.table({"c": each, "n": each}), folder / "f.parquet")
-                found[about + name] = whole(read_parquet(folder / "f.parquet", "f", WANTED, Silent())).table
+                found[about + name] = whole(
+                    read_parquet(folder / "f.parquet", "f", WANTED, Silent())
+                ).table
     for kind in ("float64", "float32", "object", *["Int64"] * is_whole):
         found[f"frame of {kind}"] = pd.DataFrame({"c": values, "n": values}, dtype=kind)
     categories = pd.DataFrame({"c": [text or None for text in texts], "n": values})
     records = [{"c": value, "n": value} for value in values]
-    return found | {"categories": categories.astype({"c": "category"}), "JSON": json.loads(json.dumps(records))}
+    return found | {
+        "categories": categories.astype({"c": "category"}),
+        "JSON": json.loads(json.dumps(records)),
+    }
 
 
 @pytest.mark.parametrize("training", ["CSV", *FILES])
-@pytest.mark.parametrize("values", [[0.0, -0.0, 1.0, 2.0, -1.0, 7e6, None], [0.5, 0.1, 1.0, None, 0.5], [-2.0], [None]])
+@pytest.mark.parametrize(
+    "values", [[0.0, -0.0, 1.0, 2.0, -1.0, 7e6, None], [0.5, 0.1, 1.0, None, 0.5], [-2.0], [None]]
+)
 def test_numbers(training, values, tmp_path):
     tables = doors(values, tmp_path)
     if training not in tables:
         training = "float"  # fractions are no whole numbers
     fitter = EncoderFitter(CARD)
-    kept = fitter.take(tables[training], np.ones(len(values), bool), np.zeros((len(values), 1), np.float32))
+    kept = fitter.take(
+        tables[training], np.ones(len(values), bool), np.zeros((len(values), 1), np.float32)
+    )
     encoder = fitter.finish()
     trained, rows = fitter.encode(kept, None), RawRows(encoder)
     for name, given in tables.items():
         served = rows.checked(given, str) if isinstance(given, pa.Table) else rows.table(given)
         for found, expected in zip(encoder.encode(served), trained, strict=True):
-            np.testing.assert_array_equal(found, expected, err_msg=f"trained on {training}, served by {name}")
+            np.testing.assert_array_equal(
+                found, expected, err_msg=f"trained on {training}, served by {name}"
+            )
 
 
 @pytest.mark.parametrize("column", [["1", "1.0"], ["a|1", "1.0|b"]])
@@ -70,7 +87,10 @@ def test_the_user_is_told_of_two_spellings_which_stay_apart(column, recorder):
     encoder = fitter.finish(recorder)
     lists = "|" in column[0]
     found = [note.partition(": they are two categories")[0] for note in recorder.notes]
-    assert found == [f"shop: '{name}' has one number as '1' and as '1.0'" for name in ("c", "list")][lists:]
+    assert (
+        found
+        == [f"shop: '{name}' has one number as '1' and as '1.0'" for name in ("c", "list")][lists:]
+    )
     assert [part.source.spelled for part in encoder.fields[:2]] == [not lists, True]
     for given in (table, pd.DataFrame({"c": column, "n": 1.0}), table.to_pylist()):
         ids = encoder.encode(RawRows(encoder).table(given))[0]

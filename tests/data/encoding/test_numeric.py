@@ -1,4 +1,6 @@
-"""Numbers: their moments, ranges, and what is encoded of them; and target rates, where leakage would come from."""
+"""Numbers: their moments, ranges, and what is encoded of them; and target rates, where leakage
+would come from.
+"""
 
 from fractions import Fraction
 from unittest import mock
@@ -48,7 +50,9 @@ def test_one_row_does_not_spoil_the_column(odd, log1p):
     values = np.random.default_rng(0).normal(2020, 5, 500).tolist()
     fine, spoiled = fit(values, log1p), fit([*values, odd if odd < np.inf else None], log1p)
     np.testing.assert_allclose(encode(fine, values), encode(spoiled, values)[:, :1], atol=1e-5)
-    np.testing.assert_allclose(np.abs(encode(fine, [odd])), np.abs(encode(spoiled, [odd]))[:, :1], atol=2e-2, rtol=1e-4)
+    np.testing.assert_allclose(
+        np.abs(encode(fine, [odd])), np.abs(encode(spoiled, [odd]))[:, :1], atol=2e-2, rtol=1e-4
+    )
 
 
 @pytest.mark.parametrize(
@@ -56,7 +60,9 @@ def test_one_row_does_not_spoil_the_column(odd, log1p):
     [
         [0.0] * 99_000 + [1.0] * 9,  # rare
         np.random.default_rng(0).lognormal(3, 1.5, 20_000),  # skewed
-        np.concatenate([np.zeros(9000), np.random.default_rng(0).normal(5000, 1000, 90), [99999.0] * 10]),  # a spike
+        np.concatenate(
+            [np.zeros(9000), np.random.default_rng(0).normal(5000, 1000, 90), [99999.0] * 10]
+        ),  # a spike
         [1.0, 2.0, 4.0, 1e6],  # too few to judge by
         [-1e300, 1e300] * 60,
     ],
@@ -71,7 +77,9 @@ def test_what_many_numbers_are_like_is_not_left_out(values):
     assert high >= min(np.max(values), 3.4e38)
 
 
-NUMBERS = st.one_of(st.floats(-1e6, 1e6), st.just(float("nan")), st.sampled_from([1e15, 1e15 + 1, 1e-9, 0.1]))
+NUMBERS = st.one_of(
+    st.floats(-1e6, 1e6), st.just(float("nan")), st.sampled_from([1e15, 1e15 + 1, 1e-9, 0.1])
+)
 
 
 @given(st.lists(st.tuples(NUMBERS, st.integers(0, 3)), min_size=1, max_size=40), st.integers(1, 9))
@@ -108,10 +116,14 @@ def cuts(numbers, most):
     return values[1:][begins(counts, most)].tolist()
 
 
-@given(st.lists(st.lists(st.floats(allow_infinity=False), max_size=9), max_size=6), st.integers(2, 9))
+@given(
+    st.lists(st.lists(st.floats(allow_infinity=False), max_size=9), max_size=6), st.integers(2, 9)
+)
 def test_ranges_of_parts_are_those_of_the_whole(parts, most):
     found = ranges(parts, most)
-    known = np.array([number for part in parts for number in part if not np.isnan(number)], np.float64)
+    known = np.array(
+        [number for part in parts for number in part if not np.isnan(number)], np.float64
+    )
     assert list(found.edges) == cuts(known, most)
     of_row = np.searchsorted(found.edges, known, side="right")
     assert np.bincount(of_row, minlength=len(found.edges) + 1).tolist() == list(found.counts)
@@ -120,14 +132,23 @@ def test_ranges_of_parts_are_those_of_the_whole(parts, most):
 
 @pytest.mark.parametrize("ranges", [1, 2, 3, 21, 1000])
 def test_ranges_are_those_of_a_bisection(ranges):
-    """More numbers than one block of the compiled pass, on the edges too; numpy's search tells the range."""
+    """More numbers than one block of the compiled pass, on the edges too; numpy's search tells the
+    range.
+    """
     rng = np.random.default_rng(ranges)
     edges = np.unique(rng.normal(size=ranges - 1))
     numbers = np.append(rng.normal(size=700), [*edges, np.nan, np.inf, -np.inf])
     field = BucketField(
-        number="x", source=SOURCE, edges=tuple(edges), low=-9.0, high=9.0, counts=(1,) * (len(edges) + 1)
+        number="x",
+        source=SOURCE,
+        edges=tuple(edges),
+        low=-9.0,
+        high=9.0,
+        counts=(1,) * (len(edges) + 1),
     )
-    expected = np.where(np.isnan(numbers), len(edges) + 2, 1 + np.searchsorted(edges, numbers, side="right"))
+    expected = np.where(
+        np.isnan(numbers), len(edges) + 2, 1 + np.searchsorted(edges, numbers, side="right")
+    )
     np.testing.assert_array_equal(field.encode_numbers(numbers)[:, 0], expected)
 
 

@@ -43,7 +43,12 @@ def test_the_value_that_means_yes_may_be_said():
 
 @pytest.mark.parametrize(
     ("values", "message"),
-    [(["1", "1"], "found only '1'"), ([None, None], "no value"), (["a", "b", "c"], "3 texts"), ([[1]], "type list")],
+    [
+        (["1", "1"], "found only '1'"),
+        ([None, None], "no value"),
+        (["a", "b", "c"], "3 texts"),
+        ([[1]], "type list"),
+    ],
 )
 def test_what_cannot_be_a_label(values, message):
     with pytest.raises(UserError, match=message):
@@ -51,7 +56,9 @@ def test_what_cannot_be_a_label(values, message):
 
 
 def test_names_of_tasks_fit_the_card():
-    labels = labels_of({}, **{name: [0, 1] for name in ("Is Click", "is_click", "7d", "Ünï", "Score")})
+    labels = labels_of(
+        {}, **{name: [0, 1] for name in ("Is Click", "is_click", "7d", "Ünï", "Score")}
+    )
     assert len(labels) == 5
     assert "label_score" in labels  # a package has a score of its own
     for label in labels.values():
@@ -68,7 +75,12 @@ def test_a_child_without_its_parent_is_counted_and_mended():
 def test_a_number_after_an_event():
     columns = {"click": [0, 0, 1, 1], "seconds": [0.5, 0, 3.5, 2]}
     seconds = labels_of({"seconds": "click"}, **columns)["seconds"]
-    assert seconds.table == {"name": "seconds", "column": "seconds", "kind": "regression", "parent": "click"}
+    assert seconds.table == {
+        "name": "seconds",
+        "column": "seconds",
+        "kind": "regression",
+        "parent": "click",
+    }
     assert "1 rows have another seconds than 0 though click = 0" in seconds.notes[-1]
     with pytest.raises(UserError, match="'seconds' holds numbers"):
         labels_of({"click": "seconds"}, **columns)

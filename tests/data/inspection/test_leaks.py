@@ -20,7 +20,13 @@ def leak(values, label, binary=True):
 
 def test_copies_and_functions_of_a_label_are_suspected(rng):
     y = label_of(rng)
-    for values in (y, 1 - y, y * 3 + rng.integers(0, 3, N), np.where(y == 1, "done", "open"), rng.random(N) + y):
+    for values in (
+        y,
+        1 - y,
+        y * 3 + rng.integers(0, 3, N),
+        np.where(y == 1, "done", "open"),
+        rng.random(N) + y,
+    ):
         found = leak(values, y)
         assert found.startswith("it alone tells")
 
@@ -30,14 +36,25 @@ def test_what_only_a_later_stage_makes_is_suspected_though_it_tells_little(rng):
     bought = (visit == 1) & (rng.random(N) < 0.1)
     spend = np.where(bought, rng.exponential(50, N).round(2), 0)
     unspent = np.where(bought, spend, np.nan)
-    for values in (spend, -spend, unspent, np.where(bought, spend, -1), np.where(bought, "yes", "no"), bought):
+    for values in (
+        spend,
+        -spend,
+        unspent,
+        np.where(bought, spend, -1),
+        np.where(bought, "yes", "no"),
+        bought,
+    ):
         found = leak(values, visit)
         assert "'y' is 1 in all of them, elsewhere in 1" in found
-    assert "'y' is not 0" in leak(bought, np.where(visit == 1, rng.normal(5, 1, N), 0), binary=False)
+    assert "'y' is not 0" in leak(
+        bought, np.where(visit == 1, rng.normal(5, 1, N), 0), binary=False
+    )
     gone = np.where((visit == 0) & (rng.random(N) < 0.1), 9.5, 0)
     assert leak(gone, visit) is None  # four in five rows are 0 anyway
     assert leak(gone, np.where(visit == 0, 0, (rng.random(N) < 0.9).astype(float))) is None
-    assert "'y' is 0" in leak(gone, np.where(visit == 1, 1, (gone == 0) & (rng.random(N) < 0.5)).astype(float))
+    assert "'y' is 0" in leak(
+        gone, np.where(visit == 1, 1, (gone == 0) & (rng.random(N) < 0.5)).astype(float)
+    )
 
 
 AFTERWARDS = """
@@ -53,7 +70,10 @@ sort_order follow_user_num is_premium age tab time playlist hist_watch_time disp
 def test_names_say_what_happens_afterwards():
     assert [name for name in AFTERWARDS.split() if not is_afterwards(name)] == []
     assert [name for name in BEFORE.split() if is_afterwards(name)] == []
-    assert find_leak(count_column("dwell", pa.array(np.arange(N))), {}) == "its name says what somebody did"
+    assert (
+        find_leak(count_column("dwell", pa.array(np.arange(N))), {})
+        == "its name says what somebody did"
+    )
 
 
 PLACE = np.arange(N) % 10
@@ -87,10 +107,19 @@ def together(labels, *columns):
 
 @pytest.mark.parametrize("binary", [True, False])
 def test_two_times_that_tell_a_delay_are_named(binary):
-    planned, delay, other = RNG.integers(0, 20, N), 10 * RNG.integers(0, 2, N), RNG.integers(0, 9, N)
+    planned, delay, other = (
+        RNG.integers(0, 20, N),
+        10 * RNG.integers(0, 2, N),
+        RNG.integers(0, 9, N),
+    )
     y = (delay > 0).astype(float) if binary else delay + RNG.normal(size=N) / 9
-    label, values = known(y, binary), {"planned": planned, "actual": planned + delay, "other": other}
-    columns = {name: count_column(name, pa.array(each.astype(float))) for name, each in values.items()}
+    label, values = (
+        known(y, binary),
+        {"planned": planned, "actual": planned + delay, "other": other},
+    )
+    columns = {
+        name: count_column(name, pa.array(each.astype(float))) for name, each in values.items()
+    }
     assert not any(find_leak(column, {"y": label}) for column in columns.values())
     note = together({"y": label}, *columns.values())["y"]
     assert "'actual' and 'planned'" in note

@@ -33,7 +33,9 @@ def test_a_label_that_implies_another_is_proposed_as_its_child():
     labels = {"poor": known(1 - CLICK), "buy": known(BUY), "click": known(CLICK)}
     (found,) = proposals(sample_of(ROWS), (), labels, None)
     assert (found.at, found.keys) == ("tasks.buy", {"parent": "click"})
-    assert not list(proposals(sample_of(ROWS), (), {"click": known(CLICK), "again": known(CLICK)}, None))
+    assert not list(
+        proposals(sample_of(ROWS), (), {"click": known(CLICK), "again": known(CLICK)}, None)
+    )
     labels["buy"] = known(np.where(np.arange(N) == np.argmin(CLICK), 1, BUY))
     assert not list(proposals(sample_of(ROWS), (), labels, None))
 
@@ -42,24 +44,37 @@ def units(group, **values):
     """What is proposed as units of these columns."""
     sample = sample_of(ROWS | values)
     drafts = [ColumnDraft(name, "input", "", "", 0, 0, (), name, None) for name in values]
-    found = proposals(sample, drafts, {"click": known(CLICK)}, sample.column(group) if group else None)
+    found = proposals(
+        sample, drafts, {"click": known(CLICK)}, sample.column(group) if group else None
+    )
     return [dict(each.keys) for each in found if "units" in each.keys]
 
 
 def test_the_coarsest_id_of_somebody_that_repeats_is_proposed_as_units():
     request = np.arange(N) // 4
     user, household = request % 60, request % 20
-    ids = {"request_id": request, "userId": user, "household": household, "item_id": RNG.integers(0, 12, N)}
+    ids = {
+        "request_id": request,
+        "userId": user,
+        "household": household,
+        "item_id": RNG.integers(0, 12, N),
+    }
     assert units("request_id", **ids) == units(None, **ids) == [{"units": "household"}]
     assert units("userId", **ids) == [{"units": "household"}]
     assert units(None, item_id=ids["item_id"], user_type=user, new_user=user % 2) == []
-    assert units("request_id", request_id=request, user_id=np.where(np.arange(N) == 1, 99, user)) == []
+    assert (
+        units("request_id", request_id=request, user_id=np.where(np.arange(N) == 1, 99, user)) == []
+    )
     assert units("request_id", request_id=request, user_id=request) == []
     assert units(None, user_id=np.arange(N)) == []
 
 
 def test_how_a_row_came_to_be_shown_is_no_input_and_is_proposed_as_such(tmp_path):
-    rows = {"x": RNG.normal(size=N), "is_rand": RNG.integers(0, 2, N), "random_walk": RNG.normal(size=N)}
+    rows = {
+        "x": RNG.normal(size=N),
+        "is_rand": RNG.integers(0, 2, N),
+        "random_walk": RNG.normal(size=N),
+    }
     rows["shown_at_random"] = np.zeros(N)  # nothing was
     pd.DataFrame(rows | {"click": CLICK.astype(int)}).to_csv(tmp_path / "log.csv", index=False)
     draft = draft_card(CardRequest(files=(tmp_path / "log.csv",), labels=("click",)), Silent())

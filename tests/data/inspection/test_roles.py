@@ -22,11 +22,15 @@ def test_counts_are_those_of_a_counter(dictionary):
     texts = [None if i % 7 == 0 else ["", " a", "a ", "b", "NA", "é, x"][i % 6] for i in range(300)]
     array = pa.array(texts)
     column = count_column("c", array.dictionary_encode() if dictionary else array, ["NA"])
-    wanted = Counter(text.strip() for text in texts if text is not None and text.strip() not in ("", "NA"))
+    wanted = Counter(
+        text.strip() for text in texts if text is not None and text.strip() not in ("", "NA")
+    )
     assert dict(zip(column.texts(), column.counts.tolist(), strict=True)) == wanted
     assert column.known == sum(wanted.values())
     back = [None if code < 0 else column.texts()[code] for code in column.codes]
-    assert back == [t.strip() if t is not None and t.strip() not in ("", "NA") else None for t in texts]
+    assert back == [
+        t.strip() if t is not None and t.strip() not in ("", "NA") else None for t in texts
+    ]
 
 
 @pytest.mark.parametrize(
@@ -65,7 +69,10 @@ def test_the_out_of_fold_means_are_those_of_a_loop(mixed):
     rng = np.random.default_rng(1)
     cells = rng.integers(0, 9, 300)
     fold = np.random.default_rng(0).integers(0, FOLDS, 300)
-    for binary, y in ((True, (rng.random(300) < cells / 9).astype(float)), (False, cells + rng.normal(size=300))):
+    for binary, y in (
+        (True, (rng.random(300) < cells / 9).astype(float)),
+        (False, cells + rng.normal(size=300)),
+    ):
         score = np.empty(300)
         for i in range(300):
             others = y[(cells == cells[i]) & (fold != fold[i])]
@@ -82,7 +89,10 @@ NUMBER = st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_inf
 
 @given(st.dictionaries(TEXT, TEXT | NUMBER | st.booleans() | st.lists(TEXT)))
 def test_what_is_written_reads_back(values):
-    assert tomllib.loads("".join(f"{key(name)} = {toml(value)}\n" for name, value in values.items())) == values
+    assert (
+        tomllib.loads("".join(f"{key(name)} = {toml(value)}\n" for name, value in values.items()))
+        == values
+    )
 
 
 @given(TEXT)
@@ -93,14 +103,19 @@ def test_a_comment_stays_a_comment(text):
 def test_ranges_of_numbers_are_in_order_about_equal_and_missing_is_apart():
     numbers = np.random.default_rng(5).normal(size=2000).round(2)
     numbers[::5] = np.nan
-    cells, known = count_column("c", pa.array(numbers, from_pandas=True)).cells(10), ~np.isnan(numbers)
+    cells, known = (
+        count_column("c", pa.array(numbers, from_pandas=True)).cells(10),
+        ~np.isnan(numbers),
+    )
     assert (cells[~known] == cells[known].max() + 1).all()
     assert (np.diff(cells[known][np.argsort(numbers[known])]) >= 0).all()
     assert np.bincount(cells[known]).tolist() == pytest.approx([160] * 10, rel=0.1)
 
 
 RNG = np.random.default_rng(0)
-WORDS = np.array(["good", "bad", "ok", "quick", "brown", "fox", "dog", "cat", "tree", "sun", "moon"])
+WORDS = np.array(
+    ["good", "bad", "ok", "quick", "brown", "fox", "dog", "cat", "tree", "sun", "moon"]
+)
 
 
 def kind(name, values):
@@ -130,7 +145,11 @@ def test_categories(name, values):
 
 @pytest.mark.parametrize(
     ("name", "values"),
-    [("score", RNG.normal(size=500)), ("age", RNG.integers(18, 90, 500)), ("item_price", RNG.integers(1, 90, 500))],
+    [
+        ("score", RNG.normal(size=500)),
+        ("age", RNG.integers(18, 90, 500)),
+        ("item_price", RNG.integers(1, 90, 500)),
+    ],
 )
 def test_quantities(name, values):
     found = kind(name, values)
@@ -169,7 +188,9 @@ def test_few_counts_are_numbers():
 
 @pytest.mark.parametrize("separator", ["|", ";", ","])
 def test_lists(separator):
-    values = [separator.join(sorted(set(RNG.choice(WORDS, RNG.integers(0, 4))))) for _ in range(400)]
+    values = [
+        separator.join(sorted(set(RNG.choice(WORDS, RNG.integers(0, 4))))) for _ in range(400)
+    ]
     assert kind("tags", values) == {"kind": "multi-valued", "separator": separator, "max_length": 3}
 
 
@@ -177,8 +198,16 @@ def test_lists(separator):
     ("name", "values", "reason"),
     [
         ("c", ["x"] * 50, "constant"),
-        ("hhnum", np.repeat(RNG.permutation(300), RNG.integers(1, 5, 300)), "id of a household or a visit"),
-        ("h_seq", np.repeat(RNG.permutation(1200), RNG.integers(1, 5, 1200)), "rows of one value follow each other"),
+        (
+            "hhnum",
+            np.repeat(RNG.permutation(300), RNG.integers(1, 5, 300)),
+            "id of a household or a visit",
+        ),
+        (
+            "h_seq",
+            np.repeat(RNG.permutation(1200), RNG.integers(1, 5, 1200)),
+            "rows of one value follow each other",
+        ),
         ("finalwt", RNG.uniform(100, 3000, 500).round(2), "weight of the sample's design"),
         ("price", [f"{n},{n % 10}" for n in RNG.integers(0, 50, 200)], "1.5, not 1,5"),
         ("instance weight", RNG.uniform(100, 3000, 500).round(2), "weight of the sample's design"),

@@ -37,7 +37,9 @@ def test_times_are_cut_where_the_shares_say():
 
 @pytest.mark.parametrize("zone", ["text", "Europe/Berlin"])
 def test_times_with_several_offsets_are_cut_by_instant(zone):
-    """Around the end of summer time local times repeat, and elsewhere offsets differ from row to row."""
+    """Around the end of summer time local times repeat, and elsewhere offsets differ from row to
+    row.
+    """
     instant = np.datetime64("2024-10-26T12:00:00") + np.arange(N) * np.timedelta64(120, "s")
     times = pa.array(instant.astype("datetime64[us]"), pa.timestamp("us", zone))
     if zone == "text":
@@ -78,12 +80,20 @@ def test_without_validation_it_is_taken_from_train_by_share():
 
 
 def test_without_validation_it_is_taken_from_train_by_time_where_test_is_later():
-    for times in (np.arange(N), [f"2024-{n // 100 + 1:02d}-{n % 100 // 4 + 1:02d}" for n in range(N)]):
+    for times in (
+        np.arange(N),
+        [f"2024-{n // 100 + 1:02d}-{n % 100 // 4 + 1:02d}" for n in range(N)],
+    ):
         found = split(Wish(kind="column", column="part", time="t"), part=PART, t=times)
-        assert rows(found) == [630, 70, 300] if isinstance(times, np.ndarray) else rows(found)[1] >= 70
+        assert (
+            rows(found) == [630, 70, 300] if isinstance(times, np.ndarray) else rows(found)[1] >= 70
+        )
         assert "test is later than train" in found.why[1]
     mixed = np.random.default_rng(0).permutation(N)
-    assert "valid_from" not in split(Wish(kind="column", column="part", time="t"), part=PART, t=mixed).table
+    assert (
+        "valid_from"
+        not in split(Wish(kind="column", column="part", time="t"), part=PART, t=mixed).table
+    )
 
 
 def test_a_class_that_a_split_lacks_is_a_clear_error():
@@ -94,7 +104,11 @@ def test_a_class_that_a_split_lacks_is_a_clear_error():
 
 @pytest.mark.parametrize(
     ("wish", "message"),
-    [(Wish(valid=0.5, test=0.5), "something for train"), (Wish(valid=0), "above 0"), (Wish(kind="time"), "--time")],
+    [
+        (Wish(valid=0.5, test=0.5), "something for train"),
+        (Wish(valid=0), "above 0"),
+        (Wish(kind="time"), "--time"),
+    ],
 )
 def test_wishes_that_cannot_be(wish, message):
     with pytest.raises(UserError, match=message):

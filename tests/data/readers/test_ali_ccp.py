@@ -16,25 +16,39 @@ from bench.data.splits import SPLITS
 from bench.data.synthetic import synthesise
 
 RATES = {"click_rate": 0.3, "buy_rate": 0.4}
-SLOTS = dict.fromkeys((*COMMON, *SKELETON), 1) | {"109_14": 5, "110_14": 2, "150_14": 40, "210": 4, "853": 3}
+SLOTS = dict.fromkeys((*COMMON, *SKELETON), 1) | {
+    "109_14": 5,
+    "110_14": 2,
+    "150_14": 40,
+    "210": 4,
+    "853": 3,
+}
 
 
 def tables(raw, drop=False):
     """The train pair of files, every field of it as a list."""
-    values = load_card("ali-ccp@position").model_dump(mode="json", by_alias=True, exclude_unset=True)
-    values["columns"] = {f: {"kind": "multi-valued", "max_length": SLOTS[f]} for f in (*COMMON, *SKELETON)} | {
-        f"{f}.value": "numeric" for f in (*COMMON, *SKELETON)
-    }
+    values = load_card("ali-ccp@position").model_dump(
+        mode="json", by_alias=True, exclude_unset=True
+    )
+    values["columns"] = {
+        f: {"kind": "multi-valued", "max_length": SLOTS[f]} for f in (*COMMON, *SKELETON)
+    } | {f"{f}.value": "numeric" for f in (*COMMON, *SKELETON)}
     values["reader"] |= {"on_bad_row": "drop" if drop else "fail"}
     card = parse_card(values, "here")
     paths = {file.name: [raw / file.name] for file in card.files}
-    return list(takewhile(lambda part: part.file == card.row_files[0], read_ali_ccp(card, paths, Silent(), raw)))
+    return list(
+        takewhile(
+            lambda part: part.file == card.row_files[0], read_ali_ccp(card, paths, Silent(), raw)
+        )
+    )
 
 
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory):
     out = tmp_path_factory.mktemp("ali") / "raw"
-    synthesise("ali-ccp", out, {"rows": 4000, "users": 500, "items": 800, "dirty_rate": 0.01} | RATES)
+    synthesise(
+        "ali-ccp", out, {"rows": 4000, "users": 500, "items": 800, "dirty_rate": 0.01} | RATES
+    )
     return out
 
 
@@ -45,7 +59,11 @@ def test_every_row_is_that_of_the_line_by_line_reader(raw, monkeypatch):
     for part in tables(raw):
         for row in part.table.to_pylist():
             ids = {field: row[field] for field in SLOTS if row[field]}
-            sums = {field: row[f"{field}.value"] for field in SLOTS if not np.isnan(row[f"{field}.value"])}
+            sums = {
+                field: row[f"{field}.value"]
+                for field in SLOTS
+                if not np.isnan(row[f"{field}.value"])
+            }
             found.append((row["common_index"], row["click"], row["buy"], ids, sums))
     expected = list(twin.rows(skeleton, common, SLOTS))
     assert len(found) == 2000
@@ -65,7 +83,10 @@ def test_no_group_is_in_two_splits_and_a_purchase_without_a_click_is_none(raw, t
     assert sum(map(len, groups)) == len(set.union(*groups)) == len(indices(raw))
     assert sum(map(len, splits)) == 4000
     assert all((each.labels[:, 1] <= each.labels[:, 0]).all() for each in splits)
-    assert store.manifest["schema"]["dense"][:2] == ["met_categories_weight", "met_categories_weight_missing"]
+    assert store.manifest["schema"]["dense"][:2] == [
+        "met_categories_weight",
+        "met_categories_weight_missing",
+    ]
     assert len(store.schema.numbers) == 8
 
 
@@ -84,15 +105,27 @@ GOOD = "1,0,0,ab,1,205\x025\x031.0\n"
         ("2,0,0,ab,1", "expected 6 columns separated by commas, found 5"),
         ("2,2,0,ab,1,205\x025\x031.0", "expected click and buy to be 0 or 1, found 2 and 0"),
         ("2,0,0,,1,205\x025\x031.0", "expected a common index, found none"),
-        ("2,0,0,cd,1,205\x025\x031.0", "expected a common index of common_features_train.csv, found 'cd'"),
-        ("2,0,0,ab,1,2055\x031.0", r"expected features as field\x02id\x03value joined by \x01, found '2055\x031.0'"),
-        ("2,0,0,ab,1,205\x02\x031.0", r"a feature's id to be a whole number below 2^63, found '205\x02\x031.0'"),
+        (
+            "2,0,0,cd,1,205\x025\x031.0",
+            "expected a common index of common_features_train.csv, found 'cd'",
+        ),
+        (
+            "2,0,0,ab,1,2055\x031.0",
+            r"expected features as field\x02id\x03value joined by \x01, found '2055\x031.0'",
+        ),
+        (
+            "2,0,0,ab,1,205\x02\x031.0",
+            r"a feature's id to be a whole number below 2^63, found '205\x02\x031.0'",
+        ),
         ("2,0,0,ab,1,205\x025\x03", "a feature's value to be a number"),
         ("2,0,0,ab,1,205\x025\x031.0\x01", r"expected features as field\x02id\x03value"),
     ],
 )
 def test_a_bad_line_is_named(tmp_path, line, message):
-    common, skeleton = tmp_path / "common_features_train.csv", tmp_path / "sample_skeleton_train.csv"
+    common, skeleton = (
+        tmp_path / "common_features_train.csv",
+        tmp_path / "sample_skeleton_train.csv",
+    )
     common.write_text("ab,1,101\x023\x031.0\n")
     skeleton.write_text(GOOD + GOOD + line + "\n" + GOOD)
     with pytest.raises(UserError) as caught:
@@ -102,7 +135,11 @@ def test_a_bad_line_is_named(tmp_path, line, message):
     common.write_text(f"{common.read_text()}lost,1\n")
     nothing, part = tables(tmp_path, drop=True)
     assert nothing.table.num_rows == 0
-    assert [part.place(at).rpartition(" ")[2] for at in range(part.table.num_rows)] == ["1", "2", "4"]
+    assert [part.place(at).rpartition(" ")[2] for at in range(part.table.num_rows)] == [
+        "1",
+        "2",
+        "4",
+    ]
     assert part.table["205"].to_pylist() == [[5]] * 3
     assert part.table["101"].to_pylist() == [[3]] * 3
     assert [sentence() for _, sentence in part.bad] == [

@@ -25,9 +25,15 @@ def parquet():
 COMMAS = "user,click\n" + "".join(f"{row['user']},{row['click']}\n" for row in ROWS)
 COLONS = "".join(f"{row['user']}::{row['click']}\n" for row in ROWS)
 SAMPLES = {
-    "csv": ReaderSample(card("log.csv", kind="csv"), COMMAS.encode(), ROWS, COMMAS.encode() + b"u9,1,1\n", "line 7"),
+    "csv": ReaderSample(
+        card("log.csv", kind="csv"), COMMAS.encode(), ROWS, COMMAS.encode() + b"u9,1,1\n", "line 7"
+    ),
     "double-colon": ReaderSample(
-        card("log.dat", kind="double-colon", columns=["user", "click"]), COLONS.encode(), ROWS, b"u1::1\nu2\n", "line 2"
+        card("log.dat", kind="double-colon", columns=["user", "click"]),
+        COLONS.encode(),
+        ROWS,
+        b"u1::1\nu2\n",
+        "line 2",
     ),
     "parquet": ReaderSample(card("log.parquet", kind="parquet"), parquet(), ROWS, parquet()[:-9]),
 }
@@ -38,7 +44,9 @@ def test_every_reader_has_a_sample():
 
 
 @pytest.mark.parametrize(
-    "check", [each for name in SAMPLES for each in checks("reader", name, sample=SAMPLES[name])], ids=str
+    "check",
+    [each for name in SAMPLES for each in checks("reader", name, sample=SAMPLES[name])],
+    ids=str,
 )
 def test_reader(check):
     check()

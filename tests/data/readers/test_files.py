@@ -45,7 +45,10 @@ def test_quotes_byte_order_mark_and_windows_lines(tmp_path):
     [
         ("a,b\n1,x\n\n\r\n2,y,3\n", "line 5: expected 2 columns, found 3"),
         ("z,b,a\n1,x,1\n1,y,old\n", "line 3: 'a': expected a number, found 'old'"),
-        ("a,b\n" + "1,x\n" * 700_000 + "old,y\n", "line 700002: 'a': expected a number, found 'old'"),
+        (
+            "a,b\n" + "1,x\n" * 700_000 + "old,y\n",
+            "line 700002: 'a': expected a number, found 'old'",
+        ),
         ("", "expected rows, found an empty file"),
         ("a,a\n1,x\n", "line 1: column 'a' is named twice"),
         (b"a,b\n1,x\n2,\xff\n", "line 3: expected UTF-8 text"),
@@ -67,11 +70,15 @@ def test_lines_of_another_length_are_left_out_and_places_stay_right(tmp_path, mo
     path = tmp_path / "f.csv"
     path.write_text("\n".join(lines) + "\n")
     parts = list(read_csv(path, "f.csv", WANTED, Silent(), drop=True))
-    found = {text: part.place(row) for part in parts for row, text in enumerate(texts(part.table["a"]))}
+    found = {
+        text: part.place(row) for part in parts for row, text in enumerate(texts(part.table["a"]))
+    }
     assert len(parts) > 4
     assert found == {str(i): f"{path}, line {i + 1}" for i in range(1, 60) if i % 5}
     bad = [(reason, sentence()) for part in parts for reason, sentence in part.bad]
-    assert bad == [("columns", f"{path}, line {i + 1}: expected 2 columns, found 1") for i in range(5, 60, 5)]
+    assert bad == [
+        ("columns", f"{path}, line {i + 1}: expected 2 columns, found 1") for i in range(5, 60, 5)
+    ]
 
 
 @pytest.mark.parametrize("start", [b"", b"a,b\n1,x\n"])
@@ -87,7 +94,9 @@ def test_a_line_without_end_is_refused_before_it_is_held(start, tmp_path, monkey
     monkeypatch.setattr(blocks, "open_raw", counted)
     path.write_bytes(gzip.compress(start + bytes(1_000_000), mtime=0))
     line = 1 + start.count(b"\n")
-    with pytest.raises(UserError, match=f"line {line}: expected lines of at most 1,000 bytes, found a longer one"):
+    with pytest.raises(
+        UserError, match=f"line {line}: expected lines of at most 1,000 bytes, found a longer one"
+    ):
         whole(read_csv(path, "f.csv", WANTED, Silent()))
     with pytest.raises(UserError, match=f"line {line}: expected lines of at most"):
         list(read_double_colon(path, "f", WANTED, Silent(), names=("a,b",) if start else ("a",)))
@@ -96,7 +105,12 @@ def test_a_line_without_end_is_refused_before_it_is_held(start, tmp_path, monkey
 
 def test_bytes_are_texts(tmp_path, recorder):
     path = tmp_path / "f.parquet"
-    pq.write_table(pa.table({"a": [b"x", None, b"\xff"], "b": pa.array([b"y", b"z", None], pa.large_binary())}), path)
+    pq.write_table(
+        pa.table(
+            {"a": [b"x", None, b"\xff"], "b": pa.array([b"y", b"z", None], pa.large_binary())}
+        ),
+        path,
+    )
     table = whole(read_parquet(path, "f", {"a": "text", "b": "text"}, recorder)).table
     assert table["b"].to_pylist() == ["y", "z", None]
     assert table["a"].slice(0, 2).to_pylist() == ["x", None]
@@ -105,13 +119,22 @@ def test_bytes_are_texts(tmp_path, recorder):
     assert sieve.bad.tolist() == [False, False, True]
 
 
-@pytest.mark.parametrize("kind", [pa.timestamp("us"), pa.timestamp("s", "Asia/Tokyo"), pa.date32(), pa.date64()])
+@pytest.mark.parametrize(
+    "kind", [pa.timestamp("us"), pa.timestamp("s", "Asia/Tokyo"), pa.date32(), pa.date64()]
+)
 def test_dates_that_python_does_not_have_are_bad_rows(kind):
-    day, size = np.array([0, 3_000_000, -800_000, 2932896]), {"us": 86400_000_000, "s": 86400, "ms": 86400_000}
+    day, size = (
+        np.array([0, 3_000_000, -800_000, 2932896]),
+        {"us": 86400_000_000, "s": 86400, "ms": 86400_000},
+    )
     days = pa.types.is_date32(kind)
-    numbers = pa.array(day * (1 if days else size[getattr(kind, "unit", "ms")]), pa.int32() if days else pa.int64())
+    numbers = pa.array(
+        day * (1 if days else size[getattr(kind, "unit", "ms")]), pa.int32() if days else pa.int64()
+    )
     sieve = Sieve(Rejects(drop=True), lambda row: f"row {row}", len(day))
     table = checked(pa.table({"at": numbers.cast(kind)}), {"at": "text"}, (), sieve)
     assert sieve.bad.tolist() == [False, True, True, getattr(kind, "tz", None) is not None]
-    assert sieve.rejects.first == "row 1: 'at': expected a date of the years 1 to 9999, found another"
+    assert (
+        sieve.rejects.first == "row 1: 'at': expected a date of the years 1 to 9999, found another"
+    )
     assert as_text(table["at"]).codes.tolist()[:3] == [0, -1, -1]

@@ -1,4 +1,6 @@
-"""Generated data: labels follow the probabilities and means written beside them, and files have the published form."""
+"""Generated data: labels follow the probabilities and means written beside them, and files have the
+published form.
+"""
 
 from itertools import pairwise
 
@@ -17,7 +19,9 @@ from bench.data.tasks import TaskRule
 
 
 def impressions(**values):
-    frame: pd.DataFrame = feed.generate(feed.FeedConfig.model_validate({"rows": 40_000} | values)).to_pandas()
+    frame: pd.DataFrame = feed.generate(
+        feed.FeedConfig.model_validate({"rows": 40_000} | values)
+    ).to_pandas()
     return frame
 
 
@@ -45,7 +49,9 @@ def test_labels_follow_their_truth():
 def test_what_videos_do_to_clicks_is_as_strong_as_asked():
     none, some, twice = (logit(impressions(appeal=appeal).p_click) for appeal in (0, 0.5, 1))
     np.testing.assert_allclose(2 * (some - none), twice - none, atol=1e-9)
-    assert (twice - none).std() == pytest.approx(1, rel=0.3)  # of 50 videos, some of them shown often
+    assert (twice - none).std() == pytest.approx(
+        1, rel=0.3
+    )  # of 50 videos, some of them shown often
 
 
 @pytest.mark.parametrize("uneven", [False, True])
@@ -75,7 +81,9 @@ def test_ids_follow_zipf(zipf):
 def test_labels_follow_their_probabilities():
     table = table_of()
     click, p_click = table["click"].to_numpy(), table["p_click"].to_numpy()
-    children = [(table[name].to_numpy(), table[f"p_{name}"].to_numpy()) for name in ("purchase", "like")]
+    children = [
+        (table[name].to_numpy(), table[f"p_{name}"].to_numpy()) for name in ("purchase", "like")
+    ]
     for low, high in ((0, 0.1), (0.1, 0.3), (0.3, 0.6), (0.6, 1)):
         inside = (p_click >= low) & (p_click < high)
         assert click[inside].mean() == pytest.approx(p_click[inside].mean(), abs=0.02)
@@ -98,7 +106,9 @@ def test_a_click_is_no_fair_sample_of_impressions_unless_the_bias_is_off():
 @pytest.mark.parametrize("p", [-1.0, -0.3, 0.0, 0.5, 1.0])
 @pytest.mark.parametrize("c", [0.5, 2.0])
 def test_weights_have_the_given_cosine_and_length(p, c):
-    w1, w2 = relatedness.weights(relatedness.RelatednessConfig(p=p, c=c, d=20), np.random.default_rng(0))
+    w1, w2 = relatedness.weights(
+        relatedness.RelatednessConfig(p=p, c=c, d=20), np.random.default_rng(0)
+    )
     np.testing.assert_allclose([np.linalg.norm(w1), np.linalg.norm(w2)], c)
     np.testing.assert_allclose(w1 @ w2 / c**2, p, atol=1e-12)
 
@@ -110,9 +120,20 @@ def test_labels_are_their_means_with_noise():
         np.testing.assert_allclose([noise.mean(), noise.var()], [0, 0.04], atol=6e-3)
 
 
-FILES = {f"{kind}_{name}.csv" for kind in ("sample_skeleton", "common_features") for name in ("train", "test")}
+FILES = {
+    f"{kind}_{name}.csv"
+    for kind in ("sample_skeleton", "common_features")
+    for name in ("train", "test")
+}
 FILES |= {"truth_train.npy", "truth_test.npy"}
-SMALL = {"rows": 30_000, "users": 3000, "items": 5000, "list_length": 20, "click_rate": 0.2, "buy_rate": 0.3}
+SMALL = {
+    "rows": 30_000,
+    "users": 3000,
+    "items": 5000,
+    "list_length": 20,
+    "click_rate": 0.2,
+    "buy_rate": 0.3,
+}
 
 
 @pytest.fixture(scope="module")
@@ -128,17 +149,26 @@ def lines(path):
 
 def test_lines_have_the_published_form(folder):
     assert {path.name for path in folder.iterdir()} == FILES
-    samples = [line[0] for name in ("train", "test") for line in lines(folder / f"sample_skeleton_{name}.csv")]
+    samples = [
+        line[0]
+        for name in ("train", "test")
+        for line in lines(folder / f"sample_skeleton_{name}.csv")
+    ]
     assert samples == [str(number) for number in range(1, 30_001)]
     for name in ("train", "test"):
-        common = {index: (int(count), text) for index, count, text in lines(folder / f"common_features_{name}.csv")}
+        common = {
+            index: (int(count), text)
+            for index, count, text in lines(folder / f"common_features_{name}.csv")
+        }
         indices = [line[3] for line in lines(folder / f"sample_skeleton_{name}.csv")]
         runs = 1 + sum(a != b for a, b in pairwise(indices))
         assert runs == len(set(indices))  # impressions of one index stand together
         assert set(indices) <= set(common)
         seen = set()
         for count, text in common.values():
-            features = [feature.replace("\x03", "\x02").split("\x02") for feature in text.split("\x01")]
+            features = [
+                feature.replace("\x03", "\x02").split("\x02") for feature in text.split("\x01")
+            ]
             assert len(features) == count
             assert len({(field, id_) for field, id_, _ in features}) == count
             seen |= {field for field, _, _ in features}
@@ -149,7 +179,9 @@ def test_lines_have_the_published_form(folder):
 def test_labels_follow_the_known_probabilities(folder):
     for name in ("train", "test"):
         truth = np.load(folder / f"truth_{name}.npy")
-        labels = np.array([line[1:3] for line in lines(folder / f"sample_skeleton_{name}.csv")]).astype(np.float32)
+        labels = np.array(
+            [line[1:3] for line in lines(folder / f"sample_skeleton_{name}.csv")]
+        ).astype(np.float32)
         click, buy = labels.T
         assert truth.shape == labels.shape
         for own, p in ((click, truth[:, 0]), (buy[click == 1], truth[click == 1, 1])):
@@ -163,7 +195,10 @@ def test_labels_follow_the_known_probabilities(folder):
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 5)), min_size=2, max_size=40))
 def test_auc_is_that_of_another_library(rows):
-    labels, scores = np.array([row[0] for row in rows], np.float32), np.array([float(row[1]) for row in rows])
+    labels, scores = (
+        np.array([row[0] for row in rows], np.float32),
+        np.array([float(row[1]) for row in rows]),
+    )
     if len(set(labels.tolist())) < 2:
         assert np.isnan(auc(labels, scores))
     else:
@@ -173,7 +208,10 @@ def test_auc_is_that_of_another_library(rows):
 def test_a_child_is_measured_among_its_parents_and_among_all():
     rules = (TaskRule(name="click", column="c"), TaskRule(name="buy", column="b", parent="click"))
     labels = np.array([[1, 1], [1, 0], [0, 0], [1, 1], [0, 0]], np.float32)
-    truth = {"click": np.array([0.9, 0.2, 0.8, 0.7, 0.1]), "buy": np.array([0.6, 0.5, 0.9, 0.4, 0.3])}
+    truth = {
+        "click": np.array([0.9, 0.2, 0.8, 0.7, 0.1]),
+        "buy": np.array([0.6, 0.5, 0.9, 0.4, 0.3]),
+    }
     best = reachable("test", rules, labels, truth)
     clicked = labels[:, 0] == 1
     joint = truth["click"] * truth["buy"]
@@ -185,8 +223,16 @@ def test_a_child_is_measured_among_its_parents_and_among_all():
 
 
 def test_a_regression_with_a_parent_is_measured_where_it_happened_and_on_all_rows():
-    rules = (TaskRule(name="z", column="z"), TaskRule(name="y", column="y", kind="regression", parent="z"))
+    rules = (
+        TaskRule(name="z", column="z"),
+        TaskRule(name="y", column="y", kind="regression", parent="z"),
+    )
     labels = np.array([[1, 2], [1, 5], [0, np.nan], [0, 7]], np.float32)
-    best = reachable("valid", rules, labels, {"z": np.array([0.5, 0.5, 0.5, 0.25]), "y": np.array([2.0, 4, 2, 8])})
+    best = reachable(
+        "valid",
+        rules,
+        labels,
+        {"z": np.array([0.5, 0.5, 0.5, 0.25]), "y": np.array([2.0, 4, 2, 8])},
+    )
     assert best["valid/y.cvr.rmse"] == pytest.approx(np.sqrt(1 / 2))
     assert best["valid/y.ctcvr.rmse"] == pytest.approx(np.sqrt((1 + 9 + 1 + 4) / 4))

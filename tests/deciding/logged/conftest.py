@@ -12,13 +12,23 @@ def log_of(rows=6000, seed=0, error=0.9, other=0.9):
     x = rng.normal(size=(rows, 4))
     click, buy = -1.5 + x @ [0.9, 0.4, -0.3, 0.2], -1.2 + x @ [-0.4, 0.8, 0.5, 0.1]
     clicked = rng.random(rows) < expit(click)
-    said = [expit(of + off * rng.normal(size=rows)) for off in (error, other) for of in (click, buy)]
-    return pd.DataFrame({
-        "request": np.arange(rows) // 10, "user": rng.integers(0, rows // 20, rows),
-        "day": np.arange(rows) * 30 // rows, "country": rng.choice(["US", "FR"], rows), "click": clicked.astype(int),
-        "buy": (clicked & (rng.random(rows) < expit(buy))).astype(int),
-        "p_click": said[0], "p_buy": said[1], "q_click": said[2], "q_buy": said[3] * said[2],
-    })  # fmt: skip
+    said = [
+        expit(of + off * rng.normal(size=rows)) for off in (error, other) for of in (click, buy)
+    ]
+    return pd.DataFrame(
+        {
+            "request": np.arange(rows) // 10,
+            "user": rng.integers(0, rows // 20, rows),
+            "day": np.arange(rows) * 30 // rows,
+            "country": rng.choice(["US", "FR"], rows),
+            "click": clicked.astype(int),
+            "buy": (clicked & (rng.random(rows) < expit(buy))).astype(int),
+            "p_click": said[0],
+            "p_buy": said[1],
+            "q_click": said[2],
+            "q_buy": said[3] * said[2],
+        }
+    )
 
 
 ASKED = {

@@ -1,4 +1,6 @@
-"""An export of a run's kept predictions gives that run's front, pick and verdict, number for number."""
+"""An export of a run's kept predictions gives that run's front, pick and verdict, number for
+number.
+"""
 
 import numpy as np
 import pandas as pd
@@ -54,24 +56,33 @@ def test_an_export_of_a_run_gives_its_front_and_verdict(home, tmp_path, name, en
     assert ours.table["weights"].tolist() == theirs.table["weights"].tolist()
     assert ours.cells.keys() == theirs.cells.keys()
     for key, cells in ours.cells.items():
-        np.testing.assert_allclose(cells, theirs.cells[key], rtol=1e-9, equal_nan=True, err_msg=str(key))
+        np.testing.assert_allclose(
+            cells, theirs.cells[key], rtol=1e-9, equal_nan=True, err_msg=str(key)
+        )
     for split, draws in ours.draws.items():
         np.testing.assert_array_equal(draws, theirs.draws[split])
     mine, other = found.verdict, result.decision.verdict
-    assert (mine.kind, mine.row, found.pick.row) == (other.kind, other.row, result.decision.pick.row)
+    assert (mine.kind, mine.row, found.pick.row) == (
+        other.kind,
+        other.row,
+        result.decision.pick.row,
+    )
     assert mine.changes == other.changes
     assert (mine.weights, mine.model) == (other.weights, other.model)
 
 
 @pytest.mark.parametrize(
-    "name", ["two", "watched", *(pytest.param(n, marks=pytest.mark.slow) for n in ("three", "five"))]
+    "name",
+    ["two", "watched", *(pytest.param(n, marks=pytest.mark.slow) for n in ("three", "five"))],
 )
 def test_every_answer_of_a_run_is_read_as_the_fusion_of_its_point(home, name):
     """To the three digits that weights are written with."""
     decision = bench.load_run(name, home).decision
     served, rates = decision.serving.served, list(decision.serving.rates.values())
     names = [f"p_{task}" for task in decision.serving.rates]
-    for kind, weights, formula in zip(served.table["kind"], served.table["weights"], decision.formulas, strict=True):
+    for kind, weights, formula in zip(
+        served.table["kind"], served.table["weights"], decision.formulas, strict=True
+    ):
         found = fusion_in(read_formula(formula, ""), names)
         scale = rates if found[0] == "sum" else [1.0] * len(rates)
         again = Fusion.of(found[0], np.multiply(found[1], scale).tolist())
@@ -79,7 +90,9 @@ def test_every_answer_of_a_run_is_read_as_the_fusion_of_its_point(home, name):
         assert again.weights == pytest.approx([*weights.values()], rel=0.01)
 
 
-def test_an_export_of_several_points_has_their_numbers_and_those_of_what_they_are_compared_with(home, tmp_path):
+def test_an_export_of_several_points_has_their_numbers_and_those_of_what_they_are_compared_with(
+    home, tmp_path
+):
     result = bench.load_run("two", home).found
     exported = export(result, tmp_path / "log.parquet", ["trees", "7"])
     assert {*exported.points} == {"trees", "7", "current"}
@@ -87,7 +100,10 @@ def test_an_export_of_several_points_has_their_numbers_and_those_of_what_they_ar
     found = decided(exported.options)
     ours, theirs = found.serving.served, result.decision.serving.served
     assert {*ours.table["point"]} == {*exported.points}
-    rows = {(each.point, each.kind, str(each.weights)): at for at, each in enumerate(theirs.table.itertuples())}
+    rows = {
+        (each.point, each.kind, str(each.weights)): at
+        for at, each in enumerate(theirs.table.itertuples())
+    }
     both = [
         (at, rows[key])
         for at, each in enumerate(ours.table.itertuples())
@@ -100,7 +116,23 @@ def test_an_export_of_several_points_has_their_numbers_and_those_of_what_they_ar
 
 def test_a_command_writes_it_and_names_the_one_that_reads_it(home, tmp_path, capsys):
     out = tmp_path / "rows.csv"
-    assert main(["export", "two", "--point", "7", "--split", "test", "--out", str(out), "--home", str(home)]) == 0
+    assert (
+        main(
+            [
+                "export",
+                "two",
+                "--point",
+                "7",
+                "--split",
+                "test",
+                "--out",
+                str(out),
+                "--home",
+                str(home),
+            ]
+        )
+        == 0
+    )
     said = capsys.readouterr().out
     assert f"next: seesaw decide --file {tmp_path / 'rows.toml'}" in said
     assert "These are rows of test alone" in said
@@ -117,8 +149,14 @@ def test_a_command_writes_it_and_names_the_one_that_reads_it(home, tmp_path, cap
     [
         (["two", "--point", "9"], "--point: unknown point '9'"),
         (["two", "--split", "train"], "--split: unknown split 'train'"),
-        (["two", "--out", "x.json"], "--out: expected a file that ends in .csv or .parquet, found 'x.json'"),
-        (["four", "--point", "current"], "expected a model beside today's score, found 'current' alone"),
+        (
+            ["two", "--out", "x.json"],
+            "--out: expected a file that ends in .csv or .parquet, found 'x.json'",
+        ),
+        (
+            ["four", "--point", "current"],
+            "expected a model beside today's score, found 'current' alone",
+        ),
         (["unconfirmed"], "`seesaw confirm unconfirmed --replicates 3` makes them"),
     ],
 )

@@ -1,4 +1,6 @@
-"""How a log's columns are read, what does not fit in them, and hostile tables: one sentence each."""
+"""How a log's columns are read, what does not fit in them, and hostile tables: one sentence
+each.
+"""
 
 import re
 import subprocess
@@ -40,12 +42,18 @@ def odd(table, column, value, row=7):
     ("column", "value", "wanted"),
     [
         ("p_click", -0.5, "expected probabilities in 'p_click', found -0.5 in row 7 of the table"),
-        ("p_click", 1.0001, "expected probabilities in 'p_click', found 1.0001 in row 7 of the table"),
+        (
+            "p_click",
+            1.0001,
+            "expected probabilities in 'p_click', found 1.0001 in row 7 of the table",
+        ),
         ("click", 2, "expected 0 or 1 in the label 'click', found 2 in row 7 of the table"),
         ("buy", -1, "expected labels of at least 0 in 'buy', found -1 in row 7 of the table"),
     ],
 )
-def test_one_odd_value_is_refused_with_its_row_and_changes_no_column(log, asked, column, value, wanted):
+def test_one_odd_value_is_refused_with_its_row_and_changes_no_column(
+    log, asked, column, value, wanted
+):
     table = odd(log(2_000), column, value)
     assert refusal_of(table, asked).startswith(wanted)
     shuffled = table.iloc[::-1].reset_index(drop=True)
@@ -66,7 +74,9 @@ def test_a_csv_files_line_is_named(log, asked, tmp_path):
 def test_what_most_values_say_is_taken_and_an_option_says_it_instead(log, asked):
     table = log(2_000)
     odds = table.assign(p_click=logit(table["p_click"]))
-    assert re.search(r"'p_click' is taken as log odds: [\d,]+ of 2,000 values are below 0", notes_of(odds, asked))
+    assert re.search(
+        r"'p_click' is taken as log odds: [\d,]+ of 2,000 values are below 0", notes_of(odds, asked)
+    )
     order = table.assign(p_click=10 + 100 * table["p_click"])
     assert "'p_click' is taken as an order, as it is no probability" in notes_of(order, asked)
     one = odd(table, "p_click", -0.5)
@@ -75,7 +85,9 @@ def test_what_most_values_say_is_taken_and_an_option_says_it_instead(log, asked)
     counts = odd(table, "click", 2)
     found = bench.decide(counts, **(asked | {"parents": {}}), kinds={"click": "value"}).found
     assert found.rows[TEST].kinds[0] == "regression"
-    assert "kinds.click: expected binary and value for a label" in refusal_of(table, asked, kinds={"click": "order"})
+    assert "kinds.click: expected binary and value for a label" in refusal_of(
+        table, asked, kinds={"click": "order"}
+    )
 
 
 def test_an_amount_changes_neither_how_predictions_are_read_nor_their_calibration(log, asked):
@@ -96,22 +108,30 @@ def test_a_score_that_leaves_out_the_amount_is_told_with_the_formula_that_has_it
     assert "does not have the amount 'price' in it" in found
     assert '--weights "p_click + 40 p_click price p_buy"' in found
     score = table["p_click"] + 40 * table["p_click"] * table["p_buy"]
-    assert "does not have the amount" in notes_of(table.assign(s=score), asked, amounts={"buy": "price"}, score="s")
+    assert "does not have the amount" in notes_of(
+        table.assign(s=score), asked, amounts={"buy": "price"}, score="s"
+    )
     score = table["p_click"] + 40 * table["p_click"] * table["p_buy"] * table["price"]
-    assert "the amount 'price'" not in notes_of(table.assign(s=score), asked, amounts={"buy": "price"}, score="s")
+    assert "the amount 'price'" not in notes_of(
+        table.assign(s=score), asked, amounts={"buy": "price"}, score="s"
+    )
 
 
 def test_swapped_columns_and_parents_that_labels_contradict_are_told(log, asked):
     table = log(20_000, error=0.3, other=0.3)
     swapped = asked | {"parents": {}, "models": {"today": ["q_buy", "q_click"]}}
     assert "are the columns of model 'today' swapped?" in notes_of(table, swapped)
-    assert "expected click only where buy happens" in refusal_of(table, asked | {"parents": {"click": "buy"}})
+    assert "expected click only where buy happens" in refusal_of(
+        table, asked | {"parents": {"click": "buy"}}
+    )
     assert "say --parent buy=click" in notes_of(table, asked | {"parents": {}})
 
 
 @pytest.mark.slow
 def test_ordinary_logs_give_no_such_doubts(log, asked):
-    doubts = re.compile("swapped|reversed|wrong way|say --parent|is it a probability|does not have the amount")
+    doubts = re.compile(
+        "swapped|reversed|wrong way|say --parent|is it a probability|does not have the amount"
+    )
     for seed in range(20):
         table = log(1_500, seed=seed, error=0.5 + 0.1 * seed, other=0.5 + 0.05 * seed)
         assert not doubts.search(notes_of(table, asked)), seed
@@ -121,11 +141,16 @@ def test_one_label_beside_a_duration(log, asked, rng):
     table = log(6_000)
     seconds = np.round(rng.gamma(2.0, 20.0, len(table)) * (0.5 + table["q_click"]), 1)
     guess = 40 * (0.5 + table["p_click"])
-    table = table.assign(watch_seconds=seconds, p_watch=guess, q_watch=40 * (0.5 + table["q_click"]))
+    table = table.assign(
+        watch_seconds=seconds, p_watch=guess, q_watch=40 * (0.5 + table["q_click"])
+    )
     found = bench.decide(
-        table, labels=["click", "watch_seconds"], units="user", unseen=True,
+        table,
+        labels=["click", "watch_seconds"],
+        units="user",
+        unseen=True,
         models={"today": ["p_click", "p_watch"], "new": ["q_click", "q_watch"]},
-    ).found  # fmt: skip
+    ).found
     assert found.rows[TEST].kinds == ("binary", "regression")
     assert found.decision.serving.served.names == ("click.recall@10%", "watch_seconds.value@10%")
     quality = {each.task: each for each in found.calibration if each.model == "new"}
@@ -159,7 +184,9 @@ def hostile(table):
     }
 
 
-@pytest.mark.parametrize("name", hostile(pd.DataFrame({"p_click": [0.1] * 9, "q_click": 0.2, "click": 0})))
+@pytest.mark.parametrize(
+    "name", hostile(pd.DataFrame({"p_click": [0.1] * 9, "q_click": 0.2, "click": 0}))
+)
 def test_a_hostile_table_ends_in_one_sentence(log, asked, name):
     assert refusal_of(hostile(log(600))[name], asked)
 
@@ -183,7 +210,9 @@ def test_tables_of_other_types_are_read_alike(log, asked, kind):
     if kind == "arrow":
         other = pa.Table.from_pandas(table)
     elif kind == "category":
-        other = table.assign(country=table["country"].astype("category"), user=table["user"].astype("category"))
+        other = table.assign(
+            country=table["country"].astype("category"), user=table["user"].astype("category")
+        )
     elif kind == "decimal":
         other = table.assign(click=[Decimal(int(label)) for label in table["click"]])
     else:
@@ -192,7 +221,9 @@ def test_tables_of_other_types_are_read_alike(log, asked, kind):
 
 
 FILES = {
-    "latin-1": "click,buy,p_click,p_buy,q_click,q_buy,user,pré\n0,0,.1,.1,.1,.1,1,é\n".encode("latin-1"),
+    "latin-1": "click,buy,p_click,p_buy,q_click,q_buy,user,pré\n0,0,.1,.1,.1,.1,1,é\n".encode(
+        "latin-1"
+    ),
     "empty": b"",
     "a header alone": b"click,buy,p_click,p_buy,q_click,q_buy,user\n",
     "a text": b"click,buy,p_click,p_buy,q_click,q_buy,user\n0,0,.1,.1,.1,.1,1\n1,0,much,.1,.1,.1,1\n",
@@ -212,8 +243,20 @@ def test_a_hostile_file_ends_in_one_sentence_that_names_it(asked, tmp_path, name
 @pytest.mark.slow
 def test_the_command_line_ends_with_code_2(asked, tmp_path):
     (tmp_path / "log.csv").write_bytes(FILES["latin-1"])
-    words = ["decide", "log.csv", "--label", "click", "--label", "buy", "--model", "today=p_click,p_buy", "--unseen"]
-    done = subprocess.run([sys.executable, "-m", "bench", *words], cwd=tmp_path, capture_output=True, text=True)
+    words = [
+        "decide",
+        "log.csv",
+        "--label",
+        "click",
+        "--label",
+        "buy",
+        "--model",
+        "today=p_click,p_buy",
+        "--unseen",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", *words], cwd=tmp_path, capture_output=True, text=True
+    )
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert "UTF-8" in done.stderr
@@ -224,11 +267,17 @@ def test_ids_that_are_large_whole_numbers_are_told_apart_and_fill_no_memory(log,
     table["author"] = np.arange(len(table)) % 7
     table["place"] = np.where(table["country"] == "US", 1, 2)
     large = table.assign(author=2**31 - 8 + table["author"], place=2**30 + table["place"])
-    more = {"segments": ["place"], "items": {"author": "author"}, "outcomes": ["author.distinct@1%"]}
+    more = {
+        "segments": ["place"],
+        "items": {"author": "author"},
+        "outcomes": ["author.distinct@1%"],
+    }
     plain, other = (bench.decide(each, **asked, **more).found for each in (table, large))
     assert set(other.rows[TEST].segments["place"]) == {str(2**30 + 1), str(2**30 + 2)}
     np.testing.assert_array_equal(other.rows[TEST].codes, plain.rows[TEST].codes)
-    np.testing.assert_array_equal(*(each.decision.serving.served.cells[TEST, ALL] for each in (plain, other)))
+    np.testing.assert_array_equal(
+        *(each.decision.serving.served.cells[TEST, ALL] for each in (plain, other))
+    )
     names = list(plain.decision.serving.served.names)
     values = other.decision.serving.served.at(TEST)[:, names.index("author.distinct@1%")]
     assert values.max() > 0.3  # single precision would make one author of them

@@ -33,17 +33,24 @@ def test_a_better_model_is_switched_to_and_the_formula_ranks_as_it_does(log, ask
     ranked = table.eval(re.sub(r"(?<=\d) q_", " * q_", found.decision.formula).replace("^", "**"))
     weights, rates = list(found.decision.pick.weights.values()), found.rows[CONFIRM].rates
     served = fused(found.decision.pick.kind, table[["q_click", "q_buy"]].to_numpy(), weights, rates)
-    assert stats.spearmanr(ranked, served).statistic > 0.999  # weights are written with three digits
+    assert (
+        stats.spearmanr(ranked, served).statistic > 0.999
+    )  # weights are written with three digits
     assert found.decision.pick.stability.holds is None  # nobody knows what a retraining would do
 
 
 def test_weights_that_are_far_off_are_changed_and_the_model_is_kept(log, asked):
     models = {"today": ["q_click", "q_buy"], "candidate": ["p_click", "p_buy"]}
     found = bench.decide(
-        log(20_000), **(asked | {"models": models}), values={"click": 1, "buy": 100}, weights="1 q_click + 0.1 q_buy"
+        log(20_000),
+        **(asked | {"models": models}),
+        values={"click": 1, "buy": 100},
+        weights="1 q_click + 0.1 q_buy",
     ).found
     assert found.decision.verdict.kind == "weights"
-    assert found.decision.verdict.answer[0].startswith("Keep your model and change its weights: they gain")
+    assert found.decision.verdict.answer[0].startswith(
+        "Keep your model and change its weights: they gain"
+    )
     assert found.decision.verdict.weights.utility.gained
     first, second = (float(each.split()[0]) for each in found.decision.formula.split(" + "))
     assert second / first > 10
@@ -71,8 +78,12 @@ def test_time_parts_the_log_and_later_rows_judge(log, asked):
     found = bench.decide(log(6_000), **asked, time="day").found
     rows = found.rows
     assert len(rows[CONFIRM].labels) + len(rows[TEST].labels) == 6_000
-    assert "the mean of two tests" not in " ".join(found.decision.verdict.notes)  # what is later never chooses
-    left = bench.decide(log(6_000), **(asked | {"unseen": False}), time="day", trained_until=9).found
+    assert "the mean of two tests" not in " ".join(
+        found.decision.verdict.notes
+    )  # what is later never chooses
+    left = bench.decide(
+        log(6_000), **(asked | {"unseen": False}), time="day", trained_until=9
+    ).found
     assert "2,000 rows up to 9, of training, are left out." in left.notes
     assert not any("Nobody said that the models were not trained" in each for each in left.notes)
 
@@ -101,7 +112,13 @@ def test_few_positives_shown_at_random_cannot_tell(log, asked):
     assert told.kind == "unknown"
     assert "count as shown at random, and 30 are needed" in told.sentence
     with pytest.raises(UserError, match="a row has one place"):
-        bench.decide(log(600).assign(c=0.5), **asked, propensity="c", group="request", outcomes=["click.ndcg@5"])
+        bench.decide(
+            log(600).assign(c=0.5),
+            **asked,
+            propensity="c",
+            group="request",
+            outcomes=["click.ndcg@5"],
+        )
 
 
 @pytest.mark.parametrize(
@@ -120,9 +137,17 @@ def test_few_positives_shown_at_random_cannot_tell(log, asked):
         ("2 + 3 p_click", ("p_click", "p_buy"), ("sum", [3.0, 0.0])),
         ("0 p_click + 0 p_buy", ("p_click", "p_buy"), None),
         ("p_click^0 * p_buy^0", ("p_click", "p_buy"), None),
-        ("0.8 log(p_click) + 0.2 log(p_buy) - 1", ("p_click", "p_click p_buy"), ("power", [0.6, 0.2])),
+        (
+            "0.8 log(p_click) + 0.2 log(p_buy) - 1",
+            ("p_click", "p_click p_buy"),
+            ("power", [0.6, 0.2]),
+        ),
         ("0.8 log(p_click) + p_buy", ("p_click", "p_buy"), None),
-        ("p_click + " + " ".join(f"(a{at} + b{at})" for at in range(8)), ("p_click", "p_buy"), None),
+        (
+            "p_click + " + " ".join(f"(a{at} + b{at})" for at in range(8)),
+            ("p_click", "p_buy"),
+            None,
+        ),
     ],
 )
 def test_a_formula_is_recognised_as_a_fusion_of_predictions(text, terms, expected):
@@ -135,7 +160,9 @@ def test_a_formula_is_recognised_as_a_fusion_of_predictions(text, terms, expecte
 
 
 @pytest.mark.parametrize("more", [{}, {"amounts": {"buy": "price"}}, {"parents": {}}], ids=str)
-def test_every_answer_can_be_pasted_as_weights_and_ranks_as_the_point_that_it_is_of(log, asked, more):
+def test_every_answer_can_be_pasted_as_weights_and_ranks_as_the_point_that_it_is_of(
+    log, asked, more
+):
     table = log(4_000).assign(price=lambda rows: np.random.default_rng(1).integers(1, 9, len(rows)))
     table["[p buy]-2"] = table["p_buy"]
     models = {"today": ["p_click", "[p buy]-2"], "candidate": ["q_click", "q_buy"]}
@@ -144,14 +171,20 @@ def test_every_answer_can_be_pasted_as_weights_and_ranks_as_the_point_that_it_is
     served = found.decision.serving.served
     compared = 0
     for point, weights, kind, formula in zip(
-        served.table["point"], served.table["weights"], served.table["kind"], found.decision.formulas, strict=True
+        served.table["point"],
+        served.table["weights"],
+        served.table["kind"],
+        found.decision.formulas,
+        strict=True,
     ):
         if not weights or point.endswith("recalibrated"):
             continue
         again = fusion_in(read(formula, "--weights"), found.decision.terms[point])
         assert again is not None, formula
         rates = found.rows[CONFIRM].rates if again[0] == "sum" else [1.0] * 2
-        back = Fusion.of(again[0], [weight * rate for weight, rate in zip(again[1], rates, strict=True)])
+        back = Fusion.of(
+            again[0], [weight * rate for weight, rate in zip(again[1], rates, strict=True)]
+        )
         assert back.kind == kind
         assert back.weights == pytest.approx([*weights.values()], rel=0.01, abs=1e-3)
         compared += 1
@@ -186,16 +219,23 @@ def test_an_answer_ranks_rows_as_its_point_in_every_language(log, asked, name):
     served = found.decision.serving.served
     columns = {column: table[column].to_numpy(float) for column in table.select_dtypes("number")}
     rates = found.rows[CONFIRM].rates
-    for point, kind, formula in zip(served.table["point"], served.table["kind"], found.decision.formulas, strict=True):
+    for point, kind, formula in zip(
+        served.table["point"], served.table["kind"], found.decision.formulas, strict=True
+    ):
         expression = read(formula, "")
         fusion = fusion_in(expression, found.decision.terms[point])
-        predictions = np.stack([computed(read(term, ""), columns, "") for term in found.decision.terms[point]], axis=1)
+        predictions = np.stack(
+            [computed(read(term, ""), columns, "") for term in found.decision.terms[point]], axis=1
+        )
         weights = np.array(fusion[1]) * (rates if fusion[0] == "sum" else 1.0)
         score = fused(fusion[0], predictions, weights.tolist(), rates)
         assert Fusion.of(fusion[0], weights.tolist()).kind == kind
         near_ranks(score, computed(expression, columns, ""))
         with np.errstate(over="ignore"):
-            near_ranks(computed(expression, columns, ""), eval(python_of(expression), {"np": np, "log": table}))
+            near_ranks(
+                computed(expression, columns, ""),
+                eval(python_of(expression), {"np": np, "log": table}),
+            )
     assert ("today, recalibrated" in found.decision.terms) is (name == "recalibrated")
 
 
@@ -212,7 +252,9 @@ def test_a_pasted_answer_of_a_recalibrated_model_is_that_model(log, asked):
     assert served.cells[TEST, "all"][served.current, :, 0] == pytest.approx(before, abs=0.01)
 
 
-@pytest.mark.parametrize("weights", ["1.2345 p_click + 40 p_click p_buy", "p_click + country_boost", "2 - q_click"])
+@pytest.mark.parametrize(
+    "weights", ["1.2345 p_click + 40 p_click p_buy", "p_click + country_boost", "2 - q_click"]
+)
 def test_todays_score_is_written_as_it_was_given(log, asked, weights):
     table = log(3_000).assign(country_boost=1.0)
     found = bench.decide(table, **asked, weights=weights).found
@@ -228,39 +270,93 @@ def test_a_funnels_score_is_a_point_of_its_model(log, asked):
 
 
 MISTAKES = {
-    "a label as prediction": ({"models": {"today": ["click", "p_buy"]}}, "expected a prediction, found the label"),
-    "a circle of parents": ({"parents": {"buy": "click", "click": "buy"}}, "expected a chain, found a circle"),
+    "a label as prediction": (
+        {"models": {"today": ["click", "p_buy"]}},
+        "expected a prediction, found the label",
+    ),
+    "a circle of parents": (
+        {"parents": {"buy": "click", "click": "buy"}},
+        "expected a chain, found a circle",
+    ),
     "an unknown parent": ({"parents": {"buy": "like"}}, "parents: unknown label 'like'"),
     "given and joint": ({"given": ["buy"], "joint": ["buy"]}, "found it under both"),
-    "score and weights": ({"score": "p_buy", "weights": "p_buy"}, "expected `score` or `weights`, found both"),
-    "weights of no column": ({"weights": "3 p_clik + p_buy"}, "column 'p_clik', which is missing ('p_click'"),
-    "a label in today's score": ({"weights": "3 p_click + click"}, "today's score of predictions, found the label"),
+    "score and weights": (
+        {"score": "p_buy", "weights": "p_buy"},
+        "expected `score` or `weights`, found both",
+    ),
+    "weights of no column": (
+        {"weights": "3 p_clik + p_buy"},
+        "column 'p_clik', which is missing ('p_click'",
+    ),
+    "a label in today's score": (
+        {"weights": "3 p_click + click"},
+        "today's score of predictions, found the label",
+    ),
     "a label as today's score": ({"score": "buy"}, "score of predictions, found the label 'buy'"),
     "a name without brackets": (
         {"models": {"today": ["p-click", "p_buy"]}, "weights": "3 p-click"},
         "weights: expected the column 'p-click' in square brackets, [p-click]",
     ),
-    "weights of 0": ({"weights": "0 p_click + 0 p_buy"}, "expected a score that differs between rows"),
-    "weights that cancel": ({"weights": "p_click - p_click"}, "expected a score that differs between rows, found 0"),
-    "a weight that is none": ({"weights": "1e999 p_click + 2 p_buy"}, "--weights: expected numbers up to 1e+100"),
+    "weights of 0": (
+        {"weights": "0 p_click + 0 p_buy"},
+        "expected a score that differs between rows",
+    ),
+    "weights that cancel": (
+        {"weights": "p_click - p_click"},
+        "expected a score that differs between rows, found 0",
+    ),
+    "a weight that is none": (
+        {"weights": "1e999 p_click + 2 p_buy"},
+        "--weights: expected numbers up to 1e+100",
+    ),
     "no formula": ({"weights": "click and buy"}, "expected a sum such as"),
-    "time and nothing later": ({"time": "day", "trained_until": 99, "unseen": False}, "expected rows of a later day"),
-    "trained until, no time": ({"trained_until": 9, "unseen": False}, "expected `trained_until` with `time`"),
-    "a time that is none": ({"time": "country"}, "expected numbers, dates or ISO times in 'country', found 'FR'"),
-    "parts of other names": ({"part": "country"}, "expected choose, judge, valid, confirm and test in 'country'"),
+    "time and nothing later": (
+        {"time": "day", "trained_until": 99, "unseen": False},
+        "expected rows of a later day",
+    ),
+    "trained until, no time": (
+        {"trained_until": 9, "unseen": False},
+        "expected `trained_until` with `time`",
+    ),
+    "a time that is none": (
+        {"time": "country"},
+        "expected numbers, dates or ISO times in 'country', found 'FR'",
+    ),
+    "parts of other names": (
+        {"part": "country"},
+        "expected choose, judge, valid, confirm and test in 'country'",
+    ),
     "sampling above 1": ({"sampling": 2}, "sampling: expected a share of at most 1, found 2"),
-    "two ways of being shown": ({"random": "day", "propensity": "day"}, "'random' or 'propensity', found both"),
-    "no such outcome": ({"outcomes": ["click.recal@10%"]}, "outcomes: expected an outcome such as click.ndcg@5"),
+    "two ways of being shown": (
+        {"random": "day", "propensity": "day"},
+        "'random' or 'propensity', found both",
+    ),
+    "no such outcome": (
+        {"outcomes": ["click.recal@10%"]},
+        "outcomes: expected an outcome such as click.ndcg@5",
+    ),
     "no such model": ({"today": "tomorrow"}, "today: unknown model 'tomorrow'"),
-    "a text as prediction": ({"models": {"today": ["country", "p_buy"]}}, "expected numbers in the column 'country'"),
-    "a model without a name": ({"models": {"#1": ["p_click", "p_buy"]}}, "expected a name such as candidate"),
-    "a seed that is none": ({"models": {"today#a": ["p_click", "p_buy"]}}, "expected a name such as candidate"),
-    "one column for two things": ({"segments": ["click"]}, "expected 'click' for one purpose, found it as a number"),
+    "a text as prediction": (
+        {"models": {"today": ["country", "p_buy"]}},
+        "expected numbers in the column 'country'",
+    ),
+    "a model without a name": (
+        {"models": {"#1": ["p_click", "p_buy"]}},
+        "expected a name such as candidate",
+    ),
+    "a seed that is none": (
+        {"models": {"today#a": ["p_click", "p_buy"]}},
+        "expected a name such as candidate",
+    ),
+    "one column for two things": (
+        {"segments": ["click"]},
+        "expected 'click' for one purpose, found it as a number",
+    ),
     "with a seed and without": (
         {"models": {"today": ["p_click", "p_buy"], "today#1": ["q_click", "q_buy"]}},
         "expected 'today' with a seed each time, or once without",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", MISTAKES)
@@ -290,20 +386,48 @@ def test_a_log_that_nothing_can_be_decided_by(log, asked, change, told):
 
 
 OPTIONS = [
-    "--label", "click", "--label", "buy", "--parent", "buy=click", "--model", "today=p_click,p_buy", "--model",
-    "candidate=q_click,q_buy", "--units", "user", "--weights", "3 p_click + 40 p_buy", "--value", "buy=40", "--value",
-    "click=3", "--segment", "country", "--unseen",
-]  # fmt: skip
+    "--label",
+    "click",
+    "--label",
+    "buy",
+    "--parent",
+    "buy=click",
+    "--model",
+    "today=p_click,p_buy",
+    "--model",
+    "candidate=q_click,q_buy",
+    "--units",
+    "user",
+    "--weights",
+    "3 p_click + 40 p_buy",
+    "--value",
+    "buy=40",
+    "--value",
+    "click=3",
+    "--segment",
+    "country",
+    "--unseen",
+]
 
 
-def test_the_command_writes_files_and_its_own_question_gives_the_same_answer(log, asked, tmp_path, capsys):
+def test_the_command_writes_files_and_its_own_question_gives_the_same_answer(
+    log, asked, tmp_path, capsys
+):
     log(4_000).to_csv(tmp_path / "log.csv", index=False)
     log(4_000).to_parquet(tmp_path / "log.parquet", index=False)
-    assert main(["decide", str(tmp_path / "log.csv"), *OPTIONS, "--to", str(tmp_path / "out"), "--json"]) == 0
+    assert (
+        main(
+            ["decide", str(tmp_path / "log.csv"), *OPTIONS, "--to", str(tmp_path / "out"), "--json"]
+        )
+        == 0
+    )
     first = json.loads(capsys.readouterr().out)
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        "report.html", "cells.parquet", "decision.json", "decide.toml"
-    }  # fmt: skip
+        "report.html",
+        "cells.parquet",
+        "decision.json",
+        "decide.toml",
+    }
     assert main(["decide", "--file", str(tmp_path / "out" / "decide.toml"), "--json"]) == 0
     again = json.loads(capsys.readouterr().out)
     assert again["verdict"] == first["verdict"]
@@ -329,7 +453,9 @@ def test_neither_the_package_nor_a_decision_needs_torch_mlflow_or_optuna(log, tm
     paths = os.pathsep.join([str(tmp_path), str(Path(bench.__file__).parents[1])])
     words = ["-m", "bench", "decide", "log.parquet", *OPTIONS, "--to", "out"]
     env = {**os.environ, "PYTHONPATH": paths}
-    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, cwd=tmp_path, env=env)
+    done = subprocess.run(
+        [sys.executable, *words], capture_output=True, text=True, cwd=tmp_path, env=env
+    )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / "report.html").is_file()
 
@@ -340,7 +466,15 @@ def test_mlflow_gets_the_verdict_and_all_files(log, tmp_path):
 
     log(3_000).to_parquet(tmp_path / "log.parquet")
     address = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    words = ["decide", str(tmp_path / "log.parquet"), *OPTIONS, "--tracking", address, "--home", str(tmp_path / "home")]
+    words = [
+        "decide",
+        str(tmp_path / "log.parquet"),
+        *OPTIONS,
+        "--tracking",
+        address,
+        "--home",
+        str(tmp_path / "home"),
+    ]
     assert main(words) == 2  # files lie nowhere
     assert main([*words, "--to", str(tmp_path / "out")]) == 0
     client = MlflowClient(tracking_uri=address)
@@ -348,8 +482,13 @@ def test_mlflow_gets_the_verdict_and_all_files(log, tmp_path):
     document = json.loads((tmp_path / "out" / "decision.json").read_text())
     assert run.data.tags["seesaw.verdict"][:40] == document["verdict"]["sentence"][:40]
     assert any(name.startswith("gain/click") for name in run.data.metrics)
-    assert {each.path for each in client.list_artifacts(run.info.run_id)} >= {"report.html", "decision.json"}
-    assert run.info.artifact_uri.startswith((tmp_path / "home").as_uri())  # nothing where the program was started
+    assert {each.path for each in client.list_artifacts(run.info.run_id)} >= {
+        "report.html",
+        "decision.json",
+    }
+    assert run.info.artifact_uri.startswith(
+        (tmp_path / "home").as_uri()
+    )  # nothing where the program was started
 
 
 def test_many_models_leave_the_terminal_readable(log, asked, tmp_path, capsys):
@@ -358,10 +497,21 @@ def test_many_models_leave_the_terminal_readable(log, asked, tmp_path, capsys):
     rng = np.random.default_rng(0)
     for name in names:
         for task in ("click", "buy"):
-            table[f"{name}_{task}"] = np.clip(table[f"p_{task}"] * rng.uniform(0.9, 1.1, len(table)), 0.001, 0.999)
+            table[f"{name}_{task}"] = np.clip(
+                table[f"p_{task}"] * rng.uniform(0.9, 1.1, len(table)), 0.001, 0.999
+            )
     table.to_csv(tmp_path / "log.csv", index=False)
     words = [word for name in names for word in ("--model", f"{name}={name}_click,{name}_buy")]
-    asking = ["decide", str(tmp_path / "log.csv"), "--label", "click", "--label", "buy", "--parent", "buy=click"]
+    asking = [
+        "decide",
+        str(tmp_path / "log.csv"),
+        "--label",
+        "click",
+        "--label",
+        "buy",
+        "--parent",
+        "buy=click",
+    ]
     assert main([*asking, *words, "--units", "user", "--unseen", "--to", str(tmp_path / "to")]) == 0
     out = " ".join(capsys.readouterr().out.split())
     assert "10 more sentences on how columns are read are left out." in out
@@ -369,4 +519,6 @@ def test_many_models_leave_the_terminal_readable(log, asked, tmp_path, capsys):
     assert len(out) < 15_000
     assert main([*asking, *words[:-1], "m29=none,m29_buy"]) == 2
     err = capsys.readouterr().err
-    assert re.search(r"expected the column 'none', which is missing.*; found are .* and 20 more$", err.strip())
+    assert re.search(
+        r"expected the column 'none', which is missing.*; found are .* and 20 more$", err.strip()
+    )

@@ -1,4 +1,6 @@
-"""Outcomes of items: measured, guarded and told as others are, and a guard that is kept where the truth is known."""
+"""Outcomes of items: measured, guarded and told as others are, and a guard that is kept where the
+truth is known.
+"""
 
 import numpy as np
 import pandas as pd
@@ -35,11 +37,16 @@ def log_of(requests, seed=0):
     author = np.minimum(rng.geometric(0.02, rows) - 1, 299)
     fame, x = 1.5 * np.exp(-author / 8), rng.normal(size=(rows, 2))
     odds = {"click": -2 + 1.2 * fame + 0.6 * x[:, 0], "buy": -2 - 0.4 * fame + 0.9 * x[:, 1]}
-    found = {"request": np.arange(rows) // 20, "author_id": author, "age_days": rng.exponential(10, rows)}
+    found = {
+        "request": np.arange(rows) // 20,
+        "author_id": author,
+        "age_days": rng.exponential(10, rows),
+    }
     for task, own in odds.items():
         found[task] = (rng.random(rows) < expit(own)).astype(int)
         found |= {
-            f"{name}_{task}": expit(own + error * rng.normal(size=rows)) for name, error in (("p", 0.5), ("q", 0.2))
+            f"{name}_{task}": expit(own + error * rng.normal(size=rows))
+            for name, error in (("p", 0.5), ("q", 0.2))
         }
     return pd.DataFrame(found)
 
@@ -48,21 +55,35 @@ def most_clicks(confidence):
     """The most clicks, whose only limit is how varied the first places are."""
     guard = {"confidence": confidence, "max_loss_vs_current": {"buy.ndcg@5": float("inf")}}
     guard |= {"at_least": {GUARDED: "98% of current"}}
-    return Policy.model_validate({"rule": "epsilon", "epsilon": {"best": "click.ndcg@5"}, "guard": guard})
+    return Policy.model_validate(
+        {"rule": "epsilon", "epsilon": {"best": "click.ndcg@5"}, "guard": guard}
+    )
 
 
 def test_what_a_pick_shows_is_what_its_formula_shows_in_the_log():
     table, ages = log_of(250), "age.below7@5"
     table.loc[::9, "age_days"] = np.nan
-    found = bench.decide(table, **ASKED, outcomes=["click.ndcg@5", "buy.ndcg@5", GUARDED, ages]).found
+    found = bench.decide(
+        table, **ASKED, outcomes=["click.ndcg@5", "buy.ndcg@5", GUARDED, ages]
+    ).found
     served, row = found.decision.serving.served, found.decision.pick.row
     facts = served.table.iloc[row]
     columns = dict(zip(("today", "candidate"), "pq", strict=True))[facts["point"]]
     said = table[[f"{columns}_click", f"{columns}_buy"]].to_numpy(np.float32)
-    table["score"] = fused(facts["kind"], said, list(facts["weights"].values()), found.rows[CONFIRM].rates)
-    judged = table[np.isin(table["request"], found.rows[TEST].group)].sort_values("score", ascending=False)
+    table["score"] = fused(
+        facts["kind"], said, list(facts["weights"].values()), found.rows[CONFIRM].rates
+    )
+    judged = table[np.isin(table["request"], found.rows[TEST].group)].sort_values(
+        "score", ascending=False
+    )
     authors = judged.groupby("request").head(5).groupby("request")["author_id"].nunique().mean() / 5
-    young = judged.dropna(subset="age_days").groupby("request").head(5)["age_days"].lt(7).groupby(judged["request"])
+    young = (
+        judged.dropna(subset="age_days")
+        .groupby("request")
+        .head(5)["age_days"]
+        .lt(7)
+        .groupby(judged["request"])
+    )
     values = dict(zip(served.names, served.at(TEST)[row], strict=True))
     assert values[GUARDED] == pytest.approx(authors, rel=1e-6)
     assert values[ages] == pytest.approx(young.mean().mean(), rel=1e-6)
@@ -87,7 +108,9 @@ def test_a_rule_weighs_what_is_listed_and_not_what_is_limited_and_value_never():
     served = found.decision.serving.served
     assert list(served.names) == names
     assert found.decision.serving.aims[0].weights[2] == 0
-    assert len(served.expected)  # tasks' outcomes have expected labels; what is shown is as it was measured
+    assert len(
+        served.expected
+    )  # tasks' outcomes have expected labels; what is shown is as it was measured
     np.testing.assert_allclose(served.expected[:, 2], served.at(CONFIRM)[:, 2], rtol=1e-9)
 
 
@@ -102,11 +125,20 @@ def test_without_todays_ranking_nothing_is_held_to_the_variety_of_a_random_order
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"items": {"click": "author_id"}}, "names that no label or other column of items has, found 'click'"),
-        ({"items": {"author": "p_click"}}, "expected 'p_click' for one purpose, found it as a number, too"),
+        (
+            {"items": {"click": "author_id"}},
+            "names that no label or other column of items has, found 'click'",
+        ),
+        (
+            {"items": {"author": "p_click"}},
+            "expected 'p_click' for one purpose, found it as a number, too",
+        ),
         ({"outcomes": ["age.distinct@5"]}, "expected an outcome of items such as age.below7@5"),
         ({"outcomes": ["click.distinct@5"]}, "expected an outcome such as click.ndcg@5"),
-        ({"policy": {"guard": {"at_least": {"autor.distinct@5": 0.5}}}}, "unknown task or column of items 'autor'"),
+        (
+            {"policy": {"guard": {"at_least": {"autor.distinct@5": 0.5}}}},
+            "unknown task or column of items 'autor'",
+        ),
     ],
 )
 def test_a_mistake_with_items_gets_one_sentence(change, told):
@@ -125,14 +157,23 @@ def test_a_guard_on_distinct_authors_is_kept_where_it_asks_for_confidence():
     measure = Measure((Task("click"), Task("buy")), names, rows, items=items)
     said = {name: truth[list(columns)].to_numpy() for name, columns in ASKED["models"].items()}
     now = measure.values(np.log(said["today"]) @ [0.2, 0.8])[0]
-    kept, policy = dict.fromkeys((0.5, 0.75, 0.95), 0), most_clicks(0.75).model_dump(exclude_unset=True)
+    kept, policy = (
+        dict.fromkeys((0.5, 0.75, 0.95), 0),
+        most_clicks(0.75).model_dump(exclude_unset=True),
+    )
     for seed in range(60):
         found = bench.decide(log_of(600, seed), **ASKED, policy=policy, recalibrate=False).found
         for confidence in kept:
-            of = found.decision.choices.table.iloc[pick(found.decision.choices, [], most_clicks(confidence)).row]
+            of = found.decision.choices.table.iloc[
+                pick(found.decision.choices, [], most_clicks(confidence)).row
+            ]
             shares = list(of["weights"].values())
-            true = measure.values(fused(of["kind"], said[of["point"]], shares, found.rows[CONFIRM].rates))[0]
+            true = measure.values(
+                fused(of["kind"], said[of["point"]], shares, found.rows[CONFIRM].rates)
+            )[0]
             kept[confidence] += bool(true[2] >= 0.98 * now[2])
     print(kept)
-    assert kept[0.5] <= 35 < kept[0.75]  # by means alone it is about a third, see docs/before-the-test.md
+    assert (
+        kept[0.5] <= 35 < kept[0.75]
+    )  # by means alone it is about a third, see docs/before-the-test.md
     assert kept[0.95] >= 60 * 0.95 - 2 * np.sqrt(60 * 0.95 * 0.05)

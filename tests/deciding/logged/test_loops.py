@@ -27,10 +27,17 @@ def table(log):
 @pytest.fixture(scope="module")
 def found(table):
     return bench.decide(
-        table, labels=["click", "buy"], parents={"buy": "click"}, joint=["buy"], models=MODELS, part="part",
-        segments=["country"], unseen=True, outcomes=["click.recall@10%", "buy.recall@10%"],
+        table,
+        labels=["click", "buy"],
+        parents={"buy": "click"},
+        joint=["buy"],
+        models=MODELS,
+        part="part",
+        segments=["country"],
+        unseen=True,
+        outcomes=["click.recall@10%", "buy.recall@10%"],
         weights="p_click^0.3 * p_buy^2",
-    ).found  # fmt: skip
+    ).found
 
 
 def test_outcomes_are_those_of_the_ranking_by_the_fused_score(table, found):
@@ -43,11 +50,15 @@ def test_outcomes_are_those_of_the_ranking_by_the_fused_score(table, found):
                 continue
             weights = [point["weights"][task] for task in ("click", "buy")]
             means = rates[["click", "buy"]].mean().tolist()
-            score = fused(point["kind"], rows[MODELS[point["point"]]].to_numpy(np.float32), weights, means)
+            score = fused(
+                point["kind"], rows[MODELS[point["point"]]].to_numpy(np.float32), weights, means
+            )
             top = rows.iloc[np.argsort(-score)[: len(rows) // 10]]
             expected = [top[task].sum() / rows[task].sum() for task in ("click", "buy")]
             assert served.cells[split, ALL][at, :, 0] == pytest.approx(expected, abs=1e-6)
-    top = rows.loc[rows.eval("p_click**0.3 * p_buy**2").sort_values(ascending=False).index[: len(rows) // 10]]
+    top = rows.loc[
+        rows.eval("p_click**0.3 * p_buy**2").sort_values(ascending=False).index[: len(rows) // 10]
+    ]
     now = [top[task].sum() / rows[task].sum() for task in ("click", "buy")]
     assert served.cells[TEST, ALL][served.current, :, 0] == pytest.approx(now, abs=1e-6)
 
@@ -60,9 +71,13 @@ def test_predictions_given_their_parent_are_multiplied_down_the_chain_whatever_t
     table["c"] = rng.integers(0, 2, 400) * table["b"]
     table["bid"] = rng.integers(1, 5, 400)
     asked = Asked(
-        labels=["c", "a", "b"], models={"m": "pc,pa,pb"}, parents={"c": "b", "b": "a"}, given=["c", "b"],
-        amounts={"c": "bid"}, unseen=True,
-    )  # fmt: skip
+        labels=["c", "a", "b"],
+        models={"m": "pc,pa,pb"},
+        parents={"c": "b", "b": "a"},
+        given=["c", "b"],
+        amounts={"c": "bid"},
+        unseen=True,
+    )
     of = parted(asked, of_frame(table, asked))
     (model,), _ = models_of(asked, of)
     joint = table["pa"] * table["pb"] * table["pc"] * table["bid"]
@@ -93,7 +108,10 @@ def test_calibration_is_of_the_rows_that_judge(table, found):
         ([20240229, 20240301, 20240301, 20240302], "20240301"),
         ([0.5, 2.5, 2.5, 3], 2.5),
         (["2024-02-29", "2024-03-01", "2024-03-01", "2024-03-01T00:00:01"], "2024-03-01"),
-        (pd.to_datetime(["2024-02-29", "2024-03-01", "2024-03-01", "2024-03-02"]), "2024-03-01T00:00:00+00:00"),
+        (
+            pd.to_datetime(["2024-02-29", "2024-03-01", "2024-03-01", "2024-03-02"]),
+            "2024-03-01T00:00:00+00:00",
+        ),
     ],
 )
 def test_rows_up_to_the_end_of_training_are_told_from_later_ones(values, given):
@@ -120,7 +138,9 @@ def test_what_serves_today_is_the_model_whose_predictions_weights_have(more, ser
 
 
 def test_todays_score_keeps_its_digits():
-    frame = pd.DataFrame({"old": [1e6 + 1e-4, 1e6], "x": [0, 1], "y": [1, 0], "p": [0.1, 0.2], "q": [0.3, 0.4]})
+    frame = pd.DataFrame(
+        {"old": [1e6 + 1e-4, 1e6], "x": [0, 1], "y": [1, 0], "p": [0.1, 0.2], "q": [0.3, 0.4]}
+    )
     for today in ({"score": "old"}, {"weights": "old"}):
         log = of_frame(frame, Asked(labels=["x", "y"], models={"a": "p,q"}, **today))
         assert log.numbers["old"].tolist() == frame["old"].tolist()
@@ -128,11 +148,20 @@ def test_todays_score_keeps_its_digits():
 
 @pytest.mark.parametrize(
     "values",
-    [[0, 5, 5, 9], [-3, 5, -3, 0], [1 << 40, 1, 1 << 40, 1], [5, None, 5, 1], ["a", "b", None, "a"], [0.5, 2, 0.5, 1]],
+    [
+        [0, 5, 5, 9],
+        [-3, 5, -3, 0],
+        [1 << 40, 1, 1 << 40, 1],
+        [5, None, 5, 1],
+        ["a", "b", None, "a"],
+        [0.5, 2, 0.5, 1],
+    ],
 )
 def test_equal_values_and_no_others_have_one_code(values):
     asked = Asked(labels=["x", "y"], models={"a": "p,q"}, units="of")
-    codes = of_frame(pd.DataFrame({"of": values} | dict.fromkeys("xypq", 0.5)), asked).names["of"][0]
+    codes = of_frame(pd.DataFrame({"of": values} | dict.fromkeys("xypq", 0.5)), asked).names["of"][
+        0
+    ]
     assert (codes >= 0).tolist() == [value is not None for value in values]
     for at, value in enumerate(values):
         assert [codes[at] == each for each in codes] == [value == each for each in values]
@@ -147,7 +176,9 @@ def test_seeds_of_a_model_are_its_retrainings_and_resamples_count_the_rarer_clas
             often[f"{task}{seed}"] = often[f"q_{task}"] * rng.uniform(0.8, 1, len(often))
     models = MODELS | {f"candidate#{seed}": [f"click{seed}", f"buy{seed}"] for seed in (7, 3)}
     del models["candidate"]
-    found = bench.decide(often, labels=["click", "buy"], models=models, part="part", unseen=True).found
+    found = bench.decide(
+        often, labels=["click", "buy"], models=models, part="part", unseen=True
+    ).found
     assert found.decision.serving.served.seeded
     assert found.decision.pick.stability.holds is not None
     runs = {point.id: point.replicates for point in found.decision.frontier.points}

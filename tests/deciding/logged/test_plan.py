@@ -1,4 +1,6 @@
-"""Plans of A/B tests of decisions: their numbers against pandas, their commands, and sentences on mistakes."""
+"""Plans of A/B tests of decisions: their numbers against pandas, their commands, and sentences on
+mistakes.
+"""
 
 import json
 import re
@@ -36,7 +38,9 @@ def test_a_plan_is_for_the_verdicts_gain_and_its_metrics_are_the_logs(table, ask
     assert plan["pessimistic"]["units"] >= plan["plan"]["units"]
     assert plan["unit"] == "user"
     index, click, buy = plan["metrics"]
-    each = [np.bincount(np.unique(rows.units, return_inverse=True)[1], own) for own in rows.labels.T]
+    each = [
+        np.bincount(np.unique(rows.units, return_inverse=True)[1], own) for own in rows.labels.T
+    ]
     assert [click["mean"], buy["mean"]] == pytest.approx([own.mean() for own in each])
     both = sum(own / own.mean() / 2 for own in each)
     assert index["spread"] == pytest.approx(both.var())
@@ -54,7 +58,10 @@ def test_values_make_the_metric_and_units_may_be_others(table, asked):
     value, click, buy = found.plan()["metrics"]
     assert value["mean"] == pytest.approx(click["mean"] + 10 * buy["mean"])
     assert value["title"].startswith("value per user")
-    assert [len(each["metrics"]) for each in (found.plan(unit="row"), found.plan(unit="user"))] == [3, 3]
+    assert [len(each["metrics"]) for each in (found.plan(unit="row"), found.plan(unit="user"))] == [
+        3,
+        3,
+    ]
     assert found.plan(unit="row")["metrics"][1]["mean"] < click["mean"]
     one = asked_of(table, asked, values={"buy": 1}).plan()
     assert [each["title"] for each in one["metrics"]] == ["buy per user", "click per user"]
@@ -65,7 +72,9 @@ def test_nothing_is_planned_for_without_a_current_model_or_a_gain(table, asked):
     assert unserved["plan"] is None
     assert unserved["sentence"].startswith("Nobody said what is served")
     gains = unserved["gains"]
-    assert [each["units"] for each in gains] == sorted((each["units"] for each in gains), reverse=True)
+    assert [each["units"] for each in gains] == sorted(
+        (each["units"] for each in gains), reverse=True
+    )
     same = table.assign(q_click=table["p_click"], q_buy=table["p_click"] * table["p_buy"])
     kept = asked_of(same, asked, weights="p_click + 0.001 p_click p_buy", values={"click": 1})
     assert kept.decision.verdict.keep
@@ -85,7 +94,9 @@ def test_what_nobody_can_tell_is_planned_for_what_matters(log, asked):
 def test_units_that_do_not_differ_and_unknown_intervals_are_said(table, asked):
     last = table["click"].to_numpy().nonzero()[0][-1]
     one = table.iloc[: last + 1].assign(user=lambda own: own["click"].shift(fill_value=0).cumsum())
-    with pytest.raises(UserError, match="expected users of test that differ in 'click', found 1 in each"):
+    with pytest.raises(
+        UserError, match="expected users of test that differ in 'click', found 1 in each"
+    ):
         asked_of(one, asked).plan()
     plan = asked_of(table, asked).plan()
     for effect in ({"value": 0.1, "low": None, "high": None}, None):
@@ -99,10 +110,20 @@ def test_the_command_plans_a_folder_of_decide(table, asked, tmp_path, monkeypatc
     name = "<b>user"
     table.rename(columns={"user": name}).to_csv("log.csv", index=False)
     models = [f"--model={model}={','.join(columns)}" for model, columns in asked["models"].items()]
-    options = ["--label=click", "--label=buy", "--parent=buy=click", *models, f"--units={name}", "--weights", WEIGHTS]
+    options = [
+        "--label=click",
+        "--label=buy",
+        "--parent=buy=click",
+        *models,
+        f"--units={name}",
+        "--weights",
+        WEIGHTS,
+    ]
     assert main(["decide", "log.csv", *options, "--unseen", "--to", "found"]) == 0
     capsys.readouterr()
-    assert main(["plan", "found", "--traffic", "500/day", "--guardrail", "click=-1%", "--json"]) == 0
+    assert (
+        main(["plan", "found", "--traffic", "500/day", "--guardrail", "click=-1%", "--json"]) == 0
+    )
     told = json.loads(capsys.readouterr().out)
     assert told.pop("page") == str(tmp_path / "found" / "plan.html")
     assert told == json.loads((tmp_path / "found" / "plan.json").read_text(encoding="utf-8"))

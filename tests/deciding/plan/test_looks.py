@@ -1,4 +1,6 @@
-"""Boundaries and sizes against published tables, a library's integrals, and tests simulated from a log."""
+"""Boundaries and sizes against published tables, a library's integrals, and tests simulated from a
+log.
+"""
 
 import math
 
@@ -14,13 +16,17 @@ FIFTHS = (0.2, 0.4, 0.6, 0.8, 1.0)
 
 
 def test_boundaries_are_those_of_published_tables():
-    """Lan-DeMets: Reboussin et al., Controlled Clinical Trials 2000. O'Brien-Fleming: Jennison and Turnbull 2000."""
+    """Lan-DeMets: Reboussin et al., Controlled Clinical Trials 2000. O'Brien-Fleming: Jennison and
+    Turnbull 2000.
+    """
     assert boundaries(FIFTHS) == pytest.approx([4.877, 3.357, 2.680, 2.290, 2.031], abs=6e-4)
     assert boundaries((0.5, 1.0)) == pytest.approx([2.963, 1.969], abs=6e-4)
     classical = tuple(2.040 / np.sqrt(FIFTHS))
     assert classical == pytest.approx([4.56, 3.23, 2.63, 2.28, 2.04], abs=6e-3)
     assert 2 * crossed(FIFTHS, classical, 0.0).sum() == pytest.approx(0.05, abs=1e-4)
-    assert crossed(FIFTHS, classical, FIXED * math.sqrt(1.028)).sum() == pytest.approx(0.8, abs=5e-4)
+    assert crossed(FIFTHS, classical, FIXED * math.sqrt(1.028)).sum() == pytest.approx(
+        0.8, abs=5e-4
+    )
     assert boundaries((1.0,)) == pytest.approx([1.95996], abs=1e-4)
     assert inflation((1.0,)) == pytest.approx(1)
     assert 1.0 < inflation((0.5, 1.0)) < inflation(FIFTHS) < 1.028
@@ -30,7 +36,9 @@ def test_chances_are_those_of_a_multivariate_normal():
     shares, drift = (0.1, 0.45, 1.0), 1.3
     bounds = boundaries(shares)
     root = np.sqrt(shares)
-    joint = stats.multivariate_normal(drift * root, np.minimum.outer(shares, shares) / np.outer(root, root))
+    joint = stats.multivariate_normal(
+        drift * root, np.minimum.outer(shares, shares) / np.outer(root, root)
+    )
     inside = joint.cdf(bounds, lower_limit=np.negative(bounds), rng=0)
     ended = crossed(shares, bounds, drift).sum() + crossed(shares, bounds, -drift).sum()
     assert 1 - inside == pytest.approx(ended, abs=1e-5)
@@ -57,7 +65,9 @@ def test_looks_are_at_ends_of_weeks(weeks):
 
 
 def test_whole_weeks_have_the_units_and_at_least_the_power():
-    metric = OnlineMetric.of("click", "click per user", np.random.default_rng(0).poisson(1.0, 5000).astype(float))
+    metric = OnlineMetric.of(
+        "click", "click per user", np.random.default_rng(0).poisson(1.0, 5000).astype(float)
+    )
     size = size_of(metric, 0.02, 1000.0)
     assert size["weeks"] * 7 >= size["days"] > size["weeks"] * 7 - 7
     assert size["days"] == pytest.approx(2 * size["units"] / 1000)
@@ -70,7 +80,9 @@ def test_whole_weeks_have_the_units_and_at_least_the_power():
 
 
 def draws(sums, change):
-    """Values of a unit and their chances, where each event is lost, or happens twice, with a chance."""
+    """Values of a unit and their chances, where each event is lost, or happens twice, with a
+    chance.
+    """
     values, counts = np.unique(sums, return_counts=True)
     found = np.zeros(2 * int(values[-1]) + 1)
     for value, count in zip(values.astype(int), counts, strict=True):
@@ -81,12 +93,17 @@ def draws(sums, change):
 
 
 def statistics(sums, change, units, rng, tests=10_000, margin=0.0):
-    """(tests, K) of as many tests at each look, whose units (K,) an arm are drawn from a log; one arm is changed."""
+    """(tests, K) of as many tests at each look, whose units (K,) an arm are drawn from a log; one
+    arm is changed.
+    """
     moments = []
     for arm in (0.0, change):
         values, chances = draws(sums, arm)
         new = np.stack(
-            [rng.multinomial(many, chances, tests) for many in np.diff(np.round(units), prepend=0).astype(int)]
+            [
+                rng.multinomial(many, chances, tests)
+                for many in np.diff(np.round(units), prepend=0).astype(int)
+            ]
         )
         many = np.cumsum(new, axis=0)
         n = many.sum(axis=2)
@@ -117,6 +134,8 @@ def test_simulated_tests_have_the_power_and_the_error_of_the_plan(log):
     assert nothing <= 0.055
     assert early == pytest.approx(looks[2]["ended"], abs=0.02)
     units, passes = [metric.needed(0.0, -0.04, MARGINAL)], stats.norm.ppf(0.95)
-    held, lost = (statistics(sums, true, units, rng, margin=-0.04) > passes for true in (0.0, -0.04))
+    held, lost = (
+        statistics(sums, true, units, rng, margin=-0.04) > passes for true in (0.0, -0.04)
+    )
     assert 0.78 <= held.mean() <= 0.82
     assert lost.mean() <= 0.055

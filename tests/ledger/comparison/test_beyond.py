@@ -1,4 +1,6 @@
-"""How far gradient points lie beyond static weights, against simulations; and the answer in a sentence."""
+"""How far gradient points lie beyond static weights, against simulations; and the answer in a
+sentence.
+"""
 
 from itertools import count
 
@@ -22,7 +24,10 @@ def front(angles, ahead=0.0):
 
 def seen(truth, runs=10, sd=0.0001):
     rng = np.random.default_rng(len(truth))
-    return [Sample(each + rng.normal(0, sd, (runs, 2)), np.zeros((runs, 0, 2)), tuple(range(runs))) for each in truth]
+    return [
+        Sample(each + rng.normal(0, sd, (runs, 2)), np.zeros((runs, 0, 2)), tuple(range(runs)))
+        for each in truth
+    ]
 
 
 def ask(static, gradient, **noise):
@@ -33,7 +38,9 @@ def ask(static, gradient, **noise):
 
 @pytest.mark.parametrize("objectives", [1, 2, 3])
 def test_it_is_the_value_of_the_game(objectives):
-    """The other player's program: the direction in which the point is farthest beyond all static ones."""
+    """The other player's program: the direction in which the point is farthest beyond all static
+    ones.
+    """
     rng = np.random.default_rng(objectives)
     for _ in range(10):
         game = rng.normal(size=(int(rng.integers(1, 7)), objectives))
@@ -71,10 +78,14 @@ def point(trial):
         rng = np.random.default_rng(int(1e6 * angle) + (weight is None))
         truth = 0.75 + 2e-3 * np.array([np.sin(angle), np.cos(angle)]) + ahead
         values = truth + rng.normal(0, sd, (runs, 2))
-        made = trial(next(numbers), *truth, runs=tuple((tuple(each), tuple(each)) for each in values))
+        made = trial(
+            next(numbers), *truth, runs=tuple((tuple(each), tuple(each)) for each in values)
+        )
         method = "pcgrad" if weight is None else "static"
         shares = None if weight is None else (weight, 1 - weight)
-        return FamilyPoint("first", "shop", "tpe", made.points[0], method, shares, gradient=weight is None)
+        return FamilyPoint(
+            "first", "shop", "tpe", made.points[0], method, shares, gradient=weight is None
+        )
 
     return make
 

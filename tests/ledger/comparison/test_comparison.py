@@ -1,4 +1,6 @@
-"""Families against each other, luck in tuning, and p-values: against other code and simulations with known truth."""
+"""Families against each other, luck in tuning, and p-values: against other code and simulations
+with known truth.
+"""
 
 from dataclasses import replace
 from functools import partial
@@ -31,8 +33,8 @@ AT = {"click.auc": 0.5, "like.auc": 0.5}
 
 @pytest.fixture
 def family(trial):
-    """Eight trials of a family, of which the first `confirmed` have replicates; each is a little worse than the last,
-    as `seen` by the search and in truth."""
+    """Eight trials of a family, of which the first `confirmed` have replicates; each is a little
+    worse than the last, as `seen` by the search and in truth."""
 
     def make(name, click, confirmed=3, seen=0.0):
         rng = np.random.default_rng(sum(map(ord, name)))
@@ -54,13 +56,19 @@ def rows(found, measure):
 
 
 def by_balancing(*of):
-    return compare(families([each for members in of for each in members], "balancing"), BOTH, AT, "test", 0)
+    return compare(
+        families([each for members in of for each in members], "balancing"), BOTH, AT, "test", 0
+    )
 
 
 def test_a_family_that_is_better_throughout_is_found(family):
     found = by_balancing(family("static", 0.70), family("pcgrad", 0.72))
     (click,) = rows(found, "click.auc")
-    assert (click["left"], click["right"], click["verdict"]) == ("pcgrad", "static", "pcgrad is better")
+    assert (click["left"], click["right"], click["verdict"]) == (
+        "pcgrad",
+        "static",
+        "pcgrad is better",
+    )
     assert (click["unit"], click["value"]) == ("AUC x 1000", pytest.approx(20, abs=1))
     assert click["paired"] == "by 3 seeds"
     assert found.members == 3
@@ -69,7 +77,9 @@ def test_a_family_that_is_better_throughout_is_found(family):
 
 
 def test_confirmed_trials_that_are_better_by_luck_in_tuning_are_no_verdict(family):
-    """The search saw both families alike: three of eight trials are confirmed, and came out better."""
+    """The search saw both families alike: three of eight trials are confirmed, and came out
+    better.
+    """
     found = by_balancing(family("static", 0.70), family("pcgrad", 0.72, seen=-0.02))
     (click,) = rows(found, "click.auc")
     assert click["p_noise"] < 0.001 < click["p_tuning"] == click["p"] <= click["p_holm"]
@@ -90,12 +100,18 @@ def test_it_keeps_its_error_rate(left, right):
 def test_a_family_whose_trials_are_all_better_is():
     values = np.arange(20.0)[:, None]
     assert tuning_luck(values[10:], values[:10], best(3), 1, 0, 4999) < 0.001
-    assert tuning_luck(values[10:], values[:10], best(3), -1, 0, 4999) == 1  # the search says the contrary
-    assert tuning_luck(values[2:], values[:2], best(2), 1, 0, 4999) > 0.002  # two trials can be unlucky
+    assert (
+        tuning_luck(values[10:], values[:10], best(3), -1, 0, 4999) == 1
+    )  # the search says the contrary
+    assert (
+        tuning_luck(values[2:], values[:2], best(2), 1, 0, 4999) > 0.002
+    )  # two trials can be unlucky
 
 
 def closed_testing(p):
-    """A hypothesis falls where every intersection that it is in falls, each by Bonferroni (Marcus et al., 1976)."""
+    """A hypothesis falls where every intersection that it is in falls, each by Bonferroni (Marcus
+    et al., 1976).
+    """
     every = [group for size in range(1, len(p) + 1) for group in combinations(range(len(p)), size)]
     alone = {group: min(1.0, len(group) * min(p[i] for i in group)) for group in every}
     return [max(value for group, value in alone.items() if i in group) for i in range(len(p))]
@@ -107,16 +123,22 @@ def test_it_is_the_closed_test_of_bonferroni(p):
 
 
 def test_false_alarms_are_as_rare_as_promised(rng):
-    """All pairs of six equal methods, which depend on each other: 5% of the time at most, where single tests fail."""
+    """All pairs of six equal methods, which depend on each other: 5% of the time at most, where
+    single tests fail.
+    """
     values = rng.normal(size=(1500, 6, 5))
     pairs = np.array(list(combinations(range(6), 2)))
     p = stats.ttest_ind(values[:, pairs[:, 0]], values[:, pairs[:, 1]], axis=2).pvalue
     assert np.mean((p < 0.05).any(axis=1)) > 0.2
-    assert np.mean([(holm(each) < 0.05).any() for each in p]) < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 1500)
+    assert np.mean([(holm(each) < 0.05).any() for each in p]) < 0.05 + 3 * np.sqrt(
+        0.05 * 0.95 / 1500
+    )
 
 
 def power(variance, freedom, tests):
-    """The share of simulated differences of true size 1 that are significant, each with its own estimated error."""
+    """The share of simulated differences of true size 1 that are significant, each with its own
+    estimated error.
+    """
     rng = np.random.default_rng(0)
     seen = rng.normal(1, np.sqrt(variance), 200_000)
     error = np.sqrt(variance * rng.chisquare(freedom, len(seen)) / freedom)
@@ -124,7 +146,9 @@ def power(variance, freedom, tests):
 
 
 def test_replicates_that_are_said_to_be_enough_are():
-    """With that many the difference is found in about 80% of cases, and with clearly fewer it is not."""
+    """With that many the difference is found in about 80% of cases, and with clearly fewer it is
+    not.
+    """
     replicates = replicates_needed(1.0, 0.5, 0.02, 8.0, 3, 2)
     assert replicates is not None
     for count, low, high in ((replicates, 0.76, 0.88), (replicates // 2, 0.0, 0.74)):
@@ -132,13 +156,29 @@ def test_replicates_that_are_said_to_be_enough_are():
     assert replicates_needed(1.0, 0.05, 0.6, 30.0, 3, 2) is None
 
 
-TABLE_5 = {2: 1.960, 3: 2.343, 4: 2.569, 5: 2.728, 6: 2.850, 7: 2.949, 8: 3.031, 9: 3.102, 10: 3.164}
-"""Demšar, JMLR 2006: critical values of the two-tailed Nemenyi test at 5%, by the number of methods."""
+TABLE_5 = {
+    2: 1.960,
+    3: 2.343,
+    4: 2.569,
+    5: 2.728,
+    6: 2.850,
+    7: 2.949,
+    8: 3.031,
+    9: 3.102,
+    10: 3.164,
+}
+"""Demšar, JMLR 2006: critical values of the two-tailed Nemenyi test at 5%, by the number of
+methods.
+"""
 
 
 def test_the_critical_difference_is_demsar_s():
-    expected = {methods: q * np.sqrt(methods * (methods + 1) / (6 * 14)) for methods, q in TABLE_5.items()}
-    assert {methods: critical_difference(methods, 14) for methods in TABLE_5} == pytest.approx(expected, abs=1e-3)
+    expected = {
+        methods: q * np.sqrt(methods * (methods + 1) / (6 * 14)) for methods, q in TABLE_5.items()
+    }
+    assert {methods: critical_difference(methods, 14) for methods in TABLE_5} == pytest.approx(
+        expected, abs=1e-3
+    )
 
 
 def test_ranks_and_p_are_scipy_s():
@@ -155,7 +195,12 @@ def test_cliques_are_the_largest_groups_that_hang_together():
     merits = np.tile([4.0, 3.0, 2.0, 1.0], (9, 1))
     merits[::2] = [3.0, 4.0, 2.0, 1.0]
     found = ranking(["a", "b", "c", "d"], merits)
-    apart = {(i, j) for i in range(4) for j in range(i, 4) if found.ranks[j] - found.ranks[i] > found.critical}
+    apart = {
+        (i, j)
+        for i in range(4)
+        for j in range(i, 4)
+        if found.ranks[j] - found.ranks[i] > found.critical
+    }
     for first, last in found.cliques:
         assert (first, last) not in apart
         assert last == 3 or (first, last + 1) in apart
@@ -174,7 +219,9 @@ def seen(truth, rng, split=None):
     moved = np.zeros((0, 2)) if split is None else split[1:]
     shift = 0 if split is None else split[0]
     return [
-        Sample(point + shift + rng.normal(0, 1e-3, (3, 2)), np.broadcast_to(moved, (3, *moved.shape)))
+        Sample(
+            point + shift + rng.normal(0, 1e-3, (3, 2)), np.broadcast_to(moved, (3, *moved.shape))
+        )
         for point in truth
     ]
 

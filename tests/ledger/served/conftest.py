@@ -12,7 +12,9 @@ OUTCOMES = (Objective("click.recall@10%", "maximize"), Objective("like.recall@10
 
 
 class World:
-    """Three splits of rows; candidates predict the true logits with errors of their own and of the seed."""
+    """Three splits of rows; candidates predict the true logits with errors of their own and of the
+    seed.
+    """
 
     def __init__(self, n=1500, tasks=2, seed=0, codes=False, valid=None):
         self.rng, self.logits, self.rows = np.random.default_rng(seed), {}, {}
@@ -33,8 +35,17 @@ class World:
         found = {}
         for split, logits in self.logits.items():
             bias = worse * own.normal(size=logits.shape)
-            found[split] = [expit(logits + bias + noise * own.normal(size=logits.shape)) for _ in seeds or (0,)]
-        return Candidate(name, f"trial {name}", "mmoe", role, seeds, lambda split, at: found[split][at].astype("f4"))
+            found[split] = [
+                expit(logits + bias + noise * own.normal(size=logits.shape)) for _ in seeds or (0,)
+            ]
+        return Candidate(
+            name,
+            f"trial {name}",
+            "mmoe",
+            role,
+            seeds,
+            lambda split, at: found[split][at].astype("f4"),
+        )
 
 
 @pytest.fixture

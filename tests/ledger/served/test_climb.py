@@ -1,4 +1,6 @@
-"""Weights that are climbed to, against a slow climber of another kind, and against what theory says is best."""
+"""Weights that are climbed to, against a slow climber of another kind, and against what theory says
+is best.
+"""
 
 from types import SimpleNamespace
 
@@ -19,7 +21,9 @@ EQUAL = Fusion.of("power", [1.0, 1.0, 1.0])
 
 
 def world(tasks, n, noise, seed=0):
-    """Rows of tasks that conflict, probabilities (n, T), and one candidate that is off by `noise`."""
+    """Rows of tasks that conflict, probabilities (n, T), and one candidate that is off by
+    `noise`.
+    """
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(n, tasks))
     p = expit(np.linspace(-1.5, -3, tasks) + x - 0.4 * np.roll(x, 1, axis=1))
@@ -30,7 +34,9 @@ def world(tasks, n, noise, seed=0):
 
 def test_what_is_below_a_floor_costs_more_than_any_gain():
     """Floors are asked for with some room; what is unknown is worth nothing."""
-    aim = SimpleNamespace(score=lambda values, base: values.sum(axis=-1), floors=lambda base, chance: 0.9 * base)
+    aim = SimpleNamespace(
+        score=lambda values, base: values.sum(axis=-1), floors=lambda base, chance: 0.9 * base
+    )
     goal = Goal(aim, np.array([0.2, 0.5]), np.zeros(2), room=0.1)
     values = np.array([[0.2, 0.5], [0.19, 0.9], [0.198, 0.495], [np.nan, 0.9]])
     short = (0.198 - 0.19) / 0.198
@@ -51,7 +57,9 @@ def test_a_box_ends_at_weights_of_0_and_leaves_the_largest_weight_alone():
 def test_lines_through_outcomes_that_are_lines_predict_them():
     """Of two outcomes whose logarithms, with what is added to them, are linear in the moves."""
     slopes = np.array([[0.0, 0.0], [0.4, -0.2], [-0.1, 0.3]])
-    aim = SimpleNamespace(score=lambda values, base: values.sum(axis=-1), floors=lambda base, chance: 0 * base)
+    aim = SimpleNamespace(
+        score=lambda values, base: values.sum(axis=-1), floors=lambda base, chance: 0 * base
+    )
     goal = Goal(aim, np.array([0.2, 0.5]), np.zeros(2))
 
     def look(move):
@@ -72,7 +80,9 @@ def recalls(labels, score):
 
 
 def slowly(worth, tasks, rng, restarts):
-    """The most that steps in random directions find, from many starts, of a sum or a power, and where."""
+    """The most that steps in random directions find, from many starts, of a sum or a power, and
+    where.
+    """
     best = -np.inf, "", np.zeros(tasks)
     for restart in range(restarts):
         kind, at, size = ("power", "sum")[restart % 2], rng.normal(size=tasks), 1.0
@@ -89,42 +99,60 @@ def climbed_to(rows, candidate, aim):
     """The weights that the served front has for a candidate alone."""
     outcomes = [Objective(f"{each}.recall@10%", "maximize") for each in rows.tasks]
     splits = dict.fromkeys(("confirm", "test"), rows)
-    served = served_front([candidate], splits, outcomes, CurrentRanking("7", today=False), 0, 2, 2, [aim])
+    served = served_front(
+        [candidate], splits, outcomes, CurrentRanking("7", today=False), 0, 2, 2, [aim]
+    )
     of = served.table.iloc[served.current]
     return of["kind"], np.array([*of["weights"].values()])
 
 
 @pytest.mark.parametrize(
-    ("tasks", "seed"), [(2, 0), (3, 1), *(pytest.param(5, seed, marks=pytest.mark.slow) for seed in (1, 3))]
+    ("tasks", "seed"),
+    [(2, 0), (3, 1), *(pytest.param(5, seed, marks=pytest.mark.slow) for seed in (1, 3))],
 )
 def test_weights_are_as_good_as_a_slow_climbers_best_of_many_restarts(tasks, seed):
-    """By the mean logarithm, where no outcome is below a random order; by labels, and by what they are drawn from."""
+    """By the mean logarithm, where no outcome is below a random order; by labels, and by what they
+    are drawn from.
+    """
     rows, p, candidate = world(tasks, 12_000, 0.7, seed)
     seen = candidate.predictions("confirm", 0).astype(float)
 
     def worth(kind, weights, truth=rows.labels):
-        found = recalls(truth, np.log(seen) @ weights if kind == "power" else seen / rows.rates @ weights)
+        found = recalls(
+            truth, np.log(seen) @ weights if kind == "power" else seen / rows.rates @ weights
+        )
         return np.log(found).mean() - 10 * np.maximum(0, 1 - found / 0.1).sum()
 
     best, *at = slowly(worth, tasks, np.random.default_rng(1), 10 * tasks)
-    mine = climbed_to(rows, candidate, aims_of(Policy(), [f"{each}.recall@10%" for each in rows.tasks], {}, False)[0])
+    mine = climbed_to(
+        rows,
+        candidate,
+        aims_of(Policy(), [f"{each}.recall@10%" for each in rows.tasks], {}, False)[0],
+    )
     assert worth(*mine) > best - 0.03
     assert worth(*mine, p) > worth(*at, p) - 0.01
 
 
 @pytest.mark.parametrize(("tasks", "seed"), [(3, 0), (5, 1), (8, 2)])
 def test_within_a_guard_a_climb_is_as_good_as_a_slow_climbers_best_of_many_restarts(tasks, seed):
-    """No outcome may be below 95% of what today's weights give: the best weights are on several such edges."""
+    """No outcome may be below 95% of what today's weights give: the best weights are on several
+    such edges.
+    """
     rows, p, candidate = world(tasks, 3_000, 0.7, seed)
     scores = np.log(candidate.predictions("confirm", 0).astype(float))
     today = np.exp(1.5 * np.random.default_rng(seed).normal(size=tasks))
     aim = aims_of(Policy(), [f"{each}.recall@10%" for each in rows.tasks], {}, True)[0]
     goal = Goal(aim, recalls(p, scores @ today), np.full(tasks, 0.1))
     best, *_ = slowly(
-        lambda _, weights: float(goal.worth(recalls(p, scores @ weights))), tasks, np.random.default_rng(1), 5
+        lambda _, weights: float(goal.worth(recalls(p, scores @ weights))),
+        tasks,
+        np.random.default_rng(1),
+        5,
     )
     equal = Fusion.of("power", [1.0] * tasks)
-    found, at = climb(lambda fusion: recalls(p, scores @ np.array(fusion.weights)), [equal], goal, TRIES)
+    found, at = climb(
+        lambda fusion: recalls(p, scores @ np.array(fusion.weights)), [equal], goal, TRIES
+    )
     assert found == goal.worth(recalls(p, scores @ np.array(at.weights))) > best - 0.02
 
 
@@ -136,14 +164,20 @@ def test_a_climb_gets_from_a_weight_of_0_to_one_and_past_outcomes_below_0():
         first, second = np.array(fusion.weights) / max(fusion.weights)
         return np.array([2 - (second - 1 / 3) ** 2, -first])
 
-    aim = SimpleNamespace(score=lambda values, base: values[..., 0], floors=lambda base, chance: 0 * base)
-    _, at = climb(measure, [Fusion.of("sum", [1.0, 0.0])], Goal(aim, np.ones(2), np.zeros(2)), TRIES)
+    aim = SimpleNamespace(
+        score=lambda values, base: values[..., 0], floors=lambda base, chance: 0 * base
+    )
+    _, at = climb(
+        measure, [Fusion.of("sum", [1.0, 0.0])], Goal(aim, np.ones(2), np.zeros(2)), TRIES
+    )
     assert at.weights[1] / at.weights[0] == pytest.approx(1 / 3, abs=0.03)
 
 
 @pytest.mark.parametrize("tasks", [2, 3, 5])
 def test_of_true_probabilities_what_each_event_is_worth_is_its_best_weight(tasks):
-    """All that is earned in the first tenth is most where rows are ranked by what they are expected to earn."""
+    """All that is earned in the first tenth is most where rows are ranked by what they are expected
+    to earn.
+    """
     rows, p, candidate = world(tasks, 12_000, 0.0)
     value = np.arange(1, tasks + 1.0)
     policy = Policy(rule="value", values=dict(zip(rows.tasks, value.tolist(), strict=True)))

@@ -49,7 +49,9 @@ def test_rows_are_paired_and_have_the_resamples_covariance(rng):
 
 
 def test_few_units_have_students_t_of_their_mean(rng):
-    """Of n units a bootstrap's variance is that of the units over n, whose true one divides by n - 1."""
+    """Of n units a bootstrap's variance is that of the units over n, whose true one divides by n -
+    1.
+    """
     values, n = [np.full((1, 1, 1), 0.5)], 8
     moved = 0.01 * rng.normal(size=(4000, 1, 1))
     drawn = draws_of(replace(points_of(values, [0], moved), units=n), None, 0, 40_000)
@@ -64,9 +66,14 @@ def test_of_what_these_rows_show_nothing_the_interval_is_that_of_none_of_n(rng):
     moved = rng.binomial(n, 0.3, size=(4000, 2, 1)) / n - 0.3
     moved[:, 0] = 0
     drawn = draws_of(points_of(values, [0], moved), None, 0, 4000)[:, 0, 0]
-    found, known = np.quantile(drawn, [0.05, 0.5, 0.95]), stats.beta(0.5, n + 0.5).ppf([0.05, 0.5, 0.95])
+    found, known = (
+        np.quantile(drawn, [0.05, 0.5, 0.95]),
+        stats.beta(0.5, n + 0.5).ppf([0.05, 0.5, 0.95]),
+    )
     np.testing.assert_allclose(found, known, rtol=0.1)
-    np.testing.assert_array_equal(draws_of(points_of(values[:1], [0], moved[:, :1]), None, 0, 10), 0)  # n is unknown
+    np.testing.assert_array_equal(
+        draws_of(points_of(values[:1], [0], moved[:, :1]), None, 0, 10), 0
+    )  # n is unknown
 
 
 def test_shared_seeds_pair_candidates(rng):
@@ -85,7 +92,8 @@ def of_logs(values):
 
 
 def measured(logs, sd, draws, rng, common=0.0):
-    """Values (S, M) of row 0, which has no error, and candidates at `logs` above it; draws that err by `sd` (M,).
+    """Values (S, M) of row 0, which has no error, and candidates at `logs` above it; draws that err
+    by `sd` (M,).
 
     Args:
         common: standard deviation of an error that all candidates share.
@@ -96,7 +104,9 @@ def measured(logs, sd, draws, rng, common=0.0):
     return of, of * np.exp(errors)
 
 
-def test_given_the_priors_covariance_it_is_the_gaussian_posterior_and_outcomes_follow_by_regression(monkeypatch, rng):
+def test_given_the_priors_covariance_it_is_the_gaussian_posterior_and_outcomes_follow_by_regression(
+    monkeypatch, rng
+):
     prior = np.array([[0.03, 0.01], [0.01, 0.02]]) * 0.05
     monkeypatch.setattr(joint, "_spreads", lambda seen, errors, rng: [prior])
     logs, sd = np.array([[0.06, 0.0], [-0.02, 0.04]]), np.array([0.03, 0.01])
@@ -107,14 +117,18 @@ def test_given_the_priors_covariance_it_is_the_gaussian_posterior_and_outcomes_f
     told = found.mean(axis=2)
     np.testing.assert_allclose(told.mean(axis=0), gain @ seen, atol=4e-4)
     np.testing.assert_allclose(np.cov(told, rowvar=False), prior - gain @ prior, atol=1e-5)
-    back = (np.eye(2) - gain) @ seen  # what U is drawn back by; each outcome in proportion to its covariance with U
+    back = (
+        np.eye(2) - gain
+    ) @ seen  # what U is drawn back by; each outcome in proportion to its covariance with U
     slopes = (sd**2 / 2) / ((sd**2).sum() / 4)
     np.testing.assert_allclose(found.mean(axis=0), logs - back[:, None] * slopes, atol=6e-4)
 
 
 def test_where_noise_is_large_candidates_are_drawn_to_what_they_have_in_common(rng):
     logs = np.repeat(np.linspace(-0.08, 0.12, 8)[:, None], 2, axis=1)
-    found = of_logs(posterior(*measured(logs, 0.12, 1000, rng), [*range(9)], 0, of_logs, 0)).mean(axis=0)
+    found = of_logs(posterior(*measured(logs, 0.12, 1000, rng), [*range(9)], 0, of_logs, 0)).mean(
+        axis=0
+    )
     apart = found[1:] - found[0]
     assert np.ptp(apart) < 0.25 * 0.2
     assert 0 < apart.mean() < 0.02
@@ -126,34 +140,54 @@ def test_a_large_difference_is_left_as_it_was_measured(rng):
     found = posterior(of, flat, [*range(9)], 0, of_logs, 0)
     gain = moves(of, found, 8, 0, of_logs, np.asarray, ("a", "b")).utility
     assert gain.value == pytest.approx(0.3, abs=0.001)
-    assert gain.high - gain.low == pytest.approx(2 * stats.norm.isf(0.05) * 0.005 / np.sqrt(2), rel=0.1)
+    assert gain.high - gain.low == pytest.approx(
+        2 * stats.norm.isf(0.05) * 0.005 / np.sqrt(2), rel=0.1
+    )
 
 
 def test_what_ranks_alike_is_equal_in_every_draw(rng):
     """A trial that is the reference itself, and two that are each other."""
-    of, flat = measured(np.array([[0.0, 0.0], [0.05, 0.01], [0.05, 0.01], [0.02, 0.02]]), 0.02, 300, rng)
+    of, flat = measured(
+        np.array([[0.0, 0.0], [0.05, 0.01], [0.05, 0.01], [0.02, 0.02]]), 0.02, 300, rng
+    )
     flat[:, 1], flat[:, 3] = flat[:, 0], flat[:, 2]
     found = posterior(of, flat, [*range(5)], 0, of_logs, 0)
     np.testing.assert_array_equal(found[:, 1], found[:, 0])
     np.testing.assert_allclose(found[:, 3], found[:, 2], rtol=1e-12)
     told = moves(of, found, 1, 0, of_logs, np.asarray, ("a", "b"))
-    assert {(each.value, each.low, each.high) for each in (told.utility, *told.outcomes.values())} == {(0.0, 0.0, 0.0)}
+    assert {
+        (each.value, each.low, each.high) for each in (told.utility, *told.outcomes.values())
+    } == {(0.0, 0.0, 0.0)}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seeds", [0.0, 0.02])
 def test_of_ten_equal_candidates_the_best_seldom_gains_and_little_is_announced(seeds):
-    """The best by the very rows that judge it; errors of rows and seeds, and one that all share with today's."""
+    """The best by the very rows that judge it; errors of rows and seeds, and one that all share
+    with today's.
+    """
     worlds, gained, told, raw = 60, 0, [], []
     for seed in range(worlds):
         rng = np.random.default_rng(seed)
         sd = np.hypot(0.01, seeds)
-        of, flat = measured(sd * rng.normal(size=(10, 2)) + 0.01 * rng.normal(), sd, 240, rng, common=0.01)
+        of, flat = measured(
+            sd * rng.normal(size=(10, 2)) + 0.01 * rng.normal(), sd, 240, rng, common=0.01
+        )
         best = int(of_logs(of).argmax())
         each = moves(
-            of, posterior(of, flat, [*range(11)], 0, of_logs, seed), best or 1, 0, of_logs, np.asarray, ("a", "b")
+            of,
+            posterior(of, flat, [*range(11)], 0, of_logs, seed),
+            best or 1,
+            0,
+            of_logs,
+            np.asarray,
+            ("a", "b"),
         )
-        gained, told, raw = gained + each.utility.gained, [*told, each.utility.value], [*raw, of_logs(of).max()]
+        gained, told, raw = (
+            gained + each.utility.gained,
+            [*told, each.utility.value],
+            [*raw, of_logs(of).max()],
+        )
     assert gained <= stats.binom.ppf(0.99, worlds, 0.05)
     assert abs(np.mean(told)) < (np.mean(raw) - np.log(0.4)) / 3  # what it looks like
 
@@ -161,7 +195,9 @@ def test_of_ten_equal_candidates_the_best_seldom_gains_and_little_is_announced(s
 @pytest.mark.slow
 @pytest.mark.parametrize("ahead", [0.01, 0.03, 0.05])
 def test_an_interval_that_spans_both_holds_for_one_model_that_alone_is_ahead(ahead):
-    """Nine others are equal, so the leader is drawn back too far; errors are its own, and one that all share."""
+    """Nine others are equal, so the leader is drawn back too far; errors are its own, and one that
+    all share.
+    """
     worlds, held, back = 100, 0, 0
     for seed in range(worlds):
         rng = np.random.default_rng(seed)

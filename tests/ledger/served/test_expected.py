@@ -1,4 +1,6 @@
-"""Expected labels are nearer to the truth than labels are, at their level; where none can be, labels choose."""
+"""Expected labels are nearer to the truth than labels are, at their level; where none can be,
+labels choose.
+"""
 
 from dataclasses import replace
 
@@ -19,11 +21,16 @@ def world(n=4_000, seed=0):
     """Rows of two splits, their probabilities, and two candidates that are off and too sure."""
     rng = np.random.default_rng(seed)
     p = {split: expit(rng.normal(size=(n, 2)) - [2.0, 4.0]) for split in ("valid", "confirm")}
-    rows = {split: made_rows(rng.random(own.shape) < own, ("a", "b"), (0.15, 0.03)) for split, own in p.items()}
+    rows = {
+        split: made_rows(rng.random(own.shape) < own, ("a", "b"), (0.15, 0.03))
+        for split, own in p.items()
+    }
 
     def of(name):
-        said = {split: expit(1.4 * logit(own) + 0.3 * rng.normal(size=own.shape)).astype(np.float32)
-                for split, own in p.items()}  # fmt: skip
+        said = {
+            split: expit(1.4 * logit(own) + 0.3 * rng.normal(size=own.shape)).astype(np.float32)
+            for split, own in p.items()
+        }
         return Candidate(name, name, "mmoe", "trial", (1,), lambda split, run: said[split])
 
     return rows, p, [of("1"), of("2")]
@@ -36,33 +43,46 @@ def test_outcomes_by_expected_labels_are_nearer_to_those_by_probabilities():
         likely = expected(candidates, rows, NAMES)
         settings = [Fusion.of("power", [1.0, weight]) for weight in (0.25, 4.0)]
         found = {}
-        truth = {split: replace(own, labels=p[split].astype(np.float32), kinds=("regression",) * 2)
-                 for split, own in rows.items()}  # fmt: skip
+        truth = {
+            split: replace(own, labels=p[split].astype(np.float32), kinds=("regression",) * 2)
+            for split, own in rows.items()
+        }
         for name, of, names in (
-            ("labels", rows, NAMES), ("expected", likely.rows, likely.outcomes), ("truth", truth, likely.outcomes)
-        ):  # fmt: skip
+            ("labels", rows, NAMES),
+            ("expected", likely.rows, likely.outcomes),
+            ("truth", truth, likely.outcomes),
+        ):
             meters = [each.meter for each in sampled_meters(candidates, of, names, 4_000)]
             found[name] = np.mean([meter.sweep(settings)[0][0] for meter in meters], axis=0)
         places = [Place(0, setting) for setting in range(len(settings))]
         assert np.allclose(likely.values(candidates, places, settings), found["expected"])
         trade = {name: np.log(each[1] / each[0]) for name, each in found.items()}
-        errors.append([np.abs(trade[name] - trade["truth"]).mean() for name in ("labels", "expected")])
+        errors.append(
+            [np.abs(trade[name] - trade["truth"]).mean() for name in ("labels", "expected")]
+        )
     by_labels, by_expected = np.mean(errors, axis=0)
     assert by_expected < by_labels / 2
-    assert np.allclose(level(found["labels"], found["expected"]) * found["expected"].sum(0), found["labels"].sum(0))
+    assert np.allclose(
+        level(found["labels"], found["expected"]) * found["expected"].sum(0), found["labels"].sum(0)
+    )
 
 
 def test_an_expected_label_is_the_fitted_mean_prediction_and_a_part_of_the_label():
     rows, _, candidates = world()
     likely = expected(candidates, rows, NAMES)
     assert likely.outcomes == ("a.value@10%", "b.value@10%")
-    mean = {split: (candidates[0].predictions(split, 0) + candidates[1].predictions(split, 0)) / 2 for split in rows}
+    mean = {
+        split: (candidates[0].predictions(split, 0) + candidates[1].predictions(split, 0)) / 2
+        for split in rows
+    }
     x = np.concatenate([logit(own[:, 0].astype(float)) for own in mean.values()])[:, None]
     y = np.concatenate([own.labels[:, 0] for own in rows.values()])
     fit = LogisticRegression(C=np.inf, tol=1e-8).fit(x, y)
     of = fit.predict_proba(x[: len(rows["valid"].labels)])[:, 1]
     assert np.allclose(
-        likely.rows["valid"].labels[:, 0], TRUST * of + (1 - TRUST) * rows["valid"].labels[:, 0], atol=1e-4
+        likely.rows["valid"].labels[:, 0],
+        TRUST * of + (1 - TRUST) * rows["valid"].labels[:, 0],
+        atol=1e-4,
     )
 
 
@@ -78,7 +98,9 @@ def test_a_fit_is_scikit_learns_and_skips_unknown_labels(monkeypatch):
     assert fit.gain > 0
     monkeypatch.setattr("bench.measure.platt.FIT_ROWS", 100)
     order = np.argsort(p)
-    some = platt(p[order], y[order], weights[order])  # of rows all over, not of those that come first
+    some = platt(
+        p[order], y[order], weights[order]
+    )  # of rows all over, not of those that come first
     assert np.allclose([some.offset, some.slope], [fit.offset, fit.slope], atol=0.7)
     assert platt(p, np.ones(500), None) is None
     assert platt(np.full(500, 0.5), y, None) is None

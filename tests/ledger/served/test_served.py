@@ -49,7 +49,9 @@ def test_each_split_stands_under_the_others_name_and_nothing_else_moves(world):
 @pytest.mark.parametrize(("more", "found"), [(0, False), (1, True)])
 def test_rows_are_few_by_the_rarest_task(world, monkeypatch, more, found):
     rows = world(300).rows
-    monkeypatch.setattr(module, "FEW_POSITIVES", int((rows[TEST].labels > 0).sum(axis=0).min()) + more)
+    monkeypatch.setattr(
+        module, "FEW_POSITIVES", int((rows[TEST].labels > 0).sum(axis=0).min()) + more
+    )
     assert few(rows) is found
 
 
@@ -75,10 +77,16 @@ def test_a_place_is_the_first_setting_that_ranks_alike(tried):
     assert tried.place(1, last) == (1, 0)  # a score ranks alike under all of them
 
 
-def test_climbs_begin_at_the_best_of_each_kind_then_at_the_best_of_all_and_never_with_a_score(tried):
+def test_climbs_begin_at_the_best_of_each_kind_then_at_the_best_of_all_and_never_with_a_score(
+    tried,
+):
     """For the first goal alone the second time."""
-    aims = [SimpleNamespace(score=lambda values, base, at=at: values[..., at], floors=lambda base, chance: 0 * base)
-            for at in (0, 1)]  # fmt: skip
+    aims = [
+        SimpleNamespace(
+            score=lambda values, base, at=at: values[..., at], floors=lambda base, chance: 0 * base
+        )
+        for at in (0, 1)
+    ]
     goals = [Goal(aim, np.ones(2), np.zeros(2)) for aim in aims]
     starts, of_score = first_starts(tried, goals)
     assert of_score == second_starts(tried, goals)[1] == []
@@ -86,7 +94,9 @@ def test_climbs_begin_at_the_best_of_each_kind_then_at_the_best_of_all_and_never
         worth = dict(zip(tried.settings, tried.means[0][:, at], strict=True))
         assert [setting.kind for setting in start.settings] == ["power", "sum"]
         for setting in start.settings:
-            assert worth[setting] == max(worth[other] for other in worth if other.kind == setting.kind)
+            assert worth[setting] == max(
+                worth[other] for other in worth if other.kind == setting.kind
+            )
     ((again,), _) = second_starts(tried, goals)
     worth = dict(zip(tried.settings, tried.means[0][:, 0], strict=True))
     assert again.goal is goals[0]
@@ -114,12 +124,17 @@ def front_of(world, candidates, outcomes, current=None, setting=EQUAL):
 def two(world, outcomes):
     """A good candidate and a dominated one, and their front."""
     made = world(1200)
-    candidates = [made.candidate("good", noise=0.1), made.candidate("trees", "baseline", noise=0.1, worse=1.5)]
+    candidates = [
+        made.candidate("good", noise=0.1),
+        made.candidate("trees", "baseline", noise=0.1, worse=1.5),
+    ]
     return made, candidates, front_of(made, candidates, outcomes)
 
 
 def test_values_that_choose_are_surer_with_more_rows_of_validation(world, outcomes):
-    """A mean of both splits: with nine times as many rows there, the error is .53 of that of confirmation rows."""
+    """A mean of both splits: with nine times as many rows there, the error is .53 of that of
+    confirmation rows.
+    """
     made = world(600, valid=5400)
     candidates = [made.candidate("a", seeds=()), made.candidate("b", seeds=())]
     errors = [np.median(front_of(made, candidates, outcomes).draws["confirm"].std(axis=0))]
@@ -130,14 +145,25 @@ def test_values_that_choose_are_surer_with_more_rows_of_validation(world, outcom
 
 def test_segments_are_measured_on_their_own_rows(world, outcomes):
     made = world(1500, codes=True)
-    served = front_of(made, [made.candidate("a", noise=0.1), made.candidate("b", noise=0.1)], outcomes)
+    served = front_of(
+        made, [made.candidate("a", noise=0.1), made.candidate("b", noise=0.1)], outcomes
+    )
     for split in ("confirm", "test"):
         assert {*served.slices(split)} >= {"country=US", "country=FR"}
         for name in ("country=US", "country=FR"):
-            assert all(each == Effect(0, 0, 0) for each in served.gains(served.current, split, name).values())
+            assert all(
+                each == Effect(0, 0, 0)
+                for each in served.gains(served.current, split, name).values()
+            )
             low, value, high, whole_low, whole_high = (
                 served.at(split, part, slice)
-                for part, slice in [("low", name), ("value", name), ("high", name), ("low", "all"), ("high", "all")]
+                for part, slice in [
+                    ("low", name),
+                    ("value", name),
+                    ("high", name),
+                    ("low", "all"),
+                    ("high", "all"),
+                ]
             )
             assert (low <= value).all()
             assert (high - low).mean() > (whole_high - whole_low).mean()  # of fewer rows
@@ -157,9 +183,18 @@ def test_it_is_the_same_again_and_from_files(two, outcomes, tmp_path):
     np.testing.assert_array_equal(found.random, served.random)
     np.testing.assert_allclose(served.random, 0.1)  # of recall in the first tenth
     assert found.hypervolume == served.hypervolume
-    assert load(tmp_path, digest_of(candidates, made.rows, outcomes, CurrentRanking("good", EQUAL), 2)) is None
-    other = [replace(candidates[0], predictions=made.candidate("other").predictions), candidates[1]]  # trained again
-    assert load(tmp_path, digest_of(other, made.rows, outcomes, CurrentRanking("good", EQUAL), 1)) is None
+    assert (
+        load(tmp_path, digest_of(candidates, made.rows, outcomes, CurrentRanking("good", EQUAL), 2))
+        is None
+    )
+    other = [
+        replace(candidates[0], predictions=made.candidate("other").predictions),
+        candidates[1],
+    ]  # trained again
+    assert (
+        load(tmp_path, digest_of(other, made.rows, outcomes, CurrentRanking("good", EQUAL), 1))
+        is None
+    )
     for file in tmp_path.iterdir():  # damaged: it is drawn anew
         whole = file.read_bytes()
         half = len(whole) // 2

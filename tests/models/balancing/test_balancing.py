@@ -1,13 +1,31 @@
-"""What every balancer must do, which ones are alike, and what some claim: on gradients built to have it, and losses."""
+"""What every balancer must do, which ones are alike, and what some claim: on gradients built to
+have it, and losses.
+"""
 
 import itertools
 
 import pytest
 import torch
 
-from bench.models.balancing import BALANCING, SAME_DIRECTION, GradientAggregation, method, works_on_gradients
+from bench.models.balancing import (
+    BALANCING,
+    SAME_DIRECTION,
+    GradientAggregation,
+    method,
+    works_on_gradients,
+)
 from bench.testing import balancing as of
-from bench.testing.balancing import MANY, SAMPLERS, SCALES, agreeing, build, normal, stationary, step, weights
+from bench.testing.balancing import (
+    MANY,
+    SAMPLERS,
+    SCALES,
+    agreeing,
+    build,
+    normal,
+    stationary,
+    step,
+    weights,
+)
 
 EVERY = [check for name in BALANCING for check in of.properties(name)]
 
@@ -25,7 +43,9 @@ def test_each_has_its_own_file_and_class():
 GRAMIAN = [
     name
     for name, entry in BALANCING.items()
-    if isinstance(entry.build, type) and issubclass(entry.build, GradientAggregation) and not entry.build.needs
+    if isinstance(entry.build, type)
+    and issubclass(entry.build, GradientAggregation)
+    and not entry.build.needs
 ]
 
 
@@ -49,7 +69,9 @@ def test_those_and_only_those_have_one_direction(tasks):
     assert {name for names in SAME_DIRECTION for name in names} <= set(GRAMIAN)
 
 
-RANDOM = [name for name in BALANCING if works_on_gradients(name) and "random" in build(name, 2).claims]
+RANDOM = [
+    name for name in BALANCING if works_on_gradients(name) and "random" in build(name, 2).claims
+]
 # Weights that are never negative.
 POSITIVE = {"mgda", "cagrad", "upgrad", "nash_mtl", "fairgrad", "gradnorm"}
 # The first step conflicts with no task, for up to so many tasks.
@@ -58,7 +80,8 @@ NON_CONFLICTING = {"mgda": 6, "upgrad": 6, "pcgrad": 2, "nash_mtl": 6, "gradvac"
 STATIONARY = {"mgda": 6, "upgrad": 6, "pcgrad": 2}
 # The first step is the sum where no two gradients conflict.
 SUMS = {"pcgrad", "gradvac", "upgrad", "gradnorm"}
-# Orthogonal gradients, each scaled by its own factor, keep the step's direction's cosines with them.
+# Orthogonal gradients, each scaled by its own factor, keep the step's direction's cosines with
+# them.
 BLIND_TO_TASK_SCALES = {"nash_mtl", "conflict_free", "imtl_g", "db_mtl"}
 
 
@@ -72,14 +95,20 @@ def assert_non_conflicting(jacobian, found):
 def test_weights_are_not_negative(name):
     for sample, tasks, scale in itertools.product(SAMPLERS, MANY, SCALES):
         jacobian = scale * sample(tasks)
-        assert (build(name, tasks)(jacobian @ jacobian.T) >= 0).all(), (sample.__name__, tasks, scale)
+        assert (build(name, tasks)(jacobian @ jacobian.T) >= 0).all(), (
+            sample.__name__,
+            tasks,
+            scale,
+        )
 
 
 @pytest.mark.parametrize("name", sorted(SUMS))
 def test_gradients_without_conflict_are_summed(name):
     for tasks in MANY:
         jacobian = agreeing(tasks)
-        torch.testing.assert_close(step(build(name, tasks), jacobian), jacobian.sum(0), rtol=1e-6, atol=1e-6)
+        torch.testing.assert_close(
+            step(build(name, tasks), jacobian), jacobian.sum(0), rtol=1e-6, atol=1e-6
+        )
 
 
 @pytest.mark.parametrize(("name", "most"), sorted(NON_CONFLICTING.items()))
@@ -103,7 +132,10 @@ def test_the_direction_does_not_depend_on_a_tasks_own_scale(name):
     """All of them guarantee this where the losses are scaled as their gradients are."""
     factors = torch.tensor([1e-2, 1.0, 1e2], dtype=torch.float64)
     jacobian = normal(3)
-    found = [step(build(name, 3), jacobian * f[:, None], f.float()) for f in (torch.ones_like(factors), factors)]
+    found = [
+        step(build(name, 3), jacobian * f[:, None], f.float())
+        for f in (torch.ones_like(factors), factors)
+    ]
     directions = [one / one.norm() for one in found]
     torch.testing.assert_close(directions[0], directions[1], rtol=1e-4, atol=1e-4)
 

@@ -1,4 +1,6 @@
-"""Balancers and what solves them against a closed form, a slow twin from the paper, or another library."""
+"""Balancers and what solves them against a closed form, a slow twin from the paper, or another
+library.
+"""
 
 import math
 
@@ -36,7 +38,9 @@ def test_weights_are_a_softmax_of_normals_times_the_number_of_tasks():
 
 
 def static(weight, tasks):
-    options = choose(BALANCING, "balancing", {"kind": "static", "static": {"weight": weight}}, "static").options
+    options = choose(
+        BALANCING, "balancing", {"kind": "static", "static": {"weight": weight}}, "static"
+    ).options
     return BALANCING["static"].build(tasks, options)
 
 
@@ -65,7 +69,11 @@ def slow_weights(losses, at, virtual_epoch, temperature):
     for task in range(tasks):
         mean = []
         for e in (epoch - 1, epoch - 2):
-            seen = [row[task] for row in losses[e * virtual_epoch : (e + 1) * virtual_epoch] if row[task] != 0]
+            seen = [
+                row[task]
+                for row in losses[e * virtual_epoch : (e + 1) * virtual_epoch]
+                if row[task] != 0
+            ]
             mean.append(sum(seen) / len(seen) if seen else None)
         rates.append(1.0 if None in mean else mean[0] / mean[1])
     exponentials = [math.exp(rate / temperature) for rate in rates]
@@ -113,7 +121,9 @@ def test_optimality():
 
 
 def projected(jacobian):
-    """The sum of projections on the dual cone, by Moreau: g minus its projection on the cone that -g_j span."""
+    """The sum of projections on the dual cone, by Moreau: g minus its projection on the cone that
+    -g_j span.
+    """
     total = torch.zeros(jacobian.shape[1], dtype=torch.float64)
     for gradient in jacobian:
         coefficients, _ = nnls(-jacobian.T.numpy(), gradient.numpy())
@@ -126,9 +136,13 @@ def test_upgrad_equals_projections_in_the_space_of_parameters(width):
     for tasks in range(1, 7):
         for scales in (torch.ones(tasks), torch.logspace(-2, 2, tasks)):
             jacobian = scales[:, None] * torch.randn(tasks, width, dtype=torch.float64)
-            near = 1e-4 if tasks <= width else 2e-2  # dependent gradients are taken as just independent
+            near = (
+                1e-4 if tasks <= width else 2e-2
+            )  # dependent gradients are taken as just independent
             atol = near * float(jacobian.norm(dim=1).max())
-            torch.testing.assert_close(step(build("upgrad", tasks), jacobian), projected(jacobian), rtol=0, atol=atol)
+            torch.testing.assert_close(
+                step(build("upgrad", tasks), jacobian), projected(jacobian), rtol=0, atol=atol
+            )
 
 
 def least_on_the_simplex(value, start):
@@ -159,9 +173,13 @@ def brute_force(jacobian, c):
 @pytest.mark.parametrize("tasks", range(1, 6))
 def test_cagrad_equals_brute_force_on_the_dual(tasks, c):
     for seed in range(4):
-        jacobian = torch.randn(tasks, 6, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        jacobian = torch.randn(
+            tasks, 6, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+        )
         expected = torch.from_numpy(brute_force(jacobian.numpy(), c))
-        found = step(build("cagrad", tasks, c=c), jacobian) * (1 + c) / tasks  # the paper's d: without our scale
+        found = (
+            step(build("cagrad", tasks, c=c), jacobian) * (1 + c) / tasks
+        )  # the paper's d: without our scale
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-3 * float(expected.norm()))
 
 
@@ -211,11 +229,15 @@ def test_moco_follows_its_estimates():
         y = g if y is None else y + share * (g - y)
         products = y @ y.T / (y @ y.T).diagonal().mean()
         moved = (w - 0.5 / math.sqrt(k) * products @ w).numpy()
-        w = torch.from_numpy(least_on_the_simplex(lambda w, to=moved: ((w - to) ** 2).sum(), np.full(3, 1 / 3)))
+        w = torch.from_numpy(
+            least_on_the_simplex(lambda w, to=moved: ((w - to) ** 2).sum(), np.full(3, 1 / 3))
+        )
         torch.testing.assert_close(step(balancer, g), 3 * w @ y, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize(("scale", "least", "most"), [("both", 0, math.inf), ("down", 0, 1), ("up", 1, math.inf)])
+@pytest.mark.parametrize(
+    ("scale", "least", "most"), [("both", 0, math.inf), ("down", 0, 1), ("up", 1, math.inf)]
+)
 def test_metabalance_brings_each_parts_length_to_the_targets(scale, least, most):
     balancer = build("metabalance", 3, target="b", scale=scale)
     m = torch.zeros(3, 3, dtype=torch.float64)
@@ -224,9 +246,13 @@ def test_metabalance_brings_each_parts_length_to_the_targets(scale, least, most)
         rows[2] *= k > 0  # without samples at first: its average begins a step later
         expected = torch.zeros(20, dtype=torch.float64)
         for part, (start, end) in enumerate([(0, 8), (8, 14), (14, 20)]):
-            for task in (1, 0, 2)[: 3 if k else 2]:  # the target's average first, as in the algorithm
+            for task in (1, 0, 2)[
+                : 3 if k else 2
+            ]:  # the target's average first, as in the algorithm
                 m[task, part] = 0.9 * m[task, part] + 0.1 * rows[task, start:end].norm()
-                usual = m[:, part] / (1 - 0.9 ** torch.tensor([k + 1, k + 1, k], dtype=torch.float64))
+                usual = m[:, part] / (
+                    1 - 0.9 ** torch.tensor([k + 1, k + 1, k], dtype=torch.float64)
+                )
                 ratio = min(max(usual[1] / usual[task], least), most)
                 expected[start:end] += (0.7 * ratio + 0.3) * rows[task, start:end]
         torch.testing.assert_close(step(balancer, rows), expected)
@@ -238,25 +264,36 @@ def test_revised_uncertainty_is_twice_the_papers():
         balancer.log_variance.copy_(torch.tensor([0.5, -1.0, 2.0]))
     losses = torch.rand(3)
     variance = balancer.log_variance.exp()
-    torch.testing.assert_close(balancer(losses), 2 * (losses / (2 * variance) + torch.log(1 + variance)).sum())
+    torch.testing.assert_close(
+        balancer(losses), 2 * (losses / (2 * variance) + torch.log(1 + variance)).sum()
+    )
 
 
 def opposed(tasks, noise):
-    """Gradients along one line, all except the first against it, with some noise beside; None: without a common
-    line."""
+    """Gradients along one line, all except the first against it, with some noise beside; None:
+    without a common line."""
     rng = np.random.default_rng(tasks)
     rows = rng.normal(size=(tasks, 50))
     if noise is None:
         return torch.from_numpy(rows * np.logspace(-2, 2, tasks)[:, None])
-    return torch.from_numpy(noise * rows + np.outer([1, *-rng.uniform(0.1, 10, tasks - 1)], rng.normal(size=50)))
+    return torch.from_numpy(
+        noise * rows + np.outer([1, *-rng.uniform(0.1, 10, tasks - 1)], rng.normal(size=50))
+    )
 
 
-BARGAINS = [(noise, tasks, alpha) for noise in (None, 0.1, 1e-3, 0) for tasks in (2, 3) for alpha in (0.5, 1.0, 5.0)]
+BARGAINS = [
+    (noise, tasks, alpha)
+    for noise in (None, 0.1, 1e-3, 0)
+    for tasks in (2, 3)
+    for alpha in (0.5, 1.0, 5.0)
+]
 BARGAINS += [(None, tasks, alpha) for tasks in (1, 6) for alpha in (0.5, 1.0, 2.0, 5.0)]
 
 
 @pytest.mark.parametrize(("noise", "tasks", "alpha"), BARGAINS)
-def test_the_bargain_is_found_in_few_steps_by_opposed_gradients_too(monkeypatch, noise, tasks, alpha):
+def test_the_bargain_is_found_in_few_steps_by_opposed_gradients_too(
+    monkeypatch, noise, tasks, alpha
+):
     """G a = a^(-1 / alpha) for a multiple of the weights a, whose scale is as stated."""
     steps, solve = [], np.linalg.solve
     monkeypatch.setattr(np.linalg, "solve", lambda *systems: steps.append(1) or solve(*systems))
@@ -265,7 +302,9 @@ def test_the_bargain_is_found_in_few_steps_by_opposed_gradients_too(monkeypatch,
     assert len(steps) <= 20
     if alpha == 1:
         np.testing.assert_array_equal(build("nash_mtl", tasks)(rows @ rows.T), found)
-    gradients = Gradients.of((rows @ rows.T).numpy())  # dependent ones are taken as just independent
+    gradients = Gradients.of(
+        (rows @ rows.T).numpy()
+    )  # dependent ones are taken as just independent
     along = gradients.norms * (gradients.cosines @ (gradients.norms * found))
     terms = along * found ** (1 / alpha)  # equal, and 1 for the solution itself
     np.testing.assert_allclose(terms, terms.mean(), rtol=1e-4)
@@ -274,7 +313,9 @@ def test_the_bargain_is_found_in_few_steps_by_opposed_gradients_too(monkeypatch,
 
 @pytest.mark.parametrize("tasks", range(1, 7))
 def test_gradients_have_the_gramian_that_they_came_from(tasks):
-    jacobian = np.random.default_rng(0).standard_normal((tasks, 9)) * np.logspace(-10, 10, tasks)[:, None]
+    jacobian = (
+        np.random.default_rng(0).standard_normal((tasks, 9)) * np.logspace(-10, 10, tasks)[:, None]
+    )
     found = Gradients.of(jacobian @ jacobian.T)
     norms = np.linalg.norm(jacobian, axis=1)
     np.testing.assert_allclose(found.norms, norms)

@@ -1,4 +1,6 @@
-"""All that torchjd offers is offered here, in the example of a plug-in, or excused; values are its, up to our scale."""
+"""All that torchjd offers is offered here, in the example of a plug-in, or excused; values are its,
+up to our scale.
+"""
 
 from pathlib import Path
 
@@ -16,19 +18,36 @@ from bench.testing import checks
 from bench.testing.balancing import TASKS, build, step
 
 OURS = {
-    "Constant": "static", "Mean": "static", "Sum": "static", "DWA": "dwa", "FAMO": "famo", "GeometricMean": "gls",
-    "IMTLL": "uncertainty", "Random": "rlw", "STCH": "stch", "UW": "uncertainty", "AlignedMTL": "aligned_mtl",
-    "CAGrad": "cagrad", "ConFIG": "conflict_free", "FairGrad": "fairgrad", "GradDrop": "graddrop",
-    "GradVac": "gradvac", "IMTLG": "imtl_g", "MGDA": "mgda", "NashMTL": "nash_mtl", "PCGrad": "pcgrad",
+    "Constant": "static",
+    "Mean": "static",
+    "Sum": "static",
+    "DWA": "dwa",
+    "FAMO": "famo",
+    "GeometricMean": "gls",
+    "IMTLL": "uncertainty",
+    "Random": "rlw",
+    "STCH": "stch",
+    "UW": "uncertainty",
+    "AlignedMTL": "aligned_mtl",
+    "CAGrad": "cagrad",
+    "ConFIG": "conflict_free",
+    "FairGrad": "fairgrad",
+    "GradDrop": "graddrop",
+    "GradVac": "gradvac",
+    "IMTLG": "imtl_g",
+    "MGDA": "mgda",
+    "NashMTL": "nash_mtl",
+    "PCGrad": "pcgrad",
     "UPGrad": "upgrad",
-}  # fmt: skip
+}
 EXCUSED = {
     "Aggregator": "The base class of aggregations.",
     "GramianWeightedAggregator": "A base class.",
     "Krum": "An example of a plug-in, examples/robust.",
     "KrumWeighting": "An example of a plug-in, examples/robust.",
     **dict.fromkeys(
-        ("COSMOS", "PBI", "CRMOGM", "DualProj", "ExcessMTL", "MoDo", "PCD", "SDMGrad"), "No table favours it."
+        ("COSMOS", "PBI", "CRMOGM", "DualProj", "ExcessMTL", "MoDo", "PCD", "SDMGrad"),
+        "No table favours it.",
     ),
     "Scalarizer": "The base class of scalarisations.",
     "TrimmedMean": "An example of a plug-in, examples/robust.",
@@ -45,7 +64,9 @@ def test_every_public_name_is_offered_or_excused(module):
 
 
 def jacobian(tasks, seed):
-    return torch.randn(tasks, 20, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return torch.randn(
+        tasks, 20, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    )
 
 
 MEANS = {"aligned_mtl": theirs.AlignedMTL(), "imtl_g": theirs.IMTLG()}
@@ -73,26 +94,34 @@ def test_it_is_the_number_of_tasks_times_theirs(name, reference):
         ours = build(name, tasks)
         for seed in range(5):
             rows = jacobian(tasks, seed)
-            torch.testing.assert_close(step(ours, rows), tasks * reference(rows), rtol=1e-5, atol=1e-5)
+            torch.testing.assert_close(
+                step(ours, rows), tasks * reference(rows), rtol=1e-5, atol=1e-5
+            )
 
 
-@pytest.mark.parametrize(("name", "reference"), [("conflict_free", theirs.ConFIG()), ("graddrop", None)])
+@pytest.mark.parametrize(
+    ("name", "reference"), [("conflict_free", theirs.ConFIG()), ("graddrop", None)]
+)
 def test_it_is_theirs(name, reference):
     for tasks, seed in ((1, 0), (2, 1), (5, 2)):
         rows = jacobian(tasks, seed)
         if reference is None:
-            # One draw for each number, taken part by part here and in one go there: equal where all draws are.
+            # One draw for each number, taken part by part here and in one go there: equal where all
+            # draws are.
             found, allowed = (
                 step(build(name, tasks), rows),
                 torch.stack([rows.clamp(min=0).sum(0), rows.clamp(max=0).sum(0)]),
             )
             assert torch.isclose(found, allowed).any(0).all()
         else:
-            torch.testing.assert_close(step(build(name, tasks), rows), reference(rows), rtol=1e-5, atol=1e-5)
+            torch.testing.assert_close(
+                step(build(name, tasks), rows), reference(rows), rtol=1e-5, atol=1e-5
+            )
 
 
 @pytest.mark.parametrize(
-    ("name", "reference"), [("gradvac", theirs.GradVac(beta=0.5, eps=0.0)), ("pcgrad", theirs.PCGrad())]
+    ("name", "reference"),
+    [("gradvac", theirs.GradVac(beta=0.5, eps=0.0)), ("pcgrad", theirs.PCGrad())],
 )
 def test_it_draws_and_remembers_as_theirs(name, reference):
     ours = build(name, 4)
@@ -131,7 +160,9 @@ def test_uncertainty_is_twice_the_papers_loss():
     found, expected = ours(losses), 2 * reference(losses)
     torch.testing.assert_close(found, expected)
     gradients = torch.autograd.grad(found, [losses, ours.log_variance])
-    torch.testing.assert_close(gradients, torch.autograd.grad(expected, [losses, reference.log_var]))
+    torch.testing.assert_close(
+        gradients, torch.autograd.grad(expected, [losses, reference.log_var])
+    )
     ours(torch.tensor([0.5, 0.0, 0.0])).backward()
     assert ours.log_variance.grad.tolist()[1:] == [0, 0]  # tasks without samples teach nothing
 

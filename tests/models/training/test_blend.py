@@ -21,7 +21,9 @@ from bench.models.training.step import build_model
 from bench.models.training.tree_settings import TreeSettings
 from bench.testing.training import CHAIN, MemoryStore
 
-SETTINGS = {key: value for task in CHAIN for key, value in TreeSettings(leaves=7).dotted(task.name).items()}
+SETTINGS = {
+    key: value for task in CHAIN for key, value in TreeSettings(leaves=7).dotted(task.name).items()
+}
 SHARES = {f"{SHARE}click": 0.25, f"{SHARE}buy": 1.0, f"{SHARE}like": 0.5}
 CONFIG: dict[str, Scalar] = {NETWORK: "7@16000", TREES: "trees", **SHARES, **SETTINGS}
 
@@ -44,8 +46,12 @@ def keep(folder, name, split, joint):
 
 
 def test_probabilities_are_mixed_in_logits_and_values_as_they_are():
-    """Odds 1/4 and 9 have the geometric mean 3/2; of a task with a parent, so have odds of what follows it."""
-    schema = Schema((), (), (Task("click"), Task("buy", parent="click"), Task("watch", "regression", "click")))
+    """Odds 1/4 and 9 have the geometric mean 3/2; of a task with a parent, so have odds of what
+    follows it.
+    """
+    schema = Schema(
+        (), (), (Task("click"), Task("buy", parent="click"), Task("watch", "regression", "click"))
+    )
     network, trees = np.array([[0.2, 0.04, 3.0]]), np.array([[0.9, 0.45, 9.0]])
     [(conditional, joint)] = mixed(network, trees, [0.5, 0.5, 0.25], schema)
     odds = np.sqrt([0.25 * 9, (0.04 / 0.96) * (0.45 / 0.55), (0.2 / 0.8) * (0.5 / 0.5)])
@@ -55,15 +61,27 @@ def test_probabilities_are_mixed_in_logits_and_values_as_they_are():
 
 
 def test_a_job_measures_and_keeps_the_mixture(tmp_path, monkeypatch):
-    """Of a split with more rows than are kept, on those that are, resampled as those of every model are."""
+    """Of a split with more rows than are kept, on those that are, resampled as those of every model
+    are.
+    """
     tiny = Stored()
     monkeypatch.setattr(predictions, "MOST_OF_SPLIT", 30)
     write_rows(tiny, tmp_path)
     names = tuple(task.name for task in CHAIN)
     job = Job(
-        None, 2, CONFIG, "-", 5, REPLICATED, ("click.auc",), names, 1, resamples=8, predictions=str(tmp_path),
+        None,
+        2,
+        CONFIG,
+        "-",
+        5,
+        REPLICATED,
+        ("click.auc",),
+        names,
+        1,
+        resamples=8,
+        predictions=str(tmp_path),
         kind="blend",
-    )  # fmt: skip
+    )
     rng, parts = np.random.default_rng(1), parts_of(CONFIG, 2)
     assert parts == ("7@16000-2", name_of(training_of("trees", None, None, SETTINGS), 2))
     kept = {split: read_rows(tmp_path, split) for split in REPLICATED}
@@ -80,8 +98,12 @@ def test_a_job_measures_and_keeps_the_mixture(tmp_path, monkeypatch):
     own = predictions.predictions(tmp_path, "test", name_of(job.training, 2))
     np.testing.assert_allclose(own, joint, rtol=1e-6)
     resampling = Resampling(CHAIN, "test", 8, ())
-    resampling.add(Predicted(rows.labels, group, units=rows.units, conditional=conditional, joint=joint))
-    np.testing.assert_array_equal(result.resampled["test/like.auc"], resampling.result()["test/like.auc"])
+    resampling.add(
+        Predicted(rows.labels, group, units=rows.units, conditional=conditional, joint=joint)
+    )
+    np.testing.assert_array_equal(
+        result.resampled["test/like.auc"], resampling.result()["test/like.auc"]
+    )
 
 
 WHOLE = {
@@ -99,10 +121,16 @@ WHOLE = {
 @pytest.mark.parametrize("interaction", ["none", "dcn_v2"])
 def test_two_have_about_the_parameters_of_one(dim, layers, interaction):
     schema = Schema((Field("user", 300), Field("item", 200)), ("age",), (Task("a"), Task("b")))
-    named = {"embedding.dim": dim, "sharing.single_task.layers": layers, "interaction.kind": interaction}
+    named = {
+        "embedding.dim": dim,
+        "sharing.single_task.layers": layers,
+        "interaction.kind": interaction,
+    }
     config = TrialConfig.parse(WHOLE | named)
     half = halved(config, schema)
-    size, whole = (sum(each.numel() for each in build_model(schema, of).parameters()) for of in (half, config))
+    size, whole = (
+        sum(each.numel() for each in build_model(schema, of).parameters()) for of in (half, config)
+    )
     odd_table = dim == 5 and layers != "128-64"  # a table of an odd width cannot be halved
     assert 2 * size / whole == pytest.approx(1, abs=0.25 if odd_table else 0.1)
     assert half.embedding.dim < dim

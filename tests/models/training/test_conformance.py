@@ -1,4 +1,6 @@
-"""What every sharing x funnel x balancer must do. Runs over the registries: who adds an entry writes nothing here."""
+"""What every sharing x funnel x balancer must do. Runs over the registries: who adds an entry
+writes nothing here.
+"""
 
 import math
 from dataclasses import replace
@@ -14,8 +16,8 @@ from bench.models.losses import LOSSES, REGRESSION_LOSSES
 from bench.models.sharing import SHARING
 from bench.testing import training
 
-# A product of losses, or a sum of their logarithms, gives all weight to the task whose loss vanishes first: on 64 rows
-# the others then stop short.
+# A product of losses, or a sum of their logarithms, gives all weight to the task whose loss
+# vanishes first: on 64 rows the others then stop short.
 FITTED = {"gls": 0.8, "famo": 0.8, "db_mtl": 0.8}
 
 
@@ -41,7 +43,9 @@ def named(chosen):
 def mostly_slow(chosen, quick):
     """A case each; those that are quick are what the others are, and soon at hand."""
     marks = [() if at in quick else pytest.mark.slow for at in range(len(chosen))]
-    cases = [pytest.param(each, id=named(each), marks=of) for each, of in zip(chosen, marks, strict=True)]
+    cases = [
+        pytest.param(each, id=named(each), marks=of) for each, of in zip(chosen, marks, strict=True)
+    ]
     return pytest.mark.parametrize("chosen", cases)
 
 
@@ -63,20 +67,27 @@ def test_a_row_of_weight_0_counts_as_one_without_labels(tiny, chosen):
 
 @pytest.mark.parametrize(
     ("weights", "chosen"),
-    [pytest.param(at % 2 * 2, each, id=named(each)) for at, each in enumerate(sampled()[: len(BALANCING)])],
+    [
+        pytest.param(at % 2 * 2, each, id=named(each))
+        for at, each in enumerate(sampled()[: len(BALANCING)])
+    ],
 )
 def test_its_state_round_trips_bit_for_bit(tiny, weights, chosen):
     store = training.MemoryStore(weights=weights) if weights else tiny
     training.its_state_round_trips_bit_for_bit(store, chosen)
 
 
-@pytest.mark.parametrize(("balancing", "precision"), list(zip(BALANCING, cycle(("fp32", "bf16")), strict=False)))
+@pytest.mark.parametrize(
+    ("balancing", "precision"), list(zip(BALANCING, cycle(("fp32", "bf16")), strict=False))
+)
 def test_a_task_without_labels_in_a_batch_leaves_all_finite(tiny, balancing, precision):
     training.a_task_without_labels_in_a_batch_leaves_all_finite(tiny, balancing, precision)
 
 
 def of_regressions():
-    """Every loss of regressions in every funnel, with each balancer, beside regressions with a parent and without."""
+    """Every loss of regressions in every funnel, with each balancer, beside regressions with a
+    parent and without.
+    """
     funnels, losses = zip(*product(FUNNELS, REGRESSION_LOSSES), strict=True)
     axes = {
         "balancing.kind": cycle(BALANCING),
@@ -89,12 +100,16 @@ def of_regressions():
 
 
 NUMBER = Number("age", 0, None, (-3.0, 3.0), (64,))
-TIMED = tuple(replace(task, duration="age") if task.kind == "regression" else task for task in training.VALUES)
+TIMED = tuple(
+    replace(task, duration="age") if task.kind == "regression" else task for task in training.VALUES
+)
 
 
 def timed(tasks=TIMED):
     """A regression has a parent or none, and a duration."""
-    return training.MemoryStore(tasks=tasks, fields=(*training.FIELDS, Field("age_bucket", 3)), numbers=(NUMBER,))
+    return training.MemoryStore(
+        tasks=tasks, fields=(*training.FIELDS, Field("age_bucket", 3)), numbers=(NUMBER,)
+    )
 
 
 @mostly_slow(of_regressions(), last(of_regressions(), 6))
@@ -105,7 +120,15 @@ def test_regressions_keep_to_their_rows(chosen):
 @pytest.mark.parametrize("chosen", of_regressions()[: len(REGRESSION_LOSSES)], ids=named)
 def test_the_state_of_a_regressions_loss_round_trips_bit_for_bit(chosen):
     """Where it knows bounds, of censored labels."""
-    store, bounded = timed(), tuple(replace(task, censored=task.kind == "regression") for task in TIMED)
-    if REGRESSION_LOSSES[chosen["regression_loss.kind"]].unfit(replace(store.schema, tasks=bounded)) is None:
+    store, bounded = (
+        timed(),
+        tuple(replace(task, censored=task.kind == "regression") for task in TIMED),
+    )
+    if (
+        REGRESSION_LOSSES[chosen["regression_loss.kind"]].unfit(
+            replace(store.schema, tasks=bounded)
+        )
+        is None
+    ):
         store = timed(bounded)
     training.its_state_round_trips_bit_for_bit(store, chosen)

@@ -1,4 +1,6 @@
-"""Diagnoses of trainings: probes, which change nothing, their summary, and the causes that are named."""
+"""Diagnoses of trainings: probes, which change nothing, their summary, and the causes that are
+named.
+"""
 
 import copy
 import math
@@ -40,10 +42,15 @@ class ToyStore:
         for number, name in enumerate(("train", "valid", "test")):
             rng = np.random.default_rng(number)
             fields = zip(self.schema.offsets, self.schema.fields, strict=True)
-            ids = np.stack([offset + rng.integers(0, field.cardinality, rows) for offset, field in fields], axis=1)
+            ids = np.stack(
+                [offset + rng.integers(0, field.cardinality, rows) for offset, field in fields],
+                axis=1,
+            )
             dense = rng.normal(size=(rows, 6)).astype(np.float32)
             made = np.asarray(labels(rng, dense), dtype=np.float32)
-            self._splits[name] = StoredSplit(ids.astype(np.int32), dense, made, np.full(rows, -1, np.int32))
+            self._splits[name] = StoredSplit(
+                ids.astype(np.int32), dense, made, np.full(rows, -1, np.int32)
+            )
 
     def split(self, name):
         return self._splits[name]
@@ -51,7 +58,12 @@ class ToyStore:
 
 def trainer(store, every=4, **more):
     """Probes before one in `every` of its steps."""
-    dotted = {"optim.schedule": "constant", "optim.batch_size": 200, "optim.epochs": 6, "optim.patience": 100}
+    dotted = {
+        "optim.schedule": "constant",
+        "optim.batch_size": 200,
+        "optim.epochs": 6,
+        "optim.patience": 100,
+    }
     dotted |= {"optim.lr": 5e-3, "embedding.dim": 4, "tower.layers": "8", "optim.precision": "fp32"}
     if "sharing.kind" not in more:
         dotted |= {"sharing.kind": "shared_bottom", "sharing.shared_bottom.layers": "16"}
@@ -87,7 +99,9 @@ def apart(rng, dense):
 
 
 def at_two_speeds(rng, dense):
-    """Task one is soon learned, and then the noise in its labels by heart; task two is a parity, learned late."""
+    """Task one is soon learned, and then the noise in its labels by heart; task two is a parity,
+    learned late.
+    """
     return np.stack([_noisy(dense[:, 4], rng, 1.5), (dense[:, :3] > 0).sum(axis=1) % 2], axis=1)
 
 
@@ -114,7 +128,11 @@ def gradients(made, parameters, monkeypatch):
     losses = model.losses(model.logits(e, batch.ids, batch.dense.double()), batch.labels.double())
     inputs = [e, *(own[names[id(parameter)]] for parameter in parameters)]
     return [
-        list(torch.autograd.grad(loss, inputs, retain_graph=True, allow_unused=True, materialize_grads=True))
+        list(
+            torch.autograd.grad(
+                loss, inputs, retain_graph=True, allow_unused=True, materialize_grads=True
+            )
+        )
         for loss in losses
     ]
 
@@ -123,7 +141,9 @@ def gradients(made, parameters, monkeypatch):
 def test_cosines_and_norms_are_those_of_plain_autograd(kind, monkeypatch):
     made, found, _ = probed(kind)
     blocks = shared_blocks(made.model)
-    assert {id(p) for block in blocks.values() for p in block} == {id(p) for p in made.model.shared_parameters()}
+    assert {id(p) for block in blocks.values() for p in block} == {
+        id(p) for p in made.model.shared_parameters()
+    }
     everything = [parameter for block in blocks.values() for parameter in block]
     of_tasks = gradients(made, everything, monkeypatch)
     at = 1
@@ -132,16 +152,25 @@ def test_cosines_and_norms_are_those_of_plain_autograd(kind, monkeypatch):
         parts[name] = slice(at, at + len(block))
         at += len(block)
     assert found["norms"].keys() == parts.keys() | {"table rows"}
-    flats = {name: [torch.cat([g.flatten() for g in of[part]]) for of in of_tasks] for name, part in parts.items()}
+    flats = {
+        name: [torch.cat([g.flatten() for g in of[part]]) for of in of_tasks]
+        for name, part in parts.items()
+    }
     table, ids = made.model.embedding.weight, batch_of().ids
     flats["table rows"] = [  # through the table's lookup
-        torch.autograd.grad(F.embedding(ids, table, padding_idx=0), table, of[0].float())[0].double().flatten()
+        torch.autograd.grad(F.embedding(ids, table, padding_idx=0), table, of[0].float())[0]
+        .double()
+        .flatten()
         for of in of_tasks
     ]
     for name, flat in flats.items():
-        assert found["norms"][name] == pytest.approx([float(vector.norm()) for vector in flat], rel=1e-3)
+        assert found["norms"][name] == pytest.approx(
+            [float(vector.norm()) for vector in flat], rel=1e-3
+        )
         for cosine, (one, other) in zip(found["cosines"][name], combinations(flat, 2), strict=True):
-            assert cosine == pytest.approx(float(torch.cosine_similarity(one, other, dim=0)), abs=1e-3)
+            assert cosine == pytest.approx(
+                float(torch.cosine_similarity(one, other, dim=0)), abs=1e-3
+            )
 
 
 @pytest.mark.parametrize("top_k", [0, 2])
@@ -160,7 +189,9 @@ def test_gate_shares_are_the_mean_softmax(top_k):
 
 
 def test_units_that_cannot_fire_are_dead_and_an_expert_of_them_is_silent():
-    made = trainer(STORE, **{"sharing.kind": "mmoe", "sharing.mmoe.layers": "8", "sharing.mmoe.experts": 3})
+    made = trainer(
+        STORE, **{"sharing.kind": "mmoe", "sharing.mmoe.layers": "8", "sharing.mmoe.experts": 3}
+    )
     (layer,) = made.model.sharing.experts.linears
     with torch.no_grad():
         layer.bias[:] = 20.0  # all fire ...
@@ -169,10 +200,16 @@ def test_units_that_cannot_fire_are_dead_and_an_expert_of_them_is_silent():
     _, experts = made.diagnosis._probe(batch_of())
     assert experts["units"]["experts"] == {"dead": [0.75, 0.0, 1.0], "silent": [0.75, 0.0, 1.0]}
     made.diagnosis.experts = experts
-    assert made.diagnosis.summary([], ())["experts"]["units"]["experts"]["silent"] == [False, False, True]
+    assert made.diagnosis.summary([], ())["experts"]["units"]["experts"]["silent"] == [
+        False,
+        False,
+        True,
+    ]
 
 
-@pytest.mark.parametrize("kind", [kind for kind in BALANCING if BALANCING[kind].unfit(STORE.schema) is None])
+@pytest.mark.parametrize(
+    "kind", [kind for kind in BALANCING if BALANCING[kind].unfit(STORE.schema) is None]
+)
 def test_weights_are_those_that_the_balancer_would_give(kind):
     made, found, _ = probed("shared_bottom", **{"balancing.kind": kind})
     balancer = made.step.balancer
@@ -198,7 +235,12 @@ def ending(every, **more):
     made.run_to()
     assert len(made.diagnosis.probes) == (3 if every == 2 else 0)
     state = made.state_dict()
-    return [*state["model"].values(), *state["balancer"].values(), *state["random"].values(), made.course.losses]
+    return [
+        *state["model"].values(),
+        *state["balancer"].values(),
+        *state["random"].values(),
+        made.course.losses,
+    ]
 
 
 def assert_same(**more):
@@ -211,7 +253,10 @@ FITTING = [kind for kind in BALANCING if BALANCING[kind].unfit(SMALL.schema) is 
 
 @pytest.mark.parametrize(
     ("balancing", "sharing"),
-    [(FITTING[at % len(FITTING)], list(SHARING)[at % len(SHARING)]) for at in range(max(len(FITTING), len(SHARING)))],
+    [
+        (FITTING[at % len(FITTING)], list(SHARING)[at % len(SHARING)])
+        for at in range(max(len(FITTING), len(SHARING)))
+    ],
 )
 def test_every_balancer_and_sharing_trains_the_same_while_looked_at(balancing, sharing):
     assert_same(**{"balancing.kind": balancing, "sharing.kind": sharing})
@@ -237,7 +282,11 @@ def probe(cosine, norms, weights=(1.0, 1.0)):
 def test_means_shares_and_ratios():
     probes = [probe(-0.5, (1.0, 4.0)), probe(0.1, (4.0, 4.0), (1.0, 0.25)), probe(None, (2.0, 0.0))]
     found = summary(["one", "two"], [(0, 1)], [0.5, None], probes, {})
-    assert found["pairs"][0]["blocks"]["representation"] == {"cosine": -0.2, "below_zero": 0.5, "probes": 2}
+    assert found["pairs"][0]["blocks"]["representation"] == {
+        "cosine": -0.2,
+        "below_zero": 0.5,
+        "probes": 2,
+    }
     one, two = found["tasks"]["one"], found["tasks"]["two"]
     assert (one["loss"], one["loss_over_base"], two["loss_over_base"]) == (0.5, 1.0, None)
     # where a task has no gradient: left out
@@ -247,7 +296,9 @@ def test_means_shares_and_ratios():
 
 def test_entropy_is_that_of_the_shares_over_its_largest():
     shares = [[0.25, 0.25, 0.25, 0.25], [0.95, 0.05, 0.0, 0.0], [0.5, 0.5, 0.0, 0.0]]
-    gates = summary(["a", "b", "c"], [], [None] * 3, [], {"gates": {"gates": shares}})["experts"]["gates"]["gates"]
+    gates = summary(["a", "b", "c"], [], [None] * 3, [], {"gates": {"gates": shares}})["experts"][
+        "gates"
+    ]["gates"]
     second = -(0.95 * math.log(0.95) + 0.05 * math.log(0.05)) / math.log(4)
     assert gates["entropy"] == pytest.approx([1.0, second, 0.5], rel=1e-5)
     assert gates["collapsed"] == [False, True, False]
@@ -256,11 +307,22 @@ def test_entropy_is_that_of_the_shares_over_its_largest():
 
 def test_a_course_tells_where_a_task_was_best_and_what_it_lost_since():
     values = [(0.7, 0.5), (0.8, 0.6), (0.8, math.nan), (0.75, 0.7)]
-    curve = [{"samples": 100.0 * n, "valid/one.auc": a, "valid/two.auc": b} for n, (a, b) in enumerate(values, 1)]
+    curve = [
+        {"samples": 100.0 * n, "valid/one.auc": a, "valid/two.auc": b}
+        for n, (a, b) in enumerate(values, 1)
+    ]
     found = course_of(["one", "two"], curve, OBJECTIVES)
-    assert found["one.auc"] == {"task": "one", "best_samples": 200, "last_samples": 400, "best": 0.8, "lost": 0.05}
+    assert found["one.auc"] == {
+        "task": "one",
+        "best_samples": 200,
+        "last_samples": 400,
+        "best": 0.8,
+        "lost": 0.05,
+    }
     assert (found["two.auc"]["best_samples"], found["two.auc"]["lost"]) == (400, 0.0)
-    falling = course_of(["one"], [{"samples": 1.0, "valid/one.ne": 0.9}], [Objective("one.ne", "minimize")])
+    falling = course_of(
+        ["one"], [{"samples": 1.0, "valid/one.ne": 0.9}], [Objective("one.ne", "minimize")]
+    )
     assert falling["one.ne"]["lost"] == 0.0
     assert course_of(["one"], curve, [Objective("cost/parameters", "minimize")]) == {}
 
@@ -270,7 +332,9 @@ def named(diagnosis, task):
 
 
 def test_opposite_labels_on_towers_alike_conflict():
-    """At p = 1/2 and with one tower w for both, g_1 = (p - y) w and g_2 = (p - (1 - y)) w are opposite."""
+    """At p = 1/2 and with one tower w for both, g_1 = (p - y) w and g_2 = (p - (1 - y)) w are
+    opposite.
+    """
     made = trainer(ToyStore(opposite), **{"optim.lr": 1e-6})
     with torch.no_grad():
         for parameter in made.model.towers.parameters():
@@ -282,15 +346,23 @@ def test_opposite_labels_on_towers_alike_conflict():
 
 
 def test_towers_that_may_differ_turn_opposite_labels_around():
-    """Then both tasks ask the same of what is shared: opposite labels are no conflict by themselves."""
+    """Then both tasks ask the same of what is shared: opposite labels are no conflict by
+    themselves.
+    """
     found = seen(trainer(ToyStore(opposite)))
     assert found["pairs"][0]["blocks"]["all shared"]["cosine"] > 0.1
     assert not named(found, "one") + named(found, "two")
 
 
 def test_two_unrelated_tasks_conflict_over_one_unit_and_not_over_many():
-    """Where the sum of the losses is least, g_1 + g_2 = 0 on what is shared: there the cosine is -1."""
-    narrow = {"sharing.shared_bottom.layers": "1", "sharing.shared_bottom.activation": "tanh", "tower.layers": ""}
+    """Where the sum of the losses is least, g_1 + g_2 = 0 on what is shared: there the cosine is
+    -1.
+    """
+    narrow = {
+        "sharing.shared_bottom.layers": "1",
+        "sharing.shared_bottom.activation": "tanh",
+        "tower.layers": "",
+    }
     narrow |= {"optim.epochs": 20, "optim.lr": 2e-2}  # until there is little left to gain
     found = seen(trainer(ToyStore(apart), **narrow))
     for task in ("one", "two"):
@@ -307,11 +379,18 @@ def test_a_small_weight_is_unequal_scale_for_its_task_alone():
 
 
 def test_one_task_that_overfits_before_the_other_has_learned_is_unequal_speed():
-    large = {"optim.epochs": 16, "optim.lr": 3e-3, "embedding.dim": 16, "sharing.shared_bottom.layers": "64-32"}
+    large = {
+        "optim.epochs": 16,
+        "optim.lr": 3e-3,
+        "embedding.dim": 16,
+        "sharing.shared_bottom.layers": "64-32",
+    }
     found = seen(trainer(ToyStore(at_two_speeds, rows=3000, users=3000), every=40, **large))
     for task in ("one", "two"):
         assert named(found, task) == ["unequal speed"]
-    assert found["course"]["one.auc"]["best_samples"] < found["course"]["two.auc"]["best_samples"] / 2
+    assert (
+        found["course"]["one.auc"]["best_samples"] < found["course"]["two.auc"]["best_samples"] / 2
+    )
 
 
 def test_nothing_is_named_where_tasks_are_related():

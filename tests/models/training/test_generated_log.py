@@ -1,4 +1,6 @@
-"""From the card of the generated log to what a model predicts: truth that weights, thinning and conditions hide."""
+"""From the card of the generated log to what a model predicts: truth that weights, thinning and
+conditions hide.
+"""
 
 from typing import Any
 
@@ -65,7 +67,8 @@ def above_least(said, truth):
 
 
 def assert_true(said, truth, frame):
-    """Mean predictions of each tab and of five ranges of novelty are within four standard errors of the truth's.
+    """Mean predictions of each tab and of five ranges of novelty are within four standard errors of
+    the truth's.
 
     The errors are those of a mean of as many labels as the test has: train has more.
     """
@@ -88,7 +91,9 @@ def test_weights_lead_to_the_weighted_probability(tmp_path):
 @pytest.mark.parametrize("funnel", ["independent", "direct"])
 @pytest.mark.parametrize("variant", ["thinned", "thinned-by-tab"])
 def test_thinned_negatives_lead_to_the_probability_of_all_rows(variant, funnel, tmp_path):
-    """The test of `thinned-by-tab` has all rows, so its PCOC is that of the full distribution without any weights."""
+    """The test of `thinned-by-tab` has all rows, so its PCOC is that of the full distribution
+    without any weights.
+    """
     name = f"synthetic-feed@{variant},rows=300_000"
     frame = log_of(name)
     metrics, said = trained(name, ("click", "comment"), tmp_path, **FINE, **{"funnel.kind": funnel})
@@ -102,7 +107,9 @@ def test_thinned_negatives_lead_to_the_probability_of_all_rows(variant, funnel, 
 
 
 def test_a_task_that_counts_somewhere_is_learnt_there(tmp_path):
-    """Without its condition half of the comments would be zeros, and probabilities half as large."""
+    """Without its condition half of the comments would be zeros, and probabilities half as
+    large.
+    """
     frame = log_of("synthetic-feed")
     metrics, said = trained("synthetic-feed", ("click", "comment"), tmp_path, **FINE)
     assert_true(said["comment"], frame.p_comment, frame)
@@ -117,26 +124,39 @@ def rmse(labels, said):
 def test_seconds_watched_come_within_two_per_cent_of_the_reachable_error(kind, tmp_path):
     """On all rows, by a click's probability times its seconds.
 
-    Videos end, so errors of the logarithm are smaller for long times, and one smearing factor cannot suit all clicks:
-    given a click, losses that aim at the mean itself are within 2%, the others within 3%.
+    Videos end, so errors of the logarithm are smaller for long times, and one smearing factor
+    cannot suit all clicks: given a click, losses that aim at the mean itself are within 2%, the
+    others within 3%.
     """
     frame = log_of("synthetic-feed")
-    metrics, _ = trained("synthetic-feed", ("click", "watch"), tmp_path, **FINE, **{"regression_loss.kind": kind})
+    metrics, _ = trained(
+        "synthetic-feed", ("click", "watch"), tmp_path, **FINE, **{"regression_loss.kind": kind}
+    )
     clicked = frame[frame.click == 1]
-    assert metrics["test/watch.ctcvr.rmse"] < 1.02 * rmse(frame.watch, frame.p_click * frame.mean_seen)
+    assert metrics["test/watch.ctcvr.rmse"] < 1.02 * rmse(
+        frame.watch, frame.p_click * frame.mean_seen
+    )
     near = 1.02 if kind in ("weighted_logistic", "bins") else 1.03
     assert metrics["test/watch.cvr.rmse"] < near * rmse(clicked.watch, clicked.mean_seen)
 
 
 @pytest.mark.parametrize("kind", ["squared", "bins"])
 def test_a_bound_that_the_card_names_brings_the_error_down_to_the_reachable(kind, tmp_path):
-    """Given a click, too: the model knows where a video ends, and takes a label there for a lower bound."""
+    """Given a click, too: the model knows where a video ends, and takes a label there for a lower
+    bound.
+    """
     frame = log_of("synthetic-feed@censored")
     metrics, said = trained(
-        "synthetic-feed@censored", ("click", "watch"), tmp_path, **FINE, **{"regression_loss.kind": kind}
+        "synthetic-feed@censored",
+        ("click", "watch"),
+        tmp_path,
+        **FINE,
+        **{"regression_loss.kind": kind},
     )
     clicked = frame[frame.click == 1]
-    assert metrics["test/watch.ctcvr.rmse"] < 1.01 * rmse(frame.watch, frame.p_click * frame.mean_seen)
+    assert metrics["test/watch.ctcvr.rmse"] < 1.01 * rmse(
+        frame.watch, frame.p_click * frame.mean_seen
+    )
     assert metrics["test/watch.cvr.rmse"] < 1.015 * rmse(clicked.watch, clicked.mean_seen)
     assert metrics["test/watch.cvr.decile_error"] < 0.03
     assert (said["watch"] <= said["click"] * frame.duration + 1e-3).all()
@@ -145,11 +165,18 @@ def test_a_bound_that_the_card_names_brings_the_error_down_to_the_reachable(kind
 @pytest.mark.parametrize("kind", ["listwise", "jrc", "bpr"])
 def test_a_loss_that_ranks_orders_requests_better_where_log_loss_has_no_room(kind, tmp_path):
     """Four hidden units go to the request's wave under log loss, though it changes no order."""
-    few = {"sharing.shared_bottom.layers": "4", "tower.layers": "", "numeric.kind": "scaled", "embedding.dim": 1}
+    few = {
+        "sharing.shared_bottom.layers": "4",
+        "tower.layers": "",
+        "numeric.kind": "scaled",
+        "embedding.dim": 1,
+    }
     few |= {"optim.epochs": 12, "optim.lr": 0.02, "optim.averaging": 0.0}
     name, outcome = "synthetic-feed@waves,rows=30_000", "click.ndcg@5"
     found = {
-        loss: trained(name, ("click",), tmp_path / loss, (outcome,), **few, **{"loss.kind": loss})[0]
+        loss: trained(name, ("click",), tmp_path / loss, (outcome,), **few, **{"loss.kind": loss})[
+            0
+        ]
         for loss in ("log", kind)
     }
     assert found[kind][f"test/{outcome}"] > found["log"][f"test/{outcome}"] + 0.015

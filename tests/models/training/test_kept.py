@@ -1,4 +1,6 @@
-"""What jobs measure and leave: first looks on a part, and predictions of whole groups, in whole files."""
+"""What jobs measure and leave: first looks on a part, and predictions of whole groups, in whole
+files.
+"""
 
 from contextlib import suppress
 from dataclasses import replace
@@ -37,9 +39,21 @@ def job(store, kind, folder):
         own = ensemble_of(CONFIG, store.with_tasks(store.default_tasks).schema)
     trial = 5 if kind == "trial" else None
     return Job(
-        trial, 2, own, str(store.path), 7, REPLICATED, ("click.auc",), store.default_tasks, 1,
-        until=2000 if trial else None, device="cpu", resamples=4, predictions=str(folder), kind=kind,
-    )  # fmt: skip
+        trial,
+        2,
+        own,
+        str(store.path),
+        7,
+        REPLICATED,
+        ("click.auc",),
+        store.default_tasks,
+        1,
+        until=2000 if trial else None,
+        device="cpu",
+        resamples=4,
+        predictions=str(folder),
+        kind=kind,
+    )
 
 
 def measured(folder, split, name):
@@ -70,9 +84,13 @@ def test_the_rows_are_those_of_the_store(store, tmp_path):
     write_rows(store, tmp_path)
     train, test, rows = store.split("train"), store.split("test"), read_rows(tmp_path, "test")
     assert (rows.tasks, rows.kinds) == (("click", "purchase"), ("binary", "binary"))
-    np.testing.assert_allclose(rows.rates, [train.labels[:, 0].mean(), train.labels.prod(axis=1).mean()], rtol=1e-6)
+    np.testing.assert_allclose(
+        rows.rates, [train.labels[:, 0].mean(), train.labels.prod(axis=1).mean()], rtol=1e-6
+    )
     assert (rows.kept, rows.of) == (len(test), len(test))
-    np.testing.assert_array_equal(rows.labels, np.stack([test.labels[:, 0], test.labels.prod(axis=1)], axis=1))
+    np.testing.assert_array_equal(
+        rows.labels, np.stack([test.labels[:, 0], test.labels.prod(axis=1)], axis=1)
+    )
     np.testing.assert_array_equal(rows.group, test.group)
     np.testing.assert_array_equal(rows.units, units_of(test.group, 0))
     assert rows.segments == store.segments
@@ -118,23 +136,32 @@ def test_what_fails_in_the_middle_leaves_no_file(store, tmp_path):
 def two(tmp_path):
     for name in ("1-1", "2-1"):
         with keeping(tmp_path / f"{name}.test.npy", 2, "test", 2) as keep:
-            keep(np.array([[1, 2], [3, 4]], np.float32) * int(name[0]), np.arange(2, dtype=np.uint64))
+            keep(
+                np.array([[1, 2], [3, 4]], np.float32) * int(name[0]), np.arange(2, dtype=np.uint64)
+            )
     return tmp_path
 
 
 def flips(text):
     """With one bit of some byte changed: of the header, of the values, of the digest."""
-    return [text[:at] + bytes([text[at] ^ 1]) + text[at + 1 :] for at in (0, 9, 61, len(text) // 2, -40, len(text) - 1)]
+    return [
+        text[:at] + bytes([text[at] ^ 1]) + text[at + 1 :]
+        for at in (0, 9, 61, len(text) // 2, -40, len(text) - 1)
+    ]
 
 
-@pytest.mark.parametrize("name", ["test.labels.npy", "test.group.npy", "test.units.npy", "rows.json"])
+@pytest.mark.parametrize(
+    "name", ["test.labels.npy", "test.group.npy", "test.units.npy", "rows.json"]
+)
 def test_rows_that_were_changed_cut_or_removed_are_named_and_written_again(store, tmp_path, name):
     write_rows(store, tmp_path)
     file = tmp_path / name
     whole, facts = file.read_bytes(), (tmp_path / "rows.json").read_bytes()
     for text in (*flips(whole), whole[:-1], whole[:5], b"", b"[]", b'{"seen": {}}'):
         file.write_bytes(text)
-        with pytest.raises(UserError, match=rf"found {file} changed, cut or gone; `seesaw resume` writes it again"):
+        with pytest.raises(
+            UserError, match=rf"found {file} changed, cut or gone; `seesaw resume` writes it again"
+        ):
             read_rows(tmp_path, "test")
     write_rows(store, tmp_path)
     assert (file.read_bytes(), (tmp_path / "rows.json").read_bytes()) == (whole, facts)
@@ -156,7 +183,12 @@ def test_predictions_that_were_changed_or_renamed_are_named(two):
 def split(group):
     rows = len(group)
     place = np.arange(rows, dtype=np.float32)
-    return StoredSplit(np.arange(rows, dtype=np.int32)[:, None], place[:, None], place[:, None], group.astype(np.int32))
+    return StoredSplit(
+        np.arange(rows, dtype=np.int32)[:, None],
+        place[:, None],
+        place[:, None],
+        group.astype(np.int32),
+    )
 
 
 def test_a_part_keeps_groups_whole_and_the_order():
@@ -172,7 +204,19 @@ def test_a_part_keeps_groups_whole_and_the_order():
 def look(store, **changes):
     config = {"optim.epochs": 1, "optim.batch_size": 128, "sharing.kind": "shared_bottom"}
     names = ("click.auc", "purchase.ctcvr.auc")
-    of = Job(1, 0, config, str(store.path), 3, ("valid",), names, store.default_tasks, 1, device="cpu", until=512)
+    of = Job(
+        1,
+        0,
+        config,
+        str(store.path),
+        3,
+        ("valid",),
+        names,
+        store.default_tasks,
+        1,
+        device="cpu",
+        until=512,
+    )
     return replace(of, **changes)
 
 
@@ -189,11 +233,19 @@ def test_the_first_look_is_on_a_part_and_what_follows_on_all(store, tmp_path, mo
     assert set(metrics(first)) == set(metrics(whole))
     assert metrics(first) != metrics(whole)
     assert "cost/latency_ms" not in first.metrics
-    assert "cost/latency_ms" in run_job(look(store, objectives=("click.auc", "cost/latency_ms"))).metrics
+    assert (
+        "cost/latency_ms"
+        in run_job(look(store, objectives=("click.auc", "cost/latency_ms"))).metrics
+    )
     assert metrics(run_job(look(store, replicate=1))) == metrics(whole)
     rest = run_job(look(store, until=None, resume=path))
     monkeypatch.undo()
     full = run_job(look(store, until=None))
     assert (metrics(rest), rest.curve) == (metrics(full), full.curve)
-    assert rest.speed["samples_trained"] == full.speed["samples_trained"] > first.speed["samples_trained"] == 512
+    assert (
+        rest.speed["samples_trained"]
+        == full.speed["samples_trained"]
+        > first.speed["samples_trained"]
+        == 512
+    )
     assert (first.finished, rest.finished, full.finished) == (False, True, True)

@@ -1,4 +1,6 @@
-"""The training loop: its options, device and schedule, how it stops, pauses and goes on, which outcomes it measures."""
+"""The training loop: its options, device and schedule, how it stops, pauses and goes on, which
+outcomes it measures.
+"""
 
 from types import SimpleNamespace
 
@@ -63,7 +65,10 @@ CLICK, LIKE = Objective("click.auc", "maximize"), Objective("like.logloss", "min
 
 def test_it_waits_since_the_best_and_ties_do_not_count():
     selector = Selector((CLICK,))
-    found = [selector.judge({"valid/click.auc": value}, at) for at, value in enumerate((0.6, 0.7, 0.7, 0.65), 1)]
+    found = [
+        selector.judge({"valid/click.auc": value}, at)
+        for at, value in enumerate((0.6, 0.7, 0.7, 0.65), 1)
+    ]
     assert found == [True, True, False, False]
     assert (selector.best, selector.waited, selector.samples) == (0.7, 2, 2)
 
@@ -72,14 +77,20 @@ def test_separate_tasks_follow_their_own_objectives_else_all():
     one, other, third = selectors(
         [CLICK, LIKE, Objective("cost/parameters", "minimize")], ["click", "like", "buy"], True
     )
-    assert (one.objectives, other.objectives, third.objectives) == ((CLICK,), (LIKE,), (CLICK, LIKE))
+    assert (one.objectives, other.objectives, third.objectives) == (
+        (CLICK,),
+        (LIKE,),
+        (CLICK, LIKE),
+    )
     assert [one.task, other.task, third.task] == [0, 1, 2]
     (alone,) = selectors([CLICK, LIKE], ["click", "like"], False)
     assert (alone.objectives, alone.task) == ((CLICK, LIKE), None)
 
 
 def test_without_selection_training_goes_to_its_end_and_validation_is_not_looked_at(tiny):
-    config = TrialConfig.parse({"optim.epochs": 6, "optim.patience": 1, "optim.batch_size": 16, "embedding.dim": 2})
+    config = TrialConfig.parse(
+        {"optim.epochs": 6, "optim.patience": 1, "optim.batch_size": 16, "embedding.dim": 2}
+    )
     trainer = Trainer(tiny, config, (CLICK,), seed=0, device="cpu", select=False)
     course = trainer.run_to()
     assert (course.finished, course.step, course.curve) == (True, 24, [])
@@ -99,18 +110,28 @@ def test_the_average_is_the_mean_of_evenly_spaced_weights(share, total):
     steps = [total - window * at // min(LOOKS, window) for at in range(min(LOOKS, window))]
     assert max(steps) == total
     assert min(steps) > total - window
-    torch.testing.assert_close(model.weight.detach(), torch.stack([seen[step] for step in steps]).mean(0))
+    torch.testing.assert_close(
+        model.weight.detach(), torch.stack([seen[step] for step in steps]).mean(0)
+    )
 
 
-SHORT: dict[str, Scalar] = {"embedding.dim": 2, "sharing.kind": "single_task", "sharing.single_task.layers": "4"}
+SHORT: dict[str, Scalar] = {
+    "embedding.dim": 2,
+    "sharing.kind": "single_task",
+    "sharing.single_task.layers": "4",
+}
 SHORT |= {"tower.layers": "4", "optim.epochs": 2, "optim.batch_size": 16}
 
 
-def test_a_training_stops_early_by_an_outcome_and_measures_and_resamples_those_that_are_asked_for(tiny):
+def test_a_training_stops_early_by_an_outcome_and_measures_and_resamples_those_that_are_asked_for(
+    tiny,
+):
     first, second = (task.name for task in tiny.schema.tasks[:2])
     objectives = [Objective(f"{first}.recall@25%", "maximize")]
     asked = (f"{second}.ndcg@3", f"{second}.auc")
-    trainer = Trainer(tiny, TrialConfig.parse(SHORT), objectives, seed=1, device="cpu", outcomes=asked)
+    trainer = Trainer(
+        tiny, TrialConfig.parse(SHORT), objectives, seed=1, device="cpu", outcomes=asked
+    )
     trainer.run_to()
     plain, key = trainer.metrics("valid"), f"valid/{first}.recall@25%"
     assert trainer.evaluation.resampled == {}
@@ -122,7 +143,9 @@ def test_a_training_stops_early_by_an_outcome_and_measures_and_resamples_those_t
 
 
 def test_a_task_is_ranked_where_both_splits_that_choose_have_groups_that_tell():
-    """Groups of five with both labels; `dull` has but one label in each group of the second split."""
+    """Groups of five with both labels; `dull` has but one label in each group of the second
+    split.
+    """
     rng, group = np.random.default_rng(0), np.repeat(np.arange(400), 5)
     labels = (rng.random((2000, 2)) < 0.5).astype(np.float32)
     of_group = np.stack([labels[:, 0], labels[::5, 1].repeat(5)], axis=1)
@@ -167,11 +190,15 @@ def test_feeds_give_the_same_batches_as_the_store(tiny, size, weights):
             pairs = list(zip(found, expected, strict=True))
             assert pairs
             for one, other in pairs:
-                assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True) if a is not None)
+                assert all(
+                    torch.equal(a, b) for a, b in zip(one, other, strict=True) if a is not None
+                )
 
 
 def test_training_from_the_device_is_training_from_the_store(tiny):
-    """The device-agnostic road, taken on the CPU: resident arrays and the optimizer's path without compiled kernels."""
+    """The device-agnostic road, taken on the CPU: resident arrays and the optimizer's path without
+    compiled kernels.
+    """
     config = TrialConfig.parse(
         {"embedding.dim": 4, "optim.batch_size": 16, "optim.epochs": 2, "optim.precision": "fp32"}
     )
@@ -198,11 +225,16 @@ def test_a_step_takes_each_batch_once_whether_it_can_be_captured_or_not(captured
         return labels.sum(0)
 
     step = CapturedStep(compute, notes.append)
-    batches = [torch.full((rows, 3), float(at), device="cuda") for at, rows in enumerate([4] * (WARMUP + 3) + [3, 4])]
+    batches = [
+        torch.full((rows, 3), float(at), device="cuda")
+        for at, rows in enumerate([4] * (WARMUP + 3) + [3, 4])
+    ]
     for batch in batches:
         assert torch.equal(step(batch), batch.sum(0))
     assert torch.equal(total, torch.cat(batches).sum(0))
-    assert [note.startswith("training without a CUDA graph: ") for note in notes] == [True] * (not captured)
+    assert [note.startswith("training without a CUDA graph: ") for note in notes] == [True] * (
+        not captured
+    )
 
 
 TASKS = (Task("click"), Task("like"))
@@ -238,11 +270,21 @@ def ending(made):
     state = made.state_dict()
     state["course"].pop("seconds")
     state.pop("measured")
-    return {"state": dict(flat(state)), "valid": made.metrics("valid"), "test": made.metrics("test")}
+    return {
+        "state": dict(flat(state)),
+        "valid": made.metrics("valid"),
+        "test": made.metrics("test"),
+    }
 
 
 def flat(value, path=""):
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else ()
+    items = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list | tuple)
+        else ()
+    )
     for key, inner in items:
         yield from flat(inner, f"{path}/{key}")
     if not isinstance(value, dict | list | tuple):
@@ -287,15 +329,22 @@ PAIRS = [
     ("cross_stitch", "gradvac"),
     ("star", "metabalance"),
 ]
-"""Of each kind of balancer one with a state, and what draws; `test_conformance.py` restores all of them in memory."""
+"""Of each kind of balancer one with a state, and what draws; `test_conformance.py` restores all of
+them in memory.
+"""
 
 
 @pytest.mark.parametrize(("sharing", "balancing"), PAIRS)
 def test_every_kind_of_sharing_and_balancer_resumes(store, tmp_path, sharing, balancing):
     more = {"sharing.kind": sharing, "balancing.kind": balancing}
-    more |= {"dwa": {"balancing.dwa.virtual_epoch": 2}, "rlw": {"optim.averaging": 0.5}}.get(balancing, {})
+    more |= {"dwa": {"balancing.dwa.virtual_epoch": 2}, "rlw": {"optim.averaging": 0.5}}.get(
+        balancing, {}
+    )
     assert_resumes(
-        store, EVERYWHERE if balancing in ("dwa", "rlw", "uncertainty") else [WITHIN, LATER], tmp_path, **more
+        store,
+        EVERYWHERE if balancing in ("dwa", "rlw", "uncertainty") else [WITHIN, LATER],
+        tmp_path,
+        **more,
     )
 
 
@@ -305,7 +354,9 @@ def test_one_trainer_may_pause_and_save_at_any_time(store, tmp_path, sharing):
     whole.run_to()
     for rung in EVERYWHERE:
         paused.run_to(rung)
-        assert paused.course.step == -(-rung // BATCH)  # whole batches, no fewer samples than asked for
+        assert paused.course.step == -(
+            -rung // BATCH
+        )  # whole batches, no fewer samples than asked for
         paused.metrics("valid")
         paused.save(tmp_path / "a.safetensors")
         torch.rand(3)
@@ -318,7 +369,9 @@ def test_a_training_that_stopped_early_stays_stopped(store, tmp_path):
     whole = trainer(store, **more)
     assert whole.run_to().finished
     assert whole.course.step < whole.total
-    pieces = in_pieces(store, [LATER, whole.course.samples, 10 * whole.course.samples], tmp_path, **more)
+    pieces = in_pieces(
+        store, [LATER, whole.course.samples, 10 * whole.course.samples], tmp_path, **more
+    )
     assert_same(ending(pieces), ending(whole))
 
 
@@ -333,18 +386,23 @@ class TestMistakes:
     def test_a_truncated_file(self, store, tmp_path, kept):
         path = self.saved(store, tmp_path / "a")
         path.write_bytes(path.read_bytes()[:kept])
-        with pytest.raises(UserError, match=r"expected a whole checkpoint in .*a, found a damaged or foreign file"):
+        with pytest.raises(
+            UserError, match=r"expected a whole checkpoint in .*a, found a damaged or foreign file"
+        ):
             trainer(store).load(path)
 
     @pytest.mark.parametrize(
-        ("more", "says"), [({"optim.lr": 0.5}, r"optim\.lr = 0\.5, found 0\.02"), ({"seed": 4}, "seed = 4, found 3")]
+        ("more", "says"),
+        [({"optim.lr": 0.5}, r"optim\.lr = 0\.5, found 0\.02"), ({"seed": 4}, "seed = 4, found 3")],
     )
     def test_another_training(self, store, tmp_path, more, says):
         path = self.saved(store, tmp_path / "a")
         with pytest.raises(UserError, match=f"expected a checkpoint of a training with {says}"):
             trainer(store, **more).load(path)
 
-    def test_a_failed_write_surfaces_and_leaves_the_last_checkpoint(self, store, tmp_path, monkeypatch):
+    def test_a_failed_write_surfaces_and_leaves_the_last_checkpoint(
+        self, store, tmp_path, monkeypatch
+    ):
         path = self.saved(store, tmp_path / "a")
         before = path.read_bytes()
 

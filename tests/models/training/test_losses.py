@@ -1,4 +1,6 @@
-"""Losses where labels are censored, on generated data with a known truth; and what is served of a loss."""
+"""Losses where labels are censored, on generated data with a known truth; and what is served of a
+loss.
+"""
 
 from dataclasses import replace
 from typing import Any
@@ -28,7 +30,8 @@ BROAD: dict[str, Any] = {
 
 
 class Watched(MemoryStore):
-    """Seconds with a long tail: their logarithm has a standard deviation of .8 around a smooth function.
+    """Seconds with a long tail: their logarithm has a standard deviation of .8 around a smooth
+    function.
 
     `truth` is that of the rows drawn last, those of `confirm`.
     """
@@ -42,9 +45,13 @@ class Watched(MemoryStore):
         if self.schema.tasks[0].scale is None:
             task = replace(self.schema.tasks[0], scale=scale_of(times, True))
             self.schema = replace(self.schema, tasks=(task,))
-        ids = np.stack([at + rng.integers(0, 2, rows) for at in self.schema.offsets], 1).astype(np.int32)
+        ids = np.stack([at + rng.integers(0, 2, rows) for at in self.schema.offsets], 1).astype(
+            np.int32
+        )
         dense = np.stack([of_group, own], 1).astype(np.float32)
-        return StoredSplit(ids, dense, times.astype(np.float32)[:, None], np.arange(rows, dtype=np.int32) // EACH)
+        return StoredSplit(
+            ids, dense, times.astype(np.float32)[:, None], np.arange(rows, dtype=np.int32) // EACH
+        )
 
 
 def error(labels, said):
@@ -58,7 +65,9 @@ class Capped(Watched):
         split = super()._make(rows, seed)
         self.latent = split.labels[:, 0].copy()
         self.schema = replace(self.schema, tasks=(replace(self.schema.tasks[0], censored=True),))
-        bounds = np.exp(np.random.default_rng(seed + 99).normal(3.5, 1, (rows, 1))).astype(np.float32)
+        bounds = np.exp(np.random.default_rng(seed + 99).normal(3.5, 1, (rows, 1))).astype(
+            np.float32
+        )
         return replace(split, stored_labels=np.minimum(split.labels, bounds), stored_bounds=bounds)
 
 
@@ -75,15 +84,21 @@ def test_censored_seconds_come_within_two_per_cent_of_the_reachable_error_of_all
     """Half of the labels are at their bound. Without the bounds, the error is far larger."""
     store = Capped(2 * ROWS, (Task("watch", "regression"),), 0, (Field("user", 2),))
     test, latent = store.split("confirm"), store.latent
-    made = trainer(store, BROAD | {"optim.epochs": 8, "regression_loss.kind": kind}, ("watch.rmse",))
+    made = trainer(
+        store, BROAD | {"optim.epochs": 8, "regression_loss.kind": kind}, ("watch.rmse",)
+    )
     made.select = False
     made.run_to()
     reachable = error(latent, store.truth)
     assert error(latent, seconds_of(made, test)) < 1.02 * reachable
     capped = Capped(2 * ROWS, (Task("watch", "regression"),), 0, (Field("user", 2),))
     capped.schema = replace(capped.schema, tasks=(replace(capped.schema.tasks[0], censored=False),))
-    capped._splits = {name: replace(split, stored_bounds=None) for name, split in capped._splits.items()}
-    plain = trainer(capped, BROAD | {"optim.epochs": 8, "regression_loss.kind": kind}, ("watch.rmse",))
+    capped._splits = {
+        name: replace(split, stored_bounds=None) for name, split in capped._splits.items()
+    }
+    plain = trainer(
+        capped, BROAD | {"optim.epochs": 8, "regression_loss.kind": kind}, ("watch.rmse",)
+    )
     plain.run_to()
     assert error(latent, seconds_of(plain, test)) > 1.05 * reachable
 
@@ -105,8 +120,13 @@ def test_a_quantile_is_that_of_the_truth_where_labels_are_censored_too(level):
 
 
 def packaged(made):
-    """The parts of a trained model's package, its specification, and what both say of test: the package and it."""
-    parts, members = [ModelPart.whole(made.config.dotted(), made.schema)], [[[made.model.state_dict()]]]
+    """The parts of a trained model's package, its specification, and what both say of test: the
+    package and it.
+    """
+    parts, members = (
+        [ModelPart.whole(made.config.dotted(), made.schema)],
+        [[[made.model.state_dict()]]],
+    )
     spec, split = ModelSpec.of_trained(made.schema, parts, members), made.store.split("test")
     inputs = torch.from_numpy(split.ids), torch.from_numpy(split.dense)
     made.model.eval()
@@ -117,32 +137,57 @@ def packaged(made):
 @pytest.mark.parametrize("sharing", ["mmoe", "single_task"])
 @pytest.mark.parametrize("kind", ["squared", "quantile", "bins"])
 def test_what_is_predicted_of_a_regression_is_served(kind, sharing):
-    """With its duration, bounds and an input that caps it, of an ensemble, in both readings; no label is needed."""
-    number, scale = Number("age", 0, None, (-3.0, 3.0), (9,)), scale_of(np.exp(np.arange(9.0)), True)
+    """With its duration, bounds and an input that caps it, of an ensemble, in both readings; no
+    label is needed.
+    """
+    number, scale = (
+        Number("age", 0, None, (-3.0, 3.0), (9,)),
+        scale_of(np.exp(np.arange(9.0)), True),
+    )
     cap = Cap(0, None, False, 3.0, 1.0)
     watch = Task("watch", "regression", "click", scale, duration="age", censored=True, cap=cap)
     fields = (Field("user", 20), Field("age_bucket", 3))
     store = MemoryStore(64, (Task("click"), watch), 0, fields, numbers=(number,))
-    dotted = {"regression_loss.kind": kind, "sharing.kind": sharing, "ensemble.members": 2, "optim.epochs": 3}
+    dotted = {
+        "regression_loss.kind": kind,
+        "sharing.kind": sharing,
+        "ensemble.members": 2,
+        "optim.epochs": 3,
+    }
     made = trainer(store, dotted)
     made.run_to()
     parts, spec, (conditional, joint), expected = packaged(made)
-    shapes = {f"members.0.0.models.0.{name}": tensor.shape for name, tensor in made.model.state_dict().items()}
+    shapes = {
+        f"members.0.0.models.0.{name}": tensor.shape
+        for name, tensor in made.model.state_dict().items()
+    }
     assert {name: tensor.shape for name, tensor in spec.weights().items()} == shapes
     torch.testing.assert_close(conditional, expected.conditional)
-    torch.testing.assert_close(joint, conditional * torch.stack([torch.ones(64), conditional[:, 0]], 1))
+    torch.testing.assert_close(
+        joint, conditional * torch.stack([torch.ones(64), conditional[:, 0]], 1)
+    )
     assert (conditional[:, 1] <= torch.from_numpy(store.split("test").dense)[:, 0] + 3 + 1e-4).all()
-    assert regressions_in_words(made.schema, parts) == {"watch": "0.5 quantile" if kind == "quantile" else "mean"}
+    assert regressions_in_words(made.schema, parts) == {
+        "watch": "0.5 quantile" if kind == "quantile" else "mean"
+    }
 
 
 @pytest.mark.parametrize("sharing", ["mmoe", "single_task"])
 @pytest.mark.parametrize("funnel", ["independent", "escm2_dr"])
 def test_second_scores_are_not_served(funnel, sharing):
     """A package has neither the loss nor its towers, and predicts what was trained."""
-    dotted = {"loss.kind": "jrc", "funnel.kind": funnel, "sharing.kind": sharing, "ensemble.members": 2}
+    dotted = {
+        "loss.kind": "jrc",
+        "funnel.kind": funnel,
+        "sharing.kind": sharing,
+        "ensemble.members": 2,
+    }
     made = trainer(MemoryStore(), dotted | {"optim.epochs": 2})
     made.run_to()
     _, spec, found, expected = packaged(made)
     plain = trainer(MemoryStore(), dotted | {"loss.kind": "log"}).model
-    assert spec.weights()["members.0.0.models.0.towers.output.weight"].shape == plain.towers.output.weight.shape
+    assert (
+        spec.weights()["members.0.0.models.0.towers.output.weight"].shape
+        == plain.towers.output.weight.shape
+    )
     torch.testing.assert_close(found, (expected.conditional, expected.joint))

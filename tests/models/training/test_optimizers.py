@@ -1,4 +1,6 @@
-"""Adam on touched rows: its paper's formula, sums by row, the contract of optimizers, and torch's own."""
+"""Adam on touched rows: its paper's formula, sums by row, the contract of optimizers, and torch's
+own.
+"""
 
 import numpy as np
 import pytest
@@ -14,20 +16,31 @@ from bench.models.training.optimizers.adam import RowAdam, sum_by_row
 from bench.models.training.optimizers.kernels import share
 
 SCHEMA = Schema(
-    (Field("user", 9), Field("tags", 5, slots=3), Field("item", 30), Field("past", 30, 2, of="item")), (), ()
+    (
+        Field("user", 9),
+        Field("tags", 5, slots=3),
+        Field("item", 30),
+        Field("past", 30, 2, of="item"),
+    ),
+    (),
+    (),
 )
 WIDTH = 5
 
 
 def table():
     """The same weight each time: (R, WIDTH), its padding zero."""
-    weight = torch.tensor(np.random.default_rng(0).normal(size=(SCHEMA.rows, WIDTH)), dtype=torch.float32)
+    weight = torch.tensor(
+        np.random.default_rng(0).normal(size=(SCHEMA.rows, WIDTH)), dtype=torch.float32
+    )
     weight[0] = 0
     return weight
 
 
 def batch(seed, size=40):
-    """Ids with many repeats and some padding, and gradients, multiples of 1/8 that add up without rounding."""
+    """Ids with many repeats and some padding, and gradients, multiples of 1/8 that add up without
+    rounding.
+    """
     rng = np.random.default_rng(seed)
     columns = []
     for field, offset in zip(SCHEMA.fields, SCHEMA.offsets, strict=True):
@@ -35,7 +48,9 @@ def batch(seed, size=40):
             ids = offset + rng.integers(0, field.cardinality, size)
             columns.append(np.where(rng.random(size) < 0.4, 0, ids) if slot else ids)
     gradient = rng.integers(-16, 17, (size, SCHEMA.slots, WIDTH)) / 8
-    return torch.tensor(np.stack(columns, axis=1), dtype=torch.int32), torch.tensor(gradient, dtype=torch.float32)
+    return torch.tensor(np.stack(columns, axis=1), dtype=torch.int32), torch.tensor(
+        gradient, dtype=torch.float32
+    )
 
 
 def adam(w, state, g, lr):
@@ -52,7 +67,9 @@ few = settings(max_examples=10, deadline=None)
 
 
 def slow_twin(weight, batches, rates, l2):
-    """The rule in double precision, one row at a time, looking at every row of the table in every step."""
+    """The rule in double precision, one row at a time, looking at every row of the table in every
+    step.
+    """
     w = weight.double().numpy().copy()
     states: list[dict] = [{} for _ in w]
     for (ids, gradient), lr in zip(batches, rates, strict=True):
@@ -70,7 +87,11 @@ def build(weight, **options):
 
 @PATHS
 @few
-@given(seed=SEEDS, sizes=st.lists(st.integers(0, 40), min_size=1, max_size=4), l2=st.sampled_from([0.0, 0.5]))
+@given(
+    seed=SEEDS,
+    sizes=st.lists(st.integers(0, 40), min_size=1, max_size=4),
+    l2=st.sampled_from([0.0, 0.5]),
+)
 def test_equals_the_slow_twin(compiled, seed, sizes, l2):
     batches = [batch(seed + at, size) for at, size in enumerate(sizes)]
     rates = [0.05 / (at + 1) for at in range(len(sizes))]
@@ -111,7 +132,9 @@ def test_thread_count_changes_no_bit(seed, threads):
         optimizer = build(weight, threads=number)
         for step in range(3):
             ids, gradient = batch(seed + step)
-            optimizer.step(ids, gradient * 0.3)  # 0.3 is not exact: the order of additions would show
+            optimizer.step(
+                ids, gradient * 0.3
+            )  # 0.3 is not exact: the order of additions would show
     assert torch.equal(one, many)
 
 
@@ -142,7 +165,9 @@ def test_kernels_work_where_no_cache_can_be_written(monkeypatch):
 
     def refuses(*args, cache=False, **options):
         if cache:
-            raise RuntimeError("cannot cache function 'double': no locator available for file 'x.py'")
+            raise RuntimeError(
+                "cannot cache function 'double': no locator available for file 'x.py'"
+            )
         return plain(*args, **options)
 
     monkeypatch.setattr(intrinsics.numba, "njit", refuses)
@@ -158,9 +183,15 @@ FIELDS = st.lists(st.tuples(st.integers(1, 10**6), st.integers(1, 4)), min_size=
 
 
 def draw(fields, size, seed):
-    """A schema, ids (B, S) with padding in any column, and gradients (B, S, 3) that add up without rounding."""
+    """A schema, ids (B, S) with padding in any column, and gradients (B, S, 3) that add up without
+    rounding.
+    """
     rng = np.random.default_rng(seed)
-    schema = Schema(tuple(Field(f"f{i}", cardinality, slots) for i, (cardinality, slots) in enumerate(fields)), (), ())
+    schema = Schema(
+        tuple(Field(f"f{i}", cardinality, slots) for i, (cardinality, slots) in enumerate(fields)),
+        (),
+        (),
+    )
     columns = []
     for field, offset in zip(schema.fields, schema.offsets, strict=True):
         for _ in range(field.slots):
@@ -178,13 +209,18 @@ def expected(ids, gradient):
 
 
 @settings(max_examples=40, deadline=None)
-@given(fields=FIELDS, size=st.integers(0, 300), seed=st.integers(0, 10_000), threads=st.integers(1, 4))
+@given(
+    fields=FIELDS, size=st.integers(0, 300), seed=st.integers(0, 10_000), threads=st.integers(1, 4)
+)
 def test_compiled(fields, size, seed, threads):
     schema, ids, gradient = draw(fields, size, seed)
     found: dict[int, tuple[float, ...]] = {}
     for part in share(schema, threads):
         rows, sums, count = part.sums(ids.view(np.uint32), gradient)
-        mine = {int(row): tuple(total) for row, total in zip(rows[1 : count + 1], sums[1 : count + 1], strict=True)}
+        mine = {
+            int(row): tuple(total)
+            for row, total in zip(rows[1 : count + 1], sums[1 : count + 1], strict=True)
+        }
         assert len(mine) == count
         assert not found.keys() & mine.keys()
         found |= mine
@@ -200,7 +236,9 @@ def test_torch(fields, size, seed):
     assert torch.equal(live.squeeze(1), rows != 0)
     living = rows[rows != 0].tolist()
     assert len(set(living)) == len(living)
-    assert dict(zip(living, map(tuple, sums[rows != 0].tolist()), strict=True)) == expected(ids, gradient)
+    assert dict(zip(living, map(tuple, sums[rows != 0].tolist()), strict=True)) == expected(
+        ids, gradient
+    )
 
 
 TAGGED = Schema((Field("id", 20), Field("tag", 7)), (), ())
@@ -233,7 +271,9 @@ def test_dense_is_torchs_fused_adamw_bit_for_bit():
     ours, theirs = parameters(0), parameters(0)
     made = DenseAdamW(ours[:2], ours[2:], lr=0.1, weight_decay=0.3)
     twin = torch.optim.AdamW(
-        [{"params": theirs[:2], "weight_decay": 0.3}, {"params": theirs[2:], "weight_decay": 0.0}], lr=0.1, fused=True
+        [{"params": theirs[:2], "weight_decay": 0.3}, {"params": theirs[2:], "weight_decay": 0.0}],
+        lr=0.1,
+        fused=True,
     )
     for step in range(6):
         twin.param_groups[0]["lr"] = twin.param_groups[1]["lr"] = 0.1 / (step + 1)
@@ -241,10 +281,14 @@ def test_dense_is_torchs_fused_adamw_bit_for_bit():
         made.zero_grad()
         for at, (one, other) in enumerate(zip(ours, theirs, strict=True)):
             assert one.grad is None
-            skipped = at == 1 and step % 2  # a parameter without gradient keeps its value and its step counter
+            skipped = (
+                at == 1 and step % 2
+            )  # a parameter without gradient keeps its value and its step counter
             if not skipped:
                 other.grad = torch.randn_like(one)
-                one.grad = other.grad.mT.contiguous().mT if one.dim() > 1 else other.grad  # in another order in memory
+                one.grad = (
+                    other.grad.mT.contiguous().mT if one.dim() > 1 else other.grad
+                )  # in another order in memory
             else:
                 other.grad = None
         made.step()

@@ -1,6 +1,8 @@
-"""Positions: their effect is learnt in training and left out in serving, so earlier places are not favoured.
+"""Positions: their effect is learnt in training and left out in serving, so earlier places are not
+favoured.
 
-The table of docs/tomorrow.md: `python -m pytest tests/models/training/test_position.py -k true_ranking -s`.
+The table of docs/tomorrow.md: `python -m pytest tests/models/training/test_position.py -k
+true_ranking -s`.
 """
 
 import os
@@ -43,12 +45,19 @@ def odds(x):
 
 
 def log(rows, effect="multiplied", seed=0, fresh=False):
-    """Items are shown in the order of a poor score; their tastes are those of the seed, also in fresh rows."""
+    """Items are shown in the order of a poor score; their tastes are those of the seed, also in
+    fresh rows.
+    """
     taste, belief = np.random.default_rng([seed, 5]).normal(size=(2, 60))
     rng = np.random.default_rng([seed, fresh])
     item, x = rng.integers(0, 60, rows), rng.normal(size=rows)
     liked = taste[item] + x
-    order = (belief[item] + 0.3 * rng.normal(size=rows)).reshape(-1, PLACES).argsort(axis=1)[:, ::-1].argsort(axis=1)
+    order = (
+        (belief[item] + 0.3 * rng.normal(size=rows))
+        .reshape(-1, PLACES)
+        .argsort(axis=1)[:, ::-1]
+        .argsort(axis=1)
+    )
     place = order.ravel()
     click = rng.random(rows) < EFFECTS[effect](liked, place)
     like = rng.random(rows) < odds(taste[item] - 1)
@@ -56,17 +65,31 @@ def log(rows, effect="multiplied", seed=0, fresh=False):
     return pd.DataFrame(rows).astype({"click": int, "like": int})
 
 
-def trained(folder, kind="position", rows=40_000, effect="multiplied", seed=0, balancer="static", **chosen):
+def trained(
+    folder, kind="position", rows=40_000, effect="multiplied", seed=0, balancer="static", **chosen
+):
     """A trainer after its training, on a log whose place is a column of a kind, or is left out."""
     raw = folder / f"{kind}{rows}{effect}{seed}"
     raw.mkdir(exist_ok=True)
     log(rows, effect, seed).to_csv(raw / "log.csv", index=False)
     columns = {"item": "categorical", "x": "numeric"} | ({"place": kind} if kind else {})
     store = prepare(parse_card(CARD | {"columns": columns}, "here"), folder / "home", raw)
-    config = {"embedding.dim": 8, "tower.layers": "16", "optim.lr": 0.005, "optim.epochs": 3, "optim.batch_size": 1024}
-    config |= {"balancing.kind": balancer} | {f"position.{key}": value for key, value in chosen.items()}
+    config = {
+        "embedding.dim": 8,
+        "tower.layers": "16",
+        "optim.lr": 0.005,
+        "optim.epochs": 3,
+        "optim.batch_size": 1024,
+    }
+    config |= {"balancing.kind": balancer} | {
+        f"position.{key}": value for key, value in chosen.items()
+    }
     trainer = Trainer(
-        store, TrialConfig.parse(config), [parse("click.auc", store.schema.tasks, "here")], seed, select=False
+        store,
+        TrialConfig.parse(config),
+        [parse("click.auc", store.schema.tasks, "here")],
+        seed,
+        select=False,
     )
     trainer.run_to()
     trainer.model.eval()
@@ -75,13 +98,19 @@ def trained(folder, kind="position", rows=40_000, effect="multiplied", seed=0, b
 
 def said_of(trainer, ids, dense):
     with torch.inference_mode():
-        return trainer.model(torch.from_numpy(np.array(ids)), torch.from_numpy(np.array(dense)))[:, 0].numpy()
+        return trainer.model(torch.from_numpy(np.array(ids)), torch.from_numpy(np.array(dense)))[
+            :, 0
+        ].numpy()
 
 
 def true_auc(trainer, effect, seed, **place):
-    """How well fresh rows are ranked by the true interest, as served: without a place, or with an input's."""
+    """How well fresh rows are ranked by the true interest, as served: without a place, or with an
+    input's.
+    """
     fresh = log(20_000, effect, seed, fresh=True).astype({"item": str})
-    ids, dense = trainer.store.encoder.encode(pa.Table.from_pandas(fresh[["item", "x"]].assign(**place)))
+    ids, dense = trainer.store.encoder.encode(
+        pa.Table.from_pandas(fresh[["item", "x"]].assign(**place))
+    )
     return roc_auc_score(fresh["liked"] > 0, said_of(trainer, ids, dense))
 
 
@@ -128,7 +157,9 @@ def test_its_options_are_refused_where_there_is_no_position(tmp_path):
 def tower(form, std=1.0):
     """Of a child, a regression and two roots."""
     torch.manual_seed(0)
-    made = PositionTower(replace(schema_of("mixed", {}), position="hour"), PositionConfig(form=form)).double()
+    made = PositionTower(
+        replace(schema_of("mixed", {}), position="hour"), PositionConfig(form=form)
+    ).double()
     torch.nn.init.normal_(made.weight, std=std / SCALE)
     return made
 
@@ -141,21 +172,33 @@ def test_a_position_multiplies_the_probability_of_a_binary_task_or_is_added_to_t
     logits = 3 * torch.randn(members * len(ids), 6, dtype=torch.float64)
     found = made(logits, ids).detach()
     w = SCALE * made.weight.detach().t()
-    of_rows, added = w[made.codes(ids)].repeat(members, 1), (w - w.mean(0))[made.codes(ids)].repeat(members, 1)
+    of_rows, added = (
+        w[made.codes(ids)].repeat(members, 1),
+        (w - w.mean(0))[made.codes(ids)].repeat(members, 1),
+    )
     multiplied = torch.logit(logits[:, :4].sigmoid() * of_rows.sigmoid())
     multiplied[:, 2] = (logits[:, :4] + added)[:, 2]  # a regression
-    torch.testing.assert_close(found[:, :4], multiplied if form == "product" else logits[:, :4] + added)
+    torch.testing.assert_close(
+        found[:, :4], multiplied if form == "product" else logits[:, :4] + added
+    )
     assert torch.equal(found[:, 4:], logits[:, 4:])  # an imputation's, a loss's second score
     made.eval()
     average = torch.logit(logits[:, :4].sigmoid() * w.sigmoid().mean(0))
     average[:, 2] = logits[:, 2]
-    torch.testing.assert_close(made(logits, ids)[:, :4].detach(), average if form == "product" else logits[:, :4])
+    torch.testing.assert_close(
+        made(logits, ids)[:, :4].detach(), average if form == "product" else logits[:, :4]
+    )
 
 
 def test_a_product_is_finite_with_its_gradient_at_any_logit():
     made = tower("product").float()
     ids, _, _ = batch_of(schema_of("mixed", {}), 6)
-    logits = torch.tensor([-1e4, -200.0, -90.0, 90.0, 200.0, 1e4]).unsqueeze(1).repeat(1, 4).requires_grad_()
+    logits = (
+        torch.tensor([-1e4, -200.0, -90.0, 90.0, 200.0, 1e4])
+        .unsqueeze(1)
+        .repeat(1, 4)
+        .requires_grad_()
+    )
     with torch.no_grad():
         made.weight[:, ::2] = 100.0 / SCALE
         made.weight[:, 1::2] = -100.0 / SCALE
@@ -178,7 +221,9 @@ def test_the_effect_of_a_position_is_found_under_every_way_of_balancing(tmp_path
     trainer = trained(tmp_path, balancer=balancer)
     found = effects(trainer, 0)
     assert (np.diff(found) < 0).mean() >= 0.8
-    assert found[0] - found[-1] > 1.5  # in truth log(1 / exp(-.35 * 9)) = 3.2 at rare clicks, decay aside
+    assert (
+        found[0] - found[-1] > 1.5
+    )  # in truth log(1 / exp(-.35 * 9)) = 3.2 at rare clicks, decay aside
     assert np.abs(effects(trainer, 1)).max() < 0.5  # likes do not depend on it
 
 
@@ -187,11 +232,15 @@ def test_a_product_finds_the_probability_that_a_place_is_seen(tmp_path):
     np.testing.assert_allclose(found, np.exp(-0.35 * np.arange(PLACES)), rtol=0.3, atol=0.03)
 
 
-SEARCHED = [{"form": form, "dropout": dropout} for form in ("sum", "product") for dropout in (0.0, 0.2, 0.5)]
+SEARCHED = [
+    {"form": form, "dropout": dropout} for form in ("sum", "product") for dropout in (0.0, 0.2, 0.5)
+]
 
 
 def ranked(folder, effect, seed):
-    """By way how well the true interest is ranked; `searched` is the best on validation, with places or as served."""
+    """By way how well the true interest is ranked; `searched` is the best on validation, with
+    places or as served.
+    """
     found, compared = {}, []
     for name, kind in (("left out", ""), ("an input", "categorical")):
         trainer = trained(folder, kind, 60_000, effect, seed)
@@ -199,7 +248,9 @@ def ranked(folder, effect, seed):
     found["at the first place"] = true_auc(trainer, effect, seed, place="1")
     for options in SEARCHED:
         trainer = trained(folder, "position", 60_000, effect, seed, **options)
-        compared.append((valid_auc(trainer, True), valid_auc(trainer, False), true_auc(trainer, effect, seed)))
+        compared.append(
+            (valid_auc(trainer, True), valid_auc(trainer, False), true_auc(trainer, effect, seed))
+        )
         if not options["dropout"]:
             found[options["form"]] = compared[-1][2]
     *_, found["searched"] = max(compared)
@@ -208,8 +259,13 @@ def ranked(folder, effect, seed):
 
 
 @pytest.mark.slow
-def test_a_learnt_effect_is_ahead_of_an_input_on_the_true_ranking_and_costs_little_where_there_is_none(tmp_path):
-    found = {effect: pd.DataFrame([ranked(tmp_path, effect, seed) for seed in range(LOGS)]) for effect in EFFECTS}
+def test_a_learnt_effect_is_ahead_of_an_input_on_the_true_ranking_and_costs_little_where_there_is_none(
+    tmp_path,
+):
+    found = {
+        effect: pd.DataFrame([ranked(tmp_path, effect, seed) for seed in range(LOGS)])
+        for effect in EFFECTS
+    }
     for effect, aucs in found.items():
         less = aucs.sub(aucs["sum"], axis=0)
         margin = t.ppf(0.975, len(less) - 1) * less.std() / np.sqrt(len(less))

@@ -38,8 +38,8 @@ ENTRIES: dict[str, dict[str, Any]] = {
 class Shops:
     """Clicks and purchases at shops.
 
-    Where they differ, each feature acts on clicks and purchases with a sign and a size of the shop's own; else all are
-    alike.
+    Where they differ, each feature acts on clicks and purchases with a sign and a size of the
+    shop's own; else all are alike.
     """
 
     path, key, fingerprint, weights = Path("memory"), "shops", "0", None
@@ -75,10 +75,17 @@ def shops(differ):
 
 @cache
 def behind(differ, kind, seed=1):
-    """(SCENARIOS, 2), how far the AUC of click and of the joint purchase is behind the truth's on test."""
+    """(SCENARIOS, 2), how far the AUC of click and of the joint purchase is behind the truth's on
+    test.
+    """
     store = shops(differ)
     config = TrialConfig.parse(OPTIONS | {"sharing.kind": kind} | ENTRIES[kind])
-    made = Trainer(cast(Store, store), config, [parse(f"{each}.auc", TASKS, "") for each in ("click",)], seed=seed)
+    made = Trainer(
+        cast(Store, store),
+        config,
+        [parse(f"{each}.auc", TASKS, "") for each in ("click",)],
+        seed=seed,
+    )
     made.run_to()
     test, truth = store.split("test"), store.truth["test"]
     with torch.no_grad():
@@ -89,7 +96,10 @@ def behind(differ, kind, seed=1):
     page = test.ids[:, 0] - test.ids[:, 0].min()
     return np.array(
         [
-            [auc(test.labels[at, t], best[at, t]) - auc(test.labels[at, t], found[at, t]) for t in range(2)]
+            [
+                auc(test.labels[at, t], best[at, t]) - auc(test.labels[at, t], found[at, t])
+                for t in range(2)
+            ]
             for at in (page == each for each in range(SCENARIOS))
         ]
     )
@@ -98,7 +108,9 @@ def behind(differ, kind, seed=1):
 @pytest.mark.slow  # some seconds each
 @pytest.mark.parametrize("kind", ["star", "mlora", "pepnet"])
 def test_where_effects_differ_by_scenario_what_shares_across_them_reaches_the_truth(kind):
-    """Within .01 of the reachable AUC of each task in each of 8 scenarios; Shared-Bottom is up to .06 behind."""
+    """Within .01 of the reachable AUC of each task in each of 8 scenarios; Shared-Bottom is up to
+    .06 behind.
+    """
     assert behind(True, kind).max() < 0.01
     assert behind(True, "shared_bottom").max() > 0.03
 

@@ -1,4 +1,6 @@
-"""Boosted trees on generated data, the columns that they are given, and trees as the teacher of a network."""
+"""Boosted trees on generated data, the columns that they are given, and trees as the teacher of a
+network.
+"""
 
 from typing import cast
 
@@ -19,7 +21,9 @@ from bench.testing.training import VALUES, MemoryStore
 
 
 class TestFeatures:
-    SCHEMA = Schema((Field("sex", 3), Field("item", 400), Field("tags", 5, slots=2)), ("age",), (Task("click"),))
+    SCHEMA = Schema(
+        (Field("sex", 3), Field("item", 400), Field("tags", 5, slots=2)), ("age",), (Task("click"),)
+    )
 
     def made(self, n=500):
         rng = np.random.default_rng(0)
@@ -34,7 +38,12 @@ class TestFeatures:
         ids[:50, 3] = 0  # one tag only
         labels = (rng.random(n) < 0.3).astype(np.float32)
         dense = np.arange(n, dtype=np.float32)[:, None]
-        return ids.astype(np.int32), dense, labels, *TreeFeatures.learn(self.SCHEMA, ids, dense, labels, seed=1)
+        return (
+            ids.astype(np.int32),
+            dense,
+            labels,
+            *TreeFeatures.learn(self.SCHEMA, ids, dense, labels, seed=1),
+        )
 
     def test_small_fields_are_categories_and_large_or_multi_valued_ones_rates(self):
         ids, dense, _, features, columns = self.made()
@@ -53,7 +62,12 @@ class TestFeatures:
                 others = (fold != fold[row]) if of_train else np.ones(500, bool)
                 rates = []
                 for tag in ids[row, 2:][ids[row, 2:] > 0]:
-                    seen = [labels[r] for r in range(500) for slot in (2, 3) if ids[r, slot] == tag and others[r]]
+                    seen = [
+                        labels[r]
+                        for r in range(500)
+                        for slot in (2, 3)
+                        if ids[r, slot] == tag and others[r]
+                    ]
                     rates.append((sum(seen) + PRIOR_ROWS * mean) / (len(seen) + PRIOR_ROWS))
                 columns = of_train_rows if of_train else features.of(ids, dense)
                 assert columns[row, 4] == pytest.approx(np.mean(rates), rel=1e-5)
@@ -64,7 +78,9 @@ class TestFeatures:
             other = labels.copy()
             other[row] = 1 - other[row]
             _, again = TreeFeatures.learn(self.SCHEMA, ids, dense, other, seed=1)
-            assert again[row] == pytest.approx(columns[row], abs=4e-3)  # the mean of all moves a little
+            assert again[row] == pytest.approx(
+                columns[row], abs=4e-3
+            )  # the mean of all moves a little
 
 
 class TestRows:
@@ -82,7 +98,9 @@ class TestRows:
         # In the split's order, none twice, and from its whole length: dense values are distinct.
         places = np.searchsorted(np.sort(split.dense[counts, 0]), np.sort(drawn.dense[:, 0]))
         assert len(set(places.tolist())) == 5000
-        rows = [int(np.flatnonzero(split.dense[:, 0] == value)[0]) for value in drawn.dense[::50, 0]]
+        rows = [
+            int(np.flatnonzero(split.dense[:, 0] == value)[0]) for value in drawn.dense[::50, 0]
+        ]
         assert rows == sorted(rows)
         assert np.mean(rows) == pytest.approx(20_000, rel=0.1)
         assert len(draw(split, 1, 0, 7, seed=1)) == 7
@@ -105,13 +123,20 @@ class TestSettings:
 
 
 def test_a_regression_with_a_parent_has_both_readings():
-    """Trees learn where the parent happened; what all impressions are expected to bring is the product."""
+    """Trees learn where the parent happened; what all impressions are expected to bring is the
+    product.
+    """
     store = MemoryStore(400, VALUES)
     names = tuple(task.name for task in VALUES)
-    found = run_trees(Job(None, 1, {}, "-", 1, REPLICATED, (), names, 1, kind="trees"), store).metrics
+    found = run_trees(
+        Job(None, 1, {}, "-", 1, REPLICATED, (), names, 1, kind="trees"), store
+    ).metrics
     wanted = {"watch.cvr.rmse", "watch.ctcvr.rmse", "watch.ctcvr.decile_error", "stay.rmse"}
     assert {"cost/latency_ms", *(f"test/{name}" for name in wanted)} <= set(found)
-    trained = [train_trees(store, at, TreeSettings(), Share.of(store.split("train"), 5), at) for at in range(3)]
+    trained = [
+        train_trees(store, at, TreeSettings(), Share.of(store.split("train"), 5), at)
+        for at in range(3)
+    ]
     ((conditional, joint),) = list(_predictions(trained, store, "test", 1000))
     np.testing.assert_allclose(joint[:, 1], conditional[:, 0] * conditional[:, 1], rtol=1e-6)
     np.testing.assert_array_equal(joint[:, 2], conditional[:, 2])
@@ -142,7 +167,9 @@ def test_labels_move_towards_the_trees_where_no_other_label_hangs_on_them(tmp_pa
     for at, counts in ((1, labels[:, 0] == 1), (2, ~np.isnan(labels[:, 2]))):
         said = np.load(tmp_path / FOLDER / f"{TAUGHT[at].name}.npy")
         np.testing.assert_array_equal(np.isnan(said), ~counts)
-        np.testing.assert_allclose(found.labels[counts, at], 0.75 * labels[counts, at] + 0.25 * said[counts], rtol=1e-5)
+        np.testing.assert_allclose(
+            found.labels[counts, at], 0.75 * labels[counts, at] + 0.25 * said[counts], rtol=1e-5
+        )
         np.testing.assert_array_equal(found.labels[~counts, at], labels[~counts, at])
         assert 0 < said[counts].min() < said[counts].max() < 1
 

@@ -1,4 +1,6 @@
-"""A row of weight w is w equal rows: in metrics, their resamples, outcomes, losses, trees and calibration."""
+"""A row of weight w is w equal rows: in metrics, their resamples, outcomes, losses, trees and
+calibration.
+"""
 
 from dataclasses import replace
 from typing import cast
@@ -25,17 +27,30 @@ from bench.testing.training import MemoryStore
 
 TASKS = (Task("click"), Task("buy", parent="click"), Task("stay", "regression"))
 ROWS = 600
-OUTCOMES = ("click.recall@7.5%", "click.auc", "click.gauc", "buy.gauc_positives", "stay.value@10%", "buy.recall@20%")
+OUTCOMES = (
+    "click.recall@7.5%",
+    "click.auc",
+    "click.gauc",
+    "buy.gauc_positives",
+    "stay.value@10%",
+    "buy.recall@20%",
+)
 
 
 def rows(seed=0, decimals=2):
-    """Labels, conditional and joint predictions (N, 3), with ties, and groups; some labels are missing."""
+    """Labels, conditional and joint predictions (N, 3), with ties, and groups; some labels are
+    missing.
+    """
     rng = np.random.default_rng(seed)
     z = rng.normal(size=ROWS)
     click = rng.random(ROWS) < 1 / (1 + np.exp(-z))
-    labels = np.stack([click, click & (rng.random(ROWS) < 0.4), z + rng.normal(size=ROWS)], 1).astype(np.float32)
+    labels = np.stack(
+        [click, click & (rng.random(ROWS) < 0.4), z + rng.normal(size=ROWS)], 1
+    ).astype(np.float32)
     labels[rng.random(ROWS) < 0.05, 2] = np.nan
-    said = np.stack([1 / (1 + np.exp(-z - rng.normal(size=ROWS))), rng.random(ROWS), z], 1).round(decimals)
+    said = np.stack([1 / (1 + np.exp(-z - rng.normal(size=ROWS))), rng.random(ROWS), z], 1).round(
+        decimals
+    )
     joint = said * [[1, 0, 1]]
     joint[:, 1] = (said[:, 0] * said[:, 1]).round(decimals)
     group = rng.integers(-1, 40, ROWS).astype(np.int32)
@@ -54,7 +69,9 @@ def test_metrics_are_those_of_the_rows_repeated_and_plain_ones_stand_beside(deci
     repeated = evaluate(*(array[again] for array in own), TASKS, "v/", OUTCOMES[:1])
     once = evaluate(*own, TASKS, "v/")
     plain = {key.replace(".plain_", "."): value for key, value in found.items() if ".plain_" in key}
-    assert {key: value for key, value in found.items() if ".plain_" not in key} == pytest.approx(repeated, rel=1e-6)
+    assert {key: value for key, value in found.items() if ".plain_" not in key} == pytest.approx(
+        repeated, rel=1e-6
+    )
     assert plain == pytest.approx(once, rel=1e-6)
     assert evaluate(*own, TASKS, "v/", weights=np.ones((ROWS, 1))) == pytest.approx(once, rel=1e-6)
 
@@ -62,7 +79,11 @@ def test_metrics_are_those_of_the_rows_repeated_and_plain_ones_stand_beside(deci
 def test_areas_and_shares_of_all_rows_count_weights_and_lists_only_whether_they_are_0():
     labels, said, joint, group = rows()
     labels[:, 2] = np.abs(labels[:, 2])
-    labels, weights, lists = np.nan_to_num(labels), whole_weights(), ("click.ndcg@3", "buy.recall@2")
+    labels, weights, lists = (
+        np.nan_to_num(labels),
+        whole_weights(),
+        ("click.ndcg@3", "buy.recall@2"),
+    )
     again = np.repeat(np.arange(ROWS), weights[:, 0].astype(int))
     own = Labelled(labels, group, weights[:, 0])
     some = labels[:, 0] + (np.arange(ROWS) % 2) > 0
@@ -127,7 +148,9 @@ FIELD = (Field("all", 1),)  # scikit-learn takes account of a category's rows wi
 
 
 def test_trees_are_those_of_the_rows_repeated(monkeypatch):
-    monkeypatch.setattr(trees, "MOST_TREES", 5)  # later ones choose between splits that are equally good
+    monkeypatch.setattr(
+        trees, "MOST_TREES", 5
+    )  # later ones choose between splits that are equally good
     noise = np.random.default_rng(0).random((2, 150)) < 0.3
     stores = [MemoryStore(rows=150, fields=FIELD, weights=1) for _ in range(3)]
     for at, name in enumerate(("train", "valid")):

@@ -1,6 +1,7 @@
 """What a step asks of torch, counted: a gross slowdown shows without a clock.
 
-The counts in `WORK` are remade by `python tests/models/training/test_work.py`, where a change has earned it.
+The counts in `WORK` are remade by `python tests/models/training/test_work.py`, where a change has
+earned it.
 """
 
 import sys
@@ -24,7 +25,9 @@ WORK = {
     ("mmoe", "uncertainty"): (259, 8416),
     ("mmoe", "pcgrad"): (485, 13200),
 }
-"""(sharing, balancing) -> operations of torch in a step, and kilobytes of new tensors on `ROWS` rows."""
+"""(sharing, balancing) -> operations of torch in a step, and kilobytes of new tensors on `ROWS`
+rows.
+"""
 SLACK = 1.1
 
 
@@ -47,14 +50,18 @@ class Work(TorchDispatchMode):
 
     def _sizes(self, values):
         """Of the memory that was not known before."""
-        storages = [leaf.untyped_storage() for leaf in tree_leaves(values) if isinstance(leaf, torch.Tensor)]
+        storages = [
+            leaf.untyped_storage() for leaf in tree_leaves(values) if isinstance(leaf, torch.Tensor)
+        ]
         new = {each.data_ptr(): each for each in storages if each.data_ptr() not in self._known}
         self._known |= new
         return [storage.nbytes() for storage in new.values()]
 
 
 def work_of(sharing, balancing, rows=ROWS, cardinality=50, tasks=2):
-    """Of one step, after two in which what is made once was made; products are torch's, on every processor."""
+    """Of one step, after two in which what is made once was made; products are torch's, on every
+    processor.
+    """
     least, products.WORTH_ONEDNN = products.WORTH_ONEDNN, sys.maxsize
     try:
         return _work_of(sharing, balancing, rows, cardinality, tasks)
@@ -66,9 +73,13 @@ def _work_of(sharing, balancing, rows, cardinality, tasks):
     fields = tuple(Field(f"field {number}", cardinality) for number in range(4))
     schema = Schema(fields, ("age",), tuple(Task(f"task {number}") for number in range(tasks)))
     config = {"sharing.kind": sharing, "balancing.kind": balancing, "optim.precision": "fp32"}
-    step = build_step(schema, TrialConfig.parse(config), torch.full((tasks,), 0.5), 0, 1, torch.device("cpu"))
+    step = build_step(
+        schema, TrialConfig.parse(config), torch.full((tasks,), 0.5), 0, 1, torch.device("cpu")
+    )
     rng = np.random.default_rng(0)
-    ids = torch.from_numpy((rng.integers(0, cardinality, (rows, 4)) + np.array(schema.offsets)).astype(np.int32))
+    ids = torch.from_numpy(
+        (rng.integers(0, cardinality, (rows, 4)) + np.array(schema.offsets)).astype(np.int32)
+    )
     dense = torch.from_numpy(rng.normal(size=(rows, 1)).astype(np.float32))
     labels = torch.from_numpy(rng.integers(0, 2, (rows, tasks)).astype(np.float32))
     for _ in range(2):
@@ -88,7 +99,10 @@ def test_a_step_takes_no_more_operations_and_memory_than_it_did(sharing, balanci
 
 @pytest.mark.parametrize(("sharing", "balancing"), [("ple", "static"), ("mmoe", "mgda")])
 def test_no_operation_is_for_a_single_sample(sharing, balancing):
-    assert work_of(sharing, balancing, rows=64).operations == work_of(sharing, balancing, rows=256).operations
+    assert (
+        work_of(sharing, balancing, rows=64).operations
+        == work_of(sharing, balancing, rows=256).operations
+    )
 
 
 def test_no_tensor_is_as_large_as_the_table():

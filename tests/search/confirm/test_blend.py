@@ -1,4 +1,6 @@
-"""The blend of a confirmation: of what it is made, that validation alone says how, and that nothing is done twice."""
+"""The blend of a confirmation: of what it is made, that validation alone says how, and that nothing
+is done twice.
+"""
 
 from dataclasses import replace
 from functools import partial
@@ -54,7 +56,9 @@ def train(job):
     said = {split: joint(split, job.kind, job.seed + (job.trial or 0)) for split in job.splits}
     for split, values in said.items():
         leave(path_of(job, split), values)
-    metrics, _ = measured_splits(replace(job, predictions=None), STORE, lambda split: [(said[split], said[split])])
+    metrics, _ = measured_splits(
+        replace(job, predictions=None), STORE, lambda split: [(said[split], said[split])]
+    )
     return TrialResult(metrics | {"cost/parameters": 3.0}, {}, [], dict(job.config))
 
 
@@ -91,7 +95,9 @@ def validated(study):
     found = {}
     for record in study.records():
         if own := [each.metrics for each in record.replicates]:
-            click, like = (np.mean([each[f"{SEARCH}/{task}.auc"] for each in own]) for task in TASKS)
+            click, like = (
+                np.mean([each[f"{SEARCH}/{task}.auc"] for each in own]) for task in TASKS
+            )
             found[str(record.number)] = click * like
     return found
 
@@ -106,7 +112,10 @@ def test_the_best_network_on_validation_is_blended_with_the_trees(blend):
     assert float(point.config["blend.share.click"]) >= 0.7
     assert 0.3 <= float(point.config["blend.share.like"]) <= 0.7
     assert [each.replicate for each in point.replicates] == [1, 2]
-    by_seed = {each.replicate: each.seed for each in study.records()[int(point.config["blend.network"])].replicates}
+    by_seed = {
+        each.replicate: each.seed
+        for each in study.records()[int(point.config["blend.network"])].replicates
+    }
     assert {each.replicate: each.seed for each in point.replicates} == by_seed
     assert all(each.metrics["cost/parameters"] == 6.0 for each in point.replicates)
     assert all(each.metrics["test/like.auc"] > 0 for each in point.replicates)
@@ -123,11 +132,15 @@ def test_nothing_is_done_twice_and_what_is_damaged_is_blended_again(blend):
     assert [(job.kind, job.replicate) for job in blend()[1]] == [("blend", 2)]
     assert file.read_bytes() == whole
     assert (study.folder / "study.jsonl").read_bytes() == log
-    assert [(job.kind, job.replicate) for job in blend(3)[1] if job.kind == "blend"] == [("blend", 3)]
+    assert [(job.kind, job.replicate) for job in blend(3)[1] if job.kind == "blend"] == [
+        ("blend", 3)
+    ]
 
 
 def test_shares_read_validation_alone(tmp_path):
-    """They are the best of a loop over all that are tried, and the same where other splits say the opposite."""
+    """They are the best of a loop over all that are tried, and the same where other splits say the
+    opposite.
+    """
     for split in KEPT:
         for number, name in enumerate(("network", "trees")):
             values = joint(split, ("trial", "trees")[number], 5 + number)
@@ -140,4 +153,6 @@ def test_shares_read_validation_alone(tmp_path):
             metrics, _ = measured(STORE, SEARCH, mixed(*parts, [share] * 2, STORE.schema))
             areas[share] = metrics[f"{SEARCH}/{task}.auc"]
         assert areas[float(found[f"blend.share.{task}"])] == max(areas.values())
-    assert shares_of(STORE, tmp_path, OBJECTIVES, []) == {f"blend.share.{task}": 0.5 for task in TASKS}
+    assert shares_of(STORE, tmp_path, OBJECTIVES, []) == {
+        f"blend.share.{task}": 0.5 for task in TASKS
+    }

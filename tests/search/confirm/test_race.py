@@ -1,4 +1,6 @@
-"""The race of a confirmation: where replicates go, and that nothing but confirmation rows decides it."""
+"""The race of a confirmation: where replicates go, and that nothing but confirmation rows decides
+it.
+"""
 
 from dataclasses import replace
 from shutil import copytree
@@ -61,13 +63,17 @@ def replicates(study):
 def close(job):
     """All configurations but trial 10 are nearly as good, so that seeds decide."""
     if job.kind in ("trees", "ensemble"):
-        return TrialResult({f"{split}/{task}.auc": 0.7 for split in job.splits for task in TASKS}, {}, [], {})
+        return TrialResult(
+            {f"{split}/{task}.auc": 0.7 for split in job.splits for task in TASKS}, {}, [], {}
+        )
     result = train(replace(job, config={"balancing.static.weight.like": 1.0, **job.config}))
     flat = {key: 0.7 + 0.02 * (value % 0.1) for key, value in result.metrics.items()}
     place = -1 - TRAINED.index(job.kind) if job.trial is None else job.trial
     luck = (job.seed * (place + 5)) % 997 - 498
     worse = 0.02 * (job.trial == 10)
-    noisy = {key: value + luck * 4e-6 * (1 + key.count("like")) - worse for key, value in flat.items()}
+    noisy = {
+        key: value + luck * 4e-6 * (1 + key.count("like")) - worse for key, value in flat.items()
+    }
     return TrialResult(noisy, result.speed, result.curve, result.config)
 
 
@@ -77,16 +83,24 @@ def test_replicates_go_to_the_undecided_up_to_the_budget(confirmed):
     points = len({job.training for job in jobs})
     assert [job.replicate for job in jobs[: 2 * points]] == [1] * points + [2] * points
     assert [job.kind for job in jobs].index("trees") == 0  # which take longest
-    counts = {record.number: len(record.replicates) for record in study.records() if record.replicates}
+    counts = {
+        record.number: len(record.replicates) for record in study.records() if record.replicates
+    }
     assert 2 <= min(counts.values()) < max(counts.values())
     assert sum(counts.values()) == 20
     assert [len(point.replicates) for point in study.baselines()] == [2, 2, 2, 2]
     points = points_of_run(study.records(), study.baselines(), OBJECTIVES)
-    trained = {point.training: point.replicates for point in points if point.replicates and point.kind != "single_task"}
+    trained = {
+        point.training: point.replicates
+        for point in points
+        if point.replicates and point.kind != "single_task"
+    }
     assert trained == study.replicates()  # every replicate is one point's
 
 
-@pytest.mark.parametrize("make", [lambda: ShuffledExecutor(close, 3, 1), lambda: YoungestFirst(close, 8, 0)])
+@pytest.mark.parametrize(
+    "make", [lambda: ShuffledExecutor(close, 3, 1), lambda: YoungestFirst(close, 8, 0)]
+)
 def test_the_same_with_any_number_of_workers(confirmed, make):
     alone = confirmed("a", InlineExecutor(close))
     assert replicates(confirmed("b", make())) == replicates(alone)
@@ -103,19 +117,31 @@ def test_the_same_after_an_interruption(confirmed, jobs):
 
 
 def test_neither_test_nor_the_searchs_rows_decide_anything(confirmed):
-    """Both are measured with each replicate; the race is the same where they say the opposite of confirmation rows."""
+    """Both are measured with each replicate; the race is the same where they say the opposite of
+    confirmation rows.
+    """
 
     def treacherous(job):
         result = close(job)
-        for key, value in [(key, value) for key, value in result.metrics.items() if key.startswith("confirm")]:
-            result.metrics.update({key.replace("confirm", split): -value for split in ("valid", "test")})
-        result.resampled.update({key: [float(job.seed)] for key in result.metrics if key.startswith("test")})
+        for key, value in [
+            (key, value) for key, value in result.metrics.items() if key.startswith("confirm")
+        ]:
+            result.metrics.update(
+                {key.replace("confirm", split): -value for split in ("valid", "test")}
+            )
+        result.resampled.update(
+            {key: [float(job.seed)] for key in result.metrics if key.startswith("test")}
+        )
         return result
 
-    assert replicates(confirmed("a", InlineExecutor(treacherous))) == replicates(confirmed("b", InlineExecutor(close)))
+    assert replicates(confirmed("a", InlineExecutor(treacherous))) == replicates(
+        confirmed("b", InlineExecutor(close))
+    )
 
 
-def test_replicates_whose_predictions_are_gone_are_trained_again_and_stored_as_they_were(confirmed, tmp_path):
+def test_replicates_whose_predictions_are_gone_are_trained_again_and_stored_as_they_were(
+    confirmed, tmp_path
+):
     folder = tmp_path / "predictions"
 
     def make(*given):
@@ -131,7 +157,10 @@ def test_replicates_whose_predictions_are_gone_are_trained_again_and_stored_as_t
     jobs, stored, files = again()
     assert len(files) == len(REPLICATED) * len(jobs)
     assert again() == ([], stored, files)
-    gone, damaged = (next(path for path in files if path.name.startswith(name)) for name in ("trees", "equal_weights"))
+    gone, damaged = (
+        next(path for path in files if path.name.startswith(name))
+        for name in ("trees", "equal_weights")
+    )
     gone.unlink()
     damaged.write_bytes(files[damaged][:-1])
     more, *rest = again()
@@ -142,7 +171,10 @@ def test_replicates_whose_predictions_are_gone_are_trained_again_and_stored_as_t
 
 class TestBaselines:
     def test_what_cannot_be_is_left_out(self):
-        config, values = {"sharing.kind": "single_task"}, {"valid/click.auc": 0.7, "valid/like.auc": 0.7}
+        config, values = (
+            {"sharing.kind": "single_task"},
+            {"valid/click.auc": 0.7, "valid/like.auc": 0.7},
+        )
         single = TrialRecord(0, "completed", {}, config, "single_task", values)
         found = baselines_of([single], OBJECTIVES, {}, TRAINED, SCHEMA)
         assert [each.kind for each in found] == ["trees", "ensemble"]
@@ -162,14 +194,21 @@ class TestBaselines:
 
 
 class TestTuning:
-    """Trees whose merit is a known function of their settings: `click` likes many leaves, `like` few."""
+    """Trees whose merit is a known function of their settings: `click` likes many leaves, `like`
+    few.
+    """
 
     TASKS = ("click", "like")
 
     @staticmethod
     def grow(job):
         click, like = (TreeSettings.of(job.config, task).leaves for task in ("click", "like"))
-        merit = {"click.logloss": 1 - click / 1000, "like.logloss": like / 1000, "click.auc": 0.7, "like.auc": 0.7}
+        merit = {
+            "click.logloss": 1 - click / 1000,
+            "like.logloss": like / 1000,
+            "click.auc": 0.7,
+            "like.auc": 0.7,
+        }
         metrics = {f"{split}/{key}": value for split in job.splits for key, value in merit.items()}
         return TrialResult(metrics, {}, [], {})
 
@@ -190,8 +229,13 @@ class TestTuning:
         leaves = [TreeSettings.of(job.config, "click").leaves for job in tried]
         assert len(set(leaves)) == 6
         [trees] = study.baselines()
-        assert [TreeSettings.of(trees.config, task).leaves for task in self.TASKS] == [max(leaves), min(leaves)]
-        assert {(job.replicate, job.splits) for job in tried} == {(0, ("valid",))}  # test stays unopened
+        assert [TreeSettings.of(trees.config, task).leaves for task in self.TASKS] == [
+            max(leaves),
+            min(leaves),
+        ]
+        assert {(job.replicate, job.splits) for job in tried} == {
+            (0, ("valid",))
+        }  # test stays unopened
         assert len({job.seed for job in tried}) == 1
         assert [(job.replicate, job.splits, job.config) for job in retrained] == [
             (number, REPLICATED, trees.config) for number in (1, 2)
@@ -219,11 +263,15 @@ class TestTuning:
 
         [trees] = self.tune(copytree(done, tmp_path / "a"), InlineExecutor(fails)).baselines()
         assert TreeSettings.of(trees.config, "like") == TreeSettings()
-        assert {each.failure.reason for each in trees.replicates} == {"task 'like' has no two classes on train"}
+        assert {each.failure.reason for each in trees.replicates} == {
+            "task 'like' has no two classes on train"
+        }
 
     def test_there_are_as_many_tries_as_a_kind_of_sharing_had_full_lengths(self):
         def record(*rungs):
-            return TrialRecord(0, "completed", {}, {}, "a", rungs=tuple(RungResult(each, 0, {}) for each in rungs))
+            return TrialRecord(
+                0, "completed", {}, {}, "a", rungs=tuple(RungResult(each, 0, {}) for each in rungs)
+            )
 
         assert full_lengths([record()] * 9, [record()] * 9) == 9
         by_rungs = [record(100)] * 40 + [record(100, 1000)] * 6

@@ -1,4 +1,6 @@
-"""Static weights as a tuned baseline: which weights, which tries, and which of them is confirmed."""
+"""Static weights as a tuned baseline: which weights, which tries, and which of them is
+confirmed.
+"""
 
 import math
 from shutil import copytree
@@ -21,7 +23,9 @@ from bench.search.study import Study
 PLAN = toy_plan(trials=12)
 REFERENCE = {objective.name: 0.0 for objective in OBJECTIVES}
 GRADIENT = {*toy_space().branches("sharing.kind")} - {"single_task"}
-"""Toys have no balancing kind and are named by their architecture: trials that share count as gradient methods."""
+"""Toys have no balancing kind and are named by their architecture: trials that share count as
+gradient methods.
+"""
 
 
 class TestLattice:
@@ -37,7 +41,9 @@ class TestLattice:
         shares = [sorted(round(w / min(each.values()), 3) for w in each.values()) for each in found]
         assert [1.0, 1.0, 16.0] in shares
         assert [1.0, 1.0, 1.0] in shares
-        normed = {tuple(round(each[task] / max(each.values()), 3) for task in "abc") for each in found}
+        normed = {
+            tuple(round(each[task] / max(each.values()), 3) for task in "abc") for each in found
+        }
         assert normed == {(c, a, b) for a, b, c in normed}  # it is the same seen from any task
 
 
@@ -63,7 +69,11 @@ class TestChoice:
 
     def test_the_weighted_sum_decides_in_units_of_the_spread_and_costs_do_not_count(self):
         for objectives in (OBJECTIVES, (*OBJECTIVES, Objective("cost/latency_ms", "minimize"))):
-            assert [self.best(*weights, objectives) for weights in ((16, 1), (1, 1), (1, 16))] == [0, 1, 2]
+            assert [self.best(*weights, objectives) for weights in ((16, 1), (1, 1), (1, 16))] == [
+                0,
+                1,
+                2,
+            ]
         same = [self.TRIES[1]] * 3
         assert chosen({"click": 1, "like": 1}, OBJECTIVES, same, same) == 0
 
@@ -90,9 +100,14 @@ def test_every_weight_is_tuned_by_the_same_tries_and_its_best_is_retrained(done,
     folder = copytree(done, tmp_path / "a")
     study, asked = tune(folder, noting)
     shared = sum(record.sharing != "single_task" for record in study.records())
-    tries, retrained = [job for job in jobs if not job.replicate], [job for job in jobs if job.replicate]
+    tries, retrained = (
+        [job for job in jobs if not job.replicate],
+        [job for job in jobs if job.replicate],
+    )
     assert len(tries) == 3 * math.ceil(shared / 3)
-    assert {(job.kind, job.splits, job.until) for job in tries} == {("static_weights", ("valid",), None)}
+    assert {(job.kind, job.splits, job.until) for job in tries} == {
+        ("static_weights", ("valid",), None)
+    }
     assert len({job.seed for job in tries}) == 1
     assert {job.config["balancing.kind"] for job in tries} == {"static"}
     by_weight: dict[object, list[dict]] = {}
@@ -102,7 +117,9 @@ def test_every_weight_is_tuned_by_the_same_tries_and_its_best_is_retrained(done,
     first, second, third = by_weight.values()
     assert first == second == third
     best = best_point(study.records(), OBJECTIVES, REFERENCE, single=False)
-    assert first[0] == {key: value for key, value in best.config.items() if not key.startswith("balancing")}
+    assert first[0] == {
+        key: value for key, value in best.config.items() if not key.startswith("balancing")
+    }
 
     records = study.baselines()
     assert [record.weights for record in records] == spread_out(TASKS, 3, 16)
@@ -120,4 +137,9 @@ def test_every_weight_is_tuned_by_the_same_tries_and_its_best_is_retrained(done,
     assert again.baselines() == records
     more, _ = tune(folder, noting, many=5)  # every second weight is known, and so are its tries
     assert len(more.baselines()) == 5
-    assert [job.replicate for job in jobs[before:]] == [0] * 2 * math.ceil(shared / 5) + [1, 1, 2, 2]
+    assert [job.replicate for job in jobs[before:]] == [0] * 2 * math.ceil(shared / 5) + [
+        1,
+        1,
+        2,
+        2,
+    ]

@@ -29,7 +29,9 @@ REFERENCE = {objective.name: 0.0 for objective in OBJECTIVES}
 
 
 def guessed(job):
-    """The closed form, where twins have no weights of tasks, and are better than all other single-task models."""
+    """The closed form, where twins have no weights of tasks, and are better than all other
+    single-task models.
+    """
     result = train(replace(job, config={"balancing.static.weight.like": 1.0, **job.config}))
     better = 0.05 * (job.kind == "twin")
     return replace(result, metrics={name: value + better for name, value in result.metrics.items()})
@@ -42,7 +44,9 @@ def study(done, tmp_path):
 
 
 def settings(config):
-    return {key: value for key, value in config.items() if not key.startswith(("sharing", "balancing"))}
+    return {
+        key: value for key, value in config.items() if not key.startswith(("sharing", "balancing"))
+    }
 
 
 def test_effort_is_counted_in_full_lengths_by_kind_of_sharing(study):
@@ -51,20 +55,31 @@ def test_effort_is_counted_in_full_lengths_by_kind_of_sharing(study):
     counts = Counter(record.sharing for record in records)  # each was trained to full length
     assert effort.alone == counts.pop("single_task") + 2
     assert (effort.kind, effort.most) == max(counts.items(), key=lambda each: each[1])
-    half = [replace(record, rungs=(RungResult(8, 0, {}, 1.0), RungResult(16, 1, {}, 1.0))[: 1 + (record.number == 0)])
-            for record in records[:3]]  # fmt: skip
+    half = [
+        replace(
+            record,
+            rungs=(RungResult(8, 0, {}, 1.0), RungResult(16, 1, {}, 1.0))[
+                : 1 + (record.number == 0)
+            ],
+        )
+        for record in records[:3]
+    ]
     lengths = Counter()
     for record in half:
         lengths[record.sharing] += record.rungs[-1].samples / 16
     assert effort_of(half, 0).alone == lengths["single_task"]
-    assert effort_of(half, 0).most == max(length for kind, length in lengths.items() if kind != "single_task")
+    assert effort_of(half, 0).most == max(
+        length for kind, length in lengths.items() if kind != "single_task"
+    )
 
 
 def test_twins_are_missing_until_single_task_models_have_as_much_as_any_kind_of_sharing():
     assert Effort(alone=1.0, twins=0, kind="ple", most=3.2).missing == 3
     assert Effort(alone=1.1, twins=0, kind="ple", most=3.1).missing == 2
     assert Effort(alone=4.1, twins=3, kind="ple", most=3.2).missing == 0
-    assert Effort(alone=5.0, twins=0, kind="ple", most=3.2).missing == 1, "the best settings are always tried"
+    assert Effort(alone=5.0, twins=0, kind="ple", most=3.2).missing == 1, (
+        "the best settings are always tried"
+    )
     assert Effort(alone=5.0, twins=0, kind="", most=0.0).missing == 0, "nothing shares"
 
 
@@ -74,7 +89,9 @@ def test_single_task_models_are_tried_with_the_settings_of_the_best_that_share(s
     alone = [str(settings(point.config)) for point in points if point.sharing == "single_task"]
     twins = missing_twins(records, [], OBJECTIVES, REFERENCE, 99)
     assert len(twins) == effort_of(records, 0).missing > 1
-    sharing = largest_first([point for point in points if point.sharing != "single_task"], OBJECTIVES, REFERENCE)
+    sharing = largest_first(
+        [point for point in points if point.sharing != "single_task"], OBJECTIVES, REFERENCE
+    )
     untried = [point for point in sharing if str(settings(point.config)) not in alone]
     assert settings(twins[0].config) == settings(untried[0].config)
     shared = [settings(point.config) for point in sharing]
@@ -85,7 +102,9 @@ def test_single_task_models_are_tried_with_the_settings_of_the_best_that_share(s
         assert str(settings(twin.config)) not in alone
     assert len({str(twin.config) for twin in twins}) == len(twins)
     assert missing_twins(records, [], OBJECTIVES, REFERENCE, 1) == twins[:1]
-    assert missing_twins(records, twins[:1], OBJECTIVES, REFERENCE, 2) == twins[1:2], "as if it went on"
+    assert missing_twins(records, twins[:1], OBJECTIVES, REFERENCE, 2) == twins[1:2], (
+        "as if it went on"
+    )
     assert missing_twins(records, twins, OBJECTIVES, REFERENCE, 99) == []
 
 
@@ -99,8 +118,12 @@ def test_the_best_twin_is_the_reference_and_is_confirmed_in_place_of_a_worse_tri
     assert 1 <= len(single) <= 2
     before = shortlist(records, OBJECTIVES, REFERENCE, 2)
     chosen = shortlist(records, OBJECTIVES, REFERENCE, 2, twins=twins)
-    assert {point.sharing for point in before} - {point.sharing for point in chosen} == {"single_task"}
-    assert "single_task" not in {point.sharing for point in kinds(records, OBJECTIVES, REFERENCE, [*chosen, *single])}
+    assert {point.sharing for point in before} - {point.sharing for point in chosen} == {
+        "single_task"
+    }
+    assert "single_task" not in {
+        point.sharing for point in kinds(records, OBJECTIVES, REFERENCE, [*chosen, *single])
+    }
     (ensemble,) = baselines_of(records, OBJECTIVES, REFERENCE, ["ensemble"], SCHEMA, twins)
     (without,) = baselines_of(records, OBJECTIVES, REFERENCE, ["ensemble"], SCHEMA)
     assert ensemble.config != without.config
@@ -111,13 +134,20 @@ def test_the_best_twin_is_the_reference_and_is_confirmed_in_place_of_a_worse_tri
     assert source_ids(composite) == sorted(twin.id for twin in single)
     stored = [point for point in points if point.kind == "twin"]
     assert {point.id for point in stored} == {twin.id for twin in single}
-    assert all(point.metrics and len(point.replicates) == 2 and point.role == "baseline" for point in stored)
+    assert all(
+        point.metrics and len(point.replicates) == 2 and point.role == "baseline"
+        for point in stored
+    )
     assert stored[0].name == f"single-task, settings of trial {stored[0].label}"
 
     done = len(jobs)
-    assert tune(study, executor, make_job, REFERENCE, 2, Silent()) == twins  # kept, and not trained again
+    assert (
+        tune(study, executor, make_job, REFERENCE, 2, Silent()) == twins
+    )  # kept, and not trained again
     assert len(jobs) == done
-    assert {point.training for point in with_earlier([], study)} == {point.training for point in single}
+    assert {point.training for point in with_earlier([], study)} == {
+        point.training for point in single
+    }
     assert with_earlier(single, study) == single
 
 
@@ -130,7 +160,10 @@ def test_the_twin_of_a_pick_is_asked_for_until_it_is_confirmed(study):
     assert settings(twin.config) == settings(pick.config)
     blend = Point("blend", {"blend.network": pick.id, "blend.trees": "trees"}, "blend")
     assert twin_of_pick(blend, [*points, blend], records, OBJECTIVES, REFERENCE) == twin
-    for other in (Point("trees", {}, "trees"), best_point(records, OBJECTIVES, REFERENCE, single=True)):
+    for other in (
+        Point("trees", {}, "trees"),
+        best_point(records, OBJECTIVES, REFERENCE, single=True),
+    ):
         assert twin_of_pick(other, points, records, OBJECTIVES, REFERENCE) is None
     confirm(study, executor, make_job, [], 2, ignore, baselines=[twin])
     points = points_of_run(study.records(), study.baselines(), OBJECTIVES)

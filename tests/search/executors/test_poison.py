@@ -33,7 +33,10 @@ def run(executor, jobs):
     ("how", "reason"),
     [
         ("kill", "its worker was killed by SIGKILL, as the system does when memory runs out"),
-        ("kill, a child lives", "its worker was killed by SIGKILL, as the system does when memory runs out"),
+        (
+            "kill, a child lives",
+            "its worker was killed by SIGKILL, as the system does when memory runs out",
+        ),
         ("leave", "its worker exited with code 4"),
         ("hungry", "out of memory"),
         ("garbage", "its worker's answer was garbled"),
@@ -45,7 +48,9 @@ def run(executor, jobs):
 def test_an_infrastructure_fault_is_tried_again_to_a_limit_and_then_recorded(tmp_path, how, reason):
     notes: list[str] = []
     executor = ProcessExecutor(poison, 2, Options(retries=1, note=notes.append))
-    found = run(executor, [job(tmp_path, 0), job(tmp_path, 1, how), job(tmp_path, 2), job(tmp_path, 3)])
+    found = run(
+        executor, [job(tmp_path, 0), job(tmp_path, 1, how), job(tmp_path, 2), job(tmp_path, 3)]
+    )
     failure = found[1].failure
     assert failure.kind == "infrastructure"
     assert failure.reason.startswith(f"tried 2 times; at last {reason}")
@@ -58,7 +63,9 @@ def test_an_infrastructure_fault_is_tried_again_to_a_limit_and_then_recorded(tmp
 
 
 def test_a_result_that_cannot_be_written_down_is_a_bug_at_once(tmp_path):
-    found = run(ProcessExecutor(poison, 1), [job(tmp_path, 0, "lock in the result"), job(tmp_path, 1)])
+    found = run(
+        ProcessExecutor(poison, 1), [job(tmp_path, 0, "lock in the result"), job(tmp_path, 1)]
+    )
     assert found[0].failure.kind == "bug"
     assert found[0].failure.reason.startswith("expected a result of plain values")
     assert attempts(tmp_path, 0) == 1
@@ -67,13 +74,19 @@ def test_a_result_that_cannot_be_written_down_is_a_bug_at_once(tmp_path):
 
 def test_a_job_beyond_its_time_is_ended_tried_again_and_recorded_whatever_it_holds(tmp_path):
     executor = ProcessExecutor(poison, 2, Options(job_seconds=0.5, retries=1))
-    found = run(executor, [job(tmp_path, 0, "spin"), job(tmp_path, 1), job(tmp_path, 2, "spin", times=1)])
-    assert found[0].failure == Failure("infrastructure", "tried 2 times; at last it took longer than 0.5 s")
+    found = run(
+        executor, [job(tmp_path, 0, "spin"), job(tmp_path, 1), job(tmp_path, 2, "spin", times=1)]
+    )
+    assert found[0].failure == Failure(
+        "infrastructure", "tried 2 times; at last it took longer than 0.5 s"
+    )
     assert found[0].seconds >= 0.5
     assert found[1].result is not None
     assert found[2].result is not None
     assert (attempts(tmp_path, 0), attempts(tmp_path, 1), attempts(tmp_path, 2)) == (2, 1, 2)
-    assert not [process for process in psutil.Process().children() if "serve" in " ".join(process.cmdline())]
+    assert not [
+        process for process in psutil.Process().children() if "serve" in " ".join(process.cmdline())
+    ]
 
 
 def test_a_worker_is_replaced_before_a_leak_can_grow_without_end(tmp_path, monkeypatch):
@@ -84,7 +97,9 @@ def test_a_worker_is_replaced_before_a_leak_can_grow_without_end(tmp_path, monke
 
 
 def test_what_a_job_prints_goes_to_stderr(tmp_path, capfd):
-    """Also what it writes to the first descriptor: on stdout there is nothing but a command's result."""
+    """Also what it writes to the first descriptor: on stdout there is nothing but a command's
+    result.
+    """
     assert run(ProcessExecutor(poison, 1), [job(tmp_path, 0, "chatter")])[0].result
     out, err = capfd.readouterr()
     assert (out, "garbage" in err) == ("", True)

@@ -20,7 +20,12 @@ from bench.core.system.machine import WAITING, WORKER
 from bench.search.executors import ProcessExecutor
 from bench.search.executors.base import InlineExecutor, Options, attempt
 
-CONFIG = {"sharing.kind": "single_task", "optim.lr": 1e-3, "tower.layers": "", "balancing.static.weight.like": 1.0}
+CONFIG = {
+    "sharing.kind": "single_task",
+    "optim.lr": 1e-3,
+    "tower.layers": "",
+    "balancing.static.weight.like": 1.0,
+}
 
 
 def job(trial, store="-", **config):
@@ -39,7 +44,10 @@ def test_workers_are_kept_and_limited_to_the_jobs_threads():
         assert {one[name] for one in metrics} == {float(value)}
     pids = {one["pid"] for one in metrics}
     assert len(pids) <= 2
-    assert sorted(number for _, number in {(one["pid"], one[WORKER]) for one in metrics}) == [0, 1][: len(pids)]
+    assert (
+        sorted(number for _, number in {(one["pid"], one[WORKER]) for one in metrics})
+        == [0, 1][: len(pids)]
+    )
     assert os.getpid() not in pids
     assert os.environ.get("OMP_NUM_THREADS") == before
 
@@ -56,7 +64,9 @@ def test_closing_ends_workers_in_the_middle_of_their_jobs(tmp_path):
 
 @pytest.fixture
 def ctrl_c():
-    """Ctrl-C as on a terminal: a shell starts background jobs, in which tests may run, with the signal ignored."""
+    """Ctrl-C as on a terminal: a shell starts background jobs, in which tests may run, with the
+    signal ignored.
+    """
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -77,7 +87,12 @@ def test_no_worker_outlives_a_killed_driver(tmp_path):
     """Though both are in the middle of a job of ten minutes."""
     here = Path(__file__).parents[1]
     paths = os.pathsep.join([str(here), str(here.parents[1])])
-    command = [sys.executable, "-c", "import search_toys; search_toys.drive_sleepers()", str(tmp_path)]
+    command = [
+        sys.executable,
+        "-c",
+        "import search_toys; search_toys.drive_sleepers()",
+        str(tmp_path),
+    ]
     driver = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": paths})
     try:
         pids = wait_for_pids(tmp_path, 2)
@@ -117,7 +132,9 @@ def test_a_store_that_was_removed_fails_no_trial(tmp_path):
         executor.submit(job_of(trial, 0, CONFIG, ("valid",)))
     assert executor.next().failure is None
     store.rmdir()
-    with pytest.raises(UserError, match=r"expected the prepared data at .*, found none: they were removed"):
+    with pytest.raises(
+        UserError, match=r"expected the prepared data at .*, found none: they were removed"
+    ):
         executor.next()
 
 
@@ -127,10 +144,22 @@ def test_a_store_that_was_removed_fails_no_trial(tmp_path):
         (UserError("expected this,\nfound that"), "configuration", "expected this, found that"),
         (FloatingPointError("nan at step 3"), "diverged", "nan at step 3"),
         (MemoryError(), "infrastructure", "out of memory"),
-        (Unwritable("a/b", 28), "infrastructure", "a/b: cannot be written: No space left on device"),
-        (OutOfMemoryError("CUDA out of memory"), "infrastructure", "out of memory: CUDA out of memory"),
+        (
+            Unwritable("a/b", 28),
+            "infrastructure",
+            "a/b: cannot be written: No space left on device",
+        ),
+        (
+            OutOfMemoryError("CUDA out of memory"),
+            "infrastructure",
+            "out of memory: CUDA out of memory",
+        ),
         (RuntimeError("shapes"), "bug", r"RuntimeError: shapes \(test_process\.py:\d+ in run\)"),
-        (ValueError("out of memory"), "bug", r"ValueError: out of memory \(test_process\.py:\d+ in run\)"),
+        (
+            ValueError("out of memory"),
+            "bug",
+            r"ValueError: out of memory \(test_process\.py:\d+ in run\)",
+        ),
         (ValueError("no"), "bug", r"ValueError: no \(test_process\.py:\d+ in run\)"),
         (AssertionError(), "bug", r"AssertionError \(test_process\.py:\d+ in run\)"),
     ],

@@ -35,7 +35,9 @@ def two_nodes():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), str(HERE.parents[1]), *sys.path]))
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+        cluster = Cluster(
+            initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
+        )
         cluster.second = add_node(cluster)
         try:
             yield cluster
@@ -87,7 +89,9 @@ def test_it_does_what_every_executor_must(two_nodes, tmp_path):
 
 
 def test_a_node_lost_in_the_middle_changes_no_result(two_nodes, store, tmp_path):
-    """Where a job had just ended there, which no note says, the node is lost again in another search."""
+    """Where a job had just ended there, which no note says, the node is lost again in another
+    search.
+    """
     few = {"budget": 600}
     expected = searched(tmp_path / "here", store, ShuffledExecutor(slow_train, 2, 1), **few)
     notes: list[str] = []
@@ -95,7 +99,9 @@ def test_a_node_lost_in_the_middle_changes_no_result(two_nodes, store, tmp_path)
         folder = tmp_path / f"ray-{attempt}"
         thread = threading.Thread(target=lose, args=(two_nodes, folder / "study.jsonl", store))
         thread.start()
-        found = searched(folder, store, executor(two_nodes, slow_train, store, note=notes.append), **few)
+        found = searched(
+            folder, store, executor(two_nodes, slow_train, store, note=notes.append), **few
+        )
         thread.join()
         two_nodes.second = add_node(two_nodes)  # for what comes after
         assert [record["failure"] for record in found] == [None] * len(found)
@@ -119,8 +125,14 @@ def lose(nodes, log, store):
 
 
 def test_a_machine_that_does_not_fit_is_named_before_any_job(two_nodes, tmp_path, monkeypatch):
-    with pytest.raises(UserError, match=r"^Ray machine .*: expected the store .* that all machines share, found none"):
+    with pytest.raises(
+        UserError,
+        match=r"^Ray machine .*: expected the store .* that all machines share, found none",
+    ):
         executor(two_nodes, train, tmp_path)
     monkeypatch.setattr(ours, "__version__", "0.0.0")
-    with pytest.raises(UserError, match=r"^Ray machine .*: expected version 0\.0\.0 of seesaw, which the driver has"):
+    with pytest.raises(
+        UserError,
+        match=r"^Ray machine .*: expected version 0\.0\.0 of seesaw, which the driver has",
+    ):
         executor(two_nodes, train, tmp_path)

@@ -1,4 +1,6 @@
-"""A log of twelve days with two tasks, whose items come and go, and a plan to test two models on its last days."""
+"""A log of twelve days with two tasks, whose items come and go, and a plan to test two models on
+its last days.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,9 +40,16 @@ def log(days=DAYS, rows=ROWS, drift=0.0, seed=0):
         item, x = rng.integers(4 * day, 4 * day + 40, rows), rng.normal(size=rows)
         click = taste[item] + drift * day * moving[item] + x
         labels = {"click": click, "buy": other[item] - 1}
-        drawn = {name: (rng.random(rows) < 1 / (1 + np.exp(-of))).astype(int) for name, of in labels.items()}
+        drawn = {
+            name: (rng.random(rows) < 1 / (1 + np.exp(-of))).astype(int)
+            for name, of in labels.items()
+        }
         date = str((pd.Timestamp("2024-03-01") + pd.Timedelta(days=day)).date())
-        every.append(pd.DataFrame({"date": date, "user": rng.integers(0, 50, rows), "item": item, "x": x} | drawn))
+        every.append(
+            pd.DataFrame(
+                {"date": date, "user": rng.integers(0, 50, rows), "item": item, "x": x} | drawn
+            )
+        )
     return pd.concat(every, ignore_index=True)
 
 
@@ -76,7 +85,9 @@ class Log:
         times, tasks = self.times(), self.card.tasks
         outcomes = tuple(parse(f"{task.name}.recall@10%", tasks, "here") for task in tasks)
         objectives = tuple(parse(f"{task.name}.auc", tasks, "here") for task in tasks)
-        configs = {"first": NETWORK, "second": NETWORK | {"sharing.kind": "single_task"}} | (chosen or {})
+        configs = {"first": NETWORK, "second": NETWORK | {"sharing.kind": "single_task"}} | (
+            chosen or {}
+        )
         ranked = {
             name: RankedPoint(
                 Point(name, configs[name], "baseline"),
@@ -89,7 +100,18 @@ class Log:
         own = times.cuts(cuts, None)
         rates = [0.5, 0.3]
         return BacktestPlan(
-            times, tuple(own), ranked, tried[-1], how, window, tasks, outcomes, objectives, aim, rates, 1
+            times,
+            tuple(own),
+            ranked,
+            tried[-1],
+            how,
+            window,
+            tasks,
+            outcomes,
+            objectives,
+            aim,
+            rates,
+            1,
         )
 
 

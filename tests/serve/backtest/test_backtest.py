@@ -1,4 +1,6 @@
-"""Back-tests: cuts know nothing later, a run is resumed as if never interrupted, and right where the truth is known."""
+"""Back-tests: cuts know nothing later, a run is resumed as if never interrupted, and right where
+the truth is known.
+"""
 
 from functools import partial
 
@@ -34,10 +36,14 @@ def test_cuts_by_number_and_by_span_have_all_rows_of_test_once(days):
     times = days.times()
     for cuts in (times.cuts(3, None), times.cuts(None, "1d"), times.cuts(None, "2d")):
         assert sum(cut.rows for cut in cuts) == 1500
-        assert [int((times.cut_of(cuts) == at).sum()) for at in range(len(cuts))] == [cut.rows for cut in cuts]
+        assert [int((times.cut_of(cuts) == at).sum()) for at in range(len(cuts))] == [
+            cut.rows for cut in cuts
+        ]
     assert [str(cut) for cut in times.cuts(None, "2d")] == [
-        "2024-03-08 to 2024-03-09", "2024-03-10 to 2024-03-11", "2024-03-12"
-    ]  # fmt: skip
+        "2024-03-08 to 2024-03-09",
+        "2024-03-10 to 2024-03-11",
+        "2024-03-12",
+    ]
 
 
 def test_nothing_of_a_cut_or_after_it_is_trained_on(days):
@@ -45,7 +51,9 @@ def test_nothing_of_a_cut_or_after_it_is_trained_on(days):
     for cut in times.cuts(5, None):
         found = dates_by_split(days, card_of(times, cut))
         assert found["test"] == {cut.first}
-        before = {str(date.date()) for date in pd.date_range("2024-03-01", cut.first, inclusive="left")}
+        before = {
+            str(date.date()) for date in pd.date_range("2024-03-01", cut.first, inclusive="left")
+        }
         assert found["train"] == before
         assert max(found["valid"] | found["confirm"]) < cut.first
 
@@ -76,7 +84,9 @@ def test_to_go_on_what_is_new_stands_apart(days):
 )
 def test_times_may_be_numbers(days, numbers, every, expected):
     times = days.times()
-    known = type(times)(times.card, [float(each) for each in numbers], np.array([1, 1, 1]), np.arange(3))
+    known = type(times)(
+        times.card, [float(each) for each in numbers], np.array([1, 1, 1]), np.arange(3)
+    )
     assert [cut.rows for cut in known.cuts(None, every)] == expected
 
 
@@ -108,7 +118,9 @@ def recall(joint, labels):
 
 
 def values(found):
-    return {(each.cut, each.point, each.training, each.weights): each.outcomes for each in found.judged}
+    return {
+        (each.cut, each.point, each.training, each.weights): each.outcomes for each in found.judged
+    }
 
 
 @pytest.mark.slow
@@ -136,7 +148,9 @@ def test_a_chain_that_was_interrupted_is_the_same_to_the_last_bit(days, tmp_path
 def test_cuts_side_by_side_are_those_of_one_after_the_other(days, tmp_path):
     plan = days.plan(cuts=3)
     alone = run(plan, tmp_path / "alone", days.home, days.raw, Silent())
-    together = run(plan, tmp_path / "together", days.home, days.raw, Silent(), partial(in_processes, 2))
+    together = run(
+        plan, tmp_path / "together", days.home, days.raw, Silent(), partial(in_processes, 2)
+    )
     assert together.judged == alone.judged
     pytest.importorskip("ray", reason="Ray, an extra of this package, is not installed")
     from bench.search.executors.ray import spread
@@ -158,7 +172,9 @@ def test_a_cut_is_what_the_model_says_that_knows_nothing_later(days, tmp_path):
     own = values(found)[1, "first", "anew", PICKED]["click.recall@10%"]
     assert own == pytest.approx(recall(joint, labels), abs=0.02)  # ties
     misfits = joint.mean(axis=0) / labels.mean(axis=0) - 1
-    assert [of[1] for of in found.fits("first", "anew").values()] == pytest.approx(misfits, abs=1e-5)
+    assert [of[1] for of in found.fits("first", "anew").values()] == pytest.approx(
+        misfits, abs=1e-5
+    )
 
 
 @pytest.mark.slow

@@ -41,12 +41,20 @@ def test_few_days_have_no_interval_and_unknown_ones_do_not_count():
 
 
 def found_of(gains):
-    """A back-test with these gains of its only outcome; chosen weights gain .01 more, old models lose .02 a day."""
+    """A back-test with these gains of its only outcome; chosen weights gain .01 more, old models
+    lose .02 a day.
+    """
     cuts = tuple(Cut(float(day), float(day), 10) for day in range(len(gains)))
     judged = [PointOutcomes(day, "now", "anew", "picked", {"a": 0.5}) for day in range(len(gains))]
     for day, gain in enumerate(gains):
-        own = {("anew", "picked"): gain, ("anew", "chosen"): gain + 0.01, ("frozen", "picked"): gain - 0.02 * day}
-        judged += [PointOutcomes(day, "new", *how, {"a": 0.5 * (1 + each)}) for how, each in own.items()]
+        own = {
+            ("anew", "picked"): gain,
+            ("anew", "chosen"): gain + 0.01,
+            ("frozen", "picked"): gain - 0.02 * day,
+        }
+        judged += [
+            PointOutcomes(day, "new", *how, {"a": 0.5 * (1 + each)}) for how, each in own.items()
+        ]
     return Backtest(cuts, tuple(judged), "now", "anew", ("a",))
 
 
@@ -69,7 +77,9 @@ def test_the_answer_has_gains_weights_and_ageing():
 
 def test_days_of_too_few_positives_do_not_count():
     found = found_of(np.array([0.02, 0.03, 0.01, 0.04, 0.02, 0.03]))
-    judged = [replace(each, outcomes={"a": None}) if each.cut == 2 else each for each in found.judged]
+    judged = [
+        replace(each, outcomes={"a": None}) if each.cut == 2 else each for each in found.judged
+    ]
     days = days_of(replace(found, judged=tuple(judged)), AIM, "new")
     told = sentences(days, found, "A", "B", "day")
     assert "on 5 of 5 days" in told[0]
@@ -100,9 +110,14 @@ def test_predictions_that_do_not_fit_are_said_at_most_as_often_as_stated():
 
 def test_a_verdict_counts_days():
     told = Verdict("model", ("Switch to A.",))
-    assert told.by_days("A is ahead on 6 of 7 days.", Effect(0.02, -0.01, 0.03)).sentence.endswith("6 of 7 days.")
+    assert told.by_days("A is ahead on 6 of 7 days.", Effect(0.02, -0.01, 0.03)).sentence.endswith(
+        "6 of 7 days."
+    )
     behind = told.by_days("A is ahead on 1 of 7 days.", Effect(-0.02, -0.03, -0.01))
     assert behind.kind == "unknown"
     assert behind.sentence.startswith("Cannot tell whether to switch")
     assert behind.notes[0].endswith("Switch to A.")
-    assert Verdict("keep", ("Keep it.",)).by_days("Behind.", Effect(-0.02, -0.03, -0.01)).kind == "keep"
+    assert (
+        Verdict("keep", ("Keep it.",)).by_days("Behind.", Effect(-0.02, -0.03, -0.01)).kind
+        == "keep"
+    )

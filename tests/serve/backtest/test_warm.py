@@ -1,4 +1,6 @@
-"""Warm starts: rows keep their place, numbers their units, new values begin from their field's mean."""
+"""Warm starts: rows keep their place, numbers their units, new values begin from their field's
+mean.
+"""
 
 import numpy as np
 import pandas as pd
@@ -48,11 +50,18 @@ def go_on(old, new, folder):
 def test_old_values_keep_their_ids_and_numbers_their_units(stores):
     before, after = stores
     old, new = before.encoder, after.encoder
-    values = [next(part.vocabulary.values for part in each.fields if part.name == "item") for each in (old, new)]
+    values = [
+        next(part.vocabulary.values for part in each.fields if part.name == "item")
+        for each in (old, new)
+    ]
     assert values[1][: len(values[0])] == values[0]
     assert len(values[1]) > len(values[0])
-    assert [part for part in new.dense if part.kind == "numeric"] == [p for p in old.dense if p.kind == "numeric"]
-    rates = [next(part for part in each.dense if part.kind == "target_rates") for each in (old, new)]
+    assert [part for part in new.dense if part.kind == "numeric"] == [
+        p for p in old.dense if p.kind == "numeric"
+    ]
+    rates = [
+        next(part for part in each.dense if part.kind == "target_rates") for each in (old, new)
+    ]
     assert (rates[0].mean, rates[0].scale) == (rates[1].mean, rates[1].scale)
 
 
@@ -60,7 +69,9 @@ def test_what_is_stored_is_what_the_encoder_says_of_raw_rows(stores, days):
     _, after = stores
     raw = pd.read_csv(days.raw / "log.csv")
     raw = raw[raw["date"] == "2024-03-09"].astype({"item": str})
-    ids, dense = after.encoder.encode(pa.Table.from_pandas(raw[["item", "x"]], preserve_index=False))
+    ids, dense = after.encoder.encode(
+        pa.Table.from_pandas(raw[["item", "x"]], preserve_index=False)
+    )
     np.testing.assert_array_equal(after.split("test").ids, ids)
     np.testing.assert_allclose(after.split("test").dense, dense, rtol=1e-6)
 
@@ -93,7 +104,9 @@ def test_a_new_value_begins_from_its_fields_mean_and_a_fresh_state(stores, tmp_p
     item = old.model.schema.fields[0]
     torch.testing.assert_close(table[fresh[0]], earlier[2 : 1 + item.cardinality].mean(0))
     state = new.step.rows.state_dict()
-    assert all((each[fresh] == 0).all() for each in state.values() if each.dim() and len(each) == len(rows))
+    assert all(
+        (each[fresh] == 0).all() for each in state.values() if each.dim() and len(each) == len(rows)
+    )
 
 
 def test_a_new_position_begins_without_an_effect(tmp_path):

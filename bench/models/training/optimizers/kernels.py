@@ -1,7 +1,9 @@
-"""Compiled part of touched-row optimizers: one gradient for each distinct row of a batch, on several threads.
+"""Compiled part of touched-row optimizers: one gradient for each distinct row of a batch, on
+several threads.
 
-The loops here, and the update kernels of the optimizers, wait for memory more than they compute: a batch's rows are
-scattered over a table that no cache holds. So they prefetch each line some iterations ahead.
+The loops here, and the update kernels of the optimizers, wait for memory more than they compute: a
+batch's rows are scattered over a table that no cache holds. So they prefetch each line some
+iterations ahead.
 """
 
 from __future__ import annotations
@@ -17,22 +19,26 @@ from bench.core.system.intrinsics import AHEAD, LINE, jit, prefetch
 from bench.models.compiling import widen
 
 TYPICAL_BATCH = 2048  # only balances work between threads
-_SPREAD = np.uint32(2654435769)  # 2^32 / golden ratio: Fibonacci hashing (Knuth, TAOCP 3, section 6.4)
+_SPREAD = np.uint32(
+    2654435769
+)  # 2^32 / golden ratio: Fibonacci hashing (Knuth, TAOCP 3, section 6.4)
 
 
 @jit("contract")
 def sum_by_row(ids, gradient, columns, ends, bits, table, at, rows, sums):  # type: ignore[no-untyped-def]
     """Sums the gradient of each distinct row except row 0, field by field.
 
-    A field's rows are found in a hash table that fits a fast cache, whatever the size of the embedding table. A row's
-    gradients are added column by column in the order of the samples, so sums do not depend on the threads.
+    A field's rows are found in a hash table that fits a fast cache, whatever the size of the
+    embedding table. A row's gradients are added column by column in the order of the samples, so
+    sums do not depend on the threads.
 
     Args:
         ids: (B, S) uint32.
         gradient: (B, S, W) float32, or the bits of bfloat16 in uint16.
         columns: of `ids`, whole fields one after the other.
         ends: end of each field in `columns`.
-        bits: for each field, the logarithm of its part of `table`: at least twice its ids in a batch.
+        bits: for each field, the logarithm of its part of `table`: at least twice its ids in a
+            batch.
         table: uint32, the largest 2^bits or more: hash -> index in `rows`, 0 if free.
         at: (B,) uint32 scratch.
         rows: uint32, filled from 1 on with the distinct rows.
@@ -81,7 +87,9 @@ def sum_by_row(ids, gradient, columns, ends, bits, table, at, rows, sums):  # ty
 
 
 class Table(NamedTuple):
-    """Rows of a field, and of the histories that share them: `columns` of `ids`, `cardinality` rows."""
+    """Rows of a field, and of the histories that share them: `columns` of `ids`, `cardinality`
+    rows.
+    """
 
     columns: tuple[int, ...]
     cardinality: int
@@ -92,7 +100,9 @@ class TableGroup:
 
     def __init__(self, tables: Sequence[Table]) -> None:
         self.tables = tables
-        self.columns = np.array([column for table in tables for column in table.columns], dtype=np.int64)
+        self.columns = np.array(
+            [column for table in tables for column in table.columns], dtype=np.int64
+        )
         self.ends = np.cumsum([len(table.columns) for table in tables], dtype=np.int64)
         self._batch = self._width = -1
         self._scratch: tuple[NDArray[np.generic], ...] = ()
@@ -100,7 +110,9 @@ class TableGroup:
     def sums(
         self, ids: NDArray[np.uint32], gradient: NDArray[Any]
     ) -> tuple[NDArray[np.uint32], NDArray[np.float32], int]:
-        """Distinct rows, gradients (.., W), their number n: both are filled from 1 to n, valid until the next call."""
+        """Distinct rows, gradients (.., W), their number n: both are filled from 1 to n, valid
+        until the next call.
+        """
         if len(ids) > self._batch or gradient.shape[2] != self._width:
             self._reserve(len(ids), gradient.shape[2])
         bits, table, at, rows, sums = self._scratch
@@ -109,7 +121,9 @@ class TableGroup:
 
     def _reserve(self, batch: int, width: int) -> None:
         self._batch, self._width = batch, width
-        bits = np.array([(2 * batch * len(table.columns)).bit_length() for table in self.tables], dtype=np.int64)
+        bits = np.array(
+            [(2 * batch * len(table.columns)).bit_length() for table in self.tables], dtype=np.int64
+        )
         most = 1 + batch * len(self.columns)  # pages beyond the distinct rows never become resident
         self._scratch = (
             bits,
@@ -122,7 +136,9 @@ class TableGroup:
 
 
 def share(schema: Schema, threads: int) -> list[TableGroup]:
-    """Divides the tables into at most `threads` parts of about equal work, greedily from the costliest."""
+    """Divides the tables into at most `threads` parts of about equal work, greedily from the
+    costliest.
+    """
     tables, at = dict[str, Table](), 0
     for field in schema.fields:
         owner, own = field.of or field.name, tuple(range(at, at + field.slots))
@@ -136,6 +152,8 @@ def share(schema: Schema, threads: int) -> list[TableGroup]:
 
 
 def _cost(table: Table) -> float:
-    """Reading an id costs about as much as updating half a row, and half the ids of a large field are repeats."""
+    """Reading an id costs about as much as updating half a row, and half the ids of a large field
+    are repeats.
+    """
     slots = len(table.columns)
     return slots + min(slots, table.cardinality / TYPICAL_BATCH)
