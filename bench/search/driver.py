@@ -113,7 +113,7 @@ def decide(plan: SearchPlan, standings: Iterable[Standing], late: bool = False) 
         late: whether the time limit is reached.
     """
     rules, now = plan.rules, Standings(standings)
-    single = [now.every[row] for row in now.kinds[SINGLE_TASK]]
+    single = [now.standings[row] for row in now.kinds[SINGLE_TASK]]
     left = math.inf if plan.budget is None else plan.budget - now.samples(rules.rungs)
 
     def affordable(step: RungStep) -> bool:
@@ -240,7 +240,7 @@ class _Search:
         lag = 1 if self._executor.slots == 1 else 2 * self._executor.slots
         seconds = study.seconds
         began = clock() - seconds
-        self._checkpoints.tidy(study.ledger.standings, len(self._rungs))
+        self._checkpoints.tidy(study.history.standings, len(self._rungs))
         with self._task() as self._advance:
             for number, config in study.running().items():
                 self._submit(number, config)
@@ -253,7 +253,8 @@ class _Search:
                     if self._plan.seconds is not None:
                         late = seconds >= self._most_seconds
                         study.rest(
-                            seconds, late and decide(self._plan, study.ledger.standings) is not None
+                            seconds,
+                            late and decide(self._plan, study.history.standings) is not None,
                         )
                     return
                 while number not in study.finished:
@@ -261,8 +262,8 @@ class _Search:
                     assert outcome.job.trial is not None
                     self._finish(self._numbers[outcome.job.trial], outcome)
                 record = study.tell(number)
-                self._checkpoints.tidy([study.ledger.standings[record.number]], len(self._rungs))
-                self._checkpoints.fit(study.ledger.standings, self._plan.rules)
+                self._checkpoints.tidy([study.history.standings[record.number]], len(self._rungs))
+                self._checkpoints.fit(study.history.standings, self._plan.rules)
                 if failure := record.failure:
                     self._progress.note(
                         f"trial {record.number} failed ({failure.kind}): {failure.reason}"
@@ -274,19 +275,19 @@ class _Search:
         start.
         """
         study, plan, number = self._study, self._plan, self._study.asked
-        decision = decide(plan, study.ledger.standings, late=seconds >= self._most_seconds)
+        decision = decide(plan, study.history.standings, late=seconds >= self._most_seconds)
         to_keep = None if plan.seconds is None else seconds
         if decision is None:
             return False
         if isinstance(decision, RungStep):
             config = study.promote(decision, to_keep)
         else:
-            _, config = study.ask(plan, self._proposals.next(study.ledger, study.configs), to_keep)
+            _, config = study.ask(plan, self._proposals.next(study.history, study.configs), to_keep)
         self._submit(number, config)
         return True
 
     def _submit(self, number: int, config: Mapping[str, Scalar]) -> None:
-        step = self._study.ledger.steps[number]
+        step = self._study.history.steps[number]
         trial, rung = step.trial, step.rung
         try:
             job = self._make_job(Point("trial", dict(config), "", trial), 0, (SEARCH,))
@@ -321,7 +322,7 @@ class _Search:
 
     def _size(self, number: int) -> int:
         return (
-            self._plan.rules.samples(self._study.ledger.steps[number].rung)
+            self._plan.rules.samples(self._study.history.steps[number].rung)
             if self._in_samples
             else 1
         )

@@ -56,7 +56,7 @@ class Study(AbstractContextManager["Study"]):
         self, folder: Path, log: Log, lock: FolderLock | None = None, plan: SearchPlan | None = None
     ) -> None:
         self.folder = folder
-        self.ledger = JobHistory()
+        self.history = JobHistory()
         self.configs: list[dict[str, Scalar]] = []
         self.tries: dict[str, dict[str, float]] = {}
         self.objectives: tuple[Objective, ...] = ()
@@ -113,12 +113,12 @@ class Study(AbstractContextManager["Study"]):
     @property
     def asked(self) -> int:
         """Number of jobs, so the next one's number."""
-        return len(self.ledger.steps)
+        return len(self.history.steps)
 
     @property
     def told(self) -> int:
         """Number of jobs with a recorded outcome, so the next one to record."""
-        return self.ledger.told
+        return self.history.told
 
     @property
     def finished(self) -> Collection[int]:
@@ -133,11 +133,11 @@ class Study(AbstractContextManager["Study"]):
     def running(self) -> dict[int, dict[str, Scalar]]:
         """Configurations of the jobs without an outcome, by number."""
         unfinished = sorted(set(range(self.asked)) - set(self.finished))
-        return {number: self.configs[self.ledger.steps[number].trial] for number in unfinished}
+        return {number: self.configs[self.history.steps[number].trial] for number in unfinished}
 
     def under_way(self) -> list[tuple[RungStep, float]]:
         """The jobs without an outcome and their starts, in seconds since 1970; by number."""
-        steps = [self.ledger.steps[number] for number in self.running()]
+        steps = [self.history.steps[number] for number in self.running()]
         return [(step, self._asked[step.trial][step.rung]["at"]) for step in steps]
 
     def ask(
@@ -148,9 +148,9 @@ class Study(AbstractContextManager["Study"]):
 
         It is on disk completely or not at all, with the duration of the search so far (`seconds`).
         """
-        number = self.ledger.trials
+        number = self.history.trials
         trials = [asked[0] for asked in self._asked]
-        proposal = ask(plan, given, trials, self.ledger.standings)
+        proposal = ask(plan, given, trials, self.history.standings)
         baseline = number < len(plan.openings) and proposal["config"].get(SHARING) == SINGLE_TASK
         self._begin(RungStep(number, 0), seconds, baseline=baseline, **proposal)
         return number, self.configs[number]
@@ -167,7 +167,7 @@ class Study(AbstractContextManager["Study"]):
     def tell(self, number: int) -> TrialRecord:
         """Records the outcome of a finished job for later decisions; returns its trial's record."""
         self._add("told", job=number)
-        return self.record(self.ledger.steps[number].trial)
+        return self.record(self.history.steps[number].trial)
 
     def conclude(self) -> None:
         """Ends a search by rungs; starting another job reopens it, and trials wait as before."""
@@ -220,7 +220,7 @@ class Study(AbstractContextManager["Study"]):
     def records(self) -> list[TrialRecord]:
         """The records of all trials, by number."""
         with many_objects():
-            return [self.record(number) for number in range(self.ledger.trials)]
+            return [self.record(number) for number in range(self.history.trials)]
 
     def _check(self) -> None:
         mine = self._plan if self._identity is None else self._identity
@@ -254,12 +254,12 @@ class Study(AbstractContextManager["Study"]):
                     self._asked.append([])
                     self.configs.append(event["config"])
                 self._asked[step.trial].append(event)
-                self.ledger.ask(step, str(self.configs[step.trial].get(SHARING, "?")))
+                self.history.ask(step, str(self.configs[step.trial].get(SHARING, "?")))
                 self.seconds, self.concluded, self.cut_short = event["seconds"], False, False
             case "outcome":
                 self._outcomes[event["job"]] = event
             case "told":
-                self.ledger.tell(values_in(self._outcomes[event["job"]], self.objectives))
+                self.history.tell(values_in(self._outcomes[event["job"]], self.objectives))
             case "replicate":
                 if event["replicate"]:
                     self._retrained.setdefault(training_in(event), []).append(event)
