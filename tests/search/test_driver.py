@@ -278,7 +278,7 @@ class TestResumeByRungs:
         assert notes.notes  # some went on without theirs
 
     def test_of_too_many_checkpoints_those_of_the_worst_waiting_trials_go(self, tmp_path):
-        plan, kept = rung_plan(), Checkpoints(tmp_path, most=25)
+        plan, kept = rung_plan(), Checkpoints(tmp_path, max_bytes=25)
         states = ["waiting", "waiting", "running", "failed", "waiting"]
         standings = [
             Standing(number, "mmoe", ((value, value),), state)
