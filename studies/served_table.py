@@ -49,8 +49,7 @@ from bench.measure.outcomes import Measure
 from bench.models.training.config import TrialConfig
 from bench.models.training.evaluation import ranked_in
 from bench.models.training.loop import Trainer
-from bench.search.plan import fitted
-from bench.search.plan import read as portfolios
+from bench.search.plan import fitted, read_portfolios
 from bench.search.space import Space, fitting, load_space
 
 SPACE = "reports/blackbox/served-space.toml"

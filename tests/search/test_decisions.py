@@ -194,7 +194,7 @@ def test_of_portfolios_that_fit_the_largest_counts_then_the_one_with_as_many_obj
             (10**3, 10**5, 10**5, 10**7), (2, 2, 4, 2), own, strict=True
         )
     ]
-    monkeypatch.setattr("bench.search.plan.read", lambda: made)
+    monkeypatch.setattr("bench.search.plan.read_portfolios", lambda: made)
     for rows, objectives, chosen in (
         (10**4, 2, 0),
         (10**5, 2, 1),
