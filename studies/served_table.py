@@ -217,7 +217,9 @@ def configurations(space: Space, tasks: tuple[str, ...], random: int) -> list[di
     rngs = [
         np.random.default_rng(derive(SEED, "configuration", number)) for number in range(random)
     ]
-    learnt = next(each for each in portfolios() if (each["objectives"], each["rows"]) == (3, 0))
+    learnt = next(
+        each for each in read_portfolios() if (each["objectives"], each["rows"]) == (3, 0)
+    )
     varied = [config | variant for config in learnt["configurations"] for variant in VARIANTS]
     return [
         *(space.sample(rng, tasks) for rng in rngs),

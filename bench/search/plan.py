@@ -34,7 +34,7 @@ def missing_tries(
 ) -> list[dict[str, Scalar]]:
     """Pinned parameters that give each kind `tries` trials besides its first, the kinds in turn."""
     count = Counter(params[SHARING] for params in first)
-    pinned = []
+    pinned: list[dict[str, Scalar]] = []
     for number in range(1, tries + 1):
         pinned += [{SHARING: kind} for kind in kinds if count[kind] <= number]
     return pinned
