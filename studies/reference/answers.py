@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.app.reference.cells import ALONE, COMPOSITE, DEFAULT, ENSEMBLE, EQUAL, STATIC, TREES
-from bench.app.reference.gains import Gain, gains
+from bench.app.reference.comparisons import Gain, gains
 from bench.app.reference.table import Row
 from bench.app.runs.suite import SuiteDataset
 from bench.core.errors import count

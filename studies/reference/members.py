@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.app.reference.cells import ALONE, EQUAL, PREDICTED, SEARCH, STATIC
-from bench.app.reference.own import sample_of
+from bench.app.reference.comparisons import sample_of
 from bench.app.reference.table import Row
 from bench.app.reference.training import fusions
 from bench.core.objectives import Objective, ranked

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from bench.app.reference.cells import Cell
-from bench.app.reference.gains import Gain
+from bench.app.reference.comparisons import Gain
 from bench.app.reference.table import TABLE
 from bench.app.report.comparison import critical_figure
 from bench.app.report.markup import escaped, identifier, sentence

@@ -32,7 +32,7 @@ def said(folder):
     """What is read off a folder: verdict, cells, scores and an answer."""
     import bench
     from bench.app.reference.cells import Cell
-    from bench.app.reference.own import beside, compared
+    from bench.app.reference.comparisons import comparable, compared
     from bench.app.reference.table import read
     from bench.app.runs.suite import SuiteDataset
     from bench.core.objectives import Objective
@@ -43,7 +43,7 @@ def said(folder):
     package = Package.open(folder / "runs" / "first" / "first" / "package")
     rows, cell = read(folder / "table.parquet"), Cell(*TABLE[:2], "mgda")
     objectives = tuple(Objective(name, "maximize") for name in rows[0].objectives)
-    answer = compared(cell, beside(rows, cell), objectives, SuiteDataset(id=cell.data), 1)
+    answer = compared(cell, comparable(rows, cell), objectives, SuiteDataset(id=cell.data), 1)
     return {
         "rows": len(rows),
         "answer": [answer.verdict, answer.lead.value, answer.lead.low, answer.lead.high],

@@ -1,4 +1,4 @@
-"""The cells of a design: which configurations tune each, and which of them are trained on fresh
+"""The cells of a design: the configurations that tune each, and those that are trained on fresh
 seeds.
 
 A cell is a data set, a way of sharing and a balancer. Beside the balancers of the design there are
@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from scipy.stats.qmc import Sobol
@@ -42,19 +43,22 @@ COMPOSITE = "composite"
 """The best single-task models together: rows that are made of others."""
 SINGLE_TASK, ENSEMBLE, TREES = "single_task", "ensemble", "trees"
 Params = dict[str, Scalar]
-MOST_RANGES = 64
-"""Coordinates that are drawn, used or not, so that one range more changes no others."""
+COORDINATES = 64
+"""Number of coordinates that are drawn, used or not, so that one range more changes no others."""
+KINDS: dict[str, PointKind] = {ENSEMBLE: "ensemble", TREES: "trees"}
+"""Kind of a cell's trainings, for a worker; all others are trials."""
 
 
 @dataclass(frozen=True)
 class Tried:
-    """What a configuration came to on the seed of tuning.
+    """A configuration, and its results on the seed of tuning.
 
     Attributes:
-        metrics: on validation; empty where it failed.
-        norms: (T,) of the tasks' gradients on what they share; empty where not known.
+        metrics: on validation; empty if it failed.
+        norms: (T,) of the tasks' gradients on what they share; empty if not measured.
     """
 
+    config: Params
     metrics: Mapping[str, float]
     norms: Sequence[float] = ()
 
@@ -81,24 +85,21 @@ class Cell:
     @property
     def kind(self) -> PointKind:
         """Of its trainings, for a worker."""
-        return {ENSEMBLE: "ensemble", TREES: "trees"}.get(self.balancing, "trial")  # type: ignore[return-value]
+        return KINDS.get(self.balancing, "trial")
 
 
 def cells_of(design: Design, data: Sequence[str]) -> list[Cell]:
     """All cells of a design, cheap ones and those that others stand on first."""
-    shared = [EQUAL, DEFAULT, STATIC, *design.balancing, PREDICTED]
+    alone = product(data, (SINGLE_TASK, ENSEMBLE, TREES))
+    cells = [Cell(name, ALONE, kind) for name, kind in alone]
+    balancers = [EQUAL, DEFAULT, STATIC, *design.balancing, PREDICTED]
+    shared = product(design.sharing, data, balancers)
+    cells += [Cell(name, sharing, balancing) for sharing, name, balancing in shared]
+    cells += [Cell(name, sharing, EQUAL) for name, sharing in product(data, design.more_sharing)]
     first = design.sharing[0]
-    return [
-        *(Cell(name, ALONE, kind) for name in data for kind in (SINGLE_TASK, ENSEMBLE, TREES)),
-        *(
-            Cell(name, sharing, each)
-            for sharing in design.sharing
-            for name in data
-            for each in shared
-        ),
-        *(Cell(name, sharing, EQUAL) for name in data for sharing in design.more_sharing),
-        *(Cell(name, first, each) for name in data for each in design.more_balancing),
-    ]
+    more_balancers = product(data, design.more_balancing)
+    cells += [Cell(name, first, balancing) for name, balancing in more_balancers]
+    return cells
 
 
 def of_part(cells: Sequence[Cell], part: str) -> list[Cell]:
@@ -109,13 +110,10 @@ def of_part(cells: Sequence[Cell], part: str) -> list[Cell]:
         UserError: none.
     """
     data, *rest = part.split("/")
-    whole = any(cell.data == data for cell in cells)
-    chosen = [
-        cell
-        for cell in cells
-        if (cell.data == data if whole else cell.data.startswith(data))
-        and [cell.sharing, cell.balancing][: len(rest)] == rest
-    ]
+    of_data = [cell for cell in cells if cell.data == data]
+    if not of_data:
+        of_data = [cell for cell in cells if cell.data.startswith(data)]
+    chosen = [cell for cell in of_data if [cell.sharing, cell.balancing][: len(rest)] == rest]
     if not chosen:
         examples = sorted({f"{cell.data}/{cell.sharing}" for cell in cells})
         raise UserError(
@@ -149,121 +147,123 @@ class Tuning:
             UserError: every training failed.
         """
         if cell.balancing == TREES:
-            asked = configurations(self.tasks, self.design.draws, derive(0, PURPOSE, TREES))
-            return [
-                best_by_task(
-                    self.tasks, [(config, each.metrics) for config, each in _tried(asked, train)]
-                )
-            ]
-        if cell.balancing in (SINGLE_TASK, ENSEMBLE):
-            asked = self._draws(EQUAL, self.design.draws, self._of(SINGLE_TASK))
-            if cell.balancing == SINGLE_TASK:
-                return self._best_by_task(_tried(asked, train))
-            return [ensemble_of(self._best(_tried(asked, single)), self.schema)]
-        own = self._of(cell.sharing)
+            return [self._best_trees(train)]
+        if cell.balancing == SINGLE_TASK:
+            return self._best_by_task(self._tune(EQUAL, self._fixed(SINGLE_TASK), train))
+        if cell.balancing == ENSEMBLE:
+            best = self._best(self._tune(EQUAL, self._fixed(SINGLE_TASK), single))
+            return [ensemble_of(best, self.schema)]
+        fixed = self._fixed(cell.sharing)
         if cell.balancing == DEFAULT:
-            return [own]
+            return [fixed]
         if cell.balancing == STATIC:
-            return self._static(own, train)
+            return self._static(fixed, train)
         if cell.balancing == PREDICTED:
-            first = _tried(self._draws(EQUAL, 1, own), train)[0][1]
-            own |= {
-                f"{WEIGHT}.{task}": weight
-                for task, weight in predicted_weights(first.norms, self.tasks).items()
-            }
+            first = _tried(self._draws(EQUAL, 1, fixed), train)[0]
+            fixed |= _weights(predicted_weights(first.norms, self.tasks))
         elif cell.balancing != EQUAL:
-            own["balancing.kind"] = cell.balancing
-        return [self._best(_tried(self._draws(cell.balancing, self.design.draws, own), train))]
+            fixed["balancing.kind"] = cell.balancing
+        return [self._best(self._tune(cell.balancing, fixed, train))]
 
-    def _of(self, sharing: str) -> Params:
-        """The names that are alike in all trainings of a way of sharing."""
-        fixed: Params = {
-            name: value
-            for name, value in self.design.set.items()
-            if not name.startswith("sharing.") or name.startswith(f"sharing.{sharing}.")
-        }
+    def _fixed(self, sharing: str) -> Params:
+        """The values that all trainings of a way of sharing have."""
+        fixed: Params = {}
+        for name, value in self.design.set.items():
+            if not name.startswith("sharing.") or name.startswith(f"sharing.{sharing}."):
+                fixed[name] = value
         if self.data in self.design.epochs:
             fixed["optim.epochs"] = self.design.epochs[self.data]
         return fixed | {"sharing.kind": sharing}
 
-    def _draws(self, balancing: str, many: int, own: Params) -> list[Params]:
-        """`many` points of one Sobol sequence, the same for every cell; an option has a coordinate
+    def _tune(self, balancing: str, fixed: Params, train: Train) -> list[Tried]:
+        return _tried(self._draws(balancing, self.design.draws, fixed), train)
+
+    def _draws(self, balancing: str, count: int, fixed: Params) -> list[Params]:
+        """`count` points of one Sobol sequence, the same for every cell; an option has a coordinate
         of its own.
         """
-        ranges = self.design.ranges
-        sobol = Sobol(MOST_RANGES, rng=np.random.default_rng(derive(0, PURPOSE)))
-        points = sobol.random_base2(10)[:many]
+        sobol = Sobol(COORDINATES, rng=np.random.default_rng(derive(0, PURPOSE)))
+        points = sobol.random_base2(10)[:count]
         configs = []
         for point in points.tolist():
-            at = dict(zip(ranges, point, strict=False))
-            values: Params = {
-                name: float(f"{low * (high / low) ** at[name]:.4g}")
-                for name, (low, high) in ranges.items()
-                if not name.startswith("balancing.") or name.startswith(f"balancing.{balancing}.")
-            }
-            configs.append(values | own)
+            values: Params = {}
+            for (name, (low, high)), share in zip(self.design.ranges.items(), point, strict=False):
+                if not name.startswith("balancing.") or name.startswith(f"balancing.{balancing}."):
+                    values[name] = float(f"{low * (high / low) ** share:.4g}")
+            configs.append(values | fixed)
         return configs
 
-    def _static(self, own: Params, train: Train) -> list[Params]:
+    def _best_trees(self, train: Train) -> Params:
+        configs = configurations(self.tasks, self.design.draws, derive(0, PURPOSE, TREES))
+        pairs = [(tried.config, tried.metrics) for tried in _tried(configs, train)]
+        return best_by_task(self.tasks, pairs)
+
+    def _static(self, fixed: Params, train: Train) -> list[Params]:
+        """The best configuration under each of a grid of static weights."""
         grid = spread_out(self.tasks, self.design.weights, WEIGHT_RATIO)
-        gradient = sum(works_on_gradients(kind) for kind in self.design.balancing)
-        many = max(2, math.ceil(self.design.draws * gradient / len(grid)))
-        asked = [
-            config
-            for weights in grid
-            for config in self._draws(
-                STATIC, many, own | {f"{WEIGHT}.{task}": w for task, w in weights.items()}
-            )
-        ]
-        tried = _tried(asked, train)
-        every = [each.metrics for _, each in tried]
+        gradient_methods = sum(works_on_gradients(kind) for kind in self.design.balancing)
+        draws = max(2, math.ceil(self.design.draws * gradient_methods / len(grid)))
+        configs: list[Params] = []
+        for weights in grid:
+            configs += self._draws(STATIC, draws, fixed | _weights(weights))
+        metrics = [tried.metrics for tried in _tried(configs, train)]
         picked = []
-        for place, weights in enumerate(grid):
-            mine = slice(place * many, (place + 1) * many)
-            if (best := chosen(weights, self.objectives, every[mine], every)) is not None:
-                picked.append(asked[mine][best])
+        for row, weights in enumerate(grid):
+            of_weights = slice(row * draws, (row + 1) * draws)
+            best = chosen(weights, self.objectives, metrics[of_weights], metrics)
+            if best is not None:
+                picked.append(configs[of_weights][best])
         return picked
 
-    def _best(self, tried: Sequence[tuple[Params, Tried]]) -> Params:
-        """The one with the largest sum of objectives on validation, each over its standard
-        deviation.
+    def _best(self, tries: Sequence[Tried]) -> Params:
+        """The configuration with the largest sum of objectives on validation, each over its
+        standard deviation.
         """
-        metrics = [each.metrics for _, each in tried]
-        at = chosen(dict.fromkeys(self.tasks, 1.0), self.objectives, metrics, metrics)
-        assert at is not None
-        return tried[at][0]
+        metrics = [tried.metrics for tried in tries]
+        best = chosen(dict.fromkeys(self.tasks, 1.0), self.objectives, metrics, metrics)
+        assert best is not None
+        return tries[best].config
 
-    def _best_by_task(self, tried: Sequence[tuple[Params, Tried]]) -> list[Params]:
+    def _best_by_task(self, tries: Sequence[Tried]) -> list[Params]:
         """For each task the configuration that is best in its first objective."""
+        measured = [tried for tried in tries if tried.metrics]
         configs = []
         for task in self.tasks:
-            by = next(
-                (each for each in self.objectives if each.name.startswith(f"{task}.")),
-                self.objectives[0],
-            )
-            known = [
-                (by.sign * each.metrics[by.key(VALID)], config)
-                for config, each in tried
-                if each.metrics
-            ]
-            configs.append(max(known, key=lambda pair: pair[0])[1])
+            objective = self._first_objective(task)
+            key = objective.key(VALID)
+            values = [objective.sign * tried.metrics[key] for tried in measured]
+            configs.append(measured[values.index(max(values))].config)
         return configs
 
+    def _first_objective(self, task: str) -> Objective:
+        """The first objective of a task, else of all."""
+        for objective in self.objectives:
+            if objective.name.startswith(f"{task}."):
+                return objective
+        return self.objectives[0]
 
-def _tried(asked: Sequence[Params], train: Train) -> list[tuple[Params, Tried]]:
-    """Configurations with what they came to; raises UserError if every one failed."""
-    results = list(zip(asked, train(asked), strict=True))
-    if not any(each.metrics for _, each in results):
-        raise UserError(f"all {len(asked)} trainings that tune it failed")
+
+def _tried(configs: Sequence[Params], train: Train) -> list[Tried]:
+    """Trains configurations; raises UserError if every one failed."""
+    results = train(configs)
+    if not any(tried.metrics for tried in results):
+        raise UserError(f"all {len(configs)} trainings that tune it failed")
     return results
+
+
+def _weights(weights: Mapping[str, float]) -> Params:
+    return {f"{WEIGHT}.{task}": weight for task, weight in weights.items()}
 
 
 def predicted_weights(norms: Sequence[float], tasks: Sequence[str]) -> dict[str, float]:
     """Static weights under which the tasks' gradients have equal norms (T,); they sum to the number
     of tasks.
 
-    Where norms are not known, all weights are 1.
+    If norms were not measured, all weights are 1.
     """
-    inverse = [1 / norm for norm in norms] if norms and min(norms) > 0 else [1.0] * len(tasks)
+    inverse = [1.0] * len(tasks)
+    if norms and min(norms) > 0:
+        inverse = [1 / norm for norm in norms]
     scale = len(tasks) / sum(inverse)
-    return {task: float(f"{scale * value:.4g}") for task, value in zip(tasks, inverse, strict=True)}
+    weights = [float(f"{scale * value:.4g}") for value in inverse]
+    return dict(zip(tasks, weights, strict=True))

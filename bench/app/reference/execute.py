@@ -1,5 +1,5 @@
-"""Carries out parts of a design: prepares data, trains what no row is there of, and keeps a row for
-each training.
+"""Carries out parts of a design: prepares data, trains configurations that have no row, and keeps a
+row for each training.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -28,15 +29,17 @@ from bench.app.reference.cells import (
     cells_of,
     of_part,
 )
-from bench.app.reference.gains import over_others, summary
-from bench.app.reference.own import (
+from bench.app.reference.comparisons import (
     FEW_WEIGHTS,
     CellComparison,
-    beside,
+    Gain,
+    comparable,
     compared,
     cost_of,
     effort,
+    over_others,
     sentence,
+    summary,
 )
 from bench.app.reference.table import FOLDER, TABLE, KnownRows, Row, composed, key_of, row_of
 from bench.app.reference.training import RESAMPLES, served, train
@@ -90,8 +93,9 @@ def design_of(suite: Suite, only: str | None = None) -> Design:
         )
     design = suite.design
     if only is not None:
-        if only not in (every := [*BALANCING, *SHARING]):
-            raise UserError(f"--only: {unknown('balancer or way of sharing', only, every)}")
+        entries = [*BALANCING, *SHARING]
+        if only not in entries:
+            raise UserError(f"--only: {unknown('balancer or way of sharing', only, entries)}")
         axis = "sharing" if only in SHARING else "balancing"
         design = design.model_copy(update={"more_sharing": (), "more_balancing": (), axis: (only,)})
     for name in (*design.sharing, *design.more_sharing):
@@ -103,13 +107,13 @@ def design_of(suite: Suite, only: str | None = None) -> Design:
 
 @dataclass(frozen=True)
 class TrainingSummary:
-    """What a call came to: new trainings, those that were there already, and failed ones.
+    """Numbers of new trainings, of those that were there already, and of failed ones.
 
     Attributes:
-        skipped: data sets that are not at hand, and cells that cannot be, with the reason.
-        answer: whether a balancer of one's own beats static weights, and at what cost; or what a
-            way of sharing beats.
-        compared: of a balancer, by cell.
+        skipped: data sets that are not at hand, and cells that do not fit, with the reason.
+        answer: whether a balancer beats static weights, and at what cost; or what a way of sharing
+            beats.
+        compared: results of a balancer, by cell.
     """
 
     new: int
@@ -142,79 +146,121 @@ def run_design(
     """
     suite = load_suite(name)
     design = design_of(suite, only)
-    every = cells_of(design, [dataset.id for dataset in suite.datasets])
-    every = [cell for cell in every if only in (None, cell.sharing, cell.balancing)]
-    wanted = (
-        [*dict.fromkeys(cell for part in parts for cell in of_part(every, part))]
-        if parts
-        else every
-    )
     rows = KnownRows(home, published(name))
+    cells = _wanted_cells(suite, design, parts, only)
     skipped: dict[str, str] = {}
     if only in BALANCING:
-        skipped = {cell.part: FEW_WEIGHTS for cell in wanted if not beside(rows, cell)}
-        if skipped:
-            few = ", ".join([*skipped][:3]) + (" and others" if len(skipped) > 3 else "")
-            progress.note(
-                f"left out {len(skipped)} of {count(len(wanted), 'cell')}, {FEW_WEIGHTS}: {few}"
-            )
-        if len(skipped) == len(wanted):
-            part = f"{wanted[0].data}/{wanted[0].sharing}/static"
-            adds = f"`seesaw run {name} --part {part}` adds them"
-            raise UserError(f"--only: nothing to compare with, {FEW_WEIGHTS}; {adds}")
-        wanted = [cell for cell in wanted if cell.part not in skipped]
-        progress.note(cost_of(design.draws + design.seeds, [beside(rows, cell) for cell in wanted]))
+        skipped = {cell.part: FEW_WEIGHTS for cell in cells if not comparable(rows, cell)}
+        _check_weights(name, cells, skipped, progress)
+        cells = [cell for cell in cells if cell.part not in skipped]
+        groups = [comparable(rows, cell) for cell in cells]
+        progress.note(cost_of(design.draws + design.seeds, groups))
+
     done: list[Cell] = []
     runners: dict[str, CellRunner] = {}
     try:
-        for cell in wanted:
-            left_out = cell.data
-            if left_out in skipped:
+        for cell in cells:
+            if cell.data in skipped:
                 continue
+            part = cell.data
             try:
                 if cell.data not in runners:
-                    of = suite.dataset(cell.data)
+                    dataset = suite.dataset(cell.data)
                     runners[cell.data] = CellRunner(
-                        home, of, raw, workers or cores(), rows, progress
+                        home, dataset, raw, workers or cores(), rows, progress
                     )
-                left_out, runner = cell.part, runners[cell.data]
-                if only in BALANCING and not beside(runner.current(cell), cell):
+                part, runner = cell.part, runners[cell.data]
+                if only in BALANCING and not comparable(runner.current(cell), cell):
                     raise UserError("its data are prepared otherwise than the published ones")
                 runner.carry_out(cell, design)
                 done.append(cell)
             except UserError as error:
-                skipped[left_out] = str(error)
-                progress.note(f"{left_out} is left out: {error}")
+                skipped[part] = str(error)
+                progress.note(f"{part} is left out: {error}")
     finally:
         for runner in runners.values():
             runner.close()
     if not runners:
         raise UserError("\n".join(dict.fromkeys(skipped.values())))
-    new, there, failed = (
-        sum(getattr(each, name) for each in runners.values()) for name in ("new", "there", "failed")
+    counts = TrainingSummary(
+        sum(runner.new for runner in runners.values()),
+        sum(runner.there for runner in runners.values()),
+        sum(runner.failed for runner in runners.values()),
+        skipped,
     )
-    answer, comparisons = tuple[str, ...](), tuple[CellComparison, ...]()
-    known = [(cell, runners[cell.data]) for cell in done]
+    if only is None:
+        return counts
     if only in BALANCING:
-        beside_it = [beside(of.current(cell), cell) for cell, of in known]
-        answers = (
-            compared(cell, rows, of.objectives, suite.dataset(cell.data), len(done))
-            for (cell, of), rows in zip(known, beside_it, strict=True)
+        return _with_comparisons(counts, only, suite, done, runners)
+    return _with_gains(counts, done, runners)
+
+
+def _wanted_cells(
+    suite: Suite, design: Design, parts: Sequence[str], only: str | None
+) -> list[Cell]:
+    """The cells of the parts, or all, each once."""
+    cells = cells_of(design, [dataset.id for dataset in suite.datasets])
+    if only is not None:
+        cells = [cell for cell in cells if only in (cell.sharing, cell.balancing)]
+    if not parts:
+        return cells
+    chosen: dict[Cell, None] = {}
+    for part in parts:
+        chosen |= dict.fromkeys(of_part(cells, part))
+    return list(chosen)
+
+
+def _check_weights(
+    suite: str, cells: Sequence[Cell], skipped: Mapping[str, str], progress: Progress
+) -> None:
+    """Notes the cells without enough static weights; raises UserError if no other is left."""
+    if skipped:
+        few = ", ".join(list(skipped)[:3])
+        if len(skipped) > 3:
+            few += " and others"
+        progress.note(
+            f"left out {len(skipped)} of {count(len(cells), 'cell')}, {FEW_WEIGHTS}: {few}"
         )
-        if comparisons := tuple(filter(None, answers)):
-            answer = (
-                sentence(str(only), comparisons),
-                effort(str(only), [row for rows in beside_it for row in rows]),
-            )
-    elif only and (
-        gained := [
-            gain
-            for cell, of in known
-            for gain in over_others(of.current(cell), cell, of.objectives)
-        ]
-    ):
-        answer = (summary(gained),)
-    return TrainingSummary(new, there, failed, skipped, answer, comparisons)
+    if len(skipped) == len(cells):
+        part = f"{cells[0].data}/{cells[0].sharing}/static"
+        raise UserError(
+            f"--only: nothing to compare with, {FEW_WEIGHTS}; `seesaw run {suite} --part {part}` "
+            "adds them"
+        )
+
+
+def _with_comparisons(
+    counts: TrainingSummary,
+    balancer: str,
+    suite: Suite,
+    cells: Sequence[Cell],
+    runners: Mapping[str, CellRunner],
+) -> TrainingSummary:
+    """The summary with the answer for a balancer, in all cells that were carried out."""
+    comparisons: list[CellComparison] = []
+    all_rows: list[Row] = []
+    for cell in cells:
+        runner, dataset = runners[cell.data], suite.dataset(cell.data)
+        rows = comparable(runner.current(cell), cell)
+        all_rows += rows
+        comparison = compared(cell, rows, runner.objectives, dataset, len(cells))
+        if comparison is not None:
+            comparisons.append(comparison)
+    if not comparisons:
+        return counts
+    answer = (sentence(balancer, comparisons), effort(balancer, all_rows))
+    return replace(counts, answer=answer, compared=tuple(comparisons))
+
+
+def _with_gains(
+    counts: TrainingSummary, cells: Sequence[Cell], runners: Mapping[str, CellRunner]
+) -> TrainingSummary:
+    """The summary with the answer for a way of sharing."""
+    gains: list[Gain] = []
+    for cell in cells:
+        runner = runners[cell.data]
+        gains += over_others(runner.current(cell), cell, runner.objectives)
+    return replace(counts, answer=(summary(gains),)) if gains else counts
 
 
 class CellRunner:
@@ -230,18 +276,18 @@ class CellRunner:
         progress: Progress,
     ) -> None:
         card = load_card(dataset.id)
-        check_data(card, home, raw if card.files else None, progress)
-        store = prepare(card, home, raw if card.files else None, progress)
+        raw = raw if card.files else None
+        check_data(card, home, raw, progress)
+        store = prepare(card, home, raw, progress)
         self.store: Store = store.with_tasks(dataset.tasks or store.default_tasks)
         self.content = content_of(self.store)
         self.name, self._rows, self._progress = dataset.id, rows, progress
         self._lock = FolderLock(home / FOLDER / dataset.id)
         tasks = self.store.schema.tasks
-        self.objectives = resolve_objectives(
-            dataset, tasks, ranked=()
-        )  # over all rows, whatever is served
+        self.objectives = resolve_objectives(dataset, tasks, ranked=())  # over all rows
         group = self.store.split(TEST).group
-        self.outcomes = tuple(each.name for each in resolve_outcomes(dataset, tasks, group))
+        outcomes = resolve_outcomes(dataset, tasks, group)
+        self.outcomes = tuple(outcome.name for outcome in outcomes)
         self._predictions = home / FOLDER / dataset.id / PREDICTIONS
         write_rows(self.store, self._predictions)
         options = Options(note=progress.note, store=str(self.store.path), threads=1)
@@ -259,53 +305,60 @@ class CellRunner:
         self._lock.release()
 
     def current(self, cell: Cell) -> list[Row]:
-        """Rows on these data, without the cell's own ones of another text of its plug-in."""
-        here, own, plugin = (
-            (self.name, self.content, ""),
-            (cell.sharing, cell.balancing),
-            plugin_of(cell),
-        )
-        rows = [row for row in self._rows if (row.data, row.content, row.failure) == here]
-        return [
-            row for row in rows if (row.sharing, row.balancing) != own or plugin in ("", row.commit)
-        ]
+        """Rows on these data, without the cell's rows of another version of its plug-in."""
+        plugin = plugin_of(cell)
+        rows = []
+        for row in self._rows:
+            if (row.data, row.content, row.failure) != (self.name, self.content, ""):
+                continue
+            in_cell = (row.sharing, row.balancing) == (cell.sharing, cell.balancing)
+            if not in_cell or plugin in ("", row.commit):
+                rows.append(row)
+        return rows
 
     def carry_out(self, cell: Cell, design: Design) -> None:
-        """Trains what a cell lacks; raises UserError, before it leaves a row, where the cell cannot
-        be.
+        """Trains what a cell lacks; raises UserError, before it leaves a row, if the cell does not
+        fit the data.
         """
         tuning = Tuning(design, self.name, self.store.schema, self.objectives)
         single = Cell(self.name, ALONE, SINGLE_TASK)
         picks = tuning.choose(cell, partial(self._tried, cell), partial(self._tried, single))
-        distinct = list({str(config): config for config in picks}.values())
-        rows = self.trained(
-            cell, [(config, seed) for seed in range(1, design.seeds + 1) for config in distinct]
-        )
+        distinct = {str(config): config for config in picks}.values()
+        seeds = range(1, design.seeds + 1)
+        rows = self.trained(cell, [(config, seed) for seed, config in product(seeds, distinct)])
         if cell == single:
             self._compose(dict(zip(tuning.tasks, picks, strict=True)), rows)
 
-    def _tried(self, cell: Cell, asked: Sequence[Params]) -> list[Tried]:
-        rows = self.trained(cell, [(config, 0) for config in asked])
-        keys = [each.key(SEARCH) for each in self.objectives]
-        return [Tried(dict(zip(keys, row.valid, strict=False)), row.norms) for row in rows]
+    def _tried(self, cell: Cell, configs: Sequence[Params]) -> list[Tried]:
+        keys = [objective.key(SEARCH) for objective in self.objectives]
+        tries = []
+        for config, row in zip(
+            configs, self.trained(cell, [(config, 0) for config in configs]), strict=True
+        ):
+            tries.append(Tried(config, dict(zip(keys, row.valid, strict=False)), row.norms))
+        return tries
 
     def trained(self, cell: Cell, wanted: Sequence[tuple[Params, int]]) -> list[Row]:
-        """The rows of configurations and seeds, trained where they are not there."""
+        """The rows of configurations and seeds, trained if they are not there."""
         keys = [key_of(cell, self.content, seed, config) for config, seed in wanted]
-        asked, plugin = dict(zip(keys, wanted, strict=True)), plugin_of(cell)
-        rows = {
-            key: row for key in asked if (row := self._rows.get(key)) and plugin in ("", row.commit)
-        }
+        by_key = dict(zip(keys, wanted, strict=True))
+        plugin = plugin_of(cell)
+        rows: dict[str, Row] = {}
+        for key in by_key:
+            row = self._rows.get(key)
+            if row is not None and plugin in ("", row.commit):
+                rows[key] = row
         self.there += len(rows)
-        jobs = {key: self._job(cell, *each) for key, each in asked.items() if key not in rows}
-        of_job = {id(job): key for key, job in jobs.items()}
+
+        missing = [key for key in by_key if key not in rows]
+        jobs = [self._job(cell, *by_key[key]) for key in missing]
+        key_of_job = {id(job): key for job, key in zip(jobs, missing, strict=True)}
         stage = "seeds" if wanted and wanted[0][1] else "tuning"
-        with self._progress.task(
-            f"{cell.part}: {stage}", len(asked), "trainings", len(rows)
-        ) as advance:
-            for outcome in outcomes(self._executor, [*jobs.values()], advance, None):
-                key = of_job[id(outcome.job)]
-                rows[key] = self._keep(cell, asked[key][0], outcome)
+        title = f"{cell.part}: {stage}"
+        with self._progress.task(title, len(by_key), "trainings", len(rows)) as advance:
+            for outcome in outcomes(self._executor, jobs, advance, None):
+                key = key_of_job[id(outcome.job)]
+                rows[key] = self._keep(cell, by_key[key][0], outcome)
         return [rows[key] for key in keys]
 
     def _keep(self, cell: Cell, config: Params, outcome: Outcome) -> Row:
@@ -323,9 +376,6 @@ class CellRunner:
             parsed = TrialConfig.parse(config)
             parsed.check_fit(self.store.schema)
             config = parsed.dotted()
-        objectives, tasks = (
-            [each.name for each in of] for of in (self.objectives, self.store.schema.tasks)
-        )
         job = Job(
             trial=None,
             replicate=seed,
@@ -333,8 +383,8 @@ class CellRunner:
             store=str(self.store.path),
             seed=derive(0, PURPOSE, seed),
             splits=(SEARCH,),
-            objectives=tuple(objectives),
-            tasks=tuple(tasks),
+            objectives=tuple(objective.name for objective in self.objectives),
+            tasks=tuple(task.name for task in self.store.schema.tasks),
             threads=1,
             device="cpu",
             kind=cell.kind,
@@ -342,13 +392,12 @@ class CellRunner:
         )
         if not seed:
             return job
-        kept = str(self._predictions)
         return replace(
             job,
             splits=(SEARCH, TEST),
             resamples=RESAMPLES,
             outcomes=self.outcomes,
-            predictions=kept,
+            predictions=str(self._predictions),
         )
 
     def _compose(self, picks: Mapping[str, Params], rows: Sequence[Row]) -> None:
@@ -356,32 +405,36 @@ class CellRunner:
         its own model.
         """
         cell = Cell(self.name, ALONE, COMPOSITE)
-        config: Params = {task: json.dumps(own, sort_keys=True) for task, own in picks.items()}
-        places = [list(picks).index(each.name.partition(".")[0]) for each in self.objectives]
-        of = {
-            (json.dumps(row.config, sort_keys=True), row.seed): row
-            for row in rows
-            if not row.failure
-        }
+        texts = {task: json.dumps(config, sort_keys=True) for task, config in picks.items()}
+        config: Params = dict(texts)
+        by_config: dict[tuple[str, int], Row] = {}
+        for row in rows:
+            if not row.failure:
+                by_config[json.dumps(row.config, sort_keys=True), row.seed] = row
+        tasks = list(picks)
+        places = [tasks.index(objective.name.partition(".")[0]) for objective in self.objectives]
         for seed in sorted({row.seed for row in rows}):
-            own = [of.get((str(text), seed)) for text in config.values()]
-            if self._rows.get(key_of(cell, self.content, seed, config)) or None in own:
+            if self._rows.get(key_of(cell, self.content, seed, config)):
                 continue
-            names = [name_of(self._job(cell, each, seed).training, seed) for each in picks.values()]
-            if (said := joined(self._predictions, TEST, names)) is None:
+            models = [by_config[text, seed] for text in texts.values() if (text, seed) in by_config]
+            if len(models) < len(tasks):
+                continue
+            jobs = [self._job(cell, single, seed) for single in picks.values()]
+            names = [name_of(job.training, seed) for job in jobs]
+            predictions = joined(self._predictions, TEST, names)
+            if predictions is None:
                 self._progress.note(
                     f"{cell.part}: seed {seed} is left out: its models were trained elsewhere"
                 )
                 continue
-            models = [row for row in own if row is not None]
-            ranked = served(str(self._predictions), self.outcomes, said)
+            ranked = served(str(self._predictions), self.outcomes, predictions)
             self._rows.add(composed(models, places, cell, config, ranked, self._origin))
         for file in self._predictions.glob("trial-*.npy"):
             file.unlink()
 
 
 def plugin_of(cell: Cell) -> str:
-    """The plug-in of a cell's entries, with its version or a digest of its text; empty of built-in
+    """The plug-in of a cell's entries, with its version or a digest of its text; empty for built-in
     ones.
     """
     kinds = ("balancing.kind", cell.balancing), ("sharing.kind", cell.sharing)
@@ -389,12 +442,11 @@ def plugin_of(cell: Cell) -> str:
 
 
 FIRST = 1 << 16
-"""Rows of a split that tell it from others."""
+"""Number of a split's rows that enter its digest."""
 
 
 def content_of(store: Store) -> str:
-    """A digest of what trainings read. Equal arrays have equal digests, whichever version prepared
-    them.
+    """A digest of the arrays that trainings read, the same whichever version prepared them.
 
     Args:
         store: with the tasks of the design.
@@ -404,9 +456,9 @@ def content_of(store: Store) -> str:
         split = store.split(name)
         ids = split.ids_of(slice(FIRST))
         digest.update(f"{name} {len(split)} {ids.shape[1]} {split.dense.shape[1]} ".encode())
-        beside = [array for array in (split.weights, split.units) if array is not None]
-        for array in (ids, split.dense, split.group, *beside):
-            digest.update(np.ascontiguousarray(array[:FIRST]).tobytes())
+        for array in (ids, split.dense, split.group, split.weights, split.units):
+            if array is not None:
+                digest.update(np.ascontiguousarray(array[:FIRST]).tobytes())
         digest.update(np.ascontiguousarray(split.labels_of(slice(0, FIRST))).tobytes())
     return digest.hexdigest()
 
@@ -415,6 +467,6 @@ def _commit() -> str:
     folder = Path(__file__).parents[3]
     if not (folder / ".git").exists():
         return ""
-    asked = ["git", "-C", str(folder), "rev-parse", "--short=12", "HEAD"]
-    process = subprocess.run(asked, capture_output=True, text=True, check=False)
+    command = ["git", "-C", str(folder), "rev-parse", "--short=12", "HEAD"]
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
     return process.stdout.strip()

@@ -11,8 +11,9 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,8 @@ from bench.models.training.probe import REPRESENTATION, SHARED
 
 FOLDER, TABLE = "reference", "table.parquet"
 RESAMPLED_SEEDS = 3
-"""Seeds whose resamples are kept: how rows move a model hardly depends on its seed, and they are
-most of the table.
-"""
+"""Number of seeds whose resamples are kept. They take most of the table's space, and hardly depend
+on the seed."""
 
 
 @dataclass(frozen=True)
@@ -47,16 +47,16 @@ class Row:
         sharing, balancing: of its cell.
         seed: 0 of the trainings that tune a cell, on validation alone; 1, 2, .. of those on fresh
             seeds. One number is one seed, whatever is trained.
-        config: dotted names that are not as by default.
+        config: values by dotted name that differ from the defaults.
         objectives, outcomes: names, in the order of the values.
         valid, test: (M,) values of the objectives.
         served: (K * O,) values of the outcomes on test, fusion by fusion.
-        test_moved: (B * M,) how far the objectives move on resamples of test; empty where not kept.
+        test_moved: (B * M,) how far the objectives move on resamples of test; empty if not kept.
         served_moved: (B * K * O,), the same of what is served.
         commit: of the checkout, or the plug-in whose entry was trained.
         norms: (T,) mean norms of the tasks' gradients on what they share, as the training's probes
             saw them.
-        failure: why it has no values; empty where it has.
+        failure: why it has no values; empty if it has.
     """
 
     data: str
@@ -113,37 +113,58 @@ def row_of(
         origin: `version`, `commit` and `machine`.
     """
     job, result = outcome.job, outcome.result
-    of_cell = cell.data, content, cell.sharing, cell.balancing, job.kind, job.replicate, config
-    row = Row(*of_cell, [each.name for each in objectives], job.outcomes, **origin)
+    row = Row(
+        cell.data,
+        content,
+        cell.sharing,
+        cell.balancing,
+        job.kind,
+        job.replicate,
+        config,
+        [objective.name for objective in objectives],
+        job.outcomes,
+        **origin,
+    )
     if outcome.failure is not None:
         return replace(row, failure=f"{outcome.failure.kind}: {outcome.failure.reason}")
     assert result is not None
-    metrics, keys = result.metrics, {"valid": [each.key(SEARCH) for each in objectives]}
+    metrics = result.metrics
+    columns = {"valid": _values(metrics, [objective.key(SEARCH) for objective in objectives])}
     if row.seed:
-        fusions = sorted(
-            {int(key.split("/")[1]) for key in metrics if key.startswith(f"{SERVED}/")}
-        )
-        keys["test"] = [each.key(TEST) for each in objectives]
-        keys["served"] = [
-            f"{SERVED}/{number}/{name}" for number in fusions for name in job.outcomes
-        ]
-    columns: dict[str, Any] = {
-        name: [metrics.get(key, math.nan) for key in own] for name, own in keys.items()
-    }
-    for name in ("test", "served") if 0 < row.seed <= RESAMPLED_SEEDS else ():
-        if keys[name] and all(key in result.resampled for key in keys[name]):
-            columns[f"{name}_moved"] = _short(
-                np.array([result.resampled[key] for key in keys[name]]).T
-            )
+        keys = {
+            "test": [objective.key(TEST) for objective in objectives],
+            "served": _served_keys(metrics, job.outcomes),
+        }
+        for name, keys_of_column in keys.items():
+            columns[name] = _values(metrics, keys_of_column)
+            if row.seed <= RESAMPLED_SEEDS:
+                columns[f"{name}_moved"] = _moved(result, keys_of_column)
     return replace(
         row,
-        **columns,
+        **columns,  # type: ignore[arg-type]
         norms=_norms(result),
         parameters=int(metrics.get("cost/parameters", 0)),
         latency_ms=metrics.get("cost/latency_ms", math.nan),
         samples=int(result.speed.get("samples_trained", 0)),
         cpu_seconds=round(result.speed.get("cpu_seconds", 0.0), 2),
     )
+
+
+def _values(metrics: Mapping[str, float], keys: Iterable[str]) -> list[float]:
+    return [metrics.get(key, math.nan) for key in keys]
+
+
+def _served_keys(metrics: Iterable[str], outcomes: Sequence[str]) -> list[str]:
+    """Keys of the served outcomes, fusion by fusion."""
+    fusions = {int(key.split("/")[1]) for key in metrics if key.startswith(f"{SERVED}/")}
+    return [f"{SERVED}/{number}/{name}" for number, name in product(sorted(fusions), outcomes)]
+
+
+def _moved(result: TrialResult, keys: Sequence[str]) -> list[float]:
+    """Resamples of the keys' metrics, (B * M,); empty if one was not resampled."""
+    if not keys or not all(key in result.resampled for key in keys):
+        return []
+    return _short(np.array([result.resampled[key] for key in keys]).T)
 
 
 def composed(
@@ -161,29 +182,30 @@ def composed(
         places: of the objectives' tasks among them.
         served: by fusion and outcome the value, then those on resamples.
     """
-    first, values = models[0], np.array(list(served.values())).T
-    moved = np.array([models[task].test_moved for task in places]).reshape(
-        len(places), -1, len(places)
-    )
-    heads = moved[range(len(places)), :, range(len(places))].T
-    kept = first.seed <= RESAMPLED_SEEDS
+    first = models[0]
+    served_values = np.array(list(served.values())).T
+    objectives = range(len(places))
+    moved = np.array([models[task].test_moved for task in places])
+    moved = moved.reshape(len(places), -1, len(places))[objectives, :, objectives].T
+    served_moved: list[float] = []
+    if first.seed <= RESAMPLED_SEEDS:
+        served_moved = _short(served_values[1:] - served_values[0])
     return replace(
         first,
         sharing=cell.sharing,
         balancing=cell.balancing,
         config=config,
-        valid=[models[task].valid[at] for at, task in enumerate(places)],
-        test=[models[task].test[at] for at, task in enumerate(places)],
-        served=values[0].tolist(),
-        test_moved=heads.ravel().tolist(),
-        served_moved=_short(values[1:] - values[0]) if kept else [],
+        valid=[models[task].valid[m] for m, task in enumerate(places)],
+        test=[models[task].test[m] for m, task in enumerate(places)],
+        served=served_values[0].tolist(),
+        test_moved=moved.ravel().tolist(),
+        served_moved=served_moved,
         norms=[],
-        parameters=round(
-            np.mean([each.parameters for each in models])
-        ),  # each has as many models as there are tasks
-        latency_ms=float(np.mean([each.latency_ms for each in models])),
-        samples=round(np.mean([each.samples for each in models])),
-        cpu_seconds=float(np.mean([each.cpu_seconds for each in models])),
+        # Means, as each row counts as many models as there are tasks.
+        parameters=round(np.mean([model.parameters for model in models])),
+        latency_ms=float(np.mean([model.latency_ms for model in models])),
+        samples=round(np.mean([model.samples for model in models])),
+        cpu_seconds=float(np.mean([model.cpu_seconds for model in models])),
         **origin,
     )
 
@@ -194,16 +216,16 @@ def _short(values: NDArray[Any]) -> list[float]:
 
 def _norms(result: TrialResult) -> list[float]:
     """On the dense parameters that tasks share; without any, at the representation."""
-    seen = result.diagnosis.get("tasks", {}).values()
+    tasks = result.diagnosis.get("tasks", {}).values()
     for block in (SHARED, REPRESENTATION):
-        norms = [task.get("norm", {}).get(block) for task in seen]
+        norms = [task.get("norm", {}).get(block) for task in tasks]
         if norms and all(norms):
             return [float(f"{norm:.4g}") for norm in norms]
     return []
 
 
 class KnownRows:
-    """All rows that are known: published ones, and those at home, to which new ones are added.
+    """Published rows, and those at home, to which new ones are added.
 
     Args:
         published: the table; it need not be there.
@@ -211,19 +233,15 @@ class KnownRows:
 
     def __init__(self, home: Path, published: Path) -> None:
         self.folder = home / FOLDER
-        every = [
-            *read(published),
-            *(row for file in sorted(self.folder.glob("*.jsonl")) for row in lines(file)),
-        ]
-        self._rows = {row.key: row for row in every}
+        self._rows = {row.key: row for row in read(published)}
+        for file in sorted(self.folder.glob("*.jsonl")):
+            self._rows |= {row.key: row for row in lines(file)}
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Row]:
         return iter(self._rows.values())
 
     def get(self, key: str) -> Row | None:
-        """The row of that key; None where it is not trained yet. One that failed is trained
-        again.
-        """
+        """The row of that key; None if it is not trained yet, or failed and is trained again."""
         row = self._rows.get(key)
         return None if row is None or row.failure else row
 
@@ -234,25 +252,23 @@ class KnownRows:
         with room_for(file):
             self.folder.mkdir(parents=True, exist_ok=True)
             with file.open("ab") as out:
-                out.truncate(
-                    file.read_bytes().rfind(b"\n") + 1
-                )  # a torn last line was never acknowledged
+                # A torn last line was never acknowledged.
+                out.truncate(file.read_bytes().rfind(b"\n") + 1)
                 out.write(json.dumps(asdict(row)).encode() + b"\n")
                 out.flush()
                 os.fsync(out.fileno())
 
 
-def lines(file: Path) -> Iterable[Row]:
+def lines(file: Path) -> Iterator[Row]:
     """The rows of a file at home; a torn last line is ignored."""
     *whole, _ = file.read_text(encoding="utf-8").split("\n")
     for number, line in enumerate(whole, 1):
         try:
             yield Row(**json.loads(line))
         except (ValueError, TypeError):
-            problem = (
+            raise UserError(
                 f"{file}, line {number}: expected a row of the reference, found {shortened(line)}"
-            )
-            raise UserError(problem) from None
+            ) from None
 
 
 SMALL = ("test_moved", "served_moved")
@@ -263,46 +279,45 @@ TEXTS = ("config", "objectives", "outcomes")
 
 
 def write(rows: Iterable[Row], file: Path) -> None:
-    """The table, sorted, so that equal rows make an equal file; raises Unwritable if there is no
-    room.
+    """Writes the table, sorted, so that equal rows make an equal file; raises Unwritable if there
+    is no room.
     """
-    every = sorted(rows, key=lambda row: (row.data, row.sharing, row.balancing, row.seed, row.key))
-    columns: dict[str, Any] = {}
-    for each in fields(Row):
-        values = [getattr(row, each.name) for row in every]
-        if each.name in SMALL:
-            columns[each.name] = pa.array(
-                [np.array(value, np.float16).tobytes() for value in values], pa.binary()
-            )
-        elif each.name in LISTS:
-            columns[each.name] = pa.array(values, pa.list_(pa.float32()))
-        elif each.name in TEXTS:
-            columns[each.name] = pa.array(
-                [json.dumps(value, sort_keys=each.name == "config") for value in values]
-            )
-        else:
-            columns[each.name] = pa.array(values)
+    rows = sorted(rows, key=lambda row: (row.data, row.sharing, row.balancing, row.seed, row.key))
+    columns = {
+        column.name: _column(column.name, [getattr(row, column.name) for row in rows])
+        for column in fields(Row)
+    }
     with atomic_path(file) as temporary:
         formats.write_table(
             formats.TABLE, pa.table(columns), temporary, compression="zstd", compression_level=15
         )
 
 
+def _column(name: str, values: Sequence[Any]) -> pa.Array:
+    if name in SMALL:
+        return pa.array([np.array(value, np.float16).tobytes() for value in values], pa.binary())
+    if name in LISTS:
+        return pa.array(values, pa.list_(pa.float32()))
+    if name in TEXTS:
+        return pa.array([json.dumps(value, sort_keys=name == "config") for value in values])
+    return pa.array(values)
+
+
 def read(file: Path) -> list[Row]:
-    """The rows of a table, none where it is not there; raises UserError if it is no such table."""
+    """The rows of a table, none if there is no file; raises UserError if it is no such table."""
     if not file.is_file():
         return []
     table = formats.read_table(formats.TABLE, file)
-    if lacking := {each.name for each in fields(Row)} - set(table.column_names):
+    columns = [column.name for column in fields(Row)]
+    if lacking := set(columns) - set(table.column_names):
         raise UserError(
             f"{file}: expected a table of the reference, found no column "
             f"{', '.join(sorted(lacking))}"
         )
-    table = table.select([each.name for each in fields(Row)])
-    return [
-        Row(**{name: _read(name, value) for name, value in row.items()})
-        for row in table.to_pylist()
-    ]
+    rows = []
+    for row in table.select(columns).to_pylist():
+        rows.append(Row(**{name: _read(name, value) for name, value in row.items()}))
+    return rows
 
 
 def _read(name: str, value: Any) -> Any:

@@ -1,8 +1,9 @@
-"""One training of the reference in a worker: the model's own metrics, and what is served by it.
+"""One training of the reference in a worker: the metrics of the model, and the outcomes that it
+serves.
 
 Served outcomes are those of one score, a weighted sum of the predictions, under each of a few
-weights: the same ones for every model, evenly over the simplex. Rows of test are resampled, the
-same ones for every model.
+weights: the same ones for every model, evenly over the simplex. Resamples of test are the same for
+every model.
 """
 
 from __future__ import annotations
@@ -26,12 +27,15 @@ from bench.measure.resamples import drawn_of
 from bench.models.training.job import run_job
 
 RESAMPLES = 24
-"""Of test. Few, as the table keeps them: a variance has 23 degrees of freedom then."""
+"""Number of resamples of test: few, as the table keeps them; a variance has 23 degrees of freedom.
+"""
 SERVED = "served"
 
 
 def fusions(tasks: int) -> list[Fusion]:
-    """The fusion weights under which every model is measured: one task's alone to the other's."""
+    """The fusion weights under which every model is measured, from one task's alone to the
+    other's.
+    """
     if tasks == 1:
         return [Fusion.of("sum", (1.0,))]
     steps = steps_within(tasks, 7 if tasks == 2 else 10)
@@ -39,8 +43,8 @@ def fusions(tasks: int) -> list[Fusion]:
 
 
 def train(job: Job) -> TrialResult:
-    """Trains and measures a job. Where it keeps predictions, its result also has what is served, as
-    `served/<number of the fusion>/<outcome>`.
+    """Trains and measures a job. If it keeps predictions, its result also has the served outcomes,
+    as `served/<number of the fusion>/<outcome>`.
 
     Predictions of single-task models stay, to be served together; all others are removed.
     """
@@ -49,38 +53,37 @@ def train(job: Job) -> TrialResult:
     result.speed["cpu_seconds"] = process_time() - started
     if job.predictions is None:
         return result
-    folder, name = Path(job.predictions), name_of(job.training, job.replicate)
-    own = predictions(folder, TEST, name)
-    assert own is not None
-    outcomes = served(str(folder), job.outcomes, own)
+    folder = Path(job.predictions)
+    on_test = predictions(folder, TEST, name_of(job.training, job.replicate))
+    assert on_test is not None
+    outcomes = served(str(folder), job.outcomes, on_test)
     if job.config.get("sharing.kind") != "single_task":
         for split in job.splits:
-            if (path := path_of(job, split)) is not None:
+            path = path_of(job, split)
+            if path is not None:
                 path.unlink(missing_ok=True)
-    result.metrics.update({key: values[0] for key, values in outcomes.items()})
-    result.resampled.update(
-        {key: [value - values[0] for value in values[1:]] for key, values in outcomes.items()}
-    )
+    for key, (value, *resampled) in outcomes.items():
+        result.metrics[key] = value
+        result.resampled[key] = [moved - value for moved in resampled]
     return result
 
 
 def served(
-    folder: str, outcomes: Sequence[str], own: NDArray[np.float32]
+    folder: str, outcomes: Sequence[str], on_test: NDArray[np.float32]
 ) -> dict[str, list[float]]:
     """By fusion and outcome the value on test, then those on each resample.
 
     Args:
         folder: of kept predictions, as text.
-        own: joint predictions (n, T) on test.
+        on_test: joint predictions (n, T).
     """
     rows, measure = _measure(folder, tuple(outcomes))
     by_outcome: dict[str, list[float]] = {}
-    for number, fusion in enumerate(fusions(own.shape[1])):
-        values = measure.resampled(fused(fusion.kind, own, fusion.weights, rows.rates))
-        by_outcome |= {
-            f"{SERVED}/{number}/{name}": values[:, 0, at].tolist()
-            for at, name in enumerate(outcomes)
-        }
+    for number, fusion in enumerate(fusions(on_test.shape[1])):
+        scores = fused(fusion.kind, on_test, fusion.weights, rows.rates)
+        values = measure.resampled(scores)
+        for column, name in enumerate(outcomes):
+            by_outcome[f"{SERVED}/{number}/{name}"] = values[:, 0, column].tolist()
     return by_outcome
 
 

@@ -9,8 +9,15 @@ from reference.answers import fronts, sharing_gains
 from reference.members import gather
 
 from bench.app.reference.cells import ALONE, COMPOSITE, EQUAL, Cell
-from bench.app.reference.gains import over_others, summary
-from bench.app.reference.own import CellComparison, beside, compared, effort, sentence
+from bench.app.reference.comparisons import (
+    CellComparison,
+    comparable,
+    compared,
+    effort,
+    over_others,
+    sentence,
+    summary,
+)
 from bench.app.runs.suite import SuiteDataset
 from bench.core.objectives import Objective
 from bench.ledger.effect import Effect
@@ -25,7 +32,7 @@ def told(rows, questions, name="mgda", margin=None):
         Cell("made", rows[0].sharing, name),
         SuiteDataset(id="made", reference=GIVEN, margin=margin),
     )
-    return compared(cell, beside(rows, cell), OBJECTIVES, dataset, questions)
+    return compared(cell, comparable(rows, cell), OBJECTIVES, dataset, questions)
 
 
 def tuned(rows, tries=8):
@@ -72,11 +79,11 @@ def test_a_loss_weighting_is_compared_like_a_gradient_method(simulated):
 def test_only_rows_of_the_same_data_and_sharing_count(simulated):
     rows = simulated(0.001, seed=3)
     cell = Cell("made", rows[0].sharing, "mgda")
-    assert len(beside(rows, cell)) == len(rows)
+    assert len(comparable(rows, cell)) == len(rows)
     for change in ({"sharing": "other"}, {"data": "other"}, {"failure": "none"}):
-        assert beside([replace(row, **change) for row in rows], cell) == []
+        assert comparable([replace(row, **change) for row in rows], cell) == []
     weights = sorted({str(row.config) for row in rows if row.balancing == "static"})
-    assert beside([row for row in rows if str(row.config) != weights[0]], cell) == []
+    assert comparable([row for row in rows if str(row.config) != weights[0]], cell) == []
 
 
 def test_a_configuration_with_one_seed_is_not_compared(simulated):
