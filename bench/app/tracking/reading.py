@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -13,13 +14,25 @@ from bench.app.tracking.values import DIAGNOSIS, OBJECTIVES, REFERENCE, UNTIL
 from bench.core.objectives import Objective
 from bench.core.records import Failure, Replicate, TrialRecord
 from bench.core.rows import CONFIRM
-from bench.ledger.heads import frontier
+from bench.ledger.heads import Frontier, frontier
 from bench.ledger.pareto import weakest_reference
 from bench.ledger.points import confirmed
 
 FIXED = ["run", "dataset", "fingerprint", "space", "trial", "architecture", "picked", "run_id"]
-MergeKey = tuple[str, str, str]
-"""Data set, fingerprint of the prepared data, and objectives: runs with equal keys are merged."""
+
+
+class MergeKey(NamedTuple):
+    """Runs with equal keys are merged; `objectives` is JSON."""
+
+    dataset: str
+    fingerprint: str
+    objectives: str
+
+    @property
+    def parsed(self) -> list[Objective]:
+        """The objectives."""
+        pairs = json.loads(self.objectives)
+        return [Objective(name, direction) for name, direction in pairs]
 
 
 def frontier_of(experiment: str, uri: str) -> pd.DataFrame:
@@ -41,105 +54,140 @@ def frontier_of(experiment: str, uri: str) -> pd.DataFrame:
     store = MlflowStore(uri)
     if store.is_missing:  # MLflow would create one
         raise TrackingError(f"there is no MLflow store at {store.uri}")
-    at = store.experiment(experiment)
+    experiment_id = store.experiment(experiment)
     parents = {
         node.run_id: node.tags
-        for node in StoredRun.search(store, at, "tags.`seesaw.kind` = 'parent'")
+        for node in StoredRun.search(store, experiment_id, "tags.`seesaw.kind` = 'parent'")
     }
-    replicates: dict[tuple[str, ...], list[Replicate]] = defaultdict(list)
-    for node in StoredRun.search(store, at, "tags.`seesaw.kind` = 'replicate'"):
-        failure = (
-            Failure("bug", node.tags["seesaw.failure"]) if "seesaw.failure" in node.tags else None
-        )
-        number, seed = int(node.tags["seesaw.replicate"]), int(node.tags["seesaw.seed"])
-        replicates[_point(node)].append(Replicate(number, seed, node.metrics, failure))
-    groups: dict[MergeKey, list[StoredRun]] = defaultdict(list)
-    compared = StoredRun.search(
-        store, at, "tags.`seesaw.kind` = 'trial' and tags.`front.rank` != 'none'"
-    )
-    for node in sorted(
-        compared, key=lambda each: (each.tags["seesaw.run"], int(each.tags["seesaw.trial"]))
-    ):
-        parent = parents.get(node.tags["seesaw.parent"], {})
-        if OBJECTIVES in parent:
-            groups[
-                parent["seesaw.dataset"], parent["seesaw.fingerprint"], parent[OBJECTIVES]
-            ].append(node)
-    notes = _apart(groups)
+    replicates = _replicates(store, experiment_id)
+    groups = _mergeable(store, experiment_id, parents)
+    notes = _not_merged(groups)
     rows: list[dict[str, object]] = []
     volumes: dict[tuple[str, str], float] = {}
     for key, nodes in groups.items():
-        records = [
-            TrialRecord(
-                number,
-                "completed",
-                params={},
-                config=dict(node.params),
-                architecture=node.tags["seesaw.architecture"],
-                metrics=node.metrics,
-                replicates=tuple(replicates[_point(node)]),
-            )
-            for number, node in enumerate(nodes)
-        ]
-        objectives = [Objective(*of) for of in json.loads(key[2])]
+        records = [_record(number, node, replicates) for number, node in enumerate(nodes)]
         references = [json.loads(parents[node.tags["seesaw.parent"]][REFERENCE]) for node in nodes]
-        front = frontier(records, objectives, weakest_reference(objectives, references))
-        volumes[key[:2]] = front.hypervolume
-        trials = front.by_trial  # without the composite of single-task models, which has no run
-        rank = front.table["rank"].astype(float)  # NaN for points that were not compared
-        rows += [
-            _row(nodes[trial], key, float(front.table["p_nondominated"].iloc[at]))
-            for trial, at in trials.items()
-            if rank.iloc[at] == rank.iloc[list(trials.values())].min()
-        ]
-        sure = [
-            node
-            for node, record in zip(nodes, records, strict=True)
-            if any(map(confirmed, record.points))
-        ]
-        once = set(_runs(nodes)) - set(_runs(sure))
-        if once and front.split == CONFIRM:
+        front = frontier(records, key.parsed, weakest_reference(key.parsed, references))
+        volumes[key.dataset, key.fingerprint] = front.hypervolume
+        rows += _front_rows(front, nodes, key)
+        unconfirmed = _unconfirmed(nodes, records)
+        if unconfirmed and front.split == CONFIRM:
             notes.append(
-                f"{key[0]}: not confirmed, and not compared with what is: {', '.join(sorted(once))}"
+                f"{key.dataset}: not confirmed, and not compared with what is: "
+                f"{', '.join(unconfirmed)}"
             )
-    rest = dict.fromkeys(name for row in rows for name in row if name not in FIXED)
-    table = pd.DataFrame(rows, columns=[*FIXED, *rest])
-    table = table.sort_values(["dataset", "fingerprint", "run", "trial"], ignore_index=True)
-    if unended := sorted(tags["seesaw.run"] for tags in parents.values() if OBJECTIVES not in tags):
+    unended = sorted(tags["seesaw.run"] for tags in parents.values() if OBJECTIVES not in tags)
+    if unended:
         notes.append(f"without a front yet, and left out: {', '.join(unended)}")
+    columns = dict.fromkeys(FIXED)
+    for row in rows:
+        columns |= dict.fromkeys(row)
+    table = pd.DataFrame(rows, columns=list(columns))
+    table = table.sort_values(["dataset", "fingerprint", "run", "trial"], ignore_index=True)
     table.attrs |= {"notes": notes, "hypervolume": volumes}
     return table
 
 
+def _replicates(store: MlflowStore, experiment_id: str) -> dict[tuple[str, ...], list[Replicate]]:
+    """All replicates of an experiment, by `_point`."""
+    replicates: defaultdict[tuple[str, ...], list[Replicate]] = defaultdict(list)
+    for node in StoredRun.search(store, experiment_id, "tags.`seesaw.kind` = 'replicate'"):
+        failure = None
+        if "seesaw.failure" in node.tags:
+            failure = Failure("bug", node.tags["seesaw.failure"])
+        number, seed = int(node.tags["seesaw.replicate"]), int(node.tags["seesaw.seed"])
+        replicates[_point(node)].append(Replicate(number, seed, node.metrics, failure))
+    return replicates
+
+
+def _mergeable(
+    store: MlflowStore, experiment_id: str, parents: Mapping[str, Mapping[str, str]]
+) -> dict[MergeKey, list[StoredRun]]:
+    """Compared trials of runs with a front, grouped, by run and trial."""
+    compared = StoredRun.search(
+        store, experiment_id, "tags.`seesaw.kind` = 'trial' and tags.`front.rank` != 'none'"
+    )
+    compared.sort(key=lambda node: (node.tags["seesaw.run"], int(node.tags["seesaw.trial"])))
+    groups: defaultdict[MergeKey, list[StoredRun]] = defaultdict(list)
+    for node in compared:
+        parent = parents.get(node.tags["seesaw.parent"], {})
+        if OBJECTIVES in parent:
+            key = MergeKey(
+                parent["seesaw.dataset"], parent["seesaw.fingerprint"], parent[OBJECTIVES]
+            )
+            groups[key].append(node)
+    return groups
+
+
+def _record(
+    number: int, node: StoredRun, replicates: Mapping[tuple[str, ...], Sequence[Replicate]]
+) -> TrialRecord:
+    return TrialRecord(
+        number,
+        "completed",
+        params={},
+        config=dict(node.params),
+        architecture=node.tags["seesaw.architecture"],
+        metrics=node.metrics,
+        replicates=tuple(replicates.get(_point(node), ())),
+    )
+
+
+def _front_rows(
+    front: Frontier, nodes: Sequence[StoredRun], key: MergeKey
+) -> list[dict[str, object]]:
+    """Rows of the trials with the lowest rank."""
+    row_of_trial = front.by_trial  # without the composite of single-task models, which has no run
+    rank = front.table["rank"].astype(float)  # NaN for points that were not compared
+    lowest = rank.iloc[list(row_of_trial.values())].min()
+    rows = []
+    for trial, row in row_of_trial.items():
+        if rank.iloc[row] == lowest:
+            chance = float(front.table["p_nondominated"].iloc[row])
+            rows.append(_row(nodes[trial], key, chance))
+    return rows
+
+
 def _row(node: StoredRun, key: MergeKey, chance: float) -> dict[str, object]:
     tags = node.tags
-    of = (
-        tags["seesaw.run"],
-        *key[:2],
-        tags["seesaw.space"],
-        int(tags["seesaw.trial"]),
-        tags["seesaw.architecture"],
-    )
-    metrics = {
-        name: at
-        for name, at in sorted(node.metrics.items())
-        if not name.startswith(("curve/", DIAGNOSIS))
+    row: dict[str, object] = {
+        "run": tags["seesaw.run"],
+        "dataset": key.dataset,
+        "fingerprint": key.fingerprint,
+        "space": tags["seesaw.space"],
+        "trial": int(tags["seesaw.trial"]),
+        "architecture": tags["seesaw.architecture"],
+        "picked": tags["seesaw.picked"] == "true",
+        "run_id": node.run_id,
     }
-    fixed = dict(zip(FIXED, (*of, tags["seesaw.picked"] == "true", node.run_id), strict=True))
-    return {**fixed, **metrics, "front.p_nondominated": chance, **dict(sorted(node.params.items()))}
+    for name, value in sorted(node.metrics.items()):
+        if not name.startswith(("curve/", DIAGNOSIS)):
+            row[name] = value
+    row["front.p_nondominated"] = chance
+    return row | dict(sorted(node.params.items()))
 
 
-def _apart(groups: Mapping[MergeKey, Sequence[StoredRun]]) -> list[str]:
+def _unconfirmed(nodes: Sequence[StoredRun], records: Sequence[TrialRecord]) -> list[str]:
+    """Names of the runs without any confirmed point."""
+    with_confirmed = [
+        node
+        for node, record in zip(nodes, records, strict=True)
+        if any(map(confirmed, record.points))
+    ]
+    return sorted(set(_runs(nodes)) - set(_runs(with_confirmed)))
+
+
+def _not_merged(groups: Mapping[MergeKey, Sequence[StoredRun]]) -> list[str]:
+    """A sentence for each data set whose runs form several groups."""
     notes = []
-    for dataset in sorted({key[0] for key in groups}):
-        of = {key: ", ".join(_runs(nodes)) for key, nodes in groups.items() if key[0] == dataset}
-        if len(of) > 1:
-            prints = len({key[1] for key in of}) > 1
-            why = "the data were prepared differently" if prints else "their objectives differ"
-            notes.append(
-                f"{dataset}: not merged, since {why} "
-                f"({'; '.join(f'{key[1]}: {of[key]}' for key in of)})"
-            )
+    for dataset in sorted({key.dataset for key in groups}):
+        keys = [key for key in groups if key.dataset == dataset]
+        if len(keys) > 1:
+            why = "their objectives differ"
+            if len({key.fingerprint for key in keys}) > 1:
+                why = "the data were prepared differently"
+            names = [f"{key.fingerprint}: {', '.join(_runs(groups[key]))}" for key in keys]
+            notes.append(f"{dataset}: not merged, since {why} ({'; '.join(names)})")
     return notes
 
 

@@ -37,7 +37,7 @@ DATASET = "seesaw.dataset"
 MODEL = "model"  # folder among a run's artifacts
 REQUIREMENTS = ("torch", "numpy", "pandas", "pyarrow", "numba", "pydantic", "mlflow")
 ROOM = 2**16
-"""Bytes: a disk with fewer that are free is taken for full, where copying has failed."""
+"""Bytes: if copying fails, a disk with fewer free ones is taken for full."""
 _URI = re.compile(r"(?:models:/)?(?P<name>[^@/:]+)(?:@(?P<alias>[\w-]+)|/(?P<version>\d+))?")
 
 
@@ -50,12 +50,8 @@ class Move:
     after: str
 
     def __str__(self) -> str:
-        moved = (
-            f"from version {self.before} to {self.after}"
-            if self.before
-            else f"to version {self.after}"
-        )
-        return f"{self.alias} moves {moved}"
+        origin = f"from version {self.before} to " if self.before else "to version "
+        return f"{self.alias} moves {origin}{self.after}"
 
 
 class ModelRegistry:
@@ -77,8 +73,8 @@ class ModelRegistry:
         the run's id.
         """
         experiment_id = self._store.experiment(experiment, make=True)
-        known = {"seesaw.kind": "deployment", **tags}
-        node = StoredRun.create(self._store, experiment_id, run_name, known)
+        tags = {"seesaw.kind": "deployment", **tags}
+        node = StoredRun.create(self._store, experiment_id, run_name, tags)
         try:
             with scratch_folder(package.folder) as folder:
                 save_model(package, folder / MODEL)
@@ -99,19 +95,26 @@ class ModelRegistry:
         run = self._store.ask("find the run", "get_run", run_id)
         source = f"{run.info.artifact_uri}/{MODEL}"
         if not self._named(name):
-            self._store.ask(
-                f"register the model '{name}'", "create_registered_model", name, tries=1
-            )
-        to, add = f"register a version of '{name}'", "create_model_version"
-        made = self._store.ask(
-            to, add, name, source, run_id, dict(tags), description=description, tries=1
+            to = f"register the model '{name}'"
+            self._store.ask(to, "create_registered_model", name, tries=1)
+        model_version = self._store.ask(
+            f"register a version of '{name}'",
+            "create_model_version",
+            name,
+            source,
+            run_id,
+            dict(tags),
+            description=description,
+            tries=1,
         )
-        return str(made.version)
+        return str(model_version.version)
 
     def aliases(self, name: str) -> dict[str, str]:
         """Alias -> version; empty if there is no such model."""
         models = self._named(name)
-        return {alias: str(number) for alias, number in models[0].aliases.items()} if models else {}
+        if not models:
+            return {}
+        return {alias: str(number) for alias, number in models[0].aliases.items()}
 
     def check_version(self, name: str, tasks: Sequence[str], dataset: str | None) -> None:
         """Refuses a version of another model: two logs may have the same name.
@@ -121,19 +124,22 @@ class ModelRegistry:
         """
         aliases = self.aliases(name)
         number = aliases.get(CHAMPION) or aliases.get(CHALLENGER)
-        now: Mapping[str, str] = {} if number is None else self._version(name, number).tags
-        known, other = now.get(TASKS, "").split(","), now.get(DATASET, dataset)
-        if now.get(TASKS) and not set(known) & set(tasks):
+        if number is None:
+            return
+        tags = self._version(name, number).tags
+        registered_tasks = tags.get(TASKS, "").split(",")
+        if tags.get(TASKS) and not set(registered_tasks) & set(tasks):
             raise UserError(
                 f"expected a new version of the registered model '{name}', which predicts "
-                f"{', '.join(known)}, found a pick that predicts {', '.join(tasks)}; register it "
-                "under another name with --name"
+                f"{', '.join(registered_tasks)}, found a pick that predicts {', '.join(tasks)}; "
+                "register it under another name with --name"
             )
-        if dataset is not None and other != dataset:
+        registered_dataset = tags.get(DATASET, dataset)
+        if dataset is not None and registered_dataset != dataset:
             raise UserError(
-                f"expected a new version of the registered model '{name}', whose data are {other}, "
-                f"found a pick on {dataset}; register it under another name with --name, or as a "
-                f"version of that model with --name {name}"
+                f"expected a new version of the registered model '{name}', whose data are "
+                f"{registered_dataset}, found a pick on {dataset}; register it under another name "
+                f"with --name, or as a version of that model with --name {name}"
             )
 
     def moves(self, name: str, alias: str, number: str) -> list[Move]:
@@ -141,33 +147,31 @@ class ModelRegistry:
 
         That comes first, so that repeating an interrupted change still ends right.
         """
-        now = self.aliases(name)
-        moves = [Move(alias, now.get(alias), number)]
-        if alias == CHAMPION and (old := now.get(CHAMPION)) is not None:
-            moves.insert(0, Move(PREVIOUS, now.get(PREVIOUS), old))
-        return moves
+        aliases = self.aliases(name)
+        move = Move(alias, aliases.get(alias), number)
+        if alias != CHAMPION or move.before is None:
+            return [move]
+        return [Move(PREVIOUS, aliases.get(PREVIOUS), move.before), move]
 
     def promote(self, name: str) -> list[Move]:
         """Moves that make the challenger the champion as well; raises UserError if there is none or
         it already is.
         """
-        now = self._holding(name, CHALLENGER)
-        if now.get(CHAMPION) == now[CHALLENGER]:
+        aliases = self._with_aliases(name, CHALLENGER)
+        if aliases.get(CHAMPION) == aliases[CHALLENGER]:
             raise UserError(
                 f"{name}: expected a challenger that is not the champion, found version "
-                f"{now[CHAMPION]} as both"
+                f"{aliases[CHAMPION]} as both"
             )
-        return self.moves(name, CHAMPION, now[CHALLENGER])
+        return self.moves(name, CHAMPION, aliases[CHALLENGER])
 
     def rollback(self, name: str) -> list[Move]:
         """Moves that exchange champion and previous, as a second call undoes; raises UserError
         without a previous.
         """
-        now = self._holding(name, CHAMPION, PREVIOUS)
-        return [
-            Move(CHAMPION, now[CHAMPION], now[PREVIOUS]),
-            Move(PREVIOUS, now[PREVIOUS], now[CHAMPION]),
-        ]
+        aliases = self._with_aliases(name, CHAMPION, PREVIOUS)
+        champion, previous = aliases[CHAMPION], aliases[PREVIOUS]
+        return [Move(CHAMPION, champion, previous), Move(PREVIOUS, previous, champion)]
 
     def apply(self, name: str, moves: list[Move]) -> None:
         """Moves aliases."""
@@ -183,33 +187,33 @@ class ModelRegistry:
             UserError: no such model, alias or version, or the package was changed.
         """
         name, number = self.version_of(model)
-        made = self._version(name, number)
-        target = into / str(
-            made.run_id
-        )  # the number is not unique: registries differ, and models may be recreated
+        # The number is not unique: registries differ, and models may be recreated.
+        target = into / str(self._version(name, number).run_id)
         if not (target / MANIFEST).is_file():
             writable(into)
             with in_turn(into / "fetch.lock"):
                 remove_abandoned(into)
-                if (target / MANIFEST).is_file():
-                    return Package.open(target)
-                with scratch_folder(target) as folder:
-                    of = str(made.run_id), f"{MODEL}/artifacts", str(folder)
-                    try:
-                        self._store.ask(f"fetch '{model}'", "download_artifacts", *of)
-                    except TrackingError:
-                        if (
-                            shutil.disk_usage(folder).free < ROOM
-                        ):  # MLflow says that a path is wrong
-                            raise Unwritable(target, errno.ENOSPC) from None
-                        raise
-                    if (manifest := next(folder.glob(f"**/{MANIFEST}"), None)) is None:
-                        raise UserError(
-                            f"expected a packaged model behind '{model}', found no {MANIFEST} in "
-                            "its files"
-                        )
-                    rename(manifest.parent, target)
+                if not (target / MANIFEST).is_file():
+                    self._download(model, target)
         return Package.open(target)
+
+    def _download(self, model: str, target: Path) -> None:
+        run_id, files = target.name, f"{MODEL}/artifacts"
+        with scratch_folder(target) as folder:
+            try:
+                to = f"fetch '{model}'"
+                self._store.ask(to, "download_artifacts", run_id, files, str(folder))
+            except TrackingError:
+                # MLflow reports that a path is wrong.
+                if shutil.disk_usage(folder).free < ROOM:
+                    raise Unwritable(target, errno.ENOSPC) from None
+                raise
+            manifest = next(folder.glob(f"**/{MANIFEST}"), None)
+            if manifest is None:
+                raise UserError(
+                    f"expected a packaged model behind '{model}', found no {MANIFEST} in its files"
+                )
+            rename(manifest.parent, target)
 
     def _version(self, name: str, number: str) -> ModelVersion:
         version: ModelVersion = self._store.ask(
@@ -227,15 +231,16 @@ class ModelRegistry:
         name, alias, number = match["name"], match["alias"], match["version"]
         self._check_known(name)
         if number is None:
-            now = self.aliases(name)
+            aliases = self.aliases(name)
             alias = alias or CHAMPION
-            check_known(f"alias of the model '{name}'", alias, now)
-            return name, now[alias]
-        there = self._store.ask(
+            check_known(f"alias of the model '{name}'", alias, aliases)
+            return name, aliases[alias]
+        versions = self._store.ask(
             f"list the versions of '{name}'", "search_model_versions", f"name = '{name}'"
         )
-        if number not in (known := [str(each.version) for each in there]):
-            raise unknown(f"version of the model '{name}'", number, known)
+        numbers = [str(model_version.version) for model_version in versions]
+        if number not in numbers:
+            raise unknown(f"version of the model '{name}'", number, numbers)
         return name, number
 
     def _named(self, name: str) -> Sequence[RegisteredModel]:
@@ -244,21 +249,21 @@ class ModelRegistry:
         )
         return models
 
-    def _holding(self, name: str, *wanted: str) -> dict[str, str]:
+    def _with_aliases(self, name: str, *wanted: str) -> dict[str, str]:
+        """The aliases of a model; raises UserError if it lacks one of the wanted."""
         self._check_known(name)
-        now = self.aliases(name)
-        if not set(wanted) <= set(now):
-            there = ", ".join(f"{alias} {number}" for alias, number in now.items()) or "none"
+        aliases = self.aliases(name)
+        if not set(wanted) <= set(aliases):
+            pairs = ", ".join(f"{alias} {number}" for alias, number in aliases.items())
             raise UserError(
-                f"expected a model '{name}' with the alias {' and '.join(wanted)}, found {there}"
+                f"expected a model '{name}' with the alias {' and '.join(wanted)}, found "
+                f"{pairs or 'none'}"
             )
-        return now
+        return aliases
 
     def _check_known(self, name: str) -> None:
-        known = [
-            each.name for each in self._store.ask("list the models", "search_registered_models")
-        ]
-        check_known("model", name, known)
+        models = self._store.ask("list the models", "search_registered_models")
+        check_known("model", name, [model.name for model in models])
 
 
 def registered(home: Path, model: str, tracking: str | None = None) -> Package:
@@ -270,30 +275,26 @@ def registered(home: Path, model: str, tracking: str | None = None) -> Package:
             f"expected a package's folder, a run or a registered model, found no '{model}' (in "
             f"{home})"
         )
-    return ModelRegistry(plain_address(tracking) if tracking else home_address(home)).fetch(
-        model, home / "models"
-    )
+    address = plain_address(tracking) if tracking else home_address(home)
+    return ModelRegistry(address).fetch(model, home / "models")
 
 
 def save_model(package: Package, folder: Path) -> None:
     """Writes an MLflow model around a package."""
     import mlflow.pyfunc
 
+    pinned = [f"{name}=={version(name)}" for name in REQUIREMENTS]
     mlflow.pyfunc.save_model(
         path=folder,
         python_model=str(Path(__file__).with_name("served.py")),
         artifacts={"package": str(package.folder)},
         signature=signature_of(package),
         input_example=example_rows(package.encoder),
-        pip_requirements=[
-            f"seesaw-bench=={__version__}",
-            *(f"{name}=={version(name)}" for name in REQUIREMENTS),
-        ],
+        pip_requirements=[f"seesaw-bench=={__version__}", *pinned],
         metadata={"seesaw": {"digest": package.digest, "dataset": package.manifest.name}},
     )
-    (folder / "README.md").write_text(
-        (package.folder / "README.md").read_text(encoding="utf-8"), encoding="utf-8"
-    )
+    readme = (package.folder / "README.md").read_text(encoding="utf-8")
+    (folder / "README.md").write_text(readme, encoding="utf-8")
 
 
 def signature_of(package: Package) -> ModelSignature:
@@ -307,9 +308,8 @@ def signature_of(package: Package) -> ModelSignature:
 
     scorer = package.scorer()
     anything: Any = AnyType  # its constructor is untyped
-    columns = dict.fromkeys(
-        [*(column.name for column in scorer.rows.columns), *package.needed_by_history]
-    )
+    columns = dict.fromkeys(column.name for column in scorer.rows.columns)
+    columns |= dict.fromkeys(package.needed_by_history)
     inputs: list[Any] = [ColSpec(anything(), column, required=False) for column in columns]
     outputs: list[Any] = [ColSpec("double", name) for name in scorer.names]
     return ModelSignature(Schema(inputs), Schema(outputs))

@@ -57,6 +57,11 @@ SETTINGS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",  # seconds; the default is 120
 }
 """Environment variables that MLflow reads on import or use; the user's values take precedence."""
+LOG_LEVELS = {
+    "alembic": logging.WARNING,  # logs every migration of a new store
+    "mlflow.store.db.utils": logging.CRITICAL,  # logs a traceback for a locked database
+    "mlflow.utils.databricks_utils": logging.CRITICAL,  # logs the profile
+}
 NO_RETRIES = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
 """Always set: MLflow would also retry the creation of a run whose answer was lost, and create
 two.
@@ -97,33 +102,26 @@ class MlflowStore:
         for name, value in SETTINGS.items():
             os.environ.setdefault(name, value)
         os.environ.update(NO_RETRIES)
-        logging.getLogger("alembic").setLevel(
-            logging.WARNING
-        )  # logs every migration of a new store
-        logging.getLogger("mlflow.store.db.utils").setLevel(
-            logging.CRITICAL
-        )  # logs a traceback for a locked database
-        logging.getLogger("mlflow.utils.databricks_utils").setLevel(
-            logging.CRITICAL
-        )  # logs the profile
-        databases = (
-            ("mlflow.store.tracking.sqlalchemy_workspace_store",)
-            if kind(self.uri) in DATABASES
-            else ()
-        )
-        for module in ("mlflow", "mlflow.entities", *databases):
-            import_module(module)
-        local = home if kind(self.uri) not in SERVERS else None
-        self._artifacts = (local.resolve() / "mlartifacts").as_uri() if local else None
+        for logger, level in LOG_LEVELS.items():
+            logging.getLogger(logger).setLevel(level)
+        import_module("mlflow")
+        import_module("mlflow.entities")
+        if kind(self.uri) in DATABASES:
+            import_module("mlflow.store.tracking.sqlalchemy_workspace_store")
+        self._artifacts: str | None = None
+        if home is not None and kind(self.uri) not in SERVERS:
+            self._artifacts = (home.resolve() / "mlartifacts").as_uri()
         self._client: MlflowClient | None = None
-        self.answered, self.starting, self.over = 0.0, self.is_missing, False
+        self.answered = 0.0
+        self.starting = self.is_missing
+        self.over = False
 
     @property
     def is_missing(self) -> bool:
         """Whether it is a sqlite file that does not exist, or has no tables."""
-        return kind(self.uri) == "sqlite" and not (
-            self._file.is_file() and self._file.stat().st_size
-        )
+        if kind(self.uri) != "sqlite":
+            return False
+        return not (self._file.is_file() and self._file.stat().st_size)
 
     @property
     def _file(self) -> Path:
@@ -132,11 +130,9 @@ class MlflowStore:
     @property
     def _beside(self) -> str:
         """Address of the artifacts beside this sqlite file; empty for other stores."""
-        return (
-            (self._file.resolve().parent / "mlartifacts").as_uri()
-            if kind(self.uri) == "sqlite"
-            else ""
-        )
+        if kind(self.uri) != "sqlite":
+            return ""
+        return (self._file.resolve().parent / "mlartifacts").as_uri()
 
     def _open(self) -> MlflowClient:
         if self._client is None:
@@ -172,20 +168,19 @@ class MlflowStore:
         Otherwise the old files would be written. Only for experiments created in their home's own
         store.
         """
-        if not (beside := self._beside) or not os.access(self._file, os.W_OK):
+        new = self._beside
+        if not new or not os.access(self._file, os.W_OK):
             return
+        query = f"SELECT DISTINCT value FROM experiment_tags WHERE key = '{FILES}'"
         with closing(sqlite3.connect(self._file)) as database, database:
-            places = database.execute(
-                f"SELECT DISTINCT value FROM experiment_tags WHERE key = '{FILES}'"
-            ).fetchall()
-            for old in {place for (place,) in places} - {beside}:
+            addresses = {address for (address,) in database.execute(query).fetchall()}
+            for old in addresses - {new}:
                 for table, column in PLACES:
-                    below = f"substr({column} || '/', 1, {len(old) + 1}) = ?"
-                    moved = (
+                    database.execute(
                         f"UPDATE {table} SET {column} = ? || substr({column}, {len(old) + 1}) "
-                        f"WHERE {below}"
+                        f"WHERE substr({column} || '/', 1, {len(old) + 1}) = ?",
+                        (new, f"{old}/"),
                     )
-                    database.execute(moved, (beside, f"{old}/"))
 
     def ask(self, to: str, method: str, *args: Any, tries: int = TRIES, **options: Any) -> Any:
         """Calls a method of MLflow's client; raises TrackingError on failure, or if sending has
@@ -195,17 +190,15 @@ class MlflowStore:
         repeated.
         """
         failed = f"could not {to} in the MLflow store at {shown(self.uri)}"
-        for left in reversed(range(tries)):
+        for number in range(1, tries + 1):
             if self.over:
                 break
             try:
                 answer = getattr(self._open(), method)(*args, **options)
                 self.answered = time.monotonic()
                 return answer
-            except (
-                Exception
-            ) as error:  # MLflow passes on errors of sqlalchemy, requests and the file system
-                if not left:
+            except Exception as error:  # of MLflow, sqlalchemy, requests or the file system
+                if number == tries:
                     raise TrackingError(f"{failed}: {_reason(error)}") from error
                 time.sleep(PAUSE)
         raise TrackingError(f"{failed}: no more time was given")
@@ -215,18 +208,17 @@ class MlflowStore:
         existing ones.
         """
         to = f"open the experiment '{name}'"
-        if (existing := self.ask(to, "get_experiment_by_name", name)) is not None:
+        existing = self.ask(to, "get_experiment_by_name", name)
+        if existing is not None:
             return str(existing.experiment_id)
-        if make:  # if the answer is lost, the next call finds it
-            tags = (
-                {FILES: self._artifacts}
-                if self._artifacts and self._artifacts == self._beside
-                else None
-            )
-            return str(self.ask(to, "create_experiment", name, self._artifacts, tags, tries=1))
-        raise unknown(
-            "experiment", name, [each.name for each in self.ask(to, "search_experiments")]
-        )
+        if not make:
+            experiments = self.ask(to, "search_experiments")
+            raise unknown("experiment", name, [experiment.name for experiment in experiments])
+        tags = None
+        if self._artifacts and self._artifacts == self._beside:
+            tags = {FILES: self._artifacts}
+        # If the answer is lost, the next call finds it.
+        return str(self.ask(to, "create_experiment", name, self._artifacts, tags, tries=1))
 
 
 def _reason(error: BaseException) -> str:
@@ -239,23 +231,25 @@ def _reason(error: BaseException) -> str:
     chain = [error]
     while cause := chain[-1].__cause__ or chain[-1].__context__:
         chain.append(cause)
-    if any(isinstance(each, Timeout) for each in chain):
+    if any(isinstance(cause, Timeout) for cause in chain):
         return "it does not answer in time"
-    for each in chain:
-        if (full := no_room(each, "")) is not None:  # MLflow says that a path is wrong
+    for cause in chain:
+        full = no_room(cause, "")
+        if full is not None:  # MLflow reports that a path is wrong
             return os.strerror(full.number or errno.ENOSPC)
-    if any(isinstance(each, NoConnection) for each in chain):
-        words = next(
-            (
-                each.strerror
-                for each in reversed(chain)
-                if isinstance(each, OSError) and each.strerror
-            ),
-            "",
-        )
-        return f"nothing answers there{words and f' ({words.lower()})'}"
+    if any(isinstance(cause, NoConnection) for cause in chain):
+        system = _words_of_the_system(chain)
+        return f"nothing answers there ({system.lower()})" if system else "nothing answers there"
     lines = scrubbed(str(error)).strip().splitlines()
     return lines[0] if lines else type(error).__name__
+
+
+def _words_of_the_system(chain: Sequence[BaseException]) -> str:
+    """Message of the first cause that is an error of the system; empty without one."""
+    for cause in reversed(chain):
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+    return ""
 
 
 @dataclass
@@ -277,17 +271,15 @@ class StoredRun:
     @classmethod
     def _of(cls, store: MlflowStore, run: Run) -> StoredRun:
         data, info = run.data, run.info
-        metrics = {inward(name): value for name, value in data.metrics.items()}
-        steps = {inward(each.key): each.step for each in data.to_proto().metrics}
         return cls(
             store,
             info.run_id,
             info.status,
             info.start_time,
-            metrics,
-            steps,
-            dict(data.params),
-            dict(data.tags),
+            metrics={inward(name): value for name, value in data.metrics.items()},
+            steps={inward(metric.key): metric.step for metric in data.to_proto().metrics},
+            params=dict(data.params),
+            tags=dict(data.tags),
         )
 
     @classmethod
@@ -295,9 +287,11 @@ class StoredRun:
         cls, store: MlflowStore, experiment: str, name: str, tags: Texts, started: float = 0.0
     ) -> StoredRun:
         """Creates a run. `started` is in seconds since 1970, 0 for now."""
-        known = {**_cut(tags), "mlflow.source.name": "seesaw", "mlflow.source.type": "LOCAL"}
-        of = experiment, _milliseconds(started or time.time()), known, name
-        return cls._of(store, store.ask(f"begin the run '{name}'", "create_run", *of, tries=1))
+        tags = {**_cut(tags), "mlflow.source.name": "seesaw", "mlflow.source.type": "LOCAL"}
+        start = _milliseconds(started or time.time())
+        to = f"begin the run '{name}'"
+        run = store.ask(to, "create_run", experiment, start, tags, name, tries=1)
+        return cls._of(store, run)
 
     @classmethod
     def search(cls, store: MlflowStore, experiment: str, condition: str) -> list[StoredRun]:
@@ -305,12 +299,9 @@ class StoredRun:
         nodes: list[StoredRun] = []
         page = None
         while page is None or page.token:
+            token = page and page.token
             page = store.ask(
-                "search runs",
-                "search_runs",
-                [experiment],
-                condition,
-                page_token=page and page.token,
+                "search runs", "search_runs", [experiment], condition, page_token=token
             )
             nodes += [cls._of(store, run) for run in page]
         return nodes
@@ -326,31 +317,36 @@ class StoredRun:
         """
         from mlflow.entities import Metric, Param, RunTag
 
-        new = [each for each in values if math.isfinite(each.value) and self._lacks(each)]
-        named = {name: value for name, value in params.items() if name not in self.params}
-        tagged = {name: value for name, value in _cut(tags).items() if self.tags.get(name) != value}
-        metrics = [
-            Metric(outward(v.name), v.value, _milliseconds(v.time) or self.started, v.step)
-            for v in new
-        ]
-        batch = (
-            metrics,
-            [Param(*of) for of in named.items()],
-            [RunTag(*of) for of in tagged.items()],
-        )
-        if any(batch):
-            self.ask("log to", "log_batch", *batch)
-        self.metrics |= {value.name: value.value for value in new}
-        self.steps |= {value.name: value.step for value in new}
-        self.params |= named
-        self.tags |= tagged
-        return len(new) + len(named) + len(tagged)
+        new_values = [value for value in values if self._lacks(value)]
+        new_params = {name: text for name, text in params.items() if name not in self.params}
+        new_tags = {name: text for name, text in _cut(tags).items() if self.tags.get(name) != text}
+        count = len(new_values) + len(new_params) + len(new_tags)
+        if count:
+            metrics = []
+            for value in new_values:
+                timestamp = _milliseconds(value.time) or self.started
+                metrics.append(Metric(outward(value.name), value.value, timestamp, value.step))
+            self.ask(
+                "log to",
+                "log_batch",
+                metrics,
+                [Param(name, text) for name, text in new_params.items()],
+                [RunTag(name, text) for name, text in new_tags.items()],
+            )
+        for value in new_values:
+            self.metrics[value.name] = value.value
+            self.steps[value.name] = value.step
+        self.params |= new_params
+        self.tags |= new_tags
+        return count
 
     def _lacks(self, value: MetricValue) -> bool:
-        there = self.steps.get(value.name, -1)
-        return value.step > there or (
-            value.step == there and self.metrics[value.name] != value.value
-        )
+        if not math.isfinite(value.value):
+            return False
+        last_step = self.steps.get(value.name, -1)
+        if value.step == last_step:
+            return self.metrics[value.name] != value.value
+        return value.step > last_step
 
     def set_status(self, status: str, ended: float = 0.0) -> bool:
         """Closes or reopens the run; returns whether that was needed. `ended` is in seconds since
@@ -369,12 +365,8 @@ class StoredRun:
         """Calls a method of MLflow's client for the run; `to` describes the request, for the
         error's text.
         """
-        self.store.ask(
-            f"{to} the run '{self.tags.get('mlflow.runName', self.run_id)}'",
-            method,
-            self.run_id,
-            *args,
-        )
+        name = self.tags.get("mlflow.runName", self.run_id)
+        self.store.ask(f"{to} the run '{name}'", method, self.run_id, *args)
 
 
 def _milliseconds(seconds: float) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from bench.core.objectives import CUT, LISTS
-from bench.core.records import Failure, RungResult, TrialRecord
+from bench.core.records import Failure, Replicate, RungResult, TrialRecord
 from bench.ledger.diagnosis import numbers
 from bench.ledger.history import History
 
@@ -49,19 +49,25 @@ def outward(name: str) -> str:
     `valid/like.recall@10%` becomes `valid/like.recall_at_10_percent`, and `cost/latency_ms` becomes
     `what it costs/latency_ms`, so that costs come last.
     """
-    plain = re.sub(
-        rf"{_list()}@{CUT}", lambda cut: f"{cut[1]}_at_{cut[2]}{'_percent' if cut[3] else ''}", name
-    )
+    plain = re.sub(rf"{_list()}@{CUT}", _plain_cut, name)
     return _LAST + plain.removeprefix(_COST) if plain.startswith(_COST) else plain
+
+
+def _plain_cut(cut: re.Match[str]) -> str:
+    unit = "_percent" if cut[3] else ""
+    return f"{cut[1]}_at_{cut[2]}{unit}"
 
 
 def inward(name: str) -> str:
     """Inverse of `outward`."""
-    there = CUT.replace("(%?)", "((?:_percent)?)")
-    ours = re.sub(
-        rf"{_list()}_at_{there}", lambda cut: f"{cut[1]}@{cut[2]}{'%' if cut[3] else ''}", name
-    )
+    plain_cut = CUT.replace("(%?)", "((?:_percent)?)")
+    ours = re.sub(rf"{_list()}_at_{plain_cut}", _cut, name)
     return _COST + ours.removeprefix(_LAST) if ours.startswith(_LAST) else ours
+
+
+def _cut(plain: re.Match[str]) -> str:
+    unit = "%" if plain[3] else ""
+    return f"{plain[1]}@{plain[2]}{unit}"
 
 
 def _list() -> str:
@@ -86,8 +92,10 @@ until)`.
 
 def key_of(tags: Texts) -> RunKey:
     """The key of a run below a parent."""
-    of = (tags["seesaw.trial"],)
-    return (*of, tags["seesaw.replicate"], tags[UNTIL]) if "seesaw.replicate" in tags else of
+    trial = tags["seesaw.trial"]
+    if "seesaw.replicate" not in tags:
+        return (trial,)
+    return trial, tags["seesaw.replicate"], tags[UNTIL]
 
 
 class TargetRun(NamedTuple):
@@ -131,54 +139,51 @@ def runs_of(
     """
     if record.state not in STATUS and not record.rungs:
         return []
-    name, ended = (
-        f"{record.architecture} trial {record.number}",
-        record.started and record.started + record.seconds,
-    )
+    name = f"{record.architecture} trial {record.number}"
     tags = {
         "seesaw.kind": "trial",
         "seesaw.state": record.state,
         **_tags(record, record.failure),
         **place,
     }
-    params = {key: str(value) for key, value in record.config.items()}
-    status = STATUS.get(record.state, RUNNING)
-    runs = [
-        TargetRun(
-            key_of(tags),
-            name,
-            tags,
-            params,
-            [*_values(record), *placed],
-            status,
-            record.started,
-            ended,
-        )
-    ]
-    for each in record.replicates:
-        own = {
-            "seesaw.replicate": str(each.replicate),
-            "seesaw.seed": str(each.seed),
-            UNTIL: word(each.until),
-        }
-        tags = {"seesaw.kind": "replicate", **own, **_tags(record, each.failure)}
-        title = f"{name} · seed {each.replicate}" + (
-            f" to {each.until} samples" if each.until else ""
-        )
-        values = [MetricValue(*of) for of in each.metrics.items()]
-        runs.append(
-            TargetRun(
-                key_of(tags), title, tags, {}, values, "FAILED" if each.failure else "FINISHED"
-            )
-        )
-    return runs
+    trial = TargetRun(
+        key_of(tags),
+        name,
+        tags,
+        params={key: str(value) for key, value in record.config.items()},
+        values=[*_values(record), *placed],
+        status=STATUS.get(record.state, RUNNING),
+        started=record.started,
+        ended=record.started and record.started + record.seconds,
+    )
+    return [trial, *(_replicate_run(record, name, replicate) for replicate in record.replicates)]
+
+
+def _replicate_run(record: TrialRecord, trial: str, replicate: Replicate) -> TargetRun:
+    """The run of a replicate of a trial, whose run has the name `trial`."""
+    tags = {
+        "seesaw.kind": "replicate",
+        "seesaw.replicate": str(replicate.replicate),
+        "seesaw.seed": str(replicate.seed),
+        UNTIL: word(replicate.until),
+        **_tags(record, replicate.failure),
+    }
+    length = f" to {replicate.until} samples" if replicate.until else ""
+    return TargetRun(
+        key_of(tags),
+        f"{trial} · seed {replicate.replicate}{length}",
+        tags,
+        params={},
+        values=[MetricValue(name, value) for name, value in replicate.metrics.items()],
+        status="FAILED" if replicate.failure else "FINISHED",
+    )
 
 
 def _tags(record: TrialRecord, failure: Failure | None) -> dict[str, str]:
     tags = {"seesaw.trial": str(record.number), "seesaw.architecture": record.architecture}
-    return tags | (
-        {"seesaw.failure": failure.reason, "seesaw.failure_kind": failure.kind} if failure else {}
-    )
+    if failure:
+        tags |= {"seesaw.failure": failure.reason, "seesaw.failure_kind": failure.kind}
+    return tags
 
 
 def _values(record: TrialRecord) -> list[MetricValue]:
@@ -187,23 +192,22 @@ def _values(record: TrialRecord) -> list[MetricValue]:
 
     In a search by rungs metrics and the diagnosis have a value for each rung.
     """
-    values, when = [], record.started
+    values: list[MetricValue] = []
+    time = record.started
     for rung in record.rungs or (RungResult(0, 0, record.metrics, 0.0, record.diagnosis),):
-        when += rung.seconds if when else 0.0
-        of = rung.metrics | {
-            DIAGNOSIS + name: value for name, value in numbers(rung.diagnosis).items()
-        }
-        values += [MetricValue(name, value, rung.samples, when) for name, value in of.items()]
+        if time:
+            time += rung.seconds
+        metrics = dict(rung.metrics)
+        for name, value in numbers(rung.diagnosis).items():
+            metrics[DIAGNOSIS + name] = value
+        values += [MetricValue(name, value, rung.samples, time) for name, value in metrics.items()]
     if record.state in STATUS:  # the speed of a trial that continues changes
-        values += [
-            MetricValue(f"speed/{name}", value, time=when) for name, value in record.speed.items()
-        ]
-    for at in record.curve:
-        values += [
-            MetricValue(f"curve/{name}", value, int(at["samples"]))
-            for name, value in at.items()
-            if name != "samples"
-        ]
+        for name, value in record.speed.items():
+            values.append(MetricValue(f"speed/{name}", value, time=time))
+    for point in record.curve:
+        for name, value in point.items():
+            if name != "samples":
+                values.append(MetricValue(f"curve/{name}", value, int(point["samples"])))
     return values
 
 
@@ -213,12 +217,12 @@ def volumes(history: History) -> list[MetricValue]:
     In a search by rungs, that of all trials at all their rungs, by the training samples of all
     finished jobs so far.
     """
-    if history.by_rungs:
-        return [
-            MetricValue("hypervolume.by_samples", at.hypervolume, at.samples, at.ended)
-            for at in history.rows
-        ]
-    return [MetricValue("hypervolume", at.hypervolume, at.trial, at.ended) for at in history.rows]
+    name = "hypervolume.by_samples" if history.by_rungs else "hypervolume"
+    values = []
+    for row in history.rows:
+        step = row.samples if history.by_rungs else row.trial
+        values.append(MetricValue(name, row.hypervolume, step, row.ended))
+    return values
 
 
 def word(value: object) -> str:
