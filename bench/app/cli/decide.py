@@ -186,7 +186,7 @@ def decide(
         raise UserError(decision.no_pick)
     page = None if folder is None else write(result, folder)
     if tracking is not None and folder is not None:
-        from bench.app.tracking.decisions import log_decision
+        from bench.app.tracking.logbook import log_decision
 
         name = Path(asked.log[0]).name
         log_decision(

@@ -1,11 +1,11 @@
 """Logs a driver's records without waiting for MLflow: a section for each data set, sent by one
-thread.
+thread. Decisions are logged at once.
 
-    logbook = Logbook(None, home)                   # sqlite and files at home; or any MLflow
-    address section = logbook.section(history, ..)          # a parent run for each suite, data set
-    and space section.log([record], told)                     # sends nothing: the thread does
-    section.front = lambda experiment, run, ended: Front(..) logbook.finish("FINISHED", ended,
-    patience=10)  # whether all is there: each trial once, whatever went wrong
+    logbook = Logbook(None, home)  # sqlite and files at home; or any MLflow address
+    section = logbook.section(history, ..)  # a parent run for each suite, data set and space
+    section.log([record], told)  # sends nothing: the thread does
+    section.front = lambda experiment, run, ended: Front(..)
+    logbook.finish("FINISHED", ended, patience=10)  # returns whether everything was sent
 
 The records are the truth. A parent has a nested run for each trial and each replicate; each is
 compared with its target state, and `log_batch` sends only the difference. All times come from the
@@ -21,12 +21,13 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from bench.app.tracking.store import PAUSE, TRIES, MlflowStore, StoredRun, TrackingError
 from bench.app.tracking.values import (
@@ -37,6 +38,7 @@ from bench.app.tracking.values import (
     VERDICT,
     VIEW,
     Front,
+    MetricValue,
     RunKey,
     TargetRun,
     Texts,
@@ -45,6 +47,7 @@ from bench.app.tracking.values import (
     volumes,
 )
 from bench.core.records import TrialRecord
+from bench.ledger.effect import Effect
 from bench.ledger.history import History
 
 Ending = Literal["FINISHED", "FAILED", "KILLED"]
@@ -95,21 +98,23 @@ class Section:
     _nodes: dict[RunKey, StoredRun] = field(default_factory=dict)
     _sent: dict[int, TrialRecord] = field(default_factory=dict)
     _failed: bool = False
-    _shown: float = -math.inf
+    _volumes_sent: float = -math.inf
 
-    def log(self, records: Sequence[TrialRecord], told: int) -> None:
-        """Takes trials' current records, sends nothing; `told` is the number of recorded jobs, see
-        `History.add`.
+    def log(self, records: Sequence[TrialRecord], recorded: int) -> None:
+        """Takes trials' current records, sends nothing; `recorded` is the number of recorded jobs,
+        see `History.add`.
         """
-        self.history.add(records, told)
+        self.history.add(records, recorded)
         self.records |= {record.number: record for record in records}
 
     @property
     def there(self) -> int:
         """Number of completely sent trials."""
-        return sum(
-            self._sent.get(number) is record for number, record in list(self.records.items())
-        )
+        return len(self.records) - len(self._unsent())
+
+    def _unsent(self) -> list[TrialRecord]:
+        records = list(self.records.values())  # another thread may add some
+        return [record for record in records if self._sent.get(record.number) is not record]
 
     def send(self, ending: Ending | None = None, ended: float = 0.0) -> None:
         """Sends new trials; raises TrackingError. With an ending, sends everything missing, and
@@ -118,9 +123,8 @@ class Section:
         `ended` is the time of the end and of the front's values, in seconds since 1970.
         """
         try:
-            if (
-                ending and self._failed
-            ):  # a server may execute lost requests late: read its state again
+            if ending and self._failed:
+                # A server may execute lost requests late: read its state again.
                 self._nodes, self._failed = {}, False
             self._send(ending, ended)
         except TrackingError:
@@ -132,43 +136,42 @@ class Section:
             self.place = self._open()
         experiment, parent = self.place[0], self._nodes[()]
         front = self.front(experiment, parent.run_id, ended) if self.front and ending else None
-
-        def send_trial(record: TrialRecord) -> None:
-            place = front.placed.get(record.number, ([], UNPLACED)) if front else ([], NONE)
-            for wanted in runs_of(record, *place):
-                self.sent["replicates" if len(wanted.key) > 1 else "trials"] += self._put(
-                    wanted, experiment
-                )
-            self._sent[record.number] = record
-
-        new = [
-            each
-            for n, each in list(self.records.items())
-            if ending or self._sent.get(n) is not each
-        ]
-        each_in_turn(send_trial, new)
-        if ending or monotonic() - self._shown >= EVERY:
-            self._shown = monotonic()
+        records = list(self.records.values()) if ending else self._unsent()
+        each_in_turn(partial(self._send_trial, experiment, front), records)
+        if ending or monotonic() - self._volumes_sent >= EVERY:
+            self._volumes_sent = monotonic()
             self.sent["hypervolumes"] += parent.send(volumes(self.history))
         if front:
-            files = {
-                name: each.encode() if isinstance(each, str) else each
-                for name, each in front.files.items()
-            }
-            digest = hashlib.sha256(repr(files).encode()).hexdigest()
-            if parent.tags.get(DIGEST) != digest:
-                with TemporaryDirectory() as folder:
-                    for name, content in files.items():
-                        path = Path(folder) / name
-                        path.write_bytes(content)
-                        parent.ask(f"store {name} with", "log_artifact", str(path))
-                self.sent["fronts"] += 1
-            parent.send(front.values, tags={**front.tags, DIGEST: digest})
-            columns = [f"tags.`{name}`" for name in (VERDICT, PICKED)]
-            view = f"mlflow.sharedViewState.{VIEW}", json.dumps({"selectedColumns": columns})
-            self.store.ask(f"store the view '{VIEW}'", "set_experiment_tag", experiment, *view)
+            self._send_front(experiment, parent, front)
         if ending:
             parent.set_status(ending, ended)
+
+    def _send_trial(self, experiment: str, front: Front | None, record: TrialRecord) -> None:
+        values: Sequence[MetricValue] = ()
+        tags = NONE
+        if front:
+            values, tags = front.placed.get(record.number, ((), UNPLACED))
+        for target in runs_of(record, values, tags):
+            kind = "replicates" if len(target.key) > 1 else "trials"
+            self.sent[kind] += self._put(target, experiment)
+        self._sent[record.number] = record
+
+    def _send_front(self, experiment: str, parent: StoredRun, front: Front) -> None:
+        files = {}
+        for name, content in front.files.items():
+            files[name] = content.encode() if isinstance(content, str) else content
+        digest = hashlib.sha256(repr(files).encode()).hexdigest()
+        if parent.tags.get(DIGEST) != digest:
+            with TemporaryDirectory() as folder:
+                for name, data in files.items():
+                    path = Path(folder) / name
+                    path.write_bytes(data)
+                    parent.ask(f"store {name} with", "log_artifact", str(path))
+            self.sent["fronts"] += 1
+        parent.send(front.values, tags={**front.tags, DIGEST: digest})
+        columns = json.dumps({"selectedColumns": [f"tags.`{name}`" for name in (VERDICT, PICKED)]})
+        view = f"mlflow.sharedViewState.{VIEW}"
+        self.store.ask(f"store the view '{VIEW}'", "set_experiment_tag", experiment, view, columns)
 
     def _open(self) -> tuple[str, str]:
         """Reads the server's state, and creates or updates the parent; returns the ids of
@@ -176,82 +179,98 @@ class Section:
         """
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
-        own, known = self.identity, self._known
         experiment = self.store.experiment(self.experiment, make=True)
         self._read(experiment)
-        asked = {
-            **{name: value for name, value in own.items() if name not in ("run", "created")},
-            **self.params,
-        }
-        name, tags = f"{own['run']} {self.dataset}", {**known, **self.tags}
-        self._put(TargetRun((), name, tags, asked, [], RUNNING if self.live else None), experiment)
+        identity = dict(self.identity)
+        run = identity.pop("run")
+        del identity["created"]
+        target = TargetRun(
+            key=(),
+            name=f"{run} {self.dataset}",
+            tags={**self._identity_tags, **self.tags},
+            params={**identity, **self.params},
+            values=[],
+            status=RUNNING if self.live else None,
+        )
+        self._put(target, experiment)
         parent = self._nodes[()]
-        data = Dataset(
-            self.dataset, own["fingerprint"][:36], "card", self.source
-        )  # a digest has 36 letters at most
-        inputs = [
-            DatasetInput(data, [InputTag("mlflow.data.context", "train")])
-        ]  # may be sent repeatedly
+        fingerprint = identity["fingerprint"][:36]  # MLflow's limit for a digest
+        data = Dataset(self.dataset, fingerprint, "card", self.source)
+        # The same inputs may be sent repeatedly.
+        inputs = [DatasetInput(data, [InputTag("mlflow.data.context", "train")])]
         parent.ask("log the data of", "log_inputs", inputs)
         return experiment, parent.run_id
 
     @property
-    def _known(self) -> dict[str, str]:
-        return {
-            "seesaw.kind": "parent",
-            **{f"seesaw.{name}": value for name, value in self.identity.items()},
-        }
+    def _identity_tags(self) -> dict[str, str]:
+        """Tags that only this section's parent has."""
+        tags = {f"seesaw.{name}": value for name, value in self.identity.items()}
+        return {"seesaw.kind": "parent", **tags}
 
     def _read(self, experiment: str) -> None:
         """Reads the server's state; removes one of two runs with the same key, which a late answer
         makes possible.
         """
-        mine = " and ".join(
-            f"tags.`seesaw.{name}` = '{self.identity[name]}'" for name in ("run", "dataset")
-        )
-        nodes = StoredRun.search(self.store, experiment, mine)
-        if parents := [node for node in nodes if self._known.items() <= node.tags.items()]:
-            self._nodes = {(): parents[-1]}  # the oldest
-            for node in [
-                each for each in nodes if each.tags.get("seesaw.parent") == parents[-1].run_id
-            ]:
-                key = key_of(node.tags)
-                if (there := self._nodes.setdefault(key, node)) is not node:
-                    other, self._nodes[key] = sorted(
-                        (there, node), key=lambda each: len(each.metrics)
-                    )
-                    other.ask("remove", "delete_run")
+        run, dataset = self.identity["run"], self.identity["dataset"]
+        condition = f"tags.`seesaw.run` = '{run}' and tags.`seesaw.dataset` = '{dataset}'"
+        nodes = StoredRun.search(self.store, experiment, condition)
+        identity = self._identity_tags.items()
+        parents = [node for node in nodes if identity <= node.tags.items()]
+        if not parents:
+            return
+        parent = parents[-1]  # the oldest
+        self._nodes = {(): parent}
+        for node in nodes:
+            if node.tags.get("seesaw.parent") != parent.run_id:
+                continue
+            twin = self._nodes.setdefault(key_of(node.tags), node)
+            if twin is not node:
+                lesser, fuller = sorted((twin, node), key=lambda one: len(one.metrics))
+                self._nodes[key_of(node.tags)] = fuller
+                lesser.ask("remove", "delete_run")
 
-    def _put(self, wanted: TargetRun, experiment: str) -> bool:
+    def _put(self, target: TargetRun, experiment: str) -> bool:
         """Creates or updates a run; returns whether it changed. Replaces a failed one that was
         tried again.
         """
-        node = self._nodes.get(wanted.key)
-        if node and wanted.key and node.status == "FAILED" != wanted.status:
-            self._nodes.pop(wanted.key).ask("remove", "delete_run")
+        node = self._nodes.get(target.key)
+        if node and target.key and node.status == "FAILED" != target.status:
+            self._nodes.pop(target.key).ask("remove", "delete_run")
             node = None
-        node = node or self._begin(wanted, experiment)
-        sent = node.send(wanted.values, wanted.params, wanted.tags)
-        changed = wanted.status is not None and node.set_status(wanted.status, wanted.ended)
+        node = node or self._begin(target, experiment)
+        sent = node.send(target.values, target.params, target.tags)
+        changed = target.status is not None and node.set_status(target.status, target.ended)
         return changed or sent > 0
 
-    def _begin(self, wanted: TargetRun, experiment: str, tries: int = TRIES) -> StoredRun:
+    def _begin(self, target: TargetRun, experiment: str) -> StoredRun:
         """Creates a run, or finds the one that MLflow created although its answer was lost."""
-        key, tags = wanted.key, wanted.tags
-        if key:
-            parent, inside = self._nodes[()], self._nodes[key[:1] if len(key) > 1 else ()]
-            nested = {"mlflow.parentRunId": inside.run_id, "seesaw.parent": parent.run_id}
-            tags = {**tags, **nested, **{tag: parent.tags[tag] for tag in CARRIED}}
-        try:
-            self._nodes[key] = StoredRun.create(
-                self.store, experiment, wanted.name, tags, wanted.started
-            )
-        except TrackingError:
-            if tries == 1:
-                raise
-            time.sleep(PAUSE)
-            self._read(experiment)
-        return self._nodes.get(key) or self._begin(wanted, experiment, tries - 1)
+        key = target.key
+        tags = {**target.tags, **self._links(key)}
+        for number in range(1, TRIES + 1):
+            try:
+                self._nodes[key] = StoredRun.create(
+                    self.store, experiment, target.name, tags, target.started
+                )
+            except TrackingError:
+                if number == TRIES:
+                    raise
+                time.sleep(PAUSE)
+                self._read(experiment)
+            if key in self._nodes:
+                break
+        return self._nodes[key]
+
+    def _links(self, key: RunKey) -> dict[str, str]:
+        """Tags that link a run to the run that it is nested in, and to the parent."""
+        if not key:
+            return {}
+        parent = self._nodes[()]
+        outer = self._nodes[key[:1]] if len(key) > 1 else parent
+        links = {"mlflow.parentRunId": outer.run_id, "seesaw.parent": parent.run_id}
+        return links | {tag: parent.tags[tag] for tag in CARRIED}
+
+
+Item = TypeVar("Item")
 
 
 class Logbook:
@@ -272,21 +291,23 @@ class Logbook:
         self.trouble = ""
         threading.Thread(target=self._run, name="mlflow-sender", daemon=True).start()
 
-    def section(self, history: History, *, identity: Texts, **more: Any) -> Section:
+    def section(self, history: History, *, identity: Texts, **options: Any) -> Section:
         """Adds the part of one data set; arguments as for `Section`."""
-        made = Section(self.store, history, identity=identity, live=self._live, **more)
-        self.sections[identity["dataset"]] = made
-        return made
+        section = Section(self.store, history, identity=identity, live=self._live, **options)
+        self.sections[identity["dataset"]] = section
+        return section
 
     @property
     def sent(self) -> Counter[str]:
         """Counts of sent items, by kind."""
         return sum((section.sent for section in self.sections.values()), Counter())
 
-    def finish(self, ending: Ending, ended: float, patience: float, most: float = math.inf) -> bool:
+    def finish(
+        self, ending: Ending, ended: float, patience: float, limit: float = math.inf
+    ) -> bool:
         """Sends everything missing and closes all sections; returns whether all was sent.
 
-        Waits while requests are answered; stops after `patience` seconds without an answer, `most`
+        Waits while requests are answered; stops after `patience` seconds without an answer, `limit`
         seconds in all, or two failures in a row. Nothing is sent after that. Reraises an error of
         the thread other than `TrackingError`.
         """
@@ -295,10 +316,8 @@ class Logbook:
         began = monotonic()
         while self._failures < GIVE_UP and not self._ended.wait(0.05):
             silent = monotonic() - max(began, self.store.answered)
-            if (
-                silent > (STARTING if self.store.starting else patience)
-                or monotonic() - began > most
-            ):
+            max_silent = STARTING if self.store.starting else patience
+            if silent > max_silent or monotonic() - began > limit:
                 break
         self.store.over = True
         if self._bug is not None:
@@ -316,23 +335,23 @@ class Logbook:
                 if last:
                     self._ended.set()
             except TrackingError as error:
-                self.trouble, self._failures = str(error), self._failures + 1
+                self.trouble = str(error)
+                self._failures += 1
             except BaseException as error:  # a bug: `finish` raises it
                 self._bug = error
                 self._ended.set()
-            # back off while the server fails, but wake up when `finish` is called
-            time.sleep(0.5) if last else self._finishing.wait(
-                min(LONGEST_PAUSE, 2.0**self._failures)
-            )
+            if last:
+                time.sleep(0.5)
+            else:  # back off while the server fails, but wake up when `finish` is called
+                self._finishing.wait(min(LONGEST_PAUSE, 2.0**self._failures))
 
     def _send(self, last: bool) -> None:
-        each_in_turn(
-            lambda section: section.send(*(self._ending if last else ())),
-            list(self.sections.values()),
-        )
+        arguments = self._ending if last else ()
+        sections = list(self.sections.values())
+        each_in_turn(lambda section: section.send(*arguments), sections)
 
 
-def each_in_turn(do: Callable[[Any], object], items: Iterable[Any]) -> None:
+def each_in_turn(do: Callable[[Item], object], items: Iterable[Item]) -> None:
     """Applies `do` to each item, continuing after errors but not after `HOPELESS` in a row; raises
     the first.
     """
@@ -343,8 +362,38 @@ def each_in_turn(do: Callable[[Any], object], items: Iterable[Any]) -> None:
             do(item)
             in_a_row = 0
         except TrackingError as error:
-            first, in_a_row = first or error, in_a_row + 1
+            first = first or error
+            in_a_row += 1
             if in_a_row == HOPELESS:
                 break
     if first:
         raise first
+
+
+DECISIONS = "seesaw decisions"
+"""Name of the experiment of decisions on logs."""
+
+
+def log_decision(
+    name: str, verdict: str, gains: Mapping[str, Effect], folder: Path, tracking: str, home: Path
+) -> str:
+    """Logs a decision's verdict, gains by outcome, and the files in `folder` as a new run; returns
+    its id.
+
+    A new experiment's files are in `home`, unless the store is a server. Raises TrackingError if it
+    cannot be reached.
+    """
+    store = MlflowStore(tracking, home)
+    tags = {"seesaw.kind": "decision", VERDICT: verdict, "mlflow.note.content": verdict}
+    node = StoredRun.create(store, store.experiment(DECISIONS, make=True), name, tags)
+    values = []
+    for outcome, gain in gains.items():
+        values += [
+            MetricValue(f"gain/{outcome}", gain.value),
+            MetricValue(f"gain/{outcome}.low", gain.low),
+            MetricValue(f"gain/{outcome}.high", gain.high),
+        ]
+    node.send(values)
+    node.ask("store files with", "log_artifacts", str(folder))
+    node.set_status("FINISHED")
+    return node.run_id

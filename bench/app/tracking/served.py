@@ -41,19 +41,18 @@ class _Scoring:
         """Opens the verified package with the plug-ins in `$SEESAW_PLUGIN` and the history in
         `$SEESAW_HISTORY`.
         """
-        server = sys.modules.get("mlflow.pyfunc.scoring_server")
-        if (
-            getattr(server, "_SERVER_MODEL_PATH", "") in os.environ
-        ):  # in a server's process, which guesses types
-            server.parse_csv_input = _texts  # type: ignore[union-attr]
-            server.infer_and_parse_data = _exact_rows(server.infer_and_parse_data)  # type: ignore[union-attr]
-            server._decode_json_input = _strict_json(server._decode_json_input)  # type: ignore[union-attr]
-            server.invocations = _with_a_type(server.invocations)  # type: ignore[union-attr]
+        server: Any = sys.modules.get("mlflow.pyfunc.scoring_server")
+        if getattr(server, "_SERVER_MODEL_PATH", "") in os.environ:
+            # in a server's process, which guesses types
+            server.parse_csv_input = _texts
+            server.infer_and_parse_data = _exact_rows(server.infer_and_parse_data)
+            server._decode_json_input = _strict_json(server._decode_json_input)
+            server.invocations = _with_a_type(server.invocations)
         try:
-            package, past = Package.open(context.artifacts[PACKAGE]), os.environ.get(HISTORY)
-            self._scorer = package.scorer(
-                history=package.kept_history(Path(past)) if past else None
-            )
+            package = Package.open(context.artifacts[PACKAGE])
+            folder = os.environ.get(HISTORY)
+            history = package.kept_history(Path(folder)) if folder else None
+            self._scorer = package.scorer(history=history)
         except UserError as error:
             raise _refused(error) from None
 
@@ -61,11 +60,10 @@ class _Scoring:
         self, context: PythonModelContext, model_input, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
         """Predictions, a row for each raw row; see `Scorer.predict`."""
-        if not len(
-            model_input.columns
-        ):  # MLflow drops unknown columns; without any, rows are lost, too
-            known = ", ".join(column.name for column in self._scorer.rows.columns)
-            raise _refused(f"expected rows with the columns {known}, found none of them")
+        if not len(model_input.columns):
+            # MLflow drops unknown columns; without any, rows are lost, too.
+            names = ", ".join(column.name for column in self._scorer.rows.columns)
+            raise _refused(f"expected rows with the columns {names}, found none of them")
         try:
             predictions: pd.DataFrame = self._scorer.predict(model_input)
         except UserError as error:
@@ -75,7 +73,8 @@ class _Scoring:
 
 def _texts(csv_input: Any, schema: Any = None) -> pd.DataFrame:
     """Reads CSV with a header as texts; MLflow reads none for a signature of any types."""
-    rows, lines = csv.reader(csv_input, strict=True), []
+    rows = csv.reader(csv_input, strict=True)
+    lines = []
     try:
         header = [name.strip("\ufeff ") for name in next(rows, [])]
         for row in filter(None, rows):
@@ -86,7 +85,8 @@ def _texts(csv_input: Any, schema: Any = None) -> pd.DataFrame:
             lines.append(row)
     except csv.Error as error:
         raise _refused(f"line {rows.line_num}: expected CSV: {error}") from None
-    if (twice := repeated(header)) is not None or not header:
+    twice = repeated(header)
+    if not header or twice is not None:
         problem = "an empty line" if twice is None else f"'{twice}' twice"
         raise _refused(f"line 1: expected a header with the names of the columns, found {problem}")
     return pd.DataFrame(lines, columns=header, dtype=object)
@@ -95,17 +95,17 @@ def _texts(csv_input: Any, schema: Any = None) -> pd.DataFrame:
 def _with_a_type(answer: Callable[..., Any]) -> Callable[..., Any]:
     """Wraps MLflow's answer to a request, which fails with 500 without a header Content-Type."""
 
-    def answered(data: Any, content_type: str | None, *others: Any) -> Any:
+    def answered(data: Any, content_type: str | None, *rest: Any) -> Any:
         if content_type is None:
             raise _refused("expected a header Content-Type such as application/json, found none")
-        return answer(data, content_type, *others)
+        return answer(data, content_type, *rest)
 
     return answered
 
 
 def _strict_json(decode: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Wraps MLflow's JSON reader, which ends in an error of its own, or takes infinity, where a
-    request is hostile.
+    """Wraps MLflow's JSON reader, which fails by an internal error or accepts infinity if a request
+    is hostile.
     """
 
     def decoded(body: Any) -> Any:
@@ -120,7 +120,7 @@ def _strict_json(decode: Callable[[Any], Any]) -> Callable[[Any], Any]:
                 "expected JSON with a few levels, found brackets that are nested too deep"
             ) from None
         except (json.JSONDecodeError, UnicodeDecodeError):
-            return decode(body)  # it says what is wrong
+            return decode(body)  # its error names the mistake
         except ValueError as error:
             raise _refused(str(error)) from None
         return document if isinstance(document, dict) else decode(body)
@@ -147,10 +147,10 @@ def _exact_rows(parse: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     def parsed(data: Any, schema: Any = None) -> Any:
-        rows_read = parse({name: _exact(rows, 3) for name, rows in data.items()}, schema)
-        return (
-            rows_read if len(rows_read) else pd.DataFrame(columns=schema.input_names())
-        )  # no rows, all columns
+        table = parse({name: _exact(rows, 3) for name, rows in data.items()}, schema)
+        if len(table):
+            return table
+        return pd.DataFrame(columns=schema.input_names())
 
     return parsed
 
@@ -160,10 +160,12 @@ def _exact(value: Any, depth: int) -> Any:
     nested `depth` deep.
     """
     if isinstance(value, dict) and depth:
-        return {name: _exact(each, depth - 1) for name, each in value.items()}
+        return {name: _exact(inner, depth - 1) for name, inner in value.items()}
     if isinstance(value, list) and depth:
-        return [_exact(each, depth - 1) for each in value]
-    return str(value) if isinstance(value, int) and abs(value) >= 2**53 else value
+        return [_exact(inner, depth - 1) for inner in value]
+    if isinstance(value, int) and abs(value) >= 2**53:
+        return str(value)
+    return value
 
 
 class ServedPackage(_Scoring, PythonModel):
