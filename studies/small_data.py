@@ -21,10 +21,10 @@ from speed.table import simulation
 from bench.core.rows import CONFIRM, TEST
 from bench.deciding.aims import aims_of
 from bench.deciding.policy import Policy
+from bench.ledger.errors.rankings import draws_of, seeds_of
 from bench.ledger.fusion import Fusion
 from bench.ledger.ledger import as_cells
 from bench.ledger.served.climb import Goal
-from bench.ledger.served.errors import draws_of, seeds_of
 from bench.ledger.served.front import gains
 from bench.ledger.served.joint import moves, posterior
 from bench.ledger.served.measuring import Candidate, Meter, Place
@@ -184,7 +184,7 @@ def coverage(case: Case, runs: int) -> list[float]:
         )
         swept = confirm.sweep([EQUAL])
         places = [Place(model, 0) for model in range(len(MODELS))]
-        (points,) = test.points(places, [EQUAL], test.measure)
+        (points,) = test.rankings(places, [EQUAL], test.measure)
         means = np.array([values[:, 0].mean(axis=0) for values in swept])
         if not (np.isfinite(means).all() and means[0].all() and np.isfinite(points.means).all()):
             continue

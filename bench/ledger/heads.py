@@ -19,6 +19,10 @@ from bench.core.rows import CONFIRM, SEARCH, TEST
 from bench.core.seeds import derive
 from bench.ledger.comparison.beyond import Answer
 from bench.ledger.effect import Effect
+from bench.ledger.errors.evidence import evidence_by_id
+from bench.ledger.errors.intervals import differences, intervals, reflected
+from bench.ledger.errors.posterior import p_nondominated, posterior_draws
+from bench.ledger.errors.seeds import seed_noise
 from bench.ledger.ledger import ALL, GAIN, GAIN_HIGH, GAIN_LOW, HIGH, LOW, PARTS, SD, VALUE, Ledger
 from bench.ledger.pareto import UNRANKED, hypervolume, ranks, resolve_reference
 from bench.ledger.points import (
@@ -33,9 +37,6 @@ from bench.ledger.points import (
     replicated,
     source_ids,
 )
-from bench.ledger.posterior import p_nondominated, posterior_draws
-from bench.ledger.samples import samples_of, seed_noise
-from bench.ledger.statistics import differences, intervals, reflected
 
 PLAUSIBLE = 0.05
 """A point that nothing dominates with at least this probability may belong to the front."""
@@ -130,13 +131,13 @@ class Frontier(Ledger):
         """Names of the points that are surely better than one in every objective, on test: each at
         5%, one-sided.
         """
-        by_id = samples_of(self.points, [each.key(TEST) for each in self.measures])
+        by_id = evidence_by_id(self.points, [each.key(TEST) for each in self.measures])
         compared = differences([*by_id.values()]) if point in by_id else None
         if compared is None:
             return []
         names, at = list(by_id), list(by_id).index(point)
         surely = (
-            all(gain.gained for gain in compared.gains(other, at, self.measures))
+            all(gain.gained for gain in compared.improvements(other, at, self.measures))
             for other in range(len(names))
         )
         called = dict(zip(self.table["point"], self.table["name"], strict=True))
@@ -309,7 +310,7 @@ def _of_front(
     """By id P(non-dominated), and the hypervolume of the true values of trials; nothing where no
     noise is known.
     """
-    by_point = samples_of(points, [objective.key(split) for objective in objectives])
+    by_point = evidence_by_id(points, [objective.key(split) for objective in objectives])
     samples = list(by_point.values())
     noise = seed_noise(samples) if samples else None
     chances = p_nondominated(samples, objectives, derive(seed, "p_nondominated")) if noise else None
@@ -407,7 +408,7 @@ def _intervals(
     row: int | None,
 ) -> None:
     """Sets the ends of a metric's intervals, and of its gains over a row, of cells (S, parts)."""
-    by_id = samples_of(points, [key])
+    by_id = evidence_by_id(points, [key])
     samples, places = list(by_id.values()), {one: place for place, one in enumerate(by_id)}
     of, apart = (intervals(samples), differences(samples)) if samples else (None, None)
     if of is None or apart is None:
@@ -416,7 +417,7 @@ def _intervals(
     for at, place in ((at, places[one]) for at, one in enumerate(ids) if one in places):
         cells[at, [LOW, HIGH]] = of[place][0].low, of[place][0].high
         if current is not None:
-            (gain,) = apart.gains(place, current, [objective])
+            (gain,) = apart.improvements(place, current, [objective])
             cells[at, [GAIN_LOW, GAIN_HIGH]] = gain.low, gain.high
 
 

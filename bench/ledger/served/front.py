@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from bench.core.arrays import Floats, Mask
 from bench.core.objectives import Objective
 from bench.ledger.effect import Effect
+from bench.ledger.errors.intervals import reflected
 from bench.ledger.pareto import hypervolume, nondominated
 from bench.ledger.served.measuring import Place
-from bench.ledger.statistics import reflected
 
 VOLUMES = 400
 """Draws that a hypervolume's interval takes."""

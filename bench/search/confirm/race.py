@@ -22,10 +22,10 @@ from bench.core.objectives import Objective
 from bench.core.records import Point, Replicate, TrialRecord
 from bench.core.rows import CONFIRM, REPLICATED
 from bench.core.system.progress import Progress, Silent
+from bench.ledger.errors.evidence import Evidence, evidence_of
+from bench.ledger.errors.posterior import p_nondominated
 from bench.ledger.pareto import UNRANKED, contributions, hypervolume, ranks, resolve_reference
 from bench.ledger.points import BASELINE, baselines, estimates, searched_points
-from bench.ledger.posterior import p_nondominated
-from bench.ledger.samples import Sample, sample
 from bench.measure.predictions import is_whole, path_of
 from bench.search.driver import MakeJob, OnRecord, outcomes
 from bench.search.executors.base import Executor
@@ -142,7 +142,7 @@ POSTERIOR_DRAWS = 2000
 
 
 def next_round(
-    samples: Sequence[Sample | None], objectives: Sequence[Objective], most: int, seed: int
+    samples: Sequence[Evidence | None], objectives: Sequence[Objective], most: int, seed: int
 ) -> list[int]:
     """Returns the indices of the points that get the next replicates, most uncertain first; empty
     ends the race.
@@ -153,7 +153,7 @@ def next_round(
     of samples and is left out.
     """
     racing = [at for at, each in enumerate(samples) if each]
-    known = [replace(each, deviations=each.deviations[:, :0]) for each in samples if each]
+    known = [replace(each, moves=each.moves[:, :0]) for each in samples if each]
     chances = p_nondominated(known, objectives, seed, POSTERIOR_DRAWS)
     if chances is None:  # too few replicates to estimate the seeds' variance
         return racing[:most]
@@ -240,7 +240,7 @@ def confirm(
                 if trial is not None and not missing[trial]:
                     on_record(study.record(trial))
             known = study.replicates()
-            samples = [sample(_with(point, known, asked), keys) for point in points]
+            samples = [evidence_of(_with(point, known, asked), keys) for point in points]
             chosen = (
                 [points[at] for at in next_round(samples, study.objectives, left, seed)]
                 if left
