@@ -43,7 +43,7 @@ from bench.ledger.errors.evidence import evidence_by_id
 from bench.ledger.errors.posterior import posterior_draws
 from bench.ledger.errors.seeds import seed_noise
 from bench.ledger.heads import Frontier
-from bench.ledger.ledger import FACTS, Ledger
+from bench.ledger.ledger import FACTS, Ledger, gains_over
 from bench.ledger.points import estimate, estimates
 from bench.ledger.served.climb import Goal
 from bench.ledger.served.expected import choosing_values, together
@@ -195,9 +195,9 @@ class Choices:
             base = np.where(
                 np.isnan(values[..., self.current, :]), base, values[..., self.current, :]
             )
-        unit = np.where([self.in_thousandths(name) for name in names], THOUSANDTHS, np.abs(base))
-        unit = np.where(unit > 0, unit, 1.0)
-        return np.asarray(signs * (values - base[..., None, :]) / unit[..., None, :])
+        units = np.where([self.in_thousandths(name) for name in names], THOUSANDTHS, np.nan)
+        units = np.where((base == 0) & np.isnan(units), 1.0, units)
+        return gains_over(values, base, signs, units)
 
     def sure_shares(self, name: str, confidence: float, floor: bool) -> Floats:
         """The share of current's value that each row keeps with this confidence over draws:

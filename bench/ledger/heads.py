@@ -23,7 +23,19 @@ from bench.ledger.errors.evidence import evidence_by_id
 from bench.ledger.errors.intervals import differences, intervals, reflected
 from bench.ledger.errors.posterior import p_nondominated, posterior_draws
 from bench.ledger.errors.seeds import seed_noise
-from bench.ledger.ledger import ALL, GAIN, GAIN_HIGH, GAIN_LOW, HIGH, LOW, PARTS, SD, VALUE, Ledger
+from bench.ledger.ledger import (
+    ALL,
+    GAIN,
+    GAIN_HIGH,
+    GAIN_LOW,
+    HIGH,
+    LOW,
+    PARTS,
+    SD,
+    VALUE,
+    Ledger,
+    gains_over,
+)
 from bench.ledger.pareto import UNRANKED, hypervolume, ranks, resolve_reference
 from bench.ledger.points import (
     BASELINE,
@@ -393,9 +405,13 @@ def _cells(
                 own[single, VALUE] * objective.sign, initial=np.nan
             )
             base = best if row is None else own[row, VALUE]
-            unit = 1.0 if in_thousandths(objective.name) else abs(base)
-            own[:, GAIN] = objective.sign * (own[:, VALUE] - base) / unit
-            own[:, [GAIN_LOW, GAIN_HIGH]] /= unit
+            signs, units = np.array([objective.sign]), np.array([np.nan])
+            if in_thousandths(objective.name):
+                units = np.ones(1)
+            gained = gains_over(own[:, [VALUE]], np.array([base]), signs, units)
+            own[:, GAIN] = gained[:, 0]
+            if np.isnan(units[0]):  # ends are those of differences
+                own[:, [GAIN_LOW, GAIN_HIGH]] /= abs(base)
     return by_slice
 
 

@@ -24,7 +24,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve, helmert
 from threadpoolctl import threadpool_limits
 
-from bench.core.arrays import Floats
+from bench.core.arrays import Floats, Mask
 from bench.core.objectives import Objective
 from bench.ledger.errors.evidence import Evidence, covariance
 from bench.ledger.errors.seeds import SeedNoise, between, seed_noise, spread_of
@@ -170,7 +170,7 @@ def seed_errors(evidence: Sequence[Evidence], noise: SeedNoise) -> SeedErrors:
     own = np.einsum("kij,lpj,kl->ikpl", roots, roots, correlation).reshape(n * m, n * m)
     common = np.kron(np.ones((n, n)), correlation * np.sqrt(np.outer(level, level)))
     return SeedErrors(
-        level=common,
+        level=np.asarray(common, dtype=np.float64),
         level_freedom=float(noise.total.min()),
         own=own,
         freedom=_own_freedom(noise, shared),
@@ -184,7 +184,7 @@ def _correlation(covariance: Floats) -> Floats:
     return np.asarray(covariance / np.outer(units, units))
 
 
-def _own_freedom(noise: SeedNoise, shared: Floats) -> Floats:
+def _own_freedom(noise: SeedNoise, shared: Mask) -> Floats:
     """(N,), degrees of freedom of each point's scale: the median over its pairs, if it has any."""
     freedom = noise.freedom.min(axis=1)
     for point, partners in enumerate(shared):

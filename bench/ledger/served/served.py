@@ -29,11 +29,11 @@ from bench.ledger.errors.rankings import (
     seeds_of,
 )
 from bench.ledger.fusion import Fusion
-from bench.ledger.ledger import ALL, PARTS, VALUE, Ledger, as_cells
+from bench.ledger.ledger import ALL, PARTS, VALUE, Ledger, as_cells, fractions_over
 from bench.ledger.points import BASELINE
 from bench.ledger.served.climb import ROOM, Aim, ClimbRows, CurrentPoint, Goal, climb_all
 from bench.ledger.served.expected import NOISE, Expected, choosing_values, expected, together
-from bench.ledger.served.front import gains, kept, on_front, unequal, volume_of
+from bench.ledger.served.front import kept, on_front, unequal, volume_of
 from bench.ledger.served.measuring import RESAMPLES, Candidate, CurrentRanking, Meter, Place
 from bench.ledger.served.slices import slices_of
 from bench.ledger.served.sweep import STEPS, Swept, swept
@@ -424,7 +424,8 @@ def _cells(rankings: Rankings, draws: Floats, current: int) -> Floats:
     """(S, M, parts) of measured points and their draws."""
     means = rankings.means
     deviations = np.array([_deviation(point) for point in rankings.evidence])
-    return as_cells(means, draws, deviations, gains(means, current), gains(draws, current))
+    gained, gain_draws = fractions_over(means, current), fractions_over(draws, current)
+    return as_cells(means, draws, deviations, gained, gain_draws)
 
 
 def _deviation(point: Evidence) -> Floats:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -50,10 +51,11 @@ class ResidentFeed:
             split.group if grouped else None,
             split.bounds,
         )
-        own = (None if array is None else np.require(array, requirements="W") for array in arrays)
-        self.whole = Batch(
-            *(None if array is None else torch.from_numpy(array).to(device) for array in own)
-        )  # type: ignore[arg-type]
+        columns: list[Any] = []
+        for array in arrays:
+            writable = None if array is None else np.require(array, requirements="W")
+            columns.append(None if writable is None else torch.from_numpy(writable).to(device))
+        self.whole = Batch(*columns)
         self.rows, self.device = len(split), device
 
     def in_order(self, size: int) -> Iterator[Batch]:
