@@ -299,5 +299,8 @@ def _joined(first: Batch, second: Batch) -> Batch:
     """The rows of two batches as one."""
     columns: list[Any] = []
     for one, following in zip(first, second, strict=True):
-        columns.append(None if one is None else torch.cat((one, following)))
+        if one is None or following is None:
+            columns.append(None)
+        else:
+            columns.append(torch.cat((one, following)))
     return Batch(*columns)

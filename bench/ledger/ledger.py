@@ -145,7 +145,7 @@ def gains_over(
 ) -> Floats:
     """How much better values (.., S, M) are than a base (.., M).
 
-    Every gain over the current point is computed here, but for the expected ones of a verdict
+    Every gain over the current point is computed here, except the expected ones of a verdict
     (`bench.ledger.served.joint`).
 
     Args:

@@ -2,8 +2,8 @@
 its amounts.
 
 Each check asks far more than noise gives, and rows that belong together count for less than their
-number. What labels contradict is refused; the rest is a note with its evidence, because a bad model
-may look the same.
+number. Contradictions of labels are refused; the rest is a note with its evidence, because a bad
+model may look the same.
 """
 
 from __future__ import annotations

@@ -191,7 +191,7 @@ def _rows_of_class(counts: Sequence[float]) -> float:
 
 
 def _factor(rows: float, moves: Floats) -> float:
-    """The factor that corrects moves (n, B) of an area of so many rows of a class."""
+    """The factor that corrects moves (n, B) of an area that has P rows of its rarer class."""
     deviation = float(np.sqrt(variance(moves.mean(axis=0)[:, None])[0]))
     if rows < 1.5 and 0 < deviation < ONE:
         return ONE / deviation
