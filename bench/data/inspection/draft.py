@@ -38,7 +38,7 @@ from bench.data.inspection.split import (
     seen_time,
     timeline,
 )
-from bench.data.times import hours_in, is_span
+from bench.data.values import hours_in, is_span
 
 INSPECTED = 1_000_000
 """Rows that are inspected where nothing else is asked for."""
