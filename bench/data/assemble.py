@@ -19,8 +19,7 @@ from bench.core.errors import UserError, unknown
 from bench.core.system.progress import Progress
 from bench.data.card import Card
 from bench.data.checks import LabelArray, Rejects, Sieve, check_times, checked, read_labels
-from bench.data.codes import TextCodes
-from bench.data.duplicates import RowSet
+from bench.data.codes import RowSet, TextCodes
 from bench.data.readers.base import RawTable, SideTable
 from bench.data.sources import Join
 from bench.data.splits import TEST, Assignment, CutSplit, GroupDraws, HashSplit, SplitInput, halved

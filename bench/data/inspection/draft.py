@@ -15,7 +15,7 @@ import numpy as np
 from bench.core.errors import UserError, check_known
 from bench.core.system.progress import Progress
 from bench.data.assemble import WholeGroups
-from bench.data.duplicates import RowSet
+from bench.data.codes import RowSet
 from bench.data.inspection.column import Counted, markers_in
 from bench.data.inspection.labels import (
     LEAST_LABELS,
