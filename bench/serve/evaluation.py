@@ -24,8 +24,8 @@ from bench.core.schema import SCORE, Schema, TaskKind
 from bench.core.system.progress import Progress
 from bench.data.card import Card
 from bench.data.preparation import rows_of
-from bench.data.spill import arrays_of
 from bench.data.splits import SPLITS
+from bench.data.two_passes import arrays_to_keep
 from bench.deciding.score import prediction_names
 from bench.ledger.comparison.significance import CANNOT_TELL, against
 from bench.ledger.effect import LEVEL, Effect
@@ -114,7 +114,7 @@ def judge(
         if column is not None:
             said.append(
                 {
-                    SCORE: arrays_of(card, rows)["logged"][
+                    SCORE: arrays_to_keep(card, rows)["logged"][
                         chosen, card.logged.index(column)
                     ].astype(np.float64)
                 }

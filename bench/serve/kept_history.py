@@ -149,7 +149,7 @@ class KeptHistory:
             inputs.astype(np.int32),
             acted,
         )
-        histories, new = past(rows, self._history, within=False), split == 1
+        histories, new = past(rows, self._history, own_split=False), split == 1
         for at, name in enumerate(self._history.numbers):
             table = _with(table, name, pa.array(histories.numbers[new, at], from_pandas=True))
         for at, rule in enumerate(self._history.list_rules):

@@ -1,7 +1,8 @@
 """Fits an encoder on rows that come in parts, then encodes these rows from what was kept of them.
 
 Kept are provisional codes (int32, one for each slot of a categorical or multi-valued field) and
-numbers (float64, one for each numeric input): see `bench.data.spill`. No raw file is read twice.
+numbers (float64, one for each numeric input): see `bench.data.two_passes`. No raw file is read
+twice.
 """
 
 from __future__ import annotations

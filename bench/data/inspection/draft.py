@@ -15,7 +15,7 @@ import numpy as np
 from bench.core.errors import UserError, check_known
 from bench.core.system.progress import Progress
 from bench.data.assemble import WholeGroups
-from bench.data.duplicates import RowSet
+from bench.data.codes import RowSet
 from bench.data.inspection.column import Counted, markers_in
 from bench.data.inspection.labels import (
     LEAST_LABELS,
@@ -38,7 +38,7 @@ from bench.data.inspection.split import (
     seen_time,
     timeline,
 )
-from bench.data.times import hours_in, is_span
+from bench.data.values import hours_in, is_span
 
 INSPECTED = 1_000_000
 """Rows that are inspected where nothing else is asked for."""

@@ -20,7 +20,6 @@ from bench.data.inspection.column import Counted
 from bench.data.inspection.labels import Labels, read
 from bench.data.inspection.names import is_event_time, is_request, words
 from bench.data.inspection.sample import InspectedRows
-from bench.data.spill import LabelCounts
 from bench.data.splits import (
     NAMED,
     SPLITS,
@@ -31,6 +30,7 @@ from bench.data.splits import (
     halved,
     time_key,
 )
+from bench.data.two_passes import LabelCounts
 from bench.data.values import Text
 
 SplitKind = Literal["time", "hash", "random", "files", "column"]

@@ -1,6 +1,6 @@
 """Warm starts: a training goes on with new rows, from the state of an earlier one.
 
-Encoders of later data only add values (`bench.data.preparation.Before`), so the rows of a field
+Encoders of later data only add values (`bench.data.two_passes.Before`), so the rows of a field
 keep their order within the field. A value that is new begins from the mean of its field's known
 values, and with a fresh optimizer state.
 """
@@ -26,7 +26,7 @@ from bench.core.plain import read_json
 from bench.core.schema import Schema
 from bench.core.system.atomic import atomic_folder
 from bench.data.encoding.encoder import Encoder
-from bench.data.preparation import Before
+from bench.data.two_passes import Before
 from bench.models.training import checkpoint
 from bench.models.training.loop import Trainer
 from bench.models.training.step import build_model

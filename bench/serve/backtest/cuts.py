@@ -18,8 +18,7 @@ from bench.core.validation import validate
 from bench.data.card import Card
 from bench.data.preparation import rows_of
 from bench.data.splits import TEST, time_key
-from bench.data.times import hours, hours_of, month_of
-from bench.data.values import as_text
+from bench.data.values import as_text, hours, hours_of, month_of
 
 MONTH = "month"
 
