@@ -28,7 +28,7 @@ from bench.measure.outcomes import Measure, wanted_of
 from bench.measure.resamples import Resamples, few_units, units_of
 from bench.measure.spaces import joint_labels
 from bench.serve.alike import alike
-from bench.serve.evaluation import effect_of
+from bench.serve.judgements import effect_of
 from bench.serve.package import Package
 from bench.serve.scorer import Scorer
 

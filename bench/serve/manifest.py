@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import isclose
 from typing import Annotated, Any
 
@@ -10,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from bench.core.errors import repeated
 from bench.core.formats import FORMATS, PACKAGE
 from bench.core.registry import Config
-from bench.core.schema import SCORE, Schema
+from bench.core.schema import SCORE, Schema, Task
 from bench.deciding.score import Score, prediction_names
 from bench.models.trees import TreeSizes
 from bench.serve.served_model import ModelPart, ModelSpec
@@ -38,54 +39,71 @@ class FileFacts(Config):
 
 def _check_inputs(schema: Schema) -> None:
     """What the encoder, whose schema must be the same, does not check itself."""
-    names = [*(each.name for each in schema.fields), *schema.dense]
-    if (twice := repeated(names)) is not None:
+    names = [field.name for field in schema.fields]
+    names += schema.dense
+    twice = repeated(names)
+    if twice is not None:
         raise ValueError(f"expected each input once, found '{twice}' twice")
-    rows = sum(each.cardinality for each in schema.fields if each.of is None)
-    slots = sum(each.slots for each in schema.fields)
+
+    rows = sum(field.cardinality for field in schema.fields if field.of is None)
+    slots = sum(field.slots for field in schema.fields)
     if rows >= 2**31 - 1 or slots > 2**16 or len(schema.dense) > 2**16:
         raise ValueError(
             "expected fewer than 2^31 rows, and at most 2^16 slots of all fields and dense "
             f"columns, found {rows}, {slots} and {len(schema.dense)}"
         )
-    if schema.scenario not in (None, *(each.name for each in schema.fields if each.slots == 1)):
+    of_one_value = [field.name for field in schema.fields if field.slots == 1]
+    if schema.scenario is not None and schema.scenario not in of_one_value:
         raise ValueError(
             f"expected the scenario to be an input of one value, found '{schema.scenario}'"
         )
 
 
 def _check_tasks(schema: Schema) -> None:
-    parents = {task.name: task.parent for task in schema.tasks}
     if not 1 <= len(schema.tasks) <= 256:
         raise ValueError(f"expected 1 to 256 tasks, found {len(schema.tasks)}")
-    if (twice := repeated(task.name for task in schema.tasks)) is not None:
+    twice = repeated(task.name for task in schema.tasks)
+    if twice is not None:
         raise ValueError(f"expected each task once, found '{twice}' twice")
-    predictions = (name for task in schema.tasks for name in prediction_names(task))
-    if (twice := repeated([*predictions, SCORE])) is not None:
+
+    predictions: list[str] = []
+    for task in schema.tasks:
+        predictions += prediction_names(task)
+    twice = repeated([*predictions, SCORE])
+    if twice is not None:
         raise ValueError(
             f"expected predictions of different names, '{SCORE}' among them, found '{twice}' twice"
         )
+
+    numbers = [number.name for number in schema.numbers]
+    parents = {task.name: task.parent for task in schema.tasks}
     for task in schema.tasks:
-        if task.duration not in (None, *(number.name for number in schema.numbers)):
+        if task.duration is not None and task.duration not in numbers:
             raise ValueError(
                 f"expected '{task.duration}' among the numbers, as the duration of '{task.name}'"
             )
-        if task.cap is not None and max(task.cap.column, task.cap.missing or 0) >= len(
-            schema.dense
-        ):
+        _check_cap(task, len(schema.dense))
+        _check_ancestors(task, parents)
+
+
+def _check_cap(task: Task, columns: int) -> None:
+    if task.cap is not None and max(task.cap.column, task.cap.missing or 0) >= columns:
+        raise ValueError(f"expected the bound of '{task.name}' among {columns} dense columns")
+
+
+def _check_ancestors(task: Task, parents: Mapping[str, str | None]) -> None:
+    ancestor, ancestors = task.parent, 0
+    while ancestor is not None:
+        ancestors += 1
+        if ancestor not in parents:
             raise ValueError(
-                f"expected the bound of '{task.name}' among {len(schema.dense)} dense columns"
+                f"expected the parent of '{task.name}' to be a task, found '{ancestor}'"
             )
-        at, above = task.parent, 0
-        while at is not None:
-            above += 1
-            if at not in parents:
-                raise ValueError(f"expected the parent of '{task.name}' to be a task, found '{at}'")
-            if above == len(parents):
-                raise ValueError(
-                    f"expected a task without a parent above '{task.name}', found a circle"
-                )
-            at = parents[at]
+        if ancestors == len(parents):
+            raise ValueError(
+                f"expected a task without a parent above '{task.name}', found a circle"
+            )
+        ancestor = parents[ancestor]
 
 
 class PackageManifest(Config):
@@ -128,50 +146,61 @@ class PackageManifest(Config):
 
     @model_validator(mode="after")
     def _whole(self) -> PackageManifest:
+        self._check_shares()
+        for member in self.members:
+            self._check_member(member)
+        self._check_states()
+        self._check_names_of_files()
+        return self
+
+    def _check_shares(self) -> None:
         tasks = len(self.data_schema.tasks)
         for part in self.parts:
             if len(part.shares) != tasks:
                 raise ValueError(
                     f"parts: expected a share for each of {tasks} tasks, found {len(part.shares)}"
                 )
-        if any(
-            not isclose(sum(shares), 1)
-            for shares in zip(*(part.shares for part in self.parts), strict=True)
-        ):
-            raise ValueError("parts: expected shares that add up to 1 for each task, found others")
-        for member in self.members:
-            if [isinstance(each, TreeSizes) for each in member] != [
-                part.trees for part in self.parts
-            ]:
+        for shares in zip(*(part.shares for part in self.parts), strict=True):
+            if not isclose(sum(shares), 1):
                 raise ValueError(
-                    "members: expected sizes of each part that is trees, states of all others"
+                    "parts: expected shares that add up to 1 for each task, found others"
                 )
-            for each in member:
-                if isinstance(each, TreeSizes) and len(each.trees) != tasks:
-                    raise ValueError(
-                        f"members: expected trees of {tasks} tasks, found those of "
-                        f"{len(each.trees)}"
-                    )
-                if isinstance(each, int) and each not in (1, tasks):
-                    raise ValueError(
-                        f"members: expected 1 or {tasks} states of each network, found {each}"
-                    )
-        if (
-            states := sum(each for own in self.members for each in own if isinstance(each, int))
-        ) > MOST_STATES:
+
+    def _check_member(self, shapes: tuple[TreeSizes | int, ...]) -> None:
+        tasks = len(self.data_schema.tasks)
+        are_trees = [isinstance(shape, TreeSizes) for shape in shapes]
+        if are_trees != [part.trees for part in self.parts]:
+            raise ValueError(
+                "members: expected sizes of each part that is trees, states of all others"
+            )
+        for shape in shapes:
+            if isinstance(shape, TreeSizes) and len(shape.trees) != tasks:
+                raise ValueError(
+                    f"members: expected trees of {tasks} tasks, found those of {len(shape.trees)}"
+                )
+            if isinstance(shape, int) and shape not in (1, tasks):
+                raise ValueError(
+                    f"members: expected 1 or {tasks} states of each network, found {shape}"
+                )
+
+    def _check_states(self) -> None:
+        states = 0
+        for member in self.members:
+            states += sum(shape for shape in member if isinstance(shape, int))
+        if states > MOST_STATES:
             raise ValueError(
                 f"members: expected at most {MOST_STATES:,} states of all networks, found "
                 f"{states:,}"
             )
+
+    def _check_names_of_files(self) -> None:
         for name in FILES:
             if name not in self.files:
                 raise ValueError(f"files: expected '{name}' among them, found none")
+        allowed = FILES + ONNX_FILES
         for name in self.files:
-            if name not in FILES + ONNX_FILES:
-                raise ValueError(
-                    f"files: expected {', '.join(FILES + ONNX_FILES)} at most, found '{name}'"
-                )
-        return self
+            if name not in allowed:
+                raise ValueError(f"files: expected {', '.join(allowed)} at most, found '{name}'")
 
     @property
     def spec(self) -> ModelSpec:

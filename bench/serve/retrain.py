@@ -76,7 +76,9 @@ class Predictor:
     def predictions(self, split: SplitName, members: Sequence[Member]) -> Iterator[Predicted]:
         """Mean probabilities of the members, in the split's order."""
         served = (
-            ModelSpec.of_trained(self.store.schema, self.parts, members).of(members).to(self.device)
+            ModelSpec.of_trained(self.store.schema, self.parts, members)
+            .with_weights(members)
+            .to(self.device)
         )
         data, at = self.store.split(split), 0
         for batch in Batches(data).in_order(ROWS):

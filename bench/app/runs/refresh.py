@@ -25,7 +25,7 @@ from bench.deciding.aims import aims_of
 from bench.models.training.warm import before_of
 from bench.serve.backtest.chain import Chain, going_on
 from bench.serve.backtest.cuts import Cut, Times, card_of, times_of
-from bench.serve.evaluation import Judgement, judge, sentence, served
+from bench.serve.judgements import Judgement, judge, sentence, served
 from bench.serve.package import Package
 from bench.serve.retrain import Predictor, TrainedSeed, config_of, finished
 from bench.serve.served_model import ModelPart
