@@ -44,7 +44,7 @@ def write_history(
     Raises:
         UserError: the card has no history; a file is missing or broken.
     """
-    history = config_of(card)
+    history = _history_of(card)
     texts = (GROUP, *map(_value, history.inputs))
     columns = [(name, pa.string()) for name in texts]
     columns += [(TIME, pa.float64())]
@@ -72,7 +72,7 @@ def _events(
     columns = {task.name: column for column, task in enumerate(card.tasks)}
     for rows in rows_of(card, home, raw, progress):
         events = _keys(card, rows.table)
-        for name in config_of(card).actions:
+        for name in _history_of(card).actions:
             is_action = rows.labels[:, columns[name]] == 1
             events = events.append_column(_action(name), pa.array(is_action))
         is_early = pc.less(events[TIME], until)
@@ -100,7 +100,7 @@ class KeptHistory:
     """
 
     def __init__(self, path: Path, card: Card) -> None:
-        history = config_of(card)
+        history = _history_of(card)
         if not path.is_file():
             raise UserError(f"expected a history that `seesaw history` wrote, found no {path}")
         try:
@@ -188,7 +188,7 @@ def needed_of(card: Card) -> dict[str, Literal["number", "text"]]:
     return needed | {card.history_time: "number", card.group or "": "text"}
 
 
-def config_of(card: Card) -> HistoryConfig:
+def _history_of(card: Card) -> HistoryConfig:
     """Returns the card's history; raises UserError if it has none."""
     if card.history is None:
         raise UserError(f"{card.key}: expected a card with [history], found none")
@@ -222,7 +222,7 @@ def _keys(card: Card, table: pa.Table) -> pa.Table:
 
 
 def _sources(card: Card) -> dict[str, Source]:
-    inputs = config_of(card).inputs
+    inputs = _history_of(card).inputs
     return {name: card.columns[name].source_of(name, card.missing) for name in inputs}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,10 +37,12 @@ class Cut:
 
     def __str__(self) -> str:
         """As tables have it."""
-        first, last = (
-            f"{each:.15g}" if isinstance(each, float) else each for each in (self.first, self.last)
-        )
+        first, last = _in_words(self.first), _in_words(self.last)
         return first if first == last else f"{first} to {last}"
+
+
+def _in_words(time: float | str) -> str:
+    return f"{time:.15g}" if isinstance(time, float) else time
 
 
 @dataclass(frozen=True)
@@ -67,39 +68,50 @@ class Times:
         Raises:
             UserError: test has fewer times, or times that are no dates.
         """
-        own = np.flatnonzero(self.counts)
-        if every == MONTH:
-            piece = np.array([month_of(self.values[at]) for at in own.tolist()])
-        elif every is not None:
-            span = hours_of(every)
-            hour = [hours(self.values[at]) for at in own.tolist()]
-            piece = np.array([math.floor((each - hour[0]) / span) for each in hour])
+        places = np.flatnonzero(self.counts)
+        if every is None:
+            pieces = self._equal_pieces(places, number or 7)
         else:
-            asked = number or 7
-            if len(own) < asked:
-                raise UserError(
-                    f"--cuts: expected at most {len(own)}, the times that test has, found {asked}"
-                )
-            done = np.cumsum(self.counts[own]) - self.counts[own] / 2
-            piece = np.minimum((done / self.counts[own].sum() * asked).astype(int), asked - 1)
-        parts = [own[piece == each] for each in np.unique(piece)]
+            pieces = self._spans(places, every)
+        parts = [places[pieces == piece] for piece in np.unique(pieces)]
         if len(parts) < 2:
             raise UserError("expected a test of two cuts at the least, found one")
-        return [
-            Cut(self.values[part[0]], self.values[part[-1]], int(self.counts[part].sum()))
-            for part in parts
-        ]
+        cuts = []
+        for part in parts:
+            rows = int(self.counts[part].sum())
+            cuts.append(Cut(self.values[part[0]], self.values[part[-1]], rows))
+        return cuts
+
+    def _equal_pieces(self, places: NDArray[np.int64], pieces: int) -> NDArray[Any]:
+        """The piece of each time of test, of about equal numbers of rows."""
+        if len(places) < pieces:
+            raise UserError(
+                f"--cuts: expected at most {len(places)}, the times that test has, found {pieces}"
+            )
+        counts = self.counts[places]
+        middles = np.cumsum(counts) - counts / 2
+        return np.minimum((middles / counts.sum() * pieces).astype(int), pieces - 1)
+
+    def _spans(self, places: NDArray[np.int64], every: str) -> NDArray[Any]:
+        """The span of each time of test."""
+        times = [self.values[place] for place in places.tolist()]
+        if every == MONTH:
+            return np.array([month_of(time) for time in times])
+        span = hours_of(every)
+        hours_by_time = [hours(time) for time in times]
+        first = hours_by_time[0]
+        return np.array([math.floor((hour - first) / span) for hour in hours_by_time])
 
     def cut_of(self, cuts: Sequence[Cut]) -> NDArray[np.int64]:
         """(n,), the cut of each row of test that has a time."""
-        place = {value: at for at, value in enumerate(self.values)}
-        ends = np.array([place[cut.last] for cut in cuts])
+        places = {value: place for place, value in enumerate(self.values)}
+        ends = np.array([places[cut.last] for cut in cuts])
         return np.searchsorted(ends, self.of_test[self.of_test >= 0])
 
     def before(self, cut: Cut, window: str) -> float | str:
         """The earliest time that is at most so long before a cut."""
-        least = hours(cut.first) - hours_of(window)
-        return next(value for value in self.values if hours(value) >= least)
+        earliest = hours(cut.first) - hours_of(window)
+        return next(value for value in self.values if hours(value) >= earliest)
 
 
 def times_of(
@@ -124,29 +136,45 @@ def times_of(
             f"{card.key}: expected the time of its split, '{card.time}', found --time {time}"
         )
     timed = card if card.split_times else _with(card, {"time": time})
-    codes = list[NDArray[np.int64]]()
-    tests = list[NDArray[np.bool_]]()
-    known = dict[str, int]()
+    codes_by_part = list[NDArray[np.int64]]()
+    is_test_by_part = list[NDArray[np.bool_]]()
+    code_of: dict[str, int] = {}
     for rows in rows_of(timed, home, raw, progress):
         text = as_text(rows.table[time], card.missing)
-        place = np.array([known.setdefault(value, len(known)) for value in text.values] + [-1])
-        kept = rows.split >= 0
-        codes.append(place[text.codes][kept])
-        tests.append((rows.split == TEST)[kept])
-    every, test = np.concatenate(codes), np.concatenate(tests)
-    names, numbers = list(known), None
-    with suppress(ValueError):
-        numbers = [float(name) for name in names]
-    if numbers is None and card.split_times and not card.textual_time:
-        raise UserError(f"{card.key}: expected numbers in '{time}', found {names[0]!r}")
-    keys: list[Any] = [time_key(name) for name in names] if numbers is None else numbers
-    order = sorted(range(len(names)), key=keys.__getitem__)
-    place = np.full(len(names) + 1, -1)
-    place[order] = np.arange(len(order))
-    every = place[every]
-    counts = np.bincount(every[test & (every >= 0)], minlength=len(order))
-    values = [names[at] if numbers is None else numbers[at] for at in order]
-    return Times(timed, values, counts, every[test])  # type: ignore[arg-type]
+        codes_of_values = [code_of.setdefault(value, len(code_of)) for value in text.values]
+        in_split = rows.split >= 0
+        codes_by_part.append(np.array([*codes_of_values, -1])[text.codes][in_split])
+        is_test_by_part.append((rows.split == TEST)[in_split])
+    codes, is_test = np.concatenate(codes_by_part), np.concatenate(is_test_by_part)
+
+    texts = list(code_of)
+    numbers = _as_numbers(texts)
+    values: list[float] | list[str]
+    if numbers is not None:
+        order = _order_of(numbers)
+        values = [numbers[code] for code in order]
+    elif card.split_times and not card.textual_time:
+        raise UserError(f"{card.key}: expected numbers in '{time}', found {texts[0]!r}")
+    else:
+        order = _order_of([time_key(text) for text in texts])
+        values = [texts[code] for code in order]
+
+    place_of_code = np.full(len(order) + 1, -1)
+    place_of_code[order] = np.arange(len(order))
+    places = place_of_code[codes]
+    counts = np.bincount(places[is_test & (places >= 0)], minlength=len(order))
+    return Times(timed, values, counts, places[is_test])
+
+
+def _as_numbers(texts: Sequence[str]) -> list[float] | None:
+    try:
+        return [float(text) for text in texts]
+    except ValueError:
+        return None
+
+
+def _order_of(keys: Sequence[Any]) -> list[int]:
+    return sorted(range(len(keys)), key=keys.__getitem__)
 
 
 def _with(card: Card, changes: dict[str, object]) -> Card:
