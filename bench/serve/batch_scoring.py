@@ -83,7 +83,9 @@ class BatchScoring:
         part_rows: int = PART_ROWS,
         history: Path | None = None,
     ) -> None:
-        self.out, self.keep, self.part_rows = out, tuple(keep), part_rows
+        self.out = out
+        self.keep = tuple(keep)
+        self.part_rows = part_rows
         self.files = _files_by_stem(files)
         self._work: dict[str, object] = {
             "model": package.digest,
@@ -130,7 +132,8 @@ class BatchScoring:
             for is_new, rows_of_part in self._parts(stem, file, progress):
                 parts_of_file += 1
                 if is_new:
-                    rows, parts = rows + rows_of_part, parts + 1
+                    rows = rows + rows_of_part
+                    parts = parts + 1
                 else:
                     skipped += 1
             self._parts_of_finished[stem] = parts_of_file
@@ -174,8 +177,8 @@ class BatchScoring:
         """Encodes a file batch by batch, on a separate thread: encoding and the model take about as
         long.
         """
-        kinds = dict.fromkeys(self.keep, "text")
-        kinds |= {column.name: column.kind for column in self._scorer.rows.columns}
+        kinds: dict[str, str] = dict.fromkeys(self.keep, "text")
+        kinds |= self._scorer.rows.kinds
         schema = self._scorer.schema
         most_rows = max(1, MAX_NUMBERS // max(1, schema.slots + len(schema.dense)))
         part = rows_of_part = 0
@@ -231,10 +234,8 @@ class BatchScoring:
         """Kept columns that hold only whole numbers in all CSV files, so that their type is the
         same in all parts.
         """
-        whole = set(self.keep)
-        for column in self._scorer.rows.columns:
-            if column.kind == "number":
-                whole.discard(column.name)
+        kinds = self._scorer.rows.kinds
+        whole = {name for name in self.keep if kinds.get(name) != "number"}
         for file in self.files.values():
             if file.suffix in ENDINGS:
                 continue

@@ -32,7 +32,7 @@ A_NUMBER, AN_OPERATOR = 32, 2**22
 _GATHER = (torch.ops.aten.embedding, torch.ops.aten.index_select)
 
 
-def check(model: Callable[[Tensor, Tensor], object], ids: Tensor, dense: Tensor) -> None:
+def check_bounds(model: Callable[[Tensor, Tensor], object], ids: Tensor, dense: Tensor) -> None:
     """Runs a model on ids (ROWS, S), dense (ROWS, D) without values; UserError beyond `MAX_BYTES`
     or `MAX_WORK`.
     """

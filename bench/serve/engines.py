@@ -31,7 +31,7 @@ from bench.core.errors import UserError, adding, check_known, listed
 from bench.core.plugins import Registry
 from bench.core.schema import Schema
 from bench.core.system.machine import installed
-from bench.serve import bounds
+from bench.serve.bounds import ROWS, check_bounds
 from bench.serve.served_model import ModelSpec, ServedModel
 
 MODEL, ONNX = "model.safetensors", "model.onnx"
@@ -72,7 +72,8 @@ def _weights(path: Path, spec: ModelSpec) -> dict[str, torch.Tensor]:
         raise UserError(
             f"{path}: expected weights in a safetensors file: {_last_line(error)}"
         ) from None
-    expected, actual = _types_and_shapes(spec.weights()), _types_and_shapes(weights)
+    expected = _types_and_shapes(spec.weights())
+    actual = _types_and_shapes(weights)
     for name in (*expected, *actual):
         if actual.get(name) != expected.get(name):
             raise UserError(
@@ -85,7 +86,10 @@ def _weights(path: Path, spec: ModelSpec) -> dict[str, torch.Tensor]:
 def _types_and_shapes(
     weights: Mapping[str, torch.Tensor],
 ) -> dict[str, tuple[str, tuple[int, ...]]]:
-    return {name: (str(tensor.dtype), tuple(tensor.shape)) for name, tensor in weights.items()}
+    described = {}
+    for name, tensor in weights.items():
+        described[name] = str(tensor.dtype), tuple(tensor.shape)
+    return described
 
 
 def _check_trees(path: Path, spec: ModelSpec, weights: Mapping[str, torch.Tensor]) -> None:
@@ -97,10 +101,10 @@ def _check_trees(path: Path, spec: ModelSpec, weights: Mapping[str, torch.Tensor
 def _check_bounds(path: Path, spec: ModelSpec) -> None:
     schema = spec.schema
     with torch.device("meta"):
-        ids = torch.zeros(bounds.ROWS, schema.slots, dtype=torch.int32)
-        dense = torch.zeros(bounds.ROWS, len(schema.dense))
+        ids = torch.zeros(ROWS, schema.slots, dtype=torch.int32)
+        dense = torch.zeros(ROWS, len(schema.dense))
         try:
-            bounds.check(spec.build(), ids, dense)
+            check_bounds(spec.build(), ids, dense)
         except UserError as error:
             raise UserError(f"{path}: the model of its configuration: {error}") from None
 
@@ -158,7 +162,8 @@ class _OnnxEngine:
             ids = np.zeros((1, *ids.shape[1:]), np.int32)
             dense = np.zeros((1, *dense.shape[1:]), np.float32)
         arrays = {"ids": ids, "dense": dense}
-        conditional, joint = self.session.run(None, {name: arrays[name] for name in self.inputs})
+        inputs = {name: arrays[name] for name in self.inputs}
+        conditional, joint = self.session.run(None, inputs)
         return conditional[:rows], joint[:rows]
 
 
@@ -167,9 +172,9 @@ def _arrays_of_trees(path: Path, spec: ModelSpec) -> dict[str, torch.Tensor]:
     package = import_module("onnx")
     prefixes = tuple(spec.trees)
     arrays = {}
-    for name, tensor in spec.weights().items():
+    for name, weight in spec.weights().items():
         if name.startswith(prefixes):
-            arrays[name] = torch.zeros(tensor.shape)
+            arrays[name] = torch.zeros(weight.shape)
 
     for initializer in package.load(path, load_external_data=False).graph.initializer:
         name = initializer.name
@@ -209,11 +214,17 @@ def _bound_memory(runtime: ModuleType) -> None:
     runtime.create_and_register_allocator(cpu, arena)
 
 
-_OURS: dict[str, Callable[[Path, ModelSpec, int], Engine]] = {"eager": eager, "onnx": onnx}
+Opener = Callable[[Path, ModelSpec, int], Engine]
+_OURS: dict[str, Opener] = {"eager": eager, "onnx": onnx}
 ENGINES = Registry("engine", _OURS, Callable, "a function (folder, spec, threads)")
 
 
-def open_engine(name: str, folder: Path, spec: ModelSpec, threads: int = 1) -> Engine:
+def open_engine(
+    name: str,
+    folder: Path,
+    spec: ModelSpec,
+    threads: int = 1,
+) -> Engine:
     """Opens the package in a folder with an engine; raises UserError for an unknown or unavailable
     one.
     """
@@ -238,12 +249,16 @@ def need(module: str, why: str) -> None:
 
 
 def _last_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[-1][:500]
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[-1][:500]
 
 
 def write_weights(model: ServedModel, path: Path) -> None:
     """Writes a model's weights as plain data."""
-    save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, path)
+    weights = {}
+    for name, tensor in model.state_dict().items():
+        weights[name] = tensor.contiguous()
+    save_file(weights, path)
 
 
 def export(model: ServedModel, schema: Schema) -> ExportedProgram:
@@ -252,7 +267,8 @@ def export(model: ServedModel, schema: Schema) -> ExportedProgram:
     ids = torch.zeros(rows, schema.slots, dtype=torch.int32)
     dense = torch.zeros(rows, len(schema.dense))
     batch = torch.export.Dim("batch")
-    return torch.export.export(model, (ids, dense), dynamic_shapes=({0: batch}, {0: batch}))
+    any_batch = {0: batch}
+    return torch.export.export(model, (ids, dense), dynamic_shapes=(any_batch, any_batch))
 
 
 def write_onnx(model: ServedModel, schema: Schema, path: Path) -> None:
@@ -303,6 +319,8 @@ OPERATORS = frozenset(_OPERATORS.split())
 """
 _ATTRIBUTES = ("FLOAT", "INT", "STRING", "TENSOR", "FLOATS", "INTS", "STRINGS")
 """Allowed types of a node's attributes."""
+_LISTS_OF_VALUES = ("float_data", "int32_data", "int64_data", "double_data", "uint64_data")
+"""Where a tensor holds values by their type."""
 _DATA = ".data"
 
 
@@ -319,8 +337,7 @@ def check_onnx(path: Path) -> None:
         raise UserError(f"{path}: expected a model in ONNX, found something else") from None
     graph = model.graph
 
-    domains = {opset.domain for opset in model.opset_import}
-    domains |= {node.domain for node in graph.node}
+    domains = {part.domain for part in (*model.opset_import, *graph.node)}
     if domains != {""}:
         raise UserError(
             f"{path}: expected operators of ONNX's own domain alone, found those of "
@@ -389,7 +406,9 @@ def _reason_against(tensor: Any, data_name: str, data_size: int) -> str | None:
             return f"hold {expected_size:,} bytes as its sizes say, found {size:,}"
         return None
 
-    facts = {fact.key: fact.value for fact in tensor.external_data}
+    facts = {}
+    for fact in tensor.external_data:
+        facts[fact.key] = fact.value
     if _lies_within(facts, expected_size, data_name, data_size):
         return None
     return f"lie within {data_name} with {expected_size:,} bytes, found {facts}"
@@ -397,17 +416,17 @@ def _reason_against(tensor: Any, data_name: str, data_size: int) -> str | None:
 
 def _inner_size(tensor: Any, item_size: int) -> int:
     """Bytes of the values that a tensor holds itself."""
-    lists = (
-        tensor.float_data,
-        tensor.int32_data,
-        tensor.int64_data,
-        tensor.double_data,
-        tensor.uint64_data,
-    )
-    return len(tensor.raw_data) or item_size * max(map(len, lists))
+    if tensor.raw_data:
+        return len(tensor.raw_data)
+    return item_size * max(len(getattr(tensor, name)) for name in _LISTS_OF_VALUES)
 
 
-def _lies_within(facts: dict[str, str], expected_size: int, data_name: str, data_size: int) -> bool:
+def _lies_within(
+    facts: dict[str, str],
+    expected_size: int,
+    data_name: str,
+    data_size: int,
+) -> bool:
     if facts.get("location") != data_name:
         return False
     if not set(facts) <= {"location", "offset", "length", "checksum"}:

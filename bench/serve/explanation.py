@@ -72,7 +72,11 @@ def explain(
         f"{len(groups)} inputs x {shuffles} shuffles of {len(order.ids):,} rows: up to "
         f"{duration(order.seconds * trials)}{few}"
     )
-    donors = [_Donors.drawn(order, derive(seed, "explain", k)) for k in range(shuffles)]
+    donors = []
+    for k in range(shuffles):
+        stream = np.random.default_rng(derive(seed, "explain", k))
+        of_rows = stream.permutation(len(order.ids))
+        donors.append(_Donors(of_rows, stream.permutation(len(order.first))))
     drawn_shuffles = np.random.default_rng(derive(seed, "explain")).integers(
         shuffles, size=(RESAMPLES, shuffles)
     )
@@ -81,12 +85,14 @@ def explain(
     with progress.task("shuffling", trials, "shuffles") as advance:
         for names in groups:
             columns = InputColumns.joined(inputs[name] for name in names)
-            lost = np.empty((shuffles, 1 + RESAMPLES, len(order.measure.names)))
+            outcomes = len(order.measure.names)
+            lost = np.empty((shuffles, 1 + RESAMPLES, outcomes))
             for k, donors_of_shuffle in enumerate(donors):
                 lost[k] = order.lost(_shuffled(order, columns, donors_of_shuffle))
                 advance(1)
             resampled = lost[drawn_shuffles, resamples].mean(axis=1)
-            measures = order.effects(np.vstack([lost[:, :1].mean(axis=0), resampled]))
+            mean = lost[:, :1].mean(axis=0)
+            measures = order.effects(np.vstack([mean, resampled]))
             importances.append({"name": _title(names), "of": list(names), "measures": measures})
     importances.sort(key=_total, reverse=True)
     return {
@@ -109,7 +115,9 @@ def _groups(
             values[name] = order.ids[:, columns.ids[0]]
     for number in schema.numbers:
         values[number.name] = order.dense[:, number.column]
-    return [*alike(values), *((name,) for name in inputs if name not in values)]
+    groups = alike(values)
+    groups += [(name,) for name in inputs if name not in values]
+    return groups
 
 
 def _title(names: Sequence[str]) -> str:
@@ -119,7 +127,8 @@ def _title(names: Sequence[str]) -> str:
 
 def _total(importance: Mapping[str, Any]) -> float:
     """The sum of all that is lost, in any direction."""
-    return float(np.nansum([abs(lost["value"]) for lost in importance["measures"].values()]))
+    lost = [effect["value"] for effect in importance["measures"].values()]
+    return float(np.nansum(np.abs(lost)))
 
 
 @dataclass
@@ -164,16 +173,23 @@ class _Order:
     """
 
     def __init__(self, package: Package, data: StoredSplit, seed: int) -> None:
-        schema, score = package.schema, package.manifest.score
+        schema = package.schema
+        score = package.manifest.score
         group = np.asarray(data.group).astype(np.int64)
-        self.ids, self.dense = data.ids, np.array(data.dense)
-        weights = None if data.weights is None else data.weights.astype(np.float64).prod(axis=1)
-        self.weights = np.ones(len(group)) if weights is None else weights
-        self.drawn = Resamples(units_of(np.asarray(data.together), 0), f"explain {seed}", RESAMPLES)
-        rows = Labelled(joint_labels(data.labels, schema), group, weights, self.drawn.units)
+        self.ids = data.ids
+        self.dense = np.array(data.dense)
+        weights = None
+        self.weights = np.ones(len(group))
+        if data.weights is not None:
+            weights = self.weights = data.weights.astype(np.float64).prod(axis=1)
+        units = units_of(np.asarray(data.together), 0)
+        self.drawn = Resamples(units, f"explain {seed}", RESAMPLES)
+        labels = joint_labels(data.labels, schema)
+        rows = Labelled(labels, group, weights, self.drawn.units)
         outcomes = tuple(package.manifest.outcomes) or default_outcomes(schema.tasks, group)
         self.measure = Measure(schema.tasks, outcomes, rows, drawn=self.drawn)
-        self.by_group = bool(wanted_of(schema.tasks, outcomes, bool((group >= 0).any())).by_group)
+        grouped = bool((group >= 0).any())
+        self.by_group = bool(wanted_of(schema.tasks, outcomes, grouped).by_group)
         _, self.first, self.of_group = np.unique(
             units_of(group, 0), return_index=True, return_inverse=True
         )
@@ -203,7 +219,9 @@ class _Order:
 
     def centred(self, values: Floats) -> Floats:
         """(N,), differences from the mean; where outcomes are by group, from that of the group."""
-        groups = self.of_group if self.by_group else np.zeros(len(values), np.int64)
+        groups = np.zeros(len(values), np.int64)
+        if self.by_group:
+            groups = self.of_group
         sums = np.bincount(groups, values * self.weights)
         means = sums / np.maximum(np.bincount(groups, self.weights), 1e-300)
         return values - means[groups]
@@ -215,11 +233,6 @@ class _Donors(NamedTuple):
     of_rows: Ints
     of_groups: Ints
 
-    @classmethod
-    def drawn(cls, order: _Order, seed: int) -> _Donors:
-        stream = np.random.default_rng(seed)
-        return cls(stream.permutation(len(order.ids)), stream.permutation(len(order.first)))
-
 
 def _shuffled(order: _Order, columns: InputColumns, donors: _Donors) -> Floats:
     """(N,), the score where some inputs are another row's.
@@ -227,8 +240,11 @@ def _shuffled(order: _Order, columns: InputColumns, donors: _Donors) -> Floats:
     What is the same for a whole group cannot change its order by itself; shuffled row by row it
     would. So where outcomes are by group, groups get it from other groups.
     """
-    ids, dense, first = order.ids.copy(), order.dense.copy(), order.first[order.of_group]
-    id_columns, dense_columns = np.array(columns.ids, np.int64), np.array(columns.dense, np.int64)
+    ids = order.ids.copy()
+    dense = order.dense.copy()
+    first = order.first[order.of_group]
+    id_columns = np.array(columns.ids, np.int64)
+    dense_columns = np.array(columns.dense, np.int64)
     constant = (ids[np.ix_(first, id_columns)] == ids[:, id_columns]).all()
     constant &= (dense[np.ix_(first, dense_columns)] == dense[:, dense_columns]).all()
     donor = donors.of_rows
@@ -236,9 +252,11 @@ def _shuffled(order: _Order, columns: InputColumns, donors: _Donors) -> Floats:
         donor = order.first[donors.of_groups][order.of_group]
     ids[:, id_columns] = ids[np.ix_(donor, id_columns)]
     dense[:, dense_columns] = dense[np.ix_(donor, dense_columns)]
-    changed = (ids != order.ids).any(axis=1) | (dense != order.dense).any(axis=1)
+    changed = (ids != order.ids).any(axis=1)
+    changed |= (dense != order.dense).any(axis=1)
     score = order.predictions[SCORE].copy()
-    score[changed] = order.scorer.predict_encoded(ids[changed], dense[changed])[SCORE]
+    predictions = order.scorer.predict_encoded(ids[changed], dense[changed])
+    score[changed] = predictions[SCORE]
     return score
 
 
@@ -246,7 +264,8 @@ def _heads(order: _Order, package: Package) -> Iterator[dict[str, Any]]:
     """Every prediction that the score fuses, and those of tasks that it leaves out; see
     `explain`.
     """
-    score, rows = package.manifest.score, np.arange(len(order.ids))
+    score = package.manifest.score
+    rows = np.arange(len(order.ids))
     terms: dict[str, Floats] = {}
     for name, weight in score.weights.items():
         term = score.model_copy(update={"weights": {name: weight}})
@@ -258,13 +277,15 @@ def _heads(order: _Order, package: Package) -> Iterator[dict[str, Any]]:
 
     weighted = order.weights * order.centred(order.predictions[SCORE])
     products = [weighted * order.centred(term) for term in terms.values()]
-    covariances = np.vstack([np.sum(products, axis=1), order.drawn.sums(rows, products)])
+    resampled = order.drawn.sums(rows, products)
+    covariances = np.vstack([np.sum(products, axis=1), resampled])
     with np.errstate(invalid="ignore"):  # a score that is the same for all rows
         shares = covariances / covariances.sum(axis=1, keepdims=True)  # (1 + B, heads)
     for column, name in enumerate(terms):
         rest = [term for head, term in terms.items() if head != name]
-        lost = order.lost(np.sum([np.zeros(len(rows)), *rest], axis=0))
-        measures = {"share": effect_of(shares[:, column]).to_json()} | order.effects(lost)
+        score_of_rest = np.sum([np.zeros(len(rows)), *rest], axis=0)
+        share = effect_of(shares[:, column])
+        measures = {"share": share.to_json()} | order.effects(order.lost(score_of_rest))
         yield {"name": f"p_{name.removesuffix('.ctcvr')}", "measures": measures}
 
 
@@ -299,8 +320,10 @@ def alike(values: Mapping[str, NDArray[Any]]) -> list[tuple[str, ...]]:
         if closeness > LIMIT:
             joined = groups[first] | groups[second]
             groups |= dict.fromkeys(joined, joined)
-    in_order = [tuple(filter(group.__contains__, values)) for group in groups.values()]
-    return list(dict.fromkeys(in_order))
+    distinct: dict[tuple[str, ...], None] = {}
+    for group in groups.values():
+        distinct[tuple(name for name in values if name in group)] = None
+    return list(distinct)
 
 
 def ratio(numbers: Floats, codes: Ints) -> float:
@@ -308,7 +331,8 @@ def ratio(numbers: Floats, codes: Ints) -> float:
     0 to 1.
     """
     counts = np.bincount(codes)
-    between = counts @ (np.bincount(codes, numbers) / counts - numbers.mean()) ** 2
+    means = np.bincount(codes, numbers) / counts
+    between = counts @ (means - numbers.mean()) ** 2
     total = max(len(numbers) * numbers.var(), 1e-300)
     chance = (len(counts) - 1) / max(1, len(numbers) - 1)
     return _adjusted(float(between / total), chance, 1.0)
@@ -316,12 +340,15 @@ def ratio(numbers: Floats, codes: Ints) -> float:
 
 def association(first: Ints, second: Ints) -> float:
     """Cramér's V of two categories, codes (N,) from 0 on, adjusted for chance: 0 to 1."""
-    counts, second_counts = np.bincount(first), np.bincount(second)
-    rows, columns = len(counts), len(second_counts)
+    counts = np.bincount(first)
+    second_counts = np.bincount(second)
+    rows = len(counts)
+    columns = len(second_counts)
     pairs, observed = np.unique(first * columns + second, return_counts=True)
     expected = counts[pairs // columns] * second_counts[pairs % columns].astype(np.float64)
     squared = float((observed**2 / expected).sum()) - 1  # Pearson's chi² over N
-    chance = (rows - 1) * (columns - 1) / max(1, len(first) - 1)
+    freedom = (rows - 1) * (columns - 1)
+    chance = freedom / max(1, len(first) - 1)
     return _adjusted(squared, chance, min(rows, columns) - 1)
 
 
@@ -329,4 +356,5 @@ def _adjusted(squared: float, chance: float, maximum: float) -> float:
     """The root of a square that is `chance` on average by chance."""
     if maximum - chance <= 0.05 * maximum:  # a category for nearly each row, or one for all
         return 0.0
-    return float(np.sqrt(min(1.0, max(0.0, squared - chance) / (maximum - chance))))
+    adjusted = max(0.0, squared - chance) / (maximum - chance)
+    return float(np.sqrt(min(1.0, adjusted)))

@@ -60,12 +60,13 @@ class Rule:
                 "'buy.recall@10% < 0.3'"
             )
             raise UserError(f"--fail-if: {expected}, found '{shortened(text)}'")
-        bound = float(match[3]) / (100 if match[4] else 1)
-        return cls(text.strip(), match[1], match[2] == "<", bound, bool(match[4]))
+        metric, sign, number, percent = match.groups()
+        bound = float(number) / (100 if percent else 1)
+        return cls(text.strip(), metric, sign == "<", bound, bool(percent))
 
     def result(self, judgements: Iterable[Judgement]) -> RuleResult:
         """Applies the rule to the first judgement of its metric."""
-        judgement = next(each for each in judgements if each.metric == self.metric)
+        judgement = next(known for known in judgements if known.metric == self.metric)
         measured = judgement.gain if self.relative else judgement.estimate
         if measured is None:
             measured = Effect(math.nan)
@@ -85,7 +86,7 @@ class Rule:
         noun = "gain" if self.relative else "value"
         if math.isnan(measured.value):
             return f"these rows do not define the {noun}"
-        value, low, high = map(self._in_words, (measured.value, measured.low, measured.high))
+        value, low, high = map(self._in_words, measured.to_json().values())
         unit = "%" if self.relative else ""
         side = "below" if self.below else "above"
         if not failed:

@@ -18,7 +18,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from bench.core.arrays import Floats
-from bench.core.errors import UserError, listed, missing, unknown
+from bench.core.errors import UserError, check_known, listed, missing, unknown
 from bench.core.objectives import METRICS, default_outcomes
 from bench.core.schema import SCORE, Schema, TaskKind
 from bench.core.system.progress import Progress
@@ -78,7 +78,14 @@ def judge(
     does for a task that the card lacks, a prediction of the first model that another lacks, and a
     column that is no logged score or is empty.
     """
-    _check_asked(card, split, column)
+    if split is not None:
+        check_known("split", split, SPLITS)
+    if column is not None and column not in card.logged:
+        logged = ", ".join(card.logged) or "none"
+        raise UserError(
+            f"--against: expected a column under 'logged' of {card.key} ({logged}), found "
+            f"'{column}'"
+        )
     names = [rule.name for rule in card.task_rules]
     tasks = _tasks_of_scorers(card, names, scorers)
     parts = list(_parts(card, home, raw, split, scorers, progress, column))
@@ -86,17 +93,9 @@ def judge(
         place = f" in {split}" if split else ""
         raise UserError(f"{card.key}: expected rows to judge by, found none{place}")
 
-    labels = np.concatenate([part.labels for part in parts])
-    weights = np.concatenate([part.weights for part in parts])
-    units = np.concatenate([part.units for part in parts])
-    predictions = []
-    for model, names_of_model in enumerate(parts[0].predictions):
-        predictions.append(
-            {
-                name: np.concatenate([part.predictions[model][name] for part in parts])
-                for name in names_of_model
-            }
-        )
+    *columns, predictions_by_part = zip(*parts, strict=True)
+    labels, group, weights, units = map(np.concatenate, columns)
+    predictions = tuple(map(_concatenated, zip(*predictions_by_part, strict=True)))
     last_score = predictions[-1][SCORE]
     unscored = np.isnan(last_score)  # only a logged score has gaps
     if unscored.all():
@@ -109,25 +108,14 @@ def judge(
     if warning:
         progress.note(warning)
     return Judged(
-        labels[:, [names.index(task) for task in tasks]],
-        tuple(predictions),
-        np.concatenate([part.group for part in parts]).astype(np.int64),
+        labels[:, list(map(names.index, tasks))],
+        predictions,
+        group.astype(np.int64),
         weights.prod(axis=1) if weights.shape[1] else None,
         weights[:, 1:].prod(axis=1) if card.weight else None,
         units,
         float(unscored.mean()),
     )
-
-
-def _check_asked(card: Card, split: str | None, column: str | None) -> None:
-    if split is not None and split not in SPLITS:
-        raise unknown("split", split, SPLITS)
-    if column is not None and column not in card.logged:
-        logged = ", ".join(card.logged) or "none"
-        raise UserError(
-            f"--against: expected a column under 'logged' of {card.key} ({logged}), found "
-            f"'{column}'"
-        )
 
 
 def _tasks_of_scorers(card: Card, names: list[str], scorers: Sequence[Scorer]) -> list[str]:
@@ -195,6 +183,13 @@ def _parts(
         )
 
 
+def _concatenated(parts: Sequence[Mapping[str, Floats]]) -> dict[str, Floats]:
+    named = {}
+    for name in parts[0]:
+        named[name] = np.concatenate([part[name] for part in parts])
+    return named
+
+
 RESAMPLES = 500
 RESAMPLE_NAME = "evaluate {}"
 """Name of the resamples of a seed."""
@@ -225,7 +220,8 @@ class Judgement:
         """
         if self.difference is None or self.other is None:
             return None
-        base, difference = self.other.value, self.difference
+        base = self.other.value
+        difference = self.difference
         if not abs(base) > 0:
             return None
         return Effect(difference.value / base, difference.low / base, difference.high / base)
@@ -262,7 +258,8 @@ def served(
     outcomes = outcomes or default_outcomes(schema.tasks, judged.group)
     names = tuple(dict.fromkeys((*outcomes, *further_outcomes)))
     try:
-        rows = Labelled(joint_labels(judged.labels, schema), judged.group, judged.weights, units)
+        labels = joint_labels(judged.labels, schema)
+        rows = Labelled(labels, judged.group, judged.weights, units)
         drawn = drawn_of(rows, RESAMPLE_NAME.format(seed), resamples)
         measure = Measure(schema.tasks, names, rows, drawn=drawn)
     except ValueError as error:
@@ -271,10 +268,10 @@ def served(
     for predictions in judged.predictions:
         values_by_model.append(measure.resampled(predictions[SCORE])[:, 0])
     values = np.array(values_by_model)  # (K, 1 + B, M)
-    return [
-        _judgement(name, "larger", values[..., outcome], confidence)
-        for outcome, name in enumerate(measure.names)
-    ]
+    judgements = []
+    for column, name in enumerate(measure.names):
+        judgements.append(_judgement(name, "larger", values[..., column], confidence))
+    return judgements
 
 
 def judgements(
@@ -292,15 +289,17 @@ def judgements(
     units = _units(judged)
     metrics_by_model = [_metrics(schema, judged, named) for named in judged.predictions]
     first = metrics_by_model[0]
-    values = {name: np.empty((len(metrics_by_model), 1 + resamples)) for name in first}
+    shape = len(metrics_by_model), 1 + resamples
+    values = {name: np.empty(shape) for name in first}
     resampled_counts = one_by_one(units, RESAMPLE_NAME.format(seed), resamples)
     for draw, counts in enumerate(chain([np.ones(len(units))], resampled_counts)):
         for name, values_of_metric in values.items():
             for model, metrics in enumerate(metrics_by_model):
                 values_of_metric[model, draw] = metrics[name].value(counts)
-    return [
-        _judgement(name, metric.better, values[name], confidence) for name, metric in first.items()
-    ]
+    judgements = []
+    for name, metric in first.items():
+        judgements.append(_judgement(name, metric.better, values[name], confidence))
+    return judgements
 
 
 def sentence(judgements: Sequence[Judgement], model: str, other: str) -> str:
@@ -312,7 +311,8 @@ def sentence(judgements: Sequence[Judgement], model: str, other: str) -> str:
     """
     by_word: dict[str, list[str]] = {"better": [], "worse": [], "equal": [], CANNOT_TELL: []}
     for judgement in judgements:
-        gain, word = judgement.gain, judgement.verdict
+        gain = judgement.gain
+        word = judgement.verdict
         if gain is None or not np.isfinite(gain.low):
             by_word[CANNOT_TELL].append(f"{judgement.metric} (undefined)")
             continue
@@ -342,26 +342,30 @@ def _units(judged: Judged) -> NDArray[np.uint64]:
 
 
 def _judgement(
-    name: str, better: str | None, values: NDArray[np.float64], confidence: float
+    name: str,
+    better: str | None,
+    values: NDArray[np.float64],
+    confidence: float,
 ) -> Judgement:
     """Of values (K, 1 + B) of one model or two."""
     estimate = effect_of(values[0], confidence)
     if len(values) == 1:
         return Judgement(name, better, estimate)
-    other, difference = effect_of(values[1], confidence), values[0] - values[1]
-    return Judgement(name, better, estimate, other, effect_of(difference, confidence))
+    other = effect_of(values[1], confidence)
+    difference = effect_of(values[0] - values[1], confidence)
+    return Judgement(name, better, estimate, other, difference)
 
 
 def effect_of(values: NDArray[np.float64], confidence: float = LEVEL) -> Effect:
     """A value with the percentile interval of its resamples (1 + B,); undefined ones (one class
     only) are left out.
     """
-    value, resampled = float(values[0]), values[1:]
-    resampled = resampled[np.isfinite(resampled)]
+    value = float(values[0])
+    resampled = values[1:][np.isfinite(values[1:])]
     if not len(resampled):
         return Effect(value)
-    low, high = np.quantile(resampled, [(1 - confidence) / 2, (1 + confidence) / 2]).tolist()
-    return Effect(value, low, high)
+    ends = [(1 - confidence) / 2, (1 + confidence) / 2]
+    return Effect(value, *np.quantile(resampled, ends).tolist())
 
 
 @dataclass(frozen=True)
@@ -382,12 +386,16 @@ class _Metric:
 def _metrics(
     schema: Schema, judged: Judged, predictions: Mapping[str, Floats]
 ) -> dict[str, _Metric]:
-    names = [prediction_names(task) for task in schema.tasks]
+    conditional, joint = [], []
+    for task in schema.tasks:
+        names = prediction_names(task)
+        conditional.append(predictions[names[0]])
+        joint.append(predictions[names[-1]])
     rows = Predicted(
         judged.labels,
         judged.group,
-        conditional=np.stack([predictions[of_task[0]] for of_task in names], axis=1),
-        joint=np.stack([predictions[of_task[-1]] for of_task in names], axis=1),
+        conditional=np.stack(conditional, axis=1),
+        joint=np.stack(joint, axis=1),
     )
     metrics = {}
     for name, kind, observed in sample_spaces(schema, rows):

@@ -36,7 +36,12 @@ SHARES = 64
 
 
 def write_history(
-    card: Card, out: Path, home: Path, raw: Path | None, until: float, progress: Progress
+    card: Card,
+    out: Path,
+    home: Path,
+    raw: Path | None,
+    until: float,
+    progress: Progress,
 ) -> int:
     """Writes the history of a card's rows before a time, including rows outside its splits; returns
     their number.
@@ -46,10 +51,10 @@ def write_history(
     """
     history = _history_of(card)
     texts = (GROUP, *map(_value, history.inputs))
-    columns = [(name, pa.string()) for name in texts]
-    columns += [(TIME, pa.float64())]
-    columns += [(_action(name), pa.bool_()) for name in history.actions]
-    schema = pa.schema(columns)
+    types = dict.fromkeys(texts, pa.string())
+    types |= {TIME: pa.float64()}
+    types |= dict.fromkeys(map(_action, history.actions), pa.bool_())
+    schema = pa.schema(list(types.items()))
     metadata = {"card": card.key}
 
     rows_written = 0
@@ -66,7 +71,11 @@ def write_history(
 
 
 def _events(
-    card: Card, home: Path, raw: Path | None, until: float, progress: Progress
+    card: Card,
+    home: Path,
+    raw: Path | None,
+    until: float,
+    progress: Progress,
 ) -> Iterator[pa.Table]:
     """Rows of a card that have a group, before a time, with their actions."""
     columns = {task.name: column for column, task in enumerate(card.tasks)}
@@ -109,14 +118,17 @@ class KeptHistory:
             raise UserError(
                 f"{path}: expected a parquet file that `seesaw history` wrote: {error}"
             ) from None
-        expected = [GROUP, TIME, *map(_value, history.inputs), *map(_action, history.actions)]
+        expected = [GROUP, TIME]
+        expected += map(_value, history.inputs)
+        expected += map(_action, history.actions)
         names = self._events.column_names
         if sorted(names) != sorted(expected):
             raise UserError(
                 f"{path}: expected the history of {card.key}: {', '.join(expected)}; found "
                 f"{', '.join(names)}"
             )
-        self._card, self._history = card, history
+        self._card = card
+        self._history = history
         self._spans = _spans(self._events[GROUP])
         self.needed = needed_of(card)
         self.columns = (*history.numbers, *(rule.name for rule in history.list_rules))
@@ -132,11 +144,14 @@ class KeptHistory:
         rows, values_by_input = self._joined(events, requests)
         pasts = past(rows, history, within=False)
 
-        numbers, lists = pasts.numbers[events.num_rows :], pasts.lists[events.num_rows :]
+        numbers = pasts.numbers[events.num_rows :]
+        lists = pasts.lists[events.num_rows :]
         for column, name in enumerate(history.numbers):
-            table = _with(table, name, pa.array(numbers[:, column], from_pandas=True))
+            values = pa.array(numbers[:, column], from_pandas=True)
+            table = _with(table, name, values)
         for column, rule in enumerate(history.list_rules):
-            table = _with(table, rule.name, _lists(lists[:, column], values_by_input[rule.of]))
+            values = _lists(lists[:, column], values_by_input[rule.of])
+            table = _with(table, rule.name, values)
         self.rows += requests.num_rows
         self.rows_without_past += int((numbers[:, 0] == 0).sum())
         return table
@@ -157,22 +172,30 @@ class KeptHistory:
         """
         columns = {}
         for name in requests.column_names:
-            columns[name] = pa.concat_arrays([*events[name].chunks, *requests[name].chunks])
+            chunks = [*events[name].chunks, *requests[name].chunks]
+            columns[name] = pa.concat_arrays(chunks)
         groups, _ = _coded(columns[GROUP])
         times = columns[TIME].to_numpy(zero_copy_only=False)
-        split = np.repeat(np.array([0, 1], np.int8), [events.num_rows, requests.num_rows])
+        rows_by_split = [events.num_rows, requests.num_rows]
+        split = np.repeat(np.array([0, 1], np.int8), rows_by_split)
 
-        codes = np.empty((len(split), len(self._history.inputs)), np.int32)
+        history = self._history
+        codes = np.empty((len(split), len(history.inputs)), np.int32)
         values_by_input = {}
-        for column, name in enumerate(self._history.inputs):
+        for column, name in enumerate(history.inputs):
             codes[:, column], values_by_input[name] = _coded(columns[_value(name)])
-        acted = np.zeros((len(split), len(self._history.actions)), np.bool_)
-        for column, name in enumerate(self._history.actions):
+        acted = np.zeros((len(split), len(history.actions)), np.bool_)
+        for column, name in enumerate(history.actions):
             acted[: events.num_rows, column] = events[_action(name)].to_numpy()
         return GroupRows(groups, times, split, codes, acted), values_by_input
 
 
-def kept_of_card(card: Card, home: Path, raw: Path | None, progress: Progress) -> KeptHistory:
+def kept_of_card(
+    card: Card,
+    home: Path,
+    raw: Path | None,
+    progress: Progress,
+) -> KeptHistory:
     """The history of all rows of a card, to evaluate these same rows."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "history.parquet"
@@ -198,7 +221,8 @@ def _history_of(card: Card) -> HistoryConfig:
 def _spans(groups: pa.ChunkedArray) -> dict[str, tuple[int, int]]:
     """Group -> first place, and place after the last, in a sorted column."""
     sorted_groups = groups.to_pandas().to_numpy(object)
-    is_first = np.append(len(sorted_groups) > 0, sorted_groups[1:] != sorted_groups[:-1])
+    differs = sorted_groups[1:] != sorted_groups[:-1]
+    is_first = np.append(len(sorted_groups) > 0, differs)
     starts = np.flatnonzero(is_first)
     ends = np.append(starts[1:], len(sorted_groups))
     spans = zip(starts.tolist(), ends.tolist(), strict=True)
@@ -207,9 +231,10 @@ def _spans(groups: pa.ChunkedArray) -> dict[str, tuple[int, int]]:
 
 def _keys(card: Card, table: pa.Table) -> pa.Table:
     """Group, time and history inputs of raw rows, as text and numbers."""
+    times = as_numbers(table[card.history_time], card.missing, card.history_time)
     columns = {
         GROUP: _arrow_texts(as_text(table[card.group], card.missing)),
-        TIME: pa.array(as_numbers(table[card.history_time], card.missing, card.history_time)),
+        TIME: pa.array(times),
     }
     for name, source in _sources(card).items():
         if source.derive is not None:
@@ -222,13 +247,16 @@ def _keys(card: Card, table: pa.Table) -> pa.Table:
 
 
 def _sources(card: Card) -> dict[str, Source]:
-    inputs = _history_of(card).inputs
-    return {name: card.columns[name].source_of(name, card.missing) for name in inputs}
+    sources = {}
+    for name in _history_of(card).inputs:
+        sources[name] = card.columns[name].source_of(name, card.missing)
+    return sources
 
 
 def _arrow_texts(text: Text) -> pa.Array:
     values = pa.array([*text.values, None], pa.string())
-    return values.take(pa.array(np.where(text.codes < 0, len(text.values), text.codes)))
+    places = np.where(text.codes < 0, len(text.values), text.codes)
+    return values.take(pa.array(places))
 
 
 def _coded(texts: pa.Array) -> tuple[NDArray[np.int32], pa.Array]:
@@ -241,7 +269,8 @@ def _coded(texts: pa.Array) -> tuple[NDArray[np.int32], pa.Array]:
 def _lists(codes: NDArray[np.int32], values: pa.Array) -> pa.ListArray:
     is_value = codes >= 0
     ends = np.append(0, np.cumsum(is_value.sum(1))).astype(np.int32)
-    return pa.ListArray.from_arrays(pa.array(ends), values.take(pa.array(codes[is_value])))
+    members = values.take(pa.array(codes[is_value]))
+    return pa.ListArray.from_arrays(pa.array(ends), members)
 
 
 def _with(table: pa.Table, name: str, column: pa.Array) -> pa.Table:

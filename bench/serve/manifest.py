@@ -12,8 +12,9 @@ from bench.core.errors import repeated
 from bench.core.formats import FORMATS, PACKAGE
 from bench.core.registry import Config
 from bench.core.schema import SCORE, Schema, Task
-from bench.deciding.score import Score, prediction_names
+from bench.deciding.score import Score
 from bench.models.trees import TreeSizes
+from bench.serve.calibration import all_prediction_names
 from bench.serve.served_model import ModelPart, ModelSpec
 
 ONNX_FILES = ("model.onnx", "model.onnx.data")
@@ -37,22 +38,30 @@ class FileFacts(Config):
     size: int
 
 
+def _check_distinct(names: list[str], expectation: str) -> None:
+    twice = repeated(names)
+    if twice is not None:
+        raise ValueError(f"expected {expectation}, found '{twice}' twice")
+
+
 def _check_inputs(schema: Schema) -> None:
     """What the encoder, whose schema must be the same, does not check itself."""
     names = [field.name for field in schema.fields]
     names += schema.dense
-    twice = repeated(names)
-    if twice is not None:
-        raise ValueError(f"expected each input once, found '{twice}' twice")
-
-    rows = sum(field.cardinality for field in schema.fields if field.of is None)
-    slots = sum(field.slots for field in schema.fields)
+    _check_distinct(names, "each input once")
+    rows = slots = 0
+    of_one_value = []
+    for field in schema.fields:
+        slots += field.slots
+        if field.of is None:
+            rows += field.cardinality
+        if field.slots == 1:
+            of_one_value.append(field.name)
     if rows >= 2**31 - 1 or slots > 2**16 or len(schema.dense) > 2**16:
         raise ValueError(
             "expected fewer than 2^31 rows, and at most 2^16 slots of all fields and dense "
             f"columns, found {rows}, {slots} and {len(schema.dense)}"
         )
-    of_one_value = [field.name for field in schema.fields if field.slots == 1]
     if schema.scenario is not None and schema.scenario not in of_one_value:
         raise ValueError(
             f"expected the scenario to be an input of one value, found '{schema.scenario}'"
@@ -62,37 +71,27 @@ def _check_inputs(schema: Schema) -> None:
 def _check_tasks(schema: Schema) -> None:
     if not 1 <= len(schema.tasks) <= 256:
         raise ValueError(f"expected 1 to 256 tasks, found {len(schema.tasks)}")
-    twice = repeated(task.name for task in schema.tasks)
-    if twice is not None:
-        raise ValueError(f"expected each task once, found '{twice}' twice")
-
-    predictions: list[str] = []
-    for task in schema.tasks:
-        predictions += prediction_names(task)
-    twice = repeated([*predictions, SCORE])
-    if twice is not None:
-        raise ValueError(
-            f"expected predictions of different names, '{SCORE}' among them, found '{twice}' twice"
-        )
-
-    numbers = [number.name for number in schema.numbers]
     parents = {task.name: task.parent for task in schema.tasks}
+    _check_distinct([task.name for task in schema.tasks], "each task once")
+    names = [*all_prediction_names(schema.tasks), SCORE]
+    _check_distinct(names, f"predictions of different names, '{SCORE}' among them")
+    numbers = [number.name for number in schema.numbers]
     for task in schema.tasks:
         if task.duration is not None and task.duration not in numbers:
             raise ValueError(
                 f"expected '{task.duration}' among the numbers, as the duration of '{task.name}'"
             )
-        _check_cap(task, len(schema.dense))
+        cap = task.cap
+        if cap is not None and max(cap.column, cap.missing or 0) >= len(schema.dense):
+            raise ValueError(
+                f"expected the bound of '{task.name}' among {len(schema.dense)} dense columns"
+            )
         _check_ancestors(task, parents)
 
 
-def _check_cap(task: Task, columns: int) -> None:
-    if task.cap is not None and max(task.cap.column, task.cap.missing or 0) >= columns:
-        raise ValueError(f"expected the bound of '{task.name}' among {columns} dense columns")
-
-
 def _check_ancestors(task: Task, parents: Mapping[str, str | None]) -> None:
-    ancestor, ancestors = task.parent, 0
+    ancestor = task.parent
+    ancestors = 0
     while ancestor is not None:
         ancestors += 1
         if ancestor not in parents:

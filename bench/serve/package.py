@@ -33,8 +33,8 @@ from bench.core.system.atomic import atomic_folder
 from bench.core.validation import validate
 from bench.data.card import Card
 from bench.data.encoding.encoder import Encoder
-from bench.deciding.score import Score, prediction_names
-from bench.serve.calibration import Calibration
+from bench.deciding.score import Score
+from bench.serve.calibration import Calibration, all_prediction_names
 from bench.serve.engines import MODEL, ONNX, Engine, open_engine, write_onnx, write_weights
 from bench.serve.kept_history import KeptHistory, needed_of
 from bench.serve.manifest import FileFacts, PackageManifest
@@ -126,15 +126,16 @@ def _differences(
     engines: Sequence[str],
 ) -> dict[str, float]:
     """Engine -> its largest difference from the trained model, at most `AGREEMENT`."""
-    ids, dense = np.ascontiguousarray(rows[0]), np.ascontiguousarray(rows[1])
+    ids = np.ascontiguousarray(rows[0])
+    dense = np.ascontiguousarray(rows[1])
     with torch.inference_mode():
         conditional, joint = model(torch.from_numpy(ids), torch.from_numpy(dense))
     expected = conditional.numpy(), joint.numpy()
 
     differences = {}
     for name in engines:
-        predictions = open_engine(name, folder, spec)(ids, dense)
-        difference = max(map(_largest_difference, predictions, expected))
+        engine = open_engine(name, folder, spec)
+        difference = max(map(_largest_difference, engine(ids, dense), expected))
         assert difference <= AGREEMENT, (
             f"{name}: predictions differ by {difference} from the trained model's"
         )
@@ -202,10 +203,7 @@ class Package:
     @property
     def calibrations(self) -> dict[str, Calibration]:
         """Calibrations of predictions, by name."""
-        names: list[str] = []
-        for task in self.schema.tasks:
-            names += prediction_names(task)
-
+        names = all_prediction_names(self.schema.tasks)
         calibrations = {}
         for name, values in self._json("calibration.json").items():
             where = f"{self.folder / 'calibration.json'}: {name[:100]}"

@@ -65,17 +65,22 @@ class Predictor:
         device: str = "auto",
         outcomes: Sequence[str] = (),
     ) -> None:
-        self.store, self.parts, self.outcomes = store, tuple(parts), tuple(outcomes)
+        self.store = store
+        self.parts = tuple(parts)
+        self.outcomes = tuple(outcomes)
         self.device = choose_device(device)
 
     def predictions(self, split: SplitName, members: Sequence[Member]) -> Iterator[Predicted]:
         """Mean probabilities of the members, in the split's order."""
         spec = ModelSpec.of_trained(self.store.schema, self.parts, members)
         model = spec.with_weights(members).to(self.device)
-        data, first_row = self.store.split(split), 0
+        data = self.store.split(split)
+        first_row = 0
         for batch in Batches(data).in_order(ROWS):
+            ids = batch.ids.to(self.device)
+            dense = batch.dense.to(self.device)
             with torch.inference_mode():
-                conditional, joint = model(batch.ids.to(self.device), batch.dense.to(self.device))
+                conditional, joint = model(ids, dense)
             rows = slice(first_row, first_row + len(conditional))
             first_row = rows.stop
             yield Predicted(
@@ -210,7 +215,8 @@ def retrain(
     if options.choose == "one":
         members = [max(members, key=lambda member: _merit(member, spec.objectives))]
 
-    worse, warnings = [], [UNCONFIRMED]
+    worse: list[str] = []
+    warnings = [UNCONFIRMED]
     if intervals:
         worse, warnings = verdicts(intervals, _mean_metrics(members))
     if worse and not force:
@@ -256,9 +262,11 @@ def finished(
     conditional, joint = calibrated(schema, test.conditional, test.joint, calibrations)
     calibrated_test = replace(test, conditional=conditional, joint=joint)
 
-    named = scored(schema, test.conditional, test.joint, calibrations, score.of(schema.tasks))
+    score = score.of(schema.tasks)
+    named = scored(schema, test.conditional, test.joint, calibrations, score)
     rows = Labelled(joint_labels(test.labels, schema), test.group, test.of_rows)
-    values = Measure(schema.tasks, outcomes, rows).values(named[SCORE])[0].tolist()
+    measure = Measure(schema.tasks, outcomes, rows)
+    values = measure.values(named[SCORE])[0].tolist()
     return Retrained(
         parts=predictor.parts,
         members=tuple(members),
@@ -280,7 +288,11 @@ def config_of(order: PartOrder, schema: Schema) -> dict[str, Scalar]:
 
 
 def _train(
-    spec: RetrainSpec, seed: int, threads: int, predictor: Predictor, progress: Progress
+    spec: RetrainSpec,
+    seed: int,
+    threads: int,
+    predictor: Predictor,
+    progress: Progress,
 ) -> TrainedSeed:
     store = predictor.store
     samples: list[int] = []
@@ -289,7 +301,8 @@ def _train(
         if part.trees:  # held-out rows determine their number: more rows allow more trees
             member.append(trained_trees(store, part.config, seed, threads))
             continue
-        config, seed_of_part = TrialConfig.parse(part.config), seed_of(seed, k)
+        config = TrialConfig.parse(part.config)
+        seed_of_part = seed_of(seed, k)
         trainer = Trainer(store, config, spec.objectives, seed_of_part, threads, select=False)
         ends = ends_of(trainer, order.length)
         member.append(trained_states(trainer, ends, progress))
@@ -300,7 +313,10 @@ def _train(
 
 
 def trained_trees(
-    store: Store, settings: Mapping[str, Scalar], seed: int, threads: int
+    store: Store,
+    settings: Mapping[str, Scalar],
+    seed: int,
+    threads: int,
 ) -> TrainedTrees:
     """Trees whose number held-out rows determine."""
     model = grow(store, settings, seed, threads).model
@@ -318,22 +334,23 @@ def trained_states(trainer: Trainer, ends: Sequence[int], progress: Progress) ->
 
 def state_of(trainer: Trainer) -> State:
     """A copy of a network's weights, on the CPU."""
-    weights = trainer.model.state_dict()
-    return {name: tensor.detach().cpu().clone() for name, tensor in weights.items()}
+    state = {}
+    for name, tensor in trainer.model.state_dict().items():
+        state[name] = tensor.detach().cpu().clone()
+    return state
 
 
 def ends_of(trainer: Trainer, length: Length) -> list[int]:
     """Training samples at which to stop: one number for each separate model, or one where all are
     equal.
     """
-    epochs = [length.epochs]
-    if len(trainer.selectors) > 1:
-        epochs = []
-        for selector in trainer.selectors:
-            names = [objective.name for objective in selector.objectives]
-            name = names[0] if len(names) == 1 else ""
-            epochs.append(length.own.get(name, length.epochs))
-    ends = [_samples(trainer, epochs_of_model) for epochs_of_model in epochs]
+    if len(trainer.selectors) == 1:
+        return [_samples(trainer, length.epochs)]
+    ends = []
+    for selector in trainer.selectors:
+        objectives = selector.objectives
+        name = objectives[0].name if len(objectives) == 1 else ""
+        ends.append(_samples(trainer, length.own.get(name, length.epochs)))
     return ends if len(set(ends)) > 1 else ends[:1]
 
 

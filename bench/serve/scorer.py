@@ -23,7 +23,7 @@ from bench.data.encoding.encoder import Encoder
 from bench.data.values import canonical
 from bench.deciding.score import Score, prediction_names
 from bench.serve.bounds import ROWS
-from bench.serve.calibration import Calibration
+from bench.serve.calibration import Calibration, all_prediction_names
 from bench.serve.engines import Engine
 from bench.serve.kept_history import KeptHistory
 
@@ -59,24 +59,26 @@ class RawRows:
         parts = [*encoder.fields, *encoder.dense]
         kinds = read_as((part.source.column, part.wanted) for part in parts)
         required = {part.source.column for part in parts if part.needed}
+        computed = () if history is None else history.columns
         columns = {}
-        for name, kind in kinds.items():
-            columns[name] = RawColumn(name, kind, name not in required)
         if history is not None:
-            for name in history.columns:
-                columns.pop(name, None)
-            read = {name: RawColumn(name, kind, False) for name, kind in history.needed.items()}
-            columns = read | columns
+            for name, kind in history.needed.items():
+                columns[name] = RawColumn(name, kind, False)
+        for name, kind in kinds.items():
+            if name not in computed:
+                columns[name] = RawColumn(name, kind, name not in required)
         self.columns = tuple(columns.values())
+        self.kinds = {name: column.kind for name, column in columns.items()}
         self._history = history
 
         markers: dict[str, None] = {}
         checks = {}
         for part in parts:
             markers |= dict.fromkeys(part.source.missing)
-            checks[part.source.column, part.kind] = part.check
+            column = part.source.column
+            checks[column, part.kind] = column, part.check
         self._markers = tuple(markers)
-        self._checks = [(name, check) for (name, _), check in checks.items()]
+        self._checks = list(checks.values())
 
     def table(self, rows: Any) -> pa.Table:
         """Converts rows to a checked Arrow table (N, columns): numbers where numbers are needed,
@@ -92,7 +94,8 @@ class RawRows:
         """Checks an Arrow table's columns as `table` does; absent optional ones are missing in each
         row.
         """
-        rows, names = table.num_rows, set(table.column_names)
+        rows = table.num_rows
+        names = set(table.column_names)
         absent = self.absent(names) if rows else []
         if absent:
             columns = ", ".join(table.column_names) or "none"
@@ -111,9 +114,8 @@ class RawRows:
             if column.kind in _EXACT:
                 _refuse_rounded_ids(column.name, arrays[column.name], place)
 
-        kinds = {column.name: column.kind for column in self.columns}
         sieve = Sieve(Rejects(), place, rows)
-        table = checked(pa.table(arrays), kinds, self._markers, sieve, self._checks)
+        table = checked(pa.table(arrays), self.kinds, self._markers, sieve, self._checks)
         return table if self._history is None else self._history.with_history(table)
 
     def absent(self, names: Collection[str]) -> list[str]:
@@ -138,7 +140,8 @@ class RawRows:
             if name in counts:
                 arrays[name] = _array(frame[name], column)
         if not arrays:  # a table without columns has no rows
-            arrays = {str(name): pa.nulls(len(frame)) for name in counts or [""]}
+            names = list(map(str, counts)) or [""]
+            arrays = dict.fromkeys(names, pa.nulls(len(frame)))
         return pa.table(arrays)
 
 
@@ -157,7 +160,8 @@ def _may_be_rounded(values: Any) -> Any:
     """
     values = np.asarray(values)
     sizes = np.abs(values, dtype=np.float64)
-    return (sizes >= 2.0 ** (np.finfo(values.dtype).nmant + 1)) & (sizes <= 2.0**64)
+    least = 2.0 ** (np.finfo(values.dtype).nmant + 1)
+    return (sizes >= least) & (sizes <= 2.0**64)
 
 
 def _sentence_of_rounded(name: str, value: float | np.floating) -> str:
@@ -188,7 +192,8 @@ def _frame(rows: Any) -> pd.DataFrame:
         columns |= dict.fromkeys(row)
     frame = {}
     for name in columns:
-        frame[name] = pd.Series([row.get(name) for row in rows], dtype=object)
+        values = [row.get(name) for row in rows]
+        frame[name] = pd.Series(values, dtype=object)
     return pd.DataFrame(frame)
 
 
@@ -241,10 +246,8 @@ def _text(value: object, column: RawColumn, row: int) -> str | None:
     if is_float and column.kind in _EXACT and _may_be_rounded(value):
         raise UserError(f"row {row}: {_sentence_of_rounded(column.name, value)}")
     if isinstance(value, np.floating):
-        value = float(str(value))
-    elif isinstance(value, np.generic):
-        value = value.item()
-    return canonical(value)
+        return canonical(float(str(value)))
+    return canonical(value.item() if isinstance(value, np.generic) else value)
 
 
 def example_rows(encoder: Encoder) -> pd.DataFrame:
@@ -252,8 +255,10 @@ def example_rows(encoder: Encoder) -> pd.DataFrame:
     examples: dict[str, list[Any]] = {}
     for part in encoder.inputs:
         examples.setdefault(part.source.column, part.examples())
-    columns = [column.name for column in RawRows(encoder).columns]
-    return pd.DataFrame({name: pd.Series(examples[name], dtype=object) for name in columns})
+    frame = {}
+    for name in RawRows(encoder).kinds:
+        frame[name] = pd.Series(examples[name], dtype=object)
+    return pd.DataFrame(frame)
 
 
 @contextmanager
@@ -288,13 +293,13 @@ class Scorer:
         dataset: str,
         history: KeptHistory | None = None,
     ) -> None:
-        self.schema, self.engine, self.calibrations = schema, engine, dict(calibrations)
+        self.schema = schema
+        self.engine = engine
+        self.calibrations = dict(calibrations)
         self.rows = RawRows(encoder, history)
-        self.score, self.dataset = score.of(schema.tasks), dataset
-        names: list[str] = []
-        for task in schema.tasks:
-            names += prediction_names(task)
-        self.names = (*names, SCORE)
+        self.score = score.of(schema.tasks)
+        self.dataset = dataset
+        self.names = (*all_prediction_names(schema.tasks), SCORE)
         self._encoder = encoder
 
     def predict(self, rows: Any) -> pd.DataFrame:
@@ -322,13 +327,15 @@ class Scorer:
         """Predictions by name (N,) of ids (N, S), dense (N, D); raises UserError, naming the row,
         if beyond float32.
         """
-        conditional_chunks, joint_chunks = [], []
+        conditional_chunks = []
+        joint_chunks = []
         for start in range(0, max(len(ids), 1), CHUNK):
             rows = slice(start, start + CHUNK)
             conditional, joint = self.engine(ids[rows], dense[rows])
             conditional_chunks.append(conditional)
             joint_chunks.append(joint)
-        conditional, joint = np.concatenate(conditional_chunks), np.concatenate(joint_chunks)
+        conditional = np.concatenate(conditional_chunks)
+        joint = np.concatenate(joint_chunks)
 
         named = scored(self.schema, conditional, joint, self.calibrations, self.score)
         for name, values in named.items():
@@ -354,10 +361,11 @@ def scored(
         for name, predictions in zip(prediction_names(task), (conditional, joint), strict=False):
             raw[name] = predictions[:, column]
 
-    named = {name: values.astype(np.float64) for name, values in raw.items()}
-    for name, values in named.items():
+    named = {}
+    for name, predictions in raw.items():
+        named[name] = predictions.astype(np.float64)
         if name in calibrations:
-            named[name] = calibrations[name].apply(values)
+            named[name] = calibrations[name].apply(named[name])
     with np.errstate(over="ignore", invalid="ignore"):
         named[SCORE] = score.apply(raw if score.on == "raw" else named)
     return named

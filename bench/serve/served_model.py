@@ -80,7 +80,7 @@ class ServedModel(nn.Module):
         self, members: Sequence[Sequence[nn.Module]], parts: Sequence[ModelPart], schema: Schema
     ) -> None:
         super().__init__()
-        self.members = nn.ModuleList(nn.ModuleList(member) for member in members)
+        self.members = nn.ModuleList(map(nn.ModuleList, members))
         self._shares = [part.shares for part in parts]
         self._is_binary = [task.kind == "binary" for task in schema.tasks]
         self.eval()
@@ -92,13 +92,14 @@ class ServedModel(nn.Module):
         conditional_by_member = []
         joint_by_member = []
         for member in self.members:
-            by_part = [part(ids, dense) for part in cast(nn.ModuleList, member)]
-            conditional_by_member.append(self._mixed([part.conditional for part in by_part]))
-            joint_by_member.append(self._mixed([part.joint for part in by_part]))
+            conditional, joint = [], []
+            for part in cast(nn.ModuleList, member):
+                predictions = part(ids, dense)
+                conditional.append(predictions.conditional)
+                joint.append(predictions.joint)
+            conditional_by_member.append(mix(conditional, self._shares, self._is_binary))
+            joint_by_member.append(mix(joint, self._shares, self._is_binary))
         return _mean(conditional_by_member), _mean(joint_by_member)
-
-    def _mixed(self, predictions_by_part: list[Tensor]) -> Tensor:
-        return mix(predictions_by_part, self._shares, self._is_binary)
 
 
 def _mean(predictions: list[Tensor]) -> Tensor:
@@ -153,7 +154,7 @@ class ModelSpec:
 
         shapes = []
         for member in members:
-            shapes.append(tuple(_shape_of(trained) for trained in member))
+            shapes.append(tuple(map(_shape_of, member)))
         return cls(schema, tuple(parts), tuple(shapes), plugins.needs(choices))
 
     def build(self) -> ServedModel:
@@ -269,8 +270,10 @@ def regressions_in_words(schema: Schema, parts: Sequence[ModelPart]) -> dict[str
     words = {}
     for column, task in enumerate(schema.tasks):
         if task.kind == "regression":
-            mixed_parts = [part for part in parts if part.shares[column]]
-            distinct = dict.fromkeys(_regression_in_words(schema, part) for part in mixed_parts)
+            distinct: dict[str, None] = {}
+            for part in parts:
+                if part.shares[column]:
+                    distinct[_regression_in_words(schema, part)] = None
             words[task.name] = " mixed with ".join(distinct)
     return words
 

@@ -49,8 +49,11 @@ class TestedPoint:
 
     def joint(self, predictions: Sequence[Singles], schema: Schema) -> Singles:
         """Joint predictions (N, T), of those of all chains."""
-        parts = [torch.from_numpy(np.asarray(predictions[chain])) for chain in self.chains]
-        return mix(parts, self.shares, [task.kind == "binary" for task in schema.tasks]).numpy()
+        parts = []
+        for chain in self.chains:
+            parts.append(torch.from_numpy(np.asarray(predictions[chain])))
+        is_binary = [task.kind == "binary" for task in schema.tasks]
+        return mix(parts, self.shares, is_binary).numpy()
 
 
 @dataclass(frozen=True)
@@ -83,11 +86,22 @@ class Chain:
         warm.keep(trainer, keep, trainer.course.step / trainer.steps_an_epoch)
         return states
 
-    def continued(self, store: Store, before: Path, keep: Path, progress: Progress) -> Trained:
+    def continued(
+        self,
+        store: Store,
+        before: Path,
+        keep: Path,
+        progress: Progress,
+    ) -> Trained:
         """Goes on from what an earlier training left at `before`, by one pass over train."""
-        steady = {"optim.epochs": 1.0, "optim.schedule": "constant", "optim.warmup": 0.0}
+        steady: dict[str, Scalar] = {
+            "optim.epochs": 1.0,
+            "optim.schedule": "constant",
+            "optim.warmup": 0.0,
+        }
         trainer = self._trainer(store, config_of(self.order, store.schema) | steady)
-        start = warm.Start.open(before, [task.name for task in store.schema.tasks])
+        tasks = [task.name for task in store.schema.tasks]
+        start = warm.Start.open(before, tasks)
         warm.start_from(trainer, start)
         trainer.run_to(None, progress)
         warm.keep(trainer, keep, start.passes + 1)
@@ -111,23 +125,23 @@ def chains_of(
     threads: int,
 ) -> tuple[list[Chain], dict[str, TestedPoint]]:
     """The distinct parts of some points as chains, and how each point is made of them."""
-    chains: dict[str, Chain] = {}
+    chains: list[Chain] = []
     tested = {}
+    places: dict[str, int] = {}
     for name, orders in points.items():
-        keys = [_key_of_training(order) for order in orders]
-        for key, order in zip(keys, orders, strict=True):
-            seed_of_chain = derive(seed, "backtest", len(chains))
-            chain = Chain(replace(order, shares=()), objectives, seed_of_chain, threads)
-            chains.setdefault(key, chain)
-        places = list(chains)
-        tested[name] = TestedPoint(
-            tuple(places.index(key) for key in keys), tuple(order.shares for order in orders)
-        )
-    return list(chains.values()), tested
-
-
-def _key_of_training(order: PartOrder) -> str:
-    return repr((sorted(order.config.items()), order.length.epochs, order.length.own))
+        places_of_point, shares = [], []
+        for order in orders:
+            length = order.length
+            key = repr((sorted(order.config.items()), length.epochs, length.own))
+            if key not in places:
+                places[key] = len(chains)
+                seed_of_chain = derive(seed, "backtest", len(chains))
+                order_of_chain = replace(order, shares=())
+                chains.append(Chain(order_of_chain, objectives, seed_of_chain, threads))
+            places_of_point.append(places[key])
+            shares.append(order.shares)
+        tested[name] = TestedPoint(tuple(places_of_point), tuple(shares))
+    return chains, tested
 
 
 def store_of_new_rows(store: Store) -> Store:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bench.core.arrays import Ints
 from bench.core.errors import UserError
 from bench.core.system.progress import Progress
 from bench.core.validation import validate
@@ -37,7 +35,8 @@ class Cut:
 
     def __str__(self) -> str:
         """As tables have it."""
-        first, last = _in_words(self.first), _in_words(self.last)
+        first = _in_words(self.first)
+        last = _in_words(self.last)
         return first if first == last else f"{first} to {last}"
 
 
@@ -57,9 +56,9 @@ class Times:
     """
 
     card: Card
-    values: Sequence[float] | Sequence[str]
-    counts: NDArray[np.int64]
-    of_test: NDArray[np.int64]
+    values: Sequence[float | str]
+    counts: Ints
+    of_test: Ints
 
     def cuts(self, number: int | None, every: str | None) -> list[Cut]:
         """Test in `number` parts of about equal numbers of rows, or one for `every` span (`1d`,
@@ -73,16 +72,18 @@ class Times:
             pieces = self._equal_pieces(places, number or 7)
         else:
             pieces = self._spans(places, every)
-        parts = [places[pieces == piece] for piece in np.unique(pieces)]
-        if len(parts) < 2:
-            raise UserError("expected a test of two cuts at the least, found one")
         cuts = []
-        for part in parts:
-            rows = int(self.counts[part].sum())
-            cuts.append(Cut(self.values[part[0]], self.values[part[-1]], rows))
+        for piece in np.unique(pieces):
+            times = places[pieces == piece]
+            first = self.values[times[0]]
+            last = self.values[times[-1]]
+            rows = int(self.counts[times].sum())
+            cuts.append(Cut(first, last, rows))
+        if len(cuts) < 2:
+            raise UserError("expected a test of two cuts at the least, found one")
         return cuts
 
-    def _equal_pieces(self, places: NDArray[np.int64], pieces: int) -> NDArray[Any]:
+    def _equal_pieces(self, places: Ints, pieces: int) -> Ints:
         """The piece of each time of test, of about equal numbers of rows."""
         if len(places) < pieces:
             raise UserError(
@@ -90,23 +91,24 @@ class Times:
             )
         counts = self.counts[places]
         middles = np.cumsum(counts) - counts / 2
-        return np.minimum((middles / counts.sum() * pieces).astype(int), pieces - 1)
+        piece = (middles / counts.sum() * pieces).astype(np.int64)
+        return piece.clip(max=pieces - 1)
 
-    def _spans(self, places: NDArray[np.int64], every: str) -> NDArray[Any]:
+    def _spans(self, places: Ints, every: str) -> Ints:
         """The span of each time of test."""
         times = [self.values[place] for place in places.tolist()]
         if every == MONTH:
-            return np.array([month_of(time) for time in times])
-        span = hours_of(every)
-        hours_by_time = [hours(time) for time in times]
-        first = hours_by_time[0]
-        return np.array([math.floor((hour - first) / span) for hour in hours_by_time])
+            return np.array(list(map(month_of, times)))
+        since_1970 = np.array(list(map(hours, times)))
+        since_first = since_1970 - since_1970[0]
+        return np.floor(since_first / hours_of(every)).astype(np.int64)
 
-    def cut_of(self, cuts: Sequence[Cut]) -> NDArray[np.int64]:
+    def cut_of(self, cuts: Sequence[Cut]) -> Ints:
         """(n,), the cut of each row of test that has a time."""
         places = {value: place for place, value in enumerate(self.values)}
-        ends = np.array([places[cut.last] for cut in cuts])
-        return np.searchsorted(ends, self.of_test[self.of_test >= 0])
+        ends = [places[cut.last] for cut in cuts]
+        cut_of_row: Ints = np.searchsorted(ends, self.of_test[self.of_test >= 0])
+        return cut_of_row
 
     def before(self, cut: Cut, window: str) -> float | str:
         """The earliest time that is at most so long before a cut."""
@@ -115,7 +117,11 @@ class Times:
 
 
 def times_of(
-    card: Card, home: Path, raw: Path | None, column: str | None, progress: Progress
+    card: Card,
+    home: Path,
+    raw: Path | None,
+    column: str | None,
+    progress: Progress,
 ) -> Times:
     """Reads the times of all rows.
 
@@ -136,45 +142,41 @@ def times_of(
             f"{card.key}: expected the time of its split, '{card.time}', found --time {time}"
         )
     timed = card if card.split_times else _with(card, {"time": time})
-    codes_by_part = list[NDArray[np.int64]]()
-    is_test_by_part = list[NDArray[np.bool_]]()
+    codes_by_part = []
+    is_test_by_part = []
     code_of: dict[str, int] = {}
     for rows in rows_of(timed, home, raw, progress):
         text = as_text(rows.table[time], card.missing)
         codes_of_values = [code_of.setdefault(value, len(code_of)) for value in text.values]
         in_split = rows.split >= 0
-        codes_by_part.append(np.array([*codes_of_values, -1])[text.codes][in_split])
+        codes = np.array([*codes_of_values, -1])[text.codes]
+        codes_by_part.append(codes[in_split])
         is_test_by_part.append((rows.split == TEST)[in_split])
-    codes, is_test = np.concatenate(codes_by_part), np.concatenate(is_test_by_part)
+    codes = np.concatenate(codes_by_part)
+    is_test = np.concatenate(is_test_by_part)
 
     texts = list(code_of)
     numbers = _as_numbers(texts)
-    values: list[float] | list[str]
-    if numbers is not None:
-        order = _order_of(numbers)
-        values = [numbers[code] for code in order]
-    elif card.split_times and not card.textual_time:
+    if numbers is None and card.split_times and not card.textual_time:
         raise UserError(f"{card.key}: expected numbers in '{time}', found {texts[0]!r}")
-    else:
-        order = _order_of([time_key(text) for text in texts])
-        values = [texts[code] for code in order]
+    keys = list(map(time_key, texts)) if numbers is None else numbers
+    sorted_codes = sorted(range(len(keys)), key=keys.__getitem__)
+    values = texts if numbers is None else numbers
+    sorted_values = [values[code] for code in sorted_codes]
 
-    place_of_code = np.full(len(order) + 1, -1)
-    place_of_code[order] = np.arange(len(order))
+    place_of_code = np.full(len(keys) + 1, -1)
+    place_of_code[sorted_codes] = np.arange(len(keys))
     places = place_of_code[codes]
-    counts = np.bincount(places[is_test & (places >= 0)], minlength=len(order))
-    return Times(timed, values, counts, places[is_test])
+    of_test = places[is_test]
+    counts = np.bincount(of_test[of_test >= 0], minlength=len(keys))
+    return Times(timed, sorted_values, counts, of_test)
 
 
 def _as_numbers(texts: Sequence[str]) -> list[float] | None:
     try:
-        return [float(text) for text in texts]
+        return list(map(float, texts))
     except ValueError:
         return None
-
-
-def _order_of(keys: Sequence[Any]) -> list[int]:
-    return sorted(range(len(keys)), key=keys.__getitem__)
 
 
 def _with(card: Card, changes: dict[str, object]) -> Card:
@@ -186,6 +188,12 @@ def card_of(times: Times, cut: Cut, **options: object) -> Card:
     """The card whose test is a cut and whose train lies before it, see
     `bench.data.splits.CutSplit`.
     """
-    base = times.card.split.model_dump(mode="json")
-    split = {"kind": "cut", "base": base, "by_group": times.card.split_by_group, **options}
-    return _with(times.card, {"split": {"first": cut.first, "last": cut.last} | split})
+    card = times.card
+    split = {
+        "first": cut.first,
+        "last": cut.last,
+        "kind": "cut",
+        "base": card.split.model_dump(mode="json"),
+        "by_group": card.split_by_group,
+    }
+    return _with(card, {"split": split | options})

@@ -8,7 +8,7 @@ with one degree of freedom less than there are. Fewer than `LEAST_DAYS` days hav
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -68,27 +68,29 @@ class Backtest:
 
     def values(self, point: str, training: str, weights: str) -> Floats:
         """(K, M), NaN where nothing is known."""
-        judged = self._of(point, training, weights)
-        table = self._by_cut({of_cut.cut: of_cut.outcomes for of_cut in judged})
+        judged = self._judged(point, training, weights)
+        table = self._by_cut({outcomes.cut: outcomes.outcomes for outcomes in judged})
         return table.reindex(columns=list(self.outcomes)).to_numpy(np.float64)
 
     def fits(self, point: str, training: str) -> dict[str, Floats]:
         """By task how far predictions are above labels at each cut (K,), NaN where nothing is
         known.
         """
-        judged = self._of(point, training, PICKED)
-        table = self._by_cut({of_cut.cut: of_cut.fit for of_cut in judged})
-        return {str(task): column.to_numpy(np.float64) for task, column in table.items()}
+        judged = self._judged(point, training, PICKED)
+        table = self._by_cut({outcomes.cut: outcomes.fit for outcomes in judged})
+        fits = {}
+        for task, column in table.items():
+            fits[str(task)] = column.to_numpy(np.float64)
+        return fits
 
-    def _of(self, *key: str) -> list[PointOutcomes]:
-        return [
-            outcomes
-            for outcomes in self.judged
-            if (outcomes.point, outcomes.training, outcomes.weights) == key
-        ]
+    def _judged(self, *key: str) -> Iterator[PointOutcomes]:
+        for outcomes in self.judged:
+            if (outcomes.point, outcomes.training, outcomes.weights) == key:
+                yield outcomes
 
-    def _by_cut(self, values: Mapping[int, Mapping[str, float | None]]) -> pd.DataFrame:
-        return pd.DataFrame.from_dict(values, orient="index").reindex(range(len(self.cuts)))
+    def _by_cut(self, values: dict[int, dict[str, float | None]]) -> pd.DataFrame:
+        table = pd.DataFrame.from_dict(values, orient="index")
+        return table.reindex(range(len(self.cuts)))
 
 
 def mean_day(values: Floats, level: float = LEVEL) -> Effect:
@@ -100,22 +102,31 @@ def per_day(losses: Floats) -> Effect:
     """How fast losses (K,) grow from 0 on the first day, a day: a line through the origin, with its
     interval.
     """
-    return _slope(losses, np.arange(len(losses), dtype=np.float64), LEAST_DAYS - 1, LEVEL)
+    days = np.arange(len(losses), dtype=np.float64)
+    return _slope(losses, days, LEAST_DAYS - 1, LEVEL)
 
 
-def _slope(values: Floats, times: Floats, least_days: int, level: float) -> Effect:
+def _slope(
+    values: Floats,
+    times: Floats,
+    least_days: int,
+    level: float,
+) -> Effect:
     """Of a line through the origin, values (K,) at times (K,); below `least_days` values without an
     interval.
     """
     counted = np.isfinite(values) & (times > 0)
-    x, y = times[counted], values[counted]
+    x = times[counted]
+    y = values[counted]
     if not len(x):
         return Effect(math.nan)
     slope = float(x @ y / (x @ x))
     if len(x) < least_days:
         return Effect(slope)
-    error = math.sqrt(float(((y - slope * x) ** 2).sum()) / (len(x) - 1) / float(x @ x))
-    margin = float(stdtrit(len(x) - 1, (1 + level) / 2)) * error
+    freedom = len(x) - 1
+    squares = float(((y - slope * x) ** 2).sum())
+    error = math.sqrt(squares / freedom / float(x @ x))
+    margin = float(stdtrit(freedom, (1 + level) / 2)) * error
     return Effect(slope, slope - margin, slope + margin)
 
 
@@ -166,7 +177,7 @@ def days_of(backtest: Backtest, aim: PolicyAim, point: str) -> Days:
         aim.fraction(utility),
         gains,
         aim.effect(mean_day(utility)),
-        {name: mean_day(gains[:, column]) for column, name in enumerate(backtest.outcomes)},
+        dict(zip(backtest.outcomes, map(mean_day, gains.T), strict=True)),
         aim.effect(old_weights),
         aim.effect(per_day(utility_of_frozen - utility)),
         {task: mean_day(misfits, 1 - WRONG / len(fits)) for task, misfits in fits.items()},
@@ -175,20 +186,28 @@ def days_of(backtest: Backtest, aim: PolicyAim, point: str) -> Days:
 
 def _utility(aim: PolicyAim, outcomes: Floats, base: Floats) -> Floats:
     """(K,) of outcomes (K, M)."""
-    return np.array([float(aim.score(*of_day)) for of_day in zip(outcomes, base, strict=True)])
+    days = zip(outcomes, base, strict=True)
+    return np.array([float(aim.score(*outcomes_and_base)) for outcomes_and_base in days])
 
 
-def sentences(days: Days, backtest: Backtest, title: str, against: str, unit: str) -> list[str]:
+def sentences(
+    days: Days,
+    backtest: Backtest,
+    title: str,
+    against: str,
+    unit: str,
+) -> list[str]:
     """The answer in one sentence, and what beside it a reader acts on.
 
     Args:
         unit: what a cut is: `day`, `week` or `cut`.
     """
     counted = int(np.isfinite(days.utility).sum())
-    name, gain = max(days.by_outcome.items(), key=lambda outcome: abs(outcome[1].value))
+    by_outcome = days.by_outcome
+    name = max(by_outcome, key=lambda outcome: abs(by_outcome[outcome].value))
     answer = (
         f"{beginning(title)} did better than {against} on {days.ahead} of {count(counted, unit)}: "
-        f"{days.average} all in all on an average {unit}, {gain} of {name}."
+        f"{days.average} all in all on an average {unit}, {by_outcome[name]} of {name}."
     )
     notes = []
     uncounted = len(backtest.cuts) - counted
@@ -209,7 +228,8 @@ def sentences(days: Days, backtest: Backtest, title: str, against: str, unit: st
         loss = _loss_in_words(days.frozen, "loses", f" a {unit}")
         notes.append(f"A model that is not trained again {loss}.")
     for task, misfit in days.fits.items():
-        if (misfit.low > 0 or misfit.high < 0) and abs(misfit.value) >= MATTERS:
+        is_sure = misfit.low > 0 or misfit.high < 0
+        if is_sure and abs(misfit.value) >= MATTERS:
             words = _misfit_in_words(misfit)
             notes.append(f"Its predictions of '{task}' are {words} on an average {unit}.")
     return [answer, *notes]
@@ -217,10 +237,10 @@ def sentences(days: Days, backtest: Backtest, title: str, against: str, unit: st
 
 def _misfit_in_words(misfit: Effect) -> str:
     """As in `5% too high (3% to 7%)`."""
-    side, least, most = "high", misfit.low, misfit.high
-    if misfit.low <= 0:
-        side, least, most = "low", -misfit.high, -misfit.low
-    return f"{abs(misfit.value):.0%} too {side} ({least:.0%} to {most:.0%})"
+    value = f"{abs(misfit.value):.0%}"
+    if misfit.low > 0:
+        return f"{value} too high ({misfit.low:.0%} to {misfit.high:.0%})"
+    return f"{value} too low ({-misfit.high:.0%} to {-misfit.low:.0%})"
 
 
 def _loss_in_words(change: Effect, verb: str, unit: str) -> str:
@@ -264,7 +284,7 @@ def document(days_of_points: Sequence[Days], backtest: Backtest) -> dict[str, ob
         "how": backtest.how,
         "cuts": [vars(cut) | {"name": str(cut)} for cut in backtest.cuts],
         "points": points,
-        "values": [vars(outcomes) for outcomes in backtest.judged],
+        "values": list(map(vars, backtest.judged)),
     }
 
 

@@ -98,12 +98,22 @@ class BacktestPlan:
             self.against,
             self.how,
             self.window,
-            ([task.name for task in self.tasks], [outcome.name for outcome in self.outcomes]),
+            (self.names_of_tasks, self.names_of_outcomes),
             self.aim,
             self.seed,
             self.ranked,
         )
         return hashlib.sha256(repr(deciding).encode()).hexdigest()[:12]
+
+    @property
+    def names_of_tasks(self) -> list[str]:
+        """In the order of their columns."""
+        return [task.name for task in self.tasks]
+
+    @property
+    def names_of_outcomes(self) -> list[str]:
+        """In the order of their columns."""
+        return [outcome.name for outcome in self.outcomes]
 
     @cached_property
     def trained(self) -> tuple[list[Chain], dict[str, TestedPoint]]:
@@ -158,10 +168,10 @@ def run(
     folder.mkdir(parents=True, exist_ok=True)
     cuts = [_CutWork(plan, number, folder, home, raw) for number in range(len(plan.cuts))]
     missing = [cut for cut in cuts if not cut.file.is_file()]
-    one_by_one, together = missing, missing[:0]
+    one_by_one = missing
     if spread is not None:
-        first = [cut for cut in missing if cut.number == 0]
-        one_by_one, together = first, missing[len(first) :]
+        one_by_one = [cut for cut in missing if cut.number == 0]
+    together = missing[len(one_by_one) :]
     with progress.task("back-test", len(cuts), "cuts") as advance:
         advance(len(cuts) - len(missing))
         for cut in one_by_one:
@@ -174,7 +184,7 @@ def run(
     judged = []
     for cut in cuts:
         judged += [PointOutcomes(**values) for values in read_json(cut.file)]
-    outcomes = tuple(outcome.name for outcome in plan.outcomes)
+    outcomes = tuple(plan.names_of_outcomes)
     return Backtest(plan.cuts, tuple(judged), plan.against, plan.how, outcomes)
 
 
@@ -219,29 +229,30 @@ class _CutWork:
             if self.number == 0:  # for the models that stay as they are now
                 np.save(work / "frozen.npy", np.stack(predictions.test))
                 (work / "frozen.npy").replace(self.folder / "frozen.npy")
-            judged = [vars(outcomes) for outcomes in self._judged(predictions)]
+            judged = list(map(vars, self._judged(predictions)))
             write_text(self.file, json.dumps(judged, indent=1))
 
     def _store(self, stores: ExitStack, before: Before | None = None, **options: Any) -> Store:
         """The data of the cut. That of the first has all later rows of test, too, for the models
         that stay as then.
         """
-        plan, cut = self.plan, self.plan.cuts[self.number]
+        plan = self.plan
+        cut = self.plan.cuts[self.number]
         if self.number == 0:
             cut = replace(cut, last=plan.cuts[-1].last)
         card = card_of(plan.times, cut, **options)
         store = stores.enter_context(
             passing_store(card, self.home, self.raw, self.progress, before)
         )
-        return store.with_tasks([task.name for task in plan.tasks])
+        return store.with_tasks(plan.names_of_tasks)
 
     def _predictions(self, work: Path, stores: ExitStack) -> _Predictions:
         """Trains all chains, and keeps what the next cut goes on from."""
-        plan, (chains, _) = self.plan, self.plan.trained
-        kept: list[int] = []
-        if plan.how == "warm":
-            kept = [number for number, chain in enumerate(chains) if not chain.trees]
-        continued = kept if self.number > 0 else []
+        plan = self.plan
+        chains, _ = plan.trained
+        networks = [number for number, chain in enumerate(chains) if not chain.trees]
+        going_on = networks if plan.how == "warm" else []
+        continued = going_on if self.number > 0 else []
 
         all_rows = new_rows = None
         if len(continued) < len(chains):
@@ -257,11 +268,12 @@ class _CutWork:
 
         valid, test = [], []
         for number, chain in enumerate(chains):
-            keep = work / str(number) if number in kept else None
+            keep = work / str(number) if number in going_on else None
             if number in continued:
                 assert new_rows is not None
                 assert keep is not None
-                store, state = new_rows, self._state(number, self.number - 1)
+                store = new_rows
+                state = self._state(number, self.number - 1)
                 trained = chain.continued(store, state, keep, self.progress)
             else:
                 assert all_rows is not None
@@ -270,7 +282,7 @@ class _CutWork:
             valid.append(chain.joint(store, trained, "valid"))
             test.append(chain.joint(store, trained, "test"))
 
-        for number in kept:
+        for number in going_on:
             state = self._state(number, self.number)
             shutil.rmtree(state, ignore_errors=True)  # of an earlier, interrupted cut
             rename(work / str(number), state)
@@ -284,7 +296,8 @@ class _CutWork:
         return self.folder / f"{chain}.{cut}"
 
     def _judged(self, predictions: _Predictions) -> list[PointOutcomes]:
-        plan, store = self.plan, predictions.store
+        plan = self.plan
+        store = predictions.store
         test = store.split("test")
         in_cut = plan.times.cut_of(plan.cuts) == self.number
         joint_by_training: dict[str, Sequence[Singles]] = {}
@@ -351,12 +364,17 @@ class _JudgedRows:
     """
 
     def __init__(self, rows: StoredSplit, store: Store, plan: BacktestPlan) -> None:
-        self.rows, self.store, self.plan = rows, store, plan
-        self.labels = joint_labels(np.asarray(rows.labels_of(slice(None))), store.schema)
+        self.rows = rows
+        self.store = store
+        self.plan = plan
+        labels = np.asarray(rows.labels_of(slice(None)))
+        self.labels = joint_labels(labels, store.schema)
         self.weights: Floats | None = None
         if rows.weights is not None:
-            self.weights = np.asarray(rows.weights).astype(np.float64).prod(axis=1)
-        counts, positives = self.weights, (self.labels > 0).sum(axis=0).astype(np.float64)
+            weights = np.asarray(rows.weights, np.float64)
+            self.weights = weights.prod(axis=1)
+        counts = self.weights
+        positives = (self.labels > 0).sum(axis=0).astype(np.float64)
         for kind, column in store.exposure.items():
             exposure = exposure_of(kind, column, self._logged(column))
             counts = exposure.weights if counts is None else exposure.weights * counts
@@ -366,10 +384,11 @@ class _JudgedRows:
             if positives_of_task < LEAST_POSITIVES:
                 self.few.add(task.name)
 
-        items = {} if rows.items is None else dict(zip(store.items, rows.items.T, strict=True))
-        outcomes = [outcome.name for outcome in plan.outcomes]
+        items = {}
+        if rows.items is not None:
+            items = dict(zip(store.items, rows.items.T, strict=True))
         labelled = Labelled(self.labels, np.asarray(rows.group), counts)
-        self.measure = Measure(plan.tasks, outcomes, labelled, items=items)
+        self.measure = Measure(plan.tasks, plan.names_of_outcomes, labelled, items=items)
 
     def predicted(self, name: str, joint: Sequence[Singles]) -> Singles:
         """Joint predictions (N, T) of a point, of those of all chains."""
@@ -387,7 +406,8 @@ class _JudgedRows:
 
     def values(self, predicted: Singles, fusion: Fusion) -> Floats:
         """Outcomes (M,) of joint predictions (N, T) at some weights."""
-        return np.asarray(self.measure.values(self.fused_score(predicted, fusion))[0])
+        score = self.fused_score(predicted, fusion)
+        return np.asarray(self.measure.values(score)[0])
 
     def outcomes(self, score: Floats) -> dict[str, float | None]:
         """Of a ranking by a score; None of a task with few positives."""
@@ -415,4 +435,5 @@ class _JudgedRows:
 
     def _logged(self, column: str) -> Floats:
         assert self.rows.logged is not None
-        return np.asarray(self.rows.logged[:, self.store.logged.index(column)])
+        place = self.store.logged.index(column)
+        return np.asarray(self.rows.logged[:, place])
