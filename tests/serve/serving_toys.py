@@ -29,7 +29,7 @@ from bench.models.training.tree_model import Grown, tree_model
 from bench.models.training.tree_settings import TreeSettings, whole_settings
 from bench.models.training.trees import train_trees
 from bench.serve.calibration import Calibration
-from bench.serve.package import Parts, digest_of, facts_of, write_package
+from bench.serve.package import Contents, digest_of, facts_of, write_package
 from bench.serve.served_model import ModelPart, ModelSpec, TrainedTrees
 
 FUNNEL = "synthetic-funnel@rows=4000"
@@ -62,7 +62,7 @@ def best_states(trainer):
 
 def parts_of(store, *trainers, **more):
     valid = store.split("valid")
-    return Parts(
+    return Contents(
         name=store.key,
         schema=store.schema,
         parts=[ModelPart.whole(trainers[0].config.dotted(), store.schema)],
@@ -160,7 +160,7 @@ def said_by(trainer, ids, dense):
         [ModelPart.whole(trainer.config.dotted(), trainer.schema)],
         [[best_states(trainer)]],
     )
-    served = ModelSpec.of_trained(trainer.schema, parts, members).of(members)
+    served = ModelSpec.of_trained(trainer.schema, parts, members).with_weights(members)
     with torch.inference_mode():
         conditional, joint = served(
             torch.from_numpy(np.array(ids)), torch.from_numpy(np.array(dense))

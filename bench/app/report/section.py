@@ -115,7 +115,7 @@ class PageSection:
             are ranked.
         explained: what the order owes to inputs and heads, see `bench.serve.explanation`; else
             empty.
-        days: the document of a back-test, see `bench.serve.backtest.days.document`; empty without
+        days: the document of a back-test, see `bench.serve.backtest.daily_gains.document`; empty without
             one.
     """
 

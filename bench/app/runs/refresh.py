@@ -23,9 +23,9 @@ from bench.data import Store
 from bench.data.preparation import passing_store
 from bench.deciding.aims import aims_of
 from bench.models.training.warm import before_of
-from bench.serve.backtest.chain import Chain, going_on
+from bench.serve.backtest.chain import Chain, store_of_new_rows
 from bench.serve.backtest.cuts import Cut, Times, card_of, times_of
-from bench.serve.evaluation import Judgement, judge, sentence, served
+from bench.serve.judgements import Judgement, judge, sentence, served
 from bench.serve.package import Package
 from bench.serve.retrain import Predictor, TrainedSeed, config_of, finished
 from bench.serve.served_model import ModelPart
@@ -107,8 +107,8 @@ def refresh(
             since = card_of(times, cut, known_before=until)
             before = before_of(champion.folder)
             made = stores.enter_context(passing_store(since, part.run.home, raw, progress, before))
-            store = going_on(made.with_tasks(tasks))
-            member = [chains[0].on(store, champion.folder, work / "state", progress)]
+            store = store_of_new_rows(made.with_tasks(tasks))
+            member = [chains[0].continued(store, champion.folder, work / "state", progress)]
             told = (
                 f"it went on from the champion, by one pass over {len(store.split('train')):,} "
                 "new rows"
@@ -119,7 +119,7 @@ def refresh(
             )
             store = made.with_tasks(tasks)
             _check_labels(part.key, store, late, span)
-            member = [chain.anew(store, progress) for chain in chains]
+            member = [chain.from_scratch(store, progress) for chain in chains]
             told = f"it was trained from scratch on {len(store.split('train')):,} rows"
             told += "" if late else ", as all but single networks are"
         parts = [
