@@ -118,7 +118,7 @@ def _is_clock(column: Counted) -> bool:
     """Whether numbers are times of day such as 1730, by name and value."""
     parts, numbers = (
         {"".join(words(column.name)), *words(column.name)},
-        column.of_rows[column.codes >= 0],
+        column.row_numbers[column.codes >= 0],
     )
     named = parts & {"hhmm", "hourmin"} or {"hour", "min"} <= parts
     return bool(
