@@ -97,7 +97,9 @@ class Counted:
         """`seconds`, `milliseconds` and so on -> (V,) which numbers are times since 1970 of the
         years 2000 to 2050.
         """
-        numbers = np.empty(0) if self.numbers is None else self.numbers
+        numbers = self.numbers
+        if numbers is None:
+            return {}
         return {
             unit: (numbers >= 9.4e8 * per_second) & (numbers <= 2.55e9 * per_second)
             for unit, per_second in _EPOCHS.items()
@@ -152,7 +154,9 @@ class Counted:
 def count_column(name: str, column: Any, missing: Collection[str] = ()) -> Counted:
     """Counts an Arrow column (N,); the empty text and those in `missing` are missing."""
     array = whole_column(column)
-    value_type = array.type.value_type if pa.types.is_dictionary(array.type) else array.type
+    value_type = array.type
+    if pa.types.is_dictionary(value_type):
+        value_type = value_type.value_type
     fault = _unreadable(array, value_type)
     if fault is not None:
         return _present_or_missing(name, fault, array, "?", readable=False)
@@ -209,8 +213,8 @@ def _without_infinite(column: Counted, numbers: NDArray[np.float64]) -> Counted:
 
 def _unreadable(array: Any, value_type: Any) -> str | None:
     """What a card cannot use of a column: the type, or what its values are."""
-    inner_type = value_type.value_type if is_list(value_type) else value_type
-    if not is_any(inner_type, (*NUMBERS, *TEXTS, *DATES)):
+    single_type = value_type.value_type if is_list(value_type) else value_type
+    if not is_any(single_type, (*NUMBERS, *TEXTS, *DATES)):
         return str(array.type)
     try:
         array.validate(full=True)
@@ -236,7 +240,9 @@ def _numbers(values: Any) -> NDArray[np.float64] | None:
         numbers = np.asarray(values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
     except pa.ArrowInvalid:
         return None
-    return None if np.isnan(numbers).any() else numbers
+    if np.isnan(numbers).any():
+        return None
+    return numbers
 
 
 def markers_in(column: Counted) -> list[str]:

@@ -102,8 +102,8 @@ class Draft:
         """Of the data set; by default by the file, or by the folder of several."""
         if self.request.id:
             return self.request.id
-        files = self.request.files
-        title = files[0].name.split(".")[0] if len(files) == 1 else files[0].resolve().parent.name
+        first, *others = self.request.files
+        title = first.resolve().parent.name if others else first.name.split(".")[0]
         return re.sub(r"[^a-z0-9_-]+", "-", title.lower()).strip("-_")[:100] or "data"
 
     def of_role(self, role: ColumnRole) -> list[ColumnDraft]:
@@ -153,7 +153,7 @@ def draft_card(request: CardRequest, progress: Progress) -> Draft:
 
     if request.units is not None:
         _check_units(request.units, sample, request.group)
-    ranked_group = None if ranked_together is None else sample.column(ranked_together)
+    ranked_group = sample.optional_column(ranked_together)
     decided = _decided(request, split, labels, published)
     split_of_row = assigned(split.table, request, sample)
     columns, notes = draft_columns(sample, decided, labels, split_of_row, ranked_group)
@@ -162,13 +162,10 @@ def draft_card(request: CardRequest, progress: Progress) -> Draft:
         notes += _notes_on_thin_ends(labels, sample.column(request.time))
     for task, note in notes:
         labels[task] = replace(labels[task], notes=(*labels[task].notes, note))
-    group = None if request.group is None else sample.column(request.group)
-    proposed = tuple(
-        proposal
-        for proposal in proposals(sample, columns, labels, group)
-        if request.units is None or "units" not in proposal.keys
-    )
-    return Draft(request, layout, sample, as_of, labels, columns, split, proposed)
+    proposed = list(proposals(sample, columns, labels, sample.optional_column(request.group)))
+    if request.units is not None:
+        proposed = [proposal for proposal in proposed if "units" not in proposal.keys]
+    return Draft(request, layout, sample, as_of, labels, columns, split, tuple(proposed))
 
 
 @dataclass(frozen=True)
@@ -450,7 +447,9 @@ def proposals(
         )
         yield Proposal("reader", {"drop_duplicates": True}, why)
     for name, label in labels.items():
-        parent = None if label.rule.parent is not None else find_parent(label, labels)
+        if label.rule.parent is not None:
+            continue
+        parent = find_parent(label, labels)
         if parent is not None:
             event = f"{name} = 1" if label.binary else f"another {name} than 0"
             why = (

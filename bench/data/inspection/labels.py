@@ -86,7 +86,9 @@ def pairs_of(
     kind = "column" if option == "--label" else "label"
     values = dict[str, str]()
     for text in texts:
-        name, equals, value = (text, "", "") if text in names else text.partition("=")
+        name, equals, value = text.partition("=")
+        if text in names:
+            name, equals, value = text, "", ""
         if not (name and value) and (equals or option != "--label"):
             raise UserError(
                 f"{option}: expected two names with = between, as in {example}, found '{text}'"
@@ -127,8 +129,10 @@ def find_labels(
 def _task_name(column: str, positive: str, taken: Sequence[str]) -> str:
     """Of a task, none of those taken; with a value that is no yes: `dead=alive` is `dead_alive`."""
     title = column
-    if positive and positive.lower() not in (*_YES, column.lower()):
-        title = f"not {column}" if positive.lower() in _NO else f"{column} {positive}"
+    if positive.lower() in _NO:
+        title = f"not {column}"
+    elif positive.lower() not in ("", *_YES, column.lower()):
+        title = f"{column} {positive}"
     name = re.sub(r"[^a-z0-9]+", "_", title.lower()).strip("_")
     if not name[:1].isalpha() or name == SCORE:
         name = f"label_{name}".rstrip("_")
@@ -145,9 +149,9 @@ def _label(name: str, sample: InspectedRows, column: Counted, positive: str) -> 
             f"{column.type}"
         )
     if len(texts) < 2:
-        found = f"only {texts[0]!r}" if texts else "no value"
+        values = f"only {texts[0]!r}" if texts else "no value"
         raise UserError(
-            f"{where}: expected both classes, found {found} in the {rows:,} rows inspected"
+            f"{where}: expected both classes, found {values} in the {rows:,} rows inspected"
         )
     notes = []
     if column.n_present < rows:
@@ -210,10 +214,10 @@ def _child(label: Label, parent: Label) -> Label:
         )
     values = np.unique(label.y[(parent.y == 1) & ~np.isnan(label.y)])
     if len(values) < 2:
-        found = f"is always {values[0]:g}" if len(values) else "is missing"
+        constant = f"is always {values[0]:g}" if len(values) else "is missing"
         raise UserError(
             f"--parent: '{column}' must differ between rows where '{parent_column}' is 1, but it "
-            f"{found} there"
+            f"{constant} there"
         )
 
     update: dict[str, Any] = {"parent": parent_rule.name}
@@ -278,15 +282,17 @@ def out_of_fold(cells: NDArray[np.int64], label: Label, prior_rows: float = 1.0)
     cell, y = cells[seen], label.y[seen]
     key = cell * FOLDS + np.random.default_rng(0).integers(0, FOLDS, len(y))
     size = (int(cells.max()) + 1) * FOLDS
-    rows = np.bincount(key, minlength=size).reshape(-1, FOLDS).astype(np.float64)
-    total = np.bincount(key, y, size).reshape(-1, FOLDS)
+    rows: Floats = np.bincount(key, minlength=size).reshape(-1, FOLDS).astype(np.float64)
+    total: Floats = np.bincount(key, y, size).reshape(-1, FOLDS)
     other_rows = rows.sum(axis=1, keepdims=True) - rows
     other_total = total.sum(axis=1, keepdims=True) - total
     mean = ((other_total + prior_rows * y.mean()) / (other_rows + prior_rows)).ravel()
     if label.binary:
         return _auc_of_cells(mean, rows.ravel(), total.ravel())
     spread = float(((y - y.mean()) ** 2).sum())
-    return 1 - float(((y - mean[key]) ** 2).sum()) / spread if spread > 0 else 0.0
+    if spread == 0:
+        return 0.0
+    return 1 - float(((y - mean[key]) ** 2).sum()) / spread
 
 
 def _auc_of_cells(score: Floats, rows: Floats, positives: Floats) -> float:

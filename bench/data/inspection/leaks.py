@@ -66,8 +66,10 @@ def _strongest_evidence(column: Counted, labels: Labels) -> str | None:
 def _says_nothing(column: Counted) -> Mask:
     """(V,) which distinct values say that there was nothing."""
     if column.numbers is not None:
-        lowest = column.numbers.min()
-        return (column.numbers == 0) | ((column.numbers == -1) & (lowest == -1))
+        nothing: Mask = column.numbers == 0
+        if column.numbers.min() == -1:
+            nothing |= column.numbers == -1
+        return nothing
     return np.array([text.lower() in NOTHING for text in column.texts()], bool)
 
 
@@ -90,7 +92,7 @@ def _implied(rows: Mask, where: str, label: Label) -> str | None:
         if common > 0.75 or expected < LEAST_LABELS or exceptions > 0.02 * expected:
             continue
         share = f"{1 - exceptions / len(inside):.2%}" if exceptions else "all"
-        label_value = "not 0" if value and not label.binary else value
+        label_value = value if label.binary or value == 0 else "not 0"
         return (
             f"it is {where} {len(inside):,} rows, and there '{label.rule.name}' is {label_value} "
             f"in {share} of them, elsewhere in {float((outside == value).mean()):.1%}: it "
@@ -158,8 +160,9 @@ class JointLeaks:
 
     def add(self, column: Counted) -> None:
         """An input: its numbers, or the codes of its values."""
-        is_category = column.numbers is None
-        values = column.codes.astype(np.float64) if is_category else column.row_numbers
+        values = column.codes.astype(np.float64)
+        if column.numbers is not None:
+            values = column.row_numbers
         self._columns[column.name] = values[self._rows]
 
     def notes(self) -> list[tuple[str, str]]:
@@ -187,10 +190,12 @@ class JointLeaks:
         train, tried = in_train & labelled, ~in_train & labelled
         train_inputs = inputs[train]
         train_inputs[:, np.isnan(train_inputs).all(axis=0)] = 0.0  # bins of nothing are an error
-        kind = HistGradientBoostingClassifier if label.binary else HistGradientBoostingRegressor
+        if label.binary:
+            kind, scoring = HistGradientBoostingClassifier, "roc_auc"
+        else:
+            kind, scoring = HistGradientBoostingRegressor, "r2"
         trees = kind(learning_rate=0.2, max_iter=60, early_stopping=False, random_state=0)
         trees.fit(train_inputs, y[train])
-        scoring = "roc_auc" if label.binary else "r2"
         score = get_scorer(scoring)(trees, inputs[tried], y[tried])
         if score < SUSPECT:
             return None

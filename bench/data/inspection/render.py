@@ -48,9 +48,8 @@ def _proposed(draft: Draft, table: str) -> Iterator[str]:
         if proposal.table != table:
             continue
         yield from comment(proposal.why)
-        mark = "" if proposal.live else "# "
-        for line in _assignments(proposal.keys):
-            yield mark + line
+        lines = _assignments(proposal.keys)
+        yield from lines if proposal.live else [f"# {line}" for line in lines]
 
 
 def _head(draft: Draft) -> Iterator[str]:
@@ -218,7 +217,9 @@ def _facts(column: ColumnDraft) -> str:
 
 
 def _example(text: str) -> str:
-    return toml(text if len(text) <= 40 else f"{text[:40]}…")
+    if len(text) > 40:
+        text = f"{text[:40]}…"
+    return toml(text)
 
 
 def toml(value: Any) -> str:
@@ -229,7 +230,9 @@ def toml(value: Any) -> str:
         return "{ " + ", ".join(_assignments(value)) + " }"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(toml, value)) + "]"
-    return repr(value).lower() if isinstance(value, bool) else repr(value)
+    if isinstance(value, bool):
+        return repr(value).lower()
+    return repr(value)
 
 
 def key(name: str) -> str:

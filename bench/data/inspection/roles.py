@@ -94,7 +94,8 @@ def draft_columns(
         rate = None
         if role == "input":
             joint_leaks.add(column)
-            rate = find_rate(column, train_labels, split) if finding.category else None
+            if finding.category:
+                rate = find_rate(column, train_labels, split)
         if role == "post-exposure" and find_place(column, group) is not None:
             finding = Finding({"kind": "position"}, why)
         finding = _renamed(name, finding, taken)
@@ -122,14 +123,16 @@ def _roles(
         yield "logged", "its name is that of the score by which the log was ranked"
     if column.numbers is not None and len(column.counts) > 1 and exposure_key(column.name):
         yield "left out", SHOWN
-    leak = None if finding.why == WEIGHT else find_leak(column, labels, group)
-    if leak is not None:
-        yield "post-exposure", leak
+    if finding.why != WEIGHT:
+        leak = find_leak(column, labels, group)
+        if leak is not None:
+            yield "post-exposure", leak
     if not finding.makes_input:
         yield "left out", finding.why
-    novelty = _find_new(column, split) if finding.category else None
-    if novelty is not None:
-        yield "left out", novelty
+    if finding.category:
+        novelty = _find_new(column, split)
+        if novelty is not None:
+            yield "left out", novelty
     yield "input", finding.why
 
 
@@ -141,7 +144,9 @@ def _renamed(column: str, finding: Finding, taken: set[str]) -> Finding:
         return finding
     name = finding.name or column
     other_names = taken - {column}
-    suffixes = ("", "_bucket", "_missing") if finding.option["kind"] == "numeric" else ("",)
+    suffixes = [""]
+    if finding.option["kind"] == "numeric":
+        suffixes += ["_bucket", "_missing"]
     while any(f"{name}{suffix}" in other_names for suffix in suffixes):
         name += "_value"
     taken.add(name)

@@ -46,6 +46,10 @@ class InspectedRows:
         """A column, counted each time that it is asked for: all may not fit into memory."""
         return count_column(name, self.table[name], self.missing)
 
+    def optional_column(self, name: str | None) -> Counted | None:
+        """A column, or None where no column is named."""
+        return None if name is None else self.column(name)
+
 
 @dataclass(frozen=True)
 class FileLayout:

@@ -62,14 +62,16 @@ class Wish:
     @property
     def hashed(self) -> str | None:
         """The column whose values a split by hash keeps together."""
-        return (self.column or self.group) if self.chosen == "hash" else None
+        if self.chosen != "hash":
+            return None
+        return self.column or self.group
 
     def check(self) -> None:
         """Raises UserError for shares that leave nothing, or a kind that lacks its column."""
         if min(self.valid, self.test) <= 0 or self.valid + self.test >= 1:
-            found = f"--valid {self.valid:g} --test {self.test:g}"
             raise UserError(
-                f"expected shares above 0 that leave something for train, found {found}"
+                "expected shares above 0 that leave something for train, found "
+                f"--valid {self.valid:g} --test {self.test:g}"
             )
         columns = {"time": self.time, "hash": self.hashed, "column": self.column}
         if self.chosen in columns and columns[self.chosen] is None:
@@ -107,7 +109,9 @@ def seen_group(
             column = sample.column(name)
             if column.single and _groups_rows(column):
                 groups.append(name)
-    return groups[0] if len(groups) == 1 else None
+    if len(groups) != 1:
+        return None
+    return groups[0]
 
 
 def _groups_rows(column: Counted) -> bool:
@@ -152,9 +156,8 @@ def find_split(wish: Wish, sample: InspectedRows, labels: Labels) -> ProposedSpl
     if wish.time is not None and wish.chosen == "time":
         # Late labels are those of the rows at hand.
         labelled = np.asarray(np.isfinite(late).all(axis=0))
-        whole_group = None
-        if wish.group is not None and is_request(wish.group):
-            whole_group = sample.column(wish.group)
+        is_whole = wish.group is not None and is_request(wish.group)
+        whole_group = sample.optional_column(wish.group if is_whole else None)
         split = _by_time(wish, sample.column(wish.time), labelled, whole_group)
     elif wish.chosen in ("files", "column"):
         split = _by_name(wish, sample)
@@ -209,19 +212,17 @@ def assigned(table: Mapping[str, Any], wish: Wish, sample: InspectedRows) -> Ass
     if wish.time is not None and (wish.chosen == "time" or "valid_from" in table):
         time = sample.column(wish.time)
         times = _as_text(time) if time.numbers is None else time.row_numbers
-    group = None if wish.group is None else _as_text(sample.column(wish.group))
-    name = table.get("column")
-    column = None if name is None else _as_text(sample.column(name))
+    group = _as_text(sample.optional_column(wish.group))
+    column = _as_text(sample.optional_column(table.get("column")))
     rows = SplitInput(tuple(sample.files), sample.file, times, group, column)
-
-    unit = group
-    if unit is None and wish.hashed is not None:
-        unit = _as_text(sample.column(wish.hashed))
+    unit = group or _as_text(sample.optional_column(wish.hashed))
     return halved(rule.assign(rows), rows, unit)
 
 
-def _as_text(column: Counted) -> Text:
+def _as_text(column: Counted | None) -> Text | None:
     """The column as the preparation sees it, except equal canonical forms."""
+    if column is None:
+        return None
     return Text(column.codes, tuple(column.texts()))
 
 
@@ -259,8 +260,9 @@ def timeline(column: Counted) -> Timeline:
     times: list[Time] = [*texts]
     if column.numbers is not None:
         _check_unit(column, where)
-        whole = column.whole and abs(column.numbers).max() < 2**63  # TOML has no larger integers
-        times = [int(number) if whole else number for number in column.numbers.tolist()]
+        times = column.numbers.tolist()
+        if column.whole and max(map(abs, times)) < 2**63:  # TOML has no larger integers
+            times = [int(number) for number in times]
     try:
         keys = np.array([time_key(time) for time in times], object)
     except ValueError as error:
@@ -372,8 +374,10 @@ def _ends_between(
     if ends[0] == 0 or ends[1] <= cuts[0] or rows_between > MOST_BETWEEN * len(place):
         n_parted = int(is_parted.sum())
         return cuts, f"{n_parted:,} values of '{group.name}' have rows in two splits."
-    left_out = f": {rows_between:,} rows between splits are in none" if rows_between else ""
-    return ends, f"No value of '{group.name}' has rows in two splits{left_out}."
+    clause = f"No value of '{group.name}' has rows in two splits"
+    if rows_between:
+        clause += f": {rows_between:,} rows between splits are in none"
+    return ends, f"{clause}."
 
 
 _SPLIT_WORDS = {
@@ -438,10 +442,10 @@ def _splits_of_files(files: Sequence[str]) -> tuple[dict[str, list[str]], str]:
     files_of_split["train"] += files_of_split[""]
     if files_of_split["train"] and files_of_split["test"]:
         return files_of_split, "By file, as their names say."
-    *others, last = files
-    in_order = {"train": others, "valid": [], "test": [last]}
-    if len(others) > 1:
-        in_order["train"], in_order["valid"] = others[:-1], others[-1:]
+    *before, last = files
+    in_order = {"train": before, "valid": [], "test": [last]}
+    if len(before) > 1:
+        in_order["train"], in_order["valid"] = before[:-1], before[-1:]
     why = (
         "By file, in the order they were given: the last is test, of three or more the "
         "one before it valid."
@@ -496,4 +500,6 @@ def _start_of_valid(place: NDArray[np.int64], train: Mask, test: Mask, share: fl
         return None
     row = min(int(len(train_places) * (1 - share)), len(train_places) - 1)
     first = int(train_places[row])
-    return first if np.median(test_places) >= first > train_places[0] else None
+    if first <= train_places[0] or np.median(test_places) < first:
+        return None
+    return first
