@@ -56,8 +56,8 @@ class CategoricalField(FieldPart):
 
 def frequent(values: tuple[str | None, ...]) -> list[str | None]:
     """`EXAMPLES` texts: the first of these values, again where there are fewer."""
-    texts = [value for value in values if value is not None][:EXAMPLES] or [None]
-    return list(islice(cycle(texts), EXAMPLES))
+    texts = [value for value in values if value is not None][:EXAMPLES]
+    return list(islice(cycle(texts or [None]), EXAMPLES))
 
 
 class CategoricalFitter(ValueFitter):

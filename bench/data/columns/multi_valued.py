@@ -60,7 +60,7 @@ def list_codes(
     coded = np.flatnonzero(fills_slot[:-1])
     codes = np.full(len(fills_slot), ABSENT, np.int32)
     codes[coded] = values.code(texts.dictionary.take(pa.array(coded)), grow)
-    return codes[chosen].take(list_of_row, axis=0)
+    return np.asarray(codes[chosen].take(list_of_row, axis=0))
 
 
 def fitted_lists(lists: Lists, values: ColumnCodes, table: pa.Table, grow: bool) -> Codes:

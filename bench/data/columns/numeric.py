@@ -236,7 +236,7 @@ def ranges_for(rows: int) -> int:
 def shortened(numbers: Floats, bits: int) -> Floats:
     """Rounds numbers to `bits` significant bits, towards zero."""
     mantissa, exponent = np.frexp(numbers)
-    return np.ldexp(np.trunc(np.ldexp(mantissa, bits)), exponent - bits)
+    return np.asarray(np.ldexp(np.trunc(np.ldexp(mantissa, bits)), exponent - bits))
 
 
 @jit()

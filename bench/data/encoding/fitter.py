@@ -18,12 +18,12 @@ from bench.core.errors import UserError, repeated
 from bench.core.system.progress import Progress, Silent
 from bench.data.card import Card
 from bench.data.codes import Codes, look_up
-from bench.data.columns.base import PAD, DensePart, FieldPart, Fitter, Quantity, Source
+from bench.data.columns.base import PAD, DensePart, FieldPart, Fitter, Part, Quantity, Source
 from bench.data.columns.categorical import CategoricalField
 from bench.data.columns.multi_valued import MultiValuedField
 from bench.data.columns.numeric import BucketField, Numeric, NumericFitter
 from bench.data.columns.vocabulary import ValueFitter
-from bench.data.encoding.encoder import AnyDense, AnyField, Encoder, HistoryField
+from bench.data.encoding.encoder import Encoder, HistoryField
 from bench.data.encoding.rates import RatesFitter, TargetRates
 
 
@@ -54,7 +54,7 @@ class EncoderFitter:
 
     def __init__(self, card: Card, before: Encoder | None = None) -> None:
         self.card = card
-        self._before = {}
+        self._before = dict[tuple[str, str], Part]()
         if before is not None:
             self._before = {(part.kind, part.name): part for part in before.inputs}
         self._values = dict[str, ValueFitter]()
@@ -150,27 +150,25 @@ class EncoderFitter:
         """Returns the encoder, fitted on all of train, with notes for the user; UserError for two
         parts of one name.
         """
-        fields: list[AnyField] = []
+        parts: list[Part] = []
         for fitter in self._values.values():
-            fields += fitter.finish()
-        fields += self._lists
-        dense: list[AnyDense] = []
+            parts += fitter.finish()
+        parts += self._lists
         for number_fitter in (self._numbers | self._past_numbers).values():
-            for fitted in number_fitter.finish():
-                part = self._before.get((fitted.kind, fitted.name), fitted)
-                if isinstance(part, FieldPart):
-                    fields.append(part)
-                elif isinstance(part, DensePart):
-                    dense.append(part)
+            for part in number_fitter.finish():
+                parts.append(self._before.get((part.kind, part.name), part))
         note = (progress or Silent()).note
         for noted in (*self._values.values(), *self._numbers.values()):
             for sentence in noted.notes():
                 note(f"{self.card.key}: {sentence}")
         for name, rates in self._rates.items():
             values = self._values[name]
-            dense.append(rates.finish(values.source, values.texts, self._rates_before(name)))
+            parts.append(rates.finish(values.source, values.texts, self._rates_before(name)))
 
-        encoder = Encoder(fields=tuple(fields), dense=tuple(dense))
+        encoder = Encoder(
+            fields=tuple(part for part in parts if isinstance(part, FieldPart | HistoryField)),
+            dense=tuple(part for part in parts if isinstance(part, DensePart)),
+        )
         self._check(encoder)
         self._encoder = encoder
         self._build_table(encoder)
@@ -230,11 +228,11 @@ class EncoderFitter:
             if isinstance(part, BucketField):
                 self._ranges.append((part, offset))
                 continue
-            is_history = isinstance(part, HistoryField)
-            owner = part.of if is_history else part.name
-            local = np.roll(self._values[owner].local, 2)
-            if is_history:
+            if isinstance(part, HistoryField):
+                local = np.roll(self._values[part.of].local, 2)
                 local[:2] = PAD
+            else:
+                local = np.roll(self._values[part.name].local, 2)
             self._first[self._slots[part.name]] = size + 2
             tables.append(np.where(local == PAD, 0, local + offset).astype(np.int32))
             size += len(local)

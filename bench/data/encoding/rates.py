@@ -92,7 +92,8 @@ class TargetRates(DensePart):
 
     def standardised(self, values: Floats) -> Singles:
         """Standardises rates and log counts (N, T + 1)."""
-        return ((values - np.array(self.mean)) / np.array(self.scale)).astype(np.float32)
+        standard = (values - np.array(self.mean)) / np.array(self.scale)
+        return np.asarray(standard, np.float32)
 
 
 STEP = 1 << 16
@@ -230,7 +231,7 @@ class RatesFitter:
 
 
 def _mean(sums: Floats, counts: NDArray[Any]) -> Floats:
-    return sums / np.maximum(counts, 1)
+    return np.asarray(sums / np.maximum(counts, 1))
 
 
 @jit()

@@ -283,7 +283,7 @@ def out_of_fold(cells: NDArray[np.int64], label: Label, prior_rows: float = 1.0)
     key = cell * FOLDS + np.random.default_rng(0).integers(0, FOLDS, len(y))
     size = (int(cells.max()) + 1) * FOLDS
     rows: Floats = np.bincount(key, minlength=size).reshape(-1, FOLDS).astype(np.float64)
-    total: Floats = np.bincount(key, y, size).reshape(-1, FOLDS)
+    total: Floats = np.bincount(key, y, size).reshape(-1, FOLDS).astype(np.float64)
     other_rows = rows.sum(axis=1, keepdims=True) - rows
     other_total = total.sum(axis=1, keepdims=True) - total
     mean = ((other_total + prior_rows * y.mean()) / (other_rows + prior_rows)).ravel()

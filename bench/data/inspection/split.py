@@ -103,7 +103,7 @@ def seen_group(
     sample: InspectedRows, taken: Collection[str], is_named: Callable[[str], bool]
 ) -> str | None:
     """The one column of such a name, beside those taken, that has some rows of each value."""
-    groups = []
+    groups = list[str]()
     for name in sample.table.column_names:
         if name not in taken and is_named(name):
             column = sample.column(name)
@@ -261,8 +261,8 @@ def timeline(column: Counted) -> Timeline:
     if column.numbers is not None:
         _check_unit(column, where)
         times = column.numbers.tolist()
-        if column.whole and max(map(abs, times)) < 2**63:  # TOML has no larger integers
-            times = [int(number) for number in times]
+        if column.whole and abs(column.numbers).max() < 2**63:  # TOML has no larger integers
+            times = column.numbers.astype(np.int64).tolist()
     try:
         keys = np.array([time_key(time) for time in times], object)
     except ValueError as error:

@@ -76,9 +76,9 @@ class CommonLines:
         for start, end in pairwise([*starts, len(rows)]):
             self._file.seek(int(rows[start]) * bytes_per_row)
             self._file.readinto(numbers[start:end].data)
-        ids, sums, keys = np.split(numbers, [self._n_ids, self._width - 1], axis=1)
-        sums = np.ascontiguousarray(sums).view(np.float64)
-        return StoredLines(ids, sums, keys[:, 0].view(np.uint64))
+        sums = np.ascontiguousarray(numbers[:, self._n_ids : -1]).view(np.float64)
+        keys = numbers[:, -1].view(np.uint64)
+        return StoredLines(numbers[:, : self._n_ids], sums, keys)
 
 
 COMMON = (
@@ -106,7 +106,8 @@ class Scanned(NamedTuple):
 
     def only(self, rows: Mask) -> Scanned:
         """Some of its lines, by a mask (n,)."""
-        return self._replace(lines=Lines(*(array[rows] for array in self.lines)))
+        arrays: list[Any] = [array[rows] for array in self.lines]
+        return self._replace(lines=Lines(*arrays))
 
 
 def read_ali_ccp(

@@ -124,7 +124,7 @@ def zipf(rng: np.random.Generator, count: int, size: int, exponent: float) -> Lo
     """
     power = 1 - exponent
     ranks = (((size + 1) ** power - 1) * rng.random(count) + 1) ** (1 / power)
-    return np.minimum(ranks.astype(np.int64) - 1, size - 1)
+    return np.asarray(np.minimum(ranks.astype(np.int64) - 1, size - 1))
 
 
 def write(config: AliCcpConfig, folder: Path, progress: Progress) -> dict[str, Any]:

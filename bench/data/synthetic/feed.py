@@ -122,4 +122,4 @@ def mean_seen(log_mean: NDArray[np.float64], end: NDArray[np.float64]) -> NDArra
     """
     log_end = (np.log(end) - log_mean) / SPREAD
     before_end = np.exp(log_mean + SPREAD**2 / 2) * ndtr(log_end - SPREAD)
-    return before_end + end * (1 - ndtr(log_end))
+    return np.asarray(before_end + end * (1 - ndtr(log_end)))

@@ -48,7 +48,8 @@ class FunnelConfig(Config):
 def zipf_ids(rng: np.random.Generator, count: int, exponent: float, rows: int) -> NDArray[np.int64]:
     """(rows,) ids in 0..count-1, id r drawn in proportion to (r + 1)^-exponent."""
     cumulative = np.cumsum(np.arange(1, count + 1, dtype=np.float64) ** -exponent)
-    return np.searchsorted(cumulative, rng.random(rows) * cumulative[-1], side="right")
+    draws = rng.random(rows) * cumulative[-1]
+    return np.asarray(np.searchsorted(cumulative, draws, side="right"))
 
 
 def generate(config: FunnelConfig) -> Any:
