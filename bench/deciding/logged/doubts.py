@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from bench.core.arrays import Floats, Mask, Singles
 from bench.core.errors import UserError
-from bench.core.formula import Column, product, replaced, text_of
+from bench.core.formula import Column, product, replaced
+from bench.core.formula_languages import text_of
 from bench.core.schema import TaskKind
 from bench.deciding.logged.asked import Asked
 
