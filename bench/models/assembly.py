@@ -128,7 +128,7 @@ class MultiTaskModel(nn.Module):
         self.interaction = BySets(
             lambda sets: before.build(layout, sets, interaction.options), common, self.input_sets
         )
-        layout = replace(layout, more=self.interaction.outputs - layout.inputs)
+        layout = replace(layout, appended=self.interaction.outputs - layout.inputs)
         self.member_inputs = (
             None
             if self.members == 1
