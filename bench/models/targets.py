@@ -123,7 +123,7 @@ class Targets(nn.Module):
         self.predicted.lerp_(torch.where(counted.any(0), newest, self.predicted), rate)
 
     def corrected(self, outputs: Tensor) -> Tensor:
-        """Applies the smearing factor to outputs (B, T); `values` then gives a mean.
+        """Applies the smearing factor to outputs (B, T or more); `values` then gives a mean.
 
         The factor lies between 1, of a model that knows each label, and that of a constant
         prediction.
@@ -131,8 +131,10 @@ class Targets(nn.Module):
         if not self.log:
             return outputs
         factor = (self.mean / torch.maximum(self.predicted, self.constant)).clamp(min=1.0)
-        corrected = self._to_logs(factor * self._from_logs(outputs))
-        return torch.where(self.smeared, corrected, outputs)
+        tasks = len(self.parents)
+        of_tasks = outputs[:, :tasks]
+        corrected = self._to_logs(factor * self._from_logs(of_tasks))
+        return torch.cat([torch.where(self.smeared, corrected, of_tasks), outputs[:, tasks:]], 1)
 
     def mean_of(self, outputs: Tensor) -> Tensor:
         """Members' outputs (k, B, T) -> the outputs (B, T) whose values are the mean of the
