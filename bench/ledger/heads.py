@@ -468,8 +468,8 @@ def _set_intervals(
 def _set_gains(
     cells: Floats, points: Sequence[Point], objective: Objective, current: int | None
 ) -> None:
-    """Sets gains of a metric's cells (S, parts) over the current row, or else over the best
-    single-task point, and brings the ends of their intervals, so far differences, to their unit.
+    """Sets gains of a metric's cells (S, parts) over the current row, or over the best single-task
+    point where there is none. The ends of their intervals, so far differences, come to their unit.
     """
     if current is not None:
         base = cells[current, VALUE]

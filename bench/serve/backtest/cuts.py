@@ -91,7 +91,7 @@ class Times:
         counts = self.counts[places]
         middles = np.cumsum(counts) - counts / 2
         piece = (middles / counts.sum() * pieces).astype(np.int64)
-        return piece.clip(max=pieces - 1)
+        return np.asarray(piece.clip(max=pieces - 1))
 
     def _spans(self, places: Ints, every: str) -> Ints:
         """The span of each time of test."""
@@ -100,7 +100,7 @@ class Times:
             return np.array(list(map(month_of, times)))
         since_1970 = np.array(list(map(hours, times)))
         since_first = since_1970 - since_1970[0]
-        return np.floor(since_first / hours_of(every)).astype(np.int64)
+        return np.asarray(np.floor(since_first / hours_of(every)).astype(np.int64))
 
     def cut_of(self, cuts: Sequence[Cut]) -> Ints:
         """(n,), the cut of each row of test that has a time."""
