@@ -146,7 +146,9 @@ def test_lines_are_those_of_another_library():
     for m in range(2):
         slope = stats.theilslopes(high[:, m], low[:, m]).slope
         assert ahead.slopes[0, m] == pytest.approx(1 + (slope - 1) * 40 / 41)
-        np.testing.assert_allclose(np.median(ahead.predict(0, low)[:, m] - high[:, m]), 0, atol=0.02)
+        np.testing.assert_allclose(
+            np.median(ahead.predict(0, low)[:, m] - high[:, m]), 0, atol=0.02
+        )
     np.testing.assert_array_equal(ahead.predict(1, high), high)
 
 

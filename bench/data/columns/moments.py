@@ -76,7 +76,7 @@ class RunningMoments:
         self._take(PIECE)
 
     def _take(self, fewest: int) -> None:
-        """Adds the numbers that wait, if there are so many: whole pieces, or all where it is 0."""
+        """Adds the numbers that wait, if there are `fewest`: whole pieces, or all where it is 0."""
         if sum(part.shape[1] for part in self._waiting) < fewest:
             return
         waiting = np.concatenate(self._waiting, axis=1)
