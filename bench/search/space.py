@@ -168,6 +168,10 @@ def suggest(trial: BaseTrial, name: str, node: Leaf | Switch) -> Scalar:
 
 
 NUMERIC = "numeric.kind"
+NO_PARENT = "no task has a parent, so that all funnels are one"
+NO_NUMBER = "it has no number with ranges"
+NO_BINARY = "no task is binary"
+NO_REGRESSION = "no task is a regression"
 NO_GROUP = "the card names no group, and this is searched where rows are ranked within groups"
 
 
@@ -220,13 +224,13 @@ class _IdleAxis:
 def _idle_axes(schema: Schema) -> Iterator[_IdleAxis]:
     kinds = {task.kind for task in schema.tasks}
     if not any(task.parent for task in schema.tasks):
-        yield _IdleAxis("funnel.kind", UNTIED, "no task has a parent, so that all funnels are one")
+        yield _IdleAxis("funnel.kind", UNTIED, NO_PARENT)
     if not schema.numbers:
-        yield _IdleAxis(NUMERIC, "scaled", "it has no number with ranges")
+        yield _IdleAxis(NUMERIC, "scaled", NO_NUMBER)
     if "binary" not in kinds:
-        yield _IdleAxis("loss.kind", "log", "no task is binary")
+        yield _IdleAxis("loss.kind", "log", NO_BINARY)
     if "regression" not in kinds:
-        yield _IdleAxis("regression_loss.kind", "squared", "no task is a regression")
+        yield _IdleAxis("regression_loss.kind", "squared", NO_REGRESSION)
 
 
 def _unfit(name: str, node: Node, schema: Schema) -> dict[tuple[str, str], str]:

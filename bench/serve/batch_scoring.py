@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -38,11 +39,11 @@ PART_ROWS = 1 << 20
 MAX_NUMBERS = 1 << 28
 """Encoded numbers held at once: packages with many inputs get smaller batches."""
 STATE = "_scoring.json"
-KEPT = "_kept"
+KEPT_SUFFIX = "_kept"
 """Suffix of a kept column that has a prediction's name."""
 
 
-class Encoded(NamedTuple):
+class EncodedBatch(NamedTuple):
     """A batch of one file: its part; its encoded rows, None if the part exists; its kept
     columns.
     """
@@ -50,7 +51,7 @@ class Encoded(NamedTuple):
     part: int
     rows: int
     inputs: tuple[Ids, Singles] | None
-    kept: dict[str, pa.ChunkedArray]
+    kept_columns: dict[str, pa.ChunkedArray]
     place: Place
 
 
@@ -66,9 +67,9 @@ class ScoringSummary:
 class BatchScoring:
     """Scores files with a model into a folder.
 
-    The columns `keep` are written before the predictions; one with a prediction's name gets `KEPT`.
-    Raises UserError for a missing file, two files or columns of one name, or a folder with other
-    work.
+    The columns `keep` are written before the predictions; one with a prediction's name gets
+    `KEPT_SUFFIX`. Raises UserError for a missing file, two files or columns of one name, or a
+    folder with other work.
     """
 
     def __init__(
@@ -82,98 +83,87 @@ class BatchScoring:
         part_rows: int = PART_ROWS,
         history: Path | None = None,
     ) -> None:
-        self.out, self.keep, self.part_rows = out, tuple(keep), part_rows
-        self.files: dict[str, Path] = {}
-        for file in files:
-            stem = file.name.partition(".")[0]
-            if not file.is_file():
-                raise UserError(f"expected a file of raw rows, found no {file}")
-            if (other := self.files.setdefault(stem, file)) != file:
-                raise UserError(f"expected files of different names, found {other} and {file}")
-        facts = {
-            stem: [file.stat().st_size, file.stat().st_mtime_ns]
-            for stem, file in self.files.items()
-        }
+        self.out = out
+        self.keep = tuple(keep)
+        self.part_rows = part_rows
+        self.files = _files_by_stem(files)
         self._work: dict[str, object] = {
             "model": package.digest,
             "engine": engine,
             "keep": list(keep),
+            "part_rows": part_rows,
+            "files": {stem: _size_and_time(file) for stem, file in self.files.items()},
         }
-        self._work |= {"part_rows": part_rows, "files": facts}
         if history is not None:
-            self._work["history"] = [
-                str(history),
-                history.stat().st_mtime_ns if history.is_file() else 0,
-            ]
-        reader = package.card.get("reader")
-        own = isinstance(reader, dict) and reader.get("kind") == "csv"
-        self._reader = validate(
-            CsvReader, reader if own else {}, f"{package.folder / 'card.json'}: reader"
-        )
+            time = history.stat().st_mtime_ns if history.is_file() else 0
+            self._work["history"] = [str(history), time]
         self.history = None if history is None else package.kept_history(history)
-        self._hint = (
-            "; --history FILE computes such columns"
-            if package.needed_by_history and not history
-            else ""
-        )
+        self._hint = ""
+        if package.needed_by_history and history is None:
+            self._hint = "; --history FILE computes such columns"
+
+        reader = package.card.get("reader")
+        is_csv = isinstance(reader, dict) and reader.get("kind") == "csv"
+        where = f"{package.folder / 'card.json'}: reader"
+        self._csv = validate(CsvReader, reader if is_csv else {}, where)
         self._scorer = package.scorer(engine, threads, self.history)
-        self._kept = self._kept_names()
-        self._whole = set[str]()
-        self._finished = self._resume()
+        self._kept_names = self._names_of_kept_columns()
+        self._whole: set[str] = set()
+        self._parts_of_finished = self._resume()
 
     def run(self, progress: Progress | None = None) -> ScoringSummary:
         """Scores the remaining files; raises UserError with file and line. Parts written before an
         error stay.
         """
-        for name, given in self._kept.items():
-            if given != name and progress is not None:
+        progress = progress or Silent()
+        for name, output_name in self._kept_names.items():
+            if output_name != name:
                 progress.note(
-                    f"note: '{name}' is a prediction; the column of that name is kept as '{given}'"
+                    f"note: '{name}' is a prediction; the column of that name is kept as "
+                    f"'{output_name}'"
                 )
-        self._whole = self._whole_numbers()
+        self._whole = self._columns_of_whole_numbers()
         rows = parts = skipped = 0
         for stem, file in self.files.items():
-            if stem in self._finished:
-                skipped += self._finished[stem]
+            if stem in self._parts_of_finished:
+                skipped += self._parts_of_finished[stem]
                 continue
-            number = 0
-            for written, count in self._parts(stem, file, progress or Silent()):
-                number += 1
-                rows, parts, skipped = (
-                    rows + count * written,
-                    parts + written,
-                    skipped + (not written),
-                )
-            self._finished[stem] = number
+            parts_of_file = 0
+            for is_new, rows_of_part in self._parts(stem, file, progress):
+                parts_of_file += 1
+                if is_new:
+                    rows = rows + rows_of_part
+                    parts = parts + 1
+                else:
+                    skipped += 1
+            self._parts_of_finished[stem] = parts_of_file
             self._save()
         return ScoringSummary(rows, parts, skipped)
 
     def _parts(self, stem: str, file: Path, progress: Progress) -> Iterator[tuple[bool, int]]:
         """Yields for each part whether it was written now, and its rows."""
-        for number, batches in groupby(
-            ahead(self._encoded(stem, file, progress)), key=lambda batch: batch.part
-        ):
-            target = self._target(stem, number)
+        encoded = ahead(self._encoded(stem, file, progress))
+        for part, batches in groupby(encoded, key=lambda batch: batch.part):
+            target = self._target(stem, part)
             if target.is_file():
                 yield False, sum(batch.rows for batch in batches)
                 continue
             with atomic_path(target) as temporary:
                 rows = self._write(temporary, batches)
-                if not (
-                    self.out / STATE
-                ).is_file():  # before the first part, so that a refused file leaves nothing
+                # before the first part, so that a refused file leaves nothing
+                if not (self.out / STATE).is_file():
                     self._save()
             yield True, rows
 
-    def _write(self, path: Path, batches: Iterator[Encoded]) -> int:
+    def _write(self, path: Path, batches: Iterator[EncodedBatch]) -> int:
         writer, rows = None, 0
         try:
             for batch in batches:
                 assert batch.inputs is not None
+                columns = dict(batch.kept_columns)
                 predictions = self._scorer.predict_encoded(*batch.inputs, batch.place)
-                columns = batch.kept | {
-                    name: pa.array(values, pa.float32()) for name, values in predictions.items()
-                }
+                for name, values in predictions.items():
+                    columns[name] = pa.array(values, pa.float32())
                 table = pa.table(columns)
                 writer = writer or pq.ParquetWriter(path, table.schema)
                 writer.write_table(table)
@@ -183,32 +173,35 @@ class BatchScoring:
                 writer.close()
         return rows
 
-    def _encoded(self, stem: str, file: Path, progress: Progress) -> Iterator[Encoded]:
+    def _encoded(self, stem: str, file: Path, progress: Progress) -> Iterator[EncodedBatch]:
         """Encodes a file batch by batch, on a separate thread: encoding and the model take about as
         long.
         """
-        part = rows = 0
-        wanted = dict.fromkeys(self.keep, "text")
-        wanted |= {column.name: column.kind for column in self._scorer.rows.columns}
+        kinds: dict[str, str] = dict.fromkeys(self.keep, "text")
+        kinds |= self._scorer.rows.kinds
         schema = self._scorer.schema
-        most = max(1, MAX_NUMBERS // max(1, schema.slots + len(schema.dense)))
-        for raw in (
-            few for many in ahead(self._read(file, wanted, progress)) for few in many.parts(most)
-        ):
-            if rows >= self.part_rows:
-                part, rows = part + 1, 0
-            if raw.table.num_rows == 0:
-                self._check(file, raw.columns or raw.table.column_names)
-            rows += raw.table.num_rows
-            if self._target(stem, part).is_file():
-                yield Encoded(part, raw.table.num_rows, None, {}, raw.place)
-            else:
-                kept = {given: self._plain(raw.table, name) for name, given in self._kept.items()}
-                inputs = self._scorer.encode(self._scorer.rows.checked(raw.table, raw.place))
-                yield Encoded(part, raw.table.num_rows, inputs, kept, raw.place)
+        most_rows = max(1, MAX_NUMBERS // max(1, schema.slots + len(schema.dense)))
+        part = rows_of_part = 0
+        for table in ahead(self._read(file, kinds, progress)):
+            for batch in table.parts(most_rows):
+                if rows_of_part >= self.part_rows:
+                    part, rows_of_part = part + 1, 0
+                rows = batch.table.num_rows
+                if rows == 0:
+                    self._check(file, batch.columns or batch.table.column_names)
+                rows_of_part += rows
+                if self._target(stem, part).is_file():
+                    yield EncodedBatch(part, rows, None, {}, batch.place)
+                    continue
+                kept = {}
+                for name, output_name in self._kept_names.items():
+                    kept[output_name] = self._plain(batch.table, name)
+                checked = self._scorer.rows.checked(batch.table, batch.place)
+                yield EncodedBatch(part, rows, self._scorer.encode(checked), kept, batch.place)
 
     def _check(self, file: Path, names: Sequence[str]) -> None:
-        if absent := self._scorer.rows.absent(names):
+        absent = self._scorer.rows.absent(names)
+        if absent:
             lacks = missing("column", absent[0], names)
             hint = self._hint if absent[0].startswith("past_") else ""
             raise UserError(
@@ -218,38 +211,40 @@ class BatchScoring:
             if name not in names:
                 raise UserError(f"{file}: --keep: {missing('column', name, names)}")
 
-    def _kept_names(self) -> dict[str, str]:
-        predicted = self._scorer.names
-        names = {name: f"{name}{KEPT}" if name in predicted else name for name in self.keep}
-        for name, given in names.items():
-            if (
-                self.keep.count(name) > 1
-                or given in predicted
-                or list(names.values()).count(given) > 1
-            ):
+    def _names_of_kept_columns(self) -> dict[str, str]:
+        """Name of each kept column -> its name in the output."""
+        predictions = self._scorer.names
+        names = {}
+        for name in self.keep:
+            names[name] = name
+            if name in predictions:
+                names[name] += KEPT_SUFFIX
+
+        counts = Counter(names.values())
+        for name, output_name in names.items():
+            repeated = self.keep.count(name) > 1 or counts[output_name] > 1
+            if repeated or output_name in predictions:
                 raise UserError(
                     f"--keep: expected columns of different names, found '{name}' beside another "
-                    f"'{given}'"
+                    f"'{output_name}'"
                 )
         return names
 
-    def _whole_numbers(self) -> set[str]:
+    def _columns_of_whole_numbers(self) -> set[str]:
         """Kept columns that hold only whole numbers in all CSV files, so that their type is the
         same in all parts.
         """
-        whole = set(self.keep) - {
-            column.name for column in self._scorer.rows.columns if column.kind == "number"
-        }
+        kinds = self._scorer.rows.kinds
+        whole = {name for name in self.keep if kinds.get(name) != "number"}
         for file in self.files.values():
-            if file.suffix not in ENDINGS:
-                for raw in self._read(file, dict.fromkeys(whole, "text"), Silent()):
-                    whole = {
-                        name
-                        for name in raw.table.column_names
-                        if name in whole and _is_whole(raw.table[name])
-                    }
-                    if not whole:
-                        return whole
+            if file.suffix in ENDINGS:
+                continue
+            for batch in self._read(file, dict.fromkeys(whole, "text"), Silent()):
+                table = batch.table
+                present = whole.intersection(table.column_names)
+                whole = {name for name in present if _is_whole(table[name])}
+                if not whole:
+                    return whole
         return whole
 
     def _plain(self, table: pa.Table, name: str) -> pa.ChunkedArray:
@@ -259,22 +254,22 @@ class BatchScoring:
         texts = column.cast(column.type.value_type)
         return texts.cast(pa.int64()) if name in self._whole else texts
 
-    def _read(self, file: Path, wanted: dict[str, str], progress: Progress) -> Iterator[RawTable]:
+    def _read(self, file: Path, kinds: dict[str, str], progress: Progress) -> Iterator[RawTable]:
         if file.suffix in ENDINGS:
-            return read_parquet(file, file.name, wanted, progress)
-        own = self._reader
+            return read_parquet(file, file.name, kinds, progress)
+        csv = self._csv
         return read_csv(
             file,
             file.name,
-            wanted,
+            kinds,
             progress,
-            names=own.columns,
-            separator=own.separator,
-            missing=own.missing,
+            names=csv.columns,
+            separator=csv.separator,
+            missing=csv.missing,
         )
 
-    def _target(self, stem: str, number: int) -> Path:
-        return self.out / f"{stem}-{number:05d}.parquet"
+    def _target(self, stem: str, part: int) -> Path:
+        return self.out / f"{stem}-{part:05d}.parquet"
 
     def _resume(self) -> dict[str, int]:
         state = self.out / STATE
@@ -297,9 +292,23 @@ class BatchScoring:
         return finished
 
     def _save(self) -> None:
-        write_text(
-            self.out / STATE, json.dumps(self._work | {"finished": self._finished}, indent=1) + "\n"
-        )
+        state = self._work | {"finished": self._parts_of_finished}
+        write_text(self.out / STATE, json.dumps(state, indent=1) + "\n")
+
+
+def _files_by_stem(files: Sequence[Path]) -> dict[str, Path]:
+    by_stem: dict[str, Path] = {}
+    for file in files:
+        if not file.is_file():
+            raise UserError(f"expected a file of raw rows, found no {file}")
+        earlier = by_stem.setdefault(file.name.partition(".")[0], file)
+        if earlier != file:
+            raise UserError(f"expected files of different names, found {earlier} and {file}")
+    return by_stem
+
+
+def _size_and_time(file: Path) -> list[int]:
+    return [file.stat().st_size, file.stat().st_mtime_ns]
 
 
 def _is_whole(texts: pa.ChunkedArray) -> bool:

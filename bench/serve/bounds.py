@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._ops import OpOverload
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -27,13 +28,11 @@ MAX_WORK = 2**40
 each number read or written, which takes about as long; at least `AN_OPERATOR` each. About half a
 minute of one core."""
 A_NUMBER, AN_OPERATOR = 32, 2**22
-_GATHER = (
-    torch.ops.aten.embedding,
-    torch.ops.aten.index_select,
-)  # read only as many numbers as they write
+# these read only as many numbers as they write
+_GATHER = (torch.ops.aten.embedding, torch.ops.aten.index_select)
 
 
-def check(model: Callable[[Tensor, Tensor], Any], ids: Tensor, dense: Tensor) -> None:
+def check_bounds(model: Callable[[Tensor, Tensor], object], ids: Tensor, dense: Tensor) -> None:
     """Runs a model on ids (ROWS, S), dense (ROWS, D) without values; UserError beyond `MAX_BYTES`
     or `MAX_WORK`.
     """
@@ -42,51 +41,78 @@ def check(model: Callable[[Tensor, Tensor], Any], ids: Tensor, dense: Tensor) ->
 
 
 class _Counting(TorchDispatchMode):
-    """Counts the work of each basic operator that is run."""
+    """Counts the work of each basic operator that is run, and the bytes of its results."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._work, self._made, self._given = (
-            0,
-            dict[int, tuple[StorageWeakRef, int]](),
-            dict[int, StorageWeakRef](),
-        )
+        self._work = 0
+        self._inputs: dict[int, StorageWeakRef] = {}
+        self._results: dict[int, StorageWeakRef] = {}
+        self._bytes: dict[int, int] = {}  # of each result
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(
+        self,
+        func: OpOverload,
+        types: object,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
         kwargs = kwargs or {}
-        given = [each for each in tree_leaves((args, kwargs)) if isinstance(each, Tensor)]
-        for storage in map(_storage, given):
-            if storage.cdata not in self._made:  # weights and inputs
-                self._given[storage.cdata] = storage
+        arguments = _tensors_in((args, kwargs))
+        for argument in arguments:
+            storage = _storage(argument)
+            if storage.cdata not in self._results:  # weights and inputs
+                self._inputs[storage.cdata] = storage
+
         result = func(*args, **kwargs)
-        read = 0 if func.overloadpacket in _GATHER else sum(each.numel() for each in given)
-        self._made = {key: each for key, each in self._made.items() if not each[0].expired()}  # type: ignore[no-untyped-call]
+        self._forget_freed()
+        written = self._add_results(_tensors_in(result))
+
         numbers = 0
-        for each in (each for each in tree_leaves(result) if isinstance(each, Tensor)):
-            storage = _storage(each)
-            if storage.cdata not in self._made and storage.cdata not in self._given:  # else a view
-                self._made[storage.cdata] = storage, each.untyped_storage().nbytes()
-                numbers += each.numel()
-        self._count(func, args, kwargs, result, numbers + read if numbers else 0)
+        if written:
+            gathers = func.overloadpacket in _GATHER
+            read = 0 if gathers else sum(argument.numel() for argument in arguments)
+            numbers = written + read
+        work = A_NUMBER * numbers
+        work_of_product = flop_registry.get(func.overloadpacket)
+        if work_of_product is not None:
+            work = work_of_product(*args, **kwargs, out_val=result)
+        self._work += max(work, AN_OPERATOR)
+        self._check(func.overloadpacket.__name__)
         return result
 
-    def _count(self, func: Any, args: Any, kwargs: Any, result: Any, numbers: int) -> None:
-        name = func.overloadpacket.__name__
-        held = sum(size for _, size in self._made.values())
-        if held > MAX_BYTES:
+    def _forget_freed(self) -> None:
+        for key in [key for key, storage in self._results.items() if storage.expired()]:  # type: ignore[no-untyped-call]
+            del self._results[key]
+            del self._bytes[key]
+
+    def _add_results(self, results: list[Tensor]) -> int:
+        """The numbers that an operator wrote; none where it made a view."""
+        written = 0
+        for tensor in results:
+            storage = _storage(tensor)
+            if storage.cdata not in self._results and storage.cdata not in self._inputs:
+                self._results[storage.cdata] = storage
+                self._bytes[storage.cdata] = tensor.untyped_storage().nbytes()
+                written += tensor.numel()
+        return written
+
+    def _check(self, operator: str) -> None:
+        total_bytes = sum(self._bytes.values())
+        if total_bytes > MAX_BYTES:
             raise UserError(
-                f"expected at most {MAX_BYTES:,} bytes for {ROWS:,} rows, found {held:,} at "
-                f"'{name}'"
+                f"expected at most {MAX_BYTES:,} bytes for {ROWS:,} rows, found {total_bytes:,} at "
+                f"'{operator}'"
             )
-        work = A_NUMBER * numbers
-        if (of_product := flop_registry.get(func.overloadpacket)) is not None:
-            work = of_product(*args, **kwargs, out_val=result)
-        self._work += max(work, AN_OPERATOR)
         if self._work > MAX_WORK:
             raise UserError(
                 f"expected work of at most {MAX_WORK:,} additions for {ROWS:,} rows, found more at "
-                f"'{name}'"
+                f"'{operator}'"
             )
+
+
+def _tensors_in(tree: object) -> list[Tensor]:
+    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
 
 
 def _storage(tensor: Tensor) -> StorageWeakRef:

@@ -1,15 +1,14 @@
 """Calibration: non-decreasing maps from predicted to calibrated probabilities, and their fitting.
 
 They are fitted on held-out rows; on its own training rows a model is overconfident. Each is fitted
-on its own sample
-space: a conditional probability where the parent happened, a joint one on all rows. So calibrated
-joint probabilities are not exactly products of calibrated conditional ones. Regressions are not
-calibrated.
+on its own sample space: a conditional probability where the parent happened, a joint one on all
+rows. So calibrated joint probabilities are not exactly products of calibrated conditional ones.
+Regressions are not calibrated.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
@@ -21,7 +20,7 @@ from scipy.special import expit, logit
 from bench.core.arrays import Floats
 from bench.core.errors import UserError
 from bench.core.registry import Config
-from bench.core.schema import Schema
+from bench.core.schema import Schema, Task
 from bench.deciding.score import prediction_names
 from bench.measure.platt import logistic
 from bench.measure.spaces import Predicted, sample_spaces
@@ -54,10 +53,11 @@ class Calibration(Config):
 
     @model_validator(mode="after")
     def _of_its_kind(self) -> Calibration:
-        own = {"platt": "ab", "isotonic": "xy"}[self.kind]
-        if self.model_fields_set != {"kind", *own}:
-            raise ValueError(f"expected {' and '.join(own)} beside the kind {self.kind}")
-        if len(self.x) != len(self.y) or (self.kind == "isotonic" and not self.x):
+        names = {"platt": "ab", "isotonic": "xy"}[self.kind]
+        if self.model_fields_set != {"kind", *names}:
+            raise ValueError(f"expected {' and '.join(names)} beside the kind {self.kind}")
+        lacks_knots = self.kind == "isotonic" and not self.x
+        if len(self.x) != len(self.y) or lacks_knots:
             raise ValueError(
                 f"expected as many values as knots, found {len(self.y)} for {len(self.x)} "
                 f"({self.kind})"
@@ -73,12 +73,14 @@ class Calibration(Config):
         p = np.asarray(p, np.float64)
         if self.kind == "platt":
             return np.asarray(expit(self.a * log_odds(p) + self.b))
-        return np.asarray(np.clip(np.interp(p, self.x, self.y), self.y[0], self.y[-1]))
+        values = np.interp(p, self.x, self.y)
+        return np.asarray(np.clip(values, self.y[0], self.y[-1]))
 
 
 def log_odds(p: ArrayLike) -> Floats:
     """Finite also at 0 and 1."""
-    return np.asarray(logit(np.clip(np.asarray(p, np.float64), _LEAST, 1 - _LEAST)))
+    clipped = np.clip(np.asarray(p, np.float64), _LEAST, 1 - _LEAST)
+    return np.asarray(logit(clipped))
 
 
 ISOTONIC_ROWS = 1000
@@ -104,37 +106,44 @@ def fit_isotonic(p: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) -
     from sklearn.isotonic import IsotonicRegression  # not needed in serving
 
     p, y, w = _labelled(p, y, weights)
-    order = np.unique(p, return_inverse=True)[
-        1
-    ]  # scikit-learn treats predictions that differ by 1e-15 as equal
+    # scikit-learn treats predictions that differ by 1e-15 as equal
+    order = np.unique(p, return_inverse=True)[1]
     fitted = IsotonicRegression().fit_transform(order, y, sample_weight=w)
-    means, of_row = np.unique(fitted, return_inverse=True)
-    rows, weighted = np.bincount(of_row, weights=w), np.bincount(of_row, weights=p * w)
+    means, block = np.unique(fitted, return_inverse=True)
+    rows = np.bincount(block, weights=w)
+    sums = np.bincount(block, weights=p * w)
     if len(means) == 1:
-        return Calibration(kind="isotonic", x=(0.0, 1.0), y=(float(means[0]),) * 2)
+        mean = float(means[0])
+        return Calibration(kind="isotonic", x=(0.0, 1.0), y=(mean, mean))
     if means[0] == 0:
-        means[0] = min(0.5 / (rows[0] + 1), means[1] / 2)
+        half_a_row = 0.5 / (rows[0] + 1)
+        means[0] = min(half_a_row, means[1] / 2)
     if means[-1] == 1:
-        means[-1] = max(1 - 0.5 / (rows[-1] + 1), (1 + means[-2]) / 2)
-    x = np.concatenate([[0.0], np.clip(weighted / rows, p.min(), p.max()), [1.0]])
+        half_a_row = 0.5 / (rows[-1] + 1)
+        means[-1] = max(1 - half_a_row, (1 + means[-2]) / 2)
+    mean_predictions = np.clip(sums / rows, p.min(), p.max())
+    x = np.concatenate([[0.0], mean_predictions, [1.0]])
     values = np.concatenate([[0.0], means, [1.0]])
-    inside = slice(int(x[1] <= 0), len(x) - int(x[-2] >= 1))
-    x, values = x[inside], values[inside]
-    apart = np.append(True, np.diff(x) > 0)
-    return Calibration(kind="isotonic", x=tuple(x[apart].tolist()), y=tuple(values[apart].tolist()))
+    first = int(x[1] <= 0)
+    inside = slice(first, len(x) - int(x[-2] >= 1))
+    x = x[inside]
+    values = values[inside]
+    distinct = np.append(True, np.diff(x) > 0)
+    x = x[distinct]
+    values = values[distinct]
+    return Calibration(kind="isotonic", x=tuple(x.tolist()), y=tuple(values.tolist()))
 
 
 def fit_auto(p: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) -> Calibration:
     """`fit_isotonic` if each class has `ISOTONIC_ROWS` rows, weights aside, else `fit_platt`, which
     needs fewer.
     """
-    positives, rows = (
-        np.nansum(np.asarray(y, np.float64)),
-        np.sum(~np.isnan(np.asarray(y, np.float64))),
-    )
-    return (fit_isotonic if min(positives, rows - positives) >= ISOTONIC_ROWS else fit_platt)(
-        p, y, weights
-    )
+    labels = np.asarray(y, np.float64)
+    positives = np.nansum(labels)
+    rows = np.sum(~np.isnan(labels))
+    if min(positives, rows - positives) >= ISOTONIC_ROWS:
+        return fit_isotonic(p, y, weights)
+    return fit_platt(p, y, weights)
 
 
 def fit_platt(p: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) -> Calibration:
@@ -147,30 +156,34 @@ def fit_platt(p: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) -> C
     """
     p, y, w = _labelled(p, y, weights)
     x = log_odds(p)
-    positives, rows = (y * w).sum(), w.sum()
-    target = np.where(y > 0, (positives + 1) / (positives + 2), 1 / (rows - positives + 2))
-    middle, spread = x.mean(), x.std()
+    positives = (y * w).sum()
+    rows = w.sum()
+    negatives = rows - positives
+    target = np.where(y > 0, (positives + 1) / (positives + 2), 1 / (negatives + 2))
+    mean_target = float(log_odds(np.average(target, weights=w)))
+    middle = x.mean()
+    spread = x.std()
     if spread < 1e-9:
-        return Calibration(
-            kind="platt", a=1.0, b=float(log_odds(np.average(target, weights=w)) - middle)
-        )
+        return Calibration(kind="platt", a=1.0, b=mean_target - float(middle))
     offset, slope = logistic((x - middle) / spread, target, w).tolist()
     if slope < 0:
-        return Calibration(kind="platt", a=0.0, b=float(log_odds(np.average(target, weights=w))))
-    return Calibration(
-        kind="platt", a=float(slope / spread), b=float(offset - slope * middle / spread)
-    )
+        return Calibration(kind="platt", a=0.0, b=mean_target)
+    b = float(offset - slope * middle / spread)
+    return Calibration(kind="platt", a=float(slope / spread), b=b)
 
 
 def _labelled(
     p: ArrayLike, y: ArrayLike, weights: ArrayLike | None
 ) -> tuple[Floats, Floats, Floats]:
-    p, y = np.asarray(p, np.float64), np.asarray(y, np.float64)
-    w = np.ones(len(y)) if weights is None else np.asarray(weights, np.float64)
-    seen = ~np.isnan(y) & (w > 0)
-    if not seen.any():
+    p = np.asarray(p, np.float64)
+    y = np.asarray(y, np.float64)
+    w = np.ones(len(y))
+    if weights is not None:
+        w = np.asarray(weights, np.float64)
+    counted = ~np.isnan(y) & (w > 0)
+    if not counted.any():
         raise ValueError("expected rows with a label to calibrate on, found none")
-    return p[seen], y[seen], w[seen]
+    return p[counted], y[counted], w[counted]
 
 
 FITS: dict[Method, Callable[..., Calibration]] = {
@@ -190,30 +203,44 @@ def fit_calibrations(schema: Schema, rows: Predicted, kind: Method) -> dict[str,
     Raises UserError if the labels of a prediction are all of one class.
     """
     calibrations: dict[str, Calibration] = {}
-    for name, task_kind, own in sample_spaces(schema, rows):
+    for name, task_kind, observed in sample_spaces(schema, rows):
         if kind != "none" and task_kind == "binary":
-            _check(name, own.labels)
-            calibrations[name] = FITS[kind](own.predictions, own.labels, own.weights)
+            _check(name, observed.labels)
+            fit = FITS[kind]
+            calibrations[name] = fit(observed.predictions, observed.labels, observed.weights)
     return calibrations
 
 
+def all_prediction_names(tasks: Iterable[Task]) -> list[str]:
+    """Names of all predictions of a model, which calibrations go by; without the score."""
+    names: list[str] = []
+    for task in tasks:
+        names += prediction_names(task)
+    return names
+
+
 def calibrated(
-    schema: Schema, conditional: Array, joint: Array, calibrations: Mapping[str, Calibration]
+    schema: Schema,
+    conditional: Array,
+    joint: Array,
+    calibrations: Mapping[str, Calibration],
 ) -> tuple[Array, Array]:
     """Conditional and joint probabilities (N, T), calibrated where a calibration has their name."""
     if not calibrations:
         return conditional, joint
-    conditional, joint = conditional.astype(np.float64), joint.astype(np.float64)
-    for at, task in enumerate(schema.tasks):
+    conditional = conditional.astype(np.float64)
+    joint = joint.astype(np.float64)
+    for column, task in enumerate(schema.tasks):
         names = prediction_names(task)
-        for name, column in ((names[0], conditional), (names[-1], joint)):
+        for name, predictions in zip((names[0], names[-1]), (conditional, joint), strict=True):
             if name in calibrations:
-                column[:, at] = calibrations[name].apply(column[:, at])
+                predictions[:, column] = calibrations[name].apply(predictions[:, column])
     return conditional, joint
 
 
 def _check(name: str, labels: Array) -> None:
-    positives, rows = int(np.nansum(labels)), int((~np.isnan(labels)).sum())
+    positives = int(np.nansum(labels))
+    rows = int((~np.isnan(labels)).sum())
     if positives in (0, rows):
         raise UserError(
             f"expected both outcomes of '{name}' among the rows held out for its calibration, "

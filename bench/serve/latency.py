@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
-from typing import Any
 
 import numpy as np
 
@@ -56,28 +55,37 @@ def latencies(
     example = example_rows(package.encoder)
     measured = []
     for engine in engines or available(package):
-        for many in threads:
-            scorer = package.scorer(engine, many)
+        for thread_count in threads:
+            scorer = package.scorer(engine, thread_count)
             for batch in batches:
-                rows = example.iloc[np.arange(batch) % len(example)].reset_index(drop=True)
+                places = np.arange(batch) % len(example)
+                rows = example.iloc[places].reset_index(drop=True)
                 ids, dense = scorer.encode(scorer.rows.table(rows))
-                model = _times(partial(scorer.engine, ids, dense), seconds)
-                request = _times(partial(scorer.predict, rows), seconds / 4)
-                p50, p99 = np.percentile(model, (50, 99)) * 1e3
-                rate = batch / float(np.mean(model))
-                asked = float(np.median(request)) * 1e3
+                model_seconds = _times(partial(scorer.engine, ids, dense), seconds)
+                request_seconds = _times(partial(scorer.predict, rows), seconds / 4)
+                p50_ms, p99_ms = np.percentile(model_seconds, (50, 99)) * 1e3
                 measured.append(
-                    Latency(engine, many, batch, float(p50), float(p99), asked, rate, len(model))
+                    Latency(
+                        engine,
+                        thread_count,
+                        batch,
+                        float(p50_ms),
+                        float(p99_ms),
+                        float(np.median(request_seconds)) * 1e3,
+                        batch / float(np.mean(model_seconds)),
+                        len(model_seconds),
+                    )
                 )
     return measured
 
 
 def available(package: Package) -> list[str]:
     """Engines that can run a package here."""
-    onnx = all(map(find_spec, ("onnxruntime", "onnx"))) and "model.onnx" in package.manifest.files
-    return [name for name in ENGINES if name != "onnx" or onnx]
+    has_onnx = "model.onnx" in package.manifest.files
+    has_onnx &= all(map(find_spec, ("onnxruntime", "onnx")))
+    return [name for name in ENGINES if name != "onnx" or has_onnx]
 
 
-def _times(run: Callable[[], Any], seconds: float) -> list[float]:
+def _times(run: Callable[[], object], seconds: float) -> list[float]:
     times_of(run, WARM, WARM, 0.0)
     return times_of(run, *RUNS, seconds)

@@ -1,12 +1,14 @@
 """A model as a folder that serves raw rows on its own: plain data, whole or absent, each file's
 digest checked.
 
-manifest.json       schema, configuration, score, versions, provenance, the digest of every other
-file, and its own model.safetensors   weights of the modules that its configuration makes, nodes of
-trees among them model.onnx (.data)  graph and weights for ONNX Runtime, if the extra `serve` was
-installed encoder.json        raw columns -> ids and floats calibration.json    task -> calibration
-policy.json         how it was picked card.json           the data set it was trained on README.md
-what users must know
+manifest.json       schema, configuration, score, versions, provenance, digests
+model.safetensors   weights of the modules that its configuration makes; nodes of trees
+model.onnx (.data)  graph and weights for ONNX Runtime, if the extra `serve` was installed
+encoder.json        raw columns -> ids and floats
+calibration.json    task -> calibration
+policy.json         how it was picked
+card.json           the data set it was trained on
+README.md           what users must know
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from bench.core.arrays import Ids, Singles
 from bench.core.errors import UserError, unknown
@@ -30,13 +33,13 @@ from bench.core.system.atomic import atomic_folder
 from bench.core.validation import validate
 from bench.data.card import Card
 from bench.data.encoding.encoder import Encoder
-from bench.deciding.score import Score, prediction_names
-from bench.serve.calibration import Calibration
+from bench.deciding.score import Score
+from bench.serve.calibration import Calibration, all_prediction_names
 from bench.serve.engines import MODEL, ONNX, Engine, open_engine, write_onnx, write_weights
 from bench.serve.kept_history import KeptHistory, needed_of
 from bench.serve.manifest import FileFacts, PackageManifest
 from bench.serve.scorer import Scorer
-from bench.serve.served_model import Member, ModelPart, ModelSpec
+from bench.serve.served_model import Member, ModelPart, ModelSpec, ServedModel
 
 MANIFEST = "manifest.json"
 AGREEMENT = 1e-5
@@ -46,7 +49,7 @@ above 1.
 
 
 @dataclass(frozen=True)
-class Parts:
+class Contents:
     """The contents of a package; `card` and `policy` are plain values.
 
     Attributes:
@@ -72,44 +75,77 @@ class Parts:
     readme: str = ""
 
 
-def write_package(parts: Parts, folder: Path, onnx: bool = True) -> Package:
+def write_package(contents: Contents, folder: Path, onnx: bool = True) -> Package:
     """Writes a package, with the model in ONNX if `onnx` (some seconds), and opens it.
 
     Raises UserError if the score names no prediction, or for `onnx` without the extra `serve`;
     AssertionError if an engine's predictions differ from the trained model's.
     """
-    spec = ModelSpec.of_trained(parts.schema, parts.parts, parts.members)
-    served = spec.of(parts.members)
-    with atomic_folder(folder) as made:
-        write_weights(served, made / MODEL)
+    spec = ModelSpec.of_trained(contents.schema, contents.parts, contents.members)
+    model = spec.with_weights(contents.members)
+    engines = ["eager", "onnx"] if onnx else ["eager"]
+    with atomic_folder(folder) as unfinished:
+        write_weights(model, unfinished / MODEL)
         if onnx:
-            write_onnx(served, parts.schema, made / ONNX)
-        parts.encoder.save(made / "encoder.json")
-        calibrations = {
-            name: each.model_dump(exclude_unset=True) for name, each in parts.calibrations.items()
-        }
-        _write_json(made / "calibration.json", calibrations)
-        _write_json(made / "policy.json", dict(parts.policy))
-        _write_json(made / "card.json", dict(parts.card))
-        (made / "README.md").write_text(parts.readme, encoding="utf-8")
+            write_onnx(model, contents.schema, unfinished / ONNX)
+        _write_plain_files(contents, unfinished)
         manifest = PackageManifest(
-            name=parts.name,
-            data_schema=parts.schema,
+            name=contents.name,
+            data_schema=contents.schema,
             parts=spec.parts,
             members=spec.members,
             plugins=dict(spec.plugins),
-            agreement=_agreement(
-                made, spec, served, parts.rows, ["eager", *(["onnx"] if onnx else [])]
-            ),
-            score=parts.score.of(parts.schema.tasks),
-            outcomes=tuple(parts.outcomes),
-            provenance=dict(parts.provenance),
-            files={file.name: facts_of(file) for file in sorted(made.iterdir())},
+            agreement=_differences(unfinished, spec, model, contents.rows, engines),
+            score=contents.score.of(contents.schema.tasks),
+            outcomes=tuple(contents.outcomes),
+            provenance=dict(contents.provenance),
+            files={file.name: facts_of(file) for file in sorted(unfinished.iterdir())},
             digest="",
         )
         values = manifest.model_dump(mode="json")
-        _write_json(made / MANIFEST, values | {"digest": digest_of(values)})
+        _write_json(unfinished / MANIFEST, values | {"digest": digest_of(values)})
     return Package.open(folder)
+
+
+def _write_plain_files(contents: Contents, folder: Path) -> None:
+    contents.encoder.save(folder / "encoder.json")
+    calibrations = {}
+    for name, calibration in contents.calibrations.items():
+        calibrations[name] = calibration.model_dump(exclude_unset=True)
+    _write_json(folder / "calibration.json", calibrations)
+    _write_json(folder / "policy.json", dict(contents.policy))
+    _write_json(folder / "card.json", dict(contents.card))
+    (folder / "README.md").write_text(contents.readme, encoding="utf-8")
+
+
+def _differences(
+    folder: Path,
+    spec: ModelSpec,
+    model: ServedModel,
+    rows: tuple[Ids, Singles],
+    engines: Sequence[str],
+) -> dict[str, float]:
+    """Engine -> its largest difference from the trained model, at most `AGREEMENT`."""
+    ids = np.ascontiguousarray(rows[0])
+    dense = np.ascontiguousarray(rows[1])
+    with torch.inference_mode():
+        conditional, joint = model(torch.from_numpy(ids), torch.from_numpy(dense))
+    expected = conditional.numpy(), joint.numpy()
+
+    differences = {}
+    for name in engines:
+        engine = open_engine(name, folder, spec)
+        difference = max(map(_largest_difference, engine(ids, dense), expected))
+        assert difference <= AGREEMENT, (
+            f"{name}: predictions differ by {difference} from the trained model's"
+        )
+        differences[name] = difference
+    return differences
+
+
+def _largest_difference(predictions: Singles, expected: Singles) -> float:
+    differences = np.abs(predictions - expected) / np.maximum(1, np.abs(expected))
+    return float(differences.max(initial=0.0))
 
 
 @dataclass(frozen=True)
@@ -129,26 +165,13 @@ class Package:
             raise UserError(f"expected a packaged model with a {MANIFEST}, found none at {folder}")
         values = checked_format(PACKAGE, read_json(folder / MANIFEST), folder / MANIFEST)
         manifest = validate(PackageManifest, values, str(folder / MANIFEST))
-        if (own := digest_of(values)) != manifest.digest:
+        digest = digest_of(values)
+        if digest != manifest.digest:
             raise UserError(
                 f"{folder / MANIFEST}: expected values of the digest {manifest.digest[:12]}.. as "
-                f"packaged, found {own[:12]}..: it was changed or damaged"
+                f"packaged, found {digest[:12]}..: it was changed or damaged"
             )
-        for path in sorted(folder.iterdir()):
-            if path.name not in (*manifest.files, MANIFEST):
-                raise UserError(
-                    f"{folder}: expected the files of its {MANIFEST} alone, found '{path.name}' "
-                    "beside them"
-                )
-        for name, expected in manifest.files.items():
-            if not (folder / name).is_file():
-                raise UserError(f"{folder}: expected the file '{name}' of the package, found none")
-            if (facts := facts_of(folder / name)) != expected:
-                raise UserError(
-                    f"{folder / name}: expected sha256 {expected.sha256[:12]}.. ({expected.size:,} "
-                    f"bytes) as packaged, found {facts.sha256[:12]}.. ({facts.size:,} bytes): it "
-                    "was changed or damaged"
-                )
+        _check_files(folder, manifest)
         return cls(folder, manifest)
 
     @property
@@ -180,13 +203,13 @@ class Package:
     @property
     def calibrations(self) -> dict[str, Calibration]:
         """Calibrations of predictions, by name."""
-        known = [name for task in self.schema.tasks for name in prediction_names(task)]
+        names = all_prediction_names(self.schema.tasks)
         calibrations = {}
-        for name, each in self._json("calibration.json").items():
+        for name, values in self._json("calibration.json").items():
             where = f"{self.folder / 'calibration.json'}: {name[:100]}"
-            if name not in known:
-                raise UserError(f"{where}: {unknown('prediction', name[:100], known)}")
-            calibrations[name] = validate(Calibration, each, where)
+            if name not in names:
+                raise UserError(f"{where}: {unknown('prediction', name[:100], names)}")
+            calibrations[name] = validate(Calibration, values, where)
         return calibrations
 
     def engine(self, name: str = "eager", threads: int = 1) -> Engine:
@@ -200,8 +223,15 @@ class Package:
         """Makes a scorer of raw rows; `history` is for rows without their history, see
         `kept_history`.
         """
-        runs, score, dataset = self.engine(engine, threads), self.manifest.score, self.manifest.name
-        return Scorer(self.schema, self.encoder, runs, self.calibrations, score, dataset, history)
+        return Scorer(
+            self.schema,
+            self.encoder,
+            self.engine(engine, threads),
+            self.calibrations,
+            self.manifest.score,
+            self.manifest.name,
+            history,
+        )
 
     @property
     def needed_by_history(self) -> tuple[str, ...]:
@@ -225,6 +255,25 @@ class Package:
         return values
 
 
+def _check_files(folder: Path, manifest: PackageManifest) -> None:
+    for path in sorted(folder.iterdir()):
+        if path.name not in (*manifest.files, MANIFEST):
+            raise UserError(
+                f"{folder}: expected the files of its {MANIFEST} alone, found '{path.name}' "
+                "beside them"
+            )
+    for name, expected in manifest.files.items():
+        if not (folder / name).is_file():
+            raise UserError(f"{folder}: expected the file '{name}' of the package, found none")
+        facts = facts_of(folder / name)
+        if facts != expected:
+            raise UserError(
+                f"{folder / name}: expected sha256 {expected.sha256[:12]}.. ({expected.size:,} "
+                f"bytes) as packaged, found {facts.sha256[:12]}.. ({facts.size:,} bytes): it was "
+                "changed or damaged"
+            )
+
+
 def digest_of(manifest: Mapping[str, Any]) -> str:
     """Digest of a manifest's values except its own."""
     values = {name: value for name, value in manifest.items() if name != "digest"}
@@ -234,29 +283,8 @@ def digest_of(manifest: Mapping[str, Any]) -> str:
 def facts_of(file: Path) -> FileFacts:
     """Digest and size of a file."""
     with file.open("rb") as stream:
-        return FileFacts(
-            sha256=hashlib.file_digest(stream, "sha256").hexdigest(), size=file.stat().st_size
-        )
-
-
-def _agreement(
-    folder: Path, spec: ModelSpec, served: Any, rows: tuple[Ids, Singles], engines: Sequence[str]
-) -> dict[str, float]:
-    import torch
-
-    ids, dense = np.ascontiguousarray(rows[0]), np.ascontiguousarray(rows[1])
-    with torch.inference_mode():
-        expected = [each.numpy() for each in served(torch.from_numpy(ids), torch.from_numpy(dense))]
-    gaps = {}
-    for name in engines:
-        both = zip(open_engine(name, folder, spec)(ids, dense), expected, strict=True)
-        gaps[name] = max(
-            float((np.abs(a - b) / np.maximum(1, np.abs(b))).max(initial=0.0)) for a, b in both
-        )
-        assert gaps[name] <= AGREEMENT, (
-            f"{name}: predictions differ by {gaps[name]} from the trained model's"
-        )
-    return gaps
+        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+    return FileFacts(sha256=sha256, size=file.stat().st_size)
 
 
 def _write_json(path: Path, values: Mapping[str, Any]) -> None:

@@ -38,8 +38,8 @@ from bench.measure.spaces import Predicted, joint_labels, together
 from bench.measure.tally import Tally
 from bench.models.training.config import TrialConfig
 from bench.models.training.device import choose_device
+from bench.models.training.ensemble import seed_of
 from bench.models.training.loop import Trainer
-from bench.models.training.parts import seed_of
 from bench.models.training.tree_model import grow
 from bench.models.training.tree_settings import is_trees, whole_settings
 from bench.serve.bounds import ROWS
@@ -50,7 +50,6 @@ from bench.serve.served_model import (
     ModelPart,
     ModelSpec,
     State,
-    States,
     Trained,
     TrainedTrees,
 )
@@ -66,39 +65,39 @@ class Predictor:
         device: str = "auto",
         outcomes: Sequence[str] = (),
     ) -> None:
-        self.store, self.parts, self.outcomes, self.device = (
-            store,
-            tuple(parts),
-            tuple(outcomes),
-            choose_device(device),
-        )
+        self.store = store
+        self.parts = tuple(parts)
+        self.outcomes = tuple(outcomes)
+        self.device = choose_device(device)
 
     def predictions(self, split: SplitName, members: Sequence[Member]) -> Iterator[Predicted]:
         """Mean probabilities of the members, in the split's order."""
-        served = (
-            ModelSpec.of_trained(self.store.schema, self.parts, members).of(members).to(self.device)
-        )
-        data, at = self.store.split(split), 0
+        spec = ModelSpec.of_trained(self.store.schema, self.parts, members)
+        model = spec.with_weights(members).to(self.device)
+        data = self.store.split(split)
+        first_row = 0
         for batch in Batches(data).in_order(ROWS):
+            ids = batch.ids.to(self.device)
+            dense = batch.dense.to(self.device)
             with torch.inference_mode():
-                said = served(batch.ids.to(self.device), batch.dense.to(self.device))
-            conditional, joint = (each.cpu().numpy() for each in said)
-            rows = slice(at, at + len(conditional))
-            at += len(conditional)
-            beside = (
+                conditional, joint = model(ids, dense)
+            rows = slice(first_row, first_row + len(conditional))
+            first_row = rows.stop
+            yield Predicted(
                 np.asarray(data.labels_of(rows)),
                 np.asarray(data.group[rows]),
                 data.weights_of(rows),
+                conditional=conditional.cpu().numpy(),
+                joint=joint.cpu().numpy(),
             )
-            yield Predicted(*beside, conditional=conditional, joint=joint)
 
     def metrics(self, split: SplitName, rows: Iterable[Predicted]) -> dict[str, float]:
         """Every task's metrics of predictions of a split."""
-        about = self.store.weights
-        plain = about is not None and about.plain
+        weights = self.store.weights
+        plain = weights is not None and weights.plain
         tally = Tally(self.store.schema.tasks, f"{split}/", outcomes=self.outcomes, plain=plain)
-        for each in rows:
-            tally.add(each)
+        for batch in rows:
+            tally.add(batch)
         return tally.result()
 
 
@@ -204,21 +203,22 @@ def retrain(
     progress = progress or Silent()
     options = spec.options
     store = refit_store(spec.store, spec.card, options.held_out, spec.seed, work / "refit")
-    seeds = tuple(derive(spec.seed, "retrain", k) for k in range(options.seeds))
-    parts = tuple(
-        ModelPart(config=config_of(each, store.schema), shares=each.shares) for each in spec.parts
-    )
-    predictor = Predictor(
-        store, parts, outcomes=outcomes_of([each.name for each in (*spec.objectives, *intervals)])
-    )
-    trained = [_train(spec, store, seed, threads, predictor, progress) for seed in seeds]
-    kept = (
-        trained
-        if options.choose == "average"
-        else [max(trained, key=lambda each: _merit(each, spec.objectives))]
-    )
-    means = {key: fmean(each.test[key] for each in kept) for key in kept[0].test}
-    worse, warnings = verdicts(intervals, means) if intervals else ([], [UNCONFIRMED])
+    metrics = [objective.name for objective in (*spec.objectives, *intervals)]
+    parts = [
+        ModelPart(config=config_of(order, store.schema), shares=order.shares)
+        for order in spec.parts
+    ]
+    predictor = Predictor(store, parts, outcomes=outcomes_of(metrics))
+
+    seeds = [derive(spec.seed, "retrain", k) for k in range(options.seeds)]
+    members = [_train(spec, seed, threads, predictor, progress) for seed in seeds]
+    if options.choose == "one":
+        members = [max(members, key=lambda member: _merit(member, spec.objectives))]
+
+    worse: list[str] = []
+    warnings = [UNCONFIRMED]
+    if intervals:
+        worse, warnings = verdicts(intervals, _mean_metrics(members))
     if worse and not force:
         raise UserError(
             f"retraining is refused: {'; '.join(worse)}; to keep it all the same, use --force"
@@ -226,24 +226,25 @@ def retrain(
     for sentence in (*worse, *warnings):
         progress.note(f"warning: {sentence}")
 
-    about = {
+    provenance = {
         "data": {"key": spec.store.key, "fingerprint": spec.store.fingerprint},
         "tasks": [task.name for task in store.schema.tasks],
         "parts": [part.model_dump() for part in parts],
         "retrain": options.model_dump(mode="json"),
-        "epochs": [each.length.epochs for each in spec.parts],
+        "epochs": [order.length.epochs for order in spec.parts],
         "seed": spec.seed,
-        "seeds": list(seeds),
-        "kept": [member.seed for member in kept],
+        "seeds": seeds,
+        "kept": [member.seed for member in members],
         "threads": threads,
         "versions": versions(),
     }
-    return finished(predictor, kept, options, spec.score, spec.outcomes, (*worse, *warnings), about)
+    sentences = (*worse, *warnings)
+    return finished(predictor, members, options, spec.score, spec.outcomes, sentences, provenance)
 
 
 def finished(
     predictor: Predictor,
-    kept: Sequence[TrainedSeed],
+    members: Sequence[TrainedSeed],
     options: Retraining,
     score: Score,
     outcomes: Sequence[str],
@@ -254,52 +255,29 @@ def finished(
     `Retrained`.
     """
     schema = predictor.store.schema
-    members = [member.parts for member in kept]
-    held_out, test = (
-        together(predictor.predictions(split, members)) for split in ("valid", "test")
-    )
+    trained = [member.parts for member in members]
+    held_out = together(predictor.predictions("valid", trained))
+    test = together(predictor.predictions("test", trained))
     calibrations = fit_calibrations(schema, held_out, options.calibration)
     conditional, joint = calibrated(schema, test.conditional, test.joint, calibrations)
-    said = scored(schema, test.conditional, test.joint, calibrations, score.of(schema.tasks))[SCORE]
-    ranked = Labelled(joint_labels(test.labels, schema), test.group, test.of_rows)
-    values = Measure(schema.tasks, outcomes, ranked).values(said)[0].tolist()
+    calibrated_test = replace(test, conditional=conditional, joint=joint)
+
+    score = score.of(schema.tasks)
+    named = scored(schema, test.conditional, test.joint, calibrations, score)
+    rows = Labelled(joint_labels(test.labels, schema), test.group, test.of_rows)
+    measure = Measure(schema.tasks, outcomes, rows)
+    values = measure.values(named[SCORE])[0].tolist()
     return Retrained(
         parts=predictor.parts,
-        members=tuple(kept),
+        members=tuple(members),
         calibrations=calibrations,
         test=predictor.metrics("test", [test]),
-        calibrated=predictor.metrics("test", [replace(test, conditional=conditional, joint=joint)]),
+        calibrated=predictor.metrics("test", [calibrated_test]),
         served=dict(zip(outcomes, values, strict=True)),
         deciles=decile_tables(schema, test),
         warnings=warnings,
         provenance=provenance,
     )
-
-
-def _train(
-    spec: RetrainSpec,
-    store: Store,
-    seed: int,
-    threads: int,
-    predictor: Predictor,
-    progress: Progress,
-) -> TrainedSeed:
-    samples: list[int] = []
-    member: list[Trained] = []
-    for at, (order, part) in enumerate(zip(spec.parts, predictor.parts, strict=True)):
-        if part.trees:  # held-out rows determine their number: more rows allow more trees
-            grown = grow(store, part.config, seed, threads).model
-            member.append(TrainedTrees(grown.sizes, grown.state_dict()))
-            continue
-        config, own = TrialConfig.parse(part.config), seed_of(seed, at)
-        states, lengths = _network(spec, order.length, store, config, own, threads, progress)
-        member.append(states)
-        samples += lengths
-    held_out, test = (
-        predictor.metrics(split, predictor.predictions(split, [member]))
-        for split in ("valid", "test")
-    )
-    return TrainedSeed(seed, member, tuple(samples), held_out, test)
 
 
 def config_of(order: PartOrder, schema: Schema) -> dict[str, Scalar]:
@@ -309,48 +287,91 @@ def config_of(order: PartOrder, schema: Schema) -> dict[str, Scalar]:
     return TrialConfig.parse(order.config).dotted()
 
 
-def _network(
+def _train(
     spec: RetrainSpec,
-    length: Length,
-    store: Store,
-    config: TrialConfig,
     seed: int,
     threads: int,
+    predictor: Predictor,
     progress: Progress,
-) -> tuple[States, list[int]]:
-    """A network's states, and the training samples of each."""
-    trainer = Trainer(store, config, spec.objectives, seed, threads, select=False)
-    ends = ends_of(trainer, length)
+) -> TrainedSeed:
+    store = predictor.store
+    samples: list[int] = []
+    member: list[Trained] = []
+    for k, (order, part) in enumerate(zip(spec.parts, predictor.parts, strict=True)):
+        if part.trees:  # held-out rows determine their number: more rows allow more trees
+            member.append(trained_trees(store, part.config, seed, threads))
+            continue
+        config = TrialConfig.parse(part.config)
+        seed_of_part = seed_of(seed, k)
+        trainer = Trainer(store, config, spec.objectives, seed_of_part, threads, select=False)
+        ends = ends_of(trainer, order.length)
+        member.append(trained_states(trainer, ends, progress))
+        samples += ends
+    held_out = predictor.metrics("valid", predictor.predictions("valid", [member]))
+    test = predictor.metrics("test", predictor.predictions("test", [member]))
+    return TrainedSeed(seed, member, tuple(samples), held_out, test)
+
+
+def trained_trees(
+    store: Store,
+    settings: Mapping[str, Scalar],
+    seed: int,
+    threads: int,
+) -> TrainedTrees:
+    """Trees whose number held-out rows determine."""
+    model = grow(store, settings, seed, threads).model
+    return TrainedTrees(model.sizes, model.state_dict())
+
+
+def trained_states(trainer: Trainer, ends: Sequence[int], progress: Progress) -> list[State]:
+    """A network's state after each of these numbers of training samples."""
     states: dict[int, State] = {}
     for end in sorted(set(ends)):
         trainer.run_to(end, progress)
-        states[end] = {
-            name: tensor.detach().cpu().clone()
-            for name, tensor in trainer.model.state_dict().items()
-        }
-    lengths = ends if len(states) > 1 else ends[:1]
-    return [states[end] for end in lengths], lengths
+        states[end] = state_of(trainer)
+    return [states[end] for end in ends]
+
+
+def state_of(trainer: Trainer) -> State:
+    """A copy of a network's weights, on the CPU."""
+    state = {}
+    for name, tensor in trainer.model.state_dict().items():
+        state[name] = tensor.detach().cpu().clone()
+    return state
 
 
 def ends_of(trainer: Trainer, length: Length) -> list[int]:
-    """Training samples at which to stop: one number for all tasks, or one each for separate
-    models.
+    """Training samples at which to stop: one number for each separate model, or one where all are
+    equal.
     """
-
-    def samples(epochs: float | None) -> int:
-        steps = trainer.total if epochs is None else round(epochs * trainer.steps_an_epoch)
-        return trainer.batch_size * max(1, min(trainer.total, steps))
-
     if len(trainer.selectors) == 1:
-        return [samples(length.epochs)]
-    alone = [
-        each.objectives[0].name if len(each.objectives) == 1 else "" for each in trainer.selectors
-    ]
-    return [samples(length.own.get(name, length.epochs)) for name in alone]
+        return [_samples(trainer, length.epochs)]
+    ends = []
+    for selector in trainer.selectors:
+        objectives = selector.objectives
+        name = objectives[0].name if len(objectives) == 1 else ""
+        ends.append(_samples(trainer, length.own.get(name, length.epochs)))
+    return ends if len(set(ends)) > 1 else ends[:1]
+
+
+def _samples(trainer: Trainer, epochs: float | None) -> int:
+    steps = trainer.total if epochs is None else round(epochs * trainer.steps_an_epoch)
+    return trainer.batch_size * max(1, min(trainer.total, steps))
 
 
 def _merit(member: TrainedSeed, objectives: Sequence[Objective]) -> float:
     """Signed mean of the objectives on held-out rows; an undefined one is the worst."""
-    metrics = [each for each in objectives if each.is_metric]
-    mean = fmean(each.sign * member.held_out.get(each.key("valid"), math.nan) for each in metrics)
+    values = []
+    for objective in objectives:
+        if objective.is_metric:
+            value = member.held_out.get(objective.key("valid"), math.nan)
+            values.append(objective.sign * value)
+    mean = fmean(values)
     return -math.inf if math.isnan(mean) else mean
+
+
+def _mean_metrics(members: Sequence[TrainedSeed]) -> dict[str, float]:
+    means = {}
+    for key in members[0].test:
+        means[key] = fmean(member.test[key] for member in members)
+    return means

@@ -5,7 +5,7 @@ probability, and one score.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -23,11 +23,12 @@ from bench.data.encoding.encoder import Encoder
 from bench.data.values import canonical
 from bench.deciding.score import Score, prediction_names
 from bench.serve.bounds import ROWS
-from bench.serve.calibration import Calibration
+from bench.serve.calibration import Calibration, all_prediction_names
 from bench.serve.engines import Engine
 from bench.serve.kept_history import KeptHistory
 
 _LISTS = (list, tuple, np.ndarray)
+_NUMBERS = (int, float, np.number)
 _EXACT = ("text", "list")  # kinds whose values are compared as texts
 _EXPECTED = {
     "number": "a number",
@@ -56,23 +57,28 @@ class RawRows:
 
     def __init__(self, encoder: Encoder, history: KeptHistory | None = None) -> None:
         parts = [*encoder.fields, *encoder.dense]
-        needed = {part.source.column for part in parts if part.needed}
-        self.markers = tuple(
-            dict.fromkeys(marker for part in parts for marker in part.source.missing)
-        )
         kinds = read_as((part.source.column, part.wanted) for part in parts)
-        self.columns = tuple(
-            RawColumn(name, kind, name not in needed) for name, kind in kinds.items()
-        )
-        checks = {(part.source.column, part.kind): part.check for part in parts}
-        self._checks = [(name, check) for (name, _), check in checks.items()]
-        self._history = history
+        required = {part.source.column for part in parts if part.needed}
+        computed = () if history is None else history.columns
+        columns: dict[str, RawColumn] = {}
         if history is not None:
-            own = {
-                column.name: column for column in self.columns if column.name not in history.made
-            }
-            more = {name: RawColumn(name, kind, False) for name, kind in history.needed.items()}
-            self.columns = tuple((more | own).values())
+            for name, needed in history.needed.items():
+                columns[name] = RawColumn(name, needed, False)
+        for name, kind in kinds.items():
+            if name not in computed:
+                columns[name] = RawColumn(name, kind, name not in required)
+        self.columns = tuple(columns.values())
+        self.kinds = {name: column.kind for name, column in columns.items()}
+        self._history = history
+
+        markers: dict[str, None] = {}
+        checks = {}
+        for part in parts:
+            markers |= dict.fromkeys(part.source.missing)
+            column = part.source.column
+            checks[column, part.kind] = column, part.check
+        self._markers = tuple(markers)
+        self._checks = list(checks.values())
 
     def table(self, rows: Any) -> pa.Table:
         """Converts rows to a checked Arrow table (N, columns): numbers where numbers are needed,
@@ -88,68 +94,77 @@ class RawRows:
         """Checks an Arrow table's columns as `table` does; absent optional ones are missing in each
         row.
         """
-        if table.num_rows and (absent := self.absent(table.column_names)):
+        rows = table.num_rows
+        names = set(table.column_names)
+        absent = self.absent(names) if rows else []
+        if absent:
             columns = ", ".join(table.column_names) or "none"
             raise UserError(
                 f"expected a column '{absent[0]}' in every row, found the columns {columns}"
             )
-        given, none = (
-            set(table.column_names),
-            (pa.nulls(table.num_rows, pa.string()), pa.nulls(table.num_rows)),
-        )
-        table = pa.table(
-            {
-                c.name: table[c.name] if c.name in given else none[c.kind == "vector"]
-                for c in self.columns
-            }
-        )
+        arrays = {}
         for column in self.columns:
-            if column.kind in _EXACT and pa.types.is_floating(table[column.name].type):
-                values = table[column.name].to_numpy(zero_copy_only=False)
-                if (rounded := _rounded(values)).any():
-                    at = int(np.argmax(rounded))
-                    raise UserError(f"{place(at)}: {_said_of_rounded(column.name, values[at])}")
-        wanted = {column.name: column.kind for column in self.columns}
-        table = checked(
-            table, wanted, self.markers, Sieve(Rejects(), place, table.num_rows), self._checks
-        )
-        return table if self._history is None else self._history.beside(table)
+            if column.name in names:
+                arrays[column.name] = table[column.name]
+            elif column.kind == "vector":
+                arrays[column.name] = pa.nulls(rows)
+            else:
+                arrays[column.name] = pa.nulls(rows, pa.string())
+        for column in self.columns:
+            if column.kind in _EXACT:
+                _refuse_rounded_ids(column.name, arrays[column.name], place)
 
-    def absent(self, names: Sequence[str]) -> list[str]:
+        sieve = Sieve(Rejects(), place, rows)
+        table = checked(pa.table(arrays), self.kinds, self._markers, sieve, self._checks)
+        return table if self._history is None else self._history.with_history(table)
+
+    def absent(self, names: Collection[str]) -> list[str]:
         """Required columns that are not among these names; all columns if the names include
         none.
         """
-        given = set(names)
-        none = given.isdisjoint(column.name for column in self.columns)
-        return [c.name for c in self.columns if c.name not in given and (none or not c.optional)]
+        absent = [column for column in self.columns if column.name not in names]
+        if len(absent) < len(self.columns):
+            absent = [column for column in absent if not column.optional]
+        return [column.name for column in absent]
 
     def _arrow(self, rows: Any) -> pa.Table:
         if isinstance(rows, pa.Table):
             return rows
         frame = rows if isinstance(rows, pd.DataFrame) else _frame(rows)
-        names = Counter(frame.columns)
-        wanted = [column for column in self.columns if column.name in names]
-        for column in wanted:
-            if names[column.name] > 1:
-                raise UserError(
-                    f"expected each column once, found '{column.name}' {names[column.name]} times"
-                )
-        arrays = {column.name: _array(frame[column.name], column) for column in wanted}
+        counts = Counter(frame.columns)
+        arrays = {}
+        for column in self.columns:
+            name = column.name
+            if counts[name] > 1:
+                raise UserError(f"expected each column once, found '{name}' {counts[name]} times")
+            if name in counts:
+                arrays[name] = _array(frame[name], column)
         if not arrays:  # a table without columns has no rows
-            arrays = {str(name): pa.nulls(len(frame)) for name in names or [""]}
+            names = list(map(str, counts)) or [""]
+            arrays = dict.fromkeys(names, pa.nulls(len(frame)))
         return pa.table(arrays)
 
 
-def _rounded(values: Any) -> Any:
+def _refuse_rounded_ids(name: str, column: pa.ChunkedArray, place: Place) -> None:
+    if pa.types.is_floating(column.type):
+        values = column.to_numpy(zero_copy_only=False)
+        rounded = _may_be_rounded(values)
+        if rounded.any():
+            row = int(np.argmax(rounded))
+            raise UserError(f"{place(row)}: {_sentence_of_rounded(name, values[row])}")
+
+
+def _may_be_rounded(values: Any) -> Any:
     """Which floats (N,) may be a rounded id of 64 bits: so large that not every whole number is a
     float.
     """
     values = np.asarray(values)
     sizes = np.abs(values, dtype=np.float64)
-    return (sizes >= 2.0 ** (np.finfo(values.dtype).nmant + 1)) & (sizes <= 2.0**64)
+    least = 2.0 ** (np.finfo(values.dtype).nmant + 1)
+    return (sizes >= least) & (sizes <= 2.0**64)
 
 
-def _said_of_rounded(name: str, value: float | np.floating) -> str:
+def _sentence_of_rounded(name: str, value: Any) -> str:
     return (
         f"'{name}': expected an id as a whole number or a text, found the float {value:.0f}, "
         "which has lost digits"
@@ -172,32 +187,36 @@ def _frame(rows: Any) -> pd.DataFrame:
                 f"row {number}: expected an object of columns and values, found "
                 f"{type(row).__name__}"
             )
-    names = dict.fromkeys(name for row in rows for name in row)
-    return pd.DataFrame(
-        {name: pd.Series([row.get(name) for row in rows], dtype=object) for name in names}
-    )
+    columns: dict[str, None] = {}
+    for row in rows:
+        columns |= dict.fromkeys(row)
+    frame = {}
+    for name in columns:
+        values = [row.get(name) for row in rows]
+        frame[name] = pd.Series(values, dtype=object)
+    return pd.DataFrame(frame)
 
 
-def _array(series: Any, column: RawColumn) -> pa.Array:
+def _array(series: pd.Series[Any], column: RawColumn) -> pa.Array:
     if series.dtype != object:
         return pa.array(series, from_pandas=True)
     values = series.tolist()
+    rows = enumerate(values, 1)
     if column.kind == "list" and any(type(value) in _LISTS for value in values):
-        lists = [_list(value, column, row) for row, value in enumerate(values, 1)]
+        lists = [_list(value, column, row) for row, value in rows]
         return pa.array(lists, pa.list_(pa.string()))
     if column.kind == "vector":
-        return pa.array(
-            [_vector(value, column, row) for row, value in enumerate(values, 1)],
-            pa.list_(pa.float64()),
-        )
-    texts = [_text(value, column, row) for row, value in enumerate(values, 1)]
+        vectors = [_vector(value, column, row) for row, value in rows]
+        return pa.array(vectors, pa.list_(pa.float64()))
+    texts = [_text(value, column, row) for row, value in rows]
     return pa.array(texts, pa.string())
 
 
 def _list(value: Any, column: RawColumn, row: int) -> list[str | None] | None:
     if type(value) in _LISTS:
-        return [_text(item, column, row) for item in value]
-    if (text := _text(value, column, row)) is not None:
+        return [_text(member, column, row) for member in value]
+    text = _text(value, column, row)
+    if text is not None:
         raise UserError(
             f"row {row}: '{column.name}': expected a list, as other rows have, found '{text}'"
         )
@@ -207,24 +226,28 @@ def _list(value: Any, column: RawColumn, row: int) -> list[str | None] | None:
 def _vector(value: Any, column: RawColumn, row: int) -> list[float] | None:
     if value is None:
         return None
-    if type(value) in _LISTS and all(isinstance(item, (int, float, np.number)) for item in value):
-        return [float(item) for item in value]
+    if type(value) in _LISTS and all(isinstance(number, _NUMBERS) for number in value):
+        return [float(number) for number in value]
     raise UserError(
         f"row {row}: '{column.name}': expected a list of numbers, found {str(value)[:40]!r}"
     )
 
 
-def _text(value: Any, column: RawColumn, row: int) -> str | None:
-    if value is None or isinstance(value, str) or value is pd.NA or value is pd.NaT:
-        return value if isinstance(value, str) else None
-    if (word := _WORDS.get(type(value))) is not None:
+def _text(value: object, column: RawColumn, row: int) -> str | None:
+    if isinstance(value, str):
+        return value
+    if value is None or value is pd.NA or value is pd.NaT:
+        return None
+    word = _WORDS.get(type(value))
+    if word is not None:
         expected = _EXPECTED[column.kind]
         raise UserError(f"row {row}: '{column.name}': expected {expected}, found {word}")
-    if isinstance(value, (float, np.floating)) and column.kind in _EXACT and _rounded(value):
-        raise UserError(f"row {row}: {_said_of_rounded(column.name, value)}")
-    if isinstance(value, np.generic):
-        value = float(str(value)) if isinstance(value, np.floating) else value.item()
-    return canonical(value)
+    is_float = isinstance(value, (float, np.floating))
+    if is_float and column.kind in _EXACT and _may_be_rounded(value):
+        raise UserError(f"row {row}: {_sentence_of_rounded(column.name, value)}")
+    if isinstance(value, np.floating):
+        return canonical(float(str(value)))
+    return canonical(value.item() if isinstance(value, np.generic) else value)
 
 
 def example_rows(encoder: Encoder) -> pd.DataFrame:
@@ -232,20 +255,22 @@ def example_rows(encoder: Encoder) -> pd.DataFrame:
     examples: dict[str, list[Any]] = {}
     for part in encoder.inputs:
         examples.setdefault(part.source.column, part.examples())
-    columns = [column.name for column in RawRows(encoder).columns]
-    return pd.DataFrame({name: pd.Series(examples[name], dtype=object) for name in columns})
+    frame = {}
+    for name in RawRows(encoder).kinds:
+        frame[name] = pd.Series(examples[name], dtype=object)
+    return pd.DataFrame(frame)
 
 
 @contextmanager
-def made_for(dataset: str, given: str) -> Iterator[None]:
-    """Prefixes a UserError inside it if a package was made for another data set than `given`."""
+def made_for(package_dataset: str, dataset: str) -> Iterator[None]:
+    """Prefixes a UserError inside it if a package was made for another data set."""
     try:
         yield
     except UserError as error:
-        if dataset == given:
+        if package_dataset == dataset:
             raise
         raise UserError(
-            f"expected a package made for {given}, found one made for {dataset}: {error}"
+            f"expected a package made for {dataset}, found one made for {package_dataset}: {error}"
         ) from None
 
 
@@ -268,10 +293,13 @@ class Scorer:
         dataset: str,
         history: KeptHistory | None = None,
     ) -> None:
-        self.schema, self.engine, self.calibrations = schema, engine, dict(calibrations)
+        self.schema = schema
+        self.engine = engine
+        self.calibrations = dict(calibrations)
         self.rows = RawRows(encoder, history)
-        self.score, self.dataset = score.of(schema.tasks), dataset
-        self.names = (*(name for task in schema.tasks for name in prediction_names(task)), SCORE)
+        self.score = score.of(schema.tasks)
+        self.dataset = dataset
+        self.names = (*all_prediction_names(schema.tasks), SCORE)
         self._encoder = encoder
 
     def predict(self, rows: Any) -> pd.DataFrame:
@@ -299,15 +327,20 @@ class Scorer:
         """Predictions by name (N,) of ids (N, S), dense (N, D); raises UserError, naming the row,
         if beyond float32.
         """
-        starts = range(0, max(len(ids), 1), CHUNK)
-        predictions = [
-            self.engine(ids[start : start + CHUNK], dense[start : start + CHUNK])
-            for start in starts
-        ]
-        conditional, joint = (np.concatenate(each) for each in zip(*predictions, strict=True))
+        conditional_chunks = []
+        joint_chunks = []
+        for start in range(0, max(len(ids), 1), CHUNK):
+            rows = slice(start, start + CHUNK)
+            conditional, joint = self.engine(ids[rows], dense[rows])
+            conditional_chunks.append(conditional)
+            joint_chunks.append(joint)
+        conditional = np.concatenate(conditional_chunks)
+        joint = np.concatenate(joint_chunks)
+
         named = scored(self.schema, conditional, joint, self.calibrations, self.score)
         for name, values in named.items():
-            if not (fits := np.abs(values) <= _LARGEST).all():
+            fits = np.abs(values) <= _LARGEST
+            if not fits.all():
                 row = int(np.argmin(fits))
                 raise UserError(
                     f"{place(row)}: expected a finite number as '{name}', found {values[row]:g}"
@@ -323,17 +356,16 @@ def scored(
     score: Score,
 ) -> dict[str, Floats]:
     """Name -> calibrated predictions (N,), and `score`, from a model's predictions (N, T)."""
-    columns = {
-        name: values[:, at]
-        for at, task in enumerate(schema.tasks)
-        for name, values in zip(prediction_names(task), (conditional, joint), strict=False)
-    }
-    named = {name: values.astype(np.float64) for name, values in columns.items()}
-    named |= {
-        name: calibrations[name].apply(values)
-        for name, values in named.items()
-        if name in calibrations
-    }
+    raw: dict[str, Singles] = {}
+    for column, task in enumerate(schema.tasks):
+        for name, predictions in zip(prediction_names(task), (conditional, joint), strict=False):
+            raw[name] = predictions[:, column]
+
+    named = {}
+    for name, predictions in raw.items():
+        named[name] = predictions.astype(np.float64)
+        if name in calibrations:
+            named[name] = calibrations[name].apply(named[name])
     with np.errstate(over="ignore", invalid="ignore"):
-        named[SCORE] = score.apply(columns if score.on == "raw" else named)
+        named[SCORE] = score.apply(raw if score.on == "raw" else named)
     return named

@@ -80,27 +80,30 @@ class ServedModel(nn.Module):
         self, members: Sequence[Sequence[nn.Module]], parts: Sequence[ModelPart], schema: Schema
     ) -> None:
         super().__init__()
-        self.members = nn.ModuleList(nn.ModuleList(member) for member in members)
+        self.members = nn.ModuleList(map(nn.ModuleList, members))
         self._shares = [part.shares for part in parts]
-        self._binary = [task.kind == "binary" for task in schema.tasks]
+        self._is_binary = [task.kind == "binary" for task in schema.tasks]
         self.eval()
 
     def forward(self, ids: Tensor, dense: Tensor) -> tuple[Tensor, Tensor]:
         """ids (B, S) int32, dense (B, D) -> conditional (B, T) and joint (B, T), see
         `Probabilities`.
         """
-        every = [
-            [part(ids, dense) for part in cast(nn.ModuleList, member)] for member in self.members
-        ]
-        conditional = [
-            mix([part.conditional for part in parts], self._shares, self._binary) for parts in every
-        ]
-        joint = [mix([part.joint for part in parts], self._shares, self._binary) for parts in every]
-        return _mean(conditional), _mean(joint)
+        conditional_by_member = []
+        joint_by_member = []
+        for member in self.members:
+            conditional, joint = [], []
+            for part in cast(nn.ModuleList, member):
+                predictions = part(ids, dense)
+                conditional.append(predictions.conditional)
+                joint.append(predictions.joint)
+            conditional_by_member.append(mix(conditional, self._shares, self._is_binary))
+            joint_by_member.append(mix(joint, self._shares, self._is_binary))
+        return _mean(conditional_by_member), _mean(joint_by_member)
 
 
-def _mean(every: Sequence[Tensor]) -> Tensor:
-    return every[0] if len(every) == 1 else torch.stack(list(every)).mean(0)
+def _mean(predictions: list[Tensor]) -> Tensor:
+    return predictions[0] if len(predictions) == 1 else torch.stack(predictions).mean(0)
 
 
 class Network(nn.Module):
@@ -114,11 +117,12 @@ class Network(nn.Module):
 
     def forward(self, ids: Tensor, dense: Tensor) -> Probabilities:
         """ids (B, S) int32, dense (B, D) -> conditional and joint (B, T)."""
-        logits = [model(ids, dense) for model in self.models]
-        whole = logits[0]
-        if len(logits) > 1:  # joined before the funnel ties probabilities
-            whole = torch.stack([each[:, task] for task, each in enumerate(logits)], 1)
-        return cast(MultiTaskModel, self.models[0]).probabilities(whole)
+        logits_by_model = [model(ids, dense) for model in self.models]
+        logits = logits_by_model[0]
+        if len(logits_by_model) > 1:  # joined before the funnel ties probabilities
+            columns = [of_model[:, task] for task, of_model in enumerate(logits_by_model)]
+            logits = torch.stack(columns, 1)
+        return cast(MultiTaskModel, self.models[0]).probabilities(logits)
 
 
 Shape = int | TreeSizes
@@ -143,104 +147,116 @@ class ModelSpec:
         cls, schema: Schema, parts: Sequence[ModelPart], members: Sequence[Member]
     ) -> ModelSpec:
         """The specification of trained members."""
-        needed = plugins.needs(
-            choice for part in parts if not part.trees for choice in _served(part.config).items()
-        )
-        shapes = tuple(
-            tuple(each.sizes if isinstance(each, TrainedTrees) else len(each) for each in member)
-            for member in members
-        )
-        return cls(schema, tuple(parts), shapes, needed)
+        choices: list[tuple[str, Scalar]] = []
+        for part in parts:
+            if not part.trees:
+                choices += _served_options(part.config).items()
+
+        shapes = []
+        for member in members:
+            shapes.append(tuple(map(_shape_of, member)))
+        return cls(schema, tuple(parts), tuple(shapes), plugins.needs(choices))
 
     def build(self) -> ServedModel:
         """Builds the modules, with arbitrary weights."""
-        every = [
-            [self._part(part, shape) for part, shape in zip(self.parts, member, strict=True)]
-            for member in self.members
-        ]
-        return ServedModel(every, self.parts, self.schema)
+        modules_by_member = []
+        for shapes in self.members:
+            parts = zip(self.parts, shapes, strict=True)
+            modules_by_member.append([self._module(part, shape) for part, shape in parts])
+        return ServedModel(modules_by_member, self.parts, self.schema)
 
     def weights(self) -> dict[str, Tensor]:
         """The weights of `build` by name, as tensors without memory."""
         weights: dict[str, Tensor] = {}
         for k, part in enumerate(self.parts):
-            of_one: dict[Shape, dict[str, Tensor]] = {}
-            for at, member in enumerate(self.members):
-                shape = member[k]
-                one = shape if isinstance(shape, TreeSizes) else 1
-                if one not in of_one:
+            weights_by_shape: dict[Shape, dict[str, Tensor]] = {}
+            for m, shapes in enumerate(self.members):
+                shape = shapes[k]
+                shape_of_one = shape if isinstance(shape, TreeSizes) else 1
+                if shape_of_one not in weights_by_shape:
                     with torch.device("meta"):
-                        of_one[one] = self._part(part, one).state_dict()
-                weights |= {
-                    f"members.{at}.{k}.{name}": own
-                    for name, own in _repeated(of_one[one], shape).items()
-                }
+                        module = self._module(part, shape_of_one)
+                    weights_by_shape[shape_of_one] = module.state_dict()
+                weights_of_part = _repeated(weights_by_shape[shape_of_one], shape)
+                for name, tensor in weights_of_part.items():
+                    weights[f"{_prefix(m, k)}{name}"] = tensor
         return weights
 
-    def of(self, members: Sequence[Member]) -> ServedModel:
+    def with_weights(self, members: Sequence[Member]) -> ServedModel:
         """Builds the modules with the weights of trained members."""
         served = self.build()
-        for parts, member in zip(served.members, members, strict=True):
-            for part, trained in zip(parts, member, strict=True):  # type: ignore[call-overload]
+        for modules, member in zip(served.members, members, strict=True):
+            for module, trained in zip(cast(nn.ModuleList, modules), member, strict=True):
                 if isinstance(trained, TrainedTrees):
-                    part.load_state_dict(trained.state)
-                    continue
-                for model, state in zip(part.models, trained, strict=True):
-                    model.load_state_dict(_of_outputs(state, len(model.outputs)))
+                    module.load_state_dict(trained.state)
+                else:
+                    _load_states(cast(Network, module), trained)
         return served
 
     @property
-    def trees(self) -> list[tuple[str, TreeSizes]]:
-        """Name prefix of the arrays, and sizes, of all boosted trees."""
-        every = {
-            f"members.{at}.{k}.": each
-            for at, member in enumerate(self.members)
-            for k, each in enumerate(member)
-        }
-        return [(prefix, each) for prefix, each in every.items() if isinstance(each, TreeSizes)]
+    def trees(self) -> dict[str, TreeSizes]:
+        """Sizes of all boosted trees, by the prefix of their arrays' names."""
+        sizes_by_prefix = {}
+        for m, shapes in enumerate(self.members):
+            for k, shape in enumerate(shapes):
+                if isinstance(shape, TreeSizes):
+                    sizes_by_prefix[_prefix(m, k)] = shape
+        return sizes_by_prefix
 
-    def wrong(self, weights: Mapping[str, Tensor]) -> str | None:
+    def invalid_trees(self, weights: Mapping[str, Tensor]) -> str | None:
         """Explains, as words after "expected", which weights make no valid trees; None if all
         do.
         """
-        for prefix, sizes in self.trees:
-            own = {
-                name.removeprefix(prefix): each
-                for name, each in weights.items()
-                if name.startswith(prefix)
-            }
-            if (reason := wrong(own, self.schema, sizes)) is not None:
+        for prefix, sizes in self.trees.items():
+            arrays = {}
+            for name, tensor in weights.items():
+                if name.startswith(prefix):
+                    arrays[name.removeprefix(prefix)] = tensor
+            reason = wrong(arrays, self.schema, sizes)
+            if reason is not None:
                 return f"trees with {reason}"
         return None
 
-    def _part(self, part: ModelPart, shape: Shape) -> nn.Module:
+    def _module(self, part: ModelPart, shape: Shape) -> nn.Module:
         if isinstance(shape, TreeSizes):
             return TreeModel(self.schema, shape)
         plugins.check(self.plugins, "the packaged model", same=False)
-        config = TrialConfig.parse(_served(part.config))
+        config = TrialConfig.parse(_served_options(part.config))
         return Network([build_model(self.schema, config) for _ in range(shape)])
 
 
-def _repeated(one: State, shape: Shape) -> dict[str, Tensor]:
+def _prefix(member: int, part: int) -> str:
+    return f"members.{member}.{part}."
+
+
+def _shape_of(trained: Trained) -> Shape:
+    return trained.sizes if isinstance(trained, TrainedTrees) else len(trained)
+
+
+def _repeated(weights_of_one: State, shape: Shape) -> dict[str, Tensor]:
     """Weights of a whole part, from those of a network with one state."""
     if isinstance(shape, TreeSizes):
-        return dict(one)
-    return {
-        f"models.{at}.{name.removeprefix('models.0.')}": own
-        for at in range(shape)
-        for name, own in one.items()
-    }
+        return dict(weights_of_one)
+    weights = {}
+    for model in range(shape):
+        for name, tensor in weights_of_one.items():
+            weights[f"models.{model}.{name.removeprefix('models.0.')}"] = tensor
+    return weights
 
 
-def _of_outputs(state: State, own: int) -> dict[str, Tensor]:
-    """A trained state without the towers of a loss's second scores, which come last."""
-    return {
-        name: tensor.detach().cpu()[:own] if name.startswith(OF_TASKS) else tensor.detach().cpu()
-        for name, tensor in state.items()
-    }
+def _load_states(network: Network, states: States) -> None:
+    """Loads a state into each model, without the towers of a loss's second scores."""
+    for model, state in zip(network.models, states, strict=True):
+        outputs = len(cast(MultiTaskModel, model).outputs)
+        weights = {}
+        for name, tensor in state.items():
+            weights[name] = tensor.detach().cpu()
+            if name.startswith(OF_TASKS):  # second scores come last
+                weights[name] = weights[name][:outputs]
+        model.load_state_dict(weights)
 
 
-def _served(config: Mapping[str, Scalar]) -> dict[str, Scalar]:
+def _served_options(config: Mapping[str, Scalar]) -> dict[str, Scalar]:
     """Removes training-only options, so that serving does not need the plug-in of the balancer or
     the loss.
     """
@@ -252,20 +268,20 @@ def regressions_in_words(schema: Schema, parts: Sequence[ModelPart]) -> dict[str
     mean.
     """
     words = {}
-    for at, task in enumerate(schema.tasks):
+    for column, task in enumerate(schema.tasks):
         if task.kind == "regression":
-            says = dict.fromkeys(_says(schema, part) for part in parts if part.shares[at])
-            words[task.name] = " mixed with ".join(says)
+            distinct: dict[str, None] = {}
+            for part in parts:
+                if part.shares[column]:
+                    distinct[_regression_in_words(schema, part)] = None
+            words[task.name] = " mixed with ".join(distinct)
     return words
 
 
-def _says(schema: Schema, part: ModelPart) -> str:
+def _regression_in_words(schema: Schema, part: ModelPart) -> str:
     if part.trees:
         return "mean"
-    chosen = TrialConfig.parse(_served(part.config)).regression_loss
-    says: str = (
-        lookup(REGRESSION_LOSSES, "regression_loss kind", chosen.kind)
-        .build(schema, chosen.options)
-        .says
-    )
-    return says
+    chosen = TrialConfig.parse(_served_options(part.config)).regression_loss
+    entry = lookup(REGRESSION_LOSSES, "regression_loss kind", chosen.kind)
+    words: str = entry.build(schema, chosen.options).says
+    return words

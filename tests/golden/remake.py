@@ -400,7 +400,7 @@ def _evaluated(result):
     from bench.deciding.score import prediction_names
     from bench.ledger.points import confirmed
     from bench.measure.predictions import FOLDER, name_of, predictions, read_rows
-    from bench.serve.evaluation import Judged, judgements, served
+    from bench.serve.judgements import Judged, judgements, served
 
     folder = result.run.folder / FOLDER
     points = [

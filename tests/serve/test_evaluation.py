@@ -21,10 +21,10 @@ from bench.core.system.progress import Silent
 from bench.data import load_card, prepare
 from bench.deciding.retraining import Length, Retraining
 from bench.ledger.effect import Effect
-from bench.serve.evaluation import Judged, Judgement, judge, judgements, served
-from bench.serve.package import Parts, write_package
+from bench.serve.fail_if import Rule
+from bench.serve.judgements import Judged, Judgement, judge, judgements, served
+from bench.serve.package import Contents, write_package
 from bench.serve.retrain import PartOrder, RetrainSpec, retrain
-from bench.serve.rules import Rule
 from bench.serve.scorer import Scorer
 
 FUNNEL = Schema(
@@ -337,7 +337,7 @@ def test_a_package_predicts_for_all_rows(tmp_path, rate):
         (np.array(store.split("valid").ids[:9]), np.array(store.split("valid").dense[:9])),
         made.members,
     )
-    parts = Parts(
+    parts = Contents(
         store.key,
         store.schema,
         made.parts,

@@ -19,8 +19,7 @@ from bench.data.columns.numeric import BucketField, NumericColumn
 from bench.data.encoding.encoder import Encoder
 from bench.data.store import StoredSplit
 from bench.deciding.score import Score
-from bench.serve.alike import alike, association
-from bench.serve.explanation import explain
+from bench.serve.explanation import alike, association, explain
 
 
 def encoder_of(names):

@@ -13,7 +13,7 @@ from bench.core.errors import UserError
 from bench.core.system.progress import Silent
 from bench.data import load_card, prepare
 from bench.serve.batch_scoring import BatchScoring
-from bench.serve.evaluation import judge
+from bench.serve.judgements import judge
 from bench.serve.kept_history import KeptHistory, write_history
 from bench.serve.package import write_package
 from bench.serve.scorer import RawRows
@@ -90,7 +90,7 @@ def test_rows_are_those_of_the_store(log):
     ids, dense = store.encoder.encode(rows.table(frame.iloc[VALID:].drop(columns="click")))
     np.testing.assert_array_equal(ids, test.ids)
     np.testing.assert_array_equal(dense, test.dense)
-    assert (history.rows, history.without) == (ROWS - VALID, 0)
+    assert (history.rows, history.rows_without_past) == (ROWS - VALID, 0)
     assert (
         write_history(card, folder / "part.parquet", folder / "home", folder, VALID, Silent())
         == VALID

@@ -227,7 +227,7 @@ class Products(torch.nn.Module):
 
 def bounded(model):
     with torch.device("meta"):
-        bounds.check(
+        bounds.check_bounds(
             model, torch.zeros(bounds.ROWS, 2, dtype=torch.int32), torch.zeros(bounds.ROWS, 2)
         )
 

@@ -73,7 +73,7 @@ def backtest(
     from bench.app.runs.backtest import backtest as test
     from bench.app.runs.folder import PAGE
     from bench.app.runs.result import result_of
-    from bench.serve.backtest.days import table
+    from bench.serve.backtest.daily_gains import table
 
     run = opened(run_, home)
     if len(run.datasets) > 1:

@@ -26,8 +26,8 @@ from bench.core.system.home import resolve_home, shown
 if TYPE_CHECKING:
     from bench.app.runs.deployment import Deployment
     from bench.ledger.effect import Effect
-    from bench.serve.evaluation import Judgement
-    from bench.serve.rules import RuleResult
+    from bench.serve.fail_if import RuleResult
+    from bench.serve.judgements import Judgement
 
 
 Alias = StrEnum("Alias", ["champion", "challenger"])
@@ -261,8 +261,8 @@ def evaluate(
     from bench.app.runs.current import COLUMN
     from bench.app.runs.deploy import open_model
     from bench.data import load_card
-    from bench.serve.evaluation import judge, judgements, sentence, served
-    from bench.serve.rules import Rule, outcomes_asked
+    from bench.serve.fail_if import Rule, outcomes_asked
+    from bench.serve.judgements import judge, judgements, sentence, served
 
     rules = [Rule.parse(each) for each in fail_if or ()]
     at = resolve_home(home)
@@ -445,10 +445,10 @@ def score(
     seconds = time.perf_counter() - started
     yield {"out": str(out), **vars(done), "seconds": seconds, "rows_per_s": done.rows / seconds}
     there = f"; {done.skipped} were there already" if done.skipped else ""
-    if work.history is not None and work.history.without:
+    if work.history is not None and work.history.rows_without_past:
         say(
-            f"{work.history.without:,} of {work.history.rows:,} rows are of a group without "
-            f"earlier rows in {history}"
+            f"{work.history.rows_without_past:,} of {work.history.rows:,} rows are of a group "
+            f"without earlier rows in {history}"
         )
     parts, rows = count(done.parts, "part"), count(done.rows, "row")
     say(f"{out}: {parts} with {rows}, {done.rows / seconds:,.0f} rows/s{there}")

@@ -22,9 +22,9 @@ from bench.core.system.progress import duration
 from bench.ledger.comparison.beyond import LEAST_WEIGHTS, about_methods, beyond, scale_of
 from bench.ledger.comparison.significance import Word
 from bench.ledger.effect import LEVEL, Effect
+from bench.ledger.errors.evidence import Evidence
+from bench.ledger.errors.intervals import differences
 from bench.ledger.pareto import resolve_reference
-from bench.ledger.samples import Sample
-from bench.ledger.statistics import differences
 
 PLAIN = (STATIC, EQUAL)
 FEW_WEIGHTS = f"as the table has no {LEAST_WEIGHTS} tuned static weights there"
@@ -32,7 +32,7 @@ FEW_WEIGHTS = f"as the table has no {LEAST_WEIGHTS} tuned static weights there"
 
 def sample_of(
     values: Sequence[Sequence[float]], moved: Sequence[Sequence[float]], seeds: tuple[int, ...]
-) -> Sample:
+) -> Evidence:
     """Rows of one configuration as a sample.
 
     Seeds whose resamples were not kept get the mean of those that were: a seed hardly changes how
@@ -52,10 +52,10 @@ def sample_of(
         np.array(deviations).reshape(mean.shape) if len(deviations) else mean
         for deviations in moved
     ]
-    return Sample(by_seed, np.array(deviations_by_seed), seeds)
+    return Evidence(by_seed, np.array(deviations_by_seed), seeds)
 
 
-def samples(rows: Iterable[Row]) -> list[Sample]:
+def samples(rows: Iterable[Row]) -> list[Evidence]:
     """Samples of each balancer and configuration with two fresh seeds or more."""
     by_config: defaultdict[str, list[Row]] = defaultdict(list)
     for row in sorted(rows, key=lambda row: row.seed):
@@ -65,7 +65,7 @@ def samples(rows: Iterable[Row]) -> list[Sample]:
     return [_sample(seeds) for seeds in by_config.values() if len(seeds) > 1]
 
 
-def _sample(rows: Sequence[Row]) -> Sample:
+def _sample(rows: Sequence[Row]) -> Evidence:
     return sample_of(
         [row.test for row in rows],
         [row.test_moved for row in rows],
@@ -205,14 +205,14 @@ class Gain:
 
 
 def gains(
-    data: str, objectives: Sequence[Objective], left: str, right: str, pair: Sequence[Sample]
+    data: str, objectives: Sequence[Objective], left: str, right: str, pair: Sequence[Evidence]
 ) -> list[Gain]:
     """By objective what `left`, the first sample of a pair, gains over `right`, the second; each
     has two seeds or more.
     """
     compared = differences(pair)
     assert compared is not None
-    effects = zip(objectives, compared.gains(0, 1, objectives), strict=True)
+    effects = zip(objectives, compared.improvements(0, 1, objectives), strict=True)
     return [Gain(data, objective.name, left, right, effect) for objective, effect in effects]
 
 
@@ -224,7 +224,7 @@ def over_others(rows: Iterable[Row], cell: Cell, objectives: Sequence[Objective]
     for row in rows:
         if row.balancing == (COMPOSITE if row.sharing == ALONE else EQUAL):
             by_sharing[row.sharing].append(row)
-    first_sample: dict[str, Sample] = {}
+    first_sample: dict[str, Evidence] = {}
     for name in sorted(by_sharing):
         if by_config := samples(by_sharing[name]):
             first_sample[name] = by_config[0]

@@ -17,7 +17,7 @@ LINE, ROOM = 19, 45
 
 
 def section_of_days(document: Mapping[str, Any]) -> str:
-    """The section of a back-test, see `bench.serve.backtest.days.document`."""
+    """The section of a back-test, see `bench.serve.backtest.daily_gains.document`."""
     parts = []
     for point, told in document["sentences"].items():
         items = "".join(f"<li>{sentence(each)}</li>" for each in told)

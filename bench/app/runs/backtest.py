@@ -26,8 +26,9 @@ from bench.ledger.fusion import Fusion
 from bench.ledger.points import parts_of
 from bench.ledger.served.served import Served
 from bench.search.executors.base import RAY, Options
-from bench.serve.backtest.backtest import (
-    Backtest,
+from bench.serve.backtest.cuts import times_of
+from bench.serve.backtest.daily_gains import Backtest, Days, days_of, document, sentences
+from bench.serve.backtest.running import (
     BacktestPlan,
     How,
     RankedPoint,
@@ -35,8 +36,6 @@ from bench.serve.backtest.backtest import (
     in_processes,
     run,
 )
-from bench.serve.backtest.cuts import times_of
-from bench.serve.backtest.days import Days, days_of, document, sentences
 from bench.serve.retrain import PartOrder
 
 FOLDER = "backtest"

@@ -32,7 +32,7 @@ from bench.data import Store
 from bench.deciding.retraining import prediction_intervals
 from bench.ledger.effect import Effect
 from bench.serve.explanation import explain
-from bench.serve.package import MANIFEST, Package, Parts, write_package
+from bench.serve.package import MANIFEST, Contents, Package, write_package
 from bench.serve.retrain import Retrained, RetrainSpec, retrain
 
 AGREE_ON = 1024
@@ -118,7 +118,7 @@ def packaged(
     part = deployment.part
     valid = store.split("valid")
     rows = valid.ids_of(slice(AGREE_ON)), np.array(valid.dense[:AGREE_ON])
-    contents = Parts(
+    contents = Contents(
         name=part.card.key,
         schema=store.schema,
         parts=retrained.parts,

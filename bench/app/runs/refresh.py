@@ -23,9 +23,9 @@ from bench.data import Store
 from bench.data.preparation import passing_store
 from bench.deciding.aims import aims_of
 from bench.models.training.warm import before_of
-from bench.serve.backtest.chain import Chain, going_on
+from bench.serve.backtest.chain import Chain, store_of_new_rows
 from bench.serve.backtest.cuts import Cut, Times, card_of, times_of
-from bench.serve.evaluation import Judgement, judge, sentence, served
+from bench.serve.judgements import Judgement, judge, sentence, served
 from bench.serve.package import Package
 from bench.serve.retrain import Predictor, TrainedSeed, config_of, finished
 from bench.serve.served_model import ModelPart
@@ -107,8 +107,8 @@ def refresh(
             since = card_of(times, cut, known_before=until)
             before = before_of(champion.folder)
             made = stores.enter_context(passing_store(since, part.run.home, raw, progress, before))
-            store = going_on(made.with_tasks(tasks))
-            member = [chains[0].on(store, champion.folder, work / "state", progress)]
+            store = store_of_new_rows(made.with_tasks(tasks))
+            member = [chains[0].continued(store, champion.folder, work / "state", progress)]
             told = (
                 f"it went on from the champion, by one pass over {len(store.split('train')):,} "
                 "new rows"
@@ -119,7 +119,7 @@ def refresh(
             )
             store = made.with_tasks(tasks)
             _check_labels(part.key, store, late, span)
-            member = [chain.anew(store, progress) for chain in chains]
+            member = [chain.from_scratch(store, progress) for chain in chains]
             told = f"it was trained from scratch on {len(store.split('train')):,} rows"
             told += "" if late else ", as all but single networks are"
         parts = [
@@ -182,9 +182,8 @@ def _until(provenance: Mapping[str, Any], times: Times) -> float | str:
     """The first time that a package was not trained on: that of test, where it was not
     refreshed.
     """
-    known: float | str | None = provenance.get(UNTIL)
-    return (
-        known
-        if known in times.values
-        else times.values[int(times.of_test[times.of_test >= 0].min())]
-    )  # type: ignore[return-value]
+    until: float | str | None = provenance.get(UNTIL)
+    if until is not None and until in times.values:
+        return until
+    first_of_test = int(times.of_test[times.of_test >= 0].min())
+    return times.values[first_of_test]

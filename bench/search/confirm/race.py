@@ -24,11 +24,10 @@ from bench.core.objectives import Objective
 from bench.core.records import Job, Point, Replicate, TrialRecord
 from bench.core.rows import CONFIRM, REPLICATED
 from bench.core.system.progress import Advance, Progress, Silent
+from bench.ledger.errors.evidence import Evidence, evidence_of
+from bench.ledger.errors.posterior import p_nondominated
 from bench.ledger.pareto import UNRANKED, contributions, hypervolume, ranks, resolve_reference
 from bench.ledger.points import BASELINE, baselines, estimates, searched_points
-from bench.ledger.posterior import p_nondominated
-from bench.ledger.samples import Sample
-from bench.ledger.samples import sample as sample_of
 from bench.measure.predictions import is_whole, path_of
 from bench.search.driver import MakeJob, OnRecord, outcomes
 from bench.search.executors.base import Executor
@@ -160,7 +159,7 @@ POSTERIOR_DRAWS = 2000
 
 
 def next_round(
-    samples: Sequence[Sample | None], objectives: Sequence[Objective], limit: int, seed: int
+    samples: Sequence[Evidence | None], objectives: Sequence[Objective], limit: int, seed: int
 ) -> list[int]:
     """Returns the indices of the points that get the next replicates, most uncertain first; empty
     ends the race.
@@ -188,8 +187,8 @@ def next_round(
     return [racing[row] for row in [*chosen, *extra]]
 
 
-def _without_row_error(sample: Sample) -> Sample:
-    return replace(sample, deviations=sample.deviations[:, :0])
+def _without_row_error(sample: Evidence) -> Evidence:
+    return replace(sample, moves=sample.moves[:, :0])
 
 
 def confirm(
@@ -249,7 +248,7 @@ def confirm(
             if not budget_left:
                 break
             by_name = study.replicates()
-            samples = [sample_of(_replicated(point, by_name, asked), keys) for point in points]
+            samples = [evidence_of(_replicated(point, by_name, asked), keys) for point in points]
             rows = next_round(samples, study.objectives, budget_left, seed)
             chosen = [points[row] for row in rows]
             budget_left -= len(chosen)

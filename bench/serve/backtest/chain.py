@@ -16,7 +16,7 @@ import torch
 
 from bench.core.arrays import Singles
 from bench.core.objectives import Objective
-from bench.core.records import SplitName
+from bench.core.records import Scalar, SplitName
 from bench.core.schema import Schema
 from bench.core.seeds import derive
 from bench.core.system.progress import Progress
@@ -25,10 +25,17 @@ from bench.models.training import warm
 from bench.models.training.blend import mix
 from bench.models.training.config import TrialConfig
 from bench.models.training.loop import Trainer
-from bench.models.training.tree_model import grow
 from bench.models.training.tree_settings import is_trees
-from bench.serve.retrain import PartOrder, Predictor, config_of, ends_of
-from bench.serve.served_model import ModelPart, Trained, TrainedTrees
+from bench.serve.retrain import (
+    PartOrder,
+    Predictor,
+    config_of,
+    ends_of,
+    state_of,
+    trained_states,
+    trained_trees,
+)
+from bench.serve.served_model import ModelPart, Trained
 
 
 @dataclass(frozen=True)
@@ -42,8 +49,11 @@ class TestedPoint:
 
     def joint(self, predictions: Sequence[Singles], schema: Schema) -> Singles:
         """Joint predictions (N, T), of those of all chains."""
-        parts = [torch.from_numpy(np.asarray(predictions[at])) for at in self.chains]
-        return mix(parts, self.shares, [task.kind == "binary" for task in schema.tasks]).numpy()
+        parts = []
+        for chain in self.chains:
+            parts.append(torch.from_numpy(np.asarray(predictions[chain])))
+        is_binary = [task.kind == "binary" for task in schema.tasks]
+        return mix(parts, self.shares, is_binary).numpy()
 
 
 @dataclass(frozen=True)
@@ -60,54 +70,52 @@ class Chain:
         """Whether it is boosted trees, which are always trained from scratch."""
         return is_trees(self.order.config)
 
-    def anew(self, store: Store, progress: Progress, keep: Path | None = None) -> Trained:
+    def from_scratch(self, store: Store, progress: Progress, keep: Path | None = None) -> Trained:
         """Trains on train for the passes of the search's best evaluation; `keep` gets the state to
         go on from.
         """
         config = config_of(self.order, store.schema)
         if self.trees:
-            grown = grow(store, config, self.seed, self.threads).model
-            return TrainedTrees(grown.sizes, grown.state_dict())
-        trainer = self._trainer(store, TrialConfig.parse(config))
+            return trained_trees(store, config, self.seed, self.threads)
+        trainer = self._trainer(store, config)
         ends = ends_of(trainer, self.order.length)
-        if keep is not None:
-            ends = [max(ends)]  # what goes on is one model, so all its tasks stop together
-        states = {}
-        for end in sorted(set(ends)):
-            trainer.run_to(end, progress)
-            states[end] = _copied(trainer)
-        if keep is not None:
-            warm.keep(trainer, keep, trainer.course.step / trainer.steps_an_epoch)
-        return [states[end] for end in (ends if len(states) > 1 else ends[:1])]
+        if keep is None:
+            return trained_states(trainer, ends, progress)
+        # what goes on is one model, so all its tasks stop together
+        states = trained_states(trainer, [max(ends)], progress)
+        warm.keep(trainer, keep, trainer.course.step / trainer.steps_an_epoch)
+        return states
 
-    def on(self, store: Store, before: Path, keep: Path, progress: Progress) -> Trained:
+    def continued(
+        self,
+        store: Store,
+        before: Path,
+        keep: Path,
+        progress: Progress,
+    ) -> Trained:
         """Goes on from what an earlier training left at `before`, by one pass over train."""
-        steady = {"optim.epochs": 1.0, "optim.schedule": "constant", "optim.warmup": 0.0}
-        trainer = self._trainer(
-            store, TrialConfig.parse(config_of(self.order, store.schema) | steady)
-        )
-        start = warm.Start.open(before, [task.name for task in store.schema.tasks])
+        steady: dict[str, Scalar] = {
+            "optim.epochs": 1.0,
+            "optim.schedule": "constant",
+            "optim.warmup": 0.0,
+        }
+        trainer = self._trainer(store, config_of(self.order, store.schema) | steady)
+        tasks = [task.name for task in store.schema.tasks]
+        start = warm.Start.open(before, tasks)
         warm.start_from(trainer, start)
         trainer.run_to(None, progress)
         warm.keep(trainer, keep, start.passes + 1)
-        return [_copied(trainer)]
+        return [state_of(trainer)]
 
-    def _trainer(self, store: Store, config: TrialConfig) -> Trainer:
-        return Trainer(store, config, self.objectives, self.seed, self.threads, select=False)
+    def _trainer(self, store: Store, config: Mapping[str, Scalar]) -> Trainer:
+        parsed = TrialConfig.parse(config)
+        return Trainer(store, parsed, self.objectives, self.seed, self.threads, select=False)
 
     def joint(self, store: Store, trained: Trained, split: SplitName) -> Singles:
         """Joint predictions (N, T) of a split, as served."""
-        part = ModelPart(
-            config=config_of(self.order, store.schema), shares=(1.0,) * len(store.schema.tasks)
-        )
-        pieces = [each.joint for each in Predictor(store, [part]).predictions(split, [[trained]])]
-        return np.concatenate(pieces).astype(np.float32)
-
-
-def _copied(trainer: Trainer) -> dict[str, torch.Tensor]:
-    return {
-        name: tensor.detach().cpu().clone() for name, tensor in trainer.model.state_dict().items()
-    }
+        part = ModelPart.whole(config_of(self.order, store.schema), store.schema)
+        predictions = Predictor(store, [part]).predictions(split, [[trained]])
+        return np.concatenate([batch.joint for batch in predictions]).astype(np.float32)
 
 
 def chains_of(
@@ -117,29 +125,32 @@ def chains_of(
     threads: int,
 ) -> tuple[list[Chain], dict[str, TestedPoint]]:
     """The distinct parts of some points as chains, and how each point is made of them."""
-    chains, members = dict[str, Chain](), dict[str, TestedPoint]()
+    chains: list[Chain] = []
+    tested = {}
+    places: dict[str, int] = {}
     for name, orders in points.items():
-        keys = [
-            repr((sorted(each.config.items()), each.length.epochs, each.length.own))
-            for each in orders
-        ]
-        for key, order in zip(keys, orders, strict=True):
-            own = derive(seed, "backtest", len(chains))
-            chains.setdefault(key, Chain(replace(order, shares=()), objectives, own, threads))
-        places = {key: at for at, key in enumerate(chains)}
-        members[name] = TestedPoint(
-            tuple(places[key] for key in keys), tuple(order.shares for order in orders)
-        )
-    return list(chains.values()), members
+        places_of_point, shares = [], []
+        for order in orders:
+            length = order.length
+            key = repr((sorted(order.config.items()), length.epochs, length.own))
+            if key not in places:
+                places[key] = len(chains)
+                seed_of_chain = derive(seed, "backtest", len(chains))
+                order_of_chain = replace(order, shares=())
+                chains.append(Chain(order_of_chain, objectives, seed_of_chain, threads))
+            places_of_point.append(places[key])
+            shares.append(order.shares)
+        tested[name] = TestedPoint(tuple(places_of_point), tuple(shares))
+    return chains, tested
 
 
-def going_on(store: Store) -> Store:
+def store_of_new_rows(store: Store) -> Store:
     """A store prepared with `known_before` as training reads it: what is new is train, what is held
     out is valid.
     """
-    places = {"train": "valid", "valid": "confirm", "test": "test"}
-    splits = {name: store.manifest["splits"][of] | {"folder": of} for name, of in places.items()}
-    return replace(
-        store,
-        manifest=store.manifest | {"splits": splits, "fingerprint": f"{store.fingerprint}+new"},
-    )
+    folders = {"train": "valid", "valid": "confirm", "test": "test"}
+    splits = {}
+    for name, folder in folders.items():
+        splits[name] = store.manifest["splits"][folder] | {"folder": folder}
+    facts = {"splits": splits, "fingerprint": f"{store.fingerprint}+new"}
+    return replace(store, manifest=store.manifest | facts)

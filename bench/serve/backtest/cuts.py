@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bench.core.arrays import Ints
 from bench.core.errors import UserError
 from bench.core.system.progress import Progress
 from bench.core.validation import validate
 from bench.data.card import Card
 from bench.data.preparation import rows_of
 from bench.data.splits import TEST, time_key
-from bench.data.times import hours, hours_of, month_of
-from bench.data.values import as_text
+from bench.data.values import as_text, hours, hours_of, month_of
 
 MONTH = "month"
 
@@ -38,10 +34,13 @@ class Cut:
 
     def __str__(self) -> str:
         """As tables have it."""
-        first, last = (
-            f"{each:.15g}" if isinstance(each, float) else each for each in (self.first, self.last)
-        )
+        first = _in_words(self.first)
+        last = _in_words(self.last)
         return first if first == last else f"{first} to {last}"
+
+
+def _in_words(time: float | str) -> str:
+    return f"{time:.15g}" if isinstance(time, float) else time
 
 
 @dataclass(frozen=True)
@@ -56,9 +55,9 @@ class Times:
     """
 
     card: Card
-    values: Sequence[float] | Sequence[str]
-    counts: NDArray[np.int64]
-    of_test: NDArray[np.int64]
+    values: Sequence[float | str]
+    counts: Ints
+    of_test: Ints
 
     def cuts(self, number: int | None, every: str | None) -> list[Cut]:
         """Test in `number` parts of about equal numbers of rows, or one for `every` span (`1d`,
@@ -67,43 +66,61 @@ class Times:
         Raises:
             UserError: test has fewer times, or times that are no dates.
         """
-        own = np.flatnonzero(self.counts)
-        if every == MONTH:
-            piece = np.array([month_of(self.values[at]) for at in own.tolist()])
-        elif every is not None:
-            span = hours_of(every)
-            hour = [hours(self.values[at]) for at in own.tolist()]
-            piece = np.array([math.floor((each - hour[0]) / span) for each in hour])
+        places = np.flatnonzero(self.counts)
+        if every is None:
+            pieces = self._equal_pieces(places, number or 7)
         else:
-            asked = number or 7
-            if len(own) < asked:
-                raise UserError(
-                    f"--cuts: expected at most {len(own)}, the times that test has, found {asked}"
-                )
-            done = np.cumsum(self.counts[own]) - self.counts[own] / 2
-            piece = np.minimum((done / self.counts[own].sum() * asked).astype(int), asked - 1)
-        parts = [own[piece == each] for each in np.unique(piece)]
-        if len(parts) < 2:
+            pieces = self._spans(places, every)
+        cuts = []
+        for piece in np.unique(pieces):
+            times = places[pieces == piece]
+            first = self.values[times[0]]
+            last = self.values[times[-1]]
+            rows = int(self.counts[times].sum())
+            cuts.append(Cut(first, last, rows))
+        if len(cuts) < 2:
             raise UserError("expected a test of two cuts at the least, found one")
-        return [
-            Cut(self.values[part[0]], self.values[part[-1]], int(self.counts[part].sum()))
-            for part in parts
-        ]
+        return cuts
 
-    def cut_of(self, cuts: Sequence[Cut]) -> NDArray[np.int64]:
+    def _equal_pieces(self, places: Ints, pieces: int) -> Ints:
+        """The piece of each time of test, of about equal numbers of rows."""
+        if len(places) < pieces:
+            raise UserError(
+                f"--cuts: expected at most {len(places)}, the times that test has, found {pieces}"
+            )
+        counts = self.counts[places]
+        middles = np.cumsum(counts) - counts / 2
+        piece = (middles / counts.sum() * pieces).astype(np.int64)
+        return np.asarray(piece.clip(max=pieces - 1))
+
+    def _spans(self, places: Ints, every: str) -> Ints:
+        """The span of each time of test."""
+        times = [self.values[place] for place in places.tolist()]
+        if every == MONTH:
+            return np.array(list(map(month_of, times)))
+        since_1970 = np.array(list(map(hours, times)))
+        since_first = since_1970 - since_1970[0]
+        return np.asarray(np.floor(since_first / hours_of(every)).astype(np.int64))
+
+    def cut_of(self, cuts: Sequence[Cut]) -> Ints:
         """(n,), the cut of each row of test that has a time."""
-        place = {value: at for at, value in enumerate(self.values)}
-        ends = np.array([place[cut.last] for cut in cuts])
-        return np.searchsorted(ends, self.of_test[self.of_test >= 0])
+        places = {value: place for place, value in enumerate(self.values)}
+        ends = [places[cut.last] for cut in cuts]
+        cut_of_row: Ints = np.searchsorted(ends, self.of_test[self.of_test >= 0])
+        return cut_of_row
 
     def before(self, cut: Cut, window: str) -> float | str:
         """The earliest time that is at most so long before a cut."""
-        least = hours(cut.first) - hours_of(window)
-        return next(value for value in self.values if hours(value) >= least)
+        earliest = hours(cut.first) - hours_of(window)
+        return next(value for value in self.values if hours(value) >= earliest)
 
 
 def times_of(
-    card: Card, home: Path, raw: Path | None, column: str | None, progress: Progress
+    card: Card,
+    home: Path,
+    raw: Path | None,
+    column: str | None,
+    progress: Progress,
 ) -> Times:
     """Reads the times of all rows.
 
@@ -124,29 +141,41 @@ def times_of(
             f"{card.key}: expected the time of its split, '{card.time}', found --time {time}"
         )
     timed = card if card.split_times else _with(card, {"time": time})
-    codes = list[NDArray[np.int64]]()
-    tests = list[NDArray[np.bool_]]()
-    known = dict[str, int]()
+    codes_by_part = []
+    is_test_by_part = []
+    code_of: dict[str, int] = {}
     for rows in rows_of(timed, home, raw, progress):
         text = as_text(rows.table[time], card.missing)
-        place = np.array([known.setdefault(value, len(known)) for value in text.values] + [-1])
-        kept = rows.split >= 0
-        codes.append(place[text.codes][kept])
-        tests.append((rows.split == TEST)[kept])
-    every, test = np.concatenate(codes), np.concatenate(tests)
-    names, numbers = list(known), None
-    with suppress(ValueError):
-        numbers = [float(name) for name in names]
+        codes_of_values = [code_of.setdefault(value, len(code_of)) for value in text.values]
+        in_split = rows.split >= 0
+        codes = np.array([*codes_of_values, -1])[text.codes]
+        codes_by_part.append(codes[in_split])
+        is_test_by_part.append((rows.split == TEST)[in_split])
+    codes = np.concatenate(codes_by_part)
+    is_test = np.concatenate(is_test_by_part)
+
+    texts = list(code_of)
+    numbers = _as_numbers(texts)
     if numbers is None and card.split_times and not card.textual_time:
-        raise UserError(f"{card.key}: expected numbers in '{time}', found {names[0]!r}")
-    keys: list[Any] = [time_key(name) for name in names] if numbers is None else numbers
-    order = sorted(range(len(names)), key=keys.__getitem__)
-    place = np.full(len(names) + 1, -1)
-    place[order] = np.arange(len(order))
-    every = place[every]
-    counts = np.bincount(every[test & (every >= 0)], minlength=len(order))
-    values = [names[at] if numbers is None else numbers[at] for at in order]
-    return Times(timed, values, counts, every[test])  # type: ignore[arg-type]
+        raise UserError(f"{card.key}: expected numbers in '{time}', found {texts[0]!r}")
+    keys = list(map(time_key, texts)) if numbers is None else numbers
+    sorted_codes = sorted(range(len(keys)), key=keys.__getitem__)
+    values = texts if numbers is None else numbers
+    sorted_values = [values[code] for code in sorted_codes]
+
+    place_of_code = np.full(len(keys) + 1, -1)
+    place_of_code[sorted_codes] = np.arange(len(keys))
+    places = place_of_code[codes]
+    of_test = places[is_test]
+    counts = np.bincount(of_test[of_test >= 0], minlength=len(keys))
+    return Times(timed, sorted_values, counts, of_test)
+
+
+def _as_numbers(texts: Sequence[str]) -> list[float] | None:
+    try:
+        return list(map(float, texts))
+    except ValueError:
+        return None
 
 
 def _with(card: Card, changes: dict[str, object]) -> Card:
@@ -158,6 +187,12 @@ def card_of(times: Times, cut: Cut, **options: object) -> Card:
     """The card whose test is a cut and whose train lies before it, see
     `bench.data.splits.CutSplit`.
     """
-    base = times.card.split.model_dump(mode="json")
-    split = {"kind": "cut", "base": base, "by_group": times.card.split_by_group, **options}
-    return _with(times.card, {"split": {"first": cut.first, "last": cut.last} | split})
+    card = times.card
+    split = {
+        "first": cut.first,
+        "last": cut.last,
+        "kind": "cut",
+        "base": card.split.model_dump(mode="json"),
+        "by_group": card.split_by_group,
+    }
+    return _with(card, {"split": split | options})

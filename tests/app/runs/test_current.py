@@ -17,7 +17,7 @@ from bench.deciding.policy import Guard, Policy
 from bench.deciding.score import Score
 from bench.ledger.effect import Effect
 from bench.ledger.fusion import Fusion
-from bench.serve.evaluation import Judgement
+from bench.serve.judgements import Judgement
 
 CARD = load_card("synthetic-funnel@rows=2000")
 TASKS = ("click", "purchase")

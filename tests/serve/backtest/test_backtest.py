@@ -14,12 +14,12 @@ from bench.core.system.progress import Silent
 from bench.data import parse_card, prepare
 from bench.data.preparation import rows_of
 from bench.data.splits import SPLITS
-from bench.data.times import hours_of
+from bench.data.values import hours_of
 from bench.search.executors.base import Options
-from bench.serve.backtest import backtest
-from bench.serve.backtest.backtest import FROZEN, PICKED, in_processes, run
+from bench.serve.backtest import running
 from bench.serve.backtest.cuts import card_of
-from bench.serve.backtest.days import days_of
+from bench.serve.backtest.daily_gains import FROZEN, PICKED, days_of
+from bench.serve.backtest.running import in_processes, run
 
 
 def dates_by_split(log, card):
@@ -108,7 +108,7 @@ def by_hand(plan, log):
     store = prepare(card_of(plan.times, plan.cuts[1]), log.home, log.raw)
     chains, members = plan.trained
     chain = chains[members["first"].chains[0]]
-    return store, chain.joint(store, chain.anew(store, Silent()), "test")
+    return store, chain.joint(store, chain.from_scratch(store, Silent()), "test")
 
 
 def recall(joint, labels):
@@ -128,7 +128,7 @@ def values(found):
 def test_a_chain_that_was_interrupted_is_the_same_to_the_last_bit(days, tmp_path, monkeypatch, how):
     plan = days.plan(how, cuts=3)
     whole = run(plan, tmp_path / "whole", days.home, days.raw, Silent())
-    write = backtest.write_text
+    write = running.write_text
 
     def stopping(path, text):
         if path.name == "1.json":
@@ -136,7 +136,7 @@ def test_a_chain_that_was_interrupted_is_the_same_to_the_last_bit(days, tmp_path
         write(path, text)
 
     with monkeypatch.context() as patch:
-        patch.setattr(backtest, "write_text", stopping)
+        patch.setattr(running, "write_text", stopping)
         with pytest.raises(Stopped):
             run(plan, tmp_path / "parts", days.home, days.raw, Silent())
     again = run(plan, tmp_path / "parts", days.home, days.raw, Silent())

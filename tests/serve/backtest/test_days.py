@@ -8,9 +8,16 @@ import pytest
 from bench.deciding.aims import PolicyAim
 from bench.deciding.verdict import Verdict
 from bench.ledger.effect import Effect
-from bench.serve.backtest.backtest import Backtest, PointOutcomes
 from bench.serve.backtest.cuts import Cut
-from bench.serve.backtest.days import LEAST_DAYS, days_of, mean_day, per_day, sentences
+from bench.serve.backtest.daily_gains import (
+    LEAST_DAYS,
+    Backtest,
+    PointOutcomes,
+    days_of,
+    mean_day,
+    per_day,
+    sentences,
+)
 
 RUNS = 2000
 

@@ -15,7 +15,7 @@ from bench.data import parse_card, prepare
 from bench.models.training.config import TrialConfig
 from bench.models.training.loop import Trainer
 from bench.models.training.warm import Start, before_of, keep, rows_before, start_from
-from bench.serve.backtest.chain import going_on
+from bench.serve.backtest.chain import store_of_new_rows
 from bench.serve.backtest.cuts import card_of
 
 STEADY = NETWORK | {"optim.schedule": "constant"}
@@ -94,7 +94,7 @@ def test_a_new_value_begins_from_its_fields_mean_and_a_fresh_state(stores, tmp_p
     before, after = stores
     old = trainer(before, 1)
     old.run_to()
-    new = trainer(going_on(after), 1)
+    new = trainer(store_of_new_rows(after), 1)
     go_on(old, new, tmp_path / "old")
     rows = rows_before(old.model.schema, new.model.schema)
     table, earlier = new.model.embedding.weight.detach(), old.model.embedding.weight.detach()
@@ -115,7 +115,7 @@ def test_a_new_position_begins_without_an_effect(tmp_path):
     rows.to_csv(tmp_path / "log.csv", index=False)
     card = parse_card(CARD | {"columns": CARD["columns"] | {"place": "position"}}, "here")
     before, after = stores_of(Log(card, tmp_path, tmp_path / "home"))
-    old, new = trainer(before, 1), trainer(going_on(after), 1)
+    old, new = trainer(before, 1), trainer(store_of_new_rows(after), 1)
     old.run_to()
     go_on(old, new, tmp_path / "old")
     weight, earlier = new.model.position.weight, old.model.position.weight

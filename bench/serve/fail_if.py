@@ -16,7 +16,7 @@ from bench.core.objectives import outcome
 from bench.core.schema import Task
 from bench.deciding.score import prediction_names
 from bench.ledger.effect import Effect
-from bench.serve.evaluation import REPORTED, Judgement
+from bench.serve.judgements import REPORTED, Judgement
 
 
 @dataclass(frozen=True)
@@ -60,30 +60,42 @@ class Rule:
                 "'buy.recall@10% < 0.3'"
             )
             raise UserError(f"--fail-if: {expected}, found '{shortened(text)}'")
-        bound = float(match[3]) / (100 if match[4] else 1)
-        return cls(text.strip(), match[1], match[2] == "<", bound, bool(match[4]))
+        metric, sign, number, percent = match.groups()
+        bound = float(number) / (100 if percent else 1)
+        return cls(text.strip(), metric, sign == "<", bound, bool(percent))
 
     def result(self, judgements: Iterable[Judgement]) -> RuleResult:
         """Applies the rule to the first judgement of its metric."""
-        judgement = next(each for each in judgements if each.metric == self.metric)
-        measured = (judgement.gain if self.relative else judgement.estimate) or Effect(math.nan)
-        ends = measured.value, measured.low, measured.high
-        kept = [end >= self.bound if self.below else end <= self.bound for end in ends]
-        failed, sure = not kept[0], math.isfinite(measured.low) and len(set(kept)) == 1
-        value, low, high = (f"{100 * end:+.2f}" if self.relative else f"{end:.5g}" for end in ends)
-        what, unit = ("gain", "%") if self.relative else ("value", "")
-        way = f"{'' if failed else 'not '}{'below' if self.below else 'above'}"
-        reason = f"the {what} is {value}{unit} ({low} to {high}), "
-        reason += f"surely {way}" if sure else f"{way}, but not surely"
-        if math.isnan(measured.value):
-            reason = f"these rows do not define the {what}"
-        return RuleResult(
-            self.text,
-            measured,
-            failed,
-            sure,
-            f"{'failed' if failed else 'kept'}: {self.text}: {reason}",
+        judgement = next(known for known in judgements if known.metric == self.metric)
+        measured = judgement.gain if self.relative else judgement.estimate
+        if measured is None:
+            measured = Effect(math.nan)
+        failed = self._fails(measured.value)
+        sure = (
+            math.isfinite(measured.low)
+            and self._fails(measured.low) == self._fails(measured.high) == failed
         )
+        word = "failed" if failed else "kept"
+        sentence = f"{word}: {self.text}: {self._reason(measured, failed, sure)}"
+        return RuleResult(self.text, measured, failed, sure, sentence)
+
+    def _fails(self, number: float) -> bool:
+        return not (number >= self.bound if self.below else number <= self.bound)
+
+    def _reason(self, measured: Effect, failed: bool, sure: bool) -> str:
+        noun = "gain" if self.relative else "value"
+        if math.isnan(measured.value):
+            return f"these rows do not define the {noun}"
+        value, low, high = map(self._in_words, measured.to_json().values())
+        unit = "%" if self.relative else ""
+        side = "below" if self.below else "above"
+        if not failed:
+            side = f"not {side}"
+        certainty = f"surely {side}" if sure else f"{side}, but not surely"
+        return f"the {noun} is {value}{unit} ({low} to {high}), {certainty}"
+
+    def _in_words(self, number: float) -> str:
+        return f"{100 * number:+.2f}" if self.relative else f"{number:.5g}"
 
 
 def outcomes_asked(
@@ -100,25 +112,26 @@ def outcomes_asked(
     `ranking` and `heads` say what is compared with another model, `weighted` whether predictions
     also have metrics without the row weight.
     """
-    names = [
-        (name, metric)
-        for task in tasks
-        for name in prediction_names(task)
-        for metric in REPORTED[task.kind]
-    ]
-    metrics = {
-        f"{name}.{prefix}{metric}"
-        for name, metric in names
-        for prefix in ("", "plain_")[: 1 + weighted]
-    }
+    metrics = _metrics_of_predictions(tasks, weighted)
     asked = []
     for rule in rules:
         if rule.relative and not ranking:
             raise UserError(
                 f"--fail-if: expected --against beside '{rule.text}', a gain, found none"
             )
-        of_head = rule.metric in metrics
-        if rule.metric not in outcomes and not (of_head and (heads or not rule.relative)):
-            where = "--fail-if: a column has no predictions" if of_head else "--fail-if"
+        of_prediction = rule.metric in metrics
+        measured = of_prediction and (heads or not rule.relative)
+        if rule.metric not in outcomes and not measured:
+            where = "--fail-if: a column has no predictions" if of_prediction else "--fail-if"
             asked.append(outcome(rule.metric, tuple(tasks), where).name)
     return asked
+
+
+def _metrics_of_predictions(tasks: Sequence[Task], weighted: bool) -> set[str]:
+    prefixes = ("", "plain_") if weighted else ("",)
+    metrics = set()
+    for task in tasks:
+        for name in prediction_names(task):
+            for prefix in prefixes:
+                metrics |= {f"{name}.{prefix}{metric}" for metric in REPORTED[task.kind]}
+    return metrics
