@@ -183,7 +183,7 @@ class Section:
         self._read(experiment)
         identity = dict(self.identity)
         run = identity.pop("run")
-        del identity["created"]
+        identity.pop("created", None)
         target = TargetRun(
             key=(),
             name=f"{run} {self.dataset}",
