@@ -56,9 +56,8 @@ def atomic_path(target: Path) -> Iterator[Path]:
         temporary = Path(name)
         try:
             yield temporary
-            temporary.chmod(
-                0o666 & ~_umask()
-            )  # a temporary file is private, the target gets the usual mode
+            # A temporary file is private, the target gets the usual mode.
+            temporary.chmod(0o666 & ~_umask())
             rename(temporary, target)
         finally:
             temporary.unlink(missing_ok=True)
@@ -110,10 +109,11 @@ def rename(source: Path, target: Path) -> None:
 
 def flush(path: Path) -> None:
     """Waits until a file, or a folder with all files in it, is on disk; does not follow links."""
-    for folder, _, files in os.walk(path):
-        for each in (Path(folder, file) for file in files):
-            if not each.is_symlink():
-                _flush_one(each)
+    for folder, _, names in os.walk(path):
+        for name in names:
+            file = Path(folder, name)
+            if not file.is_symlink():
+                _flush_one(file)
         _flush_one(Path(folder))
     if path.is_file():
         _flush_one(path)
@@ -148,8 +148,8 @@ def remove_abandoned(shelf: Path, pattern: str = ".*.part") -> None:
     """
     for path in shelf.glob(pattern):
         alive = writer_of(path)
-        changed = (_time(each) for each in (path, *path.rglob("*")))
-        if alive or (alive is None and time.time() - max(changed) <= DAY):
+        changed = max(map(_time, (path, *path.rglob("*"))))
+        if alive or (alive is None and time.time() - changed <= DAY):
             continue
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
@@ -264,14 +264,12 @@ def room_for(target: Path) -> Iterator[None]:
             if _is_about(error.where, target):
                 raise Unwritable(target, error.number) from None
             raise
-        if (full := no_room(error, target)) is not None:
+        full = no_room(error, target)
+        if full is not None:
             raise full from None
-        if (
-            isinstance(error, OSError)
-            and error.errno in _REFUSED
-            and _is_about(error.filename, target)
-        ):
-            raise Unwritable(target, error.errno) from None
+        if isinstance(error, OSError) and error.errno in _REFUSED:
+            if _is_about(error.filename, target):
+                raise Unwritable(target, error.errno) from None
         raise
 
 
@@ -296,7 +294,8 @@ def _number(error: BaseException) -> int | None:
         return error.errno
     if isinstance(error, OSError) and _SHORT.search(str(error)):
         return errno.ENOSPC
-    return int(match[1]) if (match := _RUST.search(str(error))) else None
+    number = _RUST.search(str(error))
+    return None if number is None else int(number[1])
 
 
 def _is_about(name: object, target: Path) -> bool:
