@@ -46,7 +46,9 @@ def check_known(kind: str, name: str, known_names: Collection[str], where: str =
     if name in known_names:
         return
     error = unknown(kind, name, known_names)
-    raise UserError(f"{where}: {error}") if where else error
+    if where:
+        raise UserError(f"{where}: {error}")
+    raise error
 
 
 def shortened(text: str, limit: int = 120) -> str:
@@ -74,7 +76,9 @@ def repeated(names: Iterable[T]) -> T | None:
 def listed(names: Sequence[str]) -> str:
     """Joins names as in a sentence: `a`, `a and b`, `a, b and c`."""
     *before, last = names
-    return f"{', '.join(before)} and {last}" if before else last
+    if not before:
+        return last
+    return f"{', '.join(before)} and {last}"
 
 
 def adding(extra: str) -> str:

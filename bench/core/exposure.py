@@ -72,7 +72,9 @@ def exposure_columns(random: str | None, propensity: str | None) -> dict[Shown, 
         raise ValueError("expected 'random' or 'propensity', found both")
     if random is not None:
         return {"random": random}
-    return {} if propensity is None else {"propensity": propensity}
+    if propensity is not None:
+        return {"propensity": propensity}
+    return {}
 
 
 def exposure_of(kind: Shown, column: str, values: NDArray[Any]) -> Exposure:

@@ -277,7 +277,9 @@ class Objective:
 
 def key_on(name: str, split: str) -> str:
     """The key of a metric on a split, or of a cost, which is the same on every split."""
-    return name if name.startswith("cost/") else f"{split}/{name}"
+    if name.startswith("cost/"):
+        return name
+    return f"{split}/{name}"
 
 
 def in_thousandths(objective: str) -> bool:
@@ -406,8 +408,8 @@ def outcome(
         kind = "task or column of items" if items else "task"
         subjects = [*(task.name for task in tasks), *items]
         raise UserError(f"{where}: outcome '{name}': {unknown(kind, subject, subjects)}")
-    measure = ranked(metric)
-    if measure is None or LISTS[measure.measure].items != items[subject]:
+    parsed = ranked(metric)
+    if parsed is None or LISTS[parsed.measure].items != items[subject]:
         example = next(name for name, metric in LISTS.items() if metric.items == items[subject])
         example += "@5" if items[subject] == "category" else "7@5"
         raise UserError(
@@ -418,11 +420,10 @@ def outcome(
 
 def _check_outcome_of_task(name: str, task: Task, metric: str, where: str) -> None:
     outcome = ranked(metric)
-    measure = None if outcome is None else LISTS[outcome.measure]
-    if measure is not None and measure.items:
-        outcome = measure = None
+    if outcome is not None and LISTS[outcome.measure].items:
+        outcome = None
     if task.kind == "regression":
-        if measure is None or measure.binary:
+        if outcome is None or LISTS[outcome.measure].binary:
             examples = f"{task.name}.value@10%, {task.name}.value@5 or {task.name}.ndcg@5"
             raise UserError(
                 f"{where}: expected an outcome of a regression such as {examples}, found '{name}'"

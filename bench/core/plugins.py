@@ -283,8 +283,9 @@ def _of_packages(group: str) -> Iterator[tuple[str, str, Any]]:
 def _of_files(group: str) -> Iterator[tuple[str, str, Any]]:
     for file, module in _FILES.items():
         entries = module.__dict__.get(GROUPS[group].split(":")[1])
-        for name, entry in entries.items() if isinstance(entries, dict) else ():
-            yield str(name), file.origin, entry
+        if isinstance(entries, dict):
+            for name, entry in entries.items():
+                yield str(name), file.origin, entry
 
 
 @contextmanager

@@ -251,11 +251,11 @@ class _Configured:
     @property
     def weights(self) -> dict[str, float]:
         """Task -> its static loss weight."""
+        prefix = "balancing.static.weight."
         weights = {}
         for key, value in self.config.items():
-            prefix, _, task = key.partition("balancing.static.weight.")
-            if task and not prefix:
-                weights[task] = float(str(value))
+            if key.startswith(prefix):
+                weights[key.removeprefix(prefix)] = float(str(value))
         return weights
 
     def _kind(self, part: str) -> str:
@@ -307,8 +307,9 @@ class TrialRecord(_Configured):
         A point has the metrics and diagnosis of its rung, and the replicates trained to the same
         length.
         """
-        whole = RungResult(0, 0, self.metrics, 0.0, self.diagnosis)
-        rungs = self.rungs or ((whole,) if self.measured else ())
+        if not self.measured:
+            return ()
+        rungs = self.rungs or (RungResult(0, 0, self.metrics, 0.0, self.diagnosis),)
         untils: list[int | None] = [rung.samples for rung in rungs]
         if self.state == "completed":
             untils[-1] = None
@@ -425,7 +426,9 @@ class Point(_Configured):
 
 def point_id(number: int, until: int | None) -> str:
     """The id of a trial's point."""
-    return str(number) if until is None else f"{number}@{until}"
+    if until is None:
+        return str(number)
+    return f"{number}@{until}"
 
 
 def training_of(

@@ -7,9 +7,10 @@ from functools import cached_property
 from typing import Annotated, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field as Limits
 from pydantic import FiniteFloat, NonNegativeInt, PositiveInt, StringConstraints
+
+from bench.core.arrays import Ints, Mask
 
 TaskKind = Literal["binary", "regression"]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
@@ -212,7 +213,7 @@ class Schema:
         return tuple(reversed(path))
 
 
-def begins(counts: NDArray[np.int64], ranges: int) -> NDArray[np.bool_]:
+def begins(counts: Ints, ranges: int) -> Mask:
     """Joins neighbouring values, or finer ranges, into about `ranges` ranges of about equal count.
 
     A value with 1 / ranges of the rows gets its own range. So a spike (nine in ten people have no

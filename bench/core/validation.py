@@ -48,7 +48,9 @@ def validate(model: type[M], values: Any, where: str, table: str = "") -> M:
         text = _sentence(model, first, table)
         if len(problems) > 1:
             text += f" (and {len(problems) - 1} more)"
-        raise UserError(f"{where}: {text}" if where else text) from None
+        if where:
+            text = f"{where}: {text}"
+        raise UserError(text) from None
 
 
 def _sentence(model: type[BaseModel], problem: ErrorDetails, table: str) -> str:
@@ -80,7 +82,9 @@ def _unknown_key(key: str, location: _Location) -> str:
     for model in location.models:
         for name, field in model.model_fields.items():
             keys.add(f"{table}{field.alias or name}")
-    return str(unknown("key", key, keys)) if keys else f"unknown key '{key}'"
+    if not keys:
+        return f"unknown key '{key}'"
+    return str(unknown("key", key, keys))
 
 
 def _expected(problem: ErrorDetails) -> str:

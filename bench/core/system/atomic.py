@@ -89,9 +89,9 @@ def atomic_folder(target: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def scratch_folder(beside: Path) -> Iterator[Path]:
+def scratch_folder(neighbour: Path) -> Iterator[Path]:
     """Yields an empty folder beside a file or folder, under a temporary name, and removes it."""
-    folder = Path(_beside(beside, tempfile.mkdtemp))
+    folder = Path(_beside(neighbour, tempfile.mkdtemp))
     try:
         yield folder
     finally:
@@ -139,7 +139,9 @@ def write_text(target: Path, text: str) -> None:
 def writer_of(temporary: Path) -> bool | None:
     """Whether the process that writes under this temporary name lives; None if unknown."""
     match = _WRITER.search(temporary.name)
-    return None if match is None else lives(match[1])
+    if match is None:
+        return None
+    return lives(match[1])
 
 
 def remove_abandoned(shelf: Path, pattern: str = ".*.part") -> None:
@@ -233,7 +235,9 @@ def no_room(error: BaseException, where: Path | str) -> Unwritable | None:
     error.
     """
     number = _number(error)
-    return Unwritable(where, number) if number in _FULL else None
+    if number not in _FULL:
+        return None
+    return Unwritable(where, number)
 
 
 def says_no_room(text: str) -> bool:
@@ -267,9 +271,8 @@ def room_for(target: Path) -> Iterator[None]:
         full = no_room(error, target)
         if full is not None:
             raise full from None
-        if isinstance(error, OSError) and error.errno in _REFUSED:
-            if _is_about(error.filename, target):
-                raise Unwritable(target, error.errno) from None
+        if isinstance(error, OSError) and _is_refused(error, target):
+            raise Unwritable(target, error.errno) from None
         raise
 
 
@@ -295,7 +298,13 @@ def _number(error: BaseException) -> int | None:
     if isinstance(error, OSError) and _SHORT.search(str(error)):
         return errno.ENOSPC
     number = _RUST.search(str(error))
-    return None if number is None else int(number[1])
+    if number is None:
+        return None
+    return int(number[1])
+
+
+def _is_refused(error: OSError, target: Path) -> bool:
+    return error.errno in _REFUSED and _is_about(error.filename, target)
 
 
 def _is_about(name: object, target: Path) -> bool:

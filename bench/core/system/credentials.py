@@ -49,7 +49,9 @@ hide.
 
 def kind(uri: str) -> str:
     """The scheme without its driver: `postgresql` of `postgresql+psycopg2://..`."""
-    return "databricks" if uri == "databricks" else urlsplit(uri).scheme.partition("+")[0]
+    if uri == "databricks":
+        return uri
+    return urlsplit(uri).scheme.partition("+")[0]
 
 
 def home_address(home: Path) -> str:
@@ -64,11 +66,12 @@ def plain_address(uri: str) -> str:
     made absolute. An unknown scheme or a missing part is a UserError without the password.
     """
     address = separated(uri)
-    plain, scheme = address.plain, kind(address.plain)
+    plain = address.plain
     if not _is_whole(plain):
         raise UserError(
             f"--tracking: expected an MLflow address ({EXAMPLES}), found '{shown(uri)}'"
         )
+    scheme = kind(plain)
     if address.user is not None:
         os.environ[USERNAME] = address.user
     if address.password is not None:

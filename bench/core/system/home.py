@@ -35,4 +35,6 @@ def writable_home(folder: Path | None = None) -> Path:
 def shown(path: Path) -> str:
     """A path for people: relative if it lies below the current folder."""
     here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+    if path.is_relative_to(here):
+        path = path.relative_to(here)
+    return str(path)

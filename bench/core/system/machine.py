@@ -204,4 +204,6 @@ def installed() -> int:
             limit = file.read().strip()
     except OSError:  # not Linux, or no control group of version 2
         return total
-    return min(total, int(limit)) if limit.isdecimal() else total
+    if not limit.isdecimal():
+        return total
+    return min(total, int(limit))

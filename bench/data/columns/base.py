@@ -100,7 +100,7 @@ class Source(Config):
         """Texts that mean missing after the function."""
         return self.missing if self.derive is None else ()
 
-    def numbers(self, table: pa.Table) -> NDArray[np.float64]:
+    def numbers(self, table: pa.Table) -> Floats:
         """(N,), NaN where missing; raises UserError if the table lacks the column or it holds no
         numbers.
         """
@@ -204,7 +204,7 @@ class Quantity(DensePart):
         return self.encode_numbers(self.source.numbers(table))
 
     @abstractmethod
-    def encode_numbers(self, numbers: NDArray[np.float64]) -> Singles:
+    def encode_numbers(self, numbers: Floats) -> Singles:
         """The same of the numbers that its fitter kept."""
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bench.core.arrays import Floats
+from bench.core.arrays import Floats, Ints
 from bench.core.system.intrinsics import jit
 
 LARGEST = float(np.finfo(np.float32).max)
@@ -66,7 +65,7 @@ class RunningMoments:
         their squares, and the least and the largest number."""
         self._waiting = [np.zeros((2, 0))]
 
-    def add(self, numbers: Floats, weights: NDArray[np.int64] | None = None) -> None:
+    def add(self, numbers: Floats, weights: Ints | None = None) -> None:
         """Adds numbers (N,), each `weights` (N,) times; not allowed after results were read."""
         times = np.ones(len(numbers), np.int64) if weights is None else weights
         present = ~np.isnan(numbers) & (times > 0)
@@ -131,7 +130,7 @@ class RunningMoments:
             left_out=self.present - int(counts[inside].sum()),
         )
 
-    def _moments_of(self, ranges: NDArray[np.int64]) -> tuple[float, float]:
+    def _moments_of(self, ranges: Ints) -> tuple[float, float]:
         """Mean and deviation of some ranges; 0 for a constant, (0, 0) for none."""
         if not len(ranges):
             return 0.0, 0.0

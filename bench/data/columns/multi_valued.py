@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import Field as Limits
 
 from bench.core import schema
-from bench.core.arrays import Mask
+from bench.core.arrays import Ints, Mask
 from bench.core.system.intrinsics import jit
 from bench.data.codes import ABSENT, NULL, Codes, ColumnCodes, TextCodes, whole_numbers
 from bench.data.columns.base import EXAMPLES, PAD, FieldPart, Finding, Kind, LocalIds, Reads, Source
@@ -77,9 +77,7 @@ def fitted_lists(lists: Lists, values: ColumnCodes, table: pa.Table, grow: bool)
     return list_codes(lists, values, table, grow, spelled=True)
 
 
-def _chosen(
-    lists: Lists, members: NDArray[Any], starts: NDArray[np.int64], none: int
-) -> NDArray[Any]:
+def _chosen(lists: Lists, members: NDArray[Any], starts: Ints, none: int) -> NDArray[Any]:
     """(L + 1, slots) members for the slots of each list, padded with `none`; the last row is empty,
     for code -1.
     """
@@ -226,9 +224,7 @@ MOST_TEXTS = 20_000
 """Distinct texts that are looked at."""
 
 
-def list_lengths(
-    texts: Sequence[str], counts: NDArray[np.int64], separator: str
-) -> list[int] | None:
+def list_lengths(texts: Sequence[str], counts: Ints, separator: str) -> list[int] | None:
     """(V,) how many parts each text has, where they are lists with that separator between, else
     None.
 
@@ -252,9 +248,7 @@ def list_lengths(
     return lengths
 
 
-def _drafted(
-    option: dict[str, Any], why: str, lengths: Sequence[int], counts: NDArray[np.int64]
-) -> Finding:
+def _drafted(option: dict[str, Any], why: str, lengths: Sequence[int], counts: Ints) -> Finding:
     longest = max(lengths)
     usual_length = int(np.quantile(lengths, 0.95, weights=counts, method="inverted_cdf"))
     slots = min(max(usual_length, 2), 50)

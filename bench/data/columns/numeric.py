@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 from pydantic import Field as Limits
 from pydantic import FiniteFloat, NonNegativeInt, model_validator
 
 from bench.core import schema
-from bench.core.arrays import Floats, Mask, Singles
+from bench.core.arrays import Floats, Ints, Mask, Singles
 from bench.core.schema import begins
 from bench.core.system.intrinsics import jit
 from bench.data.codes import IntegerCodes
@@ -88,7 +87,7 @@ class NumericColumn(Quantity):
         """Whether train lacked no value."""
         return not self.flag
 
-    def encode_numbers(self, numbers: NDArray[np.float64]) -> Singles:
+    def encode_numbers(self, numbers: Floats) -> Singles:
         """(N, 1), or (N, 2) with the flag, of numbers (N,) or (N, 1)."""
         numbers = np.clip(logged(numbers.reshape(-1), self.log1p), self.low, self.high)
         missing = np.isnan(numbers)
@@ -150,14 +149,14 @@ class BucketField(FieldPart):
         """Local ids (N, 1)."""
         return self.encode_numbers(self.source.numbers(table))
 
-    def encode_numbers(self, numbers: NDArray[np.float64]) -> LocalIds:
+    def encode_numbers(self, numbers: Floats) -> LocalIds:
         """`encode` of numbers (N,) or (N, 1)."""
         local = np.empty(len(numbers), np.int32)
         place_in_ranges(self._cuts, numbers.reshape(-1), local)
         return local[:, None]
 
     @cached_property
-    def _cuts(self) -> NDArray[np.float64]:
+    def _cuts(self) -> Floats:
         return np.array(self.edges)
 
 
@@ -205,7 +204,7 @@ class DistinctNumbers:
             self._codes, self._counts = IntegerCodes(), np.zeros(0, np.int64)
             self._count(values, counts)
 
-    def _count(self, numbers: Floats, times: NDArray[np.int64] | None = None) -> None:
+    def _count(self, numbers: Floats, times: Ints | None = None) -> None:
         codes = self._codes.code(numbers.view(np.int64))
         counts = np.bincount(codes, times, len(self._codes)).astype(np.int64)
         counts[: len(self._counts)] += self._counts
@@ -270,13 +269,13 @@ class NumericFitter(Fitter):
         super().__init__(name, source, column)
         self._moments, self._distinct = RunningMoments(column.log1p), DistinctNumbers()
 
-    def take(self, table: pa.Table, train: Mask, grow: bool = True) -> NDArray[np.float64]:
+    def take(self, table: pa.Table, train: Mask, grow: bool = True) -> Floats:
         """Numbers (n, 1), NaN where missing."""
         numbers = self.source.numbers(table)
         self.add(numbers[train])
         return numbers[:, None]
 
-    def add(self, numbers: NDArray[np.float64]) -> None:
+    def add(self, numbers: Floats) -> None:
         """Fits on numbers (n,) of train."""
         self._moments.add(numbers)
         self._distinct.add(numbers)

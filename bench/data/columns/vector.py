@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 from pydantic import Field
 
 from bench.core import schema
-from bench.core.arrays import Mask, Singles
+from bench.core.arrays import Floats, Mask, Singles
 from bench.data.columns.base import EXAMPLES, Finding, Fitter, Kind, Quantity, Reads, Source
 from bench.data.columns.moments import RunningMoments
 from bench.data.columns.numeric import NumericColumn
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from bench.data.inspection.column import Counted
 
 
-def vectors_of(source: Source, table: pa.Table, length: int) -> NDArray[np.float64]:
+def vectors_of(source: Source, table: pa.Table, length: int) -> Floats:
     """(N, length) of a column of lists, rounded to float32; NaN where missing or not finite."""
     column = whole_column(source.raw(table))
     numbers = np.full((len(column), length), np.nan)
@@ -81,7 +80,7 @@ class VectorColumns(Quantity):
         """(N, D), or (N, D + 1) with the flag."""
         return self.encode_numbers(vectors_of(self.source, table, len(self.parts)))
 
-    def encode_numbers(self, numbers: NDArray[np.float64]) -> Singles:
+    def encode_numbers(self, numbers: Floats) -> Singles:
         """`encode` of numbers (N, D)."""
         bounds = [(part.low, part.high, part.mean, part.scale) for part in self.parts]
         low, high, mean, scale = np.array(bounds).T
@@ -102,7 +101,7 @@ class VectorFitter(Fitter):
         self.width, self._lacking = column.length, False
         self._moments = [RunningMoments() for _ in range(column.length)]
 
-    def take(self, table: pa.Table, train: Mask, grow: bool = True) -> NDArray[np.float64]:
+    def take(self, table: pa.Table, train: Mask, grow: bool = True) -> Floats:
         """Numbers (n, D), NaN where missing."""
         numbers = vectors_of(self.source, table, self.width)
         for moments, column in zip(self._moments, numbers[train].T, strict=True):

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from bench.core.arrays import Floats, Ints, Mask
 from bench.core.schema import begins
 from bench.data.inspection.names import QUANTITIES, TIMES, has_word
 from bench.data.tasks import SKEWED, skewness
@@ -54,7 +55,7 @@ class Counted:
     """(N,) index into the distinct values; -1 where missing."""
     distinct: Any
     """Arrow array (V,)."""
-    numbers: NDArray[np.float64] | None = None
+    numbers: Floats | None = None
     """(V,) where every value is a number and none has leading zeros, as codes do; else None."""
     lists: bool = False
     """Whether a parquet file holds lists; these are texts with `|` between."""
@@ -66,7 +67,7 @@ class Counted:
     """Whether a card can use a column of that type."""
 
     @cached_property
-    def counts(self) -> NDArray[np.int64]:
+    def counts(self) -> Ints:
         """(V,) rows that have the value."""
         return np.bincount(self.codes[self.codes >= 0], minlength=len(self.distinct))
 
@@ -93,7 +94,7 @@ class Counted:
         return self.numbers is None and bool(self.matching(_TIME).all())
 
     @property
-    def epochs(self) -> dict[str, NDArray[np.bool_]]:
+    def epochs(self) -> dict[str, Mask]:
         """`seconds`, `milliseconds` and so on -> (V,) which numbers are times since 1970 of the
         years 2000 to 2050.
         """
@@ -115,7 +116,7 @@ class Counted:
         skew = abs(skewness(self.numbers, self.counts))
         return skew > SKEWED and abs(skewness(logarithms, self.counts)) < skew / 2
 
-    def cells(self, ranges: int = 0, exact: int = 0) -> NDArray[np.int64]:
+    def cells(self, ranges: int = 0, exact: int = 0) -> Ints:
         """(N,) index into the distinct values, V where missing.
 
         Args:
@@ -130,12 +131,12 @@ class Counted:
         return np.append(range_of_value, len(edges) + 1)[self.codes]
 
     @cached_property
-    def row_numbers(self) -> NDArray[np.float64]:
+    def row_numbers(self) -> Floats:
         """(N,) numbers, NaN where missing."""
         assert self.numbers is not None
         return np.append(self.numbers, np.nan)[self.codes]
 
-    def matching(self, pattern: str) -> NDArray[np.bool_]:
+    def matching(self, pattern: str) -> Mask:
         """(V,) which of the distinct texts match a pattern."""
         matches = pc.match_substring_regex(self.distinct, pattern)
         return np.asarray(matches.to_numpy(zero_copy_only=False))
@@ -199,7 +200,7 @@ def _has_leading_zeros(name: str, texts: Any) -> bool:
     return bool(pc.any(pc.match_substring_regex(texts, r"^0\d+$")).as_py())
 
 
-def _without_infinite(column: Counted, numbers: NDArray[np.float64]) -> Counted:
+def _without_infinite(column: Counted, numbers: Floats) -> Counted:
     """The column with infinite numbers counted as missing, as preparing counts them."""
     finite = np.isfinite(numbers)
     new_codes = np.append(np.where(finite, np.cumsum(finite) - 1, -1), -1).astype(np.int32)
@@ -233,7 +234,7 @@ def _present_or_missing(
     return Counted(name, type_name, codes, pa.array([value]), **options)
 
 
-def _numbers(values: Any) -> NDArray[np.float64] | None:
+def _numbers(values: Any) -> Floats | None:
     if len(values) == 0 or is_any(values.type, DATES):
         return None
     try:

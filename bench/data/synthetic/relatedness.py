@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 from pydantic import Field
 
+from bench.core.arrays import Floats
 from bench.core.registry import Config
 from bench.core.seeds import derive
 
@@ -36,7 +36,7 @@ class RelatednessConfig(Config):
     seed: int = Field(0, ge=0)
 
 
-def weights(config: RelatednessConfig, rng: np.random.Generator) -> NDArray[np.float64]:
+def weights(config: RelatednessConfig, rng: np.random.Generator) -> Floats:
     """(2, d): c u1 and c (p u1 + sqrt(1 - p^2) u2) for orthonormal u1, u2."""
     basis, _ = np.linalg.qr(rng.standard_normal((config.d, 2)))
     u1, u2 = basis.T
