@@ -107,7 +107,7 @@ class Source(Config):
         numbers = as_numbers(self.raw(table), self.missing, self.column)
         return numbers if self.derive is None else DERIVATIONS[self.derive](numbers)
 
-    def values(self, table: pa.Table) -> Any:
+    def values(self, table: pa.Table) -> pa.Array | pa.ChunkedArray:
         """The Arrow column (N,), after the function; errors as of `numbers`."""
         if self.derive is None:
             return self.raw(table)
@@ -152,7 +152,9 @@ class Part(Config):
         """Whether rows must have the column, since train lacked no value."""
         return False
 
-    def check(self, name: str, column: Any, missing: Collection[str], sieve: Sieve) -> None:
+    def check(
+        self, name: str, column: pa.ChunkedArray, missing: Collection[str], sieve: Sieve
+    ) -> None:
         """The sieve takes the rows of a raw Arrow column that do not fit."""
 
     def examples(self) -> list[Any]:
@@ -299,7 +301,9 @@ class Kind(Config, ABC):
         """Adds the input to a schema without data: a field has two values, a number one range."""
         return replace(shape, fields=(*shape.fields, schema.Field(name, 2, self.slots)))
 
-    def check(self, name: str, column: Any, missing: Collection[str], sieve: Sieve) -> None:
+    def check(
+        self, name: str, column: pa.ChunkedArray, missing: Collection[str], sieve: Sieve
+    ) -> None:
         """The sieve takes the rows of its raw Arrow column that do not fit."""
 
     @classmethod

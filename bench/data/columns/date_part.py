@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
+from bench.core.arrays import Ints, Mask
 from bench.core.errors import UserError
 from bench.data.columns.base import EXAMPLES, Finding, Kind, Source
 from bench.data.columns.categorical import CategoricalField, CategoricalFitter
@@ -21,6 +22,7 @@ from bench.data.values import DATES, distinct, is_any, texts_of, whole_column
 if TYPE_CHECKING:
     from bench.data.checks import Sieve
     from bench.data.inspection.column import Counted
+    from bench.data.inspection.labels import Labels
 
 TimePart = Literal["hour", "weekday", "month"]
 EXAMPLE = "2024-03-01 10:00:00"
@@ -34,7 +36,9 @@ _OF_DATES = {"hour": pc.hour, "weekday": pc.day_of_week, "month": pc.month}
 """Monday is 0, as in `weekday_of_unix_s`."""
 
 
-def part_of(column: Any, part: TimePart, missing: Collection[str] = ()) -> tuple[Any, Any]:
+def part_of(
+    column: pa.ChunkedArray, part: TimePart, missing: Collection[str] = ()
+) -> tuple[pa.Array, Mask]:
     """A part of each time of an Arrow column: whole numbers (N,), null where there is none; which
     texts are no time.
 
@@ -66,14 +70,16 @@ def part_of(column: Any, part: TimePart, missing: Collection[str] = ()) -> tuple
     return parts.take(pa.array(codes % len(parts))), wrong[codes]
 
 
-def _integers(digits: Any) -> Any:
+def _integers(digits: pa.Array) -> Ints:
     """(n,) of texts; -1 where there is none."""
     numbers = pc.if_else(pc.equal(digits, ""), None, digits).cast(pa.int64())
-    return numbers.fill_null(-1).to_numpy(zero_copy_only=False)
+    return np.asarray(numbers.fill_null(-1).to_numpy(zero_copy_only=False))
 
 
 class _Times:
-    def check(self, name: str, column: Any, missing: Collection[str], sieve: Sieve) -> None:
+    def check(
+        self, name: str, column: pa.ChunkedArray, missing: Collection[str], sieve: Sieve
+    ) -> None:
         """The sieve takes rows whose text is no time."""
         _, no_time = part_of(column, "weekday", missing)
         wrong = no_time & ~sieve.bad
@@ -81,7 +87,7 @@ class _Times:
             sieve.refuse(wrong, "time", _unfit(name, column, wrong))
 
 
-def _unfit(name: str, column: Any, wrong: Any) -> str:
+def _unfit(name: str, column: pa.ChunkedArray, wrong: Mask) -> str:
     text = whole_column(column)[int(np.argmax(wrong))].as_py()
     return f"'{name}': expected a time such as {EXAMPLE}, found '{text}'"
 
@@ -96,7 +102,7 @@ class TimeSource(Source):
         """None: missing times have no part."""
         return ()
 
-    def values(self, table: pa.Table) -> Any:
+    def values(self, table: pa.Table) -> pa.Array:
         """The parts, an Arrow array of whole numbers (N,)."""
         raw = self.raw(table)
         parts, wrong = part_of(raw, self.part, self.missing)
@@ -139,7 +145,7 @@ class DatePart(_Times, Kind):
         return TimeSource(column=self.source or name, missing=missing, part=self.part)
 
     @classmethod
-    def draft(cls, column: Counted, labels: Any) -> Finding | None:
+    def draft(cls, column: Counted, labels: Labels) -> Finding | None:
         """A time is no input itself; what comes again of it is proposed: its hour, or the weekday
         of dates.
         """

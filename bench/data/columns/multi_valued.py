@@ -23,6 +23,7 @@ from bench.data.values import distinct, filled, is_list, taken_apart, texts_of
 
 if TYPE_CHECKING:
     from bench.data.inspection.column import Counted
+    from bench.data.inspection.labels import Labels
 
 KeptEnd = Literal["first", "last"]
 """Which values of a list stay where it has more than there are slots."""
@@ -202,7 +203,7 @@ class MultiValued(Kind):
         return self.max_length
 
     @classmethod
-    def draft(cls, column: Counted, labels: Any) -> Finding | None:
+    def draft(cls, column: Counted, labels: Labels) -> Finding | None:
         """Lists, and texts that are lists by their parts."""
         if column.lists:
             lengths = [text.count("|") + 1 for text in column.texts()]

@@ -39,6 +39,7 @@ from bench.data.inspection.names import is_count
 
 if TYPE_CHECKING:
     from bench.data.inspection.column import Counted
+    from bench.data.inspection.labels import Labels
 
 
 class NumericColumn(Quantity):
@@ -321,7 +322,7 @@ class Numeric(Kind):
         return replace(shape, numbers=(*shape.numbers, number), dense=(*shape.dense, name))
 
     @classmethod
-    def draft(cls, column: Counted, labels: Any) -> Finding | None:
+    def draft(cls, column: Counted, labels: Labels) -> Finding | None:
         """Numbers that are no codes."""
         if column.numbers is None:
             return None

@@ -20,6 +20,7 @@ from bench.data.values import distinct, taken_apart, whole_column
 if TYPE_CHECKING:
     from bench.data.checks import Sieve
     from bench.data.inspection.column import Counted
+    from bench.data.inspection.labels import Labels
 
 
 def vectors_of(source: Source, table: pa.Table, length: int) -> Floats:
@@ -35,7 +36,7 @@ def vectors_of(source: Source, table: pa.Table, length: int) -> Floats:
     return numbers
 
 
-def _check_lengths(name: str, column: Any, length: int, sieve: Sieve) -> None:
+def _check_lengths(name: str, column: pa.ChunkedArray, length: int, sieve: Sieve) -> None:
     if pa.types.is_null(column.type):
         return
     codes, lists = distinct(column)
@@ -72,7 +73,9 @@ class VectorColumns(Quantity):
         """Whether train lacked no vector."""
         return not self.flag
 
-    def check(self, name: str, column: Any, missing: Collection[str], sieve: Sieve) -> None:
+    def check(
+        self, name: str, column: pa.ChunkedArray, missing: Collection[str], sieve: Sieve
+    ) -> None:
         """The sieve takes rows whose vector has another length."""
         _check_lengths(name, column, len(self.parts), sieve)
 
@@ -139,12 +142,14 @@ class Vector(Kind):
         columns = tuple(f"{name}_{number}" for number in range(self.length))
         return replace(shape, vectors=(*shape.vectors, vector), dense=shape.dense + columns)
 
-    def check(self, name: str, column: Any, missing: Collection[str], sieve: Sieve) -> None:
+    def check(
+        self, name: str, column: pa.ChunkedArray, missing: Collection[str], sieve: Sieve
+    ) -> None:
         """The sieve takes rows whose vector has another length."""
         _check_lengths(name, column, self.length, sieve)
 
     @classmethod
-    def draft(cls, column: Counted, labels: Any) -> Finding | None:
+    def draft(cls, column: Counted, labels: Labels) -> Finding | None:
         """Lists of numbers with fractions, all of one length."""
         if not column.vector:
             return None

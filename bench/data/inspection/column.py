@@ -53,8 +53,8 @@ class Counted:
     """`text`, the type a parquet file gives it, or why it cannot be read."""
     codes: NDArray[np.int32]
     """(N,) index into the distinct values; -1 where missing."""
-    distinct: Any
-    """Arrow array (V,)."""
+    distinct: pa.Array
+    """(V,) in order of first appearance."""
     numbers: Floats | None = None
     """(V,) where every value is a number and none has leading zeros, as codes do; else None."""
     lists: bool = False
@@ -152,7 +152,7 @@ class Counted:
         return [text for text in map(canonical, plain(values)) if text is not None]
 
 
-def count_column(name: str, column: Any, missing: Collection[str] = ()) -> Counted:
+def count_column(name: str, column: pa.ChunkedArray, missing: Collection[str] = ()) -> Counted:
     """Counts an Arrow column (N,); the empty text and those in `missing` are missing."""
     array = whole_column(column)
     value_type = array.type
@@ -182,7 +182,9 @@ def count_column(name: str, column: Any, missing: Collection[str] = ()) -> Count
     return counted
 
 
-def _count_lists(name: str, array: Any, list_type: Any, missing: Collection[str]) -> Counted:
+def _count_lists(
+    name: str, array: pa.Array, list_type: pa.DataType, missing: Collection[str]
+) -> Counted:
     lengths = pc.unique(pc.list_value_length(array.drop_null())).to_pylist()
     if pa.types.is_floating(list_type.value_type) and len(lengths) == 1 and lengths[0] > 1:
         length = lengths[0]
@@ -193,7 +195,7 @@ def _count_lists(name: str, array: Any, list_type: Any, missing: Collection[str]
     )
 
 
-def _has_leading_zeros(name: str, texts: Any) -> bool:
+def _has_leading_zeros(name: str, texts: pa.Array) -> bool:
     """Whether numbers are codes such as 007; a quantity or a time may be padded."""
     if has_word(name, QUANTITIES | TIMES):
         return False
@@ -212,7 +214,7 @@ def _without_infinite(column: Counted, numbers: Floats) -> Counted:
     )
 
 
-def _unreadable(array: Any, value_type: Any) -> str | None:
+def _unreadable(array: pa.Array, value_type: pa.DataType) -> str | None:
     """What a card cannot use of a column: the type, or what its values are."""
     single_type = value_type.value_type if is_list(value_type) else value_type
     if not is_any(single_type, (*NUMBERS, *TEXTS, *DATES)):
@@ -227,14 +229,14 @@ def _unreadable(array: Any, value_type: Any) -> str | None:
 
 
 def _present_or_missing(
-    name: str, type_name: str, array: Any, value: str, **options: Any
+    name: str, type_name: str, array: pa.Array, value: str, **options: Any
 ) -> Counted:
     """A column whose values all count as one."""
     codes = array.is_valid().to_numpy(zero_copy_only=False).astype(np.int32) - 1
     return Counted(name, type_name, codes, pa.array([value]), **options)
 
 
-def _numbers(values: Any) -> Floats | None:
+def _numbers(values: pa.Array) -> Floats | None:
     if len(values) == 0 or is_any(values.type, DATES):
         return None
     try:

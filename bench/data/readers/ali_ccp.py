@@ -13,7 +13,7 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -45,7 +45,7 @@ class CommonLines:
     sum on disk.
     """
 
-    def __init__(self, wanted: WantedFields, file: Any) -> None:
+    def __init__(self, wanted: WantedFields, file: BinaryIO) -> None:
         self._n_ids = sum(wanted.slots)
         self._width = self._n_ids + sum(wanted.summed) + 1
         self._rows = IntegerCodes()
@@ -223,7 +223,7 @@ class Side:
             summed.append(has_sum)
         self.wanted = WantedFields(tuple(names), tuple(slots), tuple(summed))
 
-    def columns(self, ids: Ints, sums: Floats) -> Iterator[tuple[str, Any]]:
+    def columns(self, ids: Ints, sums: Floats) -> Iterator[tuple[str, pa.Array]]:
         """Yields (raw column, Arrow array) of scanned ids (n, S) and sums (n, D)."""
         for raw, (slots, is_list) in self.ids.items():
             if is_list:
@@ -243,7 +243,7 @@ def _lists(ids: Ints) -> pa.ListArray:
 
 def _columns(
     common_side: Side, side: Side, common: CommonLines, lines: Lines, rows: Codes
-) -> dict[str, Any]:
+) -> dict[str, pa.Array]:
     """All raw columns of impressions, as Arrow arrays; `rows` (n,) are their common lines.
 
     Each common line is decoded once a part and referred to through a dictionary.

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from bench.core.errors import UserError, check_known
 from bench.core.registry import Config
 from bench.core.system.atomic import atomic_folder
@@ -22,7 +24,7 @@ class Generator:
     """Generates rows from its parameters; the same parameters give the same rows."""
 
     config: type[Config]
-    generate: Callable[[Any], Any]
+    generate: Callable[[Any], pa.Table]
     """Parameters -> Arrow table with the inputs, the labels and the truth behind them."""
     columns: Callable[[Any], dict[str, Any]] = lambda config: {}
     """Parameters -> inputs, as a card's `columns`, used where a card lists none."""

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 from pydantic import Field
 from scipy.special import expit
 
@@ -298,7 +299,7 @@ class _Block:
         weights = self._weight_in_list(COMBINED[name], ids)
         return self.world.features(name, np.where(weights < 0, -1, ids), weights)
 
-    def _lines(self, columns: list[Any], parts: list[Features]) -> memoryview:
+    def _lines(self, columns: list[pa.Array], parts: list[Features]) -> memoryview:
         """Bytes of n lines from columns (n,), the last of which is the common index, and the
         features of each line in order.
         """
@@ -319,5 +320,5 @@ class _Block:
         return memoryview(data)[: int(np.frombuffer(ends, np.int32)[len(text)])]
 
 
-def _digits(numbers: Any) -> Any:
+def _digits(numbers: NDArray[np.integer[Any]]) -> pa.Array:
     return pa.array(numbers).cast(pa.string())

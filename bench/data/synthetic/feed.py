@@ -16,8 +16,6 @@ one tab they are clicked less. Everything has a known truth:
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pyarrow as pa
 from pydantic import Field
@@ -63,7 +61,7 @@ class FeedConfig(Config):
     seed: int = Field(0, ge=0)
 
 
-def generate(config: FeedConfig) -> Any:
+def generate(config: FeedConfig) -> pa.Table:
     """Generates inputs, labels, weights, rates, and the truth."""
     rng = np.random.default_rng(derive(config.seed, "feed"))
     requests = -(-config.rows // config.each)

@@ -12,8 +12,6 @@ Model", SIGIR 2018. Likes go with appeal and low prices, against purchases.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pyarrow as pa
 from pydantic import Field
@@ -52,7 +50,7 @@ def zipf_ids(rng: np.random.Generator, count: int, exponent: float, rows: int) -
     return np.asarray(np.searchsorted(cumulative, draws, side="right"))
 
 
-def generate(config: FunnelConfig) -> Any:
+def generate(config: FunnelConfig) -> pa.Table:
     """Generates inputs, click, purchase, like, p_click, and P(purchase | click) and P(like | click)
     as p_<name>.
     """

@@ -43,7 +43,7 @@ def weights(config: RelatednessConfig, rng: np.random.Generator) -> Floats:
     return config.c * np.stack([u1, config.p * u1 + np.sqrt(1 - config.p**2) * u2])
 
 
-def generate(config: RelatednessConfig) -> Any:
+def generate(config: RelatednessConfig) -> pa.Table:
     """Generates x0.., y1, y2 and their noiseless means mean_y1, mean_y2."""
     rng = np.random.default_rng(derive(config.seed, "relatedness"))
     w = weights(config, rng)
