@@ -37,7 +37,8 @@ def weekday_of_yyyymmdd(numbers: Floats) -> Floats:
     fits = (numbers >= 0) & (numbers < 1e8)
     dates = numbers[fits].astype(np.int64)
     months = (dates // 10000 - 1970) * 12 + (dates // 100) % 100 - 1
-    days = months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64) + dates % 100 - 1
+    first_days = months.astype("datetime64[M]").astype("datetime64[D]")
+    days = first_days.astype(np.int64) + dates % 100 - 1
     weekdays = np.full(len(numbers), np.nan)
     weekdays[fits] = (days + 3) % 7
     return weekdays
@@ -299,7 +300,8 @@ class Kind(Config, ABC):
 
     def shape_in(self, shape: schema.Schema, name: str) -> schema.Schema:
         """Adds the input to a schema without data: a field has two values, a number one range."""
-        return replace(shape, fields=(*shape.fields, schema.Field(name, 2, self.slots)))
+        field = schema.Field(name, 2, self.slots)
+        return replace(shape, fields=(*shape.fields, field))
 
     def check(
         self, name: str, column: pa.ChunkedArray, missing: Collection[str], sieve: Sieve

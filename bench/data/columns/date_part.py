@@ -61,19 +61,23 @@ def part_of(
     months = ((year - 1970) * 12 + month - 1).astype("datetime64[M]")
     days = months.astype("datetime64[D]") + (day - 1).astype("timedelta64[D]")
     next_months = (months + np.timedelta64(1, "M")).astype("datetime64[D]")
-    is_time = (year > 0) & (month > 0) & (month < 13) & (day > 0) & (days < next_months)
+    is_time = (year > 0) & (month > 0) & (month < 13)
+    is_time &= (day > 0) & (days < next_months)
     weekday = (days.astype(np.int64) + 3) % 7  # 1970-01-01 was a Thursday
     numbers = {"hour": hour, "weekday": weekday, "month": month}[part]
-    has_none = ~is_time | (numbers < 0)
-    parts = pa.array(np.append(numbers, 0), mask=np.append(has_none, True))
-    wrong = np.append(~is_time & texts.is_valid().to_numpy(zero_copy_only=False), False)
-    return parts.take(pa.array(codes % len(parts))), wrong[codes]
+    # One more value, without a part, is for code -1.
+    has_none = np.append(~is_time | (numbers < 0), True)
+    parts = pa.array(np.append(numbers, 0), mask=has_none)
+    is_text = texts.is_valid().to_numpy(zero_copy_only=False)
+    is_wrong = np.append(~is_time & is_text, False)
+    return parts.take(pa.array(codes % len(parts))), is_wrong[codes]
 
 
 def _integers(digits: pa.Array) -> Ints:
     """(n,) of texts; -1 where there is none."""
-    numbers = pc.if_else(pc.equal(digits, ""), None, digits).cast(pa.int64())
-    return np.asarray(numbers.fill_null(-1).to_numpy(zero_copy_only=False))
+    digits_or_null = pc.if_else(pc.equal(digits, ""), None, digits)
+    numbers = digits_or_null.cast(pa.int64()).fill_null(-1)
+    return np.asarray(numbers.to_numpy(zero_copy_only=False))
 
 
 class _Times:

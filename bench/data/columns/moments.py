@@ -71,11 +71,12 @@ class RunningMoments:
         present = ~np.isnan(numbers) & (times > 0)
         self.rows += int(times.sum())
         self.present += int(times[present].sum())
-        self._waiting.append(np.stack([logged(numbers[present], self.log1p), times[present]]))
+        values = logged(numbers[present], self.log1p)
+        self._waiting.append(np.stack([values, times[present]]))
         self._take(PIECE)
 
     def _take(self, fewest: int) -> None:
-        """Adds the numbers that wait, if there are so many: whole pieces, or all where it is 0."""
+        """Adds whole pieces of the numbers that wait, if at least `fewest` do; all of them for 0."""
         if sum(part.shape[1] for part in self._waiting) < fewest:
             return
         waiting = np.concatenate(self._waiting, axis=1)
@@ -112,21 +113,26 @@ class RunningMoments:
         order = self._place[ranges].astype(np.int64)
         if not len(order):
             return Robust(0.0, 1.0, -CUT, CUT, 0)
-        counts, low, high = self._sums[1, order], self._sums[4, order], self._sums[5, order]
+        counts = self._sums[1, order]
+        low, high = self._sums[4:, order]
         tail = max((self.present - counts.max()) // 100, self.present >= 100)
-        core = (np.cumsum(counts) > tail) & (np.cumsum(counts[::-1])[::-1] > tail)
+        count_below = np.cumsum(counts)
+        count_above = np.cumsum(counts[::-1])[::-1]
+        core = (count_below > tail) & (count_above > tail)
         middle, spread = self._moments_of(order[core])
         inside = np.ones(len(order), np.bool_)
         if spread:
-            is_near = (low <= middle + OUTLIER * spread) & (high >= middle - OUTLIER * spread)
+            reach = OUTLIER * spread
+            is_near = (low <= middle + reach) & (high >= middle - reach)
             inside = core | is_near
         mean, deviation = self._moments_of(order[inside])
         scale = deviation or 1.0
+        lowest, highest = float(low[inside][0]), float(high[inside][-1])
         return Robust(
             mean,
             scale,
-            low=min(float(low[inside][0]), mean - CUT * scale),
-            high=max(float(high[inside][-1]), mean + CUT * scale),
+            low=min(lowest, mean - CUT * scale),
+            high=max(highest, mean + CUT * scale),
             left_out=self.present - int(counts[inside].sum()),
         )
 

@@ -145,8 +145,10 @@ class MultiValuedField(FieldPart):
         texts = [value for value in self.vocabulary.values if value is not None][:EXAMPLES]
         if not texts:
             return [None] * EXAMPLES
-        joined = [self.separator.join(texts[:end]) or None for end in range(1, len(texts) + 1)]
-        return list(islice(cycle(joined), EXAMPLES))
+        examples = []
+        for end in range(1, len(texts) + 1):
+            examples.append(self.separator.join(texts[:end]) or None)
+        return list(islice(cycle(examples), EXAMPLES))
 
 
 class MultiValuedFitter(ValueFitter):
@@ -160,7 +162,8 @@ class MultiValuedFitter(ValueFitter):
         """Codes (n, slots), ABSENT after the last; values without a slot are neither coded nor
         counted.
         """
-        lists = Lists(self.source, self.column.separator, self.width, self.column.keep)
+        column = self.column
+        lists = Lists(self.source, column.separator, self.width, column.keep)
         codes = fitted_lists(lists, self.values, table, grow)
         self._count(codes, train)
         return codes
@@ -233,7 +236,9 @@ def list_lengths(texts: Sequence[str], counts: Ints, separator: str) -> list[int
     "[10,20)" each part has its place.
     """
     lengths = []
-    all_parts, first, later = set[str](), set[str](), set[str]()
+    all_parts = set[str]()
+    first = set[str]()
+    later = set[str]()
     for text in texts:
         parts = [part.strip() for part in text.split(separator) if part.strip()]
         lengths.append(len(parts))

@@ -10,7 +10,6 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -90,18 +89,21 @@ class NumericColumn(Quantity):
 
     def encode_numbers(self, numbers: Floats) -> Singles:
         """(N, 1), or (N, 2) with the flag, of numbers (N,) or (N, 1)."""
-        numbers = np.clip(logged(numbers.reshape(-1), self.log1p), self.low, self.high)
+        numbers = logged(numbers.reshape(-1), self.log1p)
+        numbers = np.clip(numbers, self.low, self.high)
         missing = np.isnan(numbers)
-        columns = [np.where(missing, 0.0, (numbers - self.mean) / self.scale)]
+        standard = (numbers - self.mean) / self.scale
+        columns = [np.where(missing, 0.0, standard)]
         if self.flag:
             columns.append(missing)
         return np.stack(columns, axis=1).astype(np.float32)
 
     def number(self, column: int, ranges: BucketField) -> schema.Number:
         """Describes the quantity to models; `column` is its first dense column."""
-        edges = self.encode_numbers(np.array([ranges.low, *ranges.edges, ranges.high]))[:, 0]
+        raw_edges = np.array([ranges.low, *ranges.edges, ranges.high])
+        edges = tuple(self.encode_numbers(raw_edges)[:, 0].tolist())
         flag = column + 1 if self.flag else None
-        return schema.Number(self.name, column, flag, tuple(edges.tolist()), ranges.counts)
+        return schema.Number(self.name, column, flag, edges, ranges.counts)
 
     def _examples(self) -> list[Any]:
         middle = self.mean
@@ -128,7 +130,8 @@ class BucketField(FieldPart):
 
     @model_validator(mode="after")
     def _consistent(self) -> BucketField:
-        if any(after < before for before, after in pairwise((self.low, *self.edges, self.high))):
+        bounds = [self.low, *self.edges, self.high]
+        if bounds != sorted(bounds):
             raise ValueError("expected low, edges and high in ascending order")
         if len(self.counts) != len(self.edges) + 1:
             raise ValueError(
@@ -236,7 +239,8 @@ def ranges_for(rows: int) -> int:
 def shortened(numbers: Floats, bits: int) -> Floats:
     """Rounds numbers to `bits` significant bits, towards zero."""
     mantissa, exponent = np.frexp(numbers)
-    return np.asarray(np.ldexp(np.trunc(np.ldexp(mantissa, bits)), exponent - bits))
+    shortened_mantissa = np.trunc(np.ldexp(mantissa, bits))
+    return np.asarray(np.ldexp(shortened_mantissa, exponent - bits))
 
 
 @jit()
@@ -287,7 +291,8 @@ class NumericFitter(Fitter):
             self.name, self.source, self.column.missing_flag, self._moments
         )
         ranges = self._distinct.ranges()
-        return column, BucketField(number=self.name, source=self.source, **ranges._asdict())
+        field = BucketField(number=self.name, source=self.source, **ranges._asdict())
+        return column, field
 
     def notes(self) -> Iterator[str]:
         """Warns of numbers that count for nothing."""
@@ -319,7 +324,8 @@ class Numeric(Kind):
     def shape_in(self, shape: schema.Schema, name: str) -> schema.Schema:
         """Adds a number."""
         number = schema.Number(name, len(shape.dense), None, (0.0, 1.0), (1,))
-        return replace(shape, numbers=(*shape.numbers, number), dense=(*shape.dense, name))
+        numbers = (*shape.numbers, number)
+        return replace(shape, numbers=numbers, dense=(*shape.dense, name))
 
     @classmethod
     def draft(cls, column: Counted, labels: Labels) -> Finding | None:

@@ -87,7 +87,8 @@ class VectorColumns(Quantity):
         """`encode` of numbers (N, D)."""
         bounds = [(part.low, part.high, part.mean, part.scale) for part in self.parts]
         low, high, mean, scale = np.array(bounds).T
-        columns = [np.nan_to_num((np.clip(numbers, low, high) - mean) / scale)]
+        standard = (np.clip(numbers, low, high) - mean) / scale
+        columns = [np.nan_to_num(standard)]
         if self.flag:
             columns.append(np.isnan(numbers).all(axis=1, keepdims=True))
         return np.concatenate(columns, axis=1).astype(np.float32)
@@ -107,9 +108,11 @@ class VectorFitter(Fitter):
     def take(self, table: pa.Table, train: Mask, grow: bool = True) -> Floats:
         """Numbers (n, D), NaN where missing."""
         numbers = vectors_of(self.source, table, self.width)
-        for moments, column in zip(self._moments, numbers[train].T, strict=True):
+        train_numbers = numbers[train]
+        for moments, column in zip(self._moments, train_numbers.T, strict=True):
             moments.add(column)
-        self._lacking |= bool(np.isnan(numbers[train]).all(axis=1).any())
+        lacks_all = np.isnan(train_numbers).all(axis=1)
+        self._lacking |= bool(lacks_all.any())
         return numbers
 
     def finish(self) -> tuple[VectorColumns]:
@@ -119,7 +122,8 @@ class VectorFitter(Fitter):
             part = NumericColumn.of_moments(f"{self.name}_{number}", self.source, False, moments)
             parts.append(part.model_copy(update={"flag": False}))
         flag = self.column.missing_flag or self._lacking
-        return (VectorColumns(name=self.name, source=self.source, parts=tuple(parts), flag=flag),)
+        columns = VectorColumns(name=self.name, source=self.source, parts=tuple(parts), flag=flag)
+        return (columns,)
 
 
 class Vector(Kind):
@@ -140,7 +144,8 @@ class Vector(Kind):
         """Adds a vector."""
         vector = schema.DenseVector(name, len(shape.dense), self.length)
         columns = tuple(f"{name}_{number}" for number in range(self.length))
-        return replace(shape, vectors=(*shape.vectors, vector), dense=shape.dense + columns)
+        vectors = (*shape.vectors, vector)
+        return replace(shape, vectors=vectors, dense=shape.dense + columns)
 
     def check(
         self, name: str, column: pa.ChunkedArray, missing: Collection[str], sieve: Sieve
