@@ -76,7 +76,7 @@ class RunningMoments:
         self._take(PIECE)
 
     def _take(self, fewest: int) -> None:
-        """Adds whole pieces of the numbers that wait, if at least `fewest` do; all of them for 0."""
+        """Adds whole pieces of the numbers that wait, if at least `fewest` do; all for 0."""
         if sum(part.shape[1] for part in self._waiting) < fewest:
             return
         waiting = np.concatenate(self._waiting, axis=1)
