@@ -16,7 +16,7 @@ from bench.core.registry import Config
 from bench.core.system.atomic import atomic_folder
 from bench.core.system.progress import Progress, Silent
 from bench.core.validation import validate
-from bench.data.synthetic import ali_ccp, feed, funnel, relatedness
+from bench.data.synthetic import ali_ccp_files, feed, funnel, relatedness
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ def synthesise(
     Raises UserError for an unknown data set or parameter, or a folder that is not empty.
     """
     check_known("data set to synthesise", name, ["ali-ccp"])
-    config = validate(ali_ccp.AliCcpConfig, parameters, f"synth {name}")
+    config = validate(ali_ccp_files.AliCcpConfig, parameters, f"synth {name}")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"--out: expected a new or empty folder, found {out} with something in it")
     with atomic_folder(out) as folder:
-        return ali_ccp.write(config, folder, progress or Silent())
+        return ali_ccp_files.write(config, folder, progress or Silent())
