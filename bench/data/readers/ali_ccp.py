@@ -13,7 +13,7 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -45,7 +45,7 @@ class CommonLines:
     sum on disk.
     """
 
-    def __init__(self, wanted: WantedFields, file: BinaryIO) -> None:
+    def __init__(self, wanted: WantedFields, file: Any) -> None:
         self._n_ids = sum(wanted.slots)
         self._width = self._n_ids + sum(wanted.summed) + 1
         self._rows = IntegerCodes()
