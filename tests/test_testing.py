@@ -230,8 +230,8 @@ def test_a_part_that_says_nothing_of_precision_gets_float32(
 
 def test_all_parts_of_ours_say_that_they_know_lower_precision():
     ours = [
-        *registry_of("sharing")._own.values(),
-        *registry_of("interaction")._own.values(),
+        *registry_of("sharing")._ours.values(),
+        *registry_of("interaction")._ours.values(),
         FUNNELS["aitm"],
     ]
     assert [entry.build for entry in ours if not entry.build.lower_precision] == []

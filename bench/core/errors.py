@@ -23,46 +23,48 @@ class TrainingError(FloatingPointError):
     """A training failed: a loss or prediction is not finite, or an objective cannot be measured."""
 
 
-def unknown(what: str, found: str, known: Iterable[str]) -> UserError:
+def unknown(kind: str, name: str, known_names: Iterable[str]) -> UserError:
     """The error for an unknown name: suggests the nearest known one and lists all."""
-    names = sorted(known)
-    near = difflib.get_close_matches(found, names, n=1)
-    hint = f" (did you mean '{near[0]}'?)" if near else ""
-    return UserError(f"unknown {what} '{shortened(found)}'{hint}; known are {_some(names)}")
+    names = sorted(known_names)
+    nearest = difflib.get_close_matches(name, names, n=1)
+    hint = f" (did you mean '{nearest[0]}'?)" if nearest else ""
+    return UserError(f"unknown {kind} '{shortened(name)}'{hint}; known are {_first(names)}")
 
 
-def _some(names: Sequence[str], most: int = 50) -> str:
-    """Names for the end of a sentence; of more than `most` the first, and how many more there
-    are.
-    """
-    more = f" and {len(names) - most:,} more" if len(names) > most else ""
-    return f"{', '.join(names[:most])}{more}" if names else "none"
+def _first(names: Sequence[str], limit: int = 50) -> str:
+    """Names for the end of a sentence; above the limit the first, and how many follow."""
+    if not names:
+        return "none"
+    text = ", ".join(names[:limit])
+    if len(names) > limit:
+        text += f" and {len(names) - limit:,} more"
+    return text
 
 
-def check_known(what: str, found: str, known: Collection[str], where: str = "") -> None:
+def check_known(kind: str, name: str, known_names: Collection[str], where: str = "") -> None:
     """Raises the error of `unknown` for an unknown name; `where` comes first."""
-    if found not in known:
-        raise UserError(
-            f"{where}: {unknown(what, found, known)}" if where else str(unknown(what, found, known))
-        )
+    if name in known_names:
+        return
+    error = unknown(kind, name, known_names)
+    if where:
+        raise UserError(f"{where}: {error}")
+    raise error
 
 
-def shortened(text: str, most: int = 120) -> str:
+def shortened(text: str, limit: int = 120) -> str:
     """Cuts the middle out of a text that is too long for a sentence."""
-    return (
-        text
-        if len(text) <= most
-        else f"{text[: most // 2]}..{text[-most // 4 :]} ({len(text):,} characters)"
-    )
+    if len(text) <= limit:
+        return text
+    return f"{text[: limit // 2]}..{text[-limit // 4 :]} ({len(text):,} characters)"
 
 
-def missing(what: str, wanted: str, found: Iterable[str]) -> UserError:
+def missing(kind: str, wanted: str, found_names: Iterable[str]) -> UserError:
     """The error for a wanted name that is missing: suggests the nearest and lists all."""
-    names = sorted(found)
-    near = difflib.get_close_matches(wanted, names, n=1)
-    hint = f" ('{near[0]}' is the nearest)" if near else ""
+    names = sorted(found_names)
+    nearest = difflib.get_close_matches(wanted, names, n=1)
+    hint = f" ('{nearest[0]}' is the nearest)" if nearest else ""
     return UserError(
-        f"expected the {what} '{wanted}', which is missing{hint}; found are {_some(names)}"
+        f"expected the {kind} '{wanted}', which is missing{hint}; found are {_first(names)}"
     )
 
 
@@ -73,7 +75,10 @@ def repeated(names: Iterable[T]) -> T | None:
 
 def listed(names: Sequence[str]) -> str:
     """Joins names as in a sentence: `a`, `a and b`, `a, b and c`."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    *before, last = names
+    if not before:
+        return last
+    return f"{', '.join(before)} and {last}"
 
 
 def adding(extra: str) -> str:
@@ -83,4 +88,4 @@ def adding(extra: str) -> str:
 
 def count(amount: int, noun: str) -> str:
     """`1 trial`, `2 trials`."""
-    return f"{amount:,} {noun}{'' if amount == 1 else 's'}"
+    return f"1 {noun}" if amount == 1 else f"{amount:,} {noun}s"

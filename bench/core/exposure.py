@@ -60,9 +60,8 @@ class Exposure:
 
     def positives(self, labels: NDArray[Any]) -> Floats:
         """(T,) the same of the positive labels (n, T) of each task."""
-        return np.array(
-            [_effective(self.weights[positive]) for positive in np.nan_to_num(labels).T > 0]
-        )
+        is_positive = np.nan_to_num(labels).T > 0
+        return np.array([_effective(self.weights[rows]) for rows in is_positive])
 
 
 def exposure_columns(random: str | None, propensity: str | None) -> dict[Shown, str]:
@@ -71,8 +70,11 @@ def exposure_columns(random: str | None, propensity: str | None) -> dict[Shown, 
     """
     if random is not None and propensity is not None:
         raise ValueError("expected 'random' or 'propensity', found both")
-    named: dict[Shown, str | None] = {"random": random, "propensity": propensity}
-    return {kind: column for kind, column in named.items() if column is not None}
+    if random is not None:
+        return {"random": random}
+    if propensity is not None:
+        return {"propensity": propensity}
+    return {}
 
 
 def exposure_of(kind: Shown, column: str, values: NDArray[Any]) -> Exposure:
@@ -82,20 +84,30 @@ def exposure_of(kind: Shown, column: str, values: NDArray[Any]) -> Exposure:
     Raises:
         UserError: a value that is no 0 or 1, or no chance above 0.
     """
-    known = np.isfinite(values)
-    own = np.where(known, values, 0.0).astype(np.float64)
-    wrong = known & ((own < 0) | (own > 1) | (own % 1 > 0 if kind == "random" else own == 0))
-    if wrong.any():
-        wanted = "0 or 1" if kind == "random" else "chances above 0, of at most 1,"
-        raise UserError(f"{kind}: expected {wanted} in '{column}', found {own[wrong][0]:g}")
+    present = np.isfinite(values)
+    chances = np.where(present, values, 0.0).astype(np.float64)
     if kind == "random":
-        return Exposure(kind, column, own)
-    weights = np.divide(1.0, own, out=np.zeros_like(own), where=own > 0)
+        expected = "0 or 1"
+        wrong = (chances != 0) & (chances != 1)
+    else:
+        expected = "chances above 0, of at most 1,"
+        wrong = present & ((chances <= 0) | (chances > 1))
+    if wrong.any():
+        raise UserError(f"{kind}: expected {expected} in '{column}', found {chances[wrong][0]:g}")
+    if kind == "random":
+        return Exposure(kind, column, chances)
+
+    weights = np.divide(1.0, chances, out=np.zeros_like(chances), where=chances > 0)
     counted = weights[weights > 0]
-    most = float(np.sqrt(len(counted)) * counted.mean()) if len(counted) else np.inf
-    return Exposure(kind, column, np.minimum(weights, most), most, int((weights > most).sum()))
+    largest = np.inf
+    if len(counted):
+        largest = float(np.sqrt(len(counted)) * counted.mean())
+    n_cut = int((weights > largest).sum())
+    return Exposure(kind, column, np.minimum(weights, largest), largest, n_cut)
 
 
 def _effective(weights: Floats) -> float:
     squares = float((weights**2).sum())
-    return float(weights.sum()) ** 2 / squares if squares else 0.0
+    if squares == 0:
+        return 0.0
+    return float(weights.sum()) ** 2 / squares

@@ -25,16 +25,14 @@ def checked_format(kind: str, values: Any, where: Path) -> Any:
     """A document's values; a `UserError` where its number, 1 without, is newer than this version's,
     or none.
     """
-    found, known = values.get(KEY, 1) if isinstance(values, dict) else 1, FORMATS[kind]
-    if type(found) is not int or not 1 <= found <= known:
-        newer = (
-            "; a later version of Seesaw wrote it, and reads it"
-            if type(found) is int and found > known
-            else ""
-        )
-        raise UserError(
-            f"{where}: expected a {kind} of format {known} or older, found format {found}{newer}"
-        )
+    number = values.get(KEY, 1) if isinstance(values, dict) else 1
+    newest = FORMATS[kind]
+    is_number = type(number) is int
+    if not is_number or not 1 <= number <= newest:
+        message = f"{where}: expected a {kind} of format {newest} or older, found format {number}"
+        if is_number and number > newest:
+            message += "; a later version of Seesaw wrote it, and reads it"
+        raise UserError(message)
     return values
 
 
@@ -49,8 +47,8 @@ def read_table(kind: str, file: Path) -> pa.Table:
     `checked_format`.
     """
     try:
-        found = (pq.read_schema(file).metadata or {}).get(_PARQUET, b"1").decode()
-        checked_format(kind, {KEY: int(found) if found.isdecimal() else found}, file)
+        number = (pq.read_schema(file).metadata or {}).get(_PARQUET, b"1").decode()
+        checked_format(kind, {KEY: int(number) if number.isdecimal() else number}, file)
         return pq.read_table(file)
     except FileNotFoundError:
         raise UserError(f"{file}: expected a {kind}, found no file") from None

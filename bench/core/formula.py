@@ -154,6 +154,13 @@ class _Token:
     """Whether a space stands before it."""
 
     @property
+    def column(self) -> str:
+        """The column's name; in brackets each `]` is doubled."""
+        if self.kind == "quoted":
+            return self.text.replace("]]", "]")
+        return self.text
+
+    @property
     def is_operand(self) -> bool:
         return self.kind in ("name", "quoted", "number")
 
@@ -252,7 +259,7 @@ def _as_python(tokens: list[_Token]) -> tuple[str, list[str]]:
             pieces.append("**" if token.text == "^" else token.text)
         else:
             pieces.append(f"_{len(columns)}")
-            columns.append(token.text.replace("]]", "]") if token.kind == "quoted" else token.text)
+            columns.append(token.column)
         after_operand = token.closes or (token.is_operand and not is_call)
     return " ".join(pieces), columns
 
@@ -351,7 +358,9 @@ def product(factors: Iterable[Expression]) -> Expression:
                 flat.append(part)
     if not flat or coefficient != 1.0:
         flat.insert(0, Number(coefficient))
-    return flat[0] if len(flat) == 1 else Product(tuple(flat))
+    if len(flat) == 1:
+        return flat[0]
+    return Product(tuple(flat))
 
 
 def power(base: Expression, exponent: Expression) -> Expression:

@@ -89,18 +89,23 @@ def random_ndcg(sizes: NDArray[np.integer[Any]]) -> float:
     increase it.
     """
     sizes = sizes[sizes > 1]
+    if not len(sizes):
+        return 1.0
     sums = np.cumsum(1 / np.log2(np.arange(2, 7)))
-    return float((sums[np.minimum(sizes, len(sums)) - 1] / sizes).mean()) if len(sizes) else 1.0
+    return float((sums[np.minimum(sizes, len(sums)) - 1] / sizes).mean())
 
 
 def ranked_by_group(sizes: NDArray[np.integer[Any]]) -> bool:
     """Whether groups of these sizes are large enough to measure an order within them."""
-    return len(sizes) > 0 and bool(sizes.mean() >= ROWS_A_GROUP) and random_ndcg(sizes) <= BY_CHANCE
+    if len(sizes) == 0 or sizes.mean() < ROWS_A_GROUP:
+        return False
+    return random_ndcg(sizes) <= BY_CHANCE
 
 
 def ranks_groups(group: NDArray[Any]) -> bool:
     """Whether rows with these groups (N,), negative for none, are ranked within them."""
-    return ranked_by_group(np.unique(group[group >= 0], return_counts=True)[1])
+    _, sizes = np.unique(group[group >= 0], return_counts=True)
+    return ranked_by_group(sizes)
 
 
 MIXED = 20
@@ -120,9 +125,10 @@ def ranked_tasks(
     order = np.argsort(group, kind="stable")
     order = order[np.searchsorted(group[order], 0) :]
     starts = np.flatnonzero(np.diff(group[order], prepend=-1))
-    high, low = (each.reduceat(labels[order], starts) for each in (np.fmax, np.fmin))
-    mixed = (high > low).sum(axis=0)
-    return frozenset(task.name for task, count in zip(tasks, mixed, strict=True) if count >= MIXED)
+    highest = np.fmax.reduceat(labels[order], starts)
+    lowest = np.fmin.reduceat(labels[order], starts)
+    n_mixed = (highest > lowest).sum(axis=0)
+    return frozenset(task.name for task, n in zip(tasks, n_mixed, strict=True) if n >= MIXED)
 
 
 @dataclass(frozen=True)
@@ -198,33 +204,27 @@ def ranked(metric: str) -> Ranked | None:
     match = _RANKED.fullmatch(metric)
     if match is None or match[1] not in LISTS:
         return None
-    of, limit, cut, percent = (
-        LISTS[match[1]],
-        float(match[2] or 0),
-        float(match[3] or math.inf),
-        bool(match[4]),
-    )
-    if (
-        cut <= 0
-        or (percent and (cut > 100 or not of.percent))
-        or (of.needs_cut and cut == math.inf)
-    ):
+    name, limit_text, cut_text, percent_sign = match.groups()
+    measure = LISTS[name]
+    cut = float(cut_text or math.inf)
+    if cut <= 0 or (measure.needs_cut and cut == math.inf):
         return None
-    if (of.items == "number") != (limit > 0) or (match[2] and not limit):
+    if percent_sign and (cut > 100 or not measure.percent):
         return None
-    return (
-        Ranked(match[1], cut, percent, limit)
-        if percent or cut == math.inf or cut == int(cut)
-        else None
-    )
+    if not percent_sign and cut != math.inf and cut != int(cut):
+        return None
+    limit = float(limit_text or 0)
+    if (measure.items == "number") != (limit > 0) or (limit_text and not limit):
+        return None
+    return Ranked(name, cut, bool(percent_sign), limit)
 
 
 def adds_up(metric: str) -> bool:
     """Whether an outcome's metric is a share of all that happens in all rows, as `recall@10%`
     is.
     """
-    of = ranked(metric)
-    return of is not None and of.percent and LISTS[of.measure].share
+    outcome = ranked(metric)
+    return outcome is not None and outcome.percent and LISTS[outcome.measure].share
 
 
 def in_amounts(name: str) -> str:
@@ -232,9 +232,10 @@ def in_amounts(name: str) -> str:
     has no other.
     """
     task, _, metric = name.partition(".")
-    of = ranked(metric)
-    other = "" if of is None else LISTS[of.measure].amounts
-    return f"{task}.{other}{metric[len(of.measure) :]}" if of is not None and other else name
+    outcome = ranked(metric)
+    if outcome is None or not LISTS[outcome.measure].amounts:
+        return name
+    return f"{task}.{LISTS[outcome.measure].amounts}{metric.removeprefix(outcome.measure)}"
 
 
 def item_kinds(categories: Iterable[str], numbers: Iterable[str]) -> dict[str, ItemKind]:
@@ -246,8 +247,8 @@ def of_items(name: str) -> bool:
     """Whether a name without split, also of a segment, is an outcome of items:
     `author.distinct@5`.
     """
-    found = ranked(metric_of(name.partition("[")[0]))
-    return found is not None and LISTS[found.measure].items != ""
+    outcome = ranked(metric_of(name.partition("[")[0]))
+    return outcome is not None and LISTS[outcome.measure].items != ""
 
 
 @dataclass(frozen=True)
@@ -276,21 +277,27 @@ class Objective:
 
 def key_on(name: str, split: str) -> str:
     """The key of a metric on a split, or of a cost, which is the same on every split."""
-    return name if name.startswith("cost/") else f"{split}/{name}"
+    if name.startswith("cost/"):
+        return name
+    return f"{split}/{name}"
 
 
 def in_thousandths(objective: str) -> bool:
     """Whether differences in an objective are shown in thousandths."""
     metric = metric_of(objective)
-    return (metric in BY_NAME and BY_NAME[metric].thousandths) or ranked(metric) is not None
+    if metric in BY_NAME and BY_NAME[metric].thousandths:
+        return True
+    return ranked(metric) is not None
 
 
 def metric_of(name: str) -> str:
     """The metric in a name without split: `auc` of `buy.ctcvr.auc`, `recall@2.5%` of
     `like.recall@2.5%`.
     """
-    rest = name.partition(".")[2]
-    return rest if ranked(rest) else name.rpartition(".")[2]
+    _, _, after_task = name.partition(".")
+    if ranked(after_task):
+        return after_task
+    return name.rpartition(".")[2]
 
 
 def direction_of(name: str) -> Direction | None:
@@ -299,22 +306,20 @@ def direction_of(name: str) -> Direction | None:
     if bare.startswith("cost/"):
         return COSTS.get(bare.removeprefix("cost/"))
     metric = metric_of(bare)
-    return (
-        "maximize" if ranked(metric) else BY_NAME[metric].direction if metric in BY_NAME else None
-    )
+    if ranked(metric):
+        return "maximize"
+    return BY_NAME[metric].direction if metric in BY_NAME else None
 
 
 def metric_names(task: Task) -> dict[str, Direction | None]:
     """Metrics of a task that are always measured, without split: name -> direction (None: not an
     objective).
     """
-    spaces = ("",) if task.parent is None else ("cvr.", "ctcvr.")
-    metrics = METRICS[task.kind].items()
-    return {
-        f"{task.name}.{space}{name}": metric.direction
-        for space in spaces
-        for name, metric in metrics
-    }
+    directions = {}
+    for space in ("",) if task.parent is None else ("cvr.", "ctcvr."):
+        for name, metric in METRICS[task.kind].items():
+            directions[f"{task.name}.{space}{name}"] = metric.direction
+    return directions
 
 
 def primary(task: Task, in_groups: bool) -> str:
@@ -324,13 +329,12 @@ def primary(task: Task, in_groups: bool) -> str:
     or `ndcg@5` of a regression. Elsewhere AUC over all rows, or Spearman correlation.
     docs/studies/search.md compares the picks.
     """
-    within, over = ("ndcg@5", "spearman") if task.kind == "regression" else ("gauc", "auc")
-    metric = within if in_groups else over
-    return (
-        f"{task.name}.{metric}"
-        if task.parent is None or ranked(metric)
-        else f"{task.name}.ctcvr.{metric}"
-    )
+    if task.kind == "regression":
+        metric = "ndcg@5" if in_groups else "spearman"
+    else:
+        metric = "gauc" if in_groups else "auc"
+    space = "" if task.parent is None or ranked(metric) else "ctcvr."
+    return f"{task.name}.{space}{metric}"
 
 
 def check_counted(names: Iterable[str], where: str) -> None:
@@ -338,8 +342,8 @@ def check_counted(names: Iterable[str], where: str) -> None:
     it counts.
     """
     for name in names:
-        of = ranked(metric_of(name))
-        if of is not None and (not of.percent or LISTS[of.measure].items):
+        outcome = ranked(metric_of(name))
+        if outcome is not None and (not outcome.percent or LISTS[outcome.measure].items):
             raise UserError(
                 f"{where}: expected outcomes of all rows (recall@10%) beside a propensity, found "
                 f"{name}: in a list a row has one place, whatever its chance to be shown was"
@@ -362,22 +366,22 @@ def default_outcomes(
     """
     if not counted and ranks_groups(group):
         return tuple(f"{task.name}.ndcg@5" for task in tasks)
-    return tuple(
-        f"{task.name}.{'recall' if task.kind == 'binary' else 'value'}@10%" for task in tasks
-    )
+    shares = {"binary": "recall@10%", "regression": "value@10%"}
+    return tuple(f"{task.name}.{shares[task.kind]}" for task in tasks)
 
 
 def parse(name: str, tasks: tuple[Task, ...], where: str) -> Objective:
     """Parses an objective: a head's metric, a cost or an outcome; raises UserError if the tasks
     cannot have it.
     """
-    known = {metric: way for task in tasks for metric, way in metric_names(task).items()}
-    known |= {f"cost/{cost}": way for cost, way in COSTS.items()}
-    if name not in known:
+    directions = {f"cost/{cost}": direction for cost, direction in COSTS.items()}
+    for task in tasks:
+        directions |= metric_names(task)
+    if name not in directions:
         if "@" in name or ranked(name.partition(".")[2]):
             return outcome(name, tasks, where)
-        raise UserError(f"{where}: {unknown('metric', name, known)}")
-    direction = known[name]
+        raise UserError(f"{where}: {unknown('metric', name, directions)}")
+    direction = directions[name]
     if direction is None:
         raise UserError(
             f"{where}: '{name}' has no best direction and cannot be an objective; use it as a guard"
@@ -394,52 +398,64 @@ def outcome(
     Raises:
         UserError: the tasks and columns of items cannot have it; with an example.
     """
-    of, _, metric = name.partition(".")
-    task = next((task for task in tasks if task.name == of), None)
-    cut = ranked(metric)
-    if task is None and items and of in items:
-        if cut is None or LISTS[cut.measure].items != items[of]:
-            example = next(name for name, metric in LISTS.items() if metric.items == items[of])
-            example += "@5" if items[of] == "category" else "7@5"
-            raise UserError(
-                f"{where}: expected an outcome of items such as {of}.{example}, found '{name}'"
-            )
-        return Objective(name, "maximize")
-    if task is None:
-        what = "task or column of items" if items else "task"
+    subject, _, metric = name.partition(".")
+    items = items or {}
+    for task in tasks:
+        if task.name == subject:
+            _check_outcome_of_task(name, task, metric, where)
+            return Objective(name, "maximize")
+    if subject not in items:
+        kind = "task or column of items" if items else "task"
+        subjects = [*(task.name for task in tasks), *items]
+        raise UserError(f"{where}: outcome '{name}': {unknown(kind, subject, subjects)}")
+    parsed = ranked(metric)
+    if parsed is None or LISTS[parsed.measure].items != items[subject]:
+        example = next(name for name, metric in LISTS.items() if metric.items == items[subject])
+        example += "@5" if items[subject] == "category" else "7@5"
         raise UserError(
-            f"{where}: outcome '{name}': "
-            f"{unknown(what, of, [*(task.name for task in tasks), *(items or ())])}"
+            f"{where}: expected an outcome of items such as {subject}.{example}, found '{name}'"
         )
-    if cut is not None and LISTS[cut.measure].items:
-        cut = None
+    return Objective(name, "maximize")
+
+
+def _check_outcome_of_task(name: str, task: Task, metric: str, where: str) -> None:
+    outcome = ranked(metric)
+    if outcome is not None and LISTS[outcome.measure].items:
+        outcome = None
     if task.kind == "regression":
-        if cut is None or LISTS[cut.measure].binary:
-            examples = f"{of}.value@10%, {of}.value@5 or {of}.ndcg@5"
+        if outcome is None or LISTS[outcome.measure].binary:
+            examples = f"{task.name}.value@10%, {task.name}.value@5 or {task.name}.ndcg@5"
             raise UserError(
                 f"{where}: expected an outcome of a regression such as {examples}, found '{name}'"
             )
-    elif cut is None and metric not in AREAS:
-        examples = f"{of}.ndcg@5, {of}.recall@10 or {of}.recall@10%"
-        raise UserError(f"{where}: expected an outcome such as {examples}, found '{name}'")
-    elif cut is not None and (
-        binary := [name for name, other in LISTS.items() if other.amounts == cut.measure]
-    ):
-        right = f"{of}.{binary[0]}{metric.removeprefix(cut.measure)}"
-        raise UserError(f"{where}: '{name}' is of a binary task; write '{right}'")
-    return Objective(name, "maximize")
+        return
+    if outcome is None:
+        if metric not in AREAS:
+            examples = f"{task.name}.ndcg@5, {task.name}.recall@10 or {task.name}.recall@10%"
+            raise UserError(f"{where}: expected an outcome such as {examples}, found '{name}'")
+        return
+    for binary_name, binary_measure in LISTS.items():
+        if binary_measure.amounts == outcome.measure:
+            right = f"{task.name}.{binary_name}{metric.removeprefix(outcome.measure)}"
+            raise UserError(f"{where}: '{name}' is of a binary task; write '{right}'")
 
 
 def beside_tasks(names: Sequence[str], default: Sequence[str]) -> list[str]:
     """Outcomes that are asked for; where all of these are of items, beside those that tasks have by
     default.
     """
-    return [*names] if any(not of_items(name) for name in names) else [*default, *names]
+    if all(of_items(name) for name in names):
+        return [*default, *names]
+    return [*names]
 
 
 def outcomes_of(names: Iterable[str]) -> tuple[str, ...]:
     """Outcomes with a cut among names without split, each once; a segment, as in `[country=US]`, is
     ignored.
     """
-    plain = (name.partition("[")[0] for name in names)
-    return tuple(dict.fromkeys(name for name in plain if ranked(name.partition(".")[2])))
+    outcomes: dict[str, None] = {}  # a set in order
+    for name in names:
+        bare = name.partition("[")[0]
+        if ranked(bare.partition(".")[2]):
+            outcomes[bare] = None
+    return tuple(outcomes)

@@ -34,7 +34,9 @@ def parse_value(text: str) -> Any:
         values = tomllib.loads(f"value = {text}")
     except (ValueError, RecursionError):
         return None
-    return values["value"] if len(values) == 1 else None  # more than a line
+    if len(values) > 1:  # more than a line
+        return None
+    return values["value"]
 
 
 def read_json(path: Path) -> Any:
@@ -50,16 +52,17 @@ def nest(flat: Mapping[str, Any], where: str = "configuration") -> dict[str, Any
     nested: dict[str, Any] = {}
     for name, value in flat.items():
         *tables, last = name.split(".")
-        at = nested
+        inner = nested
         for table in tables:
-            at = at.setdefault(table, {})
-            if not isinstance(at, dict):
+            inner = inner.setdefault(table, {})
+            if not isinstance(inner, dict):
                 raise UserError(
-                    f"{where}: '{name}' needs '{table}' to be a table, but it has the value {at!r}"
+                    f"{where}: '{name}' needs '{table}' to be a table, but it has the value "
+                    f"{inner!r}"
                 )
-        if isinstance(at.get(last), dict):
+        if isinstance(inner.get(last), dict):
             raise UserError(f"{where}: '{name}' is a table, but got the value {value!r}")
-        at[last] = value
+        inner[last] = value
     return nested
 
 
@@ -75,7 +78,7 @@ def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def assignments(
-    given: Sequence[str] | Mapping[str, Any],
+    pairs: Sequence[str] | Mapping[str, Any],
     option: str = "--set",
     example: str = "sharing.kind=mmoe",
 ) -> dict[str, Any]:
@@ -86,24 +89,26 @@ def assignments(
     Raises:
         UserError: no `=`, no name, or a name given twice.
     """
-    if isinstance(given, Mapping):
-        return flatten(given)
+    if isinstance(pairs, Mapping):
+        return flatten(pairs)
     values: dict[str, Any] = {}
-    for text in given:
-        name, equals, value = (each.strip() for each in text.partition("="))
+    for text in pairs:
+        name, equals, value = map(str.strip, text.partition("="))
         if not equals or not name:
             raise UserError(f"{option}: expected NAME=VALUE as in {example}, found '{text}'")
         if name in values:
             raise UserError(f"{option}: '{name}' is given twice")
-        read = parse_value(value)
-        values[name] = value if read is None else read
+        parsed = parse_value(value)
+        values[name] = value if parsed is None else parsed
     return flatten(values)
 
 
-def names(given: str | Sequence[str] | None) -> tuple[str, ...]:
+def names(listed: str | Sequence[str] | None) -> tuple[str, ...]:
     """Names of a list, or of a text that commas separate."""
-    listed = given.split(",") if isinstance(given, str) else given or ()
-    return tuple(stripped for name in listed if (stripped := name.strip()))
+    if isinstance(listed, str):
+        listed = listed.split(",")
+    stripped = [name.strip() for name in listed or ()]
+    return tuple(name for name in stripped if name)
 
 
 def jsonable(value: Any) -> Any:
@@ -114,6 +119,9 @@ def jsonable(value: Any) -> Any:
         return {str(key): jsonable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [jsonable(item) for item in value]
-    if callable(item := getattr(value, "item", None)):
-        value = item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    to_python = getattr(value, "item", None)
+    if callable(to_python):
+        value = to_python()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -62,10 +62,9 @@ class PluginFile(NamedTuple):
         """Reads a file; raises UserError, with the option or variable that `named` it, if it cannot
         be read.
         """
+        file = path.expanduser()
         try:
-            return cls(
-                str(path.expanduser().resolve()), path.expanduser().read_text(encoding="utf-8")
-            )
+            return cls(str(file.resolve()), file.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
             raise UserError(f"{named} {path}: expected a file of Python: {reason}") from None
@@ -73,9 +72,11 @@ class PluginFile(NamedTuple):
     @property
     def origin(self) -> str:
         """Name and content hash, as runs and packages record it."""
-        return (
-            f"{Path(self.path).name} (sha256 {hashlib.sha256(self.text.encode()).hexdigest()[:16]})"
-        )
+        return f"{Path(self.path).name} (sha256 {_digest(self.text)})"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 PLUGIN = "SEESAW_PLUGIN"
@@ -99,12 +100,13 @@ class Registry(Mapping[str, T]):
     def __init__(
         self,
         group: str,
-        own: dict[str, T],
+        ours: dict[str, T],
         kind: Any = Entry,
         wanted: str = "a bench.core.registry.Entry",
     ) -> None:
-        self.group, self._own, self._kind, self._wanted = group, own, kind, wanted
-        self._all, self._origins = own, dict[str, str]()
+        self.group, self._ours = group, ours
+        self._kind, self._wanted = kind, wanted
+        self._all, self._origins = ours, dict[str, str]()
         self._files: tuple[PluginFile, ...] | None = None  # merged so far
         self._reading = False
 
@@ -125,9 +127,8 @@ class Registry(Mapping[str, T]):
 
     def _read(self) -> dict[str, T]:
         with _LOCK:
-            if (
-                self._files != files() and not self._reading
-            ):  # a plug-in may read it while being imported
+            # A plug-in may read it while being imported.
+            if self._files != files() and not self._reading:
                 self._reading = True
                 try:
                     self._merge()
@@ -136,7 +137,7 @@ class Registry(Mapping[str, T]):
             return self._all
 
     def _merge(self) -> None:
-        entries, origins = dict(self._own), dict[str, str]()
+        entries, origins = dict(self._ours), dict[str, str]()
         for name, origin, entry in (*_of_packages(self.group), *_of_files(self.group)):
             where = f"plug-in {origin}: seesaw.{self.group}"
             if not name.isidentifier():
@@ -187,7 +188,7 @@ def _named(paths: str) -> tuple[PluginFile, ...]:
 
 
 def _module_of(file: PluginFile, dicts: list[str]) -> ModuleType:
-    module = ModuleType(f"seesaw_plugin_{hashlib.sha256(file.origin.encode()).hexdigest()[:16]}")
+    module = ModuleType(f"seesaw_plugin_{_digest(file.origin)}")
     module.__file__ = file.path
     sys.modules[module.__name__] = module  # typing resolves names there
     with _naming(file.origin):
@@ -221,8 +222,11 @@ def needs(choices: Iterable[tuple[str, Any]]) -> dict[str, str]:
     """
     needed = {}
     for key, value in choices:
-        group = key.removesuffix(".kind") if key.endswith(".kind") else ""
-        if group in GROUPS and (origin := registry_of(group).origins.get(str(value))):
+        group, _, rest = key.partition(".")
+        if rest != "kind" or group not in GROUPS:
+            continue
+        origin = registry_of(group).origins.get(str(value))
+        if origin is not None:
             needed[f"{group}.{value}"] = origin
     return needed
 
@@ -233,13 +237,17 @@ def check(needed: Mapping[str, str], where: str, same: bool = True) -> None:
     """
     for key, origin in needed.items():
         group, _, name = key.partition(".")
-        found = registry_of(group).origins.get(name) if group in GROUPS else None
-        if found is None or (same and found != origin):
-            way = "install it"
+        installed = registry_of(group).origins.get(name) if group in GROUPS else None
+        expected = f"{where}: expected {key} of the plug-in {origin}, found"
+        if installed is None:
+            remedy = "install it"
             if "(sha256 " in origin:
-                way = f"name it with --plugin, in Python with `plugins`, or anywhere with {PLUGIN}"
-            instead = f"{found}: it changed since" if found else f"none; {way}"
-            raise UserError(f"{where}: expected {key} of the plug-in {origin}, found {instead}")
+                remedy = (
+                    f"name it with --plugin, in Python with `plugins`, or anywhere with {PLUGIN}"
+                )
+            raise UserError(f"{expected} none; {remedy}")
+        if same and installed != origin:
+            raise UserError(f"{expected} {installed}: it changed since")
 
 
 def inventory() -> tuple[dict[str, str], list[str]]:
@@ -247,42 +255,37 @@ def inventory() -> tuple[dict[str, str], list[str]]:
     plugins, problems = dict[str, str](), []
     for group in GROUPS:
         try:
-            plugins |= {
-                f"{group}.{name}": origin for name, origin in registry_of(group).origins.items()
-            }
+            for name, origin in registry_of(group).origins.items():
+                plugins[f"{group}.{name}"] = origin
         except UserError as error:
             problems.append(str(error))
-    known = [f"seesaw.{group}" for group in GROUPS]
-    problems += [
-        str(unknown("group of entry points", group, known))
-        for group in _points()
-        if group not in known
-    ]
+    groups = [f"seesaw.{group}" for group in GROUPS]
+    for group in _entry_points():
+        if group not in groups:
+            problems.append(str(unknown("group of entry points", group, groups)))
     return plugins, problems
 
 
 @cache
-def _points() -> dict[str, list[EntryPoint]]:
-    return {
-        group: list(entry_points(group=group))
-        for group in entry_points().groups
-        if group.startswith("seesaw.")
-    }
+def _entry_points() -> dict[str, list[EntryPoint]]:
+    groups = [group for group in entry_points().groups if group.startswith("seesaw.")]
+    return {group: list(entry_points(group=group)) for group in groups}
 
 
 def _of_packages(group: str) -> Iterator[tuple[str, str, Any]]:
-    for each in _points().get(f"seesaw.{group}", ()):
-        origin = f"{each.dist.name} {each.dist.version}" if each.dist else each.value
+    for point in _entry_points().get(f"seesaw.{group}", ()):
+        origin = f"{point.dist.name} {point.dist.version}" if point.dist else point.value
         with _naming(origin):
-            entry = each.load()
-        yield each.name, origin, entry
+            entry = point.load()
+        yield point.name, origin, entry
 
 
 def _of_files(group: str) -> Iterator[tuple[str, str, Any]]:
     for file, module in _FILES.items():
         entries = module.__dict__.get(GROUPS[group].split(":")[1])
-        for name, entry in entries.items() if isinstance(entries, dict) else ():
-            yield str(name), file.origin, entry
+        if isinstance(entries, dict):
+            for name, entry in entries.items():
+                yield str(name), file.origin, entry
 
 
 @contextmanager

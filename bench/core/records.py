@@ -245,21 +245,18 @@ class _Configured:
         """Its configuration without sharing and balancing: what a single-task model can have,
         too.
         """
-        return {
-            key: value
-            for key, value in self.config.items()
-            if not key.startswith(("sharing.", "balancing."))
-        }
+        parts = ("sharing.", "balancing.")
+        return {key: value for key, value in self.config.items() if not key.startswith(parts)}
 
     @property
     def weights(self) -> dict[str, float]:
+        """Task -> its static loss weight."""
         prefix = "balancing.static.weight."
-        of = {
-            key.removeprefix(prefix): value
-            for key, value in self.config.items()
-            if key.startswith(prefix)
-        }
-        return {task: float(str(value)) for task, value in of.items()}
+        weights = {}
+        for key, value in self.config.items():
+            if key.startswith(prefix):
+                weights[key.removeprefix(prefix)] = float(str(value))
+        return weights
 
     def _kind(self, part: str) -> str:
         return str(self.config.get(f"{part}.kind", self.architecture))
@@ -310,13 +307,16 @@ class TrialRecord(_Configured):
         A point has the metrics and diagnosis of its rung, and the replicates trained to the same
         length.
         """
-        whole = RungResult(0, 0, self.metrics, 0.0, self.diagnosis)
-        rungs = self.rungs or ((whole,) if self.measured else ())
+        if not self.measured:
+            return ()
+        rungs = self.rungs or (RungResult(0, 0, self.metrics, 0.0, self.diagnosis),)
         untils: list[int | None] = [rung.samples for rung in rungs]
         if self.state == "completed":
             untils[-1] = None
-        return tuple(
-            Point(
+        points = []
+        for number, (rung, until) in enumerate(zip(rungs, untils, strict=True), 1):
+            replicates = [run for run in self.replicates if run.until == until]
+            point = Point(
                 kind="trial",
                 config=self.config,
                 architecture=self.architecture,
@@ -324,15 +324,15 @@ class TrialRecord(_Configured):
                 until=until,
                 params=self.params,
                 metrics=rung.metrics,
-                replicates=tuple(each for each in self.replicates if each.until == until),
+                replicates=tuple(replicates),
                 baseline=self.baseline,
-                rungs=self.rungs[: at + 1],
+                rungs=self.rungs[:number],
                 diagnosis=rung.diagnosis,
                 curve=self.curve,
                 speed=self.speed,
             )
-            for at, (rung, until) in enumerate(zip(rungs, untils, strict=True))
-        )
+            points.append(point)
+        return tuple(points)
 
 
 @dataclass(frozen=True)
@@ -375,7 +375,9 @@ class Point(_Configured):
     @property
     def samples(self) -> int | None:
         """Training samples of the search's own run; without rungs `until`."""
-        return self.rungs[-1].samples if self.rungs else self.until
+        if not self.rungs:
+            return self.until
+        return self.rungs[-1].samples
 
     @property
     def id(self) -> str:
@@ -390,9 +392,8 @@ class Point(_Configured):
     def name(self) -> str:
         """Its name in a sentence: `trial 7 stopped after 16,000 samples`, `boosted trees`."""
         if self.number is not None:
-            return f"trial {self.number}" + (
-                "" if self.until is None else f" stopped after {self.until:,} samples"
-            )
+            stop = "" if self.until is None else f" stopped after {self.until:,} samples"
+            return f"trial {self.number}{stop}"
         if self.kind == "twin":
             return f"single-task, settings of trial {self.label}"
         return self.label or f"{NAMES[self.kind]}{self._ratio}"
@@ -400,8 +401,9 @@ class Point(_Configured):
     @property
     def role(self) -> Role:
         """Its role in comparisons."""
-        tried = self.kind == "trial" or (self.kind == "model" and not self.baseline)
-        return "trial" if tried else "current" if self.kind == "current" else "baseline"
+        if self.kind == "trial" or (self.kind == "model" and not self.baseline):
+            return "trial"
+        return "current" if self.kind == "current" else "baseline"
 
     @property
     def training(self) -> str:
@@ -418,13 +420,15 @@ class Point(_Configured):
         """` 4:1` of retuned static weights, in the tasks' order."""
         if self.kind != "static_weights" or not self.weights:
             return ""
-        least = min(self.weights.values())
-        return " " + ":".join(f"{weight / least:.3g}" for weight in self.weights.values())
+        weights = self.weights.values()
+        return " " + ":".join(f"{weight / min(weights):.3g}" for weight in weights)
 
 
 def point_id(number: int, until: int | None) -> str:
     """The id of a trial's point."""
-    return str(number) if until is None else f"{number}@{until}"
+    if until is None:
+        return str(number)
+    return f"{number}@{until}"
 
 
 def training_of(
@@ -436,8 +440,6 @@ def training_of(
     A baseline's configuration may change when a search continues; trainings before and after stay
     apart.
     """
-    return (
-        json.dumps([kind, until, dict(config)], sort_keys=True)
-        if number is None
-        else point_id(number, until)
-    )
+    if number is not None:
+        return point_id(number, until)
+    return json.dumps([kind, until, dict(config)], sort_keys=True)

@@ -53,9 +53,9 @@ class Entry(Generic[T]):
     departs: str = ""
 
 
-def lookup(registry: Mapping[str, Entry[Any]], what: str, name: str) -> Entry[Any]:
+def lookup(registry: Mapping[str, Entry[Any]], noun: str, name: str) -> Entry[Any]:
     """Returns an entry; raises UserError, with the nearest name, if there is none."""
-    check_known(what, name, registry)
+    check_known(noun, name, registry)
     return registry[name]
 
 

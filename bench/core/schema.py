@@ -7,9 +7,10 @@ from functools import cached_property
 from typing import Annotated, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field as Limits
 from pydantic import FiniteFloat, NonNegativeInt, PositiveInt, StringConstraints
+
+from bench.core.arrays import Ints, Mask
 
 TaskKind = Literal["binary", "regression"]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
@@ -176,11 +177,15 @@ class Schema:
     @cached_property
     def offsets(self) -> tuple[int, ...]:
         """First table row of each field."""
-        rows, at = dict[str, int](), 1
+        first_rows = dict[str, int]()
+        next_row = 1
         for field in self.fields:
-            rows[field.name] = at if field.of is None else rows[field.of]
-            at += field.cardinality if field.of is None else 0
-        return tuple(rows.values())
+            if field.of is None:
+                first_rows[field.name] = next_row
+                next_row += field.cardinality
+            else:
+                first_rows[field.name] = first_rows[field.of]
+        return tuple(first_rows.values())
 
     @property
     def rows(self) -> int:
@@ -200,13 +205,15 @@ class Schema:
 
     def chain(self, task: int) -> tuple[int, ...]:
         """Indices of the tasks from the funnel's root down to this task."""
-        path = [task]
-        while (parent := self.parents[path[0]]) is not None:
-            path.insert(0, parent)
-        return tuple(path)
+        path = []
+        step: int | None = task
+        while step is not None:
+            path.append(step)
+            step = self.parents[step]
+        return tuple(reversed(path))
 
 
-def begins(counts: NDArray[np.int64], ranges: int) -> NDArray[np.bool_]:
+def begins(counts: Ints, ranges: int) -> Mask:
     """Joins neighbouring values, or finer ranges, into about `ranges` ranges of about equal count.
 
     A value with 1 / ranges of the rows gets its own range. So a spike (nine in ten people have no

@@ -13,9 +13,11 @@ PART, PART_SHARE = "part.", "share."
 def as_one(models: Iterable[tuple[Mapping[str, Scalar], Mapping[str, float]]]) -> dict[str, Scalar]:
     """Joins the configurations of several models, each with its share by task."""
     joined: dict[str, Scalar] = {}
-    for at, (config, shares) in enumerate(models):
-        own = {**config, **{f"{PART_SHARE}{task}": share for task, share in shares.items()}}
-        joined |= {f"{PART}{at}.{name}": value for name, value in own.items()}
+    for number, (config, shares) in enumerate(models):
+        for name, value in config.items():
+            joined[f"{PART}{number}.{name}"] = value
+        for task, share in shares.items():
+            joined[f"{PART}{number}.{PART_SHARE}{task}"] = share
     return joined
 
 
@@ -25,9 +27,9 @@ def models_in(config: Mapping[str, Scalar]) -> list[tuple[dict[str, Scalar], dic
     for name, value in config.items():
         number, dot, rest = name.removeprefix(PART).partition(".")
         if name.startswith(PART) and dot and number.isdecimal():
-            own, shares = models.setdefault(int(number), ({}, {}))
+            config_of_model, shares = models.setdefault(int(number), ({}, {}))
             if rest.startswith(PART_SHARE):
                 shares[rest.removeprefix(PART_SHARE)] = float(str(value))
             else:
-                own[rest] = value
+                config_of_model[rest] = value
     return [models[number] for number in sorted(models)]

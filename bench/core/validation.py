@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, TypeVar, get_args
+from typing import Any, NamedTuple, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -27,6 +27,8 @@ _WANTED = {
     "dataclass": "a table",
 }
 """Prefix of pydantic's error type -> the expected value."""
+_WRONG_TYPE = ("type", "parsing", "from_float", "attributes_type", "parsing_size")
+"""What follows such a prefix."""
 
 
 def validate(model: type[M], values: Any, where: str, table: str = "") -> M:
@@ -39,45 +41,50 @@ def validate(model: type[M], values: Any, where: str, table: str = "") -> M:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        # An unknown key comes first: it explains a misspelt name better than the missing key beside
-        # it.
-        problems = sorted(
-            error.errors(include_url=False), key=lambda each: each["type"] != "extra_forbidden"
-        )
-        text = _sentence(model, problems[0], table)
-        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        raise UserError(f"{where}: {text}{more}" if where else f"{text}{more}") from None
+        problems = error.errors(include_url=False)
+        # It explains a misspelt name better than the missing key beside it.
+        unknown_keys = [problem for problem in problems if problem["type"] == "extra_forbidden"]
+        first = (unknown_keys or problems)[0]
+        text = _sentence(model, first, table)
+        if len(problems) > 1:
+            text += f" (and {len(problems) - 1} more)"
+        if where:
+            text = f"{where}: {text}"
+        raise UserError(text) from None
 
 
 def _sentence(model: type[BaseModel], problem: ErrorDetails, table: str) -> str:
-    path, models = _followed(model, problem["loc"])
-    key = ".".join(map(str, (table, *path) if table else path))
-    if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        known = {
-            field.alias or name for each in models for name, field in each.model_fields.items()
-        }
-        above = key.removesuffix(str(path[-1]))
-        return (
-            str(unknown("key", key, [f"{above}{name}" for name in known]))
-            if known
-            else f"unknown key '{key}'"
-        )
-    if problem["type"] == "missing":
+    location = _location(model, problem["loc"])
+    path = [table, *location.path] if table else location.path
+    key = ".".join(map(str, path))
+    kind = problem["type"]
+    if kind in ("extra_forbidden", "unexpected_keyword_argument"):
+        return _unknown_key(key, location)
+    if kind == "missing":
         return f"missing key '{key}'"
-    if problem["type"].startswith("union_tag"):
-        of, tag = problem["ctx"]["discriminator"].strip("'"), problem["ctx"].get("tag")
+    if kind.startswith("union_tag"):
+        name, tag = problem["ctx"]["discriminator"].strip("'"), problem["ctx"].get("tag")
         if tag is None:
-            return f"missing key '{key}.{of}'"
+            return f"missing key '{key}.{name}'"
         tags = re.findall("'([^']*)'", problem["ctx"]["expected_tags"])
-        return f"{key}: {unknown(of, tag, tags)}"
-    found = problem["input"]
+        return f"{key}: {unknown(name, tag, tags)}"
+    value = problem["input"]
     text = _expected(problem)
-    if problem["type"] != "value_error" and not isinstance(found, dict | BaseModel):
-        shown = (
-            str(found) if hasattr(found, "isoformat") else repr(found)
-        )  # a date as TOML writes it
-        text += f", found {shortened(shown)}"
+    if kind != "value_error" and not isinstance(value, dict | BaseModel):
+        is_date = hasattr(value, "isoformat")  # written as TOML writes it
+        text += f", found {shortened(str(value) if is_date else repr(value))}"
     return f"{key}: {text}" if key else text
+
+
+def _unknown_key(key: str, location: _Location) -> str:
+    table = key.removesuffix(str(location.path[-1]))
+    keys = set[str]()
+    for model in location.models:
+        for name, field in model.model_fields.items():
+            keys.add(f"{table}{field.alias or name}")
+    if not keys:
+        return f"unknown key '{key}'"
+    return str(unknown("key", key, keys))
 
 
 def _expected(problem: ErrorDetails) -> str:
@@ -85,47 +92,51 @@ def _expected(problem: ErrorDetails) -> str:
     if kind == "value_error":
         return message
     first, _, rest = kind.partition("_")
-    if first in _WANTED and rest in (
-        "type",
-        "parsing",
-        "from_float",
-        "attributes_type",
-        "parsing_size",
-    ):
+    if first in _WANTED and rest in _WRONG_TYPE:
         return f"expected {_WANTED[first]}"
     if kind.startswith(("greater_than", "less_than")):
         return message.replace("Input should be", "expected a number")
-    if sized := re.fullmatch(r"\w+ should have (at \w+ \d+) (\w+)( after validation.*)?", message):
+    sized = re.fullmatch(r"\w+ should have (at \w+ \d+) (\w+)( after validation.*)?", message)
+    if sized is not None:
         return f"expected {sized[1]} {sized[2]}"
-    return re.sub(r"^(Input|String|\w+) should", "expected it to", message).replace(
-        "expected it to be", "expected"
-    )
+    message = re.sub(r"^(Input|String|\w+) should", "expected it to", message)
+    return message.replace("expected it to be", "expected")
 
 
-def _followed(
-    model: type[BaseModel], location: tuple[int | str, ...]
-) -> tuple[list[int | str], list[type[BaseModel]]]:
-    """Returns a location as the user wrote it, and the models possible around its last part.
+class _Location(NamedTuple):
+    """A place as the user wrote it, and the models possible around its last part."""
 
-    Among alternatives by `kind`, pydantic puts the kind into the location.
-    """
+    path: list[int | str]
+    models: list[type[BaseModel]]
+
+
+def _location(model: type[BaseModel], parts: tuple[int | str, ...]) -> _Location:
+    """Follows pydantic's location, into which it puts the kind among alternatives by `kind`."""
     path: list[int | str] = []
     models = [model]
-    for at, part in enumerate(location):
-        fields = [
-            f for each in models for name, f in each.model_fields.items() if part in (name, f.alias)
-        ]
-        if len(models) > 1 and (of_kind := [each for each in models if part in _kinds(each)]):
-            models = of_kind
+    for number, part in enumerate(parts):
+        models_of_kind = [candidate for candidate in models if part in _kinds(candidate)]
+        if len(models) > 1 and models_of_kind:
+            models = models_of_kind
             continue
         path.append(part)
-        if fields and at < len(location) - 1:  # an index, or a key of a table by name, is no field
-            models = [each for field in fields for each in _models_in(field.annotation)]
-    return path, models
+        fields = []
+        for candidate in models:
+            for name, field in candidate.model_fields.items():
+                if part in (name, field.alias):
+                    fields.append(field)
+        # An index, or a key of a table by name, is no field.
+        if fields and number < len(parts) - 1:
+            models = []
+            for field in fields:
+                models += _models_in(field.annotation)
+    return _Location(path, models)
 
 
 def _kinds(model: type[BaseModel]) -> tuple[Any, ...]:
-    return get_args(model.model_fields["kind"].annotation) if "kind" in model.model_fields else ()
+    if "kind" not in model.model_fields:
+        return ()
+    return get_args(model.model_fields["kind"].annotation)
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:

@@ -56,9 +56,8 @@ def atomic_path(target: Path) -> Iterator[Path]:
         temporary = Path(name)
         try:
             yield temporary
-            temporary.chmod(
-                0o666 & ~_umask()
-            )  # a temporary file is private, the target gets the usual mode
+            # A temporary file is private, the target gets the usual mode.
+            temporary.chmod(0o666 & ~_umask())
             rename(temporary, target)
         finally:
             temporary.unlink(missing_ok=True)
@@ -90,9 +89,9 @@ def atomic_folder(target: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def scratch_folder(beside: Path) -> Iterator[Path]:
+def scratch_folder(neighbour: Path) -> Iterator[Path]:
     """Yields an empty folder beside a file or folder, under a temporary name, and removes it."""
-    folder = Path(_beside(beside, tempfile.mkdtemp))
+    folder = Path(_beside(neighbour, tempfile.mkdtemp))
     try:
         yield folder
     finally:
@@ -110,10 +109,11 @@ def rename(source: Path, target: Path) -> None:
 
 def flush(path: Path) -> None:
     """Waits until a file, or a folder with all files in it, is on disk; does not follow links."""
-    for folder, _, files in os.walk(path):
-        for each in (Path(folder, file) for file in files):
-            if not each.is_symlink():
-                _flush_one(each)
+    for folder, _, names in os.walk(path):
+        for name in names:
+            file = Path(folder, name)
+            if not file.is_symlink():
+                _flush_one(file)
         _flush_one(Path(folder))
     if path.is_file():
         _flush_one(path)
@@ -139,7 +139,9 @@ def write_text(target: Path, text: str) -> None:
 def writer_of(temporary: Path) -> bool | None:
     """Whether the process that writes under this temporary name lives; None if unknown."""
     match = _WRITER.search(temporary.name)
-    return None if match is None else lives(match[1])
+    if match is None:
+        return None
+    return lives(match[1])
 
 
 def remove_abandoned(shelf: Path, pattern: str = ".*.part") -> None:
@@ -148,8 +150,8 @@ def remove_abandoned(shelf: Path, pattern: str = ".*.part") -> None:
     """
     for path in shelf.glob(pattern):
         alive = writer_of(path)
-        changed = (_time(each) for each in (path, *path.rglob("*")))
-        if alive or (alive is None and time.time() - max(changed) <= DAY):
+        changed = max(map(_time, (path, *path.rglob("*"))))
+        if alive or (alive is None and time.time() - changed <= DAY):
             continue
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
@@ -233,7 +235,9 @@ def no_room(error: BaseException, where: Path | str) -> Unwritable | None:
     error.
     """
     number = _number(error)
-    return Unwritable(where, number) if number in _FULL else None
+    if number not in _FULL:
+        return None
+    return Unwritable(where, number)
 
 
 def says_no_room(text: str) -> bool:
@@ -264,13 +268,10 @@ def room_for(target: Path) -> Iterator[None]:
             if _is_about(error.where, target):
                 raise Unwritable(target, error.number) from None
             raise
-        if (full := no_room(error, target)) is not None:
+        full = no_room(error, target)
+        if full is not None:
             raise full from None
-        if (
-            isinstance(error, OSError)
-            and error.errno in _REFUSED
-            and _is_about(error.filename, target)
-        ):
+        if isinstance(error, OSError) and _is_refused(error, target):
             raise Unwritable(target, error.errno) from None
         raise
 
@@ -296,7 +297,14 @@ def _number(error: BaseException) -> int | None:
         return error.errno
     if isinstance(error, OSError) and _SHORT.search(str(error)):
         return errno.ENOSPC
-    return int(match[1]) if (match := _RUST.search(str(error))) else None
+    number = _RUST.search(str(error))
+    if number is None:
+        return None
+    return int(number[1])
+
+
+def _is_refused(error: OSError, target: Path) -> bool:
+    return error.errno in _REFUSED and _is_about(error.filename, target)
 
 
 def _is_about(name: object, target: Path) -> bool:

@@ -19,21 +19,24 @@ _FILE = {
     "search_spaces": "{name}.toml",
     "reports": "{name}/suite.toml",
 }
-_WHAT = {"datasets": "dataset", "search_spaces": "search space", "reports": "suite"}
+_NOUN = {"datasets": "dataset", "search_spaces": "search space", "reports": "suite"}
 
 
 def root(kind: ContentKind) -> Path:
     """Folder of one kind of content."""
     package = Path(__file__).parents[2]
     installed = package / "_content" / kind
-    return installed if installed.is_dir() else package.parent / kind
+    if installed.is_dir():
+        return installed
+    return package.parent / kind
 
 
 def names(kind: ContentKind) -> list[str]:
     """Names of all content of one kind, sorted."""
-    pattern = _FILE[kind].format(name="*")
-    paths = root(kind).glob(pattern)
-    return sorted(path.stem if kind == "search_spaces" else path.parent.name for path in paths)
+    paths = root(kind).glob(_FILE[kind].format(name="*"))
+    if kind == "search_spaces":
+        return sorted(path.stem for path in paths)
+    return sorted(path.parent.name for path in paths)
 
 
 def is_path(name_or_path: str) -> bool:
@@ -45,7 +48,9 @@ def lasting(kind: ContentKind, name_or_path: str) -> str:
     """Makes a path absolute, so that it means the same from every folder, and keeps a name; errors
     as of `find`.
     """
-    return os.path.abspath(find(kind, name_or_path)) if is_path(name_or_path) else name_or_path
+    if not is_path(name_or_path):
+        return name_or_path
+    return os.path.abspath(find(kind, name_or_path))
 
 
 def find(kind: ContentKind, name_or_path: str) -> Path:
@@ -61,9 +66,9 @@ def find(kind: ContentKind, name_or_path: str) -> Path:
         if os.path.isdir(path):  # unlike Path.is_dir, False where the name is too long
             path = path / Path(_FILE[kind].format(name=".")).name
         if not os.path.isfile(path):
-            raise UserError(f"{_WHAT[kind]} file not found: {shortened(str(path))}")
+            raise UserError(f"{_NOUN[kind]} file not found: {shortened(str(path))}")
         return path
-    check_known(_WHAT[kind], name_or_path, names(kind))
+    check_known(_NOUN[kind], name_or_path, names(kind))
     return root(kind) / _FILE[kind].format(name=name_or_path)
 
 

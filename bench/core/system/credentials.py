@@ -15,6 +15,7 @@ import re
 from contextlib import suppress
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote, unquote, unquote_plus, urlsplit
 
 from bench.core.errors import UserError
@@ -48,7 +49,9 @@ hide.
 
 def kind(uri: str) -> str:
     """The scheme without its driver: `postgresql` of `postgresql+psycopg2://..`."""
-    return "databricks" if uri == "databricks" else urlsplit(uri).scheme.partition("+")[0]
+    if uri == "databricks":
+        return uri
+    return urlsplit(uri).scheme.partition("+")[0]
 
 
 def home_address(home: Path) -> str:
@@ -62,83 +65,100 @@ def plain_address(uri: str) -> str:
     Credentials become `USERNAME`, `PASSWORD` and `PROFILE` of this process. A relative file path is
     made absolute. An unknown scheme or a missing part is a UserError without the password.
     """
-    known = {
-        *SERVERS,
-        *DATABASES,
-        "file",
-        *(entry.name for entry in entry_points(group="mlflow.tracking_store")),
-    }
-    plain, user, password = separated(uri)
-    try:
-        scheme, parts = kind(plain), urlsplit(plain)
-        whole = scheme in known
-        if scheme in ("http", "https"):
-            whole = bool(parts.hostname) and parts.port != 0
-        elif scheme == "databricks":
-            whole = re.fullmatch(r"databricks(://[\w.-]+)?", plain) is not None
-        elif scheme in FILES:  # three slashes: a file, not a host
-            whole = not parts.netloc and parts.path.strip("/") != ""
-        if scheme not in FILES:
-            whole = (
-                whole and _PLAIN.fullmatch(plain.partition("?")[0]) is not None
-            )  # no ;jsessionid=..
-    except ValueError:  # a bracket or a port that is none
-        whole = False
-    if not whole:
+    address = separated(uri)
+    plain = address.plain
+    if not _is_whole(plain):
         raise UserError(
             f"--tracking: expected an MLflow address ({EXAMPLES}), found '{shown(uri)}'"
         )
-    if user is not None:
-        os.environ[USERNAME] = user
-    if password is not None:
-        os.environ[PASSWORD] = password
+    scheme = kind(plain)
+    if address.user is not None:
+        os.environ[USERNAME] = address.user
+    if address.password is not None:
+        os.environ[PASSWORD] = address.password
     if scheme == "databricks":
         plain, _, profile = plain.partition("://")
         if profile:
             os.environ[PROFILE] = profile
-    path = FILES.get(scheme)
-    return (
-        re.sub(path, lambda at: os.path.abspath(os.path.expanduser(at[0])), plain, count=1)
-        if path
-        else plain
-    )
+    if scheme in FILES:
+        return re.sub(FILES[scheme], _absolute, plain, count=1)
+    return plain
 
 
-def separated(address: str) -> tuple[str, str | None, str | None]:
-    """Returns an address without credentials, then the decoded user and password.
+def _absolute(path: re.Match[str]) -> str:
+    return os.path.abspath(os.path.expanduser(path[0]))
+
+
+def _is_whole(plain: str) -> bool:
+    """Whether an address without credentials has a known scheme and all its parts."""
+    plugins = [entry.name for entry in entry_points(group="mlflow.tracking_store")]
+    try:
+        scheme, parts = kind(plain), urlsplit(plain)
+        if scheme in FILES:  # three slashes: a file, not a host
+            return not parts.netloc and parts.path.strip("/") != ""
+        if not _PLAIN.fullmatch(plain.partition("?")[0]):  # no ;jsessionid=..
+            return False
+        if scheme in ("http", "https"):
+            return bool(parts.hostname) and parts.port != 0
+        if scheme == "databricks":
+            return re.fullmatch(r"databricks(://[\w.-]+)?", plain) is not None
+    except ValueError:  # a bracket or a port that is none
+        return False
+    return scheme in (*DATABASES, *plugins)
+
+
+class Address(NamedTuple):
+    """An address without credentials, and these, decoded."""
+
+    plain: str
+    user: str | None
+    password: str | None
+
+
+def separated(address: str) -> Address:
+    """Takes user and password out of an address.
 
     An unescaped `@`, `:` or `/` in a password is part of it. Raises UserError if its end is
     ambiguous, or there is more than `OPTIONS` behind `?` or `#`.
     """
-    scheme, mark, rest = address.partition("://") if "://" in address else address.partition(":")
-    of = scheme.partition("+")[0]
-    is_file, ends = of in FILES, "?" if of == "sqlite" else "?#"
-    end = next((at for at, letter in enumerate(rest) if letter in ends), len(rest))
-    credentials, _, host = ("", "", rest[:end]) if is_file else rest[:end].rpartition("@")
+    mark = "://" if "://" in address else ":"
+    scheme, mark, rest = address.partition(mark)
+    base = scheme.partition("+")[0]
+    is_file = base in FILES
+    ends = "?" if base == "sqlite" else "?#"
+    end = next((place for place, letter in enumerate(rest) if letter in ends), len(rest))
+    location, query = rest[:end], rest[end:]
+    if is_file:
+        credentials, host = "", location
+    else:
+        credentials, _, host = location.rpartition("@")
     user, colon, word = credentials.partition(":")
-    if "@" in rest[end:] or "/" in user:
+    if "@" in query or "/" in user:
         raise UserError(
             "--tracking: expected '?' and '#' in a password, '/' in a user, and '@' behind the "
             "host to be written as %3F, %23, %2F and %40, found one as it is"
         )
+    password = unquote(word) if colon else None
     options = []
-    for pair in rest[end + 1 :].split("&") if rest[end:] else ():
+    for pair in query[1:].split("&") if query else ():
         name, _, value = pair.partition("=")
         if name == "password" and not is_file:
-            colon, word = ":", value
-        elif (
-            of in DATABASES[1:]
-            and name in OPTIONS
-            and re.fullmatch(r"[\w .+-]{1,40}", unquote_plus(value))
-        ):
+            password = unquote(value)
+        elif base in DATABASES[1:] and _is_option(name, value):
             options.append(pair)
         else:
             raise UserError(
                 f"--tracking: expected nothing behind '?' or '#' but {', '.join(OPTIONS)} of a "
                 f"database, found more; {USERNAME} and {PASSWORD} are for credentials"
             )
-    plain = f"{scheme}{mark}{host}{'?' * bool(options)}{'&'.join(options)}"
-    return plain, unquote(user) or None, unquote(word) if colon else None
+    plain = f"{scheme}{mark}{host}"
+    if options:
+        plain += f"?{'&'.join(options)}"
+    return Address(plain, unquote(user) or None, password)
+
+
+def _is_option(name: str, value: str) -> bool:
+    return name in OPTIONS and re.fullmatch(r"[\w .+-]{1,40}", unquote_plus(value)) is not None
 
 
 def secret_address(plain: str) -> str:
@@ -162,23 +182,24 @@ def shown(address: str) -> str:
     head = re.match(r"[A-Za-z0-9+.-]*:/+", address)
     scheme = head[0] if head else ""
     rest = address.removeprefix(scheme)
-    if kind(scheme) not in FILES and re.search(
-        r"[?#].*@", rest, flags=re.DOTALL
-    ):  # the end of a password is unknown
+    is_file = kind(scheme) in FILES
+    # Before an `@` behind `?` or `#` the end of a password is unknown.
+    if not is_file and re.search(r"[?#].*@", rest, flags=re.DOTALL):
         return f"{scheme}***"
     rest = re.sub(r".*@", "***@", rest, flags=re.DOTALL)
-    if kind(scheme) in FILES:
+    if is_file:
         return scheme + re.sub(r"[?#].*", "***", rest, flags=re.DOTALL)
     if kind(scheme).startswith("databricks"):
         return f"{scheme}***" if rest else scheme
-    known = re.match(
+    location = re.match(
         r"(?:\*\*\*@)?(?:\[[0-9A-Fa-f:.]*\]?|[\w.-]*)(?::\d+(?=/|$))?(?:/[\w.~%+-]*)*", rest
     )
-    plain = known[0] if known else ""
+    plain = location[0] if location else ""
     hidden = rest[len(plain) :]
     if not hidden:
         return scheme + plain
-    return f"{scheme}{plain}{':' if hidden.startswith(':') else ''}***"
+    colon = ":" if hidden.startswith(":") else ""
+    return f"{scheme}{plain}{colon}***"
 
 
 def remember(address: str, home: Path) -> None:

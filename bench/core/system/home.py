@@ -10,11 +10,11 @@ from bench.core.errors import UserError
 from bench.core.system.atomic import Unwritable, writable
 
 
-def resolve_home(given: Path | None = None) -> Path:
+def resolve_home(folder: Path | None = None) -> Path:
     """Returns the absolute home folder without creating it; UserError if it is a file, OSError if
     no folder can be.
     """
-    home = Path(given or os.environ.get("SEESAW_HOME") or ".seesaw").expanduser().resolve()
+    home = Path(folder or os.environ.get("SEESAW_HOME") or ".seesaw").expanduser().resolve()
     with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
         home.stat()  # from Python 3.13 on, `resolve` takes a name that is too long
     if os.path.isfile(home):
@@ -22,12 +22,12 @@ def resolve_home(given: Path | None = None) -> Path:
     return home
 
 
-def writable_home(given: Path | None = None) -> Path:
+def writable_home(folder: Path | None = None) -> Path:
     """Returns the home folder, created if absent; raises UserError if it is a file, or cannot be
     created or written.
     """
     try:
-        return writable(resolve_home(given))
+        return writable(resolve_home(folder))
     except Unwritable as error:
         raise Unwritable(error.where, error.number, "; choose another with --home") from None
 
@@ -35,4 +35,6 @@ def writable_home(given: Path | None = None) -> Path:
 def shown(path: Path) -> str:
     """A path for people: relative if it lies below the current folder."""
     here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+    if path.is_relative_to(here):
+        path = path.relative_to(here)
+    return str(path)

@@ -41,10 +41,8 @@ def _once(number: signal.Signals, usual: Any, error: BaseException) -> Iterator[
         signal.signal(number, signal.SIG_IGN)
         raise error
 
-    if (
-        threading.current_thread() is not threading.main_thread()
-        or signal.getsignal(number) is not usual
-    ):
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if not in_main_thread or signal.getsignal(number) is not usual:
         yield
         return
     signal.signal(number, first)

@@ -14,9 +14,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-AHEAD = np.uint64(
-    32
-)  # iterations between asking for a row and using it; measured flat from 16 to 64
+AHEAD = np.uint64(32)
+"""Iterations between asking for a row and using it; measured flat from 16 to 64."""
 LINE = 16  # float32 in a cache line
 
 

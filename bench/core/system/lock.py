@@ -36,9 +36,9 @@ def is_held(folder: Path) -> bool:
 def in_turn(file: Path) -> Iterator[None]:
     """Waits until no other process holds this file's lock, then holds it; the file remains."""
     with room_for(file):
-        held = file.open("a", encoding="utf-8")
-    with held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+        stream = file.open("a", encoding="utf-8")
+    with stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
         yield
 
 

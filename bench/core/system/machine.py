@@ -90,26 +90,30 @@ def processor() -> str:
 def _processor(fact: str) -> str:
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as facts:
-            return next(
-                (line.partition(":")[2].strip() for line in facts if line.startswith(fact)), ""
-            )
+            for line in facts:
+                if line.startswith(fact):
+                    return line.partition(":")[2].strip()
     except OSError:
-        return ""
+        pass  # not Linux
+    return ""
+
+
+_LIBRARIES = (
+    "seesaw-bench",
+    "torch",
+    "optuna",
+    "mlflow",
+    "numpy",
+    "pyarrow",
+    "numba",
+    "moocore",
+)
 
 
 def versions() -> dict[str, str]:
     """Versions of Python, this package, and the libraries that can change a result."""
     installed_versions = {"python": platform.python_version()}
-    for name in (
-        "seesaw-bench",
-        "torch",
-        "optuna",
-        "mlflow",
-        "numpy",
-        "pyarrow",
-        "numba",
-        "moocore",
-    ):
+    for name in _LIBRARIES:
         try:
             installed_versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
@@ -134,19 +138,16 @@ def keep_freed_memory() -> None:
     except OSError:
         return
     m_trim_threshold, m_top_pad, m_mmap_threshold = -1, -2, -3
-    libc.mallopt(
-        m_mmap_threshold, 32 << 20
-    )  # larger blocks that do not fit are unmapped when freed
+    # Larger blocks that do not fit are unmapped when freed.
+    libc.mallopt(m_mmap_threshold, 32 << 20)
     libc.mallopt(m_trim_threshold, (1 << 31) - 1)
     libc.mallopt(m_top_pad, _RESERVED)
     libc.malloc.restype = libc.sbrk.restype = ctypes.c_void_p
     block = libc.malloc(ctypes.c_size_t(16 << 20))  # the heap grows by this and the pad
     libc.mallopt(m_top_pad, 128 << 10)  # the default
     if block:
-        start, end = (
-            -(-block // mmap.PAGESIZE) * mmap.PAGESIZE,
-            libc.sbrk(0) // mmap.PAGESIZE * mmap.PAGESIZE,
-        )
+        start = -(-block // mmap.PAGESIZE) * mmap.PAGESIZE
+        end = libc.sbrk(0) // mmap.PAGESIZE * mmap.PAGESIZE
         if start < end:  # has no effect where the system has no huge pages
             libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), mmap.MADV_HUGEPAGE)
         libc.free(ctypes.c_void_p(block))
@@ -185,14 +186,14 @@ def memory_limit() -> int:
     Half of all memory, not of free memory: free memory varies, and the order of samples depends on
     whether they fit. Raises UserError unless the variable is a whole number above 0.
     """
-    given = os.environ.get(MEMORY_VARIABLE)
-    if not given:
+    megabytes = os.environ.get(MEMORY_VARIABLE)
+    if not megabytes:
         return installed() // 2
-    if not given.isdecimal() or int(given) == 0:
+    if not megabytes.isdecimal() or int(megabytes) == 0:
         raise UserError(
-            f"expected ${MEMORY_VARIABLE} to be a whole number of MiB above 0, found '{given}'"
+            f"expected ${MEMORY_VARIABLE} to be a whole number of MiB above 0, found '{megabytes}'"
         )
-    return int(given) << 20
+    return int(megabytes) << 20
 
 
 def installed() -> int:
@@ -203,4 +204,6 @@ def installed() -> int:
             limit = file.read().strip()
     except OSError:  # not Linux, or no control group of version 2
         return total
-    return min(total, int(limit)) if limit.isdecimal() else total
+    if not limit.isdecimal():
+        return total
+    return min(total, int(limit))

@@ -48,20 +48,22 @@ class Progress(ABC):
 
 def duration(seconds: float) -> str:
     """Formats a time: 8 s, 3 min 20 s, 1 h 05 min."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    rounded = round(seconds)
+    minutes, second = divmod(rounded, 60)
+    hours, minute = divmod(minutes, 60)
+    if rounded < 60:
+        return f"{rounded} s"
+    if hours == 0:
+        return f"{minute} min {second:02d} s"
+    return f"{hours} h {minute:02d} min"
 
 
 class Silent(Progress):
     """Shows nothing."""
 
     def show(self, work: Work) -> AbstractContextManager[Advance]:
-        """See `Progress.show`."""
+        """Shows nothing."""
         return nullcontext(lambda amount: None)
 
     def note(self, text: str) -> None:
-        """See `Progress.note`."""
+        """Drops the line."""

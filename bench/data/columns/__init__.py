@@ -27,8 +27,10 @@ KINDS: dict[str, type[Kind]] = {
     "categorical": Categorical,
     "numeric": Numeric,
 }
-PARTS: list[type[Part]] = [part for kind in KINDS.values() for part in kind.parts]
+PARTS: list[type[Part]] = []
 """The parts of an encoder that they make."""
+for _kind in KINDS.values():
+    PARTS += _kind.parts
 FIELDS = tuple(part for part in PARTS if issubclass(part, FieldPart))
 DENSE = tuple(part for part in PARTS if issubclass(part, DensePart))
 

@@ -37,7 +37,8 @@ def weekday_of_yyyymmdd(numbers: Floats) -> Floats:
     fits = (numbers >= 0) & (numbers < 1e8)
     dates = numbers[fits].astype(np.int64)
     months = (dates // 10000 - 1970) * 12 + (dates // 100) % 100 - 1
-    days = months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64) + dates % 100 - 1
+    first_days = months.astype("datetime64[M]").astype("datetime64[D]")
+    days = first_days.astype(np.int64) + dates % 100 - 1
     weekdays = np.full(len(numbers), np.nan)
     weekdays[fits] = (days + 3) % 7
     return weekdays
@@ -100,14 +101,14 @@ class Source(Config):
         """Texts that mean missing after the function."""
         return self.missing if self.derive is None else ()
 
-    def numbers(self, table: pa.Table) -> NDArray[np.float64]:
+    def numbers(self, table: pa.Table) -> Floats:
         """(N,), NaN where missing; raises UserError if the table lacks the column or it holds no
         numbers.
         """
         numbers = as_numbers(self.raw(table), self.missing, self.column)
         return numbers if self.derive is None else DERIVATIONS[self.derive](numbers)
 
-    def values(self, table: pa.Table) -> Any:
+    def values(self, table: pa.Table) -> pa.Array | pa.ChunkedArray:
         """The Arrow column (N,), after the function; errors as of `numbers`."""
         if self.derive is None:
             return self.raw(table)
@@ -152,7 +153,9 @@ class Part(Config):
         """Whether rows must have the column, since train lacked no value."""
         return False
 
-    def check(self, name: str, column: Any, missing: Collection[str], sieve: Sieve) -> None:
+    def check(
+        self, name: str, column: pa.ChunkedArray, missing: Collection[str], sieve: Sieve
+    ) -> None:
         """The sieve takes the rows of a raw Arrow column that do not fit."""
 
     def examples(self) -> list[Any]:
@@ -204,7 +207,7 @@ class Quantity(DensePart):
         return self.encode_numbers(self.source.numbers(table))
 
     @abstractmethod
-    def encode_numbers(self, numbers: NDArray[np.float64]) -> Singles:
+    def encode_numbers(self, numbers: Floats) -> Singles:
         """The same of the numbers that its fitter kept."""
 
 
@@ -297,9 +300,12 @@ class Kind(Config, ABC):
 
     def shape_in(self, shape: schema.Schema, name: str) -> schema.Schema:
         """Adds the input to a schema without data: a field has two values, a number one range."""
-        return replace(shape, fields=(*shape.fields, schema.Field(name, 2, self.slots)))
+        field = schema.Field(name, 2, self.slots)
+        return replace(shape, fields=(*shape.fields, field))
 
-    def check(self, name: str, column: Any, missing: Collection[str], sieve: Sieve) -> None:
+    def check(
+        self, name: str, column: pa.ChunkedArray, missing: Collection[str], sieve: Sieve
+    ) -> None:
         """The sieve takes the rows of its raw Arrow column that do not fit."""
 
     @classmethod

@@ -76,7 +76,8 @@ class CategoricalFitter(ValueFitter):
     def finish(self) -> tuple[CategoricalField]:
         """The field, with the values frequent enough in train."""
         vocabulary = self._vocabulary(self._missing)
-        return (self.part(name=self.name, source=self.source, vocabulary=vocabulary),)
+        part = self.part(name=self.name, source=self.source, vocabulary=vocabulary)
+        return (part,)
 
 
 FEW, FEW_QUANTITIES, FEW_COUNTS = 32, 10, 2
@@ -114,7 +115,8 @@ class Categorical(Kind):
 def _is_clock(column: Counted, numbers: Floats) -> bool:
     """Whether numbers are times of day such as 1730, by name and value."""
     parts = words(column.name)
-    if {"hhmm", "hourmin"}.isdisjoint(["".join(parts), *parts]) and not {"hour", "min"} <= {*parts}:
+    one_word = {"hhmm", "hourmin"} & {"".join(parts), *parts}
+    if not one_word and not {"hour", "min"} <= set(parts):
         return False
     is_time = (numbers >= 0) & (numbers < 2400) & (numbers % 100 < 60)
     return column.whole and bool(is_time.all())

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
+from bench.core.arrays import Ints, Mask
 from bench.core.errors import UserError
 from bench.data.columns.base import EXAMPLES, Finding, Kind, Source
 from bench.data.columns.categorical import CategoricalField, CategoricalFitter
@@ -21,6 +22,7 @@ from bench.data.values import DATES, distinct, is_any, texts_of, whole_column
 if TYPE_CHECKING:
     from bench.data.checks import Sieve
     from bench.data.inspection.column import Counted
+    from bench.data.inspection.labels import Labels
 
 TimePart = Literal["hour", "weekday", "month"]
 EXAMPLE = "2024-03-01 10:00:00"
@@ -34,7 +36,9 @@ _OF_DATES = {"hour": pc.hour, "weekday": pc.day_of_week, "month": pc.month}
 """Monday is 0, as in `weekday_of_unix_s`."""
 
 
-def part_of(column: Any, part: TimePart, missing: Collection[str] = ()) -> tuple[Any, Any]:
+def part_of(
+    column: pa.ChunkedArray, part: TimePart, missing: Collection[str] = ()
+) -> tuple[pa.Array, Mask]:
     """A part of each time of an Arrow column: whole numbers (N,), null where there is none; which
     texts are no time.
 
@@ -57,23 +61,29 @@ def part_of(column: Any, part: TimePart, missing: Collection[str] = ()) -> tuple
     months = ((year - 1970) * 12 + month - 1).astype("datetime64[M]")
     days = months.astype("datetime64[D]") + (day - 1).astype("timedelta64[D]")
     next_months = (months + np.timedelta64(1, "M")).astype("datetime64[D]")
-    is_time = (year > 0) & (month > 0) & (month < 13) & (day > 0) & (days < next_months)
+    is_time = (year > 0) & (month > 0) & (month < 13)
+    is_time &= (day > 0) & (days < next_months)
     weekday = (days.astype(np.int64) + 3) % 7  # 1970-01-01 was a Thursday
     numbers = {"hour": hour, "weekday": weekday, "month": month}[part]
-    has_none = ~is_time | (numbers < 0)
-    parts = pa.array(np.append(numbers, 0), mask=np.append(has_none, True))
-    wrong = np.append(~is_time & texts.is_valid().to_numpy(zero_copy_only=False), False)
-    return parts.take(pa.array(codes % len(parts))), wrong[codes]
+    # One more value, without a part, is for code -1.
+    has_none = np.append(~is_time | (numbers < 0), True)
+    parts = pa.array(np.append(numbers, 0), mask=has_none)
+    is_text = texts.is_valid().to_numpy(zero_copy_only=False)
+    is_wrong = np.append(~is_time & is_text, False)
+    return parts.take(pa.array(codes % len(parts))), is_wrong[codes]
 
 
-def _integers(digits: Any) -> Any:
+def _integers(digits: pa.Array) -> Ints:
     """(n,) of texts; -1 where there is none."""
-    numbers = pc.if_else(pc.equal(digits, ""), None, digits).cast(pa.int64())
-    return numbers.fill_null(-1).to_numpy(zero_copy_only=False)
+    digits_or_null = pc.if_else(pc.equal(digits, ""), None, digits)
+    numbers = digits_or_null.cast(pa.int64()).fill_null(-1)
+    return np.asarray(numbers.to_numpy(zero_copy_only=False))
 
 
 class _Times:
-    def check(self, name: str, column: Any, missing: Collection[str], sieve: Sieve) -> None:
+    def check(
+        self, name: str, column: pa.ChunkedArray, missing: Collection[str], sieve: Sieve
+    ) -> None:
         """The sieve takes rows whose text is no time."""
         _, no_time = part_of(column, "weekday", missing)
         wrong = no_time & ~sieve.bad
@@ -81,7 +91,7 @@ class _Times:
             sieve.refuse(wrong, "time", _unfit(name, column, wrong))
 
 
-def _unfit(name: str, column: Any, wrong: Any) -> str:
+def _unfit(name: str, column: pa.ChunkedArray, wrong: Mask) -> str:
     text = whole_column(column)[int(np.argmax(wrong))].as_py()
     return f"'{name}': expected a time such as {EXAMPLE}, found '{text}'"
 
@@ -96,7 +106,7 @@ class TimeSource(Source):
         """None: missing times have no part."""
         return ()
 
-    def values(self, table: pa.Table) -> Any:
+    def values(self, table: pa.Table) -> pa.Array:
         """The parts, an Arrow array of whole numbers (N,)."""
         raw = self.raw(table)
         parts, wrong = part_of(raw, self.part, self.missing)
@@ -139,7 +149,7 @@ class DatePart(_Times, Kind):
         return TimeSource(column=self.source or name, missing=missing, part=self.part)
 
     @classmethod
-    def draft(cls, column: Counted, labels: Any) -> Finding | None:
+    def draft(cls, column: Counted, labels: Labels) -> Finding | None:
         """A time is no input itself; what comes again of it is proposed: its hour, or the weekday
         of dates.
         """

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bench.core.arrays import Floats
+from bench.core.arrays import Floats, Ints
 from bench.core.system.intrinsics import jit
 
 LARGEST = float(np.finfo(np.float32).max)
@@ -66,17 +65,18 @@ class RunningMoments:
         their squares, and the least and the largest number."""
         self._waiting = [np.zeros((2, 0))]
 
-    def add(self, numbers: Floats, weights: NDArray[np.int64] | None = None) -> None:
+    def add(self, numbers: Floats, weights: Ints | None = None) -> None:
         """Adds numbers (N,), each `weights` (N,) times; not allowed after results were read."""
         times = np.ones(len(numbers), np.int64) if weights is None else weights
         present = ~np.isnan(numbers) & (times > 0)
         self.rows += int(times.sum())
         self.present += int(times[present].sum())
-        self._waiting.append(np.stack([logged(numbers[present], self.log1p), times[present]]))
+        values = logged(numbers[present], self.log1p)
+        self._waiting.append(np.stack([values, times[present]]))
         self._take(PIECE)
 
     def _take(self, fewest: int) -> None:
-        """Adds the numbers that wait, if there are `fewest`: whole pieces, or all where it is 0."""
+        """Adds whole pieces of the numbers that wait, if at least `fewest` do; all for 0."""
         if sum(part.shape[1] for part in self._waiting) < fewest:
             return
         waiting = np.concatenate(self._waiting, axis=1)
@@ -113,25 +113,30 @@ class RunningMoments:
         order = self._place[ranges].astype(np.int64)
         if not len(order):
             return Robust(0.0, 1.0, -CUT, CUT, 0)
-        counts, low, high = self._sums[1, order], self._sums[4, order], self._sums[5, order]
+        counts = self._sums[1, order]
+        low, high = self._sums[4:, order]
         tail = max((self.present - counts.max()) // 100, self.present >= 100)
-        core = (np.cumsum(counts) > tail) & (np.cumsum(counts[::-1])[::-1] > tail)
+        count_below = np.cumsum(counts)
+        count_above = np.cumsum(counts[::-1])[::-1]
+        core = (count_below > tail) & (count_above > tail)
         middle, spread = self._moments_of(order[core])
         inside = np.ones(len(order), np.bool_)
         if spread:
-            is_near = (low <= middle + OUTLIER * spread) & (high >= middle - OUTLIER * spread)
+            reach = OUTLIER * spread
+            is_near = (low <= middle + reach) & (high >= middle - reach)
             inside = core | is_near
         mean, deviation = self._moments_of(order[inside])
         scale = deviation or 1.0
+        lowest, highest = float(low[inside][0]), float(high[inside][-1])
         return Robust(
             mean,
             scale,
-            low=min(float(low[inside][0]), mean - CUT * scale),
-            high=max(float(high[inside][-1]), mean + CUT * scale),
+            low=min(lowest, mean - CUT * scale),
+            high=max(highest, mean + CUT * scale),
             left_out=self.present - int(counts[inside].sum()),
         )
 
-    def _moments_of(self, ranges: NDArray[np.int64]) -> tuple[float, float]:
+    def _moments_of(self, ranges: Ints) -> tuple[float, float]:
         """Mean and deviation of some ranges; 0 for a constant, (0, 0) for none."""
         if not len(ranges):
             return 0.0, 0.0

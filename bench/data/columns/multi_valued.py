@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import Field as Limits
 
 from bench.core import schema
-from bench.core.arrays import Mask
+from bench.core.arrays import Ints, Mask
 from bench.core.system.intrinsics import jit
 from bench.data.codes import ABSENT, NULL, Codes, ColumnCodes, TextCodes, whole_numbers
 from bench.data.columns.base import EXAMPLES, PAD, FieldPart, Finding, Kind, LocalIds, Reads, Source
@@ -23,6 +23,7 @@ from bench.data.values import distinct, filled, is_list, taken_apart, texts_of
 
 if TYPE_CHECKING:
     from bench.data.inspection.column import Counted
+    from bench.data.inspection.labels import Labels
 
 KeptEnd = Literal["first", "last"]
 """Which values of a list stay where it has more than there are slots."""
@@ -77,9 +78,7 @@ def fitted_lists(lists: Lists, values: ColumnCodes, table: pa.Table, grow: bool)
     return list_codes(lists, values, table, grow, spelled=True)
 
 
-def _chosen(
-    lists: Lists, members: NDArray[Any], starts: NDArray[np.int64], none: int
-) -> NDArray[Any]:
+def _chosen(lists: Lists, members: NDArray[Any], starts: Ints, none: int) -> NDArray[Any]:
     """(L + 1, slots) members for the slots of each list, padded with `none`; the last row is empty,
     for code -1.
     """
@@ -146,8 +145,10 @@ class MultiValuedField(FieldPart):
         texts = [value for value in self.vocabulary.values if value is not None][:EXAMPLES]
         if not texts:
             return [None] * EXAMPLES
-        joined = [self.separator.join(texts[:end]) or None for end in range(1, len(texts) + 1)]
-        return list(islice(cycle(joined), EXAMPLES))
+        examples = []
+        for end in range(1, len(texts) + 1):
+            examples.append(self.separator.join(texts[:end]) or None)
+        return list(islice(cycle(examples), EXAMPLES))
 
 
 class MultiValuedFitter(ValueFitter):
@@ -161,7 +162,8 @@ class MultiValuedFitter(ValueFitter):
         """Codes (n, slots), ABSENT after the last; values without a slot are neither coded nor
         counted.
         """
-        lists = Lists(self.source, self.column.separator, self.width, self.column.keep)
+        column = self.column
+        lists = Lists(self.source, column.separator, self.width, column.keep)
         codes = fitted_lists(lists, self.values, table, grow)
         self._count(codes, train)
         return codes
@@ -204,7 +206,7 @@ class MultiValued(Kind):
         return self.max_length
 
     @classmethod
-    def draft(cls, column: Counted, labels: Any) -> Finding | None:
+    def draft(cls, column: Counted, labels: Labels) -> Finding | None:
         """Lists, and texts that are lists by their parts."""
         if column.lists:
             lengths = [text.count("|") + 1 for text in column.texts()]
@@ -226,9 +228,7 @@ MOST_TEXTS = 20_000
 """Distinct texts that are looked at."""
 
 
-def list_lengths(
-    texts: Sequence[str], counts: NDArray[np.int64], separator: str
-) -> list[int] | None:
+def list_lengths(texts: Sequence[str], counts: Ints, separator: str) -> list[int] | None:
     """(V,) how many parts each text has, where they are lists with that separator between, else
     None.
 
@@ -236,7 +236,9 @@ def list_lengths(
     "[10,20)" each part has its place.
     """
     lengths = []
-    all_parts, first, later = set[str](), set[str](), set[str]()
+    all_parts = set[str]()
+    first = set[str]()
+    later = set[str]()
     for text in texts:
         parts = [part.strip() for part in text.split(separator) if part.strip()]
         lengths.append(len(parts))
@@ -252,9 +254,7 @@ def list_lengths(
     return lengths
 
 
-def _drafted(
-    option: dict[str, Any], why: str, lengths: Sequence[int], counts: NDArray[np.int64]
-) -> Finding:
+def _drafted(option: dict[str, Any], why: str, lengths: Sequence[int], counts: Ints) -> Finding:
     longest = max(lengths)
     usual_length = int(np.quantile(lengths, 0.95, weights=counts, method="inverted_cdf"))
     slots = min(max(usual_length, 2), 50)

@@ -10,17 +10,15 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 from pydantic import Field as Limits
 from pydantic import FiniteFloat, NonNegativeInt, model_validator
 
 from bench.core import schema
-from bench.core.arrays import Floats, Mask, Singles
+from bench.core.arrays import Floats, Ints, Mask, Singles
 from bench.core.schema import begins
 from bench.core.system.intrinsics import jit
 from bench.data.codes import IntegerCodes
@@ -40,6 +38,7 @@ from bench.data.inspection.names import is_count
 
 if TYPE_CHECKING:
     from bench.data.inspection.column import Counted
+    from bench.data.inspection.labels import Labels
 
 
 class NumericColumn(Quantity):
@@ -88,20 +87,23 @@ class NumericColumn(Quantity):
         """Whether train lacked no value."""
         return not self.flag
 
-    def encode_numbers(self, numbers: NDArray[np.float64]) -> Singles:
+    def encode_numbers(self, numbers: Floats) -> Singles:
         """(N, 1), or (N, 2) with the flag, of numbers (N,) or (N, 1)."""
-        numbers = np.clip(logged(numbers.reshape(-1), self.log1p), self.low, self.high)
+        numbers = logged(numbers.reshape(-1), self.log1p)
+        numbers = np.clip(numbers, self.low, self.high)
         missing = np.isnan(numbers)
-        columns = [np.where(missing, 0.0, (numbers - self.mean) / self.scale)]
+        standard = (numbers - self.mean) / self.scale
+        columns = [np.where(missing, 0.0, standard)]
         if self.flag:
             columns.append(missing)
         return np.stack(columns, axis=1).astype(np.float32)
 
     def number(self, column: int, ranges: BucketField) -> schema.Number:
         """Describes the quantity to models; `column` is its first dense column."""
-        edges = self.encode_numbers(np.array([ranges.low, *ranges.edges, ranges.high]))[:, 0]
+        raw_edges = np.array([ranges.low, *ranges.edges, ranges.high])
+        edges = tuple(self.encode_numbers(raw_edges)[:, 0].tolist())
         flag = column + 1 if self.flag else None
-        return schema.Number(self.name, column, flag, tuple(edges.tolist()), ranges.counts)
+        return schema.Number(self.name, column, flag, edges, ranges.counts)
 
     def _examples(self) -> list[Any]:
         middle = self.mean
@@ -128,7 +130,8 @@ class BucketField(FieldPart):
 
     @model_validator(mode="after")
     def _consistent(self) -> BucketField:
-        if any(after < before for before, after in pairwise((self.low, *self.edges, self.high))):
+        bounds = [self.low, *self.edges, self.high]
+        if bounds != sorted(bounds):
             raise ValueError("expected low, edges and high in ascending order")
         if len(self.counts) != len(self.edges) + 1:
             raise ValueError(
@@ -150,14 +153,14 @@ class BucketField(FieldPart):
         """Local ids (N, 1)."""
         return self.encode_numbers(self.source.numbers(table))
 
-    def encode_numbers(self, numbers: NDArray[np.float64]) -> LocalIds:
+    def encode_numbers(self, numbers: Floats) -> LocalIds:
         """`encode` of numbers (N,) or (N, 1)."""
         local = np.empty(len(numbers), np.int32)
         place_in_ranges(self._cuts, numbers.reshape(-1), local)
         return local[:, None]
 
     @cached_property
-    def _cuts(self) -> NDArray[np.float64]:
+    def _cuts(self) -> Floats:
         return np.array(self.edges)
 
 
@@ -205,7 +208,7 @@ class DistinctNumbers:
             self._codes, self._counts = IntegerCodes(), np.zeros(0, np.int64)
             self._count(values, counts)
 
-    def _count(self, numbers: Floats, times: NDArray[np.int64] | None = None) -> None:
+    def _count(self, numbers: Floats, times: Ints | None = None) -> None:
         codes = self._codes.code(numbers.view(np.int64))
         counts = np.bincount(codes, times, len(self._codes)).astype(np.int64)
         counts[: len(self._counts)] += self._counts
@@ -236,7 +239,8 @@ def ranges_for(rows: int) -> int:
 def shortened(numbers: Floats, bits: int) -> Floats:
     """Rounds numbers to `bits` significant bits, towards zero."""
     mantissa, exponent = np.frexp(numbers)
-    return np.asarray(np.ldexp(np.trunc(np.ldexp(mantissa, bits)), exponent - bits))
+    shortened_mantissa = np.trunc(np.ldexp(mantissa, bits))
+    return np.asarray(np.ldexp(shortened_mantissa, exponent - bits))
 
 
 @jit()
@@ -270,13 +274,13 @@ class NumericFitter(Fitter):
         super().__init__(name, source, column)
         self._moments, self._distinct = RunningMoments(column.log1p), DistinctNumbers()
 
-    def take(self, table: pa.Table, train: Mask, grow: bool = True) -> NDArray[np.float64]:
+    def take(self, table: pa.Table, train: Mask, grow: bool = True) -> Floats:
         """Numbers (n, 1), NaN where missing."""
         numbers = self.source.numbers(table)
         self.add(numbers[train])
         return numbers[:, None]
 
-    def add(self, numbers: NDArray[np.float64]) -> None:
+    def add(self, numbers: Floats) -> None:
         """Fits on numbers (n,) of train."""
         self._moments.add(numbers)
         self._distinct.add(numbers)
@@ -287,7 +291,8 @@ class NumericFitter(Fitter):
             self.name, self.source, self.column.missing_flag, self._moments
         )
         ranges = self._distinct.ranges()
-        return column, BucketField(number=self.name, source=self.source, **ranges._asdict())
+        field = BucketField(number=self.name, source=self.source, **ranges._asdict())
+        return column, field
 
     def notes(self) -> Iterator[str]:
         """Warns of numbers that count for nothing."""
@@ -319,10 +324,11 @@ class Numeric(Kind):
     def shape_in(self, shape: schema.Schema, name: str) -> schema.Schema:
         """Adds a number."""
         number = schema.Number(name, len(shape.dense), None, (0.0, 1.0), (1,))
-        return replace(shape, numbers=(*shape.numbers, number), dense=(*shape.dense, name))
+        numbers = (*shape.numbers, number)
+        return replace(shape, numbers=numbers, dense=(*shape.dense, name))
 
     @classmethod
-    def draft(cls, column: Counted, labels: Any) -> Finding | None:
+    def draft(cls, column: Counted, labels: Labels) -> Finding | None:
         """Numbers that are no codes."""
         if column.numbers is None:
             return None

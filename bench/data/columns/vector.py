@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 from pydantic import Field
 
 from bench.core import schema
-from bench.core.arrays import Mask, Singles
+from bench.core.arrays import Floats, Mask, Singles
 from bench.data.columns.base import EXAMPLES, Finding, Fitter, Kind, Quantity, Reads, Source
 from bench.data.columns.moments import RunningMoments
 from bench.data.columns.numeric import NumericColumn
@@ -21,9 +20,10 @@ from bench.data.values import distinct, taken_apart, whole_column
 if TYPE_CHECKING:
     from bench.data.checks import Sieve
     from bench.data.inspection.column import Counted
+    from bench.data.inspection.labels import Labels
 
 
-def vectors_of(source: Source, table: pa.Table, length: int) -> NDArray[np.float64]:
+def vectors_of(source: Source, table: pa.Table, length: int) -> Floats:
     """(N, length) of a column of lists, rounded to float32; NaN where missing or not finite."""
     column = whole_column(source.raw(table))
     numbers = np.full((len(column), length), np.nan)
@@ -36,7 +36,7 @@ def vectors_of(source: Source, table: pa.Table, length: int) -> NDArray[np.float
     return numbers
 
 
-def _check_lengths(name: str, column: Any, length: int, sieve: Sieve) -> None:
+def _check_lengths(name: str, column: pa.ChunkedArray, length: int, sieve: Sieve) -> None:
     if pa.types.is_null(column.type):
         return
     codes, lists = distinct(column)
@@ -73,7 +73,9 @@ class VectorColumns(Quantity):
         """Whether train lacked no vector."""
         return not self.flag
 
-    def check(self, name: str, column: Any, missing: Collection[str], sieve: Sieve) -> None:
+    def check(
+        self, name: str, column: pa.ChunkedArray, missing: Collection[str], sieve: Sieve
+    ) -> None:
         """The sieve takes rows whose vector has another length."""
         _check_lengths(name, column, len(self.parts), sieve)
 
@@ -81,11 +83,12 @@ class VectorColumns(Quantity):
         """(N, D), or (N, D + 1) with the flag."""
         return self.encode_numbers(vectors_of(self.source, table, len(self.parts)))
 
-    def encode_numbers(self, numbers: NDArray[np.float64]) -> Singles:
+    def encode_numbers(self, numbers: Floats) -> Singles:
         """`encode` of numbers (N, D)."""
         bounds = [(part.low, part.high, part.mean, part.scale) for part in self.parts]
         low, high, mean, scale = np.array(bounds).T
-        columns = [np.nan_to_num((np.clip(numbers, low, high) - mean) / scale)]
+        standard = (np.clip(numbers, low, high) - mean) / scale
+        columns = [np.nan_to_num(standard)]
         if self.flag:
             columns.append(np.isnan(numbers).all(axis=1, keepdims=True))
         return np.concatenate(columns, axis=1).astype(np.float32)
@@ -102,12 +105,14 @@ class VectorFitter(Fitter):
         self.width, self._lacking = column.length, False
         self._moments = [RunningMoments() for _ in range(column.length)]
 
-    def take(self, table: pa.Table, train: Mask, grow: bool = True) -> NDArray[np.float64]:
+    def take(self, table: pa.Table, train: Mask, grow: bool = True) -> Floats:
         """Numbers (n, D), NaN where missing."""
         numbers = vectors_of(self.source, table, self.width)
-        for moments, column in zip(self._moments, numbers[train].T, strict=True):
+        train_numbers = numbers[train]
+        for moments, column in zip(self._moments, train_numbers.T, strict=True):
             moments.add(column)
-        self._lacking |= bool(np.isnan(numbers[train]).all(axis=1).any())
+        lacks_all = np.isnan(train_numbers).all(axis=1)
+        self._lacking |= bool(lacks_all.any())
         return numbers
 
     def finish(self) -> tuple[VectorColumns]:
@@ -117,7 +122,8 @@ class VectorFitter(Fitter):
             part = NumericColumn.of_moments(f"{self.name}_{number}", self.source, False, moments)
             parts.append(part.model_copy(update={"flag": False}))
         flag = self.column.missing_flag or self._lacking
-        return (VectorColumns(name=self.name, source=self.source, parts=tuple(parts), flag=flag),)
+        columns = VectorColumns(name=self.name, source=self.source, parts=tuple(parts), flag=flag)
+        return (columns,)
 
 
 class Vector(Kind):
@@ -138,14 +144,17 @@ class Vector(Kind):
         """Adds a vector."""
         vector = schema.DenseVector(name, len(shape.dense), self.length)
         columns = tuple(f"{name}_{number}" for number in range(self.length))
-        return replace(shape, vectors=(*shape.vectors, vector), dense=shape.dense + columns)
+        vectors = (*shape.vectors, vector)
+        return replace(shape, vectors=vectors, dense=shape.dense + columns)
 
-    def check(self, name: str, column: Any, missing: Collection[str], sieve: Sieve) -> None:
+    def check(
+        self, name: str, column: pa.ChunkedArray, missing: Collection[str], sieve: Sieve
+    ) -> None:
         """The sieve takes rows whose vector has another length."""
         _check_lengths(name, column, self.length, sieve)
 
     @classmethod
-    def draft(cls, column: Counted, labels: Any) -> Finding | None:
+    def draft(cls, column: Counted, labels: Labels) -> Finding | None:
         """Lists of numbers with fractions, all of one length."""
         if not column.vector:
             return None

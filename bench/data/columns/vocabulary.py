@@ -77,7 +77,8 @@ class Lookup:
         if None in values:
             missing = meaning[values.index(None)]
         # Codes -2 (unknown) and -1 (missing) index the ends.
-        self.meaning = np.empty((len(place_of_text) + 2, *meaning.shape[1:]), meaning.dtype)
+        shape = (len(place_of_text) + 2, *meaning.shape[1:])
+        self.meaning = np.empty(shape, meaning.dtype)
         self.meaning[:-2] = meaning[list(place_of_text.values())]
         self.meaning[-2] = unknown
         self.meaning[-1] = missing
@@ -149,7 +150,8 @@ class ValueFitter(Fitter):
         values = tuple(counted["text"].take(order).to_pylist())
         self.local = np.zeros(len(self.values) + 2, np.int32)
         if not self.before:
-            self.local[codes[order.to_numpy()]] = np.arange(1, len(order) + 1)
+            codes_in_order = codes[order.to_numpy()]
+            self.local[codes_in_order] = np.arange(1, len(order) + 1)
             return Vocabulary(values=values)
 
         values = tuple(dict.fromkeys((*self.before, *values)))

@@ -72,9 +72,11 @@ class Encoder(Config):
 
     @model_validator(mode="after")
     def _ranges_of_numbers(self) -> Encoder:
-        are_ranges = [isinstance(part, BucketField) for part in self.fields]
-        if are_ranges != sorted(are_ranges):
-            raise ValueError("expected the ranges of numbers after all other fields")
+        ranges_began = False
+        for part in self.fields:
+            if ranges_began and not isinstance(part, BucketField):
+                raise ValueError("expected the ranges of numbers after all other fields")
+            ranges_began = isinstance(part, BucketField)
         for part in self.fields:
             if isinstance(part, BucketField) and part.number not in self._numeric:
                 raise ValueError(
@@ -100,7 +102,10 @@ class Encoder(Config):
     @property
     def dense_names(self) -> tuple[str, ...]:
         """Names of the D dense columns."""
-        return tuple(name for part in self.dense for name in part.names)
+        names: list[str] = []
+        for part in self.dense:
+            names += part.names
+        return tuple(names)
 
     def schema_of(
         self,
@@ -155,11 +160,11 @@ class Encoder(Config):
     @cached_property
     def _numeric(self) -> dict[str | None, tuple[int, NumericColumn]]:
         """Numeric input -> its first column and its part."""
-        return {
-            part.name: (column, part)
-            for column, part in self._placed
-            if isinstance(part, NumericColumn)
-        }
+        numeric: dict[str | None, tuple[int, NumericColumn]] = {}
+        for column, part in self._placed:
+            if isinstance(part, NumericColumn):
+                numeric[part.name] = column, part
+        return numeric
 
     @property
     def _fields_of_schema(self) -> tuple[Field, ...]:
@@ -184,7 +189,8 @@ class Encoder(Config):
                 local = part.encode(table)
             ids.append(np.where(local == PAD, 0, local + offset))
         dense = [np.empty((table.num_rows, 0), np.float32)]
-        dense += [part.encode(table) for part in self.dense]
+        for dense_part in self.dense:
+            dense.append(dense_part.encode(table))
         return np.concatenate(ids, axis=1), np.concatenate(dense, axis=1)
 
     def save(self, path: Path) -> None:

@@ -7,12 +7,11 @@ twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from bench.core.arrays import Floats, Ids, Mask, Singles
 from bench.core.errors import UserError, repeated
@@ -24,7 +23,7 @@ from bench.data.columns.categorical import CategoricalField
 from bench.data.columns.multi_valued import MultiValuedField
 from bench.data.columns.numeric import BucketField, Numeric, NumericFitter
 from bench.data.columns.vocabulary import ValueFitter
-from bench.data.encoding.encoder import Encoder, HistoryField
+from bench.data.encoding.encoder import AnyDense, AnyField, Encoder, HistoryField
 from bench.data.encoding.rates import RatesFitter, TargetRates
 
 
@@ -35,14 +34,10 @@ class Provisional(NamedTuple):
     numbers: Floats
 
 
-def _slices(widths: Mapping[str, int]) -> dict[str, slice]:
-    """Name -> its columns, where those of all names stand side by side."""
-    slices = {}
-    end = 0
-    for name, width in widths.items():
-        slices[name] = slice(end, end + width)
-        end += width
-    return slices
+def _append(columns: dict[str, slice], name: str, width: int) -> None:
+    """Gives a name the next columns after those that are taken."""
+    start = max((taken.stop for taken in columns.values()), default=0)
+    columns[name] = slice(start, start + width)
 
 
 class EncoderFitter:
@@ -68,13 +63,14 @@ class EncoderFitter:
         self._rated_tasks = list[int]()
         self._add_rates(card)
 
-        widths = {name: fitter.width for name, fitter in self._values.items()}
-        widths |= {part.name: part.slots for part in self._lists}
-        self._slots = _slices(widths)
-        number_fitters = self._numbers | self._past_numbers
-        self._number_columns = _slices(
-            {name: fitter.width for name, fitter in number_fitters.items()}
-        )
+        self._slots = dict[str, slice]()
+        for name, fitter in self._values.items():
+            _append(self._slots, name, fitter.width)
+        for part in self._lists:
+            _append(self._slots, part.name, part.slots)
+        self._number_columns = dict[str, slice]()
+        for name, number_fitter in (self._numbers | self._past_numbers).items():
+            _append(self._number_columns, name, number_fitter.width)
         self._encoder: Encoder | None = None
 
     def _add_inputs(self, card: Card) -> None:
@@ -104,19 +100,21 @@ class EncoderFitter:
 
     def _add_rates(self, card: Card) -> None:
         encoding = card.encoding
-        names = encoding.rate_tasks or [task.name for task in card.tasks]
-        self._rated_tasks = [t for t, task in enumerate(card.tasks) if task.name in names]
-        tasks = tuple(card.tasks[t] for t in self._rated_tasks)
+        tasks = []
+        for t, task in enumerate(card.tasks):
+            if not encoding.rate_tasks or task.name in encoding.rate_tasks:
+                self._rated_tasks.append(t)
+                tasks.append(task)
         for name in encoding.target_rates:
             self._rates[name] = RatesFitter(
-                name, tasks, encoding.rate_smoothing, encoding.rate_folds, encoding.seed
+                name, tuple(tasks), encoding.rate_smoothing, encoding.rate_folds, encoding.seed
             )
 
     def take(
         self,
         table: pa.Table,
         train: Mask,
-        labels: NDArray[np.float32],
+        labels: Singles,
         grow: bool = True,
         rated: Mask | None = None,
     ) -> Provisional:
@@ -128,9 +126,11 @@ class EncoderFitter:
         """
         rated = train if rated is None else rated
         codes = [np.empty((len(train), 0), np.int32)]
-        codes += [fitter.take(table, train, grow) for fitter in self._values.values()]
+        for fitter in self._values.values():
+            codes.append(fitter.take(table, train, grow))
         numbers = [np.empty((len(train), 0))]
-        numbers += [fitter.take(table, train, grow) for fitter in self._numbers.values()]
+        for number_fitter in self._numbers.values():
+            numbers.append(number_fitter.take(table, train, grow))
         rows = Provisional(np.concatenate(codes, axis=1), np.concatenate(numbers, axis=1))
         for name, rates in self._rates.items():
             rated_codes = np.ascontiguousarray(rows.codes[rated, self._slots[name].start])
@@ -166,23 +166,29 @@ class EncoderFitter:
             values = self._values[name]
             parts.append(rates.finish(values.source, values.texts, self._rates_before(name)))
 
-        encoder = Encoder(
-            fields=tuple(part for part in parts if isinstance(part, FieldPart | HistoryField)),
-            dense=tuple(part for part in parts if isinstance(part, DensePart)),
-        )
+        fields: list[AnyField] = []
+        dense: list[AnyDense] = []
+        for part in parts:
+            if isinstance(part, DensePart):
+                dense.append(part)
+            elif isinstance(part, FieldPart | HistoryField):
+                fields.append(part)
+        encoder = Encoder(fields=tuple(fields), dense=tuple(dense))
         self._check(encoder)
         self._encoder = encoder
         self._build_table(encoder)
         return encoder
 
     def _check(self, encoder: Encoder) -> None:
-        differing = {(part.kind, part.name) for part in encoder.inputs} ^ set(self._before)
+        inputs = {(part.kind, part.name) for part in encoder.inputs}
+        differing = sorted(name for _, name in inputs ^ self._before.keys())
         if self._before and differing:
             raise UserError(
                 f"{self.card.key}: expected the inputs of the model to start from, found in one of "
-                f"both alone: {', '.join(sorted(name for _, name in differing))}"
+                f"both alone: {', '.join(differing)}"
             )
-        twice = repeated([*(part.name for part in encoder.fields), *encoder.dense_names])
+        fields = [part.name for part in encoder.fields]
+        twice = repeated([*fields, *encoder.dense_names])
         if twice is not None:
             raise UserError(
                 f"{self.card.key}: two inputs would be called '{twice}'; rename one of the columns"
@@ -200,7 +206,9 @@ class EncoderFitter:
         out-of-fold target rates, by their index within train from `start` on; other rows have None.
         """
         assert self._encoder is not None
-        number = {name: rows.numbers[:, columns] for name, columns in self._number_columns.items()}
+        number = {}
+        for name, columns in self._number_columns.items():
+            number[name] = rows.numbers[:, columns]
         count, width = rows.codes.shape
         ids = np.empty((count, width + len(self._ranges)), np.int32)
         look_up(rows.codes, self._first, self._table, ids)
@@ -220,9 +228,8 @@ class EncoderFitter:
         code 0.
         """
         self._ranges = list[tuple[BucketField, int]]()
-        self._first = np.zeros(
-            max((slots.stop for slots in self._slots.values()), default=0), np.int64
-        )
+        widths = [columns.stop - columns.start for columns in self._slots.values()]
+        self._first = np.zeros(sum(widths), np.int64)
         tables = [np.empty(0, np.int32)]
         size = 0
         for part, offset in zip(encoder.fields, encoder.schema_of(()).offsets, strict=True):

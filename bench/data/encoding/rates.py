@@ -17,7 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import model_validator
 
-from bench.core.arrays import Floats, Singles
+from bench.core.arrays import Floats, Ints, Singles
 from bench.core.schema import Task
 from bench.core.seeds import derive
 from bench.core.system.intrinsics import jit
@@ -57,7 +57,8 @@ class TargetRates(DensePart):
     def _of_one_shape(self) -> TargetRates:
         width = len(self.tasks) + 1
         rows = (*self.table, self.mean, self.scale)
-        if len(self.binary) != len(self.tasks) or any(len(row) != width for row in rows):
+        lengths = {len(row) for row in rows}
+        if len(self.binary) != len(self.tasks) or lengths != {width}:
             raise ValueError(
                 f"expected {width} numbers for {len(self.tasks)} tasks everywhere, found another "
                 "number"
@@ -100,7 +101,7 @@ STEP = 1 << 16
 """Values processed at a time."""
 
 
-def folds(seed: int, number: int, start: int, rows: int) -> NDArray[np.int64]:
+def folds(seed: int, number: int, start: int, rows: int) -> Ints:
     """(rows,) folds of train rows `start`, `start` + 1, ..; one draw a row, however rows are split
     into parts.
     """
@@ -131,7 +132,7 @@ class RatesFitter:
         self._taken = 0  # train rows
         self._part: TargetRates | None = None
 
-    def take(self, codes: Codes, labels: NDArray[np.float32], size: int) -> None:
+    def take(self, codes: Codes, labels: Singles, size: int) -> None:
         """Adds the next train rows: codes (n,) below `size`, labels (n, T)."""
         self._n_rows = size + 1
         if self._n_rows >= len(self._rows):
@@ -153,7 +154,8 @@ class RatesFitter:
         """Rates over all of train, in units of train rows' out-of-fold values, or of earlier
         rates.
         """
-        self._fold_sums, self._fold_counts = self._sums.sum(axis=0), self._counts.sum(axis=0)
+        self._fold_sums = self._sums.sum(axis=0)
+        self._fold_counts = self._counts.sum(axis=0)
         codes = np.flatnonzero(self._order[1 : self._n_rows])
         in_order = np.empty(self._n_seen, np.int64)
         in_order[self._order[1 + codes] - 1] = codes
@@ -188,9 +190,9 @@ class RatesFitter:
             for fold in range(self.number):
                 weights = self._rows[rows, fold].astype(np.int64)
                 values = self._rates_of(rows, np.full(len(rows), fold))
-                for moments, column in zip(columns, values.T, strict=True):
-                    moments.add(np.ascontiguousarray(column), weights)
-        mean, scale = zip(*(moments.moments for moments in columns), strict=True)
+                for t, column in enumerate(columns):
+                    column.add(np.ascontiguousarray(values[:, t]), weights)
+        mean, scale = zip(*[column.moments for column in columns], strict=True)
         return mean, scale
 
     def dense(self, codes: Codes, start: int | None) -> Singles:
@@ -209,16 +211,21 @@ class RatesFitter:
         """(n, T + 1) of sums of labels (n, T), numbers of observed labels (n, T), rows (n,), and
         the prior mean.
         """
-        rate = (sums + self.smoothing * prior) / (counts.astype(np.float64) + self.smoothing)
-        inside = np.clip(rate, 1e-6, 1 - 1e-6)
-        rate = np.where(np.array(self.binary), np.log(inside / (1 - inside)), rate)
-        return np.concatenate([rate, np.log1p(rows[:, None].astype(np.float64))], axis=1)
+        smoothed_counts = counts.astype(np.float64) + self.smoothing
+        rate = (sums + self.smoothing * prior) / smoothed_counts
+        chance = np.clip(rate, 1e-6, 1 - 1e-6)
+        log_odds = np.log(chance / (1 - chance))
+        rate = np.where(np.array(self.binary), log_odds, rate)
+        log_rows = np.log1p(rows[:, None].astype(np.float64))
+        return np.concatenate([rate, log_rows], axis=1)
 
-    def _rates_of(self, rows: NDArray[Any], fold: NDArray[np.int64] | None = None) -> Floats:
+    def _rates_of(self, rows: NDArray[Any], fold: Ints | None = None) -> Floats:
         """(n, T + 1) over all of train, or over all folds except a given one (n,)."""
-        sums, counts = self._sums[rows].sum(axis=1), self._counts[rows].sum(axis=1)
+        sums = self._sums[rows].sum(axis=1)
+        counts = self._counts[rows].sum(axis=1)
         train_rows = self._rows[rows].sum(axis=1)
-        all_sums, all_counts = self._fold_sums.sum(axis=0), self._fold_counts.sum(axis=0)
+        all_sums = self._fold_sums.sum(axis=0)
+        all_counts = self._fold_counts.sum(axis=0)
         if fold is None:
             return self._smoothed(sums, counts, train_rows, _mean(all_sums, all_counts))
         prior = _mean(all_sums - self._fold_sums, all_counts - self._fold_counts)

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from bench.core.arrays import Floats, Ints, Mask
 from bench.core.schema import begins
 from bench.data.inspection.names import QUANTITIES, TIMES, has_word
 from bench.data.tasks import SKEWED, skewness
@@ -52,9 +53,9 @@ class Counted:
     """`text`, the type a parquet file gives it, or why it cannot be read."""
     codes: NDArray[np.int32]
     """(N,) index into the distinct values; -1 where missing."""
-    distinct: Any
-    """Arrow array (V,)."""
-    numbers: NDArray[np.float64] | None = None
+    distinct: pa.Array
+    """(V,) in order of first appearance."""
+    numbers: Floats | None = None
     """(V,) where every value is a number and none has leading zeros, as codes do; else None."""
     lists: bool = False
     """Whether a parquet file holds lists; these are texts with `|` between."""
@@ -66,7 +67,7 @@ class Counted:
     """Whether a card can use a column of that type."""
 
     @cached_property
-    def counts(self) -> NDArray[np.int64]:
+    def counts(self) -> Ints:
         """(V,) rows that have the value."""
         return np.bincount(self.codes[self.codes >= 0], minlength=len(self.distinct))
 
@@ -93,7 +94,7 @@ class Counted:
         return self.numbers is None and bool(self.matching(_TIME).all())
 
     @property
-    def epochs(self) -> dict[str, NDArray[np.bool_]]:
+    def epochs(self) -> dict[str, Mask]:
         """`seconds`, `milliseconds` and so on -> (V,) which numbers are times since 1970 of the
         years 2000 to 2050.
         """
@@ -115,7 +116,7 @@ class Counted:
         skew = abs(skewness(self.numbers, self.counts))
         return skew > SKEWED and abs(skewness(logarithms, self.counts)) < skew / 2
 
-    def cells(self, ranges: int = 0, exact: int = 0) -> NDArray[np.int64]:
+    def cells(self, ranges: int = 0, exact: int = 0) -> Ints:
         """(N,) index into the distinct values, V where missing.
 
         Args:
@@ -130,12 +131,12 @@ class Counted:
         return np.append(range_of_value, len(edges) + 1)[self.codes]
 
     @cached_property
-    def row_numbers(self) -> NDArray[np.float64]:
+    def row_numbers(self) -> Floats:
         """(N,) numbers, NaN where missing."""
         assert self.numbers is not None
         return np.append(self.numbers, np.nan)[self.codes]
 
-    def matching(self, pattern: str) -> NDArray[np.bool_]:
+    def matching(self, pattern: str) -> Mask:
         """(V,) which of the distinct texts match a pattern."""
         matches = pc.match_substring_regex(self.distinct, pattern)
         return np.asarray(matches.to_numpy(zero_copy_only=False))
@@ -151,7 +152,7 @@ class Counted:
         return [text for text in map(canonical, plain(values)) if text is not None]
 
 
-def count_column(name: str, column: Any, missing: Collection[str] = ()) -> Counted:
+def count_column(name: str, column: pa.ChunkedArray, missing: Collection[str] = ()) -> Counted:
     """Counts an Arrow column (N,); the empty text and those in `missing` are missing."""
     array = whole_column(column)
     value_type = array.type
@@ -181,7 +182,9 @@ def count_column(name: str, column: Any, missing: Collection[str] = ()) -> Count
     return counted
 
 
-def _count_lists(name: str, array: Any, list_type: Any, missing: Collection[str]) -> Counted:
+def _count_lists(
+    name: str, array: pa.Array, list_type: pa.DataType, missing: Collection[str]
+) -> Counted:
     lengths = pc.unique(pc.list_value_length(array.drop_null())).to_pylist()
     if pa.types.is_floating(list_type.value_type) and len(lengths) == 1 and lengths[0] > 1:
         length = lengths[0]
@@ -192,14 +195,14 @@ def _count_lists(name: str, array: Any, list_type: Any, missing: Collection[str]
     )
 
 
-def _has_leading_zeros(name: str, texts: Any) -> bool:
+def _has_leading_zeros(name: str, texts: pa.Array) -> bool:
     """Whether numbers are codes such as 007; a quantity or a time may be padded."""
     if has_word(name, QUANTITIES | TIMES):
         return False
     return bool(pc.any(pc.match_substring_regex(texts, r"^0\d+$")).as_py())
 
 
-def _without_infinite(column: Counted, numbers: NDArray[np.float64]) -> Counted:
+def _without_infinite(column: Counted, numbers: Floats) -> Counted:
     """The column with infinite numbers counted as missing, as preparing counts them."""
     finite = np.isfinite(numbers)
     new_codes = np.append(np.where(finite, np.cumsum(finite) - 1, -1), -1).astype(np.int32)
@@ -211,7 +214,7 @@ def _without_infinite(column: Counted, numbers: NDArray[np.float64]) -> Counted:
     )
 
 
-def _unreadable(array: Any, value_type: Any) -> str | None:
+def _unreadable(array: pa.Array, value_type: pa.DataType) -> str | None:
     """What a card cannot use of a column: the type, or what its values are."""
     single_type = value_type.value_type if is_list(value_type) else value_type
     if not is_any(single_type, (*NUMBERS, *TEXTS, *DATES)):
@@ -226,14 +229,14 @@ def _unreadable(array: Any, value_type: Any) -> str | None:
 
 
 def _present_or_missing(
-    name: str, type_name: str, array: Any, value: str, **options: Any
+    name: str, type_name: str, array: pa.Array, value: str, **options: Any
 ) -> Counted:
     """A column whose values all count as one."""
     codes = array.is_valid().to_numpy(zero_copy_only=False).astype(np.int32) - 1
     return Counted(name, type_name, codes, pa.array([value]), **options)
 
 
-def _numbers(values: Any) -> NDArray[np.float64] | None:
+def _numbers(values: pa.Array) -> Floats | None:
     if len(values) == 0 or is_any(values.type, DATES):
         return None
     try:

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bench.core.arrays import Floats
+from bench.core.arrays import Floats, Ints
 from bench.core.errors import UserError, check_known, unknown
 from bench.core.schema import SCORE
 from bench.data.checks import ZERO_ONE, Rejects, Sieve, read_labels
@@ -241,7 +240,7 @@ PIECES = 20
 """Parts of a log by time, in which positives are counted."""
 
 
-def thin_end(label: Label, place: NDArray[np.int64]) -> str | None:
+def thin_end(label: Label, place: Ints) -> str | None:
     """A note where positives thin out in the latest rows by `place` (N,) in time, as those of late
     events do.
 
@@ -268,7 +267,7 @@ def thin_end(label: Label, place: NDArray[np.int64]) -> str | None:
 FOLDS = 5
 
 
-def out_of_fold(cells: NDArray[np.int64], label: Label, prior_rows: float = 1.0) -> float:
+def out_of_fold(cells: Ints, label: Label, prior_rows: float = 1.0) -> float:
     """AUC (of a binary label of both classes) or R2 of the mean label of a row's cell over the
     other folds' rows.
 

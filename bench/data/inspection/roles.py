@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bench.core.arrays import Floats
 from bench.data.columns import KINDS
 from bench.data.columns.base import Finding
 from bench.data.inspection.column import Counted
@@ -249,9 +249,7 @@ def _words_between(column: Counted) -> float:
     return float(np.mean([text.count(" ") for text in column.texts(MOST_TEXTS)]))
 
 
-def _identity_of_numbers(
-    column: Counted, numbers: NDArray[np.float64], nearly_unique: bool
-) -> Iterator[str]:
+def _identity_of_numbers(column: Counted, numbers: Floats, nearly_unique: bool) -> Iterator[str]:
     if _yyyymmdd(numbers):
         yield f'a date: {LATER}; derive = "weekday_of_yyyymmdd" makes an input of it'
     fine = len(column.counts) > column.n_present / 2
@@ -275,7 +273,7 @@ def _counts_up(column: Counted) -> bool:
     return bool((np.diff(column.row_numbers) > 0).mean() > 0.99)
 
 
-def _yyyymmdd(numbers: NDArray[np.float64]) -> bool:
+def _yyyymmdd(numbers: Floats) -> bool:
     """Whether numbers are dates such as 20240301."""
     year, month, day = numbers // 10000, numbers // 100 % 100, numbers % 100
     fits = (

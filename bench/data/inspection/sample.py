@@ -5,13 +5,13 @@ read.
 from __future__ import annotations
 
 import csv
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from glob import escape
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from bench.core.errors import UserError, repeated
 from bench.core.system.progress import Progress, Silent
 from bench.data.inspection.column import Counted, count_column
+from bench.data.readers.base import RawTable
 from bench.data.readers.blocks import lines
 from bench.data.readers.csv import read_csv
 from bench.data.readers.parquet import ENDINGS, read_parquet
@@ -35,7 +36,7 @@ class InspectedRows:
     files: Sequence[str]
     file: NDArray[np.int16]
     """(N,) index of the file a row came from."""
-    table: Any
+    table: pa.Table
     """Columns of CSV are text."""
     complete: bool = True
     """Whether there are no other rows."""
@@ -68,7 +69,7 @@ class FileLayout:
         """As a card names them, where `*`, `?` and `[` would stand for several files."""
         return tuple(escape(path.name) for path in self.paths)
 
-    def parts(self, path: Path, wanted: Sequence[str], progress: Progress) -> Any:
+    def parts(self, path: Path, wanted: Sequence[str], progress: Progress) -> Generator[RawTable]:
         """The wanted columns of a file, part by part; the first part has no rows, and names all
         columns.
         """

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
-from bench.core.arrays import Floats, Mask
+from bench.core.arrays import Floats, Ints, Mask
 from bench.core.errors import UserError
 from bench.data.checks import DIGITS
 from bench.data.inspection.column import Counted
@@ -235,7 +235,7 @@ class Timeline:
 
     times: Sequence[Time]
     """Distinct, in order."""
-    place: NDArray[np.int64]
+    place: Ints
     """(N,) index into `times`; -1 where a row has no time."""
 
     def before(self, place: int) -> Time:
@@ -346,9 +346,7 @@ def _by_time(
     return SplitTable(table, tuple(why))
 
 
-def _ends_between(
-    cuts: list[int], place: NDArray[np.int64], group: Counted
-) -> tuple[list[int], str]:
+def _ends_between(cuts: list[int], place: Ints, group: Counted) -> tuple[list[int], str]:
     """For each cut the place in time before which the split ends, so that no value of the group has
     rows in two splits; and a clause.
 
@@ -492,7 +490,7 @@ def _valid_of(wish: Wish, sample: InspectedRows, train: Mask, test: Mask) -> Spl
     return SplitTable({"valid_fraction": wish.valid}, (clause,))
 
 
-def _start_of_valid(place: NDArray[np.int64], train: Mask, test: Mask, share: float) -> int | None:
+def _start_of_valid(place: Ints, train: Mask, test: Mask, share: float) -> int | None:
     """The place in time from which a share of train's rows is; None where test is not later."""
     train_places = np.sort(place[train & (place >= 0)])
     test_places = place[test & (place >= 0)]

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from bench.core.arrays import Mask
+from bench.core.arrays import Floats, Ints, Mask
 from bench.core.errors import UserError
 from bench.core.system.progress import Progress
 from bench.data.card import Card
@@ -35,8 +35,8 @@ from bench.data.values import first_seen
 class StoredLines(NamedTuple):
     """m common lines, with the arrays of `Lines`."""
 
-    ids: NDArray[np.int64]
-    sums: NDArray[np.float64]
+    ids: Ints
+    sums: Floats
     keys: NDArray[np.uint64]
 
 
@@ -59,7 +59,8 @@ class CommonLines:
         first = len(self._rows)
         keys = lines.keys.view(np.int64)
         is_repeated = self._rows.code(keys) != np.arange(first, first + len(keys))
-        self._file.write(np.hstack([lines.ids, lines.sums.view(np.int64), keys[:, None]]).data)
+        numbers = np.hstack([lines.ids, lines.sums.view(np.int64), keys[:, None]])
+        self._file.write(numbers.data)
         if not is_repeated.any():
             return None
         return int(np.argmax(is_repeated))
@@ -68,7 +69,7 @@ class CommonLines:
         """(n,) the row of each index, UNKNOWN if absent."""
         return self._rows.code(keys.view(np.int64), grow=False)
 
-    def take(self, rows: NDArray[np.int64]) -> StoredLines:
+    def take(self, rows: Ints) -> StoredLines:
         """Reads rows (m,) from the file; runs of consecutive rows at once."""
         numbers = np.empty((len(rows), self._width), np.int64)
         bytes_per_row = 8 * self._width
@@ -222,30 +223,27 @@ class Side:
             summed.append(has_sum)
         self.wanted = WantedFields(tuple(names), tuple(slots), tuple(summed))
 
-    def columns(
-        self, ids: NDArray[np.int64], sums: NDArray[np.float64]
-    ) -> Iterator[tuple[str, Any]]:
+    def columns(self, ids: Ints, sums: Floats) -> Iterator[tuple[str, pa.Array]]:
         """Yields (raw column, Arrow array) of scanned ids (n, S) and sums (n, D)."""
         for raw, (slots, is_list) in self.ids.items():
-            yield raw, _lists(ids[:, slots]) if is_list else _single_ids(ids[:, slots])
+            if is_list:
+                yield raw, _lists(ids[:, slots])
+            else:
+                single = np.ascontiguousarray(ids[:, slots.start])
+                yield raw, pa.array(single, mask=single == ABSENT)
         for raw, column in self.sums.items():
             yield raw, pa.array(np.ascontiguousarray(sums[:, column]))
 
 
-def _lists(ids: NDArray[np.int64]) -> pa.ListArray:
+def _lists(ids: Ints) -> pa.ListArray:
     present = ids != ABSENT
     starts = np.append(0, np.cumsum(present.sum(axis=1)))
     return pa.ListArray.from_arrays(pa.array(starts, pa.int32()), pa.array(ids[present]))
 
 
-def _single_ids(ids: NDArray[np.int64]) -> pa.Array:
-    is_valid = pa.py_buffer(np.packbits(ids != ABSENT, bitorder="little"))
-    return pa.Array.from_buffers(pa.int64(), len(ids), [is_valid, pa.py_buffer(ids.copy())])
-
-
 def _columns(
     common_side: Side, side: Side, common: CommonLines, lines: Lines, rows: Codes
-) -> dict[str, Any]:
+) -> dict[str, pa.Array]:
     """All raw columns of impressions, as Arrow arrays; `rows` (n,) are their common lines.
 
     Each common line is decoded once a part and referred to through a dictionary.
@@ -280,7 +278,7 @@ def _empty_table(sides: Sequence[Side]) -> pa.Table:
     return pa.schema(types).empty_table()
 
 
-def _without_common(part: Scanned, rows: NDArray[np.int64], names: str, drop: bool) -> list[BadRow]:
+def _without_common(part: Scanned, rows: Ints, names: str, drop: bool) -> list[BadRow]:
     """Raises, or reports as bad rows, impressions whose common line is absent."""
     if not drop:
         raise UserError(_no_common_line(part, names, int(rows[0])))

@@ -10,8 +10,8 @@ from functools import partial
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
+from bench.core.arrays import Ints
 from bench.core.errors import UserError
 from bench.data.checks import BadRow, Place
 from bench.data.codes import TextCodes, fresh
@@ -49,7 +49,7 @@ class RawTable:
             part = replace(self, bad=(), unpaired=0)
 
 
-def place_among(place: Place, rows: Sequence[int] | NDArray[np.int64]) -> Place:
+def place_among(place: Place, rows: Sequence[int] | Ints) -> Place:
     """The places of some rows (k,) of a table."""
     return lambda row: place(int(rows[row]) if row < len(rows) else row)
 
@@ -64,7 +64,7 @@ def whole(parts: Iterable[RawTable]) -> RawTable:
     return RawTable(parts[0].file, table.combine_chunks(), place)
 
 
-def _place_in_parts(places: Sequence[Place], ends: NDArray[np.int64], row: int) -> str:
+def _place_in_parts(places: Sequence[Place], ends: Ints, row: int) -> str:
     number = int(np.searchsorted(ends, row, side="right"))
     start = int(ends[number - 1]) if number else 0
     return places[number](row - start)
@@ -92,14 +92,14 @@ class SideTable:
         self._row_of_code[codes[rows]] = rows
         self.columns = {name: raw.table[name] for name in raw.table.column_names}
 
-    def rows(self, table: pa.Table) -> NDArray[np.int64]:
+    def rows(self, table: pa.Table) -> Ints:
         """(n,) its row for each row of a table, -1 if there is none."""
         if self.on not in table.column_names:
             raise UserError(f"cannot join {self.file}: the rows have no column '{self.on}'")
         codes = self._keys.code_column(table[self.on], self.missing, grow=False)
         return self._row_of_code[codes]
 
-    def beside(self, table: pa.Table, rows: NDArray[np.int64]) -> pa.Table:
+    def beside(self, table: pa.Table, rows: Ints) -> pa.Table:
         """Adds to a table the columns that it lacks, from rows (n,) of the side table; null for
         -1.
         """

@@ -39,9 +39,9 @@ def explained(
     text = str(error)
     number = _NUMBER.search(text)
     if number is not None:
-        column, row, value = int(number[1]), int(number[2]), number[3]
-        place = place_of(path, before + row - 1)
-        return UserError(f"{place}: '{header[column]}': expected a number, found '{value}'")
+        column = header[int(number[1])]
+        place = place_of(path, before + int(number[2]) - 1)
+        return UserError(f"{place}: '{column}': expected a number, found '{number[3]}'")
     if "UTF8" in text:
         is_broken = [line.decode(errors="ignore").encode() != line for line in block.split(b"\n")]
         return UserError(f"{place_of(path, before + is_broken.index(True))}: expected UTF-8 text")

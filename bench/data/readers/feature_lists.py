@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.core.arrays import Floats, Ints
 from bench.core.system.intrinsics import jit
 from bench.data.codes import BASIS, PRIME, mixed
 
@@ -40,7 +41,7 @@ class WantedFields(NamedTuple):
     summed: tuple[bool, ...]
     """Whether to sum the values of each field."""
 
-    def table(self) -> NDArray[np.int64]:
+    def table(self) -> Ints:
         """(256, 4) open-addressed hash table: packed name, first slot, slots and column of the sum
         (-1: none).
         """
@@ -62,11 +63,11 @@ class Lines(NamedTuple):
     """(n,) 63-bit hash of the common index."""
     labels: NDArray[np.int8]
     """(n, 2) click and buy, 0 in unlabelled files."""
-    ids: NDArray[np.int64]
+    ids: Ints
     """(n, S) the slots of each field, heaviest first, then `ABSENT`."""
-    sums: NDArray[np.float64]
+    sums: Floats
     """(n, D), NaN where the field is absent."""
-    offsets: NDArray[np.int64]
+    offsets: Ints
     """(n,) start of each line in the block."""
 
 
@@ -177,9 +178,11 @@ def _before_features(text: Any, position: Any, labelled: bool, key: Any, labels:
     if labelled:
         position = _after_comma(text, position)
         for label in range(2):
-            if position == NOWHERE or text[position + ONE] != COMMA:
+            if position == NOWHERE:
                 return NOWHERE
             if text[position] < DIGIT_0 or text[position] > DIGIT_0 + 1:
+                return NOWHERE
+            if text[position + ONE] != COMMA:
                 return NOWHERE
             labels[label] = text[position] - DIGIT_0
             position += np.uint64(2)
@@ -232,7 +235,9 @@ def _features(
         if field != last:  # a list's features stand together
             last = field
             entry = _entry(field, table)
-            first, slots, column = table[entry, 1], table[entry, 2], table[entry, 3]
+            first = table[entry, 1]
+            slots = table[entry, 2]
+            column = table[entry, 3]
         if slots > 0:
             _keep(ids, weights, np.uint64(first), np.uint64(slots), id_, value)
         if column >= 0:

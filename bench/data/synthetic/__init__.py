@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from bench.core.errors import UserError, check_known
 from bench.core.registry import Config
 from bench.core.system.atomic import atomic_folder
 from bench.core.system.progress import Progress, Silent
 from bench.core.validation import validate
-from bench.data.synthetic import ali_ccp, feed, funnel, relatedness
+from bench.data.synthetic import ali_ccp_files, feed, funnel, relatedness
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Generator:
     """Generates rows from its parameters; the same parameters give the same rows."""
 
     config: type[Config]
-    generate: Callable[[Any], Any]
+    generate: Callable[[Any], pa.Table]
     """Parameters -> Arrow table with the inputs, the labels and the truth behind them."""
     columns: Callable[[Any], dict[str, Any]] = lambda config: {}
     """Parameters -> inputs, as a card's `columns`, used where a card lists none."""
@@ -63,8 +65,8 @@ def synthesise(
     Raises UserError for an unknown data set or parameter, or a folder that is not empty.
     """
     check_known("data set to synthesise", name, ["ali-ccp"])
-    config = validate(ali_ccp.AliCcpConfig, parameters, f"synth {name}")
+    config = validate(ali_ccp_files.AliCcpConfig, parameters, f"synth {name}")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"--out: expected a new or empty folder, found {out} with something in it")
     with atomic_folder(out) as folder:
-        return ali_ccp.write(config, folder, progress or Silent())
+        return ali_ccp_files.write(config, folder, progress or Silent())

@@ -16,14 +16,12 @@ one tab they are clicked less. Everything has a known truth:
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 from pydantic import Field
 from scipy.special import expit, ndtr
 
+from bench.core.arrays import Floats
 from bench.core.registry import Config
 from bench.core.seeds import derive
 from bench.data.synthetic.funnel import zipf_ids
@@ -63,7 +61,7 @@ class FeedConfig(Config):
     seed: int = Field(0, ge=0)
 
 
-def generate(config: FeedConfig) -> Any:
+def generate(config: FeedConfig) -> pa.Table:
     """Generates inputs, labels, weights, rates, and the truth."""
     rng = np.random.default_rng(derive(config.seed, "feed"))
     requests = -(-config.rows // config.each)
@@ -75,7 +73,7 @@ def generate(config: FeedConfig) -> Any:
     video = zipf_ids(rng, config.videos, 0.8, config.rows)
     appeal, depth = rng.standard_normal((2, config.videos))[:, video]
     log_duration = 3.4 + 0.7 * rng.standard_normal(config.videos)
-    duration: NDArray[np.float64] = np.exp(log_duration)[video].round(1)
+    duration: Floats = np.exp(log_duration)[video].round(1)
     comments_open = rng.random(config.rows) < 0.5
 
     logit = BASE[tab] + SLOPE[tab] * (np.abs(novelty) - 0.8) + config.appeal * appeal
@@ -116,7 +114,7 @@ def generate(config: FeedConfig) -> Any:
     return pa.table({name: column[is_logged] for name, column in table.items()})
 
 
-def mean_seen(log_mean: NDArray[np.float64], end: NDArray[np.float64]) -> NDArray[np.float64]:
+def mean_seen(log_mean: Floats, end: Floats) -> Floats:
     """Mean of min(x, `end`), for a lognormal x whose logarithm has mean `log_mean` and deviation
     `SPREAD`.
     """

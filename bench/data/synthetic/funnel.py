@@ -12,14 +12,12 @@ Model", SIGIR 2018. Likes go with appeal and low prices, against purchases.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 from pydantic import Field
 from scipy.special import expit
 
+from bench.core.arrays import Ints
 from bench.core.registry import Config
 from bench.core.seeds import derive
 
@@ -45,14 +43,14 @@ class FunnelConfig(Config):
     seed: int = Field(0, ge=0)
 
 
-def zipf_ids(rng: np.random.Generator, count: int, exponent: float, rows: int) -> NDArray[np.int64]:
+def zipf_ids(rng: np.random.Generator, count: int, exponent: float, rows: int) -> Ints:
     """(rows,) ids in 0..count-1, id r drawn in proportion to (r + 1)^-exponent."""
     cumulative = np.cumsum(np.arange(1, count + 1, dtype=np.float64) ** -exponent)
     draws = rng.random(rows) * cumulative[-1]
     return np.asarray(np.searchsorted(cumulative, draws, side="right"))
 
 
-def generate(config: FunnelConfig) -> Any:
+def generate(config: FunnelConfig) -> pa.Table:
     """Generates inputs, click, purchase, like, p_click, and P(purchase | click) and P(like | click)
     as p_<name>.
     """

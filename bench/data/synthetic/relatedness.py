@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 from pydantic import Field
 
+from bench.core.arrays import Floats
 from bench.core.registry import Config
 from bench.core.seeds import derive
 
@@ -36,14 +36,14 @@ class RelatednessConfig(Config):
     seed: int = Field(0, ge=0)
 
 
-def weights(config: RelatednessConfig, rng: np.random.Generator) -> NDArray[np.float64]:
+def weights(config: RelatednessConfig, rng: np.random.Generator) -> Floats:
     """(2, d): c u1 and c (p u1 + sqrt(1 - p^2) u2) for orthonormal u1, u2."""
     basis, _ = np.linalg.qr(rng.standard_normal((config.d, 2)))
     u1, u2 = basis.T
     return config.c * np.stack([u1, config.p * u1 + np.sqrt(1 - config.p**2) * u2])
 
 
-def generate(config: RelatednessConfig) -> Any:
+def generate(config: RelatednessConfig) -> pa.Table:
     """Generates x0.., y1, y2 and their noiseless means mean_y1, mean_y2."""
     rng = np.random.default_rng(derive(config.seed, "relatedness"))
     w = weights(config, rng)

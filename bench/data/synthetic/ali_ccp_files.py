@@ -19,13 +19,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy.special import expit
 
-from bench.core.arrays import Floats
+from bench.core.arrays import Floats, Ints
 from bench.core.registry import Config
 from bench.core.seeds import derive
 from bench.core.system.progress import Advance, Progress
 from bench.data.arrays import ArrayWriter
-
-LongIds = NDArray[np.int64]
 
 PROFILE = {
     "101": 0,
@@ -70,10 +68,10 @@ class AliCcpConfig(Config):
 class Features(NamedTuple):
     """m features: their lines, fields, ids and indices of their values in `VALUES`."""
 
-    lines: LongIds
-    fields: LongIds
-    ids: LongIds
-    values: LongIds
+    lines: Ints
+    fields: Ints
+    ids: Ints
+    values: Ints
 
 
 class _World:
@@ -107,7 +105,7 @@ class _World:
         self.taste, self.need = rng.standard_normal((2, GROUPS, KINDS))
         self.bias = (0.0, 0.0)
 
-    def features(self, name: str, ids: LongIds, values: LongIds | None = None) -> Features:
+    def features(self, name: str, ids: Ints, values: Ints | None = None) -> Features:
         """Features of a field with at most one value a line: ids (n,), -1 where absent; values
         default to 1.
         """
@@ -118,7 +116,7 @@ class _World:
         return Features(lines, fields, ids[lines] + self.first_id[name], values[lines])
 
 
-def zipf(rng: np.random.Generator, count: int, size: int, exponent: float) -> LongIds:
+def zipf(rng: np.random.Generator, count: int, size: int, exponent: float) -> Ints:
     """(count,) ranks in [0, size), roughly in proportion to (rank + 1)^-exponent: the continuous
     law, rounded.
     """
@@ -236,7 +234,7 @@ class _Block:
         self.listed = np.unique(owner << 20 | ids)
         self.weight = np.minimum(rng.geometric(0.4, len(self.listed)), len(WEIGHTS) - 1)
 
-    def _weight_in_list(self, kind: str, ids: LongIds) -> LongIds:
+    def _weight_in_list(self, kind: str, ids: Ints) -> Ints:
         """For each impression the weight of an id in the user's list, -1 where it is absent."""
         if not len(self.listed):
             return np.full(len(ids), -1)
@@ -296,12 +294,12 @@ class _Block:
         ]
         return self._lines(columns, features)
 
-    def _combined(self, name: str, ids: LongIds) -> Features:
+    def _combined(self, name: str, ids: Ints) -> Features:
         """Features of a field that is present where the id is in the user's list."""
         weights = self._weight_in_list(COMBINED[name], ids)
         return self.world.features(name, np.where(weights < 0, -1, ids), weights)
 
-    def _lines(self, columns: list[Any], parts: list[Features]) -> memoryview:
+    def _lines(self, columns: list[pa.Array], parts: list[Features]) -> memoryview:
         """Bytes of n lines from columns (n,), the last of which is the common index, and the
         features of each line in order.
         """
@@ -322,5 +320,5 @@ class _Block:
         return memoryview(data)[: int(np.frombuffer(ends, np.int32)[len(text)])]
 
 
-def _digits(numbers: Any) -> Any:
+def _digits(numbers: NDArray[np.integer[Any]]) -> pa.Array:
     return pa.array(numbers).cast(pa.string())
