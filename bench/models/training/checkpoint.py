@@ -23,7 +23,11 @@ _FORMAT = 1
 _TENSOR = "$tensor"  # marks the place of a tensor in the JSON
 
 
-def write(path: Path, state: Mapping[str, object], identity: Mapping[str, object]) -> None:
+def write(
+    path: Path,
+    state: Mapping[str, object],
+    identity: Mapping[str, object],
+) -> None:
     """Writes a state, and plain values that identify the training; raises OSError if it could not
     be written.
     """

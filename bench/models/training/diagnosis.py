@@ -41,7 +41,12 @@ class Diagnosis:
     """
 
     def __init__(
-        self, model: MultiTaskModel, balancer: Balancer, means: Tensor, total: int, batch: int
+        self,
+        model: MultiTaskModel,
+        balancer: Balancer,
+        means: Tensor,
+        total: int,
+        batch: int,
     ) -> None:
         self.model = model
         self.batch = batch
@@ -54,13 +59,15 @@ class Diagnosis:
 
     def look(self, step: int, batch: Batch) -> None:
         """Probes the first rows of a step's batch, if it is due."""
-        if due(step, self.every):
+        if step % self.every == 2 * self.every // 3:
             measured, experts = self._probe(batch.map(lambda tensor: tensor[:PROBE_ROWS]))
             self.probes.append({"samples": step * self.batch} | measured)
             self.experts |= experts
 
     def summary(
-        self, curve: Sequence[Mapping[str, float]], objectives: Sequence[Objective]
+        self,
+        curve: Sequence[Mapping[str, float]],
+        objectives: Sequence[Objective],
     ) -> dict[str, Any]:
         """Summary of all probes so far, as in `bench.core.records.TrialResult.diagnosis`."""
         return {
@@ -115,11 +122,6 @@ def interval(total: int, batch: int, tasks: int) -> int:
     return min(steps, max(total // LEAST_PROBES, CLOSEST))
 
 
-def due(step: int, interval: int) -> bool:
-    """Whether to probe before the step of that number, counted from 0."""
-    return step % interval == 2 * interval // 3
-
-
 def summary(
     tasks: Sequence[str],
     pairs: Sequence[tuple[int, int]],
@@ -149,7 +151,9 @@ def summary(
 
 
 def course_of(
-    tasks: Sequence[str], curve: Sequence[Mapping[str, float]], objectives: Sequence[Objective]
+    tasks: Sequence[str],
+    curve: Sequence[Mapping[str, float]],
+    objectives: Sequence[Objective],
 ) -> dict[str, Any]:
     """For each objective, its best value on validation, and the loss from there to the last
     evaluation.
@@ -174,11 +178,16 @@ def course_of(
 
 
 def _of_task(
-    task: int, base_loss: float | None, blocks: Sequence[str], probes: Probes
+    task: int,
+    base_loss: float | None,
+    blocks: Sequence[str],
+    probes: Probes,
 ) -> dict[str, Any]:
     """Mean loss, and geometric means of norms and weights, which differ by factors."""
     loss = _mean(probe["losses"][task] for probe in probes)
-    weights = [probe["weights"][task] if probe["weights"] else None for probe in probes]
+    weights = []
+    for probe in probes:
+        weights.append(probe["weights"][task] if probe["weights"] else None)
     norm, pull = {}, {}
     for block in blocks:
         norms = [probe["norms"][block][task] for probe in probes]
@@ -210,7 +219,7 @@ def _of_experts(tasks: Sequence[str], experts: Mapping[str, Any]) -> dict[str, A
         gates[name] = {
             "of": list(tasks) if one_a_task else ["all tasks"] * len(shares_by_gate),
             "share": [list(map(_short, shares)) for shares in shares_by_gate],
-            "entropy": [_entropy(shares) for shares in shares_by_gate],
+            "entropy": list(map(_entropy, shares_by_gate)),
             "collapsed": [max(shares) > COLLAPSED for shares in shares_by_gate],
         }
     units = {}
