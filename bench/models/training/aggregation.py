@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -123,7 +123,7 @@ class Aggregation:
     def _cut(
         self,
         module: nn.Module,
-        inputs: tuple[Any, ...],
+        inputs: tuple[Tensor, ...],
     ) -> tuple[Tensor] | None:
         """Replaces the towers' input, the representation (1 or O, B, H), by a leaf with a slice for
         each tower.

@@ -18,6 +18,7 @@ from torch import Tensor
 from bench.core.errors import UserError
 from bench.core.system.atomic import atomic_path
 
+State = dict[str, Any]
 _KEY = "seesaw"  # key of the header's entry
 _FORMAT = 1
 _TENSOR = "$tensor"  # marks the place of a tensor in the JSON
@@ -41,7 +42,7 @@ def write(
         raise OSError(f"could not write the checkpoint {path}: {error}") from None
 
 
-def read(path: Path, identity: Mapping[str, object]) -> dict[str, Any]:
+def read(path: Path, identity: Mapping[str, object]) -> State:
     """Reads a checkpoint's state on the CPU; raises UserError if it is missing, damaged, or of
     another `identity`.
     """
@@ -68,7 +69,7 @@ def read(path: Path, identity: Mapping[str, object]) -> dict[str, Any]:
                 f"{path}: expected a checkpoint of a training with {name} = {expected!r}, "
                 f"found {stored!r}"
             )
-    state: dict[str, Any] = _with_tensors(header["state"], tensors)
+    state: State = _with_tensors(header["state"], tensors)
     return state
 
 

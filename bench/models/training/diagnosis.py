@@ -21,6 +21,7 @@ LEAST_PROBES = 4  # in a short training, at any cost: fewer are not conclusive
 CLOSEST = 16  # minimum number of steps between probes
 SHARE = 0.02  # of a training's time for probes
 OVERHEAD = 0.3  # fixed cost of a probe, in steps, measured
+Summary = dict[str, Any]
 Probes = Sequence[Mapping[str, Any]]
 
 # threshold of a gate's weight on one expert, and of the dead share of an expert's last layer
@@ -53,8 +54,8 @@ class Diagnosis:
         self.tasks = [task.name for task in model.schema.tasks]
         self.every = interval(total, batch, len(self.tasks))
         self.base = base_losses(model, means.tolist())
-        self.probes: list[dict[str, Any]] = []
-        self.experts: dict[str, Any] = {}
+        self.probes: list[Summary] = []
+        self.experts: Summary = {}
         self._probe = Probe(model, balancer)
 
     def look(self, step: int, batch: Batch) -> None:
@@ -68,7 +69,7 @@ class Diagnosis:
         self,
         curve: Sequence[Mapping[str, float]],
         objectives: Sequence[Objective],
-    ) -> dict[str, Any]:
+    ) -> Summary:
         """Summary of all probes so far, as in `bench.core.records.TrialResult.diagnosis`."""
         return {
             "every": self.every,
@@ -77,7 +78,7 @@ class Diagnosis:
             "course": course_of(self.tasks, curve, objectives),
         }
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> Summary:
         """Results of the probes, as plain values."""
         return {"probes": self.probes, "experts": self.experts}
 
@@ -128,7 +129,7 @@ def summary(
     base: Sequence[float | None],
     probes: Probes,
     experts: Mapping[str, Any],
-) -> dict[str, Any]:
+) -> Summary:
     """Summary of a training's probes, see `bench.core.records.TrialResult.diagnosis`.
 
     `pairs` of tasks are in the order of a probe's cosines; `base` is each task's loss at its base
@@ -154,11 +155,11 @@ def course_of(
     tasks: Sequence[str],
     curve: Sequence[Mapping[str, float]],
     objectives: Sequence[Objective],
-) -> dict[str, Any]:
+) -> Summary:
     """For each objective, its best value on validation, and the loss from there to the last
     evaluation.
     """
-    course: dict[str, Any] = {}
+    course: Summary = {}
     for objective in objectives:
         key = objective.key("valid")
         points = [point for point in curve if math.isfinite(point.get(key, math.nan))]
@@ -182,7 +183,7 @@ def _of_task(
     base_loss: float | None,
     blocks: Sequence[str],
     probes: Probes,
-) -> dict[str, Any]:
+) -> Summary:
     """Mean loss, and geometric means of norms and weights, which differ by factors."""
     loss = _mean(probe["losses"][task] for probe in probes)
     weights = []
@@ -205,14 +206,14 @@ def _of_task(
     }
 
 
-def _angle(block: str, pair: int, probes: Probes) -> dict[str, Any]:
+def _angle(block: str, pair: int, probes: Probes) -> Summary:
     """The cosine of two tasks' gradients over the probes where both have one."""
     cosines = _defined(probe["cosines"][block][pair] for probe in probes)
     below_zero = [float(cosine < 0) for cosine in cosines]
     return {"cosine": _mean(cosines), "below_zero": _mean(below_zero), "probes": len(cosines)}
 
 
-def _of_experts(tasks: Sequence[str], experts: Mapping[str, Any]) -> dict[str, Any]:
+def _of_experts(tasks: Sequence[str], experts: Mapping[str, Any]) -> Summary:
     gates = {}
     for name, shares_by_gate in experts.get("gates", {}).items():
         one_a_task = len(shares_by_gate) == len(tasks)

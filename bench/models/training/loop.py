@@ -207,7 +207,7 @@ class Trainer:
         """
         self.load_state_dict(checkpoint.read(Path(path), self._identity()))
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> checkpoint.State:
         """Everything needed to continue, as nested plain values and tensors, which are the
         trainer's own.
         """
@@ -220,7 +220,7 @@ class Trainer:
             "diagnosis": self.diagnosis.state_dict(),
         }
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: checkpoint.State) -> None:
         """Loads a state of the same configuration and schema, on any device; resets a trainer that
         has run.
         """
@@ -382,11 +382,11 @@ class Course:
         self.losses, self.counted = torch.zeros_like(self.losses), 0
         return means
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> checkpoint.State:
         """All attributes, not copied."""
         return dict(vars(self))
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: checkpoint.State) -> None:
         """Loads a state."""
         for name in vars(self):
             setattr(self, name, state[name])

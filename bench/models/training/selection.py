@@ -7,12 +7,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from bench.core.objectives import Objective
+from bench.models.training.checkpoint import State
 
 LOOKS = 20
 """Maximum number of additions to the average: a table of embeddings may be large."""
@@ -80,16 +80,16 @@ class Selector:
             for name, tensor in state.items():
                 self.snapshot[name].copy_(tensor)
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> State:
         """State needed to continue, not copied."""
-        state: dict[str, Any] = {name: getattr(self, name) for name in PLAIN}
+        state: State = {name: getattr(self, name) for name in PLAIN}
         state["snapshot"] = None if self.current else self.snapshot
         state["logits"] = self.logits
         return state
 
     def load_state_dict(
         self,
-        state: Mapping[str, Any],
+        state: State,
         device: torch.device,
     ) -> None:
         """Copies a state, its snapshot to the model's device."""
@@ -160,13 +160,13 @@ class Averaging:
             if step == self._total:
                 weight.copy_(self.means[name])
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> State:
         """State needed to continue, not copied."""
         return {"count": self._count, "means": self.means}
 
     def load_state_dict(
         self,
-        state: Mapping[str, Any],
+        state: State,
         device: torch.device,
     ) -> None:
         """Copies a state to the model's device."""
