@@ -65,7 +65,8 @@ class Balancer(nn.Module):
         """
         for name in ratios:
             self.place(name, option)
-        weight = torch.tensor([ratios.get(name, 1.0) for name in self.tasks], dtype=torch.float64)
+        by_task = [ratios.get(name, 1.0) for name in self.tasks]
+        weight = torch.tensor(by_task, dtype=torch.float64)
         weight = weight / weight.max()  # a sum of huge weights must not overflow
         return (weight * len(self.tasks) / weight.sum()).float()
 
@@ -161,7 +162,10 @@ def dense(gradients: TaskGradients) -> Tensor:
 def split(row: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
     """Cuts a row (N,) into the shapes of `like`."""
     pieces = torch.split_with_sizes(row, [part.numel() for part in like])
-    return [piece.view(part.shape).to(part) for piece, part in zip(pieces, like, strict=True)]
+    parts = []
+    for piece, part in zip(pieces, like, strict=True):
+        parts.append(piece.view(part.shape).to(part))
+    return parts
 
 
 def gramian(rows: Tensor) -> Tensor:

@@ -44,7 +44,8 @@ class DWA(ByEpochs, LossWeighting):
             self.add(losses)
             self.steps += 1
             if int(self.steps) % self.config.virtual_epoch == 0:
-                self.history.copy_(torch.stack([self.history[1], self.mean(0.0)]))
+                means = torch.stack([self.history[1], self.mean(0.0)])
+                self.history.copy_(means)
                 self.total.zero_()
                 self.count.zero_()
         return (weight * losses).sum()

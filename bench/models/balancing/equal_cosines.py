@@ -50,7 +50,8 @@ class IMTLG(GramianAggregation):
         absolute_sum = float(np.abs(v).sum())
         if absolute_sum == 0:
             return v
-        return np.asarray(len(v) * v / max(abs(float(v.sum())), _LEAST_SUM * absolute_sum))
+        divisor = max(abs(float(v.sum())), _LEAST_SUM * absolute_sum)
+        return np.asarray(len(v) * v / divisor)
 
 
 def equal_cosines(gradients: Gradients) -> Floats:
@@ -60,5 +61,6 @@ def equal_cosines(gradients: Gradients) -> Floats:
     Where there is no such c, as with opposed gradients, the least-squares solution; 0 where that is
     0.
     """
-    coefficients: Floats = np.linalg.pinv(gradients.cosines, rcond=DEPENDENT, hermitian=True).sum(1)
+    inverse = np.linalg.pinv(gradients.cosines, rcond=DEPENDENT, hermitian=True)
+    coefficients: Floats = inverse.sum(1)
     return np.where(np.abs(coefficients) > DEPENDENT, coefficients, 0.0)

@@ -53,7 +53,8 @@ class FAMO(LossWeighting):
         safe = torch.where(present, losses, 1.0)
         z = torch.where(losses.isnan(), torch.nan, self._softmax(present))
         total = (z / safe.detach()).sum()
-        c = torch.where(present.any(), 1.0 / torch.where(present.any(), total, 1.0), 0.0)
+        divisor = torch.where(present.any(), total, 1.0)
+        c = torch.where(present.any(), 1.0 / divisor, 0.0)
         return present.sum() * c * (z * safe.log()).sum()
 
     def _softmax(self, present: Tensor) -> Tensor:
@@ -67,7 +68,8 @@ class FAMO(LossWeighting):
         present = (self.before > 0) & (losses > 0)
         decrease = torch.where(present, torch.log(self.before / losses), 0.0)
         z = self._softmax(present)
-        gradient = z * (decrease - (z * decrease).sum()) + self.config.weight_decay * self.logits
+        gradient = z * (decrease - (z * decrease).sum())
+        gradient = gradient + self.config.weight_decay * self.logits
         self.steps += 1
         self.mean.lerp_(gradient, 1 - _BETA1)
         self.square.lerp_(gradient.square(), 1 - _BETA2)

@@ -40,7 +40,8 @@ class Gradients:
         """Factors a Gramian (K, K) with a positive diagonal."""
         norms = np.sqrt(gramian.diagonal())
         values, vectors = np.linalg.eigh(gramian / norms / norms[:, None])
-        directions = np.sqrt(np.maximum(values, _ROUNDING * values.sum()))[:, None] * vectors.T
+        values = np.maximum(values, _ROUNDING * values.sum())
+        directions = np.sqrt(values)[:, None] * vectors.T
         return cls(directions / np.linalg.norm(directions, axis=0), norms)
 
     def __len__(self) -> int:

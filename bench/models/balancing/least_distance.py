@@ -97,7 +97,8 @@ class CAGrad(GramianAggregation):
         """
         cosines = gradients.directions.T @ mean
         relative = gradients.norms.min() / gradients.norms
-        best: Floats = np.eye(len(gradients))[np.argmin((cosines + self.config.c) / relative)]
+        start = np.argmin((cosines + self.config.c) / relative)
+        best: Floats = np.eye(len(gradients))[start]
         z, t = best, np.inf
         for _ in range(_STEPS):
             length = np.linalg.norm(gradients.directions @ z)

@@ -67,7 +67,8 @@ class GradVac(GramianAggregation):
 
     def __init__(self, tasks: Sequence[str], config: GradVacConfig) -> None:
         super().__init__(tasks, config)
-        self.target = nn.Buffer(torch.zeros(len(self.tasks), len(self.tasks), dtype=torch.float64))
+        pairs = len(self.tasks), len(self.tasks)
+        self.target = nn.Buffer(torch.zeros(pairs, dtype=torch.float64))
 
     def weigh(self, gradients: Gradients, tasks: NDArray[np.intp]) -> Floats:
         """Weights (K,)."""

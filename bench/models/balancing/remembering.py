@@ -32,7 +32,8 @@ class RememberingCombination(GradientCombination):
     def prepare(self, parameters: Sequence[Tensor]) -> None:
         """Allocates the averages (T, N), and how many gradients each has seen (T,)."""
         self.average: Tensor = nn.Buffer(zeros(len(self.tasks), parameters))
-        self.count: Tensor = nn.Buffer(torch.zeros(len(self.tasks), device=self.average.device))
+        count = torch.zeros(len(self.tasks), device=self.average.device)
+        self.count: Tensor = nn.Buffer(count)
 
     @abstractmethod
     def share(self, count: Tensor) -> Tensor:
@@ -40,24 +41,35 @@ class RememberingCombination(GradientCombination):
         one included.
         """
 
-    def remember(self, gradients: TaskGradients, scales: Tensor) -> tuple[Tensor, Tensor]:
+    def remember(
+        self,
+        gradients: TaskGradients,
+        scales: Tensor,
+    ) -> tuple[Tensor, Tensor]:
         """Updates the averages with this step's gradients, task i's times scales_i.
 
         Returns:
             The Gramian (T, T) float64 of the gradients to combine, and which tasks have samples,
             (T,).
         """
-        output = torch.stack([parts[0].detach().reshape(-1).float() for parts in gradients])
+        outputs = [parts[0].detach().reshape(-1).float() for parts in gradients]
+        output = torch.stack(outputs)
         new = dense(gradients) * scales[:, None]
         present = (output != 0).any(1) | (new != 0).any(1)
         self.count += present
-        share = torch.where(self.count == 1, 1.0, self.share(self.count.clamp(min=1))) * present
+        share = self.share(self.count.clamp(min=1))
+        share = torch.where(self.count == 1, 1.0, share) * present
         self.average += share[:, None] * (new - self.average)
         scales = scales.double()
         products = gramian(output) * torch.outer(scales, scales) + gramian(self.average)
         return products, present
 
-    def combine(self, gradients: TaskGradients, scales: Tensor, weights: Tensor) -> list[Tensor]:
+    def combine(
+        self,
+        gradients: TaskGradients,
+        scales: Tensor,
+        weights: Tensor,
+    ) -> list[Tensor]:
         """sum_i w_i (scales_i g_i at the embedding output, the average elsewhere); weights (T,)
         float64.
         """
@@ -160,8 +172,10 @@ class DBMTL(RememberingCombination):
         y, present = self.remember(gradients, scales)
         norms = y.diagonal().clamp(min=0).sqrt() * present
         longest = norms.amax()
-        balanced = torch.where(norms > 0, longest / torch.where(norms > 0, norms, 1.0), 0.0)
-        mean_loss = (self.losses * present).double().sum() / present.sum().clamp(min=1)
+        divisors = torch.where(norms > 0, norms, 1.0)
+        balanced = torch.where(norms > 0, longest / divisors, 0.0)
+        total_loss = (self.losses * present).double().sum()
+        mean_loss = total_loss / present.sum().clamp(min=1)
         return self.combine(gradients, scales, mean_loss * balanced)
 
 
@@ -170,7 +184,8 @@ def _on_simplex(point: Tensor, mass: float) -> Tensor:
     1974.
     """
     ordered = point.sort(descending=True).values
-    excess = (ordered.cumsum(0) - mass) / torch.arange(1, len(point) + 1, device=point.device)
+    numbers = torch.arange(1, len(point) + 1, device=point.device)
+    excess = (ordered.cumsum(0) - mass) / numbers
     positive = int((ordered > excess).sum())
     return (point - excess[positive - 1]).clamp(min=0.0)
 

@@ -15,14 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bench.core.arrays import Ints
+from bench.core.arrays import Ints, Mask
 from bench.models.assembly import MultiTaskModel
 from bench.models.balancing.base import Balancer, GradientCombination
 from bench.models.compiling import array, jit, memory, widen
@@ -35,6 +35,14 @@ TowerGradients = Callable[[Tensor], Sequence[Tensor]]
 
 Parts = Sequence[Sequence[Tensor]]
 """P parts of T vectors, one for each task."""
+
+
+class Located(NamedTuple):
+    """Where parts are: addresses (P, T), lengths (P,), and whether they are bfloat16 (P,)."""
+
+    addresses: NDArray[np.uint64]
+    lengths: Ints
+    narrow: Mask
 
 
 class Aggregation:
@@ -56,7 +64,7 @@ class Aggregation:
         if model.position:
             self.towers += model.position.parameters()
         self.shared = list(model.shared_parameters())
-        towers_and_shared = {id(parameter) for parameter in (*self.towers, *self.shared)}
+        towers_and_shared = set(map(id, self.towers + self.shared))
         dense = model.dense_parameters()
         self.task_specific = [p for p in dense if id(p) not in towers_and_shared]
         self._below = self._above = self._pooled = torch.empty(0)
@@ -112,7 +120,11 @@ class Aggregation:
         if torch.is_grad_enabled():
             (self._pooled,) = inputs
 
-    def _cut(self, module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Tensor] | None:
+    def _cut(
+        self,
+        module: nn.Module,
+        inputs: tuple[Tensor, ...],
+    ) -> tuple[Tensor] | None:
         """Replaces the towers' input, the representation (1 or O, B, H), by a leaf with a slice for
         each tower.
         """
@@ -124,7 +136,9 @@ class Aggregation:
         return (self._above,)
 
     def _through_towers(
-        self, logits: Tensor, losses: Tensor
+        self,
+        logits: Tensor,
+        losses: Tensor,
     ) -> tuple[list[Tensor], TowerGradients]:
         """Returns each task's gradient at the representation, and a function for the towers'
         gradients.
@@ -140,7 +154,8 @@ class Aggregation:
             slope = _gradient(logits.sum(), self._above)  # (O, B, H)
             at_representation = []
             for gradient in at_logits:
-                at_representation.append(slope * gradient.t().unsqueeze(2).to(slope.dtype))
+                by_output = gradient.t().unsqueeze(2)
+                at_representation.append(slope * by_output.to(slope.dtype))
             tower_gradients = partial(_of_weighted_logits, logits, at_logits, self.towers)
 
         if self._below.shape[0] == 1:
@@ -168,13 +183,18 @@ def _gradient(output: Tensor, point: Tensor) -> Tensor:
 
 
 def _of_weighted_losses(
-    losses: Tensor, towers: Sequence[Tensor], weights: Tensor
+    losses: Tensor,
+    towers: Sequence[Tensor],
+    weights: Tensor,
 ) -> Sequence[Tensor]:
     return torch.autograd.grad(weights.to(losses) @ losses, towers)
 
 
 def _of_weighted_logits(
-    logits: Tensor, at_logits: list[Tensor], towers: Sequence[Tensor], weights: Tensor
+    logits: Tensor,
+    at_logits: list[Tensor],
+    towers: Sequence[Tensor],
+    weights: Tensor,
 ) -> Sequence[Tensor]:
     total = torch.tensordot(weights.to(logits), torch.stack(at_logits), 1)
     return torch.autograd.grad(logits, towers, total)
@@ -190,7 +210,10 @@ def _times_weights(gradients: Sequence[Tensor], weights: Tensor) -> list[Tensor]
 
 
 def gradients_of_task(
-    output: Tensor, inputs: Sequence[Tensor], above: Tensor | None = None, retain_graph: bool = True
+    output: Tensor,
+    inputs: Sequence[Tensor],
+    above: Tensor | None = None,
+    retain_graph: bool = True,
 ) -> tuple[Tensor, ...]:
     """One task's gradients at `inputs`, zero where they do not affect `output`; `above` is that at
     `output`.
@@ -213,7 +236,7 @@ def gramian(gradients: Sequence[Sequence[Tensor]]) -> Tensor:
         matrices = [torch.stack(vectors).float() for vectors in parts]
         return torch.stack([matrix @ matrix.T for matrix in matrices]).sum(0)
     products = np.zeros((len(gradients), len(gradients)))
-    _add_products(_addresses(parts), _lengths(parts), _are_narrow(parts), products)
+    _add_products(*_located(parts), products)
     return torch.from_numpy(products).float()
 
 
@@ -224,16 +247,11 @@ def weighted_sum(gradients: Sequence[Sequence[Tensor]], weights: Tensor) -> list
     if not _are_compiled(parts):
         return [_sum_by_torch(tensors, weights) for tensors in tensors_by_part]
     totals = [torch.empty_like(vectors[0], dtype=torch.float32) for vectors in parts]
-    _add_up(
-        _addresses(parts),
-        _lengths(parts),
-        _are_narrow(parts),
-        array(weights.float()),
-        np.array([total.data_ptr() for total in totals], np.uint64),
-    )
-    return [
-        _laid_out(total, like) for total, (like, *_) in zip(totals, tensors_by_part, strict=True)
-    ]
+    addresses = np.array(list(map(Tensor.data_ptr, totals)), np.uint64)
+    _add_up(*_located(parts), array(weights.float()), addresses)
+    for part, tensors in enumerate(tensors_by_part):
+        totals[part] = _laid_out(totals[part], tensors[0])
+    return totals
 
 
 def _sum_by_torch(gradients: Sequence[Tensor], weights: Tensor) -> Tensor:
@@ -262,7 +280,8 @@ def _laid_out(vector: Tensor, like: Tensor) -> Tensor:
         return vector.view(like.shape)
     order = _order(like)
     shape = [like.shape[axis] for axis in order]
-    return vector.view(shape).permute([order.index(axis) for axis in range(like.dim())])
+    inverse = [order.index(axis) for axis in range(like.dim())]
+    return vector.view(shape).permute(inverse)
 
 
 def _are_compiled(parts: Parts) -> bool:
@@ -275,20 +294,15 @@ def _are_compiled(parts: Parts) -> bool:
     return True
 
 
-def _addresses(parts: Parts) -> NDArray[np.uint64]:
-    """(P, T)."""
-    rows = [list(map(Tensor.data_ptr, vectors)) for vectors in parts]
-    return np.array(rows, np.uint64)
-
-
-def _lengths(parts: Parts) -> Ints:
-    """(P,)."""
-    return np.array([len(vectors[0]) for vectors in parts], np.int64)
-
-
-def _are_narrow(parts: Parts) -> NDArray[np.bool_]:
-    """(P,), whether vectors are bfloat16."""
-    return np.array([vectors[0].dtype == torch.bfloat16 for vectors in parts], np.bool_)
+def _located(parts: Parts) -> Located:
+    addresses, lengths, narrow = [], [], []
+    for vectors in parts:
+        addresses.append(list(map(Tensor.data_ptr, vectors)))
+        lengths.append(len(vectors[0]))
+        narrow.append(vectors[0].dtype == torch.bfloat16)
+    return Located(
+        np.array(addresses, np.uint64), np.array(lengths, np.int64), np.array(narrow, np.bool_)
+    )
 
 
 @jit

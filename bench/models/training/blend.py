@@ -50,8 +50,12 @@ def run_blend(job: Job, store: Store) -> TrialResult:
     """
     if job.predictions is None:
         raise TrainingError("expected the folder where its parts' predictions are, found none")
-    folder, names = Path(job.predictions), parts_of(job.config, job.replicate)
-    shares = [float(str(job.config[f"{SHARE}{task.name}"])) for task in store.schema.tasks]
+    folder = Path(job.predictions)
+    names = parts_of(job.config, job.replicate)
+    shares = []
+    for task in store.schema.tasks:
+        share = job.config[f"{SHARE}{task.name}"]
+        shares.append(float(str(share)))
 
     def predictions_of(split: SplitName) -> Iterator[BothPredictions]:
         network, trees = joint_of(folder, split, names)
@@ -61,7 +65,11 @@ def run_blend(job: Job, store: Store) -> TrialResult:
     return TrialResult(metrics, {}, [], dict(job.config), resampled=resampled)
 
 
-def joint_of(folder: Path, split: str, names: tuple[str, str]) -> tuple[Singles, Singles]:
+def joint_of(
+    folder: Path,
+    split: str,
+    names: tuple[str, str],
+) -> tuple[Singles, Singles]:
     """Reads the joint predictions (n, T) of both parts; raises `Damaged` if they are changed or
     gone.
     """
@@ -76,7 +84,10 @@ def joint_of(folder: Path, split: str, names: tuple[str, str]) -> tuple[Singles,
 
 
 def mixed(
-    network: Singles, trees: Singles, network_shares: Sequence[float], schema: Schema
+    network: Singles,
+    trees: Singles,
+    network_shares: Sequence[float],
+    schema: Schema,
 ) -> Iterator[BothPredictions]:
     """Yields a blend's predictions, piece by piece, from its parts' joint ones (n, T) and the
     network's shares by task.
@@ -87,9 +98,11 @@ def mixed(
     binary = [task.kind == "binary" for task in schema.tasks]
     shares = [network_shares, [1 - share for share in network_shares]]
     for start in range(0, len(network), PIECE):
-        rows = slice(start, start + PIECE)
-        joint = [torch.tensor(part[rows], dtype=torch.float64) for part in (network, trees)]
-        conditional = [_conditional(part, schema) for part in joint]
+        joint, conditional = [], []
+        for part in (network, trees):
+            piece = torch.tensor(part[start : start + PIECE], dtype=torch.float64)
+            joint.append(piece)
+            conditional.append(_conditional(piece, schema))
         yield mix(conditional, shares, binary).numpy(), mix(joint, shares, binary).numpy()
 
 
@@ -102,7 +115,9 @@ def _conditional(joint: Tensor, schema: Schema) -> Tensor:
 
 
 def mix(
-    parts: Sequence[Tensor], shares: Sequence[Sequence[float]], binary: Sequence[bool]
+    parts: Sequence[Tensor],
+    shares: Sequence[Sequence[float]],
+    binary: Sequence[bool],
 ) -> Tensor:
     """Averages predictions (B, T) of several models by their shares: probabilities (`binary` tasks)
     in logits.
@@ -113,25 +128,25 @@ def mix(
         return parts[0]
     columns = []
     for task, is_binary in enumerate(binary):
-        predictions, weights = [], []
+        values, weights = [], []
         for part, share_by_task in zip(parts, shares, strict=True):
             if share_by_task[task]:
-                predictions.append(part[:, task].to(torch.float64))
+                values.append(part[:, task].to(torch.float64))
                 weights.append(share_by_task[task])
-        if len(predictions) == 1:
-            column = predictions[0]
+        if len(values) == 1:
+            column = values[0]
         elif is_binary:
-            column = _weighted_sum([_logits(p) for p in predictions], weights).sigmoid()
+            column = _weighted_sum(list(map(_logits, values)), weights).sigmoid()
         else:
-            column = _weighted_sum(predictions, weights)
+            column = _weighted_sum(values, weights)
         columns.append(column.to(torch.float32))
     return torch.stack(columns, 1)
 
 
-def _weighted_sum(predictions: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
-    total = weights[0] * predictions[0]
-    for weight, prediction in zip(weights[1:], predictions[1:], strict=True):
-        total = total + weight * prediction
+def _weighted_sum(values: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+    total = weights[0] * values[0]
+    for weight, value in zip(weights[1:], values[1:], strict=True):
+        total = total + weight * value
     return total
 
 
@@ -141,7 +156,10 @@ def _logits(p: Tensor) -> Tensor:
 
 
 def shares_of(
-    store: Store, folder: Path, objectives: Sequence[Objective], names: Sequence[tuple[str, str]]
+    store: Store,
+    folder: Path,
+    objectives: Sequence[Objective],
+    names: Sequence[tuple[str, str]],
 ) -> dict[str, Scalar]:
     """The network's share for each task, as a part of a configuration: the best of `SHARES` on
     validation.
@@ -164,11 +182,18 @@ def shares_of(
             metrics, _ = measured(store, SEARCH, blend, outcomes=outcomes, kept_rows=True)
             for column, task in enumerate(tasks):
                 sums[row, column] += _merit(metrics, task.name, objective_by_task.get(task.name))
-    best = np.nan_to_num(sums, nan=-np.inf).argmax(axis=0).tolist()
-    return {f"{SHARE}{task.name}": SHARES[row] for task, row in zip(tasks, best, strict=True)}
+    best_rows = np.nan_to_num(sums, nan=-np.inf).argmax(axis=0).tolist()
+    config: dict[str, Scalar] = {}
+    for task, row in zip(tasks, best_rows, strict=True):
+        config[f"{SHARE}{task.name}"] = SHARES[row]
+    return config
 
 
-def _merit(metrics: Mapping[str, float], task: str, objective: Objective | None) -> float:
+def _merit(
+    metrics: Mapping[str, float],
+    task: str,
+    objective: Objective | None,
+) -> float:
     if objective is None:
         return merit(metrics, task)
     return objective.sign * metrics.get(objective.key(SEARCH), -np.inf)

@@ -18,12 +18,17 @@ from torch import Tensor
 from bench.core.errors import UserError
 from bench.core.system.atomic import atomic_path
 
+State = dict[str, Any]
 _KEY = "seesaw"  # key of the header's entry
 _FORMAT = 1
 _TENSOR = "$tensor"  # marks the place of a tensor in the JSON
 
 
-def write(path: Path, state: Mapping[str, object], identity: Mapping[str, object]) -> None:
+def write(
+    path: Path,
+    state: Mapping[str, object],
+    identity: Mapping[str, object],
+) -> None:
     """Writes a state, and plain values that identify the training; raises OSError if it could not
     be written.
     """
@@ -37,7 +42,7 @@ def write(path: Path, state: Mapping[str, object], identity: Mapping[str, object
         raise OSError(f"could not write the checkpoint {path}: {error}") from None
 
 
-def read(path: Path, identity: Mapping[str, object]) -> dict[str, Any]:
+def read(path: Path, identity: Mapping[str, object]) -> State:
     """Reads a checkpoint's state on the CPU; raises UserError if it is missing, damaged, or of
     another `identity`.
     """
@@ -64,7 +69,7 @@ def read(path: Path, identity: Mapping[str, object]) -> dict[str, Any]:
                 f"{path}: expected a checkpoint of a training with {name} = {expected!r}, "
                 f"found {stored!r}"
             )
-    state: dict[str, Any] = _with_tensors(header["state"], tensors)
+    state: State = _with_tensors(header["state"], tensors)
     return state
 
 

@@ -123,7 +123,11 @@ class TrialConfig:
     position: PositionConfig
 
     @classmethod
-    def parse(cls, dotted: Mapping[str, Any], where: str = "configuration") -> TrialConfig:
+    def parse(
+        cls,
+        dotted: Mapping[str, Any],
+        where: str = "configuration",
+    ) -> TrialConfig:
         """Parses dotted names, as in {"sharing.kind": "mmoe", "optim.lr": 1e-3}; defaults fill the
         rest.
 

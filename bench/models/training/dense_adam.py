@@ -44,8 +44,8 @@ class DenseAdamW:
         lr: float,
         weight_decay: float,
     ) -> None:
-        self._decayed = [_Moments(parameter) for parameter in decayed]
-        self._plain = [_Moments(parameter) for parameter in plain]
+        self._decayed = list(map(_Moments, decayed))
+        self._plain = list(map(_Moments, plain))
         self._all = self._decayed + self._plain
         self._weight_decay = weight_decay
         self.lr = lr

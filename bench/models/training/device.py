@@ -41,7 +41,12 @@ def choose_device(name: str) -> torch.device:
 class ResidentFeed:
     """A split in the device's memory: batches are gathered there, without waiting for the host."""
 
-    def __init__(self, split: StoredSplit, device: torch.device, grouped: bool = False) -> None:
+    def __init__(
+        self,
+        split: StoredSplit,
+        device: torch.device,
+        grouped: bool = False,
+    ) -> None:
         self._split = split
         self._grouped = grouped
         self.rows = len(split)

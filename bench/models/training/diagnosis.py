@@ -21,6 +21,7 @@ LEAST_PROBES = 4  # in a short training, at any cost: fewer are not conclusive
 CLOSEST = 16  # minimum number of steps between probes
 SHARE = 0.02  # of a training's time for probes
 OVERHEAD = 0.3  # fixed cost of a probe, in steps, measured
+Summary = dict[str, Any]
 Probes = Sequence[Mapping[str, Any]]
 
 # threshold of a gate's weight on one expert, and of the dead share of an expert's last layer
@@ -41,27 +42,34 @@ class Diagnosis:
     """
 
     def __init__(
-        self, model: MultiTaskModel, balancer: Balancer, means: Tensor, total: int, batch: int
+        self,
+        model: MultiTaskModel,
+        balancer: Balancer,
+        means: Tensor,
+        total: int,
+        batch: int,
     ) -> None:
         self.model = model
         self.batch = batch
         self.tasks = [task.name for task in model.schema.tasks]
         self.every = interval(total, batch, len(self.tasks))
         self.base = base_losses(model, means.tolist())
-        self.probes: list[dict[str, Any]] = []
-        self.experts: dict[str, Any] = {}
+        self.probes: list[Summary] = []
+        self.experts: Summary = {}
         self._probe = Probe(model, balancer)
 
     def look(self, step: int, batch: Batch) -> None:
         """Probes the first rows of a step's batch, if it is due."""
-        if due(step, self.every):
+        if step % self.every == 2 * self.every // 3:
             measured, experts = self._probe(batch.map(lambda tensor: tensor[:PROBE_ROWS]))
             self.probes.append({"samples": step * self.batch} | measured)
             self.experts |= experts
 
     def summary(
-        self, curve: Sequence[Mapping[str, float]], objectives: Sequence[Objective]
-    ) -> dict[str, Any]:
+        self,
+        curve: Sequence[Mapping[str, float]],
+        objectives: Sequence[Objective],
+    ) -> Summary:
         """Summary of all probes so far, as in `bench.core.records.TrialResult.diagnosis`."""
         return {
             "every": self.every,
@@ -70,7 +78,7 @@ class Diagnosis:
             "course": course_of(self.tasks, curve, objectives),
         }
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> Summary:
         """Results of the probes, as plain values."""
         return {"probes": self.probes, "experts": self.experts}
 
@@ -115,18 +123,13 @@ def interval(total: int, batch: int, tasks: int) -> int:
     return min(steps, max(total // LEAST_PROBES, CLOSEST))
 
 
-def due(step: int, interval: int) -> bool:
-    """Whether to probe before the step of that number, counted from 0."""
-    return step % interval == 2 * interval // 3
-
-
 def summary(
     tasks: Sequence[str],
     pairs: Sequence[tuple[int, int]],
     base: Sequence[float | None],
     probes: Probes,
     experts: Mapping[str, Any],
-) -> dict[str, Any]:
+) -> Summary:
     """Summary of a training's probes, see `bench.core.records.TrialResult.diagnosis`.
 
     `pairs` of tasks are in the order of a probe's cosines; `base` is each task's loss at its base
@@ -149,12 +152,14 @@ def summary(
 
 
 def course_of(
-    tasks: Sequence[str], curve: Sequence[Mapping[str, float]], objectives: Sequence[Objective]
-) -> dict[str, Any]:
+    tasks: Sequence[str],
+    curve: Sequence[Mapping[str, float]],
+    objectives: Sequence[Objective],
+) -> Summary:
     """For each objective, its best value on validation, and the loss from there to the last
     evaluation.
     """
-    course: dict[str, Any] = {}
+    course: Summary = {}
     for objective in objectives:
         key = objective.key("valid")
         points = [point for point in curve if math.isfinite(point.get(key, math.nan))]
@@ -174,11 +179,16 @@ def course_of(
 
 
 def _of_task(
-    task: int, base_loss: float | None, blocks: Sequence[str], probes: Probes
-) -> dict[str, Any]:
+    task: int,
+    base_loss: float | None,
+    blocks: Sequence[str],
+    probes: Probes,
+) -> Summary:
     """Mean loss, and geometric means of norms and weights, which differ by factors."""
     loss = _mean(probe["losses"][task] for probe in probes)
-    weights = [probe["weights"][task] if probe["weights"] else None for probe in probes]
+    weights = []
+    for probe in probes:
+        weights.append(probe["weights"][task] if probe["weights"] else None)
     norm, pull = {}, {}
     for block in blocks:
         norms = [probe["norms"][block][task] for probe in probes]
@@ -196,21 +206,21 @@ def _of_task(
     }
 
 
-def _angle(block: str, pair: int, probes: Probes) -> dict[str, Any]:
+def _angle(block: str, pair: int, probes: Probes) -> Summary:
     """The cosine of two tasks' gradients over the probes where both have one."""
     cosines = _defined(probe["cosines"][block][pair] for probe in probes)
     below_zero = [float(cosine < 0) for cosine in cosines]
     return {"cosine": _mean(cosines), "below_zero": _mean(below_zero), "probes": len(cosines)}
 
 
-def _of_experts(tasks: Sequence[str], experts: Mapping[str, Any]) -> dict[str, Any]:
+def _of_experts(tasks: Sequence[str], experts: Mapping[str, Any]) -> Summary:
     gates = {}
     for name, shares_by_gate in experts.get("gates", {}).items():
         one_a_task = len(shares_by_gate) == len(tasks)
         gates[name] = {
             "of": list(tasks) if one_a_task else ["all tasks"] * len(shares_by_gate),
             "share": [list(map(_short, shares)) for shares in shares_by_gate],
-            "entropy": [_entropy(shares) for shares in shares_by_gate],
+            "entropy": list(map(_entropy, shares_by_gate)),
             "collapsed": [max(shares) > COLLAPSED for shares in shares_by_gate],
         }
     units = {}

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from operator import attrgetter
 
 import numpy as np
 import torch
@@ -85,7 +83,12 @@ def run_several(job: Job, store: Store) -> TrialResult:
     return TrialResult(metrics, speed, [], dict(job.config), resampled=resampled)
 
 
-def _trained(job: Job, store: Store, config: Mapping[str, Scalar], index: int) -> Trainer | Grown:
+def _trained(
+    job: Job,
+    store: Store,
+    config: Mapping[str, Scalar],
+    index: int,
+) -> Trainer | Grown:
     if is_trees(config):
         return grow(store, config, job.seed, job.threads)
     objectives = [parse(name, store.schema.tasks, "objectives") for name in job.objectives]
@@ -121,14 +124,6 @@ def ensemble_of(config: Mapping[str, Scalar], schema: Schema) -> dict[str, Scala
     return as_one([(member, shares)] * MEMBERS)
 
 
-@dataclass(frozen=True)
-class _Member:
-    """A configuration, and by which share the members' parameters differ from those of the one."""
-
-    config: TrialConfig
-    difference: float
-
-
 def halved(config: TrialConfig, schema: Schema) -> TrialConfig:
     """Halves the embedding and narrows the layers, so that two models have about the parameters of
     one.
@@ -139,27 +134,28 @@ def halved(config: TrialConfig, schema: Schema) -> TrialConfig:
     all.
     """
     parameters, dotted = _parameters(config, schema), config.dotted()
-    layer_options = [f"sharing.{config.sharing.kind}.layers", TOWERS]
-    layers = {name: str(dotted[name]) for name in layer_options if dotted.get(name)}
     dim = config.embedding.dim
-    tried: list[_Member] = []
+    by_difference: dict[float, TrialConfig] = {}  # in parameters, relative to those of the one
     for narrow_dim in range(max(1, dim // 2), dim + 1):
         for share in SHARES:
-            narrow_layers = {name: _narrowed(widths, share) for name, widths in layers.items()}
-            member = TrialConfig.parse({**dotted, DIM: narrow_dim, **narrow_layers})
+            narrow = {**dotted, DIM: narrow_dim}
+            for name in (f"sharing.{config.sharing.kind}.layers", TOWERS):
+                if dotted.get(name):
+                    narrow[name] = _narrowed(str(dotted[name]), share)
+            member = TrialConfig.parse(narrow)
             ratio = MEMBERS * _parameters(member, schema) / parameters
-            tried.append(_Member(member, abs(ratio - 1)))
-        nearest = min(tried, key=attrgetter("difference"))
-        if nearest.difference <= TOLERANCE:
+            by_difference.setdefault(abs(ratio - 1), member)
+        if min(by_difference) <= TOLERANCE:
             break
-    return nearest.config
+    return by_difference[min(by_difference)]
 
 
 def _narrowed(layers: str, share: float) -> str:
     """Scales widths such as `128-64`, but not below 2."""
-    widths = [int(width) for width in layers.split("-")]
-    narrowed = [min(width, max(2, round(width * share))) for width in widths]
-    return "-".join(map(str, narrowed))
+    narrowed = []
+    for width in map(int, layers.split("-")):
+        narrowed.append(str(min(width, max(2, round(width * share)))))
+    return "-".join(narrowed)
 
 
 def _parameters(config: TrialConfig, schema: Schema) -> int:

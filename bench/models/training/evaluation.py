@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import functional_call
 
+from bench.core.arrays import Ints, Singles
 from bench.core.objectives import outcomes_of, ranked_tasks
 from bench.core.records import Job, SplitName
 from bench.core.rows import CONFIRM, SEARCH
@@ -36,7 +36,7 @@ LATENCY_BATCH = 100  # candidates scored for one request
 LATENCY_MIN_RUNS, LATENCY_MAX_RUNS = 15, 100
 LATENCY_SECONDS = 0.02  # no run starts after this total time: a search measures each of its trials
 State = Mapping[str, Tensor]
-BothPredictions = tuple[NDArray[np.float32], NDArray[np.float32]]
+BothPredictions = tuple[Singles, Singles]
 """The next rows' predictions (n, T): conditional on the parent, and joint with all ancestors, see
 `bench.measure.tally`."""
 
@@ -76,7 +76,11 @@ class Evaluation:
         self.resampled: dict[str, list[float]] = {}
         self._feeds: dict[str, Feed] = {}
 
-    def judge(self, selectors: Sequence[Selector], samples: int) -> dict[str, float]:
+    def judge(
+        self,
+        selectors: Sequence[Selector],
+        samples: int,
+    ) -> dict[str, float]:
         """Measures the current state on validation and passes the metrics to the selectors."""
         logits: Iterable[Tensor] = self.logits("valid")
         copies: list[Tensor] = []
@@ -121,11 +125,7 @@ class Evaluation:
         """Every task's metrics of the current state on a part of validation, without recording
         them.
         """
-        started = time.perf_counter()
-        predictions = self._predictions(self._logits(feed(part, self.device)))
-        metrics, _ = measured(self.store, "valid", predictions, outcomes=self.outcomes, part=part)
-        self.seconds += time.perf_counter() - started
-        return metrics
+        return self.measure("valid", self._logits(feed(part, self.device)), part=part)
 
     def measure(
         self,
@@ -133,24 +133,36 @@ class Evaluation:
         logits: Iterable[Tensor],
         resamples: int = 0,
         file: Path | None = None,
+        part: StoredSplit | None = None,
     ) -> dict[str, float]:
         """Every task's metrics of a split's logits, in any pieces (n, T); see `measured`."""
         started = time.perf_counter()
-        predictions = self._predictions(logits)
         metrics, resampled = measured(
-            self.store, split, predictions, resamples, self.outcomes, file
+            self.store,
+            split,
+            self._predictions(logits),
+            resamples,
+            self.outcomes,
+            file,
+            part,
         )
         self.resampled |= resampled
         self.seconds += time.perf_counter() - started
         return metrics
 
     def predictions(
-        self, split: SplitName, selectors: Sequence[Selector]
+        self,
+        split: SplitName,
+        selectors: Sequence[Selector],
     ) -> Iterator[BothPredictions]:
         """Predictions of a split at the best state, see `best`, piece by piece in its order."""
         return self._predictions(self._best_logits(split, selectors))
 
-    def logits(self, split: SplitName, state: State | None = None) -> Iterator[Tensor]:
+    def logits(
+        self,
+        split: SplitName,
+        state: State | None = None,
+    ) -> Iterator[Tensor]:
         """Logits (n, T) of a split, batch by batch in order; with the current weights, or those of
         a state.
         """
@@ -158,7 +170,11 @@ class Evaluation:
             self._feeds[split] = feed(self.store.split(split), self.device)
         return self._logits(self._feeds[split], state)
 
-    def _logits(self, batches: Feed, state: State | None = None) -> Iterator[Tensor]:
+    def _logits(
+        self,
+        batches: Feed,
+        state: State | None = None,
+    ) -> Iterator[Tensor]:
         training = self.model.training
         self.model.eval()
         for batch in batches.in_order(BATCH):
@@ -177,7 +193,11 @@ class Evaluation:
             probabilities = self.model.probabilities(piece)
             yield probabilities.conditional.cpu().numpy(), probabilities.joint.cpu().numpy()
 
-    def _best_logits(self, split: SplitName, selectors: Sequence[Selector]) -> Iterable[Tensor]:
+    def _best_logits(
+        self,
+        split: SplitName,
+        selectors: Sequence[Selector],
+    ) -> Iterable[Tensor]:
         """Logits (n, T) at the best state, or the current one before the first evaluation."""
         if not all(selector.samples for selector in selectors):
             return self.logits(split)
@@ -222,7 +242,7 @@ def measured(
     with keeping(file, len(tasks), split, len(data)) as keep_piece:
         start = 0
         for conditional, joint in predictions:
-            rows: slice | NDArray[np.int64] = slice(start, start + len(joint))
+            rows: slice | Ints = slice(start, start + len(joint))
             if places is not None:
                 rows = places[rows]
             piece = _predicted(data, rows, conditional, joint)
@@ -237,9 +257,9 @@ def measured(
 
 def _predicted(
     data: StoredSplit,
-    rows: slice | NDArray[np.int64],
-    conditional: NDArray[np.float32],
-    joint: NDArray[np.float32],
+    rows: slice | Ints,
+    conditional: Singles,
+    joint: Singles,
 ) -> Predicted:
     """Joins some rows of a split and their predictions."""
     places = rows.start if isinstance(rows, slice) else rows
@@ -308,7 +328,11 @@ def _joined(batches: Iterable[Tensor]) -> Iterator[Tensor]:
         yield torch.cat(waiting)
 
 
-def costs(model: MultiTaskModel, schema: Schema, latency: bool = True) -> dict[str, float]:
+def costs(
+    model: MultiTaskModel,
+    schema: Schema,
+    latency: bool = True,
+) -> dict[str, float]:
     """`cost/parameters`, tables included, and optionally `latencies`."""
     size = {"cost/parameters": float(parameter_count(model))}
     if not latency:
@@ -324,7 +348,10 @@ def costs(model: MultiTaskModel, schema: Schema, latency: bool = True) -> dict[s
 
 
 def times_of(
-    run: Callable[[], object], min_runs: int, max_runs: int, seconds: float
+    run: Callable[[], object],
+    min_runs: int,
+    max_runs: int,
+    seconds: float,
 ) -> list[float]:
     """Seconds of each run; after the first `min_runs`, none starts once `seconds` are used up."""
     times: list[float] = []

@@ -131,13 +131,16 @@ def _glimpse(job: Job, trainer: Trainer) -> dict[str, float]:
     rows = max(FIRST_LOOK_ROWS, int(trainer.course.samples * FIRST_LOOK_ROWS_A_SAMPLE))
     metrics = trainer.evaluation.glimpse(_part(job.store, job.tasks, rows))
     for objective in trainer.objectives:
-        if objective.is_metric and not math.isfinite(metrics.get(objective.key(SEARCH), math.nan)):
+        value = metrics.get(objective.key(SEARCH), math.nan)
+        if objective.is_metric and not math.isfinite(value):
             return {}
     return metrics
 
 
 def _check_objectives(
-    job: Job, objectives: Sequence[Objective], metrics: Mapping[str, float]
+    job: Job,
+    objectives: Sequence[Objective],
+    metrics: Mapping[str, float],
 ) -> None:
     """Raises TrainingError if an objective is undefined; test is not looked at."""
     splits = [split for split in job.splits if split != TEST]

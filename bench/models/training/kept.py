@@ -8,11 +8,12 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from bench.core.arrays import Singles
+from bench.core.arrays import Ints, Singles
 from bench.core.records import SplitName
 from bench.core.schema import Schema
 from bench.core.system.atomic import atomic_path, write_text
@@ -39,7 +40,12 @@ KeepRows = Callable[[Singles, NDArray[np.uint64]], None]
 
 
 @contextmanager
-def keeping(path: Path | None, tasks: int, split: str, rows: int) -> Iterator[KeepRows]:
+def keeping(
+    path: Path | None,
+    tasks: int,
+    split: str,
+    rows: int,
+) -> Iterator[KeepRows]:
     """Gives a function that writes a split's kept predictions, (n, `tasks`) in order; the file is
     whole or absent.
 
@@ -106,49 +112,54 @@ def _rates(train: StoredSplit, schema: Schema) -> list[float]:
     sums = np.zeros(len(schema.tasks))
     counts = np.zeros(len(schema.tasks))
     for rows in _blocks(len(train)):
-        labels = joint_labels(np.asarray(train.labels_of(rows)), schema).astype(np.float64)
+        labels = joint_labels(np.asarray(train.labels_of(rows)), schema)
+        labels = labels.astype(np.float64)
+        counted = ~np.isnan(labels)
         weights = train.weights_of(rows)
-        of_rows = 1 if weights is None else weights.astype(np.float64).prod(axis=1)[:, None]
-        sums += np.nansum(labels * of_rows, axis=0)
-        counts += (~np.isnan(labels) * of_rows).sum(axis=0)
+        if weights is not None:
+            of_rows = weights.astype(np.float64).prod(axis=1)[:, None]
+            labels, counted = labels * of_rows, counted * of_rows
+        sums += np.nansum(labels, axis=0)
+        counts += counted.sum(axis=0)
     return [float(rate) for rate in sums / np.where(counts > 0, counts, 1)]
 
 
 def _write(store: Store, split: SplitName, folder: Path) -> int:
     """Writes the kept rows of a split; returns their number."""
     data = store.split(split)
-    further = {}
+    with ExitStack() as stack:
+        writers = {}
+        for name, array in _columns(data, store.schema, slice(0, 0)).items():
+            file = _array(folder / f"{split}.{name}.npy", array.dtype, *array.shape[1:])
+            writers[name] = stack.enter_context(file)
+        for rows in _blocks(len(data)):
+            columns = _columns(data, store.schema, rows)
+            is_kept = sampled(columns["units"], split, len(data))
+            for name, column in columns.items():
+                writers[name].append(column[is_kept])
+        return writers["units"].rows
+
+
+def _columns(
+    data: StoredSplit,
+    schema: Schema,
+    rows: slice,
+) -> dict[str, NDArray[Any]]:
+    """Arrays to keep of some rows, by the names of their files."""
+    labels = joint_labels(np.asarray(data.labels_of(rows)), schema)
+    columns: dict[str, NDArray[Any]] = {
+        "labels": np.asarray(labels, np.float32),
+        "group": np.asarray(data.group[rows], np.int32),
+        "units": units_of(np.asarray(data.together[rows]), rows.start),
+    }
     for name in ("segments", "logged", "weights", "items"):
         array = getattr(data, name)
         if array is not None:
-            further[name] = array
-
-    with ExitStack() as stack:
-        writers = {
-            "labels": _array(folder / f"{split}.labels.npy", np.float32, len(store.schema.tasks)),
-            "group": _array(folder / f"{split}.group.npy", np.int32),
-            "units": _array(folder / f"{split}.units.npy", np.uint64),
-        }
-        for name, array in further.items():
-            writers[name] = _array(folder / f"{split}.{name}.npy", array.dtype, array.shape[1])
-        opened = {name: stack.enter_context(writer) for name, writer in writers.items()}
-
-        for rows in _blocks(len(data)):
-            units = units_of(np.asarray(data.together[rows]), rows.start)
-            columns = {
-                "labels": joint_labels(np.asarray(data.labels_of(rows)), store.schema),
-                "group": np.asarray(data.group[rows]),
-                "units": units,
-            }
-            for name, array in further.items():
-                columns[name] = np.asarray(array[rows])
-            is_kept = sampled(units, split, len(data))
-            for name, column in columns.items():
-                opened[name].append(column[is_kept])
-        return opened["units"].rows
+            columns[name] = np.asarray(array[rows])
+    return columns
 
 
-def kept_places(data: StoredSplit, split: str) -> NDArray[np.int64]:
+def kept_places(data: StoredSplit, split: str) -> Ints:
     """(n,) indices of a split's rows whose predictions are kept, in order."""
     places = []
     for rows in _blocks(len(data)):

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,16 +34,6 @@ from bench.models.training.step import CapturedStep, Compute, build_step, check_
 from bench.models.training.teacher import taught
 
 CHECK_EVERY = 50  # steps between checks that losses are finite
-
-
-class Stateful(Protocol):
-    """A part of a training with state, such as an optimizer."""
-
-    def state_dict(self) -> Mapping[str, Any]:
-        """The state, not copied."""
-
-    def load_state_dict(self, state: Mapping[str, Any], /) -> object:
-        """Copies a state."""
 
 
 class Trainer:
@@ -135,7 +125,7 @@ class Trainer:
         )
         self.course = Course(torch.zeros(len(tasks), device=self.device))
         self.random = RandomState(derive(seed, "training"), self.device)
-        self._stateful: dict[str, Stateful] = {
+        self._stateful: dict[str, Any] = {
             "model": self.model,
             "balancer": self.step.balancer,
             "dense": self.step.dense,
@@ -145,7 +135,11 @@ class Trainer:
         self._note = Silent().note
         self.compute = self._new_compute()
 
-    def run_to(self, samples: int | None = None, progress: Progress | None = None) -> Course:
+    def run_to(
+        self,
+        samples: int | None = None,
+        progress: Progress | None = None,
+    ) -> Course:
         """Trains until that many samples were seen, the epochs are used up, or no selector improves
         any more.
 
@@ -184,7 +178,10 @@ class Trainer:
         return course
 
     def metrics(
-        self, split: SplitName, resamples: int = 0, file: Path | None = None
+        self,
+        split: SplitName,
+        resamples: int = 0,
+        file: Path | None = None,
     ) -> dict[str, float]:
         """Every task's metrics on a split, at the best state so far; see `Evaluation.best`."""
         return self.evaluation.best(split, self.selectors, resamples, file)
@@ -210,7 +207,7 @@ class Trainer:
         """
         self.load_state_dict(checkpoint.read(Path(path), self._identity()))
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> checkpoint.State:
         """Everything needed to continue, as nested plain values and tensors, which are the
         trainer's own.
         """
@@ -223,7 +220,7 @@ class Trainer:
             "diagnosis": self.diagnosis.state_dict(),
         }
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: checkpoint.State) -> None:
         """Loads a state of the same configuration and schema, on any device; resets a trainer that
         has run.
         """
@@ -385,11 +382,11 @@ class Course:
         self.losses, self.counted = torch.zeros_like(self.losses), 0
         return means
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> checkpoint.State:
         """All attributes, not copied."""
         return dict(vars(self))
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: checkpoint.State) -> None:
         """Loads a state."""
         for name in vars(self):
             setattr(self, name, state[name])
@@ -422,7 +419,8 @@ def fit_tables(model: MultiTaskModel, train: StoredSplit) -> None:
         return
     rows: slice | np.ndarray = slice(None)
     if len(train) > DRAWN_ROWS:
-        rows = np.sort(np.random.default_rng(0).choice(len(train), DRAWN_ROWS, replace=False))
+        rng = np.random.default_rng(0)
+        rows = np.sort(rng.choice(len(train), DRAWN_ROWS, replace=False))
     labels = np.asarray(train.labels[rows])
     columns = []
     for task, parent in enumerate(model.schema.parents):
@@ -437,9 +435,11 @@ def fit_tables(model: MultiTaskModel, train: StoredSplit) -> None:
     if model.targets is not None:
         device = model.embedding.weight.device
         scaled = model.targets.of_labels(torch.from_numpy(values).to(device))
-        targets, values = scaled.cpu().numpy(), model.targets.values(scaled).cpu().numpy()
+        targets = scaled.cpu().numpy()
+        values = model.targets.values(scaled).cpu().numpy()
         if bounds is not None:
-            bounds = model.targets.of_bounds(torch.from_numpy(bounds).to(device)).cpu().numpy()
+            scaled_bounds = model.targets.of_bounds(torch.from_numpy(bounds).to(device))
+            bounds = scaled_bounds.cpu().numpy()
     regression.fit(targets, values, np.asarray(train.dense[rows]), weights, bounds)
 
 

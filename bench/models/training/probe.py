@@ -11,9 +11,8 @@ from __future__ import annotations
 import copy
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
 from types import UnionType
@@ -33,18 +32,8 @@ from bench.models.training.row_adam import sum_by_row
 REPRESENTATION = "representation"  # the embedding output, which balancers read
 TABLE = "table rows"  # the table's rows that the probe's samples touch
 SHARED = "all shared"  # all shared dense parameters
-
-
-@dataclass(frozen=True)
-class TaskGradient:
-    """A task's gradient at the embedding output (B, S, W), and at parameters by their `id`."""
-
-    output: Tensor
-    by_id: Mapping[int, Tensor]
-
-    def of(self, block: Sequence[nn.Parameter]) -> list[Tensor]:
-        """The gradient at the parameters of a block."""
-        return [self.by_id[id(parameter)] for parameter in block]
+TaskGradient = tuple[Tensor, ...]
+"""A task's gradient at the embedding output (B, S, W), and at the parameters of a probe."""
 
 
 class Probe:
@@ -60,10 +49,13 @@ class Probe:
         self.pairs: list[tuple[int, int]] = []
         if model.funnel.ties_tasks or not model.sharing.shares_nothing:
             self.pairs = list(combinations(range(len(model.schema.tasks)), 2))
-        self._parameters: dict[int, nn.Parameter] = {}
+        self._parameters: list[nn.Parameter] = []
+        self._place: dict[int, int] = {}  # of a parameter, by its id, in a task's gradient
         for parameters in (*self.blocks.values(), *self.units.values()):
             for parameter in parameters:
-                self._parameters[id(parameter)] = parameter
+                if id(parameter) not in self._place:
+                    self._parameters.append(parameter)
+                    self._place[id(parameter)] = len(self._parameters)
 
     def __call__(self, batch: Batch) -> tuple[dict[str, Any], dict[str, Any]]:
         """Measures a batch; values are plain, None where undefined.
@@ -83,8 +75,8 @@ class Probe:
         norms, cosines = {}, {}
         for name, matrix in products.items():
             plain = matrix.tolist()
-            norms[name] = [_finite(math.sqrt(row[task])) for task, row in enumerate(plain)]
-            cosines[name] = [_cosine(plain, *pair) for pair in self.pairs]
+            norms[name] = _norms(plain)
+            cosines[name] = [_cosine(plain, i, j) for i, j in self.pairs]
         measured = {
             "losses": _all_finite(losses),
             "weights": None if weights is None else _all_finite(weights),
@@ -92,24 +84,39 @@ class Probe:
             "cosines": cosines,
         }
 
-        gates = {name: softmax(gate.float()).mean(1).tolist() for name, gate in scores.items()}
+        gates = {}
+        for name, gate_scores in scores.items():
+            gates[name] = softmax(gate_scores.float()).mean(1).tolist()
         experts: dict[str, Any] = {"gates": gates}
         every_task_has_samples = bool((products[REPRESENTATION].diagonal() > 0).all())
         if every_task_has_samples:
-            experts["units"] = {
-                name: dead_units(gradients, biases) for name, biases in self.units.items()
-            }
+            experts["units"] = {}
+            for name, biases in self.units.items():
+                at_biases = [self._at(gradient, biases) for gradient in gradients]
+                experts["units"][name] = dead_units(at_biases)
         return measured, experts
 
-    def _products(self, batch: Batch, gradients: Sequence[TaskGradient]) -> dict[str, Tensor]:
+    def _at(
+        self,
+        gradient: TaskGradient,
+        parameters: Sequence[nn.Parameter],
+    ) -> list[Tensor]:
+        return [gradient[self._place[id(parameter)]] for parameter in parameters]
+
+    def _products(
+        self,
+        batch: Batch,
+        gradients: Sequence[TaskGradient],
+    ) -> dict[str, Tensor]:
         """Products (T, T) of the tasks' gradients by block."""
-        products = {REPRESENTATION: gramian([[gradient.output] for gradient in gradients])}
+        products = {REPRESENTATION: gramian([gradient[:1] for gradient in gradients])}
         for name, block in self.blocks.items():
-            products[name] = gramian([gradient.of(block) for gradient in gradients])
+            products[name] = gramian([self._at(gradient, block) for gradient in gradients])
         if self.blocks:
-            products[SHARED] = torch.stack([products[name] for name in self.blocks]).sum(0)
+            of_blocks = [products[name] for name in self.blocks]
+            products[SHARED] = torch.stack(of_blocks).sum(0)
         rows = self.model.rows(batch.ids)
-        products[TABLE] = on_rows(rows, [gradient.output for gradient in gradients])
+        products[TABLE] = on_rows(rows, [gradient[0] for gradient in gradients])
         return products
 
     def _gradients(self, batch: Batch) -> tuple[Tensor, list[TaskGradient]]:
@@ -127,12 +134,8 @@ class Probe:
             losses = model.losses(
                 logits, batch.labels, batch.weights, batch.group, batch.bounds, batch.dense
             )
-            inputs = [e, *self._parameters.values()]
-            gradients = []
-            for loss in losses:
-                output, *at_parameters = gradients_of_task(loss, inputs)
-                by_id = dict(zip(self._parameters, at_parameters, strict=True))
-                gradients.append(TaskGradient(output, by_id))
+            inputs = [e, *self._parameters]
+            gradients = [gradients_of_task(loss, inputs) for loss in losses]
         finally:
             model.train(training)
         return losses.detach(), gradients
@@ -162,14 +165,22 @@ def on_rows(ids: Tensor, gradients: list[Tensor]) -> Tensor:
     """
     by_row = sum_by_row(ids, torch.cat(gradients, dim=2))
     sums = by_row.sums * by_row.live  # padding has no row
-    return gramian([[part] for part in sums.chunk(len(gradients), dim=1)])
+    by_task = sums.chunk(len(gradients), dim=1)
+    return gramian([[part] for part in by_task])
+
+
+def _norms(products: list[list[float]]) -> list[float | None]:
+    norms = []
+    for task, row in enumerate(products):
+        norms.append(_finite(math.sqrt(row[task])))
+    return norms
 
 
 def _cosine(products: list[list[float]], i: int, j: int) -> float | None:
-    norms = math.sqrt(products[i][i]) * math.sqrt(products[j][j])
-    if not norms:
+    product_of_norms = math.sqrt(products[i][i]) * math.sqrt(products[j][j])
+    if not product_of_norms:
         return None
-    return _finite(products[i][j] / norms)
+    return _finite(products[i][j] / product_of_norms)
 
 
 def _finite(value: float) -> float | None:
@@ -177,7 +188,7 @@ def _finite(value: float) -> float | None:
 
 
 def _all_finite(values: Tensor) -> list[float | None]:
-    return [_finite(value) for value in values.tolist()]
+    return list(map(_finite, values.tolist()))
 
 
 def shared_blocks(model: MultiTaskModel) -> dict[str, list[nn.Parameter]]:
@@ -187,7 +198,7 @@ def shared_blocks(model: MultiTaskModel) -> dict[str, list[nn.Parameter]]:
     A part is the outermost MLP, linear map or set of gates around a parameter, or else its module.
     """
     parts = _paths(model.sharing, Gates | BatchedMLP | BatchedLinear)
-    shared = {id(parameter) for parameter in model.shared_parameters()}
+    shared = set(map(id, model.shared_parameters()))
     blocks: dict[str, list[nn.Parameter]] = defaultdict(list)
     for name, parameter in model.sharing.named_parameters():
         if id(parameter) not in shared:
@@ -201,11 +212,13 @@ def shared_blocks(model: MultiTaskModel) -> dict[str, list[nn.Parameter]]:
 def hidden_units(sharing: Sharing) -> dict[str, list[nn.Parameter]]:
     """Biases (E, O) of each hidden layer of every MLP by its path, except those inside gates."""
     inside_gates = tuple(f"{path}." for path in _paths(sharing, Gates))
-    units = {}
+    units: dict[str, list[nn.Parameter]] = {}
     for name, module in sharing.named_modules():
         if isinstance(module, BatchedMLP) and module.linears and not name.startswith(inside_gates):
-            biases = [layer.bias for layer in module.linears]
-            units[name] = [bias for bias in biases if bias is not None]
+            units[name] = []
+            for layer in module.linears:
+                if layer.bias is not None:
+                    units[name].append(layer.bias)
     return units
 
 
@@ -220,7 +233,12 @@ def watched(model: nn.Module) -> Iterator[dict[str, Tensor]]:
     """
     scores_by_path: dict[str, Tensor] = {}
 
-    def record(path: str, module: nn.Module, inputs: object, scores: Tensor) -> None:
+    def record(
+        path: str,
+        module: nn.Module,
+        inputs: object,
+        scores: Tensor,
+    ) -> None:
         if scores.shape[2] > 1:
             scores_by_path[path] = scores.detach()
 
@@ -235,17 +253,17 @@ def watched(model: nn.Module) -> Iterator[dict[str, Tensor]]:
             hook.remove()
 
 
-def dead_units(
-    gradients: Sequence[TaskGradient], biases: Sequence[nn.Parameter]
-) -> dict[str, list[float]]:
+def dead_units(gradients: Sequence[Sequence[Tensor]]) -> dict[str, list[float]]:
     """Units whose bias has no gradient from any task: zero on the whole probe, or without an
     effect.
 
-    The biases (E, O) are of each hidden layer of E MLPs. Returns the share in each MLP over all its
-    layers, `dead`, and in its last layer, `silent`.
+    Given are each task's gradients of biases (E, O), one for each hidden layer of E MLPs. Returns
+    the share in each MLP over all its layers, `dead`, and in its last layer, `silent`.
     """
     dead = []
-    for bias in biases:
-        by_task = torch.stack([gradient.by_id[id(bias)] for gradient in gradients])
-        dead.append(by_task.eq(0).all(0).float())
-    return {"dead": torch.cat(dead, dim=1).mean(1).tolist(), "silent": dead[-1].mean(1).tolist()}
+    for by_task in zip(*gradients, strict=True):
+        dead.append(torch.stack(by_task).eq(0).all(0).float())
+    return {
+        "dead": torch.cat(dead, dim=1).mean(1).tolist(),
+        "silent": dead[-1].mean(1).tolist(),
+    }

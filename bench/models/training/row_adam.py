@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -21,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bench.core.arrays import Floats, Singles
 from bench.core.schema import Schema
 from bench.core.system.intrinsics import AHEAD, LINE, jit, prefetch
 from bench.models.compiling import array, widen
@@ -98,12 +98,13 @@ class RowAdam:
             self._step_by_torch(ids, gradient.float())
             return
 
-        arrays = ids.int().contiguous().numpy().view(np.uint32), array(gradient)
+        numbers = ids.int().contiguous().numpy().view(np.uint32)
+        lines = array(gradient)
         futures = []
         if self._pool is not None:
             for group in self._groups[1:]:
-                futures.append(self._pool.submit(self._step_group, group, *arrays))
-        self._step_group(self._groups[0], *arrays)
+                futures.append(self._pool.submit(self._step_group, group, numbers, lines))
+        self._step_group(self._groups[0], numbers, lines)
         for future in futures:
             future.result()
 
@@ -117,15 +118,17 @@ class RowAdam:
             tensor.copy_(state[name])
 
     def _step_group(
-        self, group: TableGroup, ids: NDArray[np.uint32], gradient: NDArray[Any]
+        self,
+        group: TableGroup,
+        ids: NDArray[np.uint32],
+        gradient: NDArray[Any],
     ) -> None:
-        rows, sums, count = group.sums(ids, gradient)
         tables = [tensor.numpy() for tensor in (self.weight, *self._state.values())]
-        mean_bias, inverse_root = _bias()
         lr = self.rate.item()
         decay = np.float32(1.0 - lr * self.l2)
-        rates = (lr / mean_bias).astype(np.float32)
-        _update(*tables, rows, sums, count, decay, rates, inverse_root)
+        rates = (lr / self._mean_bias.numpy()).astype(np.float32)
+        row_sums = group.sums(ids, gradient)
+        _update(*tables, *row_sums, decay, rates, self._inverse_root.numpy())
 
     @torch.no_grad()
     def _step_by_torch(self, ids: Tensor, gradient: Tensor) -> None:
@@ -182,7 +185,7 @@ def sum_by_row(ids: Tensor, gradient: Tensor) -> RowGradients:
 
 
 @lru_cache(maxsize=1)
-def _bias() -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+def _bias() -> tuple[Floats, Singles]:
     """1 - beta1^t and 1 / sqrt(1 - beta2^t) by t, up to where they become 1 in double precision;
     entry 0 is unused.
     """
@@ -190,9 +193,9 @@ def _bias() -> tuple[NDArray[np.float64], NDArray[np.float32]]:
     return mean_bias, (1.0 / np.sqrt(square_bias)).astype(np.float32)
 
 
-def _one_minus_powers(beta: float) -> NDArray[np.float64]:
+def _one_minus_powers(beta: float) -> Floats:
     end = np.ceil(-54 * np.log(2) / np.log(beta))
-    powers: NDArray[np.float64] = 1.0 - beta ** np.arange(end + 1)
+    powers: Floats = 1.0 - beta ** np.arange(end + 1)
     powers[0] = 1.0
     return powers
 
@@ -249,7 +252,8 @@ def table_groups(schema: Schema, threads: int) -> list[TableGroup]:
         tables[name] = Table((*earlier, *columns), field.cardinality)
         column += field.slots
 
-    groups: list[list[Table]] = [[] for _ in range(max(1, min(threads, len(tables))))]
+    count = max(1, min(threads, len(tables)))
+    groups: list[list[Table]] = [[] for _ in range(count)]
     for table in sorted(tables.values(), key=_cost, reverse=True):
         cheapest = min(groups, key=lambda group: sum(map(_cost, group)))
         cheapest.append(table)
@@ -264,15 +268,14 @@ def _cost(table: Table) -> float:
     return slots + min(slots, table.cardinality / TYPICAL_BATCH)
 
 
-@dataclass
-class Scratch:
-    """Memory for `_sum_fields`, whose arguments it has."""
+class RowSums(NamedTuple):
+    """Distinct rows and their gradients (.., W), from 1 to their `number`; valid until the next
+    call.
+    """
 
-    bits: NDArray[np.int64]
-    hashes: NDArray[np.uint32]
-    places: NDArray[np.uint32]
     rows: NDArray[np.uint32]
-    sums: NDArray[np.float32]
+    sums: Singles
+    number: int
 
 
 class TableGroup:
@@ -281,47 +284,43 @@ class TableGroup:
     def __init__(self, tables: Sequence[Table]) -> None:
         self.tables = tables
         columns: list[int] = []
+        ends = []
         for table in tables:
             columns += table.columns
-        self.columns = np.array(columns, dtype=np.int64)
-        self.ends = np.cumsum([len(table.columns) for table in tables], dtype=np.int64)
-        self._scratch: Scratch | None = None
+            ends.append(len(columns))
+        self.columns = np.array(columns, np.int64)
+        self.ends = np.array(ends, np.int64)
+        self._places = np.empty(0, np.uint32)
+        self._sums = np.empty((0, 0), np.float32)
 
-    def sums(
-        self, ids: NDArray[np.uint32], gradient: NDArray[Any]
-    ) -> tuple[NDArray[np.uint32], NDArray[np.float32], int]:
-        """Distinct rows, gradients (.., W), their number n: both are filled from 1 to n, valid
-        until the next call.
-        """
+    def sums(self, ids: NDArray[np.uint32], gradient: NDArray[Any]) -> RowSums:
+        """Sums a gradient (B, S, W) by the rows in ids (B, S)."""
         batch, width = len(ids), gradient.shape[2]
-        scratch = self._scratch
-        if scratch is None or batch > len(scratch.places) or width != scratch.sums.shape[1]:
-            scratch = self._scratch = self._new_scratch(batch, width)
+        if batch > len(self._places) or width != self._sums.shape[1]:
+            self._reserve(batch, width)
         count = _sum_fields(
             ids,
             gradient,
             self.columns,
             self.ends,
-            scratch.bits,
-            scratch.hashes,
-            scratch.places,
-            scratch.rows,
-            scratch.sums,
+            self._bits,
+            self._hashes,
+            self._places,
+            self._rows,
+            self._sums,
         )
-        return scratch.rows, scratch.sums, count
+        return RowSums(self._rows, self._sums, count)
 
-    def _new_scratch(self, batch: int, width: int) -> Scratch:
+    def _reserve(self, batch: int, width: int) -> None:
+        """Allocates scratch memory, see `_sum_fields`."""
         bits = [(2 * batch * len(table.columns)).bit_length() for table in self.tables]
         rows = 1 + batch * len(self.columns)  # pages beyond the distinct rows never become resident
-        scratch = Scratch(
-            bits=np.array(bits, dtype=np.int64),
-            hashes=np.empty(1 << max(bits), dtype=np.uint32),
-            places=np.empty(batch, dtype=np.uint32),
-            rows=np.empty(rows, dtype=np.uint32),
-            sums=np.empty((rows, width), dtype=np.float32),
-        )
-        scratch.sums[0] = 0  # collects the padding's gradient; must not overflow from garbage
-        return scratch
+        self._bits = np.array(bits, np.int64)
+        self._hashes = np.empty(1 << max(bits), np.uint32)
+        self._places = np.empty(batch, np.uint32)
+        self._rows = np.empty(rows, np.uint32)
+        self._sums = np.empty((rows, width), np.float32)
+        self._sums[0] = 0  # collects the padding's gradient; must not overflow from garbage
 
 
 @jit("contract")

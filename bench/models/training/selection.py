@@ -7,15 +7,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from bench.core.objectives import Objective
+from bench.models.training.checkpoint import State
 
 LOOKS = 20
 """Maximum number of additions to the average: a table of embeddings may be large."""
+PLAIN = ("best", "waited", "samples", "current")
+"""Attributes of a selector that are plain values."""
 
 
 @dataclass
@@ -52,7 +54,8 @@ class Selector:
         """
         values = []
         for objective in self.objectives:
-            values.append(metrics.get(objective.key("valid"), math.nan) * objective.sign)
+            value = metrics.get(objective.key("valid"), math.nan)
+            values.append(objective.sign * value)
         score = sum(values) / len(values)
         if score > self.best or self.samples == 0:
             self.best = -math.inf if math.isnan(score) else score
@@ -77,20 +80,20 @@ class Selector:
             for name, tensor in state.items():
                 self.snapshot[name].copy_(tensor)
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> State:
         """State needed to continue, not copied."""
-        return {
-            "best": self.best,
-            "waited": self.waited,
-            "samples": self.samples,
-            "current": self.current,
-            "snapshot": None if self.current else self.snapshot,
-            "logits": self.logits,
-        }
+        state: State = {name: getattr(self, name) for name in PLAIN}
+        state["snapshot"] = None if self.current else self.snapshot
+        state["logits"] = self.logits
+        return state
 
-    def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
+    def load_state_dict(
+        self,
+        state: State,
+        device: torch.device,
+    ) -> None:
         """Copies a state, its snapshot to the model's device."""
-        for name in ("best", "waited", "samples", "current"):
+        for name in PLAIN:
             setattr(self, name, state[name])
         self.snapshot = self.logits = None
         if state["snapshot"] is not None:
@@ -100,7 +103,9 @@ class Selector:
 
 
 def selectors(
-    objectives: Sequence[Objective], tasks: Sequence[str], separate: bool
+    objectives: Sequence[Objective],
+    tasks: Sequence[str],
+    separate: bool,
 ) -> list[Selector]:
     """One selector for all tasks; or one for each task, in order, if several tasks are separate
     models.
@@ -155,11 +160,15 @@ class Averaging:
             if step == self._total:
                 weight.copy_(self.means[name])
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> State:
         """State needed to continue, not copied."""
         return {"count": self._count, "means": self.means}
 
-    def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
+    def load_state_dict(
+        self,
+        state: State,
+        device: torch.device,
+    ) -> None:
         """Copies a state to the model's device."""
         self._count = state["count"]
         self.means = _copied(state["means"], device)

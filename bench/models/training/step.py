@@ -94,7 +94,12 @@ class Step:
         """ids (B, S) -> e (B, S, W), a leaf."""
         return self.model.embed(ids, exact=self.aggregation is not None).requires_grad_()
 
-    def forward(self, e: Tensor, ids: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+    def forward(
+        self,
+        e: Tensor,
+        ids: Tensor,
+        batch: Batch,
+    ) -> tuple[Tensor, Tensor]:
         """Rows of the table `ids` and their embeddings e -> logits (B, O), losses (T,)."""
         logits = self.model.logits(e, ids, batch.dense)
         losses = self.model.losses(
@@ -168,12 +173,14 @@ class CapturedStep:
         if self.graph is None and not self._capture(batch):
             return self.compute(*batch)
 
-        for tensor, place in zip(batch, self.inputs, strict=True):
-            if tensor is not None and place is not None and tensor.shape != place.shape:
-                return self.compute(*batch)
+        pairs = []
         for tensor, place in zip(batch, self.inputs, strict=True):
             if tensor is not None and place is not None:
-                place.copy_(tensor)
+                pairs.append((tensor, place))
+        if any(tensor.shape != place.shape for tensor, place in pairs):
+            return self.compute(*batch)
+        for tensor, place in pairs:
+            place.copy_(tensor)
         assert self.graph is not None
         assert self.losses is not None
         self.graph.replay()
@@ -198,7 +205,8 @@ class CapturedStep:
         except RuntimeError as error:
             self.possible, self.inputs, self.losses = False, [], None
             torch.cuda.synchronize()
-            reason, *_ = [*str(error).strip().splitlines(), type(error).__name__]
+            lines = str(error).strip().splitlines()
+            reason = lines[0] if lines else type(error).__name__
             self.note(f"training without a CUDA graph: {reason}")
             return False
         self.graph = graph
@@ -206,7 +214,9 @@ class CapturedStep:
 
 
 def build_model(
-    schema: Schema, config: TrialConfig, thinning: Thinning | None = None
+    schema: Schema,
+    config: TrialConfig,
+    thinning: Thinning | None = None,
 ) -> MultiTaskModel:
     """Builds a model, its weights drawn with torch's current generator."""
     parts = dict(vars(config))

@@ -10,12 +10,12 @@ the first training that needs them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bench.core.arrays import Singles
 from bench.core.seeds import derive
 from bench.core.system.atomic import atomic_path
 from bench.core.system.lock import in_turn
@@ -33,7 +33,12 @@ TRIES = 4
 FOLDER = "teacher"
 
 
-def taught(store: Store, share: float, threads: int, note: Callable[[str], None]) -> StoredSplit:
+def taught(
+    store: Store,
+    share: float,
+    threads: int,
+    note: Callable[[str], None],
+) -> StoredSplit:
     """Train with labels mixed with the trees' predictions, whose weight is a `share` above 0 and up
     to 1.
 
@@ -74,8 +79,11 @@ def _file(store: Store, task: int) -> Path:
 
 
 def _predictions(
-    store: Store, task: int, threads: int, note: Callable[[str], None]
-) -> NDArray[np.float32]:
+    store: Store,
+    task: int,
+    threads: int,
+    note: Callable[[str], None],
+) -> Singles:
     """(N,), made if they are missing; NaN where the task does not count."""
     path = _file(store, task)
     if not path.exists():
@@ -83,19 +91,19 @@ def _predictions(
         with in_turn(path.with_suffix(".lock")):
             if not path.exists():
                 note(f"boosted trees learn task '{path.stem}' first, once for this data set")
-                predicted = _predicted(_Folds.of(store, task), threads)
+                predicted = _predicted(_Folds(store, task), threads)
                 with atomic_path(path) as temporary, temporary.open("wb") as file:
                     np.save(file, predicted)
     return np.array(stored(store.path, f"{FOLDER}/{path.name}", len(store.split("train"))))
 
 
-def _predicted(folds: _Folds, threads: int) -> NDArray[np.float32]:
+def _predicted(folds: _Folds, threads: int) -> Singles:
     """Predicts each fold by trees of the others, with the settings that are best on the first."""
     predicted = np.full(len(folds.fold), np.nan, np.float32)
     with tree_threads(threads):
         tried = []
-        for config in configurations([folds.task_name], TRIES, 0):
-            tried.append(folds.trees_without(0, TreeSettings.of(config, folds.task_name)))
+        for config in configurations([folds.name], TRIES, 0):
+            tried.append(folds.trees_without(0, TreeSettings.of(config, folds.name)))
         trees = max(tried, key=lambda trees: trees.merit)
         folds.predict(0, trees, predicted)
         for fold in range(1, FOLDS):
@@ -103,7 +111,6 @@ def _predicted(folds: _Folds, threads: int) -> NDArray[np.float32]:
     return predicted
 
 
-@dataclass(frozen=True)
 class _Folds:
     """Folds of train's rows for a task.
 
@@ -113,38 +120,30 @@ class _Folds:
         rng: draws the rows that trees learn from, if memory does not hold all.
     """
 
-    store: Store
-    task: int
-    counts: NDArray[np.bool_]
-    fold: NDArray[np.uint8]
-    limits: RowLimits
-    rng: np.random.Generator
-
-    @classmethod
-    def of(cls, store: Store, task: int) -> _Folds:
-        train, schema = store.split("train"), store.schema
-        counts = ~np.isnan(given_parent(train.labels, task, schema.parents[task]))
-        rng = np.random.default_rng(derive(0, FOLDER, schema.tasks[task].name))
-        fold = rng.integers(FOLDS, size=len(train), dtype=np.uint8)
-        return cls(store, task, counts, fold, RowLimits.of(train, width(schema)), rng)
-
-    @property
-    def task_name(self) -> str:
-        return self.store.schema.tasks[self.task].name
+    def __init__(self, store: Store, task: int) -> None:
+        schema = store.schema
+        self.store = store
+        self.task = task
+        self.name = schema.tasks[task].name
+        self.train = store.split("train")
+        self.limits = RowLimits.of(self.train, width(schema))
+        self.counts = ~np.isnan(given_parent(self.train.labels, task, schema.parents[task]))
+        self.rng = np.random.default_rng(derive(0, FOLDER, self.name))
+        self.fold = self.rng.integers(FOLDS, size=len(self.train), dtype=np.uint8)
 
     def trees_without(self, fold: int, settings: TreeSettings) -> TaskTrees:
         """Trees that learn from the other folds."""
         rows = np.flatnonzero(self.counts & (self.fold != fold))
         if len(rows) > self.limits.train:
             rows = np.sort(self.rng.choice(rows, self.limits.train, replace=False))
-        seed = derive(0, FOLDER, self.task_name, fold)
-        train = self.store.split("train").taken(rows)
+        seed = derive(0, FOLDER, self.name, fold)
+        train = self.train.taken(rows)
         return train_trees(self.store, self.task, settings, self.limits, seed, train)
 
-    def predict(self, fold: int, trees: TaskTrees, predicted: NDArray[np.float32]) -> None:
+    def predict(self, fold: int, trees: TaskTrees, predicted: Singles) -> None:
         """Fills the predictions (N,) of a fold."""
-        train = self.store.split("train")
         rows_of_fold = np.flatnonzero(self.counts & (self.fold == fold))
         for start in range(0, len(rows_of_fold), self.limits.piece):
             rows = rows_of_fold[start : start + self.limits.piece]
-            predicted[rows] = trees.predict(train.ids_of(rows), np.asarray(train.dense[rows]))
+            dense = np.asarray(self.train.dense[rows])
+            predicted[rows] = trees.predict(self.train.ids_of(rows), dense)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.core.arrays import Ids
+from bench.core.arrays import Floats, Ids, Ints, Mask, Singles
 from bench.core.schema import Schema
 from bench.core.system.machine import memory_limit
 from bench.data.batches import Batches
@@ -34,7 +34,6 @@ own.
 """
 PIECE = 1 << 16
 """Rows whose columns are made at once."""
-TreeColumns = NDArray[np.float32]
 ALL = slice(None)
 
 
@@ -44,15 +43,15 @@ class TreeRows:
     (N,) or None.
     """
 
-    ids: NDArray[np.int32]
-    dense: NDArray[np.float32]
-    labels: NDArray[np.float32]
-    weights: NDArray[np.float32] | None = None
+    ids: Ids
+    dense: Singles
+    labels: Singles
+    weights: Singles | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def taken(self, rows: NDArray[np.int64]) -> TreeRows:
+    def taken(self, rows: Ints) -> TreeRows:
         """The rows with these indices."""
         weights = None if self.weights is None else self.weights[rows]
         return TreeRows(self.ids[rows], self.dense[rows], self.labels[rows], weights)
@@ -73,7 +72,8 @@ class RowLimits:
         """Three quarters of the memory for train's rows of that many columns, the rest for
         validation's.
         """
-        slots, numbers = split.ids_of(slice(0)).shape[1], split.dense.shape[1]
+        slots = split.ids_of(slice(0)).shape[1]
+        numbers = split.dense.shape[1]
         bytes_of_row = 4 * slots + 4 * numbers + columns * A_CELL + A_ROW
         rows = memory_limit() // bytes_of_row
         return cls(
@@ -83,7 +83,13 @@ class RowLimits:
         )
 
 
-def draw(split: StoredSplit, task: int, parent: int | None, limit: int, seed: int) -> TreeRows:
+def draw(
+    split: StoredSplit,
+    task: int,
+    parent: int | None,
+    limit: int,
+    seed: int,
+) -> TreeRows:
     """Draws at most `limit` of the rows with a label of a task whose parent happened, in the
     split's order.
 
@@ -121,8 +127,10 @@ def _joined(parts: Sequence[TreeRows]) -> TreeRows:
 
 
 def _batches(
-    split: StoredSplit, task: int, parent: int | None
-) -> Iterator[tuple[TreeRows, NDArray[np.bool_]]]:
+    split: StoredSplit,
+    task: int,
+    parent: int | None,
+) -> Iterator[tuple[TreeRows, Mask]]:
     """Yields rows with all labels of the task, and which of them count."""
     for batch in Batches(split).in_order(PREDICTED):
         labels = batch.labels.numpy()
@@ -133,7 +141,8 @@ def _batches(
         if batch.weights is not None:
             weights = batch.weights.numpy().prod(axis=1)
             counts &= weights > 0
-        yield TreeRows(batch.ids.numpy(), batch.dense.numpy(), labels[:, task], weights), counts
+        rows = TreeRows(batch.ids.numpy(), batch.dense.numpy(), labels[:, task], weights)
+        yield rows, counts
 
 
 def width(schema: Schema) -> int:
@@ -170,7 +179,7 @@ class FieldValues:
         """(N,), the values of a small field from 0 on."""
         return np.asarray(np.maximum(self.ids[:, 0] - self.offset, 0))
 
-    def values(self, rows: slice = ALL) -> tuple[NDArray[np.bool_], Ids]:
+    def values(self, rows: slice = ALL) -> tuple[Mask, Ids]:
         """Which slots have a value, and the values from 0 on, 0 where there is none; (n, slots)."""
         ids = self.ids[rows]
         present = ids > 0
@@ -180,8 +189,8 @@ class FieldValues:
 class RateTable(NamedTuple):
     """Rates and logarithms of 1 + counts of a field's values, (cardinality,)."""
 
-    rates: TreeColumns
-    frequencies: TreeColumns
+    rates: Singles
+    frequencies: Singles
 
 
 class TreeFeatures:
@@ -208,11 +217,11 @@ class TreeFeatures:
         cls,
         schema: Schema,
         ids: Ids,
-        dense: TreeColumns,
-        labels: NDArray[np.float32],
+        dense: Singles,
+        labels: Singles,
         seed: int,
-        weights: NDArray[np.float32] | None = None,
-    ) -> tuple[TreeFeatures, TreeColumns]:
+        weights: Singles | None = None,
+    ) -> tuple[TreeFeatures, Singles]:
         """Returns a task's columns, and their values (N, F) on train rows: ids (N, S), dense (N,
         D), labels (N,) without NaN.
 
@@ -224,7 +233,8 @@ class TreeFeatures:
         else:
             mean = np.average(labels.astype(float), weights=weights)
         features = cls(schema, float(mean))
-        fold = np.random.default_rng(seed).integers(FOLDS, size=len(ids), dtype=np.uint8)
+        rng = np.random.default_rng(seed)
+        fold = rng.integers(FOLDS, size=len(ids), dtype=np.uint8)
 
         columns = np.empty((len(ids), width(schema)), np.float32)
         columns[:, : dense.shape[1]] = dense
@@ -240,10 +250,10 @@ class TreeFeatures:
     def _learn_rates(
         self,
         field: FieldValues,
-        labels: NDArray[np.float32],
-        weights: NDArray[np.float32] | None,
+        labels: Singles,
+        weights: Singles | None,
         fold: NDArray[np.uint8],
-        columns: TreeColumns,
+        columns: Singles,
     ) -> None:
         """Learns the rates of a field, and fills its columns (N, 2) on train."""
         label_sums, counts = _by_value_and_fold(field, labels, weights, fold)
@@ -272,14 +282,14 @@ class TreeFeatures:
             slot += field.slots
 
     @property
-    def categorical(self) -> NDArray[np.bool_]:
+    def categorical(self) -> Mask:
         """(F,), whether each column is a category."""
         kinds = [False] * len(self._schema.dense)
         for table in self.tables:
             kinds += [True] if table is None else [False, False]
         return np.array(kinds, bool)
 
-    def of(self, ids: Ids, dense: TreeColumns) -> TreeColumns:
+    def of(self, ids: Ids, dense: Singles) -> Singles:
         """(N, F) of rows outside train."""
         columns = np.empty((len(ids), width(self._schema)), np.float32)
         columns[:, : dense.shape[1]] = dense
@@ -292,15 +302,15 @@ class TreeFeatures:
             columns[:, field.column : field.column + 2] = means
         return columns
 
-    def _rate(self, sums: NDArray[np.float64], counts: NDArray[Any]) -> NDArray[np.float64]:
+    def _rate(self, sums: Floats, counts: NDArray[Any]) -> Floats:
         return (sums + PRIOR_ROWS * self.mean) / (counts + PRIOR_ROWS)
 
     def _means(
         self,
-        present: NDArray[np.bool_],
+        present: Mask,
         rates: NDArray[np.floating],
         frequencies: NDArray[np.floating],
-    ) -> TreeColumns:
+    ) -> Singles:
         """(n, 2) means over the values of a row; without values the overall mean, and 0."""
         count = np.maximum(present.sum(1), 1)
         mean_rate = (rates * present).sum(1, dtype=np.float64) / count
@@ -311,26 +321,23 @@ class TreeFeatures:
 
 def _by_value_and_fold(
     field: FieldValues,
-    labels: NDArray[np.float32],
-    weights: NDArray[np.float32] | None,
+    labels: Singles,
+    weights: Singles | None,
     fold: NDArray[np.uint8],
-) -> tuple[NDArray[np.float64], NDArray[Any]]:
-    """Sums of labels and counts (cardinality, FOLDS)."""
+) -> tuple[Floats, NDArray[Any]]:
+    """Sums of labels, and of weights, (cardinality, FOLDS)."""
+    weighted_labels = labels if weights is None else labels * weights
     label_sums = np.zeros((field.cardinality, FOLDS))
     counts = np.zeros((field.cardinality, FOLDS), np.int32 if weights is None else np.float64)
     for rows in _pieces(len(labels)):
         present, value = field.values(rows)
         cells = value[present], _by_value(fold[rows], present)
-        if weights is None:
-            np.add.at(label_sums, cells, _by_value(labels[rows], present))
-            np.add.at(counts, cells, 1)
-        else:
-            np.add.at(label_sums, cells, _by_value(labels[rows] * weights[rows], present))
-            np.add.at(counts, cells, _by_value(weights[rows], present))
+        np.add.at(label_sums, cells, _by_value(weighted_labels[rows], present))
+        np.add.at(counts, cells, 1 if weights is None else _by_value(weights[rows], present))
     return label_sums, counts
 
 
-def _by_value(of_rows: NDArray[Any], present: NDArray[np.bool_]) -> NDArray[Any]:
+def _by_value(of_rows: NDArray[Any], present: Mask) -> NDArray[Any]:
     """Repeats numbers of rows (n,) for each value of a row."""
     return np.broadcast_to(of_rows[:, None], present.shape)[present]
 

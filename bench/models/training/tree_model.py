@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bench.core.arrays import Floats, Ints, Singles
 from bench.core.records import Job, Scalar, SplitName, TrialResult
 from bench.core.schema import Schema
 from bench.core.seeds import derive
@@ -40,7 +41,8 @@ def run_trees(job: Job, store: Store) -> TrialResult:
     class on train.
     """
     started = time.perf_counter()
-    grown = grow(store, job.config, job.seed, job.threads, None if job.replicate else MOST_TRIED)
+    most_rows = None if job.replicate else MOST_TRIED
+    grown = grow(store, job.config, job.seed, job.threads, most_rows)
     seconds = time.perf_counter() - started
     with tree_threads(job.threads):
         metrics, resampled = measured_splits(job, store, grown.predictions)
@@ -64,7 +66,13 @@ class Grown:
 
     def predictions(self, split: SplitName) -> Iterator[BothPredictions]:
         """Predictions of a split, piece by piece in its order."""
-        return _predictions(self.tasks, self.store, split, self.piece)
+        schema = self.store.schema
+        chains = [list(schema.chain(task)) for task in range(len(schema.tasks))]
+        for ids, dense, *_ in Batches(self.store.split(split)).in_order(self.piece):
+            columns = [trees.predict(ids.numpy(), dense.numpy()) for trees in self.tasks]
+            conditional = np.stack(columns, axis=1)
+            joint = [conditional[:, chain].prod(axis=1) for chain in chains]
+            yield conditional, np.stack(joint, axis=1)
 
     @cached_property
     def costs(self) -> dict[str, float]:
@@ -99,23 +107,13 @@ def grow(
     return Grown(store, tuple(trained), limits.piece)
 
 
-def _predictions(
-    trained: Sequence[TaskTrees], store: Store, split: SplitName, piece: int
-) -> Iterator[BothPredictions]:
-    chains = [list(store.schema.chain(task)) for task in range(len(trained))]
-    for ids, dense, *_ in Batches(store.split(split)).in_order(piece):
-        columns = [trees.predict(ids.numpy(), dense.numpy()) for trees in trained]
-        conditional = np.stack(columns, axis=1)
-        joint = [conditional[:, chain].prod(axis=1) for chain in chains]
-        yield conditional, np.stack(joint, axis=1)
-
-
 def tree_model(trained: Sequence[TaskTrees], schema: Schema) -> TreeModel:
     """Converts the trees of all tasks, in the schema's order, to one module."""
     arrays = _NodeArrays(schema.without_ranges)
     for task, trees in enumerate(trained):
         arrays.add(task, trees)
     depths = np.array(arrays.depths)
+    walking = [int((depths > step).sum()) for step in range(depths.max())]
     deepest_first = np.argsort(-depths, kind="stable")
     place = np.empty_like(deepest_first)
     place[deepest_first] = np.arange(len(place))
@@ -124,7 +122,7 @@ def tree_model(trained: Sequence[TaskTrees], schema: Schema) -> TreeModel:
         trees=tuple(trees.trees for trees in trained),
         nodes=arrays.nodes,
         choices=len(arrays.goes_right),
-        walking=tuple(int((depths > step).sum()) for step in range(depths.max())),
+        walking=tuple(walking),
     )
     model = TreeModel(schema, sizes)
     values: dict[str, Any] = {
@@ -146,13 +144,16 @@ def tree_model(trained: Sequence[TaskTrees], schema: Schema) -> TreeModel:
     return model
 
 
-def _rates(trained: Sequence[TaskTrees], places: Columns) -> NDArray[np.float32]:
+def _rates(trained: Sequence[TaskTrees], places: Columns) -> Singles:
     """(rows, 2 T): for each value of the large fields its rate by task, then its frequency."""
     of_fields = [np.empty((0, 2 * len(trained)), np.float32)]
     for field in places.large:
-        tables = [trees.features.tables[field] for trees in trained]
-        rates = [table.rates for table in tables if table is not None]
-        frequencies = [table.frequencies for table in tables if table is not None]
+        rates, frequencies = [], []
+        for trees in trained:
+            table = trees.features.tables[field]
+            if table is not None:
+                rates.append(table.rates)
+                frequencies.append(table.frequencies)
         of_fields.append(np.stack([*rates, *frequencies], axis=1))
     return np.concatenate(of_fields)
 
@@ -199,7 +200,10 @@ class _NodeArrays:
             self._add_tree(tree, sources, categories)
 
     def _add_tree(
-        self, tree: Any, sources: NDArray[np.int64], categories: Sequence[NDArray[np.int64]]
+        self,
+        tree: Any,
+        sources: Ints,
+        categories: Sequence[Ints],
     ) -> None:
         """Adds a tree's nodes by level: scikit-learn's are depth first; by level, children lie side
         by side.
@@ -242,7 +246,11 @@ class _NodeArrays:
         self.nodes += len(nodes)
 
     def _right(
-        self, field: int, left_bits: Any, categories: NDArray[np.int64], missing_right: bool
+        self,
+        field: int,
+        left_bits: Any,
+        categories: Ints,
+        missing_right: bool,
     ) -> list[bool]:
         """Whether each category of a field goes right; one that the trees did not see goes with
         missing ones.
@@ -255,11 +263,12 @@ class _NodeArrays:
         return right.tolist()
 
 
-def _rounded_down(thresholds: NDArray[np.float64]) -> NDArray[np.float32]:
+def _rounded_down(thresholds: Floats) -> Singles:
     """The largest float32 that is not larger, so comparisons of float32 numbers with it are
     unchanged.
     """
     with np.errstate(over="ignore"):
         rounded = thresholds.astype(np.float32)
-    rounded = np.where(rounded <= thresholds, rounded, np.nextafter(rounded, np.float32(-np.inf)))
+    next_lower = np.nextafter(rounded, np.float32(-np.inf))
+    rounded = np.where(rounded <= thresholds, rounded, next_lower)
     return np.minimum(rounded, np.float32(PASSED_BY_NONE))

@@ -88,7 +88,11 @@ RANGES = {
 """Lowest and highest value of each setting to try; all are drawn on a logarithmic scale."""
 
 
-def configurations(tasks: Iterable[str], number: int, seed: int) -> list[dict[str, Scalar]]:
+def configurations(
+    tasks: Iterable[str],
+    number: int,
+    seed: int,
+) -> list[dict[str, Scalar]]:
     """Configurations to try, `number` of them: `FIRST`, then points of a Sobol sequence; all tasks
     share the settings.
 

@@ -14,14 +14,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bench.core.arrays import Ids
+from bench.core.arrays import Ids, Singles
 from bench.core.errors import TrainingError
 from bench.core.seeds import derive
 from bench.data import Store
 from bench.data.store import StoredSplit
-from bench.models.training.tree_data import RowLimits, TreeColumns, TreeFeatures, draw
+from bench.models.training.tree_data import RowLimits, TreeFeatures, draw
 from bench.models.training.tree_settings import TreeSettings
 
 MOST_TREES = 2000
@@ -51,7 +50,7 @@ class TaskTrees:
         """Minus the best loss on validation; minus infinity if unknown."""
         return float(max(self.model.validation_score_, default=-np.inf))
 
-    def predict(self, ids: Ids, dense: TreeColumns) -> TreeColumns:
+    def predict(self, ids: Ids, dense: Singles) -> Singles:
         """(N,), the probability, or the value."""
         columns = self.features.of(ids, dense)
         if self.binary:
@@ -117,5 +116,5 @@ def train_trees(
     return TaskTrees(task.name, settings, features, model, binary)
 
 
-def _varies(labels: NDArray[np.float32]) -> bool:
+def _varies(labels: Singles) -> bool:
     return bool(labels.min() < labels.max())

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from pydantic import TypeAdapter
 from safetensors.torch import load_file
 from torch import Tensor
 
+from bench.core.arrays import Ints
 from bench.core.errors import UserError, check_known
 from bench.core.plain import read_json
 from bench.core.schema import Schema
@@ -69,8 +69,11 @@ class Start:
             return cls(state, schema, state["passes"])
         weights = load_file(folder / PACKAGED)
         network = "members.0.0.models.0."
-        model = {name.removeprefix(network): tensor for name, tensor in weights.items()}
-        if TABLE not in model or not all(name.startswith(network) for name in weights):
+        model = {}
+        for name, tensor in weights.items():
+            if name.startswith(network):
+                model[name.removeprefix(network)] = tensor
+        if TABLE not in model or len(model) < len(weights):
             raise UserError(
                 f"expected a package of one network to start from, found another at {folder}"
             )
@@ -139,7 +142,10 @@ def start_from(trainer: Trainer, start: Start) -> None:
 
 
 def _model_state(
-    start: Start, new_state: State, rows: NDArray[np.int64], schema: Schema
+    start: Start,
+    new_state: State,
+    rows: Ints,
+    schema: Schema,
 ) -> dict[str, Tensor]:
     """The model's state of a start, in the shapes of a new model's state."""
     model: dict[str, Tensor] = dict(start.state["model"])
@@ -157,7 +163,7 @@ def _model_state(
     return model
 
 
-def _row_state(start: Start, new_state: State, rows: NDArray[np.int64]) -> State:
+def _row_state(start: Start, new_state: State, rows: Ints) -> State:
     """The state of the table's optimizer: that of a start for known rows, else fresh."""
     row_state = dict(new_state)
     is_known = torch.from_numpy(np.flatnonzero(rows >= 0))
@@ -177,11 +183,12 @@ def _widened(tensor: Tensor, like: Tensor) -> Tensor:
     return F.pad(tensor, (0, like.shape[-1] - tensor.shape[-1]))
 
 
-def rows_before(old: Schema, new: Schema) -> NDArray[np.int64]:
+def rows_before(old: Schema, new: Schema) -> Ints:
     """(rows,) for each row of the new table that of the old one, -1 for a new value."""
     rows = np.full(new.rows, -1, np.int64)
     rows[0] = 0
-    new_offset = {field.name: offset for field, offset in zip(new.fields, new.offsets, strict=True)}
+    names = [field.name for field in new.fields]
+    new_offset = dict(zip(names, new.offsets, strict=True))
     for field, offset in zip(old.fields, old.offsets, strict=True):
         old_rows = np.arange(offset, offset + field.cardinality)
         first = new_offset[field.name]
@@ -189,7 +196,7 @@ def rows_before(old: Schema, new: Schema) -> NDArray[np.int64]:
     return rows
 
 
-def with_priors(table: Tensor, rows: NDArray[np.int64], schema: Schema) -> Tensor:
+def with_priors(table: Tensor, rows: Ints, schema: Schema) -> Tensor:
     """The table (rows, W) for the new schema: each known value's row, and its field's mean for each
     new value.
     """

@@ -14,7 +14,7 @@ from bench.data import Store
 from bench.models.training import teacher
 from bench.models.training.teacher import FOLDER, taught
 from bench.models.training.tree_data import FOLDS, PRIOR_ROWS, RowLimits, TreeFeatures, draw, width
-from bench.models.training.tree_model import _predictions, run_trees
+from bench.models.training.tree_model import Grown, run_trees
 from bench.models.training.tree_settings import RANGES, TreeSettings, configurations
 from bench.models.training.tree_training import train_trees
 from bench.testing.training import VALUES, MemoryStore
@@ -137,7 +137,7 @@ def test_a_regression_with_a_parent_has_both_readings():
         train_trees(store, at, TreeSettings(), RowLimits.of(store.split("train"), 5), at)
         for at in range(3)
     ]
-    ((conditional, joint),) = list(_predictions(trained, store, "test", 1000))
+    ((conditional, joint),) = list(Grown(store, tuple(trained), 1000).predictions("test"))
     np.testing.assert_allclose(joint[:, 1], conditional[:, 0] * conditional[:, 1], rtol=1e-6)
     np.testing.assert_array_equal(joint[:, 2], conditional[:, 2])
 
