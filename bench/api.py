@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from bench.app.runs.folder import DatasetRun, Run
     from bench.app.runs.result import DatasetResult
     from bench.deciding.decision import Decision
-    from bench.deciding.logged.decision import LogResult
+    from bench.deciding.logged.log_decision import LogResult
     from bench.deciding.pick import Pick
     from bench.serve.package import Package
 
@@ -151,9 +151,9 @@ def decide(log: Any, *, plugins: PathOrPaths = (), **asked: Any) -> Result:
             option.
     """
     from bench.core.validation import validate
-    from bench.deciding.logged import log as logs
+    from bench.deciding.logged import logged_rows as logs
     from bench.deciding.logged.asked import Asked
-    from bench.deciding.logged.decision import decide as decision_of
+    from bench.deciding.logged.log_decision import decide as decision_of
 
     _add(plugins)
     paths = [log] if isinstance(log, str | Path) else log if isinstance(log, list | tuple) else None

@@ -18,7 +18,7 @@ from bench.core.validation import validate
 
 if TYPE_CHECKING:
     from bench.deciding.logged.asked import Asked
-    from bench.deciding.logged.decision import LogResult
+    from bench.deciding.logged.log_decision import LogResult
 
 
 def decide(
@@ -177,8 +177,8 @@ def decide(
         raise UserError("--tracking: expected --to FOLDER beside it, whose files it logs")
     progress = TerminalProgress()
     progress.note(f"reading {', '.join(asked.log)}")
-    from bench.deciding.logged.decision import decide as decision_of
-    from bench.deciding.logged.log import read
+    from bench.deciding.logged.log_decision import decide as decision_of
+    from bench.deciding.logged.logged_rows import read
 
     result = decision_of(asked, read(asked, progress))
     decision = result.decision
@@ -270,7 +270,7 @@ def _show(result: LogResult, page: Path | None) -> None:
     rows = list(result.calibration)
     if len({each.model for each in rows}) > MOST_MODELS:
         shown = {each.point for each in decision.verdict.models[:MOST_MODELS]} | {
-            result.asked.served
+            result.asked.todays_model
         }
         rows = [each for each in rows if each.model in shown]
     print_table(HEADERS, [list(each) for each in rows], "predictions on the rows that judge")

@@ -69,8 +69,8 @@ def _decided(name: str, home: Path | None) -> tuple[Path, Decision]:
 
     if (file := Path(name).expanduser() / ASKED).is_file():
         from bench.deciding.logged.asked import Asked
-        from bench.deciding.logged.decision import decide
-        from bench.deciding.logged.log import read
+        from bench.deciding.logged.log_decision import decide
+        from bench.deciding.logged.logged_rows import read
 
         asked = validate(Asked, read_toml(file), str(file))
         if not asked.log:

@@ -9,6 +9,7 @@ may look the same.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -25,7 +26,7 @@ from bench.deciding.logged.asked import Asked
 LEAST_ROWS = 30
 """Rows with a label above 0 that a doubt needs."""
 BY_CHANCE = 1e-6
-"""Chance of a pattern among labels that do not depend on each other, up to which it is told."""
+"""Chance of a pattern among labels that do not depend on each other, up to which it is reported."""
 SURE = 4.0
 """Standard errors by which one column has to predict a task better than another."""
 WRONG_WAY = 0.45
@@ -42,6 +43,13 @@ UNMOVED = 0.03
 """Partial rank correlation below which a score does not move with an amount."""
 
 
+class TaskRows(NamedTuple):
+    """By row (N,), whether a task's label is above 0, and whether it is known."""
+
+    positive: Mask
+    known: Mask
+
+
 def check_parents(
     asked: Asked, labels: Singles, kinds: Sequence[TaskKind], place: Callable[[int], str]
 ) -> list[str]:
@@ -53,100 +61,133 @@ def check_parents(
     Raises:
         UserError: a parent that most labels contradict, or one that is reversed.
     """
-    happened = dict(zip(asked.labels, (labels > 0).T, strict=True))
-    known = dict(zip(asked.labels, np.isfinite(labels).T, strict=True))
+    rows = {
+        task: TaskRows(labels[:, column] > 0, np.isfinite(labels[:, column]))
+        for column, task in enumerate(asked.labels)
+    }
     notes = []
     for task, parent in asked.parents.items():
-        alone = happened[task] & known[parent] & ~happened[parent]
-        if alone.any():
-            both = happened[task] & happened[parent]
-            follows = float(happened[task][happened[parent] & known[task]].mean())
-            notes.append(_without_parent(task, parent, alone, both, follows, place))
-    for at, task in enumerate(asked.labels):
-        unnamed = (
-            None if task in asked.parents else _unnamed_parent(task, asked, kinds, happened, known)
-        )
+        orphans = rows[task].positive & rows[parent].known & ~rows[parent].positive
+        if orphans.any():
+            notes.append(_orphan_note(task, parent, rows, orphans, place))
+
+    for task, kind in zip(asked.labels, kinds, strict=True):
+        if task in asked.parents:
+            continue
+        unnamed = _unnamed_parent(task, asked, kinds, rows)
         if unnamed is not None:
-            parent = unnamed
-            many = int((happened[task] & known[parent]).sum())
-            what = "happens" if kinds[at] == "binary" else "is above 0"
+            happening = int((rows[task].positive & rows[unnamed].known).sum())
+            verb = "happens" if kind == "binary" else "is above 0"
             notes.append(
-                f"{task} {what} in {many:,} rows, and each of them has {parent}. If it cannot be "
-                f"without, say --parent {task}={parent}: predictions of {task} may then be given "
-                f"{parent}."
+                f"{task} {verb} in {happening:,} rows, and each of them has {unnamed}. If it "
+                f"cannot be without, say --parent {task}={unnamed}: predictions of {task} may then "
+                f"be given {unnamed}."
             )
     return notes
 
 
-def _without_parent(
-    task: str, parent: str, alone: Mask, both: Mask, follows: float, place: Callable[[int], str]
+def _orphan_note(
+    task: str,
+    parent: str,
+    rows: Mapping[str, TaskRows],
+    orphans: Mask,
+    place: Callable[[int], str],
 ) -> str:
-    """A sentence on rows `alone` that have a task without its parent.
+    """A sentence on rows that have a task without its parent; UserError for very many."""
+    with_parent = rows[task].positive & rows[parent].positive
+    share_that_follows = float(rows[task].positive[rows[parent].positive & rows[task].known].mean())
+    orphan_count = int(orphans.sum())
+    count = orphan_count + int(with_parent.sum())
+    evidence = f"{orphan_count:,} of {count:,} rows with {task} without {parent}"
+    first = place(int(orphans.argmax()))
 
-    Args:
-        both: rows with both.
-        follows: share of the parent's rows that have the task.
-    """
-    few, many = int(alone.sum()), int(alone.sum() + both.sum())
-    found = f"{few:,} of {many:,} rows with {task} without {parent}"
-    if few >= LEAST_ROWS and follows > 0.99 and few > 0.01 * many:
+    if orphan_count >= LEAST_ROWS and share_that_follows > 0.99 and orphan_count > 0.01 * count:
         raise UserError(
-            f"parents: expected {task} only where {parent} happens, found {found}, and {task} in "
-            f"{follows:.1%} of the rows with {parent}: is it reversed, --parent {parent}={task}?"
+            f"parents: expected {task} only where {parent} happens, found {evidence}, and {task} "
+            f"in {share_that_follows:.1%} of the rows with {parent}: is it reversed, --parent "
+            f"{parent}={task}?"
         )
-    if few >= LEAST_ROWS and 2 * few > many:
+    if orphan_count >= LEAST_ROWS and 2 * orphan_count > count:
         raise UserError(
-            f"parents: expected {task} only where {parent} happens, found {found}, the first in "
-            f"{place(int(alone.argmax()))}; leave --parent {task}={parent} out if {task} does not "
-            "need it"
+            f"parents: expected {task} only where {parent} happens, found {evidence}, the first in "
+            f"{first}; leave --parent {task}={parent} out if {task} does not need it"
         )
-    return (
-        f"{found}, the first in {place(int(alone.argmax()))}: there {task} counts as 0, as "
-        "--parent says."
-    )
+    return f"{evidence}, the first in {first}: there {task} counts as 0, as --parent says."
 
 
 def _unnamed_parent(
-    task: str,
-    asked: Asked,
-    kinds: Sequence[TaskKind],
-    happened: Mapping[str, Mask],
-    known: Mapping[str, Mask],
+    task: str, asked: Asked, kinds: Sequence[TaskKind], rows: Mapping[str, TaskRows]
 ) -> str | None:
     """The rarest task without which another one never happens, where chance does not explain it."""
-    found: dict[str, int] = {}
+    rows_of_parents: dict[str, int] = {}
     for parent, kind in zip(asked.labels, kinds, strict=True):
-        if parent == task or kind != "binary" or task in _above(parent, asked.parents):
+        if parent == task or kind != "binary" or task in _ancestors(parent, asked.parents):
             continue
-        rows = happened[task] & known[parent]
-        many, rate = int(rows.sum()), float(happened[parent][known[parent]].mean())
-        if many < LEAST_ROWS or (rows & ~happened[parent]).any():
+        happened, known = rows[parent]
+        happening = rows[task].positive & known
+        count = int(happening.sum())
+        if count < LEAST_ROWS or (happening & ~happened).any():
             continue
-        alike = int((happened[parent] & known[task]).sum()) == many
-        if not alike and many * np.log(rate) < np.log(BY_CHANCE):
-            found[parent] = int(happened[parent].sum())
-    return min(found, key=found.__getitem__, default=None)
+        always_together = int((happened & rows[task].known).sum()) == count
+        log_chance = count * np.log(float(happened[known].mean()))
+        if not always_together and log_chance < np.log(BY_CHANCE):
+            rows_of_parents[parent] = int(happened.sum())
+    return min(rows_of_parents, key=rows_of_parents.__getitem__, default=None)
 
 
-def _above(task: str, parents: Mapping[str, str]) -> list[str]:
+def _ancestors(task: str, parents: Mapping[str, str]) -> list[str]:
     """The parents of a task, up the chain."""
-    found = []
+    ancestors = []
     while task in parents:
         task = parents[task]
-        found.append(task)
-    return found
+        ancestors.append(task)
+    return ancestors
+
+
+@dataclass(frozen=True)
+class Placements:
+    """Where the rows of two classes lie among each other by a column of predictions (DeLong et al.,
+    Biometrics 1988); ties count one half.
+
+    Attributes:
+        positive: of each positive row the share of negative ones below it.
+        negative: of each negative row the share of positive ones above it.
+    """
+
+    positive: Floats
+    negative: Floats
+
+    @property
+    def area(self) -> float:
+        """Under the curve."""
+        return float(self.positive.mean())
+
+    @property
+    def errors_above_half(self) -> float:
+        """By how many standard errors the area is larger than one half."""
+        return _z_score(self.positive - 0.5, self.negative - 0.5)
+
+    def errors_above(self, column: Placements) -> float:
+        """By how many standard errors the area is larger than another column's, of the same rows."""
+        return _z_score(self.positive - column.positive, self.negative - column.negative)
+
+
+def _z_score(positive: Floats, negative: Floats) -> float:
+    variance = float(positive.var() / len(positive)) + float(negative.var() / len(negative))
+    return float(positive.mean() / np.sqrt(max(variance, 1e-18)))
 
 
 class Lead(NamedTuple):
-    """How much better one column predicts a task than the task's own.
+    """How much better a column predicts a task than the task's own.
 
     Attributes:
-        other, own: areas under the curve.
+        area: under the column's curve.
+        right_area: under that of the task's own column.
     """
 
     column: int
-    other: float
-    own: float
+    area: float
+    right_area: float
 
 
 def misplaced(
@@ -160,62 +201,68 @@ def misplaced(
     Args:
         predictions: (N, T), as the log has them; events: (N, T), joint labels.
     """
-    tasks, notes = asked.labels, []
-    leads: dict[int, list[Lead]] = {}
-    for at, task in enumerate(tasks):
-        inside = np.isfinite(events[:, at])
+    notes = []
+    leads_by_task: dict[int, list[Lead]] = {}
+    for number, task in enumerate(asked.labels):
+        judged = np.isfinite(events[:, number])
         if task in asked.parents:
-            inside &= events[:, tasks.index(asked.parents[task])] > 0
-        rows = _two_classes(events[:, at], inside)
-        if rows is None:
+            judged &= events[:, asked.labels.index(asked.parents[task])] > 0
+        classes = _two_classes(events[:, number], judged)
+        if classes is None:
             continue
-        placed = [_placements(predictions[:, column], *rows) for column in range(len(tasks))]
-        own = _area(placed[at])
-        if own < WRONG_WAY and task not in asked.parents and _z(placed[at], None) < -SURE:
+
+        placements = [_placements(values, *classes) for values in predictions.T]
+        right = placements[number]
+        is_reversed = right.area < WRONG_WAY and right.errors_above_half < -SURE
+        if is_reversed and task not in asked.parents:
             notes.append(
-                f"{columns[at]} of {model} predicts {task} the wrong way round (AUC {own:.3f}): "
-                f"high values should mean {task}."
+                f"{columns[number]} of {model} predicts {task} the wrong way round (AUC "
+                f"{right.area:.3f}): high values should mean {task}."
             )
-        leads[at] = [
-            Lead(column, _area(other), own)
-            for column, other in enumerate(placed)
-            if column != at and _z(other, placed[at]) > SURE
+        leads_by_task[number] = [
+            Lead(column, placed.area, right.area)
+            for column, placed in enumerate(placements)
+            if column != number and placed.errors_above(right) > SURE
         ]
-    return notes + _swapped(model, columns, tasks, leads)
+    return notes + _swapped(model, columns, asked.labels, leads_by_task)
 
 
 def _swapped(
-    model: str, columns: Sequence[str], tasks: Sequence[str], leads: Mapping[int, Sequence[Lead]]
+    model: str,
+    columns: Sequence[str],
+    tasks: Sequence[str],
+    leads_by_task: Mapping[int, Sequence[Lead]],
 ) -> list[str]:
     """A sentence on a circle of columns each of which predicts the next one's task better than that
     one itself.
     """
+    better_columns = {
+        task: [lead.column for lead in leads] for task, leads in leads_by_task.items()
+    }
     try:
-        TopologicalSorter(
-            {task: [lead.column for lead in found] for task, found in leads.items()}
-        ).prepare()
+        TopologicalSorter(better_columns).prepare()
     except CycleError as error:
         circle = error.args[1]
     else:
         return []
-    told = []
+    evidence = []
     for better, task in pairwise(circle):
-        lead = next(lead for lead in leads[task] if lead.column == better)
-        told.append(
+        lead = next(lead for lead in leads_by_task[task] if lead.column == better)
+        evidence.append(
             f"{columns[better]} predicts {tasks[task]} better than {columns[task]} does (AUC "
-            f"{lead.other:.3f} over {lead.own:.3f})"
+            f"{lead.area:.3f} over {lead.right_area:.3f})"
         )
-    return [f"{', and '.join(told)}: are the columns of model '{model}' swapped?"]
+    return [f"{', and '.join(evidence)}: are the columns of model '{model}' swapped?"]
 
 
 def _two_classes(
-    label: NDArray[Any], inside: Mask
+    labels: NDArray[Any], judged: Mask
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
-    """Places of rows with a high label and of others, some of each; None where either is few."""
-    if not inside.any():
+    """Places of rows with a high label and of the rest, some of each; None where either is few."""
+    if not judged.any():
         return None
-    high = label > np.median(label[inside])
-    positive, negative = np.flatnonzero(inside & high), np.flatnonzero(inside & ~high)
+    high = labels > np.median(labels[judged])
+    positive, negative = np.flatnonzero(judged & high), np.flatnonzero(judged & ~high)
     if min(len(positive), len(negative)) < LEAST_ROWS:
         return None
     return positive[:: 1 + len(positive) // POSITIVES], negative[:: 1 + len(negative) // NEGATIVES]
@@ -223,31 +270,16 @@ def _two_classes(
 
 def _placements(
     predictions: NDArray[Any], positive: NDArray[np.int64], negative: NDArray[np.int64]
-) -> tuple[Floats, Floats]:
-    """Of each positive row the share of negative ones below it, and of each negative row that of
-    positive ones above it (DeLong et al., Biometrics 1988); ties count one half."""
-    high, low = np.sort(predictions[positive]), np.sort(predictions[negative])
-
-    def below(values: NDArray[Any], among: NDArray[Any]) -> Floats:
-        both = np.searchsorted(among, values, "left") + np.searchsorted(among, values, "right")
-        return np.asarray(both / (2 * len(among)))
-
-    return below(predictions[positive], low), 1 - below(predictions[negative], high)
+) -> Placements:
+    high, low = predictions[positive], predictions[negative]
+    return Placements(_shares_below(high, np.sort(low)), 1 - _shares_below(low, np.sort(high)))
 
 
-def _area(placed: tuple[Floats, Floats]) -> float:
-    return float(placed[0].mean())
-
-
-def _z(placed: tuple[Floats, Floats], other: tuple[Floats, Floats] | None) -> float:
-    """By how many standard errors an area is larger than another one of the same rows, or than one
-    half.
-    """
-    differences = (
-        [mine - 0.5 for mine in placed] if other is None else [*map(np.subtract, placed, other)]
-    )
-    variance = sum(float(difference.var() / len(difference)) for difference in differences)
-    return float(differences[0].mean() / np.sqrt(max(variance, 1e-18)))
+def _shares_below(values: NDArray[Any], ordered: NDArray[Any]) -> Floats:
+    """The share of ordered numbers below each value; equal ones count one half."""
+    below = np.searchsorted(ordered, values, "left")
+    not_above = np.searchsorted(ordered, values, "right")
+    return np.asarray((below + not_above) / (2 * len(ordered)))
 
 
 def no_value(column: str, values: NDArray[Any], task: str, events: NDArray[Any]) -> str | None:
@@ -255,14 +287,14 @@ def no_value(column: str, values: NDArray[Any], task: str, events: NDArray[Any])
     far.
     """
     known = np.isfinite(events)
-    happened, said = float(events[known].mean()), float(values[known].mean())
+    mean, predicted = float(events[known].mean()), float(values[known].mean())
     if values.min() < 0 or values.max() > 1 or events[known].max() <= 1:
         return None
-    if abs(np.log(max(said, 1e-12) / max(happened, 1e-12))) < np.log(OFF):
+    if abs(np.log(max(predicted, 1e-12) / max(mean, 1e-12))) < np.log(OFF):
         return None
     return (
-        f"'{column}' lies within 0 and 1 with a mean of {said:.3g}, while '{task}' has a mean of "
-        f"{happened:.3g}: is it a probability? Then a label that is 0 or 1 fits it, with --amount "
+        f"'{column}' lies within 0 and 1 with a mean of {predicted:.3g}, while '{task}' has a mean "
+        f"of {mean:.3g}: is it a probability? Then a label that is 0 or 1 fits it, with --amount "
         "for what one event is worth."
     )
 
@@ -280,23 +312,23 @@ def without_amount(
     """
     notes = []
     for task, column in asked.amounts.items():
+        if column in asked.weighed:
+            continue
         begin = (
             f"Today's score does not have the amount '{column}' in it, while outcomes of "
             f"{task} are amounts"
         )
-        if column in asked.weighed:
-            continue
         predicted = [columns[asked.labels.index(task)] for columns in asked.models.values()]
         if asked.formula is not None and {*predicted} & {*asked.weighed}:
             with_amount = {name: product([Column(column), Column(name)]) for name in predicted}
-            written = text_of(replaced(asked.formula, with_amount))
-            notes.append(f'{begin}: if what you serve has it, say --weights "{written}".')
+            formula = text_of(replaced(asked.formula, with_amount))
+            notes.append(f'{begin}: if what you serve has it, say --weights "{formula}".')
             continue
-        moved = _partial_correlation(score, amounts[task], predictions)
-        if abs(moved) < UNMOVED:
+        correlation = _partial_correlation(score, amounts[task], predictions)
+        if abs(correlation) < UNMOVED:
             notes.append(
                 f"{begin}: among rows of alike predictions its rank correlation with '{column}' is "
-                f"{moved:.3f}. Check that it is the score that you serve."
+                f"{correlation:.3f}. Check that it is the score that you serve."
             )
     return notes
 
@@ -306,17 +338,18 @@ def _partial_correlation(score: NDArray[Any], amount: NDArray[Any], predictions:
     constant amount.
     """
     rows = slice(None, None, 1 + len(score) // SCORE_ROWS)
-    first, second = _ranks(score[rows]), _ranks(amount[rows])
-    if len(first) < LEAST_SCORED or not second.std() or not first.std():
+    ranks = np.stack([_ranks(score[rows]), _ranks(amount[rows])], axis=1)
+    if len(ranks) < LEAST_SCORED or not ranks.std(axis=0).all():
         return float("nan")
-    beside = np.stack([_ranks(column) for column in predictions[rows].T], axis=1)
-    design = np.concatenate([np.ones((len(first), 1)), beside, beside**2], axis=1)
-    both = np.stack([first, second], axis=1)
-    left = both - design @ np.linalg.lstsq(design, both, rcond=None)[0]
-    sizes = np.sqrt((left**2).sum(axis=0))
-    if (sizes < 1e-6 * np.sqrt(len(first))).any():  # predictions tell all of one
+
+    controls = np.stack([_ranks(column) for column in predictions[rows].T], axis=1)
+    design = np.concatenate([np.ones((len(ranks), 1)), controls, controls**2], axis=1)
+    residuals = ranks - design @ np.linalg.lstsq(design, ranks, rcond=None)[0]
+    norms = np.sqrt((residuals**2).sum(axis=0))
+    is_explained = norms < 1e-6 * np.sqrt(len(ranks))
+    if is_explained.any():
         return float("nan")
-    return float(left[:, 0] @ left[:, 1] / sizes.prod())
+    return float(residuals[:, 0] @ residuals[:, 1] / norms.prod())
 
 
 def _ranks(values: NDArray[Any]) -> Floats:

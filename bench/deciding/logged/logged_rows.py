@@ -1,4 +1,4 @@
-"""Reads a log: its columns as arrays, the rows that all models predict, and what was left out."""
+"""Reads a log: its columns as arrays, from files or from a table in memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,7 @@ import pyarrow.dataset as ds
 from numpy.typing import NDArray
 from pyarrow import csv
 
+from bench.core.arrays import Floats, Mask
 from bench.core.errors import UserError, listed, missing, shortened
 from bench.core.system.progress import Progress, Work
 from bench.deciding.logged.asked import Asked
@@ -28,6 +29,10 @@ from bench.deciding.logged.asked import Asked
 FILES = re.compile(r"\.(?:(?P<table>parquet|pq)|(?P<text>csv|tsv)(?:\.gz|\.bz2|\.zst)?)$")
 """Names of files that are read."""
 LARGEST = float(np.finfo(np.float32).max)
+WANTED_BY_TYPE = {"double": "numbers", "bool": "true or false", "int64": "whole numbers"}
+"""In words, what Arrow expects in a column of a type."""
+
+ArrowColumn = pa.Array | pa.ChunkedArray
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,18 @@ class Origin:
         return f"row {row:,} of the table (from 0)"
 
 
+class NameColumn(NamedTuple):
+    """A column whose values are compared, but not computed with.
+
+    Attributes:
+        codes: (N,) from 0, -1 where missing.
+        values: by code what it stands for; empty where codes stand for themselves.
+    """
+
+    codes: NDArray[np.int64]
+    values: NDArray[Any]
+
+
 @dataclass
 class LoggedRows:
     """N rows of a log.
@@ -58,14 +75,12 @@ class LoggedRows:
     Attributes:
         numbers: by column (N,) float32, NaN where missing; today's score and what it is made of in
             double precision.
-        names: by column (N,) codes from 0, -1 where missing, and the values that they stand for.
         notes: sentences on what was left out.
-        origin: where the rows come from.
         rows: (N,), which rows of the origin these are; None for all of them.
     """
 
     numbers: dict[str, NDArray[Any]]
-    names: dict[str, tuple[NDArray[np.int64], NDArray[Any]]]
+    names: dict[str, NameColumn]
     notes: list[str] = field(default_factory=list)
     origin: Origin = field(default_factory=Origin)
     rows: NDArray[np.int64] | None = None
@@ -73,13 +88,16 @@ class LoggedRows:
     def __len__(self) -> int:
         return len(next(iter(self.numbers.values())))
 
-    def where(self, kept: NDArray[np.bool_]) -> LoggedRows:
-        """Some of the rows."""
-        if kept.all():
+    def where(self, mask: Mask) -> LoggedRows:
+        """The rows where a mask (N,) is true."""
+        if mask.all():
             return self
-        numbers = {name: values[kept] for name, values in self.numbers.items()}
-        names = {name: (codes[kept], values) for name, (codes, values) in self.names.items()}
-        rows = np.flatnonzero(kept) if self.rows is None else self.rows[kept]
+        numbers = {name: values[mask] for name, values in self.numbers.items()}
+        names = {
+            name: NameColumn(column.codes[mask], column.values)
+            for name, column in self.names.items()
+        }
+        rows = np.flatnonzero(mask) if self.rows is None else self.rows[mask]
         return LoggedRows(numbers, names, self.notes, self.origin, rows)
 
     def place(self, row: int) -> str:
@@ -91,32 +109,39 @@ def read(asked: Asked, progress: Progress) -> LoggedRows:
     """The log's files, column by column; UserError for a missing file or column, or a value that
     should be a number.
     """
-    files = [file for given in asked.log for file in _files(Path(given))]
+    files: list[Path] = []
+    for path in asked.log:
+        files += _files(Path(path))
     if not files:
         raise UserError("expected a log: a CSV or parquet file, or a folder of them, found none")
-    parts: dict[str, list[Any]] = {name: [] for name in (*asked.numbers, *asked.names)}
-    total = sum(file.stat().st_size for file in files)
-    sizes = []
-    with progress.show(Work("reading the log", total, "B")) as advance:
+
+    pieces: dict[str, list[Any]] = {name: [] for name in (*asked.numbers, *asked.names)}
+    total_bytes = sum(file.stat().st_size for file in files)
+    rows_by_file = []
+    with progress.show(Work("reading the log", total_bytes, "B")) as advance:
         for file in files:
             rows = 0
             for batch in _batches(file, asked):
                 place = partial(_place_after, file, rows)
                 for name in asked.numbers:
-                    parts[name].append(_numbers(batch.column(name), str(file), name, asked, place))
+                    numbers = _numbers(batch.column(name), str(file), name, asked, place)
+                    pieces[name].append(numbers)
                 for name in asked.names:
-                    parts[name].append(_plain(batch.column(name)))
+                    pieces[name].append(_without_dictionary(batch.column(name)))
                 rows += len(batch)
-            sizes.append((file, rows))
+            rows_by_file.append((file, rows))
             advance(file.stat().st_size)
-    if not sum(rows for _, rows in sizes):
+    if not any(rows for _, rows in rows_by_file):
         raise UserError(f"{files[0]}: expected rows, found none")
-    numbers = {name: np.concatenate(parts.pop(name)) for name in asked.numbers}
-    names = {name: _codes(_joined(parts.pop(name), name), name) for name in asked.names}
-    return LoggedRows(numbers, names, origin=Origin(sizes))
+
+    return LoggedRows(
+        {name: np.concatenate(pieces.pop(name)) for name in asked.numbers},
+        {name: _coded(_joined(pieces.pop(name), name), name) for name in asked.names},
+        origin=Origin(rows_by_file),
+    )
 
 
-def of_frame(frame: Any, asked: Asked) -> LoggedRows:
+def of_frame(frame: object, asked: Asked) -> LoggedRows:
     """The same of a table of pandas, Arrow, or any library whose tables Arrow reads, such as
     Polars.
     """
@@ -128,18 +153,16 @@ def of_frame(frame: Any, asked: Asked) -> LoggedRows:
         name: _numbers(table[name], "the table", name, asked, origin.place)
         for name in asked.numbers
     }
-    return LoggedRows(
-        numbers, {name: _codes(_plain(table[name]), name) for name in asked.names}, origin=origin
-    )
+    names = {name: _coded(_without_dictionary(table[name]), name) for name in asked.names}
+    return LoggedRows(numbers, names, origin=origin)
 
 
-def _table(frame: Any, asked: Asked) -> pa.Table:
+def _table(frame: object, asked: Asked) -> pa.Table:
     """An Arrow table of the columns that are asked for."""
     wanted = list(dict.fromkeys([*asked.numbers, *asked.names]))
     if isinstance(frame, pd.DataFrame):
-        _check([*frame.columns], asked, "the table")
-        columns = {name: _column(frame[name], name) for name in wanted}
-        return pa.table(columns)
+        _check_columns([*frame.columns], asked, "the table")
+        return pa.table({name: _arrow_column(frame[name], name) for name in wanted})
     if isinstance(frame, pa.Table | pa.RecordBatch) or hasattr(frame, "__arrow_c_stream__"):
         table = pa.table(frame)
     else:
@@ -147,32 +170,32 @@ def _table(frame: Any, asked: Asked) -> pa.Table:
             "expected a pandas or Arrow table, or paths of CSV or parquet files, found "
             f"{type(frame).__name__}"
         )
-    _check(table.column_names, asked, "the table")
+    _check_columns(table.column_names, asked, "the table")
     return table.select(wanted)
 
 
-def _column(values: pd.Series[Any], name: str) -> pa.ChunkedArray:
+def _arrow_column(values: pd.Series[Any], name: str) -> pa.ChunkedArray:
     """A column of a pandas table; UserError for one that holds values of several kinds, with the
     first odd one.
     """
     try:
-        found = pa.array(values, from_pandas=True)
+        column = pa.array(values, from_pandas=True)
     except (pa.ArrowException, OverflowError, TypeError, ValueError):
-        kinds = values.map(type)
-        common = kinds[values.notna()].mode().iloc[0]
-        odd = np.flatnonzero((kinds != common) & values.notna())
-        row = int(odd[0]) if len(odd) else 0
+        types = values.map(type)
+        common_type = types[values.notna()].mode().iloc[0]
+        odd_rows = np.flatnonzero((types != common_type) & values.notna())
+        row = int(odd_rows[0]) if len(odd_rows) else 0
         raise UserError(
             f"the table: expected values of one kind in the column '{name}', found "
             f"{shortened(repr(values.iloc[row]))} in {Origin().place(row)}"
         ) from None
-    return found if isinstance(found, pa.ChunkedArray) else pa.chunked_array([found])
+    return column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column])
 
 
 def _files(path: Path) -> list[Path]:
     if path.is_dir():
         files = sorted(
-            each for each in path.rglob("*") if FILES.search(each.name) and each.is_file()
+            file for file in path.rglob("*") if FILES.search(file.name) and file.is_file()
         )
         if not files:
             raise UserError(f"{path}: expected CSV or parquet files in the folder, found none")
@@ -191,67 +214,80 @@ def _is_text(file: Path) -> bool:
     return kind is not None and kind["table"] is None
 
 
-def _between(file: Path) -> str:
-    """What stands between the values of a text file's line."""
+def _delimiter(file: Path) -> str:
     kind = FILES.search(file.name)
     return "\t" if kind is not None and kind["text"] == "tsv" else ","
 
 
 def _batches(file: Path, asked: Asked) -> Iterator[pa.RecordBatch]:
-    wanted = [*asked.numbers, *asked.names]
+    batches = _text_batches if _is_text(file) else _parquet_batches
     try:
-        if not _is_text(file):
-            source = ds.dataset(file, format="parquet")
-            _check(source.schema.names, asked, str(file))
-            yield from source.to_batches(columns=wanted)
-            return
-        between = csv.ParseOptions(delimiter=_between(file))
-        with csv.open_csv(file, parse_options=between) as opened:
-            schema = opened.schema
-        _check(schema.names, asked, str(file))
-        whole = {name for name in asked.names if pa.types.is_integer(schema.field(name).type)}
-        types = {name: pa.int64() if name in whole else pa.string() for name in asked.names}
-        for name in asked.numbers:
-            types[name] = (
-                pa.bool_() if pa.types.is_boolean(schema.field(name).type) else pa.float64()
-            )
-        options = csv.ConvertOptions(
-            include_columns=wanted, column_types=types, strings_can_be_null=True
-        )
-        with csv.open_csv(file, parse_options=between, convert_options=options) as opened:
-            yield from opened
+        yield from batches(file, asked)
     except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
         raise UserError(_unreadable(file, error)) from None
 
 
+def _parquet_batches(file: Path, asked: Asked) -> Iterator[pa.RecordBatch]:
+    source = ds.dataset(file, format="parquet")
+    _check_columns(source.schema.names, asked, str(file))
+    yield from source.to_batches(columns=[*asked.numbers, *asked.names])
+
+
+def _text_batches(file: Path, asked: Asked) -> Iterator[pa.RecordBatch]:
+    parse = csv.ParseOptions(delimiter=_delimiter(file))
+    with csv.open_csv(file, parse_options=parse) as reader:
+        schema = reader.schema
+    _check_columns(schema.names, asked, str(file))
+    types = {}
+    for name in asked.names:
+        is_whole = pa.types.is_integer(schema.field(name).type)
+        types[name] = pa.int64() if is_whole else pa.string()
+    for name in asked.numbers:
+        is_boolean = pa.types.is_boolean(schema.field(name).type)
+        types[name] = pa.bool_() if is_boolean else pa.float64()
+    convert = csv.ConvertOptions(
+        include_columns=[*asked.numbers, *asked.names],
+        column_types=types,
+        strings_can_be_null=True,
+    )
+    with csv.open_csv(file, parse_options=parse, convert_options=convert) as reader:
+        yield from reader
+
+
 def _unreadable(file: Path, error: Exception) -> str:
     """What is wrong in a file that Arrow does not read."""
-    what = "a CSV file" if _is_text(file) else "a parquet file"
     reason = str(error).partition("\n")[0]
     if isinstance(error, UnicodeDecodeError) or "invalid UTF8" in reason:
         return (
             f"{file}: expected text in UTF-8, found other bytes; iconv -f latin1 -t utf-8 "
             "changes Latin-1"
         )
-    value = re.match(
+    refused_value = re.match(
         r"In CSV column #(\d+): .*conversion error to (\w+): invalid value '(.*)'", reason
     )
-    if value is None:
-        return f"{file}: expected {what}, found: {shortened(reason)}"
-    column, kind, found = int(value[1]), value[2], value[3]
-    wanted = {"double": "numbers", "bool": "true or false", "int64": "whole numbers"}.get(
-        kind, kind
-    )
-    line, name = 0, str(column)
-    for line, record in _records(file):
-        if line == 1:
-            name = record[column] if column < len(record) else name
-        elif column < len(record) and record[column].strip() == found.strip():
-            break
+    if refused_value is None:
+        wanted = "a CSV file" if _is_text(file) else "a parquet file"
+        return f"{file}: expected {wanted}, found: {shortened(reason)}"
+    column, arrow_type, value = int(refused_value[1]), refused_value[2], refused_value[3]
+    wanted = WANTED_BY_TYPE.get(arrow_type, arrow_type)
+    name, line = _header_and_line(file, column, value)
     return (
-        f"{file}: expected {wanted} in the column '{name}', found '{shortened(found)}' in line "
+        f"{file}: expected {wanted} in the column '{name}', found '{shortened(value)}' in line "
         f"{line:,}"
     )
+
+
+def _header_and_line(file: Path, column: int, value: str) -> tuple[str, int]:
+    """A column's name, and the first line that has a value in it; the last one where none has."""
+    header, line = str(column), 0
+    for line, record in _records(file):
+        if column >= len(record):
+            continue
+        if line == 1:
+            header = record[column]
+        elif record[column].strip() == value.strip():
+            break
+    return header, line
 
 
 def _records(file: Path) -> Iterator[tuple[int, list[str]]]:
@@ -260,7 +296,7 @@ def _records(file: Path) -> Iterator[tuple[int, list[str]]]:
         pa.input_stream(str(file)) as stream,
         io.TextIOWrapper(stream, "utf-8-sig", errors="replace") as lines,
     ):
-        reader = csv_module.reader(lines, delimiter=_between(file))
+        reader = csv_module.reader(lines, delimiter=_delimiter(file))
         for record in reader:
             if record:
                 yield reader.line_num, record
@@ -276,117 +312,116 @@ def _place(file: Path, row: int) -> str:
     return f"line {line:,} of {file}"
 
 
-def _place_after(file: Path, before: int, row: int) -> str:
-    return _place(file, before + row)
+def _place_after(file: Path, rows_before: int, row: int) -> str:
+    return _place(file, rows_before + row)
 
 
-def _check(columns: Sequence[object], asked: Asked, where: str) -> None:
-    for name in (*asked.numbers, *asked.names):
+def _check_columns(columns: Sequence[object], asked: Asked, where: str) -> None:
+    wanted = [*asked.numbers, *asked.names]
+    for name in wanted:
         if name not in columns:
             raise UserError(f"{where}: {missing('column', name, map(str, columns))}")
-    if twice := next(
-        (name for name in (*asked.numbers, *asked.names) if list(columns).count(name) > 1), None
-    ):
-        raise UserError(f"{where}: expected the column '{twice}' once, found it twice")
+    for name in wanted:
+        if columns.count(name) > 1:
+            raise UserError(f"{where}: expected the column '{name}' once, found it twice")
 
 
-def _plain(column: Any) -> Any:
-    """A column without a dictionary."""
+def _without_dictionary(column: ArrowColumn) -> ArrowColumn:
     kind = column.type
     return column.cast(kind.value_type) if pa.types.is_dictionary(kind) else column
 
 
-def _joined(parts: list[Any], name: str) -> pa.ChunkedArray:
+def _joined(pieces: Sequence[ArrowColumn], name: str) -> pa.ChunkedArray:
     try:
-        return pa.chunked_array(parts)
+        return pa.chunked_array(pieces)
     except (pa.ArrowException, TypeError):
-        kinds = list(dict.fromkeys(str(part.type) for part in parts))
+        types = list(dict.fromkeys(str(piece.type) for piece in pieces))
         raise UserError(
-            f"expected one kind of values in the column '{name}', found {listed(kinds)}"
+            f"expected one kind of values in the column '{name}', found {listed(types)}"
         ) from None
 
 
-def _numbers(
-    column: Any, where: str, name: str, asked: Asked, place: Callable[[int], str]
-) -> NDArray[Any]:
-    column = _plain(column)
-    kind = column.type
-    numeric = (
-        pa.types.is_integer,
-        pa.types.is_floating,
-        pa.types.is_boolean,
-        pa.types.is_decimal,
-        pa.types.is_null,
+def _is_numeric(kind: pa.DataType) -> bool:
+    return (
+        pa.types.is_integer(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_boolean(kind)
+        or pa.types.is_decimal(kind)
+        or pa.types.is_null(kind)
     )
-    if not any(each(kind) for each in numeric):
+
+
+def _numbers(
+    column: ArrowColumn, where: str, name: str, asked: Asked, place: Callable[[int], str]
+) -> NDArray[Any]:
+    column = _without_dictionary(column)
+    kind = column.type
+    if not _is_numeric(kind):
         raise UserError(f"{where}: expected numbers in the column '{name}', found {kind}")
-    exact = name == asked.score or (name in asked.weighed)
     if pa.types.is_boolean(kind):
         column = column.cast(pa.int8())
-    numbers = column.cast(pa.float64() if exact else pa.float32(), safe=False).to_numpy(
-        zero_copy_only=False
-    )
-    if np.isinf(numbers).any():
-        row = int(np.isinf(numbers).argmax())
-        value = column[row].as_py()
-        found = f"{float(value):g}"
-        beyond = (
-            "" if np.isinf(float(value)) else f", which is beyond single precision ({LARGEST:.2g})"
-        )
+    exact = name == asked.score or name in asked.weighed
+    precision = pa.float64() if exact else pa.float32()
+    numbers = column.cast(precision, safe=False).to_numpy(zero_copy_only=False)
+    infinite = np.isinf(numbers)
+    if infinite.any():
+        row = int(infinite.argmax())
+        value = float(column[row].as_py())
+        beyond = f", which is beyond single precision ({LARGEST:.2g})"
+        if np.isinf(value):
+            beyond = ""
         raise UserError(
-            f"expected finite numbers in the column '{name}', found {found} in {place(row)}{beyond}"
+            f"expected finite numbers in the column '{name}', found {value:g} in "
+            f"{place(row)}{beyond}"
         )
     return np.asarray(numbers)
 
 
-def _codes(column: Any, name: str) -> tuple[NDArray[np.int64], NDArray[Any]]:
-    """Codes and what they stand for; whole numbers from 0 on stand for themselves, so that
-    resamples stay the same.
+def _coded(column: ArrowColumn, name: str) -> NameColumn:
+    """Codes and what they stand for; whole numbers from 0 on stand for themselves, which keeps
+    resamples the same.
     """
     if pa.types.is_integer(column.type) and not column.null_count and len(column):
-        own = column.to_numpy()
-        if own.min() >= 0 and own.max() < 1 << 31:
-            return own.astype(np.int64), np.empty(0)
+        whole_numbers = column.to_numpy()
+        if whole_numbers.min() >= 0 and whole_numbers.max() < 1 << 31:
+            return NameColumn(whole_numbers.astype(np.int64), np.empty(0))
     try:
         if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
-            column = pc.divide(
-                column.cast(pa.timestamp("us")).cast(pa.int64()).cast(pa.float64()), 1e6
-            )
+            microseconds = column.cast(pa.timestamp("us")).cast(pa.int64())
+            column = pc.divide(microseconds.cast(pa.float64()), 1e6)
         if not pa.types.is_floating(column.type):
             column = column.cast(pa.string())
     except pa.ArrowException:
         raise UserError(
             f"expected numbers, texts or times in the column '{name}', found {column.type}"
         ) from None
-    codes, of = pd.factorize(column.to_pandas().to_numpy(), sort=True)
-    return codes.astype(np.int64), np.asarray(of)
+    codes, values = pd.factorize(column.to_pandas().to_numpy(), sort=True)
+    return NameColumn(codes.astype(np.int64), np.asarray(values))
 
 
-def times(log: LoggedRows, name: str) -> NDArray[np.float64]:
+def times(log: LoggedRows, name: str) -> Floats:
     """(N,) seconds or numbers of a column of times, to compare; raises UserError for a row without
     a time.
     """
-    codes, of = log.names[name]
-    if not len(of):
+    codes, values = log.names[name]
+    if not len(values):
         return codes.astype(np.float64)
     if (codes < 0).any():
         raise UserError(
             f"time: expected a value of '{name}' in each row, found {int((codes < 0).sum()):,} "
             "without"
         )
-    return np.array([seconds(each, name) for each in of.tolist()])[codes]
+    return np.array([seconds(value, name) for value in values.tolist()])[codes]
 
 
-def until(log: LoggedRows, name: str, given: str | float) -> float:
+def until(log: LoggedRows, name: str, last: str | float) -> float:
     """The last time of training, as `times` has them. The command line gives numbers as texts."""
-    whole = not len(log.names[name][1])
-    if (
-        isinstance(given, str)
-        and re.fullmatch(r"-?\d+(\.\d+)?", given)
-        and (whole or len(given) != len("20240301"))
-    ):
-        return float(given)
-    return seconds(given, "trained_until")
+    if isinstance(last, str) and re.fullmatch(r"-?\d+(\.\d+)?", last):
+        is_whole_column = not len(log.names[name].values)
+        is_date_without_dashes = len(last) == len("20240301")
+        if is_whole_column or not is_date_without_dashes:
+            return float(last)
+    return seconds(last, "trained_until")
 
 
 def seconds(value: object, name: str) -> float:
@@ -399,4 +434,6 @@ def seconds(value: object, name: str) -> float:
         raise UserError(
             f"time: expected numbers, dates or ISO times in '{name}', found '{value}'"
         ) from None
-    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+    if time.tzinfo is None:
+        time = time.replace(tzinfo=UTC)
+    return time.timestamp()
