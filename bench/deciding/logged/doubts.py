@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.core.arrays import Floats, Mask, Singles
+from bench.core.arrays import Floats, Ints, Mask, Singles
 from bench.core.errors import UserError
 from bench.core.formula import Column, product, replaced, text_of
 from bench.core.schema import TaskKind
@@ -168,7 +168,7 @@ class Placements:
         return _z_score(self.positive - 0.5, self.negative - 0.5)
 
     def errors_above(self, column: Placements) -> float:
-        """By how many standard errors the area is larger than another column's, of the same rows."""
+        """By how many standard errors the area is larger than that of another column."""
         return _z_score(self.positive - column.positive, self.negative - column.negative)
 
 
@@ -255,9 +255,7 @@ def _swapped(
     return [f"{', and '.join(evidence)}: are the columns of model '{model}' swapped?"]
 
 
-def _two_classes(
-    labels: NDArray[Any], judged: Mask
-) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+def _two_classes(labels: NDArray[Any], judged: Mask) -> tuple[Ints, Ints] | None:
     """Places of rows with a high label and of the rest, some of each; None where either is few."""
     if not judged.any():
         return None
@@ -268,9 +266,7 @@ def _two_classes(
     return positive[:: 1 + len(positive) // POSITIVES], negative[:: 1 + len(negative) // NEGATIVES]
 
 
-def _placements(
-    predictions: NDArray[Any], positive: NDArray[np.int64], negative: NDArray[np.int64]
-) -> Placements:
+def _placements(predictions: NDArray[Any], positive: Ints, negative: Ints) -> Placements:
     high, low = predictions[positive], predictions[negative]
     return Placements(_shares_below(high, np.sort(low)), 1 - _shares_below(low, np.sort(high)))
 

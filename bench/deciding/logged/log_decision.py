@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from operator import mul
 from typing import Any
 
@@ -223,14 +222,10 @@ def _gains(
 
 
 def _on_sample(candidate: Candidate, in_sample: Mask) -> Candidate:
-    predictions = partial(_sampled_predictions, candidate, in_sample)
-    return replace(candidate, predictions=predictions)
-
-
-def _sampled_predictions(
-    candidate: Candidate, in_sample: Mask, split: str, replicate: int
-) -> NDArray[Any]:
-    return candidate.predictions(split, replicate)[in_sample]
+    return replace(
+        candidate,
+        predictions=lambda split, replicate: candidate.predictions(split, replicate)[in_sample],
+    )
 
 
 @dataclass(frozen=True)
@@ -292,18 +287,19 @@ def _candidates(models: Sequence[Model], today: Today, split: SplitLog) -> list[
         if today.ranking.fusion is not None and model.name == today.ranking.id:
             candidate = replace(candidate, role="current")
         candidates.append(candidate)
-    if today.score is not None:
-        predictions = partial(_score_on_split, today.score, split)
+    score = today.score
+    if score is not None:
         candidates.append(
-            Candidate(SCORE, today.title, "today's score", "current", (), predictions)
+            Candidate(
+                SCORE,
+                today.title,
+                "today's score",
+                "current",
+                (),
+                lambda name, replicate: score[split.places[name], None],
+            )
         )
     return candidates
-
-
-def _score_on_split(
-    score: NDArray[Any], split_log: SplitLog, split: str, replicate: int
-) -> NDArray[Any]:
-    return score[split_log.places[split], None]
 
 
 def _amounts_left_out(
@@ -414,4 +410,4 @@ def _rarer(positive: Mask, drawn: Resamples | None) -> list[float]:
     in_rarer = positive if positive.mean() <= 0.5 else ~positive
     rows_in_rarer = in_rarer.astype(np.float64)
     sums = drawn.sums(np.arange(len(in_rarer)), [rows_in_rarer])[:, 0]
-    return (sums / max(1.0, float(rows_in_rarer.sum())) - 1).tolist()
+    return [float(share) - 1 for share in sums / max(1.0, float(rows_in_rarer.sum()))]

@@ -1,17 +1,16 @@
-"""Models of a log: joint predictions of their seeds, recalibrated versions, and how well they fit."""
+"""Models of a log: their joint predictions, recalibrated versions, and how well they fit."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from graphlib import TopologicalSorter
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.core.arrays import Floats, Mask, Singles
+from bench.core.arrays import Floats, Ints, Mask, Singles
 from bench.core.errors import UserError
 from bench.core.formula import quoted
 from bench.core.records import Role
@@ -20,7 +19,7 @@ from bench.core.schema import TaskKind
 from bench.deciding.logged.asked import Asked, SeedColumns
 from bench.deciding.logged.columns import Prediction, PredictionKind, prediction
 from bench.deciding.logged.doubts import misplaced, no_value
-from bench.deciding.logged.split_log import Places, SplitLog
+from bench.deciding.logged.split_log import SplitLog
 from bench.ledger.ledger import ALL
 from bench.ledger.served.measuring import Candidate
 from bench.measure.heads.areas import auc
@@ -78,15 +77,19 @@ class Model:
             terms[column] = f"{quoted(amount.column)} {terms[column]}"
         return tuple(terms)
 
-    def candidate(self, places: Mapping[str, Places]) -> Candidate:
+    def candidate(self, places: Mapping[str, Ints]) -> Candidate:
         """Itself, on rows by split."""
-        served_on = partial(self._served_on_split, places)
-        return Candidate(self.name, self.name, self.name, self.role, self.seeds, served_on)
+        name = self.name
+        return Candidate(
+            name,
+            name,
+            name,
+            self.role,
+            self.seeds,
+            lambda split, replicate: self.served(replicate, places[split]),
+        )
 
-    def _served_on_split(self, places: Mapping[str, Places], split: str, replicate: int) -> Singles:
-        return self.served(replicate, places[split])
-
-    def served(self, replicate: int, places: Places) -> Singles:
+    def served(self, replicate: int, places: Ints) -> Singles:
         """Predictions (n, T) of a seed on some rows, times their amounts."""
         predictions = self.predictions[replicate][places]
         for column, amount in self.amounts.items():
@@ -260,67 +263,61 @@ def _tasks_given_parent(
             continue
 
         means = _child_means(log.events, training.predictions, child_column, parent_column)
-        if not means.happened:
+        if not means.label:
             continue
-        if means.fit_if_given:
+        if means.lead_of_given > 0:
             given.append(task)
         note = _child_note(model, task, parent, means, log.kinds[child_column])
         notes[note] = not means.is_clear
     return given
 
 
-@dataclass(frozen=True)
-class ChildMeans:
-    """The mean of a task with a parent, where its label is known.
-
-    Attributes:
-        happened: of its joint label.
-        if_joint: of its predictions as they are.
-        if_given: of its predictions times the parent's.
+class ChildMeans(NamedTuple):
+    """Means of a task with a parent: of its label, of its predictions, and of these times the
+    parent's.
     """
 
-    happened: float
-    if_joint: float
-    if_given: float
+    label: float
+    with_parent: float
+    given_parent: float
 
     @property
-    def fit_if_given(self) -> bool:
-        """Whether predictions fit better if they are given the parent."""
-        return self._distance(self.if_given) < self._distance(self.if_joint)
+    def lead_of_given(self) -> float:
+        """How much closer the label's mean is if predictions are given the parent, in logs."""
+        distances = [
+            abs(np.log(max(mean, 1e-12) / self.label))
+            for mean in (self.with_parent, self.given_parent)
+        ]
+        return float(distances[0] - distances[1])
 
     @property
     def is_clear(self) -> bool:
         """Whether one reading fits clearly better than the other."""
-        difference = self._distance(self.if_joint) - self._distance(self.if_given)
-        return bool(abs(difference) > np.log(CLEAR))
-
-    def _distance(self, predicted: float) -> float:
-        return float(abs(np.log(max(predicted, 1e-12) / self.happened)))
+        return bool(abs(self.lead_of_given) > np.log(CLEAR))
 
 
 def _child_means(events: Singles, predictions: Singles, child: int, parent: int) -> ChildMeans:
     known = np.isfinite(events[:, child])
     predicted = predictions[known, child]
+    products = predicted * predictions[known, parent]
     return ChildMeans(
-        happened=float(events[known, child].mean()),
-        if_joint=float(predicted.mean()),
-        if_given=float((predicted * predictions[known, parent]).mean()),
+        float(events[known, child].mean()), float(predicted.mean()), float(products.mean())
     )
 
 
 def _child_note(model: str, task: str, parent: str, means: ChildMeans, kind: TaskKind) -> str:
-    reading = f"given {parent}" if means.fit_if_given else f"with {parent}"
+    reading = f"given {parent}" if means.lead_of_given > 0 else f"with {parent}"
     if not means.is_clear:
         reading += ", which is not clear"
     if kind == "binary":
         evidence = (
-            f"{task} happens in {means.happened:.2%} of rows, and is predicted in "
-            f"{means.if_joint:.2%} with {parent}, or {means.if_given:.2%}"
+            f"{task} happens in {means.label:.2%} of rows, and is predicted in "
+            f"{means.with_parent:.2%} with {parent}, or {means.given_parent:.2%}"
         )
     else:
         evidence = (
-            f"the mean {task} is {means.happened:.3g}, and predicted as {means.if_joint:.3g} with "
-            f"{parent}, or {means.if_given:.3g}"
+            f"the mean {task} is {means.label:.3g}, and predicted as {means.with_parent:.3g} with "
+            f"{parent}, or {means.given_parent:.3g}"
         )
     return (
         f"{model} is read to predict {task} {reading}: {evidence} given it (--joint or --given "

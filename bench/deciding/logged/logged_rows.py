@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -20,8 +20,18 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from numpy.typing import NDArray
 from pyarrow import csv
+from pyarrow.types import (
+    is_boolean,
+    is_date,
+    is_decimal,
+    is_dictionary,
+    is_floating,
+    is_integer,
+    is_null,
+    is_timestamp,
+)
 
-from bench.core.arrays import Floats, Mask
+from bench.core.arrays import Floats, Ints, Mask
 from bench.core.errors import UserError, listed, missing, shortened
 from bench.core.system.progress import Progress, Work
 from bench.deciding.logged.asked import Asked
@@ -32,7 +42,9 @@ LARGEST = float(np.finfo(np.float32).max)
 WANTED_BY_TYPE = {"double": "numbers", "bool": "true or false", "int64": "whole numbers"}
 """In words, what Arrow expects in a column of a type."""
 
-ArrowColumn = pa.Array | pa.ChunkedArray
+NUMERIC = (is_integer, is_floating, is_boolean, is_decimal, is_null)
+
+ArrowColumn: TypeAlias = pa.Array | pa.ChunkedArray
 
 
 @dataclass(frozen=True)
@@ -64,7 +76,7 @@ class NameColumn(NamedTuple):
         values: by code what it stands for; empty where codes stand for themselves.
     """
 
-    codes: NDArray[np.int64]
+    codes: Ints
     values: NDArray[Any]
 
 
@@ -83,7 +95,7 @@ class LoggedRows:
     names: dict[str, NameColumn]
     notes: list[str] = field(default_factory=list)
     origin: Origin = field(default_factory=Origin)
-    rows: NDArray[np.int64] | None = None
+    rows: Ints | None = None
 
     def __len__(self) -> int:
         return len(next(iter(self.numbers.values())))
@@ -240,11 +252,9 @@ def _text_batches(file: Path, asked: Asked) -> Iterator[pa.RecordBatch]:
     _check_columns(schema.names, asked, str(file))
     types = {}
     for name in asked.names:
-        is_whole = pa.types.is_integer(schema.field(name).type)
-        types[name] = pa.int64() if is_whole else pa.string()
+        types[name] = pa.int64() if is_integer(schema.field(name).type) else pa.string()
     for name in asked.numbers:
-        is_boolean = pa.types.is_boolean(schema.field(name).type)
-        types[name] = pa.bool_() if is_boolean else pa.float64()
+        types[name] = pa.bool_() if is_boolean(schema.field(name).type) else pa.float64()
     convert = csv.ConvertOptions(
         include_columns=[*asked.numbers, *asked.names],
         column_types=types,
@@ -328,7 +338,7 @@ def _check_columns(columns: Sequence[object], asked: Asked, where: str) -> None:
 
 def _without_dictionary(column: ArrowColumn) -> ArrowColumn:
     kind = column.type
-    return column.cast(kind.value_type) if pa.types.is_dictionary(kind) else column
+    return column.cast(kind.value_type) if is_dictionary(kind) else column
 
 
 def _joined(pieces: Sequence[ArrowColumn], name: str) -> pa.ChunkedArray:
@@ -341,24 +351,14 @@ def _joined(pieces: Sequence[ArrowColumn], name: str) -> pa.ChunkedArray:
         ) from None
 
 
-def _is_numeric(kind: pa.DataType) -> bool:
-    return (
-        pa.types.is_integer(kind)
-        or pa.types.is_floating(kind)
-        or pa.types.is_boolean(kind)
-        or pa.types.is_decimal(kind)
-        or pa.types.is_null(kind)
-    )
-
-
 def _numbers(
     column: ArrowColumn, where: str, name: str, asked: Asked, place: Callable[[int], str]
 ) -> NDArray[Any]:
     column = _without_dictionary(column)
     kind = column.type
-    if not _is_numeric(kind):
+    if not any(is_kind(kind) for is_kind in NUMERIC):
         raise UserError(f"{where}: expected numbers in the column '{name}', found {kind}")
-    if pa.types.is_boolean(kind):
+    if is_boolean(kind):
         column = column.cast(pa.int8())
     exact = name == asked.score or name in asked.weighed
     precision = pa.float64() if exact else pa.float32()
@@ -381,15 +381,15 @@ def _coded(column: ArrowColumn, name: str) -> NameColumn:
     """Codes and what they stand for; whole numbers from 0 on stand for themselves, which keeps
     resamples the same.
     """
-    if pa.types.is_integer(column.type) and not column.null_count and len(column):
+    if is_integer(column.type) and not column.null_count and len(column):
         whole_numbers = column.to_numpy()
         if whole_numbers.min() >= 0 and whole_numbers.max() < 1 << 31:
             return NameColumn(whole_numbers.astype(np.int64), np.empty(0))
     try:
-        if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
+        if is_timestamp(column.type) or is_date(column.type):
             microseconds = column.cast(pa.timestamp("us")).cast(pa.int64())
             column = pc.divide(microseconds.cast(pa.float64()), 1e6)
-        if not pa.types.is_floating(column.type):
+        if not is_floating(column.type):
             column = column.cast(pa.string())
     except pa.ArrowException:
         raise UserError(

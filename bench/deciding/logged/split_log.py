@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.core.arrays import Floats, Singles
+from bench.core.arrays import Floats, Ints, Singles
 from bench.core.errors import UserError, listed
 from bench.core.exposure import Exposure, exposure_of
 from bench.core.rows import CONFIRM, SEARCH, TEST
@@ -20,9 +20,6 @@ from bench.deciding.logged.doubts import check_parents
 from bench.deciding.logged.logged_rows import LoggedRows, NameColumn, times, until
 from bench.measure.predictions import MOST_OF_SPLIT, KeptRows, rates_of, sampled
 from bench.measure.resamples import units_of
-
-Places = NDArray[np.int64]
-"""(n,), places of rows in a log."""
 
 SPLITS = {"choose": CONFIRM, "judge": TEST, SEARCH: SEARCH, CONFIRM: CONFIRM, TEST: TEST}
 """Values of the column `part`, and the splits that they are."""
@@ -44,7 +41,7 @@ class SplitLog:
         events: (N, T), joint labels.
         kinds: (T,), of events.
         labels: (N, T), events times their amounts: what outcomes are of.
-        places: by split.
+        places: by split the places of its rows (n,) in the log.
         notes: sentences on what was left out.
     """
 
@@ -52,7 +49,7 @@ class SplitLog:
     events: Singles
     kinds: tuple[TaskKind, ...]
     labels: Singles
-    places: Mapping[str, Places]
+    places: Mapping[str, Ints]
     rows: Mapping[str, KeptRows]
     notes: list[str]
 
@@ -172,7 +169,7 @@ def _with_amounts(asked: Asked, log: LoggedRows, events: Singles) -> Singles:
     return labels
 
 
-def _splits(asked: Asked, log: LoggedRows) -> dict[str, Places]:
+def _splits(asked: Asked, log: LoggedRows) -> dict[str, Ints]:
     """By split the places of its rows: by a column, by time, or by units."""
     for column in (asked.group, asked.units):
         if column:
@@ -196,7 +193,7 @@ def _splits(asked: Asked, log: LoggedRows) -> dict[str, Places]:
     return {split: places[split] for split in (SEARCH, CONFIRM, TEST) if split in places}
 
 
-def _splits_by_column(name: str, column: NameColumn) -> dict[str, Places]:
+def _splits_by_column(name: str, column: NameColumn) -> dict[str, Ints]:
     values = column.values if len(column.values) else np.unique(column.codes)
     texts = [str(value) for value in values]
     for text in texts:
@@ -205,7 +202,7 @@ def _splits_by_column(name: str, column: NameColumn) -> dict[str, Places]:
     return {SPLITS[text]: np.flatnonzero(column.codes == code) for code, text in enumerate(texts)}
 
 
-def _splits_by_time(row_times: Floats) -> dict[str, Places]:
+def _splits_by_time(row_times: Floats) -> dict[str, Ints]:
     """The earlier half of the rows chooses; rows of one time stay together."""
     middle = float(np.quantile(row_times, 0.5, method="lower"))
     if not (row_times > middle).any():
@@ -214,7 +211,7 @@ def _splits_by_time(row_times: Floats) -> dict[str, Places]:
     return {CONFIRM: np.flatnonzero(early), TEST: np.flatnonzero(~early)}
 
 
-def _splits_by_unit(asked: Asked, log: LoggedRows) -> dict[str, Places]:
+def _splits_by_unit(asked: Asked, log: LoggedRows) -> dict[str, Ints]:
     """Half of the units judges, at random."""
     column = asked.units or asked.group
     units = np.arange(len(log)) if column is None else log.names[column].codes
@@ -224,7 +221,7 @@ def _splits_by_unit(asked: Asked, log: LoggedRows) -> dict[str, Places]:
     return {CONFIRM: np.flatnonzero(~judges), TEST: np.flatnonzero(judges)}
 
 
-def _sampled(asked: Asked, log: LoggedRows, labels: Singles, split: str, places: Places) -> Places:
+def _sampled(asked: Asked, log: LoggedRows, labels: Singles, split: str, places: Ints) -> Ints:
     """Those of a split's places that are kept: of very many whole units are sampled, or rows."""
     most_rows = MOST_OF_SPLIT
     if split == CONFIRM and asked.part is None:
@@ -240,7 +237,7 @@ def _kept_rows(
     log: LoggedRows,
     labels: Singles,
     kinds: tuple[TaskKind, ...],
-    places: Places,
+    places: Ints,
     rows_in_split: int,
 ) -> KeptRows:
     """The rows of a split, in the order of the log.
@@ -275,7 +272,7 @@ def _kept_rows(
     return replace(rows, rates=rates_of(rows.labels, rows.counts))
 
 
-def _codes_or_none(log: LoggedRows, column: str | None, places: Places) -> NDArray[np.int64]:
+def _codes_or_none(log: LoggedRows, column: str | None, places: Ints) -> Ints:
     """A column's codes (n,); -1 in all rows without a column."""
     if column is None:
         return np.full(len(places), -1, np.int64)
@@ -290,20 +287,20 @@ def _sampling_weights(asked: Asked, labels: Singles) -> Singles | None:
     return np.where(has_positive, 1.0, 1 / asked.sampling).astype(np.float32)
 
 
-def _exposure(asked: Asked, log: LoggedRows, places: Places) -> Exposure | None:
+def _exposure(asked: Asked, log: LoggedRows, places: Ints) -> Exposure | None:
     for kind, column in asked.exposure.items():
         return exposure_of(kind, column, log.numbers[column][places])
     return None
 
 
-def _items(asked: Asked, log: LoggedRows, places: Places) -> dict[str, Floats]:
+def _items(asked: Asked, log: LoggedRows, places: Ints) -> dict[str, Floats]:
     items = {name: _dense(log.names[column].codes[places]) for name, column in asked.items.items()}
     for name, column in asked.item_numbers.items():
         items[name] = log.numbers[column][places].astype(np.float64)
     return items
 
 
-def _segment(column: NameColumn, places: Places) -> tuple[tuple[str, ...], NDArray[np.int16]]:
+def _segment(column: NameColumn, places: Ints) -> tuple[tuple[str, ...], NDArray[np.int16]]:
     """The most frequent values of a segment in a log, and which of them some rows have, -1 for
     another or none.
 
@@ -323,7 +320,7 @@ def _segment(column: NameColumn, places: Places) -> tuple[tuple[str, ...], NDArr
     return tuple(map(str, values.tolist())), indices
 
 
-def _dense(codes: NDArray[np.int64]) -> Floats:
+def _dense(codes: Ints) -> Floats:
     """Codes (n,) as numbers from 0 without gaps, NaN where missing: single precision keeps such
     ones apart.
     """
