@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bench.app.cli.options import Texts
 from bench.app.cli.output import CommandOutput, TerminalProgress, print_table, say
 from bench.core.errors import UserError
 from bench.core.plain import names
@@ -30,13 +31,13 @@ def card(
         list[Path], typer.Argument(help="CSV (also packed) or parquet files with the same columns.")
     ],
     label: Annotated[
-        list[str] | None,
+        Texts,
         typer.Option(
             "--label", help="Column to predict; COLUMN=VALUE where VALUE means yes. Repeat."
         ),
     ] = None,
     parent: Annotated[
-        list[str] | None,
+        Texts,
         typer.Option("--parent", help="CHILD=PARENT: the label that must happen first. Repeat."),
     ] = None,
     time: Annotated[
@@ -62,14 +63,14 @@ def card(
         typer.Option(help="Column names, separated by commas, for files without header."),
     ] = None,
     matures: Annotated[
-        list[str] | None,
+        Texts,
         typer.Option(
             metavar="LABEL=TIME",
             help="How long until a label is known, as in buy=7d, or its column. Repeat.",
         ),
     ] = None,
     logged: Annotated[
-        list[str] | None,
+        Texts,
         typer.Option("--logged", help="Column of the score that ranked this log. Repeat."),
     ] = None,
     units: Annotated[

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.app.cli.options import (
+    DatasetArgument,
     Home,
     ModelArgument,
     Point,
     Raw,
     RunName,
+    Texts,
     Tracking,
     one_or_datasets,
     opened,
@@ -39,7 +41,7 @@ CHALLENGER = "@challenger"
 
 def evaluate(
     model: ModelArgument,
-    data: Annotated[str, typer.Argument(help="A data set's name, or the path of a card.")],
+    data: DatasetArgument,
     against: Annotated[
         str | None,
         typer.Option(
@@ -47,7 +49,7 @@ def evaluate(
         ),
     ] = None,
     fail_if: Annotated[
-        list[str] | None,
+        Texts,
         typer.Option(
             help="Exit with 1 if so: a gain 'buy.recall@10% < -1%', a value 'buy.recall@10% < "
             "0.3'. Repeat."

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import psutil
 import typer
 
-from bench.app.cli.options import Home, Raw
+from bench.app.cli.options import DatasetArgument, Home, Raw
 from bench.app.cli.output import CommandOutput, TerminalProgress, print_table, say
 from bench.core import plugins
 from bench.core.errors import UserError, listed
@@ -140,7 +140,7 @@ def _text(value: object) -> str:
 
 
 def prepare(
-    dataset: Annotated[str, typer.Argument(help="A data set's name, or the path of a card.")],
+    dataset: DatasetArgument,
     raw: Raw = None,
     home: Home = None,
 ) -> CommandOutput:

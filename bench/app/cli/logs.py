@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.app.cli.fronts import MOST_MODELS, print_served, show_expression, show_verdict
-from bench.app.cli.options import Formula, Home, RunName, only_part, opened, read_bound
+from bench.app.cli.options import Formula, Home, RunName, Texts, only_part, opened, read_bound
 from bench.app.cli.output import CommandOutput, TerminalProgress, print_table, say
 from bench.core.errors import UserError, shortened
 from bench.core.formula import language_of
@@ -24,19 +24,17 @@ if TYPE_CHECKING:
 
 def decide(
     log: Annotated[
-        list[str] | None, typer.Argument(metavar="LOG..", help="CSV or parquet files, or folders.")
+        Texts, typer.Argument(metavar="LOG..", help="CSV or parquet files, or folders.")
     ] = None,
     file: Annotated[
         Path | None, typer.Option("--file", help="decide.toml, in place of other options.")
     ] = None,
-    label: Annotated[
-        list[str] | None, typer.Option(help="Column of a task's label. Repeat.")
-    ] = None,
+    label: Annotated[Texts, typer.Option(help="Column of a task's label. Repeat.")] = None,
     parent: Annotated[
-        list[str] | None, typer.Option(metavar="TASK=TASK", help="What happens first: buy=click.")
+        Texts, typer.Option(metavar="TASK=TASK", help="What happens first: buy=click.")
     ] = None,
     model: Annotated[
-        list[str] | None,
+        Texts,
         typer.Option(
             metavar="NAME=COLUMN,..",
             help="A model's predictions by label; seeds as NAME#0=.. Repeat.",
@@ -50,13 +48,13 @@ def decide(
         str | None, typer.Option(metavar="FORMULA", help='As "3 p_click + 40 p_click p_buy".')
     ] = None,
     value: Annotated[
-        list[str] | None, typer.Option(metavar="TASK=NUMBER", help="Value of one event. Repeat.")
+        Texts, typer.Option(metavar="TASK=NUMBER", help="Value of one event. Repeat.")
     ] = None,
     amount: Annotated[
-        list[str] | None, typer.Option(metavar="TASK=COLUMN", help="A row's amount: click=bid.")
+        Texts, typer.Option(metavar="TASK=COLUMN", help="A row's amount: click=bid.")
     ] = None,
     kind: Annotated[
-        list[str] | None,
+        Texts,
         typer.Option(
             metavar="COLUMN=KIND",
             help="A label: binary or value; else probability, log-odds, order, value.",
@@ -72,13 +70,13 @@ def decide(
         str | None, typer.Option(help="Column: earlier rows choose weights, later ones judge.")
     ] = None,
     part: Annotated[str | None, typer.Option(help="Column with choose and judge.")] = None,
-    segment: Annotated[list[str] | None, typer.Option(help="Column of segments. Repeat.")] = None,
+    segment: Annotated[Texts, typer.Option(help="Column of segments. Repeat.")] = None,
     item: Annotated[
-        list[str] | None,
+        Texts,
         typer.Option(metavar="NAME=COLUMN", help="What is shown: author=author_id. Repeat."),
     ] = None,
     item_number: Annotated[
-        list[str] | None,
+        Texts,
         typer.Option(metavar="NAME=COLUMN", help="Its numbers: age=age_days. Repeat."),
     ] = None,
     random: Annotated[
@@ -94,29 +92,25 @@ def decide(
         bool, typer.Option("--unseen", help="No model was trained on these rows.")
     ] = False,
     given_parent: Annotated[
-        list[str] | None, typer.Option("--given", help="Task that is predicted given its parent.")
+        Texts, typer.Option("--given", help="Task that is predicted given its parent.")
     ] = None,
-    joint: Annotated[
-        list[str] | None, typer.Option(help="Task that is predicted with its parent.")
-    ] = None,
+    joint: Annotated[Texts, typer.Option(help="Task that is predicted with its parent.")] = None,
     sampling: Annotated[
         float | None, typer.Option(help="Share of rows without a positive that was kept.")
     ] = None,
-    outcome: Annotated[
-        list[str] | None, typer.Option(help="What is served: click.ndcg@5. Repeat.")
-    ] = None,
+    outcome: Annotated[Texts, typer.Option(help="What is served: click.ndcg@5. Repeat.")] = None,
     no_recalibration: Annotated[
         bool, typer.Option("--no-recalibration", help="Try no recalibrated models.")
     ] = False,
     policy: Annotated[Path | None, typer.Option("--policy", help="TOML file.")] = None,
     at_least: Annotated[
-        list[str] | None,
+        Texts,
         typer.Option(
             metavar="OUTCOME=BOUND", help='Lower bound: "click.recall@10%=98% of current". Repeat.'
         ),
     ] = None,
     at_most: Annotated[
-        list[str] | None, typer.Option(metavar="OUTCOME=BOUND", help="Upper bound. Repeat.")
+        Texts, typer.Option(metavar="OUTCOME=BOUND", help="Upper bound. Repeat.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of all that is drawn.")] = None,
     to: Annotated[

@@ -25,6 +25,16 @@ if TYPE_CHECKING:
 
 
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's name or path.")]
+Texts = list[str] | None
+"""Values of an option that may be repeated."""
+
+DatasetArgument = Annotated[str, typer.Argument(help="A data set's name, or the path of a card.")]
+Threads = Annotated[
+    int, typer.Option("--threads", help="Threads to train with; 0 means all cores.", min=0)
+]
+TrainingSeed = Annotated[
+    int | None, typer.Option("--seed", help="Seed of the trainings; default: the run's.")
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 Full = Annotated[bool, typer.Option("--full", help="Show all tables and all reasons.")]
 Formula = Annotated[
@@ -150,8 +160,9 @@ def _option(name: str, field: FieldInfo, shows_default: bool) -> Parameter:
     if shows_default and isinstance(field.default, str):
         shown_default = field.default
     option = typer.Option(help=text, show_default=shown_default)
-    annotation = Annotated[_typed(field), option]
-    return Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+    return Parameter(
+        name, Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[_typed(field), option]
+    )
 
 
 def _typed(field: FieldInfo) -> Any:
@@ -161,9 +172,8 @@ def _typed(field: FieldInfo) -> Any:
     if get_origin(field.annotation) is dict:
         return list[str] | None
     types = {*(get_args(field.annotation) or [field.annotation])} - {NoneType}
-    for option_type in (int | None, float | None, bool | None, Path | None):
-        if types == {*get_args(option_type)} - {NoneType}:
-            return option_type
+    if types in ({int}, {float}, {bool}, {Path}):
+        return types.pop() | None
     return str | None
 
 

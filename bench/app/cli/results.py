@@ -24,6 +24,7 @@ from bench.app.cli.options import (
     Full,
     Home,
     RunName,
+    Texts,
     one_or_datasets,
     opened,
     read_bound,
@@ -135,20 +136,20 @@ def pick(
         ),
     ] = None,
     value: Annotated[
-        list[str] | None,
+        Texts,
         typer.Option(
             metavar="TASK=NUMBER", help="Value of one event of a task: click=1; replaces the rule."
         ),
     ] = None,
     at_least: Annotated[
-        list[str] | None,
+        Texts,
         typer.Option(
             metavar="METRIC=BOUND",
             help='Lower bound: "click.recall@10%=98% of current", or a number.',
         ),
     ] = None,
     at_most: Annotated[
-        list[str] | None,
+        Texts,
         typer.Option(metavar="METRIC=BOUND", help="Upper bound: cost/latency_ms=5."),
     ] = None,
     formula: Formula = None,

@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.app.cli.options import Full, Home, Json, Raw, RunName, opened, options_of
+from bench.app.cli.options import (
+    DatasetArgument,
+    Full,
+    Home,
+    Json,
+    Raw,
+    RunName,
+    Texts,
+    opened,
+    options_of,
+)
 from bench.app.cli.output import CommandOutput, TerminalProgress, print_table, quantity, say
 from bench.app.runs.request import Request
 from bench.app.runs.suite import Confirm
@@ -35,7 +45,7 @@ if TYPE_CHECKING:
 def run(
     asked: dict[str, Any],
     part: Annotated[
-        list[str] | None,
+        Texts,
         typer.Option(
             metavar="DATA/SHARING/BALANCING", help="Part of a suite's design to train. Repeat."
         ),
@@ -172,12 +182,12 @@ def _execute(run: Run, full: bool) -> CommandOutput:
 @options_of(Resources, "threads", "device")
 def train(
     asked: dict[str, Any],
-    dataset: Annotated[str, typer.Argument(help="A data set's name, or the path of a card.")],
+    dataset: DatasetArgument,
     config: Annotated[
         Path | None, typer.Option("--config", help="TOML file with a configuration.")
     ] = None,
     set_: Annotated[
-        list[str] | None,
+        Texts,
         typer.Option("--set", help="Configuration, as in sharing.kind=mmoe. Repeat."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of weights, order and dropout.")] = 0,

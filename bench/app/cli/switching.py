@@ -15,7 +15,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.app.cli.deployed import judgement_document, outcome_row
-from bench.app.cli.options import Home, Point, Raw, RunName, only_part, opened
+from bench.app.cli.options import (
+    Home,
+    Point,
+    Raw,
+    RunName,
+    Texts,
+    Threads,
+    TrainingSeed,
+    only_part,
+    opened,
+)
 from bench.app.cli.output import CommandOutput, TerminalProgress, print_table, say
 from bench.core.errors import UserError, listed, shortened
 from bench.core.plain import names
@@ -59,12 +69,8 @@ def backtest(
     time: Annotated[
         str | None, typer.Option(help="Raw column of the times, where the card names none.")
     ] = None,
-    seed: Annotated[
-        int | None, typer.Option(help="Seed of the trainings; default: the run's.")
-    ] = None,
-    threads: Annotated[
-        int, typer.Option(help="Threads to train with; 0 means all cores.", min=0)
-    ] = 0,
+    seed: TrainingSeed = None,
+    threads: Threads = 0,
     workers: Annotated[
         int, typer.Option(help="Cuts at once, in processes; not with --warm.", min=1)
     ] = 1,
@@ -142,7 +148,7 @@ def plan(
         str | None, typer.Option(help="Column of what has one arm. Default: the card's units.")
     ] = None,
     guardrail: Annotated[
-        list[str] | None,
+        Texts,
         typer.Option(metavar="TASK=-0.5%", help="The most that a task may lose. Repeat."),
     ] = None,
     to: Annotated[
@@ -226,12 +232,8 @@ def deploy(
     policy: Annotated[
         Path | None, typer.Option("--policy", help="TOML file; default: the pick's policy.")
     ] = None,
-    seed: Annotated[
-        int | None, typer.Option(help="Seed of the trainings; default: the run's.")
-    ] = None,
-    threads: Annotated[
-        int, typer.Option(help="Threads to train with; 0 means all cores.", min=0)
-    ] = 0,
+    seed: TrainingSeed = None,
+    threads: Threads = 0,
     force: Annotated[
         bool, typer.Option("--force", help="Keep a model below its prediction intervals.")
     ] = False,
