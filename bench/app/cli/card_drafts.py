@@ -159,13 +159,15 @@ def _show(draft: Draft) -> None:
     print_table(["column", "role", "kind", "distinct", "missing", "why"], columns, draft.id)
     tasks = []
     for name, label in draft.labels.items():
-        facts = [counts.facts()[name] for counts in draft.split.counts.values()]
-        positives = [task_facts.get("positives") for task_facts in facts]
+        positives = [
+            counts.facts()[name].get("positives") for counts in draft.split.counts.values()
+        ]
         tasks.append([name, label.rule.parent or "-", label.mean, *positives])
     headers = [f"positive in {split}" for split in draft.split.counts]
     print_table(["task", "parent", "mean", *headers], tasks)
     for name, label in draft.labels.items():
-        say(*(f"{name}: {note}" for note in label.notes))
+        for note in label.notes:
+            say(f"{name}: {note}")
     say(" ".join(draft.split.why))
     commented_keys: list[str] = []
     for proposal in draft.proposals:

@@ -24,6 +24,7 @@ from bench.app.cli.options import (
     Tracking,
     one_or_datasets,
     opened,
+    results_of,
 )
 from bench.app.cli.output import CommandOutput, TerminalProgress, number, print_table, say
 from bench.core.errors import UserError
@@ -75,15 +76,16 @@ def evaluate(
     from bench.serve.evaluation import judge, judgements, sentence, served
     from bench.serve.rules import Rule, outcomes_asked
 
-    rules = [Rule.parse(text) for text in fail_if or ()]
+    rules = list(map(Rule.parse, fail_if or ()))
     card = load_card(data)
     if against is None and model.endswith(CHALLENGER):
         against = f"{model.removesuffix(CHALLENGER)}@champion"
     column, other_model = None, against
     if against is not None and against.startswith(COLUMN):
         column, other_model = against.removeprefix(COLUMN), None
-    models = [model] if other_model is None else [model, other_model]
-    packages = [open_model(resolve_home(home), name, tracking) for name in models]
+    packages = [open_model(resolve_home(home), model, tracking)]
+    if other_model is not None:
+        packages.append(open_model(resolve_home(home), other_model, tracking))
     schema, outcomes = packages[0].schema, packages[0].manifest.outcomes
     wanted = outcomes_asked(
         rules,
@@ -108,9 +110,9 @@ def evaluate(
             unscored = f" ({judged.unscored:.1%} of the rows lack it and rank last)"
         verdict = sentence(ranking, model, f"{against}{unscored}")
         document["sentence"] = verdict
-    document["outcomes"] = [judgement_document(judgement) for judgement in ranking]
-    document["metrics"] = [judgement_document(judgement) for judgement in predictions]
-    document["rules"] = [asdict(result) for result in results]
+    document["outcomes"] = list(map(judgement_document, ranking))
+    document["metrics"] = list(map(judgement_document, predictions))
+    document["rules"] = list(map(asdict, results))
     try:
         yield document
     except GeneratorExit:  # no words follow a document
@@ -123,16 +125,15 @@ def evaluate(
     headers = ["outcome", model, "interval"]
     if against:
         headers += [against, "gain", "verdict"]
-    outcome_rows = [outcome_row(judgement) for judgement in ranking]
-    print_table(headers, outcome_rows, f"outcomes of the ranking by score {title}")
+    print_table(headers, map(outcome_row, ranking), f"outcomes of the ranking by score {title}")
     headers = ["metric", model, "interval"]
     if other_model:
         headers += [other_model, "difference", "interval", "verdict"]
-    metric_rows = [_metric_row(judgement) for judgement in predictions]
-    print_table(headers, metric_rows, f"each prediction {title}")
+    print_table(headers, map(_metric_row, predictions), f"each prediction {title}")
     if other_model:
         say(_summary(predictions, model, other_model))
-    say(*(result.sentence for result in results))
+    for result in results:
+        say(result.sentence)
     _fail_by_rules(results)
 
 
@@ -146,7 +147,7 @@ def _fail_by_rules(results: Sequence[RuleResult]) -> None:
 
 def judgement_document(judgement: Judgement) -> dict[str, Any]:
     """A judgement as plain values, with its gain and its verdict."""
-    gain = asdict(judgement.gain) if judgement.gain else None
+    gain = judgement.gain and asdict(judgement.gain)
     return asdict(judgement) | {"gain": gain, "verdict": judgement.verdict}
 
 
@@ -203,7 +204,6 @@ def explain(
     from bench.app.runs.deploy import explained
     from bench.app.runs.folder import PAGE
     from bench.app.runs.page import write_report
-    from bench.app.runs.result import result_of
 
     run, progress = opened(run_, home), TerminalProgress()
     raw = raw or run.request.raw
@@ -211,8 +211,7 @@ def explain(
         key: explained(part, raw, progress, point, rows=rows, seed=seed)
         for key, part in run.datasets.items()
     }
-    results = [result_of(part) for part in run.datasets.values()]
-    write_report(results, run.folder / PAGE, run.name)
+    write_report(results_of(run), run.folder / PAGE, run.name)
     yield one_or_datasets(explanations)
     for key, explanation in explanations.items():
         say(explanation["sentence"])
@@ -285,7 +284,7 @@ def latency(
     sizes, counts = _numbers("--batches", batches), _numbers("--threads", threads)
     package = open_model(resolve_home(home), model, tracking)
     measured = latencies(package, names(engines), counts, sizes, seconds)
-    yield {"model": model, "latencies": [vars(measurement) for measurement in measured]}
+    yield {"model": model, "latencies": list(map(vars, measured))}
     headers = ["engine", "threads", "batch", "p50 ms", "p99 ms", "request p50 ms", "rows/s"]
     rows: list[list[object]] = []
     for measurement in measured:

@@ -123,17 +123,17 @@ def print_served(decision: Decision, title: str, full: bool = False) -> None:
         notes.pop(decision.advised, None)
         notes = {decision.advised: "answer"} | notes
 
-    headers = ["point", "score", "weights", ""] if full else ["point", "weights", ""]
+    headers = ["point", "score", "weights", ""]
     headers += [f"{outcome}, % of {against}" for outcome in served.names]
     rows = []
     for row, note in notes.items():
         point = points.iloc[row]
-        cells = [named(point, titles)]
-        if full:
-            cells.append(point["kind"])
-        cells += [in_words(point["weights"]), note]
+        cells = [named(point, titles), point["kind"], in_words(point["weights"]), note]
         cells += [str(gain).replace("%", "", 1) for gain in served.gains(row).values()]
         rows.append(cells)
+    if not full:
+        for cells in (headers, *rows):
+            del cells[1]
     print_table(headers, rows, f"{title} {MEASURED}")
 
 
@@ -141,9 +141,10 @@ def _best_rows(decision: Decision, served: Served) -> dict[int, str]:
     """Points of the front that come first by what the policy maximises, with a word on each."""
     values = served.at(TEST)
     utility = decision.serving.aims[0].score(values, values[served.current])
-    order = [row for row in np.argsort(-utility, kind="stable").tolist() if served.front[row]]
-    beside = [row for row in order if row not in (decision.advised, served.current)]
-    return dict.fromkeys(beside[: SHOWN - 2], "front")
+    shown_anyway = (decision.advised, served.current)
+    best_first = np.argsort(-utility, kind="stable").tolist()
+    rows = [row for row in best_first if served.front[row] and row not in shown_anyway]
+    return dict.fromkeys(rows[: SHOWN - 2], "front")
 
 
 def _spread_rows(served: Served) -> dict[int, str]:
@@ -161,7 +162,7 @@ def _spread_rows(served: Served) -> dict[int, str]:
         notes.setdefault(_least_losing(rows, changes), "baseline")
     kinds = table[table["role"] == "trial"].groupby("architecture", sort=False).groups
     for kind, rows in kinds.items():
-        if kind not in {table["architecture"][row] for row in notes}:
+        if kind not in table["architecture"][[*notes]].tolist():
             notes.setdefault(_least_losing(rows, changes), "best of its kind")
     by_first_outcome = sorted(notes, key=lambda row: float(np.nan_to_num(changes[row, 0])))
     return {row: notes[row] for row in by_first_outcome}
@@ -197,34 +198,31 @@ def _show_heads(result: DatasetResult) -> None:
     _print_baselines(frontier, measured)
 
 
-def _lengths(table: pd.DataFrame) -> list[str]:
-    """The column of training samples, where points have them."""
-    return ["samples"] if "samples" in table else []
-
-
 def _print_heads(result: DatasetResult, measured: Measured) -> None:
     frontier = result.decision.frontier
     columns = dict(zip(frontier.keys, frontier.estimates.T, strict=True))
     for key, measure in measured.items():
         if key.startswith(f"{TEST}/"):
             columns[key] = measure[:, 0]
-    settings = ["name", *_lengths(frontier.table), "architecture", "balancing"]
+    settings = [*map(str, frontier.table.filter(["name", "samples", "architecture", "balancing"]))]
+    points = frontier.table.to_dict("records")
     rows = []
     for row in frontier.plausible:
-        point = frontier.table.iloc[row]
+        point = points[row]
         values = [column[row] for column in columns.values()]
         on_front = "yes" if point["on_front"] else "perhaps"
-        rows.append([*point[settings], *values, point["p_nondominated"], on_front])
+        rows.append([*map(point.get, settings), *values, point["p_nondominated"], on_front])
     headers = ["point", *settings[1:], *columns, "P(non-dominated)", "on front"]
     print_table(headers, rows, f"front of heads on {result.run.key}, by {NAMES[frontier.split]}")
 
 
 def _print_intervals(frontier: Frontier, measured: Measured) -> None:
-    settings = ["point", *_lengths(frontier.table)]
+    settings = [*map(str, frontier.table.filter(["point", "samples"]))]
+    points = frontier.table.to_dict("records")
     rows = []
     for row in frontier.plausible:
         intervals = [_interval(measure[row]) for measure in measured.values()]
-        rows.append([*frontier.table.iloc[row][settings], *intervals])
+        rows.append([*map(points[row].get, settings), *intervals])
     title = f"90% intervals, of seeds and of the data's rows; {_ROWS}"
     print_table([*settings, *measured], rows, title)
 
@@ -243,7 +241,7 @@ def _with_interval(measure: Floats) -> str | None:
     value, interval = measure[0], _interval(measure)
     if np.isnan(value):
         return None
-    return f"{value:.5g} ({interval})" if interval else f"{value:.5g}"
+    return f"{value:.5g}" if interval is None else f"{value:.5g} ({interval})"
 
 
 def _interval(measure: Floats) -> str | None:
@@ -281,7 +279,8 @@ def show_pick(result: DatasetResult, full: bool = False) -> None:
             say(pick.short)
         return
     say(pick.reason)
-    say(*(f"  not {removed.name}: {removed.reason}" for removed in pick.removed))
+    for removed in pick.removed:
+        say(f"  not {removed.name}: {removed.reason}")
     if len(pick.stability.points) > 1:
         headers = [
             "point",
@@ -304,7 +303,7 @@ def experiment_front(experiment: str, tracking: str | None, home: Path | None) -
     table = frontier_of(experiment, tracking or home_address(resolve_home(home)))
     hypervolumes = table.attrs["hypervolume"]
     yield {
-        "points": [_without_nan(row) for row in table.to_dict("records")],
+        "points": list(map(_without_nan, table.to_dict("records"))),
         "hypervolumes": [
             {"dataset": dataset, "fingerprint": fingerprint, "value": value}
             for (dataset, fingerprint), value in hypervolumes.items()
@@ -325,7 +324,7 @@ def _without_nan(row: Mapping[Hashable, object]) -> dict[Hashable, object]:
 def _print_experiment(dataset: str, front: pd.DataFrame) -> None:
     from bench.core.errors import count
 
-    measured = [str(name) for name in front.dropna(axis=1, how="all")]
+    measured = map(str, front.dropna(axis=1, how="all"))
     metrics = [name for name in measured if name.split("/")[0] in REPLICATED]
     means = [name for name in metrics if name.endswith(".mean")]
     headers = ["run", "trial", "architecture", *(means or metrics), "front.p_nondominated"]

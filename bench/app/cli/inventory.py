@@ -98,14 +98,17 @@ def _remove_stores(dataset: str | None, home: Path) -> CommandOutput:
         key = load_card(dataset).key
     removed = remove_stores(home, key)
     yield {"removed": removed}
-    say(*(f"removed {store['path']}, {store['size_mb']:,.1f} MB" for store in removed))
+    for store in removed:
+        say(f"removed {store['path']}, {store['size_mb']:,.1f} MB")
     if not removed:
         say(f"nothing to remove: {dataset} is not prepared")
 
 
 def _show_card(card: Mapping[str, Any]) -> None:
     say(f"{card['id']}: {card['title']}")
-    say(*(f"{key}: {card[key]}" for key in ("licence", "citation", "homepage") if card.get(key)))
+    for key in ("licence", "citation", "homepage"):
+        if card.get(key):
+            say(f"{key}: {card[key]}")
     tasks = []
     for task in card["tasks"]:
         label = {name: value for name, value in task.items() if value}
@@ -116,16 +119,18 @@ def _show_card(card: Mapping[str, Any]) -> None:
     print_table(["task", "kind", "label", "trained by default"], tasks)
     inputs = []
     for name, column in card["columns"].items():
-        options = {key: value for key, value in column.items() if key != "kind"}
-        inputs.append([name, column["kind"], _pairs(options)])
+        options = dict(column)
+        inputs.append([name, options.pop("kind"), _pairs(options)])
     print_table(["input", "kind", "options"], inputs)
     say(f"split: {_pairs(card['split'])}")
     for key in SHOWN_OF_CARD:
         value = card[key]
         if value:
             say(f"{key}: {_text(value)}")
-    say(*(f"- {sentence}" for sentence in card["explained"]))
-    say(*(f"source: {source['from']}" for source in card["sources"]))
+    for sentence in card["explained"]:
+        say(f"- {sentence}")
+    for source in card["sources"]:
+        say(f"source: {source['from']}")
     if card["variants"]:
         say(f"variants: {', '.join(_variants(card))}")
 
@@ -252,14 +257,17 @@ def _show_space(document: Mapping[str, Any]) -> None:
     rows = []
     for parameter in document["parameters"]:
         if parameter["type"] != "switch":
-            conditions = [f"{switch} = {branch}" for switch, branch in parameter["when"].items()]
-            where = ", ".join(conditions) or "everywhere"
+            where = _equations(parameter["when"]) or "everywhere"
             rows.append([parameter["name"], where, _range(parameter), parameter["default"]])
     print_table(["parameter", "where", "values", "default"], rows)
     if document["fixed"]:
-        fixed = ", ".join(f"{name} = {value}" for name, value in document["fixed"].items())
-        say(f"fixed: {fixed}")
-    say(*(f"left out: {branch}: {reason}" for branch, reason in document["left_out"].items()))
+        say(f"fixed: {_equations(document['fixed'])}")
+    for branch, reason in document["left_out"].items():
+        say(f"left out: {branch}: {reason}")
+
+
+def _equations(values: Mapping[str, object]) -> str:
+    return ", ".join(f"{name} = {value}" for name, value in values.items())
 
 
 def _range(parameter: Mapping[str, Any]) -> str:
@@ -312,7 +320,8 @@ def doctor(home: Home = None) -> CommandOutput:
     print_table(["machine", "found"], rows)
     print_table(["library", "version"], libraries.items())
     print_table(["entry", "plug-in"], entries.items())
-    say(*(f"problem: {problem}" for problem in problems))
+    for problem in problems:
+        say(f"problem: {problem}")
     if not problems:
         say("nothing is missing")
 

@@ -8,10 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.app.cli.fronts import MOST_MODELS, print_served, show_expression, show_verdict
-from bench.app.cli.options import Formula, Home, RunName, Texts, only_part, opened, read_bound
+from bench.app.cli.options import (
+    Formula,
+    Home,
+    RunName,
+    Texts,
+    only_part,
+    opened,
+    read_bounds,
+    read_language,
+)
 from bench.app.cli.output import CommandOutput, TerminalProgress, print_table, say
 from bench.core.errors import UserError, shortened
-from bench.core.formula import language_of
 from bench.core.plain import names
 from bench.core.system.content import read_toml
 from bench.core.system.home import resolve_home
@@ -157,16 +165,19 @@ def decide(
         "recalibrate": False if no_recalibration else None,
     }
     options = {name: value for name, value in options.items() if value is not None}
-    bounds = {"at_least": _bounds("--at-least", at_least), "at_most": _bounds("--at-most", at_most)}
+    bounds = {
+        "at_least": read_bounds("--at-least", at_least),
+        "at_most": read_bounds("--at-most", at_most),
+    }
     asked = _asked(options, file, policy, bounds)
-    language = None if formula is None else language_of(formula, "--formula")
+    language = read_language(formula)
     if toml:
         yield {"toml": asked.toml}
         say(asked.toml.rstrip(), whole=True)
         return
     from bench.app.report.log_page import target, write
 
-    folder = None if to is None else target(to)
+    folder = to and target(to)
     if tracking is not None and folder is None:
         raise UserError("--tracking: expected --to FOLDER beside it, whose files it logs")
     progress = TerminalProgress()
@@ -196,17 +207,13 @@ def decide(
 def _pairs(option: str, form: str, texts: list[str] | None) -> dict[str, str] | None:
     pairs: dict[str, str] = {}
     for text in texts or ():
-        name, equals, value = (part.strip() for part in text.partition("="))
+        name, equals, value = map(str.strip, text.partition("="))
         if not (name and equals and value):
             raise UserError(f"{option}: expected {form}, found '{shortened(text)}'")
         if name in pairs:
             raise UserError(f"{option}: expected each name once, found '{name}' twice")
         pairs[name] = value
     return pairs or None
-
-
-def _bounds(option: str, texts: list[str] | None) -> dict[str, float | str]:
-    return dict(read_bound(option, text) for text in texts or ())
 
 
 def _asked(

@@ -17,11 +17,14 @@ from pydantic.fields import FieldInfo
 
 from bench.app.cli.output import CommandOutput, print_json
 from bench.core.errors import UserError, shortened
+from bench.core.formula import language_of
 from bench.core.registry import Config
 from bench.core.system.home import resolve_home
 
 if TYPE_CHECKING:
     from bench.app.runs.folder import DatasetRun, Run
+    from bench.app.runs.result import DatasetResult
+    from bench.core.formula import FormulaLanguage
 
 
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's name or path.")]
@@ -83,6 +86,13 @@ def only_part(run: Run) -> DatasetRun:
     if len(run.datasets) > 1:
         raise UserError(f"{run.name}: expected a run of one data set, found {len(run.datasets)}")
     return next(iter(run.datasets.values()))
+
+
+def results_of(run: Run) -> list[DatasetResult]:
+    """The result on each data set of a run."""
+    from bench.app.runs.result import result_of
+
+    return list(map(result_of, run.datasets.values()))
 
 
 def one_or_datasets(documents: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -177,13 +187,22 @@ def _typed(field: FieldInfo) -> Any:
     return str | None
 
 
-def read_bound(option: str, text: str) -> tuple[str, float | str]:
-    """Metric and bound of an option such as `--at-least "click.recall@10%[country=US]=98% of
+def read_language(formula: str | None) -> FormulaLanguage | None:
+    """The language of `--formula`; raises UserError for an unknown one."""
+    return None if formula is None else language_of(formula, "--formula")
+
+
+def read_bounds(option: str, texts: Texts) -> dict[str, float | str]:
+    """By metric its bound, of an option such as `--at-least "click.recall@10%[country=US]=98% of
     current"`.
 
     Raises:
         UserError: anything else.
     """
+    return dict(_bound(option, text) for text in texts or ())
+
+
+def _bound(option: str, text: str) -> tuple[str, float | str]:
     from bench.deciding.policy import bound
 
     # [country=US] is of the metric
@@ -199,8 +218,12 @@ def read_bound(option: str, text: str) -> tuple[str, float | str]:
     )
 
 
-def read_value(text: str) -> tuple[str, float]:
-    """Task and value of an option such as `--value buy=40`; raises UserError for anything else."""
+def read_values(texts: Texts) -> dict[str, float]:
+    """By task its value, of `--value buy=40`; raises UserError for anything else."""
+    return dict(map(_value, texts or ()))
+
+
+def _value(text: str) -> tuple[str, float]:
     task, _, value = text.partition("=")
     with suppress(ValueError):
         if task.strip() and 0 < float(value) < math.inf:

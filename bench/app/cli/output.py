@@ -210,19 +210,15 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]], title:
     """A table on stdout, nothing without rows; numbers are right-aligned. Text is never read as
     markup.
     """
-    columns = [
-        Column(header, [number(value) for value in values], _is_numeric(values))
-        for header, *values in zip(headers, *rows, strict=True)
-    ]
+    columns = []
+    for header, *values in zip(headers, *rows, strict=True):
+        numeric = all(isinstance(value, int | float | None) for value in values)
+        columns.append(Column(header, [*map(number, values)], numeric))
     if not columns or not columns[0].cells:
         return
     say(title)
     for table in tables(columns):
         Console(width=ENDLESS).print(table, crop=False)
-
-
-def _is_numeric(values: Sequence[object]) -> bool:
-    return all(isinstance(value, int | float | None) for value in values)
 
 
 def say(*texts: str, whole: bool = False) -> None:
@@ -267,13 +263,12 @@ class Column:
     @cached_property
     def widest(self) -> int:
         """Width of its longest text."""
-        return max(cell_len(text) for text in (self.header, *self.cells))
+        return max(map(cell_len, [self.header, *self.cells]))
 
     @cached_property
     def narrowest(self) -> int:
         """Width of its longest word."""
-        words = " ".join([self.header, *self.cells]).split(" ")
-        return max(cell_len(word) for word in words)
+        return max(map(cell_len, " ".join([self.header, *self.cells]).split(" ")))
 
 
 def tables(columns: Sequence[Column]) -> list[Table]:

@@ -27,12 +27,13 @@ from bench.app.cli.options import (
     Texts,
     one_or_datasets,
     opened,
-    read_bound,
-    read_value,
+    read_bounds,
+    read_language,
+    read_values,
+    results_of,
 )
 from bench.app.cli.output import CommandOutput, print_table, say
 from bench.core.errors import UserError
-from bench.core.formula import language_of
 from bench.core.rows import NAMES
 from bench.core.system.atomic import atomic_path
 
@@ -76,7 +77,7 @@ def frontier(
     import pandas as pd
 
     from bench.app.report.text import csv_text
-    from bench.app.runs.result import documents, result_of
+    from bench.app.runs.result import documents
 
     if (run_ is None) == (experiment is None):
         found = "neither" if run_ is None else "both"
@@ -91,7 +92,7 @@ def frontier(
             "--tracking: expected --experiment NAME beside it; a run's front is read from its own "
             "storage"
         )
-    results = [result_of(part) for part in opened(run_, home).datasets.values()]
+    results = results_of(opened(run_, home))
     if csv is not None:
         cells = [result.decision.cells.assign(dataset=result.run.key) for result in results]
         table = pd.concat(cells, ignore_index=True)
@@ -115,11 +116,12 @@ def report(
     """Write one self-contained HTML page."""
     from bench.app.runs.folder import PAGE
     from bench.app.runs.page import write_report
-    from bench.app.runs.result import result_of
 
     run = opened(run_, home)
-    page = run.folder / PAGE if out is None else out.expanduser().resolve()
-    write_report([result_of(part) for part in run.datasets.values()], page, run.name)
+    page = run.folder / PAGE
+    if out is not None:
+        page = out.expanduser().resolve()
+    write_report(results_of(run), page, run.name)
     yield {"page": str(page)}
     say(str(page), whole=True)
 
@@ -166,14 +168,13 @@ def pick(
     from bench.app.runs.result import policy_of, result_of, suite_policy
     from bench.deciding.policy import read_policy
 
-    language = None if formula is None else language_of(formula, "--formula")
-    floors = dict(read_bound("--at-least", text) for text in at_least or ())
-    ceilings = dict(read_bound("--at-most", text) for text in at_most or ())
-    worth = dict(read_value(text) for text in value or ())
+    language = read_language(formula)
+    floors, ceilings = read_bounds("--at-least", at_least), read_bounds("--at-most", at_most)
+    worth = read_values(value)
     if worth and maximize is not None:
         raise UserError("--value: expected no --maximize beside it, which is another rule")
-    file_policy = None if policy is None else read_policy(policy)
-    asks = file_policy is not None or maximize is not None or bool(floors or ceilings or worth)
+    file_policy = policy and read_policy(policy)
+    asks = bool(policy or maximize is not None or floors or ceilings or worth)
     results = []
     for part in opened(run_, home).datasets.values():
         followed = (file_policy or suite_policy(part)).asked(maximize, floors, ceilings, worth)
@@ -197,7 +198,9 @@ def pick(
         documents.append(document)
     answer = documents[0] if len(documents) == 1 else {"picks": documents}
     saving = shlex.join(["seesaw", *sys.argv[1:], "--save"])
-    yield answer if saved else answer | {"save": saving}
+    if not saved:
+        answer = answer | {"save": saving}
+    yield answer
 
     for result in results:
         if result.decision.pick is not None:  # else `show_pick` has the reason
@@ -243,7 +246,7 @@ def diagnose(
         else:
             point = _chosen(result) if trial is None else _numbered(result, trial)
             document = _diagnosed(point, references, result)
-        documents[key] = document | {"drift": [vars(change) for change in changes]}
+        documents[key] = document | {"drift": list(map(vars, changes))}
     yield one_or_datasets(documents)
     for key, document in documents.items():
         for diagnosed in document["trials"] if all_trials else [document]:
@@ -332,10 +335,9 @@ def _show_gradients(diagnosis: dict[str, Any]) -> None:
 
 
 def _show_course(course: dict[str, Any]) -> None:
-    rows = [
-        [objective, facts["best"], facts["best_samples"], facts["lost"]]
-        for objective, facts in course.items()
-    ]
+    rows = []
+    for objective, facts in course.items():
+        rows.append([objective, facts["best"], facts["best_samples"], facts["lost"]])
     print_table(["objective", "best", "after samples", "lost since"], rows, "course")
 
 
@@ -347,10 +349,9 @@ def _show_experts(experts: dict[str, Any]) -> None:
             answer = "yes" if collapsed else "no"
             gates.append([name, task, _per_cent(shares), entropy, answer])
     print_table(["gate", "of", "share of each expert", "entropy", "collapsed"], gates, "experts")
-    units = [
-        [name, _per_cent(unit["dead"]), sum(unit["silent"])]
-        for name, unit in experts["units"].items()
-    ]
+    units = []
+    for name, unit in experts["units"].items():
+        units.append([name, _per_cent(unit["dead"]), sum(unit["silent"])])
     print_table(["hidden units", "dead, in each expert", "experts silent"], units)
 
 
@@ -387,7 +388,10 @@ def compare(
     result = compare_runs([opened(run, home) for run in runs], by, metric, split)
     if out is not None:
         write_comparison(result, out)
-    yield result.to_json() | ({"file": str(out)} if out else {})
+    document = result.to_json()
+    if out is not None:
+        document = document | {"file": str(out)}
+    yield document
     for group in result.groups:
         _show_group(group, result)
     ranking = result.ranking
@@ -417,7 +421,7 @@ def _show_group(group: Group, result: Compared) -> None:
         f"tests on {rows}, {LEVEL:.0%} intervals; in a metric each family stands for the average "
         f"of its {compared.members} best confirmed trials"
     )
-    print_table(TEST_HEADS, [texts_of(test) for test in compared.tests[:MOST_TESTS]], title)
+    print_table(TEST_HEADS, map(texts_of, compared.tests[:MOST_TESTS]), title)
     not_shown = len(compared.tests) - MOST_TESTS
     if not_shown > 0:
         say(f"and {not_shown} more rows: --out FILE.html or FILE.csv has them")

@@ -228,9 +228,13 @@ def train(
     recipe, values = split_recipe(settings, where)
     trial = TrialConfig.parse(values, where)
     card = load_card(dataset)
-    if save is not None and save.exists():
-        raise UserError(f"--save: expected a folder that is not there yet, found {save}")
-    before = None if from_ is None else before_of(from_)
+    before = start = keep = None
+    if save is not None:
+        keep = str(save)
+        if save.exists():
+            raise UserError(f"--save: expected a folder that is not there yet, found {save}")
+    if from_ is not None:
+        before, start = before_of(from_), str(from_)
     store = prepare(card, writable_home(home), raw, TerminalProgress(), before)
     store = store.with_tasks(names(tasks) or recipe.tasks or store.default_tasks)
     trial.check_fit(store.schema)
@@ -253,8 +257,8 @@ def train(
         until=recipe.until,
         plugins=plugins.files(),
         device=resources.device,
-        start=None if from_ is None else str(from_),
-        keep=None if save is None else str(save),
+        start=start,
+        keep=keep,
     )
     result = run_job(job, TerminalProgress())
     speed = {key: result.speed[key] for key in ("train_samples_per_s", "eval_samples_per_s")}
@@ -330,14 +334,16 @@ def status(
         say("no driver works on the run: it has ended, or was stopped and can be resumed")
         return
     parts = look()
-    total = {key: sum(part[key] for part in parts.values()) for key in _counts(parts)}
+    totals = dict.fromkeys(_counts(parts), 0)
     failures = []
+    unfinished = False
     for part in parts.values():
+        for key in totals:
+            totals[key] += part[key]
         failures += part["failures"]
-    yield total | {"failures": failures, "datasets": parts}
+        unfinished |= not part["search"] or part["search"]["left"] != 0
+    yield totals | {"failures": failures, "datasets": parts}
     _show_status(parts)
-    searches = [part["search"] for part in parts.values()]
-    unfinished = any(not search or search["left"] != 0 for search in searches)
     if unfinished and not is_held(run.folder):
         say(f"no driver works on the run; `seesaw resume {run.name}` goes on")
     show_tracking(run)
@@ -351,12 +357,12 @@ def show_tracking(run: Run) -> None:
 
 def _show_status(parts: dict[str, dict[str, Any]]) -> None:
     counts = _counts(parts)
-    rows = [[dataset, *(part[key] for key in counts)] for dataset, part in parts.items()]
-    print_table(["data set", *counts], rows)
-    failures = []
+    rows, failures = [], []
     for dataset, part in parts.items():
+        rows.append([dataset, *map(part.get, counts)])
         for failure in part["failures"]:
             failures.append([dataset, failure["trial"], failure["kind"], failure["reason"]])
+    print_table(["data set", *counts], rows)
     print_table(["data set", "trial", "kind", "reason"], failures, "failed")
     for dataset, part in parts.items():
         for branch, reason in part["left_out"].items():

@@ -117,7 +117,7 @@ def backtest(
     if dry_run:
         plan = plan_of(result, options, raw, TerminalProgress())
         say(cost_of(plan))
-        yield {"cost": cost_of(plan), "cuts": [vars(cut) for cut in plan.cuts]}
+        yield {"cost": cost_of(plan), "cuts": list(map(vars, plan.cuts))}
         print_table(["cut", "rows"], [[str(cut), cut.rows] for cut in plan.cuts])
         return
     answer = test(result, options, raw, TerminalProgress())
@@ -289,14 +289,15 @@ def deploy(
     address = deployment.part.run.store_address
     if only_moves or dry_run:
         moves = _moves(deployment, alias, promote, rollback, dry_run)
-        plain_moves = [vars(move) for move in moves]
+        plain_moves = list(map(vars, moves))
         yield notes | {"model": deployment.name, "tracking": address, "moves": plain_moves}
         if not only_moves:
             say(*_reasons(deployment))
             say(f"would train {training}", f"would register the model at {address}")
             say(f"score: {deployment.score}")
         prefix = "would do: " if dry_run else ""
-        say(*(f"{deployment.name}: {prefix}{move}" for move in moves))
+        for move in moves:
+            say(f"{deployment.name}: {prefix}{move}")
         return
 
     lacking = "" if no_onnx else without_onnx()
@@ -320,7 +321,7 @@ def deploy(
         "verdict": deployment.result.decision.verdict.sentence,
         "score": package.manifest.score.model_dump(mode="json"),
         "outcomes": package.manifest.outcomes,
-        "moves": [vars(move) for move in moves],
+        "moves": list(map(vars, moves)),
         "test": package.manifest.provenance["test"],
     }
     _show_package(deployment, package, alias, moves)
@@ -362,7 +363,8 @@ def _show_package(
         say(f"{engine}: probabilities differ by at most {difference:.1e} from the trained model's")
     say(f"score: {package.manifest.score}")
     say(f"package: {package.folder}", whole=True)
-    say(*(f"{deployment.name}: {move}" for move in moves))
+    for move in moves:
+        say(f"{deployment.name}: {move}")
     address = shlex.quote(deployment.part.run.store_address)
     say(
         f"serve:   MLFLOW_TRACKING_URI={address} mlflow models serve -m "
@@ -401,16 +403,16 @@ def _refresh(
         "kept": accepted,
         "sentence": new.sentence,
         "trained": new.told,
-        "outcomes": [judgement_document(judgement) for judgement in new.found],
+        "outcomes": list(map(judgement_document, new.found)),
         "package": str(new.package.folder) if accepted else "",
     }
     headers = ["outcome", "new version", "interval", "champion", "gain", "verdict"]
-    rows = [outcome_row(judgement) for judgement in new.found]
-    print_table(headers, rows, "outcomes on the newest days")
+    print_table(headers, map(outcome_row, new.found), "outcomes on the newest days")
     say(new.sentence, f"The new version: {new.told}.")
     if not accepted:
         raise UserError(
             f"the new version is refused: it loses more of {listed(new.worse)} than the policy "
             "allows; see --force"
         )
-    say(*(f"{deployment.name}: {move}" for move in moves))
+    for move in moves:
+        say(f"{deployment.name}: {move}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from graphlib import CycleError, TopologicalSorter
+from itertools import chain
 from typing import Annotated, NamedTuple
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -174,8 +175,9 @@ class Asked(Config):
                 )
 
     def _check_parents(self) -> None:
+        chains = {task: [parent] for task, parent in self.parents.items()}
         try:
-            TopologicalSorter({task: [parent] for task, parent in self.parents.items()}).prepare()
+            TopologicalSorter(chains).prepare()
         except CycleError as error:
             raise ValueError(
                 f"parents: expected a chain, found a circle through '{error.args[1][0]}'"
@@ -238,13 +240,14 @@ class Asked(Config):
         by_model: dict[str, list[SeedColumns]] = {}
         for name, columns in self.models.items():
             model, _, seed = name.partition(SEED)
-            by_model.setdefault(model, []).append(SeedColumns(int(seed) if seed else None, columns))
+            training = SeedColumns(int(seed) if seed else None, columns)
+            by_model.setdefault(model, []).append(training)
         return by_model
 
     @property
     def predicted(self) -> list[str]:
         """Columns of predictions, of all models."""
-        return [column for columns in self.models.values() for column in columns]
+        return list(chain.from_iterable(self.models.values()))
 
     @property
     def formula(self) -> Expression | None:
@@ -288,6 +291,11 @@ class Asked(Config):
         return list(dict.fromkeys([*self.labels, *self.predicted, *optional, *self.weighed]))
 
     @property
+    def resampled_by(self) -> str | None:
+        """The column whose rows are resampled together."""
+        return self.units or self.group
+
+    @property
     def exposure(self) -> dict[Shown, str]:
         """`random` or `propensity` and its column; empty where nothing is known."""
         return exposure_columns(self.random, self.propensity)
@@ -302,13 +310,13 @@ class Asked(Config):
     def toml(self) -> str:
         """Itself as a file `decide.toml`."""
         lines = toml_lines(self.model_dump(mode="json", exclude_unset=True))
-        return "".join(f"{line}\n" for line in lines)
+        return "\n".join([*lines, ""])
 
 
-def _check_names(option: str, noun: str, names: Iterable[str], known: Collection[str]) -> None:
+def _check_names(option: str, noun: str, names: Iterable[str], allowed: Collection[str]) -> None:
     for name in names:
-        if name not in known:
-            raise ValueError(f"{option}: {unknown(noun, name, known)}")
+        if name not in allowed:
+            raise ValueError(f"{option}: {unknown(noun, name, allowed)}")
 
 
 def _asked_for(columns: Iterable[str | None]) -> list[str]:

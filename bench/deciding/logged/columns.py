@@ -37,6 +37,8 @@ MOST_ODDS = 15.0
 NO_PROBABILITIES = "probabilities", "outside 0 to 1"
 """What is expected, and where odd values are, in words."""
 
+Numbers = NDArray[Any]
+"""Of single or double precision."""
 Place = Callable[[int], str]
 """Where a row of the log is, in words: `line 19 of log.csv`."""
 
@@ -92,7 +94,7 @@ def label_kind(column: str, labels: Singles, asked: str | None, place: Place) ->
 
 
 def prediction(
-    column: str, values: NDArray[Any], asked: str | None, task: TaskKind, place: Place
+    column: str, values: Numbers, asked: str | None, task: TaskKind, place: Place
 ) -> Prediction:
     """How predictions (N,) of a task of this kind are read: as `asked`, else as most of them say.
 

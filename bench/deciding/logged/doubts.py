@@ -8,20 +8,21 @@ may look the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+import pandas as pd
 
 from bench.core.arrays import Floats, Ints, Mask, Singles
 from bench.core.errors import UserError
 from bench.core.formula import Column, product, replaced, text_of
 from bench.core.schema import TaskKind
 from bench.deciding.logged.asked import Asked
+from bench.deciding.logged.columns import Numbers, Place
 
 LEAST_ROWS = 30
 """Rows with a label above 0 that a doubt needs."""
@@ -51,7 +52,7 @@ class TaskRows(NamedTuple):
 
 
 def check_parents(
-    asked: Asked, labels: Singles, kinds: Sequence[TaskKind], place: Callable[[int], str]
+    asked: Asked, labels: Singles, kinds: Sequence[TaskKind], place: Place
 ) -> list[str]:
     """Sentences on tasks that happen without their parent, and on parents that nobody named.
 
@@ -91,11 +92,12 @@ def _orphan_note(
     parent: str,
     rows: Mapping[str, TaskRows],
     orphans: Mask,
-    place: Callable[[int], str],
+    place: Place,
 ) -> str:
     """A sentence on rows that have a task without its parent; UserError for very many."""
-    with_parent = rows[task].positive & rows[parent].positive
-    share_that_follows = float(rows[task].positive[rows[parent].positive & rows[task].known].mean())
+    happened, parent_happened = rows[task].positive, rows[parent].positive
+    with_parent = happened & parent_happened
+    share_that_follows = float(happened[parent_happened & rows[task].known].mean())
     orphan_count = int(orphans.sum())
     count = orphan_count + int(with_parent.sum())
     evidence = f"{orphan_count:,} of {count:,} rows with {task} without {parent}"
@@ -121,7 +123,7 @@ def _unnamed_parent(
     """The rarest task without which another one never happens, where chance does not explain it."""
     rows_of_parents: dict[str, int] = {}
     for parent, kind in zip(asked.labels, kinds, strict=True):
-        if parent == task or kind != "binary" or task in _ancestors(parent, asked.parents):
+        if parent == task or kind != "binary" or task in ancestors(parent, asked.parents):
             continue
         happened, known = rows[parent]
         happening = rows[task].positive & known
@@ -135,13 +137,13 @@ def _unnamed_parent(
     return min(rows_of_parents, key=rows_of_parents.__getitem__, default=None)
 
 
-def _ancestors(task: str, parents: Mapping[str, str]) -> list[str]:
+def ancestors(task: str, parents: Mapping[str, str]) -> list[str]:
     """The parents of a task, up the chain."""
-    ancestors = []
+    chain = []
     while task in parents:
         task = parents[task]
-        ancestors.append(task)
-    return ancestors
+        chain.append(task)
+    return chain
 
 
 @dataclass(frozen=True)
@@ -173,21 +175,9 @@ class Placements:
 
 
 def _z_score(positive: Floats, negative: Floats) -> float:
-    variance = float(positive.var() / len(positive)) + float(negative.var() / len(negative))
+    variance = float(positive.var() / len(positive))
+    variance += float(negative.var() / len(negative))
     return float(positive.mean() / np.sqrt(max(variance, 1e-18)))
-
-
-class Lead(NamedTuple):
-    """How much better a column predicts a task than the task's own.
-
-    Attributes:
-        area: under the column's curve.
-        right_area: under that of the task's own column.
-    """
-
-    column: int
-    area: float
-    right_area: float
 
 
 def misplaced(
@@ -199,10 +189,12 @@ def misplaced(
     A task with a parent is judged where the parent happened, as predictions may be given it.
 
     Args:
-        predictions: (N, T), as the log has them; events: (N, T), joint labels.
+        predictions: (N, T), as the log has them.
+        events: (N, T), joint labels.
     """
     notes = []
-    leads_by_task: dict[int, list[Lead]] = {}
+    by_task: dict[int, list[Placements]] = {}
+    better_columns: dict[int, list[int]] = {}
     for number, task in enumerate(asked.labels):
         judged = np.isfinite(events[:, number])
         if task in asked.parents:
@@ -212,6 +204,7 @@ def misplaced(
             continue
 
         placements = [_placements(values, *classes) for values in predictions.T]
+        by_task[number] = placements
         right = placements[number]
         is_reversed = right.area < WRONG_WAY and right.errors_above_half < -SURE
         if is_reversed and task not in asked.parents:
@@ -219,26 +212,24 @@ def misplaced(
                 f"{columns[number]} of {model} predicts {task} the wrong way round (AUC "
                 f"{right.area:.3f}): high values should mean {task}."
             )
-        leads_by_task[number] = [
-            Lead(column, placed.area, right.area)
+        better_columns[number] = [
+            column
             for column, placed in enumerate(placements)
             if column != number and placed.errors_above(right) > SURE
         ]
-    return notes + _swapped(model, columns, asked.labels, leads_by_task)
+    return notes + _swapped(model, columns, asked.labels, better_columns, by_task)
 
 
 def _swapped(
     model: str,
     columns: Sequence[str],
     tasks: Sequence[str],
-    leads_by_task: Mapping[int, Sequence[Lead]],
+    better_columns: Mapping[int, Sequence[int]],
+    by_task: Mapping[int, Sequence[Placements]],
 ) -> list[str]:
     """A sentence on a circle of columns each of which predicts the next one's task better than that
     one itself.
     """
-    better_columns = {
-        task: [lead.column for lead in leads] for task, leads in leads_by_task.items()
-    }
     try:
         TopologicalSorter(better_columns).prepare()
     except CycleError as error:
@@ -247,43 +238,49 @@ def _swapped(
         return []
     evidence = []
     for better, task in pairwise(circle):
-        lead = next(lead for lead in leads_by_task[task] if lead.column == better)
+        placements = by_task[task]
         evidence.append(
             f"{columns[better]} predicts {tasks[task]} better than {columns[task]} does (AUC "
-            f"{lead.area:.3f} over {lead.right_area:.3f})"
+            f"{placements[better].area:.3f} over {placements[task].area:.3f})"
         )
     return [f"{', and '.join(evidence)}: are the columns of model '{model}' swapped?"]
 
 
-def _two_classes(labels: NDArray[Any], judged: Mask) -> tuple[Ints, Ints] | None:
+def _two_classes(labels: Numbers, judged: Mask) -> tuple[Ints, Ints] | None:
     """Places of rows with a high label and of the rest, some of each; None where either is few."""
     if not judged.any():
         return None
     high = labels > np.median(labels[judged])
-    positive, negative = np.flatnonzero(judged & high), np.flatnonzero(judged & ~high)
+    positive = np.flatnonzero(judged & high)
+    negative = np.flatnonzero(judged & ~high)
     if min(len(positive), len(negative)) < LEAST_ROWS:
         return None
     return positive[:: 1 + len(positive) // POSITIVES], negative[:: 1 + len(negative) // NEGATIVES]
 
 
-def _placements(predictions: NDArray[Any], positive: Ints, negative: Ints) -> Placements:
-    high, low = predictions[positive], predictions[negative]
-    return Placements(_shares_below(high, np.sort(low)), 1 - _shares_below(low, np.sort(high)))
+def _placements(predictions: Numbers, positive: Ints, negative: Ints) -> Placements:
+    high = predictions[positive]
+    low = predictions[negative]
+    return Placements(
+        positive=_shares_below(high, np.sort(low)),
+        negative=1 - _shares_below(low, np.sort(high)),
+    )
 
 
-def _shares_below(values: NDArray[Any], ordered: NDArray[Any]) -> Floats:
+def _shares_below(values: Numbers, ordered: Numbers) -> Floats:
     """The share of ordered numbers below each value; equal ones count one half."""
     below = np.searchsorted(ordered, values, "left")
     not_above = np.searchsorted(ordered, values, "right")
     return np.asarray((below + not_above) / (2 * len(ordered)))
 
 
-def no_value(column: str, values: NDArray[Any], task: str, events: NDArray[Any]) -> str | None:
+def no_value(column: str, values: Numbers, task: str, events: Numbers) -> str | None:
     """A sentence on predictions within 0 and 1 of a label that is a value, whose mean they miss by
     far.
     """
     known = np.isfinite(events)
-    mean, predicted = float(events[known].mean()), float(values[known].mean())
+    mean = float(events[known].mean())
+    predicted = float(values[known].mean())
     if values.min() < 0 or values.max() > 1 or events[known].max() <= 1:
         return None
     if abs(np.log(max(predicted, 1e-12) / max(mean, 1e-12))) < np.log(OFF):
@@ -296,7 +293,7 @@ def no_value(column: str, values: NDArray[Any], task: str, events: NDArray[Any])
 
 
 def without_amount(
-    asked: Asked, score: NDArray[Any], amounts: Mapping[str, NDArray[Any]], predictions: Singles
+    asked: Asked, score: Numbers, numbers: Mapping[str, Numbers], predictions: Singles
 ) -> list[str]:
     """Sentences on today's score that leaves out amounts that outcomes have.
 
@@ -304,7 +301,9 @@ def without_amount(
     predictions are equal.
 
     Args:
-        score: (N,), today's; amounts: by task (N,); predictions: (N, T) of today's model.
+        score: (N,), today's.
+        numbers: (N,) by column of the log.
+        predictions: (N, T) of today's model.
     """
     notes = []
     for task, column in asked.amounts.items():
@@ -320,7 +319,7 @@ def without_amount(
             formula = text_of(replaced(asked.formula, with_amount))
             notes.append(f'{begin}: if what you serve has it, say --weights "{formula}".')
             continue
-        correlation = _partial_correlation(score, amounts[task], predictions)
+        correlation = _partial_correlation(score, numbers[column], predictions)
         if abs(correlation) < UNMOVED:
             notes.append(
                 f"{begin}: among rows of alike predictions its rank correlation with '{column}' is "
@@ -329,27 +328,22 @@ def without_amount(
     return notes
 
 
-def _partial_correlation(score: NDArray[Any], amount: NDArray[Any], predictions: Singles) -> float:
+def _partial_correlation(score: Numbers, amount: Numbers, predictions: Singles) -> float:
     """Rank correlation of a score and an amount beside predictions (N, T); NaN of few rows or a
     constant amount.
     """
-    rows = slice(None, None, 1 + len(score) // SCORE_ROWS)
-    ranks = np.stack([_ranks(score[rows]), _ranks(amount[rows])], axis=1)
-    if len(ranks) < LEAST_SCORED or not ranks.std(axis=0).all():
+    step = 1 + len(score) // SCORE_ROWS
+    sample = np.column_stack([score[::step], amount[::step], predictions[::step]])
+    rows = len(sample)
+    ranks = 2 * pd.DataFrame(sample).rank().to_numpy() / rows - 1
+    variables, controls = ranks[:, :2], ranks[:, 2:]
+    if rows < LEAST_SCORED or not variables.std(axis=0).all():
         return float("nan")
 
-    controls = np.stack([_ranks(column) for column in predictions[rows].T], axis=1)
-    design = np.concatenate([np.ones((len(ranks), 1)), controls, controls**2], axis=1)
-    residuals = ranks - design @ np.linalg.lstsq(design, ranks, rcond=None)[0]
+    design = np.concatenate([np.ones((rows, 1)), controls, controls**2], axis=1)
+    coefficients, *_ = np.linalg.lstsq(design, variables, rcond=None)
+    residuals = variables - design @ coefficients
     norms = np.sqrt((residuals**2).sum(axis=0))
-    is_explained = norms < 1e-6 * np.sqrt(len(ranks))
-    if is_explained.any():
+    if (norms < 1e-6 * np.sqrt(rows)).any():  # predictions explain one of the two
         return float("nan")
     return float(residuals[:, 0] @ residuals[:, 1] / norms.prod())
-
-
-def _ranks(values: NDArray[Any]) -> Floats:
-    """Places in the order of values, within -1 and 1; equal values share the middle one."""
-    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
-    middle = np.cumsum(count) - (count - 1) / 2
-    return np.asarray(2 * middle[place] / len(values) - 1)

@@ -10,7 +10,6 @@ from operator import mul
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bench.core.arrays import Mask
 from bench.core.errors import UserError
@@ -31,6 +30,7 @@ from bench.core.schema import Task
 from bench.deciding.aims import PolicyAim, aims_of
 from bench.deciding.decision import Decision, decided
 from bench.deciding.logged.asked import Asked
+from bench.deciding.logged.columns import Numbers
 from bench.deciding.logged.doubts import without_amount
 from bench.deciding.logged.log_models import (
     RECALIBRATED,
@@ -108,9 +108,10 @@ def decide(asked: Asked, log: LoggedRows) -> LogResult:
     ]
     outcomes = _outcomes(asked, policy, tasks, split.rows[CONFIRM])
     rates = dict(zip(asked.labels, split.rows[CONFIRM].rates, strict=True))
-    aim = aims_of(policy, [objective.name for objective in outcomes], rates, True)[0]
+    names = [objective.name for objective in outcomes]
+    aim = aims_of(policy, names, rates, True)[0]
     if asked.recalibrate:
-        models += _better_recalibrated(models, split, outcomes, aim)
+        models += _better_recalibrated(models, split, names, aim)
 
     today = _today(asked, models, split)
     candidates = _candidates(models, today, split)
@@ -189,7 +190,7 @@ def _outcomes(
 
 
 def _better_recalibrated(
-    models: Sequence[Model], split: SplitLog, outcomes: Sequence[Objective], aim: PolicyAim
+    models: Sequence[Model], split: SplitLog, outcomes: Sequence[str], aim: PolicyAim
 ) -> list[Model]:
     """Recalibrated versions of the models that gain by it."""
     better = []
@@ -203,15 +204,14 @@ def _better_recalibrated(
 
 
 def _gains(
-    old: Candidate, new: Candidate, rows: KeptRows, outcomes: Sequence[Objective], aim: PolicyAim
+    old: Candidate, new: Candidate, rows: KeptRows, outcomes: Sequence[str], aim: PolicyAim
 ) -> bool:
     """Whether a recalibrated model reaches more than as good, on a sample of the rows that
     choose.
     """
     sample, in_sample = sample_of(rows, CONFIRM, CLIMB_ROWS)
     candidates = [_on_sample(old, in_sample), _on_sample(new, in_sample)]
-    names = [objective.name for objective in outcomes]
-    meter = Meter(candidates, sample, CONFIRM, names, 0)
+    meter = Meter(candidates, sample, CONFIRM, outcomes, 0)
     by_replicate = meter.sweep(Sweep(len(rows.tasks)).settings)
     old_means, new_means = (values.mean(axis=0) for values in by_replicate)
 
@@ -239,7 +239,7 @@ class Today:
 
     ranking: CurrentRanking
     title: str
-    score: NDArray[Any] | None = None
+    score: Numbers | None = None
 
 
 def _today(asked: Asked, models: Sequence[Model], split: SplitLog) -> Today:
@@ -267,12 +267,11 @@ def _today(asked: Asked, models: Sequence[Model], split: SplitLog) -> Today:
     return Today(ranking, f"today's score ({asked.weights or asked.score})", score)
 
 
-def _todays_score(asked: Asked, split: SplitLog) -> NDArray[Any]:
+def _todays_score(asked: Asked, split: SplitLog) -> Numbers:
     """(N,), as the log or a formula has it."""
     if asked.formula is None:
         return split.log.numbers[str(asked.score)]
-    columns = {name: split.log.numbers[name] for name in asked.weighed}
-    score = computed(asked.formula, columns, "--weights")
+    score = computed(asked.formula, split.log.numbers, "--weights")
     if score.min() == score.max():
         raise UserError(
             f"--weights: expected a score that differs between rows, found {score[0]:g} in all rows"
@@ -308,9 +307,8 @@ def _amounts_left_out(
     """Sentences on amounts that today's score leaves out."""
     if today.score is None or not asked.amounts:
         return []
-    amounts = {task: split.log.numbers[column] for task, column in asked.amounts.items()}
     model = next(model for model in models if model.name == asked.todays_model)
-    return without_amount(asked, today.score, amounts, model.predictions[0])
+    return without_amount(asked, today.score, split.log.numbers, model.predictions[0])
 
 
 @dataclass(frozen=True)
@@ -334,16 +332,16 @@ def _heads(
     objectives = _head_objectives(outcomes, tasks)
     seeded = any(candidate.seeds for candidate in candidates)
     resamples = RESAMPLES if seeded else 0  # without seeds it is unknown what is surely ahead
-    names = [task.name for task in tasks]
     heads = []
     rarer: dict[str, list[float]] = {}
     for split, kept_rows in rows.items():
         drawn = drawn_of(kept_rows, split, resamples)
-        for column, name in enumerate(names):
+        for column, name in enumerate(kept_rows.tasks):
             rarer[f"{split}/{name}.{RARER}"] = _rarer(kept_rows.labels[:, column] > 0, drawn)
         for name, objective in objectives.items():
             measure = measure_of(kept_rows, [objective.name], drawn)
-            heads.append(Head(split, names.index(name), objective.key(split), measure))
+            column = kept_rows.tasks.index(name)
+            heads.append(Head(split, column, objective.key(split), measure))
 
     points = []
     for candidate in candidates:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bench.core.arrays import Floats, Ints, Mask, Singles
 from bench.core.errors import UserError
@@ -17,7 +16,7 @@ from bench.core.records import Role
 from bench.core.rows import CONFIRM, TEST
 from bench.core.schema import TaskKind
 from bench.deciding.logged.asked import Asked, SeedColumns
-from bench.deciding.logged.columns import Prediction, PredictionKind, prediction
+from bench.deciding.logged.columns import Numbers, Prediction, PredictionKind, prediction
 from bench.deciding.logged.doubts import misplaced, no_value
 from bench.deciding.logged.split_log import SplitLog
 from bench.ledger.ledger import ALL
@@ -45,7 +44,7 @@ class Amount(NamedTuple):
     """A column of amounts and its values (N,)."""
 
     column: str
-    values: NDArray[Any]
+    values: Numbers
 
 
 @dataclass(frozen=True)
@@ -175,11 +174,8 @@ def _read_training(
 ) -> Training:
     """The joint predictions of a model's seed; adds sentences to `notes`."""
     read = [_read(asked, log, column, number, notes) for number, column in enumerate(columns)]
-    training = Training(
-        np.stack([column.values for column in read], axis=1),
-        [column.kind for column in read],
-        [column.term for column in read],
-    )
+    values, kinds, terms, _ = zip(*read, strict=True)
+    training = Training(np.stack(values, axis=1), list(kinds), list(terms))
     doubts = misplaced(model, columns, training.predictions, log.events, asked)
     notes |= dict.fromkeys(doubts, True)
 
@@ -208,10 +204,12 @@ def _common_kinds(trainings: Sequence[Training]) -> tuple[PredictionKind, ...]:
 
 def _read(asked: Asked, log: SplitLog, column: str, number: int, notes: Notes) -> Prediction:
     """A column of predictions of a task by its number; adds a sentence to `notes`."""
-    task, task_kind, events = asked.labels[number], log.kinds[number], log.events[:, number]
+    task = asked.labels[number]
+    kind = log.kinds[number]
+    events = log.events[:, number]
     values = log.log.numbers[column]
     _check_predictions(values, events, column, task)
-    read = prediction(column, values, asked.kinds.get(column), task_kind, log.log.place)
+    read = prediction(column, values, asked.kinds.get(column), kind, log.log.place)
 
     note = read.note
     if note and read.kind == "order" and task in asked.amounts:
@@ -220,7 +218,7 @@ def _read(asked: Asked, log: SplitLog, column: str, number: int, notes: Notes) -
             f" It is multiplied by '{amount}': if it has that in it, leave --amount "
             f"{task}={amount} out."
         )
-    is_value = task_kind == "regression" and read.kind == "value"
+    is_value = kind == "regression" and read.kind == "value"
     if not note and is_value and column not in asked.kinds:
         note = no_value(column, read.values, task, events) or ""
     if note:
@@ -228,7 +226,7 @@ def _read(asked: Asked, log: SplitLog, column: str, number: int, notes: Notes) -
     return read
 
 
-def _check_predictions(values: NDArray[Any], events: Singles, column: str, task: str) -> None:
+def _check_predictions(values: Numbers, events: Singles, column: str, task: str) -> None:
     known = np.isfinite(events)
     if np.array_equal(values[known], events[known]):
         raise UserError(f"expected predictions in '{column}', found the label '{task}' itself")
@@ -252,9 +250,10 @@ def _tasks_given_parent(
         if task in asked.joint:
             continue
 
-        child_column, parent_column = asked.labels.index(task), asked.labels.index(parent)
-        child_kind, parent_kind = training.kinds[child_column], training.kinds[parent_column]
-        if parent_kind not in PROBABILITIES or child_kind not in (*PROBABILITIES, "value"):
+        child_column = asked.labels.index(task)
+        parent_column = asked.labels.index(parent)
+        child_kind = training.kinds[child_column]
+        if training.kinds[parent_column] not in PROBABILITIES or child_kind == "order":
             note = (
                 f"{model}: predictions of {task} are taken to be with {parent} (--given {task} "
                 "says otherwise)."
@@ -301,7 +300,9 @@ def _child_means(events: Singles, predictions: Singles, child: int, parent: int)
     predicted = predictions[known, child]
     products = predicted * predictions[known, parent]
     return ChildMeans(
-        float(events[known, child].mean()), float(predicted.mean()), float(products.mean())
+        label=float(events[known, child].mean()),
+        with_parent=float(predicted.mean()),
+        given_parent=float(products.mean()),
     )
 
 
@@ -381,7 +382,9 @@ def _slices(rows: KeptRows) -> dict[str, Mask]:
 def _calibration(
     model: Model, column: int, log: SplitLog, slices: Mapping[str, Mask]
 ) -> list[CalibrationQuality]:
-    rows, places, task_kind = log.rows[TEST], log.places[TEST], log.kinds[column]
+    rows = log.rows[TEST]
+    places = log.places[TEST]
+    kind = log.kinds[column]
     weights = np.ones(len(places))
     if rows.weights is not None:
         weights = rows.weights.astype(np.float64)
@@ -395,8 +398,8 @@ def _calibration(
             continue
         pcoc = ece = np.nan
         if model.kinds[column] != "order":
-            pcoc, ece = _fit(y, p, w, task_kind)
-        in_order = _share_in_order(y, p, task_kind)
+            pcoc, ece = _fit(y, p, w, kind)
+        in_order = _share_in_order(y, p, kind)
         task = rows.tasks[column]
         qualities.append(CalibrationQuality(model.name, task, name, in_order, pcoc, ece))
     return qualities

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv as csv_module
 import io
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -18,7 +18,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
-from numpy.typing import NDArray
 from pyarrow import csv
 from pyarrow.types import (
     is_boolean,
@@ -35,6 +34,7 @@ from bench.core.arrays import Floats, Ints, Mask
 from bench.core.errors import UserError, listed, missing, shortened
 from bench.core.system.progress import Progress, Work
 from bench.deciding.logged.asked import Asked
+from bench.deciding.logged.columns import Numbers, Place
 
 FILES = re.compile(r"\.(?:(?P<table>parquet|pq)|(?P<text>csv|tsv)(?:\.gz|\.bz2|\.zst)?)$")
 """Names of files that are read."""
@@ -77,7 +77,7 @@ class NameColumn(NamedTuple):
     """
 
     codes: Ints
-    values: NDArray[Any]
+    values: Numbers
 
 
 @dataclass
@@ -91,7 +91,7 @@ class LoggedRows:
         rows: (N,), which rows of the origin these are; None for all of them.
     """
 
-    numbers: dict[str, NDArray[Any]]
+    numbers: dict[str, Numbers]
     names: dict[str, NameColumn]
     notes: list[str] = field(default_factory=list)
     origin: Origin = field(default_factory=Origin)
@@ -109,12 +109,16 @@ class LoggedRows:
             name: NameColumn(column.codes[mask], column.values)
             for name, column in self.names.items()
         }
-        rows = np.flatnonzero(mask) if self.rows is None else self.rows[mask]
+        rows = np.flatnonzero(mask)
+        if self.rows is not None:
+            rows = self.rows[mask]
         return LoggedRows(numbers, names, self.notes, self.origin, rows)
 
     def place(self, row: int) -> str:
         """Where one of these rows lies, in words."""
-        return self.origin.place(row if self.rows is None else int(self.rows[row]))
+        if self.rows is not None:
+            row = int(self.rows[row])
+        return self.origin.place(row)
 
 
 def read(asked: Asked, progress: Progress) -> LoggedRows:
@@ -278,9 +282,9 @@ def _unreadable(file: Path, error: Exception) -> str:
     if refused_value is None:
         wanted = "a CSV file" if _is_text(file) else "a parquet file"
         return f"{file}: expected {wanted}, found: {shortened(reason)}"
-    column, arrow_type, value = int(refused_value[1]), refused_value[2], refused_value[3]
+    arrow_type, value = refused_value[2], refused_value[3]
     wanted = WANTED_BY_TYPE.get(arrow_type, arrow_type)
-    name, line = _header_and_line(file, column, value)
+    name, line = _header_and_line(file, int(refused_value[1]), value)
     return (
         f"{file}: expected {wanted} in the column '{name}', found '{shortened(value)}' in line "
         f"{line:,}"
@@ -351,9 +355,7 @@ def _joined(pieces: Sequence[ArrowColumn], name: str) -> pa.ChunkedArray:
         ) from None
 
 
-def _numbers(
-    column: ArrowColumn, where: str, name: str, asked: Asked, place: Callable[[int], str]
-) -> NDArray[Any]:
+def _numbers(column: ArrowColumn, where: str, name: str, asked: Asked, place: Place) -> Numbers:
     column = _without_dictionary(column)
     kind = column.type
     if not any(is_kind(kind) for is_kind in NUMERIC):

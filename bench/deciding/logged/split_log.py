@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from bench.core.arrays import Floats, Ints, Singles
@@ -16,7 +17,7 @@ from bench.core.schema import TaskKind
 from bench.core.seeds import derive, mixed
 from bench.deciding.logged.asked import Asked
 from bench.deciding.logged.columns import label_kind
-from bench.deciding.logged.doubts import check_parents
+from bench.deciding.logged.doubts import ancestors, check_parents
 from bench.deciding.logged.logged_rows import LoggedRows, NameColumn, times, until
 from bench.measure.predictions import MOST_OF_SPLIT, KeptRows, rates_of, sampled
 from bench.measure.resamples import units_of
@@ -66,20 +67,15 @@ def split_log(asked: Asked, log: LoggedRows) -> SplitLog:
     events = _joint(asked, logged_labels)
     labels = _with_amounts(asked, log, events)
 
-    whole_splits = _splits(asked, log)
-    places = {
-        split: _sampled(asked, log, labels, split, in_split)
-        for split, in_split in whole_splits.items()
-    }
-    rows = {
-        split: _kept_rows(asked, log, labels, kinds, sample, len(whole_splits[split]))
-        for split, sample in places.items()
-    }
-    measured_rates = zip(asked.labels, rows[CONFIRM].rates, strict=True)
-    rates = tuple(asked.rates.get(task, rate) for task, rate in measured_rates)
-    rows = {split: replace(kept_rows, rates=rates) for split, kept_rows in rows.items()}
-    for split, kept_rows in rows.items():
-        _check_labels(kept_rows, split)
+    places = {}
+    rows = {}
+    for split, in_split in _splits(asked, log).items():
+        places[split] = _sampled(asked, log, labels, split, in_split)
+        rows[split] = _kept_rows(asked, log, labels, kinds, places[split], len(in_split))
+    rates = dict(zip(asked.labels, rows[CONFIRM].rates, strict=True)) | asked.rates
+    for split in rows:
+        rows[split] = replace(rows[split], rates=tuple(rates.values()))
+        _check_labels(rows[split], split)
 
     choosing, judging = len(places[CONFIRM]), len(places[TEST])
     sizes = f"Weights are chosen on {choosing:,} and judged on {judging:,} rows, called test."
@@ -134,10 +130,8 @@ def _joint(asked: Asked, logged_labels: Singles) -> Singles:
     """Labels (N, T) of each task together with its parents."""
     events = logged_labels.copy()
     for column, task in enumerate(asked.labels):
-        ancestor = asked.parents.get(task)
-        while ancestor is not None:
+        for ancestor in ancestors(task, asked.parents):
             events[:, column] *= logged_labels[:, asked.labels.index(ancestor)]
-            ancestor = asked.parents.get(ancestor)
     return events
 
 
@@ -186,7 +180,7 @@ def _splits(asked: Asked, log: LoggedRows) -> dict[str, Ints]:
 
     for split, purpose in ((CONFIRM, "choose"), (TEST, "judge")):
         if not len(places.get(split, ())):
-            column = asked.part or asked.time or asked.units or asked.group or "rows"
+            column = asked.part or asked.time or asked.resampled_by or "rows"
             raise UserError(
                 f"expected rows that {purpose} weights, found none: '{column}' parts the log"
             )
@@ -195,11 +189,14 @@ def _splits(asked: Asked, log: LoggedRows) -> dict[str, Ints]:
 
 def _splits_by_column(name: str, column: NameColumn) -> dict[str, Ints]:
     values = column.values if len(column.values) else np.unique(column.codes)
-    texts = [str(value) for value in values]
+    texts = [*map(str, values)]
     for text in texts:
         if text not in SPLITS:
             raise UserError(f"part: expected {listed(list(SPLITS))} in '{name}', found '{text}'")
-    return {SPLITS[text]: np.flatnonzero(column.codes == code) for code, text in enumerate(texts)}
+    places = {}
+    for code, text in enumerate(texts):
+        places[SPLITS[text]] = np.flatnonzero(column.codes == code)
+    return places
 
 
 def _splits_by_time(row_times: Floats) -> dict[str, Ints]:
@@ -213,8 +210,9 @@ def _splits_by_time(row_times: Floats) -> dict[str, Ints]:
 
 def _splits_by_unit(asked: Asked, log: LoggedRows) -> dict[str, Ints]:
     """Half of the units judges, at random."""
-    column = asked.units or asked.group
-    units = np.arange(len(log)) if column is None else log.names[column].codes
+    units = np.arange(len(log))
+    if asked.resampled_by is not None:
+        units = log.names[asked.resampled_by].codes
     seed = np.uint64(derive(asked.seed, "judge"))
     random_bits = mixed(mixed(seed ^ units.astype(np.uint64)))
     judges = random_bits >> np.uint64(63) == 1
@@ -227,8 +225,9 @@ def _sampled(asked: Asked, log: LoggedRows, labels: Singles, split: str, places:
     if split == CONFIRM and asked.part is None:
         rarest = float(np.nanmean(labels[places] > 0, axis=0).min())
         most_rows = int(np.clip(ENOUGH / max(rarest, 1e-9), ROWS_TO_CHOOSE, MOST_OF_SPLIT))
-    column = asked.units or asked.group
-    units = np.arange(len(places)) if column is None else log.names[column].codes[places]
+    units = np.arange(len(places))
+    if asked.resampled_by is not None:
+        units = log.names[asked.resampled_by].codes[places]
     return places[sampled(units.astype(np.uint64), split, len(places), most_rows)]
 
 
@@ -255,7 +254,7 @@ def _kept_rows(
         labels=labels[places],
         group=_codes_or_none(log, asked.group, places).astype(np.int32),
         weights=_sampling_weights(asked, labels[places]),
-        units=units_of(_codes_or_none(log, asked.units or asked.group, places), 0),
+        units=units_of(_codes_or_none(log, asked.resampled_by, places), 0),
         tasks=tuple(asked.labels),
         kinds=tuple(
             "regression" if task in asked.amounts else kind
@@ -294,7 +293,9 @@ def _exposure(asked: Asked, log: LoggedRows, places: Ints) -> Exposure | None:
 
 
 def _items(asked: Asked, log: LoggedRows, places: Ints) -> dict[str, Floats]:
-    items = {name: _dense(log.names[column].codes[places]) for name, column in asked.items.items()}
+    items = {}
+    for name, column in asked.items.items():
+        items[name] = _dense(log.names[column].codes[places])
     for name, column in asked.item_numbers.items():
         items[name] = log.numbers[column][places].astype(np.float64)
     return items
@@ -307,30 +308,29 @@ def _segment(column: NameColumn, places: Ints) -> tuple[tuple[str, ...], NDArray
     Codes may be as large as an id, so no array is as long as the largest code.
     """
     distinct, counts = np.unique(column.codes[column.codes >= 0], return_counts=True)
-    if not len(distinct):
-        return (), np.full(len(places), -1, np.int16)
-    frequent = distinct[np.argsort(-counts, kind="stable")][:MOST_VALUES]
-    values = column.values[frequent] if len(column.values) else frequent
-
-    codes = column.codes[places]
-    by_code = np.argsort(frequent)
-    ranks = np.searchsorted(frequent[by_code], codes)
-    nearest = by_code[np.minimum(ranks, len(frequent) - 1)]
-    indices = np.where(frequent[nearest] == codes, nearest, -1).astype(np.int16)
-    return tuple(map(str, values.tolist())), indices
+    most_frequent_first = np.argsort(-counts, kind="stable")
+    frequent = distinct[most_frequent_first][:MOST_VALUES]
+    values = frequent
+    if len(column.values):
+        values = column.values[frequent]
+    indices = pd.Index(frequent).get_indexer(pd.Index(column.codes[places]))
+    return tuple(map(str, values.tolist())), indices.astype(np.int16)
 
 
 def _dense(codes: Ints) -> Floats:
     """Codes (n,) as numbers from 0 without gaps, NaN where missing: single precision keeps such
     ones apart.
     """
-    return np.where(codes < 0, np.nan, np.unique(codes, return_inverse=True)[1].reshape(-1))
+    _, ranks = np.unique(codes, return_inverse=True)
+    return np.where(codes < 0, np.nan, ranks)
 
 
 def _check_labels(rows: KeptRows, split: str) -> None:
     """Refuses a task whose label is unknown, or the same, in all rows that count."""
-    counted = slice(None) if rows.counts is None else rows.counts > 0
-    for task, labels in zip(rows.tasks, rows.labels[counted].T, strict=True):
+    counted = rows.labels
+    if rows.counts is not None:
+        counted = counted[rows.counts > 0]
+    for task, labels in zip(rows.tasks, counted.T, strict=True):
         if not np.isfinite(labels).any():
             raise UserError(
                 f"expected labels of '{task}' on the rows {PURPOSES[split]}, found none"
