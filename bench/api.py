@@ -99,9 +99,9 @@ def run(
         "parents": tuple(f"{child}={parent}" for child, parent in (parents or {}).items()),
     }
     described = {key: value for key, value in columns.items() if value}
-    progress, home = _progress(), writable_home(Path(home) if home else None)
-    card = _card(data, described, home, progress)
-    new_run = create(home, request.model_copy(update={"dataset": (card,)}), progress)
+    progress, folder = _progress(), writable_home(_folder(home))
+    card = _card(data, described, folder, progress)
+    new_run = create(folder, request.model_copy(update={"dataset": (card,)}), progress)
     with interrupted_once():
         execute(new_run, progress)
     return load_run(new_run.folder)
@@ -128,7 +128,7 @@ def load_run(
     from bench.core.system.home import resolve_home
 
     _add(plugins)
-    parts = Run.open(resolve_home(Path(home) if home else None), str(run)).datasets
+    parts = Run.open(resolve_home(_folder(home)), str(run)).datasets
     if dataset is None and len(parts) > 1:
         raise UserError(
             f"dataset: expected one of the run's data sets, {', '.join(parts)}; found none"
@@ -159,8 +159,7 @@ def decide(log: Any, *, plugins: PathOrPaths = (), **asked: Any) -> Result:
 
     _add(plugins)
     if isinstance(log, str | Path | list | tuple):
-        paths = [log] if isinstance(log, str | Path) else log
-        options = validate(Asked, asked | {"log": [str(path) for path in paths]}, "")
+        options = validate(Asked, asked | {"log": [*map(str, _listed(log))]}, "")
         rows = read(options, _progress())
     else:
         options = validate(Asked, asked, "")
@@ -311,7 +310,7 @@ class Result:
         rows = []
         for record in self._trained.records:
             row = {"trial": record.number} | {name: getattr(record, name) for name in facts}
-            row["failure"] = record.failure.reason if record.failure else None
+            row["failure"] = record.failure and record.failure.reason
             rows.append(row | record.metrics | record.params)
         return pd.DataFrame(rows)
 
@@ -328,11 +327,12 @@ class Result:
                     "replicate": replicate.replicate,
                     "seed": replicate.seed,
                     "until": replicate.until,
-                    "failure": replicate.failure.reason if replicate.failure else None,
+                    "failure": replicate.failure and replicate.failure.reason,
                 }
                 rows.append(row | replicate.metrics)
-        columns = None if rows else ["trial", "architecture", "replicate", "seed"]
-        return pd.DataFrame(rows, columns=columns)
+        if not rows:
+            return pd.DataFrame(columns=["trial", "architecture", "replicate", "seed"])
+        return pd.DataFrame(rows)
 
     def deploy(
         self,
@@ -420,13 +420,16 @@ class Result:
         from bench.app.report.markup import escaped
 
         try:
-            verdict = f"<p>{escaped(self.verdict())}</p>"
+            parts = [f"<p>{escaped(self.verdict())}</p>"]
         except UserError as reason:
             return f"<p>{escaped(str(reason))}</p>"
-        score = f"<p><code>{escaped(self._score)}</code></p>" if self._score else ""
-        incomplete = f"<p>{escaped(self._incomplete)}</p>" if self._incomplete else ""
-        front = self.figure().svg if self.decision.serving.served else ""
-        return verdict + score + incomplete + front
+        if self._score:
+            parts.append(f"<p><code>{escaped(self._score)}</code></p>")
+        if self._incomplete:
+            parts.append(f"<p>{escaped(self._incomplete)}</p>")
+        if self.decision.serving.served:
+            parts.append(self.figure().svg)
+        return "".join(parts)
 
     @property
     def _score(self) -> str:
@@ -460,8 +463,15 @@ def _figures() -> dict[str, Callable[[PageSection], Figure | None]]:
 
 def _add(plugins: PathOrPaths) -> None:
     """Adds files of entries, and those that the environment names."""
-    paths = [plugins] if isinstance(plugins, str | Path) else plugins
-    add(*(PluginFile.read(Path(path), "plugins") for path in paths))
+    add(*(PluginFile.read(Path(path), "plugins") for path in _listed(plugins)))
+
+
+def _listed(paths: PathOrPaths) -> Sequence[str | Path]:
+    return [paths] if isinstance(paths, str | Path) else paths
+
+
+def _folder(path: str | Path | None) -> Path | None:
+    return Path(path) if path else None
 
 
 def _progress() -> Progress:
@@ -471,7 +481,7 @@ def _progress() -> Progress:
     return NotebookProgress() if progress.console.is_jupyter else progress
 
 
-def _card(data: Any, columns: dict[str, Any], home: Path, progress: Progress) -> str:
+def _card(data: object, columns: dict[str, Any], home: Path, progress: Progress) -> str:
     """The name or path of the data's card, which is drafted where there is none.
 
     Args:
@@ -499,7 +509,7 @@ def _card(data: Any, columns: dict[str, Any], home: Path, progress: Progress) ->
     return str(target)
 
 
-def _files(data: Any, home: Path) -> list[Path]:
+def _files(data: object, home: Path) -> list[Path]:
     """The files of the data; a table of memory is written once, under its digest."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -507,16 +517,16 @@ def _files(data: Any, home: Path) -> list[Path]:
     from bench.core.system.atomic import rename, room_for, scratch_folder, writable
 
     if isinstance(data, str | Path | list | tuple):
-        paths = [data] if isinstance(data, str | Path) else data
-        return [Path(path).resolve() for path in paths]
+        return [Path(path).resolve() for path in _listed(data)]
     if not isinstance(data, pa.Table | pd.DataFrame):
         raise UserError(
             f"expected a table, files, a card or a data set's name, found {type(data).__name__}"
         )
-    table = data if isinstance(data, pa.Table) else pa.Table.from_pandas(data, preserve_index=False)
+    if isinstance(data, pd.DataFrame):
+        data = pa.Table.from_pandas(data, preserve_index=False)
     folder = writable(home / "frames")
     with room_for(folder), scratch_folder(folder / "frame") as scratch:
-        pq.write_table(table.replace_schema_metadata(), scratch / "frame")
+        pq.write_table(data.replace_schema_metadata(), scratch / "frame")
         with (scratch / "frame").open("rb") as file:
             digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=6)).hexdigest()
         file_of_table = folder / f"frame-{digest}.parquet"
