@@ -1,5 +1,5 @@
-"""What there is to work with: `seesaw datasets`, `prepare`, `synth`, `suites`, `spaces`, and
-`doctor` for the machine.
+"""Lists of data sets, suites and spaces, and a check of the machine: `seesaw datasets`, `prepare`,
+`synth`, `suites`, `spaces` and `doctor`.
 """
 
 from __future__ import annotations

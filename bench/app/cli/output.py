@@ -131,7 +131,7 @@ class TerminalProgress(Progress):
 
 
 def _progress_line(work: Work, done: float, elapsed: float) -> str:
-    """How far a work is that did some of it in so many seconds."""
+    """How far a work is; `done` of it took `elapsed` seconds."""
     reached = quantity(work.done + done, work.unit)
     if work.total:
         reached = f"{amount_of(work.done + done, work.unit)} of {quantity(work.total, work.unit)}"

@@ -1,9 +1,9 @@
 """What does not fit in a log: parents that cannot be, predictions of another task, a score without
 its amounts.
 
-Each check asks far more than noise gives, and rows that belong together count for less than their
-number. What labels contradict is refused; the rest is a note with its evidence, because a bad model
-may look the same.
+Each check asks far more than noise gives, because rows that belong together count for less than
+their number. A parent that labels contradict is refused; the rest is a note with its evidence,
+because a bad model may look the same.
 """
 
 from __future__ import annotations
