@@ -522,11 +522,12 @@ def _files(data: object, home: Path) -> list[Path]:
         raise UserError(
             f"expected a table, files, a card or a data set's name, found {type(data).__name__}"
         )
+    table: pa.Table = data
     if isinstance(data, pd.DataFrame):
-        data = pa.Table.from_pandas(data, preserve_index=False)
+        table = pa.Table.from_pandas(data, preserve_index=False)
     folder = writable(home / "frames")
     with room_for(folder), scratch_folder(folder / "frame") as scratch:
-        pq.write_table(data.replace_schema_metadata(), scratch / "frame")
+        pq.write_table(table.replace_schema_metadata(), scratch / "frame")
         with (scratch / "frame").open("rb") as file:
             digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=6)).hexdigest()
         file_of_table = folder / f"frame-{digest}.parquet"
