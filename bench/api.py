@@ -1,7 +1,7 @@
 """What Python and notebooks call: `run`, `decide` and `load_run`, and the `Result` that all three
 give.
 
->>> found = bench.run(frame, labels=["click", "buy"], time="ts", budget="10m")  # doctest: +SKIP
+>>> result = bench.run(frame, labels=["click", "buy"], time="ts", budget="10m")  # doctest: +SKIP
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from bench.app.runs.folder import DatasetRun, Run
     from bench.app.runs.result import DatasetResult
     from bench.deciding.decision import Decision
-    from bench.deciding.logged.decision import LogResult
+    from bench.deciding.logged.log_decision import LogResult
     from bench.deciding.pick import Pick
     from bench.serve.package import Package
 
@@ -85,24 +85,26 @@ def run(
     _add(plugins)
     if "dataset" in asked:
         raise UserError("dataset: expected the data as the first argument, found them as an option")
-    asked |= {
-        key: value for key, value in (("current", current), ("time", budget)) if value is not None
-    }
+    if current is not None:
+        asked["current"] = current
+    if budget is not None:
+        asked["time"] = budget
     request = Request.of({"suite": str(suite), **asked})
-    columns: dict[str, Any] = {
+    columns = {
         "time": time,
         "group": group,
         "units": units,
         "logged": names(logged),
         "labels": names(labels),
+        "parents": tuple(f"{child}={parent}" for child, parent in (parents or {}).items()),
     }
-    columns["parents"] = tuple(f"{child}={of}" for child, of in (parents or {}).items())
-    progress, at = _progress(), writable_home(Path(home) if home else None)
-    card = _card(data, {key: value for key, value in columns.items() if value}, at, progress)
-    made = create(at, request.model_copy(update={"dataset": (card,)}), progress)
+    described = {key: value for key, value in columns.items() if value}
+    progress, folder = _progress(), writable_home(_folder(home))
+    card = _card(data, described, folder, progress)
+    new_run = create(folder, request.model_copy(update={"dataset": (card,)}), progress)
     with interrupted_once():
-        execute(made, progress)
-    return load_run(made.folder)
+        execute(new_run, progress)
+    return load_run(new_run.folder)
 
 
 def load_run(
@@ -126,7 +128,7 @@ def load_run(
     from bench.core.system.home import resolve_home
 
     _add(plugins)
-    parts = Run.open(resolve_home(Path(home) if home else None), str(run)).datasets
+    parts = Run.open(resolve_home(_folder(home)), str(run)).datasets
     if dataset is None and len(parts) > 1:
         raise UserError(
             f"dataset: expected one of the run's data sets, {', '.join(parts)}; found none"
@@ -151,17 +153,19 @@ def decide(log: Any, *, plugins: PathOrPaths = (), **asked: Any) -> Result:
             option.
     """
     from bench.core.validation import validate
-    from bench.deciding.logged import log as logs
+    from bench.deciding.logged import log_decision
     from bench.deciding.logged.asked import Asked
-    from bench.deciding.logged.decision import decide as decision_of
+    from bench.deciding.logged.logged_rows import of_frame, read
 
     _add(plugins)
-    paths = [log] if isinstance(log, str | Path) else log if isinstance(log, list | tuple) else None
-    options = asked if paths is None else asked | {"log": [str(path) for path in paths]}
-    given = validate(Asked, options, "")
-    read = logs.of_frame(log, given) if paths is None else logs.read(given, _progress())
-    decision = decision_of(given, read)
-    return Result(lambda: decision)
+    if isinstance(log, str | Path | list | tuple):
+        options = validate(Asked, asked | {"log": [*map(str, _listed(log))]}, "")
+        rows = read(options, _progress())
+    else:
+        options = validate(Asked, asked, "")
+        rows = of_frame(log, options)
+    result = log_decision.decide(options, rows)
+    return Result(lambda: result)
 
 
 class Result:
@@ -172,12 +176,12 @@ class Result:
     def __init__(
         self, found: Callable[[], DatasetResult | LogResult], part: DatasetRun | None = None
     ) -> None:
-        self._find, self._part = found, part
+        self._read, self._part = found, part
 
     @cached_property
     def found(self) -> DatasetResult | LogResult:
         """All of it, as far as it has come when it is first asked for."""
-        return self._find()
+        return self._read()
 
     @property
     def decision(self) -> Decision:
@@ -217,18 +221,19 @@ class Result:
         """The points on the served front; of `heads` on theirs, best in the first objective first.
         As `points`.
         """
-        served = self.decision.serving.served
-        if not heads and served is not None:
-            return self.points(heads).loc[served.front].reset_index(drop=True)
-        front = self.decision.frontier
-        return front.wide.iloc[front.best].reset_index(drop=True)
+        served, frontier = self.decision.serving.served, self.decision.frontier
+        if heads or served is None:
+            return frontier.wide.iloc[frontier.best].reset_index(drop=True)
+        return served.wide.loc[served.front].reset_index(drop=True)
 
     def points(self, heads: bool = False) -> pd.DataFrame:
         """A row for each point, on the served front or not; see `bench.ledger.ledger.Ledger.wide`.
         Or of `heads`.
         """
-        served = None if heads else self.decision.serving.served
-        return (self.decision.frontier if served is None else served).wide
+        served = self.decision.serving.served
+        if heads or served is None:
+            return self.decision.frontier.wide
+        return served.wide
 
     def cells(self) -> pd.DataFrame:
         """All that was measured, one long table: a row for each point, split, slice of its rows,
@@ -265,14 +270,14 @@ class Result:
 
         check_known("figure", name, PLOTS)
         check_known("backend", backend, ("svg", "matplotlib"))
-        if backend == "matplotlib":
-            figures = _figures()
-            if (figure := figures[name](self._section())) is None:
-                raise UserError(
-                    f"figure '{name}': expected something to draw, found nothing; {_NEEDS[name]}"
-                )
-            return figure
-        return standalone(PLOTS[name](self._section()))
+        if backend == "svg":
+            return standalone(PLOTS[name](self._section()))
+        figure = _figures()[name](self._section())
+        if figure is None:
+            raise UserError(
+                f"figure '{name}': expected something to draw, found nothing; {_NEEDS[name]}"
+            )
+        return figure
 
     def _section(self) -> PageSection:
         """What a page shows of it."""
@@ -302,31 +307,32 @@ class Result:
         search chose.
         """
         facts = ("state", "architecture", "sharing", "funnel", "balancing", "baseline", "seconds")
-        return pd.DataFrame(
-            {"trial": record.number}
-            | {name: getattr(record, name) for name in facts}
-            | {
-                "failure": record.failure.reason if record.failure else None,
-                **record.metrics,
-                **record.params,
-            }
-            for record in self._trained.records
-        )
+        rows = []
+        for record in self._trained.records:
+            row = {"trial": record.number} | {name: getattr(record, name) for name in facts}
+            row["failure"] = record.failure and record.failure.reason
+            rows.append(row | record.metrics | record.params)
+        return pd.DataFrame(rows)
 
     def replicates(self) -> pd.DataFrame:
         """A row for each retraining: `trial, architecture, replicate, seed, until, failure`, then
         metrics.
         """
-        rows = [
-            {"trial": record.number, "architecture": record.architecture}
-            | {name: getattr(each, name) for name in ("replicate", "seed", "until")}
-            | {"failure": each.failure.reason if each.failure else None, **each.metrics}
-            for record in self._trained.records
-            for each in record.replicates
-        ]
-        return pd.DataFrame(
-            rows, columns=None if rows else ["trial", "architecture", "replicate", "seed"]
-        )
+        rows = []
+        for record in self._trained.records:
+            for replicate in record.replicates:
+                row = {
+                    "trial": record.number,
+                    "architecture": record.architecture,
+                    "replicate": replicate.replicate,
+                    "seed": replicate.seed,
+                    "until": replicate.until,
+                    "failure": replicate.failure and replicate.failure.reason,
+                }
+                rows.append(row | replicate.metrics)
+        if not rows:
+            return pd.DataFrame(columns=["trial", "architecture", "replicate", "seed"])
+        return pd.DataFrame(rows)
 
     def deploy(
         self,
@@ -414,13 +420,16 @@ class Result:
         from bench.app.report.markup import escaped
 
         try:
-            said = f"<p>{escaped(self.verdict())}</p>"
+            parts = [f"<p>{escaped(self.verdict())}</p>"]
         except UserError as reason:
             return f"<p>{escaped(str(reason))}</p>"
-        score = f"<p><code>{escaped(self._score)}</code></p>" if self._score else ""
-        incomplete = f"<p>{escaped(self._incomplete)}</p>" if self._incomplete else ""
-        drawn = self.figure().svg if self.decision.serving.served else ""
-        return said + score + incomplete + drawn
+        if self._score:
+            parts.append(f"<p><code>{escaped(self._score)}</code></p>")
+        if self._incomplete:
+            parts.append(f"<p>{escaped(self._incomplete)}</p>")
+        if self.decision.serving.served:
+            parts.append(self.figure().svg)
+        return "".join(parts)
 
     @property
     def _score(self) -> str:
@@ -454,22 +463,29 @@ def _figures() -> dict[str, Callable[[PageSection], Figure | None]]:
 
 def _add(plugins: PathOrPaths) -> None:
     """Adds files of entries, and those that the environment names."""
-    paths = [plugins] if isinstance(plugins, str | Path) else plugins
-    add(*(PluginFile.read(Path(path), "plugins") for path in paths))
+    add(*(PluginFile.read(Path(path), "plugins") for path in _listed(plugins)))
+
+
+def _listed(paths: PathOrPaths) -> Sequence[str | Path]:
+    return [paths] if isinstance(paths, str | Path) else paths
+
+
+def _folder(path: str | Path | None) -> Path | None:
+    return Path(path) if path else None
 
 
 def _progress() -> Progress:
     from bench.app.cli.output import NotebookProgress, TerminalProgress
 
-    shown = TerminalProgress()
-    return NotebookProgress() if shown.console.is_jupyter else shown
+    progress = TerminalProgress()
+    return NotebookProgress() if progress.console.is_jupyter else progress
 
 
-def _card(data: Any, columns: dict[str, Any], home: Path, progress: Progress) -> str:
+def _card(data: object, columns: dict[str, Any], home: Path, progress: Progress) -> str:
     """The name or path of the data's card, which is drafted where there is none.
 
     Args:
-        columns: what was said of the data.
+        columns: what the user says of the data.
     """
     from bench.core.system.home import shown
     from bench.data.inspection.draft import CardRequest, draft_card
@@ -481,19 +497,19 @@ def _card(data: Any, columns: dict[str, Any], home: Path, progress: Progress) ->
                 f"{next(iter(columns))}: expected none beside a card, which says it; found {data}"
             )
         return str(data)
-    files = [*_files(data, home)]
+    files = _files(data, home)
     facts = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     digest = hashlib.blake2b(json.dumps([facts, columns]).encode(), digest_size=4).hexdigest()
     target = home / "cards" / f"{files[0].name.partition('.')[0]}-{digest}.toml"
     if not target.is_file():
         folder = Path(os.path.relpath(files[0].parent, target.parent)).as_posix()
-        asked = CardRequest(files=tuple(files), folder=folder, **{"labels": ()} | columns)
-        write_card(draft_card(asked, progress), target)
+        request = CardRequest(files=tuple(files), folder=folder, **{"labels": ()} | columns)
+        write_card(draft_card(request, progress), target)
     progress.note(f"card: {shown(target)}; what it leaves out, and why, is for you to read")
     return str(target)
 
 
-def _files(data: Any, home: Path) -> Iterator[Path]:
+def _files(data: object, home: Path) -> list[Path]:
     """The files of the data; a table of memory is written once, under its digest."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -501,21 +517,20 @@ def _files(data: Any, home: Path) -> Iterator[Path]:
     from bench.core.system.atomic import rename, room_for, scratch_folder, writable
 
     if isinstance(data, str | Path | list | tuple):
-        yield from (
-            Path(each).resolve() for each in ([data] if isinstance(data, str | Path) else data)
-        )
-        return
+        return [Path(path).resolve() for path in _listed(data)]
     if not isinstance(data, pa.Table | pd.DataFrame):
         raise UserError(
             f"expected a table, files, a card or a data set's name, found {type(data).__name__}"
         )
-    table = data if isinstance(data, pa.Table) else pa.Table.from_pandas(data, preserve_index=False)
+    table: pa.Table = data
+    if isinstance(data, pd.DataFrame):
+        table = pa.Table.from_pandas(data, preserve_index=False)
     folder = writable(home / "frames")
     with room_for(folder), scratch_folder(folder / "frame") as scratch:
         pq.write_table(table.replace_schema_metadata(), scratch / "frame")
         with (scratch / "frame").open("rb") as file:
             digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=6)).hexdigest()
-        kept = folder / f"frame-{digest}.parquet"
-        if not kept.is_file():
-            rename(scratch / "frame", kept)
-    yield kept
+        file_of_table = folder / f"frame-{digest}.parquet"
+        if not file_of_table.is_file():
+            rename(scratch / "frame", file_of_table)
+    return [file_of_table]

@@ -220,11 +220,9 @@ class Judgement:
         """
         if self.difference is None or self.other is None:
             return None
-        base = self.other.value
-        difference = self.difference
-        if not abs(base) > 0:
+        if not abs(self.other.value) > 0:
             return None
-        return Effect(difference.value / base, difference.low / base, difference.high / base)
+        return self.difference.relative_to(self.other.value)
 
     @property
     def verdict(self) -> str:

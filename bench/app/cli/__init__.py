@@ -27,11 +27,8 @@ def main(arguments: list[str] | None = None) -> int:
     from bench.app.cli.app import app
 
     try:
-        code = app(
-            args=_plugins_first(sys.argv[1:] if arguments is None else arguments),
-            prog_name="seesaw",
-            standalone_mode=False,
-        )
+        words = sys.argv[1:] if arguments is None else arguments
+        code = app(args=_plugins_first(words), prog_name="seesaw", standalone_mode=False)
         if code == 130:  # an interrupt is turned into its exit code on the way
             print("seesaw: interrupted", file=sys.stderr)
         return int(code or 0)
@@ -41,18 +38,15 @@ def main(arguments: list[str] | None = None) -> int:
         print("seesaw: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # The reader of our output (`| head`) has left: nothing more to say, and nothing to say it
-        # to.
+        # Nobody reads our output any more, as after `| head`.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
-            return _complain(
-                "expected a name that a file can have, found "
-                f"{shortened(repr(str(error.filename)))}"
-            )
-        told = no_room(error, error.filename or "standard output") or refused(error)
-        return _bug() if told is None else _complain(str(told))
+            name = shortened(repr(str(error.filename)))
+            return _complain(f"expected a name that a file can have, found {name}")
+        mistake = no_room(error, error.filename or "standard output") or refused(error)
+        return _bug() if mistake is None else _complain(str(mistake))
     except Exception as error:
         if hasattr(error, "format_message"):  # a usage error: unknown option, missing argument
             return _complain(error.format_message())
@@ -63,9 +57,10 @@ def _open_streams() -> None:
     """Opens standard streams that the caller closed as /dev/null: else the next file would take the
     place of one.
     """
-    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
-        pass
-    os.close(number)
+    descriptor = -1
+    while descriptor <= 2:
+        descriptor = os.open(os.devnull, os.O_RDWR)
+    os.close(descriptor)
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "r+", encoding="utf-8"))  # noqa: SIM115 (until the end)
@@ -75,24 +70,27 @@ def _plugins_first(arguments: list[str]) -> list[str]:
     """With `--plugin FILE` before the command: it is an option of all of them, and people type it
     last.
     """
-    first, rest = list[str](), list[str]()
-    given = iter(arguments)
-    for each in given:
-        if each == "--":
-            rest += [each, *given]
-        elif each == "--plugin":
-            first += [each, *islice(given, 1)]
+    plugins, rest = list[str](), list[str]()
+    words = iter(arguments)
+    for word in words:
+        if word == "--":
+            rest += [word, *words]
+        elif word == "--plugin":
+            plugins += [word, *islice(words, 1)]
+        elif word.startswith("--plugin="):
+            plugins.append(word)
         else:
-            (first if each.startswith("--plugin=") else rest).append(each)
-    return first + rest
+            rest.append(word)
+    return plugins + rest
 
 
 def _bug() -> int:
     from bench.core.plugins import files
 
     traceback.print_exc()
-    whose = " or ".join(["seesaw", *(f"the plug-in {Path(file.path).name}" for file in files())])
-    print(f"seesaw: this is a bug in {whose}, not your mistake", file=sys.stderr)
+    suspects = ["seesaw"]
+    suspects += [f"the plug-in {Path(file.path).name}" for file in files()]
+    print(f"seesaw: this is a bug in {' or '.join(suspects)}, not your mistake", file=sys.stderr)
     return 1
 
 

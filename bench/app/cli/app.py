@@ -9,19 +9,7 @@ from typing import Annotated
 import typer
 
 from bench import __version__
-from bench.app.cli import (
-    backtest,
-    data,
-    decide,
-    doctor,
-    export,
-    models,
-    plan,
-    results,
-    run,
-    runs,
-    suites,
-)
+from bench.app.cli import card_drafts, deployed, inventory, logs, results, running, switching
 from bench.app.cli.options import answered
 from bench.app.cli.output import CommandOutput
 from bench.core import plugins
@@ -61,34 +49,34 @@ def root(
 
 
 COMMANDS: dict[str, Callable[..., CommandOutput]] = {
-    "datasets": data.datasets,
-    "card": data.card,
-    "prepare": data.prepare_command,
-    "spaces": suites.spaces,
-    "suites": suites.suites,
-    "synth": data.synth,
-    "train": run.train,
-    "decide": decide.decide,
-    "run": run.run,
-    "resume": run.resume,
-    "confirm": run.confirm,
-    "sync": run.sync,
-    "status": results.status,
-    "frontier": results.frontier_command,
+    "datasets": inventory.datasets,
+    "card": card_drafts.card,
+    "prepare": inventory.prepare,
+    "spaces": inventory.spaces,
+    "suites": inventory.suites,
+    "synth": inventory.synth,
+    "train": running.train,
+    "decide": logs.decide,
+    "run": running.run,
+    "resume": running.resume,
+    "confirm": running.confirm,
+    "sync": running.sync,
+    "status": running.status,
+    "frontier": results.frontier,
     "report": results.report,
-    "pick": results.pick_command,
-    "export": export.export,
-    "backtest": backtest.backtest,
-    "plan": plan.plan,
-    "deploy": models.deploy,
-    "history": models.history,
-    "score": models.score,
-    "latency": models.latency,
-    "evaluate": models.evaluate,
-    "explain": models.explain,
+    "pick": results.pick,
+    "export": logs.export,
+    "backtest": switching.backtest,
+    "plan": switching.plan,
+    "deploy": switching.deploy,
+    "history": deployed.history,
+    "score": deployed.score,
+    "latency": deployed.latency,
+    "evaluate": deployed.evaluate,
+    "explain": deployed.explain,
     "diagnose": results.diagnose,
-    "compare": runs.compare,
-    "doctor": doctor.doctor,
+    "compare": results.compare,
+    "doctor": inventory.doctor,
 }
 """In the order of `seesaw --help`."""
 for _name, _command in COMMANDS.items():

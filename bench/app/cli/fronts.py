@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,17 +13,23 @@ from bench.core.rows import CONFIRM, NAMES, REPLICATED, SEARCH, TEST
 from bench.core.system.home import resolve_home
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from bench.app.runs.result import DatasetResult
+    from bench.core.arrays import Floats
     from bench.core.formula_languages import FormulaLanguage
     from bench.deciding.decision import Decision
+    from bench.ledger.heads import Frontier
     from bench.ledger.served.served import Served
 
 
 SHOWN = 5
-"""Serving points that a terminal shows at first; `SPREAD` of the whole front in full."""
+"""Serving points that a terminal shows at first; in full `SPREAD` of the whole front."""
 SPREAD = 10
 MOST_MODELS = 8
 """Models that a terminal shows at most; the page has all."""
+Measured = dict[str, "Floats"]
+"""By measure and split (S, 3) of S points: the value, and the ends of its interval."""
 _ROWS = f"confirm/ is {NAMES[CONFIRM]}"
 
 
@@ -38,8 +45,9 @@ def show_verdict(decision: Decision) -> None:
     headers, rows = verdict.by_model
     if rows:
         print_table(headers, rows[:MOST_MODELS], f"over {decision.against}: {EXPECTED}")
-    if len(rows) > MOST_MODELS:
-        say(f"{len(rows) - MOST_MODELS:,} other models gain less; the page has all")
+    not_shown = len(rows) - MOST_MODELS
+    if not_shown > 0:
+        say(f"{not_shown:,} other models gain less; the page has all")
     if decision.formula:
         say(f"{score_of(verdict.kind)} = {decision.formula}", whole=True)
 
@@ -47,10 +55,9 @@ def show_verdict(decision: Decision) -> None:
 def show_expression(decision: Decision, language: FormulaLanguage) -> None:
     """The score to rank by in SQL or Python."""
     expression = decision.expression(language)
-    say(
-        f"{language}: {expression or 'the answer is a score of the log, which has no formula'}",
-        whole=True,
-    )
+    if not expression:
+        expression = "the answer is a score of the log, which has no formula"
+    say(f"{language}: {expression}", whole=True)
 
 
 def show_front(result: DatasetResult, heads: bool = False, full: bool = False) -> None:
@@ -58,7 +65,9 @@ def show_front(result: DatasetResult, heads: bool = False, full: bool = False) -
     request.
     """
     show_verdict(result.decision)
-    say(*(result.decision.verdict.notes if full else ()), result.incomplete)
+    if full:
+        say(*result.decision.verdict.notes)
+    say(result.incomplete)
     served = result.decision.serving.served
     if served is not None and not heads:
         _show_served(result, served, full)
@@ -76,28 +85,19 @@ def _show_served(result: DatasetResult, served: Served, full: bool) -> None:
     from bench.app.runs.page import run_argument
 
     say(result.current)
-    print_served(
-        result.decision,
-        f"served front on {result.run.key}: weights chosen on {NAMES[CONFIRM]}, outcomes",
-        full,
-    )
-    name = run_argument(result.run.run)
+    title = f"served front on {result.run.key}: weights chosen on {NAMES[CONFIRM]}, outcomes"
+    print_served(result.decision, title, full)
+    command = f"seesaw frontier {run_argument(result.run.run)}"
     if not full:
-        say(
-            (
-                f"more: seesaw frontier {name} --full; the front of heads: seesaw frontier {name} "
-                "--heads"
-            ),
-            whole=True,
-        )
+        say(f"more: {command} --full; the front of heads: {command} --heads", whole=True)
         return
-    volume, on = served.hypervolume, int(served.front.sum())
-    sure = f"{volume.value:.4f} ({volume.low:.4f} to {volume.high:.4f})"
+    volume = served.hypervolume
+    say(*result.decision.readings)
     say(
-        *result.decision.readings,
-        f"{on} serving points are on the front; hypervolume over a random order {sure}",
+        f"{int(served.front.sum())} serving points are on the front; hypervolume over a random "
+        f"order {volume.value:.4f} ({volume.low:.4f} to {volume.high:.4f})"
     )
-    say(f"the front of heads: seesaw frontier {name} --heads", whole=True)
+    say(f"the front of heads: {command} --heads", whole=True)
 
 
 def print_served(decision: Decision, title: str, full: bool = False) -> None:
@@ -116,35 +116,35 @@ def print_served(decision: Decision, title: str, full: bool = False) -> None:
     served = decision.serving.served
     assert served is not None
     points, titles = served.table, titles_of(decision.frontier.points)
-    rows = _spread_rows(served) if full else _best_rows(decision, served)
+    notes = _spread_rows(served) if full else _best_rows(decision, served)
     against = "current" if served.today else "reference"
-    rows[served.current] = against
+    notes[served.current] = against
     if decision.advised is not None and decision.advised != served.current:
-        rows = {decision.advised: "answer"} | {
-            row: note for row, note in rows.items() if row != decision.advised
-        }
-    columns = {
-        "point": [named(points.iloc[row], titles) for row in rows],
-        "score": [points["kind"][row] for row in rows],
-        "weights": [in_words(points["weights"][row]) for row in rows],
-        "": list(rows.values()),
-    }
-    for name in served.names:
-        columns[f"{name}, % of {against}"] = [
-            str(served.gains(row)[name]).replace("%", "", 1) for row in rows
-        ]
-    headers = [name for name in columns if full or name != "score"]
-    cells = list(zip(*(columns[name] for name in headers), strict=True))
-    print_table(headers, cells, f"{title} {MEASURED}")
+        notes.pop(decision.advised, None)
+        notes = {decision.advised: "answer"} | notes
+
+    headers = ["point", "score", "weights", ""]
+    headers += [f"{outcome}, % of {against}" for outcome in served.names]
+    rows = []
+    for row, note in notes.items():
+        point = points.iloc[row]
+        cells = [named(point, titles), point["kind"], in_words(point["weights"]), note]
+        cells += [str(gain).replace("%", "", 1) for gain in served.gains(row).values()]
+        rows.append(cells)
+    if not full:
+        for cells in (headers, *rows):
+            del cells[1]
+    print_table(headers, rows, f"{title} {MEASURED}")
 
 
 def _best_rows(decision: Decision, served: Served) -> dict[int, str]:
     """Points of the front that come first by what the policy maximises, with a word on each."""
     values = served.at(TEST)
     utility = decision.serving.aims[0].score(values, values[served.current])
-    order = [row for row in np.argsort(-utility, kind="stable").tolist() if served.front[row]]
-    others = [row for row in order if row not in (decision.advised, served.current)]
-    return dict.fromkeys(others[: SHOWN - 2], "front")
+    shown_anyway = (decision.advised, served.current)
+    best_first = np.argsort(-utility, kind="stable").tolist()
+    rows = [row for row in best_first if served.front[row] and row not in shown_anyway]
+    return dict.fromkeys(rows[: SHOWN - 2], "front")
 
 
 def _spread_rows(served: Served) -> dict[int, str]:
@@ -154,98 +154,104 @@ def _spread_rows(served: Served) -> dict[int, str]:
 
     table, changes = served.table, served.at(CONFIRM, "gain")
     front = np.flatnonzero(served.front)
-    unit = np.ptp(changes[front], axis=0)
-    evenly = front[spread(changes[front] / np.where(unit > 0, unit, 1.0), SPREAD)].tolist()
-    notes = dict.fromkeys(evenly, "front")
-    for role, by, note in (
-        ("baseline", "point", "baseline"),
-        ("trial", "architecture", "best of its kind"),
-    ):
-        for name, rows in table[table["role"] == role].groupby(by, sort=False).groups.items():
-            if note == "baseline" or not any(table[by][row] == name for row in notes):
-                best = int(
-                    rows[int(np.nan_to_num(changes[rows], nan=-np.inf).min(axis=1).argmax())]
-                )
-                notes.setdefault(best, note)
-    return dict(sorted(notes.items(), key=lambda noted: float(np.nan_to_num(changes[noted[0], 0]))))
+    ranges = np.ptp(changes[front], axis=0)
+    scaled = changes[front] / np.where(ranges > 0, ranges, 1.0)
+    notes = dict.fromkeys(front[spread(scaled, SPREAD)].tolist(), "front")
+    baselines = table[table["role"] == "baseline"].groupby("point", sort=False).groups
+    for rows in baselines.values():
+        notes.setdefault(_least_losing(rows, changes), "baseline")
+    kinds = table[table["role"] == "trial"].groupby("architecture", sort=False).groups
+    for kind, rows in kinds.items():
+        if kind not in table["architecture"][[*notes]].tolist():
+            notes.setdefault(_least_losing(rows, changes), "best of its kind")
+    by_first_outcome = sorted(notes, key=lambda row: float(np.nan_to_num(changes[row, 0])))
+    return {row: notes[row] for row in by_first_outcome}
+
+
+def _least_losing(rows: pd.Index[int], changes: Floats) -> int:
+    """The row whose smallest change (S, M) is the largest."""
+    worst = np.nan_to_num(changes[rows], nan=-np.inf).min(axis=1)
+    return int(rows[int(worst.argmax())])
 
 
 def _show_heads(result: DatasetResult) -> None:
     """The front of heads as a table, and below it what may belong to it as well."""
     from bench.ledger.within import area_table
 
-    frontier, table, rows = (
-        result.decision.frontier,
-        result.decision.frontier.table,
-        result.decision.frontier.plausible,
-    )
-    at = dict(zip(frontier.keys, frontier.estimates.T, strict=True))
-    measured = {
-        each.key(split): tuple(
-            frontier.at(split, part)[:, column] for part in ("value", "low", "high")
-        )
-        for split in (CONFIRM, TEST)
-        for column, each in enumerate(frontier.measures)
-    }
-    at = at | {key: own for key, (own, _, _) in measured.items() if key.startswith(f"{TEST}/")}
-    length = ["samples"] if "samples" in table else []
-    facts = table.to_dict("records")
-    lines = [
-        [
-            facts[row]["name"],
-            *(facts[row][key] for key in length),
-            facts[row]["architecture"],
-            facts[row]["balancing"],
-        ]
-        + [column[row] for column in at.values()]
-        + [facts[row]["p_nondominated"], "yes" if facts[row]["on_front"] else "perhaps"]
-        for row in rows
-    ]
-    headers = ["point", *length, "architecture", "balancing", *at, "P(non-dominated)", "on front"]
-    print_table(headers, lines, f"front of heads on {result.run.key}, by {NAMES[frontier.split]}")
+    frontier = result.decision.frontier
+    measured: Measured = {}
+    for split in (CONFIRM, TEST):
+        parts = [frontier.at(split, part) for part in ("value", "low", "high")]
+        by_measure = np.stack(parts, axis=-1).swapaxes(0, 1)
+        for objective, cells in zip(frontier.measures, by_measure, strict=True):
+            measured[objective.key(split)] = cells
+    _print_heads(result, measured)
     volume = frontier.volume
-    sure = f" (90% interval {volume.low:.6f} to {volume.high:.6f})" if volume else ""
-    say(f"hypervolume {frontier.hypervolume:.6f}{sure}, {_basis(result)}")
+    interval = f" (90% interval {volume.low:.6f} to {volume.high:.6f})" if volume else ""
+    say(f"hypervolume {frontier.hypervolume:.6f}{interval}, {_basis(result)}")
     if frontier.answer:
         say(f"gradient methods against static weights: {frontier.answer.sentence}")
-    if any(np.isfinite(low).any() for _, low, _ in measured.values()):
-        lines = [
-            [facts[row]["point"], *(facts[row][key] for key in length)]
-            + [_ends(low[row], high[row]) for _, low, high in measured.values()]
-            for row in rows
-        ]
-        print_table(
-            ["point", *length, *measured],
-            lines,
-            f"90% intervals, of seeds and of the data's rows; {_ROWS}",
-        )
-    headers, texts = area_table(result.areas, table, str(result.run.card.group))
+    if any(np.isfinite(measure[:, 1]).any() for measure in measured.values()):
+        _print_intervals(frontier, measured)
+    headers, texts = area_table(result.areas, frontier.table, str(result.run.card.group))
     print_table(headers, texts, f"areas under the curve on {NAMES[CONFIRM]}; a random order has .5")
-    lines = [
-        [each["name"], each["replicates"], each["p_nondominated"]]
-        + [_with_ends(*(part[row] for part in parts)) for parts in measured.values()]
-        for row, each in enumerate(facts)
-        if each["role"] != "trial"
-    ]
+    _print_baselines(frontier, measured)
+
+
+def _print_heads(result: DatasetResult, measured: Measured) -> None:
+    frontier = result.decision.frontier
+    columns = dict(zip(frontier.keys, frontier.estimates.T, strict=True))
+    for key, measure in measured.items():
+        if key.startswith(f"{TEST}/"):
+            columns[key] = measure[:, 0]
+    settings = [*map(str, frontier.table.filter(["name", "samples", "architecture", "balancing"]))]
+    points = frontier.table.to_dict("records")
+    rows = []
+    for row in frontier.plausible:
+        point = points[row]
+        values = [column[row] for column in columns.values()]
+        on_front = "yes" if point["on_front"] else "perhaps"
+        rows.append([*map(point.get, settings), *values, point["p_nondominated"], on_front])
+    headers = ["point", *settings[1:], *columns, "P(non-dominated)", "on front"]
+    print_table(headers, rows, f"front of heads on {result.run.key}, by {NAMES[frontier.split]}")
+
+
+def _print_intervals(frontier: Frontier, measured: Measured) -> None:
+    settings = [*map(str, frontier.table.filter(["point", "samples"]))]
+    points = frontier.table.to_dict("records")
+    rows = []
+    for row in frontier.plausible:
+        intervals = [_interval(measure[row]) for measure in measured.values()]
+        rows.append([*map(points[row].get, settings), *intervals])
+    title = f"90% intervals, of seeds and of the data's rows; {_ROWS}"
+    print_table([*settings, *measured], rows, title)
+
+
+def _print_baselines(frontier: Frontier, measured: Measured) -> None:
+    rows = []
+    for row, point in enumerate(frontier.table.to_dict("records")):
+        if point["role"] != "trial":
+            values = [_with_interval(measure[row]) for measure in measured.values()]
+            rows.append([point["name"], point["replicates"], point["p_nondominated"], *values])
     headers = ["baseline", "replicates", "P(non-dominated)", *measured]
-    print_table(headers, lines, f"baselines, trained with the same care; {_ROWS}")
+    print_table(headers, rows, f"baselines, trained with the same care; {_ROWS}")
 
 
-def _with_ends(mean: float, low: float, high: float) -> str | None:
-    ends = _ends(low, high)
-    return None if mean != mean else f"{mean:.5g} ({ends})" if ends else f"{mean:.5g}"
+def _with_interval(measure: Floats) -> str | None:
+    value, interval = measure[0], _interval(measure)
+    if np.isnan(value):
+        return None
+    return f"{value:.5g}" if interval is None else f"{value:.5g} ({interval})"
 
 
-def _ends(low: float, high: float) -> str | None:
-    return None if low != low else f"{low:.5g} to {high:.5g}"
+def _interval(measure: Floats) -> str | None:
+    _, low, high = measure
+    return None if np.isnan(low) else f"{low:.5g} to {high:.5g}"
 
 
 def _basis(result: DatasetResult) -> str:
-    confirmed = [
-        point
-        for point in result.decision.frontier.points
-        if point.role == "trial" and point.replicates
-    ]
+    points = result.decision.frontier.points
+    confirmed = [point for point in points if point.role == "trial" and point.replicates]
     if not confirmed:
         return (
             f"compared by the one run of each trial that the search saw, on {NAMES[SEARCH]}: "
@@ -253,27 +259,29 @@ def _basis(result: DatasetResult) -> str:
         )
     counts = {len(point.replicates) for point in confirmed}
     seeds = f"{min(counts)} to {max(counts)}" if len(counts) > 1 else str(*counts)
-    what = "trials" if not any(point.rungs for point in confirmed) else "points"
-    means = f"the mean of {seeds} fresh seeds for each of {len(confirmed)} confirmed {what}"
-    return f"compared by {means}, on {NAMES[CONFIRM]}"
+    noun = "points" if any(point.rungs for point in confirmed) else "trials"
+    return (
+        f"compared by the mean of {seeds} fresh seeds for each of {len(confirmed)} confirmed "
+        f"{noun}, on {NAMES[CONFIRM]}"
+    )
 
 
 def show_pick(result: DatasetResult, full: bool = False) -> None:
     """The picked configuration; in full with its reason, what the guard excluded, and how the pick
     changes.
     """
-    if result.decision.pick is None:
-        say(f"no pick: {result.decision.no_pick}")
+    decision, pick = result.decision, result.decision.pick
+    if pick is None:
+        say(f"no pick: {decision.no_pick}")
         return
     if not full:
-        say(
-            "" if result.decision.serving.served else result.decision.pick.short
-        )  # the verdict names the pick, with its gains on test
+        if not decision.serving.served:  # else the verdict names the pick, with its gains on test
+            say(pick.short)
         return
-    say(result.decision.pick.reason)
-    say(*(f"  not {removed.name}: {removed.reason}" for removed in result.decision.pick.removed))
-    stability = result.decision.pick.stability
-    if len(stability.points) > 1:
+    say(pick.reason)
+    for removed in pick.removed:
+        say(f"  not {removed.name}: {removed.reason}")
+    if len(pick.stability.points) > 1:
         headers = [
             "point",
             "architecture",
@@ -281,42 +289,46 @@ def show_pick(result: DatasetResult, full: bool = False) -> None:
             "first over all weights",
         ]
         rows = [
-            [each.name, each.architecture, each.by_rule, each.share] for each in stability.points
+            [point.name, point.architecture, point.by_rule, point.share]
+            for point in pick.stability.points
         ]
-        print_table(
-            headers, rows, f"how the pick changes, on {NAMES[result.decision.frontier.split]}"
-        )
+        print_table(headers, rows, f"how the pick changes, on {NAMES[decision.frontier.split]}")
 
 
 def experiment_front(experiment: str, tracking: str | None, home: Path | None) -> CommandOutput:
     """The merged front of an experiment's runs; see `bench.app.tracking.reading.frontier_of`."""
     from bench.app.tracking.reading import frontier_of
-    from bench.core.errors import count
     from bench.core.system.credentials import home_address
 
     table = frontier_of(experiment, tracking or home_address(resolve_home(home)))
-    volumes = [
-        {"dataset": dataset, "fingerprint": fingerprint, "value": value}
-        for (dataset, fingerprint), value in table.attrs["hypervolume"].items()
-    ]
-    points = [{k: v for k, v in row.items() if v == v} for row in table.to_dict("records")]
-    yield {"points": points, "hypervolumes": volumes, "notes": table.attrs["notes"]}
-    for of in volumes:
-        front = table[
-            (table["dataset"] == of["dataset"]) & (table["fingerprint"] == of["fingerprint"])
-        ]
-        metrics = [
-            name
-            for name in front.dropna(axis=1, how="all")
-            if str(name).split("/")[0] in REPLICATED
-        ]
-        shown = [name for name in metrics if name.endswith(".mean")] or metrics
-        columns = ["run", "trial", "architecture", *shown, "front.p_nondominated"]
-        rows = front[columns].astype(object).where(front[columns].notna(), None).to_numpy().tolist()
-        print_table(
-            columns,
-            rows,
-            f"frontier on {of['dataset']}, points of {count(len(set(front['run'])), 'run')}",
-        )
-        say(f"hypervolume {of['value']:.6f}")
+    hypervolumes = table.attrs["hypervolume"]
+    yield {
+        "points": list(map(_without_nan, table.to_dict("records"))),
+        "hypervolumes": [
+            {"dataset": dataset, "fingerprint": fingerprint, "value": value}
+            for (dataset, fingerprint), value in hypervolumes.items()
+        ],
+        "notes": table.attrs["notes"],
+    }
+    for (dataset, fingerprint), value in hypervolumes.items():
+        same_data = (table["dataset"] == dataset) & (table["fingerprint"] == fingerprint)
+        _print_experiment(dataset, table[same_data])
+        say(f"hypervolume {value:.6f}")
     say(*table.attrs["notes"])
+
+
+def _without_nan(row: Mapping[Hashable, object]) -> dict[Hashable, object]:
+    return {name: value for name, value in row.items() if value == value}
+
+
+def _print_experiment(dataset: str, front: pd.DataFrame) -> None:
+    from bench.core.errors import count
+
+    measured = map(str, front.dropna(axis=1, how="all"))
+    metrics = [name for name in measured if name.split("/")[0] in REPLICATED]
+    means = [name for name in metrics if name.endswith(".mean")]
+    headers = ["run", "trial", "architecture", *(means or metrics), "front.p_nondominated"]
+    cells = front[headers].astype(object)
+    rows = cells.where(cells.notna(), None).to_numpy().tolist()
+    runs = count(front["run"].nunique(), "run")
+    print_table(headers, rows, f"frontier on {dataset}, points of {runs}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import wraps
 from inspect import Parameter, Signature, signature
@@ -17,14 +17,27 @@ from pydantic.fields import FieldInfo
 
 from bench.app.cli.output import CommandOutput, print_json
 from bench.core.errors import UserError, shortened
+from bench.core.formula_languages import language_of
 from bench.core.registry import Config
 from bench.core.system.home import resolve_home
 
 if TYPE_CHECKING:
-    from bench.app.runs.folder import Run
+    from bench.app.runs.folder import DatasetRun, Run
+    from bench.app.runs.result import DatasetResult
+    from bench.core.formula_languages import FormulaLanguage
 
 
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's name or path.")]
+Texts = list[str] | None
+"""Values of an option that may be repeated."""
+
+DatasetArgument = Annotated[str, typer.Argument(help="A data set's name, or the path of a card.")]
+Threads = Annotated[
+    int, typer.Option("--threads", help="Threads to train with; 0 means all cores.", min=0)
+]
+TrainingSeed = Annotated[
+    int | None, typer.Option("--seed", help="Seed of the trainings; default: the run's.")
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 Full = Annotated[bool, typer.Option("--full", help="Show all tables and all reasons.")]
 Formula = Annotated[
@@ -51,10 +64,8 @@ Point = Annotated[
 ModelArgument = Annotated[
     str,
     typer.Argument(
-        help=(
-            "A package's folder, a deployed run, or NAME, NAME@ALIAS or NAME/VERSION in the "
-            "registry."
-        )
+        help="A package's folder, a deployed run, or NAME, NAME@ALIAS or NAME/VERSION in the "
+        "registry."
     ),
 ]
 Tracking = Annotated[
@@ -70,6 +81,25 @@ def opened(name: str, home: Path | None) -> Run:
     return Run.open(resolve_home(home), name)
 
 
+def only_part(run: Run) -> DatasetRun:
+    """The data set of a run that has one; UserError for several."""
+    if len(run.datasets) > 1:
+        raise UserError(f"{run.name}: expected a run of one data set, found {len(run.datasets)}")
+    return next(iter(run.datasets.values()))
+
+
+def results_of(run: Run) -> list[DatasetResult]:
+    """The result on each data set of a run."""
+    from bench.app.runs.result import result_of
+
+    return list(map(result_of, run.datasets.values()))
+
+
+def one_or_datasets(documents: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The document of a run of one data set; else those of all, by data set."""
+    return next(iter(documents.values())) if len(documents) == 1 else {"datasets": documents}
+
+
 def answered(command: Callable[..., CommandOutput]) -> Callable[..., None]:
     """The command with the option `--json`, which prints its document alone; without it, its
     words.
@@ -77,21 +107,24 @@ def answered(command: Callable[..., CommandOutput]) -> Callable[..., None]:
     parameters = signature(command, eval_str=True).parameters
 
     @wraps(command)
-    def run(json: bool, **given: Any) -> None:
-        for document in (
-            answer := command(**given, **({"json": json} if "json" in parameters else {}))
-        ):
+    def run(json: bool, **arguments: Any) -> None:
+        if "json" in parameters:
+            arguments["json"] = json
+        output = command(**arguments)
+        for document in output:
             if json:
                 print_json(document() if callable(document) else document)
-                answer.close()  # a command may fail by a `finally`
+                output.close()  # a command may fail by a `finally`
 
     option = Parameter("json", Parameter.KEYWORD_ONLY, default=False, annotation=Json)
-    run.__signature__ = _keywords(*(parameters | {"json": option}).values())  # type: ignore[attr-defined]
+    _set_parameters(run, (parameters | {"json": option}).values())
     return run
 
 
-def _keywords(*parameters: Parameter) -> Signature:
-    return Signature([each.replace(kind=Parameter.KEYWORD_ONLY) for each in parameters])
+def _set_parameters(command: Callable[..., Any], parameters: Iterable[Parameter]) -> None:
+    """Gives a command the options that Typer sees."""
+    keywords = [parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in parameters]
+    command.__signature__ = Signature(keywords)  # type: ignore[attr-defined]
 
 
 def options_of(
@@ -111,17 +144,18 @@ def options_of(
 
     def with_options(command: Callable[..., CommandOutput]) -> Callable[..., CommandOutput]:
         @wraps(command)
-        def run(**given: Any) -> CommandOutput:
-            asked = {name: value for name in fields if (value := given.pop(name)) is not None}
-            return command(asked=given.pop("asked", {}) | asked, **given)
+        def run(**arguments: Any) -> CommandOutput:
+            asked = arguments.pop("asked", {})
+            for name in fields:
+                value = arguments.pop(name)
+                if value is not None:
+                    asked[name] = value
+            return command(asked=asked, **arguments)
 
-        own = [
-            each
-            for each in signature(command, eval_str=True).parameters.values()
-            if each.name != "asked"
-        ]
-        made = (_option(name, field, defaults) for name, field in fields.items())
-        run.__signature__ = _keywords(*made, *own)  # type: ignore[attr-defined]
+        options = [_option(name, field, defaults) for name, field in fields.items()]
+        parameters = dict(signature(command, eval_str=True).parameters)
+        parameters.pop("asked", None)
+        _set_parameters(run, [*options, *parameters.values()])
         return run
 
     return with_options
@@ -130,13 +164,12 @@ def options_of(
 def _option(name: str, field: FieldInfo, shows_default: bool) -> Parameter:
     text = re.split(r"(?<=[.])\s", field.description or "", maxsplit=1)[0]
     if field.is_required():
-        return Parameter(
-            name, Parameter.KEYWORD_ONLY, annotation=Annotated[str, typer.Argument(help=text)]
-        )
-    option = typer.Option(
-        help=text,
-        show_default=field.default if shows_default and isinstance(field.default, str) else False,
-    )
+        argument: Any = Annotated[str, typer.Argument(help=text)]
+        return Parameter(name, Parameter.KEYWORD_ONLY, annotation=argument)
+    shown_default: str | bool = False
+    if shows_default and isinstance(field.default, str):
+        shown_default = field.default
+    option = typer.Option(help=text, show_default=shown_default)
     return Parameter(
         name, Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[_typed(field), option]
     )
@@ -146,44 +179,55 @@ def _typed(field: FieldInfo) -> Any:
     """How the command line reads a field: a table as several texts, other values as text or as a
     plain type.
     """
-    types = [
-        each for each in get_args(field.annotation) or [field.annotation] if each is not NoneType
-    ]
     if get_origin(field.annotation) is dict:
         return list[str] | None
-    return (
-        types[0] | None if len(types) == 1 and types[0] in (int, float, bool, Path) else str | None
-    )
+    types = {*(get_args(field.annotation) or [field.annotation])} - {NoneType}
+    if types in ({int}, {float}, {bool}, {Path}):
+        return types.pop() | None
+    return str | None
 
 
-def read_bound(option: str, text: str) -> tuple[str, float | str]:
-    """Metric and bound of an option such as `--at-least "click.recall@10%[country=US]=98% of
+def read_language(formula: str | None) -> FormulaLanguage | None:
+    """The language of `--formula`; raises UserError for an unknown one."""
+    return None if formula is None else language_of(formula, "--formula")
+
+
+def read_bounds(option: str, texts: Texts) -> dict[str, float | str]:
+    """By metric its bound, of an option such as `--at-least "click.recall@10%[country=US]=98% of
     current"`.
 
     Raises:
         UserError: anything else.
     """
+    return dict(_bound(option, text) for text in texts or ())
+
+
+def _bound(option: str, text: str) -> tuple[str, float | str]:
     from bench.deciding.policy import bound
 
-    match = re.fullmatch(
-        r"\s*([^=\s\[]+(?:\[[^\]]*\])?)\s*=\s*(.+?)\s*", text
-    )  # [country=US] is of the metric
-    with suppress(ValueError):
-        if match is not None:
-            number = re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", match[2], re.I)
-            return match[1], bound(float(match[2]) if number else match[2])
+    # [country=US] is of the metric
+    match = re.fullmatch(r"\s*([^=\s\[]+(?:\[[^\]]*\])?)\s*=\s*(.+?)\s*", text)
+    if match is not None:
+        metric, limit = match.groups()
+        is_number = re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", limit, re.I)
+        with suppress(ValueError):
+            return metric, bound(float(limit) if is_number else limit)
     raise UserError(
         f"{option}: expected METRIC=NUMBER or METRIC=98% of current, as in 'click.recall@10%=98% "
         f"of current', found '{shortened(text)}'"
     )
 
 
-def read_value(text: str) -> tuple[str, float]:
-    """Task and value of an option such as `--value buy=40`; raises UserError for anything else."""
+def read_values(texts: Texts) -> dict[str, float]:
+    """By task its value, of `--value buy=40`; raises UserError for anything else."""
+    return dict(map(_value, texts or ()))
+
+
+def _value(text: str) -> tuple[str, float]:
     task, _, value = text.partition("=")
     with suppress(ValueError):
-        if task.strip() and 0 < (number := float(value)) < math.inf:
-            return task.strip(), number
+        if task.strip() and 0 < float(value) < math.inf:
+            return task.strip(), float(value)
     raise UserError(
         f"--value: expected TASK=NUMBER above 0, as in buy=40, found '{shortened(text)}'"
     )

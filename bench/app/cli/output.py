@@ -16,7 +16,9 @@ import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, TypeVar
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -51,7 +53,7 @@ class TimeLeft(ProgressColumn):
     steps take longer, none.
 
     Args:
-        done: how much was done at an earlier time.
+        done_before: how much was done at an earlier time.
 
     Attributes:
         later: seconds that follow the task; None where nothing does.
@@ -59,15 +61,16 @@ class TimeLeft(ProgressColumn):
 
     max_refresh = 0.5
 
-    def __init__(self, done: float) -> None:
+    def __init__(self, done_before: float) -> None:
         super().__init__()
-        self._done = done
+        self._done_before = done_before
         self.later: float | None = None
 
     def render(self, task: Task) -> Text:
-        """See `left`."""
-        total = (task.total or 0) - self._done
-        return Text(left(task.completed - self._done, total, task.elapsed or 0.0, self.later))
+        """See `time_left`."""
+        done = task.completed - self._done_before
+        total = (task.total or 0) - self._done_before
+        return Text(time_left(done, total, task.elapsed or 0.0, self.later))
 
 
 class TerminalProgress(Progress):
@@ -88,59 +91,54 @@ class TerminalProgress(Progress):
 
     @contextmanager
     def _bar(self, work: Work) -> Iterator[Advance]:
-        unit, later = work.unit, work.later
-        amount = (
-            (DownloadColumn(), TransferSpeedColumn())
-            if unit == "B"
-            else (MofNCompleteColumn(), TextColumn(unit))
-        )
-        columns = (
+        columns: list[ProgressColumn] = [
             TextColumn("{task.description}"),
             BarColumn(),
             TaskProgressColumn(show_speed=True),
-            *amount,
-        )
-        time_left = TimeLeft(work.done)
-        with Bars(*columns, time_left, console=self.console, transient=True) as progress:
-            task = progress.add_task(work.description, total=work.total, completed=round(work.done))
+        ]
+        if work.unit == "B":
+            columns += [DownloadColumn(), TransferSpeedColumn()]
+        else:
+            columns += [MofNCompleteColumn(), TextColumn(work.unit)]
+        left = TimeLeft(work.done)
+        with Bars(*columns, left, console=self.console, transient=True) as bars:
+            task = bars.add_task(work.description, total=work.total, completed=round(work.done))
 
             def advance(amount: float) -> None:
-                time_left.later = (
-                    later() if later else None
-                )  # here, because the bar is drawn in a thread of its own
-                progress.advance(task, amount)
+                if work.later is not None:  # asked here: a thread of its own draws the bar
+                    left.later = work.later()
+                bars.advance(task, amount)
 
             yield advance
 
     @contextmanager
     def _lines(self, work: Work) -> Iterator[Advance]:
-        started = shown = time.monotonic()
-        total, unit, later, before = work.total, work.unit, work.later, work.done
-        done = before
+        started = last_line = time.monotonic()
+        done_now = 0.0
 
         def advance(amount: float) -> None:
-            nonlocal done, shown
-            done += amount
+            nonlocal done_now, last_line
+            done_now += amount
             now = time.monotonic()
-            if now - shown >= PLAIN_EVERY:
-                shown = now
-                rate = (done - before) / (now - started)
-                reached = (
-                    f"{amount_of(done, unit)} of {quantity(total, unit)}"
-                    if total
-                    else quantity(done, unit)
-                )
-                rest = left(
-                    done - before, (total or 0) - before, now - started, later() if later else None
-                )
-                self._line(
-                    f"{work.description}: {reached}, {pace(rate, unit)}{rest and f', {rest}'}"
-                )
+            if now - last_line >= PLAIN_EVERY:
+                last_line = now
+                self._line(_progress_line(work, done_now, now - started))
 
         yield advance
 
     def _line(self, text: str) -> None:
         print(text, file=sys.stderr)
+
+
+def _progress_line(work: Work, done: float, elapsed: float) -> str:
+    """How far a work is; `done` of it took `elapsed` seconds."""
+    reached = quantity(work.done + done, work.unit)
+    if work.total:
+        reached = f"{amount_of(work.done + done, work.unit)} of {quantity(work.total, work.unit)}"
+    line = f"{work.description}: {reached}, {pace(done / elapsed, work.unit)}"
+    later = work.later() if work.later else None
+    left = time_left(done, (work.total or 0) - work.done, elapsed, later)
+    return f"{line}, {left}" if left else line
 
 
 class NotebookProgress(TerminalProgress):
@@ -153,7 +151,7 @@ class NotebookProgress(TerminalProgress):
 
         super().__init__()
         self._note = ""
-        self._shown = display({"text/plain": ""}, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        self._display = display({"text/plain": ""}, raw=True, display_id=True)  # type: ignore[no-untyped-call]
 
     def note(self, text: str) -> None:
         """A sentence, which stays until the next one."""
@@ -161,19 +159,19 @@ class NotebookProgress(TerminalProgress):
         self._line("")
 
     def _line(self, text: str) -> None:
-        self._shown.update({"text/plain": f"{self._note}\n{text}".strip()}, raw=True)
+        self._display.update({"text/plain": f"{self._note}\n{text}".strip()}, raw=True)
 
 
-def left(done: float, total: float, elapsed: float, later: float | None) -> str:
+def time_left(done: float, total: float, elapsed: float, later: float | None) -> str:
     """The time left, as in `20 s left`; in all where something follows. Empty until the pace is
     known.
     """
     if total <= 0 or done < ENOUGH_DONE * total or (done >= total and not later):
         return ""
     seconds = max(0.0, total - done) * elapsed / done
-    return (
-        f"{duration(seconds)} left" if later is None else f"{duration(seconds + later)} left in all"
-    )
+    if later is None:
+        return f"{duration(seconds)} left"
+    return f"{duration(seconds + later)} left in all"
 
 
 def quantity(amount: float, unit: str) -> str:
@@ -185,17 +183,19 @@ def amount_of(amount: float, unit: str) -> str:
     """The number alone, as in `1,234 of 5,000 rows`."""
     if unit == "B":
         return f"{amount / 1e6:,.1f}"
-    return f"{amount:,.0f}" if amount >= 10 or amount == int(amount) else f"{amount:.2f}"
+    if amount >= 10 or amount == int(amount):
+        return f"{amount:,.0f}"
+    return f"{amount:.2f}"
 
 
 def pace(rate: float, unit: str) -> str:
     """How fast: 1,234 rows/s; where one takes longer than a second, 12 s each."""
-    return (
-        f"{1 / rate:,.0f} s each" if 0 < rate < 1 and unit != "B" else f"{quantity(rate, unit)}/s"
-    )
+    if 0 < rate < 1 and unit != "B":
+        return f"{1 / rate:,.0f} s each"
+    return f"{quantity(rate, unit)}/s"
 
 
-def number(value: Any) -> str:
+def number(value: object) -> str:
     """A value for a table cell."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "-"
@@ -206,17 +206,18 @@ def number(value: Any) -> str:
     return f"{value:.5f}" if abs(value) < 10 else f"{value:,.1f}"
 
 
-def print_table(headers: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> None:
+def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> None:
     """A table on stdout, nothing without rows; numbers are right-aligned. Text is never read as
     markup.
     """
-    if not (rows := [list(row) for row in rows]):
+    columns = []
+    for header, *values in zip(headers, *rows, strict=True):
+        numeric = all(isinstance(value, int | float | None) for value in values)
+        columns.append(Column(header, [*map(number, values)], numeric))
+    if not columns or not columns[0].cells:
         return
-    numeric = [
-        all(isinstance(row[at], int | float | None) for row in rows) for at in range(len(headers))
-    ]
     say(title)
-    for table in tables(headers, [[number(value) for value in row] for row in rows], numeric):
+    for table in tables(columns):
         Console(width=ENDLESS).print(table, crop=False)
 
 
@@ -226,21 +227,22 @@ def say(*texts: str, whole: bool = False) -> None:
     Args:
         whole: never break them, because the user will copy them: a command, or a path.
     """
-    for text in filter(None, texts):
-        _print(Console(), text, whole or not sys.stdout.isatty())
+    for text in texts:
+        if text:
+            _print(Console(), text, whole or not sys.stdout.isatty())
 
 
 def _print(console: Console, text: str, whole: bool) -> None:
     console.print(Text(text), soft_wrap=whole)
 
 
-def print_json(document: Any) -> None:
+def print_json(document: object) -> None:
     """One JSON document on stdout; a number that JSON does not have becomes null."""
     json.dump(jsonable(document), sys.stdout, indent=2, sort_keys=False)
     sys.stdout.write("\n")
 
 
-CommandOutput = Generator[Any, None, None]
+CommandOutput = Generator[object, None, None]
 """Of a command: it yields its document, or a function that makes it, and then says the same in
 words.
 """
@@ -250,69 +252,70 @@ EDGE, BETWEEN = 4, 3
 """What the frame takes at both ends together, and between two columns."""
 
 
-def tables(
-    headers: Sequence[str], rows: Sequence[Sequence[str]], numeric: Sequence[bool]
-) -> list[Table]:
-    """A table of texts as one or several, as wide as the terminal where its words allow it.
+@dataclass(frozen=True)
+class Column:
+    """A column of a table, as texts."""
 
-    Args:
-        numeric: of each column, whether it is right-aligned.
-    """
-    columns = [[header, *(row[at] for row in rows)] for at, header in enumerate(headers)]
-    widest = [max(map(cell_len, column)) for column in columns]
-    least = [
-        max(cell_len(word) for cell in column for word in cell.split(" ")) for column in columns
-    ]
+    header: str
+    cells: list[str]
+    numeric: bool
+
+    @cached_property
+    def widest(self) -> int:
+        """Width of its longest text."""
+        return max(map(cell_len, [self.header, *self.cells]))
+
+    @cached_property
+    def narrowest(self) -> int:
+        """Width of its longest word."""
+        return max(map(cell_len, " ".join([self.header, *self.cells]).split(" ")))
+
+
+def tables(columns: Sequence[Column]) -> list[Table]:
+    """A table of texts as one or several, as wide as the terminal where its words allow it."""
     width = Console().width if sys.stdout.isatty() else ENDLESS
-    made = []
-    for group in _groups(least, width):
-        room = width - EDGE - BETWEEN * (len(group) - 1)
-        table = Table(header_style="bold")
-        for at, size in zip(
-            group,
-            _sizes([widest[at] for at in group], [least[at] for at in group], room),
-            strict=True,
-        ):
-            table.add_column(
-                Text(headers[at]),
-                justify="right" if numeric[at] else "left",
-                width=size,
-                overflow="crop",
-            )
-        for row in rows:
-            table.add_row(*(Text(row[at]) for at in group))
-        made.append(table)
-    return made
+    return [_table(group, width) for group in _groups(columns, width)]
 
 
-def _groups(least: Sequence[int], width: int) -> list[list[int]]:
+def _groups(columns: Sequence[Column], width: int) -> list[list[Column]]:
     """Columns by table: as many as there is room for, after the first."""
-    groups: list[list[int]] = [[0]]
-    for at in range(1, len(least)):
-        if (
-            len(groups[-1]) > 1
-            and EDGE + sum(least[each] + BETWEEN for each in groups[-1]) + least[at] > width
-        ):
-            groups.append([0])
-        groups[-1].append(at)
+    groups = [[columns[0]]]
+    for column in columns[1:]:
+        needed = EDGE + sum(placed.narrowest + BETWEEN for placed in groups[-1]) + column.narrowest
+        if len(groups[-1]) > 1 and needed > width:
+            groups.append([columns[0]])
+        groups[-1].append(column)
     return groups
 
 
-def _sizes(widest: Sequence[int], least: Sequence[int], room: int) -> list[int]:
+def _table(columns: Sequence[Column], width: int) -> Table:
+    table = Table(header_style="bold")
+    room = width - EDGE - BETWEEN * (len(columns) - 1)
+    for column, size in zip(columns, _sizes(columns, room), strict=True):
+        justify: Literal["left", "right"] = "right" if column.numeric else "left"
+        table.add_column(Text(column.header), justify=justify, width=size, overflow="crop")
+    for cells in zip(*(column.cells for column in columns), strict=True):
+        table.add_row(*map(Text, cells))
+    return table
+
+
+def _sizes(columns: Sequence[Column], room: int) -> list[int]:
     """Widths of columns: what they take; where that is too much, the widest that can wrap are made
     narrower.
     """
-    sizes = list(widest)
+    narrowest = [column.narrowest for column in columns]
+    sizes = [column.widest for column in columns]
     while sum(sizes) > room:
-        slack = [at for at, size in enumerate(sizes) if size > least[at]]
-        if not slack:
+        wrappable = [index for index, size in enumerate(sizes) if size > narrowest[index]]
+        if not wrappable:
             break
-        sizes[max(slack, key=lambda at: sizes[at])] -= 1
+        sizes[max(wrappable, key=sizes.__getitem__)] -= 1
     return sizes
 
 
 PAUSE = 2.0
 """Seconds between two looks; ten times as long as a look takes, where that is more."""
+LONGEST_SLEEP = 5.0
 
 T = TypeVar("T")
 
@@ -325,28 +328,30 @@ def watch(look: Callable[[], T], show: Callable[[T], None], going: Callable[[], 
         going: whether it may still change.
     """
     with Live(auto_refresh=False) if sys.stdout.isatty() else nullcontext() as live:
-        before: T | None = None
+        last_state: T | None = None
         while True:
-            goes_on, began = (
-                going(),
-                time.monotonic(),
-            )  # asked first: what is shown last is how it ended
+            goes_on = going()  # asked first: what is shown last is how it ended
+            began = time.monotonic()
             state = look()
             if live is not None:
-                with redirect_stdout(_Terminal()) as out:
+                with redirect_stdout(_Terminal()) as terminal:
                     show(state)
-                live.update(Text.from_ansi(out.getvalue().rstrip("\n")), refresh=True)
-            elif state != before:
+                live.update(Text.from_ansi(terminal.getvalue().rstrip("\n")), refresh=True)
+            elif state != last_state:
                 show(state)
                 sys.stdout.flush()
-            before = state
+            last_state = state
             if not goes_on:
                 return
-            wait = max(PAUSE, 10 * (time.monotonic() - began))
-            while wait > 5 and going():  # its end is seen soon, however long a look takes
-                time.sleep(2)
-                wait -= 2
-            time.sleep(min(wait, 5))
+            _wait(max(PAUSE, 10 * (time.monotonic() - began)), going)
+
+
+def _wait(seconds: float, going: Callable[[], bool]) -> None:
+    """Sleeps; if nothing goes on any more, the end is seen soon, however long the wait."""
+    while seconds > LONGEST_SLEEP and going():
+        time.sleep(2)
+        seconds -= 2
+    time.sleep(min(seconds, LONGEST_SLEEP))
 
 
 class _Terminal(io.StringIO):

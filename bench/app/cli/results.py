@@ -1,12 +1,11 @@
-"""`seesaw status`, `frontier`, `report`, `pick` and `diagnose`: all rebuilt from the log of a
-run.
+"""Results of runs, rebuilt from their logs: `seesaw frontier`, `report`, `pick`, `diagnose` and
+`compare`.
 """
 
 from __future__ import annotations
 
 import shlex
 import sys
-import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,147 +19,36 @@ from bench.app.cli.fronts import (
     show_pick,
     show_verdict,
 )
-from bench.app.cli.options import Formula, Full, Home, Json, RunName, opened, read_bound, read_value
-from bench.app.cli.output import CommandOutput, print_table, quantity, say
+from bench.app.cli.options import (
+    Formula,
+    Full,
+    Home,
+    RunName,
+    Texts,
+    one_or_datasets,
+    opened,
+    read_bounds,
+    read_language,
+    read_values,
+    results_of,
+)
+from bench.app.cli.output import CommandOutput, print_table, say
 from bench.core.errors import UserError
-from bench.core.formula_languages import language_of
+from bench.core.rows import NAMES
 from bench.core.system.atomic import atomic_path
-from bench.core.system.progress import duration
 
 if TYPE_CHECKING:
-    from bench.app.runs.folder import Run
     from bench.app.runs.result import DatasetResult
     from bench.core.records import Point
+    from bench.ledger.comparison.comparison import Compared, Group
     from bench.ledger.diagnosis import References
 
 
-def status(
-    run_: RunName,
-    watch: Annotated[
-        bool, typer.Option("--watch", help="Refresh live, until no driver works on it.")
-    ] = False,
-    page: Annotated[
-        bool,
-        typer.Option(
-            "--page", help="Refresh live, and write the page of the run so far each time."
-        ),
-    ] = False,
-    json: Json = False,
-    home: Home = None,
-) -> CommandOutput:
-    """Show what is running, done, and failed, and why."""
-    from bench.app.cli.output import watch as keep_watching
-    from bench.app.runs.folder import LIVE
-    from bench.app.runs.page import write_live
-    from bench.app.runs.status import status_of
-    from bench.core.system.home import shown
-    from bench.core.system.lock import is_held
-
-    run = opened(run_, home)
-    datasets = run.datasets
-
-    def look() -> dict[str, dict[str, Any]]:
-        parts = {dataset: status_of(dataset_run) for dataset, dataset_run in datasets.items()}
-        if page:
-            write_live(run, parts)
-        return parts
-
-    if (watch or page) and json:
-        raise UserError(
-            f"--{'page' if page else 'watch'}: expected no --json beside it, which is one document"
-        )
-    if page:
-        say(f"page: {shown(run.folder / LIVE)}", whole=True)
-    if watch or page:
-        keep_watching(look, _show_status, lambda: is_held(run.folder))
-        say("no driver works on the run: it has ended, or was stopped and can be resumed")
-        return
-    parts = look()
-    total = {key: sum(part[key] for part in parts.values()) for key in _counts(parts)}
-    failures = [failure for part in parts.values() for failure in part["failures"]]
-    yield total | {"failures": failures, "datasets": parts}
-    _show_status(parts)
-    unfinished = any(not part["search"] or part["search"]["left"] != 0 for part in parts.values())
-    if unfinished and not is_held(run.folder):
-        say(f"no driver works on the run; `seesaw resume {run.name}` goes on")
-    show_tracking(run)
+MOST_TESTS = 16
+"""Tests of a comparison that a terminal shows."""
 
 
-def show_tracking(run: Run) -> None:
-    """How to see a run in MLflow."""
-    look = f"{run.look_command}  then open  " if run.look_command else ""
-    say(f"MLflow: {look}{run.look_link}", whole=True)
-
-
-def _show_status(parts: dict[str, dict[str, Any]]) -> None:
-    counts = _counts(parts)
-    print_table(
-        ["data set", *counts],
-        [[dataset, *(part[key] for key in counts)] for dataset, part in parts.items()],
-    )
-    failures = [
-        [dataset, f["trial"], f["kind"], f["reason"]]
-        for dataset, part in parts.items()
-        for f in part["failures"]
-    ]
-    print_table(["data set", "trial", "kind", "reason"], failures, "failed")
-    for dataset, part in parts.items():
-        say(
-            *(
-                f"{dataset}: left out: {branch}: {reason}"
-                for branch, reason in part["left_out"].items()
-            )
-        )
-        if part["search"]:
-            _show_search(dataset, part["search"])
-
-
-def _counts(parts: dict[str, dict[str, Any]]) -> list[str]:
-    return [
-        key for key in next(iter(parts.values())) if key not in ("failures", "left_out", "search")
-    ]
-
-
-def _show_search(dataset: str, search: dict[str, Any]) -> None:
-    """How many trials of each kind of sharing have a result at each rung, and what was used of the
-    budget.
-    """
-    rungs = [f"{rung['samples']:,} samples" for rung in search["rungs"]] or ["full length"]
-    rows = [[kind, *reached] for kind, reached in search["kinds"].items()]
-    print_table(["sharing", *rungs], rows, f"trials with a result on {dataset}")
-    used = [f"hypervolume so far {search['hypervolume']:.6f}"]
-    if search["samples"]["used"]:
-        budget = search["samples"]["budget"]
-        of = f" of {budget:,}" if budget else ""
-        used.append(f"{search['samples']['used']:,}{of} training samples begun")
-    if search["seconds"]["budget"]:
-        limit = (
-            ""
-            if search["ended"]
-            else f", nothing is begun after {duration(search['seconds']['budget'])}"
-        )
-        used.append(f"searched for {duration(search['seconds']['used'])}{limit}")
-    if (kept := search["checkpoints"])["bytes"]:
-        used.append(f"{quantity(kept['bytes'], 'B')} of checkpoints of {kept['trials']} trials")
-    used.append(f"{search['share']:.0%} of the budget")
-    if search["left"]:
-        used.append(f"about {duration(search['left'])} left")
-    say("; ".join(used), search["ended"])
-    begun = [
-        [
-            job["trial"],
-            job["sharing"],
-            job["to"],
-            f"{duration(max(0.0, time.time() - job['since']))} ago",
-        ]
-        for job in search["begun"]
-    ]
-    print_table(["trial", "sharing", "to samples", "begun"], begun, "running, or interrupted")
-    if search["failures"]:
-        say("failed: " + ", ".join(f"{count} {kind}" for kind, count in search["failures"].items()))
-
-
-def frontier_command(
+def frontier(
     run_: Annotated[
         str | None, typer.Argument(metavar="[RUN]", help="A run's name or path.")
     ] = None,
@@ -189,12 +77,11 @@ def frontier_command(
     import pandas as pd
 
     from bench.app.report.text import csv_text
-    from bench.app.runs.result import documents, result_of
+    from bench.app.runs.result import documents
 
     if (run_ is None) == (experiment is None):
-        raise UserError(
-            "expected a RUN or --experiment NAME, found " + ("neither" if run_ is None else "both")
-        )
+        found = "neither" if run_ is None else "both"
+        raise UserError(f"expected a RUN or --experiment NAME, found {found}")
     if experiment is not None:
         if csv is not None:
             raise UserError("--csv: expected a RUN beside it, found --experiment")
@@ -205,12 +92,10 @@ def frontier_command(
             "--tracking: expected --experiment NAME beside it; a run's front is read from its own "
             "storage"
         )
-    results = [result_of(part) for part in opened(run_, home).datasets.values()]
+    results = results_of(opened(run_, home))
     if csv is not None:
-        table = pd.concat(
-            [result.decision.cells.assign(dataset=result.run.key) for result in results],
-            ignore_index=True,
-        )
+        cells = [result.decision.cells.assign(dataset=result.run.key) for result in results]
+        table = pd.concat(cells, ignore_index=True)
         with atomic_path(csv.expanduser().resolve()) as temporary:
             temporary.write_text(csv_text(table), encoding="utf-8")
     yield lambda: documents(results)
@@ -231,16 +116,17 @@ def report(
     """Write one self-contained HTML page."""
     from bench.app.runs.folder import PAGE
     from bench.app.runs.page import write_report
-    from bench.app.runs.result import result_of
 
     run = opened(run_, home)
-    page = run.folder / PAGE if out is None else out.expanduser().resolve()
-    write_report([result_of(part) for part in run.datasets.values()], page, run.name)
+    page = run.folder / PAGE
+    if out is not None:
+        page = out.expanduser().resolve()
+    write_report(results_of(run), page, run.name)
     yield {"page": str(page)}
     say(str(page), whole=True)
 
 
-def pick_command(
+def pick(
     run_: RunName,
     policy: Annotated[
         Path | None, typer.Option("--policy", help="TOML file; default: the suite's policy.")
@@ -252,20 +138,20 @@ def pick_command(
         ),
     ] = None,
     value: Annotated[
-        list[str] | None,
+        Texts,
         typer.Option(
             metavar="TASK=NUMBER", help="Value of one event of a task: click=1; replaces the rule."
         ),
     ] = None,
     at_least: Annotated[
-        list[str] | None,
+        Texts,
         typer.Option(
             metavar="METRIC=BOUND",
             help='Lower bound: "click.recall@10%=98% of current", or a number.',
         ),
     ] = None,
     at_most: Annotated[
-        list[str] | None,
+        Texts,
         typer.Option(metavar="METRIC=BOUND", help="Upper bound: cost/latency_ms=5."),
     ] = None,
     formula: Formula = None,
@@ -282,36 +168,42 @@ def pick_command(
     from bench.app.runs.result import policy_of, result_of, suite_policy
     from bench.deciding.policy import read_policy
 
-    language = None if formula is None else language_of(formula, "--formula")
-    floors = dict(read_bound("--at-least", each) for each in at_least or ())
-    ceilings = dict(read_bound("--at-most", each) for each in at_most or ())
-    worth = dict(read_value(each) for each in value or ())
+    language = read_language(formula)
+    floors, ceilings = read_bounds("--at-least", at_least), read_bounds("--at-most", at_most)
+    worth = read_values(value)
     if worth and maximize is not None:
         raise UserError("--value: expected no --maximize beside it, which is another rule")
-    given = None if policy is None else read_policy(policy)
-    asked = given is not None or maximize is not None or bool(floors or ceilings or worth)
+    file_policy = policy and read_policy(policy)
+    asks = bool(policy or maximize is not None or floors or ceilings or worth)
     results = []
-    for dataset_run in opened(run_, home).datasets.values():
-        followed = (given or suite_policy(dataset_run)).asked(maximize, floors, ceilings, worth)
-        followed.check(dataset_run.tasks, dataset_run.card.item_kinds)
-        results.append(result_of(dataset_run, followed))
-        if asked and results[-1].decision.pick is None:
-            raise UserError(results[-1].decision.no_pick)
-    for result in results if save else ():
-        write_pick(result)
+    for part in opened(run_, home).datasets.values():
+        followed = (file_policy or suite_policy(part)).asked(maximize, floors, ceilings, worth)
+        followed.check(part.tasks, part.card.item_kinds)
+        result = result_of(part, followed)
+        if asks and result.decision.pick is None:
+            raise UserError(result.decision.no_pick)
+        results.append(result)
+    if save:
+        for result in results:
+            write_pick(result)
+
     saved = save or all(
         result.decision.policy.toml == policy_of(result.run).toml for result in results
     )
-    saving = "" if saved else shlex.join(["seesaw", *sys.argv[1:], "--save"])
-    documents = [result.decision.picked for result in results]
-    if language is not None:
-        expressions = [{"expression": result.decision.expression(language)} for result in results]
-        documents = [document | more for document, more in zip(documents, expressions, strict=True)]
-    yield (documents[0] if len(documents) == 1 else {"picks": documents}) | (
-        {} if saved else {"save": saving}
-    )
+    documents = []
     for result in results:
-        if result.decision.pick is not None:  # else the sentence below has the reason
+        document = result.decision.picked
+        if language is not None:
+            document = document | {"expression": result.decision.expression(language)}
+        documents.append(document)
+    answer = documents[0] if len(documents) == 1 else {"picks": documents}
+    saving = shlex.join(["seesaw", *sys.argv[1:], "--save"])
+    if not saved:
+        answer = answer | {"save": saving}
+    yield answer
+
+    for result in results:
+        if result.decision.pick is not None:  # else `show_pick` has the reason
             show_verdict(result.decision)
             if language is not None:
                 show_expression(result.decision, language)
@@ -327,7 +219,7 @@ def diagnose(
         int | None,
         typer.Argument(metavar="[TRIAL]", help="Number of the trial; default: the picked one."),
     ] = None,
-    every: Annotated[
+    all_trials: Annotated[
         bool, typer.Option("--all", help="Every trial with a result, by number.")
     ] = False,
     home: Home = None,
@@ -338,44 +230,44 @@ def diagnose(
     from bench.ledger import drift
     from bench.ledger.diagnosis import References
 
-    if every and trial is not None:
+    if all_trials and trial is not None:
         raise UserError(f"expected either a trial or --all, found both: trial {trial}")
-    documents: dict[str, Any] = {}
-    drifts: dict[str, list[str]] = {}
-    for key, dataset_run in opened(run_, home).datasets.items():
-        result = result_of(dataset_run)
+    documents: dict[str, dict[str, Any]] = {}
+    drift_sentences: dict[str, list[str]] = {}
+    for key, part in opened(run_, home).datasets.items():
+        result = result_of(part)
         references = References(result.decision.frontier.points, result.objectives)
-        if every:
+        changes = drift_of(result)
+        drift_sentences[key] = drift.sentences(changes, len(changes))
+        document: dict[str, Any]
+        if all_trials:
             points = [record.points[-1] for record in result.records if record.measured]
+            document = {"trials": [_diagnosed(point, references, result) for point in points]}
         else:
-            points = [_chosen(result) if trial is None else _numbered(result, trial)]
-        trials = [_document(point, references, result) for point in points]
-        changed = drift_of(result)
-        drifts[key] = drift.sentences(changed, len(changed))
-        documents[key] = ({"trials": trials} if every else trials[0]) | {
-            "drift": [vars(each) for each in changed]
-        }
-    yield next(iter(documents.values())) if len(documents) == 1 else {"datasets": documents}
+            point = _chosen(result) if trial is None else _numbered(result, trial)
+            document = _diagnosed(point, references, result)
+        documents[key] = document | {"drift": list(map(vars, changes))}
+    yield one_or_datasets(documents)
     for key, document in documents.items():
-        for own in document["trials"] if every else [document]:
-            _show(key, own)
-        say(*drifts[key])
+        for diagnosed in document["trials"] if all_trials else [document]:
+            _show_diagnosed(key, diagnosed)
+        say(*drift_sentences[key])
 
 
-def _document(point: Point, references: References, result: DatasetResult) -> dict[str, Any]:
+def _diagnosed(point: Point, references: References, result: DatasetResult) -> dict[str, Any]:
     from bench.ledger.diagnosis import sentences
     from bench.ledger.within import warning
 
+    causes = [*sentences(point.diagnosis, references.gaps(point))]
     blind = warning(result.areas, point.id, str(result.run.card.group))
+    if blind:
+        causes.append(blind)
     return {
         "trial": point.number,
         "samples": point.until,
         "architecture": point.architecture,
         "balancing": point.balancing,
-        "sentences": [
-            *sentences(point.diagnosis, references.gaps(point)),
-            *([blind] if blind else []),
-        ],
+        "sentences": causes,
         "diagnosis": point.diagnosis,
         "rungs": [{"samples": rung.samples, "diagnosis": rung.diagnosis} for rung in point.rungs],
     }
@@ -385,17 +277,14 @@ def _chosen(result: DatasetResult) -> Point:
     """The picked point; where no trial was picked, the best in the first objective."""
     from bench.ledger.points import best
 
-    if result.decision.pick is not None and result.decision.pick.trial is not None:
-        return next(
-            point
-            for point in result.decision.frontier.points
-            if point.id == result.decision.pick.point
-        )
-    trials = [point for point in result.decision.frontier.points if point.number is not None]
-    chosen = best(trials, result.objectives[0])
-    if chosen is None:
+    points, picked = result.decision.frontier.points, result.decision.pick
+    if picked is not None and picked.trial is not None:
+        return next(point for point in points if point.id == picked.point)
+    trials = [point for point in points if point.number is not None]
+    best_trial = best(trials, result.objectives[0])
+    if best_trial is None:
         raise UserError(f"{result.run.key}: expected a trial with a result, found none")
-    return chosen
+    return best_trial
 
 
 def _numbered(result: DatasetResult, trial: int) -> Point:
@@ -403,7 +292,8 @@ def _numbered(result: DatasetResult, trial: int) -> Point:
         raise UserError(
             f"expected a trial of {result.run.key}, 0 to {len(result.records) - 1}, found {trial}"
         )
-    if not (record := result.records[trial]).measured:
+    record = result.records[trial]
+    if not record.measured:
         raise UserError(
             f"expected a trial with a result, found trial {trial} of {result.run.key}, "
             f"{record.state}"
@@ -411,70 +301,130 @@ def _numbered(result: DatasetResult, trial: int) -> Point:
     return record.points[-1]
 
 
-def _show(dataset: str, document: dict[str, Any]) -> None:
-    length = (
-        "" if document["samples"] is None else f", stopped after {document['samples']:,} samples"
-    )
-    model = f"{document['architecture']}, {document['balancing']}{length}"
+def _show_diagnosed(dataset: str, document: dict[str, Any]) -> None:
+    model = f"{document['architecture']}, {document['balancing']}"
+    if document["samples"] is not None:
+        model += f", stopped after {document['samples']:,} samples"
     say(f"trial {document['trial']} on {dataset}: {model}", *document["sentences"])
-    if not (diagnosis := document["diagnosis"]):
-        return
+    if document["diagnosis"]:
+        _show_gradients(document["diagnosis"])
+        _show_course(document["diagnosis"]["course"])
+        _show_experts(document["diagnosis"]["experts"])
+
+
+def _show_gradients(diagnosis: dict[str, Any]) -> None:
     probes = (
         f"{diagnosis['probes']} probes of {diagnosis['rows']} rows, one in "
         f"{diagnosis['every']} steps"
     )
-    angles = [
-        [
-            " and ".join(pair["tasks"]),
-            block,
-            angle["cosine"],
-            _percent([angle["below_zero"]]),
-            angle["probes"],
-        ]
-        for pair in diagnosis["pairs"]
-        for block, angle in pair["blocks"].items()
-    ]
-    print_table(
-        ["tasks", "block", "mean cosine", "below 0", "probes"], angles, f"gradients: {probes}"
-    )
-    norms = [
-        [
-            task,
-            block,
-            of["norm"][block],
-            of["weight"],
-            of["pull"][block],
-            of["loss"],
-            of["loss_over_base"],
-        ]
-        for task, of in diagnosis["tasks"].items()
-        for block in of["norm"]
-    ]
+    angles = []
+    for pair in diagnosis["pairs"]:
+        tasks = " and ".join(pair["tasks"])
+        for block, angle in pair["blocks"].items():
+            below_zero = _per_cent([angle["below_zero"]])
+            angles.append([tasks, block, angle["cosine"], below_zero, angle["probes"]])
+    headers = ["tasks", "block", "mean cosine", "below 0", "probes"]
+    print_table(headers, angles, f"gradients: {probes}")
+    sizes = []
+    for task, sums in diagnosis["tasks"].items():
+        losses = [sums["loss"], sums["loss_over_base"]]
+        for block, norm in sums["norm"].items():
+            sizes.append([task, block, norm, sums["weight"], sums["pull"][block], *losses])
     headers = ["task", "block", "norm", "weight", "weight x norm", "loss", "loss / base rate's"]
-    print_table(headers, norms, f"sizes: {probes}")
-    course = [
-        [name, *(of[key] for key in ("best", "best_samples", "lost"))]
-        for name, of in diagnosis["course"].items()
-    ]
-    print_table(["objective", "best", "after samples", "lost since"], course, "course")
-    gates = [
-        [
-            name,
-            task,
-            _percent(gate["share"][at]),
-            gate["entropy"][at],
-            "yes" if gate["collapsed"][at] else "no",
-        ]
-        for name, gate in diagnosis["experts"]["gates"].items()
-        for at, task in enumerate(gate["of"])
-    ]
+    print_table(headers, sizes, f"sizes: {probes}")
+
+
+def _show_course(course: dict[str, Any]) -> None:
+    rows = []
+    for objective, facts in course.items():
+        rows.append([objective, facts["best"], facts["best_samples"], facts["lost"]])
+    print_table(["objective", "best", "after samples", "lost since"], rows, "course")
+
+
+def _show_experts(experts: dict[str, Any]) -> None:
+    gates = []
+    for name, gate in experts["gates"].items():
+        facts = zip(gate["of"], gate["share"], gate["entropy"], gate["collapsed"], strict=True)
+        for task, shares, entropy, collapsed in facts:
+            answer = "yes" if collapsed else "no"
+            gates.append([name, task, _per_cent(shares), entropy, answer])
     print_table(["gate", "of", "share of each expert", "entropy", "collapsed"], gates, "experts")
-    units = [
-        [name, _percent(of["dead"]), sum(of["silent"])]
-        for name, of in diagnosis["experts"]["units"].items()
-    ]
+    units = []
+    for name, unit in experts["units"].items():
+        units.append([name, _per_cent(unit["dead"]), sum(unit["silent"])])
     print_table(["hidden units", "dead, in each expert", "experts silent"], units)
 
 
-def _percent(shares: Iterable[float | None]) -> str:
+def _per_cent(shares: Iterable[float | None]) -> str:
     return ", ".join("-" if share is None else f"{share:.0%}" for share in shares)
+
+
+def compare(
+    runs: Annotated[
+        list[str], typer.Argument(metavar="RUN..", help="Names or paths of one or more runs.")
+    ],
+    by: Annotated[
+        str,
+        typer.Option(
+            help="Kind of family: sharing, balancing, architecture, run, sampler or dataset."
+        ),
+    ] = "balancing",
+    metric: Annotated[
+        str | None,
+        typer.Option(help="Metric to test, as in click.logloss; default: each objective."),
+    ] = None,
+    split: Annotated[
+        str, typer.Option(help="test, or confirm: rows that the search did not see.")
+    ] = "test",
+    out: Annotated[Path | None, typer.Option(help="Also write FILE.html or FILE.csv.")] = None,
+    home: Home = None,
+) -> CommandOutput:
+    """Compare families of points within or across runs: by how much, and how sure that is."""
+    from bench.app.report.comparison import write_comparison
+    from bench.app.runs.comparing import compare_runs
+
+    if out is not None and out.suffix not in (".html", ".csv"):
+        raise UserError(f"--out: expected a file named .html or .csv, found '{out.name}'")
+    result = compare_runs([opened(run, home) for run in runs], by, metric, split)
+    if out is not None:
+        write_comparison(result, out)
+    document = result.to_json()
+    if out is not None:
+        document = document | {"file": str(out)}
+    yield document
+    for group in result.groups:
+        _show_group(group, result)
+    ranking = result.ranking
+    if ranking is not None:
+        rows = zip(ranking.names, ranking.ranks, strict=True)
+        title = f"ranks by hypervolume over {ranking.datasets} data sets"
+        print_table([result.by, "mean rank"], rows, title)
+        say(ranking.sentence)
+    say(*result.notes)
+    if out is not None:
+        say(f"written: {out}", whole=True)
+
+
+def _show_group(group: Group, result: Compared) -> None:
+    from bench.ledger.comparison.comparison import FAMILY_HEADS, TEST_HEADS, family_rows, texts_of
+    from bench.ledger.effect import LEVEL
+
+    compared, rows = group.comparison, NAMES[result.split]
+    say(
+        f"{group.dataset}, {rows}: does any gradient method lie beyond the front of static weights?"
+    )
+    say(group.answer.sentence, group.reason)
+    if not group.reason:
+        title = f"families on {group.dataset}, {rows}"
+        print_table([result.by, *FAMILY_HEADS], family_rows(compared), title)
+    title = (
+        f"tests on {rows}, {LEVEL:.0%} intervals; in a metric each family stands for the average "
+        f"of its {compared.members} best confirmed trials"
+    )
+    print_table(TEST_HEADS, map(texts_of, compared.tests[:MOST_TESTS]), title)
+    not_shown = len(compared.tests) - MOST_TESTS
+    if not_shown > 0:
+        say(f"and {not_shown} more rows: --out FILE.html or FILE.csv has them")
+    say(*compared.notes)
+    if group.unconfirmed:
+        say(f"without a confirmed point: {', '.join(group.unconfirmed)}")

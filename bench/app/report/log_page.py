@@ -12,7 +12,7 @@ from bench.core.errors import UserError
 from bench.core.plain import jsonable
 from bench.core.rows import TEST
 from bench.core.system.atomic import atomic_folder
-from bench.deciding.logged.decision import LogResult
+from bench.deciding.logged.log_decision import LogResult
 from bench.ledger.ledger import CELLS, write_cells
 
 HEADERS = ["model", "task", "rows", "AUC", "predicted / happened", "calibration error"]
@@ -30,7 +30,7 @@ def section_of(result: LogResult) -> PageSection:
         title=title,
         dataset=title,
         about=(
-            f"{len(asked.named)} models, {len(asked.labels)} tasks, {result.rows[TEST].of:,} "
+            f"{len(asked.trainings)} models, {len(asked.labels)} tasks, {result.rows[TEST].of:,} "
             "rows that judge"
         ),
         current=" ".join([*against, *result.notes]),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from graphlib import CycleError, TopologicalSorter
-from typing import Annotated
+from itertools import chain
+from typing import Annotated, NamedTuple
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -20,12 +21,22 @@ from bench.deciding.policy import Policy, toml_lines
 MOST_TASKS = 8
 SEED = "#"
 """Between a model's name and one of its seeds: `candidate#1`."""
-ColumnList = Annotated[
-    list[str],
-    BeforeValidator(
-        lambda given: [*map(str.strip, given.split(","))] if isinstance(given, str) else given
-    ),
-]
+
+
+def _column_names(value: object) -> object:
+    if isinstance(value, str):
+        return [name.strip() for name in value.split(",")]
+    return value
+
+
+ColumnList = Annotated[list[str], BeforeValidator(_column_names)]
+
+
+class SeedColumns(NamedTuple):
+    """The columns of one training of a model, by label; its seed is None where nobody named it."""
+
+    seed: int | None
+    columns: list[str]
 
 
 class Asked(Config):
@@ -103,110 +114,140 @@ class Asked(Config):
 
     @model_validator(mode="after")
     def _fits(self) -> Asked:
-        labels, of_labels = self.labels, ("parents", "values", "amounts", "rates", "given", "joint")
-        if twice := repeated(labels):
+        self._check_labels_and_models()
+        self._check_mentions()
+        self._check_kinds()
+        self._check_parents()
+        self._check_purposes()
+        self._check_todays_score()
+        self._check_training()
+        self._check_weighting()
+        return self
+
+    def _check_labels_and_models(self) -> None:
+        if twice := repeated(self.labels):
             raise ValueError(f"expected each label once, found '{twice}' twice")
         for name, columns in self.models.items():
-            if len(columns) != len(labels) or not all(columns):
-                raise ValueError(
-                    f"models.{name}: expected {len(labels)} columns, one a label, found "
-                    f"{len(columns)}"
-                )
-            for column in columns:
-                if column in labels:
-                    raise ValueError(
-                        f"models.{name}: expected a prediction, found the label '{column}'"
-                    )
-            if twice := repeated(columns):
-                raise ValueError(
-                    f"models.{name}: expected a column for each label, found '{twice}' twice; one "
-                    f"score of all labels is --score {twice}"
-                )
+            self._check_predictions(name, columns)
             model, _, seed = name.partition(SEED)
             if not model or name.count(SEED) > 1 or (SEED in name and not seed.isdecimal()):
                 raise ValueError(
                     f"models: expected a name such as candidate or candidate#1, found '{name}'"
                 )
-        asked: list[tuple[str, str, Iterable[str], Collection[str]]] = [
-            *((where, "label", getattr(self, where), labels) for where in of_labels),
-            ("parents", "label", self.parents.values(), labels),
-            *(
-                (where, "label with a parent", getattr(self, where), self.parents)
-                for where in ("given", "joint")
-            ),
-            ("kinds", "label or prediction", self.kinds, [*labels, *self.predicted]),
-            ("today", "model", [self.today] if self.today is not None else [], self.named),
-            ("baselines", "model", self.baselines, self.named),
-        ]
-        for where, what, names, known in asked:
-            for name in names:
-                if name not in known:
-                    raise ValueError(f"{where}: {unknown(what, name, known)}")
-        for column, kind in self.kinds.items():
-            known = LABEL_KINDS if column in labels else PREDICTION_KINDS
-            if kind not in known:
-                what = "label" if column in labels else "prediction"
+
+    def _check_predictions(self, model: str, columns: list[str]) -> None:
+        if len(columns) != len(self.labels) or not all(columns):
+            raise ValueError(
+                f"models.{model}: expected {len(self.labels)} columns, one a label, found "
+                f"{len(columns)}"
+            )
+        for column in columns:
+            if column in self.labels:
                 raise ValueError(
-                    f"kinds.{column}: expected {listed(known)} for a {what}, found '{kind}'"
+                    f"models.{model}: expected a prediction, found the label '{column}'"
                 )
+        if twice := repeated(columns):
+            raise ValueError(
+                f"models.{model}: expected a column for each label, found '{twice}' twice; one "
+                f"score of all labels is --score {twice}"
+            )
+
+    def _check_mentions(self) -> None:
+        """Refuses options that name a label, a prediction or a model that is not there."""
+        for option in ("parents", "values", "amounts", "rates", "given", "joint"):
+            _check_names(option, "label", getattr(self, option), self.labels)
+        _check_names("parents", "label", self.parents.values(), self.labels)
+        _check_names("given", "label with a parent", self.given, self.parents)
+        _check_names("joint", "label with a parent", self.joint, self.parents)
+        _check_names("kinds", "label or prediction", self.kinds, [*self.labels, *self.predicted])
+        if self.today is not None:
+            _check_names("today", "model", [self.today], self.trainings)
+        _check_names("baselines", "model", self.baselines, self.trainings)
+
+    def _check_kinds(self) -> None:
+        for column, kind in self.kinds.items():
+            noun, allowed = "prediction", list[str](PREDICTION_KINDS)
+            if column in self.labels:
+                noun, allowed = "label", list[str](LABEL_KINDS)
+            if kind not in allowed:
+                raise ValueError(
+                    f"kinds.{column}: expected {listed(allowed)} for a {noun}, found '{kind}'"
+                )
+
+    def _check_parents(self) -> None:
+        chains = {task: [parent] for task, parent in self.parents.items()}
         try:
-            TopologicalSorter({task: [parent] for task, parent in self.parents.items()}).prepare()
+            TopologicalSorter(chains).prepare()
         except CycleError as error:
             raise ValueError(
                 f"parents: expected a chain, found a circle through '{error.args[1][0]}'"
             ) from None
-        if both := [name for name in self.given if name in self.joint]:
-            raise ValueError(f"expected '{both[0]}' under `given` or `joint`, found it under both")
-        for name, runs in self.named.items():
-            if len(runs) > 1 and name in self.models:
+        for task in self.given:
+            if task in self.joint:
+                raise ValueError(f"expected '{task}' under `given` or `joint`, found it under both")
+
+    def _check_purposes(self) -> None:
+        """Refuses a name or a column that stands for two things."""
+        for model, trainings in self.trainings.items():
+            if len(trainings) > 1 and model in self.models:
                 raise ValueError(
-                    f"models: expected '{name}' with a seed each time, or once without, found both"
+                    f"models: expected '{model}' with a seed each time, or once without, found both"
                 )
-        for name in self.names:
-            if name in self.numbers:
-                raise ValueError(f"expected '{name}' for one purpose, found it as a number, too")
-        if self.item_kinds and (twice := repeated([*self.items, *self.item_numbers, *labels])):
-            raise ValueError(
-                f"items: expected names that no label or other column of items has, found '{twice}'"
-            )
+        for column in self.names:
+            if column in self.numbers:
+                raise ValueError(f"expected '{column}' for one purpose, found it as a number, too")
+        if self.item_kinds:
+            twice = repeated([*self.items, *self.item_numbers, *self.labels])
+            if twice:
+                raise ValueError(
+                    "items: expected names that no label or other column of items has, found "
+                    f"'{twice}'"
+                )
+
+    def _check_todays_score(self) -> None:
         weights = self.weights or ""
         for column in (*self.predicted, *self.amounts.values()):
-            if quoted(column) != column and column in weights and quoted(column) not in weights:
+            bracketed = quoted(column)
+            if bracketed != column and column in weights and bracketed not in weights:
                 raise ValueError(
-                    f"weights: expected the column '{column}' in square brackets, {quoted(column)}"
+                    f"weights: expected the column '{column}' in square brackets, {bracketed}"
                 )
-        for label in labels:
+        for label in self.labels:
             if label in (self.score, *self.weighed):
                 raise ValueError(
                     f"expected today's score of predictions, found the label '{label}'"
                 )
         if self.score is not None and self.weights is not None:
             raise ValueError("expected `score` or `weights`, found both")
+
+    def _check_training(self) -> None:
         if self.trained_until is not None and (self.time is None or self.unseen):
             instead = "`unseen`" if self.unseen else "no `time`"
             raise ValueError(
                 f"expected `trained_until` with `time` and without `unseen`, found {instead}"
             )
+
+    def _check_weighting(self) -> None:
         if self.values and self.policy.values:
             raise ValueError("expected values once, found them in `values` and in `policy.values`")
         exposure_columns(self.random, self.propensity)
         if self.sampling is not None and self.sampling > 1:
             raise ValueError(f"sampling: expected a share of at most 1, found {self.sampling:g}")
-        return self
 
     @property
-    def named(self) -> dict[str, list[tuple[int | None, list[str]]]]:
-        """By model its seeds, None without one, and their columns."""
-        by_name: dict[str, list[tuple[int | None, list[str]]]] = {}
+    def trainings(self) -> dict[str, list[SeedColumns]]:
+        """By model its trainings: several where its name has seeds."""
+        by_model: dict[str, list[SeedColumns]] = {}
         for name, columns in self.models.items():
-            of, mark, seed = name.partition(SEED)
-            by_name.setdefault(of, []).append((int(seed) if mark else None, columns))
-        return by_name
+            model, _, seed = name.partition(SEED)
+            training = SeedColumns(int(seed) if seed else None, columns)
+            by_model.setdefault(model, []).append(training)
+        return by_model
 
     @property
     def predicted(self) -> list[str]:
         """Columns of predictions, of all models."""
-        return [column for columns in self.models.values() for column in columns]
+        return list(chain.from_iterable(self.models.values()))
 
     @property
     def formula(self) -> Expression | None:
@@ -219,15 +260,17 @@ class Asked(Config):
         return [] if self.formula is None else list(columns_of(self.formula))
 
     @property
-    def served(self) -> str:
+    def todays_model(self) -> str:
         """The model of today, or what stands for it."""
         if self.today is not None:
             return self.today
-        weighed = {*self.weighed} - {*self.amounts.values()}
-        for name, runs in self.named.items():
-            if weighed and any(weighed <= {*columns} for _, columns in runs):
-                return name
-        return "today" if "today" in self.named else next(iter(self.named))
+        predicted_today = {*self.weighed} - {*self.amounts.values()}
+        if predicted_today:
+            for model, trainings in self.trainings.items():
+                for training in trainings:
+                    if predicted_today <= {*training.columns}:
+                        return model
+        return "today" if "today" in self.trainings else next(iter(self.trainings))
 
     @property
     def item_kinds(self) -> dict[str, ItemKind]:
@@ -244,13 +287,13 @@ class Asked(Config):
         """Those of them that labels, predictions and scores are made of, and what says how rows
         were shown.
         """
-        columns = [*self.labels, *self.predicted]
-        columns += [
-            each
-            for each in (self.score, self.random, self.propensity, *self.amounts.values())
-            if each
-        ]
-        return list(dict.fromkeys([*columns, *self.weighed]))
+        optional = _asked_for([self.score, self.random, self.propensity, *self.amounts.values()])
+        return list(dict.fromkeys([*self.labels, *self.predicted, *optional, *self.weighed]))
+
+    @property
+    def resampled_by(self) -> str | None:
+        """The column whose rows are resampled together."""
+        return self.units or self.group
 
     @property
     def exposure(self) -> dict[Shown, str]:
@@ -260,12 +303,21 @@ class Asked(Config):
     @property
     def names(self) -> list[str]:
         """Columns that are read as they are."""
-        asked = (self.group, self.units, self.time, self.part, *self.segments, *self.items.values())
-        return [each for each in dict.fromkeys(asked) if each]
+        optional = [self.group, self.units, self.time, self.part]
+        return list(dict.fromkeys(_asked_for([*optional, *self.segments, *self.items.values()])))
 
     @property
     def toml(self) -> str:
         """Itself as a file `decide.toml`."""
-        return "".join(
-            f"{line}\n" for line in toml_lines(self.model_dump(mode="json", exclude_unset=True))
-        )
+        lines = toml_lines(self.model_dump(mode="json", exclude_unset=True))
+        return "\n".join([*lines, ""])
+
+
+def _check_names(option: str, noun: str, names: Iterable[str], allowed: Collection[str]) -> None:
+    for name in names:
+        if name not in allowed:
+            raise ValueError(f"{option}: {unknown(noun, name, allowed)}")
+
+
+def _asked_for(columns: Iterable[str | None]) -> list[str]:
+    return [column for column in columns if column]

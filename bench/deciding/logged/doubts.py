@@ -1,32 +1,34 @@
 """What does not fit in a log: parents that cannot be, predictions of another task, a score without
 its amounts.
 
-Each check asks far more than noise gives, and rows that belong together count for less than their
-number. Contradictions of labels are refused; the rest is a note with its evidence, because a bad
-model may look the same.
+Each check asks far more than noise gives, because rows that belong together count for less than
+their number. A parent that labels contradict is refused; the rest is a note with its evidence,
+because a bad model may look the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+import pandas as pd
 
-from bench.core.arrays import Floats, Mask, Singles
+from bench.core.arrays import Floats, Ints, Mask, Singles
 from bench.core.errors import UserError
 from bench.core.formula import Column, product, replaced
 from bench.core.formula_languages import text_of
 from bench.core.schema import TaskKind
 from bench.deciding.logged.asked import Asked
+from bench.deciding.logged.columns import Numbers, Place
 
 LEAST_ROWS = 30
 """Rows with a label above 0 that a doubt needs."""
 BY_CHANCE = 1e-6
-"""Chance of a pattern among labels that do not depend on each other, up to which it is told."""
+"""Chance of a pattern among labels that do not depend on each other, up to which it is reported."""
 SURE = 4.0
 """Standard errors by which one column has to predict a task better than another."""
 WRONG_WAY = 0.45
@@ -43,8 +45,15 @@ UNMOVED = 0.03
 """Partial rank correlation below which a score does not move with an amount."""
 
 
+class TaskRows(NamedTuple):
+    """By row (N,), whether a task's label is above 0, and whether it is known."""
+
+    positive: Mask
+    known: Mask
+
+
 def check_parents(
-    asked: Asked, labels: Singles, kinds: Sequence[TaskKind], place: Callable[[int], str]
+    asked: Asked, labels: Singles, kinds: Sequence[TaskKind], place: Place
 ) -> list[str]:
     """Sentences on tasks that happen without their parent, and on parents that nobody named.
 
@@ -54,100 +63,122 @@ def check_parents(
     Raises:
         UserError: a parent that most labels contradict, or one that is reversed.
     """
-    happened = dict(zip(asked.labels, (labels > 0).T, strict=True))
-    known = dict(zip(asked.labels, np.isfinite(labels).T, strict=True))
+    rows = {
+        task: TaskRows(labels[:, column] > 0, np.isfinite(labels[:, column]))
+        for column, task in enumerate(asked.labels)
+    }
     notes = []
     for task, parent in asked.parents.items():
-        alone = happened[task] & known[parent] & ~happened[parent]
-        if alone.any():
-            both = happened[task] & happened[parent]
-            follows = float(happened[task][happened[parent] & known[task]].mean())
-            notes.append(_without_parent(task, parent, alone, both, follows, place))
-    for at, task in enumerate(asked.labels):
-        unnamed = (
-            None if task in asked.parents else _unnamed_parent(task, asked, kinds, happened, known)
-        )
+        orphans = rows[task].positive & rows[parent].known & ~rows[parent].positive
+        if orphans.any():
+            notes.append(_orphan_note(task, parent, rows, orphans, place))
+
+    for task, kind in zip(asked.labels, kinds, strict=True):
+        if task in asked.parents:
+            continue
+        unnamed = _unnamed_parent(task, asked, kinds, rows)
         if unnamed is not None:
-            parent = unnamed
-            many = int((happened[task] & known[parent]).sum())
-            what = "happens" if kinds[at] == "binary" else "is above 0"
+            happening = int((rows[task].positive & rows[unnamed].known).sum())
+            verb = "happens" if kind == "binary" else "is above 0"
             notes.append(
-                f"{task} {what} in {many:,} rows, and each of them has {parent}. If it cannot be "
-                f"without, say --parent {task}={parent}: predictions of {task} may then be given "
-                f"{parent}."
+                f"{task} {verb} in {happening:,} rows, and each of them has {unnamed}. If it "
+                f"cannot be without, say --parent {task}={unnamed}: predictions of {task} may then "
+                f"be given {unnamed}."
             )
     return notes
 
 
-def _without_parent(
-    task: str, parent: str, alone: Mask, both: Mask, follows: float, place: Callable[[int], str]
+def _orphan_note(
+    task: str,
+    parent: str,
+    rows: Mapping[str, TaskRows],
+    orphans: Mask,
+    place: Place,
 ) -> str:
-    """A sentence on rows `alone` that have a task without its parent.
+    """A sentence on rows that have a task without its parent; UserError for very many."""
+    happened, parent_happened = rows[task].positive, rows[parent].positive
+    with_parent = happened & parent_happened
+    share_that_follows = float(happened[parent_happened & rows[task].known].mean())
+    orphan_count = int(orphans.sum())
+    count = orphan_count + int(with_parent.sum())
+    evidence = f"{orphan_count:,} of {count:,} rows with {task} without {parent}"
+    first = place(int(orphans.argmax()))
 
-    Args:
-        both: rows with both.
-        follows: share of the parent's rows that have the task.
-    """
-    few, many = int(alone.sum()), int(alone.sum() + both.sum())
-    found = f"{few:,} of {many:,} rows with {task} without {parent}"
-    if few >= LEAST_ROWS and follows > 0.99 and few > 0.01 * many:
+    if orphan_count >= LEAST_ROWS and share_that_follows > 0.99 and orphan_count > 0.01 * count:
         raise UserError(
-            f"parents: expected {task} only where {parent} happens, found {found}, and {task} in "
-            f"{follows:.1%} of the rows with {parent}: is it reversed, --parent {parent}={task}?"
+            f"parents: expected {task} only where {parent} happens, found {evidence}, and {task} "
+            f"in {share_that_follows:.1%} of the rows with {parent}: is it reversed, --parent "
+            f"{parent}={task}?"
         )
-    if few >= LEAST_ROWS and 2 * few > many:
+    if orphan_count >= LEAST_ROWS and 2 * orphan_count > count:
         raise UserError(
-            f"parents: expected {task} only where {parent} happens, found {found}, the first in "
-            f"{place(int(alone.argmax()))}; leave --parent {task}={parent} out if {task} does not "
-            "need it"
+            f"parents: expected {task} only where {parent} happens, found {evidence}, the first in "
+            f"{first}; leave --parent {task}={parent} out if {task} does not need it"
         )
-    return (
-        f"{found}, the first in {place(int(alone.argmax()))}: there {task} counts as 0, as "
-        "--parent says."
-    )
+    return f"{evidence}, the first in {first}: there {task} counts as 0, as --parent says."
 
 
 def _unnamed_parent(
-    task: str,
-    asked: Asked,
-    kinds: Sequence[TaskKind],
-    happened: Mapping[str, Mask],
-    known: Mapping[str, Mask],
+    task: str, asked: Asked, kinds: Sequence[TaskKind], rows: Mapping[str, TaskRows]
 ) -> str | None:
     """The rarest task without which another one never happens, where chance does not explain it."""
-    found: dict[str, int] = {}
+    rows_of_parents: dict[str, int] = {}
     for parent, kind in zip(asked.labels, kinds, strict=True):
-        if parent == task or kind != "binary" or task in _above(parent, asked.parents):
+        if parent == task or kind != "binary" or task in ancestors(parent, asked.parents):
             continue
-        rows = happened[task] & known[parent]
-        many, rate = int(rows.sum()), float(happened[parent][known[parent]].mean())
-        if many < LEAST_ROWS or (rows & ~happened[parent]).any():
+        happened, known = rows[parent]
+        happening = rows[task].positive & known
+        count = int(happening.sum())
+        if count < LEAST_ROWS or (happening & ~happened).any():
             continue
-        alike = int((happened[parent] & known[task]).sum()) == many
-        if not alike and many * np.log(rate) < np.log(BY_CHANCE):
-            found[parent] = int(happened[parent].sum())
-    return min(found, key=found.__getitem__, default=None)
+        always_together = int((happened & rows[task].known).sum()) == count
+        log_chance = count * np.log(float(happened[known].mean()))
+        if not always_together and log_chance < np.log(BY_CHANCE):
+            rows_of_parents[parent] = int(happened.sum())
+    return min(rows_of_parents, key=rows_of_parents.__getitem__, default=None)
 
 
-def _above(task: str, parents: Mapping[str, str]) -> list[str]:
+def ancestors(task: str, parents: Mapping[str, str]) -> list[str]:
     """The parents of a task, up the chain."""
-    found = []
+    chain = []
     while task in parents:
         task = parents[task]
-        found.append(task)
-    return found
+        chain.append(task)
+    return chain
 
 
-class Lead(NamedTuple):
-    """How much better one column predicts a task than the task's own.
+@dataclass(frozen=True)
+class Placements:
+    """Where the rows of two classes lie among each other by a column of predictions (DeLong et al.,
+    Biometrics 1988); ties count one half.
 
     Attributes:
-        other, own: areas under the curve.
+        positive: of each positive row the share of negative ones below it.
+        negative: of each negative row the share of positive ones above it.
     """
 
-    column: int
-    other: float
-    own: float
+    positive: Floats
+    negative: Floats
+
+    @property
+    def area(self) -> float:
+        """Under the curve."""
+        return float(self.positive.mean())
+
+    @property
+    def errors_above_half(self) -> float:
+        """By how many standard errors the area is larger than one half."""
+        return _z_score(self.positive - 0.5, self.negative - 0.5)
+
+    def errors_above(self, column: Placements) -> float:
+        """By how many standard errors the area is larger than that of another column."""
+        return _z_score(self.positive - column.positive, self.negative - column.negative)
+
+
+def _z_score(positive: Floats, negative: Floats) -> float:
+    variance = float(positive.var() / len(positive))
+    variance += float(negative.var() / len(negative))
+    return float(positive.mean() / np.sqrt(max(variance, 1e-18)))
 
 
 def misplaced(
@@ -159,117 +190,111 @@ def misplaced(
     A task with a parent is judged where the parent happened, as predictions may be given it.
 
     Args:
-        predictions: (N, T), as the log has them; events: (N, T), joint labels.
+        predictions: (N, T), as the log has them.
+        events: (N, T), joint labels.
     """
-    tasks, notes = asked.labels, []
-    leads: dict[int, list[Lead]] = {}
-    for at, task in enumerate(tasks):
-        inside = np.isfinite(events[:, at])
+    notes = []
+    by_task: dict[int, list[Placements]] = {}
+    better_columns: dict[int, list[int]] = {}
+    for number, task in enumerate(asked.labels):
+        judged = np.isfinite(events[:, number])
         if task in asked.parents:
-            inside &= events[:, tasks.index(asked.parents[task])] > 0
-        rows = _two_classes(events[:, at], inside)
-        if rows is None:
+            judged &= events[:, asked.labels.index(asked.parents[task])] > 0
+        classes = _two_classes(events[:, number], judged)
+        if classes is None:
             continue
-        placed = [_placements(predictions[:, column], *rows) for column in range(len(tasks))]
-        own = _area(placed[at])
-        if own < WRONG_WAY and task not in asked.parents and _z(placed[at], None) < -SURE:
+
+        placements = [_placements(values, *classes) for values in predictions.T]
+        by_task[number] = placements
+        right = placements[number]
+        is_reversed = right.area < WRONG_WAY and right.errors_above_half < -SURE
+        if is_reversed and task not in asked.parents:
             notes.append(
-                f"{columns[at]} of {model} predicts {task} the wrong way round (AUC {own:.3f}): "
-                f"high values should mean {task}."
+                f"{columns[number]} of {model} predicts {task} the wrong way round (AUC "
+                f"{right.area:.3f}): high values should mean {task}."
             )
-        leads[at] = [
-            Lead(column, _area(other), own)
-            for column, other in enumerate(placed)
-            if column != at and _z(other, placed[at]) > SURE
+        better_columns[number] = [
+            column
+            for column, placed in enumerate(placements)
+            if column != number and placed.errors_above(right) > SURE
         ]
-    return notes + _swapped(model, columns, tasks, leads)
+    return notes + _swapped(model, columns, asked.labels, better_columns, by_task)
 
 
 def _swapped(
-    model: str, columns: Sequence[str], tasks: Sequence[str], leads: Mapping[int, Sequence[Lead]]
+    model: str,
+    columns: Sequence[str],
+    tasks: Sequence[str],
+    better_columns: Mapping[int, Sequence[int]],
+    by_task: Mapping[int, Sequence[Placements]],
 ) -> list[str]:
     """A sentence on a circle of columns each of which predicts the next one's task better than that
     one itself.
     """
     try:
-        TopologicalSorter(
-            {task: [lead.column for lead in found] for task, found in leads.items()}
-        ).prepare()
+        TopologicalSorter(better_columns).prepare()
     except CycleError as error:
         circle = error.args[1]
     else:
         return []
-    told = []
+    evidence = []
     for better, task in pairwise(circle):
-        lead = next(lead for lead in leads[task] if lead.column == better)
-        told.append(
+        placements = by_task[task]
+        evidence.append(
             f"{columns[better]} predicts {tasks[task]} better than {columns[task]} does (AUC "
-            f"{lead.other:.3f} over {lead.own:.3f})"
+            f"{placements[better].area:.3f} over {placements[task].area:.3f})"
         )
-    return [f"{', and '.join(told)}: are the columns of model '{model}' swapped?"]
+    return [f"{', and '.join(evidence)}: are the columns of model '{model}' swapped?"]
 
 
-def _two_classes(
-    label: NDArray[Any], inside: Mask
-) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
-    """Places of rows with a high label and of others, some of each; None where either is few."""
-    if not inside.any():
+def _two_classes(labels: Numbers, judged: Mask) -> tuple[Ints, Ints] | None:
+    """Places of rows with a high label and of the rest, some of each; None where either is few."""
+    if not judged.any():
         return None
-    high = label > np.median(label[inside])
-    positive, negative = np.flatnonzero(inside & high), np.flatnonzero(inside & ~high)
+    high = labels > np.median(labels[judged])
+    positive = np.flatnonzero(judged & high)
+    negative = np.flatnonzero(judged & ~high)
     if min(len(positive), len(negative)) < LEAST_ROWS:
         return None
     return positive[:: 1 + len(positive) // POSITIVES], negative[:: 1 + len(negative) // NEGATIVES]
 
 
-def _placements(
-    predictions: NDArray[Any], positive: NDArray[np.int64], negative: NDArray[np.int64]
-) -> tuple[Floats, Floats]:
-    """Of each positive row the share of negative ones below it, and of each negative row that of
-    positive ones above it (DeLong et al., Biometrics 1988); ties count one half."""
-    high, low = np.sort(predictions[positive]), np.sort(predictions[negative])
-
-    def below(values: NDArray[Any], among: NDArray[Any]) -> Floats:
-        both = np.searchsorted(among, values, "left") + np.searchsorted(among, values, "right")
-        return np.asarray(both / (2 * len(among)))
-
-    return below(predictions[positive], low), 1 - below(predictions[negative], high)
-
-
-def _area(placed: tuple[Floats, Floats]) -> float:
-    return float(placed[0].mean())
-
-
-def _z(placed: tuple[Floats, Floats], other: tuple[Floats, Floats] | None) -> float:
-    """By how many standard errors an area is larger than another one of the same rows, or than one
-    half.
-    """
-    differences = (
-        [mine - 0.5 for mine in placed] if other is None else [*map(np.subtract, placed, other)]
+def _placements(predictions: Numbers, positive: Ints, negative: Ints) -> Placements:
+    high = predictions[positive]
+    low = predictions[negative]
+    return Placements(
+        positive=_shares_below(high, np.sort(low)),
+        negative=1 - _shares_below(low, np.sort(high)),
     )
-    variance = sum(float(difference.var() / len(difference)) for difference in differences)
-    return float(differences[0].mean() / np.sqrt(max(variance, 1e-18)))
 
 
-def no_value(column: str, values: NDArray[Any], task: str, events: NDArray[Any]) -> str | None:
+def _shares_below(values: Numbers, ordered: Numbers) -> Floats:
+    """The share of ordered numbers below each value; equal ones count one half."""
+    below = np.searchsorted(ordered, values, "left")
+    not_above = np.searchsorted(ordered, values, "right")
+    return np.asarray((below + not_above) / (2 * len(ordered)))
+
+
+def no_value(column: str, values: Numbers, task: str, events: Numbers) -> str | None:
     """A sentence on predictions within 0 and 1 of a label that is a value, whose mean they miss by
     far.
     """
     known = np.isfinite(events)
-    happened, said = float(events[known].mean()), float(values[known].mean())
+    mean = float(events[known].mean())
+    predicted = float(values[known].mean())
     if values.min() < 0 or values.max() > 1 or events[known].max() <= 1:
         return None
-    if abs(np.log(max(said, 1e-12) / max(happened, 1e-12))) < np.log(OFF):
+    if abs(np.log(max(predicted, 1e-12) / max(mean, 1e-12))) < np.log(OFF):
         return None
     return (
-        f"'{column}' lies within 0 and 1 with a mean of {said:.3g}, while '{task}' has a mean of "
-        f"{happened:.3g}: is it a probability? Then a label that is 0 or 1 fits it, with --amount "
+        f"'{column}' lies within 0 and 1 with a mean of {predicted:.3g}, while '{task}' has a mean "
+        f"of {mean:.3g}: is it a probability? Then a label that is 0 or 1 fits it, with --amount "
         "for what one event is worth."
     )
 
 
 def without_amount(
-    asked: Asked, score: NDArray[Any], amounts: Mapping[str, NDArray[Any]], predictions: Singles
+    asked: Asked, score: Numbers, numbers: Mapping[str, Numbers], predictions: Singles
 ) -> list[str]:
     """Sentences on today's score that leaves out amounts that outcomes have.
 
@@ -277,51 +302,49 @@ def without_amount(
     predictions are equal.
 
     Args:
-        score: (N,), today's; amounts: by task (N,); predictions: (N, T) of today's model.
+        score: (N,), today's.
+        numbers: (N,) by column of the log.
+        predictions: (N, T) of today's model.
     """
     notes = []
     for task, column in asked.amounts.items():
+        if column in asked.weighed:
+            continue
         begin = (
             f"Today's score does not have the amount '{column}' in it, while outcomes of "
             f"{task} are amounts"
         )
-        if column in asked.weighed:
-            continue
         predicted = [columns[asked.labels.index(task)] for columns in asked.models.values()]
         if asked.formula is not None and {*predicted} & {*asked.weighed}:
             with_amount = {name: product([Column(column), Column(name)]) for name in predicted}
-            written = text_of(replaced(asked.formula, with_amount))
-            notes.append(f'{begin}: if what you serve has it, say --weights "{written}".')
+            formula = text_of(replaced(asked.formula, with_amount))
+            notes.append(f'{begin}: if what you serve has it, say --weights "{formula}".')
             continue
-        moved = _partial_correlation(score, amounts[task], predictions)
-        if abs(moved) < UNMOVED:
+        correlation = _partial_correlation(score, numbers[column], predictions)
+        if abs(correlation) < UNMOVED:
             notes.append(
                 f"{begin}: among rows of alike predictions its rank correlation with '{column}' is "
-                f"{moved:.3f}. Check that it is the score that you serve."
+                f"{correlation:.3f}. Check that it is the score that you serve."
             )
     return notes
 
 
-def _partial_correlation(score: NDArray[Any], amount: NDArray[Any], predictions: Singles) -> float:
+def _partial_correlation(score: Numbers, amount: Numbers, predictions: Singles) -> float:
     """Rank correlation of a score and an amount beside predictions (N, T); NaN of few rows or a
     constant amount.
     """
-    rows = slice(None, None, 1 + len(score) // SCORE_ROWS)
-    first, second = _ranks(score[rows]), _ranks(amount[rows])
-    if len(first) < LEAST_SCORED or not second.std() or not first.std():
+    step = 1 + len(score) // SCORE_ROWS
+    sample = np.column_stack([score[::step], amount[::step], predictions[::step]])
+    rows = len(sample)
+    ranks = 2 * pd.DataFrame(sample).rank().to_numpy() / rows - 1
+    variables, controls = ranks[:, :2], ranks[:, 2:]
+    if rows < LEAST_SCORED or not variables.std(axis=0).all():
         return float("nan")
-    beside = np.stack([_ranks(column) for column in predictions[rows].T], axis=1)
-    design = np.concatenate([np.ones((len(first), 1)), beside, beside**2], axis=1)
-    both = np.stack([first, second], axis=1)
-    left = both - design @ np.linalg.lstsq(design, both, rcond=None)[0]
-    sizes = np.sqrt((left**2).sum(axis=0))
-    if (sizes < 1e-6 * np.sqrt(len(first))).any():  # predictions tell all of one
+
+    design = np.concatenate([np.ones((rows, 1)), controls, controls**2], axis=1)
+    coefficients, *_ = np.linalg.lstsq(design, variables, rcond=None)
+    residuals = variables - design @ coefficients
+    norms = np.sqrt((residuals**2).sum(axis=0))
+    if (norms < 1e-6 * np.sqrt(rows)).any():  # predictions explain one of the two
         return float("nan")
-    return float(left[:, 0] @ left[:, 1] / sizes.prod())
-
-
-def _ranks(values: NDArray[Any]) -> Floats:
-    """Places in the order of values, within -1 and 1; equal values share the middle one."""
-    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
-    middle = np.cumsum(count) - (count - 1) / 2
-    return np.asarray(2 * middle[place] / len(values) - 1)
+    return float(residuals[:, 0] @ residuals[:, 1] / norms.prod())

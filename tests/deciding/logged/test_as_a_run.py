@@ -16,8 +16,8 @@ from bench.core.system.content import read_toml
 from bench.core.system.progress import Silent
 from bench.core.validation import validate
 from bench.deciding.logged.asked import Asked
-from bench.deciding.logged.decision import decide
-from bench.deciding.logged.log import read
+from bench.deciding.logged.log_decision import decide
+from bench.deciding.logged.logged_rows import read
 from bench.ledger.fusion import Fusion, fusion_in
 from bench.measure.predictions import FOLDER, read_rows
 

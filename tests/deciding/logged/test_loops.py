@@ -8,9 +8,9 @@ from sklearn import metrics
 import bench
 from bench.core.rows import CONFIRM, TEST
 from bench.deciding.logged.asked import Asked
-from bench.deciding.logged.log import of_frame, times, until
-from bench.deciding.logged.models import models_of
-from bench.deciding.logged.rows import parted
+from bench.deciding.logged.log_models import models_of
+from bench.deciding.logged.logged_rows import of_frame, times, until
+from bench.deciding.logged.split_log import split_log
 from bench.ledger.fusion import fused
 from bench.ledger.ledger import ALL
 
@@ -78,15 +78,15 @@ def test_predictions_given_their_parent_are_multiplied_down_the_chain_whatever_t
         amounts={"c": "bid"},
         unseen=True,
     )
-    of = parted(asked, of_frame(table, asked))
-    (model,), _ = models_of(asked, of)
+    split = split_log(asked, of_frame(table, asked))
+    (model,), _ = models_of(asked, split)
     joint = table["pa"] * table["pb"] * table["pc"] * table["bid"]
     expected = np.stack([joint, table["pa"], table["pa"] * table["pb"]], axis=1)
     np.testing.assert_allclose(model.served(0, np.arange(400)), expected, rtol=1e-6)
     assert model.terms == ("bid pa pb pc", "pa", "pa pb")
     happened = table["a"] * table["b"]
     np.testing.assert_allclose(
-        of.labels, np.stack([happened * table["c"] * table["bid"], table["a"], happened], axis=1)
+        split.labels, np.stack([happened * table["c"] * table["bid"], table["a"], happened], axis=1)
     )
 
 
@@ -134,7 +134,7 @@ def test_rows_up_to_the_end_of_training_are_told_from_later_ones(values, given):
 )
 def test_what_serves_today_is_the_model_whose_predictions_weights_have(more, served):
     asked = {"labels": ["x", "y"], "models": {"first": "a1,a2", "b#3": "b1,b2", "b#1": "c1,c2"}}
-    assert Asked(**(asked | more)).served == served
+    assert Asked(**(asked | more)).todays_model == served
 
 
 def test_todays_score_keeps_its_digits():

@@ -1,4 +1,4 @@
-"""Decides from the predictions of a log: `seesaw decide`."""
+"""Logs of predictions: `seesaw decide` decides from one, `seesaw export` writes one of a run."""
 
 from __future__ import annotations
 
@@ -8,34 +8,41 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.app.cli.fronts import MOST_MODELS, print_served, show_expression, show_verdict
-from bench.app.cli.options import Formula, Home, read_bound
+from bench.app.cli.options import (
+    Formula,
+    Home,
+    RunName,
+    Texts,
+    only_part,
+    opened,
+    read_bounds,
+    read_language,
+)
 from bench.app.cli.output import CommandOutput, TerminalProgress, print_table, say
 from bench.core.errors import UserError, shortened
-from bench.core.formula_languages import language_of
+from bench.core.plain import names
 from bench.core.system.content import read_toml
 from bench.core.system.home import resolve_home
 from bench.core.validation import validate
 
 if TYPE_CHECKING:
     from bench.deciding.logged.asked import Asked
-    from bench.deciding.logged.decision import LogResult
+    from bench.deciding.logged.log_decision import LogResult
 
 
 def decide(
     log: Annotated[
-        list[str] | None, typer.Argument(metavar="LOG..", help="CSV or parquet files, or folders.")
+        Texts, typer.Argument(metavar="LOG..", help="CSV or parquet files, or folders.")
     ] = None,
     file: Annotated[
         Path | None, typer.Option("--file", help="decide.toml, in place of other options.")
     ] = None,
-    label: Annotated[
-        list[str] | None, typer.Option(help="Column of a task's label. Repeat.")
-    ] = None,
+    label: Annotated[Texts, typer.Option(help="Column of a task's label. Repeat.")] = None,
     parent: Annotated[
-        list[str] | None, typer.Option(metavar="TASK=TASK", help="What happens first: buy=click.")
+        Texts, typer.Option(metavar="TASK=TASK", help="What happens first: buy=click.")
     ] = None,
     model: Annotated[
-        list[str] | None,
+        Texts,
         typer.Option(
             metavar="NAME=COLUMN,..",
             help="A model's predictions by label; seeds as NAME#0=.. Repeat.",
@@ -49,13 +56,13 @@ def decide(
         str | None, typer.Option(metavar="FORMULA", help='As "3 p_click + 40 p_click p_buy".')
     ] = None,
     value: Annotated[
-        list[str] | None, typer.Option(metavar="TASK=NUMBER", help="Value of one event. Repeat.")
+        Texts, typer.Option(metavar="TASK=NUMBER", help="Value of one event. Repeat.")
     ] = None,
     amount: Annotated[
-        list[str] | None, typer.Option(metavar="TASK=COLUMN", help="A row's amount: click=bid.")
+        Texts, typer.Option(metavar="TASK=COLUMN", help="A row's amount: click=bid.")
     ] = None,
     kind: Annotated[
-        list[str] | None,
+        Texts,
         typer.Option(
             metavar="COLUMN=KIND",
             help="A label: binary or value; else probability, log-odds, order, value.",
@@ -71,13 +78,13 @@ def decide(
         str | None, typer.Option(help="Column: earlier rows choose weights, later ones judge.")
     ] = None,
     part: Annotated[str | None, typer.Option(help="Column with choose and judge.")] = None,
-    segment: Annotated[list[str] | None, typer.Option(help="Column of segments. Repeat.")] = None,
+    segment: Annotated[Texts, typer.Option(help="Column of segments. Repeat.")] = None,
     item: Annotated[
-        list[str] | None,
+        Texts,
         typer.Option(metavar="NAME=COLUMN", help="What is shown: author=author_id. Repeat."),
     ] = None,
     item_number: Annotated[
-        list[str] | None,
+        Texts,
         typer.Option(metavar="NAME=COLUMN", help="Its numbers: age=age_days. Repeat."),
     ] = None,
     random: Annotated[
@@ -92,30 +99,26 @@ def decide(
     unseen: Annotated[
         bool, typer.Option("--unseen", help="No model was trained on these rows.")
     ] = False,
-    given: Annotated[
-        list[str] | None, typer.Option(help="Task that is predicted given its parent.")
+    given_parent: Annotated[
+        Texts, typer.Option("--given", help="Task that is predicted given its parent.")
     ] = None,
-    joint: Annotated[
-        list[str] | None, typer.Option(help="Task that is predicted with its parent.")
-    ] = None,
+    joint: Annotated[Texts, typer.Option(help="Task that is predicted with its parent.")] = None,
     sampling: Annotated[
         float | None, typer.Option(help="Share of rows without a positive that was kept.")
     ] = None,
-    outcome: Annotated[
-        list[str] | None, typer.Option(help="What is served: click.ndcg@5. Repeat.")
-    ] = None,
+    outcome: Annotated[Texts, typer.Option(help="What is served: click.ndcg@5. Repeat.")] = None,
     no_recalibration: Annotated[
         bool, typer.Option("--no-recalibration", help="Try no recalibrated models.")
     ] = False,
     policy: Annotated[Path | None, typer.Option("--policy", help="TOML file.")] = None,
     at_least: Annotated[
-        list[str] | None,
+        Texts,
         typer.Option(
             metavar="OUTCOME=BOUND", help='Lower bound: "click.recall@10%=98% of current". Repeat.'
         ),
     ] = None,
     at_most: Annotated[
-        list[str] | None, typer.Option(metavar="OUTCOME=BOUND", help="Upper bound. Repeat.")
+        Texts, typer.Option(metavar="OUTCOME=BOUND", help="Upper bound. Repeat.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of all that is drawn.")] = None,
     to: Annotated[
@@ -151,7 +154,7 @@ def decide(
         "trained_until": trained_until,
         "kinds": _pairs("--kind", "COLUMN=KIND as in p_click=log-odds", kind),
         "unseen": unseen or None,
-        "given": given,
+        "given": given_parent,
         "joint": joint,
         "sampling": sampling,
         "outcomes": outcome,
@@ -161,53 +164,56 @@ def decide(
         "propensity": propensity,
         "recalibrate": False if no_recalibration else None,
     }
-    bounds = {"at_least": _bounds("--at-least", at_least), "at_most": _bounds("--at-most", at_most)}
-    asked = _asked(
-        {name: each for name, each in options.items() if each is not None}, file, policy, bounds
-    )
-    language = None if formula is None else language_of(formula, "--formula")
+    options = {name: value for name, value in options.items() if value is not None}
+    bounds = {
+        "at_least": read_bounds("--at-least", at_least),
+        "at_most": read_bounds("--at-most", at_most),
+    }
+    asked = _asked(options, file, policy, bounds)
+    language = read_language(formula)
     if toml:
         yield {"toml": asked.toml}
         say(asked.toml.rstrip(), whole=True)
         return
     from bench.app.report.log_page import target, write
 
-    folder = None if to is None else target(to)
+    folder = to and target(to)
     if tracking is not None and folder is None:
         raise UserError("--tracking: expected --to FOLDER beside it, whose files it logs")
     progress = TerminalProgress()
     progress.note(f"reading {', '.join(asked.log)}")
-    from bench.deciding.logged.decision import decide as decision_of
-    from bench.deciding.logged.log import read
+    from bench.deciding.logged.log_decision import decide as decide_on
+    from bench.deciding.logged.logged_rows import read
 
-    result = decision_of(asked, read(asked, progress))
+    result = decide_on(asked, read(asked, progress))
     decision = result.decision
     if policy is not None and decision.pick is None and decision.serving.served is not None:
         raise UserError(decision.no_pick)
-    page = None if folder is None else write(result, folder)
-    if tracking is not None and folder is not None:
-        from bench.app.tracking.logbook import log_decision
-
-        name = Path(asked.log[0]).name
-        log_decision(
-            name,
-            decision.verdict.sentence,
-            decision.verdict.changes,
-            folder,
-            tracking,
-            resolve_home(home),
-        )
-    more = {"page": str(page)} if page else {}
+    document = result.document
+    page = None
+    if folder is not None:
+        page = write(result, folder)
+        document["page"] = str(page)
+        if tracking is not None:
+            _track(result, folder, tracking, home)
     if language is not None:
-        more["expression"] = decision.expression(language)
-    yield result.document | more
+        document["expression"] = decision.expression(language)
+    yield document
     _show(result, page)
     if language is not None:
         show_expression(decision, language)
 
 
-def _bounds(option: str, given: list[str] | None) -> dict[str, float | str]:
-    return dict(read_bound(option, text) for text in given or ())
+def _pairs(option: str, form: str, texts: list[str] | None) -> dict[str, str] | None:
+    pairs: dict[str, str] = {}
+    for text in texts or ():
+        name, equals, value = map(str.strip, text.partition("="))
+        if not (name and equals and value):
+            raise UserError(f"{option}: expected {form}, found '{shortened(text)}'")
+        if name in pairs:
+            raise UserError(f"{option}: expected each name once, found '{name}' twice")
+        pairs[name] = value
+    return pairs or None
 
 
 def _asked(
@@ -220,17 +226,19 @@ def _asked(
 
     bounds = {name: limits for name, limits in bounds.items() if limits}
     if file is not None:
-        if others := [name for name in (*options, *bounds) if name != "log"]:
+        beside_file = [name for name in (*options, *bounds) if name != "log"]
+        if beside_file:
             raise UserError(
-                f"--file: expected no other options beside it, found {', '.join(others)}"
+                f"--file: expected no other options beside it, found {', '.join(beside_file)}"
             )
-        more = {} if policy is None else {"policy": read_toml(policy)}
-        return validate(Asked, read_toml(file) | options | more, str(file))
+        options = read_toml(file) | options
     if policy is not None:
         options["policy"] = read_toml(policy)
+    if file is not None:
+        return validate(Asked, options, str(file))
+
     if bounds:
-        asked_policy = options.setdefault("policy", {})
-        guard = asked_policy.setdefault("guard", {})
+        guard = options.setdefault("policy", {}).setdefault("guard", {})
         for name, limits in bounds.items():
             guard[name] = guard.get(name, {}) | limits
     for name, option in (("log", "LOG"), ("labels", "--label"), ("models", "--model")):
@@ -242,19 +250,16 @@ def _asked(
     return validate(Asked, options, "")
 
 
-def _pairs(option: str, form: str, given: list[str] | None) -> dict[str, str] | None:
-    pairs: dict[str, str] = {}
-    for text in given or ():
-        name, equals, value = (each.strip() for each in text.partition("="))
-        if not (name and equals and value):
-            raise UserError(f"{option}: expected {form}, found '{shortened(text)}'")
-        if name in pairs:
-            raise UserError(f"{option}: expected each name once, found '{name}' twice")
-        pairs[name] = value
-    return pairs or None
+def _track(result: LogResult, folder: Path, tracking: str, home: Path | None) -> None:
+    from bench.app.tracking.logbook import log_decision
+
+    verdict, name = result.decision.verdict, Path(result.asked.log[0]).name
+    log_decision(name, verdict.sentence, verdict.changes, folder, tracking, resolve_home(home))
 
 
 def _show(result: LogResult, page: Path | None) -> None:
+    from bench.app.report.log_page import HEADERS
+
     decision = result.decision
     show_verdict(decision)
     say(*decision.verdict.notes)
@@ -262,19 +267,53 @@ def _show(result: LogResult, page: Path | None) -> None:
         print_served(decision, "served front on the rows that judge,")
     else:
         say(decision.no_pick)
-    say(*decision.readings)
-    for note in result.notes:
-        say(note)
-    from bench.app.report.log_page import HEADERS
-
-    rows = list(result.calibration)
-    if len({each.model for each in rows}) > MOST_MODELS:
-        shown = {each.point for each in decision.verdict.models[:MOST_MODELS]} | {
-            result.asked.served
-        }
-        rows = [each for each in rows if each.model in shown]
-    print_table(HEADERS, [list(each) for each in rows], "predictions on the rows that judge")
-    if left := len(result.calibration) - len(rows):
-        say(f"{left:,} more rows are on the page that --to writes")
+    say(*decision.readings, *result.notes)
+    qualities = list(result.calibration)
+    if len({quality.model for quality in qualities}) > MOST_MODELS:
+        shown_models = {model.point for model in decision.verdict.models[:MOST_MODELS]}
+        shown_models.add(result.asked.todays_model)
+        qualities = [quality for quality in qualities if quality.model in shown_models]
+    print_table(HEADERS, qualities, "predictions on the rows that judge")
+    not_shown = len(result.calibration) - len(qualities)
+    if not_shown:
+        say(f"{not_shown:,} more rows are on the page that --to writes")
     if page is not None:
         say(f"page: {page}", whole=True)
+
+
+def export(
+    run_: RunName,
+    points: Annotated[
+        str | None,
+        typer.Option(
+            "--points", "--point", help="Points of `seesaw frontier`, as in 7,trees; default: all."
+        ),
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="valid, confirm or test; default: all three.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="CSV or parquet file; default: in the run's folder.")
+    ] = None,
+    home: Home = None,
+) -> CommandOutput:
+    """Write predictions of a run's points with labels, as a log that `seesaw decide` reads."""
+    from bench.app.runs.export import export as export_to
+    from bench.app.runs.result import result_of
+
+    part = only_part(opened(run_, home))
+    written = export_to(result_of(part), out, names(points), split)
+    yield {
+        "log": str(written.log),
+        "options": str(written.options),
+        "rows": written.rows,
+        "points": list(written.points),
+        "command": written.command,
+        "notes": list(written.notes),
+    }
+    say(
+        f"{written.log}: {written.rows:,} rows, predictions of {', '.join(written.points)}",
+        whole=True,
+    )
+    say(*written.notes)
+    say(f"next: {written.command}", whole=True)

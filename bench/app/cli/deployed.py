@@ -1,0 +1,329 @@
+"""Models in packages or in the registry: `seesaw evaluate`, `explain`, `score`, `latency` and
+`history`.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bench.app.cli.options import (
+    DatasetArgument,
+    Home,
+    ModelArgument,
+    Point,
+    Raw,
+    RunName,
+    Texts,
+    Tracking,
+    one_or_datasets,
+    opened,
+    results_of,
+)
+from bench.app.cli.output import CommandOutput, TerminalProgress, number, print_table, say
+from bench.core.errors import UserError
+from bench.core.plain import names
+from bench.core.system.home import resolve_home, shown
+
+if TYPE_CHECKING:
+    from bench.ledger.effect import Effect
+    from bench.serve.fail_if import RuleResult
+    from bench.serve.judgements import Judgement
+
+
+CHALLENGER = "@challenger"
+
+
+def evaluate(
+    model: ModelArgument,
+    data: DatasetArgument,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            help="Model, or column:NAME of a logged score; default for a challenger: the champion."
+        ),
+    ] = None,
+    fail_if: Annotated[
+        Texts,
+        typer.Option(
+            help="Exit with 1 if so: a gain 'buy.recall@10% < -1%', a value 'buy.recall@10% < "
+            "0.3'. Repeat."
+        ),
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(help="train, valid, confirm or test of the card; default: all rows."),
+    ] = None,
+    resamples: Annotated[int, typer.Option(help="Resamples of the bootstrap.", min=20)] = 500,
+    confidence: Annotated[
+        float, typer.Option(help="Confidence of the intervals.", min=0.5, max=0.9999)
+    ] = 0.9,
+    seed: Annotated[int, typer.Option(help="Seed of the resamples.")] = 0,
+    tracking: Tracking = None,
+    raw: Raw = None,
+    home: Home = None,
+) -> CommandOutput:
+    """Measure a model's ranking and each of its predictions on data with labels, with intervals."""
+    from bench.app.runs.current import COLUMN
+    from bench.app.runs.deploy import open_model
+    from bench.data import load_card
+    from bench.serve.fail_if import Rule, outcomes_asked
+    from bench.serve.judgements import judge, judgements, sentence, served
+
+    rules = list(map(Rule.parse, fail_if or ()))
+    card = load_card(data)
+    if against is None and model.endswith(CHALLENGER):
+        against = f"{model.removesuffix(CHALLENGER)}@champion"
+    column, other_model = None, against
+    if against is not None and against.startswith(COLUMN):
+        column, other_model = against.removeprefix(COLUMN), None
+    packages = [open_model(resolve_home(home), model, tracking)]
+    if other_model is not None:
+        packages.append(open_model(resolve_home(home), other_model, tracking))
+    schema, outcomes = packages[0].schema, packages[0].manifest.outcomes
+    wanted = outcomes_asked(
+        rules,
+        schema.tasks,
+        outcomes,
+        bool(card.weight),
+        against is not None,
+        other_model is not None,
+    )
+    scorers = [package.scorer("eager") for package in packages]
+    judged = judge(card, resolve_home(home), raw, split, scorers, TerminalProgress(), column)
+    ranking = served(judged, schema, outcomes, resamples, confidence, seed, wanted)
+    of_models = replace(judged, predictions=judged.predictions[: len(packages)])
+    predictions = judgements(of_models, schema, resamples, confidence, seed)
+    results = [rule.result([*ranking, *predictions]) for rule in rules]
+
+    document: dict[str, Any] = {"model": model, "against": against, "rows": len(judged.group)}
+    verdict = ""
+    if against:
+        unscored = ""
+        if judged.unscored:
+            unscored = f" ({judged.unscored:.1%} of the rows lack it and rank last)"
+        verdict = sentence(ranking, model, f"{against}{unscored}")
+        document["sentence"] = verdict
+    document["outcomes"] = list(map(judgement_document, ranking))
+    document["metrics"] = list(map(judgement_document, predictions))
+    document["rules"] = list(map(asdict, results))
+    try:
+        yield document
+    except GeneratorExit:  # no words follow a document
+        _fail_by_rules(results)
+        raise
+
+    say(verdict)
+    rows = f"{split} rows" if split else "rows"
+    title = f"on {len(judged.group):,} {rows} of {card.key}, intervals of {confidence:.0%}"
+    headers = ["outcome", model, "interval"]
+    if against:
+        headers += [against, "gain", "verdict"]
+    print_table(headers, map(outcome_row, ranking), f"outcomes of the ranking by score {title}")
+    headers = ["metric", model, "interval"]
+    if other_model:
+        headers += [other_model, "difference", "interval", "verdict"]
+    print_table(headers, map(_metric_row, predictions), f"each prediction {title}")
+    if other_model:
+        say(_summary(predictions, model, other_model))
+    for result in results:
+        say(result.sentence)
+    _fail_by_rules(results)
+
+
+def _fail_by_rules(results: Sequence[RuleResult]) -> None:
+    """Ends the command with 1 if a rule failed."""
+    failed = [result.rule for result in results if result.failed]
+    if failed:
+        TerminalProgress().note(f"seesaw: failed by --fail-if: {', '.join(failed)}")
+        raise typer.Exit(1)
+
+
+def judgement_document(judgement: Judgement) -> dict[str, Any]:
+    """A judgement as plain values, with its gain and its verdict."""
+    gain = judgement.gain and asdict(judgement.gain)
+    return asdict(judgement) | {"gain": gain, "verdict": judgement.verdict}
+
+
+def outcome_row(judgement: Judgement) -> list[object]:
+    """An outcome with its interval; beside another model that one's, the gain and the verdict."""
+    row = [judgement.metric, judgement.estimate.value, _interval(judgement.estimate)]
+    if judgement.other is not None and judgement.difference is not None:
+        row += [judgement.other.value, str(judgement.gain or "-"), judgement.verdict or "-"]
+    return row
+
+
+def _metric_row(judgement: Judgement) -> list[object]:
+    row = [judgement.metric, judgement.estimate.value, _interval(judgement.estimate)]
+    if judgement.other is not None and judgement.difference is not None:
+        difference = judgement.difference
+        row += [judgement.other.value, difference.value, _interval(difference)]
+        row.append(judgement.verdict or "-")
+    return row
+
+
+def _interval(effect: Effect) -> str:
+    return f"{number(effect.low)} to {number(effect.high)}"
+
+
+def _summary(judgements: Sequence[Judgement], model: str, other_model: str) -> str:
+    better = [judgement.metric for judgement in judgements if judgement.verdict == "better"]
+    worse = [judgement.metric for judgement in judgements if judgement.verdict == "worse"]
+    if not better and not worse:
+        return (
+            f"cannot tell whether predictions of {model} or of {other_model} are better: every "
+            "difference may be 0"
+        )
+    in_better = f"better in {', '.join(better) or 'nothing'}"
+    in_worse = f"worse in {', '.join(worse) or 'nothing'}"
+    parts = f"{in_better}, {in_worse}" if better else f"{in_worse}, {in_better}"
+    return f"predictions of {model} are {parts}"
+
+
+def explain(
+    run_: RunName,
+    point: Point = None,
+    rows: Annotated[
+        int, typer.Option(help="Rows of test, about; of whole units.", min=100)
+    ] = 10_000,
+    seed: Annotated[int, typer.Option(help="Seed of the shuffles and resamples.")] = 0,
+    raw: Raw = None,
+    home: Home = None,
+) -> CommandOutput:
+    """Say what the order of a run's deployed pick owes to each input, and to each task's
+    prediction.
+    """
+    from bench.app.report import text
+    from bench.app.report.explained import meaning, table
+    from bench.app.runs.deploy import explained
+    from bench.app.runs.folder import PAGE
+    from bench.app.runs.page import write_report
+
+    run, progress = opened(run_, home), TerminalProgress()
+    raw = raw or run.request.raw
+    explanations = {
+        key: explained(part, raw, progress, point, rows=rows, seed=seed)
+        for key, part in run.datasets.items()
+    }
+    write_report(results_of(run), run.folder / PAGE, run.name)
+    yield one_or_datasets(explanations)
+    for key, explanation in explanations.items():
+        say(explanation["sentence"])
+        for causes in ("inputs", "heads"):
+            headers, owed = table(explanation, causes)
+            title = f"what the order of {text.dataset(key)} owes to {causes} ({len(owed)} in all)"
+            print_table(headers, owed[:15], title)
+        say(meaning(explanation))
+    say(f"page: {shown(run.folder / PAGE)}", whole=True)
+
+
+def score(
+    model: ModelArgument,
+    files: Annotated[
+        list[Path], typer.Argument(help="CSV (also packed) or parquet files of raw rows.")
+    ],
+    out: Annotated[
+        Path, typer.Option(help="Folder of the predictions, as parquet; existing parts are kept.")
+    ],
+    keep: Annotated[str | None, typer.Option(help="Columns to keep, separated by commas.")] = None,
+    engine: Annotated[str, typer.Option(help="eager or onnx.")] = "eager",
+    threads: Annotated[
+        int, typer.Option(help="Threads of the model; reading and encoding have their own.", min=1)
+    ] = 1,
+    history: Annotated[
+        Path | None,
+        typer.Option(help="File of `seesaw history`, for rows without history columns."),
+    ] = None,
+    tracking: Tracking = None,
+    home: Home = None,
+) -> CommandOutput:
+    """Score files with a packaged or registered model."""
+    from bench.app.runs.deploy import open_model
+    from bench.core.errors import count
+    from bench.serve.batch_scoring import BatchScoring
+
+    package = open_model(resolve_home(home), model, tracking)
+    work = BatchScoring(package, files, out, names(keep), engine, threads, history=history)
+    started = time.perf_counter()
+    done = work.run(TerminalProgress())
+    seconds = time.perf_counter() - started
+    yield {"out": str(out), **vars(done), "seconds": seconds, "rows_per_s": done.rows / seconds}
+    already = f"; {done.skipped} were there already" if done.skipped else ""
+    if work.history is not None and work.history.rows_without_past:
+        say(
+            f"{work.history.rows_without_past:,} of {work.history.rows:,} rows are of a group "
+            f"without earlier rows in {history}"
+        )
+    parts, rows = count(done.parts, "part"), count(done.rows, "row")
+    say(f"{out}: {parts} with {rows}, {done.rows / seconds:,.0f} rows/s{already}")
+
+
+def latency(
+    model: ModelArgument,
+    engines: Annotated[
+        str | None, typer.Option(help="eager, onnx; default: all that are installed.")
+    ] = None,
+    batches: Annotated[str, typer.Option(help="Batch sizes, separated by commas.")] = "1,100,1000",
+    threads: Annotated[str, typer.Option(help="Numbers of threads, separated by commas.")] = "1,2",
+    seconds: Annotated[
+        float, typer.Option(help="Seconds for each line of the table.", min=0.01)
+    ] = 1.0,
+    tracking: Tracking = None,
+    home: Home = None,
+) -> CommandOutput:
+    """Measure latency and throughput of a packaged or registered model."""
+    from bench.app.runs.deploy import open_model
+    from bench.serve.latency import latencies
+
+    sizes, counts = _numbers("--batches", batches), _numbers("--threads", threads)
+    package = open_model(resolve_home(home), model, tracking)
+    measured = latencies(package, names(engines), counts, sizes, seconds)
+    yield {"model": model, "latencies": list(map(vars, measured))}
+    headers = ["engine", "threads", "batch", "p50 ms", "p99 ms", "request p50 ms", "rows/s"]
+    rows: list[list[object]] = []
+    for measurement in measured:
+        setting = [measurement.engine, measurement.threads, measurement.batch]
+        times = [measurement.p50_ms, measurement.p99_ms, measurement.request_ms]
+        rows.append([*setting, *times, round(measurement.rows_per_s)])
+    print_table(headers, rows, f"latency of {model}")
+    say(
+        "p50, p99 and rows/s: the model alone; a request: from raw rows to the score, without a "
+        "network"
+    )
+
+
+def _numbers(option: str, text: str) -> list[int]:
+    numbers = [int(word) for word in names(text) if word.isdecimal() and len(word) < 10]
+    if not numbers or len(numbers) < len(names(text)) or min(numbers) == 0:
+        raise UserError(
+            f"{option}: expected whole numbers from 1 to 999,999,999, separated by commas, found "
+            f"'{text}'"
+        )
+    return numbers
+
+
+def history(
+    card: Annotated[str, typer.Argument(help="A card with [history]: a name or a path.")],
+    out: Annotated[Path, typer.Option(help="The parquet file to write.")],
+    raw: Annotated[
+        Path | None, typer.Option(help="Folder of the card's files; default: fetch them.")
+    ] = None,
+    until: Annotated[
+        float, typer.Option(help="Keep rows before this time, in the card's unit.")
+    ] = math.inf,
+    home: Home = None,
+) -> CommandOutput:
+    """Write the history of every group, for `seesaw score --history`."""
+    from bench.data import load_card
+    from bench.serve.kept_history import write_history
+
+    rows = write_history(load_card(card), out, resolve_home(home), raw, until, TerminalProgress())
+    yield {"out": str(out), "rows": rows}
+    say(f"{out}: {rows:,} rows")
+    say(f"next: seesaw score MODEL FILES --history {out} --out FOLDER")

@@ -1,0 +1,438 @@
+"""Makes runs and follows them: `seesaw run`, `resume`, `confirm`, `status`, `sync`, and `train` for
+one configuration.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import redirect_stdout
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bench.app.cli.options import (
+    DatasetArgument,
+    Full,
+    Home,
+    Json,
+    Raw,
+    RunName,
+    Texts,
+    opened,
+    options_of,
+)
+from bench.app.cli.output import CommandOutput, TerminalProgress, print_table, quantity, say
+from bench.app.runs.request import Request
+from bench.app.runs.suite import Confirm
+from bench.core.errors import UserError
+from bench.core.plain import assignments, flatten, names
+from bench.core.system.content import read_toml
+from bench.core.system.home import shown, writable_home
+from bench.core.system.interrupts import interrupted_once
+from bench.core.system.progress import duration
+from bench.core.validation import validate
+from bench.search.executors.base import Resources
+
+if TYPE_CHECKING:
+    from bench.app.runs.folder import Run
+    from bench.core.records import TrialResult
+
+
+@options_of(Request)
+def run(
+    asked: dict[str, Any],
+    part: Annotated[
+        Texts,
+        typer.Option(
+            metavar="DATA/SHARING/BALANCING", help="Part of a suite's design to train. Repeat."
+        ),
+    ] = None,
+    only: Annotated[
+        str | None, typer.Option(metavar="NAME", help="One balancer or way of sharing of a design.")
+    ] = None,
+    full: Full = False,
+    home: Home = None,
+) -> CommandOutput:
+    """Search a suite's trade-off frontier, confirm it, and pick a configuration."""
+    request = Request.of(asked)
+    from bench.app.runs.create import create
+    from bench.app.runs.suite import load_suite
+
+    if part or only or (load_suite(request.suite).design is not None and not request.dataset):
+        _check_design(request, full)
+        yield from _run_design(request, part or [], only, home)
+        return
+    command = ["seesaw", *sys.argv[1:]]
+    yield from _execute(create(writable_home(home), request, TerminalProgress(), command), full)
+
+
+def _check_design(request: Request, full: bool) -> None:
+    """Refuses options of a search beside a design."""
+    options = [*request.model_dump(exclude_unset=True, exclude={"suite", "raw", "workers"})]
+    if full:
+        options.append("full")
+    if options:
+        raise UserError(
+            f"--{options[0].replace('_', '-')}: expected a search, found the design of "
+            f"{request.suite}, whose trainings it does not change; `seesaw run {request.suite} "
+            "--dataset DATA` searches"
+        )
+
+
+def _run_design(
+    request: Request, parts: list[str], only: str | None, home: Path | None
+) -> CommandOutput:
+    from bench.app.reference.execute import run_design
+
+    with interrupted_once(), redirect_stdout(sys.stderr):
+        done = run_design(
+            writable_home(home),
+            request.suite,
+            parts,
+            only,
+            request.raw,
+            request.workers,
+            TerminalProgress(),
+        )
+    yield {"suite": request.suite} | asdict(done)
+    say(f"{done.new:,} trainings, {done.there:,} more were there already, {done.failed:,} failed")
+    say(*done.answer)
+    rows = [
+        [compared.data, compared.sharing, compared.verdict, compared.value, compared.margin]
+        for compared in done.compared
+    ]
+    print_table(["data", "sharing", "beats static weights", "lead", "margin"], rows)
+    if not done.answer:
+        say(f"next: python studies/publish.py {request.suite}  # in a clone", whole=True)
+
+
+@options_of(
+    Request,
+    "trials",
+    "samples",
+    "lengths",
+    "time",
+    "address",
+    "device",
+    "tracking",
+    "current",
+    defaults=False,
+)
+def resume(
+    asked: dict[str, Any], run_: RunName, full: Full = False, home: Home = None
+) -> CommandOutput:
+    """Continue a run after a stop or a crash, or extend it. Limits are totals over all executions,
+    and only grow.
+    """
+    from bench.app.runs.execute import extend
+
+    yield from _execute(extend(opened(run_, home), **asked), full)
+
+
+@options_of(Confirm, "static", "members", "replicates", "budget", defaults=False)
+@options_of(Request, "current")
+def confirm(
+    asked: dict[str, Any], run_: RunName, full: Full = False, home: Home = None
+) -> CommandOutput:
+    """Confirm more of a run: train what is missing, then renew frontier, pick and page. Numbers are
+    totals.
+    """
+    from bench.app.runs.execute import confirm_more
+
+    yield from _execute(confirm_more(opened(run_, home), **asked), full)
+
+
+def _execute(run: Run, full: bool) -> CommandOutput:
+    """Carries out a run. The end is short: the verdict, the page, and one command to go on with."""
+    from bench.app.cli.fronts import show_front, show_pick, show_verdict
+    from bench.app.runs.execute import execute
+    from bench.app.runs.folder import PAGE
+    from bench.app.runs.page import next_step, run_argument
+    from bench.app.runs.result import documents
+
+    try:
+        # Ray says on stdout what happens to machines; there belongs nothing but results.
+        with interrupted_once(), redirect_stdout(sys.stderr):
+            results = execute(run, TerminalProgress())
+    except KeyboardInterrupt:
+        TerminalProgress().note(
+            f"stopped; `seesaw resume {run_argument(run)}` goes on where it was"
+        )
+        raise
+    about = {"run": run.name, "folder": str(run.folder), "page": str(run.folder / PAGE)}
+    yield lambda: about | documents(results)
+    for result in results:
+        if full:
+            show_front(result, full=True)
+            show_pick(result, full=True)
+        else:
+            if len(results) > 1:
+                say(f"{result.run.key}:")
+            show_verdict(result.decision)
+            say(result.incomplete, result.decision.serving.note, result.asked)
+    if full:
+        show_tracking(run)
+    say(f"page: {shown(run.folder / PAGE)}", whole=True)
+    say(f"next: {next_step(results)}", whole=True)
+
+
+@options_of(Resources, "threads", "device")
+def train(
+    asked: dict[str, Any],
+    dataset: DatasetArgument,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="TOML file with a configuration.")
+    ] = None,
+    set_: Annotated[
+        Texts,
+        typer.Option("--set", help="Configuration, as in sharing.kind=mmoe. Repeat."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of weights, order and dropout.")] = 0,
+    tasks: Annotated[
+        str | None, typer.Option(help="Tasks to train, separated by commas; default: the card's.")
+    ] = None,
+    from_: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", help="Folder of --save, or a package: go on from it with these data."
+        ),
+    ] = None,
+    save: Annotated[
+        Path | None, typer.Option("--save", help="Folder to leave for a later --from.")
+    ] = None,
+    raw: Raw = None,
+    home: Home = None,
+) -> CommandOutput:
+    """Train one configuration and show all its metrics."""
+    from bench.models.config import overridden
+
+    where = str(config) if config else "--set"
+    settings = flatten(read_toml(config)) if config else {}
+    settings = overridden(settings, assignments(set_ or ()))  # before torch is loaded
+    resources = validate(Resources, asked, "")
+    from bench.core import plugins
+    from bench.core.objectives import parse, primary
+    from bench.core.records import Job
+    from bench.core.rows import REPLICATED
+    from bench.core.system.machine import cores
+    from bench.data import load_card, prepare
+    from bench.models.training.config import TrialConfig, split_recipe
+    from bench.models.training.evaluation import ranked_in
+    from bench.models.training.job import run_job
+    from bench.models.training.warm import before_of
+
+    resources.check()  # mistakes are reported before any data is prepared
+    recipe, values = split_recipe(settings, where)
+    trial = TrialConfig.parse(values, where)
+    card = load_card(dataset)
+    before = start = keep = None
+    if save is not None:
+        keep = str(save)
+        if save.exists():
+            raise UserError(f"--save: expected a folder that is not there yet, found {save}")
+    if from_ is not None:
+        before, start = before_of(from_), str(from_)
+    store = prepare(card, writable_home(home), raw, TerminalProgress(), before)
+    store = store.with_tasks(names(tasks) or recipe.tasks or store.default_tasks)
+    trial.check_fit(store.schema)
+    ranked = ranked_in(store)
+    for name in recipe.objectives:
+        parse(name, store.schema.tasks, f"{where}: training.objectives")
+    objectives = recipe.objectives
+    if not objectives:
+        objectives = tuple(primary(task, task.name in ranked) for task in store.schema.tasks)
+    job = Job(
+        trial=0,
+        replicate=0,
+        config=trial.dotted(),
+        store=str(store.path),
+        seed=seed,
+        splits=REPLICATED,
+        objectives=objectives,
+        tasks=tuple(task.name for task in store.schema.tasks),
+        threads=resources.threads or cores(),
+        until=recipe.until,
+        plugins=plugins.files(),
+        device=resources.device,
+        start=start,
+        keep=keep,
+    )
+    result = run_job(job, TerminalProgress())
+    speed = {key: result.speed[key] for key in ("train_samples_per_s", "eval_samples_per_s")}
+    yield {
+        "dataset": card.key,
+        "architecture": trial.architecture,
+        "seed": seed,
+        "config": result.config,
+        "metrics": result.metrics,
+        "speed": speed,
+        "peak_rss_mb": result.speed["peak_rss_mb"],
+        "parameters": int(result.metrics["cost/parameters"]),
+        "curve": result.curve,
+        "diagnosis": result.diagnosis,
+    }
+    _show_training(result, f"{trial.architecture} on {card.key}")
+
+
+def _show_training(result: TrialResult, title: str) -> None:
+    from bench.core.objectives import key_on
+    from bench.core.rows import REPLICATED, SHORT
+
+    metrics, speed = result.metrics, result.speed
+    measured = {key.split("/", 1)[1] for key in metrics if not key.startswith("cost/")}
+    rows = []
+    for name in sorted(measured):
+        rows.append([name, *(metrics.get(key_on(name, split)) for split in REPLICATED)])
+    print_table(["metric", *(SHORT[split] for split in REPLICATED)], rows, title)
+    say(
+        f"{int(metrics['cost/parameters']):,} parameters; {speed['train_samples_per_s']:,.0f} "
+        f"samples/s in training, {speed['eval_samples_per_s']:,.0f} in evaluation; peak memory "
+        f"{speed['peak_rss_mb']:,.0f} MB"
+    )
+
+
+def status(
+    run_: RunName,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Refresh live, until no driver works on it.")
+    ] = False,
+    page: Annotated[
+        bool,
+        typer.Option(
+            "--page", help="Refresh live, and write the page of the run so far each time."
+        ),
+    ] = False,
+    json: Json = False,
+    home: Home = None,
+) -> CommandOutput:
+    """Show what is running, done, and failed, and why."""
+    from bench.app.cli.output import watch as keep_watching
+    from bench.app.runs.folder import LIVE
+    from bench.app.runs.page import write_live
+    from bench.app.runs.status import status_of
+    from bench.core.system.lock import is_held
+
+    run = opened(run_, home)
+
+    def look() -> dict[str, dict[str, Any]]:
+        parts = {dataset: status_of(part) for dataset, part in run.datasets.items()}
+        if page:
+            write_live(run, parts)
+        return parts
+
+    if (watch or page) and json:
+        raise UserError(
+            f"--{'page' if page else 'watch'}: expected no --json beside it, which is one document"
+        )
+    if page:
+        say(f"page: {shown(run.folder / LIVE)}", whole=True)
+    if watch or page:
+        keep_watching(look, _show_status, lambda: is_held(run.folder))
+        say("no driver works on the run: it has ended, or was stopped and can be resumed")
+        return
+    parts = look()
+    totals = dict.fromkeys(_counts(parts), 0)
+    failures = []
+    unfinished = False
+    for part in parts.values():
+        for key in totals:
+            totals[key] += part[key]
+        failures += part["failures"]
+        unfinished |= not part["search"] or part["search"]["left"] != 0
+    yield totals | {"failures": failures, "datasets": parts}
+    _show_status(parts)
+    if unfinished and not is_held(run.folder):
+        say(f"no driver works on the run; `seesaw resume {run.name}` goes on")
+    show_tracking(run)
+
+
+def show_tracking(run: Run) -> None:
+    """How to see a run in MLflow."""
+    command = f"{run.look_command}  then open  " if run.look_command else ""
+    say(f"MLflow: {command}{run.look_link}", whole=True)
+
+
+def _show_status(parts: dict[str, dict[str, Any]]) -> None:
+    counts = _counts(parts)
+    rows, failures = [], []
+    for dataset, part in parts.items():
+        rows.append([dataset, *map(part.get, counts)])
+        for failure in part["failures"]:
+            failures.append([dataset, failure["trial"], failure["kind"], failure["reason"]])
+    print_table(["data set", *counts], rows)
+    print_table(["data set", "trial", "kind", "reason"], failures, "failed")
+    for dataset, part in parts.items():
+        for branch, reason in part["left_out"].items():
+            say(f"{dataset}: left out: {branch}: {reason}")
+        if part["search"]:
+            _show_search(dataset, part["search"])
+
+
+def _counts(parts: dict[str, dict[str, Any]]) -> list[str]:
+    keys = next(iter(parts.values()))
+    return [key for key in keys if key not in ("failures", "left_out", "search")]
+
+
+def _show_search(dataset: str, search: dict[str, Any]) -> None:
+    """How many trials of each kind of sharing have a result at each rung, and how much of the
+    budget is spent.
+    """
+    rungs = [f"{rung['samples']:,} samples" for rung in search["rungs"]] or ["full length"]
+    kinds = [[kind, *reached] for kind, reached in search["kinds"].items()]
+    print_table(["sharing", *rungs], kinds, f"trials with a result on {dataset}")
+    say("; ".join(_spent(search)), search["ended"])
+    running = []
+    for job in search["begun"]:
+        begun = f"{duration(max(0.0, time.time() - job['since']))} ago"
+        running.append([job["trial"], job["sharing"], job["to"], begun])
+    print_table(["trial", "sharing", "to samples", "begun"], running, "running, or interrupted")
+    if search["failures"]:
+        failures = [f"{count} {kind}" for kind, count in search["failures"].items()]
+        say(f"failed: {', '.join(failures)}")
+
+
+def _spent(search: dict[str, Any]) -> list[str]:
+    """What a search has reached, and how much of its budget it has spent."""
+    samples, seconds, checkpoints = search["samples"], search["seconds"], search["checkpoints"]
+    parts = [f"hypervolume so far {search['hypervolume']:.6f}"]
+    if samples["used"]:
+        budget = f" of {samples['budget']:,}" if samples["budget"] else ""
+        parts.append(f"{samples['used']:,}{budget} training samples begun")
+    if seconds["budget"]:
+        searched = f"searched for {duration(seconds['used'])}"
+        if not search["ended"]:
+            searched += f", nothing is begun after {duration(seconds['budget'])}"
+        parts.append(searched)
+    if checkpoints["bytes"]:
+        size = quantity(checkpoints["bytes"], "B")
+        parts.append(f"{size} of checkpoints of {checkpoints['trials']} trials")
+    parts.append(f"{search['share']:.0%} of the budget")
+    if search["left"]:
+        parts.append(f"about {duration(search['left'])} left")
+    return parts
+
+
+def sync(
+    run_: RunName,
+    tracking: Annotated[
+        str | None, typer.Option(help="MLflow address, in place of the run's.")
+    ] = None,
+    home: Home = None,
+) -> CommandOutput:
+    """Send the missing records of a run to MLflow."""
+    from bench.app.runs.reporting import sync as send
+    from bench.core.system.credentials import plain_address
+
+    run = opened(run_, home)
+    uri = plain_address(tracking) if tracking else run.tracking_uri
+    sent = send(run, tracking)
+    yield {"run": run.name, "tracking": uri, "sent": sent}
+    counted = []
+    for kind, count in sent.items():
+        if count:
+            noun = kind.removesuffix("s") if count == 1 else kind
+            counted.append(f"{count} {noun}")
+    say(f"sent to {uri}: {', '.join(counted)}" if counted else f"nothing was missing at {uri}")
