@@ -46,8 +46,9 @@ def areas_of(points: Sequence[Point], tasks: Sequence[Task]) -> dict[str, dict[s
         own = f"{task.name}.ctcvr" if task.parent else task.name
         keys = [key_on(f"{own}.{metric}", CONFIRM) for metric in ("auc", "gauc")]
         over, within = (intervals_by_id(evidence_by_id(points, [key])) for key in keys)
-        for point in over.keys() & within.keys():
-            areas.setdefault(point, {})[task.name] = TaskAreas(over[point], within[point])
+        for point, effect in over.items():
+            if point in within:
+                areas.setdefault(point, {})[task.name] = TaskAreas(effect, within[point])
     return areas
 
 

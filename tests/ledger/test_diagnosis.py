@@ -110,9 +110,8 @@ def test_confirmed_points_are_held_against_confirmed_ones_with_their_noise(point
     assert references.gaps(near)[0].short == pytest.approx(0.02)
     assert references.gaps(near)[0].noise == pytest.approx(2 * deviation)
     assert [references.gaps(point)[0].real for point in (near, far)] == [False, True]
-    assert references.gaps(unconfirmed)[0].short == pytest.approx(
-        0.05
-    )  # against .9, which the search saw
+    # against .9, which the search saw
+    assert references.gaps(unconfirmed)[0].short == pytest.approx(0.05)
 
 
 TASKS = (Task("click"), Task("buy", parent="click"), Task("watch", kind="regression"))
@@ -143,3 +142,9 @@ def test_an_order_within_groups_that_may_be_chance_is_said_of_the_task_that_has_
         True,
         False,
     ]
+
+
+def test_areas_stand_in_the_order_of_their_points():
+    names = ["trees", "single_task", "ensemble", "blend", "equal_weights", "random_weights"]
+    points = [point(name, [0.49, 0.53, 0.51], [0.62, 0.64, 0.63]) for name in names]
+    assert list(areas_of(points, TASKS)) == names
