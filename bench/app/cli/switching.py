@@ -116,8 +116,9 @@ def backtest(
     raw = raw or run.request.raw
     if dry_run:
         plan = plan_of(result, options, raw, TerminalProgress())
-        say(cost_of(plan))
-        yield {"cost": cost_of(plan), "cuts": list(map(vars, plan.cuts))}
+        cost = cost_of(plan)
+        yield {"cost": cost, "cuts": list(map(vars, plan.cuts))}
+        say(cost)
         print_table(["cut", "rows"], [[str(cut), cut.rows] for cut in plan.cuts])
         return
     answer = test(result, options, raw, TerminalProgress())
