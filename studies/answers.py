@@ -317,9 +317,8 @@ def trials_of(setting: Setting, ahead: float, rng: np.random.Generator) -> Trial
     )
     truth = front_of(setting, gradient) - off[:, None] + ahead * MARGIN_THOUSANDTHS
     seen = truth + rng.normal(0, setting.seeds, truth.shape)
-    early = seen + rng.normal(
-        0, 1, seen.shape
-    )  # a stopped trial was trained less, and is worse for it
+    # a stopped trial was trained less, and is worse for it
+    early = seen + rng.normal(0, 1, seen.shape)
     out = np.argsort(early.sum(axis=1))[: round(setting.stopped * setting.trials)]
     seen[out] -= np.abs(rng.normal(0, 2, (len(out), 1)))
     tried = rng.normal(size=setting.tries)

@@ -221,9 +221,8 @@ def compared(found: Sequence[dict[str, Any]], ways: tuple[str, str]) -> list[str
         ]
         if not pairs:
             continue
-        objectives = tuple(
-            Objective(each, "maximize") for each in of[0]["objectives"]
-        )  # all are areas under a curve
+        # all are areas under a curve
+        objectives = tuple(Objective(each, "maximize") for each in of[0]["objectives"])
         values = np.array([step[2] for each in of for step in each["steps"] if step[2]])
         signs = np.array([objective.sign for objective in objectives])
         quartile = np.quantile(values * signs, 0.25, axis=0) * signs
@@ -276,9 +275,8 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("cpu.jsonl"))
     parser.add_argument("--profile", choices=DATA, help="profile one search by rungs instead")
-    parser.add_argument(
-        "--one", nargs=3, help=argparse.SUPPRESS
-    )  # data, way and seed: what a process is begun with
+    # data, way and seed: what a process is begun with
+    parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
         name, way, seed = given.one

@@ -49,10 +49,8 @@ PIECE = 1_000_000
 
 def write_log(file: Path, rows: int) -> None:
     """A log of clicks and purchases, piece by piece."""
-    rng, writer_of = (
-        np.random.default_rng(0),
-        pq.ParquetWriter if file.suffix == ".parquet" else csv.CSVWriter,
-    )
+    rng = np.random.default_rng(0)
+    writer_of = pq.ParquetWriter if file.suffix == ".parquet" else csv.CSVWriter
     opened = None
     for start in range(0, rows, PIECE):
         n = min(PIECE, rows - start)

@@ -147,10 +147,8 @@ class Selected:
     def __init__(
         self, own: Candidate, candidates: Sequence[Candidate], rows: Mapping[str, KeptRows]
     ) -> None:
-        equal, names = (
-            np.full(own.replicates, 1 / own.replicates),
-            [f"{task}.recall@10%" for task in rows[CONFIRM].tasks],
-        )
+        equal = np.full(own.replicates, 1 / own.replicates)
+        names = [f"{task}.recall@10%" for task in rows[CONFIRM].tasks]
         likely = expected(candidates, {split: rows[split] for split in (SEARCH, CONFIRM)}, names)
         assert likely is not None
         self._parts = [
@@ -363,9 +361,8 @@ def record_of(
         {"of": each.of, "said": each.said, "truth": each.truth(case), **each.effect.to_json()}
         for each in found.claims
     ]
-    free = number % 10 == 0 and (
-        case.values is not None or not case.current
-    )  # without a guard that reads noise
+    # without a guard that reads noise
+    free = number % 10 == 0 and (case.values is not None or not case.current)
     return {
         "tasks": tasks,
         "world": of,

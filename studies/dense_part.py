@@ -144,9 +144,8 @@ def main() -> None:
     options = parser.parse_args()
     keep_freed_memory()
     torch.set_num_threads(options.threads)
-    clock = (
-        time.process_time if options.threads == 1 else time.perf_counter
-    )  # of one thread: others do not count
+    # of one thread: others do not count
+    clock = time.process_time if options.threads == 1 else time.perf_counter
     precisions = [
         precision for precision in PRECISIONS if precision in options.precisions.split(",")
     ]

@@ -61,11 +61,9 @@ class Ranked:
         weights: Floats,
     ) -> None:
         every = np.concatenate(predictions)
-        self._seeds, self._weights, self._first = (
-            len(predictions),
-            weights,
-            round(SHARE * len(labels)),
-        )
+        self._seeds = len(predictions)
+        self._weights = weights
+        self._first = round(SHARE * len(labels))
         self._shares = (labels / labels.sum(axis=0)).astype(np.float32)
         self._terms = {
             "power": np.log(np.maximum(every, LEAST_PREDICTION)).astype(np.float32),
@@ -153,16 +151,12 @@ class Case:
         kind, setup = self.kind(name), self.setup
         key = (_true(kind), pairs)
         if key not in self._pools:
-            p, cut = (
-                setup.world.joint(setup.world.logits),
-                np.linspace(0, 1, pairs + 1) ** (2 if kind.tails else 1),
-            )
+            p = setup.world.joint(setup.world.logits)
+            cut = np.linspace(0, 1, pairs + 1) ** (2 if kind.tails else 1)
             sizes, weights = [kind.size(each) for each in (cut[1:] + cut[:-1]) / 2], np.diff(cut)
             if kind.diverges:
-                sizes, weights = (
-                    [*sizes, DIVERGED],
-                    np.append((1 - kind.diverges) * weights, kind.diverges),
-                )
+                sizes = [*sizes, DIVERGED]
+                weights = np.append((1 - kind.diverges) * weights, kind.diverges)
             drawn = np.random.default_rng([setup.seed, 9]).normal(
                 size=(len(sizes), WAVES, p.shape[1])
             )
@@ -295,11 +289,9 @@ def drawn(tasks: int, of: str, number: int, times: int = 1) -> Case:
     many = int(rng.integers(1, 13)) if replicates < 10 else int(rng.integers(1, 6))
     least = max(0.01, (8 if few else 60) / rows)
     rates = np.exp(rng.uniform(np.log(least), np.log(0.3), tasks))
-    current, ratio, tails = (
-        bool(number % 2) or of == "values",
-        float(rng.choice([0.2, 1.0, 5.0])),
-        bool(rng.random() < 0.25),
-    )
+    current = bool(number % 2) or of == "values"
+    ratio = float(rng.choice([0.2, 1.0, 5.0]))
+    tails = bool(rng.random() < 0.25)
     alone, alike = current and bool(rng.random() < 0.5), float(rng.choice([0.0, 0.3, 0.6]))
     name = "current" if current else "single_task"
     first = Kind(name, float(rng.uniform(*BIAS)), 0.2, 1 if alone else replicates, tails=tails)
@@ -374,11 +366,9 @@ def _odd(kinds: Sequence[Kind], rng: np.random.Generator, facts: dict[str, Any])
     """By turns nothing; one candidate in five is unstable; one diverges; one is today's model
     again.
     """
-    found, at, odd = (
-        list(kinds),
-        int(rng.integers(1, len(kinds))),
-        ["", "unstable", "diverges", "tie"][rng.integers(4)],
-    )
+    found = list(kinds)
+    at = int(rng.integers(1, len(kinds)))
+    odd = ["", "unstable", "diverges", "tie"][rng.integers(4)]
     facts["odd"] = odd
     if odd == "unstable":
         for place in range(1 + (at - 1) % 5, len(found), 5):
@@ -401,10 +391,8 @@ def _noise(setup: Setup, ratio: float, rng: np.random.Generator) -> tuple[float,
     most.
     """
     first, other = setup.kinds[:2]
-    p, equal = (
-        setup.world.joint(setup.world.logits),
-        Fusion.of("power", [1.0] * len(setup.world.tasks)),
-    )
+    p = setup.world.joint(setup.world.logits)
+    equal = Fusion.of("power", [1.0] * len(setup.world.tasks))
     rates: Floats = p.mean(axis=0)
     of_seeds = first.noise * rng.normal(size=(24, WAVES, p.shape[1]))
     by_seed = Ranked(
@@ -416,10 +404,8 @@ def _noise(setup: Setup, ratio: float, rng: np.random.Generator) -> tuple[float,
         labels = np.asarray((rng.random((setup.rows, p.shape[1])) < p[at]) + 1e-9, dtype=float)
         found = Ranked([each[at] for each in both], labels, rates, np.full(2, 0.5)).by_seed(equal)
         apart.append(utility(np.maximum(found, 0.5 / labels.sum(axis=0))))
-    rows, seeds = (
-        float(np.diff(apart, axis=1).std()),
-        float(np.sqrt(2) * utility(by_seed.by_seed(equal)).std()),
-    )
+    rows = float(np.diff(apart, axis=1).std())
+    seeds = float(np.sqrt(2) * utility(by_seed.by_seed(equal)).std())
     scale = min(ratio * rows / seeds, MOST / seeds, 0.6 / first.noise)
     return first.noise * scale, {"by_seeds": seeds * scale, "by_rows": rows}
 

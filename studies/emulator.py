@@ -38,11 +38,9 @@ class Emulator:
 
     def __init__(self, table: Table) -> None:
         self.space, self.tasks, self.objectives = table.space, table.tasks, table.objectives
-        self.reference, self.fractions, self.portfolio = (
-            table.reference,
-            table.fractions,
-            table.portfolio,
-        )
+        self.reference = table.reference
+        self.fractions = table.fractions
+        self.portfolio = table.portfolio
         self._encoding = Encoding(table.space, table.tasks)
         self._signs = np.array([objective.sign for objective in table.objectives])
         whole = np.isfinite(table.worth).all(axis=(1, 2))
@@ -80,9 +78,8 @@ class Emulator:
     def curves(self, configs: Sequence[Mapping[str, Scalar]]) -> Floats:
         """Of configurations: (N, fractions, objectives)."""
         inputs = (self._features(configs) - self._middle) / self._spread
-        found = np.array(
-            [[process.predict(inputs) for process in of] for of in self._processes]
-        )  # (M, fractions, N)
+        # (M, fractions, N)
+        found = np.array([[process.predict(inputs) for process in of] for of in self._processes])
         logs = found.transpose(2, 1, 0) * self._scale + self._level
         return np.asarray((self._top + self._gap - np.exp(-logs)) * self._signs)
 
@@ -131,8 +128,7 @@ def _process(
         return GaussianProcessRegressor(kernel, optimizer=None).fit(inputs, targets)
     lengths = Matern(np.full(inputs.shape[1], 5.0), (0.3, 1e3), nu=1.5)
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", ConvergenceWarning
-        )  # a length at its limit: a feature that does not matter
+        # a length at its limit: a feature that does not matter
+        warnings.simplefilter("ignore", ConvergenceWarning)
         start = ConstantKernel(1.0) * lengths + WhiteKernel(0.1, (1e-3, 1.0))
         return GaussianProcessRegressor(start, random_state=0).fit(inputs, targets)

@@ -168,10 +168,9 @@ def pairing_table(tallies: Sequence[tuple[Setting, Tally]]) -> str:
     lines = ["| runs | correlation | gain reported (median) | true gain |", "|---|---|---|---|"]
     for setting, tally in tallies:
         if setting.correlation:
-            seeds, rows = (
-                setting.seeds**2,
-                (setting.apart / 2) ** 2,
-            )  # a replicate's own rows are in both variances
+            # a replicate's own rows are in both variances
+            seeds = setting.seeds**2
+            rows = (setting.apart / 2) ** 2
             true = (seeds + rows) / (seeds * (1 - setting.correlation) + rows)
             lines.append(
                 f"| {setting.name} | {setting.correlation:g} | {np.median(tally.gain):.1f} | "

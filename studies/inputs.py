@@ -176,9 +176,8 @@ def draws(data: str, variant: str, many: int, tasks: Sequence[str]) -> list[dict
     points = Sobol(1 + len(ranges), rng=np.random.default_rng(derive(0, NAME))).random_base2(10)[
         :many
     ]
-    points = np.delete(
-        points, len(DRAWN), axis=1
-    )  # of a parameter that is gone: the others keep their draws
+    # of a parameter that is gone: the others keep their draws
+    points = np.delete(points, len(DRAWN), axis=1)
     own = VARIANTS[variant]
     found = []
     for point in points.tolist():
@@ -270,10 +269,8 @@ def by_scenario(store: Store, said: np.ndarray) -> dict[str, float]:
     test, tasks = store.split("test"), store.schema.tasks
     labels, group = joint_labels(np.asarray(test.labels), store.schema), np.asarray(test.group)
     names = [*(f"{task.name}.auc" for task in tasks), *default_outcomes(tasks, group)]
-    codes, scenarios = (
-        np.asarray(test.segments)[:, list(store.segments).index(SCENARIO)],
-        store.segments[SCENARIO],
-    )
+    codes = np.asarray(test.segments)[:, list(store.segments).index(SCENARIO)]
+    scenarios = store.segments[SCENARIO]
     slices = [codes == code for code in range(len(scenarios))]
     measure, found = Measure(tasks, names, Labelled(labels, group), slices), {}
     each_head = [measure.values(own.astype(np.float64)) for own in said.T]
@@ -438,9 +435,8 @@ def main() -> None:
     parser.add_argument(
         "--outcome", nargs="+", default=[], help="rows of the table; all by default"
     )
-    parser.add_argument(
-        "--one", action="store_true", help=argparse.SUPPRESS
-    )  # what a process is begun with
+    # what a process is begun with
+    parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     lines = (
         [json.loads(line) for line in given.out.read_text().splitlines()]

@@ -224,10 +224,8 @@ def served_regrets(path: Path) -> tuple[NDArray[np.float64], list[str], list[Con
                 if name != "optim.epochs"
             }
         )
-    regrets, kept = (
-        100 * (true.max() - true).to_numpy(),
-        [at for at, each in enumerate(configs) if _plain(each)],
-    )
+    regrets = 100 * (true.max() - true).to_numpy()
+    kept = [at for at, each in enumerate(configs) if _plain(each)]
     return regrets[kept], [str(name) for name in true], [configs[at] for at in kept]
 
 

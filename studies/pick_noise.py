@@ -131,10 +131,8 @@ def losses(
     measured: Measured, tried: list[Place], shortlist: list[Place], seed: int
 ) -> dict[str, list[float]]:
     """Of one search, by where they come from."""
-    true, inside = (
-        measured.at(shortlist, TEST).mean(axis=1),
-        [p for p in tried if p[0] in measured.entries],
-    )
+    true = measured.at(shortlist, TEST).mean(axis=1)
+    inside = [p for p in tried if p[0] in measured.entries]
     best = max(true.max(), measured.at(inside, TEST).mean(axis=1).max())
     found = {
         "search: best trained less best tried": [measured.by_rows[TEST].mean(axis=2).max() - best],

@@ -258,10 +258,8 @@ def best_head(heads: Floats) -> Floats:
     """(folds,) the mean AUC of the best of heads (folds, places, seeds), which other folds and
     seeds choose.
     """
-    found, halves = (
-        np.zeros(len(heads)),
-        (heads[:, :, ::2].mean(axis=2), heads[:, :, 1::2].mean(axis=2)),
-    )
+    found = np.zeros(len(heads))
+    halves = (heads[:, :, ::2].mean(axis=2), heads[:, :, 1::2].mean(axis=2))
     for fold in range(len(heads)):
         others = [fold] if len(heads) == 1 else [each for each in range(len(heads)) if each != fold]
         for one, other in (halves, halves[::-1]):
@@ -311,10 +309,8 @@ class Truth:
 
     def front(self, served: Served, places: Mapping[str, Place]) -> Floats:
         """(rows, seeds, outcomes) of all rows of a served front, under their own weights."""
-        table, found = (
-            served.table,
-            np.empty((len(served.table), len(self.fresh.seeds), len(self.outcomes))),
-        )
+        table = served.table
+        found = np.empty((len(served.table), len(self.fresh.seeds), len(self.outcomes)))
         for point, rows in table.groupby("point", sort=False).indices.items():
             own = table.iloc[rows]
             settings = [

@@ -134,10 +134,8 @@ def _row_of(
     part: DatasetRun, content: str, point: Point, run: Replicate, objectives: Sequence[Objective]
 ) -> Row:
     folder = part.folder / PREDICTIONS
-    rows, own = (
-        read_rows(folder, TEST),
-        predictions(folder, TEST, name_of(point.training, run.replicate)),
-    )
+    rows = read_rows(folder, TEST)
+    own = predictions(folder, TEST, name_of(point.training, run.replicate))
     group = np.empty(0) if rows is None else rows.group
     outcomes = tuple(each.name for each in resolve_outcomes(part.dataset, part.tasks, group))
     values = (

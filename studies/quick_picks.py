@@ -304,9 +304,8 @@ def main() -> None:
             "rows": 0,
             "configurations": portfolio,
         }
-        plan.read = lambda learnt=learnt: [
-            learnt
-        ]  # in place of the shipped portfolios, which may know the data
+        # in place of the shipped portfolios, which may know the data
+        plan.read = lambda learnt=learnt: [learnt]
         every = [
             ran(dataset, seed, options.own, options.raw, options.home)
             for seed in range(1, options.runs + 1)

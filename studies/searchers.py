@@ -132,12 +132,10 @@ def by_rungs(
         at = [int(np.argmin(np.abs(np.array(problem.fractions) - rung / FULL))) for rung in rungs]
         if not np.allclose([problem.fractions[i] * FULL for i in at], rungs, rtol=0.01):
             raise SystemExit(f"the table has no values at {[rung / FULL for rung in rungs]}")
-        space, tasks, objectives, reference = (
-            problem.space,
-            problem.tasks,
-            problem.objectives,
-            problem.reference,
-        )
+        space = problem.space
+        tasks = problem.tasks
+        objectives = problem.objectives
+        reference = problem.reference
         rules = Rules(
             rungs,
             eta or reduction_factors(len(objectives)),

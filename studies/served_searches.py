@@ -274,10 +274,8 @@ def columns(frame: pd.DataFrame, dataset: str) -> str:
     """In Markdown, the largest of each outcome on test: of networks, of the same runs' boosted
     trees, and of networks by settings that were found by hand."""
     of = frame[frame["dataset"] == dataset].set_index(["arm", "seed"])
-    own, hand = (
-        of.loc["within"],
-        of.loc["hand"] if "hand" in of.index else of.iloc[:0].reset_index("arm"),
-    )
+    own = of.loc["within"]
+    hand = of.loc["hand"] if "hand" in of.index else of.iloc[:0].reset_index("arm")
     both = own.index.intersection(hand.index)
     several = len(both) > 1
     heads = [

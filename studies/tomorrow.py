@@ -75,9 +75,8 @@ def hotel(folder: Path, shared: Path) -> None:
     )
     rows.assign(**{MONTH: months.dt.strftime("%Y-%m-%d")}).to_csv(folder / name, index=False)
     card = content.find("datasets", "hotel-bookings").read_text()
-    (folder / "card.toml").write_text(
-        re.sub(r"\nsha256 = .*", "", card)
-    )  # of the file without months
+    # of the file without months
+    (folder / "card.toml").write_text(re.sub(r"\nsha256 = .*", "", card))
 
 
 def stops(folder: Path) -> None:
@@ -219,20 +218,18 @@ def main() -> None:
     parser.add_argument("--raw", type=Path, required=True)
     parser.add_argument("--data", nargs="+", choices=LOGS, default=list(LOGS))
     given = parser.parse_args()
-    keep, head = (
-        given.keep.resolve(),
-        [
-            "data",
-            "the pick",
-            "ahead on",
-            "all in all, from scratch, %",
-            "going on, %",
-            "its weights less those chosen at each cut, %",
-            "not trained again, % a cut",
-            "outcomes: going on less from scratch, %",
-            "CPU s: from scratch, going on",
-        ],
-    )
+    keep = given.keep.resolve()
+    head = [
+        "data",
+        "the pick",
+        "ahead on",
+        "all in all, from scratch, %",
+        "going on, %",
+        "its weights less those chosen at each cut, %",
+        "not trained again, % a cut",
+        "outcomes: going on less from scratch, %",
+        "CPU s: from scratch, going on",
+    ]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     lines += [line(name, tested(name, keep / name, given.raw.resolve())) for name in given.data]
     replace(given.write, NAME, "\n".join(lines))

@@ -102,9 +102,8 @@ def measure(uri: str | None, home: Path, numbers: list[int]) -> Iterator[tuple[i
         if done % WINDOW:
             continue
         _drain(section)
-        others = (time.process_time() - process) - (
-            time.thread_time() - thread
-        )  # all threads but the driver's
+        # all threads but the driver's
+        others = (time.process_time() - process) - (time.thread_time() - thread)
         if done in numbers:
             yield done, 1e3 * handing / WINDOW, 1e3 * (others + handing) / WINDOW
         handing = 0.0

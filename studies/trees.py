@@ -70,10 +70,8 @@ class Columns:
 
     def __init__(self, store: Store, at: int) -> None:
         self.store, schema = store, store.schema
-        limits, seed = (
-            RowLimits.of(store.split("train"), width(schema)),
-            derive(0, NAME, schema.tasks[at].name),
-        )
+        limits = RowLimits.of(store.split("train"), width(schema))
+        seed = derive(0, NAME, schema.tasks[at].name)
         self.train, self.valid = (
             draw(store.split(split), at, schema.parents[at], limits.train, seed)
             for split in ("train", "valid")
@@ -199,10 +197,8 @@ def rows(card: str, of: Trainings, tries: int) -> Iterator[tuple[float, str]]:
     for task, parent in zip(of.tasks, of.store.schema.parents, strict=True):
         key = f"test/{task}.auc" if parent is None else f"test/{task}.cvr.auc"
         moved = [np.mean([run.resampled[key] for run in some], axis=0) for some in (own, other)]
-        value, reach = (
-            mean(own, key) - mean(other, key),
-            REACH * float(np.nanstd(moved[0] - moved[1], ddof=1)),
-        )
+        value = mean(own, key) - mean(other, key)
+        reach = REACH * float(np.nanstd(moved[0] - moved[1], ddof=1))
         cells = [
             card,
             key.removeprefix("test/"),

@@ -90,9 +90,8 @@ def compare(kind: str, options: argparse.Namespace) -> str:
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         processes.append(subprocess.Popen(command, env=environment, text=True, **pipes))
     try:
-        slowest = max(
-            ask(process, 3) for process in processes for _ in range(2)
-        )  # compiles, fills caches
+        # compiles, fills caches
+        slowest = max(ask(process, 3) for process in processes for _ in range(2))
         times = max(1, min(40, round(300 / slowest)))
         rounds = [[ask(process, times) for process in processes] for _ in range(options.rounds)]
     finally:

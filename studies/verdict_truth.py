@@ -151,9 +151,8 @@ def table(found: list[Told]) -> str:
         cells = [_cell(*pair) for pair in zip(each.said.values(), each.true, strict=True)]
         cells.append(_cell(each.worth, each.true_worth))
         lines.append(f"| {number} | {' | '.join(cells)} | {each.first} |")
-    found = [
-        each for each in found if any(said.low < said.high for said in each.said.values())
-    ]  # not the current point itself
+    # not the current point itself
+    found = [each for each in found if any(said.low < said.high for said in each.said.values())]
     pairs = [pair for each in found for pair in zip(each.said.values(), each.true, strict=True)]
     held = sum(said.low <= true <= said.high for said, true in pairs)
     gained = [true > 0 for said, true in pairs if said.gained]

@@ -77,9 +77,8 @@ class Profile:
         self._seconds = dict.fromkeys(STAGES, 0.0)
         self._work: dict[str, int] = {}  # operations, or bytes, of a stage in one step
         self._counting = True
-        self._inside = [
-            0.0
-        ]  # seconds of what was timed inside each open stage; the last is the innermost
+        # seconds of what was timed inside each open stage; the last is the innermost
+        self._inside = [0.0]
         self._wait: Callable[[], None] = lambda: None
 
     def watch(self, trainer: Trainer) -> None:

@@ -12,9 +12,8 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 if (worker := os.environ.get("PYTEST_XDIST_WORKER")) and hasattr(os, "sched_setaffinity"):
-    mine = sorted(
-        os.sched_getaffinity(0)
-    )  # else each would start a thread for every core, and all wait for each other
+    # else each would start a thread for every core, and all wait for each other
+    mine = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {mine[int(worker.removeprefix("gw")) % len(mine)]})
 
 if (

@@ -249,9 +249,8 @@ def test_the_document_on_tomorrow_works(here, monkeypatch, capsys):
     assert "to train on, and 1d to judge by, found none" in capsys.readouterr().err
     page = (here / ".seesaw" / "runs" / "days" / "report.html").read_text(encoding="utf-8")
     assert "<h3>By cut</h3>" in page
-    assert re.search(
-        r'<p class="verdict [^>]*>.*?did better than .*?</p>', page
-    )  # the verdict counts days
+    # the verdict counts days
+    assert re.search(r'<p class="verdict [^>]*>.*?did better than .*?</p>', page)
 
 
 @pytest.mark.slow

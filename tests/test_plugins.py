@@ -365,17 +365,15 @@ def test_seesaw_is_bench():
 def installed(tmp_path_factory):
     """The environment of a process that has the example package installed."""
     site = tmp_path_factory.mktemp("site")
-    source = shutil.copytree(
-        EXAMPLE, tmp_path_factory.mktemp("source") / "plugin"
-    )  # a build leaves files
+    # a build leaves files
+    source = shutil.copytree(EXAMPLE, tmp_path_factory.mktemp("source") / "plugin")
     code = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
     done = subprocess.run(
         [sys.executable, "-c", code, str(site)], cwd=source, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    zipfile.ZipFile(next(site.glob("*.whl"))).extractall(
-        site
-    )  # what pip does with it, and needs no pip
+    # what pip does with it, and needs no pip
+    zipfile.ZipFile(next(site.glob("*.whl"))).extractall(site)
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), str(ROOT)])}
 
 
@@ -402,10 +400,11 @@ def test_the_example_passes_its_own_tests(installed):
 def test_the_example_is_searched_packaged_and_served(installed, tmp_path, executor):
     if executor == "ray":
         pytest.importorskip("ray", reason="no Ray: the extra `ray`")
+        # and not the cluster of a test beside this one
         installed = {
             **installed,
             "RAY_ADDRESS": "local",
-        }  # and not the cluster of a test beside this one
+        }
     (tmp_path / "space.toml").write_text(
         'title = "Mine"\n[fixed]\n"sharing.kind" = "linear_residual"\n"optim.epochs" = '
         '1\n"embedding.dim" = 4\n[parameters."balancing.kind"]\ntype = "switch"\ndefault = '

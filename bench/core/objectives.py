@@ -2,12 +2,11 @@
 
 A metric key is `<split>/<task>.<metric>`, as in `valid/income.auc`. A task with a parent also has a
 sample space: `long_view.cvr.auc` is measured where the parent happened, `long_view.ctcvr.auc` on
-all impressions. So has a
-regression: `watch.cvr.rmse` is of the seconds given a click, `watch.ctcvr.rmse` of the seconds an
-impression brings. Costs have no split and no task: `cost/parameters`. Outcomes of a ranking
-(`like.ndcg@5`, `like.recall@10%`) have no sample space: they are measured on all impressions, of a
-task with a parent by its joint label. Outcomes of items are of a column of the log in place of a
-task: `author.distinct@5`, `age.below7@5`.
+all impressions. So has a regression: `watch.cvr.rmse` is of the seconds given a click,
+`watch.ctcvr.rmse` of the seconds an impression brings. Costs have no split and no task:
+`cost/parameters`. Outcomes of a ranking (`like.ndcg@5`, `like.recall@10%`) have no sample space:
+they are measured on all impressions, of a task with a parent by its joint label. Outcomes of items
+are of a column of the log in place of a task: `author.distinct@5`, `age.below7@5`.
 """
 
 from __future__ import annotations

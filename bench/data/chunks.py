@@ -150,9 +150,8 @@ class PassPlan:
                 f"expected at least {-(-needed >> 20)} MiB of memory for samples of {sample} bytes "
                 f"in batches of {size}, found {memory >> 20} MiB"
             )
-        window = 1 << (
-            rows.bit_length() - 1
-        )  # a power of two: limits that are nearly alike give the same order
+        # a power of two: limits that are nearly alike give the same order
+        window = 1 << (rows.bit_length() - 1)
         return cls(window, max(SMALLEST_CHUNK, window // CHUNKS))
 
     def memory(self, sample: int, size: int) -> int:

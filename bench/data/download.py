@@ -171,9 +171,8 @@ def extract(archive: Path, member: str, target: Path) -> None:
         with room_for(target), ExitStack() as stack:
             stream: IO[bytes] = stack.enter_context(archive.open("rb"))
             for name in outer:
-                inner = stack.enter_context(
-                    TemporaryFile(dir=target.parent)
-                )  # an archive is read here and there
+                # an archive is read here and there
+                inner = stack.enter_context(TemporaryFile(dir=target.parent))
                 with _member(stream, name) as packed:
                     shutil.copyfileobj(packed, inner, STEP)
                 inner.seek(0)

@@ -147,9 +147,8 @@ def at_hand(
                 )
         return found
     fitting = {file.name: next(_fitting(card, file, home, progress), ()) for file in card.files}
-    _remove_empty(
-        raw_folder(card, home)
-    )  # a process that was killed after its last download leaves folders
+    # a process that was killed after its last download leaves folders
+    _remove_empty(raw_folder(card, home))
     return {name: paths for name, paths in fitting.items() if paths}
 
 

@@ -59,9 +59,8 @@ class Packing:
 
     def unpacked(self, words: Words, rows: NDArray[np.int64] | None = None) -> Ids:
         """Ids (n, S) of the given rows (n,) of words (N, W), or of all rows."""
-        words = (
-            words if words.flags.writeable else np.array(words)
-        )  # else compiled once more, for read-only arrays
+        # else compiled once more, for read-only arrays
+        words = words if words.flags.writeable else np.array(words)
         rows = np.arange(len(words)) if rows is None else rows
         ids = np.empty((len(rows), len(self.before)), np.int32)
         _unpack(words, rows, self.before, self.wide, ids)

@@ -160,9 +160,10 @@ class StoredSplit:
     def labels_of(self, rows: slice | NDArray[np.int64]) -> NDArray[np.float32]:
         """(n, T) float32 of some rows, of this view's tasks."""
         stored = self.stored_labels[rows]
+        # row by row
         return (
             stored if self.columns is None else np.ascontiguousarray(stored[:, list(self.columns)])
-        )  # row by row
+        )
 
     @property
     def bounds(self) -> NDArray[np.float32] | None:

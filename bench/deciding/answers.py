@@ -177,9 +177,8 @@ def _no_model_ahead(case: Case, verdict: Verdict, mean: Effect, notes: tuple[str
         for point in contest.best
         if point not in (case.point(current), case.point(pick))
     }
-    behind = {
-        point: gain for point, gain in others.items() if not gain.gained
-    }  # what is ahead is told first
+    # what is ahead is told first
+    behind = {point: gain for point, gain in others.items() if not gain.gained}
     same = pick == current or (verdict.both is not None and moves_nothing(verdict.both))
     alike = words.SAME.format(what=case.title(pick)) if same and pick != current else ""
     top = max([mean, *behind.values()], key=lambda gain: gain.high)

@@ -214,9 +214,8 @@ class Choices:
         now = values[:, self.current, None]
         gained = np.divide(values - now, np.abs(now), out=np.zeros_like(values), where=now != 0)
         found = np.sort(1 + gained, axis=0)
-        beyond = math.floor(
-            (len(found) - 1) * (1 - confidence)
-        )  # as many draws may have less, or more
+        # as many draws may have less, or more
+        beyond = math.floor((len(found) - 1) * (1 - confidence))
         return np.asarray(found[beyond if floor else -1 - beyond])
 
     def behind_in_every_head(self, row: int, other: int) -> bool:
@@ -301,9 +300,8 @@ def served_choices(
     best = {point: int(rows[scores[rows].argmax()]) for point, rows in own.items()}
     start = best[table["point"][ledger.current]]
     true = posterior(values, drawn, [*best.values()], start, goal.utility, derive(seed, "choices"))
-    again = np.maximum(
-        true + np.roll(drawn - values, 1, axis=0), 0.0
-    )  # other noise than that of the same draw
+    # other noise than that of the same draw
+    again = np.maximum(true + np.roll(drawn - values, 1, axis=0), 0.0)
     again = again if served.seeded else again[:0]  # nobody knows what a retraining would do
     chance = {
         name: value

@@ -54,18 +54,15 @@ class Contest:
         self.start = self.best.get(served.model or str(points[current]), current)
         self.values, self.measured = served.at(TEST), served.draws[TEST].astype(np.float64)
         self.goal = Goal(aim, self.values[current], served.random)
-        self.whole = (
-            None if aim.rule else current
-        )  # events have values: gains are fractions of what current earns
+        # events have values: gains are fractions of what current earns
+        self.whole = None if aim.rule else current
         best = [*self.best.values()]
         self.draws = self.of_u = posterior(
             self.values, self.measured, best, self.start, self.goal.utility, seed
         )
-        self.values_of_u, self.measured_of_u, self.both_ways = (
-            self.values,
-            self.measured,
-            turned is not None,
-        )
+        self.values_of_u = self.values
+        self.measured_of_u = self.measured
+        self.both_ways = turned is not None
         if turned is not None:
             self.values_of_u, self.measured_of_u = self._with(*turned)
             own = self.values_of_u, self.measured_of_u
@@ -87,9 +84,8 @@ class Contest:
         """
         most = self._best(other, judge, None, limits=False) | self._best(other, judge, None)
         every = np.concatenate([self.values[None], self.measured])
-        alike = (every == every[:, [self.served.current]]).all(
-            axis=(0, 2)
-        )  # what ranks as today's does stays so
+        # what ranks as today's does stays so
+        alike = (every == every[:, [self.served.current]]).all(axis=(0, 2))
         rows = np.where(alike, other.current, [most[point] for point in self.served.table["point"]])
         values, draws = other.at(TEST)[rows], other.draws[TEST].astype(np.float64)[:, rows]
         if not len(draws) or not len(self.measured):
@@ -119,10 +115,8 @@ class Contest:
     def apart(self, to: int, start: int | None = None, measured: bool = False) -> Floats:
         """(D,) draws of U over `start`, or another row, see `PolicyAim.fraction`; `measured`:
         before anything is drawn back."""
-        of, start = (
-            self.measured_of_u if measured else self.of_u,
-            self.start if start is None else start,
-        )
+        of = self.measured_of_u if measured else self.of_u
+        start = self.start if start is None else start
         found = self.goal.utility(of[:, to]) - self.goal.utility(of[:, start])
         return np.asarray(
             found if self.whole is None else found / (1 + self.goal.utility(of[:, self.whole]))
@@ -139,9 +133,8 @@ class Contest:
         """
         choices, points = judge.choices, served.table["point"].to_numpy()
         values = choices.values(choices.objectives)
-        room = (
-            0.0 if served.today else ROOM
-        )  # as climbs ask it of all: a point of the sweep may just keep a floor
+        # as climbs ask it of all: a point of the sweep may just keep a floor
+        room = 0.0 if served.today else ROOM
         scores = Goal(self.aim, values[served.current], served.random, room).worth(values)
         if pick is not None:  # equal scores are settled by the pick
             scores[pick] = np.inf
@@ -217,9 +210,8 @@ def leads(contests: Sequence[Contest]) -> Leads:
         contests = sorted(contests, key=lambda each: each.aim.weights[0] / sum(each.aim.weights))
     places = {}
     for contest in contests:
-        rows = (
-            contest.unlimited | contest.best
-        )  # a limit may refuse all weights of a model: those without it stand here
+        # a limit may refuse all weights of a model: those without it stand here
+        rows = contest.unlimited | contest.best
         gains = {
             point: contest.moves(row).utility for point, row in rows.items() if row != contest.start
         }

@@ -341,10 +341,8 @@ def prices(served: Served, row: int) -> list[str]:
 
 def shown_items(served: Served, row: int) -> list[str]:
     """What the pick shows, by its outcomes of items on test."""
-    gains, values = (
-        served.gains(row),
-        dict(zip(served.names, served.at(TEST)[row].tolist(), strict=True)),
-    )
+    gains = served.gains(row)
+    values = dict(zip(served.names, served.at(TEST)[row].tolist(), strict=True))
     today = "today's" if served.today else "the reference's"
     return [
         words.of_items(name, values[name], gains[name], today)

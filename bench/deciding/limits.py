@@ -72,9 +72,8 @@ class Limit(ABC):
         if not self.relative:
             return np.full(values.shape, self.bound)
         now = np.broadcast_to(values[..., self.choices.current, None], values.shape)
-        return np.asarray(
-            now + (self.bound - 1) * np.abs(now)
-        )  # a loss is a fraction of its size, also of one below 0
+        # a loss is a fraction of its size, also of one below 0
+        return np.asarray(now + (self.bound - 1) * np.abs(now))
 
     def kept(self, values: Floats, tolerance: float = 0.0) -> NDArray[np.bool_]:
         """Which rows keep it: (..., rows), of values (..., rows).

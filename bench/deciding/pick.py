@@ -234,9 +234,8 @@ def _simpler(
     """
     good = set(as_good(choices, names, chosen))
     rows = choices.firsts(row for row in feasible if row in good and simpler(choices, row, chosen))
-    return sorted(
-        rows, key=lambda row: simplicity(choices, row)
-    )  # of equals the best by the rule first
+    # of equals the best by the rule first
+    return sorted(rows, key=lambda row: simplicity(choices, row))
 
 
 def _nothing(judge: Judge, points: Iterable[Point], scores: Floats) -> None:

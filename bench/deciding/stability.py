@@ -133,10 +133,8 @@ def stability_of(judge: Judge, picked: int) -> Stability:
     won = of[_winners(choices, judge.passing)]
     points = []
     for row in choices.firsts(range(len(choices))):
-        share, by_rule = (
-            float((won == of[row]).mean()),
-            None if first is None else float(first[of == of[row]].sum()),
-        )
+        share = float((won == of[row]).mean())
+        by_rule = None if first is None else float(first[of == of[row]].sum())
         if share or by_rule or of[row] == of[picked]:
             points.append(PointStability(**choices.named(row), share=share, by_rule=by_rule))
     points.sort(key=lambda each: (-(each.by_rule or 0.0), -each.share, each.point))

@@ -154,9 +154,8 @@ class Verdict:
         rows += [
             [name, *(str(each.outcomes[name]) for each in parts.values())] for name in self.changes
         ]
-        lost = {
-            name: f"{slice} {each}" for slice, name, each in reversed(losses(self.slices))
-        }  # the largest is last
+        # the largest is last
+        lost = {name: f"{slice} {each}" for slice, name, each in reversed(losses(self.slices))}
         if lost:
             rows = [
                 [*row, lost.get(row[0], "") if at >= above else ""] for at, row in enumerate(rows)

@@ -496,6 +496,5 @@ def front_volume(
 
 
 def _known(value: Any) -> Any:
-    return (
-        None if pd.isna(value) else getattr(value, "item", lambda: value)()
-    )  # a plain number, as JSON has it
+    # a plain number, as JSON has it
+    return None if pd.isna(value) else getattr(value, "item", lambda: value)()

@@ -124,8 +124,7 @@ class Ledger:
     @property
     def wide(self) -> pd.DataFrame:
         """A row for each point: its facts, and of all rows a column for each part that some point
-        has, by the measure's
-        key: `confirm/click.auc`, `confirm/click.auc.low`."""
+        has, by the measure's key: `confirm/click.auc`, `confirm/click.auc.low`."""
         columns: dict[str, Floats] = {}
         for split, slice in self.cells:
             for at, measure in enumerate(self.measures if slice == ALL else ()):
@@ -134,9 +133,10 @@ class Ledger:
                 ):
                     if np.isfinite(values := self.at(split, part)[:, at]).any():
                         columns[f"{measure.key(split)}{name}"] = values
+        # costs
         known = self.table.assign(
             **{name: columns.pop(name) for name in [*columns] if name in self.table}
-        )  # costs
+        )
         return pd.concat([known, pd.DataFrame(columns, index=known.index)], axis=1)
 
 
@@ -174,12 +174,13 @@ def as_cells(
     parts = [sd]
     for value, drawn in ((gained, gain_draws), (values, draws)):
         low, high = (np.where(np.isfinite(value), end, np.nan) for end in band(drawn))
+        # draws of what was nowhere seen are all above 0
         parts = [
             value,
             np.minimum(low, value),
             high,
             *parts,
-        ]  # draws of what was nowhere seen are all above 0
+        ]
     return np.stack(parts, axis=-1)
 
 

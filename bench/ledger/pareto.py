@@ -124,8 +124,7 @@ def weakest_reference(
 
 MOST_EXACT, SAMPLES = 5, 8192
 """Objectives up to which a hypervolume is exact: its time grows as a power of them. Beyond,
-directions of its polar
-coordinates: of 40 points in 8 objectives it then is within 1%."""
+directions of its polar coordinates: of 40 points in 8 objectives it then is within 1%."""
 
 
 def hypervolume(

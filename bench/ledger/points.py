@@ -7,9 +7,8 @@ never compared: where any point has been confirmed, only confirmed points are ca
 search's own run is not one of the replicates, for the same reason.
 
 Without rungs a trial is one point. In a search by rungs a trial is a point at each rung where none
-other of its own is
-better: trade-offs may peak in the middle of training. Baselines and the current production point
-    are points, too.
+other of its own is better: trade-offs may peak in the middle of training. Baselines and the current
+production point are points, too.
 
 A rung's values are those of the best state on validation up to the rung, by the mean over
 objectives; a single-task model has each task at its own best. So a later rung seldom falls behind

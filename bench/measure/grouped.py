@@ -79,11 +79,9 @@ class Grouped:
         """
         sizes = np.diff(self._starts)
         shape = (len(sizes), len(self._wanted))
-        self._weights, self._scales, self._reach = (
-            np.zeros(shape),
-            np.zeros(shape),
-            np.zeros(len(sizes), np.int64),
-        )
+        self._weights = np.zeros(shape)
+        self._scales = np.zeros(shape)
+        self._reach = np.zeros(len(sizes), np.int64)
         facts_of: dict[tuple[int, bool], Facts] = {}
         for m, outcome in enumerate(self._wanted):
             key = outcome.column, outcome.weighted
@@ -103,9 +101,8 @@ class Grouped:
                 weights = facts.total if measure.by_positives else facts.rows
             self._weights[defined, m] = weights[defined]
             self._scales[defined, m] = weights[defined] / divisors[defined]
-            whole = (facts.rows < sizes) | (
-                measure.form == AREA
-            )  # rows without a label take no place
+            # rows without a label take no place
+            whole = (facts.rows < sizes) | (measure.form == AREA)
             reach = np.where(whole, sizes, np.minimum(math.ceil(self._cuts[m]), sizes))
             self._reach = np.maximum(self._reach, np.where(defined, reach, 0))
 
@@ -159,10 +156,8 @@ class Grouped:
     def _room(self) -> Lists:
         """Room for the lists of any piece."""
         edges = np.array(self._edges)
-        rows, groups = (
-            int(np.diff(self._starts[edges]).max(initial=0)),
-            int(np.diff(edges).max(initial=0)),
-        )
+        rows = int(np.diff(self._starts[edges]).max(initial=0))
+        groups = int(np.diff(edges).max(initial=0))
         return Lists(
             np.empty(rows),
             np.empty(rows, np.int64),
@@ -261,9 +256,8 @@ def _contribute(
             ranked, places = kept.ranked[many:], kept.places[many:]
         else:
             ranked, places = list_ranked, list_places
-        size = np.int64(
-            0
-        )  # of rows that are kept: the first `few`, and all that are level with the last of them
+        # of rows that are kept: the first `few`, and all that are level with the last of them
+        size = np.int64(0)
         if few <= _SHORT:
             for row in range(rows):
                 score, at = scores[order[start + row]], size

@@ -78,11 +78,9 @@ class Measure:
         plain = None if rows.weights is None else rows.weights.astype(np.float64)
         self._parts: list[tuple[int, list[int], NDArray[np.int64], Grouped | Whole | Rewalked]] = []
         every = [np.ones(self._rows, np.bool_)] if slices is None else slices
-        self._resamples, self.slices, self.units = (
-            drawn.resamples if drawn else 0,
-            len(every),
-            list[float](),
-        )
+        self._resamples = drawn.resamples if drawn else 0
+        self.slices = len(every)
+        self.units = list[float]()
         for at, inside in enumerate(every):
             weights = plain if inside.dtype == np.bool_ else inside
             own = np.flatnonzero(inside if weights is None else inside * weights)
@@ -218,10 +216,8 @@ def wanted_of(
             binary = of is None or LISTS[of.measure].binary or tasks[at].kind == "binary"
             column = wanted.columns.setdefault((at, binary), columns)
         if of is None:
-            outcome, over_all = (
-                WantedOutcome(column, measure_of(metric), weighted=True),
-                metric == "auc",
-            )
+            outcome = WantedOutcome(column, measure_of(metric), weighted=True)
+            over_all = metric == "auc"
         else:
             weighted = of.percent and not of_items(name)
             outcome = WantedOutcome(column, measure_of(of.measure), of.cut, of.percent, weighted)

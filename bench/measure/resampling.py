@@ -154,10 +154,8 @@ class _Space:
             for name, each in self._means.items()
         }
         if self._binned is not None:
-            negatives, positives = (
-                self._binned[:, 0].astype(float),
-                self._binned[:, 1].astype(float),
-            )
+            negatives = self._binned[:, 0].astype(float)
+            positives = self._binned[:, 1].astype(float)
             n, p = negatives.sum(0), positives.sum(0)
             below = np.cumsum(negatives, axis=0) - negatives
             with np.errstate(all="ignore"):

@@ -130,6 +130,5 @@ class Runs:
         if self._by is None:
             rows.sort()
             return rows
-        return rows.take(
-            np.argsort(rows[self._by], kind="stable")
-        )  # several times faster than found[..]
+        # several times faster than found[..]
+        return rows.take(np.argsort(rows[self._by], kind="stable"))

@@ -135,10 +135,8 @@ def sample_spaces(schema: Schema, rows: Predicted) -> Iterator[tuple[str, TaskKi
     """
     of_rows = rows.of_rows
     for at, (task, parent) in enumerate(zip(schema.tasks, schema.parents, strict=True)):
-        labels, name = (
-            given_parent(rows.labels, at, parent),
-            task.name if parent is None else f"{task.name}.cvr",
-        )
+        labels = given_parent(rows.labels, at, parent)
+        name = task.name if parent is None else f"{task.name}.cvr"
         own = Observed(labels, rows.group, of_rows, rows.units, predictions=rows.conditional[:, at])
         yield name, task.kind, own
         if parent is not None:

@@ -101,16 +101,12 @@ class Stream:
         for piece, after in pairwise(chain(self._rows.read("score"), [np.empty(0, np.uint64)])):
             ahead = np.concatenate([piece, after[:1]])
             gains = of.gains(ahead.astype(np.uint32).view(np.float32))
-            ranked, once = (
-                (ahead >> np.uint64(32)).astype(np.float64),
-                np.ones((len(piece), 1), np.uint8),
-            )
+            ranked = (ahead >> np.uint64(32)).astype(np.float64)
+            once = np.ones((len(piece), 1), np.uint8)
             walk.on(ranked, np.arange(len(ahead)), once, gains)
             gains = gains[:, : len(piece)]
-            totals, least = (
-                totals + gains.sum(axis=1, dtype=np.float64),
-                np.minimum(least, gains.min(axis=1)),
-            )
+            totals = totals + gains.sum(axis=1, dtype=np.float64)
+            least = np.minimum(least, gains.min(axis=1))
             if deepest:
                 most = np.sort(np.concatenate([most, gains], axis=1), axis=1)[:, -deepest:]
         best = np.empty(len(wanted))

@@ -68,9 +68,8 @@ class BinaryTally:
         )
         if self._others:
             self._held.add(replace(rows, predictions=predictions))
-        self._keys.add(
-            keys if count == len(keys) else keys[:count].copy()
-        )  # else what is not used is given back
+        # else what is not used is given back
+        self._keys.add(keys if count == len(keys) else keys[:count].copy())
 
     def result(self) -> dict[str, float]:
         """Metrics by name; those that the rows do not define are left out."""
@@ -112,11 +111,9 @@ class HeldTally:
 
     def add(self, rows: Observed) -> None:
         """Counts rows in, as float32."""
-        labels, predictions, weights = (
-            rows.labels,
-            rows.predictions.astype(np.float32),
-            rows.weights,
-        )
+        labels = rows.labels
+        predictions = rows.predictions.astype(np.float32)
+        weights = rows.weights
         if weights is not None:
             labels, weights = np.where(weights > 0, labels, np.nan), weights.astype(np.float32)
         self._held.add(
@@ -224,12 +221,10 @@ class Tally:
         outcomes: Sequence[str] = (),
         plain: bool = False,
     ) -> None:
-        self._schema, self._prefix, self._plain, self._limit = (
-            Schema((), (), tasks),
-            prefix,
-            plain,
-            limit,
-        )
+        self._schema = Schema((), (), tasks)
+        self._prefix = prefix
+        self._plain = plain
+        self._limit = limit
         self._outcomes = by_task(tasks, outcomes)
         self._tallies: dict[tuple[str, int], BinaryTally | HeldTally | Stream] = {}
         """By what stands before their names, and the column of the task that is ranked, -1 of

@@ -61,11 +61,9 @@ class Whole:
         """(M,) of scores (N,)."""
         cuts, worths, weights = self._once.cuts[:, 0], self._once.worths, self._weights
         places = _best(scores, len(scores) if self._ordered else math.ceil(cuts.max(initial=0)))
-        ranked, of_rows, values = (
-            scores[places],
-            np.empty(0) if weights is None else weights,
-            np.empty(len(cuts)),
-        )
+        ranked = scores[places]
+        of_rows = np.empty(0) if weights is None else weights
+        values = np.empty(len(cuts))
         for m, form in enumerate(self._forms):
             own = ranked, places, len(places), self._gains[self._columns[m]]
             if form == AREA:
@@ -92,10 +90,8 @@ class Whole:
             measure = outcome.measure
             if isinstance(measure, GainSum) and measure.divisor is None:
                 own = self._gains[outcome.column].astype(float)
-                best, defined = (
-                    self._walked(own, prepared, slice(m, m + 1))[0],
-                    _varies(own, drawn, rows),
-                )
+                best = self._walked(own, prepared, slice(m, m + 1))[0]
+                defined = _varies(own, drawn, rows)
             else:
                 assert measure.divisor is not None
                 best = measure.divisor(Facts(totals, sums[m]), cuts[m])

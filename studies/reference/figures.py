@@ -60,10 +60,8 @@ def _figure(data: Data) -> str:
         * np.array(scales)[:, None]
     )
     reach = np.median(ends[:, :, 2] - ends[:, :, 1], axis=0)
-    low, high = (
-        np.quantile(ends[:, :, 1], 0.1, axis=0) - 3 * reach,
-        ends[:, :, 1].max(axis=0) + 1.5 * reach,
-    )
+    low = np.quantile(ends[:, :, 1], 0.1, axis=0) - 3 * reach
+    high = ends[:, :, 1].max(axis=0) + 1.5 * reach
 
     def at(axis: int, value: float) -> float:
         share = (value - low[axis]) / ((high[axis] - low[axis]) or 1.0)
@@ -99,10 +97,8 @@ def _figure(data: Data) -> str:
         f"{escaped(label(each.name))}, {signed(low[axis], 0)} to {signed(high[axis], 0)}"
         for axis, each in enumerate(data.objectives[:2])
     )
-    clip, size = (
-        f"c-{identifier(data.name)}",
-        f'width="{WIDTH - EDGE - 8}" height="{HEIGHT - 2 * EDGE}"',
-    )
+    clip = f"c-{identifier(data.name)}"
+    size = f'width="{WIDTH - EDGE - 8}" height="{HEIGHT - 2 * EDGE}"'
     words = (
         f"{right} to the right, {up} upwards: {len(marks)} configurations of {escaped(data.name)}"
     )

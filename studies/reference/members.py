@@ -223,9 +223,8 @@ def _within(served: Served, outcomes: Sequence[str]) -> Evidence | None:
     ):
         return None
     weights = np.array([each.weights for each in fusions(len(outcomes))])
-    heads = [
-        served[at] for at in weights.argmax(axis=0)
-    ]  # of each task the fusion that is its head alone
+    # of each task the fusion that is its head alone
+    heads = [served[at] for at in weights.argmax(axis=0)]
     values = np.stack([each.values[..., task] for task, each in enumerate(heads)], axis=-1)
     moved = np.stack([each.moves[..., task] for task, each in enumerate(heads)], axis=-1)
     return Evidence(values, moved, served[0].seeds)

@@ -75,11 +75,9 @@ def build(job: Job, tables: dict[str, int]) -> Any:
         SparseFeature(name, vocab_size=rows, embed_dim=job.embedding)
         for name, rows in tables.items()
     ]
-    kinds, expert, tower = (
-        ["classification"] * 2,
-        {"dims": list(job.expert_layers)},
-        {"dims": list(job.tower_layers)},
-    )
+    kinds = ["classification"] * 2
+    expert = {"dims": list(job.expert_layers)}
+    tower = {"dims": list(job.tower_layers)}
     if job.architecture == "shared_bottom":
         return multi_task.SharedBottom(features, kinds, expert, [tower, tower])
     if job.architecture == "esmm":

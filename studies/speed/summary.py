@@ -9,10 +9,11 @@ from typing import Any
 from speed.job import Job, Measured
 
 OURS = "seesaw"
+# as they come; a ratio is against the fastest of these
 LIBRARIES = (
     "deepctr-torch",
     "torch-rechub",
-)  # as they come; a ratio is against the fastest of these
+)
 Runs = list[tuple[Job, Measured]]
 
 

@@ -30,10 +30,8 @@ def changed(raw, old, new, times=-1):
 
 
 def test_a_store_has_weights_only_if_its_card_has(shop, shop_raw, tmp_path):
-    plain, weighted = (
-        stored(shop, shop_raw, tmp_path),
-        stored(shop, shop_raw, tmp_path, weight="weight"),
-    )
+    plain = stored(shop, shop_raw, tmp_path)
+    weighted = stored(shop, shop_raw, tmp_path, weight="weight")
     assert (plain.weights, plain.split("train").weights) == (None, None)
     assert weighted.weights == WeightFacts(plain=True)
     changed(shop_raw, ",202401", ",0.01")
@@ -141,9 +139,8 @@ def test_kept_predictions_have_the_items_of_their_rows(shop, shop_raw, tmp_path)
     kept, log = read_rows(tmp_path / "kept", TEST), pd.read_csv(shop_raw / "log.csv")
     own = log.iloc[kept.logged["weight"].astype(int)]
     np.testing.assert_array_equal(kept.items["age"], own["price"])
-    np.testing.assert_array_equal(
-        kept.items["author"], own["user"].str[1:].astype(int)
-    )  # as they first appear
+    # as they first appear
+    np.testing.assert_array_equal(kept.items["author"], own["user"].str[1:].astype(int))
 
 
 @pytest.mark.parametrize(

@@ -114,21 +114,16 @@ def test_a_store_is_what_its_encoder_makes_of_rows_that_bring_their_history(tmp_
     frame = log()
     frame.to_csv(tmp_path / "log.csv", index=False)
     store = prepare(CARD, tmp_path / "home", tmp_path)
-    group, item = (
-        pd.factorize(frame["user"])[0],
-        [int(text[1:]) if text else -1 for text in frame["item"]],
-    )
+    group = pd.factorize(frame["user"])[0]
+    item = [int(text[1:]) if text else -1 for text in frame["item"]]
     confirm = (frame["part"] == "valid") & np.isin(group, store.split("confirm").group)
     split = np.select([frame["part"] == "train", confirm, frame["part"] == "valid"], [0, 2, 1], 3)
-    order = np.argsort(
-        split, kind="stable"
-    )  # among rows of one time train's count as the older ones
-    frame, group, item, split = (
-        frame.iloc[order],
-        group[order],
-        np.array(item, np.int32)[order],
-        split[order],
-    )
+    # among rows of one time train's count as the older ones
+    order = np.argsort(split, kind="stable")
+    frame = frame.iloc[order]
+    group = group[order]
+    item = np.array(item, np.int32)[order]
+    split = split[order]
     assert [len(store.split(name)) for name in SPLITS] == np.bincount(split, minlength=4).tolist()
     config = CARD.history
     clicked, at = frame[["click"]].to_numpy() == 1, frame["at"].to_numpy(float)

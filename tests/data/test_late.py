@@ -74,9 +74,8 @@ def test_open_labels_do_not_count_and_rates_are_right(raw, tmp_path):
     buys = own[own[:, 0] == 1, 1]
     assert np.nanmean(buys) == pytest.approx(RATE, rel=0.06)
     joint = joint_labels(own, schema)[:, 1]
-    assert np.nanmean(joint) == pytest.approx(
-        0.5 * RATE, rel=0.08
-    )  # rows without a click of open days do not count
+    # rows without a click of open days do not count
+    assert np.nanmean(joint) == pytest.approx(0.5 * RATE, rel=0.08)
     assert np.isnan(joint).mean() == pytest.approx(6 / 11, abs=0.02)
     assert not np.isnan(own[:, 0]).any()
     plain = CARD | {
@@ -99,9 +98,8 @@ def test_before_a_cut_only_what_was_known_then_is_trained_on(raw, tmp_path):
     cut = times.cuts(None, "1d")[2]
     own, _ = labels(card_of(times, cut), raw, tmp_path, "train")
     open_ = np.isnan(own[:, 1])
-    assert open_.sum() == pytest.approx(
-        0.9 * 6 * ROWS, rel=0.05
-    )  # six of the seven days before 22 March
+    # six of the seven days before 22 March
+    assert open_.sum() == pytest.approx(0.9 * 6 * ROWS, rel=0.05)
     assert open_[: 10 * ROWS].sum() == 0
 
 

@@ -78,11 +78,9 @@ def test_a_field_of_few_rows_takes_16_bits(ids, split):
 @pytest.mark.parametrize("grouped", [False, True])
 def test_each_way_to_a_batch_gives_whole_rows_once_and_can_begin_in_the_middle(ids, split, grouped):
     """Of a view of tasks: held in memory, beyond it, on a device, or copied to it."""
-    device, held, beyond = (
-        torch.device("cpu"),
-        Batches(split, grouped=grouped),
-        Batches(split, 150_000, grouped),
-    )
+    device = torch.device("cpu")
+    held = Batches(split, grouped=grouped)
+    beyond = Batches(split, 150_000, grouped)
     assert held.in_memory
     assert not beyond.in_memory
     orders = []

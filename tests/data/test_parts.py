@@ -352,9 +352,8 @@ def test_census_income(census_raw, tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_kuairand(kuairand_raw, tmp_path, monkeypatch):
     monkeypatch.setattr(base, "PART", 700)
-    card = load_card("kuairand-pure@late-window").model_copy(
-        update={"history": None}
-    )  # the twin makes none
+    # the twin makes none
+    card = load_card("kuairand-pure@late-window").model_copy(update={"history": None})
     heads(card, kuairand_raw, tmp_path / "raw", 100_000_000)
     log_file = tmp_path / "raw" / card.row_files[0]
     lines = log_file.read_text().splitlines(keepends=True)

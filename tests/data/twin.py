@@ -94,9 +94,8 @@ class Prepared:
         column = None if card.split_column is None else coded(self.text(card.split_column, None))
         together = None if group is None else coded(group)
         if card.units:
-            own = zip(
-                self.text(card.units, None), group, strict=True
-            )  # a row without a unit is of its group
+            # a row without a unit is of its group
+            own = zip(self.text(card.units, None), group, strict=True)
             together = coded([each and f"\0{each}" if unit is None else unit for unit, each in own])
         self.units = None if together is None else together.codes
         rows = SplitInput(card.row_files, file.astype(np.int16), time, together, column)

@@ -83,10 +83,8 @@ def served_of(choices, slices=None):
     are of both.
     """
     outcomes = [Objective(name, "maximize") for name in choices.objectives]
-    splits, of = (
-        (CONFIRM, TEST),
-        {split: choices.values(choices.objectives) for split in (CONFIRM, TEST)},
-    )
+    splits = (CONFIRM, TEST)
+    of = {split: choices.values(choices.objectives) for split in (CONFIRM, TEST)}
     cells = {(split, name): own for split in splits for name, own in (slices or {}).items()}
     draws = dict.fromkeys(splits, choices.draws)
     assert choices.current is not None

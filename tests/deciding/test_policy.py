@@ -183,9 +183,8 @@ def test_a_pick_reads_validation_and_confirmation_rows_where_all_were_measured_o
     every = points_of_run(*run, objectives)
     both = heads_of(every, objectives)
     values, names = both.values(both.objectives), list(both.objectives)
-    assert values == pytest.approx(
-        estimates(every, objectives) + 0.005
-    )  # the toys have .01 more on validation
+    # the toys have .01 more on validation
+    assert values == pytest.approx(estimates(every, objectives) + 0.005)
     assert both.draws.mean(axis=0) == pytest.approx(values, abs=2e-3)
     unseen = [
         replace(

@@ -73,10 +73,11 @@ def aims(policy=None, named=True, names=NAMES):
             {"rule": "value", "values": {"click": 1, "like": 40}},
             (0.1 * 0.44 + 0.8 * 0.18) / (0.1 * 0.4 + 0.8 * 0.2) - 1,
         ),
+        # reads no outcome: all weigh the same
         (
             {"rule": "weights", "weights": {"cost/parameters": 1}},
             0.0,
-        ),  # reads no outcome: all weigh the same
+        ),
     ],
 )
 def test_u_is_what_the_policy_maximises(policy, expected):
@@ -158,7 +159,6 @@ def test_without_one_models_are_compared_at_anchors_and_no_outcome_may_be_below_
     found = aims({"guard": {"at_least": {LIKE: 0.15}}}, named=False)
     assert found[0].title == "all count alike"
     assert [aim.floors(BASE, CHANCE).tolist() for aim in found] == [[0.1, 0.15]] * 3
-    (of_values,) = aims(
-        {"rule": "value", "values": {"like": 2}}, named=False
-    )  # there is one outcome, and no anchor
+    # there is one outcome, and no anchor
+    (of_values,) = aims({"rule": "value", "values": {"like": 2}}, named=False)
     assert of_values.title == "the policy"

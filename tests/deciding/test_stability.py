@@ -30,10 +30,11 @@ def test_the_grid_is_even_over_the_simplex(objectives):
 
 def test_of_two_points_each_wins_where_its_outcome_weighs_more():
     found = picked(made({"0": (0.7, 0.8), "1": (0.8, 0.7), "current": (0.6, 0.6)})).stability
+    # a tie to the upper row
     assert {each.point: each.share for each in found.points} == {
         "0": 11 / 21,
         "1": 10 / 21,
-    }  # a tie to the upper row
+    }
     assert (found.holds, found.points[0].by_rule) == (None, None)
 
 

@@ -152,9 +152,8 @@ def test_what_cannot_be_told_says_what_this_test_can_show():
     assert found.kind == "unknown"
     least = 1.25 * (stats.norm.isf(0.05) + stats.norm.isf(0.2)) * 0.03
     assert found.least == pytest.approx(least, rel=0.1)
-    behind = told(
-        front_of([CURRENT, ("7", "trial", 0.5, 0.395, 0.395)], 0.03), row=1
-    )  # but not surely
+    # but not surely
+    behind = told(front_of([CURRENT, ("7", "trial", 0.5, 0.395, 0.395)], 0.03), row=1)
     assert behind.kind == "unknown"
     assert behind.both.utility.value < 0 < behind.both.utility.high
 
@@ -532,9 +531,8 @@ def test_the_segment_that_loses_most_is_named_with_intervals_for_all_of_them():
     shown = found.to_json()["segments"]
     assert shown["scenario=rare"] == dict.fromkeys(NAMES)
     ends = shown["scenario=home"][CLICK]
-    assert 0.2 - ends["low"] == pytest.approx(
-        0.01 * stats.norm.isf(0.05 / 6), rel=1e-3
-    )  # six at once
+    # six at once
+    assert 0.2 - ends["low"] == pytest.approx(0.01 * stats.norm.isf(0.05 / 6), rel=1e-3)
     assert (
         "loses most in" not in told(front_of(rows, slices=cells_of({"home": (0.2, 0.0)}))).table[0]
     )

@@ -5,12 +5,11 @@
     commands
 
 `runs.tar.xz` has what small runs leave on disk. `values/RUN.txt` has all that is computed from one
-of them, a line a
-value: cells of both fronts, pick, verdict, plan, what the page draws, comparisons, metrics of
-MLflow, and what two rankings of kept predictions are worth against each other. `said.txt` has what
-commands say, `short.json` what short trainings give. A change that moves code and changes no
-estimator changes no value; `test_golden.py` holds all together, and a difference of these files
-says which number moved, from what to what.
+of them, a line a value: cells of both fronts, pick, verdict, plan, what the page draws,
+comparisons, metrics of MLflow, and what two rankings of kept predictions are worth against each
+other. `said.txt` has what commands say, `short.json` what short trainings give. A change that moves
+code and changes no estimator changes no value; `test_golden.py` holds all together, and a
+difference of these files says which number moved, from what to what.
 """
 
 import base64

@@ -49,9 +49,8 @@ def configurations():
         for kind in entries
     )
     every = enumerate(chain(of_axes, WAYS))
-    steady = (
-        (at, own) for at, own in every if own.get("loss.kind") != "jrc"
-    )  # processors end .003 apart with it
+    # processors end .003 apart with it
+    steady = ((at, own) for at, own in every if own.get("loss.kind") != "jrc")
     return {
         " ".join(f"{key}={value}" for key, value in own.items()): (own, at % 3)
         for at, own in steady

@@ -44,9 +44,8 @@ def test_each_version_s_files_are_read_as_it_read_them(folder, version):
 
 def test_a_format_whose_number_rises_has_files_of_the_earlier_one():
     assert "0.1.0" in VERSIONS
-    assert (
-        dict.fromkeys(FORMATS, 1) == FORMATS
-    )  # of another number: keep a folder of the last version here, too
+    # of another number: keep a folder of the last version here, too
+    assert dict.fromkeys(FORMATS, 1) == FORMATS
 
 
 def number(file, to):

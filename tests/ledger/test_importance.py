@@ -54,9 +54,8 @@ def test_intervals_hold_the_truth_and_what_does_nothing_explains_nothing():
     for world in range(100):
         for each in importances(*drawn(rng, 150), seed=world, draws=60):
             inside[each.name] += each.low <= truth[each.name] <= each.high
-    assert all(count >= 82 for count in inside.values()), (
-        inside
-    )  # of 100; at a coverage of 90%, 1 in 200 has fewer
+    # of 100; at a coverage of 90%, 1 in 200 has fewer
+    assert all(count >= 82 for count in inside.values()), inside
 
 
 def test_a_branch_is_not_credited_to_its_parameters():

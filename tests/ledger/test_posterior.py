@@ -54,9 +54,8 @@ def test_the_prior_is_weak(rng):
     few = np.array([[1.0, 1], [-1, -1], [1, -1], [-1, 1]])
     drawn = shrunken(few, np.eye(8), np.ones(2), rng, 4000).mean(axis=0)
     assert drawn[:2].std() < 0.93 * drawn[2:].std()
-    drawn = shrunken(few, np.eye(8), np.array([1.0, -1]), rng, 4000).mean(
-        axis=0
-    )  # less is better in the second
+    # less is better in the second
+    drawn = shrunken(few, np.eye(8), np.array([1.0, -1]), rng, 4000).mean(axis=0)
     assert drawn[2:].std() < 0.93 * drawn[:2].std()
 
 
@@ -77,9 +76,8 @@ def test_calibrated_on_a_known_truth():
     noise = np.array([[1.0, 0.5], [0.5, 2.0]]) * 1e-4  # correlated, unequal
     said, true = [], []
     for world in range(300):
-        truth = rng.uniform(
-            -0.15, 0.15, size=(6, 2)
-        )  # wide against the noise, as the flat prior has it
+        # wide against the noise, as the flat prior has it
+        truth = rng.uniform(-0.15, 0.15, size=(6, 2))
         groups = [rng.multivariate_normal(mean, noise * 9, size=3) for mean in truth]
         said.extend(p_nondominated(groups, TWO, seed=world, draws=300))
         true.extend(nondominated(truth, TWO))

@@ -71,10 +71,11 @@ def test_a_difference_on_shared_seeds_is_the_paired_t_test():
     expected = stats.ttest_rel(*values).confidence_interval(0.9)
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
     assert apart.freedom[0, 1] == pytest.approx(2)
+    # in another order
     turned = [
         samples[0],
         Evidence(values[1][::-1, None], samples[1].moves, (7, 6, 5)),
-    ]  # in another order
+    ]
     assert differences(turned).intervals(0, 1) == [found]
 
 

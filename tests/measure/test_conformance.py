@@ -89,9 +89,8 @@ def test_its_line_says_what_its_module_can_do(metric):
     assert metric.replace("_", "").isalpha()
     assert metric.islower()
     assert measure.over_all or not line.percent  # per cent are of all rows
-    assert (
-        isinstance(measure, GainSum) or line.items or not measure.over_all
-    )  # beyond memory, only sums go on
+    # beyond memory, only sums go on
+    assert isinstance(measure, GainSum) or line.items or not measure.over_all
     assert not (measure.form == DISCOUNTED and line.percent)  # a discounted place is whole
     assert line.percent or not line.share
     assert not (line.share and line.binary) or (
@@ -170,9 +169,8 @@ def test_a_resample_is_its_rows_repeated(metric, groups, monkeypatch):
     for b in range(5):
         again = np.repeat(np.arange(300), drawn[:, b])
         copies = np.concatenate([np.arange(n) for n in drawn[:, b]])
-        group = np.where(
-            rows.group[again] >= 0, rows.group[again] * 100 + copies, -1
-        )  # a user drawn twice is two
+        # a user drawn twice is two
+        group = np.where(rows.group[again] >= 0, rows.group[again] * 100 + copies, -1)
         repeated = Labelled(rows.labels[again], group)
         shown = {name: values[again] for name, values in items.items()}
         expected = Measure(TASKS, names, repeated, items=shown).values(scores[again])[0]

@@ -106,13 +106,10 @@ def test_a_resample_is_its_rows_repeated(piece, monkeypatch, rows, levels, group
     for part, b in ((0, 0), (0, 8), (1, 3)):
         again = np.repeat(np.flatnonzero(both[part]), drawn[both[part], b])
         copies = np.concatenate([np.arange(n) for n in drawn[both[part], b]])
-        users = np.where(
-            group[again] >= 0, group[again] * 100 + copies, -1
-        )  # a user drawn twice is two users
-        there, shown = (
-            Labelled(labels[again], users),
-            {name: each[again] for name, each in items.items()},
-        )
+        # a user drawn twice is two users
+        users = np.where(group[again] >= 0, group[again] * 100 + copies, -1)
+        there = Labelled(labels[again], users)
+        shown = {name: each[again] for name, each in items.items()}
         grouped = bool((group >= 0).any())
         expected = Measure(TASKS, NAMES + ITEMS, there, grouped=grouped, items=shown).values(
             scores[again]
@@ -174,10 +171,8 @@ def test_a_random_order_of_groups_with_one_positive_each_has_what_their_sizes_sa
 
 
 def test_a_task_is_ranked_within_groups_where_enough_groups_have_different_labels():
-    tasks, group = (
-        (Task("mixed"), Task("by_group"), Task("rare"), Task("unknown")),
-        np.repeat(np.arange(40), 5),
-    )
+    tasks = (Task("mixed"), Task("by_group"), Task("rare"), Task("unknown"))
+    group = np.repeat(np.arange(40), 5)
     labels = np.zeros((200, 4), np.float32)
     labels[::5, 0] = 1
     labels[:, 1] = group % 2  # users that churn: no order within one

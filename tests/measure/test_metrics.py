@@ -106,9 +106,8 @@ def test_each_metric_is_taken_on_its_sample_space():
         for name, of in expected.items()
         for metric, value in of.items()
     }
-    assert len({round(value, 6) for value in found.values()}) == len(
-        found
-    )  # no two spaces are confused
+    # no two spaces are confused
+    assert len({round(value, 6) for value in found.values()}) == len(found)
 
 
 def test_the_product_is_known_where_an_ancestor_did_not_happen():
@@ -158,10 +157,8 @@ def split(rows, distinct, seed):
     seed=st.integers(0, 1000),
 )
 def test_neither_pieces_nor_a_limit_change_a_metric(rows, cuts, limit, distinct, seed):
-    whole, outcomes = (
-        split(rows, distinct, seed),
-        ("click.ndcg@4", "seconds.value@20%", "buy.recall@12.5%"),
-    )
+    whole = split(rows, distinct, seed)
+    outcomes = ("click.ndcg@4", "seconds.value@20%", "buy.recall@12.5%")
     tally = Tally(THREE, "valid/", limit, outcomes)
     for part in zip(*(np.split(array, sorted(cuts)) for array in whole), strict=True):
         tally.add(predicted(*part))

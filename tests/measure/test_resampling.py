@@ -143,9 +143,8 @@ def test_intervals_of_an_area_hold_its_truth(users):
         score = distance * label[:, 0] + rng.normal(size=n) + user
         said = (1 / (1 + np.exp(-score)))[:, None].astype(np.float32)
         found = evaluate(label, said, said, group, (Task("click"),), "valid/")["valid/click.auc"]
-        resampling = Resampling(
-            (Task("click"),), f"split {run}", 80
-        )  # other resamples for each run
+        # other resamples for each run
+        resampling = Resampling((Task("click"),), f"split {run}", 80)
         resampling.add(predicted(label, said, said, group))
         reach = 1.645 * np.std(resampling.result()[f"split {run}/click.auc"], ddof=1)
         held += abs(found - truth) <= reach

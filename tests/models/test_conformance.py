@@ -69,10 +69,11 @@ def test_in_ple_shared_is_what_a_later_shared_gate_reaches(levels):
         for h in ple(torch.randn(1, 64, 10, dtype=torch.float64))
     ]
     by_all = set.intersection(*reached)
+    # stacked by task, and reached by all tasks in slices where not shared
     own_to_one_slice = {
         "own",
         "gates",
-    }  # stacked by task, and reached by all tasks in slices where not shared
+    }
     declared = {
         name for name, p in ple.named_parameters() if any(p is s for s in ple.shared_parameters())
     }

@@ -186,10 +186,8 @@ def test_the_calibrator_is_the_mean_excess_over_the_parent():
     labels = torch.tensor(
         [[1.0, 1.0, 0.0], [1.0, 0.0, 0.0], [math.nan, 1.0, 0.0]], dtype=torch.float64
     )
-    plain, weighed = (
-        funnel_on(CHAIN, "direct").losses(logits, labels),
-        funnel_on(CHAIN, "aitm", calibrator=2.0),
-    )
+    plain = funnel_on(CHAIN, "direct").losses(logits, labels)
+    weighed = funnel_on(CHAIN, "aitm", calibrator=2.0)
     extra = weighed.losses(logits, labels) - plain  # of the last sample nothing is known
     torch.testing.assert_close(
         extra, torch.tensor([0.0, 2 * 0.3 / 2, 2 * 0.4 / 2], dtype=torch.float64)
@@ -242,10 +240,8 @@ def drawn(schema, outputs, batch=40):
 
 def by_hand(kind, schema, options, logits, labels):
     """Sample by sample, the IPW or DR risk beside the joint probability's loss."""
-    found, tied = (
-        [],
-        [task for task in range(len(schema.tasks)) if schema.parents[task] is not None],
-    )
+    found = []
+    tied = [task for task in range(len(schema.tasks)) if schema.parents[task] is not None]
     for task in range(len(schema.tasks)):
         *above, _ = schema.chain(task)
         whole, risk, imputation, count = 0.0, 0.0, 0.0, 0

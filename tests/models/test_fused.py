@@ -151,9 +151,8 @@ def test_passes_on_three_threads_are_those_on_one(kind, precision, monkeypatch):
             *torch.autograd.grad(logits.square().sum(), [e, *model.dense_parameters()]),
         ]
 
-    monkeypatch.setattr(
-        torch, "get_num_threads", lambda: 1
-    )  # of the passes alone: products may differ in order
+    # of the passes alone: products may differ in order
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     one = outcome()
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
     monkeypatch.setattr(compiling, "WORTH_SHARING", 0)

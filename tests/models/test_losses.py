@@ -115,10 +115,8 @@ def test_censored_squares_are_tobits_likelihood_and_its_deviation_is_that_of_the
     best = minimize(negative, [0.0, 0.0, 0.0]).x
     loss = of_values("squared", Task("watch", "regression", censored=True)).double()
     inputs, targets, most = (torch.from_numpy(each)[:, None] for each in (x, seen, bounds))
-    line, context = (
-        torch.tensor([0.0, 0.0], dtype=torch.float64, requires_grad=True),
-        Context(bounds=most),
-    )
+    line = torch.tensor([0.0, 0.0], dtype=torch.float64, requires_grad=True)
+    context = Context(bounds=most)
     for _ in range(400):
         outputs = line[0] + line[1] * inputs
         (slope,) = torch.autograd.grad(loss(outputs, targets, context).mean(), line)
@@ -199,10 +197,8 @@ def test_thresholds_of_bins_follow_to_where_the_loss_is_least():
     y, dense = y[:1000], dense[:1000]
     loss.thresholds[0] += torch.linspace(-1, 1, loss.thresholds.shape[1])
     outputs = torch.from_numpy(np.log(y) - dense[:, 0])[:, None].float() / 2
-    targets, context = (
-        torch.from_numpy(y)[:, None].float(),
-        Context(dense=torch.from_numpy(dense).float()),
-    )
+    targets = torch.from_numpy(y)[:, None].float()
+    context = Context(dense=torch.from_numpy(dense).float())
     for _ in range(600):
         loss.follow(outputs, targets, None, context)
     cuts = loss._of_rows(0, context.dense, loss.cuts)
@@ -260,9 +256,8 @@ def test_listwise_is_the_cross_entropy_of_each_groups_softmax():
     found = ranked("listwise", logits, labels, group)
     for one in range(6):
         rows = torch.from_numpy(np.flatnonzero(group == one))
-        expected = F.cross_entropy(
-            logits[rows, 0][None], labels[rows, 0][None]
-        )  # labels as weights of the classes
+        # labels as weights of the classes
+        expected = F.cross_entropy(logits[rows, 0][None], labels[rows, 0][None])
         assert float(found[rows].sum()) == pytest.approx(float(expected))
 
 
@@ -318,9 +313,8 @@ def test_ranking_leaves_the_mean_prediction_to_the_log_loss(kind):
 
 
 RNG = np.random.default_rng(3)
-SPEND = np.where(
-    RNG.random(5000) < 0.07, np.exp(RNG.normal(3, 1, 5000)), 0.0
-)  # mostly 0, of variance 150 or so
+# mostly 0, of variance 150 or so
+SPEND = np.where(RNG.random(5000) < 0.07, np.exp(RNG.normal(3, 1, 5000)), 0.0)
 PRICE = RNG.normal(-50, 20, 5000)
 
 
@@ -356,18 +350,15 @@ def test_an_untrained_model_predicts_the_means_in_their_units_and_losses_begin_a
     assert 0.1 < visit < 0.7
     assert spend == pytest.approx(0.5, rel=0.01)
     assert price == pytest.approx(0.5, rel=0.01)
-    assert raw == pytest.approx(
-        PRICE.var() / 2, rel=0.01
-    )  # of a task without a scale nothing is scaled
+    # of a task without a scale nothing is scaled
+    assert raw == pytest.approx(PRICE.var() / 2, rel=0.01)
 
 
 @pytest.mark.parametrize("funnel", FUNNELS)
 def test_the_joint_expectation_is_the_conditional_one_times_the_probability_of_the_parent(funnel):
     """Of an ensemble, too; a child before its parent, and a parent that has a parent."""
-    spend, stay = (
-        Task("spend", "regression", "buy", scale_of(SPEND)),
-        Task("stay", "regression", "click"),
-    )
+    spend = Task("spend", "regression", "buy", scale_of(SPEND))
+    stay = Task("stay", "regression", "click")
     tasks = (spend, Task("buy", parent="click"), Task("click"), stay, Task("raw", "regression"))
     model = model_on(
         Schema((Field("user", 40),), ("age",), tasks), members=2, sharing="mmoe", funnel=funnel
@@ -414,9 +405,8 @@ def test_the_mean_prediction_on_train_is_the_mean_label_whatever_the_model_expla
     """
     known, noise = RNG.normal(2, 1, 5000), RNG.normal(0, 1, 5000)
     visit = np.where(np.arange(5000) % 2, 1.0, 0.0) if parent else np.ones(5000)
-    label = np.exp(known + noise) * np.where(
-        visit == 1, 1, 100
-    )  # where the parent did not happen, nonsense
+    # where the parent did not happen, nonsense
+    label = np.exp(known + noise) * np.where(visit == 1, 1, 100)
     targets = Targets(schema_of(label[visit == 1], parent))
     labels = torch.from_numpy(np.stack([visit, label, label, label], 1)).float()
     output = (

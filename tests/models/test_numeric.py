@@ -70,11 +70,12 @@ def test_rows_of_the_table_are_those_of_the_fields_that_are_seen():
     coarse = made("bucket", bins=2)
     assert both.schema == replace(coarse.schema, dense=("user_rate",), numbers=())
     assert torch.equal(both.rows(ids), coarse.rows(ids))
+    # the spike has a range to itself
     assert [field.cardinality for field in coarse.schema.fields[3:]] == [
         5,
         4,
         3,
-    ]  # the spike has a range to itself
+    ]
     rows = coarse.rows(ids)
     first = SCHEMA.offsets[3]
     assert torch.equal(rows[:, :5], ids[:, :5])

@@ -159,9 +159,8 @@ def test_esmm_equals_deepctr():
     theirs = deepctr("ESMM")
     ours = our_model("shared_embeddings", {}, DENSE, "entire_space")
     ends = [theirs.ctr_dnn_final_layer, theirs.cvr_dnn_final_layer]
-    deepctr_equal(
-        ours, theirs, [theirs.ctr_dnn, theirs.cvr_dnn], ends, joint=True
-    )  # it returns (ctr, ctcvr)
+    # it returns (ctr, ctcvr)
+    deepctr_equal(ours, theirs, [theirs.ctr_dnn, theirs.cvr_dnn], ends, joint=True)
     local, ids, dense = inputs(ours)
     labels = (torch.rand(BATCH, 2) < 0.5).float()
     labels[:, 1] *= labels[:, 0]

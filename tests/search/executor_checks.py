@@ -81,10 +81,11 @@ def each_job_ends_once_as_it_does_in_this_process(name, options, folder):
         jobs = [job_of(trial) for trial in range(2 * executor.slots + len(FAILING) + 1)]
         for trial, outcome in ended(executor, jobs).items():
             expected = attempt(measure, jobs[trial])
+            # one NaN is another
             assert (outcome.job, str(outcome.result)) == (
                 jobs[trial],
                 str(expected.result),
-            )  # one NaN is another
+            )
             assert (outcome.failure and outcome.failure.kind) == (
                 expected.failure and expected.failure.kind
             )

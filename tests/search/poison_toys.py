@@ -90,9 +90,8 @@ HARMS: dict[str, Any] = {
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "kill, a child lives": _die_before_a_child,
     "leave": lambda: sys.exit(4),
-    "spin": lambda: ctypes.PyDLL(None).sleep(
-        600
-    ),  # a sleep that holds the interpreter's lock: no thread can run
+    # a sleep that holds the interpreter's lock: no thread can run
+    "spin": lambda: ctypes.PyDLL(None).sleep(600),
     "hungry": _hungry,
     "lock in the result": _unserialisable,
     "garbage": lambda: _write(b"garbage"),

@@ -27,13 +27,13 @@ def waits(number, *values, kind="mmoe"):
     return Standing(number, kind, tuple((value, value) for value in values), "waiting")
 
 
-SINGLE = Standing(
-    0, "single_task", ((0.1, 0.1), (0.1, 0.1), (0.1, 0.1)), "waiting"
-)  # at the top: 16 samples
+# at the top: 16 samples
+SINGLE = Standing(0, "single_task", ((0.1, 0.1), (0.1, 0.1), (0.1, 0.1)), "waiting")
+# 19 samples; trial 3 has earned the next rung, of 3
 FOUR = [
     SINGLE,
     *(waits(n, 0.1 * n) for n in range(1, 4)),
-]  # 19 samples; trial 3 has earned the next rung, of 3
+]
 POOR = [waits(0, -0.5, kind="single_task"), *FOUR[1:]]  # 4 samples; the baseline lacks 15
 ALONE = [
     waits(n, 0.1 * n, *more, kind="single_task") for n, more in enumerate([(), (0.2,), (0.3,)])
@@ -86,19 +86,21 @@ def test_when_it_is_late_the_baseline_alone_goes_on():
 def test_a_promotion_that_is_too_dear_makes_room_for_one_at_a_lower_rung():
     low = [waits(n, 0.1 * n) for n in range(1, 6)]
     high = [waits(n, 2.0 + n, 0.1 * n) for n in range(6, 10)]
+    # 16 + 5 + 4 * 4 = 37 samples; 9 has earned the top, which takes 12
     standings = [
         SINGLE,
         *low,
         *high,
-    ]  # 16 + 5 + 4 * 4 = 37 samples; 9 has earned the top, which takes 12
+    ]
     assert decide(plan(49), standings) == RungStep(9, 2)
     # at the lowest rung 10 have come by and 4 have left: the places are taken, so nothing else can
     # be promoted
     assert decide(plan(48), standings) == "new trial"
+    # 49 samples; 5 places, 4 of them taken
     more = [
         *standings,
         *(waits(n, 9.0 + n) for n in range(10, 22)),
-    ]  # 49 samples; 5 places, 4 of them taken
+    ]
     assert decide(plan(61), more) == RungStep(9, 2)
     assert decide(plan(60), more) == RungStep(21, 1)
 
@@ -165,10 +167,8 @@ CONFIG = {
 
 
 def test_the_file_opens_the_spaces_that_it_knows():
-    within, alone = (
-        [load_space("funnel"), load_space("quick")],
-        {"numeric.kind": "bucket", "interaction.kind": "none"},
-    )
+    within = [load_space("funnel"), load_space("quick")]
+    alone = {"numeric.kind": "bucket", "interaction.kind": "none"}
     for space in (*within, *(each.restricted({"loss.kind": "log"} | alone) for each in within)):
         asked = ((1, THREE[:1]), (2, THREE[:2]), (3, THREE), (5, (*THREE, "buy", "save")))
         for (objectives, tasks), rows in product(asked, (0, 10**9)):

@@ -243,11 +243,9 @@ class TestResumeByRungs:
 
     def test_a_lost_checkpoint_costs_time_alone_and_is_said(self, tmp_path):
         plan = rung_plan(budget=6 * FULL)
-        whole, notes, lost = (
-            essence(run(tmp_path / "whole", plan, InlineExecutor(train_by_rungs))),
-            Notes(),
-            [],
-        )
+        whole = essence(run(tmp_path / "whole", plan, InlineExecutor(train_by_rungs)))
+        notes = Notes()
+        lost = []
 
         def loses(job):
             result = train_by_rungs(job)
@@ -318,10 +316,8 @@ class TestBudgetByRungs:
             executor = InlineExecutor(poor("single_task"))
             ticks = itertools.count()
             search(plan, study, executor, make_job, ignore, clock=lambda: float(next(ticks)))
-            records, jobs = (
-                study.records(),
-                [study.history.steps[number] for number in range(study.asked)],
-            )
+            records = study.records()
+            jobs = [study.history.steps[number] for number in range(study.asked)]
             assert study.seconds >= 30.5
         assert 25 <= len(jobs) <= 34
         (top,) = [
@@ -331,9 +327,8 @@ class TestBudgetByRungs:
         ]
         assert [step.trial for step in jobs[-2:]] == [top.number] * 2
         spy = Spy()
-        run(
-            tmp_path, plan, InlineExecutor(spy)
-        )  # the time is a total: a resumed search has none left
+        # the time is a total: a resumed search has none left
+        run(tmp_path, plan, InlineExecutor(spy))
         assert not spy.jobs
 
 

@@ -93,10 +93,8 @@ def test_the_loss_is_that_of_the_posterior_density():
 def test_a_believed_row_shrinks_the_deviation_and_leaves_the_mean():
     """As if the process had been given the mean there, with the same settings."""
     rows, low, values = sight(25)
-    before, new = (
-        Posterior(KERNEL, rows, low, values, np.arange(25)),
-        SHAPE.draw(9, np.random.default_rng(9)),
-    )
+    before = Posterior(KERNEL, rows, low, values, np.arange(25))
+    new = SHAPE.draw(9, np.random.default_rng(9))
     after = before.believing(new[:2]).believing(new[2:4])
     of = before.settings
     every, lows = np.concatenate([rows, new[:4]]), np.concatenate([low, np.zeros(4)])
@@ -184,11 +182,9 @@ def test_rows_are_drawn_as_the_space_draws():
 
 
 def test_rows_stand_for_what_is_pinned():
-    rng, rows, pinned = (
-        np.random.default_rng(2),
-        random_rows(30),
-        {"sharing.kind": "mmoe", "optim.lr": 0.01},
-    )
+    rng = np.random.default_rng(2)
+    rows = random_rows(30)
+    pinned = {"sharing.kind": "mmoe", "optim.lr": 0.01}
     (given,) = SHAPE.rows([pinned])
     known = ~np.isnan(given)
     for made in (

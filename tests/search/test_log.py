@@ -159,9 +159,8 @@ def test_what_is_appended_is_read_to_the_last_bit(tmp_path):
     found = log.append(event | {AT_LENGTH: {"curve": [event]}})
     assert plain(found) == read(tmp_path)[1] == event | {AT_LENGTH: {"curve": [event]}}
     assert str(plain(found)["values"]) == str(event["values"])  # the sign of zero, too
-    line = json.loads(
-        (tmp_path / FILE).read_bytes().splitlines()[1]
-    )  # plain JSON, a checksum first
+    # plain JSON, a checksum first
+    line = json.loads((tmp_path / FILE).read_bytes().splitlines()[1])
     assert list(line) == ["crc32", *plain(found)]
     assert line.items() >= plain(found).items()
 

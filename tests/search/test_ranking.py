@@ -360,15 +360,13 @@ def test_the_floor_takes_the_best_of_each_kinds_first_tries():
     assert promote(standings, rules(4, tries=2), 9) == [RungStep(0, 1), RungStep(3, 1, floor=True)]
     assert promote(standings, rules(4, tries=1), 9) == [RungStep(0, 1), RungStep(1, 1, floor=True)]
     assert promote(standings, rules(4), 9) == [RungStep(0, 1)]
-    assert promote(standings, rules(4, tries=3), 9) == [
-        RungStep(0, 1)
-    ]  # not all of its tries were made
+    # not all of its tries were made
+    assert promote(standings, rules(4, tries=3), 9) == [RungStep(0, 1)]
 
 
 def test_the_floor_keeps_to_its_share():
-    standings = by_kind(
-        {"mmoe": [(0.9, 0.1)] * 10, "ple": [(0.2, 0.9)] * 10}
-    )  # 20 samples; a step to rung 1 takes 2
+    # 20 samples; a step to rung 1 takes 2
+    standings = by_kind({"mmoe": [(0.9, 0.1)] * 10, "ple": [(0.2, 0.9)] * 10})
     floors = [p.trial for p in promote(standings, rules(21, tries=1, share=1.0), 9)]
     assert floors == [0, 1]
     assert [p.trial for p in promote(standings, rules(21, tries=1, share=2 / 22), 9)] == [0]

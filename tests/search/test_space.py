@@ -68,9 +68,8 @@ def test_suggest_and_sample_draw_from_the_same_distributions():
             counts = [[draws.count(option) for option in options] for draws in (ours, theirs)]
             assert len(options) == 1 or chi2_contingency(counts).pvalue > 1e-4, name
         else:
-            assert ks_2samp(ours, theirs).pvalue > 1e-4, (
-                name
-            )  # of a hundred names; branches may be drawn seldom
+            # of a hundred names; branches may be drawn seldom
+            assert ks_2samp(ours, theirs).pvalue > 1e-4, name
             assert type(ours[0]) is type(theirs[0]), name
 
 
@@ -366,9 +365,8 @@ def test_what_does_not_fit_is_neither_sampled_nor_a_default_and_the_reason_is_ke
     drawn = [fitted.space.sample(rng, ["a", "b"]) for _ in range(50)]
     assert {config["sharing.kind"] for config in drawn} == {"single_task", "mmoe"}
     assert {config.get("loss.kind") for config in drawn} == {None, "log"}
-    assert (
-        fitted.space.defaults(["a", "b"])["sharing.kind"] == "single_task"
-    )  # its own default is gone
+    # its own default is gone
+    assert fitted.space.defaults(["a", "b"])["sharing.kind"] == "single_task"
     assert small.branches("sharing.kind") == ("single_task", "mmoe", "pepnet")
 
 

@@ -156,10 +156,8 @@ def raw_split(card, paths, name):
 
 def said_by(trainer, ids, dense):
     """Conditional and joint probabilities of a trained model, in float32."""
-    parts, members = (
-        [ModelPart.whole(trainer.config.dotted(), trainer.schema)],
-        [[best_states(trainer)]],
-    )
+    parts = [ModelPart.whole(trainer.config.dotted(), trainer.schema)]
+    members = [[best_states(trainer)]]
     served = ModelSpec.of_trained(trainer.schema, parts, members).with_weights(members)
     with torch.inference_mode():
         conditional, joint = served(

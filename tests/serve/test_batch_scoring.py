@@ -70,9 +70,8 @@ def test_what_is_finished_is_not_done_again(package, file, tmp_path):
     scoring(package, file).run()
     out = tmp_path / "out"
     whole = read(out)
-    half = (
-        out / ".log-00001.parquet.00000000-1-1.abc.part"
-    )  # of a process that was killed, on another machine
+    # of a process that was killed, on another machine
+    half = out / ".log-00001.parquet.00000000-1-1.abc.part"
     half.touch()
     os.utime(half, (0, 0))
     assert scoring(package, file).run() == ScoringSummary(0, 0, 4)

@@ -53,10 +53,8 @@ def test_a_score_of_conditional_predictions_has_no_fusion(store, tmp_path):
 
 
 def test_a_blend_has_the_network_and_the_trees_where_it_takes_some_of_both():
-    network, trees = (
-        Point("trial", {"sharing.kind": "mmoe"}, "mmoe", 5),
-        Point("trees", {"trees.click.leaves": 7}, "trees"),
-    )
+    network = Point("trial", {"sharing.kind": "mmoe"}, "mmoe", 5)
+    trees = Point("trees", {"trees.click.leaves": 7}, "trees")
 
     def blend(click, buy):
         shares = {"blend.share.click": click, "blend.share.buy": buy}

@@ -167,18 +167,18 @@ def test_the_interval_of_a_gain_is_that_of_a_paired_bootstrap(rng):
         order = np.argsort(-score[drawn].ravel(), kind="stable")
         return float(click[drawn].ravel()[order[: users * each // 10]].sum() / click[drawn].sum())
 
+    # (draws, 2)
     both = np.array(
         [[recall(own, drawn) for own in scores] for drawn in rng.integers(0, users, (draws, users))]
-    )  # (draws, 2)
+    )
     model, other = (recall(own, np.arange(users)) for own in scores)
     low, high = np.quantile((both[:, 0] - both[:, 1]) / other, [0.05, 0.95])
     assert gain.value == pytest.approx(model / other - 1)
     assert gain.low == pytest.approx(low, abs=(high - low) / 8)
     assert gain.high == pytest.approx(high, abs=(high - low) / 8)
     apart = np.quantile((both[:, 0] - rng.permutation(both[:, 1])) / other, [0.05, 0.95])
-    assert np.ptp(apart) > 1.5 * (
-        gain.high - gain.low
-    )  # so a bootstrap that is not paired would fail
+    # so a bootstrap that is not paired would fail
+    assert np.ptp(apart) > 1.5 * (gain.high - gain.low)
 
 
 def test_a_logged_score_ranks_as_the_second_model(tmp_path):
@@ -210,9 +210,8 @@ def test_a_logged_score_ranks_as_the_second_model(tmp_path):
     found = judged("today")
     assert found.unscored == 0.04
     top, all_scored = served(found, ONE, ["click.recall@10%", "click.recall@96%"], 20)
-    assert (top.estimate.value, all_scored.estimate.value) == pytest.approx(
-        (0.4, 0.6)
-    )  # the dearest first
+    # the dearest first
+    assert (top.estimate.value, all_scored.estimate.value) == pytest.approx((0.4, 0.6))
     assert (top.other.value, all_scored.other.value) == pytest.approx((0.6, 0.6))
     with pytest.raises(
         UserError,
@@ -333,10 +332,8 @@ def test_a_package_predicts_for_all_rows(tmp_path, rate):
     part, chosen = PartOrder(CONFIG, Length(), (1.0, 1.0)), Retraining(seeds=1, held_out=0.3)
     aims = (parse("click.logloss", store.schema.tasks, "here"),)
     made = retrain(RetrainSpec(thin, store, (part,), aims, chosen), tmp_path / "work", {})
-    rows, members = (
-        (np.array(store.split("valid").ids[:9]), np.array(store.split("valid").dense[:9])),
-        made.members,
-    )
+    rows = (np.array(store.split("valid").ids[:9]), np.array(store.split("valid").dense[:9]))
+    members = made.members
     parts = Contents(
         store.key,
         store.schema,

@@ -131,9 +131,8 @@ def test_intervals_cover_as_often_as_they_say():
         for name in NAMES:
             covered[name] += own[name]["low"] <= truth[name] <= own[name]["high"]
     print(covered)
-    assert all(
-        each >= 172 for each in covered.values()
-    )  # 180 are expected; below 172 with probability .03
+    # 180 are expected; below 172 with probability .03
+    assert all(each >= 172 for each in covered.values())
 
 
 def two_heads(weights, kind="power"):
@@ -166,9 +165,8 @@ def test_heads_share_the_order():
     click, like = found["heads"]
     assert click["measures"].pop("share") == {"value": 1, "low": 1, "high": 1}
     assert all(each == {"value": 0, "low": 0, "high": 0} for each in like["measures"].values())
-    areas = (
-        1 - click["measures"]["click.auc"]["value"]
-    )  # without its only head every order is as good
+    # without its only head every order is as good
+    areas = 1 - click["measures"]["click.auc"]["value"]
     assert 0.5 / areas == pytest.approx(0.73, abs=0.02)
 
 
@@ -192,9 +190,8 @@ def test_what_is_the_same_for_a_whole_group_cannot_change_its_order():
     )
     assert lost(found, "click.ndcg@5")["item"]["low"] > 0.05
     shares = [each["measures"]["share"]["value"] for each in found["heads"]]
-    assert shares == pytest.approx(
-        [1, 0], abs=1e-9
-    )  # within groups; over all rows each makes half of the score
+    # within groups; over all rows each makes half of the score
+    assert shares == pytest.approx([1, 0], abs=1e-9)
     over_all = explain(toy, split_of(dense, labels), Silent())
     assert over_all["heads"][1]["measures"]["share"]["value"] == pytest.approx(0.5, abs=0.1)
 
@@ -291,11 +288,9 @@ def test_planted_inputs_are_found_and_others_are_not(kind, tmp_path, monkeypatch
     strongest input.
     """
     monkeypatch.setattr(serving_toys, "SMALL", serving_toys.SMALL | LONGER)
-    score, inside, worth = (
-        Score(kind="power", weights={"click": 0.6, "buy.ctcvr": 0.4}),
-        list[bool](),
-        list[float](),
-    )
+    score = Score(kind="power", weights={"click": 0.6, "buy.ctcvr": 0.4})
+    inside = list[bool]()
+    worth = list[float]()
     for copy in (False, True):
         store = planted(tmp_path / str(copy), 0, copy)
         made = package_of(kind, tmp_path / f"{kind}{copy}", store, score=score)

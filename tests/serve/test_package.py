@@ -106,9 +106,8 @@ def test_a_skewed_regression_is_served_in_its_own_unit_by_every_engine(sharing, 
             measured["test/spend.rmse"], rel=1e-4
         )
         assert predicted.min() >= 0
-        assert predicted.mean() == pytest.approx(
-            labels.mean(), rel=0.5
-        )  # a median of log(1 + y) would be far below
+        # a median of log(1 + y) would be far below
+        assert predicted.mean() == pytest.approx(labels.mean(), rel=0.5)
 
 
 @pytest.mark.slow

@@ -136,9 +136,8 @@ def test_the_list_is_what_our_models_use(tmp_path):
     """
     used = set()
     for schema in (SCHEMA, NARROW):
-        alone = [
-            build(schema, {"sharing.kind": "single_task"}) for _ in schema.tasks
-        ]  # each task at its own best state
+        # each task at its own best state
+        alone = [build(schema, {"sharing.kind": "single_task"}) for _ in schema.tasks]
         chosen = [each for each in configs(schema) if schema is SCHEMA or len(each) == 1]
         served = averaged(schema, [alone, *([build(schema, each)] for each in chosen)])
         served.members.append(torch.nn.ModuleList([TreeModel(schema, sizes_of(schema))]))
@@ -146,10 +145,8 @@ def test_the_list_is_what_our_models_use(tmp_path):
         write_onnx(served, schema, path)
         used |= {node.op_type for node in onnx.load(path, load_external_data=False).graph.node}
         with torch.device("meta"):  # as an engine of modules is bounded
-            ids, dense = (
-                torch.zeros(9, schema.slots, dtype=torch.int32),
-                torch.zeros(9, len(schema.dense)),
-            )
+            ids = torch.zeros(9, schema.slots, dtype=torch.int32)
+            dense = torch.zeros(9, len(schema.dense))
             bounds.check_bounds(
                 averaged(schema, [[build(schema, each)] for each in chosen]), ids, dense
             )

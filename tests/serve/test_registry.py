@@ -101,9 +101,8 @@ def test_a_model_by_its_name(registry, deploy, package, tmp_path):
     deploy("by-name", CHAMPION)
     for name in ("by-name", "by-name@champion", "by-name/1", "models:/by-name@champion"):
         assert registry.fetch(name, tmp_path).digest == package.digest
-    assert [path.name for path in tmp_path.rglob("manifest.json")] == [
-        "manifest.json"
-    ]  # fetched once
+    # fetched once
+    assert [path.name for path in tmp_path.rglob("manifest.json")] == ["manifest.json"]
     for name, sentence in {
         "by-nam": "unknown model 'by-nam' .did you mean 'by-name'",
         "by-name@challenger": "unknown alias of the model 'by-name' 'challenger'",

@@ -117,6 +117,5 @@ def test_the_served_ranking_is_measured_on_test(funnel, tmp_path):
     ]
     expected = [labels[order_of_rows].sum() / labels.sum() for labels in (clicks, bought)]
     assert list(found.served) == list(outcomes)
-    assert list(found.served.values()) == pytest.approx(
-        expected, abs=0.02
-    )  # the last row counts in part
+    # the last row counts in part
+    assert list(found.served.values()) == pytest.approx(expected, abs=0.02)

@@ -37,11 +37,9 @@ def test_the_served_order_is_the_measured_one_over_http(kind, store, tmp_path):
     """Raw rows of test come back in the order in which a run measures the fusion of the predictions
     that it keeps.
     """
-    weights, rates, tasks = (
-        {"click": 0.7, "purchase": 0.3},
-        {"click": 0.3, "purchase": 0.02},
-        store.schema.tasks,
-    )
+    weights = {"click": 0.7, "purchase": 0.3}
+    rates = {"click": 0.3, "purchase": 0.02}
+    tasks = store.schema.tasks
     score = Score.fusion("sum", weights, rates, tasks)
     package, joint = measured_package(kind, tmp_path / "package", store, score=score)
     measured = fused("sum", joint, list(weights.values()), list(rates.values()))

@@ -94,16 +94,14 @@ def test_intervals_of_fronts_cover(setting):
     if setting.spread < 5e-4:  # closer together than the noise: see docs/studies/statistics.md
         return
     for said, true, n in front_coverage.reliability(tally):
-        assert n < 30 or abs(said - true) < 0.05 + 3 * np.sqrt(
-            2 * 0.25 / n
-        )  # points of one run are not independent
+        # points of one run are not independent
+        assert n < 30 or abs(said - true) < 0.05 + 3 * np.sqrt(2 * 0.25 / n)
 
 
 @pytest.mark.parametrize("expected", [4, 15])
 def test_intervals_cover_with_few_positives(expected):
     found = few_positives.coverage(expected, 100)
     for name, share in found.items():
-        least = (
-            0.65 if "@" in name and expected < 8 else 0.78
-        )  # outcomes are too narrow there, as the document says
+        # outcomes are too narrow there, as the document says
+        least = 0.65 if "@" in name and expected < 8 else 0.78
         assert least <= share <= 0.99, name

@@ -145,9 +145,8 @@ def test_an_emulator_knows_the_order_of_configurations():
     for m in range(2):
         achieved = stats.spearmanr(found[:, -1, m], truth[:, -1, m]).statistic
         assert achieved > 0.5
-        assert quality[m] == pytest.approx(
-            achieved, abs=0.2
-        )  # what cross-validation says holds of others
+        # what cross-validation says holds of others
+        assert quality[m] == pytest.approx(achieved, abs=0.2)
     assert 0 < emulator.best[0] < 0.15**2
 
 

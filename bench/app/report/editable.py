@@ -168,9 +168,8 @@ def _draw_marks(axes: Axes, plane: Plane, scales: list[float]) -> None:
         for rows, name, size in series:
             across, up = (plane.values[rows] * scales).T
             inside = (left <= across) & (across <= right) & (bottom <= up) & (up <= top)
-            legend = (
-                name if inside.any() else None
-            )  # others are drawn, too: an editor may widen the range
+            # others are drawn, too: an editor may widen the range
+            legend = name if inside.any() else None
             axes.scatter(across, up, label=legend, **size, **drawn)
 
 

@@ -199,9 +199,8 @@ def _sliders(section: PageSection, titles: Mapping[str, str]) -> dict[str, Any]:
     worth = pd.Series(
         np.where(hidden, -np.inf, choices.gains(names, choices.values(names)).mean(axis=1))
     )
-    likely = (-worth.groupby(table["point"]).rank(ascending=False)).where(
-        worth > -np.inf, -np.inf
-    )  # all points alike
+    # all points alike
+    likely = (-worth.groupby(table["point"]).rank(ascending=False)).where(worth > -np.inf, -np.inf)
     likely.iloc[needed] = np.inf
     most = max(MOST_DRAWN // (max(len(shown), 1) * len(names)), len(needed))
     order = likely[likely > -np.inf].sort_values(ascending=False, kind="stable")

@@ -56,12 +56,10 @@ def effect(of: Mapping[str, float | None]) -> str:
 
 def sentences(plan: Mapping[str, Any]) -> Iterator[str]:
     """The answer, what it stands on, and what nobody can know before the test."""
-    units, traffic, size, low = (
-        plural(plan["unit"]),
-        plan["traffic"],
-        plan["plan"],
-        plan["pessimistic"],
-    )
+    units = plural(plan["unit"])
+    traffic = plan["traffic"]
+    size = plan["plan"]
+    low = plan["pessimistic"]
 
     def takes(needed: float) -> str:
         days = 2 * needed / traffic if traffic else 0.0
@@ -206,10 +204,8 @@ def write(plan: Mapping[str, Any], folder: Path) -> Path:
     """Writes page and JSON into a folder, which is made where it is absent; returns the page's
     path.
     """
-    page, notes = (
-        writable(folder) / PAGE,
-        "".join(f"<li>{sentence(each)}</li>" for each in plan["notes"]),
-    )
+    page = writable(folder) / PAGE
+    notes = "".join(f"<li>{sentence(each)}</li>" for each in plan["notes"])
     parts = [
         f"<h3>{title.capitalize()}</h3>{table(*own, title, 1)}"
         for title, own in tables(plan).items()

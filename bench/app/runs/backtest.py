@@ -184,11 +184,9 @@ def backtest(
     Raises:
         UserError: as of `plan_of`, or another back-test of this run is at work.
     """
-    part, served, plan = (
-        result.run,
-        result.decision.serving.served,
-        plan_of(result, asked, raw, progress),
-    )
+    part = result.run
+    served = result.decision.serving.served
+    plan = plan_of(result, asked, raw, progress)
     assert served is not None
     progress.note(cost_of(plan))
     with FolderLock(part.folder, "backtest.lock", "back-test"):
@@ -206,9 +204,8 @@ def backtest(
         answer = BacktestAnswer(plan, outcome, titles, UNITS.get(asked.every or "", "cut"))
         write_text(part.folder / DAYS, json.dumps(jsonable(answer.document), indent=1))
         if len(part.run.datasets) == 1:
-            write_report(
-                [result_of(part)], part.run.folder / PAGE, part.run.name
-            )  # its verdict counts these days
+            # its verdict counts these days
+            write_report([result_of(part)], part.run.folder / PAGE, part.run.name)
     return answer
 
 

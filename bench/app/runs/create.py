@@ -64,9 +64,10 @@ def create(
         words: the command that asked for it; else that of the request.
     """
     if request.set:
+        # imports torch: only where it is needed
         from bench.models.training.config import (
             TrialConfig,
-        )  # imports torch: only where it is needed
+        )
 
         TrialConfig.parse(request.set, "--set")
     if request.name is not None:

@@ -66,10 +66,8 @@ def check_name(deployment: Deployment) -> None:
     Raises:
         UserError: it would be such a version, or MLflow cannot be reached.
     """
-    tasks, data = (
-        [task.name for task in deployment.part.tasks],
-        None if deployment.named else deployment.part.key,
-    )
+    tasks = [task.name for task in deployment.part.tasks]
+    data = None if deployment.named else deployment.part.key
     ModelRegistry(deployment.part.run.store_address).check_version(deployment.name, tasks, data)
 
 

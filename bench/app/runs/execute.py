@@ -167,9 +167,8 @@ class JobMaker:
         """A training of the search (0), or of a replicate."""
         if point.kind not in ("trees", "blend"):
             for config in networks_in(point.config):
-                TrialConfig.parse(config).check_fit(
-                    self.store.schema
-                )  # so that no worker begins what cannot work
+                # so that no worker begins what cannot work
+                TrialConfig.parse(config).check_fit(self.store.schema)
         request = self.part.run.request
         return Job(
             trial=point.number,
@@ -334,11 +333,9 @@ def tuned_twins(execution: Execution) -> list[Point]:
     """Single-task twins of the points to confirm, each trained once."""
     if not execution.with_twins:
         return []
-    study, executor, then = (
-        execution.study,
-        execution.executor,
-        execution.before("tuning", "confirming", "serving"),
-    )
+    study = execution.study
+    executor = execution.executor
+    then = execution.before("tuning", "confirming", "serving")
     return tune(
         study, executor, execution.make_job, execution.reference, execution.confirms.limit, then
     )
@@ -417,10 +414,8 @@ def confirm_blends(execution: Execution, baselines: Sequence[Point]) -> None:
     if not execution.confirms.replicates or "blend" not in execution.confirms.baselines:
         return
     make_job, study, folder = execution.make_job, execution.study, execution.predictions
-    choose, then = (
-        partial(shares_of, make_job.store, folder, make_job.plan.objectives),
-        execution.before("serving"),
-    )
+    choose = partial(shares_of, make_job.store, folder, make_job.plan.objectives)
+    then = execution.before("serving")
     for baseline in baselines:
         if baseline.kind == "trees":
             blended(
@@ -439,11 +434,9 @@ def drawn_with_twin(execution: Execution) -> DatasetResult:
     """The result, drawn again while the twin of a picked network was never trained, which is
     confirmed then.
     """
-    study, replicates, then = (
-        execution.study,
-        execution.confirms.replicates,
-        execution.before("serving"),
-    )
+    study = execution.study
+    replicates = execution.confirms.replicates
+    then = execution.before("serving")
     result = _drawn(execution)
     while execution.with_twins:
         twin = _missing_twin(result, study, execution.reference)
@@ -474,9 +467,8 @@ def _drawn(execution: Execution) -> DatasetResult:
     """Ends the confirmation and draws the served front."""
     study = execution.study
     study.end_confirmation()
-    execution.reporter.log(
-        execution.part, study.records(), study.told
-    )  # those that were concluded, too
+    # those that were concluded, too
+    execution.reporter.log(execution.part, study.records(), study.told)
     execution.progress.note("drawing the served front")
     return result_of(execution.part, keep=True)
 

@@ -22,11 +22,9 @@ def write_pick(result: DatasetResult) -> None:
     trained, and `provenance.json`, what remakes it. The last two are of the pick in `picked.json`
     or absent: where the pick is no network, and where the program was killed in here.
     """
-    path, made, network = (
-        result.run.folder / CONFIG,
-        result.run.folder / "provenance.json",
-        picked_network(result),
-    )
+    path = result.run.folder / CONFIG
+    made = result.run.folder / "provenance.json"
+    network = picked_network(result)
     texts = {}
     if network is not None and result.decision.pick is not None:
         values = network.config | recipe_of(result, network.until)
@@ -102,9 +100,8 @@ def provenance(part: DatasetRun, fingerprint: str, point: Point, config: str) ->
         return shlex.join([*words, *(["--raw", str(request.raw)] if request.raw else [])])
 
     own = {objective.name for objective in part.objectives}
-    names = {
-        key for run in point.replicates for key in run.metrics
-    }  # outcomes of heads, which `train` does not measure
+    # outcomes of heads, which `train` does not measure
+    names = {key for run in point.replicates for key in run.metrics}
     served = {
         key
         for key in names

@@ -111,10 +111,8 @@ class Reporter(AbstractContextManager["Reporter"]):
 
     def _left(self) -> str:
         sections = self._logbook.sections.values()
-        have, of = (
-            sum(section.there for section in sections),
-            sum(len(section.records) for section in sections),
-        )
+        have = sum(section.there for section in sections)
+        of = sum(len(section.records) for section in sections)
         count = f"{have} of {of} trials" if have < of else "all trials, but not what came of them"
         reason = self._logbook.trouble or "it did not answer in time"
         return (
@@ -269,12 +267,10 @@ def front_of(
         experiment, run: their ids, for links.
         when: time of the metrics, in seconds since 1970.
     """
-    frontier, pick, files, chosen = (
-        result.decision.frontier,
-        result.decision.pick,
-        _files(result, plots),
-        _chosen(result),
-    )
+    frontier = result.decision.frontier
+    pick = result.decision.pick
+    files = _files(result, plots)
+    chosen = _chosen(result)
     holds = pick.stability.holds if pick else None
     numbers = {f"{CHOSEN}{name}": value for name, value in chosen.items()}
     numbers |= {

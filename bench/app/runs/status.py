@@ -138,17 +138,14 @@ class After:
             * confirm.replicates
         )
         with_twins = "single_task" in confirm.baselines and confirm.replicates > 0 and kinds > 1
-        twins = (
-            min(confirm.limit, max(1.0, lengths / kinds)) if with_twins else 0.0
-        )  # see `bench.search.confirm.twins`
+        # see `bench.search.confirm.twins`
+        twins = min(confirm.limit, max(1.0, lengths / kinds)) if with_twins else 0.0
         others += confirm.replicates * with_twins  # of the best one
         self.tuning = trees * tries * grown + LEAST_TRIES * confirm.static + twins
         self.confirming = REPLICATE * (own + others + confirm.static * confirm.replicates)
         self.confirming += REPLICATE * trees * confirm.replicates * grown
-        self._trees, self._taught = (
-            trees,
-            store if ("loss.kind", "distilled") in space.values() else None,
-        )
+        self._trees = trees
+        self._taught = store if ("loss.kind", "distilled") in space.values() else None
 
     def seconds(self, pace: Pace, workers: int, stages: Sequence[str], known: int = 0) -> float:
         """Seconds that these stages take: `teaching`, `tuning`, `confirming`, `serving`.

@@ -453,10 +453,8 @@ def resolve_outcomes(
         UserError: an unknown task, what is no outcome of a ranking, one named twice, or more than
             `MOST_OBJECTIVES`.
     """
-    alone, items = (
-        card is not None and card.propensity is not None,
-        card.item_kinds if card else None,
-    )
+    alone = card is not None and card.propensity is not None
+    items = card.item_kinds if card else None
     names = beside_tasks(
         dataset.outcomes, default_outcomes(tasks, group, alone or valued)[:MOST_OBJECTIVES]
     )

@@ -38,18 +38,15 @@ def crossed(shares: tuple[float, ...], bounds: tuple[float, ...], drift: float) 
         bounds: (K,), in standard errors; the lower ones are their mirror image.
         drift: standard errors that the true gain is worth at the end, the mean of B(1).
     """
-    places, mass, before = (
-        np.zeros(1),
-        np.ones(1),
-        0.0,
-    )  # of B at the look before, where the test goes on
+    # of B at the look before, where the test goes on
+    places = np.zeros(1)
+    mass = np.ones(1)
+    before = 0.0
     shares_crossed = []
     for share, bound in zip(shares, bounds, strict=True):
-        sd, edge, ahead = (
-            math.sqrt(share - before),
-            bound * math.sqrt(share),
-            places + drift * (share - before),
-        )
+        sd = math.sqrt(share - before)
+        edge = bound * math.sqrt(share)
+        ahead = places + drift * (share - before)
         shares_crossed.append(float(mass @ ndtr((ahead - edge) / sd)))
         places, before = edge * NODES, share
         density = np.exp(-(((places[:, None] - ahead) / sd) ** 2) / 2) / (

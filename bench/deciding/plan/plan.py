@@ -109,10 +109,8 @@ def plan(
     if traffic is not None and not 0 < traffic < math.inf:
         raise UserError(f"--traffic: expected a number above 0, of units a day, found {traffic:g}")
     named, units = unit_of(rows, unit, (decision.units, decision.group))
-    tasks, weights = (
-        [name.partition(".")[0] for name in served.names],
-        dict.fromkeys(rows.tasks, 0.0),
-    )
+    tasks = [name.partition(".")[0] for name in served.names]
+    weights = dict.fromkeys(rows.tasks, 0.0)
     for task, weight in zip(tasks, serving.aims[0].weights, strict=True):
         if task in weights:  # what is shown is no event of a user
             weights[task] += weight

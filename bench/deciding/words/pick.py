@@ -153,10 +153,8 @@ class Told:
     def _gains(self) -> tuple[str, str]:
         """The current point, and differences from it in the objectives and in what the rule scores,
         with intervals; without a current point the values themselves."""
-        choices, names = (
-            self.choices,
-            list(dict.fromkeys([*self.choices.objectives, *self.judge.scored])),
-        )
+        choices = self.choices
+        names = list(dict.fromkeys([*self.choices.objectives, *self.judge.scored]))
         values = choices.values(names)
         if choices.current is None:
             own = zip(names, values[self.chosen], strict=True)
@@ -226,10 +224,8 @@ class Told:
         return f"As good within noise (and within {per}) {verb} {listed(names)}." if names else ""
 
     def _guarded(self) -> str:
-        judge, parts = (
-            self.judge,
-            [str(limit) for limit in (*self.judge.limits, *self.judge.segments)],
-        )
+        judge = self.judge
+        parts = [str(limit) for limit in (*self.judge.limits, *self.judge.segments)]
         if parts and judge.unsure:
             parts.append(
                 f"by their means, as nothing keeps them with {judge.policy.guard.confidence:.0%} "

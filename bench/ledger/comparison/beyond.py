@@ -220,10 +220,8 @@ def beyond(
         **{name: getattr(compared, name)[ahead] for name in ("value", "seed", "rows", "freedom")},
     )
     value = np.array([surplus(each) for each in apart.value[..., len(directions) :]])
-    ends, least = (
-        neighbours(np.array([each.mean for each in static]) * scale),
-        min(map(len, (*static, *gradient))),
-    )
+    ends = neighbours(np.array([each.mean for each in static]) * scale)
+    least = min(map(len, (*static, *gradient)))
     return Beyond(value, apart, len(directions), ends, margin, questions, least)
 
 
@@ -232,9 +230,8 @@ def neighbours(points: Floats) -> NDArray[np.int64]:
     itself.
     """
     squared = ((points[:, None] - points[None]) ** 2).sum(axis=2)
-    inside = squared[:, None] + squared[None] < squared[:, :, None] * (
-        1 - 1e-12
-    )  # a third point within the ball
+    # a third point within the ball
+    inside = squared[:, None] + squared[None] < squared[:, :, None] * (1 - 1e-12)
     near = ~inside.any(axis=2)
     return np.array([(i, j) for i, j in zip(*np.nonzero(near), strict=True) if i <= j])
 
@@ -322,10 +319,9 @@ def luck(
     def lead(ours: Floats, theirs: Floats) -> float:
         return sign * float((ours.max(axis=0) - theirs.max(axis=0)).max())
 
-    ours, theirs = (
-        np.array(gradient) @ along - moved,
-        np.array(static) @ along,
-    )  # parts of a direction sum to 1
+    # parts of a direction sum to 1
+    ours = np.array(gradient) @ along - moved
+    theirs = np.array(static) @ along
     return permuted(ours, theirs, lead, derive(0, "tuning"), PERMUTATIONS)
 
 

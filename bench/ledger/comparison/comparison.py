@@ -138,10 +138,8 @@ def by_metric(
             place = datasets.index(members[chosen[0][1]].dataset)
             # resample b is other rows on other data: unpaired by a shift
             averages[name] = replace(mean, moves=np.roll(mean.moves, place, axis=1))
-    between, pairs = (
-        differences(list(averages.values())),
-        list(combinations(enumerate(averages), 2)),
-    )
+    between = differences(list(averages.values()))
+    pairs = list(combinations(enumerate(averages), 2))
     if between is None:
         return [Contrast(left, right, objective) for (_, left), (_, right) in pairs]
     tests = []
@@ -440,10 +438,8 @@ class Compared:
 
     def to_json(self) -> dict[str, object]:
         """The document of `seesaw compare --json`."""
-        ranked, groups = (
-            self.ranking and asdict(self.ranking),
-            [group.to_json() for group in self.groups],
-        )
+        ranked = self.ranking and asdict(self.ranking)
+        groups = [group.to_json() for group in self.groups]
         document: dict[str, object] = jsonable(
             vars(self) | {"level": LEVEL, "groups": groups, "ranking": ranked}
         )

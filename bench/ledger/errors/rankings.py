@@ -35,8 +35,7 @@ class Seeds:
     Attributes:
         seeds: of each candidate's replicates; empty where nothing was trained.
         shape: (J, K, M), deviations of all replicates from their candidates' means, over the root
-            of their degrees of
-            freedom: shape' shape is the pooled covariance of one replicate.
+            of their degrees of freedom: shape' shape is the pooled covariance of one replicate.
         sizes: how large the effects on each candidate are.
         level_freedom: degrees of freedom of the variance of what is common on a seed.
         correlation: (M,), of what one seed does to two candidates.

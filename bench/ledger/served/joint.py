@@ -62,9 +62,8 @@ def posterior(
     differences = _differences(values, errors, members, base, utility)
     moved = _drawn_back(differences, errors.reshape(len(draws), -1), np.random.default_rng(seed))
     logs = np.log(np.where(positive, values, 1.0))
-    outcomes = np.exp(
-        logs - errors - moved.reshape(draws.shape)
-    )  # an error is as likely as its mirror image
+    # an error is as likely as its mirror image
+    outcomes = np.exp(logs - errors - moved.reshape(draws.shape))
     with np.errstate(divide="ignore", invalid="ignore"):
         of_base = np.where(values[base] > 0, draws[:, base] / values[base], 1.0)[:, None]
     return np.asarray(np.where(positive, outcomes * of_base, draws))

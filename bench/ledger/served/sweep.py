@@ -208,12 +208,10 @@ def swept(
     Args:
         rates: (T,), of tasks on train.
     """
-    kinds = (
-        FUSION_KINDS if all(rate > 0 for rate in rates) else FUSION_KINDS[:1]
-    )  # a sum divides by the rates
-    equal_weights = [
-        Fusion.of(kind, [1.0] * len(rates)) for kind in kinds
-    ]  # no coarse lattice has them
+    # a sum divides by the rates
+    kinds = FUSION_KINDS if all(rate > 0 for rate in rates) else FUSION_KINDS[:1]
+    # no coarse lattice has them
+    equal_weights = [Fusion.of(kind, [1.0] * len(rates)) for kind in kinds]
     tried = Swept(meter, Sweep(len(rates), kinds, [current, *equal_weights]))
     for _ in range(ROUNDS):
         if not tried.refine(outcomes):

@@ -21,10 +21,8 @@ def _pairs(rows: Observed) -> Weighted:
     """
     order = np.argsort(rows.labels, kind="stable")
     new = np.flatnonzero(np.diff(rows.labels[order], prepend=np.nan) != 0)
-    starts, places = (
-        np.append(new, len(order)),
-        np.unique(rows.predictions, return_inverse=True)[1][order],
-    )
+    starts = np.append(new, len(order))
+    places = np.unique(rows.predictions, return_inverse=True)[1][order]
 
     def measure(weights: Floats) -> float:
         won, pairs = _ordered(starts, places, weights[order])

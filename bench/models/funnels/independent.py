@@ -35,9 +35,8 @@ class Independent(Funnel):
     ) -> Tensor:
         """See `Funnel.losses`."""
         links = self.links
-        outside = links.child & (
-            links.of_parent(labels) != 1
-        )  # an unobserved parent, NaN, is outside too
+        # an unobserved parent, NaN, is outside too
+        outside = links.child & (links.of_parent(labels) != 1)
         return self.loss.forward(logits, torch.where(outside, math.nan, labels), weights, context)
 
     def probabilities(self, logits: Tensor) -> Probabilities:

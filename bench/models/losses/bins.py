@@ -176,9 +176,8 @@ class Bins(RegressionLoss):
             means = means if caps is None else torch.minimum(means, caps[:, task, None])
             above = (outputs[:, task, None] - self.thresholds[at]).sigmoid()
             if (scale := self.scales[at]) is not None and scale.log:
-                values = (
-                    (means * scale.spread + scale.centre).clamp(0.0, LARGEST_LOG).exp()
-                )  # 1 + the label
+                # 1 + the label
+                values = (means * scale.spread + scale.centre).clamp(0.0, LARGEST_LOG).exp()
                 value = values[:, 0] + (above * (values[:, 1:] - values[:, :-1])).sum(1)
                 value = (value.log() - scale.centre) / scale.spread
             else:
@@ -204,9 +203,8 @@ class Bins(RegressionLoss):
             return without
         (column, missing), knots = duration, self.knots[at]
         gaps = (knots[1:] - knots[:-1]).clamp(min=1e-30)
-        ways = ((dense[:, column, None] - knots[:-1]) / gaps).clamp(
-            0.0, 1.0
-        )  # from each knot to the next one
+        # from each knot to the next one
+        ways = ((dense[:, column, None] - knots[:-1]) / gaps).clamp(0.0, 1.0)
         of_row = groups[:1] + torch.einsum("bg,gk->bk", ways, groups[1:] - groups[:-1])
         return of_row if missing is None else of_row + dense[:, missing, None] * (without - of_row)
 
@@ -272,9 +270,8 @@ class RegressionRows:
         reached = np.cumsum(
             _mass(self.weights[order], self.values[order] - np.median(self.values[order]))
         )
-        first = np.unique(durations[order], return_index=True)[
-            1
-        ]  # rows of one duration stay together
+        # rows of one duration stay together
+        first = np.unique(durations[order], return_index=True)[1]
         number = np.floor(many * np.minimum(np.append(0, reached)[first], 1 - 1e-9)).astype(
             np.int64
         )
@@ -316,10 +313,8 @@ class RegressionRows:
         last = np.minimum(np.searchsorted(reached / reached[-1], levels), max(len(distinct) - 2, 0))
         cuts = (distinct[last] + distinct[np.minimum(last + 1, len(distinct) - 1)]) / 2
         bins = np.searchsorted(cuts, targets, side="left")
-        rows, sums = (
-            np.bincount(bins, weights, CUTS + 1),
-            np.bincount(bins, weights * values, CUTS + 1),
-        )
+        rows = np.bincount(bins, weights, CUTS + 1)
+        sums = np.bincount(bins, weights * values, CUTS + 1)
         full = np.flatnonzero(rows)
         means = np.interp(np.arange(CUTS + 1), full, sums[full] / rows[full])
         return cuts, np.maximum.accumulate(means)

@@ -2,9 +2,9 @@
 
 The ranking term does not change if all logits of a group move by the same amount. So only the log
 loss determines the mean prediction, and at its optimum PCOC is 1 on train. The funnel decides which
-probability is ranked, on which
-samples: the conditional one where the parent happened (`independent`), or the joint one among all.
-Groups of one sample, or without positives, have no ranking loss.
+probability is ranked, on which samples: the conditional one where the parent happened
+(`independent`), or the joint one among all. Groups of one sample, or without positives, have no
+ranking loss.
 """
 
 from __future__ import annotations

@@ -93,9 +93,8 @@ class Squared(RegressionLoss):
             return outputs
         if caps is None:
             return torch.where(self.logged, outputs + self.variance * self.spread / 2, outputs)
-        own = (
-            self.variance * self.variance.rsqrt()
-        )  # the root, by an operator that packages support
+        # the root, by an operator that packages support
+        own = self.variance * self.variance.rsqrt()
         # Centre, deviation and bound of the logarithm of a log-normal quantity.
         centre, deviation = outputs * self.spread + self.centre, own * self.spread
         most = (caps * self.spread + self.centre).clamp(max=LARGEST)

@@ -44,6 +44,5 @@ class WeightedLogistic(RegressionLoss):
         def loss(at: Tensor) -> Tensor:
             return weight * F.softplus(-at) + F.softplus(at)
 
-        return ((loss(logits) - loss(best)) / self.spread.square()).clamp(
-            min=0
-        )  # rounding error may be negative
+        # rounding error may be negative
+        return ((loss(logits) - loss(best)) / self.spread.square()).clamp(min=0)

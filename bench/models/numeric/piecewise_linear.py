@@ -57,9 +57,8 @@ class PiecewiseLinear(NumericEncoding):
         self.tokens = tuple(number.name for number in numbers)
         self.outputs = len(numbers) * dim + len(rest)
         self.activation = config.activation
-        flags = [
-            number.missing or 0 for number in numbers
-        ]  # `lacking` masks numbers without a flag
+        # `lacking` masks numbers without a flag
+        flags = [number.missing or 0 for number in numbers]
         places = (
             torch.tensor(each, dtype=torch.int64)
             for each in ([number.column for number in numbers], flags, rest)
@@ -70,9 +69,8 @@ class PiecewiseLinear(NumericEncoding):
         self.missing = nn.Parameter(torch.zeros(sets, len(numbers), dim)) if any(lacking) else None
         edges = [bin_edges(number, config.bins) for number in numbers]
         most = max(1, *(len(of_number) - 1 for of_number in edges))
-        bins = np.zeros(
-            (4, len(edges), most)
-        )  # slope, shift, least and greatest value; unused bins are all 0
+        # slope, shift, least and greatest value; unused bins are all 0
+        bins = np.zeros((4, len(edges), most))
         for at, of_number in enumerate(edges):
             for place, (start, end) in enumerate(pairwise(of_number)):
                 first, last = place == 0, place == len(of_number) - 2
@@ -88,9 +86,8 @@ class PiecewiseLinear(NumericEncoding):
     def forward(self, x: Tensor) -> Tensor:
         """See `Numeric.forward`."""
         dense = x[0]
-        encoded = (
-            dense.index_select(1, self.columns).unsqueeze(2) * self.slope + self.shift
-        )  # (B, Q, bins)
+        # (B, Q, bins)
+        encoded = dense.index_select(1, self.columns).unsqueeze(2) * self.slope + self.shift
         encoded = torch.minimum(torch.maximum(encoded, self.low), self.high)
         tokens: Tensor = self.linear(encoded.unsqueeze(0))
         if self.activation:

@@ -68,10 +68,8 @@ class ProjectedVectors(NumericEncoding):
             NumberLinear(sets, 1, vector.length, dim) for vector in schema.vectors
         )
         self.kept = nn.Buffer(torch.tensor(kept, dtype=torch.int64), persistent=False)
-        self.schema, self.tokens = (
-            self.rest.schema,
-            (*self.rest.tokens, *(vector.name for vector in schema.vectors)),
-        )
+        self.schema = self.rest.schema
+        self.tokens = (*self.rest.tokens, *(vector.name for vector in schema.vectors))
         self.outputs = self.rest.outputs + len(self.maps) * dim
         self.before = self.rest.outputs - len(self.schema.dense)
 

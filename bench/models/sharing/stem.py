@@ -32,9 +32,8 @@ class STEM(Sharing, lower_precision=True):
         self.gates = Gates(tasks, inputs, own + shared, config)
         self.outputs = self.own.outputs
         task_of = torch.arange(own) // config.own_experts
-        self.mine = nn.Buffer(
-            task_of == torch.arange(tasks).unsqueeze(1), persistent=False
-        )  # (T, own)
+        # (T, own)
+        self.mine = nn.Buffer(task_of == torch.arange(tasks).unsqueeze(1), persistent=False)
 
     @classmethod
     def input_sets(cls, tasks: int) -> int:
@@ -50,9 +49,8 @@ class STEM(Sharing, lower_precision=True):
         """x (1 + T, B, inputs), the shared set first -> (T, B, H)."""
         common, of_tasks = x[:1], x[1:]
         own, shared = self.own(of_tasks), self.shared(common)
-        scores = self.gates(
-            *together(of_tasks + common, [self.gates.first])
-        )  # (T, B, own + shared)
+        # (T, B, own + shared)
+        scores = self.gates(*together(of_tasks + common, [self.gates.first]))
         # Each task mixes its own experts, then a detached copy of all tasks' in which its own have
         # no weight, then the shared ones: so as many terms have a weight as there are experts.
         batch, count = scores.shape[1], len(own)

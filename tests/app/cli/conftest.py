@@ -174,10 +174,8 @@ def module_shop(tmp_path_factory):
 @pytest.fixture(scope="module")
 def small_run(tmp_path_factory):
     """A home with a small run on generated data, `kinds`: ways of sharing."""
-    suite, home = (
-        tmp_path_factory.mktemp("suite") / "kinds" / "suite.toml",
-        tmp_path_factory.mktemp("small"),
-    )
+    suite = tmp_path_factory.mktemp("suite") / "kinds" / "suite.toml"
+    home = tmp_path_factory.mktemp("small")
     suite.parent.mkdir()
     suite.write_text(SMALL)
     assert (

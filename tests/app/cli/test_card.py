@@ -103,9 +103,8 @@ def test_what_it_proposes_can_be_uncommented(seesaw, tmp_path):
         ("tasks.spend", {"parent": "buy"}),
     ]
     card, text = tmp_path / "card.toml", (tmp_path / "card.toml").read_text(encoding="utf-8")
-    means = re.findall(
-        r"spend ([\d.]+) on average", text.replace("\n# ", " ")
-    )  # of each split: a drift is seen
+    # of each split: a drift is seen
+    means = re.findall(r"spend ([\d.]+) on average", text.replace("\n# ", " "))
     assert len(means) == 4
     assert all(10 < float(mean) < 100 for mean in means)
     assert not {"units", "weight"} & set(card_of(tmp_path))
@@ -244,10 +243,11 @@ def load_values(name):
 def test_the_guide_names_every_key_of_a_card():
     text = (Path(__file__).parents[3] / "docs" / "cards.md").read_text(encoding="utf-8")
     schema = Card.model_json_schema(by_alias=True)
+    # of back-tests alone
     models = [
         schema,
         *(each for name, each in schema["$defs"].items() if name != "CutSplit"),
-    ]  # of back-tests alone
+    ]
     for name in sorted({name for model in models for name in model.get("properties", {})}):
         assert f"`{name}`" in text, name
 

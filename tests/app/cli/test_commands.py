@@ -152,9 +152,8 @@ def test_run_leaves_everything_behind_and_asks_nothing_of_the_network(
     assert (status["completed"], status["running"], status["failed"]) == (6, 0, 0)
     assert json.loads(seesaw("frontier", "a", "--json").out)["points"] == document["points"]
     records = Study.read(part).records()
-    assert not [
-        key for record in records for key in record.metrics if key.startswith("test/")
-    ]  # a search sees none
+    # a search sees none
+    assert not [key for record in records for key in record.metrics if key.startswith("test/")]
     assert [
         run for record in records for run in record.replicates if "test/click.auc" in run.metrics
     ]

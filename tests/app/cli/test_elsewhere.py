@@ -66,10 +66,8 @@ def test_a_run_is_looked_at_from_any_folder(seesaw, made, elsewhere):
 
 def test_asking_is_not_choosing(seesaw, made, monkeypatch):
     home, before, asked = made.parents[1], files(made), ["pick", "here", "--maximize", "click.auc"]
-    saving, follows = (
-        f"seesaw {' '.join(asked)} --save",
-        "The pick follows the last `seesaw pick --save`",
-    )
+    saving = f"seesaw {' '.join(asked)} --save"
+    follows = "The pick follows the last `seesaw pick --save`"
     monkeypatch.setattr(sys, "argv", ["seesaw", *asked])
     said = seesaw(*asked, home=home).out
     assert said.endswith(f"not saved; to make it the pick that `deploy` trains: {saving}\n")

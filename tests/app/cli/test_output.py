@@ -42,9 +42,8 @@ class Terminal(io.StringIO):
 def printed(monkeypatch, width, do):
     stream = io.StringIO() if width is None else Terminal()
     monkeypatch.setattr("sys.stdout", stream)
-    monkeypatch.setenv(
-        "COLUMNS", str(width or 80)
-    )  # where there is no terminal it counts for nothing
+    # where there is no terminal it counts for nothing
+    monkeypatch.setenv("COLUMNS", str(width or 80))
     do()
     return re.sub(r"\x1b\[[0-9;]*m", "", stream.getvalue())
 

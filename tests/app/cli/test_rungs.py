@@ -65,9 +65,8 @@ def test_a_picked_point_is_trained_again_to_the_same_metrics(seesaw, rungs, tmp_
             "until": point.until,
         }
         pick = replace(decision.pick, **chosen)
-        front = replace(
-            decision.frontier, points=record.points
-        )  # those that are worse than another of its own, too
+        # those that are worse than another of its own, too
+        front = replace(decision.frontier, points=record.points)
         write_pick(replace(result, decision=replace(decision, frontier=front, pick=pick)))
         assert ("training.until" in (part.folder / CONFIG).read_text()) == (point.until is not None)
         seed = derive(0, record.number, 0)

@@ -98,12 +98,10 @@ def test_a_failed_rule_ends_with_1_in_words_and_as_json(seesaw, package, logged,
     outcome = next(each for each in document["outcomes"] if each["metric"] == "click.recall@10%")
     assert outcome["gain"] == document["rules"][1]["measured"]
     assert outcome["gain"]["value"] < -0.01  # the true probability ranks better than a small model
-    assert not [
-        each for each in document["metrics"] if each["other"]
-    ]  # a column has no predictions
-    refused = seesaw(
-        "evaluate", package, logged, "--raw", tmp_path, "--against", "column:price"
-    )  # where no file is
+    # a column has no predictions
+    assert not [each for each in document["metrics"] if each["other"]]
+    # where no file is
+    refused = seesaw("evaluate", package, logged, "--raw", tmp_path, "--against", "column:price")
     said = (
         "seesaw: --against: expected a column under 'logged' of synthetic-funnel (p_click), "
         "found 'price'\n"
@@ -122,8 +120,7 @@ def test_a_failed_rule_ends_with_1_in_words_and_as_json(seesaw, package, logged,
 def test_a_wrong_rule_is_refused_before_data_are_read(
     seesaw, package, logged, tmp_path, rule, said
 ):
-    refused = seesaw(
-        "evaluate", package, logged, "--raw", tmp_path, "--fail-if", rule
-    )  # where no file is
+    # where no file is
+    refused = seesaw("evaluate", package, logged, "--raw", tmp_path, "--fail-if", rule)
     assert (refused.code, refused.out, refused.err.count("\n")) == (2, "", 1)
     assert refused.err.startswith(f"seesaw: --fail-if: {said}")

@@ -63,9 +63,8 @@ def searched(shell, shop, name, uri):
         "--json",
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            sys, "argv", ["seesaw", "run", *map(str, options)]
-        )  # what is kept as the command
+        # what is kept as the command
+        patch.setattr(sys, "argv", ["seesaw", "run", *map(str, options)])
         return shell("run", shop.suite, *options)
 
 

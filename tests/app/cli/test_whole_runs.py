@@ -217,9 +217,8 @@ def test_a_run_tells_diagnoses_and_its_current_model_is_a_baseline_that_may_chan
 
 def test_an_experiment_s_front_is_read_from_mlflow(seesaw, small_run):
     store = f"sqlite:///{small_run / 'mlflow.db'}"
-    assert (
-        seesaw("sync", "kinds", "--home", small_run, home=None).code == 0
-    )  # on a busy machine, what was not sent
+    # on a busy machine, what was not sent
+    assert seesaw("sync", "kinds", "--home", small_run, home=None).code == 0
     document = json.loads(
         seesaw("frontier", "--experiment", "seesaw/kinds", "--tracking", store, "--json").out
     )

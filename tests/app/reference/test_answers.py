@@ -32,9 +32,8 @@ def test_yes_where_gradient_methods_lie_beyond(simulated):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("beyond", "margin"), [(0.0, None), (0.0028, 2.0)]
-)  # the second lies 2 thousandths beyond
+# the second lies 2 thousandths beyond
+@pytest.mark.parametrize(("beyond", "margin"), [(0.0, None), (0.0028, 2.0)])
 def test_hardly_ever_yes_where_they_lie_no_farther_than_the_margin(simulated, beyond, margin):
     found = [heads(simulated(beyond, seed=seed, methods=8), margin)[0] for seed in range(60)]
     assert found.count("yes") <= 6  # 5% of 60 are 3; more than 6 has a chance of 3%

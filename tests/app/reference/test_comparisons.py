@@ -28,10 +28,8 @@ GIVEN = {"click.auc": 0.7, "buy.auc": 0.7}
 
 def told(rows, questions, name="mgda", margin=None):
     """Of a method, as if it were one's own."""
-    cell, dataset = (
-        Cell("made", rows[0].sharing, name),
-        SuiteDataset(id="made", reference=GIVEN, margin=margin),
-    )
+    cell = Cell("made", rows[0].sharing, name)
+    dataset = SuiteDataset(id="made", reference=GIVEN, margin=margin)
     return compared(cell, comparable(rows, cell), OBJECTIVES, dataset, questions)
 
 
@@ -132,9 +130,8 @@ def test_a_way_of_sharing_is_compared_as_the_study_does(simulated):
     assert [each.right for each in found] == [ALONE, ALONE, "ple", "ple"]
     study = sharing_gains(gather(rows, {"made": OBJECTIVES}, {"made": GIVEN}), ["mine"])
     assert [each.effect for each in found[:2]] == [each.effect for each in study]
-    assert (
-        found[0].verdict == "worse"
-    )  # the three lie along one front, "mine" with the least clicks
+    # the three lie along one front, "mine" with the least clicks
+    assert found[0].verdict == "worse"
     assert found[1].verdict == "better"
     assert summary(found).count("in 1 of 2 comparisons and is surely worse in 1") == 2
     assert over_others(rows, Cell("made", "mine", "mgda"), OBJECTIVES) == []

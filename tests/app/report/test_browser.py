@@ -79,9 +79,8 @@ def test_it_fits_and_labels_lie_on_no_mark(browser, pages, width, height):
         )
         page, texts = opened.page, section.decision.verdict.sentence
         assert opened.text(".verdict span") == texts, name
-        assert page.locator("svg.figure").first.bounding_box()["y"] < height - 200, (
-            name
-        )  # in the first screen
+        # in the first screen
+        assert page.locator("svg.figure").first.bounding_box()["y"] < height - 200, name
         told = page.locator(".verdict, .gains .command").all()
         assert len(told) == 1 + bool(section.decision.formula), name
         assert all(
@@ -249,9 +248,8 @@ def twin(section, value, loss, limit):
         share = world / world[..., data["current"] : data["current"] + 1, :]
         return (share - 1) @ weights, (share >= least * (1 - slack)).all(axis=-1)
 
-    able = may & (
-        judged(draws, 1e-12)[1].mean(axis=0) >= data["confidence"]
-    )  # all limits in the same draws
+    # all limits in the same draws
+    able = may & (judged(draws, 1e-12)[1].mean(axis=0) >= data["confidence"])
     if not able.any():
         able = may & judged(values, 1e-12)[1]
     pick = int(np.argmax(np.where(able, judged(values, 0.0)[0], -np.inf)))

@@ -71,10 +71,11 @@ def test_a_front_has_the_points_and_intervals_of_the_page(name, scale):
 
 def test_what_is_better_lies_to_the_right_and_upwards_where_less_is_better():
     section = section_of(records_of(), objectives_of())
+    # values, no gains
     cells = {
         key: np.where(np.arange(7) < 3, of, np.nan)
         for key, of in section.decision.frontier.cells.items()
-    }  # values, no gains
+    }
     costs = tuple(type(each)(each.name, "minimize") for each in section.decision.frontier.measures)
     figure = editable.plane_figure(
         section, plane_of(section, replace(section.decision.frontier, cells=cells, measures=costs))

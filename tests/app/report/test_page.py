@@ -186,11 +186,12 @@ def test_regions_are_of_paired_differences(section, rng):
     found = spread_of(
         replace(section.decision.serving.served, draws={"test": common * own}, current=1)
     )["test"]
+    # the one that is told first
     assert splits_of(section.decision.frontier) == (
         "test",
         "confirm",
         "valid",
-    )  # the one that is told first
+    )
     assert np.allclose(found[1], 0)
     assert found[0, 0, 0] == pytest.approx(100**2 * 2 * 0.01**2, rel=0.3)
 
@@ -226,10 +227,8 @@ def test_choices_are_thinned_to_what_may_matter():
 
 def test_a_scenario_has_a_front_of_its_own(section):
     """Chosen on confirmation rows and drawn on test; none where too few rows are positive."""
-    served, fronts = (
-        section.decision.serving.served,
-        scenario_fronts(section.decision.serving.served),
-    )
+    served = section.decision.serving.served
+    fronts = scenario_fronts(section.decision.serving.served)
     assert set(fronts) == {"scenario=home", "scenario=search"}
     drawn = section_data(section)["planes"]["served"]["at"]["test, scenario=home"]
     test, gains = (served.at("test", part, "scenario=home")[:, 0] for part in ("value", "gain"))

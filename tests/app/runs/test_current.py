@@ -128,9 +128,8 @@ def test_a_package_ranks_as_its_score_says_if_that_is_of_all_impressions(
     found = read_current(str(tmp_path), CARD, TASKS, tmp_path, None)
     assert (found.kind, found.weights, found.config["sharing.kind"]) == ("sum", weights, "mmoe")
     rates = {"click": 0.1, "purchase": 0.01}
-    assert found.fusion(rates) == Fusion.of(
-        "sum", [6 * 0.1, 2 * 0.01]
-    )  # of predictions as they are
+    # of predictions as they are
+    assert found.fusion(rates) == Fusion.of("sum", [6 * 0.1, 2 * 0.01])
 
 
 def test_replicates_of_an_earlier_current_model_are_not_those_of_this_one():

@@ -157,9 +157,8 @@ def check(space, schema, branch, rng):
                 config.check_fit(schema)
         return
     config = TrialConfig.parse(drawn(fitted.space, kept.get(branch, ()), tasks, rng) | SHORT)
-    assert (
-        branch in kept or config.dotted()[branch[0]] == branch[1]
-    )  # the only one left is no branch any more
+    # the only one left is no branch any more
+    assert branch in kept or config.dotted()[branch[0]] == branch[1]
     objectives = [
         parse(primary(task, in_groups=False), schema.tasks, "shape") for task in schema.tasks
     ]

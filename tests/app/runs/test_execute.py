@@ -52,10 +52,11 @@ def test_a_result_is_drawn_again_until_the_picked_network_has_its_twin(
     monkeypatch.setattr(execute, "_drawn", lambda _: steps.append("drawn") or len(steps))
 
     def confirm(*given):
+        # no points of the search, and as many replicates as of the others
         assert given[3:5] == (
             [],
             2,
-        )  # no points of the search, and as many replicates as of the others
+        )
         steps.append(given[-1][0])
         missing.pop(0)
 

@@ -114,21 +114,16 @@ def test_time_left_is_right_within_a_factor_of_two_from_a_third_on(workers, samp
 
 
 def assert_told(seed, workers, sample):
-    suite, space, jobs = (
-        load_suite("quick"),
-        load_space("quick"),
-        list(search(seed, workers, sample)),
-    )
+    suite = load_suite("quick")
+    space = load_space("quick")
+    jobs = list(search(seed, workers, sample))
     after, pace = After(suite, space, BUDGET / LADDER[-1]), Pace(LADDER, workers)
     full = FIXED * len(LADDER) + sample * LADDER[-1]
     confirm = suite.confirm
-    extra = confirm.replicates * (
-        4 + len(confirm.baselines) - 3
-    )  # other kinds; three baselines train none
-    networks, trees = (
-        REPLICATE * (confirm.replicates_in_all + extra),
-        TREES / most_epochs(space) * confirm.replicates,
-    )
+    # other kinds; three baselines train none
+    extra = confirm.replicates * (4 + len(confirm.baselines) - 3)
+    networks = REPLICATE * (confirm.replicates_in_all + extra)
+    trees = TREES / most_epochs(space) * confirm.replicates
     tuned = TREES / most_epochs(space) * LEAST_TREES
     then = full * (networks + trees + tuned) / workers + 1.5 * SERVING
     total = sum(seconds for seconds, *_ in jobs) / workers + then

@@ -131,10 +131,8 @@ def test_objectives_default_to_every_tasks_own(tmp_path):
 
 
 def test_outcomes_are_by_whether_groups_have_rows_and_a_policys_take_the_place_of_their_tasks():
-    tasks, dataset = (
-        (Task("click"), Task("buy", parent="click"), Task("watch", "regression")),
-        SuiteDataset(id="x"),
-    )
+    tasks = (Task("click"), Task("buy", parent="click"), Task("watch", "regression"))
+    dataset = SuiteDataset(id="x")
 
     def names(dataset=dataset, sizes=5, asked=()):
         group = np.repeat(np.arange(9), sizes) if sizes else np.full(45, -1)

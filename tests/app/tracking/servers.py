@@ -35,10 +35,8 @@ class RealServer:
         options += ["--artifacts-destination", str(self.folder / "artifacts")]
         quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         log = (self.folder / "server.log").open("ab")
-        command, environment = (
-            [sys.executable, "-m", "mlflow", "server", *options],
-            {**os.environ, **quiet},
-        )
+        command = [sys.executable, "-m", "mlflow", "server", *options]
+        environment = {**os.environ, **quiet}
         own = {"env": environment, "cwd": self.folder, "start_new_session": True}
         self._process = subprocess.Popen(command, stdout=log, stderr=log, **own)
         deadline = time.monotonic() + 120

@@ -81,10 +81,8 @@ def test_replicates_are_nested_under_their_trial_as_they_come(send, below, make_
 def test_logging_again_after_a_resume_changes_nothing(
     send, tracker, client, asked, tmp_path, make_trial, make_failed
 ):
-    records, run = (
-        [make_trial(0, replicates=((0.71, 0.81),)), make_failed(1)],
-        asked["identity"]["run"],
-    )
+    records = [make_trial(0, replicates=((0.71, 0.81),)), make_failed(1)]
+    run = asked["identity"]["run"]
     place = send(*records, ending="FINISHED").place
     before = content(tracker.uri, run, tmp_path)
     everything_once(before, records)
@@ -182,12 +180,10 @@ def test_parent_has_tables_pick_and_page(
     with open(got["report.html"]) as file:
         assert file.read() == page.read_text()
 
-    monkeypatch.setenv(
-        "MLFLOW_TRACKING_URI", tracker.uri
-    )  # load_table looks there, whatever the client's address
-    table = client.load_table(
-        run.info.experiment_id, "frontier.json", [run_id]
-    )  # as the web page shows it
+    # load_table looks there, whatever the client's address
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracker.uri)
+    # as the web page shows it
+    table = client.load_table(run.info.experiment_id, "frontier.json", [run_id])
     assert table["trial"].tolist() == [1, 2, 0, 3]  # the front first
     assert table["on_front"].tolist() == [True, True, False, False]
 
@@ -326,10 +322,11 @@ def test_runs_on_the_same_data_are_merged(log, read, confirmed, make_trial):
     front, _ = log(confirmed, "a")
     log([make_trial(0, 0.78, 0.81, replicates=((0.77, 0.815), (0.76, 0.815)))], "b", seed="8")
     table = read()
+    # b's dominates a's second
     assert list(zip(table["run"], table["trial"], strict=True)) == [
         ("a", 3),
         ("b", 0),
-    ]  # b's dominates a's second
+    ]
     assert table.attrs["hypervolume"]["census-income", "f00d"] > front.hypervolume
 
 

@@ -279,9 +279,8 @@ def test_a_copied_home_writes_into_itself(home, tmp_path_factory):
     )
     assert (text_of(new, before.run_id), text_of(new, after.run_id)) == ("changed", "after")
     assert {path: path.read_bytes() for path in home.rglob("*") if path.is_file()} == held
-    elsewhere = MlflowStore(
-        home_address(home), copy
-    )  # files of another home's experiments stay where they are
+    # files of another home's experiments stay where they are
+    elsewhere = MlflowStore(home_address(home), copy)
     experiment = elsewhere.experiment("of another home", make=True)
     assert (
         old.ask("look", "get_experiment", experiment).artifact_location

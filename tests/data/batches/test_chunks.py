@@ -51,10 +51,11 @@ def test_a_window_has_one_chunk_of_every_stratum(rows, chunk, chunks):
     for window in windows:
         assert 0 < len(window) <= chunks
         found = (window // len(windows)).tolist()
+        # the last stratum may be short
         assert found in (
             list(range(strata)),
             list(range(strata - 1)),
-        )  # the last stratum may be short
+        )
 
 
 def order(rows_of, batches):
@@ -107,9 +108,8 @@ def test_resident_memory_stays_within_the_limit(tmp_path, mapped):
         reset_peak_memory()
         before = peak_memory_mb()
         assert pass_over() == rows
-        assert (
-            peak_memory_mb() - before < (limit >> 20) + 4
-        )  # and 4 MiB for a thread and its allocator
+        # and 4 MiB for a thread and its allocator
+        assert peak_memory_mb() - before < (limit >> 20) + 4
     reset_peak_memory()
     before = peak_memory_mb()
     data.label_means([None, None])
@@ -120,9 +120,8 @@ def test_resident_memory_stays_within_the_limit(tmp_path, mapped):
         sum(int(batch.ids[0, 0]) >= 0 for batch in Batches(split).shuffled(512, seed=0))
         == rows // 512
     )
-    assert (
-        peak_memory_mb() - before > 80
-    )  # as a whole it does take its size: the measurement sees mapped pages
+    # as a whole it does take its size: the measurement sees mapped pages
+    assert peak_memory_mb() - before > 80
 
 
 ROWS, SIZE, PLAN = 1 << 16, 256, PassPlan(window=1 << 13, chunk=32)

@@ -95,9 +95,7 @@ def test_hours_and_weekdays_of_unix_time_are_those_of_utc(times):
     aware = [time.replace(tzinfo=datetime.UTC, microsecond=0) for time in times]
     seconds = np.array([time.timestamp() for time in aware])
     for unit, units in (("s", seconds), ("ms", seconds * 1000)):
-        hours, weekdays = (
-            DERIVATIONS[f"hour_of_unix_{unit}"](units),
-            DERIVATIONS[f"weekday_of_unix_{unit}"](units),
-        )
+        hours = DERIVATIONS[f"hour_of_unix_{unit}"](units)
+        weekdays = DERIVATIONS[f"weekday_of_unix_{unit}"](units)
         np.testing.assert_array_equal(hours, [time.hour for time in aware])
         np.testing.assert_array_equal(weekdays, [time.weekday() for time in aware])

@@ -68,11 +68,9 @@ def main(work, times):
     shutil.rmtree(work.home)
     shutil.copytree(start, work.home)
     in_child(lambda: prepare(work, float("inf")))
-    moments, names, whole = (
-        int((work.folder / "moments.txt").read_text()),
-        work.names(),
-        files(work.home / "store"),
-    )
+    moments = int((work.folder / "moments.txt").read_text())
+    names = work.names()
+    whole = files(work.home / "store")
     wanted = {name for name in whole if "manifest" not in name}
     killed, wrong = 0, []
     times = min(times, moments)

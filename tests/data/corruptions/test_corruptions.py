@@ -127,9 +127,8 @@ def test_a_full_disk(good, size, where, work_of, monkeypatch):
     work.card.write_text(card)
     again = run([*work.prepare, "--json"])
     assert again.code == 0, again.err
-    assert (
-        stores.items() <= work.stores().items()
-    )  # the manifest says how long it took: nothing was done again
+    # the manifest says how long it took: nothing was done again
+    assert stores.items() <= work.stores().items()
 
 
 @pytest.mark.slow

@@ -60,9 +60,10 @@ def test_one_row_does_not_spoil_the_column(odd, log1p):
     [
         [0.0] * 99_000 + [1.0] * 9,  # rare
         np.random.default_rng(0).lognormal(3, 1.5, 20_000),  # skewed
+        # a spike
         np.concatenate(
             [np.zeros(9000), np.random.default_rng(0).normal(5000, 1000, 90), [99999.0] * 10]
-        ),  # a spike
+        ),
         [1.0, 2.0, 4.0, 1e6],  # too few to judge by
         [-1e300, 1e300] * 60,
     ],

@@ -107,16 +107,12 @@ def together(labels, *columns):
 
 @pytest.mark.parametrize("binary", [True, False])
 def test_two_times_that_tell_a_delay_are_named(binary):
-    planned, delay, other = (
-        RNG.integers(0, 20, N),
-        10 * RNG.integers(0, 2, N),
-        RNG.integers(0, 9, N),
-    )
+    planned = RNG.integers(0, 20, N)
+    delay = 10 * RNG.integers(0, 2, N)
+    other = RNG.integers(0, 9, N)
     y = (delay > 0).astype(float) if binary else delay + RNG.normal(size=N) / 9
-    label, values = (
-        known(y, binary),
-        {"planned": planned, "actual": planned + delay, "other": other},
-    )
+    label = known(y, binary)
+    values = {"planned": planned, "actual": planned + delay, "other": other}
     columns = {
         name: count_column(name, pa.array(each.astype(float))) for name, each in values.items()
     }

@@ -122,10 +122,8 @@ GOOD = "1,0,0,ab,1,205\x025\x031.0\n"
     ],
 )
 def test_a_bad_line_is_named(tmp_path, line, message):
-    common, skeleton = (
-        tmp_path / "common_features_train.csv",
-        tmp_path / "sample_skeleton_train.csv",
-    )
+    common = tmp_path / "common_features_train.csv"
+    skeleton = tmp_path / "sample_skeleton_train.csv"
     common.write_text("ab,1,101\x023\x031.0\n")
     skeleton.write_text(GOOD + GOOD + line + "\n" + GOOD)
     with pytest.raises(UserError) as caught:

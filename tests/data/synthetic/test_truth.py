@@ -49,9 +49,8 @@ def test_labels_follow_their_truth():
 def test_what_videos_do_to_clicks_is_as_strong_as_asked():
     none, some, twice = (logit(impressions(appeal=appeal).p_click) for appeal in (0, 0.5, 1))
     np.testing.assert_allclose(2 * (some - none), twice - none, atol=1e-9)
-    assert (twice - none).std() == pytest.approx(
-        1, rel=0.3
-    )  # of 50 videos, some of them shown often
+    # of 50 videos, some of them shown often
+    assert (twice - none).std() == pytest.approx(1, rel=0.3)
 
 
 @pytest.mark.parametrize("uneven", [False, True])
@@ -195,10 +194,8 @@ def test_labels_follow_the_known_probabilities(folder):
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 5)), min_size=2, max_size=40))
 def test_auc_is_that_of_another_library(rows):
-    labels, scores = (
-        np.array([row[0] for row in rows], np.float32),
-        np.array([float(row[1]) for row in rows]),
-    )
+    labels = np.array([row[0] for row in rows], np.float32)
+    scores = np.array([float(row[1]) for row in rows])
     if len(set(labels.tolist())) < 2:
         assert np.isnan(auc(labels, scores))
     else:

@@ -34,9 +34,8 @@ def test_a_better_model_is_switched_to_and_the_formula_ranks_as_it_does(log, ask
     ranked = table.eval(re.sub(r"(?<=\d) q_", " * q_", found.decision.formula).replace("^", "**"))
     weights, rates = list(found.decision.pick.weights.values()), found.rows[CONFIRM].rates
     served = fused(found.decision.pick.kind, table[["q_click", "q_buy"]].to_numpy(), weights, rates)
-    assert (
-        stats.spearmanr(ranked, served).statistic > 0.999
-    )  # weights are written with three digits
+    # weights are written with three digits
+    assert stats.spearmanr(ranked, served).statistic > 0.999
     assert found.decision.pick.stability.holds is None  # nobody knows what a retraining would do
 
 
@@ -79,9 +78,8 @@ def test_time_parts_the_log_and_later_rows_judge(log, asked):
     found = bench.decide(log(6_000), **asked, time="day").found
     rows = found.rows
     assert len(rows[CONFIRM].labels) + len(rows[TEST].labels) == 6_000
-    assert "the mean of two tests" not in " ".join(
-        found.decision.verdict.notes
-    )  # what is later never chooses
+    # what is later never chooses
+    assert "the mean of two tests" not in " ".join(found.decision.verdict.notes)
     left = bench.decide(
         log(6_000), **(asked | {"unseen": False}), time="day", trained_until=9
     ).found
@@ -487,9 +485,8 @@ def test_mlflow_gets_the_verdict_and_all_files(log, tmp_path):
         "report.html",
         "decision.json",
     }
-    assert run.info.artifact_uri.startswith(
-        (tmp_path / "home").as_uri()
-    )  # nothing where the program was started
+    # nothing where the program was started
+    assert run.info.artifact_uri.startswith((tmp_path / "home").as_uri())
 
 
 def test_many_models_leave_the_terminal_readable(log, asked, tmp_path, capsys):

@@ -87,11 +87,12 @@ def test_what_a_pick_shows_is_what_its_formula_shows_in_the_log():
     values = dict(zip(served.names, served.at(TEST)[row], strict=True))
     assert values[GUARDED] == pytest.approx(authors, rel=1e-6)
     assert values[ages] == pytest.approx(young.mean().mean(), rel=1e-6)
+    # what is shown is no event
     assert {each["task"] for each in plan(found.decision)["metrics"]} == {
         "",
         "click",
         "buy",
-    }  # what is shown is no event
+    }
     share = 1 + served.gains(row)[GUARDED].value
     assert f"{authors:.1%} of the rows, {share:.1%} of today's (" in found.decision.readings[-2]
 
@@ -108,9 +109,8 @@ def test_a_rule_weighs_what_is_listed_and_not_what_is_limited_and_value_never():
     served = found.decision.serving.served
     assert list(served.names) == names
     assert found.decision.serving.aims[0].weights[2] == 0
-    assert len(
-        served.expected
-    )  # tasks' outcomes have expected labels; what is shown is as it was measured
+    # tasks' outcomes have expected labels; what is shown is as it was measured
+    assert len(served.expected)
     np.testing.assert_allclose(served.expected[:, 2], served.at(CONFIRM)[:, 2], rtol=1e-9)
 
 
@@ -157,10 +157,8 @@ def test_a_guard_on_distinct_authors_is_kept_where_it_asks_for_confidence():
     measure = Measure((Task("click"), Task("buy")), names, rows, items=items)
     said = {name: truth[list(columns)].to_numpy() for name, columns in ASKED["models"].items()}
     now = measure.values(np.log(said["today"]) @ [0.2, 0.8])[0]
-    kept, policy = (
-        dict.fromkeys((0.5, 0.75, 0.95), 0),
-        most_clicks(0.75).model_dump(exclude_unset=True),
-    )
+    kept = dict.fromkeys((0.5, 0.75, 0.95), 0)
+    policy = most_clicks(0.75).model_dump(exclude_unset=True)
     for seed in range(60):
         found = bench.decide(log_of(600, seed), **ASKED, policy=policy, recalibrate=False).found
         for confidence in kept:
@@ -173,7 +171,6 @@ def test_a_guard_on_distinct_authors_is_kept_where_it_asks_for_confidence():
             )[0]
             kept[confidence] += bool(true[2] >= 0.98 * now[2])
     print(kept)
-    assert (
-        kept[0.5] <= 35 < kept[0.75]
-    )  # by means alone it is about a third, see docs/before-the-test.md
+    # by means alone it is about a third, see docs/before-the-test.md
+    assert kept[0.5] <= 35 < kept[0.75]
     assert kept[0.95] >= 60 * 0.95 - 2 * np.sqrt(60 * 0.95 * 0.05)

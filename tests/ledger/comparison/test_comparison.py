@@ -100,12 +100,10 @@ def test_it_keeps_its_error_rate(left, right):
 def test_a_family_whose_trials_are_all_better_is():
     values = np.arange(20.0)[:, None]
     assert tuning_luck(values[10:], values[:10], best(3), 1, 0, 4999) < 0.001
-    assert (
-        tuning_luck(values[10:], values[:10], best(3), -1, 0, 4999) == 1
-    )  # the search says the contrary
-    assert (
-        tuning_luck(values[2:], values[:2], best(2), 1, 0, 4999) > 0.002
-    )  # two trials can be unlucky
+    # the search says the contrary
+    assert tuning_luck(values[10:], values[:10], best(3), -1, 0, 4999) == 1
+    # two trials can be unlucky
+    assert tuning_luck(values[2:], values[:2], best(2), 1, 0, 4999) > 0.002
 
 
 def closed_testing(p):

@@ -70,14 +70,13 @@ def test_of_what_these_rows_show_nothing_the_interval_is_that_of_none_of_n(rng):
     moved = rng.binomial(n, 0.3, size=(4000, 2, 1)) / n - 0.3
     moved[:, 0] = 0
     drawn = draws_of(points_of(values, [0], moved), None, 0, 4000)[:, 0, 0]
-    found, known = (
-        np.quantile(drawn, [0.05, 0.5, 0.95]),
-        stats.beta(0.5, n + 0.5).ppf([0.05, 0.5, 0.95]),
-    )
+    found = np.quantile(drawn, [0.05, 0.5, 0.95])
+    known = stats.beta(0.5, n + 0.5).ppf([0.05, 0.5, 0.95])
     np.testing.assert_allclose(found, known, rtol=0.1)
+    # n is unknown
     np.testing.assert_array_equal(
         draws_of(points_of(values[:1], [0], moved[:, :1]), None, 0, 10), 0
-    )  # n is unknown
+    )
 
 
 def test_shared_seeds_pair_candidates(rng):
@@ -187,11 +186,9 @@ def test_of_ten_equal_candidates_the_best_seldom_gains_and_little_is_announced(s
             np.asarray,
             ("a", "b"),
         )
-        gained, told, raw = (
-            gained + each.utility.gained,
-            [*told, each.utility.value],
-            [*raw, of_logs(of).max()],
-        )
+        gained = gained + each.utility.gained
+        told = [*told, each.utility.value]
+        raw = [*raw, of_logs(of).max()]
     assert gained <= stats.binom.ppf(0.99, worlds, 0.05)
     assert abs(np.mean(told)) < (np.mean(raw) - np.log(0.4)) / 3  # what it looks like
 
@@ -213,9 +210,7 @@ def test_an_interval_that_spans_both_holds_for_one_model_that_alone_is_ahead(ahe
             for draws in (posterior(of, flat, [*range(11)], 0, of_logs, seed), flat)
         ]
         both = told[0].spanning(told[1]).utility
-        held, back = (
-            held + (both.low <= ahead <= both.high),
-            back + (told[0].utility.low <= ahead <= told[0].utility.high),
-        )
+        held = held + (both.low <= ahead <= both.high)
+        back = back + (told[0].utility.low <= ahead <= told[0].utility.high)
     assert held >= stats.binom.ppf(0.01, worlds, 0.9)
     assert back < held

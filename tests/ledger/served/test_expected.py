@@ -98,9 +98,8 @@ def test_a_fit_is_scikit_learns_and_skips_unknown_labels(monkeypatch):
     assert fit.gain > 0
     monkeypatch.setattr("bench.measure.platt.FIT_ROWS", 100)
     order = np.argsort(p)
-    some = platt(
-        p[order], y[order], weights[order]
-    )  # of rows all over, not of those that come first
+    # of rows all over, not of those that come first
+    some = platt(p[order], y[order], weights[order])
     assert np.allclose([some.offset, some.slope], [fit.offset, fit.slope], atol=0.7)
     assert platt(p, np.ones(500), None) is None
     assert platt(np.full(500, 0.5), y, None) is None

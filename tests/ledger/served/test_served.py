@@ -187,10 +187,11 @@ def test_it_is_the_same_again_and_from_files(two, outcomes, tmp_path):
         load(tmp_path, digest_of(candidates, made.rows, outcomes, CurrentRanking("good", EQUAL), 2))
         is None
     )
+    # trained again
     other = [
         replace(candidates[0], predictions=made.candidate("other").predictions),
         candidates[1],
-    ]  # trained again
+    ]
     assert (
         load(tmp_path, digest_of(other, made.rows, outcomes, CurrentRanking("good", EQUAL), 1))
         is None

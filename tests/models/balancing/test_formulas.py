@@ -137,9 +137,8 @@ def test_upgrad_equals_projections_in_the_space_of_parameters(width):
     for tasks in range(1, 7):
         for scales in (torch.ones(tasks), torch.logspace(-2, 2, tasks)):
             jacobian = scales[:, None] * torch.randn(tasks, width, dtype=torch.float64)
-            near = (
-                1e-4 if tasks <= width else 2e-2
-            )  # dependent gradients are taken as just independent
+            # dependent gradients are taken as just independent
+            near = 1e-4 if tasks <= width else 2e-2
             atol = near * float(jacobian.norm(dim=1).max())
             torch.testing.assert_close(
                 step(build("upgrad", tasks), jacobian), projected(jacobian), rtol=0, atol=atol
@@ -178,9 +177,8 @@ def test_cagrad_equals_brute_force_on_the_dual(tasks, c):
             tasks, 6, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
         )
         expected = torch.from_numpy(brute_force(jacobian.numpy(), c))
-        found = (
-            step(build("cagrad", tasks, c=c), jacobian) * (1 + c) / tasks
-        )  # the paper's d: without our scale
+        # the paper's d: without our scale
+        found = step(build("cagrad", tasks, c=c), jacobian) * (1 + c) / tasks
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-3 * float(expected.norm()))
 
 
@@ -303,9 +301,8 @@ def test_the_bargain_is_found_in_few_steps_by_opposed_gradients_too(
     assert len(steps) <= 20
     if alpha == 1:
         np.testing.assert_array_equal(build("nash_mtl", tasks)(rows @ rows.T), found)
-    gradients = Gradients.of(
-        (rows @ rows.T).numpy()
-    )  # dependent ones are taken as just independent
+    # dependent ones are taken as just independent
+    gradients = Gradients.of((rows @ rows.T).numpy())
     along = gradients.norms * (gradients.cosines @ (gradients.norms * found))
     terms = along * found ** (1 / alpha)  # equal, and 1 for the solution itself
     np.testing.assert_allclose(terms, terms.mean(), rtol=1e-4)

@@ -120,10 +120,8 @@ def test_regressions_keep_to_their_rows(chosen):
 @pytest.mark.parametrize("chosen", of_regressions()[: len(REGRESSION_LOSSES)], ids=named)
 def test_the_state_of_a_regressions_loss_round_trips_bit_for_bit(chosen):
     """Where it knows bounds, of censored labels."""
-    store, bounded = (
-        timed(),
-        tuple(replace(task, censored=task.kind == "regression") for task in TIMED),
-    )
+    store = timed()
+    bounded = tuple(replace(task, censored=task.kind == "regression") for task in TIMED)
     if (
         REGRESSION_LOSSES[chosen["regression_loss.kind"]].unfit(
             replace(store.schema, tasks=bounded)

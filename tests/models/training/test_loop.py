@@ -354,9 +354,8 @@ def test_one_trainer_may_pause_and_save_at_any_time(store, tmp_path, sharing):
     whole.run_to()
     for rung in EVERYWHERE:
         paused.run_to(rung)
-        assert paused.course.step == -(
-            -rung // BATCH
-        )  # whole batches, no fewer samples than asked for
+        # whole batches, no fewer samples than asked for
+        assert paused.course.step == -(-rung // BATCH)
         paused.metrics("valid")
         paused.save(tmp_path / "a.safetensors")
         torch.rand(3)

@@ -123,10 +123,8 @@ def packaged(made):
     """The parts of a trained model's package, its specification, and what both say of test: the
     package and it.
     """
-    parts, members = (
-        [ModelPart.whole(made.config.dotted(), made.schema)],
-        [[[made.model.state_dict()]]],
-    )
+    parts = [ModelPart.whole(made.config.dotted(), made.schema)]
+    members = [[[made.model.state_dict()]]]
     spec, split = ModelSpec.of_trained(made.schema, parts, members), made.store.split("test")
     inputs = torch.from_numpy(split.ids), torch.from_numpy(split.dense)
     made.model.eval()
@@ -145,10 +143,8 @@ def test_what_is_predicted_of_a_regression_is_served(kind, sharing):
     """With its duration, bounds and an input that caps it, of an ensemble, in both readings; no
     label is needed.
     """
-    number, scale = (
-        Number("age", 0, None, (-3.0, 3.0), (9,)),
-        scale_of(np.exp(np.arange(9.0)), True),
-    )
+    number = Number("age", 0, None, (-3.0, 3.0), (9,))
+    scale = scale_of(np.exp(np.arange(9.0)), True)
     cap = Cap(0, None, False, 3.0, 1.0)
     watch = Task("watch", "regression", "click", scale, duration="age", censored=True, cap=cap)
     fields = (Field("user", 20), Field("age_bucket", 3))

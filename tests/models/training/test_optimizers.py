@@ -131,9 +131,8 @@ def test_thread_count_changes_no_bit(seed, threads):
         optimizer = build(weight, threads=number)
         for step in range(3):
             ids, gradient = batch(seed + step)
-            optimizer.step(
-                ids, gradient * 0.3
-            )  # 0.3 is not exact: the order of additions would show
+            # 0.3 is not exact: the order of additions would show
+            optimizer.step(ids, gradient * 0.3)
     assert torch.equal(one, many)
 
 
@@ -280,14 +279,12 @@ def test_dense_is_torchs_fused_adamw_bit_for_bit():
         made.zero_grad()
         for at, (one, other) in enumerate(zip(ours, theirs, strict=True)):
             assert one.grad is None
-            skipped = (
-                at == 1 and step % 2
-            )  # a parameter without gradient keeps its value and its step counter
+            # a parameter without gradient keeps its value and its step counter
+            skipped = at == 1 and step % 2
             if not skipped:
                 other.grad = torch.randn_like(one)
-                one.grad = (
-                    other.grad.mT.contiguous().mT if one.dim() > 1 else other.grad
-                )  # in another order in memory
+                # in another order in memory
+                one.grad = other.grad.mT.contiguous().mT if one.dim() > 1 else other.grad
             else:
                 other.grad = None
         made.step()

@@ -172,10 +172,8 @@ def test_a_position_multiplies_the_probability_of_a_binary_task_or_is_added_to_t
     logits = 3 * torch.randn(members * len(ids), 6, dtype=torch.float64)
     found = made(logits, ids).detach()
     w = SCALE * made.weight.detach().t()
-    of_rows, added = (
-        w[made.codes(ids)].repeat(members, 1),
-        (w - w.mean(0))[made.codes(ids)].repeat(members, 1),
-    )
+    of_rows = w[made.codes(ids)].repeat(members, 1)
+    added = (w - w.mean(0))[made.codes(ids)].repeat(members, 1)
     multiplied = torch.logit(logits[:, :4].sigmoid() * of_rows.sigmoid())
     multiplied[:, 2] = (logits[:, :4] + added)[:, 2]  # a regression
     torch.testing.assert_close(
@@ -221,9 +219,8 @@ def test_the_effect_of_a_position_is_found_under_every_way_of_balancing(tmp_path
     trainer = trained(tmp_path, balancer=balancer)
     found = effects(trainer, 0)
     assert (np.diff(found) < 0).mean() >= 0.8
-    assert (
-        found[0] - found[-1] > 1.5
-    )  # in truth log(1 / exp(-.35 * 9)) = 3.2 at rare clicks, decay aside
+    # in truth log(1 / exp(-.35 * 9)) = 3.2 at rare clicks, decay aside
+    assert found[0] - found[-1] > 1.5
     assert np.abs(effects(trainer, 1)).max() < 0.5  # likes do not depend on it
 
 

@@ -78,9 +78,8 @@ class TestFeatures:
             other = labels.copy()
             other[row] = 1 - other[row]
             _, again = TreeFeatures.learn(self.SCHEMA, ids, dense, other, seed=1)
-            assert again[row] == pytest.approx(
-                columns[row], abs=4e-3
-            )  # the mean of all moves a little
+            # the mean of all moves a little
+            assert again[row] == pytest.approx(columns[row], abs=4e-3)
 
 
 class TestRows:

@@ -79,11 +79,9 @@ def test_metrics_are_those_of_the_rows_repeated_and_plain_ones_stand_beside(deci
 def test_areas_and_shares_of_all_rows_count_weights_and_lists_only_whether_they_are_0():
     labels, said, joint, group = rows()
     labels[:, 2] = np.abs(labels[:, 2])
-    labels, weights, lists = (
-        np.nan_to_num(labels),
-        whole_weights(),
-        ("click.ndcg@3", "buy.recall@2"),
-    )
+    labels = np.nan_to_num(labels)
+    weights = whole_weights()
+    lists = ("click.ndcg@3", "buy.recall@2")
     again = np.repeat(np.arange(ROWS), weights[:, 0].astype(int))
     own = Labelled(labels, group, weights[:, 0])
     some = labels[:, 0] + (np.arange(ROWS) % 2) > 0
@@ -148,9 +146,8 @@ FIELD = (Field("all", 1),)  # scikit-learn takes account of a category's rows wi
 
 
 def test_trees_are_those_of_the_rows_repeated(monkeypatch):
-    monkeypatch.setattr(
-        tree_training, "MOST_TREES", 5
-    )  # later ones choose between splits that are equally good
+    # later ones choose between splits that are equally good
+    monkeypatch.setattr(tree_training, "MOST_TREES", 5)
     noise = np.random.default_rng(0).random((2, 150)) < 0.3
     stores = [MemoryStore(rows=150, fields=FIELD, weights=1) for _ in range(3)]
     for at, name in enumerate(("train", "valid")):

@@ -171,10 +171,8 @@ def test_replicates_whose_predictions_are_gone_are_trained_again_and_stored_as_t
 
 class TestBaselines:
     def test_what_cannot_be_is_left_out(self):
-        config, values = (
-            {"sharing.kind": "single_task"},
-            {"valid/click.auc": 0.7, "valid/like.auc": 0.7},
-        )
+        config = {"sharing.kind": "single_task"}
+        values = {"valid/click.auc": 0.7, "valid/like.auc": 0.7}
         single = TrialRecord(0, "completed", {}, config, "single_task", values)
         found = baselines_of([single], OBJECTIVES, {}, TRAINED, SCHEMA)
         assert [each.kind for each in found] == ["trees", "ensemble"]
@@ -233,9 +231,8 @@ class TestTuning:
             max(leaves),
             min(leaves),
         ]
-        assert {(job.replicate, job.splits) for job in tried} == {
-            (0, ("valid",))
-        }  # test stays unopened
+        # test stays unopened
+        assert {(job.replicate, job.splits) for job in tried} == {(0, ("valid",))}
         assert len({job.seed for job in tried}) == 1
         assert [(job.replicate, job.splits, job.config) for job in retrained] == [
             (number, REPLICATED, trees.config) for number in (1, 2)

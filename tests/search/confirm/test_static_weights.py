@@ -100,10 +100,8 @@ def test_every_weight_is_tuned_by_the_same_tries_and_its_best_is_retrained(done,
     folder = copytree(done, tmp_path / "a")
     study, asked = tune(folder, noting)
     shared = sum(record.sharing != "single_task" for record in study.records())
-    tries, retrained = (
-        [job for job in jobs if not job.replicate],
-        [job for job in jobs if job.replicate],
-    )
+    tries = [job for job in jobs if not job.replicate]
+    retrained = [job for job in jobs if job.replicate]
     assert len(tries) == 3 * math.ceil(shared / 3)
     assert {(job.kind, job.splits, job.until) for job in tries} == {
         ("static_weights", ("valid",), None)

@@ -141,9 +141,8 @@ def test_the_best_twin_is_the_reference_and_is_confirmed_in_place_of_a_worse_tri
     assert stored[0].name == f"single-task, settings of trial {stored[0].label}"
 
     done = len(jobs)
-    assert (
-        tune(study, executor, make_job, REFERENCE, 2, Silent()) == twins
-    )  # kept, and not trained again
+    # kept, and not trained again
+    assert tune(study, executor, make_job, REFERENCE, 2, Silent()) == twins
     assert len(jobs) == done
     assert {point.training for point in with_earlier([], study)} == {
         point.training for point in single
