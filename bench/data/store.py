@@ -1,16 +1,20 @@
-"""A prepared data set on disk: arrays to map into memory, the encoder that made them, and a
+"""Prepared data sets on disk: arrays to map into memory, the encoder that made them, and a
 manifest.
 
-<home>/store/<key>/<fingerprint>/
-    manifest.json   schema, default tasks, counts, files
-    encoder.json    enough to encode raw rows later
-    train/ valid/ confirm/ test/
-        ids.npy (N, W) uint16    dense.npy (N, D) float32    labels.npy (N, T) float32    group.npy
-        (N,) int32 units.npy (N,) int32               of a card with `units` segments.npy (N, G)
-        int16    logged.npy (N, K) float32    of a card that has segments or logged scores
-        weights.npy (N, 1 or 2) float32    of a card with `weight` or `sampling` bounds.npy (N, T)
-        float32          of a card with a censored regression items.npy (N, I) float64           of
-        a card with columns of items
+    <home>/store/<key>/<fingerprint>/
+        manifest.json   schema, default tasks, counts, files
+        encoder.json    enough to encode raw rows later
+        train/ valid/ confirm/ test/
+            ids.npy       (N, W) uint16
+            dense.npy     (N, D) float32
+            labels.npy    (N, T) float32
+            group.npy     (N,) int32
+            units.npy     (N,) int32             of a card with `units`
+            segments.npy  (N, G) int16           of a card with segments
+            logged.npy    (N, K) float32         of a card with logged scores
+            weights.npy   (N, 1 or 2) float32    of a card with `weight` or `sampling`
+            bounds.npy    (N, T) float32         of a card with a censored regression
+            items.npy     (N, I) float64         of a card with columns of items
 
 `bench.data.packing` says how ids lie in `ids.npy`.
 """
@@ -18,9 +22,11 @@ manifest.
 from __future__ import annotations
 
 import shlex
+import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from glob import escape
 from pathlib import Path
 from tokenize import TokenError
 from typing import TYPE_CHECKING, Any
@@ -37,27 +43,40 @@ from bench.core.records import SplitName
 from bench.core.schema import Schema
 from bench.core.seeds import mixed
 from bench.core.system.mapped import mapped
+from bench.core.system.progress import Progress
 
 if TYPE_CHECKING:
     from bench.data.encoding.encoder import Encoder
     from bench.data.packing import Packing
 
 ARRAYS = ("ids", "dense", "labels", "group")
-BESIDE = ("segments", "logged", "weights", "bounds", "units", "items")
+OPTIONAL_ARRAYS = ("segments", "logged", "weights", "bounds", "units", "items")
 """Of cards that ask for them."""
-_SAID = {"key", "id", "fingerprint", "recipe", "files", "splits", "schema", "default_tasks"}
+_MANIFEST_KEYS = {
+    "key",
+    "id",
+    "fingerprint",
+    "recipe",
+    "files",
+    "splits",
+    "schema",
+    "default_tasks",
+}
 
 
 class DamagedStore(UserError):
     """A store that cannot be used; the text names it, what is wrong with it, and the way out."""
 
-    def __init__(self, path: Path, what: object) -> None:
-        way_out, shelf = "remove the folder", path.resolve().parents[1]
+    def __init__(self, path: Path, problem: object) -> None:
+        way_out = "remove the folder"
+        key_folder = path.resolve().parent
+        shelf = key_folder.parent
         if shelf.name == "store":
-            free = f"seesaw datasets {shlex.quote(path.resolve().parent.name)} --remove"
-            way_out = f"free it with `{free} --home {shlex.quote(str(shelf.parent))}`"
+            key, home = shlex.quote(key_folder.name), shlex.quote(str(shelf.parent))
+            way_out = f"free it with `seesaw datasets {key} --remove --home {home}`"
         super().__init__(
-            f"{path}: this prepared data is damaged: {what}; {way_out}, and prepare the data again"
+            f"{path}: this prepared data is damaged: {problem}; {way_out}, and prepare the data "
+            "again"
         )
 
 
@@ -66,21 +85,21 @@ def stored(store: Path, name: str, rows: int) -> NDArray[Any]:
     or of other rows.
     """
     try:
-        found = mapped(store / name)
+        array = mapped(store / name)
     except FileNotFoundError:
         raise UserError(f"expected the prepared data at {store}, found no {store / name}") from None
     except (EOFError, SyntaxError, TokenError, ValueError) as error:
         raise DamagedStore(store, f"{name}: {error}") from None
-    if found.shape[:1] != (rows,):
+    if array.shape[:1] != (rows,):
         raise DamagedStore(
-            store, f"{name}: expected {rows:,} rows, found an array of shape {found.shape}"
+            store, f"{name}: expected {rows:,} rows, found an array of shape {array.shape}"
         )
-    return found
+    return array
 
 
 @dataclass(frozen=True)
 class WeightFacts:
-    """What is known of the weights of a store's rows."""
+    """Which weights the rows of a store have."""
 
     plain: bool
     """Whether the card has a row weight, so that metrics without it are reported, too."""
@@ -159,37 +178,26 @@ class StoredSplit:
 
     def labels_of(self, rows: slice | NDArray[np.int64]) -> NDArray[np.float32]:
         """(n, T) float32 of some rows, of this view's tasks."""
-        stored = self.stored_labels[rows]
-        return (
-            stored if self.columns is None else np.ascontiguousarray(stored[:, list(self.columns)])
-        )  # row by row
+        return self._of_view(self.stored_labels[rows])
 
     @property
     def bounds(self) -> NDArray[np.float32] | None:
         """(N, T) float32 of this view's tasks."""
-        stored = self.stored_bounds
-        return (
-            stored
-            if stored is None or self.columns is None
-            else np.ascontiguousarray(stored[:, list(self.columns)])
-        )
+        return None if self.stored_bounds is None else self._of_view(self.stored_bounds)
+
+    def _of_view(self, stored: NDArray[np.float32]) -> NDArray[np.float32]:
+        if self.columns is None:
+            return stored
+        return np.ascontiguousarray(stored[:, list(self.columns)])  # row by row
 
     def taken(self, rows: NDArray[np.int64]) -> StoredSplit:
         """Some rows, copied into memory."""
-
-        def of(array: NDArray[Any] | None) -> Any:
-            return None if array is None else np.ascontiguousarray(array[rows])
-
-        names = (
-            "stored_ids",
-            "dense",
-            "stored_labels",
-            "group",
-            *BESIDE[:3],
-            "stored_bounds",
-            *BESIDE[4:],
-        )
-        return replace(self, **{name: of(getattr(self, name)) for name in names})
+        taken = {}
+        for field in fields(self):
+            array = getattr(self, field.name)
+            if isinstance(array, np.ndarray):
+                taken[field.name] = np.ascontiguousarray(array[rows])
+        return replace(self, **taken)
 
     def weights_of(self, rows: slice | NDArray[np.int64]) -> NDArray[np.float32] | None:
         """(n, K) of some rows."""
@@ -202,7 +210,7 @@ class Store:
 
     path: Path
     manifest: dict[str, Any]
-    """What is known of it, as plain values; about all tasks, whichever the view has."""
+    """As plain values; about all tasks, whichever the view has."""
     schema: Schema
     selected: tuple[int, ...]
     """For each task of this view its column in the stored labels."""
@@ -221,10 +229,9 @@ class Store:
             ) from None
         except UserError as error:
             raise DamagedStore(path, error) from None
-        if not isinstance(manifest, dict) or not manifest.keys() >= _SAID:
-            raise DamagedStore(
-                path, f"manifest.json: expected a table with {', '.join(sorted(_SAID))}"
-            )
+        if not isinstance(manifest, dict) or not manifest.keys() >= _MANIFEST_KEYS:
+            keys = ", ".join(sorted(_MANIFEST_KEYS))
+            raise DamagedStore(path, f"manifest.json: expected a table with {keys}")
         try:
             schema = TypeAdapter(Schema).validate_python(manifest["schema"])
         except ValidationError as error:
@@ -241,10 +248,8 @@ class Store:
     def _mapped(self, split: str) -> dict[str, NDArray[Any]]:
         """The arrays of a split, by name; errors as of `check`."""
         facts = self.manifest["splits"][split]
-        folder = facts.get("folder", split)
-        return {
-            name: stored(self.path, f"{folder}/{name}.npy", facts["rows"]) for name in self.arrays
-        }
+        folder, rows = facts.get("folder", split), facts["rows"]
+        return {name: stored(self.path, f"{folder}/{name}.npy", rows) for name in self.arrays}
 
     @property
     def key(self) -> str:
@@ -284,8 +289,8 @@ class Store:
     @property
     def weights(self) -> WeightFacts | None:
         """Which weights its rows have; None where all weigh the same."""
-        found = self.manifest.get("weights")
-        return None if found is None else WeightFacts(found["plain"], **found["thinned"] or {})
+        facts = self.manifest.get("weights")
+        return None if facts is None else WeightFacts(facts["plain"], **facts["thinned"] or {})
 
     @property
     def bounds(self) -> bool:
@@ -300,7 +305,7 @@ class Store:
     @property
     def arrays(self) -> tuple[str, ...]:
         """Names of the arrays of each split."""
-        return (*ARRAYS, *(name for name in BESIDE if getattr(self, name)))
+        return (*ARRAYS, *(name for name in OPTIONAL_ARRAYS if getattr(self, name)))
 
     @cached_property
     def encoder(self) -> Encoder:
@@ -318,9 +323,9 @@ class Store:
         columns = None if self.selected == tuple(range(labels.shape[1])) else self.selected
         if not any(task.censored for task in self.schema.tasks):
             arrays.pop("bounds", None)
-        return StoredSplit(
-            ids, dense, labels, group, columns, Packing.of(self.schema), *map(arrays.get, BESIDE)
-        )
+        optional = map(arrays.get, OPTIONAL_ARRAYS)
+        packing = Packing.of(self.schema)
+        return StoredSplit(ids, dense, labels, group, columns, packing, *optional)
 
     def with_tasks(self, names: Sequence[str]) -> Store:
         """A view with these tasks, in order; raises UserError for none, unknown ones, one twice, or
@@ -333,13 +338,15 @@ class Store:
             check_known("task", name, tasks, self.key)
             if list(names).count(name) > 1:
                 raise UserError(f"{self.key}: task '{name}' is asked for twice")
-            if (parent := tasks[name].parent) is not None and parent not in names:
+            parent = tasks[name].parent
+            if parent is not None and parent not in names:
                 raise UserError(
                     f"{self.key}: task '{name}' needs its parent '{parent}' among the tasks"
                 )
-        place = {task.name: self.selected[i] for i, task in enumerate(self.schema.tasks)}
+        column_of_task = dict(zip(tasks, self.selected, strict=True))
         schema = replace(self.schema, tasks=tuple(tasks[name] for name in names))
-        return Store(self.path, self.manifest, schema, tuple(place[name] for name in names))
+        selected = tuple(column_of_task[name] for name in names)
+        return Store(self.path, self.manifest, schema, selected)
 
 
 def part_of(split: StoredSplit, rows: int, units: bool = False) -> StoredSplit:
@@ -356,5 +363,65 @@ def part_of(split: StoredSplit, rows: int, units: bool = False) -> StoredSplit:
     group = np.asarray(split.together if units else split.group)
     keys = np.where(group >= 0, group.astype(np.int64), -1 - np.arange(total))
     scattered = mixed(keys.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15))
-    taken = np.flatnonzero(scattered < np.uint64(rows / total * 2**63) * np.uint64(2))
-    return split.taken(taken)
+    limit = np.uint64(rows / total * 2**63) * np.uint64(2)
+    return split.taken(np.flatnonzero(scattered < limit))
+
+
+def prepared(home: Path, progress: Progress | None = None) -> list[dict[str, Any]]:
+    """The stores under a home, by key: path, fingerprint, rows, default tasks, size on disk;
+    without damaged ones.
+    """
+    stores = []
+    for path in _store_folders(home):
+        try:
+            store = Store.open(path)
+            store.check()
+        except UserError as error:
+            if progress is not None:
+                progress.note(f"left out: {error}")
+            continue
+        manifest = store.manifest
+        stores.append(
+            {key: manifest[key] for key in ("key", "id", "fingerprint", "default_tasks")}
+            | {
+                "path": str(path),
+                "rows": {name: split["rows"] for name, split in manifest["splits"].items()},
+                "size_mb": _megabytes(path),
+            }
+        )
+    return stores
+
+
+def _store_folders(home: Path, key: str = "*") -> list[Path]:
+    """The folders of stores, damaged ones too, in order; what is being written has a name that
+    begins with a dot.
+    """
+    folders = (home / "store").glob(f"{key}/*/")
+    return sorted(path for path in folders if path.is_dir() and not path.name.startswith("."))
+
+
+def prepared_keys(home: Path) -> set[str]:
+    """Keys of all stores under a home, damaged ones too."""
+    return {path.parent.name for path in _store_folders(home)}
+
+
+def _megabytes(folder: Path) -> float:
+    sizes = [file.stat().st_size for file in folder.rglob("*") if file.is_file()]
+    return round(sum(sizes) / 2**20, 1)
+
+
+def remove_stores(home: Path, key: str) -> list[dict[str, Any]]:
+    """Removes the stores of that key under a home, damaged ones too; returns key, path and size of
+    each.
+
+    Fetched files stay.
+    """
+    removed: list[dict[str, Any]] = []
+    for path in _store_folders(home, escape(key)):
+        removed.append({"key": key, "path": str(path), "size_mb": _megabytes(path)})
+    for store in removed:
+        shutil.rmtree(store["path"])
+    shelf = home / "store" / key
+    if shelf.is_dir() and not any(shelf.iterdir()):
+        shelf.rmdir()
+    return removed

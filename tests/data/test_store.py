@@ -6,8 +6,7 @@ import pytest
 from bench.core.errors import UserError
 from bench.core.schema import Task
 from bench.data import Store, parse_card, prepare, prepared
-from bench.data.listing import remove_stores
-from bench.data.store import _SAID, DamagedStore
+from bench.data.store import _SAID, DamagedStore, remove_stores
 
 
 @pytest.fixture

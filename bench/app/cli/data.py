@@ -35,7 +35,7 @@ def datasets(
     """List the data sets, or explain one card."""
     from bench.core.system import content
     from bench.data import describe, load_card, prepared
-    from bench.data.listing import prepared_keys, remove_stores
+    from bench.data.store import prepared_keys, remove_stores
 
     if remove:
         if dataset is None:
