@@ -130,9 +130,8 @@ class Batches:
         if self.in_memory:
             yield self._whole.labels
             return
-        columns = slice(None) if self._split.columns is None else list(self._split.columns)
         for block in read_parts(self._split.stored_labels, LABEL_BLOCK):
-            yield torch.from_numpy(block)[:, columns]
+            yield torch.from_numpy(self._split.of_view(block))
 
     def _row_weights(self, rows: slice) -> Tensor | None:
         weights = self._split.weights_of(rows)

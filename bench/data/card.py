@@ -282,8 +282,9 @@ class Card(Config):
         """The points in the card's `time` that the split compares with; none where it does not go
         by time.
         """
-        by_time = isinstance(self.split, (TimeSplit, ValidOfTrain, CutSplit))
-        return self.split.ends if by_time else ()
+        if isinstance(self.split, (TimeSplit, ValidOfTrain, CutSplit)):
+            return self.split.ends
+        return ()
 
     @property
     def textual_time(self) -> bool:
@@ -402,7 +403,7 @@ class Card(Config):
             )
 
     def _check_columns_beside_inputs(self) -> None:
-        labels = {}
+        labels: dict[str, str] = {}
         for rule in self.task_rules:
             labels |= dict.fromkeys(rule.sources, "a label")
             if rule.truth:

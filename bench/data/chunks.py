@@ -198,7 +198,8 @@ def shuffled_by_chunk(
     with closing(ahead(reading)) as windows:
         for window in windows:
             rows = len(window["ids"])
-            end = min(rows, size - (0 if batch is None else len(batch.labels)))
+            missing_rows = size if batch is None else size - len(batch.labels)
+            end = min(rows, missing_rows)
             if grouped:
                 mixed = grouped_order(window["group"], size, rng, end)
             else:
@@ -248,18 +249,20 @@ def grouped_order(
     by_group = np.argsort(group, kind="stable")
     rows, group = rows[by_group], group[by_group]
 
-    starts_group = np.ones(len(rows), np.bool_)
-    starts_group[1:] = (group[1:] != group[:-1]) | (group[1:] < 0)
-    begins = np.flatnonzero(starts_group)
-    place_in_group = np.arange(len(rows)) - np.repeat(begins, np.diff(begins, append=len(rows)))
-    starts = np.flatnonzero(place_in_group % size == 0)  # a group larger than a batch is several
+    place = np.arange(len(rows))
+    starts_group = group < 0
+    starts_group[:1] = True
+    starts_group[1:] |= group[1:] != group[:-1]
+    group_start = np.maximum.accumulate(np.where(starts_group, place, 0))
+    # A group larger than a batch is several.
+    starts = np.flatnonzero((place - group_start) % size == 0)
     lengths = np.diff(starts, append=len(rows))
 
     mixed = rng.permutation(len(starts))
     first_room = size if room is None else room
     starts, lengths = _packed(starts[mixed], lengths[mixed], size, first_room)
-    places = np.arange(len(rows)) + np.repeat(starts - np.cumsum(lengths) + lengths, lengths)
-    order: Ints = rows[places]
+    ends = np.cumsum(lengths)
+    order: Ints = rows[place + np.repeat(starts - ends + lengths, lengths)]
     return order
 
 

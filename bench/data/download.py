@@ -190,10 +190,10 @@ def _member(archive: IO[bytes], name: str) -> Iterator[IO[bytes]]:
         return
     archive.seek(0)
     with tarfile.open(fileobj=archive) as tar:
-        content = tar.extractfile(_match(tar.getnames(), name))
-        if content is None:  # a folder
+        member = tar.extractfile(_match(tar.getnames(), name))
+        if member is None:  # a folder
             raise KeyError(name)
-        yield content
+        yield member
 
 
 def _match(names: list[str], wanted: str) -> str:

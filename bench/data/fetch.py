@@ -154,7 +154,9 @@ def _candidates(
 
     Files of known content may lie among those of any card, since another one's may hold the same.
     """
-    folders = [card_folder] if user_folder is None else [card_folder, user_folder]
+    folders = [card_folder]
+    if user_folder is not None:
+        folders.append(user_folder)
     if file.sha256:
         folders += sorted(path for path in card_folder.parent.glob("*") if path.is_dir())
     names = [card_file.name for card_file in card.files]

@@ -35,6 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
+from bench.core.arrays import Floats, Ids, Ints, Singles
 from bench.core.errors import UserError, check_known
 from bench.core.exposure import Shown
 from bench.core.objectives import ItemKind
@@ -115,11 +116,11 @@ class StoredSplit:
 
     stored_ids: NDArray[Any]
     """(N, W) uint16 as `packing` says; without it (N, S) int32, rows of the embedding table."""
-    dense: NDArray[np.float32]
+    dense: Singles
     """(N, D)."""
-    stored_labels: NDArray[np.float32]
+    stored_labels: Singles
     """(N, all tasks), NaN where unobserved."""
-    group: NDArray[np.int32]
+    group: Ids
     """(N,), rows of one number are ranked against each other; -1 for none."""
     columns: tuple[int, ...] | None = None
     """The stored labels' columns that are this view's, in its order; None for all as they are."""
@@ -129,20 +130,20 @@ class StoredSplit:
     """(N, G), place among the values of each of the store's segments, -1 where missing; None
     without.
     """
-    logged: NDArray[np.float32] | None = None
+    logged: Singles | None = None
     """(N, K), each of the store's logged scores, NaN where missing; None without."""
-    weights: NDArray[np.float32] | None = None
+    weights: Singles | None = None
     """(N, 1), how many rows a row stands for; (N, 2) where negatives were thinned: the row's weight
     and, of a negative, one over the share that was kept. None where the card has neither."""
-    stored_bounds: NDArray[np.float32] | None = None
+    stored_bounds: Singles | None = None
     """(N, all tasks), the most that each label can be, infinite where there is no such bound; a
     label that reaches it is only known to be at least that. None where no task of the view is
     censored."""
-    units: NDArray[np.int32] | None = None
+    units: Ids | None = None
     """(N,), rows of one number are resampled together; -1 for a row alone. None where they are the
     groups.
     """
-    items: NDArray[np.float64] | None = None
+    items: Floats | None = None
     """(N, I), each of the store's columns of items: codes of a category, or numbers; NaN where
     missing; or None.
     """
@@ -151,55 +152,56 @@ class StoredSplit:
         return len(self.group)
 
     @property
-    def together(self) -> NDArray[np.int32]:
+    def together(self) -> Ids:
         """(N,), rows of one number are resampled together: of a unit, by default of a group; -1 for
         a row alone.
         """
         return self.group if self.units is None else self.units
 
     @property
-    def ids(self) -> NDArray[np.int32]:
+    def ids(self) -> Ids:
         """(N, S), rows of the embedding table (see `bench.core.schema.Schema`); of a store, a copy
         of them all.
         """
         return self.ids_of(slice(None))
 
-    def ids_of(self, rows: slice | NDArray[np.int64]) -> NDArray[np.int32]:
+    def ids_of(self, rows: slice | Ints) -> Ids:
         """(n, S) of some rows."""
         stored = self.stored_ids[rows]
         return stored if self.packing is None else self.packing.unpacked(stored)
 
     @cached_property
-    def labels(self) -> NDArray[np.float32]:
+    def labels(self) -> Singles:
         """(N, T) float32 of this view's tasks; a view of fewer tasks copies them all into memory,
         when first asked.
         """
         return self.labels_of(slice(None))
 
-    def labels_of(self, rows: slice | NDArray[np.int64]) -> NDArray[np.float32]:
+    def labels_of(self, rows: slice | Ints) -> Singles:
         """(n, T) float32 of some rows, of this view's tasks."""
-        return self._of_view(self.stored_labels[rows])
+        return self.of_view(self.stored_labels[rows])
 
     @property
-    def bounds(self) -> NDArray[np.float32] | None:
+    def bounds(self) -> Singles | None:
         """(N, T) float32 of this view's tasks."""
-        return None if self.stored_bounds is None else self._of_view(self.stored_bounds)
+        return None if self.stored_bounds is None else self.of_view(self.stored_bounds)
 
-    def _of_view(self, stored: NDArray[np.float32]) -> NDArray[np.float32]:
+    def of_view(self, stored: Singles) -> Singles:
+        """(n, T) the columns of this view's tasks, of some rows' stored labels or bounds."""
         if self.columns is None:
             return stored
         return np.ascontiguousarray(stored[:, list(self.columns)])  # row by row
 
-    def taken(self, rows: NDArray[np.int64]) -> StoredSplit:
+    def taken(self, rows: Ints) -> StoredSplit:
         """Some rows, copied into memory."""
-        taken = {}
+        taken: dict[str, Any] = {}
         for field in fields(self):
             array = getattr(self, field.name)
             if isinstance(array, np.ndarray):
                 taken[field.name] = np.ascontiguousarray(array[rows])
         return replace(self, **taken)
 
-    def weights_of(self, rows: slice | NDArray[np.int64]) -> NDArray[np.float32] | None:
+    def weights_of(self, rows: slice | Ints) -> Singles | None:
         """(n, K) of some rows."""
         return None if self.weights is None else np.asarray(self.weights[rows])
 
