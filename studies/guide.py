@@ -26,7 +26,7 @@ from bench.core.schema import Field, Schema, Task
 from bench.core.system import content
 from bench.core.system.atomic import write_text
 from bench.data import load_card
-from bench.data.shape import shape_of
+from bench.data.card_summary import shape_of
 from bench.models.balancing.base import (
     Balancer,
     GradientAggregation,

@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any
 
 from bench.data.store import Store as Store
 from bench.data.store import StoredSplit as StoredSplit
+from bench.data.store import prepared as prepared
 
 if TYPE_CHECKING:
     from bench.data.card import Card as Card
+    from bench.data.card_summary import describe as describe
     from bench.data.encoding.encoder import Encoder as Encoder
-    from bench.data.listing import describe as describe
-    from bench.data.listing import prepared as prepared
     from bench.data.loading import load_card as load_card
     from bench.data.loading import parse_card as parse_card
     from bench.data.preparation import prepare as prepare
@@ -32,11 +32,10 @@ if TYPE_CHECKING:
 _HOME_OF = {
     "Card": "card",
     "Encoder": "encoding.encoder",
-    "describe": "listing",
+    "describe": "card_summary",
     "load_card": "loading",
     "parse_card": "loading",
     "prepare": "preparation",
-    "prepared": "listing",
 }
 
 

@@ -63,7 +63,8 @@ def read_into(buffer: NDArray[Any], array: NDArray[Any], start: int) -> None:
 
 def read_rows(array: NDArray[Any], start: int, rows: int) -> NDArray[Any]:
     """At most `rows` rows (n, *row) from row `start` on; see `read_into`."""
-    buffer = np.empty((min(rows, len(array) - start), *array.shape[1:]), array.dtype)
+    rows = min(rows, len(array) - start)
+    buffer = np.empty((rows, *array.shape[1:]), array.dtype)
     read_into(buffer, array, start)
     return buffer
 

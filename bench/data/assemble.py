@@ -99,7 +99,6 @@ class _LabelledRows:
 class _Groups:
     """Groups and units of n rows."""
 
-    group: Text | None
     group_numbers: Ids
     """(n,) over all parts, -1 where there is none."""
     together: Text | None
@@ -178,7 +177,9 @@ class Assembler:
         thinned_label = labels[:, card.thinned_task]
         weights = read_weights(table, card.weight, card.sampling, thinned_label, missing, sieve)
         rows = _LabelledRows(table, labels, weights)
-        return rows.where(~sieve.bad) if sieve.bad.any() else rows
+        if sieve.bad.any():
+            rows = rows.where(~sieve.bad)
+        return rows
 
     def _without_duplicates(self, rows: _LabelledRows) -> _LabelledRows:
         if self._earlier_rows is None:
@@ -205,13 +206,13 @@ class Assembler:
             value_numbers = np.empty(0, np.int32)
         else:
             value_numbers = _numbers_of_values(self._group_codes, group)
-            group_numbers = _by_row(value_numbers, group)
+            group_numbers = group.by_row(value_numbers, -1)
         if units is None:
-            return _Groups(group, group_numbers, group, value_numbers, None)
+            return _Groups(group_numbers, group, value_numbers, None)
 
         together = with_groups(units, group)
         value_numbers = _numbers_of_values(self._unit_codes, together)
-        unit_numbers = _by_row(value_numbers, together)
+        unit_numbers = together.by_row(value_numbers, -1)
         parted = self._whole_groups.parted(group_numbers, unit_numbers)
         if parted is not None:
             name = self._group_codes.texts([group_numbers[parted]])[0]
@@ -219,7 +220,7 @@ class Assembler:
                 f"{self.card.key}: units: expected all rows of one '{self.card.group}' to have one "
                 f"'{self.card.units}', found {name!r} with two of them"
             )
-        return _Groups(group, group_numbers, together, value_numbers, unit_numbers)
+        return _Groups(group_numbers, together, value_numbers, unit_numbers)
 
     def _split(
         self, file: str, table: pa.Table, groups: _Groups, time: Floats | Text | None
@@ -357,8 +358,3 @@ class Assembler:
 
 def _numbers_of_values(codes: TextCodes, text: Text) -> Ids:
     return codes.code(pa.array(text.values, pa.string()))
-
-
-def _by_row(value_numbers: Ids, text: Text) -> Ids:
-    """(n,) the number of each row's value; -1 where missing."""
-    return np.append(value_numbers, np.int32(-1))[text.codes]

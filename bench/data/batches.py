@@ -52,10 +52,9 @@ class Batches:
         self._split, self._grouped = split, grouped
         self._memory = memory_limit() if memory is None else memory
         self._mapped = isinstance(split.stored_ids, np.memmap)
-        self._sample = (
-            sum(map(row_bytes, arrays_of(split, grouped).values())) if self._mapped else 0
-        )
-        self.in_memory = len(split) * self._sample <= self._memory
+        arrays = arrays_of(split, grouped) if self._mapped else {}
+        self._row_bytes = sum(map(row_bytes, arrays.values()))
+        self.in_memory = len(split) * self._row_bytes <= self._memory
 
     def __len__(self) -> int:
         return len(self._split)
@@ -65,11 +64,13 @@ class Batches:
         """All rows, over the store's pages; ids as stored, labels and bounds of a view of fewer
         tasks are copies.
         """
-        split, group = self._split, self._split.group if self._grouped else None
-        arrays = (split.stored_ids, split.dense, split.labels, split.weights, group, split.bounds)
+        split = self._split
+        arrays = arrays_of(split, self._grouped) | {"labels": split.labels}
+        if split.bounds is not None:
+            arrays["bounds"] = split.bounds
         with warnings.catch_warnings():  # read-only maps are fine: nothing here writes to them
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-            return Batch(*(None if array is None else torch.from_numpy(array) for array in arrays))  # type: ignore[arg-type]
+            return Batch(**{name: torch.from_numpy(array) for name, array in arrays.items()})
 
     def in_order(self, size: int) -> Iterator[Batch]:
         """The whole split, in order; the last batch may be smaller. Pages of a store do not stay
@@ -90,7 +91,7 @@ class Batches:
         size = min(size, len(self))
         if self.in_memory:
             return self._gathered(size, seed, start)
-        plan = PassPlan.within(self._memory, self._sample, size)
+        plan = PassPlan.within(self._memory, self._row_bytes, size)
         batches = shuffled_by_chunk(self._split, plan, size, seed, self._grouped)
         return ahead(islice(batches, start, None), AHEAD)
 
@@ -107,31 +108,36 @@ class Batches:
         """
         total, count = np.zeros(len(parents)), np.zeros(len(parents))
         start = 0
-        columns = slice(None) if self._split.columns is None else list(self._split.columns)
-        blocks = (
-            torch.from_numpy(block)[:, columns]
-            for block in read_parts(self._split.stored_labels, LABEL_BLOCK)
-        )
-        for labels in [self._whole.labels] if self.in_memory else blocks:
-            weights = self._split.weights_of(slice(start, start := start + len(labels)))
-            of_rows = (
-                None
-                if weights is None
-                else torch.from_numpy(weights.astype(np.float64).prod(axis=1))
-            )
+        for labels in self._label_blocks():
+            row_weights = self._row_weights(slice(start, start + len(labels)))
+            start += len(labels)
             for task, parent in enumerate(parents):
                 column = labels[:, task]
-                mask = ~column.isnan()
+                observed = ~column.isnan()
                 if parent is not None:
-                    mask &= labels[:, parent] == 1
-                if of_rows is not None:
-                    total[task] += float(column[mask].double() @ of_rows[mask])
-                    count[task] += float(of_rows[mask].sum())
-                elif seen := int(mask.sum()):
-                    total[task] += column[mask].mean().item() * seen
-                    count[task] += seen
+                    observed &= labels[:, parent] == 1
+                if row_weights is not None:
+                    total[task] += float(column[observed].double() @ row_weights[observed])
+                    count[task] += float(row_weights[observed].sum())
+                elif observed.any():
+                    rows = int(observed.sum())
+                    total[task] += column[observed].mean().item() * rows
+                    count[task] += rows
         means = np.divide(total, count, out=np.full(len(parents), 0.5), where=count > 0)
         return torch.from_numpy(means.astype(np.float32))
+
+    def _label_blocks(self) -> Iterator[Tensor]:
+        if self.in_memory:
+            yield self._whole.labels
+            return
+        for block in read_parts(self._split.stored_labels, LABEL_BLOCK):
+            yield torch.from_numpy(self._split.of_view(block))
+
+    def _row_weights(self, rows: slice) -> Tensor | None:
+        weights = self._split.weights_of(rows)
+        if weights is None:
+            return None
+        return torch.from_numpy(weights.astype(np.float64).prod(axis=1))
 
     def _gathered(self, size: int, seed: int, start: int) -> Iterator[Batch]:
         if not size:
@@ -145,6 +151,5 @@ class Batches:
 def shuffled_order(split: StoredSplit, size: int, seed: int, grouped: bool) -> Tensor:
     """The order (N,) of a pass over a split that is held as a whole."""
     rng = np.random.default_rng(seed)
-    return torch.from_numpy(
-        grouped_order(split.group, size, rng) if grouped else rng.permutation(len(split))
-    )
+    order = grouped_order(split.group, size, rng) if grouped else rng.permutation(len(split))
+    return torch.from_numpy(order)

@@ -26,6 +26,7 @@ from bench.data.values import (
     TEXTS,
     as_numbers,
     as_text,
+    by_code,
     distinct,
     is_any,
     is_list,
@@ -183,9 +184,9 @@ def _checked_texts(
     codes, values = distinct(column)
     broken = _not_utf8(values)
     if broken.any():
-        sieve.refuse(np.append(broken, False)[codes], "bytes", f"'{name}': expected UTF-8 text")
-        texts = [None if bad else value.as_py() for bad, value in zip(broken, values, strict=True)]
-        values = pa.array(texts)
+        sieve.refuse(by_code(broken, codes, False), "bytes", f"'{name}': expected UTF-8 text")
+        whole = pc.if_else(pa.array(broken), None, values)
+        values = pa.array(whole.to_pylist())
         indices = pa.array(codes, mask=codes < 0)
         column = pa.DictionaryArray.from_arrays(indices, values.cast(pa.string()))
     if not as_number:
@@ -196,7 +197,7 @@ def _checked_texts(
     for code in wrong_codes:
         problem = f"'{name}': expected a number, found '{texts[code]}'"
         sieve.refuse(codes == code, "number", problem)
-    return pa.array(np.append(numbers, np.nan)[codes], from_pandas=True)  # the last serves code -1
+    return pa.array(by_code(numbers, codes, np.nan), from_pandas=True)
 
 
 def check_times(
@@ -238,7 +239,9 @@ def _holds(kind: Any, wanted: str) -> bool:
         return pa.types.is_null(kind) or (is_list(kind) and is_any(kind.value_type, NUMBERS))
     if wanted == "list" and is_list(kind):
         kind = kind.value_type
-    return is_any(kind, NUMBERS + TEXTS) if wanted == "number" else not pa.types.is_nested(kind)
+    if wanted == "number":
+        return is_any(kind, NUMBERS + TEXTS)
+    return not pa.types.is_nested(kind)
 
 
 def _check_lists(name: str, column: pa.Array, sieve: Sieve) -> None:
@@ -248,8 +251,8 @@ def _check_lists(name: str, column: pa.Array, sieve: Sieve) -> None:
     broken = _not_utf8(values)
     if broken.any():
         broken_before = np.append(0, np.cumsum(broken))
-        list_broken = np.append(np.diff(broken_before[starts]) > 0, False)
-        sieve.refuse(list_broken[codes], "bytes", f"'{name}': expected UTF-8 text")
+        list_broken = np.diff(broken_before[starts]) > 0
+        sieve.refuse(by_code(list_broken, codes, False), "bytes", f"'{name}': expected UTF-8 text")
 
 
 def _not_utf8(values: pa.Array) -> Mask:
@@ -302,7 +305,7 @@ def _binary_labels(
     raw: pa.Array, rule: TaskRule, column: str, missing: tuple[str, ...], sieve: Sieve
 ) -> LabelArray:
     text = as_text(raw, missing)
-    labels = np.full(len(text.values) + 1, np.nan, np.float32)  # the last serves code -1, missing
+    labels = np.full(len(text.values), np.nan, np.float32)
     for code, value in enumerate(text.values):
         label = _binary_label(value, rule)
         if label is not None:
@@ -316,7 +319,7 @@ def _binary_labels(
             "label",
             f"'{column}', the label of task '{rule.name}': expected {expected}, found '{value}'",
         )
-    return labels[text.codes]
+    return text.by_row(labels, np.nan)
 
 
 def _binary_label(value: str, rule: TaskRule) -> float | None:

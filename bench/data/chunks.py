@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bench.core.arrays import Ints
 from bench.core.errors import UserError
 from bench.core.system.intrinsics import jit
 from bench.data.arrays import read_into
@@ -47,8 +48,10 @@ class Batch(NamedTuple):
     bounds: Tensor | None = None
 
     def map(self, change: Callable[[Tensor], Tensor]) -> Batch:
-        """With each tensor that it has changed."""
-        return Batch(*(None if tensor is None else change(tensor) for tensor in self))  # type: ignore[arg-type]
+        """Applies a function to each tensor."""
+        tensors: dict[str, Tensor | None] = self._asdict()
+        changed = {name: change(tensor) for name, tensor in tensors.items() if tensor is not None}
+        return Batch(**changed)
 
     def taken(self, rows: Tensor | None, packing: Packing | None = None) -> Batch:
         """The given rows (n,), copied; without them all, sharing memory. `packing` is that of ids
@@ -57,27 +60,35 @@ class Batch(NamedTuple):
         if packing is None:
             return self if rows is None else self.map(lambda tensor: tensor.index_select(0, rows))
         ids = packing.unpacked(self.ids.numpy(), None if rows is None else rows.numpy())
-        others = (
-            each if each is None or rows is None else each.index_select(0, rows)
-            for each in self[1:]
-        )
+        others = [_taken(tensor, rows) for tensor in self[1:]]
         return Batch(torch.from_numpy(ids), *others)  # type: ignore[arg-type]
+
+    def followed_by(self, batch: Batch) -> Batch:
+        """The rows of both, one after the other."""
+        joined = {}
+        for name, first, second in zip(self._fields, self, batch, strict=True):
+            if first is not None and second is not None:
+                joined[name] = torch.cat((first, second))
+        return Batch(**joined)
+
+
+def _taken(tensor: Tensor | None, rows: Tensor | None) -> Tensor | None:
+    if tensor is None or rows is None:
+        return tensor
+    return tensor.index_select(0, rows)
 
 
 def arrays_of(split: StoredSplit, grouped: bool = False) -> Arrays:
     """The arrays that a batch's rows are in; those of their groups, too, if `grouped`."""
-    group = split.group if grouped else None
-    found = (
-        split.stored_ids,
-        split.dense,
-        split.stored_labels,
-        split.weights,
-        group,
-        split.stored_bounds,
-    )
-    return {
-        name: array for name, array in zip(Batch._fields, found, strict=True) if array is not None
+    arrays = {
+        "ids": split.stored_ids,
+        "dense": split.dense,
+        "labels": split.stored_labels,
+        "weights": split.weights,
+        "group": split.group if grouped else None,
+        "bounds": split.stored_bounds,
     }
+    return {name: array for name, array in arrays.items() if array is not None}
 
 
 def read(arrays: Arrays, starts: Sequence[int], rows: int) -> Arrays:
@@ -87,13 +98,13 @@ def read(arrays: Arrays, starts: Sequence[int], rows: int) -> Arrays:
     Raises UserError if a file ends before them.
     """
     size = sum(min(rows, len(arrays["ids"]) - start) for start in starts)
-    found = {
-        name: np.empty((size, *array.shape[1:]), array.dtype) for name, array in arrays.items()
-    }
+    buffers = {}
     for name, array in arrays.items():
-        for at, start in enumerate(starts):
-            read_into(found[name][at * rows : (at + 1) * rows], array, start)
-    return found
+        buffer = np.empty((size, *array.shape[1:]), array.dtype)
+        for number, start in enumerate(starts):
+            read_into(buffer[number * rows : (number + 1) * rows], array, start)
+        buffers[name] = buffer
+    return buffers
 
 
 def batch_of(split: StoredSplit, arrays: Arrays, rows: Tensor | None = None) -> Batch:
@@ -101,12 +112,12 @@ def batch_of(split: StoredSplit, arrays: Arrays, rows: Tensor | None = None) -> 
     their memory.
     """
     tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-    found = Batch(**tensors).taken(rows, split.packing)
+    batch = Batch(**tensors).taken(rows, split.packing)
     if split.columns is None:
-        return found
+        return batch
     columns = list(split.columns)
-    bounds = None if found.bounds is None else found.bounds[:, columns]
-    return found._replace(labels=found.labels[:, columns], bounds=bounds)
+    bounds = None if batch.bounds is None else batch.bounds[:, columns]
+    return batch._replace(labels=batch.labels[:, columns], bounds=bounds)
 
 
 LARGEST_WINDOW = 1 << 19
@@ -118,10 +129,10 @@ SMALLEST_CHUNK = 64
 SMALLEST_WINDOW = 16 * SMALLEST_CHUNK
 AHEAD = 2
 """Batches that wait for the consumer."""
-_HELD = 2 * (AHEAD + 3)
-"""Batches at a time: waiting, being gathered, being used, and one in pieces between two windows.
-Twice, because a batch's ids take up to twice the bytes that they take in the store."""
-_ORDER = 16
+_IN_MEMORY = 2 * (AHEAD + 3)
+"""Batches in memory at a time: waiting, being gathered, being used, and one in pieces between two
+windows. Twice, because a batch's ids take up to twice the bytes that they take in the store."""
+_ORDER_BYTES = 16
 """Bytes of a row's place in the order of its window, while the next window's is made."""
 
 
@@ -142,15 +153,15 @@ class PassPlan:
         A sample has `sample` bytes, a batch `size` samples. Raises UserError where not even the
         smallest window fits.
         """
-        free = memory - _HELD * size * sample
-        rows = min(LARGEST_WINDOW, max(0, free) // (2 * sample + _ORDER))
+        free = memory - _IN_MEMORY * size * sample
+        rows = min(LARGEST_WINDOW, max(0, free) // (2 * sample + _ORDER_BYTES))
         if rows < SMALLEST_WINDOW:
             needed = cls(SMALLEST_WINDOW, SMALLEST_CHUNK).memory(sample, size)
             raise UserError(
                 f"expected at least {-(-needed >> 20)} MiB of memory for samples of {sample} bytes "
                 f"in batches of {size}, found {memory >> 20} MiB"
             )
-        # a power of two: limits that are nearly alike give the same order
+        # A power of two: limits that are nearly alike give the same order.
         window = 1 << (rows.bit_length() - 1)
         return cls(window, max(SMALLEST_CHUNK, window // CHUNKS))
 
@@ -158,9 +169,9 @@ class PassPlan:
         """Bytes that a pass takes: 2 windows and their batches, and the order of a window's
         rows.
         """
-        return self.window * (2 * sample + _ORDER) + _HELD * size * sample
+        return self.window * (2 * sample + _ORDER_BYTES) + _IN_MEMORY * size * sample
 
-    def windows(self, rows: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:
+    def windows(self, rows: int, rng: np.random.Generator) -> list[Ints]:
         """For each window of a pass over `rows` rows, the numbers of its chunks, ascending."""
         chunks = -(-rows // self.chunk)
         count = -(-chunks // (self.window // self.chunk))
@@ -178,29 +189,28 @@ def shuffled_by_chunk(
     window come together, see `grouped_order`.
     """
     rng = np.random.default_rng(seed)
-    windows = plan.windows(len(split), rng)
-    tail: Batch | None = None
     arrays = arrays_of(split, grouped)
-    with closing(
-        ahead(read(arrays, (plan.chunk * chunks).tolist(), plan.chunk) for chunks in windows)
-    ) as following:
-        for window in following:
+    chunks_of_windows = plan.windows(len(split), rng)
+    reading = (
+        read(arrays, (plan.chunk * chunks).tolist(), plan.chunk) for chunks in chunks_of_windows
+    )
+    batch: Batch | None = None  # what the windows so far have left over
+    with closing(ahead(reading)) as windows:
+        for window in windows:
             rows = len(window["ids"])
-            start = min(rows, size - (0 if tail is None else len(tail.labels)))
-            mixed = (
-                grouped_order(window["group"], size, rng, start)
-                if grouped
-                else rng.permutation(rows)
-            )
+            missing_rows = size if batch is None else size - len(batch.labels)
+            end = min(rows, missing_rows)
+            if grouped:
+                mixed = grouped_order(window["group"], size, rng, end)
+            else:
+                mixed = rng.permutation(rows)
             order = torch.from_numpy(mixed)
-            head = batch_of(split, window, order[:start])
-            if tail is not None:
-                head = _joined(tail, head)
-            tail = head
-            while len(tail.labels) == size:
-                yield tail
-                tail = batch_of(split, window, order[start : start + size])
-                start += size
+            head = batch_of(split, window, order[:end])
+            batch = head if batch is None else batch.followed_by(head)
+            while len(batch.labels) == size:
+                yield batch
+                batch = batch_of(split, window, order[end : end + size])
+                end += size
             del window  # before the one after the next is read
 
 
@@ -217,7 +227,7 @@ WAITING = 64
 
 def grouped_order(
     group: NDArray[Any], size: int, rng: np.random.Generator, room: int | None = None
-) -> NDArray[np.int64]:
+) -> Ints:
     """An order of rows (N,) that keeps groups whole, for losses that compare a group's rows in
     batches of `size` rows.
 
@@ -235,71 +245,64 @@ def grouped_order(
         room: rows of the first batch; None for `size`.
     """
     rows = rng.permutation(len(group))
-    of_row = np.asarray(group)[rows]
-    by_group = np.argsort(of_row, kind="stable")
-    rows, of_row = rows[by_group], of_row[by_group]
-    new = np.ones(len(rows), np.bool_)
-    new[1:] = (of_row[1:] != of_row[:-1]) | (of_row[1:] < 0)
-    begins = np.flatnonzero(new)
-    within = np.arange(len(rows)) - np.repeat(begins, np.diff(begins, append=len(rows)))
-    starts = np.flatnonzero(within % size == 0)  # a group larger than a batch is several
-    many = np.diff(starts, append=len(rows))
+    group = np.asarray(group)[rows]
+    by_group = np.argsort(group, kind="stable")
+    rows, group = rows[by_group], group[by_group]
+
+    place = np.arange(len(rows))
+    starts_group = group < 0
+    starts_group[:1] = True
+    starts_group[1:] |= group[1:] != group[:-1]
+    group_start = np.maximum.accumulate(np.where(starts_group, place, 0))
+    # A group larger than a batch is several.
+    starts = np.flatnonzero((place - group_start) % size == 0)
+    lengths = np.diff(starts, append=len(rows))
+
     mixed = rng.permutation(len(starts))
-    starts, many = _packed(starts[mixed], many[mixed], size, size if room is None else room)
-    places = np.arange(len(rows)) + np.repeat(starts - np.cumsum(many) + many, many)
-    found: NDArray[np.int64] = rows[places]
-    return found
+    first_room = size if room is None else room
+    starts, lengths = _packed(starts[mixed], lengths[mixed], size, first_room)
+    ends = np.cumsum(lengths)
+    order: Ints = rows[place + np.repeat(starts - ends + lengths, lengths)]
+    return order
 
 
 @jit()
-def _packed(
-    starts: NDArray[np.int64], many: NDArray[np.int64], size: int, room: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _packed(starts: Ints, lengths: Ints, size: int, room: int) -> tuple[Ints, Ints]:
     """Puts spans of rows into batches: first in the first with room; one that has waited longest is
     cut to fill up.
     """
-    total = many.sum()
-    found_starts = np.empty(len(starts) + total // size + 2, np.int64)  # at most one cut a batch
-    found_many = np.empty_like(found_starts)
+    most_spans = len(starts) + lengths.sum() // size + 2  # at most one cut a batch
+    packed_starts = np.empty(most_spans, np.int64)
+    packed_lengths = np.empty_like(packed_starts)
     waiting = np.empty(WAITING, np.int64)
-    at, held, coming = 0, 0, 0
+    packed, waiting_count, coming = 0, 0, 0
     if room == 0:
         room = size
-    while coming < len(starts) or held:
-        place = -1
-        for k in range(held):
-            if many[waiting[k]] <= room:
-                place = k
+    while coming < len(starts) or waiting_count:
+        fitting = -1
+        for k in range(waiting_count):
+            if lengths[waiting[k]] <= room:
+                fitting = k
                 break
-        if place < 0 and coming < len(starts) and held < WAITING:
-            waiting[held] = coming
-            held += 1
+        if fitting < 0 and coming < len(starts) and waiting_count < WAITING:
+            waiting[waiting_count] = coming
+            waiting_count += 1
             coming += 1
             continue
-        cut = place < 0
-        place = max(place, 0)
-        one = waiting[place]
-        taken = min(room, many[one])
-        found_starts[at], found_many[at] = starts[one], taken
-        at += 1
-        room -= taken
+
+        place = max(fitting, 0)
+        span = waiting[place]
+        length = min(room, lengths[span])
+        packed_starts[packed] = starts[span]
+        packed_lengths[packed] = length
+        packed += 1
+        room -= length
         if room == 0:
             room = size
-        if cut:
-            starts[one] += taken
-            many[one] -= taken
+        if fitting < 0:  # cut
+            starts[span] += length
+            lengths[span] -= length
         else:
-            waiting[place : held - 1] = waiting[place + 1 : held].copy()
-            held -= 1
-    return found_starts[:at], found_many[:at]
-
-
-def _joined(first: Batch, second: Batch) -> Batch:
-    """The rows of two batches as one."""
-    columns: list[Any] = []
-    for one, following in zip(first, second, strict=True):
-        if one is None or following is None:
-            columns.append(None)
-        else:
-            columns.append(torch.cat((one, following)))
-    return Batch(*columns)
+            waiting[place : waiting_count - 1] = waiting[place + 1 : waiting_count].copy()
+            waiting_count -= 1
+    return packed_starts[:packed], packed_lengths[:packed]

@@ -20,7 +20,17 @@ from numpy.typing import NDArray
 from bench.core.arrays import Ints, Mask
 from bench.core.errors import UserError
 from bench.core.system.intrinsics import jit
-from bench.data.values import WHOLE, distinct, filled, is_list, taken_apart, texts_of, whole_column
+from bench.data.values import (
+    WHOLE,
+    by_code,
+    distinct,
+    filled,
+    is_list,
+    numpy_of,
+    taken_apart,
+    texts_of,
+    whole_column,
+)
 
 Hashes = NDArray[np.uint64]
 
@@ -35,8 +45,9 @@ def stretches(array: pa.Array) -> tuple[NDArray[np.uint8], Ints]:
     kind = np.dtype(np.int64 if pa.types.is_large_string(array.type) else np.int32)
     _, offsets, data = array.buffers()
     starts = np.frombuffer(offsets, kind, len(array) + 1, array.offset * kind.itemsize)
-    all_bytes = np.frombuffer(data, np.uint8) if data is not None and data.size else no_bytes
-    return all_bytes, starts.astype(np.int64)
+    if data is None or not data.size:
+        return no_bytes, starts.astype(np.int64)
+    return np.frombuffer(data, np.uint8), starts.astype(np.int64)
 
 
 BASIS = np.uint64(14695981039346656037)
@@ -196,7 +207,7 @@ class TextCodes:
         UNKNOWN unless `grow`.
         """
         keys = _not_null(hashes_of(texts))
-        keys[_is_null(texts)] = NULL
+        keys[numpy_of(texts.is_null())] = NULL
         size_before = len(self)
         codes = self._keys.code(keys, grow)
         if len(self) > size_before:
@@ -225,7 +236,8 @@ class TextCodes:
     ) -> Codes:
         """Codes of the texts of an Arrow column of any type (n,), in the form of `texts_of`."""
         rows, values = distinct(column)
-        return _of_rows(self.code(texts_of(values, missing, spelled), grow), rows)
+        codes = self.code(texts_of(values, missing, spelled), grow)
+        return by_code(codes, rows, ABSENT)
 
     @property
     def array(self) -> pa.Array:
@@ -237,16 +249,6 @@ class TextCodes:
 def _not_null(hashes: Hashes) -> Ints:
     """As keys of `IntegerCodes`, none of which is `NULL`."""
     return np.maximum(hashes.view(np.int64), NULL + 1)
-
-
-def _is_null(values: pa.Array) -> Mask:
-    mask: Mask = values.is_null().to_numpy(zero_copy_only=False)
-    return mask
-
-
-def _of_rows(codes: Codes, rows: Codes) -> Codes:
-    """The codes of distinct values by row; row -1 is null, which is ABSENT."""
-    return np.append(codes, np.int32(ABSENT))[rows]
 
 
 class ColumnCodes:
@@ -278,11 +280,13 @@ class ColumnCodes:
         codes = self._code_whole(values, missing, grow)
         if codes is None:
             codes = self.code(texts_of(values, missing, spelled=True), grow)
-        return _of_rows(codes, rows)
+        return by_code(codes, rows, ABSENT)
 
     def _code_whole(self, values: pa.Array, missing: Collection[str], grow: bool) -> Codes | None:
         """Codes of whole numbers; None where these or earlier values are others."""
-        numbers = whole_numbers(values, missing) if self.whole else None
+        if not self.whole:
+            return None
+        numbers = whole_numbers(values, missing)
         return None if numbers is None else self.code_numbers(numbers, grow)
 
     def code(self, texts: pa.Array, grow: bool = True) -> Codes:
@@ -341,7 +345,9 @@ def whole_numbers(values: pa.Array, missing: Collection[str] = ()) -> Ints | Non
     if np.count_nonzero(numbers == NULL) > values.null_count:
         return None
     markers = [int(marker) for marker in missing if _is_canonical_integer(marker)]
-    return np.where(np.isin(numbers, markers), NULL, numbers) if markers else numbers
+    if not markers:
+        return numbers
+    return np.where(np.isin(numbers, markers), NULL, numbers)
 
 
 def _is_canonical_integer(text: str) -> bool:
@@ -378,8 +384,8 @@ def fingerprints(table: pa.Table) -> Hashes:
         codes, values = distinct(table[name])
         spelled = np.frombuffer(name.encode(), np.uint8)
         salt = np.uint64(hash_of(spelled, 0, len(spelled)))
-        # Null adds nothing, and neither does a column that is not there; the last serves code -1.
-        prints += np.append(_value_hashes(values, salt), np.uint64(0))[codes]
+        # Null adds nothing, and neither does a column that is not there.
+        prints += by_code(_value_hashes(values, salt), codes, 0)
     return prints
 
 
@@ -397,13 +403,13 @@ def _value_hashes(values: pa.Array, salt: np.uint64) -> Hashes:
         hashes = _number_hashes(values, salt)
     else:
         hashes = mixed(hashes_of(values.cast(pa.large_string())) ^ salt)
-    hashes[_is_null(values)] = 0
+    hashes[numpy_of(values.is_null())] = 0
     return hashes
 
 
 def _number_hashes(values: pa.Array, salt: np.uint64) -> Hashes:
     """As floats, and as integers where a float would not hold them."""
-    floats = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False) + 0.0  # no -0.0
+    floats = numpy_of(values.cast(pa.float64(), safe=False)) + 0.0  # no -0.0
     float_bits = np.where(np.isnan(floats), np.nan, floats).view(np.uint64)
     beyond_floats = np.zeros(len(values), np.uint64)
     if not pa.types.is_floating(values.type):
@@ -418,7 +424,7 @@ def _list_hashes(lists: pa.Array, salt: np.uint64) -> Hashes:
     codes, distinct_values = distinct(values)
     value_hashes = np.append(_value_hashes(distinct_values, salt), np.uint64(0))
     list_hashes = np.zeros(len(lists), np.uint64)
-    _hash_lists(value_hashes, codes, starts, _is_null(lists), salt, list_hashes)
+    _hash_lists(value_hashes, codes, starts, numpy_of(lists.is_null()), salt, list_hashes)
     return list_hashes
 
 

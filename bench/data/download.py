@@ -48,58 +48,56 @@ def download(url: str, target: Path, sha256: str | None, progress: Progress) -> 
     for no answer, an HTTP error, or other bytes than pinned, and UserError for a full disk.
     """
     part = target.with_name(target.name + ".part")
-    resumed = part.exists() and part.stat().st_size > 0
+    resumed = _size(part) > 0
     _complete(url, part, progress)
-    with part.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest() if sha256 is not None else None
-    if found != sha256:
-        part.unlink()
-        if resumed:  # the old part may be to blame
-            return download(url, target, sha256, progress)
-        raise FetchError(f"{url}: expected sha256 {sha256}, found {found}")
+    if sha256 is not None:
+        with part.open("rb") as file:
+            part_sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        if part_sha256 != sha256:
+            part.unlink()
+            if not resumed:
+                raise FetchError(f"{url}: expected sha256 {sha256}, found {part_sha256}")
+            download(url, target, sha256, progress)  # the old part may be to blame
+            return
     part.replace(target)
     _tag(part).unlink(missing_ok=True)
-    return None
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def _complete(url: str, part: Path, progress: Progress) -> None:
     part.parent.mkdir(parents=True, exist_ok=True)
     failures = 0
     while True:
-        before = part.stat().st_size if part.exists() else 0
+        size_before = _size(part)
         try:
             with room_for(part):
-                whole = _transfer(url, part, progress)
-            if whole:
+                complete = _transfer(url, part, progress)
+            if complete:
                 return
             reason = "the connection ended early"
         except urllib.error.HTTPError as error:
             error.close()
-            if (
-                error.code == 416 and before
-            ):  # nothing after what is here: the part is whole or stale
-                if error.headers.get("Content-Range", "").rpartition("/")[2] == str(before):
+            reason = f"HTTP {error.code} {error.reason}"
+            if error.code == 416 and size_before:  # nothing follows: the part is whole or stale
+                total = error.headers.get("Content-Range", "").rpartition("/")[2]
+                if total == str(size_before):
                     return
                 part.unlink()
                 reason = "the part at hand does not fit the file"
             elif error.code < 500:
-                raise FetchError(f"{url}: HTTP {error.code} {error.reason}") from None
-            else:
-                reason = f"HTTP {error.code} {error.reason}"
-        except (
-            OSError,
-            http.client.HTTPException,
-            ValueError,
-        ) as error:  # ValueError: a URL with letters it has not
+                raise FetchError(f"{url}: {reason}") from None
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            # ValueError: a URL with letters that none may have.
             cause = getattr(error, "reason", error)
-            reason = (
-                "no connection: "
-                f"{getattr(cause, 'strerror', None) or cause or type(cause).__name__}"
-            )
-        grown = part.exists() and part.stat().st_size > before
-        failures = 0 if grown else failures + 1
+            text = getattr(cause, "strerror", None) or cause or type(cause).__name__
+            reason = f"no connection: {text}"
+
+        failures = 0 if _size(part) > size_before else failures + 1
         if failures >= ATTEMPTS:
-            if part.exists() and not part.stat().st_size:
+            if part.exists() and not _size(part):
                 part.unlink()
             raise FetchError(f"{url}: {reason}")
         time.sleep(0.2 * failures)
@@ -107,44 +105,41 @@ def _complete(url: str, part: Path, progress: Progress) -> None:
 
 def _transfer(url: str, part: Path, progress: Progress) -> bool:
     """One connection. Returns whether all bytes are there."""
-    have = part.stat().st_size if part.exists() else 0
+    size = _size(part)
     headers = {"User-Agent": "seesaw-bench", "Accept-Encoding": "identity"}
-    if have:
-        headers["Range"] = f"bytes={have}-"
+    if size:
+        headers["Range"] = f"bytes={size}-"
         if _tag(part).exists():
             headers["If-Range"] = _tag(part).read_text(encoding="utf-8")
-    with urllib.request.urlopen(
-        urllib.request.Request(url, headers=headers), timeout=TIMEOUT
-    ) as response:
-        span = (
-            _RANGE.match(response.headers.get("Content-Range", ""))
-            if response.status == 206
-            else None
-        )
-        if response.status != 206:
-            have = 0
-        elif (
-            span is None or int(span[1]) != have
-        ):  # another range than asked for: all of it is asked for next
-            part.unlink(missing_ok=True)
-            return False
+    request = urllib.request.Request(url, headers=headers)
+    with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
+        total = None
+        if response.status == 206:
+            span = _RANGE.match(response.headers.get("Content-Range", ""))
+            if span is None or int(span[1]) != size:  # another range: all is asked for next
+                part.unlink(missing_ok=True)
+                return False
+            if span[2] != "*":  # a server may send a range in pieces
+                total = int(span[2])
+        else:
+            size = 0
+        length = response.headers.get("Content-Length")
+        if total is None and length is not None:
+            total = size + int(length)
+
         tag = response.headers.get("ETag") or response.headers.get("Last-Modified")
         if tag and not tag.startswith("W/"):
             write_text(_tag(part), tag)
-        length = response.headers.get("Content-Length")
-        total = have + int(length) if length is not None else None
-        if span is not None and span[2] != "*":  # a server may send a range in pieces
-            total = int(span[2])
         with (
             progress.task(f"fetching {url.rpartition('/')[2]}", total, "B") as advance,
-            part.open("ab" if have else "wb") as file,
+            part.open("ab" if size else "wb") as file,
         ):
-            advance(have)
+            advance(size)
             while block := response.read(1 << 18):
                 file.write(block)
-                have += len(block)
+                size += len(block)
                 advance(len(block))
-    return total is None or have >= total
+    return total is None or size >= total
 
 
 def _tag(part: Path) -> Path:
@@ -152,7 +147,7 @@ def _tag(part: Path) -> Path:
 
 
 STEP = 1 << 20
-"""Bytes of a member that are held."""
+"""Bytes of a member that are in memory."""
 _BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
 """Errors of archives that are cut, damaged or encrypted."""
 
@@ -171,7 +166,7 @@ def extract(archive: Path, member: str, target: Path) -> None:
         with room_for(target), ExitStack() as stack:
             stream: IO[bytes] = stack.enter_context(archive.open("rb"))
             for name in outer:
-                # an archive is read here and there
+                # A file: an archive is read here and there.
                 inner = stack.enter_context(TemporaryFile(dir=target.parent))
                 with _member(stream, name) as packed:
                     shutil.copyfileobj(packed, inner, STEP)
@@ -181,9 +176,8 @@ def extract(archive: Path, member: str, target: Path) -> None:
             with atomic_path(target) as temporary, temporary.open("wb") as out:
                 shutil.copyfileobj(content, out, STEP)
     except _BROKEN as error:
-        raise FetchError(
-            f"{archive.name}: broken archive: {str(error).splitlines()[0].rstrip(':')}"
-        ) from None
+        reason = str(error).splitlines()[0].rstrip(":")
+        raise FetchError(f"{archive.name}: broken archive: {reason}") from None
     except KeyError:
         raise FetchError(f"{archive.name}: expected a member '{member}', found none") from None
 
@@ -196,10 +190,10 @@ def _member(archive: IO[bytes], name: str) -> Iterator[IO[bytes]]:
         return
     archive.seek(0)
     with tarfile.open(fileobj=archive) as tar:
-        found = tar.extractfile(_match(tar.getnames(), name))
-        if found is None:  # a folder
+        member = tar.extractfile(_match(tar.getnames(), name))
+        if member is None:  # a folder
             raise KeyError(name)
-        yield found
+        yield member
 
 
 def _match(names: list[str], wanted: str) -> str:
@@ -209,6 +203,10 @@ def _match(names: list[str], wanted: str) -> str:
     raise KeyError(wanted)
 
 
+_PIP_OPTIONS = (
+    "--no-deps --no-binary :all: --require-hashes --no-build-isolation --use-pep517 --no-cache-dir "
+    "--disable-pip-version-check --no-input --progress-bar off --retries 2 --timeout 30"
+)
 _BACKEND = """
 import os
 import sys
@@ -238,48 +236,41 @@ def download_package(source: PackageSource, folder: Path, progress: Progress) ->
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         work, out = Path(scratch), Path(scratch) / "out"
-        backend = work / "backend" / "setuptools"
-        backend.mkdir(parents=True)
-        stem = f"{source.name.replace('-', '_')}-{source.version}"
-        code = _BACKEND.format(stem=stem, name=source.name, version=source.version)
-        (backend / "build_meta.py").write_text(code, encoding="utf-8")
-        (backend / "__init__.py").touch()
-        (work / "requirements.txt").write_text(
-            f"{source.name}=={source.version} --hash=sha256:{source.sha256}\n"
-        )
-        options = (
-            "--no-deps --no-binary :all: --require-hashes --no-build-isolation --use-pep517 "
-            "--no-cache-dir"
-        )
-        options += (
-            " --disable-pip-version-check --no-input --progress-bar off --retries 2 --timeout 30"
-        )
-        command = [sys.executable, "-m", "pip", "download", *options.split()]
-        command += ["-r", str(work / "requirements.txt"), "-d", str(out)]
-        environment = os.environ | {"PYTHONPATH": str(backend.parent), "TMPDIR": str(work)}
+        backend = _write_backend(source, work)
+        requirements = work / "requirements.txt"
+        requirements.write_text(f"{source.name}=={source.version} --hash=sha256:{source.sha256}\n")
+        command = [sys.executable, "-m", "pip", "download", *_PIP_OPTIONS.split()]
+        command += ["-r", str(requirements), "-d", str(out)]
+        environment = os.environ | {"PYTHONPATH": str(backend), "TMPDIR": str(work)}
         with progress.task(f"fetching {source.label}", None, "B"):
             done = subprocess.run(
                 command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
             )
-        lines = [
-            line.strip()
-            for line in done.stdout.decode(errors="replace").splitlines()
-            if line.strip()
-        ]
-        found = list(out.glob("*")) if out.exists() else []
-        if done.returncode or len(found) != 1:
-            raise FetchError(f"{source.label}: {_reason(lines)}")
-        return found[0].replace(folder / found[0].name)
+        files = list(out.glob("*"))
+        if done.returncode or len(files) != 1:
+            raise FetchError(f"{source.label}: {_reason(done.stdout.decode(errors='replace'))}")
+        return files[0].replace(folder / files[0].name)
 
 
-def _reason(lines: list[str]) -> str:
+def _write_backend(source: PackageSource, work: Path) -> Path:
+    """Writes the stand-in backend; returns the folder that Python finds it in."""
+    backend = work / "backend" / "setuptools"
+    backend.mkdir(parents=True)
+    stem = f"{source.name.replace('-', '_')}-{source.version}"
+    code = _BACKEND.format(stem=stem, name=source.name, version=source.version)
+    (backend / "build_meta.py").write_text(code, encoding="utf-8")
+    (backend / "__init__.py").touch()
+    return backend.parent
+
+
+def _reason(output: str) -> str:
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
     if any("HASHES" in line for line in errors):
         return "the package on the index has another sha256 than pinned"
-    if warned := [line for line in lines if "Retrying" in line]:
-        cause = re.split("Failed to establish a new connection: |broken by ", warned[-1])[-1]
-        return (
-            "no connection to the package index: "
-            + cause.partition("')': ")[0].strip("'\"() ")[:200]
-        )
+    retries = [line for line in lines if "Retrying" in line]
+    if retries:
+        cause = re.split("Failed to establish a new connection: |broken by ", retries[-1])[-1]
+        cause = cause.partition("')': ")[0].strip("'\"() ")
+        return f"no connection to the package index: {cause[:200]}"
     return (errors or lines or ["pip gave no reason"])[0][:200]

@@ -156,26 +156,36 @@ class _Runs:
     """
 
     def __init__(self, keys: Sequence[Ids], time: Floats, rows: Ints, delay: float) -> None:
-        has_keys = np.all([key[rows] >= 0 for key in keys], axis=0)
-        rows = rows[has_keys & ~np.isnan(time[rows])]
+        sortable = ~np.isnan(time[rows])
+        for key in keys:
+            sortable &= key[rows] >= 0
+        rows = rows[sortable]
         sort_keys: list[NDArray[Any]] = [rows, time[rows]]
         sort_keys += [key[rows] for key in reversed(keys)]
         self.order = rows[np.lexsort(sort_keys)]
         self.time = time[self.order]
 
-        sorted_keys = [key[self.order] for key in keys]
-        starts_run = np.ones(len(rows), np.bool_)
-        starts_run[1:] = np.any([key[1:] != key[:-1] for key in sorted_keys], axis=0)
-        is_later = starts_run.copy()
-        is_later[1:] |= self.time[1:] != self.time[:-1]
-        place = np.arange(len(rows))
-        self.start = np.maximum.accumulate(np.where(starts_run, place, 0))
-        self.end = np.maximum.accumulate(np.where(is_later, place, 0))
+        starts_run = np.any([_changes(key[self.order]) for key in keys], axis=0)
+        self.start = _latest(starts_run)
+        self.end = _latest(starts_run | _changes(self.time))
         self.labelled_end = self.end
         if delay:
             older = _places_older_by(delay, self.time, np.cumsum(starts_run))
             # `older` is too large where the delay is too small for the time's precision.
             self.labelled_end = np.minimum(older, self.end)
+
+
+def _changes(values: NDArray[Any]) -> Mask:
+    """(m,) whether a value differs from the one before; true of the first."""
+    changes = np.ones(len(values), np.bool_)
+    changes[1:] = values[1:] != values[:-1]
+    return changes
+
+
+def _latest(flags: Mask) -> Ints:
+    """(m,) the latest place up to each that has the flag."""
+    latest: Ints = np.maximum.accumulate(np.where(flags, np.arange(len(flags)), 0))
+    return latest
 
 
 def _places_older_by(delay: float, time: Floats, run: Ints) -> Ints:
@@ -184,7 +194,8 @@ def _places_older_by(delay: float, time: Floats, run: Ints) -> Ints:
     """
     m = len(time)
     is_query = np.repeat([False, True], m)
-    order = np.lexsort([is_query, np.append(time, time - delay), np.append(run, run)])
+    times = np.append(time, time - delay)
+    order = np.lexsort([is_query, times, np.append(run, run)])
     query_sorted = is_query[order]
     places_before = np.cumsum(~query_sorted)
     older = np.empty(m, np.int64)
@@ -250,7 +261,9 @@ class _SplitPast:
     ) -> None:
         self._rows, self._config, self._same = rows, config, same
         visible = rows.split <= split
-        keys = [rows.group] if same is None else [rows.group, self._codes(same)]
+        keys = [rows.group]
+        if same is not None:
+            keys.append(self._codes(same))
         self._runs = _Runs(keys, rows.time, np.flatnonzero(visible), config.label_delay)
         self._counted = visible if own_split else rows.split < split
         self._places = rows.split[self._runs.order] == split
@@ -354,7 +367,8 @@ class Pasts:
     def _compute_share(self, share: int, event: np.dtype[Any]) -> int:
         """Replaces the rows of a share on disk by their past; returns their number."""
         events = [np.fromfile(_file(folder, EVENTS, share), event) for folder in self.folders]
-        split = np.repeat(np.arange(len(events), dtype=np.int8), list(map(len, events)))
+        sizes = [len(split_events) for split_events in events]
+        split = np.repeat(np.arange(len(events), dtype=np.int8), sizes)
         columns = {}
         for name in ("group", "time", "codes", "acted"):
             columns[name] = np.concatenate([part[name] for part in events])
@@ -362,8 +376,8 @@ class Pasts:
         pasts = np.empty(len(split), self._past)
         pasts["lists"], pasts["numbers"] = past(rows, self.config)
         start = 0
-        for folder, split_events in zip(self.folders, events, strict=True):
-            end = start + len(split_events)
+        for folder, size in zip(self.folders, sizes, strict=True):
+            end = start + size
             pasts[start:end].tofile(_file(folder, PAST, share))
             _file(folder, EVENTS, share).unlink()
             start = end

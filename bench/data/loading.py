@@ -62,45 +62,25 @@ def parse_card(
     """
     values = dict(values)
     variants = values.pop("variants", {})
-    if not isinstance(variants, Mapping) or not all(
-        isinstance(table, Mapping) for table in variants.values()
-    ):
-        raise UserError(f"{where}: variants: expected a table of tables, found {variants!r}")
-    for name in variants:
-        if not _VARIANT.fullmatch(name):
-            raise UserError(
-                f"{where}: variants: expected at most 100 letters, digits and ._- in a name, found "
-                f"'{name}'"
-            )
-    shown: list[str] = []
+    _check_variants(variants, where)
+    labels: list[str] = []
     changes: dict[str, Any] = {}
-    for part in (part.strip() for part in suffix.split(",") if part.strip()):
-        parameter, equals, text = (piece.strip() for piece in part.partition("="))
+    for part in suffix.split(","):
+        part = part.strip()
+        parameter, equals, text = part.partition("=")
         if equals:
-            changes[parameter] = _value(text, where, part)
-            continue
-        check_known(f"variant of '{values.get('id', where)}'", part, variants)
-        if shown:
-            raise UserError(f"{where}: expected one variant, found '{shown[0]}' and '{part}'")
-        values |= variants[part]
-        shown.append(part)
-    reader = values.get("reader")
-    if isinstance(reader, Mapping) and reader.get("kind") == "synthetic":
-        from bench.data.synthetic import of_generator  # brings scipy.special
+            changes[parameter.strip()] = _value(text.strip(), where, part)
+        elif part:
+            check_known(f"variant of '{values.get('id', where)}'", part, variants)
+            if labels:
+                raise UserError(f"{where}: expected one variant, found '{labels[0]}' and '{part}'")
+            values |= variants[part]
+            labels.append(part)
 
-        own = reader.get("parameters", {})
-        if not isinstance(own, Mapping):
-            raise UserError(f"{where}: reader.parameters: expected a table, found {own!r}")
-        parameters, columns = of_generator(reader.get("generator"), {**own, **changes}, where)
-        shown += [f"{name}={parameters[name]}" for name in parameters if name in changes]
-        values["reader"] = {**reader, "parameters": parameters}
-        values.setdefault("columns", columns)
-    elif changes:
-        raise UserError(
-            f"{where}: '{next(iter(changes))}' cannot be set: only generated data has parameters"
-        )
+    if changes or _is_synthetic(values):
+        labels += _set_parameters(values, changes, where)
     card = validate(Card, values, where)
-    key = f"{card.id}@{','.join(shown)}" if shown else card.id
+    key = f"{card.id}@{','.join(labels)}" if labels else card.id
     if len(key) > MOST_LETTERS:
         raise UserError(
             f"{where}: expected a name of at most {MOST_LETTERS} letters, found '{key}'"
@@ -108,8 +88,47 @@ def parse_card(
     return card.with_origin(Origin(key, tuple(variants), folder))
 
 
+def _check_variants(variants: Any, where: str) -> None:
+    tables = variants.values() if isinstance(variants, Mapping) else [None]
+    if not all(isinstance(table, Mapping) for table in tables):
+        raise UserError(f"{where}: variants: expected a table of tables, found {variants!r}")
+    for name in variants:
+        if not _VARIANT.fullmatch(name):
+            raise UserError(
+                f"{where}: variants: expected at most 100 letters, digits and ._- in a name, found "
+                f"'{name}'"
+            )
+
+
+def _is_synthetic(values: Mapping[str, Any]) -> bool:
+    reader = values.get("reader")
+    return isinstance(reader, Mapping) and reader.get("kind") == "synthetic"
+
+
+def _set_parameters(values: dict[str, Any], changes: Mapping[str, Any], where: str) -> list[str]:
+    """Puts all parameters of the generator, and its columns, into a card's values; returns the
+    changed ones for the card's name.
+    """
+    if not _is_synthetic(values):
+        parameter = next(iter(changes))
+        raise UserError(f"{where}: '{parameter}' cannot be set: only generated data has parameters")
+    from bench.data.synthetic import of_generator  # brings scipy.special
+
+    reader = values["reader"]
+    card_parameters = reader.get("parameters", {})
+    if not isinstance(card_parameters, Mapping):
+        raise UserError(f"{where}: reader.parameters: expected a table, found {card_parameters!r}")
+    parameters, columns = of_generator(
+        reader.get("generator"), {**card_parameters, **changes}, where
+    )
+    values["reader"] = {**reader, "parameters": parameters}
+    values.setdefault("columns", columns)
+    return [f"{name}={parameters[name]}" for name in parameters if name in changes]
+
+
 def _value(text: str, where: str, part: str) -> Any:
     for spelling in (text, f"0{text}", text.replace("-.", "-0.")):  # TOML wants the zero of .5
-        if (value := parse_value(spelling)) is not None:
+        value = parse_value(spelling)
+        if value is not None:
             return value
     raise UserError(f"{where}: expected parameter=number after '@', found '{part}'")

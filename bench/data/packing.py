@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.core.arrays import Ids
+from bench.core.arrays import Ids, Ints
 from bench.core.schema import Schema
 from bench.core.system.intrinsics import AHEAD, jit, prefetch_to_read
 
@@ -26,25 +26,21 @@ Words = NDArray[np.uint16]
 
 @dataclass(frozen=True)
 class Packing:
-    """The layout of a schema's ids.
-
-    Attributes:
-        before: (S,), what is added to a slot's word unless that is 0; 0 of wide slots.
-        wide: the wide slots, ascending.
-    """
+    """The layout of a schema's ids."""
 
     before: Ids
+    """(S,), what is added to a slot's word unless that is 0; 0 of wide slots."""
     wide: NDArray[np.uint64]
+    """The wide slots, ascending."""
 
     @classmethod
     def of(cls, schema: Schema) -> Packing:
-        """That of a schema; tasks play no part."""
+        """The packing of a schema; tasks play no part."""
         slots = [field.slots for field in schema.fields]
         wide = np.array([field.cardinality > MOST_NARROW for field in schema.fields], np.bool_)
         before = np.where(wide, 0, np.array(schema.offsets, np.int32) - 1)
-        return cls(
-            np.repeat(before, slots), np.flatnonzero(np.repeat(wide, slots)).astype(np.uint64)
-        )
+        wide_slots = np.flatnonzero(np.repeat(wide, slots)).astype(np.uint64)
+        return cls(np.repeat(before, slots), wide_slots)
 
     @property
     def words(self) -> int:
@@ -57,11 +53,12 @@ class Packing:
         _pack(ids, self.before, self.wide, words)
         return words
 
-    def unpacked(self, words: Words, rows: NDArray[np.int64] | None = None) -> Ids:
+    def unpacked(self, words: Words, rows: Ints | None = None) -> Ids:
         """Ids (n, S) of the given rows (n,) of words (N, W), or of all rows."""
-        # else compiled once more, for read-only arrays
-        words = words if words.flags.writeable else np.array(words)
-        rows = np.arange(len(words)) if rows is None else rows
+        if not words.flags.writeable:  # else compiled once more, for read-only arrays
+            words = np.array(words)
+        if rows is None:
+            rows = np.arange(len(words))
         ids = np.empty((len(rows), len(self.before)), np.int32)
         _unpack(words, rows, self.before, self.wide, ids)
         return ids

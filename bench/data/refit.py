@@ -16,9 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bench.core.arrays import Mask
+from bench.core.arrays import Floats, Mask
 from bench.core.errors import UserError
 from bench.core.records import SplitName
 from bench.core.seeds import derive
@@ -51,23 +50,23 @@ def refit_store(store: Store, card: Card, share: float, seed: int, target: Path)
         share: of train and validation together to hold out.
     """
     masks = held_out(card, [store.split(name) for name in JOINED], share, seed)
-    aside = sum(int(mask.sum()) for mask in masks)
-    rows = {"train": sum(map(len, masks)) - aside, "valid": aside, "test": len(store.split("test"))}
-    if not (rows["train"] and aside):
+    held_out_rows = sum(int(mask.sum()) for mask in masks)
+    train_rows = sum(map(len, masks)) - held_out_rows
+    if not (train_rows and held_out_rows):
         raise UserError(
-            f"{store.key}: expected rows to train on and rows to hold out, found {rows['train']:,} "
-            f"and {aside:,} at a share of {share:g}"
+            f"{store.key}: expected rows to train on and rows to hold out, found {train_rows:,} "
+            f"and {held_out_rows:,} at a share of {share:g}"
         )
     with atomic_folder(target) as folder:
-        for name, wanted in (("train", False), ("valid", True)):
-            (folder / name).mkdir()
-            for file in (f"{array}.npy" for array in store.arrays):
-                sources = [store.path / part / file for part in JOINED]
-                _copy(sources, masks, wanted, folder / name / file)
+        _write_split(store, [~mask for mask in masks], folder / "train")
+        _write_split(store, masks, folder / "valid")
         (folder / "test").symlink_to((store.path / "test").resolve(), target_is_directory=True)
         shutil.copyfile(store.path / "encoder.json", folder / "encoder.json")
-        manifest = store.manifest | {"fingerprint": f"{store.fingerprint}+refit-{share:g}-{seed}"}
-        manifest["splits"] = {name: {"rows": count} for name, count in rows.items()}
+        rows = {"train": train_rows, "valid": held_out_rows, "test": len(store.split("test"))}
+        manifest = store.manifest | {
+            "fingerprint": f"{store.fingerprint}+refit-{share:g}-{seed}",
+            "splits": {name: {"rows": count} for name, count in rows.items()},
+        }
         (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     return Store.open(target).with_tasks([task.name for task in store.schema.tasks])
 
@@ -76,41 +75,50 @@ def held_out(card: Card, splits: Sequence[StoredSplit], share: float, seed: int)
     """Which rows (N,) of each split are held out; the first is train, the others are parts of
     validation.
     """
-    rule, (train, *parts) = card.split, splits
-    from_valid = min(MOST_HELD_OUT, share * sum(map(len, splits)) / max(1, sum(map(len, parts))))
-    none = np.zeros(len(train), np.bool_)
+    train, *valid_parts = splits
+    total, valid_total = sum(map(len, splits)), sum(map(len, valid_parts))
+    valid_share = min(MOST_HELD_OUT, share * total / max(1, valid_total))
+    none_of_train = np.zeros(len(train), np.bool_)
     if card.split_times:
-        return [
-            none,
-            *(np.arange(len(part)) >= len(part) - round(from_valid * len(part)) for part in parts),
-        ]
+        return [none_of_train, *(_last(len(part), valid_share) for part in valid_parts)]
+
     rng = np.random.default_rng(derive(seed, "held out"))
-    by_group = card.split_by_group
-    groups = 1 + max(int(split.together.max(initial=-1)) for split in splits)
-    of_group = rng.random(groups) if by_group else None
-    apart = isinstance(rule, ValidOfTrain) and bool(rule.valid)
-    if apart or (isinstance(rule, HashSplit) and not by_group):
-        return [none, *(_drawn(part, of_group, rng) < from_valid for part in parts)]
-    return [_drawn(split, of_group, rng) < share for split in splits]
+    group_draws = None
+    if card.split_by_group:
+        groups = 1 + max(int(split.together.max(initial=-1)) for split in splits)
+        group_draws = rng.random(groups)
+    rule = card.split
+    named_valid = isinstance(rule, ValidOfTrain) and bool(rule.valid)
+    by_value = isinstance(rule, HashSplit) and not card.split_by_group
+    if named_valid or by_value:  # another population than train
+        masks = [_draws(part, group_draws, rng) < valid_share for part in valid_parts]
+        return [none_of_train, *masks]
+    return [_draws(split, group_draws, rng) < share for split in splits]
 
 
-def _drawn(
-    split: StoredSplit, of_group: NDArray[np.float64] | None, rng: np.random.Generator
-) -> NDArray[np.float64]:
+def _last(rows: int, share: float) -> Mask:
+    return np.arange(rows) >= rows - round(share * rows)
+
+
+def _draws(split: StoredSplit, group_draws: Floats | None, rng: np.random.Generator) -> Floats:
     """(N,) in [0, 1): one draw a row, or one a group, or a unit; rows without one have one each."""
-    draws = rng.random(len(split))
-    if of_group is None or not len(of_group):
-        return draws
+    row_draws = rng.random(len(split))
+    if group_draws is None or not len(group_draws):
+        return row_draws
     group = np.asarray(split.together)
-    return np.where(group >= 0, of_group[np.maximum(group, 0)], draws)
+    return np.where(group >= 0, group_draws[np.maximum(group, 0)], row_draws)
 
 
-def _copy(sources: Sequence[Path], masks: Sequence[Mask], wanted: bool, target: Path) -> None:
-    """The rows of the sources, one after the other, whose mask is as wanted."""
-    like = mapped(sources[0])
-    with ArrayWriter(target, like.dtype, like.shape[1:]) as writer:
-        for source, mask in zip(sources, masks, strict=True):
-            for start, block in zip(
-                range(0, len(mask), BLOCK), read_parts(mapped(source), BLOCK), strict=True
-            ):
-                writer.append(block[mask[start : start + len(block)] == wanted])
+def _write_split(store: Store, masks: Sequence[Mask], folder: Path) -> None:
+    """Writes the rows of the masks, those of one joined split after the other."""
+    folder.mkdir()
+    for name in store.arrays:
+        file = f"{name}.npy"
+        arrays = [mapped(store.path / split / file) for split in JOINED]
+        with ArrayWriter(folder / file, arrays[0].dtype, arrays[0].shape[1:]) as writer:
+            for array, mask in zip(arrays, masks, strict=True):
+                start = 0
+                for block in read_parts(array, BLOCK):
+                    end = start + len(block)
+                    writer.append(block[mask[start:end]])
+                    start = end

@@ -116,7 +116,8 @@ class UrlSource(Config):
 
     @model_validator(mode="after")
     def _one_form(self) -> UrlSource:
-        if bool(self.urls) == bool(self.url) or bool(self.url) != bool(self.members):
+        archive, files = bool(self.url), bool(self.urls)
+        if archive == files or archive != bool(self.members):
             raise ValueError("a url source needs either 'url' with 'members', or 'urls'")
         return self
 

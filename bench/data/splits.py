@@ -23,7 +23,7 @@ from bench.core.arrays import Floats, Ids, Mask
 from bench.core.errors import repeated
 from bench.core.registry import Config
 from bench.core.seeds import derive
-from bench.data.values import Text, Values
+from bench.data.values import Text, Values, by_code
 
 SPLITS = ("train", "valid", "confirm", "test")
 TRAIN, VALID, CONFIRM, TEST = range(len(SPLITS))
@@ -176,7 +176,8 @@ class ValidOfTrain(Config):
                 "a split by files or by a column needs one of 'valid', 'valid_fraction' and "
                 "'valid_from' (the last two take valid from train)"
             )
-        if (twice := repeated((*self.train, *self.valid, *self.test))) is not None:
+        twice = repeated((*self.train, *self.valid, *self.test))
+        if twice is not None:
             raise ValueError(f"'{twice}' is named twice")
         return self
 
@@ -192,8 +193,8 @@ class ValidOfTrain(Config):
         split_by_name: dict[str, int] = {}
         for split_name, number in NAMED.items():
             split_by_name |= dict.fromkeys(getattr(self, split_name), number)
-        numbers = [split_by_name.get(name, -1) for name in names]
-        split: Assignment = np.array([*numbers, -1], np.int8)[codes]
+        numbers = np.array([split_by_name.get(name, -1) for name in names], np.int8)
+        split: Assignment = by_code(numbers, codes, -1)
 
         in_train = split == TRAIN
         if not in_train.any():
@@ -276,19 +277,24 @@ class TimeSplit(Config):
 def _in_range(time: Floats | Text, limits: Range) -> Mask:
     if isinstance(time, Text):
         return _texts_in_range(time, limits)
-    low = -np.inf if limits.first is None else float(limits.first)
-    high = np.inf if limits.last is None else float(limits.last)
-    return (time >= low) & (time <= high)
+    inside = ~np.isnan(time)
+    if limits.first is not None:
+        inside &= time >= float(limits.first)
+    if limits.last is not None:
+        inside &= time <= float(limits.last)
+    return inside
 
 
 def _texts_in_range(time: Text, limits: Range) -> Mask:
-    first = None if limits.first is None else time_key(str(limits.first))
-    last = None if limits.last is None else time_key(str(limits.last))
-    inside = np.zeros(len(time.values) + 1, np.bool_)  # the last serves code -1, of missing times
-    for code, text in enumerate(time.values):
-        key = time_key(text)
-        inside[code] = (first is None or key >= first) and (last is None or key <= last)
-    return inside[time.codes]
+    inside = np.ones(len(time.values), np.bool_)
+    keys = [time_key(text) for text in time.values]
+    if limits.first is not None:
+        first = time_key(str(limits.first))
+        inside &= np.array([key >= first for key in keys], np.bool_)
+    if limits.last is not None:
+        last = time_key(str(limits.last))
+        inside &= np.array([key <= last for key in keys], np.bool_)
+    return time.by_row(inside, False)
 
 
 class _Shares(Config):

@@ -97,7 +97,9 @@ class TaskRule(Config):
     @property
     def sources(self) -> tuple[str, ...]:
         """Raw columns the label is made from."""
-        return self.columns or ((self.column,) if self.column else ())
+        if self.column:
+            return (self.column,)
+        return self.columns
 
     @property
     def uses(self) -> Iterator[tuple[str, Literal["number", "text"]]]:
@@ -123,8 +125,8 @@ class TaskRule(Config):
                 counts &= (numbers >= condition.first) & (numbers <= condition.last)
             else:
                 text = as_text(table[raw], missing)
-                holds = [value in condition for value in text.values]
-                counts &= np.array([*holds, False])[text.codes]  # the last serves code -1
+                holds = np.array([value in condition for value in text.values], np.bool_)
+                counts &= text.by_row(holds, False)
         return counts
 
     @property
@@ -275,24 +277,26 @@ def scaled_tasks(
     """
     if all(rule.kind == "binary" for rule in rules):
         return tuple(rule.task for rule in rules)
-    rows = np.arange(len(labels))
     if len(labels) > DRAWN_ROWS:
-        rows = np.sort(np.random.default_rng(0).integers(0, len(labels), DRAWN_ROWS))
-    labels = labels[rows]
+        rng = np.random.default_rng(0)
+        rows = np.sort(rng.integers(0, len(labels), DRAWN_ROWS))
+        labels = labels[rows]
+        if weights is not None:
+            weights = weights[rows]
     row_weights = None
     if weights is not None:
-        row_weights = weights[rows].astype(np.float64).prod(axis=1)
+        row_weights = weights.astype(np.float64).prod(axis=1)
 
-    column_of_task = {rule.name: column for column, rule in enumerate(rules)}
+    labels_of_task = {rule.name: labels[:, column] for column, rule in enumerate(rules)}
     tasks = []
-    for column, rule in enumerate(rules):
+    for rule in rules:
         if rule.kind == "binary" or rule.scale == "none":
             tasks.append(rule.task)
             continue
-        counts = np.isfinite(labels[:, column])
+        counts = np.isfinite(labels_of_task[rule.name])
         if rule.parent is not None:
-            counts &= labels[:, column_of_task[rule.parent]] == 1
-        task_labels = labels[counts, column].astype(np.float64)
+            counts &= labels_of_task[rule.parent] == 1
+        task_labels = labels_of_task[rule.name][counts].astype(np.float64)
         smallest = task_labels.min(initial=0.0)
         if rule.scale == "log1p" and smallest < 0:
             raise UserError(
@@ -321,7 +325,10 @@ def scale_of(labels: Floats, log: bool | None = None, weights: Floats | None = N
     inside = _inside_fence(values)
     values = values[inside]
     if weights is not None:
-        weights = weights[inside] if weights[inside].any() else None
+        weights = weights[inside]
+        if not weights.any():
+            weights = None
+    plain = np.expm1(values) if log else values
 
     spread = float(values.std())
     constant = spread <= 1e-7 * max(1.0, abs(float(values[0])))  # labels are float32
@@ -331,7 +338,7 @@ def scale_of(labels: Floats, log: bool | None = None, weights: Floats | None = N
         spread=1.0 if constant else spread,
         low=float(values.min()),
         high=float(values.max()),
-        mean=float(np.average(np.expm1(values) if log else values, weights=weights)),
+        mean=float(np.average(plain, weights=weights)),
     )
 
 

@@ -208,14 +208,14 @@ def encode_files(
     # Arrow's own pool keeps more memory of finished parts, and is slower here.
     pa.set_memory_pool(pa.system_memory_pool())
     first_pass = read_rows(card, paths, folder, progress, before)
-    check_rows(card, first_pass, progress)
-    pasts = compute_pasts(card, first_pass, progress)
+    check_rows(first_pass, progress)
+    pasts = compute_pasts(first_pass, progress)
     encoder = first_pass.fitter.finish(progress)
     encoder.save(folder / "encoder.json")
-    schema = schema_of(card, encoder, first_pass.spills[TRAIN].folder, before)
-    encode_rows(card, first_pass, schema, pasts, progress)
-    segment_facts = first_pass.segments.finish([spill.folder for spill in first_pass.spills])
-    return facts_of(card, first_pass, schema) | segment_facts | optional_facts(card, folder)
+    schema = schema_of(first_pass, encoder)
+    encode_rows(first_pass, schema, pasts, progress)
+    segment_facts = first_pass.segments.finish(first_pass.folders)
+    return facts_of(first_pass, schema) | segment_facts | optional_facts(card, folder)
 
 
 @dataclass(frozen=True)
@@ -230,6 +230,11 @@ class FirstPass:
     items: Items
     spills: Sequence[Spill]
     """By split."""
+
+    @property
+    def folders(self) -> list[Path]:
+        """By split."""
+        return [spill.folder for spill in self.spills]
 
     def take(self, part: RawTable) -> None:
         """Labels and splits the rows of a part, fits on those of train, and keeps all."""
@@ -280,7 +285,7 @@ def read_rows(
     return first_pass
 
 
-def check_rows(card: Card, first_pass: FirstPass, progress: Progress) -> None:
+def check_rows(first_pass: FirstPass, progress: Progress) -> None:
     """Raises UserError for too many bad rows, or a split that lacks rows or a class; notes what was
     left out.
     """
@@ -291,23 +296,25 @@ def check_rows(card: Card, first_pass: FirstPass, progress: Progress) -> None:
     assembler.note(progress)
 
 
-def compute_pasts(card: Card, first_pass: FirstPass, progress: Progress) -> Pasts | None:
+def compute_pasts(first_pass: FirstPass, progress: Progress) -> Pasts | None:
     """Computes the history of all rows, on disk, and fits on that of train; None where the card has
     none.
     """
-    if card.history is None:
+    history = first_pass.card.history
+    if history is None:
         return None
-    tasks = [rule.name for rule in card.task_rules]
-    actions = [tasks.index(name) for name in card.history.actions]
-    pasts = Pasts(card.history, [spill.folder for spill in first_pass.spills], progress)
-    pasts.compute(first_pass.fitter.columns_of(card.history.inputs), actions)
+    tasks = [rule.name for rule in first_pass.card.task_rules]
+    actions = [tasks.index(name) for name in history.actions]
+    pasts = Pasts(history, first_pass.folders, progress)
+    pasts.compute(first_pass.fitter.columns_of(history.inputs), actions)
     for past in pasts.parts(TRAIN, CHUNK):
         first_pass.fitter.take_past(past.numbers)
     return pasts
 
 
-def schema_of(card: Card, encoder: Encoder, train: Path, before: Before | None) -> Schema:
-    """The inputs and tasks of a store, with the scale of labels in the folder of train's rows."""
+def schema_of(first_pass: FirstPass, encoder: Encoder) -> Schema:
+    """The inputs and tasks of a store, with the scale of train's labels."""
+    card, before, train = first_pass.card, first_pass.before, first_pass.folders[TRAIN]
     labels, weights = mapped(train / "labels.npy"), None
     if (train / "weights.npy").is_file():
         weights = mapped(train / "weights.npy")
@@ -323,13 +330,13 @@ def schema_of(card: Card, encoder: Encoder, train: Path, before: Before | None) 
 
 
 def encode_rows(
-    card: Card, first_pass: FirstPass, schema: Schema, pasts: Pasts | None, progress: Progress
+    first_pass: FirstPass, schema: Schema, pasts: Pasts | None, progress: Progress
 ) -> None:
     """Turns the kept rows into inputs, chunk by chunk; removes what was kept for this alone."""
     packing = Packing.of(schema)
     total = sum(spill.counts.rows for spill in first_pass.spills)
     dense_shape = (len(schema.dense),)
-    with progress.task(f"encoding {card.key}", total, "rows") as advance:
+    with progress.task(f"encoding {first_pass.card.key}", total, "rows") as advance:
         for split, spill in enumerate(first_pass.spills):
             with (
                 ArrayWriter(spill.folder / "ids.npy", np.uint16, (packing.words,)) as ids_file,
@@ -354,23 +361,27 @@ def chunks_with_past(
     if pasts is None:
         yield from spill.chunks()
         return
-    for (start, rows), past in zip(spill.chunks(), pasts.parts(split, CHUNK), strict=False):
-        codes = np.hstack([rows.codes, past.lists.reshape(len(past.lists), -1)])
-        yield start, Provisional(codes, np.hstack([rows.numbers, past.numbers]))
+    parts = pasts.parts(split, CHUNK)
+    for (start, rows), past in zip(spill.chunks(), parts, strict=False):
+        past_codes = past.lists.reshape(len(past.lists), -1)
+        codes = np.hstack([rows.codes, past_codes])
+        numbers = np.hstack([rows.numbers, past.numbers])
+        yield start, Provisional(codes, numbers)
 
 
-def facts_of(card: Card, first_pass: FirstPass, schema: Schema) -> dict[str, Any]:
+def facts_of(first_pass: FirstPass, schema: Schema) -> dict[str, Any]:
     """What every manifest says of splits and schema."""
     splits = {}
     for name, spill in zip(SPLITS, first_pass.spills, strict=True):
         splits[name] = {"rows": spill.counts.rows, "tasks": spill.counts.facts()}
+    assembler = first_pass.assembler
     return {
-        "duplicates_dropped": first_pass.assembler.duplicates,
-        "outside_splits": first_pass.assembler.outside,
-        **first_pass.assembler.rejects.facts(),
+        "duplicates_dropped": assembler.duplicates,
+        "outside_splits": assembler.outside,
+        **assembler.rejects.facts(),
         "splits": splits,
         "schema": asdict(schema),
-        "default_tasks": list(card.default_tasks),
+        "default_tasks": list(first_pass.card.default_tasks),
     }
 
 

@@ -54,6 +54,15 @@ class Text:
     values: tuple[str, ...]
     """Those that occur, in their canonical form, each once."""
 
+    def by_row(self, facts: NDArray[Any], missing: Any) -> NDArray[Any]:
+        """(N,) the fact on each row's value, of facts on `values`; `missing` where none is."""
+        return by_code(facts, self.codes, missing)
+
+
+def by_code(facts: NDArray[Any], codes: Ids, missing: Any) -> NDArray[Any]:
+    """(N,) the fact on each code (N,), of facts on codes 0, 1, ..; `missing` for code -1."""
+    return np.append(facts, np.asarray(missing, facts.dtype))[codes]
+
 
 def canonical(value: Any, missing: Collection[str] = (), spelled: bool = False) -> str | None:
     """The one spelling of a category, or None where it is missing.
@@ -73,7 +82,8 @@ def canonical(value: Any, missing: Collection[str] = (), spelled: bool = False) 
     if isinstance(value, float):
         if math.isnan(value):
             return None
-        value = int(value) if value.is_integer() else value
+        if value.is_integer():
+            value = int(value)
     text = str(value).strip()
     if _MINUS_ZERO.fullmatch(text):
         text = text[1:]
@@ -100,8 +110,8 @@ def distinct(column: pa.Array) -> tuple[Ids, pa.Array]:
     """
     array = whole_column(column)
     if pa.types.is_nested(array.type):  # equal lists are not looked for
-        valid = array.is_valid().to_numpy(zero_copy_only=False)
-        return np.where(valid, np.arange(len(array)), -1).astype(np.int32), array
+        rows = np.arange(len(array), dtype=np.int32)
+        return np.where(numpy_of(array.is_valid()), rows, np.int32(-1)), array
     if not pa.types.is_dictionary(array.type):
         encoded = pc.dictionary_encode(array)
         return filled(encoded.indices, -1), encoded.dictionary
@@ -114,8 +124,13 @@ def filled(values: pa.Array, null: int) -> NDArray[Any]:
     """An Arrow array of whole numbers (n,), with a number in place of null."""
     if values.null_count:
         values = values.fill_null(null)
-    numbers: NDArray[Any] = values.to_numpy(zero_copy_only=False)
-    return numbers
+    return numpy_of(values)
+
+
+def numpy_of(values: pa.Array) -> NDArray[Any]:
+    """An Arrow array as one of numpy."""
+    array: NDArray[Any] = values.to_numpy(zero_copy_only=False)
+    return array
 
 
 def taken_apart(lists: pa.Array) -> tuple[Ints, pa.Array]:
@@ -178,10 +193,11 @@ def _canonical_texts(texts: pa.Array, missing: Collection[str], spelled: bool) -
 
 def _exact_integers(values: pa.Array) -> pa.Array | None:
     """Floats as integers where all are whole and exactly so; None where not."""
-    numbers = values.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    numbers = numpy_of(values.cast(pa.float64()))
     is_nan = np.isnan(numbers)
     numbers = np.where(is_nan, 0, numbers)
-    if (np.abs(numbers) >= 2**53).any() or (np.floor(numbers) != numbers).any():
+    exact = (np.abs(numbers) < 2**53) & (np.floor(numbers) == numbers)
+    if not exact.all():
         return None
     return pa.array(numbers.astype(np.int64), mask=is_nan)
 
@@ -216,7 +232,7 @@ def coded(column: pa.Array, missing: Collection[str] = ()) -> tuple[Ids, pa.Arra
     """
     codes, values = distinct(column)
     texts = texts_of(values, missing).dictionary_encode()
-    return np.append(filled(texts.indices, -1), np.int32(-1))[codes], texts.dictionary
+    return by_code(filled(texts.indices, -1), codes, -1), texts.dictionary
 
 
 def as_numbers(
@@ -235,15 +251,14 @@ def as_numbers(
     if is_any(kind, NUMBERS):
         if pa.types.is_float32(kind):
             array = array.cast(pa.string())  # as `plain`
-        floats = array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-        numbers = np.array(floats, np.float64)
+        numbers = np.array(numpy_of(array.cast(pa.float64(), safe=False)))
     elif is_any(kind, (pa.types.is_dictionary, *TEXTS)):
         codes, values = distinct(array)
         texts = texts_of(values, missing)
         parsed, wrong = numbers_of(texts)
         if wrong:
             raise UserError(f"'{name}': expected a number, found '{texts[wrong[0]]}'")
-        numbers = np.append(parsed, np.nan)[codes]
+        numbers = by_code(parsed, codes, np.nan)
     else:
         raise UserError(f"'{name}': expected numbers, found a column of type {kind}")
 
@@ -263,11 +278,13 @@ def numbers_of(texts: pa.Array) -> tuple[Floats, list[int]]:
         spelled = texts.to_pylist()
     numbers, wrong = np.full(len(spelled), np.nan), []
     for index, text in enumerate(spelled):
-        number = None if text is None else _parsed(text)
-        if number is not None:
-            numbers[index] = number
-        elif text is not None:
+        if text is None:
+            continue
+        number = _parsed(text)
+        if number is None:
             wrong.append(index)
+        else:
+            numbers[index] = number
     return numbers, wrong
 
 
@@ -287,7 +304,9 @@ def whole_column(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     if isinstance(column, pa.ChunkedArray):
         if pa.types.is_dictionary(column.type):
             column = column.unify_dictionaries()
-        return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+        if column.num_chunks == 1:
+            return column.chunk(0)
+        return column.combine_chunks()
     return column
 
 
@@ -307,7 +326,7 @@ def undated(dates: pa.Array) -> Mask:
     else:
         units_a_second, integers = _UNITS[getattr(kind, "unit", "ms")], pa.int64()
     numbers = dates.cast(integers).cast(pa.float64(), safe=False)
-    seconds = numbers.to_numpy(zero_copy_only=False) / units_a_second
+    seconds = numpy_of(numbers) / units_a_second
     # With a zone, the local date may be another one.
     margin = _SECONDS_A_DAY if getattr(kind, "tz", None) else 0
     beyond: Mask = (seconds < _FIRST + margin) | (seconds >= _END - margin)
@@ -370,4 +389,4 @@ def hours_in(column: pa.Array, missing: Collection[str]) -> Floats:
     `hours`.
     """
     text = as_text(column, missing)
-    return np.array([*map(hours, text.values), math.nan])[text.codes]
+    return text.by_row(np.array([hours(time) for time in text.values], np.float64), np.nan)

@@ -273,7 +273,7 @@ def describe_space(name_or_path: str, dataset: str | None = None) -> dict[str, A
     Raises UserError if either is unknown or not valid, or nothing of the space fits the data.
     """
     from bench.data import load_card  # needed only with a data set
-    from bench.data.shape import shape_of
+    from bench.data.card_summary import shape_of
 
     space = load_space(name_or_path)
     tasks = TWO_TASKS

@@ -10,9 +10,9 @@ import pytest
 from bench.core.errors import UserError
 from bench.core.rows import TEST
 from bench.data import Store, parse_card, prepare
+from bench.data.card_summary import shape_of
 from bench.data.checks import Rejects, Sieve, read_labels
 from bench.data.preparation import recipe
-from bench.data.shape import shape_of
 from bench.data.store import WeightFacts, part_of
 from bench.data.tasks import TaskRule, scale_of
 from bench.measure.predictions import read_rows

@@ -6,8 +6,7 @@ import pytest
 from bench.core.errors import UserError
 from bench.core.schema import Task
 from bench.data import Store, parse_card, prepare, prepared
-from bench.data.listing import remove_stores
-from bench.data.store import _SAID, DamagedStore
+from bench.data.store import _MANIFEST_KEYS, DamagedStore, remove_stores
 
 
 @pytest.fixture
@@ -87,7 +86,7 @@ DAMAGES = {
         folder / "confirm/group.npy", np.zeros(3, np.int32)
     ),
     "manifest.json: not valid JSON: 'utf-8'": manifest(b"\xff" * 9),
-    "manifest.json: schema: ": manifest(json.dumps({key: {} for key in _SAID}).encode()),
+    "manifest.json: schema: ": manifest(json.dumps({key: {} for key in _MANIFEST_KEYS}).encode()),
     "found none at": lambda folder: (folder / "manifest.json").unlink(),
 }
 

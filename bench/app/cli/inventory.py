@@ -89,7 +89,7 @@ def _variants(card: Mapping[str, Any]) -> list[str]:
 
 def _remove_stores(dataset: str | None, home: Path) -> CommandOutput:
     from bench.data import load_card
-    from bench.data.listing import prepared_keys, remove_stores
+    from bench.data.store import prepared_keys, remove_stores
 
     if dataset is None:
         raise UserError("--remove: expected a data set's name or a card's path, found none")

@@ -35,9 +35,9 @@ from bench.core.system.machine import cores, versions
 from bench.core.system.progress import Progress
 from bench.core.validation import validate
 from bench.data import load_card
+from bench.data.card_summary import shape_of
 from bench.data.loading import find_card, lasting_name
 from bench.data.preparation import check_data
-from bench.data.shape import shape_of
 from bench.deciding.policy import Policy
 from bench.ledger.pareto import resolve_reference
 from bench.models.config import overridden

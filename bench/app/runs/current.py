@@ -36,7 +36,7 @@ from bench.core.several import as_one, models_in
 from bench.core.system.content import read_toml
 from bench.core.validation import validate
 from bench.data.card import Card
-from bench.data.shape import shape_of
+from bench.data.card_summary import shape_of
 from bench.ledger.fusion import Fusion, FusionKind, fusion_in
 from bench.ledger.points import kind_of
 

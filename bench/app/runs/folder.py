@@ -42,7 +42,7 @@ from bench.core.system.credentials import home_address, is_known, shown
 from bench.core.system.progress import Progress
 from bench.core.validation import validate
 from bench.data import Card, Store, parse_card, prepare
-from bench.data.shape import shape_of
+from bench.data.card_summary import shape_of
 from bench.search.space import Fitted, Space, fitting, load_space
 
 MANIFEST = "run.json"

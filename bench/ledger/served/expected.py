@@ -2,8 +2,8 @@
 are chosen by them.
 
 Of rare tasks few rows are positive, and weights that are best for those rows are best by luck, too.
-A share of all rows is a sum over rows of what is in the first ones, so an expected label may stand
-for one that happened, with much less noise. `TRUST` of it is the mean prediction of all candidates,
+A share of all rows is a sum over its first rows, and an expected label may stand in it for one that
+happened, with much less noise. `TRUST` of it is the mean prediction of all candidates,
 with log odds that fit the labels, and the rest the label itself, which tells what no candidate
 does. What is shown (outcomes of items) needs no label, and stays as measured.
 

@@ -15,7 +15,7 @@ from bench.core.objectives import parse, primary
 from bench.core.schema import Field, Schema
 from bench.core.system import content
 from bench.data import StoredSplit, load_card
-from bench.data.shape import shape_of
+from bench.data.card_summary import shape_of
 from bench.models.training.config import TrialConfig
 from bench.models.training.loop import Trainer
 from bench.search import tree as trees

@@ -33,7 +33,7 @@ from bench.core.schema import Task
 from bench.core.system import atomic, content
 from bench.core.validation import validate
 from bench.data import load_card
-from bench.data.shape import shape_of
+from bench.data.card_summary import shape_of
 from bench.data.synthetic import synthesise
 from bench.deciding.policy import Policy
 from bench.ledger.pareto import resolve_reference

@@ -16,12 +16,12 @@ from data_toys import card_of
 
 from bench.core.errors import UserError
 from bench.data import prepare
+from bench.data.card_summary import shape_of
 from bench.data.columns import DENSE, FIELDS, KINDS
 from bench.data.encoding.encoder import Encoder
 from bench.data.encoding.fitter import EncoderFitter
 from bench.data.inspection.column import count_column
 from bench.data.inspection.roles import find_kind
-from bench.data.shape import shape_of
 from bench.serve.scorer import RawRows, example_rows
 
 ROWS = 240
