@@ -62,8 +62,8 @@ class RawRows:
         computed = () if history is None else history.columns
         columns = {}
         if history is not None:
-            for name, kind in history.needed.items():
-                columns[name] = RawColumn(name, kind, False)
+            for name, needed in history.needed.items():
+                columns[name] = RawColumn(name, needed, False)
         for name, kind in kinds.items():
             if name not in computed:
                 columns[name] = RawColumn(name, kind, name not in required)
@@ -242,8 +242,7 @@ def _text(value: object, column: RawColumn, row: int) -> str | None:
     if word is not None:
         expected = _EXPECTED[column.kind]
         raise UserError(f"row {row}: '{column.name}': expected {expected}, found {word}")
-    is_float = isinstance(value, (float, np.floating))
-    if is_float and column.kind in _EXACT and _may_be_rounded(value):
+    if isinstance(value, (float, np.floating)) and column.kind in _EXACT and _may_be_rounded(value):
         raise UserError(f"row {row}: {_sentence_of_rounded(column.name, value)}")
     if isinstance(value, np.floating):
         return canonical(float(str(value)))

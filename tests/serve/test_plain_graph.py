@@ -150,7 +150,9 @@ def test_the_list_is_what_our_models_use(tmp_path):
                 torch.zeros(9, schema.slots, dtype=torch.int32),
                 torch.zeros(9, len(schema.dense)),
             )
-            bounds.check_bounds(averaged(schema, [[build(schema, each)] for each in chosen]), ids, dense)
+            bounds.check_bounds(
+                averaged(schema, [[build(schema, each)] for each in chosen]), ids, dense
+            )
     assert used | OF_PLUGINS == OPERATORS
 
 

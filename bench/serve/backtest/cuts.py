@@ -91,8 +91,8 @@ class Times:
             )
         counts = self.counts[places]
         middles = np.cumsum(counts) - counts / 2
-        piece = (middles / counts.sum() * pieces).astype(np.int64)
-        return piece.clip(max=pieces - 1)
+        piece: Ints = (middles / counts.sum() * pieces).astype(np.int64)
+        return np.minimum(piece, pieces - 1)
 
     def _spans(self, places: Ints, every: str) -> Ints:
         """The span of each time of test."""
@@ -101,7 +101,8 @@ class Times:
             return np.array(list(map(month_of, times)))
         since_1970 = np.array(list(map(hours, times)))
         since_first = since_1970 - since_1970[0]
-        return np.floor(since_first / hours_of(every)).astype(np.int64)
+        spans: Ints = np.floor(since_first / hours_of(every)).astype(np.int64)
+        return spans
 
     def cut_of(self, cuts: Sequence[Cut]) -> Ints:
         """(n,), the cut of each row of test that has a time."""

@@ -49,6 +49,7 @@ from bench.serve.backtest.daily_gains import (
     PICKED,
     Backtest,
     PointOutcomes,
+    Values,
 )
 from bench.serve.retrain import PartOrder
 
@@ -409,18 +410,18 @@ class _JudgedRows:
         score = self.fused_score(predicted, fusion)
         return np.asarray(self.measure.values(score)[0])
 
-    def outcomes(self, score: Floats) -> dict[str, float | None]:
+    def outcomes(self, score: Floats) -> Values:
         """Of a ranking by a score; None of a task with few positives."""
-        outcomes: dict[str, float | None] = {}
+        outcomes: Values = {}
         values = self.measure.values(score)[0].tolist()
         for name, value in zip(self.measure.names, values, strict=True):
             task, _, _ = name.partition(".")
             outcomes[name] = None if task in self.few else value
         return outcomes
 
-    def misfits(self, predicted: Singles) -> dict[str, float | None]:
+    def misfits(self, predicted: Singles) -> Values:
         """By task how far predictions are above labels on average, as a fraction of these."""
-        misfits: dict[str, float | None] = {}
+        misfits: Values = {}
         columns = zip(self.plan.tasks, predicted.T, self.labels.T, strict=True)
         for task, predictions, labels in columns:
             if task.name in self.few:
