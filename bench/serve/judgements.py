@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -61,6 +62,16 @@ class Judged:
     unscored: float = 0.0
 
 
+class _Part(NamedTuple):
+    """Some of the rows, as in `Judged`; weights by column."""
+
+    labels: Singles
+    group: Ints
+    weights: Floats
+    units: NDArray[np.int32]
+    predictions: list[dict[str, Floats]]
+
+
 def judge(
     card: Card,
     home: Path,
@@ -103,7 +114,7 @@ def judge(
             predictions.append({SCORE: scores.astype(np.float64)})
         units = rows.group if rows.units is None else rows.units
         parts.append(
-            (
+            _Part(
                 rows.labels[chosen][:, columns],
                 rows.group[chosen].astype(np.int64),
                 rows.weights[chosen].astype(np.float64),

@@ -1,7 +1,7 @@
 """A model as a folder that serves raw rows on its own: plain data, whole or absent, each file's
 digest checked.
 
-manifest.json       schema, configuration, score, versions, provenance, digests
+manifest.json       schema, configuration, score, versions, provenance, all digests
 model.safetensors   weights of the modules that its configuration makes; nodes of trees
 model.onnx (.data)  graph and weights for ONNX Runtime, if the extra `serve` was installed
 encoder.json        raw columns -> ids and floats

@@ -116,8 +116,8 @@ class PageSection:
             are ranked.
         explained: what the order owes to inputs and heads, see `bench.serve.explanation`; else
             empty.
-        days: the document of a back-test, see `bench.serve.backtest.daily_gains.document`; empty without
-            one.
+        days: the document of a back-test, see `bench.serve.backtest.daily_gains.document`; empty
+            without one.
     """
 
     decision: Decision

@@ -238,7 +238,7 @@ class _CutWork:
         that stay as then.
         """
         plan = self.plan
-        cut = self.plan.cuts[self.number]
+        cut = plan.cuts[self.number]
         if self.number == 0:
             cut = replace(cut, last=plan.cuts[-1].last)
         card = card_of(plan.times, cut, **options)
