@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast, overload
 import pandas as pd
 
 from bench.core.errors import UserError, check_known
-from bench.core.formula import language_of
+from bench.core.formula_languages import language_of
 from bench.core.plain import names
 from bench.core.plugins import PluginFile, add
 from bench.core.system.interrupts import interrupted_once

@@ -20,7 +20,7 @@ from speed.table import simulation
 
 from bench.ledger.comparison.beyond import MARGIN_THOUSANDTHS, Beyond, beyond, luck, surplus
 from bench.ledger.comparison.significance import SIZE
-from bench.ledger.samples import Sample
+from bench.ledger.errors.evidence import Evidence
 
 Floats = NDArray[np.float64]
 RESAMPLES = 40
@@ -227,7 +227,7 @@ def places(setting: Setting, rng: np.random.Generator) -> tuple[Floats, Floats]:
     return static, ends if setting.ends else rng.dirichlet(even, setting.gradient)
 
 
-def samples_of(setting: Setting, truth: Floats, rng: np.random.Generator) -> list[Sample]:
+def samples_of(setting: Setting, truth: Floats, rng: np.random.Generator) -> list[Evidence]:
     """What is measured of points (N, M) in thousandths."""
     n, m = truth.shape
 
@@ -256,7 +256,7 @@ def samples_of(setting: Setting, truth: Floats, rng: np.random.Generator) -> lis
         )
         first = 0 if setting.shared else 100 * at
         values = MIDDLE + UNIT * (truth[at] + seeds + rows[0])
-        found.append(Sample(values, moved, tuple(range(first, first + count))))
+        found.append(Evidence(values, moved, tuple(range(first, first + count))))
     return found
 
 

@@ -141,7 +141,7 @@ def _train(run: Run, rungs: list[dict[str, Any]]) -> None:
         if run.keep:
             name = f"{run.configuration}-{run.seed}-{len(rungs)}"
             for split in KEPT:
-                metrics |= trainer.metrics(split, keep=Path(run.keep) / f"{name}.{split}.npy")
+                metrics |= trainer.metrics(split, file=Path(run.keep) / f"{name}.{split}.npy")
         rungs.append(
             {
                 "fraction": fraction,

@@ -19,8 +19,8 @@ from speed.table import replace, writer
 from trainings import CARDS, Trainings, mean, store_of
 
 from bench.core.records import NETWORK, SHARE, TREES, Point
-from bench.ledger.samples import samples_of
-from bench.ledger.statistics import differences
+from bench.ledger.errors.evidence import evidence_by_id
+from bench.ledger.errors.intervals import differences
 from bench.measure.predictions import name_of
 from bench.models.training.blend import shares_of
 
@@ -44,9 +44,9 @@ def rows(card: str, of: Trainings) -> Iterator[tuple[float, float, str]]:
             Point("model", {}, "", replicates=tuple(runs), label=name)
             for name, runs in named.items()
         ]
-        found = differences(list(samples_of(points, keys).values()))
+        found = differences(list(evidence_by_id(points, keys).values()))
         assert found is not None
-        gain = found.gains(0, 1, of.objectives)[at]
+        gain = found.improvements(0, 1, of.objectives)[at]
         share = config[f"{SHARE}{objective.name.partition('.')[0]}"]
         means = " | ".join(f"{mean(runs, keys[at]):.5f}" for runs in (first, second, both))
         part = "network" if preferred is first else "trees"

@@ -186,7 +186,7 @@ def run(name: str, way: str, seed: int, lengths: float, home: Path, raw: Path) -
 
     def on_record(record: TrialRecord) -> None:
         done = record.state == "completed"
-        samples = study.ledger.samples(plan.ladder) if by_rungs else (record.number + 1) * full
+        samples = study.history.samples(plan.ladder) if by_rungs else (record.number + 1) * full
         steps.append(
             (
                 process_time() - began,

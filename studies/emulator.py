@@ -19,7 +19,7 @@ from sklearn.model_selection import KFold
 
 from bench.core.records import Scalar
 from bench.ledger.pareto import hypervolume
-from bench.search.gaussian import Encoding
+from bench.search.encoding import Encoding
 
 RANDOM = 3000
 """Random configurations whose checkpoints together are the best; shares are fractions of it."""

@@ -17,8 +17,8 @@ from speed.table import simulation
 
 from bench.core.records import Point, Replicate
 from bench.core.schema import Task
-from bench.ledger.samples import sample
-from bench.ledger.statistics import differences, intervals
+from bench.ledger.errors.evidence import evidence_of
+from bench.ledger.errors.intervals import differences, intervals
 from bench.measure.resampling import Resampling
 from bench.measure.spaces import Predicted
 from bench.measure.tally import Tally
@@ -82,7 +82,7 @@ def coverage(expected: int, runs: int) -> Mapping[str, float]:
                 one = measured(said, labels, users.astype(np.int32), split, at)
                 records.append(Point("trial", {}, "mmoe", at, replicates=(one, one)))
             key = f"{split}/a.{metric}"
-            samples = [each for record in records if (each := sample(record, [key]))]
+            samples = [each for record in records if (each := evidence_of(record, [key]))]
             found, apart = intervals(samples), differences(samples)
             if len(samples) < 2 or found is None or apart is None:
                 continue

@@ -16,10 +16,10 @@ import numpy as np
 from fronts import SETTINGS, Setting, run_of, truth_of
 from speed.table import replace, writer
 
+from bench.ledger.errors.intervals import differences, intervals, reflected
+from bench.ledger.errors.posterior import p_nondominated, posterior_draws
+from bench.ledger.errors.seeds import seed_noise
 from bench.ledger.pareto import hypervolume, nondominated
-from bench.ledger.posterior import p_nondominated, posterior_draws
-from bench.ledger.samples import seed_noise
-from bench.ledger.statistics import differences, intervals, reflected
 
 BINS = (0.0, 0.05, 0.2, 0.4, 0.6, 0.8, 0.95, 1.0 + 1e-9)
 OFF, MANY = 0.1, 50
@@ -78,7 +78,7 @@ def tally_of(setting: Setting, runs: int, seed: int = 0, draws: int = 400) -> Ta
             for i, j in combinations(range(len(samples)), 2)
             for one, true in zip(apart.intervals(i, j), truth[i] - truth[j], strict=True)
         ]
-        tally.gain.append(float(np.median(apart.gain)))
+        tally.gain.append(float(np.median(apart.saved)))
         objectives, reference = setting.objectives, setting.reference
         drawn = posterior_draws(samples, noise, run, draws)
         at = hypervolume(np.array([each.mean for each in samples]), objectives, reference)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.objectives import Objective
-from bench.ledger.samples import Sample
+from bench.ledger.errors.evidence import Evidence
 
 RESAMPLES = 200
 Floats = NDArray[np.float64]
@@ -96,7 +96,7 @@ def truth_of(setting: Setting, rng: np.random.Generator) -> Floats:
     return 0.75 + np.sqrt(2) * along @ way + off[:, None]
 
 
-def run_of(setting: Setting, truth: Floats, rng: np.random.Generator) -> list[Sample]:
+def run_of(setting: Setting, truth: Floats, rng: np.random.Generator) -> list[Evidence]:
     """What is measured of each configuration."""
     m = setting.metrics
     covariance = 0.3 + 0.7 * np.eye(m)
@@ -115,7 +115,7 @@ def run_of(setting: Setting, truth: Floats, rng: np.random.Generator) -> list[Sa
         rows = alike + own + run
         first = 0 if setting.correlation else 100 * at
         samples.append(
-            Sample(value + seed + rows[:, 0], rows[:, 1:], tuple(range(first, first + n)))
+            Evidence(value + seed + rows[:, 0], rows[:, 1:], tuple(range(first, first + n)))
         )
     return samples
 

@@ -53,7 +53,7 @@ def points_of(setting: Setting, harm: float, rng: np.random.Generator) -> list[P
                 resampled={o.key(CONFIRM): rows[:, at].tolist() for at, o in enumerate(OBJECTIVES)},
             )
             for place, (values, rows) in enumerate(
-                zip(seen.values, seen.deviations, strict=True), start=1
+                zip(seen.values, seen.moves, strict=True), start=1
             )
         )
         config = {"sharing.kind": kind, "funnel.kind": "independent", "balancing.kind": "static"}

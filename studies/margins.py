@@ -65,7 +65,7 @@ def paired_error(found: Beyond) -> float:
     """Standard error of a difference between two configurations, the median over pairs and
     objectives.
     """
-    return float(np.median(np.sqrt(found.apart.seed + found.apart.data)[..., found.directions :]))
+    return float(np.median(np.sqrt(found.apart.seed + found.apart.rows)[..., found.directions :]))
 
 
 def single_error(data: Data, what: str) -> float:
@@ -74,13 +74,11 @@ def single_error(data: Data, what: str) -> float:
     """
     if what == "heads":
         return 1e3 * float(
-            np.median([each.heads.deviations.std(axis=(0, 1), ddof=1) for each in data.members])
+            np.median([each.heads.moves.std(axis=(0, 1), ddof=1) for each in data.members])
         )
     points = [point for each in data.members for point in each.served]
     top = np.max([each.mean for each in points], axis=0)
-    return 100 * float(
-        np.median([each.deviations.std(axis=(0, 1), ddof=1) / top for each in points])
-    )
+    return 100 * float(np.median([each.moves.std(axis=(0, 1), ddof=1) / top for each in points]))
 
 
 def main() -> None:

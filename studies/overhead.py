@@ -169,7 +169,7 @@ def measure(name: str, trials: int, whole: bool = False) -> list[dict[str, float
             def on_trial(record: TrialRecord) -> None:
                 clock.timed("tracking", on_record)(record)
                 since.append((process_time(), dict(clock.spent)))
-                if marks and study.ledger.trials >= marks[0]:
+                if marks and study.history.trials >= marks[0]:
                     (then, before), (now, spent) = since[-1 - WINDOW], since[-1]
                     parts = {
                         part: (spent.get(part, 0) - before.get(part, 0)) / WINDOW * 1e3

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bench.core.objectives import Objective
 from bench.core.records import Scalar
 from bench.ledger.pareto import hypervolume
-from bench.search.gaussian import Encoding
+from bench.search.encoding import Encoding
 from bench.search.space import Space
 
 Floats = NDArray[np.float64]

@@ -17,7 +17,7 @@ from replay import KIND, Floats, Problem
 from bench.app.runs.limits import ladder
 from bench.core.records import Scalar
 from bench.core.seeds import derive
-from bench.search.gaussian import Encoding
+from bench.search.encoding import Encoding
 from bench.search.gp import GaussianSampler
 from bench.search.plan import LEARNT_FIRST, beginning, fitted, missing_tries
 from bench.search.ranking import Rules, promotions, reduction_factors

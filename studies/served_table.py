@@ -49,8 +49,7 @@ from bench.measure.outcomes import Measure
 from bench.models.training.config import TrialConfig
 from bench.models.training.evaluation import ranked_in
 from bench.models.training.loop import Trainer
-from bench.search.plan import fitted
-from bench.search.plan import read as portfolios
+from bench.search.plan import fitted, read_portfolios
 from bench.search.space import Space, fitting, load_space
 
 SPACE = "reports/blackbox/served-space.toml"
@@ -218,7 +217,9 @@ def configurations(space: Space, tasks: tuple[str, ...], random: int) -> list[di
     rngs = [
         np.random.default_rng(derive(SEED, "configuration", number)) for number in range(random)
     ]
-    learnt = next(each for each in portfolios() if (each["objectives"], each["rows"]) == (3, 0))
+    learnt = next(
+        each for each in read_portfolios() if (each["objectives"], each["rows"]) == (3, 0)
+    )
     varied = [config | variant for config in learnt["configurations"] for variant in VARIANTS]
     return [
         *(space.sample(rng, tasks) for rng in rngs),

@@ -21,11 +21,10 @@ from speed.table import simulation
 from bench.core.rows import CONFIRM, TEST
 from bench.deciding.aims import aims_of
 from bench.deciding.policy import Policy
+from bench.ledger.errors.rankings import draws_of, seeds_of
 from bench.ledger.fusion import Fusion
-from bench.ledger.ledger import as_cells
+from bench.ledger.ledger import as_cells, fractions_over
 from bench.ledger.served.climb import Goal
-from bench.ledger.served.errors import draws_of, seeds_of
-from bench.ledger.served.front import gains
 from bench.ledger.served.joint import moves, posterior
 from bench.ledger.served.measuring import Candidate, Meter, Place
 from bench.measure.predictions import KeptRows
@@ -170,7 +169,7 @@ def coverage(case: Case, runs: int) -> list[float]:
     Runs in which an outcome is not defined have no verdict, and do not count.
     """
     truth = case.truth()
-    true_gains, found = gains(truth, 0), []
+    true_gains, found = fractions_over(truth, 0), []
     for run in range(runs):
         rng, inputs, rows = np.random.default_rng([run, 3]), {}, {}
         for split in (CONFIRM, TEST):
@@ -184,12 +183,12 @@ def coverage(case: Case, runs: int) -> list[float]:
         )
         swept = confirm.sweep([EQUAL])
         places = [Place(model, 0) for model in range(len(MODELS))]
-        (points,) = test.points(places, [EQUAL], test.measure)
+        (points,) = test.rankings(places, [EQUAL], test.measure)
         means = np.array([values[:, 0].mean(axis=0) for values in swept])
         if not (np.isfinite(means).all() and means[0].all() and np.isfinite(points.means).all()):
             continue
         drawn = draws_of(points, seeds_of(swept, [each.seeds for each in candidates]), run, DRAWS)
-        gained, gain_draws = gains(points.means, 0), gains(drawn, 0)
+        gained, gain_draws = fractions_over(points.means, 0), fractions_over(drawn, 0)
         cells = as_cells(points.means, drawn, np.full_like(gained, np.nan), gained, gain_draws)
         _, lowest, highest, _, least, most, _ = np.moveaxis(cells, -1, 0)
         row = 1 + int((means[1:] / means[0]).sum(axis=1).argmax())

@@ -31,7 +31,7 @@ from bench.core.seeds import derive
 from bench.data import Store
 from bench.measure.resampling import RESAMPLES
 from bench.models.training.evaluation import measured
-from bench.models.training.tree_data import Share, TreeFeatures, draw, width
+from bench.models.training.tree_data import RowLimits, TreeFeatures, draw, width
 
 NAME = "lightgbm"
 ROUNDS, PATIENCE = 3000, 50
@@ -70,12 +70,12 @@ class Columns:
 
     def __init__(self, store: Store, at: int) -> None:
         self.store, schema = store, store.schema
-        share, seed = (
-            Share.of(store.split("train"), width(schema)),
+        limits, seed = (
+            RowLimits.of(store.split("train"), width(schema)),
             derive(0, NAME, schema.tasks[at].name),
         )
         self.train, self.valid = (
-            draw(store.split(split), at, schema.parents[at], share.train, seed)
+            draw(store.split(split), at, schema.parents[at], limits.train, seed)
             for split in ("train", "valid")
         )
         self.features, self.learnt = TreeFeatures.learn(

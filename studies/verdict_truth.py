@@ -33,7 +33,7 @@ from bench.app.runs.suite import load_suite
 from bench.core.rows import TEST
 from bench.ledger.effect import Effect, percent
 from bench.ledger.fusion import Fusion
-from bench.ledger.served.front import gains
+from bench.ledger.ledger import fractions_over
 from bench.ledger.served.measuring import Meter
 from bench.measure.predictions import FOLDER, read_rows
 
@@ -128,7 +128,7 @@ def told(own: Path, whole: Path) -> Told:
             [fusion]
         )[0][:, 0]
         values.append(swept[[seed not in used for seed in candidate.seeds]].mean(axis=0))
-    true, nothing = gains(np.array(values), 0), Effect(0.0, 0.0, 0.0)
+    true, nothing = fractions_over(np.array(values), 0), Effect(0.0, 0.0, 0.0)
     said = found.changes or dict.fromkeys(served.names, nothing)
     worth = found.both.utility if found.both else nothing
     return Told(

@@ -3,7 +3,7 @@
     python studies/workers.py [--write docs/studies/performance.md]
 
 In turn, a round each: one process with n threads, then n processes with one thread, all on the same
-store. What counts is samples a second in all. Workers share the pages of the store; each has a
+store. Samples a second in all are counted. Workers share the pages of the store; each has a
 table and optimizer of its own.
 """
 

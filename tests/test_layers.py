@@ -27,7 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "models": set(),
     "models.balancing": set(),
     "models.training": {"measure", "models", "models.balancing", "data"},
-    "ledger": {"measure"},
+    "ledger": {"ledger.errors", "measure"},
     "search": {"models.training", "ledger", "models", "models.balancing", "data"},
     "search.confirm": {"search", "models.training", "ledger", "measure"},
     "deciding": {"ledger", "measure"},

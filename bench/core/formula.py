@@ -1,5 +1,5 @@
-"""Formulas of scores: one grammar, in which they are read, written, computed, and turned into SQL
-and Python.
+"""Formulas of scores: one grammar, in which they are read; `formula_languages` writes and computes
+them.
 
     3 p_click + 40 p_click p_buy
     (price p_buy)^0.6 * p_click^0.4
@@ -17,17 +17,12 @@ to 1 - `NEAR`, as where weights are chosen.
 from __future__ import annotations
 
 import ast
-import math
 import re
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from itertools import zip_longest
 
-import numpy as np
-from numpy.typing import NDArray
-
-from bench.core.arrays import Floats
-from bench.core.errors import UserError, check_known, shortened
+from bench.core.errors import UserError, shortened
 
 LEAST_PREDICTION = 1e-12
 """Predictions are at least this under a logarithm or a power."""
@@ -38,6 +33,8 @@ MOST_CHARACTERS, MOST_TOKENS, MOST_BRACKETS, MOST_MONOMIALS = 10_000, 400, 32, 6
 LARGEST_NUMBER, SMALLEST_NUMBER, LARGEST_EXPONENT = 1e100, 1e-100, 100.0
 _KEYWORDS = ("and", "or", "not", "if", "else", "in", "is")
 _BARE = r"[^\W\d][\w.#@:]*"
+COLUMN = re.compile(rf"{_BARE}|\[(?:[^\]]|\]\])+\]")
+"""A column as formulas have it."""
 _TOKEN = re.compile(
     r"(?P<number>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)"
     rf"|(?P<name>{_BARE})"
@@ -101,7 +98,10 @@ def columns_of(expression: Expression) -> dict[str, None]:
         case Column(name):
             return {name: None}
         case Sum(parts) | Product(parts):
-            return {name: None for part in parts for name in columns_of(part)}
+            columns: dict[str, None] = {}
+            for part in parts:
+                columns |= columns_of(part)
+            return columns
         case Power(part, _) | Call(_, part):
             return columns_of(part)
         case Number():
@@ -125,6 +125,20 @@ def replaced(expression: Expression, columns: Mapping[str, Expression]) -> Expre
             return expression
 
 
+def is_product_of_powers(expression: Expression) -> bool:
+    """Whether it is a product with a power in it."""
+    if not isinstance(expression, Product):
+        return False
+    return any(isinstance(factor, Power) for factor in expression.factors)
+
+
+def quoted(column: str) -> str:
+    """A column's name as formulas have it."""
+    if re.fullmatch(_BARE, column) and column not in (*FUNCTIONS, *_KEYWORDS):
+        return column
+    return f"[{column.replace(']', ']]')}]"
+
+
 # reading
 
 
@@ -138,6 +152,18 @@ class _Token:
     text: str
     spaced: bool
     """Whether a space stands before it."""
+
+    @property
+    def is_operand(self) -> bool:
+        return self.kind in ("name", "quoted", "number")
+
+    @property
+    def opens(self) -> bool:
+        return self.kind == "operator" and self.text == "("
+
+    @property
+    def closes(self) -> bool:
+        return self.kind == "operator" and self.text == ")"
 
 
 def read(text: str, where: str) -> Expression:
@@ -159,8 +185,8 @@ def read(text: str, where: str) -> Expression:
         try:
             tree = ast.parse(source, mode="eval")
         except (SyntaxError, ValueError, MemoryError, RecursionError):
-            raise _Refused(_expected(text)) from None
-        expression = _built(tree.body, columns)
+            raise _no_formula(text) from None
+        expression = _expression_of(tree.body, columns)
         if not columns_of(expression):
             raise _Refused(f"expected a formula of columns, found '{shortened(text)}'")
     except _Refused as refused:
@@ -168,98 +194,93 @@ def read(text: str, where: str) -> Expression:
     return expression
 
 
-def _expected(text: str) -> str:
-    return (
+def _no_formula(text: str) -> _Refused:
+    return _Refused(
         "expected a sum such as '3 p_click + 40 p_click p_buy', or a product such as 'p_click^0.8 "
         f"* p_buy^0.2', found '{shortened(text)}'"
     )
 
 
 def _tokens(text: str) -> Iterator[_Token]:
-    place, open_brackets, count = 0, 0, 0
-    while place < len(text):
-        start = place
-        while place < len(text) and text[place].isspace():
-            place += 1
-        if place == len(text):
+    position = open_brackets = count = 0
+    while position < len(text):
+        start = position
+        while position < len(text) and text[position].isspace():
+            position += 1
+        if position == len(text):
             return
-        match = _TOKEN.match(text, place)
+        match = _TOKEN.match(text, position)
         if match is None:
             raise _Refused(
-                f"expected columns, numbers and + - * ^ ( ), found '{text[place]}' in "
+                f"expected columns, numbers and + - * ^ ( ), found '{text[position]}' in "
                 f"'{shortened(text)}'; a column with other characters stands in square brackets, "
                 "as in [p-click]"
             )
         kind = str(match.lastgroup)
         if kind == "name" and match[0] in _KEYWORDS:
-            raise _Refused(_expected(text))
-        open_brackets += (match[0] == "(") - (match[0] == ")")
+            raise _no_formula(text)
+        token = _Token(kind, match[kind], spaced=position > start)
+        open_brackets += token.opens - token.closes
         count += 1
         if open_brackets > MOST_BRACKETS:
             raise _Refused(f"expected brackets at most {MOST_BRACKETS} deep, found more")
         if count > MOST_TOKENS:
             raise _Refused(f"expected at most {MOST_TOKENS} numbers, columns and signs, found more")
-        yield _Token(kind, match[match.lastgroup or 0], place > start)
-        place = match.end()
+        yield token
+        position = match.end()
 
 
 def _as_python(tokens: list[_Token]) -> tuple[str, list[str]]:
     """The same as a Python expression, whose name `_3` is the column at place 3."""
     pieces: list[str] = []
     columns: list[str] = []
-    before: _Token | None = None
-    for place, token in enumerate(tokens):
-        after = tokens[place + 1] if place + 1 < len(tokens) else None
-        opens = (
-            token.kind == "name"
-            and after is not None
-            and after.kind == "operator"
-            and after.text == "("
-        )
-        called = opens and after is not None and (token.text in FUNCTIONS or not after.spaced)
-        if called and token.text not in FUNCTIONS:
-            raise _Refused(
-                f"unknown function '{shortened(token.text)}'; known are {', '.join(FUNCTIONS)}"
-            )
-        begins = token.kind in ("name", "quoted", "number") or token.text == "("
-        ends = before is not None and (
-            before.kind in ("name", "quoted", "number") or before.text == ")"
-        )
-        if begins and ends and not (pieces[-1] in FUNCTIONS and token.text == "("):
+    after_operand = False  # where a further operand is multiplied
+    for token, next_token in zip_longest(tokens, tokens[1:]):
+        if after_operand and (token.is_operand or token.opens):
             if token.kind == "number":
                 raise _Refused(
                     f"expected a sign before the number {shortened(token.text)}, as in p^0.8 or "
                     "0.8 p"
                 )
             pieces.append("*")
-        if called:
+        is_call = _is_call(token, next_token)
+        if is_call:
             pieces.append(token.text)
-        elif token.kind in ("name", "quoted"):
-            pieces.append(f"_{len(columns)}")
-            columns.append(token.text.replace("]]", "]") if token.kind == "quoted" else token.text)
         elif token.kind == "number":
             pieces.append(repr(_checked(float(token.text), token.text)))
-        else:
+        elif token.kind == "operator":
             pieces.append("**" if token.text == "^" else token.text)
-        before = token
+        else:
+            pieces.append(f"_{len(columns)}")
+            columns.append(token.text.replace("]]", "]") if token.kind == "quoted" else token.text)
+        after_operand = token.closes or (token.is_operand and not is_call)
     return " ".join(pieces), columns
+
+
+def _is_call(token: _Token, next_token: _Token | None) -> bool:
+    """Whether a token is a function that is called: `log (p)` is a call, and `price (p)` a
+    product.
+    """
+    if token.kind != "name" or next_token is None or not next_token.opens:
+        return False
+    if token.text not in FUNCTIONS and not next_token.spaced:
+        raise _Refused(
+            f"unknown function '{shortened(token.text)}'; known are {', '.join(FUNCTIONS)}"
+        )
+    return token.text in FUNCTIONS
 
 
 def _checked(value: float, text: str = "") -> float:
     """A number that is neither too large nor too small."""
+    found = shortened(text or f"{value:g}")
     if not abs(value) <= LARGEST_NUMBER:
-        raise _Refused(
-            f"expected numbers up to {LARGEST_NUMBER:g}, found {shortened(text or f'{value:g}')}"
-        )
+        raise _Refused(f"expected numbers up to {LARGEST_NUMBER:g}, found {found}")
     if 0 < abs(value) < SMALLEST_NUMBER:
-        raise _Refused(
-            f"expected 0 or numbers from {SMALLEST_NUMBER:g} on, found "
-            f"{shortened(text or f'{value:g}')}"
-        )
+        raise _Refused(f"expected 0 or numbers from {SMALLEST_NUMBER:g} on, found {found}")
     return value
 
 
-def _built(node: ast.expr, columns: list[str]) -> Expression:
+def _expression_of(node: ast.expr, columns: list[str]) -> Expression:
     """An expression of what the grammar has, and of nothing else that Python has."""
     match node:
         case ast.Constant(float() as value):
@@ -267,22 +288,33 @@ def _built(node: ast.expr, columns: list[str]) -> Expression:
         case ast.Name(name):
             return Column(columns[int(name.removeprefix("_"))])
         case ast.UnaryOp(ast.UAdd(), operand):
-            return _built(operand, columns)
+            return _expression_of(operand, columns)
         case ast.UnaryOp(ast.USub(), operand):
-            return product([Number(-1.0), _built(operand, columns)])
-        case ast.BinOp(left, ast.Add(), right):
-            return total([_built(left, columns), _built(right, columns)])
-        case ast.BinOp(left, ast.Sub(), right):
-            return total([_built(left, columns), product([Number(-1.0), _built(right, columns)])])
-        case ast.BinOp(left, ast.Mult(), right):
-            return product([_built(left, columns), _built(right, columns)])
-        case ast.BinOp(left, ast.Div(), right):
-            return product([_built(left, columns), _inverse(_built(right, columns))])
-        case ast.BinOp(left, ast.Pow(), right):
-            return power(_built(left, columns), _built(right, columns))
+            return product([Number(-1.0), _expression_of(operand, columns)])
+        case ast.BinOp(left, operator, right):
+            return _binary(_expression_of(left, columns), operator, _expression_of(right, columns))
         case ast.Call(ast.Name(function), [argument], []) if function in FUNCTIONS:
-            return Call(function, _built(argument, columns))
-    raise _Refused(
+            return Call(function, _expression_of(argument, columns))
+    raise _unknown_part()
+
+
+def _binary(left: Expression, operator: ast.operator, right: Expression) -> Expression:
+    match operator:
+        case ast.Add():
+            return total([left, right])
+        case ast.Sub():
+            return total([left, product([Number(-1.0), right])])
+        case ast.Mult():
+            return product([left, right])
+        case ast.Div():
+            return product([left, _inverse(right)])
+        case ast.Pow():
+            return power(left, right)
+    raise _unknown_part()
+
+
+def _unknown_part() -> _Refused:
+    return _Refused(
         "expected sums, products and powers of columns, log, logit and sigmoid, found something "
         "else"
     )
@@ -301,23 +333,25 @@ def total(terms: Iterable[Expression]) -> Expression:
     flat: list[Expression] = []
     for term in terms:
         flat += term.terms if isinstance(term, Sum) else [term]
-    if all(isinstance(term, Number) for term in flat):
-        return Number(_checked(sum(term.value for term in flat if isinstance(term, Number))))
+    numbers = [term.value for term in flat if isinstance(term, Number)]
+    if len(numbers) == len(flat):
+        return Number(_checked(sum(numbers)))
     return Sum(tuple(flat))
 
 
 def product(factors: Iterable[Expression]) -> Expression:
     """Their product, without products inside it, and with one number at most."""
-    coefficient, others = 1.0, list[Expression]()
+    coefficient = 1.0
+    flat: list[Expression] = []
     for factor in factors:
         for part in factor.factors if isinstance(factor, Product) else [factor]:
             if isinstance(part, Number):
                 coefficient = _checked(coefficient * part.value)
             else:
-                others.append(part)
-    if not others or coefficient != 1.0:
-        others.insert(0, Number(coefficient))
-    return others[0] if len(others) == 1 else Product(tuple(others))
+                flat.append(part)
+    if not flat or coefficient != 1.0:
+        flat.insert(0, Number(coefficient))
+    return flat[0] if len(flat) == 1 else Product(tuple(flat))
 
 
 def power(base: Expression, exponent: Expression) -> Expression:
@@ -337,243 +371,6 @@ def power(base: Expression, exponent: Expression) -> Expression:
                 f"expected numbers up to {LARGEST_NUMBER:g}, found a larger one"
             ) from None
     return Power(base, exponent.value)
-
-
-# writing
-
-
-@dataclass(frozen=True)
-class _Language:
-    """How an expression is written.
-
-    Attributes:
-        column, number: of a name or a value.
-        times: between factors.
-        power, call: of texts that stand for themselves, without parentheses around them.
-    """
-
-    column: Callable[[str], str]
-    times: str
-    power: Callable[[str, str], str]
-    call: Callable[[str, str], str]
-
-
-def quoted(column: str) -> str:
-    """A column's name as formulas have it."""
-    bare = re.fullmatch(_BARE, column) and column not in (*FUNCTIONS, *_KEYWORDS)
-    return column if bare else f"[{column.replace(']', ']]')}]"
-
-
-def number(value: float) -> str:
-    """The shortest text, of three digits or more, for a number as exact as it takes to rank
-    alike.
-    """
-    for digits in range(3, 16):
-        rounded = float(f"{value:.{digits}g}")
-        if math.isclose(rounded, value, rel_tol=1e-12):
-            return repr(rounded).removesuffix(".0")
-    return repr(float(value)).removesuffix(".0")
-
-
-def text_of(expression: Expression) -> str:
-    """The formula; `read` reads it."""
-    return _written(expression, _FORMULA)
-
-
-def sql_of(expression: Expression) -> str:
-    """An SQL expression that ranks as the formula does, with GREATEST, LEAST, POWER, LN and EXP."""
-    return _written(_with_floors(expression), _SQL)
-
-
-def python_of(expression: Expression) -> str:
-    """A numpy expression that ranks as the formula does, of columns of `log`, such as a data
-    frame.
-    """
-    return _written(_with_floors(expression), _PYTHON)
-
-
-def _with_floors(expression: Expression) -> Expression:
-    """A product of powers with all of its factors as powers, so that all count as at least
-    `LEAST_PREDICTION`.
-    """
-    if not _of_powers(expression):
-        return expression
-    assert isinstance(expression, Product)
-    plain = (Number, Power)
-    return Product(tuple(f if isinstance(f, plain) else Power(f, 1.0) for f in expression.factors))
-
-
-def _of_powers(expression: Expression) -> bool:
-    """Whether it is a product with a power in it."""
-    return isinstance(expression, Product) and any(
-        isinstance(factor, Power) for factor in expression.factors
-    )
-
-
-def _written(expression: Expression, language: _Language) -> str:
-    match expression:
-        case Number(value):
-            return number(value)
-        case Column(name):
-            return language.column(name)
-        case Sum(terms):
-            texts = [_written(term, language) for term in terms]
-            signed = [
-                f" - {text[1:]}" if text.startswith("-") else f" + {text}" for text in texts[1:]
-            ]
-            return texts[0] + "".join(signed)
-        case Product(factors):
-            times = " * " if _of_powers(expression) else language.times
-            return times.join(
-                f"({_written(factor, language)})"
-                if isinstance(factor, Sum)
-                else _written(factor, language)
-                for factor in factors
-            )
-        case Power(base, exponent):
-            return language.power(_written(base, language), number(exponent))
-        case Call(function, argument):
-            return language.call(function, _written(argument, language))
-
-
-def _formula_power(base: str, exponent: str) -> str:
-    single = re.fullmatch(rf"{_BARE}|\[(?:[^\]]|\]\])+\]", base)
-    return f"{base}^{exponent}" if single else f"({base})^{exponent}"
-
-
-def _sql_column(name: str) -> str:
-    """A name in standard SQL, in quotes, as it may be a word of the language."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _sql_call(function: str, argument: str) -> str:
-    if function == "sigmoid":
-        return f"(1.0 / (1.0 + EXP(-({argument}))))"
-    if function == "log":
-        return f"LN(GREATEST({argument}, {number(LEAST_PREDICTION)}))"
-    within = f"LEAST(GREATEST({argument}, {number(NEAR)}), {number(1 - NEAR)})"
-    return f"LN({within} / (1.0 - {within}))"
-
-
-def _python_call(function: str, argument: str) -> str:
-    if function == "sigmoid":
-        return f"(1 / (1 + np.exp(-({argument}))))"
-    if function == "log":
-        return f"np.log(np.maximum({argument}, {number(LEAST_PREDICTION)}))"
-    within = f"np.clip({argument}, {number(NEAR)}, {number(1 - NEAR)})"
-    return f"np.log({within} / (1 - {within}))"
-
-
-_FORMULA = _Language(
-    quoted, " ", _formula_power, lambda function, argument: f"{function}({argument})"
-)
-_SQL = _Language(
-    _sql_column,
-    " * ",
-    lambda base, e: f"POWER(GREATEST({base}, {number(LEAST_PREDICTION)}), {e})",
-    _sql_call,
-)
-_PYTHON = _Language(
-    lambda name: f"log[{name!r}]",
-    " * ",
-    lambda base, e: f"np.maximum({base}, {number(LEAST_PREDICTION)}) ** {e}",
-    _python_call,
-)
-FormulaLanguage = Literal["sql", "python"]
-LANGUAGES: Mapping[FormulaLanguage, Callable[[Expression], str]] = {
-    "sql": sql_of,
-    "python": python_of,
-}
-
-
-def language_of(name: str, where: str) -> FormulaLanguage:
-    """A language of formulas by its name; a UserError that lists them where it is another word."""
-    check_known(where, name, LANGUAGES)
-    return cast(FormulaLanguage, name)
-
-
-# computing
-
-
-def computed(expression: Expression, columns: Mapping[str, NDArray[Any]], where: str) -> Floats:
-    """(N,), what ranks rows as the formula does: of a product of powers its logarithm, which no row
-    is too small for.
-
-    Args:
-        columns: (N,) by name.
-
-    Raises:
-        UserError: what stands under a power or a logarithm is below 0, log odds are of no
-            probability, or a row has no finite score.
-    """
-    with np.errstate(over="ignore", invalid="ignore"):
-        if _of_powers(expression):
-            assert isinstance(expression, Product)
-            rows = len(next(iter(columns.values())))
-            score = np.zeros(rows)
-            sign = 1.0
-            for factor in expression.factors:
-                if isinstance(factor, Number):
-                    sign = float(np.sign(factor.value))
-                else:
-                    base, exponent = (
-                        (factor.base, factor.exponent)
-                        if isinstance(factor, Power)
-                        else (factor, 1.0)
-                    )
-                    score += exponent * np.log(_floored(base, columns, where))
-            score = score * sign
-        else:
-            score = np.asarray(_value(expression, columns, where), dtype=np.float64)
-    if not np.isfinite(score).all():
-        raise UserError(
-            f"{where}: expected a finite score in each row, found {score[~np.isfinite(score)][0]:g}"
-        )
-    return score
-
-
-def _value(expression: Expression, columns: Mapping[str, NDArray[Any]], where: str) -> Any:
-    match expression:
-        case Number(value):
-            return value
-        case Column(name):
-            return columns[name].astype(np.float64)
-        case Sum(terms):
-            score = _value(terms[0], columns, where)
-            for term in terms[1:]:
-                score = score + _value(term, columns, where)
-            return score
-        case Product(factors):
-            score = _value(factors[0], columns, where)
-            for factor in factors[1:]:
-                score = score * _value(factor, columns, where)
-            return score
-        case Power(base, exponent):
-            return _floored(base, columns, where) ** exponent
-        case Call("log", argument):
-            return np.log(_floored(argument, columns, where))
-        case Call("sigmoid", argument):
-            return 1 / (1 + np.exp(-np.asarray(_value(argument, columns, where))))
-        case Call(_, argument):
-            p = np.asarray(_value(argument, columns, where))
-            if ((p < 0) | (p > 1)).any():
-                off = p[(p < 0) | (p > 1)][0]
-                raise UserError(
-                    f"{where}: expected '{text_of(argument)}' within 0 and 1 in logit, found "
-                    f"{off:g}"
-                )
-            p = np.clip(p, NEAR, 1 - NEAR)
-            return np.log(p / (1 - p))
-
-
-def _floored(base: Expression, columns: Mapping[str, NDArray[Any]], where: str) -> Any:
-    values = np.asarray(_value(base, columns, where))
-    if (values < 0).any():
-        raise UserError(
-            f"{where}: expected '{text_of(base)}' of at least 0 in a product of powers or a "
-            f"logarithm, found {values.min():g}"
-        )
-    return np.maximum(values, LEAST_PREDICTION)
 
 
 # multiplying out
@@ -600,36 +397,43 @@ def _monomials(expression: Expression) -> dict[Monomial, float]:
         case Column(name):
             return {frozenset({(name, 1.0)}): 1.0}
         case Sum(terms):
-            added: dict[Monomial, float] = {}
+            sum_of_terms: dict[Monomial, float] = {}
             for term in terms:
                 for monomial, coefficient in _monomials(term).items():
-                    added[monomial] = added.get(monomial, 0.0) + coefficient
-            return added
+                    sum_of_terms[monomial] = sum_of_terms.get(monomial, 0.0) + coefficient
+            return sum_of_terms
         case Product(factors):
-            found: dict[Monomial, float] = {frozenset(): 1.0}
+            multiplied: dict[Monomial, float] = {frozenset(): 1.0}
             for factor in factors:
-                found = _multiplied(found, _monomials(factor))
-            return found
+                multiplied = _multiplied(multiplied, _monomials(factor))
+            return multiplied
         case Power(base, exponent):
-            inside = _monomials(base)
-            if len(inside) == 1:
-                ((monomial, coefficient),) = inside.items()
-                if coefficient == 1.0:
-                    return {frozenset((atom, e * exponent) for atom, e in monomial): 1.0}
-            return {frozenset({(("power", frozenset(inside.items())), exponent)}): 1.0}
+            return _raised(_monomials(base), exponent)
         case Call(function, argument):
-            return {frozenset({((function, frozenset(_monomials(argument).items())), 1.0)}): 1.0}
+            atom = (function, frozenset(_monomials(argument).items()))
+            return {frozenset({(atom, 1.0)}): 1.0}
 
 
-def _multiplied(one: dict[Monomial, float], other: dict[Monomial, float]) -> dict[Monomial, float]:
-    found: dict[Monomial, float] = {}
-    if len(one) * len(other) > MOST_MONOMIALS:
+def _raised(base: dict[Monomial, float], exponent: float) -> dict[Monomial, float]:
+    """The base to the power of a number: exponents are multiplied where it is one product."""
+    if len(base) == 1:
+        ((monomial, coefficient),) = base.items()
+        if coefficient == 1.0:
+            return {frozenset((atom, e * exponent) for atom, e in monomial): 1.0}
+    atom = ("power", frozenset(base.items()))
+    return {frozenset({(atom, exponent)}): 1.0}
+
+
+def _multiplied(left: dict[Monomial, float], right: dict[Monomial, float]) -> dict[Monomial, float]:
+    if len(left) * len(right) > MOST_MONOMIALS:
         raise _TooMany
-    for first, its_coefficient in one.items():
-        for second, coefficient in other.items():
-            exponents = dict(first)
-            for atom, exponent in second:
+    products: dict[Monomial, float] = {}
+    for left_monomial, left_coefficient in left.items():
+        for right_monomial, right_coefficient in right.items():
+            exponents = dict(left_monomial)
+            for atom, exponent in right_monomial:
                 exponents[atom] = exponents.get(atom, 0.0) + exponent
-            both = frozenset((atom, exponent) for atom, exponent in exponents.items() if exponent)
-            found[both] = found.get(both, 0.0) + its_coefficient * coefficient
-    return found
+            monomial = frozenset((atom, e) for atom, e in exponents.items() if e)
+            coefficient = left_coefficient * right_coefficient
+            products[monomial] = products.get(monomial, 0.0) + coefficient
+    return products

@@ -80,7 +80,7 @@ class Job:
         predictions: folder for joint predictions, see `bench.measure.predictions`; None keeps none.
         kind: of its point. Trees, blends and several models have configurations of their own, see
             `bench.models.training.tree_settings`, `bench.models.training.blend` and
-            `bench.models.training.parts`.
+            `bench.models.training.ensemble`.
         plugins: files whose entries the configuration may name.
         start: folder of an earlier training to go on from, see `bench.models.training.warm`; None
             begins afresh.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -22,7 +22,14 @@ from bench.data.columns.numeric import Numeric
 from bench.data.columns.vector import Vector
 from bench.data.history import HistoryConfig
 from bench.data.segments import SegmentName, SegmentRule
-from bench.data.sources import ColumnNames, FileSource, RawFile, ReaderConfig, SyntheticReader
+from bench.data.sources import (
+    ColumnNames,
+    FileSource,
+    RawFile,
+    ReaderConfig,
+    check_files,
+    row_files,
+)
 from bench.data.splits import (
     ColumnSplit,
     CutSplit,
@@ -34,9 +41,8 @@ from bench.data.splits import (
     TimeSplit,
     ValidOfTrain,
 )
-from bench.data.tasks import Span, TaskRule, check_tasks
-from bench.data.times import hours as as_hours
-from bench.data.times import is_span
+from bench.data.tasks import TaskRule, check_tasks
+from bench.data.values import hours
 from bench.data.weights import Sampling, weight_columns
 
 
@@ -155,18 +161,19 @@ class Card(Config):
 
     def input_of(self, kind: type[Categorical | Numeric], raw: str | None) -> str | None:
         """The input of a kind that is a raw column as it is; None where there is none."""
-        for name, column in self.columns.items():
-            if (
-                isinstance(column, kind)
-                and column.derive is None
-                and (column.source or name) == raw
-            ):
+        for name, source in self.inputs:
+            column = self.columns[name]
+            if isinstance(column, kind) and column.derive is None and source == raw:
                 return name
         return None
 
     @property
     def _categorical(self) -> list[str]:
         return [name for name, column in self.columns.items() if isinstance(column, Categorical)]
+
+    @property
+    def _tasks(self) -> list[str]:
+        return [rule.name for rule in self.task_rules]
 
     @property
     def default_tasks(self) -> tuple[str, ...]:
@@ -181,8 +188,9 @@ class Card(Config):
     @property
     def segment_rules(self) -> dict[SegmentName, SegmentRule]:
         """All segments: the scenario first, then those of the card's table."""
-        first = {} if self.scenario is None else {SCENARIO: SegmentRule(column=self.scenario)}
-        return first | self.segments
+        if self.scenario is None:
+            return self.segments
+        return {SCENARIO: SegmentRule(column=self.scenario)} | self.segments
 
     @property
     def item_kinds(self) -> dict[str, ItemKind]:
@@ -197,39 +205,34 @@ class Card(Config):
     @property
     def checks(self) -> list[tuple[str, ColumnCheck]]:
         """(raw column, check) of each kind of input that reads the column."""
-        found = {
-            (raw, self.columns[name].kind): self.columns[name].check for name, raw in self.inputs
-        }
-        return [(raw, check) for (raw, _), check in found.items()]
+        check_of_kind = {}
+        for name, raw in self.inputs:
+            column = self.columns[name]
+            check_of_kind[raw, column.kind] = column.check
+        return [(raw, check) for (raw, _), check in check_of_kind.items()]
 
     @property
     def _uses(self) -> Iterator[tuple[str, Reads]]:
-        yield from ((raw, self.columns[name].wanted) for name, raw in self.inputs)
+        """(raw column, how it is read) for each use of a raw column."""
+        for name, raw in self.inputs:
+            yield raw, self.columns[name].wanted
         for rule in self.task_rules:
-            yield from (
-                (raw, "number" if rule.kind == "regression" else "text") for raw in rule.sources
-            )
-            yield from (
-                (raw, "number") for raw in (rule.truth, rule.duration, rule.censored) if raw
-            )
-            yield from (
-                (raw, "number" if isinstance(holds, Span) else "text")
-                for raw, holds in rule.where.items()
-            )
-            yield from ((raw, "text") for raw in (rule.matures,) if raw and not is_span(raw))
-        compared = bool(self.split_times) and not self.textual_time
-        yield from ((raw, "text") for raw in (self.group, self.units, self.split_column) if raw)
-        yield from ((raw, "number" if compared else "text") for raw in (self.time,) if raw)
-        yield from (
-            (rule.raw, "number" if rule.ranges else "text") for rule in self.segment_rules.values()
-        )
-        yield from ((raw, "text") for raw in self.items.values())
-        yield from ((raw, "number") for raw in self.item_numbers.values())
-        weights = (raw for raw, _ in weight_columns(self.weight, self.sampling))
-        yield from (
-            (raw, "number")
-            for raw in (*self.beside, *weights, *([self.history_time] if self.history else ()))
-        )
+            yield from rule.uses
+        for column in (self.group, self.units, self.split_column):
+            if column:
+                yield column, "text"
+        if self.time:
+            yield self.time, "number" if self.split_times and not self.textual_time else "text"
+        for segment in self.segment_rules.values():
+            yield segment.raw, "number" if segment.ranges else "text"
+        for raw in self.items.values():
+            yield raw, "text"
+        for raw in (*self.item_numbers.values(), *self.logged_columns):
+            yield raw, "number"
+        for raw, _ in weight_columns(self.weight, self.sampling):
+            yield raw, "number"
+        if self.history:
+            yield self.history_time, "number"
 
     @property
     def exposure(self) -> dict[Shown, str]:
@@ -237,7 +240,7 @@ class Card(Config):
         return exposure_columns(self.random, self.propensity)
 
     @property
-    def beside(self) -> tuple[str, ...]:
+    def logged_columns(self) -> tuple[str, ...]:
         """Raw number columns that are kept as they are: logged scores, and how rows came to be
         shown.
         """
@@ -246,7 +249,8 @@ class Card(Config):
     @property
     def history_time(self) -> str:
         """The raw column that orders the rows of a group."""
-        return (self.history.time if self.history else None) or self.time or ""
+        own_time = self.history.time if self.history else None
+        return own_time or self.time or ""
 
     @property
     def together(self) -> str | None:
@@ -267,22 +271,20 @@ class Card(Config):
         return self.split.base if isinstance(self.split, CutSplit) else self.split
 
     @property
-    def thinned(self) -> int:
+    def thinned_task(self) -> int:
         """Index of the task whose negatives were thinned; 0 where there is none."""
-        return (
-            [rule.name for rule in self.task_rules].index(self.sampling.task)
-            if self.sampling
-            else 0
-        )
+        if self.sampling is None:
+            return 0
+        return self._tasks.index(self.sampling.task)
 
     @property
     def split_times(self) -> tuple[Time, ...]:
         """The points in the card's `time` that the split compares with; none where it does not go
         by time.
         """
-        return (
-            self.split.ends if isinstance(self.split, (TimeSplit, ValidOfTrain, CutSplit)) else ()
-        )
+        if isinstance(self.split, (TimeSplit, ValidOfTrain, CutSplit)):
+            return self.split.ends
+        return ()
 
     @property
     def textual_time(self) -> bool:
@@ -299,10 +301,7 @@ class Card(Config):
     @property
     def row_files(self) -> tuple[str, ...]:
         """Files that hold rows, side tables left out."""
-        if isinstance(self.reader, SyntheticReader):
-            return ("generated",)
-        sides = {join.file for join in self.reader.joins}
-        return tuple(file.name for file in self.files if file.name not in sides)
+        return row_files(self.reader, self.files)
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -313,39 +312,27 @@ class Card(Config):
     def _consistent(self) -> Card:
         check_tasks(self.task_rules)
         self._check_inputs()
+        self._check_rates()
         self._check_history()
-        self._check_beside()
+        self._check_scenario()
+        self._check_item_names()
+        self._check_columns_beside_inputs()
         self._check_sampling()
         self._check_split()
-        self._check_files()
+        check_files(self.reader, self.files, self.sources)
         return self
 
     def _check_inputs(self) -> None:
-        refused = {rule.truth: "the truth behind a label" for rule in self.task_rules if rule.truth}
-        if isinstance(self.split_rule, ColumnSplit):
-            refused[self.split_rule.column] = "the column that assigns rows to splits"
-        refused |= {
-            raw: f"the column that '{key}' names"
-            for raw, key in weight_columns(self.weight, self.sampling)
-        }
-        refused |= dict.fromkeys(self.logged, "which is listed under logged")
-        refused |= {raw: f"the column that '{kind}' names" for kind, raw in self.exposure.items()}
-        refused |= dict.fromkeys(self.post_exposure, "which is listed under post_exposure")
-        refused |= {
-            raw: f"the label of task '{rule.name}'"
-            for rule in self.task_rules
-            for raw in rule.sources
-        }
-        lengths = dict[str, int]()
+        refused = self._never_inputs()
+        length_of_vector: dict[str, int] = {}
         for name, raw in self.inputs:
             column = self.columns[name]
-            if (
-                isinstance(column, Vector)
-                and (other := lengths.setdefault(raw, column.length)) != column.length
-            ):
-                raise ValueError(
-                    f"inputs read '{raw}' as vectors of {other} and of {column.length} numbers"
-                )
+            if isinstance(column, Vector):
+                length = length_of_vector.setdefault(raw, column.length)
+                if length != column.length:
+                    raise ValueError(
+                        f"inputs read '{raw}' as vectors of {length} and of {column.length} numbers"
+                    )
             if raw in refused:
                 raise ValueError(f"input '{name}' reads '{raw}', {refused[raw]}")
         for rule in self.task_rules:
@@ -354,18 +341,29 @@ class Card(Config):
                     f"task '{rule.name}': duration: expected a column that a numeric input reads, "
                     f"since a model needs it to predict, found '{rule.duration}'"
                 )
-        _check_known(
-            "encoding.target_rates",
-            "categorical input",
-            self.encoding.target_rates,
-            self._categorical,
-        )
-        _check_known(
-            "encoding.rate_tasks",
-            "task",
-            self.encoding.rate_tasks,
-            [rule.name for rule in self.task_rules],
-        )
+
+    def _never_inputs(self) -> dict[str, str]:
+        """Raw column -> what it is, so that no input may read it."""
+        refused = {}
+        for rule in self.task_rules:
+            if rule.truth:
+                refused[rule.truth] = "the truth behind a label"
+        if isinstance(self.split_rule, ColumnSplit):
+            refused[self.split_rule.column] = "the column that assigns rows to splits"
+        for raw, key in weight_columns(self.weight, self.sampling):
+            refused[raw] = f"the column that '{key}' names"
+        refused |= dict.fromkeys(self.logged, "which is listed under logged")
+        for kind, raw in self.exposure.items():
+            refused[raw] = f"the column that '{kind}' names"
+        refused |= dict.fromkeys(self.post_exposure, "which is listed under post_exposure")
+        for rule in self.task_rules:
+            refused |= dict.fromkeys(rule.sources, f"the label of task '{rule.name}'")
+        return refused
+
+    def _check_rates(self) -> None:
+        encoding, inputs = self.encoding, self._categorical
+        _check_known("encoding.target_rates", "categorical input", encoding.target_rates, inputs)
+        _check_known("encoding.rate_tasks", "task", encoding.rate_tasks, self._tasks)
 
     def _check_history(self) -> None:
         if self.history is None:
@@ -383,50 +381,56 @@ class Card(Config):
         binary = [rule.name for rule in self.task_rules if rule.kind == "binary"]
         _check_known("history.actions", "binary task", self.history.actions, binary)
 
-    def _check_beside(self) -> None:
-        if self.scenario is not None and self.input_of(Categorical, self.scenario) is None:
-            known = [raw for name, raw in self.inputs if name in self._categorical]
+    def _check_scenario(self) -> None:
+        if self.scenario is None:
+            return
+        if self.input_of(Categorical, self.scenario) is None:
+            categorical = [raw for name, raw in self.inputs if name in self._categorical]
             raise ValueError(
                 "scenario: expected the raw column of a categorical input without 'derive', found "
-                f"'{self.scenario}'; such columns are {', '.join(known) or 'none'}"
+                f"'{self.scenario}'; such columns are {', '.join(categorical) or 'none'}"
             )
-        if self.scenario is not None and SCENARIO in self.segments:
+        if SCENARIO in self.segments:
             raise ValueError(
                 f"segments.{SCENARIO}: the top-level key '{SCENARIO}' makes a segment of this name"
             )
-        names = [*self.items, *self.item_numbers, *(rule.name for rule in self.task_rules)]
-        if self.item_kinds and (twice := repeated(names)):
+
+    def _check_item_names(self) -> None:
+        twice = repeated([*self.items, *self.item_numbers, *self._tasks])
+        if self.item_kinds and twice:
             raise ValueError(
                 f"items: expected names that no task or other column of items has, found '{twice}'"
             )
-        labels = {
-            raw: "a label" for rule in self.task_rules for raw in (*rule.sources, rule.truth) if raw
-        }
+
+    def _check_columns_beside_inputs(self) -> None:
+        labels: dict[str, str] = {}
+        for rule in self.task_rules:
+            labels |= dict.fromkeys(rule.sources, "a label")
+            if rule.truth:
+                labels[rule.truth] = "a label"
         late = labels | dict.fromkeys(self.post_exposure, "which is listed under post_exposure")
         early = "a column that is known before the impression"
-        beside = [
-            (f"segments.{name}", rule.raw, early, late) for name, rule in self.segment_rules.items()
-        ]
-        beside += [(f"items.{name}", raw, early, late) for name, raw in self.items.items()]
-        beside += [
-            (f"item_numbers.{name}", raw, early, late) for name, raw in self.item_numbers.items()
-        ]
-        beside += [("logged", raw, "a score", labels) for raw in self.logged]
+        for name, segment in self.segment_rules.items():
+            _refuse_column(f"segments.{name}", segment.raw, early, late)
+        for name, raw in self.items.items():
+            _refuse_column(f"items.{name}", raw, early, late)
+        for name, raw in self.item_numbers.items():
+            _refuse_column(f"item_numbers.{name}", raw, early, late)
+
+        for raw in self.logged:
+            _refuse_column("logged", raw, "a score", labels)
         taken = labels | dict.fromkeys(self.logged, "which is listed under logged")
-        beside += [(kind, raw, "a column of its own", taken) for kind, raw in self.exposure.items()]
-        for key, raw, expected, refused in beside:
-            if raw in refused:
-                raise ValueError(f"{key}: expected {expected}, found '{raw}', {refused[raw]}")
+        for kind, raw in self.exposure.items():
+            _refuse_column(kind, raw, "a column of its own", taken)
 
     def _check_sampling(self) -> None:
         if self.sampling is None:
             return
-        rules = {rule.name: rule for rule in self.task_rules}
-        _check_known("sampling.task", "task", [self.sampling.task], rules)
-        thinned = rules[self.sampling.task]
-        if thinned.kind != "binary" or thinned.parent is not None:
+        _check_known("sampling.task", "task", [self.sampling.task], self._tasks)
+        task = self.task_rules[self.thinned_task]
+        if task.kind != "binary" or task.parent is not None:
             raise ValueError(
-                f"sampling.task: expected a binary task without parent, found '{thinned.name}'; of "
+                f"sampling.task: expected a binary task without parent, found '{task.name}'; of "
                 "rows thinned in another way, give each row's weight, 1 over the rate at which it "
                 "was kept, as 'weight'"
             )
@@ -436,41 +440,33 @@ class Card(Config):
             raise ValueError(
                 "a split by time needs the top-level key 'time', the raw column it goes by"
             )
-        if late := [rule.name for rule in self.task_rules if rule.matures]:
-            if self.time is None or self.as_of is None:
-                raise ValueError(
-                    f"task '{late[0]}': 'matures' needs the top-level keys 'time' and 'as_of'"
-                )
-            try:
-                as_hours(self.as_of)
-            except UserError as error:
-                raise ValueError(f"as_of: {error}") from None
+        for rule in self.task_rules:
+            if rule.matures:
+                self._check_maturing(rule)
         if self.split_by_group and self.together is None:
             raise ValueError("a split by group needs the top-level key 'group' or 'units'")
-        if isinstance(split := self.split_rule, FileSplit):
-            named = (*split.train, *split.valid, *split.test)
-            _check_known("split", "file", named, self.row_files)
+        split = self.split_rule
+        if isinstance(split, FileSplit):
+            files = (*split.train, *split.valid, *split.test)
+            _check_known("split", "file", files, self.row_files)
 
-    def _check_files(self) -> None:
-        names = [file.name for file in self.files]
-        if isinstance(self.reader, SyntheticReader):
-            if names or self.sources:
-                raise ValueError("generated data has neither files nor sources")
-            return
-        if (twice := repeated(names)) is not None:
-            raise ValueError(f"file '{twice}' is listed twice")
-        _check_known("reader.joins", "file", [join.file for join in self.reader.joins], names)
-        offered = {name for source in self.sources for name in source.files}
-        for name in names:
-            if self.sources and name not in offered:
-                raise ValueError(
-                    f"no source offers the file '{name}'; they offer {', '.join(sorted(offered))}"
-                )
-        if not self.row_files:
-            raise ValueError("expected at least one file that is not a side table under 'files'")
+    def _check_maturing(self, rule: TaskRule) -> None:
+        if self.time is None or self.as_of is None:
+            raise ValueError(
+                f"task '{rule.name}': 'matures' needs the top-level keys 'time' and 'as_of'"
+            )
+        try:
+            hours(self.as_of)
+        except UserError as error:
+            raise ValueError(f"as_of: {error}") from None
 
 
-def _check_known(key: str, what: str, names: Iterable[str], known: Collection[str]) -> None:
+def _check_known(key: str, noun: str, names: Iterable[str], allowed: Collection[str]) -> None:
     for name in names:
-        if name not in known:
-            raise ValueError(f"{key}: {unknown(what, name, known)}")
+        if name not in allowed:
+            raise ValueError(f"{key}: {unknown(noun, name, allowed)}")
+
+
+def _refuse_column(key: str, raw: str, expected: str, refused: Mapping[str, str]) -> None:
+    if raw in refused:
+        raise ValueError(f"{key}: expected {expected}, found '{raw}', {refused[raw]}")

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from bench.core.arrays import Floats, Mask
 from bench.core.errors import UserError
 from bench.core.system.progress import Progress
 from bench.data.splits import Time, time_key
@@ -37,10 +38,12 @@ from bench.data.values import (
 
 Place = Callable[[int], str]
 """Row -> where it is, for messages."""
-BadRow = tuple[str, Callable[[], str]]
-"""Reason in a word, and what gives the sentence that says where and why: finding a line's number
-may take a while.
+Sentence = Callable[[], str]
+"""Gives the sentence that says where a row is and why it is bad: finding a line's number may take a
+while.
 """
+BadRow = tuple[str, Sentence]
+"""Reason in a word, and the sentence."""
 
 
 class Rejects:
@@ -59,22 +62,20 @@ class Rejects:
         """Bad rows that were dropped."""
         return sum(self.counts.values())
 
-    def refuse(self, reason: str, sentence: Callable[[], str], rows: int = 1) -> None:
-        """Counts bad rows, or raises UserError with the sentence, which says where the first of
-        them is and why.
-        """
+    def refuse(self, reason: str, sentence: Sentence, rows: int = 1) -> None:
+        """Counts bad rows, or raises UserError with the sentence on the first of them."""
         if not self.drop:
             raise UserError(sentence())
         self.counts[reason] = self.counts.get(reason, 0) + rows
         self.first = self.first or sentence()
 
-    def check(self, key: str, kept: int) -> None:
+    def check(self, key: str, kept_rows: int) -> None:
         """Raises UserError where more rows were dropped than the card allows."""
-        if self.rows > self.limit * (kept + self.rows):
-            share = f"{self.rows:,} of {kept + self.rows:,} rows are bad"
+        total = kept_rows + self.rows
+        if self.rows > self.limit * total:
             raise UserError(
-                f"{key}: {share}, more than bad_row_limit = {self.limit:g} allows; the first: "
-                f"{self.first}"
+                f"{key}: {self.rows:,} of {total:,} rows are bad, more than bad_row_limit = "
+                f"{self.limit:g} allows; the first: {self.first}"
             )
 
     def note(self, key: str, progress: Progress) -> None:
@@ -89,8 +90,10 @@ class Rejects:
 
     def facts(self) -> dict[str, Any]:
         """For the manifest."""
-        found: dict[str, Any] = {"bad_rows": dict(self.counts), "unpaired_dropped": self.unpaired}
-        return found | ({"first_bad_row": self.first} if self.first else {})
+        facts: dict[str, Any] = {"bad_rows": dict(self.counts), "unpaired_dropped": self.unpaired}
+        if self.first:
+            facts["first_bad_row"] = self.first
+        return facts
 
 
 class Sieve:
@@ -100,15 +103,14 @@ class Sieve:
         self.rejects, self.place = rejects, place
         self.bad = np.zeros(rows, np.bool_)
 
-    def refuse(self, at: NDArray[np.bool_], reason: str, what: str) -> None:
-        """Marks rows (n,); a row that is bad twice counts once. `what` is the sentence without the
-        place.
+    def refuse(self, rows: Mask, reason: str, problem: str) -> None:
+        """Marks rows (n,); a row that is bad twice counts once. `problem` is the sentence without
+        the place.
         """
-        new = at & ~self.bad
+        new = rows & ~self.bad
         if new.any():
-            self.rejects.refuse(
-                reason, lambda: f"{self.place(int(np.argmax(new)))}: {what}", int(new.sum())
-            )
+            first, count = int(np.argmax(new)), int(new.sum())
+            self.rejects.refuse(reason, lambda: f"{self.place(first)}: {problem}", count)
             self.bad |= new
 
 
@@ -126,12 +128,12 @@ DIGITS = str.maketrans(dict.fromkeys("123456789", "0"))
 
 
 def checked(
-    table: Any,
+    table: pa.Table,
     wanted: Mapping[str, str],
     missing: Collection[str],
     sieve: Sieve,
     checks: Iterable[tuple[str, ColumnCheck]] = (),
-) -> Any:
+) -> pa.Table:
     """The table with numbers in columns that are wanted as such; the sieve takes the rows that do
     not fit.
 
@@ -143,75 +145,92 @@ def checked(
     """
     columns = dict(zip(table.column_names, table.columns, strict=True))
     for name, column in columns.items():
+        wanted_as = wanted.get(name)
         kind = column.type
         if pa.types.is_dictionary(kind):
             kind = kind.value_type
-        if name in wanted and not _holds(kind, wanted[name]):
-            raise UserError(
-                f"{sieve.place(0)}: '{name}': expected {_EXPECTED[wanted[name]]}, found a column "
-                f"of type {kind}"
-            )
-        if name in wanted and is_list(kind) and is_any(kind.value_type, TEXTS):
-            _check_lists(name, column, sieve)
-        if (
-            name in wanted
-            and is_any(kind, DATES)
-            and (beyond := undated(dates := whole_column(column).cast(kind))).any()
-        ):
-            sieve.refuse(
-                beyond, "time", f"'{name}': expected a date of the years 1 to 9999, found another"
-            )
-            columns[name] = pc.if_else(pa.array(beyond), None, dates)
-        if not is_any(kind, TEXTS):
-            continue
-        codes, values = distinct(column)
-        if (broken := _not_utf8(values)).any():
-            sieve.refuse(np.append(broken, False)[codes], "bytes", f"'{name}': expected UTF-8 text")
-            values = pa.array(
-                [None if bad else value.as_py() for bad, value in zip(broken, values, strict=True)]
-            )
-            columns[name] = pa.DictionaryArray.from_arrays(
-                pa.array(codes, mask=codes < 0), values.cast(pa.string())
-            )
-        if wanted.get(name) == "number":
-            parsed, wrong = numbers_of(texts := texts_of(values, missing))
-            for at in wrong:
-                sieve.refuse(
-                    codes == at, "number", f"'{name}': expected a number, found '{texts[at]}'"
+        if wanted_as is not None:
+            if not _holds(kind, wanted_as):
+                raise UserError(
+                    f"{sieve.place(0)}: '{name}': expected {_EXPECTED[wanted_as]}, found a column "
+                    f"of type {kind}"
                 )
-            columns[name] = pa.array(
-                np.append(parsed, np.nan)[codes], from_pandas=True
-            )  # the last serves code -1
+            if is_list(kind) and is_any(kind.value_type, TEXTS):
+                _check_lists(name, column, sieve)
+            if is_any(kind, DATES):
+                columns[name] = _checked_dates(name, column, kind, sieve)
+        if is_any(kind, TEXTS):
+            columns[name] = _checked_texts(name, column, wanted_as == "number", missing, sieve)
     for name, check in checks:
         if name in columns:
             check(name, columns[name], missing, sieve)
     return pa.table(columns)
 
 
+def _checked_dates(name: str, column: pa.Array, kind: pa.DataType, sieve: Sieve) -> pa.Array:
+    dates = whole_column(column).cast(kind)
+    beyond = undated(dates)
+    if not beyond.any():
+        return column
+    sieve.refuse(beyond, "time", f"'{name}': expected a date of the years 1 to 9999, found another")
+    return pc.if_else(pa.array(beyond), None, dates)
+
+
+def _checked_texts(
+    name: str, column: pa.Array, as_number: bool, missing: Collection[str], sieve: Sieve
+) -> pa.Array:
+    """The column, or its numbers; null in rows whose text is not UTF-8."""
+    codes, values = distinct(column)
+    broken = _not_utf8(values)
+    if broken.any():
+        sieve.refuse(np.append(broken, False)[codes], "bytes", f"'{name}': expected UTF-8 text")
+        texts = [None if bad else value.as_py() for bad, value in zip(broken, values, strict=True)]
+        values = pa.array(texts)
+        indices = pa.array(codes, mask=codes < 0)
+        column = pa.DictionaryArray.from_arrays(indices, values.cast(pa.string()))
+    if not as_number:
+        return column
+
+    texts = texts_of(values, missing)
+    numbers, wrong_codes = numbers_of(texts)
+    for code in wrong_codes:
+        problem = f"'{name}': expected a number, found '{texts[code]}'"
+        sieve.refuse(codes == code, "number", problem)
+    return pa.array(np.append(numbers, np.nan)[codes], from_pandas=True)  # the last serves code -1
+
+
 def check_times(
-    column: Any, name: str, ends: Sequence[Time], missing: Collection[str], sieve: Sieve
+    column: pa.Array, name: str, ends: Sequence[Time], missing: Collection[str], sieve: Sieve
 ) -> None:
     """The sieve takes rows whose time, a text, is spelled in another way than the times that the
     split compares with.
 
     It would compare as a text all the same, and land in one of the splits.
     """
-    shapes = {str(time_key(end)).translate(DIGITS) for end in ends}
+    expected_shapes = {_shape(str(end)) for end in ends}
     text = as_text(column, missing)
     fits: dict[str, bool] = {"": False}
     for code, value in enumerate(text.values):
         try:
-            own = time_key(value).translate(DIGITS)
+            shape = _shape(value)
         except ValueError:
-            own = ""
-        if own not in fits:
-            fits[own] = any(own.startswith(shape) or shape.startswith(own) for shape in shapes)
-        if not fits[own]:
-            sieve.refuse(
-                text.codes == code,
-                "time",
-                f"'{name}': expected a time such as '{ends[0]}', found '{value}'",
-            )
+            shape = ""
+        if shape not in fits:
+            fits[shape] = _begins_like_any(shape, expected_shapes)
+        if not fits[shape]:
+            problem = f"'{name}': expected a time such as '{ends[0]}', found '{value}'"
+            sieve.refuse(text.codes == code, "time", problem)
+
+
+def _shape(time: str) -> str:
+    """The spelling of a time, with 0 for each digit."""
+    return str(time_key(time)).translate(DIGITS)
+
+
+def _begins_like_any(shape: str, expected_shapes: Iterable[str]) -> bool:
+    return any(
+        shape.startswith(expected) or expected.startswith(shape) for expected in expected_shapes
+    )
 
 
 def _holds(kind: Any, wanted: str) -> bool:
@@ -222,22 +241,24 @@ def _holds(kind: Any, wanted: str) -> bool:
     return is_any(kind, NUMBERS + TEXTS) if wanted == "number" else not pa.types.is_nested(kind)
 
 
-def _check_lists(name: str, column: Any, sieve: Sieve) -> None:
+def _check_lists(name: str, column: pa.Array, sieve: Sieve) -> None:
     """The sieve takes rows whose list holds a text that is not UTF-8."""
-    rows, lists = distinct(column)
-    first, values = taken_apart(lists)
-    if (broken := _not_utf8(values)).any():
-        of_list = np.append(np.diff(np.append(0, np.cumsum(broken))[first]) > 0, False)
-        sieve.refuse(of_list[rows], "bytes", f"'{name}': expected UTF-8 text")
+    codes, lists = distinct(column)
+    starts, values = taken_apart(lists)
+    broken = _not_utf8(values)
+    if broken.any():
+        broken_before = np.append(0, np.cumsum(broken))
+        list_broken = np.append(np.diff(broken_before[starts]) > 0, False)
+        sieve.refuse(list_broken[codes], "bytes", f"'{name}': expected UTF-8 text")
 
 
-def _not_utf8(values: Any) -> NDArray[np.bool_]:
+def _not_utf8(values: pa.Array) -> Mask:
     """(n,) which texts are not."""
     try:
         values.validate(full=True)
     except pa.ArrowInvalid:
-        known = (value or b"" for value in values.cast(pa.binary()).to_pylist())
-        return np.array([value.decode(errors="ignore").encode() != value for value in known])
+        texts = [value or b"" for value in values.cast(pa.binary()).to_pylist()]
+        return np.array([text.decode(errors="ignore").encode() != text for text in texts])
     return np.zeros(len(values), np.bool_)
 
 
@@ -246,7 +267,7 @@ ZERO_ONE = {"0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0}
 
 
 def read_labels(
-    table: Any, rules: tuple[TaskRule, ...], missing: tuple[str, ...], sieve: Sieve
+    table: pa.Table, rules: tuple[TaskRule, ...], missing: tuple[str, ...], sieve: Sieve
 ) -> LabelArray:
     """Labels (N, T) by the rules of a card's tasks; NaN where the raw value is missing.
 
@@ -254,52 +275,56 @@ def read_labels(
     a number that a float32 cannot hold.
     """
     labels = np.ones((table.num_rows, len(rules)), np.float32)
-    for rule, own in zip(rules, labels.T, strict=True):
+    for task, rule in enumerate(rules):
+        read = _number_labels if rule.kind == "regression" else _binary_labels
         for column in rule.sources:
-            read = _number_labels if rule.kind == "regression" else _binary_labels
-            own *= read(table[column], rule, column, missing, sieve)
+            labels[:, task] *= read(table[column], rule, column, missing, sieve)
     return labels
 
 
 def _number_labels(
-    raw: Any, rule: TaskRule, column: str, missing: tuple[str, ...], sieve: Sieve
+    raw: pa.Array, rule: TaskRule, column: str, missing: tuple[str, ...], sieve: Sieve
 ) -> LabelArray:
-    numbers = as_numbers(raw, missing, column, infinite=True)
+    numbers: Floats = as_numbers(raw, missing, column, infinite=True)
     with np.errstate(over="ignore"):
         labels = (numbers / rule.unit).astype(np.float32)
-    if (beyond := np.isinf(labels)).any():
-        found = f"{numbers[np.argmax(beyond)]:g}"
-        what = (
+    beyond = np.isinf(labels)
+    if beyond.any():
+        problem = (
             f"'{column}', the label of task '{rule.name}': expected a number that a float32 "
-            f"holds, found {found}"
+            f"holds, found {numbers[np.argmax(beyond)]:g}"
         )
-        sieve.refuse(beyond, "label", what)
+        sieve.refuse(beyond, "label", problem)
     return labels
 
 
 def _binary_labels(
-    raw: Any, rule: TaskRule, column: str, missing: tuple[str, ...], sieve: Sieve
+    raw: pa.Array, rule: TaskRule, column: str, missing: tuple[str, ...], sieve: Sieve
 ) -> LabelArray:
     text = as_text(raw, missing)
-    meaning = np.full(
-        len(text.values) + 1, np.nan, np.float32
-    )  # the last entry serves code -1, missing
-    meanings = (
-        dict.fromkeys(rule.negative, 0.0) | dict.fromkeys(rule.positive, 1.0)
-        if rule.positive
-        else ZERO_ONE
-    )
-    other = 0.0 if rule.positive and not rule.negative else None
+    labels = np.full(len(text.values) + 1, np.nan, np.float32)  # the last serves code -1, missing
     for code, value in enumerate(text.values):
-        label = meanings.get(value if rule.positive else value.lower(), other)
+        label = _binary_label(value, rule)
         if label is not None:
-            meaning[code] = label
+            labels[code] = label
             continue
-        expected = (
-            f"one of {', '.join(map(repr, rule.positive + rule.negative))}"
-            if rule.positive
-            else "0 or 1"
+        expected = "0 or 1"
+        if rule.positive:
+            expected = f"one of {', '.join(map(repr, rule.positive + rule.negative))}"
+        sieve.refuse(
+            text.codes == code,
+            "label",
+            f"'{column}', the label of task '{rule.name}': expected {expected}, found '{value}'",
         )
-        what = f"'{column}', the label of task '{rule.name}': expected {expected}, found '{value}'"
-        sieve.refuse(text.codes == code, "label", what)
-    return meaning[text.codes]
+    return labels[text.codes]
+
+
+def _binary_label(value: str, rule: TaskRule) -> float | None:
+    """None for a value that the rule does not allow."""
+    if not rule.positive:
+        return ZERO_ONE.get(value.lower())
+    if value in rule.positive:
+        return 1.0
+    if value in rule.negative or not rule.negative:
+        return 0.0
+    return None

@@ -196,10 +196,7 @@ def shuffled_by_chunk(
             order = torch.from_numpy(mixed)
             head = batch_of(split, window, order[:start])
             if tail is not None:
-                both = zip(tail, head, strict=True)
-                head = Batch(
-                    *(None if one is None else torch.cat((one, next_)) for one, next_ in both)
-                )  # type: ignore[arg-type]
+                head = _joined(tail, head)
             tail = head
             while len(tail.labels) == size:
                 yield tail
@@ -296,3 +293,14 @@ def _packed(
             waiting[place : held - 1] = waiting[place + 1 : held].copy()
             held -= 1
     return found_starts[:at], found_many[:at]
+
+
+def _joined(first: Batch, second: Batch) -> Batch:
+    """The rows of two batches as one."""
+    columns: list[Any] = []
+    for one, following in zip(first, second, strict=True):
+        if one is None or following is None:
+            columns.append(None)
+        else:
+            columns.append(torch.cat((one, following)))
+    return Batch(*columns)

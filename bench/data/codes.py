@@ -1,9 +1,10 @@
-"""Distinct values as codes 0, 1, 2, .. in the order they are first seen: growing hash tables in
-compiled code.
+"""Distinct values as codes 0, 1, 2, .. in the order they are first seen, and rows that were there
+before: growing hash tables in compiled code.
 
 What is held of each distinct text: its bytes, 8 bytes for its end, and 16 to 32 bytes for its hash
-and its place. Of n texts two share a hash of 64 bits by chance, and so a code, with odds of n^2 /
-2^65: one in 370,000 for 10^7 texts.
+and its place; of each distinct row, 16 to 32 bytes. Of n texts or rows two share a hash of 64 bits
+by chance, and so a code, with odds of n^2 / 2^65: one in 370,000 for 10^7 texts, one in 3,700 for
+10^8 rows, of which one is then lost.
 """
 
 from __future__ import annotations
@@ -16,24 +17,26 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from bench.core.arrays import Ints, Mask
+from bench.core.errors import UserError
 from bench.core.system.intrinsics import jit
-from bench.data.values import WHOLE, distinct, filled, texts_of, whole_column
+from bench.data.values import WHOLE, distinct, filled, is_list, taken_apart, texts_of, whole_column
+
+Hashes = NDArray[np.uint64]
 
 
-def stretches(array: Any) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def stretches(array: pa.Array) -> tuple[NDArray[np.uint8], Ints]:
     """The bytes of an Arrow array of texts (n,), not copied, and (n + 1,) where each begins in
     them, and the end.
     """
+    no_bytes = np.empty(0, np.uint8)
     if len(array) == 0:
-        return np.empty(0, np.uint8), np.zeros(1, np.int64)
-    kind = np.int64 if pa.types.is_large_string(array.type) else np.int32
+        return no_bytes, np.zeros(1, np.int64)
+    kind = np.dtype(np.int64 if pa.types.is_large_string(array.type) else np.int32)
     _, offsets, data = array.buffers()
-    at = np.frombuffer(
-        offsets, kind, len(array) + 1, array.offset * np.dtype(kind).itemsize
-    ).astype(np.int64)
-    return np.frombuffer(data, np.uint8) if data is not None and data.size else np.empty(
-        0, np.uint8
-    ), at
+    starts = np.frombuffer(offsets, kind, len(array) + 1, array.offset * kind.itemsize)
+    all_bytes = np.frombuffer(data, np.uint8) if data is not None and data.size else no_bytes
+    return all_bytes, starts.astype(np.int64)
 
 
 BASIS = np.uint64(14695981039346656037)
@@ -46,8 +49,8 @@ PRIME = np.uint64(1099511628211)
 def hash_of(data: Any, start: Any, end: Any) -> Any:
     """FNV-1a, then the finaliser of MurmurHash3, so that every bit depends on every byte."""
     key = BASIS
-    for at in range(start, end):
-        key = (key ^ np.uint64(data[at])) * PRIME
+    for position in range(start, end):
+        key = (key ^ np.uint64(data[position])) * PRIME
     return mixed(key)
 
 
@@ -61,7 +64,7 @@ def mixed(key: Any) -> Any:
     return key ^ (key >> np.uint64(33))
 
 
-def hashes_of(texts: Any) -> NDArray[np.uint64]:
+def hashes_of(texts: pa.Array) -> Hashes:
     """(n,) `hash_of` each of an Arrow array of texts or bytes; of a missing one anything."""
     hashes = np.empty(len(texts), np.uint64)
     _hash_all(*stretches(texts), hashes)
@@ -69,9 +72,9 @@ def hashes_of(texts: Any) -> NDArray[np.uint64]:
 
 
 @jit()
-def _hash_all(data: Any, ends: Any, hashes: Any) -> None:
-    for at in range(len(hashes)):
-        hashes[at] = hash_of(data, ends[at], ends[at + 1])
+def _hash_all(data: Any, starts: Any, hashes: Any) -> None:
+    for index in range(len(hashes)):
+        hashes[index] = hash_of(data, starts[index], starts[index + 1])
 
 
 ABSENT, UNKNOWN = -1, -2
@@ -96,14 +99,14 @@ class IntegerCodes:
         """(V,) number of each code."""
         return self._values[: self._size]
 
-    def code(self, ids: NDArray[np.int64], grow: bool = True) -> Codes:
+    def code(self, numbers: Ints, grow: bool = True) -> Codes:
         """Codes of numbers (n,): `NULL` is ABSENT; new ones get a code, or are UNKNOWN unless
         `grow`.
         """
-        codes, row = np.empty(len(ids), np.int32), 0
+        codes, row = np.empty(len(numbers), np.int32), 0
         while True:
             row, self._size = _code_numbers(
-                ids, codes, row, self._table, self._values, self._size, grow
+                numbers, codes, row, self._table, self._values, self._size, grow
             )
             if row == len(codes):
                 return codes
@@ -113,39 +116,39 @@ class IntegerCodes:
 
 
 @jit()
-def _at(key: Any, table: Any, values: Any) -> Any:
+def _place_of(key: Any, table: Any, values: Any) -> Any:
     """Where the code of a key is in the table, or the free place it would take."""
-    mixed = np.uint64(key) ^ (
-        np.uint64(key) >> np.uint64(32)
-    )  # bits of doubles may differ in the upper half alone
-    mixed *= np.uint64(0x9E3779B97F4A7C15)
+    # Bits of doubles may differ in the upper half alone.
+    scattered = np.uint64(key) ^ (np.uint64(key) >> np.uint64(32))
+    scattered *= np.uint64(0x9E3779B97F4A7C15)
     mask = len(table) - 1
-    at = np.int64((mixed ^ (mixed >> np.uint64(32))) & np.uint64(mask))
-    while table[at] >= 0 and values[table[at]] != key:
-        at = (at + 1) & mask
-    return at
+    place = np.int64((scattered ^ (scattered >> np.uint64(32))) & np.uint64(mask))
+    while table[place] >= 0 and values[table[place]] != key:
+        place = (place + 1) & mask
+    return place
 
 
 @jit()
 def _code_numbers(
-    ids: Any, out: Any, row: int, table: Any, values: Any, size: int, grow: bool
+    numbers: Any, codes: Any, row: int, table: Any, values: Any, size: int, grow: bool
 ) -> tuple[int, int]:
     """Rows done and codes in use; stops before a row that would fill the table beyond one half."""
-    while row < len(ids):
-        key = ids[row]
+    while row < len(numbers):
+        key = numbers[row]
         if key == NULL:
-            out[row] = ABSENT
+            codes[row] = ABSENT
         else:
-            at = _at(key, table, values)
-            if table[at] >= 0:
-                out[row] = table[at]
+            place = _place_of(key, table, values)
+            if table[place] >= 0:
+                codes[row] = table[place]
             elif not grow:
-                out[row] = UNKNOWN
+                codes[row] = UNKNOWN
             elif 2 * (size + 1) > len(table):
                 return row, size
             else:
-                table[at], values[size] = size, key
-                out[row] = size
+                table[place] = size
+                values[size] = key
+                codes[row] = size
                 size += 1
         row += 1
     return row, size
@@ -154,7 +157,7 @@ def _code_numbers(
 @jit()
 def _place_numbers(values: Any, table: Any) -> None:
     for code in range(len(values)):
-        table[_at(values[code], table, values)] = code
+        table[_place_of(values[code], table, values)] = code
 
 
 @jit()
@@ -168,14 +171,14 @@ def count_codes(codes: Any, train: Any, counts: Any) -> None:
 
 
 @jit()
-def look_up(codes: Any, first: Any, table: Any, found: Any) -> None:
-    """Puts what codes (n, C) stand for into `found` (n, C or more).
+def look_up(codes: Any, first: Any, table: Any, rows: Any) -> None:
+    """Puts what codes (n, C) stand for into `rows` (n, C or more).
 
     Code 0 of each column is at `first` (C,) in the table; ABSENT and UNKNOWN are before it.
     """
     for row in range(len(codes)):
         for column in range(codes.shape[1]):
-            found[row, column] = table[first[column] + codes[row, column]]
+            rows[row, column] = table[first[column] + codes[row, column]]
 
 
 class TextCodes:
@@ -188,43 +191,62 @@ class TextCodes:
     def __len__(self) -> int:
         return len(self._keys)
 
-    def code(self, texts: Any, grow: bool = True) -> Codes:
+    def code(self, texts: pa.Array, grow: bool = True) -> Codes:
         """Codes of an Arrow array of texts (n,): null is ABSENT; new ones get a code, or are
         UNKNOWN unless `grow`.
         """
-        keys = np.maximum(hashes_of(texts).view(np.int64), NULL + 1)
-        keys[texts.is_null().to_numpy(zero_copy_only=False)] = NULL
-        known = len(self)
+        keys = _not_null(hashes_of(texts))
+        keys[_is_null(texts)] = NULL
+        size_before = len(self)
         codes = self._keys.code(keys, grow)
-        if known < len(self):
-            data, ends = stretches(texts.take(pa.array(np.flatnonzero(fresh(codes, known)))))
-            self._ends.resize(len(self) + 1, refcheck=False)  # in place where it can be
-            self._ends[known:] = self._ends[known] + ends
-            self._data.resize(self._ends[-1], refcheck=False)
-            self._data[self._ends[known] :] = data[: ends[-1]]
+        if len(self) > size_before:
+            new_rows = np.flatnonzero(fresh(codes, size_before))
+            self._append(texts.take(pa.array(new_rows)), size_before)
         return codes
+
+    def _append(self, texts: pa.Array, size_before: int) -> None:
+        data, ends = stretches(texts)
+        bytes_before = self._ends[size_before]
+        self._ends.resize(len(self) + 1, refcheck=False)  # in place where it can be
+        self._ends[size_before:] = bytes_before + ends
+        self._data.resize(self._ends[-1], refcheck=False)
+        self._data[bytes_before:] = data[: ends[-1]]
 
     def texts(self, codes: Sequence[int]) -> list[str]:
         """What they stand for."""
-        return [
-            self._data[self._ends[code] : self._ends[code + 1]].tobytes().decode() for code in codes
-        ]
+        return [self._text(code) for code in codes]
+
+    def _text(self, code: int) -> str:
+        start, end = self._ends[code], self._ends[code + 1]
+        return self._data[start:end].tobytes().decode()
 
     def code_column(
-        self, column: Any, missing: Collection[str], grow: bool = True, spelled: bool = False
+        self, column: pa.Array, missing: Collection[str], grow: bool = True, spelled: bool = False
     ) -> Codes:
         """Codes of the texts of an Arrow column of any type (n,), in the form of `texts_of`."""
         rows, values = distinct(column)
-        codes: Codes = np.append(
-            self.code(texts_of(values, missing, spelled), grow), np.int32(ABSENT)
-        )
-        return codes[rows]  # the last serves null
+        return _of_rows(self.code(texts_of(values, missing, spelled), grow), rows)
 
     @property
-    def array(self) -> Any:
+    def array(self) -> pa.Array:
         """All of them by code, as an Arrow array over the same memory; until the next ones come."""
         buffers = [None, pa.py_buffer(self._ends.copy()), pa.py_buffer(self._data)]
         return pa.Array.from_buffers(pa.large_string(), len(self), buffers)
+
+
+def _not_null(hashes: Hashes) -> Ints:
+    """As keys of `IntegerCodes`, none of which is `NULL`."""
+    return np.maximum(hashes.view(np.int64), NULL + 1)
+
+
+def _is_null(values: pa.Array) -> Mask:
+    mask: Mask = values.is_null().to_numpy(zero_copy_only=False)
+    return mask
+
+
+def _of_rows(codes: Codes, rows: Codes) -> Codes:
+    """The codes of distinct values by row; row -1 is null, which is ABSENT."""
+    return np.append(codes, np.int32(ABSENT))[rows]
 
 
 class ColumnCodes:
@@ -241,62 +263,70 @@ class ColumnCodes:
         """Whether all values so far are whole numbers."""
         return len(self._texts) == 0
 
-    def code_numbers(self, numbers: NDArray[np.int64], grow: bool = True) -> Codes:
+    def code_numbers(self, numbers: Ints, grow: bool = True) -> Codes:
         """Codes of whole numbers (n,), where no text came yet; see `IntegerCodes.code`."""
         assert self.whole
         return self._numbers.code(numbers, grow)
 
-    def code_column(self, column: Any, missing: Collection[str], grow: bool = True) -> Codes:
+    def code_column(self, column: pa.Array, missing: Collection[str], grow: bool = True) -> Codes:
         """Codes of the values of an Arrow column of any type (n,)."""
         column = whole_column(column)
-        if self.whole and (numbers := whole_numbers(column, missing)) is not None:
-            return self.code_numbers(numbers, grow)
+        codes = self._code_whole(column, missing, grow)
+        if codes is not None:
+            return codes
         rows, values = distinct(column)
-        if self.whole and (numbers := whole_numbers(values, missing)) is not None:
-            codes = self.code_numbers(numbers, grow)
-        else:
+        codes = self._code_whole(values, missing, grow)
+        if codes is None:
             codes = self.code(texts_of(values, missing, spelled=True), grow)
-        return np.append(codes, np.int32(ABSENT))[rows]
+        return _of_rows(codes, rows)
 
-    def code(self, texts: Any, grow: bool = True) -> Codes:
+    def _code_whole(self, values: pa.Array, missing: Collection[str], grow: bool) -> Codes | None:
+        """Codes of whole numbers; None where these or earlier values are others."""
+        numbers = whole_numbers(values, missing) if self.whole else None
+        return None if numbers is None else self.code_numbers(numbers, grow)
+
+    def code(self, texts: pa.Array, grow: bool = True) -> Codes:
         """Codes of texts (n,); see `TextCodes.code`."""
         if len(self._numbers):
-            self._texts.code(
-                pa.array(self._numbers.values).cast(pa.string())
-            )  # codes stay what they are
+            digits = pa.array(self._numbers.values).cast(pa.string())
+            self._texts.code(digits)  # codes stay what they are
             self._numbers = IntegerCodes()
         return self._texts.code(texts, grow)
 
     def texts(self, codes: Sequence[int]) -> list[str]:
         """What they stand for."""
-        return (
-            self._texts.texts(codes)
-            if not self.whole
-            else list(map(str, self._numbers.values[codes].tolist()))
-        )
+        if not self.whole:
+            return self._texts.texts(codes)
+        return list(map(str, self._numbers.values[codes].tolist()))
 
     def two_spellings(self) -> tuple[str, str] | None:
         """Texts that are one number in two spellings, as 1 and 1.0 are; None where there are
         none.
         """
         texts = self._texts.array
-        longer = texts.filter(pc.match_substring_regex(texts, f"^{WHOLE}$"))
-        short, apart = texts_of(longer), TextCodes()
-        shorter, same = self._texts.code(short, grow=False), apart.code(short)
-        if (found := np.flatnonzero(shorter >= 0)).size:
-            return texts[int(shorter[found[0]])].as_py(), longer[int(found[0])].as_py()
-        if len(apart) < len(longer):
-            first, second = np.flatnonzero(same == np.argmax(np.bincount(same) > 1))[:2].tolist()
-            return longer[first].as_py(), longer[second].as_py()
+        with_point = texts.filter(pc.match_substring_regex(texts, f"^{WHOLE}$"))
+        digits = texts_of(with_point)
+        code_of_digits = self._texts.code(digits, grow=False)
+        spelled_without = np.flatnonzero(code_of_digits >= 0)
+        if spelled_without.size:
+            first = int(spelled_without[0])
+            return texts[int(code_of_digits[first])].as_py(), with_point[first].as_py()
+
+        numbers = TextCodes()
+        codes = numbers.code(digits)
+        if len(numbers) < len(with_point):
+            twice = np.argmax(np.bincount(codes) > 1)
+            first, second = np.flatnonzero(codes == twice)[:2].tolist()
+            return with_point[first].as_py(), with_point[second].as_py()
         return None
 
 
-def fresh(codes: Codes, known: int) -> NDArray[np.bool_]:
-    """(n,) which codes came for the first time, where `known` codes were in use before."""
-    return np.diff(np.maximum.accumulate(np.append(known - 1, codes))) > 0
+def fresh(codes: Codes, size_before: int) -> Mask:
+    """(n,) which codes came for the first time, where `size_before` codes were in use before."""
+    return np.diff(np.maximum.accumulate(np.append(size_before - 1, codes))) > 0
 
 
-def whole_numbers(values: Any, missing: Collection[str] = ()) -> NDArray[np.int64] | None:
+def whole_numbers(values: pa.Array, missing: Collection[str] = ()) -> Ints | None:
     """An Arrow array (n,) of whole numbers, `NULL` where missing; None where it holds others or is
     of another type.
     """
@@ -307,12 +337,98 @@ def whole_numbers(values: Any, missing: Collection[str] = ()) -> NDArray[np.int6
             values = values.cast(pa.int64())
         except pa.ArrowInvalid:  # beyond 2^63
             return None
-    numbers: NDArray[np.int64] = filled(values, NULL)
+    numbers: Ints = filled(values, NULL)
     if np.count_nonzero(numbers == NULL) > values.null_count:
         return None
-    marks = [
-        int(marker)
-        for marker in missing
-        if marker.lstrip("-").isdecimal() and str(int(marker)) == marker
-    ]
-    return np.where(np.isin(numbers, marks), NULL, numbers) if marks else numbers
+    markers = [int(marker) for marker in missing if _is_canonical_integer(marker)]
+    return np.where(np.isin(numbers, markers), NULL, numbers) if markers else numbers
+
+
+def _is_canonical_integer(text: str) -> bool:
+    return text.lstrip("-").isdecimal() and str(int(text)) == text
+
+
+class RowSet:
+    """The rows seen so far."""
+
+    def __init__(self) -> None:
+        self._fingerprints = IntegerCodes()
+
+    def new(self, table: pa.Table) -> Mask:
+        """(n,) whether no equal row of an Arrow table came before, here or in an earlier call.
+
+        Rows are equal when each column of one holds what the other's does, as it stands in the
+        file; a column that one of them lacks counts as null.
+        """
+        size_before = len(self._fingerprints)
+        codes = self._fingerprints.code(_not_null(fingerprints(table)))
+        return fresh(codes, size_before)
+
+
+def fingerprints(table: pa.Table) -> Hashes:
+    """(n,), independent of the order of columns; raises UserError for a column of records."""
+    prints = np.zeros(table.num_rows, np.uint64)
+    for name in table.column_names:
+        kind = table[name].type
+        if pa.types.is_nested(kind) and not _is_flat_list(kind):
+            raise UserError(
+                f"'{name}': expected texts, numbers or lists of these to compare rows by, found a "
+                f"column of type {kind}"
+            )
+        codes, values = distinct(table[name])
+        spelled = np.frombuffer(name.encode(), np.uint8)
+        salt = np.uint64(hash_of(spelled, 0, len(spelled)))
+        # Null adds nothing, and neither does a column that is not there; the last serves code -1.
+        prints += np.append(_value_hashes(values, salt), np.uint64(0))[codes]
+    return prints
+
+
+def _is_flat_list(kind: pa.DataType) -> bool:
+    return is_list(kind) and not pa.types.is_nested(kind.value_type)
+
+
+def _value_hashes(values: pa.Array, salt: np.uint64) -> Hashes:
+    """(n,) of distinct values, 0 for null."""
+    if is_list(values.type):
+        return _list_hashes(values, salt)
+    if pa.types.is_boolean(values.type):
+        values = values.cast(pa.int8())
+    if pa.types.is_integer(values.type) or pa.types.is_floating(values.type):
+        hashes = _number_hashes(values, salt)
+    else:
+        hashes = mixed(hashes_of(values.cast(pa.large_string())) ^ salt)
+    hashes[_is_null(values)] = 0
+    return hashes
+
+
+def _number_hashes(values: pa.Array, salt: np.uint64) -> Hashes:
+    """As floats, and as integers where a float would not hold them."""
+    floats = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False) + 0.0  # no -0.0
+    float_bits = np.where(np.isnan(floats), np.nan, floats).view(np.uint64)
+    beyond_floats = np.zeros(len(values), np.uint64)
+    if not pa.types.is_floating(values.type):
+        integers = filled(values, 0).astype(np.int64)
+        beyond_floats = np.where(np.abs(integers) > 2**53, integers, 0).view(np.uint64)
+    hashes: Hashes = mixed(mixed(float_bits ^ salt) + beyond_floats)
+    return hashes
+
+
+def _list_hashes(lists: pa.Array, salt: np.uint64) -> Hashes:
+    starts, values = taken_apart(lists)
+    codes, distinct_values = distinct(values)
+    value_hashes = np.append(_value_hashes(distinct_values, salt), np.uint64(0))
+    list_hashes = np.zeros(len(lists), np.uint64)
+    _hash_lists(value_hashes, codes, starts, _is_null(lists), salt, list_hashes)
+    return list_hashes
+
+
+@jit()
+def _hash_lists(
+    value_hashes: Any, codes: Any, starts: Any, null: Any, salt: Any, list_hashes: Any
+) -> None:
+    for row in range(len(list_hashes)):
+        if not null[row]:
+            key = mixed(salt + np.uint64(starts[row + 1] - starts[row]))
+            for place in range(starts[row], starts[row + 1]):
+                key = mixed(key ^ value_hashes[codes[place]]) + salt
+            list_hashes[row] = mixed(key)

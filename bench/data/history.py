@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from bench.core.arrays import Floats, Ints
+from bench.core.arrays import Floats, Ids, Ints, Mask
 from bench.core.registry import Config
 from bench.core.system.mapped import mapped
 from bench.core.system.progress import Progress
@@ -47,18 +47,19 @@ class NumberRule(NamedTuple):
     """A number: of earlier rows with an action, how many, how long since the last, or their share
     of labelled rows.
 
-    `of` is the categorical input whose value they share with the row; None for all of the group.
+    `same` is the categorical input whose value they share with the row; None for all of the group.
     """
 
     action: str
     kind: NumberKind
-    of: str | None = None
+    same: str | None = None
 
     @property
     def name(self) -> str:
-        """Of the input."""
-        same = "" if self.of is None else f"_same_{self.of}"
-        return f"past_{self.action}{same}" + ("" if self.kind == "count" else f"_{self.kind}")
+        """The input's name."""
+        same = "" if self.same is None else f"_same_{self.same}"
+        kind = "" if self.kind == "count" else f"_{self.kind}"
+        return f"past_{self.action}{same}{kind}"
 
 
 class HistoryConfig(Config):
@@ -88,24 +89,28 @@ class HistoryConfig(Config):
     @property
     def list_rules(self) -> tuple[ListRule, ...]:
         """The lists, in order."""
-        actions = self.actions or (SEEN,)
-        return tuple(
-            ListRule(f"past_{action}_{of}", of, action) for of in self.lists for action in actions
-        )
+        rules = []
+        for source in self.lists:
+            for action in self.actions or (SEEN,):
+                rules.append(ListRule(f"past_{action}_{source}", source, action))
+        return tuple(rules)
 
     @property
     def number_rules(self) -> tuple[NumberRule, ...]:
         """The M numbers, in order: of all earlier rows, rates, then of rows with the row's own
         value.
         """
-        actions = (SEEN, *self.actions)
-        kinds: tuple[NumberKind, ...] = ("count", "since")
-        plain = [NumberRule(action, kind) for action in actions for kind in kinds]
         rates = [NumberRule(action, "rate") for action in self.actions]
-        own = [
-            NumberRule(action, kind, of) for of in self.same for action in actions for kind in kinds
-        ]
-        return (*plain, *rates, *own)
+        rules = [*self._counts_and_times(None), *rates]
+        for same in self.same:
+            rules += self._counts_and_times(same)
+        return tuple(rules)
+
+    def _counts_and_times(self, same: str | None) -> list[NumberRule]:
+        rules = []
+        for action in (SEEN, *self.actions):
+            rules += [NumberRule(action, "count", same), NumberRule(action, "since", same)]
+        return rules
 
     @property
     def numbers(self) -> tuple[str, ...]:
@@ -121,62 +126,70 @@ class HistoryConfig(Config):
 class GroupRows(NamedTuple):
     """n rows of some groups, whole."""
 
-    group: NDArray[np.int32]
+    group: Ids
     """(n,), -1 where there is none."""
     time: Floats
     """(n,), NaN where missing."""
     split: NDArray[np.int8]
     """(n,), index into `SPLITS`."""
-    codes: NDArray[np.int32]
+    codes: Ids
     """(n, inputs) of the inputs that the history follows, -1 where missing."""
-    acted: NDArray[np.bool_]
+    acted: Mask
     """(n, actions) whether a row has each named action."""
 
 
 class Past(NamedTuple):
-    """What is known of n rows."""
+    """The history of n rows."""
 
-    lists: NDArray[np.int32]
+    lists: Ids
     """(n, lists, length) codes, newest first, -1 after the last; missing values are left out."""
     numbers: Floats
     """(n, M), NaN where there is none."""
 
 
 class _Runs:
-    """Rows sorted by key and time; those without a key or a time are left out.
+    """Rows sorted by keys and time; those without a key or a time are left out. A run has equal
+    keys.
 
     At each sorted place (m,): `order`, the row there; `start` and `end`, the places between which
-    its past lies; `labelled`, up to which place the past's labels are known.
+    its past lies; `labelled_end`, up to which place the past's labels are known.
     """
 
-    def __init__(
-        self, keys: Sequence[NDArray[np.int32]], time: Floats, at: Ints, delay: float
-    ) -> None:
-        known = at[np.all([key[at] >= 0 for key in keys], axis=0) & ~np.isnan(time[at])]
-        by: list[NDArray[Any]] = [known, time[known], *(key[known] for key in reversed(keys))]
-        self.order = known[np.lexsort(by)]
-        new = np.ones(len(known), np.bool_)
-        new[1:] = np.any([key[self.order][1:] != key[self.order][:-1] for key in keys], axis=0)
+    def __init__(self, keys: Sequence[Ids], time: Floats, rows: Ints, delay: float) -> None:
+        has_keys = np.all([key[rows] >= 0 for key in keys], axis=0)
+        rows = rows[has_keys & ~np.isnan(time[rows])]
+        sort_keys: list[NDArray[Any]] = [rows, time[rows]]
+        sort_keys += [key[rows] for key in reversed(keys)]
+        self.order = rows[np.lexsort(sort_keys)]
         self.time = time[self.order]
-        later = new.copy()
-        later[1:] |= self.time[1:] != self.time[:-1]
-        place = np.arange(len(known))
-        self.start = np.maximum.accumulate(np.where(new, place, 0))
-        self.end = np.maximum.accumulate(np.where(later, place, 0))
-        self.labelled = self.end
-        if (
-            delay
-        ):  # at each place, how many places lie in earlier runs, or are at least `delay` older
-            run, m = np.cumsum(new), len(known)
-            asked = np.repeat([False, True], m)
-            order = np.lexsort(
-                [asked, np.append(self.time, self.time - delay), np.append(run, run)]
-            )
-            found = np.empty(m, np.int64)
-            found[order[asked[order]] - m] = np.cumsum(~asked[order])[asked[order]]
-            self.labelled = np.minimum(
-                found, self.end
-            )  # where the delay is too small for the time's precision
+
+        sorted_keys = [key[self.order] for key in keys]
+        starts_run = np.ones(len(rows), np.bool_)
+        starts_run[1:] = np.any([key[1:] != key[:-1] for key in sorted_keys], axis=0)
+        is_later = starts_run.copy()
+        is_later[1:] |= self.time[1:] != self.time[:-1]
+        place = np.arange(len(rows))
+        self.start = np.maximum.accumulate(np.where(starts_run, place, 0))
+        self.end = np.maximum.accumulate(np.where(is_later, place, 0))
+        self.labelled_end = self.end
+        if delay:
+            older = _places_older_by(delay, self.time, np.cumsum(starts_run))
+            # `older` is too large where the delay is too small for the time's precision.
+            self.labelled_end = np.minimum(older, self.end)
+
+
+def _places_older_by(delay: float, time: Floats, run: Ints) -> Ints:
+    """At each sorted place (m,), how many places lie in earlier runs, or are at least `delay`
+    older.
+    """
+    m = len(time)
+    is_query = np.repeat([False, True], m)
+    order = np.lexsort([is_query, np.append(time, time - delay), np.append(run, run)])
+    query_sorted = is_query[order]
+    places_before = np.cumsum(~query_sorted)
+    older = np.empty(m, np.int64)
+    older[order[query_sorted] - m] = places_before[query_sorted]
+    return older
 
 
 class _Actions:
@@ -184,64 +197,96 @@ class _Actions:
     `places`.
     """
 
-    def __init__(self, runs: _Runs, acted: NDArray[np.bool_], end: Ints) -> None:
+    def __init__(self, runs: _Runs, acted: Mask, end: Ints) -> None:
         acted = acted[runs.order]
-        self.runs, self.places = runs, np.flatnonzero(acted)
-        before: Ints = np.append(0, np.cumsum(acted))
-        self.first, self.last = before[runs.start], before[end]
+        acted_before: Ints = np.append(0, np.cumsum(acted))
+        self.runs = runs
+        self.places = np.flatnonzero(acted)
+        self.first, self.last = acted_before[runs.start], acted_before[end]
 
     @property
     def count(self) -> Ints:
         return self.last - self.first
 
     def since(self) -> Floats:
-        there = self.last > self.first
-        found = np.full(len(there), np.nan)
-        found[there] = self.runs.time[there] - self.runs.time[self.places[self.last[there] - 1]]
-        return found
+        has_any = self.last > self.first
+        since = np.full(len(has_any), np.nan)
+        newest = self.places[self.last[has_any] - 1]
+        since[has_any] = self.runs.time[has_any] - self.runs.time[newest]
+        return since
 
-    def newest(self, codes: NDArray[np.int32], many: int) -> NDArray[np.int32]:
-        at = self.last[:, None] - 1 - np.arange(many)
-        there = at >= self.first[:, None]
-        found = np.full(at.shape, -1, np.int32)
-        found[there] = codes[self.runs.order[self.places[at[there]]]]
-        return found
+    def newest(self, codes: Ids, length: int) -> Ids:
+        index = self.last[:, None] - 1 - np.arange(length)
+        in_past = index >= self.first[:, None]
+        newest = np.full(index.shape, -1, np.int32)
+        newest[in_past] = codes[self.runs.order[self.places[index[in_past]]]]
+        return newest
 
 
-def past(rows: GroupRows, config: HistoryConfig, within: bool = True) -> Past:
-    """The past of rows of whole groups; rows see those of their own split, too, if `within`."""
-    n, inputs = len(rows.group), config.inputs
-    lists = np.full((n, len(config.list_rules), config.length), -1, np.int32)
-    column = {rule: at for at, rule in enumerate(config.number_rules)}
-    numbers = np.tile([0.0 if rule.kind == "count" else np.nan for rule in column], (n, 1))
-    acted = {SEEN: np.ones(n, np.bool_)} | {
-        name: rows.acted[:, at] for at, name in enumerate(config.actions)
-    }
+def past(rows: GroupRows, config: HistoryConfig, own_split: bool = True) -> Past:
+    """The past of rows of whole groups; rows see those of their own split, too, if `own_split`."""
+    n = len(rows.group)
+    defaults = [0.0 if rule.kind == "count" else np.nan for rule in config.number_rules]
+    result = Past(
+        np.full((n, len(config.list_rules), config.length), -1, np.int32),
+        np.tile(defaults, (n, 1)),
+    )
     for split in np.unique(rows.split):
-        visible = np.flatnonzero(rows.split <= split)
-        counted = rows.split <= split if within else rows.split < split
-        for of in (None, *config.same):
-            keys = [rows.group] if of is None else [rows.group, rows.codes[:, inputs.index(of)]]
-            runs = _Runs(keys, rows.time, visible, config.label_delay)
-            own = rows.split[runs.order] == split
-            to = runs.order[own]
-            ends = {action: runs.end if action == SEEN else runs.labelled for action in acted}
-            labelled = _Actions(runs, counted, runs.labelled).count[own]
-            for action, did in acted.items():
-                found = _Actions(runs, did & counted, ends[action])
-                numbers[to, column[NumberRule(action, "count", of)]] = count = found.count[own]
-                numbers[to, column[NumberRule(action, "since", of)]] = found.since()[own]
-                if (rate := column.get(NumberRule(action, "rate", of))) is not None:
-                    numbers[to, rate] = np.divide(
-                        count, labelled, where=labelled > 0, out=np.full(len(to), np.nan)
-                    )
-            for at, rule in enumerate(config.list_rules if of is None else ()):
-                codes = rows.codes[:, inputs.index(rule.of)]
-                found = _Actions(
-                    runs, acted[rule.action] & counted & (codes >= 0), ends[rule.action]
-                )
-                lists[to, at] = found.newest(codes, config.length)[own]
-    return Past(lists, numbers)
+        for same in (None, *config.same):
+            split_past = _SplitPast(rows, config, split, same, own_split)
+            split_past.fill_numbers(result.numbers)
+            if same is None:
+                split_past.fill_lists(result.lists)
+    return result
+
+
+class _SplitPast:
+    """Fills in the past of a split's rows: of their group, or of its rows with the same value of an
+    input.
+    """
+
+    def __init__(
+        self, rows: GroupRows, config: HistoryConfig, split: int, same: str | None, own_split: bool
+    ) -> None:
+        self._rows, self._config, self._same = rows, config, same
+        visible = rows.split <= split
+        keys = [rows.group] if same is None else [rows.group, self._codes(same)]
+        self._runs = _Runs(keys, rows.time, np.flatnonzero(visible), config.label_delay)
+        self._counted = visible if own_split else rows.split < split
+        self._places = rows.split[self._runs.order] == split
+        self._filled = self._runs.order[self._places]
+
+    def _codes(self, source: str) -> Ids:
+        return self._rows.codes[:, self._config.inputs.index(source)]
+
+    def _actions(self, action: str, counted: Mask) -> _Actions:
+        if action == SEEN:
+            return _Actions(self._runs, counted, self._runs.end)
+        acted = self._rows.acted[:, self._config.actions.index(action)]
+        return _Actions(self._runs, acted & counted, self._runs.labelled_end)
+
+    def fill_numbers(self, numbers: Floats) -> None:
+        column_of_rule = {rule: column for column, rule in enumerate(self._config.number_rules)}
+        labelled_rows = _Actions(self._runs, self._counted, self._runs.labelled_end)
+        labelled = labelled_rows.count[self._places]
+        for action in (SEEN, *self._config.actions):
+            actions = self._actions(action, self._counted)
+            count = actions.count[self._places]
+            since = actions.since()[self._places]
+            numbers[self._filled, column_of_rule[NumberRule(action, "count", self._same)]] = count
+            numbers[self._filled, column_of_rule[NumberRule(action, "since", self._same)]] = since
+            rate_column = column_of_rule.get(NumberRule(action, "rate", self._same))
+            if rate_column is not None:
+                rate = np.full(len(count), np.nan)
+                np.divide(count, labelled, where=labelled > 0, out=rate)
+                numbers[self._filled, rate_column] = rate
+
+    def fill_lists(self, lists: Ids) -> None:
+        for column, rule in enumerate(self._config.list_rules):
+            codes = self._codes(rule.of)
+            actions = self._actions(rule.action, self._counted & (codes >= 0))
+            newest = actions.newest(codes, self._config.length)
+            lists[self._filled, column] = newest[self._places]
 
 
 class Pasts:
@@ -250,7 +295,7 @@ class Pasts:
     Rows are divided by group into shares of about `ROWS_AT_ONCE` rows, each a file, and the past is
     computed share by share. It is read back in the order of the rows, which each share's file has,
     too. So files are read and written from their beginning to their end, and memory holds one
-    share. `folders` hold what was spilled of each split.
+    share. `folders` hold the rows on disk of each split.
     """
 
     def __init__(self, config: HistoryConfig, folders: Sequence[Path], progress: Progress) -> None:
@@ -260,75 +305,83 @@ class Pasts:
         self._shares = 1
 
     def compute(self, inputs: Sequence[int], actions: Sequence[int]) -> None:
-        """Computes all of it; `inputs` and `actions` are places among the codes and labels that are
-        spilled.
+        """Computes all of it; `inputs` and `actions` are places among the rows' codes and labels on
+        disk.
         """
         rows = sum(len(mapped(folder / "group.npy")) for folder in self.folders)
         self._shares = max(1, -(-rows // ROWS_AT_ONCE))
-        codes_acted = [("codes", np.int32, (len(inputs),)), ("acted", np.bool_, (len(actions),))]
-        event = np.dtype([("group", np.int32, ()), ("time", np.float64, ()), *codes_acted])
+        event = np.dtype(
+            [
+                ("group", np.int32),
+                ("time", np.float64),
+                ("codes", np.int32, (len(inputs),)),
+                ("acted", np.bool_, (len(actions),)),
+            ]
+        )
         for folder in self.folders:
             self._divide(folder, event, inputs, actions)
         with self.progress.task("histories", rows, "rows") as advance:
             for share in range(self._shares):
-                events = [
-                    np.fromfile(_file(folder, EVENTS, share), event) for folder in self.folders
-                ]
-                split = np.repeat(np.arange(len(events), dtype=np.int8), [len(of) for of in events])
-                group, time, codes, acted = (
-                    np.concatenate([part[name] for part in events])
-                    for name in ("group", "time", "codes", "acted")
-                )
-                found = past(GroupRows(group, time, split, codes, acted), self.config)
-                kept = np.empty(len(split), self._past)
-                kept["lists"], kept["numbers"] = found
-                for number, folder in enumerate(self.folders):
-                    kept[slice(*np.searchsorted(split, [number, number + 1]))].tofile(
-                        _file(folder, PAST, share)
-                    )
-                    _file(folder, EVENTS, share).unlink()
-                advance(len(split))
+                advance(self._compute_share(share, event))
 
     def _divide(
         self, folder: Path, event: np.dtype[Any], inputs: Sequence[int], actions: Sequence[int]
     ) -> None:
         """Writes a split's rows into a file for each share."""
-        arrays = [mapped(folder / f"{name}.npy") for name in ("group", TIMES, "labels", "codes")]
+        names = ("group", TIMES, "labels", "codes")
+        parts = [read_parts(mapped(folder / f"{name}.npy"), PART) for name in names]
         with ExitStack() as stack:
             files = [
                 stack.enter_context(_file(folder, EVENTS, share).open("wb"))
                 for share in range(self._shares)
             ]
-            for group, time, labels, codes in zip(
-                *(read_parts(array, PART) for array in arrays), strict=True
-            ):
+            for group, time, labels, codes in zip(*parts, strict=True):
                 events = np.empty(len(group), event)
                 events["group"], events["time"] = group, time[:, 0]
                 events["acted"], events["codes"] = labels[:, actions] == 1, codes[:, inputs]
-                for share, at in self._of_shares(group):
-                    events[at].tofile(files[share])
+                for share, rows in self._rows_by_share(group):
+                    events[rows].tofile(files[share])
 
-    def _of_shares(self, group: NDArray[np.int32]) -> Iterator[tuple[int, Ints]]:
+    def _rows_by_share(self, group: Ids) -> Iterator[tuple[int, Ints]]:
         """Each share that has some of the rows (n,), and which of them in order."""
-        share = group % self._shares
-        order, ends = (
-            np.argsort(share, kind="stable"),
-            np.cumsum(np.bincount(share, minlength=self._shares)),
-        )
-        for each, at in enumerate(np.split(order, ends[:-1])):
-            if len(at):
-                yield each, at
+        share_of_row = group % self._shares
+        order = np.argsort(share_of_row, kind="stable")
+        ends = np.cumsum(np.bincount(share_of_row, minlength=self._shares))
+        for share, rows in enumerate(np.split(order, ends[:-1])):
+            if len(rows):
+                yield share, rows
+
+    def _compute_share(self, share: int, event: np.dtype[Any]) -> int:
+        """Replaces the rows of a share on disk by their past; returns their number."""
+        events = [np.fromfile(_file(folder, EVENTS, share), event) for folder in self.folders]
+        split = np.repeat(np.arange(len(events), dtype=np.int8), list(map(len, events)))
+        columns = {}
+        for name in ("group", "time", "codes", "acted"):
+            columns[name] = np.concatenate([part[name] for part in events])
+        rows = GroupRows(split=split, **columns)
+        pasts = np.empty(len(split), self._past)
+        pasts["lists"], pasts["numbers"] = past(rows, self.config)
+        start = 0
+        for folder, split_events in zip(self.folders, events, strict=True):
+            end = start + len(split_events)
+            pasts[start:end].tofile(_file(folder, PAST, share))
+            _file(folder, EVENTS, share).unlink()
+            start = end
+        return len(split)
 
     def parts(self, split: int, rows: int) -> Iterator[Past]:
         """The past of a split's rows, `rows` at a time."""
+        folder = self.folders[split]
         with ExitStack() as stack:
-            names = (_file(self.folders[split], PAST, share) for share in range(self._shares))
-            files = [stack.enter_context(name.open("rb")) for name in names]
-            for group in read_parts(mapped(self.folders[split] / "group.npy"), rows):
-                found = np.empty(len(group), self._past)
-                for share, at in self._of_shares(group):
-                    found[at] = np.fromfile(files[share], self._past, len(at))
-                yield Past(found["lists"], found["numbers"])
+            files = [
+                stack.enter_context(_file(folder, PAST, share).open("rb"))
+                for share in range(self._shares)
+            ]
+            for group in read_parts(mapped(folder / "group.npy"), rows):
+                pasts = np.empty(len(group), self._past)
+                for share, share_rows in self._rows_by_share(group):
+                    pasts[share_rows] = np.fromfile(files[share], self._past, len(share_rows))
+                yield Past(pasts["lists"], pasts["numbers"])
 
     def remove(self) -> None:
         """Removes the files."""

@@ -1,19 +1,22 @@
-"""Segments: parts of the rows by which outcomes are told apart, as a card names them and as a store
-holds them.
+"""Segments, by which outcomes are compared, and columns of items, by which outcomes are measured:
+as a card names them, and as a store holds them.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field, StringConstraints, model_validator
 
+from bench.core.arrays import Floats, Ints, Mask
 from bench.core.registry import Config
 from bench.core.system.mapped import mapped
 from bench.data.arrays import ArrayWriter, read_parts
@@ -24,7 +27,7 @@ SegmentName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 KNOWN = ("known", "new")
 OTHER = "other"
 MOST_OWN_VALUES = 20
-"""Values of a categorical segment that are told apart."""
+"""Values of a categorical segment that are segments of their own; all others are `OTHER`."""
 
 
 class SegmentRule(Config):
@@ -56,11 +59,8 @@ class SegmentRule(Config):
         if not self.ranges:
             return ()
         ends = [f"{end:.15g}" for end in self.ranges]
-        return (
-            f"< {ends[0]}",
-            *(f"{low} to {high}" for low, high in pairwise(ends)),
-            f">= {ends[-1]}",
-        )
+        between = [f"{low} to {high}" for low, high in pairwise(ends)]
+        return (f"< {ends[0]}", *between, f">= {ends[-1]}")
 
     @model_validator(mode="after")
     def _one_way(self) -> SegmentRule:
@@ -84,81 +84,125 @@ class Segments:
     """The segments that rows are in; takes the parts of a card's rows, in order, all splits
     together.
 
-    Values of categories are numbered as they first appear; which are told apart is known when all
-    of train has been seen. The numbers wait on disk until then.
+    Values of categories are numbered as they first appear. Which become segments depends on their
+    counts over all of train; the numbers wait on disk until then.
     """
 
     def __init__(self, rules: Mapping[str, SegmentRule], missing: Collection[str]) -> None:
-        self._rules, self._missing = list(rules.items()), missing
-        self._values = [TextCodes() for _ in self._rules]
-        self._counts = [np.zeros(0, np.int64) for _ in self._rules]
+        self._segments = [_Segment(rule, missing) for rule in rules.values()]
+        self._names = list(rules)
 
-    def take(self, table: Any, train: NDArray[np.bool_]) -> dict[str, Numbers]:
-        """What is to be kept of the n rows of an Arrow table: provisional numbers (n, G), if there
-        are segments.
+    def take(self, table: pa.Table, train: Mask) -> dict[str, Numbers]:
+        """What is kept of the n rows of an Arrow table: provisional numbers (n, G), if there are
+        segments.
         """
-        found = [self._numbers(at, table, train) for at in range(len(self._rules))]
-        return {WAITING: np.stack(found, axis=1)} if found else {}
-
-    def _numbers(self, at: int, table: Any, train: NDArray[np.bool_]) -> Numbers:
-        """(n,) provisional: of a range its code, of any other value its number; -1 where
-        missing.
-        """
-        rule = self._rules[at][1]
-        if rule.ranges:
-            values = as_numbers(table[rule.raw], self._missing, rule.raw)
-            codes = np.searchsorted(rule.ranges, values, side="right")
-            return np.where(np.isnan(values), -1, codes).astype(np.int32)
-        numbers = self._values[at].code_column(table[rule.raw], self._missing)
-        seen = np.bincount(numbers[train & (numbers >= 0)], minlength=len(self._values[at]))
-        seen[: len(self._counts[at])] += self._counts[at]
-        self._counts[at] = seen
-        return numbers
+        if not self._segments:
+            return {}
+        numbers = [segment.take(table, train) for segment in self._segments]
+        return {WAITING: np.stack(numbers, axis=1)}
 
     def finish(self, folders: Sequence[Path]) -> dict[str, Any]:
-        """Writes each split's `segments.npy`, when all files are closed; gives what the manifest
-        says.
+        """Writes each split's `segments.npy`, when all files are closed; returns the manifest's
+        facts.
         """
-        if not self._rules:
+        if not self._segments:
             return {}
-        made = [self._made(at) for at in range(len(self._rules))]
+        coded = [segment.finish() for segment in self._segments]
         for folder in folders:
             waiting = folder / f"{WAITING}.npy"
-            with ArrayWriter(folder / "segments.npy", np.int16, (len(made),)) as out:
+            with ArrayWriter(folder / "segments.npy", np.int16, (len(coded),)) as writer:
                 for block in read_parts(mapped(waiting), BLOCK):
-                    out.append(
-                        np.stack(
-                            [codes[block[:, at]] for at, (_, codes) in enumerate(made)], axis=1
-                        )
-                    )
+                    columns = [
+                        segment.code_of_number[numbers]
+                        for segment, numbers in zip(coded, block.T, strict=True)
+                    ]
+                    writer.append(np.stack(columns, axis=1))
             waiting.unlink()
-        return {
-            "segments": {
-                name: values for (name, _), (values, _) in zip(self._rules, made, strict=True)
-            }
-        }
+        values = {name: segment.values for name, segment in zip(self._names, coded, strict=True)}
+        return {"segments": values}
 
-    def _made(self, at: int) -> tuple[list[str], NDArray[np.int16]]:
-        """The values of a segment, and for each provisional number the place among them, the last
-        for missing.
-        """
-        rule, counts = self._rules[at][1], self._counts[at]
+
+@dataclass(frozen=True)
+class _CodedSegment:
+    values: list[str]
+    code_of_number: NDArray[np.int16]
+    """For each provisional number the index into `values`; the last is -1, of missing values."""
+
+
+class _Segment:
+    def __init__(self, rule: SegmentRule, missing: Collection[str]) -> None:
+        self._rule, self._missing = rule, missing
+        self._values = TextCodes()
+        self._train_counts: Ints = np.zeros(0, np.int64)
+
+    def take(self, table: pa.Table, train: Mask) -> Numbers:
+        """(n,) provisional: the index of a range, or the number of a value; -1 where missing."""
+        column, rule = table[self._rule.raw], self._rule
         if rule.ranges:
-            return list(rule.fixed), np.append(
-                np.arange(len(rule.fixed), dtype=np.int16), np.int16(-1)
-            )
+            values = as_numbers(column, self._missing, rule.raw)
+            ranges = np.searchsorted(rule.ranges, values, side="right")
+            return np.where(np.isnan(values), -1, ranges).astype(np.int32)
+        numbers = self._values.code_column(column, self._missing)
+        counts = np.bincount(numbers[train & (numbers >= 0)], minlength=len(self._values))
+        counts[: len(self._train_counts)] += self._train_counts
+        self._train_counts = counts
+        return numbers
+
+    def finish(self) -> _CodedSegment:
+        rule = self._rule
+        if rule.ranges:
+            return _coded(rule.fixed, np.arange(len(rule.fixed)))
         if rule.known is not None:
-            return list(rule.fixed), np.append((counts == 0).astype(np.int16), np.int16(-1))
+            return _coded(rule.fixed, self._train_counts == 0)
+        return self._frequent_values()
+
+    def _frequent_values(self) -> _CodedSegment:
+        counts = self._train_counts
         # one more, in case `OTHER` is a value of its own
-        frequent = np.argsort(-counts, kind="stable")[: MOST_OWN_VALUES + 1]
-        texts = dict(zip(frequent.tolist(), self._values[at].texts(frequent.tolist()), strict=True))
-        named = [number for number, text in texts.items() if counts[number] and text != OTHER][
-            :MOST_OWN_VALUES
-        ]
-        values = [texts[number] for number in named]
-        if len(named) < len(counts):
+        frequent = np.argsort(-counts, kind="stable")[: MOST_OWN_VALUES + 1].tolist()
+        texts = self._values.texts(frequent)
+        text_of_number = {
+            number: text
+            for number, text in zip(frequent, texts, strict=True)
+            if counts[number] and text != OTHER
+        }
+        numbers = list(text_of_number)[:MOST_OWN_VALUES]
+        values = [text_of_number[number] for number in numbers]
+
+        codes = np.full(len(counts), len(numbers))
+        codes[numbers] = np.arange(len(numbers))
+        if len(numbers) < len(counts):
             values.append(OTHER)
-        places = np.full(len(counts) + 1, len(named), np.int16)
-        places[named] = np.arange(len(named))
-        places[-1] = -1
-        return values, places
+        return _coded(values, codes)
+
+
+def _coded(values: Sequence[str], codes: NDArray[Any]) -> _CodedSegment:
+    return _CodedSegment(list(values), np.append(codes, -1).astype(np.int16))
+
+
+class Items:
+    """The columns of items that a card names; takes the parts of its rows, in order, all splits
+    together.
+
+    Values of categories are numbered as they first appear. Their texts are not kept.
+    """
+
+    def __init__(
+        self, categories: Iterable[str], numbers: Iterable[str], missing: Collection[str]
+    ) -> None:
+        """Of the raw columns of categories, and those of numbers."""
+        self._categories = [(raw, TextCodes()) for raw in categories]
+        self._numbers = list(numbers)
+        self._missing = missing
+
+    def take(self, table: pa.Table) -> dict[str, Floats]:
+        """What is kept of the n rows of an Arrow table: (n, I), NaN where missing; nothing without
+        such columns.
+        """
+        columns: list[Floats] = []
+        for raw, text_codes in self._categories:
+            codes = text_codes.code_column(table[raw], self._missing)
+            columns.append(np.where(codes < 0, np.nan, codes))
+        for raw in self._numbers:
+            columns.append(as_numbers(table[raw], self._missing, raw))
+        return {"items": np.stack(columns, axis=1)} if columns else {}

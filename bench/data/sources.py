@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, get_args
 from urllib.parse import urlsplit
 
@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from bench.core.errors import repeated
+from bench.core.errors import repeated, unknown
 from bench.core.plugins import registry_of
 from bench.core.registry import Config
 from bench.core.system.credentials import shown
@@ -146,7 +146,8 @@ def separator(value: str) -> str:
 
 
 def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
-    if (twice := repeated(names)) is not None:
+    twice = repeated(names)
+    if twice is not None:
         raise ValueError(f"column '{twice}' is named twice")
     return names
 
@@ -219,9 +220,8 @@ class AliCcpReader(FileReader):
     @property
     def joins(self) -> tuple[Join, ...]:
         """The common files, which hold no rows."""
-        return tuple(
-            Join(file=name, on="common_index") for name in dict.fromkeys(self.common.values())
-        )
+        names = dict.fromkeys(self.common.values())
+        return tuple(Join(file=name, on="common_index") for name in names)
 
 
 class PairReader(FileReader):
@@ -271,17 +271,55 @@ class SyntheticReader(Config):
 
 
 _Ours = AliCcpReader | CsvReader | DoubleColonReader | PairReader | ParquetReader | SyntheticReader
-_KINDS = {each.model_fields["kind"].default for each in get_args(_Ours)}
+_KINDS = {reader.model_fields["kind"].default for reader in get_args(_Ours)}
 
 
-def _of_plugins(values: Any, ours: ValidatorFunctionWrapHandler) -> Any:
+def _of_plugins(values: Any, validate_ours: ValidatorFunctionWrapHandler) -> Any:
     """A plug-in's table by its own class; plug-ins are looked at for a kind that is none of
     ours.
     """
     kind = values.get("kind") if isinstance(values, Mapping) else None
-    if isinstance(kind, str) and kind not in _KINDS and kind in (readers := registry_of("reader")):
-        return readers[kind].config.model_validate(values)
-    return ours(values)
+    if isinstance(kind, str) and kind not in _KINDS:
+        readers = registry_of("reader")
+        if kind in readers:
+            return readers[kind].config.model_validate(values)
+    return validate_ours(values)
 
 
 ReaderConfig = SerializeAsAny[Annotated[_Ours, Discriminator("kind"), WrapValidator(_of_plugins)]]
+
+
+def row_files(reader: ReaderConfig, files: Sequence[RawFile]) -> tuple[str, ...]:
+    """Files of a card that hold rows, side tables left out."""
+    if isinstance(reader, SyntheticReader):
+        return ("generated",)
+    sides = {join.file for join in reader.joins}
+    return tuple(file.name for file in files if file.name not in sides)
+
+
+def check_files(
+    reader: ReaderConfig, files: Sequence[RawFile], sources: Sequence[FileSource]
+) -> None:
+    """Raises ValueError, in one sentence, where files, joins and sources of a card do not fit."""
+    names = [file.name for file in files]
+    if isinstance(reader, SyntheticReader):
+        if names or sources:
+            raise ValueError("generated data has neither files nor sources")
+        return
+    twice = repeated(names)
+    if twice is not None:
+        raise ValueError(f"file '{twice}' is listed twice")
+    for join in reader.joins:
+        if join.file not in names:
+            raise ValueError(f"reader.joins: {unknown('file', join.file, names)}")
+
+    offered: set[str] = set()
+    for source in sources:
+        offered.update(source.files)
+    for name in names:
+        if sources and name not in offered:
+            raise ValueError(
+                f"no source offers the file '{name}'; they offer {', '.join(sorted(offered))}"
+            )
+    if not row_files(reader, files):
+        raise ValueError("expected at least one file that is not a side table under 'files'")

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, Discriminator, Field, model_validator
 
+from bench.core.arrays import Floats, Ids, Mask
 from bench.core.errors import repeated
 from bench.core.registry import Config
 from bench.core.seeds import derive
@@ -43,14 +44,18 @@ def time_key(time: Any) -> Any:
 
     Raises ValueError if there is no such time.
     """
-    if not isinstance(time, str) or (found := _ZONED.fullmatch(time)) is None:
+    if not isinstance(time, str):
         return time
-    date, mark, minute, rest, offset = found.groups()
+    zoned = _ZONED.fullmatch(time)
+    if zoned is None:
+        return time
+    date, mark, minute, rest, offset = zoned.groups()
+    iso_time = f"{date.replace(mark, '-')}T{minute}{offset}"
     try:
-        at = datetime.fromisoformat(f"{date.replace(mark, '-')}T{minute}{offset}").astimezone(UTC)
+        utc = datetime.fromisoformat(iso_time).astimezone(UTC)
     except (ValueError, OverflowError):
         raise ValueError(f"expected a point in time, found '{time}'") from None
-    return f"{at.date()}Z{at.time().isoformat('minutes')}".replace("-", mark) + rest
+    return f"{utc.date()}Z{utc.time().isoformat('minutes')}".replace("-", mark) + rest
 
 
 def _with_key(time: int | float | str) -> int | float | str:
@@ -66,19 +71,19 @@ class GroupDraws:
     """The draws of a data set's groups: each is hashed once, whatever parts its rows come in."""
 
     def __init__(self) -> None:
-        self._known: dict[int, NDArray[np.float64]] = {}
+        self._draws_by_seed: dict[int, Floats] = {}
 
-    def of(
-        self, values: Sequence[str], numbers: NDArray[np.int32], seed: int
-    ) -> NDArray[np.float64]:
+    def draw(self, values: Sequence[str], numbers: Ids, seed: int) -> Floats:
         """A draw for each of the values (n,), whose numbers over the whole data set these are."""
-        known = self._known.get(seed, np.empty(0))
-        if len(known) <= (last := int(numbers.max(initial=-1))):
-            more = np.full(max(last + 1, 2 * len(known)) - len(known), np.nan)
-            known = self._known[seed] = np.append(known, more)
-        new = np.flatnonzero(np.isnan(known[numbers])).tolist()
-        known[numbers[new]] = draws_of([values[at] for at in new], seed)
-        return known[numbers]
+        draws = self._draws_by_seed.get(seed, np.empty(0))
+        size = int(numbers.max(initial=-1)) + 1
+        if size > len(draws):
+            added = max(size, 2 * len(draws)) - len(draws)
+            draws = np.append(draws, np.full(added, np.nan))
+            self._draws_by_seed[seed] = draws
+        new = np.flatnonzero(np.isnan(draws[numbers])).tolist()
+        draws[numbers[new]] = draws_of([values[index] for index in new], seed)
+        return draws[numbers]
 
 
 @dataclass(frozen=True)
@@ -88,7 +93,7 @@ class SplitInput:
     files: tuple[str, ...]
     file: NDArray[np.int16]
     """(N,) index into `files` of the file a row came from."""
-    time: NDArray[np.float64] | Text | None
+    time: Floats | Text | None
     """(N,), None where the card has no time."""
     group: Text | None
     """None where the card has no group."""
@@ -98,49 +103,53 @@ class SplitInput:
     """Rows of the data set before these; a draw for a row depends on its number, not on how rows
     are parted.
     """
-    draws: Callable[[int], NDArray[np.float64]] | None = None
+    draws: Callable[[int], Floats] | None = None
     """By seed the draws of the group's values, see `GroupDraws`; None hashes them all."""
 
+    def units(self, unit: Unit) -> Text | None:
+        """The groups for the unit `group`; None for rows."""
+        return self.group if unit == "group" else None
 
-def uniform(rows: SplitInput, of: Text | None, seed: int) -> NDArray[np.float64]:
-    """(N,) in [0, 1): one draw a row; or one for each value of `of`, which depends on the seed and
-    the value alone.
+
+def uniform(rows: SplitInput, units: Text | None, seed: int) -> Floats:
+    """(N,) in [0, 1): one draw a row; or one for each value of `units`, which depends on the seed
+    and the value alone.
 
     Rows whose value is missing get a draw each.
     """
     generator = np.random.PCG64(derive(seed, "split"))
     generator.advance(rows.start)
-    draws = np.random.Generator(generator).random(len(rows.file))
-    if of is None or not of.values:
-        return draws
-    of_value = (
-        rows.draws(seed)
-        if of is rows.group and rows.draws is not None
-        else draws_of(of.values, seed)
-    )
-    return np.where(of.codes >= 0, of_value[of.codes], draws)
+    row_draws = np.random.Generator(generator).random(len(rows.file))
+    if units is None or not units.values:
+        return row_draws
+    if units is rows.group and rows.draws is not None:
+        value_draws = rows.draws(seed)
+    else:
+        value_draws = draws_of(units.values, seed)
+    return np.where(units.codes >= 0, value_draws[units.codes], row_draws)
 
 
-def draws_of(values: Sequence[str], seed: int) -> NDArray[np.float64]:
+def draws_of(values: Sequence[str], seed: int) -> Floats:
     """(n,) in [0, 1), from the seed and each value alone."""
-    hashes = b"".join(
+    hashes = [
         hashlib.blake2b(f"{seed}/{value}".encode(), digest_size=6).digest() for value in values
-    )
-    high, middle, low = np.frombuffer(hashes, ">u2").reshape(-1, 3).T / 2.0 ** np.array(
-        [[16], [32], [48]]
-    )
+    ]
+    words = np.frombuffer(b"".join(hashes), ">u2").reshape(-1, 3)
+    high, middle, low = words.T / 2.0 ** np.array([[16], [32], [48]])
     return np.asarray(high + middle + low)
 
 
-def halved(split: Assignment, rows: SplitInput, of: Text | None) -> Assignment:
+def halved(split: Assignment, rows: SplitInput, units: Text | None) -> Assignment:
     """The split of each row after about half of validation's units became `confirm`.
 
-    A unit has one value of `of`; rows without one, or all where it is None, are units of their own.
+    Rows of one value of `units` are a unit; rows without one, or all where it is None, are units of
+    their own.
     """
-    if not (split == VALID).any():
+    in_valid = split == VALID
+    if not in_valid.any():
         return split
-    second = uniform(rows, of, derive(0, "confirm")) < 0.5
-    return np.where((split == VALID) & second, np.int8(CONFIRM), split)
+    second_half = uniform(rows, units, derive(0, "confirm")) < 0.5
+    return np.where(in_valid & second_half, np.int8(CONFIRM), split)
 
 
 class ValidOfTrain(Config):
@@ -161,10 +170,8 @@ class ValidOfTrain(Config):
 
     @model_validator(mode="after")
     def _one_valid(self) -> ValidOfTrain:
-        if (
-            bool(self.valid) + (self.valid_fraction is not None) + (self.valid_from is not None)
-            != 1
-        ):
+        by_fraction, by_time = self.valid_fraction is not None, self.valid_from is not None
+        if bool(self.valid) + by_fraction + by_time != 1:
             raise ValueError(
                 "a split by files or by a column needs one of 'valid', 'valid_fraction' and "
                 "'valid_from' (the last two take valid from train)"
@@ -182,20 +189,23 @@ class ValidOfTrain(Config):
         """The split of rows by names that `codes` (N,) index, -1 for none; valid is of train where
         the card asks.
         """
-        numbers = {name: number for split, number in NAMED.items() for name in getattr(self, split)}
-        split: Assignment = np.array([*(numbers.get(name, -1) for name in names), -1], np.int8)[
-            codes
-        ]
-        if not (split == TRAIN).any():
+        split_by_name: dict[str, int] = {}
+        for split_name, number in NAMED.items():
+            split_by_name |= dict.fromkeys(getattr(self, split_name), number)
+        numbers = [split_by_name.get(name, -1) for name in names]
+        split: Assignment = np.array([*numbers, -1], np.int8)[codes]
+
+        in_train = split == TRAIN
+        if not in_train.any():
             return split
         if self.valid_fraction is not None:
-            units = rows.group if self.unit == "group" else None
-            part = uniform(rows, units, self.seed) < self.valid_fraction
+            draws = uniform(rows, rows.units(self.unit), self.seed)
+            to_valid = draws < self.valid_fraction
         elif self.valid_from is not None and rows.time is not None:
-            part = _within(rows.time, Range(first=self.valid_from))
+            to_valid = _in_range(rows.time, Range(first=self.valid_from))
         else:
             return split
-        return np.where((split == TRAIN) & part, np.int8(VALID), split)
+        return np.where(in_train & to_valid, np.int8(VALID), split)
 
 
 class FileSplit(ValidOfTrain):
@@ -231,26 +241,26 @@ class TimeSplit(Config):
     @property
     def ends(self) -> tuple[Time, ...]:
         """Times that the split compares with."""
-        ends = (
-            end for part in (self.train, self.valid, self.test) for end in (part.first, part.last)
-        )
+        train, valid, test = self.train, self.valid, self.test
+        ends = (train.first, train.last, valid.first, valid.last, test.first, test.last)
         return tuple(end for end in ends if end is not None)
 
     @model_validator(mode="after")
     def _in_order(self) -> TimeSplit:
-        parts = [(name, getattr(self, name)) for name in NAMED]
-        kinds = {isinstance(bound, str) for bound in self.ends}
-        if len(kinds) != 1:
+        if len({isinstance(end, str) for end in self.ends}) != 1:
             raise ValueError("a split by time needs ends that are all numbers or all strings")
-        for name, part in parts:
-            if None not in (part.first, part.last) and time_key(part.first) > time_key(part.last):
+        ranges: list[tuple[str, Range]] = [(name, getattr(self, name)) for name in NAMED]
+        for name, range_ in ranges:
+            first, last = range_.first, range_.last
+            if first is not None and last is not None and time_key(first) > time_key(last):
                 raise ValueError(
-                    f"{name} is empty: its first {part.first!r} comes after its last {part.last!r}"
+                    f"{name} is empty: its first {first!r} comes after its last {last!r}"
                 )
-        for (earlier, a), (later, b) in pairwise(parts):
-            if a.last is None or b.first is None or time_key(a.last) >= time_key(b.first):
+        for (earlier, earlier_range), (later, later_range) in pairwise(ranges):
+            last, first = earlier_range.last, later_range.first
+            if last is None or first is None or time_key(last) >= time_key(first):
                 raise ValueError(
-                    f"{earlier} must end before {later} begins, found {a.last!r} and {b.first!r}"
+                    f"{earlier} must end before {later} begins, found {last!r} and {first!r}"
                 )
         return self
 
@@ -259,21 +269,26 @@ class TimeSplit(Config):
         assert rows.time is not None
         split = np.full(len(rows.file), -1, np.int8)
         for name, number in NAMED.items():
-            split[_within(rows.time, getattr(self, name))] = number
+            split[_in_range(rows.time, getattr(self, name))] = number
         return split
 
 
-def _within(time: NDArray[np.float64] | Text, part: Range) -> NDArray[np.bool_]:
+def _in_range(time: Floats | Text, limits: Range) -> Mask:
     if isinstance(time, Text):
-        first, last = (
-            None if end is None else time_key(str(end)) for end in (part.first, part.last)
-        )
-        keys = map(time_key, time.values)
-        inside = [(first is None or key >= first) and (last is None or key <= last) for key in keys]
-        return np.array([*inside, False])[time.codes]  # the last serves code -1
-    low = -np.inf if part.first is None else float(part.first)
-    high = np.inf if part.last is None else float(part.last)
+        return _texts_in_range(time, limits)
+    low = -np.inf if limits.first is None else float(limits.first)
+    high = np.inf if limits.last is None else float(limits.last)
     return (time >= low) & (time <= high)
+
+
+def _texts_in_range(time: Text, limits: Range) -> Mask:
+    first = None if limits.first is None else time_key(str(limits.first))
+    last = None if limits.last is None else time_key(str(limits.last))
+    inside = np.zeros(len(time.values) + 1, np.bool_)  # the last serves code -1, of missing times
+    for code, text in enumerate(time.values):
+        key = time_key(text)
+        inside[code] = (first is None or key >= first) and (last is None or key <= last)
+    return inside[time.codes]
 
 
 class _Shares(Config):
@@ -291,9 +306,10 @@ class _Shares(Config):
             )
         return self
 
-    def _assigned(self, draw: NDArray[np.float64]) -> Assignment:
-        rest = np.where(draw < self.test + self.valid, VALID, TRAIN)
-        return np.where(draw < self.test, TEST, rest).astype(np.int8)
+    def _by_draws(self, draws: Floats) -> Assignment:
+        split = np.where(draws < self.test + self.valid, VALID, TRAIN)
+        split[draws < self.test] = TEST
+        return split.astype(np.int8)
 
 
 class RandomSplit(_Shares):
@@ -304,9 +320,7 @@ class RandomSplit(_Shares):
 
     def assign(self, rows: SplitInput) -> Assignment:
         """(N,) the split of each row."""
-        return self._assigned(
-            uniform(rows, rows.group if self.unit == "group" else None, self.seed)
-        )
+        return self._by_draws(uniform(rows, rows.units(self.unit), self.seed))
 
 
 class HashSplit(_Shares):
@@ -322,7 +336,7 @@ class HashSplit(_Shares):
     def assign(self, rows: SplitInput) -> Assignment:
         """(N,) the split of each row."""
         assert rows.column is not None
-        return self._assigned(uniform(rows, rows.column, self.seed))
+        return self._by_draws(uniform(rows, rows.column, self.seed))
 
 
 class ColumnSplit(ValidOfTrain):
@@ -365,32 +379,36 @@ class CutSplit(Config):
     @property
     def ends(self) -> tuple[Time, ...]:
         """Times that the split compares with."""
-        own = (
-            each
-            for each in (self.first, self.last, self.since, self.known_before)
-            if each is not None
-        )
-        return (*own, *(self.base.ends if isinstance(self.base, TimeSplit | ValidOfTrain) else ()))
+        ends = [self.first, self.last, self.since, self.known_before]
+        if isinstance(self.base, TimeSplit | ValidOfTrain):
+            ends += self.base.ends
+        return tuple(end for end in ends if end is not None)
 
     def assign(self, rows: SplitInput) -> Assignment:
         """(N,) the split of each row."""
-        assert rows.time is not None
-        own, time = self.base.assign(rows), rows.time
-        test, begun = own == TEST, _within(time, Range(first=self.first))
-        today = test & begun & _within(time, Range(last=self.last))
-        past = np.where(test, ~begun & _within(time, Range()), own >= 0)
+        time = rows.time
+        assert time is not None
+        base_split = self.base.assign(rows)
+        base_test = base_split == TEST
+        after_cut = _in_range(time, Range(first=self.first))
+        in_test = base_test & after_cut & _in_range(time, Range(last=self.last))
+
+        before_cut = ~after_cut & _in_range(time, Range())  # no row without a time
+        in_past = np.where(base_test, before_cut, base_split >= 0)
         if self.since is not None:
-            past &= _within(time, Range(first=self.since))
-        held = (
-            uniform(rows, rows.group if self.by_group else None, derive(0, "held out"))
-            < self.held_out
-        )
-        split = np.full(len(own), -1, np.int8)
-        split[past] = TRAIN
-        if self.known_before is not None:
-            split[past & test & _within(time, Range(first=self.known_before))] = VALID
-        split[past & held] = VALID if self.known_before is None else CONFIRM
-        split[today] = TEST
+            in_past &= _in_range(time, Range(first=self.since))
+        units = rows.group if self.by_group else None
+        held_out = uniform(rows, units, derive(0, "held out")) < self.held_out
+
+        split = np.full(len(base_split), -1, np.int8)
+        split[in_past] = TRAIN
+        if self.known_before is None:
+            split[in_past & held_out] = VALID
+        else:
+            new = base_test & _in_range(time, Range(first=self.known_before))
+            split[in_past & new] = VALID
+            split[in_past & held_out] = CONFIRM
+        split[in_test] = TEST
         return split
 
 

@@ -5,21 +5,20 @@ targets.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+import pyarrow as pa
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from bench.core.arrays import Floats
+from bench.core.arrays import Floats, Ints, Mask, Singles
 from bench.core.errors import UserError, repeated
 from bench.core.registry import Config
 from bench.core.schema import SCORE, Scale, Task, TaskKind
-from bench.data.times import hours_in, hours_of, is_span
-from bench.data.values import Values, as_numbers, as_text
+from bench.data.values import Values, as_numbers, as_text, hours_in, hours_of, is_span
 
 
 class Span(Config):
@@ -30,7 +29,8 @@ class Span(Config):
 
     @model_validator(mode="after")
     def _holds_some(self) -> Span:
-        if not self.first <= self.last or (math.isinf(self.first) and math.isinf(self.last)):
+        both_open = math.isinf(self.first) and math.isinf(self.last)
+        if both_open or not self.first <= self.last:
             raise ValueError(
                 f"expected 'first', 'last' or both, rising, found {self.first:g} and {self.last:g}"
             )
@@ -50,7 +50,7 @@ class TaskRule(Config):
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     column: str | None = None
-    """Raw column of the label: 0/1 for a binary task unless `positive` says more, a number for a
+    """Raw column of the label: 0/1 for a binary task without `positive`, a number for a
     regression.
     """
     columns: tuple[str, ...] = ()
@@ -99,19 +99,33 @@ class TaskRule(Config):
         """Raw columns the label is made from."""
         return self.columns or ((self.column,) if self.column else ())
 
-    def counts(self, table: Any, missing: Collection[str]) -> NDArray[np.bool_]:
+    @property
+    def uses(self) -> Iterator[tuple[str, Literal["number", "text"]]]:
+        """(raw column, how it is read) for each use of a raw column."""
+        for raw in self.sources:
+            yield raw, "number" if self.kind == "regression" else "text"
+        for column in (self.truth, self.duration, self.censored):
+            if column:
+                yield column, "number"
+        for raw, condition in self.where.items():
+            yield raw, "number" if isinstance(condition, Span) else "text"
+        if self.matures and not is_span(self.matures):
+            yield self.matures, "text"
+
+    def counts(self, table: pa.Table, missing: Collection[str]) -> Mask:
         """(n,) in which rows of an Arrow table the task counts; not where a column of `where` is
         missing.
         """
-        found = np.ones(table.num_rows, np.bool_)
-        for raw, holds in self.where.items():
-            if isinstance(holds, Span):
+        counts = np.ones(table.num_rows, np.bool_)
+        for raw, condition in self.where.items():
+            if isinstance(condition, Span):
                 numbers = as_numbers(table[raw], missing, raw)
-                found &= (numbers >= holds.first) & (numbers <= holds.last)
+                counts &= (numbers >= condition.first) & (numbers <= condition.last)
             else:
                 text = as_text(table[raw], missing)
-                found &= np.array([*(value in holds for value in text.values), False])[text.codes]
-        return found
+                holds = [value in condition for value in text.values]
+                counts &= np.array([*holds, False])[text.codes]  # the last serves code -1
+        return counts
 
     @property
     def task(self) -> Task:
@@ -125,9 +139,7 @@ class TaskRule(Config):
             late=self.matures is not None,
         )
 
-    def known(
-        self, table: Any, time: str, as_of: Floats, missing: Collection[str]
-    ) -> NDArray[np.bool_]:
+    def known(self, table: pa.Table, time: str, as_of: Floats, missing: Collection[str]) -> Mask:
         """(n,) which labels of an Arrow table are known by `as_of` (n,), hours since 1970; all
         without `matures`.
 
@@ -137,27 +149,34 @@ class TaskRule(Config):
         if self.matures is None:
             return np.ones(table.num_rows, np.bool_)
         if is_span(self.matures):
-            return np.asarray(hours_in(table[time], missing) + hours_of(self.matures) <= as_of)
-        return np.asarray(hours_in(table[self.matures], missing) <= as_of)
+            known_from = hours_in(table[time], missing) + hours_of(self.matures)
+        else:
+            known_from = hours_in(table[self.matures], missing)
+        return np.asarray(known_from <= as_of)
 
-    def bounds(self, table: Any, missing: Collection[str]) -> NDArray[np.float32]:
+    def bounds(self, table: pa.Table, missing: Collection[str]) -> Singles:
         """(n,) the most that the label can be in each row of an Arrow table; infinite where that is
         missing.
         """
         if self.censored is None:
             return np.full(table.num_rows, np.inf, np.float32)
-        found = as_numbers(table[self.censored], missing, self.censored)
-        found = (found / self.unit).astype(np.float32)
-        return np.where(np.isnan(found), np.float32(np.inf), found)
+        numbers = as_numbers(table[self.censored], missing, self.censored)
+        bounds = (numbers / self.unit).astype(np.float32)
+        return np.where(np.isnan(bounds), np.float32(np.inf), bounds)
 
     @model_validator(mode="after")
     def _consistent(self) -> TaskRule:
         if self.name == SCORE:
             raise ValueError(
-                f"task '{SCORE}': expected another name, as a packaged model gives the "
-                f'score to rank by this one; say name = "label_{SCORE}" '
-                "and leave the column as it is"
+                f"task '{SCORE}': expected another name, as a packaged model gives the score to "
+                f'rank by this one; say name = "label_{SCORE}" and leave the column as it is'
             )
+        self._check_columns()
+        self._check_values()
+        self._check_regression()
+        return self
+
+    def _check_columns(self) -> None:
         if (self.column is None) == (not self.columns):
             raise ValueError(f"task '{self.name}': expected either 'column' or 'columns'")
         if len(self.columns) == 1:
@@ -165,53 +184,54 @@ class TaskRule(Config):
                 f"task '{self.name}': expected 'columns' to hold two or more, found "
                 f"{self.columns[0]!r}"
             )
+
+    def _check_values(self) -> None:
         if self.negative and not self.positive:
             raise ValueError(f"task '{self.name}': 'negative' needs 'positive'")
-        if both := set(self.positive) & set(self.negative):
-            raise ValueError(f"task '{self.name}': {min(both)!r} is both positive and negative")
+        contradictory = set(self.positive) & set(self.negative)
+        if contradictory:
+            value = min(contradictory)
+            raise ValueError(f"task '{self.name}': {value!r} is both positive and negative")
         if self.positive and (self.kind == "regression" or self.columns):
             raise ValueError(
                 f"task '{self.name}': 'positive' is for a binary task with one 'column'"
             )
-        for key in ("scale", "unit", "duration", "censored"):
-            if (
-                self.kind != "regression"
-                and getattr(self, key) != type(self).model_fields[key].default
-            ):
-                raise ValueError(f"task '{self.name}': '{key}' is for a regression")
-        for key in ("duration", "censored"):
-            if (raw := getattr(self, key)) in self.sources:
+
+    def _check_regression(self) -> None:
+        if self.kind != "regression":
+            for key in ("scale", "unit", "duration", "censored"):
+                if getattr(self, key) != type(self).model_fields[key].default:
+                    raise ValueError(f"task '{self.name}': '{key}' is for a regression")
+        for key, raw in (("duration", self.duration), ("censored", self.censored)):
+            if raw in self.sources:
                 raise ValueError(
                     f"task '{self.name}': {key}: expected another column than the label's, found "
                     f"'{raw}'"
                 )
         if self.kind == "regression" and self.columns:
             raise ValueError(f"task '{self.name}': a regression has one 'column'")
-        return self
 
 
 def check_tasks(rules: tuple[TaskRule, ...]) -> None:
     """Raises ValueError, in one sentence, for duplicate names, unknown or unfit parents and
     cycles.
     """
-    known = {rule.name: rule for rule in rules}
-    if (twice := repeated(rule.name for rule in rules)) is not None:
+    twice = repeated(rule.name for rule in rules)
+    if twice is not None:
         raise ValueError(f"task '{twice}' is defined twice")
+    rule_of_name = {rule.name: rule for rule in rules}
     parents = {rule.name: rule.parent for rule in rules if rule.parent is not None}
     for name, parent in parents.items():
-        if parent not in known:
+        if parent not in rule_of_name:
             raise ValueError(
-                f"task '{name}': unknown parent '{parent}'; known are {', '.join(known)}"
+                f"task '{name}': unknown parent '{parent}'; known are {', '.join(rule_of_name)}"
             )
     in_order(parents)
-    for rule in rules:
-        if rule.parent is not None:
-            if known[rule.parent].kind != "binary":
-                raise ValueError(f"task '{rule.name}': its parent '{rule.parent}' must be binary")
-            if known[rule.parent].optional and not rule.optional:
-                raise ValueError(
-                    f"task '{rule.name}': its parent '{rule.parent}' is optional, so it must be too"
-                )
+    for name, parent in parents.items():
+        if rule_of_name[parent].kind != "binary":
+            raise ValueError(f"task '{name}': its parent '{parent}' must be binary")
+        if rule_of_name[parent].optional and not rule_of_name[name].optional:
+            raise ValueError(f"task '{name}': its parent '{parent}' is optional, so it must be too")
     if all(rule.optional for rule in rules):
         raise ValueError("every task is optional; at least one must not be")
 
@@ -220,27 +240,22 @@ def in_order(parents: Mapping[str, str]) -> list[str]:
     """All of child -> parent, parents first; raises ValueError, in one sentence, where they lead in
     a cycle.
     """
+    graph = {child: [parent] for child, parent in parents.items()}
     try:
-        return [
-            *TopologicalSorter(
-                {child: [parent] for child, parent in parents.items()}
-            ).static_order()
-        ]
+        return list(TopologicalSorter(graph).static_order())
     except CycleError as error:
         raise ValueError(f"parents form a cycle: {' -> '.join(reversed(error.args[1]))}") from None
 
 
 SKEWED = 2.0
+"""The skewness of an exponential distribution."""
 DRAWN_ROWS = 1 << 20
 """Rows that are drawn of a larger split."""
 TAIL = 0.001
 
 
 def scaled_tasks(
-    rules: Sequence[TaskRule],
-    labels: NDArray[np.float32],
-    key: str,
-    weights: NDArray[np.float32] | None = None,
+    rules: Sequence[TaskRule], labels: Singles, key: str, weights: Singles | None = None
 ) -> tuple[Task, ...]:
     """The tasks of a card, each regression with the scale of its labels, fitted on train alone.
 
@@ -260,27 +275,33 @@ def scaled_tasks(
     """
     if all(rule.kind == "binary" for rule in rules):
         return tuple(rule.task for rule in rules)
+    rows = np.arange(len(labels))
     if len(labels) > DRAWN_ROWS:
-        drawn = np.sort(np.random.default_rng(0).integers(0, len(labels), DRAWN_ROWS))
-        labels, weights = labels[drawn], None if weights is None else weights[drawn]
-    labels = np.asarray(labels, np.float64)
-    at = {rule.name: number for number, rule in enumerate(rules)}
+        rows = np.sort(np.random.default_rng(0).integers(0, len(labels), DRAWN_ROWS))
+    labels = labels[rows]
+    row_weights = None
+    if weights is not None:
+        row_weights = weights[rows].astype(np.float64).prod(axis=1)
+
+    column_of_task = {rule.name: column for column, rule in enumerate(rules)}
     tasks = []
-    for rule, own in zip(rules, labels.T, strict=True):
+    for column, rule in enumerate(rules):
         if rule.kind == "binary" or rule.scale == "none":
             tasks.append(rule.task)
             continue
-        counts = np.isfinite(own)
+        counts = np.isfinite(labels[:, column])
         if rule.parent is not None:
-            counts &= labels[:, at[rule.parent]] == 1
-        if rule.scale == "log1p" and own[counts].min(initial=0.0) < 0:
-            found = f"task '{rule.name}' has the label {own[counts].min():g}"
+            counts &= labels[:, column_of_task[rule.parent]] == 1
+        task_labels = labels[counts, column].astype(np.float64)
+        smallest = task_labels.min(initial=0.0)
+        if rule.scale == "log1p" and smallest < 0:
             raise UserError(
-                f'{key}: scale = "log1p" needs labels of 0 or more, but {found}; say "standard"'
+                f"{key}: scale = \"log1p\" needs labels of 0 or more, but task '{rule.name}' has "
+                f'the label {smallest:g}; say "standard"'
             )
         log = None if rule.scale == "auto" else rule.scale == "log1p"
-        of_rows = None if weights is None else np.asarray(weights, np.float64).prod(axis=1)[counts]
-        tasks.append(replace(rule.task, scale=scale_of(own[counts], log, of_rows)))
+        task_weights = None if row_weights is None else row_weights[counts]
+        tasks.append(replace(rule.task, scale=scale_of(task_labels, log, task_weights)))
     return tuple(tasks)
 
 
@@ -294,17 +315,14 @@ def scale_of(labels: Floats, log: bool | None = None, weights: Floats | None = N
     """
     if not len(labels):
         return Scale(log=False, centre=0.0, spread=1.0, low=0.0, high=0.0, mean=0.0)
-    low, high = _fence(labels)
-    inside = labels[(labels >= low) & (labels <= high)]
     if log is None:
-        log = bool(labels.min() >= 0) and skewness(inside) > SKEWED
+        log = bool(labels.min() >= 0) and skewness(labels[_inside_fence(labels)]) > SKEWED
     values = np.log1p(labels) if log else labels
-    low, high = _fence(values)
-    within = (values >= low) & (values <= high)
-    values, weights = (
-        values[within],
-        None if weights is None or not weights[within].any() else weights[within],
-    )
+    inside = _inside_fence(values)
+    values = values[inside]
+    if weights is not None:
+        weights = weights[inside] if weights[inside].any() else None
+
     spread = float(values.std())
     constant = spread <= 1e-7 * max(1.0, abs(float(values[0])))  # labels are float32
     return Scale(
@@ -317,6 +335,11 @@ def scale_of(labels: Floats, log: bool | None = None, weights: Floats | None = N
     )
 
 
+def _inside_fence(values: Floats) -> Mask:
+    low, high = _fence(values)
+    return (values >= low) & (values <= high)
+
+
 def _fence(values: Floats) -> tuple[float, float]:
     """Between these lies what is no outlier: twice as far from the median as the quantile of `TAIL`
     on that side.
@@ -327,18 +350,22 @@ def _fence(values: Floats) -> tuple[float, float]:
     """
     ordered = np.sort(values)
     last = len(ordered) - 1
-    middle = ordered[last // 2]
-    below, above = (
-        ordered[min(int(np.ceil(last * TAIL)), last // 2)],
-        ordered[max(int(last * (1 - TAIL)), last // 2)],
-    )
-    low = ordered[0] if below == middle else middle - 2 * (middle - below)
-    high = ordered[-1] if above == middle else middle + 2 * (above - middle)
+    middle = last // 2
+    median = ordered[middle]
+    low_quantile = ordered[min(int(np.ceil(last * TAIL)), middle)]
+    high_quantile = ordered[max(int(last * (1 - TAIL)), middle)]
+    low, high = ordered[0], ordered[-1]
+    if low_quantile != median:
+        low = median - 2 * (median - low_quantile)
+    if high_quantile != median:
+        high = median + 2 * (high_quantile - median)
     return float(low), float(high)
 
 
-def skewness(values: Floats, counts: NDArray[np.int64] | None = None) -> float:
+def skewness(values: Floats, counts: Ints | None = None) -> float:
     """The skewness of numbers (V,) that stand in `counts` rows each, or in one; 0 of a constant."""
-    apart = values - np.average(values, weights=counts)
-    variance = np.average(apart**2, weights=counts)
-    return float(np.average(apart**3, weights=counts) / variance**1.5) if variance > 0 else 0.0
+    deviations = values - np.average(values, weights=counts)
+    variance = np.average(deviations**2, weights=counts)
+    if not variance > 0:
+        return 0.0
+    return float(np.average(deviations**3, weights=counts) / variance**1.5)

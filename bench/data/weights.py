@@ -11,9 +11,11 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import model_validator
 
+from bench.core.arrays import Floats, Mask
 from bench.core.registry import Config
 from bench.data.checks import LabelArray, Sieve
 from bench.data.values import as_numbers
@@ -48,7 +50,7 @@ class Sampling(Config):
 
 
 def read_weights(
-    table: Any,
+    table: pa.Table,
     weight: str | None,
     sampling: Sampling | None,
     label: LabelArray,
@@ -62,54 +64,57 @@ def read_weights(
         weight: raw column of the rows' weight.
         label: (n,) of the sampling's task.
     """
-    found: list[NDArray[Any]] = (
-        [] if weight is None and sampling is None else [np.ones(table.num_rows)]
-    )
+    if weight is None and sampling is None:
+        return np.empty((table.num_rows, 0), np.float32)
+    row_weights = np.ones(table.num_rows)
     if weight is not None:
-        found[0] = as_numbers(table[weight], missing, weight, infinite=True)
-        with np.errstate(over="ignore", invalid="ignore"):
-            wrong = ~((found[0] >= 0) & np.isfinite(found[0].astype(np.float32)))
-        _refuse(
-            wrong, found[0], f"'{weight}', the rows' weight: expected a number of 0 or more", sieve
-        )
-    if sampling is not None and sampling.column is None:
-        found.append(np.full(table.num_rows, sampling.rate))
-    elif sampling is not None and (column := sampling.column):
-        rate = as_numbers(table[column], missing, column, infinite=True)
-        # As a float32 a tiny rate would be 0. Of rows that were not thinned, the rate is not read.
-        wrong = (label == 0) & ~((rate.astype(np.float32) > 0) & (rate <= 1))
-        _refuse(
-            wrong,
-            rate,
-            f"'{column}', the rate of sampling: expected a number above 0 and at most 1",
-            sieve,
-        )
-        found.append(rate)
-    return (
-        np.stack(found, axis=1).astype(np.float32)
-        if found
-        else np.empty((table.num_rows, 0), np.float32)
-    )
+        row_weights = _row_weights(table, weight, missing, sieve)
+    columns = [row_weights]
+    if sampling is not None:
+        columns.append(_rates(table, sampling, label, missing, sieve))
+    return np.stack(columns, axis=1).astype(np.float32)
 
 
-def _refuse(
-    wrong: NDArray[np.bool_], numbers: NDArray[np.float64], what: str, sieve: Sieve
-) -> None:
-    if (wrong := wrong & ~sieve.bad).any():
+def _row_weights(table: pa.Table, column: str, missing: Collection[str], sieve: Sieve) -> Floats:
+    weights = as_numbers(table[column], missing, column, infinite=True)
+    with np.errstate(over="ignore", invalid="ignore"):
+        fits = (weights >= 0) & np.isfinite(weights.astype(np.float32))
+    expected = f"'{column}', the rows' weight: expected a number of 0 or more"
+    _refuse(~fits, weights, expected, sieve)
+    return weights
+
+
+def _rates(
+    table: pa.Table, sampling: Sampling, label: LabelArray, missing: Collection[str], sieve: Sieve
+) -> Floats:
+    column = sampling.column
+    if column is None:
+        return np.full(table.num_rows, sampling.rate, np.float64)
+    rates = as_numbers(table[column], missing, column, infinite=True)
+    # As a float32 a tiny rate would be 0. Of rows that were not thinned, the rate is not read.
+    fits = (rates.astype(np.float32) > 0) & (rates <= 1)
+    expected = f"'{column}', the rate of sampling: expected a number above 0 and at most 1"
+    _refuse((label == 0) & ~fits, rates, expected, sieve)
+    return rates
+
+
+def _refuse(wrong: Mask, numbers: Floats, expected: str, sieve: Sieve) -> None:
+    wrong = wrong & ~sieve.bad
+    if wrong.any():
         first = float(numbers[np.argmax(wrong)])
-        sieve.refuse(
-            wrong, "weight", f"{what}, found {'none' if np.isnan(first) else f'{first:g}'}"
-        )
+        found = "none" if np.isnan(first) else f"{first:g}"
+        sieve.refuse(wrong, "weight", f"{expected}, found {found}")
 
 
 def undo_rates(weights: Weights, label: LabelArray) -> None:
     """Replaces each rate of `read_weights` by the number of rows that the row stands for, by the
-    labels (n,) as there.
+    labels (n,) of the sampling's task.
 
     A row whose label is missing was not thinned.
     """
     if weights.shape[1] > 1:
-        weights[:, 1] = np.where(label == 0, 1 / np.where(label == 0, weights[:, 1], 1), 1)
+        rates = np.where(label == 0, weights[:, 1], 1)
+        weights[:, 1] = 1 / rates
 
 
 def weight_columns(weight: str | None, sampling: Sampling | None) -> Iterator[tuple[str, str]]:
@@ -124,8 +129,8 @@ def weight_facts(weight: str | None, sampling: Sampling | None) -> dict[str, Any
     """What a manifest says of the rows' weights; nothing where a card has none."""
     if weight is None and sampling is None:
         return {}
-    thinned = sampling and {
-        "task": sampling.task,
-        "rate": None if sampling.column else sampling.rate,
-    }
+    thinned = None
+    if sampling is not None:
+        rate = None if sampling.column else sampling.rate
+        thinned = {"task": sampling.task, "rate": rate}
     return {"weights": {"plain": weight is not None, "thinned": thinned}}

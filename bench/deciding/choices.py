@@ -39,11 +39,12 @@ from bench.core.records import Point
 from bench.core.rows import CONFIRM, SEARCH, TEST
 from bench.core.seeds import derive
 from bench.deciding.aims import PolicyAim
+from bench.ledger.errors.evidence import evidence_by_id
+from bench.ledger.errors.posterior import posterior_draws
+from bench.ledger.errors.seeds import seed_noise
 from bench.ledger.heads import Frontier
-from bench.ledger.ledger import FACTS, Ledger
+from bench.ledger.ledger import FACTS, Ledger, gains_over
 from bench.ledger.points import estimate, estimates
-from bench.ledger.posterior import posterior_draws
-from bench.ledger.samples import samples_of, seed_noise
 from bench.ledger.served.climb import Goal
 from bench.ledger.served.expected import choosing_values, together
 from bench.ledger.served.joint import posterior
@@ -194,9 +195,9 @@ class Choices:
             base = np.where(
                 np.isnan(values[..., self.current, :]), base, values[..., self.current, :]
             )
-        unit = np.where([self.in_thousandths(name) for name in names], THOUSANDTHS, np.abs(base))
-        unit = np.where(unit > 0, unit, 1.0)
-        return np.asarray(signs * (values - base[..., None, :]) / unit[..., None, :])
+        units = np.where([self.in_thousandths(name) for name in names], THOUSANDTHS, np.nan)
+        units = np.where((base == 0) & np.isnan(units), 1.0, units)
+        return gains_over(values, base, signs, units)
 
     def sure_shares(self, name: str, confidence: float, floor: bool) -> Floats:
         """The share of current's value that each row keeps with this confidence over draws:
@@ -338,7 +339,7 @@ def _draws(points: Sequence[Point], objectives: Sequence[Objective], seed: int) 
     """(D, N, M), what the true values may be on confirmation rows; D is 0 where not all have known
     noise.
     """
-    samples = list(samples_of(points, [each.key(CONFIRM) for each in objectives]).values())
+    samples = list(evidence_by_id(points, [each.key(CONFIRM) for each in objectives]).values())
     noise = seed_noise(samples) if samples and len(samples) == len(points) else None
     if noise is None:
         return np.zeros((0, len(points), len(objectives)))

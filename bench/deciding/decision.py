@@ -14,7 +14,8 @@ from typing import Any
 import pandas as pd
 
 from bench.core.errors import UserError
-from bench.core.formula import LANGUAGES, FormulaLanguage, quoted, read
+from bench.core.formula import quoted, read
+from bench.core.formula_languages import LANGUAGES, FormulaLanguage
 from bench.core.objectives import of_items
 from bench.core.records import Point
 from bench.core.rows import TEST

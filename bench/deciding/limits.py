@@ -20,8 +20,8 @@ from bench.deciding.choices import THOUSANDTHS, Choices
 from bench.deciding.policy import LEAST_SHARE, SegmentGuard
 from bench.deciding.remedies import Breach, Remedy, SettingValue, loosened, round_up
 from bench.ledger.effect import LEVEL
+from bench.ledger.errors.intervals import error_of
 from bench.ledger.ledger import Ledger
-from bench.ledger.statistics import error_of
 
 ROUNDING = 1e-12
 """Relative: means of the same numbers differ in the last bit."""

@@ -246,8 +246,8 @@ class Policy(Config):
     AUC). One that is not named weighs nothing; without any, all objectives weigh the same."""
     values: dict[str, Positive] = Field(default_factory=dict)
     """By task, of the rule `value`: what one click, one purchase is worth; of a regression, one
-    unit of its label. What a ranking earns is the sum over tasks of value times what happens in its
-    first places. Others are worth nothing."""
+    unit of its label. A ranking earns the sum over tasks of value times what happens in its first
+    places. Others are worth nothing."""
     epsilon: Epsilon | None = None
     guard: Guard = Field(default_factory=Guard)
     retrain: Retraining = Field(default_factory=Retraining)

@@ -20,8 +20,9 @@ from bench.core.records import Point
 from bench.core.registry import Config
 from bench.core.rows import SEARCH, TEST
 from bench.ledger.effect import Effect
+from bench.ledger.errors.evidence import evidence_by_id
+from bench.ledger.errors.seeds import seed_noise
 from bench.ledger.points import replicated
-from bench.ledger.samples import samples_of, seed_noise
 
 
 class Retraining(Config):
@@ -131,7 +132,7 @@ def prediction_intervals(
     intervals = {}
     for objective in (each for each in objectives if each.is_metric):
         key = objective.key(TEST)
-        values, samples = replicated(point, key), samples_of(points, [key])
+        values, samples = replicated(point, key), evidence_by_id(points, [key])
         noise = seed_noise(list(samples.values())) if values else None
         if noise is None:
             raise UserError(

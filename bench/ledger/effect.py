@@ -44,6 +44,10 @@ class Effect:
         """Whether it certainly is too small to matter."""
         return self.low >= -MARGIN and self.high <= MARGIN
 
+    def relative_to(self, base: float) -> Effect:
+        """A difference as a fraction of what it is a difference from."""
+        return Effect(self.value / base, self.low / base, self.high / base)
+
     def spanning(self, other: Effect) -> Effect:
         """Itself, with an interval that reaches as far as the other one's."""
         return Effect(self.value, min(self.low, other.low), max(self.high, other.high))

@@ -20,8 +20,8 @@ from bench.core.formula import (
     Sum,
     multiplied_out,
     read,
-    text_of,
 )
+from bench.core.formula_languages import text_of
 
 FusionKind = Literal["power", "sum"]
 FUSION_KINDS: tuple[FusionKind, ...] = get_args(FusionKind)

@@ -19,7 +19,23 @@ from bench.core.rows import CONFIRM, SEARCH, TEST
 from bench.core.seeds import derive
 from bench.ledger.comparison.beyond import Answer
 from bench.ledger.effect import Effect
-from bench.ledger.ledger import ALL, GAIN, GAIN_HIGH, GAIN_LOW, HIGH, LOW, PARTS, SD, VALUE, Ledger
+from bench.ledger.errors.evidence import evidence_by_id
+from bench.ledger.errors.intervals import differences, intervals, reflected
+from bench.ledger.errors.posterior import p_nondominated, posterior_draws
+from bench.ledger.errors.seeds import seed_noise
+from bench.ledger.ledger import (
+    ALL,
+    GAIN,
+    GAIN_HIGH,
+    GAIN_LOW,
+    HIGH,
+    LOW,
+    PARTS,
+    SD,
+    VALUE,
+    Ledger,
+    gains_over,
+)
 from bench.ledger.pareto import UNRANKED, hypervolume, ranks, resolve_reference
 from bench.ledger.points import (
     BASELINE,
@@ -33,9 +49,6 @@ from bench.ledger.points import (
     replicated,
     source_ids,
 )
-from bench.ledger.posterior import p_nondominated, posterior_draws
-from bench.ledger.samples import samples_of, seed_noise
-from bench.ledger.statistics import differences, intervals, reflected
 
 PLAUSIBLE = 0.05
 """A point that nothing dominates with at least this probability may belong to the front."""
@@ -130,13 +143,13 @@ class Frontier(Ledger):
         """Names of the points that are surely better than one in every objective, on test: each at
         5%, one-sided.
         """
-        by_id = samples_of(self.points, [each.key(TEST) for each in self.measures])
+        by_id = evidence_by_id(self.points, [each.key(TEST) for each in self.measures])
         compared = differences([*by_id.values()]) if point in by_id else None
         if compared is None:
             return []
         names, at = list(by_id), list(by_id).index(point)
         surely = (
-            all(gain.gained for gain in compared.gains(other, at, self.measures))
+            all(gain.gained for gain in compared.improvements(other, at, self.measures))
             for other in range(len(names))
         )
         called = dict(zip(self.table["point"], self.table["name"], strict=True))
@@ -261,42 +274,63 @@ def frontier(
             among them. They are compared like every confirmed point; one that lacks an objective is
             not.
     """
-    at = resolve_reference(objectives, reference)
+    complete = resolve_reference(objectives, reference)
     every = points_of_run(records, baselines, objectives)
-    # Where one point is the best single-task model of every task, these together are that point,
-    # and not another one.
-    same = {each.id: source_ids(each)[0] for each in every if len(source_ids(each)) == 1}
-    apart = [point for point in every if point.id not in same]
+    stands_for = _same_points(every)
+    apart = [point for point in every if point.id not in stands_for]
     compared = candidates(apart)
     split = compared_split(apart)
     values = estimates(compared, objectives, split)
-    places = {
-        point.id: place for point, place in zip(compared, ranks(values, objectives), strict=True)
-    }
-    ids = [same.get(point.id, point.id) for point in every]
-    place = pd.Series([places.get(one) for one in ids], dtype=float)
-    table = _facts(every)
-    table["rank"] = place.where(place != UNRANKED).astype("Int64")
-    table["on_front"] = (table["rank"] == 0).fillna(False).astype(bool)
-    chances, volume = _of_front(apart, objectives, at, split, seed)
-    table["p_nondominated"] = np.array([chances.get(one, np.nan) for one in ids], dtype=float)
-    known = [row for row, point in enumerate(every) if confirmed(point)]
-    others = [row for row in known if every[row].kind == BASELINE]
-    row = next(iter([*(row for row in known if every[row].role == "current"), *others]), None)
+    rank_of = dict(zip([point.id for point in compared], ranks(values, objectives), strict=True))
+    ids = [stands_for.get(point.id, point.id) for point in every]
+    chances, volume = _of_front(apart, objectives, complete, split, seed)
+    current = _row_of_current(every)
+    is_trial = [point.role == "trial" for point in compared]
     return Frontier(
         measures=tuple(objectives),
-        table=table,
-        cells=_cells(every, apart if chances else (), ids, objectives, row),
+        table=_table(every, ids, rank_of, chances),
+        cells=_cells(every, apart if chances else (), ids, objectives, current),
         draws={},
-        current=row,
+        current=current,
         points=tuple(every),
         split=split,
-        reference=at,
-        hypervolume=hypervolume(
-            values[[point.role == "trial" for point in compared]], objectives, at
-        ),
+        reference=complete,
+        hypervolume=hypervolume(values[is_trial], objectives, complete),
         volume=volume,
     )
+
+
+def _same_points(points: Sequence[Point]) -> dict[str, str]:
+    """By id of a composite the one point that it is: where that is the best single-task model of
+    every task, these together are no other point.
+    """
+    sources = {point.id: source_ids(point) for point in points}
+    return {composite: ids[0] for composite, ids in sources.items() if len(ids) == 1}
+
+
+def _row_of_current(points: Sequence[Point]) -> int | None:
+    """The row of the current point, else of the best single-task models together; None without
+    replicates of either.
+    """
+    rows = [row for row, point in enumerate(points) if confirmed(point)]
+    current = [row for row in rows if points[row].role == "current"]
+    composites = [row for row in rows if points[row].kind == BASELINE]
+    return next(iter([*current, *composites]), None)
+
+
+def _table(
+    points: Sequence[Point],
+    ids: Sequence[str],
+    rank_of: Mapping[str, int],
+    chances: Mapping[str, float],
+) -> pd.DataFrame:
+    """The facts of all points, with ranks and P(non-dominated) by the ids that they stand for."""
+    table = _facts(points)
+    rank = pd.Series([rank_of.get(id) for id in ids], dtype=float)
+    table["rank"] = rank.where(rank != UNRANKED).astype("Int64")
+    table["on_front"] = (table["rank"] == 0).fillna(False).astype(bool)
+    table["p_nondominated"] = np.array([chances.get(id, np.nan) for id in ids], dtype=float)
+    return table
 
 
 def _of_front(
@@ -309,21 +343,22 @@ def _of_front(
     """By id P(non-dominated), and the hypervolume of the true values of trials; nothing where no
     noise is known.
     """
-    by_point = samples_of(points, [objective.key(split) for objective in objectives])
-    samples = list(by_point.values())
-    noise = seed_noise(samples) if samples else None
-    chances = p_nondominated(samples, objectives, derive(seed, "p_nondominated")) if noise else None
-    if noise is None or chances is None:
+    by_id = evidence_by_id(points, [objective.key(split) for objective in objectives])
+    evidence = list(by_id.values())
+    noise = seed_noise(evidence) if evidence else None
+    if noise is None:
         return {}, None
-    about = posterior_draws(samples, noise, derive(seed, "hypervolume"), VOLUMES)
+    chances = p_nondominated(evidence, objectives, derive(seed, "p_nondominated"))
+    assert chances is not None
     trials = {point.id for point in points if point.role == "trial"}
-    searched, volume = [at for at, key in enumerate(by_point) if key in trials], None
+    searched = [row for row, id in enumerate(by_id) if id in trials]
+    volume = None
     if searched:
-        at = hypervolume(np.array([samples[each].mean for each in searched]), objectives, reference)
-        volume = reflected(
-            at, np.array([hypervolume(each, objectives, reference) for each in about[:, searched]])
-        )
-    return dict(zip(by_point, chances.tolist(), strict=True)), volume
+        drawn = posterior_draws(evidence, noise, derive(seed, "hypervolume"), VOLUMES)
+        means = np.array([evidence[row].mean for row in searched])
+        volumes = [hypervolume(values, objectives, reference) for values in drawn[:, searched]]
+        volume = reflected(hypervolume(means, objectives, reference), np.array(volumes))
+    return dict(zip(by_id, chances.tolist(), strict=True)), volume
 
 
 def _facts(points: Sequence[Point]) -> pd.DataFrame:
@@ -364,60 +399,90 @@ def _cells(
     known: Sequence[Point],
     ids: Sequence[str],
     objectives: Sequence[Objective],
-    row: int | None,
+    current: int | None,
 ) -> dict[tuple[str, str], Floats]:
     """Cells of all points. Each metric is taken by itself, as some may be missing somewhere.
 
     Args:
         known: points whose noise is known.
         ids: of all points, in whose place others are known.
-        row: of the point that gains are over.
+        current: the row that gains are over.
     """
     by_slice = {
         (split, ALL): np.full((len(every), len(objectives), len(PARTS)), np.nan)
         for split in (SEARCH, CONFIRM, TEST)
     }
-    single = np.array([point.sharing == BASELINE for point in every], dtype=bool)
     for (split, _), cells in by_slice.items():
         for column, objective in enumerate(objectives):
-            own, key = cells[:, column], objective.key(split)
+            of_metric, key = cells[:, column], objective.key(split)
             if split == SEARCH:
-                own[:, VALUE] = [point.metrics.get(key, np.nan) for point in every]
+                of_metric[:, VALUE] = [point.metrics.get(key, np.nan) for point in every]
             else:
-                for at, values in enumerate(replicated(point, key) for point in every):
-                    own[at, VALUE] = np.mean(values) if values else np.nan
-                    own[at, SD] = np.std(values, ddof=1) if len(values) > 1 else np.nan
-                _intervals(own, known, ids, key, objective, row)
-            best = objective.sign * np.fmax.reduce(
-                own[single, VALUE] * objective.sign, initial=np.nan
-            )
-            base = best if row is None else own[row, VALUE]
-            unit = 1.0 if in_thousandths(objective.name) else abs(base)
-            own[:, GAIN] = objective.sign * (own[:, VALUE] - base) / unit
-            own[:, [GAIN_LOW, GAIN_HIGH]] /= unit
+                _set_replicates(of_metric, every, key)
+                _set_intervals(of_metric, known, ids, key, objective, current)
+            _set_gains(of_metric, every, objective, current)
     return by_slice
 
 
-def _intervals(
+def _set_replicates(cells: Floats, points: Sequence[Point], key: str) -> None:
+    """Sets means and deviations of replicates, of a metric's cells (S, parts)."""
+    for row, point in enumerate(points):
+        values = replicated(point, key)
+        if values:
+            cells[row, VALUE] = np.mean(values)
+        if len(values) > 1:
+            cells[row, SD] = np.std(values, ddof=1)
+
+
+def _set_intervals(
     cells: Floats,
     points: Sequence[Point],
     ids: Sequence[str],
     key: str,
     objective: Objective,
-    row: int | None,
+    current: int | None,
 ) -> None:
-    """Sets the ends of a metric's intervals, and of its gains over a row, of cells (S, parts)."""
-    by_id = samples_of(points, [key])
-    samples, places = list(by_id.values()), {one: place for place, one in enumerate(by_id)}
-    of, apart = (intervals(samples), differences(samples)) if samples else (None, None)
-    if of is None or apart is None:
+    """Sets the ends of a metric's intervals, and of its differences from the current row, of cells
+    (S, parts).
+    """
+    by_id = evidence_by_id(points, [key])
+    evidence = list(by_id.values())
+    if not evidence:
         return
-    current = None if row is None else places.get(ids[row])
-    for at, place in ((at, places[one]) for at, one in enumerate(ids) if one in places):
-        cells[at, [LOW, HIGH]] = of[place][0].low, of[place][0].high
-        if current is not None:
-            (gain,) = apart.gains(place, current, [objective])
-            cells[at, [GAIN_LOW, GAIN_HIGH]] = gain.low, gain.high
+    effects, compared = intervals(evidence), differences(evidence)
+    if effects is None or compared is None:
+        return
+    place_of = {id: place for place, id in enumerate(by_id)}
+    place_of_current = None if current is None else place_of.get(ids[current])
+    for row, id in enumerate(ids):
+        if id not in place_of:
+            continue
+        place = place_of[id]
+        [effect] = effects[place]
+        cells[row, [LOW, HIGH]] = effect.low, effect.high
+        if place_of_current is not None:
+            [gain] = compared.improvements(place, place_of_current, [objective])
+            cells[row, [GAIN_LOW, GAIN_HIGH]] = gain.low, gain.high
+
+
+def _set_gains(
+    cells: Floats, points: Sequence[Point], objective: Objective, current: int | None
+) -> None:
+    """Sets gains of a metric's cells (S, parts) over the current row, or over the best single-task
+    point where there is none. The ends of their intervals, so far differences, come to their unit.
+    """
+    if current is not None:
+        base = cells[current, VALUE]
+    else:
+        single = np.array([point.sharing == BASELINE for point in points], dtype=bool)
+        merits = cells[single, VALUE] * objective.sign
+        base = objective.sign * np.fmax.reduce(merits, initial=np.nan)
+    is_fraction = not in_thousandths(objective.name)
+    units = np.array([np.nan if is_fraction else 1.0])
+    signs = np.array([objective.sign])
+    cells[:, GAIN] = gains_over(cells[:, [VALUE]], np.array([base]), signs, units)[:, 0]
+    if is_fraction:
+        cells[:, [GAIN_LOW, GAIN_HIGH]] /= abs(base)
 
 
 def front_volume(

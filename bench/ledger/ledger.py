@@ -140,6 +140,31 @@ class Ledger:
         return pd.concat([known, pd.DataFrame(columns, index=known.index)], axis=1)
 
 
+def gains_over(
+    values: NDArray[np.floating], base: NDArray[np.floating], signs: Floats, units: Floats
+) -> Floats:
+    """How much better values (.., S, M) are than a base (.., M).
+
+    Every gain over the current point is computed here, except the expected ones of a verdict
+    (`bench.ledger.served.joint`).
+
+    Args:
+        signs: (M,), 1 where more is better, else -1.
+        units: (M,) or (.., M), what differences are divided by; NaN where a gain is a fraction of
+            the base, and then it is NaN where the base is 0.
+    """
+    base = np.asarray(base, dtype=np.float64)
+    fractions_of = np.where(base == 0, np.nan, np.abs(base))
+    divisors = np.where(np.isnan(units), fractions_of, units)
+    return np.asarray(signs * (values - base[..., None, :]) / divisors[..., None, :])
+
+
+def fractions_over(values: NDArray[np.floating], row: int) -> Floats:
+    """Gains of outcomes (.., S, M), where more is better, over a row's, as fractions of these."""
+    count = values.shape[-1]
+    return gains_over(values, values[..., row, :], np.ones(count), np.full(count, np.nan))
+
+
 def as_cells(
     values: Floats, draws: Floats, sd: Floats, gained: Floats, gain_draws: Floats
 ) -> Floats:

@@ -18,8 +18,8 @@ from bench.core.records import Point
 from bench.core.rows import CONFIRM
 from bench.core.schema import Task
 from bench.ledger.effect import Effect
-from bench.ledger.samples import samples_of
-from bench.ledger.statistics import intervals_of
+from bench.ledger.errors.evidence import evidence_by_id
+from bench.ledger.errors.intervals import intervals_by_id
 
 AreaTable = tuple[list[str], list[list[str]]]
 """Headers and rows of texts."""
@@ -45,7 +45,7 @@ def areas_of(points: Sequence[Point], tasks: Sequence[Task]) -> dict[str, dict[s
     for task in tasks:
         own = f"{task.name}.ctcvr" if task.parent else task.name
         keys = [key_on(f"{own}.{metric}", CONFIRM) for metric in ("auc", "gauc")]
-        over, within = (intervals_of(samples_of(points, [key])) for key in keys)
+        over, within = (intervals_by_id(evidence_by_id(points, [key])) for key in keys)
         for point in over.keys() & within.keys():
             areas.setdefault(point, {})[task.name] = TaskAreas(over[point], within[point])
     return areas

@@ -4,15 +4,15 @@ funnel.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from itertools import chain
-from typing import cast
+from functools import partial
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from bench.core.registry import Chosen, lookup
+from bench.core.registry import Chosen, Entry, lookup
 from bench.core.schema import Schema
 from bench.models.config import EmbeddingConfig, EnsembleConfig, Precision, TowerConfig
 from bench.models.contracts import (
@@ -26,7 +26,7 @@ from bench.models.contracts import (
     applied,
     draw,
 )
-from bench.models.embedding import FieldPooling, FusedEmbedding, InputSets
+from bench.models.embedding import FieldPlace, FieldPooling, FusedEmbedding, InputSets
 from bench.models.funnels import FUNNELS
 from bench.models.funnels.links import Links
 from bench.models.interactions import INTERACTIONS
@@ -59,12 +59,12 @@ class MultiTaskModel(nn.Module):
             float32.
 
     Attributes:
-        ties_logits: whether one task's loss depends on more than its own logit.
+        regression: whether each task is a regression.
         schema: the store's schema after `numeric`; its fields have rows in the table.
         embedding: the fused table; `embedding.weight` is (rows, W).
-        pooling, numeric, interaction, sharing, towers, funnel: its other parts.
         outputs: task of every logit, see `Funnel.outputs`; second scores of a loss follow the
             funnel's.
+        scored: tasks that have a second score.
         targets: scales of regressions, or None.
         thinned: corrects the losses for left-out negatives, or None.
         weights: number of dense parameters.
@@ -88,69 +88,54 @@ class MultiTaskModel(nn.Module):
         thinning: Thinning | None = None,
     ) -> None:
         super().__init__()
-        stored = schema
-        self.precision, self.members = precision, ensemble.members
+        seed = int(torch.randint(1 << 31, (), device="cpu"))
         tasks = len(schema.tasks)
+        self.precision, self.members = precision, ensemble.members
         self.regression = [task.kind == "regression" for task in schema.tasks]
         self.links = Links(schema)
+
         # The build of a sharing entry is its class: the number of input sets must be known before
         # the input's width.
-        kind = cast("type[Sharing]", lookup(SHARING, "sharing kind", sharing.kind).build)
-        self.input_sets = kind.input_sets(tasks)
-        seed = int(torch.randint(1 << 31, (), device="cpu"))
-        common = kind.common_sets(tasks)
-        numbers = lookup(NUMERIC, "numeric kind", numeric.kind)
+        sharing_class = cast("type[Sharing]", _build(SHARING, "sharing", sharing))
+        self.input_sets = sharing_class.input_sets(tasks)
+        by_sets = partial(BySets, common=sharing_class.common_sets(tasks), sets=self.input_sets)
 
-        def of_dense(sets: int, seen: Schema = schema) -> NumericEncoding:
-            if embedding.project_vectors and seen.vectors:
-                return ProjectedVectors(
-                    seen, embedding.dim, sets, lambda rest: of_dense(sets, rest)
-                )
-            built: NumericEncoding = numbers.build(seen, embedding.dim, sets, numeric.options)
-            return built
-
-        self.numeric = BySets(of_dense, common, self.input_sets)
-        self.schema = schema = self._numeric.schema
-        self.embedding = FusedEmbedding(schema.rows, embedding.dim, self.input_sets, seed)
-        of_history = lookup(SEQUENCE, "sequence kind", sequence.kind)
+        self.numeric = by_sets(partial(_numeric_encoding, schema, embedding, numeric))
+        self.schema = self._numeric.schema
+        self.embedding = FusedEmbedding(self.schema.rows, embedding.dim, self.input_sets, seed)
+        build_history = _build(SEQUENCE, "sequence", sequence)
         self.pooling = FieldPooling(
-            schema,
-            lambda length: BySets(
-                lambda sets: of_history.build(embedding.dim, length, sets, sequence.options),
-                common,
-                self.input_sets,
+            self.schema,
+            lambda length: by_sets(
+                lambda sets: build_history(embedding.dim, length, sets, sequence.options)
             ),
             self.input_sets,
         )
-        layout = Layout(schema, embedding.dim, numbers=self._numeric.tokens)
-        self.by_sets = InputSets(self.input_sets, layout.dim)
-        before = lookup(INTERACTIONS, "interaction kind", interaction.kind)
-        self.interaction = BySets(
-            lambda sets: before.build(layout, sets, interaction.options), common, self.input_sets
+        fields = Layout(self.schema, embedding.dim, numbers=self._numeric.tokens)
+        self.by_sets = InputSets(self.input_sets, embedding.dim)
+        build_interaction = _build(INTERACTIONS, "interaction", interaction)
+        self.interaction = by_sets(
+            lambda sets: build_interaction(fields, sets, interaction.options)
         )
-        layout = replace(layout, more=self.interaction.outputs - layout.inputs)
-        self.member_inputs = (
-            None
-            if self.members == 1
-            else BySets(
-                lambda sets: MemberInputs(layout, sets, self.members), common, self.input_sets
-            )
-        )
-        self.sharing = kind.of(layout, tasks, sharing.options)
-        self.scenario = _place_of_scenario(schema) if kind.by_scenario else None
-        self.funnel: Funnel = lookup(FUNNELS, "funnel kind", funnel.kind).build(
-            schema, funnel.options
-        )
+        layout = replace(fields, appended=self.interaction.outputs - fields.inputs)
+        self.member_inputs: BySets | None = None
+        if self.members > 1:
+            self.member_inputs = by_sets(lambda sets: MemberInputs(layout, sets, self.members))
+
+        self.sharing = sharing_class.of(layout, tasks, sharing.options)
+        self.scenario: FieldPlace | None = None
+        if sharing_class.by_scenario:
+            self.scenario = FieldPlace.of(self.schema, str(self.schema.scenario))
+
+        self.funnel: Funnel = _build(FUNNELS, "funnel", funnel)(self.schema, funnel.options)
+        binary_loss = _build(LOSSES, "loss", loss)(loss.options)
+        build_regression = _build(REGRESSION_LOSSES, "regression_loss", regression_loss)
         self.funnel.loss = MeanLosses(
-            schema,
-            lookup(LOSSES, "loss kind", loss.kind).build(loss.options),
-            lookup(REGRESSION_LOSSES, "regression_loss kind", regression_loss.kind).build(
-                stored, regression_loss.options
-            ),
+            self.schema, binary_loss, build_regression(schema, regression_loss.options)
         )
-        scores = self.funnel.loss.tasks_with_scores
-        self.outputs = (*self.funnel.outputs, *scores)
-        self.scored = nn.Buffer(torch.tensor(scores, dtype=torch.int64), persistent=False)
+        scored = self.funnel.loss.tasks_with_scores
+        self.outputs = (*self.funnel.outputs, *scored)
+        self.scored = nn.Buffer(torch.tensor(scored, dtype=torch.int64), persistent=False)
         self.towers = Towers(
             len(self.outputs),
             self.sharing.outputs,
@@ -159,14 +144,14 @@ class MultiTaskModel(nn.Module):
             self.funnel.transfer,
             self.funnel.lower_precision,
         )
-        smeared = self.funnel.loss.regression.smeared
-        self.targets = (
-            Targets(schema, smeared)
-            if any(task.scale or task.cap for task in schema.tasks)
-            else None
-        )
+
+        self.targets: Targets | None = None
+        if any(task.scale or task.cap for task in schema.tasks):
+            self.targets = Targets(self.schema, self.funnel.loss.regression.smeared)
         self.thinned = Thinned(self.funnel, thinning) if thinning else None
-        self.position = PositionTower(schema, position) if schema.position else None
+        self.position: PositionTower | None = None
+        if schema.position:
+            self.position = PositionTower(self.schema, position)
         self.weights = sum(parameter.numel() for parameter in self.dense_parameters())
         draw(self, seed)
 
@@ -188,16 +173,31 @@ class MultiTaskModel(nn.Module):
         """Replaces regressions' outputs in logits (k B, O) by their predictions, on the scale of
         their targets.
         """
-        dense = dense if self.members == 1 else torch.cat([dense] * self.members)
-        own = logits[:, : len(self.regression)]
+        if self.members > 1:
+            dense = torch.cat([dense] * self.members)
+        tasks = len(self.regression)
+        outputs = logits[:, :tasks]
         caps = None if self.targets is None else self.targets.caps_of(dense)
-        own = torch.where(
-            self.links.regression, self.funnel.loss.regression.predicted(own, dense, caps), own
-        )
+        predictions = self.funnel.loss.regression.predicted(outputs, dense, caps)
+        outputs = torch.where(self.links.regression, predictions, outputs)
         if self.targets is not None:
-            own = self.targets.corrected(own)
-        own = own if caps is None else torch.minimum(own, caps)
-        return own if own.shape == logits.shape else torch.cat([own, logits[:, own.shape[1] :]], 1)
+            outputs = self.targets.corrected(outputs)
+        if caps is not None:
+            outputs = torch.minimum(outputs, caps)
+        if logits.shape[1] == tasks:
+            return outputs
+        return torch.cat([outputs, logits[:, tasks:]], 1)
+
+    def _averaged(self, logits: Tensor) -> Tensor:
+        """Members' logits (k, B, O) -> the logits (B, O) of their mean predictions."""
+        averaged = mean_logits(logits)
+        if not any(self.regression):
+            return averaged
+        tasks = len(self.regression)
+        outputs = logits[:, :, :tasks]
+        means = outputs.mean(0) if self.targets is None else self.targets.mean_of(outputs)
+        of_tasks = torch.where(self.links.regression, means, averaged[:, :tasks])
+        return torch.cat([of_tasks, averaged[:, tasks:]], 1)
 
     @property
     def ties_logits(self) -> bool:
@@ -213,7 +213,8 @@ class MultiTaskModel(nn.Module):
 
         Unless `exact`, e has the precision of the products: the same logits in fewer passes.
         """
-        ids = ids if self.position is None else self.position.hidden(ids)
+        if self.position is not None:
+            ids = self.position.hidden(ids)
         low = not exact and not self.pooling.pools and self._is_bf16(ids.device)
         return self.embedding.forward(ids, torch.bfloat16 if low else None)
 
@@ -235,7 +236,7 @@ class MultiTaskModel(nn.Module):
         share one.
         """
         x = self._inputs(e, ids, dense)
-        codes = () if self.scenario is None else (self._scenarios(ids),)
+        codes = [] if self.scenario is None else [self._scenario_codes(ids)]
         h = applied(self.sharing, self.sharing.lower_precision, x, *codes)
         tasks, expected = len(self.schema.tasks), (x.shape[1], self.sharing.outputs)
         if h.dim() != 3 or len(h) not in (1, tasks) or h.shape[1:] != expected:
@@ -243,8 +244,33 @@ class MultiTaskModel(nn.Module):
                 f"{type(self.sharing).__name__}: expected representations {(tasks, *expected)}, or "
                 f"one for all tasks {(1, *expected)}, found {tuple(h.shape)}"
             )
-        more = self.outputs[tasks:]
-        return torch.cat([h, *(h[task : task + 1] for task in more)]) if more and len(h) > 1 else h
+        extra_towers = self.outputs[tasks:]
+        if len(h) == 1 or not extra_towers:
+            return h
+        return torch.cat([h, *(h[task : task + 1] for task in extra_towers)])
+
+    def _inputs(self, e: Tensor, ids: Tensor, dense: Tensor) -> Tensor:
+        """The sharing's input sets (I, k B, inputs), in the precision of the products.
+
+        Pooled fields, then tokens of numbers and dense columns, then columns that an interaction
+        appends.
+        """
+        x: Tensor = self.pooling(e, ids)
+        if self._is_bf16(e.device):
+            x = x.to(torch.bfloat16)
+        x = self.by_sets(x)
+        if dense.shape[1]:
+            numbers = self.numeric(dense.expand(self.input_sets, -1, -1))
+            x = torch.cat([x, numbers.to(x.dtype)], dim=2)
+        interaction = cast(Interaction, self.interaction.parts[0])
+        x = applied(self.interaction, interaction.lower_precision, x)
+        return x if self.member_inputs is None else self.member_inputs(x)
+
+    def _scenario_codes(self, ids: Tensor) -> Tensor:
+        """ids (B, S') -> code of each row's scenario (k B,), 0 if unknown or rare on train."""
+        assert self.scenario is not None
+        codes = self.scenario.codes(ids)
+        return codes if self.members == 1 else torch.cat([codes] * self.members)
 
     def losses(
         self,
@@ -267,25 +293,27 @@ class MultiTaskModel(nn.Module):
                 is censored.
             dense: (B, D), for durations.
         """
-        bounds, dense = self._beside(bounds, dense)
-        labels = labels if self.targets is None else self.targets.of_labels(labels)
-        of_funnel, scores = len(self.funnel.outputs), None
+        if self.targets is not None:
+            labels = self.targets.of_labels(labels)
+        scores = None
+        of_funnel = len(self.funnel.outputs)
         if of_funnel < len(self.outputs):
-            logits, given = logits[:, :of_funnel], logits[:, of_funnel:]
-            scores = torch.zeros_like(logits[:, : labels.shape[1]]).index_copy(
-                1, self.scored, given
-            )
+            scores = torch.zeros_like(logits[:, : labels.shape[1]])
+            scores = scores.index_copy(1, self.scored, logits[:, of_funnel:])
+            logits = logits[:, :of_funnel]
+
         if weights is not None and self.thinned is not None:
-            logits, weights = logits + self.thinned.offset, self.thinned.weights(weights)
+            logits = logits + self.thinned.offset
+            weights = self.thinned.weights(weights)
         elif weights is not None:
             weights = weights.prod(1, keepdim=True)
+
+        context = self._context(bounds, dense, scores)
+        if group is not None:
+            context = context._replace(group=numbered(group, self.members))
         if self.members > 1:
             labels = labels.repeat(self.members, 1)
-            weights = None if weights is None else weights.repeat(self.members, 1)
-        context = Context(
-            None if group is None else numbered(group, self.members), scores, bounds, dense
-        )
-        return self.funnel.losses(logits, labels, weights, context)
+        return self.funnel.losses(logits, labels, self._by_member(weights), context)
 
     def follow(
         self,
@@ -300,32 +328,33 @@ class MultiTaskModel(nn.Module):
         """
         if not any(self.regression):
             return
-        weights = None if weights is None else weights.prod(1, keepdim=True).repeat(self.members, 1)
+        if weights is not None:
+            weights = self._by_member(weights.prod(1, keepdim=True))
         labels = labels.repeat(self.members, 1)
+        targets = labels
         if self.targets is not None:
             self.targets.follow(logits, labels, weights)
-        bounds, dense = self._beside(bounds, dense)
-        own = logits.detach()[:, : labels.shape[1]]
-        targets = labels if self.targets is None else self.targets.of_labels(labels)
-        happened = ~self.links.given_parent | (self.links.of_parent(labels) == 1)
-        targets = torch.where(happened & self.links.regression, targets, torch.nan)
-        self.funnel.loss.regression.follow(
-            own, targets, weights, Context(bounds=bounds, dense=dense)
-        )
+            targets = self.targets.of_labels(labels)
+        links = self.links
+        happened = ~links.given_parent | (links.of_parent(labels) == 1)
+        targets = torch.where(happened & links.regression, targets, torch.nan)
+        outputs = logits.detach()[:, : labels.shape[1]]
+        context = self._context(bounds, dense)
+        self.funnel.loss.regression.follow(outputs, targets, weights, context)
 
-    def _beside(
-        self, bounds: Tensor | None, dense: Tensor | None
-    ) -> tuple[Tensor | None, Tensor | None]:
-        """Bounds (B, T) on the scale of the targets and dense columns (B, D), repeated for each
-        member.
-        """
-        if bounds is not None:
-            bounds = bounds if self.targets is None else self.targets.of_bounds(bounds)
-        if self.members == 1:
-            return bounds, dense
-        return tuple(
-            None if each is None else each.repeat(self.members, 1) for each in (bounds, dense)
-        )  # type: ignore[return-value]
+    def _context(
+        self, bounds: Tensor | None, dense: Tensor | None, scores: Tensor | None = None
+    ) -> Context:
+        """The loss's further inputs: bounds (B, T) of labels, dense (B, D), and scores (k B, T)."""
+        if bounds is not None and self.targets is not None:
+            bounds = self.targets.of_bounds(bounds)
+        return Context(scores=scores, bounds=self._by_member(bounds), dense=self._by_member(dense))
+
+    def _by_member(self, rows: Tensor | None) -> Tensor | None:
+        """Rows of a batch, once for each member."""
+        if rows is None or self.members == 1:
+            return rows
+        return rows.repeat(self.members, 1)
 
     def probabilities(self, logits: Tensor) -> Probabilities:
         """logits (B, O) -> conditional and joint predictions, regressions in the unit of their
@@ -334,25 +363,25 @@ class MultiTaskModel(nn.Module):
         The expected value of a regression on all impressions is its parent's joint probability
         times the expected value given the parent.
         """
-        raw = self.funnel.probabilities(logits[:, : len(self.funnel.outputs)])
+        predictions = self.funnel.probabilities(logits[:, : len(self.funnel.outputs)])
         if not any(self.regression):
-            return raw
-        conditional = (
-            raw.conditional if self.targets is None else self.targets.values(raw.conditional)
-        )
-        plain = torch.where(self.links.regression, conditional, raw.joint)
-        links = self.links
-        joint = torch.where(links.given_parent, links.of_parent(raw.joint) * conditional, plain)
-        return Probabilities(conditional, joint)
+            return predictions
+        links, conditional, joint = self.links, predictions.conditional, predictions.joint
+        if self.targets is not None:
+            conditional = self.targets.values(conditional)
+        expected = links.of_parent(joint) * conditional
+        joint = torch.where(links.regression, conditional, joint)
+        return Probabilities(conditional, torch.where(links.given_parent, expected, joint))
 
     def shared_parameters(self) -> Iterator[nn.Parameter]:
         """Dense parameters on which more than one task's logits depend; the table is excluded."""
-        parts = (self.pooling, self.numeric, self.interaction, self.member_inputs)
-        before = [part.shared_parameters() for part in parts if part is not None]
-        one = len(self.schema.tasks) == 1
-        return chain(
-            *before, self.sharing.parameters() if one else self.sharing.shared_parameters()
-        )
+        for part in (self.pooling, self.numeric, self.interaction, self.member_inputs):
+            if part is not None:
+                yield from part.shared_parameters()
+        if len(self.schema.tasks) == 1:
+            yield from self.sharing.parameters()
+        else:
+            yield from self.sharing.shared_parameters()
 
     def dense_parameters(self) -> Iterator[nn.Parameter]:
         """All parameters except the table."""
@@ -367,58 +396,39 @@ class MultiTaskModel(nn.Module):
         happened). At NaN, where there is no label, a task starts at probability 1/2, a regression
         at 0.
         """
-        starts = means if self.targets is None else self.targets.start(means)
-        starts = torch.where(
-            self.links.regression, self.funnel.loss.regression.start(starts), starts
-        )
-        start = self.funnel.start(starts)
-        nn.init.zeros_(bias := cast(Tensor, self.towers.output.bias))
+        if self.targets is not None:
+            means = self.targets.start(means)
+        outputs = self.funnel.loss.regression.start(means)
+        start = self.funnel.start(torch.where(self.links.regression, outputs, means))
+        bias = self.towers.output.bias
+        assert bias is not None
+        nn.init.zeros_(bias)
         bias.data[: len(start)] = start.unsqueeze(1)
-
-    def _averaged(self, each: Tensor) -> Tensor:
-        """Members' logits (k, B, O) -> the logits (B, O) of their mean predictions."""
-        averaged = mean_logits(each)
-        if not any(self.regression):
-            return averaged
-        own = each[:, :, : len(self.regression)]
-        means = own.mean(0) if self.targets is None else self.targets.mean_of(own)
-        columns = [means if regression else averaged for regression in self.regression]
-        of_tasks = torch.stack([column[:, task] for task, column in enumerate(columns)], 1)
-        return torch.cat([of_tasks, averaged[:, len(columns) :]], 1)
 
     @property
     def _numeric(self) -> NumericEncoding:
         return cast(NumericEncoding, self.numeric.parts[0])
 
-    def _inputs(self, e: Tensor, ids: Tensor, dense: Tensor) -> Tensor:
-        """The sharing's input sets (I, k B, inputs), in the precision of the products.
 
-        Pooled fields, then tokens of numbers and dense columns, then columns that an interaction
-        appends.
-        """
-        x: Tensor = self.pooling(e, ids)
-        if self._is_bf16(e.device):
-            x = x.to(torch.bfloat16)
-        x = self.by_sets(x)
-        if dense.shape[1]:
-            numbers = self.numeric(dense.expand(self.input_sets, -1, -1))
-            x = torch.cat([x, numbers.to(x.dtype)], dim=2)
-        kind = cast(Interaction, self.interaction.parts[0])
-        y = applied(self.interaction, kind.lower_precision, x)
-        return y if self.member_inputs is None else self.member_inputs(y)
-
-    def _scenarios(self, ids: Tensor) -> Tensor:
-        """ids (B, S') -> code of each row's scenario (k B,), 0 if unknown or rare on train."""
-        assert self.scenario is not None
-        slot, first = self.scenario
-        codes = (ids[:, slot].long() - first).clamp(min=0)  # padding is unknown, too
-        return codes if self.members == 1 else torch.cat([codes] * self.members)
+def _build(registry: Mapping[str, Entry[Any]], axis: str, chosen: Chosen) -> Callable[..., Any]:
+    """What builds the chosen kind of an axis."""
+    return lookup(registry, f"{axis} kind", chosen.kind).build
 
 
-def _place_of_scenario(schema: Schema) -> tuple[int, int]:
-    """Slot of the scenario's field, and the field's first row."""
-    at = [field.name for field in schema.fields].index(schema.scenario or "")
-    return sum(field.slots for field in schema.fields[:at]), schema.offsets[at]
+def _numeric_encoding(
+    schema: Schema, embedding: EmbeddingConfig, numeric: Chosen, sets: int
+) -> NumericEncoding:
+    """The encoding of a schema's dense columns; vectors that are projected leave it first."""
+    if embedding.project_vectors and schema.vectors:
+        return ProjectedVectors(
+            schema,
+            embedding.dim,
+            sets,
+            lambda rest: _numeric_encoding(rest, embedding, numeric, sets),
+        )
+    build = _build(NUMERIC, "numeric", numeric)
+    encoding: NumericEncoding = build(schema, embedding.dim, sets, numeric.options)
+    return encoding
 
 
 def parameter_count(model: nn.Module) -> int:

@@ -3,6 +3,8 @@
 Arithmetic is in float32 (float64 for float64) whatever the storage type.
 """
 
+# mypy: allow-untyped-defs
+# numba and llvmlite decide the types of compiled functions.
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -41,7 +43,9 @@ def array(tensor: Tensor) -> NDArray[np.generic]:
     """A NumPy view of a CPU tensor; bfloat16 as its bits in uint16."""
     if tensor.requires_grad:
         tensor = tensor.detach()
-    return tensor.view(torch.uint16).numpy() if tensor.dtype == torch.bfloat16 else tensor.numpy()
+    if tensor.dtype == torch.bfloat16:
+        tensor = tensor.view(torch.uint16)
+    return tensor.numpy()
 
 
 WORTH_SHARING = 1 << 18
@@ -52,14 +56,15 @@ def in_parts(kernel: Callable[..., None], count: int, numbers: int, *arrays: Any
     """Calls `kernel(first, last, *arrays)` on parts of `count`, on as many threads as torch has if
     that pays.
     """
-    threads = min(torch.get_num_threads(), count) if numbers >= WORTH_SHARING else 1
-    if threads < 2:
+    threads = min(torch.get_num_threads(), count)
+    if threads < 2 or numbers < WORTH_SHARING:
         kernel(0, count, *arrays)
         return
+    pool = _pool(threads - 1)
     ends = [count * part // threads for part in range(threads + 1)]
-    (first, last), *others = pairwise(ends)
-    futures = [_pool(threads - 1).submit(kernel, *part, *arrays) for part in others]
-    kernel(first, last, *arrays)
+    own_part, *parts_of_pool = pairwise(ends)
+    futures = [pool.submit(kernel, *part, *arrays) for part in parts_of_pool]
+    kernel(*own_part, *arrays)
     for future in futures:
         future.result()
 
@@ -68,27 +73,28 @@ _pool = cache(ThreadPoolExecutor)
 
 
 @_intrinsic
-def widen(context, value):  # type: ignore[no-untyped-def]
+def widen(context, value):
     """Converts a stored number to the type of computation."""
     if value != types.uint16:
         return value(value), lambda context, builder, signature, args: args[0]
 
-    def build(context, builder, signature, args):  # type: ignore[no-untyped-def]
+    def build(context, builder, signature, args):
         word = ir.IntType(32)
-        return builder.bitcast(builder.shl(builder.zext(args[0], word), word(16)), ir.FloatType())
+        bits = builder.shl(builder.zext(args[0], word), word(16))
+        return builder.bitcast(bits, ir.FloatType())
 
     return types.float32(types.uint16), build
 
 
 @_intrinsic
-def narrow(context, value, like):  # type: ignore[no-untyped-def]
+def narrow(context, value, like):
     """Converts a computed number to the type of `like`; to bfloat16 by rounding to nearest, ties to
     even.
     """
     if like != types.uint16:
         return like(like, like), lambda context, builder, signature, args: args[0]
 
-    def build(context, builder, signature, args):  # type: ignore[no-untyped-def]
+    def build(context, builder, signature, args):
         word = ir.IntType(32)
         bits = builder.bitcast(args[0], word)
         odd = builder.and_(builder.lshr(bits, word(16)), word(1))
@@ -99,18 +105,18 @@ def narrow(context, value, like):  # type: ignore[no-untyped-def]
 
 
 @_intrinsic
-def _pointer(context, address, like):  # type: ignore[no-untyped-def]
+def _pointer(context, address, like):
     """An address, uint64, as a pointer to numbers of the type of `like`."""
-    to = types.CPointer(like)  # type: ignore[no-untyped-call]
+    pointer = types.CPointer(like)  # type: ignore[no-untyped-call]
 
-    def build(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        return builder.inttoptr(args[0], context.get_value_type(to))
+    def build(context, builder, signature, args):
+        return builder.inttoptr(args[0], context.get_value_type(pointer))
 
-    return to(types.uint64, like), build
+    return pointer(types.uint64, like), build
 
 
 @jit
-def memory(address, count, like):  # type: ignore[no-untyped-def]
+def memory(address, count, like):
     """`count` numbers at an address, of the type of `like`: for kernels of any number of
     tensors.
     """
@@ -118,14 +124,13 @@ def memory(address, count, like):  # type: ignore[no-untyped-def]
 
 
 @_intrinsic
-def _power_of_two(context, exponent):  # type: ignore[no-untyped-def]
+def _power_of_two(context, exponent):
     """2 ** exponent as float32, for an int32 in [-126, 127]."""
 
-    def build(context, builder, signature, args):  # type: ignore[no-untyped-def]
+    def build(context, builder, signature, args):
         word = ir.IntType(32)
-        return builder.bitcast(
-            builder.shl(builder.add(args[0], word(127)), word(23)), ir.FloatType()
-        )
+        biased = builder.add(args[0], word(127))
+        return builder.bitcast(builder.shl(biased, word(23)), ir.FloatType())
 
     return types.float32(types.int32), build
 
@@ -135,19 +140,21 @@ def exp(x: Any) -> Any:
 
 
 @_overload(exp)
-def _exp_of(x):  # type: ignore[no-untyped-def]
+def _exp_of(x):
     if x != types.float32:
         return lambda x: np.exp(x)
     f = np.float32
-    log2e, ln2, rest, least = f(1.44269504), f(0.693359375), f(-2.12194440e-4), f(-87)
+    log2e = f(1.44269504)
+    ln2, ln2_rest = f(0.693359375), f(-2.12194440e-4)  # their sum is ln(2)
+    smallest = f(-87)
     c2, c3, c4, c5, c6 = f(1 / 2), f(1 / 6), f(1 / 24), f(1 / 120), f(1 / 720)
 
-    def series(x):  # type: ignore[no-untyped-def]
+    def series(x):
         # The library's exp takes one number at a time; this runs in vectors, with a relative error
         # of 2e-7.
-        x = least if x < least else x
+        x = smallest if x < smallest else x
         n = np.int32(x * log2e - np.float32(0.5))  # truncated: nearest, x being negative
-        r = x - np.float32(n) * ln2 - np.float32(n) * rest  # |r| <= ln(2) / 2
+        r = x - np.float32(n) * ln2 - np.float32(n) * ln2_rest  # |r| <= ln(2) / 2
         return _power_of_two(n) * (1 + r * (1 + r * (c2 + r * (c3 + r * (c4 + r * (c5 + r * c6))))))
 
     return series

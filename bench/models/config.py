@@ -49,10 +49,8 @@ slower on the CPU.
 Norm = Literal["none", "layer", "rms"]
 """Normalisation of a layer's units before the activation, for each sample: to mean 0 and variance 1
 (Ba et al., 2016), or to mean square 1 (Zhang & Sennrich, NeurIPS 2019); then a learned scale of
-each unit. Batch normalisation is left
-out: it keeps running statistics, and has none in a batch of one. Both are slower on the CPU than
-    none."""
-
+each unit. Batch normalisation is left out: it keeps running statistics, and has none in a batch of
+one. Both are slower on the CPU than none."""
 
 Precision = Literal["auto", "fp32", "bf16"]
 """Precision of the dense part's matrix products: float32, bfloat16 with sums in float32, or the
@@ -135,9 +133,10 @@ def presets() -> dict[str, dict[str, str]]:
     """Every name that `architecture` may have -> its kinds: familiar names, and those of all ways
     of sharing.
     """
-    return {
-        kind: {"sharing.kind": kind, "funnel.kind": UNTIED} for kind in registry_of("sharing")
-    } | FAMILIAR
+    kinds = {}
+    for sharing in registry_of("sharing"):
+        kinds[sharing] = {"sharing.kind": sharing, "funnel.kind": UNTIED}
+    return kinds | FAMILIAR
 
 
 def architecture_name(sharing: str, funnel: str) -> str:
@@ -145,8 +144,10 @@ def architecture_name(sharing: str, funnel: str) -> str:
     `ple+entire_space`.
     """
     kinds = {"sharing.kind": sharing, "funnel.kind": funnel}
-    own = sharing if funnel == UNTIED else f"{sharing}+{funnel}"
-    return next((name for name, preset in FAMILIAR.items() if preset == kinds), own)
+    for name, preset in FAMILIAR.items():
+        if preset == kinds:
+            return name
+    return sharing if funnel == UNTIED else f"{sharing}+{funnel}"
 
 
 def expand(dotted: Mapping[str, Any]) -> dict[str, Any]:
@@ -156,9 +157,10 @@ def expand(dotted: Mapping[str, Any]) -> dict[str, Any]:
     values = dict(dotted)
     if "architecture" not in values:
         return values
-    name, known = str(values.pop("architecture")), presets()
-    check_known("architecture", name, known)
-    for key, kind in known[name].items():
+    name = str(values.pop("architecture"))
+    kinds_by_name = presets()
+    check_known("architecture", name, kinds_by_name)
+    for key, kind in kinds_by_name[name].items():
         if values.setdefault(key, kind) != kind:
             raise UserError(
                 f"architecture '{name}' means {key} = '{kind}', but found '{values[key]}'"
@@ -166,24 +168,24 @@ def expand(dotted: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def overridden(dotted: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+def overridden(dotted: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
     """Overrides values of a dotted configuration.
 
-    A given kind, also one from an `architecture`, replaces its whole axis: the old kind's options
+    A new kind, also one from an `architecture`, replaces its whole axis: the old kind's options
     would not fit.
     """
-    known = presets() if "architecture" in {*dotted, *given} else {}
-    kinds: dict[str, Any] = dict(known.get(str(given.get("architecture")), {}))
-    kinds |= {name: kind for name, kind in given.items() if name.endswith(".kind")}
-    values = {name: value for name, value in dotted.items() if name != "architecture" or not kinds}
-    if kinds and "architecture" in dotted:
-        name = dotted["architecture"]
-        values = {**known.get(str(name), {"architecture": name}), **values}
+    kinds: dict[str, Any] = {}
+    if "architecture" in overrides:
+        kinds |= presets().get(str(overrides["architecture"]), {})
+    kinds |= {name: kind for name, kind in overrides.items() if name.endswith(".kind")}
+
+    values = dict(dotted)
+    if kinds and "architecture" in values:
+        name = values.pop("architecture")
+        values = {**presets().get(str(name), {"architecture": name}), **values}
     for name, kind in kinds.items():
         axis = name.removesuffix("kind")
-        values = {
-            key: each
-            for key, each in values.items()
-            if not key.startswith(axis) or key.startswith(f"{axis}{kind}.")
-        }
-    return {**values, **given}
+        for key in list(values):
+            if key.startswith(axis) and not key.startswith(f"{axis}{kind}."):
+                del values[key]
+    return {**values, **overrides}

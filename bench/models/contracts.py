@@ -64,19 +64,19 @@ class Part(nn.Module):
         cls.lower_precision = lower_precision
 
 
-def applied(module: nn.Module, lower_precision: bool, x: Tensor, *more: Tensor) -> Tensor:
-    """The module's output in the precision of x; it gets x as float32 unless it knows
+def applied(module: nn.Module, lower_precision: bool, x: Tensor, *arguments: Tensor) -> Tensor:
+    """The module's output in the precision of x; it gets x as float32 unless it takes
     `lower_precision`.
     """
     if lower_precision or x.dtype != torch.bfloat16:
-        y: Tensor = module(x, *more)
+        y: Tensor = module(x, *arguments)
         return y
-    y = module(x.float(), *more)
+    y = module(x.float(), *arguments)
     return y.to(x.dtype)
 
 
 class BySets(nn.Module):
-    """Applies a module to all input sets; common sets have parameters apart from sets of one task.
+    """Applies one module to the common input sets, and another of its kind to sets of one task.
 
     Args:
         make: makes a module for n sets, with `outputs`, the width of its output. Each of its
@@ -97,13 +97,13 @@ class BySets(nn.Module):
     def forward(self, x: Tensor, *common: Tensor) -> Tensor:
         """x (I, B, inputs), and inputs common to all sets -> (I, B, outputs)."""
         if self.whole:
-            return self._of(self.parts[0], x, *common)
-        split = torch.split(x, self.counts)
-        return torch.cat(
-            [self._of(part, some, *common) for part, some in zip(self.parts, split, strict=True)]
-        )
+            return self._output(self.parts[0], x, *common)
+        outputs = []
+        for part, part_inputs in zip(self.parts, torch.split(x, self.counts), strict=True):
+            outputs.append(self._output(part, part_inputs, *common))
+        return torch.cat(outputs)
 
-    def _of(self, part: nn.Module, x: Tensor, *common: Tensor) -> Tensor:
+    def _output(self, part: nn.Module, x: Tensor, *common: Tensor) -> Tensor:
         y: Tensor = part(x, *common)
         if y.dim() != 3 or (len(y), y.shape[2]) != (len(x), self.outputs):
             expected = (len(x), "B", self.outputs)
@@ -182,7 +182,7 @@ class Interaction(Part, ABC):
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
-        """x (I, B, inputs) -> (I, B, outputs); of a class that knows `lower_precision` in the
+        """x (I, B, inputs) -> (I, B, outputs); of a class that takes `lower_precision` in the
         precision of x.
         """
 
@@ -197,13 +197,13 @@ class Layout:
     Attributes:
         schema: names the fields, and the dense columns that are single inputs.
         dim: width of a token.
-        more: number of columns that an interaction appends.
+        appended: number of columns that an interaction appends.
         numbers: names of numbers with a token, of width `dim`.
     """
 
     schema: Schema
     dim: int
-    more: int = 0
+    appended: int = 0
     numbers: tuple[str, ...] = ()
 
     @property
@@ -219,7 +219,7 @@ class Layout:
     @property
     def inputs(self) -> int:
         """Width of an input set."""
-        return self.embedded + len(self.schema.dense) + self.more
+        return self.embedded + len(self.schema.dense) + self.appended
 
     def columns(self, token: int) -> range:
         """Columns of a token, by its index."""
@@ -267,7 +267,7 @@ class Sharing(Part, ABC):
         """x (I, B, inputs), I = input_sets(tasks) -> representations (T, B, H), or (1, B, H) if it
         is one for all.
 
-        Of a class that knows `lower_precision`, x may be bfloat16, while parameters are float32:
+        Of a class that takes `lower_precision`, x may be bfloat16, while parameters are float32:
         multiply it by `weight.to(x.dtype)`, as `bench.models.layers`.
         """
 
@@ -336,7 +336,7 @@ class Funnel(Part, ABC):
         None for none.
 
         It belongs to the towers and is made once. Only a funnel that ties tasks may move units
-        between tasks. It gets bfloat16 only if the funnel's class knows `lower_precision`.
+        between tasks. It gets bfloat16 only if the funnel's class takes `lower_precision`.
         """
         return None
 
@@ -347,10 +347,10 @@ class Funnel(Part, ABC):
         NaN stands for no labels: probability 1/2, or 0.
         """
         regression = torch.tensor([task.kind == "regression" for task in self.schema.tasks])
-        logits = torch.where(regression, means, torch.logit(means.double(), eps=RAREST)).nan_to_num(
-            nan=0.0
-        )
-        return torch.cat([logits, logits.new_zeros(len(self.outputs) - len(logits))])
+        log_odds = torch.logit(means.double(), eps=RAREST)
+        logits = torch.where(regression, means, log_odds).nan_to_num(nan=0.0)
+        extra_logits = logits.new_zeros(len(self.outputs) - len(logits))
+        return torch.cat([logits, extra_logits])
 
     @abstractmethod
     def losses(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import mmap
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from itertools import chain
 from typing import NamedTuple, cast
 
 import torch
@@ -40,15 +40,10 @@ class FusedEmbedding(nn.Module):
 
     def __init__(self, rows: int, dim: int, sets: int = 1, seed: int = 0) -> None:
         super().__init__()
-        columns = [(number, at) for number in range(sets) for at in range(dim)]
-        generators = [generator(seed, "embedding", *column) for column in columns]
-        weight = new_table(rows, len(columns), torch.get_default_device())
-        drawn = torch.empty(len(columns), min(rows, _BLOCK))
-        for start in range(0, 0 if weight.is_meta else rows, _BLOCK):
-            block = weight[start : start + _BLOCK]
-            for of_column, source in zip(drawn, generators, strict=True):
-                of_column[: len(block)].normal_(std=INITIAL_STD, generator=source)
-            block.copy_(drawn[:, : len(block)].t())
+        weight = new_table(rows, sets * dim, torch.get_default_device())
+        if not weight.is_meta:
+            columns = itertools.product(range(sets), range(dim))
+            _draw(weight, [generator(seed, "embedding", *column) for column in columns])
         weight[0] = 0
         self.weight = nn.Parameter(weight)
 
@@ -62,6 +57,17 @@ class FusedEmbedding(nn.Module):
         arrays = (array(self.weight), array(ids.reshape(-1)), array(e.view(-1, e.shape[-1])))
         in_parts(look_up, ids.numel(), e.numel(), *arrays)
         return e
+
+
+def _draw(weight: Tensor, generators: Sequence[torch.Generator]) -> None:
+    """Draws each column of a table (rows, columns) from its generator."""
+    rows, columns = weight.shape
+    drawn = torch.empty(columns, min(rows, _BLOCK))
+    for start in range(0, rows, _BLOCK):
+        block = weight[start : start + _BLOCK]
+        for column, source in zip(drawn, generators, strict=True):
+            column[: len(block)].normal_(std=INITIAL_STD, generator=source)
+        block.copy_(drawn[:, : len(block)].t())
 
 
 def new_table(rows: int, columns: int, device: torch.device) -> Tensor:
@@ -97,19 +103,19 @@ class FieldPooling(nn.Module):
         super().__init__()
         self.sets, self.histories = sets, nn.ModuleList()
         runs: list[_Run] = []
-        first: dict[str, int] = {}
-        at = 0
+        first_slots: dict[str, int] = {}
+        start = 0
         for field in schema.fields:
-            first[field.name] = at
-            end = at + field.slots
+            first_slots[field.name] = start
+            end = start + field.slots
             if sequence is not None and field.of is not None:
-                runs.append(_Run(at, end, True, first[field.of], len(self.histories)))
+                runs.append(_Run(start, end, True, first_slots[field.of], len(self.histories)))
                 self.histories.append(sequence(field.slots))
             elif field.slots == 1 and runs and not runs[-1].pooled:
                 runs[-1] = runs[-1]._replace(end=end)
             else:
-                runs.append(_Run(at, end, field.slots > 1))
-            at = end
+                runs.append(_Run(start, end, pooled=field.slots > 1))
+            start = end
         self.runs = tuple(runs)
         self.pools = any(run.pooled for run in runs)
 
@@ -117,23 +123,22 @@ class FieldPooling(nn.Module):
         """e (B, S, W), ids (B, S) -> (B, F, W); zero where all slots of a field are padding."""
         if not self.pools:
             return e
-        return torch.cat(
-            [
-                self._pooled(e, ids, run) if run.pooled else e[:, run.at : run.end]
-                for run in self.runs
-            ],
-            1,
-        )
+        return torch.cat([self._vectors(e, ids, run) for run in self.runs], 1)
 
     def shared_parameters(self) -> Iterator[nn.Parameter]:
         """Parameters on which the losses of all tasks depend."""
-        return chain(*(cast(BySets, part).shared_parameters() for part in self.histories))
+        for history in self.histories:
+            yield from cast(BySets, history).shared_parameters()
 
-    def _pooled(self, e: Tensor, ids: Tensor, run: _Run) -> Tensor:
-        there = ids[:, run.at : run.end] != 0
-        if run.own is None:
-            return torch.bmm(shares(there, e.dtype).unsqueeze(1), e[:, run.at : run.end])
-        x = torch.cat([e[:, run.own : run.own + 1], e[:, run.at : run.end]], dim=1)
+    def _vectors(self, e: Tensor, ids: Tensor, run: _Run) -> Tensor:
+        """The vectors (B, n, W) of a run's n fields."""
+        values = e[:, run.start : run.end]
+        if not run.pooled:
+            return values
+        there = ids[:, run.start : run.end] != 0
+        if run.target is None:
+            return torch.bmm(shares(there, e.dtype).unsqueeze(1), values)
+        x = torch.cat([e[:, run.target : run.target + 1], values], dim=1)
         x = x.view(*x.shape[:2], self.sets, x.shape[2] // self.sets).permute(2, 0, 1, 3)
         y: Tensor = self.histories[run.history](x, there)
         return y.permute(1, 0, 2).flatten(1).unsqueeze(1)
@@ -143,15 +148,15 @@ class _Run(NamedTuple):
     """Consecutive slots: single ones, or those of one pooled field.
 
     Attributes:
-        at, end: the first slot, and the one after the last.
-        own: of a history, the slot of the row's own value.
+        start, end: the first slot, and the one after the last.
+        target: of a history, the slot of the row's own value.
         history: its index.
     """
 
-    at: int
+    start: int
     end: int
     pooled: bool
-    own: int | None = None
+    target: int | None = None
     history: int = 0
 
 
@@ -167,6 +172,24 @@ class InputSets(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x (B, F, I dim) -> (I, B, F dim)."""
         batch, fields, _ = x.shape
-        return (
-            x.reshape(batch, fields, self.sets, self.dim).permute(2, 0, 1, 3).flatten(2)
-        )  # a view where I is 1
+        by_set = x.reshape(batch, fields, self.sets, self.dim).permute(2, 0, 1, 3)
+        return by_set.flatten(2)  # a view where I is 1
+
+
+class FieldPlace(NamedTuple):
+    """Where a field with one slot stands: its slot, and its first row in the table."""
+
+    slot: int
+    first_row: int
+    cardinality: int
+
+    @classmethod
+    def of(cls, schema: Schema, name: str) -> FieldPlace:
+        """Finds a field by its name."""
+        index = [field.name for field in schema.fields].index(name)
+        slot = sum(field.slots for field in schema.fields[:index])
+        return cls(slot, schema.offsets[index], schema.fields[index].cardinality)
+
+    def codes(self, ids: Tensor) -> Tensor:
+        """ids (B, S') -> each row's code (B,), 0 for padding and unknown values."""
+        return (ids[:, self.slot].long() - self.first_row).clamp(min=0)

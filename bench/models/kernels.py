@@ -9,6 +9,8 @@ experts each. Kernels called by `in_parts` process the experts, or blocks of sam
 to before `last`.
 """
 
+# mypy: allow-untyped-defs
+# numba and llvmlite decide the types of compiled functions.
 from __future__ import annotations
 
 import numpy as np
@@ -22,36 +24,41 @@ DTYPES = (torch.float32, torch.float64, torch.bfloat16)
 
 
 @jit
-def look_up(first, last, table, ids, e):  # type: ignore[no-untyped-def]
+def look_up(first, last, table, ids, e):
     """e (N, W) = the rows of a table (R, W) that ids (N,) name, prefetched."""
-    for i in range(first, last):
-        at, coming = np.uint64(i), np.uint64(ids[min(np.uint64(i) + AHEAD, np.uint64(last - 1))])
+    for n in range(first, last):
+        i = np.uint64(n)
+        coming = np.uint64(ids[min(i + AHEAD, np.uint64(last - 1))])
         for k in range(0, table.shape[1], LINE):
             prefetch(table, coming, k)
-        row = np.uint64(ids[at])
+        row = np.uint64(ids[i])
         for k in range(table.shape[1]):
-            e[at, k] = narrow(table[row, k], e[at, k])
+            e[i, k] = narrow(table[row, k], e[i, k])
 
 
 @jit
-def rectify(first, last, z, column, bias, out):  # type: ignore[no-untyped-def]
+def rectify(first, last, z, column, bias, out):
     """Extracts one hidden layer from a wide product: out (E, B, O) = relu(z + bias).
 
     z (G, B, columns) holds the experts of a group side by side, from `column` on.
     """
-    each, width, zero = len(out) // len(z), out.shape[2], bias.dtype.type(0)
-    for g in range(first // each, -(-last // each)):
+    group_size = len(out) // len(z)  # experts
+    width = out.shape[2]
+    zero = bias.dtype.type(0)
+    for g in range(first // group_size, -(-last // group_size)):
         for b in range(out.shape[1]):  # reads z sequentially
-            for e in range(max(first, g * each), min(last, (g + 1) * each)):
-                start = column + e % each * width
-                row, shift, to = z[g, b, start : start + width], bias[e], out[e, b]
+            for e in range(max(first, g * group_size), min(last, (g + 1) * group_size)):
+                start = column + e % group_size * width
+                row = z[g, b, start : start + width]
+                shift = bias[e]
+                target = out[e, b]
                 for k in range(width):
                     y = widen(row[k]) + shift[k]
-                    to[k] = narrow(zero if y < 0 else y, to[k])  # NaN stays
+                    target[k] = narrow(zero if y < 0 else y, target[k])  # NaN stays
 
 
 @jit
-def rectify_in_place(first, last, z, bias):  # type: ignore[no-untyped-def]
+def rectify_in_place(first, last, z, bias):
     """`rectify` of a single layer with an input for each expert, whose z is already (E, B, O).
 
     A separate kernel: with the same memory as input and output, the loops of `rectify` would not
@@ -68,20 +75,21 @@ def rectify_in_place(first, last, z, bias):  # type: ignore[no-untyped-def]
 
 
 @jit
-def unrectify(first, last, gradient, out, column, dz, dbias):  # type: ignore[no-untyped-def]
+def unrectify(first, last, gradient, out, column, dz, dbias):
     """Gradient of `rectify`: fills dz (G, B, columns) from `column` on, and adds to dbias (E,
     O).
     """
-    each, zero = len(out) // len(dz), dbias.dtype.type(0)
+    group_size = len(out) // len(dz)  # experts
+    width = out.shape[2]
+    zero = dbias.dtype.type(0)
     for e in range(first, last):
-        start, total = column + e % each * out.shape[2], dbias[e]
+        start = column + e % group_size * width
+        total = dbias[e]
         for b in range(out.shape[1]):
-            row, above, y = (
-                dz[e // each, b, start : start + out.shape[2]],
-                gradient[e, b],
-                out[e, b],
-            )
-            for k in range(out.shape[2]):
+            row = dz[e // group_size, b, start : start + width]
+            above = gradient[e, b]
+            y = out[e, b]
+            for k in range(width):
                 d = widen(above[k])
                 d = zero if widen(y[k]) <= 0 else d
                 total[k] += d
@@ -89,14 +97,16 @@ def unrectify(first, last, gradient, out, column, dz, dbias):  # type: ignore[no
 
 
 @jit
-def is_live(gradient, live):  # type: ignore[no-untyped-def]
-    """live (E): whether each expert's gradient (E, B, O) has a non-zero number; mostly the first
-    row decides.
+def is_live(gradient, live):
+    """live (E): whether each expert's gradient (E, B, O) has a non-zero number.
+
+    Mostly the first row decides.
     """
     for e in range(len(live)):
         live[e] = False
         for b in range(gradient.shape[1]):
-            row, nonzero = gradient[e, b], 0
+            row = gradient[e, b]
+            nonzero = 0
             for k in range(len(row)):
                 nonzero |= widen(row[k]) != 0
             if nonzero:
@@ -105,7 +115,7 @@ def is_live(gradient, live):  # type: ignore[no-untyped-def]
 
 
 @jit
-def head(h, weight, bias, y):  # type: ignore[no-untyped-def]
+def head(h, weight, bias, y):
     """Linear outputs: y (B, E) = h (E, B, H) . weight (E, 1, H) + bias (E, 1)."""
     for e in range(h.shape[0]):
         w = weight[e, 0]
@@ -118,36 +128,40 @@ def head(h, weight, bias, y):  # type: ignore[no-untyped-def]
 
 
 @jit
-def unhead(above, h, weight, dh, dweight):  # type: ignore[no-untyped-def]
+def unhead(above, h, weight, dh, dweight):
     """Gradient of `head` from that at its outputs, (B, E): fills dh, and adds to dweight."""
     for e in range(h.shape[0]):
-        w, total = weight[e, 0], dweight[e, 0]
+        w = weight[e, 0]
+        total = dweight[e, 0]
         for b in range(h.shape[1]):
-            d, row, to = above[b, e], h[e, b], dh[e, b]
+            d = above[b, e]
+            row = h[e, b]
+            target = dh[e, b]
             for k in range(h.shape[2]):
                 total[k] += d * widen(row[k])
-                to[k] = narrow(d * w[k], to[k])
+                target[k] = narrow(d * w[k], target[k])
 
 
 @jit
-def add_up(parts, total):  # type: ignore[no-untyped-def]
+def add_up(parts, total):
     """total (O, I) = the sum of parts (C, O, I)."""
     for o in range(total.shape[0]):
-        to = total[o]
-        to[:] = 0
+        row = total[o]
+        row[:] = 0
         for c in range(len(parts)):
             part = parts[c, o]
-            for i in range(len(to)):
-                to[i] += widen(part[i])
+            for i in range(len(row)):
+                row[i] += widen(part[i])
 
 
 BLOCK = 64  # samples mixed together, expert by expert, so that memory is read in long runs
 
 
 @jit
-def _softmax(scores, start, end, weights):  # type: ignore[no-untyped-def]
-    """weights (M, B) from scores (B, M), for the samples of a block; vectorised over samples, as M
-    is small.
+def _softmax(scores, start, end, weights):
+    """weights (M, B) from scores (B, M), for the samples of a block.
+
+    Vectorised over samples, as M is small.
     """
     for b in range(start, end):
         for i in range(len(weights)):
@@ -170,7 +184,7 @@ def _softmax(scores, start, end, weights):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _unsoftmax(weights, dweights, start, end, dscores):  # type: ignore[no-untyped-def]
+def _unsoftmax(weights, dweights, start, end, dscores):
     """dscores (B, M) from weights (M, B) and the block's dweights (M, BLOCK), which it
     overwrites.
     """
@@ -186,43 +200,49 @@ def _unsoftmax(weights, dweights, start, end, dscores):  # type: ignore[no-untyp
         for b in range(end - start):
             d[b] = w[b] * (d[b] - mean[b])
     for b in range(end - start):
-        to = dscores[start + b]
+        row = dscores[start + b]
         for i in range(len(weights)):
-            to[i] = narrow(dweights[i, b], to[i])
+            row[i] = narrow(dweights[i, b], row[i])
 
 
 @inlined
-def _add_scaled(factor, row, total):  # type: ignore[no-untyped-def]
+def _add_scaled(factor, row, total):
     for h in range(len(total)):
         total[h] += factor * widen(row[h])
 
 
 @jit
-def mix(first, last, scores, own, shared, weights, out):  # type: ignore[no-untyped-def]
+def mix(first, last, scores, own_experts, shared, weights, out):
     """Gate k's softmax over its own experts, then the shared ones, and its weighted sum of them.
 
-    scores (K, B, M), own (K * (M - S), B, H), shared (S, B, H) -> weights (K, M, B), out (K, B, H).
+    scores (K, B, M), own_experts (K * (M - S), B, H), gate by gate, shared (S, B, H) -> weights (K,
+    M, B), out (K, B, H).
     """
     gates, batch, count = scores.shape
-    each = count - len(shared)
+    per_gate = count - len(shared)  # experts in `own_experts`
     sums = np.empty((BLOCK, out.shape[2]), dtype=weights.dtype)
     for block in range(first, last):
-        start, end = block * BLOCK, min((block + 1) * BLOCK, batch)
+        start = block * BLOCK
+        end = min(start + BLOCK, batch)
         for k in range(gates):
             _softmax(scores[k], start, end, weights[k])
             sums[:] = 0
             for i in range(count):
                 for b in range(start, end):
-                    row = own[k * each + i, b] if i < each else shared[i - each, b]
+                    if i < per_gate:
+                        row = own_experts[k * per_gate + i, b]
+                    else:
+                        row = shared[i - per_gate, b]
                     _add_scaled(weights[k, i, b], row, sums[b - start])
             for b in range(start, end):
-                total, to = sums[b - start], out[k, b]
+                total = sums[b - start]
+                target = out[k, b]
                 for h in range(len(total)):
-                    to[h] = narrow(total[h], to[h])
+                    target[h] = narrow(total[h], target[h])
 
 
 @inlined
-def _through(weight, row, above, total):  # type: ignore[no-untyped-def]
+def _through(weight, row, above, total):
     """Adds the gradient at an expert to `total`; returns that at its weight."""
     dot = weight * 0
     for h in range(len(total)):
@@ -232,19 +252,19 @@ def _through(weight, row, above, total):  # type: ignore[no-untyped-def]
 
 
 @jit
-def unmix(  # type: ignore[no-untyped-def]
+def unmix(
     first,
     last,
     weights,
     above,
     all_weights,
     all_above,
-    own,
+    own_experts,
     shared,
     live,
     dscores,
     all_dscores,
-    down,
+    d_own_experts,
     dshared,
 ):
     """Gradient of `mix` by tasks' gates and by one gate over all experts (`all_`; of length 0 if
@@ -254,37 +274,54 @@ def unmix(  # type: ignore[no-untyped-def]
     marks those that are not zero; the last four arrays are filled.
     """
     gates, count, batch = weights.shape
-    each, experts, width = count - len(shared), len(own) + len(shared), above.shape[2]
+    per_gate = count - len(shared)  # experts in `own_experts`
+    own_count = len(own_experts)
+    experts = own_count + len(shared)
+    width = above.shape[2]
     extra = len(all_weights)
     wide = np.empty((gates + extra, BLOCK, width), dtype=weights.dtype)
     dweights = np.empty((gates + extra, max(count, experts), BLOCK), dtype=weights.dtype)
     total = np.empty(width, dtype=weights.dtype)
     for block in range(first, last):
-        start, end = block * BLOCK, min((block + 1) * BLOCK, batch)
+        start = block * BLOCK
+        end = min(start + BLOCK, batch)
         for k in range(gates + extra):
             for b in range(start, end):
-                row, to = above[k, b] if k < gates else all_above[k - gates, b], wide[k, b - start]
+                row = above[k, b] if k < gates else all_above[k - gates, b]
+                wide_row = wide[k, b - start]
                 for h in range(width):
-                    to[h] = widen(row[h])
+                    wide_row[h] = widen(row[h])
         for n in range(experts):
-            gate, behind, i = 0, gates, each + n - len(own)
-            if n < len(own):
-                gate, behind, i = n // each, n // each + 1, n % each
+            # The gates that weight expert n, and its index among their experts.
+            if n < own_count:
+                first_gate = n // per_gate
+                end_gate = first_gate + 1
+                i = n % per_gate
+            else:
+                first_gate = 0
+                end_gate = gates
+                i = per_gate + n - own_count
             for b in range(start, end):
-                at = b - start
-                row = own[n, b] if n < len(own) else shared[n - len(own), b]
+                place = b - start
+                if n < own_count:
+                    row = own_experts[n, b]
+                    target = d_own_experts[n, b]
+                else:
+                    row = shared[n - own_count, b]
+                    target = dshared[n - own_count, b]
                 total[:] = 0
-                for k in range(gate, behind):
+                for k in range(first_gate, end_gate):
                     if live[k]:
-                        dweights[k, i, at] = _through(weights[k, i, b], row, wide[k, at], total)
+                        dweights[k, i, place] = _through(
+                            weights[k, i, b], row, wide[k, place], total
+                        )
                 for k in range(extra):
                     if live[gates + k]:
-                        dweights[gates + k, n, at] = _through(
-                            all_weights[k, n, b], row, wide[gates + k, at], total
+                        dweights[gates + k, n, place] = _through(
+                            all_weights[k, n, b], row, wide[gates + k, place], total
                         )
-                to = down[n, b] if n < len(own) else dshared[n - len(own), b]
                 for h in range(width):
-                    to[h] = narrow(total[h], to[h])
+                    target[h] = narrow(total[h], target[h])
         for k in range(gates):
             if live[k]:
                 _unsoftmax(weights[k], dweights[k], start, end, dscores[k])

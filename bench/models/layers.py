@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -67,12 +67,10 @@ class BatchedLinear(Drawn):
         experts.
         """
         experts, outputs, inputs = self.weight.shape
-        groups = len(x)
+        groups, batch, _ = x.shape
         weight = self.weight.view(groups, -1, inputs).to(x.dtype)
-        z = torch.bmm(x, weight.transpose(1, 2)).view(
-            groups, x.shape[1], experts // groups, outputs
-        )
-        y = z.transpose(1, 2).flatten(0, 1)
+        z = torch.bmm(x, weight.transpose(1, 2))
+        y = z.view(groups, batch, experts // groups, outputs).transpose(1, 2).flatten(0, 1)
         return y if self.bias is None else y + self.bias.to(x.dtype).unsqueeze(1)
 
 
@@ -96,17 +94,15 @@ class BatchedMLP(nn.Module):
         super().__init__()
         widths = [inputs, *layers]
         self.experts, self.outputs, self.dropout = experts, widths[-1], dropout
-        self.activation, self.plain = (
-            ACTIVATIONS[activation],
-            activation == "relu" and norm == "none",
-        )
+        self.activation = ACTIVATIONS[activation]
+        self.plain = activation == "relu" and norm == "none"
         gain = nn.init.calculate_gain("tanh" if activation == "tanh" else "relu")
         self.layers = nn.ModuleList(
             BatchedLinear(experts, *ends, gain=gain) for ends in pairwise(widths)
         )
-        self.norms = nn.ModuleList(
-            () if norm == "none" else (BatchedNorm(experts, width, norm) for width in layers)
-        )
+        self.norms = nn.ModuleList()
+        if norm != "none":
+            self.norms.extend(BatchedNorm(experts, width, norm) for width in layers)
 
     @classmethod
     def of(cls, config: HiddenConfig, experts: int, inputs: int) -> BatchedMLP:
@@ -143,24 +139,36 @@ def together(x: Tensor, parts: Sequence[BatchedMLP | BatchedLinear]) -> Sequence
     Parts are MLPs, and linear maps without bias for gates' scores; each of the G inputs of x (G, B,
     inputs) serves E / G consecutive experts. Outputs have the precision of x, that of the products.
     """
-    stacks = [part.linears if isinstance(part, BatchedMLP) else [part] for part in parts]
-    dropped = [
-        part.dropout if isinstance(part, BatchedMLP) and part.training else 0.0 for part in parts
-    ]
-    plain = all(isinstance(part, BatchedLinear) or part.plain for part in parts)
-    if not plain or not all(stacks) or not fused.fits(x, stacks[0][0].weight):
+    stacks = [_Stack.of(part) for part in parts]
+    plain = all(stack.pairs and stack.plain for stack in stacks)
+    if not plain or not fused.fits(x, stacks[0].pairs[0][0]):
         return [_one_by_one(x, part) for part in parts]
-    whole = [stack[:1] if drop else stack for stack, drop in zip(stacks, dropped, strict=True)]
-    outputs = list(
-        fused.stacks(x, [[(layer.weight, layer.bias) for layer in stack] for stack in whole])
-    )
-    for number, drop in enumerate(dropped):
-        if drop:  # layer by layer, after the first
-            outputs[number] = F.dropout(outputs[number], drop)
-            for layer in stacks[number][1:]:
-                (h,) = fused.stacks(outputs[number], [[(layer.weight, layer.bias)]])
-                outputs[number] = F.dropout(h, drop)
+    # Dropout follows each layer, so a stack with dropout takes only its first layer at once.
+    at_once = [stack.pairs[:1] if stack.dropout else stack.pairs for stack in stacks]
+    outputs = list(fused.stacks(x, at_once))
+    for number, stack in enumerate(stacks):
+        if stack.dropout:
+            h = F.dropout(outputs[number], stack.dropout)
+            for pair in stack.pairs[1:]:
+                (h,) = fused.stacks(h, [[pair]])
+                h = F.dropout(h, stack.dropout)
+            outputs[number] = h
     return outputs
+
+
+class _Stack(NamedTuple):
+    """The layers of a part; `plain` as of `BatchedMLP`."""
+
+    pairs: list[fused.Pair]
+    dropout: float
+    plain: bool
+
+    @classmethod
+    def of(cls, part: BatchedMLP | BatchedLinear) -> _Stack:
+        if isinstance(part, BatchedLinear):
+            return cls([(part.weight, part.bias)], 0.0, True)
+        pairs: list[fused.Pair] = [(layer.weight, layer.bias) for layer in part.linears]
+        return cls(pairs, part.dropout if part.training else 0.0, part.plain)
 
 
 def _one_by_one(x: Tensor, part: BatchedMLP | BatchedLinear) -> Tensor:
@@ -223,9 +231,11 @@ class Gates(nn.Module):
         """Output of `first` -> scores (K, B, M); those of excluded experts are so low that their
         weight is 0.
         """
-        return largest(
-            together(first, [self.linear])[0] if self.hidden.linears else first, self.top_k
-        )
+        if self.hidden.linears:
+            (scores,) = together(first, [self.linear])
+        else:
+            scores = first
+        return largest(scores, self.top_k)
 
 
 def largest(scores: Tensor, k: int) -> Tensor:
@@ -246,43 +256,44 @@ def exclude(scores: Tensor, excluded: Tensor) -> Tensor:
 
 
 def mix(
-    scores: Tensor, shared: Tensor, own: Tensor | None = None, all_scores: Tensor | None = None
+    scores: Tensor,
+    shared: Tensor,
+    own_experts: Tensor | None = None,
+    all_scores: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Sums of experts, weighted by the softmax of gates' scores.
 
     Args:
         scores: (K, B, M) of K gates, each over its own M - S experts, then the S shared ones.
         shared: (S, B, H).
-        own: (K * (M - S), B, H), those of gate k from k * (M - S) on; None if M = S.
+        own_experts: (K * (M - S), B, H), those of gate k from k * (M - S) on; None if M = S.
         all_scores: (1, B, N) of a gate over all N experts, own before shared; None for no such
             gate.
 
     Returns:
         (K, B, H), and that of the last gate, (1, B, H) or (0, B, H).
     """
-    if own is None:
-        own = shared.new_zeros(
-            0, *shared.shape[1:]
-        )  # an empty slice of `shared` would add a gradient
+    if own_experts is None:
+        # An empty slice of `shared` would add a gradient.
+        own_experts = shared.new_zeros(0, *shared.shape[1:])
     if all_scores is None:
-        all_scores = scores.new_zeros(0, scores.shape[1], len(own) + len(shared))
+        all_scores = scores.new_zeros(0, scores.shape[1], len(own_experts) + len(shared))
     if fused.fits(shared):
-        return fused.mix(scores, all_scores, own, shared)
-    each = len(own) // len(scores)
-    weights, of_all = softmax(scores), softmax(all_scores)
-    sums = torch.einsum("kbm,mbh->kbh", weights[:, :, each:], shared)
-    if each:
-        sums = sums + torch.einsum(
-            "kbm,kmbh->kbh", weights[:, :, :each], own.view(len(scores), each, *own.shape[1:])
-        )
-    return sums, torch.einsum("kbm,mbh->kbh", of_all, torch.cat([own, shared]))
+        return fused.mix(scores, all_scores, own_experts, shared)
+    per_gate = len(own_experts) // len(scores)
+    weights, all_weights = softmax(scores), softmax(all_scores)
+    sums = torch.einsum("kbm,mbh->kbh", weights[:, :, per_gate:], shared)
+    if per_gate:
+        by_gate = own_experts.view(len(scores), per_gate, *own_experts.shape[1:])
+        sums = sums + torch.einsum("kbm,kmbh->kbh", weights[:, :, :per_gate], by_gate)
+    experts = torch.cat([own_experts, shared])
+    return sums, torch.einsum("kbm,mbh->kbh", all_weights, experts)
 
 
 def softmax(scores: Tensor) -> Tensor:
     """Scores (K, B, M) -> weights, summed in at least float32."""
-    return scores.softmax(2, dtype=torch.promote_types(scores.dtype, torch.float32)).to(
-        scores.dtype
-    )
+    precise = torch.promote_types(scores.dtype, torch.float32)
+    return scores.softmax(2, dtype=precise).to(scores.dtype)
 
 
 class Towers(nn.Module):
@@ -293,11 +304,9 @@ class Towers(nn.Module):
     Args:
         members: k, of the ensemble.
         transfer: makes a module between the hidden units and the output, see `Funnel.transfer`.
-        lower_precision: whether that module knows it.
+        lower_precision: whether that module takes bfloat16.
 
     Attributes:
-        hidden: the layers.
-        transfer: that module, or None.
         output: its bias (O, k) is the initial prediction.
     """
 
@@ -321,38 +330,37 @@ class Towers(nn.Module):
         h = self.hidden(h)
         if self.transfer is not None:
             h = applied(self.transfer, self.lower_precision, h)
-        assert self.output.bias is not None
         weight, bias = self.output.weight, self.output.bias
+        assert bias is not None
         towers, members, width = weight.shape
         if fused.fits(h, weight):
-            own = h.reshape(towers * members, -1, width)
-            logits = fused.head(own, weight.view(-1, 1, width), bias.view(-1, 1))  # (B, O k)
-            return (
-                logits.view(-1, towers, members).permute(2, 0, 1).flatten(0, 1)
-                if members > 1
-                else logits
-            )
-        # All outputs of all members' rows, then each member's own: torch.export cannot split these
-        # rows earlier.
-        every = torch.bmm(h.to(weight.dtype), weight.transpose(1, 2)) + bias.unsqueeze(
-            1
-        )  # (O, k B, k)
-        each = every.view(towers, members, -1, members).diagonal(dim1=1, dim2=3)  # (O, B, k)
-        return torch.cat(each.unbind(2), dim=1).t()
+            h = h.reshape(towers * members, -1, width)
+            logits = fused.head(h, weight.view(-1, 1, width), bias.view(-1, 1))  # (B, O k)
+            if members == 1:
+                return logits
+            return logits.view(-1, towers, members).permute(2, 0, 1).flatten(0, 1)
+        # All members' outputs for all members' rows, then those of each member for its own rows:
+        # torch.export cannot split the rows earlier. First (O, k B, k), then (O, B, k).
+        all_outputs = torch.bmm(h.to(weight.dtype), weight.transpose(1, 2)) + bias.unsqueeze(1)
+        logits = all_outputs.view(towers, members, -1, members).diagonal(dim1=1, dim2=3)
+        return torch.cat(logits.unbind(2), dim=1).t()
 
 
 class MemberInputs(Drawn):
-    """Scales inputs for k members by `weight` (I, k, inputs), at first -1 or 1, one sign for all of
-    a field.
+    """Scales inputs for k members by `weight` (I, k, inputs), at first -1 or 1, one sign for all
+    columns of a token.
     """
 
     def __init__(self, layout: Layout, sets: int, members: int) -> None:
         super().__init__()
         self.outputs = layout.inputs
         tokens = len(layout.names)
-        fields = [token for token in range(tokens) for _ in range(layout.dim)]
-        others = range(tokens, tokens + layout.inputs - layout.embedded)
-        self._chunks = [*fields, *others]  # index of each column's sign
+        single_columns = layout.inputs - layout.embedded
+        self._signs = tokens + single_columns
+        self._sign_of_column: list[int] = []
+        for token in range(tokens):
+            self._sign_of_column += [token] * layout.dim
+        self._sign_of_column += range(tokens, self._signs)
         self.weight = nn.Parameter(torch.empty(sets, members, layout.inputs))
         self.reset_parameters()
 
@@ -360,9 +368,9 @@ class MemberInputs(Drawn):
     def reset_parameters(self, source: torch.Generator | None = None) -> None:
         """Draws the signs."""
         sets, members, _ = self.weight.shape
-        many = max(self._chunks, default=-1) + 1
-        signs = torch.randint(2, (sets, members, many), generator=source).to(self.weight) * 2 - 1
-        self.weight.copy_(signs[:, :, self._chunks])
+        draws = torch.randint(2, (sets, members, self._signs), generator=source)
+        signs = draws.to(self.weight) * 2 - 1
+        self.weight.copy_(signs[:, :, self._sign_of_column])
 
     def forward(self, x: Tensor) -> Tensor:
         """x (I, B, inputs) -> (I, k B, inputs), member by member."""

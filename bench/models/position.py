@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from bench.core.registry import Config
 from bench.core.schema import Schema
 from bench.models.config import Dropout
+from bench.models.embedding import FieldPlace
 
 SCALE = 30.0
 """Makes the steps of weights larger than those of other parameters: an effect may be 3 in log odds,
@@ -40,7 +41,7 @@ class PositionTower(nn.Module):
     product is -log(exp(-l) + exp(-w) + exp(-l - w)). A regression has no probability, so to its
     output w is added.
 
-    Evaluation and serving have the average position of train: w less its mean, or the mean
+    Evaluation and serving have the average position of train: w minus its mean, or the mean
     probability. A share of training rows has it, too, so the rest of the model learns to predict
     without a position.
 
@@ -53,24 +54,24 @@ class PositionTower(nn.Module):
 
     def __init__(self, schema: Schema, config: PositionConfig) -> None:
         super().__init__()
-        at = [field.name for field in schema.fields].index(str(schema.position))
-        self.slot, self.first = sum(field.slots for field in schema.fields[:at]), schema.offsets[at]
-        many = schema.fields[at].cardinality
+        self.place = FieldPlace.of(schema, str(schema.position))
+        self.slot = self.place.slot
+        cardinality = self.place.cardinality
         self.dropout, self.shown = config.dropout, False
-        self.weight = nn.Parameter(torch.zeros(len(schema.tasks), many))
-        self.others = nn.Buffer(torch.arange(schema.slots) != self.slot, persistent=False)
-        self.shares = nn.Buffer(torch.full((many,), 1 / many))
+        self.weight = nn.Parameter(torch.zeros(len(schema.tasks), cardinality))
+        self.is_input = nn.Buffer(torch.arange(schema.slots) != self.slot, persistent=False)
+        self.shares = nn.Buffer(torch.full((cardinality,), 1 / cardinality))
         product = [config.form == "product" and task.kind == "binary" for task in schema.tasks]
         self.multiplies = any(product)
         self.product = nn.Buffer(torch.tensor(product), persistent=False)
 
     def codes(self, ids: Tensor) -> Tensor:
         """ids (B, S') -> the position of each row (B,), 0 where it is unknown."""
-        return (ids[:, self.slot].long() - self.first).clamp(min=0)
+        return self.place.codes(ids)
 
     def hidden(self, ids: Tensor) -> Tensor:
         """ids (B, S') without the position, as the rest of the model sees them."""
-        return torch.where(self.others, ids, 0)
+        return torch.where(self.is_input, ids, 0)
 
     @property
     def effects(self) -> Tensor:
@@ -78,8 +79,8 @@ class PositionTower(nn.Module):
         w = SCALE * self.weight.t()
         seen, missed = (self.shares @ (sign * w).sigmoid() for sign in (1, -1))
         average = torch.where(self.product, (seen / missed).log(), 0)
-        each = torch.where(self.product, w, w - self.shares @ w)
-        return torch.cat([average.unsqueeze(0), each[1:]])
+        by_position = torch.where(self.product, w, w - self.shares @ w)
+        return torch.cat([average.unsqueeze(0), by_position[1:]])
 
     def forward(self, logits: Tensor, ids: Tensor) -> Tensor:
         """Logits (k B, O), of which the first T are the tasks', and ids (B, S') -> the same,
@@ -92,16 +93,13 @@ class PositionTower(nn.Module):
         if self.training or self.shown:
             codes = self.codes(ids)
             if self.training:
-                codes = codes.masked_fill(
-                    torch.rand(codes.shape, device=ids.device) < self.dropout, 0
-                )
-            w = effects[codes].repeat(len(logits) // max(1, len(codes)), 1)
-        own, more = logits.tensor_split([w.shape[1]], 1)
-        joint = own + w
+                dropped = torch.rand(codes.shape, device=ids.device) < self.dropout
+                codes = codes.masked_fill(dropped, 0)
+            members = len(logits) // max(1, len(codes))
+            w = effects[codes].repeat(members, 1)
+        task_logits, extra_logits = logits.tensor_split([w.shape[1]], 1)
+        sums = task_logits + w
         if self.multiplies:
-            joint = torch.where(
-                self.product,
-                -torch.logsumexp(torch.stack([-own, -w.expand_as(own), -joint]), 0),
-                joint,
-            )
-        return torch.cat([joint, more], 1)
+            terms = torch.stack([-task_logits, -w.expand_as(task_logits), -sums])
+            sums = torch.where(self.product, -torch.logsumexp(terms, 0), sums)
+        return torch.cat([sums, extra_logits], 1)

@@ -24,12 +24,9 @@ longer.
 
 def product(x: Tensor, y: Tensor) -> Tensor:
     """`torch.bmm`: x (G, B, I), y (G, I, O) -> (G, B, O), possibly a transposed view."""
-    large = (
-        x.is_cpu
-        and x.dtype == torch.float32
-        and x.shape[1] * x.shape[2] * y.shape[2] >= WORTH_ONEDNN
-    )
-    return by_onednn(x, y) if large and has_wider_vectors() else torch.bmm(x, y)
+    multiplications = x.shape[1] * x.shape[2] * y.shape[2]
+    is_candidate = x.is_cpu and x.dtype == torch.float32 and multiplications >= WORTH_ONEDNN
+    return by_onednn(x, y) if is_candidate and has_wider_vectors() else torch.bmm(x, y)
 
 
 def by_onednn(x: Tensor, y: Tensor) -> Tensor:
@@ -41,8 +38,8 @@ def by_onednn(x: Tensor, y: Tensor) -> Tensor:
     if len(x) == 1:
         return _linear(x[0], y[0].t()).unsqueeze(0)
     z = x.new_empty(len(x), x.shape[1], y.shape[2])
-    for to, each, weight in zip(z, x, y.transpose(1, 2), strict=True):
-        to.copy_(_linear(each, weight))
+    for group, weight in enumerate(y.transpose(1, 2)):
+        z[group].copy_(_linear(x[group], weight))
     return z
 
 
@@ -79,8 +76,7 @@ def is_bf16(precision: Precision, device: torch.device, weights: int) -> bool:
 
 @cache
 def has_bf16_units(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 matrices faster than float32 ones, as far as torch can
-    tell.
+    """Whether torch says that the device multiplies bfloat16 matrices faster than float32 ones.
 
     Of CPUs, those with AMX, and AMD's with AVX512_BF16 (Zen 4 on), whose dot products do twice the
     work of float32 ones. Intel's AVX512_BF16 does not, and was slower, casts included.
@@ -89,9 +85,9 @@ def has_bf16_units(device: torch.device) -> bool:
         return torch.cuda.get_device_capability(device) >= (8, 0)  # emulated before Ampere
     if device.type != "cpu":
         return False
-    return _torch_says("_is_amx_tile_supported") or (
-        _torch_says("_is_avx512_bf16_supported") and processor_vendor() == "AuthenticAMD"
-    )
+    if _torch_says("_is_amx_tile_supported"):
+        return True
+    return _torch_says("_is_avx512_bf16_supported") and processor_vendor() == "AuthenticAMD"
 
 
 def _torch_says(question: str) -> bool:

@@ -2,7 +2,7 @@
 
 Negatives of a root task s were kept at a rate r; all other rows are complete. On the remaining
 rows, the odds of s are 1 / r times as large (King & Zeng, Political Analysis 2001), so its loss is
-taken at the logit less log r. The logit is then that of all rows. Rows where s happened are
+taken at the logit minus log r. The logit is then that of all rows. Rows where s happened are
 complete, so the tasks below s, and every product along the chain, are right with that logit. Other
 tasks would need to know how their label depends on that of s, so there a negative of s has the
 weight 1 / r.
@@ -35,30 +35,33 @@ class Thinning(NamedTuple):
 
 
 class Thinned(nn.Module):
-    """The correction: `offset` (1, O) is added to each logit before its loss; `exact` (1, T) tasks
-    need no other.
+    """The correction: `offset` (1, O) is added to each logit before its loss; `exact` (1, T) marks
+    tasks that need no weights.
     """
 
     def __init__(self, funnel: Funnel, thinning: Thinning) -> None:
         super().__init__()
-        task, rate = thinning
         schema = funnel.schema
-        roots = [schema.tasks[schema.chain(at)[0]].name for at in range(len(schema.tasks))]
-        exact = [rate is not None and funnel.conditional and root == task for root in roots]
+        exact = [False] * len(schema.tasks)
         offset = [0.0] * len(funnel.outputs)
-        for at, (is_exact, known) in enumerate(zip(exact, schema.tasks, strict=True)):
-            if is_exact and known.name == task and rate is not None:
-                offset[at] = -math.log(rate)
+        if funnel.conditional and thinning.rate is not None:
+            for number, task in enumerate(schema.tasks):
+                root = schema.tasks[schema.chain(number)[0]]
+                exact[number] = root.name == thinning.task
+                if task.name == root.name == thinning.task:
+                    offset[number] = -math.log(thinning.rate)
         self.offset = nn.Buffer(torch.tensor([offset]), persistent=False)
         self.exact = nn.Buffer(torch.tensor([exact]), persistent=False)
 
     def there(self, means: Sequence[float]) -> list[float]:
         """Mean labels (T,) of all rows -> those of the remaining rows, which the losses see."""
-        odds = [math.exp(each) for each in self.offset[0].tolist()]
-        return [
-            mean * by / (1 - mean + mean * by) if by != 1 else mean
-            for mean, by in zip(means, odds, strict=False)
-        ]
+        remaining = []
+        for mean, offset in zip(means, self.offset[0].tolist(), strict=False):
+            odds_ratio = math.exp(offset)
+            if odds_ratio != 1:
+                mean = mean * odds_ratio / (1 - mean + mean * odds_ratio)
+            remaining.append(mean)
+        return remaining
 
     def weights(self, weights: Tensor) -> Tensor:
         """(B, 2), a row's weight and the rows that a thinned negative stands for -> weights of each

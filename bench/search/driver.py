@@ -35,12 +35,12 @@ class Checkpoints:
     start, to the same result.
 
     Args:
-        most: bytes that all may take. Those that running jobs start from are never removed.
+        max_bytes: that all may take. Those that running jobs start from are never removed.
     """
 
-    def __init__(self, folder: Path, most: float = math.inf) -> None:
+    def __init__(self, folder: Path, max_bytes: float = math.inf) -> None:
         self._folder = folder.resolve() / "checkpoints"
-        self._most = most
+        self._max_bytes = max_bytes
         self._bytes: dict[int, int] = {}
 
     def path(self, trial: int, rung: int) -> Path:
@@ -56,30 +56,29 @@ class Checkpoints:
             if standing.progress == "failed" or len(standing.results) == rungs:
                 shutil.rmtree(self._folder / str(standing.number), ignore_errors=True)
                 continue
-            for rung in range(len(standing.results) - 1):
+            last_rung = len(standing.results) - 1
+            for rung in range(last_rung):
                 self.path(standing.number, rung).unlink(missing_ok=True)
             with suppress(FileNotFoundError):
-                last = self.path(standing.number, len(standing.results) - 1)
-                self._bytes[standing.number] = last.stat().st_size
+                size = self.path(standing.number, last_rung).stat().st_size
+                self._bytes[standing.number] = size
 
     def fit(self, standings: Sequence[Standing], rules: Rules) -> None:
-        """Removes those of the worst waiting trials until the rest fit into `most`; call it after
-        `tidy`.
+        """Removes those of the worst waiting trials until the rest fit into `max_bytes`; call it
+        after `tidy`.
         """
-        left = sum(self._bytes.values())
-        if left <= self._most:
+        total = sum(self._bytes.values())
+        if total <= self._max_bytes:
             return
-        waiting = [
-            number for number in sorted(self._bytes) if standings[number].progress == "waiting"
-        ]
-        results = [standings[number].results for number in waiting]
+        waiting = [trial for trial in sorted(self._bytes) if standings[trial].progress == "waiting"]
+        results = [standings[trial].results for trial in waiting]
         order = best_first_across_rungs(results, rules.objectives, rules.reference)
         for row in reversed(order):
-            if left <= self._most:
+            if total <= self._max_bytes:
                 return
-            number = waiting[row]
-            shutil.rmtree(self._folder / str(number), ignore_errors=True)
-            left -= self._bytes.pop(number)
+            trial = waiting[row]
+            shutil.rmtree(self._folder / str(trial), ignore_errors=True)
+            total -= self._bytes.pop(trial)
 
     def used(self) -> tuple[int, int]:
         """Number of trials with a checkpoint, and bytes of all checkpoints."""
@@ -113,53 +112,55 @@ def decide(plan: SearchPlan, standings: Iterable[Standing], late: bool = False) 
         late: whether the time limit is reached.
     """
     rules, now = plan.rules, Standings(standings)
-    single = [now.every[row] for row in now.kinds[SINGLE_TASK]]
-    left = math.inf if plan.budget is None else plan.budget - now.samples(rules.rungs)
-
-    def affordable(step: RungStep) -> bool:
-        return (
-            rules.samples(step.rung) + _set_aside(plan, [each.after(step) for each in single])
-            <= left
-        )
-
+    single_task = [now.standings[row] for row in now.kinds[SINGLE_TASK]]
+    budget_left = math.inf if plan.budget is None else plan.budget - now.samples(rules.rungs)
     if not late:
-        best = islice(promotions(now, rules), NEXT_BEST)
-        if step := next(filter(affordable, best), None):
-            return step
-        opening = plan.openings[len(now) :][:1]
-        new = opening and opening[0].get(SHARING) == SINGLE_TASK
-        then = [*single, Standing(len(now), SINGLE_TASK, (), "running")] if new else single
-        wanted = plan.trials is None or len(now) < plan.trials
-        if wanted and rules.samples(0) + _set_aside(plan, then) <= left:
-            return "new trial"
+        for step in islice(promotions(now, rules), NEXT_BEST):
+            then = [standing.after(step) for standing in single_task]
+            if rules.samples(step.rung) + _set_aside(plan, then) <= budget_left:
+                return step
+        if plan.trials is None or len(now) < plan.trials:
+            then = _after_new_trial(plan, len(now), single_task)
+            if rules.samples(0) + _set_aside(plan, then) <= budget_left:
+                return "new trial"
     if not (now.waiting | now.failed).all():
         return None
-    baseline = _baseline_on(single, rules)
-    return baseline if baseline and rules.samples(baseline.rung) <= left else None
+    baseline = _baseline_on(single_task, rules)
+    return baseline if baseline and rules.samples(baseline.rung) <= budget_left else None
 
 
-def _set_aside(plan: SearchPlan, single: Sequence[Standing]) -> int:
-    """Training samples that one of these single-task trials still needs to reach full length."""
+def _after_new_trial(
+    plan: SearchPlan, number: int, single_task: Sequence[Standing]
+) -> list[Standing]:
+    """Single-task trials if trial `number` is started: with it, if its opening makes it one."""
+    opening = plan.openings[number] if number < len(plan.openings) else {}
+    if opening.get(SHARING) != SINGLE_TASK:
+        return list(single_task)
+    return [*single_task, Standing(number, SINGLE_TASK, (), "running")]
+
+
+def _set_aside(plan: SearchPlan, single_task: Sequence[Standing]) -> int:
+    """Training samples that one of these trials still needs to reach full length."""
     if not plan.by_rungs or SINGLE_TASK not in plan.space.choices(SHARING):
         return 0
-    alive = [each for each in single if each.progress != "failed"]
-    if not alive and len(single) > plan.tries:
+    alive = [standing for standing in single_task if standing.progress != "failed"]
+    if not alive and len(single_task) > plan.tries:
         return 0  # all planned ones have failed
     rungs = plan.rules.rungs
-    highest = max((each.begun for each in alive), default=0)
-    return rungs[-1] - (rungs[highest - 1] if highest else 0)
+    begun = max((standing.begun for standing in alive), default=0)
+    return rungs[-1] - (rungs[begun - 1] if begun else 0)
 
 
-def _baseline_on(single: Sequence[Standing], rules: Rules) -> RungStep | None:
-    """The next step of the best single-task trial at the highest rung, unless that is the last."""
-    alive = [each for each in single if each.progress != "failed"]
-    highest = max((len(each.results) for each in alive), default=0)
-    if highest in (0, len(rules.rungs)):
+def _baseline_on(single_task: Sequence[Standing], rules: Rules) -> RungStep | None:
+    """The next step of the best of these trials at the highest rung, unless that is the last."""
+    alive = [standing for standing in single_task if standing.progress != "failed"]
+    reached = max((len(standing.results) for standing in alive), default=0)
+    if reached in (0, len(rules.rungs)):
         return None
-    there = [each for each in alive if len(each.results) == highest]
-    values = np.array([each.results[-1] for each in there])
-    best = there[int(best_first(values, rules.objectives, rules.reference)[0])]
-    return RungStep(best.number, highest, floor=True)
+    highest = [standing for standing in alive if len(standing.results) == reached]
+    values = np.array([standing.results[-1] for standing in highest])
+    order = best_first(values, rules.objectives, rules.reference)
+    return RungStep(highest[order[0]].number, reached, floor=True)
 
 
 MakeJob = Callable[[Point, int, tuple[SplitName, ...]], Job]
@@ -230,7 +231,7 @@ class _Search:
         self._proposals = Proposals(plan)
         self._checkpoints = Checkpoints(study.folder, plan.checkpoint_bytes)
         self._rungs = plan.rules.rungs
-        self._most_seconds = math.inf if plan.seconds is None else plan.seconds
+        self._max_seconds = math.inf if plan.seconds is None else plan.seconds
         self._in_samples = plan.by_rungs or plan.budget is not None
         self._numbers: dict[int, int] = {}  # trial -> number of its submitted job
         self._advance: Advance
@@ -240,7 +241,7 @@ class _Search:
         lag = 1 if self._executor.slots == 1 else 2 * self._executor.slots
         seconds = study.seconds
         began = clock() - seconds
-        self._checkpoints.tidy(study.ledger.standings, len(self._rungs))
+        self._checkpoints.tidy(study.history.standings, len(self._rungs))
         with self._task() as self._advance:
             for number, config in study.running().items():
                 self._submit(number, config)
@@ -249,59 +250,67 @@ class _Search:
                     seconds = clock() - began
                     if not self._begin(seconds):
                         break
-                if (number := study.told) == study.asked:
-                    if self._plan.seconds is not None:
-                        late = seconds >= self._most_seconds
-                        study.rest(
-                            seconds, late and decide(self._plan, study.ledger.standings) is not None
-                        )
+                if study.told == study.asked:
+                    self._rest(seconds)
                     return
-                while number not in study.finished:
-                    outcome = self._executor.next()
-                    assert outcome.job.trial is not None
-                    self._finish(self._numbers[outcome.job.trial], outcome)
-                record = study.tell(number)
-                self._checkpoints.tidy([study.ledger.standings[record.number]], len(self._rungs))
-                self._checkpoints.fit(study.ledger.standings, self._plan.rules)
-                if failure := record.failure:
-                    self._progress.note(
-                        f"trial {record.number} failed ({failure.kind}): {failure.reason}"
-                    )
-                on_record(record)
+                on_record(self._record_next())
+
+    def _record_next(self) -> TrialRecord:
+        """Waits for the outcome of the next job in order and records it."""
+        study = self._study
+        number = study.told
+        while number not in study.finished:
+            outcome = self._executor.next()
+            assert outcome.job.trial is not None
+            self._finish(self._numbers[outcome.job.trial], outcome)
+        record = study.tell(number)
+        standings = study.history.standings
+        self._checkpoints.tidy([standings[record.number]], len(self._rungs))
+        self._checkpoints.fit(standings, self._plan.rules)
+        if failure := record.failure:
+            self._progress.note(f"trial {record.number} failed ({failure.kind}): {failure.reason}")
+        return record
+
+    def _rest(self, seconds: float) -> None:
+        """Records why there is nothing to start, where a time limit may be the reason."""
+        if self._plan.seconds is None:
+            return
+        late = seconds >= self._max_seconds
+        cut_short = late and decide(self._plan, self._study.history.standings) is not None
+        self._study.rest(seconds, cut_short)
 
     def _begin(self, seconds: float) -> bool:
         """Starts the next job; returns False if, given the recorded outcomes, there is nothing to
         start.
         """
         study, plan, number = self._study, self._plan, self._study.asked
-        decision = decide(plan, study.ledger.standings, late=seconds >= self._most_seconds)
-        to_keep = None if plan.seconds is None else seconds
+        decision = decide(plan, study.history.standings, late=seconds >= self._max_seconds)
         if decision is None:
             return False
+        recorded_seconds = None if plan.seconds is None else seconds
         if isinstance(decision, RungStep):
-            config = study.promote(decision, to_keep)
+            config = study.promote(decision, recorded_seconds)
         else:
-            _, config = study.ask(plan, self._proposals.next(study.ledger, study.configs), to_keep)
+            pinned = self._proposals.next(study.history, study.configs)
+            _, config = study.ask(plan, pinned, recorded_seconds)
         self._submit(number, config)
         return True
 
     def _submit(self, number: int, config: Mapping[str, Scalar]) -> None:
-        step = self._study.ledger.steps[number]
+        step = self._study.history.steps[number]
         trial, rung = step.trial, step.rung
         try:
             job = self._make_job(Point("trial", dict(config), "", trial), 0, (SEARCH,))
         except UserError as error:
             self._finish(number, Failure("configuration", str(error)))
             return
-        if rung + 1 < len(
-            self._rungs
-        ):  # a job to the last rung trains to the end and needs no checkpoint
-            path = self._checkpoints.path(trial, rung)
-            job = replace(job, until=self._rungs[rung], checkpoint=str(path))
+        if rung < len(self._rungs) - 1:  # the last rung is full length, and needs no checkpoint
+            checkpoint = self._checkpoints.path(trial, rung)
+            job = replace(job, until=self._rungs[rung], checkpoint=str(checkpoint))
         if rung:
-            before = self._checkpoints.path(trial, rung - 1)
-            if before.is_file():
-                job = replace(job, resume=str(before))
+            resume = self._checkpoints.path(trial, rung - 1)
+            if resume.is_file():
+                job = replace(job, resume=str(resume))
             else:
                 self._progress.note(
                     f"trial {trial} is trained again from its beginning: its checkpoint is gone"
@@ -320,8 +329,7 @@ class _Search:
         return self._progress.task("trials", self._plan.trials, "trials", done)
 
     def _size(self, number: int) -> int:
-        return (
-            self._plan.rules.samples(self._study.ledger.steps[number].rung)
-            if self._in_samples
-            else 1
-        )
+        """A job's share of the progress: its training samples, or 1 where trials are counted."""
+        if not self._in_samples:
+            return 1
+        return self._plan.rules.samples(self._study.history.steps[number].rung)

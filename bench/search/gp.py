@@ -21,12 +21,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from bench.core.arrays import Floats
+from bench.core.arrays import Floats, Ints
 from bench.core.objectives import Objective
 from bench.core.records import Scalar
 from bench.core.seeds import derive
 from bench.ledger.pareto import nondominated
-from bench.search.gaussian import Encoding, Kernel, Posterior
+from bench.search.encoding import Encoding
+from bench.search.gaussian import Kernel, Posterior
 from bench.search.plan import SearchPlan
 from bench.search.ranking import Order, full_length, to_full_length
 from bench.search.samplers import GP
@@ -74,15 +75,15 @@ def directions(objectives: int) -> Floats:
     return np.asarray(normal / np.linalg.norm(normal, axis=1, keepdims=True))
 
 
-def reach(gains: Floats, of: Floats) -> Floats:
+def reach(gains: Floats, unit_vectors: Floats) -> Floats:
     """Distance that points reach in each direction, to the power of M: gains (.., M) -> (..,
     directions).
     """
     ahead = np.maximum(gains, 0.0)
-    nearest = ahead[..., 0, None] / of[:, 0]
-    for objective in range(1, of.shape[1]):
-        np.minimum(nearest, ahead[..., objective, None] / of[:, objective], out=nearest)
-    nearest **= of.shape[1]
+    nearest = ahead[..., 0, None] / unit_vectors[:, 0]
+    for objective in range(1, unit_vectors.shape[1]):
+        np.minimum(nearest, ahead[..., objective, None] / unit_vectors[:, objective], out=nearest)
+    nearest **= unit_vectors.shape[1]
     return np.asarray(nearest)
 
 
@@ -99,27 +100,38 @@ def expected(samples: Floats, front: Floats, reference: Floats) -> Floats:
     """
     front = front[(front > reference).all(axis=1)]
     if len(reference) == 1:
-        return np.asarray((samples[..., 0] - front.max(initial=reference[0])).clip(0).mean(axis=0))
+        best = front.max(initial=reference[0])
+        return np.asarray((samples[..., 0] - best).clip(0).mean(axis=0))
     if len(reference) == 2:
         return _strips(samples, front[np.argsort(front[:, 0])], reference)
+    return _directional(samples, front, reference)
+
+
+def _directional(samples: Floats, front: Floats, reference: Floats) -> Floats:
+    """`expected` of three or more objectives, up to a constant; the front beats the reference."""
     # A distant front fills few directions around the origin, so the origin is only the front's own
     # range away from it. Where the front has no range, as with one point, the origin is the
     # reference.
-    low, high = (front.min(axis=0), front.max(axis=0)) if len(front) else (reference, reference + 1)
+    if len(front):
+        low, high = front.min(axis=0), front.max(axis=0)
+    else:
+        low, high = reference, reference + 1
     origin = np.where(high > low, np.maximum(reference, low - (high - low)), reference)
-    span, of = high - origin, directions(len(reference))
-    there = reach((front - origin) / span, of).max(axis=0) if len(front) else np.zeros(len(of))
-    ahead = reach((samples - origin) / span, of)
-    ahead -= there
+    span = high - origin
+    unit_vectors = directions(len(reference))
+    ahead = reach((samples - origin) / span, unit_vectors)
+    if len(front):
+        ahead -= reach((front - origin) / span, unit_vectors).max(axis=0)
     return np.asarray(np.maximum(ahead, 0.0, out=ahead).mean(axis=(0, 2)))
 
 
 def _strips(samples: Floats, front: Floats, reference: Floats) -> Floats:
     """`expected` of two objectives; the front is sorted by the first."""
-    left = np.concatenate([reference[:1], front[:, 0]])
+    strip_starts = np.concatenate([reference[:1], front[:, 0]])
+    strip_ends = np.append(strip_starts[1:], np.inf)
     covered = np.append(np.maximum.accumulate(front[::-1, 1])[::-1], reference[1])
-    width = np.minimum(samples[..., 0, None], np.append(left[1:], np.inf))
-    width -= left
+    width = np.minimum(samples[..., 0, None], strip_ends)
+    width -= strip_starts
     height = samples[..., 1, None] - covered
     np.maximum(width, 0.0, out=width)
     np.maximum(height, 0.0, out=height)
@@ -133,14 +145,15 @@ def merit(samples: Floats, front: Floats, reference: Floats) -> Floats:
     So candidates are ordered even if a few samples do not show their improvement.
     """
     gains = expected(samples, front, reference)
-    none = np.flatnonzero(gains <= 0)
-    best = samples[:, none].max(axis=0)
+    without_gain = np.flatnonzero(gains <= 0)
+    best = samples[:, without_gain].max(axis=0)
     span = np.ptp(front, axis=0) + 1e-3 * np.abs(front - reference).max(axis=0)
     span = np.where(span > 0, span, 1.0)
     # The common increase of all objectives that makes a point non-dominated (the additive epsilon).
     behind = ((front - best[:, None]) / span).min(axis=2).max(axis=1)
     behind = np.maximum(behind, ((reference - best) / span).max(axis=1))
-    gains[none] = -np.where(behind > 0, 1 + behind, np.exp(np.clip(behind, -50, 0)))
+    penalty = np.where(behind > 0, 1 + behind, np.exp(np.clip(behind, -50, 0)))
+    gains[without_gain] = -penalty
     return gains
 
 
@@ -155,6 +168,8 @@ PARENTS, CANDIDATES, ROUNDS, SAMPLES = 16, 96, 2, 16
 """CANDIDATES candidates are random, as many are children of the PARENTS best trials; each of ROUNDS
 adds as many neighbours of the best candidates. Their improvement is a mean over SAMPLES draws."""
 
+NEIGHBOURS_OF = 8
+"""Number of the best candidates whose neighbours a round adds."""
 FAILED, DOUBT = 64, 1.0
 """Number of failed trials that are modelled, the last ones, each with the worst value; and their
 noise variance, that of the prior. So one failure says little, and several close to each other are
@@ -162,11 +177,31 @@ avoided."""
 
 Results = Sequence[Sequence[Sequence[float]] | None]
 HashableConfig = frozenset[tuple[str, Scalar]]
-"""A hashable configuration."""
 
 
-def _named(config: Mapping[str, Scalar]) -> HashableConfig:
+def _hashable(config: Mapping[str, Scalar]) -> HashableConfig:
     return frozenset(config.items())
+
+
+@dataclass
+class Pool:
+    """Candidates with the same pinned parameters: their rows (N, columns) and gains (N,)."""
+
+    rows: Floats
+    gains: Floats
+
+    def best_first(self) -> Ints:
+        """Indices of the rows in the order of their gains."""
+        return np.argsort(-self.gains, kind="stable")
+
+    def add(self, rows: Floats, gains: Floats) -> None:
+        """Appends candidates."""
+        self.rows = np.concatenate([self.rows, rows])
+        self.gains = np.concatenate([self.gains, gains])
+
+    def remove(self, index: int) -> None:
+        """Removes one candidate."""
+        self.rows, self.gains = np.delete(self.rows, index, axis=0), np.delete(self.gains, index)
 
 
 @dataclass(frozen=True)
@@ -200,59 +235,84 @@ class Belief:
         rng = np.random.default_rng(seed)
         half = rng.normal(size=(SAMPLES // 2, len(self.reference)))
         normal = np.concatenate([half, -half])
-        belief, configs = self, []
+        belief = self
+        configs: list[dict[str, Scalar]] = []
         tried = set(self.tried)
-        pools: dict[tuple[tuple[str, Scalar], ...], tuple[Floats, Floats]] = {}
-        for given in pinned:
-            key = tuple(sorted(given.items(), key=lambda item: item[0]))
-            rows, gains, near = (
-                *pools.get(key, (np.empty((0, self.parents.shape[1])), np.empty(0))),
-                CANDIDATES,
-            )
-            if len(rows):
-                again, near = np.argsort(-gains, kind="stable")[:CANDIDATES], CANDIDATES // 2
-                gains = np.full(len(rows), -np.inf)
-                gains[again] = belief._gains(rows[again], normal)
+        pools: dict[HashableConfig, Pool] = {}
+        for parameters in pinned:
+            key = _hashable(parameters)
+            if key in pools:
+                pool, neighbours = pools[key], CANDIDATES // 2
+                belief._evaluate_best_again(pool, normal)
             else:
-                first, second = self.parents[rng.integers(len(self.parents), size=(2, CANDIDATES))]
-                children = self.shape.vary(
-                    self.shape.cross(first, second, rng, given), 0.15, rng, given
-                )
-                rows = np.concatenate([self.shape.draw(CANDIDATES, rng, given), children])
-                gains = belief._gains(rows, normal)
+                rows, neighbours = self._candidates(parameters, rng), CANDIDATES
+                pool = pools[key] = Pool(rows, belief._gains(rows, normal))
             for _ in range(ROUNDS):
-                best = rows[np.argsort(-gains, kind="stable")[:8]]
-                varied = self.shape.vary(best[np.arange(near) % len(best)], 0.1, rng, given)
-                rows, gains = (
-                    np.concatenate([rows, varied]),
-                    np.concatenate([gains, belief._gains(varied, normal)]),
-                )
-            order = np.argsort(-gains, kind="stable").tolist()
-            at = next(
-                (n for n in order if _named(self.shape.config(rows[n], given)) not in tried),
-                order[0],
-            )
-            tried.add(_named(self.shape.config(rows[at], given)))
-            chosen, pools[key] = rows[[at]], (np.delete(rows, at, axis=0), np.delete(gains, at))
-            configs.append(self.shape.config(chosen[0], given))
+                best = pool.rows[pool.best_first()[:NEIGHBOURS_OF]]
+                origins = best[np.arange(neighbours) % len(best)]
+                varied = self.shape.vary(origins, 0.1, rng, parameters)
+                pool.add(varied, belief._gains(varied, normal))
+            chosen = self._first_untried(pool, parameters, tried)
+            row = pool.rows[[chosen]]
+            pool.remove(chosen)
+            configs.append(self.shape.config(row[0], parameters))
+            tried.add(_hashable(configs[-1]))
             if len(configs) < len(pinned):
-                belief = belief.believing(chosen)
+                belief = belief.believing(row)
         return configs
 
     def believing(self, rows: Floats) -> Belief:
         """The belief if rows (N, columns) had their expected values."""
         if not len(rows):
             return self
-        values = self.warp.back(self.posterior.at(rows)[0])
+        mean, _ = self.posterior.predict(rows)
         return replace(
             self,
             posterior=self.posterior.believing(rows),
-            front=np.concatenate([self.front, values]),
+            front=np.concatenate([self.front, self.warp.back(mean)]),
         )
 
+    def _candidates(self, pinned: Mapping[str, Scalar], rng: np.random.Generator) -> Floats:
+        """Random rows, and as many varied children of the parents."""
+        first, second = self.parents[rng.integers(len(self.parents), size=(2, CANDIDATES))]
+        crossed = self.shape.cross(first, second, rng, pinned)
+        children = self.shape.vary(crossed, 0.15, rng, pinned)
+        return np.concatenate([self.shape.draw(CANDIDATES, rng, pinned), children])
+
+    def _evaluate_best_again(self, pool: Pool, normal: Floats) -> None:
+        best = pool.best_first()[:CANDIDATES]
+        pool.gains = np.full(len(pool.rows), -np.inf)
+        pool.gains[best] = self._gains(pool.rows[best], normal)
+
+    def _first_untried(
+        self, pool: Pool, pinned: Mapping[str, Scalar], tried: set[HashableConfig]
+    ) -> int:
+        """Index of the best row whose configuration was not tried; of the best if all were."""
+        order = pool.best_first().tolist()
+        for index in order:
+            if _hashable(self.shape.config(pool.rows[index], pinned)) not in tried:
+                return int(index)
+        return int(order[0])
+
     def _gains(self, rows: Floats, normal: Floats) -> Floats:
-        mean, deviation = self.posterior.at(rows)
-        return merit(self.warp.back(mean + normal[:, None] * deviation), self.front, self.reference)
+        mean, deviation = self.posterior.predict(rows)
+        samples = self.warp.back(mean + normal[:, None] * deviation)
+        return merit(samples, self.front, self.reference)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Finite results that the process models, R of them, at most `ROWS`.
+
+    Attributes:
+        trials: index of each result's trial, among the modelled ones: (R,).
+        lowness: of its rung, 0 at full length: (R,).
+        values: moved to full length, larger is better: (R, M).
+    """
+
+    trials: Ints
+    lowness: Floats
+    values: Floats
 
 
 class GaussianSampler:
@@ -275,8 +335,9 @@ class GaussianSampler:
         self._kernel = Kernel(self.shape.options, len(objectives))
         self._objectives, self._reference = objectives, reference
         self._signs = np.array([objective.sign for objective in objectives])
+        self._worst = self._signs * [reference[objective.name] for objective in objectives]
         span = math.log(rungs[-1] / rungs[0]) or 1.0
-        self._low = [math.log(rungs[-1] / rung) / span for rung in rungs]
+        self._lowness = [math.log(rungs[-1] / rung) / span for rung in rungs]
 
     def propose_batch(
         self,
@@ -299,7 +360,11 @@ class GaussianSampler:
         if belief is not None:
             return belief.propose_batch(seed, pinned)
         rng = np.random.default_rng(seed)
-        return [self.shape.config(self.shape.draw(1, rng, given)[0], given) for given in pinned]
+        proposals = []
+        for parameters in pinned:
+            row = self.shape.draw(1, rng, parameters)[0]
+            proposals.append(self.shape.config(row, parameters))
+        return proposals
 
     def learn(
         self, results: Results, configs: Sequence[Mapping[str, Scalar]], seed: int
@@ -310,68 +375,80 @@ class GaussianSampler:
         Failed trials count as the worst, with much noise. Without them, a search would stay where
         trials fail if values rise towards there.
         """
-        known, reached = [], []
-        for trial, rungs in enumerate(results):
-            if rungs:
-                known.append(trial)
-                reached.append(rungs)
+        reached = [rungs for rungs in results if rungs]
+        reached_configs = [configs[trial] for trial, rungs in enumerate(results) if rungs]
         values = full_length(reached, len(self._signs))
         order = Order(values, self._objectives, self._reference)
         if order.measured < STARTUP:
             return None
         rng = np.random.default_rng(derive(seed, "modelled"))
-        best = np.arange(min(BEST, order.measured))
-        others = len(best) + rng.permutation(order.measured - len(best))[:OTHERS]
-        modelled = order.at(np.concatenate([best, others]))
-        rows, low, seen = self._results(reached, modelled.tolist())
-        encoded = self.shape.rows([configs[known[trial]] for trial in modelled])
-        warp = Warp(seen)
-        values = warp.to(seen)
-        fitted = np.sort(rng.permutation(len(rows))[:FITTED])
-        failed = self.shape.rows(
-            [configs[n] for n, rungs in enumerate(results) if rungs is None][-FAILED:]
+        modelled = _modelled(order, rng).tolist()
+        evidence = self._evidence(reached, modelled)
+        encoded = self.shape.rows([reached_configs[trial] for trial in modelled])
+        fitted = np.sort(rng.permutation(len(evidence.trials))[:FITTED])
+        failed = [configs[trial] for trial, rungs in enumerate(results) if rungs is None]
+        warp = Warp(evidence.values)
+        belief = Belief(
+            self.shape,
+            self._posterior(evidence, warp, encoded, fitted, self.shape.rows(failed[-FAILED:])),
+            warp,
+            self._front(reached),
+            self._worst,
+            encoded[:PARENTS],
+            frozenset(map(_hashable, configs)),
         )
-        posterior = Posterior(
-            self._kernel,
-            np.concatenate([encoded[rows], failed]),
-            np.concatenate([low, np.zeros(len(failed))]),
-            np.concatenate([values, np.tile(values.min(axis=0), (len(failed), 1))]),
-            fitted,
-            np.repeat([0.0, DOUBT], [len(rows), len(failed)]),
-        )
-        measured = np.array([values for rungs in reached for values in rungs])
-        front = measured[nondominated(measured, self._objectives)] * self._signs
-        worst = (
-            np.array([self._reference[objective.name] for objective in self._objectives])
-            * self._signs
-        )
-        under_way = {
-            trial for trial, rungs in enumerate(results) if rungs is not None and not rungs
-        }
-        pending = [
-            config
-            for trial, config in enumerate(configs)
-            if trial >= len(results) or trial in under_way
-        ]
-        tried = frozenset(map(_named, configs))
-        belief = Belief(self.shape, posterior, warp, front, worst, encoded[:PARENTS], tried)
-        return belief.believing(self.shape.rows(pending[-PENDING:]))
+        pending = _unfinished(results, configs)[-PENDING:]
+        return belief.believing(self.shape.rows(pending))
 
-    def _results(
-        self, results: Sequence[Sequence[Sequence[float]]], trials: Sequence[int]
-    ) -> tuple[np.ndarray, Floats, Floats]:
-        """The first `ROWS` finite results: index in `trials`, lowness of the rung, values at full
-        length.
-        """
-        ahead = to_full_length(results, len(self._signs))
-        finite = [
-            (place, self._low[rung], ahead.at(rung, np.asarray(values)) * self._signs)
-            for place, trial in enumerate(trials)
-            for rung, values in enumerate(results[trial])
-            if np.isfinite(values).all()
-        ][:ROWS]
-        rows, low, values = zip(*finite, strict=True)
-        return np.array(rows), np.array(low), np.array(values)
+    def _evidence(
+        self, results: Sequence[Sequence[Sequence[float]]], modelled: Sequence[int]
+    ) -> Evidence:
+        extrapolation = to_full_length(results, len(self._signs))
+        trials, lowness, values = [], [], []
+        for index, trial in enumerate(modelled):
+            for rung, objectives in enumerate(results[trial]):
+                if np.isfinite(objectives).all():
+                    trials.append(index)
+                    lowness.append(self._lowness[rung])
+                    values.append(extrapolation.predict(rung, np.asarray(objectives)) * self._signs)
+        return Evidence(np.array(trials[:ROWS]), np.array(lowness[:ROWS]), np.array(values[:ROWS]))
+
+    def _posterior(
+        self, evidence: Evidence, warp: Warp, encoded: Floats, fitted: Ints, failed: Floats
+    ) -> Posterior:
+        """The process given the evidence, fitted on some of it, and given failed rows."""
+        values = warp.to(evidence.values)
+        worst = np.tile(values.min(axis=0), (len(failed), 1))
+        return Posterior(
+            self._kernel,
+            np.concatenate([encoded[evidence.trials], failed]),
+            np.concatenate([evidence.lowness, np.zeros(len(failed))]),
+            np.concatenate([values, worst]),
+            fitted,
+            np.repeat([0.0, DOUBT], [len(values), len(failed)]),
+        )
+
+    def _front(self, results: Sequence[Sequence[Sequence[float]]]) -> Floats:
+        measured = np.concatenate([np.asarray(rungs) for rungs in results])
+        return np.asarray(measured[nondominated(measured, self._objectives)] * self._signs)
+
+
+def _modelled(order: Order, rng: np.random.Generator) -> Ints:
+    """The best trials, and random others with finite values."""
+    best = np.arange(min(BEST, order.measured))
+    below_best = len(best) + rng.permutation(order.measured - len(best))
+    return order.rows_at(np.concatenate([best, below_best[:OTHERS]]))
+
+
+def _unfinished(
+    results: Results, configs: Sequence[Mapping[str, Scalar]]
+) -> list[Mapping[str, Scalar]]:
+    """Configurations of the trials without a result that have not failed."""
+    return [
+        config
+        for trial, config in enumerate(configs)
+        if trial >= len(results) or (results[trial] is not None and not results[trial])
+    ]
 
 
 BATCH = 4
@@ -379,8 +456,8 @@ BATCH = 4
 
 
 class Proposals:
-    """The proposals of one plan. The same ledger gives the same proposals; the cache only saves
-    time.
+    """The proposals of one plan. The same history gives the same proposals; the cache only
+    saves time.
 
     Trials are proposed in batches by number: 0 to 3, 4 to 7 and so on. A batch uses the outcomes
     recorded when its first trial started, so a search resumed within a batch proposes the rest as
@@ -399,22 +476,23 @@ class Proposals:
         self._first, self._batch = -1, list[dict[str, Scalar]]()
 
     def next(
-        self, ledger: JobHistory, configs: Sequence[Mapping[str, Scalar]]
+        self, history: JobHistory, configs: Sequence[Mapping[str, Scalar]]
     ) -> Mapping[str, Scalar]:
-        """Parameters of the trial after those in the ledger, with these `configs`; Optuna's sampler
-        adds the rest.
+        """Parameters of the trial after those in the history, with these `configs`; Optuna's
+        sampler adds the rest.
         """
-        number = ledger.trials
+        number = history.trials
         if self._sampler is None:
             return self._opening(number)
         first = number - number % BATCH
         if first != self._first:
+            pinned = [self._opening(trial) for trial in range(first, first + BATCH)]
             with self._threads.limit(limits=1):  # matrices are too small for several threads
                 self._batch = self._sampler.propose_batch(
-                    ledger.known_at(first),
+                    history.results_known_to(first),
                     configs[:first],
                     derive(self._seed, "proposal", first),
-                    [self._opening(each) for each in range(first, first + BATCH)],
+                    pinned,
                 )
             self._first = first
         return self._batch[number - first]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import gc
+import itertools
 import json
 import math
 import os
@@ -18,7 +19,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from io import FileIO
-from itertools import product
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -76,9 +76,11 @@ class Log:
             raise UserError(
                 f"{self.path}: expected the log of a search by this version, found another file"
             )
-        self._bodies, self._size, self._sum = list[bytes](), 0, 0
+        self._bodies: list[bytes] = []
+        self._size, self._sum = 0, 0
         for number, line in enumerate(lines, start=1):
-            checksum = crc32(body := line[_BODY:], self._sum)
+            body = line[_BODY:]
+            checksum = crc32(body, self._sum)
             if line[:_BODY] != (_HEAD % checksum).encode():
                 if 1 < number == len(lines):
                     break  # only the last line may be torn
@@ -88,7 +90,8 @@ class Log:
                     "and all after it, and `seesaw resume` goes on from there"
                 )
             self._bodies.append(body)
-            self._size, self._sum = self._size + len(line) + 1, checksum
+            self._size += len(line) + 1
+            self._sum = checksum
         if write and self._size < len(text):
             os.truncate(self.path, self._size)
 
@@ -102,36 +105,33 @@ class Log:
         body = json.dumps(event, separators=(",", ":"))[1:].encode()
         checksum = crc32(body, self._sum)
         line = (_HEAD % checksum).encode() + body + b"\n"
-        if not self._size:
-            write_text(
-                self.path, line.decode()
-            )  # atomic, so that a file is never without a whole first line
-        else:
+        if self._size:
             self._add(line)
-        self._size, self._sum = self._size + len(line), checksum
+        else:  # atomic, so that a file is never without a whole first line
+            write_text(self.path, line.decode())
+        self._size += len(line)
+        self._sum = checksum
         return _parse(body)
 
-    def _add(self, text: bytes) -> None:
+    def _add(self, line: bytes) -> None:
         with room_for(self.path), self._opened() as file:
             try:
                 file.seek(self._size)
-                left = memoryview(text)
-                while left:
-                    left = left[file.write(left) :]
+                unwritten = memoryview(line)
+                while unwritten:
+                    unwritten = unwritten[file.write(unwritten) :]
                 os.fsync(file.fileno())
             except BaseException:
-                with suppress(
-                    OSError
-                ):  # the first error is reported; the next driver removes the rest
+                # The first error is reported; the next driver removes the rest.
+                with suppress(OSError):
                     file.truncate(self._size)
                 raise
 
     def _opened(self) -> FileIO:
         try:
             return self.path.open("r+b", buffering=0)
-        except (
-            FileNotFoundError
-        ) as error:  # a moved folder: creating the file would start half a log
+        except FileNotFoundError as error:
+            # The folder was moved: creating the file would start half a log.
             raise Unwritable(self.path, error.errno) from None
 
 
@@ -140,12 +140,12 @@ def many_objects() -> Iterator[None]:
     """Disables garbage collection for code that makes many objects and no garbage: its scans would
     take most time.
     """
-    was = gc.isenabled()
+    was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        if was:
+        if was_enabled:
             gc.enable()
 
 
@@ -165,25 +165,26 @@ def outcome_event(outcome: Outcome | Failure, objectives: tuple[Objective, ...])
     """
     if isinstance(outcome, Failure):
         return {"metrics": {}, "failure": _plain(outcome)}
-    result, failure = outcome.result, outcome.failure or _objection(outcome, objectives)
+    result = outcome.result
+    failure = outcome.failure or _objection(outcome, objectives)
     event: Event = {
         "started": outcome.started,
         "seconds": outcome.seconds,
         "seed": outcome.job.seed,
+        "metrics": {},
+        "failure": _plain(failure),
     }
-    event |= {"metrics": {}, "failure": _plain(failure)}
     if result is None:
         return event
-    return event | {
-        "metrics": _floats(result.metrics),
-        "speed": _floats(result.speed),
-        "config": result.config,
-        AT_LENGTH: {
-            "curve": [_floats(point) for point in result.curve],
-            "diagnosis": result.diagnosis,
-            "resampled": packed(result.resampled),
-        },
+    event["metrics"] = _floats(result.metrics)
+    event["speed"] = _floats(result.speed)
+    event["config"] = result.config
+    event[AT_LENGTH] = {
+        "curve": [_floats(point) for point in result.curve],
+        "diagnosis": result.diagnosis,
+        "resampled": packed(result.resampled),
     }
+    return event
 
 
 def values_in(event: Event, objectives: tuple[Objective, ...]) -> tuple[float, ...] | None:
@@ -203,9 +204,9 @@ def params_in(asked: Event) -> dict[str, Scalar]:
     return {name: asked["config"][name] for name in asked["params"]}
 
 
-def at_length(event: Event) -> Event:
+def details(outcome: Event) -> Event:
     """Decodes curve, diagnosis and packed resamples of an outcome."""
-    decoded: Event = event[AT_LENGTH]() if AT_LENGTH in event else {}
+    decoded: Event = outcome[AT_LENGTH]() if AT_LENGTH in outcome else {}
     return decoded
 
 
@@ -226,24 +227,15 @@ def record_of(
     """
     trial = asked[0]
     results = [outcome for outcome in done if not outcome["failure"]]
-    failure = failure_in(done[-1]) if done else None
-    last: Event = results[-1] if results else done[-1] if done else {"metrics": {}}
-    config: dict[str, Scalar] = (last if "config" in last else trial)["config"]
-    if failure:
-        state: TrialStatus = "pruned" if results else "failed"
-    elif len(done) < len(asked):
-        state = "running"
-    elif len(done) == max(1, len(ladder)):
-        state = "completed"
-    else:
-        state = "pruned" if over else "waiting"
-    more = at_length(last)
-    diagnoses = [at_length(outcome)["diagnosis"] for outcome in results[:-1]] + [
-        more.get("diagnosis", {})
-    ]
+    last = _last_outcome(results, done)
+    config: dict[str, Scalar] = last["config"] if "config" in last else trial["config"]
+    last_details = details(last)
+    diagnoses = [details(outcome)["diagnosis"] for outcome in results[:-1]]
+    diagnoses.append(last_details.get("diagnosis", {}))
+    rungs = zip(ladder, asked, results, diagnoses, strict=False)
     return TrialRecord(
         number=trial["trial"],
-        state=state,
+        state=_state(len(asked), done, len(ladder), over),
         params=params_in(trial),
         config=config,
         architecture=architecture_name(
@@ -251,30 +243,48 @@ def record_of(
         ),
         metrics=last["metrics"],
         speed=last.get("speed", {}),
-        curve=more.get("curve", []),
-        failure=failure,
+        curve=last_details.get("curve", []),
+        failure=failure_in(done[-1]) if done else None,
         replicates=replicates,
         baseline=trial["baseline"],
         started=done[0].get("started", 0.0) if done else 0.0,
         seconds=sum(outcome.get("seconds", 0.0) for outcome in done),
-        rungs=tuple(
-            RungResult(samples, begun["job"], outcome["metrics"], outcome["seconds"], diagnosis)
-            for samples, begun, outcome, diagnosis in zip(
-                ladder, asked, results, diagnoses, strict=False
-            )
-        ),
-        diagnosis=more.get("diagnosis", {}),
+        rungs=tuple(itertools.starmap(_rung_result, rungs)),
+        diagnosis=last_details.get("diagnosis", {}),
     )
 
 
-def packed(values: Mapping[str, Sequence[float]]) -> dict[str, str]:
+def _last_outcome(results: Sequence[Event], done: Sequence[Event]) -> Event:
+    """The last outcome with a result, else the last one."""
+    if results:
+        return results[-1]
+    return done[-1] if done else {"metrics": {}}
+
+
+def _state(asked: int, done: Sequence[Event], rungs: int, over: bool) -> TrialStatus:
+    """Status of a trial with that many jobs, in a search with that many rungs."""
+    if done and done[-1]["failure"]:
+        return "failed" if len(done) == 1 else "pruned"
+    if len(done) < asked:
+        return "running"
+    if len(done) == max(1, rungs):
+        return "completed"
+    return "pruned" if over else "waiting"
+
+
+def _rung_result(samples: int, asked: Event, outcome: Event, diagnosis: Event) -> RungResult:
+    return RungResult(samples, asked["job"], outcome["metrics"], outcome["seconds"], diagnosis)
+
+
+def packed(sequences: Mapping[str, Sequence[float]]) -> dict[str, str]:
     """Encodes each sequence as little-endian float32 in base64, a tenth of the size of JSON
     numbers.
     """
-    return {
-        key: base64.b64encode(np.asarray(each, "<f4").tobytes()).decode()
-        for key, each in values.items()
-    }
+    texts = {}
+    for key, numbers in sequences.items():
+        data = np.asarray(numbers, "<f4").tobytes()
+        texts[key] = base64.b64encode(data).decode()
+    return texts
 
 
 def unpacked(texts: Mapping[str, str]) -> dict[str, list[float]]:
@@ -286,10 +296,10 @@ def unpacked(texts: Mapping[str, str]) -> dict[str, list[float]]:
 
 
 def _objection(outcome: Outcome, objectives: tuple[Objective, ...]) -> Failure | None:
+    """Why an outcome counts as a failure: an objective without a finite value, except on test."""
     metrics = {} if outcome.result is None else outcome.result.metrics
-    for objective, split in product(
-        objectives, [split for split in outcome.job.splits if split != TEST]
-    ):
+    splits = [split for split in outcome.job.splits if split != TEST]
+    for objective, split in itertools.product(objectives, splits):
         key = objective.key(split)
         if key not in metrics:
             return Failure(
@@ -313,9 +323,15 @@ def replicate_event(outcome: Outcome, objectives: tuple[Objective, ...]) -> Even
     trial.
     """
     job = outcome.job
-    of = {"kind": job.kind, "trial": job.trial, "replicate": job.replicate, "until": job.until}
-    asked = {"asked": job.config} if job.trial is None else {}
-    return of | asked | outcome_event(outcome, objectives)
+    event: Event = {
+        "kind": job.kind,
+        "trial": job.trial,
+        "replicate": job.replicate,
+        "until": job.until,
+    }
+    if job.trial is None:
+        event["asked"] = job.config
+    return event | outcome_event(outcome, objectives)
 
 
 def training_in(event: Event) -> str:
@@ -323,23 +339,24 @@ def training_in(event: Event) -> str:
     return training_of(event["kind"], event["trial"], event["until"], event.get("asked", {}))
 
 
-def replicates_in(kept: Iterable[Event]) -> tuple[Replicate, ...]:
+def replicates_in(events: Iterable[Event]) -> tuple[Replicate, ...]:
     """Replicates by number, then by length."""
-    replicates = (
-        Replicate(
-            replicate=each["replicate"],
-            seed=each["seed"],
-            metrics=each["metrics"],
-            failure=failure_in(each),
-            until=each["until"],
-            resampled=unpacked(at_length(each).get("resampled", {})),
-        )
-        for each in kept
+    replicates = map(_replicate_in, events)
+    return tuple(sorted(replicates, key=lambda one: (one.replicate, one.until or math.inf)))
+
+
+def _replicate_in(event: Event) -> Replicate:
+    return Replicate(
+        replicate=event["replicate"],
+        seed=event["seed"],
+        metrics=event["metrics"],
+        failure=failure_in(event),
+        until=event["until"],
+        resampled=unpacked(details(event).get("resampled", {})),
     )
-    return tuple(sorted(replicates, key=lambda each: (each.replicate, each.until or math.inf)))
 
 
-def others_in(groups: Iterable[Sequence[Event]]) -> list[Point]:
+def points_beside_trials(groups: Iterable[Sequence[Event]]) -> list[Point]:
     """Points outside the search's trials, each with its replicates, in the order of
     `bench.core.records.TRAINED`.
 
@@ -350,17 +367,19 @@ def others_in(groups: Iterable[Sequence[Event]]) -> list[Point]:
     Args:
         groups: replicates that differ only by seed.
     """
-    points = [
-        Point(
-            kind=(of := group[0])["kind"],
-            config=dict(of["asked"]),
-            architecture=kind_of(of["asked"]) if of["kind"] in ("current", TWIN) else of["kind"],
-            until=of["until"],
-            replicates=replicates_in(group),
-        )
-        for group in groups
-    ]
-    return sorted(points, key=lambda each: (TRAINED.index(each.kind), *_weights(each)))
+    points = [_point_beside_trials(events) for events in groups]
+    return sorted(points, key=lambda point: (TRAINED.index(point.kind), *_weights(point)))
+
+
+def _point_beside_trials(events: Sequence[Event]) -> Point:
+    kind, config = events[0]["kind"], dict(events[0]["asked"])
+    return Point(
+        kind=kind,
+        config=config,
+        architecture=kind_of(config) if kind in ("current", TWIN) else kind,
+        until=events[0]["until"],
+        replicates=replicates_in(events),
+    )
 
 
 def _weights(point: Point) -> list[float]:

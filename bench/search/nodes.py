@@ -19,10 +19,8 @@ from bench.core.registry import Config
 def _plain(value: object) -> Scalar:
     if isinstance(value, bool | int | float | str):
         return value
-    raise ValueError(
-        "expected text, a number, true or false, found "
-        f"{'a table' if isinstance(value, dict) else value}"
-    )
+    kind = "a table" if isinstance(value, dict) else value
+    raise ValueError(f"expected text, a number, true or false, found {kind}")
 
 
 PlainValue = Annotated[Scalar, PlainValidator(_plain)]
@@ -69,24 +67,24 @@ class _Number(_Table):
     def encode(self, value: Scalar) -> float:
         assert isinstance(value, int | float)
         low, high = self._scale()
-        return (
-            ((math.log(value) if self.log else value) - low) / (high - low) if high > low else 0.5
-        )
+        if low == high:
+            return 0.5
+        return ((math.log(value) if self.log else value) - low) / (high - low)
 
     def decode(self, place: float) -> Scalar:
         """Value at a position, rounded to the nearest valid one."""
         low, high = self._scale()
         value = low + place * (high - low)
-        return self._within(math.exp(value) if self.log else value)
+        return self._valid(math.exp(value) if self.log else value)
 
     def nearest(self, value: Scalar) -> Scalar:
         """The nearest valid value to a number; the default for anything else."""
-        return self._within(value) if _is_number(value) else self.default
+        return self._valid(value) if _is_number(value) else self.default
 
     def draw(self, rng: np.random.Generator) -> Scalar:
         return self.decode(rng.random())
 
-    def _within(self, value: float) -> Scalar:
+    def _valid(self, value: float) -> Scalar:
         return float(min(self.high, max(self.low, value)))
 
     def _scale(self, margin: float = 0.0) -> tuple[float, float]:
@@ -127,29 +125,27 @@ class Int(_Number):
         return (self.high - self.low) // self.step + 1
 
     def draw(self, rng: np.random.Generator) -> Scalar:
-        """See `_Number.draw`."""
-        return (
-            super().draw(rng) if self.log else self.low + self.step * int(rng.integers(self.count))
-        )
+        """Draws a value; all are equally likely on a linear scale."""
+        if self.log:
+            return super().draw(rng)
+        return self.low + self.step * int(rng.integers(self.count))
 
     def snap(self, places: Floats) -> Floats:
         """Rounds positions (N,) to those of valid values."""
         low, high = self._scale()
-        value = low + places * (high - low)
-        value = self.low + self.step * np.round(
-            ((np.exp(value) if self.log else value) - self.low) / self.step
-        )
-        value = np.clip(value, self.low, self.high)
-        return np.asarray(((np.log(value) if self.log else value) - low) / (high - low))
+        scaled = low + places * (high - low)
+        values = np.exp(scaled) if self.log else scaled
+        values = self.low + self.step * np.round((values - self.low) / self.step)
+        values = np.clip(values, self.low, self.high)
+        scaled = np.log(values) if self.log else values
+        return np.asarray((scaled - low) / (high - low))
 
-    def _within(self, value: float) -> Scalar:
-        return self.low + self.step * round(
-            (min(self.high, max(self.low, value)) - self.low) / self.step
-        )
+    def _valid(self, value: float) -> Scalar:
+        bounded = min(self.high, max(self.low, value))
+        return self.low + self.step * round((bounded - self.low) / self.step)
 
     def _scale(self, margin: float = 0.0) -> tuple[float, float]:
-        # A whole number stands for the interval around it, so that both ends are as wide as the
-        # rest.
+        # A number stands for the interval around it, so that both ends are as wide as the rest.
         return super()._scale(self.step / 2)
 
 
@@ -164,18 +160,17 @@ class _Options:
         return self.options
 
     def encode(self, value: Scalar) -> float:
-        return float(
-            [(type(option), option) for option in self.options].index((type(value), value))
-        )
+        typed = [(type(option), option) for option in self.options]
+        return float(typed.index((type(value), value)))
 
     def decode(self, number: float) -> Scalar:
         return self.options[int(number)]
 
     def nearest(self, value: Scalar) -> Scalar:
         """The value if it is an option; else the nearest numeric option, or the default."""
-        numbers = [option for option in self.options if _is_number(option)]
         if value in self.options:
             return value
+        numbers = [option for option in self.options if _is_number(option)]
         if not numbers or not _is_number(value):
             return self.default
         return min(numbers, key=lambda option: abs(float(option) - float(value)))
@@ -193,10 +188,11 @@ class Choice(_Options, _Table):
 
     @model_validator(mode="after")
     def _check(self) -> Choice:
-        seen = [(type(option), option) for option in self.options]
-        if twice := next((option for option in seen if seen.count(option) > 1), None):
-            raise ValueError(f"option {twice[1]!r} is listed twice")
-        if (type(self.default), self.default) not in seen:
+        typed = [(type(option), option) for option in self.options]
+        for pair in typed:
+            if typed.count(pair) > 1:
+                raise ValueError(f"option {pair[1]!r} is listed twice")
+        if (type(self.default), self.default) not in typed:
             raise ValueError(
                 f"expected default to be one of {list(self.options)}, found {self.default!r}"
             )
@@ -233,9 +229,9 @@ class Simplex(_Table):
             check_known("task", task, tasks, f"{name}.{task}")
         weight = Float(low=1 / self.spread, high=self.spread, default=1.0, log=True)
         weights: dict[str, Leaf | Constant] = {f"{name}.{task}": weight for task in tasks[1:]}
-        return weights | {
-            f"{name}.{task}": Constant(value=value) for task, value in self.pinned.items()
-        }
+        for task, value in self.pinned.items():
+            weights[f"{name}.{task}"] = Constant(value=value)
+        return weights
 
 
 @dataclass(frozen=True)

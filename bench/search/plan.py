@@ -33,8 +33,11 @@ def missing_tries(
     first: Sequence[Mapping[str, Scalar]], kinds: Sequence[str], tries: int
 ) -> list[dict[str, Scalar]]:
     """Pinned parameters that give each kind `tries` trials besides its first, the kinds in turn."""
-    there = Counter(params[SHARING] for params in first)
-    return [{SHARING: kind} for n in range(tries) for kind in kinds if there[kind] <= n + 1]
+    count = Counter(params[SHARING] for params in first)
+    pinned: list[dict[str, Scalar]] = []
+    for number in range(1, tries + 1):
+        pinned += [{SHARING: kind} for kind in kinds if count[kind] <= number]
+    return pinned
 
 
 @dataclass(frozen=True)
@@ -101,22 +104,15 @@ class SearchPlan:
         """Pinned parameters of the first trials, which the sampler completes: `beginning`, then
         each kind's tries.
         """
-        first, kinds = (
-            beginning(self.space, self.tasks, self.portfolio),
-            self.space.branches(SHARING),
-        )
+        first = beginning(self.space, self.tasks, self.portfolio)
+        kinds = self.space.branches(SHARING)
         return (*first, *missing_tries(first, kinds, self.tries)) if kinds else first
 
     def identity(self) -> dict[str, object]:
         """The settings that determine trial n, which a resumed search must keep; limits may rise,
         so they are left out.
         """
-        rungs = (
-            {"ladder": list(self.ladder), "eta": list(self.eta), "share": self.share}
-            if self.by_rungs
-            else {}
-        )
-        return {
+        identity = {
             "seed": self.seed,
             "sampler": self.sampler,
             "space": self.space.digest(),
@@ -125,8 +121,10 @@ class SearchPlan:
             "tries": self.tries,
             "portfolio": [dict(params) for params in self.portfolio],
             "reference": dict(self.rules.reference),
-            **rungs,
         }
+        if self.by_rungs:
+            identity |= {"ladder": list(self.ladder), "eta": list(self.eta), "share": self.share}
+        return identity
 
 
 LEARNT_FIRST = 2
@@ -152,15 +150,20 @@ def beginning(
     if not kinds:
         return tuple(portfolio) or (space.defaults(tasks),)
     defaults = [space.defaults(tasks, {SHARING: kind}) for kind in kinds]
-    usual = {name: value for name, value in defaults[0].items() if name == NUMERIC}
-    best, rest = [{**usual, **each} for each in portfolio[:learnt_first]], portfolio[learnt_first:]
-    every = [{NUMERIC: kind} for kind in space.branches(NUMERIC)]
-    twins = [{**each, **kind} for each in portfolio[:1] if NUMERIC not in each for kind in every]
-    baselines = (
-        {**usual, **each} for each in (*portfolio, *defaults) if each[SHARING] == SINGLE_TASK
-    )
-    first = [*[*baselines][:1], *best, *twins, *defaults, *rest]
-    return tuple({tuple(sorted(each.items())): each for each in first}.values())
+    numeric = {name: value for name, value in defaults[0].items() if name == NUMERIC}
+
+    candidates = (*portfolio, *defaults)
+    single_task = [{**numeric, **params} for params in candidates if _is_single_task(params)]
+    best = [{**numeric, **params} for params in portfolio[:learnt_first]]
+    by_numeric: list[Mapping[str, Scalar]] = []
+    if portfolio and NUMERIC not in portfolio[0]:
+        by_numeric = [{**portfolio[0], NUMERIC: kind} for kind in space.branches(NUMERIC)]
+    openings = [*single_task[:1], *best, *by_numeric, *defaults, *portfolio[learnt_first:]]
+    return tuple({frozenset(params.items()): params for params in openings}.values())
+
+
+def _is_single_task(params: Mapping[str, Scalar]) -> bool:
+    return params[SHARING] == SINGLE_TASK
 
 
 def learnt(
@@ -177,23 +180,37 @@ def learnt(
     the space has, or the default.
     """
     switches = {name for name, node in space.tree.items() if isinstance(node, Switch)} - {NUMERIC}
-    known = []
-    for each in read():
-        choices = {
-            name for config in each["configurations"] for name in config if name.endswith(".kind")
-        }
-        losses = {
-            config[LOSS] for config in each["configurations"] if LOSS in config and LOSS in switches
-        }
-        if each["rows"] <= rows and switches <= choices and losses <= {*space.branches(LOSS)}:
-            known.append(
-                (len(choices - switches), -each["rows"], abs(each["objectives"] - objectives), each)
-            )
-    if not known:
+    matching = [
+        portfolio
+        for portfolio in read_portfolios()
+        if portfolio["rows"] <= rows and _matches(portfolio, space, switches)
+    ]
+    if not matching:
         return []
-    *_, nearest = min(known, key=lambda each: each[:3])
-    configurations = [fitted(each, space, tasks) for each in nearest["configurations"]]
-    return list({tuple(each.items()): each for each in configurations if each}.values())
+
+    def distance(portfolio: Mapping[str, Any]) -> tuple[int, int, int]:
+        extra_choices = _choices(portfolio) - switches
+        return len(extra_choices), -portfolio["rows"], abs(portfolio["objectives"] - objectives)
+
+    nearest = min(matching, key=distance)
+    configurations = [fitted(config, space, tasks) for config in nearest["configurations"]]
+    return list({tuple(config.items()): config for config in configurations if config}.values())
+
+
+def _choices(portfolio: Mapping[str, Any]) -> set[str]:
+    """Names of the choices in any of a portfolio's configurations."""
+    names = set().union(*portfolio["configurations"])
+    return {name for name in names if name.endswith(".kind")}
+
+
+def _matches(portfolio: Mapping[str, Any], space: Space, switches: set[str]) -> bool:
+    """Whether a portfolio knows every choice of a space, and the space has its losses."""
+    if not switches <= _choices(portfolio):
+        return False
+    if LOSS not in switches:
+        return True
+    losses = {config[LOSS] for config in portfolio["configurations"] if LOSS in config}
+    return losses <= set(space.branches(LOSS))
 
 
 def fitted(config: Mapping[str, Scalar], space: Space, tasks: Sequence[str]) -> dict[str, Scalar]:
@@ -204,20 +221,21 @@ def fitted(config: Mapping[str, Scalar], space: Space, tasks: Sequence[str]) -> 
     """
     if config.get(SHARING) not in space.choices(SHARING):
         return {}
-    named = {_named(name, tasks): value for name, value in config.items()}
-    tree = {name: node for name, node in space.tree.items() if name != NUMERIC or name in named}
-    return trees.searched(tree, tasks, lambda name, node: node.nearest(named.get(name)))
+    by_task = {_name_with_task(name, tasks): value for name, value in config.items()}
+    tree = {name: node for name, node in space.tree.items() if name != NUMERIC or name in by_task}
+    return trees.searched(tree, tasks, lambda name, node: node.nearest(by_task.get(name)))
 
 
-def _named(name: str, tasks: Sequence[str]) -> str:
-    stem, _, place = name.rpartition(".")
-    return (
-        f"{stem}.{tasks[int(place) - 1]}" if place.isdigit() and int(place) <= len(tasks) else name
-    )
+def _name_with_task(name: str, tasks: Sequence[str]) -> str:
+    """The name of a parameter, with a task in place of its position."""
+    stem, _, position = name.rpartition(".")
+    if position.isdigit() and int(position) <= len(tasks):
+        return f"{stem}.{tasks[int(position) - 1]}"
+    return name
 
 
 @cache
-def read() -> list[dict[str, Any]]:
+def read_portfolios() -> list[dict[str, Any]]:
     """All portfolios, as in the file."""
     file = content.read_toml(content.root("search_spaces") / "portfolio" / "learnt.toml")
     return list(file["portfolios"])

@@ -29,10 +29,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import moocore
 import numpy as np
-from numpy.typing import NDArray
 
 from bench.core.arrays import Floats, Ints, Mask
 from bench.core.objectives import Objective
@@ -47,6 +47,13 @@ COMPARED = 64
 """Points of a front in four or more objectives whose contributions are compared. Their time is
 exponential in the number of objectives (five, 1,000 points: 8 s), and there nearly every trial is
 on a front."""
+
+
+class Ranked(NamedTuple):
+    """A row of values and its position in an order, 0 being the best."""
+
+    position: int
+    row: int
 
 
 class Order:
@@ -68,54 +75,57 @@ class Order:
         rank = ranks(values, objectives)
         last = rank.max(initial=UNRANKED) + 1
         rank[rank == UNRANKED] = last
-        # Sorted first, so that nothing below depends on the order of the rows. Descending; copies
-        # in their own order.
-        down = (
-            np.lexsort((*(-self._values).T[::-1], rank))
-            if len(values)
-            else np.empty(0, dtype=np.int64)
-        )
+        self._rank = rank
         self._ends = np.bincount(rank, minlength=last + 1).cumsum()[:last]
+        self._sorted = np.zeros(last, dtype=bool)
         self.measured = int(self._ends[-1]) if last else 0
-        self._order = np.concatenate(
-            [down[: self.measured], np.sort(down[self.measured :])]
-        ).astype(np.int64)
-        self._rank, self._settled = rank, np.zeros(last, dtype=bool)
+        self._order = self._descending()
 
-    def at(self, places: Ints) -> Ints:
+    def _descending(self) -> Ints:
+        """Rows by rank, then by their values from the largest, so that nothing else depends on
+        their order; copies and unranked rows stay in the order of the rows.
+        """
+        if not len(self._values):
+            return np.empty(0, dtype=np.int64)
+        order = np.lexsort((*(-self._values).T[::-1], self._rank))
+        order[self.measured :].sort()
+        return order
+
+    def rows_at(self, positions: Ints) -> Ints:
         """Rows at positions, counted from the best at 0."""
-        inside = places[places < self.measured]
-        for rank in np.unique(np.searchsorted(self._ends, inside, side="right")):
-            self._settle(int(rank))
-        return self._order[places]
+        finite = positions[positions < self.measured]
+        for rank in np.unique(np.searchsorted(self._ends, finite, side="right")):
+            self._sort(int(rank))
+        return self._order[positions]
 
-    def first(self, named: NDArray[np.bool_]) -> tuple[int, int] | None:
-        """Position and row of the best row in a mask (N,); None if it has no finite one."""
-        rank = int(self._rank[named].min(initial=len(self._settled)))
-        if rank == len(self._settled):
+    def best_of(self, mask: Mask) -> Ranked | None:
+        """The best row in a mask (N,); None if it has no finite one."""
+        rank = int(self._rank[mask].min(initial=len(self._sorted)))
+        if rank == len(self._sorted):
             return None
-        at = self._settle(rank)
-        place = at.start + int(np.argmax(named[self._order[at]]))
-        return place, int(self._order[place])
+        places = self._sort(rank)
+        position = places.start + int(np.argmax(mask[self._order[places]]))
+        return Ranked(position, int(self._order[position]))
 
-    def _settle(self, rank: int) -> slice:
-        at = slice(int(self._ends[rank - 1]) if rank else 0, int(self._ends[rank]))
-        if not self._settled[rank]:
-            members = self._order[at]
-            points = self._values[members]
+    def _sort(self, rank: int) -> slice:
+        """Sorts the rows of a rank; returns their positions."""
+        places = slice(int(self._ends[rank - 1]) if rank else 0, int(self._ends[rank]))
+        if not self._sorted[rank]:
+            rows = self._order[places]
+            points = self._values[rows]
             copy = np.zeros(len(points), dtype=bool)
             copy[1:] = (points[1:] == points[:-1]).all(axis=1)
             merit = merits(points[~copy], self._worst)[np.cumsum(~copy) - 1]
-            self._order[at] = members[np.lexsort((-merit, copy))]
-            self._settled[rank] = True
-        return at
+            self._order[places] = rows[np.lexsort((-merit, copy))]
+            self._sorted[rank] = True
+        return places
 
 
 def best_first(
     values: Floats, objectives: Sequence[Objective], reference: Mapping[str, float]
 ) -> Ints:
     """All rows of `values` (N, M) in their `Order`: (N,)."""
-    return Order(values, objectives, reference).at(np.arange(len(values)))
+    return Order(values, objectives, reference).rows_at(np.arange(len(values)))
 
 
 def merits(points: Floats, reference: Floats) -> Floats:
@@ -128,16 +138,15 @@ def merits(points: Floats, reference: Floats) -> Floats:
     only the first `COMPARED` of `epsilon_net` that beat the reference are compared, among
     themselves.
     """
-    if (
-        points.shape[1] == 1
-    ):  # moocore needs two objectives; with one there is one non-dominated point
+    objectives = points.shape[1]
+    if objectives == 1:  # moocore needs two; with one there is one non-dominated point
         return np.ones(len(points))
     compared = np.arange(len(points))
-    if (
-        points.shape[1] > 3
-        and (inside := np.flatnonzero((points > reference).all(axis=1))).size > COMPARED
-    ):
-        compared = inside[np.argsort(-epsilon_net(points[inside]), kind="stable")[:COMPARED]]
+    if objectives > 3:
+        inside = np.flatnonzero((points > reference).all(axis=1))
+        if inside.size > COMPARED:
+            net = np.argsort(-epsilon_net(points[inside]), kind="stable")
+            compared = inside[net[:COMPARED]]
     merit = np.zeros(len(points))
     merit[compared] = moocore.hv_contributions(points[compared], ref=reference, maximise=True)
     without = merit <= 0
@@ -164,8 +173,8 @@ def epsilon_net(points: Floats) -> Floats:
         distance = np.minimum(distance, np.linalg.norm(scaled - scaled[taken], axis=1))
         distance[taken] = -1.0
         taken = int(np.argmax(distance))
-    left = distance >= 0
-    merit[left] = -NET - 1 + distance[left] / max(1.0, distance.max())
+    after_net = distance >= 0
+    merit[after_net] = -NET - 1 + distance[after_net] / max(1.0, distance.max())
     return merit
 
 
@@ -178,20 +187,18 @@ EQUAL = 1e-12
 
 
 @dataclass(frozen=True)
-class Ahead:
-    """Predicts values at full length from each rung, by objective: slope * value + offset; (rungs,
-    M) each.
-    """
+class Extrapolation:
+    """Predicts values at full length from each rung: slope * value + offset; (rungs, M) each."""
 
     slopes: Floats
     offsets: Floats
 
-    def at(self, rung: int | Ints, values: Floats) -> Floats:
+    def predict(self, rung: int | Ints, values: Floats) -> Floats:
         """Values (.., M) of a rung, or of one rung each, at full length."""
         return np.asarray(self.slopes[rung] * values + self.offsets[rung])
 
 
-def to_full_length(results: Sequence[Sequence[Sequence[float]]], objectives: int) -> Ahead:
+def to_full_length(results: Sequence[Sequence[Sequence[float]]], objectives: int) -> Extrapolation:
     """Fits how values at each rung develop to full length; `results` has a trial's objectives at
     each rung, one or more.
 
@@ -205,28 +212,27 @@ def to_full_length(results: Sequence[Sequence[Sequence[float]]], objectives: int
     slopes, offsets = np.ones(values.shape[1:]), np.zeros(values.shape[1:])
     for rung in range(len(slopes) - 2, -1, -1):
         before, after = values[:, rung], values[:, rung + 1]
-        both = np.isfinite(before).all(axis=1) & np.isfinite(after).all(axis=1)
-        slope, offset = _step(before[both], after[both])
-        slopes[rung], offsets[rung] = (
-            slopes[rung + 1] * slope,
-            slopes[rung + 1] * offset + offsets[rung + 1],
-        )
-    return Ahead(slopes, offsets)
+        took_step = np.isfinite(before).all(axis=1) & np.isfinite(after).all(axis=1)
+        slope, offset = _line(before[took_step], after[took_step])
+        slopes[rung] = slopes[rung + 1] * slope
+        offsets[rung] = slopes[rung + 1] * offset + offsets[rung + 1]
+    return Extrapolation(slopes, offsets)
 
 
-def _step(before: Floats, after: Floats) -> tuple[Floats, Floats]:
+def _line(before: Floats, after: Floats) -> tuple[Floats, Floats]:
     """Slope and offset of each objective, (M,) each, from the last `RECENT` trials."""
     before, after = before[-RECENT:], after[-RECENT:]
-    count = len(before)
+    count, objectives = before.shape
     if not count:
-        return np.ones(before.shape[1]), np.zeros(before.shape[1])
-    one, other = np.triu_indices(count, 1)
-    run, rise = before[other] - before[one], after[other] - after[one]
-    slope = np.ones(before.shape[1])
-    for m in range(len(slope)):
-        apart = np.abs(run[:, m]) > EQUAL * np.abs(before[:, m]).max()
-        if apart.any():
-            slope[m] += (np.median(rise[apart, m] / run[apart, m]) - 1.0) * (count / (count + 1))
+        return np.ones(objectives), np.zeros(objectives)
+    first, second = np.triu_indices(count, 1)
+    run, rise = before[second] - before[first], after[second] - after[first]
+    slope = np.ones(objectives)
+    for m in range(objectives):
+        distinct = np.abs(run[:, m]) > EQUAL * np.abs(before[:, m]).max()
+        if distinct.any():
+            median = np.median(rise[distinct, m] / run[distinct, m])
+            slope[m] += (median - 1.0) * (count / (count + 1))
     slope = np.clip(slope, *SLOPES)
     return slope, np.median(after - slope * before, axis=0)
 
@@ -237,9 +243,9 @@ def full_length(results: Sequence[Sequence[Sequence[float]]], objectives: int) -
     Uses a trial's last values and `to_full_length`. It keeps the order of trials at one rung, and
     neither punishes nor leaves out a trial that was not promoted.
     """
-    last = np.array([len(rungs) - 1 for rungs in results], dtype=np.int64)
-    values = _by_rung(results, objectives)
-    return to_full_length(results, objectives).at(last, values[np.arange(len(results)), last])
+    last_rung = np.array([len(rungs) - 1 for rungs in results], dtype=np.int64)
+    last_values = _by_rung(results, objectives)[np.arange(len(results)), last_rung]
+    return to_full_length(results, objectives).predict(last_rung, last_values)
 
 
 def _by_rung(results: Sequence[Sequence[Sequence[float]]], objectives: int) -> Floats:
@@ -306,51 +312,69 @@ def promotions(now: Standings, rules: Rules) -> Iterator[RungStep]:
     """
     while step := _next(now, rules):
         yield step
-        now = Standings(each.after(step) for each in now.every)
+        now = Standings(standing.after(step) for standing in now.standings)
 
 
 def _next(now: Standings, rules: Rules) -> RungStep | None:
     for rung in reversed(range(len(rules.rungs) - 1)):
-        waits = now.waiting & (now.reached == rung + 1)
-        if waits.any():
-            values = now.values(rung)
-            finite = measured(values)
-            settled = (now.reached > rung) | (now.failed & (now.reached == rung))
-            guests = sum(
-                bool(settled[row]) for row, granted in now.granted.items() if rung in granted
-            )
-            places = rules.places(rung, int(settled.sum()) - guests)
-            gone = finite & (now.begun > rung + 1)
-            by_floor = [row for row, granted in now.granted.items() if rung + 1 in granted]
-            free = gone.sum() - gone[by_floor].sum() < places
-            enough = rules.places(rung, int(settled.sum())) > 0
-            signed = values[finite] * np.array([objective.sign for objective in rules.objectives])
-            at_best = (signed == signed.max(axis=0, initial=-np.inf)).all(axis=1)
-            dominant = enough and int(at_best.sum()) == 1  # that one dominates all others
-            unserved = _unserved(now, rules, rung, waits, settled)
-            if not (free or dominant or unserved):
-                continue  # no trial can continue in any order, and sorting takes the time
-            order = Order(values, rules.objectives, rules.reference)
-            best = order.first(waits)
-            if best and best[0] < (places if free else 1 if dominant else 0):
-                return RungStep(now.every[best[1]].number, rung + 1)
-            named = np.zeros(len(now), dtype=bool)
-            named[unserved] = True
-            if best := order.first(named):
-                return RungStep(now.every[best[1]].number, rung + 1, floor=True)
+        if step := _promotion(now, rules, rung):
+            return step
     return None
 
 
-def _unserved(now: Standings, rules: Rules, rung: int, waits: Mask, settled: Mask) -> list[int]:
-    """Rows of the first tries of those kinds for which the floor may promote one from a rung."""
+def _promotion(now: Standings, rules: Rules, rung: int) -> RungStep | None:
+    """The next promotion from a rung, by merit or by the floor."""
+    waits = now.waiting & (now.reached == rung + 1)
+    if not waits.any():
+        return None
+    values = now.values(rung)
+    settled = (now.reached > rung) | (now.failed & (now.reached == rung))
+    places = _places_by_merit(now, rules, rung, values, settled)
+    unserved = _unserved(now, rules, rung, waits, settled)
+    if not (places or unserved.any()):
+        return None  # no trial can continue in any order, and sorting takes the time
+    order = Order(values, rules.objectives, rules.reference)
+    best = order.best_of(waits)
+    if best and best.position < places:
+        return RungStep(now.standings[best.row].number, rung + 1)
+    if served := order.best_of(unserved):
+        return RungStep(now.standings[served.row].number, rung + 1, floor=True)
+    return None
+
+
+def _places_by_merit(now: Standings, rules: Rules, rung: int, values: Floats, settled: Mask) -> int:
+    """Number of the best trials at a rung of which one may continue; 0 if none may.
+
+    Args:
+        values: at the rung: (N, M).
+        settled: trials that are done with the rung: (N,).
+    """
+    finite = measured(values)
+    came_by_floor = [row for row, granted in now.granted.items() if rung in granted]
+    places = rules.places(rung, int(settled.sum() - settled[came_by_floor].sum()))
+    promoted = finite & (now.begun > rung + 1)
+    go_by_floor = [row for row, granted in now.granted.items() if rung + 1 in granted]
+    if promoted.sum() - promoted[go_by_floor].sum() < places:
+        return places
+    if not rules.places(rung, int(settled.sum())):
+        return 0
+    signed = values[finite] * np.array([objective.sign for objective in rules.objectives])
+    best_in_all = (signed == signed.max(axis=0, initial=-np.inf)).all(axis=1)
+    dominates = best_in_all.sum() == 1  # of copies none dominates the others
+    return int(dominates)
+
+
+def _unserved(now: Standings, rules: Rules, rung: int, waits: Mask, settled: Mask) -> Mask:
+    """First tries of those kinds for which the floor may promote one from a rung: (N,)."""
+    unserved = np.zeros(len(now), dtype=bool)
     cost = rules.samples(rung + 1)
-    taken = sum(rules.samples(each) for granted in now.granted.values() for each in granted)
-    if taken + cost > rules.share * (now.samples(rules.rungs) + cost):
-        return []
-    undecided, served = (now.begun > rung) & ~settled, (now.begun > rung + 1) & ~now.failed
-    unserved: list[int] = []
+    spent = sum(rules.samples(granted) for rungs in now.granted.values() for granted in rungs)
+    if spent + cost > rules.share * (now.samples(rules.rungs) + cost):
+        return unserved
+    undecided = (now.begun > rung) & ~settled
+    served = (now.begun > rung + 1) & ~now.failed
     for rows in now.kinds.values():
-        tried = rows[: rules.tries]
-        if len(tried) == rules.tries and not (undecided | served)[tried].any():
-            unserved += [row for row in tried if waits[row]]
+        tries = rows[: rules.tries]
+        if len(tries) == rules.tries and not (undecided | served)[tries].any():
+            unserved[tries] = waits[tries]
     return unserved

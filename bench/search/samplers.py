@@ -77,23 +77,38 @@ def ask(
     outcomes. Returns, for the event that asks this one, `config`, and `params`, the names of its
     searched parameters.
     """
-    number = len(trials)
     with quiet():
         study = optuna.create_study(
             directions=[objective.direction for objective in plan.objectives],
-            sampler=make_sampler(plan.sampler, plan.seed, number),
+            sampler=make_sampler(plan.sampler, plan.seed, len(trials)),
         )
         if plan.sampler not in RUNG_SAMPLERS:  # these need no earlier trials of Optuna's
-            known = distributions(plan)
-            pairs = zip(trials, standings, strict=True)
-            study.add_trials(
-                [_trial(asked, now, known) for asked, now in pairs if now.progress != "failed"]
-            )
+            study.add_trials(_optuna_trials(plan, trials, standings))
         if pinned:
             study.enqueue_trial(dict(pinned))
         trial = study.ask()
         config = plan.space.suggest(trial, plan.tasks)
     return {"config": config, "params": list(trial.params)}
+
+
+def _optuna_trials(
+    plan: SearchPlan, trials: Sequence[Event], standings: Sequence[Standing]
+) -> list[FrozenTrial]:
+    """Optuna's view of the trials that have a result or are unfinished."""
+    of_parameter = distributions(plan)
+    optuna_trials = []
+    for asked, standing in zip(trials, standings, strict=True):
+        if standing.progress == "failed":
+            continue
+        params = params_in(asked)
+        trial = create_trial(
+            state=TrialState.COMPLETE if standing.results else TrialState.RUNNING,
+            values=standing.results[-1] if standing.results else None,
+            params=params,
+            distributions={name: of_parameter[name] for name in params},
+        )
+        optuna_trials.append(trial)
+    return optuna_trials
 
 
 def distributions(plan: SearchPlan) -> dict[str, BaseDistribution]:
@@ -103,14 +118,3 @@ def distributions(plan: SearchPlan) -> dict[str, BaseDistribution]:
     for name, leaf in leaves:
         suggest(trial, name, leaf)
     return trial.distributions
-
-
-def _trial(asked: Event, standing: Standing, known: Mapping[str, BaseDistribution]) -> FrozenTrial:
-    """Optuna's view of a trial that has a result or is unfinished."""
-    params = params_in(asked)
-    return create_trial(
-        state=TrialState.COMPLETE if standing.results else TrialState.RUNNING,
-        values=standing.results[-1] if standing.results else None,
-        params=params,
-        distributions={name: known[name] for name in params},
-    )

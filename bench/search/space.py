@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,18 +18,15 @@ from pydantic import Field, StrictStr
 from bench.core.errors import UserError
 from bench.core.records import Scalar
 from bench.core.registry import Config
+from bench.core.schema import Schema
 from bench.core.system import content
 from bench.core.validation import validate
 from bench.models.config import UNTIED, expand
 from bench.search import tree as trees
-from bench.search.nodes import Constant, Float, Int, Leaf, PlainValue, Switch, Tree
+from bench.search.nodes import Choice, Constant, Float, Int, Leaf, Node, PlainValue, Switch, Tree
 
 if TYPE_CHECKING:  # listing spaces must not import Optuna
     from optuna.trial import BaseTrial
-from pathlib import Path
-
-from bench.core.schema import Schema
-from bench.search.nodes import Choice
 
 
 class _File(Config):
@@ -57,8 +55,11 @@ class Space:
         every value.
         """
         for name, node, _ in trees.walk(self.tree):
-            values = (node.value,) if isinstance(node, Constant) else getattr(node, "options", ())
-            yield from ((name, value) for value in values)
+            if isinstance(node, Constant):
+                yield name, node.value
+            elif isinstance(node, Switch | Choice):
+                for option in node.options:
+                    yield name, option
 
     def branches(self, switch: str) -> tuple[str, ...]:
         """Branches of a switch at the top of the tree; empty if it is no such switch."""
@@ -93,8 +94,8 @@ class Space:
     def defaults(
         self, tasks: Sequence[str], choices: Mapping[str, str] | None = None
     ) -> dict[str, Scalar]:
-        """Searched parameters at their defaults, except the given switches."""
-        return trees.searched(self.tree, tasks, _given(choices or {}))
+        """Searched parameters at their defaults, except for the choices of these switches."""
+        return trees.searched(self.tree, tasks, _or_defaults(choices or {}))
 
     def restricted(self, fixed: Mapping[str, Scalar]) -> Space:
         """Fixes some names, whether or not they are parameters.
@@ -104,8 +105,8 @@ class Space:
         """
         values = expand(fixed)
         tree = trees.pin(self.tree, values)
-        known = trees.names(tree)
-        extra = {name: Constant(value=value) for name, value in values.items() if name not in known}
+        names = trees.names(tree)
+        extra = {name: Constant(value=value) for name, value in values.items() if name not in names}
         return replace(self, tree={**tree, **extra})
 
     def variants(self, tasks: Sequence[str]) -> Iterator[dict[str, Scalar]]:
@@ -114,27 +115,26 @@ class Space:
 
         Everything else stays at its default: parameters are checked separately.
         """
-        yield trees.resolve(self.tree, tasks, _given({}))
+        yield trees.resolve(self.tree, tasks, _or_defaults({}))
         for name, node, path in trees.leaves(self.tree, tasks):
             for value in node.extremes:
-                yield trees.resolve(self.tree, tasks, _given({**dict(path), name: value}))
+                chosen = {**dict(path), name: value}
+                yield trees.resolve(self.tree, tasks, _or_defaults(chosen))
 
     def validate_against_config(self, tasks: Sequence[str]) -> None:
         """Parses every variant as a trial's configuration; raises UserError, naming the key, if one
         is refused.
         """
-        from bench.models.training.config import (
-            TrialConfig,
-        )  # imports torch: only where it is needed
+        from bench.models.training.config import TrialConfig  # imports torch
 
         try:
             for config in self.variants(tasks):
                 TrialConfig.parse(config, self.source)
         except UserError as error:
             text = str(error)
-            raise UserError(
-                text if text.startswith(self.source) else f"{self.source}: {text}"
-            ) from None
+            if not text.startswith(self.source):
+                text = f"{self.source}: {text}"
+            raise UserError(text) from None
 
 
 def load_space(name_or_path: str) -> Space:
@@ -144,9 +144,9 @@ def load_space(name_or_path: str) -> Space:
     path = content.find("search_spaces", name_or_path)
     file = validate(_File, content.read_toml(path), str(path))
     tree = trees.read(file.parameters, str(path))
-    if twice := trees.names(tree) & file.fixed.keys():
+    if repeated := trees.names(tree) & file.fixed.keys():
         raise UserError(
-            f"{path}: {min(twice)}: expected either a fixed value or a parameter, found both"
+            f"{path}: {min(repeated)}: expected either a fixed value or a parameter, found both"
         )
     try:
         return Space(file.title, str(path), tree).restricted(file.fixed)
@@ -154,7 +154,7 @@ def load_space(name_or_path: str) -> Space:
         raise UserError(f"{path}: fixed: {error}") from None
 
 
-def _given(values: Mapping[str, Scalar]) -> trees.Chooser:
+def _or_defaults(values: Mapping[str, Scalar]) -> trees.Chooser:
     return lambda name, node: values.get(name, node.default)
 
 
@@ -167,12 +167,12 @@ def suggest(trial: BaseTrial, name: str, node: Leaf | Switch) -> Scalar:
     return trial.suggest_categorical(name, node.options)
 
 
-FUNNEL = "funnel.kind"
+NUMERIC = "numeric.kind"
 NO_PARENT = "no task has a parent, so that all funnels are one"
-NUMERIC, PLAIN = "numeric.kind", "scaled"
 NO_NUMBER = "it has no number with ranges"
+NO_BINARY = "no task is binary"
+NO_REGRESSION = "no task is a regression"
 NO_GROUP = "the card names no group, and this is searched where rows are ranked within groups"
-NO_BINARY, NO_REGRESSION = "no task is binary", "no task is a regression"
 
 
 @dataclass(frozen=True)
@@ -194,53 +194,72 @@ def fitting(space: Space, schema: Schema) -> Fitted:
     its digest stay the same. Raises UserError if a fixed kind does not fit, or no branch of a
     switch does.
     """
-    from bench.models.training.config import AXES  # imports torch: only where it is needed
-
+    idle_axes = {axis.name: axis for axis in _idle_axes(schema) if axis.name in space.tree}
     unwanted: dict[tuple[str, str], str] = {}
-    kinds = {task.kind for task in schema.tasks}
-    pinned = {
-        axis: (kept, reason)
-        for axis, kept, reason, needed in (
-            (FUNNEL, UNTIED, NO_PARENT, any(task.parent for task in schema.tasks)),
-            (NUMERIC, PLAIN, NO_NUMBER, schema.numbers),
-            ("loss.kind", "log", NO_BINARY, "binary" in kinds),
-            ("regression_loss.kind", "squared", NO_REGRESSION, "regression" in kinds),
-        )
-        if not needed and axis in space.tree
-    }
     for name, node, _ in trees.walk(space.tree):
-        if name in pinned and isinstance(node, Switch):
-            continue
-        if name.startswith("position.") and schema.position is None:
-            unwanted[name, ""] = ""
-        if isinstance(node, Switch) and node.in_groups and not schema.grouped:
-            unwanted |= {
-                (name, branch): NO_GROUP for branch in node.branches if branch != node.default
-            }
-            continue
-        registry = AXES.get(name.removesuffix(".kind"), {}) if name.endswith(".kind") else {}
-        for kind in (
-            node.branches
-            if isinstance(node, Switch)
-            else [node.value]
-            if isinstance(node, Constant)
-            else []
-        ):
-            entry = registry.get(str(kind))
-            if entry is None or (reason := entry.unfit(schema)) is None:
-                continue
-            if isinstance(node, Constant):
-                raise UserError(f"{name} = '{kind}' does not fit this data: {reason}")
-            unwanted[name, str(kind)] = reason
+        if name not in idle_axes or not isinstance(node, Switch):
+            unwanted |= _unfit(name, node, schema)
     if unwanted:
         space = replace(space, tree=trees.prune(space.tree, unwanted))
-    for axis, (kept, why) in pinned.items():
-        unwanted |= {(axis, branch): why for branch in space.branches(axis) if branch != kept}
-        space = space.restricted({axis: kept})
-    return Fitted(
-        space,
-        {f"{name} = {branch}": reason for (name, branch), reason in unwanted.items() if branch},
-    )
+    for axis in idle_axes.values():
+        for branch in space.branches(axis.name):
+            if branch != axis.kind:
+                unwanted[axis.name, branch] = axis.reason
+        space = space.restricted({axis.name: axis.kind})
+    left_out = {
+        f"{name} = {branch}": reason for (name, branch), reason in unwanted.items() if branch
+    }
+    return Fitted(space, left_out)
+
+
+@dataclass(frozen=True)
+class _IdleAxis:
+    """An axis without effect on a data set, the kind that it is fixed to, and the reason."""
+
+    name: str
+    kind: str
+    reason: str
+
+
+def _idle_axes(schema: Schema) -> Iterator[_IdleAxis]:
+    kinds = {task.kind for task in schema.tasks}
+    if not any(task.parent for task in schema.tasks):
+        yield _IdleAxis("funnel.kind", UNTIED, NO_PARENT)
+    if not schema.numbers:
+        yield _IdleAxis(NUMERIC, "scaled", NO_NUMBER)
+    if "binary" not in kinds:
+        yield _IdleAxis("loss.kind", "log", NO_BINARY)
+    if "regression" not in kinds:
+        yield _IdleAxis("regression_loss.kind", "squared", NO_REGRESSION)
+
+
+def _unfit(name: str, node: Node, schema: Schema) -> dict[tuple[str, str], str]:
+    """Branches of a parameter that cannot work, (switch, branch) -> reason; (name, "") for all."""
+    from bench.models.training.config import AXES  # imports torch: only where it is needed
+
+    unfit: dict[tuple[str, str], str] = {}
+    if name.startswith("position.") and schema.position is None:
+        unfit[name, ""] = ""
+    if isinstance(node, Switch) and node.in_groups and not schema.grouped:
+        for branch in node.branches:
+            if branch != node.default:
+                unfit[name, branch] = NO_GROUP
+        return unfit
+    kinds: list[str] = []
+    if isinstance(node, Switch):
+        kinds = list(node.branches)
+    elif isinstance(node, Constant):
+        kinds = [str(node.value)]
+    registry = AXES.get(name.removesuffix(".kind"), {}) if name.endswith(".kind") else {}
+    for kind in kinds:
+        entry = registry.get(kind)
+        reason = None if entry is None else entry.unfit(schema)
+        if reason is None:
+            continue
+        if isinstance(node, Constant):
+            raise UserError(f"{name} = '{kind}' does not fit this data: {reason}")
+        unfit[name, kind] = reason
+    return unfit
 
 
 TWO_TASKS: tuple[str, ...] = ("first", "second")
@@ -256,26 +275,29 @@ def describe_space(name_or_path: str, dataset: str | None = None) -> dict[str, A
     from bench.data import load_card  # needed only with a data set
     from bench.data.shape import shape_of
 
-    space, tasks, left_out = load_space(name_or_path), TWO_TASKS, {}
+    space = load_space(name_or_path)
+    tasks = TWO_TASKS
+    left_out: Mapping[str, str] = {}
     if dataset is not None:
         schema = shape_of(load_card(dataset))
         tasks = tuple(task.name for task in schema.tasks)
         fitted = fitting(space, schema)
-        space, left_out = fitted.space, {**fitted.left_out}
+        space, left_out = fitted.space, fitted.left_out
+    branches = {
+        name: list(node.branches)
+        for name, node, _ in trees.walk(space.tree)
+        if isinstance(node, Switch)
+    }
     return {
         "name": Path(name_or_path).stem,
         "title": space.title,
         "tasks": list(tasks),
         "size": size_of(space, tasks),
-        "branches": {
-            name: list(node.branches)
-            for name, node, _ in trees.walk(space.tree)
-            if isinstance(node, Switch)
-        },
+        "branches": branches,
         "parameters": _parameters(space, tasks),
         "fixed": space.fixed,
         "defaults": space.defaults(tasks),
-        "left_out": left_out,
+        "left_out": dict(left_out),
     }
 
 
@@ -286,9 +308,8 @@ def size_of(space: Space, tasks: Sequence[str]) -> dict[str, Any]:
     of these parameters, in any branch; and both as `text`.
     """
     discrete = _discrete(space.tree)
-    continuous = len(
-        {name for name, leaf, _ in trees.leaves(space.tree, tasks) if isinstance(leaf, Float)}
-    )
+    leaves = trees.leaves(space.tree, tasks)
+    continuous = len({name for name, leaf, _ in leaves if isinstance(leaf, Float)})
     text = f"{discrete:,} configurations"
     if continuous:
         text = f"infinite: {discrete:,} discrete choices, times {continuous} continuous parameters"
@@ -309,10 +330,13 @@ def _discrete(tree: Tree) -> int:
 
 def _parameters(space: Space, tasks: tuple[str, ...]) -> list[dict[str, Any]]:
     rows: dict[str, dict[str, Any]] = {}
+    branches: dict[str, dict[str, dict[str, None]]] = {}  # of each parameter, by switch
     for name, leaf, path in trees.leaves(space.tree, tasks):
-        row = rows.setdefault(name, {"name": name, "when": {}, **leaf.describe()})
+        if name not in rows:
+            rows[name] = {"name": name, "when": {}, **leaf.describe()}
+            branches[name] = {}
         for switch, branch in path:
-            row["when"].setdefault(switch, {})[branch] = True
-    for row in rows.values():
-        row["when"] = {switch: "|".join(among) for switch, among in row["when"].items()}
+            branches[name].setdefault(switch, {})[branch] = None
+    for name, row in rows.items():
+        row["when"] = {switch: "|".join(taken) for switch, taken in branches[name].items()}
     return list(rows.values())

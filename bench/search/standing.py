@@ -63,7 +63,6 @@ class Standings:
     in this order.
 
     Attributes:
-        every: the standings.
         reached: number of rungs with a result: (N,).
         waiting, failed: whether each is: (N,).
         begun: number of rungs each was, or is being, trained to: (N,).
@@ -72,22 +71,28 @@ class Standings:
     """
 
     def __init__(self, standings: Iterable[Standing]) -> None:
-        self.every = sorted(standings, key=attrgetter("number"))
-        self.reached = np.array([len(each.results) for each in self.every], dtype=np.int64)
-        self.waiting = np.array([each.progress == "waiting" for each in self.every], dtype=np.bool_)
-        self.failed = np.array([each.progress == "failed" for each in self.every], dtype=np.bool_)
+        self.standings = sorted(standings, key=attrgetter("number"))
+        progress = np.array([standing.progress for standing in self.standings], dtype=str)
+        reached = [len(standing.results) for standing in self.standings]
+        self.reached = np.array(reached, dtype=np.int64)
+        self.waiting = progress == "waiting"
+        self.failed = progress == "failed"
         self.begun = self.reached + ~self.waiting
-        self.granted = {row: each.granted for row, each in enumerate(self.every) if each.granted}
+        self.granted: dict[int, frozenset[int]] = {}
         self.kinds: defaultdict[str, list[int]] = defaultdict(list)
-        for row, each in enumerate(self.every):
-            self.kinds[each.kind].append(row)
+        for row, standing in enumerate(self.standings):
+            self.kinds[standing.kind].append(row)
+            if standing.granted:
+                self.granted[row] = standing.granted
 
     def __len__(self) -> int:
-        return len(self.every)
+        return len(self.standings)
 
     def values(self, rung: int) -> NDArray[np.float64]:
         """Results at a rung that some trial has reached: (N, objectives), NaN for the others."""
-        results = [each.results[rung] for each in self.every if len(each.results) > rung]
+        results = [
+            standing.results[rung] for standing in self.standings if len(standing.results) > rung
+        ]
         values = np.full((len(self), len(results[0])), np.nan)
         values[self.reached > rung] = results
         return values
@@ -101,14 +106,14 @@ class Standings:
 class JobHistory:
     """The standings of a study's trials and its jobs, `steps`, updated with each event.
 
-    The first `told` jobs have recorded outcomes; standings know these only.
+    The first `told` jobs have recorded outcomes; standings reflect these only.
     """
 
     def __init__(self) -> None:
         self.steps: list[RungStep] = []
         self.told = 0
         self.standings: list[Standing] = []
-        self._told_before: list[int] = []  # number of recorded jobs when each trial was started
+        self._told_before: list[int] = []  # value of `told` when each trial was started
 
     @property
     def trials(self) -> int:
@@ -127,29 +132,29 @@ class JobHistory:
     def tell(self, values: tuple[float, ...] | None) -> None:
         """Records the outcome of the next job in order; None for a failure."""
         trial = self.steps[self.told].trial
-        before = self.standings[trial]
         self.told += 1
+        standing = self.standings[trial]
         if values is None:
-            self.standings[trial] = replace(before, progress="failed")
+            self.standings[trial] = replace(standing, progress="failed")
         else:
-            self.standings[trial] = replace(
-                before, progress="waiting", results=(*before.results, values)
-            )
+            results = (*standing.results, values)
+            self.standings[trial] = replace(standing, progress="waiting", results=results)
 
     def samples(self, ladder: tuple[int, ...]) -> int:
         """Training samples of all jobs, see `Standings.samples`; 0 without rungs."""
         return Standings(self.standings).samples(ladder)
 
-    def known_at(self, trial: int) -> list[tuple[tuple[float, ...], ...] | None]:
+    def results_known_to(self, trial: int) -> list[tuple[tuple[float, ...], ...] | None]:
         """Results by rung of the trials before one, as recorded when that one was started, or now
         if it was not.
 
         None for a trial that was then recorded as failed without any result.
         """
-        told = self._told_before[trial] if trial < self.trials else self.told
-        jobs = Counter(step.trial for step in self.steps[:told])
-        known: list[tuple[tuple[float, ...], ...] | None] = []
+        recorded = self._told_before[trial] if trial < self.trials else self.told
+        recorded_jobs = Counter(step.trial for step in self.steps[:recorded])
+        known_results: list[tuple[tuple[float, ...], ...] | None] = []
         for number in range(trial):
-            results = self.standings[number].results[: jobs[number]]
-            known.append(None if jobs[number] and not results else results)
-        return known
+            results = self.standings[number].results[: recorded_jobs[number]]
+            failed = recorded_jobs[number] and not results
+            known_results.append(None if failed else results)
+        return known_results

@@ -19,8 +19,8 @@ from bench.search.log import (
     Event,
     Log,
     many_objects,
-    others_in,
     outcome_event,
+    points_beside_trials,
     record_of,
     replicate_event,
     replicates_in,
@@ -56,7 +56,7 @@ class Study(AbstractContextManager["Study"]):
         self, folder: Path, log: Log, lock: FolderLock | None = None, plan: SearchPlan | None = None
     ) -> None:
         self.folder = folder
-        self.ledger = JobHistory()
+        self.history = JobHistory()
         self.configs: list[dict[str, Scalar]] = []
         self.tries: dict[str, dict[str, float]] = {}
         self.objectives: tuple[Objective, ...] = ()
@@ -66,7 +66,7 @@ class Study(AbstractContextManager["Study"]):
         self._plan: dict[str, Any] = {}
         self._asked: list[list[Event]] = []
         self._outcomes: dict[int, Event] = {}
-        self._retrained: dict[str, list[Event]] = {}  # training -> its replicates
+        self._replicates: dict[str, list[Event]] = {}  # by training
         with many_objects():
             for event in log.take():
                 self._apply(event)
@@ -113,12 +113,12 @@ class Study(AbstractContextManager["Study"]):
     @property
     def asked(self) -> int:
         """Number of jobs, so the next one's number."""
-        return len(self.ledger.steps)
+        return len(self.history.steps)
 
     @property
     def told(self) -> int:
         """Number of jobs with a recorded outcome, so the next one to record."""
-        return self.ledger.told
+        return self.history.told
 
     @property
     def finished(self) -> Collection[int]:
@@ -133,24 +133,24 @@ class Study(AbstractContextManager["Study"]):
     def running(self) -> dict[int, dict[str, Scalar]]:
         """Configurations of the jobs without an outcome, by number."""
         unfinished = sorted(set(range(self.asked)) - set(self.finished))
-        return {number: self.configs[self.ledger.steps[number].trial] for number in unfinished}
+        return {number: self.configs[self.history.steps[number].trial] for number in unfinished}
 
     def under_way(self) -> list[tuple[RungStep, float]]:
         """The jobs without an outcome and their starts, in seconds since 1970; by number."""
-        steps = [self.ledger.steps[number] for number in self.running()]
+        steps = [self.history.steps[number] for number in self.running()]
         return [(step, self._asked[step.trial][step.rung]["at"]) for step in steps]
 
     def ask(
-        self, plan: SearchPlan, given: Mapping[str, Scalar], seconds: float | None = None
+        self, plan: SearchPlan, pinned: Mapping[str, Scalar], seconds: float | None = None
     ) -> tuple[int, dict[str, Scalar]]:
-        """Starts the next trial, with `given` parameters; returns its number and dotted
+        """Starts the next trial, with `pinned` parameters; returns its number and dotted
         configuration.
 
         It is on disk completely or not at all, with the duration of the search so far (`seconds`).
         """
-        number = self.ledger.trials
+        number = self.history.trials
         trials = [asked[0] for asked in self._asked]
-        proposal = ask(plan, given, trials, self.ledger.standings)
+        proposal = ask(plan, pinned, trials, self.history.standings)
         baseline = number < len(plan.openings) and proposal["config"].get(SHARING) == SINGLE_TASK
         self._begin(RungStep(number, 0), seconds, baseline=baseline, **proposal)
         return number, self.configs[number]
@@ -167,7 +167,7 @@ class Study(AbstractContextManager["Study"]):
     def tell(self, number: int) -> TrialRecord:
         """Records the outcome of a finished job for later decisions; returns its trial's record."""
         self._add("told", job=number)
-        return self.record(self.ledger.steps[number].trial)
+        return self.record(self.history.steps[number].trial)
 
     def conclude(self) -> None:
         """Ends a search by rungs; starting another job reopens it, and trials wait as before."""
@@ -191,52 +191,54 @@ class Study(AbstractContextManager["Study"]):
 
     def replicates(self) -> dict[str, tuple[Replicate, ...]]:
         """Replicates by `Point.training`."""
-        return {training: replicates_in(kept) for training, kept in self._retrained.items()}
+        return {training: replicates_in(events) for training, events in self._replicates.items()}
 
     def baselines(self) -> list[Point]:
         """Points that are no trials, the current point among them, see
-        `bench.search.log.others_in`.
+        `bench.search.log.points_beside_trials`.
         """
-        others = others_in(kept for kept in self._retrained.values() if kept[0]["trial"] is None)
-        return [
-            replace(point, metrics=self.tries.get(point.training, {}))
-            if point.kind == TWIN
-            else point
-            for point in others
-        ]
+        groups = [events for events in self._replicates.values() if events[0]["trial"] is None]
+        baselines = []
+        for point in points_beside_trials(groups):
+            if point.kind == TWIN:
+                metrics = self.tries.get(point.training, {})
+                baselines.append(replace(point, metrics=metrics))
+            else:
+                baselines.append(point)
+        return baselines
 
     def record(self, number: int) -> TrialRecord:
         """The record of one trial."""
         asked = self._asked[number]
-        done = [self._outcomes[each["job"]] for each in asked if each["job"] in self._outcomes]
-        kept = [
-            each
-            for group in self._retrained.values()
-            if group[0]["trial"] == number
-            for each in group
-        ]
-        return record_of(asked, done, replicates_in(kept), self.ladder, self.concluded)
+        done = [self._outcomes[event["job"]] for event in asked if event["job"] in self._outcomes]
+        replicates: list[Event] = []
+        for events in self._replicates.values():
+            if events[0]["trial"] == number:
+                replicates += events
+        return record_of(asked, done, replicates_in(replicates), self.ladder, self.concluded)
 
     def records(self) -> list[TrialRecord]:
         """The records of all trials, by number."""
         with many_objects():
-            return [self.record(number) for number in range(self.ledger.trials)]
+            return [self.record(number) for number in range(self.history.trials)]
 
-    def _check(self) -> None:
-        mine = self._plan if self._identity is None else self._identity
-        for key in dict.fromkeys([*mine, *self._plan]):
-            if (before := self._plan.get(key)) != (value := mine.get(key)):
+    def _check_identity(self) -> None:
+        """Refuses another plan than the one that the log began with."""
+        logged = self._plan
+        identity = logged if self._identity is None else self._identity
+        for key in [*identity, *logged]:
+            if logged.get(key) != identity.get(key):
                 raise UserError(
-                    f"{self.folder}: expected {key} = {before!r}, with which this run began, found "
-                    f"{value!r}"
+                    f"{self.folder}: expected {key} = {logged.get(key)!r}, with which this run "
+                    f"began, found {identity.get(key)!r}"
                 )
 
-    def _begin(self, step: RungStep, seconds: float | None, **of_trial: Any) -> None:
+    def _begin(self, step: RungStep, seconds: float | None, **trial: Any) -> None:
         seconds = self.seconds if seconds is None else seconds
-        self._add("asked", job=self.asked, **asdict(step), seconds=seconds, **of_trial)
+        self._add("asked", job=self.asked, **asdict(step), seconds=seconds, **trial)
 
-    def _add(self, name: str, **of: Any) -> None:
-        self._apply(self._log.append({"event": name, "at": time.time(), **of}))
+    def _add(self, name: str, **fields: Any) -> None:
+        self._apply(self._log.append({"event": name, "at": time.time(), **fields}))
 
     def _apply(self, event: Event) -> None:
         """Applies an event, the same from the driver as from the log."""
@@ -244,7 +246,7 @@ class Study(AbstractContextManager["Study"]):
         match event["event"]:
             case "begun":
                 self._plan = event["plan"]
-                self._check()
+                self._check_identity()
                 self.objectives = tuple(
                     Objective(name, direction) for name, direction in self._plan["objectives"]
                 )
@@ -254,15 +256,15 @@ class Study(AbstractContextManager["Study"]):
                     self._asked.append([])
                     self.configs.append(event["config"])
                 self._asked[step.trial].append(event)
-                self.ledger.ask(step, str(self.configs[step.trial].get(SHARING, "?")))
+                self.history.ask(step, str(self.configs[step.trial].get(SHARING, "?")))
                 self.seconds, self.concluded, self.cut_short = event["seconds"], False, False
             case "outcome":
                 self._outcomes[event["job"]] = event
             case "told":
-                self.ledger.tell(values_in(self._outcomes[event["job"]], self.objectives))
+                self.history.tell(values_in(self._outcomes[event["job"]], self.objectives))
             case "replicate":
                 if event["replicate"]:
-                    self._retrained.setdefault(training_in(event), []).append(event)
+                    self._replicates.setdefault(training_in(event), []).append(event)
                 else:
                     self.tries[training_in(event)] = event["metrics"]
             case "rest":

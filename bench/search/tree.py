@@ -23,7 +23,7 @@ Path = tuple[tuple[str, str], ...]
 Chooser = Callable[[str, Leaf | Switch], Scalar]
 
 PARAMETERS: dict[str, type[Int | Float | Choice | Simplex]] = {
-    each.type: each for each in (Int, Float, Choice, Simplex)
+    node.type: node for node in (Int, Float, Choice, Simplex)
 }
 TYPES = (*PARAMETERS, "switch")
 
@@ -48,28 +48,35 @@ def read(tables: Mapping[str, Mapping[str, object]], where: str) -> Tree:
     Raises UserError, naming file and parameter, for an unknown type, a missing or unknown key, a
     value that does not fit, or a name used twice.
     """
-    tree: dict[str, Node] = {
-        name: _read_node(table, f"{where}: {name}") for name, table in tables.items()
-    }
-    seen: dict[str, Path] = {}
-    for name, _, path in walk(tree):
-        if name in seen:
-            under = "".join(f" under {switch} = {branch}" for switch, branch in seen[name])
+    tree = {name: _read_node(table, f"{where}: {name}") for name, table in tables.items()}
+    _check_names(tree, where)
+    for name, table in tables.items():
+        unless = table.get("unless")
+        if unless is not None:
+            _move_below(tree, name, unless, f"{where}: {name}.unless")
+    return tree
+
+
+def _check_names(tree: Tree, where: str) -> None:
+    """Refuses a name used twice, and a parameter that a simplex sets."""
+    paths: dict[str, Path] = {}
+    simplexes = []
+    for name, node, path in walk(tree):
+        if name in paths:
+            under = "".join(f" under {switch} = {branch}" for switch, branch in paths[name])
             raise UserError(
                 f"{where}: {name}: expected one parameter of this name, found another{under}"
             )
-        seen[name] = path
-    for simplex in (name for name, node, _ in walk(tree) if isinstance(node, Simplex)):
-        for name in seen:
+        paths[name] = path
+        if isinstance(node, Simplex):
+            simplexes.append(name)
+    for simplex in simplexes:
+        for name in paths:
             if name.startswith(f"{simplex}."):
                 raise UserError(
                     f"{where}: {name}: expected no parameter beside the simplex '{simplex}', which "
                     "sets it"
                 )
-    for name, table in tables.items():
-        if (unless := table.get("unless")) is not None:
-            _move_below(tree, name, unless, f"{where}: {name}.unless")
-    return tree
 
 
 def _move_below(tree: dict[str, Node], name: str, unless: object, where: str) -> None:
@@ -83,21 +90,21 @@ def _move_below(tree: dict[str, Node], name: str, unless: object, where: str) ->
             f'{where}: expected one switch with a list of branches, as in {{ "sharing.kind" = '
             '["single_task"] }'
         )
-    ((switch_name, without),) = unless.items()
+    ((switch_name, excluded),) = unless.items()
     switch = tree.get(switch_name)
     if not isinstance(switch, Switch) or switch_name == name:
-        below = switch_name not in tree and any(other == switch_name for other, _, _ in walk(tree))
-        where_it_is = ", which only some configurations have" if below else ""
+        is_below = switch_name not in tree and any(key == switch_name for key, _, _ in walk(tree))
+        where_it_is = ", which only some configurations have" if is_below else ""
         raise UserError(
             f"{where}: expected a switch beside this parameter, found '{switch_name}'{where_it_is}"
         )
-    without = without if isinstance(without, list) else [without]
-    for branch in without:
+    excluded = excluded if isinstance(excluded, list) else [excluded]
+    for branch in excluded:
         if branch not in switch.branches:
             raise UserError(f"{where}: {unknown('branch', str(branch), switch.branches)}")
     node = tree.pop(name)
     branches = {
-        branch: inner if branch in without else {**inner, name: node}
+        branch: inner if branch in excluded else {**inner, name: node}
         for branch, inner in switch.branches.items()
     }
     tree[switch_name] = replace(switch, branches=branches)
@@ -133,11 +140,12 @@ def leaves(tree: Tree, tasks: Sequence[str]) -> Iterator[tuple[str, Leaf | Switc
     of its tasks.
     """
     for name, node, path in walk(tree):
-        for each, leaf in (
-            node.expand(name, tasks) if isinstance(node, Simplex) else {name: node}
-        ).items():
-            if not isinstance(leaf, Constant | Simplex):
-                yield each, leaf, path
+        if isinstance(node, Simplex):
+            for weight, leaf in node.expand(name, tasks).items():
+                if not isinstance(leaf, Constant):
+                    yield weight, leaf, path
+        elif not isinstance(node, Constant):
+            yield name, node, path
 
 
 def resolve(tree: Tree, tasks: Sequence[str], choose: Chooser) -> dict[str, Scalar]:
@@ -151,9 +159,9 @@ def resolve(tree: Tree, tasks: Sequence[str], choose: Chooser) -> dict[str, Scal
         elif isinstance(node, Simplex):
             values |= resolve(node.expand(name, tasks), tasks, choose)
         else:
-            values[name] = value = choose(name, node)
+            values[name] = choose(name, node)
             if isinstance(node, Switch):
-                values |= resolve(node.branches[str(value)], tasks, choose)
+                values |= resolve(node.branches[str(values[name])], tasks, choose)
     return values
 
 
@@ -162,8 +170,8 @@ def searched(tree: Tree, tasks: Sequence[str], choose: Chooser) -> dict[str, Sca
     params: dict[str, Scalar] = {}
 
     def note(name: str, node: Leaf | Switch) -> Scalar:
-        params[name] = value = choose(name, node)
-        return value
+        params[name] = choose(name, node)
+        return params[name]
 
     resolve(tree, tasks, note)
     return params
@@ -188,12 +196,7 @@ def pin(tree: Tree, values: Mapping[str, Scalar]) -> Tree:
             if isinstance(node, Switch):
                 pinned |= pin(node.branches.get(str(values[name]), {}), values)
         elif isinstance(node, Simplex):
-            weights = {
-                key.removeprefix(f"{name}."): value
-                for key, value in values.items()
-                if key.startswith(f"{name}.")
-            }
-            pinned[name] = node.model_copy(update={"pinned": {**node.pinned, **weights}})
+            pinned[name] = _pin_weights(name, node, values)
         elif isinstance(node, Switch):
             branches = {
                 branch: _pin_branch(name, branch, inner, values)
@@ -203,6 +206,25 @@ def pin(tree: Tree, values: Mapping[str, Scalar]) -> Tree:
         else:
             pinned[name] = node
     return pinned
+
+
+def _pin_weights(name: str, simplex: Simplex, values: Mapping[str, Scalar]) -> Simplex:
+    prefix = f"{name}."
+    weights = {
+        key.removeprefix(prefix): value for key, value in values.items() if key.startswith(prefix)
+    }
+    return simplex.model_copy(update={"pinned": {**simplex.pinned, **weights}})
+
+
+def _pin_branch(switch: str, branch: str, tree: Tree, values: Mapping[str, Scalar]) -> Tree:
+    inner = dict(pin(tree, values))
+    if switch.endswith(".kind"):
+        prefix = f"{switch.removesuffix('kind')}{branch}."
+        parameters = names(inner)
+        for name, value in values.items():
+            if name.startswith(prefix) and name not in parameters:
+                inner[name] = Constant(value=value)
+    return inner
 
 
 def prune(tree: Tree, unwanted: Mapping[tuple[str, str], str]) -> Tree:
@@ -215,48 +237,35 @@ def prune(tree: Tree, unwanted: Mapping[tuple[str, str], str]) -> Tree:
     pruned: dict[str, Node] = {}
     for name, node in tree.items():
         if not isinstance(node, Switch):
-            pruned |= {} if (name, "") in unwanted else {name: node}
+            if (name, "") not in unwanted:
+                pruned[name] = node
             continue
-        left = {
+        branches = {
             branch: inner
             for branch, inner in node.branches.items()
             if (name, branch) not in unwanted
         }
-        if not left:
+        if not branches:
             reasons = "; ".join(f"{branch}: {unwanted[name, branch]}" for branch in node.branches)
             raise UserError(
                 f"{name}: expected a branch that fits this data, found none ({reasons})"
             )
-        if len(left) == 1 < len(node.branches):
-            ((branch, inner),) = left.items()
-            pruned |= {name: Constant(value=branch)} | dict(prune(inner, unwanted))
+        if len(branches) == 1 < len(node.branches):
+            ((branch, inner),) = branches.items()
+            pruned[name] = Constant(value=branch)
+            pruned |= prune(inner, unwanted)
         else:
-            default = node.default if node.default in left else next(iter(left))
-            branches = {branch: prune(inner, unwanted) for branch, inner in left.items()}
-            pruned[name] = replace(node, default=default, branches=branches)
+            default = node.default if node.default in branches else next(iter(branches))
+            inner_trees = {branch: prune(inner, unwanted) for branch, inner in branches.items()}
+            pruned[name] = replace(node, default=default, branches=inner_trees)
     return pruned
 
 
 def names(tree: Tree) -> set[str]:
     """Names of every parameter of every branch, and of pinned weights of tasks."""
-    nodes = {name: node for name, node, _ in walk(tree)}
-    weights = {
-        f"{name}.{task}"
-        for name, node in nodes.items()
-        if isinstance(node, Simplex)
-        for task in node.pinned
-    }
-    return {*nodes, *weights}
-
-
-def _pin_branch(switch: str, branch: str, tree: Tree, values: Mapping[str, Scalar]) -> Tree:
-    inner = pin(tree, values)
-    if not switch.endswith(".kind"):
-        return inner
-    prefix, known = f"{switch.removesuffix('kind')}{branch}.", names(inner)
-    own = {
-        name: Constant(value=value)
-        for name, value in values.items()
-        if name.startswith(prefix) and name not in known
-    }
-    return {**inner, **own}
+    parameters = set()
+    for name, node, _ in walk(tree):
+        parameters.add(name)
+        if isinstance(node, Simplex):
+            parameters |= {f"{name}.{task}" for task in node.pinned}
+    return parameters

@@ -24,8 +24,8 @@ from bench.core.schema import SCORE, Schema, TaskKind
 from bench.core.system.progress import Progress
 from bench.data.card import Card
 from bench.data.preparation import rows_of
-from bench.data.spill import arrays_of
 from bench.data.splits import SPLITS
+from bench.data.two_passes import arrays_to_keep
 from bench.deciding.score import prediction_names
 from bench.ledger.comparison.significance import CANNOT_TELL, against
 from bench.ledger.effect import LEVEL, Effect
@@ -110,7 +110,7 @@ def judge(
             table = history.with_history(table)
         predictions = [_predicted(scorer, table, card.key) for scorer in scorers]
         if column is not None:
-            scores = arrays_of(card, rows)["logged"][chosen, card.logged.index(column)]
+            scores = arrays_to_keep(card, rows)["logged"][chosen, card.logged.index(column)]
             predictions.append({SCORE: scores.astype(np.float64)})
         units = rows.group if rows.units is None else rows.units
         parts.append(

@@ -136,7 +136,7 @@ class KeptHistory:
         requests = _keys(self._card, table)
         events = self._events_of(requests[GROUP])
         rows, values_by_input = self._joined(events, requests)
-        pasts = past(rows, history, within=False)
+        pasts = past(rows, history, own_split=False)
 
         numbers = pasts.numbers[events.num_rows :]
         lists = pasts.lists[events.num_rows :]

@@ -38,8 +38,8 @@ from bench.measure.spaces import Predicted, joint_labels, together
 from bench.measure.tally import Tally
 from bench.models.training.config import TrialConfig
 from bench.models.training.device import choose_device
+from bench.models.training.ensemble import seed_of
 from bench.models.training.loop import Trainer
-from bench.models.training.parts import seed_of
 from bench.models.training.tree_model import grow
 from bench.models.training.tree_settings import is_trees, whole_settings
 from bench.serve.bounds import ROWS

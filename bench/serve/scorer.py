@@ -60,7 +60,7 @@ class RawRows:
         kinds = read_as((part.source.column, part.wanted) for part in parts)
         required = {part.source.column for part in parts if part.needed}
         computed = () if history is None else history.columns
-        columns = {}
+        columns: dict[str, RawColumn] = {}
         if history is not None:
             for name, needed in history.needed.items():
                 columns[name] = RawColumn(name, needed, False)
@@ -164,7 +164,7 @@ def _may_be_rounded(values: Any) -> Any:
     return (sizes >= least) & (sizes <= 2.0**64)
 
 
-def _sentence_of_rounded(name: str, value: float | np.floating) -> str:
+def _sentence_of_rounded(name: str, value: Any) -> str:
     return (
         f"'{name}': expected an id as a whole number or a text, found the float {value:.0f}, "
         "which has lost digits"

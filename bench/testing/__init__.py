@@ -53,10 +53,8 @@ class Check:
         except SkipTest:
             raise
         except Exception as error:
-            error.add_note(
-                f"expected of {self}: "
-                f"{(getdoc(self.run.func) or '').split(chr(10) * 2 + 'Args:')[0]}"
-            )
+            requirement, _, _ = (getdoc(self.run.func) or "").partition("\n\nArgs:")
+            error.add_note(f"expected of {self}: {requirement}")
             raise
 
     def __str__(self) -> str:
@@ -75,80 +73,81 @@ def checks(group: str, name: str, sample: ReaderSample | None = None) -> list[Ch
     Raises:
         UserError: no such group or entry, or a reader without a sample.
     """
-    made: dict[str, Callable[[str], Iterator[Check]]] = {
-        axis: partial(_of_model, axis) for axis in MODELS
-    }
-    made |= {"balancing": _of_balancer, "reader": partial(_of_reader, sample=sample)}
-    made |= {group: partial(_of_all, group) for group in ("sampler", "rule")}
-    if group not in made:
-        raise unknown("group", group, list(made))
+    checks_of_group: dict[str, Callable[[str], Iterator[Check]]] = {}
+    for axis in MODELS:
+        checks_of_group[axis] = partial(_checks_of_model, axis)
+    checks_of_group["balancing"] = _checks_of_balancer
+    checks_of_group["reader"] = partial(_checks_of_reader, sample=sample)
+    for module in ("sampler", "rule"):
+        checks_of_group[module] = partial(_checks_of_module, module)
+    if group not in checks_of_group:
+        raise unknown("group", group, list(checks_of_group))
     lookup(registry_of(group), group, name)
-    return list(made[group](name))
+    return list(checks_of_group[group](name))
 
 
-def _check(of: Callable[..., None], *args: Any, about: str = "") -> Check:
-    return Check(f"{of.__name__}[{about}]" if about else of.__name__, partial(of, *args))
+def _check(run: Callable[..., None], *args: Any, case: str = "") -> Check:
+    name = run.__name__
+    if case:
+        name = f"{name}[{case}]"
+    return Check(name, partial(run, *args))
 
 
-def _of_model(axis: str, name: str) -> Iterator[Check]:
+def _checks_of_model(axis: str, name: str) -> Iterator[Check]:
     from bench.models.funnels import FUNNELS
     from bench.models.sharing import SHARING
-    from bench.testing import models as of
-    from bench.testing import training
-
-    yield _check(of.an_entry_says_what_it_is, axis, name)
-    others = cycle(FUNNELS) if axis == "sharing" else cycle(SHARING)
-    for tasks, other in zip(of.TASKS, others, strict=False):
-        kinds, about = (
-            {"funnel" if axis == "sharing" else "sharing": other, axis: name},
-            f"{tasks}-{other}",
-        )
-        for size in of.SIZES:
-            every_size = of.any_batch_size_gives_logits_losses_and_probabilities
-            yield _check(every_size, tasks, size, kinds, about=f"{about}-{size}")
-        yield _check(of.the_gradient_reaches_every_parameter, tasks, kinds, about=about)
-        if tasks != "one":
-            yield _check(of.shared_parameters_are_declared_exactly, tasks, kinds, about=about)
-    if axis in ("numeric", "interaction", "sequence"):
-        for other in ("single_task", "stem"):  # with input sets of one task each
-            kinds = {"sharing": other, axis: name}
-            yield _check(
-                of.shared_parameters_are_declared_exactly, "two", kinds, about=f"two-{other}"
-            )
-    own = (of.a_tasks_loss_is_its_own,) if axis in ("loss", "regression_loss") else ()
-    for each in (
-        *own,
-        of.a_seed_decides_everything,
-        of.its_state_is_its_parameters,
-        of.it_can_be_packaged,
-    ):
-        yield _check(each, {axis: name})
-    # The tiny store has neither numbers with ranges, nor histories, nor regressions.
-    if axis not in ("numeric", "sequence", "regression_loss"):
-        store = training.MemoryStore()
-        for tried in (
-            training.it_reaches_every_parameter_and_fits_64_rows,
-            training.it_trains_in_bf16,
-            *training.OF_ALL,
-        ):
-            yield _check(tried, store, {f"{axis}.kind": name})
-
-
-def _of_balancer(name: str) -> Iterator[Check]:
-    from bench.testing import balancing as of
     from bench.testing import models, training
 
+    yield _check(models.an_entry_says_what_it_is, axis, name)
+    # Tried with the entries of another axis in turn.
+    partner_axis, partners = "sharing", cycle(SHARING)
+    if axis == "sharing":
+        partner_axis, partners = "funnel", cycle(FUNNELS)
+    for tasks, partner in zip(models.TASKS, partners, strict=False):
+        kinds = {partner_axis: partner, axis: name}
+        case = f"{tasks}-{partner}"
+        for size in models.SIZES:
+            check = models.any_batch_size_gives_logits_losses_and_probabilities
+            yield _check(check, tasks, size, kinds, case=f"{case}-{size}")
+        yield _check(models.the_gradient_reaches_every_parameter, tasks, kinds, case=case)
+        if tasks != "one":
+            yield _check(models.shared_parameters_are_declared_exactly, tasks, kinds, case=case)
+    if axis in ("numeric", "interaction", "sequence"):
+        for sharing in ("single_task", "stem"):  # with input sets of one task each
+            kinds = {"sharing": sharing, axis: name}
+            check_shared = models.shared_parameters_are_declared_exactly
+            yield _check(check_shared, "two", kinds, case=f"two-{sharing}")
+    if axis in ("loss", "regression_loss"):
+        yield _check(models.a_tasks_loss_is_its_own, {axis: name})
+    yield _check(models.a_seed_decides_everything, {axis: name})
+    yield _check(models.its_state_is_its_parameters, {axis: name})
+    yield _check(models.it_can_be_packaged, {axis: name})
+
+    # The tiny store has neither numbers with ranges, nor histories, nor regressions.
+    if axis not in ("numeric", "sequence", "regression_loss"):
+        store, dotted = training.MemoryStore(), {f"{axis}.kind": name}
+        yield _check(training.it_reaches_every_parameter_and_fits_64_rows, store, dotted)
+        yield _check(training.it_trains_in_bf16, store, dotted)
+        for run in training.OF_ALL:
+            yield _check(run, store, dotted)
+
+
+def _checks_of_balancer(name: str) -> Iterator[Check]:
+    from bench.testing import balancing, models, training
+
     yield _check(models.an_entry_says_what_it_is, "balancing", name)
-    yield from (_check(each.func, *each.args) for each in of.properties(name))
+    for requirement in balancing.requirements(name):
+        yield _check(requirement, name)
     store, dotted = training.MemoryStore(), {"balancing.kind": name, "sharing.kind": "mmoe"}
     yield _check(training.it_reaches_every_parameter_and_fits_64_rows, store, dotted, 0.9)
-    yield from (_check(each, store, dotted) for each in training.OF_ALL)
+    for run in training.OF_ALL:
+        yield _check(run, store, dotted)
     for precision in ("fp32", "bf16"):
-        each = training.a_task_without_labels_in_a_batch_leaves_all_finite
-        yield _check(each, store, name, precision, about=precision)
+        check = training.a_task_without_labels_in_a_batch_leaves_all_finite
+        yield _check(check, store, name, precision, case=precision)
 
 
-def _of_reader(name: str, sample: ReaderSample | None) -> Iterator[Check]:
+def _checks_of_reader(name: str, sample: ReaderSample | None) -> Iterator[Check]:
     from bench.testing import readers
 
     if sample is None or sample.card["reader"]["kind"] != name:
@@ -159,5 +158,6 @@ def _of_reader(name: str, sample: ReaderSample | None) -> Iterator[Check]:
     yield _check(readers.bad_input_is_the_users_mistake_with_its_place, sample)
 
 
-def _of_all(group: str, name: str) -> Iterator[Check]:
-    yield from (_check(each, name) for each in import_module(f"bench.testing.{group}s").OF_ALL)
+def _checks_of_module(group: str, name: str) -> Iterator[Check]:
+    for run in import_module(f"bench.testing.{group}s").OF_ALL:
+        yield _check(run, name)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from functools import partial
 from typing import Any, cast, get_args
 
 import torch
@@ -23,7 +22,7 @@ from bench.models.balancing.base import (
 TASKS = ["a", "b", "c", "d", "e", "f"]
 OUTPUT = 8
 """Numbers of a test's gradient that stand for the embedding output."""
-MANY = [1, 2, 3, 6]
+TASK_COUNTS = [1, 2, 3, 6]
 SCALES = [1e-10, 1.0, 1e10]
 
 
@@ -48,21 +47,20 @@ def parts(row: Tensor) -> list[Tensor]:
 
 def step(balancer: Balancer, jacobian: Tensor, losses: Tensor | None = None) -> Tensor:
     """The combined gradient (N,) of gradients (T, N); a combination needs N = 20."""
-    silent = (jacobian == 0).all(1)
-    balancer.observe(
-        (torch.ones(len(jacobian)) if losses is None else losses).masked_fill(silent, 0.0)
-    )
+    if losses is None:
+        losses = torch.ones(len(jacobian))
+    balancer.observe(losses.masked_fill((jacobian == 0).all(1), 0.0))
     if isinstance(balancer, GradientCombination):
-        return torch.cat([part.reshape(-1) for part in balancer([parts(row) for row in jacobian])])
+        combined_parts = balancer([parts(row) for row in jacobian])
+        return torch.cat([part.reshape(-1) for part in combined_parts])
     combined: Tensor = balancer(jacobian @ jacobian.T) @ jacobian
     return combined
 
 
 def normal(tasks: int, seed: int = 0) -> Tensor:
     """Rows (T, 20) of independent numbers."""
-    return torch.randn(
-        tasks, 20, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
-    )
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(tasks, 20, generator=generator, dtype=torch.float64)
 
 
 def low_rank(tasks: int, seed: int = 0) -> Tensor:
@@ -129,27 +127,24 @@ def an_entry_is_complete(name: str) -> None:
 
 def finite_at_every_scale_and_rank_for_six_steps(name: str) -> None:
     """Of one scale for all tasks, or of scales that differ by twenty orders of magnitude."""
-    for sample, tasks, scale in itertools.product(SAMPLERS, MANY, (*SCALES, None)):
+    for sample, tasks, scale in itertools.product(SAMPLERS, TASK_COUNTS, (*SCALES, None)):
         balancer = build(name, tasks)
         for seed in range(6):  # past the virtual epoch
             scales = torch.logspace(-10, 10, tasks, dtype=torch.float64)[torch.randperm(tasks)]
-            scales = scales if scale is None else torch.full_like(scales, scale)
-            found = step(
-                balancer, (sample(tasks, seed=seed) * scales[:, None]).float(), scales.float()
-            )
-            assert found.dtype == torch.float32
-            assert found.isfinite().all()
+            if scale is not None:
+                scales = torch.full_like(scales, scale)
+            jacobian = sample(tasks, seed=seed) * scales[:, None]
+            combined = step(balancer, jacobian.float(), scales.float())
+            assert combined.dtype == torch.float32
+            assert combined.isfinite().all()
 
 
 def finite_for_what_is_hardly_a_gramian(name: str) -> None:
     """Of a gradient aggregation: zero, huge and tiny Gramians."""
-    for tasks in MANY:
+    for tasks in TASK_COUNTS:
         balancer = build(name, tasks)
-        for gramian in (
-            torch.zeros(tasks, tasks),
-            torch.eye(tasks) * 1e30,
-            torch.full((tasks, tasks), 1e-30),
-        ):
+        zero, huge = torch.zeros(tasks, tasks), torch.eye(tasks) * 1e30
+        for gramian in (zero, huge, torch.full((tasks, tasks), 1e-30)):
             balancer.observe(torch.ones(tasks))
             assert balancer(gramian).isfinite().all()
     underflow = torch.tensor([[1.0, -1e-25], [-1e-25, 0.0]])  # (1e-25)^2 is 0 in float32
@@ -165,11 +160,10 @@ def one_task_is_followed_as_it_is(name: str) -> None:
 
 def equal_gradients_are_summed(name: str) -> None:
     """So that one learning rate means the same under every balancer."""
-    for tasks, scale in itertools.product(MANY, SCALES):
+    for tasks, scale in itertools.product(TASK_COUNTS, SCALES):
         jacobian = scale * duplicated(tasks)
-        torch.testing.assert_close(
-            step(build(name, tasks), jacobian), jacobian.sum(0), rtol=1e-5, atol=0
-        )
+        combined = step(build(name, tasks), jacobian)
+        torch.testing.assert_close(combined, jacobian.sum(0), rtol=1e-5, atol=0)
 
 
 def permuting_tasks_changes_no_step(name: str) -> None:
@@ -178,56 +172,56 @@ def permuting_tasks_changes_no_step(name: str) -> None:
     """
     for sample in (normal, stationary, with_zero_rows):
         torch.manual_seed(0)
-        for tasks in MANY[1:]:
+        for tasks in TASK_COUNTS[1:]:
             order = torch.randperm(tasks)
-            one, other = build(name, tasks), build(name, tasks)
+            balancer, permuted = build(name, tasks), build(name, tasks)
             for seed in range(6):
                 jacobian, losses = sample(tasks, seed=seed), torch.rand(tasks) + 0.1
-                found = step(other, jacobian[order], losses[order])
-                torch.testing.assert_close(found, step(one, jacobian, losses), rtol=1e-5, atol=1e-5)
+                found = step(permuted, jacobian[order], losses[order])
+                expected = step(balancer, jacobian, losses)
+                torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
 def a_common_scale_scales_the_step(name: str) -> None:
     """Over six steps, with the losses on the same scale."""
     for tasks, scale in itertools.product((2, 3, 6), SCALES):
-        found = []
+        relative_steps = []
         for factor in (1.0, scale):
             torch.manual_seed(0)
             balancer = build(name, tasks)
-            steps = [
-                step(balancer, factor * normal(tasks, seed), torch.full((tasks,), factor))
-                for seed in range(6)
-            ]
-            found.append(torch.stack(steps) / factor)
-        torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-4)
+            losses = torch.full((tasks,), factor)
+            steps = [step(balancer, factor * normal(tasks, seed), losses) for seed in range(6)]
+            relative_steps.append(torch.stack(steps) / factor)
+        torch.testing.assert_close(*relative_steps, rtol=1e-4, atol=1e-4)
 
 
 def a_task_with_zero_gradient_has_no_say(name: str) -> None:
     """The step is the others' own; where draws depend on the number of tasks, two tasks are tried
     alone.
     """
+    zero_row = torch.zeros(1, 20, dtype=torch.float64)
     for tasks in [2] if "random" in build(name, 2).claims else range(2, 6):
-        one, other = build(name, tasks), build(name, tasks + 1)
+        balancer, with_one_more = build(name, tasks), build(name, tasks + 1)
         for seed in range(6):
             jacobian = normal(tasks, seed)
-            padded = torch.cat(
-                [jacobian[:1], torch.zeros(1, 20, dtype=torch.float64), jacobian[1:]]
-            )
+            padded = torch.cat([jacobian[:1], zero_row, jacobian[1:]])
             torch.manual_seed(seed)
-            expected = step(one, jacobian)
+            expected = step(balancer, jacobian)
             torch.manual_seed(seed)
-            torch.testing.assert_close(step(other, padded), expected, rtol=1e-5, atol=1e-5)
+            found = step(with_one_more, padded)
+            torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
 def steps_of(balancer: Balancer, steps: range) -> Tensor:
     """Steps of four tasks, one of which sometimes has no sample."""
-    found = []
+    combined = []
     for seed in steps:
         jacobian = normal(4, seed)
         if seed % 4 == 3:
             jacobian[2] = 0
-        found.append(step(balancer, jacobian, normal(4, seed + 100)[:, 0].abs().float() + 0.1))
-    return torch.stack(found)
+        losses = normal(4, seed + 100)[:, 0].abs().float() + 0.1
+        combined.append(step(balancer, jacobian, losses))
+    return torch.stack(combined)
 
 
 def what_it_is_given_is_left_as_it_was(name: str) -> None:
@@ -235,11 +229,11 @@ def what_it_is_given_is_left_as_it_was(name: str) -> None:
     balancer = build(name, 4)
     jacobian = with_zero_rows(4)
     if isinstance(balancer, GradientCombination):
-        given = [[part.clone() for part in parts(row)] for row in jacobian]
-        found = balancer(given)
-        for of, row in zip(given, jacobian, strict=True):
-            assert all(torch.equal(a, b) for a, b in zip(of, parts(row), strict=True))
-        assert [part.shape for part in found] == [part.shape for part in given[0]]
+        gradients = [parts(row.clone()) for row in jacobian]
+        combined = balancer(gradients)
+        after = [torch.cat([part.flatten() for part in gradient]) for gradient in gradients]
+        assert torch.equal(torch.stack(after), jacobian)
+        assert [part.shape for part in combined] == [part.shape for part in gradients[0]]
     else:
         gramian = jacobian @ jacobian.T
         before = gramian.clone()
@@ -254,9 +248,9 @@ def nothing_dense_needs_to_be_shared(name: str) -> None:
     balancer.prepare([])
     gradients = [[torch.randn(2, 4)] for _ in range(3)]
     balancer.observe(torch.ones(3))
-    (found,) = balancer(gradients)
-    assert found.shape == (2, 4)
-    assert found.isfinite().all()
+    (combined,) = balancer(gradients)
+    assert combined.shape == (2, 4)
+    assert combined.isfinite().all()
 
 
 # Loss weightings
@@ -273,10 +267,9 @@ def weights(balancer: Balancer, losses: Tensor) -> Tensor:
 def losses_of(balancer: Balancer, steps: int, seed: int) -> Tensor:
     """The combined losses over some steps on random losses; the balancer's parameters learn."""
     generator = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.SGD(
-        [*balancer.parameters(), torch.nn.Parameter(torch.zeros(()))], lr=0.1
-    )
-    seen = []
+    unused = torch.nn.Parameter(torch.zeros(()))  # an optimizer needs one
+    optimizer = torch.optim.SGD([*balancer.parameters(), unused], lr=0.1)
+    combined_losses = []
     for _ in range(steps):
         losses = torch.rand(len(balancer.tasks), generator=generator) + 0.1
         loss = balancer(losses.requires_grad_())
@@ -284,26 +277,27 @@ def losses_of(balancer: Balancer, steps: int, seed: int) -> Tensor:
         loss.backward()
         optimizer.step()
         balancer.after(losses.detach() * (0.5 + torch.rand(len(losses), generator=generator)))
-        seen.append(loss.detach())
-    return torch.stack(seen)
+        combined_losses.append(loss.detach())
+    return torch.stack(combined_losses)
 
 
 def equal_losses_have_weights_that_sum_to_the_number_of_tasks(name: str) -> None:
     """And each is 1, unless they are drawn at random."""
     for tasks in range(1, 7):
-        found = weights(build(name, tasks), torch.full((tasks,), 0.3))
-        torch.testing.assert_close(found.sum(), torch.tensor(float(tasks)))
+        task_weights = weights(build(name, tasks), torch.full((tasks,), 0.3))
+        torch.testing.assert_close(task_weights.sum(), torch.tensor(float(tasks)))
         if "random" not in build(name, 2).claims:
-            torch.testing.assert_close(found, torch.ones(tasks))
+            torch.testing.assert_close(task_weights, torch.ones(tasks))
 
 
 def permuting_tasks_permutes_weights(name: str) -> None:
     """Over ten steps, past two virtual epochs."""
-    one, other = build(name, 5), build(name, 5)
+    balancer, permuted = build(name, 5), build(name, 5)
     order = torch.tensor([3, 0, 4, 2, 1])
     for seed in range(10):
         losses = torch.rand(5, generator=torch.Generator().manual_seed(seed)) + 0.1
-        torch.testing.assert_close(weights(one, losses)[order], weights(other, losses[order]))
+        expected = weights(balancer, losses)[order]
+        torch.testing.assert_close(expected, weights(permuted, losses[order]))
 
 
 def finite_at_every_scale_and_without_samples(name: str) -> None:
@@ -341,11 +335,9 @@ def a_task_without_samples_leaves_the_others_alone(name: str) -> None:
 
 def run_of(balancer: Balancer, steps: range) -> Tensor:
     """What it makes of four tasks, step by step."""
-    return (
-        losses_of(balancer, len(steps), steps.start)
-        if isinstance(balancer, LossWeighting)
-        else steps_of(balancer, steps)
-    )
+    if isinstance(balancer, LossWeighting):
+        return losses_of(balancer, len(steps), steps.start)
+    return steps_of(balancer, steps)
 
 
 def seeded_runs_repeat_bit_for_bit(name: str) -> None:
@@ -373,9 +365,9 @@ def it_goes_on_from_a_saved_state_bit_for_bit(name: str) -> None:
 def what_is_kept_matters_where_claimed(name: str) -> None:
     """Without it the check above could not fail."""
     runs = []
-    for used in (True, False):
+    for has_history in (True, False):
         balancer = build(name, 4)
-        if used:
+        if has_history:
             run_of(balancer, range(5))
         torch.manual_seed(5)
         runs.append(run_of(balancer, range(5, 14)))
@@ -390,34 +382,32 @@ OF_BOTH = (
 )
 
 
-def properties(name: str) -> list[partial[None]]:
+def requirements(name: str) -> list[Callable[[str], None]]:
     """The checks of a balancer alone, by its kind and its class's claims, see
     `bench.testing.checks`.
     """
     balancer = build(name, 2)
-    fair = not {"random", "asymmetric"} & balancer.claims
-    own: list[Callable[[str], None]]
+    treats_tasks_alike = not {"random", "asymmetric"} & balancer.claims
+    required: list[Callable[[str], None]] = list(OF_BOTH)
     if isinstance(balancer, LossWeighting):
-        own = [
-            finite_at_every_scale_and_without_samples,
-            a_loss_that_is_not_a_number_shows,
-            equal_losses_have_weights_that_sum_to_the_number_of_tasks,
-            *(
-                [permuting_tasks_permutes_weights, a_task_without_samples_leaves_the_others_alone]
-                if fair
-                else []
-            ),
-        ]
+        required.append(finite_at_every_scale_and_without_samples)
+        required.append(a_loss_that_is_not_a_number_shows)
+        required.append(equal_losses_have_weights_that_sum_to_the_number_of_tasks)
+        if treats_tasks_alike:
+            required.append(permuting_tasks_permutes_weights)
+            required.append(a_task_without_samples_leaves_the_others_alone)
+        return required
+
+    required.append(finite_at_every_scale_and_rank_for_six_steps)
+    required.append(one_task_is_followed_as_it_is)
+    required.append(equal_gradients_are_summed)
+    required.append(a_common_scale_scales_the_step)
+    required.append(a_task_with_zero_gradient_has_no_say)
+    required.append(what_it_is_given_is_left_as_it_was)
+    if isinstance(balancer, GradientCombination):
+        required.append(nothing_dense_needs_to_be_shared)
     else:
-        combines = isinstance(balancer, GradientCombination)
-        own = [
-            finite_at_every_scale_and_rank_for_six_steps,
-            one_task_is_followed_as_it_is,
-            equal_gradients_are_summed,
-            a_common_scale_scales_the_step,
-            a_task_with_zero_gradient_has_no_say,
-            what_it_is_given_is_left_as_it_was,
-            nothing_dense_needs_to_be_shared if combines else finite_for_what_is_hardly_a_gramian,
-            *([permuting_tasks_changes_no_step] if fair else []),
-        ]
-    return [partial(check, name) for check in (*OF_BOTH, *own)]
+        required.append(finite_for_what_is_hardly_a_gramian)
+    if treats_tasks_alike:
+        required.append(permuting_tasks_changes_no_step)
+    return required

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from unittest import SkipTest
 
@@ -46,17 +47,13 @@ def schema_of(tasks: str, kinds: Kinds) -> Schema:
     """Four fields, one the scenario, and a dense column; numbers and a history for the kinds that
     read them.
     """
-    numeric, sequence = "numeric" in kinds, "sequence" in kinds
-    fields = (*FIELDS, *((_PAST,) if sequence else ()), *((_RANGES,) if numeric else ()))
-    dense = ("age", "age_missing") if numeric else ("age",)
-    return Schema(
-        fields,
-        dense,
-        TASKS[tasks],
-        numbers=(_AGE,) if numeric else (),
-        grouped=True,
-        scenario="hour",
-    )
+    fields: tuple[Field, ...] = FIELDS
+    if "sequence" in kinds:
+        fields += (_PAST,)
+    schema = Schema(fields, ("age",), TASKS[tasks], grouped=True, scenario="hour")
+    if "numeric" not in kinds:
+        return schema
+    return replace(schema, fields=(*fields, _RANGES), dense=("age", "age_missing"), numbers=(_AGE,))
 
 
 def build(
@@ -66,11 +63,13 @@ def build(
     tasks' schema.
     """
     schema = schema_of(tasks, kinds)
-    chosen = {axis: kind for axis, kind in DEFAULTS.items() if axis != "balancing"} | dict(kinds)
     choices: dict[str, Any] = {}
-    for axis, kind in chosen.items():
+    for axis, kind in (DEFAULTS | dict(kinds)).items():
+        if axis == "balancing":
+            continue
         entry = AXES[axis][kind]
-        if reason := entry.unfit(schema):
+        reason = entry.unfit(schema)
+        if reason is not None:
             raise SkipTest(reason)
         choices[axis] = Chosen(kind, entry.config())
     return MultiTaskModel(
@@ -95,10 +94,13 @@ def batch_of(schema: Schema, size: int) -> tuple[Tensor, Tensor, Tensor]:
         columns.append(ids)
     labels: list[Tensor] = []
     for task, parent in zip(schema.tasks, schema.parents, strict=True):
-        values = (
-            torch.randn(size) if task.kind == "regression" else (torch.rand(size) < 0.6).float()
-        )
-        labels.append(values if parent is None else values * labels[parent])
+        if task.kind == "regression":
+            values = torch.randn(size)
+        else:
+            values = (torch.rand(size) < 0.6).float()
+        if parent is not None:
+            values *= labels[parent]
+        labels.append(values)
     dense = torch.randn(size, len(schema.dense))
     for number in schema.numbers:
         if number.missing is not None:
@@ -121,8 +123,9 @@ def moved(model: MultiTaskModel, spread: float) -> MultiTaskModel:
     or a factor is 0. The gradient at the bias of attention's keys is 0 by mathematics, and by
     rounding it is not 0 at every point.
     """
-    for parameter in model.dense_parameters() if spread else ():
-        parameter.add_(spread * torch.randn_like(parameter))
+    if spread:
+        for parameter in model.dense_parameters():
+            parameter.add_(spread * torch.randn_like(parameter))
     return model
 
 
@@ -155,8 +158,8 @@ def any_batch_size_gives_logits_losses_and_probabilities(
     if size:
         model.eval()  # no random draws
         logits = model(ids, dense)
-        alone = torch.cat([model(ids[i : i + 1], dense[i : i + 1]) for i in range(size)])
-        torch.testing.assert_close(alone, logits, rtol=1e-4, atol=1e-5)
+        one_by_one = [model(ids[i : i + 1], dense[i : i + 1]) for i in range(size)]
+        torch.testing.assert_close(torch.cat(one_by_one), logits, rtol=1e-4, atol=1e-5)
 
 
 def the_gradient_reaches_every_parameter(tasks: str, kinds: Kinds) -> None:
@@ -170,21 +173,23 @@ def the_gradient_reaches_every_parameter(tasks: str, kinds: Kinds) -> None:
         ids, dense, labels = batch_of(schema_of(tasks, kinds), 256)
         torch.autograd.backward(model.losses(model(ids, dense), labels).sum())
         for name, parameter in model.named_parameters():
-            gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+            gradient = parameter.grad
+            if gradient is None:
+                gradient = torch.zeros_like(parameter)
             assert spread or gradient.isfinite().all(), name
             reached[name] = _any_of_slices(gradient) | reached.get(name, torch.tensor(False))
             expected.setdefault(name, torch.full((len(parameter),), name != "embedding.weight"))
         expected["embedding.weight"][torch.unique(model.rows(ids)).long()] = True
         expected["embedding.weight"][0] = False  # the padding
-        wrong = {name: int((reached[name] != slices).sum()) for name, slices in expected.items()}
-        if not any(wrong.values()):
+        n_wrong = {name: int((reached[name] != slices).sum()) for name, slices in expected.items()}
+        if not any(n_wrong.values()):
             return
-    assert not wrong["embedding.weight"], (
+    assert not n_wrong["embedding.weight"], (
         "embedding.weight: expected a gradient at all rows of the batch but the padding"
     )
-    name = next(name for name, count in wrong.items() if count)
+    name = next(name for name, count in n_wrong.items() if count)
     raise AssertionError(
-        f"{name}: no gradient at {wrong[name]} of its {len(expected[name])} slices"
+        f"{name}: no gradient at {n_wrong[name]} of its {len(expected[name])} slices"
     )
 
 
@@ -214,17 +219,13 @@ def _tasks_moved(model: MultiTaskModel, tasks: str, kinds: Kinds) -> dict[str, T
     ids, dense, _ = batch_of(schema_of(tasks, kinds), 256)
     logits = model(ids, dense.double())
     parameters = dict(model.named_parameters())
-    counts = {name: len(parameter) for name, parameter in parameters.items()} | {
-        "embedding.weight": model.input_sets
-    }
-    by_task = {
-        name: torch.zeros(count, len(TASKS[tasks]), dtype=torch.bool)
-        for name, count in counts.items()
-    }
+    by_task = {}
+    for name, parameter in parameters.items():
+        slices = model.input_sets if name == "embedding.weight" else len(parameter)
+        by_task[name] = torch.zeros(slices, len(TASKS[tasks]), dtype=torch.bool)
     for output, task in enumerate(model.outputs):
-        above = logits[:, output].sum()
         gradients = torch.autograd.grad(
-            above, [*parameters.values()], retain_graph=True, allow_unused=True
+            logits[:, output].sum(), [*parameters.values()], retain_graph=True, allow_unused=True
         )
         for name, gradient in zip(parameters, gradients, strict=True):
             if gradient is None:
@@ -250,12 +251,12 @@ def _wrongly_declared(model: MultiTaskModel, seen: Mapping[str, Tensor]) -> list
         is_shared = torch.full((len(by_task),), id(parameter) in shared)
         if name == "embedding.weight":
             is_shared[: model.interaction.common] = True
-        count = by_task.sum(1)
-        fits = torch.where(is_shared, count > (0 if transfers else 1), count == 1)
-        wrong = [
-            f"{'shared' if of_all else 'own'}, moves {number}"
-            for of_all, number in zip(is_shared[~fits].tolist(), count[~fits].tolist(), strict=True)
-        ]
+        n_tasks = by_task.sum(1)
+        fits = torch.where(is_shared, n_tasks > (0 if transfers else 1), n_tasks == 1)
+        wrong = []
+        for row in (~fits).nonzero().flatten().tolist():
+            kind = "shared" if is_shared[row] else "own"
+            wrong.append(f"{kind}, moves {int(n_tasks[row])}")
         if wrong:
             sentences.append(f"{name}: by declared kind and number of tasks, slices: {wrong}")
     return sentences
@@ -271,27 +272,26 @@ def a_tasks_loss_is_its_own(kinds: Kinds) -> None:
     losses = model.losses(logits, labels, dense=dense)
     for task, loss in enumerate(losses):
         (gradient,) = torch.autograd.grad(loss, logits, retain_graph=True)
-        others = [
-            number
-            for number, of in enumerate(model.outputs)
-            if of != task and gradient[:, number].any()
-        ]
-        assert not others, f"the loss of task {task} depends on the logits {others}"
+        foreign = []
+        for output, task_of_output in enumerate(model.outputs):
+            if task_of_output != task and gradient[:, output].any():
+                foreign.append(output)
+        assert not foreign, f"the loss of task {task} depends on the logits {foreign}"
     for task in {1, 2, 3}:  # nobody's parents
         changed = labels.clone()
         changed[:, task] = 1 - changed[:, task]
-        found = model.losses(logits, changed, dense=dense).isclose(losses)
-        found[task] = True
-        assert found.all(), (
+        same = model.losses(logits, changed, dense=dense).isclose(losses)
+        same[task] = True
+        assert same.all(), (
             f"labels of task {task} change the losses of tasks "
-            f"{(~found).nonzero().flatten().tolist()}"
+            f"{(~same).nonzero().flatten().tolist()}"
         )
     binary = torch.tensor([task.kind == "binary" for task in model.schema.tasks])
     for sure in (0.0, 5.0, 50.0, -50.0):
         signs = torch.where(binary, 2 * labels - 1, labels)[:, list(model.outputs)]
         losses = model.losses(sure * signs, labels, dense=dense)
-        right = losses.isfinite() & (losses >= 0)
-        assert right.all(), (
+        fits = losses.isfinite() & (losses >= 0)
+        assert fits.all(), (
             f"expected finite losses of at least 0, found {losses} of logits {sure:g} times the "
             "signs"
         )
@@ -302,38 +302,39 @@ def a_seed_decides_everything(kinds: Kinds) -> None:
 
     All draws come from torch's default generator.
     """
+    logits = _logits_after_two_steps(3, kinds)
+    assert torch.equal(logits, _logits_after_two_steps(3, kinds))
+    assert not torch.equal(logits, _logits_after_two_steps(4, kinds))
 
-    def trained(seed: int) -> Tensor:
-        torch.manual_seed(seed)
-        model = build("chain", kinds)
-        torch.manual_seed(1)
-        ids, dense, labels = batch_of(schema_of("chain", kinds), 32)
-        for _ in range(2):
-            gradients = torch.autograd.grad(
-                model.losses(model(ids, dense), labels).sum(), list(model.parameters())
-            )
-            with torch.no_grad():
-                for parameter, gradient in zip(model.parameters(), gradients, strict=True):
-                    parameter.sub_(0.1 * gradient)
-        logits: Tensor = model(ids, dense)
-        return logits.detach()
 
-    assert torch.equal(trained(3), trained(3))
-    assert not torch.equal(trained(3), trained(4))
+def _logits_after_two_steps(seed: int, kinds: Kinds) -> Tensor:
+    torch.manual_seed(seed)
+    model = build("chain", kinds)
+    torch.manual_seed(1)
+    ids, dense, labels = batch_of(schema_of("chain", kinds), 32)
+    for _ in range(2):
+        loss = model.losses(model(ids, dense), labels).sum()
+        gradients = torch.autograd.grad(loss, list(model.parameters()))
+        with torch.no_grad():
+            for parameter, gradient in zip(model.parameters(), gradients, strict=True):
+                parameter.sub_(0.1 * gradient)
+    logits: Tensor = model(ids, dense)
+    return logits.detach()
 
 
 def its_state_is_its_parameters(kinds: Kinds) -> None:
     """`state_dict` holds parameters, and buffers of a regression loss; a new model with it predicts
     the same.
     """
-    model, other = build("mixed", kinds).eval(), build("mixed", kinds).eval()
+    model, copy = build("mixed", kinds).eval(), build("mixed", kinds).eval()
     ids, dense, _ = batch_of(schema_of("mixed", kinds), 16)
-    assert not torch.equal(model(ids, dense), other(ids, dense))
-    other.load_state_dict({name: tensor.clone() for name, tensor in model.state_dict().items()})
-    assert torch.equal(model(ids, dense), other(ids, dense))
-    kept = {name for name in model.state_dict() if not name.startswith("funnel.loss.regression.")}
-    beyond = kept - {name for name, _ in model.named_parameters()}
-    assert not beyond, f"expected parameters alone in the state, found the buffers {beyond}"
+    assert not torch.equal(model(ids, dense), copy(ids, dense))
+    state = model.state_dict()
+    copy.load_state_dict({name: tensor.clone() for name, tensor in state.items()})
+    assert torch.equal(model(ids, dense), copy(ids, dense))
+    names = {name for name in state if not name.startswith("funnel.loss.regression.")}
+    buffers = names - {name for name, _ in model.named_parameters()}
+    assert not buffers, f"expected parameters alone in the state, found the buffers {buffers}"
 
 
 def it_can_be_packaged(kinds: Kinds) -> None:

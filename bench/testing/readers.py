@@ -49,27 +49,24 @@ def parts(
 
 def its_parts_are_the_rows_of_the_file_however_it_is_cut(sample: ReaderSample) -> None:
     """Values, names and types of columns, and places do not depend on how many rows a part has."""
+    expected = list(sample.rows)
     found = []
     for size in (1, 2, base.PART):
         with parts(sample, sample.content, size) as (path, tables):
-            read_ = list(tables)
-            assert all(each.table.num_rows <= size for each in read_), (
-                f"a part has more than {size} rows"
-            )
-            schemas = {str(each.table.schema.remove_metadata()) for each in read_}
+            schemas = set[str]()
+            rows: list[dict[str, Any]] = []
+            places: list[str] = []
+            for part in tables:
+                assert part.table.num_rows <= size, f"a part has more than {size} rows"
+                schemas.add(str(part.table.schema.remove_metadata()))
+                rows += part.table.to_pylist()
+                for row in range(part.table.num_rows):
+                    places.append(part.place(row).replace(str(path), ""))
             assert len(schemas) == 1, f"parts have different columns or types: {schemas}"
-            rows = [row for each in read_ for row in each.table.to_pylist()]
-            assert rows == list(sample.rows), (
-                f"parts of {size}: expected {list(sample.rows)}, found {rows}"
-            )
-            places = [
-                each.place(row).replace(str(path), "")
-                for each in read_
-                for row in range(each.table.num_rows)
-            ]
+            assert rows == expected, f"parts of {size}: expected {expected}, found {rows}"
             assert len(set(places)) == len(rows), f"two rows have one place: {places}"
             found.append((schemas, places))
-    assert all(each == found[0] for each in found), (
+    assert found[0] == found[1] == found[2], (
         f"types or places depend on how the file is cut: {found}"
     )
 
@@ -77,11 +74,11 @@ def its_parts_are_the_rows_of_the_file_however_it_is_cut(sample: ReaderSample) -
 def bad_input_is_the_users_mistake_with_its_place(sample: ReaderSample) -> None:
     """A `UserError` names the file and, where the format has lines or rows, which one is wrong."""
     with parts(sample, sample.bad) as (path, tables):
-        said = ""
+        message = ""
         try:
             list(tables)
         except UserError as error:
-            said = str(error)
-        assert said, "expected a UserError, found rows"
-        assert str(path) in said, f"expected {path} in '{said}'"
-        assert sample.where in said, f"expected '{sample.where}' in '{said}'"
+            message = str(error)
+        assert message, "expected a UserError, found rows"
+        assert str(path) in message, f"expected {path} in '{message}'"
+        assert sample.where in message, f"expected '{sample.where}' in '{message}'"

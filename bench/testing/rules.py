@@ -13,11 +13,11 @@ CASES = 40
 TABLES = ("", "weights", "epsilon", "values")
 
 
-def tried(cases: int = CASES) -> Iterator[tuple[Floats, Terms]]:
+def cases(number: int = CASES) -> Iterator[tuple[Floats, Terms]]:
     """Gains (rows, M) with ties, and terms with metrics to minimise, metrics of heads, and weights
     of 0.
     """
-    for seed in range(cases):
+    for seed in range(number):
         rng = np.random.default_rng(seed)
         rows, metrics = rng.integers(1, 7), rng.integers(1, 5)
         weights = rng.random(metrics) * (rng.random(metrics) < 0.8)
@@ -42,38 +42,38 @@ def every_row_has_a_score(name: str) -> None:
     changed.
     """
     rule = PICK_RULES[name]
-    for gains, terms in tried():
-        given = gains.copy()
-        for values in (given, np.stack([given, given, given])):
-            found = np.asarray(rule.score(values, terms))
-            assert found.shape == values.shape[:-1], (
-                f"expected scores {values.shape[:-1]}, found {found.shape}"
+    for gains, terms in cases():
+        passed = gains.copy()
+        for values in (passed, np.stack([passed, passed, passed])):
+            scores = np.asarray(rule.score(values, terms))
+            assert scores.shape == values.shape[:-1], (
+                f"expected scores {values.shape[:-1]}, found {scores.shape}"
             )
-            assert np.isfinite(found).all(), f"expected finite scores of {gains}, found {found}"
-        assert (given == gains).all(), "the gains were changed in place"
+            assert np.isfinite(scores).all(), f"expected finite scores of {gains}, found {scores}"
+        assert (passed == gains).all(), "the gains were changed in place"
 
 
 def scores_go_with_their_rows(name: str) -> None:
     """The order of the rows does not matter, and each draw is scored by itself."""
     rule = PICK_RULES[name]
-    for seed, (gains, terms) in enumerate(tried()):
+    for seed, (gains, terms) in enumerate(cases()):
         order = np.random.default_rng(seed).permutation(len(gains))
-        found = rule.score(gains, terms)
-        np.testing.assert_allclose(rule.score(gains[order], terms), found[order], atol=1e-12)
+        expected = rule.score(gains, terms)[order]
+        np.testing.assert_allclose(rule.score(gains[order], terms), expected, atol=1e-12)
         draws = np.stack([gains - 0.5, gains[order]])
-        np.testing.assert_allclose(rule.score(draws, terms)[1], found[order], atol=1e-12)
+        np.testing.assert_allclose(rule.score(draws, terms)[1], expected, atol=1e-12)
 
 
 def a_score_never_falls_as_a_gain_rises(name: str) -> None:
     """Of two rows, one at least as good in every metric has no lower score."""
     rule = PICK_RULES[name]
-    for gains, terms in tried():
+    for gains, terms in cases():
         for metric in range(gains.shape[1]):
             better = gains[:1].copy()
             better[0, metric] += 0.1
-            found = rule.score(np.concatenate([gains, better]), terms)
-            assert found[-1] >= found[0] - 1e-12, (
-                f"{better[0]} scores {found[-1]}, and {gains[0]} {found[0]}"
+            scores = rule.score(np.concatenate([gains, better]), terms)
+            assert scores[-1] >= scores[0] - 1e-12, (
+                f"{better[0]} scores {scores[-1]}, and {gains[0]} {scores[0]}"
             )
 
 

@@ -12,8 +12,10 @@ from unittest import SkipTest
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from bench.core.arrays import Singles
 from bench.core.errors import UserError
 from bench.core.objectives import parse
 from bench.core.schema import Field, Number, Scale, Schema, Task
@@ -44,7 +46,7 @@ SMALL: dict[str, Any] = {
 
 
 @cache
-def _made_beside() -> TemporaryDirectory[str]:
+def _training_files() -> TemporaryDirectory[str]:
     """Folder for files that trainings write beside a store; equal stores share it until the process
     ends.
     """
@@ -73,16 +75,15 @@ class MemoryStore:
             fields, ("age", "price"), tasks, numbers=numbers, grouped=True, scenario=scenario
         )
         self.default_tasks = tuple(task.name for task in tasks)
-        self.weights = (
-            WeightFacts(plain=True, task=tasks[0].name if weights > 1 else None)
-            if weights
-            else None
-        )
-        given = repr((type(self), rows, tasks, seed, fields, weights, numbers))
-        self.path = Path(_made_beside().name) / str(zlib.crc32(given.encode()))
-        self._columns = weights
-        names = ("train", "valid", "test", "confirm")
-        self._splits = {name: self._make(rows, seed + i) for i, name in enumerate(names)}
+        self.weights = None
+        if weights:
+            self.weights = WeightFacts(plain=True, task=tasks[0].name if weights > 1 else None)
+        arguments = repr((type(self), rows, tasks, seed, fields, weights, numbers))
+        self.path = Path(_training_files().name) / str(zlib.crc32(arguments.encode()))
+        self._n_weights = weights
+        self._splits = {}
+        for number, name in enumerate(("train", "valid", "test", "confirm")):
+            self._splits[name] = self._make(rows, seed + number)
 
     def split(self, name: str) -> StoredSplit:
         """The rows of a split."""
@@ -90,38 +91,43 @@ class MemoryStore:
 
     def _make(self, rows: int, seed: int) -> StoredSplit:
         rng = np.random.default_rng(seed)
-        columns = [
-            offset + rng.integers(0, field.cardinality, rows)
-            for field, offset in zip(self.schema.fields, self.schema.offsets, strict=True)
-            for _ in range(field.slots)
-        ]
+        columns = []
+        for field, offset in zip(self.schema.fields, self.schema.offsets, strict=True):
+            for _ in range(field.slots):
+                columns.append(offset + rng.integers(0, field.cardinality, rows))
         ids = np.stack(columns, axis=1).astype(np.int32)
         dense = rng.normal(size=(rows, 2)).astype(np.float32)
-        labels = np.zeros((rows, len(self.schema.tasks)), dtype=np.float32)
-        for at, task in enumerate(self.schema.tasks):
-            signal = dense[:, at % 2] + 0.7 * np.sin(ids[:, 0] * (at + 1.0))
-            if task.kind == "regression":
-                labels[:, at] = signal
-            else:
-                labels[:, at] = signal > np.quantile(signal, 0.5)
-            if (parent := self.schema.parents[at]) is not None:
-                labels[:, at] *= labels[:, parent]
+        labels = self._labels(ids, dense)
         group = rng.integers(0, 8, rows).astype(np.int32)
-        weights = (
-            rng.integers(0, 4, (rows, self._columns)).astype(np.float32) if self._columns else None
-        )
-        if self._columns > 1 and weights is not None:  # negatives of the first task were thinned
-            weights[:, 1] = np.where(labels[:, 0] == 0, 4, 1)
+        weights = None
+        if self._n_weights:
+            weights = rng.integers(0, 4, (rows, self._n_weights)).astype(np.float32)
+            if self._n_weights > 1:  # negatives of the first task were thinned
+                weights[:, 1] = np.where(labels[:, 0] == 0, 4, 1)
         bounds = None
-        if any(task.censored for task in self.schema.tasks):
-            seldom = np.where(
-                rng.random(labels.shape) < 0.5, np.inf, np.abs(rng.normal(size=labels.shape))
-            )
-            bounds = np.where([task.censored for task in self.schema.tasks], seldom, np.inf).astype(
-                np.float32
-            )
+        is_censored = [task.censored for task in self.schema.tasks]
+        if any(is_censored):
+            is_unbounded = rng.random(labels.shape) < 0.5
+            drawn = np.abs(rng.normal(size=labels.shape))
+            bounds = np.where(is_censored & ~is_unbounded, drawn, np.inf).astype(np.float32)
             labels = np.minimum(labels, bounds)
         return StoredSplit(ids, dense, labels, group, weights=weights, stored_bounds=bounds)
+
+    def _labels(self, ids: NDArray[np.int32], dense: Singles) -> Singles:
+        """Half of the rows of a binary task are positive; a child happens only where its parent
+        did.
+        """
+        labels = np.zeros((len(ids), len(self.schema.tasks)), dtype=np.float32)
+        for t, task in enumerate(self.schema.tasks):
+            signal = dense[:, t % 2] + 0.7 * np.sin(ids[:, 0] * (t + 1.0))
+            if task.kind == "regression":
+                labels[:, t] = signal
+            else:
+                labels[:, t] = signal > np.quantile(signal, 0.5)
+            parent = self.schema.parents[t]
+            if parent is not None:
+                labels[:, t] *= labels[:, parent]
+        return labels
 
 
 def trainer(
@@ -135,48 +141,45 @@ def trainer(
         config.check_fit(store.schema)
     except UserError as reason:
         raise SkipTest(str(reason)) from None
-    judged = [parse(name, store.schema.tasks, "conformance") for name in objectives]
-    return Trainer(cast(Store, store), config, judged, seed=1)
+    parsed = [parse(name, store.schema.tasks, "conformance") for name in objectives]
+    return Trainer(cast(Store, store), config, parsed, seed=1)
 
 
-def _reached(made: Trainer, batch: Batch, steps: int) -> dict[str, Tensor]:
+def _reached(trained: Trainer, batch: Batch, steps: int) -> dict[str, Tensor]:
     """Slices of the parameters of model and balancer, but the table, that had a gradient in some
     steps on a batch.
 
     A vector is a single slice.
     """
-    parameters = {
-        f"balancer.{name}": parameter for name, parameter in made.step.balancer.named_parameters()
-    }
-    parameters |= dict(made.model.named_parameters())
+    parameters = dict(trained.model.named_parameters())
+    for name, parameter in trained.step.balancer.named_parameters():
+        parameters[f"balancer.{name}"] = parameter
     del parameters["embedding.weight"]
-    touched = {
-        name: torch.zeros_like(parameter, dtype=torch.bool)
-        for name, parameter in parameters.items()
-    }
+    reached = {}
+    for name, parameter in parameters.items():
+        slices = len(parameter) if parameter.ndim > 1 else 1
+        reached[name] = torch.zeros(slices, dtype=torch.bool)
     for _ in range(steps):
-        made.step(*batch)
+        trained.step(*batch)
         for name, parameter in parameters.items():
             if parameter.grad is not None:
-                touched[name] |= parameter.grad.nan_to_num() != 0
-    return {
-        name: elements.flatten(1).any(dim=1) if elements.ndim > 1 else elements.any()
-        for name, elements in touched.items()
-    }
+                gradient = parameter.grad.nan_to_num()
+                reached[name] |= gradient.reshape(len(reached[name]), -1).any(dim=1)
+    return reached
 
 
 def it_reaches_every_parameter_and_fits_64_rows(
-    store: MemoryStore, dotted: Mapping[str, Any], least: float = 0.99
+    store: MemoryStore, dotted: Mapping[str, Any], lowest: float = 0.99
 ) -> None:
     """Every parameter of model and balancer but the table has gradients, and 64 rows are learnt by
     heart.
 
     Args:
-        least: AUC of each task on these rows after 625 steps.
+        lowest: AUC of each task on these rows after 625 steps.
     """
-    made = trainer(store, dotted)
+    trained = trainer(store, dotted)
     batch = next(Batches(store.split("train")).in_order(64))
-    reached = _reached(made, batch, 25)
+    reached = _reached(trained, batch, 25)
     for number, spread in enumerate(SPREADS):  # a unit of ReLU that is off in all rows stays so
         if all(slices.all() for slices in reached.values()):
             break
@@ -190,12 +193,10 @@ def it_reaches_every_parameter_and_fits_64_rows(
     fitted: dict[str, float] = {}
     for _ in range(20):
         for _ in range(30):
-            made.step(*batch)
-        fitted = made.metrics("train")
-        if (
-            min(fitted[f"train/{name}"] for name in ("click.auc", "buy.ctcvr.auc", "like.auc"))
-            > least
-        ):
+            trained.step(*batch)
+        fitted = trained.metrics("train")
+        metrics = ("train/click.auc", "train/buy.ctcvr.auc", "train/like.auc")
+        if min(fitted[name] for name in metrics) > lowest:
             return
     raise AssertionError(f"64 rows were not overfitted: {fitted}")
 
@@ -206,11 +207,11 @@ def it_trains_in_bf16(store: MemoryStore, dotted: Mapping[str, Any]) -> None:
     What multiplies x has x's precision, as in `x @ weight.to(x.dtype)`, if its class says
     `lower_precision=True`.
     """
-    made = trainer(store, {**dotted, "optim.precision": "bf16"})
+    trained = trainer(store, {**dotted, "optim.precision": "bf16"})
     batch = next(Batches(store.split("train")).in_order(64))
     for _ in range(2):
-        made.step(*batch)
-    for name, tensor in made.model.state_dict().items():
+        trained.step(*batch)
+    for name, tensor in trained.model.state_dict().items():
         assert tensor.isfinite().all(), f"expected finite numbers in '{name}', found {tensor}"
 
 
@@ -221,21 +222,21 @@ def its_state_round_trips_bit_for_bit(store: MemoryStore, dotted: Mapping[str, A
     default generator.
     """
     batch = next(Batches(store.split("train")).in_order(64))
-
-    def go(made: Trainer, steps: int) -> None:
-        torch.manual_seed(7)
-        for _ in range(steps):
-            made.step(*batch)
-
-    first, second = (trainer(store, dotted) for _ in range(2))
-    go(first, 3)
+    first, second = trainer(store, dotted), trainer(store, dotted)
+    _three_steps(first, batch)
     second.load_state_dict(first.state_dict())
-    go(first, 3)
-    go(second, 3)
+    _three_steps(first, batch)
+    _three_steps(second, batch)
     for name, tensor in first.model.state_dict().items():
         assert torch.equal(tensor, second.model.state_dict()[name]), (
             f"'{name}' differs after three steps more"
         )
+
+
+def _three_steps(trained: Trainer, batch: Batch) -> None:
+    torch.manual_seed(7)
+    for _ in range(3):
+        trained.step(*batch)
 
 
 def a_row_of_weight_0_counts_as_one_without_labels(
@@ -244,26 +245,23 @@ def a_row_of_weight_0_counts_as_one_without_labels(
     """Losses of four steps with weights of 0 and 3 are those without weights, and without labels
     where these are 0.
     """
-    weighted, plain = (trainer(store, dotted) for _ in range(2))
+    weighted, plain = trainer(store, dotted), trainer(store, dotted)
     ids, dense, labels, *_ = next(Batches(store.split("train")).in_order(64))
     weights = torch.where(torch.arange(64)[:, None] % 3 == 0, 0.0, 3.0)
-    known = torch.where(weights > 0, labels, torch.nan)
+    labels_with_weight = torch.where(weights > 0, labels, torch.nan)
     for _ in range(4):
-        losses = []
-        for made, batch in (
-            (weighted, (ids, dense, labels, weights)),
-            (plain, (ids, dense, known)),
-        ):
-            torch.manual_seed(7)
-            losses.append(made.step(*batch))
-        torch.testing.assert_close(*losses, rtol=1e-3, atol=1e-4)
+        torch.manual_seed(7)
+        weighted_losses = weighted.step(ids, dense, labels, weights)
+        torch.manual_seed(7)
+        plain_losses = plain.step(ids, dense, labels_with_weight)
+        torch.testing.assert_close(weighted_losses, plain_losses, rtol=1e-3, atol=1e-4)
 
 
 def a_task_without_labels_in_a_batch_leaves_all_finite(
     store: MemoryStore, balancing: str, precision: str
 ) -> None:
     """Weights and the balancer's state, over four batches of which two lack a task."""
-    made = trainer(
+    trained = trainer(
         store, {"sharing.kind": "mmoe", "balancing.kind": balancing, "optim.precision": precision}
     )
     ids, dense, labels, weights, *_ = next(Batches(store.split("train")).in_order(64))
@@ -271,8 +269,9 @@ def a_task_without_labels_in_a_batch_leaves_all_finite(
         seen = labels.clone()
         if missing is not None:
             seen[:, missing] = torch.nan
-        made.step(ids, dense, seen, weights)
-    for tensor in (*made.model.state_dict().values(), *made.step.balancer.state_dict().values()):
+        trained.step(ids, dense, seen, weights)
+    states = trained.model.state_dict(), trained.step.balancer.state_dict()
+    for tensor in (*states[0].values(), *states[1].values()):
         assert tensor.isfinite().all()
 
 

@@ -27,9 +27,9 @@ from bench.core.seeds import derive
 from bench.ledger.comparison.beyond import LEAST_WEIGHTS, Beyond, about_methods, beyond, scale_of
 from bench.ledger.comparison.significance import LEAST_DATASETS, MeanRanks, Word, ranking
 from bench.ledger.effect import Effect
+from bench.ledger.errors.posterior import p_nondominated
 from bench.ledger.importance import alone, importances
 from bench.ledger.pareto import hypervolume
-from bench.ledger.posterior import p_nondominated
 from bench.models.balancing import BALANCING, method
 from reference.members import Data, Member, gather
 from reference.papers import Claim, Seeds, Source, claims, seeds_needed

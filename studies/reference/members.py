@@ -17,13 +17,13 @@ from bench.app.reference.table import Row
 from bench.app.reference.training import fusions
 from bench.core.objectives import Objective, ranked
 from bench.ledger.effect import Effect
+from bench.ledger.errors.evidence import Evidence
+from bench.ledger.errors.intervals import differences
 from bench.ledger.pareto import resolve_reference
-from bench.ledger.samples import Sample
-from bench.ledger.statistics import differences
 from bench.models.balancing import works_on_gradients
 
 Floats = NDArray[np.float64]
-Served = tuple[Sample, ...]
+Served = tuple[Evidence, ...]
 FORMER = ("cr_mogm", "dualproj", "excess_mtl", "modo", "pcd", "sdmgrad")
 """Gradient methods of published rows that are no longer built in."""
 
@@ -45,9 +45,9 @@ class Member:
     balancing: str
     label: str
     config: Mapping[str, object]
-    heads: Sample
+    heads: Evidence
     served: Served
-    within: Sample | None
+    within: Evidence | None
     valid: Floats
     parameters: int
     latency_ms: float
@@ -129,7 +129,7 @@ class Data:
             return None
         at = self.members.index(plain)
         return plain, {
-            member.id: found.gains(place, at, self.objectives)
+            member.id: found.improvements(place, at, self.objectives)
             for place, member in enumerate(self.members)
         }
 
@@ -198,7 +198,7 @@ def _member(rows: Sequence[Row], valid: Floats) -> Member:
     served = sample_of([row.served for row in rows], [row.served_moved for row in rows], seeds)
     columns = [slice(at, at + outcomes) for at in range(0, served.values.shape[1], outcomes)]
     by_fusion = tuple(
-        Sample(served.values[:, own], served.deviations[..., own], seeds) for own in columns
+        Evidence(served.values[:, own], served.moves[..., own], seeds) for own in columns
     )
     return Member(
         sharing=first.sharing,
@@ -214,7 +214,7 @@ def _member(rows: Sequence[Row], valid: Floats) -> Member:
     )
 
 
-def _within(served: Served, outcomes: Sequence[str]) -> Sample | None:
+def _within(served: Served, outcomes: Sequence[str]) -> Evidence | None:
     tops = {name.partition(".")[0]: ranked(name.partition(".")[2]) for name in outcomes}
     if (
         not served
@@ -227,8 +227,8 @@ def _within(served: Served, outcomes: Sequence[str]) -> Sample | None:
         served[at] for at in weights.argmax(axis=0)
     ]  # of each task the fusion that is its head alone
     values = np.stack([each.values[..., task] for task, each in enumerate(heads)], axis=-1)
-    moved = np.stack([each.deviations[..., task] for task, each in enumerate(heads)], axis=-1)
-    return Sample(values, moved, served[0].seeds)
+    moved = np.stack([each.moves[..., task] for task, each in enumerate(heads)], axis=-1)
+    return Evidence(values, moved, served[0].seeds)
 
 
 def _label(row: Row) -> str:

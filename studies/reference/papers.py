@@ -13,7 +13,7 @@ from bench.core.objectives import in_thousandths
 from bench.core.registry import Config
 from bench.ledger.comparison.significance import replicates_needed
 from bench.ledger.effect import Effect
-from bench.ledger.statistics import differences, intervals
+from bench.ledger.errors.intervals import differences, intervals
 from reference.members import Data
 
 GAINS = (0.001, 0.0005, 0.0002)
@@ -60,7 +60,7 @@ def seeds_needed(every: Sequence[Data], sharing: Sequence[str]) -> list[Seeds]:
             if not known or not in_thousandths(objective.name):
                 continue
             seed = float(np.median([each.seed[0, 1, at] * n for each, n in known]))  # of one pair
-            rows = float(np.median([each.data[0, 1, at] for each, _ in known]))
+            rows = float(np.median([each.rows[0, 1, at] for each, _ in known]))
             found.append(Seeds(data.name, objective.name, math.sqrt(seed), math.sqrt(rows)))
     return found
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from bench.core.errors import UserError
-from bench.core.formula import computed, python_of, quoted, read, sql_of, text_of
+from bench.core.formula import quoted, read
+from bench.core.formula_languages import computed, python_of, sql_of, text_of
 
 COLUMNS = ("p_click", "p-buy", "a ]b", "select", 'say "x"', "log", "price", "p.x")
 FORMULAS = {

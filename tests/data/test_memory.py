@@ -16,14 +16,13 @@ MB as Arrow columns, as much again encoded, and 96 MB as histories."""
 CHILD = """
 import sys
 from pathlib import Path
-from bench.data import history, load_card, preparation, prepare, spill
+from bench.data import history, load_card, prepare, two_passes
 from bench.data.columns import numeric
 from bench.data.readers import base, blocks
 
 # small, so that all sizes reach the same level
-base.PART, blocks.BLOCK, spill.CHUNK, numeric.EXACT = 1 << 12, 1 << 18, 1 << 12, 1 << 14
+base.PART, blocks.BLOCK, two_passes.CHUNK, numeric.EXACT = 1 << 12, 1 << 18, 1 << 12, 1 << 14
 history.PART, history.ROWS_AT_ONCE = 1 << 12, 1 << 14
-preparation.CHUNK = spill.CHUNK
 card, raw = Path(sys.argv[1]), Path(sys.argv[1]).parent
 print(prepare(load_card(str(card)), raw / "home", raw).manifest["peak_memory_mb"])
 """

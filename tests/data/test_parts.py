@@ -14,7 +14,7 @@ import twin
 from data_toys import LEAST, arrays
 
 from bench.core.system.progress import Silent
-from bench.data import load_card, parse_card, prepare, spill
+from bench.data import load_card, parse_card, prepare, two_passes
 from bench.data.columns.numeric import BucketField, NumericColumn
 from bench.data.fetch import at_hand
 from bench.data.readers import base, blocks
@@ -270,7 +270,7 @@ def test_parts_give_what_the_twin_gives(variant, raw, tmp_path, monkeypatch):
     check(card, store, raw, tmp_path / "one")
     monkeypatch.setattr(base, "PART", 7)
     monkeypatch.setattr(blocks, "BLOCK", 1 << 12)
-    monkeypatch.setattr(spill, "CHUNK", 5)
+    monkeypatch.setattr(two_passes, "CHUNK", 5)
     again = prepare(card, tmp_path / "two", raw)
     assert arrays(again) == arrays(store)
     kept = ("splits", "duplicates_dropped", "outside_splits", "schema")

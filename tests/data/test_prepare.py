@@ -13,9 +13,10 @@ from data_toys import arrays
 from bench.core.errors import UserError
 from bench.data import parse_card, prepare
 from bench.data.checks import Rejects, Sieve, check_times
-from bench.data.preparation import Taken, passing_store
+from bench.data.preparation import passing_store
 from bench.data.readers import base
 from bench.data.splits import FileSplit
+from bench.data.two_passes import FirstPass
 
 
 @pytest.mark.parametrize("end", [20240109, "20240109"])
@@ -286,5 +287,5 @@ def test_new_values_count_up_to_the_last_file_of_train(keys, may_count):
     files = ["a.csv", "b.csv", "c.csv"]
     split = FileSplit.model_construct(train=files[:2])
     card = SimpleNamespace(**{"history": None, "row_files": files, "split": split} | keys)
-    taken = Taken(card, keys.get("before"), None, None, None, None, [])
-    assert [taken.new_values_count(file) for file in files] == may_count
+    first_pass = FirstPass(card, keys.get("before"), None, None, None, None, [])
+    assert [first_pass.new_values_count(file) for file in files] == may_count

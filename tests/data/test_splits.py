@@ -104,7 +104,7 @@ def test_a_groups_draw_is_the_same_whatever_part_it_comes_in():
         values = [names[number] for number in numbers]
         for seed in (0, 1):
             np.testing.assert_array_equal(
-                made.of(values, np.array(numbers, np.int32), seed), draws_of(values, seed)
+                made.draw(values, np.array(numbers, np.int32), seed), draws_of(values, seed)
             )
 
 

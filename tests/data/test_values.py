@@ -11,8 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.core.errors import UserError
-from bench.data.codes import ABSENT, NULL, UNKNOWN, ColumnCodes, IntegerCodes, whole_numbers
-from bench.data.duplicates import RowSet, fingerprints
+from bench.data.codes import (
+    ABSENT,
+    NULL,
+    UNKNOWN,
+    ColumnCodes,
+    IntegerCodes,
+    RowSet,
+    fingerprints,
+    whole_numbers,
+)
 from bench.data.values import as_numbers, canonical, texts_of
 
 SPELLINGS: dict[str | None, list[object]] = {

@@ -8,8 +8,7 @@ import numpy as np
 
 from bench.core.rows import TEST
 from bench.ledger.effect import Effect
-from bench.ledger.ledger import ALL, PARTS, as_cells
-from bench.ledger.served.front import gains
+from bench.ledger.ledger import ALL, PARTS, as_cells, fractions_over
 from bench.ledger.served.served import Served
 from bench.measure.predictions import KeptRows
 
@@ -19,7 +18,11 @@ GAINS = [PARTS.index(part) for part in ("gain", "gain_low", "gain_high")]
 def made_cells(values, draws, current):
     """Cells of values (S, M) and draws about them, as those of a measured front."""
     return as_cells(
-        values, draws, np.full(values.shape, np.nan), gains(values, current), gains(draws, current)
+        values,
+        draws,
+        np.full(values.shape, np.nan),
+        fractions_over(values, current),
+        fractions_over(draws, current),
     )
 
 

@@ -6,10 +6,10 @@ from scipy import stats
 from scipy.linalg import cho_factor
 
 from bench.core.objectives import Objective
+from bench.ledger.errors.evidence import Evidence
+from bench.ledger.errors.posterior import _factored, shrunken
+from bench.ledger.errors.posterior import p_nondominated as p_of_samples
 from bench.ledger.pareto import nondominated
-from bench.ledger.posterior import _factored, shrunken
-from bench.ledger.posterior import p_nondominated as p_of_samples
-from bench.ledger.samples import Sample
 
 ONE = (Objective("a.auc", "maximize"),)
 TWO = (Objective("a.auc", "maximize"), Objective("b.logloss", "minimize"))
@@ -18,7 +18,7 @@ TWO = (Objective("a.auc", "maximize"), Objective("b.logloss", "minimize"))
 def p_nondominated(groups, *args, **options):
     """Of configurations that were measured on a split without error."""
     return p_of_samples(
-        [Sample(group, np.zeros((len(group), 0, group.shape[1]))) for group in groups],
+        [Evidence(group, np.zeros((len(group), 0, group.shape[1]))) for group in groups],
         *args,
         **options,
     )

@@ -5,13 +5,14 @@ import pytest
 from scipy import stats
 
 from bench.core.records import Replicate, TrialRecord
-from bench.ledger.samples import Sample, pairing, sample, seed_noise
-from bench.ledger.statistics import differences, error_of, intervals
+from bench.ledger.errors.evidence import Evidence, evidence_of
+from bench.ledger.errors.intervals import differences, error_of, intervals
+from bench.ledger.errors.seeds import pairing, seed_noise
 
 
 def without_data(*groups):
     return [
-        Sample(np.asarray(g, float).reshape(len(g), -1), np.zeros((len(g), 0, np.size(g[0]))))
+        Evidence(np.asarray(g, float).reshape(len(g), -1), np.zeros((len(g), 0, np.size(g[0]))))
         for g in groups
     ]
 
@@ -29,7 +30,7 @@ def test_few_configurations_share_the_pooled_covariance(rng):
     np.testing.assert_allclose(noise.within, np.broadcast_to(weighted, (4, 2, 2)))
     np.testing.assert_allclose(noise.apart, noise.within)
     assert (noise.freedom == 7).all()
-    assert noise.common
+    assert noise.equal
 
 
 def test_an_unstable_configuration_keeps_much_of_its_own_variance():
@@ -37,7 +38,7 @@ def test_an_unstable_configuration_keeps_much_of_its_own_variance():
     sizes = [1.0] * 12 + [10.0] * 4
     noise = seed_noise(without_data(*(rng.normal(0, size, (5, 1)) for size in sizes)))
     deviations = np.sqrt(noise.within[:, 0, 0])
-    assert not noise.common
+    assert not noise.equal
     assert deviations[12:].min() > 2.5 * deviations[:12].max()
 
 
@@ -49,7 +50,7 @@ def test_what_resamples_say_of_replicates_is_not_counted_twice():
     samples = []
     for _ in range(1500):
         own = rng.normal(0, 2.0, (2, 101, 1))
-        samples.append(Sample(rng.normal(0, 1.0, (2, 1)) + own[:, 0], own[:, 1:]))
+        samples.append(Evidence(rng.normal(0, 1.0, (2, 1)) + own[:, 0], own[:, 1:]))
     noise = seed_noise(samples)
     assert noise.within.mean() == pytest.approx(5.0, rel=0.15)
     assert noise.apart.mean() == pytest.approx(1.0, rel=0.5)
@@ -64,7 +65,7 @@ def test_a_difference_without_data_error_is_the_pooled_t_test():
 
 def test_a_difference_on_shared_seeds_is_the_paired_t_test():
     values = np.array([0.70, 0.72, 0.71]), np.array([0.695, 0.718, 0.703])
-    samples = [Sample(each[:, None], np.zeros((3, 0, 1)), (5, 6, 7)) for each in values]
+    samples = [Evidence(each[:, None], np.zeros((3, 0, 1)), (5, 6, 7)) for each in values]
     apart = differences(samples)
     (found,) = apart.intervals(0, 1)
     expected = stats.ttest_rel(*values).confidence_interval(0.9)
@@ -72,7 +73,7 @@ def test_a_difference_on_shared_seeds_is_the_paired_t_test():
     assert apart.freedom[0, 1] == pytest.approx(2)
     turned = [
         samples[0],
-        Sample(values[1][::-1, None], samples[1].deviations, (7, 6, 5)),
+        Evidence(values[1][::-1, None], samples[1].moves, (7, 6, 5)),
     ]  # in another order
     assert differences(turned).intervals(0, 1) == [found]
 
@@ -89,7 +90,7 @@ def test_many_pairs_on_shared_seeds_are_known_as_well_as_their_seeds_say(counts)
         for at in range(8):
             n = counts[at % 2]
             values = 0.95 * seeds[:n] + np.sqrt(1 - 0.95**2) * rng.normal(0, 1, n)
-            samples.append(Sample(values[:, None], np.zeros((n, 0, 1)), tuple(range(n))))
+            samples.append(Evidence(values[:, None], np.zeros((n, 0, 1)), tuple(range(n))))
         found = differences(samples)
         held += [
             one.low <= 0 <= one.high
@@ -97,7 +98,7 @@ def test_many_pairs_on_shared_seeds_are_known_as_well_as_their_seeds_say(counts)
             for j in range(i)
             for one in found.intervals(i, j)
         ]
-        gains.append(found.gain[0])
+        gains.append(found.saved[0])
     assert 0.86 <= np.mean(held) <= 0.94
     assert np.median(gains) == pytest.approx(1 / (1 - 0.95**2), rel=0.35)
 
@@ -106,12 +107,12 @@ def test_the_splits_error_adds_and_is_gone_from_a_paired_difference():
     rng = np.random.default_rng(4)
     rows = rng.normal(0, 0.01, (1, 400, 1)) * np.ones((3, 1, 1))  # the same for every model
     samples = [
-        Sample(each.values, rows) for each in without_data([0.70, 0.72, 0.71], [0.71, 0.73, 0.72])
+        Evidence(each.values, rows) for each in without_data([0.70, 0.72, 0.71], [0.71, 0.73, 0.72])
     ]
     alone, apart = intervals(samples)[0][0], differences(samples)
     assert alone.high - alone.low > 2 * 1.6 * 0.009  # the split's standard error is about 0.01
     (paired,) = apart.intervals(0, 1)
-    assert apart.data[0, 1] == pytest.approx(0)
+    assert apart.rows[0, 1] == pytest.approx(0)
     assert paired.high - paired.low == pytest.approx(
         2 * stats.t.ppf(0.95, 4) * 0.01 * np.sqrt(2 / 3)
     )
@@ -124,12 +125,12 @@ def test_ten_positives_widen_what_is_a_mean_over_them(name):
     counted = rng.normal(size=200)
     moved["confirm/buy.ctcvr.rarer"] = (counted / counted.std(ddof=1) / np.sqrt(10)).tolist()
     run = Replicate(1, 7, {f"confirm/{name}": 0.3}, resampled=moved)
-    found = sample(
+    found = evidence_of(
         TrialRecord(0, "completed", {}, {}, "mmoe", replicates=(run,)), [f"confirm/{name}"]
     )
     assert found.logit == (True,)
     assert found.freedom == pytest.approx((9,))
-    assert found.deviations[0, :, 0] == pytest.approx(
+    assert found.moves[0, :, 0] == pytest.approx(
         np.sqrt(10 / 9) * np.array(moved[f"confirm/{name}"])
     )
 
@@ -140,7 +141,7 @@ def test_a_pair_is_measured_on_the_seeds_that_both_have_and_on_resamples_that_de
     moved[0][0, 0] = np.nan  # of a seed that is not shared
     moved[1][1, 3, 0] = np.nan
     values = [rng.normal(size=(len(seeds), 2)) for seeds in (left, right)]
-    found = pairing([Sample(*each) for each in zip(values, moved, (left, right), strict=True)])
+    found = pairing([Evidence(*each) for each in zip(values, moved, (left, right), strict=True)])
     both = [2, 4, 7]
     apart = [values[0][left.index(seed)] - values[1][right.index(seed)] for seed in both]
     rows = [moved[0][left.index(seed)] - moved[1][right.index(seed)] for seed in both]

@@ -85,7 +85,7 @@ def main(folder, executor, kills, seed, budget):
         if (folder / "study.jsonl").exists() and (folder / "study.jsonl").stat().st_size:
             study = Study.read(folder)
             for number in study.finished:
-                step = study.ledger.steps[number]
+                step = study.history.steps[number]
                 key = step.trial, LADDER[step.rung]
                 settled.setdefault(key, begun[key])
         if code == 0:

@@ -148,8 +148,8 @@ def test_a_trial_that_failed_without_a_result_is_passed_over():
     known = ledger(0.1, 0.2)
     known.ask(RungStep(2, 0), "mmoe")
     known.tell(None)
-    assert known.known_at(3) == [((0.1, 0.1),), ((0.2, 0.2),), None]
-    assert known.known_at(1) == [()]  # trial 1 was begun before anything was told
+    assert known.results_known_to(3) == [((0.1, 0.1),), ((0.2, 0.2),), None]
+    assert known.results_known_to(1) == [()]  # trial 1 was begun before anything was told
 
 
 THREE = ("click", "like", "share")
@@ -194,7 +194,7 @@ def test_of_portfolios_that_fit_the_largest_counts_then_the_one_with_as_many_obj
             (10**3, 10**5, 10**5, 10**7), (2, 2, 4, 2), own, strict=True
         )
     ]
-    monkeypatch.setattr("bench.search.plan.read", lambda: made)
+    monkeypatch.setattr("bench.search.plan.read_portfolios", lambda: made)
     for rows, objectives, chosen in (
         (10**4, 2, 0),
         (10**5, 2, 1),

@@ -278,7 +278,7 @@ class TestResumeByRungs:
         assert notes.notes  # some went on without theirs
 
     def test_of_too_many_checkpoints_those_of_the_worst_waiting_trials_go(self, tmp_path):
-        plan, kept = rung_plan(), Checkpoints(tmp_path, most=25)
+        plan, kept = rung_plan(), Checkpoints(tmp_path, max_bytes=25)
         states = ["waiting", "waiting", "running", "failed", "waiting"]
         standings = [
             Standing(number, "mmoe", ((value, value),), state)
@@ -320,7 +320,7 @@ class TestBudgetByRungs:
             search(plan, study, executor, make_job, ignore, clock=lambda: float(next(ticks)))
             records, jobs = (
                 study.records(),
-                [study.ledger.steps[number] for number in range(study.asked)],
+                [study.history.steps[number] for number in range(study.asked)],
             )
             assert study.seconds >= 30.5
         assert 25 <= len(jobs) <= 34
@@ -377,8 +377,8 @@ class TestConcludeByRungs:
                             assert study.concluded
                             assert "waiting" not in {record.state for record in study.records()}
         twice, never = (Study.read(tmp_path / folder) for folder in ("twice", "never"))
-        assert twice.ledger.steps == never.ledger.steps
-        assert twice.ledger.standings == never.ledger.standings
+        assert twice.history.steps == never.history.steps
+        assert twice.history.standings == never.history.standings
         ended = {"waiting": "pruned"}
         assert essence(twice.records()) == [
             record | {"state": ended.get(record["state"], record["state"])}
@@ -423,6 +423,6 @@ def test_a_search_whose_drivers_and_workers_are_killed_ends_as_the_undisturbed_o
     studies = [Study.read(tmp_path / name) for name in ("quiet", "wild")]
     first, second = ([*essence(study.records())] for study in studies)
     assert first == second
-    assert studies[0].ledger.standings == studies[1].ledger.standings
-    assert studies[0].ledger.steps == studies[1].ledger.steps
+    assert studies[0].history.standings == studies[1].history.standings
+    assert studies[0].history.steps == studies[1].history.steps
     assert budget - KILLED[0] < spent(studies[1].records()) <= budget

@@ -9,7 +9,8 @@ import pytest
 from scipy import optimize, stats
 from search_toys import TASKS, toy_space
 
-from bench.search.gaussian import JITTER, Encoding, Kernel, Posterior, loss
+from bench.search.encoding import Encoding
+from bench.search.gaussian import JITTER, Kernel, Posterior, loss
 from bench.search.gp import Warp
 from bench.search.space import load_space
 
@@ -51,7 +52,7 @@ def test_posterior_is_that_of_a_slow_twin():
     )
     own = np.array([slow_kernel(a, 0, a, 0, of) for a in new])
     for mean, deviation, each, noise in zip(
-        *(part.T for part in found.at(new)), values.T, of.noise, strict=True
+        *(part.T for part in found.predict(new)), values.T, of.noise, strict=True
     ):
         inverse = np.linalg.inv(k + np.diag(noise * of.growth**low + JITTER))
         left = own - np.einsum("in,nk,ik->i", across, inverse, across)
@@ -100,11 +101,11 @@ def test_a_believed_row_shrinks_the_deviation_and_leaves_the_mean():
     of = before.settings
     every, lows = np.concatenate([rows, new[:4]]), np.concatenate([low, np.zeros(4)])
     k = KERNEL.covariance(every, lows, of) + np.diag(KERNEL.noise(lows, of)[0])
-    across = KERNEL.values(new, np.concatenate([rows, new[:4]]), of, of.weights)
-    own = np.diag(KERNEL.values(new, new, of, of.weights))
+    across = KERNEL.values(new, np.concatenate([rows, new[:4]]), of.weights, of.lengths)
+    own = np.diag(KERNEL.values(new, new, of.weights, of.lengths))
     left = own - np.einsum("in,nk,ik->i", across, np.linalg.inv(k), across)
     was = own - np.einsum("in,nk,ik->i", across[:, :25], np.linalg.inv(k[:25, :25]), across[:, :25])
-    (mean, deviation), (believed, less) = before.at(new), after.at(new)
+    (mean, deviation), (believed, less) = before.predict(new), after.predict(new)
     np.testing.assert_allclose(believed, mean)
     np.testing.assert_allclose((less / deviation)[:, 0] ** 2, left / was, rtol=1e-5)
     assert (less < deviation).all()

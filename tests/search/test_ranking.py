@@ -89,9 +89,9 @@ def test_what_is_asked_of_an_order_is_what_stands_there_once_all_is_in_order(val
     named = np.array([random.random() < 0.3 for _ in values])
     ranked = [(place, row) for place, row in enumerate(whole[: order.measured]) if named[row]]
     assert order.measured == len(values) - 1
-    assert order.first(named) == (ranked[0] if ranked else None)
+    assert order.best_of(named) == (ranked[0] if ranked else None)
     places = np.array(random.sample(range(len(values)), min(3, len(values))))
-    np.testing.assert_array_equal(order.at(places), whole[places])
+    np.testing.assert_array_equal(order.rows_at(places), whole[places])
 
 
 def test_of_a_large_front_the_first_to_cover_it_are_compared_and_the_rest_come_by_their_distance():
@@ -146,8 +146,10 @@ def test_lines_are_those_of_another_library():
     for m in range(2):
         slope = stats.theilslopes(high[:, m], low[:, m]).slope
         assert ahead.slopes[0, m] == pytest.approx(1 + (slope - 1) * 40 / 41)
-        np.testing.assert_allclose(np.median(ahead.at(0, low)[:, m] - high[:, m]), 0, atol=0.02)
-    np.testing.assert_array_equal(ahead.at(1, high), high)
+        np.testing.assert_allclose(
+            np.median(ahead.predict(0, low)[:, m] - high[:, m]), 0, atol=0.02
+        )
+    np.testing.assert_array_equal(ahead.predict(1, high), high)
 
 
 CURVES = st.lists(

@@ -9,7 +9,7 @@ from search_toys import OBJECTIVES, TASKS, objectives, printed_under_other_hashe
 
 from bench.core.records import Scalar
 from bench.core.seeds import derive
-from bench.search.gaussian import Encoding
+from bench.search.encoding import Encoding
 from bench.search.gp import GaussianSampler, expected
 from bench.search.ranking import best_first
 from bench.search.samplers import SAMPLERS

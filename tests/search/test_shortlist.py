@@ -6,7 +6,7 @@ import numpy as np
 
 from bench.core.objectives import Objective
 from bench.core.records import RungResult
-from bench.ledger.samples import Sample
+from bench.ledger.errors.evidence import Evidence
 from bench.search.confirm.race import SETTLED, kinds, members, next_round
 
 
@@ -71,7 +71,7 @@ TWO = (Objective("a.auc", "maximize"), Objective("b.auc", "maximize"))
 
 def at(a, b, n=2, noise=0.002):
     values = np.array([[a, b]]) + noise * np.linspace(-1, 1, n)[:, None]
-    return Sample(values, np.zeros((n, 0, 2)))
+    return Evidence(values, np.zeros((n, 0, 2)))
 
 
 def test_a_round_has_the_half_whose_means_another_replicate_would_settle_most(monkeypatch, rng):

@@ -14,7 +14,7 @@ from bench.core.errors import UserError
 from bench.core.schema import Field, Schema, Task
 from bench.core.system import content
 from bench.models.training.config import AXES, TrialConfig
-from bench.search.gaussian import Encoding
+from bench.search.encoding import Encoding
 from bench.search.space import fitting, load_space
 
 SPACES = content.names("search_spaces")

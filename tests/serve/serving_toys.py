@@ -20,14 +20,14 @@ from bench.data.readers import read
 from bench.data.splits import SPLITS
 from bench.data.synthetic import GENERATORS
 from bench.deciding.score import Score
-from bench.models.training import trees
+from bench.models.training import tree_training
 from bench.models.training.blend import mixed
 from bench.models.training.config import TrialConfig
 from bench.models.training.loop import Trainer
-from bench.models.training.tree_data import Share, width
+from bench.models.training.tree_data import RowLimits, width
 from bench.models.training.tree_model import Grown, tree_model
 from bench.models.training.tree_settings import TreeSettings, whole_settings
-from bench.models.training.trees import train_trees
+from bench.models.training.tree_training import train_trees
 from bench.serve.calibration import Calibration
 from bench.serve.package import Contents, digest_of, facts_of, write_package
 from bench.serve.served_model import ModelPart, ModelSpec, TrainedTrees
@@ -88,9 +88,9 @@ def trees_of(store, most=12):
     """A few boosted trees of each task: as a part, as they are packaged, and as scikit-learn has
     them.
     """
-    share, tasks = Share.of(store.split("train"), width(store.schema)), store.schema.tasks
-    with patch.object(trees, "MOST_TREES", most):
-        made = [train_trees(store, at, TreeSettings(), share, at) for at in range(len(tasks))]
+    limits, tasks = RowLimits.of(store.split("train"), width(store.schema)), store.schema.tasks
+    with patch.object(tree_training, "MOST_TREES", most):
+        made = [train_trees(store, at, TreeSettings(), limits, at) for at in range(len(tasks))]
     model = tree_model(made, store.schema)
     part = ModelPart.whole(whole_settings({}, [task.name for task in tasks]), store.schema)
     return part, TrainedTrees(model.sizes, model.state_dict()), made
@@ -124,7 +124,7 @@ def measured_package(kind, folder, store, onnx=False, **more):
     for at, own in enumerate(shares.get(kind, [])):
         chosen[at] = chosen[at].model_copy(update={"shares": own})
     whole = replace(parts_of(store, networks[0], **more), parts=chosen, members=[member])
-    of_trees = _joint(Grown(store, tuple(made), 4096).of("test"))
+    of_trees = _joint(Grown(store, tuple(made), 4096).predictions("test"))
     one, other = (_joint(each.evaluation.predictions("test", each.selectors)) for each in networks)
     joint = {
         "trees": of_trees,

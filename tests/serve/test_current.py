@@ -12,7 +12,7 @@ from bench.core.records import Point
 from bench.data import load_card
 from bench.deciding.score import Score
 from bench.ledger.points import parts_of
-from bench.models.training.parts import networks_in
+from bench.models.training.ensemble import networks_in
 
 TASKS = ("click", "purchase")
 

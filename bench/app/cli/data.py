@@ -344,7 +344,15 @@ def _document(draft: Draft) -> dict[str, object]:
         ],
         "missing": list(draft.sample.missing),
         "post_exposure": [column.name for column in draft.of_role("post-exposure")],
-        "proposals": [proposal._asdict() for proposal in draft.proposals],
+        "proposals": [
+            {
+                "at": proposal.table,
+                "keys": proposal.keys,
+                "why": proposal.why,
+                "live": proposal.live,
+            }
+            for proposal in draft.proposals
+        ],
         "split": dict(draft.split.table)
         | {
             "rows": {name: counts.rows for name, counts in draft.split.counts.items()},

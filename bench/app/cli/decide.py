@@ -11,7 +11,7 @@ from bench.app.cli.fronts import MOST_MODELS, print_served, show_expression, sho
 from bench.app.cli.options import Formula, Home, read_bound
 from bench.app.cli.output import CommandOutput, TerminalProgress, print_table, say
 from bench.core.errors import UserError, shortened
-from bench.core.formula import language_of
+from bench.core.formula_languages import language_of
 from bench.core.system.content import read_toml
 from bench.core.system.home import resolve_home
 from bench.core.validation import validate

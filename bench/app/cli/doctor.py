@@ -110,7 +110,7 @@ def _kernel() -> str | None:
         import torch
 
         from bench.core.schema import Field, Schema
-        from bench.models.training.optimizers.adam import RowAdam
+        from bench.models.training.row_adam import RowAdam
 
         weight = torch.zeros(3, 4)
         optimizer = RowAdam(weight, Schema((Field("id", 2),), (), ()), lr=0.1)

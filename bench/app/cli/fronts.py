@@ -13,7 +13,7 @@ from bench.core.system.home import resolve_home
 
 if TYPE_CHECKING:
     from bench.app.runs.result import DatasetResult
-    from bench.core.formula import FormulaLanguage
+    from bench.core.formula_languages import FormulaLanguage
     from bench.deciding.decision import Decision
     from bench.ledger.served.served import Served
 

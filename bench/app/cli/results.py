@@ -23,7 +23,7 @@ from bench.app.cli.fronts import (
 from bench.app.cli.options import Formula, Full, Home, Json, RunName, opened, read_bound, read_value
 from bench.app.cli.output import CommandOutput, print_table, quantity, say
 from bench.core.errors import UserError
-from bench.core.formula import language_of
+from bench.core.formula_languages import language_of
 from bench.core.system.atomic import atomic_path
 from bench.core.system.progress import duration
 

@@ -14,8 +14,8 @@ from bench.app.reference.table import Row
 from bench.core.errors import count
 from bench.core.objectives import Objective
 from bench.ledger.effect import LEVEL, Effect
-from bench.ledger.samples import Sample
-from bench.ledger.statistics import differences
+from bench.ledger.errors.evidence import Evidence
+from bench.ledger.errors.intervals import differences
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,14 @@ class Gain:
 
 
 def gains(
-    data: str, objectives: Sequence[Objective], left: str, right: str, of: Sequence[Sample]
+    data: str, objectives: Sequence[Objective], left: str, right: str, of: Sequence[Evidence]
 ) -> list[Gain]:
     """By objective what `left`, the first sample, gains over `right`, the second; each has two
     seeds or more.
     """
     compared = differences(of)
     assert compared is not None
-    each = zip(objectives, compared.gains(0, 1, objectives), strict=True)
+    each = zip(objectives, compared.improvements(0, 1, objectives), strict=True)
     return [Gain(data, objective.name, left, right, gain) for objective, gain in each]
 
 

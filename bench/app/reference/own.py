@@ -20,8 +20,8 @@ from bench.core.system.progress import duration
 from bench.ledger.comparison.beyond import LEAST_WEIGHTS, about_methods, beyond, scale_of
 from bench.ledger.comparison.significance import Word
 from bench.ledger.effect import Effect
+from bench.ledger.errors.evidence import Evidence
 from bench.ledger.pareto import resolve_reference
-from bench.ledger.samples import Sample
 
 PLAIN = (STATIC, EQUAL)
 FEW_WEIGHTS = f"as the table has no {LEAST_WEIGHTS} tuned static weights there"
@@ -29,7 +29,7 @@ FEW_WEIGHTS = f"as the table has no {LEAST_WEIGHTS} tuned static weights there"
 
 def sample_of(
     values: Sequence[Sequence[float]], moved: Sequence[Sequence[float]], seeds: tuple[int, ...]
-) -> Sample:
+) -> Evidence:
     """Rows of one configuration as a sample.
 
     Seeds whose resamples were not kept get the mean of those that were: a seed hardly changes how
@@ -39,7 +39,7 @@ def sample_of(
     kept = [np.array(each).reshape(-1, known.shape[1]) for each in moved if len(each)]
     middle = np.mean(kept, axis=0) if kept else np.zeros((0, known.shape[1]))
     own = [np.array(each).reshape(middle.shape) if len(each) else middle for each in moved]
-    return Sample(known, np.array(own), seeds)
+    return Evidence(known, np.array(own), seeds)
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def beside(rows: Iterable[Row], cell: Cell) -> list[Row]:
     )
 
 
-def samples(rows: Iterable[Row]) -> list[Sample]:
+def samples(rows: Iterable[Row]) -> list[Evidence]:
     """Of each balancer and configuration with two fresh seeds or more."""
     by_config: dict[str, list[Row]] = {}
     for row in sorted(rows, key=lambda row: row.seed):

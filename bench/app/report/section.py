@@ -18,9 +18,8 @@ from bench.core.rows import CONFIRM, SEARCH, TEST
 from bench.core.schema import SCENARIO
 from bench.deciding.decision import Decision
 from bench.ledger.diagnosis import overtraining
-from bench.ledger.ledger import Ledger
+from bench.ledger.ledger import Ledger, fractions_over
 from bench.ledger.pareto import nondominated
-from bench.ledger.served.front import gains
 from bench.ledger.within import AreaTable
 
 
@@ -88,7 +87,7 @@ def spread_of(ledger: Ledger) -> dict[str, Floats]:
     covariances = {}
     for split, draws in ledger.draws.items():
         if len(draws) > 1 and ledger.current is not None:
-            moved = 100 * gains(draws, ledger.current)
+            moved = 100 * fractions_over(draws, ledger.current)
             apart = np.nan_to_num(moved - moved.mean(axis=0))
             covariances[split] = np.einsum("dsm,dsn->smn", apart, apart) / (len(draws) - 1)
     return covariances

@@ -65,7 +65,7 @@ def _group(parts: Sequence[DatasetRun], by: str, metric: str | None, split: str)
     usable = {
         name: own
         for name, own in all_.items()
-        if any(each.sample(objectives, split) for each in own)
+        if any(each.evidence(objectives, split) for each in own)
     }
     reference = weakest_reference(objectives, [_reference(part) for part in parts])
     metrics = None if metric is None else [parse(metric, parts[0].tasks, "--metric")]

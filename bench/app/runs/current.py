@@ -273,7 +273,7 @@ def _trained(package: Package) -> dict[str, Scalar]:
 def _checked(point: CurrentPoint, card: Card, tasks: Sequence[str]) -> CurrentPoint:
     """With its whole configuration and all weights."""
     from bench.models.training.config import TrialConfig  # imports torch
-    from bench.models.training.parts import networks_in
+    from bench.models.training.ensemble import networks_in
     from bench.models.training.tree_settings import is_trees, whole_settings
 
     assert point.config is not None

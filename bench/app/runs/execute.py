@@ -43,10 +43,10 @@ from bench.measure.resampling import RESAMPLES
 from bench.models.balancing import BALANCING, works_on_gradients
 from bench.models.training.blend import shares_of
 from bench.models.training.config import TrialConfig
+from bench.models.training.ensemble import networks_in
 from bench.models.training.evaluation import ranked_in
 from bench.models.training.job import run_job
 from bench.models.training.kept import write_rows
-from bench.models.training.parts import networks_in
 from bench.search.confirm.baselines import (
     baselines_of,
     check_static,

@@ -83,7 +83,7 @@ def spent_of(run: DatasetRun, study: Study) -> tuple[dict[str, int], dict[str, i
 
     Where every trial is trained to full length, a limit in full lengths is one of trials.
     """
-    budget, ledger, ladder = run.run.suite.budget, study.ledger, study.ladder
+    budget, ledger, ladder = run.run.suite.budget, study.history, study.ladder
     most = min(filter(None, (budget.trials, None if ladder else budget.lengths)), default=None)
     used = {"trials": ledger.trials, "samples": ledger.samples(ladder)}
     samples = budget.samples_of(ladder[-1]) if ladder else None

@@ -182,9 +182,8 @@ def _until(provenance: Mapping[str, Any], times: Times) -> float | str:
     """The first time that a package was not trained on: that of test, where it was not
     refreshed.
     """
-    known: float | str | None = provenance.get(UNTIL)
-    return (
-        known
-        if known in times.values
-        else times.values[int(times.of_test[times.of_test >= 0].min())]
-    )  # type: ignore[return-value]
+    until: float | str | None = provenance.get(UNTIL)
+    if until is not None and until in times.values:
+        return until
+    first_of_test = int(times.of_test[times.of_test >= 0].min())
+    return times.values[first_of_test]

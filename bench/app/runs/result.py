@@ -174,4 +174,6 @@ def tuning_of_single_task(study: Study, records: Sequence[TrialRecord]) -> str:
     `bench.search.confirm.twins`.
     """
     effort = effort_of(records, len(tried(study, records)))
-    return words.tuned(effort.alone, effort.twins, effort.kind, effort.most) if effort.twins else ""
+    return (
+        words.tuned(effort.alone, effort.twins, effort.kind, effort.of_kind) if effort.twins else ""
+    )

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Union
 from pydantic import BeforeValidator, Discriminator
 
 from bench.data.columns.base import DensePart, FieldPart, Kind, Part
-from bench.data.columns.categorical import Categorical
+from bench.data.columns.categorical import Categorical, Position
 from bench.data.columns.date_part import DatePart
 from bench.data.columns.multi_valued import MultiValued
 from bench.data.columns.numeric import Numeric
-from bench.data.columns.position import Position
 from bench.data.columns.vector import Vector
 
 KINDS: dict[str, type[Kind]] = {

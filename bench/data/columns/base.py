@@ -34,12 +34,12 @@ if TYPE_CHECKING:
 
 def weekday_of_yyyymmdd(numbers: Floats) -> Floats:
     """20220425 -> 0, a Monday; numbers of more than 8 digits are missing."""
-    known = (numbers >= 0) & (numbers < 1e8)
-    dates = numbers[known].astype(np.int64)
+    fits = (numbers >= 0) & (numbers < 1e8)
+    dates = numbers[fits].astype(np.int64)
     months = (dates // 10000 - 1970) * 12 + (dates // 100) % 100 - 1
     days = months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64) + dates % 100 - 1
     weekdays = np.full(len(numbers), np.nan)
-    weekdays[known] = (days + 3) % 7
+    weekdays[fits] = (days + 3) % 7
     return weekdays
 
 
@@ -74,13 +74,12 @@ def read_as(uses: Iterable[tuple[str, Reads]]) -> dict[str, Reads]:
     """Raw column -> how it is read: as numbers if used so anywhere, as lists or vectors if only so,
     else as texts.
     """
-    kinds = dict[str, set[Reads]]()
+    joint: dict[str, Reads] = {}
     for raw, reads in uses:
-        kinds.setdefault(raw, set()).add(reads)
-    return {
-        raw: "number" if "number" in of else of.pop() if len(of) == 1 else "text"
-        for raw, of in kinds.items()
-    }
+        before = joint.setdefault(raw, reads)
+        if before != reads:
+            joint[raw] = "number" if "number" in (before, reads) else "text"
+    return joint
 
 
 class Source(Config):
@@ -110,17 +109,14 @@ class Source(Config):
 
     def values(self, table: pa.Table) -> Any:
         """The Arrow column (N,), after the function; errors as of `numbers`."""
-        return (
-            self.raw(table)
-            if self.derive is None
-            else pa.array(self.numbers(table), from_pandas=True)
-        )
+        if self.derive is None:
+            return self.raw(table)
+        return pa.array(self.numbers(table), from_pandas=True)
 
     def raw(self, table: pa.Table) -> pa.ChunkedArray:
         """The column as it is; raises UserError if the table lacks it."""
-        if (
-            table.schema.get_field_index(self.column) < 0
-        ):  # faster than `column_names`, which is built at each call
+        # Faster than `column_names`, which is built at each call.
+        if table.schema.get_field_index(self.column) < 0:
             raise UserError(
                 f"expected a raw column '{self.column}', found "
                 f"{', '.join(table.column_names) or 'none'}"

@@ -1,9 +1,10 @@
-"""One category a row: an id, or a label of few values."""
+"""One category a row: an id, a label of few values, or the position at which the row was shown."""
 
 from __future__ import annotations
 
 import math
 from functools import cached_property
+from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -11,10 +12,10 @@ import pyarrow as pa
 from pydantic import Field
 
 from bench.core import schema
-from bench.core.arrays import Mask
+from bench.core.arrays import Floats, Mask
 from bench.data.codes import ABSENT, Codes
 from bench.data.columns.base import EXAMPLES, FieldPart, Finding, Kind, LocalIds, Source
-from bench.data.columns.vocabulary import Known, ValueFitter, Vocabulary
+from bench.data.columns.vocabulary import Lookup, ValueFitter, Vocabulary
 from bench.data.inspection.names import QUANTITIES, has_word, is_count, is_id, words
 
 if TYPE_CHECKING:
@@ -42,12 +43,12 @@ class CategoricalField(FieldPart):
 
     def encode(self, table: pa.Table) -> LocalIds:
         """Local ids (N, 1)."""
-        return self.known.of(self.source, table)[:, None]
+        return self.lookup.meanings(self.source, table)[:, None]
 
     @cached_property
-    def known(self) -> Known:
-        """Look-up of its categories."""
-        return Known(self.vocabulary.values, self.vocabulary.numbers, 0, 0)
+    def lookup(self) -> Lookup:
+        """Of its categories."""
+        return Lookup(self.vocabulary.values, self.vocabulary.local_ids, 0, 0)
 
     def _examples(self) -> list[Any]:
         return list(frequent(self.vocabulary.values))
@@ -56,7 +57,7 @@ class CategoricalField(FieldPart):
 def frequent(values: tuple[str | None, ...]) -> list[str | None]:
     """`EXAMPLES` texts: the first of these values, again where there are fewer."""
     texts = [value for value in values if value is not None][:EXAMPLES]
-    return [texts[at % len(texts)] if texts else None for at in range(EXAMPLES)]
+    return list(islice(cycle(texts or [None]), EXAMPLES))
 
 
 class CategoricalFitter(ValueFitter):
@@ -99,44 +100,43 @@ class Categorical(Kind):
         """Texts; and whole numbers that are codes, by name, by number, or since neighbours are not
         alike.
         """
+        option = {"kind": "categorical"}
         if column.numbers is None:
-            return Finding(
-                {"kind": "categorical"}, "two values" if len(column.counts) == 2 else "text"
-            )
-        if _is_clock(column):
-            option = {"kind": "categorical", "from": column.name, "derive": "hour_of_hhmm"}
-            return Finding(
-                option,
-                "a time of day such as 1730, of which the hour is kept",
-                f"{column.name}_hour",
-            )
-        why = _code(column, labels) if column.whole else None
-        return None if why is None else Finding({"kind": "categorical"}, why)
+            return Finding(option, "two values" if len(column.counts) == 2 else "text")
+        if _is_clock(column, column.numbers):
+            option |= {"from": column.name, "derive": "hour_of_hhmm"}
+            why = "a time of day such as 1730, of which the hour is kept"
+            return Finding(option, why, f"{column.name}_hour")
+        reason = _why_codes(column, labels) if column.whole else None
+        return None if reason is None else Finding(option, reason)
 
 
-def _is_clock(column: Counted) -> bool:
+def _is_clock(column: Counted, numbers: Floats) -> bool:
     """Whether numbers are times of day such as 1730, by name and value."""
-    parts, numbers = (
-        {"".join(words(column.name)), *words(column.name)},
-        column.of_rows[column.codes >= 0],
-    )
-    named = parts & {"hhmm", "hourmin"} or {"hour", "min"} <= parts
-    return bool(
-        named and column.whole and ((numbers >= 0) & (numbers < 2400) & (numbers % 100 < 60)).all()
-    )
+    parts = words(column.name)
+    if {"hhmm", "hourmin"}.isdisjoint(["".join(parts), *parts]) and not {"hour", "min"} <= {*parts}:
+        return False
+    is_time = (numbers >= 0) & (numbers < 2400) & (numbers % 100 < 60)
+    return column.whole and bool(is_time.all())
 
 
-def _code(column: Counted, labels: Labels) -> str | None:
+def _why_codes(column: Counted, labels: Labels) -> str | None:
+    """Why whole numbers are categories; None where they are quantities."""
     if is_id(column.name) and len(column.counts) > 2:
         return "whole numbers whose name is that of a code"
-    few, quantity = FEW, has_word(column.name, QUANTITIES)
+    is_quantity = True
     if is_count(column.name):
-        few, quantity = FEW_COUNTS, True
-    elif quantity:
+        few = FEW_COUNTS
+    elif has_word(column.name, QUANTITIES):
         few = FEW_QUANTITIES
+    else:
+        few = FEW
+        is_quantity = False
     if len(column.counts) <= few:
         return "few distinct whole numbers"
-    return None if quantity or column.long_tail else _unlike(column, labels)
+    if is_quantity or column.long_tail:
+        return None
+    return _unlike(column, labels)
 
 
 def _unlike(column: Counted, labels: Labels) -> str | None:
@@ -151,11 +151,53 @@ def _unlike(column: Counted, labels: Labels) -> str | None:
     for name, label in labels.items():
         if label.fewest < LEAST_LABELS:
             continue
-        cells = column.cells(), column.cells(20)
-        each, few = (max(out_of_fold(of, label, 20.0), label.chance) for of in cells)
-        if each - few >= max(0.02, 0.9 / math.sqrt(label.fewest), 0.25 * (each - label.chance)):
+        by_value = max(out_of_fold(column.cells(), label, 20.0), label.chance)
+        by_range = max(out_of_fold(column.cells(20), label, 20.0), label.chance)
+        by_chance = 0.9 / math.sqrt(label.fewest)
+        if by_value - by_range >= max(0.02, by_chance, 0.25 * (by_value - label.chance)):
             return (
                 "whole numbers whose neighbours are not alike, so codes: each by itself "
-                f"{each:.4f}, 20 ranges {few:.4f} ({label.measure} of '{name}')"
+                f"{by_value:.4f}, 20 ranges {by_range:.4f} ({label.measure} of '{name}')"
             )
     return None
+
+
+class PositionField(CategoricalField):
+    """The place at which a row was shown (rank, page, slot); unknown in every row that is
+    served.
+    """
+
+    kind: Literal["position"] = "position"  # type: ignore[assignment]
+
+    @property
+    def needed(self) -> bool:
+        """Rows need not have it."""
+        return False
+
+    def encode(self, table: pa.Table) -> LocalIds:
+        """(N, 1), unknown."""
+        return np.zeros((table.num_rows, 1), np.int32)
+
+    def _examples(self) -> list[Any]:
+        return [None] * EXAMPLES
+
+
+class PositionFitter(CategoricalFitter):
+    """Counts positions."""
+
+    part = PositionField
+
+
+class Position(Kind):
+    """Where a row was shown (rank, page, slot): its effect on the labels is learnt, and left out
+    where one serves.
+
+    No draft has it: what looks like a position may be known in serving, so the user says it.
+    """
+
+    kind: Literal["position"] = "position"
+    min_count: int | None = Field(None, ge=1)
+    fits: ClassVar = PositionFitter
+    parts: ClassVar[tuple[type[FieldPart], ...]] = (PositionField,)
+    by_form: ClassVar[bool] = False
+    served: ClassVar[bool] = False

@@ -29,6 +29,7 @@ _ISO = (
     r"(?:[T ](?P<hour>[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:[.,]\d+)?)?"
     r"(?: ?(?:Z|[+-]\d{2}(?::?\d{2})?))?)?$"
 )
+_ISO_FIELDS = ("year", "month", "day", "hour")
 _OF_DATES = {"hour": pc.hour, "weekday": pc.day_of_week, "month": pc.month}
 """Monday is 0, as in `weekday_of_unix_s`."""
 
@@ -40,52 +41,49 @@ def part_of(column: Any, part: TimePart, missing: Collection[str] = ()) -> tuple
     Times are as they are written: an offset or a time zone changes nothing. A date has no hour.
     """
     array = whole_column(column)
-    kind = array.type.value_type if pa.types.is_dictionary(array.type) else array.type
-    if is_any(kind, DATES):
-        array = array.cast(kind)
-        none = part == "hour" and pa.types.is_date(kind)
-        found = pa.nulls(len(array), pa.int64()) if none else _OF_DATES[part](array)
-        return found, np.zeros(len(array), np.bool_)
+    value_type = array.type
+    if pa.types.is_dictionary(value_type):
+        value_type = value_type.value_type
+    if is_any(value_type, DATES):
+        is_time = np.ones(len(array), np.bool_)
+        if part == "hour" and pa.types.is_date(value_type):
+            return pa.nulls(len(array), pa.int64()), ~is_time
+        return _OF_DATES[part](array.cast(value_type)), ~is_time
+
     codes, values = distinct(array)
     texts = texts_of(values, missing, spelled=True)
-    read = pc.extract_regex(texts, _ISO)
-    number = {
-        name: _whole(pc.struct_field(read, name)) for name in ("year", "month", "day", "hour")
-    }
-    months = ((number["year"] - 1970) * 12 + number["month"] - 1).astype("datetime64[M]")
-    days = months.astype("datetime64[D]") + (number["day"] - 1).astype("timedelta64[D]")
-    there = (
-        (number["year"] > 0) & (number["month"] > 0) & (number["month"] < 13) & (number["day"] > 0)
-    )
-    there &= days < (months + np.timedelta64(1, "M")).astype("datetime64[D]")
-    number["weekday"] = (days.astype(np.int64) + 3) % 7  # 1970-01-01 was a Thursday
-    mask = ~there | (number[part] < 0)
-    found = pa.array(np.append(number[part], 0), mask=np.append(mask, True))
-    wrong = np.append(~there & texts.is_valid().to_numpy(zero_copy_only=False), False)
-    return found.take(pa.array(codes % len(found))), wrong[codes]
+    fields = pc.extract_regex(texts, _ISO)
+    year, month, day, hour = (_integers(pc.struct_field(fields, name)) for name in _ISO_FIELDS)
+    months = ((year - 1970) * 12 + month - 1).astype("datetime64[M]")
+    days = months.astype("datetime64[D]") + (day - 1).astype("timedelta64[D]")
+    next_months = (months + np.timedelta64(1, "M")).astype("datetime64[D]")
+    is_time = (year > 0) & (month > 0) & (month < 13) & (day > 0) & (days < next_months)
+    weekday = (days.astype(np.int64) + 3) % 7  # 1970-01-01 was a Thursday
+    numbers = {"hour": hour, "weekday": weekday, "month": month}[part]
+    has_none = ~is_time | (numbers < 0)
+    parts = pa.array(np.append(numbers, 0), mask=np.append(has_none, True))
+    wrong = np.append(~is_time & texts.is_valid().to_numpy(zero_copy_only=False), False)
+    return parts.take(pa.array(codes % len(parts))), wrong[codes]
 
 
-def _whole(digits: Any) -> Any:
+def _integers(digits: Any) -> Any:
     """(n,) of texts; -1 where there is none."""
-    return (
-        pc.if_else(pc.equal(digits, ""), None, digits)
-        .cast(pa.int64())
-        .fill_null(-1)
-        .to_numpy(zero_copy_only=False)
-    )
+    numbers = pc.if_else(pc.equal(digits, ""), None, digits).cast(pa.int64())
+    return numbers.fill_null(-1).to_numpy(zero_copy_only=False)
 
 
 class _Times:
     def check(self, name: str, column: Any, missing: Collection[str], sieve: Sieve) -> None:
         """The sieve takes rows whose text is no time."""
-        wrong = part_of(column, "weekday", missing)[1] & ~sieve.bad
+        _, no_time = part_of(column, "weekday", missing)
+        wrong = no_time & ~sieve.bad
         if wrong.any():
             sieve.refuse(wrong, "time", _unfit(name, column, wrong))
 
 
 def _unfit(name: str, column: Any, wrong: Any) -> str:
-    found = whole_column(column)[int(np.argmax(wrong))].as_py()
-    return f"'{name}': expected a time such as {EXAMPLE}, found '{found}'"
+    text = whole_column(column)[int(np.argmax(wrong))].as_py()
+    return f"'{name}': expected a time such as {EXAMPLE}, found '{text}'"
 
 
 class TimeSource(Source):
@@ -101,10 +99,10 @@ class TimeSource(Source):
     def values(self, table: pa.Table) -> Any:
         """The parts, an Arrow array of whole numbers (N,)."""
         raw = self.raw(table)
-        found, wrong = part_of(raw, self.part, self.missing)
+        parts, wrong = part_of(raw, self.part, self.missing)
         if wrong.any():  # of a side table
             raise UserError(_unfit(self.column, raw, wrong))
-        return found
+        return parts
 
 
 class DatePartField(_Times, CategoricalField):
@@ -137,7 +135,7 @@ class DatePart(_Times, Kind):
     parts: ClassVar = (DatePartField,)
 
     def source_of(self, name: str, missing: tuple[str, ...]) -> Source:
-        """See `Kind.source_of`."""
+        """What the input of that name reads: the part."""
         return TimeSource(column=self.source or name, missing=missing, part=self.part)
 
     @classmethod
@@ -148,11 +146,10 @@ class DatePart(_Times, Kind):
         if not column.is_time:
             return None
         why = "a date or point in time: later rows have times that train never saw"
-        hours, unread = part_of(column.distinct, "hour")
-        if unread.any():
+        hours, wrong = part_of(column.distinct, "hour")
+        if wrong.any():
             return Finding(None, why)
         part = "weekday" if hours.null_count == len(hours) else "hour"
         option = {"kind": "date-part", "from": column.name, "part": part}
-        return Finding(
-            option, f"{why}; its {part} may be an input", f"{column.name}_{part}", proposed=True
-        )
+        why += f"; its {part} may be an input"
+        return Finding(option, why, f"{column.name}_{part}", proposed=True)

@@ -29,7 +29,9 @@ zero.
 def logged(numbers: Floats, log1p: bool) -> Floats:
     """Clips numbers to float32's range and, if `log1p`, applies sign(x) log(1 + |x|)."""
     numbers = np.clip(numbers, -LARGEST, LARGEST)
-    return np.sign(numbers) * np.log1p(np.abs(numbers)) if log1p else numbers
+    if log1p:
+        return np.sign(numbers) * np.log1p(np.abs(numbers))
+    return numbers
 
 
 class Robust(NamedTuple):
@@ -50,15 +52,15 @@ class RunningMoments:
 
     Numbers are added in order, in pieces of fixed size, as differences from a nearby number. Sums
     are kept for each range of numbers (an exponent and one bit of the mantissa), so that ranges
-    with outliers can be left out at the end. `rows` counts all numbers, `known` those that are not
-    NaN.
+    with outliers can be left out at the end. `rows` counts all numbers, `present` those that are
+    not NaN.
     """
 
     def __init__(self, log1p: bool = False) -> None:
-        self.log1p, self.rows, self.known = log1p, 0, 0
-        self._place = np.full(
-            2 * HALF, -1, np.int16
-        )  # column of each range in `_sums`, in order of appearance
+        self.log1p = log1p
+        self.rows = self.present = 0
+        self._place = np.full(2 * HALF, -1, np.int16)
+        """Column of each range in `_sums`, in order of appearance; -1 before."""
         self._sums = np.zeros((6, 0))
         """For each range a number in it, the count, sums of differences from that number and of
         their squares, and the least and the largest number."""
@@ -67,29 +69,28 @@ class RunningMoments:
     def add(self, numbers: Floats, weights: NDArray[np.int64] | None = None) -> None:
         """Adds numbers (N,), each `weights` (N,) times; not allowed after results were read."""
         times = np.ones(len(numbers), np.int64) if weights is None else weights
-        there = ~np.isnan(numbers) & (times > 0)
+        present = ~np.isnan(numbers) & (times > 0)
         self.rows += int(times.sum())
-        self.known += int(times[there].sum())
-        self._waiting.append(np.stack([logged(numbers[there], self.log1p), times[there]]))
+        self.present += int(times[present].sum())
+        self._waiting.append(np.stack([logged(numbers[present], self.log1p), times[present]]))
         self._take(PIECE)
 
-    def _take(self, least: int) -> None:
-        if sum(part.shape[1] for part in self._waiting) < least:
+    def _take(self, fewest: int) -> None:
+        """Adds the numbers that wait, if there are `fewest`: whole pieces, or all where it is 0."""
+        if sum(part.shape[1] for part in self._waiting) < fewest:
             return
         waiting = np.concatenate(self._waiting, axis=1)
-        ends = range(PIECE, waiting.shape[1] + 1, PIECE) if least else [waiting.shape[1]]
-        start = 0
-        for end in ends:
-            values, times = waiting[:, start:end]
-            start = end
-            at, first = _placed(
-                (values + 0.0).view(np.int64), self._place, self._sums.shape[1]
-            )  # no -0.0
+        size = PIECE if fewest else max(waiting.shape[1], 1)
+        end = waiting.shape[1] // size * size
+        for start in range(0, end, size):
+            values, times = waiting[:, start : start + size]
+            bits = (values + 0.0).view(np.int64)  # no -0.0
+            places, first = _placed(bits, self._place, self._sums.shape[1])
             new = np.zeros((6, len(first)))
             new[[0, 4, 5]] = values[first]
             self._sums = np.hstack([self._sums, new])
-            _add(values, times, at, self._sums)
-        self._waiting = [waiting[:, start:]]
+            _add(values, times, places, self._sums)
+        self._waiting = [waiting[:, end:]]
 
     @property
     def moments(self) -> tuple[float, float]:
@@ -97,7 +98,7 @@ class RunningMoments:
         give 0 and 1.
         """
         self._take(0)
-        mean, deviation = self._of(np.arange(self._sums.shape[1]))
+        mean, deviation = self._moments_of(np.arange(self._sums.shape[1]))
         return mean, deviation or 1.0
 
     def robust(self) -> Robust:
@@ -110,67 +111,73 @@ class RunningMoments:
         self._take(0)
         ranges = np.flatnonzero(self._place >= 0)
         order = self._place[ranges].astype(np.int64)
-        mean, deviation = self._of(order)
         if not len(order):
-            return Robust(mean, 1.0, -CUT, CUT, 0)
+            return Robust(0.0, 1.0, -CUT, CUT, 0)
         counts, low, high = self._sums[1, order], self._sums[4, order], self._sums[5, order]
-        kept = np.ones(len(order), np.bool_)
-        most = max((self.known - counts.max()) // 100, self.known >= 100)
-        core = (np.cumsum(counts) > most) & (np.cumsum(counts[::-1])[::-1] > most)
-        middle, spread = self._of(order[core])
+        tail = max((self.present - counts.max()) // 100, self.present >= 100)
+        core = (np.cumsum(counts) > tail) & (np.cumsum(counts[::-1])[::-1] > tail)
+        middle, spread = self._moments_of(order[core])
+        inside = np.ones(len(order), np.bool_)
         if spread:
-            kept = core | ((low <= middle + OUTLIER * spread) & (high >= middle - OUTLIER * spread))
-            mean, deviation = self._of(order[kept])
+            is_near = (low <= middle + OUTLIER * spread) & (high >= middle - OUTLIER * spread)
+            inside = core | is_near
+        mean, deviation = self._moments_of(order[inside])
         scale = deviation or 1.0
-        ends = (
-            min(float(low[kept][0]), mean - CUT * scale),
-            max(float(high[kept][-1]), mean + CUT * scale),
+        return Robust(
+            mean,
+            scale,
+            low=min(float(low[inside][0]), mean - CUT * scale),
+            high=max(float(high[inside][-1]), mean + CUT * scale),
+            left_out=self.present - int(counts[inside].sum()),
         )
-        return Robust(mean, scale, *ends, self.known - int(counts[kept].sum()))
 
-    def _of(self, ranges: NDArray[np.int64]) -> tuple[float, float]:
+    def _moments_of(self, ranges: NDArray[np.int64]) -> tuple[float, float]:
         """Mean and deviation of some ranges; 0 for a constant, (0, 0) for none."""
         if not len(ranges):
             return 0.0, 0.0
         near, counts, sums, squares = self._sums[:4, np.sort(ranges)]  # in order of appearance
-        count, centre = counts.sum(), near[np.argmax(counts)]
-        mean = ((near - centre) * counts + sums).sum() / count  # relative to the centre
-        apart = near - centre - mean
-        variance = (squares + 2 * apart * sums + counts * apart * apart).sum() / count
+        count = counts.sum()
+        centre = near[np.argmax(counts)]
+        relative_mean = ((near - centre) * counts + sums).sum() / count
+        distance = near - centre - relative_mean
+        variance = (squares + 2 * distance * sums + counts * distance * distance).sum() / count
         deviation = float(np.sqrt(max(variance, 0.0)))
-        mean = float(centre + mean)
-        return mean, deviation if deviation > 1e-12 * max(1.0, abs(mean)) else 0.0
+        mean = float(centre + relative_mean)
+        if deviation <= 1e-12 * max(1.0, abs(mean)):
+            return mean, 0.0
+        return mean, deviation
 
 
 @jit()
-def _placed(values: Any, place: Any, known: int) -> Any:
+def _placed(value_bits: Any, place: Any, n_ranges: int) -> Any:
     """Index of the range of each value (N,), given as bits, and the first values of new ranges.
 
     The number of a range rises with its values: sign, exponent and first bit of the mantissa.
     """
     first: list[int] = []
-    at = np.empty(len(values), np.int64)
-    for row in range(len(values)):
-        bits = values[row] >> BITS
+    places = np.empty(len(value_bits), np.int64)
+    for row in range(len(value_bits)):
+        bits = value_bits[row] >> BITS
         number = HALF + bits if bits >= 0 else -1 - bits
         if place[number] < 0:
-            place[number] = known + len(first)
+            place[number] = n_ranges + len(first)
             first.append(row)
-        at[row] = place[number]
-    return at, first
+        places[row] = place[number]
+    return places, first
 
 
 @jit()
-def _add(values: Any, times: Any, at: Any, sums: Any) -> None:
+def _add(values: Any, times: Any, places: Any, sums: Any) -> None:
     """Adds values (N,), weighted by `times` (N,), to the sums (6, R) of ranges:
     `RunningMoments._sums`.
     """
     added = np.zeros((3, sums.shape[1]))
     for row in range(len(values)):
-        place, value, weight = at[row], values[row], times[row]
-        apart = value - sums[0, place]
+        place, value, weight = places[row], values[row], times[row]
+        difference = value - sums[0, place]
         added[0, place] += weight
-        added[1, place] += weight * apart
-        added[2, place] += weight * apart * apart
-        sums[4, place], sums[5, place] = min(sums[4, place], value), max(sums[5, place], value)
+        added[1, place] += weight * difference
+        added[2, place] += weight * difference * difference
+        sums[4, place] = min(sums[4, place], value)
+        sums[5, place] = max(sums[5, place], value)
     sums[1:4] += added

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from bench.core.arrays import Mask
 from bench.core.system.intrinsics import jit
 from bench.data.codes import ABSENT, NULL, Codes, ColumnCodes, TextCodes, whole_numbers
 from bench.data.columns.base import EXAMPLES, PAD, FieldPart, Finding, Kind, LocalIds, Reads, Source
-from bench.data.columns.vocabulary import Known, ValueFitter, Vocabulary
+from bench.data.columns.vocabulary import Lookup, ValueFitter, Vocabulary
 from bench.data.values import distinct, filled, is_list, taken_apart, texts_of
 
 if TYPE_CHECKING:
@@ -46,65 +47,68 @@ def list_codes(
     in `TextCodes`.
     """
     markers = lists.source.markers
-    rows, joined = distinct(lists.source.values(table))
+    list_of_row, joined = distinct(lists.source.values(table))
     if not is_list(joined.type):
         joined = pc.split_pattern(texts_of(joined, markers, spelled=True), lists.separator)
-    first, items = taken_apart(joined)
-    at, texts = distinct(items)
-    alike = texts_of(texts, markers, spelled).dictionary_encode()
-    own = np.append(filled(alike.indices, ABSENT), np.int32(ABSENT))[at]
-    chosen = _chosen(lists, own, first, ABSENT)
-    used = np.zeros(len(alike.dictionary) + 1, np.bool_)
-    used[chosen] = True
-    codes, kept = np.full(len(used), ABSENT, np.int32), np.flatnonzero(used[:-1])
-    codes[kept] = values.code(
-        alike.dictionary.take(pa.array(kept)), grow
-    )  # only values that fill a slot get codes
-    filling: Codes = codes[chosen].take(rows, axis=0)
-    return filling
+    starts, members = taken_apart(joined)
+    spelling_of_member, spellings = distinct(members)
+    texts = texts_of(spellings, markers, spelled).dictionary_encode()
+    text_of_spelling = np.append(filled(texts.indices, ABSENT), np.int32(ABSENT))
+    chosen = _chosen(lists, text_of_spelling[spelling_of_member], starts, ABSENT)
+    fills_slot = np.zeros(len(texts.dictionary) + 1, np.bool_)
+    fills_slot[chosen] = True
+    coded = np.flatnonzero(fills_slot[:-1])
+    codes = np.full(len(fills_slot), ABSENT, np.int32)
+    codes[coded] = values.code(texts.dictionary.take(pa.array(coded)), grow)
+    return np.asarray(codes[chosen].take(list_of_row, axis=0))
 
 
 def fitted_lists(lists: Lists, values: ColumnCodes, table: pa.Table, grow: bool) -> Codes:
     """`list_codes` of raw spellings, for fitting; lists of whole numbers stay whole numbers."""
     column = lists.source.values(table)
     if is_list(column.type) and values.whole:
-        rows, joined = distinct(column)
-        first, items = taken_apart(joined)
-        if (numbers := whole_numbers(items, lists.source.markers)) is not None:
-            chosen = _chosen(lists, numbers, first, NULL)
+        list_of_row, joined = distinct(column)
+        starts, members = taken_apart(joined)
+        numbers = whole_numbers(members, lists.source.markers)
+        if numbers is not None:
+            chosen = _chosen(lists, numbers, starts, NULL)
             codes: Codes = values.code_numbers(chosen.ravel(), grow).reshape(chosen.shape)
-            return codes.take(rows, axis=0)  # twice as fast as codes[rows]
+            return codes.take(list_of_row, axis=0)  # twice as fast as codes[list_of_row]
     return list_codes(lists, values, table, grow, spelled=True)
 
 
-def _chosen(lists: Lists, own: NDArray[Any], first: NDArray[np.int64], none: int) -> NDArray[Any]:
-    """(L + 1, slots) values for the slots of each list, padded with `none`; the last row is empty,
+def _chosen(
+    lists: Lists, members: NDArray[Any], starts: NDArray[np.int64], none: int
+) -> NDArray[Any]:
+    """(L + 1, slots) members for the slots of each list, padded with `none`; the last row is empty,
     for code -1.
     """
-    chosen = np.full((len(first), lists.slots), none, own.dtype)
-    _choose(own, first, none, lists.keep == "last", lists.repeats, chosen)
+    chosen = np.full((len(starts), lists.slots), none, members.dtype)
+    _choose(members, starts, none, lists.keep == "last", lists.repeats, chosen)
     return chosen
 
 
 @jit()
-def _choose(own: Any, first: Any, none: Any, last: bool, repeats: bool, chosen: Any) -> None:
-    """For each list its first or last values that are not missing, in order, as many as there are
+def _choose(members: Any, starts: Any, none: Any, last: bool, repeats: bool, chosen: Any) -> None:
+    """For each list its first or last members that are not missing, in order, as many as there are
     slots.
     """
-    for row in range(len(first) - 1):
-        used, slots = 0, chosen.shape[1]
-        for step in range(first[row + 1] - first[row]):
-            value = own[first[row + 1] - 1 - step if last else first[row] + step]
-            fresh = value != none
-            for slot in range(0 if repeats else used):
-                fresh = fresh and chosen[row, slot] != value
+    slots = chosen.shape[1]
+    for row in range(len(starts) - 1):
+        start, end = starts[row], starts[row + 1]
+        filled_slots = 0
+        for step in range(end - start):
+            member = members[end - 1 - step if last else start + step]
+            fresh = member != none
+            for slot in range(0 if repeats else filled_slots):
+                fresh = fresh and chosen[row, slot] != member
             if fresh:
-                chosen[row, used] = value
-                used += 1
-                if used == slots:
+                chosen[row, filled_slots] = member
+                filled_slots += 1
+                if filled_slots == slots:
                     break
         if last:
-            chosen[row, :used] = chosen[row, :used][::-1].copy()
+            chosen[row, :filled_slots] = chosen[row, :filled_slots][::-1].copy()
 
 
 class MultiValuedField(FieldPart):
@@ -129,18 +133,21 @@ class MultiValuedField(FieldPart):
     def encode(self, table: pa.Table) -> LocalIds:
         """Local ids (N, slots), each value of a row once and in order, padded at the end."""
         lists = Lists(self.source, self.separator, self.slots, self.keep)
-        codes = list_codes(lists, self._known.codes, table, grow=False, spelled=self.source.spelled)
-        local: LocalIds = self._known.meaning[codes]
-        return local
+        codes = list_codes(
+            lists, self._lookup.codes, table, grow=False, spelled=self.source.spelled
+        )
+        return self._lookup.meaning[codes]
 
     @cached_property
-    def _known(self) -> Known:
-        return Known(self.vocabulary.values, self.vocabulary.numbers, PAD, 0)
+    def _lookup(self) -> Lookup:
+        return Lookup(self.vocabulary.values, self.vocabulary.local_ids, PAD, 0)
 
     def _examples(self) -> list[Any]:
         texts = [value for value in self.vocabulary.values if value is not None][:EXAMPLES]
-        ends = [at % len(texts) + 1 if texts else 0 for at in range(EXAMPLES)]
-        return [self.separator.join(texts[:end]) or None for end in ends]
+        if not texts:
+            return [None] * EXAMPLES
+        joined = [self.separator.join(texts[:end]) or None for end in range(1, len(texts) + 1)]
+        return list(islice(cycle(joined), EXAMPLES))
 
 
 class MultiValuedFitter(ValueFitter):
@@ -163,10 +170,15 @@ class MultiValuedFitter(ValueFitter):
         """The field, with the values frequent enough in train."""
         vocabulary = self._vocabulary()
         self.local[ABSENT] = PAD
-        given = {"separator": self.column.separator, "slots": self.width, "keep": self.column.keep}
-        return (
-            MultiValuedField(name=self.name, source=self.source, vocabulary=vocabulary, **given),
+        field = MultiValuedField(
+            name=self.name,
+            source=self.source,
+            vocabulary=vocabulary,
+            separator=self.column.separator,
+            slots=self.width,
+            keep=self.column.keep,
         )
+        return (field,)
 
 
 class MultiValued(Kind):
@@ -195,19 +207,17 @@ class MultiValued(Kind):
     def draft(cls, column: Counted, labels: Any) -> Finding | None:
         """Lists, and texts that are lists by their parts."""
         if column.lists:
-            return _drafted(
-                {}, "lists", [text.count("|") + 1 for text in column.texts()], column.counts
-            )
-        if column.numbers is None:
-            texts, counts = column.texts(MOST_TEXTS), np.sort(column.counts)[::-1][:MOST_TEXTS]
-            for separator in SEPARATORS:
-                if (lengths := list_lengths(texts, counts, separator)) is not None:
-                    return _drafted(
-                        {"separator": separator},
-                        f"lists with {separator!r} between",
-                        lengths,
-                        counts,
-                    )
+            lengths = [text.count("|") + 1 for text in column.texts()]
+            return _drafted({}, "lists", lengths, column.counts)
+        if column.numbers is not None:
+            return None
+        texts = column.texts(MOST_TEXTS)
+        counts = np.sort(column.counts)[::-1][:MOST_TEXTS]
+        for separator in SEPARATORS:
+            lengths_or_none = list_lengths(texts, counts, separator)
+            if lengths_or_none is not None:
+                why = f"lists with {separator!r} between"
+                return _drafted({"separator": separator}, why, lengths_or_none, counts)
         return None
 
 
@@ -225,26 +235,30 @@ def list_lengths(
     In a list the same part stands in several texts, and now first, now later; in "Paris, TX" or
     "[10,20)" each part has its place.
     """
-    lists = [[part.strip() for part in text.split(separator) if part.strip()] for text in texts]
-    lengths = [*map(len, lists)]
+    lengths = []
+    all_parts, first, later = set[str](), set[str](), set[str]()
+    for text in texts:
+        parts = [part.strip() for part in text.split(separator) if part.strip()]
+        lengths.append(len(parts))
+        all_parts.update(parts)
+        if len(parts) > 1:
+            first.add(parts[0])
+            later.update(parts[1:])
     if counts[np.array(lengths) > 1].sum() < 0.1 * counts.sum():
         return None
-    first = {parts[0] for parts in lists if len(parts) > 1}
-    later = {part for parts in lists for part in parts[1:]}
-    repeat = sum(lengths) >= 2 * len({part for parts in lists for part in parts})
-    return lengths if repeat and len(first & later) >= 0.3 * len(first | later) else None
+    parts_repeat = sum(lengths) >= 2 * len(all_parts)
+    if not parts_repeat or len(first & later) < 0.3 * len(first | later):
+        return None
+    return lengths
 
 
 def _drafted(
     option: dict[str, Any], why: str, lengths: Sequence[int], counts: NDArray[np.int64]
 ) -> Finding:
     longest = max(lengths)
-    most = int(np.quantile(lengths, 0.95, weights=counts, method="inverted_cdf"))
-    slots = min(max(most, 2), 50)
-    whole = (
-        "" if longest <= slots else f"; 95% are no longer than {slots}, later values are left out"
-    )
-    return Finding(
-        {"kind": "multi-valued", **option, "max_length": slots},
-        f"{why}, up to {longest} long{whole}",
-    )
+    usual_length = int(np.quantile(lengths, 0.95, weights=counts, method="inverted_cdf"))
+    slots = min(max(usual_length, 2), 50)
+    why += f", up to {longest} long"
+    if longest > slots:
+        why += f"; 95% are no longer than {slots}, later values are left out"
+    return Finding({"kind": "multi-valued", **option, "max_length": slots}, why)

@@ -63,23 +63,25 @@ class NumericColumn(Quantity):
         cls, name: str, source: Source, flag: bool, moments: RunningMoments
     ) -> NumericColumn:
         """Builds it from moments of train, with a flag if asked for or if train lacks a value."""
-        mean, scale, low, high, _ = moments.robust()
-        flag = flag or moments.known < moments.rows
+        robust = moments.robust()
+        flag = flag or moments.present < moments.rows
         return cls(
             name=name,
             source=source,
             log1p=moments.log1p,
-            mean=mean,
-            scale=scale,
-            low=low,
-            high=high,
+            mean=robust.mean,
+            scale=robust.scale,
+            low=robust.low,
+            high=robust.high,
             flag=flag,
         )
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of its dense columns."""
-        return (self.name, f"{self.name}_missing") if self.flag else (self.name,)
+        if self.flag:
+            return self.name, f"{self.name}_missing"
+        return (self.name,)
 
     @property
     def needed(self) -> bool:
@@ -95,15 +97,16 @@ class NumericColumn(Quantity):
             columns.append(missing)
         return np.stack(columns, axis=1).astype(np.float32)
 
-    def number(self, at: int, ranges: BucketField) -> schema.Number:
-        """Describes the quantity to models; `at` is its first dense column."""
+    def number(self, column: int, ranges: BucketField) -> schema.Number:
+        """Describes the quantity to models; `column` is its first dense column."""
         edges = self.encode_numbers(np.array([ranges.low, *ranges.edges, ranges.high]))[:, 0]
-        return schema.Number(
-            self.name, at, at + 1 if self.flag else None, tuple(edges.tolist()), ranges.counts
-        )
+        flag = column + 1 if self.flag else None
+        return schema.Number(self.name, column, flag, tuple(edges.tolist()), ranges.counts)
 
     def _examples(self) -> list[Any]:
-        middle = math.copysign(math.expm1(abs(self.mean)), self.mean) if self.log1p else self.mean
+        middle = self.mean
+        if self.log1p:
+            middle = math.copysign(math.expm1(abs(self.mean)), self.mean)
         return [float(f"{middle:.4g}")] * EXAMPLES
 
 
@@ -187,23 +190,24 @@ class DistinctNumbers:
 
     def __init__(self) -> None:
         self._codes, self._counts = IntegerCodes(), np.zeros(0, np.int64)
-        self._bits = iter(KEPT_BITS)
-        self._kept: int | None = None
+        self._next_bits = iter(KEPT_BITS)
+        self._bits: int | None = None
 
     def add(self, numbers: Floats) -> None:
         """Adds numbers (N,)."""
         numbers = numbers[~np.isnan(numbers)] + 0.0  # no -0.0
-        self._count(numbers if self._kept is None else shortened(numbers, self._kept))
+        if self._bits is not None:
+            numbers = shortened(numbers, self._bits)
+        self._count(numbers)
         while len(self._codes) > EXACT:
-            self._kept = next(self._bits)
-            values, counts = shortened(self._values, self._kept), self._counts
+            self._bits = next(self._next_bits)
+            values, counts = shortened(self._values, self._bits), self._counts
             self._codes, self._counts = IntegerCodes(), np.zeros(0, np.int64)
             self._count(values, counts)
 
     def _count(self, numbers: Floats, times: NDArray[np.int64] | None = None) -> None:
-        counts = np.bincount(
-            self._codes.code(numbers.view(np.int64)), times, len(self._codes)
-        ).astype(np.int64)
+        codes = self._codes.code(numbers.view(np.int64))
+        counts = np.bincount(codes, times, len(self._codes)).astype(np.int64)
         counts[: len(self._counts)] += self._counts
         self._counts = counts
 
@@ -217,14 +221,11 @@ class DistinctNumbers:
         values, counts = self._values[order], self._counts[order]
         if not len(values):
             return Ranges((), 0.0, 0.0, (0,))
-        first = np.flatnonzero(np.append(True, begins(counts, ranges_for(int(counts.sum())))))
+        n_ranges = ranges_for(int(counts.sum()))
+        first = np.flatnonzero(np.append(True, begins(counts, n_ranges)))
         edges = tuple(values[first[1:]].tolist())
-        return Ranges(
-            edges,
-            float(values[0]),
-            float(values[-1]),
-            tuple(np.add.reduceat(counts, first).tolist()),
-        )
+        rows = tuple(np.add.reduceat(counts, first).tolist())
+        return Ranges(edges, float(values[0]), float(values[-1]), rows)
 
 
 def ranges_for(rows: int) -> int:
@@ -235,8 +236,7 @@ def ranges_for(rows: int) -> int:
 def shortened(numbers: Floats, bits: int) -> Floats:
     """Rounds numbers to `bits` significant bits, towards zero."""
     mantissa, exponent = np.frexp(numbers)
-    shorter: Floats = np.ldexp(np.trunc(np.ldexp(mantissa, bits)), exponent - bits)
-    return shorter
+    return np.asarray(np.ldexp(np.trunc(np.ldexp(mantissa, bits)), exponent - bits))
 
 
 @jit()
@@ -247,17 +247,20 @@ def place_in_ranges(cuts: Any, numbers: Any, local: Any) -> None:
     Each range but the first begins at one of `cuts` (V - 1,).
     """
     for start in range(0, len(numbers), 512):
-        some, first = numbers[start : start + 512], local[start : start + 512]
+        block, first = numbers[start : start + 512], local[start : start + 512]
         first[:] = 0
-        left = np.int32(len(cuts))
-        while left > 1:
-            half = left // np.int32(2)
-            for row in range(len(some)):
-                first[row] += half * np.int32(cuts[first[row] + half - 1] <= some[row])
-            left -= half
-        for row in range(len(some)):
-            beyond = left == 1 and cuts[first[row]] <= some[row]
-            first[row] = len(cuts) + 2 if np.isnan(some[row]) else first[row] + 1 + np.int32(beyond)
+        size = np.int32(len(cuts))  # of the stretch of cuts that each number is in
+        while size > 1:
+            half = size // np.int32(2)
+            for row in range(len(block)):
+                first[row] += half * np.int32(cuts[first[row] + half - 1] <= block[row])
+            size -= half
+        for row in range(len(block)):
+            beyond = size == 1 and cuts[first[row]] <= block[row]
+            if np.isnan(block[row]):
+                first[row] = len(cuts) + 2
+            else:
+                first[row] += 1 + np.int32(beyond)
 
 
 class NumericFitter(Fitter):
@@ -288,13 +291,13 @@ class NumericFitter(Fitter):
 
     def notes(self) -> Iterator[str]:
         """Warns of numbers that count for nothing."""
-        found = self._moments.robust()
-        if found.left_out:
+        robust = self._moments.robust()
+        if robust.left_out:
+            scale = ", after the logarithm" if self.column.log1p else ""
             yield (
-                f"'{self.name}' has {found.left_out:,} values in train that are far from all "
+                f"'{self.name}' has {robust.left_out:,} values in train that are far from all "
                 "others: its mean and deviation are without them, and it is cut at "
-                f"{found.low:.4g} and "
-                f"{found.high:.4g}{', after the logarithm' if self.column.log1p else ''}"
+                f"{robust.low:.4g} and {robust.high:.4g}{scale}"
             )
 
 
@@ -327,8 +330,6 @@ class Numeric(Kind):
         if column.whole:
             why = "a count, by its name" if is_count(column.name) else "many distinct whole numbers"
         if column.long_tail:
-            return Finding(
-                {"kind": "numeric", "log1p": True},
-                f"{why}; a long tail, as amounts and counts have",
-            )
+            why += "; a long tail, as amounts and counts have"
+            return Finding({"kind": "numeric", "log1p": True}, why)
         return Finding({"kind": "numeric"}, why)

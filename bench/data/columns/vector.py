@@ -27,12 +27,11 @@ def vectors_of(source: Source, table: pa.Table, length: int) -> NDArray[np.float
     """(N, length) of a column of lists, rounded to float32; NaN where missing or not finite."""
     column = whole_column(source.raw(table))
     numbers = np.full((len(column), length), np.nan)
-    there = column.is_valid().to_numpy(zero_copy_only=False)
-    if there.any():
-        values = (
-            taken_apart(column)[1].cast(pa.float32(), safe=False).to_numpy(zero_copy_only=False)
-        )
-        numbers[there] = values.reshape(-1, length)
+    present = column.is_valid().to_numpy(zero_copy_only=False)
+    if present.any():
+        _, values = taken_apart(column)
+        singles = values.cast(pa.float32(), safe=False).to_numpy(zero_copy_only=False)
+        numbers[present] = singles.reshape(-1, length)
     numbers[~np.isfinite(numbers)] = np.nan
     return numbers
 
@@ -40,11 +39,13 @@ def vectors_of(source: Source, table: pa.Table, length: int) -> NDArray[np.float
 def _check_lengths(name: str, column: Any, length: int, sieve: Sieve) -> None:
     if pa.types.is_null(column.type):
         return
-    rows, lists = distinct(column)
-    sizes = np.append(np.diff(taken_apart(lists)[0]), length)[rows]
-    if (wrong := (sizes != length) & ~sieve.bad).any():
-        found = f"expected a vector of {length:,} numbers, found {sizes[np.argmax(wrong)]:,}"
-        sieve.refuse(wrong, "length", f"'{name}': {found}")
+    codes, lists = distinct(column)
+    starts, _ = taken_apart(lists)
+    lengths = np.append(np.diff(starts), length)[codes]
+    wrong = (lengths != length) & ~sieve.bad
+    if wrong.any():
+        fault = f"expected a vector of {length:,} numbers, found {lengths[np.argmax(wrong)]:,}"
+        sieve.refuse(wrong, "length", f"'{name}': {fault}")
 
 
 class VectorColumns(Quantity):
@@ -62,10 +63,10 @@ class VectorColumns(Quantity):
     @property
     def names(self) -> tuple[str, ...]:
         """Names of its dense columns."""
-        return (
-            *(part.name for part in self.parts),
-            *([f"{self.name}_missing"] if self.flag else []),
-        )
+        names = [part.name for part in self.parts]
+        if self.flag:
+            names.append(f"{self.name}_missing")
+        return tuple(names)
 
     @property
     def needed(self) -> bool:
@@ -82,16 +83,15 @@ class VectorColumns(Quantity):
 
     def encode_numbers(self, numbers: NDArray[np.float64]) -> Singles:
         """`encode` of numbers (N, D)."""
-        mean, scale, low, high = (
-            np.array([getattr(part, name) for part in self.parts])
-            for name in ("mean", "scale", "low", "high")
-        )
-        standard = np.nan_to_num((np.clip(numbers, low, high) - mean) / scale)
-        missing = np.asarray(np.isnan(numbers).all(axis=1))[:, None]
-        return np.concatenate([standard, missing[:, : int(self.flag)]], axis=1).astype(np.float32)
+        bounds = [(part.low, part.high, part.mean, part.scale) for part in self.parts]
+        low, high, mean, scale = np.array(bounds).T
+        columns = [np.nan_to_num((np.clip(numbers, low, high) - mean) / scale)]
+        if self.flag:
+            columns.append(np.isnan(numbers).all(axis=1, keepdims=True))
+        return np.concatenate(columns, axis=1).astype(np.float32)
 
     def _examples(self) -> list[Any]:
-        return [[float(f"{each.mean:.4g}") for each in self.parts]] * EXAMPLES
+        return [[float(f"{part.mean:.4g}") for part in self.parts]] * EXAMPLES
 
 
 class VectorFitter(Fitter):
@@ -113,8 +113,8 @@ class VectorFitter(Fitter):
     def finish(self) -> tuple[VectorColumns]:
         """The standardised columns."""
         parts = []
-        for at, moments in enumerate(self._moments):
-            part = NumericColumn.of_moments(f"{self.name}_{at}", self.source, False, moments)
+        for number, moments in enumerate(self._moments):
+            part = NumericColumn.of_moments(f"{self.name}_{number}", self.source, False, moments)
             parts.append(part.model_copy(update={"flag": False}))
         flag = self.column.missing_flag or self._lacking
         return (VectorColumns(name=self.name, source=self.source, parts=tuple(parts), flag=flag),)
@@ -136,12 +136,9 @@ class Vector(Kind):
 
     def shape_in(self, shape: schema.Schema, name: str) -> schema.Schema:
         """Adds a vector."""
-        vectors = (*shape.vectors, schema.DenseVector(name, len(shape.dense), self.length))
-        return replace(
-            shape,
-            vectors=vectors,
-            dense=(*shape.dense, *(f"{name}_{at}" for at in range(self.length))),
-        )
+        vector = schema.DenseVector(name, len(shape.dense), self.length)
+        columns = tuple(f"{name}_{number}" for number in range(self.length))
+        return replace(shape, vectors=(*shape.vectors, vector), dense=shape.dense + columns)
 
     def check(self, name: str, column: Any, missing: Collection[str], sieve: Sieve) -> None:
         """The sieve takes rows whose vector has another length."""
@@ -150,5 +147,7 @@ class Vector(Kind):
     @classmethod
     def draft(cls, column: Counted, labels: Any) -> Finding | None:
         """Lists of numbers with fractions, all of one length."""
+        if not column.vector:
+            return None
         option = {"kind": "vector", "length": column.vector}
-        return Finding(option, "lists of numbers, all of one length") if column.vector else None
+        return Finding(option, "lists of numbers, all of one length")

@@ -28,8 +28,8 @@ class Vocabulary(Config):
         return len(self.values) + 1
 
     @property
-    def numbers(self) -> NDArray[np.int32]:
-        """Local ids of the values."""
+    def local_ids(self) -> NDArray[np.int32]:
+        """Of the values."""
         return np.arange(1, self.cardinality, dtype=np.int32)
 
 
@@ -41,19 +41,21 @@ def _other_booleans(values: Sequence[str | None]) -> dict[str, str]:
     """Maps other spellings of booleans to those among the values; empty unless all values are
     booleans.
     """
-    known = set(values) - {None}
-    own = [[text for text in spellings if text in known] for spellings in _BOOLEANS]
-    if len(known) != 2 or not all(own):
+    texts = set(values) - {None}
+    if len(texts) != 2:
         return {}
-    return {
-        text: one
-        for (one, *_), spellings in zip(own, _BOOLEANS, strict=True)
-        for text in spellings
-        if text != one
-    }
+    spelling_in_use = {}
+    for spellings in _BOOLEANS:
+        in_use = [text for text in spellings if text in texts]
+        if not in_use:
+            return {}
+        for text in spellings:
+            if text != in_use[0]:
+                spelling_in_use[text] = in_use[0]
+    return spelling_in_use
 
 
-class Known:
+class Lookup:
     """Looks up texts of a fitted vocabulary. If they are true and false, every spelling of these is
     known.
 
@@ -68,27 +70,24 @@ class Known:
         self, values: Sequence[str | None], meaning: NDArray[Any], missing: Any, unknown: Any
     ) -> None:
         self.codes = TextCodes()
-        other = _other_booleans(values)
-        places = [at for at, value in enumerate(values) if value is not None]
-        places += [values.index(value) for value in other.values()]
-        self.codes.code(
-            pa.array([*(value for value in values if value is not None), *other], pa.string())
-        )
-        absent = meaning[values.index(None)] if None in values else missing
-        ends = np.stack(
-            [np.broadcast_to(each, meaning.shape[1:]) for each in (unknown, absent)]
-        ).astype(meaning.dtype)
-        self.meaning = np.concatenate(
-            [meaning[places], ends]
-        )  # codes -2 (unknown) and -1 (missing) index the ends
+        place_of_text = {value: place for place, value in enumerate(values) if value is not None}
+        for spelling, value in _other_booleans(values).items():
+            place_of_text[spelling] = place_of_text[value]
+        self.codes.code(pa.array(list(place_of_text), pa.string()))
+        if None in values:
+            missing = meaning[values.index(None)]
+        # Codes -2 (unknown) and -1 (missing) index the ends.
+        self.meaning = np.empty((len(place_of_text) + 2, *meaning.shape[1:]), meaning.dtype)
+        self.meaning[:-2] = meaning[list(place_of_text.values())]
+        self.meaning[-2] = unknown
+        self.meaning[-1] = missing
 
-    def of(self, source: Source, table: pa.Table) -> NDArray[Any]:
+    def meanings(self, source: Source, table: pa.Table) -> NDArray[Any]:
         """(N, ..) meanings of a column's values."""
         codes = self.codes.code_column(
             source.values(table), source.markers, grow=False, spelled=source.spelled
         )
-        meanings: NDArray[Any] = self.meaning[codes]
-        return meanings
+        return self.meaning[codes]
 
 
 class ValueFitter(Fitter):
@@ -113,23 +112,22 @@ class ValueFitter(Fitter):
         if self.source.spelled or self.values.whole:
             return texts
         spelled = pa.array(texts, pa.string())
-        normalised: list[str] = pc.coalesce(texts_of(spelled), spelled).to_pylist()
-        return normalised
+        return list(pc.coalesce(texts_of(spelled), spelled).to_pylist())
 
     def notes(self) -> Iterator[str]:
         """Warns of one number in two spellings."""
         if self._spellings is not None:
-            both = " and as ".join(map(repr, self._spellings))
+            spellings = " and as ".join(map(repr, self._spellings))
             yield (
-                f"'{self.name}' has one number as {both}: they are two categories; where they mean "
-                "the same, write all numbers in one way"
+                f"'{self.name}' has one number as {spellings}: they are two categories; where they "
+                "mean the same, write all numbers in one way"
             )
 
     def _count(self, codes: Codes, train: Mask) -> None:
-        if (size := len(self.values)) > len(self._counts):
-            self._counts.resize(
-                max(size, len(self._counts) * 3 // 2), refcheck=False
-            )  # the new end is zero
+        size = len(self.values)
+        if size > len(self._counts):
+            capacity = max(size, len(self._counts) * 3 // 2)
+            self._counts.resize(capacity, refcheck=False)  # the new end is zero
         count_codes(codes, train, self._counts)
 
     def _vocabulary(self, missing: int = 0) -> Vocabulary:
@@ -143,20 +141,20 @@ class ValueFitter(Fitter):
         texts: list[str | None] = [*self.texts(codes.tolist())]
         counts = counts[codes]
         if missing >= self.min_count:
-            texts, codes, counts = (
-                [*texts, None],
-                np.append(codes, ABSENT),
-                np.append(counts, missing),
-            )
+            texts.append(None)
+            codes = np.append(codes, ABSENT)
+            counts = np.append(counts, missing)
         counted = pa.table({"rows": counts, "text": pa.array(texts, pa.string())})
-        order = pc.sort_indices(counted, [("rows", "descending"), ("text", "ascending")]).to_numpy()
+        order = pc.sort_indices(counted, [("rows", "descending"), ("text", "ascending")])
+        values = tuple(counted["text"].take(order).to_pylist())
         self.local = np.zeros(len(self.values) + 2, np.int32)
-        values = tuple(counted["text"].take(pa.array(order)).to_pylist())
-        if self.before:
-            values = tuple(dict.fromkeys((*self.before, *values)))
-            place = {value: at for at, value in enumerate(values, 1)}
-            self.local[:-2] = [place.get(text, 0) for text in self.texts(range(len(self.values)))]
-            self.local[ABSENT] = place.get(None, 0)
-        else:
-            self.local[codes[order]] = np.arange(1, len(order) + 1)
+        if not self.before:
+            self.local[codes[order.to_numpy()]] = np.arange(1, len(order) + 1)
+            return Vocabulary(values=values)
+
+        values = tuple(dict.fromkeys((*self.before, *values)))
+        id_of_value = {value: number for number, value in enumerate(values, 1)}
+        all_texts = self.texts(range(len(self.values)))
+        self.local[:-2] = [id_of_value.get(text, 0) for text in all_texts]
+        self.local[ABSENT] = id_of_value.get(None, 0)
         return Vocabulary(values=values)

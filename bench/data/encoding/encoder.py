@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cached_property
-from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -22,10 +21,9 @@ from bench.core.validation import validate
 from bench.data.codes import ABSENT
 from bench.data.columns import DENSE, FIELDS, by_kind
 from bench.data.columns.base import PAD, DensePart, FieldPart, LocalIds, Part, Reads, Source
-from bench.data.columns.categorical import CategoricalField
+from bench.data.columns.categorical import CategoricalField, PositionField
 from bench.data.columns.multi_valued import Lists, list_codes
 from bench.data.columns.numeric import BucketField, NumericColumn
-from bench.data.columns.position import PositionField
 from bench.data.columns.vector import VectorColumns
 from bench.data.encoding.rates import TargetRates
 
@@ -50,10 +48,10 @@ class HistoryField(Part):
 
     def encode(self, table: pa.Table, owner: CategoricalField) -> LocalIds:
         """Local ids (N, slots), padded at the end."""
-        known = owner.known
+        lookup = owner.lookup
         lists = Lists(self.source, ",", self.slots, "first", repeats=True)
-        codes = list_codes(lists, known.codes, table, grow=False, spelled=owner.source.spelled)
-        return np.where(codes == ABSENT, PAD, known.meaning[codes])
+        codes = list_codes(lists, lookup.codes, table, grow=False, spelled=owner.source.spelled)
+        return np.where(codes == ABSENT, PAD, lookup.meaning[codes])
 
 
 if TYPE_CHECKING:
@@ -74,8 +72,8 @@ class Encoder(Config):
 
     @model_validator(mode="after")
     def _ranges_of_numbers(self) -> Encoder:
-        kinds = [isinstance(part, BucketField) for part in self.fields]
-        if kinds != sorted(kinds):
+        are_ranges = [isinstance(part, BucketField) for part in self.fields]
+        if are_ranges != sorted(are_ranges):
             raise ValueError("expected the ranges of numbers after all other fields")
         for part in self.fields:
             if isinstance(part, BucketField) and part.number not in self._numeric:
@@ -112,72 +110,80 @@ class Encoder(Config):
         scenario: str | None = None,
     ) -> Schema:
         """The schema of its output."""
-        vectors = tuple(
-            DenseVector(part.name, at, len(part.parts))
-            for at, part in self._placed
-            if isinstance(part, VectorColumns)
-        )
-        ranges = [part for part in self.fields if isinstance(part, BucketField)]
-        of_ranges = ((part, *self._numeric[part.number]) for part in ranges)
-        numbers = tuple(column.number(at, part) for part, at, column in of_ranges)
-        position = next(
-            (part.name for part in self.fields if isinstance(part, PositionField)), None
-        )
+        vectors = []
+        for column, part in self._placed:
+            if isinstance(part, VectorColumns):
+                vectors.append(DenseVector(part.name, column, len(part.parts)))
+        numbers = []
+        position = None
+        for field in self.fields:
+            if isinstance(field, BucketField):
+                column, numeric = self._numeric[field.number]
+                numbers.append(numeric.number(column, field))
+            if isinstance(field, PositionField):
+                position = field.name
         return Schema(
-            self._shapes,
+            self._fields_of_schema,
             self.dense_names,
             tasks,
             group,
-            numbers,
-            vectors,
-            grouped,
-            scenario,
-            position,
+            numbers=tuple(numbers),
+            vectors=tuple(vectors),
+            grouped=grouped,
+            scenario=scenario,
+            position=position,
         )
 
     def cap_of(self, name: str | None, unit: float) -> Cap | None:
         """How to recover the raw number of a numeric input; None if there is no such input."""
         if name not in self._numeric:
             return None
-        at, part = self._numeric[name]
-        return Cap(at, at + 1 if part.flag else None, part.log1p, part.mean, part.scale, unit)
+        column, part = self._numeric[name]
+        flag = column + 1 if part.flag else None
+        return Cap(column, flag, part.log1p, part.mean, part.scale, unit)
 
     @property
     def _placed(self) -> list[tuple[int, DensePart]]:
         """Each dense part with the index of its first column."""
-        ends = accumulate((len(part.names) for part in self.dense), initial=0)
-        return list(zip(ends, self.dense, strict=False))
+        placed = []
+        column = 0
+        for part in self.dense:
+            placed.append((column, part))
+            column += len(part.names)
+        return placed
 
     @cached_property
     def _numeric(self) -> dict[str | None, tuple[int, NumericColumn]]:
+        """Numeric input -> its first column and its part."""
         return {
-            part.name: (at, part) for at, part in self._placed if isinstance(part, NumericColumn)
+            part.name: (column, part)
+            for column, part in self._placed
+            if isinstance(part, NumericColumn)
         }
 
     @property
-    def _shapes(self) -> tuple[Field, ...]:
-        owners = self._owners
-        return tuple(
-            part.field(owners[part.of]) if isinstance(part, HistoryField) else part.field
-            for part in self.fields
-        )
+    def _fields_of_schema(self) -> tuple[Field, ...]:
+        fields = []
+        for part in self.fields:
+            if isinstance(part, HistoryField):
+                fields.append(part.field(self._owners[part.of]))
+            else:
+                fields.append(part.field)
+        return tuple(fields)
 
     def encode(self, table: pa.Table) -> tuple[Ids, Singles]:
         """Encodes raw rows as ids (N, S), dense (N, D); raises UserError for an absent column or a
         bad number.
         """
-        owners = self._owners
-        ids, dense = (
-            [np.empty((table.num_rows, 0), np.int32)],
-            [np.empty((table.num_rows, 0), np.float32)],
-        )
-        for part, offset in zip(self.fields, Schema(self._shapes, (), ()).offsets, strict=True):
-            local = (
-                part.encode(table, owners[part.of])
-                if isinstance(part, HistoryField)
-                else part.encode(table)
-            )
+        ids = [np.empty((table.num_rows, 0), np.int32)]
+        offsets = Schema(self._fields_of_schema, (), ()).offsets
+        for part, offset in zip(self.fields, offsets, strict=True):
+            if isinstance(part, HistoryField):
+                local = part.encode(table, self._owners[part.of])
+            else:
+                local = part.encode(table)
             ids.append(np.where(local == PAD, 0, local + offset))
+        dense = [np.empty((table.num_rows, 0), np.float32)]
         dense += [part.encode(table) for part in self.dense]
         return np.concatenate(ids, axis=1), np.concatenate(dense, axis=1)
 

@@ -25,7 +25,7 @@ from bench.data.codes import UNKNOWN, Codes
 from bench.data.columns.base import DensePart, Source
 from bench.data.columns.categorical import frequent
 from bench.data.columns.moments import RunningMoments
-from bench.data.columns.vocabulary import Known
+from bench.data.columns.vocabulary import Lookup
 
 
 class TargetRates(DensePart):
@@ -55,11 +55,11 @@ class TargetRates(DensePart):
 
     @model_validator(mode="after")
     def _of_one_shape(self) -> TargetRates:
-        wide = len(self.tasks) + 1
+        width = len(self.tasks) + 1
         rows = (*self.table, self.mean, self.scale)
-        if len(self.binary) != len(self.tasks) or any(len(row) != wide for row in rows):
+        if len(self.binary) != len(self.tasks) or any(len(row) != width for row in rows):
             raise ValueError(
-                f"expected {wide} numbers for {len(self.tasks)} tasks everywhere, found another "
+                f"expected {width} numbers for {len(self.tasks)} tasks everywhere, found another "
                 "number"
             )
         if len(self.table) != len(self.values) + 1:
@@ -72,25 +72,28 @@ class TargetRates(DensePart):
     @property
     def names(self) -> tuple[str, ...]:
         """Names of its dense columns."""
-        return (*(f"{self.name}_{task}_rate" for task in self.tasks), f"{self.name}_count")
+        rates = [f"{self.name}_{task}_rate" for task in self.tasks]
+        return (*rates, f"{self.name}_count")
 
     def encode(self, table: pa.Table) -> Singles:
         """(N, T + 1), for rows outside train."""
-        return self._known.of(self.source, table)
+        return self._lookup.meanings(self.source, table)
 
     def examples(self) -> list[Any]:
         """Train's first categories."""
-        return super().examples() if self.source.derive is not None else list(frequent(self.values))
+        if self.source.derive is not None:
+            return super().examples()
+        return list(frequent(self.values))
 
     @cached_property
-    def _known(self) -> Known:
+    def _lookup(self) -> Lookup:
         rows = self.standardised(np.array(self.table))
-        return Known(self.values, rows[:-1], rows[-1], rows[-1])
+        return Lookup(self.values, rows[:-1], rows[-1], rows[-1])
 
     def standardised(self, values: Floats) -> Singles:
         """Standardises rates and log counts (N, T + 1)."""
-        dense: Singles = ((values - np.array(self.mean)) / np.array(self.scale)).astype(np.float32)
-        return dense
+        standard = (values - np.array(self.mean)) / np.array(self.scale)
+        return np.asarray(standard, np.float32)
 
 
 STEP = 1 << 16
@@ -122,22 +125,23 @@ class RatesFitter:
         self._sums = np.zeros((2, number, len(tasks)))
         self._counts = np.zeros((2, number, len(tasks)), np.int32)
         self._rows = np.zeros((2, number), np.int32)
-        self._order, self._seen = np.zeros(2, np.int32), 0
-        self._used = 1
-        self._taken = 0
+        self._order = np.zeros(2, np.int32)
+        self._n_seen = 0
+        self._n_rows = 1  # of the arrays above that are of values
+        self._taken = 0  # train rows
         self._part: TargetRates | None = None
 
     def take(self, codes: Codes, labels: NDArray[np.float32], size: int) -> None:
         """Adds the next train rows: codes (n,) below `size`, labels (n, T)."""
-        self._used = size + 1
-        if self._used >= len(self._rows):
-            capacity = max(self._used + 1, len(self._rows) * 3 // 2)
+        self._n_rows = size + 1
+        if self._n_rows >= len(self._rows):
+            capacity = max(self._n_rows + 1, len(self._rows) * 3 // 2)
             for array in (self._sums, self._counts, self._rows, self._order):
                 array.resize((capacity, *array.shape[1:]), refcheck=False)  # the new end is zero
         fold = folds(self.seed, self.number, self._taken, len(codes))
         self._taken += len(codes)
-        self._seen = _add(
-            codes, fold, labels, self._sums, self._counts, self._rows, self._order, self._seen
+        self._n_seen = _add(
+            codes, fold, labels, self._sums, self._counts, self._rows, self._order, self._n_seen
         )
 
     def finish(
@@ -150,25 +154,17 @@ class RatesFitter:
         rates.
         """
         self._fold_sums, self._fold_counts = self._sums.sum(axis=0), self._counts.sum(axis=0)
-        order = np.empty(self._seen, np.int64)
-        at = np.flatnonzero(self._order[1 : self._used])
-        order[self._order[1 + at] - 1] = at
-        full = np.concatenate(
-            [np.empty((0, len(self.tasks) + 1))]
-            + [self._of(1 + order[i : i + STEP]) for i in range(0, len(order), STEP)]
-        )
-        moments = [
-            RunningMoments() for _ in range(len(self.tasks) + 1)
-        ]  # of the out-of-fold columns
-        for start in range(0, self._used, STEP):
-            at = np.arange(start, min(start + STEP, self._used))
-            for fold in range(self.number):
-                weights = self._rows[at, fold].astype(np.int64)
-                for own, column in zip(
-                    moments, self._of(at, np.full(len(at), fold)).T, strict=True
-                ):
-                    own.add(np.ascontiguousarray(column), weights)
-        mean, scale = zip(*(each.moments for each in moments), strict=True)
+        codes = np.flatnonzero(self._order[1 : self._n_rows])
+        in_order = np.empty(self._n_seen, np.int64)
+        in_order[self._order[1 + codes] - 1] = codes
+        table = [np.empty((0, len(self.tasks) + 1))]
+        for start in range(0, len(in_order), STEP):
+            table.append(self._rates_of(1 + in_order[start : start + STEP]))
+        table.append(self._rates_of(np.array([0, self._n_rows])))
+        if before is None:
+            mean, scale = self._out_of_fold_moments()
+        else:
+            mean, scale = before.mean, before.scale
         self._part = TargetRates(
             name=self.name,
             source=source,
@@ -177,27 +173,39 @@ class RatesFitter:
             smoothing=self.smoothing,
             folds=self.number,
             seed=self.seed,
-            values=(*texts(order.tolist()), None),
-            table=tuple(
-                map(tuple, np.concatenate([full, self._of(np.array([0, self._used]))]).tolist())
-            ),
-            mean=before.mean if before else mean,
-            scale=before.scale if before else scale,
+            values=(*texts(in_order.tolist()), None),
+            table=tuple(map(tuple, np.concatenate(table).tolist())),
+            mean=mean,
+            scale=scale,
         )
         return self._part
+
+    def _out_of_fold_moments(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and deviation of each column (T + 1,) of train rows' out-of-fold values."""
+        columns = [RunningMoments() for _ in range(len(self.tasks) + 1)]
+        for start in range(0, self._n_rows, STEP):
+            rows = np.arange(start, min(start + STEP, self._n_rows))
+            for fold in range(self.number):
+                weights = self._rows[rows, fold].astype(np.int64)
+                values = self._rates_of(rows, np.full(len(rows), fold))
+                for moments, column in zip(columns, values.T, strict=True):
+                    moments.add(np.ascontiguousarray(column), weights)
+        mean, scale = zip(*(moments.moments for moments in columns), strict=True)
+        return mean, scale
 
     def dense(self, codes: Codes, start: int | None) -> Singles:
         """(n, T + 1) of codes (n,); `start` is the index of the first within train, None outside
         train.
         """
         assert self._part is not None
-        at = np.where(codes == UNKNOWN, self._used, codes + 1)
-        fold = None if start is None else folds(self.seed, self.number, start, len(codes))
-        return self._part.standardised(
-            self._of(at, fold)
-        )  # a value without rows gets the rates of an unknown one
+        # A value without rows gets the rates of an unknown one.
+        rows = np.where(codes == UNKNOWN, self._n_rows, codes + 1)
+        fold = None
+        if start is not None:
+            fold = folds(self.seed, self.number, start, len(codes))
+        return self._part.standardised(self._rates_of(rows, fold))
 
-    def _rates(self, sums: Floats, counts: Floats, rows: Floats, prior: Floats) -> Floats:
+    def _smoothed(self, sums: Floats, counts: Floats, rows: Floats, prior: Floats) -> Floats:
         """(n, T + 1) of sums of labels (n, T), numbers of observed labels (n, T), rows (n,), and
         the prior mean.
         """
@@ -206,43 +214,41 @@ class RatesFitter:
         rate = np.where(np.array(self.binary), np.log(inside / (1 - inside)), rate)
         return np.concatenate([rate, np.log1p(rows[:, None].astype(np.float64))], axis=1)
 
-    def _of(self, at: NDArray[Any], fold: NDArray[np.int64] | None = None) -> Floats:
+    def _rates_of(self, rows: NDArray[Any], fold: NDArray[np.int64] | None = None) -> Floats:
         """(n, T + 1) over all of train, or over all folds except a given one (n,)."""
-        sums, counts, rows = (
-            array[at].sum(axis=1) for array in (self._sums, self._counts, self._rows)
-        )
+        sums, counts = self._sums[rows].sum(axis=1), self._counts[rows].sum(axis=1)
+        train_rows = self._rows[rows].sum(axis=1)
         all_sums, all_counts = self._fold_sums.sum(axis=0), self._fold_counts.sum(axis=0)
         if fold is None:
-            return self._rates(sums, counts, rows, _mean(all_sums, all_counts))
-        sums, counts, rows = (
-            sums - self._sums[at, fold],
-            counts - self._counts[at, fold],
-            rows - self._rows[at, fold],
-        )
+            return self._smoothed(sums, counts, train_rows, _mean(all_sums, all_counts))
         prior = _mean(all_sums - self._fold_sums, all_counts - self._fold_counts)
-        return self._rates(sums, counts, rows, prior[fold])
+        return self._smoothed(
+            sums - self._sums[rows, fold],
+            counts - self._counts[rows, fold],
+            train_rows - self._rows[rows, fold],
+            prior[fold],
+        )
 
 
 def _mean(sums: Floats, counts: NDArray[Any]) -> Floats:
-    mean: Floats = sums / np.maximum(counts, 1)
-    return mean
+    return np.asarray(sums / np.maximum(counts, 1))
 
 
 @jit()
 def _add(
-    codes: Any, fold: Any, labels: Any, sums: Any, counts: Any, rows: Any, order: Any, seen: int
+    codes: Any, fold: Any, labels: Any, sums: Any, counts: Any, rows: Any, order: Any, n_seen: int
 ) -> int:
     """Adds rows to totals, in order; `order` records the rank, from 1, of each value's first
     appearance.
     """
     for row in range(len(codes)):
-        at = codes[row] + 1
-        if order[at] == 0 and at > 0:
-            seen += 1
-            order[at] = seen
-        rows[at, fold[row]] += 1
+        value = codes[row] + 1
+        if order[value] == 0 and value > 0:
+            n_seen += 1
+            order[value] = n_seen
+        rows[value, fold[row]] += 1
         for task in range(labels.shape[1]):
             if not np.isnan(labels[row, task]):
-                sums[at, fold[row], task] += np.float64(labels[row, task])
-                counts[at, fold[row], task] += 1
-    return seen
+                sums[value, fold[row], task] += np.float64(labels[row, task])
+                counts[value, fold[row], task] += 1
+    return n_seen

@@ -67,11 +67,11 @@ class Counted:
 
     @cached_property
     def counts(self) -> NDArray[np.int64]:
-        """(V,) rows of each."""
+        """(V,) rows that have the value."""
         return np.bincount(self.codes[self.codes >= 0], minlength=len(self.distinct))
 
     @cached_property
-    def known(self) -> int:
+    def n_present(self) -> int:
         """Rows that are not missing."""
         return int(self.counts.sum())
 
@@ -97,10 +97,12 @@ class Counted:
         """`seconds`, `milliseconds` and so on -> (V,) which numbers are times since 1970 of the
         years 2000 to 2050.
         """
-        numbers = np.empty(0) if self.numbers is None else self.numbers
+        numbers = self.numbers
+        if numbers is None:
+            return {}
         return {
-            unit: (numbers >= 9.4e8 * each) & (numbers <= 2.55e9 * each)
-            for unit, each in _EPOCHS.items()
+            unit: (numbers >= 9.4e8 * per_second) & (numbers <= 2.55e9 * per_second)
+            for unit, per_second in _EPOCHS.items()
         }
 
     @cached_property
@@ -109,9 +111,9 @@ class Counted:
         are.
         """
         assert self.numbers is not None
-        logged = np.sign(self.numbers) * np.log1p(np.abs(self.numbers))
+        logarithms = np.sign(self.numbers) * np.log1p(np.abs(self.numbers))
         skew = abs(skewness(self.numbers, self.counts))
-        return skew > SKEWED and abs(skewness(logged, self.counts)) < skew / 2
+        return skew > SKEWED and abs(skewness(logarithms, self.counts)) < skew / 2
 
     def cells(self, ranges: int = 0, exact: int = 0) -> NDArray[np.int64]:
         """(N,) index into the distinct values, V where missing.
@@ -124,93 +126,123 @@ class Counted:
             return np.where(self.codes < 0, len(self.counts), self.codes)
         order = np.argsort(self.numbers)
         edges = self.numbers[order][1:][begins(self.counts[order], ranges)]
-        return np.append(np.searchsorted(edges, self.numbers, side="right"), len(edges) + 1)[
-            self.codes
-        ]
+        range_of_value = np.searchsorted(edges, self.numbers, side="right")
+        return np.append(range_of_value, len(edges) + 1)[self.codes]
 
     @cached_property
-    def of_rows(self) -> NDArray[np.float64]:
+    def row_numbers(self) -> NDArray[np.float64]:
         """(N,) numbers, NaN where missing."""
         assert self.numbers is not None
         return np.append(self.numbers, np.nan)[self.codes]
 
     def matching(self, pattern: str) -> NDArray[np.bool_]:
         """(V,) which of the distinct texts match a pattern."""
-        found: NDArray[np.bool_] = pc.match_substring_regex(self.distinct, pattern).to_numpy(
-            zero_copy_only=False
-        )
-        return found
+        matches = pc.match_substring_regex(self.distinct, pattern)
+        return np.asarray(matches.to_numpy(zero_copy_only=False))
 
-    def texts(self, most: int | None = None) -> list[str]:
-        """Distinct values in their canonical form; `most` gives only that many, the most frequent
+    def texts(self, limit: int | None = None) -> list[str]:
+        """Distinct values in their canonical form; with a limit only that many, the most frequent
         first.
         """
         values = self.distinct
-        if most is not None:
-            values = values.take(pa.array(np.argsort(-self.counts, kind="stable")[:most]))
+        if limit is not None:
+            most_frequent_first = np.argsort(-self.counts, kind="stable")
+            values = values.take(pa.array(most_frequent_first[:limit]))
         return [text for text in map(canonical, plain(values)) if text is not None]
 
 
 def count_column(name: str, column: Any, missing: Collection[str] = ()) -> Counted:
     """Counts an Arrow column (N,); the empty text and those in `missing` are missing."""
     array = whole_column(column)
-    kind = array.type.value_type if pa.types.is_dictionary(array.type) else array.type
-    if why := _unreadable(array, kind):
-        return _undivided(name, why, array, "?", readable=False)
-    if is_list(kind):
-        sizes = pc.unique(pc.list_value_length(array.drop_null())).to_pylist()
-        if pa.types.is_floating(kind.value_type) and len(sizes) == 1 and sizes[0] > 1:
-            return _undivided(name, str(kind), array, f"{sizes[0]} numbers", vector=sizes[0])
-        found = count_column(name, pc.binary_join(array.cast(pa.list_(pa.string())), "|"), missing)
-        return replace(found, type=str(kind), numbers=None, lists=True)
-    if is_any(kind, TEXTS) or pa.types.is_null(kind):
+    value_type = array.type
+    if pa.types.is_dictionary(value_type):
+        value_type = value_type.value_type
+    fault = _unreadable(array, value_type)
+    if fault is not None:
+        return _present_or_missing(name, fault, array, "?", readable=False)
+    if is_list(value_type):
+        return _count_lists(name, array, value_type, missing)
+
+    is_text = is_any(value_type, TEXTS)
+    if is_text or pa.types.is_null(value_type):
         codes, values = coded(array, missing)
     else:
-        array = array.cast(kind)  # not in a dictionary
-        codes, values = distinct(
-            pc.if_else(pc.is_nan(array), None, array) if pa.types.is_floating(kind) else array
-        )
+        array = array.cast(value_type)  # not in a dictionary
+        if pa.types.is_floating(value_type):
+            array = pc.if_else(pc.is_nan(array), None, array)
+        codes, values = distinct(array)
+
     numbers = _numbers(values)
-    if is_any(kind, TEXTS) and numbers is not None and not has_word(name, QUANTITIES | TIMES):
-        numbers = None if pc.any(pc.match_substring_regex(values, r"^0\d+$")).as_py() else numbers
-    if numbers is not None and np.isinf(numbers).any():  # missing, as in preparing
-        finite = np.isfinite(numbers)
-        codes = np.append(np.where(finite, np.cumsum(finite) - 1, -1), -1).astype(np.int32)[codes]
-        values, numbers = values.filter(pa.array(finite)), numbers[finite] if finite.any() else None
-    return Counted(name, "text" if is_any(kind, TEXTS) else str(kind), codes, values, numbers)
+    if is_text and numbers is not None and _has_leading_zeros(name, values):
+        numbers = None
+    counted = Counted(name, "text" if is_text else str(value_type), codes, values, numbers)
+    if numbers is not None and np.isinf(numbers).any():
+        return _without_infinite(counted, numbers)
+    return counted
 
 
-def _unreadable(array: Any, kind: Any) -> str | None:
+def _count_lists(name: str, array: Any, list_type: Any, missing: Collection[str]) -> Counted:
+    lengths = pc.unique(pc.list_value_length(array.drop_null())).to_pylist()
+    if pa.types.is_floating(list_type.value_type) and len(lengths) == 1 and lengths[0] > 1:
+        length = lengths[0]
+        return _present_or_missing(name, str(list_type), array, f"{length} numbers", vector=length)
+    joined = pc.binary_join(array.cast(pa.list_(pa.string())), "|")
+    return replace(
+        count_column(name, joined, missing), type=str(list_type), numbers=None, lists=True
+    )
+
+
+def _has_leading_zeros(name: str, texts: Any) -> bool:
+    """Whether numbers are codes such as 007; a quantity or a time may be padded."""
+    if has_word(name, QUANTITIES | TIMES):
+        return False
+    return bool(pc.any(pc.match_substring_regex(texts, r"^0\d+$")).as_py())
+
+
+def _without_infinite(column: Counted, numbers: NDArray[np.float64]) -> Counted:
+    """The column with infinite numbers counted as missing, as preparing counts them."""
+    finite = np.isfinite(numbers)
+    new_codes = np.append(np.where(finite, np.cumsum(finite) - 1, -1), -1).astype(np.int32)
+    return replace(
+        column,
+        codes=new_codes[column.codes],
+        distinct=column.distinct.filter(pa.array(finite)),
+        numbers=numbers[finite] if finite.any() else None,
+    )
+
+
+def _unreadable(array: Any, value_type: Any) -> str | None:
     """What a card cannot use of a column: the type, or what its values are."""
-    if not is_any(kind.value_type if is_list(kind) else kind, (*NUMBERS, *TEXTS, *DATES)):
+    single_type = value_type.value_type if is_list(value_type) else value_type
+    if not is_any(single_type, (*NUMBERS, *TEXTS, *DATES)):
         return str(array.type)
     try:
         array.validate(full=True)
     except pa.ArrowInvalid:
         return "bytes that are no text"  # those of a parquet file need not be UTF-8
-    return (
-        "date beyond the years 1 to 9999"
-        if is_any(kind, DATES) and undated(array.cast(kind)).any()
-        else None
-    )
+    if is_any(value_type, DATES) and undated(array.cast(value_type)).any():
+        return "date beyond the years 1 to 9999"
+    return None
 
 
-def _undivided(name: str, kind: str, array: Any, shown: str, **options: Any) -> Counted:
-    """A column whose values are not told apart."""
+def _present_or_missing(
+    name: str, type_name: str, array: Any, value: str, **options: Any
+) -> Counted:
+    """A column whose values all count as one."""
     codes = array.is_valid().to_numpy(zero_copy_only=False).astype(np.int32) - 1
-    return Counted(name, kind, codes, pa.array([shown]), **options)
+    return Counted(name, type_name, codes, pa.array([value]), **options)
 
 
 def _numbers(values: Any) -> NDArray[np.float64] | None:
     if len(values) == 0 or is_any(values.type, DATES):
         return None
     try:
-        numbers: NDArray[np.float64] = values.cast(pa.float64(), safe=False).to_numpy(
-            zero_copy_only=False
-        )
+        numbers = np.asarray(values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
     except pa.ArrowInvalid:
         return None
-    return None if np.isnan(numbers).any() else numbers
+    if np.isnan(numbers).any():
+        return None
+    return numbers
 
 
 def markers_in(column: Counted) -> list[str]:
@@ -219,8 +251,7 @@ def markers_in(column: Counted) -> list[str]:
         return []
     # Arrow casts "NaN" to a number, so a column of numbers may hold it too.
     markers = pa.array([*CLEAR, *DOUBTFUL], column.distinct.type)
-    held = markers.filter(pc.is_in(markers, column.distinct))
-    among_numbers = (
-        _numbers(column.distinct.filter(pc.invert(pc.is_in(column.distinct, held)))) is not None
-    )
-    return [marker for marker in held.to_pylist() if among_numbers or marker in CLEAR]
+    present = markers.filter(pc.is_in(markers, column.distinct))
+    other_values = column.distinct.filter(pc.invert(pc.is_in(column.distinct, present)))
+    among_numbers = _numbers(other_values) is not None
+    return [marker for marker in present.to_pylist() if among_numbers or marker in CLEAR]

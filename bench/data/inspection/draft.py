@@ -15,7 +15,7 @@ import numpy as np
 from bench.core.errors import UserError, check_known
 from bench.core.system.progress import Progress
 from bench.data.assemble import WholeGroups
-from bench.data.duplicates import RowSet
+from bench.data.codes import RowSet
 from bench.data.inspection.column import Counted, markers_in
 from bench.data.inspection.labels import (
     LEAST_LABELS,
@@ -38,7 +38,7 @@ from bench.data.inspection.split import (
     seen_time,
     timeline,
 )
-from bench.data.times import hours_in, is_span
+from bench.data.values import hours_in, is_span
 
 INSPECTED = 1_000_000
 """Rows that are inspected where nothing else is asked for."""
@@ -70,13 +70,13 @@ class CardRequest(Wish):
 
 
 class Proposal(NamedTuple):
-    """Keys of the card, in the table `at` (the top level, `reader` or `tasks.NAME`), and why they
+    """Keys of a table of the card ("" for the top level, `reader` or `tasks.NAME`), and why they
     may hold.
 
     The card has them as comments, so nothing changes until somebody decides.
     """
 
-    at: str
+    table: str
     keys: dict[str, Any]
     why: str
     live: bool = False
@@ -100,13 +100,11 @@ class Draft:
     @property
     def id(self) -> str:
         """Of the data set; by default by the file, or by the folder of several."""
-        files = self.request.files
-        called = files[0].name.split(".")[0] if len(files) == 1 else files[0].resolve().parent.name
-        return (
-            self.request.id
-            or re.sub(r"[^a-z0-9_-]+", "-", called.lower()).strip("-_")[:100]
-            or "data"
-        )
+        if self.request.id:
+            return self.request.id
+        first, *others = self.request.files
+        title = first.resolve().parent.name if others else first.name.split(".")[0]
+        return re.sub(r"[^a-z0-9_-]+", "-", title.lower()).strip("-_")[:100] or "data"
 
     def of_role(self, role: ColumnRole) -> list[ColumnDraft]:
         """Columns of one role, in order."""
@@ -117,93 +115,169 @@ def draft_card(request: CardRequest, progress: Progress) -> Draft:
     """Inspects the files; a UserError for a file or a name that does not fit, a label of one class,
     no input left.
     """
-    if len(folders := sorted({path.resolve().parent for path in request.files})) > 1:
+    folders = sorted({path.resolve().parent for path in request.files})
+    if len(folders) > 1:
         raise UserError(
             f"expected files in one folder, which a card can name, found {folders[0]} and "
             f"{folders[1]}"
         )
     request.check()
     layout = layout_of(request.files, request.separator, request.names)
-    free = not any((request.kind, request.time, request.group, request.column))
-    if free and is_published(layout.files):
-        request, free = replace(request, kind="files"), False
-    with_name = [*filter(None, layout.columns)]
-    if not request.labels:
-        raise UserError("expected at least one --label COLUMN, found none")
-    given = pairs_of("--label", request.labels, with_name, "buy=yes")
-    parents = pairs_of("--parent", request.parents, given, "buy=click")
-    late = pairs_of("--matures", request.matures, given, "buy=7d")
-    for parent in parents.values():
-        check_known("label", parent, given, "--parent")
-    named = _named(request, given, with_name)
+    may_choose = not any((request.kind, request.time, request.group, request.column))
+    if may_choose and is_published(layout.files):
+        request = replace(request, kind="files")
+        may_choose = False
+    named = _named_columns(request, layout)
+
     sample = layout.read(progress, request.rows)
-    missing, published = dict[str, None](), list[str]()
-    for name in layout.columns:
-        column = sample.column(name)
-        missing |= dict.fromkeys(markers_in(column))
-        if name not in given and column.single and len(column.counts) <= 10:
-            published += [name] * is_published(column.texts(), each=True)
-    if published and free:
+    sample, published = _with_markers(sample, named.positives)
+    if published and may_choose:
         request = replace(request, kind="column", column=published[0])
-    sample = replace(sample, missing=tuple(missing))
-    for name, option in named.items():
-        column, score = sample.column(name), option == "--logged"
-        if not column.single or (score and column.numbers is None):
-            expected = f"expected a column of {'numbers' if score else 'texts or numbers'}"
-            raise UserError(f"{option}: {expected}, found '{name}' of type {column.type}")
-    labels = find_labels(given, parents, sample)
-    if late and not sample.complete:
+    _check_types(named.options, sample)
+    labels = find_labels(named.positives, named.parents, sample)
+    if named.matures and not sample.complete:
         raise UserError(
             f"--matures: expected all rows to be inspected, found more than {request.rows:,}: see "
             "--rows"
         )
-    taken, why_seen = (*given, *named, *published), list[str]()
-    ranked = request.group or seen_group(sample, taken, is_request)
-    if free and not published:
-        request, why_seen = _with_seen(request, sample, labels, ranked, taken)
-    keys = list(
-        dict.fromkeys((*given, *named, *published, *filter(None, (request.time, request.group))))
-    )
-    as_of, labels = _late(request, labels, late, sample)
-    whole = sample
-    if (
-        request.time is not None
-        and request.chosen in ("time", "files", "column")
-        and not sample.complete
-    ):
-        # Heads of files are the oldest rows: times and labels are read of all rows.
-        whole = replace(layout.read(progress, only=keys), missing=sample.missing)
-    split = find_split(request, whole, labels)
+
+    taken = (*named.positives, *named.options, *published)
+    ranked_together = request.group or seen_group(sample, taken, is_request)
+    why_seen: list[str] = []
+    if may_choose and not published:
+        request, why_seen = _with_seen(request, sample, labels, ranked_together, taken)
+    as_of, labels = _without_open(request, labels, named.matures, sample)
+    timed = _with_all_times(request, layout, sample, taken, progress)
+    split = find_split(request, timed, labels)
     split = replace(split, why=(*split.why, *why_seen))
+
     if request.units is not None:
         _check_units(request.units, sample, request.group)
-    within = None if ranked is None else sample.column(ranked)
-    group = None if request.group is None else sample.column(request.group)
+    ranked_group = sample.optional_column(ranked_together)
     decided = _decided(request, split, labels, published)
-    drafts, notes = draft_columns(
-        sample, decided, labels, assigned(split.table, request, sample), within
-    )
-    if not any(column.role == "input" for column in drafts):
-        reasons = "; ".join(
-            f"'{column.name}' ({column.why})" for column in drafts if column.role == "left out"
-        )
-        raise UserError(
-            "no column is left as an input: "
-            f"{reasons or 'there are only labels and what the split needs'}"
-        )
+    split_of_row = assigned(split.table, request, sample)
+    columns, notes = draft_columns(sample, decided, labels, split_of_row, ranked_group)
+    _check_inputs(columns)
     if request.time is not None and sample.complete and request.chosen == "time":
-        place = timeline(sample.column(request.time))[1]
-        notes += [
-            (task, note)
-            for task, label in labels.items()
-            if (note := thin_end(label, place)) is not None
-        ]
+        notes += _notes_on_thin_ends(labels, sample.column(request.time))
     for task, note in notes:
         labels[task] = replace(labels[task], notes=(*labels[task].notes, note))
-    proposed = tuple(proposals(sample, drafts, labels, group))
+    proposed = list(proposals(sample, columns, labels, sample.optional_column(request.group)))
     if request.units is not None:
-        proposed = tuple(proposal for proposal in proposed if "units" not in proposal.keys)
-    return Draft(request, layout, sample, as_of, labels, drafts, split, proposed)
+        proposed = [proposal for proposal in proposed if "units" not in proposal.keys]
+    return Draft(request, layout, sample, as_of, labels, columns, split, tuple(proposed))
+
+
+@dataclass(frozen=True)
+class _NamedColumns:
+    """The columns that a request names."""
+
+    positives: Mapping[str, str]
+    """Label -> the value that means 1, or ""."""
+    parents: Mapping[str, str]
+    """Label -> the label that must happen first."""
+    matures: Mapping[str, str]
+    """Label -> a span, or the column of the time from which it is known."""
+    options: Mapping[str, str]
+    """Other column -> the option that names it."""
+
+
+def _named_columns(request: CardRequest, layout: FileLayout) -> _NamedColumns:
+    """Reads the request's pairs; a UserError for a column that is not there or is two things."""
+    columns = [name for name in layout.columns if name]
+    if not request.labels:
+        raise UserError("expected at least one --label COLUMN, found none")
+    positives = pairs_of("--label", request.labels, columns, "buy=yes")
+    parents = pairs_of("--parent", request.parents, positives, "buy=click")
+    matures = pairs_of("--matures", request.matures, positives, "buy=7d")
+    for parent in parents.values():
+        check_known("label", parent, positives, "--parent")
+    options = _options_of_columns(request)
+    for column, option in options.items():
+        check_known("column", column, columns, option)
+        if column in positives:
+            raise UserError(f"{option}: '{column}' is a label")
+    return _NamedColumns(positives, parents, matures, options)
+
+
+def _options_of_columns(request: CardRequest) -> dict[str, str]:
+    """Column -> the option that names it, beside labels."""
+    named = {request.time: "--time", request.group: "--group", request.column: "--split-column"}
+    for name in request.logged:
+        if name in named:
+            raise UserError(
+                f"--logged: expected the column of a score, found '{name}', which the split or the "
+                "group has"
+            )
+    named |= dict.fromkeys(request.logged, "--logged")
+    if request.units is not None:
+        named.setdefault(request.units, "--units")
+    return {column: option for column, option in named.items() if column is not None}
+
+
+def _with_markers(
+    sample: InspectedRows, labels: Collection[str]
+) -> tuple[InspectedRows, list[str]]:
+    """The rows with the texts that mean missing in them; and columns that name train and test."""
+    missing = dict[str, None]()  # a set in order
+    published = []
+    for name in sample.table.column_names:
+        column = sample.column(name)
+        missing |= dict.fromkeys(markers_in(column))
+        may_name_splits = name not in labels and column.single and len(column.counts) <= 10
+        if may_name_splits and is_published(column.texts(), all_named=True):
+            published.append(name)
+    return replace(sample, missing=tuple(missing)), published
+
+
+def _check_types(options: Mapping[str, str], sample: InspectedRows) -> None:
+    for name, option in options.items():
+        column = sample.column(name)
+        is_score = option == "--logged"
+        if not column.single or (is_score and column.numbers is None):
+            expected = "numbers" if is_score else "texts or numbers"
+            raise UserError(
+                f"{option}: expected a column of {expected}, found '{name}' of type {column.type}"
+            )
+
+
+def _with_all_times(
+    request: CardRequest,
+    layout: FileLayout,
+    sample: InspectedRows,
+    taken: Sequence[str],
+    progress: Progress,
+) -> InspectedRows:
+    """The named columns of all rows where a split needs times: heads of files are the oldest
+    rows.
+    """
+    by_time = request.time is not None and request.chosen in ("time", "files", "column")
+    if sample.complete or not by_time:
+        return sample
+    columns = [*taken, *filter(None, (request.time, request.group))]
+    all_rows = layout.read(progress, only=list(dict.fromkeys(columns)))
+    return replace(all_rows, missing=sample.missing)
+
+
+def _check_inputs(columns: Sequence[ColumnDraft]) -> None:
+    """Raises UserError where no column is left as an input."""
+    if any(column.role == "input" for column in columns):
+        return
+    reasons = [f"'{column.name}' ({column.why})" for column in columns if column.role == "left out"]
+    raise UserError(
+        "no column is left as an input: "
+        f"{'; '.join(reasons) or 'there are only labels and what the split needs'}"
+    )
+
+
+def _notes_on_thin_ends(labels: Labels, time: Counted) -> list[tuple[str, str]]:
+    place = timeline(time).place
+    notes = []
+    for task, label in labels.items():
+        note = thin_end(label, place)
+        if note is not None:
+            notes.append((task, note))
+    return notes
 
 
 def _with_seen(
@@ -219,27 +293,29 @@ def _with_seen(
     would part counts alone.
     """
     time = seen_time(sample, taken)
-    somebody = seen_group(sample, taken, is_person)
-    if group is None and (time is None or somebody is None):
+    person = seen_group(sample, taken, is_person)
+    if group is None and (time is None or person is None):
         return request, []
-    grouped, why = replace(request, group=group), list[str]()
+    grouped = replace(request, group=group)
+    why = []
     if group is not None:
         why.append(f"'{group}' is taken for the group, by its name and since its values repeat.")
-    elif somebody is not None:
+    elif person is not None:
         why.append(
-            f"If rows of one '{somebody}' are ranked against each other, say --group "
-            f"{shlex.quote(somebody)}."
+            f"If rows of one '{person}' are ranked against each other, say --group "
+            f"{shlex.quote(person)}."
         )
     if time is None:
         return grouped, why
     timed = replace(grouped, time=time)
     fault = _fault_of_times(timed, sample, labels)
     if fault is not None:
-        return grouped, [*why, f"A split by the time '{time}' {fault}."]
-    return timed, [
-        *why,
-        f"'{time}' is taken for the time. If something is wrong, say --time, --group or --split.",
-    ]
+        why.append(f"A split by the time '{time}' {fault}.")
+        return grouped, why
+    why.append(
+        f"'{time}' is taken for the time. If something is wrong, say --time, --group or --split."
+    )
+    return timed, why
 
 
 def _fault_of_times(request: CardRequest, sample: InspectedRows, labels: Labels) -> str | None:
@@ -247,16 +323,16 @@ def _fault_of_times(request: CardRequest, sample: InspectedRows, labels: Labels)
     parted.
     """
     try:
-        split = assigned(find_split(request, sample, labels).table, request, sample).astype(
-            np.int32
-        )
+        split = find_split(request, sample, labels)
+        split_of_row = assigned(split.table, request, sample).astype(np.int32)
     except UserError:
         return f"fails, see --time {shlex.quote(str(request.time))}"
     if request.group is None:
         return None
-    in_a_split = np.where(split < 0, -1, sample.column(request.group).codes)
-    parted = WholeGroups().parted(in_a_split, split)
-    return None if parted is None else f"would part values of '{request.group}'"
+    group_codes = np.where(split_of_row < 0, -1, sample.column(request.group).codes)
+    if WholeGroups().parted(group_codes, split_of_row) is None:
+        return None
+    return f"would part values of '{request.group}'"
 
 
 def _check_units(units: str, sample: InspectedRows, group: str | None) -> None:
@@ -266,96 +342,79 @@ def _check_units(units: str, sample: InspectedRows, group: str | None) -> None:
         raise UserError(
             f"--units: expected a column of texts or numbers, found '{units}' of type {column.type}"
         )
-    if (
-        group is not None
-        and WholeGroups().parted(sample.column(group).codes, column.codes) is not None
-    ):
+    if group is None:
+        return
+    if WholeGroups().parted(sample.column(group).codes, column.codes) is not None:
         raise UserError(
             f"--units: expected one value of '{units}' for each '{group}', found several for one"
         )
 
 
-def _named(request: CardRequest, labels: Collection[str], known: Sequence[str]) -> dict[str, str]:
-    """Column -> the option that names it, beside labels; UserError for one that is not there or is
-    two things.
-    """
-    named = {request.time: "--time", request.group: "--group", request.column: "--split-column"}
-    if both := next((name for name in request.logged if name in named), None):
-        raise UserError(
-            f"--logged: expected the column of a score, found '{both}', which the split or the "
-            "group has"
-        )
-    named |= dict.fromkeys(request.logged, "--logged")
-    found = {column: option for column, option in named.items() if column is not None}
-    if request.units is not None:
-        found.setdefault(request.units, "--units")
-    for column, option in found.items():
-        check_known("column", column, known, option)
-        if column in labels:
-            raise UserError(f"{option}: '{column}' is a label")
-    return found
-
-
-def _late(
-    request: CardRequest, labels: dict[str, Label], late: Mapping[str, str], sample: InspectedRows
+def _without_open(
+    request: CardRequest,
+    labels: dict[str, Label],
+    matures_by_column: Mapping[str, str],
+    sample: InspectedRows,
 ) -> tuple[str | None, dict[str, Label]]:
     """When the log was written, by its latest time; and the labels, without those that were open
     then.
     """
-    if not late:
+    if not matures_by_column:
         return None, labels
     if request.time is None:
         raise UserError(
             "--matures: expected --time COLUMN beside it, the time of each row, found none"
         )
-    table, missing, closed = sample.table, sample.missing, dict(labels)
-    times = hours_in(table[request.time], missing)
-    latest = int(np.nanargmax(times))
-    written, as_of = str(table[request.time][latest].as_py()), np.full(len(times), times[latest])
+    table = sample.table
+    hours = hours_in(table[request.time], sample.missing)
+    latest = int(np.nanargmax(hours))
+    as_of = str(table[request.time][latest].as_py())
+    as_of_hours = np.full(len(hours), hours[latest])
+    closed = dict(labels)
     for name, label in labels.items():
-        if (matures := late.get(label.rule.sources[-1])) is not None:
-            if not is_span(matures):
-                check_known("column", matures, table.column_names, "--matures")
-            rule = label.rule.model_copy(update={"matures": matures})
-            known = rule.known(table, request.time, as_of, missing)
-            note = (
-                f"{(~known).sum():,} of {len(known):,} labels are open: they are known after "
-                f"{written}"
-            )
-            closed[name] = Label(rule, np.where(known, label.y, np.nan), (*label.notes, note))
-    return written, closed
+        matures = matures_by_column.get(label.rule.sources[-1])
+        if matures is None:
+            continue
+        if not is_span(matures):
+            check_known("column", matures, table.column_names, "--matures")
+        rule = label.rule.model_copy(update={"matures": matures})
+        is_closed = rule.known(table, request.time, as_of_hours, sample.missing)
+        note = (
+            f"{(~is_closed).sum():,} of {len(is_closed):,} labels are open: they are known after "
+            f"{as_of}"
+        )
+        closed[name] = Label(rule, np.where(is_closed, label.y, np.nan), (*label.notes, note))
+    return as_of, closed
 
 
 def _decided(
     request: CardRequest, split: ProposedSplit, labels: Labels, published: Sequence[str]
 ) -> dict[str, tuple[ColumnRole, str]]:
     """The columns that are no inputs whatever they hold, and why; of two reasons the last."""
-    together = request.group if split.table.get("unit") == "group" else request.hashed
-    ranked = request.group if request.group is not None and is_request(request.group) else None
-    named = (
-        "its values name train and test, so it is the publisher's split, which --split-column uses"
-    )
-    roles: list[tuple[str | None, ColumnRole, str]] = [
-        *((name, "left out", named) for name in published),
-        (ranked, "left out", "its rows are ranked together, and tomorrow's values are new ones"),
-        *(
-            (name, "logged", "the score that ranked when the log was written, as --logged says")
-            for name in request.logged
-        ),
-        (request.column, "split", "it assigns rows to splits"),
-        (
-            together,
-            "split",
-            "the split goes by its hash, so valid and test hold no value that train knows",
-        ),
-        (request.time, "time", LATER),
-        *((name, "label", "") for label in labels.values() for name in label.rule.sources),
-        *(
-            (label.rule.matures, "left out", "from this time on a label is known")
-            for label in labels.values()
-        ),
-    ]
-    return {name: (role, why) for name, role, why in roles if name is not None}
+    decided = dict[str | None, tuple[ColumnRole, str]]()
+    for name in published:
+        why = (
+            "its values name train and test, so it is the publisher's split, which --split-column "
+            "uses"
+        )
+        decided[name] = ("left out", why)
+    if request.group is not None and is_request(request.group):
+        why = "its rows are ranked together, and tomorrow's values are new ones"
+        decided[request.group] = ("left out", why)
+    for name in request.logged:
+        why = "the score that ranked when the log was written, as --logged says"
+        decided[name] = ("logged", why)
+    decided[request.column] = ("split", "it assigns rows to splits")
+    hashed = request.group if split.table.get("unit") == "group" else request.hashed
+    why = "the split goes by its hash, so valid and test hold no value that train knows"
+    decided[hashed] = ("split", why)
+    decided[request.time] = ("time", LATER)
+    for label in labels.values():
+        for name in label.rule.sources:
+            decided[name] = ("label", "")
+    for label in labels.values():
+        decided[label.rule.matures] = ("left out", "from this time on a label is known")
+    return {name: role for name, role in decided.items() if name is not None}
 
 
 def proposals(
@@ -364,66 +423,77 @@ def proposals(
     """Keys that a card could also have: units, a weight, repeated rows and parents, each with the
     evidence for it.
     """
-    yield from _units(
-        [each.name for each in columns if is_unit(each.name) and each.role != "label"],
-        sample,
-        group,
-    )
-    if weight := next((draft.name for draft in columns if draft.why == WEIGHT), None):
+    units = [draft.name for draft in columns if is_unit(draft.name) and draft.role != "label"]
+    yield from _units(units, sample, group)
+    weight = next((draft.name for draft in columns if draft.why == WEIGHT), None)
+    if weight is not None:
         why = (
             "This seems to say how many rows a row stands for. Uncomment it to weigh losses and "
             "metrics."
         )
         yield Proposal("", {"weight": weight}, why)
-    if shown := next((draft.name for draft in columns if draft.why == SHOWN), None):
+    exposure = next((draft.name for draft in columns if draft.why == SHOWN), None)
+    if exposure is not None:
         why = (
-            f"'{shown}' seems to say how a row came to be shown. Uncomment it to judge rankings "
+            f"'{exposure}' seems to say how a row came to be shown. Uncomment it to judge rankings "
             "by that."
         )
-        yield Proposal("", {str(exposure_key(shown)): shown}, why)
-    with suppress(UserError):  # a column of records, by which rows are not compared
-        if equal := int((~RowSet().new(sample.table)).sum()):
-            rows = f"{equal:,} of {sample.table.num_rows:,} rows"
-            why = f"{rows} equal an earlier one. If logged twice, uncomment this."
-            yield Proposal("reader", {"drop_duplicates": True}, why)
+        yield Proposal("", {str(exposure_key(exposure)): exposure}, why)
+    repeated_rows = _repeated_rows(sample)
+    if repeated_rows:
+        why = (
+            f"{repeated_rows:,} of {sample.table.num_rows:,} rows equal an earlier one. "
+            "If logged twice, uncomment this."
+        )
+        yield Proposal("reader", {"drop_duplicates": True}, why)
     for name, label in labels.items():
-        if label.rule.parent is None and (parent := find_parent(label, labels)) is not None:
-            what = f"{name} = 1" if label.binary else f"another {name} than 0"
+        if label.rule.parent is not None:
+            continue
+        parent = find_parent(label, labels)
+        if parent is not None:
+            event = f"{name} = 1" if label.binary else f"another {name} than 0"
             why = (
-                f"No row has {what} where {parent} = 0. If '{name}' can happen only after "
+                f"No row has {event} where {parent} = 0. If '{name}' can happen only after "
                 f"'{parent}', or is a stricter form of it, uncomment this."
             )
             yield Proposal(f"tasks.{name}", {"parent": parent}, why)
+
+
+def _repeated_rows(sample: InspectedRows) -> int:
+    with suppress(UserError):  # a column of records, by which rows are not compared
+        return int((~RowSet().new(sample.table)).sum())
+    return 0
 
 
 def _units(
     names: Sequence[str], sample: InspectedRows, group: Counted | None
 ) -> Iterator[Proposal]:
     """The coarsest column of somebody, or of a visit, that repeats and parts no group."""
-    of, what = (
-        (sample.table.num_rows, "rows")
-        if group is None
-        else (len(group.counts), f"values of '{group.name}'")
+    if group is None:
+        n_independent, noun = sample.table.num_rows, "rows"
+    else:
+        n_independent, noun = len(group.counts), f"values of '{group.name}'"
+    coarsest: Counted | None = None
+    for name in names:
+        column = sample.column(name)
+        if not column.single or not 10 <= len(column.counts) <= 0.95 * n_independent:
+            continue
+        if group is not None and WholeGroups().parted(group.codes, column.codes) is not None:
+            continue
+        if coarsest is None or len(column.counts) < len(coarsest.counts):
+            coarsest = column
+    if coarsest is None:
+        return
+    why = (
+        f"{len(coarsest.counts):,} values of '{coarsest.name}' have {n_independent:,} {noun}, "
+        "which intervals take for independent. If those of one are alike, as a user's are, "
+        f"intervals are too narrow. The line units = '{coarsest.name}' on the card resamples them "
+        "together."
     )
-    repeat = [
-        each
-        for each in map(sample.column, names)
-        if each.single and 10 <= len(each.counts) <= 0.95 * of
-    ]
-    whole = [
-        each
-        for each in repeat
-        if group is None or WholeGroups().parted(group.codes, each.codes) is None
-    ]
-    if found := min(whole, key=lambda column: len(column.counts), default=None):
-        why = (
-            f"{len(found.counts):,} values of '{found.name}' have {of:,} {what}, which intervals "
-            "take for independent. If those of one are alike, as a user's are, intervals are too "
-            f"narrow. The line units = '{found.name}' on the card resamples them together."
-        )
-        everywhere = found.known == len(found.codes)
-        sure = everywhere and group is not None and is_request(group.name) and is_person(found.name)
-        yield Proposal("", {"units": found.name}, why, sure)
+    everywhere = coarsest.n_present == len(coarsest.codes)
+    by_request = group is not None and is_request(group.name)
+    sure = everywhere and by_request and is_person(coarsest.name)
+    yield Proposal("", {"units": coarsest.name}, why, sure)
 
 
 def find_parent(label: Label, labels: Labels) -> str | None:
@@ -432,12 +502,13 @@ def find_parent(label: Label, labels: Labels) -> str | None:
     """
     something = np.nan_to_num(label.y) != 0
     happened = int(something.sum())
-    found: dict[str, float] = {}
-    for task, of in labels.items():
-        chance = happened * (
-            1 - of.mean
-        )  # rows that would be expected without the parent, were they unrelated
-        if of.binary and chance >= LEAST_LABELS and not something[of.y == 0].any():
-            found[task] = float(np.nansum(of.y))
-    enough = [task for task, rows in found.items() if rows >= happened + label.binary]
-    return min(enough, key=found.__getitem__, default=None)
+    positives: dict[str, float] = {}
+    for name, parent in labels.items():
+        # Rows that would have the label without the parent, were they unrelated.
+        expected_without = happened * (1 - parent.mean)
+        if not parent.binary or expected_without < LEAST_LABELS:
+            continue
+        n_positive = float(np.nansum(parent.y))
+        if n_positive >= happened + label.binary and not something[parent.y == 0].any():
+            positives[name] = n_positive
+    return min(positives, key=positives.__getitem__, default=None)

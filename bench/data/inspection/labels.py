@@ -67,11 +67,9 @@ class Label:
     @property
     def fewest(self) -> int:
         """Labels of the rarer class, or labels at all."""
-        return int(
-            min((self.y == 1).sum(), (self.y == 0).sum())
-            if self.binary
-            else (~np.isnan(self.y)).sum()
-        )
+        if self.binary:
+            return int(min((self.y == 1).sum(), (self.y == 0).sum()))
+        return int((~np.isnan(self.y)).sum())
 
 
 Labels = Mapping[str, Label]
@@ -79,56 +77,67 @@ Labels = Mapping[str, Label]
 
 
 def pairs_of(
-    option: str, texts: Sequence[str], known: Collection[str], example: str
+    option: str, texts: Sequence[str], names: Collection[str], example: str
 ) -> dict[str, str]:
     """Reads `NAME=VALUE`: what is said of each name; of `--label`, "" where nothing is.
 
     Raises UserError for another form, an unknown name, or one given twice.
     """
-    found, what = dict[str, str](), "column" if option == "--label" else "label"
+    kind = "column" if option == "--label" else "label"
+    values = dict[str, str]()
     for text in texts:
-        name, equals, value = (text, "", "") if text in known else text.partition("=")
+        name, equals, value = text.partition("=")
+        if text in names:
+            name, equals, value = text, "", ""
         if not (name and value) and (equals or option != "--label"):
             raise UserError(
                 f"{option}: expected two names with = between, as in {example}, found '{text}'"
             )
-        check_known(what, name, known, option)
-        if name in found:
+        check_known(kind, name, names, option)
+        if name in values:
             raise UserError(f"{option}: '{name}' is given twice")
-        found[name] = value
-    return found
+        values[name] = value
+    return values
 
 
 def find_labels(
-    given: Mapping[str, str], parents: Mapping[str, str], sample: InspectedRows
+    positives: Mapping[str, str], parents: Mapping[str, str], sample: InspectedRows
 ) -> dict[str, Label]:
     """The tasks, in the order given; parents' exceptions are mended where 0/1 labels allow it.
 
     Raises UserError for a label of one class, of texts that are neither yes nor no, parents in a
     cycle, or a funnel with nothing to learn.
+
+    Args:
+        positives: column -> the value that means 1, or "".
+        parents: column of a label -> that of its parent.
     """
     labels: dict[str, Label] = {}
-    for column, value in given.items():
-        name = _task_name(column, value, [label.rule.name for label in labels.values()])
-        labels[column] = _label(name, sample, sample.column(column), value)
+    for column, positive in positives.items():
+        name = _task_name(column, positive, [label.rule.name for label in labels.values()])
+        labels[column] = _label(name, sample, sample.column(column), positive)
     try:
-        names_in_order = in_order(parents)
+        parents_first = in_order(parents)
     except ValueError as error:
         raise UserError(f"--parent: {error}") from None
-    for child in names_in_order:
+    for child in parents_first:
         if child in parents:
             labels[child] = _child(labels[child], labels[parents[child]])
     return {label.rule.name: label for label in labels.values()}
 
 
-def _task_name(column: str, value: str, taken: Sequence[str]) -> str:
+def _task_name(column: str, positive: str, taken: Sequence[str]) -> str:
     """Of a task, none of those taken; with a value that is no yes: `dead=alive` is `dead_alive`."""
-    called = column
-    if value and value.lower() not in (*_YES, column.lower()):
-        called = f"not {column}" if value.lower() in _NO else f"{column} {value}"
-    name = re.sub(r"[^a-z0-9]+", "_", called.lower()).strip("_")
-    name = name if name[:1].isalpha() and name != SCORE else f"label_{name}".rstrip("_")
-    same = sum(1 for other in taken if re.fullmatch(rf"{re.escape(name)}(_\d+)?", other))
+    title = column
+    if positive.lower() in _NO:
+        title = f"not {column}"
+    elif positive.lower() not in ("", *_YES, column.lower()):
+        title = f"{column} {positive}"
+    name = re.sub(r"[^a-z0-9]+", "_", title.lower()).strip("_")
+    if not name[:1].isalpha() or name == SCORE:
+        name = f"label_{name}".rstrip("_")
+    numbered = re.compile(rf"{re.escape(name)}(_\d+)?")
+    same = sum(1 for taken_name in taken if numbered.fullmatch(taken_name))
     return f"{name}_{same + 1}" if same else name
 
 
@@ -140,50 +149,53 @@ def _label(name: str, sample: InspectedRows, column: Counted, positive: str) -> 
             f"{column.type}"
         )
     if len(texts) < 2:
-        found = f"only {texts[0]!r}" if texts else "no value"
+        values = f"only {texts[0]!r}" if texts else "no value"
         raise UserError(
-            f"{where}: expected both classes, found {found} in the {rows:,} rows inspected"
+            f"{where}: expected both classes, found {values} in the {rows:,} rows inspected"
         )
-    notes = (
-        [f"{rows - column.known:,} of {rows:,} rows have no label"] if column.known < rows else []
-    )
-    yes, no = ([text for text in texts if text.lower() in words] for words in (_YES, _NO))
-    means: dict[str, Any] = {}
+    notes = []
+    if column.n_present < rows:
+        notes.append(f"{rows - column.n_present:,} of {rows:,} rows have no label")
+    reading, note = _reading_of(column, texts, positive, where)
+    if note is not None:
+        notes.append(note)
+    rule = TaskRule(name=name, column=column.name, **reading)
+    return Label(rule, read(rule, sample), tuple(notes))
+
+
+def _reading_of(
+    column: Counted, texts: Sequence[str], positive: str, where: str
+) -> tuple[dict[str, Any], str | None]:
+    """How a task reads its column: options of `TaskRule`; and a note on a choice that may be
+    wrong.
+    """
     if positive:
-        if (value := canonical(positive)) not in texts:
+        value = canonical(positive)
+        if value not in texts:
             raise UserError(f"{where}: {unknown('value', positive, texts[:50])}")
-        means = {"positive": (value,)}
-    elif {text.lower() for text in texts} <= set(ZERO_ONE):
-        pass
-    elif (
-        yes
-        and no
-        and len(yes) + len(no) == len(texts)
-        and (column.numbers is None or len(texts) == 2)
-    ):
-        means = {"positive": tuple(yes), "negative": tuple(no)}
-    elif len(texts) == 2:
+        return {"positive": (value,)}, None
+    if {text.lower() for text in texts} <= set(ZERO_ONE):
+        return {}, None
+
+    yes = tuple(text for text in texts if text.lower() in _YES)
+    no = tuple(text for text in texts if text.lower() in _NO)
+    all_yes_or_no = yes and no and len(yes) + len(no) == len(texts)
+    if all_yes_or_no and (column.numbers is None or len(texts) == 2):
+        return {"positive": yes, "negative": no}, None
+
+    option = f"--label {column.name}=VALUE"
+    if len(texts) == 2:
         rarer = int(np.argmin(column.counts))
-        means = {"positive": (texts[rarer],), "negative": (texts[1 - rarer],)}
-        notes.append(
-            f"the rarer of two values is taken for 1; if it is not, say --label {column.name}=VALUE"
-        )
-    elif column.numbers is None:
+        note = f"the rarer of two values is taken for 1; if it is not, say {option}"
+        return {"positive": (texts[rarer],), "negative": (texts[1 - rarer],)}, note
+    if column.numbers is None:
         raise UserError(
             f"{where}: expected 0 and 1, two values or numbers, found {len(texts):,} texts such as "
-            f"{', '.join(map(repr, texts[:3]))}; say which means 1 with --label {column.name}=VALUE"
+            f"{', '.join(map(repr, texts[:3]))}; say which means 1 with {option}"
         )
-    else:
-        means = {"kind": "regression"}
-        other, say = (
-            next(text for text in texts if text not in ("0", "1")),
-            f"--label {column.name}=VALUE",
-        )
-        notes.append(
-            f"labels such as {other} are numbers, which are predicted; for a yes or no say {say}"
-        )
-    rule = TaskRule(name=name, column=column.name, **means)
-    return Label(rule, read(rule, sample), tuple(notes))
+    number = next(text for text in texts if text not in ("0", "1"))
+    note = f"labels such as {number} are numbers, which are predicted; for a yes or no say {option}"
+    return {"kind": "regression"}, note
 
 
 def read(rule: TaskRule, sample: InspectedRows) -> Floats:
@@ -194,27 +206,33 @@ def read(rule: TaskRule, sample: InspectedRows) -> Floats:
 
 
 def _child(label: Label, parent: Label) -> Label:
-    rule, above = label.rule, parent.rule
-    own, first = rule.sources[-1], above.sources[-1]
+    rule, parent_rule = label.rule, parent.rule
+    column, parent_column = rule.sources[-1], parent_rule.sources[-1]
     if not parent.binary:
-        raise UserError(f"--parent: '{first}' holds numbers, and only a yes or no can happen first")
-    given = np.unique(label.y[(parent.y == 1) & ~np.isnan(label.y)])
-    if len(given) < 2:
-        found = f"is always {given[0]:g}" if len(given) else "is missing"
         raise UserError(
-            f"--parent: '{own}' must differ between rows where '{first}' is 1, but it {found} there"
+            f"--parent: '{parent_column}' holds numbers, and only a yes or no can happen first"
         )
-    update: dict[str, Any] = {"parent": above.name}
+    values = np.unique(label.y[(parent.y == 1) & ~np.isnan(label.y)])
+    if len(values) < 2:
+        constant = f"is always {values[0]:g}" if len(values) else "is missing"
+        raise UserError(
+            f"--parent: '{column}' must differ between rows where '{parent_column}' is 1, but it "
+            f"{constant} there"
+        )
+
+    update: dict[str, Any] = {"parent": parent_rule.name}
     y, notes = label.y, label.notes
-    if stray := int((np.nan_to_num(y[parent.y == 0]) != 0).sum()):
-        how = "look at them"
-        if label.binary and not (rule.positive or above.positive):
-            how = "the product of the labels counts them as 0"
-            update |= {"column": None, "columns": (*above.sources, *rule.sources)}
+    stray = int((np.nan_to_num(y[parent.y == 0]) != 0).sum())
+    if stray:
+        remedy = "look at them"
+        if label.binary and not (rule.positive or parent_rule.positive):
+            remedy = "the product of the labels counts them as 0"
+            update |= {"column": None, "columns": (*parent_rule.sources, *rule.sources)}
             y = y * parent.y
         notes = (
             *notes,
-            f"{stray:,} rows have another {rule.name} than 0 though {above.name} = 0: {how}",
+            f"{stray:,} rows have another {rule.name} than 0 though {parent_rule.name} = 0: "
+            f"{remedy}",
         )
     return Label(rule.model_copy(update=update), y, notes)
 
@@ -229,14 +247,15 @@ def thin_end(label: Label, place: NDArray[np.int64]) -> str | None:
 
     The last part then has less than .8 of the rate before, by five standard errors.
     """
-    known = np.flatnonzero(~np.isnan(label.y) & (place >= 0))
-    if not label.binary or len(known) < PIECES * LEAST_LABELS:
+    rows = np.flatnonzero(~np.isnan(label.y) & (place >= 0))
+    if not label.binary or len(rows) < PIECES * LEAST_LABELS:
         return None
-    latest = known[np.argsort(place[known], kind="stable")]
-    *rates, last = (float(label.y[piece].mean()) for piece in np.array_split(latest, PIECES))
-    first = np.array(rates[: PIECES // 2])
-    before = float(first.mean())
-    error = math.sqrt(before * (1 - before) * PIECES / len(known)) + first.std()
+    in_order = rows[np.argsort(place[rows], kind="stable")]
+    rates = [float(label.y[piece].mean()) for piece in np.array_split(in_order, PIECES)]
+    last = rates[-1]
+    first_half = np.array(rates[: PIECES // 2])
+    before = float(first_half.mean())
+    error = math.sqrt(before * (1 - before) * PIECES / len(rows)) + first_half.std()
     if last >= 0.8 * before or before - last < 5 * error:
         return None
     return (
@@ -249,7 +268,7 @@ def thin_end(label: Label, place: NDArray[np.int64]) -> str | None:
 FOLDS = 5
 
 
-def out_of_fold(cells: NDArray[np.int64], label: Label, mixed: float = 1.0) -> float:
+def out_of_fold(cells: NDArray[np.int64], label: Label, prior_rows: float = 1.0) -> float:
     """AUC (of a binary label of both classes) or R2 of the mean label of a row's cell over the
     other folds' rows.
 
@@ -257,26 +276,31 @@ def out_of_fold(cells: NDArray[np.int64], label: Label, mixed: float = 1.0) -> f
     nothing.
 
     Args:
-        mixed: rows of the overall mean that are mixed into that of a cell.
+        prior_rows: rows of the overall mean that are mixed into that of a cell.
     """
     seen = ~np.isnan(label.y)
     cell, y = cells[seen], label.y[seen]
     key = cell * FOLDS + np.random.default_rng(0).integers(0, FOLDS, len(y))
     size = (int(cells.max()) + 1) * FOLDS
-    rows, total = (
-        np.bincount(key, by, size).reshape(-1, FOLDS).astype(np.float64) for by in (None, y)
-    )
-    other_rows, other_total = (each.sum(axis=1, keepdims=True) - each for each in (rows, total))
-    mean = (other_total + mixed * y.mean()) / (other_rows + mixed)
+    rows: Floats = np.bincount(key, minlength=size).reshape(-1, FOLDS).astype(np.float64)
+    total: Floats = np.bincount(key, y, size).reshape(-1, FOLDS).astype(np.float64)
+    other_rows = rows.sum(axis=1, keepdims=True) - rows
+    other_total = total.sum(axis=1, keepdims=True) - total
+    mean = ((other_total + prior_rows * y.mean()) / (other_rows + prior_rows)).ravel()
     if label.binary:
-        from sklearn.metrics import roc_auc_score
-
-        score, own = (
-            np.round(mean.ravel(), 12),
-            np.concatenate([total.ravel(), (rows - total).ravel()]),
-        )
-        counts = own > 0
-        classes = np.repeat([1, 0], len(score))[counts]
-        return float(roc_auc_score(classes, np.tile(score, 2)[counts], sample_weight=own[counts]))
+        return _auc_of_cells(mean, rows.ravel(), total.ravel())
     spread = float(((y - y.mean()) ** 2).sum())
-    return 1 - float(((y - mean.ravel()[key]) ** 2).sum()) / spread if spread > 0 else 0.0
+    if spread == 0:
+        return 0.0
+    return 1 - float(((y - mean[key]) ** 2).sum()) / spread
+
+
+def _auc_of_cells(score: Floats, rows: Floats, positives: Floats) -> float:
+    """AUC of rows, of which those of a cell (C,) have one score."""
+    from sklearn.metrics import roc_auc_score
+
+    classes = np.repeat([1, 0], len(score))
+    scores = np.tile(np.round(score, 12), 2)
+    weights = np.concatenate([positives, rows - positives])
+    occurs = weights > 0
+    return float(roc_auc_score(classes[occurs], scores[occurs], sample_weight=weights[occurs]))

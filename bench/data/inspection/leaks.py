@@ -11,9 +11,8 @@ list is what the ranking decides. A planned and an actual time tell a delay only
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bench.core.arrays import Floats
+from bench.core.arrays import Floats, Mask
 from bench.core.system.machine import tree_threads
 from bench.data.inspection.column import Counted
 from bench.data.inspection.labels import LEAST_LABELS, Label, Labels, out_of_fold
@@ -35,33 +34,46 @@ def find_leak(column: Counted, labels: Labels, group: Counted | None = None) -> 
     """
     if len(column.counts) == 0:
         return None
-    if column.numbers is not None:
-        nothing = (column.numbers == 0) | ((column.numbers == -1) & (column.numbers.min() == -1))
-    else:
-        nothing = np.array(
-            [column.readable and text.lower() in NOTHING for text in column.texts()], bool
-        )
-    something, missing = np.append(~nothing, False)[column.codes], column.codes < 0
-    found, cells = list[tuple[float, str]](), column.cells(64, exact=256)
-    for name, label in labels.items():
-        if label.fewest < LEAST_LABELS:
-            continue
-        if (told := out_of_fold(cells, label)) >= SUSPECT:
-            found.append((told, f"it alone tells '{name}' ({label.measure} {told:.4f})"))
-        else:
-            clauses = (
-                _implied(something, "0 or missing but for", label),
-                _implied(missing, "missing in", label),
-            )
-            found += [(told, clause) for clause in clauses if clause is not None]
-    if found:
-        return max(found, key=lambda each: each[0])[1]
+    strongest = _strongest_evidence(column, labels)
+    if strongest is not None:
+        return strongest
     if is_afterwards(column.name):
         return "its name says what somebody did"
     return find_place(column, group)
 
 
-def _implied(rows: NDArray[np.bool_], where: str, label: Label) -> str | None:
+def _strongest_evidence(column: Counted, labels: Labels) -> str | None:
+    cells = column.cells(64, exact=256)
+    something = np.append(~_says_nothing(column), False)[column.codes]
+    missing = column.codes < 0
+    evidence = list[tuple[float, str]]()
+    for name, label in labels.items():
+        if label.fewest < LEAST_LABELS:
+            continue
+        score = out_of_fold(cells, label)
+        if score >= SUSPECT:
+            evidence.append((score, f"it alone tells '{name}' ({label.measure} {score:.4f})"))
+            continue
+        for rows, where in ((something, "0 or missing but for"), (missing, "missing in")):
+            clause = _implied(rows, where, label)
+            if clause is not None:
+                evidence.append((score, clause))
+    if not evidence:
+        return None
+    return max(evidence, key=lambda scored: scored[0])[1]
+
+
+def _says_nothing(column: Counted) -> Mask:
+    """(V,) which distinct values say that there was nothing."""
+    if column.numbers is not None:
+        nothing: Mask = column.numbers == 0
+        if column.numbers.min() == -1:
+            nothing |= column.numbers == -1
+        return nothing
+    return np.array([text.lower() in NOTHING for text in column.texts()], bool)
+
+
+def _implied(rows: Mask, where: str, label: Label) -> str | None:
     """Which value of a 0/1 label (almost) all of these rows have, where not three in four rows have
     it anyway.
 
@@ -75,15 +87,17 @@ def _implied(rows: NDArray[np.bool_], where: str, label: Label) -> str | None:
         return None
     for value in (1, 0):
         common = float((event[seen] == value).mean())
-        expected, exceptions = len(inside) * (1 - common), int((inside != value).sum())
-        if common <= 0.75 and expected >= LEAST_LABELS and exceptions <= 0.02 * expected:
-            share = "all" if not exceptions else f"{1 - exceptions / len(inside):.2%}"
-            value_of = value if label.binary else "not 0" if value else 0
-            return (
-                f"it is {where} {len(inside):,} rows, and there '{label.rule.name}' is {value_of} "
-                f"in {share} of them, elsewhere in {float((outside == value).mean()):.1%}: it "
-                "seems to be made after it"
-            )
+        expected = len(inside) * (1 - common)
+        exceptions = int((inside != value).sum())
+        if common > 0.75 or expected < LEAST_LABELS or exceptions > 0.02 * expected:
+            continue
+        share = f"{1 - exceptions / len(inside):.2%}" if exceptions else "all"
+        label_value = value if label.binary or value == 0 else "not 0"
+        return (
+            f"it is {where} {len(inside):,} rows, and there '{label.rule.name}' is {label_value} "
+            f"in {share} of them, elsewhere in {float((outside == value).mean()):.1%}: it "
+            "seems to be made after it"
+        )
     return None
 
 
@@ -93,11 +107,8 @@ def find_place(column: Counted, group: Counted | None) -> str | None:
 
     Ranks of sales do not: they leave out many whole numbers.
     """
-    if (
-        column.numbers is None
-        or not has_word(column.name, PLACES)
-        or has_word(column.name, HISTORY)
-    ):
+    is_named_place = has_word(column.name, PLACES) and not has_word(column.name, HISTORY)
+    if column.numbers is None or not is_named_place:
         return None
     low, high = float(column.numbers.min()), float(column.numbers.max())
     if not column.whole or low not in (0, 1) or len(column.numbers) < 0.9 * (high - low + 1):
@@ -109,16 +120,17 @@ def find_place(column: Counted, group: Counted | None) -> str | None:
             f"it counts from {low:.0f} up to {high:.0f} and its name is that of a place, known "
             "after ranking only"
         )
-    known = (column.codes >= 0) & (group.codes >= 0)
-    pairs = group.codes[known].astype(np.int64) * len(column.counts) + column.codes[known]
-    each = len(pairs) / max(len(np.unique(group.codes[known])), 1)
-    alone = len(np.unique(pairs)) / max(len(pairs), 1)
-    if each < 2 or alone < 0.95:
+    present = (column.codes >= 0) & (group.codes >= 0)
+    groups = group.codes[present].astype(np.int64)
+    pairs = groups * len(column.counts) + column.codes[present]
+    rows_per_group = len(pairs) / max(len(np.unique(groups)), 1)
+    unique_share = len(np.unique(pairs)) / max(len(pairs), 1)
+    if rows_per_group < 2 or unique_share < 0.95:
         return None
     return (
-        f"in each '{group.name}', of {each:.1f} rows on average, it counts from {low:.0f} up to "
-        f"{high:.0f}, and {alone:.1%} of the rows have one of their own: it seems to be the place, "
-        "which is known after ranking only"
+        f"in each '{group.name}', of {rows_per_group:.1f} rows on average, it counts from "
+        f"{low:.0f} up to {high:.0f}, and {unique_share:.1%} of the rows have one of their own: it "
+        "seems to be the place, which is known after ranking only"
     )
 
 
@@ -126,7 +138,7 @@ MOST, RARER = 30_000, 500
 """Rows on which trees are grown and tried; and how many of each class of a task come on top."""
 
 
-class Together:
+class JointLeaks:
     """Some rows of all inputs, for boosted trees: where these tell a label almost fully, an input
     is known too late.
     """
@@ -136,16 +148,21 @@ class Together:
             name: label for name, label in labels.items() if label.fewest >= 5 * LEAST_LABELS
         }
         self._columns: dict[str, Floats] = {}
-        known = [~np.isnan(label.y) for label in self._labels.values()]
-        order = np.random.default_rng(0).permutation(np.flatnonzero(np.any(known, axis=0)))
-        # AUC does not depend on how many rows there are of each class.
-        binary = [label.y[order] for label in self._labels.values() if label.binary]
-        more = [order[y == value][: 2 * RARER] for y in binary for value in (0, 1)]
-        self._rows = np.unique(np.concatenate([order[:MOST], *more]))
+        labelled = [~np.isnan(label.y) for label in self._labels.values()]
+        order = np.random.default_rng(0).permutation(np.flatnonzero(np.any(labelled, axis=0)))
+        chosen = [order[:MOST]]
+        for label in self._labels.values():
+            if label.binary:
+                # AUC does not depend on how many rows there are of each class.
+                y = label.y[order]
+                chosen += [order[y == 0][: 2 * RARER], order[y == 1][: 2 * RARER]]
+        self._rows = np.unique(np.concatenate(chosen))
 
     def add(self, column: Counted) -> None:
         """An input: its numbers, or the codes of its values."""
-        values = column.codes.astype(np.float64) if column.numbers is None else column.of_rows
+        values = column.codes.astype(np.float64)
+        if column.numbers is not None:
+            values = column.row_numbers
         self._columns[column.name] = values[self._rows]
 
     def notes(self) -> list[tuple[str, str]]:
@@ -153,39 +170,46 @@ class Together:
         if not self._columns:
             return []
         inputs = np.column_stack([*self._columns.values()])
-        with tree_threads(
-            1
-        ):  # threads that wait for each other cost more than they gain on so few rows
-            found = [(name, self._note(label, inputs)) for name, label in self._labels.items()]
-        return [(name, note) for name, note in found if note]
+        notes = []
+        # On so few rows, threads that wait for each other cost more than they gain.
+        with tree_threads(1):
+            for name, label in self._labels.items():
+                note = self._note(label, inputs)
+                if note is not None:
+                    notes.append((name, note))
+        return notes
 
-    def _note(self, label: Label, inputs: Floats) -> str:
+    def _note(self, label: Label, inputs: Floats) -> str | None:
         from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
         from sklearn.inspection import permutation_importance
         from sklearn.metrics import get_scorer
 
-        learn, y = np.random.default_rng(1).random(len(inputs)) < 0.7, label.y[self._rows]
-        learn, tried = learn & ~np.isnan(y), ~learn & ~np.isnan(y)
-        grown = inputs[learn]
-        grown[:, np.isnan(grown).all(axis=0)] = 0.0  # bins of nothing are an error
-        kind = HistGradientBoostingClassifier if label.binary else HistGradientBoostingRegressor
-        trees = kind(learning_rate=0.2, max_iter=60, early_stopping=False, random_state=0).fit(
-            grown, y[learn]
-        )
-        scoring, other = "roc_auc" if label.binary else "r2", (inputs[tried], y[tried])
-        if (whole := get_scorer(scoring)(trees, *other)) < SUSPECT:
-            return ""
-        lost = permutation_importance(
-            trees, *other, scoring=scoring, n_repeats=1, random_state=0
+        y = label.y[self._rows]
+        labelled = ~np.isnan(y)
+        in_train = np.random.default_rng(1).random(len(inputs)) < 0.7
+        train, tried = in_train & labelled, ~in_train & labelled
+        train_inputs = inputs[train]
+        train_inputs[:, np.isnan(train_inputs).all(axis=0)] = 0.0  # bins of nothing are an error
+        if label.binary:
+            kind, scoring = HistGradientBoostingClassifier, "roc_auc"
+        else:
+            kind, scoring = HistGradientBoostingRegressor, "r2"
+        trees = kind(learning_rate=0.2, max_iter=60, early_stopping=False, random_state=0)
+        trees.fit(train_inputs, y[train])
+        score = get_scorer(scoring)(trees, inputs[tried], y[tried])
+        if score < SUSPECT:
+            return None
+
+        losses = permutation_importance(
+            trees, inputs[tried], y[tried], scoring=scoring, n_repeats=1, random_state=0
         ).importances_mean
-        most = sorted(zip(-lost, self._columns, strict=True))
-        # What goes without a column, of all that the trees tell beyond chance, is a fifth or more
-        # where it is named.
-        above = [name for less, name in most if -less >= 0.2 * (whole - label.chance)] or [
-            most[0][1]
-        ]
+        worst_first = sorted(zip(-losses, self._columns, strict=True))
+        # A column is named where a fifth of what the trees tell beyond chance goes without it.
+        least_loss = 0.2 * (score - label.chance)
+        named = [name for minus_loss, name in worst_first if -minus_loss >= least_loss]
+        named = named or [worst_first[0][1]]
         return (
-            f"the inputs together tell it almost fully ({label.measure} {whole:.4f} on other rows, "
-            f"by boosted trees), above all {' and '.join(map(repr, above[:3]))}; move what is "
+            f"the inputs together tell it almost fully ({label.measure} {score:.4f} on other rows, "
+            f"by boosted trees), above all {' and '.join(map(repr, named[:3]))}; move what is "
             "known only afterwards to post_exposure"
         )

@@ -76,9 +76,9 @@ def words(name: str) -> list[str]:
     return [word.lower() for word in _WORD.findall(name)]
 
 
-def has_word(name: str, known: frozenset[str]) -> bool:
-    """Whether a word of the name is among those known."""
-    return not known.isdisjoint(words(name))
+def has_word(name: str, vocabulary: frozenset[str]) -> bool:
+    """Whether a word of the name is in the vocabulary."""
+    return not vocabulary.isdisjoint(words(name))
 
 
 def is_count(name: str) -> bool:
@@ -86,8 +86,8 @@ def is_count(name: str) -> bool:
     `orders_id`.
     """
     parts = words(name)
-    first = len(parts) > 1 and parts[0] in ("num", "number", "nb", "n")
-    return (first or not _COUNTS.isdisjoint(parts)) and parts[-1] not in _IDS
+    begins_so = len(parts) > 1 and parts[0] in ("num", "number", "nb", "n")
+    return (begins_so or not _COUNTS.isdisjoint(parts)) and parts[-1] not in _IDS
 
 
 def is_id(name: str) -> bool:
@@ -95,8 +95,10 @@ def is_id(name: str) -> bool:
     `item_price`.
     """
     parts = [part for part in words(name) if not part.isdigit()]
-    ids = [part in _IDS or (part.endswith("id") and len(part) > 3) for part in parts]
-    return any(ids) and not is_count(name) and (ids[-1] or not has_word(name, QUANTITIES))
+    is_id_word = [part in _IDS or (part.endswith("id") and len(part) > 3) for part in parts]
+    if not any(is_id_word) or is_count(name):
+        return False
+    return is_id_word[-1] or not has_word(name, QUANTITIES)
 
 
 def _thing(name: str) -> tuple[str, bool]:
@@ -106,8 +108,8 @@ def _thing(name: str) -> tuple[str, bool]:
     parts = words(name)
     things = [part for part in parts if part not in _ID_WORDS] or parts or [""]
     last = things[-1]
-    whole = last.removesuffix("id") if len(last) > 4 else last
-    return whole, whole != last or len(things) < len(parts)
+    thing = last.removesuffix("id") if len(last) > 4 else last
+    return thing, thing != last or len(things) < len(parts)
 
 
 def is_visit(name: str) -> bool:
@@ -121,9 +123,9 @@ def is_visit(name: str) -> bool:
 def is_request(name: str) -> bool:
     """Whether it names what rows are ranked within: `request_id`, `session`."""
     thing, numbered = _thing(name)
-    return thing in ("request", "session") or (
-        numbered and thing in ("impression", "search", "visit")
-    )
+    if numbered and thing in ("impression", "search", "visit"):
+        return True
+    return thing in ("request", "session")
 
 
 def is_person(name: str) -> bool:
@@ -165,15 +167,16 @@ def is_afterwards(name: str) -> bool:
     Counts and rates (`click_cnt_7d`, `last_purchase_days`) tell of the time before and are let
     through; so is the length of a video.
     """
-    parts, whole = words(name), "".join(words(name))
-    found = {whole, *parts}
-    if found & HISTORY:
+    parts = words(name)
+    joined = "".join(parts)
+    forms = {joined, *parts}
+    if forms & HISTORY:
         return False
     if parts[:1] in (["is"], ["has"]):
-        return bool(found & (_ACTIONS | _ALSO_THINGS))
-    return bool(
-        whole in _ACTIONS or found & _STAYS or (found & (_ACTIONS | _SPANS) and found & _MEASURES)
-    )
+        return bool(forms & (_ACTIONS | _ALSO_THINGS))
+    if joined in _ACTIONS or forms & _STAYS:
+        return True
+    return bool(forms & (_ACTIONS | _SPANS) and forms & _MEASURES)
 
 
 def is_todays_score(name: str) -> bool:
@@ -186,10 +189,8 @@ def is_todays_score(name: str) -> bool:
 def exposure_key(name: str) -> str | None:
     """The card's key for a column that says how a row came to be shown: `propensity`, `is_rand`."""
     parts = frozenset(words(name))
-    return (
-        "propensity"
-        if "propensity" in parts
-        else "random"
-        if parts & _DRAWN and parts <= _SHOWN | _DRAWN
-        else None
-    )
+    if "propensity" in parts:
+        return "propensity"
+    if parts & _DRAWN and parts <= _SHOWN | _DRAWN:
+        return "random"
+    return None

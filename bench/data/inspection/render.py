@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,42 +28,47 @@ def write_card(draft: Draft, target: Path) -> None:
 
 def card_text(draft: Draft) -> str:
     """The card."""
-    tasks = (_task(name, label, draft) for name, label in draft.labels.items())
-    parts = (_head(draft), _rows(draft), _split(draft), *tasks, _encoding(draft), _columns(draft))
-    return "\n".join("".join(f"{line}\n" for line in part) for part in parts)
+    sections = [_head(draft), _rows(draft), _split(draft)]
+    sections += [_task(name, label, draft) for name, label in draft.labels.items()]
+    sections += [_encoding(draft), _columns(draft)]
+    return "\n".join(_as_lines(section) for section in sections)
 
 
-def _values(values: Mapping[str, Any]) -> Iterator[str]:
-    return (f"{key(name)} = {toml(value)}" for name, value in values.items())
+def _as_lines(section: Iterable[str]) -> str:
+    return "".join(f"{line}\n" for line in section)
 
 
-def _proposed(draft: Draft, at: str) -> Iterator[str]:
+def _assignments(values: Mapping[str, Any]) -> list[str]:
+    return [f"{key(name)} = {toml(value)}" for name, value in values.items()]
+
+
+def _proposed(draft: Draft, table: str) -> Iterator[str]:
     """What may hold in a table, as comments, each under its reason."""
     for proposal in draft.proposals:
-        if proposal.at == at:
-            yield from comment(proposal.why)
-            sign = "" if proposal.live else "# "
-            yield from (f"{sign}{line}" for line in _values(proposal.keys))
+        if proposal.table != table:
+            continue
+        yield from comment(proposal.why)
+        lines = _assignments(proposal.keys)
+        yield from lines if proposal.live else [f"# {line}" for line in lines]
 
 
 def _head(draft: Draft) -> Iterator[str]:
     request, sample = draft.request, draft.sample
-    which = "all there are" if sample.complete else "the head of each file; others may differ"
+    extent = "all there are" if sample.complete else "the head of each file; others may differ"
     yield from comment(
         f"Written by `seesaw card` from what the files hold: {sample.table.num_rows:,} rows "
-        f"inspected, {which}. It is a proposal: read it, above all post_exposure and [columns], "
+        f"inspected, {extent}. It is a proposal: read it, above all post_exposure and [columns], "
         "and change what you know better."
     )
-    unsaid = {"licence": "not stated", "citation": "none", "homepage": "none"}
-    yield from _values({"id": draft.id, "title": draft.id} | unsaid)
+    unstated = {"licence": "not stated", "citation": "none", "homepage": "none"}
+    yield from _assignments({"id": draft.id, "title": draft.id} | unstated)
     if request.folder != ".":
         yield f"folder = {toml(request.folder)}"
     if request.group is not None:
         yield from comment("Rows of one value are ranked against each other (GAUC).")
         yield f"group = {toml(request.group)}"
-    if request.time is not None and (
-        request.chosen == "time" or "valid_from" in draft.split.table or draft.as_of
-    ):
+    needs_time = request.chosen == "time" or "valid_from" in draft.split.table or draft.as_of
+    if request.time is not None and needs_time:
         yield f"time = {toml(request.time)}"
     if draft.as_of is not None:
         yield from comment(
@@ -74,7 +79,8 @@ def _head(draft: Draft) -> Iterator[str]:
         yield from comment("Rows of one value are alike: intervals resample them together.")
         yield f"units = {toml(request.units)}"
     yield from _proposed(draft, "")
-    if logged := draft.of_role("logged"):
+    logged = draft.of_role("logged")
+    if logged:
         yield from comment(
             "Scores that ranked this log; never inputs. Models can be compared with one: `column "
             "= ..` in the file of `--current`. Take what is none from here, and put the line "
@@ -93,7 +99,8 @@ def _aside(name: str, columns: Sequence[ColumnDraft]) -> Iterator[str]:
     yield f"{name} = ["
     for column in columns:
         yield f"  {toml(column.name)},"
-        yield from (f"  {line}" for line in comment(f"{column.why}; {_facts(column)}", "  "))
+        for line in comment(f"{column.why}; {_facts(column)}", "  "):
+            yield f"  {line}"
         if column.option is not None:
             yield f"  # {_assignment(column)}"
     yield "]"
@@ -101,20 +108,27 @@ def _aside(name: str, columns: Sequence[ColumnDraft]) -> Iterator[str]:
 
 def _rows(draft: Draft) -> Iterator[str]:
     layout = draft.layout
-    yield from ("[reader]", f"kind = {toml(layout.kind)}")
+    yield "[reader]"
+    yield f"kind = {toml(layout.kind)}"
     if layout.kind == "csv" and layout.separator != ",":
         yield f"separator = {toml(layout.separator)}"
     if layout.names:
-        yield from ("columns = [", *(f"  {toml(name)}," for name in layout.names), "]")
+        yield "columns = ["
+        for name in layout.names:
+            yield f"  {toml(name)},"
+        yield "]"
     if draft.sample.missing:
         yield from comment("Texts that mean missing, in every column.")
         yield f"missing = {toml([*draft.sample.missing])}"
     yield from _proposed(draft, "reader")
     yield ""
-    elsewhere = "Looked for in `folder`, or beside this card; elsewhere, say --raw FOLDER."
-    yield from comment(f"{elsewhere} To pin what is in a file, add its sha256.")
+    yield from comment(
+        "Looked for in `folder`, or beside this card; elsewhere, say --raw FOLDER. "
+        "To pin what is in a file, add its sha256."
+    )
     for name in layout.files:
-        yield from ("[[files]]", f"name = {toml(name)}")
+        yield "[[files]]"
+        yield f"name = {toml(name)}"
 
 
 def _split(draft: Draft) -> Iterator[str]:
@@ -123,20 +137,18 @@ def _split(draft: Draft) -> Iterator[str]:
         yield from comment(why)
     rows = sum(counts.rows for counts in split.counts.values()) + split.outside
     for name, counts in split.counts.items():
-        tasks = (f", {task} {_told(facts)}" for task, facts in counts.facts().items())
-        yield from comment(
-            f"{name}: {counts.rows:,} rows, {counts.rows / rows:.1%}{''.join(tasks)}"
-        )
+        description = f"{name}: {counts.rows:,} rows, {counts.rows / rows:.1%}"
+        for task, facts in counts.facts().items():
+            description += f", {task} {_label_facts(facts)}"
+        yield from comment(description)
     yield "[split]"
-    yield from _values(split.table)
+    yield from _assignments(split.table)
 
 
-def _told(facts: Mapping[str, float | int]) -> str:
-    return (
-        f"{facts['positives']:,} ({facts['rate']:.2%})"
-        if "rate" in facts
-        else f"{_mean(facts['mean'])} on average"
-    )
+def _label_facts(facts: Mapping[str, float | int]) -> str:
+    if "rate" in facts:
+        return f"{facts['positives']:,} ({facts['rate']:.2%})"
+    return f"{_mean(facts['mean'])} on average"
 
 
 def _mean(value: float) -> str:
@@ -144,14 +156,16 @@ def _mean(value: float) -> str:
 
 
 def _task(name: str, label: Label, draft: Draft) -> Iterator[str]:
-    what = (
-        f"{label.mean:.3%} positive"
-        if label.binary
-        else f"a number, {_mean(label.mean)} on average"
-    )
-    for note in (f"{name}: {what}", *map(_sentence, label.notes)):
-        yield from comment(note)
-    yield from ("[[tasks]]", *_values(label.table), *_proposed(draft, f"tasks.{name}"))
+    if label.binary:
+        labels = f"{label.mean:.3%} positive"
+    else:
+        labels = f"a number, {_mean(label.mean)} on average"
+    yield from comment(f"{name}: {labels}")
+    for note in label.notes:
+        yield from comment(_sentence(note))
+    yield "[[tasks]]"
+    yield from _assignments(label.table)
+    yield from _proposed(draft, f"tasks.{name}")
 
 
 def _sentence(text: str) -> str:
@@ -162,7 +176,8 @@ def _encoding(draft: Draft) -> Iterator[str]:
     yield "[encoding]"
     yield from comment("Rows of train that a category needs; rarer ones share one embedding.")
     yield "min_count = 2"
-    if rated := [column for column in draft.columns if column.rate is not None]:
+    rated = [column for column in draft.columns if column.rate is not None]
+    if rated:
         yield from comment(
             "Ids that are also described by each task's mean label among other train rows of the "
             "value:"
@@ -178,7 +193,9 @@ def _columns(draft: Draft) -> Iterator[str]:
         yield from comment(f"{_sentence(column.why)} {_facts(column)}.", "  ")
         yield _assignment(column)
     aside = [column for column in draft.columns if column.role in ("left out", "time", "split")]
-    yield from ["", "# Not inputs:"] * bool(aside)
+    if aside:
+        yield ""
+        yield "# Not inputs:"
     for column in aside:
         yield from comment(f"{column.name or '(no name)'}: {column.why}. {_facts(column)}.", "  ")
         if column.input != column.name:
@@ -191,11 +208,18 @@ def _assignment(column: ColumnDraft) -> str:
 
 
 def _facts(column: ColumnDraft) -> str:
-    missing = f", {column.missing_rate:.1%} missing" if column.missing_rate > 0 else ""
-    shown = ", ".join(
-        toml(text if len(text) <= 40 else f"{text[:40]}…") for text in column.examples
-    )
-    return f"{column.distinct:,} distinct{missing}{': ' if shown else ''}{shown}"
+    facts = f"{column.distinct:,} distinct"
+    if column.missing_rate > 0:
+        facts += f", {column.missing_rate:.1%} missing"
+    if column.examples:
+        facts += f": {', '.join(map(_example, column.examples))}"
+    return facts
+
+
+def _example(text: str) -> str:
+    if len(text) > 40:
+        text = f"{text[:40]}…"
+    return toml(text)
 
 
 def toml(value: Any) -> str:
@@ -203,10 +227,12 @@ def toml(value: Any) -> str:
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, Mapping):
-        return "{ " + ", ".join(_values(value)) + " }"
+        return "{ " + ", ".join(_assignments(value)) + " }"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(toml, value)) + "]"
-    return repr(value).lower() if isinstance(value, bool) else repr(value)
+    if isinstance(value, bool):
+        return repr(value).lower()
+    return repr(value)
 
 
 def key(name: str) -> str:
@@ -214,12 +240,8 @@ def key(name: str) -> str:
     return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else toml(name)
 
 
-def comment(text: str, indent: str = "") -> Iterator[str]:
+def comment(text: str, indent: str = "") -> list[str]:
     """Comment lines; what cannot stand in a comment is escaped."""
-    clean = "".join(letter if letter.isprintable() else toml(letter)[1:-1] for letter in text)
-    return (
-        f"# {line}"
-        for line in textwrap.wrap(
-            clean, WIDTH - 2, subsequent_indent=indent, break_on_hyphens=False
-        )
-    )
+    escaped = "".join(letter if letter.isprintable() else toml(letter)[1:-1] for letter in text)
+    lines = textwrap.wrap(escaped, WIDTH - 2, subsequent_indent=indent, break_on_hyphens=False)
+    return [f"# {line}" for line in lines]

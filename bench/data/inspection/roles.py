@@ -16,7 +16,7 @@ from bench.data.columns import KINDS
 from bench.data.columns.base import Finding
 from bench.data.inspection.column import Counted
 from bench.data.inspection.labels import LEAST_LABELS, Labels, out_of_fold
-from bench.data.inspection.leaks import Together, find_leak, find_place
+from bench.data.inspection.leaks import JointLeaks, find_leak, find_place
 from bench.data.inspection.names import (
     TIMES,
     exposure_key,
@@ -63,7 +63,7 @@ class ColumnDraft:
 
 def draft_columns(
     sample: InspectedRows,
-    given: Mapping[str, tuple[ColumnRole, str]],
+    decided: Mapping[str, tuple[ColumnRole, str]],
     labels: Labels,
     split: Assignment,
     group: Counted | None,
@@ -72,32 +72,47 @@ def draft_columns(
     suspicious.
 
     Args:
-        given: columns that are no inputs whatever they hold, and why.
+        decided: columns that are no inputs whatever they hold, and why.
         group: the column whose rows are ranked together.
     """
-    train = {
+    train_labels = {
         name: replace(label, y=np.where(split == TEST, np.nan, label.y))
         for name, label in labels.items()
     }
-    together, taken, drafts = Together(train), set(sample.table.column_names), list[ColumnDraft]()
+    joint_leaks = JointLeaks(train_labels)
+    taken = set(sample.table.column_names)
+    drafts = []
     for name in sample.table.column_names:
-        column, rate = sample.column(name), None
-        finding = find_kind(column, train)
-        role, why = given.get(name) or next(_roles(column, finding, labels, split, group))
+        column = sample.column(name)
+        finding = find_kind(column, train_labels)
+        if name in decided:
+            role, why = decided[name]
+        else:
+            role, why = next(_roles(column, finding, labels, split, group))
         if role == "time" and not finding.makes_input:
             why = finding.why
+        rate = None
         if role == "input":
-            together.add(column)
-            rate = find_rate(column, train, split) if finding.category else None
+            joint_leaks.add(column)
+            if finding.category:
+                rate = find_rate(column, train_labels, split)
         if role == "post-exposure" and find_place(column, group) is not None:
             finding = Finding({"kind": "position"}, why)
-        examples = tuple(column.texts(EXAMPLES)) if column.readable else ()
-        counted = column.type, len(column.counts), 1 - column.known / len(column.codes), examples
         finding = _renamed(name, finding, taken)
-        drafts.append(
-            ColumnDraft(name, role, why, *counted, finding.name or name, finding.option, rate)
+        draft = ColumnDraft(
+            name,
+            role,
+            why,
+            type=column.type,
+            distinct=len(column.counts),
+            missing_rate=1 - column.n_present / len(column.codes),
+            examples=tuple(column.texts(EXAMPLES)) if column.readable else (),
+            input=finding.name or name,
+            option=finding.option,
+            rate=rate,
         )
-    return drafts, together.notes()
+        drafts.append(draft)
+    return drafts, joint_leaks.notes()
 
 
 def _roles(
@@ -108,12 +123,16 @@ def _roles(
         yield "logged", "its name is that of the score by which the log was ranked"
     if column.numbers is not None and len(column.counts) > 1 and exposure_key(column.name):
         yield "left out", SHOWN
-    if finding.why != WEIGHT and (late := find_leak(column, labels, group)):
-        yield "post-exposure", late
+    if finding.why != WEIGHT:
+        leak = find_leak(column, labels, group)
+        if leak is not None:
+            yield "post-exposure", leak
     if not finding.makes_input:
         yield "left out", finding.why
-    if finding.category and (new := _find_new(column, split)):
-        yield "left out", new
+    if finding.category:
+        novelty = _find_new(column, split)
+        if novelty is not None:
+            yield "left out", novelty
     yield "input", finding.why
 
 
@@ -123,18 +142,18 @@ def _renamed(column: str, finding: Finding, taken: set[str]) -> Finding:
     """
     if finding.option is None:
         return finding
-    name, others = finding.name or column, taken - {column}
-    made = ("", "_bucket", "_missing") if finding.option["kind"] == "numeric" else ("",)
-    while any(f"{name}{end}" in others for end in made):
+    name = finding.name or column
+    other_names = taken - {column}
+    suffixes = [""]
+    if finding.option["kind"] == "numeric":
+        suffixes += ["_bucket", "_missing"]
+    while any(f"{name}{suffix}" in other_names for suffix in suffixes):
         name += "_value"
     taken.add(name)
     if name == column:
         return finding
-    return replace(
-        finding,
-        name=name,
-        option={"kind": finding.option["kind"], "from": column} | dict(finding.option),
-    )
+    option = {"kind": finding.option["kind"], "from": column} | dict(finding.option)
+    return replace(finding, name=name, option=option)
 
 
 UNREAD = {
@@ -151,15 +170,19 @@ UNREAD = {
 
 def find_kind(column: Counted, labels: Labels) -> Finding:
     """The input that a column makes, by the first kind that claims it, or why it makes none."""
-    if why := next(_unread(column), None):
-        return Finding(None, why)
-    claims = (
-        Finding(None, why)
-        if not kind.by_form and (why := next(_identity(column), None))
-        else kind.draft(column, labels)
-        for kind in KINDS.values()
-    )
-    return next(claim for claim in claims if claim is not None)
+    fault = next(_unread(column), None)
+    if fault is not None:
+        return Finding(None, fault)
+    identity = None
+    for kind in KINDS.values():
+        if not kind.by_form:
+            identity = next(_identity(column), None)
+            if identity is not None:
+                return Finding(None, identity)
+        finding = kind.draft(column, labels)
+        if finding is not None:
+            return finding
+    raise AssertionError(f"no kind of column claims '{column.name}'")
 
 
 def _unread(column: Counted) -> Iterator[str]:
@@ -170,10 +193,12 @@ def _unread(column: Counted) -> Iterator[str]:
         yield f"values of type {column.type} make no input; write them as text or numbers"
     if len(column.counts) == 0:
         yield "always missing"
-    if len(column.counts) == 1 and column.known == len(column.codes) and not column.vector:
+    if len(column.counts) == 1 and column.n_present == len(column.codes) and not column.vector:
         yield "constant"
     if column.type == "text" and column.numbers is None:
-        yield from (why for form, why in UNREAD.items() if column.matching(form).all())
+        for form, why in UNREAD.items():
+            if column.matching(form).all():
+                yield why
 
 
 MOST_TEXTS = 20_000
@@ -189,54 +214,65 @@ alone.
 def _in_runs(column: Counted) -> bool:
     """Whether rows of each value follow each other without a gap."""
     starts = 1 + int(np.count_nonzero(np.diff(column.codes)))
-    return column.known == len(column.codes) and starts == len(column.counts)
+    return column.n_present == len(column.codes) and starts == len(column.counts)
 
 
 def _identity(column: Counted) -> Iterator[str]:
     """Why single values say nothing of later rows: a time, a weight, free text, or an id of a row
     or a visit.
     """
-    name, numbers, distinct = column.name, column.numbers, len(column.counts)
-    each, one_each = column.known / distinct, column.known >= 20 and distinct > 0.95 * column.known
-    if numbers is None:
-        if (
-            distinct > column.known / 2
-            and np.mean([text.count(" ") for text in column.texts(MOST_TEXTS)]) >= 3
-        ):
-            yield "free text"
-    else:
-        if _yyyymmdd(numbers):
-            yield f'a date: {LATER}; derive = "weekday_of_yyyymmdd" makes an input of it'
-        for unit, fits in column.epochs.items():
-            if fits.all() and (distinct > column.known / 2 or has_word(name, TIMES)):
-                suffix = {"seconds": "s", "milliseconds": "ms"}.get(unit)
-                derived = (
-                    f'; derive = "hour_of_unix_{suffix}" makes an input of it' if suffix else ""
-                )
-                yield f"a point in time, in {unit} since 1970: {LATER}{derived}"
-        if is_weight(name) and numbers.min() >= 0 and numbers.max() > 0:
-            yield WEIGHT
-        # Not in all rows does a number count up: several files may begin again.
-        if (
-            column.whole
-            and one_each
-            and (is_id(name) or (np.diff(column.of_rows) > 0).mean() > 0.99)
-        ):
-            yield "another value in (almost) every row, as a row's number or id has"
-    if (numbers is None or column.whole) and distinct >= 50 and 1.05 < each <= 20:
-        kept = (
-            f"{each:.1f} rows each; without --time, --group {shlex.quote(name)} keeps them in "
-            "one split"
+    n_values = len(column.counts)
+    nearly_unique = column.n_present >= 20 and n_values > 0.95 * column.n_present
+    if column.numbers is not None:
+        yield from _identity_of_numbers(column, column.numbers, nearly_unique)
+    elif n_values > column.n_present / 2 and _words_between(column) >= 3:
+        yield "free text"
+    rows_each = column.n_present / n_values
+    if (column.numbers is None or column.whole) and n_values >= 50 and 1.05 < rows_each <= 20:
+        advice = (
+            f"{rows_each:.1f} rows each; without --time, --group {shlex.quote(column.name)} keeps "
+            "them in one split"
         )
-        if is_visit(name):
-            yield f"the id of a household or a visit, by its name, with {kept}"
-        elif distinct >= LEAST_RUNS and not is_named_otherwise(name) and _in_runs(column):
+        if is_visit(column.name):
+            yield f"the id of a household or a visit, by its name, with {advice}"
+        elif n_values >= LEAST_RUNS and not is_named_otherwise(column.name) and _in_runs(column):
             yield (
                 "rows of one value follow each other, as those of a household or a visit do, "
-                f"with {kept}"
+                f"with {advice}"
             )
-    if numbers is None and one_each:
+    if column.numbers is None and nearly_unique:
         yield "another value in (almost) every row, as an id of the row or free text has"
+
+
+def _words_between(column: Counted) -> float:
+    """Mean number of blanks in a text."""
+    return float(np.mean([text.count(" ") for text in column.texts(MOST_TEXTS)]))
+
+
+def _identity_of_numbers(
+    column: Counted, numbers: NDArray[np.float64], nearly_unique: bool
+) -> Iterator[str]:
+    if _yyyymmdd(numbers):
+        yield f'a date: {LATER}; derive = "weekday_of_yyyymmdd" makes an input of it'
+    fine = len(column.counts) > column.n_present / 2
+    for unit, fits in column.epochs.items():
+        if fits.all() and (fine or has_word(column.name, TIMES)):
+            why = f"a point in time, in {unit} since 1970: {LATER}"
+            suffix = {"seconds": "s", "milliseconds": "ms"}.get(unit)
+            if suffix is not None:
+                why += f'; derive = "hour_of_unix_{suffix}" makes an input of it'
+            yield why
+    if is_weight(column.name) and numbers.min() >= 0 and numbers.max() > 0:
+        yield WEIGHT
+    if column.whole and nearly_unique and (is_id(column.name) or _counts_up(column)):
+        yield "another value in (almost) every row, as a row's number or id has"
+
+
+def _counts_up(column: Counted) -> bool:
+    """Whether a row has more than the row before it; not in all, as several files may begin
+    again.
+    """
+    return bool((np.diff(column.row_numbers) > 0).mean() > 0.99)
 
 
 def _yyyymmdd(numbers: NDArray[np.float64]) -> bool:
@@ -258,9 +294,9 @@ def _find_new(column: Counted, split: Assignment) -> str | None:
     """Why a category is no input, by the splits (N,): train has hardly any of the values of
     validation or of test.
     """
-    known = column.codes[split == TRAIN]
-    for part, name in ((VALID, "validation"), (TEST, "test")):
-        new = ~np.isin(column.codes[split == part], known)
+    train_codes = column.codes[split == TRAIN]
+    for number, name in ((VALID, "validation"), (TEST, "test")):
+        new = ~np.isin(column.codes[split == number], train_codes)
         if len(new) >= LEAST_LABELS and new.mean() >= 0.99:
             return (
                 f"{new.mean():.0%} of {name}'s rows have a value that train lacks, as a month "
@@ -279,22 +315,26 @@ def find_rate(column: Counted, labels: Labels, split: Assignment) -> str | None:
     Half of validation's rows must have a value that train has often, and the rates tell a label, by
     .05 of AUC or R2.
     """
-    cells, many = column.cells(), len(column.counts)
-    often = np.append(np.bincount(cells[split == TRAIN], minlength=many + 1)[:-1] >= OFTEN, False)
-    tried = VALID if (split == VALID).any() else TRAIN  # the heads of files may have no validation
-    covered = float(often[column.codes[split == tried]].mean())
-    if many <= 100 or covered < 0.5:
+    n_values = len(column.counts)
+    cells = column.cells()
+    is_often = np.bincount(cells[split == TRAIN], minlength=n_values + 1) >= OFTEN
+    is_often[-1] = False  # a missing value has no rate
+    # The heads of files may have no validation.
+    tried = VALID if (split == VALID).any() else TRAIN
+    covered = float(is_often[column.codes[split == tried]].mean())
+    if n_values <= 100 or covered < 0.5:
         return None
-    told = [
-        (out_of_fold(cells, of, 20.0) - of.chance, of)
-        for of in labels.values()
-        if of.fewest >= LEAST_LABELS
+
+    gains = [
+        (out_of_fold(cells, label, 20.0) - label.chance, label)
+        for label in labels.values()
+        if label.fewest >= LEAST_LABELS
     ]
-    beyond, label = max(told, default=(0.0, None), key=lambda each: each[0])
-    if label is None or beyond < 0.05:
+    gain, label = max(gains, default=(0.0, None), key=lambda pair: pair[0])
+    if label is None or gain < 0.05:
         return None
     return (
         f"{covered:.0%} of validation's rows have a value that {OFTEN} rows of train or more have, "
         f"and the rates alone tell '{label.rule.name}' ({label.measure} "
-        f"{beyond + label.chance:.4f})"
+        f"{gain + label.chance:.4f})"
     )

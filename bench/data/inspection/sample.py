@@ -46,6 +46,10 @@ class InspectedRows:
         """A column, counted each time that it is asked for: all may not fit into memory."""
         return count_column(name, self.table[name], self.missing)
 
+    def optional_column(self, name: str | None) -> Counted | None:
+        """A column, or None where no column is named."""
+        return None if name is None else self.column(name)
+
 
 @dataclass(frozen=True)
 class FileLayout:
@@ -87,29 +91,41 @@ class FileLayout:
             limit: rows of all files together, each file giving an equal share; None for all.
             only: columns to read; None for all.
         """
-        columns, complete, heads = list(self.columns if only is None else only), True, list[Any]()
+        columns = list(self.columns if only is None else only)
         share = None if limit is None else max(limit // len(self.paths), 1)
+        heads = []
+        complete = True
         for path in self.paths:
-            tables, rows = list[Any](), 0
-            with closing(self.parts(path, columns, progress)) as parts:
-                for part in parts:
-                    tables.append(part.table.select(columns))
-                    rows += part.table.num_rows
-                    if share is not None and rows > share:
-                        complete = False
-                        break
-            heads.append(pa.concat_tables(tables).slice(0, share))
+            head, is_whole = self._head(path, columns, share, progress)
+            heads.append(head)
+            complete = complete and is_whole
+
         try:
             table = pa.concat_tables(heads, promote_options="permissive").unify_dictionaries()
         except (pa.ArrowTypeError, pa.ArrowInvalid) as error:
-            found = str(error).splitlines()[0]
+            reason = str(error).splitlines()[0]
             raise UserError(
-                f"the files' columns have types that do not fit together: {found}"
+                f"the files' columns have types that do not fit together: {reason}"
             ) from None
         if table.num_rows == 0:
             raise UserError(f"{self.paths[0]}: expected rows below the header, found none")
         file = np.repeat(np.arange(len(heads), dtype=np.int16), [head.num_rows for head in heads])
         return InspectedRows(self.files, file, table, complete)
+
+    def _head(
+        self, path: Path, columns: Sequence[str], limit: int | None, progress: Progress
+    ) -> tuple[pa.Table, bool]:
+        """The first rows of a file, all without a limit; and whether it has no others."""
+        tables = []
+        rows = 0
+        with closing(self.parts(path, columns, progress)) as parts:
+            for part in parts:
+                tables.append(part.table.select(columns))
+                rows += part.table.num_rows
+                if limit is not None and rows > limit:
+                    break
+        is_whole = limit is None or rows <= limit
+        return pa.concat_tables(tables).slice(0, limit), is_whole
 
 
 def layout_of(
@@ -120,27 +136,31 @@ def layout_of(
     Raises UserError if a file is missing or empty, kinds are mixed, columns differ, or a name is
     there twice.
     """
-    first, kinds = paths[0], {path: _kind(path) for path in paths}
-    if other := next((path for path in paths if kinds[path] != kinds[first]), None):
-        raise UserError(
-            f"expected files of one kind, found {kinds[first]} in {first} and {kinds[other]} in "
-            f"{other}"
-        )
+    first = paths[0]
+    kinds = {path: _kind(path) for path in paths}
+    for path, kind in kinds.items():
+        if kind != kinds[first]:
+            raise UserError(
+                f"expected files of one kind, found {kinds[first]} in {first} and {kind} in {path}"
+            )
     if kinds[first] == "parquet" and (separator is not None or names):
         raise UserError(f"{first}: a parquet file names its columns and has no separator")
-    if (twice := repeated(names)) is not None:
-        raise UserError(f"--columns: column '{twice}' is named twice")
+    repeated_name = repeated(names)
+    if repeated_name is not None:
+        raise UserError(f"--columns: column '{repeated_name}' is named twice")
+
     if separator is None:
-        separator = _guess(first) if kinds[first] == "csv" else ","
+        separator = _guess_separator(first) if kinds[first] == "csv" else ","
     layout = FileLayout(tuple(paths), kinds[first], separator, tuple(names))
     for path in paths:
         with closing(layout.parts(path, (), Silent())) as parts:
             columns = next(parts).columns
         layout = replace(layout, columns=layout.columns or columns)
-        if differing := sorted(set(layout.columns) ^ set(columns)):
-            both = f"{first} and {path}"
+        differing = sorted(set(layout.columns) ^ set(columns))
+        if differing:
             raise UserError(
-                f"expected the same columns in {both}, but '{differing[0]}' is in one of them alone"
+                f"expected the same columns in {first} and {path}, but '{differing[0]}' is in one "
+                "of them alone"
             )
     return layout
 
@@ -156,21 +176,23 @@ def _kind(path: Path) -> FileKind:
     return "parquet" if start == b"PAR1" or path.name.endswith(ENDINGS) else "csv"
 
 
-def _guess(path: Path) -> str:
+def _guess_separator(path: Path) -> str:
     """The separator that cuts the first line into most fields, and the second, where one does, into
     as many.
     """
-    head = [
-        line.decode(errors="replace").rstrip("\r\n")
-        for line in islice(filter(bytes.strip, lines(path)), 2)
-    ]
-    try:
-        counts = {mark: [*map(len, csv.reader(head, delimiter=mark))] for mark in SEPARATORS}
-    except csv.Error:  # reading says what is wrong
-        return ","
+    first_lines = islice(filter(bytes.strip, lines(path)), 2)
+    head = [line.decode(errors="replace").rstrip("\r\n") for line in first_lines]
+    fields_in_lines = {}
+    for separator in SEPARATORS:
+        try:
+            rows = list(csv.reader(head, delimiter=separator))
+        except csv.Error:  # reading says what is wrong
+            return ","
+        fields_in_lines[separator] = [len(row) for row in rows]
+
     fitting = [
-        mark
-        for mark in SEPARATORS
-        if max(counts[mark], default=0) > 1 and len(set(counts[mark])) == 1
+        separator
+        for separator, counts in fields_in_lines.items()
+        if max(counts, default=0) > 1 and len(set(counts)) == 1
     ]
-    return max(fitting or SEPARATORS, key=lambda mark: counts[mark][:1])
+    return max(fitting or SEPARATORS, key=lambda separator: fields_in_lines[separator][:1])

@@ -13,14 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
-from bench.core.arrays import Mask
+from bench.core.arrays import Floats, Mask
 from bench.core.errors import UserError
 from bench.data.checks import DIGITS
 from bench.data.inspection.column import Counted
 from bench.data.inspection.labels import Labels, read
 from bench.data.inspection.names import is_event_time, is_request, words
 from bench.data.inspection.sample import InspectedRows
-from bench.data.spill import LabelCounts
 from bench.data.splits import (
     NAMED,
     SPLITS,
@@ -31,6 +30,7 @@ from bench.data.splits import (
     halved,
     time_key,
 )
+from bench.data.two_passes import LabelCounts
 from bench.data.values import Text
 
 SplitKind = Literal["time", "hash", "random", "files", "column"]
@@ -53,23 +53,28 @@ class Wish:
     @property
     def chosen(self) -> SplitKind:
         """By time where there is one, else by group, else by chance."""
-        by_hash = self.group is not None or self.column is not None
-        return self.kind or ("time" if self.time is not None else "hash" if by_hash else "random")
+        if self.kind is not None:
+            return self.kind
+        if self.time is not None:
+            return "time"
+        return "random" if self.group is None and self.column is None else "hash"
 
     @property
     def hashed(self) -> str | None:
         """The column whose values a split by hash keeps together."""
-        return (self.column or self.group) if self.chosen == "hash" else None
+        if self.chosen != "hash":
+            return None
+        return self.column or self.group
 
     def check(self) -> None:
         """Raises UserError for shares that leave nothing, or a kind that lacks its column."""
         if min(self.valid, self.test) <= 0 or self.valid + self.test >= 1:
-            found = f"--valid {self.valid:g} --test {self.test:g}"
             raise UserError(
-                f"expected shares above 0 that leave something for train, found {found}"
+                "expected shares above 0 that leave something for train, found "
+                f"--valid {self.valid:g} --test {self.test:g}"
             )
-        needed = {"time": self.time, "hash": self.hashed, "column": self.column}
-        if needed.get(self.chosen, "") is None:
+        columns = {"time": self.time, "hash": self.hashed, "column": self.column}
+        if self.chosen in columns and columns[self.chosen] is None:
             option = "--time COLUMN" if self.chosen == "time" else "--split-column COLUMN"
             raise UserError(f"--split {self.chosen}: expected {option}, found none")
         if self.column is not None and self.chosen not in ("hash", "column"):
@@ -79,11 +84,17 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class ProposedSplit:
-    """`[split]` of the card, why, in sentences, what each split holds, and the rows in none."""
+class SplitTable:
+    """`[split]` of the card, and why, in sentences."""
 
     table: Mapping[str, Any]
     why: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ProposedSplit(SplitTable):
+    """A split tried on the rows: what each split holds, and how many rows are in none."""
+
     counts: Mapping[str, LabelCounts]
     outside: int
 
@@ -92,48 +103,46 @@ def seen_group(
     sample: InspectedRows, taken: Collection[str], is_named: Callable[[str], bool]
 ) -> str | None:
     """The one column of such a name, beside those taken, that has some rows of each value."""
-    named = [name for name in sample.table.column_names if name not in taken and is_named(name)]
-    found = [
-        column.name
-        for column in map(sample.column, named)
-        if column.single and _groups_rows(column)
-    ]
-    return found[0] if len(found) == 1 else None
+    groups = list[str]()
+    for name in sample.table.column_names:
+        if name not in taken and is_named(name):
+            column = sample.column(name)
+            if column.single and _groups_rows(column):
+                groups.append(name)
+    if len(groups) != 1:
+        return None
+    return groups[0]
 
 
 def _groups_rows(column: Counted) -> bool:
     """Whether every row has a value, and a value has from 1.5 to 500 rows on average."""
-    values = len(column.counts)
-    return (
-        column.known == len(column.codes) and values >= 50 and 1.5 <= column.known / values <= 500
-    )
+    rows, values = len(column.codes), len(column.counts)
+    return column.n_present == rows and values >= 50 and 1.5 <= rows / values <= 500
 
 
 def seen_time(sample: InspectedRows, taken: Collection[str]) -> str | None:
     """The column, beside those taken, that is named like the time of a row and holds times; of
     several the finest.
     """
-    named = [
-        name for name in sample.table.column_names if name not in taken and is_event_time(name)
-    ]
-    found = [column for column in map(sample.column, named) if _holds_times(column)]
-    finest = max(found, key=lambda column: len(column.counts), default=None)
-    return None if finest is None else finest.name
+    n_times = {}
+    for name in sample.table.column_names:
+        if name not in taken and is_event_time(name):
+            column = sample.column(name)
+            if _holds_times(column):
+                n_times[name] = len(column.counts)
+    return max(n_times, key=n_times.__getitem__, default=None)
 
 
 def _holds_times(column: Counted) -> bool:
     """Whether every row has a time, and times sort."""
-    if not column.single or column.known < len(column.codes):
+    if not column.single or column.n_present < len(column.codes):
         return False
     if not column.is_time and not any(fits.all() for fits in column.epochs.values()):
         return False
     try:
-        return len(timeline(column)[0]) > 2
+        return len(timeline(column).times) > 2
     except UserError:
         return False
-
-
-Found = tuple[dict[str, Any], tuple[str, ...]]
 
 
 def find_split(wish: Wish, sample: InspectedRows, labels: Labels) -> ProposedSplit:
@@ -142,275 +151,355 @@ def find_split(wish: Wish, sample: InspectedRows, labels: Labels) -> ProposedSpl
     Raises UserError if times do not sort or are too few, a split is empty, or a task lacks a class
     in one.
     """
-    late = [
-        label.y for label in labels.values() if label.rule.matures
-    ]  # their rows are those at hand
+    late = [label.y for label in labels.values() if label.rule.matures]
     shares = {"valid": wish.valid, "test": wish.test}
     if wish.time is not None and wish.chosen == "time":
-        known = np.asarray(np.isfinite(late).all(axis=0))
-        whole = (
-            sample.column(wish.group) if wish.group is not None and is_request(wish.group) else None
-        )
-        table, why = _by_time(wish, sample.column(wish.time), known, whole)
+        # Late labels are those of the rows at hand.
+        labelled = np.asarray(np.isfinite(late).all(axis=0))
+        is_whole = wish.group is not None and is_request(wish.group)
+        whole_group = sample.optional_column(wish.group if is_whole else None)
+        split = _by_time(wish, sample.column(wish.time), labelled, whole_group)
     elif wish.chosen in ("files", "column"):
-        table, why = _by_name(wish, sample)
+        split = _by_name(wish, sample)
     elif wish.chosen == "hash":
-        table = {"kind": "hash", "column": wish.hashed} | shares
         why = (
             f"By a hash of '{wish.hashed}': all rows of one value are in the same split, in "
             "today's files and tomorrow's, so that the test asks about values that train never "
-            "saw.",
+            "saw."
         )
+        split = SplitTable({"kind": "hash", "column": wish.hashed} | shares, (why,))
     else:
         unit = "row" if wish.group is None else "group"
-        table = {"kind": "random", "unit": unit} | shares
-        later = "If the rows have a time, a split by time is closer to what is served."
-        why = (f"By a seeded draw for each {unit}. {later}",)
-    split, counts = assigned(table, wish, sample), dict[str, LabelCounts]()
+        why = (
+            f"By a seeded draw for each {unit}. "
+            "If the rows have a time, a split by time is closer to what is served."
+        )
+        split = SplitTable({"kind": "random", "unit": unit} | shares, (why,))
+
+    if late:
+        values = np.column_stack([label.y for label in labels.values()])
+    else:
+        values = np.column_stack([read(label.rule, sample) for label in labels.values()])
+    split_of_row = assigned(split.table, wish, sample)
+    counts = _counted(split_of_row, values, labels, wish)
+    return ProposedSplit(split.table, split.why, counts, int((split_of_row < 0).sum()))
+
+
+def _counted(
+    split_of_row: Assignment, values: Floats, labels: Labels, wish: Wish
+) -> dict[str, LabelCounts]:
+    """Split -> its labels of all tasks, of `values` (N, tasks); raises UserError where there are
+    too few.
+    """
     rules = [label.rule for label in labels.values()]
-    values = np.column_stack([of.y if late else read(of.rule, sample) for of in labels.values()])
+    counts = dict[str, LabelCounts]()
     for number, name in enumerate(SPLITS):
         counts[name] = LabelCounts(rules, f"by a split by {wish.chosen}")
-        counts[name].add(values[split == number])
+        counts[name].add(values[split_of_row == number])
         try:
             counts[name].check(name, "no row is in it")
         except UserError as error:
             raise UserError(f"{error}; give it a larger share, or choose another --split") from None
-    return ProposedSplit(table, why, counts, int((split < 0).sum()))
+    return counts
 
 
 def assigned(table: Mapping[str, Any], wish: Wish, sample: InspectedRows) -> Assignment:
     """(N,) the split of each row by a card's `[split]`, with validation halved as the preparation
     does it.
     """
-
-    def text(
-        name: str | None,
-    ) -> Text | None:  # as the preparation sees it, except equal canonical forms
-        return None if name is None else Text((of := sample.column(name)).codes, tuple(of.texts()))
-
     rule: SplitRule = TypeAdapter(SplitRule).validate_python(table)
-    times: NDArray[np.float64] | Text | None = None
+    times: Floats | Text | None = None
     if wish.time is not None and (wish.chosen == "time" or "valid_from" in table):
         time = sample.column(wish.time)
-        times = text(wish.time) if time.numbers is None else time.of_rows
-    group = text(wish.group)
-    given = SplitInput(tuple(sample.files), sample.file, times, group, text(table.get("column")))
-    return halved(rule.assign(given), given, group or text(wish.hashed))
+        times = _as_text(time) if time.numbers is None else time.row_numbers
+    group = _as_text(sample.optional_column(wish.group))
+    column = _as_text(sample.optional_column(table.get("column")))
+    rows = SplitInput(tuple(sample.files), sample.file, times, group, column)
+    unit = group or _as_text(sample.optional_column(wish.hashed))
+    return halved(rule.assign(rows), rows, unit)
+
+
+def _as_text(column: Counted | None) -> Text | None:
+    """The column as the preparation sees it, except equal canonical forms."""
+    if column is None:
+        return None
+    return Text(column.codes, tuple(column.texts()))
 
 
 _FORM = re.compile(r"0000([-/.])00(?:\1)00([TZ ]00:00(:00([.,]0+)?)?)?")
 
 
-def timeline(column: Counted) -> tuple[list[Time], NDArray[np.int64]]:
-    """The distinct times of a column in order, and the place among them of each row's (N,), -1
-    where it has none.
+@dataclass(frozen=True)
+class Timeline:
+    """The times of N rows."""
+
+    times: Sequence[Time]
+    """Distinct, in order."""
+    place: NDArray[np.int64]
+    """(N,) index into `times`; -1 where a row has no time."""
+
+    def before(self, place: int) -> Time:
+        """The last time that is before one; between whole numbers no gap is left."""
+        time = self.times[place]
+        if isinstance(time, int) and abs(time) < 2**53:
+            return time - 1
+        return self.times[place - 1]
+
+
+def timeline(column: Counted) -> Timeline:
+    """Sorts the times of a column.
 
     Raises UserError where values do not sort as time does: times in two units, or texts of several
     forms.
     """
-    where, texts = f"--time: '{column.name}'", column.texts()
+    where = f"--time: '{column.name}'"
+    texts = column.texts()
     if not texts:
         raise UserError(f"{where}: expected times, found no value")
+
     times: list[Time] = [*texts]
     if column.numbers is not None:
-        units = {unit: fits for unit, fits in column.epochs.items() if fits.any()}
-        if len(units) > 1 and np.any([*units.values()], axis=0).all():
-            raise UserError(
-                f"{where}: expected times in one unit, found {' and '.join(units)} since 1970"
-            )
-        whole = column.whole and abs(column.numbers).max() < 2**63  # TOML has no larger integers
-        times = [int(number) if whole else number for number in column.numbers.tolist()]
+        _check_unit(column, where)
+        times = column.numbers.tolist()
+        if column.whole and abs(column.numbers).max() < 2**63:  # TOML has no larger integers
+            times = column.numbers.astype(np.int64).tolist()
     try:
         keys = np.array([time_key(time) for time in times], object)
     except ValueError as error:
         raise UserError(f"{where}: {error}") from None
     if column.numbers is None and column.type == "text":
-        forms: dict[str, str] = {}
-        for key, text in zip(keys, texts, strict=True):
-            forms.setdefault(key.translate(DIGITS), text)
-        if len(forms) > 1 or not _FORM.fullmatch(min(forms)):
-            expected = "numbers, or texts of one form such as 2024-03-01 or 2024-03-01 10:00:00"
-            found = " beside ".join(map(repr, [*forms.values()][:2]))
-            raise UserError(f"{where}: expected {expected}, found {found}")
+        _check_form(keys, texts, where)
+
     _, first, place = np.unique(keys, return_index=True, return_inverse=True)
-    return [times[at] for at in first.tolist()], np.append(place, -1)[column.codes]
+    in_order = [times[row] for row in first.tolist()]
+    return Timeline(in_order, np.append(place, -1)[column.codes])
+
+
+def _check_unit(column: Counted, where: str) -> None:
+    units = {unit: fits for unit, fits in column.epochs.items() if fits.any()}
+    if len(units) > 1 and np.any([*units.values()], axis=0).all():
+        raise UserError(
+            f"{where}: expected times in one unit, found {' and '.join(units)} since 1970"
+        )
+
+
+def _check_form(keys: NDArray[np.object_], texts: Sequence[str], where: str) -> None:
+    """Raises UserError where texts have two forms, or one that does not sort."""
+    example_of_form: dict[str, str] = {}
+    for key, text in zip(keys, texts, strict=True):
+        example_of_form.setdefault(key.translate(DIGITS), text)
+    if len(example_of_form) > 1 or not _FORM.fullmatch(min(example_of_form)):
+        expected = "numbers, or texts of one form such as 2024-03-01 or 2024-03-01 10:00:00"
+        examples = [repr(text) for text in example_of_form.values()]
+        raise UserError(f"{where}: expected {expected}, found {' beside '.join(examples[:2])}")
 
 
 MOST_BETWEEN = 0.01
 """Share of rows that may be left out between two splits, so that no request has rows in both."""
 
 
-def _by_time(wish: Wish, column: Counted, known: Mask, whole: Counted | None) -> Found:
+def _by_time(
+    wish: Wish, column: Counted, labelled: Mask, whole_group: Counted | None
+) -> SplitTable:
     """The split by a column of times.
 
     Args:
-        known: (N,) whether all labels of a row are; one truth stands for all rows.
-        whole: the column whose values shall not be parted, as a request's rows follow each other at
-            once.
+        labelled: (N,) whether all labels of a row are known; one truth stands for all rows.
+        whole_group: the column whose values must stay in one split, as a request's rows follow each
+            other at once.
     """
-    times, place = timeline(column)
-    counted = place[(place >= 0) & known]
-    if (latest := int(counted.max(initial=0))) < 2:
+    timed = timeline(column)
+    times, place = timed.times, timed.place
+    counted = place[(place >= 0) & labelled]
+    latest = int(counted.max(initial=0))
+    if latest < 2:
         raise UserError(
             f"--time: '{wish.time}': expected labels known at three times or more, found "
             f"{latest + 1}"
         )
-    reached = np.cumsum(np.bincount(counted)) / len(counted)
-    first_valid = 1 + int(np.argmin(np.abs(reached[:-2] - (1 - wish.valid - wish.test))))
-    first_test = first_valid + 1 + int(np.argmin(np.abs(reached[first_valid:-1] - (1 - wish.test))))
+    share_until = np.cumsum(np.bincount(counted)) / len(counted)
+    train_share, seen_share = 1 - wish.valid - wish.test, 1 - wish.test
+    first_valid = 1 + int(np.argmin(np.abs(share_until[:-2] - train_share)))
+    later_shares = share_until[first_valid:-1]
+    first_test = first_valid + 1 + int(np.argmin(np.abs(later_shares - seen_share)))
+
     why = [
         "By time: what is served tomorrow is learnt today, so the latest rows are the test.",
         f"'{wish.time}' runs from {times[0]} to {times[-1]}; rows of one time stay together.",
     ]
     ends = [first_valid, first_test]
-    if whole is not None:
-        ends, clause = _ends_between(ends, place, whole)
+    if whole_group is not None:
+        ends, clause = _ends_between(ends, place, whole_group)
         why.append(clause)
-
-    def before(at: int) -> Time:  # between whole numbers no gap is left
-        start = times[at]
-        return start - 1 if isinstance(start, int) and abs(start) < 2**53 else times[at - 1]
-
     table: dict[str, Any] = {
         "kind": "time",
-        "train": {"last": before(ends[0])},
-        "valid": {"first": times[first_valid], "last": before(ends[1])},
+        "train": {"last": timed.before(ends[0])},
+        "valid": {"first": times[first_valid], "last": timed.before(ends[1])},
         "test": {"first": times[first_test]},
     }
     if latest < len(times) - 1:
         table["test"]["last"] = times[latest]
         why.append(f"Labels of rows after {times[latest]} are open, so these are in no split.")
-    if untimed := len(place) - column.known:
+    untimed = len(place) - column.n_present
+    if untimed:
         why.append(f"{untimed:,} {'row has' if untimed == 1 else 'rows have'} no time; left out.")
-    return table, tuple(why)
+    return SplitTable(table, tuple(why))
 
 
 def _ends_between(
-    cuts: list[int], place: NDArray[np.int64], whole: Counted
+    cuts: list[int], place: NDArray[np.int64], group: Counted
 ) -> tuple[list[int], str]:
-    """For each cut the place (N,) in time before which the split ends, so that no value has rows in
-    two; and a clause.
+    """For each cut the place in time before which the split ends, so that no value of the group has
+    rows in two splits; and a clause.
 
     Where that would leave out too many rows, splits end at the cuts.
+
+    Args:
+        place: (N,) place in time of each row.
     """
-    dated = (place >= 0) & (whole.codes >= 0)
-    first = np.full(len(whole.counts), place.max() + 1)
-    last = np.full(len(whole.counts), -1)
-    np.minimum.at(first, whole.codes[dated], place[dated])
-    np.maximum.at(last, whole.codes[dated], place[dated])
-    parted = [(first < cut) & (cut <= last) for cut in cuts]
-    ends = [int(first[values].min(initial=cut)) for cut, values in zip(cuts, parted, strict=True)]
-    between = sum(
-        int(((end <= place) & (place < cut)).sum()) for end, cut in zip(ends, cuts, strict=True)
-    )
-    if ends[0] == 0 or ends[1] <= cuts[0] or between > MOST_BETWEEN * len(place):
-        values = int(np.any(parted, axis=0).sum())
-        return cuts, f"{values:,} values of '{whole.name}' have rows in two splits."
-    left_out = f": {between:,} rows between splits are in none" if between else ""
-    return ends, f"No value of '{whole.name}' has rows in two splits{left_out}."
+    dated = (place >= 0) & (group.codes >= 0)
+    first = np.full(len(group.counts), place.max() + 1)
+    last = np.full(len(group.counts), -1)
+    np.minimum.at(first, group.codes[dated], place[dated])
+    np.maximum.at(last, group.codes[dated], place[dated])
+
+    ends, rows_between = [], 0
+    is_parted = np.zeros(len(group.counts), bool)
+    for cut in cuts:
+        parted_here = (first < cut) & (cut <= last)
+        end = int(first[parted_here].min(initial=cut))
+        ends.append(end)
+        rows_between += int(((end <= place) & (place < cut)).sum())
+        is_parted |= parted_here
+    if ends[0] == 0 or ends[1] <= cuts[0] or rows_between > MOST_BETWEEN * len(place):
+        n_parted = int(is_parted.sum())
+        return cuts, f"{n_parted:,} values of '{group.name}' have rows in two splits."
+    clause = f"No value of '{group.name}' has rows in two splits"
+    if rows_between:
+        clause += f": {rows_between:,} rows between splits are in none"
+    return ends, f"{clause}."
 
 
-_SAID = {
+_SPLIT_WORDS = {
     "train": {"train", "training"},
     "valid": {"valid", "validation", "val", "dev"},
     "test": {"test", "testing", "holdout"},
 }
 
 
-def said_splits(names: Sequence[str]) -> dict[str, list[str]]:
+def splits_named(names: Sequence[str]) -> dict[str, list[str]]:
     """Split -> the names that say it, such as `test.csv`; under "" those that say none, or two."""
-    found: dict[str, list[str]] = {name: [] for name in (*NAMED, "")}
+    names_of_split: dict[str, list[str]] = {name: [] for name in (*NAMED, "")}
     for name in names:
-        said = [split for split, known in _SAID.items() if known.intersection(words(name))]
-        found[said[0] if len(said) == 1 else ""].append(name)
-    return found
+        name_words = set(words(name))
+        splits = [split for split, marks in _SPLIT_WORDS.items() if marks & name_words]
+        names_of_split[splits[0] if len(splits) == 1 else ""].append(name)
+    return names_of_split
 
 
-def is_published(names: Sequence[str], each: bool = False) -> bool:
+def is_published(names: Sequence[str], all_named: bool = False) -> bool:
     """Whether names of files or values of a column tell train and test apart: it is the publisher's
     split.
 
     Args:
-        each: whether all of them have to say where they belong.
+        all_named: whether all of them have to say where they belong.
     """
-    said = said_splits(names)
-    return bool(said["train"] and said["test"] and not (each and said[""]))
+    names_of_split = splits_named(names)
+    if all_named and names_of_split[""]:
+        return False
+    return bool(names_of_split["train"] and names_of_split["test"])
 
 
-def _by_name(wish: Wish, sample: InspectedRows) -> Found:
+def _by_name(wish: Wish, sample: InspectedRows) -> SplitTable:
     """By the names of files or the values of a column; valid is taken from train where none is
     named.
     """
     if wish.column is None or wish.chosen == "files":
-        names, codes, table = list(sample.files), sample.file.astype(np.int32), {"kind": "files"}
-        if len(names) < 2:
-            raise UserError(f"--split files: expected two files or more, found {len(names)}")
-        parts, how = said_splits(names), "By file, as their names say."
-        parts["train"] += parts[""]
-        if not (parts["train"] and parts["test"]):
-            first = len(names) - (2 if len(names) > 2 else 1)
-            parts = {"train": names[:first], "valid": names[first:-1], "test": names[-1:]}
-            how = (
-                "By file, in the order they were given: the last is test, of three or more the "
-                "one before it valid."
-            )
+        table: dict[str, Any] = {"kind": "files"}
+        names, codes = list(sample.files), sample.file.astype(np.int32)
+        names_of_split, why = _splits_of_files(names)
     else:
+        table = {"kind": "column", "column": wish.column}
         column = sample.column(wish.column)
-        names, codes, table = (
-            column.texts(),
-            column.codes,
-            {"kind": "column", "column": wish.column},
-        )
-        parts = said_splits(names)
-        left = (
-            f" Rows with another value ({', '.join(map(repr, parts[''][:5]))}) are left out."
-            if parts[""]
-            else ""
-        )
-        how = f"By '{wish.column}', which says where a row belongs.{left}"
-        if lacking := next((name for name in ("train", "test") if not parts[name]), None):
-            found = ", ".join(map(repr, names[:10]))
+        names, codes = column.texts(), column.codes
+        names_of_split, why = _splits_of_values(wish.column, names)
+
+    table |= {split: names_of_split[split] for split in NAMED if names_of_split[split]}
+    if names_of_split["valid"]:
+        return SplitTable(table, (why,))
+    in_train = np.append(np.isin(names, names_of_split["train"]), False)[codes]
+    in_test = np.append(np.isin(names, names_of_split["test"]), False)[codes]
+    valid = _valid_of(wish, sample, in_train, in_test)
+    sentence = f"None of them is for validation, so valid is taken from train: {valid.why[0]}."
+    return SplitTable(table | dict(valid.table), (why, sentence))
+
+
+def _splits_of_files(files: Sequence[str]) -> tuple[dict[str, list[str]], str]:
+    """Split -> its files, and a sentence on how they were assigned."""
+    if len(files) < 2:
+        raise UserError(f"--split files: expected two files or more, found {len(files)}")
+    files_of_split = splits_named(files)
+    files_of_split["train"] += files_of_split[""]
+    if files_of_split["train"] and files_of_split["test"]:
+        return files_of_split, "By file, as their names say."
+    *before, last = files
+    in_order = {"train": before, "valid": [], "test": [last]}
+    if len(before) > 1:
+        in_order["train"], in_order["valid"] = before[:-1], before[-1:]
+    why = (
+        "By file, in the order they were given: the last is test, of three or more the "
+        "one before it valid."
+    )
+    return in_order, why
+
+
+def _splits_of_values(column: str, values: Sequence[str]) -> tuple[dict[str, list[str]], str]:
+    """Split -> its values of a column, and sentences on how they were assigned."""
+    values_of_split = splits_named(values)
+    for split in ("train", "test"):
+        if not values_of_split[split]:
             raise UserError(
-                f"--split-column: '{wish.column}': expected a value such as {lacking}, found "
-                f"{found}"
+                f"--split-column: '{column}': expected a value such as {split}, found "
+                f"{', '.join(map(repr, values[:10]))}"
             )
-    split: dict[str, Any] = table | {name: parts[name] for name in NAMED if parts[name]}
-    if parts["valid"]:
-        return split, (how,)
-    train, test = (
-        np.append(np.isin(names, parts[name]), False)[codes] for name in ("train", "test")
-    )
-    taken, why = _valid_of(wish, sample, train, test)
-    return split | taken, (
-        how,
-        f"None of them is for validation, so valid is taken from train: {why}.",
-    )
+    why = f"By '{column}', which says where a row belongs."
+    unnamed = values_of_split[""]
+    if unnamed:
+        why += f" Rows with another value ({', '.join(map(repr, unnamed[:5]))}) are left out."
+    return values_of_split, why
 
 
-def _valid_of(
-    wish: Wish, sample: InspectedRows, train: Mask, test: Mask
-) -> tuple[dict[str, Any], str]:
-    """Which part of train (N,) is valid, so that it differs from train as test (N,) does; and a
+def _valid_of(wish: Wish, sample: InspectedRows, train: Mask, test: Mask) -> SplitTable:
+    """Which part of train (N,) is valid, so that it differs from train as test (N,) does; with a
     clause on it.
     """
     if wish.time is not None:
-        times, place = timeline(sample.column(wish.time))
-        at, of_test = np.sort(place[train & (place >= 0)]), place[test & (place >= 0)]
-        if len(at) and len(of_test):
-            first = int(at[min(int(len(at) * (1 - wish.valid)), len(at) - 1)])
-            if np.median(of_test) >= first > at[0]:
-                why = (
-                    f"its rows from '{wish.time}' {times[first]} on, since test is later than train"
-                )
-                return {"valid_from": times[first]}, why
-    taken: dict[str, Any] = {"valid_fraction": wish.valid}
+        timed = timeline(sample.column(wish.time))
+        first = _start_of_valid(timed.place, train, test, wish.valid)
+        if first is not None:
+            time = timed.times[first]
+            clause = f"its rows from '{wish.time}' {time} on, since test is later than train"
+            return SplitTable({"valid_from": time}, (clause,))
     if wish.group is not None and test.any():
         codes = sample.column(wish.group).codes
         if np.isin(codes[test], codes[train]).mean() <= 0.05:
-            why = (
+            clause = (
                 f"{wish.valid:.0%} of '{wish.group}', by its hash, since test has other values "
                 "of it than train"
             )
-            return taken | {"unit": "group"}, why
-    return taken, f"{wish.valid:.0%} of its rows, by a seeded draw"
+            return SplitTable({"valid_fraction": wish.valid, "unit": "group"}, (clause,))
+    clause = f"{wish.valid:.0%} of its rows, by a seeded draw"
+    return SplitTable({"valid_fraction": wish.valid}, (clause,))
+
+
+def _start_of_valid(place: NDArray[np.int64], train: Mask, test: Mask, share: float) -> int | None:
+    """The place in time from which a share of train's rows is; None where test is not later."""
+    train_places = np.sort(place[train & (place >= 0)])
+    test_places = place[test & (place >= 0)]
+    if len(train_places) == 0 or len(test_places) == 0:
+        return None
+    row = min(int(len(train_places) * (1 - share)), len(train_places) - 1)
+    first = int(train_places[row])
+    if first <= train_places[0] or np.median(test_places) < first:
+        return None
+    return first

@@ -18,7 +18,7 @@ from bench.core.system.progress import Progress
 from bench.data.card import Card
 from bench.data.prefetch import ahead
 from bench.data.readers.ali_ccp import read_ali_ccp
-from bench.data.readers.base import RawTable, SideTable, kept_rows, whole
+from bench.data.readers.base import RawTable, SideTable, place_among, whole
 from bench.data.readers.csv import read_csv, read_double_colon
 from bench.data.readers.parquet import read_parquet
 from bench.data.sources import (
@@ -48,22 +48,22 @@ class FileToRead(NamedTuple):
 
 
 def _csv(card: Card, file: FileToRead, progress: Progress) -> Iterator[RawTable]:
-    reader, rows = card.reader, file.side is None
+    reader = card.reader
+    is_row_file = file.side is None
     assert isinstance(reader, CsvReader | DoubleColonReader | PairReader)
-    given: dict[str, Any] = {
+    options: dict[str, Any] = {
         "names": file.side.columns if file.side else reader.columns,
         "missing": reader.missing,
-        "keep_all": reader.drop_duplicates and rows and reader.kind != "pairs",
-        "drop": reader.drops and rows,
+        "keep_all": reader.drop_duplicates and is_row_file and reader.kind != "pairs",
+        "drop": reader.drops and is_row_file,
     }
-    if isinstance(reader, DoubleColonReader):
-        between = reader.separator if rows else reader.join_separator or reader.separator
-        return read_double_colon(
-            file.path, file.name, file.wanted, progress, between=between, **given
-        )
-    return read_csv(
-        file.path, file.name, file.wanted, progress, separator=reader.separator, **given
-    )
+    if not isinstance(reader, DoubleColonReader):
+        options["separator"] = reader.separator
+        return read_csv(file.path, file.name, file.wanted, progress, **options)
+    options["between"] = reader.separator
+    if not is_row_file and reader.join_separator:
+        options["between"] = reader.join_separator
+    return read_double_colon(file.path, file.name, file.wanted, progress, **options)
 
 
 def _parquet(card: Card, file: FileToRead, progress: Progress) -> Iterator[RawTable]:
@@ -104,10 +104,14 @@ def read_sides(card: Card, paths: Paths, progress: Progress) -> list[tuple[Join,
     """Reads the side tables, each whole into memory; errors as of `read`."""
     if isinstance(card.reader, (SyntheticReader, PairReader, AliCcpReader)):
         return []
-    return [
-        (join, whole(_rows(card, [(join.file, join)], paths, progress)))
-        for join in card.reader.joins
-    ]
+    sides = []
+    for join in card.reader.joins:
+        sides.append((join, _side(card, join, paths, progress)))
+    return sides
+
+
+def _side(card: Card, join: Join, paths: Paths, progress: Progress) -> RawTable:
+    return whole(_rows(card, [(join.file, join)], paths, progress))
 
 
 def _rows(
@@ -130,17 +134,17 @@ def _pairs(card: Card, paths: Paths, progress: Progress) -> Iterator[RawTable]:
     for file in card.row_files:
         if file not in reader.partner:
             raise UserError(f"{card.key}: reader.partner names no partner for '{file}'")
-        partner, paired = reader.partner[file], False
-        side = SideTable(
-            whole(_rows(card, [(partner, partners[partner])], paths, progress)), reader.on
-        )
+        partner = reader.partner[file]
+        side = SideTable(_side(card, partners[partner], paths, progress), reader.on)
+        any_paired = False
         for part in _rows(card, [(file, None)], paths, progress):
-            at = side.rows(part.table)
-            kept = np.flatnonzero(at >= 0)
-            paired |= len(kept) > 0
-            table = side.beside(part.table.take(pa.array(kept)), at[kept])
-            yield RawTable(file, table, kept_rows(part.place, kept), part.bad, len(at) - len(kept))
-        if not paired:
+            partner_rows = side.rows(part.table)
+            paired = np.flatnonzero(partner_rows >= 0)
+            any_paired |= len(paired) > 0
+            table = side.beside(part.table.take(pa.array(paired)), partner_rows[paired])
+            unpaired = len(partner_rows) - len(paired)
+            yield RawTable(file, table, place_among(part.place, paired), part.bad, unpaired)
+        if not any_paired:
             raise UserError(
                 f"{file}: no row has a partner with the same '{reader.on}' in {partner}"
             )

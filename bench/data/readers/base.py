@@ -5,8 +5,8 @@ tables.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import accumulate
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -42,33 +42,32 @@ class RawTable:
         empty part.
         """
         rows = PART if rows is None else rows
+        part = self
         for start in range(0, max(self.table.num_rows, 1), rows):
-            bad, unpaired = ((), 0) if start else (self.bad, self.unpaired)
-            place = kept_rows(self.place, range(start, self.table.num_rows))
-            yield RawTable(
-                self.file, self.table.slice(start, rows), place, bad, unpaired, self.columns
-            )
+            place = place_among(self.place, range(start, self.table.num_rows))
+            yield replace(part, table=self.table.slice(start, rows), place=place)
+            part = replace(self, bad=(), unpaired=0)
 
 
-def kept_rows(place: Place, kept: Sequence[int] | NDArray[np.int64]) -> Place:
-    """The places of the rows (k,) that were kept."""
-    return lambda row: place(int(kept[row]) if row < len(kept) else row)
+def place_among(place: Place, rows: Sequence[int] | NDArray[np.int64]) -> Place:
+    """The places of some rows (k,) of a table."""
+    return lambda row: place(int(rows[row]) if row < len(rows) else row)
 
 
 def whole(parts: Iterable[RawTable]) -> RawTable:
     """Joins parts into one table; for side tables, which are held in memory."""
-    held = list(parts)
-    starts = np.array([0, *accumulate(part.table.num_rows for part in held)])
-    table = pa.concat_tables(
-        [part.table for part in held], promote_options="permissive"
-    ).unify_dictionaries()
+    parts = list(parts)
+    tables = [part.table for part in parts]
+    table = pa.concat_tables(tables, promote_options="permissive").unify_dictionaries()
+    ends = np.cumsum([part.num_rows for part in tables])
+    place = partial(_place_in_parts, [part.place for part in parts], ends)
+    return RawTable(parts[0].file, table.combine_chunks(), place)
 
-    def place(row: int) -> str:
-        at = int(np.searchsorted(starts, row, side="right")) - 1
-        return held[at].place(row - int(starts[at]))
 
-    held = [RawTable(part.file, None, part.place) for part in held]
-    return RawTable(held[0].file, table.combine_chunks(), place)
+def _place_in_parts(places: Sequence[Place], ends: NDArray[np.int64], row: int) -> str:
+    number = int(np.searchsorted(ends, row, side="right"))
+    start = int(ends[number - 1]) if number else 0
+    return places[number](row - start)
 
 
 class SideTable:
@@ -83,33 +82,30 @@ class SideTable:
         self.file, self.on, self.missing = raw.file, on, missing
         self._keys = TextCodes()
         codes = self._keys.code_column(raw.table[on], missing)
-        where = np.flatnonzero(codes >= 0)
-        self._row_of = np.full(
-            len(self._keys) + 2, -1, np.int64
-        )  # the last two serve UNKNOWN and ABSENT
-        if len(self._keys) < len(where):
-            second = int(where[np.argmin(fresh(codes[where], 0))])
-            key = self._keys.texts([int(codes[second])])[0]
-            raise UserError(f"{raw.place(second)}: key '{on}' = {key} is there twice")
-        self._row_of[codes[where]] = where
+        rows = np.flatnonzero(codes >= 0)
+        if len(self._keys) < len(rows):
+            repeated = int(rows[np.argmin(fresh(codes[rows], 0))])
+            key = self._keys.texts([int(codes[repeated])])[0]
+            raise UserError(f"{raw.place(repeated)}: key '{on}' = {key} is there twice")
+        # The last two serve UNKNOWN and ABSENT.
+        self._row_of_code = np.full(len(self._keys) + 2, -1, np.int64)
+        self._row_of_code[codes[rows]] = rows
         self.columns = {name: raw.table[name] for name in raw.table.column_names}
 
     def rows(self, table: pa.Table) -> NDArray[np.int64]:
         """(n,) its row for each row of a table, -1 if there is none."""
         if self.on not in table.column_names:
             raise UserError(f"cannot join {self.file}: the rows have no column '{self.on}'")
-        rows: NDArray[np.int64] = self._row_of[
-            self._keys.code_column(table[self.on], self.missing, grow=False)
-        ]
-        return rows
+        codes = self._keys.code_column(table[self.on], self.missing, grow=False)
+        return self._row_of_code[codes]
 
     def beside(self, table: pa.Table, rows: NDArray[np.int64]) -> pa.Table:
         """Adds to a table the columns that it lacks, from rows (n,) of the side table; null for
         -1.
         """
-        at = pa.array(rows, mask=rows < 0)
+        rows_or_null = pa.array(rows, mask=rows < 0)
         columns = dict(zip(table.column_names, table.columns, strict=True))
-        columns |= {
-            name: column.take(at) for name, column in self.columns.items() if name not in columns
-        }
+        for name, column in self.columns.items():
+            if name not in columns:
+                columns[name] = column.take(rows_or_null)
         return pa.table(columns)

@@ -33,7 +33,10 @@ def is_gzip(path: Path) -> bool:
 
 def unpacked_name(name: str) -> str:
     """A file's name without the ending of a compressed file."""
-    return next((name.removesuffix(end) for end in PACKED if name.endswith(end)), name)
+    for ending in PACKED:
+        if name.endswith(ending):
+            return name.removesuffix(ending)
+    return name
 
 
 @contextmanager
@@ -43,8 +46,11 @@ def open_raw(path: Path, advance: Advance = lambda amount: None) -> Iterator[IO[
     """
     with io.BufferedReader(_Counted(path, advance), 1 << 20) as counted:
         start = counted.peek(4)[:4]
-        codec = "gzip" if start.startswith(_GZIP) else "zstd" if start == _ZSTD else None
-        if codec is None:
+        if start.startswith(_GZIP):
+            codec = "gzip"
+        elif start == _ZSTD:
+            codec = "zstd"
+        else:
             yield counted
             return
         try:
@@ -85,14 +91,18 @@ def blocks(path: Path, progress: Progress) -> Generator[bytes]:
         progress.task(f"reading {path.name}", path.stat().st_size, "B") as advance,
         open_raw(path, advance) as stream,
     ):
-        rest, done = b"", 0
+        rest = b""
+        yielded = 0
         while block := stream.read(BLOCK):
-            first, end = block.find(b"\n"), block.rfind(b"\n") + 1
-            if len(rest) + (first if end else len(block)) > BLOCK:
-                expected = f"expected lines of at most {BLOCK:,} bytes, found a longer one"
-                raise UserError(f"{path}, line {_ends(path, done) + 1}: {expected}")
+            end = block.rfind(b"\n") + 1
+            first_line_end = block.find(b"\n") if end else len(block)
+            if len(rest) + first_line_end > BLOCK:
+                raise UserError(
+                    f"{path}, line {_line_ends(path, yielded) + 1}: expected lines of at most "
+                    f"{BLOCK:,} bytes, found a longer one"
+                )
             if end:
-                done += len(rest) + end
+                yielded += len(rest) + end
                 yield b"".join((rest, memoryview(block)[:end]))
                 rest = block[end:]
             else:
@@ -101,11 +111,16 @@ def blocks(path: Path, progress: Progress) -> Generator[bytes]:
             yield rest
 
 
-def _ends(path: Path, size: int) -> int:
+def _line_ends(path: Path, size: int) -> int:
+    """How many lines end in the first bytes of a file."""
     count = 0
     with open_raw(path) as stream:
-        while size and (block := stream.read(min(size, BLOCK))):
-            count, size = count + block.count(b"\n"), size - len(block)
+        while size:
+            block = stream.read(min(size, BLOCK))
+            if not block:
+                break
+            count += block.count(b"\n")
+            size -= len(block)
     return count
 
 
@@ -119,15 +134,17 @@ def lines(path: Path) -> Iterator[bytes]:
         mark = b""
 
 
-def side_by_side(items: Iterator[bytes], work: Callable[[bytes], T]) -> Iterator[tuple[bytes, T]]:
-    """Yields (item, work(item)) in order, by one thread a core; useful if `work` releases the
+def work_in_threads(
+    blocks: Iterator[bytes], work: Callable[[bytes], T]
+) -> Iterator[tuple[bytes, T]]:
+    """Yields (block, work(block)) in order, by one thread a core; useful if `work` releases the
     interpreter's lock.
     """
-    threads = min(cores(), 8)  # at most two more items are held at a time
+    threads = min(cores(), 8)  # at most two more blocks are in memory at a time
     with workers(threads) as pool:
-        begun = ((item, pool.submit(work, item)) for item in items)
-        under_way = deque(islice(begun, threads + 1))
+        submitted = ((block, pool.submit(work, block)) for block in blocks)
+        under_way = deque(islice(submitted, threads + 1))
         while under_way:
-            item, future = under_way.popleft()
-            under_way.extend(islice(begun, 1))
-            yield item, future.result()
+            block, future = under_way.popleft()
+            under_way.extend(islice(submitted, 1))
+            yield block, future.result()

@@ -19,7 +19,7 @@ from bench.core.errors import UserError, repeated
 from bench.core.system.progress import Progress
 from bench.data.checks import BadRow
 from bench.data.readers import blocks
-from bench.data.readers.base import RawTable, kept_rows
+from bench.data.readers.base import RawTable, place_among
 from bench.data.readers.blocks import lines
 
 _NUMBER = re.compile(
@@ -37,15 +37,14 @@ def explained(
     before it.
     """
     text = str(error)
-    if match := _NUMBER.search(text):
-        column, row, value = int(match[1]), int(match[2]), match[3]
-        return UserError(
-            f"{place_of(path, before + row - 1)}: '{header[column]}': expected a number, found "
-            f"'{value}'"
-        )
+    number = _NUMBER.search(text)
+    if number is not None:
+        column, row, value = int(number[1]), int(number[2]), number[3]
+        place = place_of(path, before + row - 1)
+        return UserError(f"{place}: '{header[column]}': expected a number, found '{value}'")
     if "UTF8" in text:
-        wrong = (line.decode(errors="ignore").encode() != line for line in block.split(b"\n"))
-        return UserError(f"{place_of(path, before + [*wrong].index(True))}: expected UTF-8 text")
+        is_broken = [line.decode(errors="ignore").encode() != line for line in block.split(b"\n")]
+        return UserError(f"{place_of(path, before + is_broken.index(True))}: expected UTF-8 text")
     return UserError(f"{path}: {text.splitlines()[0]}")
 
 
@@ -65,30 +64,56 @@ OPEN = "expected a row on one line, found a quote that is not closed on it"
 _EMPTY = re.compile(rb"(\A|\n)[\r\n]+")
 
 
-def cleaner(separator: str, columns: int) -> Callable[[bytes], bytes]:
-    """Returns a function that removes empty lines and open quotes from blocks of whole lines for
-    Arrow's reader.
+class Cleaner:
+    """Removes empty lines and open quotes from blocks of whole lines for Arrow's reader.
 
     Arrow reads empty lines in quadratic time. Where a quoted value continues on the next line,
     Arrow's result depends on its blocks, so such a line becomes `UNFIT`. `separator` is empty where
     quotes have no meaning.
     """
-    unfit, mark = (UNFIT + separator * columns).encode(), re.escape(separator).encode()
-    # As in Arrow's reader, a quote opens only where a field begins, and two within quotes stand for
-    # one.
-    whole = rb'(?:"(?:[^"\n]|"")*+"[^%b\r\n]*+|(?!")[^%b\r\n]*+)[%b\r]' % (mark, mark, mark)
-    left_open = re.compile(rb'^(?:%b)*+"(?:[^"\n]|"")*+$' % whole, re.MULTILINE)
 
-    def cleaned(block: bytes) -> bytes:
-        if separator and b'"' in block:
-            block = left_open.sub(lambda line: unfit, block)
-        return (
-            _EMPTY.sub(rb"\1", block)
-            if b"\n\n" in block or b"\n\r" in block or block[:1] in b"\r\n"
-            else block
-        )
+    def __init__(self, separator: str, columns: int) -> None:
+        self._quotes = bool(separator)
+        self._unfit = (UNFIT + separator * columns).encode()
+        mark = re.escape(separator).encode()
+        # As in Arrow's reader, a quote opens only where a field begins, and two within quotes stand
+        # for one.
+        field = rb'(?:"(?:[^"\n]|"")*+"[^%b\r\n]*+|(?!")[^%b\r\n]*+)[%b\r]' % (mark, mark, mark)
+        self._open_line = re.compile(rb'^(?:%b)*+"(?:[^"\n]|"")*+$' % field, re.MULTILINE)
 
-    return cleaned
+    def clean(self, block: bytes) -> bytes:
+        """The block as Arrow's reader takes it."""
+        if self._quotes and b'"' in block:
+            block = self._open_line.sub(lambda line: self._unfit, block)
+        if b"\n\n" in block or b"\n\r" in block or block[:1] in b"\r\n":
+            return _EMPTY.sub(rb"\1", block)
+        return block
+
+
+class SkippedRows:
+    """Rows of a block that Arrow's reader passes over, since their number of columns is wrong.
+
+    Args:
+        before: non-empty lines of the file before the block.
+    """
+
+    def __init__(self, path: Path, before: int) -> None:
+        self._path, self._before = path, before
+        self.rows: list[int] = []
+        self.bad: list[BadRow] = []
+
+    def skip(self, row: pacsv.InvalidRow) -> str:
+        """Takes a row and its fault."""
+        reason = "columns"
+        fault = f"expected {row.expected_columns} columns, found {row.actual_columns}"
+        if row.text.startswith(UNFIT):
+            reason, fault = "quotes", OPEN
+        self.rows.append(row.number - 1)
+        self.bad.append((reason, partial(self._message, row.number - 1, fault)))
+        return "skip"
+
+    def _message(self, row: int, fault: str) -> str:
+        return f"{place_of(self._path, self._before + row)}: {fault}"
 
 
 TEXT = pa.dictionary(pa.int32(), pa.string())
@@ -123,36 +148,20 @@ def read_csv(
         change: converts blocks of whole lines to comma-separated UTF-8.
     """
     header = tuple(names) or header_of(path, separator)
-    kept = [name for name in header if keep_all or name in wanted]
+    columns = [name for name in header if keep_all or name in wanted]
     markers = ["", *missing]
     # Arrow compares the markers before it trims blanks; text columns are trimmed later, in
     # `values`.
     markers += [f" {marker}" for marker in markers]
     numbers = TEXT if drop else NUMBER
-    types = {name: numbers if wanted.get(name) == "number" else TEXT for name in kept}
+    types = {name: numbers if wanted.get(name) == "number" else TEXT for name in columns}
     empty = pa.schema(types).empty_table()
     yield RawTable(file, empty, lambda row: str(path), columns=header)
-    before, skipped, bad = 0 if names else 1, list[int](), list[BadRow]()
-    clean = cleaner(separator if quoted else "", len(header))
-
-    def skip(row: Any) -> str:
-        reason, what = (
-            "columns",
-            f"expected {row.expected_columns} columns, found {row.actual_columns}",
-        )
-        if row.text.startswith(UNFIT):
-            reason, what = "quotes", OPEN
-        number = before + row.number - 1
-        bad.append((reason, lambda: f"{place_of(path, number)}: {what}"))
-        skipped.append(row.number - 1)
-        return "skip"
-
-    parsing = pacsv.ParseOptions(
-        delimiter=separator, quote_char='"' if quoted else False, invalid_row_handler=skip
-    )
+    before = 0 if names else 1
+    cleaner = Cleaner(separator if quoted else "", len(header))
     converting = pacsv.ConvertOptions(
         column_types=types,
-        include_columns=kept,
+        include_columns=columns,
         null_values=markers,
         strings_can_be_null=True,
         check_utf8=not drop,
@@ -161,31 +170,33 @@ def read_csv(
         for number, block in enumerate(map(change, source)):
             if number == 0:
                 block = block.removeprefix(codecs.BOM_UTF8)
-                block = block if names else block.partition(b"\n")[2]
-            if not (block := clean(block)):
+                if not names:
+                    _, _, block = block.partition(b"\n")
+            block = cleaner.clean(block)
+            if not block:
                 continue
+            skipped = SkippedRows(path, before)
             reading = pacsv.ReadOptions(
                 use_threads=False, column_names=list(header), block_size=len(block)
             )
+            parsing = pacsv.ParseOptions(
+                delimiter=separator,
+                quote_char='"' if quoted else False,
+                invalid_row_handler=skipped.skip,
+            )
             try:
-                table = pacsv.read_csv(
-                    pa.BufferReader(block),
-                    read_options=reading,
-                    parse_options=parsing,
-                    convert_options=converting,
-                )
+                table = pacsv.read_csv(pa.BufferReader(block), reading, parsing, converting)
             except pa.ArrowInvalid as error:
-                if drop or not bad:
+                if drop or not skipped.bad:
                     raise explained(error, path, header, before, block) from None
-            if bad and not drop:
-                raise UserError(bad[0][1]())
-            lines_of = np.delete(np.arange(before, before + table.num_rows + len(skipped)), skipped)
-            yield from RawTable(
-                file, table, kept_rows(partial(place_of, path), lines_of), tuple(bad)
-            ).parts()
-            before += table.num_rows + len(skipped)
-            skipped.clear()
-            bad.clear()
+            if skipped.bad and not drop:
+                _, message = skipped.bad[0]
+                raise UserError(message())
+            end = before + table.num_rows + len(skipped.bad)
+            rows = np.delete(np.arange(before, end), skipped.rows)
+            place = place_among(partial(place_of, path), rows)
+            yield from RawTable(file, table, place, tuple(skipped.bad)).parts()
+            before = end
     if before == 0:
         raise UserError(f"{path}: expected rows, found an empty file")
 
@@ -203,14 +214,19 @@ def read_double_colon(
     as plain letters.
     """
 
-    def separated(block: bytes) -> bytes:
-        return (
-            block.removeprefix(codecs.BOM_UTF8).decode("latin-1").replace(between, "\x1f").encode()
-        )
-
+    change = partial(_with_separator, between)
     return read_csv(
-        path, file, wanted, progress, separator="\x1f", quoted=False, change=separated, **options
+        path, file, wanted, progress, separator=_UNIT, quoted=False, change=change, **options
     )
+
+
+_UNIT = "\x1f"
+"""The separator that Arrow's reader sees; it takes one byte only."""
+
+
+def _with_separator(between: str, block: bytes) -> bytes:
+    text = block.removeprefix(codecs.BOM_UTF8).decode("latin-1")
+    return text.replace(between, _UNIT).encode()
 
 
 def header_of(path: Path, separator: str) -> tuple[str, ...]:
@@ -227,27 +243,20 @@ def header_of(path: Path, separator: str) -> tuple[str, ...]:
             f"{path}, line 1: expected lines that end with a newline, found a carriage return "
             "inside"
         )
+    no_header = f"{path}, line 1: expected a header with the names of the columns"
     try:
-        names = tuple(
-            name.strip() for name in next(csv.reader([line], delimiter=separator, strict=True), [])
-        )
+        fields = next(csv.reader([line], delimiter=separator, strict=True), [])
     except csv.Error as error:
-        problem = (
-            ", found a quote that this line does not end"
-            if "end of data" in str(error)
-            else f": {error}"
-        )
+        if "end of data" in str(error):
+            raise UserError(f"{no_header}, found a quote that this line does not end") from None
+        raise UserError(f"{no_header}: {error}") from None
+    if not fields:
+        raise UserError(f"{no_header}, found an empty line")
+    names = tuple(name.strip() for name in fields)
+    twice = repeated(names)
+    if twice is not None:
         raise UserError(
-            f"{path}, line 1: expected a header with the names of the columns{problem}"
-        ) from None
-    if not names:
-        raise UserError(
-            f"{path}, line 1: expected a header with the names of the columns, found an empty line"
+            f"{path}, line 1: column '{twice}' is named twice; of a file without header say the "
+            "columns' names (--columns, or reader.columns on a card)"
         )
-    if (twice := repeated(names)) is not None:
-        hint = (
-            "of a file without header say the columns' names (--columns, or reader.columns on "
-            "a card)"
-        )
-        raise UserError(f"{path}, line 1: column '{twice}' is named twice; {hint}")
     return names

@@ -19,7 +19,12 @@ from bench.data.codes import BASIS, PRIME, mixed
 ABSENT = -1
 """Id where a line lacks the field, or has fewer values than slots."""
 ONE, NOWHERE = np.uint64(1), np.uint64(2**64 - 1)
-"""Places are unsigned: signed ones, which may count from the end, take a third more time."""
+"""Positions are unsigned: signed ones, which may count from the end, take a third more time."""
+NEXT_FEATURE, ID_MARK, VALUE_MARK = 1, 2, 3
+LINE_FEED, RETURN, COMMA, POINT = ord("\n"), ord("\r"), ord(","), ord(".")
+PLUS, MINUS, SMALL_E, LARGE_E = ord("+"), ord("-"), ord("e"), ord("E")
+DIGIT_0, DIGIT_9 = ord("0"), ord("9")
+"""Bytes of the text."""
 MOST_MANTISSA = 10**17
 """Mantissa from which one more digit may not fit into 64 bits."""
 _EXACT = np.array([float(f"1e{power}") for power in range(23)])  # a double holds these exactly
@@ -43,8 +48,10 @@ class WantedFields(NamedTuple):
         first = column = 0
         for name, slots, summed in zip(self.names, self.slots, self.summed, strict=True):
             packed = int.from_bytes(name.encode(), "big")
-            table[_place(packed, table)] = packed, first, slots, column if summed else -1
-            first, column = first + slots, column + summed
+            column_or_none = column if summed else -1
+            table[_entry(packed, table)] = packed, first, slots, column_or_none
+            first += slots
+            column += summed
         return table
 
 
@@ -74,28 +81,24 @@ def scan(
     if not block.endswith(b"\n"):
         block += b"\n"
     text = np.frombuffer(block, np.uint8)
-    ends, slots = (
-        int(np.count_nonzero(text == 10)),
-        sum(wanted.slots),
-    )  # a fifth of the time of bytes.count
+    line_ends = int(np.count_nonzero(text == LINE_FEED))  # a fifth of the time of bytes.count
+    slots = sum(wanted.slots)
     scanned = Lines(
-        np.empty(ends, np.uint64),
-        np.zeros((ends, 2), np.int8),
-        np.full((ends, slots), ABSENT, np.int64),
-        np.full((ends, sum(wanted.summed)), np.nan),
-        np.empty(ends, np.int64),
+        keys=np.empty(line_ends, np.uint64),
+        labels=np.zeros((line_ends, 2), np.int8),
+        ids=np.full((line_ends, slots), ABSENT, np.int64),
+        sums=np.full((line_ends, sum(wanted.summed)), np.nan),
+        offsets=np.empty(line_ends, np.int64),
     )
-    bad, weights = np.empty(ends, np.int64), np.empty(max(slots, 1))
-    rows, wrong = _scan(text, labelled, wanted.table(), _EXACT, *scanned, weights, bad)
-    reasons = [
-        (
-            block.count(b"\n", 0, at),
-            _reason(block[at : block.index(b"\n", at)].rstrip(b"\r"), labelled),
-        )
-        for at in bad[:wrong].tolist()
-    ]
-    columns: list[Any] = [array[:rows] for array in scanned]
-    return Lines(*columns), reasons, ends
+    weights = np.empty(max(slots, 1))
+    bad_offsets = np.empty(line_ends, np.int64)
+    n_fitting, n_bad = _scan(text, labelled, wanted.table(), _EXACT, *scanned, weights, bad_offsets)
+    reasons = []
+    for start in bad_offsets[:n_bad].tolist():
+        line = block[start : block.index(b"\n", start)].rstrip(b"\r")
+        reasons.append((block.count(b"\n", 0, start), _reason(line, labelled)))
+    columns: list[Any] = [array[:n_fitting] for array in scanned]
+    return Lines(*columns), reasons, line_ends
 
 
 _FEATURE = re.compile(rb"[^\0- ,]+\x02\d{1,19}\x03-?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -103,7 +106,8 @@ _FEATURE = re.compile(rb"[^\0- ,]+\x02\d{1,19}\x03-?(\d+\.?\d*|\.\d+)([eE][+-]?\
 
 def _reason(line: bytes, labelled: bool) -> str:
     columns = line.split(b",")
-    if len(columns) != (expected := 6 if labelled else 3):
+    expected = 6 if labelled else 3
+    if len(columns) != expected:
         return f"expected {expected} columns separated by commas, found {len(columns)}"
     if labelled and not {*columns[1:3]} <= {b"0", b"1"}:
         return (
@@ -113,16 +117,16 @@ def _reason(line: bytes, labelled: bool) -> str:
     if not columns[-3]:
         return "expected a common index, found none"
     for feature in columns[-1].split(b"\x01"):
-        field, mark, rest = feature.partition(b"\x02")
-        id_, second, _ = rest.partition(b"\x03")
-        found = f"found {feature[:60]!r}".replace(" b", " ", 1)
-        if not (field and mark and second):
-            return rf"expected features as field\x02id\x03value joined by \x01, {found}"
+        field, id_mark, rest = feature.partition(b"\x02")
+        id_, value_mark, _ = rest.partition(b"\x03")
+        clause = f"found {feature[:60]!r}".replace(" b", " ", 1)
+        if not (field and id_mark and value_mark):
+            return rf"expected features as field\x02id\x03value joined by \x01, {clause}"
         if not id_.isdigit() or int(id_) >= 2**63:
-            return f"expected a feature's id to be a whole number below 2^63, {found}"
+            return f"expected a feature's id to be a whole number below 2^63, {clause}"
         if not _FEATURE.fullmatch(feature):
             break
-    return f"expected a feature's value to be a number, {found}"
+    return f"expected a feature's value to be a number, {clause}"
 
 
 @jit()
@@ -142,137 +146,146 @@ def _scan(
     """Returns the numbers of lines that fit and of those that do not, whose offsets go into
     `bad`.
     """
-    at, row, wrong = np.uint64(0), 0, 0
-    while at < np.uint64(len(text)):  # the last byte ends a line
-        start = at
-        if text[at] == 10 or (text[at] == 13 and text[at + ONE] == 10):
-            at += ONE
+    position, row, n_bad = np.uint64(0), 0, 0
+    while position < np.uint64(len(text)):  # the last byte ends a line
+        start = position
+        if text[position] == LINE_FEED or (
+            text[position] == RETURN and text[position + ONE] == LINE_FEED
+        ):
+            position += ONE
             continue
-        at = _heads(text, at, labelled, keys[row : row + 1], labels[row])
-        if at != NOWHERE:
-            at = _features(text, at, table, exact, ids[row], sums[row], weights)
-        if at != NOWHERE:
+        position = _before_features(text, position, labelled, keys[row : row + 1], labels[row])
+        if position != NOWHERE:
+            position = _features(text, position, table, exact, ids[row], sums[row], weights)
+        if position != NOWHERE:
             offsets[row] = start
             row += 1
             continue
-        bad[wrong] = at = start
-        wrong += 1
+        bad[n_bad] = position = start
+        n_bad += 1
         ids[row], sums[row] = ABSENT, np.nan
-        while text[at] != 10:
-            at += ONE
-    return row, wrong
+        while text[position] != LINE_FEED:
+            position += ONE
+    return row, n_bad
 
 
 @jit()
-def _heads(text: Any, at: Any, labelled: bool, key: Any, labels: Any) -> Any:
+def _before_features(text: Any, position: Any, labelled: bool, key: Any, labels: Any) -> Any:
     """Parses the columns before the features; returns the position after them, NOWHERE if they do
     not fit.
     """
     if labelled:
-        at = _after_comma(text, at)
+        position = _after_comma(text, position)
         for label in range(2):
-            if at == NOWHERE or text[at] < 48 or text[at] > 49 or text[at + ONE] != 44:
+            if position == NOWHERE or text[position + ONE] != COMMA:
                 return NOWHERE
-            labels[label] = text[at] - 48
-            at += np.uint64(2)
-    hashed, first = BASIS, at
-    while text[at] != 44 and text[at] != 10:
-        hashed = (hashed ^ np.uint64(text[at])) * PRIME  # FNV-1a
-        at += ONE
-    if text[at] != 44 or at == first:
+            if text[position] < DIGIT_0 or text[position] > DIGIT_0 + 1:
+                return NOWHERE
+            labels[label] = text[position] - DIGIT_0
+            position += np.uint64(2)
+    hashed, first = BASIS, position
+    while text[position] != COMMA and text[position] != LINE_FEED:
+        hashed = (hashed ^ np.uint64(text[position])) * PRIME  # FNV-1a
+        position += ONE
+    if text[position] != COMMA or position == first:
         return NOWHERE
     key[0] = mixed(hashed) & np.uint64(2**63 - 1)
-    return _after_comma(text, at + ONE)
+    return _after_comma(text, position + ONE)
 
 
 @jit()
-def _after_comma(text: Any, at: Any) -> Any:
-    while text[at] != 44 and text[at] != 10:
-        at += ONE
-    return at + ONE if text[at] == 44 else NOWHERE
+def _after_comma(text: Any, position: Any) -> Any:
+    while text[position] != COMMA and text[position] != LINE_FEED:
+        position += ONE
+    return position + ONE if text[position] == COMMA else NOWHERE
 
 
 @jit()
-def _features(text: Any, at: Any, table: Any, exact: Any, ids: Any, sums: Any, weights: Any) -> Any:
+def _features(
+    text: Any, position: Any, table: Any, exact: Any, ids: Any, sums: Any, weights: Any
+) -> Any:
     """Parses a line's features; returns the position after them, NOWHERE if they do not fit."""
     last = first = slots = column = np.int64(-1)
-    while text[at] != 10 and text[at] != 13:
-        field, begin = np.int64(0), at
-        while text[at] > 32 and text[at] != 44:
-            field = field << 8 | np.int64(text[at])
-            at += ONE
-        if text[at] != 2 or at == begin:
+    while text[position] != LINE_FEED and text[position] != RETURN:
+        field, begin = np.int64(0), position
+        while text[position] > 32 and text[position] != COMMA:
+            field = field << 8 | np.int64(text[position])
+            position += ONE
+        if text[position] != ID_MARK or position == begin:
             return NOWHERE
-        at += ONE
-        id_, begin = np.int64(0), at
-        while 48 <= text[at] <= 57:
-            id_ = id_ * 10 + np.int64(text[at] - 48)
-            at += ONE
-        if text[at] != 3 or at == begin or at - begin > 19 or id_ < 0:
+        position += ONE
+        id_, begin = np.int64(0), position
+        while DIGIT_0 <= text[position] <= DIGIT_9:
+            id_ = id_ * 10 + np.int64(text[position] - DIGIT_0)
+            position += ONE
+        if text[position] != VALUE_MARK or position == begin or position - begin > 19 or id_ < 0:
             return NOWHERE
-        value, at = _number(text, at + ONE, exact)
-        if at == NOWHERE or (text[at] != 1 and text[at] != 10 and text[at] != 13):
+        value, position = _number(text, position + ONE, exact)
+        if position == NOWHERE:
             return NOWHERE
-        if text[at] == 1:
-            at += ONE
-            if text[at] == 10 or text[at] == 13:
+        if text[position] == NEXT_FEATURE:
+            position += ONE
+            if text[position] == LINE_FEED or text[position] == RETURN:
                 return NOWHERE
+        elif text[position] != LINE_FEED and text[position] != RETURN:
+            return NOWHERE
         if field != last:  # a list's features stand together
-            last, place = field, _place(field, table)
-            first, slots, column = table[place, 1], table[place, 2], table[place, 3]
+            last = field
+            entry = _entry(field, table)
+            first, slots, column = table[entry, 1], table[entry, 2], table[entry, 3]
         if slots > 0:
             _keep(ids, weights, np.uint64(first), np.uint64(slots), id_, value)
         if column >= 0:
             sums[column] = value if np.isnan(sums[column]) else sums[column] + value
-    if text[at] == 13:
-        at += ONE
-    return at + ONE if text[at] == 10 else NOWHERE
+    if text[position] == RETURN:
+        position += ONE
+    return position + ONE if text[position] == LINE_FEED else NOWHERE
 
 
 @jit()
-def _place(field: Any, table: Any) -> Any:
+def _entry(field: Any, table: Any) -> Any:
     """Index of a packed name in the table, or of the free entry for it."""
-    place = field * 31 % 255
-    while table[place, 0] >= 0 and table[place, 0] != field:
-        place = (place + 1) % 256
-    return place
+    entry = field * 31 % 255
+    while table[entry, 0] >= 0 and table[entry, 0] != field:
+        entry = (entry + 1) % 256
+    return entry
 
 
 @jit()
-def _number(text: Any, at: Any, exact: Any) -> Any:
+def _number(text: Any, position: Any, exact: Any) -> Any:
     """Parses a number such as -2.5e3; returns it and the position after it, NOWHERE if there is
     none.
     """
-    negative = text[at] == 45
-    at += np.uint64(negative)
-    mantissa, scale, begin = np.int64(0), np.int64(0), at  # of the first 18 digits
-    while 48 <= text[at] <= 57:
+    negative = text[position] == MINUS
+    position += np.uint64(negative)
+    mantissa, scale, begin = np.int64(0), np.int64(0), position  # of the first 18 digits
+    while DIGIT_0 <= text[position] <= DIGIT_9:
         if mantissa < MOST_MANTISSA:
-            mantissa = mantissa * 10 + np.int64(text[at] - 48)
+            mantissa = mantissa * 10 + np.int64(text[position] - DIGIT_0)
         else:
             scale -= 1
-        at += ONE
-    digits = at - begin
-    if text[at] == 46:
-        at += ONE
-        first = at
-        while 48 <= text[at] <= 57:
+        position += ONE
+    digits = position - begin
+    if text[position] == POINT:
+        position += ONE
+        first = position
+        while DIGIT_0 <= text[position] <= DIGIT_9:
             if mantissa < MOST_MANTISSA:
-                mantissa = mantissa * 10 + np.int64(text[at] - 48)
+                mantissa = mantissa * 10 + np.int64(text[position] - DIGIT_0)
                 scale += 1
-            at += ONE
-        digits += at - first
+            position += ONE
+        digits += position - first
     if digits == 0:
         return 0.0, NOWHERE
-    if text[at] == 101 or text[at] == 69:
-        at += ONE
-        minus = text[at] == 45
-        at += np.uint64(minus or text[at] == 43)
-        exponent, begin = np.int64(0), at
-        while 48 <= text[at] <= 57 and exponent < 1000:
-            exponent = exponent * 10 + np.int64(text[at] - 48)
-            at += ONE
-        if at == begin:
+    if text[position] == SMALL_E or text[position] == LARGE_E:
+        position += ONE
+        minus = text[position] == MINUS
+        position += np.uint64(minus or text[position] == PLUS)
+        exponent, begin = np.int64(0), position
+        while DIGIT_0 <= text[position] <= DIGIT_9 and exponent < 1000:
+            exponent = exponent * 10 + np.int64(text[position] - DIGIT_0)
+            position += ONE
+        if position == begin:
             return 0.0, NOWHERE
         scale += exponent if minus else -exponent
     value = np.float64(mantissa)
@@ -282,7 +295,7 @@ def _number(text: Any, at: Any, exact: Any) -> Any:
         value *= exact[-scale]
     elif mantissa:
         value *= 10.0**-scale
-    return -value if negative else value, at
+    return -value if negative else value, position
 
 
 @jit()
@@ -293,14 +306,13 @@ def _keep(ids: Any, weights: Any, first: Any, slots: Any, id_: Any, weight: Any)
     last = first + slots - ONE
     if ids[last] >= 0 and weights[last] >= weight:  # too light, whether it repeats or not
         return
-    used = first
-    while used < last and ids[used] >= 0 and ids[used] != id_:
-        used += ONE
-    if ids[used] == id_ and weights[used] >= weight:
+    slot = first
+    while slot < last and ids[slot] >= 0 and ids[slot] != id_:
+        slot += ONE
+    if ids[slot] == id_ and weights[slot] >= weight:
         return
-    while (
-        used > first and weights[used - ONE] < weight
-    ):  # overwrites the id's old entry, a free one or the lightest
-        ids[used], weights[used] = ids[used - ONE], weights[used - ONE]
-        used -= ONE
-    ids[used], weights[used] = id_, weight
+    # The id's old entry, a free one or the lightest is overwritten.
+    while slot > first and weights[slot - ONE] < weight:
+        ids[slot], weights[slot] = ids[slot - ONE], weights[slot - ONE]
+        slot -= ONE
+    ids[slot], weights[slot] = id_, weight

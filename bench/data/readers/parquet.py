@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,9 +11,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bench.core.errors import UserError, repeated
-from bench.core.system.progress import Progress
+from bench.core.system.progress import Advance, Progress
 from bench.data.readers import base
-from bench.data.readers.base import RawTable, kept_rows
+from bench.data.readers.base import RawTable, place_among
 from bench.data.values import is_any, is_list
 
 ENDINGS = (".parquet", ".pq")
@@ -33,38 +34,23 @@ def read_parquet(
     Raises UserError for no parquet file, a broken one, a repeated column, or a type that Arrow does
     not read.
     """
-    size, row = path.stat().st_size, 0
-
-    def place(row: int) -> str:
-        return f"{path}, row {row + 1}"
-
     try:
         # A column is read through a small buffer instead of whole.
         with (
             pq.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False) as source,
-            progress.task(f"reading {path.name}", size, "B") as advance,
+            progress.task(f"reading {path.name}", path.stat().st_size, "B") as advance,
         ):
             names = source.schema_arrow.names
-            if (twice := repeated(names)) is not None:
+            twice = repeated(names)
+            if twice is not None:
                 raise UserError(
                     f"{path}: expected each column once, found '{twice}' {names.count(twice)} times"
                 )
-            kept = [name for name in names if keep_all or name in wanted]
-            schema = pa.schema([source.schema_arrow.field(name) for name in kept])
-            yield RawTable(
-                file, _texts(schema.empty_table()), lambda row: str(path), columns=tuple(names)
-            )
-            rows = source.metadata.num_rows
-            for batch in source.iter_batches(base.PART, columns=kept):
-                yield RawTable(
-                    file,
-                    _texts(pa.Table.from_batches([batch])),
-                    kept_rows(place, range(row, row + len(batch))),
-                )
-                before, row = row, row + batch.num_rows
-                advance(
-                    size * row // rows - size * before // rows
-                )  # as if all rows had the same size
+            columns = [name for name in names if keep_all or name in wanted]
+            schema = pa.schema([source.schema_arrow.field(name) for name in columns])
+            empty = _with_texts(schema.empty_table())
+            yield RawTable(file, empty, lambda row: str(path), columns=tuple(names))
+            yield from _batches(source, path, file, columns, advance)
     except pa.ArrowInvalid as error:
         if str(error).startswith("Expected all lists"):
             expected = (
@@ -81,27 +67,53 @@ def read_parquet(
         raise UserError(f"{path}: broken parquet file: {str(error).splitlines()[0]}") from None
 
 
-def _texts(table: pa.Table) -> pa.Table:
+def _batches(
+    source: pq.ParquetFile, path: Path, file: str, columns: list[str], advance: Advance
+) -> Iterator[RawTable]:
+    size, n_rows = path.stat().st_size, source.metadata.num_rows
+    start = 0
+    for batch in source.iter_batches(base.PART, columns=columns):
+        end = start + batch.num_rows
+        place = place_among(partial(_place, path), range(start, end))
+        yield RawTable(file, _with_texts(pa.Table.from_batches([batch])), place)
+        # As if all rows had the same size.
+        advance(size * end // n_rows - size * start // n_rows)
+        start = end
+
+
+def _place(path: Path, row: int) -> str:
+    return f"{path}, row {row + 1}"
+
+
+def _with_texts(table: pa.Table) -> pa.Table:
     """Casts bytes, also in lists, to text: some writers mark no column as text. Their UTF-8 is
     checked later.
 
     UUIDs become texts, other extension types their storage type (JSON is text).
     """
-    for at, field in enumerate(table.schema):
-        if isinstance(field.type, pa.BaseExtensionType):
-            own = table[at].combine_chunks()
-            uuid = field.type.extension_name == "arrow.uuid"
-            plain = (
-                pa.array([each and str(each) for each in own.to_pylist()], pa.string())
-                if uuid
-                else own.storage
-            )
-            table = table.set_column(at, field.name, plain)
-            field = table.schema[at]
-        lists = is_list(field.type)
-        kind = field.type.value_type if lists else field.type
-        if is_any(kind, _BYTES):
-            target = pa.list_(pa.large_string()) if lists else pa.large_string()
+    for number, field in enumerate(table.schema):
+        column = table[number]
+        if isinstance(column.type, pa.BaseExtensionType):
+            column = _without_extension(column.combine_chunks())
+        target = _text_type(column.type)
+        if target is not None:
             options = pc.CastOptions(target_type=target, allow_invalid_utf8=True)
-            table = table.set_column(at, field.name, pc.cast(table[at], options=options))
+            column = pc.cast(column, options=options)
+        if column.type != field.type:
+            table = table.set_column(number, field.name, column)
     return table
+
+
+def _without_extension(array: pa.ExtensionArray) -> pa.Array:
+    if array.type.extension_name == "arrow.uuid":
+        return pa.array([uuid and str(uuid) for uuid in array.to_pylist()], pa.string())
+    return array.storage
+
+
+def _text_type(column_type: pa.DataType) -> pa.DataType | None:
+    """The type as which a column of bytes is read, or of lists of them; None for other columns."""
+    if is_any(column_type, _BYTES):
+        return pa.large_string()
+    if is_list(column_type) and is_any(column_type.value_type, _BYTES):
+        return pa.list_(pa.large_string())
+    return None

@@ -63,8 +63,8 @@ def synthesise(
     Raises UserError for an unknown data set or parameter, or a folder that is not empty.
     """
     check_known("data set to synthesise", name, ["ali-ccp"])
-    given = validate(ali_ccp.AliCcpConfig, parameters, f"synth {name}")
+    config = validate(ali_ccp.AliCcpConfig, parameters, f"synth {name}")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"--out: expected a new or empty folder, found {out} with something in it")
     with atomic_folder(out) as folder:
-        return ali_ccp.write(given, folder, progress or Silent())
+        return ali_ccp.write(config, folder, progress or Silent())

@@ -22,7 +22,7 @@ from scipy.special import expit
 from bench.core.arrays import Floats
 from bench.core.registry import Config
 from bench.core.seeds import derive
-from bench.core.system.progress import Progress
+from bench.core.system.progress import Advance, Progress
 from bench.data.arrays import ArrayWriter
 
 LongIds = NDArray[np.int64]
@@ -83,26 +83,25 @@ class _World:
 
     def __init__(self, config: AliCcpConfig) -> None:
         rng = np.random.default_rng(derive(config.seed, "world"))
-        self.config, users, items = config, config.users, config.items
-        sizes = (
-            PROFILE
-            | BEHAVIOUR
-            | ITEM
-            | {name: BEHAVIOUR[other] for name, other in COMBINED.items()}
-        )
+        users, items = config.users, config.items
+        self.config = config
+        sizes = PROFILE | BEHAVIOUR | ITEM
+        sizes |= {name: BEHAVIOUR[list_name] for name, list_name in COMBINED.items()}
         sizes |= {"101": users, "205": items}
         self.fields = {name: number for number, name in enumerate(sizes)}
         self.names = pa.array([f"{name}\x02" for name in sizes])
-        self.first = dict(zip(sizes, np.cumsum([1, *sizes.values()]).tolist(), strict=False))
-        self.profile = {
-            name: zipf(rng, users, size, 0.3).astype(np.int16)
-            for name, size in PROFILE.items()
-            if size
-        }
-        self.item = {
-            name: zipf(rng, items, ITEM[name], 0.8).astype(np.int32)
-            for name in ("206", "207", "216")
-        }
+        self.first_id: dict[str, int] = {}
+        next_id = 1
+        for name, size in sizes.items():
+            self.first_id[name] = next_id
+            next_id += size
+        self.profile = {}
+        for name, size in PROFILE.items():
+            if size:
+                self.profile[name] = zipf(rng, users, size, 0.3).astype(np.int16)
+        self.item = {}
+        for name in ("206", "207", "216"):
+            self.item[name] = zipf(rng, items, ITEM[name], 0.8).astype(np.int32)
         self.activity, self.budget = rng.standard_normal((2, users)).astype(np.float32)
         self.appeal, self.quality = rng.standard_normal((2, items)).astype(np.float32)
         self.taste, self.need = rng.standard_normal((2, GROUPS, KINDS))
@@ -112,11 +111,11 @@ class _World:
         """Features of a field with at most one value a line: ids (n,), -1 where absent; values
         default to 1.
         """
+        if values is None:
+            values = np.zeros(len(ids), np.int64)
         lines = np.flatnonzero(ids >= 0)
-        value = np.zeros(len(lines), np.int64) if values is None else values[lines]
-        return Features(
-            lines, np.full(len(lines), self.fields[name]), ids[lines] + self.first[name], value
-        )
+        fields = np.full(len(lines), self.fields[name])
+        return Features(lines, fields, ids[lines] + self.first_id[name], values[lines])
 
 
 def zipf(rng: np.random.Generator, count: int, size: int, exponent: float) -> LongIds:
@@ -125,8 +124,7 @@ def zipf(rng: np.random.Generator, count: int, size: int, exponent: float) -> Lo
     """
     power = 1 - exponent
     ranks = (((size + 1) ** power - 1) * rng.random(count) + 1) ** (1 / power)
-    whole: LongIds = np.minimum(ranks.astype(np.int64) - 1, size - 1)
-    return whole
+    return np.asarray(np.minimum(ranks.astype(np.int64) - 1, size - 1))
 
 
 def write(config: AliCcpConfig, folder: Path, progress: Progress) -> dict[str, Any]:
@@ -134,178 +132,191 @@ def write(config: AliCcpConfig, folder: Path, progress: Progress) -> dict[str, A
     click)) of both files.
     """
     world = _World(config)
-    part = _Block(world, np.random.default_rng(derive(config.seed, "rates")), 50_000)
-    click = _bias(part.score[0], np.ones(len(part.line)), config.click_rate)
-    world.bias = click, _bias(part.score[1], expit(part.score[0] + click), config.buy_rate)
-    facts: dict[str, Any] = {}
+    sample = _Block(world, np.random.default_rng(derive(config.seed, "rates")), 50_000)
+    click_logit, buy_logit = sample.logits
+    click_bias = _bias(click_logit, np.ones(len(sample.line)), config.click_rate)
+    buy_bias = _bias(buy_logit, expit(click_logit + click_bias), config.buy_rate)
+    world.bias = click_bias, buy_bias
+
+    test_rows = config.rows // 2
+    train_rows = config.rows - test_rows
     with progress.task("writing ali-ccp", config.rows, "rows") as advance:
-        sample = 1
-        for name, rows in (("train", config.rows - config.rows // 2), ("test", config.rows // 2)):
-            counts = {"rows": rows, "common": 0, "click": 0, "buy": 0, "dirty": 0}
-            with (
-                (folder / f"sample_skeleton_{name}.csv").open("wb") as skeleton,
-                (folder / f"common_features_{name}.csv").open("wb") as common,
-                ArrayWriter(folder / f"truth_{name}.npy", np.float32, (2,)) as truth,
-            ):
-                left, block = rows, 0
-                while left:
-                    part = _Block(
-                        world, np.random.default_rng(derive(config.seed, name, block)), left
-                    )
-                    common.write(part.common())
-                    skeleton.write(part.skeleton(sample))
-                    truth.append(np.stack(part.probability, axis=1))
-                    bought = {
-                        "buy": part.buy & part.click,
-                        "dirty": part.buy & ~part.click,
-                        "click": part.click,
-                    }
-                    counts["common"] += len(part.keys)
-                    counts |= {what: counts[what] + int(of.sum()) for what, of in bought.items()}
-                    left, sample, block = left - len(part.line), sample + len(part.line), block + 1
-                    advance(len(part.line))
-            facts[name] = counts
-    return facts
+        train = _write_split(world, folder, "train", train_rows, 1, advance)
+        test = _write_split(world, folder, "test", test_rows, train_rows + 1, advance)
+    return {"train": train, "test": test}
 
 
-def _bias(score: Floats, weight: Floats, rate: float) -> float:
-    """What is added to the scores so that the weighted mean probability is the rate."""
+def _write_split(
+    world: _World, folder: Path, name: str, rows: int, first_sample: int, advance: Advance
+) -> dict[str, int]:
+    """Writes the files of a split, and counts what is in them."""
+    counts = {"rows": rows, "common": 0, "click": 0, "buy": 0, "dirty": 0}
+    with (
+        (folder / f"sample_skeleton_{name}.csv").open("wb") as skeleton,
+        (folder / f"common_features_{name}.csv").open("wb") as common,
+        ArrayWriter(folder / f"truth_{name}.npy", np.float32, (2,)) as truth,
+    ):
+        written = number = 0
+        while written < rows:
+            rng = np.random.default_rng(derive(world.config.seed, name, number))
+            block = _Block(world, rng, rows - written)
+            common.write(block.common())
+            skeleton.write(block.skeleton(first_sample + written))
+            truth.append(np.stack(block.probabilities, axis=1))
+            counts["common"] += len(block.keys)
+            counts["click"] += int(block.click.sum())
+            counts["buy"] += int((block.buy & block.click).sum())
+            counts["dirty"] += int((block.buy & ~block.click).sum())
+            written += len(block.line)
+            number += 1
+            advance(len(block.line))
+    return counts
+
+
+def _bias(logits: Floats, weights: Floats, rate: float) -> float:
+    """What is added to the logits so that the weighted mean probability is the rate."""
     from scipy.optimize import brentq  # which other generators do not need
 
-    return float(
-        brentq(lambda bias: np.average(expit(score + bias), weights=weight) - rate, -30, 30)
-    )
+    def excess(bias: float) -> float:
+        return float(np.average(expit(logits + bias), weights=weights) - rate)
+
+    return float(brentq(excess, -30, 30))
 
 
 class _Block:
     """The impressions of `COMMON_LINES` common indices."""
 
-    def __init__(self, world: _World, rng: np.random.Generator, most: int) -> None:
-        self.world, self.rng, config = world, rng, world.config
+    def __init__(self, world: _World, rng: np.random.Generator, most_rows: int) -> None:
+        self.world, self.rng = world, rng
         impressions = rng.geometric(1 / 55, COMMON_LINES)
-        self.line = np.repeat(np.arange(COMMON_LINES), impressions)[:most]
-        size = int(self.line[-1]) + 1
-        self.keys = pa.array(
-            [f"{key:016x}" for key in rng.integers(0, 2**64, size, dtype=np.uint64).tolist()]
-        )
-        self.user = zipf(rng, size, config.users, 0.5)
-        self.item = zipf(rng, len(self.line), config.items, 0.9)
+        self.line = np.repeat(np.arange(COMMON_LINES), impressions)[:most_rows]
+        n_lines = int(self.line[-1]) + 1
+        keys = rng.integers(0, 2**64, n_lines, dtype=np.uint64)
+        self.keys = pa.array([f"{key:016x}" for key in keys.tolist()])
+        self.user = zipf(rng, n_lines, world.config.users, 0.5)
+        self.item = zipf(rng, len(self.line), world.config.items, 0.9)
         self.position = rng.integers(0, 3, len(self.line))
-        self._behaviour(size)
-        known = self._met("109_14", world.item["206"][self.item].astype(np.int64)) >= 0
-        user, item = self.user[self.line], self.item
-        group, kind = world.profile["122"][user], world.item["206"][item] % KINDS
-        click = (
-            0.6 * world.activity[user] + 0.5 * world.appeal[item] + 0.4 * world.taste[group, kind]
-        )
-        buy = 0.5 * world.budget[user] + 0.7 * world.quality[item] + 0.4 * world.need[group, kind]
-        self.score = (
-            click - 0.3 * self.position + 0.5 * known,
-            buy - 0.2 * world.appeal[item] + 0.6 * known,
-        )
-        self.probability = tuple(
-            expit(score + bias) for score, bias in zip(self.score, world.bias, strict=True)
-        )
-        draw = rng.random((3, len(self.line)))
-        self.click = draw[0] < self.probability[0]
-        self.buy = np.where(self.click, draw[1] < self.probability[1], draw[2] < config.dirty_rate)
+        self._draw_behaviour(n_lines)
+        self.logits = self._logits()
+        click_bias, buy_bias = world.bias
+        self.probabilities = expit(self.logits[0] + click_bias), expit(self.logits[1] + buy_bias)
+        draws = rng.random((3, len(self.line)))
+        self.click = draws[0] < self.probabilities[0]
+        is_dirty = draws[2] < world.config.dirty_rate
+        self.buy = np.where(self.click, draws[1] < self.probabilities[1], is_dirty)
 
-    def _behaviour(self, size: int) -> None:
+    def _logits(self) -> tuple[Floats, Floats]:
+        """Of a click, and of a purchase given a click, without the biases."""
+        world = self.world
+        user, item = self.user[self.line], self.item
+        category = world.item["206"][item].astype(np.int64)
+        group, kind = world.profile["122"][user], category % KINDS
+        is_listed = self._weight_in_list("109_14", category) >= 0
+        click = 0.6 * world.activity[user] + 0.5 * world.appeal[item]
+        click = click + 0.4 * world.taste[group, kind]
+        click = click - 0.3 * self.position + 0.5 * is_listed
+        buy = 0.5 * world.budget[user] + 0.7 * world.quality[item]
+        buy = buy + 0.4 * world.need[group, kind]
+        buy = buy - 0.2 * world.appeal[item] + 0.6 * is_listed
+        return click, buy
+
+    def _draw_behaviour(self, n_lines: int) -> None:
         """Draws behaviour lists as sorted unique numbers (line, kind, id), with a weight for
         each.
         """
-        spread = (
-            self.rng.lognormal(-0.5, 1.0, (size, len(BEHAVIOUR))) * self.world.config.list_length
-        )
-        counts = np.where(
-            self.rng.random(spread.shape) < 0.03, 0, np.minimum(np.ceil(spread), 690)
-        ).astype(np.int64)
-        owner = np.repeat(np.arange(size * len(BEHAVIOUR)), counts.ravel())
+        rng, kinds = self.rng, len(BEHAVIOUR)
+        lengths = rng.lognormal(-0.5, 1.0, (n_lines, kinds)) * self.world.config.list_length
+        is_empty = rng.random(lengths.shape) < 0.03
+        counts = np.where(is_empty, 0, np.minimum(np.ceil(lengths), 690)).astype(np.int64)
+        owner = np.repeat(np.arange(n_lines * kinds), counts.ravel())
         ids = np.empty(len(owner), np.int64)
-        for kind, values in enumerate(BEHAVIOUR.values()):
-            own = owner % len(BEHAVIOUR) == kind
-            ids[own] = zipf(self.rng, int(own.sum()), values, 0.8)
+        for kind, size in enumerate(BEHAVIOUR.values()):
+            is_kind = owner % kinds == kind
+            ids[is_kind] = zipf(rng, int(is_kind.sum()), size, 0.8)
         self.listed = np.unique(owner << 20 | ids)
-        self.weight = np.minimum(self.rng.geometric(0.4, len(self.listed)), len(WEIGHTS) - 1)
+        self.weight = np.minimum(rng.geometric(0.4, len(self.listed)), len(WEIGHTS) - 1)
 
-    def _met(self, kind: str, ids: LongIds) -> LongIds:
+    def _weight_in_list(self, kind: str, ids: LongIds) -> LongIds:
         """For each impression the weight of an id in the user's list, -1 where it is absent."""
-        owner = self.line * len(BEHAVIOUR) + list(BEHAVIOUR).index(kind)
-        wanted = owner << 20 | np.maximum(ids, 0)
-        at = np.minimum(np.searchsorted(self.listed, wanted), max(len(self.listed) - 1, 0))
         if not len(self.listed):
             return np.full(len(ids), -1)
-        return np.where((self.listed[at] == wanted) & (ids >= 0), self.weight[at], -1)
+        owner = self.line * len(BEHAVIOUR) + list(BEHAVIOUR).index(kind)
+        wanted = owner << 20 | np.maximum(ids, 0)
+        place = np.minimum(np.searchsorted(self.listed, wanted), len(self.listed) - 1)
+        is_listed = (self.listed[place] == wanted) & (ids >= 0)
+        return np.where(is_listed, self.weight[place], -1)
 
     def common(self) -> memoryview:
-        world, size = self.world, len(self.keys)
+        """Bytes of the common lines."""
+        world = self.world
         features = [world.features("101", self.user)]
-        for name, of_user in world.profile.items():
-            absent = self.rng.random(size) < (0.0 if name == "121" else 0.04)
-            features.append(
-                world.features(name, np.where(absent, -1, of_user[self.user].astype(np.int64)))
-            )
+        for name, value_of_user in world.profile.items():
+            absent = self.rng.random(len(self.keys)) < (0.0 if name == "121" else 0.04)
+            ids = np.where(absent, -1, value_of_user[self.user].astype(np.int64))
+            features.append(world.features(name, ids))
         owner, ids = self.listed >> 20, self.listed & (2**20 - 1)
         kind = owner % len(BEHAVIOUR)
-        first = np.array([world.first[name] for name in BEHAVIOUR])
-        number = np.array([world.fields[name] for name in BEHAVIOUR])
-        features.append(
-            Features(owner // len(BEHAVIOUR), number[kind], first[kind] + ids, self.weight)
-        )
+        first_id = np.array([world.first_id[name] for name in BEHAVIOUR])
+        field = np.array([world.fields[name] for name in BEHAVIOUR])
+        line = owner // len(BEHAVIOUR)
+        features.append(Features(line, field[kind], first_id[kind] + ids, self.weight))
         return self._lines([self.keys], features)
 
-    def skeleton(self, sample: int) -> memoryview:
-        """Bytes of the impressions; `sample` is the first one's sample id."""
+    def skeleton(self, first_sample: int) -> memoryview:
+        """Bytes of the impressions; `first_sample` is the first one's sample id."""
         world, rng, rows = self.world, self.rng, len(self.line)
-        category, shop, brand = (
-            world.item[name][self.item].astype(np.int64) for name in ("206", "207", "216")
-        )
+        category = world.item["206"][self.item].astype(np.int64)
+        shop = world.item["207"][self.item].astype(np.int64)
+        brand = world.item["216"][self.item].astype(np.int64)
         brand = np.where(rng.random(rows) < 0.15, -1, brand)
-        how_many = np.minimum(rng.geometric(0.14, rows) - (rng.random(rows) < 0.2), INTENTIONS)
+        n_intentions = np.minimum(rng.geometric(0.14, rows) - (rng.random(rows) < 0.2), INTENTIONS)
         # Walks through the ids, so that an item's intentions are fixed and differ.
-        steps = range(INTENTIONS)
-        walk = [
-            np.where(how_many > k, (self.item * 31 + k * 17) % ITEM["210"] // (1 + k), -1)
-            for k in steps
-        ]
-        own = [
-            ("205", self.item),
-            ("206", category),
-            ("207", shop),
-            ("216", brand),
-            ("301", self.position),
-        ]
-        features = [
-            world.features(name, ids) for name, ids in (*own, *(("210", ids) for ids in walk))
-        ]
-        for name, ids in (
-            ("508", category),
-            ("509", shop),
-            ("702", brand),
-            *(("853", ids) for ids in walk),
-        ):
-            met = self._met(COMBINED[name], ids)
-            features.append(world.features(name, np.where(met < 0, -1, ids), met))
-        heads = [sample + np.arange(rows), self.click.astype(np.int8), self.buy.astype(np.int8)]
-        return self._lines([*map(_digits, heads), self.keys.take(pa.array(self.line))], features)
+        intentions = []
+        for k in range(INTENTIONS):
+            ids = (self.item * 31 + k * 17) % ITEM["210"] // (1 + k)
+            intentions.append(np.where(n_intentions > k, ids, -1))
 
-    def _lines(self, heads: list[Any], parts: list[Features]) -> memoryview:
-        """Bytes of n lines from heads (n,), whose last text is the common index, and the features
-        of each line in order.
+        features = [
+            world.features("205", self.item),
+            world.features("206", category),
+            world.features("207", shop),
+            world.features("216", brand),
+            world.features("301", self.position),
+        ]
+        features += [world.features("210", ids) for ids in intentions]
+        features.append(self._combined("508", category))
+        features.append(self._combined("509", shop))
+        features.append(self._combined("702", brand))
+        features += [self._combined("853", ids) for ids in intentions]
+        columns = [
+            _digits(first_sample + np.arange(rows)),
+            _digits(self.click.astype(np.int8)),
+            _digits(self.buy.astype(np.int8)),
+            self.keys.take(pa.array(self.line)),
+        ]
+        return self._lines(columns, features)
+
+    def _combined(self, name: str, ids: LongIds) -> Features:
+        """Features of a field that is present where the id is in the user's list."""
+        weights = self._weight_in_list(COMBINED[name], ids)
+        return self.world.features(name, np.where(weights < 0, -1, ids), weights)
+
+    def _lines(self, columns: list[Any], parts: list[Features]) -> memoryview:
+        """Bytes of n lines from columns (n,), the last of which is the common index, and the
+        features of each line in order.
         """
-        lines, *others = map(np.concatenate, zip(*parts, strict=True))
-        order = np.argsort(lines, kind="stable")
-        field, id_, value = (pa.array(each[order]) for each in others)
-        counts = np.bincount(lines, minlength=len(heads[0]))
+        merged = Features(*map(np.concatenate, zip(*parts, strict=True)))
+        order = np.argsort(merged.lines, kind="stable")
+        counts = np.bincount(merged.lines, minlength=len(columns[0]))
         features = pc.binary_join_element_wise(
-            self.world.names.take(field), _digits(id_), VALUES.take(value), ""
+            self.world.names.take(pa.array(merged.fields[order])),
+            _digits(merged.ids[order]),
+            VALUES.take(pa.array(merged.values[order])),
+            "",
         )
-        lists = pa.ListArray.from_arrays(
-            pa.array(np.append(0, np.cumsum(counts)), pa.int32()), features
-        )
-        joined = pc.binary_join_element_wise(
-            *heads, _digits(counts), pc.binary_join(lists, "\x01"), ","
-        )
+        starts = pa.array(np.append(0, np.cumsum(counts)), pa.int32())
+        lists = pc.binary_join(pa.ListArray.from_arrays(starts, features), "\x01")
+        joined = pc.binary_join_element_wise(*columns, _digits(counts), lists, ",")
         text = pc.binary_join_element_wise(joined, "", "\n")
         _, ends, data = text.buffers()
         return memoryview(data)[: int(np.frombuffer(ends, np.int32)[len(text)])]

@@ -34,7 +34,7 @@ TABS = (0.4, 0.3, 0.2, 0.1)
 BASE = np.array([-1.6, -0.6, -2.2, -1.0])
 SLOPE = np.array([1.5, 1.5, -1.0, 0.5])
 """Effect of the distance of `novelty` from 0 on the logit of a click, by tab."""
-MORE = np.array([1.0, 3.0, 1.0, 3.0])
+CLICK_WEIGHT = np.array([1.0, 3.0, 1.0, 3.0])
 """Mean weight of a click, by tab; other rows have mean weight 1."""
 UNEVEN = np.array([0.5, 1.0, 2.0, 3.0])
 """Factor of the rate at which negatives were kept, by tab."""
@@ -74,28 +74,25 @@ def generate(config: FeedConfig) -> Any:
     novelty = rng.standard_normal(config.rows)
     video = zipf_ids(rng, config.videos, 0.8, config.rows)
     appeal, depth = rng.standard_normal((2, config.videos))[:, video]
-    duration: NDArray[np.float64] = np.exp(3.4 + 0.7 * rng.standard_normal(config.videos))[
-        video
-    ].round(1)
-    open_ = rng.random(config.rows) < 0.5
+    log_duration = 3.4 + 0.7 * rng.standard_normal(config.videos)
+    duration: NDArray[np.float64] = np.exp(log_duration)[video].round(1)
+    comments_open = rng.random(config.rows) < 0.5
 
-    p_click = expit(
-        BASE[tab]
-        + SLOPE[tab] * (np.abs(novelty) - 0.8)
-        + config.appeal * appeal
-        + config.wave * np.sin(2 * mood)
-    )
+    logit = BASE[tab] + SLOPE[tab] * (np.abs(novelty) - 0.8) + config.appeal * appeal
+    p_click = expit(logit + config.wave * np.sin(2 * mood))
     click = rng.random(config.rows) < p_click
-    middle = 2.6 + 0.5 * novelty + 0.3 * depth + 0.3 * (np.log(duration) - 3.4)
-    whole = np.exp(middle + SPREAD * rng.standard_normal(config.rows))
+    log_watch = 2.6 + 0.5 * novelty + 0.3 * depth + 0.3 * (np.log(duration) - 3.4)
+    watch = np.exp(log_watch + SPREAD * rng.standard_normal(config.rows))
     p_comment = expit(-1.5 + 0.7 * mood + 0.5 * depth)
-    comment = open_ & (rng.random(config.rows) < p_comment)
-    more = np.where(click, MORE[tab], 1.0)
-    weight = np.round(more * rng.gamma(4.0, 0.25, config.rows), 3)
-    rate = np.full(config.rows, config.kept)
+    comment = comments_open & (rng.random(config.rows) < p_comment)
+
+    mean_weight = np.where(click, CLICK_WEIGHT[tab], 1.0)
+    weight = np.round(mean_weight * rng.gamma(4.0, 0.25, config.rows), 3)
+    weighted_click = p_click * CLICK_WEIGHT[tab]
+    kept_rate = np.full(config.rows, config.kept)
     if config.uneven:
-        rate = np.where(day > DAYS - 2, 1.0, np.minimum(config.kept * UNEVEN[tab], 1.0))
-    there = click | (rng.random(config.rows) < rate)
+        kept_rate = np.where(day > DAYS - 2, 1.0, np.minimum(config.kept * UNEVEN[tab], 1.0))
+    is_logged = click | (rng.random(config.rows) < kept_rate)
     table = {
         "request": request,
         "day": day,
@@ -104,27 +101,25 @@ def generate(config: FeedConfig) -> Any:
         "mood": mood,
         "novelty": novelty,
         "duration": duration,
-        "comments_open": open_.astype(np.int8),
+        "comments_open": comments_open.astype(np.int8),
         "click": click.astype(np.int8),
-        "watch": np.where(click, np.minimum(whole, duration), 0.0),
+        "watch": np.where(click, np.minimum(watch, duration), 0.0),
         "comment": comment.astype(np.int8),
         "weight": weight,
-        "kept_rate": rate,
+        "kept_rate": kept_rate,
         "p_click": p_click,
-        "p_click_weighted": p_click * MORE[tab] / (p_click * MORE[tab] + 1 - p_click),
-        "mean_watch": np.exp(middle + SPREAD**2 / 2),
-        "mean_seen": mean_seen(middle, duration),
+        "p_click_weighted": weighted_click / (weighted_click + 1 - p_click),
+        "mean_watch": np.exp(log_watch + SPREAD**2 / 2),
+        "mean_seen": mean_seen(log_watch, duration),
         "p_comment": p_comment,
     }
-    return pa.table({name: column[there] for name, column in table.items()})
+    return pa.table({name: column[is_logged] for name, column in table.items()})
 
 
-def mean_seen(middle: NDArray[np.float64], end: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean of min(x, `end`), for a lognormal x whose logarithm has mean `middle` and deviation
+def mean_seen(log_mean: NDArray[np.float64], end: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean of min(x, `end`), for a lognormal x whose logarithm has mean `log_mean` and deviation
     `SPREAD`.
     """
-    above = (np.log(end) - middle) / SPREAD
-    seen: NDArray[np.float64] = np.exp(middle + SPREAD**2 / 2) * ndtr(above - SPREAD) + end * (
-        1 - ndtr(above)
-    )
-    return seen
+    log_end = (np.log(end) - log_mean) / SPREAD
+    before_end = np.exp(log_mean + SPREAD**2 / 2) * ndtr(log_end - SPREAD)
+    return np.asarray(before_end + end * (1 - ndtr(log_end)))

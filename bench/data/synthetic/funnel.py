@@ -48,10 +48,8 @@ class FunnelConfig(Config):
 def zipf_ids(rng: np.random.Generator, count: int, exponent: float, rows: int) -> NDArray[np.int64]:
     """(rows,) ids in 0..count-1, id r drawn in proportion to (r + 1)^-exponent."""
     cumulative = np.cumsum(np.arange(1, count + 1, dtype=np.float64) ** -exponent)
-    ids: NDArray[np.int64] = np.searchsorted(
-        cumulative, rng.random(rows) * cumulative[-1], side="right"
-    )
-    return ids
+    draws = rng.random(rows) * cumulative[-1]
+    return np.asarray(np.searchsorted(cumulative, draws, side="right"))
 
 
 def generate(config: FunnelConfig) -> Any:
@@ -66,26 +64,24 @@ def generate(config: FunnelConfig) -> Any:
 
     segment = rng.integers(0, SEGMENTS, config.users)[user]
     category = rng.integers(0, CATEGORIES, config.items)[item]
-    age = np.where(rng.random(config.users) < 0.05, np.nan, rng.integers(18, 80, config.users))[
-        user
-    ]
-    price = np.round(
-        np.exp(3 + rng.standard_normal(config.items)[item] + rng.normal(0, 0.3, config.rows)), 2
-    )
+    age_is_missing = rng.random(config.users) < 0.05
+    age = np.where(age_is_missing, np.nan, rng.integers(18, 80, config.users))[user]
+    log_price = 3 + rng.standard_normal(config.items)[item] + rng.normal(0, 0.3, config.rows)
+    price = np.round(np.exp(log_price), 2)
     rating = np.round(np.clip(rng.normal(3.7, 0.8, config.items), 1, 5), 1)[item]
     affinity = rng.standard_normal(config.rows)
 
     activity, budget = config.user_effect * rng.standard_normal((2, config.users))[:, user]
     appeal, quality = config.item_effect * rng.standard_normal((2, config.items))[:, item]
-    taste_click, taste_purchase = rng.standard_normal((2, SEGMENTS, CATEGORIES))[
-        :, segment, category
-    ]
-    of_scenario = np.array([0.0, 0.6, -0.6, 0.9])[scenario]
+    tastes = rng.standard_normal((2, SEGMENTS, CATEGORIES))
+    taste_click, taste_purchase = tastes[:, segment, category]
+    scenario_effect = np.array([0.0, 0.6, -0.6, 0.9])[scenario]
     youth = np.nan_to_num((45 - age) / 18)
     cost = (np.log1p(price) - 3) / 1.05
     stars = (rating - 3.7) / 0.8
 
-    click = -1.9 + 0.8 * affinity + of_scenario + 0.3 * np.sin(2 * np.pi * hour / 24) + 0.4 * youth
+    daytime = np.sin(2 * np.pi * hour / 24)
+    click = -1.9 + 0.8 * affinity + scenario_effect + 0.3 * daytime + 0.4 * youth
     click += 0.4 * activity + 0.25 * taste_click + config.bias * (0.5 * appeal - 0.8 * cost)
     purchase = -1.0 + 0.5 * affinity + 0.9 * stars - 0.5 * youth + 0.8 * np.minimum(cost, 1)
     purchase += 0.4 * budget + 0.3 * quality + 0.25 * taste_purchase - 0.5 * appeal

@@ -55,10 +55,9 @@ def generate(config: RelatednessConfig) -> Any:
     for a, b in zip(alpha, beta, strict=True):
         mean += np.sin(a * projection + b)
     y = mean + noise
-    columns = {f"x{i}": x[:, i] for i in range(config.d)}
-    return pa.table(
-        columns | {"y1": y[:, 0], "y2": y[:, 1], "mean_y1": mean[:, 0], "mean_y2": mean[:, 1]}
-    )
+    table: dict[str, Any] = {f"x{i}": x[:, i] for i in range(config.d)}
+    table |= {"y1": y[:, 0], "y2": y[:, 1], "mean_y1": mean[:, 0], "mean_y2": mean[:, 1]}
+    return pa.table(table)
 
 
 def columns(config: RelatednessConfig) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.errors import UserError
-from bench.core.formula import computed
+from bench.core.formula_languages import computed
 from bench.core.objectives import (
     Objective,
     beside_tasks,

@@ -2,8 +2,8 @@
 its amounts.
 
 Each check asks far more than noise gives, and rows that belong together count for less than their
-number. What labels contradict is refused; the rest is a note with its evidence, because a bad model
-may look the same.
+number. Contradictions of labels are refused; the rest is a note with its evidence, because a bad
+model may look the same.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from bench.core.arrays import Floats, Mask, Singles
 from bench.core.errors import UserError
-from bench.core.formula import Column, product, replaced, text_of
+from bench.core.formula import Column, product, replaced
+from bench.core.formula_languages import text_of
 from bench.core.schema import TaskKind
 from bench.deciding.logged.asked import Asked
 

@@ -56,9 +56,9 @@ from bench.ledger.comparison.significance import (
     unit,
 )
 from bench.ledger.effect import LEVEL, Effect
+from bench.ledger.errors.evidence import Evidence
+from bench.ledger.errors.intervals import Differences, differences
 from bench.ledger.pareto import lattice, steps_within
-from bench.ledger.samples import Sample
-from bench.ledger.statistics import Differences, differences
 
 MOST_REPLICATES = 100
 MOST_DIRECTIONS = 15
@@ -101,7 +101,7 @@ class Beyond:
         (points, front, columns), w = self.apart.value.shape, self.directions
         lower, dominating, upper = (
             stdtrit(self.apart.freedom, 1 - SIZE / together)
-            * np.sqrt(self.apart.seed + self.apart.data)
+            * np.sqrt(self.apart.seed + self.apart.rows)
             for together in (
                 points * w * self.questions,
                 points * front * self.questions,
@@ -158,7 +158,7 @@ class Beyond:
         """
         lower, dominating, upper = self.reaches
         raised = self.apart.value - self.value[:, None, None] + 2 * self.margin
-        error = np.maximum(np.sqrt(self.apart.seed + self.apart.data), 1e-12)
+        error = np.maximum(np.sqrt(self.apart.seed + self.apart.rows), 1e-12)
         along, own = error[..., : self.directions], error[..., self.directions :]
         beyond = (
             ndtr((raised[..., : self.directions] - self.margin - lower) / along)
@@ -191,8 +191,8 @@ class Beyond:
 
 
 def beyond(
-    static: Sequence[Sample],
-    gradient: Sequence[Sample],
+    static: Sequence[Evidence],
+    gradient: Sequence[Evidence],
     scale: Floats,
     margin: float,
     questions: int = 1,
@@ -217,7 +217,7 @@ def beyond(
     ahead = slice(len(gradient)), slice(len(gradient), None)
     apart = replace(
         compared,
-        **{name: getattr(compared, name)[ahead] for name in ("value", "seed", "data", "freedom")},
+        **{name: getattr(compared, name)[ahead] for name in ("value", "seed", "rows", "freedom")},
     )
     value = np.array([surplus(each) for each in apart.value[..., len(directions) :]])
     ends, least = (
@@ -424,7 +424,7 @@ def answer(
     known = [
         (member, own)
         for member in members
-        if (own := member.sample(objectives, split)) and len(own) > 1
+        if (own := member.evidence(objectives, split)) and len(own) > 1
     ]
     static = [own for member, own in known if member.weights is not None]
     gradient = [own for member, own in known if member.gradient]

@@ -52,10 +52,11 @@ from bench.ledger.comparison.significance import (
     unit,
 )
 from bench.ledger.effect import LEVEL, Effect
+from bench.ledger.errors.evidence import Evidence
+from bench.ledger.errors.intervals import differences, reflected
+from bench.ledger.errors.posterior import posterior_draws
+from bench.ledger.errors.seeds import seed_noise
 from bench.ledger.pareto import hypervolume
-from bench.ledger.posterior import posterior_draws
-from bench.ledger.samples import Sample, seed_noise
-from bench.ledger.statistics import differences, reflected
 
 TableRow = dict[str, Any]
 """Of a table, by column."""
@@ -121,7 +122,7 @@ def by_metric(
     families: Mapping[str, Sequence[FamilyPoint]], objective: Objective, split: str, k: int
 ) -> list[Contrast]:
     """All pairs of families in one metric."""
-    averages: dict[str, Sample] = {}
+    averages: dict[str, Evidence] = {}
     datasets = list(
         dict.fromkeys(each.dataset for members in families.values() for each in members)
     )
@@ -129,14 +130,14 @@ def by_metric(
         seen = [
             (objective.sign * value[0], at, own)
             for at, each in enumerate(members)
-            if (value := each.searched([objective])) and (own := each.sample([objective], split))
+            if (value := each.searched([objective])) and (own := each.evidence([objective], split))
         ]
         chosen = sorted(seen, key=itemgetter(0, 1), reverse=True)[:k]
         if len(chosen) == k:
             mean = average([own for _, _, own in chosen])
             place = datasets.index(members[chosen[0][1]].dataset)
             # resample b is other rows on other data: unpaired by a shift
-            averages[name] = replace(mean, deviations=np.roll(mean.deviations, place, axis=1))
+            averages[name] = replace(mean, moves=np.roll(mean.moves, place, axis=1))
     between, pairs = (
         differences(list(averages.values())),
         list(combinations(enumerate(averages), 2)),
@@ -147,7 +148,7 @@ def by_metric(
     for (i, left), (j, right) in pairs:
         (effect,), now = between.intervals(i, j), min(len(averages[name]) for name in (left, right))
         seed, data, freedom = (
-            float(each[i, j, 0]) for each in (between.seed, between.data, between.freedom)
+            float(each[i, j, 0]) for each in (between.seed, between.rows, between.freedom)
         )
         noise = p_value(effect.value, math.sqrt(seed + data), freedom)
         needed = replicates_needed(effect.value, seed, data, freedom, now, len(pairs))
@@ -158,7 +159,10 @@ def by_metric(
 
 
 def by_front(
-    families: Mapping[str, Sequence[Sample]], volume: Statistic, seed: int, draws: int = FRONT_DRAWS
+    families: Mapping[str, Sequence[Evidence]],
+    volume: Statistic,
+    seed: int,
+    draws: int = FRONT_DRAWS,
 ) -> tuple[dict[str, float], list[Contrast]]:
     """The hypervolume of each family's front, and all pairs of families by it.
 
@@ -192,11 +196,11 @@ def by_front(
 
 
 def _spanning(
-    members: Sequence[tuple[FamilyPoint, Sample]],
+    members: Sequence[tuple[FamilyPoint, Evidence]],
     objectives: Sequence[Objective],
     volume: Statistic,
     k: int,
-) -> list[Sample]:
+) -> list[Evidence]:
     """Of those k members, one after the other, that add most to the hypervolume of the search's
     values.
     """
@@ -254,7 +258,7 @@ def compare(
     """
     volume = partial(hypervolume, objectives=objectives, reference=reference)
     confirmed = {
-        name: [(each, own) for each in members if (own := each.sample(objectives, split))]
+        name: [(each, own) for each in members if (own := each.evidence(objectives, split))]
         for name, members in families.items()
     }
     searched = {
@@ -299,7 +303,7 @@ def compare(
     rows = tuple(
         _family(name, families[name], own, volumes[name]) for name, own in confirmed.items()
     )
-    gain = 1.0 if every is None else float(every.gain.min())
+    gain = 1.0 if every is None else float(every.saved.min())
     return Comparison(
         families=rows,
         tests=tuple(tests[at].row(*(column[at] for column in columns)) for at in order),
@@ -330,7 +334,7 @@ def _luck(
 def _family(
     name: str,
     members: Sequence[FamilyPoint],
-    confirmed: Sequence[tuple[FamilyPoint, Sample]],
+    confirmed: Sequence[tuple[FamilyPoint, Evidence]],
     volume: float,
 ) -> TableRow:
     trials = trials_of(members)

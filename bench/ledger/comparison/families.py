@@ -10,7 +10,7 @@ import numpy as np
 from bench.core.objectives import Objective
 from bench.core.records import Point
 from bench.core.rows import SEARCH
-from bench.ledger.samples import Sample, sample
+from bench.ledger.errors.evidence import Evidence, evidence_of
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class FamilyPoint:
     weights: tuple[float, ...] | None = None
     gradient: bool = False
 
-    def sample(self, objectives: Sequence[Objective], split: str) -> Sample | None:
+    def evidence(self, objectives: Sequence[Objective], split: str) -> Evidence | None:
         """What its replicates say of metrics on a split; None where none was measured there."""
-        return sample(self.point, [objective.key(split) for objective in objectives])
+        return evidence_of(self.point, [objective.key(split) for objective in objectives])
 
     def searched(self, objectives: Sequence[Objective]) -> list[float] | None:
         """What the search's own run came to in each objective; None for baselines, which were not
@@ -76,7 +76,7 @@ def trials_of(members: Iterable[FamilyPoint]) -> list[FamilyPoint]:
     return list(trials.values())
 
 
-def average(samples: Sequence[Sample]) -> Sample:
+def average(samples: Sequence[Evidence]) -> Evidence:
     """The mean of several configurations as one: over the seeds that all share, where there are two
     or more.
 
@@ -87,10 +87,7 @@ def average(samples: Sequence[Sample]) -> Sample:
     rows = [[each.seeds.index(seed) for seed in common] for each in samples]
     if len(common) < 2:
         rows, common = [list(range(min(map(len, samples))))] * len(samples), []
-    b = min(each.deviations.shape[1] for each in samples)
-    own = [
-        (each.values[at], each.deviations[at][:, :b])
-        for each, at in zip(samples, rows, strict=True)
-    ]
+    b = min(each.moves.shape[1] for each in samples)
+    own = [(each.values[at], each.moves[at][:, :b]) for each, at in zip(samples, rows, strict=True)]
     values, moved = (np.mean(part, axis=0) for part in zip(*own, strict=True))
-    return Sample(values, moved, tuple(common), samples[0].freedom)
+    return Evidence(values, moved, tuple(common), samples[0].freedom)

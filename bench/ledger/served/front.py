@@ -1,4 +1,4 @@
-"""Keeps serving points, and computes their gains over the current point.
+"""Keeps serving points, and measures their front.
 
 Only these are resampled, measured on test, drawn and shown. All is decided by means over replicates
 on confirmation rows.
@@ -9,26 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bench.core.arrays import Floats, Mask
 from bench.core.objectives import Objective
 from bench.ledger.effect import Effect
+from bench.ledger.errors.intervals import reflected
 from bench.ledger.pareto import hypervolume, nondominated
 from bench.ledger.served.measuring import Place
-from bench.ledger.statistics import reflected
 
 VOLUMES = 400
 """Draws that a hypervolume's interval takes."""
-
-
-def gains(values: NDArray[np.floating], current: int) -> Floats:
-    """Differences of values (.., S, M) from the current point's, as fractions of its; NaN where it
-    has none.
-    """
-    base = values[..., current : current + 1, :].astype(np.float64)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(base > 0, values / base - 1, np.nan)
 
 
 def volume_of(

@@ -17,8 +17,9 @@ from bench.core.arrays import Floats, Mask
 from bench.core.records import Role
 from bench.core.schema import Task
 from bench.core.system.machine import cores
+from bench.ledger.errors.evidence import Evidence
+from bench.ledger.errors.rankings import Rankings
 from bench.ledger.fusion import Fusion, FusionTerms
-from bench.ledger.served.errors import Points
 from bench.measure.labelled import Labelled
 from bench.measure.outcomes import Measure
 from bench.measure.predictions import KeptRows, sampled
@@ -145,9 +146,9 @@ class Meter:
             by_candidate[replicate.candidate].append(values)
         return [np.array(values) for values in by_candidate]
 
-    def points(
+    def rankings(
         self, places: Sequence[Place], settings: Sequence[Fusion], measure: Measure
-    ) -> list[Points]:
+    ) -> list[Rankings]:
         """By slice of a measure of these rows the serving points at some places."""
         rows_of = by_candidate(places)
         replicates = self._replicates(rows_of)
@@ -159,7 +160,7 @@ class Meter:
             for row, outcomes in zip(rows_of[replicate.candidate], by_setting, strict=True):
                 by_point[row].append(outcomes)
         return [
-            _points(places, by_point, place, units) for place, units in enumerate(measure.units)
+            _rankings(places, by_point, slice, units) for slice, units in enumerate(measure.units)
         ]
 
     def terms(self, candidate: int, sampled: Mask) -> list[FusionTerms]:
@@ -274,37 +275,21 @@ def sample_of(rows: KeptRows, split: str, size: int) -> tuple[KeptRows, Mask]:
     return sample, sampled_rows
 
 
-def _points(
+def _rankings(
     places: Sequence[Place], by_point: Sequence[Sequence[Floats]], slice: int, units: float
-) -> Points:
+) -> Rankings:
     """The points on one slice.
 
     Args:
         by_point: of each replicate (1 + B, slices, M).
         units: of the slice.
     """
-    values, moved, variances = [], [], []
+    evidence = []
     for replicates in by_point:
         outcomes = np.array([resampled[:, slice] for resampled in replicates])  # (n, 1 + B, M)
-        moves = outcomes[:, 1:] - outcomes[:, :1]
-        values.append(outcomes[:, 0])
-        moved.append(moves.mean(axis=0))
-        variances.append(_variance_of_replicate(moves))
+        evidence.append(Evidence(outcomes[:, 0], outcomes[:, 1:] - outcomes[:, :1]))
     candidates, settings = np.array(places).T
-    return Points(
-        candidates, settings, tuple(values), np.stack(moved, axis=1), np.array(variances), units
-    )
-
-
-def _variance_of_replicate(moves: Floats) -> Floats:
-    """(M,), the mean variance over resamples of one replicate's moves (n, B, M) about those of
-    all.
-    """
-    deviations = moves - moves.mean(axis=0)
-    variances = (deviations**2).sum(axis=0) / max(1, len(moves) - 1)
-    if not len(variances):
-        return np.zeros(moves.shape[2])
-    return np.asarray(np.nan_to_num(variances).mean(axis=0))
+    return Rankings(candidates, settings, tuple(evidence), units)
 
 
 def in_threads(work: Callable[[JobT], ResultT], jobs: Iterable[JobT]) -> list[ResultT]:

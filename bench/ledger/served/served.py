@@ -20,13 +20,20 @@ from bench.core.objectives import Objective, of_items
 from bench.core.rows import CONFIRM, SEARCH, TEST
 from bench.core.seeds import derive
 from bench.ledger.effect import Effect
+from bench.ledger.errors.evidence import Evidence
+from bench.ledger.errors.rankings import (
+    Rankings,
+    Seeds,
+    draws_of,
+    moves_on_more_rows,
+    seeds_of,
+)
 from bench.ledger.fusion import Fusion
-from bench.ledger.ledger import ALL, PARTS, VALUE, Ledger, as_cells
+from bench.ledger.ledger import ALL, PARTS, VALUE, Ledger, as_cells, fractions_over
 from bench.ledger.points import BASELINE
 from bench.ledger.served.climb import ROOM, Aim, ClimbRows, CurrentPoint, Goal, climb_all
-from bench.ledger.served.errors import Points, Seeds, draws_of, on_more_rows, seeds_of
 from bench.ledger.served.expected import NOISE, Expected, choosing_values, expected, together
-from bench.ledger.served.front import gains, kept, on_front, unequal, volume_of
+from bench.ledger.served.front import kept, on_front, unequal, volume_of
 from bench.ledger.served.measuring import RESAMPLES, Candidate, CurrentRanking, Meter, Place
 from bench.ledger.served.slices import slices_of
 from bench.ledger.served.sweep import STEPS, Swept, swept
@@ -144,15 +151,16 @@ class Errors:
     seed: int
     draws: int
 
-    def drawn(self, points: Points) -> Floats:
-        """(D, S, M) in the precision that is kept, so that equal points are equal."""
+    def drawn(self, rankings: Rankings, moves: Floats | None = None) -> Floats:
+        """(D, S, M) in the precision that is kept, so that equal points are equal.
+
+        Args:
+            moves: see `draws_of`.
+        """
         if not self.drawable:
-            return np.zeros((0, *points.means.shape))
-        return (
-            draws_of(points, self.seeds, self.seed, self.draws)
-            .astype(np.float32)
-            .astype(np.float64)
-        )
+            return np.zeros((0, *rankings.means.shape))
+        drawn = draws_of(rankings, self.seeds, self.seed, self.draws, moves)
+        return drawn.astype(np.float32).astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -162,14 +170,14 @@ class Measured:
     Attributes:
         settings: of all that were tried; places refer to them.
         places: of the S points.
-        points, draws: by split.
+        rankings, draws: by split.
         searched: (S, M), outcomes on validation rows; NaN where no predictions of them are kept.
         by_expected: (S, M), see `Served.expected`.
     """
 
     settings: Sequence[Fusion]
     places: Sequence[Place]
-    points: Mapping[str, Points]
+    rankings: Mapping[str, Rankings]
     draws: Mapping[str, Floats]
     searched: Floats
     by_expected: Floats
@@ -331,15 +339,15 @@ def measured_at(
     likely: Expected | None,
 ) -> Measured:
     """The serving points at some places."""
-    points = {
-        split: meter.points(places, settings, meter.measure)[0] for split, meter in meters.items()
-    }
-    draws = {split: errors.drawn(points_of_split) for split, points_of_split in points.items()}
+    rankings, draws = {}, {}
+    for split, meter in meters.items():
+        [rankings[split]] = meter.rankings(places, settings, meter.measure)
+        draws[split] = errors.drawn(rankings[split])
     by_expected = np.zeros((0, 0))
     if likely is not None:
         by_expected = likely.values(inputs.candidates, places, settings)
     return Measured(
-        settings, places, points, draws, searched_values(inputs, places, settings), by_expected
+        settings, places, rankings, draws, searched_values(inputs, places, settings), by_expected
     )
 
 
@@ -363,7 +371,7 @@ def row_of_current(inputs: Inputs, measured: Measured, goals: Sequence[Goal], ba
     if not inputs.stands_at_its_best:
         return measured.places.index(base)
     candidates = [place.candidate for place in measured.places]
-    values = together(measured.points[CONFIRM].means, measured.searched)
+    values = together(measured.rankings[CONFIRM].means, measured.searched)
     worths = goals[0].worth(choosing_values(values, measured.by_expected, candidates))
     return int(np.where(np.array(candidates) == base.candidate, worths, -np.inf).argmax())
 
@@ -381,7 +389,9 @@ def kept_draws(
         spread: float | Floats = 1.0
         if likely is not None:
             spread = np.where(inputs.by_label, NOISE, 1.0)  # what is shown needs no label
-        choosing = errors.drawn(on_more_rows(measured.points[CONFIRM], errors.seeds, share, spread))
+        rankings = measured.rankings[CONFIRM]
+        moves = moves_on_more_rows(rankings, errors.seeds, share, spread)
+        choosing = errors.drawn(rankings, moves)
     return {CONFIRM: choosing.astype(np.float32), TEST: measured.draws[TEST].astype(np.float32)}
 
 
@@ -396,33 +406,33 @@ def cells_of(
     if SEARCH in inputs.rows:
         cells[SEARCH, ALL] = np.full(shape, np.nan)
         cells[SEARCH, ALL][..., VALUE] = measured.searched
-    for split, points in measured.points.items():
-        cells[split, ALL] = _cells(points, measured.draws[split], current)
+    for split, rankings in measured.rankings.items():
+        cells[split, ALL] = _cells(rankings, measured.draws[split], current)
     for split, meter in meters.items():
         slices = slices_of(
             meter, inputs.rows[split], measured.places, measured.settings, inputs.outcomes
         )
         for name, part in slices.items():
             cells[split, name] = np.full(shape, np.nan)
-            if part.points is not None:
-                of_part = _cells(part.points, errors.drawn(part.points), current)
+            if part.rankings is not None:
+                of_part = _cells(part.rankings, errors.drawn(part.rankings), current)
                 cells[split, name][:, part.enough] = of_part[:, part.enough]
     return cells
 
 
-def _cells(points: Points, draws: Floats, current: int) -> Floats:
+def _cells(rankings: Rankings, draws: Floats, current: int) -> Floats:
     """(S, M, parts) of measured points and their draws."""
-    deviations = np.array([_deviation(outcomes) for outcomes in points.values])
-    return as_cells(
-        points.means, draws, deviations, gains(points.means, current), gains(draws, current)
-    )
+    means = rankings.means
+    deviations = np.array([_deviation(point) for point in rankings.evidence])
+    gained, gain_draws = fractions_over(means, current), fractions_over(draws, current)
+    return as_cells(means, draws, deviations, gained, gain_draws)
 
 
-def _deviation(outcomes: Floats) -> Floats:
-    """(M,), the standard deviation of replicates (n, M); NaN of one alone."""
-    if len(outcomes) == 1:
-        return np.full(outcomes.shape[1], np.nan)
-    return np.asarray(outcomes.std(axis=0, ddof=1))
+def _deviation(point: Evidence) -> Floats:
+    """(M,), the standard deviation of replicates; NaN of one alone."""
+    if len(point) == 1:
+        return np.full(point.values.shape[1], np.nan)
+    return np.asarray(point.values.std(axis=0, ddof=1))
 
 
 def front_volume(
@@ -431,7 +441,7 @@ def front_volume(
     """The hypervolume of the front on test, in the outcomes of tasks."""
     by_label = np.flatnonzero(inputs.by_label).tolist()
     return volume_of(
-        measured.points[TEST].means[front][:, by_label],
+        measured.rankings[TEST].means[front][:, by_label],
         measured.draws[TEST][:, front][..., by_label],
         [inputs.outcomes[outcome] for outcome in by_label],
         meter.measure.random()[0, by_label],

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from bench.core.arrays import Floats, Mask
 from bench.core.objectives import Objective
+from bench.ledger.errors.rankings import Rankings
 from bench.ledger.fusion import Fusion
-from bench.ledger.served.errors import Points
 from bench.ledger.served.measuring import Meter, Place, measure_of
 from bench.measure.predictions import KeptRows
 
@@ -59,11 +59,11 @@ class Slice:
 
     Attributes:
         enough: (M,), which outcomes can be told there.
-        points: the kept serving points on its rows; None where no outcome can be told.
+        rankings: of the kept serving points on its rows; None where no outcome can be told.
     """
 
     enough: Mask
-    points: Points | None
+    rankings: Rankings | None
 
 
 def slices_of(
@@ -84,12 +84,13 @@ def slices_of(
         enough[name] = np.array([tells[counted > 0].sum() >= LEAST_IN_SLICE for tells in telling])
         if enough[name].any():
             measured[name] = inside
-    points: dict[str, Points] = {}
+    rankings: dict[str, Rankings] = {}
     if measured:
         names = [objective.name for objective in outcomes]
         measure = measure_of(rows, names, meter.drawn, list(measured.values()))
-        points = dict(zip(measured, meter.points(places, settings, measure), strict=True))
-    return {name: Slice(enough[name], points.get(name)) for name in enough}
+        by_slice = meter.rankings(places, settings, measure)
+        rankings = dict(zip(measured, by_slice, strict=True))
+    return {name: Slice(enough[name], rankings.get(name)) for name in enough}
 
 
 def _telling(rows: KeptRows, outcome: Objective) -> Mask:

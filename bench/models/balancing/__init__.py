@@ -17,28 +17,19 @@ from bench.models.balancing.base import (
     GradientCombination,
     LossWeighting,
 )
-from bench.models.balancing.cagrad import CAGrad, CAGradConfig
-from bench.models.balancing.conflict_free import ConFIG
-from bench.models.balancing.db_mtl import DBMTL, DBMTLConfig
 from bench.models.balancing.dwa import DWA, DWAConfig
-from bench.models.balancing.fairgrad import FairGrad, FairGradConfig
+from bench.models.balancing.equal_cosines import IMTLG, ConFIG
 from bench.models.balancing.famo import FAMO, FAMOConfig
-from bench.models.balancing.gls import GLS
 from bench.models.balancing.graddrop import GradDrop, GradDropConfig
 from bench.models.balancing.gradnorm import GradNorm, GradNormConfig
-from bench.models.balancing.gradvac import GradVac, GradVacConfig
-from bench.models.balancing.imtl_g import IMTLG
+from bench.models.balancing.least_distance import MGDA, CAGrad, CAGradConfig, UPGrad
 from bench.models.balancing.metabalance import MetaBalance, MetaBalanceConfig
-from bench.models.balancing.mgda import MGDA
-from bench.models.balancing.moco import MoCo, MoCoConfig
-from bench.models.balancing.nash_mtl import NashMTL
-from bench.models.balancing.pcgrad import PCGrad
-from bench.models.balancing.revised_uncertainty import RevisedUncertainty
-from bench.models.balancing.rlw import RLW
-from bench.models.balancing.static import Static, StaticConfig
+from bench.models.balancing.nash_mtl import FairGrad, FairGradConfig, NashMTL
+from bench.models.balancing.pairwise import GradVac, GradVacConfig, PCGrad
+from bench.models.balancing.remembering import DBMTL, DBMTLConfig, MoCo, MoCoConfig
+from bench.models.balancing.stateless import GLS, RLW, Static, StaticConfig
 from bench.models.balancing.stch import STCH, STCHConfig
-from bench.models.balancing.uncertainty import Uncertainty
-from bench.models.balancing.upgrad import UPGrad
+from bench.models.balancing.uncertainty import RevisedUncertainty, Uncertainty
 
 _OURS: dict[str, Entry[Balancer]] = {
     # Loss weightings: one backward pass.
@@ -197,13 +188,15 @@ def method(kind: str, tasks: int) -> str:
     """Joins the names of all balancers that act like this one with this number of tasks (`pcgrad =
     upgrad`).
     """
-    for names, (least, most) in SAME_DIRECTION.items():
-        if kind in names and least <= tasks <= (most or tasks):
+    for names, (min_tasks, max_tasks) in SAME_DIRECTION.items():
+        if kind in names and min_tasks <= tasks <= (max_tasks or tasks):
             return " = ".join(names)
     return kind
 
 
 def works_on_gradients(kind: str) -> bool:
     """Whether a balancer of this kind reads gradients rather than losses."""
-    build = BALANCING[kind].build if kind in BALANCING else None
+    if kind not in BALANCING:
+        return False
+    build = BALANCING[kind].build
     return isinstance(build, type) and issubclass(build, GradientAggregation | GradientCombination)

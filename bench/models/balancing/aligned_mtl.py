@@ -34,9 +34,11 @@ class AlignedMTL(GramianAggregation):
         """Weights (K,)."""
         relative = gradients.norms / gradients.norms.max()
         values, vectors = np.linalg.eigh(gradients.cosines * np.outer(relative, relative))
-        kept = values > DEPENDENT * values[-1]
-        values, vectors = values[kept], vectors[:, kept]
-        scale = {"min": values[0], "median": values[(len(values) - 1) // 2], "rmse": values.mean()}[
-            self.config.scale
-        ]
+        independent = values > DEPENDENT * values[-1]
+        values, vectors = values[independent], vectors[:, independent]
+        scale = {
+            "min": values[0],
+            "median": values[(len(values) - 1) // 2],
+            "rmse": values.mean(),
+        }[self.config.scale]
         return np.asarray(vectors @ (np.sqrt(scale / values) * vectors.sum(0)))

@@ -59,13 +59,13 @@ class Balancer(nn.Module):
         "second forward".
         """
 
-    def preference(self, given: Mapping[str, float], option: str) -> Tensor:
+    def preference(self, ratios: Mapping[str, float], option: str) -> Tensor:
         """Returns weights (T,) that sum to T from an option's ratios, 1 for other tasks; errors of
         `place`.
         """
-        for name in given:
+        for name in ratios:
             self.place(name, option)
-        weight = torch.tensor([given.get(name, 1.0) for name in self.tasks], dtype=torch.float64)
+        weight = torch.tensor([ratios.get(name, 1.0) for name in self.tasks], dtype=torch.float64)
         weight = weight / weight.max()  # a sum of huge weights must not overflow
         return (weight * len(self.tasks) / weight.sum()).float()
 
@@ -150,8 +150,12 @@ def zeros(tasks: int, parameters: Sequence[Tensor]) -> Tensor:
 
 def dense(gradients: TaskGradients) -> Tensor:
     """Returns the gradients of shared dense parameters as rows (T, N) float32."""
-    rows = [[part.detach().reshape(-1).float() for part in of_task[1:]] for of_task in gradients]
-    return torch.stack([torch.cat(row) if row else gradients[0][0].new_zeros(0) for row in rows])
+    rows = []
+    for _, *parameters in gradients:
+        none = gradients[0][0].new_zeros(0)
+        parts = [part.detach().reshape(-1).float() for part in parameters]
+        rows.append(torch.cat(parts) if parts else none)
+    return torch.stack(rows)
 
 
 def split(row: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
@@ -174,62 +178,20 @@ def gramian(rows: Tensor) -> Tensor:
 def weighted(gradients: TaskGradients, weights: Tensor) -> list[Tensor]:
     """sum_i w_i g_i, part by part; weights (T,), or (T, P) with one for each part."""
     total = []
-    for at, of_part in enumerate(zip(*gradients, strict=True)):
-        of_tasks = (weights if weights.dim() == 1 else weights[:, at]).to(of_part[0])
-        part = of_part[0].detach() * of_tasks[0]
-        for gradient, weight in zip(of_part[1:], of_tasks[1:], strict=True):
-            part += gradient.detach() * weight
-        total.append(part)
+    for index, part in enumerate(zip(*gradients, strict=True)):
+        task_weights = weights if weights.dim() == 1 else weights[:, index]
+        task_weights = task_weights.to(part[0])
+        part_sum = part[0].detach() * task_weights[0]
+        for gradient, weight in zip(part[1:], task_weights[1:], strict=True):
+            part_sum += gradient.detach() * weight
+        total.append(part_sum)
     return total
 
 
 def norms(gradients: TaskGradients) -> Tensor:
     """Returns the norm of every part, (T, P) float64, without overflow or underflow."""
-    rows = [
-        [torch.linalg.vector_norm(part.detach(), dtype=torch.float64) for part in of]
-        for of in gradients
-    ]
-    return torch.stack([torch.stack(row) for row in rows])
-
-
-class RememberingCombination(GradientCombination):
-    """Keeps moving averages of the gradients of shared dense parameters; the embedding output uses
-    this step's gradients.
-
-    An average starts at a task's first gradient, where the papers start at 0 and so with small
-    steps. A task without samples in the batch keeps its average and takes no part in the step.
-    """
-
-    def prepare(self, parameters: Sequence[Tensor]) -> None:
-        """Allocates the averages (T, N), and how many gradients each has seen (T,)."""
-        self.average: Tensor = nn.Buffer(zeros(len(self.tasks), parameters))
-        self.count: Tensor = nn.Buffer(torch.zeros(len(self.tasks), device=self.average.device))
-
-    @abstractmethod
-    def share(self, count: Tensor) -> Tensor:
-        """Weight of a task's new gradient in its average; count (T,) is how many it has had, this
-        one included.
-        """
-
-    def remember(self, gradients: TaskGradients, scales: Tensor) -> tuple[Tensor, Tensor]:
-        """Updates the averages with this step's gradients, task i's times scales_i.
-
-        Returns:
-            The Gramian (T, T) float64 of the gradients to combine, and which tasks have samples,
-            (T,).
-        """
-        output = torch.stack([of_task[0].detach().reshape(-1).float() for of_task in gradients])
-        new = dense(gradients) * scales[:, None]
-        heard = (output != 0).any(1) | (new != 0).any(1)
-        self.count += heard
-        share = torch.where(self.count == 1, 1.0, self.share(self.count.clamp(min=1))) * heard
-        self.average += share[:, None] * (new - self.average)
-        scales = scales.double()
-        return gramian(output) * torch.outer(scales, scales) + gramian(self.average), heard
-
-    def combine(self, gradients: TaskGradients, scales: Tensor, weights: Tensor) -> list[Tensor]:
-        """sum_i w_i (scales_i g_i at the embedding output, the average elsewhere); weights (T,)
-        float64.
-        """
-        first = weighted([of_task[:1] for of_task in gradients], weights * scales)
-        return [*first, *split(weights.to(self.average) @ self.average, gradients[0][1:])]
+    rows = []
+    for parts in gradients:
+        row = [torch.linalg.vector_norm(part.detach(), dtype=torch.float64) for part in parts]
+        rows.append(torch.stack(row))
+    return torch.stack(rows)

@@ -34,9 +34,8 @@ class DWA(ByEpochs, LossWeighting):
 
     def __init__(self, tasks: Sequence[str], config: DWAConfig) -> None:
         super().__init__(tasks, config)
-        self.history = nn.Buffer(
-            torch.zeros(2, len(self.tasks))
-        )  # means of the epoch before last, and of the last
+        # Means of the epoch before last, and of the last.
+        self.history = nn.Buffer(torch.zeros(2, len(self.tasks)))
 
     def forward(self, losses: Tensor) -> Tensor:
         """losses (T,) -> scalar."""

@@ -39,34 +39,38 @@ class FAMO(LossWeighting):
     def __init__(self, tasks: Sequence[str], config: FAMOConfig) -> None:
         super().__init__(tasks, config)
         self.logits: Tensor = nn.Buffer(torch.zeros(len(self.tasks)))
-        self.mean, self.square = (nn.Buffer(torch.zeros(len(self.tasks))) for _ in range(2))
-        self.steps: Tensor = nn.Buffer(
-            torch.zeros(())
-        )  # updates of xi, the logits, by Adam's moments
-        self.before = nn.Buffer(
-            torch.ones(len(self.tasks)), persistent=False
-        )  # between `forward` and `after` only
+        # Moments and updates of Adam.
+        self.mean = nn.Buffer(torch.zeros(len(self.tasks)))
+        self.square = nn.Buffer(torch.zeros(len(self.tasks)))
+        self.steps: Tensor = nn.Buffer(torch.zeros(()))
+        # Losses, between `forward` and `after` only.
+        self.before = nn.Buffer(torch.ones(len(self.tasks)), persistent=False)
 
     def forward(self, losses: Tensor) -> Tensor:
         """losses (T,), none negative -> scalar."""
         self.before.copy_(losses.detach())
         present = losses.detach() != 0
         safe = torch.where(present, losses, 1.0)
-        z = torch.softmax(self.logits.masked_fill(~present, -torch.inf), 0).nan_to_num(nan=0.0)
-        z = torch.where(losses.isnan(), torch.nan, z)
-        convex = z / safe.detach()
-        c = torch.where(present.any(), 1.0 / torch.where(present.any(), convex.sum(), 1.0), 0.0)
+        z = torch.where(losses.isnan(), torch.nan, self._softmax(present))
+        total = (z / safe.detach()).sum()
+        c = torch.where(present.any(), 1.0 / torch.where(present.any(), total, 1.0), 0.0)
         return present.sum() * c * (z * safe.log()).sum()
+
+    def _softmax(self, present: Tensor) -> Tensor:
+        """z (T,), 0 where a task is not present."""
+        logits = self.logits.masked_fill(~present, -torch.inf)
+        return torch.softmax(logits, 0).nan_to_num(nan=0.0)
 
     @torch.no_grad()
     def after(self, losses: Tensor) -> None:
         """losses (T,) of the same batch."""
         present = (self.before > 0) & (losses > 0)
         decrease = torch.where(present, torch.log(self.before / losses), 0.0)
-        z = torch.softmax(self.logits.masked_fill(~present, -torch.inf), 0).nan_to_num(nan=0.0)
+        z = self._softmax(present)
         gradient = z * (decrease - (z * decrease).sum()) + self.config.weight_decay * self.logits
         self.steps += 1
         self.mean.lerp_(gradient, 1 - _BETA1)
         self.square.lerp_(gradient.square(), 1 - _BETA2)
-        mean, square = self.mean / (1 - _BETA1**self.steps), self.square / (1 - _BETA2**self.steps)
+        mean = self.mean / (1 - _BETA1**self.steps)
+        square = self.square / (1 - _BETA2**self.steps)
         self.logits -= self.config.lr * mean / (square.sqrt() + _EPS)

@@ -33,15 +33,14 @@ class GradDrop(GradientCombination):
 
     def forward(self, gradients: TaskGradients) -> list[Tensor]:
         """See `GradientCombination.forward`."""
-        return [self._combine(of_part) for of_part in zip(*gradients, strict=True)]
+        return [self._combine(part) for part in zip(*gradients, strict=True)]
 
     def _combine(self, gradients: Sequence[Tensor]) -> Tensor:
-        positive = sum(
-            (g.detach().clamp(min=0) for g in gradients[1:]), gradients[0].detach().clamp(min=0)
-        )
-        negative = sum(
-            (g.detach().clamp(max=0) for g in gradients[1:]), gradients[0].detach().clamp(max=0)
-        )
+        positive = gradients[0].detach().clamp(min=0)
+        negative = gradients[0].detach().clamp(max=0)
+        for gradient in gradients[1:]:
+            positive = positive + gradient.detach().clamp(min=0)
+            negative = negative + gradient.detach().clamp(max=0)
         # Without positive gradients the share is 0 and no draw is below it; without negative ones
         # it is 1.
         share = positive / (positive - negative)

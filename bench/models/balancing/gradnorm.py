@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from bench.core.registry import Config
 from bench.models.balancing.base import ByEpochs, GradientAggregation
 
-_LEAST = 0.01  # lower bound of a weight before scaling: a negative one would raise the task's loss
+_MIN_WEIGHT = 0.01
+"""Lower bound of a weight before scaling: a negative one would raise the task's loss."""
 
 
 class GradNormConfig(Config):
@@ -42,9 +43,8 @@ class GradNorm(ByEpochs, GradientAggregation):
     def __init__(self, tasks: Sequence[str], config: GradNormConfig) -> None:
         super().__init__(tasks, config)
         self.weight = nn.Buffer(torch.ones(len(self.tasks)))  # of the next step
-        self.losses = nn.Buffer(
-            torch.zeros(len(self.tasks)), persistent=False
-        )  # between `observe` and `forward` only
+        # Between `observe` and `forward` only.
+        self.losses = nn.Buffer(torch.zeros(len(self.tasks)), persistent=False)
 
     def observe(self, losses: Tensor) -> None:
         """losses (T,)."""
@@ -53,21 +53,22 @@ class GradNorm(ByEpochs, GradientAggregation):
     def forward(self, gramian: Tensor) -> Tensor:
         """gramian (T, T) -> weights (T,) > 0."""
         norms = gramian.diagonal().sqrt()
-        heard = (norms > 0) & (self.losses > 0)
-        weights = torch.where(heard, self.weight, 1.0).to(gramian)
+        present = (norms > 0) & (self.losses > 0)
+        weights = torch.where(present, self.weight, 1.0).to(gramian)
         self.steps += 1
         if int(self.steps) <= self.config.virtual_epoch:
             self.add(self.losses)
-        elif bool(heard.any()):
-            self._learn(norms[heard].to(self.weight), heard)
+        elif bool(present.any()):
+            self._learn(norms[present].to(self.weight), present)
         return weights
 
-    def _learn(self, norms: Tensor, heard: Tensor) -> None:
-        weight, rates = self.weight[heard], (self.losses / self.mean(self.losses))[heard]
+    def _learn(self, norms: Tensor, present: Tensor) -> None:
+        """Moves the weights of the tasks that are present (T,), whose norms (K,) are given."""
+        weight = self.weight[present]
+        rates = (self.losses / self.mean(self.losses))[present]
         norms = norms / norms.max()  # a product of weight and norm must fit into float32
         relative = norms / (weight * norms).mean()
-        slope = (
-            torch.sign(weight * relative - (rates / rates.mean()) ** self.config.alpha) * relative
-        )
-        moved = (weight - self.config.lr * slope).clamp(min=_LEAST)
-        self.weight[heard] = moved * (weight.sum() / moved.sum())
+        target = (rates / rates.mean()) ** self.config.alpha
+        slope = torch.sign(weight * relative - target) * relative
+        moved = (weight - self.config.lr * slope).clamp(min=_MIN_WEIGHT)
+        self.weight[present] = moved * (weight.sum() / moved.sum())

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from bench.core.registry import Config
 from bench.models.balancing.base import GradientCombination, TaskGradients, norms, weighted
 
-_MOST = 1e12  # upper bound of a weight
+_MAX_WEIGHT = 1e12
 
 
 class MetaBalanceConfig(Config):
@@ -57,17 +57,20 @@ class MetaBalance(GradientCombination):
 
     def forward(self, gradients: TaskGradients) -> list[Tensor]:
         """See `GradientCombination.forward`."""
-        lengths, beta = norms(gradients), self.config.beta
-        heard = lengths > 0
-        self.average.copy_(
-            torch.where(heard, beta * self.average + (1 - beta) * lengths, self.average)
-        )
-        self.count.add_(heard)
+        beta = self.config.beta
+        part_norms = norms(gradients)
+        present = part_norms > 0
+        moved = beta * self.average + (1 - beta) * part_norms
+        self.average.copy_(torch.where(present, moved, self.average))
+        self.count.add_(present)
+
         usual = self.average / torch.where(self.count > 0, 1 - beta**self.count, 1.0)
-        known = (usual > 0) & (usual[self.target] > 0)
-        ratio = torch.where(known, usual[self.target] / torch.where(known, usual, 1.0), 1.0).clamp(
-            max=_MOST
-        )
-        if self.config.scale != "both":
-            ratio = ratio.clamp(max=1.0) if self.config.scale == "down" else ratio.clamp(min=1.0)
+        target = usual[self.target]
+        has_ratio = (usual > 0) & (target > 0)
+        ratio = torch.where(has_ratio, target / torch.where(has_ratio, usual, 1.0), 1.0)
+        ratio = ratio.clamp(max=_MAX_WEIGHT)
+        if self.config.scale == "down":
+            ratio = ratio.clamp(max=1.0)
+        elif self.config.scale == "up":
+            ratio = ratio.clamp(min=1.0)
         return weighted(gradients, self.config.relax * ratio + 1 - self.config.relax)

@@ -54,9 +54,10 @@ class STCH(ByEpochs, LossWeighting):
             self.add(losses.detach())
             return losses.sum()
         present = losses != 0
-        many = int(present.sum())
-        if many == 0:
+        tasks = int(present.sum())
+        if tasks == 0:
             return losses.sum()
-        units, preferred, mu = self.mean(1.0)[present], self.preferred[present], self.config.mu
+        mu = self.config.mu
+        units, preferred = self.mean(1.0)[present], self.preferred[present]
         terms = preferred / preferred.sum() * losses[present] / units
-        return many**2 * units.mean() * mu * torch.logsumexp(terms / mu, 0)
+        return tasks**2 * units.mean() * mu * torch.logsumexp(terms / mu, 0)

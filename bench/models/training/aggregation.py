@@ -14,6 +14,7 @@ and sums are float32.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,11 +28,13 @@ from bench.models.balancing.base import Balancer, GradientCombination
 from bench.models.compiling import array, jit, memory, widen
 from bench.models.fused import among, of_one_task
 
-_BLOCK = (
-    4096  # numbers of each gradient that stay in the cache while all pairs of tasks are processed
-)
-OfTowers = Callable[[Tensor], Sequence[Tensor]]
-"""Weights (T,) -> gradients of the towers' parameters, for the tasks' losses so weighted."""
+_BLOCK = 4096
+"""Numbers of each gradient that stay in the cache while all pairs of tasks are processed."""
+TowerGradients = Callable[[Tensor], Sequence[Tensor]]
+"""Weights (T,) -> gradients of the towers' parameters, for the tasks' losses with these weights."""
+
+Parts = Sequence[Sequence[Tensor]]
+"""P parts of T vectors, one for each task."""
 
 
 class Aggregation:
@@ -46,16 +49,17 @@ class Aggregation:
 
     def __init__(self, model: MultiTaskModel, balancer: Balancer) -> None:
         self.balancer = balancer
-        self.tied, self.transfers = model.ties_logits, model.towers.transfer is not None
+        self.tied = model.ties_logits
+        self.transfers = model.towers.transfer is not None
         self.outputs = len(model.outputs)
-        added = model.position.parameters() if model.position else ()
-        self.towers = [*model.towers.parameters(), *added]
+        self.towers = list(model.towers.parameters())
+        if model.position:
+            self.towers += model.position.parameters()
         self.shared = list(model.shared_parameters())
-        apart = {id(parameter) for parameter in (*self.towers, *self.shared)}
-        self.own = [
-            parameter for parameter in model.dense_parameters() if id(parameter) not in apart
-        ]
-        self._below = self._above = self._narrow = torch.empty(0)
+        towers_and_shared = {id(parameter) for parameter in (*self.towers, *self.shared)}
+        dense = model.dense_parameters()
+        self.task_specific = [p for p in dense if id(p) not in towers_and_shared]
+        self._below = self._above = self._pooled = torch.empty(0)
         if isinstance(balancer, GradientCombination):
             balancer.prepare(self.shared)
         model.towers.register_forward_pre_hook(self._cut)
@@ -69,23 +73,24 @@ class Aggregation:
         """
         # Without pooling only a cast lies between e and the products: gradients are combined before
         # it.
-        at_e = self._narrow if self._narrow.shape == e.shape else e
-        inputs = [at_e, *self.shared, *self.own]
-        tasks, of_towers = self._through_towers(logits, losses)
-        gradients = []  # for each task, one for each of the inputs
-        for at, above in enumerate(tasks):
-            last = at == len(tasks) - 1
+        output = self._pooled if self._pooled.shape == e.shape else e
+        inputs = [output, *self.shared, *self.task_specific]
+        at_representation, tower_gradients = self._through_towers(logits, losses)
+        gradients = []  # of each task, at each of the inputs
+        for task, above in enumerate(at_representation):
+            last = task == len(losses) - 1
             gradients.append(gradients_of_task(self._below, inputs, above, retain_graph=not last))
-        combined, weights = self.combine([of_task[: 1 + len(self.shared)] for of_task in gradients])
+
+        shared = 1 + len(self.shared)
+        combined, weights = self.combine([gradient[:shared] for gradient in gradients])
         if not self.balancer.weighs_own:
             weights = torch.ones_like(weights)
-        for parameter, gradient in zip(self.towers, of_towers(weights), strict=True):
+        for parameter, gradient in zip(self.towers, tower_gradients(weights), strict=True):
             parameter.grad = gradient
-        self._below = self._above = self._narrow = torch.empty(0)
-        # In `own`, a task's gradient is zero at slices of other tasks, so the sum keeps each
-        # task's.
-        if self.own:
-            combined += weighted_sum([of_task[len(combined) :] for of_task in gradients], weights)
+        self._below = self._above = self._pooled = torch.empty(0)
+        # A task's gradient is zero at slices of other tasks, so the sum keeps each task's.
+        if self.task_specific:
+            combined += weighted_sum([gradient[shared:] for gradient in gradients], weights)
         for tensor, gradient in zip([e, *inputs[1:]], combined, strict=True):
             tensor.grad = gradient
 
@@ -96,9 +101,8 @@ class Aggregation:
         Those of a `GradientCombination` are 1.
         """
         if isinstance(self.balancer, GradientCombination):
-            parts: list[Tensor] = self.balancer(
-                [[part.float() for part in of_task] for of_task in gradients]
-            )
+            singles = [list(map(Tensor.float, gradient)) for gradient in gradients]
+            parts: list[Tensor] = self.balancer(singles)
             return parts, torch.ones(len(gradients), device=parts[0].device)
         weights: Tensor = self.balancer(gramian(gradients))
         return weighted_sum(gradients, weights), weights
@@ -106,7 +110,7 @@ class Aggregation:
     def _keep(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         """Records the pooled fields (B, F, W), in the precision of the products."""
         if torch.is_grad_enabled():
-            (self._narrow,) = inputs
+            (self._pooled,) = inputs
 
     def _cut(self, module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Tensor] | None:
         """Replaces the towers' input, the representation (1 or O, B, H), by a leaf with a slice for
@@ -119,48 +123,70 @@ class Aggregation:
         self._above = below.detach().expand(self.outputs, -1, -1).requires_grad_()
         return (self._above,)
 
-    def _through_towers(self, logits: Tensor, losses: Tensor) -> tuple[list[Tensor], OfTowers]:
+    def _through_towers(
+        self, logits: Tensor, losses: Tensor
+    ) -> tuple[list[Tensor], TowerGradients]:
         """Returns each task's gradient at the representation, and a function for the towers'
         gradients.
         """
-        if (
-            not self.tied
-        ):  # a loss depends only on its own logit, so only on its own slice of the towers' input
-            at_input, *of_towers = torch.autograd.grad(losses.sum(), [self._above, *self.towers])
-            slices = [at_input[task : task + 1] for task in range(len(losses))]
-            one_for_all = self._below.shape[0] == 1
-            alone = (among(part, slice(at, at + 1), len(slices)) for at, part in enumerate(slices))
-            tasks = slices if one_for_all else list(alone)
-            return tasks, lambda weights: [part * _along(weights, part) for part in of_towers]
+        if not self.tied:
+            return self._through_untied_towers(losses)
         if self.transfers:
-            tasks = [
-                torch.autograd.grad(loss, self._above, retain_graph=True)[0] for loss in losses
-            ]
-
-            def of_towers_by(weights: Tensor) -> Sequence[Tensor]:
-                return torch.autograd.grad(weights.to(losses) @ losses, self.towers)
+            at_representation = [_gradient(loss, self._above) for loss in losses]
+            tower_gradients = partial(_of_weighted_losses, losses, self.towers)
         else:
             # A sample's logit k depends only on its slice k, so the chain rule needs one product.
-            at_logits = [
-                torch.autograd.grad(loss, logits, retain_graph=True)[0] for loss in losses
-            ]  # T x (B, O)
-            (slope,) = torch.autograd.grad(
-                logits.sum(), self._above, retain_graph=True
-            )  # (O, B, H)
-            tasks = [slope * part.t().unsqueeze(2).to(slope.dtype) for part in at_logits]
-
-            def of_towers_by(weights: Tensor) -> Sequence[Tensor]:
-                total = torch.tensordot(weights.to(logits), torch.stack(at_logits), 1)
-                return torch.autograd.grad(logits, self.towers, total)
+            at_logits = [_gradient(loss, logits) for loss in losses]  # T x (B, O)
+            slope = _gradient(logits.sum(), self._above)  # (O, B, H)
+            at_representation = []
+            for gradient in at_logits:
+                at_representation.append(slope * gradient.t().unsqueeze(2).to(slope.dtype))
+            tower_gradients = partial(_of_weighted_logits, logits, at_logits, self.towers)
 
         if self._below.shape[0] == 1:
-            tasks = [part.sum(0, keepdim=True) for part in tasks]
-        return tasks, of_towers_by
+            at_representation = [part.sum(0, keepdim=True) for part in at_representation]
+        return at_representation, tower_gradients
+
+    def _through_untied_towers(self, losses: Tensor) -> tuple[list[Tensor], TowerGradients]:
+        """As `_through_towers`, where a loss depends only on its own logit, so only on its own
+        slice of the towers' input.
+        """
+        at_input, *at_towers = torch.autograd.grad(losses.sum(), [self._above, *self.towers])
+        at_representation = []
+        for task in range(len(losses)):
+            own_slice = slice(task, task + 1)
+            gradient = at_input[own_slice]
+            if self._below.shape[0] > 1:
+                gradient = among(gradient, own_slice, len(losses))
+            at_representation.append(gradient)
+        return at_representation, partial(_times_weights, at_towers)
 
 
-def _along(weights: Tensor, like: Tensor) -> Tensor:
-    """Reshapes weights (T,) to multiply a tensor (T, ..)."""
-    return weights.to(like).view(-1, *[1] * (like.dim() - 1))
+def _gradient(output: Tensor, point: Tensor) -> Tensor:
+    (gradient,) = torch.autograd.grad(output, point, retain_graph=True)
+    return gradient
+
+
+def _of_weighted_losses(
+    losses: Tensor, towers: Sequence[Tensor], weights: Tensor
+) -> Sequence[Tensor]:
+    return torch.autograd.grad(weights.to(losses) @ losses, towers)
+
+
+def _of_weighted_logits(
+    logits: Tensor, at_logits: list[Tensor], towers: Sequence[Tensor], weights: Tensor
+) -> Sequence[Tensor]:
+    total = torch.tensordot(weights.to(logits), torch.stack(at_logits), 1)
+    return torch.autograd.grad(logits, towers, total)
+
+
+def _times_weights(gradients: Sequence[Tensor], weights: Tensor) -> list[Tensor]:
+    """Multiplies gradients (T, ..) by the tasks' weights (T,)."""
+    weighted = []
+    for gradient in gradients:
+        axes = [1] * (gradient.dim() - 1)
+        weighted.append(gradient * weights.to(gradient).view(-1, *axes))
+    return weighted
 
 
 def gradients_of_task(
@@ -183,24 +209,31 @@ def gradients_of_task(
 def gramian(gradients: Sequence[Sequence[Tensor]]) -> Tensor:
     """g_i . g_j of T gradients, each in the same parts -> (T, T) float32."""
     parts = [_flat(tensors) for tensors in zip(*gradients, strict=True)]
-    if not all(_compiled(vectors) for vectors in parts):
+    if not _are_compiled(parts):
         matrices = [torch.stack(vectors).float() for vectors in parts]
         return torch.stack([matrix @ matrix.T for matrix in matrices]).sum(0)
     products = np.zeros((len(gradients), len(gradients)))
-    _add_products(*_located(parts), products)
+    _add_products(_addresses(parts), _lengths(parts), _are_narrow(parts), products)
     return torch.from_numpy(products).float()
 
 
 def weighted_sum(gradients: Sequence[Sequence[Tensor]], weights: Tensor) -> list[Tensor]:
     """sum_i weights_i g_i of T gradients -> its parts, float32, in the gradients' memory layout."""
-    tensors = list(zip(*gradients, strict=True))
-    parts = [_flat(of_part) for of_part in tensors]
-    if not all(_compiled(vectors) for vectors in parts):
-        return [_sum_by_torch(of_part, weights) for of_part in tensors]
+    tensors_by_part = list(zip(*gradients, strict=True))
+    parts = [_flat(tensors) for tensors in tensors_by_part]
+    if not _are_compiled(parts):
+        return [_sum_by_torch(tensors, weights) for tensors in tensors_by_part]
     totals = [torch.empty_like(vectors[0], dtype=torch.float32) for vectors in parts]
-    to = np.array([total.data_ptr() for total in totals], np.uint64)
-    _add_up(*_located(parts), array(weights.float()), to)
-    return [_laid_out(total, of_part[0]) for total, of_part in zip(totals, tensors, strict=True)]
+    _add_up(
+        _addresses(parts),
+        _lengths(parts),
+        _are_narrow(parts),
+        array(weights.float()),
+        np.array([total.data_ptr() for total in totals], np.uint64),
+    )
+    return [
+        _laid_out(total, like) for total, (like, *_) in zip(totals, tensors_by_part, strict=True)
+    ]
 
 
 def _sum_by_torch(gradients: Sequence[Tensor], weights: Tensor) -> Tensor:
@@ -228,33 +261,34 @@ def _laid_out(vector: Tensor, like: Tensor) -> Tensor:
     if like.is_contiguous():
         return vector.view(like.shape)
     order = _order(like)
-    return vector.view([like.shape[axis] for axis in order]).permute(
-        [order.index(axis) for axis in range(like.dim())]
-    )
+    shape = [like.shape[axis] for axis in order]
+    return vector.view(shape).permute([order.index(axis) for axis in range(like.dim())])
 
 
-def _compiled(vectors: Sequence[Tensor]) -> bool:
-    first = vectors[0].dtype
-    return first in (torch.float32, torch.bfloat16) and all(
-        v.is_cpu and v.dtype == first for v in vectors
-    )
+def _are_compiled(parts: Parts) -> bool:
+    for vectors in parts:
+        first = vectors[0].dtype
+        if first not in (torch.float32, torch.bfloat16):
+            return False
+        if not all(vector.is_cpu and vector.dtype == first for vector in vectors):
+            return False
+    return True
 
 
-def _located(
-    parts: Sequence[Sequence[Tensor]],
-) -> tuple[NDArray[np.uint64], Ints, NDArray[np.bool_]]:
-    """For P parts of T vectors each: addresses (P, T), lengths (P,), and whether they are bfloat16
-    (P,).
-    """
-    addresses = np.array(
-        [[vector.data_ptr() for vector in vectors] for vectors in parts], np.uint64
-    )
-    lengths = np.array([len(vectors[0]) for vectors in parts], np.int64)
-    return (
-        addresses,
-        lengths,
-        np.array([vectors[0].dtype == torch.bfloat16 for vectors in parts], np.bool_),
-    )
+def _addresses(parts: Parts) -> NDArray[np.uint64]:
+    """(P, T)."""
+    rows = [list(map(Tensor.data_ptr, vectors)) for vectors in parts]
+    return np.array(rows, np.uint64)
+
+
+def _lengths(parts: Parts) -> Ints:
+    """(P,)."""
+    return np.array([len(vectors[0]) for vectors in parts], np.int64)
+
+
+def _are_narrow(parts: Parts) -> NDArray[np.bool_]:
+    """(P,), whether vectors are bfloat16."""
+    return np.array([vectors[0].dtype == torch.bfloat16 for vectors in parts], np.bool_)
 
 
 @jit
@@ -296,11 +330,11 @@ def _add_up(addresses, lengths, narrow, weights, totals):  # type: ignore[no-unt
 def _sum_of(addresses, length, like, weights, total):  # type: ignore[no-untyped-def]
     for start in range(0, length, _BLOCK):
         end = min(start + _BLOCK, length)
-        to = memory(total, length, np.float32(0))[start:end]
+        block = memory(total, length, np.float32(0))[start:end]
         x, weight = memory(addresses[0], length, like)[start:end], weights[0]
-        for k in range(len(to)):
-            to[k] = weight * widen(x[k])
+        for k in range(len(block)):
+            block[k] = weight * widen(x[k])
         for i in range(1, len(addresses)):
             x, weight = memory(addresses[i], length, like)[start:end], weights[i]
-            for k in range(len(to)):
-                to[k] += weight * widen(x[k])
+            for k in range(len(block)):
+                block[k] += weight * widen(x[k])

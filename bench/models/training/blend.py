@@ -36,10 +36,9 @@ def parts_of(config: Mapping[str, Scalar], replicate: int) -> tuple[str, str]:
     """Names of the kept predictions of its network and its trees, whose settings are in the blend's
     configuration.
     """
-    trees = {name: value for name, value in config.items() if name.startswith("trees.")}
-    return name_of(str(config[NETWORK]), replicate), name_of(
-        training_of("trees", None, None, trees), replicate
-    )
+    tree_config = {name: value for name, value in config.items() if name.startswith("trees.")}
+    trees = training_of("trees", None, None, tree_config)
+    return name_of(str(config[NETWORK]), replicate), name_of(trees, replicate)
 
 
 def run_blend(job: Job, store: Store) -> TrialResult:
@@ -54,10 +53,11 @@ def run_blend(job: Job, store: Store) -> TrialResult:
     folder, names = Path(job.predictions), parts_of(job.config, job.replicate)
     shares = [float(str(job.config[f"{SHARE}{task.name}"])) for task in store.schema.tasks]
 
-    def of(split: SplitName) -> Iterator[BothPredictions]:
-        return mixed(*joint_of(folder, split, names), shares, store.schema)
+    def predictions_of(split: SplitName) -> Iterator[BothPredictions]:
+        network, trees = joint_of(folder, split, names)
+        return mixed(network, trees, shares, store.schema)
 
-    metrics, resampled = measured_splits(job, store, of, kept=True)
+    metrics, resampled = measured_splits(job, store, predictions_of, kept_rows=True)
     return TrialResult(metrics, {}, [], dict(job.config), resampled=resampled)
 
 
@@ -65,14 +65,18 @@ def joint_of(folder: Path, split: str, names: tuple[str, str]) -> tuple[Singles,
     """Reads the joint predictions (n, T) of both parts; raises `Damaged` if they are changed or
     gone.
     """
-    network, trees = (predictions(folder, split, name) for name in names)
-    if network is None or trees is None:
-        raise Damaged(path(folder, split, names[0 if network is None else 1]))
+    network_name, trees_name = names
+    network = predictions(folder, split, network_name)
+    if network is None:
+        raise Damaged(path(folder, split, network_name))
+    trees = predictions(folder, split, trees_name)
+    if trees is None:
+        raise Damaged(path(folder, split, trees_name))
     return network, trees
 
 
 def mixed(
-    network: Singles, trees: Singles, shares: Sequence[float], schema: Schema
+    network: Singles, trees: Singles, network_shares: Sequence[float], schema: Schema
 ) -> Iterator[BothPredictions]:
     """Yields a blend's predictions, piece by piece, from its parts' joint ones (n, T) and the
     network's shares by task.
@@ -80,21 +84,21 @@ def mixed(
     Joint predictions are mixed with joint ones, and conditional ones (a task's joint prediction
     over its parent's) with conditional ones.
     """
-    binary, both = (
-        [task.kind == "binary" for task in schema.tasks],
-        [shares, [1 - share for share in shares]],
-    )
+    binary = [task.kind == "binary" for task in schema.tasks]
+    shares = [network_shares, [1 - share for share in network_shares]]
     for start in range(0, len(network), PIECE):
-        parts = [
-            torch.tensor(part[start : start + PIECE], dtype=torch.float64)
-            for part in (network, trees)
-        ]
-        given = [part.clone() for part in parts]
-        for at, parent in enumerate(schema.parents):
-            if parent is not None:
-                for own, part in zip(given, parts, strict=True):
-                    own[:, at] /= part[:, parent].clamp(min=CLIP)
-        yield mix(given, both, binary).numpy(), mix(parts, both, binary).numpy()
+        rows = slice(start, start + PIECE)
+        joint = [torch.tensor(part[rows], dtype=torch.float64) for part in (network, trees)]
+        conditional = [_conditional(part, schema) for part in joint]
+        yield mix(conditional, shares, binary).numpy(), mix(joint, shares, binary).numpy()
+
+
+def _conditional(joint: Tensor, schema: Schema) -> Tensor:
+    conditional = joint.clone()
+    for task, parent in enumerate(schema.parents):
+        if parent is not None:
+            conditional[:, task] /= joint[:, parent].clamp(min=CLIP)
+    return conditional
 
 
 def mix(
@@ -108,19 +112,27 @@ def mix(
     if len(parts) == 1:
         return parts[0]
     columns = []
-    for at, odds in enumerate(binary):
-        own = [
-            (of[at], part[:, at].to(torch.float64))
-            for of, part in zip(shares, parts, strict=True)
-            if of[at]
-        ]
-        total = own[0][1]
-        if len(own) > 1:
-            first, *others = [share * (_logits(value) if odds else value) for share, value in own]
-            total = sum(others, first)
-            total = total.sigmoid() if odds else total
-        columns.append(total.to(torch.float32))
+    for task, is_binary in enumerate(binary):
+        predictions, weights = [], []
+        for part, share_by_task in zip(parts, shares, strict=True):
+            if share_by_task[task]:
+                predictions.append(part[:, task].to(torch.float64))
+                weights.append(share_by_task[task])
+        if len(predictions) == 1:
+            column = predictions[0]
+        elif is_binary:
+            column = _weighted_sum([_logits(p) for p in predictions], weights).sigmoid()
+        else:
+            column = _weighted_sum(predictions, weights)
+        columns.append(column.to(torch.float32))
     return torch.stack(columns, 1)
+
+
+def _weighted_sum(predictions: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+    total = weights[0] * predictions[0]
+    for weight, prediction in zip(weights[1:], predictions[1:], strict=True):
+        total = total + weight * prediction
+    return total
 
 
 def _logits(p: Tensor) -> Tensor:
@@ -137,25 +149,26 @@ def shares_of(
     A task is judged by its first objective, or else by its loss, in the mean over replicates.
     `names` are of both parts' predictions in `folder`, by replicate.
     """
-    schema = store.schema
-    first = {each.name.partition(".")[0]: each for each in reversed(objectives) if each.is_metric}
-    sums = np.zeros((len(SHARES), len(schema.tasks)))
-    ranked = outcomes_of([each.name for each in objectives])
-    for both in names:
-        joint = joint_of(folder, SEARCH, both)
-        for place, share in enumerate(SHARES):
-            said = mixed(*joint, [share] * len(schema.tasks), schema)
-            metrics, _ = measured(store, SEARCH, said, outcomes=ranked, kept=True)
-            for at, task in enumerate(schema.tasks):
-                own = first.get(task.name)
-                value = (
-                    merit(metrics, task.name)
-                    if own is None
-                    else own.sign * metrics.get(own.key(SEARCH), -np.inf)
-                )
-                sums[place, at] += value
-    best = np.nan_to_num(sums, nan=-np.inf).argmax(axis=0)
-    return {
-        f"{SHARE}{task.name}": SHARES[at]
-        for task, at in zip(schema.tasks, best.tolist(), strict=True)
-    }
+    tasks = store.schema.tasks
+    objective_by_task = {}
+    for objective in reversed(objectives):
+        if objective.is_metric:
+            objective_by_task[objective.name.partition(".")[0]] = objective
+    outcomes = outcomes_of([objective.name for objective in objectives])
+
+    sums = np.zeros((len(SHARES), len(tasks)))
+    for names_of_replicate in names:
+        network, trees = joint_of(folder, SEARCH, names_of_replicate)
+        for row, share in enumerate(SHARES):
+            blend = mixed(network, trees, [share] * len(tasks), store.schema)
+            metrics, _ = measured(store, SEARCH, blend, outcomes=outcomes, kept_rows=True)
+            for column, task in enumerate(tasks):
+                sums[row, column] += _merit(metrics, task.name, objective_by_task.get(task.name))
+    best = np.nan_to_num(sums, nan=-np.inf).argmax(axis=0).tolist()
+    return {f"{SHARE}{task.name}": SHARES[row] for task, row in zip(tasks, best, strict=True)}
+
+
+def _merit(metrics: Mapping[str, float], task: str, objective: Objective | None) -> float:
+    if objective is None:
+        return merit(metrics, task)
+    return objective.sign * metrics.get(objective.key(SEARCH), -np.inf)

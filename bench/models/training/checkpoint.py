@@ -28,14 +28,11 @@ def write(path: Path, state: Mapping[str, object], identity: Mapping[str, object
     be written.
     """
     tensors: dict[str, Tensor] = {}
-    header = {
-        _KEY: json.dumps(
-            {"format": _FORMAT, "identity": identity, "state": _take(state, "", tensors)}
-        )
-    }
+    references = _without_tensors(state, "", tensors)
+    header = {"format": _FORMAT, "identity": identity, "state": references}
     try:
         with atomic_path(path) as temporary:
-            save_file(tensors, temporary, header)
+            save_file(tensors, temporary, {_KEY: json.dumps(header)})
     except SafetensorError as error:  # wraps the system's error
         raise OSError(f"could not write the checkpoint {path}: {error}") from None
 
@@ -59,38 +56,42 @@ def read(path: Path, identity: Mapping[str, object]) -> dict[str, Any]:
         raise UserError(
             f"{path}: expected a checkpoint of format {_FORMAT}, found {header['format']}"
         )
-    theirs = header["identity"]
-    for name in dict.fromkeys([*identity, *theirs]):
-        ours, own = identity.get(name), theirs.get(name)
-        if ours != own:
+    stored_identity = header["identity"]
+    for name in dict.fromkeys([*identity, *stored_identity]):
+        expected, stored = identity.get(name), stored_identity.get(name)
+        if expected != stored:
             raise UserError(
-                f"{path}: expected a checkpoint of a training with {name} = {ours!r}, found {own!r}"
+                f"{path}: expected a checkpoint of a training with {name} = {expected!r}, "
+                f"found {stored!r}"
             )
-    state: dict[str, Any] = _put(header["state"], tensors)
+    state: dict[str, Any] = _with_tensors(header["state"], tensors)
     return state
 
 
-def _take(value: object, path: str, tensors: dict[str, Tensor]) -> Any:
+def _without_tensors(value: object, path: str, tensors: dict[str, Tensor]) -> Any:
     """Returns a state with references in place of its tensors, which go to `tensors`."""
     if isinstance(value, Tensor):
         tensors[path] = value.detach().cpu().contiguous()
         return {_TENSOR: path}
     if isinstance(value, Mapping):
-        return {
-            str(key): _take(inner, f"{path}/{key}" if path else str(key), tensors)
-            for key, inner in value.items()
-        }
+        plain = {}
+        for key, inner in value.items():
+            inner_path = f"{path}/{key}" if path else str(key)
+            plain[str(key)] = _without_tensors(inner, inner_path, tensors)
+        return plain
     if isinstance(value, list | tuple):
-        return [_take(inner, f"{path}/{at}", tensors) for at, inner in enumerate(value)]
+        return [
+            _without_tensors(inner, f"{path}/{index}", tensors) for index, inner in enumerate(value)
+        ]
     return value
 
 
-def _put(value: Any, tensors: Mapping[str, Tensor]) -> Any:
-    """Inverse of `_take`; keys become text and sequences lists."""
+def _with_tensors(value: Any, tensors: Mapping[str, Tensor]) -> Any:
+    """Inverse of `_without_tensors`; keys become text and sequences lists."""
     if isinstance(value, dict):
         if _TENSOR in value:
             return tensors[value[_TENSOR]]
-        return {key: _put(inner, tensors) for key, inner in value.items()}
+        return {key: _with_tensors(inner, tensors) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_put(inner, tensors) for inner in value]
+        return [_with_tensors(inner, tensors) for inner in value]
     return value

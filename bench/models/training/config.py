@@ -42,7 +42,7 @@ class OptimConfig(Config):
     embedding_lr: float = Field(1.0, gt=0, le=100)
     """Learning rate of embedding rows, as a multiple of `lr`."""
     embedding_optimizer: Literal["adam"] = "adam"
-    """Optimizer of embedding rows, see `bench.models.training.optimizers.adam`."""
+    """Optimizer of embedding rows, see `bench.models.training.row_adam`."""
     weight_decay: float = Field(1e-5, ge=0)
     """Decoupled decay of dense parameters."""
     embedding_l2: float = Field(0.0, ge=0)
@@ -135,18 +135,18 @@ class TrialConfig:
         except UserError as error:
             raise UserError(f"{where}: {error}") from None
         tables = nest(values, where)
+        keys = cls.__dataclass_fields__
         for key, table in tables.items():
-            if key not in cls.__dataclass_fields__:
-                raise UserError(
-                    f"{where}: {unknown('key', key, ('architecture', *cls.__dataclass_fields__))}"
-                )
+            if key not in keys:
+                raise UserError(f"{where}: {unknown('key', key, ('architecture', *keys))}")
             if not isinstance(table, dict):
                 raise UserError(
                     f"{where}: expected '{key}' to be a table such as {key}.kind, found {table!r}"
                 )
-        parts: dict[str, Any] = {
-            part: validate(of, tables.get(part, {}), where, part) for part, of in PLAIN.items()
-        }
+
+        parts: dict[str, Any] = {}
+        for part, options in PLAIN.items():
+            parts[part] = validate(options, tables.get(part, {}), where, part)
         for axis, registry in AXES.items():
             parts[axis] = choose(registry, axis, tables.get(axis, {}), DEFAULTS[axis])
         return cls(**parts)
@@ -160,14 +160,14 @@ class TrialConfig:
         """Returns all options, the inverse of `parse`; defaults included, except those of
         positions.
         """
-        kinds: dict[str, Scalar] = {}
+        options: dict[str, Scalar] = {}
         for axis in AXES:
-            kinds |= getattr(self, axis).dotted(axis)
-        parts = {
-            name: getattr(self, name).model_dump(mode="json", exclude_unset=name == "position")
-            for name in PLAIN
-        }
-        return kinds | flatten(parts)
+            options |= getattr(self, axis).dotted(axis)
+        parts = {}
+        for name in PLAIN:
+            part: Config = getattr(self, name)
+            parts[name] = part.model_dump(mode="json", exclude_unset=name == "position")
+        return options | flatten(parts)
 
     def check_fit(self, schema: Schema) -> None:
         """Raises UserError, with the registry entry's reason, if a choice does not fit the
@@ -175,7 +175,8 @@ class TrialConfig:
         """
         for axis, registry in AXES.items():
             kind = getattr(self, axis).kind
-            if reason := lookup(registry, axis, kind).unfit(schema):
+            reason = lookup(registry, axis, kind).unfit(schema)
+            if reason:
                 raise UserError(f"{axis}.kind = '{kind}' does not fit this data: {reason}")
         if schema.position is None and self.position.model_fields_set:
             raise UserError("position: expected a column of this kind on the card, found none")
@@ -201,8 +202,10 @@ def split_recipe(dotted: Mapping[str, Any], where: str) -> tuple[Recipe, dict[st
     key or a bad value.
     """
     table = "training."
-    given = {
-        name.removeprefix(table): value for name, value in dotted.items() if name.startswith(table)
-    }
-    rest = {name: value for name, value in dotted.items() if not name.startswith(table)}
-    return validate(Recipe, given, where, "training"), rest
+    recipe, config = {}, {}
+    for name, value in dotted.items():
+        if name.startswith(table):
+            recipe[name.removeprefix(table)] = value
+        else:
+            config[name] = value
+    return validate(Recipe, recipe, where, "training"), config

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.core.errors import UserError
@@ -26,12 +28,12 @@ def choose_device(name: str) -> torch.device:
     each worker its own devices in that variable, and no number.
     """
     check_device_name(name)
-    there = torch.cuda.is_available()
-    if name == "cuda" and not there:
+    has_cuda = torch.cuda.is_available()
+    if name == "cuda" and not has_cuda:
         raise UserError(
             "device: expected a CUDA device that torch can use, found none; use 'cpu' or 'auto'"
         )
-    if name == "cpu" or not there:
+    if name == "cpu" or not has_cuda:
         return torch.device("cpu")
     return torch.device("cuda", worker_number() % torch.cuda.device_count())
 
@@ -40,21 +42,22 @@ class ResidentFeed:
     """A split in the device's memory: batches are gathered there, without waiting for the host."""
 
     def __init__(self, split: StoredSplit, device: torch.device, grouped: bool = False) -> None:
-        self._split, self._grouped = split, grouped
-        # Read-only maps are copied first: they cannot be a tensor's memory.
-        arrays = (
-            split.ids,
-            split.dense,
-            split.labels,
-            split.weights,
-            split.group if grouped else None,
-            split.bounds,
-        )
-        own = (None if array is None else np.require(array, requirements="W") for array in arrays)
+        self._split = split
+        self._grouped = grouped
+        self.rows = len(split)
+        self.device = device
         self.whole = Batch(
-            *(None if array is None else torch.from_numpy(array).to(device) for array in own)
-        )  # type: ignore[arg-type]
-        self.rows, self.device = len(split), device
+            self._copy(split.ids),
+            self._copy(split.dense),
+            self._copy(split.labels),
+            None if split.weights is None else self._copy(split.weights),
+            self._copy(split.group) if grouped else None,
+            None if split.bounds is None else self._copy(split.bounds),
+        )
+
+    def _copy(self, array: NDArray[Any]) -> Tensor:
+        """Read-only maps are copied first: they cannot be a tensor's memory."""
+        return torch.from_numpy(np.require(array, requirements="W")).to(self.device)
 
     def in_order(self, size: int) -> Iterator[Batch]:
         """See `Batches.in_order`; the batches are views."""
@@ -67,18 +70,17 @@ class ResidentFeed:
         every device.
         """
         size = min(size, self.rows)
-        order = (
-            shuffled_order(self._split, size, seed, self._grouped).to(self.device)
-            if size
-            else torch.empty(0)
-        )
+        if not size:
+            return
+        order = shuffled_order(self._split, size, seed, self._grouped).to(self.device)
         for first in range(start * size, self.rows - size + 1, size):
-            rows = order[first : first + size]
-            yield self.whole.taken(rows)
+            yield self.whole.taken(order[first : first + size])
 
     def steps(self, size: int) -> int:
         """See `Batches.steps`."""
-        return max(1, self.rows // size) if self.rows else 0
+        if not self.rows:
+            return 0
+        return max(1, self.rows // size)
 
 
 class CopyingFeed:
@@ -136,5 +138,6 @@ def feed(split: StoredSplit, device: torch.device, grouped: bool = False) -> Fee
 
 def fits(split: StoredSplit, free: int, grouped: bool = False) -> bool:
     """Whether a split, and the order of its rows, fit into `free` bytes."""
-    arrays = arrays_of(split, grouped) | {"ids": split.ids_of(slice(0))}  # in 32 bits
-    return len(split) * (sum(map(row_bytes, arrays.values())) + 8) <= SHARE * free
+    arrays = arrays_of(split, grouped) | {"ids": split.ids_of(slice(0))}  # ids in 32 bits
+    bytes_of_row = sum(map(row_bytes, arrays.values())) + 8
+    return len(split) * bytes_of_row <= SHARE * free

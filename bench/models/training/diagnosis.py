@@ -43,7 +43,8 @@ class Diagnosis:
     def __init__(
         self, model: MultiTaskModel, balancer: Balancer, means: Tensor, total: int, batch: int
     ) -> None:
-        self.model, self.batch = model, batch
+        self.model = model
+        self.batch = batch
         self.tasks = [task.name for task in model.schema.tasks]
         self.every = interval(total, batch, len(self.tasks))
         self.base = base_losses(model, means.tolist())
@@ -62,9 +63,12 @@ class Diagnosis:
         self, curve: Sequence[Mapping[str, float]], objectives: Sequence[Objective]
     ) -> dict[str, Any]:
         """Summary of all probes so far, as in `bench.core.records.TrialResult.diagnosis`."""
-        about = {"every": self.every, "rows": min(PROBE_ROWS, self.batch)}
-        seen = summary(self.tasks, self._probe.pairs, self.base, self.probes, self.experts)
-        return about | seen | {"course": course_of(self.tasks, curve, objectives)}
+        return {
+            "every": self.every,
+            "rows": min(PROBE_ROWS, self.batch),
+            **summary(self.tasks, self._probe.pairs, self.base, self.probes, self.experts),
+            "course": course_of(self.tasks, curve, objectives),
+        }
 
     def state_dict(self) -> dict[str, Any]:
         """Results of the probes, as plain values."""
@@ -72,7 +76,7 @@ class Diagnosis:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Loads results of probes; older checkpoints have none."""
-        self.probes = [dict(each) for each in state.get("probes", [])]
+        self.probes = [dict(probe) for probe in state.get("probes", [])]
         self.experts = dict(state.get("experts", {}))
 
 
@@ -83,17 +87,19 @@ def base_losses(model: MultiTaskModel, means: Sequence[float]) -> list[float | N
     For a regression on a fitted scale, its mean. None for other regressions, for one class only,
     and for losses that compare samples.
     """
-    schema, rates = model.schema, means if model.thinned is None else model.thinned.there(means)
+    schema = model.schema
+    rates = means if model.thinned is None else model.thinned.there(means)
     losses: list[float | None] = []
-    for at, task in enumerate(schema.tasks):
-        parent, rate = schema.parents[at], rates[at]
+    for task, parent, rate in zip(schema.tasks, schema.parents, rates, strict=True):
         while model.funnel.ties_tasks and parent is not None:
-            rate, parent = rate * rates[parent], schema.parents[parent]
+            rate *= rates[parent]
+            parent = schema.parents[parent]
         if task.scale is not None:
             losses.append(model.funnel.loss.regression.of_constant)
-            continue
-        known = task.kind == "binary" and 0 < rate < 1
-        losses.append(model.funnel.loss.binary.of_constant(rate) if known else None)
+        elif task.kind == "binary" and 0 < rate < 1:
+            losses.append(model.funnel.loss.binary.of_constant(rate))
+        else:
+            losses.append(None)
     return losses
 
 
@@ -105,13 +111,13 @@ def interval(total: int, batch: int, tasks: int) -> int:
     """
     # in steps: a forward pass is a third of a step's work, a backward pass two thirds
     cost = min(PROBE_ROWS, batch) / batch * (1 + 2 * tasks) / 3 + OVERHEAD
-    every = max(math.ceil(total / MOST_PROBES), math.ceil(cost / SHARE))
-    return min(every, max(total // LEAST_PROBES, CLOSEST))
+    steps = max(math.ceil(total / MOST_PROBES), math.ceil(cost / SHARE))
+    return min(steps, max(total // LEAST_PROBES, CLOSEST))
 
 
-def due(step: int, every: int) -> bool:
+def due(step: int, interval: int) -> bool:
     """Whether to probe before the step of that number, counted from 0."""
-    return step % every == 2 * every // 3
+    return step % interval == 2 * interval // 3
 
 
 def summary(
@@ -127,19 +133,17 @@ def summary(
     rate, or None.
     """
     blocks = list(probes[0]["norms"]) if probes else []
+    tasks_summary, pairs_summary = {}, []
+    if probes:
+        for index, task in enumerate(tasks):
+            tasks_summary[task] = _of_task(index, base[index], blocks, probes)
+        for index, pair in enumerate(pairs):
+            angles = {block: _angle(block, index, probes) for block in blocks}
+            pairs_summary.append({"tasks": [tasks[task] for task in pair], "blocks": angles})
     return {
         "probes": len(probes),
-        "tasks": {name: _of_task(at, base[at], blocks, probes) for at, name in enumerate(tasks)}
-        if probes
-        else {},
-        "pairs": [
-            {
-                "tasks": [tasks[one], tasks[other]],
-                "blocks": {block: _angle(block, at, probes) for block in blocks},
-            }
-            for at, (one, other) in enumerate(pairs)
-            if probes
-        ],
+        "tasks": tasks_summary,
+        "pairs": pairs_summary,
         "experts": _of_experts(tasks, experts),
     }
 
@@ -154,83 +158,91 @@ def course_of(
     for objective in objectives:
         key = objective.key("valid")
         points = [point for point in curve if math.isfinite(point.get(key, math.nan))]
-        task = max(
-            (name for name in tasks if objective.name.startswith(f"{name}.")), key=len, default=None
-        )
-        if points and task is not None:
-            best = max(points, key=lambda point: objective.sign * point[key])  # the first of equals
-            lost = objective.sign * (best[key] - points[-1][key])
-            course[objective.name] = {
-                "task": task,
-                "best_samples": int(best["samples"]),
-                "last_samples": int(points[-1]["samples"]),
-                "best": best[key],
-                "lost": _short(lost),
-            }
+        named = [task for task in tasks if objective.name.startswith(f"{task}.")]
+        if not points or not named:
+            continue
+        values = [objective.sign * point[key] for point in points]
+        best = points[values.index(max(values))]  # the first of equals
+        course[objective.name] = {
+            "task": max(named, key=len),
+            "best_samples": int(best["samples"]),
+            "last_samples": int(points[-1]["samples"]),
+            "best": best[key],
+            "lost": _short(max(values) - values[-1]),
+        }
     return course
 
 
-def _of_task(at: int, base: float | None, blocks: Sequence[str], probes: Probes) -> dict[str, Any]:
+def _of_task(
+    task: int, base_loss: float | None, blocks: Sequence[str], probes: Probes
+) -> dict[str, Any]:
     """Mean loss, and geometric means of norms and weights, which differ by factors."""
-    loss = _mean(probe["losses"][at] for probe in probes)
-    weights = [probe["weights"][at] if probe["weights"] else None for probe in probes]
-    norms = {block: [probe["norms"][block][at] for probe in probes] for block in blocks}
-    pulls = {
-        block: [_times(w, n) for w, n in zip(weights, of, strict=True)]
-        for block, of in norms.items()
-    }
+    loss = _mean(probe["losses"][task] for probe in probes)
+    weights = [probe["weights"][task] if probe["weights"] else None for probe in probes]
+    norm, pull = {}, {}
+    for block in blocks:
+        norms = [probe["norms"][block][task] for probe in probes]
+        norm[block] = _geometric(norms)
+        pull[block] = _geometric(map(_product, weights, norms))
+    loss_over_base = None
+    if loss is not None and base_loss is not None:
+        loss_over_base = _short(loss / base_loss)
     return {
         "loss": loss,
-        "loss_over_base": None if loss is None or base is None else _short(loss / base),
+        "loss_over_base": loss_over_base,
         "weight": _geometric(weights),
-        "norm": {block: _geometric(of) for block, of in norms.items()},
-        "pull": {block: _geometric(of) for block, of in pulls.items()},
+        "norm": norm,
+        "pull": pull,
     }
 
 
-def _angle(block: str, at: int, probes: Probes) -> dict[str, Any]:
+def _angle(block: str, pair: int, probes: Probes) -> dict[str, Any]:
     """The cosine of two tasks' gradients over the probes where both have one."""
-    known = [
-        probe["cosines"][block][at] for probe in probes if probe["cosines"][block][at] is not None
-    ]
-    below = _short(sum(cosine < 0 for cosine in known) / len(known)) if known else None
-    return {"cosine": _mean(known), "below_zero": below, "probes": len(known)}
+    cosines = _defined(probe["cosines"][block][pair] for probe in probes)
+    below_zero = [float(cosine < 0) for cosine in cosines]
+    return {"cosine": _mean(cosines), "below_zero": _mean(below_zero), "probes": len(cosines)}
 
 
 def _of_experts(tasks: Sequence[str], experts: Mapping[str, Any]) -> dict[str, Any]:
-    gates = {
-        name: {
-            "of": list(tasks) if len(shares) == len(tasks) else ["all tasks"] * len(shares),
-            "share": [[_short(share) for share in of_gate] for of_gate in shares],
-            "entropy": [_entropy(of_gate) for of_gate in shares],
-            "collapsed": [max(of_gate) > COLLAPSED for of_gate in shares],
+    gates = {}
+    for name, shares_by_gate in experts.get("gates", {}).items():
+        one_a_task = len(shares_by_gate) == len(tasks)
+        gates[name] = {
+            "of": list(tasks) if one_a_task else ["all tasks"] * len(shares_by_gate),
+            "share": [list(map(_short, shares)) for shares in shares_by_gate],
+            "entropy": [_entropy(shares) for shares in shares_by_gate],
+            "collapsed": [max(shares) > COLLAPSED for shares in shares_by_gate],
         }
-        for name, shares in experts.get("gates", {}).items()
-    }
-    units = {
-        name: {
-            "dead": [_short(share) for share in of["dead"]],
-            "silent": [share > COLLAPSED for share in of["silent"]],
+    units = {}
+    for name, shares in experts.get("units", {}).items():
+        units[name] = {
+            "dead": list(map(_short, shares["dead"])),
+            "silent": [share > COLLAPSED for share in shares["silent"]],
         }
-        for name, of in experts.get("units", {}).items()
-    }
     return {"gates": gates, "units": units}
 
 
 def _entropy(shares: Sequence[float]) -> float:
     """Relative to its maximum: 1 for equal weights, 0 if one expert has all."""
-    return _short(
-        -sum(share * math.log(share) for share in shares if share > 0) / math.log(len(shares))
-    )
+    entropy = -sum(share * math.log(share) for share in shares if share > 0)
+    return _short(entropy / math.log(len(shares)))
 
 
-def _times(weight: float | None, norm: float | None) -> float | None:
-    return None if weight is None or norm is None else abs(weight) * norm
+def _product(weight: float | None, norm: float | None) -> float | None:
+    if weight is None or norm is None:
+        return None
+    return abs(weight) * norm
+
+
+def _defined(values: Iterable[float | None]) -> list[float]:
+    return [value for value in values if value is not None]
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return _short(math.fsum(known) / len(known)) if known else None
+    defined = _defined(values)
+    if not defined:
+        return None
+    return _short(math.fsum(defined) / len(defined))
 
 
 def _geometric(values: Iterable[float | None]) -> float | None:
@@ -238,7 +250,9 @@ def _geometric(values: Iterable[float | None]) -> float | None:
     it.
     """
     logarithms = [math.log(value) for value in values if value]
-    return _short(math.exp(math.fsum(logarithms) / len(logarithms))) if logarithms else None
+    if not logarithms:
+        return None
+    return _short(math.exp(math.fsum(logarithms) / len(logarithms)))
 
 
 def _short(value: float) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -32,16 +33,19 @@ from bench.models.training.selection import Selector
 BATCH = 4096  # samples passed to the model at once
 PIECE = 1 << 18  # samples passed to the metrics at once
 LATENCY_BATCH = 100  # candidates scored for one request
-LATENCY_RUNS = 15  # minimum
-LATENCY_MOST = 100
-LATENCY_SECONDS = (
-    0.02  # total time after which no more runs start: a search measures each of its trials
-)
+LATENCY_MIN_RUNS, LATENCY_MAX_RUNS = 15, 100
+LATENCY_SECONDS = 0.02  # no run starts after this total time: a search measures each of its trials
 State = Mapping[str, Tensor]
-Measured = tuple[list[int], dict[str, float]]
 BothPredictions = tuple[NDArray[np.float32], NDArray[np.float32]]
 """The next rows' predictions (n, T): conditional on the parent, and joint with all ancestors, see
 `bench.measure.tally`."""
+
+
+class Measured(NamedTuple):
+    """Metrics of a state: that after these numbers of training samples, one for each selector."""
+
+    samples: list[int]
+    metrics: dict[str, float]
 
 
 class Evaluation:
@@ -49,8 +53,7 @@ class Evaluation:
     split.
 
     Attributes:
-        measured: split -> the last measured state, as its selectors' samples, and its metrics; no
-            state is measured twice.
+        measured: the state measured last on a split; no state is measured twice.
         seconds: spent here so far.
         samples: predicted so far.
         resampled: metric -> its changes on the resamples, for the splits that were resampled.
@@ -63,28 +66,32 @@ class Evaluation:
         device: torch.device,
         outcomes: Sequence[str] = (),
     ) -> None:
-        self.store, self.model, self.device, self.outcomes = store, model, device, tuple(outcomes)
+        self.store = store
+        self.model = model
+        self.device = device
+        self.outcomes = tuple(outcomes)
         self.measured: dict[str, Measured] = {}
-        self.seconds, self.samples = 0.0, 0
+        self.seconds = 0.0
+        self.samples = 0
         self.resampled: dict[str, list[float]] = {}
-        self._open: dict[str, tuple[StoredSplit, Feed]] = {}
+        self._feeds: dict[str, Feed] = {}
 
     def judge(self, selectors: Sequence[Selector], samples: int) -> dict[str, float]:
         """Measures the current state on validation and passes the metrics to the selectors."""
-        kept: list[Tensor] = []
-        separate = any(selector.task is not None for selector in selectors)
-        metrics = self.measure(
-            "valid", _kept(self.logits("valid"), kept) if separate else self.logits("valid")
-        )
+        logits: Iterable[Tensor] = self.logits("valid")
+        copies: list[Tensor] = []
+        if any(selector.task is not None for selector in selectors):
+            logits = _copied(logits, copies)
+        metrics = self.measure("valid", logits)
+
         for selector in selectors:
-            if selector.judge(metrics, samples) and selector.task is not None:
-                selector.logits = (
-                    torch.cat([logits[:, selector.task] for logits in kept])
-                    if kept
-                    else torch.empty(0)
-                )
+            is_best = selector.judge(metrics, samples)
+            if is_best and selector.task is not None:
+                column = [batch[:, selector.task] for batch in copies]
+                selector.logits = torch.cat(column) if column else torch.empty(0)
         if all(selector.current for selector in selectors):
-            self.measured["valid"] = ([selector.samples for selector in selectors], metrics)
+            best_samples = [selector.samples for selector in selectors]
+            self.measured["valid"] = Measured(best_samples, metrics)
         return metrics
 
     def best(
@@ -92,33 +99,31 @@ class Evaluation:
         split: SplitName,
         selectors: Sequence[Selector],
         resamples: int = 0,
-        keep: Path | None = None,
+        file: Path | None = None,
     ) -> dict[str, float]:
         """Every task's metrics at the best state; at each task's own best if tasks have selectors
         of their own.
 
         Before the first evaluation, those of the current state. With resamples, see `resampled`;
-        `keep` is a file for the joint predictions.
+        joint predictions are written to `file`.
         """
-        state = [selector.samples for selector in selectors]
-        if not all(state):
-            return self.measure(split, self.logits(split), resamples, keep)
-        if resamples or keep or split not in self.measured or self.measured[split][0] != state:
-            self.measured[split] = (
-                state,
-                self.measure(split, self._best(split, selectors), resamples, keep),
-            )
-        return self.measured[split][1]
+        best_samples = [selector.samples for selector in selectors]
+        if not all(best_samples):
+            return self.measure(split, self.logits(split), resamples, file)
+
+        last = self.measured.get(split)
+        if resamples or file or last is None or last.samples != best_samples:
+            metrics = self.measure(split, self._best_logits(split, selectors), resamples, file)
+            last = self.measured[split] = Measured(best_samples, metrics)
+        return last.metrics
 
     def glimpse(self, part: StoredSplit) -> dict[str, float]:
         """Every task's metrics of the current state on a part of validation, without recording
         them.
         """
         started = time.perf_counter()
-        logits = self._logits(feed(part, self.device))
-        metrics, _ = measured(
-            self.store, "valid", self._predictions(logits), outcomes=self.outcomes, part=part
-        )
+        predictions = self._predictions(self._logits(feed(part, self.device)))
+        metrics, _ = measured(self.store, "valid", predictions, outcomes=self.outcomes, part=part)
         self.seconds += time.perf_counter() - started
         return metrics
 
@@ -127,12 +132,13 @@ class Evaluation:
         split: SplitName,
         logits: Iterable[Tensor],
         resamples: int = 0,
-        keep: Path | None = None,
+        file: Path | None = None,
     ) -> dict[str, float]:
         """Every task's metrics of a split's logits, in any pieces (n, T); see `measured`."""
         started = time.perf_counter()
+        predictions = self._predictions(logits)
         metrics, resampled = measured(
-            self.store, split, self._predictions(logits), resamples, self.outcomes, keep
+            self.store, split, predictions, resamples, self.outcomes, file
         )
         self.resampled |= resampled
         self.seconds += time.perf_counter() - started
@@ -142,57 +148,52 @@ class Evaluation:
         self, split: SplitName, selectors: Sequence[Selector]
     ) -> Iterator[BothPredictions]:
         """Predictions of a split at the best state, see `best`, piece by piece in its order."""
-        return self._predictions(self._best(split, selectors))
+        return self._predictions(self._best_logits(split, selectors))
+
+    def logits(self, split: SplitName, state: State | None = None) -> Iterator[Tensor]:
+        """Logits (n, T) of a split, batch by batch in order; with the current weights, or those of
+        a state.
+        """
+        if split not in self._feeds:
+            self._feeds[split] = feed(self.store.split(split), self.device)
+        return self._logits(self._feeds[split], state)
+
+    def _logits(self, batches: Feed, state: State | None = None) -> Iterator[Tensor]:
+        training = self.model.training
+        self.model.eval()
+        for batch in batches.in_order(BATCH):
+            inputs = batch.ids, batch.dense
+            with torch.no_grad():
+                if state is None:
+                    logits = self.model(*inputs)
+                else:
+                    logits = functional_call(self.model, dict(state), inputs)
+            self.samples += len(logits)
+            yield logits.float()
+        self.model.train(training)
 
     def _predictions(self, logits: Iterable[Tensor]) -> Iterator[BothPredictions]:
         for piece in _joined(logits):
             probabilities = self.model.probabilities(piece)
             yield probabilities.conditional.cpu().numpy(), probabilities.joint.cpu().numpy()
 
-    def _best(self, split: SplitName, selectors: Sequence[Selector]) -> Iterable[Tensor]:
+    def _best_logits(self, split: SplitName, selectors: Sequence[Selector]) -> Iterable[Tensor]:
         """Logits (n, T) at the best state, or the current one before the first evaluation."""
         if not all(selector.samples for selector in selectors):
             return self.logits(split)
-        columns = [self._of(split, selector) for selector in selectors]
-        return (
-            columns[0]
-            if len(columns) == 1
-            else (torch.stack(c, 1) for c in zip(*columns, strict=True))
-        )
+        columns = [self._logits_of(split, selector) for selector in selectors]
+        if len(columns) == 1:
+            return columns[0]
+        return (torch.stack(batches, 1) for batches in zip(*columns, strict=True))
 
-    def logits(self, split: SplitName, state: State | None = None) -> Iterator[Tensor]:
-        """Logits (n, T) of a split, batch by batch in order; with the current weights, or those of
-        a state.
-        """
-        return self._logits(self._split(split)[1], state)
-
-    def _logits(self, batches: Feed, state: State | None = None) -> Iterator[Tensor]:
-        training = self.model.training
-        self.model.eval()
-        for batch in batches.in_order(BATCH):
-            with torch.no_grad():
-                inputs = batch.ids, batch.dense
-                logits = (
-                    self.model(*inputs)
-                    if state is None
-                    else functional_call(self.model, dict(state), inputs)
-                )
-            self.samples += len(logits)
-            yield logits.float()
-        self.model.train(training)
-
-    def _of(self, split: SplitName, selector: Selector) -> Iterable[Tensor]:
+    def _logits_of(self, split: SplitName, selector: Selector) -> Iterable[Tensor]:
         """Logits at a selector's best state: (n,) of its task, or (n, T) if it decides on all."""
         if split == "valid" and selector.logits is not None:
             return torch.split(selector.logits.to(self.device), BATCH)
         logits = self.logits(split, None if selector.current else selector.snapshot)
-        return logits if selector.task is None else (batch[:, selector.task] for batch in logits)
-
-    def _split(self, name: SplitName) -> tuple[StoredSplit, Feed]:
-        if name not in self._open:
-            split = self.store.split(name)
-            self._open[name] = (split, feed(split, self.device))
-        return self._open[name]
+        if selector.task is None:
+            return logits
+        return (batch[:, selector.task] for batch in logits)
 
 
 def measured(
@@ -201,61 +202,63 @@ def measured(
     predictions: Iterable[BothPredictions],
     resamples: int = 0,
     outcomes: Sequence[str] = (),
-    keep: Path | None = None,
+    file: Path | None = None,
     part: StoredSplit | None = None,
-    kept: bool = False,
+    kept_rows: bool = False,
 ) -> tuple[dict[str, float], dict[str, list[float]]]:
     """Metrics and outcomes of predictions of a split, in order, and their changes on resamples, if
     any.
 
-    Predicted are the rows `part`, by default all, or if `kept` only those whose predictions are
-    kept; `keep` is a file for joint predictions, see `bench.measure.predictions`.
+    Predicted are the rows `part`, by default all, or with `kept_rows` only those whose predictions
+    are kept. Joint predictions are written to `file`, see `bench.measure.predictions`.
     """
-    data, tasks, start = part or store.split(split), store.schema.tasks, 0
-    tally = Tally(
-        tasks,
-        f"{split}/",
-        outcomes=outcomes,
-        plain=store.weights is not None and store.weights.plain,
-    )
+    data = store.split(split) if part is None else part
+    tasks = store.schema.tasks
+    plain = store.weights is not None and store.weights.plain
+    tally = Tally(tasks, f"{split}/", outcomes=outcomes, plain=plain)
     resampling = Resampling(tasks, split, resamples, outcomes) if resamples else None
-    places = kept_places(data, split) if kept else None
-    with keeping(keep, len(tasks), split, len(data)) as keep_piece:
+    places = kept_places(data, split) if kept_rows else None
+
+    with keeping(file, len(tasks), split, len(data)) as keep_piece:
+        start = 0
         for conditional, joint in predictions:
-            taken = slice(start, start + len(joint))
-            rows = taken if places is None else places[taken]
-            labels, group = np.asarray(data.labels_of(rows)), np.asarray(data.group[rows])
-            units = units_of(
-                np.asarray(data.together[rows]), start if isinstance(rows, slice) else rows
-            )
-            piece = Predicted(
-                labels, group, data.weights_of(rows), units, conditional=conditional, joint=joint
-            )
+            rows: slice | NDArray[np.int64] = slice(start, start + len(joint))
+            if places is not None:
+                rows = places[rows]
+            piece = _predicted(data, rows, conditional, joint)
             tally.add(piece)
             if resampling:
                 resampling.add(piece)
-            keep_piece(joint, units)
+            assert piece.units is not None
+            keep_piece(joint, piece.units)
             start += len(joint)
     return tally.result(), resampling.result() if resampling else {}
 
 
-def ranked_in(store: Store) -> frozenset[str]:
-    """Tasks that are ranked within groups, on validation and on confirmation rows; see
-    `ranked_tasks`.
-    """
-    ranked = []
-    for split in (SEARCH, CONFIRM):
-        data, rows = store.split(split), slice(MOST_OF_SPLIT)
-        labels = joint_labels(np.asarray(data.labels_of(rows)), store.schema)
-        ranked.append(ranked_tasks(store.schema.tasks, labels, np.asarray(data.group[rows])))
-    return frozenset.intersection(*ranked)
+def _predicted(
+    data: StoredSplit,
+    rows: slice | NDArray[np.int64],
+    conditional: NDArray[np.float32],
+    joint: NDArray[np.float32],
+) -> Predicted:
+    """Joins some rows of a split and their predictions."""
+    places = rows.start if isinstance(rows, slice) else rows
+    units = units_of(np.asarray(data.together[rows]), places)
+    return Predicted(
+        np.asarray(data.labels_of(rows)),
+        np.asarray(data.group[rows]),
+        data.weights_of(rows),
+        units,
+        conditional=conditional,
+        joint=joint,
+    )
 
 
 def measured_splits(
     job: Job,
     store: Store,
     predictions: Callable[[SplitName], Iterable[BothPredictions]],
-    kept: bool = False,
+    kept_rows: bool = False,
 ) -> tuple[dict[str, float], dict[str, list[float]]]:
     """`measured` on all splits of a job, from each split's predictions, with its outcomes,
     resamples and files.
@@ -264,22 +267,37 @@ def measured_splits(
     resampled: dict[str, list[float]] = {}
     outcomes = outcomes_of((*job.objectives, *job.outcomes))
     for split in job.splits:
-        resamples, keep = job.resamples_of(split), path_of(job, split)
-        of_split, moved = measured(
-            store, split, predictions(split), resamples, outcomes, keep, kept=kept
+        resamples, file = job.resamples_of(split), path_of(job, split)
+        metrics_of_split, resampled_of_split = measured(
+            store, split, predictions(split), resamples, outcomes, file, kept_rows=kept_rows
         )
-        metrics |= of_split
-        resampled |= moved
+        metrics |= metrics_of_split
+        resampled |= resampled_of_split
     return metrics, resampled
 
 
-def _kept(logits: Iterable[Tensor], kept: list[Tensor]) -> Iterator[Tensor]:
-    for batch in logits:
-        kept.append(batch.cpu())
+def ranked_in(store: Store) -> frozenset[str]:
+    """Tasks that are ranked within groups, on validation and on confirmation rows; see
+    `ranked_tasks`.
+    """
+    rows = slice(MOST_OF_SPLIT)
+    ranked = []
+    for split in (SEARCH, CONFIRM):
+        data = store.split(split)
+        labels = joint_labels(np.asarray(data.labels_of(rows)), store.schema)
+        ranked.append(ranked_tasks(store.schema.tasks, labels, np.asarray(data.group[rows])))
+    return frozenset.intersection(*ranked)
+
+
+def _copied(batches: Iterable[Tensor], copies: list[Tensor]) -> Iterator[Tensor]:
+    """Passes batches on, and appends them to `copies`, in the host's memory."""
+    for batch in batches:
+        copies.append(batch.cpu())
         yield batch
 
 
 def _joined(batches: Iterable[Tensor]) -> Iterator[Tensor]:
+    """Joins batches to pieces of at least `PIECE` samples."""
     waiting: list[Tensor] = []
     for batch in batches:
         waiting.append(batch)
@@ -295,22 +313,22 @@ def costs(model: MultiTaskModel, schema: Schema, latency: bool = True) -> dict[s
     size = {"cost/parameters": float(parameter_count(model))}
     if not latency:
         return size
+
+    def predict(ids: Tensor, dense: Tensor) -> Probabilities:
+        return model.probabilities(model(ids, dense))
+
     model.eval()
-    times = latencies(
-        lambda ids, dense: model.probabilities(model(ids, dense)),
-        schema,
-        model.embedding.weight.device,
-    )
+    times = latencies(predict, schema, model.embedding.weight.device)
     model.train()
     return size | times
 
 
-def times_of(run: Callable[[], object], least: int, most: int, seconds: float) -> list[float]:
-    """Seconds of each of `least` to `most` calls; beyond the least, none starts after `seconds` in
-    all.
-    """
+def times_of(
+    run: Callable[[], object], min_runs: int, max_runs: int, seconds: float
+) -> list[float]:
+    """Seconds of each run; after the first `min_runs`, none starts once `seconds` are used up."""
     times: list[float] = []
-    while len(times) < least or (len(times) < most and sum(times) < seconds):
+    while len(times) < min_runs or (len(times) < max_runs and sum(times) < seconds):
         started = time.perf_counter()
         run()
         times.append(time.perf_counter() - started)
@@ -328,16 +346,15 @@ def latencies(
     `cost/latency_ms` is their median, `cost/latency_p99_ms` their 99th percentile, which with 15 to
     100 runs is close to the maximum.
     """
-    ids = torch.tensor(schema.offsets, dtype=torch.int32).repeat_interleave(
-        torch.tensor([field.slots for field in schema.fields], dtype=torch.int64)
-    )
-    ids, dense = (
-        ids.repeat(LATENCY_BATCH, 1).to(device),
-        torch.zeros(LATENCY_BATCH, len(schema.dense), device=device),
-    )
-    times = times_of(
-        lambda: predict(ids, dense).joint.cpu(), LATENCY_RUNS, LATENCY_MOST, LATENCY_SECONDS
-    )
+    slots = torch.tensor([field.slots for field in schema.fields], dtype=torch.int64)
+    candidate = torch.tensor(schema.offsets, dtype=torch.int32).repeat_interleave(slots)
+    ids = candidate.repeat(LATENCY_BATCH, 1).to(device)
+    dense = torch.zeros(LATENCY_BATCH, len(schema.dense), device=device)
+
+    def run() -> None:
+        predict(ids, dense).joint.cpu()
+
+    times = times_of(run, LATENCY_MIN_RUNS, LATENCY_MAX_RUNS, LATENCY_SECONDS)
     return {
         "cost/latency_ms": 1e3 * float(np.median(times)),
         "cost/latency_p99_ms": 1e3 * float(np.percentile(times, 99)),

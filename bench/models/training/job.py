@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
 
 from bench.core import plugins
 from bench.core.errors import TrainingError
-from bench.core.objectives import parse
+from bench.core.objectives import Objective, parse
 from bench.core.records import Job, TrialResult
 from bench.core.rows import SEARCH, SHORT, TEST
 from bench.core.several import models_in
@@ -20,13 +21,13 @@ from bench.data.store import StoredSplit, part_of
 from bench.measure.predictions import path_of
 from bench.models.training.blend import run_blend
 from bench.models.training.config import TrialConfig
+from bench.models.training.ensemble import run_several
 from bench.models.training.evaluation import costs
 from bench.models.training.loop import Trainer
-from bench.models.training.parts import run_parts
 from bench.models.training.tree_model import run_trees
 from bench.models.training.tree_settings import is_trees
 
-LEAST_ROWS, ROWS_A_SAMPLE = 10_000, 0.25
+FIRST_LOOK_ROWS, FIRST_LOOK_ROWS_A_SAMPLE = 10_000, 0.25
 """Rows of validation for the first look at a trial that stops before its first evaluation: the
 minimum, and the number for each training sample. A promoted trial is measured on all rows."""
 
@@ -60,9 +61,13 @@ def run_job(job: Job, progress: Progress | None = None) -> TrialResult:
     if job.kind == "trees" or is_trees(job.config):
         return run_trees(job, store)
     if models_in(job.config):
-        return run_parts(job, store)
+        return run_several(job, store)
     if job.kind == "blend":
         return run_blend(job, store)
+    return _run_network(job, store, progress)
+
+
+def _run_network(job: Job, store: Store, progress: Progress | None) -> TrialResult:
     config = TrialConfig.parse(job.config)
     objectives = [parse(name, store.schema.tasks, "objectives") for name in job.objectives]
     trainer = Trainer(
@@ -74,17 +79,12 @@ def run_job(job: Job, progress: Progress | None = None) -> TrialResult:
         from bench.models.training import warm  # brings pyarrow, which no other job needs
 
         warm.start_from(trainer, warm.Start.open(Path(job.start), job.tasks))
-    before, seconds_before = trainer.course.samples, trainer.course.seconds
+    samples_before, seconds_before = trainer.course.samples, trainer.course.seconds
     trainer.show_positions(True)
     course = trainer.run_to(job.until, progress)
     trainer.show_positions(job.splits == (SEARCH,))
-    first_look = (
-        job.splits == (SEARCH,)
-        and job.trial is not None
-        and not job.replicate
-        and job.until is not None
-        and not course.curve
-    )
+
+    first_look = _is_first_look(job, trainer)
     metrics = _glimpse(job, trainer) if first_look else {}
     if not metrics:
         for split in job.splits:
@@ -96,35 +96,55 @@ def run_job(job: Job, progress: Progress | None = None) -> TrialResult:
         warm.keep(trainer, Path(job.keep), passes)
     if job.checkpoint is not None:
         trainer.save(job.checkpoint)  # after the metrics, which it includes
-    metrics |= costs(
-        trainer.model,
-        store.schema,
-        not first_look or any("latency" in name for name in job.objectives),
-    )
-    for objective, split in product(objectives, [split for split in job.splits if split != TEST]):
-        if not math.isfinite(value := metrics.get(objective.key(split), math.nan)):
-            raise TrainingError(
-                f"objective '{objective.name}' came out as {value} on {SHORT[split]}: its labels "
-                "there are missing or all the same, or the predictions are"
-            )
+    measures_latency = any("latency" in name for name in job.objectives)
+    metrics |= costs(trainer.model, store.schema, latency=measures_latency or not first_look)
+    _check_objectives(job, objectives, metrics)
+
     evaluation = trainer.evaluation
+    seconds = max(course.seconds - seconds_before, 1e-9)
     speed = {
-        "train_samples_per_s": (course.samples - before)
-        / max(course.seconds - seconds_before, 1e-9),
+        "train_samples_per_s": (course.samples - samples_before) / seconds,
         "eval_samples_per_s": evaluation.samples / max(evaluation.seconds, 1e-9),
         "train_seconds": course.seconds,
         "samples_trained": float(course.samples),
         "peak_rss_mb": peak_memory_mb(),
     }
-    seen = trainer.diagnosis.summary(course.curve, objectives)
     return TrialResult(
-        metrics, speed, course.curve, config.dotted(), course.finished, seen, evaluation.resampled
+        metrics,
+        speed,
+        course.curve,
+        config.dotted(),
+        course.finished,
+        trainer.diagnosis.summary(course.curve, objectives),
+        evaluation.resampled,
     )
+
+
+def _is_first_look(job: Job, trainer: Trainer) -> bool:
+    """Whether a trial of a search stops before its first evaluation."""
+    in_search = job.splits == (SEARCH,) and job.trial is not None and not job.replicate
+    return in_search and job.until is not None and not trainer.course.curve
 
 
 def _glimpse(job: Job, trainer: Trainer) -> dict[str, float]:
     """Metrics on a part of validation; none if an objective is undefined there."""
-    rows = max(LEAST_ROWS, int(trainer.course.samples * ROWS_A_SAMPLE))
+    rows = max(FIRST_LOOK_ROWS, int(trainer.course.samples * FIRST_LOOK_ROWS_A_SAMPLE))
     metrics = trainer.evaluation.glimpse(_part(job.store, job.tasks, rows))
-    keys = [objective.key(SEARCH) for objective in trainer.objectives if objective.is_metric]
-    return metrics if all(math.isfinite(metrics.get(key, math.nan)) for key in keys) else {}
+    for objective in trainer.objectives:
+        if objective.is_metric and not math.isfinite(metrics.get(objective.key(SEARCH), math.nan)):
+            return {}
+    return metrics
+
+
+def _check_objectives(
+    job: Job, objectives: Sequence[Objective], metrics: Mapping[str, float]
+) -> None:
+    """Raises TrainingError if an objective is undefined; test is not looked at."""
+    splits = [split for split in job.splits if split != TEST]
+    for objective, split in product(objectives, splits):
+        value = metrics.get(objective.key(split), math.nan)
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"objective '{objective.name}' came out as {value} on {SHORT[split]}: its labels "
+                "there are missing or all the same, or the predictions are"
+            )

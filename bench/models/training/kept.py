@@ -67,81 +67,96 @@ def write_rows(store: Store, folder: Path) -> None:
 
     No other process may write into the folder. Raises `Unwritable` if there is no room.
     """
-    for path in folder.glob("*.part") if folder.is_dir() else ():
-        path.unlink(missing_ok=True)
+    if folder.is_dir():
+        for path in folder.glob("*.part"):
+            path.unlink(missing_ok=True)
+
     tasks = store.schema.tasks
-    about = {
+    identity = {
         "fingerprint": store.fingerprint,
         "tasks": [task.name for task in tasks],
         "splits": list(KEPT),
     }
     with suppress(Damaged):
-        if (
-            all(read_rows(folder, split) for split in KEPT)
-            and about.items() <= facts_in(folder).items()
-        ):
+        has_rows = all(read_rows(folder, split) for split in KEPT)
+        if has_rows and identity.items() <= facts_in(folder).items():
             return
-    facts = about | {
+
+    facts: dict[str, object] = {
+        **identity,
         "kinds": [task.kind for task in tasks],
         "rates": _rates(store.split("train"), store.schema),
         "segments": {name: list(values) for name, values in store.segments.items()},
         "logged": list(store.logged),
-        **({"exposure": store.exposure} if store.exposure else {}),
-        **({"items": list(store.items)} if store.items else {}),
-        **({"weights": True} if store.weights else {}),
-        "seen": {split: [_write(store, split, folder), len(store.split(split))] for split in KEPT},
+    }
+    if store.exposure:
+        facts["exposure"] = store.exposure
+    if store.items:
+        facts["items"] = list(store.items)
+    if store.weights:
+        facts["weights"] = True
+    facts["seen"] = {
+        split: [_write(store, split, folder), len(store.split(split))] for split in KEPT
     }
     write_text(folder / FACTS, json.dumps(facts | {"digest": digest_of(facts)}, indent=1))
 
 
 def _rates(train: StoredSplit, schema: Schema) -> list[float]:
-    sums, known = np.zeros((2, len(schema.tasks)))
+    """Each task's mean joint label."""
+    sums = np.zeros(len(schema.tasks))
+    counts = np.zeros(len(schema.tasks))
     for rows in _blocks(len(train)):
         labels = joint_labels(np.asarray(train.labels_of(rows)), schema).astype(np.float64)
         weights = train.weights_of(rows)
         of_rows = 1 if weights is None else weights.astype(np.float64).prod(axis=1)[:, None]
         sums += np.nansum(labels * of_rows, axis=0)
-        known += (~np.isnan(labels) * of_rows).sum(axis=0)
-    return [float(value) for value in sums / np.where(known > 0, known, 1)]
+        counts += (~np.isnan(labels) * of_rows).sum(axis=0)
+    return [float(rate) for rate in sums / np.where(counts > 0, counts, 1)]
 
 
 def _write(store: Store, split: SplitName, folder: Path) -> int:
+    """Writes the kept rows of a split; returns their number."""
     data = store.split(split)
+    further = {}
+    for name in ("segments", "logged", "weights", "items"):
+        array = getattr(data, name)
+        if array is not None:
+            further[name] = array
+
     with ExitStack() as stack:
+        writers = {
+            "labels": _array(folder / f"{split}.labels.npy", np.float32, len(store.schema.tasks)),
+            "group": _array(folder / f"{split}.group.npy", np.int32),
+            "units": _array(folder / f"{split}.units.npy", np.uint64),
+        }
+        for name, array in further.items():
+            writers[name] = _array(folder / f"{split}.{name}.npy", array.dtype, array.shape[1])
+        opened = {name: stack.enter_context(writer) for name, writer in writers.items()}
 
-        def writer(array: str, kind: DTypeLike, *row: int) -> ArrayWriter:
-            return stack.enter_context(_array(folder / f"{split}.{array}.npy", kind, *row))
-
-        labels = writer("labels", np.float32, len(store.schema.tasks))
-        group, units = writer("group", np.int32), writer("units", np.uint64)
-        beside = [
-            (writer(name, array.dtype, array.shape[1]), array)
-            for name in ("segments", "logged", "weights", "items")
-            if (array := getattr(data, name)) is not None
-        ]
         for rows in _blocks(len(data)):
-            own = np.asarray(data.group[rows])
-            of = units_of(np.asarray(data.together[rows]), rows.start)
-            kept = sampled(of, split, len(data))
-            labels.append(joint_labels(np.asarray(data.labels_of(rows)), store.schema)[kept])
-            group.append(own[kept])
-            units.append(of[kept])
-            for written, array in beside:
-                written.append(np.asarray(array[rows])[kept])
-        return group.rows
+            units = units_of(np.asarray(data.together[rows]), rows.start)
+            columns = {
+                "labels": joint_labels(np.asarray(data.labels_of(rows)), store.schema),
+                "group": np.asarray(data.group[rows]),
+                "units": units,
+            }
+            for name, array in further.items():
+                columns[name] = np.asarray(array[rows])
+            is_kept = sampled(units, split, len(data))
+            for name, column in columns.items():
+                opened[name].append(column[is_kept])
+        return opened["units"].rows
 
 
 def kept_places(data: StoredSplit, split: str) -> NDArray[np.int64]:
     """(n,) indices of a split's rows whose predictions are kept, in order."""
-    places = [
-        rows.start
-        + np.flatnonzero(
-            sampled(units_of(np.asarray(data.together[rows]), rows.start), split, len(data))
-        )
-        for rows in _blocks(len(data))
-    ]
+    places = []
+    for rows in _blocks(len(data)):
+        units = units_of(np.asarray(data.together[rows]), rows.start)
+        places.append(rows.start + np.flatnonzero(sampled(units, split, len(data))))
     return np.concatenate(places)
 
 
 def _blocks(rows: int) -> Iterator[slice]:
-    return (slice(start, min(start + BLOCK, rows)) for start in range(0, rows, BLOCK))
+    for start in range(0, rows, BLOCK):
+        yield slice(start, min(start + BLOCK, rows))

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -27,13 +27,23 @@ from bench.models.training import checkpoint
 from bench.models.training.config import TrialConfig
 from bench.models.training.device import choose_device, feed
 from bench.models.training.diagnosis import Diagnosis
-from bench.models.training.evaluation import Evaluation
+from bench.models.training.evaluation import Evaluation, Measured
 from bench.models.training.randomness import RandomState
 from bench.models.training.selection import Averaging, selectors
 from bench.models.training.step import CapturedStep, Compute, build_step, check_finite
 from bench.models.training.teacher import taught
 
 CHECK_EVERY = 50  # steps between checks that losses are finite
+
+
+class Stateful(Protocol):
+    """A part of a training with state, such as an optimizer."""
+
+    def state_dict(self) -> Mapping[str, Any]:
+        """The state, not copied."""
+
+    def load_state_dict(self, state: Mapping[str, Any], /) -> object:
+        """Copies a state."""
 
 
 class Trainer:
@@ -71,51 +81,67 @@ class Trainer:
         select: bool = True,
         outcomes: Sequence[str] = (),
     ) -> None:
-        self.schema, self.store, self.config, self.seed = store.schema, store, config, seed
-        self.objectives, self.select = tuple(objectives), select
+        self.store = store
+        self.schema = store.schema
+        self.config = config
+        self.seed = seed
+        self.objectives = tuple(objectives)
+        self.select = select
         config.check_fit(self.schema)
         self.device = choose_device(device)
         if self.device.type == "cuda":
-            torch.cuda.set_device(
-                self.device
-            )  # streams and captured graphs use the process's current device
+            # Streams and captured graphs use the process's current device.
+            torch.cuda.set_device(self.device)
         torch.set_num_threads(threads)
+        self._threads = threads
+
         train = store.split("train")
         means = Batches(train).label_means(self.schema.parents)
-        known = store.weights
-        thinning = Thinning(known.task, known.rate) if known and known.task is not None else None
-        seed_of_weights = derive(seed, "weights")
         self.step = build_step(
-            self.schema, config, means, seed_of_weights, threads, self.device, thinning
+            self.schema,
+            config,
+            means,
+            derive(seed, "weights"),
+            threads,
+            self.device,
+            _thinning(store),
         )
         self.model = self.step.model
         fit_tables(self.model, train)
         fit_positions(self.model, train)
+
         self.data = feed(train, self.device, self.model.funnel.loss.binary.needs_groups)
-        self._threads, self._taught = threads, False
-        optim, tasks = config.optim, [task.name for task in self.schema.tasks]
+        self._has_teacher = False
+        self._batches: Iterator[Batch] | None = None
+        optim = config.optim
         self.batch_size = max(1, min(optim.batch_size, len(train)))
         self.steps_an_epoch = self.data.steps(optim.batch_size)
         self.total = max(1, round(optim.epochs * self.steps_an_epoch))
-        epoch, many = self.steps_an_epoch, optim.evaluations
-        self._marks = {
-            max(1, round((i + 1) * epoch / many)) for i in range(many)
-        }  # steps of an epoch, evenly
-        self.averaging = Averaging(self.model, optim.averaging, self.total)
+        self.passes_before = 0
+        self._evaluated_steps: set[int] = set()  # of an epoch
+        for evaluation in range(1, optim.evaluations + 1):
+            step = round(evaluation * self.steps_an_epoch / optim.evaluations)
+            self._evaluated_steps.add(max(1, step))
         self.schedule = Schedule(optim.schedule, self.total, round(optim.warmup * self.total))
+        self.averaging = Averaging(self.model, optim.averaging, self.total)
+
+        tasks = [task.name for task in self.schema.tasks]
         separate = self.model.sharing.shares_nothing and not self.model.funnel.ties_tasks
         self.selectors = selectors(objectives, tasks, separate)
-        asked = outcomes_of([*(objective.name for objective in objectives), *outcomes])
-        self.evaluation = Evaluation(self.store, self.model, self.device, asked)
+        measured = outcomes_of([*(objective.name for objective in objectives), *outcomes])
+        self.evaluation = Evaluation(self.store, self.model, self.device, measured)
         self.diagnosis = Diagnosis(
             self.model, self.step.balancer, means, self.total, self.batch_size
         )
         self.course = Course(torch.zeros(len(tasks), device=self.device))
         self.random = RandomState(derive(seed, "training"), self.device)
-        self.passes_before = 0
-        self._parts: dict[str, Any] = {"model": self.model, "balancer": self.step.balancer}
-        self._parts |= {"dense": self.step.dense, "rows": self.step.rows, "random": self.random}
-        self._batches: Iterator[Batch] | None = None
+        self._stateful: dict[str, Stateful] = {
+            "model": self.model,
+            "balancer": self.step.balancer,
+            "dense": self.step.dense,
+            "rows": self.step.rows,
+            "random": self.random,
+        }
         self._note = Silent().note
         self.compute = self._new_compute()
 
@@ -128,16 +154,14 @@ class Trainer:
         no longer finite.
         """
         course, progress = self.course, progress or Silent()
-        until = (
-            self.total if samples is None else min(self.total, math.ceil(samples / self.batch_size))
-        )
+        until = self.total
+        if samples is not None:
+            until = min(self.total, math.ceil(samples / self.batch_size))
         if course.finished or course.step >= until:
             return course
+
         self._note = progress.note
-        loss = self.model.funnel.loss.binary
-        if loss.teacher_share and not self._taught:
-            train = taught(self.store, loss.teacher_share, self._threads, self._note)
-            self.data, self._taught = feed(train, self.device, loss.needs_groups), True
+        self._teach()
         self.model.train()
         with (
             self.random.drawing(),
@@ -146,13 +170,10 @@ class Trainer:
             started = time.perf_counter()
             while course.step < until and not course.finished:
                 self._one_step()
-                at_mark = (
-                    course.step == self.total
-                    or (course.step - 1) % self.steps_an_epoch + 1 in self._marks
-                )
-                if at_mark or course.step % CHECK_EVERY == 0 or course.step == 1:
+                evaluates = self._evaluates_here()
+                if evaluates or course.step % CHECK_EVERY == 0 or course.step == 1:
                     check_finite(course.losses, course.samples, self.schema.tasks)
-                if at_mark:
+                if evaluates:
                     course.seconds += time.perf_counter() - started
                     self._evaluate()
                     started = time.perf_counter()
@@ -163,18 +184,18 @@ class Trainer:
         return course
 
     def metrics(
-        self, split: SplitName, resamples: int = 0, keep: Path | None = None
+        self, split: SplitName, resamples: int = 0, file: Path | None = None
     ) -> dict[str, float]:
         """Every task's metrics on a split, at the best state so far; see `Evaluation.best`."""
-        return self.evaluation.best(split, self.selectors, resamples, keep)
+        return self.evaluation.best(split, self.selectors, resamples, file)
 
-    def show_positions(self, shown: bool) -> None:
-        """Says whether evaluation has each row's position, see `bench.models.position`; else it is
+    def show_positions(self, show: bool) -> None:
+        """Sets whether evaluation has each row's position, see `bench.models.position`; else it is
         as served.
         """
         position = self.model.position
-        if position is not None and position.shown != shown:
-            position.shown = shown
+        if position is not None and position.shown != show:
+            position.shown = show
             self.evaluation.measured.clear()
             for selector in self.selectors:
                 selector.logits = None
@@ -194,7 +215,7 @@ class Trainer:
         trainer's own.
         """
         return {
-            **{name: part.state_dict() for name, part in self._parts.items()},
+            **{name: part.state_dict() for name, part in self._stateful.items()},
             "averaging": self.averaging.state_dict(),
             "course": self.course.state_dict(),
             "selectors": [selector.state_dict() for selector in self.selectors],
@@ -206,16 +227,16 @@ class Trainer:
         """Loads a state of the same configuration and schema, on any device; resets a trainer that
         has run.
         """
-        for name, part in self._parts.items():
+        for name, part in self._stateful.items():
             part.load_state_dict(state[name])
         self.averaging.load_state_dict(state["averaging"], self.device)
         self.course.load_state_dict(state["course"])
         self.course.losses = self.course.losses.to(self.device, copy=True)
-        for selector, of_selector in zip(self.selectors, state["selectors"], strict=True):
-            selector.load_state_dict(of_selector, self.device)
-        self.evaluation.measured = {
-            split: (samples, dict(m)) for split, (samples, m) in state["measured"].items()
-        }
+        for selector, selector_state in zip(self.selectors, state["selectors"], strict=True):
+            selector.load_state_dict(selector_state, self.device)
+        self.evaluation.measured = {}
+        for split, (samples, metrics) in state["measured"].items():
+            self.evaluation.measured[split] = Measured(samples, dict(metrics))
         self.diagnosis.load_state_dict(state.get("diagnosis", {}))
         self._batches = None
         self.compute = self._new_compute()
@@ -224,11 +245,18 @@ class Trainer:
         """Makes the function that runs a step; again after loading, which a captured graph would
         miss.
         """
-        if (
-            self.device.type == "cpu" or "second forward" in self.step.balancer.needs
-        ):  # no graph sets random states
+        second_forward = "second forward" in self.step.balancer.needs
+        if self.device.type == "cpu" or second_forward:  # no graph sets random states
             return self.step
         return CapturedStep(self.step, lambda text: self._note(text))
+
+    def _teach(self) -> None:
+        """Mixes train's labels with the teacher's, before the first step."""
+        loss = self.model.funnel.loss.binary
+        if loss.teacher_share and not self._has_teacher:
+            train = taught(self.store, loss.teacher_share, self._threads, self._note)
+            self.data = feed(train, self.device, loss.needs_groups)
+            self._has_teacher = True
 
     def _one_step(self) -> None:
         batch = self._next_batch()
@@ -240,41 +268,50 @@ class Trainer:
         self.averaging.after(self.course.step)
 
     def _next_batch(self) -> Batch:
-        epoch, within = divmod(self.course.step, self.steps_an_epoch)
-        if self._batches is None or within == 0:
+        epoch, step = divmod(self.course.step, self.steps_an_epoch)
+        if self._batches is None or step == 0:
             seed = derive(self.seed, "epoch", self.passes_before + epoch)
-            self._batches = self.data.shuffled(self.config.optim.batch_size, seed, start=within)
+            self._batches = self.data.shuffled(self.config.optim.batch_size, seed, start=step)
         return next(self._batches)
 
+    def _evaluates_here(self) -> bool:
+        step = self.course.step
+        step_of_epoch = (step - 1) % self.steps_an_epoch + 1
+        return step == self.total or step_of_epoch in self._evaluated_steps
+
     def _evaluate(self) -> None:
-        course = self.course
+        course, is_last = self.course, self.course.step == self.total
         if not self.select:
-            course.finished = course.step == self.total
+            course.finished = is_last
             return
-        if (
-            self.averaging.on and course.step == self.total
-        ):  # keep the average, not an earlier best state
+        if self.averaging.on and is_last:  # keep the average, not an earlier best state
             for selector in self.selectors:
                 selector.forget()
         metrics = self.evaluation.judge(self.selectors, course.samples)
-        names = dict.fromkeys(
-            objective.key("valid") for s in self.selectors for objective in s.objectives
-        )
-        point = {"samples": float(course.samples), "epoch": course.step / self.steps_an_epoch}
-        point |= {name: metrics[name] for name in names if name in metrics}
-        means = zip(self.schema.tasks, course.take_losses(), strict=True)
-        course.curve.append(point | {f"loss/{task.name}": loss for task, loss in means})
+        course.curve.append(self._point(metrics))
         patience = self.config.optim.patience
-        waited = not self.averaging.on and all(s.waited >= patience for s in self.selectors)
-        course.finished = course.step == self.total or waited
+        waited = all(selector.waited >= patience for selector in self.selectors)
+        course.finished = is_last or (waited and not self.averaging.on)
+
+    def _point(self, metrics: Mapping[str, float]) -> dict[str, float]:
+        """The curve's next entry."""
+        course = self.course
+        point = {"samples": float(course.samples), "epoch": course.step / self.steps_an_epoch}
+        for selector in self.selectors:
+            for objective in selector.objectives:
+                name = objective.key("valid")
+                if name in metrics:
+                    point[name] = metrics[name]
+        for task, loss in zip(self.schema.tasks, course.take_losses(), strict=True):
+            point[f"loss/{task.name}"] = loss
+        return point
 
     def _identity(self) -> dict[str, object]:
+        goals = [f"{objective.direction} {objective.name}" for objective in self.objectives]
         return {
             "data": f"{self.store.key} {self.store.fingerprint}",
             "tasks": [task.name for task in self.schema.tasks],
-            "objectives": [
-                f"{objective.direction} {objective.name}" for objective in self.objectives
-            ],
+            "objectives": goals,
             "seed": self.seed,
             **self.config.dotted(),
         }
@@ -305,8 +342,10 @@ class Schedule:
             return (step + 1) / self.warmup
         if self.decay == "constant":
             return 1.0
-        gone = (step - self.warmup) / (self.total - self.warmup)
-        return 0.5 * (1.0 + math.cos(math.pi * gone)) if self.decay == "cosine" else 1.0 - gone
+        progress = (step - self.warmup) / (self.total - self.warmup)
+        if self.decay == "cosine":
+            return 0.5 * (1.0 + math.cos(math.pi * progress))
+        return 1.0 - progress
 
 
 @dataclass
@@ -367,9 +406,8 @@ def fit_positions(model: MultiTaskModel, train: StoredSplit) -> None:
         return
     counts = torch.zeros_like(model.position.shares)
     for start in range(0, len(train), DRAWN_ROWS):
-        codes = model.position.codes(
-            torch.from_numpy(train.ids_of(slice(start, start + DRAWN_ROWS)))
-        )
+        ids = train.ids_of(slice(start, start + DRAWN_ROWS))
+        codes = model.position.codes(torch.from_numpy(ids))
         counts += torch.bincount(codes, minlength=len(counts)).to(counts)
     counts[0] = 0
     model.position.shares.copy_(counts / counts.sum().clamp(min=1))
@@ -386,16 +424,27 @@ def fit_tables(model: MultiTaskModel, train: StoredSplit) -> None:
     if len(train) > DRAWN_ROWS:
         rows = np.sort(np.random.default_rng(0).choice(len(train), DRAWN_ROWS, replace=False))
     labels = np.asarray(train.labels[rows])
-    own = np.stack(
-        [given_parent(labels, at, parent) for at, parent in enumerate(model.schema.parents)], axis=1
-    )
-    weights = None if train.weights is None else np.asarray(train.weights[rows]).prod(axis=1)
-    bounds = None if train.bounds is None else np.asarray(train.bounds[rows])
-    targets, values = own, own
+    columns = []
+    for task, parent in enumerate(model.schema.parents):
+        columns.append(given_parent(labels, task, parent))
+    values = np.stack(columns, axis=1)
+    weights = bounds = None
+    if train.weights is not None:
+        weights = np.asarray(train.weights[rows]).prod(axis=1)
+    if train.bounds is not None:
+        bounds = np.asarray(train.bounds[rows])
+    targets = values
     if model.targets is not None:
         device = model.embedding.weight.device
-        scaled = model.targets.of_labels(torch.from_numpy(own).to(device))
+        scaled = model.targets.of_labels(torch.from_numpy(values).to(device))
         targets, values = scaled.cpu().numpy(), model.targets.values(scaled).cpu().numpy()
         if bounds is not None:
             bounds = model.targets.of_bounds(torch.from_numpy(bounds).to(device)).cpu().numpy()
     regression.fit(targets, values, np.asarray(train.dense[rows]), weights, bounds)
+
+
+def _thinning(store: Store) -> Thinning | None:
+    weights = store.weights
+    if weights is None or weights.task is None:
+        return None
+    return Thinning(weights.task, weights.rate)

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
+from types import UnionType
 from typing import Any
 
 import torch
@@ -25,11 +28,23 @@ from bench.models.balancing.base import Balancer, GradientAggregation, LossWeigh
 from bench.models.contracts import Sharing
 from bench.models.layers import BatchedLinear, BatchedMLP, Gates, softmax
 from bench.models.training.aggregation import gradients_of_task, gramian
-from bench.models.training.optimizers.adam import sum_by_row
+from bench.models.training.row_adam import sum_by_row
 
 REPRESENTATION = "representation"  # the embedding output, which balancers read
 TABLE = "table rows"  # the table's rows that the probe's samples touch
 SHARED = "all shared"  # all shared dense parameters
+
+
+@dataclass(frozen=True)
+class TaskGradient:
+    """A task's gradient at the embedding output (B, S, W), and at parameters by their `id`."""
+
+    output: Tensor
+    by_id: Mapping[int, Tensor]
+
+    def of(self, block: Sequence[nn.Parameter]) -> list[Tensor]:
+        """The gradient at the parameters of a block."""
+        return [self.by_id[id(parameter)] for parameter in block]
 
 
 class Probe:
@@ -38,12 +53,17 @@ class Probe:
     """
 
     def __init__(self, model: MultiTaskModel, balancer: Balancer) -> None:
-        self.model, self.balancer = model, balancer
-        self.blocks, self.units = shared_blocks(model), hidden_units(model.sharing)
-        apart = model.sharing.shares_nothing and not model.funnel.ties_tasks
-        self.pairs = [] if apart else list(combinations(range(len(model.schema.tasks)), 2))
-        parameters = [*self.blocks.values(), *self.units.values()]
-        self._inputs = list({id(each): each for part in parameters for each in part}.values())
+        self.model = model
+        self.balancer = balancer
+        self.blocks = shared_blocks(model)
+        self.units = hidden_units(model.sharing)
+        self.pairs: list[tuple[int, int]] = []
+        if model.funnel.ties_tasks or not model.sharing.shares_nothing:
+            self.pairs = list(combinations(range(len(model.schema.tasks)), 2))
+        self._parameters: dict[int, nn.Parameter] = {}
+        for parameters in (*self.blocks.values(), *self.units.values()):
+            for parameter in parameters:
+                self._parameters[id(parameter)] = parameter
 
     def __call__(self, batch: Batch) -> tuple[dict[str, Any], dict[str, Any]]:
         """Measures a batch; values are plain, None where undefined.
@@ -54,50 +74,46 @@ class Probe:
         """
         with watched(self.model.sharing) as scores:
             losses, gradients = self._gradients(batch)
-        place = {id(each): at for at, each in enumerate(self._inputs, 1)}
-        products = {REPRESENTATION: gramian([of_task[:1] for of_task in gradients])}
-        for name, block in self.blocks.items():
-            products[name] = gramian(
-                [[of_task[place[id(each)]] for each in block] for of_task in gradients]
-            )
+        products = self._products(batch, gradients)
+        at_all = products[REPRESENTATION]
         if self.blocks:
-            products[SHARED] = torch.stack([products[name] for name in self.blocks]).sum(0)
-        at_all = (
-            products[REPRESENTATION] + products[SHARED] if self.blocks else products[REPRESENTATION]
-        )
+            at_all = at_all + products[SHARED]
         weights = self._weights(losses, at_all)
-        products[TABLE] = on_rows(self.model.rows(batch.ids), [of_task[0] for of_task in gradients])
-        plain = {name: matrix.tolist() for name, matrix in products.items()}
+
+        norms, cosines = {}, {}
+        for name, matrix in products.items():
+            plain = matrix.tolist()
+            norms[name] = [_finite(math.sqrt(row[task])) for task, row in enumerate(plain)]
+            cosines[name] = [_cosine(plain, *pair) for pair in self.pairs]
         measured = {
-            "losses": [_finite(loss) for loss in losses.tolist()],
-            "weights": None
-            if weights is None
-            else [_finite(weight) for weight in weights.tolist()],
-            "norms": {
-                name: [_finite(math.sqrt(row[at])) for at, row in enumerate(m)]
-                for name, m in plain.items()
-            },
-            "cosines": {
-                name: [_cosine(m, *pair) for pair in self.pairs] for name, m in plain.items()
-            },
+            "losses": _all_finite(losses),
+            "weights": None if weights is None else _all_finite(weights),
+            "norms": norms,
+            "cosines": cosines,
         }
-        gates = {name: softmax(each.float()).mean(1).tolist() for name, each in scores.items()}
+
+        gates = {name: softmax(gate.float()).mean(1).tolist() for name, gate in scores.items()}
         experts: dict[str, Any] = {"gates": gates}
-        if all(
-            plain[REPRESENTATION][task][task] > 0 for task in range(len(losses))
-        ):  # every task has a sample here
+        every_task_has_samples = bool((products[REPRESENTATION].diagonal() > 0).all())
+        if every_task_has_samples:
             experts["units"] = {
-                name: dead_units(
-                    [[of_task[place[id(bias)]] for of_task in gradients] for bias in biases]
-                )
-                for name, biases in self.units.items()
+                name: dead_units(gradients, biases) for name, biases in self.units.items()
             }
         return measured, experts
 
-    def _gradients(self, batch: Batch) -> tuple[Tensor, list[tuple[Tensor, ...]]]:
-        """Losses (T,), and each task's gradient at the embedding output and the shared
-        parameters.
-        """
+    def _products(self, batch: Batch, gradients: Sequence[TaskGradient]) -> dict[str, Tensor]:
+        """Products (T, T) of the tasks' gradients by block."""
+        products = {REPRESENTATION: gramian([[gradient.output] for gradient in gradients])}
+        for name, block in self.blocks.items():
+            products[name] = gramian([gradient.of(block) for gradient in gradients])
+        if self.blocks:
+            products[SHARED] = torch.stack([products[name] for name in self.blocks]).sum(0)
+        rows = self.model.rows(batch.ids)
+        products[TABLE] = on_rows(rows, [gradient.output for gradient in gradients])
+        return products
+
+    def _gradients(self, batch: Batch) -> tuple[Tensor, list[TaskGradient]]:
+        """Losses (T,), and the tasks' gradients."""
         model, training = self.model, self.model.training
         model.eval()  # no dropout, so no random numbers
         try:
@@ -111,8 +127,12 @@ class Probe:
             losses = model.losses(
                 logits, batch.labels, batch.weights, batch.group, batch.bounds, batch.dense
             )
-            inputs = [e, *self._inputs]
-            gradients = [gradients_of_task(loss, inputs) for loss in losses]
+            inputs = [e, *self._parameters.values()]
+            gradients = []
+            for loss in losses:
+                output, *at_parameters = gradients_of_task(loss, inputs)
+                by_id = dict(zip(self._parameters, at_parameters, strict=True))
+                gradients.append(TaskGradient(output, by_id))
         finally:
             model.train(training)
         return losses.detach(), gradients
@@ -125,12 +145,13 @@ class Probe:
         if not isinstance(self.balancer, LossWeighting | GradientAggregation):
             return None
         balancer = copy.deepcopy(self.balancer)
-        with torch.random.fork_rng(devices=[losses.device] if losses.device.type == "cuda" else []):
+        devices = [losses.device] if losses.is_cuda else []
+        with torch.random.fork_rng(devices=devices):
             if "losses" in balancer.needs:
                 balancer.observe(losses)
             if isinstance(balancer, GradientAggregation):
-                given: Tensor = balancer(products)
-                return given.detach()
+                weights: Tensor = balancer(products)
+                return weights.detach()
             losses = losses.clone().requires_grad_()
             return torch.autograd.grad(balancer(losses), losses)[0]
 
@@ -139,18 +160,24 @@ def on_rows(ids: Tensor, gradients: list[Tensor]) -> Tensor:
     """Products (T, T) of the tasks' gradients on the table, from those at the output (B, S, W) of
     ids (B, S).
     """
-    of_rows = sum_by_row(ids, torch.cat(gradients, dim=2))
-    sums = of_rows.sums * of_rows.live  # padding has no row
+    by_row = sum_by_row(ids, torch.cat(gradients, dim=2))
+    sums = by_row.sums * by_row.live  # padding has no row
     return gramian([[part] for part in sums.chunk(len(gradients), dim=1)])
 
 
-def _cosine(products: list[list[float]], one: int, other: int) -> float | None:
-    lengths = math.sqrt(products[one][one]) * math.sqrt(products[other][other])
-    return _finite(products[one][other] / lengths) if lengths else None
+def _cosine(products: list[list[float]], i: int, j: int) -> float | None:
+    norms = math.sqrt(products[i][i]) * math.sqrt(products[j][j])
+    if not norms:
+        return None
+    return _finite(products[i][j] / norms)
 
 
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
+
+
+def _all_finite(values: Tensor) -> list[float | None]:
+    return [_finite(value) for value in values.tolist()]
 
 
 def shared_blocks(model: MultiTaskModel) -> dict[str, list[nn.Parameter]]:
@@ -159,30 +186,31 @@ def shared_blocks(model: MultiTaskModel) -> dict[str, list[nn.Parameter]]:
 
     A part is the outermost MLP, linear map or set of gates around a parameter, or else its module.
     """
-    named = model.sharing.named_modules()
-    parts = [
-        name for name, module in named if isinstance(module, Gates | BatchedMLP | BatchedLinear)
-    ]
+    parts = _paths(model.sharing, Gates | BatchedMLP | BatchedLinear)
     shared = {id(parameter) for parameter in model.shared_parameters()}
-    blocks: dict[str, list[nn.Parameter]] = {}
+    blocks: dict[str, list[nn.Parameter]] = defaultdict(list)
     for name, parameter in model.sharing.named_parameters():
-        if id(parameter) in shared:
-            around = [part for part in parts if name.startswith(f"{part}.")]
-            block = min(around, key=len) if around else name.rpartition(".")[0] or name
-            blocks.setdefault(block, []).append(parameter)
-    return blocks
+        if id(parameter) not in shared:
+            continue
+        around = [part for part in parts if name.startswith(f"{part}.")]
+        module = name.rpartition(".")[0] or name
+        blocks[min(around, key=len, default=module)].append(parameter)
+    return dict(blocks)
 
 
 def hidden_units(sharing: Sharing) -> dict[str, list[nn.Parameter]]:
     """Biases (E, O) of each hidden layer of every MLP by its path, except those inside gates."""
-    gates = [name for name, module in sharing.named_modules() if isinstance(module, Gates)]
-    return {
-        name: [layer.bias for layer in module.linears if layer.bias is not None]
-        for name, module in sharing.named_modules()
-        if isinstance(module, BatchedMLP)
-        and module.linears
-        and not any(name.startswith(f"{each}.") for each in gates)
-    }
+    inside_gates = tuple(f"{path}." for path in _paths(sharing, Gates))
+    units = {}
+    for name, module in sharing.named_modules():
+        if isinstance(module, BatchedMLP) and module.linears and not name.startswith(inside_gates):
+            biases = [layer.bias for layer in module.linears]
+            units[name] = [bias for bias in biases if bias is not None]
+    return units
+
+
+def _paths(module: nn.Module, kind: type[nn.Module] | UnionType) -> list[str]:
+    return [name for name, part in module.named_modules() if isinstance(part, kind)]
 
 
 @contextmanager
@@ -190,27 +218,34 @@ def watched(model: nn.Module) -> Iterator[dict[str, Tensor]]:
     """Records within it the scores (K, B, M) of every set of gates by its path, except gates over a
     single expert.
     """
-    scores_by: dict[str, Tensor] = {}
+    scores_by_path: dict[str, Tensor] = {}
 
-    def keep(name: str, module: nn.Module, given: object, scores: Tensor) -> None:
+    def record(path: str, module: nn.Module, inputs: object, scores: Tensor) -> None:
         if scores.shape[2] > 1:
-            scores_by[name] = scores.detach()
+            scores_by_path[path] = scores.detach()
 
-    gates = [(name, module) for name, module in model.named_modules() if isinstance(module, Gates)]
-    hooks = [module.register_forward_hook(partial(keep, name)) for name, module in gates]
+    hooks = []
+    for path in _paths(model, Gates):
+        gates = model.get_submodule(path)
+        hooks.append(gates.register_forward_hook(partial(record, path)))
     try:
-        yield scores_by
+        yield scores_by_path
     finally:
         for hook in hooks:
             hook.remove()
 
 
-def dead_units(layers: Sequence[Sequence[Tensor]]) -> dict[str, list[float]]:
+def dead_units(
+    gradients: Sequence[TaskGradient], biases: Sequence[nn.Parameter]
+) -> dict[str, list[float]]:
     """Units whose bias has no gradient from any task: zero on the whole probe, or without an
     effect.
 
-    Given are, for each hidden layer of E MLPs, each task's gradients (E, O) of biases. Returns the
-    share in each MLP over all its layers, `dead`, and in its last layer, `silent`.
+    The biases (E, O) are of each hidden layer of E MLPs. Returns the share in each MLP over all its
+    layers, `dead`, and in its last layer, `silent`.
     """
-    dead = [torch.stack(list(of_tasks)).eq(0).all(0).float() for of_tasks in layers]
+    dead = []
+    for bias in biases:
+        by_task = torch.stack([gradient.by_id[id(bias)] for gradient in gradients])
+        dead.append(by_task.eq(0).all(0).float())
     return {"dead": torch.cat(dead, dim=1).mean(1).tolist(), "silent": dead[-1].mean(1).tolist()}

@@ -11,8 +11,10 @@ from torch import Tensor
 
 def random_state(device: torch.device) -> dict[str, Tensor]:
     """States of torch's default generators by device: the CPU's and this device's."""
-    of_cpu = {"cpu": torch.get_rng_state()}
-    return of_cpu | ({"cuda": torch.cuda.get_rng_state()} if device.type == "cuda" else {})
+    states = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state()
+    return states
 
 
 @contextmanager
@@ -20,12 +22,12 @@ def replayed(state: Mapping[str, Tensor], device: torch.device) -> Iterator[None
     """Replays torch's draws from a state of `random_state` on; afterwards restores the present
     state.
     """
-    now = random_state(device)
+    present = random_state(device)
     _write(state)
     try:
         yield
     finally:
-        _write(now)
+        _write(present)
 
 
 def _write(state: Mapping[str, Tensor]) -> None:
@@ -46,21 +48,22 @@ class RandomState:
         self.device = device
         with replayed(random_state(device), device):
             torch.manual_seed(seed)
-            self._inside = random_state(device)
+            self._state = random_state(device)
 
     @contextmanager
     def drawing(self) -> Iterator[None]:
         """Torch draws from this state, which moves on."""
-        with replayed(self._inside, self.device):
+        with replayed(self._state, self.device):
             try:
                 yield
             finally:
-                self._inside = random_state(self.device)
+                self._state = random_state(self.device)
 
     def state_dict(self) -> dict[str, Tensor]:
         """States of the generators by device."""
-        return self._inside
+        return self._state
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Loads a state; devices that it lacks keep their own."""
-        self._inside = {name: state.get(name, own) for name, own in self._inside.items()}
+        for device in self._state:
+            self._state[device] = state.get(device, self._state[device])

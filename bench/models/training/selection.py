@@ -4,6 +4,7 @@ steps.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -37,7 +38,7 @@ class Selector:
 
     objectives: tuple[Objective, ...]
     task: int | None = None
-    best: float = -float("inf")
+    best: float = -math.inf
     waited: int = 0
     samples: int = 0
     current: bool = False
@@ -49,13 +50,12 @@ class Selector:
 
         An objective that is undefined on this split (one class only) counts as the worst possible.
         """
-        values = [
-            metrics.get(objective.key("valid"), float("nan")) * objective.sign
-            for objective in self.objectives
-        ]
+        values = []
+        for objective in self.objectives:
+            values.append(metrics.get(objective.key("valid"), math.nan) * objective.sign)
         score = sum(values) / len(values)
         if score > self.best or self.samples == 0:
-            self.best = score if score == score else -float("inf")
+            self.best = -math.inf if math.isnan(score) else score
             self.waited, self.samples, self.current = 0, samples, True
             return True
         self.waited += 1
@@ -63,7 +63,7 @@ class Selector:
 
     def forget(self) -> None:
         """Makes the next evaluation the best one."""
-        self.best, self.waited, self.samples, self.current = -float("inf"), 0, 0, False
+        self.best, self.waited, self.samples, self.current = -math.inf, 0, 0, False
 
     def keep(self, model: nn.Module) -> None:
         """Copies the model's state if it is the best one; call it before the model changes."""
@@ -79,23 +79,24 @@ class Selector:
 
     def state_dict(self) -> dict[str, Any]:
         """State needed to continue, not copied."""
-        plain = {
+        return {
             "best": self.best,
             "waited": self.waited,
             "samples": self.samples,
             "current": self.current,
+            "snapshot": None if self.current else self.snapshot,
+            "logits": self.logits,
         }
-        return plain | {"snapshot": None if self.current else self.snapshot, "logits": self.logits}
 
     def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
         """Copies a state, its snapshot to the model's device."""
         for name in ("best", "waited", "samples", "current"):
             setattr(self, name, state[name])
-        snapshot, logits = state["snapshot"], state["logits"]
-        self.snapshot = snapshot and {
-            name: tensor.to(device, copy=True) for name, tensor in snapshot.items()
-        }
-        self.logits = None if logits is None else logits.clone()
+        self.snapshot = self.logits = None
+        if state["snapshot"] is not None:
+            self.snapshot = _copied(state["snapshot"], device)
+        if state["logits"] is not None:
+            self.logits = state["logits"].clone()
 
 
 def selectors(
@@ -109,8 +110,11 @@ def selectors(
     usable = tuple(objective for objective in objectives if objective.is_metric)
     if not separate or len(tasks) == 1:
         return [Selector(usable)]
-    own = [tuple(o for o in usable if o.name.split(".")[0] == task) for task in tasks]
-    return [Selector(of_task or usable, at) for at, of_task in enumerate(own)]
+    of_tasks = []
+    for index, task in enumerate(tasks):
+        named = tuple(objective for objective in usable if objective.name.split(".")[0] == task)
+        of_tasks.append(Selector(named or usable, index))
+    return of_tasks
 
 
 class Averaging:
@@ -122,10 +126,13 @@ class Averaging:
     """
 
     def __init__(self, model: nn.Module, share: float, total: int) -> None:
-        self._model, self._total = model, total
+        self._model = model
+        self._total = total
+        self._steps: set[int] = set()
         window = round(share * total)
-        many = min(LOOKS, window)
-        self._steps = {total - window * at // many for at in range(many)} if many > 1 else set()
+        looks = min(LOOKS, window)
+        if looks > 1:
+            self._steps = {total - window * look // looks for look in range(looks)}
         self._count = 0
         self.means: dict[str, Tensor] = {}
 
@@ -155,4 +162,8 @@ class Averaging:
     def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
         """Copies a state to the model's device."""
         self._count = state["count"]
-        self.means = {name: mean.to(device, copy=True) for name, mean in state["means"].items()}
+        self.means = _copied(state["means"], device)
+
+
+def _copied(tensors: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    return {name: tensor.to(device, copy=True) for name, tensor in tensors.items()}

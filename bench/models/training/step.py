@@ -22,9 +22,9 @@ from bench.models.balancing.base import Balancer, LossWeighting
 from bench.models.thinned import Thinning
 from bench.models.training.aggregation import Aggregation
 from bench.models.training.config import TrialConfig
-from bench.models.training.dense import DenseAdamW
-from bench.models.training.optimizers.adam import RowAdam
+from bench.models.training.dense_adam import DenseAdamW
 from bench.models.training.randomness import random_state, replayed
+from bench.models.training.row_adam import RowAdam
 
 
 class Step:
@@ -46,26 +46,26 @@ class Step:
         rows: RowAdam,
         clip: float = 0.0,
     ) -> None:
-        self.model, self.balancer, self.dense, self.rows, self.clip = (
-            model,
-            balancer,
-            dense,
-            rows,
-            clip,
-        )
-        self.aggregation = (
-            None if isinstance(balancer, LossWeighting) else Aggregation(model, balancer)
-        )
+        self.model = model
+        self.balancer = balancer
+        self.dense = dense
+        self.rows = rows
+        self.clip = clip
+        self.aggregation: Aggregation | None = None
+        if not isinstance(balancer, LossWeighting):
+            self.aggregation = Aggregation(model, balancer)
         self._clipped = list(model.dense_parameters())
-        self._factor = 1.0
+        self._rate_factor = 1.0
 
     def __call__(self, *tensors: Tensor | None) -> Tensor:
         """Returns the tasks' losses before the update (T,), detached; takes the tensors of a
         `Batch`, in its order.
         """
         batch = Batch(*tensors)  # type: ignore[arg-type]  # the first three are there
-        again = "second forward" in self.balancer.needs
-        random = random_state(batch.ids.device) if again else {}
+        device = batch.ids.device
+        second_forward = "second forward" in self.balancer.needs
+        random_before = random_state(device) if second_forward else {}
+
         ids = self.model.rows(batch.ids)
         e = self.embed(ids)
         logits, losses = self.forward(e, ids, batch)
@@ -74,16 +74,18 @@ class Step:
         self.backward(e, logits, losses)
         self.update_dense()
         self.update_rows(ids, e)
-        if again:
-            with replayed(random, ids.device), torch.no_grad():
-                self.balancer.after(self.forward(self.embed(ids), ids, batch)[1])
+
+        if second_forward:
+            with replayed(random_before, device), torch.no_grad():
+                _, losses_after = self.forward(self.embed(ids), ids, batch)
+                self.balancer.after(losses_after)
         return losses.detach()
 
     def scale_rates(self, factor: float) -> None:
         """Sets every learning rate to `factor` times its base."""
-        if factor == self._factor:
+        if factor == self._rate_factor:
             return
-        self._factor = factor
+        self._rate_factor = factor
         for optimizer in (self.dense, self.rows):
             optimizer.rate.fill_(optimizer.lr * factor)
 
@@ -95,8 +97,10 @@ class Step:
     def forward(self, e: Tensor, ids: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """Rows of the table `ids` and their embeddings e -> logits (B, O), losses (T,)."""
         logits = self.model.logits(e, ids, batch.dense)
-        about = batch.weights, batch.group, batch.bounds, batch.dense
-        return logits, self.model.losses(logits, batch.labels, *about)
+        losses = self.model.losses(
+            logits, batch.labels, batch.weights, batch.group, batch.bounds, batch.dense
+        )
+        return logits, losses
 
     def backward(self, e: Tensor, logits: Tensor, losses: Tensor) -> None:
         """Fills `.grad` of `e`, of the model's dense parameters and of the balancer's."""
@@ -160,24 +164,23 @@ class CapturedStep:
             return self.compute(*batch)
         if self.seen < WARMUP:
             self.seen += 1
-            return self._beside(batch)
+            return self._on_side_stream(batch)
         if self.graph is None and not self._capture(batch):
             return self.compute(*batch)
-        pairs = [
-            (each, to)
-            for each, to in zip(batch, self.inputs, strict=True)
-            if each is not None and to is not None
-        ]
-        if any(tensor.shape != place.shape for tensor, place in pairs):
-            return self.compute(*batch)
-        assert self.graph is not None and self.losses is not None  # noqa: PT018 (one condition)
-        for tensor, place in pairs:
-            place.copy_(tensor)
+
+        for tensor, place in zip(batch, self.inputs, strict=True):
+            if tensor is not None and place is not None and tensor.shape != place.shape:
+                return self.compute(*batch)
+        for tensor, place in zip(batch, self.inputs, strict=True):
+            if tensor is not None and place is not None:
+                place.copy_(tensor)
+        assert self.graph is not None
+        assert self.losses is not None
         self.graph.replay()
         return self.losses
 
-    def _beside(self, batch: list[Tensor | None]) -> Tensor:
-        """Runs a step on a side stream, which capturing requires of earlier steps."""
+    def _on_side_stream(self, batch: list[Tensor | None]) -> Tensor:
+        """Runs a step as capturing requires of earlier steps."""
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
@@ -195,10 +198,8 @@ class CapturedStep:
         except RuntimeError as error:
             self.possible, self.inputs, self.losses = False, [], None
             torch.cuda.synchronize()
-            reason = str(error).strip().splitlines()
-            self.note(
-                f"training without a CUDA graph: {reason[0] if reason else type(error).__name__}"
-            )
+            reason, *_ = [*str(error).strip().splitlines(), type(error).__name__]
+            self.note(f"training without a CUDA graph: {reason}")
             return False
         self.graph = graph
         return True
@@ -208,9 +209,8 @@ def build_model(
     schema: Schema, config: TrialConfig, thinning: Thinning | None = None
 ) -> MultiTaskModel:
     """Builds a model, its weights drawn with torch's current generator."""
-    parts = {
-        name: part for name, part in vars(config).items() if name not in ("balancing", "optim")
-    }
+    parts = dict(vars(config))
+    del parts["balancing"], parts["optim"]
     return MultiTaskModel(schema, **parts, precision=config.optim.precision, thinning=thinning)
 
 
@@ -234,13 +234,16 @@ def build_step(
     model = build_model(schema, config, thinning)
     model.initialise_outputs(means)
     model.to(device)
+
     entry = lookup(BALANCING, "balancing kind", config.balancing.kind)
-    balancer = entry.build([task.name for task in schema.tasks], config.balancing.options).to(
-        device
-    )
+    balancer = entry.build([task.name for task in schema.tasks], config.balancing.options)
+    balancer.to(device)
+
     dense = DenseAdamW(
         model.dense_parameters(), balancer.parameters(), optim.lr, optim.weight_decay
     )
-    rate = optim.lr * optim.embedding_lr
-    rows = RowAdam(model.embedding.weight.data, model.schema, rate, optim.embedding_l2, threads)
+    table_rate = optim.lr * optim.embedding_lr
+    rows = RowAdam(
+        model.embedding.weight.data, model.schema, table_rate, optim.embedding_l2, threads
+    )
     return Step(model, balancer, dense, rows, optim.clip)

@@ -10,7 +10,7 @@ the first training that needs them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +23,9 @@ from bench.core.system.machine import tree_threads
 from bench.data import Store
 from bench.data.store import StoredSplit, stored
 from bench.measure.spaces import given_parent
-from bench.models.training.tree_data import Share, width
+from bench.models.training.tree_data import RowLimits, width
 from bench.models.training.tree_settings import TreeSettings, configurations
-from bench.models.training.trees import TaskTrees, train_trees
+from bench.models.training.tree_training import TaskTrees, train_trees
 
 FOLDS = 5
 TRIES = 4
@@ -43,78 +43,108 @@ def taught(store: Store, share: float, threads: int, note: Callable[[str], None]
     """
     train = store.split("train")
     labels = np.array(train.labels)
-    for at in _learners(store):
-        said = _predictions(store, at, threads, note)
-        mixed = (1 - share) * labels[:, at] + share * said
-        labels[:, at] = np.where(np.isnan(mixed), labels[:, at], mixed)
+    for task in _learners(store):
+        predicted = _predictions(store, task, threads, note)
+        mixed = (1 - share) * labels[:, task] + share * predicted
+        labels[:, task] = np.where(np.isnan(mixed), labels[:, task], mixed)
     return replace(train, stored_labels=labels, columns=None)
 
 
 def trainings_left(store: Store) -> float:
     """Cost of the missing predictions, in trainings of the trees of all tasks."""
-    lacking = [at for at in _learners(store) if not _file(store, at).exists()]
-    of_a_task = (
-        (TRIES + FOLDS - 1) * (FOLDS - 1) / FOLDS
-    )  # trying settings already trains one of the folds
-    return of_a_task * len(lacking) / len(store.schema.tasks)
+    lacking = [task for task in _learners(store) if not _file(store, task).exists()]
+    trainings = TRIES + FOLDS - 1  # trying settings already trains one of the folds
+    trainings_of_task = trainings * (FOLDS - 1) / FOLDS
+    return trainings_of_task * len(lacking) / len(store.schema.tasks)
 
 
 def _learners(store: Store) -> list[int]:
     """Indices of the tasks whose labels are mixed."""
     thinned = store.weights.task if store.weights else None
-    tasks, followed = store.schema.tasks, set(store.schema.parents)
-    return [
-        at
-        for at, task in enumerate(tasks)
-        if task.kind == "binary" and at not in followed and task.name != thinned
-    ]
+    learners = []
+    for index, task in enumerate(store.schema.tasks):
+        is_parent = index in store.schema.parents
+        if task.kind == "binary" and not is_parent and task.name != thinned:
+            learners.append(index)
+    return learners
 
 
-def _file(store: Store, at: int) -> Path:
-    return store.path / FOLDER / f"{store.schema.tasks[at].name}.npy"
+def _file(store: Store, task: int) -> Path:
+    return store.path / FOLDER / f"{store.schema.tasks[task].name}.npy"
 
 
 def _predictions(
-    store: Store, at: int, threads: int, note: Callable[[str], None]
+    store: Store, task: int, threads: int, note: Callable[[str], None]
 ) -> NDArray[np.float32]:
     """(N,), made if they are missing; NaN where the task does not count."""
-    path = _file(store, at)
+    path = _file(store, task)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         with in_turn(path.with_suffix(".lock")):
             if not path.exists():
                 note(f"boosted trees learn task '{path.stem}' first, once for this data set")
-                said = _made(store, at, threads)
+                predicted = _predicted(_Folds.of(store, task), threads)
                 with atomic_path(path) as temporary, temporary.open("wb") as file:
-                    np.save(file, said)
+                    np.save(file, predicted)
     return np.array(stored(store.path, f"{FOLDER}/{path.name}", len(store.split("train"))))
 
 
-def _made(store: Store, at: int, threads: int) -> NDArray[np.float32]:
-    train, schema = store.split("train"), store.schema
-    task = schema.tasks[at].name
-    counts = ~np.isnan(given_parent(train.labels, at, schema.parents[at]))
-    rng = np.random.default_rng(derive(0, FOLDER, task))
-    fold = rng.integers(FOLDS, size=len(train), dtype=np.uint8)
-    share = Share.of(train, width(schema))
-
-    def trees(settings: TreeSettings, of: int) -> TaskTrees:
-        others = np.flatnonzero(counts & (fold != of))
-        if len(others) > share.train:
-            others = np.sort(rng.choice(others, share.train, replace=False))
-        return train_trees(
-            store, at, settings, share, derive(0, FOLDER, task, of), train.taken(others)
-        )
-
-    settings = [TreeSettings.of(each, task) for each in configurations([task], TRIES, 0)]
-    predicted = np.full(len(train), np.nan, np.float32)
+def _predicted(folds: _Folds, threads: int) -> NDArray[np.float32]:
+    """Predicts each fold by trees of the others, with the settings that are best on the first."""
+    predicted = np.full(len(folds.fold), np.nan, np.float32)
     with tree_threads(threads):
-        tried = [(each, trees(each, 0)) for each in settings]
-        best, first = max(tried, key=lambda each: each[1].merit)
-        for of in range(FOLDS):
-            made = trees(best, of) if of else first
-            own = np.flatnonzero(counts & (fold == of))
-            for start in range(0, len(own), share.piece):
-                rows = own[start : start + share.piece]
-                predicted[rows] = made.predict(train.ids_of(rows), np.asarray(train.dense[rows]))
+        tried = []
+        for config in configurations([folds.task_name], TRIES, 0):
+            tried.append(folds.trees_without(0, TreeSettings.of(config, folds.task_name)))
+        trees = max(tried, key=lambda trees: trees.merit)
+        folds.predict(0, trees, predicted)
+        for fold in range(1, FOLDS):
+            folds.predict(fold, folds.trees_without(fold, trees.settings), predicted)
     return predicted
+
+
+@dataclass(frozen=True)
+class _Folds:
+    """Folds of train's rows for a task.
+
+    Attributes:
+        counts: (N,), whether the task counts in a row.
+        fold: (N,).
+        rng: draws the rows that trees learn from, if memory does not hold all.
+    """
+
+    store: Store
+    task: int
+    counts: NDArray[np.bool_]
+    fold: NDArray[np.uint8]
+    limits: RowLimits
+    rng: np.random.Generator
+
+    @classmethod
+    def of(cls, store: Store, task: int) -> _Folds:
+        train, schema = store.split("train"), store.schema
+        counts = ~np.isnan(given_parent(train.labels, task, schema.parents[task]))
+        rng = np.random.default_rng(derive(0, FOLDER, schema.tasks[task].name))
+        fold = rng.integers(FOLDS, size=len(train), dtype=np.uint8)
+        return cls(store, task, counts, fold, RowLimits.of(train, width(schema)), rng)
+
+    @property
+    def task_name(self) -> str:
+        return self.store.schema.tasks[self.task].name
+
+    def trees_without(self, fold: int, settings: TreeSettings) -> TaskTrees:
+        """Trees that learn from the other folds."""
+        rows = np.flatnonzero(self.counts & (self.fold != fold))
+        if len(rows) > self.limits.train:
+            rows = np.sort(self.rng.choice(rows, self.limits.train, replace=False))
+        seed = derive(0, FOLDER, self.task_name, fold)
+        train = self.store.split("train").taken(rows)
+        return train_trees(self.store, self.task, settings, self.limits, seed, train)
+
+    def predict(self, fold: int, trees: TaskTrees, predicted: NDArray[np.float32]) -> None:
+        """Fills the predictions (N,) of a fold."""
+        train = self.store.split("train")
+        rows_of_fold = np.flatnonzero(self.counts & (self.fold == fold))
+        for start in range(0, len(rows_of_fold), self.limits.piece):
+            rows = rows_of_fold[start : start + self.limits.piece]
+            predicted[rows] = trees.predict(train.ids_of(rows), np.asarray(train.dense[rows]))

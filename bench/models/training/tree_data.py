@@ -4,9 +4,9 @@ them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,7 @@ own.
 PIECE = 1 << 16
 """Rows whose columns are made at once."""
 TreeColumns = NDArray[np.float32]
+ALL = slice(None)
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,14 @@ class TreeRows:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def taken(self, rows: NDArray[np.int64]) -> TreeRows:
+        """The rows with these indices."""
+        weights = None if self.weights is None else self.weights[rows]
+        return TreeRows(self.ids[rows], self.dense[rows], self.labels[rows], weights)
+
 
 @dataclass(frozen=True)
-class Share:
+class RowLimits:
     """Numbers of rows that fit into memory: of train and validation in training, and of a split in
     prediction.
     """
@@ -63,78 +69,119 @@ class Share:
     piece: int
 
     @classmethod
-    def of(cls, split: StoredSplit, columns: int) -> Share:
+    def of(cls, split: StoredSplit, columns: int) -> RowLimits:
         """Three quarters of the memory for train's rows of that many columns, the rest for
         validation's.
         """
-        row = (
-            split.ids_of(slice(0)).shape[1] * 4
-            + split.dense.shape[1] * 4
-            + columns * A_CELL
-            + A_ROW
-        )
-        fit = memory_limit() // row
+        slots, numbers = split.ids_of(slice(0)).shape[1], split.dense.shape[1]
+        bytes_of_row = 4 * slots + 4 * numbers + columns * A_CELL + A_ROW
+        rows = memory_limit() // bytes_of_row
         return cls(
-            train=max(1, min(MOST_TRAIN, fit * 3 // 4)),
-            valid=max(1, min(MOST_VALID, fit // 4)),
-            piece=max(256, min(PREDICTED, fit // 4)),
+            train=max(1, min(MOST_TRAIN, rows * 3 // 4)),
+            valid=max(1, min(MOST_VALID, rows // 4)),
+            piece=max(256, min(PREDICTED, rows // 4)),
         )
 
 
-def draw(split: StoredSplit, at: int, parent: int | None, most: int, seed: int) -> TreeRows:
-    """Draws at most `most` of the rows with a label of a task whose parent happened, in the split's
-    order.
+def draw(split: StoredSplit, task: int, parent: int | None, limit: int, seed: int) -> TreeRows:
+    """Draws at most `limit` of the rows with a label of a task whose parent happened, in the
+    split's order.
 
     Reads the split in pieces, twice unless all of it fits. Every subset is equally likely.
     """
     rng = np.random.default_rng(seed)
-    total = len(split)
-    if total > most:
-        total = sum(int(counts.sum()) for _, counts in _batches(split, at, parent))
-    left, whole = min(most, total), total <= most
-    none = None if split.weights is None else np.empty(0, np.float32)
-    parts = [
-        TreeRows(split.ids_of(slice(0)), np.asarray(split.dense[:0]), np.empty(0, np.float32), none)
-    ]
-    for arrays, counts in _batches(split, at, parent):
+    to_come = len(split)
+    if to_come > limit:
+        to_come = sum(int(counts.sum()) for _, counts in _batches(split, task, parent))
+    draws_all = to_come <= limit
+    wanted = min(limit, to_come)
+
+    no_labels = np.empty(0, np.float32)
+    no_weights = None if split.weights is None else no_labels
+    parts = [TreeRows(split.ids_of(slice(0)), split.dense[:0], no_labels, no_weights)]
+    for batch, counts in _batches(split, task, parent):
         rows = np.flatnonzero(counts)
-        if not whole:
-            many = int(rng.hypergeometric(len(rows), total - len(rows), left)) if left else 0
-            total, left = total - len(rows), left - many
-            rows = np.sort(rng.choice(rows, many, replace=False))
-        weights = None if arrays.weights is None else arrays.weights[rows]
-        parts.append(TreeRows(arrays.ids[rows], arrays.dense[rows], arrays.labels[rows], weights))
-    return TreeRows(
-        np.concatenate([each.ids for each in parts]),
-        np.concatenate([each.dense for each in parts]),
-        np.concatenate([each.labels for each in parts]),
-        None
-        if none is None
-        else np.concatenate([each.weights for each in parts if each.weights is not None]),
-    )
+        if not draws_all:
+            drawn = 0
+            if wanted:
+                drawn = int(rng.hypergeometric(len(rows), to_come - len(rows), wanted))
+            to_come -= len(rows)
+            wanted -= drawn
+            rows = np.sort(rng.choice(rows, drawn, replace=False))
+        parts.append(batch.taken(rows))
+    return _joined(parts)
+
+
+def _joined(parts: Sequence[TreeRows]) -> TreeRows:
+    ids = np.concatenate([part.ids for part in parts])
+    dense = np.concatenate([part.dense for part in parts])
+    labels = np.concatenate([part.labels for part in parts])
+    weights = [part.weights for part in parts if part.weights is not None]
+    return TreeRows(ids, dense, labels, np.concatenate(weights) if weights else None)
 
 
 def _batches(
-    split: StoredSplit, at: int, parent: int | None
+    split: StoredSplit, task: int, parent: int | None
 ) -> Iterator[tuple[TreeRows, NDArray[np.bool_]]]:
     """Yields rows with all labels of the task, and which of them count."""
     for batch in Batches(split).in_order(PREDICTED):
         labels = batch.labels.numpy()
-        counts = ~np.isnan(labels[:, at])
+        counts = ~np.isnan(labels[:, task])
         if parent is not None:
             counts &= labels[:, parent] == 1
-        weights = None if batch.weights is None else batch.weights.numpy().prod(axis=1)
-        if weights is not None:
+        weights = None
+        if batch.weights is not None:
+            weights = batch.weights.numpy().prod(axis=1)
             counts &= weights > 0
-        yield TreeRows(batch.ids.numpy(), batch.dense.numpy(), labels[:, at], weights), counts
+        yield TreeRows(batch.ids.numpy(), batch.dense.numpy(), labels[:, task], weights), counts
 
 
 def width(schema: Schema) -> int:
     """F, the number of columns."""
-    fields = schema.without_ranges.fields
-    return len(schema.dense) + sum(
-        1 if is_small(field.slots, field.cardinality) else 2 for field in fields
-    )
+    columns = len(schema.dense)
+    for field in schema.without_ranges.fields:
+        columns += 1 if is_small(field.slots, field.cardinality) else 2
+    return columns
+
+
+@dataclass(frozen=True)
+class FieldValues:
+    """Values of one field.
+
+    Attributes:
+        column: the first of its one or two columns.
+        ids: (N, slots), rows of the embedding table, 0 for no value.
+        offset: its first row of the table.
+        cardinality: its number of rows.
+    """
+
+    column: int
+    ids: Ids
+    offset: int
+    cardinality: int
+
+    @property
+    def is_small(self) -> bool:
+        """Whether it is one column, split by category."""
+        return is_small(self.ids.shape[1], self.cardinality)
+
+    @property
+    def categories(self) -> Ids:
+        """(N,), the values of a small field from 0 on."""
+        return np.asarray(np.maximum(self.ids[:, 0] - self.offset, 0))
+
+    def values(self, rows: slice = ALL) -> tuple[NDArray[np.bool_], Ids]:
+        """Which slots have a value, and the values from 0 on, 0 where there is none; (n, slots)."""
+        ids = self.ids[rows]
+        present = ids > 0
+        return present, np.where(present, ids - self.offset, 0)
+
+
+class RateTable(NamedTuple):
+    """Rates and logarithms of 1 + counts of a field's values, (cardinality,)."""
+
+    rates: TreeColumns
+    frequencies: TreeColumns
 
 
 class TreeFeatures:
@@ -148,12 +195,13 @@ class TreeFeatures:
 
     Attributes:
         mean: mean label, used for a row without values.
-        tables: rates and log counts of each field's values; None for an unchanged field.
+        tables: of each field; None for an unchanged field.
     """
 
     def __init__(self, schema: Schema, mean: float) -> None:
-        self._schema, self.mean = schema.without_ranges, mean
-        self.tables: list[tuple[TreeColumns, TreeColumns] | None] = []
+        self._schema = schema.without_ranges
+        self.mean = mean
+        self.tables: list[RateTable | None] = []
 
     @classmethod
     def learn(
@@ -171,101 +219,120 @@ class TreeFeatures:
         The seed draws the folds; `weights` (N,) count the rows that a row stands for, None for one
         each.
         """
-        mean = (
-            labels.mean(dtype=np.float64)
-            if weights is None
-            else np.average(labels.astype(float), weights=weights)
-        )
+        if weights is None:
+            mean = labels.mean(dtype=np.float64)
+        else:
+            mean = np.average(labels.astype(float), weights=weights)
         features = cls(schema, float(mean))
         fold = np.random.default_rng(seed).integers(FOLDS, size=len(ids), dtype=np.uint8)
+
         columns = np.empty((len(ids), width(schema)), np.float32)
         columns[:, : dense.shape[1]] = dense
-        for column, values, offset, many in features._fields(ids):
-            if is_small(values.shape[1], many):
+        for field in features._fields(ids):
+            if field.is_small:
                 features.tables.append(None)
-                columns[:, column] = np.maximum(values[:, 0] - offset, 0)
-                continue
-            sums = np.zeros((many, FOLDS))
-            counts = np.zeros((many, FOLDS), np.int32 if weights is None else np.float64)
-            for rows in _pieces(len(ids)):
-                there = values[rows] > 0
-                cells = (
-                    (values[rows] - offset)[there],
-                    np.broadcast_to(fold[rows, None], there.shape)[there],
-                )
-                values_of = labels[rows] if weights is None else labels[rows] * weights[rows]
-                np.add.at(sums, cells, np.broadcast_to(values_of[:, None], there.shape)[there])
-                one: Any = (
-                    1
-                    if weights is None
-                    else np.broadcast_to(weights[rows, None], there.shape)[there]
-                )
-                np.add.at(counts, cells, one)
-            total, often = sums.sum(1), counts.sum(1)
-            for rows in _pieces(len(ids)):
-                there, own = values[rows] > 0, fold[rows, None]
-                value = np.where(there, values[rows] - offset, 0)
-                seen = often[value] - counts[value, own]
-                rate = features._rate(total[value] - sums[value, own], seen)
-                columns[rows, column : column + 2] = features._means(there, rate, np.log1p(seen))
-            rates = features._rate(total, often).astype(np.float32)
-            features.tables.append((rates, np.log1p(often).astype(np.float32)))
+                columns[:, field.column] = field.categories
+            else:
+                of_field = columns[:, field.column : field.column + 2]
+                features._learn_rates(field, labels, weights, fold, of_field)
         return features, columns
 
-    def _fields(self, ids: Ids) -> Iterator[tuple[int, Ids, int, int]]:
-        """For each field its first column, its values (N, slots), its first row, and its number of
-        rows.
+    def _learn_rates(
+        self,
+        field: FieldValues,
+        labels: NDArray[np.float32],
+        weights: NDArray[np.float32] | None,
+        fold: NDArray[np.uint8],
+        columns: TreeColumns,
+    ) -> None:
+        """Learns the rates of a field, and fills its columns (N, 2) on train."""
+        label_sums, counts = _by_value_and_fold(field, labels, weights, fold)
+        all_label_sums, all_counts = label_sums.sum(1), counts.sum(1)
 
-        Trees see no position, since it is known in training alone.
-        """
-        column, at, schema = len(self._schema.dense), 0, self._schema
-        for field, offset in zip(schema.fields, schema.offsets, strict=True):
-            values = ids[:, at : at + field.slots]
-            yield (
-                column,
-                np.zeros_like(values) if field.name == schema.position else values,
-                offset,
-                field.cardinality,
-            )
-            column, at = (
-                column + (1 if is_small(field.slots, field.cardinality) else 2),
-                at + field.slots,
-            )
+        for rows in _pieces(len(labels)):
+            present, value = field.values(rows)
+            own_fold = fold[rows, None]
+            count = all_counts[value] - counts[value, own_fold]
+            rate = self._rate(all_label_sums[value] - label_sums[value, own_fold], count)
+            columns[rows] = self._means(present, rate, np.log1p(count))
+
+        rates = self._rate(all_label_sums, all_counts).astype(np.float32)
+        self.tables.append(RateTable(rates, np.log1p(all_counts).astype(np.float32)))
+
+    def _fields(self, ids: Ids) -> Iterator[FieldValues]:
+        """Trees see no position, since it is known in training alone."""
+        column, slot = len(self._schema.dense), 0
+        for field, offset in zip(self._schema.fields, self._schema.offsets, strict=True):
+            field_ids = ids[:, slot : slot + field.slots]
+            if field.name == self._schema.position:
+                field_ids = np.zeros_like(field_ids)
+            values = FieldValues(column, field_ids, offset, field.cardinality)
+            yield values
+            column += 1 if values.is_small else 2
+            slot += field.slots
 
     @property
     def categorical(self) -> NDArray[np.bool_]:
         """(F,), whether each column is a category."""
-        kinds = [[True] if table is None else [False, False] for table in self.tables]
-        return np.array(
-            [*([False] * len(self._schema.dense)), *(kind for those in kinds for kind in those)],
-            bool,
-        )
+        kinds = [False] * len(self._schema.dense)
+        for table in self.tables:
+            kinds += [True] if table is None else [False, False]
+        return np.array(kinds, bool)
 
     def of(self, ids: Ids, dense: TreeColumns) -> TreeColumns:
         """(N, F) of rows outside train."""
         columns = np.empty((len(ids), width(self._schema)), np.float32)
         columns[:, : dense.shape[1]] = dense
-        for (column, values, offset, _), table in zip(self._fields(ids), self.tables, strict=True):
+        for field, table in zip(self._fields(ids), self.tables, strict=True):
             if table is None:
-                columns[:, column] = np.maximum(values[:, 0] - offset, 0)
+                columns[:, field.column] = field.categories
                 continue
-            there = values > 0
-            value = np.where(there, values - offset, 0)
-            columns[:, column : column + 2] = self._means(there, table[0][value], table[1][value])
+            present, value = field.values()
+            means = self._means(present, table.rates[value], table.frequencies[value])
+            columns[:, field.column : field.column + 2] = means
         return columns
 
     def _rate(self, sums: NDArray[np.float64], counts: NDArray[Any]) -> NDArray[np.float64]:
         return (sums + PRIOR_ROWS * self.mean) / (counts + PRIOR_ROWS)
 
     def _means(
-        self, there: NDArray[np.bool_], rate: NDArray[np.floating], often: NDArray[np.floating]
+        self,
+        present: NDArray[np.bool_],
+        rates: NDArray[np.floating],
+        frequencies: NDArray[np.floating],
     ) -> TreeColumns:
         """(n, 2) means over the values of a row; without values the overall mean, and 0."""
-        several = np.maximum(there.sum(1), 1)
-        means = np.where(there.any(1), (rate * there).sum(1, dtype=np.float64) / several, self.mean)
-        return np.stack([means, (often * there).sum(1, dtype=np.float64) / several], axis=1).astype(
-            np.float32
-        )
+        count = np.maximum(present.sum(1), 1)
+        mean_rate = (rates * present).sum(1, dtype=np.float64) / count
+        mean_rate = np.where(present.any(1), mean_rate, self.mean)
+        mean_frequency = (frequencies * present).sum(1, dtype=np.float64) / count
+        return np.stack([mean_rate, mean_frequency], axis=1).astype(np.float32)
+
+
+def _by_value_and_fold(
+    field: FieldValues,
+    labels: NDArray[np.float32],
+    weights: NDArray[np.float32] | None,
+    fold: NDArray[np.uint8],
+) -> tuple[NDArray[np.float64], NDArray[Any]]:
+    """Sums of labels and counts (cardinality, FOLDS)."""
+    label_sums = np.zeros((field.cardinality, FOLDS))
+    counts = np.zeros((field.cardinality, FOLDS), np.int32 if weights is None else np.float64)
+    for rows in _pieces(len(labels)):
+        present, value = field.values(rows)
+        cells = value[present], _by_value(fold[rows], present)
+        if weights is None:
+            np.add.at(label_sums, cells, _by_value(labels[rows], present))
+            np.add.at(counts, cells, 1)
+        else:
+            np.add.at(label_sums, cells, _by_value(labels[rows] * weights[rows], present))
+            np.add.at(counts, cells, _by_value(weights[rows], present))
+    return label_sums, counts
+
+
+def _by_value(of_rows: NDArray[Any], present: NDArray[np.bool_]) -> NDArray[Any]:
+    """Repeats numbers of rows (n,) for each value of a row."""
+    return np.broadcast_to(of_rows[:, None], present.shape)[present]
 
 
 def _pieces(rows: int) -> list[slice]:

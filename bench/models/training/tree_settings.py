@@ -36,25 +36,29 @@ class TreeSettings:
     def of(cls, config: Mapping[str, Scalar], task: str) -> TreeSettings:
         """A task's settings in a configuration; missing ones have defaults."""
         prefix = f"trees.{task}."
-        given = {
-            key.removeprefix(prefix): value
-            for key, value in config.items()
-            if key.startswith(prefix)
-        }
-        return cls(**given)  # type: ignore[arg-type]
+        settings: dict[str, Any] = {}
+        for name, value in config.items():
+            if name.startswith(prefix):
+                settings[name.removeprefix(prefix)] = value
+        return cls(**settings)
 
     def dotted(self, task: str) -> dict[str, Scalar]:
         """The settings as a part of a configuration."""
-        return {f"trees.{task}.{key}": value for key, value in asdict(self).items()}
+        return {f"trees.{task}.{name}": value for name, value in asdict(self).items()}
+
+    def for_all(self, tasks: Iterable[str]) -> dict[str, Scalar]:
+        """A configuration in which these tasks share the settings."""
+        config: dict[str, Scalar] = {}
+        for task in tasks:
+            config |= self.dotted(task)
+        return config
 
 
 def whole_settings(config: Mapping[str, Scalar], tasks: Iterable[str]) -> dict[str, Scalar]:
     """Completes the configuration of these tasks' trees with defaults; raises UserError for a bad
     setting or value.
     """
-    settings = {
-        name: value for task in tasks for name, value in TreeSettings().dotted(task).items()
-    }
+    settings = TreeSettings().for_all(tasks)
     for name, value in config.items():
         check_known("setting", name, settings, "trees")
         if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -84,9 +88,9 @@ RANGES = {
 """Lowest and highest value of each setting to try; all are drawn on a logarithmic scale."""
 
 
-def configurations(tasks: Iterable[str], many: int, seed: int) -> list[dict[str, Scalar]]:
-    """`many` configurations to try: `FIRST`, then points of a Sobol sequence; all tasks share the
-    settings.
+def configurations(tasks: Iterable[str], number: int, seed: int) -> list[dict[str, Scalar]]:
+    """Configurations to try, `number` of them: `FIRST`, then points of a Sobol sequence; all tasks
+    share the settings.
 
     With the same seed, a longer list starts with the shorter one.
     """
@@ -94,21 +98,18 @@ def configurations(tasks: Iterable[str], many: int, seed: int) -> list[dict[str,
 
     names = list(tasks)
     sobol = Sobol(len(RANGES), rng=np.random.default_rng(seed))
-    points = sobol.random_base2(math.ceil(math.log2(max(1, many)))).tolist()
-    settings = [*FIRST, *(TreeSettings(**_at(point)) for point in points)][:many]
-    return [
-        {key: value for name in names for key, value in each.dotted(name).items()}
-        for each in settings
-    ]
+    points = sobol.random_base2(math.ceil(math.log2(max(1, number))))
+    drawn = [_settings_at(point) for point in points.tolist()]
+    return [settings.for_all(names) for settings in [*FIRST, *drawn][:number]]
 
 
-def _at(point: list[float]) -> dict[str, Any]:
-    """Maps a point of the unit cube to the settings, with three digits."""
+def _settings_at(point: list[float]) -> TreeSettings:
+    """Maps a point of the unit cube to settings, with three digits."""
     settings: dict[str, Any] = {}
-    for (name, (low, high)), place in zip(RANGES.items(), point, strict=True):
-        value = low * (high / low) ** place
+    for (name, (low, high)), coordinate in zip(RANGES.items(), point, strict=True):
+        value = low * (high / low) ** coordinate
         settings[name] = round(value) if isinstance(low, int) else float(f"{value:.3g}")
-    return settings
+    return TreeSettings(**settings)
 
 
 HASTE = 2.0
@@ -119,11 +120,11 @@ KuaiRand, where all three are close."""
 
 def hasty(config: Mapping[str, Scalar]) -> dict[str, Scalar]:
     """A configuration with learning rates `HASTE` times as large."""
-    faster = {name: value for name, value in config.items() if name.endswith(".learning_rate")}
-    return {
-        **config,
-        **{name: HASTE * value for name, value in faster.items() if isinstance(value, float)},
-    }
+    faster = dict(config)
+    for name, value in config.items():
+        if name.endswith(".learning_rate") and isinstance(value, float):
+            faster[name] = HASTE * value
+    return faster
 
 
 def best_by_task(
@@ -139,24 +140,29 @@ def best_by_task(
     objective is not within groups or of a ranking is judged by the log loss, which is less noisy
     than AUC, or by the least error.
     """
-    known, settings = list(tried), dict[str, Scalar]()
-    own = {name.partition(".")[0]: metric_of(name) for name in objectives}
+    tries = list(tried)
+    metric_by_task = {name.partition(".")[0]: metric_of(name) for name in objectives}
+    config: dict[str, Scalar] = {}
     for task in tasks:
-        merits = [merit(metrics, task, own.get(task, "auc")) for _, metrics in known]
-        at = int(np.argmax(merits)) if merits and max(merits) > -math.inf else None
-        settings |= (TreeSettings() if at is None else TreeSettings.of(known[at][0], task)).dotted(
-            task
-        )
-    return settings
+        metric = metric_by_task.get(task, "auc")
+        merits = [merit(metrics, task, metric) for _, metrics in tries]
+        best = TreeSettings()
+        if merits and max(merits) > -math.inf:
+            best_config, _ = tries[int(np.argmax(merits))]
+            best = TreeSettings.of(best_config, task)
+        config |= best.dotted(task)
+    return config
 
 
 def merit(metrics: Mapping[str, float], task: str, metric: str = "auc") -> float:
     """A task's `metric` on validation if it is of groups or lists, else minus its loss; minus
     infinity if unknown.
     """
-    of_lists = (metric, f"cvr.{metric}") if metric in AREAS[1:] or ranked(metric) else ()
-    losses = ("logloss", "cvr.logloss", "rmse", "cvr.rmse")
-    for name, sign in (*((each, 1) for each in of_lists), *((each, -1) for each in losses)):
-        if math.isfinite(value := metrics.get(f"valid/{task}.{name}", math.nan)):
+    signed = [("logloss", -1), ("cvr.logloss", -1), ("rmse", -1), ("cvr.rmse", -1)]
+    if metric in AREAS[1:] or ranked(metric):
+        signed = [(metric, 1), (f"cvr.{metric}", 1), *signed]
+    for name, sign in signed:
+        value = metrics.get(f"valid/{task}.{name}", math.nan)
+        if math.isfinite(value):
             return sign * value
     return -math.inf

@@ -1,6 +1,6 @@
 """Warm starts: a training goes on with new rows, from the state of an earlier one.
 
-Encoders of later data only add values (`bench.data.preparation.Before`), so the rows of a field
+Encoders of later data only add values (`bench.data.two_passes.Before`), so the rows of a field
 keep their order within the field. A value that is new begins from the mean of its field's known
 values, and with a fresh optimizer state.
 """
@@ -26,7 +26,7 @@ from bench.core.plain import read_json
 from bench.core.schema import Schema
 from bench.core.system.atomic import atomic_folder
 from bench.data.encoding.encoder import Encoder
-from bench.data.preparation import Before
+from bench.data.two_passes import Before
 from bench.models.training import checkpoint
 from bench.models.training.loop import Trainer
 from bench.models.training.step import build_model
@@ -35,7 +35,8 @@ TABLE = "embedding.weight"
 FILE, IDENTITY = "state.safetensors", {"kind": "a start"}
 PACKAGED = "model.safetensors"
 STATE = ("model", "balancer", "dense", "rows", "random")
-"""What a later training goes on from."""
+"""Parts of a trainer's state that a later training goes on from."""
+State = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -59,21 +60,17 @@ class Start:
         damaged one.
         """
         schema = before_of(folder).schema
-        known = {task.name: task for task in schema.tasks}
+        task_by_name = {task.name: task for task in schema.tasks}
         for name in tasks:
-            check_known("task", name, known, str(folder))
-        schema = replace(schema, tasks=tuple(known[name] for name in tasks))
+            check_known("task", name, task_by_name, str(folder))
+        schema = replace(schema, tasks=tuple(task_by_name[name] for name in tasks))
         if (folder / FILE).is_file():
             state = checkpoint.read(folder / FILE, IDENTITY)
             return cls(state, schema, state["passes"])
         weights = load_file(folder / PACKAGED)
         network = "members.0.0.models.0."
-        model = {
-            name.removeprefix(network): each
-            for name, each in weights.items()
-            if name.startswith(network)
-        }
-        if TABLE not in model or any(not name.startswith(network) for name in weights):
+        model = {name.removeprefix(network): tensor for name, tensor in weights.items()}
+        if TABLE not in model or not all(name.startswith(network) for name in weights):
             raise UserError(
                 f"expected a package of one network to start from, found another at {folder}"
             )
@@ -100,19 +97,16 @@ def keep(trainer: Trainer, folder: Path, passes: float) -> None:
     """Leaves a trainer's state, and how its rows are encoded, for a later training; whole or not at
     all.
     """
-    state = trainer.state_dict()
-    model = state["model"]
-    if (
-        trainer.select
-        and len(trainer.selectors) == 1
-        and (best := trainer.selectors[0].snapshot) is not None
-    ):
-        model = dict(model) | best
-    with atomic_folder(folder) as made:
-        kept = {name: state[name] for name in STATE} | {"model": model, "passes": passes}
-        checkpoint.write(made / FILE, kept, IDENTITY)
+    trained = trainer.state_dict()
+    state = {name: trained[name] for name in STATE}
+    best = trainer.selectors[0].snapshot if trainer.select else None
+    if best is not None and len(trainer.selectors) == 1:
+        state["model"] = dict(state["model"]) | best
+    state["passes"] = passes
+    with atomic_folder(folder) as new_folder:
+        checkpoint.write(new_folder / FILE, state, IDENTITY)
         for name in ("encoder.json", "manifest.json"):
-            shutil.copyfile(trainer.store.path / name, made / name)
+            shutil.copyfile(trainer.store.path / name, new_folder / name)
 
 
 def start_from(trainer: Trainer, start: Start) -> None:
@@ -121,63 +115,77 @@ def start_from(trainer: Trainer, start: Start) -> None:
     Raises:
         UserError: the earlier model has other inputs or another shape.
     """
+    new_schema = trainer.model.schema
     with torch.device("meta"):
-        schema = build_model(start.schema, trainer.config).schema
-    state = start.state
-    now = trainer.model.schema
-    if [each.name for each in now.fields] != [
-        each.name for each in schema.fields
-    ] or now.dense != schema.dense:
+        old_schema = build_model(start.schema, trainer.config).schema
+    old_fields = [field.name for field in old_schema.fields]
+    new_fields = [field.name for field in new_schema.fields]
+    if new_fields != old_fields or new_schema.dense != old_schema.dense:
         raise UserError("expected the inputs of the model to start from, found others")
-    rows = rows_before(schema, now)
-    table = state["model"][TABLE]
-    model = dict(state["model"]) | {TABLE: with_priors(table, rows, now)}
-    own = trainer.state_dict()
-    if trainer.model.position is not None:
-        weight = "position.weight"
-        model |= {
-            "position.shares": own["model"]["position.shares"],
-            weight: _wider(model[weight], own["model"][weight]),
-        }
-    for name, tensor in own["model"].items():
+
+    rows = rows_before(old_schema, new_schema)
+    state = trainer.state_dict()
+    state["model"] = _model_state(start, state["model"], rows, new_schema)
+    state["rows"] = _row_state(start, state["rows"], rows)
+    for number, moments in start.state.get("dense", {}).items():
+        new_moments = state["dense"][number]
+        for name, tensor in moments.items():
+            new_moments[name] = _widened(tensor, new_moments[name])
+    for name in ("balancer", "random"):
+        if name in start.state:
+            state[name] = start.state[name]
+    trainer.load_state_dict(state)
+    trainer.passes_before = round(start.passes)
+
+
+def _model_state(
+    start: Start, new_state: State, rows: NDArray[np.int64], schema: Schema
+) -> dict[str, Tensor]:
+    """The model's state of a start, in the shapes of a new model's state."""
+    model: dict[str, Tensor] = dict(start.state["model"])
+    model[TABLE] = with_priors(model[TABLE], rows, schema)
+    weight, shares = "position.weight", "position.shares"
+    if weight in new_state:
+        model[shares] = new_state[shares]
+        model[weight] = _widened(model[weight], new_state[weight])
+    for name, tensor in new_state.items():
         if name not in model or model[name].shape != tensor.shape:
             raise UserError(
                 f"expected a model to start from with {name} of shape {tuple(tensor.shape)}, found "
                 "another"
             )
-    known = torch.from_numpy(np.flatnonzero(rows >= 0))
-    of_rows = dict(own["rows"])  # fresh
-    for name, before in state.get("rows", {}).items():
-        if before.dim() and len(before) == len(table):
-            of_rows[name][known] = before[torch.from_numpy(rows)[known]]
+    return model
+
+
+def _row_state(start: Start, new_state: State, rows: NDArray[np.int64]) -> State:
+    """The state of the table's optimizer: that of a start for known rows, else fresh."""
+    row_state = dict(new_state)
+    is_known = torch.from_numpy(np.flatnonzero(rows >= 0))
+    old_rows = torch.from_numpy(rows)[is_known]
+    for name, tensor in start.state.get("rows", {}).items():
+        if tensor.dim() and len(tensor) == len(start.state["model"][TABLE]):
+            row_state[name][is_known] = tensor[old_rows]
         else:
-            of_rows[name] = before
-    kept = {name: state[name] for name in ("balancer", "random") if name in state}
-    for number, moments in state.get("dense", {}).items():
-        now_there = own["dense"][number]
-        own["dense"][number] = {
-            name: _wider(before, now_there[name]) for name, before in moments.items()
-        }
-    trainer.load_state_dict({**own, **kept, "model": model, "rows": of_rows})
-    trainer.passes_before = round(start.passes)
+            row_state[name] = tensor
+    return row_state
 
 
-def _wider(before: Tensor, now: Tensor) -> Tensor:
+def _widened(tensor: Tensor, like: Tensor) -> Tensor:
     """A tensor with the columns that another one has, where new positions are: 0 there."""
-    return F.pad(before, (0, now.shape[-1] - before.shape[-1])) if before.dim() else before
+    if not tensor.dim():
+        return tensor
+    return F.pad(tensor, (0, like.shape[-1] - tensor.shape[-1]))
 
 
 def rows_before(old: Schema, new: Schema) -> NDArray[np.int64]:
     """(rows,) for each row of the new table that of the old one, -1 for a new value."""
     rows = np.full(new.rows, -1, np.int64)
     rows[0] = 0
-    at = {
-        field.name: (offset, field.cardinality)
-        for field, offset in zip(old.fields, old.offsets, strict=True)
-    }
-    for field, offset in zip(new.fields, new.offsets, strict=True):
-        first, many = at[field.name]
-        rows[offset : offset + many] = np.arange(first, first + many)
+    new_offset = {field.name: offset for field, offset in zip(new.fields, new.offsets, strict=True)}
+    for field, offset in zip(old.fields, old.offsets, strict=True):
+        old_rows = np.arange(offset, offset + field.cardinality)
+        first = new_offset[field.name]
+        rows[first : first + len(old_rows)] = old_rows
     return rows
 
 
@@ -185,12 +193,13 @@ def with_priors(table: Tensor, rows: NDArray[np.int64], schema: Schema) -> Tenso
     """The table (rows, W) for the new schema: each known value's row, and its field's mean for each
     new value.
     """
-    table = table.cpu()
-    made = table[torch.from_numpy(np.maximum(rows, 0))]
+    new_table = table.cpu()[torch.from_numpy(np.maximum(rows, 0))]
     for field, offset in zip(schema.fields, schema.offsets, strict=True):
-        own = slice(offset, offset + field.cardinality)
-        fresh = torch.from_numpy(rows[own] < 0)
-        if fresh.any():
-            known = made[own][1:][~fresh[1:]]
-            made[own][fresh] = known.mean(dim=0) if len(known) else 0.0
-    return made
+        field_rows = slice(offset, offset + field.cardinality)
+        is_new = torch.from_numpy(rows[field_rows] < 0)
+        if is_new.any():
+            # The first row is that of unknown and rare values.
+            known_values = new_table[field_rows][1:][~is_new[1:]]
+            prior = known_values.mean(dim=0) if len(known_values) else 0.0
+            new_table[field_rows][is_new] = prior
+    return new_table

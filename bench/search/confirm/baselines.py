@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from bench.core.arrays import Floats
 from bench.core.errors import UserError
 from bench.core.objectives import Objective
 from bench.core.records import NAMES, TRAINED, Point, PointKind, Scalar, TrialRecord
@@ -55,25 +56,26 @@ def baselines_of(
     configuration. These are trained as long as that point was.
     """
     sharing = best_point(records, objectives, reference, single=False)
-    single = best_point(records, objectives, reference, single=True, twins=twins)
-    weighed = (
-        len({objective.name.split(".")[0] for objective in objectives if objective.is_metric}) > 1
-    )
+    single_task = best_point(records, objectives, reference, single=True, twins=twins)
+    tasks = {objective.name.split(".")[0] for objective in objectives if objective.is_metric}
     points = []
     for kind in TRAINED:
         if kind not in wanted:
             continue
         if kind == "trees":
             points.append(Point(kind, {}, kind))
-        elif kind == "ensemble":
-            if single is not None:
-                points.append(
-                    Point(kind, ensemble_of(single.config, schema), kind, until=single.until)
-                )
-        elif kind in BALANCING and sharing is not None and weighed:
+        elif kind == "ensemble" and single_task is not None:
+            config = ensemble_of(single_task.config, schema)
+            points.append(Point(kind, config, kind, until=single_task.until))
+        elif kind in BALANCING and sharing is not None and len(tasks) > 1:
             config = unbalanced(sharing.config) | {"balancing.kind": BALANCING[kind]}
             points.append(Point(kind, config, kind, until=sharing.until))
     return points
+
+
+def is_single_task(point: Point) -> bool:
+    """Whether the models of a point share nothing."""
+    return point.sharing == BASELINE or point.baseline
 
 
 def best_point(
@@ -89,9 +91,9 @@ def best_point(
     Args:
         twins: single-task points beside those of the search, see `bench.search.confirm.twins`.
     """
-    every = [*searched_points(records, objectives), *twins]
-    own = [point for point in every if (point.sharing == BASELINE or point.baseline) == single]
-    return next(iter(largest_first(own, objectives, reference)), None)
+    points = [*searched_points(records, objectives), *twins]
+    points = [point for point in points if is_single_task(point) == single]
+    return next(iter(largest_first(points, objectives, reference)), None)
 
 
 def unbalanced(config: Mapping[str, Scalar]) -> dict[str, Scalar]:
@@ -110,18 +112,19 @@ def tries_of(lengths: float, kinds: int) -> int:
     return max(LEAST_TREES, int(lengths / max(1, kinds)))
 
 
-def full_lengths(some: Sequence[TrialRecord], records: Sequence[TrialRecord]) -> float:
-    """Samples of `some` trials, in trainings of full length."""
+def full_lengths(trials: Sequence[TrialRecord], records: Sequence[TrialRecord]) -> float:
+    """Samples of trials in trainings of full length, the longest of all `records`."""
     full = max((record.rungs[-1].samples for record in records if record.rungs), default=1)
-    return sum(record.rungs[-1].samples if record.rungs else full for record in some) / full
+    samples = [record.rungs[-1].samples if record.rungs else full for record in trials]
+    return sum(samples) / full
 
 
-def measured(
+def train_once(
     study: Study,
     executor: Executor,
     make_job: MakeJob,
     kind: PointKind,
-    asked: Sequence[dict[str, Scalar]],
+    configs: Sequence[dict[str, Scalar]],
     progress: Progress,
 ) -> list[dict[str, float]]:
     """Trains a baseline's configurations once each, on one seed, and returns their metrics on
@@ -131,21 +134,20 @@ def measured(
     all outcomes are known, so choices made from them do not depend on the number of workers.
     """
     title = f"tuning {NAMES[kind]}"
-    points = [Point(kind, config, kind) for config in asked]
-    every = {point.training: point for point in points}
-    left = [point for training, point in every.items() if training not in study.tries]
-    with progress.task(title, len(every), "tries", len(every) - len(left)) as advance:
+    points = [Point(kind, config, kind) for config in configs]
+    by_training = {point.training: point for point in points}
+    untried = [point for training, point in by_training.items() if training not in study.tries]
+    done = len(by_training) - len(untried)
+    with progress.task(title, len(by_training), "tries", done) as advance:
         jobs = []
-        for point in left:
+        for point in untried:
             try:
                 jobs.append(make_job(point, 0, (SEARCH,)))
             except UserError as error:
                 progress.note(f"{title}: a configuration is left out: {error}")
         for outcome in outcomes(executor, jobs, advance, study):
-            if outcome.failure:
-                progress.note(
-                    f"{title}: a try failed ({outcome.failure.kind}): {outcome.failure.reason}"
-                )
+            if failure := outcome.failure:
+                progress.note(f"{title}: a try failed ({failure.kind}): {failure.reason}")
     return [study.tries.get(point.training, {}) for point in points]
 
 
@@ -166,14 +168,12 @@ def tuned(
     """
     if all(point.kind != "trees" for point in baselines):
         return list(baselines)
-    asked = configurations(tasks, tries, derive(seed, "trees"))
-    metrics = measured(
-        study, executor, make_job, "trees", [hasty(each) for each in asked], progress
-    )
-    chosen = best_by_task(
-        tasks, zip(asked, metrics, strict=True), [each.name for each in study.objectives]
-    )
-    return [replace(each, config=chosen) if each.kind == "trees" else each for each in baselines]
+    configs = configurations(tasks, tries, derive(seed, "trees"))
+    hasty_configs = [hasty(config) for config in configs]
+    metrics = train_once(study, executor, make_job, "trees", hasty_configs, progress)
+    names = [objective.name for objective in study.objectives]
+    best = best_by_task(tasks, zip(configs, metrics, strict=True), names)
+    return [replace(point, config=best) if point.kind == "trees" else point for point in baselines]
 
 
 WEIGHT = "balancing.static.weight"
@@ -199,62 +199,67 @@ def check_static(dataset: str, tasks: Sequence[str], space: Space) -> None:
         )
 
 
-def spread_out(tasks: Sequence[str], many: int, spread: float) -> list[dict[str, float]]:
-    """Returns at least `many` weights by task, evenly over the simplex on the log scale; the first
+def spread_out(tasks: Sequence[str], count: int, spread: float) -> list[dict[str, float]]:
+    """Returns at least `count` weights by task, evenly over the simplex on the log scale; the first
     task's weight is 1.
 
     The logarithms of a point's weights are shares of log(spread) on the coarsest simplex lattice
-    with enough points. Two tasks have exactly `many`, from spread:1 to 1:spread; three tasks have
+    with enough points. Two tasks have exactly `count`, from spread:1 to 1:spread; three tasks have
     10 for 7. Weights have six digits.
     """
-    steps = steps_beyond(len(tasks), many)
-    return [
-        {
-            task: float(f"{spread ** ((part - parts[0]) / steps):.6g}")
-            for task, part in zip(tasks, parts, strict=True)
-        }
-        for parts in lattice(len(tasks), steps)[::-1].tolist()
-    ]
+    steps = steps_beyond(len(tasks), count)
+    grid = []
+    for shares in lattice(len(tasks), steps)[::-1].tolist():
+        weights = [spread ** ((share - shares[0]) / steps) for share in shares]
+        rounded = [float(f"{weight:.6g}") for weight in weights]
+        grid.append(dict(zip(tasks, rounded, strict=True)))
+    return grid
 
 
-def draws(space: Space, tasks: Sequence[str], many: int, seed: int) -> list[dict[str, Scalar]]:
-    """Draws `many` configurations of sharing models, without balancing; branches of a switch are
+def draws(space: Space, tasks: Sequence[str], count: int, seed: int) -> list[dict[str, Scalar]]:
+    """Draws `count` configurations of sharing models, without balancing; branches of a switch are
     equally likely.
 
     With the same seed, a longer sequence starts with the shorter one.
     """
-    alone = {(SHARING, SINGLE_TASK): "nothing to weigh"} if space.branches(SHARING) else {}
-    shared = replace(space, tree=trees.prune(space.tree, alone))
+    if space.branches(SHARING):
+        unwanted = {(SHARING, SINGLE_TASK): "nothing to weigh"}
+        space = replace(space, tree=trees.prune(space.tree, unwanted))
     rng = np.random.default_rng(seed)
-    return [unbalanced(shared.sample(rng, tasks)) for _ in range(many)]
+    return [unbalanced(space.sample(rng, tasks)) for _ in range(count)]
 
 
 def chosen(
     weights: Mapping[str, float],
     objectives: Sequence[Objective],
-    own: Sequence[Mapping[str, float]],
-    every: Sequence[Mapping[str, float]],
+    tries: Sequence[Mapping[str, float]],
+    all_tries: Sequence[Mapping[str, float]],
 ) -> int | None:
-    """Returns which of a weight's tries to confirm: the first with the largest weighted sum of
+    """Returns which of a weight's `tries` to confirm: the first with the largest weighted sum of
     validation objectives.
 
-    Each objective is divided by its standard deviation over `every` weight's tries. A task's
-    objectives share its weight evenly; costs do not count. None where none of the weight's `own`
-    tries has finite objectives.
+    Each objective is divided by its standard deviation over `all_tries`, those of every weight. A
+    task's objectives share its weight evenly; costs do not count. None if no try has finite
+    objectives.
     """
     metrics = [objective for objective in objectives if objective.is_metric]
-    of = [objective.name.partition(".")[0] for objective in metrics]
-    spread = np.nanstd(_values(every, metrics), axis=0) if any(every) else np.zeros(len(metrics))
-    share = np.array([weights[task] / of.count(task) for task in of])
-    signs = np.array([objective.sign for objective in metrics])
+    task_of = [metric.name.partition(".")[0] for metric in metrics]
+    share = np.array([weights[task] / task_of.count(task) for task in task_of])
+    signs = np.array([metric.sign for metric in metrics])
+    spread = np.zeros(len(metrics))
+    if any(all_tries):
+        spread = np.nanstd(_values(all_tries, metrics), axis=0)
     factors = np.where(spread > 0, signs * share / np.where(spread > 0, spread, 1.0), 0.0)
-    sums = _values(own, metrics) @ factors
+    sums = _values(tries, metrics) @ factors
     return int(np.nanargmax(sums)) if np.isfinite(sums).any() else None
 
 
-def _values(tries: Sequence[Mapping[str, float]], metrics: Sequence[Objective]) -> np.ndarray:
-    rows = [[each.get(objective.key(SEARCH), np.nan) for objective in metrics] for each in tries]
-    return np.array(rows, dtype=float).reshape(len(tries), len(metrics))
+def _values(tries: Sequence[Mapping[str, float]], metrics: Sequence[Objective]) -> Floats:
+    """Metrics on validation: (tries, metrics)."""
+    values = np.full((len(tries), len(metrics)), np.nan)
+    for row, measured in enumerate(tries):
+        values[row] = [measured.get(metric.key(SEARCH), np.nan) for metric in metrics]
+    return values
 
 
 def retuned(
@@ -262,51 +267,65 @@ def retuned(
     executor: Executor,
     make_job: MakeJob,
     plan: SearchPlan,
-    many: int,
+    count: int,
     gradient: Collection[str],
     progress: Progress,
 ) -> list[Point]:
-    """Returns a point for each static weight, with the configuration that validation found best of
-    its tries.
+    """Returns a point for each of at least `count` static weights, with the configuration that
+    validation found best of its tries.
 
     Each weight's first try is the search's best sharing configuration; the others are `draws`, the
     same for every weight. A try is one training of full length on a common seed, measured on
     validation only. In full lengths, there are as many tries as the search gave to gradient
     methods, and at least `LEAST_TRIES` a weight.
     """
-    if not many:
+    if not count:
         return []
-    nodes = [node for name, node, _ in trees.walk(plan.space.tree) if name == WEIGHT]
-    spread = max((node.spread for node in nodes if isinstance(node, Simplex)), default=WEIGHT_RATIO)
-    grid = spread_out(plan.tasks, many, spread)
+    grid = spread_out(plan.tasks, count, _searched_spread(plan.space))
     records = study.records()
-    given = [
+    by_gradient = [
         record
         for record in records
         if record.balancing in gradient and record.sharing != SINGLE_TASK
     ]
-    tries = max(LEAST_TRIES, math.ceil(full_lengths(given, records) / len(grid)))
-    best = best_point(records, plan.objectives, plan.rules.reference, single=False)
-    first = [] if best is None else [unbalanced(best.config)]
-    shared = [
-        *first,
-        *draws(plan.space, plan.tasks, tries - len(first), derive(plan.seed, "static_weights")),
-    ]
-    static: list[dict[str, Scalar]] = [
-        {
-            "balancing.kind": "static",
-            **{f"{WEIGHT}.{task}": value for task, value in weights.items()},
-        }
-        for weights in grid
-    ]
-    asked = [each | weights for weights in static for each in shared]
-    metrics = measured(study, executor, make_job, "static_weights", asked, progress)
+    tries = max(LEAST_TRIES, math.ceil(full_lengths(by_gradient, records) / len(grid)))
+    shared = _shared_configs(plan, records, tries)
+    configs = []
+    for weights in grid:
+        static = _static(weights)
+        configs += [config | static for config in shared]
+    metrics = train_once(study, executor, make_job, "static_weights", configs, progress)
     baselines = []
-    for weights, at in zip(grid, range(0, len(asked), len(shared)), strict=True):
-        if (
-            place := chosen(weights, study.objectives, metrics[at : at + len(shared)], metrics)
-        ) is None:
+    for row, weights in enumerate(grid):
+        tries_of_weights = slice(row * len(shared), (row + 1) * len(shared))
+        best = chosen(weights, study.objectives, metrics[tries_of_weights], metrics)
+        if best is None:
             progress.note(f"static weights {weights}: left out, as no try of them has a result")
         else:
-            baselines.append(Point("static_weights", asked[at + place], "static_weights"))
+            config = configs[tries_of_weights][best]
+            baselines.append(Point("static_weights", config, "static_weights"))
     return baselines
+
+
+def _searched_spread(space: Space) -> float:
+    """Largest ratio of two tasks' weights that a space searches, or the default."""
+    nodes = [node for name, node, _ in trees.walk(space.tree) if name == WEIGHT]
+    spreads = [node.spread for node in nodes if isinstance(node, Simplex)]
+    return max(spreads, default=WEIGHT_RATIO)
+
+
+def _shared_configs(
+    plan: SearchPlan, records: Sequence[TrialRecord], tries: int
+) -> list[dict[str, Scalar]]:
+    """The search's best sharing configuration, and draws, without balancing."""
+    best = best_point(records, plan.objectives, plan.rules.reference, single=False)
+    first = [] if best is None else [unbalanced(best.config)]
+    seed = derive(plan.seed, "static_weights")
+    return [*first, *draws(plan.space, plan.tasks, tries - len(first), seed)]
+
+
+def _static(weights: Mapping[str, float]) -> dict[str, Scalar]:
+    config: dict[str, Scalar] = {"balancing.kind": "static"}
+    for task, weight in weights.items():
+        config[f"{WEIGHT}.{task}"] = weight
+    return config

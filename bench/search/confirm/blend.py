@@ -8,11 +8,12 @@ makes a different point.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 
 from bench.core.objectives import COSTS
-from bench.core.records import NETWORK, TREES, Outcome, Point, Replicate, Scalar, SplitName
+from bench.core.records import NETWORK, TREES, Job, Outcome, Point, Replicate, Scalar, SplitName
 from bench.core.rows import REPLICATED, SEARCH
 from bench.core.system.progress import Progress
 from bench.ledger.points import confirmed, points
@@ -27,6 +28,24 @@ Choose = Callable[[Sequence[tuple[str, str]]], dict[str, Scalar]]
 """Names of both parts' kept predictions, one pair a replicate -> the shares: `shares_of` of
 `training.blend`.
 """
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Replicates of the network and of the trees with the same number."""
+
+    network: Replicate
+    trees: Replicate
+
+    @property
+    def both(self) -> tuple[Replicate, Replicate]:
+        """Both replicates, the network's first."""
+        return self.network, self.trees
+
+    @property
+    def failed(self) -> bool:
+        """Whether a part failed."""
+        return any(part.failure for part in self.both)
 
 
 def blended(
@@ -46,64 +65,80 @@ def blended(
     part's predictions are gone waits for the next confirmation. `folder` keeps predictions, and the
     executor's workers must see it.
     """
-    metrics = [each for each in study.objectives if each.is_metric]
-    own = [point for point in points(study.records(), study.objectives) if confirmed(point)]
-    at = {each.name: reference[each.name] for each in metrics if each.name in reference}
-    network = next(iter(largest_first(own, metrics, at, SEARCH)), None)
+    network = _best_network(study, reference)
     stored = study.replicates()
-    grown = {each.replicate: each for each in stored.get(trees.training, ())}
-    if network is None or not grown:
+    of_trees = {replicate.replicate: replicate for replicate in stored.get(trees.training, ())}
+    if network is None or not of_trees:
         return
     parts = {
-        each.replicate: (each, grown[each.replicate])
-        for each in network.replicates
-        if each.replicate in grown
+        replicate.replicate: Parts(replicate, of_trees[replicate.replicate])
+        for replicate in network.replicates
+        if replicate.replicate in of_trees
     }
     config = {NETWORK: network.id, TREES: trees.id, **trees.config}
-    names = [
-        parts_of(config, number)
-        for number, of in parts.items()
-        if not any(each.failure for each in of)
-    ]
-    names = [both for both in names if _whole(folder, both, [SEARCH])]
-    point = Point("blend", config | choose(names), "blend")
-    known = {each.replicate: each for each in stored.get(point.training, ())}
-    with progress.task("blending", len(parts), "replicates", len(known.keys() & parts)) as advance:
+    point = Point("blend", config | choose(_names_on_validation(folder, config, parts)), "blend")
+    done = {replicate.replicate: replicate for replicate in stored.get(point.training, ())}
+    with progress.task("blending", len(parts), "replicates", len(done.keys() & parts)) as advance:
         jobs = []
-        for number, of in parts.items():
-            job, done = make_job(point, number, REPLICATED), known.get(number)
-            failures = [
-                (part, run.failure)
-                for part, run in zip((network, trees), of, strict=True)
-                if run.failure
-            ]
-            if failures and not done:
-                part, failure = failures[0]
-                study.add_replicate(
-                    Outcome(job, failure=replace(failure, reason=f"{part.name}: {failure.reason}"))
-                )
-                advance(1)
-            lacks = not done or not (
-                done.failure or _whole(folder, [name_of(point.training, number)])
-            )
-            if not failures and lacks and _whole(folder, parts_of(config, number)):
+        for number, replicates in parts.items():
+            job = make_job(point, number, REPLICATED)
+            if replicates.failed:
+                if number not in done:
+                    study.add_replicate(_failed(job, network, trees, replicates))
+                    advance(1)
+            elif not _is_complete(folder, point, done.get(number), number) and _whole(
+                folder, parts_of(config, number)
+            ):
                 jobs.append(job)
         for outcome in outcomes(executor, jobs, advance, None):
-            if outcome.job.replicate not in known:
-                study.add_replicate(_with_costs(outcome, parts[outcome.job.replicate]))
+            number = outcome.job.replicate
+            if number not in done:
+                study.add_replicate(_with_costs(outcome, parts[number].both))
+
+
+def _best_network(study: Study, reference: Mapping[str, float]) -> Point | None:
+    metrics = [objective for objective in study.objectives if objective.is_metric]
+    reference = {
+        metric.name: reference[metric.name] for metric in metrics if metric.name in reference
+    }
+    networks = [point for point in points(study.records(), study.objectives) if confirmed(point)]
+    return next(iter(largest_first(networks, metrics, reference, SEARCH)), None)
+
+
+def _names_on_validation(
+    folder: Path, config: Mapping[str, Scalar], parts: Mapping[int, Parts]
+) -> list[tuple[str, str]]:
+    """Names of the parts' predictions, of replicates whose predictions on validation are whole."""
+    names = [parts_of(config, number) for number, parts in parts.items() if not parts.failed]
+    return [pair for pair in names if _whole(folder, pair, [SEARCH])]
+
+
+def _failed(job: Job, network: Point, trees: Point, replicates: Parts) -> Outcome:
+    """The outcome of a blend that lacks a part: the first part's failure."""
+    point = network if replicates.network.failure else trees
+    failure = replicates.network.failure or replicates.trees.failure
+    assert failure is not None
+    return Outcome(job, failure=replace(failure, reason=f"{point.name}: {failure.reason}"))
+
+
+def _is_complete(folder: Path, point: Point, replicate: Replicate | None, number: int) -> bool:
+    """Whether a replicate of the blend is stored, with its predictions unless it failed."""
+    if replicate is None:
+        return False
+    return bool(replicate.failure) or _whole(folder, [name_of(point.training, number)])
 
 
 def _whole(folder: Path, names: Sequence[str], splits: Sequence[SplitName] = REPLICATED) -> bool:
-    return all(is_whole(path(folder, split, name)) for name in names for split in splits)
+    return all(is_whole(path(folder, split, name)) for name, split in product(names, splits))
 
 
 def _with_costs(outcome: Outcome, parts: Sequence[Replicate]) -> Outcome:
+    """The outcome with the costs that both parts have, added up."""
     if outcome.result is None:
         return outcome
-    keys = [
-        key
-        for key in (f"cost/{name}" for name in COSTS)
-        if all(key in part.metrics for part in parts)
-    ]
-    sums = {key: sum(part.metrics[key] for part in parts) for key in keys}
-    return replace(outcome, result=replace(outcome.result, metrics=outcome.result.metrics | sums))
+    metrics = dict(outcome.result.metrics)
+    for name in COSTS:
+        key = f"cost/{name}"
+        if all(key in part.metrics for part in parts):
+            metrics[key] = sum(part.metrics[key] for part in parts)
+    return replace(outcome, result=replace(outcome.result, metrics=metrics))

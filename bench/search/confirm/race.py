@@ -12,20 +12,22 @@ unlucky.
 
 from __future__ import annotations
 
-from collections import Counter
+import math
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from operator import attrgetter
 
 import numpy as np
 
 from bench.core.objectives import Objective
-from bench.core.records import Point, Replicate, TrialRecord
+from bench.core.records import Job, Point, Replicate, TrialRecord
 from bench.core.rows import CONFIRM, REPLICATED
-from bench.core.system.progress import Progress, Silent
+from bench.core.system.progress import Advance, Progress, Silent
+from bench.ledger.errors.evidence import Evidence, evidence_of
+from bench.ledger.errors.posterior import p_nondominated
 from bench.ledger.pareto import UNRANKED, contributions, hypervolume, ranks, resolve_reference
 from bench.ledger.points import BASELINE, baselines, estimates, searched_points
-from bench.ledger.posterior import p_nondominated
-from bench.ledger.samples import Sample, sample
 from bench.measure.predictions import is_whole, path_of
 from bench.search.driver import MakeJob, OnRecord, outcomes
 from bench.search.executors.base import Executor
@@ -49,41 +51,53 @@ def shortlist(
     confirmed in its place. Replicates are ignored, so an interrupted confirmation continues with
     the same points.
     """
-    measured = searched_points(records, objectives)
-    values, at = estimates(measured, objectives), resolve_reference(objectives, reference)
-    place = ranks(values, objectives)
+    points = searched_points(records, objectives)
+    chosen = {points[row].id for row in _front_first(points, objectives, reference, limit)}
+    if single_task:
+        best_single_task = baselines([*points, *twins], objectives).values()
+        chosen |= {baseline.id for baseline in best_single_task}
+    return [point for point in points if point.id in chosen]
+
+
+def _front_first(
+    points: Sequence[Point],
+    objectives: Sequence[Objective],
+    reference: Mapping[str, float],
+    limit: int,
+) -> list[int]:
+    """The first `limit` rows by rank, then by contribution to the rank's hypervolume."""
+    values = estimates(points, objectives)
+    reference = resolve_reference(objectives, reference)
+    rank_of = ranks(values, objectives)
     order: list[int] = []
-    for rank in sorted(set(place.tolist()) - {UNRANKED}):
+    for rank in sorted(set(rank_of.tolist()) - {UNRANKED}):
         if len(order) >= limit:
             break  # contributions are slow, most of all with five objectives
-        members = np.flatnonzero(place == rank)
-        gain = contributions(values[members], objectives, at)
-        order += members[np.argsort(-gain, kind="stable")].tolist()
-    chosen = {measured[i].id for i in order[:limit]}
-    if single_task:
-        chosen |= {baseline.id for baseline in baselines([*measured, *twins], objectives).values()}
-    return [point for point in measured if point.id in chosen]
+        rows = np.flatnonzero(rank_of == rank)
+        gains = contributions(values[rows], objectives, reference)
+        order += rows[np.argsort(-gains, kind="stable")].tolist()
+    return order[:limit]
 
 
 def members(
     records: Sequence[TrialRecord],
     objectives: Sequence[Objective],
     reference: Mapping[str, float],
-    many: int,
+    count: int,
 ) -> list[Point]:
-    """Returns the best `many` points of each balancing kind, by the search's values; single-task
+    """Returns the best `count` points of each balancing kind, by the search's values; single-task
     models are one kind.
 
     Best means the largest hypervolume of the point alone, one point a trial. Several points judge a
     kind better than one, which may be lucky.
     """
-    families = _families(records, objectives, lambda point: point.balancing)
+    families = _families(records, objectives, attrgetter("balancing"))
     best: list[Point] = []
-    for _, own in sorted(families.items()):
-        by_trial = {
-            point.number: point for point in reversed(largest_first(own, objectives, reference))
-        }
-        best += list(reversed(by_trial.values()))[:many]
+    for _, points in sorted(families.items()):
+        best_of_trial: dict[int | None, Point] = {}
+        for point in reversed(largest_first(points, objectives, reference)):
+            best_of_trial[point.number] = point
+        best += list(reversed(best_of_trial.values()))[:count]
     return best
 
 
@@ -99,26 +113,27 @@ def kinds(
     Best means the largest hypervolume of the point alone, among the points that were trained
     longest.
     """
-    families = _families(records, objectives, lambda point: point.sharing)
-    known = {point.sharing for point in chosen}
+    families = _families(records, objectives, attrgetter("sharing"))
+    chosen_kinds = {point.sharing for point in chosen}
     best: list[Point] = []
-    for kind, own in sorted(families.items()):
-        if kind not in known:
-            longest = max(len(point.rungs) for point in own)
-            own = [point for point in own if len(point.rungs) == longest]
-            best += largest_first(own, objectives, reference)[:1]
+    for kind, points in sorted(families.items()):
+        if kind not in chosen_kinds:
+            rungs = max(len(point.rungs) for point in points)
+            longest = [point for point in points if len(point.rungs) == rungs]
+            best += largest_first(longest, objectives, reference)[:1]
     return best
 
 
 def _families(
-    records: Sequence[TrialRecord], objectives: Sequence[Objective], name: Callable[[Point], str]
+    records: Sequence[TrialRecord],
+    objectives: Sequence[Objective],
+    family_of: Callable[[Point], str],
 ) -> dict[str, list[Point]]:
     """Groups the search's points by family; single-task models are always one."""
-    families: dict[str, list[Point]] = {}
+    families: defaultdict[str, list[Point]] = defaultdict(list)
     for point in searched_points(records, objectives):
-        families.setdefault(BASELINE if point.sharing == BASELINE else name(point), []).append(
-            point
-        )
+        family = BASELINE if point.sharing == BASELINE else family_of(point)
+        families[family].append(point)
     return families
 
 
@@ -131,9 +146,11 @@ def largest_first(
     """Sorts points stably by the hypervolume of each alone, largest first; confirmed ones by their
     means on `split`.
     """
-    at, values = resolve_reference(objectives, reference), estimates(points, objectives, split)
-    volumes = [hypervolume(values[i : i + 1], objectives, at) for i in range(len(points))]
-    return [points[i] for i in np.argsort([-volume for volume in volumes], kind="stable")]
+    values = estimates(points, objectives, split)
+    reference = resolve_reference(objectives, reference)
+    rows = range(len(points))
+    volumes = [hypervolume(values[row : row + 1], objectives, reference) for row in rows]
+    return [points[row] for row in np.argsort([-volume for volume in volumes], kind="stable")]
 
 
 SETTLED = 0.05
@@ -142,32 +159,36 @@ POSTERIOR_DRAWS = 2000
 
 
 def next_round(
-    samples: Sequence[Sample | None], objectives: Sequence[Objective], most: int, seed: int
+    samples: Sequence[Evidence | None], objectives: Sequence[Objective], limit: int, seed: int
 ) -> list[int]:
     """Returns the indices of the points that get the next replicates, most uncertain first; empty
     ends the race.
 
-    Takes the half of the uncertain points with the largest index, at most `most`: their trainings
+    Takes the half of the uncertain points with the largest index, at most `limit`: their trainings
     run side by side, and few are spent on points that the round would settle. The resting point
     with the fewest replicates gets one, too. A point whose trainings all failed has None in place
     of samples and is left out.
     """
-    racing = [at for at, each in enumerate(samples) if each]
-    known = [replace(each, deviations=each.deviations[:, :0]) for each in samples if each]
-    chances = p_nondominated(known, objectives, seed, POSTERIOR_DRAWS)
+    racing = [index for index, sample in enumerate(samples) if sample]
+    without_row_error = [_without_row_error(sample) for sample in samples if sample]
+    chances = p_nondominated(without_row_error, objectives, seed, POSTERIOR_DRAWS)
     if chances is None:  # too few replicates to estimate the seeds' variance
-        return racing[:most]
-    n = np.array([len(each) for each in known])
-    index = chances * (1 - chances) / (n * (n + 1))
-    order, resting = np.argsort(-index, kind="stable"), np.minimum(chances, 1 - chances) < SETTLED
-    unsure = [at for at in order if not resting[at]]
-    rests = (
-        sorted((at for at in order if resting[at]), key=lambda at: n[at])[:1]
-        if unsure and most > 1
-        else []
-    )
-    chosen = unsure[: min(-(-len(unsure) // 2), most - len(rests))]
-    return [racing[at] for at in [*chosen, *rests]]
+        return racing[:limit]
+    n = np.array([len(sample) for sample in without_row_error])
+    order = np.argsort(-chances * (1 - chances) / (n * (n + 1)), kind="stable").tolist()
+    rests = np.minimum(chances, 1 - chances) < SETTLED
+    uncertain = [row for row in order if not rests[row]]
+    extra: list[int] = []
+    if uncertain and limit > 1:
+        resting = [row for row in order if rests[row]]
+        extra = sorted(resting, key=lambda row: n[row])[:1]
+    half = math.ceil(len(uncertain) / 2)
+    chosen = uncertain[: min(half, limit - len(extra))]
+    return [racing[row] for row in [*chosen, *extra]]
+
+
+def _without_row_error(sample: Evidence) -> Evidence:
+    return replace(sample, moves=sample.moves[:, :0])
 
 
 def confirm(
@@ -206,71 +227,97 @@ def confirm(
     progress = progress or Silent()
     if not replicates:
         return
-    every = {point.training: point for point in [*points, *baselines]}
-    total = max(budget, len(points) * replicates)
-    runs, left = total + len(baselines) * replicates, total - len(points) * replicates
+    by_training = {point.training: point for point in [*points, *baselines]}
+    _keep_again(study, executor, make_job, by_training.values(), progress)
+    stored = _stored(study, by_training)
+    first_round = len(points) * replicates
+    budget = max(budget, first_round)
+    budget_left = budget - first_round
     keys = [objective.key(CONFIRM) for objective in study.objectives]
-    _keep_again(study, executor, make_job, every.values(), progress)
-    stored = {
-        (name, each.replicate)
-        for name, own in study.replicates().items()
-        if name in every
-        for each in own
-    }
-    asked: Counter[str] = Counter()
     # All first replicates come before any second one, so the pace soon predicts the remaining time.
     # Trees take longest and go first, so that no worker waits for them at the end.
-    longest_first = sorted(every.values(), key=lambda point: point.kind != "trees")
-    chosen = [point for _ in range(replicates) for point in longest_first]
-    done = sum(
-        number <= replicates for _, number in stored
-    )  # an earlier, smaller search may have left more
-    with progress.task("confirming", runs, "replicates", done) as advance:
+    chosen = sorted(by_training.values(), key=lambda point: point.kind != "trees") * replicates
+    asked: Counter[str] = Counter()
+    # An earlier, smaller search may have trained more replicates than the first round.
+    done = sum(number <= replicates for _, number in stored)
+    total = budget + len(baselines) * replicates
+    with progress.task("confirming", total, "replicates", done) as advance:
         while chosen:
-            jobs = []
-            for point in chosen:
-                asked[point.training] += 1
-                number = asked[point.training]
-                if (point.training, number) not in stored:
-                    jobs.append(make_job(point, number, REPLICATED))
-            missing = Counter(job.trial for job in jobs)
-            for outcome in outcomes(executor, jobs, advance, study):
-                trial = outcome.job.trial
-                missing[trial] -= 1
-                if trial is not None and not missing[trial]:
-                    on_record(study.record(trial))
-            known = study.replicates()
-            samples = [sample(_with(point, known, asked), keys) for point in points]
-            chosen = (
-                [points[at] for at in next_round(samples, study.objectives, left, seed)]
-                if left
-                else []
-            )
-            left -= len(chosen)
+            jobs = _jobs_of_round(chosen, asked, stored, make_job)
+            _run_round(study, executor, jobs, on_record, advance)
+            if not budget_left:
+                break
+            by_name = study.replicates()
+            samples = [evidence_of(_replicated(point, by_name, asked), keys) for point in points]
+            rows = next_round(samples, study.objectives, budget_left, seed)
+            chosen = [points[row] for row in rows]
+            budget_left -= len(chosen)
 
 
-def _with(
-    point: Point, known: Mapping[str, Sequence[Replicate]], asked: Mapping[str, int]
+def _stored(study: Study, trainings: Collection[str]) -> set[tuple[str, int]]:
+    """Training and number of each stored replicate of these trainings."""
+    stored: set[tuple[str, int]] = set()
+    for training, replicates in study.replicates().items():
+        if training in trainings:
+            stored |= {(training, replicate.replicate) for replicate in replicates}
+    return stored
+
+
+def _jobs_of_round(
+    chosen: Sequence[Point],
+    asked: Counter[str],
+    stored: Collection[tuple[str, int]],
+    make_job: MakeJob,
+) -> list[Job]:
+    """Jobs of the chosen points' next replicates that are not stored; counts them in `asked`."""
+    jobs = []
+    for point in chosen:
+        asked[point.training] += 1
+        number = asked[point.training]
+        if (point.training, number) not in stored:
+            jobs.append(make_job(point, number, REPLICATED))
+    return jobs
+
+
+def _run_round(
+    study: Study,
+    executor: Executor,
+    jobs: Sequence[Job],
+    on_record: OnRecord,
+    advance: Advance,
+) -> None:
+    missing = Counter(job.trial for job in jobs)
+    for outcome in outcomes(executor, jobs, advance, study):
+        trial = outcome.job.trial
+        missing[trial] -= 1
+        if trial is not None and not missing[trial]:
+            on_record(study.record(trial))
+
+
+def _replicated(
+    point: Point, by_training: Mapping[str, Sequence[Replicate]], asked: Mapping[str, int]
 ) -> Point:
-    own = known.get(point.training, ())
-    return replace(
-        point, replicates=tuple(each for each in own if each.replicate <= asked[point.training])
-    )
+    """The point with its replicates that the race has asked for so far."""
+    replicates = [
+        replicate
+        for replicate in by_training.get(point.training, ())
+        if replicate.replicate <= asked[point.training]
+    ]
+    return replace(point, replicates=tuple(replicates))
 
 
 def _keep_again(
     study: Study, executor: Executor, make_job: MakeJob, points: Iterable[Point], progress: Progress
 ) -> None:
     """Retrains stored replicates whose predictions are damaged or gone, for these files only."""
-    stored, jobs = study.replicates(), []
+    by_training = study.replicates()
+    jobs = []
     for point in points:
-        for each in stored.get(point.training, ()):
-            if each.failure is None:
-                job = make_job(point, each.replicate, REPLICATED)
-                paths = [path_of(job, split) for split in job.splits]
-                jobs += (
-                    [job] if any(path is not None and not is_whole(path) for path in paths) else []
-                )
+        for replicate in by_training.get(point.training, ()):
+            if replicate.failure is None:
+                job = make_job(point, replicate.replicate, REPLICATED)
+                if not _has_predictions(job):
+                    jobs.append(job)
     if not jobs:
         return
     progress.note(
@@ -283,3 +330,9 @@ def _keep_again(
                 progress.note(
                     f"a replicate's predictions are not there: {failure.kind}: {failure.reason}"
                 )
+
+
+def _has_predictions(job: Job) -> bool:
+    """Whether all predictions that a job keeps are whole."""
+    paths = [path_of(job, split) for split in job.splits]
+    return all(path is None or is_whole(path) for path in paths)

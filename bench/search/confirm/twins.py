@@ -27,7 +27,12 @@ from bench.ledger.points import (
     searched_points,
     twin_of,
 )
-from bench.search.confirm.baselines import best_point, full_lengths, measured
+from bench.search.confirm.baselines import (
+    best_point,
+    full_lengths,
+    is_single_task,
+    train_once,
+)
 from bench.search.confirm.race import largest_first
 from bench.search.driver import MakeJob
 from bench.search.executors.base import Executor
@@ -37,20 +42,20 @@ from bench.search.study import Study
 
 @dataclass(frozen=True)
 class Effort:
-    """What tuned single-task models, and the way of sharing that was tuned most, in trainings of
-    full length.
+    """Trainings that tuned single-task models, and the way of sharing that was tuned most, in
+    units of full length.
 
     Attributes:
         alone: of single-task models, those with settings of models that share included.
-        twins: how many of them have such settings.
-        kind: the way of sharing that was tuned most; empty where no model shares.
-        most: its own.
+        twins: number of those with such settings.
+        kind: the way of sharing that was tuned most; empty if no model shares.
+        of_kind: trainings of this way of sharing.
     """
 
     alone: float
     twins: int
     kind: str
-    most: float
+    of_kind: float
 
     @property
     def missing(self) -> int:
@@ -59,8 +64,8 @@ class Effort:
         """
         if not self.kind:
             return 0
-        least = 0 if self.twins else 1
-        return max(least, math.ceil(round(self.most - self.alone, 3)))
+        lacking = math.ceil(round(self.of_kind - self.alone, 3))
+        return max(0 if self.twins else 1, lacking)
 
 
 def effort_of(records: Sequence[TrialRecord], twins: int) -> Effort:
@@ -71,9 +76,9 @@ def effort_of(records: Sequence[TrialRecord], twins: int) -> Effort:
     by_kind: defaultdict[str, list[TrialRecord]] = defaultdict(list)
     for record in trained:
         by_kind[record.sharing].append(record)
-    lengths = {kind: full_lengths(own, trained) for kind, own in by_kind.items()}
+    lengths = {kind: full_lengths(of_kind, trained) for kind, of_kind in by_kind.items()}
     alone = lengths.pop(BASELINE, 0.0) + twins
-    kind = max(lengths, key=lambda kind: lengths[kind], default="")
+    kind = max(lengths, key=lengths.__getitem__, default="")
     return Effort(alone, twins, kind, lengths.get(kind, 0.0))
 
 
@@ -86,9 +91,8 @@ def tried(study: Study, records: Sequence[TrialRecord]) -> list[Point]:
     for training, metrics in sorted(study.tries.items()):
         kind, _, config = json.loads(training)
         if kind == TWIN and metrics:
-            twins.append(
-                replace(labelled(Point(TWIN, config, SINGLE_TASK), trials), metrics=metrics)
-            )
+            twin = labelled(Point(TWIN, config, SINGLE_TASK), trials)
+            twins.append(replace(twin, metrics=metrics))
     return twins
 
 
@@ -97,17 +101,18 @@ def tune(
     executor: Executor,
     make_job: MakeJob,
     reference: Mapping[str, float],
-    most: int,
+    limit: int,
     progress: Progress,
 ) -> list[Point]:
-    """Trains what twins are missing once each, on one seed; returns all of `tried`.
+    """Trains the missing twins once each, on one seed; returns all of `tried`.
 
     Args:
-        most: of twins in all.
+        limit: on the number of twins in all.
     """
     records = study.records()
-    asked = missing_twins(records, tried(study, records), study.objectives, reference, most)
-    measured(study, executor, make_job, TWIN, [twin.config for twin in asked], progress)
+    missing = missing_twins(records, tried(study, records), study.objectives, reference, limit)
+    configs = [twin.config for twin in missing]
+    train_once(study, executor, make_job, TWIN, configs, progress)
     return tried(study, records)
 
 
@@ -116,7 +121,7 @@ def missing_twins(
     twins: Sequence[Point],
     objectives: Sequence[Objective],
     reference: Mapping[str, float],
-    most: int,
+    limit: int,
 ) -> list[Point]:
     """Returns the twins to train, so that single-task models are tuned as much as the way of
     sharing with most.
@@ -126,39 +131,34 @@ def missing_twins(
 
     Args:
         twins: that were tried before.
-        most: of twins in all.
+        limit: on the number of twins in all.
     """
-    missing = min(effort_of(records, len(twins)).missing, most - len(twins))
+    missing = min(effort_of(records, len(twins)).missing, limit - len(twins))
     points = searched_points(records, objectives)
-    whole = [point for point in points if point.until is None]
-    alone = [point for point in whole if _single(point)]
-    sharing = [point for point in whole if not _single(point)]
-    known = [point.unshared for point in (*alone, *twins)]
+    at_full_length = [point for point in points if point.until is None]
+    single_task = [point for point in at_full_length if is_single_task(point)]
+    sharing = [point for point in at_full_length if not is_single_task(point)]
+    tried_settings = [point.unshared for point in (*single_task, *twins)]
     layers = _layers(records, objectives, reference)
-    found: list[Point] = []
+    missing_twins: list[Point] = []
     for point in largest_first(sharing, objectives, reference):
-        if len(found) < missing and point.unshared not in known:
-            known.append(point.unshared)
-            found.append(_twin(point, layers, points))
-    return found
-
-
-def _single(point: Point) -> bool:
-    return point.sharing == BASELINE or point.baseline
+        if len(missing_twins) >= missing:
+            break
+        if point.unshared not in tried_settings:
+            tried_settings.append(point.unshared)
+            missing_twins.append(_twin(point, layers, points))
+    return missing_twins
 
 
 def _layers(
     records: Sequence[TrialRecord], objectives: Sequence[Objective], reference: Mapping[str, float]
 ) -> dict[str, Scalar]:
-    """What only single-task models have, of the best of the search; empty without one."""
+    """Settings that only single-task models have, of the search's best one; empty without one."""
     best = best_point(records, objectives, reference, single=True)
     if best is None:
         return {}
-    return {
-        key: value
-        for key, value in best.config.items()
-        if key.startswith(f"sharing.{SINGLE_TASK}.")
-    }
+    prefix = f"sharing.{SINGLE_TASK}."
+    return {key: value for key, value in best.config.items() if key.startswith(prefix)}
 
 
 def _twin(point: Point, layers: Mapping[str, Scalar], trials: Sequence[Point]) -> Point:
@@ -173,7 +173,8 @@ def best_twins(
     of the reference.
     """
     best = baselines([*searched_points(records, objectives), *twins], objectives)
-    return [twin for twin in twins if any(point is twin for point in best.values())]
+    best_ids = {id(point) for point in best.values()}
+    return [twin for twin in twins if id(twin) in best_ids]
 
 
 def with_earlier(twins: Sequence[Point], study: Study) -> list[Point]:
@@ -181,8 +182,11 @@ def with_earlier(twins: Sequence[Point], study: Study) -> list[Point]:
     replicates.
     """
     trainings = {twin.training for twin in twins}
-    earlier = [point.unconfirmed for point in study.baselines() if point.kind == TWIN]
-    return [*twins, *(point for point in earlier if point.training not in trainings)]
+    all_twins = list(twins)
+    for point in study.baselines():
+        if point.kind == TWIN and point.training not in trainings:
+            all_twins.append(point.unconfirmed)
+    return all_twins
 
 
 def twin_of_pick(
@@ -201,6 +205,5 @@ def twin_of_pick(
     network = network_that_shares(pick, points)
     if network is None or twin_of(network, filter(confirmed, points)):
         return None
-    return _twin(
-        network, _layers(records, objectives, reference), searched_points(records, objectives)
-    )
+    layers = _layers(records, objectives, reference)
+    return _twin(network, layers, searched_points(records, objectives))

@@ -27,6 +27,6 @@ def ray_module() -> ModuleType:
 _OURS: dict[str, MakeExecutor] = {
     "inline": InlineExecutor,
     "process": ProcessExecutor,
-    RAY: lambda *given: ray_module().RayExecutor(*given),
+    RAY: lambda run, workers, options: ray_module().RayExecutor(run, workers, options),
 }
 EXECUTORS = Registry("executor", _OURS, Callable, "a function (run, workers, options)")

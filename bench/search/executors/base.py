@@ -45,7 +45,8 @@ def failure_of(error: Exception) -> Failure:
     """Sorts an exception: the user's mistake, numbers that left their range, the machine's limits,
     or a bug.
     """
-    text, name = " ".join(str(error).split()), type(error).__name__
+    text = " ".join(str(error).split())
+    name = type(error).__name__
     named = f"{name}: {text}" if text else name
     if isinstance(error, Unwritable):
         return Failure("infrastructure", text)
@@ -57,13 +58,16 @@ def failure_of(error: Exception) -> Failure:
         return Failure("infrastructure", f"out of memory: {text}" if text else "out of memory")
     if isinstance(error, OSError) or name == "AcceleratorError" or "can't start new thread" in text:
         return Failure("infrastructure", named)
+    return Failure("bug", f"{named}{_where(error)}")
+
+
+def _where(error: Exception) -> str:
+    """The line that raised it, as ` (file:line in function)`."""
     frames = traceback.extract_tb(error.__traceback__)
-    where = (
-        f" ({Path(frames[-1].filename).name}:{frames[-1].lineno} in {frames[-1].name})"
-        if frames
-        else ""
-    )
-    return Failure("bug", f"{named}{where}")
+    if not frames:
+        return ""
+    frame = frames[-1]
+    return f" ({Path(frame.filename).name}:{frame.lineno} in {frame.name})"
 
 
 def _lacks_memory(error: Exception, text: str) -> bool:
@@ -71,23 +75,30 @@ def _lacks_memory(error: Exception, text: str) -> bool:
     # torch, and a plain RuntimeError on the CPU.
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
-    says = ("can't allocate memory", "not enough memory", "out of memory", "Cannot allocate memory")
-    return isinstance(error, RuntimeError | OSError) and any(part in text for part in says)
+    if not isinstance(error, RuntimeError | OSError):
+        return False
+    phrases = (
+        "can't allocate memory",
+        "not enough memory",
+        "out of memory",
+        "Cannot allocate memory",
+    )
+    return any(phrase in text for phrase in phrases)
 
 
 RAY = "ray"
 
 
-def _address(given: str | None) -> str | None:
-    if given is not None and not re.fullmatch(r"[\w.:\[\]-]+", given):
+def _check_address(address: str | None) -> str | None:
+    if address is not None and not re.fullmatch(r"[\w.:\[\]-]+", address):
         raise UserError(
             "--address: expected HOST:PORT of a cluster that this machine belongs to, found "
-            f"'{shown(given)}'"
+            f"'{shown(address)}'"
         )
-    return given
+    return address
 
 
-OF_RAY = ("address", "gpus", "memory")
+RAY_RESOURCES = ("address", "gpus", "memory")
 """Resources that only a Ray cluster has. Every other executor refuses them."""
 
 
@@ -104,7 +115,7 @@ class Resources(Config):
     """Threads of each job, for which Ray sets processors aside; 0 shares the cores."""
     device: Annotated[str, AfterValidator(check_device_name)] = "auto"
     """auto, cpu or cuda; auto takes CUDA where it is available."""
-    address: Annotated[str | None, AfterValidator(_address)] = None
+    address: Annotated[str | None, AfterValidator(_check_address)] = None
     """A Ray cluster's HOST:PORT; default: the one that this machine belongs to."""
     gpus: float = Field(0.0, ge=0)
     """GPUs of each job on a Ray cluster; in 0.5 of one, two jobs share it."""
@@ -118,22 +129,20 @@ class Resources(Config):
             UserError: an option of Ray for another executor, CUDA that is not here, or that Ray is
                 not asked to set aside.
         """
-        for name in OF_RAY:
+        for name in RAY_RESOURCES:
             if getattr(self, name) and self.executor != RAY:
                 raise UserError(
                     f"--{name}: expected --executor {RAY}, found the executor {self.executor}"
                 )
-        elsewhere = self.device == "cuda" and self.executor == RAY
-        if elsewhere and not self.gpus:
+        if self.device != "cuda" or self.executor != RAY:
+            # imports torch, which most commands on a run do without
+            from bench.models.training.device import choose_device
+
+            choose_device(self.device)
+        elif not self.gpus:
             raise UserError(
                 "--device: expected --gpus above 0 beside cuda on a Ray cluster, found 0"
             )
-        if not elsewhere:
-            from bench.models.training.device import (
-                choose_device,  # brings torch, which most commands on a run do without
-            )
-
-            choose_device(self.device)
 
 
 class Options(Resources):
@@ -157,9 +166,9 @@ class Options(Resources):
     needs: dict[str, str] = Field(default_factory=dict)
 
     @classmethod
-    def of(cls, asked: Resources, **more: Any) -> Options:
-        """With the resources that a user asked for."""
-        return cls(**asked.model_dump(include=set(Resources.model_fields)) | more)
+    def of(cls, resources: Resources, **options: Any) -> Options:
+        """With the resources that a user asked for, and options of the run."""
+        return cls(**resources.model_dump(include=set(Resources.model_fields)) | options)
 
 
 @dataclass
@@ -167,9 +176,9 @@ class QueuedJob:
     """A job and its attempts.
 
     Attributes:
-        faults: attempts that ended in an infrastructure fault.
-        began: when the present one was begun, in seconds since 1970, and `clock` by the monotonic
-            clock.
+        faults: number of attempts that ended in an infrastructure fault.
+        began: start of the present attempt, in seconds since 1970.
+        clock: the same by the monotonic clock.
     """
 
     job: Job
@@ -178,11 +187,11 @@ class QueuedJob:
     clock: float = 0.0
 
     def lost(self, reason: str, limit: float | None = None) -> Outcome:
-        """The outcome of an attempt that can no longer say so itself.
+        """The outcome of an attempt whose process did not report one.
 
         Args:
-            limit: seconds after which the job's process ends itself: where they have passed, that
-                is the reason.
+            limit: seconds after which the job's process ends itself. If they have passed, that is
+                the reason.
         """
         seconds = time.monotonic() - self.clock
         if limit is not None and seconds > limit:
@@ -191,15 +200,14 @@ class QueuedJob:
 
 
 class Executor(ABC):
-    """Runs jobs, several at a time. A subclass says how one attempt at a job begins, and how it
-    ends.
+    """Runs jobs, several at a time. A subclass begins one attempt at a job, and waits for its end.
 
     A job that ends in an infrastructure fault (a worker that died, memory, time, a lost machine) is
     tried again, from the last rung's checkpoint if there is one. After `Options.retries` times the
     fault is its outcome. All other failures are outcomes at once.
 
     Attributes:
-        slots: how many jobs run at once. More may be submitted; they wait their turn.
+        slots: number of jobs that run at once. More may be submitted; they wait their turn.
     """
 
     def __init__(self, slots: int, options: Options) -> None:
@@ -253,25 +261,27 @@ class Executor(ABC):
 
     def _final(self, task: QueuedJob, outcome: Outcome) -> Outcome | None:
         """The outcome of the job; None if the job will be tried again."""
-        failure, retries = outcome.failure, self._options.retries
-        if failure and (store := self._options.store) and not Path(store).is_dir():
+        failure = outcome.failure
+        if failure is None:
+            return outcome
+        store = self._options.store
+        if store and not Path(store).is_dir():
             raise UserError(
                 f"expected the prepared data at {store}, found none: they were removed while jobs "
                 "used them"
             )
-        if failure is None or failure.kind != "infrastructure":
+        if failure.kind != "infrastructure":
             return outcome
         task.faults += 1
+        retries = self._options.retries
         if task.faults <= retries:
             self._options.note(
                 f"{task.job.name}: {failure.reason}; tried again ({task.faults} of {retries})"
             )
             return None
-        reason = (
-            f"tried {task.faults} times; at last {failure.reason}"
-            if task.faults > 1
-            else failure.reason
-        )
+        reason = failure.reason
+        if task.faults > 1:
+            reason = f"tried {task.faults} times; at last {reason}"
         if says_no_room(reason):  # no fault of the job: once there is room, it is run
             raise UserError(f"{task.job.name}: {reason}; make room, then `seesaw resume` goes on")
         return replace(outcome, failure=Failure("infrastructure", reason))
@@ -284,8 +294,7 @@ options.
 
 
 class InlineExecutor(Executor):
-    """Runs the oldest waiting job when asked for an outcome. Always one slot, whatever `workers`
-    says.
+    """Runs the oldest waiting job when asked for an outcome. It has one slot; `workers` is ignored.
 
     What kills a worker elsewhere (a crash, the system's want of memory) kills the run here; it can
     be resumed. A limit of time, which only another process can enforce, is refused where a run is

@@ -28,17 +28,17 @@ from bench.search.executors.base import Executor, Options, QueuedJob, RunJob, at
 
 
 def encode(outcome: Outcome) -> str:
-    """The outcome without its job, on one line; a result that is no plain values becomes a
+    """The outcome without its job, on one line; a result of other than plain values becomes a
     failure.
     """
-    when = {"started": outcome.started, "seconds": outcome.seconds}
+    times = {"started": outcome.started, "seconds": outcome.seconds}
     try:
         result = None if outcome.result is None else asdict(outcome.result)
         failure = None if outcome.failure is None else asdict(outcome.failure)
-        return json.dumps({"result": result, "failure": failure, **when}, default=_plain)
+        return json.dumps({"result": result, "failure": failure, **times}, default=_plain)
     except Exception as error:
         reason = f"expected a result of plain values, found {type(error).__name__}: {error}"
-        return json.dumps({"result": None, "failure": {"kind": "bug", "reason": reason}, **when})
+        return json.dumps({"result": None, "failure": {"kind": "bug", "reason": reason}, **times})
 
 
 def decode(job: Job, line: str | bytes) -> Outcome:
@@ -56,16 +56,17 @@ def decode(job: Job, line: str | bytes) -> Outcome:
 
 
 def _plain(value: object) -> object:
-    """A scalar of numpy or torch as Python's own."""
-    if callable(item := getattr(value, "item", None)):
-        return item()
+    """Converts a scalar of numpy or torch to Python's own type."""
+    to_python = getattr(value, "item", None)
+    if callable(to_python):
+        return to_python()
     raise TypeError(f"a value of type {type(value).__name__}")
 
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 """Environment variables that numeric libraries read when they are imported."""
 START_SECONDS = 120.0
-"""What imports may take, besides a job's own limit."""
+"""Limit for imports, besides a job's own limit."""
 
 
 def serve(function: str) -> None:
@@ -77,8 +78,7 @@ def serve(function: str) -> None:
     pipe = Connection(os.dup(0))
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     set_waiting()
-    # Ctrl-C reaches every process of the terminal; what becomes of running jobs is for the driver
-    # to say.
+    # Ctrl-C reaches every process of the terminal; the driver decides about running jobs.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _offer_to_the_system()
     jobs: SimpleQueue[tuple[Job, float | None]] = SimpleQueue()
@@ -92,8 +92,8 @@ def serve(function: str) -> None:
 def run_by_name(function: str, seconds: float | None, job: Job) -> TrialResult:
     """Runs a job by the function of a name such as `bench.models.training.job:run_job`.
 
-    It may take `seconds`, None for ever. Imports are not the job's time: they may take
-    `START_SECONDS`, where there is a limit.
+    It may take `seconds`; None means no limit. Imports do not count: with a limit, they may take
+    `START_SECONDS`.
     """
     module, name = function.split(":")
     with _time_limit(None if seconds is None else START_SECONDS):
@@ -127,13 +127,12 @@ def _listen(pipe: Connection, jobs: SimpleQueue[tuple[Job, float | None]]) -> No
 
 
 def _offer_to_the_system() -> None:
-    """Where memory runs out, Linux shall end a worker, which is replaced, and not the driver."""
+    """Asks Linux to end workers, which are replaced, before the driver when memory runs out."""
     with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("1000")
 
 
-LONGEST = 64 << 20
-"""Bytes of the longest answer that a worker may give."""
+MAX_ANSWER_BYTES = 64 << 20
 
 
 class WorkerLost(Exception):
@@ -145,49 +144,53 @@ class WorkerHandle:
 
     Args:
         function: `module:name` of what runs a job.
-        number: among the driver's workers; a GPU is taken by it.
+        number: among the driver's workers; it selects the GPU.
         threads: for its numeric libraries.
 
     Attributes:
-        task: what it works on; None where it is idle.
-        jobs: how many it was given.
+        task: the job that it runs; None if it is idle.
+        jobs: number of jobs that it was sent.
     """
 
     def __init__(self, function: str, number: int, threads: int) -> None:
         self.number = number
         self.task: QueuedJob | None = None
-        self.pipe, theirs = Pipe()
         self.jobs = 0
+        self.pipe, worker_end = Pipe()
         code = f"import sys; from {serve.__module__} import serve; serve(sys.argv[1])"
-        own = {"PYTHONPATH": os.pathsep.join(sys.path), WORKER: str(number)} | dict.fromkeys(
-            THREADS, str(threads)
-        )
-        with theirs:  # else the pipe would not end when the worker dies
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            WORKER: str(number),
+            **dict.fromkeys(THREADS, str(threads)),
+        }
+        with worker_end:  # else the pipe would not end when the worker dies
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-c", code, function],
-                env=os.environ | own,
-                stdin=theirs.fileno(),
+                env=environment,
+                stdin=worker_end.fileno(),
                 stdout=2,  # what a job prints must not get between the driver's results
             )
 
-    def lives(self) -> bool:
+    def is_alive(self) -> bool:
         """Whether the process has not ended."""
         return self._process.poll() is None
 
-    def give(self, task: QueuedJob, seconds: float | None) -> None:
-        """Has it work on a job, for so long at most."""
-        self.task, self.jobs = task, self.jobs + 1
-        with suppress(OSError):  # it died this moment: its end of the pipe will say so
+    def send(self, task: QueuedJob, seconds: float | None) -> None:
+        """Sends a job, with the seconds that it may take."""
+        self.task = task
+        self.jobs += 1
+        with suppress(OSError):  # it has just died: the end of the pipe will tell
             self.pipe.send((task.job, seconds))
 
-    def hear(self) -> bytes | None:
-        """Its answer, None while there is none. Raises WorkerLost if it died, or says what no
-        worker of ours says.
+    def receive(self) -> bytes | None:
+        """Its answer, None while there is none. Raises WorkerLost if it died, or sent an answer
+        that no worker sends.
         """
         try:
             if self.pipe.poll():
-                return self.pipe.recv_bytes(LONGEST)
-            if self.lives():
+                return self.pipe.recv_bytes(MAX_ANSWER_BYTES)
+            if self.is_alive():
                 return None
         except (EOFError, ConnectionError):
             pass  # its end is closed
@@ -196,7 +199,7 @@ class WorkerHandle:
         raise WorkerLost(f"its worker {self._cause_of_death()}")
 
     def stop(self) -> None:
-        """Ends it at once. It has nothing to put in order: what it writes is whole or absent."""
+        """Ends it at once. It needs no cleanup: files that it writes are whole or absent."""
         self.pipe.close()
         self._process.kill()
         self._process.wait()
@@ -209,16 +212,15 @@ class WorkerHandle:
         if code >= 0:
             return f"exited with code {code}"
         name = signal.Signals(-code).name
-        return f"was killed by {name}" + (
-            ", as the system does when memory runs out" if name == "SIGKILL" else ""
-        )
+        hint = ", as the system does when memory runs out" if name == "SIGKILL" else ""
+        return f"was killed by {name}{hint}"
 
 
 JOBS_A_WORKER = 100
 """Jobs after which a worker is replaced, so that a leak cannot grow without end."""
 LOOK_EVERY = 1.0
-"""Seconds between looks at whether workers live: where one dies and what it had started lives on,
-the pipe between it and the driver stays open, so that no end of it tells."""
+"""Seconds between checks that workers are alive. If a worker dies and a process that it started
+lives on, the pipe to the driver stays open, and its end does not tell."""
 
 
 class ProcessExecutor(Executor):
@@ -242,24 +244,27 @@ class ProcessExecutor(Executor):
             self._workers.pop().stop()
 
     def _begin(self, task: QueuedJob) -> None:
-        for worker in [
-            worker for worker in self._workers if worker.task is None and not worker.lives()
-        ]:
-            self._end(worker)  # died without a job: no fault of the next one's
-        idle = next((worker for worker in self._workers if worker.task is None), None)
-        (idle or self._start(task.job.threads)).give(task, self._options.job_seconds)
+        for worker in self._idle():
+            if not worker.is_alive():
+                self._end(worker)  # died without a job: no fault of the next one's
+        idle = self._idle()
+        worker = idle[0] if idle else self._start(task.job.threads)
+        worker.send(task, self._options.job_seconds)
+
+    def _idle(self) -> list[WorkerHandle]:
+        return [worker for worker in self._workers if worker.task is None]
 
     def _ended(self) -> tuple[QueuedJob, Outcome]:
         busy = {worker: worker.task for worker in self._workers if worker.task}
         while True:
             wait([worker.pipe for worker in busy], LOOK_EVERY)
             for worker, task in busy.items():
-                if outcome := self._hear(worker, task):
+                if outcome := self._outcome(worker, task):
                     return task, outcome
 
-    def _hear(self, worker: WorkerHandle, task: QueuedJob) -> Outcome | None:
+    def _outcome(self, worker: WorkerHandle, task: QueuedJob) -> Outcome | None:
         try:
-            answer = worker.hear()
+            answer = worker.receive()
             if answer is None:
                 return None
             outcome = decode(task.job, answer)
@@ -268,16 +273,19 @@ class ProcessExecutor(Executor):
         except ValueError as error:
             outcome = task.lost(f"its worker's answer was garbled: {error}")
         worker.task = None
-        if outcome.failure and outcome.failure.kind == "infrastructure":
-            self._end(worker)  # whatever it lacked, a new one begins with a clean slate
+        failure = outcome.failure
+        if failure and failure.kind == "infrastructure":
+            self._end(worker)  # a new one does not inherit its troubles
         elif worker.jobs == JOBS_A_WORKER:
             self._end(worker)
         return outcome
 
     def _start(self, threads: int) -> WorkerHandle:
-        number = min(set(range(self.slots)) - {worker.number for worker in self._workers})
-        self._workers.append(WorkerHandle(self._function, number, threads))
-        return self._workers[-1]
+        taken = {worker.number for worker in self._workers}
+        number = min(set(range(self.slots)) - taken)
+        worker = WorkerHandle(self._function, number, threads)
+        self._workers.append(worker)
+        return worker
 
     def _end(self, worker: WorkerHandle) -> None:
         self._workers.remove(worker)

@@ -30,11 +30,10 @@ def work(function: str, job: Job, seconds: float | None) -> str:
 
     Args:
         function: `module:name` of what runs a job.
-        seconds: which the job may take; then this process ends.
+        seconds: that the job may take; then this process ends.
     """
-    os.environ.update(
-        dict.fromkeys(THREADS, str(job.threads))
-    )  # read when numeric libraries are imported
+    # read when numeric libraries are imported
+    os.environ.update(dict.fromkeys(THREADS, str(job.threads)))
     set_waiting()
     return encode(attempt(partial(run_by_name, function, seconds), job))
 
@@ -45,7 +44,8 @@ def complaint(
     """Why this machine cannot run jobs; empty where it can.
 
     Args:
-        needs: of plug-ins; `files` are those that are no packages.
+        needs: versions of plug-ins that are packages.
+        files: plug-ins that are files.
     """
     if version != __version__:
         return f"expected version {version} of seesaw, which the driver has, found {__version__}"
@@ -60,15 +60,15 @@ def complaint(
 
 
 CHECK_SECONDS = 900.0
-"""What machines may take to start a worker."""
+"""Limit for machines to start a worker."""
 
 
 @contextmanager
 def cluster(options: Options) -> Iterator[None]:
-    """Joins the cluster at `options.address`, or the one of this machine; where there is none,
-    begins one here alone.
+    """Joins the cluster at `options.address`, or the one of this machine; if there is none, starts
+    one on this machine only.
 
-    A cluster that this process belonged to already is left to whoever joined it.
+    A cluster that this process had joined before stays joined.
 
     Raises:
         UserError: no cluster at the address.
@@ -83,14 +83,12 @@ def cluster(options: Options) -> Iterator[None]:
     except (ConnectionError, ValueError, RuntimeError) as error:
         where = options.address or os.environ.get("RAY_ADDRESS")
         if where is not None:
-            reason = " ".join(str(error).split())[:200]
-            token = (
-                ""
-                if "RAY_AUTH_MODE" in os.environ
-                else "; if it wants a token, set RAY_AUTH_MODE=token"
-            )
+            hint = "; if it wants a token, set RAY_AUTH_MODE=token"
+            if "RAY_AUTH_MODE" in os.environ:
+                hint = ""
             raise UserError(
-                f"expected a Ray cluster of this machine's at {where}, found none: {reason}{token}"
+                f"expected a Ray cluster of this machine's at {where}, found none: "
+                f"{_short(error)}{hint}"
             ) from None
         options.note("this machine belongs to no Ray cluster: one is begun here alone")
         ray.init(address="local", num_cpus=cores(), include_dashboard=False, **quiet)
@@ -101,11 +99,11 @@ def cluster(options: Options) -> Iterator[None]:
 
 
 def slots(options: Options) -> int:
-    """How many jobs the cluster's machines hold at once; raises UserError without a cluster, or if
-    they hold none.
+    """Number of jobs that the cluster's machines hold at once; raises UserError without a cluster,
+    or if they hold none.
     """
     with cluster(options):
-        total = sum(_holds(machine, options) for machine in ray.nodes())
+        total = sum(_capacity(machine, options) for machine in ray.nodes())
     if not total:
         need = f"{options.threads} processors, {options.gpus:g} GPUs and {options.memory} MB"
         raise UserError(f"expected a machine of the Ray cluster with {need} for a job, found none")
@@ -119,14 +117,15 @@ def check_machines(options: Options) -> None:
         UserError: a machine has another version, no store, or not the same plug-ins; or it does not
             answer.
     """
-    asked = {}
+    name_by_answer = {}
     for machine in ray.nodes():
-        if _holds(machine, options):
-            at = NodeAffinitySchedulingStrategy(machine["NodeID"], soft=False)
-            ask = ray.remote(max_retries=0, num_cpus=0, scheduling_strategy=at)(complaint)
-            name = f"{machine['NodeManagerHostname']} ({machine['NodeManagerAddress']})"
-            asked[ask.remote(__version__, options.store, options.needs, plugins.files())] = name
-    for answer, name in asked.items():
+        if _capacity(machine, options):
+            there = NodeAffinitySchedulingStrategy(machine["NodeID"], soft=False)
+            check = ray.remote(max_retries=0, num_cpus=0, scheduling_strategy=there)(complaint)
+            answer = check.remote(__version__, options.store, options.needs, plugins.files())
+            address = machine["NodeManagerAddress"]
+            name_by_answer[answer] = f"{machine['NodeManagerHostname']} ({address})"
+    for answer, name in name_by_answer.items():
         try:
             problem = ray.get(answer, timeout=CHECK_SECONDS)
         except (RayError, TimeoutError) as error:
@@ -136,31 +135,33 @@ def check_machines(options: Options) -> None:
 
 
 def loss(error: Exception) -> str:
-    """What Ray says of a job that did not come back, as a part of a sentence."""
+    """Why a job did not come back from Ray, as a part of a sentence."""
     if isinstance(error, RayTaskError) and error.cause is not None:
-        return (
-            f"its worker could not begin: {type(error.cause).__name__}: "
-            f"{' '.join(str(error.cause).split())[:200]}"
-        )
-    names = {
+        cause = error.cause
+        return f"its worker could not begin: {type(cause).__name__}: {_short(cause)}"
+    reasons = {
         "WorkerCrashedError": "its worker died",
         "NodeDiedError": "its machine was lost",
         "OutOfMemoryError": "its worker was ended by Ray because memory ran out",
     }
     name = type(error).__name__
-    return names.get(name) or f"{name}: {' '.join(str(error).split())[:200]}"
+    return reasons.get(name) or f"{name}: {_short(error)}"
 
 
-def _holds(machine: dict[str, Any], options: Options) -> int:
-    """How many jobs a machine holds at once."""
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
+
+
+def _capacity(machine: dict[str, Any], options: Options) -> int:
+    """Number of jobs that a machine holds at once."""
     if not machine["Alive"]:
         return 0
-    has = machine["Resources"]
-    limits = [has.get("CPU", 0.0) / options.threads]
+    resources = machine["Resources"]
+    limits = [resources.get("CPU", 0.0) / options.threads]
     if options.gpus:
-        limits.append(has.get("GPU", 0.0) / options.gpus)
+        limits.append(resources.get("GPU", 0.0) / options.gpus)
     if options.memory:
-        limits.append(has.get("memory", 0.0) / (options.memory << 20))
+        limits.append(resources.get("memory", 0.0) / (options.memory << 20))
     return int(min(limits))
 
 
@@ -168,19 +169,18 @@ Item = TypeVar("Item")
 
 
 def spread(options: Options, work: Callable[[Item], None], items: Sequence[Item]) -> Iterator[None]:
-    """Does a work on all items at once, on a cluster whose machines share the driver's files;
-    yields at each end.
+    """Applies a function to all items at once, on a cluster whose machines share the driver's
+    files; yields at each end.
 
     Raises:
-        UserError: as `RayExecutor`; or a machine was lost more than `retries` times. What the work
-            raises, it raises.
+        UserError: as `RayExecutor`; or a machine was lost more than `retries` times. Errors of the
+            function are raised as they are.
     """
     with cluster(options):
         check_machines(options)
-        task: Any = ray.remote(max_retries=options.retries, max_calls=1, num_cpus=options.threads)(
-            work
-        )
-        waiting = [task.remote(each) for each in items]
+        resources = {"max_retries": options.retries, "max_calls": 1, "num_cpus": options.threads}
+        task: Any = ray.remote(**resources)(work)
+        waiting = [task.remote(item) for item in items]
         while waiting:
             done, waiting = ray.wait(waiting)
             try:
@@ -192,11 +192,10 @@ def spread(options: Options, work: Callable[[Item], None], items: Sequence[Item]
 
 
 class RayExecutor(Executor):
-    """Runs at most `workers` jobs at once, each as a Ray task with the resources that `options`
-    names.
+    """Runs at most `workers` jobs at once, each as a Ray task with the resources of `options`.
 
-    Ray itself tries nothing again: a lost machine is an infrastructure fault like any other, see
-    `Executor`. Where no machine is left, `next` waits for one.
+    Ray itself retries nothing: a lost machine is an infrastructure fault like any other, see
+    `Executor`. If no machine is left, `next` waits for one.
 
     Raises:
         UserError: no cluster, or a machine of it that could not run the jobs.
@@ -205,7 +204,7 @@ class RayExecutor(Executor):
     def __init__(self, run: RunJob, workers: int, options: Options = Options()) -> None:  # noqa: B008 (it is frozen)
         super().__init__(workers, options)
         self._function = f"{run.__module__}:{run.__qualname__}"
-        self._under_way: dict[Any, QueuedJob] = {}  # by what Ray will give
+        self._under_way: dict[Any, QueuedJob] = {}  # by Ray's reference to the result
         self._cluster = ExitStack()
         self._cluster.enter_context(cluster(options))
         resources = {
@@ -221,7 +220,7 @@ class RayExecutor(Executor):
             raise
 
     def close(self) -> None:
-        """Ends all jobs, in their middle if need be."""
+        """Ends all jobs at once."""
         super().close()
         if ray.is_initialized():
             for reference in self._under_way:

@@ -15,8 +15,7 @@ from bench.core.validation import validate
 from bench.data.card import Card
 from bench.data.preparation import rows_of
 from bench.data.splits import TEST, time_key
-from bench.data.times import hours, hours_of, month_of
-from bench.data.values import as_text
+from bench.data.values import as_text, hours, hours_of, month_of
 
 MONTH = "month"
 
@@ -91,8 +90,8 @@ class Times:
             )
         counts = self.counts[places]
         middles = np.cumsum(counts) - counts / 2
-        piece: Ints = (middles / counts.sum() * pieces).astype(np.int64)
-        return np.minimum(piece, pieces - 1)
+        piece = (middles / counts.sum() * pieces).astype(np.int64)
+        return np.asarray(piece.clip(max=pieces - 1))
 
     def _spans(self, places: Ints, every: str) -> Ints:
         """The span of each time of test."""
@@ -101,8 +100,7 @@ class Times:
             return np.array(list(map(month_of, times)))
         since_1970 = np.array(list(map(hours, times)))
         since_first = since_1970 - since_1970[0]
-        spans: Ints = np.floor(since_first / hours_of(every)).astype(np.int64)
-        return spans
+        return np.asarray(np.floor(since_first / hours_of(every)).astype(np.int64))
 
     def cut_of(self, cuts: Sequence[Cut]) -> Ints:
         """(n,), the cut of each row of test that has a time."""

@@ -31,8 +31,9 @@ from bench.core.schema import Task
 from bench.core.system.atomic import rename, scratch_folder, write_text
 from bench.core.system.progress import Progress, Silent
 from bench.data import Store
-from bench.data.preparation import Before, passing_store
+from bench.data.preparation import passing_store
 from bench.data.store import StoredSplit
+from bench.data.two_passes import Before
 from bench.deciding.aims import PolicyAim
 from bench.ledger.fusion import Fusion, fused, logged
 from bench.ledger.served.climb import TRIES, Goal, climb

@@ -14,7 +14,8 @@ import pytest
 import bench
 from bench.app.runs.folder import Run
 from bench.core.errors import UserError
-from bench.core.formula import python_of, read, sql_of
+from bench.core.formula import read
+from bench.core.formula_languages import python_of, sql_of
 from bench.deciding.verdict import Verdict
 
 PAGE = Path(bench.__file__).parents[1] / "docs" / "python.md"

@@ -21,7 +21,7 @@ from bench.app.reference.table import RESAMPLED_SEEDS, KnownRows, lines, read
 from bench.app.runs.suite import load_suite
 from bench.core.errors import UserError
 from bench.core.system.progress import Silent
-from bench.ledger.statistics import intervals
+from bench.ledger.errors.intervals import intervals
 
 SUITE = DESIGN.replace("rows=1000", "rows=3000").replace("weights = 2", "weights = 3")
 SUITE += """

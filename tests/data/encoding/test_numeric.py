@@ -92,7 +92,7 @@ def test_moments_are_those_of_all_and_the_same_to_the_bit_however_numbers_are_pa
         parted.add(numbers[start : start + size], weights[start : start + size])
     assert whole.moments == parted.moments
     known = [Fraction(number) for number, weight in rows if number == number for _ in range(weight)]
-    assert (whole.known, whole.rows) == (len(known), weights.sum())
+    assert (whole.present, whole.rows) == (len(known), weights.sum())
     if not known:
         assert whole.moments == (0.0, 1.0)
         return

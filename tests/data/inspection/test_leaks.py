@@ -4,7 +4,7 @@ import pytest
 from data_toys import known
 
 from bench.data.inspection.column import count_column
-from bench.data.inspection.leaks import Together, find_leak
+from bench.data.inspection.leaks import JointLeaks, find_leak
 from bench.data.inspection.names import is_afterwards
 
 N = 4000
@@ -99,7 +99,7 @@ RNG = np.random.default_rng(0)
 
 
 def together(labels, *columns):
-    found = Together(labels)
+    found = JointLeaks(labels)
     for column in columns:
         found.add(column)
     return dict(found.notes())

@@ -32,7 +32,7 @@ def test_the_parent_is_the_rarest_event_without_which_there_is_nothing():
 def test_a_label_that_implies_another_is_proposed_as_its_child():
     labels = {"poor": known(1 - CLICK), "buy": known(BUY), "click": known(CLICK)}
     (found,) = proposals(sample_of(ROWS), (), labels, None)
-    assert (found.at, found.keys) == ("tasks.buy", {"parent": "click"})
+    assert (found.table, found.keys) == ("tasks.buy", {"parent": "click"})
     assert not list(
         proposals(sample_of(ROWS), (), {"click": known(CLICK), "again": known(CLICK)}, None)
     )

@@ -26,7 +26,7 @@ def test_counts_are_those_of_a_counter(dictionary):
         text.strip() for text in texts if text is not None and text.strip() not in ("", "NA")
     )
     assert dict(zip(column.texts(), column.counts.tolist(), strict=True)) == wanted
-    assert column.known == sum(wanted.values())
+    assert column.n_present == sum(wanted.values())
     back = [None if code < 0 else column.texts()[code] for code in column.codes]
     assert back == [
         t.strip() if t is not None and t.strip() not in ("", "NA") else None for t in texts

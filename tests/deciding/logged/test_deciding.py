@@ -17,7 +17,8 @@ from scipy.special import expit, logit
 import bench
 from bench.app.cli import main
 from bench.core.errors import UserError
-from bench.core.formula import computed, python_of, read
+from bench.core.formula import read
+from bench.core.formula_languages import computed, python_of
 from bench.core.rows import CONFIRM, TEST
 from bench.ledger.fusion import Fusion, fused, fusion_in
 from bench.ledger.served.slices import AS_LOGGED

@@ -11,7 +11,7 @@ from scipy.optimize import linprog
 from bench.core.objectives import Objective
 from bench.ledger.comparison.beyond import answer, beyond, surplus
 from bench.ledger.comparison.families import FamilyPoint
-from bench.ledger.samples import Sample
+from bench.ledger.errors.evidence import Evidence
 
 PLACES = np.linspace(0, np.pi / 2, 9)
 SCALE = np.array([1e3, 1e3])
@@ -25,7 +25,7 @@ def front(angles, ahead=0.0):
 def seen(truth, runs=10, sd=0.0001):
     rng = np.random.default_rng(len(truth))
     return [
-        Sample(each + rng.normal(0, sd, (runs, 2)), np.zeros((runs, 0, 2)), tuple(range(runs)))
+        Evidence(each + rng.normal(0, sd, (runs, 2)), np.zeros((runs, 0, 2)), tuple(range(runs)))
         for each in truth
     ]
 

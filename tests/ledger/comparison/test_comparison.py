@@ -24,8 +24,8 @@ from bench.ledger.comparison.significance import (
     replicates_needed,
     tuning_luck,
 )
+from bench.ledger.errors.evidence import Evidence
 from bench.ledger.pareto import hypervolume
-from bench.ledger.samples import Sample
 
 BOTH = (Objective("click.auc", "maximize"), Objective("like.auc", "maximize"))
 AT = {"click.auc": 0.5, "like.auc": 0.5}
@@ -219,7 +219,7 @@ def seen(truth, rng, split=None):
     moved = np.zeros((0, 2)) if split is None else split[1:]
     shift = 0 if split is None else split[0]
     return [
-        Sample(
+        Evidence(
             point + shift + rng.normal(0, 1e-3, (3, 2)), np.broadcast_to(moved, (3, *moved.shape))
         )
         for point in truth
@@ -246,6 +246,6 @@ def test_fronts_far_apart_have_a_small_p_and_unrepeated_ones_none(rng):
     assert volumes["a"] - volumes["b"] == pytest.approx(gap.effect.value)
     assert gap.noise < 0.001
     assert gap.effect.low < gap.effect.value < gap.effect.high < 0
-    once = [Sample(np.full((1, 2), 0.7), np.zeros((1, 0, 2)))]
+    once = [Evidence(np.full((1, 2), 0.7), np.zeros((1, 0, 2)))]
     _, (alone,) = by_front({"a": once, "b": once}, VOLUME, seed=0)
     assert np.isnan([alone.noise, alone.effect.value]).all()

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from bench.ledger.errors.evidence import Evidence
+from bench.ledger.errors.rankings import Rankings, draws_of, seeds_of
 from bench.ledger.served import joint
-from bench.ledger.served.errors import Points, draws_of, seeds_of
 from bench.ledger.served.joint import moves, posterior
 
 
@@ -17,8 +18,11 @@ def points_of(values, at, moved=None):
     m = values[0].shape[2]
     moved = np.zeros((0, len(pairs), m)) if moved is None else moved
     of, settings = np.array(pairs).T
-    chosen = tuple(values[c][:, k] for c, k in pairs)
-    return Points(of, settings, chosen, moved, np.zeros((len(pairs), m)))
+    evidence = []
+    for place, (c, k) in enumerate(pairs):
+        chosen = values[c][:, k]
+        evidence.append(Evidence(chosen, np.repeat(moved[None, :, place], len(chosen), axis=0)))
+    return Rankings(of, settings, tuple(evidence))
 
 
 def test_one_candidate_has_students_t_of_its_replicates(rng):

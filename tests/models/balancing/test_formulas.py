@@ -13,7 +13,8 @@ from torchjd.scalarization import DWA as Reference
 from bench.core.errors import UserError
 from bench.core.registry import choose
 from bench.models.balancing import BALANCING
-from bench.models.balancing.gramian import Gradients, least_distance
+from bench.models.balancing.gramian import Gradients
+from bench.models.balancing.least_distance import least_distance
 from bench.testing.balancing import OUTPUT, build, step
 
 

@@ -141,7 +141,7 @@ def test_steps_are_the_same_whichever_library_multiplies(tiny, monkeypatch, shar
 def test_gramian_and_sum_of_any_memory_layout_and_precision(monkeypatch, tasks, compiled):
     """Those of bfloat16 enter products and sums as they are, and no sum is rounded to it."""
     if not compiled:
-        monkeypatch.setattr(maths, "_compiled", lambda vectors: False)
+        monkeypatch.setattr(maths, "_are_compiled", lambda parts: False)
     torch.manual_seed(0)
     gradients = [
         (

@@ -227,7 +227,7 @@ def metrics(result):
 def test_the_first_look_is_on_a_part_and_what_follows_on_all(store, tmp_path, monkeypatch):
     path = str(tmp_path / "checkpoint")
     whole = run_job(look(store, checkpoint=path))
-    monkeypatch.setattr(jobs, "LEAST_ROWS", 100)
+    monkeypatch.setattr(jobs, "FIRST_LOOK_ROWS", 100)
     jobs._part.cache_clear()
     first = run_job(look(store, checkpoint=path))
     assert set(metrics(first)) == set(metrics(whole))

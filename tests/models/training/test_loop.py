@@ -204,7 +204,7 @@ def test_training_from_the_device_is_training_from_the_store(tiny):
     )
     made = [Trainer(tiny, config, [Objective("click.auc", "maximize")], seed=1) for _ in range(2)]
     made[1].data = ResidentFeed(tiny.split("train"), CPU)
-    made[1].step.rows._parts = []
+    made[1].step.rows._groups = []
     for trainer in made:
         trainer.run_to()
     one, other = (trainer.model.state_dict() for trainer in made)

@@ -131,7 +131,12 @@ def packaged(made):
     inputs = torch.from_numpy(split.ids), torch.from_numpy(split.dense)
     made.model.eval()
     with torch.no_grad():
-        return parts, spec, spec.with_weights(members)(*inputs), made.model.probabilities(made.model(*inputs))
+        return (
+            parts,
+            spec,
+            spec.with_weights(members)(*inputs),
+            made.model.probabilities(made.model(*inputs)),
+        )
 
 
 @pytest.mark.parametrize("sharing", ["mmoe", "single_task"])

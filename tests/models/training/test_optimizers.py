@@ -11,9 +11,8 @@ from torch import nn
 
 from bench.core.schema import Field, Schema
 from bench.core.system import intrinsics
-from bench.models.training.dense import DenseAdamW
-from bench.models.training.optimizers.adam import RowAdam, sum_by_row
-from bench.models.training.optimizers.kernels import share
+from bench.models.training.dense_adam import DenseAdamW
+from bench.models.training.row_adam import RowAdam, sum_by_row, table_groups
 
 SCHEMA = Schema(
     (
@@ -215,7 +214,7 @@ def expected(ids, gradient):
 def test_compiled(fields, size, seed, threads):
     schema, ids, gradient = draw(fields, size, seed)
     found: dict[int, tuple[float, ...]] = {}
-    for part in share(schema, threads):
+    for part in table_groups(schema, threads):
         rows, sums, count = part.sums(ids.view(np.uint32), gradient)
         mine = {
             int(row): tuple(total)

@@ -129,7 +129,7 @@ def test_serving_needs_no_position_and_evaluation_sees_one_only_where_it_is_show
     test, position = trainer.store.split("test"), trainer.model.position
     known = np.array(test.ids)
     assert len(np.unique(known[:, position.slot])) == PLACES
-    known[:, position.slot] = position.first
+    known[:, position.slot] = position.place.first_row
     as_served = said_of(trainer, known, test.dense)
     np.testing.assert_array_equal(said_of(trainer, test.ids, test.dense), as_served)
     trainer.show_positions(True)
@@ -143,7 +143,7 @@ def test_trees_see_no_position(tmp_path):
     ids, dense = train.ids, np.array(train.dense)
     _, found = TreeFeatures.learn(schema, ids, dense, np.asarray(train.labels)[:, 0], 0)
     other = ids.copy()
-    other[:, trainer.model.position.slot] = trainer.model.position.first
+    other[:, trainer.model.position.slot] = trainer.model.position.place.first_row
     _, same = TreeFeatures.learn(schema, other, dense, np.asarray(train.labels)[:, 0], 0)
     assert found.shape[1] == width(schema)
     np.testing.assert_array_equal(found, same)
@@ -168,7 +168,7 @@ def tower(form, std=1.0):
 def test_a_position_multiplies_the_probability_of_a_binary_task_or_is_added_to_the_logit(form):
     made, members = tower(form, std=2.0), 2
     ids, _, _ = batch_of(schema_of("mixed", {}), 200)
-    ids[:, made.slot] = ids[:, made.slot].clamp(min=made.first + 1)  # none is unknown
+    ids[:, made.slot] = ids[:, made.slot].clamp(min=made.place.first_row + 1)  # none is unknown
     logits = 3 * torch.randn(members * len(ids), 6, dtype=torch.float64)
     found = made(logits, ids).detach()
     w = SCALE * made.weight.detach().t()

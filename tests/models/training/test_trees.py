@@ -13,10 +13,10 @@ from bench.core.schema import Field, Schema, Task
 from bench.data import Store
 from bench.models.training import teacher
 from bench.models.training.teacher import FOLDER, taught
-from bench.models.training.tree_data import FOLDS, PRIOR_ROWS, Share, TreeFeatures, draw, width
+from bench.models.training.tree_data import FOLDS, PRIOR_ROWS, RowLimits, TreeFeatures, draw, width
 from bench.models.training.tree_model import _predictions, run_trees
 from bench.models.training.tree_settings import RANGES, TreeSettings, configurations
-from bench.models.training.trees import train_trees
+from bench.models.training.tree_training import train_trees
 from bench.testing.training import VALUES, MemoryStore
 
 
@@ -134,7 +134,7 @@ def test_a_regression_with_a_parent_has_both_readings():
     wanted = {"watch.cvr.rmse", "watch.ctcvr.rmse", "watch.ctcvr.decile_error", "stay.rmse"}
     assert {"cost/latency_ms", *(f"test/{name}" for name in wanted)} <= set(found)
     trained = [
-        train_trees(store, at, TreeSettings(), Share.of(store.split("train"), 5), at)
+        train_trees(store, at, TreeSettings(), RowLimits.of(store.split("train"), 5), at)
         for at in range(3)
     ]
     ((conditional, joint),) = list(_predictions(trained, store, "test", 1000))

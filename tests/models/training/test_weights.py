@@ -17,10 +17,10 @@ from bench.measure.labelled import Labelled
 from bench.measure.outcomes import Measure
 from bench.measure.resamples import counts, drawn_of, units_of
 from bench.models.funnels import FUNNELS
-from bench.models.training import trees
-from bench.models.training.tree_data import Share
+from bench.models.training import tree_training
+from bench.models.training.tree_data import RowLimits
 from bench.models.training.tree_settings import TreeSettings
-from bench.models.training.trees import train_trees
+from bench.models.training.tree_training import train_trees
 from bench.serve.calibration import fit_isotonic, fit_platt
 from bench.testing.models import TASKS as SETS
 from bench.testing.training import MemoryStore
@@ -149,7 +149,7 @@ FIELD = (Field("all", 1),)  # scikit-learn takes account of a category's rows wi
 
 def test_trees_are_those_of_the_rows_repeated(monkeypatch):
     monkeypatch.setattr(
-        trees, "MOST_TREES", 5
+        tree_training, "MOST_TREES", 5
     )  # later ones choose between splits that are equally good
     noise = np.random.default_rng(0).random((2, 150)) < 0.3
     stores = [MemoryStore(rows=150, fields=FIELD, weights=1) for _ in range(3)]
@@ -162,8 +162,8 @@ def test_trees_are_those_of_the_rows_repeated(monkeypatch):
         stores[1]._splits[name] = StoredSplit(*(array[again] for array in arrays))
         stores[2]._splits[name] = StoredSplit(*arrays)
     test = stores[0].split("test")
-    settings, share = TreeSettings(rows_a_leaf=1, columns=1.0), Share(10_000, 10_000, 256)
-    grown = [train_trees(cast(Store, store), 0, settings, share, 0) for store in stores]
+    settings, limits = TreeSettings(rows_a_leaf=1, columns=1.0), RowLimits(10_000, 10_000, 256)
+    grown = [train_trees(cast(Store, store), 0, settings, limits, 0) for store in stores]
     # on validation, which stops them
     assert grown[0].merit == pytest.approx(grown[1].merit, rel=1e-5) != grown[2].merit
     found, repeated, plain = (each.predict(test.ids, test.dense) for each in grown)

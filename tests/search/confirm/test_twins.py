@@ -54,7 +54,7 @@ def test_effort_is_counted_in_full_lengths_by_kind_of_sharing(study):
     effort = effort_of(records, 2)
     counts = Counter(record.sharing for record in records)  # each was trained to full length
     assert effort.alone == counts.pop("single_task") + 2
-    assert (effort.kind, effort.most) == max(counts.items(), key=lambda each: each[1])
+    assert (effort.kind, effort.of_kind) == max(counts.items(), key=lambda each: each[1])
     half = [
         replace(
             record,
@@ -68,19 +68,19 @@ def test_effort_is_counted_in_full_lengths_by_kind_of_sharing(study):
     for record in half:
         lengths[record.sharing] += record.rungs[-1].samples / 16
     assert effort_of(half, 0).alone == lengths["single_task"]
-    assert effort_of(half, 0).most == max(
+    assert effort_of(half, 0).of_kind == max(
         length for kind, length in lengths.items() if kind != "single_task"
     )
 
 
 def test_twins_are_missing_until_single_task_models_have_as_much_as_any_kind_of_sharing():
-    assert Effort(alone=1.0, twins=0, kind="ple", most=3.2).missing == 3
-    assert Effort(alone=1.1, twins=0, kind="ple", most=3.1).missing == 2
-    assert Effort(alone=4.1, twins=3, kind="ple", most=3.2).missing == 0
-    assert Effort(alone=5.0, twins=0, kind="ple", most=3.2).missing == 1, (
+    assert Effort(alone=1.0, twins=0, kind="ple", of_kind=3.2).missing == 3
+    assert Effort(alone=1.1, twins=0, kind="ple", of_kind=3.1).missing == 2
+    assert Effort(alone=4.1, twins=3, kind="ple", of_kind=3.2).missing == 0
+    assert Effort(alone=5.0, twins=0, kind="ple", of_kind=3.2).missing == 1, (
         "the best settings are always tried"
     )
-    assert Effort(alone=5.0, twins=0, kind="", most=0.0).missing == 0, "nothing shares"
+    assert Effort(alone=5.0, twins=0, kind="", of_kind=0.0).missing == 0, "nothing shares"
 
 
 def test_single_task_models_are_tried_with_the_settings_of_the_best_that_share(study):

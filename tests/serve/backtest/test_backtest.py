@@ -14,7 +14,7 @@ from bench.core.system.progress import Silent
 from bench.data import parse_card, prepare
 from bench.data.preparation import rows_of
 from bench.data.splits import SPLITS
-from bench.data.times import hours_of
+from bench.data.values import hours_of
 from bench.search.executors.base import Options
 from bench.serve.backtest import running
 from bench.serve.backtest.cuts import card_of

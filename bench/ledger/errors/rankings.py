@@ -3,23 +3,24 @@
 A candidate's serving points share its replicates, so its seeds move all of them together. Two or
 three replicates hardly show how, but all candidates together do. The effect of a seed on the
 outcomes along a sweep has one shape: the pooled covariance over (setting, outcome). Each candidate
-has a size of its own, shrunk to the common one (`bench.ledger.samples`). If candidates share seeds,
-a part of the effect is common to them. Rows are drawn from the Poisson resamples, which are the
-same for every point.
+has a size of its own, shrunk to the common one (`bench.ledger.errors.seeds`). If candidates share
+seeds, a part of the effect is common to them. Rows are drawn from the Poisson resamples, which are
+the same for every point.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain, permutations
 
 import numpy as np
-from scipy.special import betaincinv, gammaincinv
+from scipy.special import betaincinv
 
 from bench.core.arrays import Floats, Ints, Mask
-from bench.ledger.samples import moderated
+from bench.ledger.errors.evidence import Evidence
+from bench.ledger.errors.seeds import moderated, spread_of
 
 FEW_UNITS = 100
 """Units, fewer than which have larger errors than resamples show."""
@@ -59,12 +60,12 @@ class Sizes:
         size: (C, M), each candidate's standard deviation, over the pooled one; 0 where it does not
             depend on the seed.
         freedom: (C,) degrees of freedom of a candidate's variances.
-        one: whether all sizes are one and the same.
+        equal: whether all sizes are one and the same.
     """
 
     size: Floats
     freedom: Floats
-    one: bool
+    equal: bool
 
 
 @dataclass(frozen=True)
@@ -143,16 +144,18 @@ def _sizes(
     total_freedom = max(total_freedom, 1.0)
     sums = np.array([(deviation**2).sum(axis=0).mean(axis=0) for deviation in scaled])
     variances = sums / np.maximum(freedom, 1)[:, None]
-    size, size_freedom, one = np.ones_like(variances), np.full(variances.shape, total_freedom), True
+    size, size_freedom = np.ones_like(variances), np.full(variances.shape, total_freedom)
+    equal = True
     for outcome in range(variances.shape[1]):
         rank = _rank(shape[..., outcome])
         effective = np.round(freedom * rank).astype(int)
-        shrunk, strength, equal = moderated(variances[:, outcome], effective, 1.0, total * rank)
-        size[:, outcome] = np.where(fixed, 0.0, np.sqrt(shrunk))
-        if not equal:
-            size_freedom[:, outcome] = 1 / (1 / total_freedom + 1 / np.maximum(strength, 1e-9))
-            one = False
-    return Sizes(size, np.maximum(size_freedom.min(axis=1), 1.0), one)
+        drawn = moderated(variances[:, outcome], effective, 1.0, total * rank)
+        size[:, outcome] = np.where(fixed, 0.0, np.sqrt(drawn.variances))
+        if not drawn.equal:
+            strength = np.maximum(drawn.freedom, 1e-9)
+            size_freedom[:, outcome] = 1 / (1 / total_freedom + 1 / strength)
+            equal = False
+    return Sizes(size, np.maximum(size_freedom.min(axis=1), 1.0), equal)
 
 
 def _twins(values: Sequence[Floats], seeds: Sequence[tuple[int, ...]]) -> Ints:
@@ -166,92 +169,97 @@ def _twins(values: Sequence[Floats], seeds: Sequence[tuple[int, ...]]) -> Ints:
 
 
 @dataclass(frozen=True)
-class Points:
+class Rankings:
     """S measured serving points on one set of rows.
 
     Attributes:
         candidates: (S,), the candidate of each.
         settings: (S,), its place among the settings.
-        values: by point, (n, M) outcomes of its replicates.
-        moved: (B, S, M), how far the mean over replicates moves on each resample; B is 0 where rows
-            were not resampled.
-        variances: (S, M), over resamples, of one replicate's deviation from that of its candidate's
-            others.
+        evidence: of each.
         units: how many are resampled.
     """
 
     candidates: Ints
     settings: Ints
-    values: tuple[Floats, ...]
-    moved: Floats
-    variances: Floats
+    evidence: tuple[Evidence, ...]
     units: float = np.inf
 
     @property
     def means(self) -> Floats:
         """(S, M), over replicates."""
-        return np.array([outcomes.mean(axis=0) for outcomes in self.values])
+        return np.array([point.mean for point in self.evidence])
+
+    @property
+    def moves(self) -> Floats:
+        """(B, S, M), how far the mean over replicates moves on each resample; B is 0 where rows
+        were not resampled.
+        """
+        return np.stack([point.mean_moves for point in self.evidence], axis=1)
 
 
-def on_more_rows(
-    points: Points, seeds: Seeds | None, share: float, spread: float | Floats
-) -> Points:
-    """Points with the errors of rows that they have where more rows measure them.
+def moves_on_more_rows(
+    rankings: Rankings, seeds: Seeds | None, share: float, spread: float | Floats
+) -> Floats:
+    """Moves as of `Rankings.moves`, with the errors of rows that points have where more rows
+    measure them.
 
     Args:
         share: of the standard deviation.
         spread: of what moves a candidate's points, and those of its twins, apart; not of what moves
             them together. One number, or by outcome (M,).
     """
-    moved = points.moved.copy()
-    families = points.candidates if seeds is None else seeds.twin[points.candidates]
+    moves = rankings.moves
+    families = rankings.candidates if seeds is None else seeds.twin[rankings.candidates]
     for family in np.unique(families).tolist():
         members = families == family
-        level = np.nan_to_num(moved[:, members]).mean(axis=1, keepdims=True)
-        moved[:, members] = share * (level + spread * (moved[:, members] - level))
-    return replace(points, moved=moved)
+        level = np.nan_to_num(moves[:, members]).mean(axis=1, keepdims=True)
+        moves[:, members] = share * (level + spread * (moves[:, members] - level))
+    return moves
 
 
-def draws_of(points: Points, seeds: Seeds | None, seed: int, draws: int) -> Floats:
+def draws_of(
+    rankings: Rankings, seeds: Seeds | None, seed: int, draws: int, moves: Floats | None = None
+) -> Floats:
     """Draws (draws, S, M) of the true outcomes, about the means, with a flat prior.
 
     `draws` is even: each error comes with its mirror image. Outcomes are shares: draws stay between
     0 and 1. On other rows than those that the shape was learnt from, seeds may do more or less: it
-    is scaled, by outcome, to the deviations seen here, less what resamples show already. Their
+    is scaled, by outcome, to the deviations seen here, minus what resamples show already. Their
     scale is spread as in Student's t.
 
     Args:
         seeds: None leaves out what they do.
         seed: of the random numbers; of seeds and rows apart, so that two splits can have the same
             draws of seeds.
+        moves: (B, S, M), in place of the rankings' own.
     """
-    half, means = draws // 2, points.means
+    half, means = draws // 2, rankings.means
+    moves = rankings.moves if moves is None else moves
     noise = np.zeros((half, *means.shape))
-    if len(points.moved) > 1:
-        noise += _row_draws(points, seed, half)
+    if len(moves) > 1:
+        noise += _row_draws(moves, rankings.units, seed, half)
     if seeds is not None:
-        noise += _seed_draws(points, seeds, seed, half)
+        noise += _seed_draws(rankings, seeds, seed, half)
     drawn = _bounded(means, np.concatenate([noise, -noise]))
     nothing = means == 0
     if nothing.any():
-        return np.where(nothing, _of_nothing(points, seed, half)[:, None], drawn)
+        return np.where(nothing, _of_nothing(means, moves, seed, half)[:, None], drawn)
     return drawn
 
 
-def _row_draws(points: Points, seed: int, half: int) -> Floats:
+def _row_draws(moves: Floats, units: float, seed: int, half: int) -> Floats:
     """(half, S, M) errors of means from the rows that they are measured on."""
-    defined = np.isfinite(
-        points.moved
-    )  # an outcome that a segment has too few positives for is not known anywhere
-    middle = np.where(defined, points.moved, 0).sum(axis=0) / np.maximum(defined.sum(axis=0), 1)
-    moved = np.where(defined, points.moved - middle, 0)
-    resamples = len(moved)
+    # an outcome that a segment has too few positives for is not known anywhere
+    defined = np.isfinite(moves)
+    middle = np.where(defined, moves, 0).sum(axis=0) / np.maximum(defined.sum(axis=0), 1)
+    centred = np.where(defined, moves - middle, 0)
+    resamples = len(moves)
     normal = np.random.default_rng([seed, 1]).standard_normal((half, resamples))
-    errors = (normal @ moved.reshape(resamples, -1)).reshape(half, *moved.shape[1:])
-    return np.asarray(errors / np.sqrt(resamples - 1) * _few(points.units, seed, half))
+    errors = (normal @ centred.reshape(resamples, -1)).reshape(half, *moves.shape[1:])
+    return np.asarray(errors / np.sqrt(resamples - 1) * _of_few_units(units, seed, half))
 
 
-def _of_nothing(points: Points, seed: int, half: int) -> Floats:
+def _of_nothing(means: Floats, moves: Floats, seed: int, half: int) -> Floats:
     """(2 half, M) draws of an outcome of which these rows show nothing: no resample shows more than
     0 of it.
 
@@ -259,15 +267,12 @@ def _of_nothing(points: Points, seed: int, half: int) -> Floats:
     errors of the other points are worth: v (1 - v) over their variance, the median. Where that is
     unknown, 0 stays.
     """
-    values = points.means
-    variances = np.zeros_like(values)
-    if len(points.moved) > 1:
-        variances = points.moved.var(axis=0)
-    levels = np.random.default_rng([seed, 4]).random((half, values.shape[1]))
+    variances = moves.var(axis=0) if len(moves) > 1 else np.zeros_like(means)
+    levels = np.random.default_rng([seed, 4]).random((half, means.shape[1]))
     mirrored = np.concatenate([levels, 1 - levels])
     drawn = np.zeros_like(mirrored)
-    for outcome in range(values.shape[1]):
-        share, variance = values[:, outcome], variances[:, outcome]
+    for outcome in range(means.shape[1]):
+        share, variance = means[:, outcome], variances[:, outcome]
         telling = (variance > 0) & (share > 0) & (share < 1)
         if telling.any():
             n = float(np.median(share[telling] * (1 - share[telling]) / variance[telling]))
@@ -275,14 +280,14 @@ def _of_nothing(points: Points, seed: int, half: int) -> Floats:
     return drawn
 
 
-def _few(units: float, seed: int, half: int) -> Floats | float:
+def _of_few_units(units: float, seed: int, half: int) -> Floats | float:
     """By how much the errors of few units are larger than resamples show: with n of them the
     variance is n - 1 over n of the true one, and known as well as by n - 1 degrees of freedom."""
     if units >= FEW_UNITS:
         return 1.0
     freedom = max(1.0, units - 1)
     levels = np.random.default_rng([seed, 3]).random(half)
-    return np.asarray(np.sqrt(units / freedom) * _spread(freedom, levels))[:, None, None]
+    return np.asarray(np.sqrt(units / freedom) * spread_of(freedom, levels))[:, None, None]
 
 
 def _bounded(means: Floats, noise: Floats) -> Floats:
@@ -318,7 +323,9 @@ class SeedDraws:
         """Args: `seed`: of the random numbers."""
         rng, rank = np.random.default_rng([seed, 0]), len(seeds.shape)
         by_seed = {name: rng.standard_normal((half, rank)) for name in _shared_names(seeds)}
-        return SeedDraws(by_seed, _spread(seeds.level_freedom, rng.random(half)), rng.random(half))
+        return SeedDraws(
+            by_seed, spread_of(seeds.level_freedom, rng.random(half)), rng.random(half)
+        )
 
 
 @dataclass(frozen=True)
@@ -331,17 +338,16 @@ class Part:
     share: Floats
 
 
-def _seed_draws(points: Points, seeds: Seeds, seed: int, half: int) -> Floats:
+def _seed_draws(rankings: Rankings, seeds: Seeds, seed: int, half: int) -> Floats:
     """(half, S, M) errors of means from what seeds do."""
-    scale, draws = _scale(points, seeds), SeedDraws.of(seeds, seed, half)
-    shape = seeds.shape[:, points.settings] * scale.factor  # (J, S, M)
-    drawn = np.zeros((half, *points.means.shape))
-    for candidate in np.unique(points.candidates).tolist():
-        rows = np.flatnonzero(points.candidates == candidate)
+    scale, draws = _scale(rankings, seeds), SeedDraws.of(seeds, seed, half)
+    shape = seeds.shape[:, rankings.settings] * scale.factor  # (J, S, M)
+    drawn = np.zeros((half, *rankings.means.shape))
+    for candidate in np.unique(rankings.candidates).tolist():
+        rows = np.flatnonzero(rankings.candidates == candidate)
+        replicates = len(rankings.evidence[rows[0]])
         shape_of_candidate = shape[:, rows].reshape(len(shape), -1)
-        for part in _parts(
-            candidate, len(points.values[rows[0]]), scale.common, seeds, draws, seed
-        ):
+        for part in _parts(candidate, replicates, scale.common, seeds, draws, seed):
             if part.share.any():
                 errors = (part.weights @ shape_of_candidate).reshape(half, len(rows), -1)
                 drawn[:, rows] += errors * np.sqrt(part.share) * seeds.sizes.size[candidate]
@@ -355,8 +361,8 @@ def _parts(
     half = len(draws.size_levels)
     rng = np.random.default_rng([seed, 2, int(seeds.twin[candidate])])  # the same of twins
     normal, normal_of_seeds = rng.standard_normal((2, half, len(seeds.shape)))
-    size_levels = draws.size_levels if seeds.sizes.one else rng.random(half)
-    spread = _spread(float(seeds.sizes.freedom[candidate]), size_levels)
+    size_levels = draws.size_levels if seeds.sizes.equal else rng.random(half)
+    spread = spread_of(float(seeds.sizes.freedom[candidate]), size_levels)
     shared = [draws.by_seed[name] for name in seeds.seeds[candidate] if name in draws.by_seed]
     if not shared:
         common = np.zeros_like(common)
@@ -386,33 +392,24 @@ class SeedScale:
     common: Floats
 
 
-def _scale(points: Points, seeds: Seeds) -> SeedScale:
+def _scale(rankings: Rankings, seeds: Seeds) -> SeedScale:
     """The variance over resamples is subtracted from both: each replicate has errors of its own on
     the rows.
     """
-    outcomes = points.variances.shape[1]
-    seen, from_rows, expected = np.zeros(outcomes), np.zeros(outcomes), np.zeros(outcomes)
+    outcomes = rankings.means.shape[1]
+    seen, from_rows, expected = np.zeros((3, outcomes))
     pooled = (seeds.shape**2).sum(axis=0)
-    for point, values in enumerate(points.values):
-        size, freedom = seeds.sizes.size[points.candidates[point]], len(values) - 1
+    for row, point in enumerate(rankings.evidence):
+        size, freedom = seeds.sizes.size[rankings.candidates[row]], len(point) - 1
         if freedom and size.any():
-            seen += np.nan_to_num(((values - values.mean(axis=0)) ** 2).sum(axis=0))
-            from_rows += freedom * np.nan_to_num(points.variances[point])
-            expected += freedom * size**2 * pooled[points.settings[point]]
+            seen += np.nan_to_num(((point.values - point.mean) ** 2).sum(axis=0))
+            from_rows += freedom * np.nan_to_num(point.variance_of_a_replicate)
+            expected += freedom * size**2 * pooled[rankings.settings[row]]
     from_seeds = np.maximum(seen - from_rows, 0)
     zeros = np.zeros_like(from_seeds)
     factor = np.sqrt(np.divide(from_seeds, expected, out=zeros.copy(), where=expected > 0))
     common = np.divide(seeds.correlation * seen, from_seeds, out=zeros, where=from_seeds > 0)
     return SeedScale(factor, common.clip(0, MOST_ALIKE))
-
-
-def _spread(freedom: float, levels: Floats) -> Floats:
-    """By how much a standard deviation may differ from its estimate: Student's t is a Gaussian
-    times this.
-    """
-    if not np.isfinite(freedom):
-        return np.ones_like(levels)
-    return np.asarray(np.sqrt(freedom / (2 * gammaincinv(freedom / 2, levels))))
 
 
 def _shared(scaled: Sequence[Floats], seeds: Sequence[tuple[int, ...]], freedom: Ints) -> Shared:

@@ -21,7 +21,7 @@ from bench.core.errors import TrainingError
 from bench.core.seeds import derive
 from bench.data import Store
 from bench.data.store import StoredSplit
-from bench.models.training.tree_data import Share, TreeColumns, TreeFeatures, draw
+from bench.models.training.tree_data import RowLimits, TreeColumns, TreeFeatures, draw
 from bench.models.training.tree_settings import TreeSettings
 
 MOST_TREES = 2000
@@ -54,38 +54,32 @@ class TaskTrees:
     def predict(self, ids: Ids, dense: TreeColumns) -> TreeColumns:
         """(N,), the probability, or the value."""
         columns = self.features.of(ids, dense)
-        said = (
-            self.model.predict_proba(columns)[:, 1] if self.binary else self.model.predict(columns)
-        )
-        return np.asarray(said, np.float32)
+        if self.binary:
+            return np.asarray(self.model.predict_proba(columns)[:, 1], np.float32)
+        return np.asarray(self.model.predict(columns), np.float32)
 
 
 def train_trees(
     store: Store,
-    at: int,
+    task_index: int,
     settings: TreeSettings,
-    share: Share,
+    limits: RowLimits,
     seed: int,
     train: StoredSplit | None = None,
 ) -> TaskTrees:
     """Trains the trees of the task at an index; raises FloatingPointError if it has only one class
     on train.
 
-    `share` limits the rows of train and validation; `train` are the rows to learn from, by default
-    all of train.
+    `train` are the rows to learn from, by default all of train.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
     schema = store.schema
-    task, parent = schema.tasks[at], schema.parents[at]
+    task, parent = schema.tasks[task_index], schema.parents[task_index]
     binary = task.kind == "binary"
-    rows = draw(
-        store.split("train") if train is None else train,
-        at,
-        parent,
-        share.train,
-        derive(seed, "rows"),
-    )
+    if train is None:
+        train = store.split("train")
+    rows = draw(train, task_index, parent, limits.train, derive(seed, "rows"))
     if not len(rows) or (binary and not _varies(rows.labels)):
         raise TrainingError(f"task '{task.name}' has no two classes on train")
     features, columns = TreeFeatures.learn(
@@ -93,9 +87,11 @@ def train_trees(
     )
     labels, weights = rows.labels, rows.weights
     del rows  # only the columns stay in memory while trees are trained
-    judges = draw(store.split("valid"), at, parent, share.valid, derive(seed, "judges"))
+
+    judges = draw(store.split("valid"), task_index, parent, limits.valid, derive(seed, "judges"))
     stops = len(judges) > 0 and (not binary or _varies(judges.labels))
-    model = (HistGradientBoostingClassifier if binary else HistGradientBoostingRegressor)(
+    kind = HistGradientBoostingClassifier if binary else HistGradientBoostingRegressor
+    model = kind(
         learning_rate=settings.learning_rate,
         max_iter=MOST_TREES if stops else BLIND,
         max_leaf_nodes=settings.leaves,
@@ -108,8 +104,14 @@ def train_trees(
         random_state=seed,
     )
     if stops:
-        judged = {"X_val": features.of(judges.ids, judges.dense), "y_val": judges.labels}
-        model.fit(columns, labels, weights, **judged, sample_weight_val=judges.weights)
+        model.fit(
+            columns,
+            labels,
+            weights,
+            X_val=features.of(judges.ids, judges.dense),
+            y_val=judges.labels,
+            sample_weight_val=judges.weights,
+        )
     else:
         model.fit(columns, labels, weights)
     return TaskTrees(task.name, settings, features, model, binary)

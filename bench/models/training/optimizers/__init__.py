@@ -1,1 +1,0 @@
-"""The touched-row optimizer of the embedding table."""
