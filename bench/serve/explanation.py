@@ -106,7 +106,7 @@ def _groups(
     order: _Order, inputs: Mapping[str, InputColumns], schema: Schema
 ) -> list[tuple[str, ...]]:
     """Names of inputs that are shuffled together; a vector is like nothing."""
-    values: dict[str, NDArray[Any]] = {}
+    values: dict[str, NDArray[np.generic]] = {}
     for name, columns in inputs.items():
         if columns.ids:
             values[name] = order.ids[:, columns.ids[0]]
@@ -295,7 +295,7 @@ def _heads(order: _Order, package: Package) -> Iterator[dict[str, Any]]:
         yield {"name": f"p_{name.removesuffix('.ctcvr')}", "measures": measures}
 
 
-def alike(values: Mapping[str, NDArray[Any]]) -> list[tuple[str, ...]]:
+def alike(values: Mapping[str, NDArray[np.generic]]) -> list[tuple[str, ...]]:
     """Groups of inputs that say nearly the same: to shuffle one of them alone would make rows that
     cannot be.
 

@@ -20,7 +20,6 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -79,9 +78,9 @@ class Contents:
     score: Score = field(default_factory=Score)
     outcomes: Sequence[str] = ()
     calibrations: Mapping[str, Calibration] = field(default_factory=dict)
-    card: Mapping[str, Any] = field(default_factory=dict)
-    policy: Mapping[str, Any] = field(default_factory=dict)
-    provenance: Mapping[str, Any] = field(default_factory=dict)
+    card: Mapping[str, object] = field(default_factory=dict)
+    policy: Mapping[str, object] = field(default_factory=dict)
+    provenance: Mapping[str, object] = field(default_factory=dict)
     readme: str = ""
 
 
@@ -206,7 +205,7 @@ class Package:
         return encoder
 
     @property
-    def card(self) -> dict[str, Any]:
+    def card(self) -> dict[str, object]:
         """The data set's card, as plain values."""
         return self._json("card.json")
 
@@ -256,7 +255,7 @@ class Package:
     def _card(self) -> Card:
         return validate(Card, self.card, str(self.folder / "card.json"))
 
-    def _json(self, name: str) -> dict[str, Any]:
+    def _json(self, name: str) -> dict[str, object]:
         values = read_json(self.folder / name)
         if not isinstance(values, dict):
             raise UserError(
@@ -284,7 +283,7 @@ def _check_files(folder: Path, manifest: PackageManifest) -> None:
             )
 
 
-def digest_of(manifest: Mapping[str, Any]) -> str:
+def digest_of(manifest: Mapping[str, object]) -> str:
     """Digest of a manifest's values except its own."""
     values = {name: value for name, value in manifest.items() if name != "digest"}
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
@@ -297,7 +296,7 @@ def facts_of(file: Path) -> FileFacts:
     return FileFacts(sha256=sha256, size=file.stat().st_size)
 
 
-def _write_json(path: Path, values: Mapping[str, Any]) -> None:
+def _write_json(path: Path, values: Mapping[str, object]) -> None:
     path.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
 
 

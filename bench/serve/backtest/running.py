@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -234,7 +234,7 @@ class _CutWork:
             judged = list(map(vars, self._judged(predictions)))
             write_text(self.file, json.dumps(judged, indent=1))
 
-    def _store(self, stores: ExitStack, before: Before | None = None, **options: Any) -> Store:
+    def _store(self, stores: ExitStack, before: Before | None = None, **options: object) -> Store:
         """The data of the cut. That of the first has all later rows of test, too, for the models
         that stay as then.
         """
