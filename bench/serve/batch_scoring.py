@@ -132,8 +132,8 @@ class BatchScoring:
             for is_new, rows_of_part in self._parts(stem, file, progress):
                 parts_of_file += 1
                 if is_new:
-                    rows = rows + rows_of_part
-                    parts = parts + 1
+                    rows += rows_of_part
+                    parts += 1
                 else:
                     skipped += 1
             self._parts_of_finished[stem] = parts_of_file

@@ -7,7 +7,6 @@ A package may come from anyone, so the resources of its graph, or of its configu
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -54,9 +53,9 @@ class _Counting(TorchDispatchMode):
         self,
         func: OpOverload,
         types: object,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
+        args: tuple[object, ...] = (),
+        kwargs: dict[str, object] | None = None,
+    ) -> object:
         kwargs = kwargs or {}
         arguments = _tensors_in((args, kwargs))
         for argument in arguments:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -193,7 +193,7 @@ FITS: dict[Method, Callable[..., Calibration]] = {
 }
 
 
-Array = NDArray[Any]
+Array = NDArray[np.floating]
 
 
 def fit_calibrations(schema: Schema, rows: Predicted, kind: Method) -> dict[str, Calibration]:

@@ -11,7 +11,7 @@ import io
 import logging
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -32,10 +32,12 @@ from bench.core.plugins import Registry
 from bench.core.schema import Schema
 from bench.core.system.machine import installed
 from bench.serve.bounds import ROWS, check_bounds
-from bench.serve.served_model import ModelSpec, ServedModel
+from bench.serve.served_model import ModelSpec, ServedModel, State
 
 MODEL, ONNX = "model.safetensors", "model.onnx"
-Engine = Callable[[Ids, Singles], tuple[Singles, Singles]]
+Predictions = tuple[Singles, Singles]
+"""Conditional and joint (B, T)."""
+Engine = Callable[[Ids, Singles], Predictions]
 """ids (B, S), dense (B, D) -> conditional and joint (B, T); B may be 0."""
 
 
@@ -55,7 +57,7 @@ class _TorchEngine:
     model: ServedModel
     threads: int
 
-    def __call__(self, ids: Ids, dense: Singles) -> tuple[Singles, Singles]:
+    def __call__(self, ids: Ids, dense: Singles) -> Predictions:
         # a setting of the process, which may hold several engines
         if torch.get_num_threads() != self.threads:
             torch.set_num_threads(self.threads)
@@ -64,7 +66,7 @@ class _TorchEngine:
         return conditional.numpy(), joint.numpy()
 
 
-def _weights(path: Path, spec: ModelSpec) -> dict[str, torch.Tensor]:
+def _weights(path: Path, spec: ModelSpec) -> State:
     """The weights in a file; raises UserError if they are not as the configuration makes them."""
     try:
         weights = load_file(path)
@@ -84,7 +86,7 @@ def _weights(path: Path, spec: ModelSpec) -> dict[str, torch.Tensor]:
 
 
 def _types_and_shapes(
-    weights: Mapping[str, torch.Tensor],
+    weights: State,
 ) -> dict[str, tuple[str, tuple[int, ...]]]:
     described = {}
     for name, tensor in weights.items():
@@ -92,7 +94,7 @@ def _types_and_shapes(
     return described
 
 
-def _check_trees(path: Path, spec: ModelSpec, weights: Mapping[str, torch.Tensor]) -> None:
+def _check_trees(path: Path, spec: ModelSpec, weights: State) -> None:
     reason = spec.invalid_trees(weights)
     if reason is not None:
         raise UserError(f"{path}: expected {reason}")
@@ -140,7 +142,7 @@ class _OnnxEngine:
     path: Path
     tasks: int
 
-    def __call__(self, ids: Ids, dense: Singles) -> tuple[Singles, Singles]:
+    def __call__(self, ids: Ids, dense: Singles) -> Predictions:
         rows = len(ids)
         try:
             conditional, joint = self._run(ids, dense)
@@ -156,7 +158,7 @@ class _OnnxEngine:
             )
         return conditional, joint
 
-    def _run(self, ids: Ids, dense: Singles) -> tuple[Singles, Singles]:
+    def _run(self, ids: Ids, dense: Singles) -> Predictions:
         rows = len(ids)
         if rows == 0:  # an empty batch crashes ONNX Runtime
             ids = np.zeros((1, *ids.shape[1:]), np.int32)
@@ -167,7 +169,7 @@ class _OnnxEngine:
         return conditional[:rows], joint[:rows]
 
 
-def _arrays_of_trees(path: Path, spec: ModelSpec) -> dict[str, torch.Tensor]:
+def _arrays_of_trees(path: Path, spec: ModelSpec) -> State:
     """The arrays of trees in a checked ONNX model; unused ones are not in it, and 0 here."""
     package = import_module("onnx")
     prefixes = tuple(spec.trees)

@@ -58,9 +58,8 @@ def explain(
         Plain values: how many `rows`, `units` and `shuffles`, whether outcomes are `by_group`, and
         what the order owes to `inputs` (the most first) and `heads`. Their `measures` are outcomes,
         with the part of each that is lost, .34 for 34%, where the inputs `of`, which are alike, are
-        shuffled, or a head is its mean. A head also has its
-        `share`: the covariance of its term in the score with the score, over the score's variance.
-            Shares sum to 1.
+        shuffled, or a head is its mean. A head also has its `share`: the covariance of its term in
+        the score with the score, over the score's variance. Shares sum to 1.
     """
     order = _Order(package, part_of(split, rows, units=True), seed)
     inputs = inputs_of(package)
@@ -80,19 +79,17 @@ def explain(
     drawn_shuffles = np.random.default_rng(derive(seed, "explain")).integers(
         shuffles, size=(RESAMPLES, shuffles)
     )
-    resamples = 1 + np.arange(RESAMPLES)[:, None]
     importances = []
     with progress.task("shuffling", trials, "shuffles") as advance:
         for names in groups:
             columns = InputColumns.joined(inputs[name] for name in names)
-            outcomes = len(order.measure.names)
-            lost = np.empty((shuffles, 1 + RESAMPLES, outcomes))
-            for k, donors_of_shuffle in enumerate(donors):
-                lost[k] = order.lost(_shuffled(order, columns, donors_of_shuffle))
+            lost_by_shuffle = []
+            for donors_of_shuffle in donors:
+                score = _shuffled(order, columns, donors_of_shuffle)
+                lost_by_shuffle.append(order.lost(score))
                 advance(1)
-            resampled = lost[drawn_shuffles, resamples].mean(axis=1)
-            mean = lost[:, :1].mean(axis=0)
-            measures = order.effects(np.vstack([mean, resampled]))
+            lost = _mean_of_shuffles(np.stack(lost_by_shuffle), drawn_shuffles)
+            measures = order.effects(lost)
             importances.append({"name": _title(names), "of": list(names), "measures": measures})
     importances.sort(key=_total, reverse=True)
     return {
@@ -109,7 +106,7 @@ def _groups(
     order: _Order, inputs: Mapping[str, InputColumns], schema: Schema
 ) -> list[tuple[str, ...]]:
     """Names of inputs that are shuffled together; a vector is like nothing."""
-    values: dict[str, NDArray[Any]] = {}
+    values: dict[str, NDArray[np.generic]] = {}
     for name, columns in inputs.items():
         if columns.ids:
             values[name] = order.ids[:, columns.ids[0]]
@@ -118,6 +115,15 @@ def _groups(
     groups = alike(values)
     groups += [(name,) for name in inputs if name not in values]
     return groups
+
+
+def _mean_of_shuffles(lost: Floats, drawn_shuffles: Ints) -> Floats:
+    """(1 + B, M) of what each shuffle loses (shuffles, 1 + B, M); a resample has drawn its shuffles
+    (B, shuffles).
+    """
+    resamples = 1 + np.arange(len(drawn_shuffles))[:, None]
+    resampled = lost[drawn_shuffles, resamples].mean(axis=1)
+    return np.vstack([lost[:, :1].mean(axis=0), resampled])
 
 
 def _title(names: Sequence[str]) -> str:
@@ -289,7 +295,7 @@ def _heads(order: _Order, package: Package) -> Iterator[dict[str, Any]]:
         yield {"name": f"p_{name.removesuffix('.ctcvr')}", "measures": measures}
 
 
-def alike(values: Mapping[str, NDArray[Any]]) -> list[tuple[str, ...]]:
+def alike(values: Mapping[str, NDArray[np.generic]]) -> list[tuple[str, ...]]:
     """Groups of inputs that say nearly the same: to shuffle one of them alone would make rows that
     cannot be.
 

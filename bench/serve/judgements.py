@@ -7,7 +7,7 @@ to both cancels out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from bench.core.arrays import Floats
+from bench.core.arrays import Floats, Ints, Mask, Singles
 from bench.core.errors import UserError, check_known, listed, missing, unknown
 from bench.core.objectives import METRICS, default_outcomes
 from bench.core.schema import SCORE, Schema, TaskKind
@@ -53,13 +53,23 @@ class Judged:
         unscored: share of the rows without the logged score.
     """
 
-    labels: NDArray[np.float32]
+    labels: Singles
     predictions: tuple[Mapping[str, Floats], ...]
-    group: NDArray[np.int64]
+    group: Ints
     weights: Floats | None = None
     plain: Floats | None = None
     together: NDArray[np.int32] | None = None
     unscored: float = 0.0
+
+
+class _Part(NamedTuple):
+    """Some of the rows, as in `Judged`; weights by column."""
+
+    labels: Singles
+    group: Ints
+    weights: Floats
+    units: NDArray[np.int32]
+    predictions: list[dict[str, Floats]]
 
 
 def judge(
@@ -86,41 +96,57 @@ def judge(
             f"--against: expected a column under 'logged' of {card.key} ({logged}), found "
             f"'{column}'"
         )
-    names = [rule.name for rule in card.task_rules]
-    tasks = _tasks_of_scorers(card, names, scorers)
-    parts = list(_parts(card, home, raw, split, scorers, progress, column))
+    columns = _columns_of_tasks(card, scorers)
+    parts = []
+    history = None if card.history is None else kept_of_card(card, home, raw, progress)
+    for rows in rows_of(card, home, raw, progress):
+        chosen = np.ones(len(rows.split), bool)
+        if split is not None:
+            chosen = rows.split == SPLITS.index(split)
+        if not chosen.any():
+            continue
+        table = rows.table.filter(pa.array(chosen))
+        if history is not None:
+            table = history.with_history(table)
+        predictions = [_predicted(scorer, table, card.key) for scorer in scorers]
+        if column is not None:
+            scores = arrays_to_keep(card, rows)["logged"][chosen, card.logged.index(column)]
+            predictions.append({SCORE: scores.astype(np.float64)})
+        units = rows.group if rows.units is None else rows.units
+        parts.append(
+            _Part(
+                rows.labels[chosen][:, columns],
+                rows.group[chosen].astype(np.int64),
+                rows.weights[chosen].astype(np.float64),
+                units[chosen],
+                predictions,
+            )
+        )
     if not parts:
         place = f" in {split}" if split else ""
         raise UserError(f"{card.key}: expected rows to judge by, found none{place}")
-
-    *columns, predictions_by_part = zip(*parts, strict=True)
-    labels, group, weights, units = map(np.concatenate, columns)
-    predictions = tuple(map(_concatenated, zip(*predictions_by_part, strict=True)))
-    last_score = predictions[-1][SCORE]
-    unscored = np.isnan(last_score)  # only a logged score has gaps
-    if unscored.all():
-        raise UserError(
-            f"--against: expected numbers in column '{column}', found none in {len(unscored):,} "
-            "rows"
-        )
-    last_score[unscored] = np.finfo(np.float64).min  # a row without a score was ranked last
+    *arrays, predictions_by_part = zip(*parts, strict=True)
+    labels, group, weights, units = map(np.concatenate, arrays)
+    predictions_by_model = tuple(map(_concatenated, zip(*predictions_by_part, strict=True)))
+    unscored = _rank_unscored_last(predictions_by_model[-1][SCORE], column)
     warning = few_units(units_of(units, 0), card.key)
     if warning:
         progress.note(warning)
     return Judged(
-        labels[:, list(map(names.index, tasks))],
-        predictions,
-        group.astype(np.int64),
+        labels,
+        predictions_by_model,
+        group,
         weights.prod(axis=1) if weights.shape[1] else None,
         weights[:, 1:].prod(axis=1) if card.weight else None,
         units,
-        float(unscored.mean()),
+        unscored,
     )
 
 
-def _tasks_of_scorers(card: Card, names: list[str], scorers: Sequence[Scorer]) -> list[str]:
-    """Tasks of the first model, which the card and all other models have."""
+def _columns_of_tasks(card: Card, scorers: Sequence[Scorer]) -> list[int]:
+    """Columns of the card's labels of the first model's tasks, which all other models have."""
     first = scorers[0]
+    names = [rule.name for rule in card.task_rules]
     tasks = [task.name for task in first.schema.tasks]
     with made_for(first.dataset, card.key):
         for task in tasks:
@@ -133,54 +159,13 @@ def _tasks_of_scorers(card: Card, names: list[str], scorers: Sequence[Scorer]) -
             for name in first.names:
                 if name not in scorer.names:
                     raise UserError(f"--against: {missing('prediction', name, scorer.names)}")
-    return tasks
+    return list(map(names.index, tasks))
 
 
-class _Part(NamedTuple):
-    """Some of the rows: labels of the card's tasks, weights by column, predictions by model."""
-
-    labels: NDArray[np.float32]
-    group: NDArray[np.int32]
-    weights: Floats
-    units: NDArray[np.int32]
-    predictions: list[dict[str, Floats]]
-
-
-def _parts(
-    card: Card,
-    home: Path,
-    raw: Path | None,
-    split: str | None,
-    scorers: Sequence[Scorer],
-    progress: Progress,
-    column: str | None,
-) -> Iterator[_Part]:
-    history = None if card.history is None else kept_of_card(card, home, raw, progress)
-    for rows in rows_of(card, home, raw, progress):
-        chosen = np.ones(len(rows.split), bool)
-        if split is not None:
-            chosen = rows.split == SPLITS.index(split)
-        if not chosen.any():
-            continue
-        table = rows.table.filter(pa.array(chosen))
-        if history is not None:
-            table = history.with_history(table)
-        predictions = []
-        for scorer in scorers:
-            with made_for(scorer.dataset, card.key):
-                checked = scorer.rows.checked(table, lambda row: f"row {row + 1} of a part")
-            predictions.append(scorer.predict_table(checked))
-        if column is not None:
-            logged = arrays_to_keep(card, rows)["logged"][chosen, card.logged.index(column)]
-            predictions.append({SCORE: logged.astype(np.float64)})
-        units = rows.group if rows.units is None else rows.units
-        yield _Part(
-            rows.labels[chosen],
-            rows.group[chosen],
-            rows.weights[chosen].astype(np.float64),
-            units[chosen],
-            predictions,
-        )
+def _predicted(scorer: Scorer, table: pa.Table, dataset: str) -> dict[str, Floats]:
+    with made_for(scorer.dataset, dataset):
+        checked = scorer.rows.checked(table, lambda row: f"row {row + 1} of a part")
+    return scorer.predict_table(checked)
 
 
 def _concatenated(parts: Sequence[Mapping[str, Floats]]) -> dict[str, Floats]:
@@ -188,6 +173,18 @@ def _concatenated(parts: Sequence[Mapping[str, Floats]]) -> dict[str, Floats]:
     for name in parts[0]:
         named[name] = np.concatenate([part[name] for part in parts])
     return named
+
+
+def _rank_unscored_last(score: Floats, column: str | None) -> float:
+    """The share of rows without a score, which only one of the log lacks."""
+    unscored = np.isnan(score)
+    if unscored.all():
+        raise UserError(
+            f"--against: expected numbers in column '{column}', found none in {len(unscored):,} "
+            "rows"
+        )
+    score[unscored] = np.finfo(np.float64).min
+    return float(unscored.mean())
 
 
 RESAMPLES = 500
@@ -342,7 +339,7 @@ def _units(judged: Judged) -> NDArray[np.uint64]:
 def _judgement(
     name: str,
     better: str | None,
-    values: NDArray[np.float64],
+    values: Floats,
     confidence: float,
 ) -> Judgement:
     """Of values (K, 1 + B) of one model or two."""
@@ -354,7 +351,7 @@ def _judgement(
     return Judgement(name, better, estimate, other, difference)
 
 
-def effect_of(values: NDArray[np.float64], confidence: float = LEVEL) -> Effect:
+def effect_of(values: Floats, confidence: float = LEVEL) -> Effect:
     """A value with the percentile interval of its resamples (1 + B,); undefined ones (one class
     only) are left out.
     """
@@ -372,7 +369,7 @@ class _Metric:
 
     better: str | None
     measure: Weighted
-    has_label: NDArray[np.bool_]
+    has_label: Mask
     weights: Floats | None
 
     def value(self, counts: Floats) -> float:

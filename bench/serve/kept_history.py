@@ -8,7 +8,7 @@ history is computed from these rows exactly as for training.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from bench.core.errors import UserError
 from bench.core.system.atomic import atomic_path, scratch_folder
 from bench.core.system.progress import Progress
+from bench.data.assemble import AssembledRows
 from bench.data.card import Card
 from bench.data.columns.base import Source
 from bench.data.history import GroupRows, HistoryConfig, past
@@ -60,7 +61,11 @@ def write_history(
     rows_written = 0
     with atomic_path(out) as temporary, scratch_folder(out) as folder:
         files = [folder / str(share) for share in range(SHARES)]
-        _write_shares(files, schema, _events(card, home, raw, until, progress))
+        with ExitStack() as stack:
+            writers = [stack.enter_context(pa.ipc.new_file(file, schema)) for file in files]
+            for rows in rows_of(card, home, raw, progress):
+                events = _events(card, rows, until).select(schema.names)
+                _write_by_group(events, writers)
         with pq.ParquetWriter(temporary, schema.with_metadata(metadata)) as writer:
             for file in files:
                 with pa.ipc.open_file(file) as reader:
@@ -70,34 +75,23 @@ def write_history(
     return rows_written
 
 
-def _events(
-    card: Card,
-    home: Path,
-    raw: Path | None,
-    until: float,
-    progress: Progress,
-) -> Iterator[pa.Table]:
-    """Rows of a card that have a group, before a time, with their actions."""
-    columns = {task.name: column for column, task in enumerate(card.tasks)}
-    for rows in rows_of(card, home, raw, progress):
-        events = _keys(card, rows.table)
-        for name in _history_of(card).actions:
-            is_action = rows.labels[:, columns[name]] == 1
-            events = events.append_column(_action(name), pa.array(is_action))
-        is_early = pc.less(events[TIME], until)
-        yield events.filter(pc.and_(is_early, pc.is_valid(events[GROUP])))
+def _events(card: Card, rows: AssembledRows, until: float) -> pa.Table:
+    """Rows that have a group, before a time, with their actions."""
+    events = _keys(card, rows.table)
+    names = [task.name for task in card.tasks]
+    for name in _history_of(card).actions:
+        is_action = rows.labels[:, names.index(name)] == 1
+        events = events.append_column(_action(name), pa.array(is_action))
+    is_early = pc.less(events[TIME], until)
+    return events.filter(pc.and_(is_early, pc.is_valid(events[GROUP])))
 
 
-def _write_shares(files: Sequence[Path], schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
-    """Divides events by group: all of a group go to one file."""
-    with ExitStack() as stack:
-        writers = [stack.enter_context(pa.ipc.new_file(file, schema)) for file in files]
-        for events in tables:
-            groups = events[GROUP].to_pandas().to_numpy(object)
-            shares = pd.util.hash_array(groups) % len(files)
-            for share in np.unique(shares):
-                events_of_share = events.filter(pa.array(shares == share))
-                writers[share].write_table(events_of_share.select(schema.names))
+def _write_by_group(events: pa.Table, writers: Sequence[pa.ipc.RecordBatchFileWriter]) -> None:
+    """Writes all of a group to one of the files."""
+    groups = events[GROUP].to_pandas().to_numpy(object)
+    shares = pd.util.hash_array(groups) % len(writers)
+    for share in np.unique(shares):
+        writers[share].write_table(events.filter(pa.array(shares == share)))
 
 
 class KeptHistory:

@@ -1,7 +1,7 @@
 """A model as a folder that serves raw rows on its own: plain data, whole or absent, each file's
 digest checked.
 
-manifest.json       schema, configuration, score, versions, provenance, digests
+manifest.json       schema, configuration, score, versions, provenance, all digests
 model.safetensors   weights of the modules that its configuration makes; nodes of trees
 model.onnx (.data)  graph and weights for ONNX Runtime, if the extra `serve` was installed
 encoder.json        raw columns -> ids and floats
@@ -15,11 +15,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -34,11 +34,20 @@ from bench.core.validation import validate
 from bench.data.card import Card
 from bench.data.encoding.encoder import Encoder
 from bench.deciding.score import Score
+from bench.models.training.evaluation import times_of
 from bench.serve.calibration import Calibration, all_prediction_names
-from bench.serve.engines import MODEL, ONNX, Engine, open_engine, write_onnx, write_weights
+from bench.serve.engines import (
+    ENGINES,
+    MODEL,
+    ONNX,
+    Engine,
+    open_engine,
+    write_onnx,
+    write_weights,
+)
 from bench.serve.kept_history import KeptHistory, needed_of
 from bench.serve.manifest import FileFacts, PackageManifest
-from bench.serve.scorer import Scorer
+from bench.serve.scorer import Scorer, example_rows
 from bench.serve.served_model import Member, ModelPart, ModelSpec, ServedModel
 
 MANIFEST = "manifest.json"
@@ -69,9 +78,9 @@ class Contents:
     score: Score = field(default_factory=Score)
     outcomes: Sequence[str] = ()
     calibrations: Mapping[str, Calibration] = field(default_factory=dict)
-    card: Mapping[str, Any] = field(default_factory=dict)
-    policy: Mapping[str, Any] = field(default_factory=dict)
-    provenance: Mapping[str, Any] = field(default_factory=dict)
+    card: Mapping[str, object] = field(default_factory=dict)
+    policy: Mapping[str, object] = field(default_factory=dict)
+    provenance: Mapping[str, object] = field(default_factory=dict)
     readme: str = ""
 
 
@@ -196,7 +205,7 @@ class Package:
         return encoder
 
     @property
-    def card(self) -> dict[str, Any]:
+    def card(self) -> dict[str, object]:
         """The data set's card, as plain values."""
         return self._json("card.json")
 
@@ -246,7 +255,7 @@ class Package:
     def _card(self) -> Card:
         return validate(Card, self.card, str(self.folder / "card.json"))
 
-    def _json(self, name: str) -> dict[str, Any]:
+    def _json(self, name: str) -> dict[str, object]:
         values = read_json(self.folder / name)
         if not isinstance(values, dict):
             raise UserError(
@@ -274,7 +283,7 @@ def _check_files(folder: Path, manifest: PackageManifest) -> None:
             )
 
 
-def digest_of(manifest: Mapping[str, Any]) -> str:
+def digest_of(manifest: Mapping[str, object]) -> str:
     """Digest of a manifest's values except its own."""
     values = {name: value for name, value in manifest.items() if name != "digest"}
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
@@ -287,5 +296,80 @@ def facts_of(file: Path) -> FileFacts:
     return FileFacts(sha256=sha256, size=file.stat().st_size)
 
 
-def _write_json(path: Path, values: Mapping[str, Any]) -> None:
+def _write_json(path: Path, values: Mapping[str, object]) -> None:
     path.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+
+
+RUNS = (20, 2000)
+"""Minimum and maximum number of timed calls."""
+WARM = 5
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Times of one engine on batches of one size.
+
+    `request_ms` is the median of whole requests, from raw rows to the score. `p50_ms`, `p99_ms` and
+    `rows_per_s` (from the mean time) are of the model alone, from encoded rows to probabilities.
+    """
+
+    engine: str
+    threads: int
+    batch: int
+    p50_ms: float
+    p99_ms: float
+    request_ms: float
+    rows_per_s: float
+    calls: int
+
+
+def latencies(
+    package: Package,
+    engines: Sequence[str],
+    threads: Sequence[int],
+    batches: Sequence[int],
+    seconds: float,
+) -> list[Latency]:
+    """Measures engines (by default all available) with each number of threads on batches of each
+    size.
+
+    No call of a configuration starts after `seconds`. Raises UserError for an unknown or
+    unavailable engine.
+    """
+    example = example_rows(package.encoder)
+    measured = []
+    for engine in engines or available(package):
+        for thread_count in threads:
+            scorer = package.scorer(engine, thread_count)
+            for batch in batches:
+                places = np.arange(batch) % len(example)
+                rows = example.iloc[places].reset_index(drop=True)
+                ids, dense = scorer.encode(scorer.rows.table(rows))
+                model_seconds = _times(partial(scorer.engine, ids, dense), seconds)
+                request_seconds = _times(partial(scorer.predict, rows), seconds / 4)
+                p50_ms, p99_ms = np.percentile(model_seconds, (50, 99)) * 1e3
+                measured.append(
+                    Latency(
+                        engine,
+                        thread_count,
+                        batch,
+                        float(p50_ms),
+                        float(p99_ms),
+                        float(np.median(request_seconds)) * 1e3,
+                        batch / float(np.mean(model_seconds)),
+                        len(model_seconds),
+                    )
+                )
+    return measured
+
+
+def available(package: Package) -> list[str]:
+    """Engines that can run a package here."""
+    has_onnx = ONNX in package.manifest.files
+    has_onnx &= all(map(find_spec, ("onnxruntime", "onnx")))
+    return [name for name in ENGINES if name != "onnx" or has_onnx]
+
+
+def _times(run: Callable[[], object], seconds: float) -> list[float]:
+    times_of(run, WARM, WARM, 0.0)
+    return times_of(run, *RUNS, seconds)

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 import numpy as np
 import torch
@@ -141,7 +140,7 @@ class Retrained:
     served: dict[str, float] = field(default_factory=dict)
     deciles: dict[str, list[list[float]]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
-    provenance: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, object] = field(default_factory=dict)
 
 
 UNCONFIRMED = "the point was not confirmed, so there is no prediction interval to compare test with"
@@ -249,7 +248,7 @@ def finished(
     score: Score,
     outcomes: Sequence[str],
     warnings: tuple[str, ...],
-    provenance: dict[str, Any],
+    provenance: dict[str, object],
 ) -> Retrained:
     """Calibrates trained members on the rows that are held out, and measures them on test; see
     `Retrained`.

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from numpy.typing import ArrayLike
 
-from bench.core.arrays import Floats, Ids, Singles
+from bench.core.arrays import Floats, Ids, Mask, Singles
 from bench.core.errors import UserError
 from bench.core.schema import SCORE, Schema
 from bench.data.checks import Place, Rejects, Sieve, checked
@@ -154,17 +155,17 @@ def _refuse_rounded_ids(name: str, column: pa.ChunkedArray, place: Place) -> Non
             raise UserError(f"{place(row)}: {_sentence_of_rounded(name, values[row])}")
 
 
-def _may_be_rounded(values: Any) -> Any:
+def _may_be_rounded(values: ArrayLike) -> Mask:
     """Which floats (N,) may be a rounded id of 64 bits: so large that not every whole number is a
     float.
     """
-    values = np.asarray(values)
-    sizes = np.abs(values, dtype=np.float64)
-    least = 2.0 ** (np.finfo(values.dtype).nmant + 1)
+    floats = np.asarray(values)
+    sizes: Floats = np.abs(floats, dtype=np.float64)
+    least = 2.0 ** (np.finfo(floats.dtype).nmant + 1)
     return (sizes >= least) & (sizes <= 2.0**64)
 
 
-def _sentence_of_rounded(name: str, value: Any) -> str:
+def _sentence_of_rounded(name: str, value: float | np.floating) -> str:
     return (
         f"'{name}': expected an id as a whole number or a text, found the float {value:.0f}, "
         "which has lost digits"
@@ -176,7 +177,7 @@ def numbered(row: int) -> str:
     return f"row {row + 1}"
 
 
-def _frame(rows: Any) -> pd.DataFrame:
+def _frame(rows: object) -> pd.DataFrame:
     if isinstance(rows, Mapping) or not isinstance(rows, Sequence) or isinstance(rows, str):
         raise UserError(
             f"expected rows as a data frame or a list of objects, found {type(rows).__name__}"
@@ -242,8 +243,7 @@ def _text(value: object, column: RawColumn, row: int) -> str | None:
     if word is not None:
         expected = _EXPECTED[column.kind]
         raise UserError(f"row {row}: '{column.name}': expected {expected}, found {word}")
-    is_float = isinstance(value, (float, np.floating))
-    if is_float and column.kind in _EXACT and _may_be_rounded(value):
+    if isinstance(value, (float, np.floating)) and column.kind in _EXACT and _may_be_rounded(value):
         raise UserError(f"row {row}: {_sentence_of_rounded(column.name, value)}")
     if isinstance(value, np.floating):
         return canonical(float(str(value)))
@@ -252,7 +252,7 @@ def _text(value: object, column: RawColumn, row: int) -> str | None:
 
 def example_rows(encoder: Encoder) -> pd.DataFrame:
     """A few rows by raw column: train's most frequent categories, and mean numbers."""
-    examples: dict[str, list[Any]] = {}
+    examples: dict[str, list[object]] = {}
     for part in encoder.inputs:
         examples.setdefault(part.source.column, part.examples())
     frame = {}

@@ -165,11 +165,11 @@ class ModelSpec:
             modules_by_member.append([self._module(part, shape) for part, shape in parts])
         return ServedModel(modules_by_member, self.parts, self.schema)
 
-    def weights(self) -> dict[str, Tensor]:
+    def weights(self) -> State:
         """The weights of `build` by name, as tensors without memory."""
         weights: dict[str, Tensor] = {}
         for k, part in enumerate(self.parts):
-            weights_by_shape: dict[Shape, dict[str, Tensor]] = {}
+            weights_by_shape: dict[Shape, State] = {}
             for m, shapes in enumerate(self.members):
                 shape = shapes[k]
                 shape_of_one = shape if isinstance(shape, TreeSizes) else 1
@@ -203,7 +203,7 @@ class ModelSpec:
                     sizes_by_prefix[_prefix(m, k)] = shape
         return sizes_by_prefix
 
-    def invalid_trees(self, weights: Mapping[str, Tensor]) -> str | None:
+    def invalid_trees(self, weights: State) -> str | None:
         """Explains, as words after "expected", which weights make no valid trees; None if all
         do.
         """
@@ -233,10 +233,10 @@ def _shape_of(trained: Trained) -> Shape:
     return trained.sizes if isinstance(trained, TrainedTrees) else len(trained)
 
 
-def _repeated(weights_of_one: State, shape: Shape) -> dict[str, Tensor]:
+def _repeated(weights_of_one: State, shape: Shape) -> State:
     """Weights of a whole part, from those of a network with one state."""
     if isinstance(shape, TreeSizes):
-        return dict(weights_of_one)
+        return weights_of_one
     weights = {}
     for model in range(shape):
         for name, tensor in weights_of_one.items():

@@ -13,8 +13,7 @@ from serving_toys import parts_of, trained
 
 from bench.core.errors import UserError
 from bench.data import prepare
-from bench.serve.latency import latencies
-from bench.serve.package import Package, write_package
+from bench.serve.package import Package, latencies, write_package
 
 
 @pytest.fixture

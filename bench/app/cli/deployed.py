@@ -279,7 +279,7 @@ def latency(
 ) -> CommandOutput:
     """Measure latency and throughput of a packaged or registered model."""
     from bench.app.runs.deploy import open_model
-    from bench.serve.latency import latencies
+    from bench.serve.package import latencies
 
     sizes, counts = _numbers("--batches", batches), _numbers("--threads", threads)
     package = open_model(resolve_home(home), model, tracking)

@@ -368,7 +368,7 @@ def latencies(
     schema: Schema,
     device: torch.device | str = "cpu",
 ) -> dict[str, float]:
-    """Times to score 100 candidates, eager; `bench.serve.latency` measures the packaged model.
+    """Times to score 100 candidates, eager; `bench.serve.package` measures the packaged model.
 
     `cost/latency_ms` is their median, `cost/latency_p99_ms` their 99th percentile, which with 15 to
     100 runs is close to the maximum.

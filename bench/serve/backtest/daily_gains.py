@@ -36,6 +36,10 @@ misfit said.
 """
 
 
+Values = dict[str, float | None]
+"""By name; None where the rows are too few."""
+
+
 @dataclass(frozen=True)
 class PointOutcomes:
     """Outcomes (M,) of a point at a cut, by training (`anew`, `warm` or `frozen`) and weights
@@ -52,8 +56,8 @@ class PointOutcomes:
     point: str
     training: str
     weights: str
-    outcomes: dict[str, float | None]
-    fit: dict[str, float | None] = field(default_factory=dict)
+    outcomes: Values
+    fit: Values = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,7 @@ class Backtest:
             if (outcomes.point, outcomes.training, outcomes.weights) == key:
                 yield outcomes
 
-    def _by_cut(self, values: dict[int, dict[str, float | None]]) -> pd.DataFrame:
+    def _by_cut(self, values: dict[int, Values]) -> pd.DataFrame:
         table = pd.DataFrame.from_dict(values, orient="index")
         return table.reindex(range(len(self.cuts)))
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -50,6 +50,7 @@ from bench.serve.backtest.daily_gains import (
     PICKED,
     Backtest,
     PointOutcomes,
+    Values,
 )
 from bench.serve.retrain import PartOrder
 
@@ -233,12 +234,12 @@ class _CutWork:
             judged = list(map(vars, self._judged(predictions)))
             write_text(self.file, json.dumps(judged, indent=1))
 
-    def _store(self, stores: ExitStack, before: Before | None = None, **options: Any) -> Store:
+    def _store(self, stores: ExitStack, before: Before | None = None, **options: object) -> Store:
         """The data of the cut. That of the first has all later rows of test, too, for the models
         that stay as then.
         """
         plan = self.plan
-        cut = self.plan.cuts[self.number]
+        cut = plan.cuts[self.number]
         if self.number == 0:
             cut = replace(cut, last=plan.cuts[-1].last)
         card = card_of(plan.times, cut, **options)
@@ -410,18 +411,18 @@ class _JudgedRows:
         score = self.fused_score(predicted, fusion)
         return np.asarray(self.measure.values(score)[0])
 
-    def outcomes(self, score: Floats) -> dict[str, float | None]:
+    def outcomes(self, score: Floats) -> Values:
         """Of a ranking by a score; None of a task with few positives."""
-        outcomes: dict[str, float | None] = {}
+        outcomes: Values = {}
         values = self.measure.values(score)[0].tolist()
         for name, value in zip(self.measure.names, values, strict=True):
             task, _, _ = name.partition(".")
             outcomes[name] = None if task in self.few else value
         return outcomes
 
-    def misfits(self, predicted: Singles) -> dict[str, float | None]:
+    def misfits(self, predicted: Singles) -> Values:
         """By task how far predictions are above labels on average, as a fraction of these."""
-        misfits: dict[str, float | None] = {}
+        misfits: Values = {}
         columns = zip(self.plan.tasks, predicted.T, self.labels.T, strict=True)
         for task, predictions, labels in columns:
             if task.name in self.few:
