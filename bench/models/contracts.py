@@ -20,7 +20,7 @@ from bench.core.registry import Config, NoOptions
 from bench.core.schema import Schema
 from bench.core.seeds import derive
 from bench.models.losses.base import Context, LogLoss, MeanLosses
-from bench.models.losses.squared import Squared
+from bench.models.losses.regression import Squared
 
 
 class Drawn(nn.Module, ABC):

@@ -18,7 +18,7 @@ from bench.models.compiling import array, in_parts
 from bench.models.contracts import BySets, generator
 from bench.models.fused import fits
 from bench.models.kernels import look_up
-from bench.models.sequence.mean import shares
+from bench.models.sequence.histories import shares
 
 INITIAL_STD = 0.01
 _LARGE = 32 << 20  # bytes

@@ -170,7 +170,7 @@ def binned():
 
 def test_cuts_of_bins_are_the_levels_quantiles_among_rows_of_the_same_duration():
     loss, y, dense = binned()
-    cuts = loss._of_rows(0, torch.from_numpy(dense).float(), loss.cuts)
+    cuts = loss._interpolated(0, torch.from_numpy(dense).float(), loss.cuts)
     above, levels = y[:, None] > cuts.numpy(), loss.thresholds[0].sigmoid().numpy()
     for low, high in ((1, 1.3), (1.9, 2.1), (2.7, 3.1)):
         rows = (dense[:, 0] > low) & (dense[:, 0] < high)
@@ -184,7 +184,7 @@ def test_a_prediction_of_bins_is_the_sum_of_probabilities_times_mean_labels():
     loss, _, dense = binned()
     outputs, numbers = torch.randn(50, 1), torch.from_numpy(dense[:50]).float()
     found = loss.predicted(outputs, numbers)
-    means = loss._of_rows(0, numbers, loss.means)
+    means = loss._interpolated(0, numbers, loss.means)
     for row in range(50):
         above = [1.0, *(outputs[row, 0] - loss.thresholds[0]).sigmoid().tolist(), 0.0]
         parts = [(above[k] - above[k + 1]) * float(means[row, k]) for k in range(means.shape[1])]
@@ -201,7 +201,7 @@ def test_thresholds_of_bins_follow_to_where_the_loss_is_least():
     context = Context(dense=torch.from_numpy(dense).float())
     for _ in range(600):
         loss.follow(outputs, targets, None, context)
-    cuts = loss._of_rows(0, context.dense, loss.cuts)
+    cuts = loss._interpolated(0, context.dense, loss.cuts)
     for at in (4, 24, 44):
         excess = (outputs - loss.thresholds[0, at]).sigmoid().mean() - (
             targets > cuts[:, at : at + 1]

@@ -1,15 +1,17 @@
-"""Interactions transform inputs before the sharing. One file each, one entry each in
-`INTERACTIONS`.
-"""
+"""Interactions transform inputs before the sharing, one entry each in `INTERACTIONS`."""
 
 from __future__ import annotations
 
 from bench.core.plugins import Registry
 from bench.core.registry import Entry, NoOptions
 from bench.models.contracts import Interaction
-from bench.models.interactions.dcn_v2 import DCNv2, DCNv2Config
-from bench.models.interactions.fm import FM, has_pairs
-from bench.models.interactions.none import NoInteraction
+from bench.models.interactions.crossing import (
+    FM,
+    DCNv2,
+    DCNv2Config,
+    NoInteraction,
+    has_pairs,
+)
 
 _OURS: dict[str, Entry[Interaction]] = {
     "none": Entry(NoInteraction, NoOptions, "-", "inputs as they are"),

@@ -6,14 +6,25 @@ from __future__ import annotations
 
 from bench.core.plugins import Registry
 from bench.core.registry import Entry, NoOptions
-from bench.models.losses.base import LogLoss, Loss, RegressionLoss, is_uncensored
+from bench.models.losses.base import (
+    Distilled,
+    DistilledConfig,
+    LogLoss,
+    Loss,
+    RegressionLoss,
+    is_uncensored,
+)
 from bench.models.losses.bins import Bins
-from bench.models.losses.distilled import Distilled, DistilledConfig
-from bench.models.losses.huber import Huber, HuberConfig
-from bench.models.losses.quantile import Quantile, QuantileConfig
 from bench.models.losses.ranking import BPR, JRC, BPRConfig, Listwise, RankingConfig, has_groups
-from bench.models.losses.squared import Squared
-from bench.models.losses.weighted_logistic import WeightedLogistic, is_logarithmic
+from bench.models.losses.regression import (
+    Huber,
+    HuberConfig,
+    Quantile,
+    QuantileConfig,
+    Squared,
+    WeightedLogistic,
+    is_logarithmic,
+)
 
 _OURS: dict[str, Entry[Loss]] = {
     "log": Entry(LogLoss, NoOptions, "-", "the log loss of each sample"),

@@ -14,9 +14,11 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
 from bench.core.arrays import Singles
+from bench.core.registry import Config
 from bench.core.schema import Scale, Schema
 
 LIGHTEST = 1e-30
@@ -62,13 +64,13 @@ class Loss(nn.Module, ABC):
         self.config = config
 
     @abstractmethod
-    def forward(self, logits: Tensor, labels: Tensor, known: Tensor, context: Context) -> Tensor:
+    def forward(self, logits: Tensor, labels: Tensor, counted: Tensor, context: Context) -> Tensor:
         """The loss of each sample, finite and not negative. Values at unknown labels are ignored.
 
         Args:
             logits: (B, T), of the predicted probabilities.
             labels: (B, T), 0 or 1; between them with a teacher; 0 where unknown.
-            known: (B, T), which samples count for which task; false for regressions.
+            counted: (B, T), which samples count for which task; false for regressions.
             context: groups and second scores.
 
         Returns:
@@ -81,12 +83,9 @@ class Loss(nn.Module, ABC):
             return None
         labels = torch.tensor([[1.0], [0.0]], dtype=torch.float64)
         logits = torch.full_like(labels, math.log(rate) - math.log1p(-rate))
-        one, none = (
-            self(logits, labels, torch.ones_like(labels, dtype=torch.bool), Context())
-            .flatten()
-            .tolist()
-        )
-        return float(rate * one + (1 - rate) * none)
+        counted = torch.ones_like(labels, dtype=torch.bool)
+        of_positive, of_negative = self(logits, labels, counted, Context()).flatten().tolist()
+        return float(rate * of_positive + (1 - rate) * of_negative)
 
 
 class RegressionLoss(nn.Module, ABC):
@@ -165,9 +164,29 @@ class RegressionLoss(nn.Module, ABC):
 class LogLoss(Loss):
     """The log loss, minimised in expectation by the true probability."""
 
-    def forward(self, logits: Tensor, labels: Tensor, known: Tensor, context: Context) -> Tensor:
-        """See `Loss.forward`."""
+    def forward(self, logits: Tensor, labels: Tensor, counted: Tensor, context: Context) -> Tensor:
+        """The log loss of each sample (B, T)."""
         return F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
+
+
+class DistilledConfig(Config):
+    """Options of `distilled`."""
+
+    share: float = Field(0.5, gt=0, le=1)
+    """Weight of the teacher's probability in the mixture; the label has the rest."""
+
+
+class Distilled(LogLoss):
+    """The log loss of labels that `bench.models.training.teacher` mixes with the probabilities of
+    boosted trees.
+
+    The log loss is linear in the label, so this is the weighted sum of the losses towards label and
+    teacher.
+    """
+
+    def __init__(self, config: DistilledConfig) -> None:
+        super().__init__(config)
+        self.teacher_share = config.share
 
 
 class MeanLosses(nn.Module):
@@ -178,13 +197,13 @@ class MeanLosses(nn.Module):
     def __init__(self, schema: Schema, binary: Loss, regression: RegressionLoss) -> None:
         super().__init__()
         self.binary, self.regression = binary, regression
-        scored = binary.needs_scores
-        self.tasks_with_scores = tuple(
-            at for at, task in enumerate(schema.tasks) if scored and task.kind == "binary"
-        )
-        kinds = [task.kind == "regression" for task in schema.tasks]
-        self.has_regression = any(kinds)
-        self.is_regression = nn.Buffer(torch.tensor(kinds), persistent=False)
+        is_regression = [task.kind == "regression" for task in schema.tasks]
+        self.has_regression = any(is_regression)
+        self.is_regression = nn.Buffer(torch.tensor(is_regression), persistent=False)
+        self.tasks_with_scores: tuple[int, ...] = ()
+        if binary.needs_scores:
+            tasks = enumerate(schema.tasks)
+            self.tasks_with_scores = tuple(n for n, task in tasks if task.kind == "binary")
 
     def forward(
         self,
@@ -201,36 +220,33 @@ class MeanLosses(nn.Module):
             predictions: (B, T), logits, or of a regression the predicted target.
             targets: (B, T).
             weights: as of `mean`.
-            context: see `Context`.
 
         Returns:
             (T,).
         """
+        context = context or Context()
         observed = ~targets.isnan()
-        known = torch.where(observed, targets, 0).to(predictions.dtype)
+        targets = torch.where(observed, targets, 0).to(predictions.dtype)
         counted = observed & ~self.is_regression
         if weights is not None and self.binary.needs_groups:
             counted &= weights > 0
-        losses = _of_samples(
-            self.binary(predictions, known, counted, context or Context()), self.binary, predictions
-        )
+        losses: Tensor = self.binary(predictions, targets, counted, context)
+        _check_shape(losses, predictions, self.binary)
         if self.has_regression:
-            regression = self.regression(predictions, known, context or Context())
-            losses = torch.where(
-                self.is_regression, _of_samples(regression, self.regression, predictions), losses
-            )
+            of_regressions: Tensor = self.regression(predictions, targets, context)
+            _check_shape(of_regressions, predictions, self.regression)
+            losses = torch.where(self.is_regression, of_regressions, losses)
         return mean(losses, observed, weights)
 
 
-def _of_samples(losses: Tensor, by: nn.Module, predictions: Tensor) -> Tensor:
-    """Checks the shape of losses (B, T): another one would broadcast over tasks."""
+def _check_shape(losses: Tensor, predictions: Tensor, loss: nn.Module) -> None:
+    """Refuses losses that are not (B, T), as they would broadcast over tasks."""
     if losses.shape != predictions.shape:
         expected, shape = tuple(predictions.shape), tuple(losses.shape)
         raise ValueError(
-            f"{type(by).__name__}: expected a loss of each sample and task {expected}, found "
+            f"{type(loss).__name__}: expected a loss of each sample and task {expected}, found "
             f"{shape}"
         )
-    return losses
 
 
 UNSCALED = Scale(log=False, centre=0.0, spread=1.0, low=0.0, high=0.0, mean=0.0)
@@ -261,19 +277,17 @@ def numbered(group: Tensor, members: int = 1) -> Tensor:
     new = torch.ones_like(ordered, dtype=torch.bool)
     new[1:] = (ordered[1:] != ordered[:-1]) | (ordered[1:] < 0)
     numbers = torch.empty_like(order).scatter_(0, order, new.cumsum(0) - 1)
-    return (
-        numbers
-        if members == 1
-        else torch.cat([numbers + member * len(numbers) for member in range(members)])
-    )
+    if members == 1:
+        return numbers
+    return torch.cat([numbers + member * len(numbers) for member in range(members)])
 
 
-def mean(values: Tensor, known: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Mean of (B, T) over the known samples -> (T,), 0 without any; `weights` (B, T) or (B, 1),
+def mean(values: Tensor, counted: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Mean of (B, T) over the counted samples -> (T,), 0 without any; `weights` (B, T) or (B, 1),
     None for equal ones.
     """
-    values = torch.where(known, values, 0)
+    values = torch.where(counted, values, 0)
     if weights is None:
-        return values.sum(0) / known.sum(0).clamp(min=1)
-    weights = torch.where(known, weights, 0)
+        return values.sum(0) / counted.sum(0).clamp(min=1)
+    weights = torch.where(counted, weights, 0)
     return (weights * values).sum(0) / weights.sum(0).clamp(min=LIGHTEST)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from bench.core.arrays import Floats, Singles
 from bench.core.registry import Config
-from bench.core.schema import Schema
+from bench.core.schema import Number, Schema
 from bench.models.losses.base import Context, RegressionLoss, mean
 
 CUTS = 48
@@ -66,24 +67,24 @@ class Bins(RegressionLoss):
 
     def __init__(self, schema: Schema, config: Config) -> None:
         super().__init__(schema, config)
-        self.tasks = [at for at, task in enumerate(schema.tasks) if task.kind == "regression"]
-        self.scales = [schema.tasks[at].scale for at in self.tasks]
-        numbers = {number.name: (number.column, number.missing) for number in schema.numbers}
-        self.durations = [numbers.get(schema.tasks[at].duration or "") for at in self.tasks]
+        self.tasks = [n for n, task in enumerate(schema.tasks) if task.kind == "regression"]
+        self.scales = [schema.tasks[task].scale for task in self.tasks]
+        numbers: dict[str | None, Number] = {number.name: number for number in schema.numbers}
+        self.durations = [numbers.get(schema.tasks[task].duration) for task in self.tasks]
         groups = GROUPS + 2 if any(self.durations) else 0  # and one knot at either end
+        regressions = len(self.tasks)
         levels = torch.linspace(0, 1, CUTS + 2, dtype=torch.float64)[1:-1]
         cuts = torch.special.ndtri(levels)  # before `fit`, labels are assumed to be normal
-        shape = len(self.tasks), groups + 1, CUTS
         means = torch.cat([cuts[:1] - 0.1, cuts])
-        self.thresholds = nn.Buffer(torch.logit(levels).float().repeat(shape[0], 1))
-        self.knots = nn.Buffer(torch.full((shape[0], groups), NO_BOUND))
-        self.cuts = nn.Buffer(cuts.float().repeat(*shape[:2], 1))
-        self.means = nn.Buffer(means.float().repeat(*shape[:2], 1))
+        self.thresholds = nn.Buffer(torch.logit(levels).float().repeat(regressions, 1))
+        self.knots = nn.Buffer(torch.full((regressions, groups), NO_BOUND))
+        self.cuts = nn.Buffer(cuts.float().repeat(regressions, groups + 1, 1))
+        self.means = nn.Buffer(means.float().repeat(regressions, groups + 1, 1))
         self.batches: Tensor = nn.Buffer(torch.zeros(()))
         self.smeared = (False,) * len(schema.tasks)
 
     def start(self, means: Tensor) -> Tensor:
-        """See `RegressionLoss.start`: at 0 the thresholds give the labels' own distribution."""
+        """Zeros, at which the thresholds give the labels' own distribution."""
         return torch.zeros_like(means)
 
     @torch.no_grad()
@@ -95,56 +96,74 @@ class Bins(RegressionLoss):
         weights: Singles | None,
         bounds: Singles | None,
     ) -> None:
-        """See `RegressionLoss.fit`."""
-        for at, task in enumerate(self.tasks):
+        """Fits the cuts and means of each group of rows, and the thresholds' start."""
+        if weights is None:
+            weights = np.ones(len(targets), np.float32)
+        for regression, task in enumerate(self.tasks):
             seen = ~np.isnan(targets[:, task])
-            if not seen.any():
-                continue
-            rows = RegressionRows(
-                targets[seen, task].astype(np.float64),
-                values[seen, task].astype(np.float64),
-                np.ones(int(seen.sum())) if weights is None else weights[seen].astype(np.float64),
-                None if bounds is None else bounds[seen, task].astype(np.float64),
-            )
-            duration, many, own = self.durations[at], 0, np.zeros(int(seen.sum()))
-            group = np.zeros(len(own), np.int64)
-            if duration is not None:
-                own = dense[seen, duration[0]].astype(np.float64)
-                group, many = rows.groups(
-                    own, None if duration[1] is None else dense[seen, duration[1]] > 0.5
+            if seen.any():
+                rows = RegressionRows(
+                    targets[seen, task].astype(np.float64),
+                    values[seen, task].astype(np.float64),
+                    weights[seen].astype(np.float64),
+                    None if bounds is None else bounds[seen, task].astype(np.float64),
                 )
-            levels = rows.uncensored().levels(group)
-            self.thresholds[at] = torch.logit(torch.from_numpy(levels)).float()
-            whole = self._table(rows, levels, at)
-            parts = [np.flatnonzero(group == number) for number in range(many + 1)]
-            tables = [
-                self._table(rows.of(inside), levels, at)
-                if 10 * len(inside) >= ROWS_OF_GROUP
-                else whole
-                for inside in parts
-            ]
-            knots = [float(own[inside].mean()) for inside in parts[:many]]
-            if many > 1:
-                knots, tables = _widened(
-                    knots, tables, float(own[parts[0]].min()), float(own[parts[many - 1]].max())
-                )
-            if duration is not None:
-                self.knots[at].fill_(NO_BOUND)[: len(knots)] = torch.tensor(knots)
-            last = self.cuts.shape[1] - 1
-            of_knots = [
-                tables[number if number < min(len(knots), last) else -1]
-                for number in range(last + 1)
-            ]
-            table = torch.from_numpy(np.stack(of_knots)).float()
-            self.cuts[at], self.means[at] = table[:, :CUTS], table[:, CUTS:]
+                self._fit_regression(regression, rows, dense[seen])
+
+    def _fit_regression(self, regression: int, rows: RegressionRows, dense: Singles) -> None:
+        groups = self._groups(regression, rows, dense)
+        levels = rows.uncensored().levels(groups.of_row)
+        self.thresholds[regression] = torch.logit(torch.from_numpy(levels)).float()
+        whole = self._table(regression, rows, levels)
+        knots = []
+        tables = []
+        for group in range(groups.number + 1):
+            inside = np.flatnonzero(groups.of_row == group)
+            if 10 * len(inside) < ROWS_OF_GROUP:
+                tables.append(whole)
+            else:
+                tables.append(self._table(regression, rows.of(inside), levels))
+            if group < groups.number:
+                knots.append(float(groups.durations[inside].mean()))
+        if groups.number > 1:
+            durations = groups.durations[groups.of_row < groups.number]
+            _widen(knots, tables, float(durations.min()), float(durations.max()))
+
+        self.knots[regression] = NO_BOUND
+        self.knots[regression, : len(knots)] = torch.tensor(knots)
+        unused_knots = self.cuts.shape[1] - len(tables)
+        tables += tables[-1:] * unused_knots
+        stacked = torch.from_numpy(np.stack(tables)).float()
+        self.cuts[regression] = stacked[:, :CUTS]
+        self.means[regression] = stacked[:, CUTS:]
+
+    def _groups(self, regression: int, rows: RegressionRows, dense: Singles) -> Groups:
+        """Groups of rows by the regression's duration; none if it has no duration."""
+        duration = self.durations[regression]
+        if duration is None:
+            return Groups(np.zeros(len(dense), np.int64), np.zeros(len(dense)), 0)
+        known = np.ones(len(dense), np.bool_)
+        if duration.missing is not None:
+            known = dense[:, duration.missing] <= 0.5
+        return rows.groups(dense[:, duration.column].astype(np.float64), known)
+
+    def _table(self, regression: int, rows: RegressionRows, levels: Floats) -> Floats:
+        """K cuts and K + 1 means of some rows, on the scale of the targets."""
+        cuts, means = rows.uncensored().tables(levels)
+        scale = self.scales[regression]
+        if scale is not None:
+            if scale.log:
+                means = np.log1p(np.maximum(means, 0))
+            means = (means - scale.centre) / scale.spread
+        return np.concatenate([cuts, means])
 
     def forward(self, outputs: Tensor, targets: Tensor, context: Context) -> Tensor:
-        """See `RegressionLoss.forward`."""
+        """The mean log loss (B, T) of whether a target is above each cut."""
         columns = list(torch.zeros_like(outputs).unbind(1))
-        for at, task in enumerate(self.tasks):
-            cuts = self._of_rows(at, context.dense, self.cuts)
+        for regression, task in enumerate(self.tasks):
+            cuts = self._interpolated(regression, context.dense, self.cuts)
             above = (targets[:, task, None] > cuts).to(outputs.dtype)
-            logits = outputs[:, task, None] - self.thresholds[at]
+            logits = outputs[:, task, None] - self.thresholds[regression]
             losses = F.binary_cross_entropy_with_logits(logits, above, reduction="none")
             if context.bounds is not None:
                 losses = torch.where(cuts < context.bounds[:, task, None], losses, 0)
@@ -155,78 +174,93 @@ class Bins(RegressionLoss):
     def follow(
         self, outputs: Tensor, targets: Tensor, weights: Tensor | None, context: Context
     ) -> None:
-        """See `RegressionLoss.follow`."""
+        """Moves each threshold by a step of Newton's."""
         self.batches += 1
         rate = (1 / (self.batches + 9)).clamp(min=SLOWEST)
-        for at, task in enumerate(self.tasks):
-            cuts = self._of_rows(at, context.dense, self.cuts)
-            said = (outputs[:, task, None] - self.thresholds[at]).sigmoid()
-            known = (~targets[:, task, None].isnan()).expand_as(said)
+        for regression, task in enumerate(self.tasks):
+            cuts = self._interpolated(regression, context.dense, self.cuts)
+            predicted = (outputs[:, task, None] - self.thresholds[regression]).sigmoid()
+            counted = (~targets[:, task, None].isnan()).expand_as(predicted)
             if context.bounds is not None:
-                known = known & (cuts < context.bounds[:, task, None])
-            excess = mean(said - (targets[:, task, None] > cuts).to(said.dtype), known, weights)
-            slope = mean(said * (1 - said), known, weights).clamp(min=1e-4)
-            self.thresholds[at] += rate * (excess / slope).clamp(-10, 10)
+                counted = counted & (cuts < context.bounds[:, task, None])
+            above = (targets[:, task, None] > cuts).to(predicted.dtype)
+            excess = mean(predicted - above, counted, weights)
+            slope = mean(predicted * (1 - predicted), counted, weights).clamp(min=1e-4)
+            self.thresholds[regression] += rate * (excess / slope).clamp(-10, 10)
 
     def predicted(self, outputs: Tensor, dense: Tensor, caps: Tensor | None = None) -> Tensor:
-        """See `RegressionLoss.predicted`."""
+        """The expectations of the labels' distributions."""
         columns = list(outputs.unbind(1))
-        for at, task in enumerate(self.tasks):
-            means = self._of_rows(at, dense, self.means)
-            means = means if caps is None else torch.minimum(means, caps[:, task, None])
-            above = (outputs[:, task, None] - self.thresholds[at]).sigmoid()
-            if (scale := self.scales[at]) is not None and scale.log:
-                # 1 + the label
-                values = (means * scale.spread + scale.centre).clamp(0.0, LARGEST_LOG).exp()
-                value = values[:, 0] + (above * (values[:, 1:] - values[:, :-1])).sum(1)
-                value = (value.log() - scale.centre) / scale.spread
+        for regression, task in enumerate(self.tasks):
+            means = self._interpolated(regression, dense, self.means)
+            if caps is not None:
+                means = torch.minimum(means, caps[:, task, None])
+            above = (outputs[:, task, None] - self.thresholds[regression]).sigmoid()
+            scale = self.scales[regression]
+            if scale is None or not scale.log:
+                columns[task] = _expected(means, above)
             else:
-                value = means[:, 0] + (above * (means[:, 1:] - means[:, :-1])).sum(1)
-            columns[task] = value
+                logs = (means * scale.spread + scale.centre).clamp(0.0, LARGEST_LOG)  # of 1 + y
+                expected = _expected(logs.exp(), above)
+                columns[task] = (expected.log() - scale.centre) / scale.spread
         return torch.stack(columns, 1)
 
-    def _table(self, rows: RegressionRows, levels: Floats, at: int) -> Floats:
-        """K cuts and K + 1 means of some rows, on the scale of the targets."""
-        cuts, means = rows.uncensored().tables(levels)
-        if scale := self.scales[at]:
-            means = (
-                (np.log1p(np.maximum(means, 0)) if scale.log else means) - scale.centre
-            ) / scale.spread
-        return np.concatenate([cuts, means])
-
-    def _of_rows(self, at: int, dense: Tensor | None, tables: Tensor) -> Tensor:
+    def _interpolated(self, regression: int, dense: Tensor | None, tables: Tensor) -> Tensor:
         """Interpolates a regression's tables (R, G + 1, n) for each row: (B, n), or (1, n) if all
         rows share one.
         """
-        duration, groups, without = self.durations[at], tables[at, :-1], tables[at, -1:]
+        duration = self.durations[regression]
+        by_knot, without_duration = tables[regression, :-1], tables[regression, -1:]
         if duration is None or dense is None:
-            return without
-        (column, missing), knots = duration, self.knots[at]
+            return without_duration
+        knots = self.knots[regression]
         gaps = (knots[1:] - knots[:-1]).clamp(min=1e-30)
-        # from each knot to the next one
-        ways = ((dense[:, column, None] - knots[:-1]) / gaps).clamp(0.0, 1.0)
-        of_row = groups[:1] + torch.einsum("bg,gk->bk", ways, groups[1:] - groups[:-1])
-        return of_row if missing is None else of_row + dense[:, missing, None] * (without - of_row)
+        # From each knot to the next one, the share of the way to the row's duration.
+        ways = ((dense[:, duration.column, None] - knots[:-1]) / gaps).clamp(0.0, 1.0)
+        of_row = by_knot[:1] + torch.einsum("bg,gk->bk", ways, by_knot[1:] - by_knot[:-1])
+        if duration.missing is None:
+            return of_row
+        return of_row + dense[:, duration.missing, None] * (without_duration - of_row)
 
 
-def _widened(
-    knots: list[float], tables: list[Floats], first: float, last: float
-) -> tuple[list[float], list[Floats]]:
+def _expected(means: Tensor, above: Tensor) -> Tensor:
+    """The expectation (B,) from each bin's mean (B, K + 1) and P(y > cut k) (B, K)."""
+    return means[:, 0] + (above * (means[:, 1:] - means[:, :-1])).sum(1)
+
+
+def _widen(knots: list[float], tables: list[Floats], first: float, last: float) -> None:
     """Adds knots at the least and greatest duration by linear extrapolation, at most as far as to
     the next knot.
 
     The last of the tables is of rows without a duration.
     """
+    after = len(knots)
+    low, table_of_low = _extrapolated(knots, tables, 0, 1, first)
+    high, table_of_high = _extrapolated(knots, tables, after - 1, after - 2, last)
+    knots.insert(after, high)
+    tables.insert(after, table_of_high)
+    knots.insert(0, low)
+    tables.insert(0, table_of_low)
 
-    def beyond(end: float, near: int, next_one: int) -> tuple[float, Floats]:
-        way = min((end - knots[near]) / (knots[near] - knots[next_one]), 1.0)
-        both = np.split(tables[near] + way * (tables[near] - tables[next_one]), [CUTS])
-        rising = np.concatenate([np.maximum.accumulate(each) for each in both])
-        return knots[near] + way * (knots[near] - knots[next_one]), rising
 
-    many = len(knots)
-    (low, of_low), (high, of_high) = beyond(first, 0, 1), beyond(last, many - 1, many - 2)
-    return [low, *knots, high], [of_low, *tables[:many], of_high, tables[-1]]
+def _extrapolated(
+    knots: list[float], tables: list[Floats], outer: int, inner: int, end: float
+) -> tuple[float, Floats]:
+    """A knot beyond the outer one, towards `end`, and its table, whose cuts and means ascend."""
+    gap = knots[outer] - knots[inner]
+    way = min((end - knots[outer]) / gap, 1.0)
+    table = tables[outer] + way * (tables[outer] - tables[inner])
+    cuts, means = np.split(table, [CUTS])
+    ascending = np.concatenate([np.maximum.accumulate(cuts), np.maximum.accumulate(means)])
+    return knots[outer] + way * gap, ascending
+
+
+class Groups(NamedTuple):
+    """Groups of N rows by their duration; `number` is the group of rows without a duration."""
+
+    of_row: NDArray[np.int64]
+    durations: Floats
+    number: int
 
 
 @dataclass(frozen=True)
@@ -249,37 +283,29 @@ class RegressionRows:
         """Sets the weight of rows at their bounds to 0 and raises the others' to stand for them."""
         if self.bounds is None:
             return self
-        below = self.targets < self.bounds
-        higher = 1 - np.searchsorted(np.sort(self.bounds), self.targets, side="right") / len(
-            self.bounds
-        )
-        weights = np.where(below, self.weights / np.maximum(higher, 1 / len(self.bounds)), 0)
+        rows = len(self.bounds)
+        at_most = np.searchsorted(np.sort(self.bounds), self.targets, side="right")
+        share_above = 1 - at_most / rows  # of bounds, for each target
+        raised = self.weights / np.maximum(share_above, 1 / rows)
+        weights = np.where(self.targets < self.bounds, raised, 0)
         return replace(self, weights=weights if weights.any() else self.weights, bounds=None)
 
-    def groups(
-        self, durations: Floats, missing: NDArray[np.bool_] | None
-    ) -> tuple[NDArray[np.int64], int]:
-        """(N,) group of each row by its duration, and the number of groups: the index of rows
-        without a duration.
-        """
-        known = np.ones(len(durations), np.bool_) if missing is None else ~missing
+    def groups(self, durations: Floats, known: NDArray[np.bool_]) -> Groups:
+        """Groups of about equal mass by durations (N,), where `known`; equal ones stay together."""
         order = np.flatnonzero(known)[np.argsort(durations[known], kind="stable")]
         if not len(order):
-            return np.zeros(len(durations), np.int64), 0
-        many = int(np.clip(len(order) // ROWS_OF_GROUP, 1, GROUPS))
-        reached = np.cumsum(
-            _mass(self.weights[order], self.values[order] - np.median(self.values[order]))
-        )
-        # rows of one duration stay together
-        first = np.unique(durations[order], return_index=True)[1]
-        number = np.floor(many * np.minimum(np.append(0, reached)[first], 1 - 1e-9)).astype(
-            np.int64
-        )
-        number = np.unique(number, return_inverse=True)[1]
-        many = int(number[-1]) + 1
-        group = np.full(len(durations), many)
-        group[order] = np.repeat(number, np.diff(np.append(first, len(order))))
-        return group, many
+            return Groups(np.zeros(len(durations), np.int64), durations, 0)
+        values = self.values[order]
+        mass_up_to = np.cumsum(_mass(self.weights[order], values - np.median(values)))
+        first = np.unique(durations[order], return_index=True)[1]  # row of each distinct duration
+        mass_before = np.append(0, mass_up_to)[first]
+        wanted = np.clip(len(order) // ROWS_OF_GROUP, 1, GROUPS)
+        number = np.floor(wanted * np.minimum(mass_before, 1 - 1e-9)).astype(np.int64)
+        number = np.unique(number, return_inverse=True)[1]  # without gaps
+        count = int(number[-1]) + 1
+        of_row = np.full(len(durations), count)
+        of_row[order] = np.repeat(number, np.diff(np.append(first, len(order))))
+        return Groups(of_row, durations, count)
 
     def levels(self, group: NDArray[np.int64]) -> Floats:
         """The K levels, ascending: spaced half by rows, half by distance from the median of their
@@ -287,44 +313,46 @@ class RegressionRows:
         """
         order = np.lexsort((self.targets, group))
         values, weights = self.values[order], self.weights[order]
-        first = np.flatnonzero(np.r_[True, np.diff(group[order]) != 0])
+        first = np.flatnonzero(np.r_[True, np.diff(group[order]) != 0])  # row of each group
         sizes = np.diff(np.append(first, len(group)))
         before = np.cumsum(weights) - weights
         totals = np.maximum(np.add.reduceat(weights, first), 1e-30)
-        rank = (before - np.repeat(before[first], sizes) + weights / 2) / np.repeat(totals, sizes)
-        mass = _mass(weights, values - np.repeat(values[first + sizes // 2], sizes))
+        reached = before - np.repeat(before[first], sizes) + weights / 2
+        rank = reached / np.repeat(totals, sizes)  # in the group, between 0 and 1
+        medians = values[first + sizes // 2]
+        mass = _mass(weights, values - np.repeat(medians, sizes))
+
         by_rank = np.argsort(rank, kind="stable")
-        levels = np.interp(
-            np.arange(1, CUTS + 1) / (CUTS + 1), np.cumsum(mass[by_rank]), rank[by_rank]
-        )
-        least = min(0.5, 5 / len(values))  # a more extreme quantile would be noise
-        return np.asarray(np.clip(levels, least, 1 - least))
+        shares = np.arange(1, CUTS + 1) / (CUTS + 1)
+        levels = np.interp(shares, np.cumsum(mass[by_rank]), rank[by_rank])
+        lowest = min(0.5, 5 / len(values))  # a more extreme quantile would be noise
+        return np.asarray(np.clip(levels, lowest, 1 - lowest))
 
     def tables(self, levels: Floats) -> tuple[Floats, Floats]:
         """Cut points (K,) between distinct targets, and the mean label of each bin (K + 1,), not
         falling.
         """
-        counted = self.weights > 0
-        targets, values, weights = (
-            each[counted] for each in (self.targets, self.values, self.weights)
-        )
-        distinct, at = np.unique(targets, return_inverse=True)
-        reached = np.cumsum(np.bincount(at, weights))
-        last = np.minimum(np.searchsorted(reached / reached[-1], levels), max(len(distinct) - 2, 0))
-        cuts = (distinct[last] + distinct[np.minimum(last + 1, len(distinct) - 1)]) / 2
-        bins = np.searchsorted(cuts, targets, side="left")
-        rows = np.bincount(bins, weights, CUTS + 1)
-        sums = np.bincount(bins, weights * values, CUTS + 1)
-        full = np.flatnonzero(rows)
-        means = np.interp(np.arange(CUTS + 1), full, sums[full] / rows[full])
+        rows = self.of(np.flatnonzero(self.weights > 0))
+        distinct, index = np.unique(rows.targets, return_inverse=True)
+        reached = np.cumsum(np.bincount(index, rows.weights))
+        last = len(distinct) - 1
+        below = np.minimum(np.searchsorted(reached / reached[-1], levels), max(last - 1, 0))
+        cuts = (distinct[below] + distinct[np.minimum(below + 1, last)]) / 2
+
+        bins = np.searchsorted(cuts, rows.targets, side="left")
+        weights = np.bincount(bins, rows.weights, CUTS + 1)
+        sums = np.bincount(bins, rows.weights * rows.values, CUTS + 1)
+        filled = np.flatnonzero(weights)
+        means = np.interp(np.arange(CUTS + 1), filled, sums[filled] / weights[filled])
         return cuts, np.maximum.accumulate(means)
 
 
-def _mass(weights: Floats, apart: Floats) -> Floats:
+def _mass(weights: Floats, distances: Floats) -> Floats:
     """For each row, half its share of the weights plus half its share of the distances; they sum to
     1.
     """
-    far = weights * np.abs(apart)
-    return np.asarray(
-        (weights / weights.sum() + far / far.sum()) / 2 if far.any() else weights / weights.sum()
-    )
+    shares = weights / weights.sum()
+    moments = weights * np.abs(distances)
+    if not moments.any():
+        return np.asarray(shares)
+    return np.asarray((shares + moments / moments.sum()) / 2)

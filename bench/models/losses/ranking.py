@@ -26,11 +26,9 @@ NOWHERE = -1e30
 
 def has_groups(schema: Schema) -> str | None:
     """The `unfit` of losses that rank."""
-    return (
-        None
-        if schema.grouped
-        else "the card names no group, whose rows would be ranked against each other"
-    )
+    if schema.grouped:
+        return None
+    return "the card names no group, whose rows would be ranked against each other"
 
 
 class RankingConfig(Config):
@@ -46,37 +44,33 @@ class Ranking(Loss):
     needs_groups = True
     config: RankingConfig
 
-    def forward(self, logits: Tensor, labels: Tensor, known: Tensor, context: Context) -> Tensor:
-        """See `Loss.forward`."""
-        group = (
-            torch.zeros_like(labels[:, :1], dtype=torch.int64)
-            if context.group is None
-            else context.group[:, None]
-        )
+    def forward(self, logits: Tensor, labels: Tensor, counted: Tensor, context: Context) -> Tensor:
+        """The weighted sum of log loss and ranking loss of each sample (B, T)."""
         log = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
         if not len(logits):
             return log
-        ranking = self.ranked(logits, labels, known, group.expand_as(labels), context.scores)
+        if context.group is None:
+            group = torch.zeros_like(labels, dtype=torch.int64)
+        else:
+            group = context.group[:, None].expand_as(labels)
+        ranking = self.ranked(logits, labels, counted, group, context.scores)
         return (1 - self.config.weight) * log + self.config.weight * ranking
 
     @abstractmethod
     def ranked(
-        self, logits: Tensor, labels: Tensor, known: Tensor, group: Tensor, scores: Tensor | None
+        self, logits: Tensor, labels: Tensor, counted: Tensor, group: Tensor, scores: Tensor | None
     ) -> Tensor:
         """The ranking loss of each sample (B, T); arguments as of `forward`, with groups (B, T)."""
 
 
-def shares(scores: Tensor, known: Tensor, group: Tensor) -> Tensor:
-    """Logarithm of each sample's share of the sum of exp(score) over the known samples of its
+def log_shares(scores: Tensor, counted: Tensor, group: Tensor) -> Tensor:
+    """Logarithm of each sample's share of the sum of exp(score) over the counted samples of its
     group, all (B, T).
     """
-    scores = torch.where(known, scores, NOWHERE)
+    scores = torch.where(counted, scores, NOWHERE)
     with torch.no_grad():
-        top = (
-            torch.full_like(scores, NOWHERE)
-            .scatter_reduce(0, group, scores, "amax")
-            .gather(0, group)
-        )
+        highest = torch.full_like(scores, NOWHERE).scatter_reduce(0, group, scores, "amax")
+        top = highest.gather(0, group)
     sums = torch.zeros_like(scores).scatter_add(0, group, (scores - top).exp())
     return scores - top - sums.gather(0, group).log()
 
@@ -90,10 +84,10 @@ class Listwise(Ranking):
     """
 
     def ranked(
-        self, logits: Tensor, labels: Tensor, known: Tensor, group: Tensor, scores: Tensor | None
+        self, logits: Tensor, labels: Tensor, counted: Tensor, group: Tensor, scores: Tensor | None
     ) -> Tensor:
-        """See `Ranking.ranked`."""
-        return -labels * shares(logits, known, group)
+        """Minus the logarithm of each positive's share, 0 for negatives (B, T)."""
+        return -labels * log_shares(logits, counted, group)
 
 
 class JRC(Ranking):
@@ -108,12 +102,12 @@ class JRC(Ranking):
     needs_scores = True
 
     def ranked(
-        self, logits: Tensor, labels: Tensor, known: Tensor, group: Tensor, scores: Tensor | None
+        self, logits: Tensor, labels: Tensor, counted: Tensor, group: Tensor, scores: Tensor | None
     ) -> Tensor:
-        """See `Ranking.ranked`."""
+        """Minus the logarithm of each sample's share by the score of its label (B, T)."""
         assert scores is not None
-        positive = shares(logits + scores, known, group)
-        negative = shares(scores, known, group)
+        positive = log_shares(logits + scores, counted, group)
+        negative = log_shares(scores, counted, group)
         return -torch.where(labels > 0, positive, negative)
 
 
@@ -135,25 +129,32 @@ class BPR(Ranking):
     config: BPRConfig
 
     def ranked(
-        self, logits: Tensor, labels: Tensor, known: Tensor, group: Tensor, scores: Tensor | None
+        self, logits: Tensor, labels: Tensor, counted: Tensor, group: Tensor, scores: Tensor | None
     ) -> Tensor:
-        """See `Ranking.ranked`."""
-        positive = known & (labels > 0)
-        ones = known.long()
-        negatives = torch.zeros_like(group).scatter_add(0, group, ones - positive.long())
-        many = torch.zeros_like(group).scatter_add(0, group, ones)
-        # By group, negatives first; unknown samples last.
-        order = torch.where(known, 2 * group + positive, 2 * len(group)).argsort(stable=True, dim=0)
-        place = torch.empty_like(order).scatter_(
-            0, order, torch.arange(len(order), device=order.device)[:, None].expand_as(order)
-        )
-        first = (many.cumsum(0) - many).gather(0, group)
-        count = negatives.gather(0, group)
-        number = place - first - count  # of a positive in its group
-        ranked, losses = positive & (count > 0), torch.zeros_like(logits)
+        """Mean loss of each positive's pairs, 0 for other samples (B, T)."""
+        positive = counted & (labels > 0)
+        order, place = _negatives_first(positive, counted, group)
+        ones = counted.long()
+        zeros = torch.zeros_like(group)
+        negatives_by_group = zeros.scatter_add(0, group, ones - positive.long())
+        sizes_by_group = zeros.scatter_add(0, group, ones)
+        first = (sizes_by_group.cumsum(0) - sizes_by_group).gather(0, group)
+        negatives = negatives_by_group.gather(0, group)
+        number = place - first - negatives  # of a positive in its group
+        has_pairs = positive & (negatives > 0)
+        losses = torch.zeros_like(logits)
         for k in range(self.config.pairs):
-            other = order.gather(
-                0, torch.where(ranked, first + (number + k) % count.clamp(min=1), 0)
-            )
-            losses = losses + F.softplus(logits.gather(0, other) - logits)
-        return torch.where(ranked, losses / self.config.pairs, 0)
+            place_of_negative = first + (number + k) % negatives.clamp(min=1)
+            negative = order.gather(0, torch.where(has_pairs, place_of_negative, 0))
+            losses = losses + F.softplus(logits.gather(0, negative) - logits)
+        return torch.where(has_pairs, losses / self.config.pairs, 0)
+
+
+def _negatives_first(positive: Tensor, counted: Tensor, group: Tensor) -> tuple[Tensor, Tensor]:
+    """Samples in order, and each sample's place in it, both (B, T): by group, a group's negatives
+    first, samples that do not count last.
+    """
+    keys = torch.where(counted, 2 * group + positive, 2 * len(group))
+    order = keys.argsort(stable=True, dim=0)
+    places = torch.arange(len(order), device=order.device)[:, None].expand_as(order)
+    return order, torch.empty_like(order).scatter_(0, order, places)

@@ -1,4 +1,4 @@
-"""Encodings of numbers as inputs. One file each, one entry each in `NUMERIC`."""
+"""Encodings of numbers as inputs, one entry each in `NUMERIC`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from bench.core.plugins import Registry
 from bench.core.registry import Entry, NoOptions
 from bench.core.schema import Schema
 from bench.models.contracts import NumericEncoding
-from bench.models.numeric.bucket import Bucket, BucketConfig
-from bench.models.numeric.bucket_and_piecewise import BucketAndPiecewise, BucketAndPiecewiseConfig
-from bench.models.numeric.piecewise_linear import PiecewiseLinear, PiecewiseLinearConfig
-from bench.models.numeric.scaled import Scaled
+from bench.models.numeric.bucket import Bucket, BucketConfig, Scaled
+from bench.models.numeric.piecewise_linear import (
+    BucketAndPiecewise,
+    BucketAndPiecewiseConfig,
+    PiecewiseLinear,
+    PiecewiseLinearConfig,
+)
 
 
 def has_numbers(schema: Schema) -> str | None:

@@ -37,7 +37,7 @@ class NumberLinear(Drawn):
 
 
 class ProjectedVectors(NumericEncoding):
-    """Maps each vector linearly to a token, beside the outputs of `of_rest` for the other dense
+    """Maps each vector linearly to a token, beside the outputs of `encode_rest` for the other dense
     columns.
 
     Tokens of vectors follow those of numbers. A row without a vector has zeros, so its token is the
@@ -45,44 +45,48 @@ class ProjectedVectors(NumericEncoding):
     """
 
     def __init__(
-        self, schema: Schema, dim: int, sets: int, of_rest: Callable[[Schema], NumericEncoding]
+        self, schema: Schema, dim: int, sets: int, encode_rest: Callable[[Schema], NumericEncoding]
     ) -> None:
         super().__init__()
-        self.columns = [
-            slice(vector.column, vector.column + vector.length) for vector in schema.vectors
-        ]
-        taken = {column for part in self.columns for column in range(part.start, part.stop)}
-        kept = [column for column in range(len(schema.dense)) if column not in taken]
-        place = {column: at for at, column in enumerate(kept)}
-        numbers = tuple(
-            replace(
-                each,
-                column=place[each.column],
-                missing=None if each.missing is None else place[each.missing],
-            )
-            for each in schema.numbers
-        )
-        dense = tuple(schema.dense[column] for column in kept)
-        self.rest = of_rest(replace(schema, dense=dense, numbers=numbers, vectors=()))
+        self.columns: list[slice] = []
+        in_vectors: set[int] = set()
+        for vector in schema.vectors:
+            end = vector.column + vector.length
+            self.columns.append(slice(vector.column, end))
+            in_vectors |= set(range(vector.column, end))
+        remaining = [column for column in range(len(schema.dense)) if column not in in_vectors]
+        self.rest = encode_rest(_with_columns(schema, remaining))
         self.maps = nn.ModuleList(
             NumberLinear(sets, 1, vector.length, dim) for vector in schema.vectors
         )
-        self.kept = nn.Buffer(torch.tensor(kept, dtype=torch.int64), persistent=False)
+        self.remaining = nn.Buffer(torch.tensor(remaining, dtype=torch.int64), persistent=False)
         self.schema = self.rest.schema
         self.tokens = (*self.rest.tokens, *(vector.name for vector in schema.vectors))
         self.outputs = self.rest.outputs + len(self.maps) * dim
-        self.before = self.rest.outputs - len(self.schema.dense)
+        self.token_columns = self.rest.outputs - len(self.schema.dense)  # of `rest`
 
     def rows(self, ids: Tensor) -> Tensor:
-        """See `Numeric.rows`."""
+        """ids (B, S) of the store -> (B, S'), as those of the rest."""
         return self.rest.rows(ids)
 
     def forward(self, x: Tensor) -> Tensor:
-        """See `Numeric.forward`."""
-        rest = self.rest(x.index_select(2, self.kept))
-        tokens = [
-            of(x[:1, :, columns].unsqueeze(2)).flatten(2)
-            for of, columns in zip(self.maps, self.columns, strict=True)
-        ]
+        """Dense columns (I, B, D), equal in all sets -> (I, B, outputs)."""
+        rest = self.rest(x.index_select(2, self.remaining))
+        tokens = []
+        for linear, columns in zip(self.maps, self.columns, strict=True):
+            tokens.append(linear(x[:1, :, columns].unsqueeze(2)).flatten(2))
         rest = rest.expand(len(tokens[0]), -1, -1)
-        return torch.cat([rest[:, :, : self.before], *tokens, rest[:, :, self.before :]], dim=2)
+        tokens_of_rest = rest[:, :, : self.token_columns]
+        single_columns = rest[:, :, self.token_columns :]
+        return torch.cat([tokens_of_rest, *tokens, single_columns], dim=2)
+
+
+def _with_columns(schema: Schema, columns: list[int]) -> Schema:
+    """The schema with these dense columns alone, and without vectors."""
+    place = {column: index for index, column in enumerate(columns)}
+    numbers = []
+    for number in schema.numbers:
+        missing = None if number.missing is None else place[number.missing]
+        numbers.append(replace(number, column=place[number.column], missing=missing))
+    dense = tuple(schema.dense[column] for column in columns)
+    return replace(schema, dense=dense, numbers=tuple(numbers), vectors=())
