@@ -24,9 +24,8 @@ from bench.deciding.logged.doubts import misplaced, no_value
 from bench.deciding.logged.rows import Parted
 from bench.ledger.ledger import ALL
 from bench.ledger.served.measuring import Candidate
-from bench.measure.heads.areas import auc
 from bench.measure.heads.calibration import ECE_BINS, Deciles
-from bench.measure.heads.order import xauc
+from bench.measure.heads.order import auc, xauc
 from bench.measure.platt import FIT_ROWS, platt
 from bench.measure.spaces import Observed
 

@@ -19,10 +19,10 @@ from bench.core.schema import Task
 from bench.core.system.machine import cores
 from bench.ledger.fusion import Fusion, FusionTerms
 from bench.ledger.served.errors import Points
-from bench.measure.labelled import Labelled
 from bench.measure.outcomes import Measure
 from bench.measure.predictions import KeptRows, sampled
 from bench.measure.resamples import Resamples, drawn_of
+from bench.measure.spaces import Labelled
 
 
 @dataclass(frozen=True)
