@@ -41,7 +41,7 @@ def compare(
     home: Home = None,
 ) -> CommandOutput:
     """Compare families of points within or across runs: by how much, and how sure that is."""
-    from bench.app.report.comparison import write_comparison
+    from bench.app.report.comparison_page import write_comparison
     from bench.app.runs.comparing import compare_runs
     from bench.app.runs.folder import Run
 

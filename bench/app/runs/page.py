@@ -93,7 +93,7 @@ def section_of(result: DatasetResult) -> PageSection:
         run=run.name,
         current=result.current,
         asked=bool(result.asked),
-        also=[
+        remarks=[
             *result.decision.readings,
             *drift.sentences(drift_of(result)),
             *(
@@ -103,7 +103,7 @@ def section_of(result: DatasetResult) -> PageSection:
             ),
         ],
         commands=commands,
-        made=made,
+        provenance=made,
         incomplete=result.incomplete,
         explained=read_json(owed) if (owed := result.run.folder / EXPLAINED).is_file() else {},
         days=read_json(days) if (days := result.run.folder / DAYS).is_file() else {},
