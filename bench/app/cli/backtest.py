@@ -100,7 +100,7 @@ def backtest(
         print_table(["cut", "rows"], [[str(cut), cut.rows] for cut in plan.cuts])
         return
     answer = test(result, asked, own_raw, progress)
-    outcome, unit = answer.found, answer.unit
+    outcome, unit = answer.outcome, answer.unit
     yield answer.document
     for days in answer.days:
         say(*answer.sentences[days.point])

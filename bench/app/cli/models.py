@@ -390,7 +390,7 @@ def explain(
     from bench.app.report.explained import meaning, table
     from bench.app.runs.deploy import explained
     from bench.app.runs.folder import PAGE
-    from bench.app.runs.page import write_report
+    from bench.app.runs.run_page import write_report
     from bench.app.runs.result import result_of
 
     run, progress = opened(run_, home), TerminalProgress()

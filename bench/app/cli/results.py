@@ -51,7 +51,7 @@ def status(
     """Show what is running, done, and failed, and why."""
     from bench.app.cli.output import watch as keep_watching
     from bench.app.runs.folder import LIVE
-    from bench.app.runs.page import write_live
+    from bench.app.runs.run_page import write_live
     from bench.app.runs.status import status_of
     from bench.core.system.home import shown
     from bench.core.system.lock import is_held
@@ -230,7 +230,7 @@ def report(
 ) -> CommandOutput:
     """Write one self-contained HTML page."""
     from bench.app.runs.folder import PAGE
-    from bench.app.runs.page import write_report
+    from bench.app.runs.run_page import write_report
     from bench.app.runs.result import result_of
 
     run = opened(run_, home)
@@ -333,7 +333,7 @@ def diagnose(
     home: Home = None,
 ) -> CommandOutput:
     """Say what holds a trial's tasks back, with the evidence."""
-    from bench.app.runs.changes import drift_of
+    from bench.app.runs.run_page import drift_of
     from bench.app.runs.result import result_of
     from bench.ledger import drift
     from bench.ledger.diagnosis import References

@@ -71,12 +71,11 @@ class Deployment:
     def training(self) -> str:
         """What is trained, how often, how long and why so long."""
         lengths = {part.name: self._length(part) for part, _ in self._parts}
-        told = [
-            f"{name} {length}" if len(lengths) > 1 else length for name, length in lengths.items()
-        ]
-        return (
-            f"{listed([*lengths])} on {count(self.policy.retrain.seeds, 'seed')}, {'; '.join(told)}"
-        )
+        durations = list(lengths.values())
+        if len(lengths) > 1:
+            durations = [f"{name} {length}" for name, length in lengths.items()]
+        seeds = count(self.policy.retrain.seeds, "seed")
+        return f"{listed([*lengths])} on {seeds}, {'; '.join(durations)}"
 
     @property
     def _parts(self) -> list[tuple[Point, tuple[float, ...]]]:
@@ -99,40 +98,42 @@ class Deployment:
         stability = self.pick.stability
         if self.asked or stability.holds is None or stability.holds >= SELDOM:
             return ""
-        others = [
-            each for each in stability.points if each.by_rule and each.point != self.pick.point
-        ]
-        first = "; ".join(f"{each.name} comes first in {each.by_rule:.0%}" for each in others[:2])
-        often = f"This pick holds in {stability.holds:.0%} of retrainings"
+        rivals = []
+        for rival in stability.points:
+            if rival.by_rule and rival.point != self.pick.point:
+                rivals.append(f"{rival.name} comes first in {rival.by_rule:.0%}")
+        names = f" ({'; '.join(rivals[:2])})" if rivals else ""
         return (
-            f"{often}; in the others it breaks a limit or another choice is "
-            f"better{first and f' ({first})'}."
+            f"This pick holds in {stability.holds:.0%} of retrainings; in the others it breaks a "
+            f"limit or another choice is better{names}."
         )
 
     @property
     def outcomes(self) -> dict[str, float]:
         """The pick's outcomes of the ranking by its score, as the choices have them, without those
         of items; none without a served front."""
-        named = [
-            each for each in self.pick.outcomes.items() if self.pick.kind and not of_items(each[0])
-        ]
-        return {
-            name: value
-            for name, value in named
-            if ranked(name.partition(".")[2]) or name.partition(".")[2] in AREAS
-        }
+        outcomes: dict[str, float] = {}
+        if not self.pick.kind:
+            return outcomes
+        for name, value in self.pick.outcomes.items():
+            metric = name.partition(".")[2]
+            if not of_items(name) and (ranked(metric) or metric in AREAS):
+                outcomes[name] = value
+        return outcomes
 
     @property
     def command(self) -> str:
         """What makes it again; `policy.toml` stands for the policy, where that is not the
         suite's.
         """
-        own = self.policy.toml == suite_policy(self.part).toml
-        run, more = self.part.run, "" if own else " --policy policy.toml"
-        more += f" {OPTION} {shlex.quote(self.pick.point)}" if self.asked else ""
+        run, options = self.part.run, ""
+        if self.policy.toml != suite_policy(self.part).toml:
+            options += " --policy policy.toml"
+        if self.asked:
+            options += f" {OPTION} {shlex.quote(self.pick.point)}"
         return (
-            f"{run.manifest.command} && seesaw deploy {run.name}{more} --as challenger --seed "
-            f"{self.seed}"
+            f"{run.manifest.command} && seesaw deploy {run.name}{options} --as challenger "
+            f"--seed {self.seed}"
         )
 
 

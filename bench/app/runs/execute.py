@@ -18,7 +18,7 @@ from bench.app.runs import backtest
 from bench.app.runs.folder import PAGE, STORE, DatasetRun, Run
 from bench.app.runs.given import check_predictions
 from bench.app.runs.limits import ended, rungs_of
-from bench.app.runs.page import write_report
+from bench.app.runs.run_page import write_report
 from bench.app.runs.picked import write_pick
 from bench.app.runs.reporting import Reporter
 from bench.app.runs.request import Request

@@ -20,7 +20,7 @@ import pandas as pd
 from bench.app.report.picture import PLOTS, standalone
 from bench.app.report.text import markdown_table
 from bench.app.runs.folder import MLFLOW, PAGE, PICK, DatasetRun, Run
-from bench.app.runs.page import section_of
+from bench.app.runs.run_page import section_of
 from bench.app.runs.result import DatasetResult, result_of
 from bench.app.tracking.logbook import Ending, Logbook, Section
 from bench.app.tracking.store import TrackingError
