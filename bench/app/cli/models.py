@@ -205,15 +205,15 @@ def _refresh(
         "version": number,
         "kept": kept,
         "sentence": new.sentence,
-        "trained": new.told,
-        "outcomes": [_plain(each) for each in new.found],
+        "trained": new.training,
+        "outcomes": [_plain(each) for each in new.judgements],
         "package": str(new.package.folder) if kept else "",
     }
     headers = ["outcome", "new version", "interval", "champion", "gain", "verdict"]
     print_table(
-        headers, [_row(each, gain=True) for each in new.found], "outcomes on the newest days"
+        headers, [_row(each, gain=True) for each in new.judgements], "outcomes on the newest days"
     )
-    say(new.sentence, f"The new version: {new.told}.")
+    say(new.sentence, f"The new version: {new.training}.")
     if not kept:
         lost = names_of(new.worse)
         raise UserError(
@@ -390,8 +390,8 @@ def explain(
     from bench.app.report.explained import meaning, table
     from bench.app.runs.deploy import explained
     from bench.app.runs.folder import PAGE
-    from bench.app.runs.run_page import write_report
     from bench.app.runs.result import result_of
+    from bench.app.runs.run_page import write_report
 
     run, progress = opened(run_, home), TerminalProgress()
     parts, own_raw = run.datasets.items(), raw or run.request.raw

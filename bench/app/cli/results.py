@@ -230,8 +230,8 @@ def report(
 ) -> CommandOutput:
     """Write one self-contained HTML page."""
     from bench.app.runs.folder import PAGE
-    from bench.app.runs.run_page import write_report
     from bench.app.runs.result import result_of
+    from bench.app.runs.run_page import write_report
 
     run = opened(run_, home)
     page = run.folder / PAGE if out is None else out.expanduser().resolve()
@@ -333,8 +333,8 @@ def diagnose(
     home: Home = None,
 ) -> CommandOutput:
     """Say what holds a trial's tasks back, with the evidence."""
-    from bench.app.runs.run_page import drift_of
     from bench.app.runs.result import result_of
+    from bench.app.runs.run_page import drift_of
     from bench.ledger import drift
     from bench.ledger.diagnosis import References
 

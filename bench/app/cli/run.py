@@ -132,8 +132,8 @@ def _execute(run: Run, full: bool) -> CommandOutput:
     from bench.app.cli.results import show_tracking
     from bench.app.runs.execute import execute
     from bench.app.runs.folder import PAGE
-    from bench.app.runs.run_page import next_step, run_argument
     from bench.app.runs.result import documents
+    from bench.app.runs.run_page import next_step, run_argument
 
     try:
         # Ray says on stdout what happens to machines; there belongs nothing but results.

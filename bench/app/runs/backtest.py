@@ -11,8 +11,8 @@ from typing import Any
 
 from bench.app.runs.deployment import instead_of_pick
 from bench.app.runs.folder import DAYS, PAGE
-from bench.app.runs.run_page import write_report
 from bench.app.runs.result import DatasetResult, result_of
+from bench.app.runs.run_page import write_report
 from bench.core.errors import UserError, check_known
 from bench.core.plain import jsonable
 from bench.core.system.atomic import write_text
@@ -116,7 +116,8 @@ def plan_of(
         UserError: no served front, an unknown point, nothing to compare, no time; or as
             `Times.cuts`.
     """
-    part, served = result.run, result.decision.serving.served
+    part = result.run
+    served = result.decision.serving.served
     if served is None or served.current is None or not result.decision.serving.aims:
         raise UserError(
             f"{part.run.name}: expected a served front to test, found none: "
@@ -185,7 +186,8 @@ def backtest(
     Raises:
         UserError: as of `plan_of`, or another back-test of this run is at work.
     """
-    part, plan = result.run, plan_of(result, asked, raw, progress)
+    part = result.run
+    plan = plan_of(result, asked, raw, progress)
     progress.note(cost_of(plan))
     with FolderLock(part.folder, "backtest.lock", "back-test"):
         spread = _spread(asked, plan, progress)
@@ -241,7 +243,8 @@ def _row(result: DatasetResult, served: Served, name: str) -> int:
 
 
 def _ranked(result: DatasetResult, served: Served, row: int) -> RankedPoint:
-    facts, points = served.table.iloc[row], result.decision.frontier.points
+    facts = served.table.iloc[row]
+    points = result.decision.frontier.points
     point = next((point for point in points if point.id == facts["point"]), None)
     if point is None and str(facts["point"]) in result.run.given_names:
         raise UserError(

@@ -60,8 +60,10 @@ def compare_runs(
 
 
 def _group(parts: Sequence[DatasetRun], by: str, metric: str | None, split: str) -> Group:
-    objectives, run = parts[0].objectives, parts[0].run
-    points, tries = [], []
+    objectives = parts[0].objectives
+    run = parts[0].run
+    points = []
+    tries = []
     for part in parts:
         study = Study.read(part.folder)
         points += members_of(part, study, objectives)
@@ -76,7 +78,8 @@ def _group(parts: Sequence[DatasetRun], by: str, metric: str | None, split: str)
     for name, members in points_by_family.items():
         if any(member.sample(objectives, split) for member in members):
             usable[name] = members
-    comparison, reason = Comparison(), ""
+    comparison = Comparison()
+    reason = ""
     if len(usable) > 1:
         metrics = None if metric is None else [parse(metric, parts[0].tasks, "--metric")]
         comparison = compare(usable, objectives, reference, split, run.request.seed, metrics)

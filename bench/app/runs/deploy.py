@@ -81,7 +81,8 @@ def make_package(
     """Trains the pick for good and packages it in the run's folder; errors of `retrain` and
     `write_package`.
     """
-    part, result = deployment.part, deployment.result
+    part = deployment.part
+    result = deployment.result
     store = part.prepare(progress, raw)
     intervals = _intervals(deployment, force)
     progress.note(f"training {deployment.training}")

@@ -126,7 +126,8 @@ class Deployment:
         """What makes it again; `policy.toml` stands for the policy, where that is not the
         suite's.
         """
-        run, options = self.part.run, ""
+        run = self.part.run
+        options = ""
         if self.policy.toml != suite_policy(self.part).toml:
             options += " --policy policy.toml"
         if self.asked:
@@ -163,23 +164,28 @@ def deployment_of(
         )
     part, picked = _part(home, target)
     result = result_of(part, read_policy(policy_file) if policy_file else None)
-    chosen = (
-        _picked(target, picked, result)
-        if point is None
-        else pick_challenger(result.decision, point)
-    )
+    if point is None:
+        chosen = _picked(target, picked, result)
+    else:
+        chosen = pick_challenger(result.decision, point)
     model = trained_point(result, chosen)
     key = part.card.key
-    made = name or re.sub(r"[^A-Za-z0-9._-]+", "-", key).strip("-")
-    if not _NAME.fullmatch(made):
+    registered_name = name or re.sub(r"[^A-Za-z0-9._-]+", "-", key).strip("-")
+    if not _NAME.fullmatch(registered_name):
         raise UserError(
             f"expected a data set whose name the registry can have, found '{key}'; give one with "
             "--name"
         )
-    seed = part.run.request.seed if seed is None else seed
-    named, score = name is not None, _score(result, chosen)
     return Deployment(
-        part, result, chosen, model, made, named, seed, score, asked=point is not None
+        part,
+        result,
+        chosen,
+        model,
+        registered_name,
+        named=name is not None,
+        seed=part.run.request.seed if seed is None else seed,
+        score=_score(result, chosen),
+        asked=point is not None,
     )
 
 
@@ -197,10 +203,10 @@ def _picked(target: str, picked: dict[str, Any] | None, result: DatasetResult) -
         raise UserError(f"{target}: nothing was picked: {why or 'it names no point'}; {instead}")
     now = result.decision.pick.to_json() if result.decision.pick else {}
     if any(now.get(key) != picked.get(key) for key in ("point", "kind", "weights")):
-        other = f"it picks {_name(now)}" if now else result.decision.no_pick
+        instead = f"it picks {_name(now)}" if now else result.decision.no_pick
         raise UserError(
-            f"{target}: expected what the policy picks, found {_name(picked)}, where {other}; see "
-            "--policy"
+            f"{target}: expected what the policy picks, found {_name(picked)}, where {instead}; "
+            "see --policy"
         )
     assert result.decision.pick is not None
     return result.decision.pick
@@ -210,11 +216,9 @@ def trained_point(result: DatasetResult, chosen: Pick) -> Point:
     """The point that a pick is of; raises a UserError that says what works where no model of it can
     be trained.
     """
-    point = next(
-        (each for each in result.decision.frontier.points if each.id == chosen.point), None
-    )
-    if point is not None and point.config:
-        return point
+    for point in result.decision.frontier.points:
+        if point.id == chosen.point and point.config:
+            return point
     instead = instead_of_pick(result, "deploy")
     served = result.decision.serving.served
     if chosen.point in terms_of(result.run.given) and served is not None:
@@ -233,7 +237,7 @@ def instead_of_pick(result: DatasetResult, command: str) -> str:
     """A way on where the pick is no model to train: the command, and the points that it takes."""
     served = result.decision.serving.served
     today = None if served is None else str(served.table["point"].iloc[served.current])
-    trained = {each.id for each in result.decision.frontier.points if each.config}
+    trained = {point.id for point in result.decision.frontier.points if point.config}
     points = [point for point in points_of(result.decision) if point in trained and point != today]
     if not points:
         return f"no point of the run can be trained: `seesaw status {result.run.run.name}` says why"
@@ -266,14 +270,10 @@ def _part(home: Path, target: str) -> tuple[DatasetRun, dict[str, Any] | None]:
         if not path.is_file():
             raise UserError(f"expected a run or a picked.json, found no {path}")
         run = Run.open(home, str(path.resolve().parent.parent))
-        part = next(
-            (part for part in run.datasets.values() if part.folder == path.resolve().parent), None
-        )
-        if part is None:
-            raise UserError(
-                f"expected a picked.json in the folder of a run's data set, found {path}"
-            )
-        return part, read_json(path)
+        for part in run.datasets.values():
+            if part.folder == path.resolve().parent:
+                return part, read_json(path)
+        raise UserError(f"expected a picked.json in the folder of a run's data set, found {path}")
     run = Run.open(home, target)
     if len(run.datasets) > 1:
         files = ", ".join(str(part.folder / PICK) for part in run.datasets.values())

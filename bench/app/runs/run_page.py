@@ -69,7 +69,8 @@ def write_live(run: Run, progress: Mapping[str, Mapping[str, Any]]) -> None:
 
 def section_of(result: DatasetResult) -> PageSection:
     """What a page shows of a data set's part."""
-    part, decision = result.run, result.decision
+    part = result.run
+    decision = result.decision
     answer = decision.frontier.answer
     return PageSection(
         decision=decision,
@@ -100,7 +101,8 @@ def _document(path: Path) -> dict[str, Any]:
 
 def _provenance(result: DatasetResult) -> dict[str, str]:
     run = result.run.run
-    manifest, request = run.manifest, run.request
+    manifest = run.manifest
+    request = run.request
     return {
         "data set": result.run.key,
         "fingerprint": result.run.fingerprint or "-",
@@ -163,7 +165,8 @@ def _predictions_of_pick(
     result: DatasetResult, rows: Mapping[str, KeptRows]
 ) -> dict[str, Floats] | None:
     """By split, the mean over replicates (n, T); None where none are kept."""
-    decision, folder = result.decision, result.run.folder / FOLDER
+    decision = result.decision
+    folder = result.run.folder / FOLDER
     if decision.pick is None:
         return None
     candidates = candidates_of(folder, decision.frontier.points, result.objectives, rows[TEST])
@@ -200,11 +203,13 @@ def next_step(results: Sequence[DatasetResult]) -> str:
 
     After a suite of ours on its own data the user's own log comes first.
     """
-    run, decision = results[0].run.run, results[0].decision
+    run = results[0].run.run
+    decision = results[0].decision
     name = run_argument(run)
     if not run.request.dataset and not is_path(run.request.suite):
         return "seesaw card log.csv --label click  # now your own log, by the names of its columns"
-    pick, verdict = decision.pick, decision.verdict
+    pick = decision.pick
+    verdict = decision.verdict
     switches = len(results) == 1 and verdict.kind == "model"
     if switches and pick and verdict.row == pick.row:
         if pick.point in results[0].run.given_names:  # nobody can train it
