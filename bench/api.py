@@ -285,7 +285,7 @@ class Result:
             from bench.app.report.log_page import section_of as section_of_log
 
             return section_of_log(cast("LogResult", self.found))
-        from bench.app.runs.page import section_of
+        from bench.app.runs.run_page import section_of
 
         return section_of(self._trained)
 

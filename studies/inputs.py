@@ -45,10 +45,9 @@ from bench.ledger.pareto import hypervolume
 from bench.ledger.served.front import on_front
 from bench.ledger.served.slices import LEAST_IN_SLICE
 from bench.ledger.served.sweep import Sweep
-from bench.measure.labelled import Labelled
 from bench.measure.outcomes import Measure
 from bench.measure.predictions import name_of, predictions, read_rows
-from bench.measure.spaces import joint_labels
+from bench.measure.spaces import Labelled, joint_labels
 from bench.models.training.config import TrialConfig
 from bench.models.training.job import run_job
 from bench.models.training.kept import write_rows

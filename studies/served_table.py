@@ -44,8 +44,8 @@ from bench.data import Store, load_card, prepare
 from bench.data.synthetic.funnel import FunnelConfig
 from bench.ledger.fusion import fused
 from bench.ledger.served.sweep import Sweep
-from bench.measure.labelled import Labelled
 from bench.measure.outcomes import Measure
+from bench.measure.spaces import Labelled
 from bench.models.training.config import TrialConfig
 from bench.models.training.evaluation import ranked_in
 from bench.models.training.loop import Trainer

@@ -48,9 +48,9 @@ class Metric:
 
 METRICS: dict[TaskKind, dict[str, Metric]] = {
     "binary": {
-        "auc": Metric("maximize", "areas", 0.5),  # random scores
-        "gauc": Metric("maximize", "areas", 0.5),
-        "gauc_positives": Metric("maximize", "areas", 0.5),
+        "auc": Metric("maximize", "order", 0.5),  # random scores
+        "gauc": Metric("maximize", "order", 0.5),
+        "gauc_positives": Metric("maximize", "order", 0.5),
         "logloss": Metric("minimize", "means", math.log(2)),  # one half for everyone
         "ne": Metric("minimize", "means", 1.0),  # the base rate for everyone
         "brier": Metric("minimize", "means", 0.25),  # one half for everyone
@@ -167,8 +167,8 @@ LISTS: dict[str, ListMetric] = {
     "ndcg": ListMetric(_GAINS),
     "recall": ListMetric(_GAINS, binary=True, percent=True, share=True, amounts="value"),
     "value": ListMetric(_GAINS, percent=True, share=True),
-    "map": ListMetric("bench.measure.lists.precision", binary=True),
-    "mrr": ListMetric("bench.measure.lists.first", binary=True, needs_cut=False),
+    "map": ListMetric("bench.measure.lists.positives", binary=True),
+    "mrr": ListMetric("bench.measure.lists.positives", binary=True, needs_cut=False),
     "distinct": ListMetric(
         "bench.measure.lists.variety", percent=True, items="category", title="Distinct {column}"
     ),

@@ -9,11 +9,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bench.core.arrays import Floats, Ids, Ints
+from bench.core.arrays import Floats, Ids, Ints, Singles
 from bench.core.system.intrinsics import jit
-from bench.measure.lists.area import won
 from bench.measure.lists.base import (
     AREA,
     DISCOUNTED,
@@ -29,11 +27,11 @@ from bench.measure.lists.base import (
     forms_of,
     worths_of,
 )
-from bench.measure.lists.gains import top
+from bench.measure.lists.gains import pairs_won, top
 from bench.measure.resamples import Resamples
 
 _SHORT = 40  # places that insertion sorts fastest
-# rows of whole groups whose ranked lists are kept at once for walks: they stay in the cache
+# rows of whole groups whose ranked lists are held at once for walks: they stay in the cache
 _ROWS = 1 << 15
 
 
@@ -49,7 +47,7 @@ class Grouped:
 
     def __init__(
         self,
-        gains: NDArray[np.float32],
+        gains: Singles,
         group: Ids,
         wanted: Sequence[WantedOutcome],
         weights: Floats | None = None,
@@ -61,8 +59,10 @@ class Grouped:
         self._starts: Ints = np.unique(np.concatenate([[0], edges, [len(ordered)]]))
         self._gains = np.ascontiguousarray(gains[:, self._order])
         self._longest = int(np.diff(self._starts).max(initial=1))
-        self._of_rows = np.empty(0) if weights is None else weights[self._order]
-        self._wanted, self._columns, self._forms = wanted, columns_of(wanted), forms_of(wanted)
+        self._row_weights = np.empty(0) if weights is None else weights[self._order]
+        self._wanted = wanted
+        self._columns = columns_of(wanted)
+        self._forms = forms_of(wanted)
         self._cuts = np.array([min(outcome.cut, self._longest) for outcome in wanted], float)
         self._worths = worths_of(wanted, self._cuts)
         self._prepare()
@@ -82,39 +82,49 @@ class Grouped:
         self._weights = np.zeros(shape)
         self._scales = np.zeros(shape)
         self._reach = np.zeros(len(sizes), np.int64)
-        facts_of: dict[tuple[int, bool], Facts] = {}
+        all_facts: dict[tuple[int, bool], Facts] = {}
         for m, outcome in enumerate(self._wanted):
             key = outcome.column, outcome.weighted
-            if key not in facts_of:
-                facts_of[key] = self._facts(*key)
-            facts, measure = facts_of[key], outcome.measure
-            if isinstance(measure, GainSum) and measure.divisor is None:
-                divisors = _best_sums(
-                    self._starts, self._gains[outcome.column], self._cuts[m], self._worths[m]
-                )
-            else:
-                assert measure.divisor is not None
-                divisors = measure.divisor(facts, self._cuts[m])
+            if key not in all_facts:
+                all_facts[key] = self._facts(*key)
+            facts = all_facts[key]
+            measure = outcome.measure
+
+            divisors = self._divisors(m, facts)
             defined = divisors > 0
             weights = np.ones(len(sizes))
             if isinstance(measure, PairArea):
                 weights = facts.total if measure.by_positives else facts.rows
             self._weights[defined, m] = weights[defined]
             self._scales[defined, m] = weights[defined] / divisors[defined]
-            # rows without a label take no place
+
+            # rows without a label take no place, so a list that has any is read to its end
             whole = (facts.rows < sizes) | (measure.form == AREA)
             reach = np.where(whole, sizes, np.minimum(math.ceil(self._cuts[m]), sizes))
             self._reach = np.maximum(self._reach, np.where(defined, reach, 0))
 
+    def _divisors(self, m: int, facts: Facts) -> Floats:
+        measure = self._wanted[m].measure
+        cut = self._cuts[m]
+        if isinstance(measure, GainSum) and measure.divisor is None:
+            gains = self._gains[self._wanted[m].column]
+            best: Floats = _best_sums(self._starts, gains, cut, self._worths[m])
+            return best
+        assert measure.divisor is not None
+        return measure.divisor(facts, cut)
+
     def _facts(self, column: int, weighted: bool) -> Facts:
-        rows, total = np.empty(len(self._starts) - 1), np.empty(len(self._starts) - 1)
-        of_rows = self._of_rows if weighted else np.empty(0)
-        _add_up(self._starts, self._gains[column], of_rows, rows, total)
+        groups = len(self._starts) - 1
+        rows = np.empty(groups)
+        total = np.empty(groups)
+        weights = self._row_weights if weighted else np.empty(0)
+        _add_up(self._starts, self._gains[column], weights, rows, total)
         return Facts(rows, total)
 
     def draw(self, drawn: Resamples, rows: Ints) -> None:
         """Sets the resamples, and which of their rows these rows are (N,)."""
-        self._drawn, self._firsts = drawn, rows[self._order[self._starts[:-1]]]
+        self._drawn = drawn
+        self._firsts = rows[self._order[self._starts[:-1]]]
         self._drawn_totals = drawn.sums(self._firsts, self._weights.T)
 
     def values(self, scores: Floats) -> Floats:
@@ -124,11 +134,10 @@ class Grouped:
     def resampled(self, scores: Floats) -> Floats:
         """(1 + B, M): values, and those on each resample."""
         assert self._drawn is not None
-        own = self._contributions(scores)
-        whole = ratio(own.sum(0), self._totals)
-        return np.concatenate(
-            [whole[None], ratio(self._drawn.sums(self._firsts, own.T), self._drawn_totals)]
-        )
+        contributions = self._contributions(scores)
+        values = ratio(contributions.sum(0), self._totals)
+        drawn_sums = self._drawn.sums(self._firsts, contributions.T)
+        return np.concatenate([values[None], ratio(drawn_sums, self._drawn_totals)])
 
     def sums(self, scores: Floats) -> tuple[Floats, Floats]:
         """Numerators and denominators (M,) of the values, which add up over sets of whole
@@ -145,7 +154,7 @@ class Grouped:
     def _contributions(self, scores: Floats) -> Floats:
         """(G, M)."""
         contributions = np.zeros(self._weights.shape)
-        lists = self._room() if self._walked else None
+        lists = self._empty_lists() if self._walked else None
         for first, end in pairwise(self._edges):
             groups = slice(first, end)
             self._write_sums(scores, groups, contributions[groups], lists)
@@ -153,38 +162,39 @@ class Grouped:
                 self._write_walks(lists, groups, contributions[groups])
         return contributions
 
-    def _room(self) -> Lists:
-        """Room for the lists of any piece."""
+    def _empty_lists(self) -> Lists:
+        """With room for those of any piece."""
         edges = np.array(self._edges)
         rows = int(np.diff(self._starts[edges]).max(initial=0))
         groups = int(np.diff(edges).max(initial=0))
         return Lists(
-            np.empty(rows),
-            np.empty(rows, np.int64),
-            np.empty(groups + 1, np.int64),
-            np.empty(0, np.int64),
+            ranked=np.empty(rows),
+            places=np.empty(rows, np.int64),
+            starts=np.empty(groups + 1, np.int64),
+            defined=np.empty(0, np.int64),
         )
 
     def _write_sums(
         self, scores: Floats, groups: slice, contributions: Floats, lists: Lists | None
     ) -> None:
-        """Ranks groups, keeps the lists for walks, and writes what needs none."""
+        """Ranks groups, stores the lists for walks, and writes the outcomes that need none."""
         starts = self._starts[groups.start : groups.stop + 1]
-        prepared = (self._order, starts, self._gains, self._of_rows)
+        prepared = (self._order, starts, self._gains, self._row_weights)
         rules = (self._columns, self._forms, self._cuts, self._worths)
-        scales, reach = self._scales[groups], self._reach[groups]
+        scales = self._scales[groups]
+        reach = self._reach[groups]
         _contribute(scores, *prepared, *rules, self._longest, scales, reach, contributions, lists)
 
     def _write_walks(self, lists: Lists, groups: slice, contributions: Floats) -> None:
         """Writes the outcomes that have walks of their own."""
         for m in self._walked:
-            measure, scales = self._wanted[m].measure, self._scales[groups, m]
+            measure = self._wanted[m].measure
+            scales = self._scales[groups, m]
             assert isinstance(measure, Walked)
+            starts = lists.starts[: len(scales) + 1]
+            of_groups = lists._replace(starts=starts, defined=np.flatnonzero(scales))
             walks = np.zeros(len(scales))
-            own = lists._replace(
-                starts=lists.starts[: len(scales) + 1], defined=np.flatnonzero(scales)
-            )
-            measure.walk(own, self._gains[self._columns[m]], self._cuts[m], walks)
+            measure.walk(of_groups, self._gains[self._columns[m]], self._cuts[m], walks)
             contributions[:, m] = walks * scales
 
 
@@ -195,17 +205,19 @@ def ratio(above: Floats, below: Floats) -> Floats:
 
 
 @jit()
-def _add_up(starts: Ints, gains: Gains, of_rows: Floats, rows: Floats, total: Floats) -> None:
-    """Writes `Facts` of groups; `of_rows` is empty where rows count once each."""
+def _add_up(starts: Ints, gains: Gains, weights: Floats, rows: Floats, total: Floats) -> None:
+    """Writes `Facts` of groups; `weights` of rows is empty where they count once each."""
     for group in range(len(starts) - 1):
-        counted, summed = 0.0, 0.0
+        counted = 0.0
+        summed = 0.0
         for row in range(starts[group], starts[group + 1]):
             gain = np.float64(gains[row])
             if gain == gain:
-                weight = of_rows[row] if len(of_rows) else 1.0
+                weight = weights[row] if len(weights) else 1.0
                 counted += weight
                 summed += weight * gain
-        rows[group], total[group] = counted, summed
+        rows[group] = counted
+        total[group] = summed
 
 
 @jit()
@@ -213,11 +225,11 @@ def _best_sums(starts: Ints, gains: Gains, cut: float, worths: Floats) -> Floats
     """(G,): the discounted sum of the best order down to the cut; 0 where gains are all equal."""
     best = np.zeros(len(starts) - 1)
     for group in range(len(best)):
-        known = gains[starts[group] : starts[group + 1]]
-        known = np.sort(known[known == known])[::-1]
-        if len(known) and known[0] > known[-1]:
-            for place in range(min(len(known), int(cut))):
-                best[group] += np.float64(known[place]) * (worths[place + 1] - worths[place])
+        of_group = gains[starts[group] : starts[group + 1]]
+        of_group = np.sort(of_group[of_group == of_group])[::-1]
+        if len(of_group) and of_group[0] > of_group[-1]:
+            for place in range(min(len(of_group), int(cut))):
+                best[group] += np.float64(of_group[place]) * (worths[place + 1] - worths[place])
     return best
 
 
@@ -226,8 +238,8 @@ def _contribute(
     scores: Floats,
     order: Ints,
     starts: Ints,
-    gains: NDArray[np.float32],
-    of_rows: Floats,
+    gains: Singles,
+    weights: Floats,
     columns: Ints,
     forms: Ints,
     cuts: Floats,
@@ -236,40 +248,48 @@ def _contribute(
     scales: Floats,
     reach: Ints,
     out: Floats,
-    kept: Lists | None,
+    lists: Lists | None,
 ) -> None:
     """Writes scaled sums and areas, and the ranked lists for walks of other forms.
 
-    `kept` is None where no outcome has a walk: numba compiles that apart, without a test in the
-    loop.
+    `lists` is None where no outcome has a walk: numba compiles that case on its own, without a test
+    in the loop.
     """
-    list_ranked, list_places = np.empty(longest), np.empty(longest, np.int64)
+    list_ranked = np.empty(longest)
+    list_places = np.empty(longest, np.int64)
     once = np.empty(0)  # lists count no weights
-    many = np.int64(0)  # places that are kept
+    listed = np.int64(0)  # places written to `lists`
     for group in range(len(starts) - 1):
-        start, rows, few = starts[group], starts[group + 1] - starts[group], reach[group]
-        if kept is not None:
-            kept.starts[group] = many
-        if few == 0:
+        start = starts[group]
+        rows = starts[group + 1] - starts[group]
+        deepest = reach[group]
+        if lists is not None:
+            lists.starts[group] = listed
+        if deepest == 0:
             continue
-        if kept is not None:
-            ranked, places = kept.ranked[many:], kept.places[many:]
+        if lists is not None:
+            ranked = lists.ranked[listed:]
+            places = lists.places[listed:]
         else:
-            ranked, places = list_ranked, list_places
-        # of rows that are kept: the first `few`, and all that are level with the last of them
+            ranked = list_ranked
+            places = list_places
+        # rows in the list: the first `deepest`, and all that tie with the last of them
         size = np.int64(0)
-        if few <= _SHORT:
+        if deepest <= _SHORT:
             for row in range(rows):
-                score, at = scores[order[start + row]], size
-                if size >= few and score < ranked[few - 1]:
+                score = scores[order[start + row]]
+                slot = size
+                if size >= deepest and score < ranked[deepest - 1]:
                     continue
-                while at > 0 and ranked[at - 1] < score:
-                    ranked[at], places[at] = ranked[at - 1], places[at - 1]
-                    at -= 1
-                ranked[at], places[at] = score, start + row
+                while slot > 0 and ranked[slot - 1] < score:
+                    ranked[slot] = ranked[slot - 1]
+                    places[slot] = places[slot - 1]
+                    slot -= 1
+                ranked[slot] = score
+                places[slot] = start + row
                 size += 1
-                if size > few and ranked[size - 1] < ranked[few - 1]:
-                    size = few
+                if size > deepest and ranked[size - 1] < ranked[deepest - 1]:
+                    size = deepest
         else:
             size = rows
             for row in range(size):
@@ -281,14 +301,13 @@ def _contribute(
         for m in range(len(forms)):
             if scales[group, m] == 0 or forms[m] == WALKED:
                 continue
-            own = gains[columns[m]]
+            column = gains[columns[m]]
             if forms[m] == AREA:
-                walk = won(ranked, places, size, own, of_rows)
+                walk = pairs_won(ranked, places, size, column, weights)
             else:
-                walk = top(
-                    ranked, places, size, own, forms[m] == DISCOUNTED, cuts[m], worths, m, once
-                )
+                discounted = forms[m] == DISCOUNTED
+                walk = top(ranked, places, size, column, discounted, cuts[m], worths, m, once)
             out[group, m] = walk * scales[group, m]
-        many += size
-    if kept is not None:
-        kept.starts[len(starts) - 1] = many
+        listed += size
+    if lists is not None:
+        lists.starts[len(starts) - 1] = listed

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.core.arrays import Floats, Ints
 from bench.core.system.intrinsics import jit
 
 Keys = NDArray[np.uint64]
@@ -33,7 +34,7 @@ class Areas:
         distance: sum over bins of |sum of scores - sum of labels|.
     """
 
-    def __init__(self, pieces: Iterable[Keys], cuts: NDArray[np.int64] | None = None) -> None:
+    def __init__(self, pieces: Iterable[Keys], cuts: Ints | None = None) -> None:
         """Reads all pieces of one sorted sequence.
 
         Args:
@@ -41,13 +42,13 @@ class Areas:
                 has a cut in it.
         """
         cuts = np.empty(0, np.int64) if cuts is None else cuts
-        counts, sums = np.zeros(10, np.int64), np.zeros(4)
+        counts = np.zeros(10, np.int64)
+        sums = np.zeros(4)
         for keys in pieces:
             _read(keys, cuts, counts, sums)
-        other = (
-            int(counts[0]) ^ 1 << 32
-        ) << 1  # a key of another group closes the last run and the last group
-        _read(np.array([other], np.uint64), cuts, counts, sums)
+        # a key of another group closes the last run and the last group
+        closing = (int(counts[0]) ^ 1 << 32) << 1
+        _read(np.array([closing], np.uint64), cuts, counts, sums)
         self.auc = float(sums[0]) / int(counts[6]) if counts[6] else None
         self.by_positives = float(sums[3]) / int(counts[9]) if counts[9] else None
         self.distance = float(sums[2]) + abs(float(sums[1]))
@@ -77,23 +78,31 @@ def code(bits: np.uint32) -> np.uint64:
     return np.uint64(np.uint32(~bits) if bits & np.uint32(_SIGN) else bits | np.uint32(_SIGN))
 
 
-# What a pass carries from one piece to the next. counts: 0 run of equal scores (group and code), 1
-# its positives, 2 its negatives; 3 and 4 the same of its group before
-# the run; 5 twice the pairs that the group has won; 6 rows of groups with both classes; 7 rows
-# before the run;
-# 8 cuts passed; 9 positives of groups with both classes. sums:   0 rows times AUC over closed
-# groups; 1 scores less labels of the bin at hand; 2 its absolute value over closed
-#         bins; 3 positives times AUC over closed groups.
+# What a pass carries from one piece to the next.
+# counts: 0 run of equal scores (group and code), 1 its positives, 2 its negatives;
+#         3 positives, 4 negatives of its group before the run; 5 twice the pairs that the group
+#         has won; 6 rows of groups with both classes; 7 rows before the run; 8 cuts passed;
+#         9 positives of groups with both classes.
+# sums:   0 rows times AUC over closed groups; 1 scores minus labels of the bin at hand;
+#         2 its absolute value over closed bins; 3 positives times AUC over closed groups.
 
 
 @jit()
-def _read(
-    keys: Keys, cuts: NDArray[np.int64], counts: NDArray[np.int64], sums: NDArray[np.float64]
-) -> None:
-    run, positives, negatives = counts[0], counts[1], counts[2]
-    positives_before, negatives_before, won, counted = counts[3], counts[4], counts[5], counts[6]
-    rows, passed, counted_positives = counts[7], counts[8], counts[9]
-    areas, excess, distance, areas_by_positives = sums[0], sums[1], sums[2], sums[3]
+def _read(keys: Keys, cuts: Ints, counts: Ints, sums: Floats) -> None:
+    run = counts[0]
+    positives = counts[1]
+    negatives = counts[2]
+    positives_before = counts[3]
+    negatives_before = counts[4]
+    won = counts[5]
+    counted = counts[6]
+    rows = counts[7]
+    passed = counts[8]
+    counted_positives = counts[9]
+    areas = sums[0]
+    excess = sums[1]
+    distance = sums[2]
+    areas_by_positives = sums[3]
     for key in keys:
         score = np.int64(key >> np.uint64(1))
         if score != run:
@@ -117,15 +126,29 @@ def _read(
                     counted += size
                     areas_by_positives += positives_before * area
                     counted_positives += positives_before
-                positives_before, negatives_before, won = 0, 0, 0
-            run, positives, negatives = score, 0, 0
+                positives_before = 0
+                negatives_before = 0
+                won = 0
+            run = score
+            positives = 0
+            negatives = 0
         positive = np.int64(key & np.uint64(1))
         positives += positive
         negatives += 1 - positive
-    counts[0], counts[1], counts[2] = run, positives, negatives
-    counts[3], counts[4], counts[5], counts[6] = positives_before, negatives_before, won, counted
-    counts[7], counts[8], counts[9] = rows, passed, counted_positives
-    sums[0], sums[1], sums[2], sums[3] = areas, excess, distance, areas_by_positives
+    counts[0] = run
+    counts[1] = positives
+    counts[2] = negatives
+    counts[3] = positives_before
+    counts[4] = negatives_before
+    counts[5] = won
+    counts[6] = counted
+    counts[7] = rows
+    counts[8] = passed
+    counts[9] = counted_positives
+    sums[0] = areas
+    sums[1] = excess
+    sums[2] = distance
+    sums[3] = areas_by_positives
 
 
 @jit()

@@ -21,20 +21,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.core.arrays import Floats
-from bench.core.objectives import AREAS, LISTS, of_items, ranked
+from bench.core.arrays import Floats, Ints, Singles
+from bench.core.objectives import AREAS, LISTS, Ranked, of_items, ranked
 from bench.core.schema import Task
 from bench.measure.grouped import Grouped
-from bench.measure.labelled import Labelled
 from bench.measure.lists import measure_of
 from bench.measure.lists.base import Walked, WantedOutcome
 from bench.measure.resamples import Resamples
+from bench.measure.spaces import Labelled
 from bench.measure.whole import Rewalked, Whole
+
+
+class _Part(NamedTuple):
+    """Outcomes that are measured together, on the rows of one slice that count for them."""
+
+    slice: int
+    outcomes: list[int]
+    rows: Ints
+    measure: Grouped | Whole | Rewalked
 
 
 class Measure:
@@ -47,9 +57,9 @@ class Measure:
         rows: whose labels are joint; one that is NaN does not count for that task. Where some rows
             have a group, the others do not count by group.
         slices: of each which rows (N,) it has, or what they count there in place of their weights;
-            by itself there is one, all rows. All are ranked by group, or none is.
+            by default there is one, all rows. All are ranked by group, or none is.
         drawn: the resamples, the same of all slices.
-        grouped: whether to rank by group; by itself where any row has one.
+        grouped: whether to rank by group; by default where any row has one.
         items: by name columns of items (N,): codes of a category, or numbers; NaN where missing.
 
     Attributes:
@@ -71,33 +81,37 @@ class Measure:
         grouped: bool | None = None,
         items: Mapping[str, Floats] | None = None,
     ) -> None:
-        self.names, self._rows = tuple(outcomes), len(rows.group)
-        grouped = bool((rows.group >= 0).any()) if grouped is None else grouped
+        self.names = tuple(outcomes)
+        self._rows = len(rows.group)
+        if grouped is None:
+            grouped = bool((rows.group >= 0).any())
+        if slices is None:
+            slices = [np.ones(self._rows, np.bool_)]
         wanted = wanted_of(tasks, outcomes, grouped, items or ())
         gains = wanted.gains(rows.labels, items)
-        plain = None if rows.weights is None else rows.weights.astype(np.float64)
-        self._parts: list[tuple[int, list[int], NDArray[np.int64], Grouped | Whole | Rewalked]] = []
-        every = [np.ones(self._rows, np.bool_)] if slices is None else slices
+        row_weights = None if rows.weights is None else rows.weights.astype(np.float64)
+
         self._resamples = drawn.resamples if drawn else 0
-        self.slices = len(every)
+        self.slices = len(slices)
         self.units = list[float]()
-        for at, inside in enumerate(every):
-            weights = plain if inside.dtype == np.bool_ else inside
-            own = np.flatnonzero(inside if weights is None else inside * weights)
-            self.units.append(math.inf if drawn is None else drawn.many(own))
-            of_rows = None if weights is None else weights[own]
+        self._parts: list[_Part] = []
+        for index, inside in enumerate(slices):
+            weights = row_weights if inside.dtype == np.bool_ else inside
+            counting = inside if weights is None else inside * weights
+            in_slice = np.flatnonzero(counting)
+            self.units.append(math.inf if drawn is None else drawn.unit_count(in_slice))
             if wanted.by_group:
                 of_group = Grouped(
-                    gains.take(own, axis=1),
-                    rows.group[own],
+                    gains.take(in_slice, axis=1),
+                    rows.group[in_slice],
                     list(wanted.by_group.values()),
-                    of_rows,
+                    None if weights is None else weights[in_slice],
                 )
-                self._parts.append((at, list(wanted.by_group), own, of_group))
-            self._parts += [(at, *part) for part in _whole(wanted.over_all, gains, own, weights)]
+                self._parts.append(_Part(index, list(wanted.by_group), in_slice, of_group))
+            self._parts += _parts_over_all(index, wanted.over_all, gains, in_slice, weights)
         if drawn is not None:
-            for *_, own, part in self._parts:
-                part.draw(drawn, own)
+            for part in self._parts:
+                part.measure.draw(drawn, part.rows)
 
     def values(self, scores: NDArray[Any]) -> Floats:
         """(slices, M) outcomes of scores (N,); NaN where a slice does not define one."""
@@ -117,42 +131,43 @@ class Measure:
         if not np.isfinite(scores).all():
             raise ValueError("expected finite scores")
         values = np.full((1 + resamples, self.slices, len(self.names)), np.nan)
-        for at, places, rows, part in self._parts:
-            own = scores[rows]
-            values[:, at, places] = part.resampled(own) if resamples else part.values(own)
+        for part in self._parts:
+            measure = part.measure.resampled if resamples else part.measure.values
+            values[:, part.slice, part.outcomes] = measure(scores[part.rows])
         return values
 
 
-def _whole(
+def _parts_over_all(
+    index: int,
     wanted: dict[int, WantedOutcome],
-    gains: NDArray[np.float32],
-    rows: NDArray[np.int64],
+    gains: Singles,
+    in_slice: Ints,
     weights: Floats | None,
-) -> Iterator[tuple[list[int], NDArray[np.int64], Whole | Rewalked]]:
-    """Outcomes over all of some rows: places, those of the rows that count, and the measure; one
-    for equal rows.
+) -> Iterator[_Part]:
+    """A slice's outcomes over all of its rows: one part for those of the same rows, weights and
+    way to measure.
     """
-    seen = ~np.isnan(gains[:, rows])
-    sets: dict[tuple[bytes, bool, bool], list[int]] = {}
-    for at, each in wanted.items():
-        weighted = weights is not None and each.weighted
-        key = np.packbits(seen[each.column]).tobytes(), weighted, isinstance(each.measure, Walked)
-        sets.setdefault(key, []).append(at)
-    for (_, weighted, walked), places in sets.items():
-        of = [wanted[at] for at in places]
-        own = rows[seen[of[0].column]]
-        known = gains.take(own, axis=1)
+    observed = ~np.isnan(gains[:, in_slice])
+    by_key: dict[tuple[bytes, bool, bool], list[int]] = {}
+    for place, outcome in wanted.items():
+        rows_key = np.packbits(observed[outcome.column]).tobytes()
+        weighted = weights is not None and outcome.weighted
+        key = rows_key, weighted, isinstance(outcome.measure, Walked)
+        by_key.setdefault(key, []).append(place)
+    for (_, weighted, walked), places in by_key.items():
+        outcomes = [wanted[place] for place in places]
+        rows = in_slice[observed[outcomes[0].column]]
+        columns = gains.take(rows, axis=1)
         if walked:
-            yield places, own, Rewalked(known, of)
+            yield _Part(index, places, rows, Rewalked(columns, outcomes))
+        elif weighted and weights is not None:
+            yield _Part(index, places, rows, Whole(columns, outcomes, weights[rows]))
         else:
-            yield (
-                places,
-                own,
-                Whole(known, of, weights[own] if weighted and weights is not None else None),
-            )
+            yield _Part(index, places, rows, Whole(columns, outcomes))
 
 
-class AllWanted(NamedTuple):
+@dataclass
+class AllWanted:
     """How outcomes are measured.
 
     Attributes:
@@ -168,23 +183,34 @@ class AllWanted(NamedTuple):
     by_group: dict[int, WantedOutcome]
     over_all: dict[int, WantedOutcome]
 
-    def gains(
-        self, labels: NDArray[Any], items: Mapping[str, Floats] | None = None
-    ) -> NDArray[np.float32]:
+    def gains(self, labels: NDArray[Any], items: Mapping[str, Floats] | None = None) -> Singles:
         """Labels (N, T), or (N,) of one task, and columns of items (N,) -> (C, N); NaN where
         unobserved.
         """
         rows = np.full((len(self.columns) + len(self.items), len(labels)), np.nan, np.float32)
-        for (task, binary), at in self.columns.items():
-            own = labels if labels.ndim == 1 else labels[:, task]
-            rows[at] = np.where(np.isnan(own), np.nan, own > 0) if binary else np.maximum(own, 0)
-        for (name, limit), at in self.items.items():
+        for (task, binary), place in self.columns.items():
+            label = labels if labels.ndim == 1 else labels[:, task]
+            if binary:
+                rows[place] = np.where(np.isnan(label), np.nan, label > 0)
+            else:
+                rows[place] = np.maximum(label, 0)
+        for (name, limit), place in self.items.items():
             values = (items or {})[name]
-            known = ~np.isnan(values)
-            rows[at, known] = (
-                values[known] < limit if limit else np.unique(values[known], return_inverse=True)[1]
-            )
+            observed = ~np.isnan(values)
+            if limit:
+                rows[place, observed] = values[observed] < limit
+            else:
+                _, codes = np.unique(values[observed], return_inverse=True)
+                rows[place, observed] = codes
         return rows
+
+    def column_of_task(self, task: int, binary: bool) -> int:
+        """The place of a task's gains, a new one where there is none."""
+        return self.columns.setdefault((task, binary), len(self.columns) + len(self.items))
+
+    def column_of_items(self, name: str, limit: float) -> int:
+        """The place of the gains of a column of items, a new one where there is none."""
+        return self.items.setdefault((name, limit), len(self.columns) + len(self.items))
 
 
 def wanted_of(
@@ -197,33 +223,54 @@ def wanted_of(
             out.
         items: names of columns.
     """
-    wanted, names = AllWanted({}, {}, {}, {}), [task.name for task in tasks]
+    wanted = AllWanted({}, {}, {}, {})
+    names = [task.name for task in tasks]
     for place, name in enumerate(outcomes):
-        task, _, metric = name.partition(".")
-        of, columns = ranked(metric), len(wanted.columns) + len(wanted.items)
-        if task not in (known := items if of_items(name) else names):
-            raise ValueError(
-                f"outcome '{name}': expected one of {', '.join(known)}, found '{task}'"
-            )
-        if of is None and metric not in AREAS:
-            raise ValueError(
-                f"expected an outcome of a ranking such as {task}.recall@10%, found '{name}'"
-            )
-        if of is not None and of_items(name):
-            column = wanted.items.setdefault((task, of.limit), columns)
-        else:
-            at = names.index(task)
-            binary = of is None or LISTS[of.measure].binary or tasks[at].kind == "binary"
-            column = wanted.columns.setdefault((at, binary), columns)
-        if of is None:
-            outcome = WantedOutcome(column, measure_of(metric), weighted=True)
+        subject, _, metric = name.partition(".")
+        _check_subject(name, items if of_items(name) else names)
+        parsed = ranked(metric)
+        if parsed is None:
+            outcome = _area(wanted, name, names)
             over_all = metric == "auc"
         else:
-            weighted = of.percent and not of_items(name)
-            outcome = WantedOutcome(column, measure_of(of.measure), of.cut, of.percent, weighted)
-            over_all = of.percent or not grouped
+            if of_items(name):
+                column = wanted.column_of_items(subject, parsed.limit)
+            else:
+                task = names.index(subject)
+                binary = LISTS[parsed.measure].binary or tasks[task].kind == "binary"
+                column = wanted.column_of_task(task, binary)
+            outcome = _with_cut(parsed, column, weighted=not of_items(name))
+            over_all = parsed.percent or not grouped
         if over_all and outcome.measure.over_all:
             wanted.over_all[place] = outcome
         elif grouped:
             wanted.by_group[place] = outcome
     return wanted
+
+
+def _check_subject(name: str, subjects: Collection[str]) -> None:
+    subject = name.partition(".")[0]
+    if subject not in subjects:
+        raise ValueError(
+            f"outcome '{name}': expected one of {', '.join(subjects)}, found '{subject}'"
+        )
+
+
+def _area(wanted: AllWanted, name: str, tasks: Sequence[str]) -> WantedOutcome:
+    task, _, metric = name.partition(".")
+    if metric not in AREAS:
+        raise ValueError(
+            f"expected an outcome of a ranking such as {task}.recall@10%, found '{name}'"
+        )
+    column = wanted.column_of_task(tasks.index(task), binary=True)
+    return WantedOutcome(column, measure_of(metric), weighted=True)
+
+
+def _with_cut(parsed: Ranked, column: int, weighted: bool) -> WantedOutcome:
+    return WantedOutcome(
+        column,
+        measure_of(parsed.measure),
+        parsed.cut,
+        parsed.percent,
+        weighted=parsed.percent and weighted,
+    )

@@ -35,46 +35,52 @@ class Platt(NamedTuple):
 
     def apply(self, p: NDArray[Any]) -> Floats:
         """Of predictions of any shape."""
-        return np.asarray(expit(self.offset + self.slope * _odds(p)))
+        return np.asarray(expit(self.offset + self.slope * _log_odds(p)))
 
 
 def platt(p: NDArray[Any], labels: NDArray[Any], weights: NDArray[Any] | None) -> Platt | None:
-    """The map of largest likelihood, by Newton's method; None where labels or predictions are all
-    alike.
+    """The map of largest likelihood, by Newton's method; None where all labels or all predictions
+    are equal.
 
     Args:
-        p: (N,), within 0 and 1; labels: (N,), 0 or 1, NaN where unknown; weights: (N,), None for
-            equal ones.
+        p: (N,), within 0 and 1.
+        labels: (N,), 0 or 1, NaN where unknown.
+        weights: (N,), None for equal ones.
     """
-    known = np.flatnonzero(np.isfinite(labels))
-    known = known[:: 1 + len(known) // FIT_ROWS]
-    y, x = labels[known].astype(np.float64), _odds(p[known])
-    of = np.ones(len(y)) if weights is None else weights[known].astype(np.float64)
+    rows = np.flatnonzero(np.isfinite(labels))
+    rows = rows[:: 1 + len(rows) // FIT_ROWS]
+    y = labels[rows].astype(np.float64)
+    x = _log_odds(p[rows])
+    w = np.ones(len(y)) if weights is None else weights[rows].astype(np.float64)
     if not len(y) or not 0 < y.mean() < 1 or x.std() == 0:
         return None
-    fit = logistic(x, y, of)
-
-    def likelihood(at: Floats) -> float:
-        z = at[0] + at[1] * x
-        return float((of * (y * z - np.logaddexp(0, z))).sum())
-
-    return Platt(float(fit[0]), float(fit[1]), likelihood(fit) - likelihood(np.array([0.0, 1.0])))
+    fit = logistic(x, y, w)
+    as_they_are = np.array([0.0, 1.0])
+    gain = _log_likelihood(fit, x, y, w) - _log_likelihood(as_they_are, x, y, w)
+    return Platt(float(fit[0]), float(fit[1]), gain)
 
 
 def logistic(x: Floats, y: Floats, weights: Floats) -> Floats:
     """Offset and slope (2,) of a logistic regression of y (N,), within 0 and 1, on x (N,), by
     Newton's method.
     """
-    design, coefficients = np.stack([np.ones_like(x), x]), np.array([0.0, 1.0])
+    design = np.stack([np.ones_like(x), x])
+    coefficients = np.array([0.0, 1.0])
     for _ in range(50):
         mean = expit(coefficients @ design)
-        bend = (design * (weights * mean * (1 - mean))) @ design.T
-        step = np.linalg.solve(bend + 1e-9 * np.eye(2), design @ (weights * (y - mean)))
+        hessian = (design * (weights * mean * (1 - mean))) @ design.T
+        gradient = design @ (weights * (y - mean))
+        step = np.linalg.solve(hessian + 1e-9 * np.eye(2), gradient)
         coefficients = coefficients + np.clip(step, -2, 2)
         if np.abs(step).max() < 1e-8:
             break
     return coefficients
 
 
-def _odds(p: NDArray[Any]) -> Floats:
+def _log_likelihood(coefficients: Floats, x: Floats, y: Floats, weights: Floats) -> float:
+    z = coefficients[0] + coefficients[1] * x
+    return float((weights * (y * z - np.logaddexp(0, z))).sum())
+
+
+def _log_odds(p: NDArray[Any]) -> Floats:
     return np.asarray(logit(np.clip(p.astype(np.float64), NEAR, 1 - NEAR)))

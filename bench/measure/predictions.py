@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.core.arrays import Floats, Singles
+from bench.core.arrays import Floats, Mask, Singles
 from bench.core.errors import UserError
 from bench.core.exposure import Exposure, exposure_of
 from bench.core.plain import read_json
@@ -31,7 +31,7 @@ from bench.core.rows import CONFIRM, SEARCH, TEST
 from bench.core.schema import TaskKind
 from bench.core.seeds import derive, mixed
 from bench.core.system.mapped import mapped
-from bench.measure.labelled import Labelled
+from bench.measure.spaces import Labelled
 
 FOLDER = "predictions"
 """Subfolder of a data set's part of a run."""
@@ -67,7 +67,7 @@ class KeptRows(Labelled):
         codes: (n, number of segments) int16, index among a segment's values, -1 where missing.
         logged: name -> logged score (n,) float32, NaN where missing.
         of: number of rows in the whole split.
-        exposure: what a row counts by how it came to be shown; None where nobody said it.
+        exposure: what a row counts by how it came to be shown; None where the log has none.
         items: by name columns of items (n,): codes of a category, or numbers; NaN where missing.
     """
 
@@ -87,11 +87,10 @@ class KeptRows(Labelled):
         """(n,), what each row counts in an outcome: its weight, and its exposure; None where all
         count alike.
         """
+        weights = None if self.weights is None else self.weights.astype(np.float64)
         if self.exposure is None:
-            return None if self.weights is None else self.weights.astype(np.float64)
-        return self.exposure.weights * (
-            1.0 if self.weights is None else self.weights.astype(np.float64)
-        )
+            return weights
+        return self.exposure.weights * (1.0 if weights is None else weights)
 
     @property
     def kept(self) -> int:
@@ -107,15 +106,17 @@ def read_rows(folder: Path, split: str) -> KeptRows | None:
         return None
     facts = facts_in(folder)
     segments = {name: tuple(values) for name, values in facts["segments"].items()}
-    logged, weighted = list(facts["logged"]), bool(facts.get("weights"))
-    items = facts.get("items", ())
     group = _array(folder, f"{split}.group")
-    scores = _array(folder, f"{split}.logged") if logged else None
-    columns = {} if scores is None else {name: scores[:, at] for at, name in enumerate(logged)}
-    exposure = [
-        exposure_of(kind, column, columns.pop(column))
-        for kind, column in facts.get("exposure", {}).items()
-    ]
+    codes = np.empty((len(group), 0), np.int16)
+    if segments:
+        codes = _array(folder, f"{split}.segments")
+    weights = None
+    if facts.get("weights"):
+        weights = _array(folder, f"{split}.weights").prod(axis=1)
+    logged = _columns(folder, f"{split}.logged", facts["logged"])
+    exposure = None
+    for kind, column in facts.get("exposure", {}).items():
+        exposure = exposure_of(kind, column, logged.pop(column))
     return KeptRows(
         tasks=tuple(facts["tasks"]),
         kinds=tuple(facts["kinds"]),
@@ -124,35 +125,41 @@ def read_rows(folder: Path, split: str) -> KeptRows | None:
         group=group,
         units=_array(folder, f"{split}.units"),
         segments=segments,
-        codes=_array(folder, f"{split}.segments")
-        if segments
-        else np.empty((len(group), 0), np.int16),
-        logged=columns,
+        codes=codes,
+        logged=logged,
         of=int(facts["seen"][split][1]),
-        weights=_array(folder, f"{split}.weights").prod(axis=1) if weighted else None,
-        exposure=next(iter(exposure), None),
-        items=dict(zip(items, _array(folder, f"{split}.items").T, strict=True)) if items else {},
+        weights=weights,
+        exposure=exposure,
+        items=_columns(folder, f"{split}.items", facts.get("items", ())),
     )
+
+
+def _columns(folder: Path, array: str, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+    if not names:
+        return {}
+    return dict(zip(names, _array(folder, array).T, strict=True))
 
 
 def with_rates(rows: Mapping[str, KeptRows]) -> dict[str, KeptRows]:
     """Rows by split; where they have an exposure, their rates are of the rows that choose, counted
     by it.
     """
-    chosen = [own for split, own in rows.items() if split != TEST]
-    if any(own.exposure is None for own in chosen):
+    choosing = [of_split for split, of_split in rows.items() if split != TEST]
+    if any(of_split.exposure is None for of_split in choosing):
         return dict(rows)
-    labels, counts = ([getattr(own, name) for own in chosen] for name in ("labels", "counts"))
-    rates = rates_of(np.concatenate(labels), np.concatenate(counts))
-    return {split: replace(own, rates=rates) for split, own in rows.items()}
+    labels = np.concatenate([of_split.labels for of_split in choosing])
+    counts = np.concatenate([of_split.counts for of_split in choosing])
+    rates = rates_of(labels, counts)
+    return {split: replace(of_split, rates=rates) for split, of_split in rows.items()}
 
 
 def rates_of(labels: Singles, counts: Floats | None) -> tuple[float, ...]:
     """The mean of each task's known labels (n, T), by what rows count (n,); None where all count
     alike.
     """
-    known = np.isfinite(labels) * (np.ones(len(labels)) if counts is None else counts)[:, None]
-    means = (np.nan_to_num(labels) * known).sum(axis=0) / np.maximum(known.sum(axis=0), 1e-9)
+    of_rows = np.ones(len(labels)) if counts is None else counts
+    weights = np.isfinite(labels) * of_rows[:, None]
+    means = (np.nan_to_num(labels) * weights).sum(axis=0) / np.maximum(weights.sum(axis=0), 1e-9)
     return tuple(means.tolist())
 
 
@@ -167,9 +174,8 @@ def facts_in(folder: Path) -> dict[str, Any]:
 
 def digest_of(facts: Mapping[str, object]) -> str:
     """Digest of the values of `rows.json`, itself excluded."""
-    return hashlib.blake2b(
-        json.dumps(facts, sort_keys=True).encode(), digest_size=DIGEST
-    ).hexdigest()
+    text = json.dumps(facts, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=DIGEST).hexdigest()
 
 
 def name_of(training: str, replicate: int) -> str:
@@ -181,7 +187,8 @@ def name_of(training: str, replicate: int) -> str:
     """
     if training.startswith("["):
         kind = json.loads(training)[0]
-        training = f"{kind}-{hashlib.blake2b(training.encode(), digest_size=4).hexdigest()}"
+        digest = hashlib.blake2b(training.encode(), digest_size=4).hexdigest()
+        training = f"{kind}-{digest}"
     return f"{training}-{replicate}"
 
 
@@ -201,27 +208,32 @@ def predictions(folder: Path, split: str, name: str) -> Singles | None:
     """Reads a replicate's joint predictions (n, T) for `read_rows`; None if absent, raises
     `Damaged` if changed.
     """
-    return _array(folder, f"{name}.{split}") if path(folder, split, name).is_file() else None
+    if not path(folder, split, name).is_file():
+        return None
+    return _array(folder, f"{name}.{split}")
 
 
 def joined(folder: Path, split: str, names: Sequence[str]) -> Singles | None:
     """Predictions (n, T), the column of task t from replicate `names[t]`; None if one is absent."""
-    each = [predictions(folder, split, name) for name in names]
-    columns = [own[:, at] for at, own in enumerate(each) if own is not None]
-    return np.stack(columns, axis=1) if len(columns) == len(names) else None
+    columns = []
+    for task, name in enumerate(names):
+        of_replicate = predictions(folder, split, name)
+        if of_replicate is None:
+            return None
+        columns.append(of_replicate[:, task])
+    return np.stack(columns, axis=1)
 
 
-def sampled(
-    units: NDArray[np.uint64], split: str, rows: int, most: int | None = None
-) -> NDArray[np.bool_]:
-    """(n,) which of a split's `rows` are kept, about `most`, by their units: a unit is kept whole
+def sampled(units: NDArray[np.uint64], split: str, rows: int, limit: int | None = None) -> Mask:
+    """(n,) which of a split's `rows` are kept, about `limit`, by their units: a unit is kept whole
     or not at all.
     """
-    most = most or MOST_OF_SPLIT
-    if rows <= most:
+    limit = limit or MOST_OF_SPLIT
+    if rows <= limit:
         return np.ones(len(units), np.bool_)
     key = mixed(mixed(np.uint64(derive(0, "kept", split)) ^ units))
-    return np.asarray((key >> np.uint64(11)) * 2.0**-53 < most / rows)
+    uniform = (key >> np.uint64(11)) * 2.0**-53
+    return np.asarray(uniform < limit / rows)
 
 
 def seal(file: Path, name: str) -> None:

@@ -14,12 +14,13 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.core.arrays import Ints
+from bench.core.arrays import Floats, Ints
 from bench.core.seeds import derive, mixed
 from bench.core.system.intrinsics import jit
-from bench.measure.labelled import Labelled
+from bench.measure.spaces import Labelled
 
 Counts = NDArray[np.uint8]
+Units = NDArray[np.uint64]
 
 LEAST_UNITS = 30
 """Units from which on resamples show how far values move."""
@@ -32,15 +33,15 @@ _mixed = jit()(mixed)
 
 def _table() -> Counts:
     """16 random bits -> a Poisson(1) count, by the inverse of the distribution function."""
-    at = (np.arange(1 << 16) + 0.5) / (1 << 16)
+    midpoints = (np.arange(1 << 16) + 0.5) / (1 << 16)
     chances = np.exp(-1) / np.cumprod(np.maximum(np.arange(12.0), 1))
-    return np.searchsorted(np.cumsum(chances), at).astype(np.uint8)
+    return np.searchsorted(np.cumsum(chances), midpoints).astype(np.uint8)
 
 
 _TABLE = _table()
 
 
-def units_of(group: NDArray[np.integer], first: int | NDArray[np.int64]) -> NDArray[np.uint64]:
+def units_of(group: NDArray[np.integer], first: int | Ints) -> Units:
     """What is resampled: (N,) units where there are some, such as users, else rows by their place
     in the split.
 
@@ -49,52 +50,48 @@ def units_of(group: NDArray[np.integer], first: int | NDArray[np.int64]) -> NDAr
         first: place of the first of these rows; or of each, (N,).
     """
     rows = np.arange(first, first + len(group)) if isinstance(first, int) else first
-    grouped: NDArray[np.uint64] = np.where(
-        group >= 0, group.astype(np.uint64) | np.uint64(1 << 40), rows.astype(np.uint64)
-    )
-    return grouped
+    of_group = group.astype(np.uint64) | np.uint64(1 << 40)
+    units: Units = np.where(group >= 0, of_group, rows.astype(np.uint64))
+    return units
 
 
-def few_units(units: NDArray[np.uint64], where: str) -> str:
+def few_units(units: Units, where: str) -> str:
     """A sentence where there are too few units (N,) for intervals to hold; else empty."""
-    if (many := len(np.unique(units))) >= LEAST_UNITS:
+    count = len(np.unique(units))
+    if count >= LEAST_UNITS:
         return ""
-    units_are = f"{many} independent units, such as users"
-    return f"{where} has {units_are}: with fewer than {LEAST_UNITS}, intervals are too narrow."
+    return (
+        f"{where} has {count} independent units, such as users: "
+        f"with fewer than {LEAST_UNITS}, intervals are too narrow."
+    )
 
 
-def counts(units: NDArray[np.uint64], split: str, resamples: int, first: int = 0) -> Counts:
+def counts(units: Units, split: str, resamples: int, first: int = 0) -> Counts:
     """(N, resamples) counts of units in the resamples from `first` on, a multiple of 4."""
     padded = -(-resamples // _A_HASH) * _A_HASH
     counts = np.empty((len(units), padded), np.uint8)
-    _draw(
-        units, np.uint64(derive(0, "resamples", split)), np.uint64(first // _A_HASH), _TABLE, counts
-    )
+    seed = np.uint64(derive(0, "resamples", split))
+    _draw(units, seed, np.uint64(first // _A_HASH), _TABLE, counts)
     return counts[:, :resamples]
 
 
-def one_by_one(
-    units: NDArray[np.uint64], split: str, resamples: int
-) -> Iterator[NDArray[np.float64]]:
+def one_by_one(units: Units, split: str, resamples: int) -> Iterator[Floats]:
     """The counts (N,) of units in each resample; a few are drawn at once."""
     for first in range(0, resamples, _TOGETHER):
-        yield from counts(units, split, min(_TOGETHER, resamples - first), first).T.astype(
-            np.float64
-        )
+        drawn = counts(units, split, min(_TOGETHER, resamples - first), first)
+        yield from drawn.T.astype(np.float64)
 
 
 @jit()
-def _draw(
-    units: NDArray[np.uint64], seed: np.uint64, first: np.uint64, table: Counts, out: Counts
-) -> None:  # splitmix64 (Steele, Lea & Flood, OOPSLA 2014), of a key mixed from split and unit
+def _draw(units: Units, seed: np.uint64, first: np.uint64, table: Counts, out: Counts) -> None:
+    # splitmix64 (Steele, Lea & Flood, OOPSLA 2014), of a key mixed from split and unit
     for row in range(len(units)):
         key = _mixed(_mixed(seed) ^ units[row])
         for block in range(out.shape[1] // 4):
             bits = _mixed(key + (first + np.uint64(block + 1)) * np.uint64(0x9E3779B97F4A7C15))
             for part in range(4):
-                out[row, 4 * block + part] = table[
-                    (bits >> np.uint64(16 * part)) & np.uint64(0xFFFF)
-                ]
+                draw = (bits >> np.uint64(16 * part)) & np.uint64(0xFFFF)
+                out[row, 4 * block + part] = table[draw]
 
 
 ColumnPieces = Iterable[NDArray[np.integer | np.floating]]
@@ -109,41 +106,46 @@ class Resamples:
         units: (N,), see `bench.measure.resamples`; rows of one unit have the same counts.
     """
 
-    def __init__(self, units: NDArray[np.uint64], split: str, resamples: int) -> None:
-        self.units, self.split, self.resamples = units, split, resamples
-        distinct, self._firsts, self._of = np.unique(units, return_index=True, return_inverse=True)
-        self._held = (
-            counts(distinct, split, resamples) if len(distinct) * resamples <= _HELD else None
+    def __init__(self, units: Units, split: str, resamples: int) -> None:
+        self.units = units
+        self.split = split
+        self.resamples = resamples
+        distinct, self._first_rows, self._unit_of_row = np.unique(
+            units, return_index=True, return_inverse=True
         )
+        self._counts: Counts | None = None
+        if len(distinct) * resamples <= _HELD:
+            self._counts = counts(distinct, split, resamples)
 
     def of(self, rows: Ints) -> Counts:
         """(n, B)."""
-        if self._held is None:
+        if self._counts is None:
             return counts(self.units[rows], self.split, self.resamples)
-        return self._held[self._of[rows]]
+        return self._counts[self._unit_of_row[rows]]
 
-    def sums(self, rows: Ints, columns: ColumnPieces) -> NDArray[np.float64]:
+    def sums(self, rows: Ints, columns: ColumnPieces) -> Floats:
         """(B, M): on each resample the sums over rows (n,) of M columns (n,)."""
-        if len(rows) > len(self._firsts):  # first by unit, which are fewer
-            of = self._of[rows]
-            columns = [np.bincount(of, column, len(self._firsts)) for column in columns]
-            rows = self._firsts
-        of_rows = np.stack(list(columns), axis=1)
-        sums = np.zeros((of_rows.shape[1], self.resamples))
+        units = len(self._first_rows)
+        if len(rows) > units:  # add up by unit first, of which there are fewer
+            unit_of_row = self._unit_of_row[rows]
+            columns = [np.bincount(unit_of_row, column, units) for column in columns]
+            rows = self._first_rows
+        table = np.stack(list(columns), axis=1)
+        sums = np.zeros((table.shape[1], self.resamples))
         for start in range(0, len(rows), PIECE):
             piece = slice(start, start + PIECE)
-            add_times(self.of(rows[piece]), of_rows[piece], sums)
+            add_times(self.of(rows[piece]), table[piece], sums)
         return sums.T
 
-    def many(self, rows: Ints) -> int:
+    def unit_count(self, rows: Ints) -> int:
         """How many units rows (n,) belong to."""
-        return len(np.unique(self._of[rows]))
+        return len(np.unique(self._unit_of_row[rows]))
 
     def spread(self, rows: Ints) -> float:
         """The variance of the number of rows (n,) on a resample, a row."""
         if not len(rows):
             return 1.0
-        sizes = np.bincount(self._of[rows])
+        sizes = np.bincount(self._unit_of_row[rows])
         return float((sizes.astype(float) ** 2).sum() / len(rows))
 
 
@@ -156,12 +158,12 @@ class Once:
         """(n, 1)."""
         return np.ones((len(rows), 1), np.uint8)
 
-    def sums(self, rows: Ints, columns: ColumnPieces) -> NDArray[np.float64]:
+    def sums(self, rows: Ints, columns: ColumnPieces) -> Floats:
         """(1, M)."""
         return np.array([[column.sum() for column in columns]])
 
     def spread(self, rows: Ints) -> float:
-        """0: their number is known."""
+        """0: their number does not vary."""
         return 0.0
 
 
@@ -172,9 +174,7 @@ def drawn_of(rows: Labelled, split: str, resamples: int) -> Resamples | None:
 
 
 @jit()
-def add_times(
-    weights: NDArray[np.integer], columns: NDArray[np.float64], out: NDArray[np.float64]
-) -> None:
+def add_times(weights: NDArray[np.integer], columns: Floats, out: Floats) -> None:
     """Adds rows' columns (n, M), weighed by each of B resamples (n, B), to sums (M, B)."""
     for row in range(len(weights)):
         for m in range(columns.shape[1]):

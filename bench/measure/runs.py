@@ -15,7 +15,7 @@ from numpy.typing import DTypeLike, NDArray
 
 Array = NDArray[Any]
 Sorter = Callable[[Array], Array]
-"""The sorted rows of those that are given, in an array of its own; it may leave some out."""
+"""Rows -> a new array of them, sorted; it may leave some out."""
 
 
 class Sorted:
@@ -32,11 +32,14 @@ class Sorted:
     """
 
     def __init__(self, kind: DTypeLike, limit: int, read: int) -> None:
-        self._kind, self._limit, self._read = np.dtype(kind), limit, max(1, read)
+        self._kind = np.dtype(kind)
+        self._limit = limit
+        self._read = max(1, read)
         self.orders: Mapping[str, Sorter] = {}
         self._pieces: list[Array] = []
         self._runs: dict[str, Runs] = {}
-        self._aside, self._rows = 0, 0
+        self._aside = 0
+        self._rows = 0
 
     def __len__(self) -> int:
         return self._rows
@@ -68,11 +71,12 @@ class Sorted:
 
     def _put_aside(self) -> None:
         for name, order in self.orders.items():
-            own = order(self._together())
+            run = order(self._together())
             if name not in self._runs:
-                self._runs[name] = Runs(own.dtype, self._read, name if own.dtype.names else None)
-            self._runs[name].add(own)
-        self._pieces, self._aside = [], self._rows
+                self._runs[name] = Runs(run.dtype, self._read, name if run.dtype.names else None)
+            self._runs[name].add(run)
+        self._pieces = []
+        self._aside = self._rows
 
 
 class Runs:
@@ -85,7 +89,9 @@ class Runs:
     """
 
     def __init__(self, kind: DTypeLike, limit: int, by: str | None = None) -> None:
-        self._kind, self._limit, self._by = np.dtype(kind), limit, by
+        self._kind = np.dtype(kind)
+        self._limit = limit
+        self._by = by
         self._lengths: list[int] = []
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as this object is there)
 
@@ -103,32 +109,37 @@ class Runs:
         and the slices are sorted together. The dividing values are drawn from every n-th row of
         each run, so that slices fit the limit.
         """
-        ends = list(accumulate(self._lengths, initial=0))
-        size = self._kind.itemsize
-        runs = [
-            np.asarray(np.memmap(self._file, self._kind, "r", at * size, (length,)))
-            for at, length in zip(ends, self._lengths, strict=False)
-        ]
-        runs.append(last)
+        runs = [*self._mapped(), last]
         keys = [run if self._by is None else run[self._by] for run in runs]
-        step = max(1, self._limit // (4 * len(runs)))
-        sample = np.sort(np.concatenate([key[::step] for key in keys]))
         starts = [0] * len(runs)
-        for value in np.unique(sample[:: len(runs)]):
-            at = [bisect_left(key, value) for key in keys]
-            yield self._together(runs, starts, at)
+        for value in self._dividing_values(keys):
+            firsts = [bisect_left(key, value) for key in keys]
+            yield self._sorted_slices(runs, starts, firsts)
             starts = [bisect_right(key, value) for key in keys]
-            for run, start, end in zip(runs, at, starts, strict=True):
-                for first in range(start, end, self._limit):
-                    yield run[first : min(first + self._limit, end)]
-        yield self._together(runs, starts, [len(run) for run in runs])
+            for run, first, end in zip(runs, firsts, starts, strict=True):
+                for start in range(first, end, self._limit):
+                    yield run[start : min(start + self._limit, end)]
+        yield self._sorted_slices(runs, starts, [len(run) for run in runs])
 
-    def _together(self, runs: list[Array], starts: list[int], ends: list[int]) -> Array:
-        rows = np.concatenate(
-            [run[start:end] for run, start, end in zip(runs, starts, ends, strict=True)]
-        )
+    def _mapped(self) -> list[Array]:
+        runs = []
+        starts = accumulate(self._lengths, initial=0)
+        for start, length in zip(starts, self._lengths, strict=False):
+            offset = start * self._kind.itemsize
+            run = np.memmap(self._file, self._kind, "r", offset, (length,))
+            runs.append(np.asarray(run))
+        return runs
+
+    def _dividing_values(self, keys: list[Array]) -> Array:
+        step = max(1, self._limit // (4 * len(keys)))
+        sample = np.sort(np.concatenate([key[::step] for key in keys]))
+        return np.unique(sample[:: len(keys)])
+
+    def _sorted_slices(self, runs: list[Array], starts: list[int], ends: list[int]) -> Array:
+        bounds = zip(runs, starts, ends, strict=True)
+        rows = np.concatenate([run[start:end] for run, start, end in bounds])
         if self._by is None:
             rows.sort()
             return rows
-        # several times faster than found[..]
+        # `take` is several times faster than indexing records
         return rows.take(np.argsort(rows[self._by], kind="stable"))

@@ -1,5 +1,5 @@
-"""The sample spaces of tasks: what is measured where a parent happened, and what on all
-impressions.
+"""Rows with labels and predictions, and the sample spaces of tasks: what is measured where a parent
+happened, and what on all impressions.
 """
 
 from __future__ import annotations
@@ -13,15 +13,43 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.core.arrays import Floats
 from bench.core.schema import Schema, Task, TaskKind
-from bench.measure.labelled import Labelled
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """N rows: labels, and how rows are ranked, weighted and resampled.
+
+    Attributes:
+        labels: (N, T), or (N,) of one task; NaN where unobserved.
+        group: (N,), rows with the same number are ranked against each other; negative for rows
+            without a group.
+        weights: (N,) >= 0, the number of equal rows that each stands for; None means 1.
+        units: (N,), rows with the same number are resampled together, see
+            `bench.measure.resamples`; so are rows of a group. None where these rows are a whole
+            split whose card has no units.
+    """
+
+    labels: NDArray[Any]
+    group: NDArray[Any]
+    weights: NDArray[Any] | None = None
+    units: NDArray[np.uint64] | None = None
+
+    @property
+    def weights_or_ones(self) -> Floats:
+        """(N,), of weights (N,)."""
+        if self.weights is None:
+            return np.ones(len(self.labels))
+        return self.weights.astype(np.float64)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Predicted(Labelled):
-    """N rows of a split in its order, and what a model says of them.
+    """N rows of a split in its order, with a model's predictions.
 
-    Labels are (N, T), each task's own. Weights are (N, K): a row counts with their product.
+    Labels are (N, T), those of the tasks themselves. Weights are (N, K): a row counts with their
+    product.
 
     Attributes:
         conditional: (N, T), probabilities given the parent; of a regression the expected value
@@ -34,7 +62,7 @@ class Predicted(Labelled):
     joint: NDArray[Any]
 
     @property
-    def of_rows(self) -> NDArray[np.float64] | None:
+    def of_rows(self) -> Floats | None:
         """(N,), how many rows a row stands for; None for one each."""
         return None if self.weights is None else self.weights.astype(np.float64).prod(axis=1)
 
@@ -64,8 +92,8 @@ RowsT = TypeVar("RowsT", Predicted, Observed)
 
 
 def _columns(rows: RowsT) -> dict[str, NDArray[Any]]:
-    named = ((each.name, getattr(rows, each.name)) for each in fields(rows))
-    return {name: column for name, column in named if column is not None}
+    columns = {field.name: getattr(rows, field.name) for field in fields(rows)}
+    return {name: column for name, column in columns.items() if column is not None}
 
 
 def part_of(rows: RowsT, places: slice | NDArray[Any]) -> RowsT:
@@ -75,11 +103,12 @@ def part_of(rows: RowsT, places: slice | NDArray[Any]) -> RowsT:
 
 def together(pieces: Iterable[RowsT]) -> RowsT:
     """The rows of at least one piece, one after the other."""
-    first, *others = pieces
-    every = [_columns(piece) for piece in (first, *others)]
-    return replace(
-        first, **{name: np.concatenate([each[name] for each in every]) for name in every[0]}
-    )
+    pieces = list(pieces)
+    columns = [_columns(piece) for piece in pieces]
+    joined = {}
+    for name in columns[0]:
+        joined[name] = np.concatenate([of_piece[name] for of_piece in columns])
+    return replace(pieces[0], **joined)
 
 
 class Held:
@@ -93,16 +122,18 @@ class Held:
     """
 
     def __init__(self, limit: float = math.inf) -> None:
-        self._limit, self._count, self.grouped = limit, 0, False
+        self._limit = limit
+        self._count = 0
+        self.grouped = False
         self._pieces: list[Observed] = []
 
     def add(self, rows: Observed) -> None:
         """Counts the next rows in."""
         self.grouped = self.grouped or bool((rows.group >= 0).any())
-        known = rows.known
-        self._count += len(known.labels)
+        observed = rows.known
+        self._count += len(observed.labels)
         if self._count <= self._limit:
-            self._pieces.append(known)
+            self._pieces.append(observed)
         else:
             self._pieces.clear()
 
@@ -114,60 +145,67 @@ class Held:
 
 def by_task(tasks: Sequence[Task], outcomes: Sequence[str]) -> dict[int, list[str]]:
     """Outcomes by their task's column, of the tasks that have any."""
-    names = {
-        at: [name for name in outcomes if name.partition(".")[0] == task.name]
-        for at, task in enumerate(tasks)
-    }
-    return {at: of for at, of in names.items() if of}
+    names: dict[int, list[str]] = {}
+    for column, task in enumerate(tasks):
+        of_task = [name for name in outcomes if name.partition(".")[0] == task.name]
+        if of_task:
+            names[column] = of_task
+    return names
 
 
-def on_impressions(schema: Schema, at: int, rows: Predicted) -> Observed:
+def on_impressions(schema: Schema, task: int, rows: Predicted) -> Observed:
     """A task's joint prediction on all impressions, and its joint label, NaN where that is not
     known.
     """
-    labels = product(rows.labels, schema, at)
-    return Observed(labels, rows.group, rows.of_rows, rows.units, predictions=rows.joint[:, at])
+    labels = product(rows.labels, schema, task)
+    return Observed(labels, rows.group, rows.of_rows, rows.units, predictions=rows.joint[:, task])
 
 
 def sample_spaces(schema: Schema, rows: Predicted) -> Iterator[tuple[str, TaskKind, Observed]]:
     """What is measured of each task, see `Tally`: `buy.ctcvr`, its kind, and its rows, all N on
     every space.
     """
-    of_rows = rows.of_rows
-    for at, (task, parent) in enumerate(zip(schema.tasks, schema.parents, strict=True)):
-        labels = given_parent(rows.labels, at, parent)
-        name = task.name if parent is None else f"{task.name}.cvr"
-        own = Observed(labels, rows.group, of_rows, rows.units, predictions=rows.conditional[:, at])
-        yield name, task.kind, own
-        if parent is not None:
-            yield f"{task.name}.ctcvr", task.kind, on_impressions(schema, at, rows)
+    weights = rows.of_rows
+    for column, (task, parent) in enumerate(zip(schema.tasks, schema.parents, strict=True)):
+        observed = Observed(
+            given_parent(rows.labels, column, parent),
+            rows.group,
+            weights,
+            rows.units,
+            predictions=rows.conditional[:, column],
+        )
+        if parent is None:
+            yield task.name, task.kind, observed
+        else:
+            yield f"{task.name}.cvr", task.kind, observed
+            yield f"{task.name}.ctcvr", task.kind, on_impressions(schema, column, rows)
 
 
-def given_parent(labels: NDArray[Any], at: int, parent: int | None) -> NDArray[Any]:
-    """Labels (N, T) -> a task's own (N,), NaN where its parent did not happen or that is not
+def given_parent(labels: NDArray[Any], task: int, parent: int | None) -> NDArray[Any]:
+    """Labels (N, T) -> those of one task (N,), NaN where its parent did not happen or that is not
     known.
     """
-    own: NDArray[Any] = labels[:, at]
-    return own if parent is None else np.where(labels[:, parent] == 1, own, np.nan)
+    of_task: NDArray[Any] = labels[:, task]
+    return of_task if parent is None else np.where(labels[:, parent] == 1, of_task, np.nan)
 
 
-def product(labels: NDArray[Any], schema: Schema, at: int) -> NDArray[Any]:
+def product(labels: NDArray[Any], schema: Schema, task: int) -> NDArray[Any]:
     """Labels (N, T) -> (N,): whether a task and all its ancestors happened, NaN where that is not
     known.
     """
-    first, *rest = schema.chain(at)
-    product: NDArray[Any] = labels[:, first]
-    for task in rest:
-        own = labels[:, task]
-        decided = product == 0
-        if schema.tasks[task].late:
-            decided &= ~np.isnan(own)
-        product = np.where(decided, product, product * own)
-    return product
+    root, *descendants = schema.chain(task)
+    joint: NDArray[Any] = labels[:, root]
+    for descendant in descendants:
+        label = labels[:, descendant]
+        decided = joint == 0
+        if schema.tasks[descendant].late:
+            decided &= ~np.isnan(label)
+        joint = np.where(decided, joint, joint * label)
+    return joint
 
 
 def joint_labels(labels: NDArray[Any], schema: Schema) -> NDArray[Any]:
     """Labels (N, T) -> those of each task on all impressions (N, T): the product along its chain,
     NaN where unknown.
     """
-    return np.stack([product(labels, schema, at) for at in range(labels.shape[1])], axis=1)
+    return np.stack([product(labels, schema, task) for task in range(labels.shape[1])], axis=1)

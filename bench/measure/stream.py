@@ -13,14 +13,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.core.arrays import Floats
+from bench.core.arrays import Floats, Singles
 from bench.core.schema import Task
 from bench.measure.grouped import Grouped, ratio
-from bench.measure.labelled import Labelled
-from bench.measure.lists.base import Facts, GainSum, columns_of, forms_of, worths_of
+from bench.measure.lists.base import (
+    Facts,
+    GainSum,
+    WantedOutcome,
+    columns_of,
+    forms_of,
+    worths_of,
+)
 from bench.measure.outcomes import AllWanted, Measure, wanted_of
 from bench.measure.runs import Sorted
-from bench.measure.spaces import Observed
+from bench.measure.spaces import Labelled, Observed
 from bench.measure.whole import Walk
 
 ROW = np.dtype([("group", np.int32), ("score", np.float32), ("label", np.float32)])
@@ -42,85 +48,121 @@ class Stream:
     """
 
     def __init__(self, task: Task, outcomes: Sequence[str], limit: int) -> None:
-        self._task, self._outcomes, self._grouped = task, tuple(outcomes), False
+        self._task = task
+        self._outcomes = tuple(outcomes)
+        self._grouped = False
         self._rows = Sorted(ROW, limit, limit // _READ)
 
     def add(self, rows: Observed) -> None:
         """Counts rows in: joint labels, scores (taken as float32) and groups."""
         self._grouped = self._grouped or bool((rows.group >= 0).any())
-        seen = np.flatnonzero(~np.isnan(rows.labels))
-        records = np.empty(len(seen), ROW)
-        records["group"], records["score"] = rows.group[seen], rows.predictions[seen]
-        records["label"] = rows.labels[seen]
+        observed = np.flatnonzero(~np.isnan(rows.labels))
+        records = np.empty(len(observed), ROW)
+        records["group"] = rows.group[observed]
+        records["score"] = rows.predictions[observed]
+        records["label"] = rows.labels[observed]
         wanted = self._wanted()
-        orders = {"group": (_by_group, wanted.by_group), "score": (_by_score, wanted.over_all)}
-        self._rows.orders = {name: order for name, (order, needed) in orders.items() if needed}
+        orders = {}
+        if wanted.by_group:
+            orders["group"] = _by_group
+        if wanted.over_all:
+            orders["score"] = _by_score
+        self._rows.orders = orders
         self._rows.add(records)
 
     def result(self) -> dict[str, float]:
         """Outcomes by name; those that the rows do not define are left out."""
         rows = self._rows.held
-        if rows is not None:
-            labelled = Labelled(rows["label"], rows["group"])
-            values = Measure((self._task,), self._outcomes, labelled, grouped=self._grouped).values(
-                rows["score"]
-            )[0]
-        else:
-            wanted, values = self._wanted(), np.full(len(self._outcomes), np.nan)
-            if wanted.by_group:
-                values[list(wanted.by_group)] = self._by_group(wanted)
-            if wanted.over_all:
-                values[list(wanted.over_all)] = self._over_all(wanted)
+        values = self._in_memory(rows) if rows is not None else self._from_file()
         return {
             name: float(value)
             for name, value in zip(self._outcomes, values, strict=True)
             if value == value
         }
 
+    def _in_memory(self, rows: RowArray) -> Floats:
+        labelled = Labelled(rows["label"], rows["group"])
+        measure = Measure((self._task,), self._outcomes, labelled, grouped=self._grouped)
+        values: Floats = measure.values(rows["score"])[0]
+        return values
+
+    def _from_file(self) -> Floats:
+        wanted = self._wanted()
+        values = np.full(len(self._outcomes), np.nan)
+        if wanted.by_group:
+            values[list(wanted.by_group)] = self._by_group(wanted)
+        if wanted.over_all:
+            values[list(wanted.over_all)] = self._over_all(wanted)
+        return values
+
     def _wanted(self) -> AllWanted:
         return wanted_of((self._task,), self._outcomes, self._grouped)
 
-    def _by_group(self, of: AllWanted) -> Floats:
-        wanted = list(of.by_group.values())
-        above, below = np.zeros(len(wanted)), np.zeros(len(wanted))
+    def _by_group(self, wanted: AllWanted) -> Floats:
+        outcomes = list(wanted.by_group.values())
+        above = np.zeros(len(outcomes))
+        below = np.zeros(len(outcomes))
         for rows in _whole_groups(self._rows.read("group")):
-            grouped = Grouped(of.gains(rows["label"]), rows["group"], wanted)
+            grouped = Grouped(wanted.gains(rows["label"]), rows["group"], outcomes)
             sums = grouped.sums(rows["score"].astype(np.float64))
-            above, below = above + sums[0], below + sums[1]
+            above = above + sums[0]
+            below = below + sums[1]
         return ratio(above, below)
 
-    def _over_all(self, of: AllWanted) -> Floats:
-        wanted = list(of.over_all.values())
-        forms, columns, rows = forms_of(wanted), columns_of(wanted), len(self._rows)
-        cuts = np.array([each.rows(rows) for each in wanted])
-        worths = worths_of(wanted, cuts)
-        deepest = worths.shape[1] - 1
-        walk = Walk(forms, columns, cuts[:, None], worths)
-        totals, least = np.zeros(len(of.columns)), np.full(len(of.columns), np.inf)
-        most = np.empty((len(of.columns), 0), np.float32)  # the largest gains, ascending
-        for piece, after in pairwise(chain(self._rows.read("score"), [np.empty(0, np.uint64)])):
+    def _over_all(self, wanted: AllWanted) -> Floats:
+        outcomes = list(wanted.over_all.values())
+        rows = float(len(self._rows))
+        cuts = np.array([outcome.rows(rows) for outcome in outcomes])
+        worths = worths_of(outcomes, cuts)
+        walk = Walk(forms_of(outcomes), columns_of(outcomes), cuts[:, None], worths)
+        columns = _ColumnSums(len(wanted.columns), deepest=worths.shape[1] - 1)
+        pieces = chain(self._rows.read("score"), [np.empty(0, np.uint64)])
+        for piece, after in pairwise(pieces):
             ahead = np.concatenate([piece, after[:1]])
-            gains = of.gains(ahead.astype(np.uint32).view(np.float32))
+            gains = wanted.gains(ahead.astype(np.uint32).view(np.float32))
             ranked = (ahead >> np.uint64(32)).astype(np.float64)
             once = np.ones((len(piece), 1), np.uint8)
             walk.on(ranked, np.arange(len(ahead)), once, gains)
-            gains = gains[:, : len(piece)]
-            totals = totals + gains.sum(axis=1, dtype=np.float64)
-            least = np.minimum(least, gains.min(axis=1))
-            if deepest:
-                most = np.sort(np.concatenate([most, gains], axis=1), axis=1)[:, -deepest:]
-        best = np.empty(len(wanted))
-        for m, outcome in enumerate(wanted):
-            measure, column = outcome.measure, outcome.column
-            if isinstance(measure, GainSum) and measure.divisor is None:
-                own = most[column, ::-1][: int(cuts[m])].astype(float)
-                best[m] = (
-                    own @ np.diff(worths[m, : len(own) + 1]) if own[0] > least[column] else 0.0
-                )
-            else:
-                assert measure.divisor is not None
-                best[m] = measure.divisor(Facts(np.array(float(rows)), totals[column]), cuts[m])
-        return ratio(walk.found[:, 0], best)
+            columns.add(gains[:, : len(piece)])
+        divisors = np.empty(len(outcomes))
+        for m, outcome in enumerate(outcomes):
+            divisors[m] = columns.divisor(outcome, cuts[m], worths[m], rows)
+        return ratio(walk.worth[:, 0], divisors)
+
+
+class _ColumnSums:
+    """What divisors need of the gains of all rows, of which only the largest are held.
+
+    Args:
+        deepest: how many of the largest.
+    """
+
+    def __init__(self, columns: int, deepest: int) -> None:
+        self._deepest = deepest
+        self._totals = np.zeros(columns)
+        self._smallest = np.full(columns, np.inf)
+        self._largest = np.empty((columns, 0), np.float32)  # ascending
+
+    def add(self, gains: Singles) -> None:
+        """Counts the next rows in: (C, n)."""
+        self._totals = self._totals + gains.sum(axis=1, dtype=np.float64)
+        self._smallest = np.minimum(self._smallest, gains.min(axis=1))
+        if self._deepest:
+            together = np.concatenate([self._largest, gains], axis=1)
+            self._largest = np.sort(together, axis=1)[:, -self._deepest :]
+
+    def divisor(self, outcome: WantedOutcome, cut: float, worths: Floats, rows: float) -> float:
+        """Divides an outcome's walk; 0 where it is undefined."""
+        measure = outcome.measure
+        column = outcome.column
+        if isinstance(measure, GainSum) and measure.divisor is None:
+            best = self._largest[column, ::-1][: int(cut)].astype(float)
+            if best[0] <= self._smallest[column]:
+                return 0.0
+            return float(best @ np.diff(worths[: len(best) + 1]))
+        assert measure.divisor is not None
+        facts = Facts(np.array(rows), self._totals[column])
+        return float(measure.divisor(facts, cut))
 
 
 def _by_group(rows: RowArray) -> RowArray:
@@ -141,11 +183,11 @@ def _by_score(rows: RowArray) -> NDArray[np.uint64]:
 
 def _whole_groups(pieces: Iterable[RowArray]) -> Iterator[RowArray]:
     """The same rows in pieces that end with a group's last row."""
-    held: list[RowArray] = []
+    waiting: list[RowArray] = []
     for piece in pieces:
         start = int(np.searchsorted(piece["group"], piece["group"][-1]))
-        if start or (held and held[-1]["group"][-1] != piece["group"][0]):
-            yield np.concatenate([*held, piece[:start]])
-            held = []
-        held.append(piece[start:])
-    yield np.concatenate([np.empty(0, ROW), *held])
+        if start or (waiting and waiting[-1]["group"][-1] != piece["group"][0]):
+            yield np.concatenate([*waiting, piece[:start]])
+            waiting = []
+        waiting.append(piece[start:])
+    yield np.concatenate([np.empty(0, ROW), *waiting])

@@ -15,11 +15,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.core.arrays import Floats, Singles
 from bench.core.errors import TrainingError
-from bench.core.schema import Schema, Task
+from bench.core.schema import Schema, Task, TaskKind
 from bench.core.system.intrinsics import jit
-from bench.measure.heads import Head, MeanMetric, heads_of, held_of
-from bench.measure.heads.base import LEAST_PROBABILITY, label, log_loss, prediction, squared
+from bench.measure.heads import Head, heads_of, means_of, metrics_of_held_rows
+from bench.measure.heads.base import (
+    LEAST_PROBABILITY,
+    Column,
+    label,
+    log_loss,
+    prediction,
+    squared,
+)
 from bench.measure.heads.calibration import ECE_BINS
 from bench.measure.keys import GROUP_SHIFT, NO_GROUP, Areas, Keys, by_group, by_score, code
 from bench.measure.outcomes import Measure
@@ -46,16 +54,15 @@ class BinaryTally:
     """
 
     def __init__(self, limit: int = ROWS_IN_MEMORY) -> None:
-        means = {
-            name: each for name, each in heads_of("binary").items() if isinstance(each, MeanMetric)
-        }
+        means = means_of("binary")
         self._means = {
-            name: each for name, each in means.items() if {*each.columns} <= {*_COMPILED}
+            name: metric for name, metric in means.items() if {*metric.columns} <= {*_COMPILED}
         }
-        self._others = held_of("binary") | {
-            name: means[name] for name in means.keys() - self._means.keys()
-        }
-        self._held, self._sums = Held(), np.zeros(len(_COMPILED))
+        self._metrics_of_held = metrics_of_held_rows("binary")
+        for name in means.keys() - self._means.keys():
+            self._metrics_of_held[name] = means[name]
+        self._held = Held()
+        self._sums = np.zeros(len(_COMPILED))
         self._keys = Sorted(np.uint64, limit, limit)
         self._keys.orders = {"group": by_group, "score": by_score}
 
@@ -63,32 +70,34 @@ class BinaryTally:
         """Counts rows in; predictions are taken as float32."""
         predictions = rows.predictions.astype(np.float32, copy=False)
         keys = np.empty(len(predictions), np.uint64)
-        count = _take(
-            rows.labels, predictions, predictions.view(np.uint32), rows.group, keys, self._sums
-        )
-        if self._others:
+        bits = predictions.view(np.uint32)
+        count = _take(rows.labels, predictions, bits, rows.group, keys, self._sums)
+        if self._metrics_of_held:
             self._held.add(replace(rows, predictions=predictions))
-        # else what is not used is given back
-        self._keys.add(keys if count == len(keys) else keys[:count].copy())
+        if count < len(keys):
+            keys = keys[:count].copy()  # gives unused memory back
+        self._keys.add(keys)
 
     def result(self) -> dict[str, float]:
         """Metrics by name; those that the rows do not define are left out."""
         rows = len(self._keys)
         if rows == 0:
             return {}
-        grouped = Areas(self._keys.read("group"))
-        all_rows = Areas(
-            self._keys.read("score"), np.arange(ECE_BINS, dtype=np.int64) * rows // ECE_BINS
-        )
-        sums = dict[Any, float](zip(_COMPILED, self._sums.tolist(), strict=True))
-        metrics = {"auc": all_rows.auc, "gauc": grouped.auc, "gauc_positives": grouped.by_positives}
-        metrics["ece"] = all_rows.distance / rows
-        metrics |= {
-            name: each.of(rows, *map(sums.__getitem__, each.columns))
-            for name, each in self._means.items()
+        cuts = np.arange(ECE_BINS, dtype=np.int64) * rows // ECE_BINS
+        by_group = Areas(self._keys.read("group"))
+        by_score = Areas(self._keys.read("score"), cuts)
+        metrics = {
+            "auc": by_score.auc,
+            "gauc": by_group.auc,
+            "gauc_positives": by_group.by_positives,
+            "ece": by_score.distance / rows,
         }
+        sums = dict[Column, float](zip(_COMPILED, self._sums.tolist(), strict=True))
+        for name, metric in self._means.items():
+            of_columns = [sums[column] for column in metric.columns]
+            metrics[name] = metric.of(rows, *of_columns)
         if self._held.rows is not None:
-            metrics |= measured(self._others, self._held.rows)
+            metrics |= measured(self._metrics_of_held, self._held.rows)
         return {
             name: float(value)
             for name, value in metrics.items()
@@ -107,18 +116,24 @@ class HeldTally:
     """
 
     def __init__(self, task: Task, outcomes: Sequence[str] = ()) -> None:
-        self._task, self._outcomes, self._held = task, tuple(outcomes), Held()
+        self._task = task
+        self._outcomes = tuple(outcomes)
+        self._held = Held()
 
     def add(self, rows: Observed) -> None:
         """Counts rows in, as float32."""
         labels = rows.labels
-        predictions = rows.predictions.astype(np.float32)
         weights = rows.weights
         if weights is not None:
-            labels, weights = np.where(weights > 0, labels, np.nan), weights.astype(np.float32)
-        self._held.add(
-            Observed(labels.astype(np.float32), rows.group, weights, predictions=predictions)
+            labels = np.where(weights > 0, labels, np.nan)
+            weights = weights.astype(np.float32)
+        observed = Observed(
+            labels.astype(np.float32),
+            rows.group,
+            weights,
+            predictions=rows.predictions.astype(np.float32),
         )
+        self._held.add(observed)
 
     def result(self) -> dict[str, float]:
         """Metrics, or outcomes, by name; those that the rows do not define are left out."""
@@ -127,9 +142,8 @@ class HeldTally:
             return {}
         if self._outcomes:
             measure = Measure((self._task,), self._outcomes, rows, grouped=self._held.grouped)
-            metrics = dict(
-                zip(self._outcomes, measure.values(rows.predictions)[0].tolist(), strict=True)
-            )
+            values = measure.values(rows.predictions)[0].tolist()
+            metrics = dict(zip(self._outcomes, values, strict=True))
         else:
             metrics = measured(heads_of(self._task.kind), rows)
         return {name: value for name, value in metrics.items() if np.isfinite(value)}
@@ -137,50 +151,53 @@ class HeldTally:
 
 def measured(heads: Mapping[str, Head], rows: Observed) -> dict[str, float]:
     """Metrics of rows of which none is NaN; NaN where they do not define one."""
-    y, p = rows.labels.astype(np.float64), rows.predictions.astype(np.float64)
-    weights = np.ones(len(y)) if rows.weights is None else rows.weights.astype(np.float64)
-    own = Observed(y, rows.group, weights, predictions=p)
-    return {name: head.prepare(own)(weights) for name, head in heads.items()}
+    y = rows.labels.astype(np.float64)
+    p = rows.predictions.astype(np.float64)
+    weights = rows.weights_or_ones
+    as_float64 = Observed(y, rows.group, weights, predictions=p)
+    return {name: head.prepare(as_float64)(weights) for name, head in heads.items()}
 
 
 @jit()
 def _take(
     labels: NDArray[Any],
-    predictions: NDArray[np.float32],
+    predictions: Singles,
     bits: NDArray[np.uint32],
     group: NDArray[Any],
     keys: Keys,
-    sums: NDArray[np.float64],
+    sums: Floats,
 ) -> int:
     """Writes the keys of observed rows, and counts them.
 
     Adds to the sums of predictions, log loss, labels and squared errors. One logarithm of a product
     of 32 probabilities stands for 32 logarithms: it is as exact, and far faster.
     """
-    total, loss, positives, squares, product, factors = 0.0, 0.0, 0, 0.0, 1.0, 0
+    total = 0.0
+    loss = 0.0
+    positives = 0
+    squares = 0.0
+    product = 1.0
+    factors = 0
     count = 0
     for row in range(len(labels)):
         if np.isnan(labels[row]):
             continue
         positive = labels[row] != 0
         positives += positive
-        own = np.uint64(group[row] if group[row] >= 0 else NO_GROUP)
-        keys[count] = (
-            code(bits[row]) << np.uint64(1) | np.uint64(positive) | own << np.uint64(GROUP_SHIFT)
-        )
+        high = np.uint64(group[row] if group[row] >= 0 else NO_GROUP) << np.uint64(GROUP_SHIFT)
+        keys[count] = code(bits[row]) << np.uint64(1) | np.uint64(positive) | high
         count += 1
         probability = np.float64(predictions[row])
         total += probability
         wrong = 1.0 - probability if positive else probability
         squares += wrong * wrong
-        product *= min(
-            max(probability if positive else 1.0 - probability, LEAST_PROBABILITY),
-            1 - LEAST_PROBABILITY,
-        )
+        of_label = probability if positive else 1.0 - probability
+        product *= min(max(of_label, LEAST_PROBABILITY), 1 - LEAST_PROBABILITY)
         factors += 1
         if factors == _FACTORS:
             loss -= math.log(product)
-            product, factors = 1.0, 0
+            product = 1.0
+            factors = 0
     sums[0] += total
     sums[1] += loss - math.log(product)
     sums[2] += positives
@@ -208,7 +225,7 @@ class Tally:
         tasks: in the order of the columns.
         prefix: before every name, as in `valid/`.
         limit: rows of each binary task to hold in memory.
-        outcomes: of the rankings by each task's own predictions to measure as well, see
+        outcomes: of the rankings by each task's predictions to measure as well, see
             `on_impressions`.
         plain: where rows have weights, measure without the first of them, too: `click.plain_auc`.
     """
@@ -226,10 +243,8 @@ class Tally:
         self._plain = plain
         self._limit = limit
         self._outcomes = by_task(tasks, outcomes)
-        self._tallies: dict[tuple[str, int], BinaryTally | HeldTally | Stream] = {}
-        """By what stands before their names, and the column of the task that is ranked, -1 of
-        metrics.
-        """
+        self._metrics: dict[str, BinaryTally | HeldTally] = {}  # by the start of their names
+        self._rankings: dict[int, HeldTally | Stream] = {}  # by the task's column
 
     def add(self, rows: Predicted) -> None:
         """Counts the next rows in; all pieces have weights, or none has.
@@ -239,47 +254,58 @@ class Tally:
         """
         self._check(rows.conditional)
         self._check(rows.joint)
-        ways: dict[str, NDArray[Any] | None] = {"": None}
+        weightings: dict[str, NDArray[Any] | None] = {"": None}
         if rows.weights is not None:
-            ways[""] = rows.weights.prod(axis=1)
+            weightings[""] = rows.weights.prod(axis=1)
             if self._plain:  # without the first, the row's own
-                ways["plain_"] = rows.weights[:, 1:].prod(axis=1)
-        for name, kind, own in sample_spaces(self._schema, rows):
-            for way, weights in ways.items():
-                key = f"{self._prefix}{name}.{way}", -1
-                if key not in self._tallies:
-                    summed = kind == "binary" and weights is None
-                    self._tallies[key] = (
-                        BinaryTally(self._limit) if summed else HeldTally(Task(name, kind))
-                    )
-                self._tallies[key].add(replace(own, weights=weights))
-        for at, outcomes in self._outcomes.items():
-            task, key = self._schema.tasks[at], (self._prefix, at)
-            if key not in self._tallies:
-                in_memory = rows.weights is not None
-                self._tallies[key] = (
-                    HeldTally(task, outcomes) if in_memory else Stream(task, outcomes, self._limit)
-                )
-            self._tallies[key].add(
-                replace(on_impressions(self._schema, at, rows), weights=ways[""])
-            )
+                weightings["plain_"] = rows.weights[:, 1:].prod(axis=1)
+        for name, kind, observed in sample_spaces(self._schema, rows):
+            for prefix, weights in weightings.items():
+                tally = self._tally_of(name, kind, prefix, weights is not None)
+                tally.add(replace(observed, weights=weights))
+        for column in self._outcomes:
+            observed = on_impressions(self._schema, column, rows)
+            ranking = self._ranking_of(column, rows.weights is not None)
+            ranking.add(replace(observed, weights=weightings[""]))
+
+    def _tally_of(
+        self, name: str, kind: TaskKind, prefix: str, weighted: bool
+    ) -> BinaryTally | HeldTally:
+        key = f"{self._prefix}{name}.{prefix}"
+        if key not in self._metrics:
+            if kind == "binary" and not weighted:
+                self._metrics[key] = BinaryTally(self._limit)
+            else:
+                self._metrics[key] = HeldTally(Task(name, kind))
+        return self._metrics[key]
+
+    def _ranking_of(self, column: int, weighted: bool) -> HeldTally | Stream:
+        if column not in self._rankings:
+            task = self._schema.tasks[column]
+            outcomes = self._outcomes[column]
+            if weighted:
+                self._rankings[column] = HeldTally(task, outcomes)
+            else:
+                self._rankings[column] = Stream(task, outcomes, self._limit)
+        return self._rankings[column]
 
     def _check(self, predictions: NDArray[Any]) -> None:
         finite = np.isfinite(predictions)
         if finite.all():
             return
         wrong = (~finite).sum(0)
-        at = int(np.argmax(wrong > 0))
-        task = self._schema.tasks[at].name
+        column = int(np.argmax(wrong > 0))
+        task = self._schema.tasks[column].name
         raise TrainingError(
-            f"{wrong[at]} of {len(predictions)} predictions of task '{task}' are not finite"
+            f"{wrong[column]} of {len(predictions)} predictions of task '{task}' are not finite"
         )
 
     def result(self) -> dict[str, float]:
         """Metrics by full name, as in `valid/click.auc`."""
-        tallies = self._tallies.items()
-        return {
-            before + name: value
-            for (before, _), of in tallies
-            for name, value in of.result().items()
-        }
+        metrics: dict[str, float] = {}
+        for prefix, tally in self._metrics.items():
+            metrics |= {prefix + name: value for name, value in tally.result().items()}
+        for ranking in self._rankings.values():
+            for name, value in ranking.result().items():
+                metrics[self._prefix + name] = value
+        return metrics

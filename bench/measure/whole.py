@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.core.arrays import Floats, Ints
+from bench.core.arrays import Floats, Ints, Mask, Singles
 from bench.core.system.intrinsics import jit
-from bench.measure.lists.area import won
 from bench.measure.lists.base import (
     AREA,
     DISCOUNTED,
@@ -24,12 +23,29 @@ from bench.measure.lists.base import (
     forms_of,
     worths_of,
 )
-from bench.measure.lists.gains import top
+from bench.measure.lists.gains import pairs_won, top
 from bench.measure.resamples import PIECE, Once, Resamples
 
 # standard deviations of the rows on a resample by which a cut may lie deeper than on the rows as
 # they are
 _SLACK = 6.0
+
+
+class _Prepared(NamedTuple):
+    """What outcomes need on R resamples.
+
+    Attributes:
+        spread: see `Resamples`.
+        cuts: (M, R), in rows.
+        divisors: (M, R), of walks; NaN where an outcome is undefined.
+    """
+
+    drawn: Resamples | Once
+    rows: Ints
+    spread: float
+    cuts: Floats
+    worths: Floats
+    divisors: Floats
 
 
 class Whole:
@@ -44,13 +60,16 @@ class Whole:
 
     def __init__(
         self,
-        gains: NDArray[np.float32],
+        gains: Singles,
         wanted: Sequence[WantedOutcome],
         weights: Floats | None = None,
     ) -> None:
-        self._gains, self._weights, self._wanted = gains, weights, wanted
-        self._columns, self._forms = columns_of(wanted), forms_of(wanted)
-        self._ordered = weights is not None or bool((self._forms == AREA).any())
+        self._gains = gains
+        self._weights = weights
+        self._wanted = wanted
+        self._columns = columns_of(wanted)
+        self._forms = forms_of(wanted)
+        self._sorts_all = weights is not None or bool((self._forms == AREA).any())
         self._once = self._prepared(Once(), np.arange(gains.shape[1]))
 
     def draw(self, drawn: Resamples, rows: Ints) -> None:
@@ -59,75 +78,69 @@ class Whole:
 
     def values(self, scores: Floats) -> Floats:
         """(M,) of scores (N,)."""
-        cuts, worths, weights = self._once.cuts[:, 0], self._once.worths, self._weights
-        places = _best(scores, len(scores) if self._ordered else math.ceil(cuts.max(initial=0)))
+        cuts = self._once.cuts[:, 0]
+        worths = self._once.worths
+        deepest = len(scores) if self._sorts_all else math.ceil(cuts.max(initial=0))
+        places = _best(scores, deepest)
         ranked = scores[places]
-        of_rows = np.empty(0) if weights is None else weights
-        values = np.empty(len(cuts))
+        weights = np.empty(0) if self._weights is None else self._weights
+        walks = np.empty(len(cuts))
         for m, form in enumerate(self._forms):
-            own = ranked, places, len(places), self._gains[self._columns[m]]
+            ranking = ranked, places, len(places), self._gains[self._columns[m]]
             if form == AREA:
-                values[m] = won(*own, of_rows)
+                walks[m] = pairs_won(*ranking, weights)
             else:
-                values[m] = top(*own, form == DISCOUNTED, cuts[m], worths, m, of_rows)
-        return values / self._once.best[:, 0]
+                walks[m] = top(*ranking, form == DISCOUNTED, cuts[m], worths, m, weights)
+        return walks / self._once.divisors[:, 0]
 
     def resampled(self, scores: Floats) -> Floats:
         """(1 + B, M): values, and those on each resample."""
-        drawn = self._walked(scores, self._drawn, slice(None)) / self._drawn.best
-        return np.concatenate([self.values(scores)[None], drawn.T])
+        on_resamples = self._walked(scores, self._drawn, slice(None)) / self._drawn.divisors
+        return np.concatenate([self.values(scores)[None], on_resamples.T])
 
     def _prepared(self, drawn: Resamples | Once, rows: Ints) -> _Prepared:
-        ones = np.ones(len(rows)) if self._weights is None else self._weights
-        gains = (self._gains[column].astype(float) for column in self._columns)
-        totals, *sums = drawn.sums(rows, chain([ones], (ones * column for column in gains))).T
-        cuts = np.array([each.rows(totals) for each in self._wanted])
+        totals, sums = self._totals(drawn, rows)
+        cuts = np.array([outcome.rows(totals) for outcome in self._wanted])
         worths = worths_of(self._wanted, cuts)
-        prepared = _Prepared(
-            drawn, rows, drawn.spread(rows), cuts, worths, np.full(cuts.shape, np.nan)
-        )
+        undefined = np.full(cuts.shape, np.nan)
+        prepared = _Prepared(drawn, rows, drawn.spread(rows), cuts, worths, undefined)
         for m, outcome in enumerate(self._wanted):
             measure = outcome.measure
             if isinstance(measure, GainSum) and measure.divisor is None:
-                own = self._gains[outcome.column].astype(float)
-                best = self._walked(own, prepared, slice(m, m + 1))[0]
-                defined = _varies(own, drawn, rows)
+                gains = self._gains[outcome.column].astype(float)
+                divisors = self._walked(gains, prepared, slice(m, m + 1))[0]
+                defined = _varies(gains, drawn, rows)
             else:
                 assert measure.divisor is not None
-                best = measure.divisor(Facts(totals, sums[m]), cuts[m])
-                defined = best > 0
-            prepared.best[m, defined] = best[defined]
+                divisors = measure.divisor(Facts(totals, sums[m]), cuts[m])
+                defined = divisors > 0
+            prepared.divisors[m, defined] = divisors[defined]
         return prepared
 
-    def _walked(self, scores: Floats, of: _Prepared, wanted: slice) -> Floats:
+    def _totals(self, drawn: Resamples | Once, rows: Ints) -> tuple[Floats, list[Floats]]:
+        """On each resample the weight of all rows (R,), and the weighted gains of each outcome's
+        column.
+        """
+        weights = np.ones(len(rows)) if self._weights is None else self._weights
+        weighted = (weights * self._gains[column].astype(float) for column in self._columns)
+        totals, *sums = drawn.sums(rows, chain([weights], weighted)).T
+        return totals, sums
+
+    def _walked(self, scores: Floats, prepared: _Prepared, wanted: slice) -> Floats:
         """(M, R): the walks of the wanted outcomes."""
-        cuts, rows = of.cuts[wanted], len(of.rows)
-        for places in _deeper(
-            scores, rows if self._ordered else float(cuts.max(initial=0)), of.spread
-        ):
-            walk = Walk(self._forms[wanted], self._columns[wanted], cuts, of.worths[wanted])
+        cuts = prepared.cuts[wanted]
+        deepest = len(prepared.rows) if self._sorts_all else float(cuts.max(initial=0))
+        for places in _deeper(scores, deepest, prepared.spread):
+            walk = Walk(self._forms[wanted], self._columns[wanted], cuts, prepared.worths[wanted])
             for start in range(0, len(places), PIECE):
                 piece = places[start : start + PIECE + 1]
-                weights: NDArray[Any] = of.drawn.of(of.rows[piece[:PIECE]])
+                weights: NDArray[Any] = prepared.drawn.of(prepared.rows[piece[:PIECE]])
                 if self._weights is not None:
                     weights = weights * self._weights[piece[:PIECE], None]
                 walk.on(scores[piece], piece, weights, self._gains)
-                if not self._ordered and (walk.before >= cuts).all():
-                    return walk.found
-        return walk.found
-
-
-class _Prepared(NamedTuple):
-    """What outcomes need on R resamples: cuts in rows, and what walks are divided by (M, R), NaN
-    where undefined.
-    """
-
-    drawn: Resamples | Once
-    rows: Ints
-    spread: float
-    cuts: Floats
-    worths: Floats
-    best: Floats
+                if not self._sorts_all and (walk.before >= cuts).all():
+                    return walk.worth
+        return walk.worth
 
 
 class Rewalked:
@@ -139,8 +152,9 @@ class Rewalked:
         wanted: outcomes, each of one column of gains, whose measures have a `whole`.
     """
 
-    def __init__(self, gains: NDArray[np.float32], wanted: Sequence[WantedOutcome]) -> None:
-        self._gains, self._wanted = gains, wanted
+    def __init__(self, gains: Singles, wanted: Sequence[WantedOutcome]) -> None:
+        self._gains = gains
+        self._wanted = wanted
         self._once = self._prepared(Once(), np.arange(gains.shape[1]))
 
     def draw(self, drawn: Resamples, rows: Ints) -> None:
@@ -149,48 +163,38 @@ class Rewalked:
 
     def values(self, scores: Floats) -> Floats:
         """(M,) of scores (N,)."""
-        return self._walked(scores, *self._once)[0, :]
+        return self._measured(scores, self._once)[0, :]
 
     def resampled(self, scores: Floats) -> Floats:
         """(1 + B, M): values, and those on each resample."""
-        return np.concatenate([self.values(scores)[None], self._walked(scores, *self._drawn)])
+        on_resamples = self._measured(scores, self._drawn)
+        return np.concatenate([self.values(scores)[None], on_resamples])
 
-    def _prepared(
-        self, drawn: Resamples | Once, rows: Ints
-    ) -> tuple[Resamples | Once, Ints, Floats, Floats, float]:
-        """Resamples, rows, cuts (R, M) in rows, divisors (R, M), and the variance of the number of
-        rows.
-        """
+    def _prepared(self, drawn: Resamples | Once, rows: Ints) -> _Prepared:
         gains = (self._gains[outcome.column].astype(float) for outcome in self._wanted)
         totals, *sums = drawn.sums(rows, chain([np.ones(len(rows))], gains)).T
-        cuts = np.stack([outcome.rows(totals) for outcome in self._wanted], axis=1)
+        cuts = np.stack([outcome.rows(totals) for outcome in self._wanted])
         divisors = np.empty(cuts.shape)
         for m, outcome in enumerate(self._wanted):
             assert isinstance(outcome.measure, Walked)
-            divisors[:, m] = outcome.measure.divisor(Facts(totals, sums[m]), cuts[:, m])
-        return drawn, rows, cuts, divisors, drawn.spread(rows)
+            divisors[m] = outcome.measure.divisor(Facts(totals, sums[m]), cuts[m])
+        divisors[~(divisors > 0)] = np.nan
+        return _Prepared(drawn, rows, drawn.spread(rows), cuts, np.empty(0), divisors)
 
-    def _walked(
-        self,
-        scores: Floats,
-        drawn: Resamples | Once,
-        rows: Ints,
-        cuts: Floats,
-        divisors: Floats,
-        spread: float,
-    ) -> Floats:
+    def _measured(self, scores: Floats, prepared: _Prepared) -> Floats:
         """(R, M)."""
-        for places in _deeper(scores, float(cuts.max(initial=0)), spread):
-            counts = np.ascontiguousarray(drawn.of(rows[places]).T)
-            if (counts.sum(axis=1) >= cuts.max(axis=1)).all():
+        cuts = prepared.cuts
+        for places in _deeper(scores, float(cuts.max(initial=0)), prepared.spread):
+            counts = np.ascontiguousarray(prepared.drawn.of(prepared.rows[places]).T)
+            if (counts.sum(axis=1) >= cuts.max(axis=0)).all():
                 break
-        walks = np.zeros(cuts.T.shape)
+        walks = np.zeros(cuts.shape)
         for m, outcome in enumerate(self._wanted):
             assert isinstance(outcome.measure, Walked)
             assert outcome.measure.whole is not None
-            own = scores[places], places, self._gains[outcome.column], counts
-            outcome.measure.whole(*own, np.ascontiguousarray(cuts[:, m]), walks[m])
-        return np.where(divisors > 0, walks.T / np.where(divisors > 0, divisors, 1), np.nan)
+            ranking = scores[places], places, self._gains[outcome.column], counts
+            outcome.measure.whole(*ranking, cuts[m], walks[m])
+        return (walks / prepared.divisors).T
 
 
 class Walk:
@@ -203,24 +207,21 @@ class Walk:
 
     Attributes:
         before: (R,) rows so far, without those of a run of equal scores that may go on.
-        out: (M, R), the worth of these rows.
+        worth: (M, R), of these rows.
     """
 
     def __init__(self, forms: Ints, columns: Ints, cuts: Floats, worths: Floats) -> None:
         self._rules = columns, forms, cuts, worths
-        self.before, self.found = np.zeros(cuts.shape[1]), np.zeros(cuts.shape)
+        self.before = np.zeros(cuts.shape[1])
+        self.worth = np.zeros(cuts.shape)
         # of the run of equal scores at hand: rows, gains, whether it goes on, and the positives
         # before it
-        self._run = (
-            np.zeros(cuts.shape[1]),
-            np.zeros(cuts.shape),
-            np.zeros(1, bool),
-            np.zeros(cuts.shape),
-        )
+        rows = np.zeros(cuts.shape[1])
+        gained = np.zeros(cuts.shape)
+        above = np.zeros(cuts.shape)
+        self._run = rows, gained, np.zeros(1, bool), above
 
-    def on(
-        self, ranked: Floats, places: Ints, weights: NDArray[Any], gains: NDArray[np.float32]
-    ) -> None:
+    def on(self, ranked: Floats, places: Ints, weights: NDArray[Any], gains: Singles) -> None:
         """Goes on over rows.
 
         Args:
@@ -230,41 +231,45 @@ class Walk:
             weights: (n, R), how often each row is there.
             gains: (C, N).
         """
-        _walk(ranked, places, weights, gains, *self._rules, self.before, *self._run, self.found)
+        _walk(ranked, places, weights, gains, *self._rules, self.before, *self._run, self.worth)
 
 
 def _deeper(scores: Floats, cut: float, spread: float) -> Iterator[Ints]:
-    """Rows of the best scores: at first as many as a cut may need on any resample, then more, at
-    last all.
+    """Rows of the best scores: first as many as a cut may need on any resample, then twice as many,
+    and so on up to all.
     """
-    deep = math.ceil(cut + _SLACK * np.sqrt(spread * cut))
+    depth = math.ceil(cut + _SLACK * np.sqrt(spread * cut))
     while True:
-        yield (places := _best(scores, deep))
+        places = _best(scores, depth)
+        yield places
         if len(places) == len(scores):
             return
-        deep = 2 * len(places) + 16
+        depth = 2 * len(places) + 16
 
 
-def _best(scores: Floats, many: int) -> Ints:
-    """Rows of the best scores in descending order: `many`, and all whose score equals the last
+def _best(scores: Floats, depth: int) -> Ints:
+    """Rows of the best scores in descending order: `depth`, and all whose score equals the last
     one's.
     """
-    if many < len(scores):
-        bar = np.partition(scores, len(scores) - many)[len(scores) - many] if many else np.inf
-        rows = np.flatnonzero(scores >= bar)
-        return rows[np.argsort(-scores[rows])]
-    return np.argsort(-scores)
+    if depth >= len(scores):
+        return np.argsort(-scores)
+    bar = np.inf
+    if depth:
+        bar = np.partition(scores, len(scores) - depth)[len(scores) - depth]
+    rows = np.flatnonzero(scores >= bar)
+    return rows[np.argsort(-scores[rows])]
 
 
-def _varies(gains: Floats, drawn: Resamples | Once, rows: Ints) -> NDArray[np.bool_]:
+def _varies(gains: Floats, drawn: Resamples | Once, rows: Ints) -> Mask:
     """(B,): whether a resample has two different gains."""
-    least, most = np.full(drawn.resamples, np.inf), np.full(drawn.resamples, -np.inf)
+    smallest = np.full(drawn.resamples, np.inf)
+    largest = np.full(drawn.resamples, -np.inf)
     for start in range(0, len(rows), PIECE):
-        there = drawn.of(rows[start : start + PIECE]) > 0
-        own = gains[start : start + PIECE, None]
-        least = np.minimum(least, np.where(there, own, np.inf).min(0))
-        most = np.maximum(most, np.where(there, own, -np.inf).max(0))
-    return most > least
+        drawn_rows = drawn.of(rows[start : start + PIECE]) > 0
+        column = gains[start : start + PIECE, None]
+        smallest = np.minimum(smallest, np.where(drawn_rows, column, np.inf).min(0))
+        largest = np.maximum(largest, np.where(drawn_rows, column, -np.inf).max(0))
+    return largest > smallest
 
 
 @jit()
@@ -272,7 +277,7 @@ def _walk(
     ranked: Floats,
     places: Ints,
     weights: NDArray[Any],
-    gains: NDArray[np.float32],
+    gains: Singles,
     columns: Ints,
     forms: Ints,
     cuts: Floats,
@@ -280,17 +285,17 @@ def _walk(
     before: Floats,
     rows: Floats,
     gained: Floats,
-    tied: NDArray[np.bool_],
+    tied: Mask,
     above: Floats,
     out: Floats,
 ) -> None:
     resamples = weights.shape[1]
-    for at in range(len(weights)):
-        count = weights[at]
-        last = at + 1 == len(ranked) or ranked[at + 1] != ranked[at]
+    for rank in range(len(weights)):
+        count = weights[rank]
+        last = rank + 1 == len(ranked) or ranked[rank + 1] != ranked[rank]
         if last and not tied[0]:  # most rows are alone: a run of their own
             for m in range(len(forms)):
-                gain = np.float64(gains[columns[m], places[at]])
+                gain = np.float64(gains[columns[m], places[rank]])
                 if forms[m] == AREA:
                     _pass(bool(gain > 0), count, above[m], out[m])
                 elif gain > 0:
@@ -302,8 +307,8 @@ def _walk(
         for b in range(resamples):
             rows[b] += count[b]
         for m in range(len(forms)):
-            own = np.float64(gains[columns[m], places[at]])
-            gain = np.float64(own > 0) if forms[m] == AREA else own
+            amount = np.float64(gains[columns[m], places[rank]])
+            gain = np.float64(amount > 0) if forms[m] == AREA else amount
             if gain > 0:
                 for b in range(resamples):
                     gained[m, b] += count[b] * gain
@@ -315,11 +320,12 @@ def _walk(
                     out[m, b] += (rows[b] - gained[m, b]) * (2 * above[m, b] + gained[m, b])
                     above[m, b] += gained[m, b]
                 elif gained[m, b] > 0:
-                    start, end = min(before[b], cuts[m, b]), min(before[b] + rows[b], cuts[m, b])
-                    discounted = forms[m] == DISCOUNTED
-                    taken = (
-                        worths[m, int(end)] - worths[m, int(start)] if discounted else end - start
-                    )
+                    start = min(before[b], cuts[m, b])
+                    end = min(before[b] + rows[b], cuts[m, b])
+                    if forms[m] == DISCOUNTED:
+                        taken = worths[m, int(end)] - worths[m, int(start)]
+                    else:
+                        taken = end - start
                     out[m, b] += gained[m, b] / rows[b] * taken
                 gained[m, b] = 0.0
         for b in range(resamples):

@@ -27,10 +27,9 @@ from bench.core.seeds import derive
 from bench.core.system.progress import Progress, duration
 from bench.data.store import StoredSplit, part_of
 from bench.deciding.score import prediction_names
-from bench.measure.labelled import Labelled
 from bench.measure.outcomes import Measure, wanted_of
 from bench.measure.resamples import Resamples, few_units, units_of
-from bench.measure.spaces import joint_labels
+from bench.measure.spaces import Labelled, joint_labels
 from bench.serve.judgements import effect_of
 from bench.serve.package import Package
 from bench.serve.scorer import Scorer

@@ -30,10 +30,9 @@ from bench.deciding.score import prediction_names
 from bench.ledger.comparison.significance import CANNOT_TELL, against
 from bench.ledger.effect import LEVEL, Effect
 from bench.measure.heads import Weighted, heads_of
-from bench.measure.labelled import Labelled
 from bench.measure.outcomes import Measure
 from bench.measure.resamples import drawn_of, few_units, one_by_one, units_of
-from bench.measure.spaces import Predicted, joint_labels, sample_spaces
+from bench.measure.spaces import Labelled, Predicted, joint_labels, sample_spaces
 from bench.serve.kept_history import kept_of_card
 from bench.serve.scorer import Scorer, made_for
 

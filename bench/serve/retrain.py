@@ -31,9 +31,8 @@ from bench.deciding.retraining import Length, Retraining, verdicts
 from bench.deciding.score import Score
 from bench.ledger.effect import Effect
 from bench.measure.heads.calibration import decile_tables
-from bench.measure.labelled import Labelled
 from bench.measure.outcomes import Measure
-from bench.measure.spaces import Predicted, joint_labels, together
+from bench.measure.spaces import Labelled, Predicted, joint_labels, together
 from bench.measure.tally import Tally
 from bench.models.training.config import TrialConfig
 from bench.models.training.device import choose_device

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from bench.app.reference.cells import Cell
 from bench.app.reference.comparisons import Gain
 from bench.app.reference.table import TABLE
-from bench.app.report.comparison import critical_figure
-from bench.app.report.markup import escaped, identifier, sentence
-from bench.app.report.page import table, whole
+from bench.app.report.comparison_page import critical_figure
+from bench.app.report.markup import escaped, identifier, sentence, table
+from bench.app.report.page import whole
 from bench.app.report.text import dataset, label
 from bench.core.errors import count
 from bench.core.objectives import Objective

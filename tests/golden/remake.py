@@ -304,8 +304,8 @@ def _read(home, name):
     from bench.api import load_run
     from bench.app.report.embed import section_data
     from bench.app.report.plan_page import planned
-    from bench.app.runs.page import section_of
     from bench.app.runs.reporting import front_of
+    from bench.app.runs.run_page import section_of
     from bench.app.tracking.values import runs_of
     from bench.core.errors import UserError
 

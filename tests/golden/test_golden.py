@@ -11,7 +11,7 @@ from searching import searched
 from short_trainings import configurations, designed, jobs, trained
 
 from bench.api import load_run
-from bench.app.runs.page import next_step
+from bench.app.runs.run_page import next_step
 
 ROUNDED = 1e-6, 1e-9
 """Relative and absolute, of values in seven digits: sums may be taken in another order, and another

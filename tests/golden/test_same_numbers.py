@@ -16,8 +16,8 @@ from bench.api import load_run, read_cells
 from bench.app.cli.fronts import print_served, show_verdict
 from bench.app.report.embed import section_data
 from bench.app.report.plan_page import planned
-from bench.app.runs.page import section_of
 from bench.app.runs.reporting import front_of
+from bench.app.runs.run_page import section_of
 from bench.deciding.words.verdict import named, titles_of
 from bench.ledger.fusion import in_words
 

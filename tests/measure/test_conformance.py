@@ -26,12 +26,11 @@ from bench.core.objectives import (
 )
 from bench.core.schema import Task
 from bench.ledger.pareto import default_reference
-from bench.measure.labelled import Labelled
 from bench.measure.lists import measure_of
 from bench.measure.lists.base import DISCOUNTED, GainSum, Walked
 from bench.measure.outcomes import Measure
 from bench.measure.resamples import counts, drawn_of, units_of
-from bench.measure.spaces import Observed
+from bench.measure.spaces import Labelled, Observed
 from bench.measure.stream import Stream
 
 KINDS = ("binary", "regression", "category", "number")

@@ -11,10 +11,9 @@ from sklearn.metrics import ndcg_score, roc_auc_score
 
 from bench.core.objectives import random_ndcg, ranked_tasks
 from bench.core.schema import Task
-from bench.measure.labelled import Labelled
 from bench.measure.outcomes import Measure
 from bench.measure.resamples import counts, drawn_of, units_of
-from bench.measure.spaces import Observed
+from bench.measure.spaces import Labelled, Observed
 from bench.measure.stream import Stream
 
 TASKS = (Task("click"), Task("watch", "regression"))

@@ -13,9 +13,9 @@ from in_memory import binary, evaluate, predicted, regression
 
 from bench.core.schema import Task
 from bench.measure.keys import Areas, code
-from bench.measure.labelled import Labelled
 from bench.measure.outcomes import Measure
 from bench.measure.runs import Runs
+from bench.measure.spaces import Labelled
 from bench.measure.tally import Tally
 
 NAN = float("nan")

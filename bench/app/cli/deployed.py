@@ -203,7 +203,7 @@ def explain(
     from bench.app.report.explained import meaning, table
     from bench.app.runs.deploy import explained
     from bench.app.runs.folder import PAGE
-    from bench.app.runs.page import write_report
+    from bench.app.runs.run_page import write_report
 
     run, progress = opened(run_, home), TerminalProgress()
     raw = raw or run.request.raw

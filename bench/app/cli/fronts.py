@@ -82,7 +82,7 @@ def _show_served(result: DatasetResult, served: Served, full: bool) -> None:
     Args:
         full: with the score's kind, and what the front says beside the verdict.
     """
-    from bench.app.runs.page import run_argument
+    from bench.app.runs.run_page import run_argument
 
     say(result.current)
     title = f"served front on {result.run.key}: weights chosen on {NAMES[CONFIRM]}, outcomes"

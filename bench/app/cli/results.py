@@ -115,7 +115,7 @@ def report(
 ) -> CommandOutput:
     """Write one self-contained HTML page."""
     from bench.app.runs.folder import PAGE
-    from bench.app.runs.page import write_report
+    from bench.app.runs.run_page import write_report
 
     run = opened(run_, home)
     page = run.folder / PAGE
@@ -225,8 +225,8 @@ def diagnose(
     home: Home = None,
 ) -> CommandOutput:
     """Say what holds a trial's tasks back, with the evidence."""
-    from bench.app.runs.changes import drift_of
     from bench.app.runs.result import result_of
+    from bench.app.runs.run_page import drift_of
     from bench.ledger import drift
     from bench.ledger.diagnosis import References
 
@@ -380,7 +380,7 @@ def compare(
     home: Home = None,
 ) -> CommandOutput:
     """Compare families of points within or across runs: by how much, and how sure that is."""
-    from bench.app.report.comparison import write_comparison
+    from bench.app.report.comparison_page import write_comparison
     from bench.app.runs.comparing import compare_runs
 
     if out is not None and out.suffix not in (".html", ".csv"):

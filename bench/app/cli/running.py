@@ -150,8 +150,8 @@ def _execute(run: Run, full: bool) -> CommandOutput:
     from bench.app.cli.fronts import show_front, show_pick, show_verdict
     from bench.app.runs.execute import execute
     from bench.app.runs.folder import PAGE
-    from bench.app.runs.page import next_step, run_argument
     from bench.app.runs.result import documents
+    from bench.app.runs.run_page import next_step, run_argument
 
     try:
         # Ray says on stdout what happens to machines; there belongs nothing but results.
@@ -311,7 +311,7 @@ def status(
     """Show what is running, done, and failed, and why."""
     from bench.app.cli.output import watch as keep_watching
     from bench.app.runs.folder import LIVE
-    from bench.app.runs.page import write_live
+    from bench.app.runs.run_page import write_live
     from bench.app.runs.status import status_of
     from bench.core.system.lock import is_held
 

@@ -130,7 +130,7 @@ def backtest(
 def _show_days(answer: BacktestAnswer) -> None:
     from bench.serve.backtest.daily_gains import table
 
-    backtest = answer.found
+    backtest = answer.outcome
     headers = [answer.unit, "rows", "all in all"]
     headers += [f"{outcome}, %" for outcome in backtest.outcomes]
     title = f"gains over {answer.titles[backtest.against]}, {backtest.how}"
@@ -403,13 +403,13 @@ def _refresh(
         "version": version,
         "kept": accepted,
         "sentence": new.sentence,
-        "trained": new.told,
-        "outcomes": list(map(judgement_document, new.found)),
+        "trained": new.training,
+        "outcomes": list(map(judgement_document, new.judgements)),
         "package": str(new.package.folder) if accepted else "",
     }
     headers = ["outcome", "new version", "interval", "champion", "gain", "verdict"]
-    print_table(headers, map(outcome_row, new.found), "outcomes on the newest days")
-    say(new.sentence, f"The new version: {new.told}.")
+    print_table(headers, map(outcome_row, new.judgements), "outcomes on the newest days")
+    say(new.sentence, f"The new version: {new.training}.")
     if not accepted:
         raise UserError(
             f"the new version is refused: it loses more of {listed(new.worse)} than the policy "

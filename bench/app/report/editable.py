@@ -7,9 +7,8 @@ figure.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from io import BytesIO
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -20,11 +19,12 @@ from bench.app.report.explained import charted
 from bench.app.report.markup import COLOURS, KIND_COLOURS, SYMBOLS, looks_of
 from bench.app.report.picture import Plane, plane_of
 from bench.app.report.section import PageSection
+from bench.core.arrays import Floats
 from bench.core.rows import SHORT
 
-MARKERS = dict(zip(SYMBOLS, "XsoD^vPp*", strict=True))
-"""Name of a symbol of the page -> the marker of matplotlib that looks like it."""
-LIGHT = {role: colours[0] for role, colours in COLOURS.items()}
+MARKERS = dict(zip(SYMBOLS.values(), "XsoD^vPp*", strict=True))
+"""The path of a symbol of the page -> the marker of matplotlib that looks like it."""
+LIGHT = {role: light for role, (light, _) in COLOURS.items()}
 
 
 class EditableFigure(Figure):  # type: ignore[misc]  # mypy does not look at matplotlib
@@ -69,8 +69,8 @@ def plane_figure(section: PageSection, plane: Plane | None) -> Figure | None:
         _draw_ring(axes, plane, scales, plane.advised, "verdict", "good")
     axes.set_xlabel(_label(plane, 0))
     axes.set_ylabel(_label(plane, 1))
-    known = np.isfinite(plane.high[plane.on] - plane.low[plane.on]).any()
-    intervals = ", 90% intervals" if known else ""
+    has_intervals = np.isfinite(plane.high[plane.on] - plane.low[plane.on]).any()
+    intervals = ", 90% intervals" if has_intervals else ""
     axes.set_title(f"{section.title}: front on {SHORT[plane.split]}{intervals}", fontsize=11)
     axes.legend(
         fontsize=8, labelspacing=0.9, loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False
@@ -88,14 +88,20 @@ def inputs_figure(section: PageSection) -> Figure | None:
     figure, axes = _empty(7.5, 1.4 + 0.3 * len(inputs) * len(outcomes))
     colours = KIND_COLOURS[1:] * len(outcomes)
     for number, (outcome, colour) in enumerate(zip(outcomes, colours, strict=False)):
-        lost = [shuffled["measures"][outcome] for shuffled in inputs]
-        values = 100 * np.array([cell["value"] for cell in lost])
-        below = values - 100 * np.array([cell["low"] for cell in lost])
-        above = 100 * np.array([cell["high"] for cell in lost]) - values
-        places = np.arange(len(inputs)) + (number + 0.5) * height - 0.4
-        drawn: dict[str, Any] = {"color": LIGHT[colour], "ecolor": LIGHT["text"], "capsize": 2}
-        errors = np.maximum([below, above], 0)
-        axes.barh(places, values, 0.9 * height, xerr=errors, label=text.label(outcome), **drawn)
+        losses = [shuffled["measures"][outcome] for shuffled in inputs]
+        values = 100 * np.array([loss["value"] for loss in losses])
+        below = values - 100 * np.array([loss["low"] for loss in losses])
+        above = 100 * np.array([loss["high"] for loss in losses]) - values
+        axes.barh(
+            np.arange(len(inputs)) + (number + 0.5) * height - 0.4,
+            values,
+            0.9 * height,
+            xerr=np.maximum([below, above], 0),
+            label=text.label(outcome),
+            color=LIGHT[colour],
+            ecolor=LIGHT["text"],
+            capsize=2,
+        )
     axes.set_yticks(range(len(inputs)), [shuffled["name"] for shuffled in inputs])
     axes.invert_yaxis()
     axes.axvline(0, color=LIGHT["front"], linewidth=0.8)
@@ -124,63 +130,69 @@ def _empty(width: float, height: float) -> tuple[Figure, Axes]:
 
 def _draw_intervals(axes: Axes, plane: Plane, scales: list[float]) -> None:
     """Of the points on the front and what the verdict advises, where they are known."""
-    on = plane.on if plane.advised is None else np.union1d(plane.on, [plane.advised])
-    on = on[np.isfinite(plane.low[on] + plane.high[on]).all(axis=1)]
-    values = plane.values[on] * scales
-    below = np.maximum(values - plane.low[on] * scales, 0)
-    above = np.maximum(plane.high[on] * scales - values, 0)
-    lines: dict[str, Any] = {
-        "fmt": "none",
-        "ecolor": LIGHT["muted"],
-        "elinewidth": 0.8,
-        "alpha": 0.6,
-    }
-    if len(on):
-        axes.errorbar(
-            values[:, 0],
-            values[:, 1],
-            xerr=[below[:, 0], above[:, 0]],
-            yerr=[below[:, 1], above[:, 1]],
-            **lines,
-        )
+    rows = plane.on
+    if plane.advised is not None:
+        rows = np.union1d(rows, [plane.advised])
+    rows = rows[np.isfinite(plane.low[rows] + plane.high[rows]).all(axis=1)]
+    if not len(rows):
+        return
+    values = plane.values[rows] * scales
+    below = np.maximum(values - plane.low[rows] * scales, 0)
+    above = np.maximum(plane.high[rows] * scales - values, 0)
+    axes.errorbar(
+        values[:, 0],
+        values[:, 1],
+        xerr=[below[:, 0], above[:, 0]],
+        yerr=[below[:, 1], above[:, 1]],
+        fmt="none",
+        ecolor=LIGHT["muted"],
+        elinewidth=0.8,
+        alpha=0.6,
+    )
 
 
 def _draw_marks(axes: Axes, plane: Plane, scales: list[float]) -> None:
     """A series for each kind of the points on the front, and of those behind it."""
-    looks = looks_of(plane.kinds)
-    symbols = {path: name for name, path in SYMBOLS.items()}
-    (left, right), (bottom, top) = sorted(axes.get_xlim()), sorted(axes.get_ylim())
-    for kind, (role, path) in looks.items():
-        drawn: dict[str, Any] = {
-            "color": LIGHT[role],
-            "marker": MARKERS[symbols[path]],
-            "linewidths": 0,
-        }
-        behind = [row for row in plane.behind.tolist() if plane.kinds[row] == kind]
+    for kind, (role, symbol) in looks_of(plane.kinds).items():
+        look = {"color": LIGHT[role], "marker": MARKERS[symbol], "linewidths": 0}
         on = [row for row in plane.on.tolist() if plane.kinds[row] == kind]
+        behind = [row for row in plane.behind.tolist() if plane.kinds[row] == kind]
         label = kind.replace("_", " ")
         if kind == "current":
-            on, behind, label = on + behind, [], plane.against or label
-        series: list[tuple[list[int], str, dict[str, Any]]] = [
-            (behind, f"{label}, behind", {"s": 22, "alpha": 0.4, "zorder": 3}),
-            (on, label, {"s": 55, "zorder": 4}),
-        ]
-        for rows, name, size in series:
-            across, up = (plane.values[rows] * scales).T
-            inside = (left <= across) & (across <= right) & (bottom <= up) & (up <= top)
-            # others are drawn, too: an editor may widen the range
-            legend = name if inside.any() else None
-            axes.scatter(across, up, label=legend, **size, **drawn)
+            on, behind = on + behind, []
+            label = plane.against or label
+        small = {"s": 22, "alpha": 0.4, "zorder": 3}
+        _draw_series(axes, plane.values[behind] * scales, f"{label}, behind", small | look)
+        _draw_series(axes, plane.values[on] * scales, label, {"s": 55, "zorder": 4} | look)
+
+
+def _draw_series(axes: Axes, points: Floats, label: str, look: Mapping[str, object]) -> None:
+    """Points (n, 2) out of range are drawn, too: an editor may widen it. The legend omits a series
+    that has only such points.
+    """
+    low_x, high_x = sorted(axes.get_xlim())
+    low_y, high_y = sorted(axes.get_ylim())
+    across, up = points.T
+    inside = (low_x <= across) & (across <= high_x) & (low_y <= up) & (up <= high_y)
+    axes.scatter(across, up, label=label if inside.any() else None, **look)
 
 
 def _draw_ring(
-    axes: Axes, plane: Plane, scales: list[float], row: int | None, what: str, role: str
+    axes: Axes, plane: Plane, scales: list[float], row: int | None, name: str, role: str
 ) -> None:
     if row not in plane.placed:
         return
     across, up = plane.values[row] * scales
-    ring: dict[str, Any] = {"facecolors": "none", "edgecolors": LIGHT[role], "linewidths": 2.5}
-    axes.scatter([across], [up], s=220, zorder=5, label=f"{what}: {plane.names[row]}", **ring)
+    axes.scatter(
+        [across],
+        [up],
+        s=220,
+        zorder=5,
+        label=f"{name}: {plane.names[row]}",
+        facecolors="none",
+        edgecolors=LIGHT[role],
+        linewidths=2.5,
+    )
 
 
 def _limits(plane: Plane, axis: int, scale: float) -> tuple[float, float]:

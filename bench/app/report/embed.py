@@ -9,18 +9,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from bench.app.report.effort import course, influences
 from bench.app.report.markup import looks_of
 from bench.app.report.section import (
     Axis,
     PageSection,
     axes_of,
+    course,
+    influences,
     scenario_fronts,
     splits_of,
     spread_of,
 )
+from bench.core.arrays import Floats, Ints
 from bench.core.objectives import adds_up, of_items
 from bench.core.plain import jsonable
 from bench.core.rows import SHORT, TEST
@@ -32,63 +33,75 @@ from bench.ledger.ledger import ALL, GAIN, SD, Ledger
 from bench.ledger.served.served import Served
 
 FACTS = (
-    *(
-        "point",
-        "name",
-        "architecture",
-        "balancing",
-        "role",
-        "kind",
-        "weights",
-        "on_front",
-        "p_nondominated",
-    ),
-    *("replicates", "samples", "params", "size", "cost/parameters", "cost/latency_ms"),
+    "point",
+    "name",
+    "architecture",
+    "balancing",
+    "role",
+    "kind",
+    "weights",
+    "on_front",
+    "p_nondominated",
+    "replicates",
+    "samples",
+    "params",
+    "size",
+    "cost/parameters",
+    "cost/latency_ms",
 )
-
-
-MOST_DRAWS, MOST_DRAWN = 150, 45_000
-"""Draws of either kind that a page carries, and numbers in them: of more choices it takes the best
-of each point.
-"""
+MOST_DRAWS = 150
+"""Draws of either kind that a page carries."""
+MOST_DRAWN = 45_000
+"""Numbers in these draws: of more choices a page carries the best of each point."""
 
 
 def section_data(section: PageSection) -> dict[str, Any]:
     """Everything: fronts, what can be picked, and the search."""
     decision, verdict = section.decision, section.decision.verdict
-    every = pd.concat([front.table["architecture"] for front in section.fronts])
     titles = titles_of(decision.frontier.points)
-    planes = {
-        "served" if front.served else "heads": _plane(front, decision.formulas, titles)
-        for front in section.fronts
-    }
+    planes = {}
+    for front in section.fronts:
+        planes["served" if front.served else "heads"] = _plane(front, decision.formulas, titles)
+    splits = dict(SHORT)
+    for plane in planes.values():
+        splits |= {rows: rows for rows in plane["fronts"]}
+    architectures = pd.concat([front.table["architecture"] for front in section.fronts])
+    looks = looks_of([*architectures, "current"])
+    picked = holds = None
+    if decision.pick is not None:
+        picked = decision.choices.of("point", _row_of_answer(section))
+    if decision.holds is not None:
+        # in whole per cent as the verdict has it: Python and JavaScript round halves differently
+        holds = round(100 * decision.holds) / 100
+    important = influences(section.records, decision.frontier)
     return {
         "title": section.title,
         "dataset": section.dataset,
         "run": section.run,
         "policy": decision.policy.toml,
         "asked": section.asked,
-        # in whole per cent as the verdict has it: Python and JavaScript round halves differently
-        "holds": None if decision.holds is None else round(100 * decision.holds) / 100,
+        "holds": holds,
         "answer": verdict.kind,
         "overall": verdict.overall,
         "limited": bool(verdict.limits),
-        "picked": None if decision.pick is None else decision.choices.of("point", _shown(section)),
+        "picked": picked,
         "refused": [model.point for model in verdict.models if model.refused],
-        "looks": {kind: list(look) for kind, look in looks_of([*every, "current"]).items()},
-        "splits": SHORT | {each: each for plane in planes.values() for each in plane["fronts"]},
+        "looks": {kind: list(look) for kind, look in looks.items()},
+        "splits": splits,
         "planes": planes,
         "expected": _expected(section),
         "decision": _sliders(section, titles) if section.decides else None,
-        "leads": [
-            [title, {point: _ends(each) for point, each in of.items()}]
-            for title, of in decision.leads.items()
-        ],
+        "leads": [[title, _ends_of(leads)] for title, leads in decision.leads.items()],
         "history": course(decision.frontier, section.records),
-        "influences": [
-            list(astuple(each)) for each in influences(section.records, decision.frontier)
-        ],
+        "influences": [list(astuple(importance)) for importance in important],
     }
+
+
+def _row_of_answer(section: PageSection) -> int:
+    """The row of the choices that a page calls the answer: what is advised, of heads the pick."""
+    decision = section.decision
+    assert decision.pick is not None
+    return decision.pick.row if decision.advised is None else decision.advised
 
 
 def _expected(section: PageSection) -> dict[str, Any] | None:
@@ -100,12 +113,57 @@ def _expected(section: PageSection) -> dict[str, Any] | None:
         return None
     segments = None
     if verdict.slices:
-        segments = {
-            slice: [_ends(gain) for gain in changes.values()]
-            for slice, changes in verdict.slices.items()
-        }
+        segments = {}
+        for slice, changes in verdict.slices.items():
+            segments[slice] = [_ends(gain) for gain in changes.values()]
     gains = [_ends(gain) for gain in verdict.changes.values()]
     return {"row": verdict.about, "gains": gains, "segments": segments}
+
+
+def _ends(gain: Effect) -> list[float]:
+    return [plain(100 * end) for end in (gain.value, gain.low, gain.high)]
+
+
+def _ends_of(gains: Mapping[str, Effect]) -> dict[str, list[float]]:
+    return {point: _ends(gain) for point, gain in gains.items()}
+
+
+def _axis(axis: Axis) -> dict[str, Any]:
+    return {
+        "name": axis.objective.name,
+        "label": axis.label,
+        "sign": axis.objective.sign,
+        "scale": axis.scale,
+        "unit": "%" if axis.relative else "",
+    }
+
+
+def _plane(ledger: Ledger, formulas: Sequence[str], titles: Mapping[str, str]) -> dict[str, Any]:
+    """`at[split][row]` is `[value, low, high, gain, its low, its high]` of each axis, gains in the
+    unit shown; `spread[split][row]` the covariance of gains; `segments.rows[row][slice]` `[gain,
+    low, high]` of each axis."""
+    splits, fronts = splits_of(ledger), scenario_fronts(ledger)
+    cells = {split: plain(_cells(ledger, split)) for split in splits}
+    for scenario in fronts:
+        cells[_rows_of(scenario)] = plain(_cells(ledger, TEST, scenario))
+    return {
+        "kind": "served" if ledger.served else "heads",
+        "axes": [_axis(axis) for axis in axes_of(ledger)],
+        "rows": _rows(ledger.table, formulas if ledger.served else (), titles),
+        "against": "current" if _compares_with_current(ledger) else reference(ledger),
+        "current": ledger.current,
+        "at": cells,
+        "fronts": {_rows_of(scenario): front.tolist() for scenario, front in fronts.items()},
+        "segments": _segments(ledger, splits[0]),
+        "spread": {split: plain(values) for split, values in spread_of(ledger).items()},
+    }
+
+
+def _cells(ledger: Ledger, split: str, slice: str = ALL) -> Floats:
+    """(rows, axes, 6), gains in the unit shown."""
+    cells = ledger.cells[split, slice][..., :SD].copy()
+    cells[..., GAIN:] *= np.array([axis.scale for axis in axes_of(ledger)])[:, None]
+    return cells
 
 
 def _rows_of(scenario: str) -> str:
@@ -113,63 +171,36 @@ def _rows_of(scenario: str) -> str:
     return f"{SHORT[TEST]}, {scenario}"
 
 
-def _axis(axis: Axis) -> dict[str, Any]:
-    of, unit = axis.objective, "%" if axis.relative else ""
-    return {
-        "name": of.name,
-        "label": axis.label,
-        "sign": of.sign,
-        "scale": axis.scale,
-        "unit": unit,
-    }
+def _compares_with_current(ledger: Ledger) -> bool:
+    if ledger.current is None:
+        return False
+    if isinstance(ledger, Served):
+        return ledger.today
+    return bool(ledger.table["role"].iloc[ledger.current] == "current")
 
 
-def _ends(gain: Effect) -> list[float]:
-    return [plain(100 * each) for each in (gain.value, gain.low, gain.high)]
-
-
-def _plane(ledger: Ledger, formulas: Sequence[str], titles: Mapping[str, str]) -> dict[str, Any]:
-    """`at[split][row]` is `[value, low, high, gain, its low, its high]` of each axis, gains in the
-    unit shown; `spread[split][row]` the covariance of gains; `segments.rows[row][slice]` `[gain,
-    low, high]` of each axis."""
-    axes, splits, fronts = axes_of(ledger), splits_of(ledger), scenario_fronts(ledger)
-
-    def shown(split: str, slice: str = ALL) -> NDArray[np.float64]:
-        cells = ledger.cells[split, slice][..., :SD].copy()
-        cells[..., GAIN:] *= np.array([axis.scale for axis in axes])[:, None]
-        return cells
-
-    slices, current = ledger.slices(splits[0]), ledger.current
-    by_slice = [shown(splits[0], slice)[..., GAIN:] for slice in slices]
-    of_rows = {str(row): [each[row] for each in by_slice] for row in range(len(ledger))}
-    is_current = current is not None and (
-        ledger.today
-        if isinstance(ledger, Served)
-        else ledger.table["role"].iloc[current] == "current"
-    )
-    return {
-        "kind": "served" if ledger.served else "heads",
-        "axes": [_axis(axis) for axis in axes],
-        "rows": _rows(ledger.table, formulas if ledger.served else (), titles),
-        "against": "current" if is_current else reference(ledger),
-        "current": current,
-        "at": {split: plain(shown(split)) for split in splits}
-        | {_rows_of(slice): plain(shown(TEST, slice)) for slice in fronts},
-        "fronts": {_rows_of(slice): each.tolist() for slice, each in fronts.items()},
-        "segments": {"names": slices, "rows": plain(of_rows)} if slices else None,
-        "spread": {split: plain(values) for split, values in spread_of(ledger).items()},
-    }
+def _segments(ledger: Ledger, split: str) -> dict[str, Any] | None:
+    slices = ledger.slices(split)
+    if not slices:
+        return None
+    gains = [_cells(ledger, split, slice)[..., GAIN:] for slice in slices]
+    rows = {}
+    for row in range(len(ledger)):
+        rows[str(row)] = [of_slice[row] for of_slice in gains]
+    return {"names": slices, "rows": plain(rows)}
 
 
 def _rows(
     table: pd.DataFrame, formulas: Sequence[str], titles: Mapping[str, str]
 ) -> list[dict[str, Any]]:
-    facts = table[[name for name in FACTS if name in table]]
-    facts = facts.assign(title=[named(row, titles) for _, row in table.iterrows()])
-    rows = facts.assign(formula=[formulas[row] if formulas else "" for row in table.index]).to_dict(
-        "records"
+    facts = table[[name for name in FACTS if name in table]].assign(
+        title=[named(row, titles) for _, row in table.iterrows()],
+        formula=[formulas[row] if formulas else "" for row in table.index],
     )
-    return [{str(name): plain(value) for name, value in row.items()} for row in rows]
+    rows = []
+    for row in facts.to_dict("records"):
+        rows.append({str(name): plain(value) for name, value in row.items()})
+    return rows
 
 
 def _sliders(section: PageSection, titles: Mapping[str, str]) -> dict[str, Any]:
@@ -181,74 +212,87 @@ def _sliders(section: PageSection, titles: Mapping[str, str]) -> dict[str, Any]:
     """
     decision = section.decision
     choices, pick, names = decision.choices, decision.pick, decision.choices.objectives
-    losses = decision.allowed_losses if pick else {}
     assert choices.current is not None
-    known = len(choices.draws)
-    shown = (
-        np.unique(np.linspace(0, known - 1, min(known, MOST_DRAWS)).astype(int))
-        if known
-        else np.arange(0)
-    )
-    after = [each.row for each in pick.runners_up] if pick else []
-    needed = [choices.current, *([_shown(section)] if pick else []), *after]
-    table = choices.table
-    below = (choices.values(names) < [choices.chance.get(name, -np.inf) for name in names]).any(
-        axis=1
-    )
-    hidden = below & (not choices.today)
-    worth = pd.Series(
-        np.where(hidden, -np.inf, choices.gains(names, choices.values(names)).mean(axis=1))
-    )
-    # all points alike
-    likely = (-worth.groupby(table["point"]).rank(ascending=False)).where(worth > -np.inf, -np.inf)
-    likely.iloc[needed] = np.inf
-    most = max(MOST_DRAWN // (max(len(shown), 1) * len(names)), len(needed))
-    order = likely[likely > -np.inf].sort_values(ascending=False, kind="stable")
-    kept = np.sort(order.index.to_numpy()[:most])
-    place = {int(row): at for at, row in enumerate(kept)}
+    draws = _spread_out(len(choices.draws), MOST_DRAWS)
+    needed = [choices.current]
+    if pick:
+        needed += [_row_of_answer(section), *(runner_up.row for runner_up in pick.runners_up)]
+    limit = MOST_DRAWN // (max(len(draws), 1) * len(names))
+    rows = _best_rows(choices, needed, max(limit, len(needed)))
 
-    def packed(draws: NDArray[Any]) -> str:
-        some = draws[shown][:, kept] if len(draws) else np.empty((0, len(kept), len(names)))
-        return base64.b64encode(np.ascontiguousarray(some, dtype="<f4").tobytes()).decode()
-
-    table = table.iloc[kept]
-    costs = [
-        name
-        for name in LIMITS
-        if name in table and choices.table[name].nunique() > 1 and name not in names
-    ]
-    rows = {point: row for row, point in enumerate(decision.frontier.table["point"])}
-    return {
+    table = choices.table.iloc[rows]
+    tasks = [name.partition(".")[0] for name in names]
+    policy, losses = decision.policy, decision.allowed_losses if pick else {}
+    places = {int(row): place for place, row in enumerate(rows)}
+    current, *answer_and_next = [places[row] for row in needed]
+    document: dict[str, Any] = {
         "axes": [_axis(axis) for axis in axes_of(section.fronts[0])],
         "rows": _rows(table, decision.formulas if choices.served else (), titles),
-        "rates": [decision.serving.rates.get(name.partition(".")[0], 0.0) for name in names]
-        if _adds_up(section)
-        else None,
-        **({"items": items} if any(items := [of_items(name) for name in names]) else {}),
-        "worth": [worths.get(name.partition(".")[0], 0) for name in names]
-        if (worths := decision.policy.values)
-        else None,
-        "row": kept.tolist() if choices.served else [rows[point] for point in table["point"]],
+        "rates": None,
+    }
+    if _adds_up(section):
+        document["rates"] = [decision.serving.rates.get(task, 0.0) for task in tasks]
+    if any(map(of_items, names)):
+        document["items"] = [of_items(name) for name in names]
+    worth = [policy.values.get(task, 0) for task in tasks] if policy.values else None
+    return document | {
+        "worth": worth,
+        "row": rows.tolist() if choices.served else _rows_of_heads(section, table),
         "values": plain(table[list(names)].to_numpy(dtype=float)),
-        "confidence": decision.policy.guard.confidence if known else 0.0,
+        "confidence": policy.guard.confidence if len(choices.draws) else 0.0,
         "loss": [_allowed(losses.get(name), choices, name) for name in names],
         "today": choices.today or not choices.served,
-        "costs": {name: plain(table[name].to_numpy(dtype=float)) for name in costs},
-        "draws": packed(choices.draws),
-        "retrained": packed(choices.retrained),
-        "count": len(shown),
-        "current": place[choices.current],
-        "pick": place[_shown(section)] if pick else None,
-        "runnersUp": [place[row] for row in after],
+        "costs": _costs(choices, table),
+        "draws": _packed(choices.draws, draws, rows, names),
+        "retrained": _packed(choices.retrained, draws, rows, names),
+        "count": len(draws),
+        "current": current,
+        "pick": answer_and_next[0] if pick else None,
+        "runnersUp": answer_and_next[1:],
     }
 
 
-def _shown(section: PageSection) -> int:
-    """The row of the choices that a page calls the answer: what is advised, of heads the pick."""
-    assert section.decision.pick is not None
-    return (
-        section.decision.pick.row if section.decision.advised is None else section.decision.advised
-    )
+def _spread_out(total: int, limit: int) -> Ints:
+    places = np.linspace(0, total - 1, min(total, limit))
+    return np.unique(places.astype(int))
+
+
+def _best_rows(choices: Choices, needed: Sequence[int], limit: int) -> Ints:
+    """Some rows, ascending: those needed, then of each point the best, its second best, and so on.
+
+    Rows that a random order beats in an outcome are left out, where what is served is unknown.
+    """
+    names = choices.objectives
+    values = choices.values(names)
+    by_chance = [choices.chance.get(name, -np.inf) for name in names]
+    hidden = (values < by_chance).any(axis=1) & (not choices.today)
+    mean_gains = choices.gains(names, values).mean(axis=1)
+    worth = pd.Series(np.where(hidden, -np.inf, mean_gains))
+    rank_in_point = worth.groupby(choices.table["point"]).rank(ascending=False)
+    order = (-rank_in_point).where(worth > -np.inf, -np.inf)
+    order.iloc[list(needed)] = np.inf
+    order = order[order > -np.inf].sort_values(ascending=False, kind="stable")
+    return np.sort(order.index.to_numpy()[:limit])
+
+
+def _rows_of_heads(section: PageSection, table: pd.DataFrame) -> list[int]:
+    rows = {point: row for row, point in enumerate(section.decision.frontier.table["point"])}
+    return [rows[point] for point in table["point"]]
+
+
+def _costs(choices: Choices, table: pd.DataFrame) -> dict[str, Any]:
+    costs = {}
+    for name in LIMITS:
+        if name in table and choices.table[name].nunique() > 1 and name not in choices.objectives:
+            costs[name] = plain(table[name].to_numpy(dtype=float))
+    return costs
+
+
+def _packed(values: Floats, draws: Ints, rows: Ints, names: Sequence[str]) -> str:
+    some = np.empty((0, len(rows), len(names)))
+    if len(values):
+        some = values[draws][:, rows]
+    return base64.b64encode(np.ascontiguousarray(some, dtype="<f4").tobytes()).decode()
 
 
 def _allowed(loss: float | None, choices: Choices, name: str) -> float | None:
@@ -262,22 +306,23 @@ def _allowed(loss: float | None, choices: Choices, name: str) -> float | None:
 
 def _adds_up(section: PageSection) -> bool:
     """Whether what happens in the first places adds up over events of all tasks' outcomes."""
-    parts = [
-        name.partition(".")[::2]
-        for name in section.decision.choices.objectives
-        if not of_items(name)
-    ]
     rates = section.decision.serving.rates
-    return all(rates.get(task, 0.0) > 0 and adds_up(metric) for task, metric in parts)
+    for name in section.decision.choices.objectives:
+        task, _, metric = name.partition(".")
+        if not of_items(name) and not (rates.get(task, 0.0) > 0 and adds_up(metric)):
+            return False
+    return True
 
 
 def plain(value: Any) -> Any:
     """Numbers to six digits, None for what is not finite; arrays as lists."""
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
     if isinstance(value, dict):
-        return {str(key): plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple | np.ndarray):
-        return [
-            plain(each) for each in (value.tolist() if isinstance(value, np.ndarray) else value)
-        ]
+        return {str(key): plain(content) for key, content in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(content) for content in value]
     value = jsonable(value)
-    return None if value is pd.NA else float(f"{value:.6g}") if isinstance(value, float) else value
+    if value is pd.NA:
+        return None
+    return float(f"{value:.6g}") if isinstance(value, float) else value

@@ -22,23 +22,23 @@ PAGE, JSON, ASKED = "report.html", "decision.json", "decide.toml"
 def section_of(result: LogResult) -> PageSection:
     """What a page shows of a decision."""
     asked, decision = result.asked, result.decision
-    against = [f"All are compared with {decision.against}."] if decision.serving.served else []
-    names = [Path(each).name for each in asked.log] or ["a table"]
+    compared = []
+    if decision.serving.served:
+        compared.append(f"All are compared with {decision.against}.")
+    names = [Path(file).name for file in asked.log] or ["a table"]
     title = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+    models, tasks, rows = len(asked.trainings), len(asked.labels), result.rows[TEST].of
+    fits = []
+    for model, task, count, *measures in result.calibration:
+        fits.append([model, task, count, *map(text.number, measures)])
     return PageSection(
         decision=decision,
         title=title,
         dataset=title,
-        about=(
-            f"{len(asked.trainings)} models, {len(asked.labels)} tasks, {result.rows[TEST].of:,} "
-            "rows that judge"
-        ),
-        current=" ".join([*against, *result.notes]),
-        also=decision.readings,
-        predictions=(
-            HEADERS,
-            [[*each[:3], *map(text.number, each[3:])] for each in result.calibration],
-        ),
+        about=f"{models} models, {tasks} tasks, {rows:,} rows that judge",
+        current=" ".join([*compared, *result.notes]),
+        remarks=decision.readings,
+        predictions=(HEADERS, fits),
     )
 
 
@@ -47,11 +47,9 @@ def target(folder: Path) -> Path:
     files.
     """
     path = folder.expanduser().resolve()
-    if (
-        path.exists()
-        and not (path / ASKED).is_file()
-        and (not path.is_dir() or any(path.iterdir()))
-    ):
+    if not path.exists() or (path / ASKED).is_file():
+        return path
+    if not path.is_dir() or any(path.iterdir()):
         raise UserError(f"expected a new folder, or that of an earlier decision, found {folder}")
     return path
 

@@ -38,8 +38,8 @@ COLOURS: dict[str, tuple[str, str]] = {
 }
 KIND_COLOURS = tuple(role for role in COLOURS if role.startswith("kind-"))
 FONT = (
-    "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Noto Sans', 'Liberation "
-    "Sans', sans-serif"
+    "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Noto Sans', "
+    "'Liberation Sans', sans-serif"
 )
 
 SYMBOLS: dict[str, str] = {
@@ -55,40 +55,34 @@ SYMBOLS: dict[str, str] = {
     "star": "M0-7 1.9-2.3 6.8-2.2 2.9.9 4.3 5.7 0 2.9-4.3 5.7-2.9.9-6.8-2.2-1.9-2.3Z",
 }
 KINDS = (
-    *(
-        "single_task",
-        "shared_bottom",
-        "mmoe",
-        "ple",
-        "shared_embeddings",
-        "trees",
-        "ensemble",
-        "current",
-        "esmm",
-    ),
-    *(
-        "equal_weights",
-        "random_weights",
-        "static_weights",
-        "cgc",
-        "omoe",
-        "snr",
-        "cross_stitch",
-        "adatt",
-        "stem",
-    ),
-    *(
-        "home",
-        "pepnet",
-        "star",
-        "mlora",
-        "escm2",
-        "escm2_dr",
-        "aitm",
-        "logged score",
-        "today's score",
-        "composite",
-    ),
+    "single_task",
+    "shared_bottom",
+    "mmoe",
+    "ple",
+    "shared_embeddings",
+    "trees",
+    "ensemble",
+    "current",
+    "esmm",
+    "equal_weights",
+    "random_weights",
+    "static_weights",
+    "cgc",
+    "omoe",
+    "snr",
+    "cross_stitch",
+    "adatt",
+    "stem",
+    "home",
+    "pepnet",
+    "star",
+    "mlora",
+    "escm2",
+    "escm2_dr",
+    "aitm",
+    "logged score",
+    "today's score",
+    "composite",
     "blend",
 )
 """Kinds of models that differ in colour or shape on any page, in the order of pages. One that is
@@ -97,16 +91,24 @@ gone keeps its place. Others, new ones among them, have a look by their name."""
 
 def looks_of(kinds: Iterable[str]) -> dict[str, tuple[str, str]]:
     """For each architecture, in the order of pages, the role of its colour and its mark's path, all
-    different up to 63 kinds; of others than `KINDS` by a hash."""
-    symbols, looks, wanted = tuple(SYMBOLS.values()), {}, set(kinds)
-    free = list(range(len(KINDS), len(KIND_COLOURS) * len(symbols)))
-    for kind in [*(each for each in KINDS if each in wanted), *sorted(wanted - {*KINDS})]:
-        if kind in KINDS:
-            at = KINDS.index(kind)
-        else:  # the nearest free place after that of its hash
-            at = free.pop(bisect(free, crc32(kind.encode()) % 63) % len(free)) if free else 0
-        looks[kind] = KIND_COLOURS[at % len(KIND_COLOURS)], symbols[at % len(symbols)]
-    return looks
+    different up to 63 kinds; of kinds that are not in `KINDS` by a hash."""
+    symbols = tuple(SYMBOLS.values())
+    places = _places_of(set(kinds), len(KIND_COLOURS) * len(symbols))
+    return {
+        kind: (KIND_COLOURS[place % len(KIND_COLOURS)], symbols[place % len(symbols)])
+        for kind, place in places.items()
+    }
+
+
+def _places_of(kinds: set[str], total: int) -> dict[str, int]:
+    places = {kind: KINDS.index(kind) for kind in KINDS if kind in kinds}
+    free = list(range(len(KINDS), total))
+    for kind in sorted(kinds - {*KINDS}):
+        places[kind] = 0
+        if free:  # the nearest free place after that of its hash
+            nearest = bisect(free, crc32(kind.encode()) % 63) % len(free)
+            places[kind] = free.pop(nearest)
+    return places
 
 
 escaped = escape
@@ -134,7 +136,8 @@ def packed(id: str, value: object) -> str:
     """Plain values as JSON, gzipped, in base64, for scripts to inflate: a quarter of its size for
     many trials.
     """
-    data = base64.b64encode(gzip.compress(_json(value).encode(), compresslevel=6, mtime=0)).decode()
+    compressed = gzip.compress(_json(value).encode(), compresslevel=6, mtime=0)
+    data = base64.b64encode(compressed).decode()
     return f'<script type="text/plain" data-packed id="{id}">{data}</script>'
 
 
@@ -144,10 +147,49 @@ def _json(value: object) -> str:
 
 def pairs(rows: Iterable[tuple[str, str]], style: str) -> str:
     """Names and values as a description list."""
+    items = [f"<dt>{escaped(name)}</dt><dd>{escaped(value)}</dd>" for name, value in rows]
+    return f'<dl class="{style}">{"".join(items)}</dl>'
+
+
+def items(sentences: Iterable[str]) -> str:
+    """Sentences as items of a list."""
+    return "".join(f"<li>{sentence(text)}</li>" for text in sentences)
+
+
+def fold(summary: str, content: str, name: str = "") -> str:
+    """Content that is shown on demand; `name` lets scripts find it."""
+    part = f' data-part="{name}"' if name else ""
+    return f'<details class="fold"{part}><summary>{summary}</summary>{content}</details>'
+
+
+def table(
+    heads: Sequence[str],
+    rows: list[list[str]],
+    name: str,
+    numbers: int,
+    struck: Sequence[bool] = (),
+    caption: str = "",
+) -> str:
+    """A table of texts; columns from `numbers` on are numbers. `struck`: rows whose name is struck
+    through.
+    """
+    styles = ['class="number"' if column >= numbers else "" for column in range(len(heads))]
+    head = ""
+    for title, style in zip(heads, styles, strict=True):
+        head += f'<th scope="col" {style}>{escaped(title)}</th>'
+    body = ""
+    for place, row in enumerate(rows):
+        mark = " class=struck" if place < len(struck) and struck[place] else ""
+        body += f'<tr data-of="{escaped(row[0])}"{mark}>'
+        for title, cell, style in zip(heads, row, styles, strict=True):
+            text = escaped(cell).replace(" to ", "&nbsp;to&nbsp;")
+            body += f'<td data-label="{escaped(title)}" {style}>{text}</td>'
+    above = f"<caption>{escaped(caption)}</caption>" if caption else ""
+    # in a box of its own, so that the page itself never scrolls sideways
     return (
-        f'<dl class="{style}">'
-        + "".join(f"<dt>{escaped(n)}</dt><dd>{escaped(v)}</dd>" for n, v in rows)
-        + "</dl>"
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escaped(name)}">'
+        f'<table class="texts">{above}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+        "</div>"
     )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from bench.app.report import text
 from bench.app.report.explained import chart
 from bench.app.report.markup import COLOURS, FONT, escaped, looks_of
 from bench.app.report.section import Axis, PageSection, axes_of, splits_of
-from bench.core.arrays import Floats
+from bench.core.arrays import Floats, Mask
 from bench.ledger.ledger import Ledger
 
 WIDTH, HEIGHT, EDGE, FOOT = 300, 208, 18, 18
@@ -20,6 +21,9 @@ MOST_BEHIND = 300
 """Points behind the front that are drawn."""
 MANY = 40
 """The number of points from which on marks are small."""
+LINE, ROOM = 19, 45
+"""In a picture of days the height of a line, and the part of the width in which its words are, in
+per cent."""
 STANDALONE = (
     f'xmlns="http://www.w3.org/2000/svg" width="{2 * WIDTH}" height="{2 * (HEIGHT + FOOT)}" '
     f'font-family="{escaped(FONT)}" font-size="11"'
@@ -52,7 +56,7 @@ class Plane:
         split: whose rows it is of.
         part: `gain`, over the current point, or `value` where no gain is known.
         values, low, high: (S, 2), with intervals; NaN where unknown.
-        on, behind: rows on the front, and those of others that are drawn.
+        on, behind: rows on the front, and those behind it that are drawn.
         kinds: by row, what has a look of its own: the architecture, or current.
         names: of the points, by row.
         against: the name of the point that gains are over; empty where there is none.
@@ -84,14 +88,16 @@ class Plane:
 
     @property
     def front_line(self) -> list[int]:
-        """Rows on the front that no other one dominates, the best in the first measure first."""
+        """Rows on the front that no other row dominates, the best in the first measure first."""
         signs = _signs(self.axes, self.part)
         places = {row: (self.values[row] * signs).tolist() for row in self.on.tolist()}
-        ahead = list[int]()
+        line = list[int]()
+        highest = -np.inf
         for row in sorted(places, key=lambda row: (-places[row][0], places[row][1])):
-            if not ahead or places[row][1] > max(places[other][1] for other in ahead):
-                ahead.append(row)
-        return ahead
+            if places[row][1] > highest:
+                line.append(row)
+                highest = places[row][1]
+        return line
 
 
 def _signs(axes: Sequence[Axis], part: str) -> list[float]:
@@ -107,24 +113,21 @@ def plane_of(section: PageSection, ledger: Ledger | None = None) -> Plane | None
     axes, split = axes_of(ledger), splits_of(ledger)[0]
     if len(axes) < 2 or not ledger.front.any():
         return None
-    part = "gain" if np.isfinite(ledger.at(split, "gain")[ledger.front, 0]).any() else "value"
-    low, high = ("gain_low", "gain_high") if part == "gain" else ("low", "high")
+    part, low, high = "value", "low", "high"
+    if np.isfinite(ledger.at(split, "gain")[ledger.front, 0]).any():
+        part, low, high = "gain", "gain_low", "gain_high"
     values = ledger.at(split, part)[:, :2]
     placed = np.isfinite(values).all(axis=1)
-    on, behind = (np.flatnonzero(placed & of) for of in (ledger.front, ~ledger.front))
+    on = np.flatnonzero(placed & ledger.front)
+    behind = np.flatnonzero(placed & ~ledger.front)
     if not len(on):
         return None
-    signs = _signs(axes, part)
-    spans = [
-        _span(
-            values[placed, i],
-            ledger.front[placed],
-            signs[i],
-            0.0 if part == "value" else 1 / axes[i].scale,
-        )
-        for i in (0, 1)
-    ]
+    spans = []
+    for column, sign in enumerate(_signs(axes, part)):
+        unit = 0.0 if part == "value" else 1 / axes[column].scale
+        spans.append(_span(values[placed, column], ledger.front[placed], sign, unit))
     names = ledger.table["name"].astype(str).tolist()
+    kinds = ledger.table["architecture"].where(ledger.table["role"] != "current", "current")
     return Plane(
         axes=axes,
         split=split,
@@ -134,15 +137,38 @@ def plane_of(section: PageSection, ledger: Ledger | None = None) -> Plane | None
         high=ledger.at(split, high)[:, :2],
         on=on,
         behind=behind[:: 1 + len(behind) // MOST_BEHIND],
-        kinds=ledger.table["architecture"]
-        .where(ledger.table["role"] != "current", "current")
-        .tolist(),
+        kinds=kinds.tolist(),
         names=names,
         against="" if ledger.current is None else names[ledger.current],
         spans=spans,
         picked=_picked(section, ledger),
         advised=section.decision.verdict.row if ledger.served else None,
     )
+
+
+def _picked(section: PageSection, ledger: Ledger) -> int | None:
+    """The pick's row; of a front of heads that of its point."""
+    pick = section.decision.pick
+    if pick is None:
+        return None
+    if ledger.served:
+        return pick.row
+    rows = np.flatnonzero(ledger.table["point"] == pick.point).tolist()
+    return rows[0] if rows else None
+
+
+def _span(values: Floats, front: Mask, sign: float, unit: float) -> tuple[float, float]:
+    """From worst to best: the front, and the better three quarters of the rest, at most as far
+    again below it.
+
+    Args:
+        unit: room beside values that are all equal; where 0, 1% of them.
+    """
+    values = sign * values
+    low, high = float(values[front].min()), float(values.max())
+    low = min(low, max(float(np.quantile(values, 0.25)), low - (high - low)))
+    pad = 0.05 * (high - low) or unit or 0.01 * abs(high) or 1.0
+    return sign * (low - pad), sign * (high + pad)
 
 
 def picture(section: PageSection, ledger: Ledger | None = None) -> str:
@@ -160,94 +186,86 @@ def picture(section: PageSection, ledger: Ledger | None = None) -> str:
     plane = plane_of(section, ledger)
     if plane is None:
         return ""
-    axes, part, spans, on = plane.axes, plane.part, plane.spans, plane.on
+    right, up = [_title(plane, axis) for axis in (0, 1)]
+    places = {row: _place(plane, plane.values[row].tolist()) for row in plane.placed}
+    words = (
+        f"The front, {len(plane.on)} of {len(places)} points: {right} to the right, {up} upwards."
+    )
+    frame = f'x="{EDGE}" y="{EDGE}" width="{WIDTH - 2 * EDGE}" height="{HEIGHT - 2 * EDGE}"'
+    return (
+        f'<svg class="thumbnail" viewBox="0 0 {WIDTH} {HEIGHT + FOOT}" role="img" '
+        f'aria-label="{escaped(words)}">'
+        f'<rect {frame} fill="none" stroke="var(--line)"/>'
+        f"{_lines_at_zero(plane)}{_front_line(plane, places)}{_marks(plane, places)}"
+        f'<text x="{WIDTH - EDGE}" y="{HEIGHT + 10}" text-anchor="end" fill="var(--muted)">'
+        f"{escaped(right)} \N{RIGHTWARDS ARROW}</text>"
+        f'<text x="{EDGE}" y="{EDGE - 6}" fill="var(--muted)">'
+        f"\N{UPWARDS ARROW} {escaped(up)}</text></svg>"
+    )
+
+
+Places = Mapping[int, tuple[float, float]]
+"""By row of a plane x and y in the picture."""
+
+
+def _place(plane: Plane, values: Sequence[float]) -> tuple[float, float]:
+    parts = []
+    for value, (worst, best) in zip(values, plane.spans, strict=True):
+        parts.append((value - worst) / ((best - worst) or 1.0))
+    across, up = parts
+    return EDGE + across * (WIDTH - 2 * EDGE), HEIGHT - EDGE - up * (HEIGHT - 2 * EDGE)
+
+
+def _lines_at_zero(plane: Plane) -> str:
+    if plane.part != "gain":
+        return ""
+    x, y = _place(plane, [0.0, 0.0])
+    lines = ""
+    if EDGE < x < WIDTH - EDGE:
+        lines += f"M{x:.1f} {EDGE}V{HEIGHT - EDGE}"
+    if EDGE < y < HEIGHT - EDGE:
+        lines += f"M{EDGE} {y:.1f}H{WIDTH - EDGE}"
+    return f'<path d="{lines}" stroke="var(--line)"/>' if lines else ""
+
+
+def _front_line(plane: Plane, places: Places) -> str:
+    if len(plane.axes) != 2:
+        return ""
+    points = " ".join("{:.1f},{:.1f}".format(*places[row]) for row in plane.front_line)
+    return f'<polyline points="{points}" fill="none" stroke="var(--front)" stroke-width="1.2"/>'
+
+
+def _marks(plane: Plane, places: Places) -> str:
+    """Points behind the front, then those on it, and a ring around the pick."""
     looks = looks_of(plane.kinds)
-
-    def place(row: Sequence[float]) -> tuple[float, float]:
-        across, up = (
-            (value - worst) / ((best - worst) or 1.0)
-            for value, (worst, best) in zip(row, spans, strict=True)
-        )
-        return EDGE + across * (WIDTH - 2 * EDGE), HEIGHT - EDGE - up * (HEIGHT - 2 * EDGE)
-
-    places = {row: place(plane.values[row].tolist()) for row in plane.placed}
-    marks = []
     small = 0.6 if len(places) > MANY else 1.0
-    for rows, size, opacity in ((plane.behind, 0.55 * small, 0.45), (on, 0.8 * small, 1)):
+    marks = []
+    for rows, size, opacity in ((plane.behind, 0.55 * small, 0.45), (plane.on, 0.8 * small, 1)):
         for row in rows.tolist():
             x, y = places[row]
             if EDGE <= x <= WIDTH - EDGE and EDGE <= y <= HEIGHT - EDGE:
                 role, mark = looks[plane.kinds[row]]
-                shape = f'd="{mark}" fill="var(--{role})" opacity="{opacity}"'
                 marks.append(
-                    f'<path transform="translate({x:.1f} {y:.1f}) scale({size:.2f})" {shape}/>'
+                    f'<path transform="translate({x:.1f} {y:.1f}) scale({size:.2f})" d="{mark}" '
+                    f'fill="var(--{role})" opacity="{opacity}"/>'
                 )
-    if plane.picked in places:
+    if plane.picked is not None and plane.picked in places:
         x, y = places[plane.picked]
         marks.append(
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="8" fill="none" stroke="var(--accent)" '
             'stroke-width="2.5"/>'
         )
-    line = ""
-    if part == "gain":
-        x, y = place([0.0, 0.0])
-        across = f"M{x:.1f} {EDGE}V{HEIGHT - EDGE}" if EDGE < x < WIDTH - EDGE else ""
-        line = across + (f"M{EDGE} {y:.1f}H{WIDTH - EDGE}" if EDGE < y < HEIGHT - EDGE else "")
-        line = f'<path d="{line}" stroke="var(--line)"/>' if line else ""
-    if len(axes) == 2:
-        points = " ".join("{:.1f},{:.1f}".format(*places[row]) for row in plane.front_line)
-        line += (
-            f'<polyline points="{points}" fill="none" stroke="var(--front)" stroke-width="1.2"/>'
-        )
-    names = [_title(axes[i], part, spans[i]) for i in (0, 1)]
-    words = (
-        f"The front, {len(on)} of {len(places)} points: {names[0]} to the right, {names[1]} "
-        "upwards."
-    )
-    inner = f'x="{EDGE}" y="{EDGE}" width="{WIDTH - 2 * EDGE}" height="{HEIGHT - 2 * EDGE}"'
-    return (
-        f'<svg class="thumbnail" viewBox="0 0 {WIDTH} {HEIGHT + FOOT}" role="img" '
-        f'aria-label="{escaped(words)}">'
-        f'<rect {inner} fill="none" stroke="var(--line)"/>{line}{"".join(marks)}'
-        f'<text x="{WIDTH - EDGE}" y="{HEIGHT + 10}" text-anchor="end" fill="var(--muted)">'
-        f"{escaped(names[0])} \N{RIGHTWARDS ARROW}</text>"
-        f'<text x="{EDGE}" y="{EDGE - 6}" fill="var(--muted)">'
-        f"\N{UPWARDS ARROW} {escaped(names[1])}</text></svg>"
-    )
+    return "".join(marks)
 
 
-def _picked(section: PageSection, ledger: Ledger) -> int | None:
-    """The pick's row; of a front of heads that of its point."""
-    if section.decision.pick is None or ledger.served:
-        return section.decision.pick.row if section.decision.pick else None
-    return next(
-        iter(np.flatnonzero(ledger.table["point"] == section.decision.pick.point).tolist()), None
-    )
-
-
-def _span(
-    values: Floats, front: NDArray[np.bool_], sign: float, unit: float
-) -> tuple[float, float]:
-    """From worst to best: the front, and the better three quarters of the rest, at most as far
-    again below it.
-
-    Args:
-        unit: room beside values that are all equal; where 0, 1% of them.
-    """
-    values = sign * values
-    low, high = float(values[front].min()), float(values.max())
-    low = min(low, max(float(np.quantile(values, 0.25)), low - (high - low)))
-    pad = 0.05 * (high - low) or unit or 0.01 * abs(high) or 1.0
-    return sign * (low - pad), sign * (high + pad)
-
-
-def _title(axis: Axis, part: str, span: Sequence[float]) -> str:
-    if part == "value":
-        return f"{axis.label} {text.number(span[0])} to {text.number(span[1])}"
-    low, high = (text.signed(axis.scale * end, axis.scale) for end in span)
-    return f"{axis.label} {low} to {high}" + (
-        "%" if axis.relative else " \N{MULTIPLICATION SIGN} 1000"
-    )
+def _title(plane: Plane, number: int) -> str:
+    axis, span = plane.axes[number], plane.spans[number]
+    if plane.part == "value":
+        low, high = [text.number(end) for end in span]
+        return f"{axis.label} {low} to {high}"
+    low, high = [text.signed(axis.scale * end, axis.scale) for end in span]
+    unit = "%" if axis.relative else " \N{MULTIPLICATION SIGN} 1000"
+    return f"{axis.label} {low} to {high}{unit}"
 
 
 PLOTS: dict[str, Callable[[PageSection], str]] = {
@@ -258,3 +276,38 @@ PLOTS: dict[str, Callable[[PageSection], str]] = {
 """Plots of a section by name, as SVG for a page, empty where there is nothing to draw: the page has
 them where scripts are off, `Result.figure` gives them, and MLflow gets `<name>.svg`. A new one is a
 function, and a line here and in `bench.app.report.editable`."""
+
+
+def picture_of_days(document: Mapping[str, Any], point: str) -> str:
+    """A bar for each cut's gain of U, in their order; a band is the interval of the average one."""
+    facts, cuts = document["points"][point], document["cuts"]
+    gains = 100 * np.array(facts["by_cut"], np.float64)
+    average, low, high = 100 * np.array([*facts["average"].values()], np.float64)
+    ends = [*gains, average, low, high, 0.0]
+    span = float(np.nanmin(ends)), float(np.nanmax(ends))
+    height = LINE * len(cuts)
+
+    marks = [_bar(span, low, high, f'y="0" height="{height}" fill="var(--accent)" opacity=".18"')]
+    for place, (gain, cut) in enumerate(zip(gains.tolist(), cuts, strict=True)):
+        change = f"{text.signed(gain, 100)}%" if gain == gain else "unknown"
+        marks.append(
+            f'<text y="{LINE * place + 13}" font-size="12" fill="var(--muted)">'
+            f"{escaped(cut['name'])}: {change}<title>{cut['rows']:,} rows</title></text>"
+        )
+        role = "good" if gain > 0 else "loss"
+        look = f'y="{LINE * place + 3}" height="{LINE - 6}" fill="var(--{role})"'
+        marks.append(_bar(span, min(0.0, gain), max(0.0, gain), look))
+    words = (
+        f"Gains on {len(cuts)} cuts, in their order; the band is the interval of the average one."
+    )
+    size = f'style="display:block;width:100%;max-width:600px;height:{height}px"'
+    return f'<svg role="img" aria-label="{escaped(words)}" {size}>{"".join(marks)}</svg>'
+
+
+def _bar(span: tuple[float, float], first: float, last: float, look: str) -> str:
+    if not first < last:  # also where one is unknown
+        return ""
+    lowest, highest = span
+    x = ROOM + (100 - ROOM) * (first - lowest) / (highest - lowest)
+    end = ROOM + (100 - ROOM) * (last - lowest) / (highest - lowest)
+    return f'<rect x="{x:.2f}%" width="{end - x:.2f}%" {look}/>'

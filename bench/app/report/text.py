@@ -14,6 +14,8 @@ THIN = "\N{NARROW NO-BREAK SPACE}"
 ABBREVIATIONS = ("auc", "gauc", "cvr", "ctcvr", "ne", "ece", "rmse", "mae", "xauc")
 LARGE = ((1e9, 1e9, f"{THIN}G"), (1e6, 1e6, f"{THIN}M"), (1e4, 1e3, f"{THIN}K"))
 """From which size on, the unit, and its name."""
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""How a text begins that a spreadsheet would run."""
 
 
 def number(value: float | None) -> str:
@@ -22,55 +24,69 @@ def number(value: float | None) -> str:
     """
     if value is None or not math.isfinite(value):
         return "\N{EN DASH}"
-    size = abs(value)
-    if size < 10:
-        text = f"{size:.4f}" if size >= 1e-3 or size == 0 else f"{size:.2g}"
-    else:
-        unit, suffix = next(((unit, name) for at, unit, name in LARGE if size >= at), (1.0, ""))
-        text = f"{size / unit:.4g}{suffix}"
+    text = _digits(abs(value))
     return MINUS + text if value < 0 else text
+
+
+def _digits(size: float) -> str:
+    if 0 < size < 1e-3:
+        return f"{size:.2g}"
+    if size < 10:
+        return f"{size:.4f}"
+    for bound, unit, name in LARGE:
+        if size >= bound:
+            return f"{size / unit:.4g}{name}"
+    return f"{size:.4g}"
 
 
 def signed(gain: float, scale: float) -> str:
     """A gain that was multiplied by its scale: with its sign, unless it prints as zero."""
-    text = f"{abs(gain):.{1 if abs(gain) < 20 else 0}f}" if scale > 1 else number(abs(gain))
+    size = abs(gain)
+    digits = 1 if size < 20 else 0
+    text = f"{size:.{digits}f}" if scale > 1 else number(size)
     if text.strip("0.") == "":
         return text
     return f"{'+' if gain > 0 else MINUS}{text}"
 
 
-def listed(numbers: Sequence[int], most: int = 12) -> str:
+def listed(numbers: Sequence[int], limit: int = 12) -> str:
     """Trial numbers with a comma between; the tail of a long list is counted."""
-    text = ", ".join(str(each) for each in numbers[:most])
-    return text if len(numbers) <= most else f"{text} and {len(numbers) - most:,} more"
+    text = ", ".join(str(number) for number in numbers[:limit])
+    if len(numbers) <= limit:
+        return text
+    return f"{text} and {len(numbers) - limit:,} more"
 
 
 def markdown_table(headers: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     """A table in Markdown, nothing without rows."""
-    lines = [[cell.replace("|", "\\|") for cell in row] for row in (headers, *rows)]
+    lines = []
+    for row in (headers, *rows):
+        cells = [cell.replace("|", "\\|") for cell in row]
+        lines.append(cells)
+    if len(lines) == 1:
+        return ""
     lines.insert(1, ["---"] * len(lines[0]))
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) if len(lines) > 2 else ""
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def csv_text(table: pd.DataFrame) -> str:
     """A table as CSV, in which no text or header is a formula that a spreadsheet would run; numbers
     stay numbers.
     """
-
-    def safe(cell: object) -> object:
-        return (
-            f"'{cell}"
-            if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r"))
-            else cell
-        )
-
-    cells = table.astype(object).map(safe)
-    return cells.set_axis([safe(name) for name in table.columns], axis=1).to_csv(index=False)
+    cells = table.astype(object).map(_without_formula)
+    headers = [_without_formula(name) for name in table.columns]
+    return cells.set_axis(headers, axis=1).to_csv(index=False)
 
 
-def sentences(told: str) -> list[str]:
+def _without_formula(cell: object) -> object:
+    if isinstance(cell, str) and cell.startswith(FORMULA):
+        return f"'{cell}"
+    return cell
+
+
+def sentences(text: str) -> list[str]:
     """The sentences of a text, one by one."""
-    return re.split(r"(?<=[.!?]) (?=[A-Z])", told) if told else []
+    return re.split(r"(?<=[.!?]) (?=[A-Z])", text) if text else []
 
 
 def dataset(id: str) -> str:
@@ -83,7 +99,6 @@ def label(objective: str) -> str:
     """The name of an objective for axes: `income.auc` -> `income AUC`, `cost/parameters` ->
     `parameters`.
     """
-    parts = objective.removeprefix("cost/").split(".")
-    return " ".join(
-        [parts[0], *(part.upper() if part in ABBREVIATIONS else part for part in parts[1:])]
-    )
+    first, *rest = objective.removeprefix("cost/").split(".")
+    words = [part.upper() if part in ABBREVIATIONS else part for part in rest]
+    return " ".join([first, *words])

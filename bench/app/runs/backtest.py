@@ -11,8 +11,8 @@ from typing import Any
 
 from bench.app.runs.deployment import instead_of_pick
 from bench.app.runs.folder import DAYS, PAGE
-from bench.app.runs.page import write_report
 from bench.app.runs.result import DatasetResult, result_of
+from bench.app.runs.run_page import write_report
 from bench.core.errors import UserError, check_known
 from bench.core.plain import jsonable
 from bench.core.system.atomic import write_text
@@ -68,7 +68,7 @@ class BacktestAnswer:
     """
 
     plan: BacktestPlan
-    found: Backtest
+    outcome: Backtest
     titles: dict[str, str]
     unit: str
 
@@ -76,34 +76,34 @@ class BacktestAnswer:
     def days(self) -> list[Days]:
         """Of each point that is compared."""
         plan = self.plan
-        return [days_of(self.found, plan.aim, name) for name in plan.ranked if name != plan.against]
+        compared = [name for name in plan.ranked if name != plan.against]
+        return [days_of(self.outcome, plan.aim, name) for name in compared]
 
     @property
     def sentences(self) -> dict[str, list[str]]:
         """By point the answer, and what beside it a reader acts on."""
-        titles, against = self.titles, self.titles[self.found.against]
-        return {
-            days.point: sentences(days, self.found, titles[days.point], against, self.unit)
-            for days in self.days
-        }
+        against = self.titles[self.outcome.against]
+        by_point = {}
+        for days in self.days:
+            title = self.titles[days.point]
+            by_point[days.point] = sentences(days, self.outcome, title, against, self.unit)
+        return by_point
 
     @property
     def document(self) -> dict[str, Any]:
         """All of it as plain values; `served` has each point's id, and the kind and weights of its
         fusion.
         """
-        served = {
-            name: [each.point.id, each.fusion.kind, list(each.fusion.weights)]
-            for name, each in self.plan.ranked.items()
-            if each.fusion is not None
-        }
-        more = {
+        served = {}
+        for name, ranked in self.plan.ranked.items():
+            if ranked.fusion is not None:
+                served[name] = [ranked.point.id, ranked.fusion.kind, list(ranked.fusion.weights)]
+        return document(self.days, self.outcome) | {
             "titles": self.titles,
             "unit": self.unit,
             "sentences": self.sentences,
             "served": served,
         }
-        return document(self.days, self.found) | more
 
 
 def plan_of(
@@ -115,7 +115,8 @@ def plan_of(
         UserError: no served front, an unknown point, nothing to compare, no time; or as
             `Times.cuts`.
     """
-    part, served = result.run, result.decision.serving.served
+    part = result.run
+    served = result.decision.serving.served
     if served is None or served.current is None or not result.decision.serving.aims:
         raise UserError(
             f"{part.run.name}: expected a served front to test, found none: "
@@ -135,10 +136,11 @@ def plan_of(
             "the past"
         )
     against = str(served.table["point"].iloc[served.current])
-    wanted = {_row(result, served, name): name for name in asked.points}
-    ranked = {
-        name: _ranked(result, served, row) for row, name in wanted.items() if row != served.current
-    }
+    names = {_row(result, served, name): name for name in asked.points}
+    ranked = {}
+    for row, name in names.items():
+        if row != served.current:
+            ranked[name] = _ranked(result, served, row)
     if not ranked:
         raise UserError(
             f"expected a point beside '{against}', what all are compared with, found none; "
@@ -165,11 +167,10 @@ def plan_of(
 
 def cost_of(plan: BacktestPlan) -> str:
     """The trainings, in one sentence."""
-    many, models = len(plan.cuts), len(plan.trained[0])
-    what = "all that lies before, at each cut"
+    rows = "all that lies before, at each cut"
     if plan.how == "warm":
-        what = "one pass over what is new at each later cut; trees are trained from scratch"
-    return f"{many} cuts x {models} models: {what}"
+        rows = "one pass over what is new at each later cut; trees are trained from scratch"
+    return f"{len(plan.cuts)} cuts x {len(plan.trained[0])} models: {rows}"
 
 
 UNITS = {"1d": "day", "1w": "week", "7d": "week", "month": "month"}
@@ -185,28 +186,30 @@ def backtest(
         UserError: as of `plan_of`, or another back-test of this run is at work.
     """
     part = result.run
-    served = result.decision.serving.served
     plan = plan_of(result, asked, raw, progress)
-    assert served is not None
     progress.note(cost_of(plan))
     with FolderLock(part.folder, "backtest.lock", "back-test"):
-        outcome = run(
-            plan, part.folder / FOLDER, part.run.home, raw, progress, _spread(asked, plan, progress)
-        )
-        facts = {str(each["point"]): each for _, each in served.table.iterrows()}
-        known = titles_of(result.decision.frontier.points)
-        titles = {
-            each: named(facts[plan.ranked[each].point.id], known)
-            for each in plan.ranked
-            if each != plan.against
-        }
-        titles[plan.against] = result.decision.serving.against
-        answer = BacktestAnswer(plan, outcome, titles, UNITS.get(asked.every or "", "cut"))
+        spread = _spread(asked, plan, progress)
+        outcome = run(plan, part.folder / FOLDER, part.run.home, raw, progress, spread)
+        unit = UNITS.get(asked.every or "", "cut")
+        answer = BacktestAnswer(plan, outcome, _titles(result, plan), unit)
         write_text(part.folder / DAYS, json.dumps(jsonable(answer.document), indent=1))
-        if len(part.run.datasets) == 1:
-            # its verdict counts these days
+        if len(part.run.datasets) == 1:  # the verdict on its page counts these days
             write_report([result_of(part)], part.run.folder / PAGE, part.run.name)
     return answer
+
+
+def _titles(result: DatasetResult, plan: BacktestPlan) -> dict[str, str]:
+    served = result.decision.serving.served
+    assert served is not None
+    facts = {str(row["point"]): row for _, row in served.table.iterrows()}
+    of_trials = titles_of(result.decision.frontier.points)
+    titles = {}
+    for name, ranked in plan.ranked.items():
+        if name != plan.against:
+            titles[name] = named(facts[ranked.point.id], of_trials)
+    titles[plan.against] = result.decision.serving.against
+    return titles
 
 
 def _spread(asked: BacktestOptions, plan: BacktestPlan, progress: Progress) -> Spread | None:
@@ -239,24 +242,19 @@ def _row(result: DatasetResult, served: Served, name: str) -> int:
 
 
 def _ranked(result: DatasetResult, served: Served, row: int) -> RankedPoint:
-    facts, tasks = served.table.iloc[row], [task.name for task in result.run.tasks]
-    point = next(
-        (each for each in result.decision.frontier.points if each.id == facts["point"]), None
-    )
+    facts = served.table.iloc[row]
+    points = result.decision.frontier.points
+    point = next((point for point in points if point.id == facts["point"]), None)
     if point is None and str(facts["point"]) in result.run.given_names:
         raise UserError(
             f"expected a model to train at each cut, found '{facts['point']}', a model from "
             f"elsewhere; {instead_of_pick(result, 'backtest')}"
         )
     if point is None or facts["kind"] is None:  # a score of the log
-        column = result.run.current.column
-        point = point or result.decision.frontier.points[0]
-        return RankedPoint(point, (), None, column)
-    parts = parts_of(point, result.decision.frontier.points, tasks)
-    orders = (
-        PartOrder(each.config, length_of(each, result.objectives), shares) for each, shares in parts
-    )
-    weights = facts["weights"]
-    return RankedPoint(
-        point, tuple(orders), Fusion.of(facts["kind"], [weights.get(task, 0.0) for task in tasks])
-    )
+        return RankedPoint(point or points[0], (), None, result.run.current.column)
+    tasks = [task.name for task in result.run.tasks]
+    orders = []
+    for part, shares in parts_of(point, points, tasks):
+        orders.append(PartOrder(part.config, length_of(part, result.objectives), shares))
+    weights = [facts["weights"].get(task, 0.0) for task in tasks]
+    return RankedPoint(point, tuple(orders), Fusion.of(facts["kind"], weights))

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from operator import itemgetter
 
 import numpy as np
 
@@ -46,45 +47,54 @@ def compare_runs(
     check_known("kind of family", by, FAMILIES, "--by")
     if split not in (CONFIRM, TEST):
         raise UserError(f"--split: expected {CONFIRM} or {TEST}, found '{split}'")
-    if twice := repeated(run.name for run in runs):
+    twice = repeated(run.name for run in runs)
+    if twice:
         raise UserError(f"expected runs of different names, found '{twice}' twice")
-    together: dict[tuple[object, ...], list[DatasetRun]] = {}
-    for part in (part for run in runs for part in run.datasets.values()):
-        data = () if by == "dataset" else (part.key, part.fingerprint)
-        together.setdefault((part.objectives, *data), []).append(part)
-    groups = tuple(_group(group, by, metric, split) for group in together.values())
+    parts_by_key: dict[tuple[object, ...], list[DatasetRun]] = {}
+    for run in runs:
+        for part in run.datasets.values():
+            data = () if by == "dataset" else (part.key, part.fingerprint)
+            parts_by_key.setdefault((part.objectives, *data), []).append(part)
+    groups = tuple(_group(parts, by, metric, split) for parts in parts_by_key.values())
     return Compared(by, split, groups, _ranking(groups), _notes(groups, by))
 
 
 def _group(parts: Sequence[DatasetRun], by: str, metric: str | None, split: str) -> Group:
-    objectives, run = parts[0].objectives, parts[0].run
-    studies = [(part, Study.read(part.folder)) for part in parts]
-    every = [member for part, study in studies for member in members_of(part, study, objectives)]
-    tries = [each for _, study in studies for each in tries_of(study)]
-    all_ = families(every, by)
-    usable = {
-        name: own
-        for name, own in all_.items()
-        if any(each.evidence(objectives, split) for each in own)
-    }
+    objectives = parts[0].objectives
+    run = parts[0].run
+    points = []
+    tries = []
+    for part in parts:
+        study = Study.read(part.folder)
+        points += members_of(part, study, objectives)
+        tries += tries_of(study)
     reference = weakest_reference(objectives, [_reference(part) for part in parts])
-    metrics = None if metric is None else [parse(metric, parts[0].tasks, "--metric")]
-    reason = f"no point was confirmed on {NAMES[split]}"
-    if usable:
+    response = APART
+    if by != "dataset":
+        response = answer(points, tries, objectives, reference, split, run.name)
+
+    points_by_family = families(points, by)
+    usable = {}
+    for name, members in points_by_family.items():
+        if any(member.evidence(objectives, split) for member in members):
+            usable[name] = members
+    comparison = Comparison()
+    reason = ""
+    if len(usable) > 1:
+        metrics = None if metric is None else [parse(metric, parts[0].tasks, "--metric")]
+        comparison = compare(usable, objectives, reference, split, run.request.seed, metrics)
+    elif usable:
         reason = f"only one {by} has a point confirmed on {NAMES[split]}, {next(iter(usable))}"
-    enough = len(usable) > 1
+    else:
+        reason = f"no point was confirmed on {NAMES[split]}"
     return Group(
         dataset=", ".join(dict.fromkeys(part.key for part in parts)),
         fingerprints=tuple(dict.fromkeys(part.fingerprint or "-" for part in parts)),
         runs=tuple(dict.fromkeys(part.run.name for part in parts)),
-        answer=answer(every, tries, objectives, reference, split, run.name)
-        if by != "dataset"
-        else APART,
-        comparison=compare(usable, objectives, reference, split, run.request.seed, metrics)
-        if enough
-        else Comparison(),
-        reason="" if enough else f"nothing to compare: {reason}",
-        unconfirmed=tuple(name for name in all_ if name not in usable),
+        answer=response,
+        comparison=comparison,
+        reason=f"nothing to compare: {reason}" if reason else "",
+        unconfirmed=tuple(name for name in points_by_family if name not in usable),
     )
 
 
@@ -93,45 +103,43 @@ def _ranking(groups: Sequence[Group]) -> MeanRanks | None:
     compared = [group for group in groups if not group.reason]
     if len({group.dataset for group in compared}) < LEAST_DATASETS:
         return None
-    volumes = [
-        {row["name"]: row["hypervolume"] for row in group.comparison.families} for group in compared
-    ]
-    names = [name for name in volumes[0] if all(name in each for each in volumes)]
-    return (
-        ranking(names, np.array([[each[name] for name in names] for each in volumes]))
-        if len(names) > 1
-        else None
-    )
+    volumes = []
+    for group in compared:
+        volumes.append({row["name"]: row["hypervolume"] for row in group.comparison.families})
+    names = list(volumes[0])
+    for of_group in volumes[1:]:
+        names = [name for name in names if name in of_group]
+    if len(names) < 2:
+        return None
+    return ranking(names, np.array([itemgetter(*names)(of_group) for of_group in volumes]))
 
 
 def _notes(groups: Sequence[Group], by: str) -> tuple[str, ...]:
     if by == "dataset":
         return (
-            (
-                "Data sets differ in how hard they are: a difference between them says nothing of "
-                "a method."
-            ),
+            "Data sets differ in how hard they are: a difference between them says nothing of a "
+            "method.",
         )
     runs: dict[str, dict[str, list[str]]] = {}
     for group in groups:
         runs.setdefault(group.dataset, {}).setdefault(group.fingerprints[0], []).extend(group.runs)
-    told = {
-        dataset: "; ".join(
-            f"{fingerprint}: {', '.join(names)}" for fingerprint, names in own.items()
-        )
-        for dataset, own in runs.items()
-        if len(own) > 1
-    }
-    apart = "was prepared differently, and such runs are compared apart"
-    return tuple(f"{dataset} {apart} ({names})." for dataset, names in told.items())
+    notes = []
+    for dataset, by_fingerprint in runs.items():
+        if len(by_fingerprint) > 1:
+            data = [f"{key}: {', '.join(names)}" for key, names in by_fingerprint.items()]
+            notes.append(
+                f"{dataset} was prepared differently, and such runs are compared apart "
+                f"({'; '.join(data)})."
+            )
+    return tuple(notes)
 
 
 def answer_of(part: DatasetRun, study: Study) -> Answer:
     """Does any gradient method of this run lie beyond its static weights, on test? The same for
     every surface.
     """
-    every = members_of(part, study, part.objectives)
-    return answer(every, tries_of(study), part.objectives, _reference(part), TEST, part.run.name)
+    points = members_of(part, study, part.objectives)
+    return answer(points, tries_of(study), part.objectives, _reference(part), TEST, part.run.name)
 
 
 def tries_of(study: Study) -> list[dict[str, float]]:
@@ -151,8 +159,9 @@ def members_of(
     part: DatasetRun, study: Study, objectives: Sequence[Objective]
 ) -> list[FamilyPoint]:
     """All points of a run on one data set, and its baselines."""
-    others = part.current.without_earlier(study.baselines())
-    return [_member(part, point) for point in points_of_run(study.records(), others, objectives)]
+    baselines = part.current.without_earlier(study.baselines())
+    points = points_of_run(study.records(), baselines, objectives)
+    return [_member(part, point) for point in points]
 
 
 def _member(part: DatasetRun, point: Point) -> FamilyPoint:
@@ -176,6 +185,6 @@ def _shares(point: Point, tasks: Sequence[str]) -> tuple[float, ...]:
     """The tasks' shares of static weights, to a thousandth; equal where the balancer is no static
     one but acts so.
     """
-    given = point.config if point.balancing == "static" else {}
-    weights = [float(given.get(f"balancing.static.weight.{task}") or 1.0) for task in tasks]
+    config = point.config if point.balancing == "static" else {}
+    weights = [float(config.get(f"balancing.static.weight.{task}") or 1.0) for task in tasks]
     return tuple(round(weight / sum(weights), 3) for weight in weights)

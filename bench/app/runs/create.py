@@ -64,10 +64,7 @@ def create(
         words: the command that asked for it; else that of the request.
     """
     if request.set:
-        # imports torch: only where it is needed
-        from bench.models.training.config import (
-            TrialConfig,
-        )
+        from bench.models.training.config import TrialConfig  # imports torch
 
         TrialConfig.parse(request.set, "--set")
     if request.name is not None:
@@ -75,21 +72,19 @@ def create(
     suite = _applied(request)
     _check(suite, request.executor)
     cards = {dataset.id: find_card(dataset.id) for dataset in suite.datasets}
-    command, tracking = list(words) or request.words, request.tracking
+    command = list(words) or request.words
+    tracking = request.tracking
     if tracking is not None:
-        typed, tracking = tracking, plain_address(tracking)
+        typed = tracking
+        tracking = plain_address(tracking)
         command = [word.replace(typed, tracking) for word in command]
     request.check()
-    for dataset in suite.datasets if request.backtest else ():
-        if not (card := load_card(dataset.id)).split_times:
-            raise UserError(
-                f"--backtest: {card.key}: expected a split by time, found kind '{card.split.kind}'"
-            )
+    if request.backtest:
+        _check_split_times(suite)
     _check_data(suite, home, request.raw, progress)
-    production = _production(
-        suite, request.current, content.find("reports", request.suite).parent, home, tracking
-    )
-    given = _given(suite, request.model)
+    suite_folder = content.find("reports", request.suite).parent
+    production = _production(suite, request.current, suite_folder, home, tracking)
+    models = _models_from_elsewhere(suite, request.model)
     space_file = content.find("search_spaces", suite.space)
     definite = _definite(request, suite).model_copy(update={"tracking": tracking})
     with in_turn(writable(home) / LOCK):  # two of one name at once
@@ -99,7 +94,7 @@ def create(
             suite=suite,
             parts=_parts(cards),
             current=production,
-            given=given,
+            given=models,
             command=shlex.join(command),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             versions=versions(),
@@ -111,9 +106,10 @@ def create(
             (temporary / SPACE).write_bytes(space_file.read_bytes())
             (temporary / MANIFEST).write_text(manifest.text, encoding="utf-8")
             for key, part in manifest.parts.items():
-                within = temporary / part.folder
-                within.mkdir()
-                (within / CARD).write_bytes(cards[key][0].read_bytes())
+                folder_of_part = temporary / part.folder
+                folder_of_part.mkdir()
+                card_file, _ = cards[key]
+                (folder_of_part / CARD).write_bytes(card_file.read_bytes())
     return Run.open(home, folder.name)
 
 
@@ -154,12 +150,10 @@ def _parts(cards: Mapping[str, tuple[Path, str]]) -> dict[str, DatasetFolder]:
     """By data set. Each has a folder of its own, though two cards may be called the same."""
     parts: dict[str, DatasetFolder] = {}
     for dataset, (file, variant) in cards.items():
-        folder = _numbered(
-            slug(load_card(dataset).key), [part.folder for part in parts.values()].__contains__
-        )
-        parts[dataset] = DatasetFolder(
-            folder=folder, variant=variant, beside=os.path.abspath(file.parent)
-        )
+        taken = [part.folder for part in parts.values()]
+        folder = _numbered(slug(load_card(dataset).key), taken.__contains__)
+        beside = os.path.abspath(file.parent)
+        parts[dataset] = DatasetFolder(folder=folder, variant=variant, beside=beside)
     return parts
 
 
@@ -169,51 +163,59 @@ def _applied(request: Request) -> Suite:
     values = suite.model_dump()
     if request.dataset:
         values["datasets"] = [suite.dataset(dataset).model_dump() for dataset in request.dataset]
-    values["datasets"] = [{**each, "id": lasting_name(each["id"])} for each in values["datasets"]]
-    values["space"] = content.lasting(
-        "search_spaces", suite.space if request.space is None else request.space
-    )
-    values["budget"] = with_limits(
-        suite.budget, request.model_dump(include=set(Budget.model_fields))
-    )
+    for dataset in values["datasets"]:
+        dataset["id"] = lasting_name(dataset["id"])
+    space = suite.space if request.space is None else request.space
+    values["space"] = content.lasting("search_spaces", space)
+    limits = request.model_dump(include=set(Budget.model_fields))
+    values["budget"] = with_limits(suite.budget, limits)
     values["search"] |= request.model_dump(include={"sampler", "lowest"}, exclude_none=True)
     values["set"] = overridden(values["set"], request.set)
     return validate(Suite, values, "the command line")
 
 
 def _production(
-    suite: Suite, given: str | None, beside: Path, home: Path, tracking: str | None
+    suite: Suite, named: str | None, suite_folder: Path, home: Path, tracking: str | None
 ) -> dict[str, CurrentPoint]:
-    """The current point of each data set that has one: what is `given`, else the suite's, whose
-    paths are `beside`.
+    """The current point of each data set that has one: what the request names, else the suite's,
+    whose paths may be relative to its folder.
     """
     points = {}
     for dataset in suite.datasets:
-        named = lasting_current(given) if given is not None else dataset.current or suite.current
+        source = dataset.current or suite.current
         if named is not None:
+            source = lasting_current(named)
+        if source is not None:
             check_confirms(suite.confirm.replicates)
             card = load_card(dataset.id)
             tasks = dataset.tasks or card.default_tasks
-            points[dataset.id] = read_current(
-                lasting_current(named, beside), card, tasks, home, tracking
-            )
+            lasting = lasting_current(source, suite_folder)
+            points[dataset.id] = read_current(lasting, card, tasks, home, tracking)
     return points
 
 
-def _given(
+def _models_from_elsewhere(
     suite: Suite, models: Mapping[str, Sequence[str]]
 ) -> dict[str, dict[str, tuple[str, ...]]]:
     """The models from elsewhere of each data set, checked against its card."""
     if not models:
         return {}
     check_confirms(suite.confirm.replicates, "--model")
-    found = {}
+    checked = {}
     for dataset in suite.datasets:
         card = load_card(dataset.id)
-        found[dataset.id] = checked_columns(
-            models, card, dataset.tasks_of(card.tasks, card.default_tasks)
-        )
-    return found
+        tasks = dataset.tasks_of(card.tasks, card.default_tasks)
+        checked[dataset.id] = checked_columns(models, card, tasks)
+    return checked
+
+
+def _check_split_times(suite: Suite) -> None:
+    for dataset in suite.datasets:
+        card = load_card(dataset.id)
+        if not card.split_times:
+            raise UserError(
+                f"--backtest: {card.key}: expected a split by time, found kind '{card.split.kind}'"
+            )
 
 
 def _check(suite: Suite, executor: str) -> None:
@@ -258,14 +260,14 @@ def _check_data(suite: Suite, home: Path, raw: Path | None, progress: Progress |
 
 
 def _check_name(home: Path, name: str) -> None:
-    if (
-        slug(name) != name or len(name) > MOST_LETTERS or name.startswith("-")
-    ):  # other commands take -n for an option
+    # other commands take -n for an option
+    if slug(name) != name or len(name) > MOST_LETTERS or name.startswith("-"):
         raise UserError(
             f"--name: expected at most {MOST_LETTERS} letters, digits and ._@=- only, no - first, "
             f"found '{name}'"
         )
-    if (folder := home / "runs" / name).exists():
+    folder = home / "runs" / name
+    if folder.exists():
         again = f"seesaw resume {shlex.quote(shown(folder))}"
         raise UserError(
             f"the run '{name}' exists; go on with `{again}`, choose another --name, or leave it out"
@@ -282,11 +284,18 @@ def _folder(home: Path, request: Request) -> Path:
         return runs / request.name
     suite = Path(request.suite)
     of_suite = suite.stem if suite.suffix == ".toml" else suite.name
-    called = slug(load_card(request.dataset[0]).key if len(request.dataset) == 1 else of_suite)
-    return runs / _numbered(called[:MOST_LETTERS].lstrip("-"), lambda each: (runs / each).exists())
+    name = of_suite
+    if len(request.dataset) == 1:
+        name = load_card(request.dataset[0]).key
+    name = slug(name)[:MOST_LETTERS].lstrip("-")
+    return runs / _numbered(name, lambda numbered: (runs / numbered).exists())
 
 
 def _numbered(name: str, taken: Callable[[str], bool]) -> str:
     """The first of `name`, `name-2`, `name-3`, .. that is not taken."""
-    every = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
-    return next(each for each in every if not taken(each))
+    numbered = name
+    for number in itertools.count(2):
+        if not taken(numbered):
+            break
+        numbered = f"{name}-{number}"
+    return numbered

@@ -43,7 +43,8 @@ from bench.ledger.points import kind_of
 if TYPE_CHECKING:
     from bench.serve.package import Package
 
-REGISTERED, COLUMN = "models:/", "column:"
+REGISTERED = "models:/"
+COLUMN = "column:"
 
 
 class ScoreFormula(Config):
@@ -73,8 +74,8 @@ class CurrentFile(Config):
     @model_validator(mode="after")
     def _one_of_both(self) -> CurrentFile:
         if (self.config is None) == (self.column is None):
-            given = "neither" if self.config is None else "both"
-            raise ValueError(f"expected either `config` or `column`, found {given}")
+            count = "neither" if self.config is None else "both"
+            raise ValueError(f"expected either `config` or `column`, found {count}")
         if self.column is not None and self.score is not None:
             raise ValueError("expected no table `score` beside `column`, which is the score")
         return self
@@ -115,12 +116,8 @@ class CurrentPoint(Config):
 
     def without_earlier(self, points: Iterable[Point]) -> list[Point]:
         """Confirmed points that are no trials, without current models other than this one."""
-        now = self.point
-        return [
-            each
-            for each in points
-            if each.kind != "current" or (now and each.training == now.training)
-        ]
+        training = None if self.point is None else self.point.training
+        return [point for point in points if point.kind != "current" or point.training == training]
 
     @property
     def sentence(self) -> str:
@@ -143,20 +140,20 @@ class CurrentPoint(Config):
         Args:
             rates: mean label of each task on train, on all impressions, in the order of tasks.
         """
-        raw = self.kind == "sum" and not self.scaled
-        return Fusion.of(
-            self.kind,
-            [self.weights.get(each, 0.0) * (rate if raw else 1.0) for each, rate in rates.items()],
-        )
+        weights = []
+        for task, rate in rates.items():
+            unit = rate if self.kind == "sum" and not self.scaled else 1.0
+            weights.append(self.weights.get(task, 0.0) * unit)
+        return Fusion.of(self.kind, weights)
 
 
 def read_current(
-    given: str, card: Card, tasks: Sequence[str], home: Path, tracking: str | None
+    source: str, card: Card, tasks: Sequence[str], home: Path, tracking: str | None
 ) -> CurrentPoint:
     """Reads and checks what a user named.
 
     Args:
-        given: as `lasting_current` gives it.
+        source: as `lasting_current` gives it.
         tracking: address of the MLflow store with the registry; None for the one at home.
 
     Raises:
@@ -164,48 +161,45 @@ def read_current(
             Also where it names a task that the run does not train, or a column that the card does
             not keep.
     """
-    path = Path(given)
-    if given.startswith(REGISTERED) or path.is_dir():
-        return _of_package(given, card, tasks, home, tracking)
-    named = given.startswith(COLUMN)
-    if not named and not path.is_file():
+    path = Path(source)
+    if source.startswith(REGISTERED) or path.is_dir():
+        return _of_package(source, card, tasks, home, tracking)
+    if source.startswith(COLUMN):
+        return _of_column(source, source.removeprefix(COLUMN), card)
+    if not path.is_file():
         raise UserError(
             f"--current: expected TOML, a package's folder, {COLUMN}NAME or "
-            f"{REGISTERED}NAME/VERSION, found no {given}"
+            f"{REGISTERED}NAME/VERSION, found no {source}"
         )
-    point = (
-        CurrentPoint(source=given, column=given.removeprefix(COLUMN))
-        if named
-        else _of_file(path, tasks)
-    )
-    if point.column is not None:
-        kept = tuple(card.logged)
-        if point.column not in kept:
-            raise UserError(
-                (
-                    f"{given}: column: expected a score that the card names under `logged`, found "
-                    f"'{point.column}'; "
-                )
-                + (f"logged are {listed(kept)}" if kept else "the card names none")
-            )
-        return point
-    return _checked(point, card, tasks)
+    file = validate(CurrentFile, read_toml(path), str(path))
+    if file.column is not None:
+        return _of_column(str(path), file.column, card)
+    return _checked(_of_config(path, file, tasks), card, tasks)
 
 
-def _of_file(path: Path, tasks: Sequence[str]) -> CurrentPoint:
-    given = validate(CurrentFile, read_toml(path), str(path))
-    if given.column is not None:
-        return CurrentPoint(source=str(path), column=given.column)
+def _of_column(source: str, column: str, card: Card) -> CurrentPoint:
+    if column not in card.logged:
+        columns = f"logged are {listed(card.logged)}" if card.logged else "the card names none"
+        raise UserError(
+            f"{source}: column: expected a score that the card names under `logged`, found "
+            f"'{column}'; {columns}"
+        )
+    return CurrentPoint(source=source, column=column)
+
+
+def _of_config(path: Path, file: CurrentFile, tasks: Sequence[str]) -> CurrentPoint:
     from bench.models.training.config import split_recipe
 
-    where, config = path, given.config
+    where = path
+    config = file.config
     if isinstance(config, str):
         where = path.parent / config
         config = read_toml(where)
     assert config is not None
     trained, dotted = split_recipe(flatten(config), str(where))
-    score = given.score or ScoreFormula()
-    kind, weights = score.kind, dict(score.weights)
+    score = file.score or ScoreFormula()
+    kind = score.kind
+    weights = dict(score.weights)
     if score.formula is not None:
         kind, weights = _of_formula(score.formula, tasks, f"{path}: score.formula")
     return CurrentPoint(
@@ -221,39 +215,40 @@ def _of_file(path: Path, tasks: Sequence[str]) -> CurrentPoint:
 def _of_formula(text: str, tasks: Sequence[str], where: str) -> tuple[FusionKind, dict[str, float]]:
     """The kind, and by task the raw weights, of a formula of joint predictions."""
     names = [quoted(f"p_{task}") for task in tasks]
-    found = fusion_in(read_formula(text, where), names)
-    if found is None:
+    fusion = fusion_in(read_formula(text, where), names)
+    if fusion is None:
         raise UserError(
             f"{where}: expected a sum or a product of powers of {listed(names)}, with weights of "
             f"at least 0, found '{shortened(text)}'"
         )
-    kind, weights = found
+    kind, weights = fusion
     return kind, dict(zip(tasks, weights, strict=True))
 
 
 def _of_package(
-    given: str, card: Card, tasks: Sequence[str], home: Path, tracking: str | None
+    source: str, card: Card, tasks: Sequence[str], home: Path, tracking: str | None
 ) -> CurrentPoint:
     from bench.app.tracking.registry import registered
     from bench.serve.package import Package
     from bench.serve.scorer import made_for
 
-    package = (
-        registered(home, given, tracking) if given.startswith(REGISTERED) else Package.open(given)
-    )
+    if source.startswith(REGISTERED):
+        package = registered(home, source, tracking)
+    else:
+        package = Package.open(source)
     score = package.manifest.score
     weights: dict[str, float] = {}
     for name, weight in score.weights.items():
-        task, _, which = name.partition(".")
-        if which == "cvr" or weight < 0:
+        task, _, space = name.partition(".")
+        if space == "cvr" or weight < 0:
             raise UserError(
-                f"{given}: score: expected weights of at least 0 of predictions on all "
+                f"{source}: score: expected weights of at least 0 of predictions on all "
                 f"impressions, found {name} = {weight:g}; give a TOML file with [config] and "
                 "[score] instead"
             )
         weights[task] = weight / score.rates.get(name, 1.0)
     point = CurrentPoint(
-        source=given, config=_trained(package), kind=score.kind, weights=weights, scaled=False
+        source=source, config=_trained(package), kind=score.kind, weights=weights, scaled=False
     )
     with made_for(package.manifest.name, card.key):
         return _checked(point, card, tasks)
@@ -284,8 +279,8 @@ def _checked(point: CurrentPoint, card: Card, tasks: Sequence[str]) -> CurrentPo
         raise UserError(f"{point.source}: score.weights: expected a weight above 0, found none")
     try:
         config = dict(point.config)
-        for each in networks_in(config):
-            parsed = TrialConfig.parse(each)
+        for network in networks_in(config):
+            parsed = TrialConfig.parse(network)
             parsed.check_fit(shape_of(card, tasks))
             config = config if models_in(config) else parsed.dotted()
         if is_trees(config):
@@ -295,19 +290,18 @@ def _checked(point: CurrentPoint, card: Card, tasks: Sequence[str]) -> CurrentPo
     return point.model_copy(update={"config": config, "weights": weights})
 
 
-def lasting_current(given: str, beside: Path | None = None) -> str:
+def lasting_current(source: str, folder: Path | None = None) -> str:
     """What a user named, so that it means the same from every folder.
 
     Args:
-        beside: the folder that a path may be relative to, before the one that the program was
-            started in.
+        folder: a path may be relative to it, before the one that the program was started in.
     """
-    if given.startswith((REGISTERED, COLUMN)):
-        return given
-    path = Path(given).expanduser()
-    return os.path.abspath(
-        beside / path if beside is not None and (beside / path).exists() else path
-    )
+    if source.startswith((REGISTERED, COLUMN)):
+        return source
+    path = Path(source).expanduser()
+    if folder is not None and (folder / path).exists():
+        path = folder / path
+    return os.path.abspath(path)
 
 
 def check_confirms(replicates: int, option: str = "--current") -> None:

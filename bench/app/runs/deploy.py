@@ -48,8 +48,7 @@ def deploying(deployment: Deployment) -> Iterator[None]:
 
     Raises:
         UserError: the pick cannot be packaged, another deployment is at work, MLflow cannot be
-            reached, or as
-            `check_name`: all of it better known before a training.
+            reached, or as `check_name`: all of it better known before a training.
     """
     _ = deployment.parts
     folder = deployment.part.folder
@@ -82,7 +81,8 @@ def make_package(
     """Trains the pick for good and packages it in the run's folder; errors of `retrain` and
     `write_package`.
     """
-    part, result = deployment.part, deployment.result
+    part = deployment.part
+    result = deployment.result
     store = part.prepare(progress, raw)
     intervals = _intervals(deployment, force)
     progress.note(f"training {deployment.training}")
@@ -110,12 +110,22 @@ def packaged(
     intervals: Mapping[Objective, Effect],
     folder: Path,
     onnx: bool = True,
-    more: Mapping[str, Any] | None = None,
+    origin: Mapping[str, Any] | None = None,
 ) -> Package:
-    """Packages a trained model, `more` is added to its provenance; errors as of `write_package`."""
+    """Packages a trained model; `origin` is added to its provenance. Errors as of
+    `write_package`.
+    """
     part = deployment.part
     valid = store.split("valid")
     rows = valid.ids_of(slice(AGREE_ON)), np.array(valid.dense[:AGREE_ON])
+    policy = deployment.policy.model_dump(mode="json", exclude={"score"})
+    provenance = retrained.provenance | {
+        "run": part.run.name,
+        "suite": part.run.request.suite,
+        "point": deployment.pick.point,
+        "command": deployment.command,
+        "test": retrained.calibrated,
+    }
     contents = Contents(
         name=part.card.key,
         schema=store.schema,
@@ -127,17 +137,8 @@ def packaged(
         outcomes=tuple(deployment.outcomes),
         calibrations=retrained.calibrations,
         card=part.card.model_dump(mode="json", by_alias=True, exclude={"folder"}),
-        policy=deployment.policy.model_dump(mode="json", exclude={"score"})
-        | {"reason": deployment.pick.reason},
-        provenance=retrained.provenance
-        | {
-            "run": part.run.name,
-            "suite": part.run.request.suite,
-            "point": deployment.pick.point,
-            "command": deployment.command,
-            "test": retrained.calibrated,
-        }
-        | dict(more or {}),
+        policy=policy | {"reason": deployment.pick.reason},
+        provenance=provenance | dict(origin or {}),
         readme=model_card(deployment, store, retrained, intervals),
     )
     return write_package(contents, folder, onnx)
@@ -196,29 +197,29 @@ def explained(
             f"{_deploys(part, point)}"
         )
     package = Package.open(folder)
-    if point not in (None, there := str(package.manifest.provenance["point"])):
+    deployed = str(package.manifest.provenance["point"])
+    if point not in (None, deployed):
         raise UserError(
-            f"--point: expected '{there}', which is deployed, found '{point}'; first "
+            f"--point: expected '{deployed}', which is deployed, found '{point}'; first "
             f"{_deploys(part, point)}"
         )
     store = part.prepare(progress, raw).with_tasks([task.name for task in package.schema.tasks])
     document: dict[str, Any] = jsonable(explain(package, store.split("test"), progress, **options))
     document = {"sentence": sentence(document)} | document
-    cells = [
-        {
-            "kind": kind,
-            "name": each["name"],
-            "of": ", ".join(each.get("of", ())),
-            "measure": measure,
-        }
-        | own
-        for kind in ("inputs", "heads")
-        for each in document[kind]
-        for measure, own in each["measures"].items()
-    ]
-    write_text((part.folder / EXPLAINED).with_suffix(".csv"), csv_text(pd.DataFrame(cells)))
+    write_text((part.folder / EXPLAINED).with_suffix(".csv"), csv_text(_cells(document)))
     write_text(part.folder / EXPLAINED, json.dumps(document, indent=1))
     return document
+
+
+def _cells(document: Mapping[str, Any]) -> pd.DataFrame:
+    """A row for each input or head, and measure."""
+    cells = []
+    for kind in ("inputs", "heads"):
+        for line in document[kind]:
+            names = {"kind": kind, "name": line["name"], "of": ", ".join(line.get("of", ()))}
+            for measure, loss in line["measures"].items():
+                cells.append(names | {"measure": measure} | loss)
+    return pd.DataFrame(cells)
 
 
 def _deploys(part: DatasetRun, point: str | None = None) -> str:
@@ -245,17 +246,21 @@ def open_model(home: Path, model: str, tracking: str | None = None) -> Package:
     if (folder / MANIFEST).is_file():
         return Package.open(folder)
     if (home / "runs" / model / RUN).is_file():
-        made = [part.folder / PACKAGE for part in Run.open(home, model).datasets.values()]
-        packages = [each for each in made if (each / MANIFEST).is_file()]
-        if len(packages) != 1:
-            run = Run.open(home, model)
-            one = (
-                f"{_deploys(next(iter(run.datasets.values())))} makes one"
-                if not packages
-                else "a folder says which"
-            )
-            raise UserError(
-                f"{model}: expected one packaged model, found {len(packages) or 'none'}; {one}"
-            )
-        return Package.open(packages[0])
+        return _package_of_run(Run.open(home, model), model)
     return registered(home, model, tracking)
+
+
+def _package_of_run(run: Run, name: str) -> Package:
+    parts = list(run.datasets.values())
+    packages = []
+    for part in parts:
+        if (part.folder / PACKAGE / MANIFEST).is_file():
+            packages.append(part.folder / PACKAGE)
+    if len(packages) == 1:
+        return Package.open(packages[0])
+    remedy = "a folder says which"
+    if not packages:
+        remedy = f"{_deploys(parts[0])} makes one"
+    raise UserError(
+        f"{name}: expected one packaged model, found {len(packages) or 'none'}; {remedy}"
+    )

@@ -71,12 +71,11 @@ class Deployment:
     def training(self) -> str:
         """What is trained, how often, how long and why so long."""
         lengths = {part.name: self._length(part) for part, _ in self._parts}
-        told = [
-            f"{name} {length}" if len(lengths) > 1 else length for name, length in lengths.items()
-        ]
-        return (
-            f"{listed([*lengths])} on {count(self.policy.retrain.seeds, 'seed')}, {'; '.join(told)}"
-        )
+        durations = list(lengths.values())
+        if len(lengths) > 1:
+            durations = [f"{name} {length}" for name, length in lengths.items()]
+        seeds = count(self.policy.retrain.seeds, "seed")
+        return f"{listed([*lengths])} on {seeds}, {'; '.join(durations)}"
 
     @property
     def _parts(self) -> list[tuple[Point, tuple[float, ...]]]:
@@ -99,40 +98,43 @@ class Deployment:
         stability = self.pick.stability
         if self.asked or stability.holds is None or stability.holds >= SELDOM:
             return ""
-        others = [
-            each for each in stability.points if each.by_rule and each.point != self.pick.point
-        ]
-        first = "; ".join(f"{each.name} comes first in {each.by_rule:.0%}" for each in others[:2])
-        often = f"This pick holds in {stability.holds:.0%} of retrainings"
+        rivals = []
+        for rival in stability.points:
+            if rival.by_rule and rival.point != self.pick.point:
+                rivals.append(f"{rival.name} comes first in {rival.by_rule:.0%}")
+        names = f" ({'; '.join(rivals[:2])})" if rivals else ""
         return (
-            f"{often}; in the others it breaks a limit or another choice is "
-            f"better{first and f' ({first})'}."
+            f"This pick holds in {stability.holds:.0%} of retrainings; in the others it breaks a "
+            f"limit or another choice is better{names}."
         )
 
     @property
     def outcomes(self) -> dict[str, float]:
         """The pick's outcomes of the ranking by its score, as the choices have them, without those
         of items; none without a served front."""
-        named = [
-            each for each in self.pick.outcomes.items() if self.pick.kind and not of_items(each[0])
-        ]
-        return {
-            name: value
-            for name, value in named
-            if ranked(name.partition(".")[2]) or name.partition(".")[2] in AREAS
-        }
+        outcomes: dict[str, float] = {}
+        if not self.pick.kind:
+            return outcomes
+        for name, value in self.pick.outcomes.items():
+            metric = name.partition(".")[2]
+            if not of_items(name) and (ranked(metric) or metric in AREAS):
+                outcomes[name] = value
+        return outcomes
 
     @property
     def command(self) -> str:
         """What makes it again; `policy.toml` stands for the policy, where that is not the
         suite's.
         """
-        own = self.policy.toml == suite_policy(self.part).toml
-        run, more = self.part.run, "" if own else " --policy policy.toml"
-        more += f" {OPTION} {shlex.quote(self.pick.point)}" if self.asked else ""
+        run = self.part.run
+        options = ""
+        if self.policy.toml != suite_policy(self.part).toml:
+            options += " --policy policy.toml"
+        if self.asked:
+            options += f" {OPTION} {shlex.quote(self.pick.point)}"
         return (
-            f"{run.manifest.command} && seesaw deploy {run.name}{more} --as challenger --seed "
-            f"{self.seed}"
+            f"{run.manifest.command} && seesaw deploy {run.name}{options} --as challenger "
+            f"--seed {self.seed}"
         )
 
 
@@ -162,23 +164,28 @@ def deployment_of(
         )
     part, picked = _part(home, target)
     result = result_of(part, read_policy(policy_file) if policy_file else None)
-    chosen = (
-        _picked(target, picked, result)
-        if point is None
-        else pick_challenger(result.decision, point)
-    )
+    if point is None:
+        chosen = _picked(target, picked, result)
+    else:
+        chosen = pick_challenger(result.decision, point)
     model = trained_point(result, chosen)
     key = part.card.key
-    made = name or re.sub(r"[^A-Za-z0-9._-]+", "-", key).strip("-")
-    if not _NAME.fullmatch(made):
+    registered_name = name or re.sub(r"[^A-Za-z0-9._-]+", "-", key).strip("-")
+    if not _NAME.fullmatch(registered_name):
         raise UserError(
             f"expected a data set whose name the registry can have, found '{key}'; give one with "
             "--name"
         )
-    seed = part.run.request.seed if seed is None else seed
-    named, score = name is not None, _score(result, chosen)
     return Deployment(
-        part, result, chosen, model, made, named, seed, score, asked=point is not None
+        part,
+        result,
+        chosen,
+        model,
+        registered_name,
+        named=name is not None,
+        seed=part.run.request.seed if seed is None else seed,
+        score=_score(result, chosen),
+        asked=point is not None,
     )
 
 
@@ -196,10 +203,10 @@ def _picked(target: str, picked: dict[str, Any] | None, result: DatasetResult) -
         raise UserError(f"{target}: nothing was picked: {why or 'it names no point'}; {instead}")
     now = result.decision.pick.to_json() if result.decision.pick else {}
     if any(now.get(key) != picked.get(key) for key in ("point", "kind", "weights")):
-        other = f"it picks {_name(now)}" if now else result.decision.no_pick
+        instead = f"it picks {_name(now)}" if now else result.decision.no_pick
         raise UserError(
-            f"{target}: expected what the policy picks, found {_name(picked)}, where {other}; see "
-            "--policy"
+            f"{target}: expected what the policy picks, found {_name(picked)}, where {instead}; "
+            "see --policy"
         )
     assert result.decision.pick is not None
     return result.decision.pick
@@ -209,11 +216,9 @@ def trained_point(result: DatasetResult, chosen: Pick) -> Point:
     """The point that a pick is of; raises a UserError that says what works where no model of it can
     be trained.
     """
-    point = next(
-        (each for each in result.decision.frontier.points if each.id == chosen.point), None
-    )
-    if point is not None and point.config:
-        return point
+    for point in result.decision.frontier.points:
+        if point.id == chosen.point and point.config:
+            return point
     instead = instead_of_pick(result, "deploy")
     served = result.decision.serving.served
     if chosen.point in terms_of(result.run.given) and served is not None:
@@ -232,7 +237,7 @@ def instead_of_pick(result: DatasetResult, command: str) -> str:
     """A way on where the pick is no model to train: the command, and the points that it takes."""
     served = result.decision.serving.served
     today = None if served is None else str(served.table["point"].iloc[served.current])
-    trained = {each.id for each in result.decision.frontier.points if each.config}
+    trained = {point.id for point in result.decision.frontier.points if point.config}
     points = [point for point in points_of(result.decision) if point in trained and point != today]
     if not points:
         return f"no point of the run can be trained: `seesaw status {result.run.run.name}` says why"
@@ -265,14 +270,10 @@ def _part(home: Path, target: str) -> tuple[DatasetRun, dict[str, Any] | None]:
         if not path.is_file():
             raise UserError(f"expected a run or a picked.json, found no {path}")
         run = Run.open(home, str(path.resolve().parent.parent))
-        part = next(
-            (part for part in run.datasets.values() if part.folder == path.resolve().parent), None
-        )
-        if part is None:
-            raise UserError(
-                f"expected a picked.json in the folder of a run's data set, found {path}"
-            )
-        return part, read_json(path)
+        for part in run.datasets.values():
+            if part.folder == path.resolve().parent:
+                return part, read_json(path)
+        raise UserError(f"expected a picked.json in the folder of a run's data set, found {path}")
     run = Run.open(home, target)
     if len(run.datasets) > 1:
         files = ", ".join(str(part.folder / PICK) for part in run.datasets.values())

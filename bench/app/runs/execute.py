@@ -18,11 +18,11 @@ from bench.app.runs import backtest
 from bench.app.runs.folder import PAGE, STORE, DatasetRun, Run
 from bench.app.runs.given import check_predictions
 from bench.app.runs.limits import ended, rungs_of
-from bench.app.runs.page import write_report
 from bench.app.runs.picked import write_pick
 from bench.app.runs.reporting import Reporter
 from bench.app.runs.request import Request
 from bench.app.runs.result import DatasetResult, result_of
+from bench.app.runs.run_page import write_report
 from bench.app.runs.status import After, Pace, WithLater
 from bench.app.runs.suite import Budget, Confirm, resolve_objectives, resolve_outcomes
 from bench.core import plugins
@@ -155,7 +155,8 @@ class JobMaker:
         Args:
             ranked: tasks that are ranked within groups.
         """
-        tasks, space = store.schema.tasks, part.fitted(store).space
+        tasks = store.schema.tasks
+        space = part.fitted(store).space
         objectives = resolve_objectives(part.dataset, tasks, ranked)
         plan = plan_of(part, space, tasks, len(store.split("train")), objectives)
         group = np.asarray(store.split(CONFIRM).group[: predictions.MOST_OF_SPLIT])
@@ -315,7 +316,8 @@ def executor_of(part: DatasetRun, store: Store, progress: Progress) -> Executor:
 
 def search_all(execution: Execution) -> None:
     """Searches until a limit, or goes on from where a search was interrupted."""
-    study, then = execution.study, execution.before("teaching", "tuning", "confirming", "serving")
+    study = execution.study
+    then = execution.before("teaching", "tuning", "confirming", "serving")
     search(
         execution.make_job.plan,
         study,
@@ -356,8 +358,10 @@ class Chosen:
 
 def chosen_points(execution: Execution, twins: Sequence[Point]) -> Chosen:
     """Chooses by the values of the search."""
-    confirms, records = execution.confirms, execution.study.records()
-    objectives, reference = execution.make_job.plan.objectives, execution.reference
+    confirms = execution.confirms
+    records = execution.study.records()
+    objectives = execution.make_job.plan.objectives
+    reference = execution.reference
     with_single = "single_task" in confirms.baselines
     front = shortlist(records, objectives, reference, confirms.limit, with_single, twins)
     front_ids = {point.id for point in front}
@@ -373,13 +377,19 @@ def tuned_baselines(execution: Execution, twins: Sequence[Point]) -> list[Point]
     """The baselines to confirm: trees and static weights tuned, the current point, and the best
     twins among them.
     """
-    make_job, study, executor = execution.make_job, execution.study, execution.executor
-    plan, confirms, records = make_job.plan, execution.confirms, study.records()
-    schema, wanted = make_job.store.schema, confirms.baselines
+    make_job = execution.make_job
+    study = execution.study
+    executor = execution.executor
+    plan = make_job.plan
+    confirms = execution.confirms
+    records = study.records()
+    schema = make_job.store.schema
+    wanted = confirms.baselines
     baselines = baselines_of(records, plan.objectives, execution.reference, wanted, schema, twins)
     if not confirms.replicates:
         return baselines
-    seed, then = execution.part.run.request.seed, execution.before("confirming", "serving")
+    seed = execution.part.run.request.seed
+    then = execution.before("confirming", "serving")
     tries = tries_of(full_lengths(records, records), len({record.sharing for record in records}))
     baselines = tuned(study, executor, make_job, baselines, plan.tasks, tries, seed, then)
     production = execution.part.current.point
@@ -392,7 +402,8 @@ def tuned_baselines(execution: Execution, twins: Sequence[Point]) -> list[Point]
 
 def confirm_all(execution: Execution, chosen: Chosen, baselines: Sequence[Point]) -> None:
     """Trains replicates of what was chosen and of the baselines."""
-    confirms, make_job = execution.confirms, execution.make_job
+    confirms = execution.confirms
+    make_job = execution.make_job
     if confirms.replicates:
         write_rows(make_job.store, execution.predictions)
     confirm(
@@ -413,7 +424,9 @@ def confirm_blends(execution: Execution, baselines: Sequence[Point]) -> None:
     """Confirms blends of the best network with trees, where they are wanted."""
     if not execution.confirms.replicates or "blend" not in execution.confirms.baselines:
         return
-    make_job, study, folder = execution.make_job, execution.study, execution.predictions
+    make_job = execution.make_job
+    study = execution.study
+    folder = execution.predictions
     choose = partial(shares_of, make_job.store, folder, make_job.plan.objectives)
     then = execution.before("serving")
     for baseline in baselines:
@@ -479,7 +492,8 @@ def _missing_twin(
     """The twin of the picked network, where single-task models are the reference and it was never
     trained.
     """
-    served, points = result.decision.serving.served, result.decision.frontier.points
+    served = result.decision.serving.served
+    points = result.decision.frontier.points
     if served is None or result.decision.pick is None or not served.over_single_task:
         return None
     picked = next((point for point in points if point.id == result.decision.pick.point), None)

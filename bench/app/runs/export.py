@@ -15,10 +15,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from bench.app.runs.folder import DatasetRun
 from bench.app.runs.ranked import Ranked, ranked_by
 from bench.app.runs.result import DatasetResult
+from bench.core.arrays import Mask
 from bench.core.errors import UserError, check_known
 from bench.core.formula import quoted
 from bench.core.rows import CONFIRM, TEST
@@ -68,7 +70,8 @@ class _Names:
 
     def new(self, wanted: str) -> str:
         """The name, with a number where another column has it."""
-        name, count = wanted, 1
+        name = wanted
+        count = 1
         while name in self.taken:
             count += 1
             name = f"{wanted}_{count}"
@@ -110,16 +113,16 @@ def export(
         )
     chosen = _chosen(ranked, points)
     table, options = _log_of(result, ranked, chosen, KEPT if split is None else (split,))
-    beside = target.with_suffix(".toml")
-    with atomic_path(target) as temporary, atomic_path(beside) as written:
+    options_file = target.with_suffix(".toml")
+    with atomic_path(target) as log, atomic_path(options_file) as toml:
         if target.suffix == ".csv":
-            table.to_csv(temporary, index=False)
+            table.to_csv(log, index=False)
         else:
-            table.to_parquet(temporary, index=False)
-        text = "".join(f"{line}\n" for line in toml_lines({"log": [str(target)]} | options))
-        written.write_text(text, encoding="utf-8")
+            table.to_parquet(log, index=False)
+        lines = toml_lines({"log": [str(target)]} | options)
+        toml.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     ids = tuple(candidate.id for candidate in chosen)
-    return Exported(target, beside, len(table), ids, tuple(_notes(ranked, part.card, split)))
+    return Exported(target, options_file, len(table), ids, tuple(_notes(ranked, part.card, split)))
 
 
 def _chosen(ranked: Ranked, points: Sequence[str]) -> list[Candidate]:
@@ -139,55 +142,147 @@ def _chosen(ranked: Ranked, points: Sequence[str]) -> list[Candidate]:
 def _is_score(candidate: Candidate, ranked: Ranked) -> bool:
     """Whether it is today's score, a column that ranks by itself."""
     current = ranked.current
-    return (
-        current is not None
-        and candidate.id == current.id
-        and current.fusion is None
-        and current.today
+    if current is None or candidate.id != current.id:
+        return False
+    return current.fusion is None and current.today
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Names of the log's columns.
+
+    Attributes:
+        part: of the split; `later`: of whether it is later than what chooses.
+        models: by point, by the name that `decide` has of each training, its columns by task.
+        group, units: empty where the log has none.
+        segments, items, item_numbers, exposure: by their names in the run.
+    """
+
+    part: str
+    later: str
+    models: dict[str, dict[str, list[str]]]
+    score: str | None
+    group: str
+    units: str
+    segments: dict[str, str]
+    items: dict[str, str]
+    item_numbers: dict[str, str]
+    exposure: dict[str, str]
+
+
+def _columns_of(part: DatasetRun, ranked: Ranked, chosen: Sequence[Candidate]) -> _Columns:
+    card = part.card
+    confirmation = ranked.rows[CONFIRM]
+    names = _Names({*confirmation.tasks})
+    models = _model_columns(chosen, ranked, confirmation.tasks, names)
+    group = units = ""
+    if any((rows.group >= 0).any() for rows in ranked.rows.values()):
+        group = names.new(card.group or "group")
+    if card.units is not None and card.units != card.group:
+        units = names.new(str(card.units))
+    logged_items = confirmation.items
+    exposure: dict[str, str] = {}
+    segments = {name: names.new(name) for name in confirmation.segments}
+    items = {name: names.new(name) for name in card.items if name in logged_items}
+    numbers = {name: names.new(name) for name in card.item_numbers if name in logged_items}
+    if confirmation.exposure is not None:
+        exposure[confirmation.exposure.kind] = names.new(confirmation.exposure.column)
+    score = names.new(str(part.current.column)) if part.current.column is not None else None
+    return _Columns(
+        part=names.new("part"),
+        later=names.new("later"),
+        models=models,
+        score=score,
+        group=group,
+        units=units,
+        segments=segments,
+        items=items,
+        item_numbers=numbers,
+        exposure=exposure,
     )
+
+
+def _model_columns(
+    chosen: Sequence[Candidate], ranked: Ranked, tasks: Sequence[str], names: _Names
+) -> dict[str, dict[str, list[str]]]:
+    """Equal seeds have equal numbers."""
+    models = [candidate for candidate in chosen if not _is_score(candidate, ranked)]
+    numbers: dict[int, int] = {}
+    for candidate in models:
+        for seed in candidate.seeds:
+            numbers.setdefault(seed, len(numbers))
+    by_point: dict[str, dict[str, list[str]]] = {}
+    for candidate in models:
+        label = re.sub(r"\W+", "_", candidate.id)
+        by_point[candidate.id] = {}
+        for place in range(candidate.replicates):
+            name = candidate.id
+            suffix = label
+            if candidate.replicates > 1:
+                number = numbers[candidate.seeds[place]]
+                name = f"{candidate.id}#{number}"
+                suffix = f"{label}_{number}"
+            columns = [names.new(f"p_{task}_{suffix}") for task in tasks]
+            by_point[candidate.id][name] = columns
+    return by_point
 
 
 def _log_of(
     result: DatasetResult, ranked: Ranked, chosen: Sequence[Candidate], splits: Sequence[str]
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The rows, and the options by which `decide` reads them."""
-    part, facts = result.run, ranked.rows[CONFIRM]
-    names = _Names({*facts.tasks})
-    models = _model_columns(chosen, ranked, facts.tasks, names)
-    beside = _beside(part, ranked.rows, names)
-    score = names.new(str(part.current.column)) if part.current.column is not None else None
+    part = result.run
+    names = _columns_of(part, ranked, chosen)
     whole = len(splits) == len(KEPT)
-    part_column, later = names.new("part"), names.new("later")
     tables = []
     for split in splits:
         rows = ranked.rows[split]
-        columns: dict[str, Any] = {part_column: [split] * rows.kept} if whole else {}
+        columns: dict[str, Any] = {}
+        if whole:
+            columns[names.part] = [split] * rows.kept
         if whole and part.card.split_times:
-            columns[later] = [int(split == TEST)] * rows.kept
-        columns |= {task: rows.labels[:, at] for at, task in enumerate(rows.tasks)}
-        columns |= _predictions(chosen, models, split, rows.tasks)
-        columns |= _beside_columns(rows, beside)
-        if score is not None:
-            columns[score] = logged(rows.logged[str(part.current.column)])
+            columns[names.later] = [int(split == TEST)] * rows.kept
+        for number, task in enumerate(rows.tasks):
+            columns[task] = rows.labels[:, number]
+        columns |= _predictions(chosen, names.models, split)
+        columns |= _facts_of_rows(rows, names)
+        if names.score is not None:
+            columns[names.score] = logged(rows.logged[str(part.current.column)])
         tables.append(pd.DataFrame(columns))
+    return pd.concat(tables, ignore_index=True), _options(result, ranked, chosen, names, whole)
+
+
+def _options(
+    result: DatasetResult,
+    ranked: Ranked,
+    chosen: Sequence[Candidate],
+    names: _Columns,
+    whole: bool,
+) -> dict[str, Any]:
+    part = result.run
+    confirmation = ranked.rows[CONFIRM]
+    models: dict[str, list[str]] = {}
+    for trainings in names.models.values():
+        models |= trainings
+    parents = {task.name: task.parent for task in part.tasks if task.parent}
+    rates = zip(confirmation.tasks, confirmation.rates, strict=True)
     options: dict[str, Any] = {
-        "labels": list(facts.tasks),
-        "models": {name: columns for own in models.values() for name, columns in own.items()},
-        "parents": {task.name: task.parent for task in part.tasks if task.parent},
-        "joint": [task.name for task in part.tasks if task.parent],
-        "rates": {
-            task: rate for task, rate in zip(facts.tasks, facts.rates, strict=True) if rate > 0
-        },
-        "baselines": [each.id for each in chosen if each.role == "baseline"],
+        "labels": list(confirmation.tasks),
+        "models": models,
+        "parents": parents,
+        "joint": list(parents),
+        "rates": {task: rate for task, rate in rates if rate > 0},
+        "baselines": [candidate.id for candidate in chosen if candidate.role == "baseline"],
         "seed": part.run.request.seed,
         "unseen": True,
         "recalibrate": False,
     }
     if whole:
-        options["part"] = part_column
-        options |= {"time": later} if part.card.split_times else {}
-    options |= _options_beside(beside, ranked.rows[CONFIRM])
-    options |= _today(ranked, models, score, facts)
+        options["part"] = names.part
+    if whole and part.card.split_times:
+        options["time"] = names.later
+    options |= _options_of_rows(names)
+    options |= _today(ranked, names, confirmation)
     served = result.decision.serving.served
     if served is not None:
         options["outcomes"] = list(served.names)
@@ -196,90 +291,38 @@ def _log_of(
     )
     if policy:
         options["policy"] = policy
-    return pd.concat(tables, ignore_index=True), options
-
-
-def _model_columns(
-    chosen: Sequence[Candidate], ranked: Ranked, tasks: Sequence[str], names: _Names
-) -> dict[str, dict[str, list[str]]]:
-    """By point, by the name that `decide` has of each training, its columns by task. Equal seeds
-    have equal numbers.
-    """
-    models = [candidate for candidate in chosen if not _is_score(candidate, ranked)]
-    seeds = {
-        seed: at
-        for at, seed in enumerate(dict.fromkeys(seed for each in models for seed in each.seeds))
-    }
-    by_point: dict[str, dict[str, list[str]]] = {}
-    for candidate in models:
-        label = re.sub(r"\W+", "_", candidate.id)
-        by_point[candidate.id] = {}
-        for place in range(candidate.replicates):
-            alone = candidate.replicates == 1
-            training = "" if alone else str(seeds[candidate.seeds[place]])
-            columns = [
-                names.new("_".join(filter(None, ["p", task, label, training]))) for task in tasks
-            ]
-            by_point[candidate.id][candidate.id if alone else f"{candidate.id}#{training}"] = (
-                columns
-            )
-    return by_point
+    return options
 
 
 def _predictions(
-    chosen: Sequence[Candidate],
-    models: Mapping[str, Mapping[str, list[str]]],
-    split: str,
-    tasks: Sequence[str],
+    chosen: Sequence[Candidate], models: Mapping[str, Mapping[str, list[str]]], split: str
 ) -> dict[str, Any]:
     columns: dict[str, Any] = {}
     for candidate in chosen:
-        for place, own in enumerate(models.get(candidate.id, {}).values()):
+        for place, names in enumerate(models.get(candidate.id, {}).values()):
             predicted = candidate.predictions(split, place)
-            columns |= {own[at]: predicted[:, at] for at in range(len(tasks))}
+            for number, name in enumerate(names):
+                columns[name] = predicted[:, number]
     return columns
 
 
-def _beside(
-    part: DatasetRun, rows: Mapping[str, KeptRows], names: _Names
-) -> dict[str, dict[str, str]]:
-    """By what they are columns beside labels and predictions: their names in the log by their names
-    in the run.
-    """
-    card, facts = part.card, rows[CONFIRM]
-    grouped = any((own.group >= 0).any() for own in rows.values())
-    apart = card.units is not None and card.units != card.group
-    shown = facts.exposure
-    return {
-        "group": {"group": names.new(card.group or "group")} if grouped else {},
-        "units": {"units": names.new(str(card.units))} if apart else {},
-        "segments": {name: names.new(name) for name in facts.segments},
-        "items": {name: names.new(name) for name in card.items if name in facts.items},
-        "item_numbers": {
-            name: names.new(name) for name in card.item_numbers if name in facts.items
-        },
-        "exposure": {} if shown is None else {shown.kind: names.new(shown.column)},
-    }
-
-
-def _beside_columns(rows: KeptRows, beside: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+def _facts_of_rows(rows: KeptRows, names: _Columns) -> dict[str, Any]:
+    """What the log has of rows beside labels and predictions."""
     columns: dict[str, Any] = {}
-    for name in beside["group"].values():
-        columns[name] = _or_missing(rows.group, rows.group >= 0)
-    for name in beside["units"].values():
-        known = (rows.units & OF_A_UNIT) > 0
-        columns[name] = _or_missing((rows.units & ~OF_A_UNIT).astype(np.int64), known)
-    for at, (segment, values) in enumerate(rows.segments.items()):
-        columns[beside["segments"][segment]] = np.array([*values, None], dtype=object)[
-            rows.codes[:, at]
-        ]
-    for item, name in beside["items"].items():
-        columns[name] = _or_missing(
-            np.nan_to_num(rows.items[item]).astype(np.int64), np.isfinite(rows.items[item])
-        )
-    for item, name in beside["item_numbers"].items():
+    if names.group:
+        columns[names.group] = _or_missing(rows.group, rows.group >= 0)
+    if names.units:
+        of_card = (rows.units & OF_A_UNIT) > 0
+        columns[names.units] = _or_missing((rows.units & ~OF_A_UNIT).astype(np.int64), of_card)
+    for number, (segment, values) in enumerate(rows.segments.items()):
+        with_missing = np.array([*values, None], dtype=object)
+        columns[names.segments[segment]] = with_missing[rows.codes[:, number]]
+    for item, name in names.items.items():
+        codes = rows.items[item]
+        columns[name] = _or_missing(np.nan_to_num(codes).astype(np.int64), np.isfinite(codes))
+    for item, name in names.item_numbers.items():
         columns[name] = rows.items[item]
-    for kind, name in beside["exposure"].items():
+    for kind, name in names.exposure.items():
         assert rows.exposure is not None
         counts = rows.exposure.weights
         chance = np.divide(1.0, counts, out=np.full(len(counts), np.nan), where=counts > 0)
@@ -287,49 +330,42 @@ def _beside_columns(rows: KeptRows, beside: Mapping[str, Mapping[str, str]]) -> 
     return columns
 
 
-def _or_missing(values: np.ndarray[Any, Any], known: np.ndarray[Any, Any]) -> Any:
-    """Whole numbers, missing where they are not known."""
-    return values if known.all() else pd.Series(values).astype("Int64").where(known)
+def _or_missing(values: NDArray[Any], present: Mask) -> NDArray[Any] | pd.Series[Any]:
+    """Whole numbers, missing where they are not present."""
+    if present.all():
+        return values
+    return pd.Series(values).astype("Int64").where(present)
 
 
-def _options_beside(beside: Mapping[str, Mapping[str, str]], rows: KeptRows) -> dict[str, Any]:
-    options: dict[str, Any] = {
-        kind: name for key in ("group", "units") for kind, name in beside[key].items()
-    }
-    options |= {str(kind): name for kind, name in beside["exposure"].items()}
-    options |= {key: dict(beside[key]) for key in ("items", "item_numbers") if beside[key]}
-    if beside["segments"]:
-        options["segments"] = [*beside["segments"].values()]
-    return options
+def _options_of_rows(names: _Columns) -> dict[str, Any]:
+    options: dict[str, Any] = {"group": names.group, "units": names.units}
+    options |= names.exposure
+    options |= {"items": names.items, "item_numbers": names.item_numbers}
+    options["segments"] = list(names.segments.values())
+    return {name: value for name, value in options.items() if value}
 
 
-def _today(
-    ranked: Ranked,
-    models: Mapping[str, Mapping[str, list[str]]],
-    score: str | None,
-    facts: KeptRows,
-) -> dict[str, Any]:
-    """What is served today, as `decide` is told it; else what stands for it."""
+def _today(ranked: Ranked, names: _Columns, rows: KeptRows) -> dict[str, Any]:
+    """What is served today, as an option of `decide`; else what stands for it."""
     current = ranked.current
     assert current is not None
-    if score is not None:
-        return {"score": score}
+    if names.score is not None:
+        return {"score": names.score}
     if not current.today or current.fusion is None:
         return {"today": current.id}
-    columns = next(iter(models[current.id].values()))
-    return {"today": current.id, "weights": formula_of(current.fusion, columns, facts.rates)}
+    columns = next(iter(names.models[current.id].values()))
+    return {"today": current.id, "weights": formula_of(current.fusion, columns, rows.rates)}
 
 
 def formula_of(fusion: Fusion, columns: Collection[str], rates: Sequence[float]) -> str:
     """A fusion as a formula of columns, to the last digit."""
-    terms = [
-        (quoted(column), weight, rate)
-        for column, weight, rate in zip(columns, fusion.weights, rates, strict=True)
-        if weight > 0
-    ]
-    if fusion.kind == "power":
-        return " * ".join(f"{name}^{weight!r}" for name, weight, _ in terms)
-    return " + ".join(f"{weight / rate!r} {name}" for name, weight, rate in terms)
+    terms = []
+    for column, weight, rate in zip(columns, fusion.weights, rates, strict=True):
+        if weight > 0 and fusion.kind == "power":
+            terms.append(f"{quoted(column)}^{weight!r}")
+        elif weight > 0:
+            terms.append(f"{weight / rate!r} {quoted(column)}")
+    return (" * " if fusion.kind == "power" else " + ").join(terms)
 
 
 def _notes(ranked: Ranked, card: Card, split: str | None) -> list[str]:

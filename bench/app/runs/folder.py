@@ -47,16 +47,19 @@ from bench.search.space import Fitted, Space, fitting, load_space
 
 MANIFEST = "run.json"
 SPACE = "space.toml"
-PAGE, LIVE = "report.html", "live.html"
-"""The run's page, and that of a run that goes on."""
+PAGE = "report.html"
+LIVE = "live.html"
+"""The page of a run that goes on."""
 MLFLOW = "mlflow.json"
 """By data set, ids of the experiment and of the run in the run's own MLflow store."""
-CARD, STORE = "card.toml", "store.json"
-PICK, CONFIG = "picked.json", "picked.toml"
-DAYS, EXPLAINED = "backtest.json", "explained.json"
-"""The pick with its reasons, which `seesaw deploy` takes, and its configuration for `seesaw train
---config`.
-"""
+CARD = "card.toml"
+STORE = "store.json"
+PICK = "picked.json"
+"""The pick with its reasons, which `seesaw deploy` takes."""
+CONFIG = "picked.toml"
+"""The pick's configuration, for `seesaw train --config`."""
+DAYS = "backtest.json"
+EXPLAINED = "explained.json"
 PACKAGE = "package"
 
 
@@ -126,11 +129,10 @@ class Run:
         if not os.path.isfile(folder / MANIFEST):
             folder = Path(name_or_path).expanduser().resolve()
         if not os.path.isfile(folder / MANIFEST):
-            known = sorted(path.parent.name for path in home.glob(f"runs/*/{MANIFEST}"))
-            raise UserError(f"{unknown('run', name_or_path, known)} (in {home / 'runs'})")
-        if (
-            folder.parent.name == "runs"
-        ):  # a path leads to the home that it is in, wherever it is asked from
+            names = sorted(path.parent.name for path in home.glob(f"runs/*/{MANIFEST}"))
+            raise UserError(f"{unknown('run', name_or_path, names)} (in {home / 'runs'})")
+        # a path leads to the home that it is in, wherever it is asked from
+        if folder.parent.name == "runs":
             home = folder.parents[1]
         file = folder / MANIFEST
         values = checked_format(RUN, read_json(file), file)
@@ -144,28 +146,23 @@ class Run:
         if (self.folder / MANIFEST).read_text(encoding="utf-8") != text:
             write_text(self.folder / MANIFEST, text)
 
-    def with_current(self, given: str | None) -> Run:
+    def with_current(self, source: str | None) -> Run:
         """The run with another current point for all its data sets, which `execute` keeps; itself
-        where none is given.
+        where none is named.
 
         Raises:
             UserError: as `read_current`; or the run confirms nothing.
         """
-        if given is None:
+        if source is None:
             return self
         check_confirms(self.suite.confirm.replicates)
-        address = self.store_address if given.startswith(REGISTERED) else None
-        current = {
-            key: read_current(
-                lasting_current(given),
-                part.card,
-                [task.name for task in part.tasks],
-                self.home,
-                address,
-            )
-            for key, part in self.datasets.items()
-        }
-        request = self.request.model_copy(update={"current": lasting_current(given)})
+        address = self.store_address if source.startswith(REGISTERED) else None
+        lasting = lasting_current(source)
+        current = {}
+        for key, part in self.datasets.items():
+            tasks = [task.name for task in part.tasks]
+            current[key] = read_current(lasting, part.card, tasks, self.home, address)
+        request = self.request.model_copy(update={"current": lasting})
         return self.changed(current=current, request=request)
 
     def changed(self, **decided: Any) -> Run:
@@ -229,17 +226,16 @@ class Run:
     @property
     def look_command(self) -> str:
         """What a user types before `look_link` answers; empty where MLflow runs as a server."""
-        return (
-            ""
-            if self._is_server
-            else f"mlflow ui --backend-store-uri {shlex.quote(self._shown_uri)}"
-        )
+        if self._is_server:
+            return ""
+        return f"mlflow ui --backend-store-uri {shlex.quote(self._shown_uri)}"
 
     @property
     def look_link(self) -> str:
         """The table of its runs in MLflow; the list of experiments where none was logged."""
         base = self._shown_uri.rstrip("/") if self._is_server else "http://127.0.0.1:5000"
-        if not (file := self.folder / MLFLOW).is_file():
+        file = self.folder / MLFLOW
+        if not file.is_file():
             return f"{base}/#/experiments"
         experiment, _ = next(iter(read_json(file).values()))
         # the table, not the traces; with few columns
@@ -276,7 +272,8 @@ class DatasetRun:
     @cached_property
     def card(self) -> Card:
         """The run's own copy of the card."""
-        part, file = self.run.manifest.parts[self.key], self.folder / CARD
+        part = self.run.manifest.parts[self.key]
+        file = self.folder / CARD
         return parse_card(read_toml(file), str(file), part.variant, Path(part.beside))
 
     @property
@@ -360,8 +357,8 @@ class DatasetRun:
         of full length.
 
         Args:
-            store: the prepared data; by itself those with which the search began. Where there are
-                none, what fits is told by the card, and passes are the space's.
+            store: the prepared data; by default those with which the search began. Where there are
+                none, the card says what fits, and passes are the space's.
         """
         store = store or self.store
         schema = store.schema if store else shape_of(self.card, [task.name for task in self.tasks])

@@ -49,7 +49,7 @@ def checked_columns(
     """The models as a run keeps them; raises a UserError for names, or for columns that the card
     does not keep.
     """
-    found: dict[str, tuple[str, ...]] = {}
+    checked: dict[str, tuple[str, ...]] = {}
     for name, terms in models.items():
         where = f"{OPTION} {name}"
         _check_name(name, models)
@@ -65,17 +65,21 @@ def checked_columns(
                 f"{where}: expected {len(tasks)} columns, one for each of {called}, found "
                 f"{len(terms)}"
             )
-        for column in (column for term in terms for column in columns_of(term, where)):
-            if column not in card.logged:
-                known = (
-                    f"logged are {listed(card.logged)}" if card.logged else "the card names none"
-                )
-                raise UserError(
-                    f"{where}: expected a column that the card of {card.key} names under `logged`, "
-                    f"found '{column}'; {known}"
-                )
-        found[name] = tuple(terms)
-    return found
+        for term in terms:
+            for column in columns_of(term, where):
+                _check_logged(column, card, where)
+        checked[name] = tuple(terms)
+    return checked
+
+
+def _check_logged(column: str, card: Card, where: str) -> None:
+    if column in card.logged:
+        return
+    columns = f"logged are {listed(card.logged)}" if card.logged else "the card names none"
+    raise UserError(
+        f"{where}: expected a column that the card of {card.key} names under `logged`, found "
+        f"'{column}'; {columns}"
+    )
 
 
 def _check_name(name: str, models: Columns) -> None:
@@ -105,11 +109,11 @@ def columns_of(term: str, where: str = OPTION) -> list[str]:
 
 def terms_of(models: Columns) -> dict[str, list[str]]:
     """By model its predictions in a formula; of several trainings those of the first."""
-    found = {}
+    formulas = {}
     for name, trainings in _by_name(models).items():
-        terms = trainings[0][1]
-        found[name] = [" ".join(map(quoted, columns_of(term))) for term in terms]
-    return found
+        _, terms = trainings[0]
+        formulas[name] = [" ".join(map(quoted, columns_of(term))) for term in terms]
+    return formulas
 
 
 def predicted(terms: Sequence[str], logged: Callable[[str], NDArray[Any]]) -> NDArray[np.float32]:
@@ -118,10 +122,10 @@ def predicted(terms: Sequence[str], logged: Callable[[str], NDArray[Any]]) -> ND
     Args:
         logged: gives a column (N,).
     """
-    tasks = [
-        np.prod([np.asarray(logged(column)) for column in columns_of(term)], axis=0)
-        for term in terms
-    ]
+    tasks = []
+    for term in terms:
+        factors = [np.asarray(logged(column)) for column in columns_of(term)]
+        tasks.append(np.prod(factors, axis=0))
     return np.stack(tasks, axis=1).astype(np.float32)
 
 
@@ -130,12 +134,9 @@ def given_candidates(models: Columns, rows: Mapping[str, KeptRows]) -> list[Cand
     candidates = []
     for name, trainings in _by_name(models).items():
         seeds = tuple(seed for seed, _ in trainings) if len(trainings) > 1 else ()
-        of_trainings = [terms for _, terms in trainings]
-        candidates.append(
-            Candidate(
-                name, name, name, "trial", seeds, _reader(of_trainings, rows), _digest(of_trainings)
-            )
-        )
+        terms = [terms_of_seed for _, terms_of_seed in trainings]
+        read, digest = _reader(terms, rows), _digest(terms)
+        candidates.append(Candidate(name, name, name, "trial", seeds, read, digest))
     return candidates
 
 
@@ -164,14 +165,15 @@ def sentence(models: Columns) -> str:
     """What these models are, and what nobody can know of them; empty without any."""
     if not models:
         return ""
-    own = [
-        f"'{name}' ({', '.join(trainings[0][1])})" for name, trainings in _by_name(models).items()
-    ]
-    which = "is a model" if len(own) == 1 else "are models"
-    alone = any(len(trainings) == 1 for trainings in _by_name(models).values())
-    seeds = " Intervals do not say what training it again would change." if alone else ""
+    names, seeds = [], ""
+    for name, trainings in _by_name(models).items():
+        _, terms = trainings[0]
+        names.append(f"'{name}' ({', '.join(terms)})")
+        if len(trainings) == 1:
+            seeds = " Intervals do not say what training it again would change."
+    are = "is a model" if len(names) == 1 else "are models"
     return (
-        f"{listed(own)} {which} from elsewhere, by columns of the log: if any of these rows "
+        f"{listed(names)} {are} from elsewhere, by columns of the log: if any of these rows "
         f"trained it, they flatter it.{seeds}"
     )
 
@@ -188,15 +190,13 @@ def check_predictions(models: Columns, store: Store, progress: Progress) -> None
         for split in KEPT:
             data = store.split(split)
             logged = np.asarray(data.logged)
-            columns = {column: logged[:, at] for at, column in enumerate(store.logged)}
+            columns = dict(zip(store.logged, logged.T, strict=True))
             for term in terms:
                 _check_missing(f"{OPTION} {name}", term, columns, NAMES[split])
             values = predicted(terms, columns.__getitem__)
             labels = joint_labels(np.asarray(data.labels_of(slice(None))), store.schema)
-            for at, task in enumerate(tasks):
-                _check_values(
-                    f"{OPTION} {name}", terms[at], values[:, at], labels[:, at], task, NAMES[split]
-                )
+            for term, of_task, label, task in zip(terms, values.T, labels.T, tasks, strict=True):
+                _check_values(f"{OPTION} {name}", term, of_task, label, task, NAMES[split])
             if split == KEPT[0]:
                 _note_parents(name, terms, values, labels, tasks, progress)
 
@@ -214,12 +214,11 @@ def _check_missing(where: str, term: str, columns: Mapping[str, NDArray[Any]], r
 def _check_values(
     where: str, term: str, values: NDArray[Any], labels: NDArray[Any], task: Task, rows: str
 ) -> None:
-    most = 1.0 if task.kind == "binary" else np.inf
-    wrong = np.flatnonzero((values < 0) | (values > most))
+    highest, wanted = np.inf, "predictions of at least 0"
+    if task.kind == "binary":
+        highest, wanted = 1.0, "probabilities from 0 to 1"
+    wrong = np.flatnonzero((values < 0) | (values > highest))
     if len(wrong):
-        wanted = (
-            "probabilities from 0 to 1" if task.kind == "binary" else "predictions of at least 0"
-        )
         raise UserError(
             f"{where}: expected {wanted} of '{task.name}' in '{term}', found {values[wrong[0]]:g} "
             f"in row {wrong[0] + 1:,} of {rows}"
@@ -229,8 +228,8 @@ def _check_values(
             f"{where}: expected predictions in '{term}' that differ, found {values[0]:g} in all of "
             f"{rows}"
         )
-    known = np.isfinite(labels)
-    if known.any() and np.array_equal(values[known], labels[known]):
+    observed = np.isfinite(labels)
+    if observed.any() and np.array_equal(values[observed], labels[observed]):
         raise UserError(
             f"{where}: expected predictions in '{term}', found the label of '{task.name}' itself"
         )
@@ -246,19 +245,22 @@ def _note_parents(
 ) -> None:
     """Says where a prediction seems to be given the parent, and how to write that."""
     names = [task.name for task in tasks]
-    for at, task in enumerate(tasks):
-        if task.parent not in names or len(columns_of(terms[at])) > 1:
+    for column, (task, term) in enumerate(zip(tasks, terms, strict=True)):
+        if task.parent not in names or len(columns_of(term)) > 1:
             continue
-        above = names.index(str(task.parent))
-        known = np.isfinite(labels[:, at])
-        happened, joint = float(labels[known, at].mean()), float(values[known, at].mean())
-        product = float((values[known, at] * values[known, above]).mean())
+        parent = names.index(str(task.parent))
+        observed = np.isfinite(labels[:, column])
+        predictions = values[observed, column]
+        happened = float(labels[observed, column].mean())
+        joint = float(predictions.mean())
+        product = float((predictions * values[observed, parent]).mean())
         if not min(happened, joint, product) > 0:
             continue
-        off_as_given, off_as_product = (abs(np.log(mean / happened)) for mean in (joint, product))
-        if off_as_product + np.log(CLEAR) < off_as_given:
+        off_as_joint = abs(np.log(joint / happened))
+        off_as_product = abs(np.log(product / happened))
+        if off_as_product + np.log(CLEAR) < off_as_joint:
             progress.note(
-                f"{OPTION} {name}: '{terms[at]}' is taken as {task.name} on all rows: it predicts "
-                f"{joint:.2%}, where {happened:.2%} happen; times {terms[above]} it predicts "
-                f"{product:.2%}. If it is given {task.parent}, write '{terms[above]} {terms[at]}'"
+                f"{OPTION} {name}: '{term}' is taken as {task.name} on all rows: it predicts "
+                f"{joint:.2%}, where {happened:.2%} happen; times {terms[parent]} it predicts "
+                f"{product:.2%}. If it is given {task.parent}, write '{terms[parent]} {term}'"
             )

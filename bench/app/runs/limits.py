@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from bench.app.runs.folder import DatasetRun
 from bench.app.runs.suite import EPOCHS, Suite, lowest_rung
 from bench.core.errors import UserError, listed
-from bench.core.records import Point, TrialRecord
+from bench.core.records import Point, Replicate, TrialRecord
 from bench.core.system.lock import is_held
 from bench.core.system.progress import duration
 from bench.models.training.config import OptimConfig
@@ -83,11 +83,14 @@ def spent_of(run: DatasetRun, study: Study) -> tuple[dict[str, int], dict[str, i
 
     Where every trial is trained to full length, a limit in full lengths is one of trials.
     """
-    budget, ledger, ladder = run.run.suite.budget, study.history, study.ladder
-    most = min(filter(None, (budget.trials, None if ladder else budget.lengths)), default=None)
-    used = {"trials": ledger.trials, "samples": ledger.samples(ladder)}
-    samples = budget.samples_of(ladder[-1]) if ladder else None
-    return used, {"trials": None if most is None else int(most), "samples": samples}
+    budget = run.run.suite.budget
+    ledger = study.history
+    ladder = study.ladder
+    spent = {"trials": ledger.trials, "samples": ledger.samples(ladder)}
+    if ladder:
+        return spent, {"trials": budget.trials, "samples": budget.samples_of(ladder[-1])}
+    trials = [limit for limit in (budget.trials, budget.lengths) if limit]
+    return spent, {"trials": int(min(trials)) if trials else None, "samples": None}
 
 
 def cut_short(run: DatasetRun, study: Study) -> str:
@@ -97,13 +100,12 @@ def cut_short(run: DatasetRun, study: Study) -> str:
     budget = run.run.suite.budget
     if not study.cut_short or budget.time is None:
         return ""
-    used, limits = spent_of(run, study)
-    units = {"samples": "training samples", "trials": "trials"}
-    parts = [
-        f"{used[key]:,} of {limit:,} {unit}"
-        for key, unit in units.items()
-        if (limit := limits[key])
-    ]
+    spent, limits = spent_of(run, study)
+    parts = []
+    for key, unit in {"samples": "training samples", "trials": "trials"}.items():
+        limit = limits[key]
+        if limit:
+            parts.append(f"{spent[key]:,} of {limit:,} {unit}")
     return (
         f"The time limit of {duration(budget.time)} ended the search at {' and '.join(parts)}; "
         f"`seesaw resume {run.run.name} --time` raises it."
@@ -114,23 +116,21 @@ def unfinished(run: DatasetRun, study: Study) -> str:
     """A sentence where the run has not come to its end; else empty."""
     if study.confirmed:
         return ""
-    then = (
-        "a driver works on it"
-        if is_held(run.run.folder)
-        else f"`seesaw resume {run.run.name}` goes on"
-    )
+    then = f"`seesaw resume {run.run.name}` goes on"
+    if is_held(run.run.folder):
+        then = "a driver works on it"
     return f"The run has not ended: points or replicates are missing here; {then}."
 
 
-def failed(run: DatasetRun, records: Sequence[TrialRecord], others: Sequence[Point]) -> str:
+def failed(run: DatasetRun, records: Sequence[TrialRecord], baselines: Sequence[Point]) -> str:
     """A sentence where replicates failed for good, so that a point has fewer than it should, or
     none; else empty.
     """
-    every = [(f"trial {record.number}", record.replicates) for record in records]
-    every += [(point.name, point.replicates) for point in others]
-    counts = {
-        name: sum(each.failure is not None for each in replicates) for name, replicates in every
-    }
+    counts: dict[str, int] = {}
+    for record in records:
+        counts[f"trial {record.number}"] = _failures_among(record.replicates)
+    for point in baselines:
+        counts[point.name] = _failures_among(point.replicates)
     lost = [f"{count} of {name}" for name, count in counts.items() if count]
     if not lost:
         return ""
@@ -140,16 +140,23 @@ def failed(run: DatasetRun, records: Sequence[TrialRecord], others: Sequence[Poi
     )
 
 
+def _failures_among(replicates: Sequence[Replicate]) -> int:
+    return sum(replicate.failure is not None for replicate in replicates)
+
+
 def ended(run: DatasetRun, study: Study) -> str:
     """The limit that ended a search, in one sentence: its time, its samples or its trials."""
-    if told := cut_short(run, study):
-        return told
-    used, limits = spent_of(run, study)
-    trials, samples, most = used["trials"], used["samples"], limits["samples"]
-    least = study.ladder[0] if study.ladder else 0
-    if most and most - samples < least:
+    by_time = cut_short(run, study)
+    if by_time:
+        return by_time
+    spent, limits = spent_of(run, study)
+    trials = spent["trials"]
+    samples = spent["samples"]
+    limit = limits["samples"]
+    lowest = study.ladder[0] if study.ladder else 0
+    if limit and limit - samples < lowest:
         return (
-            f"The search ended at its limit of {most:,} training samples: {samples:,} used by "
+            f"The search ended at its limit of {limit:,} training samples: {samples:,} used by "
             f"{trials:,} trials."
         )
     if limits["trials"] is not None and trials >= limits["trials"]:

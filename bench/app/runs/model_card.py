@@ -28,44 +28,33 @@ def model_card(
     intervals: Mapping[Objective, Effect],
 ) -> str:
     """The card as Markdown."""
-    card, pick = deployment.part.card, deployment.pick
-    columns = [
-        {
-            "column": f"`{column.name}`",
-            "as": column.kind,
-            "may be absent": "yes" if column.optional else "no",
-        }
-        for column in RawRows(store.encoder).columns
-    ]
-    splits = [
-        {"split": name, "rows": f"{of['rows']:,}"} for name, of in store.manifest["splits"].items()
-    ]
-    tasks = ", ".join(
-        f"{task.name} (given {task.parent})" if task.parent else task.name for task in card.tasks
-    )
-    calibration = (
-        f"{deployment.policy.retrain.calibration} calibration"
-        if retrained.calibrations
-        else "not calibrated"
-    )
+    card = deployment.part.card
+    pick = deployment.pick
+    tasks = []
+    for task in card.tasks:
+        tasks.append(f"{task.name} (given {task.parent})" if task.parent else task.name)
+    calibration = "not calibrated"
+    if retrained.calibrations:
+        calibration = f"{deployment.policy.retrain.calibration} calibration"
     regressions = regressions_in_words(store.schema, retrained.parts)
+    software = [f"{name} {version}" for name, version in versions().items()]
     sections = [
         f"# {card.title}: a model to rank by",
         pick.reason,
         *(f"**Warning:** {sentence}" for sentence in retrained.warnings),
         "## Data",
-        f"`{card.key}`: {card.title}. Licence: {card.licence}. Tasks: {tasks}. Fingerprint of the "
-        f"prepared data: `{store.fingerprint}`.",
-        _table(splits),
+        f"`{card.key}`: {card.title}. Licence: {card.licence}. Tasks: {', '.join(tasks)}. "
+        f"Fingerprint of the prepared data: `{store.fingerprint}`.",
+        _table(_splits(store)),
         "## What goes in",
         "Raw columns, as in the log; unknown values and empty cells are allowed everywhere.",
-        _table(columns),
+        _table(_columns(store)),
         "## What comes out",
         f"A probability for each task ({calibration}), and `score` = {deployment.score}, of "
         f"{deployment.score.on} predictions; of a task with a parent that is the joint one "
         "(`.ctcvr`), unless `.cvr` says otherwise. Rank by `score`: the larger, the higher. Only "
         "its order has a meaning.",
-        *(_regression(name, says) for name, says in regressions.items()),
+        *(_regression(name, kind) for name, kind in regressions.items()),
         "## How it was picked",
         f"Architecture: {pick.architecture}. Trained on train and validation: "
         f"{deployment.training}. The policy (`policy.toml`):",
@@ -83,32 +72,44 @@ def model_card(
         "what it ranks changes what is logged next. Probabilities given a parent (`.cvr`) were "
         "seen where the parent happened only. Values that train did not hold share one embedding.",
         "## Reproduce",
-        f"    {deployment.command}\n\nSeed {deployment.seed}; "
-        + ", ".join(f"{name} {version}" for name, version in versions().items())
-        + ".",
+        f"    {deployment.command}\n\nSeed {deployment.seed}; {', '.join(software)}.",
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
-def _regression(name: str, says: str) -> str:
-    if says == "mean":
+def _columns(store: Store) -> list[dict[str, str]]:
+    rows = []
+    for column in RawRows(store.encoder).columns:
+        absent = "yes" if column.optional else "no"
+        rows.append({"column": f"`{column.name}`", "as": column.kind, "may be absent": absent})
+    return rows
+
+
+def _splits(store: Store) -> list[dict[str, str]]:
+    splits = store.manifest["splits"].items()
+    return [{"split": name, "rows": f"{facts['rows']:,}"} for name, facts in splits]
+
+
+def _regression(name: str, kind: str) -> str:
+    if kind == "mean":
         return f"Of `{name}` the mean, in the unit of its label."
     return (
-        f"Of `{name}` the {says}, in the unit of its label. It is no mean; times the probability "
+        f"Of `{name}` the {kind}, in the unit of its label. It is no mean; times the probability "
         "of a parent (`.ctcvr`), it serves to rank."
     )
 
 
 def _deciles(name: str, rows: Sequence[Sequence[float]]) -> tuple[str, str]:
-    lines = [
-        {
-            "tenth": str(at),
-            "weight": f"{weight:,.0f}",
-            "predicted": f"{said:.5g}",
-            "true": f"{true:.5g}",
-        }
-        for at, (weight, said, true) in enumerate(rows, 1)
-    ]
+    lines = []
+    for tenth, (weight, predicted, true) in enumerate(rows, 1):
+        lines.append(
+            {
+                "tenth": str(tenth),
+                "weight": f"{weight:,.0f}",
+                "predicted": f"{predicted:.5g}",
+                "true": f"{true:.5g}",
+            }
+        )
     return f"Mean of `{name}` by tenths of these rows, in the order of predictions:", _table(lines)
 
 
@@ -118,14 +119,16 @@ def _table(rows: Sequence[Mapping[str, str]]) -> str:
 
 def _front(deployment: Deployment) -> list[dict[str, str]]:
     frontier = deployment.result.decision.frontier
-    lines, deviations = [], frontier.at(frontier.split, "sd")
+    lines = []
+    deviations = frontier.at(frontier.split, "sd")
     for row in frontier.plausible:
         facts = frontier.table.iloc[row]
         line = {"trial": str(facts["point"]), "architecture": str(facts["architecture"])}
-        for key, value, deviation in zip(
-            frontier.keys, frontier.estimates[row], deviations[row], strict=True
-        ):
-            line[key] = f"{value:.5g}{f' ± {deviation:.2g}' if deviation == deviation else ''}"
+        cells = zip(frontier.keys, frontier.estimates[row], deviations[row], strict=True)
+        for key, value, deviation in cells:
+            line[key] = f"{value:.5g}"
+            if deviation == deviation:
+                line[key] += f" ± {deviation:.2g}"
         chance = float(facts["p_nondominated"])
         line["P(non-dominated)"] = f"{chance:.2f}" if chance == chance else "-"
         lines.append(line)
@@ -147,13 +150,20 @@ def _outcomes(deployment: Deployment, retrained: Retrained) -> list[dict[str, st
 def _test(
     deployment: Deployment, retrained: Retrained, intervals: Mapping[Objective, Effect]
 ) -> list[dict[str, str]]:
-    return [
-        {
-            "metric": each.name,
-            "on test": f"{retrained.test.get(each.key('test'), float('nan')):.5f}",
-            "calibrated": f"{retrained.calibrated.get(each.key('test'), float('nan')):.5f}",
-            "prediction interval": interval_text(intervals[each]) if each in intervals else "-",
-        }
-        for each in deployment.result.objectives
-        if each.is_metric
-    ]
+    nan = float("nan")
+    lines = []
+    for objective in deployment.result.objectives:
+        if not objective.is_metric:
+            continue
+        key, interval = objective.key("test"), "-"
+        if objective in intervals:
+            interval = interval_text(intervals[objective])
+        lines.append(
+            {
+                "metric": objective.name,
+                "on test": f"{retrained.test.get(key, nan):.5f}",
+                "calibrated": f"{retrained.calibrated.get(key, nan):.5f}",
+                "prediction interval": interval,
+            }
+        )
+    return lines

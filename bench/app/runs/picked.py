@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Mapping
 from contextlib import ExitStack
 
 from bench.app.runs.folder import CONFIG, PICK, DatasetRun
@@ -22,50 +23,47 @@ def write_pick(result: DatasetResult) -> None:
     trained, and `provenance.json`, what remakes it. The last two are of the pick in `picked.json`
     or absent: where the pick is no network, and where the program was killed in here.
     """
-    path = result.run.folder / CONFIG
-    made = result.run.folder / "provenance.json"
+    config = result.run.folder / CONFIG
+    origin = result.run.folder / "provenance.json"
     network = picked_network(result)
     texts = {}
-    if network is not None and result.decision.pick is not None:
-        values = network.config | recipe_of(result, network.until)
-        lines = [f'"{name}" = {json.dumps(value)}' for name, value in values.items()]
-        score = [
-            f"# score = {formula}"
-            for formula in result.decision.formulas[
-                result.decision.pick.row : result.decision.pick.row + 1
-            ]
-        ]
-        texts[path] = (
-            "\n".join([f"# {network.name} of {result.run.run.name}", *score, *lines]) + "\n"
-        )
-        texts[made] = json.dumps(
-            provenance(result.run, result.run.fingerprint or "-", network, str(path)), indent=2
-        )
+    if network is not None:
+        texts[config] = _config_text(result, network)
+        fingerprint = result.run.fingerprint or "-"
+        document = provenance(result.run, fingerprint, network, str(config))
+        texts[origin] = json.dumps(document, indent=2)
     texts[result.run.folder / PICK] = json.dumps(result.decision.picked, indent=2)
     with ExitStack() as files:  # the last one is put in its place first
         for target, text in texts.items():
             files.enter_context(atomic_path(target)).write_text(text, encoding="utf-8")
-        for each in (path, made):
-            each.unlink(missing_ok=True)
+        for stale in (config, origin):
+            stale.unlink(missing_ok=True)
+
+
+def _config_text(result: DatasetResult, network: Point) -> str:
+    pick = result.decision.pick
+    assert pick is not None
+    lines = [f"# {network.name} of {result.run.run.name}"]
+    if pick.row < len(result.decision.formulas):
+        lines.append(f"# score = {result.decision.formulas[pick.row]}")
+    values = network.config | recipe_of(result, network.until)
+    lines += [f'"{name}" = {json.dumps(value)}' for name, value in values.items()]
+    return "\n".join(lines) + "\n"
 
 
 def picked_network(result: DatasetResult) -> Point | None:
     """The point whose configuration is trained where the pick is deployed; None unless that is one
     network.
     """
-    point = next(
-        (
-            each
-            for each in result.decision.frontier.points
-            if result.decision.pick and each.id == result.decision.pick.point
-        ),
-        None,
-    )
+    pick = result.decision.pick
+    points = result.decision.frontier.points
     tasks = [task.name for task in result.run.tasks]
-    parts = [] if point is None else parts_of(point, result.decision.frontier.points, tasks)
-    return next(
-        (part for part, _ in parts if len(parts) == 1 and "sharing.kind" in part.config), None
-    )
+    for point in points:
+        if pick and point.id == pick.point:
+            parts = [part for part, _ in parts_of(point, points, tasks)]
+            alone = len(parts) == 1 and "sharing.kind" in parts[0].config
+            return parts[0] if alone else None
+    return None
 
 
 def recipe_of(result: DatasetResult, until: int | None = None) -> dict[str, object]:
@@ -91,39 +89,25 @@ def provenance(part: DatasetRun, fingerprint: str, point: Point, config: str) ->
         point: the network that is trained where the pick is deployed.
         config: path of the picked configuration, in the form that `seesaw train --config` takes.
     """
-    manifest, request = part.run.manifest, part.run.request
-
-    def command(seed: int) -> str:
-        words = ["seesaw", "train", part.key, "--config", config, "--seed", str(seed)]
-        words += ["--threads", str(request.threads), "--home", str(part.run.home)]
-        words += [] if request.device == "auto" else ["--device", request.device]
-        return shlex.join([*words, *(["--raw", str(request.raw)] if request.raw else [])])
-
-    own = {objective.name for objective in part.objectives}
-    # outcomes of heads, which `train` does not measure
-    names = {key for run in point.replicates for key in run.metrics}
-    served = {
-        key
-        for key in names
-        if outcomes_of([key.partition("/")[2]]) and key.partition("/")[2] not in own
-    }
-
-    def training(replicate: int, seed: int, metrics: dict[str, float]) -> dict[str, object]:
-        measured = {
-            key: value
-            for key, value in metrics.items()
-            if not key.startswith("cost/") and key not in served
-        }
-        return {"replicate": replicate, "seed": seed, "metrics": measured, "command": command(seed)}
-
-    trainings = []
+    manifest = part.run.manifest
+    request = part.run.request
+    results: list[tuple[int, int, Mapping[str, float]]] = []  # replicate, seed and metrics
     if point.number is not None:
-        trainings = [training(0, derive(request.seed, point.number, 0), point.metrics)]
-    trainings += [
-        training(run.replicate, run.seed, run.metrics)
-        for run in point.replicates
-        if run.failure is None
-    ]
+        results.append((0, derive(request.seed, point.number, 0), point.metrics))
+    for run in point.replicates:
+        if run.failure is None:
+            results.append((run.replicate, run.seed, run.metrics))
+    outcomes = _outcomes_of_heads(part, point)
+    trainings = []
+    for replicate, seed, metrics in results:
+        measured = {}
+        for key, value in metrics.items():
+            if not key.startswith("cost/") and key not in outcomes:
+                measured[key] = value
+        command = _command(part, config, seed)
+        trainings.append(
+            {"replicate": replicate, "seed": seed, "metrics": measured, "command": command}
+        )
     return {
         "run": part.run.name,
         "suite": request.suite,
@@ -138,3 +122,26 @@ def provenance(part: DatasetRun, fingerprint: str, point: Point, config: str) ->
         "trainings": trainings,
         "command": trainings[-1]["command"],
     }
+
+
+def _outcomes_of_heads(part: DatasetRun, point: Point) -> set[str]:
+    """Keys of what replicates measure and `seesaw train` does not."""
+    objectives = {objective.name for objective in part.objectives}
+    outcomes = set()
+    for run in point.replicates:
+        for key in run.metrics:
+            name = key.partition("/")[2]
+            if outcomes_of([name]) and name not in objectives:
+                outcomes.add(key)
+    return outcomes
+
+
+def _command(part: DatasetRun, config: str, seed: int) -> str:
+    request = part.run.request
+    words = ["seesaw", "train", part.key, "--config", config, "--seed", str(seed)]
+    words += ["--threads", str(request.threads), "--home", str(part.run.home)]
+    if request.device != "auto":
+        words += ["--device", request.device]
+    if request.raw:
+        words += ["--raw", str(request.raw)]
+    return shlex.join(words)

@@ -49,26 +49,29 @@ def serving_of(
     ranked = ranked_by(part, points, objectives)
     if ranked is None:
         return Serving(None, {}, "", NOT_CONFIRMED)
-    rows, candidates = ranked.rows, ranked.candidates
-    facts, now = rows[CONFIRM], ranked.current
-    if now is None or not candidates:
-        rates = dict(zip(facts.tasks, facts.rates, strict=True))
-        return Serving(
-            None,
-            rates,
-            "",
-            "no confirmed model keeps its predictions; `seesaw confirm` trains it again",
-        )
+    rows = ranked.rows
+    candidates = ranked.candidates
+    confirmation = rows[CONFIRM]
+    current = ranked.current
+    if current is None or not candidates:
+        rates = dict(zip(confirmation.tasks, confirmation.rates, strict=True))
+        reason = "no confirmed model keeps its predictions; `seesaw confirm` trains it again"
+        return Serving(None, rates, "", reason)
 
     def outcomes() -> Sequence[Objective]:
         return resolve_outcomes(
-            part.dataset, part.tasks, facts.group, policy.outcomes, part.card, bool(policy.values)
+            part.dataset,
+            part.tasks,
+            confirmation.group,
+            policy.outcomes,
+            part.card,
+            bool(policy.values),
         )
 
     return serving(
         candidates,
         rows,
-        now,
+        current,
         ranked.against,
         policy,
         outcomes,
@@ -105,12 +108,13 @@ def ranked_by(
     confirmed.
     """
     folder = part.folder / FOLDER
-    kept: dict[str, KeptRows] = {
-        split: own for split in KEPT if (own := read_rows(folder, split)) is not None
-    }
-    if len(kept) < len(KEPT):
-        return None
-    rows = with_rates(kept)
+    rows: dict[str, KeptRows] = {}
+    for split in KEPT:
+        of_split = read_rows(folder, split)
+        if of_split is None:
+            return None
+        rows[split] = of_split
+    rows = with_rates(rows)
     candidates = candidates_of(folder, points, objectives, rows[CONFIRM])
     current, against = _current(part, candidates, rows)
     if candidates:
@@ -127,7 +131,8 @@ def candidates_of(
     sources = sources_of(points, objectives)
     candidates = []
     for point in filter(confirmed, points):
-        seeds, files = [], []
+        seeds = []
+        files = []
         for run in point.replicates:
             names = [predictions.name_of(point.training, run.replicate)]
             if point.kind == "single_task":
@@ -139,7 +144,8 @@ def candidates_of(
                 seeds.append(run.seed)
                 files.append(names)
         if seeds:
-            read, digest = _reader(folder, files), _digests(folder, files)
+            read = _reader(folder, files)
+            digest = _digests(folder, files)
             facts = point.id, point.name, point.architecture, point.role
             candidates.append(Candidate(*facts, tuple(seeds), read, digest))
     return candidates
@@ -174,34 +180,36 @@ def _current(
     """The current point among the candidates, and what it is; a column of the log joins them
     here.
     """
-    now, ids = part.current, [each.id for each in candidates]
-    tasks = rows[CONFIRM].tasks
-    if now.column is not None:
-        name, column = f"today's score, column '{now.column}'", now.column
-
-        def read(split: str, place: int) -> NDArray[Any]:
-            return logged(rows[split].logged[column])[:, None]
-
-        of_rows = Candidate(
-            now.id, name, "logged score", "current", (), read, lambda split, place: column.encode()
-        )
-        candidates.append(of_rows)
-        lacking = float(np.isnan(rows[TEST].logged[column]).mean())
-        few = f" ({lacking:.1%} of test's rows lack it and rank last)" if lacking else ""
-        return CurrentRanking(now.id), name + few
-    if now.id in ids:
-        if now.point is None:
-            return CurrentRanking(
-                now.id, today=False
-            ), "the best single-task models at their best weights"
-        fusion = now.fusion(dict(zip(tasks, rows[CONFIRM].rates, strict=True)))
-        return CurrentRanking(now.id, fusion), (f"the current model ({now.source})")
-    stands = next(
-        (each for each in candidates if each.role == "baseline"),
-        candidates[0] if candidates else None,
-    )
-    if stands is None:
+    current = part.current
+    if current.column is not None:
+        candidates.append(_score_of_log(current.id, current.column, rows))
+        lacking = float(np.isnan(rows[TEST].logged[current.column]).mean())
+        words = f"today's score, column '{current.column}'"
+        if lacking:
+            words += f" ({lacking:.1%} of test's rows lack it and rank last)"
+        return CurrentRanking(current.id), words
+    if current.id in [candidate.id for candidate in candidates]:
+        if current.point is None:
+            words = "the best single-task models at their best weights"
+            return CurrentRanking(current.id, today=False), words
+        rates = dict(zip(rows[CONFIRM].tasks, rows[CONFIRM].rates, strict=True))
+        ranking = CurrentRanking(current.id, current.fusion(rates))
+        return ranking, f"the current model ({current.source})"
+    if not candidates:
         return None, ""
-    missing = f"{now.source} was not" if now.source else "no single-task model was"
-    called = f"the baseline '{stands.name}' at its best weights ({missing} confirmed)"
-    return CurrentRanking(stands.id, today=False), called
+    baselines = (candidate for candidate in candidates if candidate.role == "baseline")
+    stands_for_it = next(baselines, candidates[0])
+    missing = f"{current.source} was not" if current.source else "no single-task model was"
+    words = f"the baseline '{stands_for_it.name}' at its best weights ({missing} confirmed)"
+    return CurrentRanking(stands_for_it.id, today=False), words
+
+
+def _score_of_log(id: str, column: str, rows: Mapping[str, KeptRows]) -> Candidate:
+    def read(split: str, place: int) -> NDArray[Any]:
+        return logged(rows[split].logged[column])[:, None]
+
+    def digest(split: str, place: int) -> bytes:
+        return column.encode()
+
+    name = f"today's score, column '{column}'"
+    return Candidate(id, name, "logged score", "current", (), read, digest)

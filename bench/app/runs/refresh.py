@@ -19,18 +19,20 @@ from bench.core.seeds import derive
 from bench.core.system.atomic import scratch_folder
 from bench.core.system.machine import versions
 from bench.core.system.progress import Progress
-from bench.data import Store
+from bench.data import Card, Store
 from bench.data.preparation import passing_store
+from bench.data.two_passes import Before
 from bench.deciding.aims import aims_of
 from bench.models.training.warm import before_of
 from bench.serve.backtest.chain import Chain, store_of_new_rows
 from bench.serve.backtest.cuts import Cut, Times, card_of, times_of
 from bench.serve.judgements import Judgement, judge, sentence, served
 from bench.serve.package import Package
-from bench.serve.retrain import Predictor, TrainedSeed, config_of, finished
-from bench.serve.served_model import ModelPart
+from bench.serve.retrain import Predictor, Retrained, TrainedSeed, config_of, finished
+from bench.serve.served_model import Member, ModelPart
 
-RESAMPLES, CONFIDENCE = 500, 0.9
+RESAMPLES = 500
+CONFIDENCE = 0.9
 UNTIL = "until"
 """In a package's provenance: the first time that it was not trained on."""
 
@@ -40,24 +42,22 @@ class Refreshed:
     """The new version, judged.
 
     Attributes:
-        found: its outcomes and gains over the champion's, on rows that neither has seen.
-        told: how it was trained.
+        judgements: its outcomes and gains over the champion's, on rows that neither has seen.
+        training: how it was trained, in words.
         worse: outcomes that it surely loses more of than the policy's guard allows.
     """
 
     package: Package
-    found: list[Judgement]
+    judgements: list[Judgement]
     cut: Cut
-    told: str
+    training: str
     worse: tuple[str, ...]
 
     @property
     def sentence(self) -> str:
         """Who is better, on which rows."""
-        return (
-            f"On {self.cut.rows:,} rows of {self.cut}: "
-            f"{sentence(self.found, 'the new version', 'the champion')}"
-        )
+        words = sentence(self.judgements, "the new version", "the champion")
+        return f"On {self.cut.rows:,} rows of {self.cut}: {words}"
 
 
 def refresh(
@@ -88,71 +88,107 @@ def refresh(
             f"{part.key}: expected days after {until} to train on, and {span} to judge by, found "
             "none"
         )
-    orders = deployment.parts
-    alone = len(orders) == 1 and len(champion.manifest.spec.parts) == 1
-    warm = (
-        alone
-        and not late
-        and not champion.manifest.spec.trees
-        and len(champion.manifest.spec.members) == 1
-    )
     seed = derive(deployment.seed, "refresh", str(cut.first))
-    chains = [
-        Chain(each, deployment.result.objectives, derive(seed, at), threads)
-        for at, each in enumerate(orders)
-    ]
-    tasks = [task.name for task in part.tasks]
     with scratch_folder(part.folder / "refresh") as work, ExitStack() as stores:
-        if warm:
+        trainer = _Trainer(deployment, raw, seed, threads, progress)
+        if not late and _is_one_network(deployment, champion):
             since = card_of(times, cut, known_before=until)
-            before = before_of(champion.folder)
-            made = stores.enter_context(passing_store(since, part.run.home, raw, progress, before))
-            store = store_of_new_rows(made.with_tasks(tasks))
-            member = [chains[0].continued(store, champion.folder, work / "state", progress)]
-            told = (
-                f"it went on from the champion, by one pass over {len(store.split('train')):,} "
-                "new rows"
-            )
+            store = store_of_new_rows(trainer.store(stores, since, before_of(champion.folder)))
+            trained = trainer.warm(store, champion, work / "state")
+            training = f"it went on from the champion, by one pass over {trained.rows:,} new rows"
         else:
-            made = stores.enter_context(
-                passing_store(card_of(times, cut), part.run.home, raw, progress)
-            )
-            store = made.with_tasks(tasks)
+            store = trainer.store(stores, card_of(times, cut))
             _check_labels(part.key, store, late, span)
-            member = [chain.from_scratch(store, progress) for chain in chains]
-            told = f"it was trained from scratch on {len(store.split('train')):,} rows"
-            told += "" if late else ", as all but single networks are"
-        parts = [
-            ModelPart(config=config_of(each, store.schema), shares=each.shares) for each in orders
-        ]
-        names = [each.name for each in deployment.result.objectives]
-        predictor = Predictor(store, parts, outcomes=outcomes_of([*names, *deployment.outcomes]))
-        held, test = (
-            predictor.metrics(split, predictor.predictions(split, [member]))
-            for split in ("valid", "test")
-        )
-        trained = TrainedSeed(seed, member, (), held, test)
-        about = {
-            "data": {"key": store.key, "fingerprint": store.fingerprint},
-            "tasks": tasks,
-            "seed": seed,
-        }
-        about |= {
-            "parts": [each.model_dump() for each in parts],
-            "threads": threads,
-            "versions": versions(),
-        }
-        outcomes = tuple(deployment.outcomes)
-        spec, score = deployment.policy.retrain, deployment.score
-        retrained = finished(predictor, [trained], spec, score, outcomes, (), about)
-        more = {UNTIL: cut.first, "refreshed": champion.digest}
-        package = packaged(
-            deployment, store, retrained, {}, part.folder / f"{PACKAGE}-new", onnx, more
-        )
-        scorers = [each.scorer("eager") for each in (package, champion)]
+            trained = trainer.anew(store)
+            training = f"it was trained from scratch on {trained.rows:,} rows"
+            if not late:
+                training += ", as all but single networks are"
+        retrained = _retrained(deployment, trained, seed, threads)
+        folder = part.folder / f"{PACKAGE}-new"
+        origin = {UNTIL: cut.first, "refreshed": champion.digest}
+        package = packaged(deployment, trained.store, retrained, {}, folder, onnx, origin)
+        scorers = [version.scorer("eager") for version in (package, champion)]
         judged = judge(card_of(times, cut), part.run.home, raw, "test", scorers, progress)
+    outcomes = tuple(deployment.outcomes)
     judgements = served(judged, package.schema, outcomes, RESAMPLES, CONFIDENCE, seed, ())
-    return Refreshed(package, judgements, cut, told, tuple(_worse(judgements, deployment)))
+    return Refreshed(package, judgements, cut, training, tuple(_worse(judgements, deployment)))
+
+
+def _is_one_network(deployment: Deployment, champion: Package) -> bool:
+    spec = champion.manifest.spec
+    parts = (len(deployment.parts), len(spec.parts), len(spec.members))
+    return parts == (1, 1, 1) and not spec.trees
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """The new version's parts, and the data that trained them."""
+
+    store: Store
+    member: Member
+
+    @property
+    def rows(self) -> int:
+        return len(self.store.split("train"))
+
+
+@dataclass(frozen=True)
+class _Trainer:
+    """Prepares data, and trains on them."""
+
+    deployment: Deployment
+    raw: Path | None
+    seed: int
+    threads: int
+    progress: Progress
+
+    def warm(self, store: Store, champion: Package, state: Path) -> _Trained:
+        """One pass over what is new."""
+        part = self._chains[0].continued(store, champion.folder, state, self.progress)
+        return _Trained(store, [part])
+
+    def anew(self, store: Store) -> _Trained:
+        """From scratch."""
+        return _Trained(store, [chain.from_scratch(store, self.progress) for chain in self._chains])
+
+    def store(self, stores: ExitStack, card: Card, before: Before | None = None) -> Store:
+        """The data of a card, which last as long as `stores`."""
+        part = self.deployment.part
+        store = passing_store(card, part.run.home, self.raw, self.progress, before)
+        return stores.enter_context(store).with_tasks([task.name for task in part.tasks])
+
+    @property
+    def _chains(self) -> list[Chain]:
+        objectives = self.deployment.result.objectives
+        chains = []
+        for number, order in enumerate(self.deployment.parts):
+            chains.append(Chain(order, objectives, derive(self.seed, number), self.threads))
+        return chains
+
+
+def _retrained(deployment: Deployment, trained: _Trained, seed: int, threads: int) -> Retrained:
+    """The model with its metrics, calibration and provenance."""
+    store = trained.store
+    parts = []
+    for order in deployment.parts:
+        parts.append(ModelPart(config=config_of(order, store.schema), shares=order.shares))
+    objectives = [objective.name for objective in deployment.result.objectives]
+    outcomes = tuple(deployment.outcomes)
+    predictor = Predictor(store, parts, outcomes=outcomes_of([*objectives, *outcomes]))
+    valid = predictor.metrics("valid", predictor.predictions("valid", [trained.member]))
+    test = predictor.metrics("test", predictor.predictions("test", [trained.member]))
+    provenance = {
+        "data": {"key": store.key, "fingerprint": store.fingerprint},
+        "tasks": [task.name for task in deployment.part.tasks],
+        "seed": seed,
+        "parts": [part.model_dump() for part in parts],
+        "threads": threads,
+        "versions": versions(),
+    }
+    seeds = [TrainedSeed(seed, trained.member, (), valid, test)]
+    spec = deployment.policy.retrain
+    score = deployment.score
+    return finished(predictor, seeds, spec, score, outcomes, (), provenance)
 
 
 def _check_labels(key: str, store: Store, late: Sequence[str], span: str) -> None:
@@ -169,13 +205,14 @@ def _worse(judgements: Sequence[Judgement], deployment: Deployment) -> Iterator[
     """Outcomes that are surely below what the policy asks for, where the champion is what is served
     today.
     """
-    names = [each.metric for each in judgements]
-    aim = aims_of(deployment.policy, names, deployment.result.decision.serving.rates, today=True)[0]
-    for each, share, least in zip(judgements, aim.shares, aim.least, strict=True):
-        if (
-            share and each.gain is not None and each.gain.high < share - 1
-        ) or each.estimate.high < least:
-            yield each.metric
+    names = [judgement.metric for judgement in judgements]
+    rates = deployment.result.decision.serving.rates
+    aim = aims_of(deployment.policy, names, rates, today=True)[0]
+    for judgement, share, floor in zip(judgements, aim.shares, aim.least, strict=True):
+        gain = judgement.gain
+        loses_share = share and gain is not None and gain.high < share - 1
+        if loses_share or judgement.estimate.high < floor:
+            yield judgement.metric
 
 
 def _until(provenance: Mapping[str, Any], times: Times) -> float | str:

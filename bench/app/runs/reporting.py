@@ -14,14 +14,15 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from types import TracebackType
+from typing import Any
 
 import pandas as pd
 
 from bench.app.report.picture import PLOTS, standalone
 from bench.app.report.text import markdown_table
 from bench.app.runs.folder import MLFLOW, PAGE, PICK, DatasetRun, Run
-from bench.app.runs.page import section_of
 from bench.app.runs.result import DatasetResult, result_of
+from bench.app.runs.run_page import section_of
 from bench.app.tracking.logbook import Ending, Logbook, Section
 from bench.app.tracking.store import TrackingError
 from bench.app.tracking.values import (
@@ -52,9 +53,8 @@ from bench.search.study import Study
 PATIENCE = 10.0  # seconds without an answer, at the end of a run
 AT_THE_END = 120.0  # seconds in all, however slowly it answers
 AT_A_STOP = 10.0  # seconds in all, where a run was stopped
-SYNC_PATIENCE = (
-    40.0  # seconds without an answer, where nothing else is done: twice what a request may take
-)
+# seconds without an answer, where nothing else is done: twice what a request may take
+SYNC_PATIENCE = 40.0
 
 
 class Reporter(AbstractContextManager["Reporter"]):
@@ -65,7 +65,9 @@ class Reporter(AbstractContextManager["Reporter"]):
     """
 
     def __init__(self, run: Run, progress: Progress) -> None:
-        self._run, self._progress, address = run, progress, run.store_address
+        self._run = run
+        self._progress = progress
+        address = run.store_address
         self._lock = FolderLock(run.folder)
         self._logbook = Logbook(address, run.home)
         self._told_of_trouble = False
@@ -74,11 +76,11 @@ class Reporter(AbstractContextManager["Reporter"]):
         """Opens a data set's part, with what an earlier execution found."""
         _section(self._logbook, part, study, fingerprint).log(study.records(), study.told)
 
-    def log(self, part: DatasetRun, records: Sequence[TrialRecord], told: int) -> None:
-        """Logs trials whose job was told, or whose replicates are there; `told` is how many jobs
-        are.
+    def log(self, part: DatasetRun, records: Sequence[TrialRecord], recorded: int) -> None:
+        """Logs trials whose job is recorded, or whose replicates are there; `recorded` is the
+        number of such jobs.
         """
-        self._logbook.sections[part.key].log(records, told)
+        self._logbook.sections[part.key].log(records, recorded)
         trouble = self._logbook.trouble
         if trouble and not self._told_of_trouble:
             self._told_of_trouble = True
@@ -100,20 +102,21 @@ class Reporter(AbstractContextManager["Reporter"]):
         ending: Ending = "FINISHED"
         if error is not None:
             ending = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
+        limit = AT_THE_END if error is None else AT_A_STOP
         try:
-            if not self._logbook.finish(
-                ending, time.time(), PATIENCE, AT_THE_END if error is None else AT_A_STOP
-            ):
-                self._progress.note(self._left())
+            if not self._logbook.finish(ending, time.time(), PATIENCE, limit):
+                self._progress.note(self._missing())
             _keep_places(self._run, self._logbook)
         finally:
             self._lock.release()
 
-    def _left(self) -> str:
+    def _missing(self) -> str:
         sections = self._logbook.sections.values()
-        have = sum(section.there for section in sections)
-        of = sum(len(section.records) for section in sections)
-        count = f"{have} of {of} trials" if have < of else "all trials, but not what came of them"
+        stored = sum(section.there for section in sections)
+        total = sum(len(section.records) for section in sections)
+        count = "all trials, but not what came of them"
+        if stored < total:
+            count = f"{stored} of {total} trials"
         reason = self._logbook.trouble or "it did not answer in time"
         return (
             f"MLflow has {count}; `seesaw sync {self._run.name}` sends what is missing ({reason})"
@@ -132,27 +135,26 @@ def sync(run: Run, uri: str | None = None) -> dict[str, int]:
         TrackingError: MLflow could not be reached, or not all the time.
     """
     if uri is not None:
-        remember(uri := plain_address(uri), run.home)
+        uri = plain_address(uri)
+        remember(uri, run.home)
     with FolderLock(run.folder):
-        begun = [
-            (part, data, Study.read(part.folder))
-            for part in run.datasets.values()
-            if (data := part.fingerprint) and Study.exists(part.folder)
-        ]
-        ends = [run.folder / PAGE, *(part.folder / CELLS for part in run.datasets.values())]
-        finished = all(path.is_file() for path in ends) and all(
-            study.confirmed for *_, study in begun
-        )
+        begun = []
+        for part in run.datasets.values():
+            fingerprint = part.fingerprint
+            if fingerprint and Study.exists(part.folder):
+                begun.append((part, fingerprint, Study.read(part.folder)))
+        files = [run.folder / PAGE, *(part.folder / CELLS for part in run.datasets.values())]
+        finished = all(file.is_file() for file in files)
+        finished = finished and all(study.confirmed for *_, study in begun)
         logbook = Logbook(uri or run.store_address, run.home, live=False)
         try:
-            for part, data, study in begun:
-                section = _section(logbook, part, study, data)
+            for part, fingerprint, study in begun:
+                section = _section(logbook, part, study, fingerprint)
                 section.log(study.records(), study.told)
                 section.front = _ending(result_of(part)) if finished else None
         finally:
-            done = logbook.finish(
-                "FINISHED" if finished else "KILLED", time.time(), SYNC_PATIENCE, math.inf
-            )
+            ending: Ending = "FINISHED" if finished else "KILLED"
+            done = logbook.finish(ending, time.time(), SYNC_PATIENCE, math.inf)
         if uri is None:
             _keep_places(run, logbook)
         if not done:
@@ -170,15 +172,17 @@ def _keep_places(run: Run, logbook: Logbook) -> None:
 
 
 def _section(logbook: Logbook, part: DatasetRun, study: Study, fingerprint: str) -> Section:
-    manifest, request, suite = part.run.manifest, part.run.request, part.run.suite
-    budget = suite.budget.model_dump(include={"trials", "samples", "lengths"}) | {
-        "seconds": suite.budget.time
-    }
+    manifest = part.run.manifest
+    request = part.run.request
+    suite = part.run.suite
+    budget = suite.budget.model_dump(include={"trials", "samples", "lengths"})
+    budget["seconds"] = suite.budget.time
+    limits = [f"{limit:,} {name}" for name, limit in budget.items() if limit is not None]
+    versions = [f"{name} {version}" for name, version in manifest.versions.items()]
     objectives = part.objectives
+    reference = resolve_reference(objectives, part.dataset.reference)
     return logbook.section(
-        History(
-            objectives, resolve_reference(objectives, part.dataset.reference), bool(study.ladder)
-        ),
+        History(objectives, reference, bool(study.ladder)),
         experiment=part.run.experiment,
         identity={
             "run": part.run.name,
@@ -192,35 +196,33 @@ def _section(logbook: Logbook, part: DatasetRun, study: Study, fingerprint: str)
         dataset=part.card.key,
         params={
             "sampler": suite.search.sampler,
-            "objectives": ", ".join(each.name for each in objectives),
+            "objectives": ", ".join(objective.name for objective in objectives),
             "replicates": str(suite.confirm.replicates),
             "executor": f"{request.executor}, {request.workers} x {request.threads} threads",
         },
-        tags={
-            "seesaw.budget": ", ".join(
-                f"{value:,} {name}" for name, value in budget.items() if value is not None
-            ),
-            "seesaw.versions": ", ".join(
-                f"{name} {version}" for name, version in manifest.versions.items()
-            ),
-        },
+        tags={"seesaw.budget": ", ".join(limits), "seesaw.versions": ", ".join(versions)},
         source=json.dumps({"card": str(part.folder / "card.toml"), "homepage": part.card.homepage}),
     )
 
 
-SERVED, TABLE, PICTURE = "serving_front.json", "frontier.json", "front.svg"
+SERVED = "serving_front.json"
+TABLE = "frontier.json"
+PICTURE = "front.svg"
+LINKS = {"served front": SERVED, "front of heads": TABLE, "page": PAGE, "pick": PICK}
+"""By their titles the files that a description links to."""
 CHOSEN = "chosen/"
 """Metrics of the pick on the parent; charts of this name come before all others."""
 
 
 def _ending(result: DatasetResult) -> Callable[[str, str, float], Front]:
     """What MLflow gets at the end, see `front_of`."""
-    view = section_of(result)
-    return partial(
-        front_of,
-        result,
-        {name: standalone(svg).svg for name, of in PLOTS.items() if (svg := of(view))},
-    )
+    section = section_of(result)
+    plots = {}
+    for name, plot in PLOTS.items():
+        svg = plot(section)
+        if svg:
+            plots[name] = standalone(svg).svg
+    return partial(front_of, result, plots)
 
 
 def on_trials(
@@ -230,31 +232,33 @@ def on_trials(
     deviations as metrics, and its place as tags. `when` is the time of the metrics, in seconds
     since 1970; 0 is the beginning of the trial.
     """
-    spread = {
-        f"{each.key(split)}.{name}": frontier.at(split, part)[:, column]
-        for split in (CONFIRM, TEST)
-        for column, each in enumerate(frontier.measures)
-        for name, part in (("mean", "value"), ("sd", "sd"))
-    }
+    columns = {}
+    for split in (CONFIRM, TEST):
+        means = frontier.at(split, "value")
+        deviations = frontier.at(split, "sd")
+        for column, measure in enumerate(frontier.measures):
+            columns[f"{measure.key(split)}.mean"] = means[:, column]
+            columns[f"{measure.key(split)}.sd"] = deviations[:, column]
+    columns["front.p_nondominated"] = frontier.table["p_nondominated"].to_numpy(float)
     by_trial: dict[int, tuple[list[MetricValue], Mapping[str, str]]] = {}
-    for number, at in frontier.by_trial.items():
-        row = frontier.table.iloc[at]
-        chance = float(row["p_nondominated"])
-        numbers = {name: float(column[at]) for name, column in spread.items()} | {
-            "front.p_nondominated": chance
-        }
-        tags = {
-            "front.on_front": word(bool(row["on_front"])),
-            "front.rank": "none" if pd.isna(row["rank"]) else str(row["rank"]),
-            "front.p_nondominated": "none" if math.isnan(chance) else f"{chance:.4f}",
-            UNTIL: row["point"].partition("@")[2] or word(None),
-            PICKED: word(pick is not None and pick.trial == number),
-        }
-        by_trial[number] = (
-            [MetricValue(name, value, time=when) for name, value in numbers.items()],
-            tags,
-        )
+    for number, row in frontier.by_trial.items():
+        values = []
+        for name, column_values in columns.items():
+            values.append(MetricValue(name, float(column_values[row]), time=when))
+        picked = pick is not None and pick.trial == number
+        by_trial[number] = values, _front_tags(frontier.table.iloc[row], picked)
     return by_trial
+
+
+def _front_tags(facts: pd.Series[Any], picked: bool) -> dict[str, str]:
+    chance = float(facts["p_nondominated"])
+    return {
+        "front.on_front": word(bool(facts["on_front"])),
+        "front.rank": "none" if pd.isna(facts["rank"]) else str(facts["rank"]),
+        "front.p_nondominated": "none" if math.isnan(chance) else f"{chance:.4f}",
+        UNTIL: facts["point"].partition("@")[2] or word(None),
+        PICKED: word(picked),
+    }
 
 
 def front_of(
@@ -270,25 +274,22 @@ def front_of(
     frontier = result.decision.frontier
     pick = result.decision.pick
     files = _files(result, plots)
-    chosen = _chosen(result)
-    holds = pick.stability.holds if pick else None
-    numbers = {f"{CHOSEN}{name}": value for name, value in chosen.items()}
-    numbers |= {
-        "front.hypervolume": frontier.hypervolume,
-        "front.size": float(frontier.front.sum()),
-    }
+    numbers = {f"{CHOSEN}{name}": value for name, value in _chosen(result).items()}
+    numbers["front.hypervolume"] = frontier.hypervolume
+    numbers["front.size"] = float(frontier.front.sum())
+    folder = f"#/experiments/{experiment}/runs/{run}/artifacts"
     tables = [{"path": name, "type": "table"} for name in (SERVED, TABLE) if name in files]
+    measures = [[measure.name, measure.direction] for measure in frontier.measures]
+    holds = pick.stability.holds if pick else None
     tags = {
-        "mlflow.note.content": _description(
-            result, files, f"#/experiments/{experiment}/runs/{run}/artifacts", run
-        ),
+        "mlflow.note.content": _description(result, files, folder, run),
         "mlflow.loggedArtifacts": json.dumps(tables),  # MLflow shows these as tables
         VERDICT: result.decision.verdict.kind,
         PICKED: pick.point if pick else "none",
         "seesaw.pick_reason": pick.reason if pick else "none",
         "seesaw.pick_by_rule": "unknown" if holds is None else f"{holds:.2f}",
         "seesaw.answer": frontier.answer.sentence if frontier.answer else "none",
-        OBJECTIVES: json.dumps([[each.name, each.direction] for each in frontier.measures]),
+        OBJECTIVES: json.dumps(measures),
         REFERENCE: json.dumps(frontier.reference),
     }
     values = [MetricValue(name, value, time=when) for name, value in numbers.items()]
@@ -300,24 +301,25 @@ def _chosen(result: DatasetResult) -> dict[str, float]:
     fractions, on test: as measured, and as the verdict expects them where it is about the pick.
     Without a served front its head metrics on the frontier's split.
     """
-    pick, served = result.decision.pick, result.decision.serving.served
+    decision = result.decision
+    pick = decision.pick
+    served = decision.serving.served
     if pick is None:
         return {}
-    heads = {
-        each.name: each.key(result.decision.frontier.split)
-        for each in result.decision.frontier.measures
-    }
-    chosen = dict(pick.outcomes) or {
-        name: pick.metrics[key] for name, key in heads.items() if key in pick.metrics
-    }
-    if served is not None:
-        chosen |= dict(zip(served.names, served.at(TEST)[pick.row].tolist(), strict=True))
-        chosen |= {f"{name}.gain": gain.value for name, gain in served.gains(pick.row).items()}
-        if result.decision.verdict.about == pick.row:
-            chosen |= {
-                f"{name}.expected_gain": gain.value
-                for name, gain in result.decision.verdict.changes.items()
-            }
+    chosen = dict(pick.outcomes)
+    if not chosen:
+        for measure in decision.frontier.measures:
+            key = measure.key(decision.frontier.split)
+            if key in pick.metrics:
+                chosen[measure.name] = pick.metrics[key]
+    if served is None:
+        return chosen
+    chosen |= dict(zip(served.names, served.at(TEST)[pick.row].tolist(), strict=True))
+    for name, gain in served.gains(pick.row).items():
+        chosen[f"{name}.gain"] = gain.value
+    if decision.verdict.about == pick.row:
+        for name, gain in decision.verdict.changes.items():
+            chosen[f"{name}.expected_gain"] = gain.value
     return chosen
 
 
@@ -325,21 +327,25 @@ def _description(
     result: DatasetResult, files: Mapping[str, str | bytes], folder: str, run: str
 ) -> str:
     """The run's description, in Markdown, with links to its files."""
-    links = {"served front": SERVED, "front of heads": TABLE, "page": PAGE, "pick": PICK}
+    decision = result.decision
+    verdict = result.decision.verdict
+    links = []
+    for title, file in LINKS.items():
+        if file in files:
+            links.append(f"[{title}]({folder}/{file})")
     name = result.run.run.name
     commands = [result.run.run.manifest.command, f"seesaw frontier {name}", f"seesaw pick {name}"]
-    commands += (
-        [f"seesaw deploy {name}"] if result.decision.pick and result.decision.pick.config else []
-    )
+    if decision.pick and decision.pick.config:
+        commands.append(f"seesaw deploy {name}")
     parts = [
-        f"**{result.decision.verdict.sentence}**",
-        EXPECTED if result.decision.verdict.table[1] else "",
-        markdown_table(*result.decision.verdict.table),
-        f"`score = {result.decision.formula}`" if result.decision.formula else "",
-        " ".join(result.decision.verdict.notes),
-        " · ".join(f"[{what}]({folder}/{file})" for what, file in links.items() if file in files),
+        f"**{verdict.sentence}**",
+        EXPECTED if verdict.table[1] else "",
+        markdown_table(*verdict.table),
+        f"`score = {decision.formula}`" if decision.formula else "",
+        " ".join(verdict.notes),
+        " · ".join(links),
         f"![front](get-artifact?path={PICTURE}&run_uuid={run})" if PICTURE in files else "",
-        result.decision.pick.reason if result.decision.pick else "",
+        decision.pick.reason if decision.pick else "",
         result.asked,
         "\n".join(f"- `{command}`" for command in commands),  # a block of code would widen the page
     ]
@@ -353,7 +359,8 @@ def _files(result: DatasetResult, plots: Mapping[str, str]) -> dict[str, str | b
         files[SERVED] = _table(result.decision.serving.served)
     if result.decision.pick:
         files[PICK] = json.dumps(result.decision.picked, indent=2)
-    page, cells = result.run.run.folder / PAGE, result.run.folder / CELLS
+    page = result.run.run.folder / PAGE
+    cells = result.run.folder / CELLS
     if page.is_file():
         files[page.name] = page.read_text(encoding="utf-8")
     if cells.is_file():
@@ -366,20 +373,14 @@ def _table(front: Ledger) -> str:
     numbers.
     """
     wide = front.wide.drop(columns="params", errors="ignore")
-    wide = wide.drop(columns="p_nondominated") if wide["p_nondominated"].isna().all() else wide
-    wide = wide.assign(weights=[in_words(each or {}) for each in wide["weights"]])
+    if wide["p_nondominated"].isna().all():
+        wide = wide.drop(columns="p_nondominated")
+    wide = wide.assign(weights=[in_words(weights or {}) for weights in wide["weights"]])
     gains = [name for name in map(str, wide) if name.startswith(f"{TEST}/") and ".gain" in name]
-    columns = dict.fromkeys(
-        [
-            "name",
-            "weights",
-            *gains,
-            "on_front",
-            *(name for name in ("p_nondominated",) if name in wide),
-            *wide,
-        ]
-    )
-    ordered = wide[list(columns)].sort_values(
-        ["on_front", *gains[:1]], ascending=False, kind="stable"
-    )
+    first = ["name", "weights", *gains, "on_front"]
+    if "p_nondominated" in wide:
+        first.append("p_nondominated")
+    columns = list(dict.fromkeys([*first, *wide]))
+    by = ["on_front", *gains[:1]]
+    ordered = wide[columns].sort_values(by, ascending=False, kind="stable")
     return str(ordered.to_json(orient="split", index=False))

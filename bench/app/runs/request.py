@@ -24,8 +24,8 @@ from bench.search.executors.base import Resources
 ColumnList = Annotated[tuple[str, ...], BeforeValidator(names)]
 
 
-def _models(given: Any) -> dict[str, Any]:
-    return assignments(given, "--model", "mine=q_click,q_buy")
+def _models(value: Any) -> dict[str, Any]:
+    return assignments(value, "--model", "mine=q_click,q_buy")
 
 
 class Request(Resources, Budget):
@@ -74,11 +74,14 @@ class Request(Resources, Budget):
     def words(self) -> list[str]:
         """The command line that asks for the same."""
         words = ["seesaw", "run", self.suite]
-        for name, value in self.model_dump(
-            mode="json", exclude_unset=True, exclude={"suite"}
-        ).items():
-            values = [",".join(value) if isinstance(value, list) else str(value)]
+        options = self.model_dump(mode="json", exclude_unset=True, exclude={"suite"})
+        for name, value in options.items():
+            option = f"--{name.replace('_', '-')}"
             if isinstance(value, dict):
-                values = [f"{key}={json.dumps(each)}" for key, each in value.items()]
-            words += [word for each in values for word in (f"--{name.replace('_', '-')}", each)]
+                for key, setting in value.items():
+                    words += [option, f"{key}={json.dumps(setting)}"]
+            elif isinstance(value, list):
+                words += [option, ",".join(value)]
+            else:
+                words += [option, str(value)]
         return words

@@ -56,7 +56,10 @@ class DatasetResult:
     @property
     def document(self) -> dict[str, Any]:
         """All of it as plain JSON values."""
-        return self.decision.document | ({"incomplete": self.incomplete} if self.incomplete else {})
+        document = dict(self.decision.document)
+        if self.incomplete:
+            document["incomplete"] = self.incomplete
+        return document
 
     @property
     def current(self) -> str:
@@ -68,9 +71,8 @@ class DatasetResult:
         if serving.served is not None and not serving.served.today:
             why = "" if self.run.current.source else ", as nobody said what is served (--current)"
             first = f"All are compared with {self.decision.against}{why}."
-        return " ".join(
-            filter(None, [first, self.tuning, sentence(self.run.given), serving.note, self.asked])
-        )
+        sentences = [first, self.tuning, sentence(self.run.given), serving.note, self.asked]
+        return " ".join(filter(None, sentences))
 
     @property
     def asked(self) -> str:
@@ -90,8 +92,9 @@ class DatasetResult:
 
 def documents(results: Sequence[DatasetResult]) -> dict[str, Any]:
     """The documented shape for one result; for several, one such document each under `datasets`."""
-    by_dataset = {result.run.key: result.document for result in results}
-    return next(iter(by_dataset.values())) if len(by_dataset) == 1 else {"datasets": by_dataset}
+    if len(results) == 1:
+        return results[0].document
+    return {"datasets": {result.run.key: result.document for result in results}}
 
 
 def suite_policy(run: DatasetRun) -> Policy:
@@ -103,7 +106,8 @@ def policy_of(run: DatasetRun) -> Policy:
     """The policy that every surface follows: that of `picked.json`, see `seesaw pick --save`, else
     the suite's.
     """
-    if not (path := run.folder / PICK).is_file():
+    path = run.folder / PICK
+    if not path.is_file():
         return suite_policy(run)
     return validate(Policy, parse_toml(read_json(path)["policy"], str(path)), str(path))
 
@@ -117,22 +121,20 @@ def result_of(run: DatasetRun, policy: Policy | None = None, keep: bool = False)
         keep: whether to leave a served front that was not drawn before in the run's folder.
     """
     objectives = run.objectives
+    seed = run.run.request.seed
     study = Study.read(run.folder)
-    records, baselines = study.records(), run.current.without_earlier(study.baselines())
-    front = frontier(
-        records, objectives, run.dataset.reference, seed=run.run.request.seed, baselines=baselines
-    )
+    records = study.records()
+    baselines = run.current.without_earlier(study.baselines())
+    front = frontier(records, objectives, run.dataset.reference, seed=seed, baselines=baselines)
     front = replace(front, answer=answer_of(run, study))
     followed = policy or policy_of(run)
+    served = serving_of(run, front.points, objectives, followed, keep)
     areas = areas_of(front.points, [task for task in run.tasks if task.name in run.ranked])
-    decision = decided(
-        front,
-        serving_of(run, front.points, objectives, followed, keep),
-        followed,
-        run.run.request.seed,
-        lambda point: warning(areas, point, str(run.card.group)),
-    )
-    incomplete = [cut_short(run, study), unfinished(run, study), failed(run, records, baselines)]
+
+    def warning_of(point: str) -> str:
+        return warning(areas, point, str(run.card.group))
+
+    decision = decided(front, served, followed, seed, warning_of)
     decision = replace(
         decision,
         verdict=_with_days(decision, run.folder / DAYS, [task.name for task in run.tasks]),
@@ -141,6 +143,7 @@ def result_of(run: DatasetRun, policy: Policy | None = None, keep: bool = False)
         units=run.card.units,
         group=run.card.group,
     )
+    incomplete = [cut_short(run, study), unfinished(run, study), failed(run, records, baselines)]
     return DatasetResult(
         decision=decision,
         run=run,
@@ -164,8 +167,8 @@ def _with_days(decision: Decision, path: Path, tasks: Sequence[str]) -> Verdict:
     for name, served in days["served"].items():
         if name in days["points"] and served == [pick.point, fusion.kind, list(fusion.weights)]:
             average = days["points"][name]["average"]
-            known = {end: math.nan if each is None else each for end, each in average.items()}
-            return decision.verdict.by_days(days["sentences"][name][0], Effect(**known))
+            ends = {end: math.nan if value is None else value for end, value in average.items()}
+            return decision.verdict.by_days(days["sentences"][name][0], Effect(**ends))
     return decision.verdict
 
 
@@ -174,6 +177,6 @@ def tuning_of_single_task(study: Study, records: Sequence[TrialRecord]) -> str:
     `bench.search.confirm.twins`.
     """
     effort = effort_of(records, len(tried(study, records)))
-    return (
-        words.tuned(effort.alone, effort.twins, effort.kind, effort.of_kind) if effort.twins else ""
-    )
+    if not effort.twins:
+        return ""
+    return words.tuned(effort.alone, effort.twins, effort.kind, effort.of_kind)

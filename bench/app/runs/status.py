@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 from bench.app.runs.folder import PICK, DatasetRun
 from bench.app.runs.limits import ended, most_epochs, spent_of
-from bench.app.runs.suite import Suite
+from bench.app.runs.suite import Confirm, Suite
 from bench.core.errors import listed
-from bench.core.records import TRAINED, Failure, RungResult, TrialRecord
+from bench.core.records import TRAINED, Failure, Point, RungResult, TrialRecord
 from bench.core.system.lock import is_held
 from bench.core.system.progress import Advance, Progress, Work, duration
 from bench.data import Store
@@ -81,12 +81,12 @@ class Pace:
         rates = [job.seconds / (job.end - job.begin) for job in jobs if job.end == longest]
         return median(rates) * self._full if rates else None
 
-    def search(self, left: Mapping[str, float]) -> float | None:
+    def search(self, remaining: Mapping[str, float]) -> float | None:
         """Seconds on one worker until the first limit; None before the first result, or without a
         limit.
 
         Args:
-            left: of `trials` and of `samples`, where there is such a limit.
+            remaining: of `trials` and of `samples`, where there is such a limit.
         """
         jobs = self._usual()
         busy = sum(job.seconds for job in jobs)
@@ -94,16 +94,16 @@ class Pace:
             "trials": len({job.trial for job in jobs}),
             "samples": sum(job.end - job.begin for job in jobs),
         }
-        estimates = [
-            busy * max(0.0, amount) / done[key] for key, amount in left.items() if done[key]
-        ]
+        estimates = []
+        for key, amount in remaining.items():
+            if done[key]:
+                estimates.append(busy * max(0.0, amount) / done[key])
         return min(estimates, default=None)
 
     def _usual(self) -> list[_Job]:
         timed = {order: job for order, job in self._jobs.items() if job.seconds}
-        return [job for order, job in timed.items() if order >= self._workers] or list(
-            timed.values()
-        )
+        later = [job for order, job in timed.items() if order >= self._workers]
+        return later or list(timed.values())
 
 
 class _Job(NamedTuple):
@@ -128,43 +128,61 @@ class After:
     def __init__(
         self, suite: Suite, space: Space, lengths: float, store: Store | None = None
     ) -> None:
-        confirm, kinds = suite.confirm, max(1, len(space.branches(SHARING)))
-        tries, trees = tries_of(lengths, kinds), TREES / most_epochs(space)
-        grown = "trees" in confirm.baselines and confirm.replicates > 0
-        extra = confirm.replicates * (kinds - 1 if confirm.kinds else 0)
-        own = confirm.replicates_in_all + extra if confirm.replicates else 0
-        others = (
-            sum(kind in confirm.baselines and kind not in ("trees", "blend") for kind in TRAINED)
-            * confirm.replicates
-        )
-        with_twins = "single_task" in confirm.baselines and confirm.replicates > 0 and kinds > 1
-        # see `bench.search.confirm.twins`
-        twins = min(confirm.limit, max(1.0, lengths / kinds)) if with_twins else 0.0
-        others += confirm.replicates * with_twins  # of the best one
-        self.tuning = trees * tries * grown + LEAST_TRIES * confirm.static + twins
-        self.confirming = REPLICATE * (own + others + confirm.static * confirm.replicates)
-        self.confirming += REPLICATE * trees * confirm.replicates * grown
-        self._trees = trees
-        self._taught = store if ("loss.kind", "distilled") in space.values() else None
+        confirm = suite.confirm
+        kinds = max(1, len(space.branches(SHARING)))
+        replicates = confirm.replicates
+        trees = TREES / most_epochs(space)
+        grows_trees = "trees" in confirm.baselines and replicates > 0
+        twins = 0.0  # see `bench.search.confirm.twins`
+        if "single_task" in confirm.baselines and replicates > 0 and kinds > 1:
+            twins = min(confirm.limit, max(1.0, lengths / kinds))
 
-    def seconds(self, pace: Pace, workers: int, stages: Sequence[str], known: int = 0) -> float:
+        self.tuning = trees * tries_of(lengths, kinds) if grows_trees else 0.0
+        self.tuning += LEAST_TRIES * confirm.static
+        self.tuning += twins
+
+        trainings = _replicates_of_points(confirm, kinds)
+        trainings += replicates * _networks_among(confirm.baselines)
+        trainings += replicates * (1 if twins else 0)  # of the best twin
+        trainings += replicates * confirm.static
+        self.confirming = REPLICATE * trainings
+        if grows_trees:
+            self.confirming += REPLICATE * trees * replicates
+
+        self._trees = trees
+        self._distils = ("loss.kind", "distilled") in space.values()
+        self._store = store
+
+    def seconds(
+        self, pace: Pace, workers: int, stages: Sequence[str], replicates: int = 0
+    ) -> float:
         """Seconds that these stages take: `teaching`, `tuning`, `confirming`, `serving`.
 
         Args:
-            known: replicates that are there already.
+            replicates: how many are there already.
         """
-        lengths = {
-            "tuning": self.tuning,
-            "confirming": max(0.0, self.confirming - REPLICATE * known),
-        }
-        if (
-            "teaching" in stages and self._taught is not None
-        ):  # the first training of `distilled` waits for its teacher
-            lengths["teaching"] = self._trees * trainings_left(self._taught)
-        trained = (
-            sum(lengths.get(stage, 0.0) for stage in stages) * (pace.full_length or 0.0) / workers
-        )
-        return trained + (SERVING if "serving" in stages else 0.0)
+        lengths = 0.0
+        if "tuning" in stages:
+            lengths += self.tuning
+        if "confirming" in stages:
+            lengths += max(0.0, self.confirming - REPLICATE * replicates)
+        # the first training of `distilled` waits for its teacher
+        if "teaching" in stages and self._distils and self._store is not None:
+            lengths += self._trees * trainings_left(self._store)
+        seconds = lengths * (pace.full_length or 0.0) / workers
+        return seconds + SERVING if "serving" in stages else seconds
+
+
+def _replicates_of_points(confirm: Confirm, kinds: int) -> int:
+    """Of the shortlist, and of the best point of each kind of sharing where these are wanted."""
+    if not confirm.replicates:
+        return 0
+    of_kinds = confirm.replicates * (kinds - 1) if confirm.kinds else 0
+    return confirm.replicates_in_all + of_kinds
+
+
+def _networks_among(baselines: Sequence[str]) -> int:
+    return sum(kind in baselines and kind not in ("trees", "blend") for kind in TRAINED)
 
 
 class WithLater(Progress):
@@ -175,7 +193,8 @@ class WithLater(Progress):
     """
 
     def __init__(self, progress: Progress, later: Callable[[], float]) -> None:
-        self._progress, self._later = progress, later
+        self._progress = progress
+        self._later = later
 
     def show(self, work: Work) -> AbstractContextManager[Advance]:
         """The work, with what follows it."""
@@ -200,21 +219,25 @@ def status_of(run: DatasetRun) -> dict[str, Any]:
     }
     counts["total"] = run.run.suite.budget.trials or len(records)
     counts["replicates"] = sum(len(record.replicates) for record in records)
-    failures: list[tuple[int | str, Failure | None]] = [
-        (each.number, each.failure) for each in records
-    ]
-    failures += [(record.number, run.failure) for record in records for run in record.replicates]
-    failures += [
-        (point.id, run.failure)
-        for point in (study.baselines() if study else ())
-        for run in point.replicates
-    ]
-    counts["failures"] = [
-        {"trial": number, "kind": f.kind, "reason": f.reason} for number, f in failures if f
-    ]
+    counts["failures"] = _failures(records, study.baselines() if study else ())
     counts["left_out"] = dict(run.fitted().left_out)
     counts["search"] = _search_of(run, study, records) if study else {}
     return counts
+
+
+def _failures(records: Sequence[TrialRecord], baselines: Sequence[Point]) -> list[dict[str, Any]]:
+    """Of trials, then of their replicates, then of those of baselines."""
+    failures: list[tuple[int | str, Failure | None]] = []
+    failures += [(record.number, record.failure) for record in records]
+    for record in records:
+        failures += [(record.number, replicate.failure) for replicate in record.replicates]
+    for point in baselines:
+        failures += [(point.id, replicate.failure) for replicate in point.replicates]
+    documents = []
+    for trial, failure in failures:
+        if failure:
+            documents.append({"trial": trial, "kind": failure.kind, "reason": failure.reason})
+    return documents
 
 
 def in_words(status: Mapping[str, Any]) -> str:
@@ -223,79 +246,97 @@ def in_words(status: Mapping[str, Any]) -> str:
     if not search:
         return "nothing is trained yet."
     rungs = [rung["trials"] for rung in search["rungs"]] or [status["completed"]]
-    full = f", {rungs[-1]} of them at full length" if len(rungs) > 1 else ""
-    left = f"; about {duration(search['left'])} left" if search["left"] else ""
-    kinds = {
-        job["trial"]: ACRONYMS.get(job["sharing"], job["sharing"].replace("_", "-"))
-        for job in search["begun"]
-    }
+    at_full_length = f", {rungs[-1]} of them at full length" if len(rungs) > 1 else ""
+    time = f"; about {duration(search['left'])} left" if search["left"] else ""
+    kinds = {job["trial"]: _kind_in_words(job["sharing"]) for job in search["begun"]}
     jobs = [f"trial {number} ({kind})" for number, kind in kinds.items()]
-    now = (
-        f" Now it trains {listed(jobs)}."
-        if jobs
-        else " Now it trains the best models again on fresh seeds."
-    )
-    now = now if jobs or search["ended"] else ""
+    now = ""
+    if jobs:
+        now = f" Now it trains {listed(jobs)}."
+    elif search["ended"]:
+        now = " Now it trains the best models again on fresh seeds."
     return (
-        f"{rungs[0]} trials have a result{full}; {status['replicates']} replicates are "
-        f"trained{left}.{now}"
+        f"{rungs[0]} trials have a result{at_full_length}; {status['replicates']} replicates are "
+        f"trained{time}.{now}"
     )
+
+
+def _kind_in_words(sharing: str) -> str:
+    return ACRONYMS.get(sharing, sharing.replace("_", "-"))
 
 
 def _search_of(run: DatasetRun, study: Study, records: Sequence[TrialRecord]) -> dict[str, Any]:
     """By rung and by sharing kind what has a result; what is under way and since when; what is used
     and left.
     """
-    budget, ladder = run.run.suite.budget, study.ladder
-    reached = [len(record.rungs) if ladder else int(record.measured) for record in records]
-    kinds = dict.fromkeys(record.sharing for record in records)
-    objectives = run.objectives
-    spent, most = spent_of(run, study)
-    used, limits = spent | {"seconds": study.seconds}, most | {"seconds": budget.time}
+    budget = run.run.suite.budget
+    ladder = study.ladder
+    spent, counts = spent_of(run, study)
+    used: dict[str, Any] = spent | {"seconds": study.seconds}
+    limits: dict[str, Any] = counts | {"seconds": budget.time}
     shares = {key: min(1.0, used[key] / limit) for key, limit in limits.items() if limit}
-    (kept, taken), options = Checkpoints(run.folder).used(), run.run.suite.search
-    most_kept = round(options.checkpoint_gb * 1e9) if options.by_rungs else None
-    over = (
-        study.concluded
-        or study.cut_short
-        or (shares.get("trials") == 1 and not ladder and not study.under_way())
-    )
-    finished = (
-        over and (run.folder / PICK).is_file() and study.confirmed and not is_held(run.run.folder)
-    )
+    over = study.concluded or study.cut_short
+    if not over and shares.get("trials") == 1 and not ladder:
+        over = not study.under_way()
+    left: float | None = 0.0
+    if not _finished(run, study, over):
+        left = _left(run, study, records, used, {} if over else limits)
+    reached = [len(record.rungs) if ladder else int(record.measured) for record in records]
     return {
         "rungs": [
-            {"samples": length, "trials": sum(each > rung for each in reached)}
-            for rung, length in enumerate(ladder)
+            {"samples": samples, "trials": sum(rungs > rung for rungs in reached)}
+            for rung, samples in enumerate(ladder)
         ],
-        "kinds": {
-            kind: [
-                sum(
-                    each > rung
-                    for record, each in zip(records, reached, strict=True)
-                    if record.sharing == kind
-                )
-                for rung in range(max(1, len(ladder)))
-            ]
-            for kind in kinds
-        },
-        "begun": [
+        "kinds": _reached_by_kind(records, reached, max(1, len(ladder))),
+        "begun": _under_way(study, records),
+        "failures": dict(Counter(record.failure.kind for record in records if record.failure)),
+        "samples": {"used": used["samples"], "budget": limits["samples"]},
+        "seconds": {"used": used["seconds"], "budget": limits["seconds"]},
+        "checkpoints": _checkpoints(run),
+        "share": max(shares.values(), default=0.0),
+        "left": left,
+        "hypervolume": front_volume(records, run.objectives, run.dataset.reference),
+        "ended": ended(run, study) if over else "",
+    }
+
+
+def _finished(run: DatasetRun, study: Study, search_is_over: bool) -> bool:
+    if not search_is_over or not (run.folder / PICK).is_file():
+        return False
+    return study.confirmed and not is_held(run.run.folder)
+
+
+def _reached_by_kind(
+    records: Sequence[TrialRecord], reached: Sequence[int], rungs: int
+) -> dict[str, list[int]]:
+    """By kind of sharing, how many trials have a result at each rung."""
+    counts: dict[str, list[int]] = {}
+    for record, results in zip(records, reached, strict=True):
+        of_kind = counts.setdefault(record.sharing, [0] * rungs)
+        for rung in range(min(results, rungs)):
+            of_kind[rung] += 1
+    return counts
+
+
+def _under_way(study: Study, records: Sequence[TrialRecord]) -> list[dict[str, Any]]:
+    jobs = []
+    for step, since in study.under_way():
+        jobs.append(
             {
                 "trial": step.trial,
                 "sharing": records[step.trial].sharing,
-                "to": ladder[step.rung] if ladder else None,
+                "to": study.ladder[step.rung] if study.ladder else None,
                 "since": since,
             }
-            for step, since in study.under_way()
-        ],
-        "failures": dict(Counter(record.failure.kind for record in records if record.failure)),
-        **{key: {"used": used[key], "budget": limits[key]} for key in ("samples", "seconds")},
-        "checkpoints": {"trials": kept, "bytes": taken, "limit": most_kept},
-        "share": max(shares.values(), default=0.0),
-        "left": 0.0 if finished else _left(run, study, records, used, {} if over else limits),
-        "hypervolume": front_volume(records, objectives, run.dataset.reference),
-        "ended": ended(run, study) if over else "",
-    }
+        )
+    return jobs
+
+
+def _checkpoints(run: DatasetRun) -> dict[str, Any]:
+    trials, size = Checkpoints(run.folder).used()
+    options = run.run.suite.search
+    limit = round(options.checkpoint_gb * 1e9) if options.by_rungs else None
+    return {"trials": trials, "bytes": size, "limit": limit}
 
 
 def _left(
@@ -316,24 +357,27 @@ def _left(
     if pace.full_length is None:
         return None
     search = 0.0
+    lengths = 0.0
+    stages = ["confirming", "serving"]
     if limits:
-        open_ = {key: limits[key] - used[key] for key in ("trials", "samples") if limits[key]}
-        estimates = [] if (seconds := pace.search(open_)) is None else [seconds / workers]
-        estimates += [max(0.0, limits["seconds"] - used["seconds"])] if limits["seconds"] else []
-        search = min(estimates, default=0.0)
-    space = run.fitted().space
-    lengths = (
-        (limits.get("samples") or 0) / study.ladder[-1]
-        if study.ladder
-        else limits.get("trials") or 0
-    )
-    known = sum(map(len, study.replicates().values()))
-    stages = (
-        ["confirming", "serving"]
-        if study.tries and not limits
-        else ["tuning", "confirming", "serving"]
-    )
-    stages += ["teaching"] if limits else []
-    return search + After(run.run.suite, space, lengths, run.store).seconds(
-        pace, workers, stages, known
-    )
+        stages += ["tuning", "teaching"]
+        search = _left_of_search(pace, workers, used, limits)
+        lengths = limits["trials"] or 0
+        if study.ladder:
+            lengths = (limits["samples"] or 0) / study.ladder[-1]
+    elif not study.tries:
+        stages.append("tuning")
+    after = After(run.run.suite, run.fitted().space, lengths, run.store)
+    replicates = sum(map(len, study.replicates().values()))
+    return search + after.seconds(pace, workers, stages, replicates)
+
+
+def _left_of_search(
+    pace: Pace, workers: int, used: Mapping[str, Any], limits: Mapping[str, Any]
+) -> float:
+    remaining = {key: limits[key] - used[key] for key in ("trials", "samples") if limits[key]}
+    seconds = pace.search(remaining)
+    estimates = [] if seconds is None else [seconds / workers]
+    if limits["seconds"]:
+        estimates.append(max(0.0, limits["seconds"] - used["seconds"]))
+    return min(estimates, default=0.0)

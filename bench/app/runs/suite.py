@@ -92,13 +92,12 @@ def reduction(value: object) -> tuple[float, ...] | None:
     if value is None:
         return None
     factors = value if isinstance(value, list | tuple) else [value]
-    numbers = [
-        factor
-        for factor in factors
-        if isinstance(factor, int | float) and not isinstance(factor, bool)
-    ]
+    numbers = []
+    for factor in factors:
+        if isinstance(factor, int | float) and not isinstance(factor, bool):
+            numbers.append(float(factor))
     if len(numbers) == len(factors) and factors and min(numbers) >= 1 and 1 < max(numbers) <= 100:
-        return tuple(float(number) for number in numbers)
+        return tuple(numbers)
     raise ValueError(
         "expected a number greater than 1 and up to 100, or a list of such and of 1, found "
         f"{value!r}"
@@ -110,7 +109,8 @@ TRIALS = 40
 LENGTHS = 20.0
 """Trainings of full length that a search by rungs may use where its budget says nothing. With the
 default reduction factors these are about 250 trials, of which 6 to 10 reach full length."""
-LOWEST, LEAST_SAMPLES = 1 / 32, 16_384
+LOWEST = 1 / 32
+LEAST_SAMPLES = 16_384
 """The default lowest rung: this part of full length, and at least this number of samples. Fewer are
 under ten steps: models then differ by their learning rate only, and building and measuring a model
 takes longer than training it."""
@@ -149,24 +149,28 @@ class SuiteDataset(Config):
     `bench.app.runs.current`.
     """
 
-    def tasks_of(self, known: Iterable[Task], default: tuple[str, ...]) -> tuple[Task, ...]:
+    def tasks_of(self, of_card: Iterable[Task], default: tuple[str, ...]) -> tuple[Task, ...]:
         """The tasks to train among those of a card, in order; raises UserError for an unknown
         one.
         """
-        by_name = {task.name: task for task in known}
-        for name in (names := self.tasks or default):
+        by_name = {task.name: task for task in of_card}
+        names = self.tasks or default
+        for name in names:
             check_known("task", name, by_name, self.id)
         return tuple(by_name[name] for name in names)
 
 
-def with_limits(budget: Budget, given: Mapping[str, Any]) -> dict[str, object]:
-    """A budget's values with the given ones, None left out; samples take the place of lengths and
-    the reverse.
+def with_limits(budget: Budget, limits: Mapping[str, Any]) -> dict[str, object]:
+    """A budget's values with some limits changed, None left out; samples take the place of lengths
+    and the reverse.
     """
-    new = {key: value for key, value in given.items() if value is not None}
-    other = {"samples": "lengths", "lengths": "samples"}
-    gone = {other[key] for key in new if key in other} - set(new)
-    return {key: value for key, value in budget.model_dump().items() if key not in gone} | new
+    changed = {key: limit for key, limit in limits.items() if limit is not None}
+    values = budget.model_dump()
+    if "samples" in changed and "lengths" not in changed:
+        del values["lengths"]
+    if "lengths" in changed and "samples" not in changed:
+        del values["samples"]
+    return values | changed
 
 
 class Budget(Config):
@@ -377,7 +381,8 @@ class Suite(Config):
 
     @model_validator(mode="after")
     def _once_each(self) -> Suite:
-        if twice := repeated(dataset.id for dataset in self.datasets):
+        twice = repeated(dataset.id for dataset in self.datasets)
+        if twice:
             raise ValueError(f"data set '{twice}' is listed twice")
         return self
 
@@ -392,9 +397,10 @@ class Suite(Config):
 
     def dataset(self, name: str) -> SuiteDataset:
         """The suite's settings for a data set, or the defaults for one that it does not list."""
-        return next(
-            (dataset for dataset in self.datasets if dataset.id == name), SuiteDataset(id=name)
-        )
+        for dataset in self.datasets:
+            if dataset.id == name:
+                return dataset
+        return SuiteDataset(id=name)
 
 
 def load_suite(name_or_path: str) -> Suite:
@@ -453,25 +459,24 @@ def resolve_outcomes(
         UserError: an unknown task, what is no outcome of a ranking, one named twice, or more than
             `MOST_OBJECTIVES`.
     """
-    alone = card is not None and card.propensity is not None
+    counted = card is not None and card.propensity is not None
     items = card.item_kinds if card else None
-    names = beside_tasks(
-        dataset.outcomes, default_outcomes(tasks, group, alone or valued)[:MOST_OBJECTIVES]
-    )
-    own = [outcome(name, tasks, dataset.id, items).name for name in names]
-    wanted = [
-        outcome(name, tasks, "policy", items).name
-        for name in dict.fromkeys(asked)
-        if name not in own
-    ]
+    default = default_outcomes(tasks, group, counted or valued)[:MOST_OBJECTIVES]
+    names = []
+    for name in beside_tasks(dataset.outcomes, default):
+        names.append(outcome(name, tasks, dataset.id, items).name)
+    wanted = []
+    for name in dict.fromkeys(asked):
+        if name not in names:
+            wanted.append(outcome(name, tasks, "policy", items).name)
     replaced = {name.partition(".")[0] for name in wanted if not of_items(name)}
-    own = [name for name in own if name.partition(".")[0] not in replaced] + wanted
-    if alone:
-        check_counted(own, dataset.id)
-    if len(set(own)) < len(own):
-        raise UserError(f"{dataset.id}: an outcome is named twice in {', '.join(own)}")
-    if len(own) > MOST_OBJECTIVES:
+    names = [name for name in names if name.partition(".")[0] not in replaced] + wanted
+    if counted:
+        check_counted(names, dataset.id)
+    if len(set(names)) < len(names):
+        raise UserError(f"{dataset.id}: an outcome is named twice in {', '.join(names)}")
+    if len(names) > MOST_OBJECTIVES:
         raise UserError(
-            f"{dataset.id}: expected at most {MOST_OBJECTIVES} outcomes, found {len(own)}"
+            f"{dataset.id}: expected at most {MOST_OBJECTIVES} outcomes, found {len(names)}"
         )
-    return tuple(outcome(name, tasks, dataset.id, items) for name in own)
+    return tuple(outcome(name, tasks, dataset.id, items) for name in names)

@@ -21,9 +21,8 @@ from bench.deciding.logged.doubts import misplaced, no_value
 from bench.deciding.logged.split_log import SplitLog
 from bench.ledger.ledger import ALL
 from bench.ledger.served.measuring import Candidate
-from bench.measure.heads.areas import auc
 from bench.measure.heads.calibration import ECE_BINS, Deciles
-from bench.measure.heads.order import xauc
+from bench.measure.heads.order import auc, xauc
 from bench.measure.platt import FIT_ROWS, platt
 from bench.measure.predictions import KeptRows
 from bench.measure.spaces import Observed

@@ -20,10 +20,10 @@ from bench.core.system.machine import cores
 from bench.ledger.errors.evidence import Evidence
 from bench.ledger.errors.rankings import Rankings
 from bench.ledger.fusion import Fusion, FusionTerms
-from bench.measure.labelled import Labelled
 from bench.measure.outcomes import Measure
 from bench.measure.predictions import KeptRows, sampled
 from bench.measure.resamples import Resamples, drawn_of
+from bench.measure.spaces import Labelled
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,11 @@ from bench.core.objectives import METRICS
 from bench.core.schema import TaskKind
 from bench.measure.heads.base import Head, MeanMetric, Weighted
 
-__all__ = ["Head", "MeanMetric", "Weighted", "heads_of", "held_of"]
+__all__ = ["Head", "MeanMetric", "Weighted", "heads_of", "means_of", "metrics_of_held_rows"]
 
 KEYED = ("auc", "gauc", "gauc_positives", "ece")
-"""Of binary tasks: no means, and yet found without holding rows, from sorted keys or from bins."""
+"""Metrics of binary tasks that are no means, but need no held rows: they come from sorted keys or
+from bins."""
 
 
 @cache
@@ -27,11 +28,14 @@ def heads_of(kind: TaskKind) -> dict[str, Head]:
     }
 
 
-def held_of(kind: TaskKind) -> dict[str, Head]:
+def means_of(kind: TaskKind) -> dict[str, MeanMetric]:
+    """By name the metrics of a task of this kind that need only sums."""
+    heads = heads_of(kind).items()
+    return {name: head for name, head in heads if isinstance(head, MeanMetric)}
+
+
+def metrics_of_held_rows(kind: TaskKind) -> dict[str, Head]:
     """By name the metrics of a task of this kind for which rows are held together."""
     keyed = KEYED if kind == "binary" else ()
-    return {
-        name: each
-        for name, each in heads_of(kind).items()
-        if not isinstance(each, MeanMetric) and name not in keyed
-    }
+    without_rows = {*means_of(kind), *keyed}
+    return {name: head for name, head in heads_of(kind).items() if name not in without_rows}

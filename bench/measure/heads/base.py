@@ -33,8 +33,8 @@ class Head(Protocol):
 
 @dataclass(frozen=True)
 class MeanMetric:
-    """A metric that needs only sums over rows. Those who read rows in pieces, or on resamples, keep
-    these sums alone.
+    """A metric that needs only sums over rows. Code that reads rows in pieces, or on resamples,
+    keeps these sums alone.
 
     Attributes:
         columns: what is added up.
@@ -45,14 +45,20 @@ class MeanMetric:
     value: Callable[..., Any]
 
     def prepare(self, rows: Observed) -> Weighted:
-        """See `Head`."""
-        added = [column(rows.labels, rows.predictions) for column in self.columns]
-        return lambda weights: float(self.of(weights.sum(), *(each @ weights for each in added)))
+        """The metric for any weights of the rows."""
+        columns = [column(rows.labels, rows.predictions) for column in self.columns]
+
+        def measure(weights: Floats) -> float:
+            sums = [column @ weights for column in columns]
+            return float(self.of(weights.sum(), *sums))
+
+        return measure
 
     def of(self, *sums: Any) -> Any:
         """`value`, not finite where the rows do not define it."""
+        arrays = [np.asarray(total, np.float64) for total in sums]
         with np.errstate(all="ignore"):
-            return self.value(*(np.asarray(each, np.float64) for each in sums))
+            return self.value(*arrays)
 
 
 @dataclass(frozen=True)
@@ -66,8 +72,12 @@ class Ordered:
     make: Callable[[Observed], Weighted]
 
     def prepare(self, rows: Observed) -> Weighted:
-        """See `Head`."""
-        return self.make(rows) if len(rows.labels) else lambda weights: np.nan
+        """The metric for any weights of the rows."""
+        return self.make(rows) if len(rows.labels) else _undefined
+
+
+def _undefined(weights: Floats) -> float:
+    return np.nan
 
 
 def label(labels: Floats, predictions: Floats) -> Floats:
@@ -82,8 +92,8 @@ def prediction(labels: Floats, predictions: Floats) -> Floats:
 
 def log_loss(labels: Floats, predictions: Floats) -> Floats:
     """The log loss of a probability."""
-    told = np.where(labels != 0, predictions, 1 - predictions)
-    return np.asarray(-np.log(np.clip(told, LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)))
+    of_label = np.where(labels != 0, predictions, 1 - predictions)
+    return np.asarray(-np.log(np.clip(of_label, LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)))
 
 
 def squared(labels: Floats, predictions: Floats) -> Floats:

@@ -36,10 +36,10 @@ class Deciles:
     ) -> None:
         of_rows = np.ones(len(labels)) if weights is None else weights.astype(np.float64)
         self._order = np.argsort(predictions, kind="stable")
-        self._labels, self._predictions = (
-            each.astype(np.float64)[self._order] for each in (labels, predictions)
-        )
-        runs = np.flatnonzero(np.r_[True, self._predictions[1:] != self._predictions[:-1]])
+        self._labels = labels.astype(np.float64)[self._order]
+        self._predictions = predictions.astype(np.float64)[self._order]
+        changes = self._predictions[1:] != self._predictions[:-1]
+        runs = np.flatnonzero(np.r_[True, changes])
         mass = np.add.reduceat(of_rows[self._order], runs)
         after = np.cumsum(mass)
         cut = np.ceil(parts * (after - mass) / after[-1])  # the first that is not before the run
@@ -48,38 +48,44 @@ class Deciles:
         self._starts = runs[begins]
 
     def table(self, weights: NDArray[Any]) -> Floats:
-        """(n, 3): weight, mean prediction and mean label of each tenth, where rows weigh so
+        """(n, 3): weight, mean prediction and mean label of each tenth, for weights of rows
         (N,).
         """
-        own = weights.astype(np.float64)[self._order]
-        sums = [
-            np.add.reduceat(own * each, self._starts)
-            for each in (1.0, self._predictions, self._labels)
-        ]
+        in_order = self._in_order(weights)
+        mass = self._sums(in_order)
+        predictions = self._sums(in_order * self._predictions)
+        labels = self._sums(in_order * self._labels)
         with np.errstate(all="ignore"):
-            return np.stack([sums[0], sums[1] / sums[0], sums[2] / sums[0]], axis=1)
+            return np.stack([mass, predictions / mass, labels / mass], axis=1)
 
     def distance(self, weights: NDArray[Any]) -> float:
-        """Sum over tenths of |sum of predictions - sum of labels|, where rows weigh so (N,)."""
-        own = weights.astype(np.float64)[self._order]
-        return float(
-            np.abs(np.add.reduceat(own * (self._predictions - self._labels), self._starts)).sum()
-        )
+        """Sum over tenths of |sum of predictions - sum of labels|, for weights of rows (N,)."""
+        excess = self._in_order(weights) * (self._predictions - self._labels)
+        return float(np.abs(self._sums(excess)).sum())
 
     def error(self, weights: NDArray[Any]) -> float:
         """`distance`, over the sum of |labels|; NaN where that is 0."""
-        whole = float(weights.astype(np.float64)[self._order] @ np.abs(self._labels))
+        whole = float(self._in_order(weights) @ np.abs(self._labels))
         return self.distance(weights) / whole if whole > 0 else np.nan
+
+    def _in_order(self, weights: NDArray[Any]) -> Floats:
+        return weights.astype(np.float64)[self._order]
+
+    def _sums(self, column: Floats) -> Floats:
+        return np.add.reduceat(column, self._starts)
 
 
 def decile_tables(schema: Schema, rows: Predicted) -> dict[str, list[list[float]]]:
     """The table of each regression's predictions by their name, as `watch.cvr`."""
     tables = {}
-    for name, kind, own in sample_spaces(schema, rows):
-        known = own.known
-        if kind == "regression" and len(known.labels):
-            weights = np.ones(len(known.labels)) if known.weights is None else known.weights
-            tables[name] = Deciles(known.labels, known.predictions, weights).table(weights).tolist()
+    for name, kind, observed in sample_spaces(schema, rows):
+        if kind != "regression":
+            continue
+        labelled = observed.known
+        if len(labelled.labels):
+            weights = labelled.weights_or_ones
+            deciles = Deciles(labelled.labels, labelled.predictions, weights)
+            tables[name] = deciles.table(weights).tolist()
     return tables
 
 
@@ -89,10 +95,14 @@ def _expected(rows: Observed) -> Weighted:
 
     Equal predictions share a bin.
     """
-    parts = Deciles(rows.labels, rows.predictions, rows.weights, ECE_BINS)
-    return lambda weights: parts.distance(weights) / float(weights.sum())
+    bins = Deciles(rows.labels, rows.predictions, rows.weights, ECE_BINS)
+    return lambda weights: bins.distance(weights) / float(weights.sum())
+
+
+def _by_tenths(rows: Observed) -> Weighted:
+    return Deciles(rows.labels, rows.predictions, rows.weights).error
 
 
 pcoc = MeanMetric((label, prediction), lambda rows, positives, predictions: predictions / positives)
 ece = Ordered(_expected)
-decile_error = Ordered(lambda rows: Deciles(rows.labels, rows.predictions, rows.weights).error)
+decile_error = Ordered(_by_tenths)

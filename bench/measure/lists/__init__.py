@@ -23,7 +23,9 @@ AREA_MEASURES = {
 
 def measure_of(name: str) -> ListMeasure:
     """How a metric is measured, by its name without cut."""
-    return AREA_MEASURES[name] if name in AREA_MEASURES else _imported(LISTS[name].module, name)
+    if name in AREA_MEASURES:
+        return AREA_MEASURES[name]
+    return _imported(LISTS[name].module, name)
 
 
 @cache

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.core.arrays import Floats, Ints
+from bench.core.arrays import Floats, Ints, Singles
 from bench.core.system.intrinsics import jit
 
-Gains = NDArray[np.float32]
+Gains = Singles
 """(N,), by the metric's line in `LISTS`: whether the label is above 0; the label, at least 0;
 whether an item's number is below the limit; or a code of an item's value. NaN where that is
 unknown."""
@@ -26,7 +26,7 @@ SUM, DISCOUNTED, AREA, WALKED = range(4)
 
 
 class Facts(NamedTuple):
-    """Sums of L lists, or of all rows on each of L resamples; divisors are made of them.
+    """Sums of L lists, or of all rows on each of L resamples; divisors are computed from them.
 
     Attributes:
         rows: (L,), of those whose gain is known; of a form that counts weights their weight.
@@ -53,8 +53,10 @@ class Lists(NamedTuple):
     defined: Ints
 
 
-Divisor = Callable[[Facts, Any], Any]
-"""What a walk down to a cut, in rows, is divided by (L,); 0 where the metric is undefined."""
+Cut = float | Floats
+"""In rows: the same for all lists, or (L,)."""
+Divisor = Callable[[Facts, Cut], Floats]
+"""Divides a walk down to a `Cut` (L,); 0 where the metric is undefined."""
 WalkFunction = Callable[[Lists, Gains, float, Floats], None]
 """Compiled: writes the walk of each defined list down to a cut into an array (L,)."""
 WholeFunction = Callable[[Floats, Ints, Gains, NDArray[Any], Floats, Floats], None]
@@ -98,7 +100,7 @@ class PairArea:
     form = AREA
     over_all = True
 
-    def divisor(self, facts: Facts, cut: Any) -> Any:
+    def divisor(self, facts: Facts, cut: Cut) -> Floats:
         """Twice the pairs of a positive and a negative."""
         return 2.0 * facts.total * (facts.rows - facts.total)
 
@@ -140,19 +142,25 @@ class WantedOutcome:
     percent: bool = False
     weighted: bool = False
 
-    def rows(self, every: Any) -> Any:
-        """The cut in rows, of n rows or of an array of such numbers."""
-        return np.minimum(self.cut / 100 * every if self.percent else self.cut, every)
+    def rows(self, total_rows: Cut) -> Floats:
+        """The cut in rows, of lists with this number of rows."""
+        cut = self.cut / 100 * total_rows if self.percent else self.cut
+        return np.minimum(cut, total_rows)
 
 
-def all_gains(facts: Facts, cut: Any) -> Any:
+def all_gains(facts: Facts, cut: Cut) -> Floats:
     """The sum of all gains."""
     return facts.total
 
 
-def places_in_cut(facts: Facts, cut: Any) -> Any:
+def places_in_cut(facts: Facts, cut: Cut) -> Floats:
     """The number of places down to the cut."""
     return np.minimum(facts.rows, cut)
+
+
+def positives_in_cut(facts: Facts, cut: Cut) -> Floats:
+    """The number of positives that fit within the cut."""
+    return np.minimum(facts.total, cut)
 
 
 def forms_of(wanted: Sequence[WantedOutcome]) -> Ints:
@@ -183,28 +191,33 @@ def worths_of(wanted: Sequence[WantedOutcome], cuts: Floats) -> Floats:
 @jit()
 def list_of(lists: Lists, number: int) -> tuple[Floats, Ints]:
     """Scores and places of one list."""
-    start, end = lists.starts[number], lists.starts[number + 1]
+    start = lists.starts[number]
+    end = lists.starts[number + 1]
     return lists.ranked[start:end], lists.places[start:end]
 
 
 @jit()
 def tied(
-    ranked: Floats, places: Ints, size: int, gains: Gains, weights: Floats, at: int
+    ranked: Floats, places: Ints, size: int, gains: Gains, weights: Floats, first: int
 ) -> tuple[float, float, int]:
-    """Rows and gains of the run of equal scores that begins at place `at`, and where the next
+    """Rows and gains of the run of equal scores that begins at a rank, and the rank where the next
     begins.
 
     Args:
         ranked: scores, from the best; the first `size` count.
         places: of the same rows in `gains`.
         weights: as many rows each row stands for, by its place in `gains`; empty for one each.
+        first: the rank, from 0.
     """
-    score, rows, gained = ranked[at], 0.0, 0.0
-    while at < size and ranked[at] == score:
-        gain = np.float64(gains[places[at]])
+    score = ranked[first]
+    rows = 0.0
+    gained = 0.0
+    rank = first
+    while rank < size and ranked[rank] == score:
+        gain = np.float64(gains[places[rank]])
         if gain == gain:
-            weight = weights[places[at]] if len(weights) else 1.0
+            weight = weights[places[rank]] if len(weights) else 1.0
             rows += weight
             gained += weight * gain
-        at += 1
-    return rows, gained, at
+        rank += 1
+    return rows, gained, rank

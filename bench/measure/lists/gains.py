@@ -1,5 +1,6 @@
-"""`ndcg@k`, `recall@k`, `value@k` and `below7@k`: gains of the first rows, by a discount of their
-places or by none.
+"""The forms that compiled loops walk themselves: gains of the first rows (`ndcg@k`, `recall@k`,
+`value@k` and `below7@k`), by a discount of their places or by none, and areas under the ROC curve
+(`auc`, `gauc`, `gauc_positives`).
 
 A run of equal scores comes in any order. Its expected gain is its mean gain times the sum of the
 discounts of the places that it takes; at the cut only the share that fits counts (McSherry &
@@ -15,9 +16,9 @@ from bench.core.system.intrinsics import jit
 from bench.measure.lists.base import Gains, GainSum, all_gains, places_in_cut, tied
 
 
-def discounts(most: int) -> Floats:
-    """(most + 1,): the sum of 1 / log2(rank + 1) over the first n ranks, n from 0."""
-    return np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(most) + 2.0))])
+def discounts(deepest: int) -> Floats:
+    """(deepest + 1,): the sum of 1 / log2(rank + 1) over the first n ranks, n from 0."""
+    return np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(deepest) + 2.0))])
 
 
 ndcg = GainSum(None, discounts)
@@ -45,9 +46,11 @@ def top(
         worths: (M, ..), of which row m has the worths of the first places together, where they are
             discounted.
     """
-    gain, before, at = 0.0, 0.0, 0
-    while at < size and before < cut:
-        rows, gained, at = tied(ranked, places, size, gains, weights, at)
+    gain = 0.0
+    before = 0.0
+    rank = 0
+    while rank < size and before < cut:
+        rows, gained, rank = tied(ranked, places, size, gains, weights, rank)
         if gained > 0:
             after = min(before + rows, cut)
             if discounted:
@@ -56,3 +59,18 @@ def top(
                 gain += gained / rows * (after - before)
         before += rows
     return gain
+
+
+@jit()
+def pairs_won(ranked: Floats, places: Ints, size: int, gains: Gains, weights: Floats) -> float:
+    """Twice the pairs of a positive ranked above a negative, ties counting half; gains 0 or 1,
+    arguments of `tied`.
+    """
+    positives_above = 0.0
+    twice = 0.0
+    rank = 0
+    while rank < size:
+        rows, positives, rank = tied(ranked, places, size, gains, weights, rank)
+        twice += (rows - positives) * (2 * positives_above + positives)
+        positives_above += positives
+    return twice

@@ -20,7 +20,8 @@ from bench.measure.lists.base import Gains, Lists, Walked, list_of, places_in_cu
 
 @jit()
 def _by_list(lists: Lists, codes: Gains, cut: float, out: Floats) -> None:
-    scratch, once = _scratch(lists.places[: lists.starts[-1]], codes), np.empty(0, np.int64)
+    scratch = _scratch(lists.places[: lists.starts[-1]], codes)
+    once = np.empty(0, np.int64)
     for number in lists.defined:
         ranked, places = list_of(lists, number)
         out[number] = _variety(ranked, places, codes, once, cut, scratch)
@@ -41,11 +42,11 @@ def _of_all(
 @jit()
 def _scratch(places: Ints, codes: Gains) -> Ints:
     """(3, codes of these places) zeros, see `_variety`."""
-    most = np.float32(-1)
+    highest = np.float32(-1)
     for place in places:
-        if codes[place] > most:
-            most = codes[place]
-    return np.zeros((3, np.int64(most) + 1), np.int64)
+        if codes[place] > highest:
+            highest = codes[place]
+    return np.zeros((3, np.int64(highest) + 1), np.int64)
 
 
 @jit()
@@ -64,45 +65,52 @@ def _variety(
     Args:
         ranked, places: as of `tied`.
         counts: (n,), as many equal rows each row stands for; empty for one each.
-        scratch: (3, codes); the first two are zeros and are left so.
+        scratch: (3, codes); the first two are zeros and are zeros again at the end.
     """
-    seen, tied, run = scratch[0], scratch[1], scratch[2]
-    before, distinct, at = 0.0, 0.0, 0
-    while at < len(places) and before < cut:
-        score, values, rows = ranked[at], 0, np.int64(0)
-        while at < len(places) and ranked[at] == score:
-            many = np.int64(counts[at] if len(counts) else 1)
-            if codes[places[at]] == codes[places[at]] and many:
-                code = np.int64(codes[places[at]])
+    seen = scratch[0]
+    tied = scratch[1]
+    run = scratch[2]
+    before = 0.0
+    distinct = 0.0
+    rank = 0
+    while rank < len(places) and before < cut:
+        score = ranked[rank]
+        values = 0
+        rows = np.int64(0)
+        while rank < len(places) and ranked[rank] == score:
+            count = np.int64(counts[rank] if len(counts) else 1)
+            if codes[places[rank]] == codes[places[rank]] and count:
+                code = np.int64(codes[places[rank]])
                 if tied[code] == 0:
                     run[values] = code
                     values += 1
-                tied[code] += many
-                rows += many
-            at += 1
+                tied[code] += count
+                rows += count
+            rank += 1
         for code in run[:values]:
             if seen[code] == 0:
                 distinct += 1 - _absent(rows, tied[code], cut - before)
             seen[code] += tied[code]
             tied[code] = 0
         before += rows
-    for place in range(at):
+    for place in range(rank):
         if codes[places[place]] == codes[places[place]]:
             seen[np.int64(codes[places[place]])] = 0
     return distinct
 
 
 @jit()
-def _absent(rows: int, own: int, room: float) -> float:
-    """The chance that none of `own` of `rows` is among `room` of them; linear between whole
-    numbers.
+def _absent(rows: int, marked: int, room: float) -> float:
+    """The chance that none of the marked ones of `rows` is among `room` of them; linear between
+    whole numbers.
     """
     if room >= rows:
         return 0.0
-    low, total = math.floor(room), 0.0
+    low = math.floor(room)
+    total = 0.0
     for drawn, share in ((low, low + 1 - room), (low + 1, room - low)):
         chance = share
-        for row in range(own if share > 0 else 0):
+        for row in range(marked if share > 0 else 0):
             chance *= max(0, rows - drawn - row) / (rows - row)
         total += chance
     return total

@@ -37,9 +37,8 @@ from bench.data.two_passes import Before
 from bench.deciding.aims import PolicyAim
 from bench.ledger.fusion import Fusion, fused, logged
 from bench.ledger.served.climb import TRIES, Goal, climb
-from bench.measure.labelled import Labelled
 from bench.measure.outcomes import Measure
-from bench.measure.spaces import joint_labels
+from bench.measure.spaces import Labelled, joint_labels
 from bench.models.training.warm import before_of
 from bench.serve.backtest.chain import Chain, TestedPoint, chains_of, store_of_new_rows
 from bench.serve.backtest.cuts import Cut, Times, card_of

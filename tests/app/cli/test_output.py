@@ -13,7 +13,7 @@ from rich.console import Console
 from bench.app.cli import output
 from bench.app.cli.output import _Terminal, watch
 from bench.app.runs.folder import LIVE
-from bench.app.runs.page import write_live
+from bench.app.runs.run_page import write_live
 from bench.core.errors import UserError
 from bench.core.system.lock import FolderLock, is_held
 from bench.core.system.progress import Work

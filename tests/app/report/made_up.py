@@ -273,7 +273,7 @@ def section_of(records, objectives, served=0, today=True, logged=False, **more):
         "run": "quick-7",
     }
     given["about"] = "census-income, 99,762 rows of test, suite quick"
-    given["made"] = {"seed": "7", "command": "seesaw run quick --seed 7"}
+    given["provenance"] = {"seed": "7", "command": "seesaw run quick --seed 7"}
     given["commands"] = {"Train it again": "seesaw train census-income --config picked.toml"}
     heads, front, pick = frontier(records, objectives), None, None
     decision = SimpleNamespace(  # what a page reads of a decision
@@ -322,7 +322,7 @@ def section_of(records, objectives, served=0, today=True, logged=False, **more):
         given["current"] = (
             "All are compared with single-task models, as nobody said what is served (--current)."
         )
-        given["also"] = [
+        given["remarks"] = [
             (
                 "This run cannot say whether any is better: 1 static weight; `seesaw confirm "
                 "quick-7 --static 7` adds them."

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from made_up import objectives_of, records_of, section_of, with_decision
 
-from bench.app.report.comparison import comparison_document, critical_figure
+from bench.app.report.comparison_page import comparison_document, critical_figure
 from bench.app.report.embed import MOST_DRAWN, MOST_DRAWS, plain, section_data
 from bench.app.report.explained import chart, sentence
 from bench.app.report.markup import COLOURS, KINDS, looks_of
@@ -71,9 +71,9 @@ def test_an_explanation_says_what_is_beyond_chance():
 def test_nothing_of_data_is_markup(section):
     names = ("title", "dataset", "about", "run", "current", "incomplete")
     lists = {
-        "also": (EVIL,),
+        "remarks": (EVIL,),
         "commands": {EVIL: EVIL},
-        "made": {EVIL: EVIL},
+        "provenance": {EVIL: EVIL},
         "explained": explanation(EVIL),
     }
     odd = replace(section, **dict.fromkeys(names, EVIL), **lists)

@@ -16,8 +16,8 @@ from bench.deciding.pick import pick
 from bench.deciding.plan.plan import plan
 from bench.deciding.policy import Policy
 from bench.ledger.fusion import fused
-from bench.measure.labelled import Labelled
 from bench.measure.outcomes import Measure
+from bench.measure.spaces import Labelled
 
 GUARDED = "author.distinct@5"
 ASKED = {

@@ -13,9 +13,9 @@ from in_memory import evaluate
 from bench.core.schema import Field, Schema, Task
 from bench.data import Store
 from bench.data.store import StoredSplit
-from bench.measure.labelled import Labelled
 from bench.measure.outcomes import Measure
 from bench.measure.resamples import counts, drawn_of, units_of
+from bench.measure.spaces import Labelled
 from bench.models.funnels import FUNNELS
 from bench.models.training import tree_training
 from bench.models.training.tree_data import RowLimits
