@@ -43,7 +43,7 @@ def over_today(case: Case) -> Verdict:
     model = contest.moves(pick) if case.point(pick) != case.point(start) else None
     if not case.served.known:
         return _untested(case, both, weights, model)
-    least = least_shown([contest.apart(pick, case.current, measured=True)], case.aim)
+    least = least_shown([contest.utility_gains(pick, case.current, measured=True)], case.aim)
     verdict = Verdict("keep", (), (), None, None, weights, model, least=least)
     if pick != case.current:
         verdict = replace(verdict, both=both)
@@ -192,7 +192,7 @@ def _no_model_ahead(case: Case, verdict: Verdict, mean: Effect, notes: tuple[str
         point = max(behind, key=lambda other: behind[other].value)
         what, mean = case.title(contest.best[point]), behind[point]
     differences = [
-        contest.apart(contest.best[point], measured=True)
+        contest.utility_gains(contest.best[point], measured=True)
         for contest in case.contests
         if point in contest.best
     ]

@@ -93,7 +93,7 @@ class Case:
 
         def mean(measured: bool) -> Effect:
             differences = [
-                contest.apart(contest.best[point], contest.best[other], measured)
+                contest.utility_gains(contest.best[point], contest.best[other], measured)
                 for contest in contests
             ]
             draws = np.mean(differences, axis=0)

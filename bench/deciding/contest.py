@@ -9,11 +9,11 @@ the best of many. What is told spans both.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bench.core.arrays import Floats
+from bench.core.arrays import Floats, Ints
 from bench.core.rows import TEST
 from bench.deciding.aims import PolicyAim
 from bench.deciding.judging import Judge
@@ -23,17 +23,33 @@ from bench.ledger.served.joint import Moves, moves, posterior
 from bench.ledger.served.served import Served
 
 
+@dataclass(frozen=True)
+class JudgedOutcomes:
+    """Outcomes of all S serving points on the rows that judge.
+
+    Attributes:
+        values: (S, M), means.
+        drawn_back, measured: (D, S, M), draws of them, drawn back and as measured.
+    """
+
+    values: Floats
+    drawn_back: Floats
+    measured: Floats
+
+
 class Contest:
     """Candidates at their best weights by one aim, as test judges them.
 
     Attributes:
         best: by candidate its row; where none passes the guard, one that fails by noise alone.
         unlimited: by candidate its row if there were no limits.
-        draws, measured: draws of outcomes on test, drawn back and as measured.
-        of_u, measured_of_u: those for U: of both ways round, where rows are few. At the other way's
-            weights a model trades outcomes otherwise, so changes by outcome are of test alone.
-            `both_ways` says whether there are two.
         start: what candidates are compared with: today's model at its w*, else what stands for it.
+        on_test: what test says of outcomes.
+        of_utility: what is said of U: by both ways round, where rows are few. At the other way's
+            weights a model trades outcomes otherwise, so changes by outcome are of test alone.
+        both_ways: whether there are two.
+        row_of_whole: where events have values, the current row: gains are fractions of what it
+            earns. Else None.
     """
 
     def __init__(
@@ -47,26 +63,19 @@ class Contest:
     ) -> None:
         self.served, self.judge, self.aim = served, judge, aim
         current, points = served.current, served.table["point"]
-        self.first = pick is not None
+        self._is_first = pick is not None
         self.best = self._best(served, judge, pick)
         self.unlimited = self._best(served, judge, pick, limits=False)
         self.best.setdefault(str(points[current]), current)
         self.start = self.best.get(served.model or str(points[current]), current)
-        self.values, self.measured = served.at(TEST), served.draws[TEST].astype(np.float64)
-        self.goal = Goal(aim, self.values[current], served.random)
-        # events have values: gains are fractions of what current earns
-        self.whole = None if aim.rule else current
-        best = [*self.best.values()]
-        self.draws = self.of_u = posterior(
-            self.values, self.measured, best, self.start, self.goal.utility, seed
-        )
-        self.values_of_u = self.values
-        self.measured_of_u = self.measured
+        values, measured = served.at(TEST), served.draws[TEST].astype(np.float64)
+        self.goal = Goal(aim, values[current], served.random)
+        self.row_of_whole = None if aim.rule else current
+        self.on_test = self._judged(values, measured, seed)
         self.both_ways = turned is not None
+        self.of_utility = self.on_test
         if turned is not None:
-            self.values_of_u, self.measured_of_u = self._with(*turned)
-            own = self.values_of_u, self.measured_of_u
-            self.of_u = posterior(*own, best, self.start, self.goal.utility, seed)
+            self.of_utility = self._judged(*self._with(*turned), seed)
 
     def best_of(self, point: str) -> tuple[int, bool]:
         """A candidate's best row, and whether any of its rows keeps the policy's limits; else it is
@@ -76,51 +85,74 @@ class Contest:
             return self.best[point], True
         return self.unlimited[point], False
 
+    def moves(self, to: int, start: int | None = None) -> Moves:
+        """The effect of changing to a row, from `start` or another one."""
+        start = self.start if start is None else start
+        effect = self._moves(self.on_test, to, start)
+        if not self.both_ways:
+            return effect
+        return replace(effect, utility=self._moves(self.of_utility, to, start).utility)
+
+    def utility_gains(self, to: int, start: int | None = None, measured: bool = False) -> Floats:
+        """(D,) draws of U over `start`, or another row, see `PolicyAim.fraction`.
+
+        Args:
+            measured: before anything is drawn back.
+        """
+        draws = self.of_utility.measured if measured else self.of_utility.drawn_back
+        start = self.start if start is None else start
+        gains = self.goal.utility(draws[:, to]) - self.goal.utility(draws[:, start])
+        if self.row_of_whole is None:
+            return np.asarray(gains)
+        return np.asarray(gains / (1 + self.goal.utility(draws[:, self.row_of_whole])))
+
+    def _judged(self, values: Floats, measured: Floats, seed: int) -> JudgedOutcomes:
+        best = [*self.best.values()]
+        drawn_back = posterior(values, measured, best, self.start, self.goal.utility, seed)
+        return JudgedOutcomes(values, drawn_back, measured)
+
+    def _moves(self, judged: JudgedOutcomes, to: int, start: int) -> Moves:
+        """With intervals that span those of draws that are drawn back, and as measured."""
+        change = to, start, self.goal.utility, self.aim.fraction, self.served.names
+        drawn_back, measured = (
+            moves(judged.values, draws, *change, self.row_of_whole)
+            for draws in (judged.drawn_back, judged.measured)
+        )
+        return drawn_back.spanning(measured)
+
     def _with(self, other: Served, judge: Judge) -> tuple[Floats, Floats]:
         """Values and draws, means of both ways round: of each candidate's row and of its best row
         in the other way.
 
         Each way counts by the precision of what it says of U.
         """
-        most = self._best(other, judge, None, limits=False) | self._best(other, judge, None)
-        every = np.concatenate([self.values[None], self.measured])
-        # what ranks as today's does stays so
-        alike = (every == every[:, [self.served.current]]).all(axis=(0, 2))
-        rows = np.where(alike, other.current, [most[point] for point in self.served.table["point"]])
-        values, draws = other.at(TEST)[rows], other.draws[TEST].astype(np.float64)[:, rows]
-        if not len(draws) or not len(self.measured):
-            return (self.values + values) / 2, self.measured
-        of = [*self.best.values()]
-        both, utility = (self.measured, draws), self.goal.utility
-        u = [utility(each[:, of]) - utility(each[:, [self.start]]) for each in both]
-        noise = [float(each.var(axis=0).mean()) for each in u]
-        share = noise[1] / sum(noise) if sum(noise) else 0.5
-        return share * self.values + (1 - share) * values, share * self.measured + (
-            1 - share
-        ) * draws
+        values, draws = self.on_test.values, self.on_test.measured
+        rows = self._rows_of_other(other, judge)
+        other_values = other.at(TEST)[rows]
+        other_draws = other.draws[TEST].astype(np.float64)[:, rows]
+        if not len(other_draws) or not len(draws):
+            return (values + other_values) / 2, draws
+        variance, other_variance = self._variance(draws), self._variance(other_draws)
+        total = variance + other_variance
+        share = other_variance / total if total else 0.5
+        both_values = share * values + (1 - share) * other_values
+        return both_values, share * draws + (1 - share) * other_draws
 
-    def moves(self, to: int, start: int | None = None) -> Moves:
-        """The effect of changing to a row, from `start` or another one."""
-        start = self.start if start is None else start
-        of = to, start, self.goal.utility, self.aim.fraction, self.served.names, self.whole
+    def _rows_of_other(self, other: Served, judge: Judge) -> Ints:
+        """(S,), the rows of the other way that stand for the rows of this one: the best of the same
+        candidate; what ranks as today's does stays so.
+        """
+        best = self._best(other, judge, None, limits=False) | self._best(other, judge, None)
+        every = np.concatenate([self.on_test.values[None], self.on_test.measured])
+        ranks_as_today = (every == every[:, [self.served.current]]).all(axis=(0, 2))
+        rows = [best[point] for point in self.served.table["point"]]
+        return np.where(ranks_as_today, other.current, rows)
 
-        def told(values: Floats, draws: Floats, measured: Floats) -> Moves:
-            return moves(values, draws, *of).spanning(moves(values, measured, *of))
-
-        found = told(self.values, self.draws, self.measured)
-        if not self.both_ways:
-            return found
-        return replace(found, utility=told(self.values_of_u, self.of_u, self.measured_of_u).utility)
-
-    def apart(self, to: int, start: int | None = None, measured: bool = False) -> Floats:
-        """(D,) draws of U over `start`, or another row, see `PolicyAim.fraction`; `measured`:
-        before anything is drawn back."""
-        of = self.measured_of_u if measured else self.of_u
-        start = self.start if start is None else start
-        found = self.goal.utility(of[:, to]) - self.goal.utility(of[:, start])
-        return np.asarray(
-            found if self.whole is None else found / (1 + self.goal.utility(of[:, self.whole]))
-        )
+    def _variance(self, draws: Floats) -> float:
+        """The mean variance of what draws (D, S, M) say of U over the start."""
+        best, utility = [*self.best.values()], self.goal.utility
+        gains = utility(draws[:, best]) - utility(draws[:, [self.start]])
+        return float(gains.var(axis=0).mean())
 
     def _best(
         self, served: Served, judge: Judge, pick: int | None, limits: bool = True
@@ -138,17 +170,18 @@ class Contest:
         scores = Goal(self.aim, values[served.current], served.random, room).worth(values)
         if pick is not None:  # equal scores are settled by the pick
             scores[pick] = np.inf
-        found = {}
+        allowed = [np.ones(len(points), dtype=bool)]
+        if limits:
+            allowed = [judge.noise, judge.passing]  # what passes surely replaces the other
+        best = {}
         for point in dict.fromkeys(points):
-            for passing in (
-                (judge.noise, judge.passing) if limits else (np.ones(len(points), dtype=bool),)
-            ):
+            for passing in allowed:
                 rows = np.flatnonzero((points == point) & passing & (scores > -np.inf))
                 if len(rows):
-                    found[str(point)] = int(rows[scores[rows].argmax()])
-        if self.first and not served.today:
-            found[str(points[served.current])] = served.current
-        return found
+                    best[str(point)] = int(rows[scores[rows].argmax()])
+        if self._is_first and not served.today:
+            best[str(points[served.current])] = served.current
+        return best
 
 
 class Contests:
@@ -207,7 +240,7 @@ def leads(contests: Sequence[Contest]) -> Leads:
     them would seem ahead.
     """
     if contests and len(contests[0].served.names) == 2:
-        contests = sorted(contests, key=lambda each: each.aim.weights[0] / sum(each.aim.weights))
+        contests = sorted(contests, key=_first_share)
     places = {}
     for contest in contests:
         # a limit may refuse all weights of a model: those without it stand here
@@ -217,3 +250,8 @@ def leads(contests: Sequence[Contest]) -> Leads:
         }
         places[contest.aim.title] = gains
     return places
+
+
+def _first_share(contest: Contest) -> float:
+    weights = contest.aim.weights
+    return weights[0] / sum(weights)
