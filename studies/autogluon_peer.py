@@ -16,7 +16,7 @@ import pandas as pd
 
 def main() -> None:
     """Fits `medium_quality` to each task, and keeps predictions (N, T) of rows of test."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("rows", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--inputs", nargs="+", required=True)

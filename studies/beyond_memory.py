@@ -182,7 +182,7 @@ def compare(store: Path, options: argparse.Namespace, scratch: Path) -> None:
 
 def main() -> None:
     """Measures, or is one of the processes measured."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("--rows", type=int, default=5_000_000)
     parser.add_argument("--memory", type=int, default=128)
     parser.add_argument("--batch", type=int, default=2048)

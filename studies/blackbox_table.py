@@ -313,7 +313,7 @@ def write(frame: pd.DataFrame, path: Path) -> None:
 
 def main() -> None:
     """Makes the table, or what the time allows of it."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("--configurations", type=int, default=300)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--datasets", nargs="+", default=NEW, choices=NEW)

@@ -132,7 +132,7 @@ def by_class(step: Callable[[], None]) -> tuple[dict[str, float], int]:
 
 def main() -> None:
     """Runs the measurements and prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0] if __doc__ else None)
     parser.add_argument("--kinds", default=",".join(KINDS))
     parser.add_argument(
         "--precisions", default=",".join(PRECISIONS), help="bf16 takes minutes where it is emulated"

@@ -28,6 +28,7 @@ from bench.core.system.atomic import write_text
 from bench.data import load_card
 from bench.data.card_summary import shape_of
 from bench.models.balancing.base import (
+    NEEDS,
     Balancer,
     GradientAggregation,
     GradientCombination,
@@ -233,8 +234,7 @@ def _costs(entry: Entry[Any]) -> Iterator[str]:
         yield f"{size:,} parameters{more}"
     elif issubclass(build, Balancer):
         yield next(text for base, text in PASSES.items() if issubclass(build, base))
-        needs = dict(re.findall(r'"([a-z ]+)": (.+?)\.?$', inspect.getdoc(Balancer) or "", re.M))
-        yield from (f"asks for {need}: {needs[need]}" for need in sorted(build.needs))
+        yield from (f"asks for {need}: {NEEDS[need]}" for need in sorted(build.needs))
 
 
 def _unfit(entry: Entry[Any]) -> Iterator[str]:
@@ -258,7 +258,7 @@ def _escaped(text: str) -> str:
 
 def main() -> None:
     """Prints the page or writes it."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("--write", type=Path, help="the document")
     options = parser.parse_args()
     if options.write:

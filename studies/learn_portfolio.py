@@ -128,7 +128,7 @@ def learn(
 
 def main() -> None:
     """Learns from all data sets and writes the file."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("--table", type=Path, default=Path("reports/blackbox/table.parquet"))
     parser.add_argument("--served", type=Path, default=Path("reports/blackbox/served.parquet"))
     parser.add_argument("--size", type=int, default=SIZE)

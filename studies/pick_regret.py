@@ -436,7 +436,7 @@ def trained(
 
 def main() -> None:
     """Replays, trains what is missing, and prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument(
         "--keep", type=Path, required=True, help="folder for trainings on fresh seeds"
     )

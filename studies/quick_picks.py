@@ -269,7 +269,7 @@ def line_of(dataset: str, found: pd.DataFrame) -> str:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     names = [name_of(each.id) for each in SUITE.datasets]
     parser.add_argument("--keep", type=Path, required=True)
     parser.add_argument("--table", type=Path, default=Path("reports/blackbox/table.parquet"))

@@ -68,7 +68,7 @@ def interval(values: np.ndarray) -> str:
 
 def main() -> None:
     """Runs the experiment and writes its table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("--seeds", type=int, default=6)
     parser.add_argument("--home", type=Path)
     parser.add_argument("--write", type=Path, help="put the table into this document")

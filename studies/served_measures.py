@@ -66,7 +66,7 @@ def regrets(
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("--table", type=Path, default=Path("reports/blackbox/served.parquet"))
     parser.add_argument("--size", type=int, default=24)
     parser.add_argument("--draws", type=int, default=400)

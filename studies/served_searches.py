@@ -314,7 +314,7 @@ def columns(frame: pd.DataFrame, dataset: str) -> str:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("--keep", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--datasets", nargs="+", default=LOGS, choices=LOGS)

@@ -278,7 +278,7 @@ def table(lines: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
 def main() -> None:
     """Makes the table, or what the time allows of it."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("--configurations", type=int, default=48, help="random ones")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--datasets", nargs="+", default=LOGS, choices=list(DATASETS))

@@ -66,7 +66,7 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     """Options."""
-    size, parser = Size(), argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    size, parser = Size(), argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("--rows", type=int, default=size.rows, help="of train: one epoch")
     parser.add_argument("--eval-rows", type=int, default=size.eval_rows)
     parser.add_argument("--fields", type=int, default=size.fields)

@@ -105,7 +105,7 @@ def compare(kind: str, options: argparse.Namespace) -> str:
 
 def main() -> None:
     """Measures and prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0] if __doc__ else None)
     parser.add_argument("other", type=Path, help="folder of the other checkout")
     parser.add_argument("--what", choices=WHAT, default=WHAT[0])
     parser.add_argument("--kinds", default="shared_bottom,esmm,mmoe,ple")

@@ -33,7 +33,7 @@ HEADER = (
 
 def main() -> None:
     """Measures and prints."""
-    size, parser = Size(), argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    size, parser = Size(), argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("--rows", type=int, default=size.rows)
     parser.add_argument("--workers", type=int, default=cores())
     parser.add_argument("--repeats", type=int, default=3)

@@ -54,7 +54,7 @@ class Check:
             raise
         except Exception as error:
             requirement, _, _ = (getdoc(self.run.func) or "").partition("\n\nArgs:")
-            error.add_note(f"expected of {self}: {requirement}")
+            error.add_note(f"expected of {self}: {' '.join(requirement.split())}")
             raise
 
     def __str__(self) -> str:

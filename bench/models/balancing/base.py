@@ -14,6 +14,17 @@ from torch import Tensor, nn
 from bench.core.errors import check_known
 
 Need = Literal["losses", "second forward", "gradients", "gradient state"]
+NEEDS: dict[Need, str] = {
+    "losses": "passes a gradient aggregation the losses first, through `observe`",
+    "second forward": (
+        "the losses of the same batch after the update, through `after`: a third of a step more"
+    ),
+    "gradients": "the gradients, not only their products",
+    "gradient state": (
+        "memory of T times the shared dense parameters, which checkpoints then hold, too"
+    ),
+}
+"""What a balancer may ask of each step, and what that is."""
 Claim = Literal["random", "asymmetric", "stateful"]
 TaskGradients = Sequence[Sequence[Tensor]]
 """The gradients of T tasks, each in the same parts: first the embedding output, then every shared
@@ -29,11 +40,7 @@ class Balancer(nn.Module):
     generator, which the loop seeds.
 
     Attributes:
-        needs: extra inputs or work in each step: "losses": passes a gradient aggregation the losses
-            first, through `observe`. "second forward": the losses of the same batch after the
-            update, through `after`: a third of a step more. "gradients": the gradients, not only
-            their products. "gradient state": memory of T times the shared dense parameters, which
-            checkpoints then hold, too.
+        needs: extra inputs or work in each step, see `NEEDS`.
         weighs_own: whether a gradient balancer's weights also multiply the gradients of a task's
             own parameters (its tower), as in papers that weight losses. Elsewhere these have weight
             1.
