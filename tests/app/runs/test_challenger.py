@@ -93,6 +93,7 @@ def test_a_deployment_takes_it_with_its_score(home, two):
     assert found.unsure == ""
 
 
+@pytest.mark.slow
 def test_keep_of_a_logged_score_is_no_dead_end(home, keep):
     """The pick is a column of the log, which nobody can train."""
     points = "0, 1, 2, 6, 7, single_task, equal_weights, trees$"
@@ -175,6 +176,7 @@ def test_refusals_name_the_command_that_works(home, capsys, words, says):
     assert says in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_challenger_by_default(home, capsys):
     assert main(["deploy", "two", "--point", "trees", "--dry-run", "--home", str(home)]) == 0
     said = capsys.readouterr().out

@@ -489,6 +489,7 @@ def test_mlflow_gets_the_verdict_and_all_files(log, tmp_path):
     assert run.info.artifact_uri.startswith((tmp_path / "home").as_uri())
 
 
+@pytest.mark.slow
 def test_many_models_leave_the_terminal_readable(log, asked, tmp_path, capsys):
     table = log(2_000)
     names = [f"m{at}" for at in range(30)]
