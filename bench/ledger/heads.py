@@ -106,34 +106,36 @@ class Frontier(Ledger):
         """(S, M), what points are compared by: of a cost that no replicate measured, the search's
         value.
         """
-        values, costs = self.at(self.split), [not each.is_metric for each in self.measures]
-        return np.where(np.isnan(values) & costs, self.at(SEARCH), values)
+        values = self.at(self.split)
+        is_cost = np.array([not measure.is_metric for measure in self.measures])
+        return np.where(np.isnan(values) & is_cost, self.at(SEARCH), values)
 
     @property
     def best(self) -> list[int]:
         """Rows of the front, best in the first objective first."""
-        value = self.measures[0].sign * self.estimates[:, 0]
-        return sorted(
-            np.flatnonzero(self.front).tolist(), key=lambda row: (-value[row], self._trial(row))
-        )
+        merits = self.measures[0].sign * self.estimates[:, 0]
+        rows = np.flatnonzero(self.front).tolist()
+        return sorted(rows, key=lambda row: (-merits[row], self._trial(row)))
 
     @property
     def plausible(self) -> list[int]:
         """Rows of the front, and then those that are on it with a probability of at least
         `PLAUSIBLE`.
         """
-        chance = np.where(self.front, 2.0, self.table["p_nondominated"].to_numpy(float))
-        value = np.nan_to_num(self.measures[0].sign * self.estimates[:, 0], nan=-np.inf)
-        rows = np.flatnonzero(chance >= PLAUSIBLE).tolist()
-        return sorted(rows, key=lambda row: (-chance[row], -value[row], self._trial(row)))
+        first_on_front = 2.0  # above every probability
+        chances = np.where(self.front, first_on_front, self.table["p_nondominated"].to_numpy(float))
+        merits = np.nan_to_num(self.measures[0].sign * self.estimates[:, 0], nan=-np.inf)
+        rows = np.flatnonzero(chances >= PLAUSIBLE).tolist()
+        return sorted(rows, key=lambda row: (-chances[row], -merits[row], self._trial(row)))
 
     @property
     def by_trial(self) -> dict[int, int]:
         """By trial its row of the best rank, the longest of equals."""
-        rank = self.table["rank"].astype(float).fillna(math.inf)
+        ranks = self.table["rank"].astype(float).fillna(math.inf)
         rows = np.flatnonzero(self.table["role"] == "trial").tolist()
-        best = sorted(rows, key=lambda row: (rank[row], -row))
-        return dict(sorted((int(self._trial(row)), row) for row in best[::-1]))
+        worst_first = sorted(rows, key=lambda row: (ranks[row], -row), reverse=True)
+        row_of_trial = {int(self._trial(row)): row for row in worst_first}
+        return dict(sorted(row_of_trial.items()))
 
     def _trial(self, row: int) -> float:
         number = self.table["trial"].iloc[row]
@@ -143,17 +145,19 @@ class Frontier(Ledger):
         """Names of the points that are surely better than one in every objective, on test: each at
         5%, one-sided.
         """
-        by_id = evidence_by_id(self.points, [each.key(TEST) for each in self.measures])
+        by_id = evidence_by_id(self.points, [measure.key(TEST) for measure in self.measures])
         compared = differences([*by_id.values()]) if point in by_id else None
         if compared is None:
             return []
-        names, at = list(by_id), list(by_id).index(point)
-        surely = (
-            all(gain.gained for gain in compared.improvements(other, at, self.measures))
-            for other in range(len(names))
-        )
-        called = dict(zip(self.table["point"], self.table["name"], strict=True))
-        return [str(called[name]) for name, ahead in zip(names, surely, strict=True) if ahead]
+        ids = list(by_id)
+        place_of_point = ids.index(point)
+        name_of = dict(zip(self.table["point"], self.table["name"], strict=True))
+        ahead = []
+        for place, candidate in enumerate(ids):
+            gains = compared.improvements(place, place_of_point, self.measures)
+            if all(gain.gained for gain in gains):
+                ahead.append(str(name_of[candidate]))
+        return ahead
 
     @property
     def suspicion(self) -> str:
@@ -163,16 +167,17 @@ class Frontier(Ledger):
         Networks hardly find what two columns tell only together, such as a planned and an actual
         time. Such columns are often known only after the impression.
         """
+        is_trees = (self.table["point"] == "trees").to_numpy()
+        is_network = (self.table["role"] == "trial").to_numpy()
         tasks = []
         for values, name in zip(self.at(CONFIRM).T, self.names, strict=True):
             task, _, metric = name.rpartition(".")
-            if metric in ("auc", "gauc"):
-                trees, networks = (
-                    np.fmax.reduce(values[of.to_numpy()], initial=-np.inf)
-                    for of in (self.table["point"] == "trees", self.table["role"] == "trial")
-                )
-                if trees >= SUSPECT and -np.inf < networks <= trees - APART:
-                    tasks.append(f"{task} ({metric.upper()} {trees:.3f}; networks {networks:.3f})")
+            if metric not in ("auc", "gauc"):
+                continue
+            trees = np.fmax.reduce(values[is_trees], initial=-np.inf)
+            networks = np.fmax.reduce(values[is_network], initial=-np.inf)
+            if trees >= SUSPECT and -np.inf < networks <= trees - APART:
+                tasks.append(f"{task} ({metric.upper()} {trees:.3f}; networks {networks:.3f})")
         if not tasks:
             return ""
         return (
@@ -186,38 +191,44 @@ class Frontier(Ledger):
         A point's `metrics` are the search's values (`valid/..`) and its replicates' means
         (`confirm/..`, `test/..`).
         """
-        volume = self.volume
-        others = [row for row, point in enumerate(self.points) if point.role != "trial"]
-        return {
-            "points": [self._point(row) for row in self.best],
-            **({"answer": self.answer.to_json()} if self.answer else {}),
-            "baselines": [self._baseline(row) for row in others],
-            "hypervolume": {
-                "value": self.hypervolume,
-                **({"ci": [volume.low, volume.high], "corrected": volume.value} if volume else {}),
-                "reference": self.reference,
-                "split": self.split,
-                "basis": "replicates" if self.split == CONFIRM else "search",
-            },
-        }
+        document: dict[str, Any] = {"points": [self._point(row) for row in self.best]}
+        if self.answer:
+            document["answer"] = self.answer.to_json()
+        document["baselines"] = [
+            self._baseline(row) for row, point in enumerate(self.points) if point.role != "trial"
+        ]
+        document["hypervolume"] = self._hypervolume()
+        return document
+
+    def _hypervolume(self) -> dict[str, Any]:
+        volume: dict[str, Any] = {"value": self.hypervolume}
+        if self.volume:
+            volume["ci"] = [self.volume.low, self.volume.high]
+            volume["corrected"] = self.volume.value
+        volume["reference"] = self.reference
+        volume["split"] = self.split
+        volume["basis"] = "replicates" if self.split == CONFIRM else "search"
+        return volume
 
     def _point(self, row: int) -> dict[str, Any]:
         facts = self.table.iloc[row]
         point: dict[str, Any] = {
             "point": facts["point"],
             "role": facts["role"],
-            "trial": _known(facts["trial"]),
-            **({"samples": _known(facts["samples"])} if "samples" in facts else {}),
-            "architecture": facts["architecture"],
-            "config": json.loads(facts["config"]),
-            "metrics": self._numbers(row, splits=(SEARCH,))
-            | self._by_key(self.estimates[row], self.split),
-            "replicates": int(facts["replicates"]),
+            "trial": _plain(facts["trial"]),
         }
+        if "samples" in facts:
+            point["samples"] = _plain(facts["samples"])
+        metrics = self._numbers(row, splits=(SEARCH,))
+        metrics |= self._by_key(self.estimates[row], self.split)
+        point["architecture"] = facts["architecture"]
+        point["config"] = json.loads(facts["config"])
+        point["metrics"] = metrics
+        point["replicates"] = int(facts["replicates"])
         if facts["replicates"]:
-            point["metrics"] |= self._numbers(row)
+            metrics |= self._numbers(row)
             point["sd"] = self._numbers(row, "sd")
-            point["ci"] = self._ends(row)
+            point["ci"] = self._intervals(row)
         if pd.notna(facts["p_nondominated"]):
             point["p_nondominated"] = float(facts["p_nondominated"])
         return point
@@ -226,35 +237,40 @@ class Frontier(Ledger):
         """A baseline or the current point: `metrics` and `ci` by key, without what was not
         measured.
         """
-        facts, point = self.table.iloc[row], self.points[row]
-        sources = source_ids(point)
-        numbers = sorted({int(of.partition("@")[0]) for of in sources if not of.startswith(TWIN)})
-        twins = [of for of in sources if of.startswith(TWIN)]
-        return {
-            "name": point.id,
-            **({"trials": numbers} if numbers else {}),
-            **({"twins": twins} if twins else {}),
+        facts = self.table.iloc[row]
+        id = self.points[row].id
+        sources = source_ids(self.points[row])
+        twins = [source for source in sources if source.startswith(TWIN)]
+        trials = {int(source.partition("@")[0]) for source in sources if source not in twins}
+        baseline: dict[str, Any] = {"name": id}
+        if trials:
+            baseline["trials"] = sorted(trials)
+        if twins:
+            baseline["twins"] = twins
+        return baseline | {
             "replicates": int(facts["replicates"]),
             "metrics": self._numbers(row),
-            "ci": self._ends(row),
+            "ci": self._intervals(row),
             "on_front": bool(facts["on_front"]),
-            "p_nondominated": _known(facts["p_nondominated"]),
+            "p_nondominated": _plain(facts["p_nondominated"]),
         }
 
     def _numbers(
         self, row: int, part: str = "value", splits: Sequence[str] = (CONFIRM, TEST)
     ) -> dict[str, float]:
-        """By key what is known of a point; without more, of its replicates."""
-        by_split = (self._by_key(self.at(split, part)[row], split) for split in splits)
-        return {key: value for each in by_split for key, value in each.items()}
+        """By key what was measured of a point on some splits."""
+        numbers: dict[str, float] = {}
+        for split in splits:
+            numbers |= self._by_key(self.at(split, part)[row], split)
+        return numbers
 
     def _by_key(self, values: Floats, split: str) -> dict[str, float]:
         pairs = zip(self.measures, values.tolist(), strict=True)
-        return {each.key(split): value for each, value in pairs if value == value}
+        return {measure.key(split): value for measure, value in pairs if not math.isnan(value)}
 
-    def _ends(self, row: int) -> dict[str, list[float]]:
-        high = self._numbers(row, "high")
-        return {key: [low, high[key]] for key, low in self._numbers(row, "low").items()}
+    def _intervals(self, row: int) -> dict[str, list[float]]:
+        lows, highs = self._numbers(row, "low"), self._numbers(row, "high")
+        return {key: [low, highs[key]] for key, low in lows.items()}
 
 
 def frontier(
@@ -275,24 +291,25 @@ def frontier(
             not.
     """
     complete = resolve_reference(objectives, reference)
-    every = points_of_run(records, baselines, objectives)
-    stands_for = _same_points(every)
-    apart = [point for point in every if point.id not in stands_for]
-    compared = candidates(apart)
-    split = compared_split(apart)
+    all_points = points_of_run(records, baselines, objectives)
+    stands_for = _same_points(all_points)
+    distinct = [point for point in all_points if point.id not in stands_for]
+    ids = [stands_for.get(point.id, point.id) for point in all_points]
+
+    compared = candidates(distinct)
+    split = compared_split(distinct)
     values = estimates(compared, objectives, split)
-    rank_of = dict(zip([point.id for point in compared], ranks(values, objectives), strict=True))
-    ids = [stands_for.get(point.id, point.id) for point in every]
-    chances, volume = _of_front(apart, objectives, complete, split, seed)
-    current = _row_of_current(every)
     is_trial = [point.role == "trial" for point in compared]
+    rank_of = dict(zip([point.id for point in compared], ranks(values, objectives), strict=True))
+    chances, volume = _chances_and_volume(distinct, objectives, complete, split, seed)
+    current = _row_of_current(all_points)
     return Frontier(
         measures=tuple(objectives),
-        table=_table(every, ids, rank_of, chances),
-        cells=_cells(every, apart if chances else (), ids, objectives, current),
+        table=_table(all_points, ids, rank_of, chances),
+        cells=_cells(all_points, distinct if chances else (), ids, objectives, current),
         draws={},
         current=current,
-        points=tuple(every),
+        points=tuple(all_points),
         split=split,
         reference=complete,
         hypervolume=hypervolume(values[is_trial], objectives, complete),
@@ -333,7 +350,7 @@ def _table(
     return table
 
 
-def _of_front(
+def _chances_and_volume(
     points: Sequence[Point],
     objectives: Sequence[Objective],
     reference: Mapping[str, float],
@@ -395,8 +412,8 @@ def _fact(point: Point) -> dict[str, Any]:
 
 
 def _cells(
-    every: Sequence[Point],
-    known: Sequence[Point],
+    points: Sequence[Point],
+    with_noise: Sequence[Point],
     ids: Sequence[str],
     objectives: Sequence[Objective],
     current: int | None,
@@ -404,24 +421,22 @@ def _cells(
     """Cells of all points. Each metric is taken by itself, as some may be missing somewhere.
 
     Args:
-        known: points whose noise is known.
-        ids: of all points, in whose place others are known.
+        with_noise: points whose noise is known.
+        ids: of all points: of each the point with noise that stands for it.
         current: the row that gains are over.
     """
-    by_slice = {
-        (split, ALL): np.full((len(every), len(objectives), len(PARTS)), np.nan)
-        for split in (SEARCH, CONFIRM, TEST)
-    }
-    for (split, _), cells in by_slice.items():
+    shape = len(points), len(objectives), len(PARTS)
+    cells_by_split = {split: np.full(shape, np.nan) for split in (SEARCH, CONFIRM, TEST)}
+    for split, cells in cells_by_split.items():
         for column, objective in enumerate(objectives):
             of_metric, key = cells[:, column], objective.key(split)
             if split == SEARCH:
-                of_metric[:, VALUE] = [point.metrics.get(key, np.nan) for point in every]
+                of_metric[:, VALUE] = [point.metrics.get(key, np.nan) for point in points]
             else:
-                _set_replicates(of_metric, every, key)
-                _set_intervals(of_metric, known, ids, key, objective, current)
-            _set_gains(of_metric, every, objective, current)
-    return by_slice
+                _set_replicates(of_metric, points, key)
+                _set_intervals(of_metric, with_noise, ids, key, objective, current)
+            _set_gains(of_metric, points, objective, current)
+    return {(split, ALL): cells for split, cells in cells_by_split.items()}
 
 
 def _set_replicates(cells: Floats, points: Sequence[Point], key: str) -> None:
@@ -495,6 +510,8 @@ def front_volume(
     return hypervolume(values, objectives, resolve_reference(objectives, reference))
 
 
-def _known(value: Any) -> Any:
-    # a plain number, as JSON has it
-    return None if pd.isna(value) else getattr(value, "item", lambda: value)()
+def _plain(value: Any) -> Any:
+    """A number as JSON has it; None where it is missing."""
+    if pd.isna(value):
+        return None
+    return value.item() if hasattr(value, "item") else value

@@ -67,7 +67,7 @@ class Ledger:
     @property
     def names(self) -> tuple[str, ...]:
         """Of the measures."""
-        return tuple(each.name for each in self.measures)
+        return tuple(measure.name for measure in self.measures)
 
     @property
     def served(self) -> bool:
@@ -82,26 +82,30 @@ class Ledger:
     def at(self, split: str, part: str = "value", slice: str = ALL) -> Floats:
         """(S, M), one part of all cells; NaN where nothing was measured."""
         cells = self.cells.get((split, slice))
-        shape = (len(self), len(self.measures))
-        return np.full(shape, np.nan) if cells is None else cells[..., PARTS.index(part)]
+        if cells is None:
+            return np.full((len(self), len(self.measures)), np.nan)
+        return cells[..., PARTS.index(part)]
 
     def slices(self, split: str) -> list[str]:
         """Names of the slices of some rows, not of all."""
-        return [slice for of, slice in self.cells if of == split and slice != ALL]
+        return [slice for cell_split, slice in self.cells if cell_split == split and slice != ALL]
 
     def gains(self, row: int, split: str = TEST, slice: str = ALL) -> dict[str, Effect]:
         """By measure how much better a point is than the current one."""
-        parts = (self.at(split, f"gain{end}", slice)[row].tolist() for end in ("", "_low", "_high"))
-        return dict(zip(self.names, map(Effect, *parts), strict=True))
+        gains, lows, highs = (
+            self.at(split, part, slice)[row].tolist() for part in ("gain", "gain_low", "gain_high")
+        )
+        return dict(zip(self.names, map(Effect, gains, lows, highs), strict=True))
 
     def without(self, *splits: str) -> Self:
         """The same without what was measured on some splits."""
-        cells = {key: each for key, each in self.cells.items() if key[0] not in splits}
-        return replace(
-            self,
-            cells=cells,
-            draws={of: each for of, each in self.draws.items() if of not in splits},
-        )
+        cells = {
+            (split, slice): values
+            for (split, slice), values in self.cells.items()
+            if split not in splits
+        }
+        draws = {split: drawn for split, drawn in self.draws.items() if split not in splits}
+        return replace(self, cells=cells, draws=draws)
 
     @property
     def long(self) -> pd.DataFrame:
@@ -110,15 +114,19 @@ class Ledger:
 
         `basis` is `search`, what the one run of the search saw, or `replicates`.
         """
-        facts, size = self.table[list(FACTS)], len(self.measures)
+        count = len(self.measures)
+        facts = self.table[list(FACTS)]
+        facts = facts.loc[facts.index.repeat(count)].reset_index(drop=True)
         tables = []
         for (split, slice), cells in self.cells.items():
-            own = facts.loc[facts.index.repeat(size)].reset_index(drop=True)
-            basis = "search" if split == SEARCH and not self.served else "replicates"
-            names = list(self.names) * len(self)
-            own = own.assign(split=split, slice=slice, measure=names, basis=basis)
+            keys = facts.assign(
+                split=split,
+                slice=slice,
+                measure=list(self.names) * len(self),
+                basis="search" if split == SEARCH and not self.served else "replicates",
+            )
             parts = pd.DataFrame(cells.reshape(-1, len(PARTS)), columns=list(PARTS))
-            tables.append(pd.concat([own, parts], axis=1).dropna(subset="value"))
+            tables.append(pd.concat([keys, parts], axis=1).dropna(subset="value"))
         return pd.concat(tables, ignore_index=True)
 
     @property
@@ -127,17 +135,19 @@ class Ledger:
         has, by the measure's key: `confirm/click.auc`, `confirm/click.auc.low`."""
         columns: dict[str, Floats] = {}
         for split, slice in self.cells:
-            for at, measure in enumerate(self.measures if slice == ALL else ()):
-                for part, name in zip(
-                    PARTS, ("", *(f".{each}" for each in PARTS[1:])), strict=True
-                ):
-                    if np.isfinite(values := self.at(split, part)[:, at]).any():
-                        columns[f"{measure.key(split)}{name}"] = values
-        # costs
-        known = self.table.assign(
-            **{name: columns.pop(name) for name in [*columns] if name in self.table}
-        )
-        return pd.concat([known, pd.DataFrame(columns, index=known.index)], axis=1)
+            if slice != ALL:
+                continue
+            for place, measure in enumerate(self.measures):
+                for part in PARTS:
+                    values = self.at(split, part)[:, place]
+                    if np.isfinite(values).any():
+                        suffix = "" if part == "value" else f".{part}"
+                        columns[f"{measure.key(split)}{suffix}"] = values
+
+        # a cost stands among the facts already, and keeps its place there
+        costs = {name: columns.pop(name) for name in list(columns) if name in self.table}
+        facts = self.table.assign(**costs)
+        return pd.concat([facts, pd.DataFrame(columns, index=facts.index)], axis=1)
 
 
 def gains_over(
@@ -171,17 +181,18 @@ def as_cells(
     """Cells (S, M, parts) of values (S, M), of gains, and of draws of both (D, S, M); no interval
     without a draw.
     """
-    parts = [sd]
-    for value, drawn in ((gained, gain_draws), (values, draws)):
-        low, high = (np.where(np.isfinite(value), end, np.nan) for end in band(drawn))
-        # draws of what was nowhere seen are all above 0
-        parts = [
-            value,
-            np.minimum(low, value),
-            high,
-            *parts,
-        ]
-    return np.stack(parts, axis=-1)
+    low, high = _ends(values, draws)
+    gain_low, gain_high = _ends(gained, gain_draws)
+    return np.stack([values, low, high, gained, gain_low, gain_high, sd], axis=-1)
+
+
+def _ends(values: Floats, draws: Floats) -> tuple[Floats, Floats]:
+    """Ends of the intervals of values; NaN where the value is."""
+    low, high = band(draws)
+    measured = np.isfinite(values)
+    # draws of what was nowhere seen are all above 0
+    low = np.minimum(np.where(measured, low, np.nan), values)
+    return low, np.where(measured, high, np.nan)
 
 
 def band(draws: NDArray[np.floating]) -> tuple[Floats, Floats]:
@@ -197,10 +208,9 @@ def long_of(ledgers: Mapping[str, Ledger]) -> pd.DataFrame:
     """The long tables of several ledgers, with the name of each as `front`; weights as texts,
     `click 0.8, like 0.2`.
     """
-    table = pd.concat(
-        [each.long.assign(front=name) for name, each in ledgers.items()], ignore_index=True
-    )
-    return table.assign(weights=[in_words(each or {}) for each in table["weights"]])
+    tables = [ledger.long.assign(front=name) for name, ledger in ledgers.items()]
+    table = pd.concat(tables, ignore_index=True)
+    return table.assign(weights=[in_words(weights or {}) for weights in table["weights"]])
 
 
 def write_cells(cells: pd.DataFrame, file: Path) -> None:
