@@ -160,12 +160,13 @@ class Choices:
         Args:
             draws: in place of the posterior's, such as `retrained`.
         """
-        of = self.draws if draws is None else draws
-        found = np.repeat(self.values(names)[None], len(of), axis=0)
+        if draws is None:
+            draws = self.draws
+        values = np.repeat(self.values(names)[None], len(draws), axis=0)
         for place, name in enumerate(names):
             if name in self.objectives:
-                found[:, :, place] = of[:, :, self.objectives.index(name)]
-        return found
+                values[:, :, place] = draws[:, :, self.objectives.index(name)]
+        return values
 
     def sign(self, name: str) -> float:
         """+1 where larger is better."""
@@ -189,14 +190,14 @@ class Choices:
             values: (..., rows, M) of these metrics, as of `values` or `posterior`.
         """
         signs = np.array([self.sign(name) for name in names])
-        best = np.fmax.reduce(self.values(names) * signs, axis=0) * signs
-        base = np.broadcast_to(best, (*values.shape[:-2], len(names)))
+        base = np.fmax.reduce(self.values(names) * signs, axis=0) * signs
         if self.current is not None:
-            base = np.where(
-                np.isnan(values[..., self.current, :]), base, values[..., self.current, :]
-            )
-        units = np.where([self.in_thousandths(name) for name in names], THOUSANDTHS, np.nan)
-        units = np.where((base == 0) & np.isnan(units), 1.0, units)
+            of_current = values[..., self.current, :]
+            base = np.where(np.isnan(of_current), base, of_current)
+
+        in_thousandths = np.array([self.in_thousandths(name) for name in names], dtype=bool)
+        units = np.where(in_thousandths, THOUSANDTHS, np.nan)
+        units = np.where((base == 0) & ~in_thousandths, 1.0, units)
         return gains_over(values, base, signs, units)
 
     def sure_shares(self, name: str, confidence: float, floor: bool) -> Floats:
@@ -208,57 +209,58 @@ class Choices:
         Args:
             floor: whether from below; else the share that it does not exceed.
         """
-        drawn = name in self.objectives and len(self.draws)
-        values = (self.posterior([name]) if drawn else self.values([name])[None])[..., 0]
         assert self.current is not None
+        is_drawn = name in self.objectives and len(self.draws) > 0
+        values = self.posterior([name]) if is_drawn else self.values([name])[None]
+        values = values[..., 0]
         now = values[:, self.current, None]
-        gained = np.divide(values - now, np.abs(now), out=np.zeros_like(values), where=now != 0)
-        found = np.sort(1 + gained, axis=0)
+        gains = np.divide(values - now, np.abs(now), out=np.zeros_like(values), where=now != 0)
+        shares = np.sort(1 + gains, axis=0)
         # as many draws may have less, or more
-        beyond = math.floor((len(found) - 1) * (1 - confidence))
-        return np.asarray(found[beyond if floor else -1 - beyond])
+        beyond = math.floor((len(shares) - 1) * (1 - confidence))
+        return np.asarray(shares[beyond if floor else -1 - beyond])
 
-    def behind_in_every_head(self, row: int, other: int) -> bool:
+    def behind_in_every_head(self, row: int, rival: int) -> bool:
         """Whether one row's model is behind another's by the area under the curve of every task, on
         average.
         """
-        own, theirs = self._areas[row], self._areas[other]
-        return bool(own.size) and bool((own < theirs).all())
+        areas = self._areas
+        return areas.shape[1] > 0 and bool((areas[row] < areas[rival]).all())
 
     def last_by_area(self, row: int) -> int:
         """Of how many models a row's is the last by the area under the curve of every task; 0 where
         it is not.
         """
-        rows = self.firsts(range(len(self)))
-        others = [other for other in rows if self.of("point", other) != self.of("point", row)]
-        known = [other for other in others if np.isfinite(self._areas[other]).all()]
-        last = len(known) > 1 and all(self.behind_in_every_head(row, other) for other in known)
-        return len(known) + 1 if last else 0
+        point = self.of("point", row)
+        rivals = [
+            rival
+            for rival in self.firsts(range(len(self)))
+            if self.of("point", rival) != point and np.isfinite(self._areas[rival]).all()
+        ]
+        is_last = all(self.behind_in_every_head(row, rival) for rival in rivals)
+        return len(rivals) + 1 if is_last and len(rivals) > 1 else 0
 
     @property
     def _areas(self) -> Floats:
         """(rows, A) areas under the curve of tasks."""
-        return self.values(
-            [str(name) for name in self.table.columns if metric_of(str(name)) in ("auc", "gauc")]
-        )
+        columns = [str(column) for column in self.table.columns]
+        return self.values([name for name in columns if metric_of(name) in ("auc", "gauc")])
 
     def check(self, name: str, where: str, directed: bool = False) -> None:
         """Raises a UserError where there is no such metric, or, if `directed`, it has no best
         direction.
         """
         of_segment = "[" in name
-        known = [
-            str(each)
-            for each in self.table.columns
-            if each not in ROW and ("[" in str(each)) == of_segment
-        ]
-        if name not in known and "." in name and not of_segment and ranked(metric_of(name)):
+        columns = [str(column) for column in self.table.columns if column not in ROW]
+        metrics = [column for column in columns if ("[" in column) == of_segment]
+        if name not in metrics and "." in name and not of_segment and ranked(metric_of(name)):
             has = ", ".join(self.objectives) if self.served else "none: no predictions were kept"
             raise UserError(
                 f"{where}: '{name}' is not among this run's outcomes, which are {has}; add it to "
                 "the suite's `outcomes` and run again"
             )
-        check_known("outcome of a segment" if of_segment else "metric", name, known, where)
+        kind = "outcome of a segment" if of_segment else "metric"
+        check_known(kind, name, metrics, where)
         if directed and direction_of(name) is None:
             raise UserError(
                 f"{where}: '{name}' has no best direction; bound it by guard.at_least and "
@@ -275,41 +277,57 @@ def served_choices(
     best weights by `aim`.
     """
     ledger, names = served.without(TEST), served.names
-    confirm = ledger.at(CONFIRM)
+    confirmed = ledger.at(CONFIRM)
     values = choosing_values(
-        together(confirm, ledger.at(SEARCH)), ledger.expected, ledger.table["point"].tolist()
+        together(confirmed, ledger.at(SEARCH)), ledger.expected, ledger.table["point"].tolist()
     )
-    own = {
-        point: np.flatnonzero(ledger.table["point"] == point)
-        for point in ledger.table["point"].unique()
-    }
-    by_slice = {
-        f"{name}[{slice}]": column
-        for name in sorted(names)
-        for slice in sorted(ledger.slices(CONFIRM))
-        if np.isfinite(
-            column := ledger.at(CONFIRM, slice=slice)[:, names.index(name)]
-        ).any()  # else: few positive rows
-    }
-    table = _table(ledger.table, points, dict(zip(names, values.T, strict=True)) | by_slice)
-    drawn = ledger.draws[CONFIRM] * np.divide(
-        values, confirm, out=np.ones_like(values), where=confirm > 0
+    draws = ledger.draws[CONFIRM] * np.divide(
+        values, confirmed, out=np.ones_like(values), where=confirmed > 0
     )
+    outcomes = dict(zip(names, values.T, strict=True)) | _outcomes_of_segments(ledger)
     goal = Goal(aim, values[ledger.current], served.random)
-    scores = goal.worth(values)
-    best = {point: int(rows[scores[rows].argmax()]) for point, rows in own.items()}
-    start = best[table["point"][ledger.current]]
-    true = posterior(values, drawn, [*best.values()], start, goal.utility, derive(seed, "choices"))
-    # other noise than that of the same draw
-    again = np.maximum(true + np.roll(drawn - values, 1, axis=0), 0.0)
-    again = again if served.seeded else again[:0]  # nobody knows what a retraining would do
-    chance = {
-        name: value
-        for name, value in zip(names, served.random.tolist(), strict=True)
-        if not of_items(name)
-    }
-    earns = aim.earned(goal.base)
-    return Choices(table, names, drawn, ledger.current, ledger, again, served.today, chance, earns)
+    chances = dict(zip(names, served.random.tolist(), strict=True))
+    return Choices(
+        table=_table(ledger.table, points, outcomes),
+        objectives=names,
+        draws=draws,
+        current=ledger.current,
+        ledger=ledger,
+        retrained=_retrained(ledger, values, draws, goal, derive(seed, "choices")),
+        today=served.today,
+        chance={name: value for name, value in chances.items() if not of_items(name)},
+        earns=aim.earned(goal.base),
+    )
+
+
+def _outcomes_of_segments(ledger: Served) -> dict[str, Floats]:
+    """By `like.recall@10%[country=US]` the outcomes (S,) of confirmation rows, where enough rows of
+    a segment are positive.
+    """
+    outcomes = {}
+    for place in np.argsort(ledger.names).tolist():
+        for segment in sorted(ledger.slices(CONFIRM)):
+            values = ledger.at(CONFIRM, slice=segment)[:, place]
+            if np.isfinite(values).any():
+                outcomes[f"{ledger.names[place]}[{segment}]"] = values
+    return outcomes
+
+
+def _retrained(ledger: Served, values: Floats, draws: Floats, goal: Goal, seed: int) -> Floats:
+    """(D, S, M), what a confirmation of all points that were trained again may measure; D is 0
+    where nothing is known of seeds.
+    """
+    points = ledger.table["point"].to_numpy()
+    worths = goal.worth(values)
+    best_row = {}
+    for point in pd.unique(points):
+        rows = np.flatnonzero(points == point)
+        best_row[point] = int(rows[worths[rows].argmax()])
+    start = best_row[points[ledger.current]]
+    true = posterior(values, draws, list(best_row.values()), start, goal.utility, seed)
+    noise_of_next_draw = np.roll(draws - values, 1, axis=0)
+    retrained = np.maximum(true + noise_of_next_draw, 0.0)
+    return retrained if ledger.seeded else retrained[:0]
 
 
 def head_choices(front: Frontier, points: Sequence[Point], seed: int = 0) -> Choices:
@@ -320,40 +338,52 @@ def head_choices(front: Frontier, points: Sequence[Point], seed: int = 0) -> Cho
         points: those of the front without what was measured on test.
     """
     facts = front.table[front.table["rank"].notna()].reset_index(drop=True)
-    own = [point for point in points if point.id in set(facts["point"])]
-    table = _table(facts, own, {})
-    current = [
-        row for row in range(len(own)) if own[row].role == "current" or own[row].id == STAND_IN
-    ]
-    now = min(current, key=lambda row: own[row].role != "current", default=None)
-    draws = _draws(own, front.measures, seed)
+    ids = set(facts["point"])
+    compared = [point for point in points if point.id in ids]
+    table = _table(facts, compared, {})
+    draws = _draws(compared, front.measures, seed)
+    retrained = draws
     if len(draws):
-        draws += table[list(front.names)].to_numpy(float) - estimates(own, front.measures)
-    again = draws + np.roll(draws - draws.mean(axis=0), 1, axis=0) if len(draws) else draws
-    return Choices(table, front.names, draws, now, retrained=again)
+        draws += table[list(front.names)].to_numpy(float) - estimates(compared, front.measures)
+        noise_of_next_draw = np.roll(draws - draws.mean(axis=0), 1, axis=0)
+        retrained = draws + noise_of_next_draw
+    return Choices(table, front.names, draws, _row_of_current(compared), retrained=retrained)
+
+
+def _row_of_current(points: Sequence[Point]) -> int | None:
+    """The row of the current point, else of what stands for it."""
+    roles, ids = [point.role for point in points], [point.id for point in points]
+    if "current" in roles:
+        return roles.index("current")
+    return ids.index(STAND_IN) if STAND_IN in ids else None
 
 
 def _draws(points: Sequence[Point], objectives: Sequence[Objective], seed: int) -> Floats:
     """(D, N, M), what the true values may be on confirmation rows; D is 0 where not all have known
     noise.
     """
-    samples = list(evidence_by_id(points, [each.key(CONFIRM) for each in objectives]).values())
-    noise = seed_noise(samples) if samples and len(samples) == len(points) else None
+    keys = [objective.key(CONFIRM) for objective in objectives]
+    evidence = list(evidence_by_id(points, keys).values())
+    noise = seed_noise(evidence) if evidence and len(evidence) == len(points) else None
     if noise is None:
         return np.zeros((0, len(points), len(objectives)))
-    draws = posterior_draws(samples, noise, derive(seed, "choices"), HEAD_DRAWS)
-    for row in (
-        row for row, point in enumerate(points) if point.kind == STAND_IN
-    ):  # the same models once more
-        for place, metric in enumerate(samples[row].mean):
-            same = (
-                each
-                for each, one in enumerate(samples)
-                if each != row and one.mean[place] == metric
-            )
-            if (source := next(same, None)) is not None:
-                draws[:, row, place] = draws[:, source, place]
+    draws = posterior_draws(evidence, noise, derive(seed, "choices"), HEAD_DRAWS)
+    means = np.array([of_point.mean for of_point in evidence])
+    for row, point in enumerate(points):
+        if point.kind == STAND_IN:
+            _copy_draws_of_equals(draws, means, row)
     return draws
+
+
+def _copy_draws_of_equals(draws: Floats, means: Floats, row: int) -> None:
+    """Gives a row of single-task models, in place, the draws of the same models where they stand as
+    points of their own: those of equal means (N, M).
+    """
+    for place, mean in enumerate(means[row]):
+        equal = means[:, place] == mean
+        equal[row] = False
+        if equal.any():
+            draws[:, row, place] = draws[:, equal.argmax(), place]
 
 
 def _table(
@@ -362,30 +392,41 @@ def _table(
     """Facts with outcomes, each row's size, and metrics of heads and costs; NaN of a point that is
     not known.
     """
-    known = {point.id: point for point in points}
-    own = [known.get(str(point)) for point in facts["point"]]
-    runs = [
-        run
-        for point in own
-        if point
-        for run in (point.metrics, *(each.metrics for each in point.replicates))
-    ]
-    keys = [
-        key for run in runs for key in run if key.startswith((f"{SEARCH}/", f"{CONFIRM}/", "cost/"))
-    ]
-    names = dict.fromkeys(
-        key.removeprefix(f"{SEARCH}/").removeprefix(f"{CONFIRM}/") for key in keys
-    )
-    heads = {name: _values(own, name) for name in names if name not in outcomes}
-    size = pd.Series(heads.get("cost/parameters", [np.nan] * len(own)), dtype=float).fillna(np.inf)
-    more = pd.DataFrame({**outcomes, "size": size, **heads}, index=facts.index)
-    return pd.concat([facts[list(FACTS)], more], axis=1)
+    point_of = {point.id: point for point in points}
+    points_of_rows = [point_of.get(str(point)) for point in facts["point"]]
+    names = [name for name in _metrics_without_test(points_of_rows) if name not in outcomes]
+    heads = {name: _values(points_of_rows, name) for name in names}
+    sizes = heads.get("cost/parameters", [np.nan] * len(facts))
+    size = pd.Series(sizes, dtype=float).fillna(np.inf)
+    columns = pd.DataFrame({**outcomes, "size": size, **heads}, index=facts.index)
+    return pd.concat([facts[list(FACTS)], columns], axis=1)
+
+
+def _metrics_without_test(points: Iterable[Point | None]) -> list[str]:
+    """Names of all metrics of validation and confirmation rows, and of costs, in the order in which
+    points have them.
+    """
+    names: dict[str, None] = {}
+    for point in points:
+        if point is None:
+            continue
+        for metrics in (point.metrics, *(replicate.metrics for replicate in point.replicates)):
+            for key in metrics:
+                split, _, name = key.partition("/")
+                if split in (SEARCH, CONFIRM):
+                    names[name] = None
+                elif split == "cost":
+                    names[key] = None
+    return list(names)
 
 
 def _values(points: Sequence[Point | None], name: str) -> Floats:
-    found = [
-        [estimate(each, name, split) if each else np.nan for each in points]
+    """(S,), means over validation and confirmation rows; NaN of a point that is not known."""
+    confirmed, searched = (
+        np.array(
+            [math.nan if point is None else estimate(point, name, split) for point in points],
+            dtype=float,
+        )
         for split in (CONFIRM, SEARCH)
-    ]
-    confirm, searched = np.array(found, dtype=float)[..., None]
-    return together(confirm, searched)[:, 0]
+    )
+    return together(confirmed[:, None], searched[:, None])[:, 0]

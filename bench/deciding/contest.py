@@ -200,7 +200,7 @@ class Contests:
         pick: int | None = None,
         turned: tuple[Served, Judge] | None = None,
     ) -> None:
-        self.aims, self._served, self._judge, self._seed = aims, served, judge, seed
+        self.aims, self.served, self.judge, self._seed = aims, served, judge, seed
         self._pick, self._turned = pick, turned
         self._made: dict[PolicyAim, Contest] = {}
 
@@ -208,16 +208,14 @@ class Contests:
         """That of an aim."""
         if aim not in self._made:
             pick = self._pick if aim is self.aims[0] else None
-            self._made[aim] = Contest(
-                self._served, self._judge, aim, self._seed, pick, self._turned
-            )
+            self._made[aim] = Contest(self.served, self.judge, aim, self._seed, pick, self._turned)
         return self._made[aim]
 
     def of_verdict(self) -> list[Contest]:
         """What a verdict looks at: where nobody said what is served, the rule `knee` looks at all
         anchors.
         """
-        if self.aims[0].rule == "knee" and not self._served.today:
+        if self.aims[0].rule == "knee" and not self.served.today:
             return [self.of(aim) for aim in self.aims]
         return [self.of(self.aims[0])]
 

@@ -33,9 +33,9 @@ from bench.deciding.serving import Serving
 from bench.deciding.verdict import Verdict, unserved
 from bench.deciding.words import verdict as words
 from bench.deciding.words.verdict import titles_of
-from bench.ledger.fusion import in_formula
+from bench.ledger.fusion import FusionKind, in_formula
 from bench.ledger.heads import Frontier
-from bench.ledger.ledger import long_of
+from bench.ledger.ledger import Ledger, long_of
 from bench.ledger.points import untested
 from bench.ledger.served.exchange import exchange
 from bench.ledger.served.served import Served
@@ -85,11 +85,9 @@ class Decision:
         intervals.
         """
         served = self.serving.served
-        return (
-            leads(self.contests())
-            if served is not None and served.known and self.pick is not None
-            else {}
-        )
+        if served is None or not served.known or self.pick is None:
+            return {}
+        return leads(self.contests())
 
     @property
     def advised(self) -> int | None:
@@ -131,26 +129,35 @@ class Decision:
 
     def expression(self, language: FormulaLanguage) -> str:
         """The same in another language; empty where it is."""
-        return LANGUAGES[language](read(self.formula, "the answer")) if self.formula else ""
+        if not self.formula:
+            return ""
+        return LANGUAGES[language](read(self.formula, "the answer"))
 
     @property
     def formulas(self) -> list[str]:
         """By serving point its score, of joint predictions in raw units: `2.1 p_click + 1 p_buy`;
         empty of one that is not fused. Today's score, where it is a formula, is written as it was
         given."""
-        served, rates = self.serving.served, self.serving.rates
+        served = self.serving.served
         if served is None:
             return []
-        formulas = []
-        for point, kind, weights in zip(
-            *(served.table[of] for of in ("point", "kind", "weights")), strict=True
-        ):
-            terms = self.terms.get(str(point)) or [quoted(f"p_{task}") for task in rates]
-            weight_of = dict(zip(terms, weights.values(), strict=True)) if weights else {}
-            formulas.append(in_formula(kind, weight_of, [*rates.values()]) if weights else "")
+        formulas = [
+            self._formula(str(point), kind, weights)
+            for point, kind, weights in zip(
+                served.table["point"], served.table["kind"], served.table["weights"], strict=True
+            )
+        ]
         if self.todays_formula:
             formulas[served.current] = self.todays_formula
         return formulas
+
+    def _formula(self, point: str, kind: FusionKind, weights: Mapping[str, float]) -> str:
+        if not weights:
+            return ""
+        rates = self.serving.rates
+        terms = self.terms.get(point) or [quoted(f"p_{task}") for task in rates]
+        weight_of = dict(zip(terms, weights.values(), strict=True))
+        return in_formula(kind, weight_of, list(rates.values()))
 
     @property
     def against(self) -> str:
@@ -167,21 +174,19 @@ class Decision:
         """What the served front says beside the verdict: exchange rates at the pick, and what it
         shows.
         """
-        served, pick = self.serving.served, self.pick
-        return (
-            []
-            if served is None or pick is None
-            else [*prices(served, pick.row), *shown_items(served, pick.row)]
-        )
+        served = self.serving.served
+        if served is None or self.pick is None:
+            return []
+        return [*prices(served, self.pick.row), *shown_items(served, self.pick.row)]
 
     @property
     def cells(self) -> pd.DataFrame:
         """All cells as one long table, see `Ledger.long`: of the front of heads, and of the
         served.
         """
-        fronts = {"heads": self.frontier} | (
-            {"served": self.serving.served} if self.serving.served else {}
-        )
+        fronts: dict[str, Ledger] = {"heads": self.frontier}
+        if self.serving.served:
+            fronts["served"] = self.serving.served
         return long_of(fronts)
 
     @property
@@ -191,28 +196,32 @@ class Decision:
         Without a pick `point` and `trial` are null, and `sentence` and `reason` say why. `if_guard`
         then has the guard that would let a choice pass, as TOML, and the pick under it.
         """
-        more: dict[str, Any] = {"verdict": self.verdict.to_json(), "policy": self.policy.toml}
+        context: dict[str, Any] = {"verdict": self.verdict.to_json(), "policy": self.policy.toml}
         if self.frontier.answer:
-            more["answer"] = self.frontier.answer.to_json()
+            context["answer"] = self.frontier.answer.to_json()
         if self.pick is not None:
-            return self.pick.to_json() | more
-        why = {"sentence": self.no_pick, "reason": self.no_pick}
-        document: dict[str, Any] = {"point": None, "trial": None, **why, **more}
+            return self.pick.to_json() | context
+        nothing = {
+            "point": None,
+            "trial": None,
+            "sentence": self.no_pick,
+            "reason": self.no_pick,
+        }
+        document: dict[str, Any] = nothing | context
         if self.nothing_passes is not None:
-            changes = [each.toml for each in self.nothing_passes.remedies]
-            document["if_guard"] = {"set": changes, "pick": self.nothing_passes.pick.to_json()}
+            settings = [remedy.toml for remedy in self.nothing_passes.remedies]
+            document["if_guard"] = {"set": settings, "pick": self.nothing_passes.pick.to_json()}
         return document
 
     @property
     def document(self) -> dict[str, Any]:
         """All of it as plain JSON values."""
-        served = self.serving.served
-        return (
-            {"verdict": self.verdict.to_json(), "formula": self.formula}
-            | ({"served": to_json(served) | {"readings": self.readings}} if served else {})
-            | self.frontier.to_json()
-            | {"pick": self.picked}
-        )
+        document: dict[str, Any] = {"verdict": self.verdict.to_json(), "formula": self.formula}
+        if self.serving.served:
+            document["served"] = to_json(self.serving.served) | {"readings": self.readings}
+        document |= self.frontier.to_json()
+        document["pick"] = self.picked
+        return document
 
 
 def decided(
@@ -227,30 +236,14 @@ def decided(
     Args:
         suspicion: sentences on a picked point, by its id.
     """
-    points, served = untested(front.points), serving.served
-    choices = (
-        head_choices(front, points, seed)
-        if served is None
-        else _choices(serving, served, points, seed)
-    )
+    points = untested(front.points)
+    choices = _choices(front, serving, points, seed)
     picked = _picked(choices, points, policy, serving)
-    contests: Callable[[], Sequence[Contest]] = tuple
-    if served is None or picked.pick is None:
+    contests = _contests(serving, choices, policy, picked, points, seed)
+    if picked.pick is None or contests is None:
         verdict = unserved(serving.reason or picked.reason or "nothing was picked")
-        if (
-            served is not None and picked.refused is not None
-        ):  # a point that a user names has best weights all the same
-            contests = Contests(
-                served, Judge(policy, choices), serving.aims[:1], derive(seed, "verdict")
-            ).by_trade
     else:
-        judge, turned = Judge(policy, choices), None
-        if serving.turned is not None:
-            turned = serving.turned, Judge(policy, _choices(serving, serving.turned, points, seed))
-        row = picked.pick.row
-        all_contests = Contests(served, judge, serving.aims, derive(seed, "verdict"), row, turned)
-        contests = all_contests.by_trade
-        case = _case(front, serving, picked.pick, judge, all_contests, suspicion(picked.pick.point))
+        case = _case(front, serving, picked.pick, contests, suspicion(picked.pick.point))
         verdict = _with_exposure(verdict_of(case), serving)
     return Decision(
         frontier=front,
@@ -261,8 +254,14 @@ def decided(
         pick=picked.pick,
         no_pick=picked.reason,
         nothing_passes=picked.refused,
-        contests=contests,
+        contests=tuple if contests is None else contests.by_trade,
     )
+
+
+def _choices(front: Frontier, serving: Serving, points: Sequence[Point], seed: int) -> Choices:
+    if serving.served is None:
+        return head_choices(front, points, seed)
+    return served_choices(serving.served, points, serving.aims[0], seed)
 
 
 @dataclass(frozen=True)
@@ -280,24 +279,51 @@ def _picked(choices: Choices, points: Sequence[Point], policy: Policy, serving: 
     """A decision without a pick is still one: its frontier is shown, with the reason."""
     try:
         return _Picked(pick(choices, points, policy))
+    except NothingPasses as error:
+        return _Picked(None, str(error), error)
     except UserError as error:
-        reason = str(error)
         if serving.served is None and policy.values and serving.reason:
-            reason = serving.reason  # why there are no outcomes that values could count
-        return _Picked(None, reason, error if isinstance(error, NothingPasses) else None)
+            # why there are no outcomes that values could count
+            return _Picked(None, serving.reason)
+        return _Picked(None, str(error))
+
+
+def _contests(
+    serving: Serving,
+    choices: Choices,
+    policy: Policy,
+    picked: _Picked,
+    points: Sequence[Point],
+    seed: int,
+) -> Contests | None:
+    """Between the pick and the others; without a served front or a pick None, but a point that a
+    user names has best weights also where the guard refuses all.
+    """
+    served = serving.served
+    if served is None:
+        return None
+    seed_of_draws = derive(seed, "verdict")
+    if picked.pick is None:
+        if picked.refused is None:
+            return None
+        return Contests(served, Judge(policy, choices), serving.aims[:1], seed_of_draws)
+    turned = None
+    if serving.turned is not None:
+        choices_of_turned = served_choices(serving.turned, points, serving.aims[0], seed)
+        turned = serving.turned, Judge(policy, choices_of_turned)
+    judge = Judge(policy, choices)
+    return Contests(served, judge, serving.aims, seed_of_draws, picked.pick.row, turned)
 
 
 def _case(
     front: Frontier,
     serving: Serving,
     chosen: Pick,
-    judge: Judge,
     contests: Contests,
     suspicion: str,
 ) -> Case:
     """The case of the verdict on a pick."""
-    served, titles = serving.served, titles_of(front.points)
-    assert served is not None
+    served, judge, titles = contests.served, contests.judge, titles_of(front.points)
     last = 0 if chosen.row == served.current else judge.choices.last_by_area(chosen.row)
     doubts = (front.suspicion, suspicion, words.last_by_area(last))
     first_instead = [point.name for point in chosen.stability.points if point.point != chosen.point]
@@ -323,20 +349,15 @@ def _with_exposure(verdict: Verdict, serving: Serving) -> Verdict:
     return replace(verdict, notes=(*verdict.notes, serving.shown))
 
 
-def _choices(serving: Serving, served: Served, points: Sequence[Point], seed: int) -> Choices:
-    return served_choices(served, points, serving.aims[0], seed)
-
-
 def prices(served: Served, row: int) -> list[str]:
     """What one per cent of the first outcome buys of each other one, at the pick."""
-    paid, *others = served.names
-    rates = {each: exchange(served, row, paid, each) for each in others}
-    price = words.PRICE.format
-    return [
-        price(paid=paid, bought=name, each=each)
-        for name, each in rates.items()
-        if each is not None and each.value > 0
-    ]
+    paid, *bought = served.names
+    sentences = []
+    for name in bought:
+        rate = exchange(served, row, paid, name)
+        if rate is not None and rate.value > 0:
+            sentences.append(words.PRICE.format(paid=paid, bought=name, each=rate))
+    return sentences
 
 
 def shown_items(served: Served, row: int) -> list[str]:
