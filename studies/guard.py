@@ -74,8 +74,8 @@ def shares(setting: Setting, harm: float, runs: int) -> tuple[np.ndarray, np.nda
         every = [*points, single]
         choices = head_choices(frontier([], OBJECTIVES, baselines=every), every)
         judge = Judge(Policy(), choices)
-        values = choices.values(choices.objectives)[:POINTS]
-        losses = choices.values(choices.objectives)[-1] - values
+        values = choices.values(choices.names)[:POINTS]
+        losses = choices.values(choices.names)[-1] - values
         errors = np.stack([limit.errors for limit in judge.limits if isinstance(limit, Noise)])[
             :, :POINTS
         ]

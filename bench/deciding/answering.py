@@ -145,7 +145,7 @@ def slice_changes(served: Served, row: int) -> dict[str, Changes]:
 
     Intervals hold in all slices of one kind and outcomes together (Bonferroni).
     """
-    plain = {name: served.gains(row, TEST, name) for name in served.slices(TEST)}
+    plain = {name: served.effects(row, TEST, name) for name in served.slices(TEST)}
     by_slice: dict[str, Changes] = {}
     for kind in dict.fromkeys(name.partition("=")[0] for name in plain):
         of_kind = {

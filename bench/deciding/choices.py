@@ -1,8 +1,8 @@
-"""The choices of a policy as one tidy table: trials, baselines and the current point.
+"""The ledger that a policy reads: trials, baselines and the current point, without test.
 
 With kept predictions a choice is a serving point (a model and the weights that fuse its tasks into
-one score). Without them it is a point of the front of heads. Every column is named as users name
-it: `like.recall@10%`, `click.auc`, `cost/parameters`.
+one score). Without them it is a point of the front of heads. Every metric is a column, named as
+users name it: `like.recall@10%`, `click.auc`, `cost/parameters`.
 
 Values are means over replicates, and over validation and confirmation rows. Where outcomes are
 shares of all rows, only a candidate's level is that of labels: the effect of its weights is that of
@@ -58,6 +58,8 @@ THOUSANDTHS = 0.1
 """Unit of a head's metric in thousandths, such as AUC: a difference of .001 counts as much as 1% of
 an outcome.
 """
+CHOOSING, RETRAINED = "choosing", "retrained"
+"""Draws of the values that choose, and of those after a retraining."""
 STAND_IN = "single_task"
 """The baseline that stands for the current point where none was given."""
 
@@ -87,46 +89,36 @@ class Fused(Named):
 
 
 @dataclass(frozen=True)
-class Choices:
-    """The rows that a policy chooses among.
+class Choices(Ledger):
+    """The rows that a policy chooses among: a ledger without test, with what a policy reads beside
+    it.
+
+    `measures` are what rules such as `knee` use: the served outcomes, else the objectives of the
+    heads. Besides the facts the table has `size` (parameters; infinite where unknown), then a
+    column a metric or cost, and a column an outcome of a segment: `like.recall@10%[country=US]`.
 
     Attributes:
-        table: one row a choice: the facts of a ledger, `size` (parameters; infinite where unknown),
-            then a column a metric or cost, and a column an outcome of a segment:
-            `like.recall@10%[country=US]`.
-        objectives: what rules such as `knee` use: the served outcomes, else the objectives of the
-            heads.
-        draws: (D, rows, objectives) of their true values, paired over rows; D is 0 where no noise
-            is known.
+        draws: of what is told apart by two names that are no splits: `CHOOSING` and `RETRAINED`.
         current: row of the current point, or of what stands for it; None where nothing was
             confirmed.
-        ledger: of the served front, whose rows these are, without test; None for heads.
-        retrained: (D, rows, objectives), what a confirmation of all points that were trained again
-            may measure.
         today: whether the current point is what is served today.
         chance: by a task's outcome that of a random order; empty for heads.
-        earns: (objectives,), of what each earns at the current point, where the policy has values.
+        earns: (M,), of what each outcome earns at the current point, where the policy has values.
     """
 
-    table: pd.DataFrame
-    objectives: tuple[str, ...]
-    draws: NDArray[Any]
-    current: int | None
-    ledger: Ledger | None = None
-    retrained: NDArray[Any] = field(default_factory=lambda: np.zeros((0, 0, 0)))
     today: bool = True
     chance: Mapping[str, float] = field(default_factory=dict)
     earns: Floats | None = None
 
-    def __len__(self) -> int:
-        return len(self.table)
+    @property
+    def drawn(self) -> NDArray[Any]:
+        """(D, rows, M) of the true values, paired over rows; D is 0 where no noise is known."""
+        return self.draws[CHOOSING]
 
     @property
-    def served(self) -> bool:
-        """Whether the choices are serving points; their objectives are then outcomes of the score
-        that ranks.
-        """
-        return bool(self.table["kind"].notna().any())
+    def retrained(self) -> NDArray[Any]:
+        """(D, rows, M), what a confirmation of all points that were trained again may measure."""
+        return self.draws[RETRAINED]
 
     def of(self, name: str, row: int) -> Any:
         """What the table has of a row."""
@@ -143,6 +135,10 @@ class Choices:
             "kind": self.of("kind", row),
             "weights": self.of("weights", row),
         }
+
+    def rows_of(self, point: str) -> NDArray[np.bool_]:
+        """(rows,), which are of a point."""
+        return (self.table["point"] == point).to_numpy()
 
     def firsts(self, rows: Iterable[int]) -> list[int]:
         """Of each point the first of these rows."""
@@ -161,11 +157,11 @@ class Choices:
             draws: in place of the posterior's, such as `retrained`.
         """
         if draws is None:
-            draws = self.draws
+            draws = self.drawn
         values = np.repeat(self.values(names)[None], len(draws), axis=0)
         for place, name in enumerate(names):
-            if name in self.objectives:
-                values[:, :, place] = draws[:, :, self.objectives.index(name)]
+            if name in self.names:
+                values[:, :, place] = draws[:, :, self.names.index(name)]
         return values
 
     def sign(self, name: str) -> float:
@@ -176,7 +172,7 @@ class Choices:
         """Whether differences in a metric are read in thousandths, as those of a head's AUC, and
         not in per cent.
         """
-        return in_thousandths(name) and not (self.served and name in self.objectives)
+        return in_thousandths(name) and not (self.served and name in self.names)
 
     def gains(self, names: Sequence[str], values: Floats) -> Floats:
         """Differences from the current row, above 0 where better, in units that compare: (...,
@@ -210,7 +206,7 @@ class Choices:
             floor: whether from below; else the share that it does not exceed.
         """
         assert self.current is not None
-        is_drawn = name in self.objectives and len(self.draws) > 0
+        is_drawn = name in self.names and len(self.drawn) > 0
         values = self.posterior([name]) if is_drawn else self.values([name])[None]
         values = values[..., 0]
         now = values[:, self.current, None]
@@ -254,7 +250,7 @@ class Choices:
         columns = [str(column) for column in self.table.columns if column not in ROW]
         metrics = [column for column in columns if ("[" in column) == of_segment]
         if name not in metrics and "." in name and not of_segment and ranked(metric_of(name)):
-            has = ", ".join(self.objectives) if self.served else "none: no predictions were kept"
+            has = ", ".join(self.names) if self.served else "none: no predictions were kept"
             raise UserError(
                 f"{where}: '{name}' is not among this run's outcomes, which are {has}; add it to "
                 "the suite's `outcomes` and run again"
@@ -287,13 +283,13 @@ def served_choices(
     outcomes = dict(zip(names, values.T, strict=True)) | _outcomes_of_segments(ledger)
     goal = Goal(aim, values[ledger.current], served.random)
     chances = dict(zip(names, served.random.tolist(), strict=True))
+    retrained = _retrained(ledger, values, draws, goal, derive(seed, "choices"))
     return Choices(
+        measures=ledger.measures,
         table=_table(ledger.table, points, outcomes),
-        objectives=names,
-        draws=draws,
+        cells=ledger.cells,
+        draws={CHOOSING: draws, RETRAINED: retrained},
         current=ledger.current,
-        ledger=ledger,
-        retrained=_retrained(ledger, values, draws, goal, derive(seed, "choices")),
         today=served.today,
         chance={name: value for name, value in chances.items() if not of_items(name)},
         earns=aim.earned(goal.base),
@@ -337,7 +333,8 @@ def head_choices(front: Frontier, points: Sequence[Point], seed: int = 0) -> Cho
     Args:
         points: those of the front without what was measured on test.
     """
-    facts = front.table[front.table["rank"].notna()].reset_index(drop=True)
+    is_compared = front.table["rank"].notna().to_numpy()
+    facts = front.table[is_compared].reset_index(drop=True)
     ids = set(facts["point"])
     compared = [point for point in points if point.id in ids]
     table = _table(facts, compared, {})
@@ -347,7 +344,14 @@ def head_choices(front: Frontier, points: Sequence[Point], seed: int = 0) -> Cho
         draws += table[list(front.names)].to_numpy(float) - estimates(compared, front.measures)
         noise_of_next_draw = np.roll(draws - draws.mean(axis=0), 1, axis=0)
         retrained = draws + noise_of_next_draw
-    return Choices(table, front.names, draws, _row_of_current(compared), retrained=retrained)
+    ledger = front.without(TEST)
+    return Choices(
+        measures=front.measures,
+        table=table,
+        cells={key: cells[is_compared] for key, cells in ledger.cells.items()},
+        draws={CHOOSING: draws, RETRAINED: retrained},
+        current=_row_of_current(compared),
+    )
 
 
 def _row_of_current(points: Sequence[Point]) -> int | None:

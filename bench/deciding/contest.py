@@ -164,7 +164,7 @@ class Contest:
         over, too.
         """
         choices, points = judge.choices, served.table["point"].to_numpy()
-        values = choices.values(choices.objectives)
+        values = choices.values(choices.names)
         # as climbs ask it of all: a point of the sweep may just keep a floor
         room = 0.0 if served.today else ROOM
         scores = Goal(self.aim, values[served.current], served.random, room).worth(values)

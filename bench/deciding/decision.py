@@ -362,7 +362,7 @@ def prices(served: Served, row: int) -> list[str]:
 
 def shown_items(served: Served, row: int) -> list[str]:
     """What the pick shows, by its outcomes of items on test."""
-    gains = served.gains(row)
+    gains = served.effects(row)
     values = dict(zip(served.names, served.at(TEST)[row].tolist(), strict=True))
     today = "today's" if served.today else "the reference's"
     return [

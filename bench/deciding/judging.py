@@ -45,90 +45,102 @@ class Judge:
         self.limits: list[Limit] = [*self._bounds(), *self._losses()]
         self.segments = self._segments()
         self._apply()
-        if not self.passing.any() and (
-            below := [each for each in self.limits if isinstance(each, Chance)]
-        ):
-            self.limits = [each for each in self.limits if not isinstance(each, Chance)]
-            self.unjudged |= {
-                each.name: "no choice reaches a random order in every outcome" for each in below
-            }
-            self._apply()
+        if not self.passing.any():
+            self._drop_chance()
         self.names = list(dict.fromkeys(limit.name for limit in self.limits))
-        by_default = "confidence" not in policy.guard.model_fields_set
-        self.unsure = (
-            by_default and any(each.confidence for each in self.limits) and not self.passing.any()
-        )
-        if self.unsure:
-            self.limits = [replace(limit, confidence=None) for limit in self.limits]
-            self._apply()
+        self.unsure = self._decide_by_means()
         self.scored, self.terms = self._rule()
 
     def _apply(self) -> None:
-        of = [each.passing for each in self.limits] + [each.passing for each in self.segments]
-        self.passing = np.logical_and.reduce([np.ones(len(self.choices), dtype=bool), *of])
-        drawn = [each.drawn for each in self.limits if each.confidence is not None]
-        self.sure = (
-            np.logical_and.reduce(drawn).mean(axis=0) if drawn else np.ones(len(self.choices))
-        )
+        """Sets which choices pass all limits."""
+        everything = np.ones(len(self.choices), dtype=bool)
+        passing = [limit.passing for limit in self.limits]
+        passing += [segments.passing for segments in self.segments]
+        drawn = [limit.drawn for limit in self.limits if limit.confidence is not None]
+        self.sure = np.ones(len(self.choices))
+        if drawn:
+            self.sure = np.logical_and.reduce(drawn).mean(axis=0)
+        self.passing = np.logical_and.reduce([everything, *passing])
         self.passing &= self.sure >= self.policy.guard.confidence
-        means = [each.kept(each.means) for each in self.limits] + [
-            each.passing for each in self.segments
-        ]
-        self.noise = np.logical_and.reduce([~self.passing, *means])
+
+        by_means = [limit.kept(limit.means) for limit in self.limits]
+        by_means += [segments.passing for segments in self.segments]
+        self.noise = np.logical_and.reduce([~self.passing, *by_means])
+
+    def _drop_chance(self) -> None:
+        """Without the limits by a random order, where no choice reaches it in every outcome."""
+        refusing = [limit for limit in self.limits if isinstance(limit, Chance)]
+        if not refusing:
+            return
+        self.limits = [limit for limit in self.limits if not isinstance(limit, Chance)]
+        for limit in refusing:
+            self.unjudged[limit.name] = "no choice reaches a random order in every outcome"
+        self._apply()
+
+    def _decide_by_means(self) -> bool:
+        """Lets means decide where no choice passes with the default confidence; whether they do."""
+        by_default = "confidence" not in self.policy.guard.model_fields_set
+        has_confidence = any(limit.confidence for limit in self.limits)
+        if not by_default or not has_confidence or self.passing.any():
+            return False
+        self.limits = [replace(limit, confidence=None) for limit in self.limits]
+        self._apply()
+        return True
 
     def scores(self, values: Floats) -> Floats:
         """The rule's scores (..., rows) of values (..., rows, scored); minus infinity where a value
         is missing.
         """
-        found = PICK_RULES[self.policy.rule].score(
-            self.choices.gains(self.scored, values), self.terms
-        )
-        return np.where(np.isfinite(found), found, -np.inf)
+        rule = PICK_RULES[self.policy.rule]
+        scores = rule.score(self.choices.gains(self.scored, values), self.terms)
+        return np.where(np.isfinite(scores), scores, -np.inf)
 
     def keeps(self, values: Floats, tolerance: float = 0.0) -> NDArray[np.bool_]:
         """Which rows keep all limits: (..., rows), of values (..., rows, names); see
         `Limit.kept`.
         """
-        found = np.ones(values.shape[:-1], dtype=bool)
+        keeping = np.ones(values.shape[:-1], dtype=bool)
         for limit in self.limits:
-            found &= limit.kept(values[..., self.names.index(limit.name)], tolerance)
-        return found
+            keeping &= limit.kept(values[..., self.names.index(limit.name)], tolerance)
+        return keeping
 
     def broken(self, row: int) -> list[Breach]:
         """What a row does not keep."""
-        found = [limit.breach(row) for limit in self.limits if not limit.passing[row]]
-        if not found and self.sure[row] < (asked := self.policy.guard.confidence):
-            sure = math.floor(100 * float(self.sure[row])) / 100
-            text = (
-                f"it keeps all shares of current's values with {sure:.0%} confidence, where "
-                f"{asked:.0%} is asked"
-            )
-            found.append(
-                Breach(text, asked - sure, Remedy("guard.confidence", None, max(sure, 0.5)))
-            )
-        return found + [breach for each in self.segments for breach in each.breaches(row)]
+        breaches = [limit.breach(row) for limit in self.limits if not limit.passing[row]]
+        if not breaches and self.sure[row] < self.policy.guard.confidence:
+            breaches.append(self._breach_of_confidence(row))
+        for segments in self.segments:
+            breaches += segments.breaches(row)
+        return breaches
+
+    def _breach_of_confidence(self, row: int) -> Breach:
+        """Of a row that keeps each limit with the confidence asked, but not all together."""
+        asked = self.policy.guard.confidence
+        sure = math.floor(100 * float(self.sure[row])) / 100
+        text = (
+            f"it keeps all shares of current's values with {sure:.0%} confidence, where "
+            f"{asked:.0%} is asked"
+        )
+        return Breach(text, asked - sure, Remedy("guard.confidence", None, max(sure, 0.5)))
 
     def _rule(self) -> tuple[list[str], Terms]:
+        """The metrics that the rule scores, and how it weighs them."""
         policy, choices = self.policy, self.choices
-        weights = policy.weighed(choices.objectives)
+        weights = policy.weighed(choices.names)
         if policy.values:
             if choices.earns is None:
                 raise UserError(
                     "values: expected a served front, whose outcomes say what happens; found none"
                 )
-            weights = dict(zip(choices.objectives, choices.earns.tolist(), strict=True))
+            weights = dict(zip(choices.names, choices.earns.tolist(), strict=True))
         for name in weights:
-            choices.check(
-                name,
-                policy.where("epsilon.best", name) if policy.epsilon else "weights",
-                directed=True,
-            )
-        names = [name for name, weight in weights.items() if weight > 0]
-        of = np.array([weights[name] for name in names])
-        signs = np.array([choices.sign(name) for name in names])
-        return names, Terms(
-            of / of.sum(), signs, np.array([choices.in_thousandths(name) for name in names])
-        )
+            where = policy.where("epsilon.best", name) if policy.epsilon else "weights"
+            choices.check(name, where, directed=True)
+        scored = [name for name, weight in weights.items() if weight > 0]
+        positive = np.array([weights[name] for name in scored])
+        signs = np.array([choices.sign(name) for name in scored])
+        in_thousandths = np.array([choices.in_thousandths(name) for name in scored])
+        return scored, Terms(positive / positive.sum(), signs, in_thousandths)
 
     def _bounds(self) -> Iterator[Bound]:
         choices = self.choices
@@ -136,12 +148,16 @@ class Judge:
             where = self.policy.where(setting, name)
             choices.check(name, where, directed=floor is None)
             share = share_of_current(value)
-            if share is not None and (now := self._current(name, where)) <= 0:
-                raise UserError(
-                    f"{where}: expected a number for '{name}', as current's value {now:.6g} is not "
-                    f"above 0, found '{value}'"
-                )
-            sign = choices.sign(name) if floor is None else 1 if floor else -1
+            if share is not None:
+                now = self._current(name, where)
+                if now <= 0:
+                    raise UserError(
+                        f"{where}: expected a number for '{name}', as current's value {now:.6g} is "
+                        f"not above 0, found '{value}'"
+                    )
+            sign = choices.sign(name)
+            if floor is not None:
+                sign = 1.0 if floor else -1.0
             yield Bound(
                 choices=choices,
                 name=name,
@@ -157,78 +173,91 @@ class Judge:
         """Of what the policy names, and by default of the objectives that it does not bound
         otherwise.
         """
-        guard, choices, setting = self.policy.guard, self.choices, "guard.max_loss_vs_current"
-        keyed = not isinstance(guard.max_loss_vs_current, float)
-        for name in guard.losses:
+        choices, setting = self.choices, "guard.max_loss_vs_current"
+        for name in self.policy.guard.losses:
             choices.check(name, setting, directed=True)
-        losses = self.policy.losses(
-            each for each in choices.objectives if not each.startswith("cost/")
-        )
+        objectives = [name for name in choices.names if not name.startswith("cost/")]
+        losses = self.policy.losses(objectives)
         if choices.served and not choices.today:
             if any(loss is not None and loss < math.inf for loss in losses.values()):
                 self._current("", setting)
-            own = {name for _, name, floor, *_ in self.policy.bounds if floor is not False}
-            for name, value in choices.chance.items():
-                if name not in own:
-                    yield Chance(
-                        choices=choices, name=name, sign=1.0, setting="guard.at_least", bound=value
-                    )
+            yield from self._chances()
             return
-        count = guard.max_loss_in_standard_errors
         for name, loss in losses.items():
-            sign = choices.sign(name)
             if loss is None and choices.current is None:
                 self.unjudged[name] = "there is no current point"
             elif loss is None and not choices.served:
-                where = "guard.max_loss_in_standard_errors"
-                if count < math.inf and len(choices.draws):
-                    yield Noise(
-                        choices=choices,
-                        name=name,
-                        sign=sign,
-                        setting=where,
-                        keyed=False,
-                        count=count,
-                    )
-                elif count < math.inf:
-                    self.unjudged[name] = "no point has two replicates, which tell the noise"
-            elif (allowed := LOSS if loss is None else loss) < math.inf:
-                self._current(name, setting)
-                yield AllowedLoss(
-                    choices=choices,
+                yield from self._noise(name)
+            else:
+                allowed = LOSS if loss is None else loss
+                if allowed < math.inf:
+                    yield self._allowed_loss(name, allowed, setting)
+
+    def _chances(self) -> Iterator[Chance]:
+        """That of a random order, of outcomes that have no bound from below by the policy."""
+        bounded = {name for _, name, floor, *_ in self.policy.bounds if floor is not False}
+        for name, value in self.choices.chance.items():
+            if name not in bounded:
+                yield Chance(
+                    choices=self.choices,
                     name=name,
-                    sign=sign,
-                    setting=setting,
-                    keyed=keyed,
-                    bound=1 - sign * allowed,
-                    confidence=self._confidence(name),
+                    sign=1.0,
+                    setting="guard.at_least",
+                    bound=value,
                 )
 
+    def _noise(self, name: str) -> Iterator[Noise]:
+        """What noise allows an objective of the heads to lose."""
+        count = self.policy.guard.max_loss_in_standard_errors
+        if count == math.inf:
+            return
+        if not len(self.choices.drawn):
+            self.unjudged[name] = "no point has two replicates, which tell the noise"
+            return
+        yield Noise(
+            choices=self.choices,
+            name=name,
+            sign=self.choices.sign(name),
+            setting="guard.max_loss_in_standard_errors",
+            keyed=False,
+            count=count,
+        )
+
+    def _allowed_loss(self, name: str, allowed: float, setting: str) -> AllowedLoss:
+        self._current(name, setting)
+        sign = self.choices.sign(name)
+        return AllowedLoss(
+            choices=self.choices,
+            name=name,
+            sign=sign,
+            setting=setting,
+            keyed=not isinstance(self.policy.guard.max_loss_vs_current, float),
+            bound=1 - sign * allowed,
+            confidence=self._confidence(name),
+        )
+
     def _segments(self) -> list[Everywhere]:
-        choices, of = self.choices, self.policy.guard.segments
-        if of is None:
+        choices, guard = self.choices, self.policy.guard.segments
+        if guard is None:
             return []
-        slices = [] if choices.ledger is None else choices.ledger.slices(CONFIRM)
-        if choices.ledger is None or not slices:
+        slices = choices.slices(CONFIRM)
+        if not slices:
             raise UserError(
                 "guard.segments: expected outcomes by segment, found none; they need [segments] "
                 "on the data set's card and confirmed points with kept predictions"
             )
-        self._current(choices.objectives[0], "guard.segments")
-        assert choices.current is not None
-        given = (
-            of.max_loss
-            if isinstance(of.max_loss, dict)
-            else dict.fromkeys(choices.objectives, of.max_loss)
-        )
-        for name in given:
+        self._current(choices.names[0], "guard.segments")
+        losses = guard.max_loss
+        if not isinstance(losses, dict):
+            losses = dict.fromkeys(choices.names, losses)
+        for name in losses:
             choices.check(name, "guard.segments.max_loss")
-        kinds = {slice: slice.partition("=")[0] for slice in slices}
-        for name in of.of:
-            check_known("segment", name, dict.fromkeys(kinds.values()), "guard.segments.of")
-        slices = [slice for slice, kind in kinds.items() if kind in of.of or not of.of]
-        allowed = {name: given[name] for name in choices.ledger.names if name in given}
-        return [Everywhere(of, choices.ledger, choices.current, slices, allowed)]
+        kind_of = {slice: slice.partition("=")[0] for slice in slices}
+        for kind in guard.of:
+            check_known("segment", kind, dict.fromkeys(kind_of.values()), "guard.segments.of")
+        guarded = [slice for slice, kind in kind_of.items() if kind in guard.of or not guard.of]
+        allowed = {name: losses[name] for name in choices.names if name in losses}
+        return [Everywhere(guard, choices, guarded, allowed)]
 
     def _current(self, name: str, where: str) -> float:
         if self.choices.current is None or (self.choices.served and not self.choices.today):
@@ -249,7 +278,7 @@ class Judge:
         drawn.
         """
         guard, choices = self.policy.guard, self.choices
-        if name in choices.objectives and len(choices.draws) and not name.startswith("cost/"):
+        if name in choices.names and len(choices.drawn) and not name.startswith("cost/"):
             return guard.confidence
         if "confidence" in guard.model_fields_set and not name.startswith("cost/"):
             raise UserError(

@@ -21,7 +21,6 @@ from bench.deciding.policy import LEAST_SHARE, SegmentGuard
 from bench.deciding.remedies import Breach, Remedy, SettingValue, loosened, round_up
 from bench.ledger.effect import LEVEL
 from bench.ledger.errors.intervals import error_of
-from bench.ledger.ledger import Ledger
 
 ROUNDING = 1e-12
 """Relative: means of the same numbers differ in the last bit."""
@@ -53,19 +52,20 @@ class Limit(ABC):
     keyed: bool = True
 
     def __post_init__(self) -> None:
-        choices, at = self.choices, self.confidence
-        self.side = f"at {'least' if self.sign > 0 else 'most'}"
-        self.surely = "" if at is None else f" with {at:.0%} confidence"
+        choices, confidence = self.choices, self.confidence
+        self.side = "at least" if self.sign > 0 else "at most"
         self.means = choices.values([self.name])[:, 0]
         self.now = math.nan if choices.current is None else float(self.means[choices.current])
-        self.sure = None if at is None else choices.sure_shares(self.name, at, self.sign > 0)
-        posterior = (
-            choices.posterior([self.name])[..., 0]
-            if at is not None
-            else np.zeros((0, len(self.means)))
-        )
-        self.drawn = self.kept(posterior)
-        self.passing = self.kept(self.means) if at is None else self.drawn.mean(axis=0) >= at
+        if confidence is None:
+            self.surely = ""
+            self.sure = None
+            self.drawn = self.kept(np.zeros((0, len(self.means))))
+            self.passing = self.kept(self.means)
+        else:
+            self.surely = f" with {confidence:.0%} confidence"
+            self.sure = choices.sure_shares(self.name, confidence, self.sign > 0)
+            self.drawn = self.kept(choices.posterior([self.name])[..., 0])
+            self.passing = self.drawn.mean(axis=0) >= confidence
 
     def threshold(self, values: Floats) -> Floats:
         """What each row's value must reach, or not exceed: (..., rows), of values (..., rows)."""
@@ -82,10 +82,11 @@ class Limit(ABC):
             tolerance: that much of |threshold| is forgiven; of a head's metric in thousandths, of
                 .1.
         """
-        at = self.threshold(values)
-        unit = THOUSANDTHS if self.choices.in_thousandths(self.name) else np.abs(at)
-        slack = tolerance * unit + ROUNDING * np.abs(at)
-        return np.asarray(self.sign * values >= self.sign * at - slack)
+        threshold = self.threshold(values)
+        size = np.abs(threshold)
+        unit = THOUSANDTHS if self.choices.in_thousandths(self.name) else size
+        slack = tolerance * unit + ROUNDING * size
+        return np.asarray(self.sign * values >= self.sign * threshold - slack)
 
     @abstractmethod
     def breach(self, row: int) -> Breach:
@@ -107,25 +108,40 @@ class Bound(Limit):
 
     def breach(self, row: int) -> Breach:
         """By how far a value is beyond the bound."""
-        value, at, now = float(self.means[row]), float(self.threshold(self.means)[row]), self.now
-        is_, today = _measured(value), f" ({self.written})" if self.relative else ""
-        text = f"its {self.name} {is_}, where {self.side} {at:.6g}{today} is allowed"
+        value = float(self.means[row])
+        if self.sure is not None and not math.isnan(value):
+            return self._breach_of_share(float(self.sure[row]), value)
+        threshold = float(self.threshold(self.means)[row])
+        written = f" ({self.written})" if self.relative else ""
+        text = (
+            f"its {self.name} {_measured(value)}, where {self.side} {threshold:.6g}{written} is "
+            "allowed"
+        )
         if math.isnan(value):
             return self._breach(text, math.inf, None)
-        told = value
-        if self.sure is not None:
-            told, at, now = float(self.sure[row]), self.bound, 1.0
-            share = f"{self.side} {_percent(told)} of current{self.surely}"
-            text = f"its {self.name} is {share}, where {self.side} {self.written} is allowed"
-        none = self.relative and told < LEAST_SHARE * abs(now)  # no share of current: a number
-        to = loosened(0.0 if none else self.written, value if none else told, now, self.sign > 0)
-        return self._breach(text, _excess(told, at), to)
+        setting = self._loosened(value, value, self.now)
+        return self._breach(text, _excess(value, threshold), setting)
+
+    def _breach_of_share(self, share: float, value: float) -> Breach:
+        """Of a row that surely keeps a share of current's value, which is too small."""
+        text = (
+            f"its {self.name} is {self.side} {_percent(share)} of current{self.surely}, where "
+            f"{self.side} {self.written} is allowed"
+        )
+        setting = self._loosened(share, value, now=1.0)
+        return self._breach(text, _excess(share, self.bound), setting)
+
+    def _loosened(self, reached: float, value: float, now: float) -> SettingValue:
+        """The bound that a row would keep, by what it reaches, where current has `now`."""
+        is_floor = self.sign > 0
+        if self.relative and reached < LEAST_SHARE * abs(now):
+            # too small for a share of current: a number
+            return loosened(0.0, value, now, is_floor)
+        return loosened(self.written, reached, now, is_floor)
 
     def __str__(self) -> str:
-        return (
-            f"{self.name} {self.side} "
-            f"{self.written if isinstance(self.written, str) else f'{self.written:g}'}"
-        )
+        written = self.written if isinstance(self.written, str) else f"{self.written:g}"
+        return f"{self.name} {self.side} {written}"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -134,21 +150,20 @@ class AllowedLoss(Limit):
 
     def breach(self, row: int) -> Breach:
         """By how much more is, or may be, lost than is allowed."""
-        loss = (
-            self.sign * (self.now - float(self.means[row])) / abs(self.now)
-            if self.now
-            else math.inf
-        )
+        verb, loss = "loses", math.inf
         if self.sure is not None:
-            loss = self.sign * (1 - float(self.sure[row]))
-        verb, allowed = "loses" if self.sure is None else "may lose", self.sign * (1 - self.bound)
+            verb, loss = "may lose", self.sign * (1 - float(self.sure[row]))
+        elif self.now:
+            loss = self.sign * (self.now - float(self.means[row])) / abs(self.now)
+        allowed = self.sign * (1 - self.bound)
         text = (
             f"it {verb} {loss:.2%} of current's {self.name}{self.surely}, where "
             f"{_percent(allowed)} is allowed"
         )
-        return self._breach(
-            text, loss - allowed, math.inf if loss > 1 and not self.keyed else float(round_up(loss))
-        )
+        setting = math.inf
+        if loss <= 1 or self.keyed:
+            setting = float(round_up(loss))
+        return self._breach(text, loss - allowed, setting)
 
     def __str__(self) -> str:
         return f"{self.name} {self.side} {100 * self.bound:.4g}% of current{self.surely}"
@@ -164,8 +179,9 @@ class Chance(Limit):
         """By how much a value is below."""
         value = float(self.means[row])
         text = f"its {self.name} {_measured(value)}, where a random order has {self.bound:.6g}"
-        to = loosened(0.0, value, math.nan, floor=True)
-        return Breach(text, _excess(value, self.bound), Remedy("guard.at_least", self.name, to))
+        setting = loosened(0.0, value, math.nan, floor=True)
+        remedy = Remedy("guard.at_least", self.name, setting)
+        return Breach(text, _excess(value, self.bound), remedy)
 
     def __str__(self) -> str:
         return f"{self.name} at least that of a random order"
@@ -195,9 +211,8 @@ class Noise(Limit):
             f"it is {lost:.3g} worse in {self.name} than current ({self.now:.5g}), {count:.3g} "
             f"standard errors of that difference, where {self.count:g} are allowed"
         )
-        return self._breach(
-            text, _excess(value, float(self.threshold(self.means)[row])), float(round_up(count))
-        )
+        threshold = float(self.threshold(self.means)[row])
+        return self._breach(text, _excess(value, threshold), float(round_up(count)))
 
     def __str__(self) -> str:
         return f"{self.name} at most {self.count:g} standard errors behind current"
@@ -208,65 +223,71 @@ class Everywhere:
     """What may be lost in any segment, beyond what noise allows for.
 
     Attributes:
-        ledger: of the choices, in whose confirmation rows `slices` are.
+        slices: of the confirmation rows of `choices`.
         allowed: what may be lost, by outcome.
         gain: (rows, slices, outcomes), over the current point.
         least: the same; with the guard's confidence, for all of a row together, more than this is
             lost.
         beyond: the same, where that is more than is allowed.
         passing: (rows,), which choices lose no more anywhere.
-        untold: segments in which too few rows are positive to judge an outcome of any choice.
+        unjudged: segments in which too few rows are positive to judge an outcome of any choice.
     """
 
     guard: SegmentGuard
-    ledger: Ledger
-    current: int
+    choices: Choices
     slices: Sequence[str]
     allowed: Mapping[str, float]
 
     def __post_init__(self) -> None:
-        columns = [self.ledger.names.index(name) for name in self.allowed]
+        outcomes = [self.choices.names.index(name) for name in self.allowed]
         self.gain, low, high = (
             np.stack(
-                [self.ledger.at(CONFIRM, f"gain{end}", slice)[:, columns] for slice in self.slices],
+                [self.choices.at(CONFIRM, part, slice)[:, outcomes] for slice in self.slices],
                 axis=1,
             )
-            for end in ("", "_low", "_high")
+            for part in ("gain", "gain_low", "gain_high")
         )
         tests = np.isfinite(self.gain + low + high).sum(axis=(1, 2), keepdims=True)
         error = (high - low) / (2 * ndtri(0.5 + LEVEL / 2))
-        self.least = -(
-            self.gain + ndtri(1 - (1 - self.guard.confidence) / np.maximum(tests, 1)) * error
-        )
-        self.beyond = (
-            np.nan_to_num(self.least, nan=-np.inf) > np.array([*self.allowed.values()]) + ROUNDING
-        )
-        self.beyond[self.current] = False
+        # Bonferroni over all that is tested of a row
+        margin = ndtri(1 - (1 - self.guard.confidence) / np.maximum(tests, 1)) * error
+        self.least = -(self.gain + margin)
+
+        allowed = np.array(list(self.allowed.values()))
+        self.beyond = np.nan_to_num(self.least, nan=-np.inf) > allowed + ROUNDING
+        self.beyond[self.choices.current] = False
         self.passing = ~self.beyond.any(axis=(1, 2))
-        known = np.isfinite(np.delete(self.gain, self.current, axis=0))
-        self.untold = [
-            slice for at, slice in enumerate(self.slices) if not known[:, at].any(axis=0).all()
+
+        is_measured: NDArray[np.bool_] = np.isfinite(self.gain)
+        is_measured[self.choices.current] = False
+        is_judged = np.all(is_measured.any(axis=0), axis=1)
+        self.unjudged = [
+            slice for slice, judged in zip(self.slices, is_judged, strict=True) if not judged
         ]
 
     def breaches(self, row: int) -> list[Breach]:
         """What a choice loses in segments."""
-        found, keyed = [], isinstance(self.guard.max_loss, dict)
-        for place, at in np.argwhere(self.beyond[row]).tolist():
-            name, loss = list(self.allowed)[at], float(self.least[row, place, at])
-            text = (
-                f"it loses {-self.gain[row, place, at]:.2%} of current's {name} in the segment "
-                f"{self.slices[place]} (at least {loss:.2%} with {self.guard.confidence:.0%} "
-                f"confidence), where {_percent(self.allowed[name])} is allowed"
-            )
-            remedy = Remedy(
-                "guard.segments.max_loss", name if keyed else None, float(round_up(loss))
-            )
-            found.append(Breach(text, loss - self.allowed[name], remedy))
-        return found
+        names = list(self.allowed)
+        return [
+            self._breach(row, segment, names[outcome])
+            for segment, outcome in np.argwhere(self.beyond[row]).tolist()
+        ]
+
+    def _breach(self, row: int, segment: int, name: str) -> Breach:
+        outcome = list(self.allowed).index(name)
+        loss, allowed = float(self.least[row, segment, outcome]), self.allowed[name]
+        text = (
+            f"it loses {-self.gain[row, segment, outcome]:.2%} of current's {name} in the segment "
+            f"{self.slices[segment]} (at least {loss:.2%} with {self.guard.confidence:.0%} "
+            f"confidence), where {_percent(allowed)} is allowed"
+        )
+        key = name if isinstance(self.guard.max_loss, dict) else None
+        remedy = Remedy("guard.segments.max_loss", key, float(round_up(loss)))
+        return Breach(text, loss - allowed, remedy)
 
     def __str__(self) -> str:
-        of = f" of {listed(list(self.guard.of))}" if self.guard.of else ""
-        return f"no segment{of} that loses more than allowed"
+        segments = f" of {listed(list(self.guard.of))}" if self.guard.of else ""
+        return f"no segment{segments} that loses more than allowed"
 
 
 def _measured(value: float) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -121,51 +121,64 @@ def pick(choices: Choices, points: Iterable[Point], policy: Policy) -> Pick:
         raise UserError(
             "nothing to pick from: no trial has completed with a value of every objective"
         )
-    judge, by_id = Judge(policy, choices), {point.id: point for point in points}
+    judge = Judge(policy, choices)
+    point_of = {point.id: point for point in points}
     scores = np.round(judge.scores(choices.values(judge.scored)), 12)
-    feasible = [
-        row for row in range(len(choices)) if judge.passing[row] and np.isfinite(scores[row])
-    ]
+    feasible = np.flatnonzero(judge.passing & np.isfinite(scores)).tolist()
     if not feasible:
-        _nothing(judge, by_id.values(), scores)
-    every = np.nan_to_num(
-        choices.gains(choices.objectives, choices.values(choices.objectives)), nan=-1e9
-    ).sum(axis=1)
-    feasible.sort(
-        key=lambda row: (-scores[row], -round(float(every[row]), 12), choices.of("size", row), row)
-    )
-    chosen = feasible[0]
-    compared = list(dict.fromkeys([*judge.scored, *choices.objectives]))
-    near = _simpler(choices, compared, feasible, chosen)
-    instead = [
-        other
-        for other in near
-        if (
-            (other == choices.current and choices.of("role", other) == "current")
-            or (policy.simplest and simplicity(choices, other) < simplicity(choices, chosen))
-        )
-    ]
-    if instead:
-        chosen, near = instead[0], _simpler(choices, compared, feasible, instead[0])
-    unlimited = _unlimited(judge, compared, chosen, scores)
+        _nothing(judge, point_of.values(), scores)
+    ranking = _ranking(choices, feasible, scores)
+    chosen, as_good = _with_simpler(judge, ranking)
+    unlimited = _unlimited(judge, _compared(judge), chosen, scores)
     words = Told(
         judge,
         chosen,
-        near[:NAMED],
+        as_good[:NAMED],
         stability_of(judge, chosen),
         unlimited is not None,
-        titles_of([*by_id.values()]),
+        titles_of(list(point_of.values())),
     )
     return replace(
-        _pick_of(words, by_id.get(choices.of("point", chosen))),
+        _pick_of(words, point_of.get(choices.of("point", chosen))),
         short=words.short,
         sentence=words.sentence,
         reason=words.reason,
-        as_good=tuple(choices.of("name", each) for each in near),
+        as_good=tuple(choices.of("name", row) for row in as_good),
         removed=_removed(choices, judge),
-        runners_up=_runners_up(choices, feasible, chosen, scores),
+        runners_up=_runners_up(choices, ranking, chosen, scores),
         unlimited=unlimited,
     )
+
+
+def _ranking(choices: Choices, rows: Sequence[int], scores: Floats) -> list[int]:
+    """Rows, the best one first."""
+    gains = choices.gains(choices.names, choices.values(choices.names))
+    total_gains = np.nan_to_num(gains, nan=-1e9).sum(axis=1)
+    sizes = choices.table["size"].to_numpy()
+    return sorted(
+        rows, key=lambda row: (-scores[row], -round(float(total_gains[row]), 12), sizes[row], row)
+    )
+
+
+def _compared(judge: Judge) -> list[str]:
+    """What choices are compared in: all that the rule scores, and the objectives."""
+    return list(dict.fromkeys([*judge.scored, *judge.choices.names]))
+
+
+def _with_simpler(judge: Judge, ranking: Sequence[int]) -> tuple[int, list[int]]:
+    """The row that is picked, and the simpler rows that are as good.
+
+    That is the first of the ranking, unless one that is as good is what is served today, or is
+    smaller where the policy asks for the simplest.
+    """
+    choices, names, chosen = judge.choices, _compared(judge), ranking[0]
+    as_good = _simpler(choices, names, ranking, chosen)
+    for row in as_good:
+        is_todays = row == choices.current and choices.of("role", row) == "current"
+        is_smaller = simplicity(choices, row) < simplicity(choices, chosen)
+        if is_todays or (judge.policy.simplest and is_smaller):
+            return row, _simpler(choices, names, ranking, row)
+    return chosen, as_good
 
 
 def challenger(
@@ -176,11 +189,14 @@ def challenger(
     Args:
         within: whether it keeps the policy's limits, if only by its means.
     """
-    judge, by_id = Judge(policy, choices), {point.id: point for point in points}
-    words = Told(judge, row, (), stability_of(judge, row), False, titles_of([*by_id.values()]))
+    judge = Judge(policy, choices)
+    point_of = {point.id: point for point in points}
+    words = Told(
+        judge, row, (), stability_of(judge, row), False, titles_of(list(point_of.values()))
+    )
     asked = words.challenger(within)
     return replace(
-        _pick_of(words, by_id.get(choices.of("point", row))),
+        _pick_of(words, point_of.get(choices.of("point", row))),
         short=asked,
         sentence=asked,
         reason=asked,
@@ -191,16 +207,13 @@ def _pick_of(words: Told, point: Point | None) -> Pick:
     """The facts of a row, without what compares it with others."""
     judge, choices, row = words.judge, words.choices, words.chosen
     role = choices.of("role", row)
-    named = [
-        *choices.objectives,
-        *(name for name in [*judge.scored, *judge.names] if ranked(metric_of(name))),
-    ]
+    policys_outcomes = [name for name in [*judge.scored, *judge.names] if ranked(metric_of(name))]
     return Pick(
         **choices.fused(row),
         trial=point.number if point is not None and role == "trial" else None,
         role=role,
         config=dict(point.config) if point is not None else {},
-        outcomes=_values(choices, named, row),
+        outcomes=_values(choices, [*choices.names, *policys_outcomes], row),
         metrics=_metrics(point) if point is not None else {},
         rule=judge.policy.rule,
         short="",
@@ -233,14 +246,14 @@ def _simpler(
     points first.
     """
     good = set(as_good(choices, names, chosen))
-    rows = choices.firsts(row for row in feasible if row in good and simpler(choices, row, chosen))
+    rows = [row for row in feasible if row in good and simpler(choices, row, chosen)]
     # of equals the best by the rule first
-    return sorted(rows, key=lambda row: simplicity(choices, row))
+    return sorted(choices.firsts(rows), key=lambda row: simplicity(choices, row))
 
 
-def _nothing(judge: Judge, points: Iterable[Point], scores: Floats) -> None:
+def _nothing(judge: Judge, points: Iterable[Point], scores: Floats) -> NoReturn:
     choices, policy = judge.choices, judge.policy
-    rows = [int(row) for row in np.flatnonzero(np.isfinite(scores))]
+    rows = np.flatnonzero(np.isfinite(scores)).tolist()
     if not rows:
         raise UserError(
             f"nothing to pick from: no choice has a value of all that the rule '{policy.rule}' "
@@ -249,46 +262,43 @@ def _nothing(judge: Judge, points: Iterable[Point], scores: Floats) -> None:
     broken = {row: judge.broken(row) for row in rows}
     nearest = min(rows, key=lambda row: (_excess(broken[row]), -scores[row]))
     needed = remedies(broken[nearest])
+    breaches = " and ".join(breach.text for breach in broken[nearest])
+    settings = " and ".join(map(str, needed))
     raise NothingPasses(
-        f"nothing passes the guard; the nearest is {called(choices, nearest)}: "
-        f"{' and '.join(each.text for each in broken[nearest])}; it would pass if "
-        f"{' and '.join(map(str, needed))}",
+        f"nothing passes the guard; the nearest is {called(choices, nearest)}: {breaches}; it "
+        f"would pass if {settings}",
         needed,
         pick(choices, points, changed(policy, needed)),
     )
 
 
 def _excess(broken: Sequence[Breach]) -> float:
-    return max((each.excess for each in broken), default=0.0)
+    return max((breach.excess for breach in broken), default=0.0)
 
 
 def _removed(choices: Choices, judge: Judge) -> tuple[Removed, ...]:
     """Points of which no row passes, each by the row that comes nearest."""
     removed = []
     for rows in choices.table.groupby("point", sort=False).indices.values():
-        if not judge.passing[rows].any():
-            broken = min(map(judge.broken, rows), key=_excess)
-            removed.append(
-                Removed(
-                    **choices.named(rows[0]), reason=", and ".join(each.text for each in broken)
-                )
-            )
+        if judge.passing[rows].any():
+            continue
+        fewest = min(map(judge.broken, rows), key=_excess)
+        reason = ", and ".join(breach.text for breach in fewest)
+        removed.append(Removed(**choices.named(rows[0]), reason=reason))
     return tuple(removed)
 
 
 def _runners_up(
     choices: Choices, ranking: Sequence[int], chosen: int, scores: Floats
 ) -> tuple[RunnerUp, ...]:
-    own = choices.of("point", chosen)
-    rows = [row for row in choices.firsts(ranking) if choices.of("point", row) != own][:RUNNERS_UP]
-    return tuple(
-        RunnerUp(
-            **choices.fused(row),
-            score=float(scores[row]),
-            outcomes=_values(choices, choices.objectives, row),
-        )
-        for row in rows
-    )
+    point = choices.of("point", chosen)
+    firsts = [row for row in choices.firsts(ranking) if choices.of("point", row) != point]
+    runners_up = []
+    for row in firsts[:RUNNERS_UP]:
+        outcomes = _values(choices, choices.names, row)
+        score = float(scores[row])
+        runners_up.append(RunnerUp(**choices.fused(row), score=score, outcomes=outcomes))
+    return tuple(runners_up)
 
 
 def _values(choices: Choices, names: Iterable[str], row: int) -> dict[str, float]:

@@ -45,6 +45,8 @@ from bench.ledger.pareto import lattice, steps_within
 
 SURE_LOSS = 0.95
 """One-sided confidence with which a loss is more than noise."""
+ROUNDING = 1e-12
+"""Differences of less are none."""
 
 
 def as_good(choices: Choices, names: Sequence[str], chosen: int) -> list[int]:
@@ -54,13 +56,15 @@ def as_good(choices: Choices, names: Sequence[str], chosen: int) -> list[int]:
     A loss is significant if `SURE_LOSS` of the paired draws have it. Without draws nothing is known
     of noise: a row is then as good only if it is nowhere worse.
     """
-    apart = _difference(choices, names, choices.values(names), chosen)
-    good = (apart >= -(MARGIN if len(choices.draws) else 0.0) - 1e-12).all(axis=1)
-    if len(choices.draws):
+    has_noise = len(choices.drawn) > 0
+    margin = MARGIN if has_noise else 0.0
+    ahead = _difference(choices, names, choices.values(names), chosen)
+    is_good = (ahead >= -margin - ROUNDING).all(axis=1)
+    if has_noise:
         drawn = _difference(choices, names, choices.posterior(names), chosen)
-        good &= (np.quantile(drawn, SURE_LOSS, axis=0) >= -1e-12).all(axis=1)
-    good &= (choices.table["point"] != choices.table["point"].iloc[chosen]).to_numpy()
-    return [int(row) for row in np.flatnonzero(good)]
+        is_good &= (np.quantile(drawn, SURE_LOSS, axis=0) >= -ROUNDING).all(axis=1)
+    is_good &= (choices.table["point"] != choices.of("point", chosen)).to_numpy()
+    return np.flatnonzero(is_good).tolist()
 
 
 def simplicity(choices: Choices, row: int) -> tuple[bool, float, bool]:
@@ -73,13 +77,14 @@ def simplicity(choices: Choices, row: int) -> tuple[bool, float, bool]:
 
 
 def simpler(choices: Choices, row: int, chosen: int) -> bool:
-    """Whether a row is simpler than another, or a baseline, which is told even where it is not
+    """Whether a row is simpler than another, or a baseline, which is named even where it is not
     smaller.
     """
-    baseline = choices.of("role", row) == "baseline" != choices.of("role", chosen)
-    return chosen != choices.current and (
-        baseline or simplicity(choices, row) < simplicity(choices, chosen)
-    )
+    if chosen == choices.current:
+        return False
+    if choices.of("role", row) == "baseline" and choices.of("role", chosen) != "baseline":
+        return True
+    return simplicity(choices, row) < simplicity(choices, chosen)
 
 
 def _difference(choices: Choices, names: Sequence[str], values: Floats, chosen: int) -> Floats:
@@ -90,7 +95,7 @@ def _difference(choices: Choices, names: Sequence[str], values: Floats, chosen: 
 TOLERANCE = 0.005
 """What a limit, and a score's distance to the best, may be off: half a percent."""
 SELDOM = 0.8
-"""A pick that holds in fewer draws is told with its rivals."""
+"""A pick that holds in fewer draws is named with its rivals."""
 GRID = 231
 """The most weights: 20 steps from end to end for up to three objectives."""
 FINEST = 20
@@ -128,43 +133,63 @@ class Stability:
 
 def stability_of(judge: Judge, picked: int) -> Stability:
     """The stability of a row; see the module."""
-    holds, keeps, first = _over_draws(judge, picked)
-    choices, of = judge.choices, judge.choices.table["point"].to_numpy()
-    won = of[_winners(choices, judge.passing)]
+    choices, over_draws = judge.choices, _over_draws(judge, picked)
+    point_of_row = choices.table["point"].to_numpy()
+    winners = point_of_row[_winners(choices, judge.passing)]
     points = []
     for row in choices.firsts(range(len(choices))):
-        share = float((won == of[row]).mean())
-        by_rule = None if first is None else float(first[of == of[row]].sum())
-        if share or by_rule or of[row] == of[picked]:
+        point = point_of_row[row]
+        share = float((winners == point).mean())
+        by_rule = None
+        if over_draws is not None:
+            by_rule = float(over_draws.first[point_of_row == point].sum())
+        if share or by_rule or point == point_of_row[picked]:
             points.append(PointStability(**choices.named(row), share=share, by_rule=by_rule))
-    points.sort(key=lambda each: (-(each.by_rule or 0.0), -each.share, each.point))
-    return Stability(holds, keeps, tuple(points))
+    points.sort(
+        key=lambda stability: (-(stability.by_rule or 0), -stability.share, stability.point)
+    )
+    if over_draws is None:
+        return Stability(None, None, tuple(points))
+    return Stability(over_draws.holds, over_draws.keeps, tuple(points))
 
 
-def _over_draws(judge: Judge, picked: int) -> tuple[float | None, float | None, Floats | None]:
-    """Shares of draws in which its model holds, and keeps its limits, and (rows,) in which share
-    each row is first.
+@dataclass(frozen=True)
+class _OverDraws:
+    """What draws of a retraining say of a pick.
+
+    Attributes:
+        holds, keeps: as in `Stability`.
+        first: (rows,), in which share of draws each row comes first.
     """
+
+    holds: float
+    keeps: float
+    first: Floats
+
+
+def _over_draws(judge: Judge, picked: int) -> _OverDraws | None:
+    """None where nothing that the policy reads is drawn."""
     choices = judge.choices
-    if not len(choices.retrained) or not {*judge.scored, *judge.names} & {*choices.objectives}:
-        return None, None, None
-    limits, scored = (
-        choices.posterior(names, choices.retrained) for names in (judge.names, judge.scored)
-    )
+    is_drawn = bool({*judge.scored, *judge.names} & {*choices.names})
+    if not len(choices.retrained) or not is_drawn:
+        return None
+    limited = choices.posterior(judge.names, choices.retrained)
+    scored = choices.posterior(judge.scored, choices.retrained)
     scores = np.round(judge.scores(scored), 12)
-    feasible = judge.keeps(limits) & judge.passing
-    best = np.max(np.where(feasible, scores, -np.inf), axis=1)
-    own = (choices.table["point"] == choices.of("point", picked)).to_numpy() & judge.passing
-    own[picked] = True
-    keeps = judge.keeps(limits, TOLERANCE) & own
-    holds = keeps.any(axis=1) & (
-        np.max(np.where(keeps, scores, -np.inf), axis=1) >= best - TOLERANCE
-    )
-    some = feasible.any(axis=1)
-    first = np.bincount(
-        np.argmax(np.where(feasible, scores, -np.inf), axis=1)[some], minlength=len(choices)
-    )
-    return float(holds.mean()), float(keeps.any(axis=1).mean()), first / len(scores)
+    feasible = judge.keeps(limited) & judge.passing
+    feasible_scores = np.where(feasible, scores, -np.inf)
+
+    rows_of_pick = choices.rows_of(choices.of("point", picked)) & judge.passing
+    rows_of_pick[picked] = True
+    keeps = judge.keeps(limited, TOLERANCE) & rows_of_pick
+    best_of_pick = np.where(keeps, scores, -np.inf).max(axis=1)
+    near_best = best_of_pick >= feasible_scores.max(axis=1) - TOLERANCE
+    holds = keeps.any(axis=1) & near_best
+
+    has_feasible = feasible.any(axis=1)
+    first_rows = feasible_scores.argmax(axis=1)[has_feasible]
+    first = np.bincount(first_rows, minlength=len(choices)) / len(scores)
+    return _OverDraws(float(holds.mean()), float(keeps.any(axis=1).mean()), first)
 
 
 def grid_of(objectives: int) -> Floats:
@@ -175,7 +200,7 @@ def grid_of(objectives: int) -> Floats:
 
 def _winners(choices: Choices, allowed: NDArray[np.bool_]) -> NDArray[np.int64]:
     """(W,), the allowed row whose weighted gain is largest for each weight."""
-    gains = choices.gains(choices.objectives, choices.values(choices.objectives))
-    missing = ~(np.isfinite(gains).all(axis=1) & allowed)
+    gains = choices.gains(choices.names, choices.values(choices.names))
+    eligible = np.isfinite(gains).all(axis=1) & allowed
     scores = np.round(np.nan_to_num(gains) @ grid_of(gains.shape[1]).T, 12)
-    return np.asarray(np.argmax(np.where(missing[:, None], -np.inf, scores), axis=0))
+    return np.asarray(np.where(eligible[:, None], scores, -np.inf).argmax(axis=0))

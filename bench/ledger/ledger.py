@@ -90,7 +90,7 @@ class Ledger:
         """Names of the slices of some rows, not of all."""
         return [slice for cell_split, slice in self.cells if cell_split == split and slice != ALL]
 
-    def gains(self, row: int, split: str = TEST, slice: str = ALL) -> dict[str, Effect]:
+    def effects(self, row: int, split: str = TEST, slice: str = ALL) -> dict[str, Effect]:
         """By measure how much better a point is than the current one."""
         gains, lows, highs = (
             self.at(split, part, slice)[row].tolist() for part in ("gain", "gain_low", "gain_high")

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 from ledger_toys import made_served
 
-from bench.core.objectives import Objective
+from bench.core.objectives import Objective, direction_of
 from bench.core.rows import CONFIRM, TEST
 from bench.deciding.aims import aims_of
-from bench.deciding.choices import Choices
+from bench.deciding.choices import CHOOSING, RETRAINED, Choices
 from bench.deciding.policy import Policy
 from bench.ledger.ledger import FACTS
 
@@ -60,32 +60,34 @@ def made(
         }
     )
     table = table.assign(**dict(zip(outcomes, values.T, strict=True)), **columns)
-    alike = {
-        point: np.random.default_rng([seed, at]).standard_normal((draws, len(outcomes)))
-        for at, point in enumerate(dict.fromkeys(points))
+    noise_of = {
+        point: np.random.default_rng([seed, place]).standard_normal((draws, len(outcomes)))
+        for place, point in enumerate(dict.fromkeys(points))
     }
-    moved = np.stack([alike[point] for point in points], axis=1)
+    moved = np.stack([noise_of[point] for point in points], axis=1)
     drawn = values * (1 + noise * moved) if noise else np.zeros((0, *values.shape))
-    found = Choices(
+    choices = Choices(
+        measures=tuple(Objective(name, direction_of(name) or "maximize") for name in outcomes),
         table=table,
-        objectives=tuple(outcomes),
-        draws=drawn,
+        cells={},
+        draws={CHOOSING: drawn, RETRAINED: drawn},
         current=None if current is None else points.index(current),
-        retrained=drawn,
     )
-    return (
-        found if slices is None else replace(found, ledger=served_of(found, slices).without(TEST))
-    )
+    if slices is None:
+        return choices
+    return replace(choices, cells=served_of(choices, slices).without(TEST).cells)
 
 
 def served_of(choices, slices=None):
     """The front that these choices are of, the same on confirmation rows and test; cells by slice
     are of both.
     """
-    outcomes = [Objective(name, "maximize") for name in choices.objectives]
+    outcomes = [Objective(name, "maximize") for name in choices.names]
     splits = (CONFIRM, TEST)
-    of = {split: choices.values(choices.objectives) for split in (CONFIRM, TEST)}
-    cells = {(split, name): own for split in splits for name, own in (slices or {}).items()}
-    draws = dict.fromkeys(splits, choices.draws)
+    values = dict.fromkeys(splits, choices.values(choices.names))
+    cells = {
+        (split, name): of_slice for split in splits for name, of_slice in (slices or {}).items()
+    }
+    draws = dict.fromkeys(splits, choices.drawn)
     assert choices.current is not None
-    return made_served(outcomes, choices.table[list(FACTS)], of, draws, choices.current, cells)
+    return made_served(outcomes, choices.table[list(FACTS)], values, draws, choices.current, cells)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from ledger_toys import GAINS
 
 from bench.core.errors import UserError
+from bench.deciding.choices import CHOOSING, RETRAINED
 from bench.deciding.judging import Judge
 from bench.deciding.policy import Guard, Policy
 from bench.deciding.remedies import changed, loosened, round_up, share_of_current
@@ -110,9 +111,9 @@ def test_the_confidence_is_one_of_all_limits_together():
     both in 80%.
     """
     choices = made({"current": (0.1, 0.5), "7": (0.1, 0.55), "8": (0.09, 0.6), "9": (0.1, 0.5)})
-    draws = np.repeat(choices.values(choices.objectives)[None], 100, axis=0)
+    draws = np.repeat(choices.values(choices.names)[None], 100, axis=0)
     draws[:20, 1, 0] = draws[20:40, 1, 1] = draws[:20, 3, 0] = draws[:20, 3, 1] = 0.01
-    choices = replace(choices, draws=draws, retrained=draws)
+    choices = replace(choices, draws={CHOOSING: draws, RETRAINED: draws})
     judge, passing = judged(choices)
     assert all(limit.passing[1] for limit in judge.limits)
     assert passing == ["current", "9"]

@@ -7,7 +7,7 @@ import pytest
 from choice_toys import CLICK, EQUAL, LIKE, made, served_of
 from scipy import stats
 
-from bench.deciding.choices import served_choices
+from bench.deciding.choices import CHOOSING, served_choices
 from bench.deciding.judging import Judge
 from bench.deciding.pick import pick
 from bench.deciding.policy import Policy
@@ -70,7 +70,7 @@ def test_holds_is_what_its_docstring_says():
     own = [at for at in range(13) if choices.of("point", at) == found.point and passing[at]]
     assert len(own) > 1
     holds = []
-    for drawn in choices.draws:
+    for drawn in choices.drawn:
         now = drawn[0]
         scores = [float(share @ ((row - now) / now)) for row in drawn]
         feasible = [
@@ -108,7 +108,7 @@ def test_a_pick_holds_as_often_as_it_would_if_all_were_trained_again(apart):
             {"current": rows[0]} | {str(at): row for at, row in enumerate(rows[1:])}, noise=0.01
         )
         draws = rows * np.exp(error * rng.normal(size=(600, 7, 2)))
-        choices = served_choices(served_of(replace(toys, draws=draws)), [], EQUAL)
+        choices = served_choices(served_of(replace(toys, draws={**toys.draws, CHOOSING: draws})), [], EQUAL)
         found = picked(choices, rule="knee", guard=ANYTHING["guard"])
         again = np.log(truth * np.exp(error * rng.normal(size=(600, 7, 2)))).mean(axis=-1)
         said.append(found.stability.holds)

@@ -140,8 +140,8 @@ def test_what_was_not_measured_is_unknown(ledger):
     assert {split for split, _ in seen.cells} == {"valid", "confirm"}
     assert set(seen.draws) == {"confirm"}
     assert np.isnan(seen.at("test")).all()
-    assert np.isnan(seen.gains(1)["click.auc"].value)
-    assert isinstance(ledger.gains(1)["click.auc"], Effect)
+    assert np.isnan(seen.effects(1)["click.auc"].value)
+    assert isinstance(ledger.effects(1)["click.auc"], Effect)
 
 
 def test_cells_have_the_middle_of_their_draws_and_none_without(ledger):

@@ -129,7 +129,7 @@ def print_served(decision: Decision, title: str, full: bool = False) -> None:
     for row, note in notes.items():
         point = points.iloc[row]
         cells = [named(point, titles), point["kind"], in_words(point["weights"]), note]
-        cells += [str(gain).replace("%", "", 1) for gain in served.gains(row).values()]
+        cells += [str(gain).replace("%", "", 1) for gain in served.effects(row).values()]
         rows.append(cells)
     if not full:
         for cells in (headers, *rows):

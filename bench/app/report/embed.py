@@ -211,9 +211,9 @@ def _sliders(section: PageSection, titles: Mapping[str, str]) -> dict[str, Any]:
     and `worth` the policy's.
     """
     decision = section.decision
-    choices, pick, names = decision.choices, decision.pick, decision.choices.objectives
+    choices, pick, names = decision.choices, decision.pick, decision.choices.names
     assert choices.current is not None
-    draws = _spread_out(len(choices.draws), MOST_DRAWS)
+    draws = _spread_out(len(choices.drawn), MOST_DRAWS)
     needed = [choices.current]
     if pick:
         needed += [_row_of_answer(section), *(runner_up.row for runner_up in pick.runners_up)]
@@ -239,11 +239,11 @@ def _sliders(section: PageSection, titles: Mapping[str, str]) -> dict[str, Any]:
         "worth": worth,
         "row": rows.tolist() if choices.served else _rows_of_heads(section, table),
         "values": plain(table[list(names)].to_numpy(dtype=float)),
-        "confidence": policy.guard.confidence if len(choices.draws) else 0.0,
+        "confidence": policy.guard.confidence if len(choices.drawn) else 0.0,
         "loss": [_allowed(losses.get(name), choices, name) for name in names],
         "today": choices.today or not choices.served,
         "costs": _costs(choices, table),
-        "draws": _packed(choices.draws, draws, rows, names),
+        "draws": _packed(choices.drawn, draws, rows, names),
         "retrained": _packed(choices.retrained, draws, rows, names),
         "count": len(draws),
         "current": current,
@@ -262,7 +262,7 @@ def _best_rows(choices: Choices, needed: Sequence[int], limit: int) -> Ints:
 
     Rows that a random order beats in an outcome are left out, where what is served is unknown.
     """
-    names = choices.objectives
+    names = choices.names
     values = choices.values(names)
     by_chance = [choices.chance.get(name, -np.inf) for name in names]
     hidden = (values < by_chance).any(axis=1) & (not choices.today)
@@ -283,7 +283,7 @@ def _rows_of_heads(section: PageSection, table: pd.DataFrame) -> list[int]:
 def _costs(choices: Choices, table: pd.DataFrame) -> dict[str, Any]:
     costs = {}
     for name in LIMITS:
-        if name in table and choices.table[name].nunique() > 1 and name not in choices.objectives:
+        if name in table and choices.table[name].nunique() > 1 and name not in choices.names:
             costs[name] = plain(table[name].to_numpy(dtype=float))
     return costs
 
@@ -307,7 +307,7 @@ def _allowed(loss: float | None, choices: Choices, name: str) -> float | None:
 def _adds_up(section: PageSection) -> bool:
     """Whether what happens in the first places adds up over events of all tasks' outcomes."""
     rates = section.decision.serving.rates
-    for name in section.decision.choices.objectives:
+    for name in section.decision.choices.names:
         task, _, metric = name.partition(".")
         if not of_items(name) and not (rates.get(task, 0.0) > 0 and adds_up(metric)):
             return False

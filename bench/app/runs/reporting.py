@@ -315,7 +315,7 @@ def _chosen(result: DatasetResult) -> dict[str, float]:
     if served is None:
         return chosen
     chosen |= dict(zip(served.names, served.at(TEST)[pick.row].tolist(), strict=True))
-    for name, gain in served.gains(pick.row).items():
+    for name, gain in served.effects(pick.row).items():
         chosen[f"{name}.gain"] = gain.value
     if decision.verdict.about == pick.row:
         for name, gain in decision.verdict.changes.items():

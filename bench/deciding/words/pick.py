@@ -13,7 +13,7 @@ from bench.deciding.choices import Choices
 from bench.deciding.judging import Judge
 from bench.deciding.limits import Bound
 from bench.deciding.policy import PICK_RULES
-from bench.deciding.stability import SELDOM, Stability
+from bench.deciding.stability import SELDOM, PointStability, Stability
 from bench.deciding.words.verdict import named
 from bench.ledger.effect import MARGIN
 from bench.ledger.fusion import in_words
@@ -25,11 +25,11 @@ RIVALS = 3
 
 def called(choices: Choices, row: int, titles: Mapping[str, str] | None = None) -> str:
     """A choice in words: `MMoE, 4 experts, with the weights click .8, like .2 (power)`."""
-    of = choices.table.iloc[row]
-    who = named(of, titles)
-    return (
-        f"{who} with the weights {in_words(of['weights'])} ({of['kind']})" if of["weights"] else who
-    )
+    facts = choices.table.iloc[row]
+    who = named(facts, titles)
+    if not facts["weights"]:
+        return who
+    return f"{who} with the weights {in_words(facts['weights'])} ({facts['kind']})"
 
 
 @dataclass(frozen=True)
@@ -65,13 +65,14 @@ class Told:
     @property
     def short(self) -> str:
         """The same in one sentence: what is picked, what it gains, and how often it holds."""
-        who, holds = self._called(self.chosen), self.stability.holds
         if self.chosen == self.choices.current:
             return self._keep()
-        sure = "" if holds is None else f"; it holds in {holds:.0%} of retrainings"
-        against, told = self._gains()
-        gains = f", against {against}: {told}" if against else f" with {told}"
-        return f"The pick is {who}{gains}{sure}."
+        against, gains = self._gains()
+        gains = f", against {against}: {gains}" if against else f" with {gains}"
+        holds = ""
+        if self.stability.holds is not None:
+            holds = f"; it holds in {self.stability.holds:.0%} of retrainings"
+        return f"The pick is {self._called(self.chosen)}{gains}{holds}."
 
     @property
     def _who(self) -> str:
@@ -82,30 +83,35 @@ class Told:
         return called(self.choices, row, self.titles)
 
     def _keep(self) -> str:
-        within, who = " within the limits" if self.limited else "", self._who
+        nothing = "nothing within the limits" if self.limited else "nothing"
         if not self.choices.today:
-            return f"The pick is {who}: nothing{within} is ahead of it."
-        return f"Keep what you have: nothing{within} gains on the current point, {who}."
+            return f"The pick is {self._who}: {nothing} is ahead of it."
+        return f"Keep what you have: {nothing} gains on the current point, {self._who}."
 
     @property
     def reason(self) -> str:
         """The same with values on the rows that chose, how often the pick holds, the guard's part,
         and how often nothing dominates the pick."""
-        against, told = ("", "") if self.chosen == self.choices.current else self._gains()
-        rows = "On the rows that chose, against" if self.choices.served else "Against"
-        gains = f"{rows} {against}: {told}." if against else told and f"It has {told}."
         chance = float(self.choices.of("p_nondominated", self.chosen))
-        sure = "" if np.isnan(chance) else f"P(non-dominated) is {chance:.2f}."
-        parts = [
+        sentences = [
             self._first(),
-            gains,
+            self._gains_where_chosen(),
             self._basis(),
             self._doubt(),
             self._simpler(),
             self._guarded(),
-            sure,
+            "" if np.isnan(chance) else f"P(non-dominated) is {chance:.2f}.",
         ]
-        return " ".join(filter(None, parts))
+        return " ".join(sentence for sentence in sentences if sentence)
+
+    def _gains_where_chosen(self) -> str:
+        if self.chosen == self.choices.current:
+            return ""
+        against, gains = self._gains()
+        if not against:
+            return gains and f"It has {gains}."
+        rows = "On the rows that chose, against" if self.choices.served else "Against"
+        return f"{rows} {against}: {gains}."
 
     def challenger(self, within: bool) -> str:
         """A point that a user asked for, with the weights that are best for it, and what it gains
@@ -114,13 +120,15 @@ class Told:
         Args:
             within: whether these keep the policy's limits.
         """
-        limits = "within its limits" if within else "none of which keep its limits"
-        best = f", the best for it by the policy, {limits}" if self.choices.served else ""
-        first = f"As asked: {self._called(self.chosen)}{best}."
+        first = f"As asked: {self._called(self.chosen)}"
+        if self.choices.served:
+            limits = "within its limits" if within else "none of which keep its limits"
+            first += f", the best for it by the policy, {limits}"
+        first += "."
         if self.chosen == self.choices.current:
             return f"{first} It is what all are compared with."
-        against, told = self._gains()
-        gains = f"Against {against}: {told}" if against else f"It has {told}"
+        against, gains = self._gains()
+        gains = f"Against {against}: {gains}" if against else f"It has {gains}"
         return f"{first} {gains}. {self._basis().replace(', by which it was picked', '')}"
 
     def _first(self) -> str:
@@ -129,7 +137,7 @@ class Told:
         return f"The pick is {self._who}: it {self._because()}."
 
     def _basis(self) -> str:
-        if self.choices.current is None and not len(self.choices.draws):
+        if self.choices.current is None and not len(self.choices.drawn):
             return f"Values are those of {NAMES[SEARCH]}, from one run each: nothing was confirmed."
         return (
             "Values here are means over replicates on validation and confirmation rows, by "
@@ -140,42 +148,38 @@ class Told:
         if self.judge.passing.sum() == 1:
             return "is the only choice that passes the guard"
         judge, policy = self.judge, self.judge.policy
-        weights = (
-            dict(zip(judge.scored, judge.terms.weights, strict=True)) if policy.weights else {}
-        )
-        names = listed(
-            [f"{name} ({weights[name]:.0%})" if name in weights else name for name in judge.scored]
-        )
-        words = PICK_RULES[policy.rule].because.format(names=names)
-        kept = [str(limit) for limit in judge.limits if isinstance(limit, Bound) and limit.keyed]
-        return f"{words}{f' with {listed(kept)}' if kept else ''}"
+        names = judge.scored
+        if policy.weights:
+            weights = zip(judge.scored, judge.terms.weights, strict=True)
+            names = [f"{name} ({weight:.0%})" for name, weight in weights]
+        because = PICK_RULES[policy.rule].because.format(names=listed(names))
+        bounds = [str(limit) for limit in judge.limits if isinstance(limit, Bound) and limit.keyed]
+        return f"{because} with {listed(bounds)}" if bounds else because
 
     def _gains(self) -> tuple[str, str]:
         """The current point, and differences from it in the objectives and in what the rule scores,
         with intervals; without a current point the values themselves."""
         choices = self.choices
-        names = list(dict.fromkeys([*self.choices.objectives, *self.judge.scored]))
+        names = list(dict.fromkeys([*choices.names, *self.judge.scored]))
         values = choices.values(names)
         if choices.current is None:
-            own = zip(names, values[self.chosen], strict=True)
-            return "", ", ".join(f"{name} {value:.5g}" for name, value in own)
-        gains, now = choices.gains(names, values)[self.chosen], values[choices.current]
+            of_pick = zip(names, values[self.chosen], strict=True)
+            return "", ", ".join(f"{name} {value:.5g}" for name, value in of_pick)
+        against = self._called(choices.current)
+        if choices.today:
+            against = str(choices.of("name", choices.current))
+        gains = choices.gains(names, values)[self.chosen]
         drawn = choices.gains(names, choices.posterior(names))[:, self.chosen]
-        ends = np.quantile(drawn, ENDS, axis=0) if len(drawn) else ()
-        parts = [
-            f"{name} {value:.3g} (there: 0)"  # of which nothing is a per cent
-            if base == 0 and not choices.in_thousandths(name)
-            else f"{name} {difference(choices, name, *gain)}"
-            for name, value, base, *gain in zip(
-                names, values[self.chosen], now, gains, *ends, strict=True
-            )
-        ]
-        against = (
-            str(choices.of("name", choices.current))
-            if choices.today
-            else self._called(choices.current)
-        )
-        return against, ", ".join(parts)
+        ends = np.quantile(drawn, ENDS, axis=0) if len(drawn) else np.zeros((0, len(names)))
+        gains_in_words = []
+        for place, name in enumerate(names):
+            if values[choices.current, place] == 0 and not choices.in_thousandths(name):
+                # of which nothing is a per cent
+                gain = f"{values[self.chosen, place]:.3g} (there: 0)"
+            else:
+                gain = difference(choices, name, gains[place], *ends[:, place])
+            gains_in_words.append(f"{name} {gain}")
+        return against, ", ".join(gains_in_words)
 
     def _doubt(self) -> str:
         """How often the pick holds; where that is seldom, what else comes first."""
@@ -184,83 +188,93 @@ class Told:
             return ""
         if holds >= SELDOM:
             return f"It holds in {holds:.0%} of retrainings."
-        own, keeps = self.choices.of("point", self.chosen), self.stability.keeps or 0.0
-        by_rule = {each.point: each.by_rule or 0.0 for each in self.stability.points}
-        others = [
-            each
-            for each in self.stability.points
-            if each.point != own and by_rule[each.point] >= 0.01
-        ]
-        names = [
-            self.titles.get(each.name)
-            or f"{each.name}{f' ({each.architecture})' if each.point[0].isdigit() else ''}"
-            for each in others
-        ]
-        behind = [" (behind in every head)" if self._behind(each.point) else "" for each in others]
-        shares = [f" in {each.by_rule:.0%}" for each in others]
-        names = ["".join(parts) for parts in zip(names, shares, behind, strict=True)][:RIVALS]
-        broken = f", and breaks a limit in {1 - keeps:.0%}" if keeps < 1 else ""
-        if by_rule[own] and self.choices.served:
-            broken += f"; with some weights this model comes first in {by_rule[own]:.0%}"
-        instead = f" First instead: {listed(names)}." if names else ""
-        return f"Unsure: it holds in only {holds:.0%} of retrainings{broken}.{instead}"
+        keeps = self.stability.keeps or 0.0
+        doubt = f"Unsure: it holds in only {holds:.0%} of retrainings"
+        if keeps < 1:
+            doubt += f", and breaks a limit in {1 - keeps:.0%}"
+        point = self.choices.of("point", self.chosen)
+        rivals = []
+        for stability in self.stability.points:
+            first = stability.by_rule or 0.0
+            if stability.point == point:
+                if first and self.choices.served:
+                    doubt += f"; with some weights this model comes first in {first:.0%}"
+            elif first >= 0.01:
+                rivals.append(self._rival(stability))
+        instead = f" First instead: {listed(rivals[:RIVALS])}." if rivals else ""
+        return f"{doubt}.{instead}"
+
+    def _rival(self, stability: PointStability) -> str:
+        """A point that comes first in some draws: `trial 7 (mmoe) in 12%`."""
+        name = self.titles.get(stability.name)
+        if not name:
+            is_trial = stability.point[0].isdigit()
+            name = f"{stability.name} ({stability.architecture})" if is_trial else stability.name
+        behind = " (behind in every head)" if self._behind(stability.point) else ""
+        return f"{name} in {stability.by_rule:.0%}{behind}"
 
     def _behind(self, point: str) -> bool:
-        rows = np.flatnonzero(self.choices.table["point"] == point)
-        return self.choices.behind_in_every_head(int(rows[0]), self.chosen)
+        first_row = int(self.choices.rows_of(point).argmax())
+        return self.choices.behind_in_every_head(first_row, self.chosen)
 
     def _simpler(self) -> str:
-        sizes = {row: self.choices.of("size", row) for row in self.as_good}
-        names = [
-            self._called(row) + (f" of {size:,.0f} parameters" if np.isfinite(size) else "")
-            for row, size in sizes.items()
-        ]
-        per = (
-            f"{MARGIN:.1%} in every outcome"
-            if self.choices.served
-            else f"{MARGIN / 10:g} in every objective"
-        )
+        if not self.as_good:
+            return ""
+        names = []
+        for row in self.as_good:
+            size = self.choices.of("size", row)
+            of_size = f" of {size:,.0f} parameters" if np.isfinite(size) else ""
+            names.append(self._called(row) + of_size)
+        margin = f"{MARGIN / 10:g} in every objective"
+        if self.choices.served:
+            margin = f"{MARGIN:.1%} in every outcome"
         verb = "is" if len(names) == 1 else "are"
-        return f"As good within noise (and within {per}) {verb} {listed(names)}." if names else ""
+        return f"As good within noise (and within {margin}) {verb} {listed(names)}."
 
     def _guarded(self) -> str:
         judge = self.judge
-        parts = [str(limit) for limit in (*self.judge.limits, *self.judge.segments)]
-        if parts and judge.unsure:
-            parts.append(
-                f"by their means, as nothing keeps them with {judge.policy.guard.confidence:.0%} "
-                "confidence"
-            )
-        gone, noise = int((~judge.passing).sum()), int(judge.noise.sum())
-        few = (
-            f", {noise} of them by noise alone: too few rows show that nothing is lost"
-            if noise
-            else ""
-        )
-        told = (
-            f"The guard ({'; '.join(parts)}) excluded {gone} of {len(self.choices)} choices{few}."
-        )
-        sentences = [told] if parts else []
-        for why in dict.fromkeys(judge.unjudged.values()):
-            names = ", ".join(name for name, each in judge.unjudged.items() if each == why)
-            sentences.append(f"The guard could not judge {names}: {why}.")
-        for names in (listed(each.untold) for each in judge.segments if each.untold):
-            sentences.append(
-                f"The guard could not judge every outcome in {names}: too few positives."
-            )
+        limits = [str(limit) for limit in (*judge.limits, *judge.segments)]
+        sentences = [self._excluded(limits)] if limits else []
+        for reason in dict.fromkeys(judge.unjudged.values()):
+            names = [name for name, why in judge.unjudged.items() if why == reason]
+            sentences.append(f"The guard could not judge {', '.join(names)}: {reason}.")
+        for segments in judge.segments:
+            if segments.unjudged:
+                sentences.append(
+                    f"The guard could not judge every outcome in {listed(segments.unjudged)}: too "
+                    "few positives."
+                )
         return " ".join(sentences)
+
+    def _excluded(self, limits: Sequence[str]) -> str:
+        judge = self.judge
+        guard = "; ".join(limits)
+        if judge.unsure:
+            confidence = judge.policy.guard.confidence
+            guard += f"; by their means, as nothing keeps them with {confidence:.0%} confidence"
+        excluded, by_noise = int((~judge.passing).sum()), int(judge.noise.sum())
+        sentence = f"The guard ({guard}) excluded {excluded} of {len(self.choices)} choices"
+        if by_noise:
+            sentence += (
+                f", {by_noise} of them by noise alone: too few rows show that nothing is lost"
+            )
+        return f"{sentence}."
 
 
 def difference(choices: Choices, name: str, gain: float, *ends: float) -> str:
     """A gain in words, with the ends of its interval if they differ: per cent of current, signed as
     the value moves; of a head's metric in its own unit."""
-    low, *_, high = sorted(end * choices.sign(name) for end in ends or (gain, gain))
-    own = choices.in_thousandths(name)
-    told, *interval = (
-        f"{each / 10 + 0.0:+.4f}"
-        if own
-        else f"{100 * moved:+.{'2g' if abs(moved) < 0.1 else '0f'}}%"
-        for each in (gain * choices.sign(name), low, high)
-        for moved in [round(each, 6) + 0.0]
-    )
-    return f"{told} ({' to '.join(interval)})" if low != high else told
+    moves = sorted(end * choices.sign(name) for end in ends or (gain, gain))
+    in_thousandths = choices.in_thousandths(name)
+    value = _move_in_words(gain * choices.sign(name), in_thousandths)
+    if moves[0] == moves[-1]:
+        return value
+    low, high = (_move_in_words(move, in_thousandths) for move in (moves[0], moves[-1]))
+    return f"{value} ({low} to {high})"
+
+
+def _move_in_words(move: float, in_thousandths: bool) -> str:
+    move = round(move, 6) + 0.0  # no minus before 0
+    if in_thousandths:
+        return f"{move / 10 + 0.0:+.4f}"
+    return f"{100 * move:+.2g}%" if abs(move) < 0.1 else f"{100 * move:+.0f}%"

@@ -157,7 +157,7 @@ def _point(served: Served, row: int) -> dict[str, Any]:
         "confirm": of(CONFIRM),
     }
     for slice in served.slices(TEST):
-        gains = served.gains(row, slice=slice)
+        gains = served.effects(row, slice=slice)
         known = {name: value for name, value in of(TEST, slice=slice).items() if np.isfinite(value)}
         if known:
             entry.setdefault("segments", {})[slice] = {

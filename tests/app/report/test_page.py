@@ -199,13 +199,13 @@ def test_regions_are_of_paired_differences(section, rng):
 def test_choices_are_thinned_to_what_may_matter():
     section = section_of(records_of(objectives=5), objectives_of(5), served=5)
     few, stability = section.decision.choices, section.decision.pick.stability
-    more = {name: np.tile(getattr(few, name), (4, 1, 1)) for name in ("draws", "retrained")}
-    choices = replace(few, **more)
+    draws = {name: np.tile(drawn, (4, 1, 1)) for name, drawn in few.draws.items()}
+    choices = replace(few, draws=draws)
     pick = SimpleNamespace(
         row=3, point="3", stability=stability, runners_up=[SimpleNamespace(row=5)]
     )
     found = section_data(with_decision(section, choices=choices, pick=pick))["decision"]
-    assert found["count"] == MOST_DRAWS < len(choices.draws)
+    assert found["count"] == MOST_DRAWS < len(choices.drawn)
     assert len(found["rows"]) < len(few)
     assert (
         len(base64.b64decode(found["draws"]))
@@ -221,7 +221,7 @@ def test_choices_are_thinned_to_what_may_matter():
         assert found["rows"][place]["weights"] == plain(choices.table.iloc[row]["weights"])
     assert {row["point"] for row in found["rows"]} == set(choices.table["point"])
     assert found["rates"] is None  # an ndcg among them does not add up
-    current = choices.values(choices.objectives)[choices.current]
+    current = choices.values(choices.names)[choices.current]
     assert found["values"][found["current"]] == pytest.approx(current.tolist(), rel=1e-5)
 
 

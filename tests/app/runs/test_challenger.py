@@ -60,7 +60,7 @@ def test_what_keeps_no_limit_has_its_best_weights_all_the_same_and_that_is_said(
     found = challenger_of(decision, outside)
     contest, table = decision.contests()[0], decision.serving.served.table
     rows = (table["point"] == outside).to_numpy().nonzero()[0]
-    scores = contest.goal.worth(decision.choices.values(decision.choices.objectives))[rows]
+    scores = contest.goal.worth(decision.choices.values(decision.choices.names))[rows]
     assert (found.row, found.within) == (rows[scores.argmax()], False)
     assert "none of which keep its limits" in pick_challenger(decision, outside).reason
 

@@ -93,7 +93,7 @@ def test_what_a_pick_shows_is_what_its_formula_shows_in_the_log():
         "click",
         "buy",
     }
-    share = 1 + served.gains(row)[GUARDED].value
+    share = 1 + served.effects(row)[GUARDED].value
     assert f"{authors:.1%} of the rows, {share:.1%} of today's (" in found.decision.readings[-2]
 
 

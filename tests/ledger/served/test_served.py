@@ -153,7 +153,7 @@ def test_segments_are_measured_on_their_own_rows(world, outcomes):
         for name in ("country=US", "country=FR"):
             assert all(
                 each == Effect(0, 0, 0)
-                for each in served.gains(served.current, split, name).values()
+                for each in served.effects(served.current, split, name).values()
             )
             low, value, high, whole_low, whole_high = (
                 served.at(split, part, slice)
