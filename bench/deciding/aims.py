@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -53,20 +53,19 @@ class PolicyAim:
         """U (...) of outcomes (..., M): of `knee` the mean logarithm of their ratios, else a
         fraction.
         """
-        known: Floats = np.maximum(base, 1e-9)
-        gains, weights = np.asarray(values / known - 1), np.array(self.weights)
-        if (earned := self.earned(known)) is not None:
+        positive_base: Floats = np.maximum(base, 1e-9)
+        gains = np.asarray(values / positive_base - 1)
+        weights, earned = np.array(self.weights), self.earned(positive_base)
+        if earned is not None:
             weights = earned / earned.sum()
-        terms = Terms(weights, np.ones(len(known)), np.zeros(len(known), dtype=bool))
-        of = (
-            weighted
-            if not self.rule or PICK_RULES[self.rule].relative
-            else PICK_RULES[self.rule].score
-        )
-        return np.asarray(of(gains, terms))
+        outcomes = len(positive_base)
+        terms = Terms(weights, np.ones(outcomes), np.zeros(outcomes, dtype=bool))
+        if not self.rule or PICK_RULES[self.rule].relative:
+            return weighted(gains, terms)
+        return np.asarray(PICK_RULES[self.rule].score(gains, terms))
 
     def fraction(self, difference: Floats) -> Floats:
-        """Differences of U as fractions, so that .01 is 1%: of a mean logarithm exp less 1."""
+        """Differences of U as fractions, so that .01 is 1%: of a mean logarithm exp - 1."""
         logarithmic = bool(self.rule) and PICK_RULES[self.rule].logarithmic
         return np.expm1(difference) if logarithmic else np.asarray(difference)
 
@@ -81,9 +80,8 @@ class PolicyAim:
 
     def effect(self, difference: Effect) -> Effect:
         """An effect on U as fractions."""
-        return Effect(
-            *self.fraction(np.array([difference.value, difference.low, difference.high])).tolist()
-        )
+        numbers = np.array([difference.value, difference.low, difference.high])
+        return Effect(*self.fraction(numbers).tolist())
 
     def earned(self, base: Floats) -> Floats | None:
         """(M,) of what each of a base's outcomes (M,) earns; None where weights are no values."""
@@ -110,27 +108,43 @@ def aims_of(
     Raises:
         UserError: values of what is not served, or does not add up.
     """
-    rule, weights = policy.rule, _weights(policy, outcomes, rates)
+    weights = _weights(policy, outcomes, rates)
     shares, least = _floors(policy, outcomes, today)
-    weighed = {} if policy.values else policy.weighed(outcomes)
-    left_out = tuple(name for name, weight in weighed.items() if weight and name not in outcomes)
+    title = "all count alike" if policy.rule == "knee" and not today else "the policy"
+    first = PolicyAim(
+        name="",
+        rule="" if policy.values else policy.rule,
+        weights=tuple(weights),
+        shares=tuple(shares),
+        least=tuple(least),
+        chance=not today,
+        left_out=_left_out(policy, outcomes),
+        best=policy.epsilon.best if policy.epsilon and policy.epsilon.best in outcomes else "",
+    )
 
-    def aim(name: str, of: Sequence[float], keep: Sequence[float]) -> PolicyAim:
-        text = f"{name} {rule} {list(of)} {list(keep)} {least}"
-        scored_by = "" if policy.values else rule
-        best = policy.epsilon.best if policy.epsilon and policy.epsilon.best in outcomes else ""
-        return PolicyAim(
-            text, scored_by, tuple(of), tuple(keep), tuple(least), not today, name, left_out, best
-        )
+    def aim(title: str, weights: Sequence[float], shares: Sequence[float]) -> PolicyAim:
+        name = f"{title} {policy.rule} {list(weights)} {list(shares)} {least}"
+        return replace(first, name=name, title=title, weights=tuple(weights), shares=tuple(shares))
 
-    lossless = [max(1.0, share) if share else 0.0 for share in shares]
-    first = "all count alike" if rule == "knee" and not today else "the policy"
-    aims = [aim(first, weights, shares), *([aim("no loss", weights, lossless)] if today else [])]
-    tilted = np.array(weights) * (1 + (TILT - 1) * np.eye(len(outcomes)))
-    for name, each, own in zip(outcomes, tilted, weights, strict=True):
-        if 0 < own < sum(weights):  # else nothing changes
-            aims.append(aim(f"{name} counts {TILT:g} times", (each / each.sum()).tolist(), shares))
+    aims = [aim(title, weights, shares)]
+    if today:
+        lossless = [max(1.0, share) if share else 0.0 for share in shares]
+        aims.append(aim("no loss", weights, lossless))
+    for place, outcome in enumerate(outcomes):
+        if 0 < weights[place] < sum(weights):  # else nothing changes
+            tilted = np.array(weights)
+            tilted[place] *= TILT
+            anchor = (tilted / tilted.sum()).tolist()
+            aims.append(aim(f"{outcome} counts {TILT:g} times", anchor, shares))
     return tuple(aims)
+
+
+def _left_out(policy: Policy, outcomes: Sequence[str]) -> tuple[str, ...]:
+    """What the rule weighs that is no outcome."""
+    if policy.values:
+        return ()
+    weights = policy.weighed(outcomes)
+    return tuple(name for name, weight in weights.items() if weight and name not in outcomes)
 
 
 def _weights(policy: Policy, outcomes: Sequence[str], rates: Mapping[str, float]) -> list[float]:
@@ -139,22 +153,24 @@ def _weights(policy: Policy, outcomes: Sequence[str], rates: Mapping[str, float]
         return _values(policy, outcomes, rates)
     asked = policy.weighed(outcomes)
     weights = np.array([asked.get(name, 0.0) for name in outcomes])
-    weights = weights if weights.sum() > 0 else np.ones(len(outcomes))
-    return [float(each) for each in weights / weights.sum()]
+    if weights.sum() <= 0:
+        weights = np.ones(len(outcomes))
+    return list((weights / weights.sum()).tolist())
 
 
 def _values(policy: Policy, outcomes: Sequence[str], rates: Mapping[str, float]) -> list[float]:
     """(M,), what all of each outcome is worth, per impression."""
     values = []
+    served_tasks = {name.partition(".")[0] for name in outcomes}
     for task in policy.values:
-        own = [name for name in outcomes if name.partition(".")[0] == task]
-        if not own:
+        if task not in served_tasks:
             raise UserError(
                 f"values: expected a task whose outcome is served, found '{task}'; served are "
                 f"{outcomes}"
             )
     for name in outcomes:
-        task, value = name.partition(".")[0], policy.values.get(name.partition(".")[0], 0.0)
+        task = name.partition(".")[0]
+        value = policy.values.get(task, 0.0)
         if value and not adds_up(metric_of(name)):
             raise UserError(
                 f"values: expected outcomes that add up, such as {task}.recall@10%, found "
@@ -175,11 +191,15 @@ def _floors(
     """(M,) shares of the base and (M,) numbers that the policy's limits ask for at least."""
     shares, least = dict.fromkeys(outcomes, 0.0), dict.fromkeys(outcomes, 0.0)
     for _, name, floor, bound in policy.bounds:
-        if name in shares and floor is not False:
-            share = share_of_current(bound)
-            of, value = (shares, share) if share is not None else (least, float(bound))
-            of[name] = max(of[name], value)
-    for name, loss in policy.losses(outcomes).items() if today else ():
+        if name not in shares or floor is False:
+            continue
+        share = share_of_current(bound)
+        if share is None:
+            least[name] = max(least[name], float(bound))
+        else:
+            shares[name] = max(shares[name], share)
+    losses = policy.losses(outcomes) if today else {}
+    for name, loss in losses.items():
         if name in shares:
             shares[name] = max(shares[name], 1 - (LOSS if loss is None else loss), 0.0)
     return list(shares.values()), list(least.values())

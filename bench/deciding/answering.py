@@ -75,8 +75,8 @@ def with_slices(case: Case, verdict: Verdict, both: Moves, about: int) -> Verdic
     if slices.keys() - {AS_LOGGED} and case.served.known:
         notes.append(words.SURE_IN_SLICES)
     if AS_LOGGED in slices:
-        alike = ", ".join(f"{change} of {name}" for name, change in slices[AS_LOGGED].items())
-        notes.append(f"If all rows counted alike: {alike}.")
+        changes = ", ".join(f"{change} of {name}" for name, change in slices[AS_LOGGED].items())
+        notes.append(f"If all rows counted alike: {changes}.")
     limited = case.judge.policy.losses(case.served.names)
     if not limited and not verdict.keep:  # nothing else says what is given up
         notes = [*_costs_most(both, who), *notes]
@@ -104,8 +104,8 @@ def with_doubts(case: Case, verdict: Verdict, serves: int) -> Verdict:
     """
     notes = list(verdict.notes)
     if case.holds is not None and not verdict.keep and verdict.about == case.pick != case.current:
-        held = words.holding(case.holds, case.others)
-        notes = [held, *notes] if case.holds < SELDOM else [*notes, held]
+        place = 0 if case.holds < SELDOM else len(notes)
+        notes.insert(place, words.holding(case.holds, case.first_instead))
     if case.served.today and verdict.kind in ("keep", "unknown"):
         gain = verdict.both.utility.value if verdict.both and verdict.kind == "unknown" else 0.0
         notes = [*guarded(case, max(gain, 0.0)), *notes]
@@ -134,8 +134,8 @@ def with_first_note_in_answer(verdict: Verdict) -> Verdict:
 def _attributed(case: Case, row: int) -> list[str]:
     """Sentences on what makes the gain of a row over single-task models."""
 
-    def gain(point: str, other: str) -> Effect | None:
-        return case.mean_gain(point, other) if case.compares(point, other) else None
+    def gain(point: str, base: str) -> Effect | None:
+        return case.mean_gain(point, base) if case.compares(point, base) else None
 
     return list(case.attributed(case.point(row), gain, case.aim))
 
@@ -145,21 +145,20 @@ def slice_changes(served: Served, row: int) -> dict[str, Changes]:
 
     Intervals hold in all slices of one kind and outcomes together (Bonferroni).
     """
-    plain = {name: served.effects(row, TEST, name) for name in served.slices(TEST)}
-    by_slice: dict[str, Changes] = {}
-    for kind in dict.fromkeys(name.partition("=")[0] for name in plain):
-        of_kind = {
-            name: changes for name, changes in plain.items() if name.partition("=")[0] == kind
-        }
-        factor = _together(of_kind.values())
-        for name, changes in of_kind.items():
-            by_slice[name] = {
-                outcome: _wider(effect, factor) for outcome, effect in changes.items()
-            }
-    return by_slice
+    slices_by_kind: dict[str, dict[str, Changes]] = {}
+    for slice in served.slices(TEST):
+        kind = slice.partition("=")[0]
+        slices_by_kind.setdefault(kind, {})[slice] = served.effects(row, TEST, slice)
+    changes_by_slice: dict[str, Changes] = {}
+    for slices in slices_by_kind.values():
+        factor = _factor_for_all(slices.values())
+        for slice, changes in slices.items():
+            wider = {outcome: _wider(change, factor) for outcome, change in changes.items()}
+            changes_by_slice[slice] = wider
+    return changes_by_slice
 
 
-def _together(slices: Iterable[Changes]) -> float:
+def _factor_for_all(slices: Iterable[Changes]) -> float:
     """The factor by which intervals are wider that hold together."""
     count = 0
     for changes in slices:

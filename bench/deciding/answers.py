@@ -50,7 +50,7 @@ def over_today(case: Case) -> Verdict:
     gain_of_weights = weights.utility if weights else NOTHING
     if model and (model.utility.gained or (both.utility.gained and not gain_of_weights.gained)):
         answer = words.model(case.title(pick), both.utility, words.overall(case.aim))
-        return _said(verdict, answer, kind="model", row=pick)
+        return _with_answer(verdict, answer, kind="model", row=pick)
     if weights and gain_of_weights.gained:
         return _only_weights(case, verdict, weights)
     if case.unlimited is not None:
@@ -58,7 +58,7 @@ def over_today(case: Case) -> Verdict:
     return _nothing_gained(case, verdict, both)
 
 
-def _said(verdict: Verdict, answer: str, *notes: str, **changes: Any) -> Verdict:
+def _with_answer(verdict: Verdict, answer: str, *notes: str, **changes: Any) -> Verdict:
     """The verdict with its first sentence, and notes of which some may be empty."""
     return replace(verdict, answer=(answer,), notes=(*filter(None, notes), words.SURE), **changes)
 
@@ -75,14 +75,13 @@ def _untested(case: Case, both: Moves, weights: Moves | None, model: Moves | Non
 def _only_weights(case: Case, verdict: Verdict, weights: Moves) -> Verdict:
     """Better weights of today's model gain, and no other model surely adds to them."""
     contest, start = case.first, case.first.start
-    added = [contest.moves(row).utility for row in _other_rows(case)]
-    most = max(added, key=lambda gain: gain.value, default=None)
+    gains_on_top = [contest.moves(row).utility for row in _other_rows(case)]
+    best_on_top = max(gains_on_top, key=lambda gain: gain.value, default=None)
     is_score = case.point(start) != case.point(case.current)  # a score may hold more than the model
     against = case.against if is_score else ""
     answer = words.weights(weights.utility, words.overall(case.aim), against)
-    return _said(
-        verdict, answer, words.added(most), kind="weights", row=start, both=weights, model=None
-    )
+    verdict = replace(verdict, kind="weights", row=start, both=weights, model=None)
+    return _with_answer(verdict, answer, words.added(best_on_top))
 
 
 def _other_rows(case: Case) -> list[int]:
@@ -99,15 +98,14 @@ def _limited(case: Case, verdict: Verdict, unlimited: int) -> Verdict:
     answer = words.KEEP.format(
         against=case.against, why="no point that the policy allows is better"
     )
-    return _said(verdict, answer, would)
+    return _with_answer(verdict, answer, would)
 
 
 def _nothing_gained(case: Case, verdict: Verdict, both: Moves) -> Verdict:
     """Nothing surely gains: no model can gain what matters, the pick loses, or nobody can tell."""
     contest, pick, overall = case.first, case.pick, words.overall(case.aim)
-    gains = [
-        contest.moves(row, case.current).utility for row in (*_other_rows(case), contest.start)
-    ]
+    rows = [*_other_rows(case), contest.start]
+    gains = [contest.moves(row, case.current).utility for row in rows]
     top = max(gains, key=lambda gain: gain.high)
     if top.high <= MARGIN or pick == case.current:
         why = "the policy picks no other point"
@@ -117,12 +115,12 @@ def _nothing_gained(case: Case, verdict: Verdict, both: Moves) -> Verdict:
         alike = ""
         if pick != case.current and moves_nothing(both):
             alike = words.SAME.format(what=case.title(pick))
-        return _said(verdict, words.KEEP.format(against=case.against, why=why), alike)
+        return _with_answer(verdict, words.KEEP.format(against=case.against, why=why), alike)
     if both.utility.high < 0:
         why = words.costs(case.title(pick), both.utility, overall)
-        return _said(verdict, words.KEEP.format(against=case.against, why=why))
+        return _with_answer(verdict, words.KEEP.format(against=case.against, why=why))
     answer = words.unsure(case.title(pick), both.utility, overall)
-    return _said(verdict, answer, words.shows(verdict.least), kind="unknown", row=pick)
+    return _with_answer(verdict, answer, words.shows(verdict.least), kind="unknown", row=pick)
 
 
 # models alone
@@ -164,7 +162,7 @@ def _by_anchor(case: Case) -> dict[str, Effect]:
 
 def _notes_on_models(case: Case, verdict: Verdict) -> tuple[str, ...]:
     weights: Mapping[str, float] = case.served.table["weights"].iloc[case.pick]
-    averaged = words.averaged(len(verdict.anchors) - 1)
+    averaged = words.averaged(verdict.weightings)
     return words.SURE, averaged, words.start(weights, len(case.contests) > 1)
 
 
@@ -172,24 +170,24 @@ def _no_model_ahead(case: Case, verdict: Verdict, mean: Effect, notes: tuple[str
     """No model surely gains over the reference: they are level, or nobody can tell."""
     contest, pick, current = case.first, case.pick, case.current
     reference = words.reference(case.served)
-    others = {
-        point: case.mean_gain(point, case.point(current))
-        for point in contest.best
-        if point not in (case.point(current), case.point(pick))
-    }
-    # what is ahead is told first
-    behind = {point: gain for point, gain in others.items() if not gain.gained}
+    behind = {}
+    for point in contest.best:
+        if point not in (case.point(current), case.point(pick)):
+            gain = case.mean_gain(point, case.point(current))
+            if not gain.gained:  # what is ahead stands in the first sentence
+                behind[point] = gain
     same = pick == current or (verdict.both is not None and moves_nothing(verdict.both))
-    alike = words.SAME.format(what=case.title(pick)) if same and pick != current else ""
+    notes_on_pick: tuple[str, ...] = ()
+    if same and pick != current:
+        notes_on_pick = (words.SAME.format(what=case.title(pick)),)
     top = max([mean, *behind.values()], key=lambda gain: gain.high)
     if top.high <= MARGIN:
         level = words.level(reference, top)
-        return replace(
-            verdict, kind="keep", row=None, answer=(level,), notes=(*filter(None, [alike]), *notes)
-        )
+        notes = (*notes_on_pick, *notes)
+        return replace(verdict, kind="keep", row=None, answer=(level,), notes=notes)
     point, what = case.point(pick), case.title(pick)
     if same and behind:  # the pick says nothing of the models that differ
-        point = max(behind, key=lambda other: behind[other].value)
+        point = max(behind, key=lambda candidate: behind[candidate].value)
         what, mean = case.title(contest.best[point]), behind[point]
     differences = [
         contest.utility_gains(contest.best[point], measured=True)
@@ -200,7 +198,7 @@ def _no_model_ahead(case: Case, verdict: Verdict, mean: Effect, notes: tuple[str
     answer = words.UNDECIDED.format(
         what=what, reference=reference, mean=mean, overall=words.overall(case.aim)
     )
-    notes = (*filter(None, [words.shows(least), alike]), *notes)
+    notes = (words.shows(least), *notes_on_pick, *notes)
     return replace(verdict, answer=(answer,), notes=notes, least=least)
 
 

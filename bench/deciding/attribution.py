@@ -21,7 +21,7 @@ def attributed(points: Sequence[Point], pick: str, gain: Gain, aim: PolicyAim) -
     where all of it may be.
 
     Single-task models with the pick's settings tell it, see `bench.search.confirm.twins`. A blend
-    is told part by part, and then its network.
+    is explained part by part, and then its network.
 
     Args:
         points: of the run; the best single-task models are one of them.
@@ -37,50 +37,47 @@ def attributed(points: Sequence[Point], pick: str, gain: Gain, aim: PolicyAim) -
     if picked.kind != "blend":
         return [] if network is None else _of_network(points, network, "it", gain, aim)
     parts = [gain(str(picked.config[part]), BASELINE) for part in (NETWORK, TREES)]
-    said = [words.part_of_trees(*parts)]
+    sentences = [words.part_of_trees(*parts)]
     if network is not None:
-        said += _of_network(points, network, "the network's gain", gain, aim)
-    return said
+        sentences += _of_network(points, network, "the network's gain", gain, aim)
+    return sentences
 
 
 def _of_network(
-    points: Sequence[Point], network: Point, what: str, gain: Gain, aim: PolicyAim
+    points: Sequence[Point], network: Point, gain_in_words: str, gain: Gain, aim: PolicyAim
 ) -> list[str]:
     """Of a network that shares; nothing where it gains nothing, or differs from single-task models
     in sharing alone.
-
-    Args:
-        what: the gain in words.
     """
     whole = gain(network.id, BASELINE)
-    settings = _settings_apart(points, network)
+    settings = _different_settings(points, network)
     if whole is None or round(whole.value, 3) <= 0 or not settings:
         return []
     twin = twin_of(network, filter(confirmed, points))
     alone = None if twin is None else gain(twin.id, BASELINE)
     added = None if twin is None else gain(network.id, twin.id)
     if alone is None or added is None:
-        return [words.part_unknown(what, settings)]
-    return [words.part_of_settings(what, settings, aim.share(alone, whole), added)]
+        return [words.part_unknown(gain_in_words, settings)]
+    share = aim.share(alone, whole)
+    return [words.part_of_settings(gain_in_words, settings, share, added)]
 
 
-def _settings_apart(points: Sequence[Point], network: Point) -> list[str]:
-    """In words the settings beside sharing that a network and one of the best single-task models
-    have apart.
+def _different_settings(points: Sequence[Point], network: Point) -> list[str]:
+    """In words the settings beside sharing in which a network and one of the best single-task
+    models differ.
     """
-    by_id = {point.id: point for point in points}
+    point_of = {point.id: point for point in points}
     names: set[str] = set()
-    for source in source_ids(by_id[BASELINE]):
-        names |= _apart(network, by_id[source])
+    for source in source_ids(point_of[BASELINE]):
+        names |= _different_names(network, point_of[source])
     kinds = [name for name in words.KINDS_OF_SETTINGS if name in names]
-    options = tuple(name.removesuffix("kind") for name in kinds)  # options of a kind differ with it
-    others = [name for name in names if not name.startswith(options)]
-    told = [f"{words.KINDS_OF_SETTINGS[name]} ({network.config.get(name)})" for name in kinds]
-    if others:
-        told.append(words.OTHERS if told else words.SIZES)
-    return told
+    settings = [f"{words.KINDS_OF_SETTINGS[name]} ({network.config.get(name)})" for name in kinds]
+    options_of_kinds = tuple(name.removesuffix("kind") for name in kinds)  # differ with the kind
+    if any(not name.startswith(options_of_kinds) for name in names):
+        settings.append(words.OTHERS if settings else words.SIZES)
+    return settings
 
 
-def _apart(one: Point, other: Point) -> set[str]:
-    names = one.unshared.keys() | other.unshared.keys()
-    return {name for name in names if one.config.get(name) != other.config.get(name)}
+def _different_names(network: Point, single_task: Point) -> set[str]:
+    names = network.unshared.keys() | single_task.unshared.keys()
+    return {name for name in names if network.config.get(name) != single_task.config.get(name)}

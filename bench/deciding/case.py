@@ -33,7 +33,7 @@ class Case:
         unlimited: the row that the policy would pick without its limits, where these make it keep
             the current point.
         holds: in which share of retrainings the pick holds, see `bench.deciding.stability`.
-        others: points that come first in the other retrainings, in words.
+        first_instead: points that come first in the other retrainings, in words.
         ahead_in_heads: of a point the names of those that are surely ahead of it in every head.
         titles: how points are called, by their names; see `words.titles_of`.
         suspicion: sentences on the data and the pick, see `Frontier.suspicion` and
@@ -47,7 +47,7 @@ class Case:
     against: str
     unlimited: int | None = None
     holds: float | None = None
-    others: Sequence[str] = ()
+    first_instead: Sequence[str] = ()
     ahead_in_heads: Callable[[str], Sequence[str]] = lambda point: ()
     titles: Mapping[str, str] = field(default_factory=dict)
     suspicion: str = ""
@@ -81,19 +81,19 @@ class Case:
         """The id of a row's model."""
         return str(self.served.table["point"].iloc[row])
 
-    def compares(self, point: str, other: str) -> bool:
-        """Whether the policy's own contest has both candidates."""
-        return {point, other} <= self.first.best.keys()
+    def compares(self, *points: str) -> bool:
+        """Whether the policy's own contest has all of these candidates."""
+        return {*points} <= self.first.best.keys()
 
-    def mean_gain(self, point: str, other: str) -> Effect:
+    def mean_gain(self, point: str, base: str) -> Effect:
         """The gain in U of a candidate over another one, each at its best weights, on average over
         contests.
         """
-        contests = [contest for contest in self.contests if {point, other} <= contest.best.keys()]
+        contests = [contest for contest in self.contests if {point, base} <= contest.best.keys()]
 
         def mean(measured: bool) -> Effect:
             differences = [
-                contest.utility_gains(contest.best[point], contest.best[other], measured)
+                contest.utility_gains(contest.best[point], contest.best[base], measured)
                 for contest in contests
             ]
             draws = np.mean(differences, axis=0)

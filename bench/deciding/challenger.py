@@ -47,28 +47,29 @@ def challenger_of(decision: Decision, point: str) -> Challenger:
     """The named point at the weights that the verdict's contest has it with; raises UserError for
     an unknown one.
     """
-    table, known = decision.choices.table, points_of(decision)
-    if point in set(decision.frontier.table["point"].astype(str)) - {*known}:
+    table, candidates = decision.choices.table, points_of(decision)
+    trained_once = set(decision.frontier.table["point"].astype(str)) - {*candidates}
+    if point in trained_once:
         raise UserError(
             f"{OPTION}: expected a point that was trained again on fresh seeds, found '{point}', "
-            f"which was not; such points are {', '.join(known)}"
+            f"which was not; such points are {', '.join(candidates)}"
         )
-    check_known("point", point, known, OPTION)
-    rows = np.flatnonzero(table["point"].astype(str) == point)
-    who = named(table.iloc[int(rows[0])], titles_of(decision.frontier.points))
+    check_known("point", point, candidates, OPTION)
+    first_row = int(np.flatnonzero(table["point"].astype(str) == point)[0])
+    who = named(table.iloc[first_row], titles_of(decision.frontier.points))
     contest = _first_contest(decision)
     if contest is None:
-        return Challenger(int(rows[0]), True, who, None)
+        return Challenger(first_row, True, who, None)
     row, within = contest.best_of(point)
-    now = contest.served.current
-    return Challenger(row, within, who, None if row == now else contest.moves(row, now))
+    current = contest.served.current
+    return Challenger(row, within, who, None if row == current else contest.moves(row, current))
 
 
 def pick_challenger(decision: Decision, point: str) -> Pick:
     """The named point in place of the pick; raises UserError for an unknown one."""
-    found = challenger_of(decision, point)
+    asked = challenger_of(decision, point)
     points = untested(decision.frontier.points)
-    return pick_of(decision.choices, points, decision.policy, found.row, found.within)
+    return pick_of(decision.choices, points, decision.policy, asked.row, asked.within)
 
 
 def points_of(decision: Decision) -> Sequence[str]:
@@ -78,4 +79,6 @@ def points_of(decision: Decision) -> Sequence[str]:
 
 def _first_contest(decision: Decision) -> Contest | None:
     """By the policy's own aim; None without a served front."""
-    return next(iter(decision.contests()), None) if decision.serving.served is not None else None
+    if decision.serving.served is None:
+        return None
+    return next(iter(decision.contests()), None)

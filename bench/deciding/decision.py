@@ -334,7 +334,7 @@ def _case(
         against=serving.against,
         unlimited=chosen.unlimited,
         holds=chosen.stability.holds,
-        others=[titles.get(name, name) for name in first_instead[:2]],
+        first_instead=[titles.get(name, name) for name in first_instead[:2]],
         ahead_in_heads=front.ahead_of,
         titles=titles,
         suspicion=" ".join(doubt for doubt in doubts if doubt),

@@ -161,7 +161,7 @@ def _ranking(choices: Choices, rows: Sequence[int], scores: Floats) -> list[int]
 
 
 def _compared(judge: Judge) -> list[str]:
-    """What choices are compared in: all that the rule scores, and the objectives."""
+    """Metrics that choices are compared in: all that the rule scores, and the objectives."""
     return list(dict.fromkeys([*judge.scored, *judge.choices.names]))
 
 

@@ -291,12 +291,8 @@ class Policy(Config):
     @property
     def toml(self) -> str:
         """Itself as a policy file."""
-        return "".join(
-            f"{line}\n"
-            for line in toml_lines(
-                {"rule": self.rule} | self.model_dump(mode="json", exclude_unset=True)
-            )
-        )
+        values = {"rule": self.rule} | self.model_dump(mode="json", exclude_unset=True)
+        return "".join(f"{line}\n" for line in toml_lines(values))
 
     @property
     def outcomes(self) -> tuple[str, ...]:
@@ -307,29 +303,34 @@ class Policy(Config):
         """Raises a UserError where the policy names what cannot be measured of these tasks and
         columns of items.
         """
+        task_names = [task.name for task in tasks]
         for task in self.values:
-            check_known("task", task, [each.name for each in tasks], "values")
-        known = [metric for task in tasks for metric in metric_names(task)] + [
-            f"cost/{cost}" for cost in COSTS
-        ]
-        own = {each.name for each in tasks}
-        for where, name in (
-            (where, name.partition("[")[0])
-            for where, names in self._named.items()
-            for name in names
-        ):
-            task, _, metric = name.partition(".")
-            served = (
-                task in own
-                and not of_items(name)
-                and (ranked(metric) is not None or metric in AREAS)
-            )
-            if not served and name not in known:
-                where = self.where(where, name)
-                if "@" in name or name in own or task in (items or {}):
-                    outcome(name, tuple(tasks), where, items)
-                    continue
-                raise UserError(f"{where}: {unknown('metric', name, known)}")
+            check_known("task", task, task_names, "values")
+        metrics = [metric for task in tasks for metric in metric_names(task)]
+        metrics += [f"cost/{cost}" for cost in COSTS]
+        for setting, names in self._named.items():
+            for name in names:
+                self._check_metric(name.partition("[")[0], setting, tasks, metrics, items)
+
+    def _check_metric(
+        self,
+        name: str,
+        setting: str,
+        tasks: Sequence[Task],
+        metrics: Sequence[str],
+        items: Mapping[str, ItemKind] | None,
+    ) -> None:
+        """Raises a UserError where no metric of heads, no cost and no outcome has this name."""
+        task_names = [task.name for task in tasks]
+        task, _, metric = name.partition(".")
+        is_outcome = task in task_names and (ranked(metric) is not None or metric in AREAS)
+        if name in metrics or (is_outcome and not of_items(name)):
+            return
+        where = self.where(setting, name)
+        if "@" in name or name in task_names or task in (items or {}):
+            outcome(name, tuple(tasks), where, items)
+        else:
+            raise UserError(f"{where}: {unknown('metric', name, metrics)}")
 
     @property
     def bounds(self) -> list[tuple[str, str, bool | None, float | str]]:
@@ -350,19 +351,18 @@ class Policy(Config):
         takes care of. Under the rule `value` nothing is limited by default: values say what a loss
         costs.
         """
-        given, named = self.guard.max_loss_vs_current, self.guard.losses
-        if self.values and not isinstance(given, float):
-            return dict(named)
-        asked = {name for _, name, *_ in self.bounds} | (
-            {self.epsilon.best} if self.epsilon else set()
-        )
-        losses = {
-            name: named.get(name) if isinstance(given, dict) else given
-            for name in (*named, *metrics)
-        }
-        return {
-            name: loss for name, loss in losses.items() if loss is not None or name not in asked
-        }
+        setting, by_metric = self.guard.max_loss_vs_current, self.guard.losses
+        if self.values and not isinstance(setting, float):
+            return dict(by_metric)
+        bounded = {name for _, name, *_ in self.bounds}
+        if self.epsilon:
+            bounded.add(self.epsilon.best)
+        losses: dict[str, float | None] = {}
+        for name in (*by_metric, *metrics):
+            loss = by_metric.get(name) if isinstance(setting, dict) else setting
+            if loss is not None or name not in bounded:
+                losses[name] = loss
+        return losses
 
     def weighed(self, objectives: Iterable[str]) -> Mapping[str, float]:
         """The weights of the metrics that the rule scores: of all objectives the same where it
@@ -370,23 +370,22 @@ class Policy(Config):
 
         Without those of items that the policy limits: what is guarded is not aimed at, too.
         """
+        if self.epsilon:
+            return {self.epsilon.best: 1.0}
+        if self.weights:
+            return self.weights
         limited = {name for _, name, *_ in self.bounds} | {*self.guard.losses}
-        aimed = (name for name in objectives if not (of_items(name) and name in limited))
-        return (
-            {self.epsilon.best: 1.0} if self.epsilon else self.weights or dict.fromkeys(aimed, 1.0)
-        )
+        return {name: 1.0 for name in objectives if not (of_items(name) and name in limited)}
 
     def where(self, setting: str, name: str) -> str:
         """What a message about a metric begins with: the option that named it, else the policy's
         setting.
         """
-        bare = name.partition("[")[0]
-        named = (
-            option
-            for (of, each), option in self._options.items()
-            if of.startswith(setting) and each == bare
-        )
-        return next(named, setting)
+        metric = name.partition("[")[0]
+        for (option_setting, option_metric), option in self._options.items():
+            if option_setting.startswith(setting) and option_metric == metric:
+                return option
+        return setting
 
     @property
     def _named(self) -> dict[str, Iterable[str]]:
@@ -410,34 +409,25 @@ class Policy(Config):
         """
         values = self.model_dump(exclude_unset=True)
         if maximize is not None or worth:
-            values = {
-                key: value
-                for key, value in values.items()
-                if key not in ("weights", "epsilon", "values")
-            }
-            own = (
-                {"rule": "value", "values": worth}
-                if worth
-                else {"rule": "epsilon", "epsilon": {"best": maximize}}
-            )
-            values |= own
-        guard = values.get("guard", {})
-        more = {
-            key: guard.get(key, {}) | own
-            for key, own in (("at_least", at_least), ("at_most", at_most))
-            if own
-        }
-        policy = Policy.model_validate(
-            values | {"guard": guard | more} if guard or more else values
-        )
-        named: list[tuple[str, str, Iterable[str]]] = [
+            for table in ("weights", "epsilon", "values"):
+                values.pop(table, None)
+        if worth:
+            values |= {"rule": "value", "values": worth}
+        elif maximize is not None:
+            values |= {"rule": "epsilon", "epsilon": {"best": maximize}}
+        for key, bounds in (("at_least", at_least), ("at_most", at_most)):
+            if bounds:
+                guard = values.setdefault("guard", {})
+                guard[key] = guard.get(key, {}) | bounds
+        policy = Policy.model_validate(values)
+        option_names: list[tuple[str, str, Iterable[str]]] = [
             ("epsilon.best", "--maximize", [maximize] if maximize else []),
             ("guard.at_least", "--at-least", at_least),
             ("guard.at_most", "--at-most", at_most),
         ]
-        policy._options = {
-            (of, name.partition("[")[0]): option for of, option, names in named for name in names
-        }
+        for setting, option, names in option_names:
+            for name in names:
+                policy._options[setting, name.partition("[")[0]] = option
         return policy
 
 
@@ -447,11 +437,14 @@ def toml_lines(values: Mapping[str, object], prefix: str = "") -> list[str]:
     """
     lines = []
     for key, value in values.items():
-        name = prefix + (key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else json.dumps(key))
+        is_bare = re.fullmatch(r"[A-Za-z0-9_-]+", key)
+        name = prefix + (key if is_bare else json.dumps(key))
         if isinstance(value, Mapping):
             lines += toml_lines(value, f"{name}.")
+        elif value == math.inf:
+            lines.append(f"{name} = inf")
         elif value is not None:
-            lines.append(f"{name} = {'inf' if value == float('inf') else json.dumps(value)}")
+            lines.append(f"{name} = {json.dumps(value)}")
     return lines
 
 

@@ -60,27 +60,27 @@ class Length:
     Attributes:
         epochs: by the mean over all metrics; None trains to the end of the configuration's
             schedule.
-        own: by each metric alone, for tasks that are separate models.
+        by_metric: by each metric alone, for tasks that are separate models.
     """
 
     epochs: float | None = None
-    own: dict[str, float] = field(default_factory=dict)
+    by_metric: dict[str, float] = field(default_factory=dict)
 
-    def in_words(self, whole: float, apart: bool) -> str:
+    def in_words(self, whole: float, separate: bool) -> str:
         """How long the pick is trained, and why.
 
         Args:
             whole: passes of the configuration, `optim.epochs`.
-            apart: whether tasks are separate models, so that each has its own length.
+            separate: whether tasks are separate models, so that each has its own length.
         """
         if self.epochs is None:
             return (
                 f"all {whole:.3g} passes of optim.epochs, as the search kept no evaluations of it"
             )
-        own = self.own if apart else {"": self.epochs}
-        lengths = ", ".join(
-            f"{epochs:.3g} ({name})" if name else f"{epochs:.3g}" for name, epochs in own.items()
-        )
+        lengths = f"{self.epochs:.3g}"
+        if separate:
+            by_metric = [f"{epochs:.3g} ({name})" for name, epochs in self.by_metric.items()]
+            lengths = ", ".join(by_metric)
         return (
             f"{lengths} of {whole:.3g} passes in optim.epochs, where validation was best in the "
             "search"
@@ -91,19 +91,25 @@ def length_of(point: Point, objectives: Sequence[Objective]) -> Length:
     """The length of a point, from the evaluations of the run that the search saw, up to where the
     point is.
     """
-    seen = [each for each in point.curve if point.until is None or each["samples"] <= point.until]
+    curve = [
+        evaluation
+        for evaluation in point.curve
+        if point.until is None or evaluation["samples"] <= point.until
+    ]
     metrics = [objective for objective in objectives if objective.is_metric]
-    if not seen or not metrics:
+    if not curve or not metrics:
         return Length()
-    own = {each.name: _best(seen, [each]) for each in metrics}
-    return Length(_best(seen, metrics), own)
+    by_metric = {metric.name: _best(curve, [metric]) for metric in metrics}
+    return Length(_best(curve, metrics), by_metric)
 
 
 def _best(curve: Sequence[Mapping[str, float]], objectives: Sequence[Objective]) -> float:
     """The epoch of the best mean, the first of equals; an undefined metric is the worst."""
 
     def merit(evaluation: Mapping[str, float]) -> float:
-        total = sum(each.sign * evaluation.get(each.key(SEARCH), math.nan) for each in objectives)
+        total = 0.0
+        for objective in objectives:
+            total += objective.sign * evaluation.get(objective.key(SEARCH), math.nan)
         return -math.inf if math.isnan(total) else total
 
     return float(max(curve, key=merit)["epoch"])
@@ -130,21 +136,22 @@ def prediction_intervals(
         UserError: the point has no replicates, or no point has two.
     """
     intervals = {}
-    for objective in (each for each in objectives if each.is_metric):
+    for objective in objectives:
+        if not objective.is_metric:
+            continue
         key = objective.key(TEST)
-        values, samples = replicated(point, key), evidence_by_id(points, [key])
-        noise = seed_noise(list(samples.values())) if values else None
+        values, evidence = replicated(point, key), evidence_by_id(points, [key])
+        noise = seed_noise(list(evidence.values())) if values else None
         if noise is None:
             raise UserError(
                 "retrain.confidence: expected points confirmed on two seeds or more, which tell "
                 f"how much seeds move {key}, found none; confirm with confirm.replicates = 2 or "
                 "more"
             )
-        at = list(samples).index(point.id)
-        variance, freedom = float(noise.within[at, 0, 0]), float(noise.freedom[at, 0])
-        margin = stdtrit(freedom, (1 + confidence) / 2) * math.sqrt(
-            variance * (1 / len(values) + 1 / runs)
-        )
+        row = list(evidence).index(point.id)
+        variance, freedom = float(noise.within[row, 0, 0]), float(noise.freedom[row, 0])
+        standard_error = math.sqrt(variance * (1 / len(values) + 1 / runs))
+        margin = stdtrit(freedom, (1 + confidence) / 2) * standard_error
         mean = float(np.mean(values))
         intervals[objective] = Effect(mean, mean - margin, mean + margin)
     return intervals
@@ -157,9 +164,11 @@ def verdicts(
     lines: dict[str, list[str]] = {"worse": [], "better": [], "within": []}
     for objective, interval in intervals.items():
         value = metrics.get(objective.key(TEST), float("nan"))
-        which = place(objective, interval, value)
-        told = f"{value:.5f}, {which} than its prediction interval {interval_text(interval)}"
-        lines[which].append(f"{objective.name} on test is {told}")
+        place_of_value = place(objective, interval, value)
+        lines[place_of_value].append(
+            f"{objective.name} on test is {value:.5f}, {place_of_value} than its prediction "
+            f"interval {interval_text(interval)}"
+        )
     return lines["worse"], lines["better"]
 
 
@@ -167,9 +176,11 @@ def place(objective: Objective, interval: Effect, value: float) -> str:
     """Whether a value is `worse` than the whole interval, or not known, or `better`, or `within`
     it.
     """
-    least, most = sorted((objective.sign * interval.low, objective.sign * interval.high))
-    own = objective.sign * value
-    return "within" if least <= own <= most else "better" if own > most else "worse"
+    lowest, highest = sorted((objective.sign * interval.low, objective.sign * interval.high))
+    merit = objective.sign * value
+    if merit > highest:
+        return "better"
+    return "within" if merit >= lowest else "worse"
 
 
 def interval_text(interval: Effect) -> str:

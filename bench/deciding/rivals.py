@@ -89,13 +89,13 @@ def _leads(case: Case, row: int) -> dict[int, Effect]:
     return leads
 
 
-def _lead(case: Case, point: str, row: int, other: int) -> Effect:
+def _lead(case: Case, point: str, row: int, advised: int) -> Effect:
     """How far a candidate is ahead of a row in U: at the row, or over several contests each time at
     its best.
     """
     if len(case.contests) > 1 and point in case.first.best:
-        return case.mean_gain(point, case.point(other))
-    return case.first.moves(row, other).utility
+        return case.mean_gain(point, case.point(advised))
+    return case.first.moves(row, advised).utility
 
 
 def _behind(case: Case, verdict: Verdict, leads: Mapping[int, Effect]) -> str:
@@ -160,10 +160,9 @@ def guarded(case: Case, least: float) -> list[str]:
     """
     contest, judge = case.first, case.judge
     scores = judge.scores(judge.choices.values(judge.scored))
-    refused = [
-        row
-        for row in contest.best.values()
-        if judge.noise[row] and scores[row] > scores[case.current]
-    ]
-    better = [row for row in refused if contest.moves(row, case.current).utility.value > least]
-    return [words.guarded([case.title(row) for row in better])] if better else []
+    better = []
+    for row in contest.best.values():
+        looked_better = judge.noise[row] and scores[row] > scores[case.current]
+        if looked_better and contest.moves(row, case.current).utility.value > least:
+            better.append(case.title(row))
+    return [words.guarded(better)] if better else []

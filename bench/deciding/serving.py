@@ -84,19 +84,25 @@ def serving(
     rates = dict(zip(facts.tasks, facts.rates, strict=True))
     try:
         wanted = outcomes()
-        aims = aims_of(policy, [each.name for each in wanted], rates, current.today)
+        aims = aims_of(policy, [outcome.name for outcome in wanted], rates, current.today)
 
-        def front(own: Sequence[Candidate], of: Mapping[str, KeptRows], name: str) -> Served:
-            digest = digest_of(own, of, wanted, current, seed, aims) if folder else ""
-            result = load(folder, digest, name) if folder else None
-            if result is None:
-                result = served_front(own, of, wanted, current, seed, aims=aims)
-                if keep and folder:
-                    save(result, folder, digest, name)
-            return result
+        def front(
+            candidates: Sequence[Candidate], rows: Mapping[str, KeptRows], name: str
+        ) -> Served:
+            if not folder:
+                return served_front(candidates, rows, wanted, current, seed, aims=aims)
+            digest = digest_of(candidates, rows, wanted, current, seed, aims)
+            drawn = load(folder, digest, name)
+            if drawn is None:
+                drawn = served_front(candidates, rows, wanted, current, seed, aims=aims)
+                if keep:
+                    save(drawn, folder, digest, name)
+            return drawn
 
         served = front(candidates, rows, SERVED)
-        other = front(*turned(candidates, rows), TURNED) if few(rows) and not forward else None
+        other_way = None
+        if few(rows) and not forward:
+            other_way = front(*turned(candidates, rows), TURNED)
     except (Damaged, Unwritable):
         raise
     except UserError as error:
@@ -110,37 +116,42 @@ def serving(
         unsure=_unsure(rows),
         rows=rows[TEST].of,
         aims=aims,
-        turned=other,
+        turned=other_way,
     )
 
 
 def _shown(test: KeptRows) -> str:
-    of = test.exposure
-    if of is None:
+    exposure = test.exposure
+    if exposure is None:
         return "All of it holds among what today's ranking showed."
-    if of.kind == "random":
+    if exposure.kind == "random":
         return (
-            f"It rests on the {of.effective:,.0f} rows of test that were shown at random "
-            f"('{of.column}')."
+            f"It rests on the {exposure.effective:,.0f} rows of test that were shown at random "
+            f"('{exposure.column}')."
         )
-    rows = (
-        f"It rests on all rows, each counted 1 / '{of.column}': test is worth "
-        f"{of.effective:,.0f} rows shown at random."
+    sentences = (
+        f"It rests on all rows, each counted 1 / '{exposure.column}': test is worth "
+        f"{exposure.effective:,.0f} rows shown at random."
     )
-    return rows + (
-        f" {of.cut:,} rows would count more than {of.most:,.0f}, and count that." if of.cut else ""
-    )
+    if exposure.cut:
+        sentences += (
+            f" {exposure.cut:,} rows would count more than {exposure.most:,.0f}, and count that."
+        )
+    return sentences
 
 
 def _unsure(rows: Mapping[str, KeptRows]) -> str:
     for split in (CONFIRM, TEST):
-        of = rows[split]
-        if of.exposure is None:
+        of_split = rows[split]
+        if of_split.exposure is None:
             return ""
-        for task, many in zip(of.tasks, of.exposure.positives(of.labels), strict=True):
-            if many < LEAST_EFFECTIVE:
-                what = f"{many:,.0f} positives of '{task}' that count as shown at random"
-                return f"Cannot tell: {split} has {what}, and {LEAST_EFFECTIVE} are needed."
+        positives = of_split.exposure.positives(of_split.labels)
+        for task, count in zip(of_split.tasks, positives, strict=True):
+            if count < LEAST_EFFECTIVE:
+                return (
+                    f"Cannot tell: {split} has {count:,.0f} positives of '{task}' that count as "
+                    f"shown at random, and {LEAST_EFFECTIVE} are needed."
+                )
     return ""
 
 
@@ -148,32 +159,36 @@ def _note(rows: Mapping[str, KeptRows], served: Served, named: bool) -> str:
     """Whether rows are a sample or of few units, and a random order's scores; `named`: the user
     named outcomes.
     """
-    parts = [
-        f"{each.kept:,} of {each.of:,} on {split}"
-        for split, each in rows.items()
-        if each.kept < each.of
-    ]
-    sampled = (
-        f"The served front is measured on a sample of the rows, whole groups: {', '.join(parts)}."
+    sentences = [_sampled(rows)]
+    sentences += [few_units(rows[split].units, f"The {split} split") for split in (CONFIRM, TEST)]
+    sentences.append(_random_order(rows[CONFIRM], served, named))
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _sampled(rows: Mapping[str, KeptRows]) -> str:
+    samples = []
+    for split, of_split in rows.items():
+        if of_split.kept < of_split.of:
+            samples.append(f"{of_split.kept:,} of {of_split.of:,} on {split}")
+    if not samples:
+        return ""
+    return (
+        f"The served front is measured on a sample of the rows, whole groups: {', '.join(samples)}."
     )
-    scored = zip(served.measures, served.random, strict=True)
-    lists = [
-        f"{each.name} {value:.2f}"
-        for each, value in scored
-        if "ndcg@" in each.name and value > MUCH
-    ]
-    sizes = np.unique(rows[CONFIRM].group[rows[CONFIRM].group >= 0], return_counts=True)[1]
-    order = ""
-    if lists:
-        order = f"A random order has {', '.join(lists)}."
-    elif not named and len(sizes) and not ranked_by_group(sizes):
-        order = (
-            f"Groups have {sizes.mean():.1f} rows on average: a random order of them has an ndcg@5 "
-            f"of {random_ndcg(sizes):.2f} or more, so outcomes are of all rows."
-        )
-    few_ = (
-        few_units(each.units, f"The {split} split")
-        for split, each in rows.items()
-        if split in (CONFIRM, TEST)
+
+
+def _random_order(confirm: KeptRows, served: Served, named: bool) -> str:
+    """What a random order scores, where that is much."""
+    scores = []
+    for outcome, value in zip(served.measures, served.random, strict=True):
+        if "ndcg@" in outcome.name and value > MUCH:
+            scores.append(f"{outcome.name} {value:.2f}")
+    if scores:
+        return f"A random order has {', '.join(scores)}."
+    sizes = np.unique(confirm.group[confirm.group >= 0], return_counts=True)[1]
+    if named or not len(sizes) or ranked_by_group(sizes):
+        return ""
+    return (
+        f"Groups have {sizes.mean():.1f} rows on average: a random order of them has an ndcg@5 "
+        f"of {random_ndcg(sizes):.2f} or more, so outcomes are of all rows."
     )
-    return " ".join(filter(None, [sampled if parts else "", *few_, order]))

@@ -50,8 +50,10 @@ class ModelGain:
 
     def to_json(self) -> dict[str, Any]:
         """Itself as every document has it."""
-        facts = {"point": self.point, "name": self.name, "row": self.row}
-        return facts | ({"refused": self.refused} if self.refused else {}) | self.gain.to_json()
+        facts: dict[str, Any] = {"point": self.point, "name": self.name, "row": self.row}
+        if self.refused:
+            facts["refused"] = self.refused
+        return facts | self.gain.to_json()
 
 
 @dataclass(frozen=True)
@@ -133,35 +135,45 @@ class Verdict:
 
         Without columns that would be empty, or say the same again.
         """
-        moves = {words.WEIGHTS: self.weights, words.MODEL: self.model, words.BOTH: self.both}
-        parts = {
-            name: part
-            for name, part in moves.items()
-            if part is not None and not moves_nothing(part)
-        }
-        if len(parts) == 2 and words.BOTH in parts:  # then the other one is all of it
-            del parts[words.BOTH]
+        columns = self._columns
+        if not columns:
+            return [], []
+        headers = [self.who, *columns]
+        rows = self._overall_rows(columns)
+        for name in self.changes:
+            rows.append([name, *(str(moves.outcomes[name]) for moves in columns.values())])
+
+        worst = {name: (slice, loss) for slice, name, loss in reversed(losses(self.slices))}
+        if worst:
+            headers.append(words.WORST)
+            for row in rows:
+                slice, loss = worst.get(row[0], ("", ""))
+                row.append(f"{slice} {loss}".strip())
+        return headers, rows
+
+    @property
+    def _columns(self) -> dict[str, Moves]:
+        """By title the effects that a table shows."""
+        effects = {words.WEIGHTS: self.weights, words.MODEL: self.model, words.BOTH: self.both}
+        columns = {}
+        for title, moves in effects.items():
+            if moves is not None and not moves_nothing(moves):
+                columns[title] = moves
+        if len(columns) == 2 and words.BOTH in columns:  # then the other one is all of it
+            del columns[words.BOTH]
+        return columns
+
+    def _overall_rows(self, columns: Mapping[str, Moves]) -> list[list[str]]:
+        """What is gained in U; over several anchors the mean and the least."""
         overall = words.as_mean(self.overall, self.weightings, self.both_ways)
-        rows = [[overall, *(str(part.utility) for part in parts.values())]]
-        if self.anchors:
-            (_, mean), *every = self.anchors.items()
-            weighing, least = min(every, key=lambda anchor: anchor[1].value)
-            rows = [[overall, str(mean)]]
-            rows += (
-                [[f"the same where {weighing}: the least", str(least)]] if len(every) > 1 else []
-            )
-        above = len(rows)
-        rows += [
-            [name, *(str(each.outcomes[name]) for each in parts.values())] for name in self.changes
-        ]
-        # the largest is last
-        lost = {name: f"{slice} {each}" for slice, name, each in reversed(losses(self.slices))}
-        if lost:
-            rows = [
-                [*row, lost.get(row[0], "") if at >= above else ""] for at, row in enumerate(rows)
-            ]
-        headers = [self.who, *parts, *([words.WORST] if lost else [])]
-        return (headers, rows) if parts else ([], [])
+        if not self.anchors:
+            return [[overall, *(str(moves.utility) for moves in columns.values())]]
+        (_, mean), *by_anchor = self.anchors.items()
+        rows = [[overall, str(mean)]]
+        if len(by_anchor) > 1:
+            weighing, least = min(by_anchor, key=lambda anchor: anchor[1].value)
+            rows.append([f"the same where {weighing}: the least", str(least)])
+        return rows
 
     @property
     def by_model(self) -> tuple[list[str], list[list[str]]]:
@@ -192,30 +204,32 @@ class Verdict:
 
     def to_json(self) -> dict[str, Any]:
         """Itself as every document has it."""
-        parts = {"both": self.both, "weights_alone": self.weights, "model_alone": self.model}
-        more: dict[str, Any] = {
-            **{name: each and each.to_json() for name, each in parts.items()},
-            "anchors": {name: each.to_json() for name, each in self.anchors.items()},
-            "segments": {
-                name: {
-                    of: each.to_json() if np.isfinite(each.value) else None
-                    for of, each in changes.items()
-                }
-                for name, changes in self.slices.items()
-            },
-            "ahead": list(self.ahead),
-            "shows": self.least,
-            "models": [model.to_json() for model in self.models],
-            "limits": list(self.limits),
-        }
-        known = {name: value for name, value in more.items() if value}
-        said = {
+        document: dict[str, Any] = {
             "kind": self.kind,
             "sentence": self.sentence,
             "notes": list(self.notes),
             "keep": self.keep,
         }
-        return said | known
+        effects = {"both": self.both, "weights_alone": self.weights, "model_alone": self.model}
+        for name, moves in effects.items():
+            if moves is not None:
+                document[name] = moves.to_json()
+        optional = {
+            "anchors": {name: gain.to_json() for name, gain in self.anchors.items()},
+            "segments": {name: _by_outcome(changes) for name, changes in self.slices.items()},
+            "ahead": list(self.ahead),
+            "shows": self.least,
+            "models": [model.to_json() for model in self.models],
+            "limits": list(self.limits),
+        }
+        return document | {name: value for name, value in optional.items() if value}
+
+
+def _by_outcome(changes: Changes) -> dict[str, Any]:
+    return {
+        outcome: change.to_json() if np.isfinite(change.value) else None
+        for outcome, change in changes.items()
+    }
 
 
 def unserved(reason: str) -> Verdict:
@@ -232,6 +246,11 @@ def moves_nothing(change: Moves) -> bool:
 
 def losses(slices: Mapping[str, Changes]) -> list[tuple[str, str, Effect]]:
     """Slice, outcome and effect of what is surely lost, the largest loss first."""
-    parts = ((slice, own) for slice, own in slices.items() if slice != AS_LOGGED)
-    lost = [(slice, name, each) for slice, own in parts for name, each in own.items() if each.lost]
-    return sorted(lost, key=lambda one: one[2].value)
+    lost = []
+    for slice, changes in slices.items():
+        if slice == AS_LOGGED:
+            continue
+        for outcome, change in changes.items():
+            if change.lost:
+                lost.append((slice, outcome, change))
+    return sorted(lost, key=lambda loss: loss[2].value)

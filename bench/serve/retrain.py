@@ -348,7 +348,7 @@ def ends_of(trainer: Trainer, length: Length) -> list[int]:
     for selector in trainer.selectors:
         objectives = selector.objectives
         name = objectives[0].name if len(objectives) == 1 else ""
-        ends.append(_samples(trainer, length.own.get(name, length.epochs)))
+        ends.append(_samples(trainer, length.by_metric.get(name, length.epochs)))
     return ends if len(set(ends)) > 1 else ends[:1]
 
 

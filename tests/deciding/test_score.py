@@ -86,7 +86,7 @@ def test_the_best_mean_and_each_metrics_own_best(point, objectives):
     """Of a point short of full length, up to where it is."""
     whole = replace(point(0), curve=CURVE)
     assert length_of(whole, objectives) == Length(1.0, {"click.auc": 2.0, "like.auc": 0.5})
-    assert length_of(replace(whole, until=300), objectives).own == {
+    assert length_of(replace(whole, until=300), objectives).by_metric == {
         "click.auc": 1.0,
         "like.auc": 0.5,
     }

@@ -375,7 +375,7 @@ def test_it_is_told_by_test_alone():
 
 def test_a_pick_that_rarely_holds_is_never_told_without_saying_so():
     served = front_of([CURRENT, ("7", "trial", 0.5, 0.42, 0.41)])
-    rarely = told(served, holds=0.49, others=("trial 8", "trial 9"), suspicion="Check it.")
+    rarely = told(served, holds=0.49, first_instead=("trial 8", "trial 9"), suspicion="Check it.")
     rarely = " ".join((*rarely.answer, *rarely.notes))
     assert (
         "may change the pick: it holds in 49% of retrainings; trial 8 and trial 9 come first in "

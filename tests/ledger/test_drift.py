@@ -58,7 +58,7 @@ def test_where_nothing_changed_little_is_said(rng):
 )
 def test_a_planted_drift_is_found(options, kind, of):
     rng = np.random.default_rng(1)
-    found = [[(each.kind, each.of) for each in changes(*both(rng, **options))] for _ in range(40)]
+    found = [[(each.kind, each.name) for each in changes(*both(rng, **options))] for _ in range(40)]
     assert np.mean([(kind, of) in each for each in found]) >= 0.95
     assert np.mean([any(name == "click" for _, name in each) for each in found]) <= 0.1
 
@@ -74,6 +74,6 @@ def test_predictions_that_do_not_follow_are_said_to_be_too_high():
 
 def test_predictions_that_spread_are_said_to_have_moved():
     found = changes(*both(np.random.default_rng(3), sharper=1.5))
-    assert [(each.kind, each.of) for each in found] == [("scores", "buy")]
+    assert [(each.kind, each.name) for each in found] == [("scores", "buy")]
     (told,) = sentences(found)
     assert told.startswith("Predictions of 'buy' moved: ")

@@ -11,7 +11,7 @@ JRSS A 1969).
 from __future__ import annotations
 
 import math
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 from scipy.optimize import brentq
@@ -60,11 +60,19 @@ def crossed(shares: tuple[float, ...], bounds: tuple[float, ...], drift: float) 
 def boundaries(shares: tuple[float, ...]) -> tuple[float, ...]:
     """(K,) the standard errors from which on a test ends at each look."""
     bounds: tuple[float, ...] = ()
-    for at, (share, before) in enumerate(zip(shares, (0.0, *shares), strict=False), 1):
-        new = spent(share) - spent(before)
-        root = brentq(lambda z: crossed(shares[:at], (*bounds, z), 0.0)[-1] - new, 0.0, 40.0)  # noqa: B023
-        bounds = (*bounds, float(root))
+    for share, before in zip(shares, (0.0, *shares), strict=False):
+        to_spend = spent(share) - spent(before)
+        so_far = shares[: len(bounds) + 1]
+        excess = partial(_excess, so_far, bounds, to_spend)
+        bounds = (*bounds, float(brentq(excess, 0.0, 40.0)))
     return bounds
+
+
+def _excess(
+    shares: tuple[float, ...], bounds: tuple[float, ...], to_spend: float, bound: float
+) -> float:
+    """By how much the error of a look with this boundary is above what it may spend."""
+    return float(crossed(shares, (*bounds, bound), 0.0)[-1]) - to_spend
 
 
 @cache

@@ -73,15 +73,16 @@ def unit_of(
     """
     units, group = columns
     default = units or group or "row"
-    codes = {"row": np.arange(rows.kept, dtype=np.uint64)} | (
-        {group: units_of(rows.group, 0)} if group else {}
-    )
+    codes = {"row": np.arange(rows.kept, dtype=np.uint64)}
+    if group:
+        codes[group] = units_of(rows.group, 0)
     codes[default] = rows.units
-    name = (
-        default if asked is None else {plural(each)[:-1]: each for each in codes}.get(asked, asked)
-    )
-    check_known("unit", name, codes, "--unit")
-    return name, codes[name]
+    column = default
+    if asked is not None:
+        column_of = {plural(name)[:-1]: name for name in codes}
+        column = column_of.get(asked, asked)
+    check_known("unit", column, codes, "--unit")
+    return column, codes[column]
 
 
 def metrics_of(
@@ -97,30 +98,38 @@ def metrics_of(
     Args:
         weights: by task, of the policy's rule; values: by task what an event is worth, else empty.
     """
-    of = np.unique(units, return_inverse=True)[1]
-    each = np.nan_to_num(rows.labels.astype(np.float64)) * (
-        1.0 if rows.weights is None else rows.weights[:, None]
-    )
-    sums = {
-        task: np.bincount(of, own).astype(np.float64)
-        for task, own in zip(rows.tasks, each.T, strict=True)
-    }
-    for task, own in sums.items():
-        if own.min() == own.max():
+    sums = _sums_by_unit(rows, units)
+    for task, sums_of_task in sums.items():
+        if sums_of_task.min() == sums_of_task.max():
             raise UserError(
                 f"--unit: expected {plural(unit)} of test that differ in '{task}', found "
-                f"{own[0]:g} in each"
+                f"{sums_of_task[0]:g} in each"
             )
-    tasks = [OnlineMetric.of(task, f"{task} per {unit}", own) for task, own in sums.items()]
-    weighed = {task: weight for task, weight in (values or weights).items() if weight}
-    if len(weighed) == 1:
-        return tuple(sorted(tasks, key=lambda metric: metric.task not in weighed))
-    title = " + ".join(f"{weight:.3g} {task}" for task, weight in weighed.items())
-    title = (
-        f"value per {unit}, {title}" if values else f"index per {unit}, {title}, each over its mean"
-    )
-    parts = [
-        weight * sums[task] / (1 if values else sums[task].mean())
-        for task, weight in weighed.items()
+    tasks = [
+        OnlineMetric.of(task, f"{task} per {unit}", sums_of_task)
+        for task, sums_of_task in sums.items()
     ]
-    return (OnlineMetric.of("", title, np.sum(parts, axis=0)), *tasks)
+    weight_of = {task: weight for task, weight in (values or weights).items() if weight}
+    if len(weight_of) == 1:
+        return tuple(sorted(tasks, key=lambda metric: metric.task not in weight_of))
+    terms = " + ".join(f"{weight:.3g} {task}" for task, weight in weight_of.items())
+    total = np.zeros(len(next(iter(sums.values()))))
+    for task, weight in weight_of.items():
+        scale = 1.0 if values else sums[task].mean()
+        total += weight * sums[task] / scale
+    title = f"index per {unit}, {terms}, each over its mean"
+    if values:
+        title = f"value per {unit}, {terms}"
+    return (OnlineMetric.of("", title, total), *tasks)
+
+
+def _sums_by_unit(rows: KeptRows, units: NDArray[np.uint64]) -> dict[str, Floats]:
+    """By task its events (n,) in the rows of each unit, weighted as rows are."""
+    unit_of_row = np.unique(units, return_inverse=True)[1]
+    events = np.nan_to_num(rows.labels.astype(np.float64))
+    if rows.weights is not None:
+        events = events * rows.weights[:, None]
+    return {
+        task: np.bincount(unit_of_row, events[:, column]).astype(np.float64)
+        for column, task in enumerate(rows.tasks)
+    }

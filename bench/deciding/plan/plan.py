@@ -8,7 +8,8 @@ those of an arm.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from bench.deciding.plan.looks import ALPHA, FIXED, POWER, boundaries, crossed, 
 from bench.deciding.plan.online import OnlineMetric, metrics_of, unit_of
 from bench.deciding.words.verdict import overall
 from bench.ledger.effect import MARGIN, Effect
+from bench.ledger.served.joint import Moves
 
 MARGINAL = float(ndtri(1 - ALPHA) + ndtri(POWER))
 """Standard errors between a guardrail's margin and the true change; one-sided, as only a loss
@@ -35,41 +37,44 @@ def shares_of(weeks: int | None) -> tuple[float, ...]:
     """The shares of a test's units at which it is looked at: five, each at the end of a week where
     weeks are known.
     """
-    many = min(MOST_LOOKS, weeks or MOST_LOOKS)
-    return tuple(
-        math.ceil(weeks * at / many) / weeks if weeks else at / many for at in range(1, many + 1)
-    )
+    looks = min(MOST_LOOKS, weeks or MOST_LOOKS)
+    if not weeks:
+        return tuple(look / looks for look in range(1, looks + 1))
+    return tuple(math.ceil(weeks * look / looks) / weeks for look in range(1, looks + 1))
 
 
 def size_of(
-    metric: OnlineMetric, gain: float, traffic: float | None, others: float = 0.0
+    metric: OnlineMetric, gain: float, traffic: float | None, at_least: float = 0.0
 ) -> dict[str, object]:
     """The size of a test that shows a gain, and its looks: where it ends there, and the chance that
     it has by then.
 
     Args:
         traffic: units a day, both arms together; without it there are no days and weeks.
-        others: units that the test needs at its end in any case.
+        at_least: units that the test needs at its end in any case.
     """
-    least, weeks, days = metric.needed(gain), None, None
-    units = whole = max(least * inflation(shares_of(None)), others)
-    if traffic is not None:
-        weeks, units = 0, max(least, others)
-        while (longer := math.ceil(2 * units / traffic / 7)) > weeks:
-            weeks, units = longer, max(least * inflation(shares_of(longer)), others)
-        days, whole = 2 * units / traffic, 7 * traffic * weeks / 2
+    without_looks = metric.needed(gain)
+    weeks = days = None
+    if traffic is None:
+        units = max(without_looks * inflation(shares_of(None)), at_least)
+        units_at_end = units
+    else:
+        weeks, units = _weeks_and_units(without_looks, traffic, at_least)
+        days = 2 * units / traffic
+        units_at_end = 7 * traffic * weeks / 2
     shares = shares_of(weeks)
     bounds = boundaries(shares)
-    ended = np.cumsum(crossed(shares, bounds, FIXED * math.sqrt(whole / least))).tolist()
+    drift = FIXED * math.sqrt(units_at_end / without_looks)
+    ended = np.cumsum(crossed(shares, bounds, drift)).tolist()
     looks = [
         {
             "week": weeks and round(share * weeks),
-            "units": share * whole,
-            "bound": z,
-            "p": 2 * ndtr(-z),
-            "ended": by,
+            "units": share * units_at_end,
+            "bound": bound,
+            "p": 2 * ndtr(-bound),
+            "ended": chance,
         }
-        for share, z, by in zip(shares, bounds, ended, strict=True)
+        for share, bound, chance in zip(shares, bounds, ended, strict=True)
     ]
     return {
         "gain": gain,
@@ -79,6 +84,61 @@ def size_of(
         "more": inflation(shares) - 1,
         "looks": looks,
     }
+
+
+def _weeks_and_units(without_looks: float, traffic: float, at_least: float) -> tuple[int, float]:
+    """Whole weeks of a test, and units of an arm: more weeks allow more looks, which cost units."""
+    weeks, units = 0, max(without_looks, at_least)
+    while True:
+        needed = math.ceil(2 * units / traffic / 7)
+        if needed <= weeks:
+            return weeks, units
+        weeks = needed
+        units = max(without_looks * inflation(shares_of(weeks)), at_least)
+
+
+@dataclass(frozen=True)
+class _Tested:
+    """What an A/B test is of.
+
+    Attributes:
+        who: in words.
+        both: its expected effects; None where nothing is to be tested.
+        unsure: whether nobody can tell that it gains.
+    """
+
+    who: str
+    both: Moves | None
+    unsure: bool
+
+    @property
+    def gain(self) -> Effect | None:
+        """Of U."""
+        return self.both.utility if self.both else None
+
+    @property
+    def planned(self) -> float | None:
+        """The gain that a test is planned for: where nobody can tell, at least what would
+        matter.
+        """
+        if self.gain is None:
+            return None
+        if self.unsure or self.gain.value <= 0:
+            return max(self.gain.value, MARGIN)
+        return self.gain.value
+
+
+def _tested(decision: Decision, point: str | None) -> _Tested:
+    """What a decision advises, or the point that a user names."""
+    served, verdict = decision.serving.served, decision.verdict
+    has_today = served is not None and served.today
+    if point is not None:
+        challenger = challenger_of(decision, point)
+        both = challenger.both if has_today else None
+        unsure = both is not None and not both.utility.gained
+        return _Tested(challenger.who, both, unsure)
+    both = verdict.both if has_today and not verdict.keep else None
+    return _Tested(verdict.who, both, verdict.kind == "unknown")
 
 
 def plan(
@@ -100,92 +160,114 @@ def plan(
         UserError: no served front, an unknown point, unit or task, a traffic or margin out of
             range, units that do not differ.
     """
-    serving, verdict, rows = decision.serving, decision.verdict, decision.test()
-    if (served := serving.served) is None or rows is None:
-        makes = "; `seesaw confirm RUN --replicates 3` makes one" if rows is None else ""
+    serving, rows = decision.serving, decision.test()
+    served = serving.served
+    if served is None or rows is None:
+        remedy = "; `seesaw confirm RUN --replicates 3` makes one" if rows is None else ""
         raise UserError(
-            f"expected a served front to plan a test of, found none: {serving.reason}{makes}"
+            f"expected a served front to plan a test of, found none: {serving.reason}{remedy}"
         )
     if traffic is not None and not 0 < traffic < math.inf:
         raise UserError(f"--traffic: expected a number above 0, of units a day, found {traffic:g}")
-    named, units = unit_of(rows, unit, (decision.units, decision.group))
-    tasks = [name.partition(".")[0] for name in served.names]
-    weights = dict.fromkeys(rows.tasks, 0.0)
-    for task, weight in zip(tasks, serving.aims[0].weights, strict=True):
-        if task in weights:  # what is shown is no event of a user
-            weights[task] += weight
-    metrics = metrics_of(rows, units, named, weights, decision.policy.values)
-    asked = None if point is None else challenger_of(decision, point)
-    both = asked.both if asked is not None else verdict.both if not verdict.keep else None
-    both = both if served.today else None
-    gain = both.utility if both else None
-    expected = {"": gain} | (dict(zip(tasks, both.outcomes.values(), strict=True)) if both else {})
-    planned = gain and gain.value
-    unsure = verdict.kind == "unknown" if asked is None else gain is not None and not gain.gained
-    if gain and (unsure or gain.value <= 0):  # where nobody can tell, at least what would matter
-        planned = max(gain.value, MARGIN)
-    rails = [_guardrail(*each, metrics, expected) for each in (guardrails or {}).items()]
-    others, many = max((each["units"] or 0.0 for each in rails), default=0.0), len(np.unique(units))
-    usual = many / 2 if traffic is None else 7 * traffic
-    least = metrics[0].shown(
-        usual, FIXED * math.sqrt(inflation(shares_of(None if traffic is None else 2)))
-    )
-    told = {
-        task: each.to_json()
-        for task, each in expected.items()
-        if each and math.isfinite(each.value)
-    }
-    now = str(served.table["point"].iloc[served.current])
+    unit_name, units = unit_of(rows, unit, (decision.units, decision.group))
+    weights = _weights_by_task(rows.tasks, served.names, serving.aims[0].weights)
+    metrics = metrics_of(rows, units, unit_name, weights, decision.policy.values)
+    first = metrics[0]
+
+    tested = _tested(decision, point)
+    changes = _changes_by_task(tested, served.names)
+    rails = [
+        _guardrail(task, margin, metrics, changes) for task, margin in (guardrails or {}).items()
+    ]
+    for_rails = max((rail["units"] or 0.0 for rail in rails), default=0.0)
+    count_of_units = len(np.unique(units))
+    usual_units, usual_weeks = count_of_units / 2, None
+    if traffic is not None:
+        usual_units, usual_weeks = 7 * traffic, 2
+    errors = FIXED * math.sqrt(inflation(shares_of(usual_weeks)))
+
+    finite = {task: change for task, change in changes.items() if math.isfinite(change.value)}
+    expected = {task: change.to_json() for task, change in finite.items()}
+    lines = [
+        vars(metric) | {"expected": expected.get(metric.task), "least": metric.shown(usual_units)}
+        for metric in metrics
+    ]
+    gain, planned = tested.gain, tested.planned
+    pessimistic = None
+    if gain and gain.low > 0:
+        pessimistic = size_of(first, gain.low, traffic, for_rails)
+    todays_point = str(served.table["point"].iloc[served.current])
     document = {
-        "points": [known for known in points_of(decision) if known != now],
+        "points": [id for id in points_of(decision) if id != todays_point],
         "point": point,
-        "unsure": unsure,
-        "verdict": verdict.kind,
-        "who": asked.who if asked else verdict.who,
+        "unsure": tested.unsure,
+        "verdict": decision.verdict.kind,
+        "who": tested.who,
         "against": serving.against,
         "today": served.today,
         "overall": overall(serving.aims[0]),
         "outcomes": served.names,
         "shown": serving.shown,
-        "expected": told.get(""),
-        "unit": named,
-        "units": many,
+        "expected": expected.get(""),
+        "unit": unit_name,
+        "units": count_of_units,
         "rows": rows.kept,
         "weighted": rows.weights is not None,
         "traffic": traffic,
         "alpha": ALPHA,
         "power": POWER,
-        "plan": planned and size_of(metrics[0], planned, traffic, others),
-        "unguarded": planned and size_of(metrics[0], planned, traffic),
-        "pessimistic": size_of(metrics[0], gain.low, traffic, others)
-        if gain and gain.low > 0
-        else None,
-        "smallest": {"units": usual, "gain": least},
-        "metrics": [
-            vars(each) | {"expected": told.get(each.task), "least": each.shown(usual)}
-            for each in metrics
-        ],
+        "plan": planned and size_of(first, planned, traffic, for_rails),
+        "unguarded": planned and size_of(first, planned, traffic),
+        "pessimistic": pessimistic,
+        "smallest": {"units": usual_units, "gain": first.shown(usual_units, errors)},
+        "metrics": lines,
         "guardrails": rails,
-        "gains": [size_of(metrics[0], each, traffic) for each in GAINS],
+        "gains": [size_of(first, possible, traffic) for possible in GAINS],
     }
     return dict(jsonable(document))
+
+
+def _weights_by_task(
+    tasks: Sequence[str], outcomes: Sequence[str], weights: Sequence[float]
+) -> dict[str, float]:
+    """By task the sum of its outcomes' weights; what is shown is no event of a user."""
+    by_task = dict.fromkeys(tasks, 0.0)
+    for outcome, weight in zip(outcomes, weights, strict=True):
+        task = outcome.partition(".")[0]
+        if task in by_task:
+            by_task[task] += weight
+    return by_task
+
+
+def _changes_by_task(tested: _Tested, outcomes: Sequence[str]) -> dict[str, Effect]:
+    """By task what is expected of it; of U under the empty name."""
+    if tested.both is None:
+        return {}
+    changes = {"": tested.both.utility}
+    for outcome, change in zip(outcomes, tested.both.outcomes.values(), strict=True):
+        changes[outcome.partition(".")[0]] = change
+    return changes
 
 
 def _guardrail(
     task: str,
     margin: float,
-    metrics: tuple[OnlineMetric, ...],
-    changes: Mapping[str, Effect | None],
+    metrics: Sequence[OnlineMetric],
+    changes: Mapping[str, Effect],
 ) -> dict[str, Any]:
     """What a test must show that a task loses less than. It is planned for what the verdict
     expects, at most 0; units are None where that is beyond the margin."""
-    own = {each.task: each for each in metrics if each.task}
-    check_known("outcome", task, own, "--guardrail")
+    metric_of = {metric.task: metric for metric in metrics if metric.task}
+    check_known("outcome", task, metric_of, "--guardrail")
     if not -1 < margin < 0:
         raise UserError(
             f"--guardrail: expected a loss above 0% and below 100% of {task}, found "
             f"{-100 * margin:g}%"
         )
-    change = min(0.0, float(np.nan_to_num((changes.get(task) or Effect(0.0)).value)))
-    units = own[task].needed(change, margin, MARGINAL) if change > margin else None
+    change = 0.0
+    if task in changes:
+        change = min(0.0, float(np.nan_to_num(changes[task].value)))
+    units = None
+    if change > margin:
+        units = metric_of[task].needed(change, margin, MARGINAL)
     return {"task": task, "margin": margin, "change": change, "units": units}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -71,20 +72,22 @@ def score_of(kind: str) -> str:
 
 def overall(aim: PolicyAim) -> str:
     """The outcomes that a gain of U is of, at the end of a sentence."""
-    return (
-        f"in {aim.best}"
-        if aim.best
-        else OVERALL.get(aim.rule, (f"by the rule '{aim.rule}'", ""))[0]
-    )
+    if aim.best:
+        return f"in {aim.best}"
+    if aim.rule not in OVERALL:
+        return f"by the rule '{aim.rule}'"
+    at_end, _ = OVERALL[aim.rule]
+    return at_end
 
 
 def overall_row(aim: PolicyAim) -> str:
     """The same as the first row of a table."""
-    return (
-        f"{aim.best}, the aim"
-        if aim.best
-        else OVERALL.get(aim.rule, ("", f"by the rule '{aim.rule}'"))[1]
-    )
+    if aim.best:
+        return f"{aim.best}, the aim"
+    if aim.rule not in OVERALL:
+        return f"by the rule '{aim.rule}'"
+    _, row = OVERALL[aim.rule]
+    return row
 
 
 SETTINGS = {
@@ -121,50 +124,54 @@ def titles_of(points: Sequence[Point]) -> dict[str, str]:
     Where others would be called the same, also by its balancer, then by the first setting in which
     all of them differ: `Single-task, optim lr 0.0031`; by its number only where there is none.
     """
-    trials = [each for each in points if each.role == "trial" and each.number is not None]
-    plain = {each.name: _title(each) for each in trials}
-    with_balancing = {each.name: f"{plain[each.name]}, {each.balancing}" for each in trials}
+    trials = [point for point in points if point.role == "trial" and point.number is not None]
+    short = {trial.name: _title(trial) for trial in trials}
+    long = {trial.name: f"{short[trial.name]}, {trial.balancing}" for trial in trials}
+    count_of_short, count_of_long = Counter(short.values()), Counter(long.values())
     titles = {}
-    for each in trials:
-        title, both = plain[each.name], with_balancing[each.name]
-        same = [other for other in trials if with_balancing[other.name] == both]
-        if len(same) > 1:
-            titles[each.name] = f"{title}{_apart(each, same)}"
+    for trial in trials:
+        if count_of_long[long[trial.name]] > 1:
+            namesakes = [other for other in trials if long[other.name] == long[trial.name]]
+            titles[trial.name] = short[trial.name] + _difference(trial, namesakes)
+        elif count_of_short[short[trial.name]] > 1:
+            titles[trial.name] = long[trial.name]
         else:
-            titles[each.name] = both if list(plain.values()).count(title) > 1 else title
-    networks = {each.id: _title(each).partition(",")[0] for each in trials}
-    mixed = [
-        each for each in points if each.kind == "blend" and each.config.get(NETWORK) in networks
-    ]
-    return titles | {
-        each.name: f"a blend of {networks[str(each.config[NETWORK])]} and boosted trees"
-        for each in mixed
-    }
+            titles[trial.name] = short[trial.name]
+    architecture_of = {trial.id: _title(trial).partition(",")[0] for trial in trials}
+    for point in points:
+        network = architecture_of.get(str(point.config.get(NETWORK)))
+        if point.kind == "blend" and network is not None:
+            titles[point.name] = f"a blend of {network} and boosted trees"
+    return titles
 
 
-def _apart(point: Point, same: Sequence[Point]) -> str:
+def _difference(point: Point, namesakes: Sequence[Point]) -> str:
     """The setting that tells a point from others that are called the same, else its name."""
     for key, value in point.config.items():
-        if len({other.config.get(key) for other in same}) == len(same):
+        values = {namesake.config.get(key) for namesake in namesakes}
+        if len(values) == len(namesakes):
             setting = SETTINGS.get(key, " ".join(key.split(".")[-2:]))
-            told = f"{value:.3g}" if isinstance(value, float) else value
-            return f", {setting} {told}".replace("_", " ")
+            value_in_words = f"{value:.3g}" if isinstance(value, float) else value
+            return f", {setting} {value_in_words}".replace("_", " ")
     return f" ({point.name})"
 
 
 def _title(point: Point) -> str:
     sharing, _, funnel = point.architecture.partition("+")
-    kind = str(point.config.get("sharing.kind", sharing))
-    title = ACRONYMS.get(sharing, sharing.replace("_", "-").capitalize()) + (
-        f" with {funnel}" if funnel else ""
-    )
-    experts, shared, own = (
-        point.config.get(f"sharing.{kind}.{each}experts") for each in ("", "shared_", "own_")
-    )
-    if experts is not None or own is not None:
-        many = f"{experts} expert{'s' if experts != 1 else ''}"
-        title += f", {many}" if own is None else f", {shared} shared and {own} own experts"
-    return title + (f", stopped after {point.until:,} samples" if point.until else "")
+    title = ACRONYMS.get(sharing, sharing.replace("_", "-").capitalize())
+    if funnel:
+        title += f" with {funnel}"
+    options = f"sharing.{point.config.get('sharing.kind', sharing)}"
+    experts = point.config.get(f"{options}.experts")
+    shared_experts = point.config.get(f"{options}.shared_experts")
+    own_experts = point.config.get(f"{options}.own_experts")
+    if own_experts is not None:
+        title += f", {shared_experts} shared and {own_experts} own experts"
+    elif experts is not None:
+        title += f", {experts} expert" if experts == 1 else f", {experts} experts"
+    if point.until:
+        title += f", stopped after {point.until:,} samples"
+    return title
 
 
 def named(facts: pd.Series[Any], titles: Mapping[str, str] | None = None) -> str:
@@ -172,11 +179,9 @@ def named(facts: pd.Series[Any], titles: Mapping[str, str] | None = None) -> str
     name = str(facts["name"])
     if titles and name in titles:
         return titles[name]
-    return (
-        name
-        if facts["role"] != "trial" or facts["architecture"] == name
-        else f"{name} ({facts['architecture']})"
-    )
+    if facts["role"] != "trial" or facts["architecture"] == name:
+        return name
+    return f"{name} ({facts['architecture']})"
 
 
 def beginning(name: str) -> str:
@@ -191,7 +196,12 @@ def several(name: str) -> bool:
     """Whether a model's name is a plural: `boosted trees` and `static weights 4:1`, not `MMoE, 4
     experts`.
     """
-    return re.search(r"s( [\d:.]+)?$", re.split(", | of ", name)[0]) is not None
+    noun = re.split(", | of ", name)[0]
+    return re.search(r"s( [\d:.]+)?$", noun) is not None
+
+
+def _are(name: str) -> str:
+    return "are" if several(name) else "is"
 
 
 def as_mean(row: str, weightings: int, both_ways: bool) -> str:
@@ -203,10 +213,10 @@ def as_mean(row: str, weightings: int, both_ways: bool) -> str:
     return f"{row} (mean of two tests)" if both_ways else row
 
 
-def model(what: str, both: Effect, overall: str) -> str:
+def model(who: str, gain: Effect, overall: str) -> str:
     """To switch to another model, and what that gains."""
-    gains = "they gain" if several(what) else "it gains"
-    return f"Switch to {what}: {gains} {both} {overall}."
+    gains = "they gain" if several(who) else "it gains"
+    return f"Switch to {who}: {gains} {gain} {overall}."
 
 
 def weights(gain: Effect, overall: str, against: str = "") -> str:
@@ -218,37 +228,34 @@ def weights(gain: Effect, overall: str, against: str = "") -> str:
     return f"Keep your model and change its weights: they gain {gain} {overall}."
 
 
-def added(most: Effect | None) -> str:
+def added(best: Effect | None) -> str:
     """What the best other model would add to better weights, where that is not shown."""
-    if most is None or most.gained:  # that is told first
+    if best is None or best.gained:  # what is gained stands in the answer
         return ""
-    if most.high <= MARGIN:
+    if best.high <= MARGIN:
         return f"No other model adds more than {MARGIN:.1%}."
-    return f"The best other model is at {most} on top, which this test cannot tell from nothing."
+    return f"The best other model is at {best} on top, which this test cannot tell from nothing."
 
 
-def nothing(most: Effect, overall: str, limited: bool) -> str:
+def nothing(best: Effect, overall: str, limited: bool) -> str:
     """That no candidate gains what matters; `limited`: whether limits are in force."""
-    return (
-        f"nothing{' within the limits' if limited else ''} gains more than {_most(most)}% {overall}"
-    )
+    within = " within the limits" if limited else ""
+    return f"nothing{within} gains more than {_at_most(best)}% {overall}"
 
 
-def _most(most: Effect) -> str:
-    return percent(max(most.high, 0.0))[1:]
+def _at_most(best: Effect) -> str:
+    return percent(max(best.high, 0.0))[1:]
 
 
-def costs(what: str, both: Effect, overall: str) -> str:
+def costs(who: str, gain: Effect, overall: str) -> str:
     """That the pick is behind."""
-    return f"{what} {'lose' if several(what) else 'loses'}: {both} {overall}"
+    verb = "lose" if several(who) else "loses"
+    return f"{who} {verb}: {gain} {overall}"
 
 
-def unsure(what: str, both: Effect, overall: str) -> str:
+def unsure(who: str, gain: Effect, overall: str) -> str:
     """That nobody can tell."""
-    return (
-        f"Cannot tell whether to switch: {what} {'are' if several(what) else 'is'} at {both} "
-        f"{overall}."
-    )
+    return f"Cannot tell whether to switch: {who} {_are(who)} at {gain} {overall}."
 
 
 SINGLE_TASK = "single-task models"
@@ -261,12 +268,10 @@ def reference(served: Ledger) -> str:
     return str(served.table["name"].iloc[served.current])
 
 
-def alone(what: str, reference: str, mean: Effect, overall: str) -> str:
+def alone(who: str, reference: str, mean: Effect, overall: str) -> str:
     """That a model is ahead of the reference, whatever is served."""
-    return (
-        f"Use {what}: {'they are' if several(what) else 'it is'} ahead of {reference} by {mean} "
-        f"{overall}."
-    )
+    they_are = "they are" if several(who) else "it is"
+    return f"Use {who}: {they_are} ahead of {reference} by {mean} {overall}."
 
 
 TREES_ALONE = (
@@ -295,17 +300,17 @@ def part_of_trees(network: Effect | None, trees: Effect | None) -> str:
     return f"{first}: the network alone is at {network}, the trees alone at {trees}."
 
 
-def part_unknown(what: str, settings: Sequence[str]) -> str:
-    """That nobody measured the part of a gain that other settings make; `what` names the gain."""
-    return f"A part of {what} may be {listed(list(settings))}, not sharing: that was not measured."
+def part_unknown(gain: str, settings: Sequence[str]) -> str:
+    """That nobody measured the part of a gain that other settings make; `gain` is its name."""
+    return f"A part of {gain} may be {listed(list(settings))}, not sharing: that was not measured."
 
 
-def part_of_settings(what: str, settings: Sequence[str], share: float, sharing: Effect) -> str:
+def part_of_settings(gain: str, settings: Sequence[str], share: float, sharing: Effect) -> str:
     """The part of a gain over single-task models that other settings make, and what sharing adds to
     it.
 
     Args:
-        what: the gain: `it`.
+        gain: its name: `it`.
         settings: in which these differ, too.
         share: theirs of the gain.
         sharing: the gain over single-task models with the same settings.
@@ -315,10 +320,10 @@ def part_of_settings(what: str, settings: Sequence[str], share: float, sharing: 
         part = "No part"
     if share >= 1:
         part = "All"
-    return f"{part} of {what} is {listed(list(settings))}; sharing adds {sharing}."
+    return f"{part} of {gain} is {listed(list(settings))}; sharing adds {sharing}."
 
 
-def tuned(alone: float, twins: int, kind: str, most: float) -> str:
+def tuned(lengths: float, twins: int, kind: str, most_lengths: float) -> str:
     """How much single-task models were tuned, in full lengths of training, beside the way of
     sharing with most.
 
@@ -328,33 +333,33 @@ def tuned(alone: float, twins: int, kind: str, most: float) -> str:
     """
     sharing = ACRONYMS.get(kind, kind.replace("_", "-"))
     return (
-        f"Single-task models were tuned by {alone:.1f} full lengths of training, {twins} of them "
+        f"Single-task models were tuned by {lengths:.1f} full lengths of training, {twins} of them "
         f"with settings of the best models that share; {sharing}, the way of sharing with most, by "
-        f"{most:.1f}."
+        f"{most_lengths:.1f}."
     )
 
 
-def averaged(many: int) -> str:
+def averaged(weightings: int) -> str:
     """The number of weightings behind an average gain."""
-    return f"The average is over {many} ways to weigh the outcomes." if many > 1 else ""
+    if weightings <= 1:
+        return ""
+    return f"The average is over {weightings} ways to weigh the outcomes."
 
 
-def level(reference: str, most: Effect) -> str:
+def level(reference: str, best: Effect) -> str:
     """That no model is ahead of the reference."""
     are, them = ("are", "them") if several(reference) else ("is", "it")
     return (
         f"{beginning(reference)} {are} as good: no other model is ahead of {them} by more than "
-        f"{_most(most)}%."
+        f"{_at_most(best)}%."
     )
 
 
-def shows(least: float | None) -> str:
+def shows(gain: float | None) -> str:
     """The gain that this test can show."""
-    return (
-        ""
-        if least is None
-        else f"This test shows gains of {percent(least)[1:]}% or more four times in five."
-    )
+    if gain is None:
+        return ""
+    return f"This test shows gains of {percent(gain)[1:]}% or more four times in five."
 
 
 def start(weights: Mapping[str, float], alike: bool) -> str:
@@ -363,15 +368,14 @@ def start(weights: Mapping[str, float], alike: bool) -> str:
     Args:
         alike: whether the policy counts 1% of each outcome alike.
     """
-    of = (
-        f" The weights, {in_words(weights)}, are a start: 1% of each outcome counts alike."
-        if weights and alike
-        else ""
+    sentence = (
+        "Nobody said what is served today, so this compares models alone, each at its best weights."
     )
-    return (
-        "Nobody said what is served today, so this compares models alone, each at its best "
-        f"weights.{of}"
-    )
+    if weights and alike:
+        sentence += (
+            f" The weights, {in_words(weights)}, are a start: 1% of each outcome counts alike."
+        )
+    return sentence
 
 
 NOT_SHOWN = "too few rows show that nothing is lost"
@@ -382,27 +386,38 @@ MOST_RIVALS = 3
 """That are named."""
 
 
-def ahead(rivals: Mapping[str, tuple[str, str]], of: str) -> str:
+def ahead(rivals: Mapping[str, tuple[str, str]], advised: str) -> str:
     """That something that is not advised does better, by how much, and why it is not advised.
 
     Args:
         rivals: by name by how much it is ahead (`by +2.8%`, `in every head`), and the reason, empty
             for none.
-        of: what it is ahead of.
+        advised: what it is ahead of.
     """
-    reasons = list(dict.fromkeys(reason for _, reason in rivals.values() if reason))
     if len(rivals) == 1:
-        ((name, (lead, reason)),) = rivals.items()
-        are, but = "are" if several(name) else "is", f", but {reason}" if reason else ""
-        return f"{beginning(name)} {are} ahead of {of} {lead}{but}."
-    named = [f"{name} {lead}" for name, (lead, _) in rivals.items()][:MOST_RIVALS]
-    more = [f"{len(rivals) - len(named)} more"] if len(rivals) > len(named) else []
-    why = ""
-    if reasons:
-        why = ", but a limit, too few rows or the rows that chose speak against them"
-    if len(reasons) == 1 and all(reason for _, reason in rivals.values()):
-        why = f", but {reasons[0]}"
-    return f"Ahead of {of} are {listed([*named, *more])}{why}."
+        [(name, (lead, reason))] = rivals.items()
+        but = f", but {reason}" if reason else ""
+        return f"{beginning(name)} {_are(name)} ahead of {advised} {lead}{but}."
+    leads = [f"{name} {lead}" for name, (lead, _) in rivals.items()]
+    reasons = [reason for _, reason in rivals.values()]
+    return f"Ahead of {advised} are {_first_few(leads)}{_shared_reason(reasons)}."
+
+
+def _shared_reason(reasons: Sequence[str]) -> str:
+    """Why none of several rivals is advised: what all of them have in common."""
+    if not any(reasons):
+        return ""
+    if len(set(reasons)) == 1:
+        return f", but {reasons[0]}"
+    return ", but a limit, too few rows or the rows that chose speak against them"
+
+
+def _first_few(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
+    few = list(names[:MOST_RIVALS])
+    if len(names) > MOST_RIVALS:
+        few.append(f"{len(names) - MOST_RIVALS} more")
+    return listed(few)
 
 
 def refused(outcome: str, change: Effect, asked: str) -> str:
@@ -419,52 +434,53 @@ def limits_in_force(limits: Sequence[str], values: bool) -> str:
     """The limits that the answer keeps; `values`: whether events have values, which say what a loss
     costs.
     """
-    by_bound: dict[str, list[str]] = {}
+    if not limits:
+        why = ", as your values say what a loss costs" if values else ""
+        return f"No limit is in force{why}."
+    names_by_bound: dict[str, list[str]] = {}
     for limit in limits:
         name, _, bound = limit.partition(" ")
-        by_bound.setdefault(bound, []).append(name)
-    if limits:
-        grouped = [f"{listed(names)} {bound}" for bound, names in by_bound.items()]
-        return f"Limits in force: {'; '.join(grouped)}."
-    return f"No limit is in force{', as your values say what a loss costs' if values else ''}."
+        names_by_bound.setdefault(bound, []).append(name)
+    grouped = [f"{listed(names)} {bound}" for bound, names in names_by_bound.items()]
+    return f"Limits in force: {'; '.join(grouped)}."
 
 
 def left_out(names: Sequence[str]) -> str:
     """That the policy's rule weighs more than outcomes."""
-    return (
-        f"The policy's rule also weighs {listed(list(names))}, which these gains leave out."
-        if names
-        else ""
-    )
+    if not names:
+        return ""
+    return f"The policy's rule also weighs {listed(list(names))}, which these gains leave out."
 
 
 def guarded(models: Sequence[str]) -> str:
     """That too few rows keep models from being shown to lose nothing."""
-    more = [f"{len(models) - MOST_RIVALS} more"] if len(models) > MOST_RIVALS else []
     verb = "looks" if len(models) == 1 else "look"
-    named = listed([*models[:MOST_RIVALS], *more])
     return (
-        f"{named} {verb} better and within the limits, but too few rows show that nothing is lost."
+        f"{_first_few(models)} {verb} better and within the limits, but too few rows show that "
+        "nothing is lost."
     )
 
 
-def holding(holds: float, others: Sequence[str]) -> str:
+def holding(holds: float, rivals: Sequence[str]) -> str:
     """How often a pick holds, and what comes first in the other retrainings."""
     if holds >= SELDOM:
         return f"The pick holds in {holds:.0%} of retrainings."
-    verb = "comes" if len(others) == 1 else "come"
-    instead = f"; {listed(list(others))} {verb} first in the others" if others else ""
+    instead = ""
+    if rivals:
+        verb = "comes" if len(rivals) == 1 else "come"
+        instead = f"; {listed(list(rivals))} {verb} first in the others"
     return f"Retraining may change the pick: it holds in {holds:.0%} of retrainings{instead}."
 
 
-def last_by_area(many: int) -> str:
+def last_by_area(models: int) -> str:
     """That a pick predicts worse than all others over all rows, which a loss that ranks first
     places may do.
     """
+    if not models:
+        return ""
     return (
-        f"By the area under the curve over all rows it is the last of {many} models in every task."
-        if many
-        else ""
+        f"By the area under the curve over all rows it is the last of {models} models in every "
+        "task."
     )
 
 
@@ -473,12 +489,14 @@ def of_items(name: str, value: float, gain: Effect, today: str) -> str:
     98.5% of today's`.
     """
     column, _, metric = name.partition(".")
-    of = ranked(metric)
-    assert of is not None
-    what = LISTS[of.measure].title.format(column=column, limit=of.limit)
-    first = f"{what} in the first {of.cut:g}"
-    told = f"{first}{'%' if of.percent else ''}: {value:.1%} of the rows"
+    outcome = ranked(metric)
+    assert outcome is not None
+    title = LISTS[outcome.measure].title.format(column=column, limit=outcome.limit)
+    places = f"{outcome.cut:g}%" if outcome.percent else f"{outcome.cut:g}"
+    sentence = f"{title} in the first {places}: {value:.1%} of the rows"
     if not math.isfinite(gain.value):
-        return f"{told}."
-    sure = f" ({1 + gain.low:.1%} to {1 + gain.high:.1%})" if math.isfinite(gain.low) else ""
-    return f"{told}, {1 + gain.value:.1%} of {today}{sure}."
+        return f"{sentence}."
+    interval = ""
+    if math.isfinite(gain.low):
+        interval = f" ({1 + gain.low:.1%} to {1 + gain.high:.1%})"
+    return f"{sentence}, {1 + gain.value:.1%} of {today}{interval}."

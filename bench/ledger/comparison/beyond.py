@@ -66,13 +66,28 @@ PERMUTATIONS = 999
 
 
 @dataclass(frozen=True)
+class Reaches:
+    """How far the bounds of differences are from them.
+
+    Attributes:
+        lower: (G, K, W), of lower bounds along the directions.
+        dominating: (G, K, M), of lower bounds by objective, by which a point dominates.
+        upper: (G, K, M), of upper bounds by objective.
+    """
+
+    lower: Floats
+    dominating: Floats
+    upper: Floats
+
+
+@dataclass(frozen=True)
 class Beyond:
     """How far G gradient points lie beyond the front of K static points, in the unit of the
     directions.
 
     Attributes:
         value: d of each point (G,), as estimated.
-        apart: differences (G, K, W + M), gradient minus static points: first along W `directions`,
+        ahead: differences (G, K, W + M), gradient minus static points: first along W `directions`,
             then by objective.
         neighbours: pairs (E, 2) of static points that may be mixed.
         margin: for the verdict and the chances.
@@ -81,7 +96,7 @@ class Beyond:
     """
 
     value: Floats
-    apart: Differences
+    ahead: Differences
     directions: int
     neighbours: NDArray[np.int64]
     margin: float
@@ -91,43 +106,46 @@ class Beyond:
     @property
     def by_objective(self) -> Floats:
         """Differences by objective (G, K, M)."""
-        return self.apart.value[..., self.directions :]
+        return self.ahead.value[..., self.directions :]
+
+    @property
+    def standard_error(self) -> Floats:
+        """Of all differences (G, K, W + M)."""
+        return np.asarray(np.sqrt(self.ahead.seed + self.ahead.rows))
 
     @cached_property
-    def reaches(self) -> tuple[Floats, Floats, Floats]:
-        """From differences to their bounds: to lower ones along the directions (G, K, W); to lower
-        ones by objective (G, K, M), by which a point dominates; and to upper ones by objective (G,
-        K, M)."""
-        (points, front, columns), w = self.apart.value.shape, self.directions
-        lower, dominating, upper = (
-            stdtrit(self.apart.freedom, 1 - SIZE / together)
-            * np.sqrt(self.apart.seed + self.apart.rows)
-            for together in (
-                points * w * self.questions,
-                points * front * self.questions,
-                front * (columns - w),
-            )
+    def reaches(self) -> Reaches:
+        """From differences to their bounds; the error is shared by all bounds of a kind."""
+        points, front, columns = self.ahead.value.shape
+        directions, objectives = self.directions, columns - self.directions
+        return Reaches(
+            lower=self._reach(points * directions * self.questions)[..., :directions],
+            dominating=self._reach(points * front * self.questions)[..., directions:],
+            upper=self._reach(front * objectives)[..., directions:],
         )
-        return lower[..., :w], dominating[..., w:], upper[..., w:]
+
+    def _reach(self, tests: int) -> Floats:
+        """Of one-sided bounds that hold together with probability 1 - `SIZE`: (G, K, W + M)."""
+        return np.asarray(stdtrit(self.ahead.freedom, 1 - SIZE / tests) * self.standard_error)
 
     @property
     def low(self) -> Floats:
         """Lower bounds (G,); all hold together with probability 1 - `SIZE`."""
-        return np.asarray(
-            (self.apart.value[..., : self.directions] - self.reaches[0]).min(axis=1).max(axis=1)
-        )
+        along_directions = self.ahead.value[..., : self.directions]
+        return np.asarray((along_directions - self.reaches.lower).min(axis=1).max(axis=1))
 
     @cached_property
     def high(self) -> Floats:
         """Upper bounds (G,); each holds with probability 1 - `SIZE`."""
-        upper = self.by_objective + self.reaches[2]
-        return np.array([_mix_of_neighbours(each, self.neighbours)[0] for each in upper])
+        upper = self.by_objective + self.reaches.upper
+        return np.array([_mix_of_neighbours(game, self.neighbours)[0] for game in upper])
 
     @property
     def least(self) -> Floats:
         """Lower bounds that count (G,): minus infinity where a point may be better than no static
         one in every objective."""
-        dominates = (self.by_objective - self.reaches[1]).min(axis=2).max(axis=1) > 0
+        surely_ahead = self.by_objective - self.reaches.dominating
+        dominates = surely_ahead.min(axis=2).max(axis=1) > 0
         return np.where(dominates, self.low, -np.inf)
 
     @property
@@ -140,13 +158,13 @@ class Beyond:
         """The farthest point, of a "yes" the surest, and how far it lies; else the upper bound is
         that of all.
         """
-        sure = self.verdict == "yes"
-        at = int((self.least if sure else self.value).argmax())
-        return at, Effect(
-            float(self.value[at]),
-            float(self.low[at]),
-            float(self.high[at] if sure else self.high.max()),
-        )
+        if self.verdict == "yes":
+            point = int(self.least.argmax())
+            high = float(self.high[point])
+        else:
+            point = int(self.value.argmax())
+            high = float(self.high.max())
+        return point, Effect(float(self.value[point]), float(self.low[point]), high)
 
     @cached_property
     def chances(self) -> tuple[float, float]:
@@ -156,30 +174,29 @@ class Beyond:
         To raise a point by c in every objective raises its d by c, from `value`. Errors are taken
         as Gaussian.
         """
-        lower, dominating, upper = self.reaches
-        raised = self.apart.value - self.value[:, None, None] + 2 * self.margin
-        error = np.maximum(np.sqrt(self.apart.seed + self.apart.rows), 1e-12)
-        along, own = error[..., : self.directions], error[..., self.directions :]
-        beyond = (
-            ndtr((raised[..., : self.directions] - self.margin - lower) / along)
-            .min(axis=1)
-            .max(axis=1)
-        )
-        better = ndtr((raised[..., self.directions :] - dominating) / own).min(axis=2).max(axis=1)
-        within = 1.0
-        for ahead, reach, wide in zip(self.by_objective, upper, own, strict=True):
-            level = ahead - _mix_of_neighbours(ahead, self.neighbours)[0] + reach
+        raised = self.ahead.value - self.value[:, None, None] + 2 * self.margin
+        error = np.maximum(self.standard_error, 1e-12)
+        raised_along, raised_by_objective = np.split(raised, [self.directions], axis=2)
+        error_along, error_by_objective = np.split(error, [self.directions], axis=2)
+
+        above_margin = ndtr((raised_along - self.margin - self.reaches.lower) / error_along)
+        dominating = ndtr((raised_by_objective - self.reaches.dominating) / error_by_objective)
+        yes = np.minimum(above_margin.min(axis=1).max(axis=1), dominating.min(axis=2).max(axis=1))
+        no = 1.0
+        for game, reach, error_of_point in zip(
+            self.by_objective, self.reaches.upper, error_by_objective, strict=True
+        ):
+            level = game - _mix_of_neighbours(game, self.neighbours)[0] + reach
             high, mix = _mix_of_neighbours(level, self.neighbours)
-            within *= float(ndtr((self.margin - high) / (mix @ wide.max(axis=1))))
-        return float(np.minimum(beyond, better).max()), within
+            no *= float(ndtr((self.margin - high) / (mix @ error_of_point.max(axis=1))))
+        return float(yes.max()), no
 
     def with_replicates(self, count: int) -> Beyond:
         """As if with `count` replicates of each point."""
-        freedom = self.apart.freedom * max(count - 1, 0.5) / max(self.replicates - 1, 0.5)
-        apart = replace(
-            self.apart, seed=self.apart.seed * (self.replicates / count), freedom=freedom
-        )
-        return replace(self, apart=apart, replicates=count)
+        freedom = self.ahead.freedom * max(count - 1, 0.5) / max(self.replicates - 1, 0.5)
+        of_seeds = self.ahead.seed * (self.replicates / count)
+        ahead = replace(self.ahead, seed=of_seeds, freedom=freedom)
+        return replace(self, ahead=ahead, replicates=count)
 
     @cached_property
     def needed(self) -> int | None:
@@ -211,18 +228,22 @@ def beyond(
     """
     directions = directions_of(len(scale))
     columns = np.hstack([directions.T, np.eye(len(scale))]) * scale[:, None]
-    compared = differences([each.along(columns) for each in (*gradient, *static)])
+    points = [*gradient, *static]
+    compared = differences([evidence.along(columns) for evidence in points])
     if compared is None:
         return None
-    ahead = slice(len(gradient)), slice(len(gradient), None)
-    apart = replace(
+    is_ahead = slice(len(gradient)), slice(len(gradient), None)
+    ahead = replace(
         compared,
-        **{name: getattr(compared, name)[ahead] for name in ("value", "seed", "rows", "freedom")},
+        value=compared.value[is_ahead],
+        seed=compared.seed[is_ahead],
+        rows=compared.rows[is_ahead],
+        freedom=compared.freedom[is_ahead],
     )
-    value = np.array([surplus(each) for each in apart.value[..., len(directions) :]])
-    ends = neighbours(np.array([each.mean for each in static]) * scale)
-    least = min(map(len, (*static, *gradient)))
-    return Beyond(value, apart, len(directions), ends, margin, questions, least)
+    value = np.array([surplus(game) for game in ahead.value[..., len(directions) :]])
+    pairs = neighbours(np.array([evidence.mean for evidence in static]) * scale)
+    replicates = min(len(evidence) for evidence in points)
+    return Beyond(value, ahead, len(directions), pairs, margin, questions, replicates)
 
 
 def neighbours(points: Floats) -> NDArray[np.int64]:
@@ -232,19 +253,17 @@ def neighbours(points: Floats) -> NDArray[np.int64]:
     squared = ((points[:, None] - points[None]) ** 2).sum(axis=2)
     # a third point within the ball
     inside = squared[:, None] + squared[None] < squared[:, :, None] * (1 - 1e-12)
-    near = ~inside.any(axis=2)
-    return np.array([(i, j) for i, j in zip(*np.nonzero(near), strict=True) if i <= j])
+    are_neighbours = np.triu(~inside.any(axis=2))
+    return np.argwhere(are_neighbours)
 
 
 def directions_of(objectives: int) -> Floats:
     """Directions (W, M), evenly over the simplex: at most 5 of two objectives, else
     `MOST_DIRECTIONS`.
     """
-    steps = (
-        1
-        if objectives == 1
-        else steps_within(objectives, 5 if objectives == 2 else MOST_DIRECTIONS)
-    )
+    steps = 1
+    if objectives > 1:
+        steps = steps_within(objectives, 5 if objectives == 2 else MOST_DIRECTIONS)
     return lattice(objectives, steps) / steps
 
 
@@ -254,8 +273,8 @@ def surplus(game: Floats) -> float:
     """
     rows, columns = game.shape
     if columns < 3:  # of two rows at the most
-        every = np.array([(i, j) for i in range(rows) for j in range(i + 1)])
-        return _mix_of_neighbours(game, every)[0]
+        all_pairs = np.column_stack(np.tril_indices(rows))
+        return _mix_of_neighbours(game, all_pairs)[0]
     solution = linprog(
         c=np.append(np.zeros(rows), 1.0),
         A_ub=np.hstack([game.T, -np.ones((columns, 1))]),
@@ -275,21 +294,20 @@ def _mix_of_neighbours(game: Floats, pairs: NDArray[np.int64]) -> tuple[float, F
     """
     first, second = game[pairs[:, 0]], game[pairs[:, 1]]
     shares = [np.zeros(len(pairs)), np.ones(len(pairs))]
-    for one, other in combinations(range(game.shape[1]), 2):
-        gap, end = first[:, one] - first[:, other], second[:, one] - second[:, other]
-        turn = gap - end
-        shares.append(
-            np.clip(np.divide(-end, turn, out=np.zeros_like(turn), where=turn != 0), 0, 1)
-        )
+    for left, right in combinations(range(game.shape[1]), 2):
+        gap_of_first = first[:, left] - first[:, right]
+        gap_of_second = second[:, left] - second[:, right]
+        turn = gap_of_first - gap_of_second
+        equal = np.divide(-gap_of_second, turn, out=np.zeros_like(turn), where=turn != 0)
+        shares.append(np.clip(equal, 0, 1))
     share = np.stack(shares, axis=1)  # (E, S) of the first row
-    values = (share[..., None] * first[:, None] + (1 - share[..., None]) * second[:, None]).max(
-        axis=2
-    )
-    pair, at = np.unravel_index(int(values.argmin()), values.shape)
+    mixes = share[..., None] * first[:, None] + (1 - share[..., None]) * second[:, None]
+    values = mixes.max(axis=2)
+    pair, place = np.unravel_index(int(values.argmin()), values.shape)
     weights = np.zeros(len(game))
-    weights[pairs[pair, 0]] += share[pair, at]
-    weights[pairs[pair, 1]] += 1 - share[pair, at]
-    return float(values[pair, at]), weights
+    weights[pairs[pair, 0]] += share[pair, place]
+    weights[pairs[pair, 1]] += 1 - share[pair, place]
+    return float(values[pair, place]), weights
 
 
 def luck(
@@ -337,11 +355,10 @@ def about_methods(
     if lead.verdict == "cannot tell":
         return lead.verdict, 1.0
     p = luck(lead.verdict, static, gradient, scale, lead.margin)
-    return (
-        "cannot tell"
-        if p >= SIZE / (lead.questions if lead.verdict == "yes" else 1)
-        else lead.verdict
-    ), p
+    questions = lead.questions if lead.verdict == "yes" else 1
+    if p >= SIZE / questions:
+        return "cannot tell", p
+    return lead.verdict, p
 
 
 MARGIN_THOUSANDTHS = 0.5
@@ -366,18 +383,12 @@ def scale_of(
     signs = np.array([objective.sign for objective in objectives])
     if all(in_thousandths(objective.name) for objective in objectives):
         sizes, names = zip(*map(unit, objectives), strict=True)
-        return (
-            signs / np.array(sizes),
-            MARGIN_THOUSANDTHS,
-            names[0] if len(set(names)) == 1 else "thousandths",
-        )
-    at = np.array([reference[objective.name] for objective in objectives])
-    ways = (signs * (means - at)).max(axis=0) / 100
-    return (
-        signs / np.where(ways > 0, ways, 1.0),
-        MARGIN_OF_WAY,
-        "% of the way from the reference to the best",
-    )
+        name = names[0] if len(set(names)) == 1 else "thousandths"
+        return signs / np.array(sizes), MARGIN_THOUSANDTHS, name
+    start = np.array([reference[objective.name] for objective in objectives])
+    ways = (signs * (means - start)).max(axis=0) / 100
+    scale = signs / np.where(ways > 0, ways, 1.0)
+    return scale, MARGIN_OF_WAY, "% of the way from the reference to the best"
 
 
 @dataclass(frozen=True)
@@ -412,96 +423,127 @@ def answer(
         tries: metrics on validation of all that tuned the static weights; empty for one that
             failed.
     """
-    measured = sorted(
-        {objective.name.partition(".")[0] for objective in objectives if objective.is_metric}
-    )
-    if len(measured) == 1:
-        return _silent(f"{measured[0]} is the only task measured; one task needs no balancing.")
-    known = [
-        (member, own)
-        for member in members
-        if (own := member.evidence(objectives, split)) and len(own) > 1
-    ]
-    static = [own for member, own in known if member.weights is not None]
-    gradient = [own for member, own in known if member.gradient]
-    weights = len({member.weights for member, _ in known} - {None})
+    tasks = {objective.name.partition(".")[0] for objective in objectives if objective.is_metric}
+    if len(tasks) == 1:
+        [task] = tasks
+        return _silent(f"{task} is the only task measured; one task needs no balancing.")
+    static, gradient, methods, weights = [], [], [], set()
+    for member in members:
+        evidence = member.evidence(objectives, split)
+        if evidence is None or len(evidence) < 2:
+            continue
+        if member.weights is not None:
+            static.append(evidence)
+            weights.add(member.weights)
+        if member.gradient:
+            gradient.append(evidence)
+            methods.append(member.method)
     if not gradient:
-        return _silent("no gradient method has a confirmed point with two replicates.", weights)
-    if weights < LEAST_WEIGHTS:
-        have = (
-            f"{weights} static weight{'' if weights == 1 else 's'}, at least {LEAST_WEIGHTS} "
-            "are needed"
-        )
-        return _silent(
-            f"{have}; `seesaw confirm {run} --static {LEAST_WEIGHTS}` adds them.", weights
-        )
-    means = np.array([sample.mean for sample in (*static, *gradient)])
-    scale, margin, of = scale_of(objectives, reference, means)
+        reason = "no gradient method has a confirmed point with two replicates."
+        return _silent(reason, len(weights))
+    if len(weights) < LEAST_WEIGHTS:
+        return _silent(_too_few_weights(len(weights), run), len(weights))
+
+    means = np.array([evidence.mean for evidence in (*static, *gradient)])
+    scale, margin, unit_name = scale_of(objectives, reference, means)
     lead = beyond(static, gradient, scale, margin)
     assert lead is not None  # every point has two replicates
-    methods = [member.method for member, _ in known if member.gradient]
-    searched = [
-        (each, values) for each in trials_of(members) if (values := each.searched(objectives))
-    ]
-    tried = [
-        [each.get(objective.key(SEARCH), np.nan) for objective in objectives] for each in tries
-    ]
-    theirs = [values for each, values in searched if each.weights is not None]
-    theirs += [values for values in tried if np.isfinite(values).all()]
-    ours, doubt = [values for each, values in searched if each.gradient], ""
-    verdict, p = about_methods(lead, theirs, ours, scale)
+    searched = _searched(members, tries, objectives)
+    verdict, p = about_methods(lead, searched.static, searched.gradient, scale)
+    doubt = ""
     if verdict != lead.verdict:
-        trials = f"trials of gradient methods: {len(ours)}, of static weights: {len(theirs)}"
         doubt = (
-            f". Luck in tuning may be why (p = {p:.2g}; {trials}). A longer search has more of "
-            "both."
+            f". Luck in tuning may be why (p = {p:.2g}; trials of gradient methods: "
+            f"{len(searched.gradient)}, of static weights: {len(searched.static)}). A longer "
+            "search has more of both."
         )
-    return Answer(
-        verdict,
-        _sentence(lead, methods, f"the front of {weights} static weights", of, doubt),
-        weights,
+    front = f"the front of {len(weights)} static weights"
+    sentence = _sentence(lead, methods, front, unit_name, doubt)
+    return Answer(verdict, sentence, len(weights))
+
+
+@dataclass(frozen=True)
+class _Searched:
+    """Values of the search (N, M), of all trials with static weights and of gradient methods."""
+
+    static: list[list[float]]
+    gradient: list[list[float]]
+
+
+def _searched(
+    members: Sequence[FamilyPoint],
+    tries: Sequence[Mapping[str, float]],
+    objectives: Sequence[Objective],
+) -> _Searched:
+    searched = _Searched([], [])
+    for trial in trials_of(members):
+        values = trial.searched(objectives)
+        if values and trial.weights is not None:
+            searched.static.append(values)
+        if values and trial.gradient:
+            searched.gradient.append(values)
+    for metrics in tries:
+        values = [metrics.get(objective.key(SEARCH), np.nan) for objective in objectives]
+        if np.isfinite(values).all():
+            searched.static.append(values)
+    return searched
+
+
+def _too_few_weights(weights: int, run: str) -> str:
+    static_weights = "1 static weight" if weights == 1 else f"{weights} static weights"
+    return (
+        f"{static_weights}, at least {LEAST_WEIGHTS} are needed; `seesaw confirm {run} --static "
+        f"{LEAST_WEIGHTS}` adds them."
     )
 
 
 def _silent(reason: str, weights: int = 0) -> Answer:
-    told = f"This run cannot say whether a gradient method beats tuned static weights: {reason}"
-    return Answer("cannot say", told, weights)
+    sentence = f"This run cannot say whether a gradient method beats tuned static weights: {reason}"
+    return Answer("cannot say", sentence, weights)
 
 
-def _sentence(lead: Beyond, methods: Sequence[str], front: str, of: str, doubt: str) -> str:
+def _sentence(lead: Beyond, methods: Sequence[str], front: str, unit_name: str, doubt: str) -> str:
     """The answer; of these points alone where there is a `doubt` about methods."""
-    size, (yes, no) = f"{lead.margin:g} {of}", lead.chances
+    margin = f"{lead.margin:g} {unit_name}"
     if lead.verdict == "yes":
-        best, sure = int(lead.least.argmax()), lead.least > lead.margin
-        names = sorted({method for method, one in zip(methods, sure, strict=True) if one})
-        verb = "lies" if len(names) == 1 else "lie"
-        value = _value(lead.value[best], lead.low[best], lead.high[best])
-        who = (
-            f"Cannot tell: these points of {listed(names)} lie"
-            if doubt
-            else f"Yes: {listed(names)} {verb}"
-        )
-        return f"{who} beyond {front} by more than the margin of {size}: by {value}{doubt or '.'}"
+        return _sentence_of_yes(lead, methods, front, margin, doubt)
     value = _value(lead.value.max(), lead.low.max(), lead.high.max())
     if lead.verdict == "no":
         none = "Cannot tell: none of these gradient points" if doubt else "No: no gradient method"
-        far = f"the farthest lies {value} beyond it{doubt or '.'}"
-        return f"{none} lies beyond {front} by more than the margin of {size}; {far}"
+        return (
+            f"{none} lies beyond {front} by more than the margin of {margin}; the farthest lies "
+            f"{value} beyond it{doubt or '.'}"
+        )
     if lead.low.max() > lead.margin:
-        left = (
+        remedy = (
             ". No gradient point is certainly better than a static one in every task: add "
             "static weights."
         )
     elif lead.needed is None:
-        left = "; more replicates alone will not settle it."
+        remedy = "; more replicates alone will not settle it."
     else:
-        left = f"; about {lead.needed} replicates of each point would bring both to 80%."
+        remedy = f"; about {lead.needed} replicates of each point would bring both to 80%."
+    yes, no = lead.chances
     return (
         f"Cannot tell: the farthest gradient point lies {value} beyond {front}, the margin is "
-        f"{size}. Luck in tuning aside, a run with these replicates answers yes in {yes:.0%} of "
+        f"{margin}. Luck in tuning aside, a run with these replicates answers yes in {yes:.0%} of "
         f"cases if the gradient front lies two margins beyond, and no in {no:.0%} if the fronts "
-        f"are equal{left}"
+        f"are equal{remedy}"
     )
+
+
+def _sentence_of_yes(
+    lead: Beyond, methods: Sequence[str], front: str, margin: str, doubt: str
+) -> str:
+    is_sure = lead.least > lead.margin
+    names = sorted({method for method, sure in zip(methods, is_sure, strict=True) if sure})
+    verb = "lies" if len(names) == 1 else "lie"
+    who = f"Yes: {listed(names)} {verb}"
+    if doubt:
+        who = f"Cannot tell: these points of {listed(names)} lie"
+    best = int(lead.least.argmax())
+    value = _value(lead.value[best], lead.low[best], lead.high[best])
+    return f"{who} beyond {front} by more than the margin of {margin}: by {value}{doubt or '.'}"
 
 
 def _value(value: float, low: float, high: float) -> str:

@@ -23,16 +23,17 @@ all families: more members span more.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from itertools import combinations
+from itertools import chain, combinations
 from operator import itemgetter
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from bench.core.arrays import Floats
 from bench.core.errors import listed
 from bench.core.objectives import Objective
 from bench.core.plain import jsonable
@@ -70,7 +71,7 @@ class Contrast:
 
     Attributes:
         objective: what is measured; None for the hypervolume of the fronts.
-        effect: left less right.
+        effect: left minus right.
         noise: p-value that noise of seeds and rows explains the difference.
         shared: seeds that both sides share; fewer than two are not paired.
         needed: replicates of each point that would rule out noise if the true difference equalled
@@ -88,9 +89,8 @@ class Contrast:
     @property
     def sign(self) -> float:
         """1 where left is better, -1 where right is."""
-        return math.copysign(
-            1.0, self.effect.value * (1 if self.objective is None else self.objective.sign)
-        )
+        direction = 1.0 if self.objective is None else self.objective.sign
+        return math.copysign(1.0, self.effect.value * direction)
 
     def row(self, tuning: float, p: float, adjusted: float) -> TableRow:
         """Itself in the table of tests, its effect in the unit that stands beside it.
@@ -101,59 +101,93 @@ class Contrast:
             p: the larger of both p-values.
             adjusted: the same by Holm over all tests of the comparison.
         """
-        measure = "hypervolume" if self.objective is None else self.objective.name
-        size, name = (1.0, measure) if self.objective is None else unit(self.objective)
-        doubt = f": about {self.needed} replicates would" if self.needed else ""
+        measure, size, unit_name = "hypervolume", 1.0, "hypervolume"
+        if self.objective is not None:
+            measure = self.objective.name
+            size, unit_name = unit(self.objective)
+        row: TableRow = {"measure": measure, "left": self.left, "right": self.right}
+        row |= {end: value / size for end, value in self.effect.to_json().items()}
+        return row | {
+            "unit": unit_name,
+            "p": p,
+            "p_noise": self.noise,
+            "p_tuning": tuning,
+            "p_holm": adjusted,
+            "paired": f"by {self.shared} seeds" if self.shared > 1 else "",
+            "verdict": self._verdict(tuning, adjusted),
+        }
+
+    def _verdict(self, tuning: float, adjusted: float) -> str:
+        if adjusted < SIZE:
+            winner = self.left if self.sign > 0 else self.right
+            return f"{winner} is better"
         if math.isnan(self.noise):
-            doubt = ": no point has two replicates"
-        elif tuning > self.noise:
-            doubt = f": luck in tuning is not ruled out (p = {tuning:.2g} before Holm)"
-        better = f"{self.left if self.sign > 0 else self.right} is better"
-        return (
-            {"measure": measure, "left": self.left, "right": self.right}
-            | {end: value / size for end, value in self.effect.to_json().items()}
-            | {"unit": name, "p": p, "p_noise": self.noise, "p_tuning": tuning, "p_holm": adjusted}
-            | {"paired": f"by {self.shared} seeds" if self.shared > 1 else ""}
-            | {"verdict": better if adjusted < SIZE else f"{CANNOT_TELL}{doubt}"}
-        )
+            return f"{CANNOT_TELL}: no point has two replicates"
+        if tuning > self.noise:
+            return f"{CANNOT_TELL}: luck in tuning is not ruled out (p = {tuning:.2g} before Holm)"
+        if self.needed:
+            return f"{CANNOT_TELL}: about {self.needed} replicates would"
+        return CANNOT_TELL
 
 
 def by_metric(
     families: Mapping[str, Sequence[FamilyPoint]], objective: Objective, split: str, k: int
 ) -> list[Contrast]:
-    """All pairs of families in one metric."""
+    """All pairs of families in one metric, each by the average of its k best members."""
+    datasets = _datasets(member for members in families.values() for member in members)
     averages: dict[str, Evidence] = {}
-    datasets = list(
-        dict.fromkeys(each.dataset for members in families.values() for each in members)
-    )
     for name, members in families.items():
-        seen = [
-            (objective.sign * value[0], at, own)
-            for at, each in enumerate(members)
-            if (value := each.searched([objective])) and (own := each.evidence([objective], split))
-        ]
-        chosen = sorted(seen, key=itemgetter(0, 1), reverse=True)[:k]
+        chosen = _best_members(members, objective, split, k)
         if len(chosen) == k:
-            mean = average([own for _, _, own in chosen])
-            place = datasets.index(members[chosen[0][1]].dataset)
+            mean = average([evidence for _, evidence in chosen])
+            place = datasets.index(chosen[0][0].dataset)
             # resample b is other rows on other data: unpaired by a shift
             averages[name] = replace(mean, moves=np.roll(mean.moves, place, axis=1))
-    between = differences(list(averages.values()))
-    pairs = list(combinations(enumerate(averages), 2))
-    if between is None:
-        return [Contrast(left, right, objective) for (_, left), (_, right) in pairs]
+    names = list(averages)
+    pairs = list(combinations(range(len(names)), 2))
+    compared = differences(list(averages.values()))
+    if compared is None:
+        return [Contrast(names[left], names[right], objective) for left, right in pairs]
     tests = []
-    for (i, left), (j, right) in pairs:
-        (effect,), now = between.intervals(i, j), min(len(averages[name]) for name in (left, right))
-        seed, data, freedom = (
-            float(each[i, j, 0]) for each in (between.seed, between.rows, between.freedom)
-        )
-        noise = p_value(effect.value, math.sqrt(seed + data), freedom)
-        needed = replicates_needed(effect.value, seed, data, freedom, now, len(pairs))
+    for left, right in pairs:
+        [effect] = compared.intervals(left, right)
+        of_seeds = float(compared.seed[left, right, 0])
+        of_rows = float(compared.rows[left, right, 0])
+        freedom = float(compared.freedom[left, right, 0])
+        replicates = min(len(averages[names[left]]), len(averages[names[right]]))
         tests.append(
-            Contrast(left, right, objective, effect, noise, int(between.shared[i, j]), needed)
+            Contrast(
+                left=names[left],
+                right=names[right],
+                objective=objective,
+                effect=effect,
+                noise=p_value(effect.value, math.sqrt(of_seeds + of_rows), freedom),
+                shared=int(compared.shared[left, right]),
+                needed=replicates_needed(
+                    effect.value, of_seeds, of_rows, freedom, replicates, len(pairs)
+                ),
+            )
         )
     return tests
+
+
+def _datasets(members: Iterable[FamilyPoint]) -> list[str]:
+    return list(dict.fromkeys(member.dataset for member in members))
+
+
+def _best_members(
+    members: Sequence[FamilyPoint], objective: Objective, split: str, k: int
+) -> list[tuple[FamilyPoint, Evidence]]:
+    """The k best by the search's own value, of those with evidence on a split; of equals the
+    last.
+    """
+    measured = []
+    for place, member in enumerate(members):
+        searched, evidence = member.searched([objective]), member.evidence([objective], split)
+        if searched and evidence:
+            measured.append((objective.sign * searched[0], place, evidence))
+    best = sorted(measured, key=itemgetter(0, 1), reverse=True)[:k]
+    return [(members[place], evidence) for _, place, evidence in best]
 
 
 def by_front(
@@ -170,27 +204,40 @@ def by_front(
         families: by name at least one configuration each.
         volume: of values (N, M).
     """
-    every = [sample for members in families.values() for sample in members]
-    means = {name: np.array([each.mean for each in members]) for name, members in families.items()}
-    noise, seen = seed_noise(every), {name: volume(own) for name, own in means.items()}
-    if noise is None:
-        return seen, [Contrast(left, right, None) for left, right in combinations(families, 2)]
-    drawn, freedom = posterior_draws(every, noise, seed, draws), float(np.median(noise.freedom))
-    ends = np.cumsum([len(members) for members in families.values()])[:-1]
-    moved = {
-        name: np.array([volume(draw) for draw in part])
-        for name, part in zip(families, np.split(drawn, ends, axis=1), strict=True)
+    means = {
+        name: np.array([evidence.mean for evidence in members])
+        for name, members in families.items()
     }
+    measured = {name: volume(values) for name, values in means.items()}
+    evidence = list(chain.from_iterable(families.values()))
+    noise = seed_noise(evidence)
+    if noise is None:
+        pairs = combinations(families, 2)
+        return measured, [Contrast(left, right, None) for left, right in pairs]
+    freedom = float(np.median(noise.freedom))
+    drawn = _volumes_of_draws(families, posterior_draws(evidence, noise, seed, draws), volume)
     tests = []
     for left, right in combinations(families, 2):
-        apart = moved[left] - moved[right]
-        effect = reflected(seen[left] - seen[right], apart)
-        tests.append(
-            Contrast(
-                left, right, None, effect, p_value(effect.value, float(apart.std(ddof=1)), freedom)
-            )
-        )
-    return {name: reflected(seen[name], moved[name]).value for name in families}, tests
+        difference = drawn[left] - drawn[right]
+        effect = reflected(measured[left] - measured[right], difference)
+        p = p_value(effect.value, float(difference.std(ddof=1)), freedom)
+        tests.append(Contrast(left, right, None, effect, p))
+    corrected = {name: reflected(measured[name], drawn[name]).value for name in families}
+    return corrected, tests
+
+
+def _volumes_of_draws(
+    families: Mapping[str, Sequence[Evidence]], draws: Floats, volume: Statistic
+) -> dict[str, Floats]:
+    """By family (D,) hypervolumes, of draws (D, N, M) of all families' members one after the
+    other.
+    """
+    volumes, start = {}, 0
+    for name, members in families.items():
+        end = start + len(members)
+        volumes[name] = np.array([volume(draw) for draw in draws[:, start:end]])
+        start = end
+    return volumes
 
 
 def _spanning(
@@ -205,9 +252,10 @@ def _spanning(
     values = np.array([member.searched(objectives) for member, _ in members])
     chosen: list[int] = []
     for _ in range(k):
-        rest = [at for at in range(len(members)) if at not in chosen]
-        chosen.append(max(rest, key=lambda at: volume(values[[*chosen, at]])))
-    return [members[at][1] for at in chosen]
+        unchosen = [place for place in range(len(members)) if place not in chosen]
+        volume_with = {place: volume(values[[*chosen, place]]) for place in unchosen}
+        chosen.append(max(unchosen, key=volume_with.__getitem__))
+    return [members[place][1] for place in chosen]
 
 
 MOST_MEMBERS = 3
@@ -256,58 +304,103 @@ def compare(
     """
     volume = partial(hypervolume, objectives=objectives, reference=reference)
     confirmed = {
-        name: [(each, own) for each in members if (own := each.evidence(objectives, split))]
-        for name, members in families.items()
+        name: _with_evidence(members, objectives, split) for name, members in families.items()
     }
-    searched = {
-        name: [pair for pair in own if pair[0].searched(objectives)]
-        for name, own in confirmed.items()
-    }
-    tested = {name: own for name, own in searched.items() if len(own) > 1}
-    sizes = [len(own) for own in tested.values()]
+    tested = _tested(confirmed, objectives)
+    sizes = [len(pairs) for pairs in tested.values()]
     k = min([MOST_MEMBERS, *sizes])
-    members = {name: [each for each, _ in own] for name, own in tested.items()}
-    tests = [
-        test
-        for objective in metrics or objectives
-        for test in by_metric(members, objective, split, k)
-    ]
-    volumes = {
-        name: volume(np.array([each.mean for _, each in own])) for name, own in confirmed.items()
-    }
-    if one := len({each.dataset for own in confirmed.values() for each, _ in own}) == 1:
+
+    tests: list[Contrast] = []
+    members = {name: [member for member, _ in pairs] for name, pairs in tested.items()}
+    for objective in metrics or objectives:
+        tests += by_metric(members, objective, split, k)
+    volumes = {}
+    for name, pairs in confirmed.items():
+        volumes[name] = volume(np.array([evidence.mean for _, evidence in pairs]))
+    all_pairs = list(chain.from_iterable(confirmed.values()))
+    has_fronts = len(_datasets(member for member, _ in all_pairs)) == 1
+    if has_fronts:
         spanning = {
-            name: _spanning(own, objectives, volume, min(sizes)) for name, own in tested.items()
+            name: _spanning(pairs, objectives, volume, min(sizes)) for name, pairs in tested.items()
         }
-        of_tested, contrasts = by_front(spanning, volume, seed)
-        volumes, tests = volumes | of_tested, tests + contrasts
-    most = max(999, math.ceil(4 * len(tests) / SIZE))  # Holm leaves the smallest p SIZE / tests
-    luck = [
-        _luck(
-            test,
-            families,
-            objectives,
-            best(k, each.sign) if (each := test.objective) else volume,
-            seed,
-            most,
-        )
-        if test.noise < SIZE
-        else math.nan
-        for test in tests
+        of_tested, of_fronts = by_front(spanning, volume, seed)
+        volumes |= of_tested
+        tests += of_fronts
+
+    luck = _luck_of_all(tests, families, objectives, volume, k, seed)
+    paired = differences([evidence for _, evidence in all_pairs])
+    rows = [
+        _family(name, families[name], pairs, volumes[name]) for name, pairs in confirmed.items()
     ]
-    p = np.fmax([test.noise for test in tests], luck)
-    columns, order = (luck, p.tolist(), holm(p).tolist()), np.argsort(p, kind="stable")
-    every = differences([sample for own in confirmed.values() for _, sample in own])
-    rows = tuple(
-        _family(name, families[name], own, volumes[name]) for name, own in confirmed.items()
-    )
-    gain = 1.0 if every is None else float(every.saved.min())
     return Comparison(
-        families=rows,
-        tests=tuple(tests[at].row(*(column[at] for column in columns)) for at in order),
+        families=tuple(rows),
+        tests=_rows_of_tests(tests, luck),
         members=k,
-        notes=_notes(rows, list(tested), one and len(tested) > 1, gain),
+        notes=_notes(
+            rows,
+            list(tested),
+            has_fronts and len(tested) > 1,
+            1.0 if paired is None else float(paired.saved.min()),
+        ),
     )
+
+
+def _with_evidence(
+    members: Sequence[FamilyPoint], objectives: Sequence[Objective], split: str
+) -> list[tuple[FamilyPoint, Evidence]]:
+    """The members that were confirmed on a split."""
+    pairs = []
+    for member in members:
+        evidence = member.evidence(objectives, split)
+        if evidence:
+            pairs.append((member, evidence))
+    return pairs
+
+
+def _tested(
+    confirmed: Mapping[str, Sequence[tuple[FamilyPoint, Evidence]]],
+    objectives: Sequence[Objective],
+) -> dict[str, list[tuple[FamilyPoint, Evidence]]]:
+    """The families with two confirmed trials or more, and these."""
+    tested = {}
+    for name, pairs in confirmed.items():
+        trials = [(member, evidence) for member, evidence in pairs if member.searched(objectives)]
+        if len(trials) > 1:
+            tested[name] = trials
+    return tested
+
+
+def _rows_of_tests(tests: Sequence[Contrast], luck: Sequence[float]) -> tuple[TableRow, ...]:
+    """The table of tests, by noise and by luck in tuning (NaN where it was not asked), the smallest
+    p first.
+    """
+    p_values = np.fmax([test.noise for test in tests], luck)
+    adjusted = holm(p_values)
+    return tuple(
+        tests[place].row(luck[place], float(p_values[place]), float(adjusted[place]))
+        for place in np.argsort(p_values, kind="stable").tolist()
+    )
+
+
+def _luck_of_all(
+    tests: Sequence[Contrast],
+    families: Mapping[str, Sequence[FamilyPoint]],
+    objectives: Sequence[Objective],
+    volume: Statistic,
+    k: int,
+    seed: int,
+) -> list[float]:
+    """By test the p-value that luck in tuning explains it; NaN where noise does already."""
+    # Holm leaves the smallest p SIZE / tests
+    permutations = max(999, math.ceil(4 * len(tests) / SIZE))
+    p_values = []
+    for test in tests:
+        if not test.noise < SIZE:
+            p_values.append(math.nan)
+            continue
+        statistic = volume if test.objective is None else best(k, test.objective.sign)
+        p_values.append(_luck(test, families, objectives, statistic, seed, permutations))
+    return p_values
 
 
 def _luck(
@@ -316,17 +409,21 @@ def _luck(
     objectives: Sequence[Objective],
     statistic: Statistic,
     seed: int,
-    most: int,
+    permutations: int,
 ) -> float:
-    about, of = (
-        ("front", objectives) if test.objective is None else (test.objective.name, [test.objective])
-    )
-    left, right = (
-        np.array([value for each in trials_of(families[name]) if (value := each.searched(of))])
-        for name in (test.left, test.right)
-    )
-    purpose = derive(seed, "tuning", test.left, test.right, about)
-    return tuning_luck(left, right, statistic, test.sign, purpose, most)
+    measure = "front"
+    if test.objective is not None:
+        measure, objectives = test.objective.name, [test.objective]
+    left = _searched_values(families[test.left], objectives)
+    right = _searched_values(families[test.right], objectives)
+    seed_of_test = derive(seed, "tuning", test.left, test.right, measure)
+    return tuning_luck(left, right, statistic, test.sign, seed_of_test, permutations)
+
+
+def _searched_values(members: Sequence[FamilyPoint], objectives: Sequence[Objective]) -> Floats:
+    """(N, M), of the trials of the search with a value of each objective."""
+    values = [trial.searched(objectives) for trial in trials_of(members)]
+    return np.array([row for row in values if row])
 
 
 def _family(
@@ -336,13 +433,16 @@ def _family(
     volume: float,
 ) -> TableRow:
     trials = trials_of(members)
+    samples = sum(trial.point.speed.get("samples_trained", 0) for trial in trials)
+    points = []
+    for member, _ in confirmed:
+        point = member.point
+        points.append({"run": member.run, "trial": point.number, "until": point.until})
     return {
         "name": name,
         "trials": len(trials),
-        "training_samples": int(sum(each.point.speed.get("samples_trained", 0) for each in trials)),
-        "points": [
-            {"run": m.run, "trial": m.point.number, "until": m.point.until} for m, _ in confirmed
-        ],
+        "training_samples": int(samples),
+        "points": points,
         "hypervolume": volume,
     }
 
@@ -353,31 +453,31 @@ def _notes(
     """Those that apply; `fronts` were compared or not, and pairing needs `gain` times fewer seeds,
     1 where none is.
     """
+    notes = []
+    if fronts:
+        notes.append(
+            f"A hypervolume of {listed(tested)} is that of the test: of as many trials each, and "
+            "without the bias from noise. The others have all their points and the bias."
+        )
     trials = {row["name"]: row["trials"] for row in families}
-    counts = {name: trials[name] for name in tested}
+    if len({trials[name] for name in tested}) > 1:
+        budgets = ", ".join(f"{name} {trials[name]}" for name in tested)
+        notes.append(
+            f"Budgets are unequal ({budgets} trials): more trials find better points in any family."
+        )
     single = [row for row in families if row["name"] not in tested and row["trials"] > 1]
+    if single:
+        notes.append(
+            f"Not tested, as only one point is confirmed: {listed([row['name'] for row in single])}"
+            f". `seesaw confirm {single[0]['points'][0]['run']} --members 2` confirms two of each "
+            "family."
+        )
     lone = [name for name, count in trials.items() if count == 1]
-    unequal = (
-        ", ".join(f"{name} {count}" for name, count in counts.items())
-        if len(set(counts.values())) > 1
-        else ""
-    )
-    notes = [
-        f"A hypervolume of {listed(tested)} is that of the test: of as many trials each, and "
-        "without the bias from noise. The others have all their points and the bias."
-        if fronts
-        else "",
-        f"Budgets are unequal ({unequal} trials): more trials find better points in any family."
-        if unequal
-        else "",
-        f"Not tested, as only one point is confirmed: {listed([row['name'] for row in single])}. "
-        f"`seesaw confirm {single[0]['points'][0]['run']} --members 2` confirms two of each family."
-        if single
-        else "",
-        f"Not tested, as there is only one trial: {listed(lone)}." if lone else "",
-        f"Paired by seed: as good as {gain:.3g} times the seeds." if 1 < gain < math.inf else "",
-    ]
-    return tuple(filter(None, notes))
+    if lone:
+        notes.append(f"Not tested, as there is only one trial: {listed(lone)}.")
+    if 1 < gain < math.inf:
+        notes.append(f"Paired by seed: as good as {gain:.3g} times the seeds.")
+    return tuple(notes)
 
 
 COLUMNS = ["dataset", "measure", "left", "right", "value", "low", "high", "unit"]
@@ -429,21 +529,20 @@ class Compared:
         """A row for each test, in the order of the groups; values in the unit that stands beside
         them.
         """
-        rows = [
-            {"dataset": group.dataset, **row}
-            for group in self.groups
-            for row in group.comparison.tests
-        ]
+        rows = []
+        for group in self.groups:
+            for row in group.comparison.tests:
+                rows.append({"dataset": group.dataset, **row})
         return pd.DataFrame(rows, columns=COLUMNS)
 
     def to_json(self) -> dict[str, object]:
         """The document of `seesaw compare --json`."""
-        ranked = self.ranking and asdict(self.ranking)
-        groups = [group.to_json() for group in self.groups]
-        document: dict[str, object] = jsonable(
-            vars(self) | {"level": LEVEL, "groups": groups, "ranking": ranked}
-        )
-        return document
+        document: dict[str, object] = vars(self) | {
+            "level": LEVEL,
+            "groups": [group.to_json() for group in self.groups],
+            "ranking": self.ranking and asdict(self.ranking),
+        }
+        return dict(jsonable(document))
 
 
 FAMILY_HEADS = ("trials", "training samples", "confirmed points", "hypervolume")
@@ -476,11 +575,12 @@ def family_rows(comparison: Comparison) -> list[tuple[str, int, int, int, float]
 
 def texts_of(test: TableRow, minus: str = "-") -> list[str]:
     """What `TEST_HEADS` says of a test; empty where it is unknown."""
-    forms = {"value": "+.4g", "low": "+.4g", "high": "+.4g", "p_holm": ".4g"}
-    told = {
-        at: "" if math.isnan(test[at]) else f"{test[at]:{form}}".replace("-", minus)
-        for at, form in forms.items()
-    }
-    interval = " to ".join(filter(None, (told["low"], told["high"])))
-    names = [test["measure"], test["left"], test["right"], told["value"], interval]
-    return [*names, test["unit"], told["p_holm"], test["paired"], test["verdict"]]
+    formats = {"value": "+.4g", "low": "+.4g", "high": "+.4g", "p_holm": ".4g"}
+    texts = {}
+    for column, format in formats.items():
+        number = test[column]
+        texts[column] = "" if math.isnan(number) else f"{number:{format}}".replace("-", minus)
+    interval = " to ".join(text for text in (texts["low"], texts["high"]) if text)
+    names = [test["measure"], test["left"], test["right"]]
+    numbers = [texts["value"], interval, test["unit"], texts["p_holm"]]
+    return [*names, *numbers, test["paired"], test["verdict"]]

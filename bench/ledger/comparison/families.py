@@ -41,10 +41,11 @@ class FamilyPoint:
         """What the search's own run came to in each objective; None for baselines, which were not
         searched.
         """
-        metrics = [
-            self.point.metrics.get(objective.key(SEARCH), np.nan) for objective in objectives
-        ]
-        return metrics if self.point.role == "trial" and np.isfinite(metrics).all() else None
+        if self.point.role != "trial":
+            return None
+        metrics = self.point.metrics
+        values = [metrics.get(objective.key(SEARCH), np.nan) for objective in objectives]
+        return values if np.isfinite(values).all() else None
 
 
 FAMILIES: dict[str, Callable[[FamilyPoint], str]] = {
@@ -68,26 +69,31 @@ def families(members: Iterable[FamilyPoint], by: str) -> dict[str, list[FamilyPo
 
 def trials_of(members: Iterable[FamilyPoint]) -> list[FamilyPoint]:
     """Each trial of the search once, as it was trained longest."""
-    trials = {
-        (each.run, each.dataset, each.point.number): each
-        for each in members
-        if each.point.role == "trial"
-    }
-    return list(trials.values())
+    longest = {}
+    for member in members:
+        if member.point.role == "trial":
+            longest[member.run, member.dataset, member.point.number] = member
+    return list(longest.values())
 
 
-def average(samples: Sequence[Evidence]) -> Evidence:
+def average(members: Sequence[Evidence]) -> Evidence:
     """The mean of several configurations as one: over the seeds that all share, where there are two
     or more.
 
     Otherwise the first replicates are averaged, the second, and so on; such averages are paired
     with none.
     """
-    common = sorted(set.intersection(*(set(each.seeds) for each in samples)))
-    rows = [[each.seeds.index(seed) for seed in common] for each in samples]
-    if len(common) < 2:
-        rows, common = [list(range(min(map(len, samples))))] * len(samples), []
-    b = min(each.moves.shape[1] for each in samples)
-    own = [(each.values[at], each.moves[at][:, :b]) for each, at in zip(samples, rows, strict=True)]
-    values, moved = (np.mean(part, axis=0) for part in zip(*own, strict=True))
-    return Evidence(values, moved, tuple(common), samples[0].freedom)
+    seeds = sorted(set.intersection(*(set(evidence.seeds) for evidence in members)))
+    if len(seeds) > 1:
+        rows = [[evidence.seeds.index(seed) for seed in seeds] for evidence in members]
+    else:
+        seeds = []
+        replicates = min(len(evidence) for evidence in members)
+        rows = [list(range(replicates))] * len(members)
+    resamples = min(evidence.moves.shape[1] for evidence in members)
+    values, moves = [], []
+    for evidence, rows_of_member in zip(members, rows, strict=True):
+        values.append(evidence.values[rows_of_member])
+        moves.append(evidence.moves[rows_of_member][:, :resamples])
+    mean_moves = np.mean(moves, axis=0)
+    return Evidence(np.mean(values, axis=0), mean_moves, tuple(seeds), members[0].freedom)

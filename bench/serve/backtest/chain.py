@@ -132,7 +132,7 @@ def chains_of(
         places_of_point, shares = [], []
         for order in orders:
             length = order.length
-            key = repr((sorted(order.config.items()), length.epochs, length.own))
+            key = repr((sorted(order.config.items()), length.epochs, length.by_metric))
             if key not in places:
                 places[key] = len(chains)
                 seed_of_chain = derive(seed, "backtest", len(chains))

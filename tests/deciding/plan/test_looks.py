@@ -75,7 +75,7 @@ def test_whole_weeks_have_the_units_and_at_least_the_power():
     assert size["looks"][-1]["week"] == size["weeks"]
     assert size["looks"][-1]["ended"] >= 0.8
     assert size_of(metric, 0.02, None)["looks"][-1]["ended"] == pytest.approx(0.8)
-    assert size_of(metric, 0.02, 1000.0, others=1e6)["units"] == 1e6
+    assert size_of(metric, 0.02, 1000.0, at_least=1e6)["units"] == 1e6
     assert size_of(metric, 1e-6, 1e-3)["weeks"] > 1e12  # no test, but no endless loop either
 
 
