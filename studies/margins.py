@@ -65,7 +65,7 @@ def paired_error(found: Beyond) -> float:
     """Standard error of a difference between two configurations, the median over pairs and
     objectives.
     """
-    return float(np.median(np.sqrt(found.apart.seed + found.apart.rows)[..., found.directions :]))
+    return float(np.median(np.sqrt(found.ahead.seed + found.ahead.rows)[..., found.directions :]))
 
 
 def single_error(data: Data, what: str) -> float:

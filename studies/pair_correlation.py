@@ -55,7 +55,7 @@ def with_one_correlation(evidence: list[Evidence], noise: SeedNoise) -> SeedNois
     effects = seeds_of([one.values[:, None] for one in evidence], [one.seeds for one in evidence])
     assert effects is not None
     within = np.diagonal(noise.within, axis1=1, axis2=2)
-    apart = np.diagonal(noise.apart, axis1=1, axis2=2)
+    apart = np.diagonal(noise.seed_only, axis1=1, axis2=2)
     of_seeds = effects.correlation * within.mean(axis=0) / np.maximum(apart.mean(axis=0), 1e-15)
     paired = replace(
         noise.paired,

@@ -51,58 +51,71 @@ class Gap:
         return self.short > self.noise
 
 
+@dataclass(frozen=True)
+class Reference:
+    """A point that others are compared with, and whether it is a single-task one."""
+
+    point: Point
+    single: bool
+
+    @property
+    def words(self) -> str:
+        """It in words."""
+        if self.point.kind == TWIN:
+            return f"settings of trial {self.point.label}"
+        return f"trial {self.point.number}"
+
+
 class References:
     """The points of a run with which each objective's values are compared."""
 
     def __init__(self, points: Sequence[Point], objectives: Sequence[Objective]) -> None:
         self.metrics = [objective for objective in objectives if objective.is_metric]
-        self._confirmed = self._of(points)
-        self._seen = self._of([point.unconfirmed for point in points])
+        self._confirmed = self._by_metric(points)
+        self._searched = self._by_metric([point.unconfirmed for point in points])
         self._deviation = {
-            each.name: _deviation(points, each.key(CONFIRM)) for each in self.metrics
+            metric.name: _deviation(points, metric.key(CONFIRM)) for metric in self.metrics
         }
 
     def gaps(self, point: Point) -> list[Gap]:
         """The point's gap in every metric that both sides have."""
+        references = self._confirmed if confirmed(point) else self._searched
         gaps = []
-        for objective in self.metrics:
-            against, single = (self._confirmed if confirmed(point) else self._seen).get(
-                objective.name, (None, False)
-            )
-            value = estimate(point, objective.name)
-            if against is not None and math.isfinite(value):
-                short = objective.sign * (estimate(against, objective.name) - value)
-                seeds = max(1, len(replicated(point, objective.key(CONFIRM))))
-                noise = SURE_ERRORS * self._deviation[objective.name] * math.sqrt(2 / seeds)
-                named = (
-                    f"settings of trial {against.label}"
-                    if against.kind == TWIN
-                    else f"trial {against.number}"
-                )
-                gaps.append(Gap(objective.name, short, named, single, noise))
+        for metric in self.metrics:
+            reference = references.get(metric.name)
+            value = estimate(point, metric.name)
+            if reference is None or not math.isfinite(value):
+                continue
+            short = metric.sign * (estimate(reference.point, metric.name) - value)
+            seeds = max(1, len(replicated(point, metric.key(CONFIRM))))
+            noise = SURE_ERRORS * self._deviation[metric.name] * math.sqrt(2 / seeds)
+            gaps.append(Gap(metric.name, short, reference.words, reference.single, noise))
         return gaps
 
-    def _of(self, points: Sequence[Point]) -> dict[str, tuple[Point | None, bool]]:
-        """The best single-task point of each objective, else the best of all; and whether it is a
-        single-task point.
-        """
-        single = baselines(points, self.metrics)
-        return {
-            each.name: (single[each.name], True)
-            if each.name in single
-            else (best(points, each), False)
-            for each in self.metrics
-        }
+    def _by_metric(self, points: Sequence[Point]) -> dict[str, Reference]:
+        """The best single-task point of each metric, else the best of all."""
+        single_task = baselines(points, self.metrics)
+        references = {}
+        for metric in self.metrics:
+            if metric.name in single_task:
+                references[metric.name] = Reference(single_task[metric.name], single=True)
+                continue
+            best_of_all = best(points, metric)
+            if best_of_all is not None:
+                references[metric.name] = Reference(best_of_all, single=False)
+        return references
 
 
 def _deviation(points: Sequence[Point], key: str) -> float:
     """What seeds do to a metric: the median of the standard deviations of confirmed points, 0 where
     there are none.
     """
-    values = [
-        [value for value in replicated(point, key) if math.isfinite(value)] for point in points
-    ]
-    return median([float(np.std(each, ddof=1)) for each in values if len(each) > 1] or [0.0])
+    deviations = []
+    for point in points:
+        values = [value for value in replicated(point, key) if math.isfinite(value)]
+        if len(values) > 1:
+            deviations.append(float(np.std(values, ddof=1)))
+    return median(deviations or [0.0])
 
 
 OPPOSED, MOSTLY = -0.1, 0.5
@@ -152,31 +165,44 @@ def overtraining(diagnosis: Mapping[str, Any]) -> list[str]:
     """A sentence on the objectives that lost more than `LOST` from their best state to the end;
     else nothing.
     """
-    tasks = [
-        f"{name} is best after {course['best_samples']:,} of {course['last_samples']:,} samples "
-        f"and loses {course['lost']:.4f} from there"
-        for name, course in diagnosis.get("course", {}).items()
-        if _loses(course)
+    losing = []
+    for name, course in diagnosis.get("course", {}).items():
+        if _loses(course):
+            losing.append(
+                f"{name} is best after {course['best_samples']:,} of {course['last_samples']:,} "
+                f"samples and loses {course['lost']:.4f} from there"
+            )
+    if not losing:
+        return []
+    return [
+        f"Overtraining: {listed(losing)}. The best state on validation is kept, so a longer "
+        "training gains nothing."
     ]
-    kept = "The best state on validation is kept, so a longer training gains nothing"
-    return [f"Overtraining: {listed(tasks)}. {kept}."] if tasks else []
 
 
 def sentences(diagnosis: Mapping[str, Any], gaps: Sequence[Gap]) -> list[str]:
     """For each task that is behind, by how much and what is seen beside it, or that none is; then
     overtraining.
     """
-    than = "the best single-task model" if all(gap.single for gap in gaps) else "the best trial"
-    lines = [
-        f"{_gap(gap)} {_because(diagnosis, task_of(diagnosis, gap.objective))}"
-        for gap in gaps
-        if gap.real
-    ]
+    return [*_behind(diagnosis, gaps), *overtraining(diagnosis)]
+
+
+def _behind(diagnosis: Mapping[str, Any], gaps: Sequence[Gap]) -> list[str]:
     if not diagnosis:
-        lines = ["No diagnosis was recorded."]
-    elif not gaps:
-        lines = ["Nothing to compare it with was measured."]
-    return [*(lines or [f"No task is behind {than} by more than noise."]), *overtraining(diagnosis)]
+        return ["No diagnosis was recorded."]
+    if not gaps:
+        return ["Nothing to compare it with was measured."]
+    sentences = []
+    for gap in gaps:
+        if gap.real:
+            because = _because(diagnosis, task_of(diagnosis, gap.objective))
+            sentences.append(f"{_gap(gap)} {because}")
+    if sentences:
+        return sentences
+    reference = "the best trial"
+    if all(gap.single for gap in gaps):
+        reference = "the best single-task model"
+    return [f"No task is behind {reference} by more than noise."]
 
 
 def numbers(diagnosis: Mapping[str, Any]) -> dict[str, float]:
@@ -188,39 +214,47 @@ def numbers(diagnosis: Mapping[str, Any]) -> dict[str, float]:
         return {}
     values: dict[str, float | None] = {"probes": diagnosis["probes"]}
     for pair in diagnosis["pairs"]:
+        tasks = "-".join(pair["tasks"])
         for block, angle in pair["blocks"].items():
-            values |= {
-                f"{name}/{'-'.join(pair['tasks'])}/{block}": angle[name]
-                for name in ("cosine", "below_zero")
-            }
-    for task, of in diagnosis["tasks"].items():
-        values |= {f"{name}/{task}": of[name] for name in ("loss", "loss_over_base", "weight")}
-        values |= {
-            f"{name}/{task}/{block}": of[name][block]
-            for name in ("norm", "pull")
-            for block in of[name]
-        }
+            for name in ("cosine", "below_zero"):
+                values[f"{name}/{tasks}/{block}"] = angle[name]
+    for task, facts in diagnosis["tasks"].items():
+        for name in ("loss", "loss_over_base", "weight"):
+            values[f"{name}/{task}"] = facts[name]
+        for name in ("norm", "pull"):
+            for block, value in facts[name].items():
+                values[f"{name}/{task}/{block}"] = value
     for metric, course in diagnosis["course"].items():
-        values |= {f"{name}/{metric}": course[name] for name in ("best", "best_samples", "lost")}
+        for name in ("best", "best_samples", "lost"):
+            values[f"{name}/{metric}"] = course[name]
     for path, gate in diagnosis["experts"]["gates"].items():
-        for at, task in enumerate(gate["of"]):
-            of = task if gate["of"].count(task) == 1 else f"{task}.{at}"
-            values |= {f"{name}/{path}/{of}": gate[name][at] for name in ("entropy", "collapsed")}
-            values |= {
-                f"share/{path}/{of}/{expert}": share
-                for expert, share in enumerate(gate["share"][at])
-            }
+        values |= _numbers_of_gate(path, gate)
     for path, units in diagnosis["experts"]["units"].items():
         for name in ("dead", "silent"):
-            values |= {f"{name}/{path}/{expert}": value for expert, value in enumerate(units[name])}
+            for expert, value in enumerate(units[name]):
+                values[f"{name}/{path}/{expert}"] = value
     return {name: float(value) for name, value in values.items() if value is not None}
+
+
+def _numbers_of_gate(path: str, gate: Mapping[str, Any]) -> dict[str, float | None]:
+    values: dict[str, float | None] = {}
+    tasks = gate["of"]
+    for place, task in enumerate(tasks):
+        owner = task if tasks.count(task) == 1 else f"{task}.{place}"
+        for name in ("entropy", "collapsed"):
+            values[f"{name}/{path}/{owner}"] = gate[name][place]
+        for expert, share in enumerate(gate["share"][place]):
+            values[f"share/{path}/{owner}/{expert}"] = share
+    return values
 
 
 def task_of(diagnosis: Mapping[str, Any], objective: str) -> str:
     """The task that an objective measures."""
-    of = diagnosis.get("course", {}).get(objective)
+    course = diagnosis.get("course", {}).get(objective)
+    if course:
+        return str(course["task"])
     names = [name for name in diagnosis.get("tasks", {}) if objective.startswith(f"{name}.")]
-    return str(of["task"]) if of else max(names, key=len, default=objective.partition(".")[0])
+    return max(names, key=len, default=objective.partition(".")[0])
 
 
 def _gap(gap: Gap) -> str:
@@ -232,9 +266,10 @@ def _gap(gap: Gap) -> str:
 def _because(diagnosis: Mapping[str, Any], task: str) -> str:
     likely = causes(diagnosis, task)
     if likely:
-        first, *more = likely
-        also = "".join(f" Also {cause.name}: {cause.evidence}." for cause in more)
-        return f"Best supported cause: {first.name}: {first.evidence}.{also}"
+        first, *rest = likely
+        sentences = [f"Best supported cause: {first.name}: {first.evidence}."]
+        sentences += [f"Also {cause.name}: {cause.evidence}." for cause in rest]
+        return " ".join(sentences)
     if len(diagnosis.get("tasks", {})) == 1:
         return "No cause stands out: it is the only task, so that none other holds it back."
     if diagnosis.get("probes", 0) < FEWEST_PROBES:
@@ -244,24 +279,28 @@ def _because(diagnosis: Mapping[str, Any], task: str) -> str:
 
 
 def _directions(diagnosis: Mapping[str, Any], task: str) -> Cause | None:
-    opposed = [
-        (angle["below_zero"], -angle["cosine"], angle["probes"], block, other)
-        for pair in diagnosis.get("pairs", [])
-        if task in pair["tasks"]
-        for other in pair["tasks"]
-        if other != task
-        for block, angle in pair["blocks"].items()
-        if block != TABLE
-        if angle["probes"] >= FEWEST_PROBES
-        and angle["cosine"] < OPPOSED
-        and angle["below_zero"] > MOSTLY
-    ]
+    opposed = []
+    for pair in diagnosis.get("pairs", []):
+        if task not in pair["tasks"]:
+            continue
+        [rival] = [name for name in pair["tasks"] if name != task]
+        for block, angle in pair["blocks"].items():
+            if block != TABLE and _is_opposed(angle):
+                below, cosine = angle["below_zero"], angle["cosine"]
+                opposed.append((below, -cosine, angle["probes"], block, rival))
     if not opposed:
         return None
-    below, cosine, probes, block, other = max(opposed)
-    evidence = f"its gradient and that of {other} conflict in {below:.0%} of {probes} probes, "
-    evidence += f"with a mean cosine of {-cosine:.2f} ({block})"
+    below, opposition, probes, block, rival = max(opposed)
+    evidence = (
+        f"its gradient and that of {rival} conflict in {below:.0%} of {probes} probes, with a mean "
+        f"cosine of {-opposition:.2f} ({block})"
+    )
     return Cause("conflicting directions", (below - MOSTLY) / (1 - MOSTLY), evidence)
+
+
+def _is_opposed(angle: Mapping[str, Any]) -> bool:
+    is_seen = angle["probes"] >= FEWEST_PROBES
+    return bool(is_seen and angle["cosine"] < OPPOSED and angle["below_zero"] > MOSTLY)
 
 
 def _scale(diagnosis: Mapping[str, Any], task: str) -> Cause | None:
@@ -269,15 +308,16 @@ def _scale(diagnosis: Mapping[str, Any], task: str) -> Cause | None:
     if task not in tasks or not diagnosis["probes"]:
         return None
     block = "all shared" if "all shared" in tasks[task]["pull"] else "representation"
-    pulls = {name: of["pull"][block] for name, of in tasks.items() if of["pull"][block]}
+    pulls = {name: facts["pull"][block] for name, facts in tasks.items() if facts["pull"][block]}
     if task not in pulls or not diagnosis["pairs"]:
         return None
-    other = max(pulls, key=lambda name: pulls[name])
-    ratio = pulls[other] / pulls[task]
-    if ratio <= (DOMINATED if diagnosis["probes"] >= FEWEST_PROBES else OUTWEIGHED):
+    strongest = max(pulls, key=pulls.__getitem__)
+    ratio = pulls[strongest] / pulls[task]
+    limit = DOMINATED if diagnosis["probes"] >= FEWEST_PROBES else OUTWEIGHED
+    if ratio <= limit:
         return None
     evidence = (
-        f"the norm of the weighted gradient of {other} is {ratio:.1f} times its own ({block})"
+        f"the norm of the weighted gradient of {strongest} is {ratio:.1f} times its own ({block})"
     )
     return Cause("unequal scale", 1 - DOMINATED / ratio, evidence)
 
@@ -288,20 +328,22 @@ def _speed(diagnosis: Mapping[str, Any], task: str) -> Cause | None:
         courses.setdefault(course["task"], course)
     if task not in courses:
         return None
-    candidates = [
-        _faster(courses[task], other, course) for other, course in courses.items() if other != task
-    ]
-    return max(
-        (cause for cause in candidates if cause), key=lambda cause: cause.strength, default=None
-    )
+    causes = []
+    for rival, course in courses.items():
+        cause = None if rival == task else _faster(courses[task], rival, course)
+        if cause is not None:
+            causes.append(cause)
+    return max(causes, key=lambda cause: cause.strength, default=None)
 
 
 def _loses(course: Mapping[str, Any]) -> bool:
     return bool(course["lost"] > LOST * max(1.0, abs(course["best"])))
 
 
-def _faster(own: Mapping[str, Any], other: str, theirs: Mapping[str, Any]) -> Cause | None:
-    early, late = sorted((own, theirs), key=lambda course: int(course["best_samples"]))
+def _faster(
+    course: Mapping[str, Any], rival: str, course_of_rival: Mapping[str, Any]
+) -> Cause | None:
+    early, late = sorted((course, course_of_rival), key=lambda course: int(course["best_samples"]))
     part = early["best_samples"] / max(1, late["best_samples"])
     if part > EARLIER or not _loses(early):
         return None
@@ -309,10 +351,10 @@ def _faster(own: Mapping[str, Any], other: str, theirs: Mapping[str, Any]) -> Ca
         f"best after {early['best_samples']:,} samples and loses {early['lost']:.4f} by "
         f"{early['last_samples']:,}"
     )
-    if early is own:
-        evidence = f"it is {falls}, while {other} is best after {late['best_samples']:,}"
+    if early is course:
+        evidence = f"it is {falls}, while {rival} is best after {late['best_samples']:,}"
     else:
         evidence = (
-            f"it is best only after {late['best_samples']:,} samples, while {other} is {falls}"
+            f"it is best only after {late['best_samples']:,} samples, while {rival} is {falls}"
         )
     return Cause("unequal speed", 1 - part, evidence)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -43,7 +43,7 @@ class Fusion:
         `power`.
         """
         whole = float(sum(weights))
-        shares = tuple(float(each) / whole for each in weights)
+        shares = tuple(float(weight) / whole for weight in weights)
         return Fusion("power" if np.count_nonzero(shares) == 1 else kind, shares)
 
 
@@ -59,7 +59,7 @@ class FusionTerms:
 
     def __init__(self, predictions: NDArray[Any], rates: Sequence[float]) -> None:
         self.predictions, self._rates = predictions, rates
-        self._known: dict[tuple[FusionKind, int], Floats] = {}
+        self._terms: dict[tuple[FusionKind, int], Floats] = {}
 
     def fused(self, kind: FusionKind, weights: Sequence[float]) -> Floats:
         """(N,), the score of each row; see `fused`."""
@@ -70,16 +70,15 @@ class FusionTerms:
         return score
 
     def _term(self, kind: FusionKind, task: int) -> Floats:
-        if (kind, task) in self._known:
-            return self._known[kind, task]
+        if (kind, task) in self._terms:
+            return self._terms[kind, task]
         values = np.maximum(self.predictions[:, task].astype(np.float64), 0.0)
-        term = (
-            np.log(np.maximum(values, LEAST_PREDICTION))
-            if kind == "power"
-            else values / self._rates[task]
-        )
+        if kind == "power":
+            term = np.log(np.maximum(values, LEAST_PREDICTION))
+        else:
+            term = values / self._rates[task]
         if len(term) <= MOST_KEPT:
-            self._known[kind, task] = term
+            self._terms[kind, task] = term
         return term
 
 
@@ -106,9 +105,9 @@ def fused(
 
 def logged(values: NDArray[Any]) -> Floats:
     """A score of the log (N,) as it ranked: a row without one was ranked last."""
-    known = values.astype(np.float64)
-    least = float(np.nanmin(known)) if np.isfinite(known).any() else 0.0
-    return np.nan_to_num(known, nan=least - 1.0)
+    scores = values.astype(np.float64)
+    lowest = float(np.nanmin(scores)) if np.isfinite(scores).any() else 0.0
+    return np.nan_to_num(scores, nan=lowest - 1.0)
 
 
 def in_formula(kind: FusionKind, terms: Mapping[str, float], rates: Sequence[float]) -> str:
@@ -120,18 +119,19 @@ def in_formula(kind: FusionKind, terms: Mapping[str, float], rates: Sequence[flo
     weights = {read(term, "a prediction"): weight for term, weight in terms.items()}
     if kind == "power":
         powers = [Power(term, float(f"{weight:.3g}")) for term, weight in weights.items() if weight]
-        return text_of(powers[0].base if len(powers) == 1 else Product(tuple(powers)))
-    raw = {
-        term: weight / rate
-        for (term, weight), rate in zip(weights.items(), rates, strict=True)
-        if weight
-    }
-    least = min(map(abs, raw.values()), default=1.0)
-    parts: list[Expression] = []
-    for term, weight in raw.items():
+        if len(powers) == 1:
+            return text_of(powers[0].base)
+        return text_of(Product(tuple(powers)))
+    raw_weights = {}
+    for (term, weight), rate in zip(weights.items(), rates, strict=True):
+        if weight:
+            raw_weights[term] = weight / rate
+    smallest = min(map(abs, raw_weights.values()), default=1.0)
+    summands: list[Expression] = []
+    for term, weight in raw_weights.items():
         factors = term.factors if isinstance(term, Product) else (term,)
-        parts.append(Product((Number(float(f"{weight / least:.3g}")), *factors)))
-    return text_of(Sum(tuple(parts)))
+        summands.append(Product((Number(float(f"{weight / smallest:.3g}")), *factors)))
+    return text_of(Sum(tuple(summands)))
 
 
 def fusion_in(
@@ -148,34 +148,51 @@ def fusion_in(
     """
     products = multiplied_out(formula)
     predictions = [multiplied_out(read(term, "a prediction")) for term in terms]
-    if products is None or any(
-        prediction is None or [*prediction.values()] != [1.0] for prediction in predictions
-    ):
+    if products is None or not all(map(_is_monomial, predictions)):
         return None
     products.pop(frozenset(), None)  # a constant changes no order
     monomials = [next(iter(prediction)) for prediction in predictions if prediction]
     weights = [products.get(monomial, 0.0) for monomial in monomials]
-    if "sum" in kinds and products.keys() <= {*monomials} and len({*monomials}) == len(monomials):
+    distinct = set(monomials)
+    if "sum" in kinds and products.keys() <= distinct and len(distinct) == len(monomials):
         return ("sum", weights) if min(weights) >= 0 and max(weights) > 0 else None
     if "power" not in kinds:
         return None
     powers = _without_logarithms(products)
     if len(powers) != 1:
         return None
-    ((wanted, coefficient),) = powers.items()
-    atoms = list(dict.fromkeys(atom for monomial in (*monomials, wanted) for atom, _ in monomial))
-    exponents = np.array(
-        [[dict(monomial).get(atom, 0.0) for atom in atoms] for monomial in monomials]
-    )
-    target = np.array([dict(wanted).get(atom, 0.0) for atom in atoms])
-    found, *_ = np.linalg.lstsq(exponents.T, target, rcond=None)
-    found = np.where(np.abs(found) < 1e-9, 0.0, found)
-    fits = (
-        np.allclose(exponents.T @ found, target, atol=1e-9)
-        and (found >= 0).all()
-        and (found > 0).any()
-    )
-    return ("power", found.tolist()) if fits and coefficient > 0 else None
+    [(product, coefficient)] = powers.items()
+    exponents = _exponents_of(product, monomials)
+    if exponents is None or coefficient <= 0:
+        return None
+    return "power", exponents
+
+
+def _is_monomial(products: Mapping[Monomial, float] | None) -> bool:
+    """Whether it is one product with the factor 1."""
+    return products is not None and list(products.values()) == [1.0]
+
+
+def _exponents_of(product: Monomial, monomials: Sequence[Monomial]) -> list[float] | None:
+    """Exponents (T,), at least 0 and one above, with which monomials multiply to a product; None
+    where there are none.
+    """
+    atoms: dict[Hashable, None] = {}
+    for monomial in (*monomials, product):
+        atoms |= dict.fromkeys(atom for atom, _ in monomial)
+    matrix = np.array([_powers_of(atoms, monomial) for monomial in monomials]).T
+    target = np.array(_powers_of(atoms, product))
+    exponents, *_ = np.linalg.lstsq(matrix, target, rcond=None)
+    exponents = np.where(np.abs(exponents) < 1e-9, 0.0, exponents)
+    fits = np.allclose(matrix @ exponents, target, atol=1e-9)
+    if not fits or (exponents < 0).any() or not (exponents > 0).any():
+        return None
+    return list(exponents.tolist())
+
+
+def _powers_of(atoms: Iterable[Hashable], monomial: Monomial) -> list[float]:
+    power_of = dict(monomial)
+    return [power_of.get(atom, 0.0) for atom in atoms]
 
 
 def _without_logarithms(products: Mapping[Monomial, float]) -> Mapping[Monomial, float]:

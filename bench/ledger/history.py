@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -40,43 +41,59 @@ class History:
     ) -> None:
         self._keys = [objective.key(SEARCH) for objective in objectives]
         self._volume = Growing(objectives, reference)
-        self._told = 0
+        self._next_job = 0
         self.by_rungs = by_rungs
         self.rows: list[HistoryRow] = []
 
-    def add(self, records: Iterable[TrialRecord], told: int) -> None:
-        """Adds what these records say of jobs that are not in yet and numbered below `told`."""
-        results = (result for record in records for result in _results(record, self.by_rungs))
+    def add(self, records: Iterable[TrialRecord], next_job: int) -> None:
+        """Adds what these records say of jobs that are not in yet and numbered below `next_job`."""
+        results = []
+        for record in records:
+            for result in _results(record, self.by_rungs):
+                if self._next_job <= result.job < next_job:
+                    results.append(result)
         last = self.rows[-1] if self.rows else HistoryRow(0, 0, 0.0, 0.0)
-        for _, trial, samples, metrics, ended in sorted(
-            each for each in results if self._told <= each[0] < told
-        ):
-            volume = self._volume.add(np.array([metrics.get(key, np.nan) for key in self._keys]))
-            # MLflow orders by time, and jobs are told by their numbers
-            last = HistoryRow(trial, last.samples + samples, volume, max(last.ended, ended))
+        for result in sorted(results, key=lambda result: result.job):
+            values = [result.metrics.get(key, np.nan) for key in self._keys]
+            volume = self._volume.add(np.array(values))
+            samples = last.samples + result.samples
+            # MLflow orders by time, and results come in the order of the jobs' numbers
+            last = HistoryRow(result.trial, samples, volume, max(last.ended, result.ended))
             self.rows.append(last)
-        self._told = max(self._told, told)
+        self._next_job = max(self._next_job, next_job)
 
 
-def _results(
-    record: TrialRecord, by_rungs: bool
-) -> Iterator[tuple[int, int, int, Mapping[str, float], float]]:
-    """Of each job its number, trial and samples, its metrics (empty where it failed), and when it
-    ended: in seconds since 1970, 0 where that was not recorded."""
-    ended, before = record.started, 0
-    if not by_rungs:
-        if record.state in FINISHED:
-            metrics = record.metrics if record.measured else {}
-            samples = int(record.speed.get("samples_trained", 0))
-            yield (
-                record.number,
-                record.number,
-                samples,
-                metrics,
-                ended + record.seconds if ended else 0.0,
-            )
-        return
-    for at in record.rungs:
-        ended += at.seconds if ended else 0.0
-        yield at.order, record.number, at.samples - before, at.metrics, ended
-        before = at.samples
+@dataclass(frozen=True)
+class _JobResult:
+    """What a job came to.
+
+    Attributes:
+        metrics: empty where it failed.
+        ended: in seconds since 1970, 0 where that was not recorded.
+    """
+
+    job: int
+    trial: int
+    samples: int
+    metrics: Mapping[str, float]
+    ended: float
+
+
+def _results(record: TrialRecord, by_rungs: bool) -> Iterator[_JobResult]:
+    if by_rungs:
+        yield from _results_of_rungs(record)
+    elif record.state in FINISHED:
+        metrics = record.metrics if record.measured else {}
+        samples = int(record.speed.get("samples_trained", 0))
+        ended = record.started + record.seconds if record.started else 0.0
+        yield _JobResult(record.number, record.number, samples, metrics, ended)
+
+
+def _results_of_rungs(record: TrialRecord) -> Iterator[_JobResult]:
+    ended, samples_before = record.started, 0
+    for rung in record.rungs:
+        if ended:
+            ended += rung.seconds
+        samples = rung.samples - samples_before
+        yield _JobResult(rung.order, record.number, samples, rung.metrics, ended)
+        samples_before = rung.samples

@@ -4,7 +4,7 @@ explains alone.
 A trial's merit is the hypervolume that it would have by itself, as a rank among all trials:
 diverged ones are as bad as they are, but no worse. A parameter sorts trials into groups, by its
 values or by ranges that hold equally many; its share is the variance between these groups over that
-of all trials, less what as many groups would take by chance (epsilon squared; Kelley, PNAS 1935).
+of all trials, minus what as many groups would take by chance (epsilon squared; Kelley, PNAS 1935).
 This is the first-order index of a variance decomposition: what parameters do together belongs to
 none. It speaks of the trials that a search made, and a search looks more often where it is good.
 
@@ -62,22 +62,25 @@ def importances(
     Returns:
         Nothing where there are fewer than `FEWEST_TRIALS` trials, or all are alike.
     """
-    known = np.flatnonzero(np.isfinite(merits)).tolist()
-    if len(known) < FEWEST_TRIALS or np.ptp(merits[known]) == 0:
+    trials = np.flatnonzero(np.isfinite(merits)).tolist()
+    size = len(trials)
+    if size < FEWEST_TRIALS or np.ptp(merits[trials]) == 0:
         return []
     rng = np.random.default_rng(seed)
-    counts = rng.multinomial(len(known), np.full(len(known), 1 / len(known)), size=draws).astype(
-        float
-    )
-    ranks = _ranks(merits[known], np.vstack([np.ones(len(known)), counts]))
+    counts = rng.multinomial(size, np.full(size, 1 / size), size=draws).astype(float)
+    ranks = _ranks(merits[trials], np.vstack([np.ones(size), counts]))
+
+    params = [points[trial].params for trial in trials]
+    names: dict[str, None] = {}
+    for params_of_trial in params:
+        names |= dict.fromkeys(params_of_trial)
     results = []
-    for name in dict.fromkeys(name for i in known for name in points[i].params):
-        groups = grouping(
-            [points[i].params.get(name) for i in known], [name in points[i].params for i in known]
-        )
+    for name in names:
+        values = [params_of_trial.get(name) for params_of_trial in params]
+        groups = grouping(values, [name in params_of_trial for params_of_trial in params])
         if groups.max() > 0 and (groups >= 0).sum() >= FEWEST_OWN:
             results.append(_importance(name, ranks, groups, counts))
-    return sorted(results, key=lambda each: (-each.share, each.name))
+    return sorted(results, key=lambda importance: (-importance.share, importance.name))
 
 
 def alone(values: Floats, objectives: Sequence[Objective], reference: dict[str, float]) -> Floats:
@@ -92,32 +95,35 @@ def alone(values: Floats, objectives: Sequence[Objective], reference: dict[str, 
     return np.asarray(np.where(worst > 0, np.prod(beyond, axis=1), worst))
 
 
-def grouping(values: Sequence[Scalar], own: Sequence[bool]) -> NDArray[np.int64]:
+def grouping(values: Sequence[Scalar], has_parameter: Sequence[bool]) -> NDArray[np.int64]:
     """A group's number for each trial, from 0; -1 where the trial does not have the parameter."""
-    some = [value for value, has in zip(values, own, strict=True) if has]
-    places: NDArray[Any] = np.array(list(map(str, some)))
-    if len(set(some)) > BINS and all(
-        isinstance(value, int | float) and not isinstance(value, bool) for value in some
-    ):
-        numbers = np.array(some, dtype=float)
-        places = np.searchsorted(
-            np.quantile(numbers, np.arange(1, BINS) / BINS), numbers, side="right"
-        )
-    groups = np.full(len(own), -1)
-    groups[np.array(own)] = np.unique(places, return_inverse=True)[1]
+    present = [value for value, has in zip(values, has_parameter, strict=True) if has]
+    places: NDArray[Any] = np.array(list(map(str, present)))
+    if len(set(present)) > BINS and all(_is_number(value) for value in present):
+        numbers = np.array(present, dtype=float)
+        edges = np.quantile(numbers, np.arange(1, BINS) / BINS)
+        places = np.searchsorted(edges, numbers, side="right")
+    groups = np.full(len(values), -1)
+    groups[np.array(has_parameter)] = np.unique(places, return_inverse=True)[1]
     return groups
+
+
+def _is_number(value: Scalar) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _importance(name: str, ranks: Floats, groups: NDArray[np.int64], counts: Floats) -> Importance:
     """The interval is a normal one: resamples, which repeat trials, tell the spread but are off in
     their middle.
     """
-    own = groups >= 0
-    members = np.eye(groups.max() + 1)[groups[own]]  # (n, K)
-    share = float(_shares(ranks[:1], own, members, np.ones((1, len(own))))[0])
-    reach = Z * float(np.std(_shares(ranks[1:], own, members, counts), ddof=1))
-    share, low, high = (float(np.clip(share + way * reach, 0, 1)) for way in (0, -1, 1))
-    return Importance(name, share, low, high, int(own.sum()))
+    has_parameter = groups >= 0
+    members = np.eye(groups.max() + 1)[groups[has_parameter]]  # (n, K)
+    once = np.ones((1, len(groups)))
+    share = float(_shares(ranks[:1], has_parameter, members, once)[0])
+    resampled = _shares(ranks[1:], has_parameter, members, counts)
+    reach = Z * float(np.std(resampled, ddof=1))
+    low, middle, high = np.clip([share - reach, share, share + reach], 0, 1).tolist()
+    return Importance(name, middle, low, high, int(has_parameter.sum()))
 
 
 def _ranks(merits: Floats, counts: Floats) -> Floats:
@@ -129,19 +135,22 @@ def _ranks(merits: Floats, counts: Floats) -> Floats:
     return np.asarray((np.cumsum(of_value, axis=1) - (of_value - 1) / 2)[:, place])
 
 
-def _shares(ranks: Floats, own: NDArray[np.bool_], members: Floats, counts: Floats) -> Floats:
+def _shares(
+    ranks: Floats, has_parameter: NDArray[np.bool_], members: Floats, counts: Floats
+) -> Floats:
     """The share in each resample: (draws,). `counts` and `ranks` (draws, N): how often a trial is
     in it, and where.
     """
     weighted = counts * ranks
     whole = (weighted * ranks).sum(axis=1) - weighted.sum(axis=1) ** 2 / counts.sum(axis=1)
-    inside, sums = counts[:, own] @ members, weighted[:, own] @ members  # (draws, K)
-    size = inside.sum(axis=1)
+    weighted = weighted[:, has_parameter]
+    sizes = counts[:, has_parameter] @ members  # (draws, K)
+    sums = weighted @ members
+    size = sizes.sum(axis=1)
+    groups = (sizes > 0).sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        means = np.where(inside > 0, sums**2 / inside, 0).sum(axis=1)
-        within = (weighted[:, own] * ranks[:, own]).sum(axis=1) - means
+        means = np.where(sizes > 0, sums**2 / sizes, 0).sum(axis=1)
+        within = (weighted * ranks[:, has_parameter]).sum(axis=1) - means
         between = means - sums.sum(axis=1) ** 2 / size
-        chance = (
-            ((inside > 0).sum(axis=1) - 1) * within / np.maximum(size - (inside > 0).sum(axis=1), 1)
-        )
-        return np.asarray(np.nan_to_num((between - chance) / whole))
+        by_chance = (groups - 1) * within / np.maximum(size - groups, 1)
+        return np.asarray(np.nan_to_num((between - by_chance) / whole))

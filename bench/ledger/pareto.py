@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from itertools import combinations, count
+from itertools import combinations
 from math import comb
 
 import moocore
@@ -84,7 +84,7 @@ def default_reference(objective: Objective) -> float:
 
 
 def resolve_reference(
-    objectives: Sequence[Objective], given: Mapping[str, float] | None = None
+    objectives: Sequence[Objective], asked: Mapping[str, float] | None = None
 ) -> dict[str, float]:
     """The reference of each objective, by its name without split, in the order of the objectives.
 
@@ -94,32 +94,32 @@ def resolve_reference(
         UserError: a name that is no objective, a value that is not finite, or no value where there
             is no default.
     """
-    given = given or {}
-    known = [objective.name for objective in objectives]
-    for name, value in given.items():
-        check_known("objective", name, known, "hypervolume reference")
+    asked = asked or {}
+    names = [objective.name for objective in objectives]
+    for name, value in asked.items():
+        check_known("objective", name, names, "hypervolume reference")
         if not math.isfinite(value):
             raise UserError(
                 f"hypervolume reference: expected a finite number for '{name}', found {value}"
             )
-    return {
-        each.name: given[each.name] if each.name in given else default_reference(each)
-        for each in objectives
-    }
+    reference = {}
+    for objective in objectives:
+        name = objective.name
+        reference[name] = asked[name] if name in asked else default_reference(objective)
+    return reference
 
 
 def weakest_reference(
-    objectives: Sequence[Objective], of: Sequence[Mapping[str, float]]
+    objectives: Sequence[Objective], references: Sequence[Mapping[str, float]]
 ) -> dict[str, float]:
     """Of several complete references, in each objective the one that asks least: every front counts
     whole then.
     """
-    return {
-        each.name: min(
-            (reference[each.name] for reference in of), key=lambda value: each.sign * value
-        )
-        for each in objectives
-    }
+    weakest = {}
+    for objective in objectives:
+        values = [reference[objective.name] for reference in references]
+        weakest[objective.name] = min(values) if objective.sign > 0 else max(values)
+    return weakest
 
 
 MOST_EXACT, SAMPLES = 5, 8192
@@ -137,12 +137,11 @@ def hypervolume(
     computed by moocore.
     """
     points = values[measured(values)]
-    at = [reference[objective.name] for objective in objectives]
+    worst = [reference[objective.name] for objective in objectives]
+    maximise = maximised(objectives)
     if len(objectives) > MOST_EXACT and len(points):
-        return float(
-            moocore.hv_approx(points, ref=at, maximise=maximised(objectives), nsamples=SAMPLES)
-        )
-    return float(moocore.hypervolume(points, ref=at, maximise=maximised(objectives)))
+        return float(moocore.hv_approx(points, ref=worst, maximise=maximise, nsamples=SAMPLES))
+    return float(moocore.hypervolume(points, ref=worst, maximise=maximise))
 
 
 class Growing:
@@ -164,10 +163,9 @@ class Growing:
         stays = nondominated(points, self._objectives)
         if stays[-1]:
             self._front = points[stays]
+            volume = hypervolume(self._front, self._objectives, self._reference)
             # rounding may take off 1e-17 where a point adds nothing
-            self._volume = max(
-                self._volume, hypervolume(self._front, self._objectives, self._reference)
-            )
+            self._volume = max(self._volume, volume)
         return self._volume
 
 
@@ -193,20 +191,27 @@ def lattice(parts: int, steps: int) -> NDArray[np.int64]:
     """
     last = steps + parts - 1
     bars = combinations(range(last), parts - 1)
-    return np.array([np.diff([-1, *each, last]) - 1 for each in bars], dtype=np.int64)
+    sums = [np.diff([-1, *places, last]) - 1 for places in bars]
+    return np.array(sums, dtype=np.int64)
 
 
-def steps_within(parts: int, most: int) -> int:
+def steps_within(parts: int, limit: int) -> int:
     """The largest number of steps, at least 1, whose lattice of two parts or more has at most
-    `most` points.
+    `limit` points.
     """
-    return max(
-        1, next(steps for steps in count(1) if comb(steps + parts - 1, parts - 1) > most) - 1
-    )
+    steps = 1
+    while _lattice_size(parts, steps + 1) <= limit:
+        steps += 1
+    return steps
 
 
-def steps_beyond(parts: int, least: int) -> int:
-    """The smallest number of steps whose lattice of two parts or more has at least `least`
-    points.
-    """
-    return next(steps for steps in count(1) if comb(steps + parts - 1, parts - 1) >= least)
+def steps_beyond(parts: int, size: int) -> int:
+    """The smallest number of steps whose lattice of two parts or more has `size` points or more."""
+    steps = 1
+    while _lattice_size(parts, steps) < size:
+        steps += 1
+    return steps
+
+
+def _lattice_size(parts: int, steps: int) -> int:
+    return comb(steps + parts - 1, parts - 1)

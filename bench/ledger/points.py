@@ -46,20 +46,22 @@ from bench.measure.predictions import name_of
 
 def replicated(record: Point, key: str) -> list[float]:
     """A metric's values over the replicates that did not fail."""
-    return [
-        run.metrics[key] for run in record.replicates if run.failure is None and key in run.metrics
-    ]
+    values = []
+    for replicate in record.replicates:
+        if replicate.failure is None and key in replicate.metrics:
+            values.append(replicate.metrics[key])
+    return values
 
 
 def confirmed(record: Point) -> bool:
     """Whether at least one replicate has a result."""
-    return any(run.failure is None for run in record.replicates)
+    return any(replicate.failure is None for replicate in record.replicates)
 
 
 def candidates(points: Iterable[Point]) -> list[Point]:
     """The points that may be compared: the confirmed, or all where none is."""
-    every = list(points)
-    return [point for point in every if confirmed(point)] or every
+    points = list(points)
+    return [point for point in points if confirmed(point)] or points
 
 
 def compared_split(points: Iterable[Point]) -> str:
@@ -69,21 +71,18 @@ def compared_split(points: Iterable[Point]) -> str:
 
 def untested(points: Iterable[Point]) -> list[Point]:
     """The same points without what was measured on test: what decides sees no more."""
+    return [_without_test(point) for point in points]
 
-    def rest(values: Mapping[str, Any]) -> dict[str, Any]:
+
+def _without_test(point: Point) -> Point:
+    def untested(values: Mapping[str, Any]) -> dict[str, Any]:
         return {key: value for key, value in values.items() if not key.startswith(f"{TEST}/")}
 
-    return [
-        replace(
-            point,
-            metrics=rest(point.metrics),
-            replicates=tuple(
-                replace(run, metrics=rest(run.metrics), resampled=rest(run.resampled))
-                for run in point.replicates
-            ),
-        )
-        for point in points
-    ]
+    replicates = []
+    for run in point.replicates:
+        metrics, resampled = untested(run.metrics), untested(run.resampled)
+        replicates.append(replace(run, metrics=metrics, resampled=resampled))
+    return replace(point, metrics=untested(point.metrics), replicates=tuple(replicates))
 
 
 def estimate(record: Point, name: str, split: str = CONFIRM) -> float:
@@ -92,20 +91,24 @@ def estimate(record: Point, name: str, split: str = CONFIRM) -> float:
     Of a confirmed record it is the mean of its replicates on `split`; of another the search's value
     on validation, and none on test. NaN where nothing was measured.
     """
-    if confirmed(record):
-        values = replicated(record, key_on(name, split))
-        return float(np.mean(values)) if values else record.metrics.get(name, np.nan)  # a cost
-    return record.metrics.get(key_on(name, SEARCH if split == CONFIRM else split), np.nan)
+    if not confirmed(record):
+        searched_split = SEARCH if split == CONFIRM else split
+        return record.metrics.get(key_on(name, searched_split), np.nan)
+    values = replicated(record, key_on(name, split))
+    if not values:  # a cost
+        return record.metrics.get(name, np.nan)
+    return float(np.mean(values))
 
 
 def estimates(
     records: Sequence[Point], objectives: Sequence[Objective], split: str = CONFIRM
 ) -> Floats:
     """Values (N, M) of N trials on M objectives, in natural units; see `estimate`."""
-    rows = [
-        [estimate(record, objective.name, split) for objective in objectives] for record in records
-    ]
-    return np.array(rows, dtype=float).reshape(len(records), len(objectives))
+    values = np.empty((len(records), len(objectives)))
+    for row, record in enumerate(records):
+        for column, objective in enumerate(objectives):
+            values[row, column] = estimate(record, objective.name, split)
+    return values
 
 
 BASELINE = "single_task"
@@ -152,7 +155,8 @@ def network_that_shares(point: Point, points: Iterable[Point]) -> Point | None:
     """The network of a point, if it shares: itself, or that of a blend; None of other models."""
     network: Point | None = point
     if point.kind == "blend":
-        network = next((each for each in points if each.id == point.config[NETWORK]), None)
+        point_of = {candidate.id: candidate for candidate in points}
+        network = point_of.get(str(point.config[NETWORK]))
     if network is None or "sharing.kind" not in network.config or network.sharing == BASELINE:
         return None
     return network
@@ -160,18 +164,19 @@ def network_that_shares(point: Point, points: Iterable[Point]) -> Point | None:
 
 def twin_of(point: Point, points: Iterable[Point]) -> Point | None:
     """The single-task point with the settings of one that shares."""
-    single = (each for each in points if each.sharing == BASELINE and each.kind != BASELINE)
-    return next((each for each in single if each.unshared == point.unshared), None)
+    for candidate in points:
+        is_single_task = candidate.sharing == BASELINE and candidate.kind != BASELINE
+        if is_single_task and candidate.unshared == point.unshared:
+            return candidate
+    return None
 
 
 def labelled(twin: Point, trials: Iterable[Point]) -> Point:
     """A twin with the number of the first trial that shares and has its settings."""
-    numbers = [
-        each.number
-        for each in trials
-        if each.sharing != BASELINE and each.unshared == twin.unshared
-    ]
-    return replace(twin, label=str(numbers[0]) if numbers else "")
+    for trial in trials:
+        if trial.sharing != BASELINE and trial.unshared == twin.unshared:
+            return replace(twin, label=str(trial.number))
+    return replace(twin, label="")
 
 
 def composite(points: Sequence[Point], objectives: Sequence[Objective]) -> Point | None:
@@ -189,42 +194,59 @@ def composite(points: Sequence[Point], objectives: Sequence[Objective]) -> Point
         names each task's point by its id, as `single_task.<task>`.
     """
     sources = sources_of(points, objectives)
-    runs = {task: _by_seed(point) for task, point in sources.items()}
-    seeds = [
-        seed for seed in next(iter(runs.values()), {}) if all(seed in own for own in runs.values())
-    ]
+    runs_by_task = {task: _by_seed(point) for task, point in sources.items()}
+    if not runs_by_task:
+        return None
+    first, *others = runs_by_task.values()
+    seeds = [seed for seed in first if all(seed in runs for runs in others)]
     if not seeds:
         return None
-    named: dict[str, Scalar] = {f"{BASELINE}.{task}": point.id for task, point in sources.items()}
+    config: dict[str, Scalar] = {"sharing.kind": BASELINE}
+    for task, point in sources.items():
+        config[f"{BASELINE}.{task}"] = point.id
+    replicates = []
+    for number, seed in enumerate(seeds, 1):
+        of_seed = {task: runs[seed] for task, runs in runs_by_task.items()}
+        replicates.append(_replicate(number, of_seed))
     return Point(
         kind="single_task",
-        config={"sharing.kind": BASELINE, **named},
+        config=config,
         architecture=BASELINE,
         metrics=_joined({task: point.metrics for task, point in sources.items()}),
-        replicates=tuple(
-            _replicate(at, {task: own[seed] for task, own in runs.items()})
-            for at, seed in enumerate(seeds, 1)
-        ),
+        replicates=tuple(replicates),
     )
 
 
 def sources_of(points: Sequence[Point], objectives: Sequence[Objective]) -> dict[str, Point]:
     """The single-task point that the composite has each task from; empty where a task has none."""
     single = candidates(point for point in points if point.sharing == BASELINE or point.baseline)
-    by_id, sources = {point.id: point for point in single}, dict[str, Point]()
+    point_of = {point.id: point for point in single}
+    as_searched = [point.unconfirmed for point in single]
+    sources: dict[str, Point] = {}
     for objective in objectives:
         task = objective.name.partition(".")[0]
-        if objective.is_metric and task not in sources:
-            if (trial := best([point.unconfirmed for point in single], objective)) is None:
-                return {}
-            sources[task] = by_id[trial.id]
+        if not objective.is_metric or task in sources:
+            continue
+        trial = best(as_searched, objective)
+        if trial is None:
+            return {}
+        sources[task] = point_of[trial.id]
     return sources
 
 
 def source_ids(single: Point) -> list[str]:
     """Ids of the points that a composite's models come from, each once."""
+    return sorted(set(_source_of_task(single).values()))
+
+
+def _source_of_task(single: Point) -> dict[str, str]:
+    """By task the id of the point that a composite has its model from."""
     prefix = f"{BASELINE}."
-    return sorted({str(of) for key, of in single.config.items() if key.startswith(prefix)})
+    return {
+        key.removeprefix(prefix): str(id)
+        for key, id in single.config.items()
+        if key.startswith(prefix)
+    }
 
 
 def kept_names(sources: Mapping[str, Point], tasks: Sequence[str], seed: int) -> list[str] | None:
@@ -251,12 +273,11 @@ def _by_seed(point: Point) -> dict[int, Replicate]:
 
 
 def _replicate(number: int, runs: Mapping[str, Replicate]) -> Replicate:
-    resampled = {
-        key: moved
-        for task, run in runs.items()
-        for key, moved in run.resampled.items()
-        if _task_of(key) == task
-    }
+    resampled = {}
+    for task, run in runs.items():
+        for key, values in run.resampled.items():
+            if _task_of(key) == task:
+                resampled[key] = values
     metrics = _joined({task: run.metrics for task, run in runs.items()})
     first = next(iter(runs.values()))
     return replace(first, replicate=number, metrics=metrics, until=None, resampled=resampled)
@@ -265,9 +286,10 @@ def _replicate(number: int, runs: Mapping[str, Replicate]) -> Replicate:
 def _joined(metrics: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
     """Each task's own metrics of its point, and the sum of the tasks' parts of costs."""
     sums: dict[str, float] = {}
-    for task, own in metrics.items():
-        tasks = max(1, len({_task_of(key) for key in own if not key.startswith("cost/")}))
-        for key, value in own.items():
+    for task, of_point in metrics.items():
+        measured_tasks = {_task_of(key) for key in of_point if not key.startswith("cost/")}
+        tasks = max(1, len(measured_tasks))
+        for key, value in of_point.items():
             if key.startswith("cost/"):
                 sums[key] = sums.get(key, 0.0) + value / tasks
             elif _task_of(key) == task:
@@ -282,9 +304,11 @@ def _task_of(key: str) -> str:
 def points(records: Iterable[TrialRecord], objectives: Sequence[Objective]) -> list[Point]:
     """All points of trials, by number and then by length."""
     ordered = sorted(records, key=lambda record: record.number)
-    return [
-        point for record in ordered if record.measured for point in _points_of(record, objectives)
-    ]
+    points = []
+    for record in ordered:
+        if record.measured:
+            points += _points_of(record, objectives)
+    return points
 
 
 def searched_points(records: Iterable[TrialRecord], objectives: Sequence[Objective]) -> list[Point]:
@@ -293,19 +317,26 @@ def searched_points(records: Iterable[TrialRecord], objectives: Sequence[Objecti
 
 
 def points_of_run(
-    records: Iterable[TrialRecord], others: Sequence[Point], objectives: Sequence[Objective]
+    records: Iterable[TrialRecord], baselines: Sequence[Point], objectives: Sequence[Objective]
 ) -> list[Point]:
     """All points of a run: those of trials, then the best single-task models together, then
-    `others`.
+    `baselines`.
 
     Args:
-        others: baselines and the current point, with their replicates. Of several of one id the
+        baselines: baselines and the current point, with their replicates. Of several of one id the
             last counts: what a baseline is derived from moved when the search went on.
     """
     trials = points(records, objectives)
-    others = [labelled(each, trials) if each.kind == TWIN else each for each in others]
-    single = composite([*trials, *(each for each in others if each.kind == TWIN)], objectives)
-    latest = {point.id: point for point in (single, *others) if point is not None}
+    beside_trials, twins = [], []
+    for point in baselines:
+        if point.kind == TWIN:
+            point = labelled(point, trials)
+            twins.append(point)
+        beside_trials.append(point)
+    single = composite([*trials, *twins], objectives)
+    if single is not None:
+        beside_trials.insert(0, single)
+    latest = {point.id: point for point in beside_trials}
     return [*trials, *latest.values()]
 
 
@@ -316,27 +347,32 @@ def _points_of(record: TrialRecord, objectives: Sequence[Objective]) -> list[Poi
     Costs belong to the model, however long it was trained. A latency comes out differently each
     time that it is measured, which must not make a point; so metrics alone are compared.
     """
-    own = list(record.points)
-    if len(own) == 1:
-        return own
+    points = list(record.points)
+    if len(points) == 1:
+        return points
     metrics = [objective for objective in objectives if objective.is_metric]
-    values = np.array(
-        [[point.metrics.get(each.key(SEARCH), np.nan) for each in metrics] for point in own]
-    )
+    values = np.empty((len(points), len(metrics)))
+    for row, point in enumerate(points):
+        for column, metric in enumerate(metrics):
+            values[row, column] = point.metrics.get(metric.key(SEARCH), np.nan)
     keep = nondominated(values, metrics)
-    for rung in range(len(own) - 1):
-        keep[rung] &= not (values[rung + 1 :] == values[rung]).all(axis=1).any()
+    for rung in range(len(points) - 1):
+        equals_longer = (values[rung + 1 :] == values[rung]).all(axis=1).any()
+        keep[rung] &= not equals_longer
     if not keep.any():
         keep[-1] = True  # nothing finite: it is listed as it is
-    return [point for point, kept in zip(own, keep, strict=True) if kept or point.replicates]
+    keep |= np.array([bool(point.replicates) for point in points])
+    return [points[row] for row in np.flatnonzero(keep)]
 
 
 def kind_of(config: Mapping[str, Scalar]) -> str:
     """The kind of model that a configuration of the current point is of: its way of sharing,
     `trees` or `composite`.
     """
-    trees = all(name.startswith("trees.") for name in config)
-    return str(config.get("sharing.kind", "trees" if trees else "composite"))
+    if "sharing.kind" in config:
+        return str(config["sharing.kind"])
+    is_trees = all(name.startswith("trees.") for name in config)
+    return "trees" if is_trees else "composite"
 
 
 def parts_of(
@@ -351,38 +387,37 @@ def parts_of(
     Raises:
         UserError: the point is a column of the log, or a part is no point of the run any more.
     """
-    if several := models_in(point.config):  # an ensemble, or the current point
+    models = models_in(point.config)
+    if models:  # an ensemble, or the current point
         return [
-            (replace(point, config=own), tuple(shares[each] for each in tasks))
-            for own, shares in several
+            (replace(point, config=config), tuple(shares[task] for task in tasks))
+            for config, shares in models
         ]
-    by_id = {each.id: each for each in points}
+    point_of = {candidate.id: candidate for candidate in points}
     if point.kind == BASELINE:
-        prefix = f"{BASELINE}."
-        sources = {
-            key.removeprefix(prefix): str(of)
-            for key, of in point.config.items()
-            if key.startswith(prefix)
-        }
-        first = next(iter(sources.values()))  # of a task without an objective
-        shares = {
-            id: tuple(float(sources.get(task, first) == id) for task in tasks)
-            for id in source_ids(point)
-        }
+        shares = _shares_of_composite(point, tasks)
     elif point.kind == "blend":
         network = tuple(float(str(point.config[f"{SHARE}{task}"])) for task in tasks)
         trees = tuple(1 - share for share in network)
         shares = {str(point.config[NETWORK]): network, str(point.config[TREES]): trees}
     else:
-        by_id, shares = {point.id: point}, {point.id: (1.0,) * len(tasks)}
+        point_of, shares = {point.id: point}, {point.id: (1.0,) * len(tasks)}
     for id in shares:
-        if id not in by_id:
+        if id not in point_of:
             raise UserError(
                 f"expected '{id}' among the run's points, as a part of {point.name}, found none"
             )
-        if not by_id[id].config:
+        if not point_of[id].config:
             raise UserError(
                 f"{point.name} has no configuration that could be trained; pick a model with "
                 "--policy FILE"
             )
-    return [(by_id[id], own) for id, own in shares.items() if any(own)]
+    return [(point_of[id], by_task) for id, by_task in shares.items() if any(by_task)]
+
+
+def _shares_of_composite(single: Point, tasks: Sequence[str]) -> dict[str, tuple[float, ...]]:
+    """By id of a source 1 for each task that the composite has from it, else 0."""
+    source_of = _source_of_task(single)
+    first = next(iter(source_of.values()))  # of a task without an objective
+    sources = [source_of.get(task, first) for task in tasks]
+    return {id: tuple(float(source == id) for source in sources) for id in source_ids(single)}

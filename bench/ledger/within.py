@@ -43,12 +43,14 @@ def areas_of(points: Sequence[Point], tasks: Sequence[Task]) -> dict[str, dict[s
     """
     areas: dict[str, dict[str, TaskAreas]] = {}
     for task in tasks:
-        own = f"{task.name}.ctcvr" if task.parent else task.name
-        keys = [key_on(f"{own}.{metric}", CONFIRM) for metric in ("auc", "gauc")]
-        over, within = (intervals_by_id(evidence_by_id(points, [key])) for key in keys)
-        for point, effect in over.items():
-            if point in within:
-                areas.setdefault(point, {})[task.name] = TaskAreas(effect, within[point])
+        head = f"{task.name}.ctcvr" if task.parent else task.name
+        over_rows, in_groups = (
+            intervals_by_id(evidence_by_id(points, [key_on(f"{head}.{metric}", CONFIRM)]))
+            for metric in ("auc", "gauc")
+        )
+        for point, area in over_rows.items():
+            if point in in_groups:
+                areas.setdefault(point, {})[task.name] = TaskAreas(area, in_groups[point])
     return areas
 
 
@@ -62,22 +64,27 @@ def area_table(
         table: of a frontier, for the names of points.
         group: the column whose values are groups.
     """
-    tasks = dict.fromkeys(task for own in areas.values() for task in own)
-    headers = [name for task in tasks for name in (f"{task}, all rows", f"{task}, within {group}")]
-    names = dict(zip(table["point"], table["name"], strict=True))
-    return ["point", *headers], [
-        [names[point], *(text for task in tasks for text in _texts(own.get(task)))]
-        for point, own in areas.items()
-    ]
+    tasks: dict[str, None] = {}
+    for by_task in areas.values():
+        tasks |= dict.fromkeys(by_task)
+    headers = ["point"]
+    for task in tasks:
+        headers += [f"{task}, all rows", f"{task}, within {group}"]
+    name_of = dict(zip(table["point"], table["name"], strict=True))
+    rows = []
+    for point, by_task in areas.items():
+        row = [str(name_of[point])]
+        for task in tasks:
+            row += _texts(by_task.get(task))
+        rows.append(row)
+    return headers, rows
 
 
-def _texts(of: TaskAreas | None) -> tuple[str, str]:
-    if of is None:
+def _texts(areas: TaskAreas | None) -> tuple[str, str]:
+    if areas is None:
         return "", ""
-    return (
-        f"{of.rows.value:.4f}",
-        f"{of.groups.value:.4f} ({of.groups.low:.4f} to {of.groups.high:.4f})",
-    )
+    groups = areas.groups
+    return f"{areas.rows.value:.4f}", f"{groups.value:.4f} ({groups.low:.4f} to {groups.high:.4f})"
 
 
 def warning(areas: Mapping[str, Mapping[str, TaskAreas]], point: str, group: str) -> str:
@@ -86,13 +93,17 @@ def warning(areas: Mapping[str, Mapping[str, TaskAreas]], point: str, group: str
     Args:
         group: the column whose values are groups.
     """
-    blind = [
-        f"{task} (AUC {each.rows.value:.2f}, within {group} {each.groups.value:.2f}, "
-        f"90% interval {each.groups.low:.2f} to {each.groups.high:.2f})"
-        for task, each in areas.get(point, {}).items()
-        if each.groups.low <= CHANCE
-    ]
-    told = (
-        f"It tells each {group} from others, but its order within one cannot be told from chance in"
+    blind = []
+    for task, of_task in areas.get(point, {}).items():
+        groups = of_task.groups
+        if groups.low <= CHANCE:
+            blind.append(
+                f"{task} (AUC {of_task.rows.value:.2f}, within {group} {groups.value:.2f}, "
+                f"90% interval {groups.low:.2f} to {groups.high:.2f})"
+            )
+    if not blind:
+        return ""
+    return (
+        f"It tells each {group} from others, but its order within one cannot be told from chance "
+        f"in {listed(blind)}."
     )
-    return f"{told} {listed(blind)}." if blind else ""

@@ -28,7 +28,7 @@ def test_few_configurations_share_the_pooled_covariance(rng):
     noise = seed_noise(without_data(*groups))
     weighted = sum((len(g) - 1) * np.cov(g, rowvar=False) for g in groups[:3]) / 7
     np.testing.assert_allclose(noise.within, np.broadcast_to(weighted, (4, 2, 2)))
-    np.testing.assert_allclose(noise.apart, noise.within)
+    np.testing.assert_allclose(noise.seed_only, noise.within)
     assert (noise.freedom == 7).all()
     assert noise.equal
 
@@ -53,7 +53,7 @@ def test_what_resamples_say_of_replicates_is_not_counted_twice():
         samples.append(Evidence(rng.normal(0, 1.0, (2, 1)) + own[:, 0], own[:, 1:]))
     noise = seed_noise(samples)
     assert noise.within.mean() == pytest.approx(5.0, rel=0.15)
-    assert noise.apart.mean() == pytest.approx(1.0, rel=0.5)
+    assert noise.seed_only.mean() == pytest.approx(1.0, rel=0.5)
 
 
 def test_a_difference_without_data_error_is_the_pooled_t_test():
@@ -150,5 +150,5 @@ def test_a_pair_is_measured_on_the_seeds_that_both_have_and_on_resamples_that_de
     beside = np.nanmean(np.var(rows, axis=0, ddof=1), axis=0)
     assert found.shared.tolist() == [[4, 3], [3, 5]]
     np.testing.assert_allclose(found.within[0, 1], within)
-    np.testing.assert_allclose(found.apart[1, 0], np.maximum(within - beside, 0))
+    np.testing.assert_allclose(found.seed_only[1, 0], np.maximum(within - beside, 0))
     assert (found.freedom[0, 1] == 2).all()

@@ -39,7 +39,9 @@ def against(margin: float, low: float, high: float) -> Word:
 
 def p_value(value: float, error: float, freedom: float) -> float:
     """Two-sided, by Student's t, of a value with a standard error that in truth is 0."""
-    return 2 * float(stdtr(freedom, -abs(value) / error)) if error > 0 else float(value == 0)
+    if error <= 0:
+        return float(value == 0)
+    return 2 * float(stdtr(freedom, -abs(value) / error))
 
 
 POWER_WANTED = 0.8
@@ -63,25 +65,27 @@ def replicates_needed(
     """
     if value == 0 or seed <= 0 or now < 2:
         return None
-    return smallest(
-        lambda n: (
-            _power(value, seed * now / n + data, freedom * (n - 1) / (now - 1), tests)
-            >= POWER_WANTED
-        ),
-        MOST_REPLICATES,
-    )
+
+    def enough(replicates: int) -> bool:
+        variance = seed * now / replicates + data
+        freedom_then = freedom * (replicates - 1) / (now - 1)
+        return _power(value, variance, freedom_then, tests) >= POWER_WANTED
+
+    return smallest(enough, MOST_REPLICATES)
 
 
 def _power(value: float, variance: float, freedom: float, tests: int) -> float:
-    at = stdtrit(freedom, 1 - SIZE / tests / 2)
-    return float(ndtr(abs(value) / math.sqrt(variance) - at))
+    critical = stdtrit(freedom, 1 - SIZE / tests / 2)
+    return float(ndtr(abs(value) / math.sqrt(variance) - critical))
 
 
-def smallest(enough: Callable[[int], bool], most: int) -> int | None:
-    """The smallest number from 2 to `most` that is enough, where more never is less so; None where
-    none is.
+def smallest(enough: Callable[[int], bool], largest: int) -> int | None:
+    """The smallest number from 2 to `largest` that is enough, if all above it are; None where none
+    is.
     """
-    return 2 + bisect_left(range(2, most), True, key=enough) if enough(most) else None
+    if not enough(largest):
+        return None
+    return 2 + bisect_left(range(2, largest), True, key=enough)
 
 
 def holm(p: Floats) -> Floats:
@@ -100,31 +104,35 @@ EXTREMES = 20
 
 
 def permuted(
-    left: Floats, right: Floats, apart: Callable[[Floats, Floats], float], seed: int, most: int
+    left: Floats,
+    right: Floats,
+    distance: Callable[[Floats, Floats], float],
+    seed: int,
+    permutations: int,
 ) -> float:
     """P-value that two families, whose trials come from one distribution, lie as far apart as these
     or farther.
 
-    It stops at `EXTREMES` permutations as far apart as what is seen (Besag and Clifford, Biometrika
-    1991), else after
-    `most`: no p-value is smaller than 1 / (most + 1).
+    It stops at `EXTREMES` permutations as far apart as the families (Besag and Clifford, Biometrika
+    1991), else after `permutations`: no p-value is smaller than 1 / (permutations + 1).
 
     Args:
         left, right: values of the search (n, M) of each trial.
-        apart: how far two families lie apart, in the direction that is asked about.
+        distance: how far two families lie apart, in the direction that is asked about.
     """
-    rng, pooled, n = np.random.default_rng(seed), np.concatenate([left, right]), len(left)
-    seen, hits = apart(left, right), 0
-    for step in range(1, most + 1):
+    rng = np.random.default_rng(seed)
+    pooled, size = np.concatenate([left, right]), len(left)
+    measured, extremes = distance(left, right), 0
+    for step in range(1, permutations + 1):
         order = rng.permutation(len(pooled))
-        hits += apart(pooled[order[:n]], pooled[order[n:]]) >= seen
-        if hits == EXTREMES:
-            return hits / step
-    return (hits + 1) / (most + 1)
+        extremes += distance(pooled[order[:size]], pooled[order[size:]]) >= measured
+        if extremes == EXTREMES:
+            return extremes / step
+    return (extremes + 1) / (permutations + 1)
 
 
 def tuning_luck(
-    left: Floats, right: Floats, statistic: Statistic, sign: float, seed: int, most: int
+    left: Floats, right: Floats, statistic: Statistic, sign: float, seed: int, permutations: int
 ) -> float:
     """Two-sided p-value of the difference of a statistic between two families, in the direction
     that `sign` says.
@@ -135,10 +143,12 @@ def tuning_luck(
             better.
     """
 
-    def apart(one: Floats, other: Floats) -> float:
-        return sign * (statistic(one) - statistic(other))
+    def difference(left: Floats, right: Floats) -> float:
+        return sign * (statistic(left) - statistic(right))
 
-    return min(1.0, 2 * permuted(left, right, apart, seed, most)) if apart(left, right) > 0 else 1.0
+    if difference(left, right) <= 0:
+        return 1.0
+    return min(1.0, 2 * permuted(left, right, difference, seed, permutations))
 
 
 def best(k: int, sign: float = 1.0) -> Statistic:
@@ -179,17 +189,14 @@ class MeanRanks:
         )
         if self.p >= SIZE:
             return f"Cannot tell: the mean ranks {over} do not differ more than by chance."
-        alike = [
+        best, *rivals = [
             name
             for name, rank in zip(self.names, self.ranks, strict=True)
             if rank - self.ranks[0] <= self.critical
         ]
-        if len(alike) == 1:
-            return f"{alike[0]} has the best mean rank {over}, and is told from all others."
-        return (
-            f"{alike[0]} has the best mean rank {over}, and cannot be told from "
-            f"{listed(alike[1:])}."
-        )
+        if not rivals:
+            return f"{best} has the best mean rank {over}, and is told from all others."
+        return f"{best} has the best mean rank {over}, and cannot be told from {listed(rivals)}."
 
 
 def critical_difference(methods: int, datasets: int) -> float:
@@ -228,7 +235,8 @@ def _friedman(merits: Floats) -> float:
         return 1.0
     if merits.shape[1] > 2:
         return float(friedmanchisquare(*merits.T).pvalue)
-    wins, losses = (int((sign * (merits[:, 0] - merits[:, 1]) > 0).sum()) for sign in (1, -1))
+    wins = int((merits[:, 0] > merits[:, 1]).sum())
+    losses = int((merits[:, 0] < merits[:, 1]).sum())
     return float(binomtest(wins, wins + losses).pvalue)  # of two methods it is the sign test
 
 
@@ -252,11 +260,9 @@ SHORT = {
 
 def unit(objective: Objective) -> tuple[float, str]:
     """The number by which a difference is divided before it is printed, and the unit's name."""
-    metric = (
-        metric_of(objective.name) if objective.is_metric else objective.name.removeprefix("cost/")
-    )
-    return (
-        (1e-3, f"{SHORT.get(metric, metric)} x 1000")
-        if in_thousandths(objective.name)
-        else (1.0, metric)
-    )
+    metric = objective.name.removeprefix("cost/")
+    if objective.is_metric:
+        metric = metric_of(objective.name)
+    if in_thousandths(objective.name):
+        return 1e-3, f"{SHORT.get(metric, metric)} x 1000"
+    return 1.0, metric

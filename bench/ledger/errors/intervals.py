@@ -66,7 +66,7 @@ def intervals(evidence: Sequence[Evidence]) -> list[list[Effect]] | None:
     if noise is None:
         return None
     replicates = np.array([[len(one)] for one in evidence])
-    from_seeds = np.diagonal(noise.apart, axis1=1, axis2=2) / replicates  # (N, M)
+    from_seeds = np.diagonal(noise.seed_only, axis1=1, axis2=2) / replicates  # (N, M)
     from_rows = np.array([variance(one.mean_moves) for one in evidence])
     rows_freedom = np.array([one.rows_freedom for one in evidence])
     freedom = satterthwaite((from_seeds, from_rows), (noise.freedom, rows_freedom))

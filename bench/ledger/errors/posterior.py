@@ -125,13 +125,13 @@ class SeedErrors:
 
     Attributes:
         level: (N M, N M) of the common error; level_freedom: its degrees of freedom.
-        own: (N M, N M) of the rest; freedom: (N,) degrees of freedom of each point's scale.
+        individual: (N M, N M) of the rest; freedom: (N,) degrees of freedom of each point's scale.
         equal: whether all scales are one and the same.
     """
 
     level: Floats
     level_freedom: float
-    own: Floats
+    individual: Floats
     freedom: Floats
     equal: bool
 
@@ -157,7 +157,7 @@ def seed_errors(evidence: Sequence[Evidence], noise: SeedNoise) -> SeedErrors:
     differences, _ = between(evidence, noise)
     shared = noise.paired.shared > 1
     np.fill_diagonal(shared, False)
-    alone = np.diagonal(noise.apart, axis1=1, axis2=2) / [[len(one)] for one in evidence]
+    alone = np.diagonal(noise.seed_only, axis1=1, axis2=2) / [[len(one)] for one in evidence]
     roots, level = np.zeros((m, n, n)), np.zeros(m)
     for measure in range(m):
         of_measure = alone[:, measure]
@@ -166,14 +166,14 @@ def seed_errors(evidence: Sequence[Evidence], noise: SeedNoise) -> SeedErrors:
         if shared.any():
             level[measure] = max(0.0, total[shared].sum() / (n * (n - 1)))
         roots[measure] = root(total - level[measure])
-    correlation = _correlation(noise.apart.mean(axis=0))
-    own = np.einsum("kij,lpj,kl->ikpl", roots, roots, correlation).reshape(n * m, n * m)
+    correlation = _correlation(noise.seed_only.mean(axis=0))
+    individual = np.einsum("kij,lpj,kl->ikpl", roots, roots, correlation)
     common = np.kron(np.ones((n, n)), correlation * np.sqrt(np.outer(level, level)))
     return SeedErrors(
         level=np.asarray(common, dtype=np.float64),
         level_freedom=float(noise.total.min()),
-        own=own,
-        freedom=_own_freedom(noise, shared),
+        individual=individual.reshape(n * m, n * m),
+        freedom=_individual_freedom(noise, shared),
         equal=noise.paired.equal if shared.any() else noise.equal,
     )
 
@@ -184,7 +184,7 @@ def _correlation(covariance: Floats) -> Floats:
     return np.asarray(covariance / np.outer(units, units))
 
 
-def _own_freedom(noise: SeedNoise, shared: Mask) -> Floats:
+def _individual_freedom(noise: SeedNoise, shared: Mask) -> Floats:
     """(N,), degrees of freedom of each point's scale: the median over its pairs, if it has any."""
     freedom = noise.freedom.min(axis=1)
     for point, partners in enumerate(shared):
@@ -232,13 +232,13 @@ def posterior_draws(
     means = np.array([one.mean for one in evidence])
     n, m = means.shape
     errors, from_rows = seed_errors(evidence, noise), _rows(evidence)
-    unit = _unit(errors.own + from_rows, means)
+    unit = _unit(errors.individual + from_rows, means)
     units = np.outer(np.tile(unit, n), np.tile(unit, n))
-    errors = replace(errors, level=errors.level / units, own=errors.own / units)
+    errors = replace(errors, level=errors.level / units, individual=errors.individual / units)
     from_rows = from_rows / units
     middle = means.mean(axis=0)
     centre = (means - middle) / unit
-    error = errors.own + errors.level + from_rows
+    error = errors.individual + errors.level + from_rows
     certain = (np.diag(error).reshape(n, m) < CERTAIN).all(axis=0)
     if objectives is not None and n > FLAT:
         signs = np.array([objective.sign for objective in objectives], dtype=float)
@@ -250,7 +250,7 @@ def posterior_draws(
 
 def _unit(covariance: Floats, means: Floats) -> Floats:
     """(M,), the deviations that set means apart: measures differ by orders of magnitude."""
-    deviations = np.sqrt(_apart(covariance, len(means)))
+    deviations = np.sqrt(_variance_of_differences(covariance, len(means)))
     # noise that small decides nothing
     deviations = np.maximum(deviations, 1e-6 * np.ptp(means, axis=0))
     return np.where(deviations > 0, deviations, 1.0)
@@ -262,11 +262,11 @@ def _flat(
     """Draws (draws, N, M) about the centre (N, M), under a flat prior."""
     n, m = centre.shape
     blocks = []
-    level_scales, own_scales = errors.scales(rng, SCALES)
+    level_scales, individual_scales = errors.scales(rng, SCALES)
     for place in range(SCALES):
-        scale = np.repeat(own_scales[place], m)
-        own = errors.own * np.outer(scale, scale)
-        total = errors.level * level_scales[place] ** 2 + own + from_rows
+        scale = np.repeat(individual_scales[place], m)
+        individual = errors.individual * np.outer(scale, scale)
+        total = errors.level * level_scales[place] ** 2 + individual + from_rows
         count = draws // SCALES + (place < draws % SCALES)
         noise = rng.standard_normal((count, n * m)) @ root(total).T
         blocks.append(centre + noise.reshape(count, n, m))
@@ -305,7 +305,9 @@ def _unresolved(evidence: Sequence[Evidence], noise: SeedNoise) -> float:
     if points <= FLAT:
         return 0.0
     means = np.array([one.mean for one in evidence])
-    errors = _apart(seed_errors(evidence, noise).own + _rows(evidence), points)
+    errors = _variance_of_differences(
+        seed_errors(evidence, noise).individual + _rows(evidence), points
+    )
     spread = means.var(axis=0, ddof=1)
     if (errors[spread > 0] <= 0).any():
         return 0.0
@@ -315,15 +317,15 @@ def _unresolved(evidence: Sequence[Evidence], noise: SeedNoise) -> float:
     return MOST_DRAWN * min(1.0, max(0.0, 1 - ratio / RESOLVED))
 
 
-def _apart(covariance: Floats, points: int) -> Floats:
+def _variance_of_differences(covariance: Floats, points: int) -> Floats:
     """(M,) variance that errors with a covariance (N M, N M) add to the spread of N means: what all
     share adds none.
     """
     blocks = covariance.reshape(points, -1, points, len(covariance) // points)
-    own = np.einsum("ikik->k", blocks) / points
-    alike = np.einsum("ikjk->k", blocks) / points**2
-    apart = (own - alike) * points / max(1, points - 1)
-    return np.asarray(np.where(apart > 1e-12 * own, apart, 0.0))
+    of_means = np.einsum("ikik->k", blocks) / points
+    of_middle = np.einsum("ikjk->k", blocks) / points**2
+    of_differences = (of_means - of_middle) * points / max(1, points - 1)
+    return np.asarray(np.where(of_differences > 1e-12 * of_means, of_differences, 0.0))
 
 
 def _rows(evidence: Sequence[Evidence]) -> Floats:

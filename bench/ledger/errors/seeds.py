@@ -49,14 +49,14 @@ def moderated(variances: Floats, freedom: Counts, pooled: float, total: float) -
         freedom: (N,) degrees of freedom of the variances; 0 where one is not known.
         pooled: the common variance, with `total` degrees of freedom.
     """
-    seen = freedom > 0
+    is_estimated = freedom > 0
     equal = Moderated(
         np.full(len(variances), pooled), np.full(len(variances), float(total)), equal=True
     )
-    if seen.sum() < LEAST_VARIANCES or pooled <= 0:
+    if is_estimated.sum() < LEAST_VARIANCES or pooled <= 0:
         return equal
-    half = freedom[seen] / 2
-    logs = np.log(np.maximum(variances[seen], 1e-5 * pooled)) - digamma(half) + np.log(half)
+    half = freedom[is_estimated] / 2
+    logs = np.log(np.maximum(variances[is_estimated], 1e-5 * pooled)) - digamma(half) + np.log(half)
     beyond_chance = float(logs.var(ddof=1) - polygamma(1, half).mean())
     if beyond_chance <= 0:
         return equal
@@ -89,10 +89,10 @@ def spread_of(freedom: Floats | float, levels: Floats) -> Floats:
     """By how much a standard deviation may differ from its estimate at some levels of probability:
     Student's t is a Gaussian times this.
     """
-    known = np.isfinite(freedom)
-    finite = np.where(known, freedom, 1.0)
+    is_finite = np.isfinite(freedom)
+    finite = np.where(is_finite, freedom, 1.0)
     spread = np.sqrt(finite / (2 * gammaincinv(finite / 2, levels)))
-    return np.where(known, spread, 1.0)
+    return np.where(is_finite, spread, 1.0)
 
 
 @dataclass(frozen=True)
@@ -103,15 +103,15 @@ class Pairing:
         shared: (N, N), on how many seeds both have a replicate.
         within: (N, N, M) variance of the difference between two replicates on one seed; 0 where
             fewer than two seeds are shared.
-        apart: (N, N, M), of that the seeds' part alone: without what resamples of the split show
-            already.
+        seed_only: (N, N, M), of that the seeds' part alone: without what resamples of the split
+            show already.
         freedom: (N, N, M) degrees of freedom of the variances.
         equal: whether all pairs were taken to have one variance.
     """
 
     shared: Counts
     within: Floats
-    apart: Floats
+    seed_only: Floats
     freedom: Floats
     equal: bool
 
@@ -158,11 +158,11 @@ def pairing(evidence: Sequence[Evidence]) -> Pairing:
     layout = Layout.of(evidence)
     values = layout.values(evidence)
     shared = layout.shared
-    within, apart = np.zeros((2, points, points, measures))
+    within, seed_only = np.zeros((2, points, points, measures))
     freedom = np.ones((points, points, measures))
     first, second = np.nonzero(np.tril(shared > 1, -1))
     if not len(first):
-        return Pairing(shared, within, apart, freedom, equal=True)
+        return Pairing(shared, within, seed_only, freedom, equal=True)
     variances = np.concatenate(
         [variance(values[point] - values[second[first == point]]) for point in np.unique(first)]
     )
@@ -178,12 +178,12 @@ def pairing(evidence: Sequence[Evidence]) -> Pairing:
         from_seeds = np.maximum(drawn.variances - pooled_rows[measure], 0)
         for matrix, of_pairs in (
             (within, drawn.variances),
-            (apart, from_seeds),
+            (seed_only, from_seeds),
             (freedom, drawn.freedom),
         ):
             matrix[first, second, measure] = of_pairs
             matrix[second, first, measure] = of_pairs
-    return Pairing(shared, within, apart, freedom, equal)
+    return Pairing(shared, within, seed_only, freedom, equal)
 
 
 def _rows_within(
@@ -201,8 +201,8 @@ def _rows_within(
         moves = _placed_moves(evidence, layout, count)
         for point in np.unique(first[resamples[first] == count]):
             pairs = np.flatnonzero((first == point) & (resamples[second] == count))
-            both = (layout.there[point] & layout.there[second[pairs]]) > 0
-            variances[pairs] = _mean_variance(moves[point] - moves[second[pairs]], both)
+            is_shared = (layout.there[point] & layout.there[second[pairs]]) > 0
+            variances[pairs] = _mean_variance(moves[point] - moves[second[pairs]], is_shared)
     return variances
 
 
@@ -216,17 +216,17 @@ def _placed_moves(evidence: Sequence[Evidence], layout: Layout, resamples: int) 
     return result
 
 
-def _mean_variance(differences: Floats, both: Mask) -> Floats:
+def _mean_variance(differences: Floats, is_shared: Mask) -> Floats:
     """(P, M), the variance between seeds of differences (P, S, B, M), the mean over resamples.
 
     Args:
-        both: (P, S), on which seeds both points have a replicate.
+        is_shared: (P, S), on which seeds both points have a replicate.
     """
-    counted = both[:, :, None, None]
+    counted = is_shared[:, :, None, None]
     count = counted.sum(axis=1)
-    known = np.where(counted, differences, 0)
-    middle = known.sum(axis=1, keepdims=True) / count[:, None]
-    variances = ((known - middle) ** 2 * counted).sum(axis=1) / (count - 1)
+    values = np.where(counted, differences, 0)
+    middle = values.sum(axis=1, keepdims=True) / count[:, None]
+    variances = ((values - middle) ** 2 * counted).sum(axis=1) / (count - 1)
     defined = np.isfinite(variances)
     return np.asarray(
         np.where(defined, variances, 0).sum(axis=1) / np.maximum(defined.sum(axis=1), 1)
@@ -253,7 +253,7 @@ class SeedNoise:
 
     Attributes:
         within: (N, M, M) covariance of one replicate about its point's mean, on the split as it is.
-        apart: (N, M, M), of that what no resample of the split shares: the seed's part alone. A
+        seed_only: (N, M, M), of that what no resample of the split shares: the seed's part alone. A
             replicate's own deviation on the split is in the resamples already.
         freedom: (N, M) degrees of freedom of the variances.
         total: (M,), those of the variance pooled over all points, fewer where these share seeds.
@@ -262,7 +262,7 @@ class SeedNoise:
     """
 
     within: Floats
-    apart: Floats
+    seed_only: Floats
     freedom: Floats
     total: Floats
     equal: bool
@@ -294,7 +294,7 @@ def seed_noise(evidence: Sequence[Evidence]) -> SeedNoise | None:
     from_rows = _pooled_rows(evidence, int(freedom.sum()))
     return SeedNoise(
         within=within,
-        apart=np.array([_positive(one, from_rows, unit) for one in within]),
+        seed_only=np.array([_positive(of_point, from_rows, unit) for of_point in within]),
         freedom=np.array([one.freedom for one in drawn]).T,
         total=total,
         equal=all(one.equal for one in drawn),
@@ -334,13 +334,15 @@ def between(evidence: Sequence[Evidence], noise: SeedNoise) -> tuple[Floats, Flo
     where v is the variance of one replicate and d that of a paired difference.
     """
     n = np.array([len(one) for one in evidence], dtype=float)
-    variances = np.diagonal(noise.apart, axis1=1, axis2=2)  # (N, M)
+    variances = np.diagonal(noise.seed_only, axis1=1, axis2=2)  # (N, M)
     paired = noise.paired
-    both = np.where(paired.shared > 1, paired.shared, 0) / np.outer(n, n)
-    rest = (1 / n[:, None] - both)[..., None]  # the weight of i's own variance in a pair (i, j)
+    share_of_pair = np.where(paired.shared > 1, paired.shared, 0) / np.outer(n, n)
+    rest = (1 / n[:, None] - share_of_pair)[
+        ..., None
+    ]  # the weight of i's own variance in a pair (i, j)
     of_first = rest * variances[:, None]
     of_second = rest.swapaxes(0, 1) * variances[None]
-    of_pair = both[..., None] * paired.apart
+    of_pair = share_of_pair[..., None] * paired.seed_only
     if noise.equal:  # one variance, and not two that err apart
         parts, freedom = [of_first + of_second, of_pair], [noise.freedom[None], paired.freedom]
     else:
@@ -358,14 +360,14 @@ def _total_freedom(freedom: Counts, pooled: Floats, paired: Pairing) -> Floats:
     Variances of two points on shared seeds are themselves correlated, by the square of the
     correlation of what a seed does to the two.
     """
-    both = np.maximum(paired.shared - 1, 0)
-    np.fill_diagonal(both, 0)
-    if not both.any():
+    weights = np.maximum(paired.shared - 1, 0)
+    np.fill_diagonal(weights, 0)
+    if not weights.any():
         return np.full(len(pooled), float(freedom.sum()))
-    apart = np.einsum("ij,ijm->m", both, paired.within) / both.sum()
-    alike = 1 - apart / np.where(pooled > 0, 2 * pooled, 1)
-    correlation = np.where(pooled > 0, alike, 0.0).clip(0, 1)
-    return np.asarray(freedom.sum() ** 2 / (freedom.sum() + both.sum() * correlation**2))
+    of_differences = np.einsum("ij,ijm->m", weights, paired.within) / weights.sum()
+    correlation = 1 - of_differences / np.where(pooled > 0, 2 * pooled, 1)
+    correlation = np.where(pooled > 0, correlation, 0.0).clip(0, 1)
+    return np.asarray(freedom.sum() ** 2 / (freedom.sum() + weights.sum() * correlation**2))
 
 
 def _positive(within: Floats, from_rows: Floats, unit: Floats) -> Floats:

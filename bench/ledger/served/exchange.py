@@ -23,7 +23,10 @@ def exchange(served: Served, row: int, paid: str, bought: str) -> Effect | None:
         None where the candidate has no other point, or nothing is paid between them.
     """
     x, y = served.names.index(paid), served.names.index(bought)
-    first, last = (_beside if len(served.measures) == 2 else _nearest)(served, row, x, y)
+    if len(served.measures) == 2:
+        first, last = _neighbours(served, row)
+    else:
+        first, last = _nearest(served, row, x, y)
 
     def slope(values: Floats) -> Floats:
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -34,34 +37,35 @@ def exchange(served: Served, row: int, paid: str, bought: str) -> Effect | None:
     if first == last or not np.isfinite(value):
         return None
     drawn = slope(served.draws[TEST].astype(np.float64))
-    known = drawn[np.isfinite(drawn)]
-    low, high = band(known) if len(known) else (np.nan, np.nan)
+    low, high = band(drawn[np.isfinite(drawn)])
     return Effect(value / 100, float(low) / 100, float(high) / 100)
 
 
-def _beside(served: Served, row: int, x: int, y: int) -> tuple[int, int]:
+def _neighbours(served: Served, row: int) -> tuple[int, int]:
     """The row's neighbours by the weight of the first task, of its candidate and kind; ends are of
     both kinds.
     """
     table = served.table
-    first = np.array([next(iter(each.values()), np.nan) for each in table["weights"]])
-    kind = (table["kind"] == table["kind"].iloc[row]).to_numpy() | np.isin(first, (0.0, 1.0))
-    own = np.flatnonzero(
-        (table["point"] == table["point"].iloc[row]).to_numpy() & kind & np.isfinite(first)
-    )
-    line = own[np.argsort(first[own], kind="stable")].tolist()
+    weight = np.array([next(iter(weights.values()), np.nan) for weights in table["weights"]])
+    same_point = (table["point"] == table["point"].iloc[row]).to_numpy()
+    same_kind = (table["kind"] == table["kind"].iloc[row]).to_numpy()
+    is_end = np.isin(weight, (0.0, 1.0))
+    rows = np.flatnonzero(same_point & (same_kind | is_end) & np.isfinite(weight))
+    line = rows[np.argsort(weight[rows], kind="stable")].tolist()
     if row not in line:
         return row, row
-    at = line.index(row)
-    return line[max(at - 1, 0)], line[min(at + 1, len(line) - 1)]
+    place = line.index(row)
+    return line[max(place - 1, 0)], line[min(place + 1, len(line) - 1)]
 
 
 def _nearest(served: Served, row: int, x: int, y: int) -> tuple[int, int]:
-    own = (served.table["point"] == served.table["point"].iloc[row]).to_numpy()
+    """The row, and that of its candidate that moves other outcomes least against what is paid."""
+    same_point = (served.table["point"] == served.table["point"].iloc[row]).to_numpy()
     values = np.log(np.maximum(served.at(CONFIRM), 1e-12))
-    apart = np.abs(values - values[row])
-    others = np.delete(apart, [x, y], axis=1).sum(axis=1)
+    distances = np.abs(values - values[row])
+    paid = distances[:, x]
+    of_others = np.delete(distances, [x, y], axis=1).sum(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        cost = np.where(own & (apart[:, x] > 0), others / apart[:, x], np.inf)
+        cost = np.where(same_point & (paid > 0), of_others / paid, np.inf)
     best = int(cost.argmin())
     return row, best if np.isfinite(cost[best]) else row

@@ -17,6 +17,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from bench.core.objectives import Objective
 from bench.core.plain import jsonable
@@ -53,48 +54,68 @@ def digest_of(
         VERSION,
         SERVED_DRAWS,
         seed,
-        [each.name for each in outcomes],
+        [outcome.name for outcome in outcomes],
         repr(current),
         list(SLICES),
-        [each.name for each in aims],
-        [[each.id, each.name, each.architecture, each.role, each.seeds] for each in candidates],
+        [aim.name for aim in aims],
+        [_facts_of(candidate) for candidate in candidates],
         [
-            [split, each.tasks, each.kinds, each.rates, each.of, each.segments]
-            for split, each in rows.items()
+            [split, of_split.tasks, of_split.kinds, of_split.rates, of_split.of, of_split.segments]
+            for split, of_split in rows.items()
         ],
     ]
     digest = hashlib.blake2b(json.dumps(facts).encode(), digest_size=16)
-    for each in rows.values():
-        weights = () if each.counts is None else (each.counts,)
-        beside = (*each.logged.values(), *weights, *each.items.values())
-        for array in (each.labels, each.group, each.units, each.codes, *beside):
+    for of_split in rows.values():
+        for array in _arrays_of(of_split):
             digest.update(np.ascontiguousarray(array).tobytes())
     for candidate in candidates:
         for split in rows:
-            for run in range(candidate.replicates):
-                kept = candidate.digest(split, run) if candidate.digest else None
-                digest.update(
-                    kept or np.ascontiguousarray(candidate.predictions(split, run)).tobytes()
-                )
+            for replicate in range(candidate.replicates):
+                digest.update(_digest_of_predictions(candidate, split, replicate))
     return digest.hexdigest()
+
+
+def _facts_of(candidate: Candidate) -> list[object]:
+    return [
+        candidate.id,
+        candidate.name,
+        candidate.architecture,
+        candidate.role,
+        candidate.seeds,
+    ]
+
+
+def _arrays_of(rows: KeptRows) -> list[NDArray[Any]]:
+    """All that is known of rows beside predictions."""
+    arrays = [rows.labels, rows.group, rows.units, rows.codes, *rows.logged.values()]
+    if rows.counts is not None:
+        arrays.append(rows.counts)
+    return [*arrays, *rows.items.values()]
+
+
+def _digest_of_predictions(candidate: Candidate, split: str, replicate: int) -> bytes:
+    """The digest that predictions are kept with, else the predictions themselves."""
+    digest = candidate.digest(split, replicate) if candidate.digest else None
+    if digest:
+        return digest
+    return np.ascontiguousarray(candidate.predictions(split, replicate)).tobytes()
 
 
 def save(served: Served, folder: Path, digest: str, name: str = SERVED) -> None:
     """Writes both files into a folder, each whole or not at all, draws first."""
     document = {
-        "outcomes": [asdict(each) for each in served.measures],
+        "outcomes": [asdict(outcome) for outcome in served.measures],
         "table": served.table.to_dict("records"),
         "cells": list(served.cells),
         **{part: getattr(served, part) for part in NUMBERS},
     }
     text = json.dumps(jsonable(document), allow_nan=False)
+    arrays = {part: getattr(served, part) for part in ARRAYS} | dict(served.draws)
+    arrays["cells"] = np.array(list(served.cells.values()))
+    arrays["volume"] = np.array(astuple(served.hypervolume))
+    arrays["digest"] = np.array(digest)
+    arrays["tables"] = np.array(_sum(text))
     with atomic_path(folder / f"{name}.npz") as temporary, temporary.open("wb") as file:
-        arrays = {part: getattr(served, part) for part in ARRAYS} | dict(served.draws)
-        arrays |= {
-            "cells": np.array(list(served.cells.values())),
-            "volume": np.array(astuple(served.hypervolume)),
-        }
-        arrays |= {"digest": np.array(digest), "tables": np.array(_sum(text))}
         np.savez(file, allow_pickle=False, **arrays)
     write_text(folder / f"{name}.json", text)
 
@@ -111,7 +132,7 @@ def load(folder: Path, digest: str, name: str = SERVED) -> Served | None:
             document = json.loads(text)
             table = pd.DataFrame(document["table"])
             return Served(
-                measures=tuple(Objective(**each) for each in document["outcomes"]),
+                measures=tuple(Objective(**outcome) for outcome in document["outcomes"]),
                 table=table.assign(p_nondominated=table["p_nondominated"].astype(float)),
                 cells=dict(zip(map(tuple, document["cells"]), arrays["cells"], strict=True)),
                 draws={split: arrays[split] for split in SPLITS},
@@ -146,27 +167,38 @@ NAMES |= {"gain": "gains", "gain_low": "gains_low", "gain_high": "gains_high"}
 
 
 def _point(served: Served, row: int) -> dict[str, Any]:
-    def of(split: str, part: str = "value", slice: str = ALL) -> dict[str, float]:
-        return dict(zip(served.names, served.at(split, part, slice)[row].tolist(), strict=True))
-
-    facts = {str(name): each for name, each in served.table.iloc[row].items()}
-    entry = {
-        "trial": facts.pop("point"),
-        **facts,
-        **{name: of(TEST, part) for part, name in NAMES.items()},
-        "confirm": of(CONFIRM),
-    }
+    facts: dict[str, Any] = {str(name): fact for name, fact in served.table.iloc[row].items()}
+    document = {"trial": facts.pop("point"), **facts}
+    for part, name in NAMES.items():
+        document[name] = _by_outcome(served, row, TEST, part)
+    document["confirm"] = _by_outcome(served, row, CONFIRM)
+    segments = {}
     for slice in served.slices(TEST):
-        gains = served.effects(row, slice=slice)
-        known = {name: value for name, value in of(TEST, slice=slice).items() if np.isfinite(value)}
-        if known:
-            entry.setdefault("segments", {})[slice] = {
-                name: {
-                    "value": value,
-                    "gain": gains[name].value,
-                    "low": gains[name].low,
-                    "high": gains[name].high,
-                }
-                for name, value in known.items()
+        outcomes = _of_slice(served, row, slice)
+        if outcomes:
+            segments[slice] = outcomes
+    if segments:
+        document["segments"] = segments
+    return document
+
+
+def _by_outcome(
+    served: Served, row: int, split: str, part: str = "value", slice: str = ALL
+) -> dict[str, float]:
+    return dict(zip(served.names, served.at(split, part, slice)[row].tolist(), strict=True))
+
+
+def _of_slice(served: Served, row: int, slice: str) -> dict[str, dict[str, float]]:
+    """By outcome that is known there its value on test, and its gain."""
+    gains = served.effects(row, slice=slice)
+    outcomes = {}
+    for name, value in _by_outcome(served, row, TEST, slice=slice).items():
+        if np.isfinite(value):
+            gain = gains[name]
+            outcomes[name] = {
+                "value": value,
+                "gain": gain.value,
+                "low": gain.low,
+                "high": gain.high,
             }
-    return entry
+    return outcomes
