@@ -242,12 +242,12 @@ class Result:
         return self.decision.cells
 
     def plan(self, **asked: Any) -> dict[str, Any]:
-        """The plan of its A/B test, as plain values; see `bench.deciding.plan.plan.plan` for what
-        may be asked.
+        """The plan of its A/B test, as plain values; `asked` are options of
+        `bench.deciding.plan.plan_options.PlanOptions`.
         """
         from bench.app.report.plan_page import planned
 
-        return planned(self.decision, **asked)
+        return planned(self.decision, asked)
 
     @overload
     def figure(self, name: str = "front", backend: Literal["svg"] = "svg") -> Picture: ...
@@ -355,18 +355,20 @@ class Result:
         from bench.app.runs.deploy import deploying, make_package, register
         from bench.app.runs.deployment import deployment_of
         from bench.app.runs.folder import PICK
+        from bench.app.runs.later_options import DeployOptions
         from bench.core.system.machine import cores
+        from bench.core.validation import validate
         from bench.serve.engines import without_onnx
 
-        alias = alias or ("champion" if point is None else "challenger")
-        check_known("alias", alias, ("champion", "challenger"))
         part = self._trained.run
-        deployment = deployment_of(part.run.home, str(part.folder / PICK), None, name, None, point)
+        options = {"target": str(part.folder / PICK), "alias": alias, "name": name, "point": point}
+        asked = validate(DeployOptions, options, "")
+        deployment = deployment_of(part.run.home, asked)
         with deploying(deployment):
             package = make_package(
                 deployment, None, force, cores(), _progress(), not without_onnx()
             )
-            register(deployment, package, alias)
+            register(deployment, package, asked.registered_as)
         return package
 
     def export(self, to: str | Path, points: Sequence[str] = (), split: str | None = None) -> Path:
@@ -388,12 +390,13 @@ class Result:
         Arguments are its options; `points` may name points of `points()`, at their best weights.
         The answer has `sentences` by point, and all of it as plain values in `document`.
         """
-        from bench.app.runs.backtest import BacktestOptions, backtest
+        from bench.app.runs.backtest import backtest
+        from bench.app.runs.later_options import BacktestOptions
+        from bench.core.validation import validate
 
         answer = backtest(
             self._trained,
-            BacktestOptions(tuple(points), cuts, every),
-            self.run.request.raw,
+            validate(BacktestOptions, {"cuts": cuts, "every": every, "points": points}, ""),
             _progress(),
         )
         self.__dict__.pop("found", None)  # the verdict counts these days
@@ -488,6 +491,7 @@ def _card(data: object, columns: dict[str, Any], home: Path, progress: Progress)
         columns: what the user says of the data.
     """
     from bench.core.system.home import shown
+    from bench.core.validation import validate
     from bench.data.inspection.draft import CardRequest, draft_card
     from bench.data.inspection.render import write_card
 
@@ -503,7 +507,7 @@ def _card(data: object, columns: dict[str, Any], home: Path, progress: Progress)
     target = home / "cards" / f"{files[0].name.partition('.')[0]}-{digest}.toml"
     if not target.is_file():
         folder = Path(os.path.relpath(files[0].parent, target.parent)).as_posix()
-        request = CardRequest(files=tuple(files), folder=folder, **{"labels": ()} | columns)
+        request = validate(CardRequest, {**columns, "files": files, "folder": folder}, "")
         write_card(draft_card(request, progress), target)
     progress.note(f"card: {shown(target)}; what it leaves out, and why, is for you to read")
     return str(target)

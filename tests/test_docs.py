@@ -14,12 +14,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import typer
 from server import served
 
 import bench
 from bench.app.cli import main
-from bench.app.cli.app import app
+from bench.app.cli.app import MODULES, command_of
 from bench.app.runs.deploy import open_model
 from bench.core import plugins
 from bench.deciding.policy import PICK_RULES, Epsilon, Guard, Policy, SegmentGuard
@@ -219,7 +218,7 @@ def test_the_document_on_decisions_works(here, capsys):
     text = (ROOT / "docs/decide.md").read_text(encoding="utf-8")
     (command,) = (each for each in blocks("README.md", "") if each.startswith("seesaw decide"))
     say(shlex.split(command.replace("\\\n", " ")), capsys)
-    options = typer.main.get_command(app).commands["decide"].params
+    options = command_of("decide").params
     named = {option.opts[0] for option in options if option.opts[0].startswith("--")}
     assert not [
         name
@@ -350,11 +349,10 @@ def test_the_readme_is_short():
 
 def test_commands_that_documents_name_have_these_options():
     """Of commands within a sentence or a table; those in blocks are run by the tests above."""
-    commands = typer.main.get_command(app).commands
-    known = {
-        name: {each for option in of.params for each in option.opts}
-        for name, of in commands.items()
-    }
+    known = {}
+    for name in MODULES:
+        options = command_of(name).params
+        known[name] = {spelling for option in options for spelling in option.opts}
     for document in DOCUMENTS:
         for command in re.findall(r"`seesaw ([a-z][^`]*)`", document.read_text(encoding="utf-8")):
             name, *words = command.split()
@@ -369,8 +367,8 @@ def test_commands_that_documents_name_have_these_options():
 
 
 def test_every_command_takes_json_as_the_guide_says():
-    for name, command in typer.main.get_command(app).commands.items():
-        assert any("--json" in option.opts for option in command.params), name
+    for name in MODULES:
+        assert any("--json" in option.opts for option in command_of(name).params), name
 
 
 def test_make_targets_that_documents_name_exist():

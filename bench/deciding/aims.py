@@ -140,7 +140,7 @@ def aims_of(
 
 
 def _left_out(policy: Policy, outcomes: Sequence[str]) -> tuple[str, ...]:
-    """What the rule weighs that is no outcome."""
+    """Metrics that the rule weighs and that are no outcomes."""
     if policy.values:
         return ()
     weights = policy.weighed(outcomes)

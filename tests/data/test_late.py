@@ -1,7 +1,5 @@
 """Labels that become known later than their rows: what is still open does not count."""
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -147,7 +145,7 @@ def test_a_draft_leaves_out_open_labels_and_judges_by_known_ones(raw, tmp_path):
     assert not np.isnan(own).any()
     assert np.nanmean(own[own[:, 0] == 1, 1]) == pytest.approx(RATE, rel=0.1)
     assert draft.split.counts["test"].facts()["buy"]["positives"] == int(own[:, 1].sum())
-    by_column = replace(request, matures=("buy=known_on",))
+    by_column = request.model_copy(update={"matures": ["buy=known_on"]})
     assert draft_card(by_column, Silent()).split.table == draft.split.table
     with pytest.raises(UserError, match="known at three times"):
-        draft_card(replace(request, matures=("buy=4w",)), Silent())
+        draft_card(request.model_copy(update={"matures": ["buy=4w"]}), Silent())

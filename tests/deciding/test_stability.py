@@ -108,7 +108,9 @@ def test_a_pick_holds_as_often_as_it_would_if_all_were_trained_again(apart):
             {"current": rows[0]} | {str(at): row for at, row in enumerate(rows[1:])}, noise=0.01
         )
         draws = rows * np.exp(error * rng.normal(size=(600, 7, 2)))
-        choices = served_choices(served_of(replace(toys, draws={**toys.draws, CHOOSING: draws})), [], EQUAL)
+        choices = served_choices(
+            served_of(replace(toys, draws={**toys.draws, CHOOSING: draws})), [], EQUAL
+        )
         found = picked(choices, rule="knee", guard=ANYTHING["guard"])
         again = np.log(truth * np.exp(error * rng.normal(size=(600, 7, 2)))).mean(axis=-1)
         said.append(found.stability.holds)

@@ -4,95 +4,34 @@ from __future__ import annotations
 
 import os
 import shlex
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.app.cli.options import Texts
+from bench.app.cli.options import options_of
 from bench.app.cli.output import CommandOutput, TerminalProgress, print_table, say
 from bench.core.errors import UserError
-from bench.core.plain import names
+from bench.core.validation import validate
+from bench.data.inspection.draft import CardRequest, draft_card
 
 if TYPE_CHECKING:
     from bench.data.inspection.draft import Draft, Proposal
     from bench.data.inspection.roles import ColumnDraft
 
-_SEPARATORS = {"tab": "\t", r"\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
 
-
-SplitBy = StrEnum("SplitBy", ["time", "group", "hash", "random", "files", "column"])
-"""Ways to assign rows to train, valid and test."""
-
-
+@options_of(CardRequest, without=("files", "folder"), defaults=False)
 def card(
+    asked: dict[str, Any],
     files: Annotated[
         list[Path], typer.Argument(help="CSV (also packed) or parquet files with the same columns.")
     ],
-    label: Annotated[
-        Texts,
-        typer.Option(
-            "--label", help="Column to predict; COLUMN=VALUE where VALUE means yes. Repeat."
-        ),
-    ] = None,
-    parent: Annotated[
-        Texts,
-        typer.Option("--parent", help="CHILD=PARENT: the label that must happen first. Repeat."),
-    ] = None,
-    time: Annotated[
-        str | None, typer.Option(help="Column of the time; the latest rows become the test.")
-    ] = None,
-    group: Annotated[
-        str | None, typer.Option(help="Column whose rows are ranked together, such as a user.")
-    ] = None,
-    split: Annotated[
-        SplitBy | None,
-        typer.Option(help="Kind of split; default: by time, group or at random, as given."),
-    ] = None,
-    split_column: Annotated[
-        str | None, typer.Option(help="Column of a split by column or by hash.")
-    ] = None,
-    valid: Annotated[float, typer.Option(help="Share of rows for validation.")] = 0.1,
-    test: Annotated[float, typer.Option(help="Share of rows for the test.")] = 0.1,
-    separator: Annotated[
-        str | None, typer.Option(help="Separator of CSV: a character or 'tab'; default: guessed.")
-    ] = None,
-    columns: Annotated[
-        str | None,
-        typer.Option(help="Column names, separated by commas, for files without header."),
-    ] = None,
-    matures: Annotated[
-        Texts,
-        typer.Option(
-            metavar="LABEL=TIME",
-            help="How long until a label is known, as in buy=7d, or its column. Repeat.",
-        ),
-    ] = None,
-    logged: Annotated[
-        Texts,
-        typer.Option("--logged", help="Column of the score that ranked this log. Repeat."),
-    ] = None,
-    units: Annotated[
-        str | None,
-        typer.Option(
-            help="Column whose rows are alike, such as a user: intervals resample them together."
-        ),
-    ] = None,
-    id_: Annotated[str | None, typer.Option("--id", help="Short name of the data set.")] = None,
     out: Annotated[
         Path | None, typer.Option(help="File to write; default: card.toml beside the files.")
-    ] = None,
-    rows: Annotated[
-        int | None,
-        typer.Option(
-            help="Rows to inspect, from the head of each file; default: a million.", min=100
-        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing card.")] = False,
 ) -> CommandOutput:
     """Look into files and write a card for them, with reasons."""
-    from bench.data.inspection.draft import INSPECTED, CardRequest, draft_card
     from bench.data.inspection.render import write_card
 
     target = out or files[0].parent / "card.toml"
@@ -104,28 +43,9 @@ def card(
         raise UserError(
             f"{target} is already there: choose another file with --out, or replace it with --force"
         )
-    kind: Any = None
-    if split is not None:
-        kind = "hash" if split is SplitBy.group else split.value
     folder = os.path.relpath(files[0].resolve().parent, target.resolve().parent)
-    request = CardRequest(
-        files=tuple(files),
-        labels=tuple(label or ()),
-        parents=tuple(parent or ()),
-        kind=kind,
-        valid=valid,
-        test=test,
-        time=time,
-        group=group,
-        column=split_column,
-        separator=_separator(separator),
-        names=names(columns),
-        id=id_,
-        matures=tuple(matures or ()),
-        logged=tuple(dict.fromkeys(logged or ())),
-        units=units,
-        folder=Path(folder).as_posix(),
-        rows=rows or INSPECTED,
+    request = validate(
+        CardRequest, {**asked, "files": files, "folder": Path(folder).as_posix()}, ""
     )
     draft = draft_card(request, TerminalProgress())
     write_card(draft, target)
@@ -137,17 +57,6 @@ def card(
     if scores:
         command += f" --current {shlex.quote(f'column:{scores[0].name}')}"
     say(f"next: {command}  # once you have read the card", whole=True)
-
-
-def _separator(text: str | None) -> str | None:
-    if text is None:
-        return None
-    from bench.data.sources import separator
-
-    try:
-        return separator(_SEPARATORS.get(text, text))
-    except ValueError as error:
-        raise UserError(f"--separator: {error}; 'tab' stands for a tabulator") from None
 
 
 def _show(draft: Draft) -> None:

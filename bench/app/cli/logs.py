@@ -15,101 +15,31 @@ from bench.app.cli.options import (
     Texts,
     only_part,
     opened,
+    options_of,
     read_bounds,
     read_language,
 )
 from bench.app.cli.output import CommandOutput, TerminalProgress, print_table, say
-from bench.core.errors import UserError, shortened
+from bench.core.errors import UserError
 from bench.core.plain import names
 from bench.core.system.content import read_toml
 from bench.core.system.home import resolve_home
 from bench.core.validation import validate
+from bench.deciding.logged.asked import Asked
 
 if TYPE_CHECKING:
-    from bench.deciding.logged.asked import Asked
     from bench.deciding.logged.log_decision import LogResult
 
 
+@options_of(Asked, without=("log", "rates", "baselines", "policy"), defaults=False)
 def decide(
+    asked: dict[str, Any],
     log: Annotated[
         Texts, typer.Argument(metavar="LOG..", help="CSV or parquet files, or folders.")
     ] = None,
     file: Annotated[
         Path | None, typer.Option("--file", help="decide.toml, in place of other options.")
     ] = None,
-    label: Annotated[Texts, typer.Option(help="Column of a task's label. Repeat.")] = None,
-    parent: Annotated[
-        Texts, typer.Option(metavar="TASK=TASK", help="What happens first: buy=click.")
-    ] = None,
-    model: Annotated[
-        Texts,
-        typer.Option(
-            metavar="NAME=COLUMN,..",
-            help="A model's predictions by label; seeds as NAME#0=.. Repeat.",
-        ),
-    ] = None,
-    today: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The model that serves today.")
-    ] = None,
-    score: Annotated[str | None, typer.Option(metavar="COLUMN", help="Today's score.")] = None,
-    weights: Annotated[
-        str | None, typer.Option(metavar="FORMULA", help='As "3 p_click + 40 p_click p_buy".')
-    ] = None,
-    value: Annotated[
-        Texts, typer.Option(metavar="TASK=NUMBER", help="Value of one event. Repeat.")
-    ] = None,
-    amount: Annotated[
-        Texts, typer.Option(metavar="TASK=COLUMN", help="A row's amount: click=bid.")
-    ] = None,
-    kind: Annotated[
-        Texts,
-        typer.Option(
-            metavar="COLUMN=KIND",
-            help="A label: binary or value; else probability, log-odds, order, value.",
-        ),
-    ] = None,
-    group: Annotated[
-        str | None, typer.Option(help="Column whose rows are ranked together: a request.")
-    ] = None,
-    units: Annotated[
-        str | None, typer.Option(help="Column whose rows belong together: a user.")
-    ] = None,
-    time: Annotated[
-        str | None, typer.Option(help="Column: earlier rows choose weights, later ones judge.")
-    ] = None,
-    part: Annotated[str | None, typer.Option(help="Column with choose and judge.")] = None,
-    segment: Annotated[Texts, typer.Option(help="Column of segments. Repeat.")] = None,
-    item: Annotated[
-        Texts,
-        typer.Option(metavar="NAME=COLUMN", help="What is shown: author=author_id. Repeat."),
-    ] = None,
-    item_number: Annotated[
-        Texts,
-        typer.Option(metavar="NAME=COLUMN", help="Its numbers: age=age_days. Repeat."),
-    ] = None,
-    random: Annotated[
-        str | None, typer.Option(help="Column: 1 in rows shown at random, which then judge.")
-    ] = None,
-    propensity: Annotated[
-        str | None, typer.Option(help="Column: the chance that a row was shown.")
-    ] = None,
-    trained_until: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Leave rows out up to it.")
-    ] = None,
-    unseen: Annotated[
-        bool, typer.Option("--unseen", help="No model was trained on these rows.")
-    ] = False,
-    given_parent: Annotated[
-        Texts, typer.Option("--given", help="Task that is predicted given its parent.")
-    ] = None,
-    joint: Annotated[Texts, typer.Option(help="Task that is predicted with its parent.")] = None,
-    sampling: Annotated[
-        float | None, typer.Option(help="Share of rows without a positive that was kept.")
-    ] = None,
-    outcome: Annotated[Texts, typer.Option(help="What is served: click.ndcg@5. Repeat.")] = None,
-    no_recalibration: Annotated[
-        bool, typer.Option("--no-recalibration", help="Try no recalibrated models.")
-    ] = False,
     policy: Annotated[Path | None, typer.Option("--policy", help="TOML file.")] = None,
     at_least: Annotated[
         Texts,
@@ -120,7 +50,6 @@ def decide(
     at_most: Annotated[
         Texts, typer.Option(metavar="OUTCOME=BOUND", help="Upper bound. Repeat.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of all that is drawn.")] = None,
     to: Annotated[
         Path | None,
         typer.Option("--to", metavar="FOLDER", help="Write page, cells and JSON there."),
@@ -135,45 +64,17 @@ def decide(
     home: Home = None,
 ) -> CommandOutput:
     """Decide from a log's predictions which model and weights to serve; nothing is trained."""
-    options: dict[str, Any] = {
-        "log": log,
-        "labels": label,
-        "parents": _pairs("--parent", "TASK=TASK as in buy=click", parent),
-        "models": _pairs("--model", "NAME=COLUMN,COLUMN as in today=p_click,p_buy", model),
-        "today": today,
-        "score": score,
-        "weights": weights,
-        "group": group,
-        "units": units,
-        "time": time,
-        "part": part,
-        "values": _pairs("--value", "TASK=NUMBER as in buy=40", value),
-        "segments": segment,
-        "seed": seed,
-        "amounts": _pairs("--amount", "TASK=COLUMN as in click=bid", amount),
-        "trained_until": trained_until,
-        "kinds": _pairs("--kind", "COLUMN=KIND as in p_click=log-odds", kind),
-        "unseen": unseen or None,
-        "given": given_parent,
-        "joint": joint,
-        "sampling": sampling,
-        "outcomes": outcome,
-        "items": _pairs("--item", "NAME=COLUMN as in author=author_id", item),
-        "item_numbers": _pairs("--item-number", "NAME=COLUMN as in age=age_days", item_number),
-        "random": random,
-        "propensity": propensity,
-        "recalibrate": False if no_recalibration else None,
-    }
-    options = {name: value for name, value in options.items() if value is not None}
+    if log is not None:
+        asked = {"log": log, **asked}
     bounds = {
         "at_least": read_bounds("--at-least", at_least),
         "at_most": read_bounds("--at-most", at_most),
     }
-    asked = _asked(options, file, policy, bounds)
+    request = _request(asked, file, policy, bounds)
     language = read_language(formula)
     if toml:
-        yield {"toml": asked.toml}
-        say(asked.toml.rstrip(), whole=True)
+        yield {"toml": request.toml}
+        say(request.toml.rstrip(), whole=True)
         return
     from bench.app.report.log_page import target, write
 
@@ -181,11 +82,11 @@ def decide(
     if tracking is not None and folder is None:
         raise UserError("--tracking: expected --to FOLDER beside it, whose files it logs")
     progress = TerminalProgress()
-    progress.note(f"reading {', '.join(asked.log)}")
+    progress.note(f"reading {', '.join(request.log)}")
     from bench.deciding.logged.log_decision import decide as decide_on
     from bench.deciding.logged.logged_rows import read
 
-    result = decide_on(asked, read(asked, progress))
+    result = decide_on(request, read(request, progress))
     decision = result.decision
     if policy is not None and decision.pick is None and decision.serving.served is not None:
         raise UserError(decision.no_pick)
@@ -204,50 +105,36 @@ def decide(
         show_expression(decision, language)
 
 
-def _pairs(option: str, form: str, texts: list[str] | None) -> dict[str, str] | None:
-    pairs: dict[str, str] = {}
-    for text in texts or ():
-        name, equals, value = map(str.strip, text.partition("="))
-        if not (name and equals and value):
-            raise UserError(f"{option}: expected {form}, found '{shortened(text)}'")
-        if name in pairs:
-            raise UserError(f"{option}: expected each name once, found '{name}' twice")
-        pairs[name] = value
-    return pairs or None
-
-
-def _asked(
-    options: dict[str, Any],
+def _request(
+    asked: dict[str, Any],
     file: Path | None,
     policy: Path | None,
     bounds: dict[str, dict[str, float | str]],
 ) -> Asked:
-    from bench.deciding.logged.asked import Asked
-
     bounds = {name: limits for name, limits in bounds.items() if limits}
     if file is not None:
-        beside_file = [name for name in (*options, *bounds) if name != "log"]
+        beside_file = [name for name in (*asked, *bounds) if name != "log"]
         if beside_file:
             raise UserError(
                 f"--file: expected no other options beside it, found {', '.join(beside_file)}"
             )
-        options = read_toml(file) | options
+        asked = read_toml(file) | asked
     if policy is not None:
-        options["policy"] = read_toml(policy)
+        asked["policy"] = read_toml(policy)
     if file is not None:
-        return validate(Asked, options, str(file))
+        return validate(Asked, asked, str(file))
 
     if bounds:
-        guard = options.setdefault("policy", {}).setdefault("guard", {})
+        guard = asked.setdefault("policy", {}).setdefault("guard", {})
         for name, limits in bounds.items():
             guard[name] = guard.get(name, {}) | limits
     for name, option in (("log", "LOG"), ("labels", "--label"), ("models", "--model")):
-        if not options.get(name):
+        if not asked.get(name):
             raise UserError(
                 f"expected {option}, found none; as in: seesaw decide log.csv --label click "
                 "--label buy --model today=p_click,p_buy"
             )
-    return validate(Asked, options, "")
+    return validate(Asked, asked, "")
 
 
 def _track(result: LogResult, folder: Path, tracking: str, home: Path | None) -> None:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
 from types import NoneType
-from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Optional, get_args, get_origin
 
 import typer
+from pydantic import BeforeValidator
 from pydantic.fields import FieldInfo
 
 from bench.app.cli.output import CommandOutput, print_json
 from bench.core.errors import UserError, shortened
 from bench.core.formula_languages import language_of
+from bench.core.options import Option
 from bench.core.registry import Config
 from bench.core.system.home import resolve_home
 
@@ -32,12 +33,6 @@ Texts = list[str] | None
 """Values of an option that may be repeated."""
 
 DatasetArgument = Annotated[str, typer.Argument(help="A data set's name, or the path of a card.")]
-Threads = Annotated[
-    int, typer.Option("--threads", help="Threads to train with; 0 means all cores.", min=0)
-]
-TrainingSeed = Annotated[
-    int | None, typer.Option("--seed", help="Seed of the trainings; default: the run's.")
-]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 Full = Annotated[bool, typer.Option("--full", help="Show all tables and all reasons.")]
 Formula = Annotated[
@@ -128,31 +123,37 @@ def _set_parameters(command: Callable[..., Any], parameters: Iterable[Parameter]
 
 
 def options_of(
-    model: type[Config], *names: str, defaults: bool = True
+    model: type[Config], *names: str, without: Collection[str] = (), defaults: bool = True
 ) -> Callable[[Callable[..., CommandOutput]], Callable[..., CommandOutput]]:
     """Give a command fields of a model as options; the command takes those that were given as a
     dict, `asked`.
 
-    The first sentence of a field's docstring is the option's help. A field without default is an
-    argument. Values are checked where the model is made of them.
+    The first sentence of a field's docstring is the option's help, its `Option` says what else it
+    needs. A field without default is an argument. Values are checked where the model is made of
+    them.
 
     Args:
-        names: of the fields; none means all.
+        names: of the fields; none means all but those in `without`.
         defaults: whether help shows the fields' defaults.
     """
-    fields = {name: model.model_fields[name] for name in names or model.model_fields}
+    names = names or tuple(name for name in model.model_fields if name not in without)
+    fields = {name: model.model_fields[name] for name in names}
 
     def with_options(command: Callable[..., CommandOutput]) -> Callable[..., CommandOutput]:
         @wraps(command)
         def run(**arguments: Any) -> CommandOutput:
             asked = arguments.pop("asked", {})
-            for name in fields:
+            for name, field in fields.items():
                 value = arguments.pop(name)
-                if value is not None:
-                    asked[name] = value
+                if value is None:
+                    continue
+                option = _option_of(field)
+                if option.example:
+                    value = option.pairs(value)
+                asked[name] = False if field.default is True else value
             return command(asked=asked, **arguments)
 
-        options = [_option(name, field, defaults) for name, field in fields.items()]
+        options = [_parameter(name, field, defaults) for name, field in fields.items()]
         parameters = dict(signature(command, eval_str=True).parameters)
         parameters.pop("asked", None)
         _set_parameters(run, [*options, *parameters.values()])
@@ -161,30 +162,42 @@ def options_of(
     return with_options
 
 
-def _option(name: str, field: FieldInfo, shows_default: bool) -> Parameter:
-    text = re.split(r"(?<=[.])\s", field.description or "", maxsplit=1)[0]
-    if field.is_required():
-        argument: Any = Annotated[str, typer.Argument(help=text)]
+def _option_of(field: FieldInfo) -> Option:
+    for extra in field.metadata:
+        if isinstance(extra, Option):
+            return extra
+    return Option()
+
+
+def _parameter(name: str, field: FieldInfo, shows_default: bool) -> Parameter:
+    option, form = _option_of(field), _option_of(field).form or None
+    help = re.split(r"(?<=[.])\s", field.description or "", maxsplit=1)[0]
+    if field.is_required() and not option.name:
+        argument: Any = Annotated[str, typer.Argument(help=help, metavar=form)]
         return Parameter(name, Parameter.KEYWORD_ONLY, annotation=argument)
+    type_of_value = _type_of(field)
+    if type_of_value == list[str]:
+        help += " Repeat."
+    dashed = option.name or name.replace("_", "-")
+    flag = f"--no-{dashed}" if field.default is True else f"--{dashed}"
     shown_default: str | bool = False
     if shows_default and isinstance(field.default, str):
         shown_default = field.default
-    option = typer.Option(help=text, show_default=shown_default)
-    return Parameter(
-        name, Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[_typed(field), option]
-    )
+    typer_option = typer.Option(flag, help=help, metavar=form, show_default=shown_default)
+    annotation: Any = Annotated[Optional[type_of_value], typer_option]  # noqa: UP045
+    return Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 
-def _typed(field: FieldInfo) -> Any:
-    """How the command line reads a field: a table as several texts, other values as text or as a
-    plain type.
+def _type_of(field: FieldInfo) -> Any:
+    """As what the command line reads a field: a table or a list as several texts, other values as
+    text or as a plain type.
     """
-    if get_origin(field.annotation) is dict:
-        return list[str] | None
+    if get_origin(field.annotation) in (dict, list):
+        return list[str]
+    if any(isinstance(extra, BeforeValidator) for extra in field.metadata):
+        return str
     types = {*(get_args(field.annotation) or [field.annotation])} - {NoneType}
-    if types in ({int}, {float}, {bool}, {Path}):
-        return types.pop() | None
-    return str | None
+    return types.pop() if types in ({int}, {float}, {bool}, {Path}) else str
 
 
 def read_language(formula: str | None) -> FormulaLanguage | None:
@@ -215,19 +228,4 @@ def _bound(option: str, text: str) -> tuple[str, float | str]:
     raise UserError(
         f"{option}: expected METRIC=NUMBER or METRIC=98% of current, as in 'click.recall@10%=98% "
         f"of current', found '{shortened(text)}'"
-    )
-
-
-def read_values(texts: Texts) -> dict[str, float]:
-    """By task its value, of `--value buy=40`; raises UserError for anything else."""
-    return dict(map(_value, texts or ()))
-
-
-def _value(text: str) -> tuple[str, float]:
-    task, _, value = text.partition("=")
-    with suppress(ValueError):
-        if task.strip() and 0 < float(value) < math.inf:
-            return task.strip(), float(value)
-    raise UserError(
-        f"--value: expected TASK=NUMBER above 0, as in buy=40, found '{shortened(text)}'"
     )

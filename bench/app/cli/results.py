@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,11 +31,10 @@ from bench.app.cli.options import (
     opened,
     read_bounds,
     read_language,
-    read_values,
     results_of,
 )
 from bench.app.cli.output import CommandOutput, print_table, say
-from bench.core.errors import UserError
+from bench.core.errors import UserError, shortened
 from bench.core.rows import NAMES
 from bench.core.system.atomic import atomic_path
 
@@ -170,7 +171,7 @@ def pick(
 
     language = read_language(formula)
     floors, ceilings = read_bounds("--at-least", at_least), read_bounds("--at-most", at_most)
-    worth = read_values(value)
+    worth = dict(map(_value, value or ()))
     if worth and maximize is not None:
         raise UserError("--value: expected no --maximize beside it, which is another rule")
     file_policy = policy and read_policy(policy)
@@ -211,6 +212,17 @@ def pick(
         show_pick(result, full)
     if not saved:
         say(f"not saved; to make it the pick that `deploy` trains: {saving}", whole=True)
+
+
+def _value(text: str) -> tuple[str, float]:
+    """A task and its value, of `--value buy=40`."""
+    task, _, value = text.partition("=")
+    with suppress(ValueError):
+        if task.strip() and 0 < float(value) < math.inf:
+            return task.strip(), float(value)
+    raise UserError(
+        f"--value: expected TASK=NUMBER above 0, as in buy=40, found '{shortened(text)}'"
+    )
 
 
 def diagnose(

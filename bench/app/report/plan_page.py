@@ -12,9 +12,11 @@ from bench.app.report.markup import items, sentence, table
 from bench.app.report.page import whole
 from bench.core.errors import count, listed
 from bench.core.system.atomic import writable, write_text
+from bench.core.validation import validate
 from bench.deciding.decision import Decision
 from bench.deciding.plan.online import plural
 from bench.deciding.plan.plan import plan
+from bench.deciding.plan.plan_options import PlanOptions
 from bench.ledger.effect import LEVEL, Effect
 from bench.measure.resamples import LEAST_UNITS
 
@@ -29,11 +31,11 @@ Plan = Mapping[str, Any]
 """The document of `bench.deciding.plan.plan`."""
 
 
-def planned(decision: Decision, **options: Any) -> dict[str, Any]:
-    """A plan with its words: `sentence` is the answer, `notes` what it stands on. See
-    `bench.deciding.plan.plan`.
+def planned(decision: Decision, asked: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """A plan with its words: `sentence` is the answer, `notes` what it stands on. Options are those
+    of `bench.deciding.plan.plan_options.PlanOptions`.
     """
-    document = plan(decision, **options)
+    document = plan(decision, validate(PlanOptions, asked or {}, ""))
     first, *notes = sentences(document)
     return {"sentence": first, "notes": notes} | document
 

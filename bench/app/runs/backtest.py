@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from bench.app.runs.deployment import instead_of_pick
 from bench.app.runs.folder import DAYS, PAGE
+from bench.app.runs.later_options import BacktestOptions
 from bench.app.runs.result import DatasetResult, result_of
 from bench.app.runs.run_page import write_report
 from bench.core.errors import UserError, check_known
@@ -30,7 +30,6 @@ from bench.serve.backtest.cuts import times_of
 from bench.serve.backtest.daily_gains import Backtest, Days, days_of, document, sentences
 from bench.serve.backtest.running import (
     BacktestPlan,
-    How,
     RankedPoint,
     Spread,
     in_processes,
@@ -39,23 +38,6 @@ from bench.serve.backtest.running import (
 from bench.serve.retrain import PartOrder
 
 FOLDER = "backtest"
-
-
-@dataclass(frozen=True)
-class BacktestOptions:
-    """Options of `seesaw backtest`; see there."""
-
-    points: Sequence[str] = ("pick",)
-    cuts: int | None = None
-    every: str | None = None
-    how: How = "anew"
-    window: str = ""
-    time: str | None = None
-    seed: int | None = None
-    threads: int = 0
-    workers: int = 1
-    executor: str = "process"
-    address: str | None = None
 
 
 @dataclass(frozen=True)
@@ -106,9 +88,7 @@ class BacktestAnswer:
         }
 
 
-def plan_of(
-    result: DatasetResult, asked: BacktestOptions, raw: Path | None, progress: Progress
-) -> BacktestPlan:
+def plan_of(result: DatasetResult, asked: BacktestOptions, progress: Progress) -> BacktestPlan:
     """What is trained and judged.
 
     Raises:
@@ -123,22 +103,10 @@ def plan_of(
             f"{result.decision.serving.reason}; `seesaw confirm {part.run.name} --replicates 3` "
             "makes one"
         )
-    if asked.executor not in ("process", RAY):
-        raise UserError(f"--executor: expected process or {RAY}, found '{asked.executor}'")
-    if (asked.workers > 1 or asked.executor == RAY) and asked.how == "warm":
-        raise UserError(
-            "expected one cut at a time with --warm, as it goes on from the cut before: found "
-            "several"
-        )
-    if asked.window and asked.how == "warm":
-        raise UserError(
-            "expected one of --window and --warm, found both: a warm start goes on from all of "
-            "the past"
-        )
     against = str(served.table["point"].iloc[served.current])
-    names = {_row(result, served, name): name for name in asked.points}
+    name_of_row = {_row(result, served, name): name for name in asked.points}
     ranked = {}
-    for row, name in names.items():
+    for row, name in name_of_row.items():
         if row != served.current:
             ranked[name] = _ranked(result, served, row)
     if not ranked:
@@ -147,7 +115,7 @@ def plan_of(
             f"{instead_of_pick(result, 'backtest')}"
         )
     ranked[against] = _ranked(result, served, served.current)
-    times = times_of(part.card, part.run.home, raw, asked.time, progress)
+    times = times_of(part.card, part.run.home, _raw(result, asked), asked.time, progress)
     return BacktestPlan(
         times=times,
         cuts=tuple(times.cuts(asked.cuts, asked.every)),
@@ -176,9 +144,11 @@ def cost_of(plan: BacktestPlan) -> str:
 UNITS = {"1d": "day", "1w": "week", "7d": "week", "month": "month"}
 
 
-def backtest(
-    result: DatasetResult, asked: BacktestOptions, raw: Path | None, progress: Progress
-) -> BacktestAnswer:
+def _raw(result: DatasetResult, asked: BacktestOptions) -> Path | None:
+    return asked.raw or result.run.run.request.raw
+
+
+def backtest(result: DatasetResult, asked: BacktestOptions, progress: Progress) -> BacktestAnswer:
     """Does it, and leaves the answer in the run's folder and on its page. Finished cuts are not
     computed again.
 
@@ -186,10 +156,11 @@ def backtest(
         UserError: as of `plan_of`, or another back-test of this run is at work.
     """
     part = result.run
-    plan = plan_of(result, asked, raw, progress)
+    plan = plan_of(result, asked, progress)
     progress.note(cost_of(plan))
     with FolderLock(part.folder, "backtest.lock", "back-test"):
         spread = _spread(asked, plan, progress)
+        raw = _raw(result, asked)
         outcome = run(plan, part.folder / FOLDER, part.run.home, raw, progress, spread)
         unit = UNITS.get(asked.every or "", "cut")
         answer = BacktestAnswer(plan, outcome, _titles(result, plan), unit)

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from bench.app.runs.folder import PICK, DatasetRun, Run
 from bench.app.runs.given import terms_of
+from bench.app.runs.later_options import DeployOptions
 from bench.app.runs.result import DatasetResult, result_of, suite_policy
 from bench.core.errors import UserError, count, listed
 from bench.core.objectives import AREAS, of_items, ranked
@@ -138,36 +139,25 @@ class Deployment:
         )
 
 
-def deployment_of(
-    home: Path,
-    target: str,
-    policy_file: Path | None,
-    name: str | None,
-    seed: int | None,
-    point: str | None = None,
-) -> Deployment:
-    """Reads what was picked.
-
-    Args:
-        target: a run's name or path, or the path of a `picked.json` in a run's folder.
-        name: of the registered model; else the data set's.
-        point: the id of a point that is deployed in place of the pick, at its best weights by the
-            policy.
+def deployment_of(home: Path, asked: DeployOptions) -> Deployment:
+    """Reads what was picked; a point that was asked for is deployed in place of the pick, at its
+    best weights by the policy.
 
     Raises:
         UserError: no such run, several data sets and no `picked.json` that says which, nothing was
             picked, no model to train, an unknown point, or a name that the registry cannot have.
     """
+    name = asked.name
     if name is not None and not _NAME.fullmatch(name):
         raise UserError(
             f"--name: expected at most 200 of a-z, A-Z, 0-9, '.', '_' and '-', found '{name[:250]}'"
         )
-    part, picked = _part(home, target)
-    result = result_of(part, read_policy(policy_file) if policy_file else None)
-    if point is None:
-        chosen = _picked(target, picked, result)
+    part, picked = _part(home, asked.target)
+    result = result_of(part, read_policy(asked.policy) if asked.policy else None)
+    if asked.point is None:
+        chosen = _picked(asked.target, picked, result)
     else:
-        chosen = pick_challenger(result.decision, point)
+        chosen = pick_challenger(result.decision, asked.point)
     model = trained_point(result, chosen)
     key = part.card.key
     registered_name = name or re.sub(r"[^A-Za-z0-9._-]+", "-", key).strip("-")
@@ -183,9 +173,9 @@ def deployment_of(
         model,
         registered_name,
         named=name is not None,
-        seed=part.run.request.seed if seed is None else seed,
+        seed=part.run.request.seed if asked.seed is None else asked.seed,
         score=_score(result, chosen),
-        asked=point is not None,
+        asked=asked.point is not None,
     )
 
 

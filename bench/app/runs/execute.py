@@ -17,6 +17,7 @@ import numpy as np
 from bench.app.runs import backtest
 from bench.app.runs.folder import PAGE, STORE, DatasetRun, Run
 from bench.app.runs.given import check_predictions
+from bench.app.runs.later_options import BacktestOptions
 from bench.app.runs.limits import ended, rungs_of
 from bench.app.runs.picked import write_pick
 from bench.app.runs.reporting import Reporter
@@ -92,11 +93,11 @@ def execute(run: Run, progress: Progress) -> list[DatasetResult]:
 
 def _backtest(results: Sequence[DatasetResult], request: Request, progress: Progress) -> None:
     executor = RAY if request.executor == RAY else "process"
-    options = backtest.BacktestOptions(
+    options = BacktestOptions(
         cuts=request.backtest, threads=request.threads, executor=executor, address=request.address
     )
     for result in results:
-        backtest.backtest(result, options, request.raw, progress)
+        backtest.backtest(result, options, progress)
 
 
 def plan_of(

@@ -46,11 +46,11 @@ class Request(Resources, Budget):
     seed: int = Field(0, ge=0)
     """Seed of every random number."""
     set: Annotated[dict[str, Any], BeforeValidator(assignments)] = Field(default_factory=dict)
-    """Configuration, as in sharing.kind=mmoe. Repeat."""
+    """Configuration, as in sharing.kind=mmoe."""
     current: str | None = None
     """Model in production: TOML, a package's folder, column:NAME, or models:/NAME/VERSION."""
     model: Annotated[dict[str, ColumnList], BeforeValidator(_models)] = Field(default_factory=dict)
-    """Model from elsewhere, by its columns of the log: mine=q_click,q_buy. Repeat."""
+    """Model from elsewhere, by its columns of the log: mine=q_click,q_buy."""
     raw: Path | None = None
     """Folder with the raw files; nothing is fetched."""
     backtest: int | None = Field(None, ge=2)

@@ -8,12 +8,16 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
+from pydantic import BeforeValidator, Field
 
+from bench.core import plain
 from bench.core.errors import UserError, check_known
+from bench.core.options import Option
 from bench.core.system.progress import Progress
+from bench.data import sources
 from bench.data.assemble import WholeGroups
 from bench.data.codes import RowSet
 from bench.data.inspection.column import Counted, markers_in
@@ -44,29 +48,42 @@ INSPECTED = 1_000_000
 """Rows that are inspected where nothing else is asked for."""
 
 
-@dataclass(frozen=True, kw_only=True)
+SEPARATORS = {"tab": "\t", r"\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
+
+
+def _separator(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return sources.separator(SEPARATORS.get(value, value))
+    except ValueError as error:
+        raise ValueError(f"{error}; 'tab' stands for a tabulator") from None
+
+
 class CardRequest(Wish):
     """What the user says of the data."""
 
     files: tuple[Path, ...]
-    labels: tuple[str, ...]
-    """`COLUMN`, or `COLUMN=VALUE` with the value that means 1."""
-    parents: tuple[str, ...] = ()
-    """`CHILD=PARENT`."""
-    separator: str | None = None
-    """Of CSV; None to guess."""
-    names: tuple[str, ...] = ()
-    """Of the columns, where files have no header."""
+    labels: Annotated[list[str], Option("label")] = Field(default_factory=list)
+    """Column to predict; COLUMN=VALUE where VALUE means yes."""
+    parents: Annotated[list[str], Option("parent", "CHILD=PARENT")] = Field(default_factory=list)
+    """The label that must happen first."""
+    separator: Annotated[str | None, BeforeValidator(_separator)] = None
+    """Separator of CSV: a character or 'tab'; default: guessed."""
+    names: Annotated[tuple[str, ...], BeforeValidator(plain.names), Option("columns")] = ()
+    """Column names, separated by commas, for files without header."""
     id: str | None = None
-    matures: tuple[str, ...] = ()
-    """`LABEL=7d`, or `LABEL=COLUMN` with the time from which it is known."""
-    logged: tuple[str, ...] = ()
-    """Columns of scores that ranked when the log was written."""
+    """Short name of the data set."""
+    matures: Annotated[list[str], Option(form="LABEL=TIME")] = Field(default_factory=list)
+    """How long until a label is known, as in buy=7d, or its column."""
+    logged: list[str] = Field(default_factory=list)
+    """Column of the score that ranked this log."""
     units: str | None = None
-    """The column whose rows are resampled together."""
+    """Column whose rows are alike, such as a user: intervals resample them together."""
+    rows: int = Field(INSPECTED, ge=100)
+    """Rows to inspect, from the head of each file; default: a million."""
     folder: str = "."
     """Where the files are, as seen from the card's folder."""
-    rows: int = INSPECTED
 
 
 class Proposal(NamedTuple):
@@ -125,14 +142,14 @@ def draft_card(request: CardRequest, progress: Progress) -> Draft:
     layout = layout_of(request.files, request.separator, request.names)
     may_choose = not any((request.kind, request.time, request.group, request.column))
     if may_choose and is_published(layout.files):
-        request = replace(request, kind="files")
+        request = request.model_copy(update={"kind": "files"})
         may_choose = False
     named = _named_columns(request, layout)
 
     sample = layout.read(progress, request.rows)
     sample, published = _with_markers(sample, named.positives)
     if published and may_choose:
-        request = replace(request, kind="column", column=published[0])
+        request = request.model_copy(update={"kind": "column", "column": published[0]})
     _check_types(named.options, sample)
     labels = find_labels(named.positives, named.parents, sample)
     if named.matures and not sample.complete:
@@ -296,7 +313,7 @@ def _with_seen(
     person = seen_group(sample, taken, is_person)
     if group is None and (time is None or person is None):
         return request, []
-    grouped = replace(request, group=group)
+    grouped = request.model_copy(update={"group": group})
     why = []
     if group is not None:
         why.append(f"'{group}' is taken for the group, by its name and since its values repeat.")
@@ -307,7 +324,7 @@ def _with_seen(
         )
     if time is None:
         return grouped, why
-    timed = replace(grouped, time=time)
+    timed = grouped.model_copy(update={"time": time})
     fault = _fault_of_times(timed, sample, labels)
     if fault is not None:
         why.append(f"A split by the time '{time}' {fault}.")

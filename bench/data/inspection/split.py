@@ -7,14 +7,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter
+from pydantic import BeforeValidator, TypeAdapter
 
 from bench.core.arrays import Floats, Ints, Mask
 from bench.core.errors import UserError
+from bench.core.options import Option
+from bench.core.registry import Config
 from bench.data.checks import DIGITS
 from bench.data.inspection.column import Counted
 from bench.data.inspection.labels import Labels, read
@@ -36,19 +38,29 @@ from bench.data.values import Text
 SplitKind = Literal["time", "hash", "random", "files", "column"]
 
 
-@dataclass(frozen=True)
-class Wish:
-    """What the user asks for; without a kind it is chosen by what else is given.
+def _kind(value: object) -> object:
+    return "hash" if value == "group" else value
 
-    `column` is what a split by hash or by column goes by.
-    """
 
-    kind: SplitKind | None = None
+class Wish(Config):
+    """What the user asks of the split; without a kind it is chosen by what else is given."""
+
+    kind: Annotated[
+        SplitKind | None,
+        BeforeValidator(_kind),
+        Option("split", "time|group|hash|random|files|column"),
+    ] = None
+    """Kind of split; default: by time, group or at random, as given."""
     valid: float = 0.1
+    """Share of rows for validation."""
     test: float = 0.1
+    """Share of rows for the test."""
     time: str | None = None
+    """Column of the time; the latest rows become the test."""
     group: str | None = None
-    column: str | None = None
+    """Column whose rows are ranked together, such as a user."""
+    column: Annotated[str | None, Option("split-column")] = None
+    """Column of a split by column or by hash."""
 
     @property
     def chosen(self) -> SplitKind:

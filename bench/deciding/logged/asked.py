@@ -13,6 +13,7 @@ from bench.core.errors import listed, repeated, unknown
 from bench.core.exposure import Shown, exposure_columns
 from bench.core.formula import Expression, columns_of, quoted, read
 from bench.core.objectives import ItemKind, item_kinds
+from bench.core.options import Option
 from bench.core.registry import Config
 from bench.core.schema import Positive
 from bench.deciding.logged.columns import LABEL_KINDS, PREDICTION_KINDS, ColumnKind
@@ -44,63 +45,74 @@ class Asked(Config):
 
     log: list[str] = Field(default_factory=list)
     """CSV or parquet files, or folders of them."""
-    labels: list[str] = Field(min_length=2, max_length=MOST_TASKS)
-    """One a task; the task is called by its column."""
-    parents: dict[str, str] = Field(default_factory=dict)
-    """By task the one that has to happen first: `buy = "click"`."""
-    models: dict[str, ColumnList] = Field(min_length=1)
-    """By model its predictions, in the order of `labels`; a model of several seeds as `name#0`,
-    `name#1`.
-    """
-    today: str | None = None
-    """The model that serves today, which `score` is then made of: by itself that whose columns
-    `weights` has, or one called `today`. Without any of these the first one is what others are
-    compared with."""
-    score: str | None = None
+    labels: Annotated[list[str], Option("label")] = Field(min_length=2, max_length=MOST_TASKS)
+    """Column of a task's label. The task is called by its column."""
+    parents: Annotated[dict[str, str], Option("parent", "TASK=TASK", "buy=click")] = Field(
+        default_factory=dict
+    )
+    """What happens first: buy=click."""
+    models: Annotated[
+        dict[str, ColumnList], Option("model", "NAME=COLUMN,..", "today=p_click,p_buy")
+    ] = Field(min_length=1)
+    """A model's predictions by label; seeds as NAME#0=.."""
+    today: Annotated[str | None, Option(form="NAME")] = None
+    """The model that serves today. By itself that whose columns `weights` has, or one called
+    `today`. Without any of these the first one is what others are compared with. `score` is made of
+    it."""
+    score: Annotated[str | None, Option(form="COLUMN")] = None
     """Today's score."""
-    weights: str | None = None
-    """Today's score as a formula of columns: `3 p_click + 40 p_click p_buy`; see
-    `bench.core.formula`.
+    weights: Annotated[str | None, Option(form="FORMULA")] = None
+    """Today's score as a formula: 3 p_click + 40 p_click p_buy. See `bench.core.formula`."""
+    values: Annotated[dict[str, Positive], Option("value", "TASK=NUMBER", "buy=40")] = Field(
+        default_factory=dict
+    )
+    """Value of one event."""
+    amounts: Annotated[dict[str, str], Option("amount", "TASK=COLUMN", "click=bid")] = Field(
+        default_factory=dict
+    )
+    """A row's amount: click=bid. Its label and predictions are multiplied by it."""
+    kinds: Annotated[dict[str, ColumnKind], Option("kind", "COLUMN=KIND", "p_click=log-odds")] = (
+        Field(default_factory=dict)
+    )
+    """A label: binary or value; else probability, log-odds, order, value. By itself most of its
+    values tell.
     """
-    values: dict[str, Positive] = Field(default_factory=dict)
-    """By task what one is worth."""
-    amounts: dict[str, str] = Field(default_factory=dict)
-    """By task a column that a row's label and predictions are multiplied by: a bid."""
-    kinds: dict[str, ColumnKind] = Field(default_factory=dict)
-    """By column what it is: a label `binary` or `value`, a prediction `probability`, `log-odds`,
-    `order` or `value`. By itself most of its values tell."""
     group: str | None = None
-    """Whose rows are ranked against each other: a request."""
+    """Column whose rows are ranked together: a request."""
     units: str | None = None
-    """Whose rows belong together and are resampled so: a user. By default the group."""
+    """Column whose rows belong together: a user. They are resampled together. By default the
+    group.
+    """
     time: str | None = None
-    """By which the log is parted: earlier rows choose weights, later ones judge, and never the
-    other way round.
-    """
+    """Column: earlier rows choose weights, later ones judge. Never the other way round."""
     part: str | None = None
-    """Parts it instead: `choose` and `judge`; or a run's `valid`, `confirm` and `test`."""
-    segments: list[str] = Field(default_factory=list)
-    items: dict[str, str] = Field(default_factory=dict)
-    """By name columns of what is shown: `author = "author_id"`."""
-    item_numbers: dict[str, str] = Field(default_factory=dict)
-    """The same of numbers: `age = "age_days"`."""
+    """Column with choose and judge. Or with a run's `valid`, `confirm` and `test`."""
+    segments: Annotated[list[str], Option("segment")] = Field(default_factory=list)
+    """Column of segments."""
+    items: Annotated[dict[str, str], Option("item", "NAME=COLUMN", "author=author_id")] = Field(
+        default_factory=dict
+    )
+    """What is shown: author=author_id."""
+    item_numbers: Annotated[
+        dict[str, str], Option("item-number", "NAME=COLUMN", "age=age_days")
+    ] = Field(default_factory=dict)
+    """Its numbers: age=age_days."""
     random: str | None = None
-    """1 in rows that were shown at random, else 0: outcomes are of these rows alone."""
+    """Column: 1 in rows shown at random, which then judge."""
     propensity: str | None = None
-    """The chance with which a row was shown: outcomes count it 1 / propensity."""
-    trained_until: str | float | None = None
-    """The last `time` of rows that any model was trained on; later ones are left."""
+    """Column: the chance that a row was shown. Outcomes count it 1 / propensity."""
+    trained_until: Annotated[str | float | None, Option(form="TIME")] = None
+    """The last time that any model was trained on: earlier rows are left out."""
     unseen: bool = False
-    """Whether no model was trained on any of these rows."""
+    """No model was trained on these rows."""
     given: list[str] = Field(default_factory=list)
-    """Tasks whose predictions are given their parent; `joint`: those with it. By itself calibration
-    tells.
-    """
+    """Task that is predicted given its parent. By itself calibration tells."""
     joint: list[str] = Field(default_factory=list)
+    """Task that is predicted with its parent."""
     sampling: Positive | None = None
-    """Which share of the rows without any positive label was kept."""
-    outcomes: list[str] = Field(default_factory=list)
-    """What is served, one a task: `click.ndcg@5`."""
+    """Share of rows without a positive that was kept."""
+    outcomes: Annotated[list[str], Option("outcome")] = Field(default_factory=list)
+    """What is served: click.ndcg@5. One a task."""
     rates: dict[str, Positive] = Field(default_factory=dict)
     """By task its mean label, by which weights of a sum are scaled; by default that of the rows
     that choose.
@@ -108,9 +120,10 @@ class Asked(Config):
     baselines: list[str] = Field(default_factory=list)
     """Models that others are compared with: yardsticks."""
     recalibrate: bool = True
-    """Whether models are also tried recalibrated."""
+    """Try no recalibrated models. Else models are tried recalibrated, too."""
     policy: Policy = Field(default_factory=Policy)
     seed: int = 0
+    """Of all that is drawn."""
 
     @model_validator(mode="after")
     def _fits(self) -> Asked:

@@ -21,6 +21,7 @@ from bench.deciding.challenger import challenger_of, points_of
 from bench.deciding.decision import Decision
 from bench.deciding.plan.looks import ALPHA, FIXED, POWER, boundaries, crossed, inflation
 from bench.deciding.plan.online import OnlineMetric, metrics_of, unit_of
+from bench.deciding.plan.plan_options import PlanOptions
 from bench.deciding.words.verdict import overall
 from bench.ledger.effect import MARGIN, Effect
 from bench.ledger.served.joint import Moves
@@ -99,11 +100,11 @@ def _weeks_and_units(without_looks: float, traffic: float, at_least: float) -> t
 
 @dataclass(frozen=True)
 class _Tested:
-    """What an A/B test is of.
+    """Whom an A/B test compares with today.
 
     Attributes:
         who: in words.
-        both: its expected effects; None where nothing is to be tested.
+        both: its expected effects; None without anything to test.
         unsure: whether nobody can tell that it gains.
     """
 
@@ -141,25 +142,13 @@ def _tested(decision: Decision, point: str | None) -> _Tested:
     return _Tested(verdict.who, both, verdict.kind == "unknown")
 
 
-def plan(
-    decision: Decision,
-    traffic: float | None = None,
-    unit: str | None = None,
-    guardrails: Mapping[str, float] | None = None,
-    point: str | None = None,
-) -> dict[str, Any]:
+def plan(decision: Decision, asked: PlanOptions) -> dict[str, Any]:
     """Plans the A/B test of what a decision advises, or of another point.
 
-    Args:
-        traffic: units a day that enter the test, both arms together.
-        unit: what is assigned to an arm, see `unit_of`.
-        guardrails: by task the most that it may lose, as a fraction below 0.
-        point: its id; it is tested at its best weights by the policy.
-
     Raises:
-        UserError: no served front, an unknown point, unit or task, a traffic or margin out of
-            range, units that do not differ.
+        UserError: no served front, an unknown point, unit or task, units that do not differ.
     """
+    traffic = asked.traffic
     serving, rows = decision.serving, decision.test()
     served = serving.served
     if served is None or rows is None:
@@ -167,17 +156,15 @@ def plan(
         raise UserError(
             f"expected a served front to plan a test of, found none: {serving.reason}{remedy}"
         )
-    if traffic is not None and not 0 < traffic < math.inf:
-        raise UserError(f"--traffic: expected a number above 0, of units a day, found {traffic:g}")
-    unit_name, units = unit_of(rows, unit, (decision.units, decision.group))
+    unit_name, units = unit_of(rows, asked.unit, (decision.units, decision.group))
     weights = _weights_by_task(rows.tasks, served.names, serving.aims[0].weights)
     metrics = metrics_of(rows, units, unit_name, weights, decision.policy.values)
     first = metrics[0]
 
-    tested = _tested(decision, point)
+    tested = _tested(decision, asked.point)
     changes = _changes_by_task(tested, served.names)
     rails = [
-        _guardrail(task, margin, metrics, changes) for task, margin in (guardrails or {}).items()
+        _guardrail(task, margin, metrics, changes) for task, margin in asked.guardrails.items()
     ]
     for_rails = max((rail["units"] or 0.0 for rail in rails), default=0.0)
     count_of_units = len(np.unique(units))
@@ -199,7 +186,7 @@ def plan(
     todays_point = str(served.table["point"].iloc[served.current])
     document = {
         "points": [id for id in points_of(decision) if id != todays_point],
-        "point": point,
+        "point": asked.point,
         "unsure": tested.unsure,
         "verdict": decision.verdict.kind,
         "who": tested.who,
@@ -259,11 +246,6 @@ def _guardrail(
     expects, at most 0; units are None where that is beyond the margin."""
     metric_of = {metric.task: metric for metric in metrics if metric.task}
     check_known("outcome", task, metric_of, "--guardrail")
-    if not -1 < margin < 0:
-        raise UserError(
-            f"--guardrail: expected a loss above 0% and below 100% of {task}, found "
-            f"{-100 * margin:g}%"
-        )
     change = 0.0
     if task in changes:
         change = min(0.0, float(np.nan_to_num(changes[task].value)))

@@ -84,7 +84,11 @@ MISTAKES = [
         objectives(*(f"click.ndcg@{k}" for k in range(1, 10))),
     ),
     ("days of no time", (*FUNNEL, "--backtest", "3"), ("a split by time", "random")),
-    ("two ways to train", ("backtest", "none", "--warm", "--anew"), ("--warm", "--anew")),
+    (
+        "two ways to train",
+        ("backtest", "none", "--warm", "--window", "7d"),
+        ("--warm", "--window"),
+    ),
     (
         "costs alone",
         RUN,

@@ -296,8 +296,7 @@ def section_of(records, objectives, served=0, today=True, logged=False, **more):
         choices = choices_of(front)
         score = sum(np.log(choices.table[name]) for name in choices.names)
         gains = [
-            choices.table[name] / choices.table[name].iloc[front.current]
-            for name in choices.names
+            choices.table[name] / choices.table[name].iloc[front.current] for name in choices.names
         ]
         score = score.where(np.min(gains, axis=0) >= (0.9 if today else 0.0))
         order = score.sort_values(ascending=False).dropna().index

@@ -7,8 +7,9 @@ from remake import unpack
 
 import bench
 from bench.app.cli import main
-from bench.app.runs.backtest import BacktestOptions, backtest, plan_of
+from bench.app.runs.backtest import backtest, plan_of
 from bench.app.runs.deployment import deployment_of
+from bench.app.runs.later_options import BacktestOptions, DeployOptions
 from bench.core.errors import UserError
 from bench.core.system.lock import FolderLock
 from bench.core.system.progress import Silent
@@ -83,7 +84,7 @@ def test_of_heads_alone_it_is_the_point(home):
 
 
 def test_a_deployment_takes_it_with_its_score(home, two):
-    found = deployment_of(home, "two", None, None, None, "trees")
+    found = deployment_of(home, DeployOptions(target="two", point="trees"))
     best = pick_challenger(two.decision, "trees")
     assert (found.point.id, found.pick.weights, found.asked) == ("trees", best.weights, True)
     assert (
@@ -100,8 +101,8 @@ def test_keep_of_a_logged_score_is_no_dead_end(home, keep):
     with pytest.raises(
         UserError, match=f"column 'today'.* `seesaw deploy four --point ID` takes .*{points}"
     ):
-        deployment_of(home, "four", keep, None, None)
-    assert deployment_of(home, "four", keep, None, None, "2").point.id == "2"
+        deployment_of(home, DeployOptions(target="four", policy=keep))
+    assert deployment_of(home, DeployOptions(target="four", policy=keep, point="2")).point.id == "2"
 
 
 def test_a_policy_that_nothing_passes_leaves_challengers(home, tmp_path):
@@ -110,8 +111,8 @@ def test_a_policy_that_nothing_passes_leaves_challengers(home, tmp_path):
     with pytest.raises(
         UserError, match=r"nothing passes the guard.*; `seesaw deploy two --point ID` takes .*trees"
     ):
-        deployment_of(home, "two", file, None, None)
-    found = deployment_of(home, "two", file, None, None, "trees")
+        deployment_of(home, DeployOptions(target="two", policy=file))
+    found = deployment_of(home, DeployOptions(target="two", policy=file, point="trees"))
     assert "none of which keep its limits" in found.pick.reason
 
 
@@ -135,14 +136,14 @@ def test_a_backtest_takes_it_at_its_best_weights(two, monkeypatch):
             return ()
 
     monkeypatch.setattr("bench.app.runs.backtest.times_of", lambda *given: Times())
-    plan = plan_of(two.found, BacktestOptions(points=("7",)), None, Silent())
+    plan = plan_of(two.found, BacktestOptions(points=("7",)), Silent())
     weights = [plan.ranked["7"].fusion.weights[at] for at in (0, 1)]
     assert weights == pytest.approx([*pick_challenger(two.decision, "7").weights.values()])
     with pytest.raises(
         UserError,
         match=r"beside 'current'.*`seesaw backtest two --point ID` takes .*: 0, 4, 5, 6, 7, ",
     ):
-        plan_of(two.found, BacktestOptions(points=("current",)), None, Silent())
+        plan_of(two.found, BacktestOptions(points=("current",)), Silent())
 
 
 def test_of_two_backtests_at_once_the_second_says_so(two, monkeypatch):
@@ -154,7 +155,7 @@ def test_of_two_backtests_at_once_the_second_says_so(two, monkeypatch):
         FolderLock(part.folder, "backtest.lock", "back-test"),
         pytest.raises(UserError, match=sentence),
     ):
-        backtest(two.found, BacktestOptions(), None, Silent())
+        backtest(two.found, BacktestOptions(), Silent())
 
 
 @pytest.mark.parametrize(

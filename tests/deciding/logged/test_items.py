@@ -14,6 +14,7 @@ from bench.core.schema import Task
 from bench.deciding.judging import Judge
 from bench.deciding.pick import pick
 from bench.deciding.plan.plan import plan
+from bench.deciding.plan.plan_options import PlanOptions
 from bench.deciding.policy import Policy
 from bench.ledger.fusion import fused
 from bench.measure.outcomes import Measure
@@ -88,7 +89,7 @@ def test_what_a_pick_shows_is_what_its_formula_shows_in_the_log():
     assert values[GUARDED] == pytest.approx(authors, rel=1e-6)
     assert values[ages] == pytest.approx(young.mean().mean(), rel=1e-6)
     # what is shown is no event
-    assert {each["task"] for each in plan(found.decision)["metrics"]} == {
+    assert {each["task"] for each in plan(found.decision, PlanOptions())["metrics"]} == {
         "",
         "click",
         "buy",
