@@ -41,7 +41,7 @@ import numpy as np
 from learn_portfolio import SUITE, known_of, learnt_without, name_of
 from speed.table import replace, writer
 
-from bench.app.runs.limits import ladder
+from bench.app.runs.search_limits import ladder
 from bench.app.runs.suite import STEP, SuiteDataset, lowest_rung, resolve_objectives
 from bench.core.objectives import Objective
 from bench.core.records import Job, Point, SplitName, TrialRecord
@@ -53,7 +53,7 @@ from bench.models.training.job import run_job
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor
 from bench.search.plan import SearchPlan, fitted
-from bench.search.ranking import reduction_factors
+from bench.search.promotion import reduction_factors
 from bench.search.space import fitting, load_space
 from bench.search.study import Study
 

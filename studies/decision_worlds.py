@@ -191,7 +191,9 @@ def decided(case: Case, candidates: Sequence[Candidate], rows: Mapping[str, Kept
         row = pick(judge.choices, [], judge.policy.model_copy(update={"guard": guard})).row
         others[confidence] = serve_of(served, row)
     return replace(
-        said(case, served, judge, chosen, told, aims), holds=chosen.stability.holds, first_instead=others
+        said(case, served, judge, chosen, told, aims),
+        holds=chosen.stability.holds,
+        first_instead=others,
     )
 
 

@@ -28,7 +28,7 @@ from bench.core.schema import Field, Schema, Task
 from bench.core.system.atomic import write_text
 from bench.core.system.machine import keep_freed_memory
 from bench.models.assembly import MultiTaskModel
-from bench.models.config import Precision
+from bench.models.model_options import Precision
 from bench.models.products import is_bf16, product
 from bench.models.training.config import TrialConfig
 from bench.models.training.step import build_model

@@ -18,7 +18,7 @@ from speed.table import replace, writer
 
 from bench.ledger.errors.intervals import differences, intervals, reflected
 from bench.ledger.errors.posterior import p_nondominated, posterior_draws
-from bench.ledger.errors.seeds import seed_noise
+from bench.ledger.errors.seed_noise import seed_noise
 from bench.ledger.pareto import hypervolume, nondominated
 
 BINS = (0.0, 0.05, 0.2, 0.4, 0.6, 0.8, 0.95, 1.0 + 1e-9)

@@ -38,7 +38,7 @@ from bench.core.system import content
 from bench.data import load_card
 from bench.ledger.pareto import hypervolume, ranks, resolve_reference
 from bench.search.plan import SINGLE_TASK, fitted
-from bench.search.ranking import best_first, reduction_factors
+from bench.search.promotion import best_first, reduction_factors
 from bench.search.space import load_space
 
 SIZE = 12

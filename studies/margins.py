@@ -23,7 +23,7 @@ from publish import objectives_of
 from reference.answers import Measured, measured
 from reference.members import Data, gather
 
-from bench.app.reference.execute import published
+from bench.app.reference.design_runs import published
 from bench.app.reference.table import read
 from bench.app.runs.suite import load_suite
 from bench.ledger.comparison.beyond import Beyond

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from speed.table import replace, writer
 
-from bench.app.runs.limits import ladder
+from bench.app.runs.search_limits import ladder
 from bench.core.objectives import Objective
 from bench.core.records import Job, Scalar, TrialRecord, TrialResult
 from bench.core.seeds import derive

@@ -25,7 +25,7 @@ from bench.core.system.machine import keep_freed_memory
 from bench.data import Store
 from bench.models.training.config import TrialConfig
 from bench.models.training.loop import Trainer
-from bench.testing.training import MemoryStore
+from bench.testing.training_checks import MemoryStore
 
 LAYERS = ("64-32", "128-64", "256-128")
 BATCHES = (512, 1024, 4096)

@@ -4,7 +4,7 @@
 
 Ten points have replicates on the same seeds, in two metrics. A seed does much the same to most of
 them (correlation .9) and nothing in common to the rest, as to trees beside networks. Variances of
-differences are learnt by pair (`bench.ledger.errors.seeds`), or by the one correlation of
+differences are learnt by pair (`bench.ledger.errors.seed_noise`), or by the one correlation of
 `bench.ledger.errors.rankings`. `--write` puts the table between the marks in that file.
 """
 
@@ -22,7 +22,7 @@ from bench.ledger.errors import intervals
 from bench.ledger.errors.evidence import Evidence
 from bench.ledger.errors.intervals import differences
 from bench.ledger.errors.rankings import seeds_of
-from bench.ledger.errors.seeds import SeedNoise, seed_noise
+from bench.ledger.errors.seed_noise import SeedNoise, seed_noise
 
 POINTS, METRICS = 10, 2
 CORRELATION = 0.9

@@ -20,9 +20,9 @@ from reference.papers import Papers
 from bench import __version__
 from bench.app.reference.cells import SEARCH as JOINT
 from bench.app.reference.cells import cells_of
-from bench.app.reference.execute import content_of, design_of, published
+from bench.app.reference.design_runs import content_of, design_of, published
+from bench.app.reference.one_training import RESAMPLES, served
 from bench.app.reference.table import RESAMPLED_SEEDS, KnownRows, Row, read, write
-from bench.app.reference.training import RESAMPLES, served
 from bench.app.runs.comparing import members_of
 from bench.app.runs.folder import STORE, DatasetRun, Run
 from bench.app.runs.suite import Suite, load_suite, resolve_objectives, resolve_outcomes

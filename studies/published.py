@@ -13,7 +13,7 @@ from reference.members import Member, gather
 from zoo_cost import PLAIN
 
 from bench.app.reference.cells import ALONE, COMPOSITE, SINGLE_TASK
-from bench.app.reference.execute import published
+from bench.app.reference.design_runs import published
 from bench.app.reference.table import read
 from bench.app.runs.suite import load_suite
 from bench.core.errors import count

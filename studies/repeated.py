@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.app.reference.execute import CellRunner, published
+from bench.app.reference.design_runs import CellRunner, published
 from bench.app.reference.table import KnownRows, Row, read
 from bench.app.runs.suite import load_suite
 from bench.core.system.progress import Silent

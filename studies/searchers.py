@@ -14,13 +14,13 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FixedTrial, TrialState, create_trial
 from replay import KIND, Floats, Problem
 
-from bench.app.runs.limits import ladder
+from bench.app.runs.search_limits import ladder
 from bench.core.records import Scalar
 from bench.core.seeds import derive
 from bench.search.encoding import Encoding
 from bench.search.gp import GaussianSampler
 from bench.search.plan import LEARNT_FIRST, beginning, fitted, missing_tries
-from bench.search.ranking import Rules, promotions, reduction_factors
+from bench.search.promotion import Rules, promotions, reduction_factors
 from bench.search.samplers import quiet
 from bench.search.standing import Standing, Standings
 

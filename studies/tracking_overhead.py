@@ -22,7 +22,7 @@ from speed.table import replace, writer
 from bench.app.tracking.logbook import Logbook, Section
 from bench.core.objectives import Objective
 from bench.core.records import TrialRecord
-from bench.ledger.history import History
+from bench.ledger.course import History
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "app" / "tracking"))
 from servers import RealServer

@@ -41,7 +41,7 @@ LARGEST = """
 from bench.models.balancing import LossWeighting
 from bench.models.contracts import Sharing
 from bench.models.sharing.shared_bottom import SharedBottom
-from bench.models.config import HiddenConfig
+from bench.models.model_options import HiddenConfig
 from bench.core.registry import Entry, NoOptions
 
 class Largest(LossWeighting):

@@ -103,7 +103,7 @@ def test_the_wheel_finds_its_content_from_an_empty_directory(made, tmp_path):
         "content; assert bench.__file__.startswith(sys.argv[1]), bench.__file__; "
         "print(content.names('datasets'), content.names('search_spaces'), "
         "content.names('reports')); content.read_toml(content.find('reports', 'quick')); from "
-        "bench.app.reference.execute import published; assert published('reference').is_file()"
+        "bench.app.reference.design_runs import published; assert published('reference').is_file()"
     )
     said = run("-c", code, site, cwd=empty)
     assert all(name in said for name in ("census-income", "synthetic-funnel", "quick"))

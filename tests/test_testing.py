@@ -11,13 +11,13 @@ from bench.data.batches import Batches
 from bench.deciding.policy import PickRule, weighted
 from bench.models import products
 from bench.models.balancing import LossWeighting
-from bench.models.config import HiddenConfig
 from bench.models.contracts import Interaction, Sharing
 from bench.models.funnels import FUNNELS
 from bench.models.funnels.direct import Direct
 from bench.models.losses.base import LogLoss
+from bench.models.model_options import HiddenConfig
 from bench.models.sharing.shared_bottom import SharedBottom
-from bench.testing import checks, models, training
+from bench.testing import checks, models, training_checks
 
 
 class Plain(Sharing):
@@ -160,13 +160,13 @@ def test_a_parameter_counts_as_connected_only_if_it_is(named, build, tasks):
 def test_a_parameter_counts_as_trained_only_if_it_is(named, build):
     named("sharing", build)
     if build not in REFUSED:
-        training.it_reaches_every_parameter_and_fits_64_rows(
-            training.MemoryStore(), {"sharing.kind": "mine"}
+        training_checks.it_reaches_every_parameter_and_fits_64_rows(
+            training_checks.MemoryStore(), {"sharing.kind": "mine"}
         )
         return
     with pytest.raises(AssertionError, match=f"sharing.*{REFUSED[build]}.*: no gradient ever"):
-        training.it_reaches_every_parameter_and_fits_64_rows(
-            training.MemoryStore(), {"sharing.kind": "mine"}
+        training_checks.it_reaches_every_parameter_and_fits_64_rows(
+            training_checks.MemoryStore(), {"sharing.kind": "mine"}
         )
 
 
@@ -217,8 +217,8 @@ def test_a_part_that_says_nothing_of_precision_gets_float32(
     monkeypatch.setattr(products, "has_bf16_units", lambda device: True)
     monkeypatch.setattr(products, "WORTH_IT", 0)
     named(group, build)
-    made = training.trainer(
-        training.MemoryStore(), {f"{group}.kind": "mine", "optim.precision": precision}
+    made = training_checks.trainer(
+        training_checks.MemoryStore(), {f"{group}.kind": "mine", "optim.precision": precision}
     )
     linear = next(module for module in made.model.modules() if isinstance(module, nn.Linear))
     seen = []

@@ -142,7 +142,7 @@ class TrialResult:
         config: the whole configuration, dotted, defaults filled in.
         finished: whether training is over: its epochs are used up, or it stopped early.
         diagnosis: interaction of the tasks since the trial's start, by the probes of
-            `bench.models.training.diagnosis`: `probes`, their number, one every `every` steps on
+            `bench.models.training.probes`: `probes`, their number, one every `every` steps on
             `rows` samples;
             `tasks`: for each, its `loss`, the loss over that of a constant prediction
             (`loss_over_base`) and the balancer's `weight`; by block, geometric means of its

@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 
 from bench.core.system.machine import memory_limit
-from bench.data.arrays import read_parts, row_bytes
 from bench.data.chunks import (
     AHEAD,
     Batch,
@@ -27,6 +26,7 @@ from bench.data.chunks import (
     in_file_order,
     shuffled_by_chunk,
 )
+from bench.data.npy_files import read_parts, row_bytes
 from bench.data.prefetch import ahead
 from bench.data.store import StoredSplit
 

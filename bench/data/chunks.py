@@ -23,7 +23,7 @@ from torch import Tensor
 from bench.core.arrays import Ints
 from bench.core.errors import UserError
 from bench.core.system.intrinsics import jit
-from bench.data.arrays import read_into
+from bench.data.npy_files import read_into
 from bench.data.packing import Packing
 from bench.data.prefetch import ahead
 from bench.data.store import StoredSplit

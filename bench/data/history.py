@@ -22,7 +22,7 @@ from bench.core.arrays import Floats, Ids, Ints, Mask
 from bench.core.registry import Config
 from bench.core.system.mapped import mapped
 from bench.core.system.progress import Progress
-from bench.data.arrays import read_parts
+from bench.data.npy_files import read_parts
 
 SEEN = "seen"
 """The action that every row is."""

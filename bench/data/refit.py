@@ -23,8 +23,8 @@ from bench.core.records import SplitName
 from bench.core.seeds import derive
 from bench.core.system.atomic import atomic_folder
 from bench.core.system.mapped import mapped
-from bench.data.arrays import ArrayWriter, read_parts
 from bench.data.card import Card
+from bench.data.npy_files import ArrayWriter, read_parts
 from bench.data.splits import HashSplit, ValidOfTrain
 from bench.data.store import Store, StoredSplit
 

@@ -19,8 +19,8 @@ from pydantic import Field, StringConstraints, model_validator
 from bench.core.arrays import Floats, Ints, Mask
 from bench.core.registry import Config
 from bench.core.system.mapped import mapped
-from bench.data.arrays import ArrayWriter, read_parts
 from bench.data.codes import TextCodes
+from bench.data.npy_files import ArrayWriter, read_parts
 from bench.data.values import as_numbers
 
 SegmentName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]

@@ -25,7 +25,6 @@ from bench.core.exposure import exposure_of
 from bench.core.schema import Schema, Task
 from bench.core.system.mapped import mapped
 from bench.core.system.progress import Progress
-from bench.data.arrays import ArrayWriter, read_parts
 from bench.data.assemble import AssembledRows, Assembler
 from bench.data.card import Card
 from bench.data.checks import LabelArray
@@ -35,6 +34,7 @@ from bench.data.columns.numeric import Numeric
 from bench.data.encoding.encoder import Encoder
 from bench.data.encoding.fitter import EncoderFitter, Provisional
 from bench.data.history import Pasts
+from bench.data.npy_files import ArrayWriter, read_parts
 from bench.data.packing import Packing
 from bench.data.readers import Paths, read, read_sides
 from bench.data.readers.base import RawTable

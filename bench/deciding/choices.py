@@ -41,7 +41,7 @@ from bench.core.seeds import derive
 from bench.deciding.aims import PolicyAim
 from bench.ledger.errors.evidence import evidence_by_id
 from bench.ledger.errors.posterior import posterior_draws
-from bench.ledger.errors.seeds import seed_noise
+from bench.ledger.errors.seed_noise import seed_noise
 from bench.ledger.heads import Frontier
 from bench.ledger.ledger import FACTS, Ledger, gains_over
 from bench.ledger.points import estimate, estimates

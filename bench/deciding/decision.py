@@ -38,8 +38,8 @@ from bench.ledger.heads import Frontier
 from bench.ledger.ledger import Ledger, long_of
 from bench.ledger.points import untested
 from bench.ledger.served.exchange import exchange
+from bench.ledger.served.front_files import to_json
 from bench.ledger.served.served import Served
-from bench.ledger.served.store import to_json
 from bench.measure.predictions import KeptRows
 
 

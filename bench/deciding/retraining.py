@@ -21,7 +21,7 @@ from bench.core.registry import Config
 from bench.core.rows import SEARCH, TEST
 from bench.ledger.effect import Effect
 from bench.ledger.errors.evidence import evidence_by_id
-from bench.ledger.errors.seeds import seed_noise
+from bench.ledger.errors.seed_noise import seed_noise
 from bench.ledger.points import replicated
 
 

@@ -15,9 +15,9 @@ from bench.core.rows import CONFIRM, TEST
 from bench.core.system.atomic import Unwritable
 from bench.deciding.aims import PolicyAim, aims_of
 from bench.deciding.policy import Policy
+from bench.ledger.served.front_files import SERVED, TURNED, digest_of, load, save
 from bench.ledger.served.measuring import Candidate, CurrentRanking
 from bench.ledger.served.served import Served, served_front
-from bench.ledger.served.store import SERVED, TURNED, digest_of, load, save
 from bench.ledger.served.turned import few, turned
 from bench.measure.predictions import Damaged, KeptRows
 from bench.measure.resamples import few_units

@@ -22,7 +22,7 @@ from bench.ledger.effect import Effect
 from bench.ledger.errors.evidence import evidence_by_id
 from bench.ledger.errors.intervals import differences, intervals, reflected
 from bench.ledger.errors.posterior import p_nondominated, posterior_draws
-from bench.ledger.errors.seeds import seed_noise
+from bench.ledger.errors.seed_noise import seed_noise
 from bench.ledger.ledger import (
     ALL,
     GAIN,

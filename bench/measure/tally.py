@@ -71,7 +71,7 @@ class BinaryTally:
         predictions = rows.predictions.astype(np.float32, copy=False)
         keys = np.empty(len(predictions), np.uint64)
         bits = predictions.view(np.uint32)
-        count = _take(rows.labels, predictions, bits, rows.group, keys, self._sums)
+        count = _write_keys(rows.labels, predictions, bits, rows.group, keys, self._sums)
         if self._metrics_of_held:
             self._held.add(replace(rows, predictions=predictions))
         if count < len(keys):
@@ -159,7 +159,7 @@ def measured(heads: Mapping[str, Head], rows: Observed) -> dict[str, float]:
 
 
 @jit()
-def _take(
+def _write_keys(
     labels: NDArray[Any],
     predictions: Singles,
     bits: NDArray[np.uint32],

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from bench.core.registry import Chosen, Entry, lookup
 from bench.core.schema import Schema
-from bench.models.config import EmbeddingConfig, EnsembleConfig, Precision, TowerConfig
 from bench.models.contracts import (
     BySets,
     Funnel,
@@ -33,6 +32,7 @@ from bench.models.interactions import INTERACTIONS
 from bench.models.layers import MemberInputs, Towers, mean_logits
 from bench.models.losses import LOSSES, REGRESSION_LOSSES
 from bench.models.losses.base import Context, MeanLosses, numbered
+from bench.models.model_options import EmbeddingConfig, EnsembleConfig, Precision, TowerConfig
 from bench.models.numeric import NUMERIC
 from bench.models.numeric.tokens import ProjectedVectors
 from bench.models.position import PositionConfig, PositionTower
@@ -55,7 +55,8 @@ class MultiTaskModel(nn.Module):
 
     Args:
         precision: of the products between the embeddings and the logits, see
-            `bench.models.config.Precision`. Parameters, gradients, logits and losses are always
+            `bench.models.model_options.Precision`. Parameters, gradients, logits and losses are
+            always
             float32.
 
     Attributes:

@@ -23,8 +23,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.models import fused
-from bench.models.config import Activation, ExpertConfig, HiddenConfig, Norm, TowerConfig
 from bench.models.contracts import Drawn, Layout, applied
+from bench.models.model_options import Activation, ExpertConfig, HiddenConfig, Norm, TowerConfig
 
 EPS = 1e-5  # added to the variance, or the mean square
 _NO_CHANCE = -1e30  # a score whose softmax weight is zero
@@ -184,7 +184,7 @@ def _one_by_one(x: Tensor, part: BatchedMLP | BatchedLinear) -> Tensor:
 
 class BatchedNorm(nn.Module):
     """Normalises the units of each sample and expert: `layer` or `rms`, see
-    `bench.models.config.Norm`.
+    `bench.models.model_options.Norm`.
 
     `scale` (E, H) is one at first; `shift` (E, H) zero, and None under `rms`.
     """

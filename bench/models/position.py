@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from bench.core.registry import Config
 from bench.core.schema import Schema
-from bench.models.config import Dropout
 from bench.models.embedding import FieldPlace
+from bench.models.model_options import Dropout
 
 SCALE = 30.0
 """Makes the steps of weights larger than those of other parameters: an effect may be 3 in log odds,

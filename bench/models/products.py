@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from bench.core.system.machine import processor_vendor
-from bench.models.config import Precision
+from bench.models.model_options import Precision
 
 WORTH_ONEDNN = 1 << 20
 """Minimum number of multiplications in a product for oneDNN, whose call takes 6 microseconds

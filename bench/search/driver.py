@@ -23,7 +23,7 @@ from bench.core.system.progress import Advance, Progress, Silent
 from bench.search.executors.base import Executor
 from bench.search.gp import Proposals
 from bench.search.plan import SHARING, SINGLE_TASK, SearchPlan
-from bench.search.ranking import Rules, best_first, best_first_across_rungs, promotions
+from bench.search.promotion import Rules, best_first, best_first_across_rungs, promotions
 from bench.search.standing import RungStep, Standing, Standings
 from bench.search.study import Study
 

@@ -29,7 +29,7 @@ from bench.ledger.pareto import nondominated
 from bench.search.encoding import Encoding
 from bench.search.gaussian import Kernel, Posterior
 from bench.search.plan import SearchPlan
-from bench.search.ranking import Order, full_length, to_full_length
+from bench.search.promotion import Order, full_length, to_full_length
 from bench.search.samplers import GP
 from bench.search.standing import JobHistory
 

@@ -43,7 +43,7 @@ from bench.core.records import (
 from bench.core.rows import SEARCH, TEST
 from bench.core.system.atomic import Unwritable, room_for, write_text
 from bench.ledger.points import TWIN, kind_of
-from bench.models.config import UNTIED, architecture_name
+from bench.models.model_options import UNTIED, architecture_name
 
 FILE = "study.jsonl"
 AT_LENGTH = "at length"

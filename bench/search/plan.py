@@ -21,7 +21,7 @@ from bench.core.system import content
 from bench.ledger.pareto import resolve_reference
 from bench.search import tree as trees
 from bench.search.nodes import Switch
-from bench.search.ranking import Rules
+from bench.search.promotion import Rules
 from bench.search.space import NUMERIC, Space
 
 SHARING = "sharing.kind"

@@ -21,7 +21,7 @@ from bench.core.registry import Config
 from bench.core.schema import Schema
 from bench.core.system import content
 from bench.core.validation import validate
-from bench.models.config import UNTIED, expand
+from bench.models.model_options import UNTIED, expand
 from bench.search import tree as trees
 from bench.search.nodes import Choice, Constant, Float, Int, Leaf, Node, PlainValue, Switch, Tree
 

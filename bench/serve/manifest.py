@@ -14,7 +14,7 @@ from bench.core.registry import Config
 from bench.core.schema import SCORE, Schema, Task
 from bench.deciding.score import Score
 from bench.models.trees import TreeSizes
-from bench.serve.calibration import all_prediction_names
+from bench.serve.calibration_maps import all_prediction_names
 from bench.serve.served_model import ModelPart, ModelSpec
 
 ONNX_FILES = ("model.onnx", "model.onnx.data")

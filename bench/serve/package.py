@@ -35,7 +35,7 @@ from bench.data.card import Card
 from bench.data.encoding.encoder import Encoder
 from bench.deciding.score import Score
 from bench.models.training.evaluation import times_of
-from bench.serve.calibration import Calibration, all_prediction_names
+from bench.serve.calibration_maps import Calibration, all_prediction_names
 from bench.serve.engines import (
     ENGINES,
     MODEL,

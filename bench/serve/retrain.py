@@ -41,7 +41,7 @@ from bench.models.training.loop import Trainer
 from bench.models.training.tree_model import grow
 from bench.models.training.tree_settings import is_trees, whole_settings
 from bench.serve.bounds import ROWS
-from bench.serve.calibration import Calibration, calibrated, fit_calibrations
+from bench.serve.calibration_maps import Calibration, calibrated, fit_calibrations
 from bench.serve.scorer import scored
 from bench.serve.served_model import (
     Member,
@@ -261,10 +261,10 @@ def finished(
     calibrated_test = replace(test, conditional=conditional, joint=joint)
 
     score = score.of(schema.tasks)
-    named = scored(schema, test.conditional, test.joint, calibrations, score)
+    scores = scored(schema, test.conditional, test.joint, calibrations, score)
     rows = Labelled(joint_labels(test.labels, schema), test.group, test.of_rows)
     measure = Measure(schema.tasks, outcomes, rows)
-    values = measure.values(named[SCORE])[0].tolist()
+    values = measure.values(scores[SCORE])[0].tolist()
     return Retrained(
         parts=predictor.parts,
         members=tuple(members),

@@ -24,7 +24,7 @@ from bench.data.encoding.encoder import Encoder
 from bench.data.values import canonical
 from bench.deciding.score import Score, prediction_names
 from bench.serve.bounds import ROWS
-from bench.serve.calibration import Calibration, all_prediction_names
+from bench.serve.calibration_maps import Calibration, all_prediction_names
 from bench.serve.engines import Engine
 from bench.serve.kept_history import KeptHistory
 

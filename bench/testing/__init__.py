@@ -96,7 +96,7 @@ def _check(run: Callable[..., None], *args: Any, case: str = "") -> Check:
 def _checks_of_model(axis: str, name: str) -> Iterator[Check]:
     from bench.models.funnels import FUNNELS
     from bench.models.sharing import SHARING
-    from bench.testing import models, training
+    from bench.testing import models, training_checks
 
     yield _check(models.an_entry_says_what_it_is, axis, name)
     # Tried with the entries of another axis in turn.
@@ -125,25 +125,25 @@ def _checks_of_model(axis: str, name: str) -> Iterator[Check]:
 
     # The tiny store has neither numbers with ranges, nor histories, nor regressions.
     if axis not in ("numeric", "sequence", "regression_loss"):
-        store, dotted = training.MemoryStore(), {f"{axis}.kind": name}
-        yield _check(training.it_reaches_every_parameter_and_fits_64_rows, store, dotted)
-        yield _check(training.it_trains_in_bf16, store, dotted)
-        for run in training.OF_ALL:
+        store, dotted = training_checks.MemoryStore(), {f"{axis}.kind": name}
+        yield _check(training_checks.it_reaches_every_parameter_and_fits_64_rows, store, dotted)
+        yield _check(training_checks.it_trains_in_bf16, store, dotted)
+        for run in training_checks.OF_ALL:
             yield _check(run, store, dotted)
 
 
 def _checks_of_balancer(name: str) -> Iterator[Check]:
-    from bench.testing import balancing, models, training
+    from bench.testing import balancing, models, training_checks
 
     yield _check(models.an_entry_says_what_it_is, "balancing", name)
     for requirement in balancing.requirements(name):
         yield _check(requirement, name)
-    store, dotted = training.MemoryStore(), {"balancing.kind": name, "sharing.kind": "mmoe"}
-    yield _check(training.it_reaches_every_parameter_and_fits_64_rows, store, dotted, 0.9)
-    for run in training.OF_ALL:
+    store, dotted = training_checks.MemoryStore(), {"balancing.kind": name, "sharing.kind": "mmoe"}
+    yield _check(training_checks.it_reaches_every_parameter_and_fits_64_rows, store, dotted, 0.9)
+    for run in training_checks.OF_ALL:
         yield _check(run, store, dotted)
     for precision in ("fp32", "bf16"):
-        check = training.a_task_without_labels_in_a_batch_leaves_all_finite
+        check = training_checks.a_task_without_labels_in_a_batch_leaves_all_finite
         yield _check(check, store, name, precision, case=precision)
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from bench.core.registry import Chosen
 from bench.core.schema import Field, Number, Scale, Schema, Task
 from bench.models.assembly import MultiTaskModel
-from bench.models.config import EmbeddingConfig, EnsembleConfig, TowerConfig
+from bench.models.model_options import EmbeddingConfig, EnsembleConfig, TowerConfig
 from bench.models.position import PositionConfig
 from bench.models.training.config import AXES, DEFAULTS
 from bench.serve.engines import export

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from bench.app.reference.cells import ALONE, EQUAL, PREDICTED, SEARCH, STATIC
 from bench.app.reference.comparisons import sample_of
+from bench.app.reference.one_training import fusions
 from bench.app.reference.table import Row
-from bench.app.reference.training import fusions
 from bench.core.objectives import Objective, ranked
 from bench.ledger.effect import Effect
 from bench.ledger.errors.evidence import Evidence

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from bench.core.schema import Field, Schema
-from bench.data.arrays import ArrayWriter
 from bench.data.batches import Batches
+from bench.data.npy_files import ArrayWriter
 from bench.data.packing import MOST_NARROW, Packing
 from bench.data.store import ARRAYS, StoredSplit, part_of
 from bench.models.training.device import CopyingFeed, ResidentFeed

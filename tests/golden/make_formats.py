@@ -63,7 +63,7 @@ def said(folder):
 def make(target):
     """Makes a folder."""
     from bench.app.cli import main
-    from bench.app.reference.execute import published
+    from bench.app.reference.design_runs import published
     from bench.app.reference.table import read, write
 
     HOME.mkdir(parents=True)

@@ -306,7 +306,7 @@ def _read(home, name):
     from bench.app.report.plan_page import planned
     from bench.app.runs.reporting import front_of
     from bench.app.runs.run_page import section_of
-    from bench.app.tracking.values import runs_of
+    from bench.app.tracking.target_state import runs_of
     from bench.core.errors import UserError
 
     result = load_run(name, home).found

@@ -7,7 +7,7 @@ from itertools import chain, cycle
 from unittest import SkipTest
 from unittest.mock import patch
 
-from bench.app.reference.execute import run_design
+from bench.app.reference.design_runs import run_design
 from bench.app.reference.table import KnownRows
 from bench.core.records import Job
 from bench.core.rows import REPLICATED
@@ -19,7 +19,7 @@ from bench.models.training.config import AXES
 from bench.models.training.ensemble import ensemble_of
 from bench.models.training.job import run_job
 from bench.search.executors.base import InlineExecutor
-from bench.testing.training import CHAIN, FIELDS, VALUES, MemoryStore, trainer
+from bench.testing.training_checks import CHAIN, FIELDS, VALUES, MemoryStore, trainer
 
 OBJECTIVES = ("click.auc", "buy.ctcvr.ne", "stay.rmse")
 RATES = {
@@ -155,7 +155,7 @@ def designed(folder):
         for part in ("alone/single_task", "shared_bottom/static", "shared_bottom/pcgrad")
     ]
     inline = {"process": lambda work, workers, options: InlineExecutor(work)}
-    with patch("bench.app.reference.execute.EXECUTORS", inline):
+    with patch("bench.app.reference.design_runs.EXECUTORS", inline):
         done = run_design(folder, str(suite), parts, None, None, 1, Silent())
     apart = (
         "content",

@@ -7,7 +7,7 @@ from scipy import stats
 from bench.core.records import Replicate, TrialRecord
 from bench.ledger.errors.evidence import Evidence, evidence_of
 from bench.ledger.errors.intervals import differences, error_of, intervals
-from bench.ledger.errors.seeds import pairing, seed_noise
+from bench.ledger.errors.seed_noise import pairing, seed_noise
 
 
 def without_data(*groups):

@@ -13,7 +13,7 @@ from scipy.special import expit
 from slow_outcomes import TWINS
 
 import bench
-from bench.app.tracking.values import inward, outward
+from bench.app.tracking.target_state import inward, outward
 from bench.core.errors import UserError
 from bench.core.objectives import (
     LISTS,

@@ -10,8 +10,8 @@ import torch
 from bench.core.registry import Chosen
 from bench.core.schema import Field, Schema, Task
 from bench.models.assembly import MultiTaskModel
-from bench.models.config import EmbeddingConfig, EnsembleConfig, TowerConfig
 from bench.models.funnels import FUNNELS
+from bench.models.model_options import EmbeddingConfig, EnsembleConfig, TowerConfig
 from bench.models.position import PositionConfig
 from bench.models.training.config import AXES, DEFAULTS
 from bench.testing import models as of

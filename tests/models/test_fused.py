@@ -14,7 +14,7 @@ from model_toys import batch_on, model_on
 
 from bench.core.schema import Field, Schema, Task
 from bench.models import compiling, fused, kernels, products
-from bench.models.config import EmbeddingConfig
+from bench.models.model_options import EmbeddingConfig
 from bench.models.sharing import SHARING
 
 SCHEMA = Schema(

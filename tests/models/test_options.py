@@ -13,10 +13,10 @@ from bench.core.errors import UserError
 from bench.core.schema import Field, Schema, Task
 from bench.core.validation import validate
 from bench.models import layers
-from bench.models.config import ExpertConfig, TowerConfig, architecture_name, presets
 from bench.models.contracts import Layout
 from bench.models.funnels import FUNNELS
 from bench.models.layers import BatchedLinear, BatchedMLP, Gates, largest, mix, together
+from bench.models.model_options import ExpertConfig, TowerConfig, architecture_name, presets
 from bench.models.sharing import SHARING
 from bench.models.sharing.pepnet import PEPNet, PEPNetConfig
 from bench.models.training.config import TrialConfig

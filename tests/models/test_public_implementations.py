@@ -10,7 +10,7 @@ from model_toys import model_on, package
 from torch import nn
 
 from bench.core.schema import Field, Schema, Task
-from bench.models.config import EmbeddingConfig
+from bench.models.model_options import EmbeddingConfig
 from bench.models.sharing.cgc import CGC
 
 SIZES, DIM, DENSE, BATCH = (11, 7, 5), 4, 2, 33

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from search_toys import objectives, toy_plan
 
-from bench.app.runs.limits import ladder
+from bench.app.runs.search_limits import ladder
 from bench.core.records import TrialResult
 from bench.measure.predictions import path_of, seal
 

@@ -16,7 +16,7 @@ from scipy import stats
 
 from bench.core.objectives import Objective
 from bench.ledger.pareto import contributions, ranks
-from bench.search.ranking import (
+from bench.search.promotion import (
     COMPARED,
     NET,
     SLOPES,

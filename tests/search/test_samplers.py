@@ -11,9 +11,9 @@ from bench.core.records import Scalar
 from bench.core.seeds import derive
 from bench.search.encoding import Encoding
 from bench.search.gp import GaussianSampler, expected
-from bench.search.ranking import best_first
+from bench.search.promotion import best_first
 from bench.search.samplers import SAMPLERS
-from bench.testing.samplers import it_depends_on_its_seed_and_on_nothing_else
+from bench.testing.sampler_checks import it_depends_on_its_seed_and_on_nothing_else
 
 
 def toy(trial):
@@ -29,7 +29,7 @@ def test_a_sampler_depends_on_its_seed_and_on_nothing_else(name):
 def test_no_sampler_depends_on_the_order_of_sets():
     """Text hashes differ from process to process, and with them the order of sets."""
     code = (
-        "from test_samplers import *; from bench.testing.samplers import sequence; "
+        "from test_samplers import *; from bench.testing.sampler_checks import sequence; "
         "print([sequence(name, 5, 45, toy) for name in SAMPLERS])"
     )
     first, second = printed_under_other_hashes(code)

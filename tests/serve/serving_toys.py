@@ -28,7 +28,7 @@ from bench.models.training.tree_data import RowLimits, width
 from bench.models.training.tree_model import Grown, tree_model
 from bench.models.training.tree_settings import TreeSettings, whole_settings
 from bench.models.training.tree_training import train_trees
-from bench.serve.calibration import Calibration
+from bench.serve.calibration_maps import Calibration
 from bench.serve.package import Contents, digest_of, facts_of, write_package
 from bench.serve.served_model import ModelPart, ModelSpec, TrainedTrees
 

@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from bench.core.errors import UserError
 from bench.core.schema import Schema, Task
 from bench.core.validation import validate
-from bench.serve.calibration import (
+from bench.serve.calibration_maps import (
     FITS,
     ISOTONIC_ROWS,
     Calibration,

@@ -6,7 +6,7 @@ import pytest
 from serving_toys import FUNNEL, funnel_package, package_of
 
 from bench.app.runs.current import read_current
-from bench.app.tracking import registry
+from bench.app.tracking import model_registry
 from bench.core.errors import UserError
 from bench.core.records import Point
 from bench.data import load_card
@@ -27,7 +27,7 @@ def test_a_package_gives_its_configuration_and_score(package, monkeypatch):
         False,
     )
     asked: list[tuple[Path, str, str | None]] = []
-    monkeypatch.setattr(registry, "registered", lambda *of: asked.append(of) or package)
+    monkeypatch.setattr(model_registry, "registered", lambda *of: asked.append(of) or package)
     registered = read_current("models:/shop@champion", card, TASKS, folder, "sqlite:///here.db")
     assert registered == found.model_copy(update={"source": "models:/shop@champion"})
     assert asked == [(folder, "models:/shop@champion", "sqlite:///here.db")]

@@ -8,7 +8,7 @@ import pytest
 from serving_toys import parts_of, trained
 
 from bench.app.cli import main
-from bench.app.tracking.registry import save_model
+from bench.app.tracking.model_registry import save_model
 from bench.core.errors import UserError
 from bench.core.system.progress import Silent
 from bench.data import load_card, prepare

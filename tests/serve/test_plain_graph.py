@@ -14,10 +14,10 @@ import torch
 from bench.core.errors import UserError
 from bench.core.registry import Entry
 from bench.core.schema import Cap, DenseVector, Field, Number, Scale, Schema, Task
-from bench.models.config import HiddenConfig
 from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS
 from bench.models.losses import REGRESSION_LOSSES
+from bench.models.model_options import HiddenConfig
 from bench.models.numeric import NUMERIC
 from bench.models.sequence import SEQUENCE
 from bench.models.sharing import SHARING

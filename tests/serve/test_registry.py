@@ -13,9 +13,9 @@ import pyarrow as pa
 import pytest
 from serving_toys import parts_of, raw_rows, sign, tampered, trained
 
-from bench.app.tracking import registry as module
-from bench.app.tracking.registry import CHALLENGER, CHAMPION, ModelRegistry, save_model
-from bench.app.tracking.store import MlflowStore, StoredRun, TrackingError
+from bench.app.tracking import model_registry as module
+from bench.app.tracking.mlflow_store import MlflowStore, StoredRun, TrackingError
+from bench.app.tracking.model_registry import CHALLENGER, CHAMPION, ModelRegistry, save_model
 from bench.core import plugins
 from bench.core.errors import UserError
 from bench.core.plugins import PLUGIN, PluginFile
@@ -206,7 +206,7 @@ def test_a_hostile_number_is_refused_in_one_sentence(package, ask, price, senten
 
 def test_mlflow_loads_it_without_a_pickle_and_answers_requests(package, saved, ask, monkeypatch):
     names = {path.name for path in saved.rglob("*")}
-    assert names >= {"README.md", "served.py", "input_example.json", "model.safetensors"}
+    assert names >= {"README.md", "pyfunc.py", "input_example.json", "model.safetensors"}
     assert not any(name.endswith((".pkl", ".pickle")) for name in names)
     assert "model_code_path" in (saved / "MLmodel").read_text()
     rows = example_rows(package.encoder)
@@ -330,7 +330,7 @@ def test_rows_without_a_known_column_are_refused(ask, data):
 
 
 TWIN = """
-from bench.models.config import HiddenConfig
+from bench.models.model_options import HiddenConfig
 from bench.models.sharing.shared_bottom import SharedBottom
 from bench.core.registry import Entry
 

@@ -16,7 +16,7 @@ from bench.deciding.retraining import Length
 from bench.deciding.score import Score
 from bench.ledger.effect import Effect
 from bench.ledger.fusion import fused
-from bench.serve.calibration import calibrated
+from bench.serve.calibration_maps import calibrated
 from bench.serve.retrain import Predictor, Retrained, retrain
 
 CLICK = Objective("click.auc", "maximize")

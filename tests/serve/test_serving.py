@@ -9,7 +9,7 @@ import pytest
 from server import served
 from serving_toys import FUNNEL, measured_package, raw_rows, raw_split
 
-from bench.app.tracking.registry import save_model
+from bench.app.tracking.model_registry import save_model
 from bench.data import load_card
 from bench.deciding.score import Score
 from bench.ledger.fusion import fused

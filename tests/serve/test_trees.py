@@ -19,7 +19,7 @@ from bench.data.store import StoredSplit
 from bench.models.trees import LARGEST, NO_CHOICE, TreeModel
 from bench.serve.engines import open_engine, without_onnx
 from bench.serve.package import Package
-from bench.testing.training import VALUES, MemoryStore
+from bench.testing.training_checks import VALUES, MemoryStore
 
 FIELDS = (Field("kind", 6), Field("tags", 6, slots=2), Field("item", 400))
 

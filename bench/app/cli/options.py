@@ -18,7 +18,7 @@ from pydantic.fields import FieldInfo
 from bench.app.cli.output import CommandOutput, print_json
 from bench.core.errors import UserError, shortened
 from bench.core.formula_languages import language_of
-from bench.core.options import Option
+from bench.core.option import Option
 from bench.core.registry import Config
 from bench.core.system.home import resolve_home
 

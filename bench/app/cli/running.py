@@ -85,7 +85,7 @@ def _check_design(request: Request, full: bool) -> None:
 def _run_design(
     request: Request, parts: list[str], only: str | None, home: Path | None
 ) -> CommandOutput:
-    from bench.app.reference.execute import run_design
+    from bench.app.reference.design_runs import run_design
 
     with interrupted_once(), redirect_stdout(sys.stderr):
         done = run_design(
@@ -207,7 +207,7 @@ def train(
     home: Home = None,
 ) -> CommandOutput:
     """Train one configuration and show all its metrics."""
-    from bench.models.config import overridden
+    from bench.models.model_options import overridden
 
     where = str(config) if config else "--set"
     settings = flatten(read_toml(config)) if config else {}

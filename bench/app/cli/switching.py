@@ -25,7 +25,7 @@ from bench.deciding.plan.plan_options import PlanOptions
 if TYPE_CHECKING:
     from bench.app.runs.backtest import BacktestAnswer
     from bench.app.runs.deployment import Deployment
-    from bench.app.tracking.registry import Move
+    from bench.app.tracking.model_registry import Move
     from bench.deciding.decision import Decision
     from bench.serve.package import Package
 
@@ -190,7 +190,7 @@ def deploy(asked: dict[str, Any], home: Home = None) -> CommandOutput:
 def _moves(deployment: Deployment, options: DeployOptions) -> list[Move]:
     """Moves the registry's aliases; a dry run only says how."""
     from bench.app.runs.deploy import check_name
-    from bench.app.tracking.registry import ModelRegistry
+    from bench.app.tracking.model_registry import ModelRegistry
 
     registry = ModelRegistry(deployment.part.run.store_address)
     if options.rollback:

@@ -22,7 +22,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from bench.app.reference.cells import Cell
-from bench.app.reference.training import SERVED
+from bench.app.reference.one_training import SERVED
 from bench.core import formats
 from bench.core.errors import UserError, shortened
 from bench.core.objectives import Objective
@@ -43,7 +43,7 @@ class Row:
 
     Attributes:
         data: its name in the design.
-        content: a digest of its arrays, see `bench.app.reference.execute.content_of`.
+        content: a digest of its arrays, see `bench.app.reference.design_runs.content_of`.
         sharing, balancing: of its cell.
         seed: 0 of the trainings that tune a cell, on validation alone; 1, 2, .. of those on fresh
             seeds. One number is one seed, whatever is trained.

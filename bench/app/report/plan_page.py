@@ -14,8 +14,8 @@ from bench.core.errors import count, listed
 from bench.core.system.atomic import writable, write_text
 from bench.core.validation import validate
 from bench.deciding.decision import Decision
+from bench.deciding.plan.ab_test import plan
 from bench.deciding.plan.online import plural
-from bench.deciding.plan.plan import plan
 from bench.deciding.plan.plan_options import PlanOptions
 from bench.ledger.effect import LEVEL, Effect
 from bench.measure.resamples import LEAST_UNITS
@@ -28,7 +28,7 @@ CAVEATS = (
     "the test is off.",
 )
 Plan = Mapping[str, Any]
-"""The document of `bench.deciding.plan.plan`."""
+"""The document of `bench.deciding.plan.ab_test`."""
 
 
 def planned(decision: Decision, asked: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -18,9 +18,9 @@ from bench.core.records import TrialRecord
 from bench.core.rows import CONFIRM, SEARCH, TEST
 from bench.core.schema import SCENARIO
 from bench.deciding.decision import Decision
+from bench.ledger.course import History
 from bench.ledger.diagnosis import overtraining
 from bench.ledger.heads import Frontier
-from bench.ledger.history import History
 from bench.ledger.importance import Importance, alone, importances
 from bench.ledger.ledger import Ledger, fractions_over
 from bench.ledger.pareto import nondominated

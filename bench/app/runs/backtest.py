@@ -26,15 +26,15 @@ from bench.ledger.fusion import Fusion
 from bench.ledger.points import parts_of
 from bench.ledger.served.served import Served
 from bench.search.executors.base import RAY, Options
-from bench.serve.backtest.cuts import times_of
-from bench.serve.backtest.daily_gains import Backtest, Days, days_of, document, sentences
-from bench.serve.backtest.running import (
+from bench.serve.backtest.cut_by_cut import (
     BacktestPlan,
     RankedPoint,
     Spread,
     in_processes,
     run,
 )
+from bench.serve.backtest.cuts import times_of
+from bench.serve.backtest.daily_gains import Backtest, Days, days_of, document, sentences
 from bench.serve.retrain import PartOrder
 
 FOLDER = "backtest"

@@ -40,7 +40,7 @@ from bench.data.loading import find_card, lasting_name
 from bench.data.preparation import check_data
 from bench.deciding.policy import Policy
 from bench.ledger.pareto import resolve_reference
-from bench.models.config import overridden
+from bench.models.model_options import overridden
 from bench.search.confirm.baselines import check_static
 from bench.search.executors import EXECUTORS, ray_module
 from bench.search.executors.base import RAY, Options

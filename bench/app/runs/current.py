@@ -228,7 +228,7 @@ def _of_formula(text: str, tasks: Sequence[str], where: str) -> tuple[FusionKind
 def _of_package(
     source: str, card: Card, tasks: Sequence[str], home: Path, tracking: str | None
 ) -> CurrentPoint:
-    from bench.app.tracking.registry import registered
+    from bench.app.tracking.model_registry import registered
     from bench.serve.package import Package
     from bench.serve.scorer import made_for
 

@@ -20,7 +20,7 @@ from bench.app.runs.folder import EXPLAINED, PACKAGE, DatasetRun, Run
 from bench.app.runs.folder import MANIFEST as RUN
 from bench.app.runs.model_card import model_card
 from bench.app.runs.result import result_of
-from bench.app.tracking.registry import DATASET, TASKS, ModelRegistry, Move, registered
+from bench.app.tracking.model_registry import DATASET, TASKS, ModelRegistry, Move, registered
 from bench.core.errors import UserError
 from bench.core.objectives import Objective
 from bench.core.plain import jsonable

@@ -18,12 +18,12 @@ from bench.app.runs import backtest
 from bench.app.runs.folder import PAGE, STORE, DatasetRun, Run
 from bench.app.runs.given import check_predictions
 from bench.app.runs.later_options import BacktestOptions
-from bench.app.runs.limits import ended, rungs_of
 from bench.app.runs.picked import write_pick
 from bench.app.runs.reporting import Reporter
 from bench.app.runs.request import Request
 from bench.app.runs.result import DatasetResult, result_of
 from bench.app.runs.run_page import write_report
+from bench.app.runs.search_limits import ended, rungs_of
 from bench.app.runs.status import After, Pace, WithLater
 from bench.app.runs.suite import Budget, Confirm, resolve_objectives, resolve_outcomes
 from bench.core import plugins
@@ -56,14 +56,14 @@ from bench.search.confirm.baselines import (
     tries_of,
     tuned,
 )
-from bench.search.confirm.blend import blended
+from bench.search.confirm.blending import blended
 from bench.search.confirm.race import confirm, kinds, members, shortlist
 from bench.search.confirm.twins import best_twins, tune, twin_of_pick, with_earlier
 from bench.search.driver import Checkpoints, search
 from bench.search.executors import EXECUTORS
 from bench.search.executors.base import RAY, Executor, Options
 from bench.search.plan import SHARING, SINGLE_TASK, SearchPlan, learnt
-from bench.search.ranking import reduction_factors
+from bench.search.promotion import reduction_factors
 from bench.search.space import Space
 from bench.search.study import Study
 

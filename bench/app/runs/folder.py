@@ -28,7 +28,7 @@ from bench.app.runs.current import (
 )
 from bench.app.runs.request import Request
 from bench.app.runs.suite import Suite, SuiteDataset, resolve_objectives
-from bench.app.tracking.values import VIEW
+from bench.app.tracking.target_state import VIEW
 from bench.core import plugins
 from bench.core.errors import UserError, shortened, unknown
 from bench.core.formats import FORMATS, RUN, checked_format

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from bench.core.options import Option
+from bench.core.option import Option
 from bench.core.plain import names
 from bench.core.registry import Config
 

@@ -24,8 +24,8 @@ from bench.app.runs.folder import MLFLOW, PAGE, PICK, DatasetRun, Run
 from bench.app.runs.result import DatasetResult, result_of
 from bench.app.runs.run_page import section_of
 from bench.app.tracking.logbook import Ending, Logbook, Section
-from bench.app.tracking.store import TrackingError
-from bench.app.tracking.values import (
+from bench.app.tracking.mlflow_store import TrackingError
+from bench.app.tracking.target_state import (
     OBJECTIVES,
     PICKED,
     REFERENCE,
@@ -43,9 +43,9 @@ from bench.core.system.lock import FolderLock
 from bench.core.system.progress import Progress
 from bench.deciding.pick import Pick
 from bench.deciding.words.verdict import EXPECTED
+from bench.ledger.course import History
 from bench.ledger.fusion import in_words
 from bench.ledger.heads import Frontier
-from bench.ledger.history import History
 from bench.ledger.ledger import CELLS, Ledger
 from bench.ledger.pareto import resolve_reference
 from bench.search.study import Study

@@ -13,8 +13,8 @@ from typing import Any, cast
 from bench.app.runs.comparing import answer_of
 from bench.app.runs.folder import DAYS, PICK, DatasetRun
 from bench.app.runs.given import sentence, terms_of
-from bench.app.runs.limits import cut_short, failed, unfinished
 from bench.app.runs.ranked import serving_of
+from bench.app.runs.search_limits import cut_short, failed, unfinished
 from bench.core.objectives import Objective
 from bench.core.plain import parse_toml, read_json
 from bench.core.records import TrialRecord

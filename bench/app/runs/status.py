@@ -12,7 +12,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from bench.app.runs.folder import PICK, DatasetRun
-from bench.app.runs.limits import ended, most_epochs, spent_of
+from bench.app.runs.search_limits import ended, most_epochs, spent_of
 from bench.app.runs.suite import Confirm, Suite
 from bench.core.errors import listed
 from bench.core.records import TRAINED, Failure, Point, RungResult, TrialRecord

@@ -29,8 +29,8 @@ from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import Any, Literal, TypeVar
 
-from bench.app.tracking.store import PAUSE, TRIES, MlflowStore, StoredRun, TrackingError
-from bench.app.tracking.values import (
+from bench.app.tracking.mlflow_store import PAUSE, TRIES, MlflowStore, StoredRun, TrackingError
+from bench.app.tracking.target_state import (
     NONE,
     PICKED,
     RUNNING,
@@ -47,8 +47,8 @@ from bench.app.tracking.values import (
     volumes,
 )
 from bench.core.records import TrialRecord
+from bench.ledger.course import History
 from bench.ledger.effect import Effect
-from bench.ledger.history import History
 
 Ending = Literal["FINISHED", "FAILED", "KILLED"]
 

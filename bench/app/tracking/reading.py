@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from bench.app.tracking.store import MlflowStore, StoredRun, TrackingError
-from bench.app.tracking.values import DIAGNOSIS, OBJECTIVES, REFERENCE, UNTIL
+from bench.app.tracking.mlflow_store import MlflowStore, StoredRun, TrackingError
+from bench.app.tracking.target_state import DIAGNOSIS, OBJECTIVES, REFERENCE, UNTIL
 from bench.core.objectives import Objective
 from bench.core.records import Failure, Replicate, TrialRecord
 from bench.core.rows import CONFIRM

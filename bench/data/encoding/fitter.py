@@ -159,8 +159,8 @@ class EncoderFitter:
             for part in number_fitter.finish():
                 parts.append(self._before.get((part.kind, part.name), part))
         note = (progress or Silent()).note
-        for noted in (*self._values.values(), *self._numbers.values()):
-            for sentence in noted.notes():
+        for column_fitter in (*self._values.values(), *self._numbers.values()):
+            for sentence in column_fitter.notes():
                 note(f"{self.card.key}: {sentence}")
         for name, rates in self._rates.items():
             values = self._values[name]

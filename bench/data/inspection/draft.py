@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Field
 
 from bench.core import plain
 from bench.core.errors import UserError, check_known
-from bench.core.options import Option
+from bench.core.option import Option
 from bench.core.system.progress import Progress
 from bench.data import sources
 from bench.data.assemble import WholeGroups

@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, TypeAdapter
 
 from bench.core.arrays import Floats, Ints, Mask
 from bench.core.errors import UserError
-from bench.core.options import Option
+from bench.core.option import Option
 from bench.core.registry import Config
 from bench.data.checks import DIGITS
 from bench.data.inspection.column import Counted

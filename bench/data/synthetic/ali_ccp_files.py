@@ -23,7 +23,7 @@ from bench.core.arrays import Floats, Ints
 from bench.core.registry import Config
 from bench.core.seeds import derive
 from bench.core.system.progress import Advance, Progress
-from bench.data.arrays import ArrayWriter
+from bench.data.npy_files import ArrayWriter
 
 PROFILE = {
     "101": 0,

@@ -13,7 +13,7 @@ from bench.core.errors import listed, repeated, unknown
 from bench.core.exposure import Shown, exposure_columns
 from bench.core.formula import Expression, columns_of, quoted, read
 from bench.core.objectives import ItemKind, item_kinds
-from bench.core.options import Option
+from bench.core.option import Option
 from bench.core.registry import Config
 from bench.core.schema import Positive
 from bench.deciding.logged.columns import LABEL_KINDS, PREDICTION_KINDS, ColumnKind

@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 from bench.core.errors import shortened
-from bench.core.options import Option
+from bench.core.option import Option
 from bench.core.registry import Config
 
 

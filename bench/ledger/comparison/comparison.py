@@ -56,7 +56,7 @@ from bench.ledger.effect import LEVEL, Effect
 from bench.ledger.errors.evidence import Evidence
 from bench.ledger.errors.intervals import differences, reflected
 from bench.ledger.errors.posterior import posterior_draws
-from bench.ledger.errors.seeds import seed_noise
+from bench.ledger.errors.seed_noise import seed_noise
 from bench.ledger.pareto import hypervolume
 
 TableRow = dict[str, Any]

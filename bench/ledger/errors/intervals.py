@@ -20,7 +20,7 @@ from bench.core.arrays import Floats
 from bench.core.objectives import Objective
 from bench.ledger.effect import LEVEL, Effect
 from bench.ledger.errors.evidence import Evidence, variance
-from bench.ledger.errors.seeds import SeedNoise, between, satterthwaite, seed_noise
+from bench.ledger.errors.seed_noise import SeedNoise, between, satterthwaite, seed_noise
 
 ONE_ERROR = (0.1587, 0.8413)
 """Quantiles of a normal distribution one standard error below and above its mean."""

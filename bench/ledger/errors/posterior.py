@@ -27,7 +27,7 @@ from threadpoolctl import threadpool_limits
 from bench.core.arrays import Floats, Mask
 from bench.core.objectives import Objective
 from bench.ledger.errors.evidence import Evidence, covariance
-from bench.ledger.errors.seeds import SeedNoise, between, seed_noise, spread_of
+from bench.ledger.errors.seed_noise import SeedNoise, between, seed_noise, spread_of
 from bench.ledger.pareto import nondominated
 
 STEPS, BURN = 200, 50

@@ -3,7 +3,8 @@
 A candidate's serving points share its replicates, so its seeds move all of them together. Two or
 three replicates hardly show how, but all candidates together do. The effect of a seed on the
 outcomes along a sweep has one shape: the pooled covariance over (setting, outcome). Each candidate
-has a size of its own, shrunk to the common one (`bench.ledger.errors.seeds`). If candidates share
+has a size of its own, shrunk to the common one (`bench.ledger.errors.seed_noise`). If candidates
+share
 seeds, a part of the effect is common to them. Rows are drawn from the Poisson resamples, which are
 the same for every point.
 """
@@ -20,7 +21,7 @@ from scipy.special import betaincinv
 
 from bench.core.arrays import Floats, Ints, Mask
 from bench.ledger.errors.evidence import Evidence
-from bench.ledger.errors.seeds import moderated, spread_of
+from bench.ledger.errors.seed_noise import moderated, spread_of
 
 FEW_UNITS = 100
 """Units, fewer than which have larger errors than resamples show."""

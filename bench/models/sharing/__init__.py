@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bench.core.plugins import Registry
 from bench.core.registry import Entry, NoOptions
-from bench.models.config import HiddenConfig
 from bench.models.contracts import Sharing
+from bench.models.model_options import HiddenConfig
 from bench.models.sharing.adatt import AdaTT, AdaTTConfig
 from bench.models.sharing.by_scenario import ScenarioConfig, has_scenarios
 from bench.models.sharing.cgc import CGC

@@ -8,9 +8,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from bench.models.config import ExpertConfig
 from bench.models.contracts import Sharing
 from bench.models.layers import BatchedMLP, Gates, mix, together
+from bench.models.model_options import ExpertConfig
 
 
 class AdaTTConfig(ExpertConfig):

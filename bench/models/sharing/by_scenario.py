@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from bench.core.errors import UserError
 from bench.core.registry import Config
 from bench.core.schema import Schema
-from bench.models.config import HiddenConfig, SomeLayers
 from bench.models.contracts import Layout, Sharing
 from bench.models.layers import BatchedMLP
+from bench.models.model_options import HiddenConfig, SomeLayers
 
 MOST_SCENARIOS = 100
 """Largest number of scenarios with weights of their own."""

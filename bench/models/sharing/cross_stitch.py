@@ -8,9 +8,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from bench.models.config import HiddenConfig, SomeLayers
 from bench.models.contracts import Sharing
 from bench.models.layers import BatchedMLP
+from bench.models.model_options import HiddenConfig, SomeLayers
 
 _KEPT = 0.9  # initial weight of a task's own units; the other tasks share the rest equally
 

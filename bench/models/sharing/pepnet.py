@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from bench.core.errors import check_known
 from bench.core.registry import Config
 from bench.core.schema import Schema
-from bench.models.config import HiddenConfig, SomeLayers
 from bench.models.contracts import Layout, Sharing
 from bench.models.layers import BatchedLinear, BatchedMLP, together
+from bench.models.model_options import HiddenConfig, SomeLayers
 
 
 def _split(value: object) -> object:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from torch import Tensor, nn
 
-from bench.models.config import HiddenConfig
 from bench.models.contracts import Sharing
 from bench.models.layers import BatchedMLP
+from bench.models.model_options import HiddenConfig
 
 
 class SingleTask(Sharing, lower_precision=True):

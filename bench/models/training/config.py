@@ -17,7 +17,10 @@ from bench.core.registry import Chosen, Config, Entry, choose, lookup
 from bench.core.schema import Schema
 from bench.core.validation import validate
 from bench.models.balancing import BALANCING
-from bench.models.config import (
+from bench.models.funnels import FUNNELS
+from bench.models.interactions import INTERACTIONS
+from bench.models.losses import LOSSES, REGRESSION_LOSSES
+from bench.models.model_options import (
     EmbeddingConfig,
     EnsembleConfig,
     Precision,
@@ -25,9 +28,6 @@ from bench.models.config import (
     architecture_name,
     expand,
 )
-from bench.models.funnels import FUNNELS
-from bench.models.interactions import INTERACTIONS
-from bench.models.losses import LOSSES, REGRESSION_LOSSES
 from bench.models.numeric import NUMERIC
 from bench.models.position import PositionConfig
 from bench.models.sequence import SEQUENCE

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from bench.core.errors import UserError
 from bench.core.system.machine import check_device_name, worker_number
-from bench.data.arrays import row_bytes
 from bench.data.batches import Batch, Batches, shuffled_order
 from bench.data.chunks import arrays_of
+from bench.data.npy_files import row_bytes
 from bench.data.store import StoredSplit
 
 SHARE = 0.5  # of the free memory for resident splits; activations and snapshots need the rest

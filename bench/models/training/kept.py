@@ -18,7 +18,7 @@ from bench.core.records import SplitName
 from bench.core.schema import Schema
 from bench.core.system.atomic import atomic_path, write_text
 from bench.data import Store
-from bench.data.arrays import ArrayWriter
+from bench.data.npy_files import ArrayWriter
 from bench.data.store import StoredSplit
 from bench.measure.predictions import (
     FACTS,

@@ -26,8 +26,8 @@ from bench.models.thinned import Thinning
 from bench.models.training import checkpoint
 from bench.models.training.config import TrialConfig
 from bench.models.training.device import choose_device, feed
-from bench.models.training.diagnosis import Diagnosis
 from bench.models.training.evaluation import Evaluation, Measured
+from bench.models.training.probes import Diagnosis
 from bench.models.training.randomness import RandomState
 from bench.models.training.selection import Averaging, selectors
 from bench.models.training.step import CapturedStep, Compute, build_step, check_finite

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from torch import Tensor, nn
 
-from bench.models.config import HiddenConfig
+from bench.models.model_options import HiddenConfig
 from bench.models.layers import BatchedLinear, BatchedMLP
 from bench.models.sharing import Sharing
 

@@ -172,7 +172,7 @@ def current_in(document):
 def test_a_run_tells_diagnoses_and_its_current_model_is_a_baseline_that_may_change(
     seesaw, shop, monkeypatch, tmp_path
 ):
-    monkeypatch.setattr("bench.models.training.diagnosis.interval", lambda total, batch, tasks: 4)
+    monkeypatch.setattr("bench.models.training.probes.interval", lambda total, batch, tasks: 4)
     shop.edit(shop.suite, "trials = 6", "trials = 3")
     (tmp_path / "a.toml").write_text(CURRENT.format(lr=0.004))
     current = current_in(shop.run(seesaw, "a", "--current", tmp_path / "a.toml"))

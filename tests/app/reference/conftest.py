@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from bench.app.reference.one_training import RESAMPLES, fusions
 from bench.app.reference.table import Row
-from bench.app.reference.training import RESAMPLES, fusions
 from bench.core.objectives import Objective
 
 OBJECTIVES = (Objective("click.auc", "maximize"), Objective("buy.auc", "maximize"))

@@ -8,8 +8,8 @@ from reference.page import markdown
 from reference.papers import Source
 
 from bench.app.reference.cells import ALONE, COMPOSITE, EQUAL
+from bench.app.reference.one_training import fusions
 from bench.app.reference.table import read, write
-from bench.app.reference.training import fusions
 from bench.app.runs.suite import SuiteDataset
 from bench.core.objectives import Objective
 from bench.ledger.effect import Effect

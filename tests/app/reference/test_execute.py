@@ -16,7 +16,7 @@ from short_trainings import DESIGN
 
 from bench.app.cli import main
 from bench.app.reference.cells import ALONE, Cell, predicted_weights
-from bench.app.reference.execute import CellRunner, published, run_design
+from bench.app.reference.design_runs import CellRunner, published, run_design
 from bench.app.reference.table import RESAMPLED_SEEDS, KnownRows, lines, read
 from bench.app.runs.suite import load_suite
 from bench.core.errors import UserError

@@ -12,7 +12,7 @@ import pytest
 
 from bench.app.runs import deploy
 from bench.app.runs.deploy import deploying
-from bench.app.tracking.registry import CHAMPION, DATASET, TASKS, ModelRegistry
+from bench.app.tracking.model_registry import CHAMPION, DATASET, TASKS, ModelRegistry
 from bench.core.errors import UserError
 
 CODE = """

@@ -5,7 +5,7 @@ two.
 import numpy as np
 import pytest
 
-from bench.app.runs.limits import ladder, most_epochs, rungs_of
+from bench.app.runs.search_limits import ladder, most_epochs, rungs_of
 from bench.app.runs.status import SERVING, After, Pace
 from bench.app.runs.suite import Suite, load_suite, lowest_rung
 from bench.core.records import RungResult, TrialRecord

@@ -9,7 +9,7 @@ import pytest
 from found import OBJECTIVES, changed, history, put
 
 from bench.app.tracking.logbook import Section
-from bench.app.tracking.store import MlflowStore
+from bench.app.tracking.mlflow_store import MlflowStore
 from bench.core.records import Failure, Replicate, TrialRecord
 
 

@@ -11,8 +11,8 @@ from bench.deciding.decision import Decision
 from bench.deciding.pick import pick
 from bench.deciding.policy import Policy
 from bench.deciding.verdict import Verdict
+from bench.ledger.course import History
 from bench.ledger.heads import frontier
-from bench.ledger.history import History
 
 OBJECTIVES = (Objective("click.auc", "maximize"), Objective("like.auc", "maximize"))
 REFERENCE = {"click.auc": 0.5, "like.auc": 0.5}

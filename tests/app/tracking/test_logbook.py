@@ -11,7 +11,7 @@ from found import found_in, history, put
 from servers import RealServer, free_port, silent_server
 
 from bench.app.tracking.logbook import Logbook
-from bench.app.tracking.store import MlflowStore
+from bench.app.tracking.mlflow_store import MlflowStore
 from bench.core.records import RungResult
 
 
@@ -145,7 +145,7 @@ def test_a_store_that_fails_every_third_time_has_everything_once(
     opened, seen = MlflowStore._open, []
     with monkeypatch.context() as patch:
         patch.setattr(MlflowStore, "_open", lambda self: Faulty(opened(self), fault, seen))
-        patch.setattr("bench.app.tracking.store.PAUSE", 0.0)
+        patch.setattr("bench.app.tracking.mlflow_store.PAUSE", 0.0)
         done, _ = send_live(None, asked, records, home)
         for _ in range(5):  # the run is over; what is left is sent by `seesaw sync`
             if done:

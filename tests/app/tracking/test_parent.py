@@ -10,9 +10,9 @@ import pytest
 from contents import content, everything_once
 from found import OBJECTIVES, found_in, history
 
+from bench.app.tracking.mlflow_store import StoredRun
 from bench.app.tracking.reading import frontier_of
-from bench.app.tracking.store import StoredRun
-from bench.app.tracking.values import MetricValue, inward, outward, volumes
+from bench.app.tracking.target_state import MetricValue, inward, outward, volumes
 from bench.core.records import RungResult
 
 EXPERIMENT = "seesaw/quick"

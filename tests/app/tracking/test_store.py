@@ -18,8 +18,8 @@ import pytest
 from found import history
 
 from bench.app.tracking.logbook import Logbook
+from bench.app.tracking.mlflow_store import MlflowStore, StoredRun, TrackingError
 from bench.app.tracking.reading import frontier_of
-from bench.app.tracking.store import MlflowStore, StoredRun, TrackingError
 from bench.core.errors import UserError
 from bench.core.system.credentials import (
     PASSWORD,
@@ -206,8 +206,8 @@ def test_a_new_store_is_quiet_sends_nothing_and_stays_at_home(tmp_path):
     """Even where the program that uses it logs everything."""
     code = (
         "import logging, os, sys, pathlib; logging.basicConfig(level=logging.INFO)\nfrom "
-        "bench.ledger.history import History\nfrom bench.app.tracking.logbook import "
-        "Section\nfrom bench.app.tracking.store import MlflowStore\nhome = "
+        "bench.ledger.course import History\nfrom bench.app.tracking.logbook import "
+        "Section\nfrom bench.app.tracking.mlflow_store import MlflowStore\nhome = "
         "pathlib.Path('home')\nown = dict(run='r', suite='s', dataset='d', space='p', "
         "fingerprint='f', seed='0')\nSection(MlflowStore(None, home), History((), {}, False), "
         "'seesaw/s', own, 'd').send('FINISHED', 1.0)\nfrom mlflow.telemetry.utils import "

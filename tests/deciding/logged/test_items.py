@@ -13,7 +13,7 @@ from bench.core.rows import CONFIRM, TEST
 from bench.core.schema import Task
 from bench.deciding.judging import Judge
 from bench.deciding.pick import pick
-from bench.deciding.plan.plan import plan
+from bench.deciding.plan.ab_test import plan
 from bench.deciding.plan.plan_options import PlanOptions
 from bench.deciding.policy import Policy
 from bench.ledger.fusion import fused

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from bench.deciding.plan.ab_test import MARGINAL, shares_of, size_of
 from bench.deciding.plan.looks import FIXED, boundaries, crossed, inflation
 from bench.deciding.plan.online import OnlineMetric
-from bench.deciding.plan.plan import MARGINAL, shares_of, size_of
 
 FIFTHS = (0.2, 0.4, 0.6, 0.8, 1.0)
 

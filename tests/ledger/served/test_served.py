@@ -12,9 +12,9 @@ from bench.ledger.effect import Effect
 from bench.ledger.fusion import Fusion
 from bench.ledger.served import turned as module
 from bench.ledger.served.climb import Goal, first_starts, second_starts
+from bench.ledger.served.front_files import digest_of, load, save, to_json
 from bench.ledger.served.measuring import CurrentRanking, Meter, measure_of
 from bench.ledger.served.served import ideal_of, served_front
-from bench.ledger.served.store import digest_of, load, save, to_json
 from bench.ledger.served.sweep import Sweep, swept
 from bench.ledger.served.turned import few, turned
 

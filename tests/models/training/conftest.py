@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.testing.training import MemoryStore
+from bench.testing.training_checks import MemoryStore
 
 
 @pytest.fixture(scope="session")

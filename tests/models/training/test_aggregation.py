@@ -15,7 +15,7 @@ from bench.models.interactions import INTERACTIONS
 from bench.models.sharing import SHARING
 from bench.models.training import aggregation as maths
 from bench.models.training.aggregation import gramian, weighted_sum
-from bench.testing.training import trainer
+from bench.testing.training_checks import trainer
 
 AGGREGATIONS = ("pcgrad", "mgda", "cagrad", "upgrad", "nash_mtl")
 

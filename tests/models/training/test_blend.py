@@ -19,7 +19,7 @@ from bench.models.training.ensemble import halved
 from bench.models.training.kept import write_rows
 from bench.models.training.step import build_model
 from bench.models.training.tree_settings import TreeSettings
-from bench.testing.training import CHAIN, MemoryStore
+from bench.testing.training_checks import CHAIN, MemoryStore
 
 SETTINGS = {
     key: value for task in CHAIN for key, value in TreeSettings(leaves=7).dotted(task.name).items()

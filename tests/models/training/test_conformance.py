@@ -14,7 +14,7 @@ from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS
 from bench.models.losses import LOSSES, REGRESSION_LOSSES
 from bench.models.sharing import SHARING
-from bench.testing import training
+from bench.testing import training_checks
 
 # A product of losses, or a sum of their logarithms, gives all weight to the task whose loss
 # vanishes first: on 64 rows the others then stop short.
@@ -57,12 +57,12 @@ def last(cases, count):
 @mostly_slow(sampled(), range(0, len(sampled()), 16))
 def test_it_reaches_every_parameter_and_fits_64_rows(tiny, chosen):
     least = FITTED.get(chosen["balancing.kind"], 0.99)
-    training.it_reaches_every_parameter_and_fits_64_rows(tiny, chosen, least)
+    training_checks.it_reaches_every_parameter_and_fits_64_rows(tiny, chosen, least)
 
 
 @mostly_slow(sampled(), last(sampled(), 12))
 def test_a_row_of_weight_0_counts_as_one_without_labels(tiny, chosen):
-    training.a_row_of_weight_0_counts_as_one_without_labels(tiny, chosen)
+    training_checks.a_row_of_weight_0_counts_as_one_without_labels(tiny, chosen)
 
 
 @pytest.mark.parametrize(
@@ -73,15 +73,15 @@ def test_a_row_of_weight_0_counts_as_one_without_labels(tiny, chosen):
     ],
 )
 def test_its_state_round_trips_bit_for_bit(tiny, weights, chosen):
-    store = training.MemoryStore(weights=weights) if weights else tiny
-    training.its_state_round_trips_bit_for_bit(store, chosen)
+    store = training_checks.MemoryStore(weights=weights) if weights else tiny
+    training_checks.its_state_round_trips_bit_for_bit(store, chosen)
 
 
 @pytest.mark.parametrize(
     ("balancing", "precision"), list(zip(BALANCING, cycle(("fp32", "bf16")), strict=False))
 )
 def test_a_task_without_labels_in_a_batch_leaves_all_finite(tiny, balancing, precision):
-    training.a_task_without_labels_in_a_batch_leaves_all_finite(tiny, balancing, precision)
+    training_checks.a_task_without_labels_in_a_batch_leaves_all_finite(tiny, balancing, precision)
 
 
 def of_regressions():
@@ -101,20 +101,21 @@ def of_regressions():
 
 NUMBER = Number("age", 0, None, (-3.0, 3.0), (64,))
 TIMED = tuple(
-    replace(task, duration="age") if task.kind == "regression" else task for task in training.VALUES
+    replace(task, duration="age") if task.kind == "regression" else task
+    for task in training_checks.VALUES
 )
 
 
 def timed(tasks=TIMED):
     """A regression has a parent or none, and a duration."""
-    return training.MemoryStore(
-        tasks=tasks, fields=(*training.FIELDS, Field("age_bucket", 3)), numbers=(NUMBER,)
+    return training_checks.MemoryStore(
+        tasks=tasks, fields=(*training_checks.FIELDS, Field("age_bucket", 3)), numbers=(NUMBER,)
     )
 
 
 @mostly_slow(of_regressions(), last(of_regressions(), 6))
 def test_regressions_keep_to_their_rows(chosen):
-    training.a_row_of_weight_0_counts_as_one_without_labels(timed(), chosen)
+    training_checks.a_row_of_weight_0_counts_as_one_without_labels(timed(), chosen)
 
 
 @pytest.mark.parametrize("chosen", of_regressions()[: len(REGRESSION_LOSSES)], ids=named)
@@ -129,4 +130,4 @@ def test_the_state_of_a_regressions_loss_round_trips_bit_for_bit(chosen):
         is None
     ):
         store = timed(bounded)
-    training.its_state_round_trips_bit_for_bit(store, chosen)
+    training_checks.its_state_round_trips_bit_for_bit(store, chosen)

@@ -22,9 +22,9 @@ from bench.models.balancing import BALANCING
 from bench.models.balancing.base import GradientCombination, LossWeighting
 from bench.models.sharing import SHARING
 from bench.models.training.config import TrialConfig
-from bench.models.training.diagnosis import course_of, summary
 from bench.models.training.loop import Trainer
 from bench.models.training.probe import shared_blocks
+from bench.models.training.probes import course_of, summary
 
 TASKS = (Task("one"), Task("two"))
 OBJECTIVES = (Objective("one.auc", "maximize"), Objective("two.auc", "maximize"))

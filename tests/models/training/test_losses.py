@@ -14,7 +14,7 @@ from bench.core.schema import Cap, Field, Number, Task
 from bench.data.store import StoredSplit
 from bench.data.tasks import scale_of
 from bench.serve.served_model import ModelPart, ModelSpec, regressions_in_words
-from bench.testing.training import MemoryStore, trainer
+from bench.testing.training_checks import MemoryStore, trainer
 
 ROWS, EACH = 20_000, 10
 BROAD: dict[str, Any] = {

@@ -17,7 +17,7 @@ from bench.models.training.tree_data import FOLDS, PRIOR_ROWS, RowLimits, TreeFe
 from bench.models.training.tree_model import Grown, run_trees
 from bench.models.training.tree_settings import RANGES, TreeSettings, configurations
 from bench.models.training.tree_training import train_trees
-from bench.testing.training import VALUES, MemoryStore
+from bench.testing.training_checks import VALUES, MemoryStore
 
 
 class TestFeatures:

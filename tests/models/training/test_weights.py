@@ -21,9 +21,9 @@ from bench.models.training import tree_training
 from bench.models.training.tree_data import RowLimits
 from bench.models.training.tree_settings import TreeSettings
 from bench.models.training.tree_training import train_trees
-from bench.serve.calibration import fit_isotonic, fit_platt
+from bench.serve.calibration_maps import fit_isotonic, fit_platt
 from bench.testing.models import TASKS as SETS
-from bench.testing.training import MemoryStore
+from bench.testing.training_checks import MemoryStore
 
 TASKS = (Task("click"), Task("buy", parent="click"), Task("stay", "regression"))
 ROWS = 600

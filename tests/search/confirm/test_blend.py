@@ -18,11 +18,11 @@ from bench.measure.predictions import KEPT, name_of, path, path_of, predictions,
 from bench.models.training.blend import SHARES, mixed, run_blend, shares_of
 from bench.models.training.evaluation import measured, measured_splits
 from bench.models.training.tree_settings import TreeSettings
-from bench.search.confirm.blend import blended
+from bench.search.confirm.blending import blended
 from bench.search.confirm.race import confirm, shortlist
 from bench.search.executors import InlineExecutor
 from bench.search.study import Study
-from bench.testing.training import MemoryStore
+from bench.testing.training_checks import MemoryStore
 
 PLAN = toy_plan(trials=12)
 REFERENCE = {objective.name: 0.0 for objective in OBJECTIVES}

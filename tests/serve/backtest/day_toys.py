@@ -16,8 +16,8 @@ from bench.data.card import Card
 from bench.deciding.aims import PolicyAim
 from bench.deciding.retraining import Length
 from bench.ledger.fusion import Fusion
+from bench.serve.backtest.cut_by_cut import BacktestPlan, RankedPoint
 from bench.serve.backtest.cuts import times_of
-from bench.serve.backtest.running import BacktestPlan, RankedPoint
 from bench.serve.retrain import PartOrder
 
 DAYS, ROWS = 12, 300

@@ -16,10 +16,10 @@ from bench.data.preparation import rows_of
 from bench.data.splits import SPLITS
 from bench.data.values import hours_of
 from bench.search.executors.base import Options
-from bench.serve.backtest import running
+from bench.serve.backtest import cut_by_cut
+from bench.serve.backtest.cut_by_cut import in_processes, run
 from bench.serve.backtest.cuts import card_of
 from bench.serve.backtest.daily_gains import FROZEN, PICKED, days_of
-from bench.serve.backtest.running import in_processes, run
 
 
 def dates_by_split(log, card):
@@ -128,7 +128,7 @@ def values(found):
 def test_a_chain_that_was_interrupted_is_the_same_to_the_last_bit(days, tmp_path, monkeypatch, how):
     plan = days.plan(how, cuts=3)
     whole = run(plan, tmp_path / "whole", days.home, days.raw, Silent())
-    write = running.write_text
+    write = cut_by_cut.write_text
 
     def stopping(path, text):
         if path.name == "1.json":
@@ -136,7 +136,7 @@ def test_a_chain_that_was_interrupted_is_the_same_to_the_last_bit(days, tmp_path
         write(path, text)
 
     with monkeypatch.context() as patch:
-        patch.setattr(running, "write_text", stopping)
+        patch.setattr(cut_by_cut, "write_text", stopping)
         with pytest.raises(Stopped):
             run(plan, tmp_path / "parts", days.home, days.raw, Silent())
     again = run(plan, tmp_path / "parts", days.home, days.raw, Silent())

@@ -15,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.app.tracking.values import NONE, RUNNING, MetricValue, Texts, inward, outward
+from bench.app.tracking.target_state import NONE, RUNNING, MetricValue, Texts, inward, outward
 from bench.core.errors import UserError, unknown
 from bench.core.system.atomic import no_room, rename, scratch_folder, writable
 from bench.core.system.credentials import (

@@ -41,8 +41,8 @@ from bench.app.reference.comparisons import (
     sentence,
     summary,
 )
+from bench.app.reference.one_training import RESAMPLES, served, train
 from bench.app.reference.table import FOLDER, TABLE, KnownRows, Row, composed, key_of, row_of
-from bench.app.reference.training import RESAMPLES, served, train
 from bench.app.runs.suite import (
     Design,
     Suite,

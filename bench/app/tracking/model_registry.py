@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import __version__
-from bench.app.tracking.store import MlflowStore, StoredRun, TrackingError
-from bench.app.tracking.values import MetricValue
+from bench.app.tracking.mlflow_store import MlflowStore, StoredRun, TrackingError
+from bench.app.tracking.target_state import MetricValue
 from bench.core.errors import UserError, check_known, unknown
 from bench.core.system.atomic import Unwritable, remove_abandoned, rename, scratch_folder, writable
 from bench.core.system.credentials import home_address, plain_address
@@ -286,7 +286,7 @@ def save_model(package: Package, folder: Path) -> None:
     pinned = [f"{name}=={version(name)}" for name in REQUIREMENTS]
     mlflow.pyfunc.save_model(
         path=folder,
-        python_model=str(Path(__file__).with_name("served.py")),
+        python_model=str(Path(__file__).with_name("pyfunc.py")),
         artifacts={"package": str(package.folder)},
         signature=signature_of(package),
         input_example=example_rows(package.encoder),

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from bench.core.objectives import CUT, LISTS
 from bench.core.records import Failure, Replicate, RungResult, TrialRecord
+from bench.ledger.course import History
 from bench.ledger.diagnosis import numbers
-from bench.ledger.history import History
 
 RUNNING = "RUNNING"
 STATUS = {"completed": "FINISHED", "failed": "FAILED", "pruned": "KILLED"}
