@@ -74,6 +74,17 @@ def run(
 
     Raises:
         UserError: an option is unknown or does not fit the rest; no run is made then.
+
+    Example:
+        >>> import numpy as np
+        >>> import pandas as pd
+        >>> rng = np.random.default_rng(0)
+        >>> log = pd.DataFrame({"item": rng.integers(0, 9, 3000), "price": rng.random(3000)})
+        >>> log["click"] = rng.random(3000) < 0.1 + 0.05 * log["item"]
+        >>> log["buy"] = log["click"] & (rng.random(3000) < 1 - log["price"])
+        >>> result = run(log, labels=["click", "buy"], trials=2, home=home)
+        >>> len(result.trials())
+        2
     """
     from bench.app.runs.create import create
     from bench.app.runs.execute import execute
@@ -122,6 +133,11 @@ def load_run(
 
     Raises:
         UserError: there is no such run, or it used a plug-in that is named nowhere.
+
+    Example:
+        >>> result = load_run("two", home)
+        >>> result.verdict()
+        'Cannot tell whether to switch: boosted trees are at +13.3% (-4.6 to +77.7) on average ...'
     """
     from bench.app.runs.folder import Run
     from bench.app.runs.result import result_of
@@ -151,6 +167,21 @@ def decide(log: Any, *, plugins: PathOrPaths = (), **asked: Any) -> Result:
     Raises:
         UserError: nothing can be decided by these rows, labels or predictions; or an unknown
             option.
+
+    Example:
+        >>> import numpy as np
+        >>> import pandas as pd
+        >>> rng = np.random.default_rng(0)
+        >>> chances = rng.uniform(0.05, 0.5, (4000, 2))
+        >>> noisy = chances * rng.uniform(0.2, 1, (4000, 2))
+        >>> labels = (rng.random((4000, 2)) < chances).astype(int)
+        >>> log = pd.DataFrame(labels, columns=["click", "buy"])
+        >>> log[["q_click", "q_buy"]] = noisy
+        >>> log[["p_click", "p_buy"]] = chances
+        >>> models = {"today": ["q_click", "q_buy"], "new": ["p_click", "p_buy"]}
+        >>> result = decide(log, labels=["click", "buy"], models=models, unseen=True)
+        >>> result.pick().name
+        'new'
     """
     from bench.core.validation import validate
     from bench.deciding.logged import log_decision
@@ -171,6 +202,15 @@ def decide(log: Any, *, plugins: PathOrPaths = (), **asked: Any) -> Result:
 class Result:
     """The result of a run on one data set, or of a decision on a log. Asking for what it lacks is a
     `UserError`.
+
+    Example:
+        >>> result = load_run("two", home)
+        >>> result.formula()
+        '1 p_click + 1.88 p_like'
+        >>> result.pick().name
+        'boosted trees'
+        >>> result.front()[["name", "test/click.recall@10%"]].shape
+        (16, 2)
     """
 
     def __init__(

@@ -53,6 +53,16 @@ class Ledger:
         draws: (D, S, M) by split, what the true values may be, jointly; D is 0 where nothing is
             known of seeds.
         current: place of the point that gains are over; None where there is none.
+
+    Example:
+        >>> import bench
+        >>> ledger = bench.load_run("two", home).decision.serving.served
+        >>> ledger.names
+        ('click.recall@10%', 'like.recall@10%')
+        >>> ledger.at("test").shape
+        (50, 2)
+        >>> str(ledger.effects(row=0)["click.recall@10%"])
+        '+7.4% (-16.1 to +41.7)'
     """
 
     measures: tuple[Objective, ...]

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.app.cli.options import options_of
+from bench.app.cli.options import options_of, validated
 from bench.app.cli.output import CommandOutput, TerminalProgress, print_table, say
 from bench.core.errors import UserError
-from bench.core.validation import validate
 from bench.data.inspection.draft import CardRequest, draft_card
 
 if TYPE_CHECKING:
@@ -44,9 +43,7 @@ def card(
             f"{target} is already there: choose another file with --out, or replace it with --force"
         )
     folder = os.path.relpath(files[0].resolve().parent, target.resolve().parent)
-    request = validate(
-        CardRequest, {**asked, "files": files, "folder": Path(folder).as_posix()}, ""
-    )
+    request = validated(CardRequest, {**asked, "files": files, "folder": Path(folder).as_posix()})
     draft = draft_card(request, TerminalProgress())
     write_card(draft, target)
     yield {"card": str(target)} | _document(draft)

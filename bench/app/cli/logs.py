@@ -18,6 +18,7 @@ from bench.app.cli.options import (
     options_of,
     read_bounds,
     read_language,
+    validated,
 )
 from bench.app.cli.output import CommandOutput, TerminalProgress, print_table, say
 from bench.core.errors import UserError
@@ -134,7 +135,7 @@ def _request(
                 f"expected {option}, found none; as in: seesaw decide log.csv --label click "
                 "--label buy --model today=p_click,p_buy"
             )
-    return validate(Asked, asked, "")
+    return validated(Asked, asked)
 
 
 def _track(result: LogResult, folder: Path, tracking: str, home: Path | None) -> None:

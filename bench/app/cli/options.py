@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
 from types import NoneType
-from typing import TYPE_CHECKING, Annotated, Any, Optional, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Optional, TypeVar, get_args, get_origin
 
 import typer
 from pydantic import BeforeValidator
@@ -21,6 +21,7 @@ from bench.core.formula_languages import language_of
 from bench.core.option import Option
 from bench.core.registry import Config
 from bench.core.system.home import resolve_home
+from bench.core.validation import validate
 
 if TYPE_CHECKING:
     from bench.app.runs.folder import DatasetRun, Run
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from bench.core.formula_languages import FormulaLanguage
 
 
+M = TypeVar("M", bound=Config)
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's name or path.")]
 Texts = list[str] | None
 """Values of an option that may be repeated."""
@@ -133,7 +135,7 @@ def options_of(
     them.
 
     Args:
-        names: of the fields; none means all but those in `without`.
+        names: of the fields; none means all except those in `without`.
         defaults: whether help shows the fields' defaults.
     """
     names = names or tuple(name for name in model.model_fields if name not in without)
@@ -162,6 +164,25 @@ def options_of(
     return with_options
 
 
+def validated(model: type[M], asked: Mapping[str, Any]) -> M:
+    """The model of some options; a complaint names the option, not the field."""
+    try:
+        return validate(model, asked, "")
+    except UserError as error:
+        key, _, complaint = str(error).partition(": ")
+        name, _, entry = key.partition(".")
+        if name not in model.model_fields:
+            raise
+        option = " ".join([_flag(name, model.model_fields[name]), *filter(None, [entry])])
+        raise UserError(f"{option}: {complaint}") from None
+
+
+def _flag(name: str, field: FieldInfo) -> str:
+    """An option as it is typed; that of what is on by default switches it off."""
+    dashed = _option_of(field).name or name.replace("_", "-")
+    return f"--no-{dashed}" if field.default is True else f"--{dashed}"
+
+
 def _option_of(field: FieldInfo) -> Option:
     for extra in field.metadata:
         if isinstance(extra, Option):
@@ -178,12 +199,12 @@ def _parameter(name: str, field: FieldInfo, shows_default: bool) -> Parameter:
     type_of_value = _type_of(field)
     if type_of_value == list[str]:
         help += " Repeat."
-    dashed = option.name or name.replace("_", "-")
-    flag = f"--no-{dashed}" if field.default is True else f"--{dashed}"
     shown_default: str | bool = False
     if shows_default and isinstance(field.default, str):
         shown_default = field.default
-    typer_option = typer.Option(flag, help=help, metavar=form, show_default=shown_default)
+    typer_option = typer.Option(
+        _flag(name, field), help=help, metavar=form, show_default=shown_default
+    )
     annotation: Any = Annotated[Optional[type_of_value], typer_option]  # noqa: UP045
     return Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 

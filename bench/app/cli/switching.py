@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.app.cli.deployed import judgement_document, outcome_row
-from bench.app.cli.options import Home, RunName, only_part, opened, options_of
+from bench.app.cli.options import Home, RunName, only_part, opened, options_of, validated
 from bench.app.cli.output import CommandOutput, TerminalProgress, print_table, say
 from bench.app.runs.later_options import BacktestOptions, DeployOptions
 from bench.core.errors import UserError, listed
@@ -47,7 +47,7 @@ def backtest(
     from bench.app.runs.folder import PAGE
     from bench.app.runs.result import result_of
 
-    options = validate(BacktestOptions, asked, "")
+    options = validated(BacktestOptions, asked)
     run = opened(run_, home)
     result = result_of(only_part(run))
     if dry_run:
@@ -89,7 +89,7 @@ def plan(
     """
     from bench.app.report.plan_page import planned, tables, write
 
-    options = validate(PlanOptions, asked, "")
+    options = validated(PlanOptions, asked)
     folder, decision = _decided(run_, home)
     document = planned(decision, options.model_dump(exclude_unset=True))
     page = write(document, (to or folder).expanduser().resolve())
@@ -133,7 +133,7 @@ def deploy(asked: dict[str, Any], home: Home = None) -> CommandOutput:
     from bench.core.system.machine import cores
     from bench.serve.engines import without_onnx
 
-    options = validate(DeployOptions, asked, "")
+    options = validated(DeployOptions, asked)
     alias = options.registered_as
     deployment = deployment_of(resolve_home(home), options)
     # what is no network is refused first

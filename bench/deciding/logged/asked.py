@@ -20,6 +20,8 @@ from bench.deciding.logged.columns import LABEL_KINDS, PREDICTION_KINDS, ColumnK
 from bench.deciding.policy import Policy, toml_lines
 
 MOST_TASKS = 8
+SCORE = "score"
+"""The point of today's score."""
 SEED = "#"
 """Between a model's name and one of its seeds: `candidate#1`."""
 
@@ -232,6 +234,10 @@ class Asked(Config):
                 )
         if self.score is not None and self.weights is not None:
             raise ValueError("expected `score` or `weights`, found both")
+        if SCORE in self.trainings and (self.score or self.weights):
+            raise ValueError(
+                f"models: expected another name than '{SCORE}', which is today's score, found it"
+            )
 
     def _check_training(self) -> None:
         if self.trained_until is not None and (self.time is None or self.unseen):

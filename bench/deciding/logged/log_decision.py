@@ -29,7 +29,7 @@ from bench.core.rows import CONFIRM, TEST
 from bench.core.schema import Task
 from bench.deciding.aims import PolicyAim, aims_of
 from bench.deciding.decision import Decision, decided
-from bench.deciding.logged.asked import Asked
+from bench.deciding.logged.asked import SCORE, Asked
 from bench.deciding.logged.columns import Numbers
 from bench.deciding.logged.doubts import without_amount
 from bench.deciding.logged.log_models import (
@@ -55,8 +55,6 @@ from bench.measure.outcomes import Measure
 from bench.measure.predictions import KeptRows
 from bench.measure.resamples import Resamples, drawn_of
 
-SCORE = "score"
-"""The id of today's score."""
 MOST_READ = 20
 """Sentences on how columns are read that are shown."""
 RESAMPLES = 100
@@ -126,7 +124,7 @@ def decide(asked: Asked, log: LoggedRows) -> LogResult:
         named=bool(asked.outcomes),
         forward=asked.time is not None,
     )
-    front = _heads(candidates, split.rows, outcomes, tasks, asked.seed)
+    front = _heads(candidates[: len(models)], split.rows, outcomes, tasks, asked.seed)
     decision = replace(
         decided(front, served, policy, asked.seed),
         terms={model.name: model.terms for model in models},
@@ -345,8 +343,6 @@ def _heads(
 
     points = []
     for candidate in candidates:
-        if candidate.id == SCORE:
-            continue
         replicates = [
             _replicate(candidate, number, heads, rarer) for number in range(candidate.replicates)
         ]

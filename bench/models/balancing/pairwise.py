@@ -25,6 +25,13 @@ class PCGrad(GradientAggregation):
 
     Yu et al., NeurIPS 2020, algorithm 1. With two tasks the step conflicts with neither; with more
     it may.
+
+    Example:
+        >>> import torch
+        >>> gradients = torch.tensor([[1.0, 0.0], [-1.0, 1.0]])
+        >>> weights = PCGrad(["click", "buy"])(gradients @ gradients.T)
+        >>> weights
+        tensor([2.0000, 1.5000])
     """
 
     claims = frozenset({"random"})

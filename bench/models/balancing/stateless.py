@@ -25,6 +25,12 @@ class StaticConfig(Config):
 class Static(LossWeighting):
     """sum_i w_i L_i, with w normalised to sum to T; raises UserError if a task with a weight is not
     trained.
+
+    Example:
+        >>> import torch
+        >>> balancer = Static(["click", "buy"], StaticConfig(weight={"click": 3.0}))
+        >>> balancer(torch.tensor([0.4, 0.2]))
+        tensor(0.7000)
     """
 
     def __init__(self, tasks: Sequence[str], config: StaticConfig) -> None:

@@ -5,10 +5,13 @@ from pathlib import Path
 import pytest
 
 import bench
+from bench.app.cli.options import validated
 from bench.app.runs.create import create
 from bench.app.runs.execute import extend
 from bench.app.runs.request import Request
 from bench.core.errors import UserError
+from bench.core.option import Option
+from bench.deciding.logged.asked import Asked
 
 
 def test_options_go_before_those_of_the_file(tmp_path):
@@ -63,3 +66,27 @@ def test_a_resumed_run_has_other_options_and_the_same_paths(tmp_path, monkeypatc
         UserError, match=r"^--samples: expected at least 1,000,000,000, the total of"
     ):
         extend(run, samples=5)
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"kinds": {"p": "bad"}}, "--kind p: expected "),
+        ({"values": {"click": "x"}}, "--value click: expected a number, found 'x'"),
+        ({"recalibrate": "x"}, "--no-recalibrate: expected true or false"),
+        ({"score": "s", "weights": "p"}, "expected `score` or `weights`, found both"),
+    ],
+)
+def test_a_complaint_names_the_option_as_it_is_typed(options, complaint):
+    asked = {"labels": ["click", "buy"], "models": {"new": ["p", "q"]}}
+    with pytest.raises(UserError, match=f"^{complaint}"):
+        validated(Asked, asked | options)
+
+
+def test_an_option_of_pairs_is_a_table():
+    option = Option("value", "TASK=NUMBER", "buy=40")
+    assert option.pairs(["click=1", " buy = 40 "]) == {"click": "1", "buy": "40"}
+    with pytest.raises(UserError, match="--value: expected TASK=NUMBER as in buy=40, found 'buy'"):
+        option.pairs(["buy"])
+    with pytest.raises(UserError, match="expected each name once, found 'buy' twice"):
+        option.pairs(["buy=1", "buy=2"])

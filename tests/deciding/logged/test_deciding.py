@@ -521,3 +521,12 @@ def test_many_models_leave_the_terminal_readable(log, asked, tmp_path, capsys):
     assert re.search(
         r"expected the column 'none', which is missing.*; found are .* and 20 more$", err.strip()
     )
+
+
+def test_a_model_may_be_called_score_where_that_is_not_what_ranks_today(log, asked):
+    today, candidate = asked["models"].values()
+    models = {"today": today, "score": candidate}
+    decision = bench.decide(log(3_000), **(asked | {"models": models})).decision
+    assert "score" in set(decision.frontier.table["point"])
+    with pytest.raises(UserError, match="another name than 'score', which is today's score"):
+        bench.decide(log(3_000), **(asked | {"models": models, "weights": "p_click"}))
