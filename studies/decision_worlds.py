@@ -193,7 +193,7 @@ def decided(case: Case, candidates: Sequence[Candidate], rows: Mapping[str, Kept
     return replace(
         said(case, served, judge, chosen, told, aims),
         holds=chosen.stability.holds,
-        first_instead=others,
+        others=others,
     )
 
 

@@ -60,7 +60,7 @@ def with_one_correlation(evidence: list[Evidence], noise: SeedNoise) -> SeedNois
     paired = replace(
         noise.paired,
         within=_differences(within, effects.correlation),
-        apart=_differences(apart, of_seeds.clip(0, 0.98)),
+        seed_only=_differences(apart, of_seeds.clip(0, 0.98)),
         freedom=np.full_like(noise.paired.freedom, noise.total.min()),
         equal=True,
     )
