@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from torch import Tensor, nn
 
-from bench.models.model_options import HiddenConfig
 from bench.models.layers import BatchedLinear, BatchedMLP
+from bench.models.model_options import HiddenConfig
 from bench.models.sharing import Sharing
 
 
