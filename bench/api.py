@@ -57,12 +57,12 @@ def run(
     plugins: PathOrPaths = (),
     **asked: Any,
 ) -> Result:
-    """Searches for the models that share best, confirms them, and picks one, as `seesaw card` and
-    `seesaw run` do.
+    """Searches for the models that share best, confirms them, and picks one, as `seesaw data card`
+    and `seesaw run` do.
 
     Without a card one is drafted into the home's folder `cards`, once: there it may be changed.
     `labels`, `parents`, `time`, `group`, `units` and `logged` are for that, as options of `seesaw
-    card`; all others are of `seesaw run`.
+    data card`; all others are of `seesaw run`. Under the `name` of a run that is there, it goes on.
 
     Args:
         data: a pandas or Arrow table; CSV or parquet files; the path of a card; or the name of a
@@ -86,8 +86,8 @@ def run(
         >>> len(result.trials())
         2
     """
-    from bench.app.runs.create import create
     from bench.app.runs.execute import execute
+    from bench.app.runs.extend import create_or_open
     from bench.app.runs.request import Request
     from bench.core.system.home import writable_home
     from bench.core.system.machine import set_waiting
@@ -112,10 +112,10 @@ def run(
     described = {key: value for key, value in columns.items() if value}
     progress, folder = _progress(), writable_home(_folder(home))
     card = _card(data, described, folder, progress)
-    new_run = create(folder, request.model_copy(update={"dataset": (card,)}), progress)
+    begun = create_or_open(folder, request.model_copy(update={"dataset": (card,)}), progress)
     with interrupted_once():
-        execute(new_run, progress)
-    return load_run(new_run.folder)
+        execute(begun, progress)
+    return load_run(begun.folder)
 
 
 def load_run(
@@ -415,7 +415,7 @@ class Result:
         """Writes predictions of points, by default all, as a log that `seesaw decide` reads;
         returns its options' file.
 
-        Arguments are as options of `seesaw export`.
+        Arguments are as options of `seesaw data export`.
         """
         from bench.app.runs.export import export
 

@@ -124,8 +124,8 @@ def generated(rows: int, scratch: Path) -> Path:
     """A store of generated Ali-CCP."""
     raw, home = scratch / "raw", scratch / "home"
     for command in (
-        ["synth", "ali-ccp", "--rows", str(rows), "--out", str(raw)],
-        ["prepare", "ali-ccp", "--raw", str(raw), "--home", str(home)],
+        ["data", "synth", "ali-ccp", "--rows", str(rows), "--out", str(raw)],
+        ["data", "prepare", "ali-ccp", "--raw", str(raw), "--home", str(home)],
     ):
         subprocess.run(
             [sys.executable, "-m", "bench", *command], check=True, stdout=subprocess.DEVNULL

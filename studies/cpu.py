@@ -112,6 +112,7 @@ def prepared(name: str, home: Path, raw: Path) -> Store:
                 sys.executable,
                 "-m",
                 "bench",
+                "data",
                 "card",
                 str(folder / HOTEL),
                 *labels,

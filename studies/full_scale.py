@@ -93,13 +93,8 @@ def searched(
     keep: Callable[[], None],
 ) -> None:
     """Begins the search or goes on with it, until its part is done."""
-    begun = (home / "runs" / NAME / "run.json").exists()
     limits = ["--lengths", str(given.lengths), "--trials", str(given.trials)]
-    arguments = (
-        ["resume", NAME]
-        if begun
-        else ["run", given.suite, "--raw", str(raw), "--name", NAME, *limits]
-    )
+    arguments = ["run", given.suite, "--raw", str(raw), "--name", NAME, *limits]
     watching = watched([*arguments, "--home", str(home), "--json"], found)
     for looked in watching:
         if looked % OFTEN:
@@ -147,8 +142,8 @@ def main() -> None:
     raw, home, log = given.scratch / "raw", given.scratch / "home", given.scratch / "measured.json"
     given.scratch.mkdir(parents=True, exist_ok=True)
     steps = {
-        "generating": ["synth", "ali-ccp", "--rows", str(given.rows), "--out", str(raw)],
-        "preparing": ["prepare", "ali-ccp", "--raw", str(raw), "--home", str(home)],
+        "generating": ["data", "synth", "ali-ccp", "--rows", str(given.rows), "--out", str(raw)],
+        "preparing": ["data", "prepare", "ali-ccp", "--raw", str(raw), "--home", str(home)],
     }
     measured: dict[str, dict[str, float]] = json.loads(log.read_text()) if log.exists() else {}
 

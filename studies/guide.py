@@ -43,7 +43,7 @@ COMMAND = "python studies/guide.py --write docs/zoo.md"
 HEAD = f"""# Every way of sharing, every funnel, every loss, every balancer
 
 All choices combine freely. Set one as `--set sharing.kind=mmoe`, its options as `--set sharing.mmoe.experts=8`.
-`seesaw spaces wide` shows the ranges in which a search tries them.
+`seesaw list spaces wide` shows the ranges in which a search tries them.
 
 {{choices}}
 

@@ -62,7 +62,7 @@ def text_mb(raw: Path) -> float:
 def generate(format: str, rows: int, raw: Path) -> str:
     """Writes raw files; returns what to prepare."""
     if format == "ali-ccp":
-        seesaw("synth", "ali-ccp", "--rows", str(rows), "--out", str(raw))
+        seesaw("data", "synth", "ali-ccp", "--rows", str(rows), "--out", str(raw))
         return "ali-ccp"
     return str(generated_log.write(rows, raw, format))
 
@@ -73,7 +73,7 @@ def measured(format: str, rows: int, scratch: Path) -> str:
     started = time.perf_counter()
     card = generate(format, rows, raw)
     generated, size = time.perf_counter() - started, text_mb(raw)
-    manifest = seesaw("prepare", card, "--raw", str(raw), "--home", str(home))
+    manifest = seesaw("data", "prepare", card, "--raw", str(raw), "--home", str(home))
     seconds, store = float(manifest["seconds"]), Path(str(manifest["path"]))  # type: ignore[arg-type]
     on_disk = sum(path.stat().st_size for path in store.rglob("*.npy")) / 1e6
     shutil.rmtree(raw)
@@ -88,7 +88,7 @@ def measured(format: str, rows: int, scratch: Path) -> str:
 def against_twin(scratch: Path) -> str:
     """What reading the same pair of files takes both readers, in one sentence."""
     raw = scratch / "raw"
-    seesaw("synth", "ali-ccp", "--rows", str(SMALL), "--out", str(raw))
+    seesaw("data", "synth", "ali-ccp", "--rows", str(SMALL), "--out", str(raw))
     skeleton, common = raw / "sample_skeleton_train.csv", raw / "common_features_train.csv"
     slots = dict.fromkeys((*COMMON, *SKELETON), 5)
     values = load_card("ali-ccp@position").model_dump(

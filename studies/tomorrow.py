@@ -106,6 +106,7 @@ def stops(folder: Path) -> None:
     kept[known].astype(dict.fromkeys(labels, int)).to_csv(folder / "stops.csv", index=False)
     seesaw(
         folder,
+        "data",
         "card",
         "stops.csv",
         "--label",

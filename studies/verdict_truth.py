@@ -74,7 +74,9 @@ def make(asked: argparse.Namespace, part: int, logs: list[pd.DataFrame]) -> tupl
     if not (own / "card.toml").exists():
         logs[part].to_csv(own / "log.csv", index=False)
         labels = [text for label in asked.label for text in ("--label", label)]
-        seesaw(own, "card", "log.csv", *labels, "--group", asked.group, "--time", asked.time)
+        seesaw(
+            own, "data", "card", "log.csv", *labels, "--group", asked.group, "--time", asked.time
+        )
     if not (own / ".seesaw/runs" / RUN).exists():
         seesaw(own, "run", "quick", "--dataset", "card.toml", "--name", RUN)
     if not (whole / "card.toml").exists():

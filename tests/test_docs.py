@@ -18,7 +18,7 @@ from server import served
 
 import bench
 from bench.app.cli import main
-from bench.app.cli.app import MODULES, command_of
+from bench.app.cli.app import PLACES, command_of
 from bench.app.runs.deploy import open_model
 from bench.core import plugins
 from bench.deciding.policy import PICK_RULES, Epsilon, Guard, Policy, SegmentGuard
@@ -350,12 +350,14 @@ def test_the_readme_is_short():
 def test_commands_that_documents_name_have_these_options():
     """Of commands within a sentence or a table; those in blocks are run by the tests above."""
     known = {}
-    for name in MODULES:
+    for name in PLACES:
         options = command_of(name).params
         known[name] = {spelling for option in options for spelling in option.opts}
     for document in DOCUMENTS:
         for command in re.findall(r"`seesaw ([a-z][^`]*)`", document.read_text(encoding="utf-8")):
             name, *words = command.split()
+            if name == "data":
+                name = f"data {words.pop(0)}"
             assert name in known, f"{document.name}: seesaw {command}"
             options = {
                 word.split("=")[0].strip("[],.")
@@ -367,7 +369,7 @@ def test_commands_that_documents_name_have_these_options():
 
 
 def test_every_command_takes_json_as_the_guide_says():
-    for name in MODULES:
+    for name in PLACES:
         assert any("--json" in option.opts for option in command_of(name).params), name
 
 

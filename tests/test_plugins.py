@@ -445,12 +445,12 @@ def test_the_example_is_searched_packaged_and_served(installed, tmp_path, execut
     }
     log = next((tmp_path / ".seesaw" / "runs" / "a").glob("*/study.jsonl")).read_text()
     assert "unknown" not in log
-    assert seesaw("resume", "a", code=2).startswith(
+    assert seesaw("run", "a", code=2).startswith(
         "seesaw: a: expected balancing.largest of the plug-in mine.py"
     )
     with (tmp_path / "mine.py").open("a") as file:
         file.write("# changed\n")
-    assert "it changed since" in seesaw("resume", "a", "--plugin", "mine.py", code=2)
+    assert "it changed since" in seesaw("run", "a", "--plugin", "mine.py", code=2)
     if executor == "ray":
         return
     (tmp_path / "mine.py").write_text(LARGEST)
@@ -459,10 +459,10 @@ def test_the_example_is_searched_packaged_and_served(installed, tmp_path, execut
     assert json.loads((package / "manifest.json").read_text())["plugins"] == {
         "sharing.linear_residual": "seesaw-example 0.1.0"
     }
-    seesaw("latency", str(package))
-    refused = seesaw("latency", str(package), code=2, env=without)
+    seesaw("score", str(package), "--latency")
+    refused = seesaw("score", str(package), "--latency", code=2, env=without)
     assert (
         "expected sharing.linear_residual of the plug-in seesaw-example 0.1.0, found none; "
         "install it"
     ) in refused
-    assert "install it" in seesaw("report", "a", "--plugin", "mine.py", code=2, env=without)
+    assert "install it" in seesaw("show", "a", "--plugin", "mine.py", code=2, env=without)

@@ -74,7 +74,7 @@ class DamagedStore(UserError):
         shelf = key_folder.parent
         if shelf.name == "store":
             key, home = shlex.quote(key_folder.name), shlex.quote(str(shelf.parent))
-            way_out = f"free it with `seesaw datasets {key} --remove --home {home}`"
+            way_out = f"free it with `seesaw data remove {key} --home {home}`"
         super().__init__(
             f"{path}: this prepared data is damaged: {problem}; {way_out}, and prepare the data "
             "again"

@@ -186,7 +186,7 @@ class Frontier(Ledger):
         )
 
     def to_json(self) -> dict[str, Any]:
-        """The document of `seesaw frontier --json`.
+        """The document of `seesaw show --json`.
 
         A point's `metrics` are the search's values (`valid/..`) and its replicates' means
         (`confirm/..`, `test/..`).

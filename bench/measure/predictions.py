@@ -50,7 +50,7 @@ class Damaged(UserError):
     def __init__(self, file: Path) -> None:
         super().__init__(
             f"expected a whole file of kept predictions, found {file} changed, cut or gone; "
-            "`seesaw resume` writes it again"
+            "`seesaw run RUN` writes it again"
         )
 
 

@@ -87,7 +87,7 @@ class Log:
                 raise UserError(
                     f"{self.path}: line {number} is damaged, or lines before it are missing: its "
                     f"checksum does not fit; put back a copy of the file, or cut off line {number} "
-                    "and all after it, and `seesaw resume` goes on from there"
+                    "and all after it, and `seesaw run RUN` goes on from there"
                 )
             self._bodies.append(body)
             self._size += len(line) + 1

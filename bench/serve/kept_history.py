@@ -105,12 +105,12 @@ class KeptHistory:
     def __init__(self, path: Path, card: Card) -> None:
         history = _history_of(card)
         if not path.is_file():
-            raise UserError(f"expected a history that `seesaw history` wrote, found no {path}")
+            raise UserError(f"expected a history that `seesaw data history` wrote, found no {path}")
         try:
             self._events = pq.read_table(path)
         except (pa.ArrowInvalid, OSError) as error:
             raise UserError(
-                f"{path}: expected a parquet file that `seesaw history` wrote: {error}"
+                f"{path}: expected a parquet file that `seesaw data history` wrote: {error}"
             ) from None
         expected = [GROUP, TIME]
         expected += map(_value, history.inputs)

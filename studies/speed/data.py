@@ -1,4 +1,4 @@
-"""Generated impressions with two tasks, as a card and files that `seesaw prepare` reads.
+"""Generated impressions with two tasks, as a card and files that `seesaw data prepare` reads.
 
 Ids of a field are Zipf-distributed with exponent 1; fields have from ten to `largest` values,
 evenly spaced on a log scale, so that a few of them hold nearly all ids, as in logs of clicks. Click

@@ -44,7 +44,7 @@ def test_every_shipped_card_is_sound_and_has_a_datasheet(name):
         ("synthetic-relatedness@p=2", "reader.parameters: p: .*less than or equal to 1, found 2"),
         ("synthetic-relatedness@p=high", "expected parameter=number after '@', found 'p=high'"),
         ("nowhere/card.toml", "dataset file not found"),
-        (__file__, "expected a card; `seesaw card FILE --label COLUMN` writes one"),
+        (__file__, "expected a card; `seesaw data card FILE --label COLUMN` writes one"),
     ],
 )
 def test_a_wrong_name_is_one_sentence(name, message):

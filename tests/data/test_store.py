@@ -104,7 +104,7 @@ def test_a_damaged_store_is_named_left_out_and_can_be_removed(
             with pytest.raises(DamagedStore) as told:
                 again()
             assert message in str(told.value)
-            assert "`seesaw datasets shop --remove --home " in str(told.value)
+            assert "`seesaw data remove shop --home " in str(told.value)
     assert [each["path"] for each in prepared(home, recorder)] == [str(other.path)]
     assert [note.startswith("left out: ") and message in note for note in recorder.notes] == [True]
     assert [each["path"] for each in remove_stores(home, "shop")] == [str(store.path)]

@@ -30,21 +30,21 @@ OPTIONS = {
     ),
     "diagnose alone": "0",
     "compare two": "packaged; --by run",
-    "spaces": "--dataset census-income",
+    "list spaces": "--dataset census-income",
 }
 """By command its options."""
-CARD = "card LOG --label click --label buy --parent buy=click --out OUT --force"
+CARD = "data card LOG --label click --label buy --parent buy=click --out OUT --force"
 PLAIN = (
-    "frontier two --full",
-    "frontier two --heads",
-    "frontier watched --full",
+    "show two --full",
+    "show two --heads",
+    "show watched --full",
     "status two",
     "status rungs",
     "plan two --traffic 50/day --guardrail click=-5%",
     "plan watched",
     "plan unconfirmed",
-    "datasets synthetic-funnel",
-    "spaces wide",
+    "list datasets synthetic-funnel",
+    "list spaces wide",
     "diagnose two 1",
     "compare five",
     CARD,
@@ -58,9 +58,9 @@ MISTAKES = (
     "deploy two --promote --rollback",
     "deploy two --promote --as challenger",
     "explain two",
-    "history synthetic-funnel@rows=1000 --out OUT",
+    "data history synthetic-funnel@rows=1000 --out OUT",
     "score none LOG --out OUT",
-    "latency none",
+    "score none --latency",
     "evaluate none synthetic-funnel@rows=1000",
     "backtest two --cuts 1",
     "backtest unconfirmed",
@@ -72,23 +72,23 @@ MISTAKES = (
     "plan two --traffic 0/day",
     "plan two --guardrail click=1%",
     "plan two --guardrail none=-1%",
-    "confirm two --static 1",
-    "confirm two --replicates 1",
-    "resume two --trials 1",
-    "resume two --time 1h",
+    "run two --confirm static=1",
+    "run two --confirm replicates=1",
+    "run two --trials 1",
+    "run two --time 1h",
     "train synthetic-funnel@rows=1000 --set none=1",
     "diagnose two 99",
-    "report none",
+    "show none",
     "train synthetic-funnel@rows=1000 --tasks none",
     f"{TWO} --label none --model today=p_click,p_buy",
     f"{TWO} --model today=none",
     f"{TWO} --model today=p_click",
     f"{TWO} --model today=p_click,p_buy --units none",
-    "card LOG --label none --out OUT",
-    "card LOG --label click --split time --out OUT",
-    "spaces none",
-    "frontier none",
-    "frontier two --experiment none",
+    "data card LOG --label none --out OUT",
+    "data card LOG --label click --split time --out OUT",
+    "list spaces none",
+    "compare none",
+    "show two --experiment none",
 )
 """Each is answered by one sentence."""
 
@@ -124,14 +124,14 @@ def said(home, command):
         .split()
     )
     out, err = io.StringIO(), io.StringIO()
-    given = [] if words[0] in ("spaces", "decide", "card") else ["--home", str(home)]
+    given = [] if words[:2] == ["data", "card"] or words[0] == "decide" else ["--home", str(home)]
     wide = patch.dict(os.environ, COLUMNS="300")
     with redirect_stdout(out), redirect_stderr(err), patch("sys.argv", ["seesaw", *words]), wide:
         code = main([*words, *given])
     text = (
         out.getvalue()
         + err.getvalue()
-        + (made.read_text() if words[0] == "card" and made.is_file() else "")
+        + (made.read_text() if words[:2] == ["data", "card"] and made.is_file() else "")
     )
     text = re.sub(r"/\S+/content/", "CONTENT/", text.replace(str(home), "HOME"))
     text = re.sub(r"(?m)^encoding .*\n", "", text)  # data are prepared once

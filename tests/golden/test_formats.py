@@ -79,7 +79,7 @@ def test_a_newer_format_is_refused_in_a_sentence_with_both_numbers(folder, kind,
 def test_a_command_says_it_too(folder, capsys):
     made = folder(VERSIONS[-1])
     number(made / PLACES[RUN], 2)
-    assert main(["frontier", str(made / "runs" / "first")]) == 2
+    assert main(["show", str(made / "runs" / "first")]) == 2
     assert (
         "of format 1 or older, found format 2; a later version of Seesaw wrote it"
         in capsys.readouterr().err

@@ -106,7 +106,16 @@ def test_files_are_scored_with_it(log, packaged):
     home = ["--home", str(folder / "home")]
     assert (
         main(
-            ["history", str(folder / "card.toml"), "--raw", str(folder), "--out", str(past), *home]
+            [
+                "data",
+                "history",
+                str(folder / "card.toml"),
+                "--raw",
+                str(folder),
+                "--out",
+                str(past),
+                *home,
+            ]
         )
         == 0
     )
@@ -135,6 +144,6 @@ def test_the_server_reads_it(log, packaged, tmp_path, monkeypatch):
     np.testing.assert_allclose(found["click"], expected, rtol=1e-5)
     monkeypatch.setenv("SEESAW_HISTORY", str(tmp_path / "none.parquet"))
     with pytest.raises(
-        mlflow.exceptions.MlflowException, match="that `seesaw history` wrote, found no "
+        mlflow.exceptions.MlflowException, match="that `seesaw data history` wrote, found no "
     ):
         mlflow.pyfunc.load_model(str(tmp_path / "model"))

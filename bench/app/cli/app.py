@@ -20,74 +20,111 @@ if TYPE_CHECKING:
 
 COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Data": {
-        "datasets": ("inventory", "List the data sets, or explain one card."),
-        "card": ("card_drafts", "Draft a card for your own files, with reasons."),
-        "prepare": ("inventory", "Fetch and encode a data set."),
-        "synth": ("inventory", "Write generated files in a public format."),
+        "list": ("listing.list_", "List data sets, suites and spaces, or show one."),
+        "data": ("", "Draft a card for your own files; prepare, make, export data."),
+        "doctor": ("doctor.doctor", "Show what this machine has, and lacks."),
     },
     "Search": {
-        "spaces": ("inventory", "List the search spaces, or show one."),
-        "suites": ("inventory", "List the suites, with their data and budgets."),
-        "train": ("running", "Train one configuration, and show its metrics."),
-        "run": ("running", "Search, confirm on fresh seeds, and pick."),
-        "resume": ("running", "Go on with a run, or extend it."),
-        "confirm": ("running", "Confirm more of a run."),
-        "sync": ("running", "Send what is missing of a run to MLflow."),
-        "status": ("running", "Show what runs, is done, or failed, and why."),
-        "doctor": ("inventory", "Show what this machine has, and lacks."),
+        "run": ("running.run", "Search, confirm on fresh seeds, and pick; or go on."),
+        "status": ("running.status", "Show what runs, is done, or failed, and why."),
+        "train": ("running.train", "Train one configuration, and show its metrics."),
     },
     "Decide": {
-        "frontier": ("results", "Show whether to switch, and the front."),
-        "report": ("results", "Write one self-contained HTML page."),
-        "pick": ("results", "Pick a model and weights by a policy."),
-        "compare": ("results", "Compare families of points of several runs."),
-        "diagnose": ("results", "Say what holds a trial's tasks back."),
-        "export": ("logs", "Write a run's predictions as a log."),
-        "decide": ("logs", "Decide from the predictions of a log."),
-        "backtest": ("switching", "Test a pick on later days."),
-        "plan": ("switching", "Plan the A/B test of a verdict."),
+        "show": ("results.show", "Show a run's answer and front; write its page."),
+        "pick": ("results.pick", "Pick a model and weights by a policy."),
+        "compare": ("results.compare", "Compare families of points of several runs."),
+        "diagnose": ("results.diagnose", "Say what holds a trial's tasks back."),
+        "decide": ("logs.decide", "Decide from the predictions of a log."),
+        "backtest": ("switching.backtest", "Test a pick on later days."),
+        "plan": ("switching.plan", "Plan the A/B test of a verdict."),
     },
     "Serve": {
-        "deploy": ("switching", "Train the pick for good, package, register."),
-        "history": ("deployed", "Write every group's history, for `score`."),
-        "score": ("deployed", "Score files with a packaged model."),
-        "latency": ("deployed", "Measure latency and throughput of a package."),
-        "evaluate": ("deployed", "Measure a package on newer data."),
-        "explain": ("deployed", "Say what its order owes to each input."),
+        "deploy": ("switching.deploy", "Train the pick for good, package, register."),
+        "score": ("deployed.score", "Score files with a package, or time it."),
+        "evaluate": ("deployed.evaluate", "Measure a package on newer data."),
+        "explain": ("deployed.explain", "Say what its order owes to each input."),
     },
 }
-"""By group and name the module of each command and its line in `seesaw --help`, in that order."""
-MODULES = {name: module for group in COMMANDS.values() for name, (module, _) in group.items()}
+"""By group and name a command's function and its line in `seesaw --help`, in that order."""
+DATA: dict[str, dict[str, tuple[str, str]]] = {
+    "Commands": {
+        "card": ("card_drafts.card", "Draft a card for your own files, with reasons."),
+        "prepare": ("data.prepare", "Fetch and encode a data set."),
+        "remove": ("data.remove", "Free the prepared files of a data set."),
+        "synth": ("data.synth", "Write generated files in a public format."),
+        "history": ("data.history", "Write every group's history, for `score`."),
+        "export": ("logs.export", "Write a run's predictions as a log."),
+    },
+}
+"""As `COMMANDS`, those of `seesaw data`."""
+
+
+PLACES: dict[str, str] = {}
+"""By name the function of each command, as `module.function`; those of `seesaw data` are named
+`data card`.
+"""
+for _prefix, _groups in (("", COMMANDS), ("data ", DATA)):
+    for _commands in _groups.values():
+        PLACES |= {f"{_prefix}{name}": place for name, (place, _) in _commands.items() if place}
 
 
 def command_of(name: str) -> Command:
-    """A command by its name, with its options."""
+    """A command by its name in `PLACES`, with its options."""
     from bench.app.cli.options import answered
 
-    function = getattr(import_module(f"bench.app.cli.{MODULES[name]}"), name)
+    module, _, function = PLACES[name].partition(".")
     single = typer.Typer(add_completion=False, rich_markup_mode=None)
-    single.command(name)(answered(function))
+    command = answered(getattr(import_module(f"bench.app.cli.{module}"), function))
+    single.command(name.split()[-1])(command)
     return typer.main.get_command(single)
 
 
 class CommandGroup(TyperGroup):
-    """The commands by group, each imported when it is called."""
+    """Commands by group, each imported when it is called."""
+
+    groups = COMMANDS
+    prefix = ""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.commands: dict[str, Any] = dict.fromkeys(MODULES)  # names, for suggestions
+        names = [name for commands in self.groups.values() for name in commands]
+        self.commands: dict[str, Any] = dict.fromkeys(names)  # for suggestions
 
     def get_command(self, ctx: Context, cmd_name: str) -> Command | None:
         """A command; None where there is none of that name."""
-        return command_of(cmd_name) if cmd_name in MODULES else None
+        if cmd_name == "data":
+            return typer.main.get_command(data)
+        name = f"{self.prefix}{cmd_name}"
+        return command_of(name) if name in PLACES else None
 
     def format_commands(self, ctx: Context, formatter: HelpFormatter) -> None:
         """Writes a section of help for each group."""
-        width = max(map(len, MODULES))
-        for title, commands in COMMANDS.items():
+        width = max(map(len, self.commands))
+        for title, commands in self.groups.items():
             lines = [(name.ljust(width), line) for name, (_, line) in commands.items()]
             with formatter.section(title):
                 formatter.write_dl(lines)
+
+
+class DataGroup(CommandGroup):
+    """Commands of `seesaw data`."""
+
+    groups = DATA
+    prefix = "data "
+
+
+data = typer.Typer(
+    name="data",
+    cls=DataGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+
+
+@data.callback()
+def data_root() -> None:
+    """Draft a card for your own files, prepare data, and write files of them."""
 
 
 app = typer.Typer(

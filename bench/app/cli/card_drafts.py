@@ -1,4 +1,4 @@
-"""`seesaw card`: drafts a card for your own files."""
+"""`seesaw data card`: drafts a card for your own files."""
 
 from __future__ import annotations
 

@@ -1,10 +1,7 @@
-"""Models in packages or in the registry: `seesaw evaluate`, `explain`, `score`, `latency` and
-`history`.
-"""
+"""Models in packages or in the registry: `seesaw evaluate`, `explain` and `score`."""
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -35,6 +32,7 @@ if TYPE_CHECKING:
     from bench.ledger.effect import Effect
     from bench.serve.fail_if import RuleResult
     from bench.serve.judgements import Judgement
+    from bench.serve.package import Package
 
 
 CHALLENGER = "@challenger"
@@ -226,30 +224,55 @@ def explain(
 def score(
     model: ModelArgument,
     files: Annotated[
-        list[Path], typer.Argument(help="CSV (also packed) or parquet files of raw rows.")
-    ],
+        list[Path] | None,
+        typer.Argument(metavar="FILES..", help="CSV (also packed) or parquet files of raw rows."),
+    ] = None,
     out: Annotated[
-        Path, typer.Option(help="Folder of the predictions, as parquet; existing parts are kept.")
-    ],
+        Path | None,
+        typer.Option(help="Folder of the predictions, as parquet; existing parts are kept."),
+    ] = None,
     keep: Annotated[str | None, typer.Option(help="Columns to keep, separated by commas.")] = None,
-    engine: Annotated[str, typer.Option(help="eager or onnx.")] = "eager",
+    engine: Annotated[
+        str | None,
+        typer.Option(help="eager or onnx; default: eager, with --latency all that are installed."),
+    ] = None,
     threads: Annotated[
         int, typer.Option(help="Threads of the model; reading and encoding have their own.", min=1)
     ] = 1,
     history: Annotated[
         Path | None,
-        typer.Option(help="File of `seesaw history`, for rows without history columns."),
+        typer.Option(help="File of `seesaw data history`, for rows without history columns."),
     ] = None,
+    latency: Annotated[
+        bool, typer.Option("--latency", help="Measure how fast it is instead; without files.")
+    ] = False,
+    batches: Annotated[
+        str, typer.Option(help="With --latency: batch sizes, separated by commas.")
+    ] = "1,100,1000",
+    seconds: Annotated[
+        float, typer.Option(help="With --latency: seconds for each line of the table.", min=0.01)
+    ] = 1.0,
     tracking: Tracking = None,
     home: Home = None,
 ) -> CommandOutput:
-    """Score files with a packaged or registered model."""
+    """Score files with a packaged or registered model; or measure its latency and throughput."""
     from bench.app.runs.deploy import open_model
+
+    if latency:
+        if files or out:
+            raise UserError("--latency: expected no FILES and no --out beside it, found some")
+        package = open_model(resolve_home(home), model, tracking)
+        yield from _latency(package, model, engine, batches, threads, seconds)
+        return
+    if not files or out is None:
+        raise UserError("expected FILES and --out FOLDER to score, or --latency; found neither")
+    package = open_model(resolve_home(home), model, tracking)
     from bench.core.errors import count
     from bench.serve.batch_scoring import BatchScoring
 
-    package = open_model(resolve_home(home), model, tracking)
-    work = BatchScoring(package, files, out, names(keep), engine, threads, history=history)
+    work = BatchScoring(
+        package, files, out, names(keep), engine or "eager", threads, history=history
+    )
     started = time.perf_counter()
     done = work.run(TerminalProgress())
     seconds = time.perf_counter() - started
@@ -264,26 +287,14 @@ def score(
     say(f"{out}: {parts} with {rows}, {done.rows / seconds:,.0f} rows/s{already}")
 
 
-def latency(
-    model: ModelArgument,
-    engines: Annotated[
-        str | None, typer.Option(help="eager, onnx; default: all that are installed.")
-    ] = None,
-    batches: Annotated[str, typer.Option(help="Batch sizes, separated by commas.")] = "1,100,1000",
-    threads: Annotated[str, typer.Option(help="Numbers of threads, separated by commas.")] = "1,2",
-    seconds: Annotated[
-        float, typer.Option(help="Seconds for each line of the table.", min=0.01)
-    ] = 1.0,
-    tracking: Tracking = None,
-    home: Home = None,
+def _latency(
+    package: Package, model: str, engines: str | None, batches: str, threads: int, seconds: float
 ) -> CommandOutput:
-    """Measure latency and throughput of a packaged or registered model."""
-    from bench.app.runs.deploy import open_model
+    """Measures latency and throughput of a package."""
     from bench.serve.package import latencies
 
-    sizes, counts = _numbers("--batches", batches), _numbers("--threads", threads)
-    package = open_model(resolve_home(home), model, tracking)
-    measured = latencies(package, names(engines), counts, sizes, seconds)
+    sizes = _numbers("--batches", batches)
+    measured = latencies(package, names(engines), [threads], sizes, seconds)
     yield {"model": model, "latencies": list(map(vars, measured))}
     headers = ["engine", "threads", "batch", "p50 ms", "p99 ms", "request p50 ms", "rows/s"]
     rows: list[list[object]] = []
@@ -306,24 +317,3 @@ def _numbers(option: str, text: str) -> list[int]:
             f"'{text}'"
         )
     return numbers
-
-
-def history(
-    card: Annotated[str, typer.Argument(help="A card with [history]: a name or a path.")],
-    out: Annotated[Path, typer.Option(help="The parquet file to write.")],
-    raw: Annotated[
-        Path | None, typer.Option(help="Folder of the card's files; default: fetch them.")
-    ] = None,
-    until: Annotated[
-        float, typer.Option(help="Keep rows before this time, in the card's unit.")
-    ] = math.inf,
-    home: Home = None,
-) -> CommandOutput:
-    """Write the history of every group, for `seesaw score --history`."""
-    from bench.data import load_card
-    from bench.serve.kept_history import write_history
-
-    rows = write_history(load_card(card), out, resolve_home(home), raw, until, TerminalProgress())
-    yield {"out": str(out), "rows": rows}
-    say(f"{out}: {rows:,} rows")
-    say(f"next: seesaw score MODEL FILES --history {out} --out FOLDER")

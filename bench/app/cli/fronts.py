@@ -82,12 +82,10 @@ def _show_served(result: DatasetResult, served: Served, full: bool) -> None:
     Args:
         full: with the score's kind, and what the front says beside the verdict.
     """
-    from bench.app.runs.run_page import run_argument
-
     say(result.current)
     title = f"served front on {result.run.key}: weights chosen on {NAMES[CONFIRM]}, outcomes"
     print_served(result.decision, title, full)
-    command = f"seesaw frontier {run_argument(result.run.run)}"
+    command = f"seesaw show {result.run.run.argument}"
     if not full:
         say(f"more: {command} --full; the front of heads: {command} --heads", whole=True)
         return

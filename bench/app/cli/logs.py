@@ -1,4 +1,4 @@
-"""Logs of predictions: `seesaw decide` decides from one, `seesaw export` writes one of a run."""
+"""Logs of predictions: `seesaw decide` decides from one, `seesaw data export` writes a run's."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def export(
     points: Annotated[
         str | None,
         typer.Option(
-            "--points", "--point", help="Points of `seesaw frontier`, as in 7,trees; default: all."
+            "--points", "--point", help="Points of `seesaw show`, as in 7,trees; default: all."
         ),
     ] = None,
     split: Annotated[

@@ -55,7 +55,7 @@ Point = Annotated[
     typer.Option(
         "--point",
         metavar="ID",
-        help="A point of `seesaw frontier`, as 7 or trees, in place of the pick.",
+        help="A point of `seesaw show`, as 7 or trees, in place of the pick.",
     ),
 ]
 ModelArgument = Annotated[

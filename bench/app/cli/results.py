@@ -1,6 +1,4 @@
-"""Results of runs, rebuilt from their logs: `seesaw frontier`, `report`, `pick`, `diagnose` and
-`compare`.
-"""
+"""Results of runs, rebuilt from their logs: `seesaw show`, `pick`, `diagnose` and `compare`."""
 
 from __future__ import annotations
 
@@ -49,7 +47,7 @@ MOST_TESTS = 16
 """Tests of a comparison that a terminal shows."""
 
 
-def frontier(
+def show(
     run_: Annotated[
         str | None, typer.Argument(metavar="[RUN]", help="A run's name or path.")
     ] = None,
@@ -70,6 +68,10 @@ def frontier(
             "--csv", metavar="FILE", help="Write all cells as one long table to this file."
         ),
     ] = None,
+    page: Annotated[
+        Path | None,
+        typer.Option("--page", metavar="FILE", help="Write the page, one HTML file, here, too."),
+    ] = None,
     home: Home = None,
 ) -> CommandOutput:
     """Show whether to switch and the front that is served; with --heads that of heads; or of an
@@ -84,8 +86,9 @@ def frontier(
         found = "neither" if run_ is None else "both"
         raise UserError(f"expected a RUN or --experiment NAME, found {found}")
     if experiment is not None:
-        if csv is not None:
-            raise UserError("--csv: expected a RUN beside it, found --experiment")
+        for option, file in {"--csv": csv, "--page": page}.items():
+            if file is not None:
+                raise UserError(f"{option}: expected a RUN beside it, found --experiment")
         yield from experiment_front(experiment, tracking, home)
         return
     if tracking is not None or run_ is None:
@@ -93,7 +96,12 @@ def frontier(
             "--tracking: expected --experiment NAME beside it; a run's front is read from its own "
             "storage"
         )
-    results = results_of(opened(run_, home))
+    run = opened(run_, home)
+    results = results_of(run)
+    if page is not None:
+        from bench.app.runs.run_page import write_report
+
+        write_report(results, page.expanduser().resolve(), run.name)
     if csv is not None:
         cells = [result.decision.cells.assign(dataset=result.run.key) for result in results]
         table = pd.concat(cells, ignore_index=True)
@@ -104,27 +112,6 @@ def frontier(
         show_front(result, heads, full)
         if result.decision.pick is None:
             show_pick(result, full)
-
-
-def report(
-    run_: RunName,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="File of the page; default: report.html in the run's folder."),
-    ] = None,
-    home: Home = None,
-) -> CommandOutput:
-    """Write one self-contained HTML page."""
-    from bench.app.runs.folder import PAGE
-    from bench.app.runs.run_page import write_report
-
-    run = opened(run_, home)
-    page = run.folder / PAGE
-    if out is not None:
-        page = out.expanduser().resolve()
-    write_report(results_of(run), page, run.name)
-    yield {"page": str(page)}
-    say(str(page), whole=True)
 
 
 def pick(
@@ -165,8 +152,10 @@ def pick(
     """Answer which configuration, and weights that fuse its tasks, a policy or your question picks;
     --save keeps it.
     """
+    from bench.app.runs.folder import PAGE
     from bench.app.runs.picked import write_pick
     from bench.app.runs.result import policy_of, result_of, suite_policy
+    from bench.app.runs.run_page import write_report
     from bench.deciding.policy import read_policy
 
     language = read_language(formula)
@@ -177,7 +166,8 @@ def pick(
     file_policy = policy and read_policy(policy)
     asks = bool(policy or maximize is not None or floors or ceilings or worth)
     results = []
-    for part in opened(run_, home).datasets.values():
+    run = opened(run_, home)
+    for part in run.datasets.values():
         followed = (file_policy or suite_policy(part)).asked(maximize, floors, ceilings, worth)
         followed.check(part.tasks, part.card.item_kinds)
         result = result_of(part, followed)
@@ -187,6 +177,9 @@ def pick(
     if save:
         for result in results:
             write_pick(result)
+        page = run.folder / PAGE
+        if page.exists():  # a page is a sign that the run has ended
+            write_report(results, page, run.name)
 
     saved = save or all(
         result.decision.policy.toml == policy_of(result.run).toml for result in results

@@ -1,6 +1,4 @@
-"""Makes runs and follows them: `seesaw run`, `resume`, `confirm`, `status`, `sync`, and `train` for
-one configuration.
-"""
+"""Makes runs and follows them: `seesaw run`, `status`, and `train` for one configuration."""
 
 from __future__ import annotations
 
@@ -26,7 +24,6 @@ from bench.app.cli.options import (
 )
 from bench.app.cli.output import CommandOutput, TerminalProgress, print_table, quantity, say
 from bench.app.runs.request import Request
-from bench.app.runs.suite import Confirm
 from bench.core.errors import UserError
 from bench.core.plain import assignments, flatten, names
 from bench.core.system.content import read_toml
@@ -56,17 +53,22 @@ def run(
     full: Full = False,
     home: Home = None,
 ) -> CommandOutput:
-    """Search a suite's trade-off frontier, confirm it, and pick a configuration."""
+    """Search a suite's trade-off frontier, confirm it, and pick a configuration; or go on with a
+    run, or extend it.
+    """
     request = Request.of(asked)
-    from bench.app.runs.create import create
+    from bench.app.runs.extend import create_or_open, names_run
     from bench.app.runs.suite import load_suite
 
-    if part or only or (load_suite(request.suite).design is not None and not request.dataset):
-        _check_design(request, full)
-        yield from _run_design(request, part or [], only, home)
-        return
+    folder = writable_home(home)
+    if not names_run(folder, request.suite):
+        is_design = load_suite(request.suite).design is not None and not request.dataset
+        if part or only or is_design:
+            _check_design(request, full)
+            yield from _run_design(request, part or [], only, home)
+            return
     command = ["seesaw", *sys.argv[1:]]
-    yield from _execute(create(writable_home(home), request, TerminalProgress(), command), full)
+    yield from _execute(create_or_open(folder, request, TerminalProgress(), command), full)
 
 
 def _check_design(request: Request, full: bool) -> None:
@@ -109,58 +111,20 @@ def _run_design(
         say(f"next: python studies/publish.py {request.suite}  # in a clone", whole=True)
 
 
-@options_of(
-    Request,
-    "trials",
-    "samples",
-    "lengths",
-    "time",
-    "address",
-    "device",
-    "tracking",
-    "current",
-    defaults=False,
-)
-def resume(
-    asked: dict[str, Any], run_: RunName, full: Full = False, home: Home = None
-) -> CommandOutput:
-    """Continue a run after a stop or a crash, or extend it. Limits are totals over all executions,
-    and only grow.
-    """
-    from bench.app.runs.execute import extend
-
-    yield from _execute(extend(opened(run_, home), **asked), full)
-
-
-@options_of(Confirm, "static", "members", "replicates", "budget", defaults=False)
-@options_of(Request, "current")
-def confirm(
-    asked: dict[str, Any], run_: RunName, full: Full = False, home: Home = None
-) -> CommandOutput:
-    """Confirm more of a run: train what is missing, then renew frontier, pick and page. Numbers are
-    totals.
-    """
-    from bench.app.runs.execute import confirm_more
-
-    yield from _execute(confirm_more(opened(run_, home), **asked), full)
-
-
 def _execute(run: Run, full: bool) -> CommandOutput:
     """Carries out a run. The end is short: the verdict, the page, and one command to go on with."""
     from bench.app.cli.fronts import show_front, show_pick, show_verdict
     from bench.app.runs.execute import execute
     from bench.app.runs.folder import PAGE
     from bench.app.runs.result import documents
-    from bench.app.runs.run_page import next_step, run_argument
+    from bench.app.runs.run_page import next_step
 
     try:
         # Ray says on stdout what happens to machines; there belongs nothing but results.
         with interrupted_once(), redirect_stdout(sys.stderr):
             results = execute(run, TerminalProgress())
     except KeyboardInterrupt:
-        TerminalProgress().note(
-            f"stopped; `seesaw resume {run_argument(run)}` goes on where it was"
-        )
+        TerminalProgress().note(f"stopped; `{run.go_on}` goes on where it was")
         raise
     about = {"run": run.name, "folder": str(run.folder), "page": str(run.folder / PAGE)}
     yield lambda: about | documents(results)
@@ -305,10 +269,16 @@ def status(
             "--page", help="Refresh live, and write the page of the run so far each time."
         ),
     ] = False,
+    sync: Annotated[
+        bool, typer.Option("--sync", help="Send what is missing to MLflow, and say what that was.")
+    ] = False,
+    tracking: Annotated[
+        str | None, typer.Option(help="With --sync: MLflow's address, in place of the run's.")
+    ] = None,
     json: Json = False,
     home: Home = None,
 ) -> CommandOutput:
-    """Show what is running, done, and failed, and why."""
+    """Show what is running, done, and failed, and why; with --sync send it to MLflow."""
     from bench.app.cli.output import watch as keep_watching
     from bench.app.runs.folder import LIVE
     from bench.app.runs.run_page import write_live
@@ -316,6 +286,11 @@ def status(
     from bench.core.system.lock import is_held
 
     run = opened(run_, home)
+    if sync:
+        yield from _sync(run, tracking)
+        return
+    if tracking is not None:
+        raise UserError("--tracking: expected --sync beside it, found none")
 
     def look() -> dict[str, dict[str, Any]]:
         parts = {dataset: status_of(part) for dataset, part in run.datasets.items()}
@@ -331,7 +306,7 @@ def status(
         say(f"page: {shown(run.folder / LIVE)}", whole=True)
     if watch or page:
         keep_watching(look, _show_status, lambda: is_held(run.folder))
-        say("no driver works on the run: it has ended, or was stopped and can be resumed")
+        say(f"no driver works on the run: it has ended, or was stopped; `{run.go_on}` goes on")
         return
     parts = look()
     totals = dict.fromkeys(_counts(parts), 0)
@@ -345,7 +320,7 @@ def status(
     yield totals | {"failures": failures, "datasets": parts}
     _show_status(parts)
     if unfinished and not is_held(run.folder):
-        say(f"no driver works on the run; `seesaw resume {run.name}` goes on")
+        say(f"no driver works on the run; `{run.go_on}` goes on")
     show_tracking(run)
 
 
@@ -415,20 +390,13 @@ def _spent(search: dict[str, Any]) -> list[str]:
     return parts
 
 
-def sync(
-    run_: RunName,
-    tracking: Annotated[
-        str | None, typer.Option(help="MLflow address, in place of the run's.")
-    ] = None,
-    home: Home = None,
-) -> CommandOutput:
-    """Send the missing records of a run to MLflow."""
-    from bench.app.runs.reporting import sync as send
+def _sync(run: Run, tracking: str | None) -> CommandOutput:
+    """Sends the missing records of a run to MLflow."""
+    from bench.app.runs.reporting import sync
     from bench.core.system.credentials import plain_address
 
-    run = opened(run_, home)
     uri = plain_address(tracking) if tracking else run.tracking_uri
-    sent = send(run, tracking)
+    sent = sync(run, tracking)
     yield {"run": run.name, "tracking": uri, "sent": sent}
     counted = []
     for kind, count in sent.items():

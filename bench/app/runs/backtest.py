@@ -100,7 +100,7 @@ def plan_of(result: DatasetResult, asked: BacktestOptions, progress: Progress) -
     if served is None or served.current is None or not result.decision.serving.aims:
         raise UserError(
             f"{part.run.name}: expected a served front to test, found none: "
-            f"{result.decision.serving.reason}; `seesaw confirm {part.run.name} --replicates 3` "
+            f"{result.decision.serving.reason}; `{part.run.go_on} --confirm replicates=3` "
             "makes one"
         )
     against = str(served.table["point"].iloc[served.current])

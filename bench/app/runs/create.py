@@ -69,7 +69,7 @@ def create(
         TrialConfig.parse(request.set, "--set")
     if request.name is not None:
         _check_name(home, request.name)
-    suite = _applied(request)
+    suite = with_request(request)
     _check(suite, request.executor)
     cards = {dataset.id: find_card(dataset.id) for dataset in suite.datasets}
     command = list(words) or request.words
@@ -86,7 +86,7 @@ def create(
     production = _production(suite, request.current, suite_folder, home, tracking)
     models = _models_from_elsewhere(suite, request.model)
     space_file = content.find("search_spaces", suite.space)
-    definite = _definite(request, suite).model_copy(update={"tracking": tracking})
+    definite = definite_request(request, suite).model_copy(update={"tracking": tracking})
     with in_turn(writable(home) / LOCK):  # two of one name at once
         folder = _folder(home, request)
         manifest = Manifest(
@@ -113,7 +113,7 @@ def create(
     return Run.open(home, folder.name)
 
 
-def _definite(request: Request, suite: Suite) -> Request:
+def definite_request(request: Request, suite: Suite) -> Request:
     """The request with the number of workers and threads, and with absolute paths."""
     if request.executor == RAY:
         threads = request.threads or 1
@@ -157,7 +157,7 @@ def _parts(cards: Mapping[str, tuple[Path, str]]) -> dict[str, DatasetFolder]:
     return parts
 
 
-def _applied(request: Request) -> Suite:
+def with_request(request: Request) -> Suite:
     """The suite that is searched; paths in it are absolute."""
     suite = load_suite(request.suite)
     values = suite.model_dump()
@@ -170,6 +170,7 @@ def _applied(request: Request) -> Suite:
     limits = request.model_dump(include=set(Budget.model_fields))
     values["budget"] = with_limits(suite.budget, limits)
     values["search"] |= request.model_dump(include={"sampler", "lowest"}, exclude_none=True)
+    values["confirm"] |= request.confirm
     values["set"] = overridden(values["set"], request.set)
     return validate(Suite, values, "the command line")
 
@@ -268,9 +269,13 @@ def _check_name(home: Path, name: str) -> None:
         )
     folder = home / "runs" / name
     if folder.exists():
-        again = f"seesaw resume {shlex.quote(shown(folder))}"
         raise UserError(
-            f"the run '{name}' exists; go on with `{again}`, choose another --name, or leave it out"
+            f"--name: expected a name that no run has, found '{name}', at {shown(folder)}"
+        )
+    if name in content.names("reports"):
+        raise UserError(
+            f"--name: expected a name that no suite has, found '{name}', which `seesaw run {name}` "
+            "begins another run of it"
         )
 
 
@@ -288,12 +293,14 @@ def _folder(home: Path, request: Request) -> Path:
     if len(request.dataset) == 1:
         name = load_card(request.dataset[0]).key
     name = slug(name)[:MOST_LETTERS].lstrip("-")
-    return runs / _numbered(name, lambda numbered: (runs / numbered).exists())
+    # `seesaw run quick` begins a run, `seesaw run quick-1` goes on with one
+    first = f"{name}-1" if name in content.names("reports") else name
+    return runs / _numbered(name, lambda numbered: (runs / numbered).exists(), first)
 
 
-def _numbered(name: str, taken: Callable[[str], bool]) -> str:
-    """The first of `name`, `name-2`, `name-3`, .. that is not taken."""
-    numbered = name
+def _numbered(name: str, taken: Callable[[str], bool], first: str = "") -> str:
+    """The first of `first` (itself `name`), `name-2`, `name-3`, .. that is not taken."""
+    numbered = first or name
     for number in itertools.count(2):
         if not taken(numbered):
             break

@@ -1,6 +1,4 @@
-"""Carries out a run, or the rest of it, and extends it: prepare, search, confirm, frontier, pick,
-page.
-"""
+"""Carries out a run, or the rest of it: prepare, search, confirm, frontier, pick, page."""
 
 from __future__ import annotations
 
@@ -10,7 +8,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -25,18 +22,15 @@ from bench.app.runs.result import DatasetResult, result_of
 from bench.app.runs.run_page import write_report
 from bench.app.runs.search_limits import ended, rungs_of
 from bench.app.runs.status import After, Pace, WithLater
-from bench.app.runs.suite import Budget, Confirm, resolve_objectives, resolve_outcomes
+from bench.app.runs.suite import Confirm, resolve_objectives, resolve_outcomes
 from bench.core import plugins
-from bench.core.errors import UserError, listed
 from bench.core.objectives import Objective, of_items
 from bench.core.records import Job, Point, SplitName, TrialRecord
 from bench.core.rows import CONFIRM
 from bench.core.schema import Task
 from bench.core.seeds import derive
 from bench.core.system.atomic import atomic_path, write_text
-from bench.core.system.credentials import plain_address, remember
 from bench.core.system.progress import Progress
-from bench.core.validation import validate
 from bench.data import Store
 from bench.ledger.ledger import CELLS, write_cells
 from bench.measure import predictions
@@ -50,7 +44,6 @@ from bench.models.training.job import run_job
 from bench.models.training.kept import write_rows
 from bench.search.confirm.baselines import (
     baselines_of,
-    check_static,
     full_lengths,
     retuned,
     tries_of,
@@ -504,75 +497,3 @@ def _missing_twin(
     if twin is None or twin.training in study.replicates():
         return None
     return twin
-
-
-def extend(run: Run, current: str | None = None, **asked: Any) -> Run:
-    """The run with some of its request's fields changed, which `execute` keeps: limits, address,
-    device, current point.
-
-    A search that has ended goes on from there where its limits are raised. `tracking` is MLflow's
-    address from now on.
-
-    Raises:
-        UserError: a limit that is not there, or above the new one; an address or a device that jobs
-            could not use.
-    """
-    if "tracking" in asked:
-        asked["tracking"] = plain_address(asked["tracking"])
-    limits = {
-        key: limit for key, limit in run.suite.budget if limit is not None and key != "job_time"
-    }
-    raised = [key for key in asked if key in Budget.model_fields]
-    for key in raised:
-        if key not in limits:
-            options = listed([f"--{limit}" for limit in limits])
-            verb = "is" if key == "time" else "are"
-            raise UserError(
-                f"--{key}: expected a limit that '{run.name}' has ({options}), found that its "
-                f"{key} {verb} not limited"
-            )
-    request = validate(Request, run.request.model_dump() | asked, "")
-    request.check()
-    for key in raised:
-        if (new := getattr(request, key)) < (old := limits[key]):
-            raise UserError(
-                f"--{key}: expected at least {old:,}, the total of '{run.name}' so far, found "
-                f"{new:,}"
-            )
-    if "tracking" in asked:
-        remember(asked["tracking"], run.home)
-    budget = run.suite.budget.model_copy(update={key: getattr(request, key) for key in raised})
-    suite = run.suite.model_copy(update={"budget": budget})
-    return run.changed(request=request, suite=suite).with_current(current)
-
-
-def confirm_more(run: Run, current: str | None = None, **asked: int) -> Run:
-    """The run with more of what its suite's `[confirm]` says, which `execute` keeps.
-
-    Args:
-        asked: some of `static`, `members`, `replicates` and `budget`.
-
-    Raises:
-        UserError: less than the run has, fewer than 2 static weights, or some where there is
-            nothing to weigh.
-    """
-    before = run.suite.confirm
-    if asked.get("static", 2) < 2:
-        raise UserError(f"--static: expected at least 2 weights, found {asked['static']}")
-    for key, new in asked.items():
-        old = before.replicates_in_all if key == "budget" else getattr(before, key)
-        if new < old:
-            raise UserError(
-                f"--{key}: expected at least {old}, which '{run.name}' has already, found {new}"
-            )
-    after = validate(Confirm, before.model_dump() | asked, "the command line")
-    if after.static:
-        if not after.replicates:
-            raise UserError(
-                "--static: expected --replicates beside it, as this run confirms nothing, found "
-                "none"
-            )
-        for part in run.datasets.values():
-            tasks = [task.name for task in part.tasks]
-            check_static(part.key, tasks, part.fitted().space)
-    return run.changed(suite=run.suite.model_copy(update={"confirm": after})).with_current(current)

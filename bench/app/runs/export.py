@@ -109,7 +109,7 @@ def export(
     if ranked is None or ranked.current is None:
         raise UserError(
             f"{part.run.name}: expected kept predictions to export, found none, as nothing was "
-            f"confirmed; `seesaw confirm {part.run.name} --replicates 3` makes them"
+            f"confirmed; `{part.run.go_on} --confirm replicates=3` makes them"
         )
     chosen = _chosen(ranked, points)
     table, options = _log_of(result, ranked, chosen, KEPT if split is None else (split,))

@@ -39,6 +39,8 @@ from bench.core.schema import Task
 from bench.core.system.atomic import write_text
 from bench.core.system.content import read_toml
 from bench.core.system.credentials import home_address, is_known, shown
+from bench.core.system.home import resolve_home
+from bench.core.system.home import shown as shown_folder
 from bench.core.system.progress import Progress
 from bench.core.validation import validate
 from bench.data import Card, Store, parse_card, prepare
@@ -87,9 +89,7 @@ class Manifest(Config):
     format: int = FORMATS[RUN]
     """Of all files in the folder."""
     request: Request
-    """With the number of workers and threads; paths in it are absolute. `seesaw resume` changes
-    it.
-    """
+    """With the number of workers and threads; paths in it are absolute. Going on may change it."""
     suite: Suite
     """As the request changed it; paths in it are absolute."""
     parts: dict[str, DatasetFolder]
@@ -175,6 +175,18 @@ class Run:
         return self.request.name or self.folder.name
 
     @property
+    def argument(self) -> str:
+        """How a command names it: by its name, or by its path where its home is not the usual
+        one.
+        """
+        return self.name if self.home == resolve_home() else shlex.quote(shown_folder(self.folder))
+
+    @property
+    def go_on(self) -> str:
+        """The command that goes on with it."""
+        return f"seesaw run {self.argument}"
+
+    @property
     def request(self) -> Request:
         """What the user asked."""
         return self.manifest.request
@@ -219,7 +231,7 @@ class Run:
             raise UserError(
                 f"{self.name}: expected an MLflow address that you named for {self.home} before, "
                 f"found {shown(address)} in the run's {MANIFEST}; if you trust it with your "
-                "credentials, name it with `seesaw sync` or `seesaw resume` and --tracking"
+                "credentials, name it by --tracking with `seesaw status --sync` or `seesaw run`"
             )
         return self.tracking_uri
 

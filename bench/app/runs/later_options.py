@@ -26,7 +26,7 @@ class BacktestOptions(Config):
     every: str | None = None
     """A cut for each span of time instead: 1d, 2w, 12h, month."""
     points: Annotated[tuple[str, ...], BeforeValidator(names), Option("point")] = ("pick",)
-    """pick, or points of `seesaw frontier` at their best weights, as in 7,trees."""
+    """pick, or points of `seesaw show` at their best weights, as in 7,trees."""
     warm: bool = False
     """Go on from the cut before, by one pass over new rows; default: train from scratch."""
     window: str = ""
@@ -74,7 +74,7 @@ class DeployOptions(Config):
     target: Annotated[str, Option(form="RUN|picked.json")]
     """A run, or the pick of one data set."""
     point: Annotated[str | None, Option(form="ID")] = None
-    """A point of `seesaw frontier`, as 7 or trees, in place of the pick."""
+    """A point of `seesaw show`, as 7 or trees, in place of the pick."""
     alias: Annotated[Alias | None, Option("as", "champion|challenger")] = None
     """Alias of the version; default: champion, with --point challenger."""
     name: str | None = None

@@ -55,7 +55,7 @@ def serving_of(
     current = ranked.current
     if current is None or not candidates:
         rates = dict(zip(confirmation.tasks, confirmation.rates, strict=True))
-        reason = "no confirmed model keeps its predictions; `seesaw confirm` trains it again"
+        reason = "no confirmed model keeps its predictions; `seesaw run RUN` trains it again"
         return Serving(None, rates, "", reason)
 
     def outcomes() -> Sequence[Objective]:

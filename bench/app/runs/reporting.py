@@ -118,9 +118,8 @@ class Reporter(AbstractContextManager["Reporter"]):
         if stored < total:
             count = f"{stored} of {total} trials"
         reason = self._logbook.trouble or "it did not answer in time"
-        return (
-            f"MLflow has {count}; `seesaw sync {self._run.name}` sends what is missing ({reason})"
-        )
+        command = f"seesaw status {self._run.name} --sync"
+        return f"MLflow has {count}; `{command}` sends what is missing ({reason})"
 
 
 def sync(run: Run, uri: str | None = None) -> dict[str, int]:
@@ -334,7 +333,7 @@ def _description(
         if file in files:
             links.append(f"[{title}]({folder}/{file})")
     name = result.run.run.name
-    commands = [result.run.run.manifest.command, f"seesaw frontier {name}", f"seesaw pick {name}"]
+    commands = [result.run.run.manifest.command, f"seesaw show {name}", f"seesaw pick {name}"]
     if decision.pick and decision.pick.config:
         commands.append(f"seesaw deploy {name}")
     parts = [

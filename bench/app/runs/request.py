@@ -28,11 +28,15 @@ def _models(value: Any) -> dict[str, Any]:
     return assignments(value, "--model", "mine=q_click,q_buy")
 
 
+def _confirm(value: Any) -> dict[str, Any]:
+    return assignments(value, "--confirm", "static=7")
+
+
 class Request(Resources, Budget):
     """What a user asks of a run."""
 
     suite: str
-    """A suite's name, or the path of a suite.toml, or of a TOML file with these options."""
+    """A suite's name or file, a TOML file with these options, or a run to go on with."""
     dataset: Annotated[tuple[str, ...], BeforeValidator(names)] = ()
     """Data sets instead of the suite's, separated by commas."""
     space: str | None = None
@@ -42,11 +46,14 @@ class Request(Resources, Budget):
     lowest: int | float | str | None = None
     """Lowest rung: samples, or a part of full length; 0 for none."""
     name: str | None = None
-    """The run's name; default: that of the one --dataset, else the suite's; numbered."""
+    """The run's name; a second time, the run goes on. Default: that of the one --dataset, else the
+    suite's; numbered."""
     seed: int = Field(0, ge=0)
     """Seed of every random number."""
     set: Annotated[dict[str, Any], BeforeValidator(assignments)] = Field(default_factory=dict)
     """Configuration, as in sharing.kind=mmoe."""
+    confirm: Annotated[dict[str, Any], BeforeValidator(_confirm)] = Field(default_factory=dict)
+    """More or less to confirm than the suite says, as in static=7, members=2 or replicates=3."""
     current: str | None = None
     """Model in production: TOML, a package's folder, column:NAME, or models:/NAME/VERSION."""
     model: Annotated[dict[str, ColumnList], BeforeValidator(_models)] = Field(default_factory=dict)

@@ -23,7 +23,7 @@ from bench.core.errors import UserError
 from bench.core.plain import read_json
 from bench.core.rows import CONFIRM, TEST
 from bench.core.system.content import is_path
-from bench.core.system.home import resolve_home, shown
+from bench.core.system.home import shown
 from bench.core.system.lock import is_held
 from bench.data import Store
 from bench.data.store import part_of
@@ -60,10 +60,7 @@ def write_live(run: Run, progress: Mapping[str, Mapping[str, Any]]) -> None:
         parts = [f"{text.dataset(name)}: {in_words(status)}" for name, status in progress.items()]
         live = " ".join(["This run goes on.", *parts])
     elif not ended:
-        live = (
-            f"Nothing works on this run, which has not ended; `seesaw resume {run_argument(run)}` "
-            "goes on."
-        )
+        live = f"Nothing works on this run, which has not ended; `{run.go_on}` goes on."
     write_page(sections, run.folder / LIVE, run.name, live, AGAIN if going else 0)
 
 
@@ -205,9 +202,9 @@ def next_step(results: Sequence[DatasetResult]) -> str:
     """
     run = results[0].run.run
     decision = results[0].decision
-    name = run_argument(run)
+    name = run.argument
     if not run.request.dataset and not is_path(run.request.suite):
-        return "seesaw card log.csv --label click  # now your own log, by the names of its columns"
+        return "seesaw data card log.csv --label click  # now your own log, by its columns' names"
     pick = decision.pick
     verdict = decision.verdict
     switches = len(results) == 1 and verdict.kind == "model"
@@ -216,11 +213,4 @@ def next_step(results: Sequence[DatasetResult]) -> str:
             return f"seesaw plan {name}  # how long its A/B test takes"
         if pick.role != "current":
             return f"seesaw deploy {name}  # trains the pick for good and packages it"
-    return f"seesaw frontier {name} --full  # all tables"
-
-
-def run_argument(run: Run) -> str:
-    """How a command names the run: by its name, or by its path where its home is not the usual
-    one.
-    """
-    return run.name if run.home == resolve_home() else shlex.quote(shown(run.folder))
+    return f"seesaw show {name} --full  # all tables"

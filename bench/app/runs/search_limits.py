@@ -108,7 +108,7 @@ def cut_short(run: DatasetRun, study: Study) -> str:
             parts.append(f"{spent[key]:,} of {limit:,} {unit}")
     return (
         f"The time limit of {duration(budget.time)} ended the search at {' and '.join(parts)}; "
-        f"`seesaw resume {run.run.name} --time` raises it."
+        f"`{run.run.go_on} --time` raises it."
     )
 
 
@@ -116,7 +116,7 @@ def unfinished(run: DatasetRun, study: Study) -> str:
     """A sentence where the run has not come to its end; else empty."""
     if study.confirmed:
         return ""
-    then = f"`seesaw resume {run.run.name}` goes on"
+    then = f"`{run.run.go_on}` goes on"
     if is_held(run.run.folder):
         then = "a driver works on it"
     return f"The run has not ended: points or replicates are missing here; {then}."

@@ -60,7 +60,8 @@ def find(kind: ContentKind, name_or_path: str) -> Path:
     path = Path(name_or_path)
     if kind == "datasets" and path.suffix != ".toml" and os.path.isfile(path):
         raise UserError(
-            f"{shortened(str(path))}: expected a card; `seesaw card FILE --label COLUMN` writes one"
+            f"{shortened(str(path))}: expected a card; `seesaw data card FILE --label COLUMN` "
+            "writes one"
         )
     if is_path(name_or_path):
         if os.path.isdir(path):  # unlike Path.is_dir, False where the name is too long

@@ -56,7 +56,7 @@ def _head(draft: Draft) -> Iterator[str]:
     request, sample = draft.request, draft.sample
     extent = "all there are" if sample.complete else "the head of each file; others may differ"
     yield from comment(
-        f"Written by `seesaw card` from what the files hold: {sample.table.num_rows:,} rows "
+        f"Written by `seesaw data card` from what the files hold: {sample.table.num_rows:,} rows "
         f"inspected, {extent}. It is a proposal: read it, above all post_exposure and [columns], "
         "and change what you know better."
     )

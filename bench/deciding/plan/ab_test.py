@@ -152,7 +152,7 @@ def plan(decision: Decision, asked: PlanOptions) -> dict[str, Any]:
     serving, rows = decision.serving, decision.test()
     served = serving.served
     if served is None or rows is None:
-        remedy = "; `seesaw confirm RUN --replicates 3` makes one" if rows is None else ""
+        remedy = "; `seesaw run RUN --confirm replicates=3` makes one" if rows is None else ""
         raise UserError(
             f"expected a served front to plan a test of, found none: {serving.reason}{remedy}"
         )

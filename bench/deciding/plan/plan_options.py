@@ -41,7 +41,7 @@ class PlanOptions(Config):
     """What is asked of a plan."""
 
     point: Annotated[str | None, Option(form="ID")] = None
-    """A point of `seesaw frontier`, as 7 or trees, in place of the pick."""
+    """A point of `seesaw show`, as 7 or trees, in place of the pick."""
     traffic: Annotated[
         float | None, BeforeValidator(_per_day), Option(form="N/day"), Field(gt=0, lt=math.inf)
     ] = None

@@ -492,8 +492,8 @@ def _searched(
 def _too_few_weights(weights: int, run: str) -> str:
     static_weights = "1 static weight" if weights == 1 else f"{weights} static weights"
     return (
-        f"{static_weights}, at least {LEAST_WEIGHTS} are needed; `seesaw confirm {run} --static "
-        f"{LEAST_WEIGHTS}` adds them."
+        f"{static_weights}, at least {LEAST_WEIGHTS} are needed; `seesaw run {run} --confirm "
+        f"static={LEAST_WEIGHTS}` adds them."
     )
 
 

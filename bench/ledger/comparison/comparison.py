@@ -469,8 +469,8 @@ def _notes(
     if single:
         notes.append(
             f"Not tested, as only one point is confirmed: {listed([row['name'] for row in single])}"
-            f". `seesaw confirm {single[0]['points'][0]['run']} --members 2` confirms two of each "
-            "family."
+            f". `seesaw run {single[0]['points'][0]['run']} --confirm members=2` confirms two of "
+            "each family."
         )
     lone = [name for name, count in trials.items() if count == 1]
     if lone:

@@ -283,7 +283,7 @@ class Executor(ABC):
         if task.faults > 1:
             reason = f"tried {task.faults} times; at last {reason}"
         if says_no_room(reason):  # no fault of the job: once there is room, it is run
-            raise UserError(f"{task.job.name}: {reason}; make room, then `seesaw resume` goes on")
+            raise UserError(f"{task.job.name}: {reason}; make room, then `seesaw run RUN` goes on")
         return replace(outcome, failure=Failure("infrastructure", reason))
 
 

@@ -1,4 +1,4 @@
-"""From files alone to a trained model: `seesaw card`, then `prepare` and `train` with the card as
+"""From files alone to a trained model: `seesaw data card`, then `prepare` and `train` with the card as
 it was written.
 """
 
@@ -77,7 +77,7 @@ def proposed(said):
 
 
 def trains(seesaw, card, *options):
-    prepared = seesaw("prepare", card, *options, "--json")
+    prepared = seesaw("data", "prepare", card, *options, "--json")
     assert prepared.code == 0, prepared.err
     trained = seesaw("train", card, *options, *SMALL, "--json")
     assert trained.code == 0, trained.err
@@ -95,7 +95,9 @@ def test_what_it_proposes_can_be_uncommented(seesaw, tmp_path):
         frame.click * frame.buy == 1, rng.lognormal(3, 1, len(frame)).round(2), np.nan
     )
     frame.to_csv(tmp_path / "log.csv", index=False)
-    said = seesaw("card", tmp_path / "log.csv", *FUNNEL, "--label", "spend", "--json", home=None)
+    said = seesaw(
+        "data", "card", tmp_path / "log.csv", *FUNNEL, "--label", "spend", "--json", home=None
+    )
     assert said.code == 0, said.err
     assert proposed(said) == [
         ("", {"units": "user_id"}),
@@ -108,7 +110,7 @@ def test_what_it_proposes_can_be_uncommented(seesaw, tmp_path):
     assert len(means) == 4
     assert all(10 < float(mean) < 100 for mean in means)
     assert not {"units", "weight"} & set(card_of(tmp_path))
-    splits = json.loads(seesaw("prepare", card, "--json").out)["splits"]
+    splits = json.loads(seesaw("data", "prepare", card, "--json").out)["splits"]
     rows = {name: part["rows"] for name, part in splits.items()}
     assert rows == json.loads(said.out)["split"]["rows"]
     assert all(f"# {name}: {count:,} rows" in text for name, count in rows.items())
@@ -120,9 +122,9 @@ def test_what_it_proposes_can_be_uncommented(seesaw, tmp_path):
         "price",
         True,
     )
-    told = seesaw("datasets", card, "--json")
+    told = seesaw("list", "datasets", card, "--json")
     assert json.loads(told.out)["weight"] == "sample_weight"
-    assert json.loads(seesaw("prepare", card, "--json").out)["weights"]["plain"]
+    assert json.loads(seesaw("data", "prepare", card, "--json").out)["weights"]["plain"]
 
 
 def test_a_card_elsewhere_finds_its_files(seesaw, tmp_path):
@@ -130,7 +132,7 @@ def test_a_card_elsewhere_finds_its_files(seesaw, tmp_path):
     raw.mkdir()
     log().to_csv(raw / "log.csv", index=False, sep=";")
     said = seesaw(
-        "card", raw / "log.csv", "--label", "click", "--out", out, "--id", "mine", home=None
+        "data", "card", raw / "log.csv", "--label", "click", "--out", out, "--id", "mine", home=None
     )
     assert said.code == 0, said.err
     assert card_of(tmp_path / "cards", "mine.toml")["folder"] == "../raw"
@@ -140,11 +142,14 @@ def test_a_card_elsewhere_finds_its_files(seesaw, tmp_path):
 def test_nothing_is_replaced_without_being_told_to(seesaw, tmp_path):
     log().to_csv(tmp_path / "log.csv", index=False)
     (tmp_path / "card.toml").write_text("mine")
-    said = seesaw("card", tmp_path / "log.csv", "--label", "click", home=None)
+    said = seesaw("data", "card", tmp_path / "log.csv", "--label", "click", home=None)
     assert said.code == 2
     assert "--force" in said.err
     assert (tmp_path / "card.toml").read_text() == "mine"
-    assert seesaw("card", tmp_path / "log.csv", "--label", "click", "--force", home=None).code == 0
+    assert (
+        seesaw("data", "card", tmp_path / "log.csv", "--label", "click", "--force", home=None).code
+        == 0
+    )
     assert card_of(tmp_path)["id"] == "log"
 
 
@@ -178,7 +183,7 @@ def mistakes(tmp_path_factory):
 )
 def test_each_mistake_is_one_sentence(mistakes, arguments, message, seesaw, monkeypatch):
     monkeypatch.chdir(mistakes)
-    said = seesaw("card", *shlex.split(arguments), home=None)
+    said = seesaw("data", "card", *shlex.split(arguments), home=None)
     assert said.code == 2, said.err
     assert message in said.err
     assert said.err.strip().count("\n") == 0
@@ -192,7 +197,7 @@ def test_real_census_income(seesaw, tmp_path, census_raw):
     out = tmp_path / "card.toml"
     options = ["--columns", names, "--split", "files", "--rows", 20_000, "--out", out]
     labels = ["--label", "income_50k", "--label", "marital_stat=Never married"]
-    said = seesaw("card", *files, *labels, *options, "--json", home=None)
+    said = seesaw("data", "card", *files, *labels, *options, "--json", home=None)
     assert said.code == 0, said.err
     card = card_of(tmp_path)
     assert card["tasks"][0]["positive"] == ["50000+."]
@@ -204,7 +209,7 @@ def test_real_census_income(seesaw, tmp_path, census_raw):
         {"weight": "instance_weight"},
         {"drop_duplicates": True},
     ]
-    assert seesaw("prepare", out, "--raw", census_raw).code == 0
+    assert seesaw("data", "prepare", out, "--raw", census_raw).code == 0
 
 
 @pytest.mark.slow
@@ -216,13 +221,13 @@ def test_real_kuairand(seesaw, tmp_path, kuairand_raw):
     labels = ["--label", "is_click", "--label", "is_like", "--parent", "is_like=is_click"]
     options = ["--time", "time_ms", "--group", "user_id", "--rows", 50_000, "--out", out]
     log = kuairand_raw / "log_standard_4_22_to_5_08_pure.csv.gz"
-    said = seesaw("card", log, *labels, *options, "--json", home=None)
+    said = seesaw("data", "card", log, *labels, *options, "--json", home=None)
     assert said.code == 0, said.err
     ours, theirs = card_of(tmp_path), load_values("kuairand-pure")
     assert {*ours["post_exposure"], "is_click", "is_like"} == set(theirs["post_exposure"])
     assert set(ours["columns"]) == {"user_id", "video_id", "hourmin_hour", "duration_ms", "tab"}
     assert {at for at, _ in proposed(said)} <= {"reader"}
-    assert seesaw("prepare", out, "--raw", kuairand_raw).code == 0
+    assert seesaw("data", "prepare", out, "--raw", kuairand_raw).code == 0
 
 
 @pytest.mark.slow
@@ -273,7 +278,7 @@ def ranked_log(rows=2400):
 
 def test_a_time_and_a_group_that_are_seen_are_used(seesaw, tmp_path):
     ranked_log().to_csv(tmp_path / "log.csv", index=False)
-    said = seesaw("card", tmp_path / "log.csv", "--label", "click", home=None)
+    said = seesaw("data", "card", tmp_path / "log.csv", "--label", "click", home=None)
     assert said.code == 0, said.err
     card = card_of(tmp_path)
     assert (card["split"]["kind"], card["time"], card["group"]) == (
@@ -288,7 +293,7 @@ def test_a_time_and_a_group_that_are_seen_are_used(seesaw, tmp_path):
         "\n# ", " "
     )
     assert "--current column:todays_score" in said.out
-    prepared = seesaw("prepare", tmp_path / "card.toml", "--json")
+    prepared = seesaw("data", "prepare", tmp_path / "card.toml", "--json")
     assert prepared.code == 0, prepared.err
 
 
@@ -296,7 +301,7 @@ def test_a_time_that_would_part_groups_gives_way_to_them(seesaw, tmp_path):
     frame = ranked_log()
     frame["request_id"] = np.random.default_rng(1).permutation(frame["request_id"])
     frame.to_csv(tmp_path / "log.csv", index=False)
-    said = seesaw("card", tmp_path / "log.csv", "--label", "click", home=None)
+    said = seesaw("data", "card", tmp_path / "log.csv", "--label", "click", home=None)
     assert said.code == 0, said.err
     assert card_of(tmp_path)["split"]["column"] == "request_id"
 
@@ -306,7 +311,7 @@ def test_a_split_by_time_parts_no_request(seesaw, tmp_path):
     seconds = pd.to_timedelta(frame["position"] * 7, unit="s")
     frame["event_time"] = (pd.to_datetime(frame["event_time"]) + seconds).astype(str)
     frame.to_csv(tmp_path / "log.csv", index=False)
-    said = seesaw("card", tmp_path / "log.csv", "--label", "click", home=None)
+    said = seesaw("data", "card", tmp_path / "log.csv", "--label", "click", home=None)
     assert said.code == 0, said.err
     split = card_of(tmp_path)["split"]
     time = frame["event_time"]
@@ -319,7 +324,7 @@ def test_a_split_by_time_parts_no_request(seesaw, tmp_path):
 
 def test_a_time_is_seen_without_a_request_where_rows_of_somebody_repeat(seesaw, tmp_path):
     ranked_log().drop(columns="request_id").to_csv(tmp_path / "log.csv", index=False)
-    said = seesaw("card", tmp_path / "log.csv", "--label", "click", home=None)
+    said = seesaw("data", "card", tmp_path / "log.csv", "--label", "click", home=None)
     assert said.code == 0, said.err
     card = card_of(tmp_path)
     assert (card["split"]["kind"], card["time"]) == ("time", "event_time")
@@ -330,13 +335,23 @@ def test_a_time_is_seen_without_a_request_where_rows_of_somebody_repeat(seesaw, 
 
 def test_units_may_be_said(seesaw, tmp_path):
     log().to_csv(tmp_path / "log.csv", index=False)
-    said = seesaw("card", tmp_path / "log.csv", "--label", "click", "--units", "user_id", home=None)
+    said = seesaw(
+        "data", "card", tmp_path / "log.csv", "--label", "click", "--units", "user_id", home=None
+    )
     assert said.code == 0, said.err
     assert card_of(tmp_path)["units"] == "user_id"
     wrong = seesaw(
-        "card", tmp_path / "log.csv", "--label", "click", "--units", "usr", "--force", home=None
+        "data",
+        "card",
+        tmp_path / "log.csv",
+        "--label",
+        "click",
+        "--units",
+        "usr",
+        "--force",
+        home=None,
     )
     assert (wrong.code, "--units" in wrong.err) == (2, True)
     parted = "--group", "item_id", "--units", "user_id", "--force"
-    refused = seesaw("card", tmp_path / "log.csv", "--label", "click", *parted, home=None)
+    refused = seesaw("data", "card", tmp_path / "log.csv", "--label", "click", *parted, home=None)
     assert (refused.code, "one value of 'user_id' for each 'item_id'" in refused.err) == (2, True)

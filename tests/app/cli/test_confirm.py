@@ -1,4 +1,4 @@
-"""`seesaw confirm`: what is added to a run that is over, and what is refused."""
+"""`seesaw run RUN --confirm`: what is added to a run that is over, and what is refused."""
 
 import html
 import json
@@ -57,13 +57,13 @@ def every_surface_says_the_same(seesaw, home, page):
     """`frontier`, `compare`, `pick`, page and MLflow: one answer, and one value of each number."""
     import mlflow
 
-    found = json.loads(seesaw("frontier", "whole", "--json").out)
+    found = json.loads(seesaw("show", "whole", "--json").out)
     answer = found["answer"]
     assert answer["static_weights"] == 7
     assert answer["verdict"] in {"yes", "no", "cannot tell"}
     assert json.loads(seesaw("compare", "whole", "--json").out)["groups"][0]["answer"] == answer
     assert json.loads(seesaw("pick", "whole", "--json").out)["answer"] == answer
-    assert answer["sentence"] in seesaw("frontier", "whole", "--heads").out.replace("\n", " ")
+    assert answer["sentence"] in seesaw("show", "whole", "--heads").out.replace("\n", " ")
     assert all(html.escape(each) in page for each in sentences(answer["sentence"]))
 
     client = mlflow.MlflowClient(f"sqlite:///{home / 'mlflow.db'}")
@@ -96,8 +96,8 @@ def test_confirm_adds_what_is_missing_once_and_the_same_after_an_interruption(
         said = seesaw("run", weighed.suite, "--name", name, *options)
         assert said.code == 0, said.err
     before = study_of(home, "whole")
-    more = ("--static", 7, "--members", 2, "--replicates", 3)
-    said = seesaw("confirm", "whole", *more, "--json")
+    more = [f"--confirm={setting}" for setting in ("static=7", "members=2", "replicates=3")]
+    said = seesaw("run", "whole", *more, "--json")
     assert said.code == 0, said.err
     study, document = study_of(home, "whole"), json.loads(said.out)
 
@@ -134,11 +134,11 @@ def test_confirm_adds_what_is_missing_once_and_the_same_after_an_interruption(
     every_surface_says_the_same(seesaw, home, page)
 
     interrupt(lambda job: job == 9)
-    assert seesaw("confirm", "broken", *more).code == 130
-    for command in ("frontier", "pick"):
+    assert seesaw("run", "broken", *more).code == 130
+    for command in ("show", "pick"):
         said = seesaw(command, "broken")
         assert (
-            "The run has not ended: points or replicates are missing here; `seesaw resume broken`"
+            "The run has not ended: points or replicates are missing here; `seesaw run broken`"
             in said.out
         )
     assert (
@@ -148,15 +148,15 @@ def test_confirm_adds_what_is_missing_once_and_the_same_after_an_interruption(
         > 0
     )
     interrupt(lambda job: False)
-    said = seesaw("resume", "broken")
+    said = seesaw("run", "broken")
     assert said.code == 0, said.err
-    assert "has not ended" not in said.out + seesaw("frontier", "broken").out
+    assert "has not ended" not in said.out + seesaw("show", "broken").out
     broken = study_of(home, "broken")
     assert essence(broken.baselines()) == essence(study.baselines())
     assert essence(broken.records()) == essence(study.records())
 
     interrupt(lambda job: True)  # it would not get far with a job
-    again = seesaw("confirm", "whole", *more, "--json")
+    again = seesaw("run", "whole", *more, "--json")
     assert again.code == 0, again.err
     assert json.loads(again.out)["baselines"] == document["baselines"]
 
@@ -169,30 +169,30 @@ def test_what_cannot_be_is_refused_in_a_sentence(seesaw, weighed, tmp_path):
         create(tmp_path / "home", Request(suite=str(weighed.suite), name=name, raw=weighed.raw))
 
     def refused(*arguments):
-        said = seesaw("confirm", *arguments)
+        said = seesaw("run", *arguments)
         assert said.code == 2
         assert not list((tmp_path / "home/runs").glob("*/*/study.jsonl"))  # nothing was begun
         return said.err
 
     made("a")
-    assert "unknown run 'b'; known are a" in refused("b", "--static", 7)
-    assert "--static: expected at least 2 weights, found 1" in refused("a", "--static", 1)
-    assert "--members: expected at least 0, which 'a' has already, found -1" in refused(
-        "a", "--members", -1
+    assert "unknown suite or run 'b'; known are a" in refused("b", "--confirm", "static=7")
+    assert "expected static = 0, or at least 2 weights, found 1" in refused(
+        "a", "--confirm", "static=1"
     )
-    assert "--replicates: expected at least 2, which 'a' has already, found 1" in refused(
-        "a", "--replicates", 1
+    assert "--confirm: members: expected" in refused("a", "--confirm", "members=-1")
+    assert "--confirm replicates: expected at least 2, which 'a' has already, found 1" in refused(
+        "a", "--confirm", "replicates=1"
     )
-    assert "--budget: expected at least 6, which 'a' has already, found 5" in refused(
-        "a", "--budget", 5
+    assert "--confirm budget: expected at least 6, which 'a' has already, found 5" in refused(
+        "a", "--confirm", "budget=5"
     )
     weighed.edit(weighed.suite, "[confirm]", '[set]\n"sharing.kind" = "single_task"\n[confirm]')
     made("single")
     assert "expected a space with models that share, found single_task" in refused(
-        "single", "--static", 7
+        "single", "--confirm", "static=7"
     )
     weighed.edit(weighed.suite, 'objectives = ["click.auc", "buy.ctcvr.auc"]', 'tasks = ["click"]')
     made("alone")
     assert "expected two tasks or more to weigh, found only click" in refused(
-        "alone", "--static", 7
+        "alone", "--confirm", "static=7"
     )

@@ -57,8 +57,8 @@ def search(seesaw, made):
 
 
 def test_a_run_is_looked_at_from_any_folder(seesaw, made, elsewhere):
-    for command in ("status", "frontier", "pick", "report", "sync", "diagnose"):
-        said = seesaw(command, made, "--json", home=None)
+    for command in (["status"], ["show"], ["pick"], ["status", "--sync"], ["diagnose"]):
+        said = seesaw(*command, made, "--json", home=None)
         assert said.code == 0, said.err
     assert len(bench.load_run(made).front(heads=True))
     assert {path.name for path in elsewhere.iterdir()} == {"card.toml", "space.toml", "suite.toml"}
@@ -69,13 +69,14 @@ def test_asking_is_not_choosing(seesaw, made, monkeypatch):
     saving = f"seesaw {' '.join(asked)} --save"
     follows = "The pick follows the last `seesaw pick --save`"
     monkeypatch.setattr(sys, "argv", ["seesaw", *asked])
+    monkeypatch.chdir(made.parents[2])  # the page names files as seen from there
     said = seesaw(*asked, home=home).out
     assert said.endswith(f"not saved; to make it the pick that `deploy` trains: {saving}\n")
     answer = json.loads(seesaw(*asked, "--json", home=home).out)
     assert (answer.pop("save"), files(made), follows in said) == (saving, before, False)
     assert json.loads(seesaw(*asked, "--save", "--json", home=home).out) == answer
     assert json.loads(next(made.glob("*/picked.json")).read_text()) == answer
-    assert follows in seesaw("frontier", "here", home=home).out
+    assert follows in seesaw("show", "here", home=home).out
     assert "not saved" in seesaw("pick", "here", home=home).out
     said = seesaw("pick", "here", "--save", home=home).out  # goes back to the suite's policy
     assert ("not saved" in said, follows in said, files(made)) == (False, False, before)
@@ -88,7 +89,7 @@ def test_it_goes_on_from_any_folder_with_its_own_card(seesaw, made, elsewhere):
     text = card.read_text()
     card.write_text(text.replace('price = "numeric"', 'price = "categorical"'))
     try:
-        said = seesaw("resume", made, "--time", more, "--json", home=None)
+        said = seesaw("run", made, "--time", more, "--json", home=None)
     finally:
         card.write_text(text)
     assert said.code == 0, said.err
@@ -101,7 +102,7 @@ def test_other_data_is_refused_before_anything_of_the_run_is_written(seesaw, mad
     text, before = log.read_text(), files(made)
     log.write_text(text.replace("u1,", "u2,"))
     try:
-        said = seesaw("resume", made, "--trials", 200000, home=None)
+        said = seesaw("run", made, "--trials", 200000, home=None)
     finally:
         log.write_text(text)
     assert said.code == 2
@@ -144,8 +145,8 @@ def test_a_home_that_cannot_be_written_is_looked_at(seesaw, read_only, tmp_path)
     page = tmp_path / "page.html"
     commands = [
         ["status"],
-        ["frontier"],
-        ["report", "--out", page],
+        ["show"],
+        ["show", "--page", page],
         ["pick"],
         ["diagnose"],
         ["compare"],
@@ -153,7 +154,7 @@ def test_a_home_that_cannot_be_written_is_looked_at(seesaw, read_only, tmp_path)
     for command, *options in commands:
         said = seesaw(command, "here", *options, home=home)
         assert (said.code, said.err) == (0, "")
-    for command in ("datasets", "doctor"):
+    for command in ("list", "doctor"):
         assert seesaw(command, home=home).code == 0
     assert page.is_file()
     assert len(bench.load_run("here", home=home).front(heads=True))
@@ -161,11 +162,16 @@ def test_a_home_that_cannot_be_written_is_looked_at(seesaw, read_only, tmp_path)
 
 def test_what_writes_names_what_cannot_be_written(seesaw, shop, read_only):
     home = read_only.parents[1]
-    commands = [["report", "here"], ["resume", "here"], ["sync", "here"], ["train", shop.card]]
+    commands = [
+        ["show", "here", "--page", home / "page.html"],
+        ["run", "here"],
+        ["status", "here", "--sync"],
+        ["train", shop.card],
+    ]
     for command in [
         *commands,
         ["run", shop.suite],
-        ["prepare", shop.card],
+        ["data", "prepare", shop.card],
         ["pick", "here", "--save"],
     ]:
         said = seesaw(*command, home=home)

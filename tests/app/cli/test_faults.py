@@ -80,7 +80,7 @@ def test_ctrl_c_ends_cleanly_twice_as_well_and_the_run_goes_on(shop, tmp_path, e
     until(lambda: log(home, "a") > 6000 or run.process.poll() is not None)
     children = psutil.Process(run.process.pid).children(recursive=True)
 
-    second = Command(home, "resume", "a").end()
+    second = Command(home, "run", "a").end()
     assert second[0] == 2, second
     assert second[1] == ""
     (line,) = second[2].splitlines()
@@ -105,7 +105,7 @@ def test_ctrl_c_ends_cleanly_twice_as_well_and_the_run_goes_on(shop, tmp_path, e
     values = json.loads(manifest.read_text())
     values["suite"]["budget"]["trials"] = 6  # a limit may be moved
     manifest.write_text(json.dumps(values))
-    code, out, err = Command(home, "resume", "a", "--json").end()
+    code, out, err = Command(home, "run", "a", "--json").end()
     assert code == 0, err
     assert front(out)
 
@@ -127,7 +127,7 @@ def test_a_run_that_is_killed_again_and_again_ends_as_the_undisturbed_one(shop, 
         os.kill(command.process.pid, signal.SIGKILL)
         command.end()
         killed += 1
-        command = Command(home, "resume", "wild", "--json")
+        command = Command(home, "run", "wild", "--json")
     code, out, err = command.end()
     assert code == 0, err
     assert killed >= 3
@@ -136,7 +136,8 @@ def test_a_run_that_is_killed_again_and_again_ends_as_the_undisturbed_one(shop, 
 
 
 @pytest.mark.parametrize(
-    ("name", "made"), [("a", ["a", "the run 'a' exists; go on with"]), (None, ["suite", "suite-2"])]
+    ("name", "made"),
+    [("a", ["--name: expected a name that no run has", "a"]), (None, ["suite", "suite-2"])],
 )
 def test_of_two_runs_that_begin_at_once_neither_replaces_the_other(
     shop, tmp_path, monkeypatch, name, made

@@ -175,7 +175,9 @@ def test_trees_are_picked_deployed_and_score_rows(flow, tmp_path):
             "deploy", "flow", "--policy", policy, "--name", "grove", "--force", "--no-onnx", *raw
         )
         assert [part.trees for part in flow.package.manifest.parts] == [True]
-        assert flow.json("latency", kept, "--engines", "eager", "--batches", 100, "--seconds", 0.1)
+        assert flow.json(
+            "score", kept, "--latency", "--engine", "eager", "--batches", 100, "--seconds", 0.1
+        )
         judged = flow.json(
             "evaluate", kept, flow.shop.card, "--split", "test", "--resamples", 50, *raw
         )

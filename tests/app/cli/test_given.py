@@ -67,7 +67,7 @@ def test_it_stands_in_the_front_the_pick_the_page_and_after_a_resume(run, capsys
     assert result.plan()["points"]
     before = json.dumps(result.found.document)
     capsys.readouterr()
-    assert main(["resume", "a", "--home", str(run)]) == 0
+    assert main(["run", "a", "--home", str(run)]) == 0
     assert json.dumps(bench.load_run("a", run).found.document) == before
 
 

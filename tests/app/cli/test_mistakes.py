@@ -36,7 +36,7 @@ def always(shop):
     )
 
 
-PREPARE = ("prepare", "{card}", "--raw", "{raw}")
+PREPARE = ("data", "prepare", "{card}", "--raw", "{raw}")
 LONG = "n" * 300
 TRAIN = ("train", "{card}", "--raw", "{raw}")
 RUN = ("run", "{suite}", "--raw", "{raw}", "--executor", "inline")
@@ -55,9 +55,15 @@ NO_REPLICATES = suite("replicates = 2", "replicates = 0")
 # its name, what is called, what the sentence must name, and what is done wrong before
 MISTAKES = [
     ("unknown command", ("serach",), ("serach",)),
-    ("unknown option", ("datasets", "--jsn"), ("--jsn",)),
+    ("unknown option", ("list", "--jsn"), ("--jsn",)),
     ("missing argument", ("train",), ("DATASET",)),
     ("unknown suite", ("run", "quik"), ("suite", "quik", "quick")),
+    ("a suite's name for a run", (*RUN, "--name", "quick"), ("--name", "no suite has", "quick")),
+    ("unknown key to confirm", (*RUN, "--confirm", "statik=7"), ("confirm", "statik", "static")),
+    ("no kind of list", ("list", "space"), ("kind", "space", "spaces")),
+    ("a list of one data set", ("list", "suites", "--dataset", "x"), ("--dataset", "'spaces'")),
+    ("nothing to score", ("score", "none"), ("FILES and --out", "--latency")),
+    ("an address of no sync", ("status", "none", "--tracking", "x"), ("none",)),
     ("unknown sampler", (*RUN, "--sampler", "tpee"), ("sampler", "tpee", "tpe")),
     ("no length", (*TRAIN, "--set", "training.until=0"), ("training.until",)),
     (
@@ -140,7 +146,7 @@ MISTAKES = [
     ),
     ("a limit that inline cannot keep", (*RUN, "--job-time", "5m"), ("job_time", "found inline")),
     ("a run's name too long", (*RUN, "--name", LONG), ("--name", "at most 100", LONG)),
-    ("a long home", ("datasets", "--home", LONG), ("name that a file can have", LONG[:20])),
+    ("a long home", ("list", "--home", LONG), ("name that a file can have", LONG[:20])),
     ("a variant that leads elsewhere", PREPARE, ("variants", "../up"), variant("../up")),
     (
         "no host of a tracking store",

@@ -132,7 +132,9 @@ def test_on_a_terminal_it_stays_in_one_place_and_the_cursor_is_there_after_ctrl_
 
 @pytest.fixture
 def begun(tmp_path):
-    return SimpleNamespace(folder=tmp_path, datasets={}, name="a", home=tmp_path)
+    return SimpleNamespace(
+        folder=tmp_path, datasets={}, name="a", go_on="seesaw run a", home=tmp_path
+    )
 
 
 def test_a_live_page_says_what_is_trained_and_ends_with_the_run(begun):
@@ -157,7 +159,7 @@ def test_a_live_page_says_what_is_trained_and_ends_with_the_run(begun):
         assert "nothing is trained yet" in page.read_text()
     write_live(begun, found)
     assert "`" not in page.read_text().split("<body>")[1].split("<script")[0]
-    assert "which has not ended; <code>seesaw resume" in page.read_text()
+    assert "which has not ended; <code>seesaw run" in page.read_text()
     write_live(begun, {"shop": found["shop"] | {"search": search | {"left": 0.0}}})
     assert 'name="again" content' not in page.read_text()
     assert '<p class="live">' not in page.read_text()

@@ -29,22 +29,19 @@ def log(shop):
 
 @pytest.mark.slow
 def test_a_card_is_run_and_its_pick_deployed(shop, tmp_path):
-    found = bench.run(
-        shop.card,
-        suite=shop.suite,
-        home=tmp_path,
-        raw=shop.raw,
-        executor="inline",
-        trials=4,
-        name="a",
-    )
+    asked = {"suite": shop.suite, "raw": shop.raw, "executor": "inline", "name": "a"}
+    found = bench.run(shop.card, home=tmp_path, trials=4, **asked)
     run = Run.open(tmp_path, "a")
     assert found.verdict() == bench.load_run(run.folder).verdict()
     assert (run.request.trials, run.request.workers, run.request.raw) == (4, 1, shop.raw.resolve())
     assert run.manifest.command.startswith(
         f"seesaw run {shop.suite} --trials 4 --executor inline --dataset {shop.card} "
     )
-    package = found.deploy(force=True)
+    again = bench.run(shop.card, home=tmp_path, trials=5, **asked)  # goes on
+    assert (len(again.trials()), again.run.folder) == (5, run.folder)
+    with pytest.raises(UserError, match="--seed: expected 0, with which the run 'a' was made"):
+        bench.run(shop.card, home=tmp_path, seed=1, **asked)
+    package = again.deploy(force=True)
     assert package.folder.parent.parent == run.folder
     rows = pd.DataFrame({"user": ["u1"], "item": ["i1"], "price": [9.0]})
     assert 0 < package.scorer().predict(rows)["click"][0] < 1
@@ -55,11 +52,11 @@ def made(monkeypatch):
     """Requests of runs, which are not made."""
     requests = []
 
-    def create(home, request, progress):
+    def create(home, request, progress, words):
         requests.append(request)
         raise UserError("enough")
 
-    monkeypatch.setattr("bench.app.runs.create.create", create)
+    monkeypatch.setattr("bench.app.runs.extend.create", create)
     return requests
 
 

@@ -7,7 +7,7 @@ import pytest
 import bench
 from bench.app.cli.options import validated
 from bench.app.runs.create import create
-from bench.app.runs.execute import extend
+from bench.app.runs.extend import extended
 from bench.app.runs.request import Request
 from bench.core.errors import UserError
 from bench.core.option import Option
@@ -50,7 +50,11 @@ def test_a_resumed_run_has_other_options_and_the_same_paths(tmp_path, monkeypatc
     )
     assert run.request.dataset == (str(Path(card).resolve()),)
     assert run.request.raw == Path("raw").resolve()
-    more = extend(run, samples=2 * 10**9, device="cpu")
+
+    def more_of(**asked):
+        return extended(run, Request(suite=str(run.folder), **asked))
+
+    more = more_of(samples=2 * 10**9, device="cpu")
     assert (more.request.samples, more.suite.budget.samples, more.request.device) == (
         2 * 10**9,
         2 * 10**9,
@@ -61,11 +65,17 @@ def test_a_resumed_run_has_other_options_and_the_same_paths(tmp_path, monkeypatc
         UserError,
         match=r"^--lengths: expected a limit that 'synthetic-funnel' has \(--samples\), found",
     ):
-        extend(run, lengths=3)
+        more_of(lengths=3)
     with pytest.raises(
         UserError, match=r"^--samples: expected at least 1,000,000,000, the total of"
     ):
-        extend(run, samples=5)
+        more_of(samples=5)
+    with pytest.raises(
+        UserError, match=r"^--seed: expected 0, with which the run 'synthetic-f.* 3"
+    ):
+        more_of(seed=3)
+    with pytest.raises(UserError, match=r"^--confirm: expected static, members, .* found 'kinds'"):
+        more_of(confirm={"kinds": True})
 
 
 @pytest.mark.parametrize(

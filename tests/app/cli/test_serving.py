@@ -38,15 +38,14 @@ def test_files_are_scored(seesaw, package, tmp_path):
 
 def test_latency(seesaw, package):
     said = seesaw(
-        "latency",
+        "score",
         package,
+        "--latency",
         "--batches",
-        "1",
-        "--threads",
         "1",
         "--seconds",
         "0.01",
-        "--engines",
+        "--engine",
         "eager",
     )
     assert said.code == 0, said.err

@@ -12,7 +12,7 @@ from corruptions.work import run
 from servers import RealServer, silent_server
 
 from bench.app.runs.create import create
-from bench.app.runs.execute import extend
+from bench.app.runs.extend import extended
 from bench.app.runs.folder import Run
 from bench.app.runs.request import Request
 from bench.core.errors import UserError
@@ -87,9 +87,9 @@ def test_no_password_is_kept_or_shown(server, shell, away):
         json.loads((shell.home / "runs/away/run.json").read_text())["request"]["tracking"]
         == server.uri
     )
-    dead = shell("sync", "away", "--tracking", f"http://me:{SECRET}@127.0.0.1:1")
+    dead = shell("status", "away", "--sync", "--tracking", f"http://me:{SECRET}@127.0.0.1:1")
     assert (dead[0], "nothing answers there" in dead[2]) == (2, True)
-    shell("report", "away")
+    shell("pick", "away", "--save")
     for text in (*away[1:], *dead[1:], *shell("pick", "away")[1:]):
         assert "s3cret" not in text
     files = [path for path in shell.home.rglob("*") if path.is_file()]
@@ -114,9 +114,9 @@ def test_credentials_go_only_to_an_address_that_was_named_for_this_home(
         assert Run.open(theirs, "a").store_address == uri
         shutil.copytree(theirs, mine)
         for command in (
-            ("sync", "a"),
-            ("resume", "a"),
-            ("resume", mine / "runs" / "a", "--current", "models:/m/1"),
+            ("status", "a", "--sync"),
+            ("run", "a"),
+            ("run", mine / "runs" / "a", "--current", "models:/m/1"),
         ):
             said = seesaw(*command)
             assert (said.code, said.out) == (2, "")
@@ -125,16 +125,16 @@ def test_credentials_go_only_to_an_address_that_was_named_for_this_home(
                 in one_sentence(said.err)
             )
             assert not asked
-        assert seesaw("sync", "a", "--tracking", uri).code == 0
+        assert seesaw("status", "a", "--sync", "--tracking", uri).code == 0
         run = Run.open(mine, "a")
         assert run.store_address == uri
-        other = extend(run, tracking="https://me:s3cret@host/x")
+        other = extended(run, Request(suite="a", tracking="https://me:s3cret@host/x"))
         with pytest.raises(
             UserError, match=r"^--address: expected HOST:PORT .* found 'ray://\*\*\*@host:1'$"
         ):
-            extend(
+            extended(
                 run.changed(request=run.request.model_copy(update={"executor": "ray"})),
-                address="ray://s3cret@host:1",
+                Request(suite="a", address="ray://s3cret@host:1"),
             )
         assert (other.request.tracking, other.store_address) == ("https://host/x", "https://host/x")
 
@@ -179,16 +179,16 @@ def test_a_server_that_is_down_leaves_a_note(shell, away):
     assert code == 0, err
     assert json.loads(out)["points"]
     assert (shell.home / "runs" / "away" / "report.html").is_file()
-    (note,) = (line for line in err.splitlines() if "seesaw sync" in line)
+    (note,) = (line for line in err.splitlines() if "--sync" in line)
     assert note.startswith(
-        "MLflow has 0 of 3 trials; `seesaw sync away` sends what is missing (could not "
+        "MLflow has 0 of 3 trials; `seesaw status away --sync` sends what is missing (could not "
     )
     assert "Traceback" not in err
 
 
 @pytest.mark.slow
 def test_what_was_not_sent_is_sent_once(server, shell, away, tmp_path):
-    code, out, err = shell("sync", "away", "--json")
+    code, out, err = shell("status", "away", "--sync", "--json")
     assert (code, err) == (0, "")
     document = json.loads(out)
     confirmed = sum(len(record.replicates) for record in shell.records("away"))
@@ -205,8 +205,8 @@ def test_what_was_not_sent_is_sent_once(server, shell, away, tmp_path):
     assert status == "FINISHED"
     assert files["report.html"] == (shell.home / "runs" / "away" / "report.html").read_bytes()
 
-    assert shell("sync", "away") == (0, f"nothing was missing at {server.uri}\n", "")
-    assert json.loads(shell("sync", "away", "--json")[1])["sent"] == dict.fromkeys(
+    assert shell("status", "away", "--sync") == (0, f"nothing was missing at {server.uri}\n", "")
+    assert json.loads(shell("status", "away", "--sync", "--json")[1])["sent"] == dict.fromkeys(
         document["sent"], 0
     )
     assert content(server.uri, "away", tmp_path / "again", "seesaw/shop") == found

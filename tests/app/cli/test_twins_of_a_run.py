@@ -33,9 +33,9 @@ def test_a_run_says_how_much_single_task_models_were_tuned_and_trains_nothing_tw
     result = ended(tmp_path / "home", "twins")
     assert result.tuning.startswith("Single-task models were tuned by ")
     assert result.tuning in result.current
-    assert seesaw("resume", "twins").code == 0
+    assert seesaw("run", "twins").code == 0
     assert trained(ended(tmp_path / "home", "twins")) == trained(result)
-    assert seesaw("resume", "twins", "--trials", 12).code == 0
+    assert seesaw("run", "twins", "--trials", 12).code == 0
     more = ended(tmp_path / "home", "twins")
     assert more.tuning.startswith("Single-task models were tuned by ")
     twins = [point for point in more.decision.frontier.points if point.kind == "twin"]

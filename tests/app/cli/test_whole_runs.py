@@ -36,11 +36,11 @@ def test_a_run_of_one_label_ends_with_all_that_a_run_has(seesaw, shop, tmp_path)
         "run", shop.suite, "--raw", shop.raw, "--name", "one", "--executor", "inline", "--json"
     )
     assert said.code == 0, said.err
-    shown = seesaw("frontier", "one", "--json")
+    shown = seesaw("show", "one", "--json")
     assert shown.code == 0, shown.err
     baselines = {each["name"]: each["replicates"] for each in json.loads(shown.out)["baselines"]}
     assert baselines["single_task"] >= 2  # none, where its replicates failed
-    for command in ("status", "pick", "report", "diagnose", "compare"):
+    for command in ("status", "pick", "show", "diagnose", "compare"):
         said = seesaw(command, "one")
         assert said.code == 0, (command, said.err)
     assert "one task needs no balancing" in seesaw("compare", "one").out
@@ -138,17 +138,17 @@ def test_a_run_of_all_baselines_keeps_every_replicates_predictions(seesaw, shop,
         file = folder / name
         whole = file.read_bytes()
         file.write_bytes(whole[:-40] + bytes([whole[-40] ^ 1]) + whole[-39:])
-        said = seesaw("frontier", "kept")
+        said = seesaw("show", "kept")
         assert (
             said.code,
             said.err.count("\n"),
             f"found {file} changed, cut or gone" in said.err,
         ) == (2, 1, True)
         file.write_bytes(whole)
-    assert seesaw("frontier", "kept", "--csv", tmp_path / "cells.csv").code == 0
+    assert seesaw("show", "kept", "--csv", tmp_path / "cells.csv").code == 0
     assert "blend of a network and trees" in (tmp_path / "cells.csv").read_text()
     log = (part.folder / "study.jsonl").read_bytes()
-    assert seesaw("resume", "kept").code == 0
+    assert seesaw("run", "kept").code == 0
     assert (part.folder / "study.jsonl").read_bytes() == log
 
 
@@ -211,33 +211,31 @@ def test_a_run_tells_diagnoses_and_its_current_model_is_a_baseline_that_may_chan
             >= {f"diagnosis/{name}": value for name, value in own.items()}.items()
         )
 
-    again = json.loads(seesaw("confirm", "a", "--current", tmp_path / "a.toml", "--json").out)
+    again = json.loads(seesaw("run", "a", "--current", tmp_path / "a.toml", "--json").out)
     assert current_in(again)["metrics"] != current["metrics"]
 
 
 def test_an_experiment_s_front_is_read_from_mlflow(seesaw, small_run):
     store = f"sqlite:///{small_run / 'mlflow.db'}"
     # on a busy machine, what was not sent
-    assert seesaw("sync", "kinds", "--home", small_run, home=None).code == 0
+    assert seesaw("status", "kinds", "--sync", "--home", small_run, home=None).code == 0
     document = json.loads(
-        seesaw("frontier", "--experiment", "seesaw/kinds", "--tracking", store, "--json").out
+        seesaw("show", "--experiment", "seesaw/kinds", "--tracking", store, "--json").out
     )
-    own = json.loads(seesaw("frontier", "kinds", "--json", "--home", small_run, home=None).out)
+    own = json.loads(seesaw("show", "kinds", "--json", "--home", small_run, home=None).out)
     assert document["hypervolumes"][0]["value"] == own["hypervolume"]["value"]
     on_front = {point["trial"] for point in own["points"] if point["role"] == "trial"}
     assert {
         point["trial"] for point in document["points"]
     } >= on_front  # MLflow has no baselines to compare with
-    assert (
-        "hypervolume" in seesaw("frontier", "--experiment", "seesaw/kinds", "--tracking", store).out
-    )
-    assert "expected a RUN or --experiment NAME, found neither" in seesaw("frontier").err
+    assert "hypervolume" in seesaw("show", "--experiment", "seesaw/kinds", "--tracking", store).out
+    assert "expected a RUN or --experiment NAME, found neither" in seesaw("show").err
 
 
 def test_all_cells_are_one_table_in_the_folder_in_a_notebook_in_mlflow_and_as_csv(
     seesaw, small_run, tmp_path
 ):
-    assert seesaw("sync", "kinds", "--home", small_run, home=None).code == 0
+    assert seesaw("status", "kinds", "--sync", "--home", small_run, home=None).code == 0
     (path,) = (small_run / "runs" / "kinds").glob("*/cells.parquet")
     kept, run = pd.read_parquet(path), bench.load_run("kinds", home=small_run)
     assert set(kept["split"]) == {"valid", "confirm", "test"}
@@ -252,7 +250,7 @@ def test_all_cells_are_one_table_in_the_folder_in_a_notebook_in_mlflow_and_as_cs
     sent = Path(client.download_artifacts(place[1], "cells.parquet", str(tmp_path)))
     assert sent.read_bytes() == path.read_bytes()
     said = seesaw(
-        "frontier", "kinds", "--csv", tmp_path / "new" / "cells.csv", "--home", small_run, home=None
+        "show", "kinds", "--csv", tmp_path / "new" / "cells.csv", "--home", small_run, home=None
     )
     assert said.code == 0, said.err
     read = pd.read_csv(
@@ -274,14 +272,14 @@ def test_where_no_point_passes_all_say_what_would_be_picked_and_with_which_guard
     said = seesaw("pick", "kinds", "--save")
     assert said.code == 0
     assert said.out.startswith("no pick: nothing passes the guard; the nearest is ")
-    assert said.out.strip() in seesaw("frontier", "kinds").out
+    assert said.out.strip() in seesaw("show", "kinds").out
     document = json.loads((part / "picked.json").read_text())
     assert document == json.loads(seesaw("pick", "kinds", "--json").out)
-    assert document == json.loads(seesaw("frontier", "kinds", "--json").out)["pick"]
+    assert document == json.loads(seesaw("show", "kinds", "--json").out)["pick"]
     assert document["trial"] is None
     assert document["reason"] in said.out
     assert not (part / "picked.toml").exists()  # of the pick that there was
-    assert "No pick" in Path(seesaw("report", "kinds").out.strip()).read_text()
+    assert "No pick" in (folder / "report.html").read_text()  # --save writes it anew
     for target in ("kinds", part / "picked.json"):
         refused = seesaw("deploy", target, "--dry-run")
         assert (refused.code, "nothing passes the guard" in refused.err) == (2, True)

@@ -323,8 +323,8 @@ def section_of(records, objectives, served=0, today=True, logged=False, **more):
         )
         given["remarks"] = [
             (
-                "This run cannot say whether any is better: 1 static weight; `seesaw confirm "
-                "quick-7 --static 7` adds them."
+                "This run cannot say whether any is better: 1 static weight; `seesaw run "
+                "quick-7 --confirm static=7` adds them."
             )
         ]
     of_decision = {name: more.pop(name) for name in [*more] if hasattr(decision, name)}

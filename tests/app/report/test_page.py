@@ -99,7 +99,7 @@ def test_words_are_there_without_scripts(section):
         served = replace(section.decision.serving.served, today=today)
         own = with_decision(section, verdict=Verdict("keep", ("As it is.",)), served=served)
         assert ("Should I switch?" in document([own], "quick-7")) == today
-    assert "<code>seesaw confirm quick-7 --static 7</code>" in page
+    assert "<code>seesaw run quick-7 --confirm static=7</code>" in page
     packed = re.findall(r'data-packed id="[^"]*">([^<]*)<', page)
     (data,) = [json.loads(gzip.decompress(base64.b64decode(each))) for each in packed]
     assert data["run"] == "quick-7"
@@ -138,15 +138,15 @@ def test_the_page_has_the_answer_and_nothing_of_data_is_markup():
     said = Answer(
         "cannot say",
         (
-            "This run cannot say whether any is better: 1 static weight; `seesaw confirm <b>x "
-            "--static 7` adds them."
+            "This run cannot say whether any is better: 1 static weight; `seesaw run <b>x "
+            "--confirm static=7` adds them."
         ),
     )
     group = Group(
         "<i>shop", ("f00d",), ("first",), said, Comparison(), "nothing to compare", ("dwa",)
     )
     page = comparison_document(Compared("balancing", "test", (group,), None, ("a note",)))
-    assert "<code>seesaw confirm &lt;b&gt;x --static 7</code> adds them." in page
+    assert "<code>seesaw run &lt;b&gt;x --confirm static=7</code> adds them." in page
     assert "&lt;i&gt;shop" in page
     assert "Without a confirmed point: dwa." in page
     assert "<h3>Tests</h3>" not in page

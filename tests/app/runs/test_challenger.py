@@ -168,8 +168,8 @@ def test_of_two_backtests_at_once_the_second_says_so(two, monkeypatch):
             ["deploy", "two", "--point", "7", "--promote"],
             "--point: expected no --promote or --rollback beside it",
         ),
-        (["backtest", "unconfirmed"], "`seesaw confirm unconfirmed --replicates 3` makes one"),
-        (["plan", "unconfirmed"], "`seesaw confirm RUN --replicates 3` makes one"),
+        (["backtest", "unconfirmed"], "runs/unconfirmed --confirm replicates=3` makes one"),
+        (["plan", "unconfirmed"], "`seesaw run RUN --confirm replicates=3` makes one"),
     ],
 )
 def test_refusals_name_the_command_that_works(home, capsys, words, says):

@@ -171,7 +171,7 @@ def test_runs_are_numbered_and_keep_what_was_decided(tmp_path):
     ]
     assert (
         create(tmp_path, Request(suite="quick", dataset=("synthetic-funnel", "census-income"))).name
-        == "quick"
+        == "quick-1"  # `seesaw run quick` begins another
     )
     run = Run.open(tmp_path, "synthetic-funnel-2")
     assert run.manifest.suite.budget.trials == 3

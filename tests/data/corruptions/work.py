@@ -36,7 +36,7 @@ class Work:
     def prepare(self):
         """The command; what a server has is fetched."""
         raw = [] if self.server else ["--raw", self.raw]
-        return ["prepare", self.card, *raw, "--home", self.home]
+        return ["data", "prepare", self.card, *raw, "--home", self.home]
 
     def card_edit(self, old, new):
         """Replaces a piece of the card that is there once."""

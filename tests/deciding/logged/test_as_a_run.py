@@ -119,6 +119,7 @@ def test_a_command_writes_it_and_names_the_one_that_reads_it(home, tmp_path, cap
     assert (
         main(
             [
+                "data",
                 "export",
                 "two",
                 "--point",
@@ -140,7 +141,7 @@ def test_a_command_writes_it_and_names_the_one_that_reads_it(home, tmp_path, cap
     assert {"click", "like", "p_click_7_0", "p_like_7_0", "p_click_current_0"} <= {*table}
     assert len(table) == read_rows(bench.load_run("two", home).found.run.folder / FOLDER, TEST).kept
     assert main(["decide", "--file", str(tmp_path / "rows.toml")]) == 0
-    assert main(["export", "two", "--home", str(home)]) == 0
+    assert main(["data", "export", "two", "--home", str(home)]) == 0
     assert (home / "runs" / "two" / "two" / "export.parquet").is_file()
 
 
@@ -157,11 +158,11 @@ def test_a_command_writes_it_and_names_the_one_that_reads_it(home, tmp_path, cap
             ["four", "--point", "current"],
             "expected a model beside today's score, found 'current' alone",
         ),
-        (["unconfirmed"], "`seesaw confirm unconfirmed --replicates 3` makes them"),
+        (["unconfirmed"], "runs/unconfirmed --confirm replicates=3` makes them"),
     ],
 )
 def test_mistakes_write_nothing(home, tmp_path, capsys, monkeypatch, words, says):
     monkeypatch.chdir(tmp_path)
-    assert main(["export", *words, "--home", str(home)]) == 2
+    assert main(["data", "export", *words, "--home", str(home)]) == 2
     assert says in capsys.readouterr().err
     assert not [*tmp_path.iterdir()]

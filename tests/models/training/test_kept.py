@@ -160,7 +160,7 @@ def test_rows_that_were_changed_cut_or_removed_are_named_and_written_again(store
     for text in (*flips(whole), whole[:-1], whole[:5], b"", b"[]", b'{"seen": {}}'):
         file.write_bytes(text)
         with pytest.raises(
-            UserError, match=rf"found {file} changed, cut or gone; `seesaw resume` writes it again"
+            UserError, match=rf"found {file} changed, cut or gone; `seesaw run RUN` writes it again"
         ):
             read_rows(tmp_path, "test")
     write_rows(store, tmp_path)

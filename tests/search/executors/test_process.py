@@ -193,5 +193,5 @@ def test_a_full_disk_ends_the_search_and_is_no_failure_of_the_job(executor):
     with closing(executor(_without_room, 1, Options(retries=1))) as pool:
         pool.submit(job(0))
         sentence = r"trial 0: tried 2 times; at last a/b: cannot be written: No space left on device; make room, then "
-        with pytest.raises(UserError, match=sentence + "`seesaw resume` goes on"):
+        with pytest.raises(UserError, match=sentence + "`seesaw run RUN` goes on"):
             pool.next()
