@@ -1,7 +1,9 @@
-"""Rules by which `seesaw evaluate` fails a nightly job: `buy.recall@10% < -1%`.
+"""Rules by which `seesaw evaluate` fails a job: `buy.recall@10% < -1%`.
 
-The estimate decides, and the sentence says whether the whole interval agrees: by the interval, a
-job with few rows would never fail.
+Asked once, the estimate decides, and the sentence says whether the whole interval agrees: by the
+interval, a job with few rows would never fail. Asked every night (`--watch`), all nights so far
+decide, by an interval that holds at all times: estimates alone would fail a job that is as good as
+ever, sooner or later.
 """
 
 from __future__ import annotations
@@ -11,12 +13,14 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from bench.core.errors import UserError, shortened
+from bench.core.errors import UserError, count, shortened
 from bench.core.objectives import outcome
 from bench.core.schema import Task
 from bench.deciding.score import prediction_names
-from bench.ledger.effect import Effect
+from bench.ledger.confidence_sequence import ALPHA
+from bench.ledger.effect import LEVEL, Effect
 from bench.serve.judgements import REPORTED, Judgement
+from bench.serve.watch import Watch
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,8 @@ class RuleResult:
     sure: bool
     """Whether the whole interval is on one side of the bound."""
     sentence: str
+    nights: int = 1
+    """On how many it was asked; `measured` is the mean over them."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +70,24 @@ class Rule:
         bound = float(number) / (100 if percent else 1)
         return cls(text.strip(), metric, sign == "<", bound, bool(percent))
 
-    def result(self, judgements: Iterable[Judgement]) -> RuleResult:
-        """Applies the rule to the first judgement of its metric."""
+    def result(
+        self,
+        judgements: Iterable[Judgement],
+        watch: Watch | None = None,
+        confidence: float = LEVEL,
+    ) -> RuleResult:
+        """Applies the rule to the first judgement of its metric.
+
+        Args:
+            watch: of the nights before, which the rule is asked over, too; it then has tonight's.
+            confidence: of the judgements' intervals.
+        """
         judgement = next(known for known in judgements if known.metric == self.metric)
         measured = judgement.gain if self.relative else judgement.estimate
         if measured is None:
             measured = Effect(math.nan)
+        if watch is not None and math.isfinite(measured.value):
+            return self._over_nights(measured, *watch.asked(self.text, measured, confidence))
         failed = self._fails(measured.value)
         sure = (
             math.isfinite(measured.low)
@@ -79,6 +97,25 @@ class Rule:
         sentence = f"{word}: {self.text}: {self._reason(measured, failed, sure)}"
         return RuleResult(self.text, measured, failed, sure, sentence)
 
+    def _over_nights(self, tonight: Effect, mean: Effect, nights: int) -> RuleResult:
+        """Fails only where the interval of the mean over nights is beyond the bound."""
+        sure_end = mean.high if self.below else mean.low
+        failed = math.isfinite(sure_end) and self._fails(sure_end)
+        word = "failed" if failed else "kept"
+        noun = "gain" if self.relative else "value"
+        counted = count(nights, "night")
+        sentence = (
+            f"{word}: {self.text}: the {noun} is {self._range(mean)} on average over {counted}, "
+            f"{self._in_words(tonight.value)} tonight; asked each night, {ALPHA:.0%} of all "
+            "watches fail without a reason"
+        )
+        return RuleResult(self.text, mean, failed, failed, sentence, nights)
+
+    def _range(self, effect: Effect) -> str:
+        value, low, high = map(self._in_words, effect.to_json().values())
+        unit = "%" if self.relative else ""
+        return f"{value}{unit} ({low} to {high})"
+
     def _fails(self, number: float) -> bool:
         return not (number >= self.bound if self.below else number <= self.bound)
 
@@ -86,13 +123,11 @@ class Rule:
         noun = "gain" if self.relative else "value"
         if math.isnan(measured.value):
             return f"these rows do not define the {noun}"
-        value, low, high = map(self._in_words, measured.to_json().values())
-        unit = "%" if self.relative else ""
         side = "below" if self.below else "above"
         if not failed:
             side = f"not {side}"
         certainty = f"surely {side}" if sure else f"{side}, but not surely"
-        return f"the {noun} is {value}{unit} ({low} to {high}), {certainty}"
+        return f"the {noun} is {self._range(measured)}, {certainty}; asked once"
 
     def _in_words(self, number: float) -> str:
         return f"{100 * number:+.2f}" if self.relative else f"{number:.5g}"

@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.csv as csv
 import pytest
 from data_toys import card_of
+from scipy.optimize import brentq
+from scipy.stats import norm
 from serving_toys import raw_rows
 
 from bench.core.errors import UserError
@@ -20,12 +22,14 @@ from bench.core.schema import SCORE, Schema, Task
 from bench.core.system.progress import Silent
 from bench.data import load_card, prepare
 from bench.deciding.retraining import Length, Retraining
+from bench.ledger.confidence_sequence import ALPHA, boundary, mean_so_far
 from bench.ledger.effect import Effect
 from bench.serve.fail_if import Rule
 from bench.serve.judgements import Judged, Judgement, judge, judgements, served
 from bench.serve.package import Contents, write_package
 from bench.serve.retrain import PartOrder, RetrainSpec, retrain
 from bench.serve.scorer import Scorer
+from bench.serve.watch import Watch
 
 FUNNEL = Schema(
     (),
@@ -265,7 +269,8 @@ def test_the_estimate_decides_and_the_sentence_says_how_sure():
         found = Rule.parse(rule).result([Judgement("buy.ndcg@5", "larger", *effects)])
         assert found.sentence.startswith(f"{'failed' if found.failed else 'kept'}: {rule}: ")
         assert found.sure == ("surely" in found.sentence and "not surely" not in found.sentence)
-        return found.sentence.replace(f": {rule}: the gain is", "")
+        assert found.sentence.endswith("; asked once")
+        return found.sentence.replace(f": {rule}: the gain is", "").removesuffix("; asked once")
 
     below, above = "buy.ndcg@5 < -1%", "buy.ndcg@5 > 2.5%"
     assert said(below, -0.03, -0.05, -0.011) == "failed -3.00% (-5.00 to -1.10), surely below"
@@ -283,6 +288,56 @@ def test_the_estimate_decides_and_the_sentence_says_how_sure():
     assert (
         said(value, 0.0) == f"failed: {value}: the value is 0.5 (0.2 to 0.7), below, but not surely"
     )
+
+
+def test_a_boundary_is_never_crossed_too_often():
+    """It lies beyond that of the mixture itself, which is exact for normal errors, and not far."""
+    for variance in (0.1, 1.0, 20.0, 500.0):
+        for prior in (0.05, 1.0):
+
+            def wealth(total, variance=variance, prior=prior):
+                spread = 1 + prior * variance
+                scaled = total * np.sqrt(prior / spread)
+                return 2 * norm.cdf(scaled) * np.exp(scaled**2 / 2) / np.sqrt(spread)
+
+            exact = brentq(lambda total, wealth=wealth: wealth(total) - 1 / ALPHA, 0, 1e4)
+            assert exact <= boundary(variance, prior) <= 1.02 * exact
+
+
+def test_the_interval_of_many_nights_holds_at_all_times(rng):
+    """300 nights without a change, 400 times: at most 5% have it beyond one side at any time."""
+    errors = rng.uniform(0.005, 0.02, 300)
+    alarms = 0
+    for values in rng.normal(scale=errors, size=(400, 300)):
+        means = [mean_so_far(values[:night], errors[:night]) for night in range(1, 301, 7)]
+        alarms += any(mean.high < 0 for mean in means)
+    assert alarms <= 400 * ALPHA
+
+
+def test_a_rule_is_asked_over_all_nights_and_the_same_night_counts_once(tmp_path):
+    file = tmp_path / "nights.jsonl"
+
+    def night(rows, gain, error=0.01):
+        half = 1.6448536 * error / 2
+        effects = Effect(0.5), Effect(0.5), Effect(gain / 2, gain / 2 - half, gain / 2 + half)
+        watch = Watch.read(file, rows)
+        rule = Rule.parse("buy.ndcg@5 < 0%")
+        found = rule.result([Judgement("buy.ndcg@5", "larger", *effects)], watch)
+        watch.write()
+        return found
+
+    first = night("a", -0.03)  # by itself surely below, and asked once it would fail
+    assert (first.failed, first.nights) == (False, 1)
+    assert "-3.00% (-8.14 to +2.14) on average over 1 night, -3.00 tonight" in first.sentence
+    assert night("a", -0.02).nights == 1
+    found = [night(f"night {number}", -0.02) for number in range(20)]
+    assert [each.nights for each in found] == [*range(2, 22)]
+    assert not found[0].failed
+    assert found[-1].failed
+    assert found[-1].measured.value == pytest.approx(-0.02)
+    file.write_text("{}\n")
+    with pytest.raises(UserError, match=r"^--watch: .*nights.jsonl, line 1: expected what an ear"):
+        night("b", 0.0)
 
 
 THINNED = "synthetic-funnel@rows=20000"

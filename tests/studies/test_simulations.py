@@ -7,6 +7,7 @@ import families
 import few_positives
 import front_coverage
 import fronts
+import nightly
 import numpy as np
 import pytest
 import served_coverage
@@ -52,6 +53,15 @@ def test_intervals_of_rows_of_a_few_users_need_units():
     )
     assert value > without + 0.2
     assert pick > max(narrow, 0.8)
+
+
+def test_a_watch_seldom_fails_without_a_reason_and_single_nights_do(monkeypatch):
+    monkeypatch.setattr(nightly, "POOL", 300)
+    nights = nightly.nights_of(nightly.ERRORS["no change"], 0)
+    first = nightly.alarms_of(nights, float(nights.gains.mean()), 400, 0)
+    shares = {way: float(np.isfinite(alarms).mean()) for way, alarms in first.items()}
+    assert shares["`--watch`, all nights"] <= 0.05
+    assert shares["each night's 90% interval"] > 0.9
 
 
 @pytest.mark.parametrize("error", ROW_ERRORS)

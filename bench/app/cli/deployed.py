@@ -54,6 +54,13 @@ def evaluate(
             "0.3'. Repeat."
         ),
     ] = None,
+    watch: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="For a nightly job: keep what rules measure there, and ask them over all nights.",
+        ),
+    ] = None,
     split: Annotated[
         str | None,
         typer.Option(help="train, valid, confirm or test of the card; default: all rows."),
@@ -73,7 +80,10 @@ def evaluate(
     from bench.data import load_card
     from bench.serve.fail_if import Rule, outcomes_asked
     from bench.serve.judgements import judge, judgements, sentence, served
+    from bench.serve.watch import Watch, digest_of
 
+    if watch is not None and not fail_if:
+        raise UserError("--watch: expected --fail-if beside it, found none")
     rules = list(map(Rule.parse, fail_if or ()))
     card = load_card(data)
     if against is None and model.endswith(CHALLENGER):
@@ -98,7 +108,12 @@ def evaluate(
     ranking = served(judged, schema, outcomes, resamples, confidence, seed, wanted)
     of_models = replace(judged, predictions=judged.predictions[: len(packages)])
     predictions = judgements(of_models, schema, resamples, confidence, seed)
-    results = [rule.result([*ranking, *predictions]) for rule in rules]
+    nights = None
+    if watch is not None:
+        nights = Watch.read(watch, digest_of([judged.labels, judged.group]))
+    results = [rule.result([*ranking, *predictions], nights, confidence) for rule in rules]
+    if nights is not None:
+        nights.write()
 
     document: dict[str, Any] = {"model": model, "against": against, "rows": len(judged.group)}
     verdict = ""
