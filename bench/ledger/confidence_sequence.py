@@ -29,8 +29,8 @@ TIGHTEST = 6.99
 
 
 def boundary(variance: float, prior: float) -> float:
-    """How far a sum of independent errors goes at most, on one side, at any time, but for a chance
-    of `ALPHA`.
+    """How far a sum of independent errors goes at most, on one side, at any time; farther with a
+    chance of `ALPHA`.
 
     Args:
         variance: of the sum so far.
