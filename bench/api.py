@@ -183,19 +183,17 @@ def decide(log: Any, *, plugins: PathOrPaths = (), **asked: Any) -> Result:
         >>> result.pick().name
         'new'
     """
+    from bench.app.runs.log import decide_on
+    from bench.core.system.home import resolve_home
     from bench.core.validation import validate
-    from bench.deciding.logged import log_decision
     from bench.deciding.logged.asked import Asked
-    from bench.deciding.logged.logged_rows import of_frame, read
 
     _add(plugins)
+    table = log
     if isinstance(log, str | Path | list | tuple):
-        options = validate(Asked, asked | {"log": [*map(str, _listed(log))]}, "")
-        rows = read(options, _progress())
-    else:
-        options = validate(Asked, asked, "")
-        rows = of_frame(log, options)
-    result = log_decision.decide(options, rows)
+        asked["log"] = [*map(str, _listed(log))]
+        table = None
+    result = decide_on(validate(Asked, asked, ""), _progress(), resolve_home(None), table)
     return Result(lambda: result)
 
 

@@ -89,7 +89,7 @@ class RawRows:
         ignored. Raises UserError for an absent required column, or a value that does not fit, with
         the row, counted from 1.
         """
-        return self.checked(self._arrow(rows), numbered)
+        return self.checked(self.arrow(rows), numbered)
 
     def checked(self, table: pa.Table, place: Place) -> pa.Table:
         """Checks an Arrow table's columns as `table` does; absent optional ones are missing in each
@@ -128,7 +128,8 @@ class RawRows:
             absent = [column for column in absent if not column.optional]
         return [column.name for column in absent]
 
-    def _arrow(self, rows: Any) -> pa.Table:
+    def arrow(self, rows: Any) -> pa.Table:
+        """Rows as an Arrow table of the model's columns that they have."""
         if isinstance(rows, pa.Table):
             return rows
         frame = rows if isinstance(rows, pd.DataFrame) else _frame(rows)

@@ -84,10 +84,9 @@ def decide(
         raise UserError("--tracking: expected --to FOLDER beside it, whose files it logs")
     progress = TerminalProgress()
     progress.note(f"reading {', '.join(request.log)}")
-    from bench.deciding.logged.log_decision import decide as decide_on
-    from bench.deciding.logged.logged_rows import read
+    from bench.app.runs.log import decide_on
 
-    result = decide_on(request, read(request, progress))
+    result = decide_on(request, progress, resolve_home(home), tracking=tracking)
     decision = result.decision
     if policy is not None and decision.pick is None and decision.serving.served is not None:
         raise UserError(decision.no_pick)

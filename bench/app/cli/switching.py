@@ -108,9 +108,8 @@ def _decided(name: str, home: Path | None) -> tuple[Path, Decision]:
 
     file = Path(name).expanduser() / ASKED
     if file.is_file():
+        from bench.app.runs.log import decide_on
         from bench.deciding.logged.asked import Asked
-        from bench.deciding.logged.log_decision import decide
-        from bench.deciding.logged.logged_rows import read
 
         asked = validate(Asked, read_toml(file), str(file))
         if not asked.log:
@@ -118,7 +117,7 @@ def _decided(name: str, home: Path | None) -> tuple[Path, Decision]:
                 f"{file}: expected the files of a log, found none; in Python the decision has "
                 "`plan`"
             )
-        return file.parent, decide(asked, read(asked, TerminalProgress())).decision
+        return file.parent, decide_on(asked, TerminalProgress(), resolve_home(home)).decision
     from bench.app.runs.result import result_of
 
     run = opened(name, home)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from graphlib import CycleError, TopologicalSorter
 from itertools import chain
 from typing import Annotated, NamedTuple
@@ -22,6 +22,8 @@ from bench.deciding.policy import Policy, toml_lines
 MOST_TASKS = 8
 SCORE = "score"
 """The point of today's score."""
+PACKAGE = "package:"
+"""Before what a packaged model is called: its folder, a run, or a name in the registry."""
 SEED = "#"
 """Between a model's name and one of its seeds: `candidate#1`."""
 
@@ -56,7 +58,7 @@ class Asked(Config):
     models: Annotated[
         dict[str, ColumnList], Option("model", "NAME=COLUMN,..", "today=p_click,p_buy")
     ] = Field(min_length=1)
-    """A model's predictions by label; seeds as NAME#0=.."""
+    """A model's predictions by label, or NAME=package:FOLDER; seeds as NAME#0=.."""
     today: Annotated[str | None, Option(form="NAME")] = None
     """The model that serves today. By itself that whose columns `weights` has, or one called
     `today`. Without any of these the first one is what others are compared with. `score` is made of
@@ -151,6 +153,8 @@ class Asked(Config):
                 )
 
     def _check_predictions(self, model: str, columns: list[str]) -> None:
+        if _is_package(columns):
+            return
         if len(columns) != len(self.labels) or not all(columns):
             raise ValueError(
                 f"models.{model}: expected {len(self.labels)} columns, one a label, found "
@@ -257,7 +261,7 @@ class Asked(Config):
     def trainings(self) -> dict[str, list[SeedColumns]]:
         """By model its trainings: several where its name has seeds."""
         by_model: dict[str, list[SeedColumns]] = {}
-        for name, columns in self.models.items():
+        for name, columns in self.columns.items():
             model, _, seed = name.partition(SEED)
             training = SeedColumns(int(seed) if seed else None, columns)
             by_model.setdefault(model, []).append(training)
@@ -266,7 +270,34 @@ class Asked(Config):
     @property
     def predicted(self) -> list[str]:
         """Columns of predictions, of all models."""
-        return list(chain.from_iterable(self.models.values()))
+        return list(chain.from_iterable(self.columns.values()))
+
+    @property
+    def packages(self) -> dict[str, str]:
+        """By model the package that predicts the rows, as it is called."""
+        return {
+            name: columns[0].removeprefix(PACKAGE)
+            for name, columns in self.models.items()
+            if _is_package(columns)
+        }
+
+    @property
+    def columns(self) -> dict[str, list[str]]:
+        """By model the columns of its predictions, one a label; those of a package are made."""
+        columns = {}
+        for name, given in self.models.items():
+            columns[name] = given
+            if _is_package(given):
+                columns[name] = [made_column(name, label) for label in self.labels]
+        return columns
+
+    @property
+    def made(self) -> list[str]:
+        """Columns that the log need not have, as packages make them: predictions and scores."""
+        made = []
+        for name in self.packages:
+            made += [made_column(name, label) for label in (*self.labels, SCORE)]
+        return made
 
     @property
     def formula(self) -> Expression | None:
@@ -299,7 +330,7 @@ class Asked(Config):
     @property
     def numbers(self) -> list[str]:
         """Columns that are read as numbers."""
-        return list(dict.fromkeys([*self.scoring, *self.item_numbers.values()]))
+        return list(dict.fromkeys([*self.scoring, *self.item_numbers.values(), *self.made]))
 
     @property
     def scoring(self) -> list[str]:
@@ -330,6 +361,15 @@ class Asked(Config):
         """Itself as a file `decide.toml`."""
         lines = toml_lines(self.model_dump(mode="json", exclude_unset=True))
         return "\n".join([*lines, ""])
+
+
+def made_column(model: str, prediction: str) -> str:
+    """The column of a package's prediction of a label, or of its score: `mine:click`."""
+    return f"{model}:{prediction}"
+
+
+def _is_package(columns: Sequence[str]) -> bool:
+    return len(columns) == 1 and columns[0].startswith(PACKAGE)
 
 
 def _check_names(option: str, noun: str, names: Iterable[str], allowed: Collection[str]) -> None:

@@ -74,16 +74,24 @@ class LogResult:
     """What is decided on a log, and how the log was read.
 
     Attributes:
-        rows: by split.
+        split: the log's rows, in those that choose and those that judge.
+        candidates: what was weighed; today's ranking is of one of them.
         calibration: of the log's own predictions, on the rows that judge.
         notes: sentences on how the log was read, and on what nobody can know from it.
     """
 
     decision: Decision
     asked: Asked
-    rows: Mapping[str, KeptRows]
+    split: SplitLog
+    candidates: Sequence[Candidate]
+    current: CurrentRanking
     calibration: Sequence[CalibrationQuality]
     notes: tuple[str, ...]
+
+    @property
+    def rows(self) -> Mapping[str, KeptRows]:
+        """By split."""
+        return self.split.rows
 
     @property
     def document(self) -> dict[str, Any]:
@@ -144,7 +152,15 @@ def decide(asked: Asked, log: LoggedRows) -> LogResult:
         notes.append(ONE_TRAINING)
     if not asked.unseen and asked.trained_until is None:
         notes.append(UNTOLD)
-    return LogResult(decision, asked, split.rows, qualities, tuple(filter(None, notes)))
+    return LogResult(
+        decision,
+        asked,
+        split,
+        candidates,
+        today.ranking,
+        qualities,
+        tuple(filter(None, notes)),
+    )
 
 
 def _first(reading_notes: Sequence[str]) -> list[str]:

@@ -246,7 +246,7 @@ def _tasks_given_parent(
         if task in asked.given:
             given.append(task)
             continue
-        if task in asked.joint:
+        if task in asked.joint or model in asked.packages:  # a package says both
             continue
 
         child_column = asked.labels.index(task)

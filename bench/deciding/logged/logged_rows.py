@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv as csv_module
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -121,17 +121,26 @@ class LoggedRows:
         return self.origin.place(row)
 
 
-def read(asked: Asked, progress: Progress) -> LoggedRows:
-    """The log's files, column by column; UserError for a missing file or column, or a value that
-    should be a number.
-    """
+def files_of(asked: Asked) -> list[Path]:
+    """The log's files, in order; UserError for one that is missing, or none."""
     files: list[Path] = []
     for path in asked.log:
         files += _files(Path(path))
     if not files:
         raise UserError("expected a log: a CSV or parquet file, or a folder of them, found none")
+    return files
 
-    pieces: dict[str, list[Any]] = {name: [] for name in (*asked.numbers, *asked.names)}
+
+def read(asked: Asked, progress: Progress, made: Mapping[str, Numbers] | None = None) -> LoggedRows:
+    """The log's files, column by column; UserError for a missing file or column, or a value that
+    should be a number.
+
+    Args:
+        made: the columns (N,) that packages make of it.
+    """
+    files = files_of(asked)
+    read_numbers = _in_log(asked)
+    pieces: dict[str, list[Any]] = {name: [] for name in (*read_numbers, *asked.names)}
     total_bytes = sum(file.stat().st_size for file in files)
     rows_by_file = []
     with progress.show(Work("reading the log", total_bytes, "B")) as advance:
@@ -139,7 +148,7 @@ def read(asked: Asked, progress: Progress) -> LoggedRows:
             rows = 0
             for batch in _batches(file, asked):
                 place = partial(_place_after, file, rows)
-                for name in asked.numbers:
+                for name in read_numbers:
                     numbers = _numbers(batch.column(name), str(file), name, asked, place)
                     pieces[name].append(numbers)
                 for name in asked.names:
@@ -150,14 +159,15 @@ def read(asked: Asked, progress: Progress) -> LoggedRows:
     if not any(rows for _, rows in rows_by_file):
         raise UserError(f"{files[0]}: expected rows, found none")
 
+    numbers_by_name = {name: np.concatenate(pieces.pop(name)) for name in read_numbers}
     return LoggedRows(
-        {name: np.concatenate(pieces.pop(name)) for name in asked.numbers},
+        numbers_by_name | dict(made or {}),
         {name: _coded(_joined(pieces.pop(name), name), name) for name in asked.names},
         origin=Origin(rows_by_file),
     )
 
 
-def of_frame(frame: object, asked: Asked) -> LoggedRows:
+def of_frame(frame: object, asked: Asked, made: Mapping[str, Numbers] | None = None) -> LoggedRows:
     """The same of a table of pandas, Arrow, or any library whose tables Arrow reads, such as
     Polars.
     """
@@ -167,15 +177,22 @@ def of_frame(frame: object, asked: Asked) -> LoggedRows:
     origin = Origin()
     numbers = {
         name: _numbers(table[name], "the table", name, asked, origin.place)
-        for name in asked.numbers
+        for name in _in_log(asked)
     }
+    numbers |= made or {}
     names = {name: _coded(_without_dictionary(table[name]), name) for name in asked.names}
     return LoggedRows(numbers, names, origin=origin)
 
 
+def _in_log(asked: Asked) -> list[str]:
+    """Columns of numbers that the log must have."""
+    made = {*asked.made}
+    return [name for name in asked.numbers if name not in made]
+
+
 def _table(frame: object, asked: Asked) -> pa.Table:
     """An Arrow table of the columns that are asked for."""
-    wanted = list(dict.fromkeys([*asked.numbers, *asked.names]))
+    wanted = list(dict.fromkeys([*_in_log(asked), *asked.names]))
     if isinstance(frame, pd.DataFrame):
         _check_columns([*frame.columns], asked, "the table")
         return pa.table({name: _arrow_column(frame[name], name) for name in wanted})
@@ -230,7 +247,8 @@ def _is_text(file: Path) -> bool:
     return kind is not None and kind["table"] is None
 
 
-def _delimiter(file: Path) -> str:
+def delimiter(file: Path) -> str:
+    """Between the values of a text file."""
     kind = FILES.search(file.name)
     return "\t" if kind is not None and kind["text"] == "tsv" else ","
 
@@ -246,21 +264,21 @@ def _batches(file: Path, asked: Asked) -> Iterator[pa.RecordBatch]:
 def _parquet_batches(file: Path, asked: Asked) -> Iterator[pa.RecordBatch]:
     source = ds.dataset(file, format="parquet")
     _check_columns(source.schema.names, asked, str(file))
-    yield from source.to_batches(columns=[*asked.numbers, *asked.names])
+    yield from source.to_batches(columns=[*_in_log(asked), *asked.names])
 
 
 def _text_batches(file: Path, asked: Asked) -> Iterator[pa.RecordBatch]:
-    parse = csv.ParseOptions(delimiter=_delimiter(file))
+    parse = csv.ParseOptions(delimiter=delimiter(file))
     with csv.open_csv(file, parse_options=parse) as reader:
         schema = reader.schema
     _check_columns(schema.names, asked, str(file))
     types = {}
     for name in asked.names:
         types[name] = pa.int64() if is_integer(schema.field(name).type) else pa.string()
-    for name in asked.numbers:
+    for name in _in_log(asked):
         types[name] = pa.bool_() if is_boolean(schema.field(name).type) else pa.float64()
     convert = csv.ConvertOptions(
-        include_columns=[*asked.numbers, *asked.names],
+        include_columns=[*_in_log(asked), *asked.names],
         column_types=types,
         strings_can_be_null=True,
     )
@@ -310,7 +328,7 @@ def _records(file: Path) -> Iterator[tuple[int, list[str]]]:
         pa.input_stream(str(file)) as stream,
         io.TextIOWrapper(stream, "utf-8-sig", errors="replace") as lines,
     ):
-        reader = csv_module.reader(lines, delimiter=_delimiter(file))
+        reader = csv_module.reader(lines, delimiter=delimiter(file))
         for record in reader:
             if record:
                 yield reader.line_num, record
@@ -331,7 +349,7 @@ def _place_after(file: Path, rows_before: int, row: int) -> str:
 
 
 def _check_columns(columns: Sequence[object], asked: Asked, where: str) -> None:
-    wanted = [*asked.numbers, *asked.names]
+    wanted = [*_in_log(asked), *asked.names]
     for name in wanted:
         if name not in columns:
             raise UserError(f"{where}: {missing('column', name, map(str, columns))}")
