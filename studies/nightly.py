@@ -2,12 +2,12 @@
 
     OMP_NUM_THREADS=1 python studies/nightly.py --runs 2000 [--write docs/studies/statistics.md]
 
-A night is a log of 200 users with 20 rows each, where a model and today's score rank clicks of
-known probabilities. The gain in `click.ndcg@5` is measured as `seesaw evaluate` does, by
-100 resamples. Each world has 1,500 nights of its own; a watch is 300 of them, drawn at random.
-The rule is `click.ndcg@5 < G%`, where G is the true gain of the model without a change (the mean
-over its 1,500 nights), so that each night is as near to an alarm as can be. A loss is a model with
-more errors, asked by the same rule.
+A night is a log of 200 users with 20 rows each. A model and today's score rank clicks whose
+probabilities are known. Their gain in `click.ndcg@5` has an interval from 100 resamples. Each world
+has 1,500 nights of its own, and a watch is 300 of them, drawn at random. The rule is
+`click.ndcg@5 < G%`, where G is the true gain without a change: the mean over its 1,500 nights. So
+each night is as near to an alarm as can be. A loss is a model with more errors, asked by the same
+rule.
 """
 
 from __future__ import annotations

@@ -35,6 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "deciding.plan": {"deciding", "ledger", "measure"},
     "serve": {
         "deciding",
+        "deciding.logged",
         "ledger",
         "measure",
         "models",
@@ -52,6 +53,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "serve",
         "serve.backtest",
         "deciding",
+        "deciding.logged",
         "search",
         "search.confirm",
         "ledger",
