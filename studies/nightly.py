@@ -49,7 +49,7 @@ class Nights:
 
 
 def nights_of(model_error: float, seed: int) -> Nights:
-    """A world: its nights, each measured as `seesaw evaluate` does."""
+    """A world: its nights, each measured as a rule's is."""
     rng = np.random.default_rng([seed, round(100 * model_error)])
     groups = np.repeat(np.arange(USERS), ROWS)
     measured = []

@@ -169,12 +169,9 @@ def test_the_guide_to_deployment_works_to_the_served_model(here, capsys):
     assert "shop: champion moves from version 1 to 2" in promoted
     assert "shop: previous moves to version 1" in promoted
     assert "shop: champion moves from version 2 to 1" in said["seesaw deploy shop --rollback"]
-    evaluated = next(
-        each
-        for each in said.values()
-        if each.startswith("shop@champion against column:todays_score: ")
-    )
-    assert "kept: buy.recall@10% < -1%: the gain is +" in evaluated
+    watched = next(text for words, text in said.items() if "--watch" in words)
+    assert "champion as packaged against today's score (todays_score): " in watched
+    assert "kept: buy.recall@10% < -1%: the gain is " in watched
     assert any("eager: probabilities differ by at most" in text for text in said.values())
 
 

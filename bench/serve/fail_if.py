@@ -1,4 +1,4 @@
-"""Rules by which `seesaw evaluate` fails a job: `buy.recall@10% < -1%`.
+"""Rules by which `seesaw decide` fails a job: `buy.recall@10% < -1%`.
 
 Asked once, the estimate decides, and the sentence says whether the whole interval agrees: by the
 interval, a job with few rows would never fail. Asked every night (`--watch`), all nights so far
@@ -104,17 +104,20 @@ class Rule:
         word = "failed" if failed else "kept"
         noun = "gain" if self.relative else "value"
         counted = count(nights, "night")
+        last = f"{self._in_words(tonight.value)}{self._unit} tonight"
         sentence = (
             f"{word}: {self.text}: the {noun} is {self._range(mean)} on average over {counted}, "
-            f"{self._in_words(tonight.value)} tonight; asked each night, {ALPHA:.0%} of all "
-            "watches fail without a reason"
+            f"{last}; asked each night, {ALPHA:.0%} of all watches fail without a reason"
         )
         return RuleResult(self.text, mean, failed, failed, sentence, nights)
 
     def _range(self, effect: Effect) -> str:
         value, low, high = map(self._in_words, effect.to_json().values())
-        unit = "%" if self.relative else ""
-        return f"{value}{unit} ({low} to {high})"
+        return f"{value}{self._unit} ({low} to {high})"
+
+    @property
+    def _unit(self) -> str:
+        return "%" if self.relative else ""
 
     def _fails(self, number: float) -> bool:
         return not (number >= self.bound if self.below else number <= self.bound)
@@ -134,39 +137,31 @@ class Rule:
 
 
 def outcomes_asked(
-    rules: Sequence[Rule],
-    tasks: Sequence[Task],
-    outcomes: Sequence[str],
-    weighted: bool,
-    ranking: bool,
-    heads: bool,
+    rules: Sequence[Rule], tasks: Sequence[Task], outcomes: Sequence[str], compared: bool
 ) -> list[str]:
     """Outcomes of the ranking in rules that are not measured anyway.
 
-    Raises UserError if a rule names no outcome and no metric, or a gain without a comparison:
-    `ranking` and `heads` say what is compared with another model, `weighted` whether predictions
-    also have metrics without the row weight.
+    Args:
+        compared: whether today's model has predictions, too.
+
+    Raises:
+        UserError: a rule names no outcome and no metric, or a gain of a prediction that nothing is
+            compared with.
     """
-    metrics = _metrics_of_predictions(tasks, weighted)
+    metrics = {
+        f"{name}.{metric}"
+        for task in tasks
+        for name in prediction_names(task)
+        for metric in REPORTED[task.kind]
+    }
     asked = []
     for rule in rules:
-        if rule.relative and not ranking:
-            raise UserError(
-                f"--fail-if: expected --against beside '{rule.text}', a gain, found none"
-            )
-        of_prediction = rule.metric in metrics
-        measured = of_prediction and (heads or not rule.relative)
-        if rule.metric not in outcomes and not measured:
-            where = "--fail-if: a column has no predictions" if of_prediction else "--fail-if"
-            asked.append(outcome(rule.metric, tuple(tasks), where).name)
+        if rule.metric in metrics:
+            if rule.relative and not compared:
+                raise UserError(
+                    f"--fail-if: expected a value in '{rule.text}', found a gain: today's score "
+                    "has no predictions"
+                )
+        elif rule.metric not in outcomes:
+            asked.append(outcome(rule.metric, tuple(tasks), "--fail-if").name)
     return asked
-
-
-def _metrics_of_predictions(tasks: Sequence[Task], weighted: bool) -> set[str]:
-    prefixes = ("", "plain_") if weighted else ("",)
-    metrics = set()
-    for task in tasks:
-        for name in prediction_names(task):
-            for prefix in prefixes:
-                metrics |= {f"{name}.{prefix}{metric}" for metric in REPORTED[task.kind]}
-    return metrics

@@ -1,4 +1,4 @@
-"""Evaluates the served ranking and each prediction on labelled rows, and compares two models.
+"""Measures a ranking and each prediction of one model or two on the same resampled rows.
 
 The card's units (by default its groups) are resampled as a whole, since rows of one user are not
 independent; see `bench.measure.resamples`. Two models share the resamples, so that variation common
@@ -18,20 +18,20 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from bench.core.arrays import Floats, Ints, Mask, Singles
-from bench.core.errors import UserError, check_known, listed, missing, unknown
+from bench.core.errors import UserError, listed, missing, unknown
 from bench.core.objectives import METRICS, default_outcomes
+from bench.core.records import SplitName
 from bench.core.schema import SCORE, Schema, TaskKind
 from bench.core.system.progress import Progress
 from bench.data.card import Card
 from bench.data.preparation import rows_of
 from bench.data.splits import SPLITS
-from bench.data.two_passes import arrays_to_keep
 from bench.deciding.score import prediction_names
 from bench.ledger.comparison.significance import CANNOT_TELL, against
 from bench.ledger.effect import LEVEL, Effect
 from bench.measure.heads import Weighted, heads_of
 from bench.measure.outcomes import Measure
-from bench.measure.resamples import drawn_of, few_units, one_by_one, units_of
+from bench.measure.resamples import Units, drawn_of, few_units, one_by_one, units_of
 from bench.measure.spaces import Labelled, Predicted, joint_labels, sample_spaces
 from bench.serve.kept_history import kept_of_card
 from bench.serve.scorer import Scorer, made_for
@@ -43,22 +43,17 @@ class Judged:
 
     Attributes:
         labels: (N, T) of the model's tasks, NaN where unobserved.
-        predictions: for each model name -> predictions (N,); of a logged score only `score`.
+        predictions: for each model name -> predictions (N,).
         group: (N,); negative for a row without one.
-        weights: (N,), the number of rows that a row stands for; None for one each. `plain`: without
-            the row weight.
-        together: (N,), rows with the same number are resampled together, negative for single rows;
-            None uses groups.
-        unscored: share of the rows without the logged score.
+        weights: (N,), the number of rows that a row stands for; None for one each.
+        units: (N,), rows of one unit are resampled together.
     """
 
     labels: Singles
     predictions: tuple[Mapping[str, Floats], ...]
     group: Ints
     weights: Floats | None = None
-    plain: Floats | None = None
-    together: NDArray[np.int32] | None = None
-    unscored: float = 0.0
+    units: Units | None = None
 
 
 class _Part(NamedTuple):
@@ -67,7 +62,7 @@ class _Part(NamedTuple):
     labels: Singles
     group: Ints
     weights: Floats
-    units: NDArray[np.int32]
+    together: NDArray[np.int32]
     predictions: list[dict[str, Floats]]
 
 
@@ -75,60 +70,43 @@ def judge(
     card: Card,
     home: Path,
     raw: Path | None,
-    split: str | None,
+    split: SplitName,
     scorers: Sequence[Scorer],
     progress: Progress,
-    column: str | None = None,
 ) -> Judged:
-    """Predicts a card's rows with models: those of a split, or all if it is None.
+    """Predicts the rows of a card's split with models.
 
-    A logged score of the card, `column`, is added as a last model; rows without it rank last.
-    Raises UserError for an unknown split, no rows, or a file that is missing or does not fit. So it
-    does for a task that the card lacks, a prediction of the first model that another lacks, and a
-    column that is no logged score or is empty.
+    Raises UserError for no rows, or a file that is missing or does not fit. So it does for a task
+    that the card lacks, and a prediction of the first model that another lacks.
     """
-    if split is not None:
-        check_known("split", split, SPLITS)
-    if column is not None and column not in card.logged:
-        logged = ", ".join(card.logged) or "none"
-        raise UserError(
-            f"--against: expected a column under 'logged' of {card.key} ({logged}), found "
-            f"'{column}'"
-        )
     columns = _columns_of_tasks(card, scorers)
     parts = []
     history = None if card.history is None else kept_of_card(card, home, raw, progress)
     for rows in rows_of(card, home, raw, progress):
-        chosen = np.ones(len(rows.split), bool)
-        if split is not None:
-            chosen = rows.split == SPLITS.index(split)
+        chosen = rows.split == SPLITS.index(split)
         if not chosen.any():
             continue
         table = rows.table.filter(pa.array(chosen))
         if history is not None:
             table = history.with_history(table)
         predictions = [_predicted(scorer, table, card.key) for scorer in scorers]
-        if column is not None:
-            scores = arrays_to_keep(card, rows)["logged"][chosen, card.logged.index(column)]
-            predictions.append({SCORE: scores.astype(np.float64)})
-        units = rows.group if rows.units is None else rows.units
+        together = rows.group if rows.units is None else rows.units
         parts.append(
             _Part(
                 rows.labels[chosen][:, columns],
                 rows.group[chosen].astype(np.int64),
                 rows.weights[chosen].astype(np.float64),
-                units[chosen],
+                together[chosen],
                 predictions,
             )
         )
     if not parts:
-        place = f" in {split}" if split else ""
-        raise UserError(f"{card.key}: expected rows to judge by, found none{place}")
+        raise UserError(f"{card.key}: expected rows to judge by, found none in {split}")
     *arrays, predictions_by_part = zip(*parts, strict=True)
-    labels, group, weights, units = map(np.concatenate, arrays)
+    labels, group, weights, together = map(np.concatenate, arrays)
     predictions_by_model = tuple(map(_concatenated, zip(*predictions_by_part, strict=True)))
-    unscored = _rank_unscored_last(predictions_by_model[-1][SCORE], column)
-    warning = few_units(units_of(units, 0), card.key)
+    units = units_of(together, 0)
+    warning = few_units(units, card.key)
     if warning:
         progress.note(warning)
     return Judged(
@@ -136,9 +114,7 @@ def judge(
         predictions_by_model,
         group,
         weights.prod(axis=1) if weights.shape[1] else None,
-        weights[:, 1:].prod(axis=1) if card.weight else None,
         units,
-        unscored,
     )
 
 
@@ -172,18 +148,6 @@ def _concatenated(parts: Sequence[Mapping[str, Floats]]) -> dict[str, Floats]:
     for name in parts[0]:
         named[name] = np.concatenate([part[name] for part in parts])
     return named
-
-
-def _rank_unscored_last(score: Floats, column: str | None) -> float:
-    """The share of rows without a score, which only one of the log lacks."""
-    unscored = np.isnan(score)
-    if unscored.all():
-        raise UserError(
-            f"--against: expected numbers in column '{column}', found none in {len(unscored):,} "
-            "rows"
-        )
-    score[unscored] = np.finfo(np.float64).min
-    return float(unscored.mean())
 
 
 RESAMPLES = 500
@@ -241,16 +205,14 @@ def served(
     resamples: int = RESAMPLES,
     confidence: float = LEVEL,
     seed: int = 0,
-    further_outcomes: Sequence[str] = (),
 ) -> list[Judgement]:
     """Outcomes of the first model's ranking by `score`, compared with the second's if there is one.
 
-    Measures `outcomes`, or else `default_outcomes`, and `further_outcomes`. Raises UserError for an
-    outcome of no task or no ranking.
+    Measures `outcomes`, or else `default_outcomes`. Raises UserError for an outcome of no task or
+    no ranking.
     """
     units = _units(judged)
-    outcomes = outcomes or default_outcomes(schema.tasks, judged.group)
-    names = tuple(dict.fromkeys((*outcomes, *further_outcomes)))
+    names = tuple(outcomes) or default_outcomes(schema.tasks, judged.group)
     try:
         labels = joint_labels(judged.labels, schema)
         rows = Labelled(labels, judged.group, judged.weights, units)
@@ -264,7 +226,7 @@ def served(
     values = np.array(values_by_model)  # (K, 1 + B, M)
     judgements = []
     for column, name in enumerate(measure.names):
-        judgements.append(_judgement(name, "larger", values[..., column], confidence))
+        judgements.append(judgement_of(name, "larger", values[..., column], confidence))
     return judgements
 
 
@@ -277,8 +239,7 @@ def judgements(
 ) -> list[Judgement]:
     """Every metric of the first model's predictions, compared with the second's if there is one.
 
-    If rows have a weight, metrics without it are added: `click.plain_auc`. Raises UserError for a
-    single unit.
+    Raises UserError for a single unit.
     """
     units = _units(judged)
     metrics_by_model = [_metrics(schema, judged, named) for named in judged.predictions]
@@ -292,7 +253,7 @@ def judgements(
                 values_of_metric[model, draw] = metrics[name].value(counts)
     judgements = []
     for name, metric in first.items():
-        judgements.append(_judgement(name, metric.better, values[name], confidence))
+        judgements.append(judgement_of(name, metric.better, values[name], confidence))
     return judgements
 
 
@@ -324,9 +285,9 @@ def sentence(judgements: Sequence[Judgement], model: str, other: str) -> str:
     return f"{model} against {other}: {', '.join(clauses)}"
 
 
-def _units(judged: Judged) -> NDArray[np.uint64]:
-    """Units to resample (N,); raises UserError for a single one."""
-    units = units_of(judged.group if judged.together is None else judged.together, 0)
+def _units(judged: Judged) -> Units:
+    """Units to resample (N,), by default the groups; raises UserError for a single one."""
+    units = units_of(judged.group, 0) if judged.units is None else judged.units
     if not (units != units[0]).any():
         raise UserError(
             "expected two groups of rows or more to draw from, found one: nothing says how sure "
@@ -335,13 +296,8 @@ def _units(judged: Judged) -> NDArray[np.uint64]:
     return units
 
 
-def _judgement(
-    name: str,
-    better: str | None,
-    values: Floats,
-    confidence: float,
-) -> Judgement:
-    """Of values (K, 1 + B) of one model or two."""
+def judgement_of(name: str, better: str | None, values: Floats, confidence: float) -> Judgement:
+    """A metric of one model or two, of its values (K, 1 + B) on the rows and their resamples."""
     estimate = effect_of(values[0], confidence)
     if len(values) == 1:
         return Judgement(name, better, estimate)
@@ -400,10 +356,6 @@ def _metrics(
             better = WAYS[METRICS[kind][metric].direction]
             measure = heads_of(kind)[metric].prepare(labelled)
             metrics[f"{name}.{metric}"] = _Metric(better, measure, has_label, judged.weights)
-            if judged.plain is not None:
-                metrics[f"{name}.plain_{metric}"] = _Metric(
-                    better, measure, has_label, judged.plain
-                )
     return metrics
 
 

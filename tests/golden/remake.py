@@ -333,7 +333,7 @@ def _read(home, name):
             for wanted in runs_of(result.records[0])
         },
         "compare": {by: _compared(home, name, by=by) for by in ("sharing", "balancing")},
-        "evaluate": _evaluated(result),
+        "judged": _judged(result),
     }
 
 
@@ -390,7 +390,7 @@ def _compared(home, *names, by="sharing"):
         return str(error)
 
 
-def _evaluated(result):
+def _judged(result):
     """The kept predictions of the first two confirmed points against each other, as two packages'
     would be.
     """

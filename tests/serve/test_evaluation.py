@@ -4,8 +4,6 @@ that fail a job.
 
 from collections.abc import Mapping
 from dataclasses import replace
-from types import SimpleNamespace
-from typing import cast
 
 import numpy as np
 import pyarrow as pa
@@ -24,11 +22,11 @@ from bench.data import load_card, prepare
 from bench.deciding.retraining import Length, Retraining
 from bench.ledger.confidence_sequence import ALPHA, boundary, mean_so_far
 from bench.ledger.effect import Effect
+from bench.measure.resamples import units_of
 from bench.serve.fail_if import Rule
 from bench.serve.judgements import Judged, Judgement, judge, judgements, served
 from bench.serve.package import Contents, write_package
 from bench.serve.retrain import PartOrder, RetrainSpec, retrain
-from bench.serve.scorer import Scorer
 from bench.serve.watch import Watch
 
 FUNNEL = Schema(
@@ -100,7 +98,7 @@ def test_groups_are_drawn_as_a_whole(rng):
     alone, together = (judgements(each, ONE, resamples=100)[0].estimate for each in (once, many))
     assert together.low == pytest.approx(alone.low)
     assert together.high == pytest.approx(alone.high)
-    apart = replace(many, group=np.arange(len(many.group)), together=many.group.astype(np.int32))
+    apart = replace(many, group=np.arange(len(many.group)), units=units_of(many.group, 0))
     assert judgements(apart, ONE, resamples=100)[0].estimate == together
     outcome = ["click.recall@10%"]
     ranked = [
@@ -185,50 +183,6 @@ def test_the_interval_of_a_gain_is_that_of_a_paired_bootstrap(rng):
     assert np.ptp(apart) > 1.5 * (gain.high - gain.low)
 
 
-def test_a_logged_score_ranks_as_the_second_model(tmp_path):
-    """Of 100 rows the best ten scores have six clicks; four clicks are rows without a score, which
-    rank last.
-    """
-    today = [*(f"{-1 - at}" for at in range(96)), *[""] * 4]
-    clicks = [*[1] * 6, *[0] * 90, *[1] * 4]
-    lines = [
-        f"{at},{score},{click}" for at, (score, click) in enumerate(zip(today, clicks, strict=True))
-    ]
-    (tmp_path / "log.csv").write_text("\n".join(["price,today,click", *lines]))
-    card = card_of(
-        reader={"kind": "csv"},
-        files=[{"name": "log.csv"}],
-        columns={"price": "numeric"},
-        logged=["today"],
-    )
-    scorer = SimpleNamespace(
-        dataset=card.key,
-        schema=ONE,
-        rows=SimpleNamespace(checked=lambda table, place: table),
-        predict_table=lambda table: {SCORE: table["price"].to_numpy().astype(float)},
-    )
-
-    def judged(column):
-        return judge(card, tmp_path, tmp_path, None, [cast(Scorer, scorer)], Silent(), column)
-
-    found = judged("today")
-    assert found.unscored == 0.04
-    top, all_scored = served(found, ONE, ["click.recall@10%", "click.recall@96%"], 20)
-    # the dearest first
-    assert (top.estimate.value, all_scored.estimate.value) == pytest.approx((0.4, 0.6))
-    assert (top.other.value, all_scored.other.value) == pytest.approx((0.6, 0.6))
-    with pytest.raises(
-        UserError,
-        match=r"^--against: expected a column under 'logged' of shop \(today\), found 'price'$",
-    ):
-        judged("price")
-    (tmp_path / "log.csv").write_text("price,today,click\n1,,0\n2,,1\n")
-    with pytest.raises(
-        UserError, match=r"^--against: expected numbers in column 'today', found none in 2 rows$"
-    ):
-        judged("today")
-
-
 def test_a_rule_is_read():
     assert Rule.parse(" buy.recall@10% < -1% ") == Rule(
         "buy.recall@10% < -1%", "buy.recall@10%", True, -0.01, True
@@ -300,7 +254,7 @@ def test_a_boundary_is_never_crossed_too_often():
                 scaled = total * np.sqrt(prior / spread)
                 return 2 * norm.cdf(scaled) * np.exp(scaled**2 / 2) / np.sqrt(spread)
 
-            exact = brentq(lambda total, wealth=wealth: wealth(total) - 1 / ALPHA, 0, 1e4)
+            exact = brentq(lambda total, wealth=wealth: wealth(total) - 1 / ALPHA, 0, 1e3)
             assert exact <= boundary(variance, prior) <= 1.02 * exact
 
 
@@ -328,7 +282,7 @@ def test_a_rule_is_asked_over_all_nights_and_the_same_night_counts_once(tmp_path
 
     first = night("a", -0.03)  # by itself surely below, and asked once it would fail
     assert (first.failed, first.nights) == (False, 1)
-    assert "-3.00% (-8.14 to +2.14) on average over 1 night, -3.00 tonight" in first.sentence
+    assert "-3.00% (-8.14 to +2.14) on average over 1 night, -3.00% tonight" in first.sentence
     assert night("a", -0.02).nights == 1
     found = [night(f"night {number}", -0.02) for number in range(20)]
     assert [each.nights for each in found] == [*range(2, 22)]

@@ -125,7 +125,7 @@ def test_files_are_scored_with_it(log, packaged):
     assert main([*command, "--out", str(folder / "out"), *home]) == 0
     scores = pd.read_parquet(folder / "out" / "asked-00000.parquet")
     np.testing.assert_allclose(scores["click"], expected, rtol=1e-5)
-    # what `seesaw evaluate` does
+    # what `deploy --refresh` does
     judged = judge(card, folder / "home", folder, "test", [package.scorer()], Silent())
     np.testing.assert_allclose(judged.predictions[0]["click"], expected, rtol=1e-5)
 

@@ -34,14 +34,13 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "pick": ("results.pick", "Pick a model and weights by a policy."),
         "compare": ("results.compare", "Compare families of points of several runs."),
         "diagnose": ("results.diagnose", "Say what holds a trial's tasks back."),
-        "decide": ("logs.decide", "Decide from the predictions of a log."),
+        "decide": ("logs.decide", "Decide from a log's predictions, or a package's."),
         "backtest": ("switching.backtest", "Test a pick on later days."),
         "plan": ("switching.plan", "Plan the A/B test of a verdict."),
     },
     "Serve": {
         "deploy": ("switching.deploy", "Train the pick for good, package, register."),
         "score": ("deployed.score", "Score files with a package, or time it."),
-        "evaluate": ("deployed.evaluate", "Measure a package on newer data."),
         "explain": ("deployed.explain", "Say what its order owes to each input."),
     },
 }

@@ -1,202 +1,31 @@
-"""Models in packages or in the registry: `seesaw evaluate`, `explain` and `score`."""
+"""Models in packages or in the registry: `seesaw explain` and `score`."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench.app.cli.options import (
-    DatasetArgument,
     Home,
     ModelArgument,
     Point,
     Raw,
     RunName,
-    Texts,
     Tracking,
     one_or_datasets,
     opened,
     results_of,
 )
-from bench.app.cli.output import CommandOutput, TerminalProgress, number, print_table, say
+from bench.app.cli.output import CommandOutput, TerminalProgress, print_table, say
 from bench.core.errors import UserError
 from bench.core.plain import names
 from bench.core.system.home import resolve_home, shown
 
 if TYPE_CHECKING:
-    from bench.ledger.effect import Effect
-    from bench.serve.fail_if import RuleResult
-    from bench.serve.judgements import Judgement
     from bench.serve.package import Package
-
-
-CHALLENGER = "@challenger"
-
-
-def evaluate(
-    model: ModelArgument,
-    data: DatasetArgument,
-    against: Annotated[
-        str | None,
-        typer.Option(
-            help="Model, or column:NAME of a logged score; default for a challenger: the champion."
-        ),
-    ] = None,
-    fail_if: Annotated[
-        Texts,
-        typer.Option(
-            help="Exit with 1 if so: a gain 'buy.recall@10% < -1%', a value 'buy.recall@10% < "
-            "0.3'. Repeat."
-        ),
-    ] = None,
-    watch: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="For a nightly job: keep what rules measure there, and ask them over all nights.",
-        ),
-    ] = None,
-    split: Annotated[
-        str | None,
-        typer.Option(help="train, valid, confirm or test of the card; default: all rows."),
-    ] = None,
-    resamples: Annotated[int, typer.Option(help="Resamples of the bootstrap.", min=20)] = 500,
-    confidence: Annotated[
-        float, typer.Option(help="Confidence of the intervals.", min=0.5, max=0.9999)
-    ] = 0.9,
-    seed: Annotated[int, typer.Option(help="Seed of the resamples.")] = 0,
-    tracking: Tracking = None,
-    raw: Raw = None,
-    home: Home = None,
-) -> CommandOutput:
-    """Measure a model's ranking and each of its predictions on data with labels, with intervals."""
-    from bench.app.runs.current import COLUMN
-    from bench.app.runs.deploy import open_model
-    from bench.data import load_card
-    from bench.serve.fail_if import Rule, outcomes_asked
-    from bench.serve.judgements import judge, judgements, sentence, served
-    from bench.serve.watch import Watch, digest_of
-
-    if watch is not None and not fail_if:
-        raise UserError("--watch: expected --fail-if beside it, found none")
-    rules = list(map(Rule.parse, fail_if or ()))
-    card = load_card(data)
-    if against is None and model.endswith(CHALLENGER):
-        against = f"{model.removesuffix(CHALLENGER)}@champion"
-    column, other_model = None, against
-    if against is not None and against.startswith(COLUMN):
-        column, other_model = against.removeprefix(COLUMN), None
-    packages = [open_model(resolve_home(home), model, tracking)]
-    if other_model is not None:
-        packages.append(open_model(resolve_home(home), other_model, tracking))
-    schema, outcomes = packages[0].schema, packages[0].manifest.outcomes
-    wanted = outcomes_asked(
-        rules,
-        schema.tasks,
-        outcomes,
-        bool(card.weight),
-        against is not None,
-        other_model is not None,
-    )
-    scorers = [package.scorer("eager") for package in packages]
-    judged = judge(card, resolve_home(home), raw, split, scorers, TerminalProgress(), column)
-    ranking = served(judged, schema, outcomes, resamples, confidence, seed, wanted)
-    of_models = replace(judged, predictions=judged.predictions[: len(packages)])
-    predictions = judgements(of_models, schema, resamples, confidence, seed)
-    nights = None
-    if watch is not None:
-        nights = Watch.read(watch, digest_of([judged.labels, judged.group]))
-    results = [rule.result([*ranking, *predictions], nights, confidence) for rule in rules]
-    if nights is not None:
-        nights.write()
-
-    document: dict[str, Any] = {"model": model, "against": against, "rows": len(judged.group)}
-    verdict = ""
-    if against:
-        unscored = ""
-        if judged.unscored:
-            unscored = f" ({judged.unscored:.1%} of the rows lack it and rank last)"
-        verdict = sentence(ranking, model, f"{against}{unscored}")
-        document["sentence"] = verdict
-    document["outcomes"] = list(map(judgement_document, ranking))
-    document["metrics"] = list(map(judgement_document, predictions))
-    document["rules"] = list(map(asdict, results))
-    try:
-        yield document
-    except GeneratorExit:  # no words follow a document
-        _fail_by_rules(results)
-        raise
-
-    say(verdict)
-    rows = f"{split} rows" if split else "rows"
-    title = f"on {len(judged.group):,} {rows} of {card.key}, intervals of {confidence:.0%}"
-    headers = ["outcome", model, "interval"]
-    if against:
-        headers += [against, "gain", "verdict"]
-    print_table(headers, map(outcome_row, ranking), f"outcomes of the ranking by score {title}")
-    headers = ["metric", model, "interval"]
-    if other_model:
-        headers += [other_model, "difference", "interval", "verdict"]
-    print_table(headers, map(_metric_row, predictions), f"each prediction {title}")
-    if other_model:
-        say(_summary(predictions, model, other_model))
-    for result in results:
-        say(result.sentence)
-    _fail_by_rules(results)
-
-
-def _fail_by_rules(results: Sequence[RuleResult]) -> None:
-    """Ends the command with 1 if a rule failed."""
-    failed = [result.rule for result in results if result.failed]
-    if failed:
-        TerminalProgress().note(f"seesaw: failed by --fail-if: {', '.join(failed)}")
-        raise typer.Exit(1)
-
-
-def judgement_document(judgement: Judgement) -> dict[str, Any]:
-    """A judgement as plain values, with its gain and its verdict."""
-    gain = judgement.gain and asdict(judgement.gain)
-    return asdict(judgement) | {"gain": gain, "verdict": judgement.verdict}
-
-
-def outcome_row(judgement: Judgement) -> list[object]:
-    """An outcome with its interval; beside another model that one's, the gain and the verdict."""
-    row = [judgement.metric, judgement.estimate.value, _interval(judgement.estimate)]
-    if judgement.other is not None and judgement.difference is not None:
-        row += [judgement.other.value, str(judgement.gain or "-"), judgement.verdict or "-"]
-    return row
-
-
-def _metric_row(judgement: Judgement) -> list[object]:
-    row = [judgement.metric, judgement.estimate.value, _interval(judgement.estimate)]
-    if judgement.other is not None and judgement.difference is not None:
-        difference = judgement.difference
-        row += [judgement.other.value, difference.value, _interval(difference)]
-        row.append(judgement.verdict or "-")
-    return row
-
-
-def _interval(effect: Effect) -> str:
-    return f"{number(effect.low)} to {number(effect.high)}"
-
-
-def _summary(judgements: Sequence[Judgement], model: str, other_model: str) -> str:
-    better = [judgement.metric for judgement in judgements if judgement.verdict == "better"]
-    worse = [judgement.metric for judgement in judgements if judgement.verdict == "worse"]
-    if not better and not worse:
-        return (
-            f"cannot tell whether predictions of {model} or of {other_model} are better: every "
-            "difference may be 0"
-        )
-    in_better = f"better in {', '.join(better) or 'nothing'}"
-    in_worse = f"worse in {', '.join(worse) or 'nothing'}"
-    parts = f"{in_better}, {in_worse}" if better else f"{in_worse}, {in_better}"
-    return f"predictions of {model} are {parts}"
 
 
 def explain(

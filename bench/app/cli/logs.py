@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.app.cli.fronts import MOST_MODELS, print_served, show_expression, show_verdict
+from bench.app.cli.judged import fail_by_rules, judged_document, show_judged
 from bench.app.cli.options import (
     Formula,
     Home,
@@ -29,7 +30,11 @@ from bench.core.validation import validate
 from bench.deciding.logged.asked import Asked
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bench.deciding.logged.log_decision import LogResult
+    from bench.serve.fail_if import Rule, RuleResult
+    from bench.serve.log_judging import LogJudgement
 
 
 @options_of(Asked, without=("log", "rates", "baselines", "policy"), defaults=False)
@@ -56,7 +61,22 @@ def decide(
         typer.Option("--to", metavar="FOLDER", help="Write page, cells and JSON there."),
     ] = None,
     tracking: Annotated[
-        str | None, typer.Option(help="MLflow address to log all of it to; needs --to.")
+        str | None,
+        typer.Option(help="MLflow address: of packages; beside --to all is logged."),
+    ] = None,
+    fail_if: Annotated[
+        Texts,
+        typer.Option(
+            help="Exit with 1 if so: a gain 'buy.recall@10% < -1%', a value 'buy.recall@10% < "
+            "0.3'. Repeat."
+        ),
+    ] = None,
+    watch: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="For a nightly job: keep what rules measure there, and ask them over all nights.",
+        ),
     ] = None,
     formula: Formula = None,
     toml: Annotated[
@@ -78,9 +98,13 @@ def decide(
         say(request.toml.rstrip(), whole=True)
         return
     from bench.app.report.log_page import target, write
+    from bench.serve.fail_if import Rule
 
+    rules = list(map(Rule.parse, fail_if or ()))
+    if watch is not None and not rules:
+        raise UserError("--watch: expected --fail-if beside it, found none")
     folder = to and target(to)
-    if tracking is not None and folder is None:
+    if tracking is not None and folder is None and not request.packages:
         raise UserError("--tracking: expected --to FOLDER beside it, whose files it logs")
     progress = TerminalProgress()
     progress.note(f"reading {', '.join(request.log)}")
@@ -91,6 +115,13 @@ def decide(
     if policy is not None and decision.pick is None and decision.serving.served is not None:
         raise UserError(decision.no_pick)
     document = result.document
+    judged, results = None, list["RuleResult"]()
+    if rules or request.packages:
+        from bench.serve.log_judging import judged_in
+
+        judged = judged_in(result, rules)
+        results = _asked(rules, judged, result, watch)
+        document["judged"] = judged_document(judged, results)
     page = None
     if folder is not None:
         page = write(result, folder)
@@ -99,10 +130,34 @@ def decide(
             _track(result, folder, tracking, home)
     if language is not None:
         document["expression"] = decision.expression(language)
-    yield document
+    try:
+        yield document
+    except GeneratorExit:  # no words follow a document
+        fail_by_rules(results)
+        raise
     _show(result, page)
     if language is not None:
         show_expression(decision, language)
+    if judged is not None:
+        show_judged(judged, results)
+    fail_by_rules(results)
+
+
+def _asked(
+    rules: Sequence[Rule], judged: LogJudgement, result: LogResult, file: Path | None
+) -> list[RuleResult]:
+    """What rules say; with a file over all nights in it."""
+    judgements = [*judged.outcomes, *judged.predictions]
+    if file is None:
+        return [rule.result(judgements) for rule in rules]
+    from bench.core.rows import TEST
+    from bench.serve.watch import Watch, digest_of
+
+    rows = result.rows[TEST]
+    watch = Watch.read(file, digest_of([rows.labels, rows.group]))
+    results = [rule.result(judgements, watch) for rule in rules]
+    watch.write()
+    return results
 
 
 def _request(

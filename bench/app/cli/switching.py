@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.app.cli.deployed import judgement_document, outcome_row
+from bench.app.cli.judged import judgement_document, outcome_row
 from bench.app.cli.options import Home, RunName, only_part, opened, options_of, validated
 from bench.app.cli.output import CommandOutput, TerminalProgress, print_table, say
 from bench.app.runs.later_options import BacktestOptions, DeployOptions

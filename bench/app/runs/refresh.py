@@ -110,7 +110,7 @@ def refresh(
         scorers = [version.scorer("eager") for version in (package, champion)]
         judged = judge(card_of(times, cut), part.run.home, raw, "test", scorers, progress)
     outcomes = tuple(deployment.outcomes)
-    judgements = served(judged, package.schema, outcomes, RESAMPLES, CONFIDENCE, seed, ())
+    judgements = served(judged, package.schema, outcomes, RESAMPLES, CONFIDENCE, seed)
     return Refreshed(package, judgements, cut, training, tuple(_worse(judgements, deployment)))
 
 

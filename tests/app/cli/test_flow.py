@@ -39,6 +39,12 @@ class Flow:
     seesaw: Any
 
     @property
+    def new_rows(self):
+        """A log and its labels, as `seesaw decide` reads them: days that no model was trained on."""
+        labels = ("--label", "click", "--label", "buy", "--parent", "buy=click")
+        return (self.shop.log, *labels, "--time", "day", "--trained-until", "25")
+
+    @property
     def part(self):
         return next(iter(Run.open(self.home, "flow").datasets.values()))
 
@@ -124,11 +130,12 @@ def test_the_served_score_is_judged_challenger_against_champion(flow):
         1,
         *raw,
     )
-    judged = flow.json(
-        "evaluate", "shop@challenger", flow.shop.card, "--split", "test", "--resamples", 50, *raw
-    )
+    models = ("--model", "new=package:shop@challenger", "--model", "old=package:shop@champion")
+    today = ("--today", "old", "--score", "old:score")
+    judged = flow.json("decide", *flow.new_rows, *models, *today)["judged"]
     assert [each["metric"] for each in judged["outcomes"]] == OUTCOMES
-    assert judged["sentence"].startswith("shop@challenger against shop@champion: ")
+    assert judged["sentence"].startswith("new as packaged against today's score (old:score): ")
+    assert all(each["difference"] for each in judged["predictions"])
 
 
 def picked_instead(result, point):
@@ -178,10 +185,8 @@ def test_trees_are_picked_deployed_and_score_rows(flow, tmp_path):
         assert flow.json(
             "score", kept, "--latency", "--engine", "eager", "--batches", 100, "--seconds", 0.1
         )
-        judged = flow.json(
-            "evaluate", kept, flow.shop.card, "--split", "test", "--resamples", 50, *raw
-        )
-        assert {each["metric"] for each in judged["outcomes"]} >= {OUTCOMES[1]}
+        decided = flow.json("decide", *flow.new_rows, "--model", f"grove=package:{kept}")
+        assert {each["metric"] for each in decided["judged"]["outcomes"]} >= {OUTCOMES[1]}
     finally:
         shutil.rmtree(kept, ignore_errors=True)
         shutil.move(tmp_path / "kept", kept)

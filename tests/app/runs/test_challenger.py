@@ -163,7 +163,7 @@ def test_of_two_backtests_at_once_the_second_says_so(two, monkeypatch):
     [
         (["explain", "four"], "found none; first `seesaw deploy four`"),
         (["explain", "two", "--point", "7"], "found none; first `seesaw deploy two --point 7`"),
-        (["evaluate", "two", "synthetic-funnel"], "found none; `seesaw deploy two` makes one"),
+        (["score", "two", "--latency"], "found none; `seesaw deploy two` makes one"),
         (
             ["deploy", "two", "--point", "7", "--promote"],
             "--point: expected no --promote or --rollback beside it",
