@@ -213,7 +213,7 @@ def _entry(
 def _paragraphs(build: Any) -> Iterator[str]:
     """A docstring's text, without the sections for programmers."""
     for paragraph in (inspect.getdoc(build) or "").split("\n\n"):
-        if re.match(r"(Args|Raises|Attributes|Returns):", paragraph):
+        if re.match(r"(Args|Raises|Attributes|Returns|Example):", paragraph):
             return
         yield _escaped(" ".join(paragraph.split()))
 

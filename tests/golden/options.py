@@ -125,7 +125,7 @@ def said(home, command):
         .split()
     )
     out, err = io.StringIO(), io.StringIO()
-    given = [] if words[:2] == ["data", "card"] or words[0] == "decide" else ["--home", str(home)]
+    given = [] if words[:2] == ["data", "card"] else ["--home", str(home)]
     wide = patch.dict(os.environ, COLUMNS="300")
     with redirect_stdout(out), redirect_stderr(err), patch("sys.argv", ["seesaw", *words]), wide:
         code = main([*words, *given])

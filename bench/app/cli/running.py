@@ -27,7 +27,7 @@ from bench.app.runs.request import Request
 from bench.core.errors import UserError
 from bench.core.plain import assignments, flatten, names
 from bench.core.system.content import read_toml
-from bench.core.system.home import shown, writable_home
+from bench.core.system.home import resolve_home, shown, writable_home
 from bench.core.system.interrupts import interrupted_once
 from bench.core.system.progress import duration
 from bench.core.validation import validate
@@ -60,8 +60,9 @@ def run(
     from bench.app.runs.extend import create_or_open, names_run
     from bench.app.runs.suite import load_suite
 
-    folder = writable_home(home)
+    folder = resolve_home(home)
     if not names_run(folder, request.suite):
+        folder = writable_home(home)
         is_design = load_suite(request.suite).design is not None and not request.dataset
         if part or only or is_design:
             _check_design(request, full)

@@ -116,3 +116,53 @@ def test_rows_without_an_input_are_refused(seesaw, package, log, tmp_path):
             labels=["click", "purchase"],
             models={"mine": [f"package:{package}"]},
         )
+
+
+def test_a_failed_rule_ends_with_1_in_words_and_as_json(seesaw, package, log, tmp_path):
+    kept, failed = "click.logloss > 9", "click.recall@10% < 100%"
+    command = ("decide", log, *options(package), "--fail-if", kept)
+    said = seesaw(*command, home=tmp_path)
+    assert said.code == 0, said.err
+    assert "mine as packaged against today" in said.out
+    said = seesaw(*command, "--fail-if", failed, home=tmp_path)
+    assert said.code == 1
+    assert said.err.endswith(f"seesaw: failed by --fail-if: {failed}\n")
+    sentences = said.out.splitlines()[-2:]
+    as_json = seesaw(*command, "--fail-if", failed, "--json", home=tmp_path)
+    assert (as_json.code, as_json.err) == (1, said.err)
+    judged = json.loads(as_json.out)["judged"]
+    assert [rule["sentence"] for rule in judged["rules"]] == sentences
+    assert [rule["failed"] for rule in judged["rules"]] == [False, True]
+    outcome = next(each for each in judged["outcomes"] if each["metric"] == "click.recall@10%")
+    assert outcome["gain"] == judged["rules"][1]["measured"]
+
+
+def test_a_rule_is_asked_over_nights_of_a_pick_too(seesaw, log, tmp_path):
+    models = ("--model", "today=t_click,t_purchase", "--model", "new=p_click,p_purchase")
+    night = tmp_path / "nights.jsonl"
+    for first, nights in ((0, 1), (1, 2), (1, 2)):
+        pd.read_csv(log).iloc[first:].to_csv(tmp_path / "night.csv", index=False)
+        rule = ("--fail-if", "click.recall@10% < -50%", "--watch", night)
+        said = seesaw(
+            "decide", tmp_path / "night.csv", *LABELS, *models, *rule, "--json", home=None
+        )
+        assert said.code == 0, said.err
+        (found,) = json.loads(said.out)["judged"]["rules"]
+        assert found["nights"] == nights
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (["--fail-if", "click.recall@10%"], "--fail-if: expected a gain as in"),
+        (["--fail-if", "like.recall@10% < 0.1"], "--fail-if: outcome 'like.recall@10%': unknown"),
+        (["--score", "hour", "--fail-if", "click.auc < 1%"], "today's score has no predictions"),
+        (["--watch", "nights.jsonl"], "--watch: expected --fail-if beside it"),
+    ],
+)
+def test_a_wrong_rule_is_refused(seesaw, package, log, tmp_path, monkeypatch, given, says):
+    monkeypatch.chdir(tmp_path)
+    said = seesaw("decide", log, *LABELS, "--model", f"mine=package:{package}", *given, home=None)
+    assert (said.code, said.out) == (2, "")
+    assert says in said.err.splitlines()[-1]
+    assert not (tmp_path / "nights.jsonl").exists()
