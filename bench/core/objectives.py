@@ -274,6 +274,33 @@ class Objective:
         return 1.0 if self.direction == "maximize" else -1.0
 
 
+def names_of(objectives: Iterable[Objective]) -> list[str]:
+    """Their names, without split."""
+    return [objective.name for objective in objectives]
+
+
+def keys_on(objectives: Iterable[Objective], split: str) -> list[str]:
+    """Their keys in a trial's metrics on a split."""
+    return [objective.key(split) for objective in objectives]
+
+
+def signs_of(objectives: Iterable[Objective]) -> NDArray[np.float64]:
+    """(M,): `signs * values` are better when larger, see `Objective.sign`."""
+    return np.array([objective.sign for objective in objectives])
+
+
+def only_metrics(objectives: Iterable[Objective]) -> list[Objective]:
+    """Those that are measured on a split of the data: all but costs."""
+    return [objective for objective in objectives if objective.is_metric]
+
+
+def values_in(
+    metrics: Mapping[str, float], objectives: Iterable[Objective], split: str
+) -> list[float]:
+    """What a trial's metrics have of each objective on a split; NaN where one is missing."""
+    return [metrics.get(objective.key(split), math.nan) for objective in objectives]
+
+
 def key_on(name: str, split: str) -> str:
     """The key of a metric on a split, or of a cost, which is the same on every split."""
     if name.startswith("cost/"):

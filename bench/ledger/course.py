@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bench.core.objectives import Objective
+from bench.core.objectives import Objective, keys_on
 from bench.core.records import TrialRecord
 from bench.core.rows import SEARCH
 from bench.ledger.pareto import Growing
@@ -39,7 +39,7 @@ class History:
     def __init__(
         self, objectives: Sequence[Objective], reference: Mapping[str, float], by_rungs: bool
     ) -> None:
-        self._keys = [objective.key(SEARCH) for objective in objectives]
+        self._keys = keys_on(objectives, SEARCH)
         self._volume = Growing(objectives, reference)
         self._next_job = 0
         self.by_rungs = by_rungs

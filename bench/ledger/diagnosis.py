@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 
 from bench.core.errors import listed
-from bench.core.objectives import Objective
+from bench.core.objectives import Objective, only_metrics
 from bench.core.records import Point
 from bench.core.rows import CONFIRM
 from bench.ledger.points import TWIN, baselines, best, confirmed, estimate, replicated
@@ -70,12 +70,12 @@ class References:
     """The points of a run with which each objective's values are compared."""
 
     def __init__(self, points: Sequence[Point], objectives: Sequence[Objective]) -> None:
-        self.metrics = [objective for objective in objectives if objective.is_metric]
+        self.metrics = only_metrics(objectives)
         self._confirmed = self._by_metric(points)
         self._searched = self._by_metric([point.unconfirmed for point in points])
-        self._deviation = {
-            metric.name: _deviation(points, metric.key(CONFIRM)) for metric in self.metrics
-        }
+        self._deviation = {}
+        for metric in self.metrics:
+            self._deviation[metric.name] = _deviation(points, metric.key(CONFIRM))
 
     def gaps(self, point: Point) -> list[Gap]:
         """The point's gap in every metric that both sides have."""
@@ -112,7 +112,7 @@ def _deviation(points: Sequence[Point], key: str) -> float:
     """
     deviations = []
     for point in points:
-        values = [value for value in replicated(point, key) if math.isfinite(value)]
+        values = list(filter(math.isfinite, replicated(point, key)))
         if len(values) > 1:
             deviations.append(float(np.std(values, ddof=1)))
     return median(deviations or [0.0])
@@ -158,7 +158,8 @@ class Cause:
 def causes(diagnosis: Mapping[str, Any], task: str) -> list[Cause]:
     """The causes that stand out for a task, the best supported first."""
     candidates = [_directions(diagnosis, task), _scale(diagnosis, task), _speed(diagnosis, task)]
-    return sorted((cause for cause in candidates if cause), key=lambda cause: -cause.strength)
+    standing_out = [cause for cause in candidates if cause is not None]
+    return sorted(standing_out, key=lambda cause: -cause.strength)
 
 
 def overtraining(diagnosis: Mapping[str, Any]) -> list[str]:
@@ -268,7 +269,8 @@ def _because(diagnosis: Mapping[str, Any], task: str) -> str:
     if likely:
         first, *rest = likely
         sentences = [f"Best supported cause: {first.name}: {first.evidence}."]
-        sentences += [f"Also {cause.name}: {cause.evidence}." for cause in rest]
+        for cause in rest:
+            sentences.append(f"Also {cause.name}: {cause.evidence}.")
         return " ".join(sentences)
     if len(diagnosis.get("tasks", {})) == 1:
         return "No cause stands out: it is the only task, so that none other holds it back."
@@ -308,7 +310,10 @@ def _scale(diagnosis: Mapping[str, Any], task: str) -> Cause | None:
     if task not in tasks or not diagnosis["probes"]:
         return None
     block = "all shared" if "all shared" in tasks[task]["pull"] else "representation"
-    pulls = {name: facts["pull"][block] for name, facts in tasks.items() if facts["pull"][block]}
+    pulls = {}
+    for name, facts in tasks.items():
+        if facts["pull"][block]:
+            pulls[name] = facts["pull"][block]
     if task not in pulls or not diagnosis["pairs"]:
         return None
     strongest = max(pulls, key=pulls.__getitem__)

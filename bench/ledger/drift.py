@@ -99,17 +99,20 @@ def changes(
         unseen: by field and split, whether train lacks a row's value (N,); its rows are units of
             their own.
     """
-    units = {
-        split: np.unique(of_split.units, return_inverse=True)[1] for split, of_split in rows.items()
-    }
+    units = {}
+    for split, of_split in rows.items():
+        _, units[split] = np.unique(of_split.units, return_inverse=True)
 
     def change(
         kind: str, name: str, values: Mapping[str, NDArray[Any]], threshold: float = 0.0
     ) -> Change:
-        if kind == "unseen":
-            means = [_mean(values[split], np.arange(len(values[split])), None) for split in SPLITS]
-        else:
-            means = [_mean(values[split], units[split], rows[split].weights) for split in SPLITS]
+        means = []
+        for split in SPLITS:
+            if kind == "unseen":  # its rows are units, and all count alike
+                mean = _mean(values[split], np.arange(len(values[split])), None)
+            else:
+                mean = _mean(values[split], units[split], rows[split].weights)
+            means.append(mean)
         (before, error_before), (after, error_after) = means
         error = float(np.hypot(error_before, error_after))
         return Change(kind, name, before, after, error, threshold)
@@ -127,7 +130,9 @@ def changes(
             tested.append(change("scores", task, is_above, threshold))
         mean = {CONFIRM: rate.before, TEST: rate.after}
         if min(mean.values()) > 0:
-            fits = {split: (labels[split] - scores[split]) / mean[split] for split in SPLITS}
+            fits = {}
+            for split in SPLITS:
+                fits[split] = (labels[split] - scores[split]) / mean[split]
             tested.append(change("fit", task, fits))
     return _surest(tested)
 

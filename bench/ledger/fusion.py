@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -118,7 +119,10 @@ def in_formula(kind: FusionKind, terms: Mapping[str, float], rates: Sequence[flo
     """
     weights = {read(term, "a prediction"): weight for term, weight in terms.items()}
     if kind == "power":
-        powers = [Power(term, float(f"{weight:.3g}")) for term, weight in weights.items() if weight]
+        powers = []
+        for term, weight in weights.items():
+            if weight:
+                powers.append(Power(term, float(f"{weight:.3g}")))
         if len(powers) == 1:
             return text_of(powers[0].base)
         return text_of(Product(tuple(powers)))
@@ -179,7 +183,7 @@ def _exponents_of(product: Monomial, monomials: Sequence[Monomial]) -> list[floa
     """
     atoms: dict[Hashable, None] = {}
     for monomial in (*monomials, product):
-        atoms |= dict.fromkeys(atom for atom, _ in monomial)
+        atoms |= dict.fromkeys(dict(monomial))
     matrix = np.array([_powers_of(atoms, monomial) for monomial in monomials]).T
     target = np.array(_powers_of(atoms, product))
     exponents, *_ = np.linalg.lstsq(matrix, target, rcond=None)
@@ -210,7 +214,8 @@ def _without_logarithms(products: Mapping[Monomial, float]) -> Mapping[Monomial,
             return products
         for atom, exponent in powers:
             exponents[atom] = exponents.get(atom, 0.0) + weight * exponent
-    return {frozenset((atom, exponent) for atom, exponent in exponents.items() if exponent): 1.0}
+    factors = filter(itemgetter(1), exponents.items())  # without exponents of 0
+    return {frozenset(factors): 1.0}
 
 
 def in_words(weights: Mapping[str, float]) -> str:

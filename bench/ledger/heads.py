@@ -13,13 +13,13 @@ import pandas as pd
 
 from bench.core.arrays import Floats
 from bench.core.errors import listed
-from bench.core.objectives import Objective, in_thousandths
+from bench.core.objectives import Objective, in_thousandths, keys_on
 from bench.core.records import Point, TrialRecord
 from bench.core.rows import CONFIRM, SEARCH, TEST
 from bench.core.seeds import derive
 from bench.ledger.comparison.beyond import Answer
 from bench.ledger.effect import Effect
-from bench.ledger.errors.evidence import evidence_by_id
+from bench.ledger.errors.evidence import evidence_by_id, means_of
 from bench.ledger.errors.intervals import differences, intervals, reflected
 from bench.ledger.errors.posterior import p_nondominated, posterior_draws
 from bench.ledger.errors.seed_noise import seed_noise
@@ -99,7 +99,7 @@ class Frontier(Ledger):
     @property
     def keys(self) -> list[str]:
         """The objectives' keys on the frontier's split."""
-        return [objective.key(self.split) for objective in self.measures]
+        return keys_on(self.measures, self.split)
 
     @property
     def estimates(self) -> Floats:
@@ -145,7 +145,7 @@ class Frontier(Ledger):
         """Names of the points that are surely better than one in every objective, on test: each at
         5%, one-sided.
         """
-        by_id = evidence_by_id(self.points, [measure.key(TEST) for measure in self.measures])
+        by_id = evidence_by_id(self.points, keys_on(self.measures, TEST))
         compared = differences([*by_id.values()]) if point in by_id else None
         if compared is None:
             return []
@@ -194,9 +194,8 @@ class Frontier(Ledger):
         document: dict[str, Any] = {"points": [self._point(row) for row in self.best]}
         if self.answer:
             document["answer"] = self.answer.to_json()
-        document["baselines"] = [
-            self._baseline(row) for row, point in enumerate(self.points) if point.role != "trial"
-        ]
+        beside_trials = np.flatnonzero(self.table["role"] != "trial").tolist()
+        document["baselines"] = list(map(self._baseline, beside_trials))
         document["hypervolume"] = self._hypervolume()
         return document
 
@@ -240,8 +239,12 @@ class Frontier(Ledger):
         facts = self.table.iloc[row]
         id = self.points[row].id
         sources = source_ids(self.points[row])
-        twins = [source for source in sources if source.startswith(TWIN)]
-        trials = {int(source.partition("@")[0]) for source in sources if source not in twins}
+        twins, trials = [], set()
+        for source in sources:
+            if source.startswith(TWIN):
+                twins.append(source)
+            else:
+                trials.add(int(source.partition("@")[0]))
         baseline: dict[str, Any] = {"name": id}
         if trials:
             baseline["trials"] = sorted(trials)
@@ -265,8 +268,11 @@ class Frontier(Ledger):
         return numbers
 
     def _by_key(self, values: Floats, split: str) -> dict[str, float]:
-        pairs = zip(self.measures, values.tolist(), strict=True)
-        return {measure.key(split): value for measure, value in pairs if not math.isnan(value)}
+        by_key = {}
+        for measure, value in zip(self.measures, values.tolist(), strict=True):
+            if not math.isnan(value):
+                by_key[measure.key(split)] = value
+        return by_key
 
     def _intervals(self, row: int) -> dict[str, list[float]]:
         lows, highs = self._numbers(row, "low"), self._numbers(row, "high")
@@ -293,14 +299,19 @@ def frontier(
     complete = resolve_reference(objectives, reference)
     all_points = points_of_run(records, baselines, objectives)
     stands_for = _same_points(all_points)
-    distinct = [point for point in all_points if point.id not in stands_for]
-    ids = [stands_for.get(point.id, point.id) for point in all_points]
+    distinct, ids = [], []
+    for point in all_points:
+        ids.append(stands_for.get(point.id, point.id))
+        if point.id not in stands_for:
+            distinct.append(point)
 
     compared = candidates(distinct)
     split = compared_split(distinct)
     values = estimates(compared, objectives, split)
-    is_trial = [point.role == "trial" for point in compared]
-    rank_of = dict(zip([point.id for point in compared], ranks(values, objectives), strict=True))
+    rank_of, is_trial = {}, []
+    for point, rank in zip(compared, ranks(values, objectives), strict=True):
+        rank_of[point.id] = rank
+        is_trial.append(point.role == "trial")
     chances, volume = _chances_and_volume(distinct, objectives, complete, split, seed)
     current = _row_of_current(all_points)
     return Frontier(
@@ -321,18 +332,27 @@ def _same_points(points: Sequence[Point]) -> dict[str, str]:
     """By id of a composite the one point that it is: where that is the best single-task model of
     every task, these together are no other point.
     """
-    sources = {point.id: source_ids(point) for point in points}
-    return {composite: ids[0] for composite, ids in sources.items() if len(ids) == 1}
+    stands_for = {}
+    for point in points:
+        ids = source_ids(point)
+        if len(ids) == 1:
+            stands_for[point.id] = ids[0]
+    return stands_for
 
 
 def _row_of_current(points: Sequence[Point]) -> int | None:
     """The row of the current point, else of the best single-task models together; None without
     replicates of either.
     """
-    rows = [row for row, point in enumerate(points) if confirmed(point)]
-    current = [row for row in rows if points[row].role == "current"]
-    composites = [row for row in rows if points[row].kind == BASELINE]
-    return next(iter([*current, *composites]), None)
+    row_of_composite = None
+    for row, point in enumerate(points):
+        if not confirmed(point):
+            continue
+        if point.role == "current":
+            return row
+        if point.kind == BASELINE and row_of_composite is None:
+            row_of_composite = row
+    return row_of_composite
 
 
 def _table(
@@ -360,7 +380,7 @@ def _chances_and_volume(
     """By id P(non-dominated), and the hypervolume of the true values of trials; nothing where no
     noise is known.
     """
-    by_id = evidence_by_id(points, [objective.key(split) for objective in objectives])
+    by_id = evidence_by_id(points, keys_on(objectives, split))
     evidence = list(by_id.values())
     noise = seed_noise(evidence) if evidence else None
     if noise is None:
@@ -368,27 +388,29 @@ def _chances_and_volume(
     chances = p_nondominated(evidence, objectives, derive(seed, "p_nondominated"))
     assert chances is not None
     trials = {point.id for point in points if point.role == "trial"}
-    searched = [row for row, id in enumerate(by_id) if id in trials]
+    is_trial = np.array([id in trials for id in by_id])
     volume = None
-    if searched:
+    if is_trial.any():
         drawn = posterior_draws(evidence, noise, derive(seed, "hypervolume"), VOLUMES)
-        means = np.array([evidence[row].mean for row in searched])
-        volumes = [hypervolume(values, objectives, reference) for values in drawn[:, searched]]
-        volume = reflected(hypervolume(means, objectives, reference), np.array(volumes))
+        measured = hypervolume(means_of(evidence)[is_trial], objectives, reference)
+        volumes = [hypervolume(values, objectives, reference) for values in drawn[:, is_trial]]
+        volume = reflected(measured, np.array(volumes))
     return dict(zip(by_id, chances.tolist(), strict=True)), volume
 
 
 def _facts(points: Sequence[Point]) -> pd.DataFrame:
     unused = Point("trees", {}, "")  # so that an empty run has columns, too
-    table = pd.DataFrame([_fact(point) for point in (*points, unused)]).iloc[:-1]
+    table = pd.DataFrame(list(map(_fact, [*points, unused]))).iloc[:-1]
+    whole = ["trial", "rung", "samples"]
     if not any(point.rungs for point in points):
         table = table.drop(columns=["rung", "samples"])
-    whole = [name for name in ("trial", "rung", "samples") if name in table]
+        whole = ["trial"]
     return table.astype(dict.fromkeys(whole, "Int64"))  # which a baseline may lack
 
 
 def _fact(point: Point) -> dict[str, Any]:
     failed = sum(run.failure is not None for run in point.replicates)
+    limited = {name: point.metrics.get(name) for name in LIMITS}
     return {
         "point": point.id,
         "name": point.name,
@@ -405,7 +427,7 @@ def _fact(point: Point) -> dict[str, Any]:
         "baseline": point.baseline,
         "config": json.dumps(point.config),
         "params": point.params,
-        **{name: point.metrics.get(name) for name in LIMITS},
+        **limited,
         "replicates": len(point.replicates) - failed,
         "replicates_failed": failed,
     }
@@ -426,8 +448,10 @@ def _cells(
         current: the row that gains are over.
     """
     shape = len(points), len(objectives), len(PARTS)
-    cells_by_split = {split: np.full(shape, np.nan) for split in (SEARCH, CONFIRM, TEST)}
-    for split, cells in cells_by_split.items():
+    by_split_and_slice = {}
+    for split in (SEARCH, CONFIRM, TEST):
+        cells = np.full(shape, np.nan)
+        by_split_and_slice[split, ALL] = cells
         for column, objective in enumerate(objectives):
             of_metric, key = cells[:, column], objective.key(split)
             if split == SEARCH:
@@ -436,7 +460,7 @@ def _cells(
                 _set_replicates(of_metric, points, key)
                 _set_intervals(of_metric, with_noise, ids, key, objective, current)
             _set_gains(of_metric, points, objective, current)
-    return {(split, ALL): cells for split, cells in cells_by_split.items()}
+    return by_split_and_slice
 
 
 def _set_replicates(cells: Floats, points: Sequence[Point], key: str) -> None:
@@ -489,7 +513,7 @@ def _set_gains(
     if current is not None:
         base = cells[current, VALUE]
     else:
-        single = np.array([point.sharing == BASELINE for point in points], dtype=bool)
+        single = [row for row, point in enumerate(points) if point.sharing == BASELINE]
         merits = cells[single, VALUE] * objective.sign
         base = objective.sign * np.fmax.reduce(merits, initial=np.nan)
     is_fraction = not in_thousandths(objective.name)

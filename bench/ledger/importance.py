@@ -17,14 +17,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain, compress
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.arrays import Floats
-from bench.core.objectives import Objective
+from bench.core.objectives import Objective, signs_of
 from bench.core.records import Point, Scalar
+from bench.ledger.pareto import references_of
 
 BINS = 4
 """Ranges into which the values of a number are cut."""
@@ -71,13 +73,11 @@ def importances(
     ranks = _ranks(merits[trials], np.vstack([np.ones(size), counts]))
 
     params = [points[trial].params for trial in trials]
-    names: dict[str, None] = {}
-    for params_of_trial in params:
-        names |= dict.fromkeys(params_of_trial)
     results = []
-    for name in names:
+    for name in dict.fromkeys(chain.from_iterable(params)):
         values = [params_of_trial.get(name) for params_of_trial in params]
-        groups = grouping(values, [name in params_of_trial for params_of_trial in params])
+        has_parameter = [name in params_of_trial for params_of_trial in params]
+        groups = grouping(values, has_parameter)
         if groups.max() > 0 and (groups >= 0).sum() >= FEWEST_OWN:
             results.append(_importance(name, ranks, groups, counts))
     return sorted(results, key=lambda importance: (-importance.share, importance.name))
@@ -89,17 +89,16 @@ def alone(values: Floats, objectives: Sequence[Objective], reference: dict[str, 
     Points that do not beat the reference in every objective have less than none, by how far they
     are from it at worst: else all of them would be equal.
     """
-    signs = np.array([objective.sign for objective in objectives])
-    beyond = signs * (values - np.array([reference[objective.name] for objective in objectives]))
+    beyond = signs_of(objectives) * (values - references_of(objectives, reference))
     worst = beyond.min(axis=1)
     return np.asarray(np.where(worst > 0, np.prod(beyond, axis=1), worst))
 
 
 def grouping(values: Sequence[Scalar], has_parameter: Sequence[bool]) -> NDArray[np.int64]:
     """A group's number for each trial, from 0; -1 where the trial does not have the parameter."""
-    present = [value for value, has in zip(values, has_parameter, strict=True) if has]
+    present = list(compress(values, has_parameter))
     places: NDArray[Any] = np.array(list(map(str, present)))
-    if len(set(present)) > BINS and all(_is_number(value) for value in present):
+    if len(set(present)) > BINS and all(map(_is_number, present)):
         numbers = np.array(present, dtype=float)
         edges = np.quantile(numbers, np.arange(1, BINS) / BINS)
         places = np.searchsorted(edges, numbers, side="right")

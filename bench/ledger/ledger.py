@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from bench.core.arrays import Floats
 from bench.core.formats import LEDGER, read_table, write_table
-from bench.core.objectives import Objective
+from bench.core.objectives import Objective, names_of
 from bench.core.rows import SEARCH, TEST
 from bench.ledger.effect import LEVEL, Effect
 from bench.ledger.fusion import in_words
@@ -77,7 +77,7 @@ class Ledger:
     @property
     def names(self) -> tuple[str, ...]:
         """Of the measures."""
-        return tuple(measure.name for measure in self.measures)
+        return tuple(names_of(self.measures))
 
     @property
     def served(self) -> bool:
@@ -102,19 +102,19 @@ class Ledger:
 
     def effects(self, row: int, split: str = TEST, slice: str = ALL) -> dict[str, Effect]:
         """By measure how much better a point is than the current one."""
-        gains, lows, highs = (
-            self.at(split, part, slice)[row].tolist() for part in ("gain", "gain_low", "gain_high")
-        )
+        gains = self.at(split, "gain", slice)[row].tolist()
+        lows = self.at(split, "gain_low", slice)[row].tolist()
+        highs = self.at(split, "gain_high", slice)[row].tolist()
         return dict(zip(self.names, map(Effect, gains, lows, highs), strict=True))
 
     def without(self, *splits: str) -> Self:
         """The same without what was measured on some splits."""
-        cells = {
-            (split, slice): values
-            for (split, slice), values in self.cells.items()
-            if split not in splits
-        }
-        draws = {split: drawn for split, drawn in self.draws.items() if split not in splits}
+        cells, draws = dict(self.cells), dict(self.draws)
+        for split, slice in self.cells:
+            if split in splits:
+                del cells[split, slice]
+        for split in splits:
+            draws.pop(split, None)
         return replace(self, cells=cells, draws=draws)
 
     @property

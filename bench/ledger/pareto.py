@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from bench.core.arrays import Floats
 from bench.core.errors import UserError, check_known
-from bench.core.objectives import BY_NAME, Objective, adds_up, metric_of, ranked
+from bench.core.objectives import BY_NAME, Objective, adds_up, metric_of, names_of, ranked
 
 UNRANKED = -1
 
@@ -30,6 +30,13 @@ UNRANKED = -1
 def maximised(objectives: Sequence[Objective]) -> list[bool]:
     """The directions in the form moocore takes."""
     return [objective.direction == "maximize" for objective in objectives]
+
+
+def references_of(
+    objectives: Sequence[Objective], reference: Mapping[str, float]
+) -> NDArray[np.float64]:
+    """(M,), a complete reference in the order of the objectives."""
+    return np.array([reference[objective.name] for objective in objectives])
 
 
 def measured(values: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -95,7 +102,7 @@ def resolve_reference(
             is no default.
     """
     asked = asked or {}
-    names = [objective.name for objective in objectives]
+    names = names_of(objectives)
     for name, value in asked.items():
         check_known("objective", name, names, "hypervolume reference")
         if not math.isfinite(value):
@@ -137,7 +144,7 @@ def hypervolume(
     computed by moocore.
     """
     points = values[measured(values)]
-    worst = [reference[objective.name] for objective in objectives]
+    worst = references_of(objectives, reference)
     maximise = maximised(objectives)
     if len(objectives) > MOST_EXACT and len(points):
         return float(moocore.hv_approx(points, ref=worst, maximise=maximise, nsamples=SAMPLES))
@@ -191,8 +198,8 @@ def lattice(parts: int, steps: int) -> NDArray[np.int64]:
     """
     last = steps + parts - 1
     bars = combinations(range(last), parts - 1)
-    sums = [np.diff([-1, *places, last]) - 1 for places in bars]
-    return np.array(sums, dtype=np.int64)
+    ends = np.array([[-1, *places, last] for places in bars], dtype=np.int64)
+    return np.diff(ends, axis=1) - 1
 
 
 def steps_within(parts: int, limit: int) -> int:

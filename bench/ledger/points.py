@@ -21,13 +21,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from itertools import compress
+from typing import TypeVar
 
 import numpy as np
 
 from bench.core.arrays import Floats
 from bench.core.errors import UserError
-from bench.core.objectives import Objective, key_on
+from bench.core.objectives import Objective, key_on, only_metrics, values_in
 from bench.core.records import (
     NETWORK,
     SHARE,
@@ -42,6 +43,8 @@ from bench.core.rows import CONFIRM, SEARCH, TEST
 from bench.core.several import models_in
 from bench.ledger.pareto import nondominated
 from bench.measure.predictions import name_of
+
+ValueT = TypeVar("ValueT")
 
 
 def replicated(record: Point, key: str) -> list[float]:
@@ -75,14 +78,16 @@ def untested(points: Iterable[Point]) -> list[Point]:
 
 
 def _without_test(point: Point) -> Point:
-    def untested(values: Mapping[str, Any]) -> dict[str, Any]:
-        return {key: value for key, value in values.items() if not key.startswith(f"{TEST}/")}
-
     replicates = []
     for run in point.replicates:
-        metrics, resampled = untested(run.metrics), untested(run.resampled)
+        metrics, resampled = _keys_without_test(run.metrics), _keys_without_test(run.resampled)
         replicates.append(replace(run, metrics=metrics, resampled=resampled))
-    return replace(point, metrics=untested(point.metrics), replicates=tuple(replicates))
+    metrics = _keys_without_test(point.metrics)
+    return replace(point, metrics=metrics, replicates=tuple(replicates))
+
+
+def _keys_without_test(values: Mapping[str, ValueT]) -> dict[str, ValueT]:
+    return {key: value for key, value in values.items() if not key.startswith(f"{TEST}/")}
 
 
 def estimate(record: Point, name: str, split: str = CONFIRM) -> float:
@@ -124,9 +129,10 @@ def best(points: Sequence[Point], objective: Objective) -> Point | None:
 
     None without a finite one.
     """
-    comparable = [
-        point for point in _tuned(points) if math.isfinite(estimate(point, objective.name))
-    ]
+    comparable = []
+    for point in _tuned(points):
+        if math.isfinite(estimate(point, objective.name)):
+            comparable.append(point)
 
     def merit(point: Point) -> tuple[float, float, int]:
         number = math.inf if point.number is None else point.number
@@ -141,9 +147,22 @@ def baselines(points: Sequence[Point], objectives: Sequence[Objective]) -> dict[
     Where any point is confirmed, a baseline is a confirmed single-task point. An objective that
     none of them has measured is left out.
     """
-    single = [point for point in _tuned(points) if point.sharing == BASELINE or point.baseline]
-    by_objective = {objective.name: best(single, objective) for objective in objectives}
-    return {name: point for name, point in by_objective.items() if point is not None}
+    single = list(filter(is_single_task, _tuned(points)))
+    by_objective = {}
+    for objective in objectives:
+        point = best(single, objective)
+        if point is not None:
+            by_objective[objective.name] = point
+    return by_objective
+
+
+def is_single_task(point: Point) -> bool:
+    """Whether the models of a point share nothing."""
+    return point.sharing == BASELINE or point.baseline
+
+
+def _by_id(points: Iterable[Point]) -> dict[str, Point]:
+    return {point.id: point for point in points}
 
 
 def _tuned(points: Sequence[Point]) -> list[Point]:
@@ -155,8 +174,7 @@ def network_that_shares(point: Point, points: Iterable[Point]) -> Point | None:
     """The network of a point, if it shares: itself, or that of a blend; None of other models."""
     network: Point | None = point
     if point.kind == "blend":
-        point_of = {candidate.id: candidate for candidate in points}
-        network = point_of.get(str(point.config[NETWORK]))
+        network = _by_id(points).get(str(point.config[NETWORK]))
     if network is None or "sharing.kind" not in network.config or network.sharing == BASELINE:
         return None
     return network
@@ -165,8 +183,8 @@ def network_that_shares(point: Point, points: Iterable[Point]) -> Point | None:
 def twin_of(point: Point, points: Iterable[Point]) -> Point | None:
     """The single-task point with the settings of one that shares."""
     for candidate in points:
-        is_single_task = candidate.sharing == BASELINE and candidate.kind != BASELINE
-        if is_single_task and candidate.unshared == point.unshared:
+        is_one_model = candidate.sharing == BASELINE and candidate.kind != BASELINE
+        if is_one_model and candidate.unshared == point.unshared:
             return candidate
     return None
 
@@ -198,29 +216,33 @@ def composite(points: Sequence[Point], objectives: Sequence[Objective]) -> Point
     if not runs_by_task:
         return None
     first, *others = runs_by_task.values()
-    seeds = [seed for seed in first if all(seed in runs for runs in others)]
+    seeds = set(first).intersection(*others)
     if not seeds:
         return None
     config: dict[str, Scalar] = {"sharing.kind": BASELINE}
+    metrics = {}
     for task, point in sources.items():
         config[f"{BASELINE}.{task}"] = point.id
-    replicates = []
-    for number, seed in enumerate(seeds, 1):
+        metrics[task] = point.metrics
+    replicates: list[Replicate] = []
+    for seed in first:
+        if seed not in seeds:
+            continue
         of_seed = {task: runs[seed] for task, runs in runs_by_task.items()}
-        replicates.append(_replicate(number, of_seed))
+        replicates.append(_replicate(len(replicates) + 1, of_seed))
     return Point(
         kind="single_task",
         config=config,
         architecture=BASELINE,
-        metrics=_joined({task: point.metrics for task, point in sources.items()}),
+        metrics=_joined(metrics),
         replicates=tuple(replicates),
     )
 
 
 def sources_of(points: Sequence[Point], objectives: Sequence[Objective]) -> dict[str, Point]:
     """The single-task point that the composite has each task from; empty where a task has none."""
-    single = candidates(point for point in points if point.sharing == BASELINE or point.baseline)
-    point_of = {point.id: point for point in single}
+    single = candidates(filter(is_single_task, points))
+    point_of = _by_id(single)
     as_searched = [point.unconfirmed for point in single]
     sources: dict[str, Point] = {}
     for objective in objectives:
@@ -242,11 +264,11 @@ def source_ids(single: Point) -> list[str]:
 def _source_of_task(single: Point) -> dict[str, str]:
     """By task the id of the point that a composite has its model from."""
     prefix = f"{BASELINE}."
-    return {
-        key.removeprefix(prefix): str(id)
-        for key, id in single.config.items()
-        if key.startswith(prefix)
-    }
+    source_of = {}
+    for key, id in single.config.items():
+        if key.startswith(prefix):
+            source_of[key.removeprefix(prefix)] = str(id)
+    return source_of
 
 
 def kept_names(sources: Mapping[str, Point], tasks: Sequence[str], seed: int) -> list[str] | None:
@@ -273,14 +295,16 @@ def _by_seed(point: Point) -> dict[int, Replicate]:
 
 
 def _replicate(number: int, runs: Mapping[str, Replicate]) -> Replicate:
-    resampled = {}
+    resampled, metrics = {}, {}
     for task, run in runs.items():
+        metrics[task] = run.metrics
         for key, values in run.resampled.items():
             if _task_of(key) == task:
                 resampled[key] = values
-    metrics = _joined({task: run.metrics for task, run in runs.items()})
     first = next(iter(runs.values()))
-    return replace(first, replicate=number, metrics=metrics, until=None, resampled=resampled)
+    return replace(
+        first, replicate=number, metrics=_joined(metrics), until=None, resampled=resampled
+    )
 
 
 def _joined(metrics: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
@@ -313,7 +337,8 @@ def points(records: Iterable[TrialRecord], objectives: Sequence[Objective]) -> l
 
 def searched_points(records: Iterable[TrialRecord], objectives: Sequence[Objective]) -> list[Point]:
     """The same as the search left them: without what confirmation found, be it whole or in part."""
-    return points((replace(record, replicates=()) for record in records), objectives)
+    as_searched = [replace(record, replicates=()) for record in records]
+    return points(as_searched, objectives)
 
 
 def points_of_run(
@@ -336,7 +361,7 @@ def points_of_run(
     single = composite([*trials, *twins], objectives)
     if single is not None:
         beside_trials.insert(0, single)
-    latest = {point.id: point for point in beside_trials}
+    latest = _by_id(beside_trials)
     return [*trials, *latest.values()]
 
 
@@ -350,19 +375,16 @@ def _points_of(record: TrialRecord, objectives: Sequence[Objective]) -> list[Poi
     points = list(record.points)
     if len(points) == 1:
         return points
-    metrics = [objective for objective in objectives if objective.is_metric]
-    values = np.empty((len(points), len(metrics)))
-    for row, point in enumerate(points):
-        for column, metric in enumerate(metrics):
-            values[row, column] = point.metrics.get(metric.key(SEARCH), np.nan)
+    metrics = only_metrics(objectives)
+    values = np.array([values_in(point.metrics, metrics, SEARCH) for point in points])
     keep = nondominated(values, metrics)
     for rung in range(len(points) - 1):
         equals_longer = (values[rung + 1 :] == values[rung]).all(axis=1).any()
         keep[rung] &= not equals_longer
     if not keep.any():
         keep[-1] = True  # nothing finite: it is listed as it is
-    keep |= np.array([bool(point.replicates) for point in points])
-    return [points[row] for row in np.flatnonzero(keep)]
+    is_confirmed = np.array([bool(point.replicates) for point in points])
+    return list(compress(points, keep | is_confirmed))
 
 
 def kind_of(config: Mapping[str, Scalar]) -> str:
@@ -371,8 +393,10 @@ def kind_of(config: Mapping[str, Scalar]) -> str:
     """
     if "sharing.kind" in config:
         return str(config["sharing.kind"])
-    is_trees = all(name.startswith("trees.") for name in config)
-    return "trees" if is_trees else "composite"
+    for name in config:
+        if not name.startswith("trees."):
+            return "composite"
+    return "trees"
 
 
 def parts_of(
@@ -389,11 +413,12 @@ def parts_of(
     """
     models = models_in(point.config)
     if models:  # an ensemble, or the current point
-        return [
-            (replace(point, config=config), tuple(shares[task] for task in tasks))
-            for config, shares in models
-        ]
-    point_of = {candidate.id: candidate for candidate in points}
+        parts = []
+        for config, share_of_task in models:
+            by_task = tuple(share_of_task[task] for task in tasks)
+            parts.append((replace(point, config=config), by_task))
+        return parts
+    point_of = _by_id(points)
     if point.kind == BASELINE:
         shares = _shares_of_composite(point, tasks)
     elif point.kind == "blend":
@@ -420,4 +445,7 @@ def _shares_of_composite(single: Point, tasks: Sequence[str]) -> dict[str, tuple
     source_of = _source_of_task(single)
     first = next(iter(source_of.values()))  # of a task without an objective
     sources = [source_of.get(task, first) for task in tasks]
-    return {id: tuple(float(source == id) for source in sources) for id in source_ids(single)}
+    shares = {}
+    for id in source_ids(single):
+        shares[id] = tuple(float(source == id) for source in sources)
+    return shares

@@ -33,7 +33,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import combinations
+from itertools import combinations, compress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +42,14 @@ from scipy.special import ndtr, stdtrit
 
 from bench.core.arrays import Floats
 from bench.core.errors import listed
-from bench.core.objectives import Objective, in_thousandths
+from bench.core.objectives import (
+    Objective,
+    in_thousandths,
+    names_of,
+    only_metrics,
+    signs_of,
+    values_in,
+)
 from bench.core.rows import SEARCH
 from bench.core.seeds import derive
 from bench.ledger.comparison.families import FamilyPoint, trials_of
@@ -56,9 +63,9 @@ from bench.ledger.comparison.significance import (
     unit,
 )
 from bench.ledger.effect import LEVEL, Effect
-from bench.ledger.errors.evidence import Evidence
+from bench.ledger.errors.evidence import Evidence, means_of
 from bench.ledger.errors.intervals import Differences, differences
-from bench.ledger.pareto import lattice, steps_within
+from bench.ledger.pareto import lattice, references_of, steps_within
 
 MOST_REPLICATES = 100
 MOST_DIRECTIONS = 15
@@ -138,7 +145,11 @@ class Beyond:
     def high(self) -> Floats:
         """Upper bounds (G,); each holds with probability 1 - `SIZE`."""
         upper = self.by_objective + self.reaches.upper
-        return np.array([_mix_of_neighbours(game, self.neighbours)[0] for game in upper])
+        values = []
+        for game in upper:
+            value, _ = _mix_of_neighbours(game, self.neighbours)
+            values.append(value)
+        return np.array(values)
 
     @property
     def least(self) -> Floats:
@@ -240,9 +251,10 @@ def beyond(
         rows=compared.rows[is_ahead],
         freedom=compared.freedom[is_ahead],
     )
-    value = np.array([surplus(game) for game in ahead.value[..., len(directions) :]])
-    pairs = neighbours(np.array([evidence.mean for evidence in static]) * scale)
-    replicates = min(len(evidence) for evidence in points)
+    by_objective = ahead.value[..., len(directions) :]
+    value = np.array(list(map(surplus, by_objective)))
+    pairs = neighbours(means_of(static) * scale)
+    replicates = min(map(len, points))
     return Beyond(value, ahead, len(directions), pairs, margin, questions, replicates)
 
 
@@ -274,7 +286,8 @@ def surplus(game: Floats) -> float:
     rows, columns = game.shape
     if columns < 3:  # of two rows at the most
         all_pairs = np.column_stack(np.tril_indices(rows))
-        return _mix_of_neighbours(game, all_pairs)[0]
+        value, _ = _mix_of_neighbours(game, all_pairs)
+        return value
     solution = linprog(
         c=np.append(np.zeros(rows), 1.0),
         A_ub=np.hstack([game.T, -np.ones((columns, 1))]),
@@ -380,12 +393,12 @@ def scale_of(
     Args:
         means: (N, M), of all that is compared.
     """
-    signs = np.array([objective.sign for objective in objectives])
-    if all(in_thousandths(objective.name) for objective in objectives):
+    signs = signs_of(objectives)
+    if all(map(in_thousandths, names_of(objectives))):
         sizes, names = zip(*map(unit, objectives), strict=True)
         name = names[0] if len(set(names)) == 1 else "thousandths"
         return signs / np.array(sizes), MARGIN_THOUSANDTHS, name
-    start = np.array([reference[objective.name] for objective in objectives])
+    start = references_of(objectives, reference)
     ways = (signs * (means - start)).max(axis=0) / 100
     scale = signs / np.where(ways > 0, ways, 1.0)
     return scale, MARGIN_OF_WAY, "% of the way from the reference to the best"
@@ -423,7 +436,8 @@ def answer(
         tries: metrics on validation of all that tuned the static weights; empty for one that
             failed.
     """
-    tasks = {objective.name.partition(".")[0] for objective in objectives if objective.is_metric}
+    metrics = names_of(only_metrics(objectives))
+    tasks = {metric.partition(".")[0] for metric in metrics}
     if len(tasks) == 1:
         [task] = tasks
         return _silent(f"{task} is the only task measured; one task needs no balancing.")
@@ -444,7 +458,7 @@ def answer(
     if len(weights) < LEAST_WEIGHTS:
         return _silent(_too_few_weights(len(weights), run), len(weights))
 
-    means = np.array([evidence.mean for evidence in (*static, *gradient)])
+    means = means_of([*static, *gradient])
     scale, margin, unit_name = scale_of(objectives, reference, means)
     lead = beyond(static, gradient, scale, margin)
     assert lead is not None  # every point has two replicates
@@ -483,7 +497,7 @@ def _searched(
         if values and trial.gradient:
             searched.gradient.append(values)
     for metrics in tries:
-        values = [metrics.get(objective.key(SEARCH), np.nan) for objective in objectives]
+        values = values_in(metrics, objectives, SEARCH)
         if np.isfinite(values).all():
             searched.static.append(values)
     return searched
@@ -536,7 +550,7 @@ def _sentence_of_yes(
     lead: Beyond, methods: Sequence[str], front: str, margin: str, doubt: str
 ) -> str:
     is_sure = lead.least > lead.margin
-    names = sorted({method for method, sure in zip(methods, is_sure, strict=True) if sure})
+    names = sorted(set(compress(methods, is_sure)))
     verb = "lies" if len(names) == 1 else "lie"
     who = f"Yes: {listed(names)} {verb}"
     if doubt:

@@ -53,7 +53,7 @@ from bench.ledger.comparison.significance import (
     unit,
 )
 from bench.ledger.effect import LEVEL, Effect
-from bench.ledger.errors.evidence import Evidence
+from bench.ledger.errors.evidence import Evidence, means_of
 from bench.ledger.errors.intervals import differences, reflected
 from bench.ledger.errors.posterior import posterior_draws
 from bench.ledger.errors.seed_noise import seed_noise
@@ -130,24 +130,36 @@ class Contrast:
         return CANNOT_TELL
 
 
+@dataclass(frozen=True)
+class ConfirmedMember:
+    """A member of a family, with what its replicates say."""
+
+    member: FamilyPoint
+    evidence: Evidence
+
+
+def _evidence_of(members: Iterable[ConfirmedMember]) -> list[Evidence]:
+    return [confirmed.evidence for confirmed in members]
+
+
 def by_metric(
     families: Mapping[str, Sequence[FamilyPoint]], objective: Objective, split: str, k: int
 ) -> list[Contrast]:
     """All pairs of families in one metric, each by the average of its k best members."""
-    datasets = _datasets(member for members in families.values() for member in members)
+    datasets = _datasets(chain.from_iterable(families.values()))
     averages: dict[str, Evidence] = {}
     for name, members in families.items():
         chosen = _best_members(members, objective, split, k)
         if len(chosen) == k:
-            mean = average([evidence for _, evidence in chosen])
-            place = datasets.index(chosen[0][0].dataset)
+            mean = average(_evidence_of(chosen))
+            place = datasets.index(chosen[0].member.dataset)
             # resample b is other rows on other data: unpaired by a shift
             averages[name] = replace(mean, moves=np.roll(mean.moves, place, axis=1))
     names = list(averages)
-    pairs = list(combinations(range(len(names)), 2))
     compared = differences(list(averages.values()))
     if compared is None:
-        return [Contrast(names[left], names[right], objective) for left, right in pairs]
+        return _unknown_contrasts(names, objective)
+    pairs = list(combinations(range(len(names)), 2))
     tests = []
     for left, right in pairs:
         [effect] = compared.intervals(left, right)
@@ -155,20 +167,23 @@ def by_metric(
         of_rows = float(compared.rows[left, right, 0])
         freedom = float(compared.freedom[left, right, 0])
         replicates = min(len(averages[names[left]]), len(averages[names[right]]))
-        tests.append(
-            Contrast(
-                left=names[left],
-                right=names[right],
-                objective=objective,
-                effect=effect,
-                noise=p_value(effect.value, math.sqrt(of_seeds + of_rows), freedom),
-                shared=int(compared.shared[left, right]),
-                needed=replicates_needed(
-                    effect.value, of_seeds, of_rows, freedom, replicates, len(pairs)
-                ),
-            )
+        needed = replicates_needed(effect.value, of_seeds, of_rows, freedom, replicates, len(pairs))
+        contrast = Contrast(
+            left=names[left],
+            right=names[right],
+            objective=objective,
+            effect=effect,
+            noise=p_value(effect.value, math.sqrt(of_seeds + of_rows), freedom),
+            shared=int(compared.shared[left, right]),
+            needed=needed,
         )
+        tests.append(contrast)
     return tests
+
+
+def _unknown_contrasts(families: Iterable[str], objective: Objective | None) -> list[Contrast]:
+    """All pairs of families, where nothing is known of the noise."""
+    return [Contrast(left, right, objective) for left, right in combinations(families, 2)]
 
 
 def _datasets(members: Iterable[FamilyPoint]) -> list[str]:
@@ -177,7 +192,7 @@ def _datasets(members: Iterable[FamilyPoint]) -> list[str]:
 
 def _best_members(
     members: Sequence[FamilyPoint], objective: Objective, split: str, k: int
-) -> list[tuple[FamilyPoint, Evidence]]:
+) -> list[ConfirmedMember]:
     """The k best by the search's own value, of those with evidence on a split; of equals the
     last.
     """
@@ -185,9 +200,10 @@ def _best_members(
     for place, member in enumerate(members):
         searched, evidence = member.searched([objective]), member.evidence([objective], split)
         if searched and evidence:
-            measured.append((objective.sign * searched[0], place, evidence))
-    best = sorted(measured, key=itemgetter(0, 1), reverse=True)[:k]
-    return [(members[place], evidence) for _, place, evidence in best]
+            merit = objective.sign * searched[0]
+            measured.append((merit, place, ConfirmedMember(member, evidence)))
+    measured.sort(key=itemgetter(0, 1), reverse=True)
+    return list(map(itemgetter(2), measured[:k]))
 
 
 def by_front(
@@ -204,16 +220,11 @@ def by_front(
         families: by name at least one configuration each.
         volume: of values (N, M).
     """
-    means = {
-        name: np.array([evidence.mean for evidence in members])
-        for name, members in families.items()
-    }
-    measured = {name: volume(values) for name, values in means.items()}
+    measured = {name: volume(means_of(members)) for name, members in families.items()}
     evidence = list(chain.from_iterable(families.values()))
     noise = seed_noise(evidence)
     if noise is None:
-        pairs = combinations(families, 2)
-        return measured, [Contrast(left, right, None) for left, right in pairs]
+        return measured, _unknown_contrasts(families, None)
     freedom = float(np.median(noise.freedom))
     drawn = _volumes_of_draws(families, posterior_draws(evidence, noise, seed, draws), volume)
     tests = []
@@ -222,7 +233,9 @@ def by_front(
         effect = reflected(measured[left] - measured[right], difference)
         p = p_value(effect.value, float(difference.std(ddof=1)), freedom)
         tests.append(Contrast(left, right, None, effect, p))
-    corrected = {name: reflected(measured[name], drawn[name]).value for name in families}
+    corrected = {}
+    for name, measured_volume in measured.items():
+        corrected[name] = reflected(measured_volume, drawn[name]).value
     return corrected, tests
 
 
@@ -235,13 +248,13 @@ def _volumes_of_draws(
     volumes, start = {}, 0
     for name, members in families.items():
         end = start + len(members)
-        volumes[name] = np.array([volume(draw) for draw in draws[:, start:end]])
+        volumes[name] = np.array(list(map(volume, draws[:, start:end])))
         start = end
     return volumes
 
 
 def _spanning(
-    members: Sequence[tuple[FamilyPoint, Evidence]],
+    members: Sequence[ConfirmedMember],
     objectives: Sequence[Objective],
     volume: Statistic,
     k: int,
@@ -249,13 +262,15 @@ def _spanning(
     """Of those k members, one after the other, that add most to the hypervolume of the search's
     values.
     """
-    values = np.array([member.searched(objectives) for member, _ in members])
+    values = np.array([confirmed.member.searched(objectives) for confirmed in members])
     chosen: list[int] = []
     for _ in range(k):
-        unchosen = [place for place in range(len(members)) if place not in chosen]
-        volume_with = {place: volume(values[[*chosen, place]]) for place in unchosen}
-        chosen.append(max(unchosen, key=volume_with.__getitem__))
-    return [members[place][1] for place in chosen]
+        volumes = np.full(len(members), -np.inf)
+        for place in range(len(members)):
+            if place not in chosen:
+                volumes[place] = volume(values[[*chosen, place]])
+        chosen.append(int(volumes.argmax()))
+    return _evidence_of(members[place] for place in chosen)
 
 
 MOST_MEMBERS = 3
@@ -303,68 +318,66 @@ def compare(
         metrics: other metrics than the objectives to test one by one.
     """
     volume = partial(hypervolume, objectives=objectives, reference=reference)
-    confirmed = {
-        name: _with_evidence(members, objectives, split) for name, members in families.items()
-    }
+    confirmed: dict[str, list[ConfirmedMember]] = {}
+    volumes: dict[str, float] = {}
+    for name, members in families.items():
+        confirmed[name] = _with_evidence(members, objectives, split)
+        volumes[name] = volume(means_of(_evidence_of(confirmed[name])))
     tested = _tested(confirmed, objectives)
-    sizes = [len(pairs) for pairs in tested.values()]
-    k = min([MOST_MEMBERS, *sizes])
+    smallest_family = min(map(len, tested.values()), default=MOST_MEMBERS)
+    k = min(MOST_MEMBERS, smallest_family)
 
     tests: list[Contrast] = []
-    members = {name: [member for member, _ in pairs] for name, pairs in tested.items()}
+    tested_members = {name: _members_of(family) for name, family in tested.items()}
     for objective in metrics or objectives:
-        tests += by_metric(members, objective, split, k)
-    volumes = {}
-    for name, pairs in confirmed.items():
-        volumes[name] = volume(np.array([evidence.mean for _, evidence in pairs]))
-    all_pairs = list(chain.from_iterable(confirmed.values()))
-    has_fronts = len(_datasets(member for member, _ in all_pairs)) == 1
+        tests += by_metric(tested_members, objective, split, k)
+    all_confirmed = list(chain.from_iterable(confirmed.values()))
+    has_fronts = len(_datasets(_members_of(all_confirmed))) == 1
     if has_fronts:
-        spanning = {
-            name: _spanning(pairs, objectives, volume, min(sizes)) for name, pairs in tested.items()
-        }
+        spanning = {}
+        for name, family in tested.items():
+            spanning[name] = _spanning(family, objectives, volume, smallest_family)
         of_tested, of_fronts = by_front(spanning, volume, seed)
         volumes |= of_tested
         tests += of_fronts
 
     luck = _luck_of_all(tests, families, objectives, volume, k, seed)
-    paired = differences([evidence for _, evidence in all_pairs])
-    rows = [
-        _family(name, families[name], pairs, volumes[name]) for name, pairs in confirmed.items()
-    ]
+    rows = []
+    for name, family in confirmed.items():
+        rows.append(_family(name, families[name], family, volumes[name]))
+    paired = differences(_evidence_of(all_confirmed))
+    saved = 1.0 if paired is None else float(paired.saved.min())
     return Comparison(
         families=tuple(rows),
         tests=_rows_of_tests(tests, luck),
         members=k,
-        notes=_notes(
-            rows,
-            list(tested),
-            has_fronts and len(tested) > 1,
-            1.0 if paired is None else float(paired.saved.min()),
-        ),
+        notes=_notes(rows, list(tested), has_fronts and len(tested) > 1, saved),
     )
+
+
+def _members_of(family: Iterable[ConfirmedMember]) -> list[FamilyPoint]:
+    return [confirmed.member for confirmed in family]
 
 
 def _with_evidence(
     members: Sequence[FamilyPoint], objectives: Sequence[Objective], split: str
-) -> list[tuple[FamilyPoint, Evidence]]:
+) -> list[ConfirmedMember]:
     """The members that were confirmed on a split."""
-    pairs = []
+    confirmed = []
     for member in members:
         evidence = member.evidence(objectives, split)
         if evidence:
-            pairs.append((member, evidence))
-    return pairs
+            confirmed.append(ConfirmedMember(member, evidence))
+    return confirmed
 
 
 def _tested(
-    confirmed: Mapping[str, Sequence[tuple[FamilyPoint, Evidence]]],
-    objectives: Sequence[Objective],
-) -> dict[str, list[tuple[FamilyPoint, Evidence]]]:
+    confirmed: Mapping[str, Sequence[ConfirmedMember]], objectives: Sequence[Objective]
+) -> dict[str, list[ConfirmedMember]]:
     """The families with two confirmed trials or more, and these."""
     tested = {}
-    for name, pairs in confirmed.items():
-        trials = [(member, evidence) for member, evidence in pairs if member.searched(objectives)]
+    for name, family in confirmed.items():
+        trials = [trial for trial in family if trial.member.searched(objectives)]
         if len(trials) > 1:
             tested[name] = trials
     return tested
@@ -376,10 +389,11 @@ def _rows_of_tests(tests: Sequence[Contrast], luck: Sequence[float]) -> tuple[Ta
     """
     p_values = np.fmax([test.noise for test in tests], luck)
     adjusted = holm(p_values)
-    return tuple(
-        tests[place].row(luck[place], float(p_values[place]), float(adjusted[place]))
-        for place in np.argsort(p_values, kind="stable").tolist()
-    )
+    rows = []
+    for place in np.argsort(p_values, kind="stable").tolist():
+        row = tests[place].row(luck[place], float(p_values[place]), float(adjusted[place]))
+        rows.append(row)
+    return tuple(rows)
 
 
 def _luck_of_all(
@@ -422,20 +436,24 @@ def _luck(
 
 def _searched_values(members: Sequence[FamilyPoint], objectives: Sequence[Objective]) -> Floats:
     """(N, M), of the trials of the search with a value of each objective."""
-    values = [trial.searched(objectives) for trial in trials_of(members)]
-    return np.array([row for row in values if row])
+    rows = []
+    for trial in trials_of(members):
+        values = trial.searched(objectives)
+        if values:
+            rows.append(values)
+    return np.array(rows)
 
 
 def _family(
     name: str,
     members: Sequence[FamilyPoint],
-    confirmed: Sequence[tuple[FamilyPoint, Evidence]],
+    confirmed: Sequence[ConfirmedMember],
     volume: float,
 ) -> TableRow:
     trials = trials_of(members)
     samples = sum(trial.point.speed.get("samples_trained", 0) for trial in trials)
     points = []
-    for member, _ in confirmed:
+    for member in _members_of(confirmed):
         point = member.point
         points.append({"run": member.run, "trial": point.number, "until": point.until})
     return {
@@ -460,17 +478,18 @@ def _notes(
             "without the bias from noise. The others have all their points and the bias."
         )
     trials = {row["name"]: row["trials"] for row in families}
-    if len({trials[name] for name in tested}) > 1:
+    if len(set(map(trials.__getitem__, tested))) > 1:
         budgets = ", ".join(f"{name} {trials[name]}" for name in tested)
         notes.append(
             f"Budgets are unequal ({budgets} trials): more trials find better points in any family."
         )
     single = [row for row in families if row["name"] not in tested and row["trials"] > 1]
     if single:
+        names = [row["name"] for row in single]
+        run = single[0]["points"][0]["run"]
         notes.append(
-            f"Not tested, as only one point is confirmed: {listed([row['name'] for row in single])}"
-            f". `seesaw run {single[0]['points'][0]['run']} --confirm members=2` confirms two of "
-            "each family."
+            f"Not tested, as only one point is confirmed: {listed(names)}. `seesaw run {run} "
+            "--confirm members=2` confirms two of each family."
         )
     lone = [name for name, count in trials.items() if count == 1]
     if lone:
@@ -506,7 +525,8 @@ class Group:
     def to_json(self) -> dict[str, object]:
         """Its part of the document of `seesaw compare --json`."""
         values = {**vars(self), **vars(self.comparison), "answer": self.answer.to_json()}
-        return {key: value for key, value in values.items() if key not in ("comparison", "members")}
+        del values["comparison"], values["members"]
+        return values
 
 
 @dataclass(frozen=True)
@@ -561,16 +581,13 @@ TEST_HEADS = (
 
 def family_rows(comparison: Comparison) -> list[tuple[str, int, int, int, float]]:
     """Of each family its name, and what `FAMILY_HEADS` says."""
-    return [
-        (
-            row["name"],
-            row["trials"],
-            row["training_samples"],
-            len(row["points"]),
-            row["hypervolume"],
+    rows = []
+    for row in comparison.families:
+        points = len(row["points"])
+        rows.append(
+            (row["name"], row["trials"], row["training_samples"], points, row["hypervolume"])
         )
-        for row in comparison.families
-    ]
+    return rows
 
 
 def texts_of(test: TableRow, minus: str = "-") -> list[str]:
@@ -580,7 +597,7 @@ def texts_of(test: TableRow, minus: str = "-") -> list[str]:
     for column, format in formats.items():
         number = test[column]
         texts[column] = "" if math.isnan(number) else f"{number:{format}}".replace("-", minus)
-    interval = " to ".join(text for text in (texts["low"], texts["high"]) if text)
+    interval = " to ".join(filter(None, [texts["low"], texts["high"]]))
     names = [test["measure"], test["left"], test["right"]]
     numbers = [texts["value"], interval, test["unit"], texts["p_holm"]]
     return [*names, *numbers, test["paired"], test["verdict"]]

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.core.objectives import Objective
+from bench.core.objectives import Objective, keys_on, values_in
 from bench.core.records import Point
 from bench.core.rows import SEARCH
-from bench.ledger.errors.evidence import Evidence, evidence_of
+from bench.ledger.errors.evidence import Evidence, evidence_of, resamples_of
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class FamilyPoint:
 
     def evidence(self, objectives: Sequence[Objective], split: str) -> Evidence | None:
         """What its replicates say of metrics on a split; None where none was measured there."""
-        return evidence_of(self.point, [objective.key(split) for objective in objectives])
+        return evidence_of(self.point, keys_on(objectives, split))
 
     def searched(self, objectives: Sequence[Objective]) -> list[float] | None:
         """What the search's own run came to in each objective; None for baselines, which were not
@@ -43,8 +43,7 @@ class FamilyPoint:
         """
         if self.point.role != "trial":
             return None
-        metrics = self.point.metrics
-        values = [metrics.get(objective.key(SEARCH), np.nan) for objective in objectives]
+        values = values_in(self.point.metrics, objectives, SEARCH)
         return values if np.isfinite(values).all() else None
 
 
@@ -83,17 +82,16 @@ def average(members: Sequence[Evidence]) -> Evidence:
     Otherwise the first replicates are averaged, the second, and so on; such averages are paired
     with none.
     """
-    seeds = sorted(set.intersection(*(set(evidence.seeds) for evidence in members)))
-    if len(seeds) > 1:
-        rows = [[evidence.seeds.index(seed) for seed in seeds] for evidence in members]
-    else:
-        seeds = []
-        replicates = min(len(evidence) for evidence in members)
-        rows = [list(range(replicates))] * len(members)
-    resamples = min(evidence.moves.shape[1] for evidence in members)
+    shared_seeds = set(members[0].seeds)
+    for evidence in members:
+        shared_seeds &= set(evidence.seeds)
+    seeds = sorted(shared_seeds) if len(shared_seeds) > 1 else []
+    replicates = list(range(min(map(len, members))))
+    resamples = min(resamples_of(members))
     values, moves = [], []
-    for evidence, rows_of_member in zip(members, rows, strict=True):
-        values.append(evidence.values[rows_of_member])
-        moves.append(evidence.moves[rows_of_member][:, :resamples])
+    for evidence in members:
+        rows = [evidence.seeds.index(seed) for seed in seeds] if seeds else replicates
+        values.append(evidence.values[rows])
+        moves.append(evidence.moves[rows][:, :resamples])
     mean_moves = np.mean(moves, axis=0)
     return Evidence(np.mean(values, axis=0), mean_moves, tuple(seeds), members[0].freedom)

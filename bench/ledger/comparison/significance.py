@@ -11,6 +11,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import Literal
 
 import numpy as np
@@ -189,11 +190,8 @@ class MeanRanks:
         )
         if self.p >= SIZE:
             return f"Cannot tell: the mean ranks {over} do not differ more than by chance."
-        best, *rivals = [
-            name
-            for name, rank in zip(self.names, self.ranks, strict=True)
-            if rank - self.ranks[0] <= self.critical
-        ]
+        behind = np.array(self.ranks) - self.ranks[0]
+        best, *rivals = compress(self.names, behind <= self.critical)
         if not rivals:
             return f"{best} has the best mean rank {over}, and is told from all others."
         return f"{best} has the best mean rank {over}, and cannot be told from {listed(rivals)}."

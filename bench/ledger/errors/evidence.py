@@ -6,10 +6,12 @@ kind: values of replicates, and how far each moves where the rows are drawn agai
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.core.arrays import Floats
 from bench.core.objectives import AREAS, metric_of, ranked
@@ -80,6 +82,26 @@ class Evidence:
         )
 
 
+def means_of(evidence: Iterable[Evidence]) -> Floats:
+    """(N, M), the means of N points."""
+    return np.array([of_point.mean for of_point in evidence])
+
+
+def replicates_of(evidence: Iterable[Evidence]) -> NDArray[np.int64]:
+    """(N,), how many replicates each of N points has."""
+    return np.array([len(of_point) for of_point in evidence], dtype=np.int64)
+
+
+def resamples_of(evidence: Iterable[Evidence]) -> NDArray[np.int64]:
+    """(N,), on how many resamples the replicates of each of N points were measured."""
+    return np.array([of_point.moves.shape[1] for of_point in evidence], dtype=np.int64)
+
+
+def rows_freedom_of(evidence: Iterable[Evidence]) -> Floats:
+    """(N, M), see `Evidence.rows_freedom`."""
+    return np.array([of_point.rows_freedom for of_point in evidence])
+
+
 def variance(moves: Floats) -> Floats:
     """Of moves (..., B, M) over the resamples that define a measure: (..., M); 0 of fewer than
     two.
@@ -130,14 +152,16 @@ def evidence_of(point: Point, keys: Sequence[str]) -> Evidence | None:
     replicates = [replicate for replicate in point.replicates if _is_complete(replicate, keys)]
     if not replicates:
         return None
-    values = [[replicate.metrics[key] for key in keys] for replicate in replicates]
-    resamples = {key: _resamples(replicates, key) for key in keys}
-    most = max((count for count in resamples.values() if count is not None), default=0)
+    values = np.zeros((len(replicates), len(keys)))
+    for row, replicate in enumerate(replicates):
+        values[row] = [replicate.metrics[key] for key in keys]
+    resamples = [_resamples(replicates, key) for key in keys]
+    most = max(resamples, default=0)
     moves = np.zeros((len(replicates), most, len(keys)))
     freedom = np.full(len(keys), np.inf)
     logit = [False] * len(keys)
     for column, key in enumerate(keys):
-        if not most or resamples[key] != most:
+        if not most or resamples[column] != most:
             continue
         moves[:, :, column] = [replicate.resampled[key] for replicate in replicates]
         rarer, is_share = _rarer(key, replicates[0].resampled)
@@ -149,7 +173,7 @@ def evidence_of(point: Point, keys: Sequence[str]) -> Evidence | None:
         elif rows < FEW_OF_CLASS:
             freedom[column] = 2 * rows
     return Evidence(
-        values=np.array(values, dtype=float),
+        values=values,
         moves=moves,
         seeds=tuple(replicate.seed for replicate in replicates),
         freedom=tuple(freedom.tolist()),
@@ -158,14 +182,17 @@ def evidence_of(point: Point, keys: Sequence[str]) -> Evidence | None:
 
 
 def _is_complete(replicate: Replicate, keys: Sequence[str]) -> bool:
-    values = [replicate.metrics.get(key, np.nan) for key in keys]
-    return replicate.failure is None and bool(np.isfinite(values).all())
+    if replicate.failure is not None:
+        return False
+    return all(math.isfinite(replicate.metrics.get(key, math.nan)) for key in keys)
 
 
-def _resamples(replicates: Sequence[Replicate], key: str) -> int | None:
-    """On how many resamples all replicates have a measure; None where they differ in that."""
+def _resamples(replicates: Sequence[Replicate], key: str) -> int:
+    """On how many resamples all replicates have a measure; 0 where they differ in that."""
     counts = {len(replicate.resampled.get(key, ())) for replicate in replicates}
-    return counts.pop() if len(counts) == 1 else None
+    if len(counts) > 1:
+        return 0
+    return counts.pop()
 
 
 def _rarer(key: str, resampled: Mapping[str, Sequence[float]]) -> tuple[Sequence[float], bool]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,14 @@ from scipy.special import expit, logit, stdtrit
 from bench.core.arrays import Floats
 from bench.core.objectives import Objective
 from bench.ledger.effect import LEVEL, Effect
-from bench.ledger.errors.evidence import Evidence, variance
+from bench.ledger.errors.evidence import (
+    Evidence,
+    means_of,
+    replicates_of,
+    resamples_of,
+    rows_freedom_of,
+    variance,
+)
 from bench.ledger.errors.seed_noise import SeedNoise, between, satterthwaite, seed_noise
 
 ONE_ERROR = (0.1587, 0.8413)
@@ -65,15 +73,15 @@ def intervals(evidence: Sequence[Evidence]) -> list[list[Effect]] | None:
     noise = seed_noise(evidence)
     if noise is None:
         return None
-    replicates = np.array([[len(one)] for one in evidence])
+    replicates = replicates_of(evidence)[:, None]
     from_seeds = np.diagonal(noise.seed_only, axis1=1, axis2=2) / replicates  # (N, M)
-    from_rows = np.array([variance(one.mean_moves) for one in evidence])
-    rows_freedom = np.array([one.rows_freedom for one in evidence])
+    from_rows = np.array([variance(of_point.mean_moves) for of_point in evidence])
+    rows_freedom = rows_freedom_of(evidence)
     freedom = satterthwaite((from_seeds, from_rows), (noise.freedom, rows_freedom))
     rows = []
-    for point, one in enumerate(evidence):
-        effects = _effects(one.mean, from_seeds[point] + from_rows[point], freedom[point])
-        for measure, on_logits in enumerate(one.logit):
+    for point, of_point in enumerate(evidence):
+        effects = _effects(of_point.mean, from_seeds[point] + from_rows[point], freedom[point])
+        for measure, on_logits in enumerate(of_point.logit):
             if on_logits:
                 effects[measure] = _on_logits(effects[measure])
         rows.append(effects)
@@ -85,7 +93,8 @@ def intervals_by_id(evidence: Mapping[str, Evidence]) -> dict[str, Effect]:
     rows = intervals(list(evidence.values())) if evidence else None
     if rows is None:
         return {}
-    return {point: effect for point, [effect] in zip(evidence, rows, strict=True)}
+    effects = chain.from_iterable(rows)  # of the one measure
+    return dict(zip(evidence, effects, strict=True))
 
 
 @dataclass(frozen=True)
@@ -123,10 +132,10 @@ class Differences:
         direction.
         """
         ahead, behind = self.intervals(first, second), self.intervals(second, first)
-        return [
-            ahead[place] if objective.sign > 0 else behind[place]
-            for place, objective in enumerate(objectives)
-        ]
+        improvements = []
+        for place, objective in enumerate(objectives):
+            improvements.append(ahead[place] if objective.sign > 0 else behind[place])
+        return improvements
 
 
 def differences(evidence: Sequence[Evidence]) -> Differences | None:
@@ -139,7 +148,7 @@ def differences(evidence: Sequence[Evidence]) -> Differences | None:
     noise = seed_noise(evidence)
     if noise is None:
         return None
-    means = np.array([one.mean for one in evidence])
+    means = means_of(evidence)
     seed, seed_freedom = between(evidence, noise)
     rows, rows_freedom = _rows_between(evidence)
     return Differences(
@@ -168,16 +177,16 @@ def _rows_between(evidence: Sequence[Evidence]) -> tuple[Floats, Floats]:
 
     Of two that were not resampled alike the difference has the variances of both.
     """
-    moves = [one.mean_moves for one in evidence]
-    alone = np.array([variance(moved) for moved in moves])
+    moves = [of_point.mean_moves for of_point in evidence]
+    alone = np.array(list(map(variance, moves)))
     variances = alone[:, None] + alone[None]
-    resamples = np.array([len(moved) for moved in moves])
+    resamples = resamples_of(evidence)
     for count in set(resamples.tolist()):
         alike = np.flatnonzero(resamples == count)
         moved_alike = np.array([moves[point] for point in alike])
         for point, moved in zip(alike, moved_alike, strict=True):
             variances[point, alike] = variance(moved - moved_alike)
-    freedom = np.array([one.rows_freedom for one in evidence])
+    freedom = rows_freedom_of(evidence)
     return variances, np.minimum(freedom[:, None], freedom[None])
 
 

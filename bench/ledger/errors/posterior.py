@@ -25,8 +25,8 @@ from scipy.linalg import cho_factor, cho_solve, helmert
 from threadpoolctl import threadpool_limits
 
 from bench.core.arrays import Floats, Mask
-from bench.core.objectives import Objective
-from bench.ledger.errors.evidence import Evidence, covariance
+from bench.core.objectives import Objective, signs_of
+from bench.ledger.errors.evidence import Evidence, covariance, means_of, replicates_of, resamples_of
 from bench.ledger.errors.seed_noise import SeedNoise, between, seed_noise, spread_of
 from bench.ledger.pareto import nondominated
 
@@ -143,9 +143,11 @@ class SeedErrors:
         """
         points = len(self.freedom)
         scales = 1 if self.equal else points
-        orders = [rng.permutation(draws) + rng.random(draws) for _ in range(1 + scales)]
+        orders = np.empty((1 + scales, draws))
+        for row in range(1 + scales):
+            orders[row] = rng.permutation(draws) + rng.random(draws)
         freedom = np.array([self.level_freedom, *self.freedom[:scales]])
-        quantiles = spread_of(freedom, np.array(orders).T / draws)
+        quantiles = spread_of(freedom, orders.T / draws)
         return quantiles[:, 0], np.broadcast_to(quantiles[:, 1:], (draws, points))
 
 
@@ -157,7 +159,8 @@ def seed_errors(evidence: Sequence[Evidence], noise: SeedNoise) -> SeedErrors:
     differences, _ = between(evidence, noise)
     shared = noise.paired.shared > 1
     np.fill_diagonal(shared, False)
-    alone = np.diagonal(noise.seed_only, axis1=1, axis2=2) / [[len(one)] for one in evidence]
+    of_replicates = np.diagonal(noise.seed_only, axis1=1, axis2=2)  # (N, M)
+    alone = of_replicates / replicates_of(evidence)[:, None]
     roots, level = np.zeros((m, n, n)), np.zeros(m)
     for measure in range(m):
         of_measure = alone[:, measure]
@@ -229,7 +232,7 @@ def posterior_draws(
             the means as they are.
     """
     rng = np.random.default_rng(seed)
-    means = np.array([one.mean for one in evidence])
+    means = means_of(evidence)
     n, m = means.shape
     errors, from_rows = seed_errors(evidence, noise), _rows(evidence)
     unit = _unit(errors.individual + from_rows, means)
@@ -241,8 +244,7 @@ def posterior_draws(
     error = errors.individual + errors.level + from_rows
     certain = (np.diag(error).reshape(n, m) < CERTAIN).all(axis=0)
     if objectives is not None and n > FLAT:
-        signs = np.array([objective.sign for objective in objectives], dtype=float)
-        drawn = shrunken(centre, error, signs, rng, draws)
+        drawn = shrunken(centre, error, signs_of(objectives), rng, draws)
     else:
         drawn = _flat(centre, errors, from_rows, rng, draws)
     return np.where(certain, means, drawn * unit + middle)
@@ -304,7 +306,7 @@ def _unresolved(evidence: Sequence[Evidence], noise: SeedNoise) -> float:
     points = len(evidence)
     if points <= FLAT:
         return 0.0
-    means = np.array([one.mean for one in evidence])
+    means = means_of(evidence)
     errors = _variance_of_differences(
         seed_errors(evidence, noise).individual + _rows(evidence), points
     )
@@ -330,5 +332,6 @@ def _variance_of_differences(covariance: Floats, points: int) -> Floats:
 
 def _rows(evidence: Sequence[Evidence]) -> Floats:
     """Covariance (N M, N M) of the errors of all means from the finite split."""
-    resamples = min(one.moves.shape[1] for one in evidence)
-    return covariance(np.hstack([one.mean_moves[:resamples] for one in evidence]))
+    resamples = int(resamples_of(evidence).min())
+    moves = [of_point.mean_moves[:resamples] for of_point in evidence]
+    return covariance(np.hstack(moves))

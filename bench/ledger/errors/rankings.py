@@ -14,13 +14,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain, permutations
+from itertools import chain, compress, permutations
 
 import numpy as np
 from scipy.special import betaincinv
 
 from bench.core.arrays import Floats, Ints, Mask
-from bench.ledger.errors.evidence import Evidence
+from bench.ledger.errors.evidence import Evidence, means_of
 from bench.ledger.errors.seed_noise import moderated, spread_of
 
 FEW_UNITS = 100
@@ -93,7 +93,7 @@ def seeds_of(values: Sequence[Floats], seeds: Sequence[tuple[int, ...]]) -> Seed
     """
     if all(len(outcomes) == 1 for outcomes in values):
         return None
-    fixed = np.array([_is_fixed(*pair) for pair in zip(values, seeds, strict=True)])
+    fixed = np.array(list(map(_is_fixed, values, seeds)))
     replicates = np.array([len(outcomes) for outcomes in values])
     freedom = np.where(fixed, 0, replicates - 1)
     total = int(freedom.sum())
@@ -123,7 +123,7 @@ def _is_fixed(outcomes: Floats, seeds: tuple[int, ...]) -> bool:
 
 def _pooled(deviations: Sequence[Floats], freedom: Ints) -> Floats:
     """(J, K, M), see `Seeds.shape`."""
-    replicated = [deviations[candidate] for candidate in np.flatnonzero(freedom).tolist()]
+    replicated = list(compress(deviations, freedom > 0))
     if not replicated:
         return np.zeros((1, *deviations[0].shape[1:]))
     return np.asarray(np.concatenate(replicated) / np.sqrt(freedom.sum()))
@@ -142,8 +142,10 @@ def _sizes(
     if shared.freedom and replicated > 1:
         total_freedom = total * (1 - 1 / replicated)  # as of a two-way layout
     total_freedom = max(total_freedom, 1.0)
-    sums = np.array([(deviation**2).sum(axis=0).mean(axis=0) for deviation in scaled])
-    variances = sums / np.maximum(freedom, 1)[:, None]
+    variances = np.zeros((len(scaled), shape.shape[2]))
+    for candidate, deviations in enumerate(scaled):
+        squares = (deviations**2).sum(axis=0)  # (K, M)
+        variances[candidate] = squares.mean(axis=0) / max(freedom[candidate], 1)
     size, size_freedom = np.ones_like(variances), np.full(variances.shape, total_freedom)
     equal = True
     for outcome in range(variances.shape[1]):
@@ -187,7 +189,7 @@ class Rankings:
     @property
     def means(self) -> Floats:
         """(S, M), over replicates."""
-        return np.array([point.mean for point in self.evidence])
+        return means_of(self.evidence)
 
     @property
     def moves(self) -> Floats:
@@ -323,9 +325,8 @@ class SeedDraws:
         """Args: `seed`: of the random numbers."""
         rng, rank = np.random.default_rng([seed, 0]), len(seeds.shape)
         by_seed = {name: rng.standard_normal((half, rank)) for name in _shared_names(seeds)}
-        return SeedDraws(
-            by_seed, spread_of(seeds.level_freedom, rng.random(half)), rng.random(half)
-        )
+        level_spread = spread_of(seeds.level_freedom, rng.random(half))
+        return SeedDraws(by_seed, level_spread, rng.random(half))
 
 
 @dataclass(frozen=True)
@@ -366,11 +367,11 @@ def _parts(
     shared = [draws.by_seed[name] for name in seeds.seeds[candidate] if name in draws.by_seed]
     if not shared:
         common = np.zeros_like(common)
-    of_seeds = sum(shared, np.sqrt(max(0, replicates - len(shared))) * normal_of_seeds) / replicates
-    return (
-        Part(of_seeds * draws.level_spread[:, None], common),
-        Part(normal * spread[:, None] / np.sqrt(replicates), 1 - common),
-    )
+    on_other_seeds = np.sqrt(max(0, replicates - len(shared))) * normal_of_seeds
+    of_seeds = sum(shared, on_other_seeds) / replicates
+    in_common = Part(of_seeds * draws.level_spread[:, None], common)
+    alone = Part(normal * spread[:, None] / np.sqrt(replicates), 1 - common)
+    return in_common, alone
 
 
 def _shared_names(seeds: Seeds) -> list[int]:
@@ -421,9 +422,12 @@ def _shared(scaled: Sequence[Floats], seeds: Sequence[tuple[int, ...]], freedom:
     for i, j in permutations(np.flatnonzero(freedom).tolist(), 2):
         names = sorted(set(seeds[i]) & set(seeds[j]))
         if len(names) > 1:
-            a, b = (_centred(scaled[candidate], seeds[candidate], names) for candidate in (i, j))
-            products += (a * b).sum(axis=(0, 1))
-            norms += np.sqrt((a**2).sum(axis=(0, 1)) * (b**2).sum(axis=(0, 1)))
+            first = _centred(scaled[i], seeds[i], names)
+            second = _centred(scaled[j], seeds[j], names)
+            products += (first * second).sum(axis=(0, 1))
+            norm_of_first = (first**2).sum(axis=(0, 1))
+            norm_of_second = (second**2).sum(axis=(0, 1))
+            norms += np.sqrt(norm_of_first * norm_of_second)
             pair_freedom += len(names) - 1
     correlation = np.divide(products, norms, out=np.zeros(outcomes), where=norms > 0)
     return Shared(correlation.clip(0, MOST_ALIKE), pair_freedom)
@@ -431,8 +435,8 @@ def _shared(scaled: Sequence[Floats], seeds: Sequence[tuple[int, ...]], freedom:
 
 def _centred(scaled: Floats, seeds: tuple[int, ...], names: Sequence[int]) -> Floats:
     """Deviations (n, K, M) on some of the candidate's seeds, from their mean."""
-    places = {name: place for place, name in enumerate(seeds)}
-    deviations = scaled[[places[name] for name in names]]
+    places = [seeds.index(name) for name in names]
+    deviations = scaled[places]
     return np.asarray(deviations - deviations.mean(axis=0))
 
 

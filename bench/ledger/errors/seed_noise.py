@@ -20,7 +20,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.special import digamma, gammaincinv, polygamma
 
 from bench.core.arrays import Floats, Mask
-from bench.ledger.errors.evidence import Evidence, variance
+from bench.ledger.errors.evidence import Evidence, replicates_of, resamples_of, variance
 
 Counts = NDArray[np.int64]
 
@@ -79,8 +79,9 @@ def satterthwaite(variances: Sequence[Floats], freedom: Sequence[Floats]) -> Flo
     1946).
     """
     whole = np.asarray(sum(variances))
-    pairs = zip(variances, freedom, strict=True)
-    below = np.asarray(sum(part**2 / part_freedom for part, part_freedom in pairs))
+    below = np.zeros(whole.shape)
+    for part, part_freedom in zip(variances, freedom, strict=True):
+        below = below + part**2 / part_freedom
     of_nothing = np.broadcast_to(freedom[0], whole.shape)
     return np.asarray(np.where(below > 0, whole**2 / np.where(below > 0, below, 1), of_nothing))
 
@@ -131,12 +132,16 @@ class Layout:
     @staticmethod
     def of(evidence: Sequence[Evidence]) -> Layout:
         """That of some points' replicates."""
-        names = sorted({seed for one in evidence for seed in one.seeds})
-        column_of = {seed: column for column, seed in enumerate(names)}
-        columns = [[column_of[seed] for seed in one.seeds] for one in evidence]
-        there = np.zeros((len(evidence), len(names)), dtype=np.int64)
-        for point, columns_of_point in enumerate(columns):
+        names: set[int] = set()
+        for of_point in evidence:
+            names.update(of_point.seeds)
+        ordered = sorted(names)
+        columns = []
+        there = np.zeros((len(evidence), len(ordered)), dtype=np.int64)
+        for point, of_point in enumerate(evidence):
+            columns_of_point = [ordered.index(seed) for seed in of_point.seeds]
             there[point, columns_of_point] = 1
+            columns.append(columns_of_point)
         return Layout(columns, there)
 
     @property
@@ -163,9 +168,11 @@ def pairing(evidence: Sequence[Evidence]) -> Pairing:
     first, second = np.nonzero(np.tril(shared > 1, -1))
     if not len(first):
         return Pairing(shared, within, seed_only, freedom, equal=True)
-    variances = np.concatenate(
-        [variance(values[point] - values[second[first == point]]) for point in np.unique(first)]
-    )
+    by_first = []
+    for point in np.unique(first):
+        partners = second[first == point]
+        by_first.append(variance(values[point] - values[partners]))
+    variances = np.concatenate(by_first)
     from_rows = _rows_within(evidence, layout, first, second)
     pair_freedom = shared[first, second] - 1
     pooled = pair_freedom @ variances / pair_freedom.sum()
@@ -196,7 +203,7 @@ def _rows_within(
         first, second: (P,) the pairs.
     """
     variances = np.zeros((len(first), evidence[0].values.shape[1]))
-    resamples = np.array([one.moves.shape[1] for one in evidence])
+    resamples = resamples_of(evidence)
     for count in set(resamples[resamples > 0].tolist()):
         moves = _placed_moves(evidence, layout, count)
         for point in np.unique(first[resamples[first] == count]):
@@ -242,9 +249,10 @@ def _pair_freedom(layout: Layout) -> float:
     counted = (layout.there > 0) & (pairs.astype(np.int64) @ layout.there > 0)
     is_paired = pairs.any(axis=1)
     _, part_of = connected_components(pairs, directed=False)
-    columns = {(part_of[point], seed) for point, seed in zip(*np.nonzero(counted), strict=True)}
-    parts = set(part_of[is_paired])
-    return float(max(1, int(counted.sum()) - int(is_paired.sum()) - len(columns) + len(parts)))
+    points, seeds = np.nonzero(counted)
+    columns = np.unique(np.stack([part_of[points], seeds], axis=1), axis=0)
+    parts = np.unique(part_of[is_paired])
+    return float(max(1, len(points) - int(is_paired.sum()) - len(columns) + len(parts)))
 
 
 @dataclass(frozen=True)
@@ -271,7 +279,7 @@ class SeedNoise:
 
 def seed_noise(evidence: Sequence[Evidence]) -> SeedNoise | None:
     """That of points; None where none has two replicates: nothing is then known of seeds."""
-    freedom = np.array([len(one) - 1 for one in evidence])
+    freedom = replicates_of(evidence) - 1
     if freedom.sum() < 1:
         return None
     pooled = _pooled_covariance(evidence, int(freedom.sum()))
@@ -279,32 +287,32 @@ def seed_noise(evidence: Sequence[Evidence]) -> SeedNoise | None:
     total = _total_freedom(freedom, np.diag(pooled), paired)
     deviations = np.sqrt(np.diag(pooled))
     unit = np.where(deviations > 0, deviations, 1.0)
-    variances = np.array(
-        [
-            one.values.var(axis=0, ddof=1) if len(one) > 1 else np.zeros(len(deviations))
-            for one in evidence
-        ]
-    )
-    drawn = [
-        moderated(variances[:, measure], freedom, pooled[measure, measure], total[measure])
-        for measure in range(len(deviations))
-    ]
-    sizes = np.sqrt(np.array([one.variances for one in drawn]).T) / unit  # (N, M)
+    variances = np.zeros((len(evidence), len(deviations)))
+    for point, of_point in enumerate(evidence):
+        if len(of_point) > 1:
+            variances[point] = of_point.values.var(axis=0, ddof=1)
+    drawn_freedom, equal = np.empty_like(variances), True
+    for measure, pooled_variance in enumerate(np.diag(pooled)):
+        drawn = moderated(variances[:, measure], freedom, pooled_variance, total[measure])
+        variances[:, measure] = drawn.variances
+        drawn_freedom[:, measure] = drawn.freedom
+        equal &= drawn.equal
+    sizes = np.sqrt(variances) / unit  # (N, M)
     within = pooled * sizes[:, :, None] * sizes[:, None, :]
     from_rows = _pooled_rows(evidence, int(freedom.sum()))
     return SeedNoise(
         within=within,
         seed_only=np.array([_positive(of_point, from_rows, unit) for of_point in within]),
-        freedom=np.array([one.freedom for one in drawn]).T,
+        freedom=drawn_freedom,
         total=total,
-        equal=all(one.equal for one in drawn),
+        equal=equal,
         paired=paired,
     )
 
 
 def _pooled_covariance(evidence: Sequence[Evidence], freedom: int) -> Floats:
     """(M, M), of replicates about the means of their points."""
-    residuals = np.vstack([one.values - one.mean for one in evidence])
+    residuals = np.vstack([of_point.values - of_point.mean for of_point in evidence])
     return np.asarray(residuals.T @ residuals / freedom)
 
 
@@ -314,10 +322,10 @@ def _pooled_rows(evidence: Sequence[Evidence], freedom: int) -> Floats:
     """
     measures = evidence[0].values.shape[1]
     total = np.zeros((measures, measures))
-    if not all(one.moves.shape[1] for one in evidence):
+    if not resamples_of(evidence).all():
         return total
-    for one in evidence:
-        by_resample = np.moveaxis(one.moves, 1, 0)  # (B, n, M)
+    for of_point in evidence:
+        by_resample = np.moveaxis(of_point.moves, 1, 0)  # (B, n, M)
         about = np.nan_to_num(by_resample - by_resample.mean(axis=1, keepdims=True))
         total = total + np.einsum("bnk,bnl->kl", about, about) / len(about)
     return np.asarray(total / freedom)
@@ -333,13 +341,12 @@ def between(evidence: Sequence[Evidence], noise: SeedNoise) -> tuple[Floats, Flo
 
     where v is the variance of one replicate and d that of a paired difference.
     """
-    n = np.array([len(one) for one in evidence], dtype=float)
+    n = replicates_of(evidence).astype(float)
     variances = np.diagonal(noise.seed_only, axis1=1, axis2=2)  # (N, M)
     paired = noise.paired
     share_of_pair = np.where(paired.shared > 1, paired.shared, 0) / np.outer(n, n)
-    rest = (1 / n[:, None] - share_of_pair)[
-        ..., None
-    ]  # the weight of i's own variance in a pair (i, j)
+    unshared = 1 / n[:, None] - share_of_pair
+    rest = unshared[..., None]  # the weight of i's own variance in a pair (i, j)
     of_first = rest * variances[:, None]
     of_second = rest.swapaxes(0, 1) * variances[None]
     of_pair = share_of_pair[..., None] * paired.seed_only

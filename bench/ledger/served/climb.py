@@ -134,8 +134,9 @@ class Outlook:
 
     def under(self, setting: Fusion) -> Floats:
         """(M,), under one setting."""
-        pairs = zip(self.meters, self.terms, strict=True)
-        by_split = [meter.outcomes(setting, terms) for meter, terms in pairs]
+        by_split = []
+        for meter, terms in zip(self.meters, self.terms, strict=True):
+            by_split.append(meter.outcomes(setting, terms))
         return np.asarray(self.level * np.mean(by_split, axis=0))
 
 
@@ -172,14 +173,18 @@ class ClimbRows:
         some settings.
         """
         terms = [sampled.terms(candidate) for sampled in self.by_labels]
-        by_labels = Outlook([sampled.meter for sampled in self.by_labels], terms)
+        by_labels = Outlook(_meters_of(self.by_labels), terms)
         if not self.by_expected:
             return by_labels
-        by_expected = Outlook([sampled.meter for sampled in self.by_expected], terms)
-        distinct = dict.fromkeys(settings)
-        outcomes = np.array([by_labels.under(setting) for setting in distinct])
-        expected_outcomes = np.array([by_expected.under(setting) for setting in distinct])
+        by_expected = Outlook(_meters_of(self.by_expected), terms)
+        distinct = list(dict.fromkeys(settings))
+        outcomes = np.array(list(map(by_labels.under, distinct)))
+        expected_outcomes = np.array(list(map(by_expected.under, distinct)))
         return replace(by_expected, level=level(outcomes, expected_outcomes))
+
+
+def _meters_of(sampled: Sequence[SampledMeter]) -> list[Meter]:
+    return [of_split.meter for of_split in sampled]
 
 
 def climb_all(
@@ -203,10 +208,12 @@ def first_starts(tried: Swept, goals: Sequence[Goal]) -> list[list[Start]]:
     """By candidate and goal the best setting of each kind; none of a score that is not fused."""
     starts: list[list[Start]] = []
     for candidate, means in enumerate(tried.means):
-        fused_goals = [] if candidate in tried.meter.scores else goals
-        starts.append(
-            [Start(_best_of_kinds(tried, goal.worth(means)), goal) for goal in fused_goals]
-        )
+        by_goal: list[Start] = []
+        starts.append(by_goal)
+        if candidate in tried.meter.scores:
+            continue
+        for goal in goals:
+            by_goal.append(Start(_best_of_kinds(tried, goal.worth(means)), goal))
     return starts
 
 
@@ -214,12 +221,15 @@ def second_starts(tried: Swept, goals: Sequence[Goal]) -> list[list[Start]]:
     """By candidate the best setting for the first goal; none of a score that is not fused."""
     starts: list[list[Start]] = []
     for candidate, means in enumerate(tried.means):
+        if candidate in tried.meter.scores:
+            starts.append([])
+            continue
         scores = goals[0].worth(means)
         best = max(
             _best_of_kinds(tried, scores),
             key=lambda setting: float(scores[tried.settings.index(setting)]),
         )
-        starts.append([] if candidate in tried.meter.scores else [Start([best], goals[0])])
+        starts.append([Start([best], goals[0])])
     return starts
 
 
@@ -244,9 +254,16 @@ def climbed(
     """
     base = None
     if rows.by_expected:
-        settings = chain.from_iterable(start.settings for start in starts[now.candidate])
-        base = rows.outlook(now.candidate, [now.fusion, *settings]).under(now.fusion)
+        settings = [now.fusion, *_settings_of(starts[now.candidate])]
+        base = rows.outlook(now.candidate, settings).under(now.fusion)
     return in_threads(partial(_ends, rows, starts, now, base), range(len(starts)))
+
+
+def _settings_of(starts: Sequence[Start]) -> list[Fusion]:
+    settings: list[Fusion] = []
+    for start in starts:
+        settings += start.settings
+    return settings
 
 
 def _ends(
@@ -262,8 +279,7 @@ def _ends(
     ends: list[Fusion] = []
     if not starts[candidate]:
         return ends
-    settings = chain.from_iterable(start.settings for start in starts[candidate])
-    outlook = rows.outlook(candidate, [now.fusion, *settings])
+    outlook = rows.outlook(candidate, [now.fusion, *_settings_of(starts[candidate])])
     for start in starts[candidate]:
         goal = start.goal
         if base is not None:

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import filterfalse
 from typing import Any
 
 import numpy as np
@@ -88,34 +89,37 @@ def expected(
     """Rows with expected labels; None where a task's outcome is no share of all rows, or no label
     can be expected.
     """
-    if not all(adds_up(metric_of(outcome)) for outcome in outcomes if not of_items(outcome)):
+    of_tasks = filterfalse(of_items, outcomes)
+    if not all(map(adds_up, map(metric_of, of_tasks))):
         return None
     first = next(iter(rows))
     models = [candidate for candidate in candidates if candidate.predictions(first, 0).shape[1] > 1]
     if not models:
         return None
-    predictions = {split: _mean_prediction(models, split) for split in rows}
-    labels = {split: split_rows.labels.astype(np.float32) for split, split_rows in rows.items()}
+    predictions, labels = {}, {}
+    for split, split_rows in rows.items():
+        predictions[split] = _mean_prediction(models, split)
+        labels[split] = split_rows.labels.astype(np.float32)
     counts = _counts(rows)
-    fitted = [
-        _expect(task, labels, predictions, counts)
-        for task in _tasks_with_odds(rows[first].kinds, predictions)
-    ]
-    if not any(fitted):
+    any_expected = False
+    for task in _tasks_with_odds(rows[first].kinds, predictions):
+        any_expected |= _expect(task, labels, predictions, counts)
+    if not any_expected:
         return None
     amount: TaskKind = "regression"
     kinds = (amount,) * len(rows[first].kinds)
-    expected_rows = {
-        split: replace(kept_rows, labels=labels[split], kinds=kinds)
-        for split, kept_rows in rows.items()
-    }
-    return Expected(expected_rows, tuple(in_amounts(outcome) for outcome in outcomes))
+    expected_rows = {}
+    for split, split_rows in rows.items():
+        expected_rows[split] = replace(split_rows, labels=labels[split], kinds=kinds)
+    return Expected(expected_rows, tuple(map(in_amounts, outcomes)))
 
 
 def _counts(rows: Mapping[str, KeptRows]) -> Floats | None:
     """What the rows of all splits count; None where all count alike."""
-    counts = [split_rows.counts for split_rows in rows.values()]
-    counted = [split_counts for split_counts in counts if split_counts is not None]
+    counted = []
+    for split_rows in rows.values():
+        if split_rows.counts is not None:
+            counted.append(split_rows.counts)
     return np.concatenate(counted) if counted else None
 
 
@@ -123,11 +127,10 @@ def _tasks_with_odds(
     kinds: Sequence[TaskKind], predictions: Mapping[str, NDArray[Any]]
 ) -> Iterator[int]:
     """Tasks of two classes whose predictions are probabilities."""
-    for task, kind in enumerate(kinds):
-        lowest = min(split_predictions[:, task].min() for split_predictions in predictions.values())
-        highest = max(
-            split_predictions[:, task].max() for split_predictions in predictions.values()
-        )
+    lowest_of_tasks = np.min([of_split.min(axis=0) for of_split in predictions.values()], axis=0)
+    highest_of_tasks = np.max([of_split.max(axis=0) for of_split in predictions.values()], axis=0)
+    tasks = enumerate(zip(kinds, lowest_of_tasks, highest_of_tasks, strict=True))
+    for task, (kind, lowest, highest) in tasks:
         if kind == "binary" and lowest >= 0 and highest <= 1:
             yield task
 
@@ -139,10 +142,8 @@ def _expect(
     counts: Floats | None,
 ) -> bool:
     """Makes a task's labels (N, T) by split expected ones; whether predictions tell of them."""
-    task_predictions = np.concatenate(
-        [split_predictions[:, task] for split_predictions in predictions.values()]
-    )
-    task_labels = np.concatenate([split_labels[:, task] for split_labels in labels.values()])
+    task_predictions = np.concatenate([of_split[:, task] for of_split in predictions.values()])
+    task_labels = np.concatenate([of_split[:, task] for of_split in labels.values()])
     fit = platt(task_predictions, task_labels, counts)
     if fit is None or fit.slope <= 0:
         return False

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.core.objectives import Objective
+from bench.core.objectives import Objective, names_of
 from bench.core.plain import jsonable
 from bench.core.rows import CONFIRM, TEST
 from bench.core.system.atomic import atomic_path, write_text
@@ -50,19 +50,20 @@ def digest_of(
     """Of all that a served front depends on; of predictions by the digests that they are kept
     with.
     """
+    facts_of_splits = []
+    for split, of_split in rows.items():
+        header = [split, of_split.tasks, of_split.kinds, of_split.rates]
+        facts_of_splits.append([*header, of_split.of, of_split.segments])
     facts = [
         VERSION,
         SERVED_DRAWS,
         seed,
-        [outcome.name for outcome in outcomes],
+        names_of(outcomes),
         repr(current),
         list(SLICES),
         [aim.name for aim in aims],
-        [_facts_of(candidate) for candidate in candidates],
-        [
-            [split, of_split.tasks, of_split.kinds, of_split.rates, of_split.of, of_split.segments]
-            for split, of_split in rows.items()
-        ],
+        list(map(_facts_of, candidates)),
+        facts_of_splits,
     ]
     digest = hashlib.blake2b(json.dumps(facts).encode(), digest_size=16)
     for of_split in rows.values():
@@ -104,7 +105,7 @@ def _digest_of_predictions(candidate: Candidate, split: str, replicate: int) -> 
 def save(served: Served, folder: Path, digest: str, name: str = SERVED) -> None:
     """Writes both files into a folder, each whole or not at all, draws first."""
     document = {
-        "outcomes": [asdict(outcome) for outcome in served.measures],
+        "outcomes": list(map(asdict, served.measures)),
         "table": served.table.to_dict("records"),
         "cells": list(served.cells),
         **{part: getattr(served, part) for part in NUMBERS},

@@ -190,17 +190,17 @@ class Moves:
 
     def spanning(self, other: Moves) -> Moves:
         """Itself, with intervals that reach as far as the other one's."""
-        outcomes = {
-            name: effect.spanning(other.outcomes[name]) for name, effect in self.outcomes.items()
-        }
+        outcomes = {}
+        for name, effect in self.outcomes.items():
+            outcomes[name] = effect.spanning(other.outcomes[name])
         return Moves(self.utility.spanning(other.utility), outcomes)
 
     def to_json(self) -> dict[str, object]:
         """Itself as every document has it."""
-        return {
-            "utility": self.utility.to_json(),
-            **{name: effect.to_json() for name, effect in self.outcomes.items()},
-        }
+        document: dict[str, object] = {"utility": self.utility.to_json()}
+        for name, effect in self.outcomes.items():
+            document[name] = effect.to_json()
+        return document
 
 
 def moves(
@@ -248,10 +248,10 @@ def _together(ratios: Floats, positive: Mask, uncertain: bool) -> list[Effect]:
         )
         reach = float(np.quantile(distances.max(axis=1), LEVEL))
     ends = np.expm1([middle, middle - reach * deviations, middle + reach * deviations])
-    return [
-        Effect(*interval) if defined else Effect(math.nan)
-        for interval, defined in zip(ends.T.tolist(), positive, strict=True)
-    ]
+    effects = []
+    for interval, defined in zip(ends.T.tolist(), positive, strict=True):
+        effects.append(Effect(*interval) if defined else Effect(math.nan))
+    return effects
 
 
 def effect_of(mean: float, draws: Floats, fraction: Fraction) -> Effect:

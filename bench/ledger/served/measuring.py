@@ -110,7 +110,7 @@ def measure_of(
     """The outcomes on the rows of a split that predictions are kept of, each counted by its
     exposure.
     """
-    tasks = [Task(name, kind) for name, kind in zip(rows.tasks, rows.kinds, strict=True)]
+    tasks = list(map(Task, rows.tasks, rows.kinds))
     labelled = Labelled(rows.labels, rows.group, rows.counts, rows.units)
     return Measure(tasks, outcomes, labelled, slices, drawn, items=rows.items)
 
@@ -144,7 +144,7 @@ class Meter:
         by_candidate: list[list[Floats]] = [[] for _ in self._candidates]
         for replicate, values in zip(replicates, by_replicate, strict=True):
             by_candidate[replicate.candidate].append(values)
-        return [np.array(values) for values in by_candidate]
+        return list(map(np.array, by_candidate))
 
     def rankings(
         self, places: Sequence[Place], settings: Sequence[Fusion], measure: Measure
@@ -159,17 +159,18 @@ class Meter:
         for replicate, by_setting in zip(replicates, resampled, strict=True):
             for row, outcomes in zip(rows_of[replicate.candidate], by_setting, strict=True):
                 by_point[row].append(outcomes)
-        return [
-            _rankings(places, by_point, slice, units) for slice, units in enumerate(measure.units)
-        ]
+        by_slice = []
+        for slice, units in enumerate(measure.units):
+            by_slice.append(_rankings(places, by_point, slice, units))
+        return by_slice
 
     def terms(self, candidate: int, sampled: Mask) -> list[FusionTerms]:
         """Those of a candidate's replicates on some of the split's rows, which are this meter's."""
-        replicates = self._replicates([candidate])
-        return [
-            FusionTerms(self._predictions(replicate)[sampled], self._rates)
-            for replicate in replicates
-        ]
+        terms = []
+        for replicate in self._replicates([candidate]):
+            predictions = self._predictions(replicate)[sampled]
+            terms.append(FusionTerms(predictions, self._rates))
+        return terms
 
     def outcomes(self, setting: Fusion, terms: Sequence[FusionTerms]) -> Floats:
         """(M,), means over replicates under one setting."""
@@ -179,8 +180,8 @@ class Meter:
     def _replicates(self, candidates: Iterable[int]) -> list[Replicate]:
         replicates = []
         for candidate in candidates:
-            runs = range(self._candidates[candidate].replicates)
-            replicates += [Replicate(candidate, run) for run in runs]
+            for run in range(self._candidates[candidate].replicates):
+                replicates.append(Replicate(candidate, run))
         return replicates
 
     def _values(self, settings: Sequence[Fusion], replicate: Replicate) -> Floats:

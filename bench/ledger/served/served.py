@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bench.core.arrays import Floats, Mask
 from bench.core.errors import UserError, check_known
-from bench.core.objectives import Objective, of_items
+from bench.core.objectives import Objective, names_of, of_items
 from bench.core.rows import CONFIRM, SEARCH, TEST
 from bench.core.seeds import derive
 from bench.ledger.effect import Effect
@@ -104,7 +104,7 @@ class Inputs:
     @property
     def names(self) -> list[str]:
         """Of the outcomes."""
-        return [objective.name for objective in self.outcomes]
+        return names_of(self.outcomes)
 
     @property
     def by_label(self) -> Mask:
@@ -117,11 +117,15 @@ class Inputs:
         return self.rows[CONFIRM].tasks
 
     @property
+    def ids(self) -> list[str]:
+        """Of the candidates."""
+        return [candidate.id for candidate in self.candidates]
+
+    @property
     def now(self) -> CurrentPoint:
         """The current point; at equal weights where it has none."""
-        ids = [candidate.id for candidate in self.candidates]
         fusion = self.current.fusion or Fusion.of("power", [1.0] * len(self.tasks))
-        return CurrentPoint(ids.index(self.current.id), fusion)
+        return CurrentPoint(self.ids.index(self.current.id), fusion)
 
     @property
     def stands_at_its_best(self) -> bool:
@@ -131,7 +135,9 @@ class Inputs:
     @property
     def choosing(self) -> dict[str, KeptRows]:
         """The rows that choose weights, by split."""
-        return {split: rows for split, rows in self.rows.items() if split != TEST}
+        choosing = dict(self.rows)
+        choosing.pop(TEST, None)
+        return choosing
 
 
 @dataclass(frozen=True)
@@ -217,6 +223,7 @@ def served_front(
     measured = measured_at(places, inputs, tried.settings, meters, errors, likely)
     row = row_of_current(inputs, measured, goals, base)
     front = on_front(tried.means, unequal(tried.values), outcomes)[tuple(np.array(places).T)]
+    replicates = np.median([candidate.replicates for candidate in candidates])
     return Served(
         measures=tuple(outcomes),
         table=table_of(inputs, measured, front, tried.meter.scores),
@@ -224,7 +231,7 @@ def served_front(
         draws=kept_draws(inputs, measured, errors, likely),
         current=row,
         hypervolume=front_volume(inputs, measured, meters[TEST], front, errors.drawable),
-        replicates=round(float(np.median([candidate.replicates for candidate in candidates]))),
+        replicates=round(float(replicates)),
         today=current.today,
         random=chance,
         model=current.model or current.id,
@@ -242,18 +249,16 @@ def checked(inputs: Inputs) -> Inputs:
             f"a served front weighs 2 to 8 tasks, found {len(inputs.tasks)}; `seesaw pick` "
             "compares the heads"
         )
-    ids = [candidate.id for candidate in inputs.candidates]
-    check_known("current point", inputs.current.id, ids, "served front")
+    check_known("current point", inputs.current.id, inputs.ids, "served front")
     return inputs
 
 
 def meters_of(inputs: Inputs, resamples: int) -> dict[str, Meter]:
     """By split; raises UserError if an outcome is undefined on its rows."""
-    meters = {
-        split: Meter(inputs.candidates, inputs.rows[split], split, inputs.names, resamples)
-        for split in SPLITS
-    }
-    for split, meter in meters.items():
+    meters = {}
+    for split in SPLITS:
+        meter = Meter(inputs.candidates, inputs.rows[split], split, inputs.names, resamples)
+        meters[split] = meter
         for name, value in zip(inputs.names, meter.measure.random()[0], strict=True):
             if not np.isfinite(value):
                 needed = (
@@ -316,11 +321,14 @@ def kept_places(
     means, valid = tried.means, unequal(tried.values)
     best: list[Place] = []
     for candidate, fusions in enumerate(ends):
-        if fusions:
-            best.append(tried.place(candidate, fusions[0]))
-            settings = [int(goal.worth(means[candidate]).argmax()) for goal in goals]
-            best += [tried.place(candidate, tried.settings[setting]) for setting in settings]
-    return kept(means, valid, inputs.outcomes, base, [place for place in best if valid[place]])
+        if not fusions:
+            continue
+        best.append(tried.place(candidate, fusions[0]))
+        for goal in goals:
+            setting = int(goal.worth(means[candidate]).argmax())
+            best.append(tried.place(candidate, tried.settings[setting]))
+    always = [place for place in best if valid[place]]
+    return kept(means, valid, inputs.outcomes, base, always)
 
 
 def errors_of(inputs: Inputs, tried: Swept, seed: int, draws: int) -> Errors:
@@ -358,9 +366,10 @@ def searched_values(inputs: Inputs, places: Sequence[Place], settings: Sequence[
     distinct = sorted({place.setting for place in places})
     meter = Meter(inputs.candidates, inputs.rows[SEARCH], SEARCH, inputs.names, 0)
     values = meter.sweep([settings[setting] for setting in distinct])
-    rows = [
-        values[place.candidate][:, distinct.index(place.setting)].mean(axis=0) for place in places
-    ]
+    rows = []
+    for place in places:
+        of_replicates = values[place.candidate][:, distinct.index(place.setting)]  # (n, M)
+        rows.append(of_replicates.mean(axis=0))
     return np.array(rows)
 
 
@@ -423,7 +432,7 @@ def cells_of(
 def _cells(rankings: Rankings, draws: Floats, current: int) -> Floats:
     """(S, M, parts) of measured points and their draws."""
     means = rankings.means
-    deviations = np.array([_deviation(point) for point in rankings.evidence])
+    deviations = np.array(list(map(_deviation, rankings.evidence)))
     gained, gain_draws = fractions_over(means, current), fractions_over(draws, current)
     return as_cells(means, draws, deviations, gained, gain_draws)
 
@@ -453,10 +462,11 @@ def front_volume(
 def ideal_of(measure: Measure, rows: KeptRows, outcomes: Sequence[Objective]) -> Floats:
     """(M,) outcomes of ranking by each outcome's own labels; NaN of items."""
     ideal = np.full(len(outcomes), np.nan)
-    columns = [objective.name.partition(".")[0] for objective in outcomes]
+    columns = np.array([objective.name.partition(".")[0] for objective in outcomes])
     for task, name in enumerate(rows.tasks):
-        values = measure.values(np.nan_to_num(rows.labels[:, task].astype(np.float64)))[0]
-        of_task = np.array([column == name for column in columns])
+        labels = np.nan_to_num(rows.labels[:, task].astype(np.float64))
+        [values] = measure.values(labels)
+        of_task = columns == name
         ideal[of_task] = values[of_task]
     return ideal
 

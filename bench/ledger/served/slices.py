@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.arrays import Floats, Mask
-from bench.core.objectives import Objective
+from bench.core.objectives import Objective, names_of
 from bench.ledger.errors.rankings import Rankings
 from bench.ledger.fusion import Fusion
 from bench.ledger.served.measuring import Meter, Place, measure_of
@@ -81,16 +81,16 @@ def slices_of(
         counted = inside
         if rows.counts is not None and inside.dtype == np.bool_:
             counted = inside * rows.counts
-        enough[name] = np.array([tells[counted > 0].sum() >= LEAST_IN_SLICE for tells in telling])
+        is_enough = [tells[counted > 0].sum() >= LEAST_IN_SLICE for tells in telling]
+        enough[name] = np.array(is_enough)
         if enough[name].any():
             measured[name] = inside
     rankings: dict[str, Rankings] = {}
     if measured:
-        names = [objective.name for objective in outcomes]
-        measure = measure_of(rows, names, meter.drawn, list(measured.values()))
+        measure = measure_of(rows, names_of(outcomes), meter.drawn, list(measured.values()))
         by_slice = meter.rankings(places, settings, measure)
         rankings = dict(zip(measured, by_slice, strict=True))
-    return {name: Slice(enough[name], rankings.get(name)) for name in enough}
+    return {name: Slice(mask, rankings.get(name)) for name, mask in enough.items()}
 
 
 def _telling(rows: KeptRows, outcome: Objective) -> Mask:

@@ -123,8 +123,7 @@ class Sweep:
         for edge in self._edges.values():
             places_of_kind.setdefault(edge.kind, set()).update(edge.places)
         for places in places_of_kind.values():
-            by_weight = sorted((self.settings[place].weights[0], place) for place in places)
-            line = [place for _, place in by_weight]
+            line = sorted(places, key=lambda place: (self.settings[place].weights[0], place))
             for before, place, after in zip(line, line[1:], line[2:], strict=False):
                 distances = _from_chord(scaled[:, place], scaled[:, before], scaled[:, after])
                 bends[:, place] = np.maximum(bends[:, place], distances)
@@ -195,8 +194,9 @@ class Swept:
 
     def _measured(self, new: Sequence[Fusion]) -> bool:
         if new:
-            pairs = zip(self.values, self.meter.sweep(new), strict=True)
-            self.values = [np.concatenate(pair, axis=1) for pair in pairs]
+            values_of_new = self.meter.sweep(new)
+            for candidate, pair in enumerate(zip(self.values, values_of_new, strict=True)):
+                self.values[candidate] = np.concatenate(pair, axis=1)
         return bool(new)
 
 
@@ -209,7 +209,7 @@ def swept(
         rates: (T,), of tasks on train.
     """
     # a sum divides by the rates
-    kinds = FUSION_KINDS if all(rate > 0 for rate in rates) else FUSION_KINDS[:1]
+    kinds = FUSION_KINDS if min(rates) > 0 else FUSION_KINDS[:1]
     # no coarse lattice has them
     equal_weights = [Fusion.of(kind, [1.0] * len(rates)) for kind in kinds]
     tried = Swept(meter, Sweep(len(rates), kinds, [current, *equal_weights]))
