@@ -202,12 +202,12 @@ TUNED = (
 """Points that come from tuning."""
 
 
-def front_of(setting: Setting, at: Floats) -> Floats:
+def front_of(setting: Setting, positions: Floats) -> Floats:
     """Points (N, M) of the front in thousandths, by places on the simplex (N, M)."""
     power = {True: 0.5, False: 1.0}[setting.front > 0]
     if setting.front > 0:  # the sphere, and its chord where the bulge is less than 1
-        return setting.width * (setting.front * at**power + (1 - setting.front) * at)
-    return setting.width * (at**2 * -setting.front + (1 + setting.front) * at)
+        return setting.width * (setting.front * positions**power + (1 - setting.front) * positions)
+    return setting.width * (positions**2 * -setting.front + (1 + setting.front) * positions)
 
 
 def places(setting: Setting, rng: np.random.Generator) -> tuple[Floats, Floats]:
@@ -242,22 +242,24 @@ def samples_of(setting: Setting, truth: Floats, rng: np.random.Generator) -> lis
     size[setting.static] *= setting.wild
     common = noise(setting.most, m) @ mixed.T
     split = rng.normal(0, 10 * setting.rows, (1 + RESAMPLES, m))
-    found = []
-    for at in range(n):
+    samples = []
+    for point in range(n):
         count = int(rng.integers(setting.least, setting.most + 1))
-        own = noise(count, m) @ mixed.T
-        both = common[:count] if setting.shared else noise(count, m) @ mixed.T
-        seeds = size[at] * (np.sqrt(setting.alike) * both + np.sqrt(1 - setting.alike) * own)
+        own_noise = noise(count, m) @ mixed.T
+        common_noise = common[:count] if setting.shared else noise(count, m) @ mixed.T
+        seeds = size[point] * (
+            np.sqrt(setting.alike) * common_noise + np.sqrt(1 - setting.alike) * own_noise
+        )
         rows = split + rng.normal(0, setting.rows, (1 + RESAMPLES, m))
         moved = (
             np.broadcast_to(rows[1:] * UNIT, (count, RESAMPLES, m))
             if setting.rows
             else np.zeros((count, 0, m))
         )
-        first = 0 if setting.shared else 100 * at
-        values = MIDDLE + UNIT * (truth[at] + seeds + rows[0])
-        found.append(Evidence(values, moved, tuple(range(first, first + count))))
-    return found
+        first = 0 if setting.shared else 100 * point
+        values = MIDDLE + UNIT * (truth[point] + seeds + rows[0])
+        samples.append(Evidence(values, moved, tuple(range(first, first + count))))
+    return samples
 
 
 @dataclass(frozen=True)
@@ -279,19 +281,24 @@ def tally_of(setting: Setting, runs: int, seed: int = 0) -> Tally:
     yes, no, chances = np.zeros((runs, 3)), np.zeros((runs, 3)), np.zeros((runs, 2))
     scale = np.full(setting.objectives, 1 / UNIT)
     for run in range(runs):
-        static, gradient = (front_of(setting, each) for each in places(setting, rng))
-        beside = np.array([surplus(point - static) for point in gradient])
+        static, gradient = (front_of(setting, group) for group in places(setting, rng))
+        surpluses = np.array([surplus(point - static) for point in gradient])
         for ahead in (0, 1, 2):
-            moved = gradient + (ahead * MARGIN_THOUSANDTHS - beside)[:, None] if ahead else gradient
+            moved = (
+                gradient + (ahead * MARGIN_THOUSANDTHS - surpluses)[:, None] if ahead else gradient
+            )
             samples = samples_of(setting, np.vstack([static, moved]), rng)
-            found = beyond(
+            comparison = beyond(
                 samples[: setting.static], samples[setting.static :], scale, MARGIN_THOUSANDTHS
             )
-            assert found is not None
-            yes[run, ahead], no[run, ahead] = found.verdict == "yes", found.verdict == "no"
+            assert comparison is not None
+            yes[run, ahead], no[run, ahead] = (
+                comparison.verdict == "yes",
+                comparison.verdict == "no",
+            )
             if ahead == 0:
-                chances[run] = found.chances
-    return Tally(*(tuple(each.mean(axis=0).tolist()) for each in (yes, no, chances)))
+                chances[run] = comparison.chances
+    return Tally(*(tuple(tallied.mean(axis=0).tolist()) for tallied in (yes, no, chances)))
 
 
 @dataclass(frozen=True)
@@ -309,34 +316,34 @@ def trials_of(setting: Setting, ahead: float, rng: np.random.Generator) -> Trial
     """One run whose points come from tuning; each gradient trial lies `ahead` margins before its
     place.
     """
-    k, m, own = setting.static, setting.objectives, 1 - setting.carried
+    k, m, own_share = setting.static, setting.objectives, 1 - setting.carried
     static, gradient = places(replace(setting, gradient=setting.trials), rng)
     configs = rng.normal(size=setting.trials)
     off = setting.tuning * np.abs(
-        np.sqrt(setting.carried) * configs + np.sqrt(own) * rng.normal(size=setting.trials)
+        np.sqrt(setting.carried) * configs + np.sqrt(own_share) * rng.normal(size=setting.trials)
     )
     truth = front_of(setting, gradient) - off[:, None] + ahead * MARGIN_THOUSANDTHS
-    seen = truth + rng.normal(0, setting.seeds, truth.shape)
+    observed = truth + rng.normal(0, setting.seeds, truth.shape)
     # a stopped trial was trained less, and is worse for it
-    early = seen + rng.normal(0, 1, seen.shape)
+    early = observed + rng.normal(0, 1, observed.shape)
     out = np.argsort(early.sum(axis=1))[: round(setting.stopped * setting.trials)]
-    seen[out] -= np.abs(rng.normal(0, 2, (len(out), 1)))
+    observed[out] -= np.abs(rng.normal(0, 2, (len(out), 1)))
     tried = rng.normal(size=setting.tries)
-    tried[0] = configs[seen.sum(axis=1).argmax()]
-    apart = setting.tuning * np.abs(
-        np.sqrt(setting.carried) * tried + np.sqrt(own) * rng.normal(size=(k, len(tried)))
+    tried[0] = configs[observed.sum(axis=1).argmax()]
+    distances = setting.tuning * np.abs(
+        np.sqrt(setting.carried) * tried + np.sqrt(own_share) * rng.normal(size=(k, len(tried)))
     )
-    tries = front_of(setting, static)[:, None] - apart[..., None]  # (K, T, M)
-    alike = np.sqrt(setting.alike) * rng.normal(size=m)  # all tries are trained on one seed
-    known = tries + setting.seeds * (
-        alike + np.sqrt(1 - setting.alike) * rng.normal(size=tries.shape)
+    tries = front_of(setting, static)[:, None] - distances[..., None]  # (K, T, M)
+    seed_noise = np.sqrt(setting.alike) * rng.normal(size=m)  # all tries are trained on one seed
+    measured = tries + setting.seeds * (
+        seed_noise + np.sqrt(1 - setting.alike) * rng.normal(size=tries.shape)
     )
-    best = np.einsum("ktm,km->kt", known, static).argmax(axis=1)
-    confirmed = np.argsort(-seen.sum(axis=1))[: setting.gradient]
+    best = np.einsum("ktm,km->kt", measured, static).argmax(axis=1)
+    confirmed = np.argsort(-observed.sum(axis=1))[: setting.gradient]
     samples = samples_of(setting, np.vstack([tries[np.arange(k), best], truth[confirmed]]), rng)
-    found = beyond(samples[:k], samples[k:], np.full(m, 1 / UNIT), MARGIN_THOUSANDTHS)
-    assert found is not None
-    return Trials(known.reshape(-1, m), seen, found)
+    comparison = beyond(samples[:k], samples[k:], np.full(m, 1 / UNIT), MARGIN_THOUSANDTHS)
+    assert comparison is not None
+    return Trials(measured.reshape(-1, m), observed, comparison)
 
 
 def tuned_of(setting: Setting, runs: int, seed: int = 0) -> Floats:
@@ -344,24 +351,24 @@ def tuned_of(setting: Setting, runs: int, seed: int = 0) -> Floats:
     two margins ahead.
     """
     rng = np.random.default_rng(seed)
-    told = np.zeros((runs, 2, 4))
+    shares = np.zeros((runs, 2, 4))
     for run in range(runs):
         for place, ahead in enumerate((0, 2)):
-            each = trials_of(setting, ahead, rng)
-            verdict = each.found.verdict
+            trials = trials_of(setting, ahead, rng)
+            verdict = trials.found.verdict
             if verdict != "cannot tell":
                 of_methods = (
                     luck(
                         verdict,
-                        each.static,
-                        each.gradient,
+                        trials.static,
+                        trials.gradient,
                         np.ones(setting.objectives),
                         MARGIN_THOUSANDTHS,
                     )
                     < SIZE
                 )
-                told[run, place, 2 * (verdict == "no") :][:2] = True, of_methods
-    return np.asarray(told.mean(axis=0))
+                shares[run, place, 2 * (verdict == "no") :][:2] = True, of_methods
+    return np.asarray(shares.mean(axis=0))
 
 
 HEADS = (
@@ -381,8 +388,15 @@ def answer_table(settings: tuple[Setting, ...], runs: int) -> str:
     """One row for each setting: first what is wrong, then what is right."""
     lines = [f"| {' | '.join(HEADS)} |", "|" + "---|" * len(HEADS)]
     for setting in settings:
-        of = tally_of(setting, runs)
-        shares = (*of.yes[:2], *of.no[1:], of.yes[2], of.chances[0], of.no[0], of.chances[1])
+        tally = tally_of(setting, runs)
+        shares = (
+            *tally.yes[:2],
+            *tally.no[1:],
+            tally.yes[2],
+            tally.chances[0],
+            tally.no[0],
+            tally.chances[1],
+        )
         lines.append(f"| {setting.name} | {' | '.join(f'{share:.1%}' for share in shares)} |")
         print(lines[-1], file=sys.stderr, flush=True)
     return "\n".join(lines)

@@ -90,30 +90,30 @@ SETTINGS = (
 def truth_of(setting: Setting, rng: np.random.Generator) -> Floats:
     """True values (N, M): along a front, where the sum of objectives is the same, and off it."""
     n, m = setting.configurations, setting.metrics
-    along = rng.normal(0, 2 * setting.spread, (n, m - 1))
+    positions = rng.normal(0, 2 * setting.spread, (n, m - 1))
     off = rng.normal(0, setting.spread, n)
-    way = np.linalg.svd(np.ones((1, m)))[2][1:]  # (M - 1, M), orthonormal, across (1, .., 1)
-    return 0.75 + np.sqrt(2) * along @ way + off[:, None]
+    directions = np.linalg.svd(np.ones((1, m)))[2][1:]  # (M - 1, M), orthonormal, across (1, .., 1)
+    return 0.75 + np.sqrt(2) * positions @ directions + off[:, None]
 
 
 def run_of(setting: Setting, truth: Floats, rng: np.random.Generator) -> list[Evidence]:
     """What is measured of each configuration."""
     m = setting.metrics
     covariance = 0.3 + 0.7 * np.eye(m)
-    alike = rng.normal(0, setting.alike, (1 + RESAMPLES, m))
+    common_rows = rng.normal(0, setting.alike, (1 + RESAMPLES, m))
     common = _seeds(setting, covariance, setting.most, rng)
     samples = []
-    for at, value in enumerate(truth):
+    for number, value in enumerate(truth):
         n = int(rng.integers(setting.least, setting.most + 1))
-        own = rng.normal(0, setting.apart, (1 + RESAMPLES, m))
+        own_rows = rng.normal(0, setting.apart, (1 + RESAMPLES, m))
         run = rng.normal(0, setting.apart / 2, (n, 1 + RESAMPLES, m))
         size = setting.seeds * np.exp(rng.normal(0, setting.uneven))
         lone = _seeds(setting, covariance, n, rng)
         seed = size * (
             np.sqrt(setting.correlation) * common[:n] + np.sqrt(1 - setting.correlation) * lone
         )
-        rows = alike + own + run
-        first = 0 if setting.correlation else 100 * at
+        rows = common_rows + own_rows + run
+        first = 0 if setting.correlation else 100 * number
         samples.append(
             Evidence(value + seed + rows[:, 0], rows[:, 1:], tuple(range(first, first + n)))
         )
