@@ -96,23 +96,23 @@ def test_a_damaged_store_is_named_left_out_and_can_be_removed(
     store, shop, shop_raw, tmp_path, recorder, message
 ):
     home = tmp_path / "home"
-    other = prepare(parse_card(shop | {"id": "other"}, "here"), home, shop_raw)
+    sound = prepare(parse_card(shop | {"id": "other"}, "here"), home, shop_raw)
     DAMAGES[message](store.path)
     if (store.path / "manifest.json").exists():
         card = parse_card(shop, "here")
         for again in (lambda: prepare(card, home, shop_raw), lambda: used(store.path)):
-            with pytest.raises(DamagedStore) as told:
+            with pytest.raises(DamagedStore) as caught:
                 again()
-            assert message in str(told.value)
-            assert "`seesaw datasets shop --remove --home " in str(told.value)
-    assert [each["path"] for each in prepared(home, recorder)] == [str(other.path)]
+            assert message in str(caught.value)
+            assert "`seesaw datasets shop --remove --home " in str(caught.value)
+    assert [entry["path"] for entry in prepared(home, recorder)] == [str(sound.path)]
     assert [note.startswith("left out: ") and message in note for note in recorder.notes] == [True]
-    assert [each["path"] for each in remove_stores(home, "shop")] == [str(store.path)]
-    assert prepared(home)[0]["path"] == str(other.path)
+    assert [entry["path"] for entry in remove_stores(home, "shop")] == [str(store.path)]
+    assert prepared(home)[0]["path"] == str(sound.path)
     assert not store.path.exists()
 
 
 def used(path):
-    found = Store.open(path)
+    opened = Store.open(path)
     for name in ("train", "valid", "confirm", "test"):
-        found.split(name)
+        opened.split(name)

@@ -40,14 +40,14 @@ def judged(rng, rows, *noise, groups=None):
     logit = rng.normal(size=rows)
     labels = (rng.random(rows) < 1 / (1 + np.exp(-logit))).astype(np.float32)
     predicted: tuple[Mapping[str, np.ndarray], ...] = tuple(
-        {"click": 1 / (1 + np.exp(-(logit + rng.normal(size=rows) * each)))} for each in noise
+        {"click": 1 / (1 + np.exp(-(logit + rng.normal(size=rows) * spread)))} for spread in noise
     )
     group = np.full(rows, -1) if groups is None else rng.integers(0, groups, rows)
     return Judged(labels[:, None], predicted, group)
 
 
-def verdicts(found):
-    return {each.metric: each.verdict for each in found}
+def verdicts(judged):
+    return {judgement.metric: judgement.verdict for judgement in judged}
 
 
 def test_the_better_model_is_told_from_the_worse_one(rng):
@@ -74,10 +74,10 @@ def test_intervals_cover_as_often_as_they_say():
     ].estimate.value
     covered = 0
     for seed in range(60):
-        found = judgements(judged(np.random.default_rng(100 + seed), 400, 0.5), ONE, 100, 0.9)[
+        estimate = judgements(judged(np.random.default_rng(100 + seed), 400, 0.5), ONE, 100, 0.9)[
             0
         ].estimate
-        covered += found.low <= truth <= found.high
+        covered += estimate.low <= truth <= estimate.high
     assert 46 <= covered <= 60  # 54 are expected; below 46 with probability 0.001
 
 
@@ -85,23 +85,27 @@ def test_groups_are_drawn_as_a_whole(rng):
     """Each row 25 times, as one group, is no more evidence than once."""
     once = judged(rng, 200, 0.5)
     once = Judged(once.labels, once.predictions, np.arange(200))
-    many = Judged(
+    repeated = Judged(
         np.repeat(once.labels, 25, axis=0),
         tuple(
-            {name: np.repeat(values, 25) for name, values in each.items()}
-            for each in once.predictions
+            {name: np.repeat(values, 25) for name, values in prediction.items()}
+            for prediction in once.predictions
         ),
         np.repeat(once.group, 25),
     )
-    alone, together = (judgements(each, ONE, resamples=100)[0].estimate for each in (once, many))
+    alone, together = (
+        judgements(sample, ONE, resamples=100)[0].estimate for sample in (once, repeated)
+    )
     assert together.low == pytest.approx(alone.low)
     assert together.high == pytest.approx(alone.high)
-    apart = replace(many, group=np.arange(len(many.group)), together=many.group.astype(np.int32))
-    assert judgements(apart, ONE, resamples=100)[0].estimate == together
+    ungrouped = replace(
+        repeated, group=np.arange(len(repeated.group)), together=repeated.group.astype(np.int32)
+    )
+    assert judgements(ungrouped, ONE, resamples=100)[0].estimate == together
     outcome = ["click.recall@10%"]
     ranked = [
-        replace(each, predictions=({SCORE: each.predictions[0]["click"]},))
-        for each in (many, apart)
+        replace(sample, predictions=({SCORE: sample.predictions[0]["click"]},))
+        for sample in (repeated, ungrouped)
     ]
     assert served(ranked[0], ONE, outcome, 50) == served(ranked[1], ONE, outcome, 50)
     with pytest.raises(UserError, match="expected two groups of rows or more"):
@@ -116,15 +120,15 @@ def test_each_prediction_on_its_own_rows():
         "buy.cvr": np.array([0.6, 0.4, 1, 1]),
         "buy.ctcvr": np.array([0.5, 0.6, 0.1, 0.1]),
     }
-    found = {
-        each.metric: each.estimate.value
-        for each in judgements(Judged(labels, (predicted,), np.full(4, -1)), FUNNEL, 20)
+    by_metric = {
+        judgement.metric: judgement.estimate.value
+        for judgement in judgements(Judged(labels, (predicted,), np.full(4, -1)), FUNNEL, 20)
     }
-    assert found["click.auc"] == 0.75
-    assert found["buy.cvr.auc"] == 1.0
-    assert found["buy.ctcvr.auc"] == pytest.approx(2 / 3)
-    assert found["watch.cvr.rmse"] == 1.0
-    assert found["watch.ctcvr.rmse"] == pytest.approx(np.sqrt((1 + 1 + 4 + 16) / 4))
+    assert by_metric["click.auc"] == 0.75
+    assert by_metric["buy.cvr.auc"] == 1.0
+    assert by_metric["buy.ctcvr.auc"] == pytest.approx(2 / 3)
+    assert by_metric["watch.cvr.rmse"] == 1.0
+    assert by_metric["watch.ctcvr.rmse"] == pytest.approx(np.sqrt((1 + 1 + 4 + 16) / 4))
 
 
 def test_the_served_ranking_is_judged_on_all_impressions(rng):
@@ -137,10 +141,10 @@ def test_the_served_ranking_is_judged_on_all_impressions(rng):
     predicted = tuple({"score": truth + noise * rng.normal(size=rows)} for noise in (0.3, 2.0))
     judged = Judged(labels, predicted, np.full(rows, -1))
     outcomes = ("click.recall@10%", "buy.recall@10%")
-    good, other = served(judged, FUNNEL, outcomes, resamples=100)
+    good, poor = served(judged, FUNNEL, outcomes, resamples=100)
     first = np.argsort(-predicted[0]["score"])[: rows // 10]
     assert good.estimate.value == pytest.approx(click[first].sum() / click.sum())
-    assert other.estimate.value == pytest.approx(np.nansum(buy[first]) / np.nansum(buy))
+    assert poor.estimate.value == pytest.approx(np.nansum(buy[first]) / np.nansum(buy))
     assert good.gain.value == pytest.approx(good.estimate.value / good.other.value - 1)
     assert good.verdict == "better"
     with pytest.raises(UserError, match="expected one of click, buy, watch, found 'like'"):
@@ -151,44 +155,50 @@ def test_the_interval_of_a_gain_is_that_of_a_paired_bootstrap(rng):
     """Another bootstrap, by loops: whole users drawn with replacement, both rankings on the same
     users.
     """
-    users, each, draws = 150, 4, 600
-    truth, seen = rng.normal(size=(2, users, each)) + rng.normal(size=(2, users, 1))
-    click = (rng.random((users, each)) < 1 / (1 + np.exp(-truth))).astype(float)
+    users, rows_each, draws = 150, 4, 600
+    truth, seen = rng.normal(size=(2, users, rows_each)) + rng.normal(size=(2, users, 1))
+    click = (rng.random((users, rows_each)) < 1 / (1 + np.exp(-truth))).astype(float)
     scores = [truth + seen, truth + seen + 0.3 * rng.normal(size=truth.shape)]
-    group = np.repeat(np.arange(users), each)
+    group = np.repeat(np.arange(users), rows_each)
     judged = Judged(
         click.reshape(-1, 1).astype(np.float32),
-        tuple({SCORE: own.ravel()} for own in scores),
+        tuple({SCORE: score.ravel()} for score in scores),
         group,
     )
     gain = served(judged, ONE, ["click.recall@10%"], draws)[0].gain
 
     def recall(score, drawn):
         order = np.argsort(-score[drawn].ravel(), kind="stable")
-        return float(click[drawn].ravel()[order[: users * each // 10]].sum() / click[drawn].sum())
+        return float(
+            click[drawn].ravel()[order[: users * rows_each // 10]].sum() / click[drawn].sum()
+        )
 
     # (draws, 2)
-    both = np.array(
-        [[recall(own, drawn) for own in scores] for drawn in rng.integers(0, users, (draws, users))]
+    recalls = np.array(
+        [
+            [recall(score, drawn) for score in scores]
+            for drawn in rng.integers(0, users, (draws, users))
+        ]
     )
-    model, other = (recall(own, np.arange(users)) for own in scores)
-    low, high = np.quantile((both[:, 0] - both[:, 1]) / other, [0.05, 0.95])
-    assert gain.value == pytest.approx(model / other - 1)
+    model, today = (recall(score, np.arange(users)) for score in scores)
+    low, high = np.quantile((recalls[:, 0] - recalls[:, 1]) / today, [0.05, 0.95])
+    assert gain.value == pytest.approx(model / today - 1)
     assert gain.low == pytest.approx(low, abs=(high - low) / 8)
     assert gain.high == pytest.approx(high, abs=(high - low) / 8)
-    apart = np.quantile((both[:, 0] - rng.permutation(both[:, 1])) / other, [0.05, 0.95])
+    unpaired = np.quantile((recalls[:, 0] - rng.permutation(recalls[:, 1])) / today, [0.05, 0.95])
     # so a bootstrap that is not paired would fail
-    assert np.ptp(apart) > 1.5 * (gain.high - gain.low)
+    assert np.ptp(unpaired) > 1.5 * (gain.high - gain.low)
 
 
 def test_a_logged_score_ranks_as_the_second_model(tmp_path):
     """Of 100 rows the best ten scores have six clicks; four clicks are rows without a score, which
     rank last.
     """
-    today = [*(f"{-1 - at}" for at in range(96)), *[""] * 4]
+    today = [*(f"{-1 - place}" for place in range(96)), *[""] * 4]
     clicks = [*[1] * 6, *[0] * 90, *[1] * 4]
     lines = [
-        f"{at},{score},{click}" for at, (score, click) in enumerate(zip(today, clicks, strict=True))
+        f"{place},{score},{click}"
+        for place, (score, click) in enumerate(zip(today, clicks, strict=True))
     ]
     (tmp_path / "log.csv").write_text("\n".join(["price,today,click", *lines]))
     card = card_of(
@@ -207,9 +217,9 @@ def test_a_logged_score_ranks_as_the_second_model(tmp_path):
     def judged(column):
         return judge(card, tmp_path, tmp_path, None, [cast(Scorer, scorer)], Silent(), column)
 
-    found = judged("today")
-    assert found.unscored == 0.04
-    top, all_scored = served(found, ONE, ["click.recall@10%", "click.recall@96%"], 20)
+    rows = judged("today")
+    assert rows.unscored == 0.04
+    top, all_scored = served(rows, ONE, ["click.recall@10%", "click.recall@96%"], 20)
     # the dearest first
     assert (top.estimate.value, all_scored.estimate.value) == pytest.approx((0.4, 0.6))
     assert (top.other.value, all_scored.other.value) == pytest.approx((0.6, 0.6))
@@ -256,16 +266,16 @@ def test_what_is_no_rule_is_refused(text):
 
 
 def test_the_estimate_decides_and_the_sentence_says_how_sure():
-    def said(rule, *gain, other=0.5):
+    def said(rule, *gain, current=0.5):
         effects = (
-            Effect(other + gain[0] / 2, 0.2, 0.7),
-            Effect(other),
-            Effect(*(each / 2 for each in gain)),
+            Effect(current + gain[0] / 2, 0.2, 0.7),
+            Effect(current),
+            Effect(*(part / 2 for part in gain)),
         )
-        found = Rule.parse(rule).result([Judgement("buy.ndcg@5", "larger", *effects)])
-        assert found.sentence.startswith(f"{'failed' if found.failed else 'kept'}: {rule}: ")
-        assert found.sure == ("surely" in found.sentence and "not surely" not in found.sentence)
-        return found.sentence.replace(f": {rule}: the gain is", "")
+        result = Rule.parse(rule).result([Judgement("buy.ndcg@5", "larger", *effects)])
+        assert result.sentence.startswith(f"{'failed' if result.failed else 'kept'}: {rule}: ")
+        assert result.sure == ("surely" in result.sentence and "not surely" not in result.sentence)
+        return result.sentence.replace(f": {rule}: the gain is", "")
 
     below, above = "buy.ndcg@5 < -1%", "buy.ndcg@5 > 2.5%"
     assert said(below, -0.03, -0.05, -0.011) == "failed -3.00% (-5.00 to -1.10), surely below"
@@ -313,17 +323,17 @@ def test_a_package_predicts_for_all_rows(tmp_path, rate):
     """Of a log without three of four negatives, from its card to a package."""
     table, rng = raw_rows(THINNED), np.random.default_rng(0)
     click, whole, thinned = table["click"].to_numpy(), tmp_path / "whole", tmp_path / "thinned"
-    kept = np.where(
+    chances = np.where(
         click == 1,
         1,
         0.25 if rate == 0.25 else np.where(table["scenario"].to_numpy() == 0, 0.2, 0.5),
     )
-    table = table.append_column("kept", pa.array(kept)).append_column(
+    table = table.append_column("kept", pa.array(chances)).append_column(
         "row", pa.array(np.arange(len(table)))
     )
     for folder, rows in (
         (whole, np.ones(len(table), bool)),
-        (thinned, rng.random(len(table)) < kept),
+        (thinned, rng.random(len(table)) < chances),
     ):
         folder.mkdir()
         csv.write_csv(table.filter(pa.array(rows)), folder / "log.csv")
@@ -331,32 +341,38 @@ def test_a_package_predicts_for_all_rows(tmp_path, rate):
     store = prepare(thin, tmp_path / "home", thinned)
     part, chosen = PartOrder(CONFIG, Length(), (1.0, 1.0)), Retraining(seeds=1, held_out=0.3)
     aims = (parse("click.logloss", store.schema.tasks, "here"),)
-    made = retrain(RetrainSpec(thin, store, (part,), aims, chosen), tmp_path / "work", {})
+    retrained = retrain(RetrainSpec(thin, store, (part,), aims, chosen), tmp_path / "work", {})
     rows = (np.array(store.split("valid").ids[:9]), np.array(store.split("valid").dense[:9]))
-    members = made.members
+    members = retrained.members
     parts = Contents(
         store.key,
         store.schema,
-        made.parts,
-        [each.parts for each in members],
+        retrained.parts,
+        [member.parts for member in members],
         store.encoder,
         rows,
-        calibrations=made.calibrations,
+        calibrations=retrained.calibrations,
     )
     scorer = write_package(parts, tmp_path / "package", onnx=False).scorer()
     judged = [
-        judge(own, tmp_path / "home", folder, "test", [scorer], Silent())
-        for own, folder in ((funnel_card(), whole), (thin, thinned))
+        judge(card, tmp_path / "home", folder, "test", [scorer], Silent())
+        for card, folder in ((funnel_card(), whole), (thin, thinned))
     ]
-    found, told = (
-        {each.metric: each.estimate for each in judgements(each, store.schema, 50, 0.99)}
-        for each in judged
+    whole_estimates, thin_estimates = (
+        {
+            judgement.metric: judgement.estimate
+            for judgement in judgements(sample, store.schema, 50, 0.99)
+        }
+        for sample in judged
     )
     for name in ("click", "purchase.cvr", "purchase.ctcvr"):
-        assert made.calibrated[f"test/{name}.pcoc"] == pytest.approx(
-            told[f"{name}.pcoc"].value, rel=1e-4
+        assert retrained.calibrated[f"test/{name}.pcoc"] == pytest.approx(
+            thin_estimates[f"{name}.pcoc"].value, rel=1e-4
         )
-        assert found[f"{name}.pcoc"].value == pytest.approx(1, abs=0.2), name
+        assert whole_estimates[f"{name}.pcoc"].value == pytest.approx(1, abs=0.2), name
         for metric in ("pcoc", "logloss"):  # thinned rows tell what all rows do
-            own = told[f"{name}.{metric}"]
-            assert own.low < found[f"{name}.{metric}"].value < own.high, (name, metric)
+            interval = thin_estimates[f"{name}.{metric}"]
+            assert interval.low < whole_estimates[f"{name}.{metric}"].value < interval.high, (
+                name,
+                metric,
+            )
