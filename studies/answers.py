@@ -39,9 +39,9 @@ class Setting:
             gradient points lie.
         ends: whether gradient points lie at the ends of the front, else they are drawn evenly over
             it.
-        least, most: replicates of a point.
-        seeds: standard deviation of a replicate; `alike` the share of its variance that a seed does
-            to all points.
+        least_replicates, most_replicates: replicates of a point.
+        seeds: standard deviation of a replicate; `seed_correlation` is the share of its variance
+            that a seed does to all points.
         uneven: how much the deviations differ between points, of their logarithm; `heavy`: errors
             by Student's t_3.
         wild: how many times as noisy the first gradient point is.
@@ -65,10 +65,10 @@ class Setting:
     width: float = 2.0
     place: str = "spread"
     ends: bool = False
-    least: int = 3
-    most: int = 3
+    least_replicates: int = 3
+    most_replicates: int = 3
     seeds: float = 0.3
-    alike: float = 0.8
+    seed_correlation: float = 0.8
     uneven: float = 0.0
     heavy: bool = False
     wild: float = 1.0
@@ -82,25 +82,41 @@ class Setting:
 
 
 SETTINGS = (
-    Setting("2 replicates", least=2, most=2),
+    Setting("2 replicates", least_replicates=2, most_replicates=2),
     Setting("3 replicates"),
-    Setting("5 replicates", least=5, most=5),
-    Setting("10 replicates", least=10, most=10),
-    Setting("10 replicates, seeds not shared", least=10, most=10, shared=False),
+    Setting("5 replicates", least_replicates=5, most_replicates=5),
+    Setting("10 replicates", least_replicates=10, most_replicates=10),
+    Setting(
+        "10 replicates, seeds not shared", least_replicates=10, most_replicates=10, shared=False
+    ),
     Setting("3 replicates, seeds not shared", shared=False),
     Setting("1 gradient point", gradient=1),
     Setting("8 gradient points, 15 static", gradient=8, static=15),
-    Setting("little noise", seeds=0.1, gradient=8, alike=0.5),
+    Setting("little noise", seeds=0.1, gradient=8, seed_correlation=0.5),
     Setting("much noise", seeds=1.0, gradient=8),
-    Setting("uneven noise, 2 replicates", uneven=0.9, least=2, most=2, gradient=8, alike=0.3),
+    Setting(
+        "uneven noise, 2 replicates",
+        uneven=0.9,
+        least_replicates=2,
+        most_replicates=2,
+        gradient=8,
+        seed_correlation=0.3,
+    ),
     Setting("uneven noise, seeds not shared", uneven=0.9, gradient=8, shared=False),
-    Setting("t3 seeds, 2 replicates", heavy=True, least=2, most=2, gradient=8, alike=0.3),
+    Setting(
+        "t3 seeds, 2 replicates",
+        heavy=True,
+        least_replicates=2,
+        most_replicates=2,
+        gradient=8,
+        seed_correlation=0.3,
+    ),
     Setting(
         "t3 seeds, uneven, 2 to 10 replicates",
         heavy=True,
         uneven=0.7,
-        least=2,
-        most=10,
+        least_replicates=2,
+        most_replicates=10,
         gradient=8,
         shared=False,
     ),
@@ -108,15 +124,31 @@ SETTINGS = (
         "1 gradient point, ten times as noisy, 2 replicates",
         7,
         1,
-        least=2,
-        most=2,
+        least_replicates=2,
+        most_replicates=2,
         seeds=0.1,
         wild=10,
-        alike=0.3,
+        seed_correlation=0.3,
     ),
-    Setting("the same, seeds not shared", 7, 1, least=2, most=2, seeds=0.1, wild=10, shared=False),
+    Setting(
+        "the same, seeds not shared",
+        7,
+        1,
+        least_replicates=2,
+        most_replicates=2,
+        seeds=0.1,
+        wild=10,
+        shared=False,
+    ),
     Setting("rows", rows=0.15, gradient=8),
-    Setting("rows more than seeds", rows=0.3, seeds=0.15, gradient=8, least=5, most=5),
+    Setting(
+        "rows more than seeds",
+        rows=0.3,
+        seeds=0.15,
+        gradient=8,
+        least_replicates=5,
+        most_replicates=5,
+    ),
     Setting(
         "static points at one place, gradient at the ends",
         place="clustered",
@@ -148,7 +180,14 @@ SETTINGS = (
         gradient=8,
         width=6.0,
     ),
-    Setting("3 objectives, 10 replicates", objectives=3, static=15, gradient=4, least=10, most=10),
+    Setting(
+        "3 objectives, 10 replicates",
+        objectives=3,
+        static=15,
+        gradient=4,
+        least_replicates=10,
+        most_replicates=10,
+    ),
 )
 
 
@@ -240,15 +279,16 @@ def samples_of(setting: Setting, truth: Floats, rng: np.random.Generator) -> lis
     mixed = np.linalg.cholesky(0.7 * np.eye(m) + 0.3)
     size = setting.seeds * np.exp(rng.normal(0, setting.uneven, n))
     size[setting.static] *= setting.wild
-    common = noise(setting.most, m) @ mixed.T
+    common = noise(setting.most_replicates, m) @ mixed.T
     split = rng.normal(0, 10 * setting.rows, (1 + RESAMPLES, m))
     samples = []
     for point in range(n):
-        count = int(rng.integers(setting.least, setting.most + 1))
+        count = int(rng.integers(setting.least_replicates, setting.most_replicates + 1))
         own_noise = noise(count, m) @ mixed.T
         common_noise = common[:count] if setting.shared else noise(count, m) @ mixed.T
         seeds = size[point] * (
-            np.sqrt(setting.alike) * common_noise + np.sqrt(1 - setting.alike) * own_noise
+            np.sqrt(setting.seed_correlation) * common_noise
+            + np.sqrt(1 - setting.seed_correlation) * own_noise
         )
         rows = split + rng.normal(0, setting.rows, (1 + RESAMPLES, m))
         moved = (
@@ -309,7 +349,7 @@ class Trials:
 
     static: Floats
     gradient: Floats
-    found: Beyond
+    comparison: Beyond
 
 
 def trials_of(setting: Setting, ahead: float, rng: np.random.Generator) -> Trials:
@@ -334,9 +374,11 @@ def trials_of(setting: Setting, ahead: float, rng: np.random.Generator) -> Trial
         np.sqrt(setting.carried) * tried + np.sqrt(own_share) * rng.normal(size=(k, len(tried)))
     )
     tries = front_of(setting, static)[:, None] - distances[..., None]  # (K, T, M)
-    seed_noise = np.sqrt(setting.alike) * rng.normal(size=m)  # all tries are trained on one seed
+    seed_noise = np.sqrt(setting.seed_correlation) * rng.normal(
+        size=m
+    )  # all tries are trained on one seed
     measured = tries + setting.seeds * (
-        seed_noise + np.sqrt(1 - setting.alike) * rng.normal(size=tries.shape)
+        seed_noise + np.sqrt(1 - setting.seed_correlation) * rng.normal(size=tries.shape)
     )
     best = np.einsum("ktm,km->kt", measured, static).argmax(axis=1)
     confirmed = np.argsort(-observed.sum(axis=1))[: setting.gradient]
@@ -355,7 +397,7 @@ def tuned_of(setting: Setting, runs: int, seed: int = 0) -> Floats:
     for run in range(runs):
         for place, ahead in enumerate((0, 2)):
             trials = trials_of(setting, ahead, rng)
-            verdict = trials.found.verdict
+            verdict = trials.comparison.verdict
             if verdict != "cannot tell":
                 of_methods = (
                     luck(

@@ -62,12 +62,12 @@ class Store:
     schema: Schema
     rows: StoredSplit
     weights: None = None
-    beside: TemporaryDirectory[str] = field(default_factory=TemporaryDirectory)
+    folder: TemporaryDirectory[str] = field(default_factory=TemporaryDirectory)
 
     @property
     def path(self) -> Path:
         """Where what a training makes beside the rows lies."""
-        return Path(self.beside.name)
+        return Path(self.folder.name)
 
     def split(self, name: str) -> StoredSplit:
         """The same rows for every split."""

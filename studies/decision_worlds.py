@@ -86,18 +86,18 @@ class Claim:
     earned.
 
     Attributes:
-        of: "U", or the place of a task.
+        measure: "U", or the place of a task.
         parts: rankings that are compared, and with which: the mean of these differences is
             announced.
         importances: of outcomes in U, by part; none: all are equal.
-        said: whether the answer says so, as against a table in an answer that says "keep" or
+        announced: whether the answer says so, as against a table in an answer that says "keep" or
             "cannot tell".
     """
 
-    of: str | int
+    measure: str | int
     effect: Effect
     parts: tuple[tuple[Serve, Serve], ...]
-    said: bool
+    announced: bool
     importances: tuple[tuple[float, ...], ...] = ()
 
     def truth(self, case: Case) -> float:
@@ -105,8 +105,8 @@ class Claim:
         differences = []
         for number, (new_serve, old_serve) in enumerate(self.parts):
             new, old = case.truth(new_serve), case.truth(old_serve)
-            if isinstance(self.of, int):
-                differences.append(new[self.of] / old[self.of] - 1)
+            if isinstance(self.measure, int):
+                differences.append(new[self.measure] / old[self.measure] - 1)
             elif case.values is not None:  # fractions of what today's ranking earns
                 differences.append(
                     float((new - old) @ case.values / (case.truth(case.today) @ case.values))
@@ -115,7 +115,9 @@ class Claim:
                 importances = np.array(self.importances[number]) if self.importances else None
                 differences.append(utility(new, importances) - utility(old, importances))
         mean = float(np.mean(differences))
-        return mean if isinstance(self.of, int) or case.values is not None else math.expm1(mean)
+        return (
+            mean if isinstance(self.measure, int) or case.values is not None else math.expm1(mean)
+        )
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ class Decided:
         advised: what the answer says to serve: today's where it says "keep" or "cannot tell".
         claims: the first one is on U, where it is known.
         holds: in which share of retrainings the pick is said to hold.
-        others: what would be picked where the guard had to be kept with other confidences.
+        alternatives: what would be picked where the guard had to be kept with other confidences.
     """
 
     kind: str
@@ -136,7 +138,7 @@ class Decided:
     advised: Serve
     claims: tuple[Claim, ...] = ()
     holds: float | None = None
-    others: Mapping[float, Serve] = field(default_factory=dict)
+    alternatives: Mapping[float, Serve] = field(default_factory=dict)
 
 
 class Selected:
@@ -196,7 +198,7 @@ def decided(case: Case, candidates: Sequence[Candidate], rows: Mapping[str, Kept
     return replace(
         said(case, served, judge, chosen, verdict, aims),
         holds=chosen.stability.holds,
-        others=alternatives,
+        alternatives=alternatives,
     )
 
 
@@ -378,12 +380,12 @@ def record_of(
         fixed_kinds = fixed_kinds[
             : 1 if case.current and world in ("mixed", "null") and number % 4 == 1 else None
         ]
-        case = replace(case, setup=replace(case.setup, kinds=fixed_kinds), _pools={}, _known={})
+        case = replace(case, setup=replace(case.setup, kinds=fixed_kinds), _pools={}, _truths={})
     drawn_at = time.process_time()
     candidates, rows = case.setup.run(0)
     decision = (decided_on_a_log if log else decided)(case, candidates, rows)
     ended = time.process_time()
-    best = case.best([decision.picked, decision.advised, *decision.others.values()])
+    best = case.best([decision.picked, decision.advised, *decision.alternatives.values()])
     serves = {
         "today": case.today,
         "picked": decision.picked,
@@ -391,7 +393,12 @@ def record_of(
         "best": best,
     }
     claims = [
-        {"of": claim.of, "said": claim.said, "truth": claim.truth(case), **claim.effect.to_json()}
+        {
+            "of": claim.measure,
+            "said": claim.announced,
+            "truth": claim.truth(case),
+            **claim.effect.to_json(),
+        }
         for claim in decision.claims
     ]
     # without a guard that reads noise
@@ -409,7 +416,7 @@ def record_of(
         "claims": claims,
         "confidences": {
             confidence: [case.u(case.truth(serve)), case.breaks(serve)]
-            for confidence, serve in decision.others.items()
+            for confidence, serve in decision.alternatives.items()
         },
         "shortfall": shortfall(case, candidates, rows, decision.picked) if free else None,
         "holds": decision.holds,

@@ -144,7 +144,7 @@ class Case:
     facts: dict[str, Any] = field(default_factory=dict)
     values: Floats | None = None
     _pools: dict[tuple[Any, int], Ranked] = field(default_factory=dict)
-    _known: dict[tuple[Any, Fusion], Floats] = field(default_factory=dict)
+    _truths: dict[tuple[Any, Fusion], Floats] = field(default_factory=dict)
 
     def kind(self, name: str) -> Kind:
         """The candidate of that name."""
@@ -182,9 +182,9 @@ class Case:
     def truth(self, serve: Serve) -> Floats:
         """(T,) true outcomes."""
         key = (_true(self.kind(serve[0])), serve[1])
-        if key not in self._known:
-            self._known[key] = self.pool(serve[0], PAIRS).outcomes(serve[1])
-        return self._known[key]
+        if key not in self._truths:
+            self._truths[key] = self.pool(serve[0], PAIRS).outcomes(serve[1])
+        return self._truths[key]
 
     def u(self, outcomes: Floats) -> float:
         """U of outcomes (T,)."""
@@ -434,7 +434,7 @@ def _ahead(case: Case, gain: float, rng: np.random.Generator) -> Case:
             kind if kind.name == "1" else replace(kind, bias=kind.bias * share)
             for kind in case.setup.kinds
         ]
-        return replace(case, setup=replace(case.setup, kinds=kinds), _pools={}, _known={})
+        return replace(case, setup=replace(case.setup, kinds=kinds), _pools={}, _truths={})
 
     fusion, low, high = _tuned(case, rng)[1], 1.0, 6.0
     for _ in range(7):

@@ -49,9 +49,9 @@ class Population:
     """
 
     truth: np.ndarray[Any, Any]
-    said: dict[str, np.ndarray[Any, Any]]
+    predictions: dict[str, np.ndarray[Any, Any]]
     rows: pd.DataFrame
-    shown: np.ndarray[Any, Any]
+    was_shown: np.ndarray[Any, Any]
 
 
 @cache
@@ -96,9 +96,9 @@ def judged(kind: str, seed: int, ways: list[str], worth: float) -> Iterator[dict
     propensities is worth.
     """
     sample, large = population(kind, seed), truth_of(kind)
-    base = outcomes(large.truth, large.said["today"] @ FORMULA)
+    base = outcomes(large.truth, large.predictions["today"] @ FORMULA)
     for way in ways:
-        log = sample.rows[sample.shown]
+        log = sample.rows[sample.was_shown]
         if way == "as many":
             log = sample.rows.sample(round(2 * worth), random_state=seed)
         decision = bench.decide(
@@ -108,7 +108,7 @@ def judged(kind: str, seed: int, ways: list[str], worth: float) -> Iterator[dict
             recalibrate=False,
             seed=seed,
             outcomes=[],
-            models={name: [f"{name}_click", f"{name}_buy"] for name in sample.said},
+            models={name: [f"{name}_click", f"{name}_buy"] for name in sample.predictions},
             weights=f"{FORMULA[0]} today_click + {FORMULA[1]} today_buy",
             **WAYS[way],
         ).decision
@@ -125,7 +125,7 @@ def judged(kind: str, seed: int, ways: list[str], worth: float) -> Iterator[dict
             facts = served.table.iloc[row]
             rates = list(decision.rows["confirm"].rates)
             fusion = Fusion.of(facts["kind"], [facts["weights"][task] for task in ("click", "buy")])
-            terms = FusionTerms(large.said[str(facts["point"])], rates)
+            terms = FusionTerms(large.predictions[str(facts["point"])], rates)
             gains = outcomes(large.truth, terms.fused(fusion.kind, fusion.weights)) / base - 1
             line["gains"] = gains.tolist()
             line["u"] = float(np.expm1(np.log1p(gains).mean()))

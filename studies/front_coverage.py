@@ -38,7 +38,7 @@ class Tally:
         self.difference: list[bool] = []
         self.volume: list[bool] = []
         self.gain: list[float] = []
-        self.said: list[float] = []
+        self.chances: list[float] = []
         self.true: list[bool] = []
 
     def share(self, name: str) -> float:
@@ -48,7 +48,7 @@ class Tally:
     @property
     def brier(self) -> float:
         """Brier score of the probabilities."""
-        return float(np.mean((np.array(self.said) - np.array(self.true)) ** 2))
+        return float(np.mean((np.array(self.chances) - np.array(self.true)) ** 2))
 
     @property
     def uninformed(self) -> float:
@@ -88,7 +88,7 @@ def tally_of(setting: Setting, runs: int, seed: int = 0, draws: int = 400) -> Ta
         tally.volume.append(volume.low <= hypervolume(truth, objectives, reference) <= volume.high)
         chances = p_nondominated(samples, objectives, run, draws)
         assert chances is not None
-        tally.said += chances.tolist()
+        tally.chances += chances.tolist()
         tally.true += nondominated(truth, objectives).tolist()
     return tally
 
@@ -114,7 +114,7 @@ def reliability(*tallies: Any) -> list[tuple[float, float, int]]:
     """
     announced, true = (
         np.array([value for tally in tallies for value in getattr(tally, name)])
-        for name in ("said", "true")
+        for name in ("chances", "true")
     )
     reliabilities = []
     for low, high in pairwise(BINS):
@@ -172,7 +172,7 @@ def pairing_table(tallies: Sequence[tuple[Setting, Tally]]) -> str:
         if setting.correlation:
             # a replicate's own rows are in both variances
             seeds = setting.seeds**2
-            rows = (setting.apart / 2) ** 2
+            rows = (setting.own_rows / 2) ** 2
             true = (seeds + rows) / (seeds * (1 - setting.correlation) + rows)
             lines.append(
                 f"| {setting.name} | {setting.correlation:g} | {np.median(tally.gain):.1f} | "

@@ -26,8 +26,24 @@ OBJECTIVES = SETTINGS[0].objectives
 POINTS = 8
 SINGLE = 2
 """Single-task points: the best of each task, as the search confirms them."""
-SMALL = Setting("small data", POINTS, seeds=4e-3, alike=9e-3, apart=3e-3, least=3, most=3)
-LARGE = Setting("large data", POINTS, seeds=3e-4, alike=1e-3, apart=2e-4, least=2, most=2)
+SMALL = Setting(
+    "small data",
+    POINTS,
+    seeds=4e-3,
+    common_rows=9e-3,
+    own_rows=3e-3,
+    least_replicates=3,
+    most_replicates=3,
+)
+LARGE = Setting(
+    "large data",
+    POINTS,
+    seeds=3e-4,
+    common_rows=1e-3,
+    own_rows=2e-4,
+    least_replicates=2,
+    most_replicates=2,
+)
 HARM = {SMALL: (0.0, 0.005, 0.01, 0.02, 0.03), LARGE: (0.0, 0.0005, 0.001, 0.002, 0.003)}
 """What the last point loses in one task and gains in the other, in AUC."""
 COUNTS = (1.0, 1.5, 2.0, 2.5, 3.0)

@@ -96,7 +96,7 @@ def main() -> None:
     datasets = [data for data in datasets if data.name not in EXPECTED]
     comparisons: dict[tuple[str, str], list[Measured]] = {}
     for comparison in measured(datasets, suite.design.sharing, {}):
-        comparisons.setdefault((comparison.front.data, comparison.front.what), []).append(
+        comparisons.setdefault((comparison.front.data, comparison.front.scope), []).append(
             comparison
         )
     ratios: dict[str, list[tuple[float, float]]] = {scope: [] for scope in STEPS}
@@ -105,11 +105,13 @@ def main() -> None:
 
         def likely(margin: float, group: list[Measured] = same_question) -> bool:
             return (
-                float(np.median([chance(comparison.found, margin) for comparison in group]))
+                float(np.median([chance(comparison.comparison, margin) for comparison in group]))
                 >= POWER_WANTED
             )
 
-        error = float(np.median([paired_error(comparison.found) for comparison in same_question]))
+        error = float(
+            np.median([paired_error(comparison.comparison) for comparison in same_question])
+        )
         single = single_error(next(data for data in datasets if data.name == name), scope)
         needed, step = smallest(likely, fine), smallest(likely, STEPS[scope])
         print(

@@ -79,12 +79,12 @@ class Picked:
     Attributes:
         head: the pick among heads, `served` that of what is served: ids of points.
         sources: by task the single-task point that stands for today's model.
-        own: how many further seeds.
+        further: how many further seeds.
     """
 
     result: DatasetResult
     seed: int
-    own: int
+    further: int
     head: str
     served: str
     sources: dict[str, Point]
@@ -124,7 +124,7 @@ class Picked:
             for picked in (self.point(self.head), self.point(self.served), *self.sources.values())
         }
         for point in points.values():
-            for number in range(self.own if point.kind != BASELINE else 0):
+            for number in range(self.further if point.kind != BASELINE else 0):
                 if predictions(self.folder, TEST, file_of(point.training, FIRST + number)) is None:
                     job = Job(
                         point.number,
@@ -146,7 +146,7 @@ class Picked:
     def predicted(self, name: str) -> Floats:
         """(fresh seeds, rows, tasks) on test."""
         if self.point(name).kind != BASELINE:
-            return self._read(self.point(name), self.folder, range(FIRST, FIRST + self.own))
+            return self._read(self.point(name), self.folder, range(FIRST, FIRST + self.further))
         tasks = [task.name for task in self.result.run.tasks]
         return np.stack(
             [

@@ -93,13 +93,13 @@ class Table:
     worth: Floats
     proposals: int = 2
     portfolio: tuple[dict[str, Scalar], ...] = ()
-    _left: NDArray[np.bool_] = field(init=False)
+    _unused: NDArray[np.bool_] = field(init=False)
 
     def __post_init__(self) -> None:
         self._encoding = Encoding(self.space, self.tasks)
         self._rows = self._encoding.rows(self.configs)
         self._kinds = np.array([config[KIND] for config in self.configs])
-        self._left = np.ones(len(self.configs), dtype=bool)
+        self._unused = np.ones(len(self.configs), dtype=bool)
 
     def fresh(self) -> Table:
         """The same table with nothing trained yet."""
@@ -114,7 +114,7 @@ class Table:
 
     def train(self, proposals: Sequence[Mapping[str, Scalar]]) -> Trained | None:
         """See `Problem`."""
-        unused = np.flatnonzero(self._left)
+        unused = np.flatnonzero(self._unused)
         if not len(unused):
             return None
         best = (np.inf, 0, 0)
@@ -125,7 +125,7 @@ class Table:
             nearest = int(np.argmin(distances))
             best = min(best, (float(distances[nearest]), number, int(eligible[nearest])))
         _, number, entry = best
-        self._left[entry] = False
+        self._unused[entry] = False
         return Trained(number, self.configs[entry], self.curves[entry], self.worth[entry])
 
     def distances(self, config: Mapping[str, Scalar]) -> Floats:

@@ -132,7 +132,7 @@ class Setup:
     """Candidates on a world, their true outcomes, and runs.
 
     Attributes:
-        alike: the correlation of what one seed does to two candidates.
+        seed_correlation: the correlation of what one seed does to two candidates.
         rows: of each split of a run.
         splits: those that a run has.
         grouped: whether rows are ranked within users; else users are only drawn, and resampled, as
@@ -144,7 +144,7 @@ class Setup:
     kinds: Sequence[Kind]
     metric: str
     rows: int
-    alike: float = 0.0
+    seed_correlation: float = 0.0
     truth_seeds: int = 48
     seed: int = 0
     splits: tuple[str, ...] = (CONFIRM, TEST)
@@ -180,7 +180,10 @@ class Setup:
         together = np.random.default_rng([self.seed, seed, 0]).normal(size=(WAVES, t))
         rng = np.random.default_rng([self.seed, seed, 1 + number])
         own_noise = rng.normal(size=(WAVES, t))
-        drawn = np.sqrt(self.alike) * together + np.sqrt(1 - self.alike) * own_noise
+        drawn = (
+            np.sqrt(self.seed_correlation) * together
+            + np.sqrt(1 - self.seed_correlation) * own_noise
+        )
         size = DIVERGED if rng.random() < kind.diverges else kind.size(rng.random())
         return self.predicted(kind, size * drawn, rows).astype(np.float32)
 
@@ -334,21 +337,39 @@ def setups() -> list[Setup]:
             four(3),
             "recall@10%",
             2000,
-            alike=0.5,
+            seed_correlation=0.5,
         ),
         Setup("2 replicates, seeds not shared", two, four(2, shared=False), "recall@10%", 2000),
-        Setup("1 to 5 replicates, uneven seeds", two, uneven, "recall@10%", 2000, alike=0.3),
-        Setup("seeds matter more than rows", two, four(3, 0.6), "recall@10%", 10_000, alike=0.3),
-        Setup("800 rows", two, four(3), "recall@10%", 800, alike=0.5),
-        Setup("`ndcg@5` by user", users, four(3), "ndcg@5", 2000, alike=0.5, truth_seeds=32),
+        Setup(
+            "1 to 5 replicates, uneven seeds", two, uneven, "recall@10%", 2000, seed_correlation=0.3
+        ),
+        Setup(
+            "seeds matter more than rows",
+            two,
+            four(3, 0.6),
+            "recall@10%",
+            10_000,
+            seed_correlation=0.3,
+        ),
+        Setup("800 rows", two, four(3), "recall@10%", 800, seed_correlation=0.5),
+        Setup(
+            "`ndcg@5` by user", users, four(3), "ndcg@5", 2000, seed_correlation=0.5, truth_seeds=32
+        ),
         Setup(
             "three tasks",
             conflicting(3, 20_000, 0, 3),
             four(3),
             "recall@10%",
             2000,
-            alike=0.5,
+            seed_correlation=0.5,
             truth_seeds=32,
         ),
-        Setup("synthetic-funnel", of_funnel(20_000, 0), four(3), "recall@10%", 2000, alike=0.5),
+        Setup(
+            "synthetic-funnel",
+            of_funnel(20_000, 0),
+            four(3),
+            "recall@10%",
+            2000,
+            seed_correlation=0.5,
+        ),
     ]

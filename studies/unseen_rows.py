@@ -39,8 +39,8 @@ class Rows:
     The first is the split's own error, the others are those of its resamples.
     """
 
-    alike: Floats
-    own: Floats
+    common: Floats
+    separate: Floats
 
     @classmethod
     def draw(cls, error: float, rng: np.random.Generator) -> Rows:
@@ -51,7 +51,7 @@ class Rows:
     @property
     def error(self) -> Floats:
         """(N, 2), of each configuration on the split as it is."""
-        return np.asarray(self.alike[0] + self.own[:, 0])
+        return np.asarray(self.common[0] + self.separate[:, 0])
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Outcome:
     """
 
     errors: Floats
-    held: bool
+    covered: bool
 
 
 def truth_of(rng: np.random.Generator) -> Floats:
@@ -75,7 +75,7 @@ def confirmed(
     trial: TrialRecord, true: Floats, rows: Rows, rng: np.random.Generator
 ) -> TrialRecord:
     """The trial with replicates on fresh seeds, measured on rows."""
-    moved = rows.alike + rows.own[trial.number]
+    moved = rows.common + rows.separate[trial.number]
     replicates = []
     for number, value in enumerate(
         true + rng.normal(0, SEEDS, (REPLICATES, len(OBJECTIVES))) + moved[0], 1
@@ -102,7 +102,7 @@ def outcome_of(error: float, unseen: bool, rng: np.random.Generator, run: int) -
     assert volume is not None
     true_values = truth[front.table["trial"].tolist()]
     covered = volume.low <= hypervolume(true_values, OBJECTIVES, REFERENCE) <= volume.high
-    return Outcome((means - rows.alike[0] - true_values).mean(axis=1), covered)
+    return Outcome((means - rows.common[0] - true_values).mean(axis=1), covered)
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Found:
     unseen: bool
     bias: float
     bias_error: float
-    held: float
+    covered: float
 
 
 def found_of(error: float, unseen: bool, runs: int, seed: int = 0) -> Found:
@@ -125,7 +125,7 @@ def found_of(error: float, unseen: bool, runs: int, seed: int = 0) -> Found:
     rng = np.random.default_rng(seed)
     outcomes = [outcome_of(error, unseen, rng, run) for run in range(runs)]
     errors = np.array([outcome.errors.mean() for outcome in outcomes])
-    covered_share = float(np.mean([outcome.held for outcome in outcomes]))
+    covered_share = float(np.mean([outcome.covered for outcome in outcomes]))
     return Found(
         error,
         unseen,
@@ -144,7 +144,7 @@ def table(results: list[Found]) -> str:
     for result in results:
         rows = "unseen rows" if result.unseen else "the search's own rows"
         bias = f"{1e3 * result.bias:+.2f} ± {1e3 * result.bias_error:.2f}"
-        lines.append(f"| {1e3 * result.error:g} | {rows} | {bias} | {result.held:.1%} |")
+        lines.append(f"| {1e3 * result.error:g} | {rows} | {bias} | {result.covered:.1%} |")
     return "\n".join(lines)
 
 

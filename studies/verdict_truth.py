@@ -48,7 +48,7 @@ class Told:
     """
 
     first: str
-    said: Mapping[str, Effect]
+    changes: Mapping[str, Effect]
     true: tuple[float, ...]
     worth: Effect
     true_worth: float
@@ -145,18 +145,18 @@ def told(own_folder: Path, whole: Path) -> Told:
 
 def table(logs: list[Told]) -> str:
     """A row for each small log, and what came of all of them."""
-    names = list(logs[0].said)
+    names = list(logs[0].changes)
     lines = [
         f"| log | {' | '.join(names)} | all in all | the answer |",
         "|---" * (len(names) + 3) + "|",
     ]
     for number, log in enumerate(logs, 1):
-        cells = [_cell(*pair) for pair in zip(log.said.values(), log.true, strict=True)]
+        cells = [_cell(*pair) for pair in zip(log.changes.values(), log.true, strict=True)]
         cells.append(_cell(log.worth, log.true_worth))
         lines.append(f"| {number} | {' | '.join(cells)} | {log.first} |")
     # not the current point itself
-    logs = [log for log in logs if any(effect.low < effect.high for effect in log.said.values())]
-    pairs = [pair for log in logs for pair in zip(log.said.values(), log.true, strict=True)]
+    logs = [log for log in logs if any(effect.low < effect.high for effect in log.changes.values())]
+    pairs = [pair for log in logs for pair in zip(log.changes.values(), log.true, strict=True)]
     covered = sum(effect.low <= true <= effect.high for effect, true in pairs)
     gained = [true > 0 for effect, true in pairs if effect.gained]
     lost = [true < 0 for effect, true in pairs if effect.lost]

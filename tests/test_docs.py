@@ -92,15 +92,15 @@ def test_the_guides_commands_run_in_order(here, capsys):
 
 def in_order(document, capsys):
     """Runs `python` and `console` blocks in their order; what the commands print."""
-    said = ""
+    output = ""
     for language, body in re.findall(
         r"^```(python|console)\n(.*?)^```", (ROOT / document).read_text("utf-8"), re.M | re.S
     ):
         if language == "python":
             shown(body, document)
         else:
-            said += "".join(say(shlex.split(line)[1:], capsys) for line in body.splitlines())
-    return said
+            output += "".join(say(shlex.split(line)[1:], capsys) for line in body.splitlines())
+    return output
 
 
 def test_the_commands_on_cards_run_in_order(here, capsys):
@@ -141,7 +141,7 @@ def test_the_guide_to_deployment_works_to_the_served_model(here, capsys):
     ):
         (here / name).write_text(content)
     (request,) = map(json.loads, blocks(guide, "json"))
-    said: dict[str, str] = {}
+    outputs: dict[str, str] = {}
     for words in commands(guide):
         if words[0] == "mlflow":
             model = words[words.index("-m") + 1]
@@ -154,7 +154,7 @@ def test_the_guide_to_deployment_works_to_the_served_model(here, capsys):
                 bad["dataframe_records"][1]["price"] = "cheap"
                 refused, why = server.ask(bad)
         elif words[0] == "seesaw":
-            said[" ".join(words)] = say(words, capsys)
+            outputs[" ".join(words)] = say(words, capsys)
     assert (status, refused) == (200, 400)
     assert "row 2: 'price': expected a number, found 'cheap'" in why["message"]
     offline = open_model(here / ".seesaw", "shop/1").scorer().predict(request["dataframe_records"])
@@ -165,17 +165,17 @@ def test_the_guide_to_deployment_works_to_the_served_model(here, capsys):
     scores = pd.read_parquet(here / "scores" / "log-00000.parquet")
     assert len(scores) == 2000
     assert list(scores) == ["user", "item", *offline]
-    promoted = said["seesaw deploy shop --promote"]
+    promoted = outputs["seesaw deploy shop --promote"]
     assert "shop: champion moves from version 1 to 2" in promoted
     assert "shop: previous moves to version 1" in promoted
-    assert "shop: champion moves from version 2 to 1" in said["seesaw deploy shop --rollback"]
+    assert "shop: champion moves from version 2 to 1" in outputs["seesaw deploy shop --rollback"]
     evaluated = next(
-        each
-        for each in said.values()
-        if each.startswith("shop@champion against column:todays_score: ")
+        output
+        for output in outputs.values()
+        if output.startswith("shop@champion against column:todays_score: ")
     )
     assert "kept: buy.recall@10% < -1%: the gain is +" in evaluated
-    assert any("eager: probabilities differ by at most" in text for text in said.values())
+    assert any("eager: probabilities differ by at most" in text for text in outputs.values())
 
 
 def notebook_cells():
@@ -198,13 +198,13 @@ def test_the_notebook_runs_where_nothing_was_made(here, monkeypatch):
 
 def test_the_notebook_keeps_what_it_shows():
     cells = notebook_cells()
-    kept = json.dumps([cell["outputs"] for cell in cells])
+    outputs = json.dumps([cell["outputs"] for cell in cells])
     assert all(cell["outputs"] for cell in cells)
     assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
-    assert kept.count("image/svg+xml") == 2
-    assert '"error"' not in kept
-    assert '"stderr"' not in kept
-    assert not PATH_OF_A_MACHINE.search(kept)
+    assert outputs.count("image/svg+xml") == 2
+    assert '"error"' not in outputs
+    assert '"stderr"' not in outputs
+    assert not PATH_OF_A_MACHINE.search(outputs)
 
 
 @pytest.mark.slow
@@ -216,7 +216,7 @@ def test_the_document_on_decisions_works(here, capsys):
     )
     shown(ask, "docs/decide.md")
     text = (ROOT / "docs/decide.md").read_text(encoding="utf-8")
-    (command,) = (each for each in blocks("README.md", "") if each.startswith("seesaw decide"))
+    (command,) = (block for block in blocks("README.md", "") if block.startswith("seesaw decide"))
     say(shlex.split(command.replace("\\\n", " ")), capsys)
     options = command_of("decide").params
     named = {option.opts[0] for option in options if option.opts[0].startswith("--")}
@@ -232,18 +232,19 @@ def test_the_document_on_decisions_works(here, capsys):
 def test_the_document_on_tomorrow_works(here, monkeypatch, capsys):
     (make,) = blocks("docs/tomorrow.md", "python")
     shown(make, "docs/tomorrow.md")
-    said = ""
+    output = ""
     for words in commands("docs/tomorrow.md"):
         if "--refresh" in words:
             with monkeypatch.context() as patch:
                 patch.setattr(
-                    "bench.app.runs.refresh._worse", lambda found, deployment: ["click.recall@10%"]
+                    "bench.app.runs.refresh._worse",
+                    lambda judgements, deployment: ["click.recall@10%"],
                 )
                 assert main(["deploy", "days", "--raw", ".", "--no-onnx", "--refresh"]) == 2
             assert "loses more of click.recall@10% than" in capsys.readouterr().err
             assert not list(here.rglob("package-new"))
-        said += say(words, capsys)
-    assert "8 days: " in said
+        output += say(words, capsys)
+    assert "8 days: " in output
     assert main(["deploy", "days", "--raw", ".", "--no-onnx", "--refresh"]) == 2
     assert "to train on, and 1d to judge by, found none" in capsys.readouterr().err
     page = (here / ".seesaw" / "runs" / "days" / "report.html").read_text(encoding="utf-8")
@@ -254,15 +255,15 @@ def test_the_document_on_tomorrow_works(here, monkeypatch, capsys):
 
 @pytest.mark.slow
 def test_what_is_done_before_the_test_works(here, capsys):
-    said = in_order("docs/before-the-test.md", capsys)
-    assert re.search(r"to show \+7\.\d+% and pass the guardrail of click", said)
+    output = in_order("docs/before-the-test.md", capsys)
+    assert re.search(r"to show \+7\.\d+% and pass the guardrail of click", output)
     assert (here / "verdict" / "plan.html").is_file()
     assert json.loads((here / "by-row" / "plan.json").read_text("utf-8"))["unit"] == "row"
     assert "rows shown at random" in (here / "fair" / "report.html").read_text("utf-8")
-    (shown,) = re.findall(
+    (outcome,) = re.findall(
         r"`(Distinct author .+)`", (ROOT / "docs/before-the-test.md").read_text("utf-8")
     )
-    assert shown in " ".join(said.split())
+    assert outcome in " ".join(output.split())
     page = (here / ".seesaw" / "runs" / "feed" / "report.html").read_text("utf-8")
     assert "Distinct author in the first 5: " in page
     _check_explanation(here / ".seesaw" / "runs" / "shop", capsys)
@@ -270,17 +271,17 @@ def test_what_is_done_before_the_test_works(here, capsys):
 
 def _check_explanation(run, capsys):
     assert main(["explain", "shop", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["sentence"].startswith(
+    explanation = json.loads(capsys.readouterr().out)
+    assert explanation["sentence"].startswith(
         "The order owes most to brand and rating + stars: shuffling brand loses "
     )
-    assert [each["name"] for each in found["inputs"]] == [
+    assert [entry["name"] for entry in explanation["inputs"]] == [
         "brand",
         "rating + stars",
         "price",
         "hour",
     ]
-    assert found["sentence"] in (run / "report.html").read_text("utf-8")
+    assert explanation["sentence"] in (run / "report.html").read_text("utf-8")
     table = pd.read_csv(run / "shop" / "explained.csv")
     assert table.groupby("kind").size().to_dict() == {"heads": 6, "inputs": 8}
     assert bench.load_run(run).figure("inputs").svg.count("<rect") == 2 + 8
@@ -333,8 +334,8 @@ def test_the_finished_page_is_small_and_holds_no_path_of_a_machine():
     assert page.stat().st_size < 700_000
     data = re.findall(r"<script[^>]* data-packed [^>]*>([^<]+)</script>", text)
     assert data
-    for shown in (text, *(gzip.decompress(base64.b64decode(each)).decode() for each in data)):
-        assert not PATH_OF_A_MACHINE.search(shown)
+    for part in (text, *(gzip.decompress(base64.b64decode(block)).decode() for block in data)):
+        assert not PATH_OF_A_MACHINE.search(part)
 
 
 def test_the_readme_has_the_answer_of_the_reference():
@@ -349,20 +350,20 @@ def test_the_readme_is_short():
 
 def test_commands_that_documents_name_have_these_options():
     """Of commands within a sentence or a table; those in blocks are run by the tests above."""
-    known = {}
+    options_by_command = {}
     for name in MODULES:
         options = command_of(name).params
-        known[name] = {spelling for option in options for spelling in option.opts}
+        options_by_command[name] = {spelling for option in options for spelling in option.opts}
     for document in DOCUMENTS:
         for command in re.findall(r"`seesaw ([a-z][^`]*)`", document.read_text(encoding="utf-8")):
             name, *words = command.split()
-            assert name in known, f"{document.name}: seesaw {command}"
+            assert name in options_by_command, f"{document.name}: seesaw {command}"
             options = {
                 word.split("=")[0].strip("[],.")
                 for word in words
                 if word.strip("[").startswith("--")
             }
-            missing = options - known[name] - {"--plugin", "--help", "--version"}
+            missing = options - options_by_command[name] - {"--plugin", "--help", "--version"}
             assert not missing, f"{document.name}: seesaw {command}: {missing}"
 
 

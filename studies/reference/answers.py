@@ -47,7 +47,7 @@ class Front:
     one data set.
 
     Attributes:
-        what: `heads` or `served`.
+        scope: `heads` or `served`.
         verdict: of heads about methods, see `luck`; of what is served about these points, as tries
             do not measure it.
         lead: of the farthest point; each bound holds with probability 95% at the least, the lower
@@ -59,7 +59,7 @@ class Front:
 
     data: str
     sharing: str
-    what: str
+    scope: str
     verdict: Word
     lead: Effect
     margin: float
@@ -68,7 +68,7 @@ class Front:
     chance: float
 
     @property
-    def within(self) -> str:
+    def margin_text(self) -> str:
         """The margin with its unit."""
         unit = "%" if self.unit.startswith("%") else f" thousandth{'' if self.margin == 1 else 's'}"
         return f"{self.margin:g}{unit}"
@@ -91,7 +91,7 @@ def measured(datasets: Sequence[Data], sharing: Sequence[str], margins: Margins)
     comparisons = []
     for data in datasets:
         for kind in sharing:
-            static = data.of(kind, STATIC, EQUAL)
+            static = data.members_of(kind, STATIC, EQUAL)
             gradient = [
                 member
                 for member in data.members
@@ -122,7 +122,7 @@ class Measured:
     """A comparison, and what its answer follows from."""
 
     front: Front
-    found: Beyond
+    comparison: Beyond
 
 
 def _measured(
@@ -183,7 +183,7 @@ def _gains(data: Data, left: Member, right: Member, within_groups: bool = False)
     """
     objectives = data.outcomes if within_groups else data.objectives
     left_evidence, right_evidence = (
-        member.within if within_groups else member.heads for member in (left, right)
+        member.heads_in_groups if within_groups else member.heads for member in (left, right)
     )
     if left_evidence is None or right_evidence is None:
         return []
@@ -206,9 +206,9 @@ def sharing_gains(
     """
     all_gains = []
     for data in datasets:
-        shares = data.best([member for kind in sharing for member in data.of(kind, EQUAL)])
+        shares = data.best([member for kind in sharing for member in data.members_of(kind, EQUAL)])
         if shares is not None:
-            unshared = data.of(ALONE, COMPOSITE, ENSEMBLE, TREES)
+            unshared = data.members_of(ALONE, COMPOSITE, ENSEMBLE, TREES)
             all_gains += [
                 gain for model in unshared for gain in _gains(data, shares, model, within_groups)
             ]
@@ -231,8 +231,8 @@ def tuning_gains(datasets: Sequence[Data], sharing: Sequence[str]) -> list[Gain]
         gain
         for data in datasets
         for kind in sharing
-        for left in data.of(kind, EQUAL)
-        for right in data.of(kind, DEFAULT)
+        for left in data.members_of(kind, EQUAL)
+        for right in data.members_of(kind, DEFAULT)
         for gain in _gains(data, left, right)
     ]
 
@@ -369,14 +369,14 @@ class Answers:
     """All answers.
 
     Attributes:
-        within: as `sharing`, within groups.
+        within_groups: as `sharing`, within groups.
         cells: rows of fresh seeds by data set, sharing and balancing.
     """
 
     data: list[Data]
     fronts: list[Front]
     sharing: list[Gain]
-    within: list[Gain]
+    within_groups: list[Gain]
     tuning: list[Gain]
     same: list[Gain]
     standings: list[Standing]
@@ -417,7 +417,7 @@ def headline(comparisons: Sequence[Front]) -> str:
     for scope in WHAT:
         by_unit: dict[str, list[Front]] = {}
         for comparison in comparisons:
-            if comparison.what == scope:
+            if comparison.scope == scope:
                 by_unit.setdefault(comparison.unit, []).append(comparison)
         if largest_leads := [
             max(
@@ -470,7 +470,7 @@ def answer(
         data=datasets,
         fronts=fronts(datasets, sharing, margins),
         sharing=sharing_gains(datasets, sharing),
-        within=sharing_gains(datasets, sharing, within_groups=True),
+        within_groups=sharing_gains(datasets, sharing, within_groups=True),
         tuning=tuning_gains(datasets, sharing),
         same=same_gains(datasets, sharing),
         standings=standing,

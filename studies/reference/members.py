@@ -36,7 +36,7 @@ class Member:
         label: balancer, or kind of models that share nothing; of static weights with their ratio.
         heads: of the objectives.
         served: of the outcomes, one for each fusion.
-        within: of each outcome what its task's head alone serves, where all are ranked within
+        heads_in_groups: of each outcome what its task's head alone serves, where all are ranked within
             groups; else None.
         valid: (M,) what validation found on the seed of tuning; NaN where it was not tuned.
     """
@@ -47,7 +47,7 @@ class Member:
     config: Mapping[str, object]
     heads: Evidence
     served: Served
-    within: Evidence | None
+    heads_in_groups: Evidence | None
     valid: Floats
     parameters: int
     latency_ms: float
@@ -90,7 +90,7 @@ class Data:
         """How many tasks are objectives."""
         return len({objective.name.partition(".")[0] for objective in self.objectives})
 
-    def of(self, sharing: str, *balancing: str) -> list[Member]:
+    def members_of(self, sharing: str, *balancing: str) -> list[Member]:
         """Members of some cells."""
         return [
             member
@@ -221,7 +221,7 @@ def _member(rows: Sequence[Row], valid: Floats) -> Member:
         config=first.config,
         heads=heads,
         served=by_fusion,
-        within=_within(by_fusion, first.outcomes),
+        heads_in_groups=_within(by_fusion, first.outcomes),
         valid=valid,
         parameters=first.parameters,
         latency_ms=float(np.median([row.latency_ms for row in rows])),

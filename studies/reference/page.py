@@ -57,7 +57,7 @@ class Section:
         text: sentences, with commands between backticks.
         heads, rows: of its table; none where there are no rows.
         numbers: the column from which on cells are numbers.
-        most: rows on the Markdown page; 0 for all. The HTML page has all.
+        limit: rows on the Markdown page; 0 for all. The HTML page has all.
         figure: SVG, of the HTML page alone.
     """
 
@@ -67,7 +67,7 @@ class Section:
     rows: tuple[tuple[str, ...], ...] = ()
     numbers: int = 1
     figure: str = ""
-    most: int = 0
+    limit: int = 0
 
 
 def markdown(answers: Answers, cells: Sequence[Cell], seeds: int, command: str) -> str:
@@ -88,7 +88,7 @@ def markdown(answers: Answers, cells: Sequence[Cell], seeds: int, command: str) 
     for section in shown_sections:
         parts.append(f"## {section.title}\n")
         parts += [f"{text}\n" for text in section.text]
-        shown_rows = section.rows[: section.most or None]
+        shown_rows = section.rows[: section.limit or None]
         lines = [section.heads, ("---",) * len(section.heads), *shown_rows]
         parts.append("\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n")
         if hidden := len(section.rows) - len(shown_rows):
@@ -170,7 +170,7 @@ def sections(answers: Answers, cells: Sequence[Cell], seeds: int) -> Iterator[Se
         _gains(
             "Does sharing beat separate models within groups?",
             _within(answers),
-            answers.within,
+            answers.within_groups,
             *MODELS,
         ),
         _matrix(answers),
@@ -218,8 +218,10 @@ def _fronts(answers: Answers) -> Section:
             f"{signed(front.lead.value, 2)} ({signed(front.lead.low, 2)} to "
             f"{signed(front.lead.high, 2)})"
         )
-        where = dataset(front.data), front.sharing, front.what
-        rows.append((*where, front.within, front.verdict, lead, front.best, f"{front.chance:.0%}"))
+        where = dataset(front.data), front.sharing, front.scope
+        rows.append(
+            (*where, front.margin_text, front.verdict, lead, front.best, f"{front.chance:.0%}")
+        )
     before = sorted({dataset(front.data) for front in answers.fronts if front.data in PLANNED})
     when = (
         f"Those of {' and '.join(before)} were set before any training of the design on these "
@@ -246,13 +248,13 @@ def _fronts(answers: Answers) -> Section:
 
 def _within(answers: Answers) -> tuple[str, ...]:
     """The text of what changes where rows are ranked within groups; nothing where none are."""
-    if not answers.within:
+    if not answers.within_groups:
         return ()
-    changed = turned(answers.sharing, answers.within)
+    changed = turned(answers.sharing, answers.within_groups)
     changes = Counter(tuple(gain.verdict != "cannot tell" for gain in pair) for pair in changed)
     return (
         WITHIN,
-        f"Of {count(len(answers.within), 'comparison')}, {len(changed)} have another answer than "
+        f"Of {count(len(answers.within_groups), 'comparison')}, {len(changed)} have another answer than "
         f"over all rows: {changes[True, True]} turn around, {changes[True, False]} cannot be told any "
         f"more, {changes[False, True]} are told only within groups.",
     )
@@ -377,7 +379,7 @@ def _leaders(data: Data, answers: Answers) -> Section:
     objectives = (label(objective.name) for objective in data.objectives)
     heads = ("configuration", *objectives, "P(on front)", "parameters", "ms a request")
     text = [f"In brackets the lead over {plain.name}, in thousandths."] if plain is not None else []
-    return Section(f"{LEADERS}{dataset(data.name)}", tuple(text), heads, tuple(rows), 1, most=TOP)
+    return Section(f"{LEADERS}{dataset(data.name)}", tuple(text), heads, tuple(rows), 1, limit=TOP)
 
 
 def _lead(objective: Objective, effect: Effect) -> str:
@@ -432,10 +434,10 @@ def _claims(answers: Answers) -> Section:
     numbers = {name: number for number, name in enumerate(sources, 1)}
     models: dict[tuple[str, str], list[tuple[str, ...]]] = {}
     for claim in shown_claims:
-        our_value = "–" if claim.ours is None else _interval(claim.ours)
+        our_value = "–" if claim.our_value is None else _interval(claim.our_value)
         lead = "–" if claim.lead is None else signed(1e3 * claim.lead, 2)
         figures = (
-            f"{claim.theirs:.4f}",
+            f"{claim.their_value:.4f}",
             our_value,
             lead,
             _needed(claim.needed) if claim.judged else "–",

@@ -50,7 +50,7 @@ def seeds_needed(datasets: Sequence[Data], sharing: Sequence[str]) -> list[Seeds
         pairs = [
             (left, right)
             for kind in sharing
-            for right in data.of(kind, EQUAL)
+            for right in data.members_of(kind, EQUAL)
             for left in data.members
             if left.sharing == kind and left.of_gradients
         ]
@@ -94,17 +94,17 @@ class Claim:
     """A published figure beside ours, and its lead over the row above it in the same source.
 
     Attributes:
-        ours: mean and interval of the best model of that way of sharing with equal weights; None
-            without one.
-        lead: theirs, over `over`; None in a source's first row.
+        our_value: mean and interval of the best model of that way of sharing with equal weights;
+            None without one.
+        lead: of `their_value` over that of `over`; None in a source's first row.
         noise: of the objective on our rows; None where it is not known.
     """
 
     source: Source
     model: str
     objective: str
-    theirs: float
-    ours: Effect | None
+    their_value: float
+    our_value: Effect | None
     over: str = ""
     lead: float | None = None
     noise: Seeds | None = None

@@ -57,7 +57,7 @@ def test_validation_is_carved_from_train_alone():
 
 
 @pytest.mark.parametrize(
-    ("options", "of"),
+    ("options", "columns"),
     [
         ({"kind": "files", "train": ["a"], "test": ["b"]}, {"file": [0, 0, 0, 1]}),
         (

@@ -57,13 +57,13 @@ def test_an_explanation_says_what_is_beyond_chance():
         (0.3, -0.2, 0.4): "No input",
         (None, None, None): "No input",
     }
-    for owed, told in says.items():
-        found = explanation("age", *owed)
-        assert told in sentence(found)
-        assert bool(chart(found)) == (owed[0] is not None)
+    for owed, words in says.items():
+        result = explanation("age", *owed)
+        assert words in sentence(result)
+        assert bool(chart(result)) == (owed[0] is not None)
     widths = [
-        float(each)
-        for each in re.findall(r'width="([\d.]+)%"', chart(explanation("age", -0.1, -0.2, 0.2)))
+        float(width)
+        for width in re.findall(r'width="([\d.]+)%"', chart(explanation("age", -0.1, -0.2, 0.2)))
     ]
     assert widths == [pytest.approx(68 / 4)]  # of the room from -20% to 20%
 
@@ -97,19 +97,19 @@ def test_words_are_there_without_scripts(section):
     assert "<p>census-income, 99,762 rows of test, suite quick</p></header>" in page
     for today in (True, False):
         served = replace(section.decision.serving.served, today=today)
-        own = with_decision(section, verdict=Verdict("keep", ("As it is.",)), served=served)
-        assert ("Should I switch?" in document([own], "quick-7")) == today
+        changed = with_decision(section, verdict=Verdict("keep", ("As it is.",)), served=served)
+        assert ("Should I switch?" in document([changed], "quick-7")) == today
     assert "<code>seesaw confirm quick-7 --static 7</code>" in page
     packed = re.findall(r'data-packed id="[^"]*">([^<]*)<', page)
-    (data,) = [json.loads(gzip.decompress(base64.b64decode(each))) for each in packed]
+    (data,) = [json.loads(gzip.decompress(base64.b64decode(block))) for block in packed]
     assert data["run"] == "quick-7"
 
 
 def test_pictures_stand_alone(section):
     heads, served = section.decision.frontier, section.decision.serving.served
-    cells = {key: np.where(np.arange(7) < 3, of, np.nan) for key, of in heads.cells.items()}
+    cells = {key: np.where(np.arange(7) < 3, cell, np.nan) for key, cell in heads.cells.items()}
     values = replace(heads, cells=cells)  # no gains: drawn as they are
-    costly = tuple(replace(each, direction="minimize") for each in values.measures)
+    costly = tuple(replace(measure, direction="minimize") for measure in values.measures)
     for front, signs in (
         (heads, 1),
         (served, 1),
@@ -121,10 +121,12 @@ def test_pictures_stand_alone(section):
         split = splits_of(front)[0]
         drawn = np.flatnonzero(front.front & np.isfinite(front.at(split)[:, :2]).all(axis=1))
         assert len(marks) == len(drawn) > 2
-        for of, places in zip(
+        for coordinates, places in zip(
             front.at(split)[drawn].T, np.array(marks, float).T * [[1], [-1]], strict=False
         ):
-            order = np.argsort(signs * of)  # what is better lies further to the right, and higher
+            order = np.argsort(
+                signs * coordinates
+            )  # what is better lies further to the right, and higher
             assert (np.diff(places[order]) >= 0).all()
         assert svg.count("<path") > 5
         assert "var(" not in svg
@@ -135,7 +137,7 @@ def test_pictures_stand_alone(section):
 
 
 def test_the_page_has_the_answer_and_nothing_of_data_is_markup():
-    said = Answer(
+    answer = Answer(
         "cannot say",
         (
             "This run cannot say whether any is better: 1 static weight; `seesaw confirm <b>x "
@@ -143,7 +145,7 @@ def test_the_page_has_the_answer_and_nothing_of_data_is_markup():
         ),
     )
     group = Group(
-        "<i>shop", ("f00d",), ("first",), said, Comparison(), "nothing to compare", ("dwa",)
+        "<i>shop", ("f00d",), ("first",), answer, Comparison(), "nothing to compare", ("dwa",)
     )
     page = comparison_document(Compared("balancing", "test", (group,), None, ("a note",)))
     assert "<code>seesaw confirm &lt;b&gt;x --static 7</code> adds them." in page
@@ -154,7 +156,7 @@ def test_the_page_has_the_answer_and_nothing_of_data_is_markup():
 
 def luminance(colour):
     """Of WCAG 2."""
-    parts = (int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5))
+    parts = (int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5))
     red, green, blue = (
         part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
     )
@@ -165,7 +167,7 @@ def luminance(colour):
 @pytest.mark.parametrize("role", ["text", "muted", "accent", "good", "loss"])
 def test_words_can_be_read(role, dark):
     for ground in ("surface", "raised"):
-        low, high = sorted(luminance(COLOURS[each][dark]) for each in (role, ground))
+        low, high = sorted(luminance(COLOURS[key][dark]) for key in (role, ground))
         assert (high + 0.05) / (low + 0.05) >= 4.5
 
 
@@ -182,9 +184,9 @@ def test_a_kind_looks_alike_in_all_runs():
 def test_regions_are_of_paired_differences(section, rng):
     """What moves all rows alike moves no difference; the current row has none."""
     common = 1 + 0.1 * rng.normal(size=(400, 1, 1))
-    own = 1 + 0.01 * rng.normal(size=(400, 3, 2))
-    found = spread_of(
-        replace(section.decision.serving.served, draws={"test": common * own}, current=1)
+    own_draws = 1 + 0.01 * rng.normal(size=(400, 3, 2))
+    spreads = spread_of(
+        replace(section.decision.serving.served, draws={"test": common * own_draws}, current=1)
     )["test"]
     # the one that is told first
     assert splits_of(section.decision.frontier) == (
@@ -192,8 +194,8 @@ def test_regions_are_of_paired_differences(section, rng):
         "confirm",
         "valid",
     )
-    assert np.allclose(found[1], 0)
-    assert found[0, 0, 0] == pytest.approx(100**2 * 2 * 0.01**2, rel=0.3)
+    assert np.allclose(spreads[1], 0)
+    assert spreads[0, 0, 0] == pytest.approx(100**2 * 2 * 0.01**2, rel=0.3)
 
 
 def test_choices_are_thinned_to_what_may_matter():
@@ -204,25 +206,25 @@ def test_choices_are_thinned_to_what_may_matter():
     pick = SimpleNamespace(
         row=3, point="3", stability=stability, runners_up=[SimpleNamespace(row=5)]
     )
-    found = section_data(with_decision(section, choices=choices, pick=pick))["decision"]
-    assert found["count"] == MOST_DRAWS < len(choices.drawn)
-    assert len(found["rows"]) < len(few)
+    data = section_data(with_decision(section, choices=choices, pick=pick))["decision"]
+    assert data["count"] == MOST_DRAWS < len(choices.drawn)
+    assert len(data["rows"]) < len(few)
     assert (
-        len(base64.b64decode(found["draws"]))
-        == 4 * MOST_DRAWS * len(found["rows"]) * 5
+        len(base64.b64decode(data["draws"]))
+        == 4 * MOST_DRAWS * len(data["rows"]) * 5
         <= 4 * MOST_DRAWN
     )
     for place, row in (
-        (found["pick"], 3),
-        (found["runnersUp"][0], 5),
-        (found["current"], choices.current),
+        (data["pick"], 3),
+        (data["runnersUp"][0], 5),
+        (data["current"], choices.current),
     ):
-        assert found["row"][place] == row
-        assert found["rows"][place]["weights"] == plain(choices.table.iloc[row]["weights"])
-    assert {row["point"] for row in found["rows"]} == set(choices.table["point"])
-    assert found["rates"] is None  # an ndcg among them does not add up
+        assert data["row"][place] == row
+        assert data["rows"][place]["weights"] == plain(choices.table.iloc[row]["weights"])
+    assert {row["point"] for row in data["rows"]} == set(choices.table["point"])
+    assert data["rates"] is None  # an ndcg among them does not add up
     current = choices.values(choices.names)[choices.current]
-    assert found["values"][found["current"]] == pytest.approx(current.tolist(), rel=1e-5)
+    assert data["values"][data["current"]] == pytest.approx(current.tolist(), rel=1e-5)
 
 
 def test_a_scenario_has_a_front_of_its_own(section):
@@ -236,7 +238,7 @@ def test_a_scenario_has_a_front_of_its_own(section):
     assert [row[0][3] for row in drawn] == pytest.approx((100 * gains).tolist(), rel=1e-5)
     values = served.at("confirm", slice="scenario=home")
     beaten = [
-        any((other >= own).all() and (other > own).any() for other in values) for own in values
+        any((rival >= row).all() and (rival > row).any() for rival in values) for row in values
     ]
     assert (~fronts["scenario=home"]).tolist() == beaten
 
@@ -245,9 +247,9 @@ def test_in_the_picture_of_ranks_no_mark_covers_a_name():
     ranks = {"a": 1.2, "b": 1.9, "c": 2.9}
     ranking = MeanRanks(tuple(ranks), tuple(ranks.values()), 5, 0.01, 1.1, ((0, 1), (1, 2)))
     picture = ElementTree.fromstring(critical_figure(ranking))
-    marks = [float(each.get("cx")) for each in picture.iter("circle")]
-    bars = [float(each.get("d").split()[0][1:]) for each in picture.iter("path")][1:]
-    names = {each.text: float(each.get("x")) for each in picture.iter("text")}
+    marks = [float(circle.get("cx")) for circle in picture.iter("circle")]
+    bars = [float(path.get("d").split()[0][1:]) for path in picture.iter("path")][1:]
+    names = {label.text: float(label.get("x")) for label in picture.iter("text")}
     for (name, rank), mark in zip(ranks.items(), marks, strict=True):
         assert mark < names[f"{name} {rank:.2f}"]
     assert marks == sorted(marks)
