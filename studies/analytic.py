@@ -79,10 +79,10 @@ class Analytic:
 
     def train(self, proposals: Sequence[Mapping[str, Scalar]]) -> Trained:
         """See `replay.Problem`."""
-        seen, true = (
+        observed, true = (
             curve(proposals[0], self.fractions, self.seed, noise) for noise in (NOISE, 0.0)
         )
-        return Trained(0, dict(proposals[0]), seen, true)
+        return Trained(0, dict(proposals[0]), observed, true)
 
     def table(self, configurations: int) -> Table:
         """Random configurations as a table."""
@@ -99,37 +99,39 @@ def curve(
     config: Mapping[str, Scalar], fractions: Sequence[float], seed: int = 0, noise: float = NOISE
 ) -> np.ndarray:
     """Both objectives after each fraction of full length: (rungs, 2)."""
-    of = dict(config)
-    kind = str(of["sharing.kind"])
-    balancing = str(of.get("balancing.kind", "dwa"))
+    settings = dict(config)
+    kind = str(settings["sharing.kind"])
+    balancing = str(settings.get("balancing.kind", "dwa"))
     lean = _BALANCING.get(balancing, 0.0)
     if balancing == "static":
-        lean = math.log2(float(of["balancing.static.weight.second"])) / 4  # type: ignore[arg-type]
+        lean = math.log2(float(settings["balancing.static.weight.second"])) / 4  # type: ignore[arg-type]
     if kind == "single_task":
         lean = 0.0
-    rate = math.log10(float(of["optim.lr"]) * (2048 / int(of["optim.batch_size"])) ** 0.5)  # type: ignore[arg-type]
-    loss = 0.01 * (float(of["tower.dropout"]) - 0.15) ** 2 / 0.04  # type: ignore[arg-type]
-    loss += {8: 0.002, 16: 0.0}[int(of["embedding.dim"])] + {"32": 0.001, "64-32": 0.0}[
-        str(of["tower.layers"])
+    rate = math.log10(
+        float(settings["optim.lr"]) * (2048 / int(settings["optim.batch_size"])) ** 0.5
+    )  # type: ignore[arg-type]
+    loss = 0.01 * (float(settings["tower.dropout"]) - 0.15) ** 2 / 0.04  # type: ignore[arg-type]
+    loss += {8: 0.002, 16: 0.0}[int(settings["embedding.dim"])] + {"32": 0.001, "64-32": 0.0}[
+        str(settings["tower.layers"])
     ]  # type: ignore[arg-type]
-    loss += 0.002 * (math.log10(float(of["optim.embedding_l2"])) + 1.0) ** 2  # type: ignore[arg-type]
+    loss += 0.002 * (math.log10(float(settings["optim.embedding_l2"])) + 1.0) ** 2  # type: ignore[arg-type]
     loss += 0.008 * (rate + 2.6) ** 2
     if kind == "mmoe":
         loss += (
-            0.001 * (int(of["sharing.mmoe.experts"]) - 5) ** 2
+            0.001 * (int(settings["sharing.mmoe.experts"]) - 5) ** 2
             + {"32": 0.003, "64": 0.0, "128-64": 0.001}[  # type: ignore[arg-type]
-                str(of["sharing.mmoe.layers"])
+                str(settings["sharing.mmoe.layers"])
             ]
         )
     if kind == "ple":
-        loss += 0.003 * (2 - int(of["sharing.ple.levels"])) + 0.001 * abs(
-            int(of["sharing.ple.own_experts"]) - 2
+        loss += 0.003 * (2 - int(settings["sharing.ple.levels"])) + 0.001 * abs(
+            int(settings["sharing.ple.own_experts"]) - 2
         )  # type: ignore[arg-type]
     ends = np.array([0.97, 0.97]) - loss - np.array(_SHARING[kind])
     ends -= 0.02 * np.array([(lean + 0.6) ** 2, (lean - 0.6) ** 2])
-    at = np.asarray(fractions, dtype=float)[:, None]
+    positions = np.asarray(fractions, dtype=float)[:, None]
     speed = 10 ** (rate + 2.6)  # 1 at the best learning rate
-    learning = 0.03 * np.exp(-6 * speed * at)
-    overfit = 0.004 * np.maximum(0.0, speed * at - 0.7)
-    rng = np.random.default_rng(derive(seed, "noise", repr(sorted(of.items()))))
-    return np.asarray(ends - learning - overfit + noise * rng.normal(size=(len(at), 2)))
+    learning = 0.03 * np.exp(-6 * speed * positions)
+    overfit = 0.004 * np.maximum(0.0, speed * positions - 0.7)
+    rng = np.random.default_rng(derive(seed, "noise", repr(sorted(settings.items()))))
+    return np.asarray(ends - learning - overfit + noise * rng.normal(size=(len(positions), 2)))

@@ -39,9 +39,9 @@ class Setting:
             gradient points lie.
         ends: whether gradient points lie at the ends of the front, else they are drawn evenly over
             it.
-        least, most: replicates of a point.
-        seeds: standard deviation of a replicate; `alike` the share of its variance that a seed does
-            to all points.
+        least_replicates, most_replicates: replicates of a point.
+        seeds: standard deviation of a replicate; `seed_correlation` is the share of its variance
+            that a seed does to all points.
         uneven: how much the deviations differ between points, of their logarithm; `heavy`: errors
             by Student's t_3.
         wild: how many times as noisy the first gradient point is.
@@ -65,10 +65,10 @@ class Setting:
     width: float = 2.0
     place: str = "spread"
     ends: bool = False
-    least: int = 3
-    most: int = 3
+    least_replicates: int = 3
+    most_replicates: int = 3
     seeds: float = 0.3
-    alike: float = 0.8
+    seed_correlation: float = 0.8
     uneven: float = 0.0
     heavy: bool = False
     wild: float = 1.0
@@ -82,25 +82,41 @@ class Setting:
 
 
 SETTINGS = (
-    Setting("2 replicates", least=2, most=2),
+    Setting("2 replicates", least_replicates=2, most_replicates=2),
     Setting("3 replicates"),
-    Setting("5 replicates", least=5, most=5),
-    Setting("10 replicates", least=10, most=10),
-    Setting("10 replicates, seeds not shared", least=10, most=10, shared=False),
+    Setting("5 replicates", least_replicates=5, most_replicates=5),
+    Setting("10 replicates", least_replicates=10, most_replicates=10),
+    Setting(
+        "10 replicates, seeds not shared", least_replicates=10, most_replicates=10, shared=False
+    ),
     Setting("3 replicates, seeds not shared", shared=False),
     Setting("1 gradient point", gradient=1),
     Setting("8 gradient points, 15 static", gradient=8, static=15),
-    Setting("little noise", seeds=0.1, gradient=8, alike=0.5),
+    Setting("little noise", seeds=0.1, gradient=8, seed_correlation=0.5),
     Setting("much noise", seeds=1.0, gradient=8),
-    Setting("uneven noise, 2 replicates", uneven=0.9, least=2, most=2, gradient=8, alike=0.3),
+    Setting(
+        "uneven noise, 2 replicates",
+        uneven=0.9,
+        least_replicates=2,
+        most_replicates=2,
+        gradient=8,
+        seed_correlation=0.3,
+    ),
     Setting("uneven noise, seeds not shared", uneven=0.9, gradient=8, shared=False),
-    Setting("t3 seeds, 2 replicates", heavy=True, least=2, most=2, gradient=8, alike=0.3),
+    Setting(
+        "t3 seeds, 2 replicates",
+        heavy=True,
+        least_replicates=2,
+        most_replicates=2,
+        gradient=8,
+        seed_correlation=0.3,
+    ),
     Setting(
         "t3 seeds, uneven, 2 to 10 replicates",
         heavy=True,
         uneven=0.7,
-        least=2,
-        most=10,
+        least_replicates=2,
+        most_replicates=10,
         gradient=8,
         shared=False,
     ),
@@ -108,15 +124,31 @@ SETTINGS = (
         "1 gradient point, ten times as noisy, 2 replicates",
         7,
         1,
-        least=2,
-        most=2,
+        least_replicates=2,
+        most_replicates=2,
         seeds=0.1,
         wild=10,
-        alike=0.3,
+        seed_correlation=0.3,
     ),
-    Setting("the same, seeds not shared", 7, 1, least=2, most=2, seeds=0.1, wild=10, shared=False),
+    Setting(
+        "the same, seeds not shared",
+        7,
+        1,
+        least_replicates=2,
+        most_replicates=2,
+        seeds=0.1,
+        wild=10,
+        shared=False,
+    ),
     Setting("rows", rows=0.15, gradient=8),
-    Setting("rows more than seeds", rows=0.3, seeds=0.15, gradient=8, least=5, most=5),
+    Setting(
+        "rows more than seeds",
+        rows=0.3,
+        seeds=0.15,
+        gradient=8,
+        least_replicates=5,
+        most_replicates=5,
+    ),
     Setting(
         "static points at one place, gradient at the ends",
         place="clustered",
@@ -148,7 +180,14 @@ SETTINGS = (
         gradient=8,
         width=6.0,
     ),
-    Setting("3 objectives, 10 replicates", objectives=3, static=15, gradient=4, least=10, most=10),
+    Setting(
+        "3 objectives, 10 replicates",
+        objectives=3,
+        static=15,
+        gradient=4,
+        least_replicates=10,
+        most_replicates=10,
+    ),
 )
 
 
@@ -202,12 +241,12 @@ TUNED = (
 """Points that come from tuning."""
 
 
-def front_of(setting: Setting, at: Floats) -> Floats:
+def front_of(setting: Setting, positions: Floats) -> Floats:
     """Points (N, M) of the front in thousandths, by places on the simplex (N, M)."""
     power = {True: 0.5, False: 1.0}[setting.front > 0]
     if setting.front > 0:  # the sphere, and its chord where the bulge is less than 1
-        return setting.width * (setting.front * at**power + (1 - setting.front) * at)
-    return setting.width * (at**2 * -setting.front + (1 + setting.front) * at)
+        return setting.width * (setting.front * positions**power + (1 - setting.front) * positions)
+    return setting.width * (positions**2 * -setting.front + (1 + setting.front) * positions)
 
 
 def places(setting: Setting, rng: np.random.Generator) -> tuple[Floats, Floats]:
@@ -240,24 +279,27 @@ def samples_of(setting: Setting, truth: Floats, rng: np.random.Generator) -> lis
     mixed = np.linalg.cholesky(0.7 * np.eye(m) + 0.3)
     size = setting.seeds * np.exp(rng.normal(0, setting.uneven, n))
     size[setting.static] *= setting.wild
-    common = noise(setting.most, m) @ mixed.T
+    common = noise(setting.most_replicates, m) @ mixed.T
     split = rng.normal(0, 10 * setting.rows, (1 + RESAMPLES, m))
-    found = []
-    for at in range(n):
-        count = int(rng.integers(setting.least, setting.most + 1))
-        own = noise(count, m) @ mixed.T
-        both = common[:count] if setting.shared else noise(count, m) @ mixed.T
-        seeds = size[at] * (np.sqrt(setting.alike) * both + np.sqrt(1 - setting.alike) * own)
+    samples = []
+    for point in range(n):
+        count = int(rng.integers(setting.least_replicates, setting.most_replicates + 1))
+        own_noise = noise(count, m) @ mixed.T
+        common_noise = common[:count] if setting.shared else noise(count, m) @ mixed.T
+        seeds = size[point] * (
+            np.sqrt(setting.seed_correlation) * common_noise
+            + np.sqrt(1 - setting.seed_correlation) * own_noise
+        )
         rows = split + rng.normal(0, setting.rows, (1 + RESAMPLES, m))
         moved = (
             np.broadcast_to(rows[1:] * UNIT, (count, RESAMPLES, m))
             if setting.rows
             else np.zeros((count, 0, m))
         )
-        first = 0 if setting.shared else 100 * at
-        values = MIDDLE + UNIT * (truth[at] + seeds + rows[0])
-        found.append(Evidence(values, moved, tuple(range(first, first + count))))
-    return found
+        first = 0 if setting.shared else 100 * point
+        values = MIDDLE + UNIT * (truth[point] + seeds + rows[0])
+        samples.append(Evidence(values, moved, tuple(range(first, first + count))))
+    return samples
 
 
 @dataclass(frozen=True)
@@ -279,19 +321,24 @@ def tally_of(setting: Setting, runs: int, seed: int = 0) -> Tally:
     yes, no, chances = np.zeros((runs, 3)), np.zeros((runs, 3)), np.zeros((runs, 2))
     scale = np.full(setting.objectives, 1 / UNIT)
     for run in range(runs):
-        static, gradient = (front_of(setting, each) for each in places(setting, rng))
-        beside = np.array([surplus(point - static) for point in gradient])
+        static, gradient = (front_of(setting, group) for group in places(setting, rng))
+        surpluses = np.array([surplus(point - static) for point in gradient])
         for ahead in (0, 1, 2):
-            moved = gradient + (ahead * MARGIN_THOUSANDTHS - beside)[:, None] if ahead else gradient
+            moved = (
+                gradient + (ahead * MARGIN_THOUSANDTHS - surpluses)[:, None] if ahead else gradient
+            )
             samples = samples_of(setting, np.vstack([static, moved]), rng)
-            found = beyond(
+            comparison = beyond(
                 samples[: setting.static], samples[setting.static :], scale, MARGIN_THOUSANDTHS
             )
-            assert found is not None
-            yes[run, ahead], no[run, ahead] = found.verdict == "yes", found.verdict == "no"
+            assert comparison is not None
+            yes[run, ahead], no[run, ahead] = (
+                comparison.verdict == "yes",
+                comparison.verdict == "no",
+            )
             if ahead == 0:
-                chances[run] = found.chances
-    return Tally(*(tuple(each.mean(axis=0).tolist()) for each in (yes, no, chances)))
+                chances[run] = comparison.chances
+    return Tally(*(tuple(tallied.mean(axis=0).tolist()) for tallied in (yes, no, chances)))
 
 
 @dataclass(frozen=True)
@@ -302,41 +349,43 @@ class Trials:
 
     static: Floats
     gradient: Floats
-    found: Beyond
+    comparison: Beyond
 
 
 def trials_of(setting: Setting, ahead: float, rng: np.random.Generator) -> Trials:
     """One run whose points come from tuning; each gradient trial lies `ahead` margins before its
     place.
     """
-    k, m, own = setting.static, setting.objectives, 1 - setting.carried
+    k, m, own_share = setting.static, setting.objectives, 1 - setting.carried
     static, gradient = places(replace(setting, gradient=setting.trials), rng)
     configs = rng.normal(size=setting.trials)
     off = setting.tuning * np.abs(
-        np.sqrt(setting.carried) * configs + np.sqrt(own) * rng.normal(size=setting.trials)
+        np.sqrt(setting.carried) * configs + np.sqrt(own_share) * rng.normal(size=setting.trials)
     )
     truth = front_of(setting, gradient) - off[:, None] + ahead * MARGIN_THOUSANDTHS
-    seen = truth + rng.normal(0, setting.seeds, truth.shape)
+    observed = truth + rng.normal(0, setting.seeds, truth.shape)
     # a stopped trial was trained less, and is worse for it
-    early = seen + rng.normal(0, 1, seen.shape)
+    early = observed + rng.normal(0, 1, observed.shape)
     out = np.argsort(early.sum(axis=1))[: round(setting.stopped * setting.trials)]
-    seen[out] -= np.abs(rng.normal(0, 2, (len(out), 1)))
+    observed[out] -= np.abs(rng.normal(0, 2, (len(out), 1)))
     tried = rng.normal(size=setting.tries)
-    tried[0] = configs[seen.sum(axis=1).argmax()]
-    apart = setting.tuning * np.abs(
-        np.sqrt(setting.carried) * tried + np.sqrt(own) * rng.normal(size=(k, len(tried)))
+    tried[0] = configs[observed.sum(axis=1).argmax()]
+    distances = setting.tuning * np.abs(
+        np.sqrt(setting.carried) * tried + np.sqrt(own_share) * rng.normal(size=(k, len(tried)))
     )
-    tries = front_of(setting, static)[:, None] - apart[..., None]  # (K, T, M)
-    alike = np.sqrt(setting.alike) * rng.normal(size=m)  # all tries are trained on one seed
-    known = tries + setting.seeds * (
-        alike + np.sqrt(1 - setting.alike) * rng.normal(size=tries.shape)
+    tries = front_of(setting, static)[:, None] - distances[..., None]  # (K, T, M)
+    seed_noise = np.sqrt(setting.seed_correlation) * rng.normal(
+        size=m
+    )  # all tries are trained on one seed
+    measured = tries + setting.seeds * (
+        seed_noise + np.sqrt(1 - setting.seed_correlation) * rng.normal(size=tries.shape)
     )
-    best = np.einsum("ktm,km->kt", known, static).argmax(axis=1)
-    confirmed = np.argsort(-seen.sum(axis=1))[: setting.gradient]
+    best = np.einsum("ktm,km->kt", measured, static).argmax(axis=1)
+    confirmed = np.argsort(-observed.sum(axis=1))[: setting.gradient]
     samples = samples_of(setting, np.vstack([tries[np.arange(k), best], truth[confirmed]]), rng)
-    found = beyond(samples[:k], samples[k:], np.full(m, 1 / UNIT), MARGIN_THOUSANDTHS)
-    assert found is not None
-    return Trials(known.reshape(-1, m), seen, found)
+    comparison = beyond(samples[:k], samples[k:], np.full(m, 1 / UNIT), MARGIN_THOUSANDTHS)
+    assert comparison is not None
+    return Trials(measured.reshape(-1, m), observed, comparison)
 
 
 def tuned_of(setting: Setting, runs: int, seed: int = 0) -> Floats:
@@ -344,24 +393,24 @@ def tuned_of(setting: Setting, runs: int, seed: int = 0) -> Floats:
     two margins ahead.
     """
     rng = np.random.default_rng(seed)
-    told = np.zeros((runs, 2, 4))
+    shares = np.zeros((runs, 2, 4))
     for run in range(runs):
         for place, ahead in enumerate((0, 2)):
-            each = trials_of(setting, ahead, rng)
-            verdict = each.found.verdict
+            trials = trials_of(setting, ahead, rng)
+            verdict = trials.comparison.verdict
             if verdict != "cannot tell":
                 of_methods = (
                     luck(
                         verdict,
-                        each.static,
-                        each.gradient,
+                        trials.static,
+                        trials.gradient,
                         np.ones(setting.objectives),
                         MARGIN_THOUSANDTHS,
                     )
                     < SIZE
                 )
-                told[run, place, 2 * (verdict == "no") :][:2] = True, of_methods
-    return np.asarray(told.mean(axis=0))
+                shares[run, place, 2 * (verdict == "no") :][:2] = True, of_methods
+    return np.asarray(shares.mean(axis=0))
 
 
 HEADS = (
@@ -381,8 +430,15 @@ def answer_table(settings: tuple[Setting, ...], runs: int) -> str:
     """One row for each setting: first what is wrong, then what is right."""
     lines = [f"| {' | '.join(HEADS)} |", "|" + "---|" * len(HEADS)]
     for setting in settings:
-        of = tally_of(setting, runs)
-        shares = (*of.yes[:2], *of.no[1:], of.yes[2], of.chances[0], of.no[0], of.chances[1])
+        tally = tally_of(setting, runs)
+        shares = (
+            *tally.yes[:2],
+            *tally.no[1:],
+            tally.yes[2],
+            tally.chances[0],
+            tally.no[0],
+            tally.chances[1],
+        )
         lines.append(f"| {setting.name} | {' | '.join(f'{share:.1%}' for share in shares)} |")
         print(lines[-1], file=sys.stderr, flush=True)
     return "\n".join(lines)

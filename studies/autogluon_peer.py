@@ -21,21 +21,23 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--inputs", nargs="+", required=True)
     parser.add_argument("--tasks", nargs="+", required=True)
-    given = parser.parse_args()
+    options = parser.parse_args()
     from autogluon.tabular import TabularPredictor
 
-    rows = pd.read_csv(given.rows)
+    rows = pd.read_csv(options.rows)
     train, valid, test = (rows[rows["part"] == part] for part in ("train", "valid", "test"))
-    said = []
-    for task in given.tasks:
-        columns = [*given.inputs, task]
+    predictions = []
+    for task in options.tasks:
+        columns = [*options.inputs, task]
         with tempfile.TemporaryDirectory() as folder:
             predictor = TabularPredictor(task, eval_metric="roc_auc", path=folder, verbosity=1)
             predictor.fit(
                 train[columns], tuning_data=valid[columns], presets="medium_quality", num_cpus=1
             )
-            said.append(predictor.predict_proba(test[given.inputs], as_multiclass=False).to_numpy())
-    np.savez(given.out, said=np.stack(said, axis=1))
+            predictions.append(
+                predictor.predict_proba(test[options.inputs], as_multiclass=False).to_numpy()
+            )
+    np.savez(options.out, said=np.stack(predictions, axis=1))
 
 
 if __name__ == "__main__":

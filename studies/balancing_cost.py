@@ -62,12 +62,12 @@ class Store:
     schema: Schema
     rows: StoredSplit
     weights: None = None
-    beside: TemporaryDirectory[str] = field(default_factory=TemporaryDirectory)
+    folder: TemporaryDirectory[str] = field(default_factory=TemporaryDirectory)
 
     @property
     def path(self) -> Path:
         """Where what a training makes beside the rows lies."""
-        return Path(self.beside.name)
+        return Path(self.folder.name)
 
     def split(self, name: str) -> StoredSplit:
         """The same rows for every split."""
@@ -82,8 +82,8 @@ def random_store(tasks: int) -> Store:
     schema = Schema(fields, (), tuple(Task(f"t{number}") for number in range(tasks)))
     ids = np.stack(
         [
-            zipf(rng, int(width), rows) + at
-            for width, at in zip(widths, schema.offsets, strict=True)
+            zipf(rng, int(width), rows) + offset
+            for width, offset in zip(widths, schema.offsets, strict=True)
         ],
         1,
     )
@@ -108,16 +108,19 @@ def multiples(
         for kind, dotted in configs.items()
     }
     batches = list(Batches(store.rows, grouped=store.schema.grouped).in_order(BATCH))
-    taken: dict[str, list[float]] = {kind: [] for kind in configs}
+    seconds: dict[str, list[float]] = {kind: [] for kind in configs}
     for number in range(ROUNDS + 1):
         for kind, trainer in trainers.items():
             started = time.thread_time()
             for batch in batches[:STEPS]:
                 trainer.step(*batch)
             if number:  # the first round warms up
-                taken[kind].append(time.thread_time() - started)
+                seconds[kind].append(time.thread_time() - started)
     return {
-        kind: [own / one for own, one in zip(taken[kind], taken[plain], strict=True)]
+        kind: [
+            own_seconds / plain_seconds
+            for own_seconds, plain_seconds in zip(seconds[kind], seconds[plain], strict=True)
+        ]
         for kind in configs
     }
 

@@ -77,8 +77,12 @@ def take_turns(folder: Path, batch: int) -> None:
     store = Store.open(folder)
     store = store.with_tasks(store.default_tasks)
     trainer = Trainer(store, TrialConfig.parse({"optim.batch_size": batch}), (), seed=0)
-    few = StoredSplit(*(np.array(getattr(store.split("valid"), name)[:batch]) for name in ARRAYS))
-    trainer.step(*next(Batches(few).in_order(batch)))  # compiles, and touches no page of train
+    first_rows = StoredSplit(
+        *(np.array(getattr(store.split("valid"), name)[:batch]) for name in ARRAYS)
+    )
+    trainer.step(
+        *next(Batches(first_rows).in_order(batch))
+    )  # compiles, and touches no page of train
     data = trainer.data
     reset_peak_memory()
     before = peak_memory_mb()
@@ -86,11 +90,11 @@ def take_turns(folder: Path, batch: int) -> None:
     for line in sys.stdin:
         read, cpu, started = from_disk_mb(), time.process_time(), time.perf_counter()
         for _ in range(int(line)):
-            if (found := next(batches, None)) is None:
+            if (next_batch := next(batches, None)) is None:
                 epoch += 1
                 batches = data.shuffled(batch, seed=epoch)
-                found = next(batches)
-            trainer.step(*found)
+                next_batch = next(batches)
+            trainer.step(*next_batch)
         took = {
             "seconds": time.perf_counter() - started,
             "cpu": time.process_time() - cpu,

@@ -99,7 +99,7 @@ def line_of(run: Any, fill: Callable[[Any, list[dict[str, Any]]], None]) -> dict
 
 def card_of(dataset: str) -> str:
     """What the suite calls the data set: a card's name or path."""
-    return next(each.id for each in SUITE.datasets if name_of(each.id) == dataset)
+    return next(entry.id for entry in SUITE.datasets if name_of(entry.id) == dataset)
 
 
 def name_of(card: str) -> str:
@@ -116,21 +116,21 @@ def config_of(number: int, tasks: Sequence[str], parents: bool) -> dict[str, Sca
         np.random.default_rng(derive(SEED, "configuration", number)), places
     )
     names = dict(zip(places, tasks, strict=False))
-    found = {}
+    config = {}
     for key, value in drawn.items():
         stem, _, place = key.rpartition(".")
         if place not in places:
-            found[key] = value
+            config[key] = value
         elif place in names:
-            found[f"{stem}.{names[place]}"] = value
-    return found if parents else found | {"funnel.kind": "independent"}
+            config[f"{stem}.{names[place]}"] = value
+    return config if parents else config | {"funnel.kind": "independent"}
 
 
 def _train(run: Run, rungs: list[dict[str, Any]]) -> None:
-    of = SUITE.dataset(card_of(run.dataset))
+    suite_dataset = SUITE.dataset(card_of(run.dataset))
     store = Store.open(run.store)
     store = store.with_tasks(run.tasks)
-    objectives = resolve_objectives(of, store.schema.tasks, ranked=())
+    objectives = resolve_objectives(suite_dataset, store.schema.tasks, ranked=())
     config = TrialConfig.parse(run.config)
     trainer = Trainer(store, config, objectives, derive(SEED, run.configuration, run.seed))
     full = config.optim.epochs * len(store.split("train"))
@@ -211,9 +211,10 @@ def plan(
 
 def carry_out(runs: Sequence[Run], out: Path, workers: int, limit: float) -> None:
     """Trains what is not yet there; after `limit` seconds no run is started any more."""
-    done = keys(finished_frame(out))
+    finished_keys = keys(finished_frame(out))
     waiting = sorted(
-        (run for run in runs if run.key not in done), key=lambda run: (run.seed, run.configuration)
+        (run for run in runs if run.key not in finished_keys),
+        key=lambda run: (run.seed, run.configuration),
     )
     print(f"{len(runs) - len(waiting)} runs are there, {len(waiting)} are left", flush=True)
     began, finished, count = time.monotonic(), 0, len(waiting)
@@ -231,11 +232,11 @@ def carry_out(runs: Sequence[Run], out: Path, workers: int, limit: float) -> Non
                 line = future.result()
                 append(line_path(out, run.dataset), line)
                 finished += 1
-                taken = time.monotonic() - began
+                elapsed = time.monotonic() - began
                 print(
                     f"{finished}/{count} {run.dataset} {run.configuration}/{run.seed} "
                     f"{run.config['sharing.kind']}: {line['failure'] or 'done'}; "
-                    f"{taken / finished:.1f} s a run",
+                    f"{elapsed / finished:.1f} s a run",
                     flush=True,
                 )
 
@@ -247,13 +248,13 @@ def line_path(out: Path, dataset: str) -> Path:
 
 def finished_frame(out: Path) -> pd.DataFrame:
     """The table of all runs that are there, those of the table that was written last included."""
-    found = table([line for path in sorted(out.glob("*.jsonl")) for line in read_lines(path)])
+    frame = table([line for path in sorted(out.glob("*.jsonl")) for line in read_lines(path)])
     if not (out / TABLE).is_file():
-        return found
+        return frame
     before = pd.read_parquet(out / TABLE)
-    new = keys(found)
-    kept = before[[key not in new for key in before[KEY].itertuples(index=False, name=None)]]
-    return ordered(pd.concat([kept, found], ignore_index=True) if len(found) else kept)
+    new = keys(frame)
+    unchanged = before[[key not in new for key in before[KEY].itertuples(index=False, name=None)]]
+    return ordered(pd.concat([unchanged, frame], ignore_index=True) if len(frame) else unchanged)
 
 
 def keys(frame: pd.DataFrame) -> set[tuple[str, int, int]]:
@@ -276,9 +277,13 @@ def table(lines: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     ):
         head = {name: line[name] for name in ("dataset", "configuration", "seed")}
         head |= {f"config/{name}": value for name, value in line["config"].items()}
-        for rung, at in enumerate(line["rungs"]):
-            measured = {name: value for name, value in at.items() if name != "metrics"}
-            areas = {name: value for name, value in at["metrics"].items() if name.endswith(".auc")}
+        for rung, measurements in enumerate(line["rungs"]):
+            measured = {name: value for name, value in measurements.items() if name != "metrics"}
+            areas = {
+                name: value
+                for name, value in measurements["metrics"].items()
+                if name.endswith(".auc")
+            }
             rows.append(head | {"rung": rung} | measured | areas | {"failure": None})
         if line["failure"]:
             rows.append(head | {"rung": len(line["rungs"]), "failure": line["failure"]})

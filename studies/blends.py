@@ -27,34 +27,36 @@ from bench.models.training.blend import shares_of
 NAME = "blends"
 
 
-def rows(card: str, of: Trainings) -> Iterator[tuple[float, float, str]]:
+def rows(card: str, trainings: Trainings) -> Iterator[tuple[float, float, str]]:
     """By task the gain over the preferred part, the upper end of its interval, and the row of the
     table.
     """
-    (network, first), (trees, second, _) = of.network(), of.trees()
-    names = [(name_of(network.training, seed), name_of(trees.training, seed)) for seed in of.seeds]
+    (network, first), (trees, second, _) = trainings.network(), trainings.trees()
+    names = [
+        (name_of(network.training, seed), name_of(trees.training, seed)) for seed in trainings.seeds
+    ]
     config = {NETWORK: network.id, TREES: trees.id, **trees.config}
-    config |= shares_of(of.store, of.folder, of.objectives, names)
-    both = [of.run("blend", None, config, seed) for seed in of.seeds]
-    keys = [each.key("test") for each in of.objectives]
-    for at, objective in enumerate(of.objectives):
+    config |= shares_of(trainings.store, trainings.folder, trainings.objectives, names)
+    blended = [trainings.run("blend", None, config, seed) for seed in trainings.seeds]
+    keys = [objective.key("test") for objective in trainings.objectives]
+    for number, objective in enumerate(trainings.objectives):
         preferred = max((first, second), key=lambda runs: mean(runs, objective.key("valid")))
-        named = {"blend": both, "part": preferred}
+        named = {"blend": blended, "part": preferred}
         points = [
             Point("model", {}, "", replicates=tuple(runs), label=name)
             for name, runs in named.items()
         ]
-        found = differences(list(evidence_by_id(points, keys).values()))
-        assert found is not None
-        gain = found.improvements(0, 1, of.objectives)[at]
+        paired = differences(list(evidence_by_id(points, keys).values()))
+        assert paired is not None
+        gain = paired.improvements(0, 1, trainings.objectives)[number]
         share = config[f"{SHARE}{objective.name.partition('.')[0]}"]
-        means = " | ".join(f"{mean(runs, keys[at]):.5f}" for runs in (first, second, both))
+        means = " | ".join(f"{mean(runs, keys[number]):.5f}" for runs in (first, second, blended))
         part = "network" if preferred is first else "trees"
-        told = f"{1e4 * gain.value:+.1f} ({1e4 * gain.low:+.1f} to {1e4 * gain.high:+.1f})"
+        lead = f"{1e4 * gain.value:+.1f} ({1e4 * gain.low:+.1f} to {1e4 * gain.high:+.1f})"
         yield (
             gain.value,
             gain.high,
-            f"| {card} | {objective.name} | {share} | {means} | {part} | {told} |",
+            f"| {card} | {objective.name} | {share} | {means} | {part} | {lead} |",
         )
 
 
@@ -66,15 +68,17 @@ def main() -> None:
     parser.add_argument("--data", nargs="+", choices=CARDS, default=list(CARDS))
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("trainings"))
-    given = parser.parse_args()
+    options = parser.parse_args()
     head = (
         "data | objective | network's share | network | trees | blend | validation prefers | "
         "blend less that, .0001"
     )
     lines, gains, behind = [f"| {head} |", "|---" * 8 + "|"], [], 0
-    for card in given.data:
-        of = Trainings(store_of(card, given.raw, given.home), given.out / card, given.seeds)
-        for gain, high, row in rows(card, of):
+    for card in options.data:
+        trainings = Trainings(
+            store_of(card, options.raw, options.home), options.out / card, options.seeds
+        )
+        for gain, high, row in rows(card, trainings):
             gains.append(gain)
             behind += high < 0
             lines.append(row)
@@ -86,7 +90,7 @@ def main() -> None:
         ),
     ]
     print("\n".join(lines))
-    replace(given.write, NAME, "\n".join(lines))
+    replace(options.write, NAME, "\n".join(lines))
 
 
 if __name__ == "__main__":

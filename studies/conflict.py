@@ -54,8 +54,8 @@ def path(kind: str, seed: int, steps: int = STEPS) -> Array:
     entry = BALANCING[kind]
     balancer = entry.build(["first", "second"], entry.config())
     rng = np.random.default_rng(derive(seed, "start"))
-    way = np.empty((steps + 1, 2))
-    way[0] = theta = np.array([0.5, -3.0]) + rng.uniform(-0.5, 0.5, 2)
+    positions = np.empty((steps + 1, 2))
+    positions[0] = theta = np.array([0.5, -3.0]) + rng.uniform(-0.5, 0.5, 2)
     mean, square = np.zeros(2), np.zeros(2)
     for step in range(1, steps + 1):
         jacobian, weights = gradients(theta), np.ones(2)
@@ -66,13 +66,13 @@ def path(kind: str, seed: int, steps: int = STEPS) -> Array:
         theta = theta - RATE * (mean / (1 - 0.9**step)) / (
             np.sqrt(square / (1 - 0.999**step)) + 1e-8
         )
-        way[step] = theta
-    return way
+        positions[step] = theta
+    return positions
 
 
-def left(way: Array) -> Array:
+def left(positions: Array) -> Array:
     """(2,), each task's mean argument over the last tenth of a way."""
-    last = way[-max(1, len(way) // 10) :]
+    last = positions[-max(1, len(positions) // 10) :]
     return np.mean([np.abs(arguments(theta)) for theta in last], axis=0)
 
 
@@ -91,14 +91,15 @@ def main() -> None:
     ]
     drawn = {}
     for kind in KINDS:
-        ways = [path(kind, seed) for seed in range(options.seeds)]
-        found = np.array([left(way) for way in ways])
-        drawn[kind] = ways[0]
+        paths = [path(kind, seed) for seed in range(options.seeds)]
+        remaining = np.array([left(positions) for positions in paths])
+        drawn[kind] = paths[0]
         cells = [
-            f"{values.mean():.3f} ({values.min():.3f} to {values.max():.3f})" for values in found.T
+            f"{values.mean():.3f} ({values.min():.3f} to {values.max():.3f})"
+            for values in remaining.T
         ]
         lines.append(
-            f"| {kind} | {' | '.join(cells)} | {(found.max(1) < 0.25).sum()} of {len(found)} |"
+            f"| {kind} | {' | '.join(cells)} | {(remaining.max(1) < 0.25).sum()} of {len(remaining)} |"
         )
         print(lines[-1], file=sys.stderr, flush=True)
     if options.figure:

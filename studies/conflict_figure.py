@@ -16,7 +16,7 @@ COLOURS = ("#7a7a7a", "#0072b2", "#d55e00", "#009e73", "#cc79a7")
 EVERY = 100  # steps between the points of a line
 
 
-def svg(ways: Mapping[str, Array]) -> str:
+def svg(paths: Mapping[str, Array]) -> str:
     """A picture of ways (steps, 2), one line for each."""
     y = np.linspace(*Y, 200)
     solved = {"first task solved": -2 * np.tanh(y), "second task solved": 2 * np.tanh(y) - 4}
@@ -30,17 +30,17 @@ def svg(ways: Mapping[str, Array]) -> str:
     ]
     parts += [_line(np.stack([x, y], 1), "#bbbbbb", dash=True) for x in solved.values()]
     parts += [
-        _line(way[::EVERY], colour) for way, colour in zip(ways.values(), COLOURS, strict=True)
+        _line(path[::EVERY], colour) for path, colour in zip(paths.values(), COLOURS, strict=True)
     ]
     parts.append("</g>")
-    for colour, (name, way) in zip(COLOURS, ways.items(), strict=True):
-        (x, y_) = _place(way[-1:])[0]
+    for colour, (name, path) in zip(COLOURS, paths.items(), strict=True):
+        (x, y_) = _place(path[-1:])[0]
         parts.append(
             f'<circle cx="{x:.1f}" cy="{y_:.1f}" r="4" '
             f'fill="{colour}"><title>{name}</title></circle>'
         )
-    for at, (colour, name) in enumerate(zip(COLOURS, ways, strict=True)):
-        parts.append(f'<text x="{MARGIN + 90 * at}" y="20" fill="{colour}">{name}</text>')
+    for number, (colour, name) in enumerate(zip(COLOURS, paths, strict=True)):
+        parts.append(f'<text x="{MARGIN + 90 * number}" y="20" fill="{colour}">{name}</text>')
     legend = f"x from {X[0]:g} to {X[1]:g}, y upwards from {Y[0]:g} to {Y[1]:g}; "
     legend += "dashed: where one task is solved; dots: where each way ends"
     parts.append(f'<text x="{MARGIN}" y="{HEIGHT - 12}" fill="#555555">{legend}</text>')

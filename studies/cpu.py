@@ -132,12 +132,13 @@ def left_out(home: Path) -> dict[str, list[dict[str, Any]]]:
     """
     path = home / "left_out.json"
     if not path.exists():
-        known, candidates = known_of([name_of(each.id) for each in SUITE.datasets], TABLE)
+        known_data, candidates = known_of([name_of(entry.id) for entry in SUITE.datasets], TABLE)
         write_text(
-            path, json.dumps({each: learnt_without(each, known, candidates) for each in known})
+            path,
+            json.dumps({name: learnt_without(name, known_data, candidates) for name in known_data}),
         )
-    found: dict[str, list[dict[str, Any]]] = json.loads(path.read_text())
-    return found
+    portfolios: dict[str, list[dict[str, Any]]] = json.loads(path.read_text())
+    return portfolios
 
 
 def run(name: str, way: str, seed: int, lengths: float, home: Path, raw: Path) -> dict[str, Any]:
@@ -152,8 +153,8 @@ def run(name: str, way: str, seed: int, lengths: float, home: Path, raw: Path) -
     ).space
     full, by_rungs = round(DATA[name].epochs * len(store.split("train"))), way != "tpe"
     names = [task.name for task in tasks]
-    known = left_out(home)[DATA[name].without] if way == "gp from the portfolio" else []
-    begin = [config for each in known if (config := fitted(each, space, names))]
+    openings = left_out(home)[DATA[name].without] if way == "gp from the portfolio" else []
+    starts = [config for opening in openings if (config := fitted(opening, space, names))]
     plan = SearchPlan(
         space=space,
         tasks=tuple(task.name for task in tasks),
@@ -163,7 +164,7 @@ def run(name: str, way: str, seed: int, lengths: float, home: Path, raw: Path) -
         seed=seed,
         sampler="gp" if by_rungs else "tpe",
         tries=1,
-        portfolio=tuple(begin),
+        portfolio=tuple(starts),
         ladder=ladder(lowest_rung(None, full), STEP, full) if by_rungs else (full,),
         eta=reduction_factors(len(objectives)),
     )
@@ -186,13 +187,13 @@ def run(name: str, way: str, seed: int, lengths: float, home: Path, raw: Path) -
     steps: list[tuple[float, int, list[float] | None]] = []
 
     def on_record(record: TrialRecord) -> None:
-        done = record.state == "completed"
+        completed = record.state == "completed"
         samples = study.history.samples(plan.ladder) if by_rungs else (record.number + 1) * full
         steps.append(
             (
                 process_time() - began,
                 samples,
-                [record.metrics[key] for key in keys] if done else None,
+                [record.metrics[key] for key in keys] if completed else None,
             )
         )
 
@@ -209,57 +210,60 @@ def run(name: str, way: str, seed: int, lengths: float, home: Path, raw: Path) -
     }
 
 
-def compared(found: Sequence[dict[str, Any]], ways: tuple[str, str]) -> list[str]:
+def compared(runs: Sequence[dict[str, Any]], ways: tuple[str, str]) -> list[str]:
     """A row for each data set: means over its seeds, and how many pairs the first way wins."""
     rows = []
     for name in DATA:
-        of = [each for each in found if each["data"] == name and each["way"] in ways]
+        data_runs = [run for run in runs if run["data"] == name and run["way"] in ways]
         pairs = [
-            (ours, other)
-            for ours in of
-            for other in of
-            if (ours["way"], other["way"]) == ways and ours["seed"] == other["seed"]
+            (first, second)
+            for first in data_runs
+            for second in data_runs
+            if (first["way"], second["way"]) == ways and first["seed"] == second["seed"]
         ]
         if not pairs:
             continue
         # all are areas under a curve
-        objectives = tuple(Objective(each, "maximize") for each in of[0]["objectives"])
-        values = np.array([step[2] for each in of for step in each["steps"] if step[2]])
+        objectives = tuple(
+            Objective(objective_name, "maximize") for objective_name in data_runs[0]["objectives"]
+        )
+        values = np.array([step[2] for run in data_runs for step in run["steps"] if step[2]])
         signs = np.array([objective.sign for objective in objectives])
         quartile = np.quantile(values * signs, 0.25, axis=0) * signs
         reference = {
-            objective.name: float(at) for objective, at in zip(objectives, quartile, strict=True)
+            objective.name: float(floor)
+            for objective, floor in zip(objectives, quartile, strict=True)
         }
         whole = hypervolume(values, objectives, reference)
 
-        def reached(each: dict[str, Any], column: int, limit: float) -> float:
-            points = [step[2] for step in each["steps"] if step[2] and step[column] <= limit]
+        def reached(run: dict[str, Any], column: int, limit: float) -> float:
+            points = [step[2] for step in run["steps"] if step[2] and step[column] <= limit]
             return hypervolume(np.array(points), objectives, reference) / whole if points else 0.0  # noqa: B023
 
         cells = [name, str(len(pairs))]
         for column in (0, 1):
             for share in SHARES:
                 gaps = []
-                for ours, other in pairs:
-                    limit = share * min(ours["steps"][-1][column], other["steps"][-1][column])
-                    gaps.append((reached(ours, column, limit), reached(other, column, limit)))
-                one, two = np.mean(gaps, axis=0)
+                for first, second in pairs:
+                    limit = share * min(first["steps"][-1][column], second["steps"][-1][column])
+                    gaps.append((reached(first, column, limit), reached(second, column, limit)))
+                first_volume, two = np.mean(gaps, axis=0)
                 won = sum(a > b for a, b in gaps)
-                cells.append(f"{one:.3f} / {two:.3f} ({won})")
+                cells.append(f"{first_volume:.3f} / {two:.3f} ({won})")
         a_sample = [
-            np.mean([each[at]["steps"][-1][0] / each[at]["steps"][-1][1] for each in pairs])
-            for at in (0, 1)
+            np.mean([pair[side]["steps"][-1][0] / pair[side]["steps"][-1][1] for pair in pairs])
+            for side in (0, 1)
         ]
         cells.append(f"{a_sample[0] / a_sample[1]:.2f}")
         rows.append(f"| {' | '.join(cells)} |")
     return rows
 
 
-def table(found: Sequence[dict[str, Any]], ways: tuple[str, str]) -> str:
+def table(runs: Sequence[dict[str, Any]], ways: tuple[str, str]) -> str:
     """Both measures: at shares of the common CPU seconds, and of the common samples."""
-    heads = [f"{share:.0%} of {what}" for what in ("CPU", "samples") for share in SHARES]
+    heads = [f"{share:.0%} of {measure}" for measure in ("CPU", "samples") for share in SHARES]
     head = f"| data | pairs | {' | '.join(heads)} | CPU a sample |"
-    return "\n".join([head, "|---" * (len(heads) + 3) + "|", *compared(found, ways)])
+    return "\n".join([head, "|---" * (len(heads) + 3) + "|", *compared(runs, ways)])
 
 
 def main() -> None:
@@ -278,64 +282,73 @@ def main() -> None:
     parser.add_argument("--profile", choices=DATA, help="profile one search by rungs instead")
     # data, way and seed: what a process is begun with
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.one:
-        name, way, seed = given.one
-        print(json.dumps(run(name, way, int(seed), given.lengths, given.home, given.raw)))
+    arguments = parser.parse_args()
+    if arguments.one:
+        name, way, seed = arguments.one
+        print(
+            json.dumps(run(name, way, int(seed), arguments.lengths, arguments.home, arguments.raw))
+        )
         return
-    if given.profile:
-        for way in given.ways:
+    if arguments.profile:
+        for way in arguments.ways:
             profile = cProfile.Profile()
-            found = profile.runcall(
-                run, given.profile, way, 0, given.lengths, given.home, given.raw
+            searched = profile.runcall(
+                run, arguments.profile, way, 0, arguments.lengths, arguments.home, arguments.raw
             )
-            cpu, samples, _ = found["steps"][-1]
+            cpu, samples, _ = searched["steps"][-1]
             print(
                 way,
-                found["ladder"],
-                len(found["steps"]),
+                searched["ladder"],
+                len(searched["steps"]),
                 "jobs",
                 f"{cpu:.1f} s, {1e6 * cpu / samples:.2f} us a sample",
             )
             pstats.Stats(profile).sort_stats("cumulative").print_stats(70)
         return
-    known = (
-        [json.loads(line) for line in given.out.read_text().splitlines()]
-        if given.out.exists()
+    records = (
+        [json.loads(line) for line in arguments.out.read_text().splitlines()]
+        if arguments.out.exists()
         else []
     )
-    have = {(each["data"], each["way"], each["seed"]) for each in known}
-    for name in given.data:
-        prepared(name, given.home, given.raw)
-    if WAYS[2] in given.ways:
-        left_out(given.home)
-    wanted = [
+    have = {(record["data"], record["way"], record["seed"]) for record in records}
+    for name in arguments.data:
+        prepared(name, arguments.home, arguments.raw)
+    if WAYS[2] in arguments.ways:
+        left_out(arguments.home)
+    searches = [
         (name, way, seed)
-        for seed in range(given.seeds)
-        for name in given.data
-        for way in given.ways
+        for seed in range(arguments.seeds)
+        for name in arguments.data
+        for way in arguments.ways
     ]
-    options = ["--raw", str(given.raw), "--home", str(given.home), "--lengths", str(given.lengths)]
+    options = [
+        "--raw",
+        str(arguments.raw),
+        "--home",
+        str(arguments.home),
+        "--lengths",
+        str(arguments.lengths),
+    ]
 
-    def begin(one: tuple[str, str, int]) -> str:
-        command = [sys.executable, __file__, *options, "--one", one[0], one[1], str(one[2])]
+    def begin(key: tuple[str, str, int]) -> str:
+        command = [sys.executable, __file__, *options, "--one", key[0], key[1], str(key[2])]
         return subprocess.run(
             command, check=True, stdout=subprocess.PIPE, text=True
         ).stdout.splitlines()[-1]
 
-    with ThreadPoolExecutor(given.workers) as pool:
-        for line in pool.map(begin, [one for one in wanted if one not in have]):
-            with given.out.open("a") as file:
+    with ThreadPoolExecutor(arguments.workers) as pool:
+        for line in pool.map(begin, [key for key in searches if key not in have]):
+            with arguments.out.open("a") as file:
                 file.write(line + "\n")
-            known.append(json.loads(line))
+            records.append(json.loads(line))
             print(
-                *(known[-1][key] for key in ("data", "way", "seed")),
-                known[-1]["steps"][-1][:2],
+                *(records[-1][key] for key in ("data", "way", "seed")),
+                records[-1]["steps"][-1][:2],
                 flush=True,
             )
-    text = table(known, tuple(given.ways))
+    text = table(records, tuple(arguments.ways))
     print(text)
-    replace(given.write, "openings" if WAYS[2] in given.ways else "cpu", text)
+    replace(arguments.write, "openings" if WAYS[2] in arguments.ways else "cpu", text)
 
 
 if __name__ == "__main__":

@@ -57,18 +57,20 @@ def write_log(file: Path, rows: int) -> None:
         x = rng.normal(size=(n, 4))
         click, buy = -2 + x @ [0.9, 0.4, -0.3, 0.2], -2.2 + x @ [-0.4, 0.8, 0.5, 0.1]
         clicked = rng.random(n) < expit(click)
-        said = [
-            expit(of + error * rng.normal(size=n)) for error in (0.9, 0.4) for of in (click, buy)
+        predictions = [
+            expit(logit + error * rng.normal(size=n))
+            for error in (0.9, 0.4)
+            for logit in (click, buy)
         ]
         table = pa.table(
             {
                 "user_id": rng.integers(0, rows // 20, n),
                 "click": clicked.astype(np.int8),
                 "buy": (clicked & (rng.random(n) < expit(buy))).astype(np.int8),
-                "p_click": said[0],
-                "p_buy": said[0] * said[1],
-                "q_click": said[2],
-                "q_buy": said[2] * said[3],
+                "p_click": predictions[0],
+                "p_buy": predictions[0] * predictions[1],
+                "q_click": predictions[2],
+                "q_buy": predictions[2] * predictions[3],
             }
         )
         opened = opened or writer_of(file, table.schema)
@@ -94,21 +96,21 @@ def main() -> None:
     parser = writer(__doc__)
     parser.add_argument("--rows", type=int, nargs="*", default=[1_000_000, 10_000_000])
     parser.add_argument("--csv", action="store_true", help="CSV, too")
-    given = parser.parse_args()
+    options = parser.parse_args()
     lines = ["| rows, file | seconds | processor seconds | memory, MB |", "|---|---|---|---|"]
     with tempfile.TemporaryDirectory() as folder:
-        for rows in given.rows:
-            for suffix in (".parquet", ".csv") if given.csv else (".parquet",):
+        for rows in options.rows:
+            for suffix in (".parquet", ".csv") if options.csv else (".parquet",):
                 file = Path(folder) / f"log{suffix}"
                 write_log(file, rows)
                 wall, spent, memory = (
-                    min(each) for each in zip(*(timed(file) for _ in range(TIMES)), strict=True)
+                    min(values) for values in zip(*(timed(file) for _ in range(TIMES)), strict=True)
                 )
                 lines.append(
                     f"| {rows:,}, {suffix[1:]} | {wall:.1f} | {spent:.1f} | {memory:,.0f} |"
                 )
     print(table := "\n".join(lines))
-    replace(given.write, "seconds", table)
+    replace(options.write, "seconds", table)
 
 
 if __name__ == "__main__":

@@ -86,36 +86,38 @@ class Claim:
     earned.
 
     Attributes:
-        of: "U", or the place of a task.
+        measure: "U", or the place of a task.
         parts: rankings that are compared, and with which: the mean of these differences is
             announced.
         importances: of outcomes in U, by part; none: all are equal.
-        said: whether the answer says so, as against a table in an answer that says "keep" or
+        announced: whether the answer says so, as against a table in an answer that says "keep" or
             "cannot tell".
     """
 
-    of: str | int
+    measure: str | int
     effect: Effect
     parts: tuple[tuple[Serve, Serve], ...]
-    said: bool
+    announced: bool
     importances: tuple[tuple[float, ...], ...] = ()
 
     def truth(self, case: Case) -> float:
         """The true difference."""
-        found = []
-        for at, (ours, theirs) in enumerate(self.parts):
-            new, old = case.truth(ours), case.truth(theirs)
-            if isinstance(self.of, int):
-                found.append(new[self.of] / old[self.of] - 1)
+        differences = []
+        for number, (new_serve, old_serve) in enumerate(self.parts):
+            new, old = case.truth(new_serve), case.truth(old_serve)
+            if isinstance(self.measure, int):
+                differences.append(new[self.measure] / old[self.measure] - 1)
             elif case.values is not None:  # fractions of what today's ranking earns
-                found.append(
+                differences.append(
                     float((new - old) @ case.values / (case.truth(case.today) @ case.values))
                 )
             else:
-                importances = np.array(self.importances[at]) if self.importances else None
-                found.append(utility(new, importances) - utility(old, importances))
-        mean = float(np.mean(found))
-        return mean if isinstance(self.of, int) or case.values is not None else math.expm1(mean)
+                importances = np.array(self.importances[number]) if self.importances else None
+                differences.append(utility(new, importances) - utility(old, importances))
+        mean = float(np.mean(differences))
+        return (
+            mean if isinstance(self.measure, int) or case.values is not None else math.expm1(mean)
+        )
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ class Decided:
         advised: what the answer says to serve: today's where it says "keep" or "cannot tell".
         claims: the first one is on U, where it is known.
         holds: in which share of retrainings the pick is said to hold.
-        others: what would be picked where the guard had to be kept with other confidences.
+        alternatives: what would be picked where the guard had to be kept with other confidences.
     """
 
     kind: str
@@ -136,7 +138,7 @@ class Decided:
     advised: Serve
     claims: tuple[Claim, ...] = ()
     holds: float | None = None
-    others: Mapping[float, Serve] = field(default_factory=dict)
+    alternatives: Mapping[float, Serve] = field(default_factory=dict)
 
 
 class Selected:
@@ -145,25 +147,28 @@ class Selected:
     """
 
     def __init__(
-        self, own: Candidate, candidates: Sequence[Candidate], rows: Mapping[str, KeptRows]
+        self, candidate: Candidate, candidates: Sequence[Candidate], rows: Mapping[str, KeptRows]
     ) -> None:
-        equal = np.full(own.replicates, 1 / own.replicates)
+        equal = np.full(candidate.replicates, 1 / candidate.replicates)
         names = [f"{task}.recall@10%" for task in rows[CONFIRM].tasks]
         likely = expected(candidates, {split: rows[split] for split in (SEARCH, CONFIRM)}, names)
         assert likely is not None
         self._parts = [
             Ranked(
-                [own.predictions(split, run).astype(float) for run in range(own.replicates)],
-                of.labels.astype(float),
-                of.rates,
+                [
+                    candidate.predictions(split, run).astype(float)
+                    for run in range(candidate.replicates)
+                ],
+                split_rows.labels.astype(float),
+                split_rows.rates,
                 equal,
             )
-            for split, of in likely.rows.items()
+            for split, split_rows in likely.rows.items()
         ]
 
     def outcomes(self, fusion: Fusion) -> Floats:
         """(T,) means."""
-        return np.asarray(np.mean([each.outcomes(fusion) for each in self._parts], axis=0))
+        return np.asarray(np.mean([part.outcomes(fusion) for part in self._parts], axis=0))
 
 
 def decided(case: Case, candidates: Sequence[Candidate], rows: Mapping[str, KeptRows]) -> Decided:
@@ -173,10 +178,10 @@ def decided(case: Case, candidates: Sequence[Candidate], rows: Mapping[str, Kept
         chosen = pick(judge.choices, [], judge.policy)
     except UserError as error:
         return Decided("nothing", str(error), case.today, case.today)
-    again = judged(case, *turned(candidates, rows))[:2] if few(rows) else None
+    swapped = judged(case, *turned(candidates, rows))[:2] if few(rows) else None
 
-    contests = Contests(served, judge, aims, SEED, chosen.row, again).of_verdict()
-    told = verdict_of(
+    contests = Contests(served, judge, aims, SEED, chosen.row, swapped).of_verdict()
+    verdict = verdict_of(
         About(
             contests=contests,
             judge=judge,
@@ -185,23 +190,23 @@ def decided(case: Case, candidates: Sequence[Candidate], rows: Mapping[str, Kept
             holds=chosen.stability.holds,
         )
     )
-    others: dict[float, Serve] = {}
+    alternatives: dict[float, Serve] = {}
     for confidence in CONFIDENCES if case.guards else ():
         guard = judge.policy.guard.model_copy(update={"confidence": confidence})
         row = pick(judge.choices, [], judge.policy.model_copy(update={"guard": guard})).row
-        others[confidence] = serve_of(served, row)
+        alternatives[confidence] = serve_of(served, row)
     return replace(
-        said(case, served, judge, chosen, told, aims),
+        said(case, served, judge, chosen, verdict, aims),
         holds=chosen.stability.holds,
-        others=others,
+        alternatives=alternatives,
     )
 
 
 def serve_of(served: Served, row: int) -> Serve:
     """A row of a served front."""
-    of = served.table.iloc[row]
-    return str(of["point"]), Fusion.of(
-        "power" if of["kind"] == "power" else "sum", list(of["weights"].values())
+    facts = served.table.iloc[row]
+    return str(facts["point"]), Fusion.of(
+        "power" if facts["kind"] == "power" else "sum", list(facts["weights"].values())
     )
 
 
@@ -214,7 +219,7 @@ def judged(
     name, fusion = case.today
     rates = dict(zip(rows[CONFIRM].tasks, rows[CONFIRM].rates, strict=True))
     policy = policy_of(case, rates)
-    aims = aims_of(policy, [each.name for each in case.setup.outcomes], rates, case.current)
+    aims = aims_of(policy, [outcome.name for outcome in case.setup.outcomes], rates, case.current)
     now = CurrentRanking(name, fusion if case.current else None, case.current)
     served = served_front(candidates, rows, case.setup.outcomes, now, SEED, RESAMPLES, DRAWS, aims)
     return served, Judge(policy, served_choices(served, [], aims[0], SEED)), aims
@@ -236,8 +241,8 @@ def policy_of(case: Case, rates: Mapping[str, float]) -> Policy:
     if case.values is None:
         return Policy(rule="knee")
     worth = {
-        task: float(own) / rate
-        for (task, rate), own in zip(rates.items(), case.values, strict=True)
+        task: float(value) / rate
+        for (task, rate), value in zip(rates.items(), case.values, strict=True)
     }
     return Policy(rule="value", values=worth, guard=Guard(max_loss_vs_current=np.inf))
 
@@ -248,25 +253,32 @@ def decided_on_a_log(
     """The same by `bench.decide`, from a table of predictions; each model is one training."""
     (name, fusion), tasks = case.today, case.setup.world.tasks
     parts = []
-    for split, own in rows.items():
-        columns: dict[str, Any] = {"part": split} | dict(zip(tasks, own.labels.T, strict=True))
-        for each in candidates:
+    for split, split_rows in rows.items():
+        columns: dict[str, Any] = {"part": split} | dict(
+            zip(tasks, split_rows.labels.T, strict=True)
+        )
+        for candidate in candidates:
             columns |= {
-                f"{each.id}.{task}": of
-                for task, of in zip(tasks, each.predictions(split, 0).T, strict=True)
+                f"{candidate.id}.{task}": prediction
+                for task, prediction in zip(tasks, candidate.predictions(split, 0).T, strict=True)
             }
-        users = own.units if case.setup.world.users[0] >= 0 else np.arange(len(own.units))
+        users = (
+            split_rows.units if case.setup.world.users[0] >= 0 else np.arange(len(split_rows.units))
+        )
         parts.append(pd.DataFrame(columns | {"user": users.astype(np.int64)}))
     rates = dict(zip(tasks, rows[CONFIRM].rates, strict=True))
-    asked: dict[str, Any] = {}
+    extra_options: dict[str, Any] = {}
     if case.current and fusion.kind == "power":
-        asked["weights"] = " * ".join(
-            f"{name}.{task}^{of:.17f}" for task, of in zip(tasks, fusion.weights, strict=True)
+        extra_options["weights"] = " * ".join(
+            f"{name}.{task}^{weight:.17f}"
+            for task, weight in zip(tasks, fusion.weights, strict=True)
         )
     elif case.current:
         raw = zip(tasks, fusion.weights, rates.values(), strict=True)
-        asked["weights"] = " + ".join(f"{of / rate:.17f} {name}.{task}" for task, of, rate in raw)
-    found = decide(
+        extra_options["weights"] = " + ".join(
+            f"{weight / rate:.17f} {name}.{task}" for task, weight, rate in raw
+        )
+    decision = decide(
         pd.concat(parts),
         labels=list(tasks),
         part="part",
@@ -274,71 +286,83 @@ def decided_on_a_log(
         unseen=True,
         rates=rates,
         seed=SEED,
-        models={each.id: [f"{each.id}.{task}" for task in tasks] for each in candidates},
-        outcomes=[each.name for each in case.setup.outcomes],
+        models={
+            candidate.id: [f"{candidate.id}.{task}" for task in tasks] for candidate in candidates
+        },
+        outcomes=[outcome.name for outcome in case.setup.outcomes],
         policy=policy_of(case, rates),
         today=name,
         recalibrate=False,
-        **asked,
+        **extra_options,
     ).decision
-    serving, chosen = found.serving, found.pick
+    serving, chosen = decision.serving, decision.pick
     if serving.served is None or chosen is None:
-        return Decided("nothing", found.no_pick, case.today, case.today)
+        return Decided("nothing", decision.no_pick, case.today, case.today)
     return said(
         case,
         serving.served,
-        Judge(found.policy, found.choices),
+        Judge(decision.policy, decision.choices),
         chosen,
-        found.verdict,
+        decision.verdict,
         serving.aims,
     )
 
 
 def said(
-    case: Case, served: Served, judge: Judge, chosen: Pick, told: Verdict, aims: Sequence[PolicyAim]
+    case: Case,
+    served: Served,
+    judge: Judge,
+    chosen: Pick,
+    verdict: Verdict,
+    aims: Sequence[PolicyAim],
 ) -> Decided:
     """What a verdict claims."""
-    made = Contests(served, judge, aims, SEED, chosen.row)
-    contests = [made.of(aim) for aim in aims]
+    all_contests = Contests(served, judge, aims, SEED, chosen.row)
+    contests = [all_contests.of(aim) for aim in aims]
 
     picked, start, today = (
         serve_of(served, row) for row in (chosen.row, contests[0].start, served.current)
     )
     today = today if case.current else start
-    advised = today if told.row is None or told.kind == "unknown" else serve_of(served, told.row)
+    advised = (
+        today if verdict.row is None or verdict.kind == "unknown" else serve_of(served, verdict.row)
+    )
     claims: list[Claim] = []
     if case.current:
-        of = {"weights": ((start, today),), "model": ((picked, start),)}
-        both = (picked if told.kind != "weights" else start, today)
-        if told.both:
-            claims.append(Claim("U", told.both.utility, (both,), told.kind in of))
+        pairs = {"weights": ((start, today),), "model": ((picked, start),)}
+        overall = (picked if verdict.kind != "weights" else start, today)
+        if verdict.both:
+            claims.append(Claim("U", verdict.both.utility, (overall,), verdict.kind in pairs))
             claims += [
-                Claim(at, each, (both,), True)
-                for at, each in enumerate(told.both.outcomes.values())
+                Claim(number, effect, (overall,), True)
+                for number, effect in enumerate(verdict.both.outcomes.values())
             ]
-        parts = {"weights": told.weights, "model": told.model}
+        parts = {"weights": verdict.weights, "model": verdict.model}
         claims += [
-            Claim(f"U, {part}", each.utility, of[part], told.kind == part)
-            for part, each in parts.items()
-            if each
+            Claim(f"U, {part}", effect.utility, pairs[part], verdict.kind == part)
+            for part, effect in parts.items()
+            if effect
         ]
-    elif told.both:
+    elif verdict.both:
         point = chosen.point
-        own = [each for each in contests if each.aim.title in told.anchors]
+        anchored = [contest for contest in contests if contest.aim.title in verdict.anchors]
         parts = tuple(
-            (serve_of(served, each.best[point]), serve_of(served, each.start)) for each in own
+            (serve_of(served, contest.best[point]), serve_of(served, contest.start))
+            for contest in anchored
         )
-        weights = tuple(aim.weights for aim in aims if aim.title in told.anchors)
-        claims.append(Claim("U", told.anchors["on average"], parts, told.kind == "model", weights))
+        weights = tuple(aim.weights for aim in aims if aim.title in verdict.anchors)
+        claims.append(
+            Claim("U", verdict.anchors["on average"], parts, verdict.kind == "model", weights)
+        )
         claims += [
-            Claim(at, each, ((picked, start),), True)
-            for at, each in enumerate(told.both.outcomes.values())
+            Claim(number, effect, ((picked, start),), True)
+            for number, effect in enumerate(verdict.both.outcomes.values())
         ]
-    return Decided(told.kind, told.sentence, picked, advised, tuple(claims))
+    return Decided(verdict.kind, verdict.sentence, picked, advised, tuple(claims))
 
 
 def record_of(
-    tasks: int, of: str, number: int, log: bool = False, times: int = 1
+    tasks: int, world: str, number: int, log: bool = False, times: int = 1
 ) -> dict[str, Any]:
     """A world's line: what was drawn, decided and true.
 
@@ -348,42 +372,60 @@ def record_of(
             and `null` ones with a current model half have no other model.
     """
     start = time.process_time()
-    case = drawn(tasks, of, number, times)
+    case = drawn(tasks, world, number, times)
     if log:
-        still = [replace(each, noise=0.0, tails=False, diverges=0.0) for each in case.setup.kinds]
-        still = still[: 1 if case.current and of in ("mixed", "null") and number % 4 == 1 else None]
-        case = replace(case, setup=replace(case.setup, kinds=still), _pools={}, _known={})
-    made = time.process_time()
+        fixed_kinds = [
+            replace(kind, noise=0.0, tails=False, diverges=0.0) for kind in case.setup.kinds
+        ]
+        fixed_kinds = fixed_kinds[
+            : 1 if case.current and world in ("mixed", "null") and number % 4 == 1 else None
+        ]
+        case = replace(case, setup=replace(case.setup, kinds=fixed_kinds), _pools={}, _truths={})
+    drawn_at = time.process_time()
     candidates, rows = case.setup.run(0)
-    found = (decided_on_a_log if log else decided)(case, candidates, rows)
+    decision = (decided_on_a_log if log else decided)(case, candidates, rows)
     ended = time.process_time()
-    best = case.best([found.picked, found.advised, *found.others.values()])
-    serves = {"today": case.today, "picked": found.picked, "advised": found.advised, "best": best}
+    best = case.best([decision.picked, decision.advised, *decision.alternatives.values()])
+    serves = {
+        "today": case.today,
+        "picked": decision.picked,
+        "advised": decision.advised,
+        "best": best,
+    }
     claims = [
-        {"of": each.of, "said": each.said, "truth": each.truth(case), **each.effect.to_json()}
-        for each in found.claims
+        {
+            "of": claim.measure,
+            "said": claim.announced,
+            "truth": claim.truth(case),
+            **claim.effect.to_json(),
+        }
+        for claim in decision.claims
     ]
     # without a guard that reads noise
     free = number % 10 == 0 and (case.values is not None or not case.current)
     return {
         "tasks": tasks,
-        "world": of,
+        "world": world,
         "number": number,
         **case.facts,
-        "kind": found.kind,
-        "sentence": found.sentence,
-        **{name: each[0] for name, each in serves.items()},
-        "u": {name: case.u(case.truth(each)) for name, each in serves.items()},
-        "broken": case.breaks(found.advised),
+        "kind": decision.kind,
+        "sentence": decision.sentence,
+        **{name: serve[0] for name, serve in serves.items()},
+        "u": {name: case.u(case.truth(serve)) for name, serve in serves.items()},
+        "broken": case.breaks(decision.advised),
         "claims": claims,
         "confidences": {
-            at: [case.u(case.truth(each)), case.breaks(each)] for at, each in found.others.items()
+            confidence: [case.u(case.truth(serve)), case.breaks(serve)]
+            for confidence, serve in decision.alternatives.items()
         },
-        "shortfall": shortfall(case, candidates, rows, found.picked) if free else None,
-        "holds": found.holds,
-        "held": held(case, found.picked) if found.holds is not None and tasks <= AGAIN else None,
+        "shortfall": shortfall(case, candidates, rows, decision.picked) if free else None,
+        "holds": decision.holds,
+        "held": held(case, decision.picked)
+        if decision.holds is not None and tasks <= AGAIN
+        else None,
         "seconds": [
-            round(each, 2) for each in (made - start, ended - made, time.process_time() - ended)
+            round(seconds, 2)
+            for seconds in (drawn_at - start, ended - drawn_at, time.process_time() - ended)
         ],
     }
 
@@ -391,9 +433,9 @@ def record_of(
 def rounded(value: Any) -> Any:
     """Numbers in six digits, as the file keeps them."""
     if isinstance(value, dict):
-        return {str(name): rounded(each) for name, each in value.items()}
+        return {str(name): rounded(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [rounded(each) for each in value]
+        return [rounded(item) for item in value]
     return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
@@ -403,14 +445,16 @@ def shortfall(
     """How far the picked weights are behind the best of 50 starts, in U on the rows that chose
     them, without guard.
     """
-    own = Selected(next(each for each in candidates if each.id == picked[0]), candidates, rows)
+    selected = Selected(
+        next(candidate for candidate in candidates if candidate.id == picked[0]), candidates, rows
+    )
 
     def value(fusion: Fusion) -> float:
-        return case.u(np.maximum(own.outcomes(fusion), LITTLE))
+        return case.u(np.maximum(selected.outcomes(fusion), LITTLE))
 
     rng = np.random.default_rng([case.setup.seed, 13])
     starts = starts_of(len(case.setup.world.tasks), 25, rng)
-    return max(climbed(value, each, rng)[0] for each in starts) - value(picked[1])
+    return max(climbed(value, start, rng)[0] for start in starts) - value(picked[1])
 
 
 COLUMNS = (
@@ -431,64 +475,72 @@ COLUMNS = (
 )
 
 
-def rate(right: int, of: int, nominal: float) -> str:
+def rate(right: int, total: int, nominal: float) -> str:
     """A count as a share, with a mark where 1% of runs at most have as many if the true share is
     `nominal`.
     """
-    beyond = of > 0 and stats.binom.sf(right - 1, of, nominal) < 0.01
-    return f"{right / of:.1%}{' (!)' if beyond else ''}" if of else "–"
+    beyond = total > 0 and stats.binom.sf(right - 1, total, nominal) < 0.01
+    return f"{right / total:.1%}{' (!)' if beyond else ''}" if total else "–"
 
 
 def cells_of(lines: Sequence[dict[str, Any]]) -> list[str]:
     """The cells of some runs, in the order of `COLUMNS`."""
-    many = len(lines)
+    runs = len(lines)
 
     def spread(values: Sequence[float]) -> str:
         return (
-            ", ".join(f"{each:.1%}" for each in np.quantile(values, [0.5, 0.9])) if values else "–"
+            ", ".join(f"{quantile:.1%}" for quantile in np.quantile(values, [0.5, 0.9]))
+            if values
+            else "–"
         )
 
     def reached(values: Sequence[float]) -> str:
-        return f"{np.mean([each < REACHED for each in values]):.0%}" if values else "–"
+        return f"{np.mean([value < REACHED for value in values]):.0%}" if values else "–"
 
     gain, picked, advised = (
-        [each["u"]["best"] - each["u"][name] for each in lines]
+        [line["u"]["best"] - line["u"][name] for line in lines]
         for name in ("today", "picked", "advised")
     )
-    said = [
+    said_claims = [
         [
             (claim, Effect(claim["value"], claim["low"], claim["high"]))
-            for claim in each["claims"]
+            for claim in line["claims"]
             if claim["said"]
         ]
-        for each in lines
+        for line in lines
     ]
-    gained = sum(any(own.gained and claim["truth"] <= NONE for claim, own in each) for each in said)
-    lost = sum(any(own.lost and claim["truth"] >= -NONE for claim, own in each) for each in said)
-    of_u = [claim for each in lines for claim in each["claims"] if claim["of"] == "U"]
+    gained = sum(
+        any(effect.gained and claim["truth"] <= NONE for claim, effect in line_claims)
+        for line_claims in said_claims
+    )
+    lost = sum(
+        any(effect.lost and claim["truth"] >= -NONE for claim, effect in line_claims)
+        for line_claims in said_claims
+    )
+    of_u = [claim for line in lines for claim in line["claims"] if claim["of"] == "U"]
     moved = [claim for claim in of_u if claim["low"] < claim["high"]]
     missed = sum(not claim["low"] <= claim["truth"] <= claim["high"] for claim in moved)
-    held = (
+    coverage = (
         f"{1 - missed / len(moved):.0%}{' (!)' * ('!' in rate(missed, len(moved), 0.1))}"
         if moved
         else "–"
     )
-    switched = np.mean([each["kind"] in ("model", "weights") for each in lines])
+    switched = np.mean([line["kind"] in ("model", "weights") for line in lines])
     return [
-        str(many),
+        str(runs),
         spread(gain),
         spread(picked),
         reached(picked),
         spread(advised),
         reached(advised),
-        f"{np.mean([each['broken'] for each in lines]):.1%}",
+        f"{np.mean([line['broken'] for line in lines]):.1%}",
         f"{switched:.0%}",
-        rate(gained, many, 0.05),
-        rate(lost, many, 0.05),
-        held,
-        f"{sum(each['value'] for each in of_u) / many:+.2%}",
-        f"{sum(each['value'] - each['truth'] for each in of_u) / many:+.2%}",
-        spread([each["shortfall"] for each in lines if each["shortfall"] is not None]),
+        rate(gained, runs, 0.05),
+        rate(lost, runs, 0.05),
+        coverage,
+        f"{sum(claim['value'] for claim in of_u) / runs:+.2%}",
+        f"{sum(claim['value'] - claim['truth'] for claim in of_u) / runs:+.2%}",
+        spread([line["shortfall"] for line in lines if line["shortfall"] is not None]),
     ]
 
 
@@ -497,52 +549,54 @@ def table_of(lines: Sequence[dict[str, Any]]) -> str:
     have no values.
     """
     groups = {
-        f"{of}, {'current model' if current else 'no current model'}": [
-            each for each in lines if (each["world"], each["current"]) == (of, current)
+        f"{world}, {'current model' if current else 'no current model'}": [
+            line for line in lines if (line["world"], line["current"]) == (world, current)
         ]
-        for of in WORLDS
+        for world in WORLDS
         for current in (True, False)
     }
     for tasks in TASKS:
         groups[f"{tasks} tasks, without `values`"] = [
-            each for each in lines if each["tasks"] == tasks and each["world"] != "values"
+            line for line in lines if line["tasks"] == tasks and line["world"] != "values"
         ]
-    found = [f"| world | {' | '.join(COLUMNS)} |", "|---" * (1 + len(COLUMNS)) + "|"]
-    found += [f"| {name} | {' | '.join(cells_of(own))} |" for name, own in groups.items() if own]
-    return "\n".join(found)
+    table_lines = [f"| world | {' | '.join(COLUMNS)} |", "|---" * (1 + len(COLUMNS)) + "|"]
+    table_lines += [
+        f"| {name} | {' | '.join(cells_of(group))} |" for name, group in groups.items() if group
+    ]
+    return "\n".join(table_lines)
 
 
 def holds_table(lines: Sequence[dict[str, Any]]) -> str:
     """In fifths of what is said, how often picks held."""
-    known = sorted((each["holds"], each["held"]) for each in lines if each["held"] is not None)
-    found = ["| runs | said to hold in | held in | standard error |", "|---|---|---|---|"]
-    for part in np.array_split(np.array(known, dtype=float).reshape(-1, 2), 5):
-        told, right = part.mean(axis=0)
-        found.append(
-            f"| {len(part)} | {told:.0%} | {right:.0%} | "
+    held_pairs = sorted((line["holds"], line["held"]) for line in lines if line["held"] is not None)
+    table_lines = ["| runs | said to hold in | held in | standard error |", "|---|---|---|---|"]
+    for part in np.array_split(np.array(held_pairs, dtype=float).reshape(-1, 2), 5):
+        announced, right = part.mean(axis=0)
+        table_lines.append(
+            f"| {len(part)} | {announced:.0%} | {right:.0%} | "
             f"{(right * (1 - right) / len(part)) ** 0.5:.0%} |"
         )
-    return "\n".join(found)
+    return "\n".join(table_lines)
 
 
 def guard_table(lines: Sequence[dict[str, Any]]) -> str:
     """By the guard's confidence, how far picks are behind the best within the true guard, and how
     many break it.
     """
-    own = [each for each in lines if each["confidences"]]
-    found = [
-        f"| the guard's confidence, {len(own)} runs | behind by | below 2% | guard broken |",
+    guarded = [line for line in lines if line["confidences"]]
+    table_lines = [
+        f"| the guard's confidence, {len(guarded)} runs | behind by | below 2% | guard broken |",
         "|---|---|---|---|",
     ]
     for confidence in CONFIDENCES:
-        u, broken = zip(*(each["confidences"][str(confidence)] for each in own), strict=True)
-        behind = np.array([each["u"]["best"] for each in own]) - np.array(u)
-        median, most = np.quantile(behind, [0.5, 0.9])
-        found.append(
-            f"| {confidence:g} | {median:.1%}, {most:.1%} | {np.mean(behind < REACHED):.0%} | "
+        u, broken = zip(*(line["confidences"][str(confidence)] for line in guarded), strict=True)
+        behind = np.array([line["u"]["best"] for line in guarded]) - np.array(u)
+        median, upper = np.quantile(behind, [0.5, 0.9])
+        table_lines.append(
+            f"| {confidence:g} | {median:.1%}, {upper:.1%} | {np.mean(behind < REACHED):.0%} | "
             f"{np.mean(broken):.0%} |"
         )
-    return "\n".join(found)
+    return "\n".join(table_lines)
 
 
 def main() -> None:
@@ -560,40 +614,40 @@ def main() -> None:
     parser.add_argument(
         "--guarded", action="store_true", help="only runs with a current model, and its guard"
     )
-    given = parser.parse_args()
-    given.keep.mkdir(parents=True, exist_ok=True)
-    file = given.keep / "decisions.jsonl"
+    options = parser.parse_args()
+    options.keep.mkdir(parents=True, exist_ok=True)
+    file = options.keep / "decisions.jsonl"
     lines = [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
-    known = {(each["tasks"], each["world"], each["number"]) for each in lines}
-    wanted = [
-        (tasks, of, number)
-        for number in range(given.worlds)
-        for tasks in given.tasks
-        for of in given.kinds
+    recorded = {(line["tasks"], line["world"], line["number"]) for line in lines}
+    worlds = [
+        (tasks, kind, number)
+        for number in range(options.worlds)
+        for tasks in options.tasks
+        for kind in options.kinds
     ]
-    if given.guarded:
-        wanted = [each for each in wanted if each[2] % 2 and each[1] != "values"]
-    with ProcessPoolExecutor(given.workers) as pool, file.open("a") as out:
+    if options.guarded:
+        worlds = [world for world in worlds if world[2] % 2 and world[1] != "values"]
+    with ProcessPoolExecutor(options.workers) as pool, file.open("a") as out:
         running = [
-            pool.submit(record_of, *each, given.log, given.times)
-            for each in wanted
-            if each not in known
+            pool.submit(record_of, *world, options.log, options.times)
+            for world in worlds
+            if world not in recorded
         ]
-        for done, each in enumerate(as_completed(running)):
-            out.write(line := json.dumps(rounded(each.result())) + "\n")
+        for finished, future in enumerate(as_completed(running)):
+            out.write(line := json.dumps(rounded(future.result())) + "\n")
             lines.append(json.loads(line))
             out.flush()
             print(
-                f"{done + 1} of {len(running)}: {json.dumps(lines[-1])[:400]}",
+                f"{finished + 1} of {len(running)}: {json.dumps(lines[-1])[:400]}",
                 file=sys.stderr,
                 flush=True,
             )
-    tables = {"logs" if given.log else "decisions": table_of(lines)}
-    if not given.log:
+    tables = {"logs" if options.log else "decisions": table_of(lines)}
+    if not options.log:
         tables |= {"holds": holds_table(lines), "guards": guard_table(lines)}
     for name, table in tables.items():
         print(table)
-        write(given.write, name, table)
+        write(options.write, name, table)
 
 
 if __name__ == "__main__":

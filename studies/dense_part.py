@@ -96,12 +96,12 @@ def stepper(model: MultiTaskModel, batch: int) -> Callable[[], None]:
 
 def milliseconds(run: Callable[[], object], clock: Callable[[], float], times: int) -> float:
     """Median over `times` runs."""
-    taken = []
+    durations = []
     for _ in range(times):
         started = clock()
         run()
-        taken.append(clock() - started)
-    return float(np.median(taken)) * 1e3
+        durations.append(clock() - started)
+    return float(np.median(durations)) * 1e3
 
 
 def products(model: MultiTaskModel, batch: int) -> float:
@@ -121,13 +121,13 @@ def by_class(step: Callable[[], None]) -> tuple[dict[str, float], int]:
     with profile(activities=[ProfilerActivity.CPU]) as record:
         for _ in range(times):
             step()
-    found, copies = dict.fromkeys([*CLASSES, "rest"], 0.0), 0
+    spent, copies = dict.fromkeys([*CLASSES, "rest"], 0.0), 0
     for event in record.key_averages():
         if event.device_type == DeviceType.CPU:
             name = next((name for name, members in CLASSES.items() if event.key in members), "rest")
-            found[name] += event.self_cpu_time_total
+            spent[name] += event.self_cpu_time_total
             copies += event.count // times if event.key == "aten::copy_" else 0
-    return {name: part / sum(found.values()) for name, part in found.items()}, copies
+    return {name: part / sum(spent.values()) for name, part in spent.items()}, copies
 
 
 def main() -> None:
@@ -162,12 +162,12 @@ def main() -> None:
         squares[precision] = lambda a=a: product(a, a)
     for step in steps.values():
         milliseconds(step, clock, 3)  # compiles, fills caches
-    taken: dict[object, list[float]] = {key: [] for key in [*steps, *squares]}
+    durations: dict[object, list[float]] = {key: [] for key in [*steps, *squares]}
     for _ in range(options.repeats):
         for key, step in steps.items():
-            taken[key].append(milliseconds(step, clock, 7))
+            durations[key].append(milliseconds(step, clock, 7))
         for precision, square in squares.items():
-            taken[precision].append(milliseconds(square, clock, 3))
+            durations[precision].append(milliseconds(square, clock, 3))
     columns = [
         "kind",
         "precision",
@@ -181,10 +181,12 @@ def main() -> None:
     ]
     lines = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
     for (kind, precision), model in runs.items():
-        ms = taken[kind, precision]
+        ms = durations[kind, precision]
         middle = float(np.median(ms))
         bound = (
-            products(model, options.batch) / (2.0 * SQUARE**3) * float(np.median(taken[precision]))
+            products(model, options.batch)
+            / (2.0 * SQUARE**3)
+            * float(np.median(durations[precision]))
         )
         classes, copies = by_class(steps[kind, precision])
         cells = [

@@ -68,17 +68,19 @@ def table(home: Path | None, raw: Path | None) -> Iterator[str]:
     for key, epochs in DATA.items():
         store = prepare(load_card(key), resolve_home(home), raw)
         store = store.with_tasks(store.default_tasks)
-        for sharing, balancing in (*((each, "static") for each in SHARINGS), ("mmoe", "pcgrad")):
+        for sharing, balancing in (*((kind, "static") for kind in SHARINGS), ("mmoe", "pcgrad")):
             dotted = {"sharing.kind": sharing, "balancing.kind": balancing, "optim.epochs": epochs}
             whole_run(store, dotted | {"optim.epochs": 0.1}, True)  # compiles what it needs
-            plain, more, parts = [], [], []
+            plain, added, parts = [], [], []
             for number in range(ROUNDS):
                 turns = (False, True) if number % 2 else (True, False)
-                taken = {looked_at: whole_run(store, dotted, looked_at) for looked_at in turns}
-                plain.append(taken[False][0])
-                more.append(100 * (taken[True][0] / taken[False][0] - 1))
-                parts.append(100 * taken[True][1] / taken[True][0])
-            trainer = taken[True][2]
+                measurements = {
+                    looked_at: whole_run(store, dotted, looked_at) for looked_at in turns
+                }
+                plain.append(measurements[False][0])
+                added.append(100 * (measurements[True][0] / measurements[False][0] - 1))
+                parts.append(100 * measurements[True][1] / measurements[True][0])
+            trainer = measurements[True][2]
             cells = [
                 key,
                 NAMES[sharing],
@@ -87,7 +89,8 @@ def table(home: Path | None, raw: Path | None) -> Iterator[str]:
                 str(len(trainer.diagnosis.probes)),
             ]
             cells += [f"{median(plain):.1f}"] + [
-                f"{median(each):.1f} ({min(each):.1f} to {max(each):.1f})" for each in (parts, more)
+                f"{median(values):.1f} ({min(values):.1f} to {max(values):.1f})"
+                for values in (parts, added)
             ]
             yield f"| {' | '.join(cells)} |"
 

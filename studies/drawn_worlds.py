@@ -60,14 +60,14 @@ class Ranked:
         rates: Sequence[float] | Floats,
         weights: Floats,
     ) -> None:
-        every = np.concatenate(predictions)
+        stacked = np.concatenate(predictions)
         self._seeds = len(predictions)
         self._weights = weights
         self._first = round(SHARE * len(labels))
         self._shares = (labels / labels.sum(axis=0)).astype(np.float32)
         self._terms = {
-            "power": np.log(np.maximum(every, LEAST_PREDICTION)).astype(np.float32),
-            "sum": (every / rates).astype(np.float32),
+            "power": np.log(np.maximum(stacked, LEAST_PREDICTION)).astype(np.float32),
+            "sum": (stacked / rates).astype(np.float32),
         }
 
     def outcomes(self, fusion: Fusion) -> Floats:
@@ -79,8 +79,8 @@ class Ranked:
         scores = (self._terms[fusion.kind] @ np.array(fusion.weights, np.float32)).reshape(
             self._seeds, -1
         )
-        least = np.partition(scores, -self._first, axis=1)[:, -self._first, None]
-        return np.asarray((scores >= least).astype(np.float32) @ self._shares, dtype=float)
+        threshold = np.partition(scores, -self._first, axis=1)[:, -self._first, None]
+        return np.asarray((scores >= threshold).astype(np.float32) @ self._shares, dtype=float)
 
 
 def utility(outcomes: Floats, weights: Floats | None = None) -> Floats:
@@ -92,33 +92,37 @@ Value = Callable[[Fusion], float]
 
 
 def climbed(
-    value: Value, start: Fusion, rng: np.random.Generator, size: float = 1.0, least: float = 0.03
+    value: Value,
+    start: Fusion,
+    rng: np.random.Generator,
+    size: float = 1.0,
+    smallest_step: float = 0.03,
 ) -> tuple[float, Fusion]:
     """The best value and weights that steps in log-weights find, of one task or in a random
     direction: smaller ones where they no longer gain."""
     tasks = len(start.weights)
-    at = np.log(np.maximum(start.weights, LITTLE))
-    best, found = value(start), start
-    while size > least:
+    log_weights = np.log(np.maximum(start.weights, LITTLE))
+    best, best_fusion = value(start), start
+    while size > smallest_step:
         before = best
-        for way in (*np.eye(tasks), *rng.normal(size=(tasks, tasks))):
+        for direction in (*np.eye(tasks), *rng.normal(size=(tasks, tasks))):
             for sign in (1.0, -1.0):
-                new = at + sign * size * way
+                new = log_weights + sign * size * direction
                 fusion = Fusion(start.kind, tuple((np.exp(new) / np.exp(new).sum()).tolist()))
                 if (reached := value(fusion)) > best:
-                    at, best, found = new - new.max(), reached, fusion
+                    log_weights, best, best_fusion = new - new.max(), reached, fusion
                     break
         size *= 1.0 if best > before + 1e-3 else 0.5
-    return best, found
+    return best, best_fusion
 
 
-def starts_of(tasks: int, many: int, rng: np.random.Generator) -> list[Fusion]:
+def starts_of(tasks: int, count: int, rng: np.random.Generator) -> list[Fusion]:
     """Equal weights, and random ones."""
-    weights = [np.ones(tasks), *np.exp(rng.normal(0, 1.5, (many - 1, tasks)))]
+    weights = [np.ones(tasks), *np.exp(rng.normal(0, 1.5, (count - 1, tasks)))]
     return [
-        Fusion(kind, tuple((each / each.sum()).tolist()))
+        Fusion(kind, tuple((vector / vector.sum()).tolist()))
         for kind in FUSION_KINDS
-        for each in weights
+        for vector in weights
     ]
 
 
@@ -140,11 +144,11 @@ class Case:
     facts: dict[str, Any] = field(default_factory=dict)
     values: Floats | None = None
     _pools: dict[tuple[Any, int], Ranked] = field(default_factory=dict)
-    _known: dict[tuple[Any, Fusion], Floats] = field(default_factory=dict)
+    _truths: dict[tuple[Any, Fusion], Floats] = field(default_factory=dict)
 
     def kind(self, name: str) -> Kind:
         """The candidate of that name."""
-        return next(each for each in self.setup.kinds if each.name == name)
+        return next(kind for kind in self.setup.kinds if kind.name == name)
 
     def pool(self, name: str, pairs: int) -> Ranked:
         """A candidate's predictions of the population by that many pairs of seeds."""
@@ -153,7 +157,10 @@ class Case:
         if key not in self._pools:
             p = setup.world.joint(setup.world.logits)
             cut = np.linspace(0, 1, pairs + 1) ** (2 if kind.tails else 1)
-            sizes, weights = [kind.size(each) for each in (cut[1:] + cut[:-1]) / 2], np.diff(cut)
+            sizes, weights = (
+                [kind.size(quantile) for quantile in (cut[1:] + cut[:-1]) / 2],
+                np.diff(cut),
+            )
             if kind.diverges:
                 sizes = [*sizes, DIVERGED]
                 weights = np.append((1 - kind.diverges) * weights, kind.diverges)
@@ -161,23 +168,23 @@ class Case:
                 size=(len(sizes), WAVES, p.shape[1])
             )
             errors = [
-                sign * size * each
-                for size, each in zip(sizes, drawn, strict=True)
+                sign * size * waves
+                for size, waves in zip(sizes, drawn, strict=True)
                 for sign in (1, -1)
             ]
-            found = [
-                setup.predicted(kind, each) for each in errors[: 1 if not kind.noise else None]
+            predictions = [
+                setup.predicted(kind, error) for error in errors[: 1 if not kind.noise else None]
             ]
             weights = np.ones(1) if not kind.noise else np.repeat(weights / 2, 2)
-            self._pools[key] = Ranked(found, p, p.mean(axis=0), weights)
+            self._pools[key] = Ranked(predictions, p, p.mean(axis=0), weights)
         return self._pools[key]
 
     def truth(self, serve: Serve) -> Floats:
         """(T,) true outcomes."""
         key = (_true(self.kind(serve[0])), serve[1])
-        if key not in self._known:
-            self._known[key] = self.pool(serve[0], PAIRS).outcomes(serve[1])
-        return self._known[key]
+        if key not in self._truths:
+            self._truths[key] = self.pool(serve[0], PAIRS).outcomes(serve[1])
+        return self._truths[key]
 
     def u(self, outcomes: Floats) -> float:
         """U of outcomes (T,)."""
@@ -209,32 +216,34 @@ class Case:
         """A candidate at the best weights that climbing finds: by few pairs of seeds, and then on
         by all.
         """
-        few, every = self.pool(name, FEW), self.pool(name, PAIRS)
-        found = [
-            climbed(lambda fusion: self.guarded(few.outcomes(fusion)), start, rng)
+        few_pairs, all_pairs = self.pool(name, FEW), self.pool(name, PAIRS)
+        climbs = [
+            climbed(lambda fusion: self.guarded(few_pairs.outcomes(fusion)), start, rng)
             for start in starts
         ]
-        best = max(found, key=lambda each: each[0])[1]
-        return name, climbed(lambda fusion: self.guarded(every.outcomes(fusion)), best, rng, 0.12)[
-            1
-        ]
+        best = max(climbs, key=lambda climb: climb[0])[1]
+        return name, climbed(
+            lambda fusion: self.guarded(all_pairs.outcomes(fusion)), best, rng, 0.12
+        )[1]
 
-    def best(self, also: Iterable[Serve], many: int = 10) -> Serve:
-        """The best true ranking of all candidates within the guard; no worse than `also`, where
+    def best(self, rivals: Iterable[Serve], count: int = 10) -> Serve:
+        """The best true ranking of all candidates within the guard; no worse than `rivals`, where
         that is within it.
         """
         rng = np.random.default_rng([self.setup.seed, 11])
         p = self.setup.world.joint(self.setup.world.logits)
         ideal = Ranked([p], p, p.mean(axis=0), np.ones(1))
-        starts = starts_of(p.shape[1], many, rng)
-        known = [self.today[1]]
+        starts = starts_of(p.shape[1], count, rng)
+        fusions = [self.today[1]]
         for kind in FUSION_KINDS:
-            own = [each for each in starts if each.kind == kind]
+            kind_starts = [start for start in starts if start.kind == kind]
             reached = [
-                climbed(lambda fusion: self.u(ideal.outcomes(fusion)), each, rng, least=0.1)
-                for each in own
+                climbed(
+                    lambda fusion: self.u(ideal.outcomes(fusion)), start, rng, smallest_step=0.1
+                )
+                for start in kind_starts
             ]
-            known.append(max(reached, key=lambda each: each[0])[1])
+            fusions.append(max(reached, key=lambda climb: climb[0])[1])
 
         def value(serve: Serve) -> float:
             return self.guarded(self.truth(serve))
@@ -242,15 +251,15 @@ class Case:
         def near(serve: Serve) -> float:
             return self.u(self.truth(serve))
 
-        every = {_true(kind): kind.name for kind in self.setup.kinds}.values()
-        begins = [max(((name, fusion) for fusion in known), key=near) for name in every]
-        best = max([*begins, self.today], key=value)
-        for begin in sorted(begins, key=near, reverse=True):
-            if near(begin) > value(best) - NEAR:
+        names = {_true(kind): kind.name for kind in self.setup.kinds}.values()
+        serves = [max(((name, fusion) for fusion in fusions), key=near) for name in names]
+        best = max([*serves, self.today], key=value)
+        for serve in sorted(serves, key=near, reverse=True):
+            if near(serve) > value(best) - NEAR:
                 best = max(
-                    best, self.best_of(begin[0], dict.fromkeys([begin[1], best[1]]), rng), key=value
+                    best, self.best_of(serve[0], dict.fromkeys([serve[1], best[1]]), rng), key=value
                 )
-        return max([best, *also], key=value)
+        return max([best, *rivals], key=value)
 
 
 def _true(kind: Kind) -> tuple[Any, ...]:
@@ -265,49 +274,49 @@ def population(
     inputs, effects = rng.normal(size=(rows, 6)), rng.normal(size=(6, tasks))
     effects -= effects.mean(axis=1, keepdims=True) * rng.uniform(0.2, 0.6)
     logits = inputs @ effects * rng.uniform(0.6, 1.1)
-    of = np.full(rows, -1, np.int32)
+    user_of_row = np.full(rows, -1, np.int32)
     if users:
-        of = np.arange(rows, dtype=np.int32) // OF_USER
-        logits += rng.normal(0, 0.5, (rows // OF_USER, tasks))[of]
+        user_of_row = np.arange(rows, dtype=np.int32) // OF_USER
+        logits += rng.normal(0, 0.5, (rows // OF_USER, tasks))[user_of_row]
     for task, rate in enumerate(rates):
         for _ in range(30):  # a fixed point: the mean probability is the rate
             logits[:, task] += np.log(rate / expit(logits[:, task]).mean())
-    return World(NAMES[:tasks], logits, inputs, False, of)
+    return World(NAMES[:tasks], logits, inputs, False, user_of_row)
 
 
-def drawn(tasks: int, of: str, number: int, times: int = 1) -> Case:
+def drawn(tasks: int, world_kind: str, number: int, times: int = 1) -> Case:
     """A world of a kind, by its number, with that many times as many rows.
 
     Kinds: `mixed`; `null`: all models are equal, and today's weights are the best; `one ahead`: as
     `null`, and candidate 1 is better by a drawn 1 to 10%; `values`: today's model and candidate 1
     predict the true probabilities.
     """
-    rng = np.random.default_rng([SEED, tasks, WORLDS.index(of), number])
-    few, users = bool(rng.random() < 0.25), bool(rng.random() < 0.3)
-    rows = int(rng.uniform(800, 2_500) if few else 2_500 * 4 ** rng.random())
+    rng = np.random.default_rng([SEED, tasks, WORLDS.index(world_kind), number])
+    small, users = bool(rng.random() < 0.25), bool(rng.random() < 0.3)
+    rows = int(rng.uniform(800, 2_500) if small else 2_500 * 4 ** rng.random())
     replicates = int(rng.choice([2, 3, 10], p=[0.4, 0.4, 0.2]))
-    many = int(rng.integers(1, 13)) if replicates < 10 else int(rng.integers(1, 6))
-    least = max(0.01, (8 if few else 60) / rows)
-    rates = np.exp(rng.uniform(np.log(least), np.log(0.3), tasks))
-    current = bool(number % 2) or of == "values"
+    candidates = int(rng.integers(1, 13)) if replicates < 10 else int(rng.integers(1, 6))
+    least_rate = max(0.01, (8 if small else 60) / rows)
+    rates = np.exp(rng.uniform(np.log(least_rate), np.log(0.3), tasks))
+    current = bool(number % 2) or world_kind == "values"
     ratio = float(rng.choice([0.2, 1.0, 5.0]))
     tails = bool(rng.random() < 0.25)
-    alone, alike = current and bool(rng.random() < 0.5), float(rng.choice([0.0, 0.3, 0.6]))
+    alone, correlation = current and bool(rng.random() < 0.5), float(rng.choice([0.0, 0.3, 0.6]))
     name = "current" if current else "single_task"
     first = Kind(name, float(rng.uniform(*BIAS)), 0.2, 1 if alone else replicates, tails=tails)
     kinds = [replace(first, role="current" if current else "baseline")]
     kinds += [
-        Kind(str(at + 1), float(each), 0.2, replicates, tails=tails)
-        for at, each in enumerate(rng.uniform(*BIAS, many))
+        Kind(str(place + 1), float(bias), 0.2, replicates, tails=tails)
+        for place, bias in enumerate(rng.uniform(*BIAS, candidates))
     ]
     rows *= times
     setup = Setup(
-        of,
+        world_kind,
         population(tasks, users, rates, rng, POPULATION * times),
         kinds,
         "recall@10%",
         rows,
-        alike,
+        correlation,
         seed=int(rng.integers(1 << 31)),
         splits=(SEARCH, CONFIRM, TEST),
         grouped=False,
@@ -316,7 +325,7 @@ def drawn(tasks: int, of: str, number: int, times: int = 1) -> Case:
     facts = {
         "rows": rows,
         "users": users,
-        "candidates": many,
+        "candidates": candidates,
         "replicates": replicates,
         "alone": alone,
         "positives": round(float(rates.min() * rows)),
@@ -329,23 +338,23 @@ def drawn(tasks: int, of: str, number: int, times: int = 1) -> Case:
         **errors,
         "error": (errors["by_rows"] ** 2 / 2 + errors["by_seeds"] ** 2 / replicates) ** 0.5,
     }
-    spread = 0.3 if of == "mixed" else 0.0
+    spread = 0.3 if world_kind == "mixed" else 0.0
     setup.kinds = [
-        replace(each, noise=noise * float(np.exp(rng.normal(0, spread)))) for each in kinds
+        replace(kind, noise=noise * float(np.exp(rng.normal(0, spread)))) for kind in kinds
     ]
-    if of == "mixed":
+    if world_kind == "mixed":
         setup.kinds = _odd(setup.kinds, rng, facts)
-    elif of == "values":
+    elif world_kind == "values":
         setup.kinds[:2] = [
-            replace(each, bias=0.0, noise=0.0, replicates=1) for each in setup.kinds[:2]
+            replace(kind, bias=0.0, noise=0.0, replicates=1) for kind in setup.kinds[:2]
         ]
     else:
-        setup.kinds = [replace(each, bias=kinds[0].bias, like=name) for each in setup.kinds]
-    weights, good = _weights(tasks, rng), of != "mixed" or bool(rng.random() < 0.5)
+        setup.kinds = [replace(kind, bias=kinds[0].bias, like=name) for kind in setup.kinds]
+    weights, good = _weights(tasks, rng), world_kind != "mixed" or bool(rng.random() < 0.5)
     case = Case(setup, (name, weights), current, facts)
-    if of == "one ahead":
+    if world_kind == "one ahead":
         case = _ahead(case, float(rng.uniform(0.01, 0.1)), rng)
-    if of == "values":
+    if world_kind == "values":
         case.values = rates * np.exp(rng.normal(0, 1.5, tasks))
     elif good or not current:
         case.today, facts["weights"] = _tuned(case, rng), "good"
@@ -366,21 +375,21 @@ def _odd(kinds: Sequence[Kind], rng: np.random.Generator, facts: dict[str, Any])
     """By turns nothing; one candidate in five is unstable; one diverges; one is today's model
     again.
     """
-    found = list(kinds)
-    at = int(rng.integers(1, len(kinds)))
+    changed = list(kinds)
+    chosen = int(rng.integers(1, len(kinds)))
     odd = ["", "unstable", "diverges", "tie"][rng.integers(4)]
     facts["odd"] = odd
     if odd == "unstable":
-        for place in range(1 + (at - 1) % 5, len(found), 5):
-            found[place] = replace(found[place], noise=min(1.0, 4 * found[place].noise))
+        for place in range(1 + (chosen - 1) % 5, len(changed), 5):
+            changed[place] = replace(changed[place], noise=min(1.0, 4 * changed[place].noise))
     elif odd == "diverges":
-        found[at] = replace(found[at], diverges=0.15)
+        changed[chosen] = replace(changed[chosen], diverges=0.15)
     elif odd == "tie":
-        now, own = found[0], found[at]
-        found[at] = replace(
-            now, name=own.name, role="trial", replicates=own.replicates, like=now.name, twin=True
+        now, tied = changed[0], changed[chosen]
+        changed[chosen] = replace(
+            now, name=tied.name, role="trial", replicates=tied.replicates, like=now.name, twin=True
         )
-    return found
+    return changed
 
 
 def _noise(setup: Setup, ratio: float, rng: np.random.Generator) -> tuple[float, dict[str, float]]:
@@ -390,21 +399,26 @@ def _noise(setup: Setup, ratio: float, rng: np.random.Generator) -> tuple[float,
     Also the standard errors of that difference by seeds and by rows; that by seeds is `MOST` at
     most.
     """
-    first, other = setup.kinds[:2]
+    first, second = setup.kinds[:2]
     p = setup.world.joint(setup.world.logits)
     equal = Fusion.of("power", [1.0] * len(setup.world.tasks))
     rates: Floats = p.mean(axis=0)
     of_seeds = first.noise * rng.normal(size=(24, WAVES, p.shape[1]))
     by_seed = Ranked(
-        [setup.predicted(first, each) for each in of_seeds], p, rates, np.full(24, 1 / 24)
+        [setup.predicted(first, waves) for waves in of_seeds], p, rates, np.full(24, 1 / 24)
     )
-    both, apart = [setup.predicted(each, 0 * of_seeds[0]) for each in (first, other)], []
+    predictions, utilities = (
+        [setup.predicted(kind, 0 * of_seeds[0]) for kind in (first, second)],
+        [],
+    )
     for _ in range(24):
-        at = rng.integers(0, len(p), setup.rows)
-        labels = np.asarray((rng.random((setup.rows, p.shape[1])) < p[at]) + 1e-9, dtype=float)
-        found = Ranked([each[at] for each in both], labels, rates, np.full(2, 0.5)).by_seed(equal)
-        apart.append(utility(np.maximum(found, 0.5 / labels.sum(axis=0))))
-    rows = float(np.diff(apart, axis=1).std())
+        sampled = rng.integers(0, len(p), setup.rows)
+        labels = np.asarray((rng.random((setup.rows, p.shape[1])) < p[sampled]) + 1e-9, dtype=float)
+        measured = Ranked(
+            [prediction[sampled] for prediction in predictions], labels, rates, np.full(2, 0.5)
+        ).by_seed(equal)
+        utilities.append(utility(np.maximum(measured, 0.5 / labels.sum(axis=0))))
+    rows = float(np.diff(utilities, axis=1).std())
     seeds = float(np.sqrt(2) * utility(by_seed.by_seed(equal)).std())
     scale = min(ratio * rows / seeds, MOST / seeds, 0.6 / first.noise)
     return first.noise * scale, {"by_seeds": seeds * scale, "by_rows": rows}
@@ -417,16 +431,16 @@ def _ahead(case: Case, gain: float, rng: np.random.Generator) -> Case:
 
     def with_(share: float) -> Case:
         kinds = [
-            each if each.name == "1" else replace(each, bias=each.bias * share)
-            for each in case.setup.kinds
+            kind if kind.name == "1" else replace(kind, bias=kind.bias * share)
+            for kind in case.setup.kinds
         ]
-        return replace(case, setup=replace(case.setup, kinds=kinds), _pools={}, _known={})
+        return replace(case, setup=replace(case.setup, kinds=kinds), _pools={}, _truths={})
 
     fusion, low, high = _tuned(case, rng)[1], 1.0, 6.0
     for _ in range(7):
-        own = with_((low + high) / 2)
+        moved = with_((low + high) / 2)
         reached = float(
-            utility(own.truth(("1", fusion))) - utility(own.truth((own.today[0], fusion)))
+            utility(moved.truth(("1", fusion))) - utility(moved.truth((moved.today[0], fusion)))
         )
         low, high = ((low + high) / 2, high) if reached < gain else (low, (low + high) / 2)
     return with_((low + high) / 2)

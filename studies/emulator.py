@@ -79,23 +79,25 @@ class Emulator:
         """Of configurations: (N, fractions, objectives)."""
         inputs = (self._features(configs) - self._middle) / self._spread
         # (M, fractions, N)
-        found = np.array([[process.predict(inputs) for process in of] for of in self._processes])
-        logs = found.transpose(2, 1, 0) * self._scale + self._level
+        stacked = np.array(
+            [[process.predict(inputs) for process in by_length] for by_length in self._processes]
+        )
+        logs = stacked.transpose(2, 1, 0) * self._scale + self._level
         return np.asarray((self._top + self._gap - np.exp(-logs)) * self._signs)
 
     def quality(self) -> Floats:
         """Rank correlation of full-length values with predictions in five-fold cross-validation:
         (objectives,).
         """
-        found = np.empty_like(self._targets[:, -1])
+        predicted = np.empty_like(self._targets[:, -1])
         for train, test in KFold(5, shuffle=True, random_state=0).split(self._inputs):
             for m in range(len(self.objectives)):
                 process = _process(self._inputs[train], self._targets[train, -1, m])
-                found[test, m] = process.predict(self._inputs[test])
+                predicted[test, m] = process.predict(self._inputs[test])
         return np.array(
             [
-                stats.spearmanr(found[:, m], self._targets[:, -1, m]).statistic
-                for m in range(found.shape[1])
+                stats.spearmanr(predicted[:, m], self._targets[:, -1, m]).statistic
+                for m in range(predicted.shape[1])
             ]
         )
 
@@ -103,7 +105,7 @@ class Emulator:
         full = _process(self._inputs, self._targets[:, -1, m])
         lower = range(len(self.fractions) - 1)
         return [
-            *(_process(self._inputs, self._targets[:, at, m], full.kernel_) for at in lower),
+            *(_process(self._inputs, self._targets[:, stage, m], full.kernel_) for stage in lower),
             full,
         ]
 

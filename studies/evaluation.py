@@ -67,16 +67,18 @@ def main() -> None:
         "AUC of one task in scikit-learn": lambda: roc_auc_score(labels[:, 0], conditional[:, 0]),
     }
     lines = [f"| all metrics of {rows:,} rows, one thread | ms |", "|---|---|"]
-    taken: dict[str, list[float]] = {name: [] for name in cases}
+    milliseconds: dict[str, list[float]] = {name: [] for name in cases}
     for number in range(ROUNDS + 1):
         for name, case in cases.items():
             started = time.thread_time()
             case()
             if number:  # the first round compiles
-                taken[name].append(1e3 * (time.thread_time() - started))
-    for name, values in taken.items():
-        of = spread(values)
-        lines.append(f"| {name} | {of['median']:.0f} ({of['least']:.0f} to {of['most']:.0f}) |")
+                milliseconds[name].append(1e3 * (time.thread_time() - started))
+    for name, values in milliseconds.items():
+        statistics = spread(values)
+        lines.append(
+            f"| {name} | {statistics['median']:.0f} ({statistics['least']:.0f} to {statistics['most']:.0f}) |"
+        )
     replace(options.write, "evaluation", "\n".join(lines))
     print("\n".join(lines))
 

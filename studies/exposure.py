@@ -49,9 +49,9 @@ class Population:
     """
 
     truth: np.ndarray[Any, Any]
-    said: dict[str, np.ndarray[Any, Any]]
+    predictions: dict[str, np.ndarray[Any, Any]]
     rows: pd.DataFrame
-    shown: np.ndarray[Any, Any]
+    was_shown: np.ndarray[Any, Any]
 
 
 @cache
@@ -66,21 +66,23 @@ def population(kind: str, seed: int, rows: int = ROWS) -> Population:
     x = rng.normal(size=(rows, 3))
     logits = np.stack([-2.2 + x @ [1.0, 0.3, 0.2], -3.0 + x @ [-0.3, 1.0, 0.2]], axis=1)
     errors = dict(zip(("today", "other"), ERRORS[kind], strict=True))
-    said = {name: expit(logits + sd * rng.normal(size=logits.shape)) for name, sd in errors.items()}
-    score = said["today"] @ FORMULA
+    predictions = {
+        name: expit(logits + sd * rng.normal(size=logits.shape)) for name, sd in errors.items()
+    }
+    score = predictions["today"] @ FORMULA
     rank = np.argsort(np.argsort(score)) / rows
     by_rank = 0.05 + 0.9 * expit(12 * (rank - 0.75))
     at_random = rng.random(rows) < RANDOM
-    shown = rng.random(rows) < np.where(at_random, 0.3, by_rank)
+    was_shown = rng.random(rows) < np.where(at_random, 0.3, by_rank)
     labels = (rng.random(logits.shape) < expit(logits)).astype(int)
     columns = {"click": labels[:, 0], "buy": labels[:, 1], "at_random": at_random.astype(int)}
     columns |= {
-        f"{name}_{task}": own[:, at]
-        for name, own in said.items()
-        for at, task in enumerate(("click", "buy"))
+        f"{name}_{task}": by_task[:, column]
+        for name, by_task in predictions.items()
+        for column, task in enumerate(("click", "buy"))
     }
     columns["chance"] = RANDOM * 0.3 + (1 - RANDOM) * by_rank  # whichever way it came to be shown
-    return Population(expit(logits), said, pd.DataFrame(columns), shown)
+    return Population(expit(logits), predictions, pd.DataFrame(columns), was_shown)
 
 
 def outcomes(truth: np.ndarray[Any, Any], score: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -93,48 +95,52 @@ def judged(kind: str, seed: int, ways: list[str], worth: float) -> Iterator[dict
     """What each way says of a population, beside the truth; `worth`: rows that a log by
     propensities is worth.
     """
-    own, many = population(kind, seed), truth_of(kind)
-    base = outcomes(many.truth, many.said["today"] @ FORMULA)
+    sample, large = population(kind, seed), truth_of(kind)
+    base = outcomes(large.truth, large.predictions["today"] @ FORMULA)
     for way in ways:
-        log = own.rows[own.shown]
+        log = sample.rows[sample.was_shown]
         if way == "as many":
-            log = own.rows.sample(round(2 * worth), random_state=seed)
-        found = bench.decide(
+            log = sample.rows.sample(round(2 * worth), random_state=seed)
+        decision = bench.decide(
             log,
             labels=["click", "buy"],
             unseen=True,
             recalibrate=False,
             seed=seed,
             outcomes=[],
-            models={name: [f"{name}_click", f"{name}_buy"] for name in own.said},
+            models={name: [f"{name}_click", f"{name}_buy"] for name in sample.predictions},
             weights=f"{FORMULA[0]} today_click + {FORMULA[1]} today_buy",
             **WAYS[way],
         ).decision
-        told, served = found.verdict, found.serving.served
+        verdict, served = decision.verdict, decision.serving.served
         assert served is not None
-        row = told.row if told.row is not None else (found.pick.row if found.pick else None)
-        line: dict[str, Any] = {"kind": kind, "seed": seed, "way": way, "said": told.kind}
-        line["unsure"] = bool(found.serving.unsure)
-        if row is not None and told.both is not None:
+        row = (
+            verdict.row
+            if verdict.row is not None
+            else (decision.pick.row if decision.pick else None)
+        )
+        line: dict[str, Any] = {"kind": kind, "seed": seed, "way": way, "said": verdict.kind}
+        line["unsure"] = bool(decision.serving.unsure)
+        if row is not None and verdict.both is not None:
             facts = served.table.iloc[row]
-            rates = list(found.rows["confirm"].rates)
+            rates = list(decision.rows["confirm"].rates)
             fusion = Fusion.of(facts["kind"], [facts["weights"][task] for task in ("click", "buy")])
-            terms = FusionTerms(many.said[str(facts["point"])], rates)
-            gains = outcomes(many.truth, terms.fused(fusion.kind, fusion.weights)) / base - 1
+            terms = FusionTerms(large.predictions[str(facts["point"])], rates)
+            gains = outcomes(large.truth, terms.fused(fusion.kind, fusion.weights)) / base - 1
             line["gains"] = gains.tolist()
             line["u"] = float(np.expm1(np.log1p(gains).mean()))
             line["told"] = [
-                [each.value, each.low, each.high] for each in told.both.outcomes.values()
+                [effect.value, effect.low, effect.high] for effect in verdict.both.outcomes.values()
             ]
             line["told_u"] = [
-                told.both.utility.value,
-                told.both.utility.low,
-                told.both.utility.high,
+                verdict.both.utility.value,
+                verdict.both.utility.low,
+                verdict.both.utility.high,
             ]
             line["model"] = str(facts["point"])
-        exposure = found.rows["test"].exposure
+        exposure = decision.rows["test"].exposure
         line["effective"] = (
-            exposure.effective if exposure else float(len(found.rows["test"].labels))
+            exposure.effective if exposure else float(len(decision.rows["test"].labels))
         )
         worth = line["effective"] if way == "propensity" else worth
         yield line
@@ -152,59 +158,59 @@ def table(lines: list[dict[str, Any]]) -> str:
     out = [head, "|---|---|---|---|---|---|---|"]
     for kind in ERRORS:
         for way in WAYS:
-            own = [each for each in lines if (each["kind"], each["way"]) == (kind, way)]
-            if not own:
+            of_way = [line for line in lines if (line["kind"], line["way"]) == (kind, way)]
+            if not of_way:
                 continue
-            switched = [each for each in own if each["said"] in ("model", "weights")]
+            switched = [line for line in of_way if line["said"] in ("model", "weights")]
             wrong = [
-                each
-                for each in switched
-                if each["u"] <= 0 or (kind != "better" and each["model"] == "other")
+                line
+                for line in switched
+                if line["u"] <= 0 or (kind != "better" and line["model"] == "other")
             ]
-            known = [each for each in own if "u" in each]
-            held = [
+            with_gains = [line for line in of_way if "u" in line]
+            inside = [
                 low <= true <= high
-                for each in known
-                for (_, low, high), true in zip(each["told"], each["gains"], strict=True)
+                for line in with_gains
+                for (_, low, high), true in zip(line["told"], line["gains"], strict=True)
             ]
-            told, true = (
-                np.mean([of(each) for each in known])
-                for of in (lambda e: e["told_u"][0], lambda e: e["u"])
+            announced, true = (
+                np.mean([value_of(line) for line in with_gains])
+                for value_of in (lambda e: e["told_u"][0], lambda e: e["u"])
             )
-            rows = np.mean([each["effective"] for each in own])
-            share = 100 / len(own)
+            rows = np.mean([line["effective"] for line in of_way])
+            share = 100 / len(of_way)
             out.append(
-                f"| {len(own)} {kind} | {way} | {rows:,.0f} | {share * len(switched):.0f} | "
-                f"{share * len(wrong):.1f} | {100 * told:+.1f}, {100 * true:+.1f} | "
-                f"{100 * np.mean(held):.0f} |"
+                f"| {len(of_way)} {kind} | {way} | {rows:,.0f} | {share * len(switched):.0f} | "
+                f"{share * len(wrong):.1f} | {100 * announced:+.1f}, {100 * true:+.1f} | "
+                f"{100 * np.mean(inside):.0f} |"
             )
     return "\n".join(out)
 
 
 def main() -> None:
     """Goes on from what a file has, and prints the table."""
-    asked = writer(__doc__)
-    asked.add_argument("--populations", type=int, default=200)
-    asked.add_argument("--to", type=Path, default=Path("exposure.jsonl"))
-    given = asked.parse_args()
+    parser = writer(__doc__)
+    parser.add_argument("--populations", type=int, default=200)
+    parser.add_argument("--to", type=Path, default=Path("exposure.jsonl"))
+    options = parser.parse_args()
     lines = (
-        [json.loads(line) for line in given.to.read_text().splitlines()]
-        if given.to.is_file()
+        [json.loads(line) for line in options.to.read_text().splitlines()]
+        if options.to.is_file()
         else []
     )
-    done = {(each["kind"], each["seed"], each["way"]): each["effective"] for each in lines}
-    for seed in range(given.populations):
+    recorded = {(line["kind"], line["seed"], line["way"]): line["effective"] for line in lines}
+    for seed in range(options.populations):
         for kind in ERRORS:
-            ways = [way for way in WAYS if (kind, seed, way) not in done]
-            with given.to.open("a") as file:
+            ways = [way for way in WAYS if (kind, seed, way) not in recorded]
+            with options.to.open("a") as file:
                 for line in (
-                    judged(kind, seed, ways, done.get((kind, seed, "propensity"), 0.0))
+                    judged(kind, seed, ways, recorded.get((kind, seed, "propensity"), 0.0))
                     if ways
                     else ()
                 ):
                     lines.append(line)
                     file.write(json.dumps(line) + "\n")
-    replace(given.write, "exposure", table(lines))
+    replace(options.write, "exposure", table(lines))
 
 
 if __name__ == "__main__":

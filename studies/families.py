@@ -68,10 +68,13 @@ SETTINGS = (
 
 def members_of(setting: Setting, rng: np.random.Generator) -> list[FamilyPoint]:
     """All trials of all families."""
-    split = {at: rng.normal(0, 10 * setting.rows, (1 + RESAMPLES, 2)) for at in ("valid", "test")}
+    split = {
+        split_name: rng.normal(0, 10 * setting.rows, (1 + RESAMPLES, 2))
+        for split_name in ("valid", "test")
+    }
     common = rng.normal(0, 1, (1 + setting.replicates, 2))
     common[0] = 0  # of the search, whose seeds differ by trial
-    made: list[FamilyPoint] = []
+    points: list[FamilyPoint] = []
     truth = np.empty((0, 2))
     for family in range(setting.families):
         n = setting.trials[family % len(setting.trials)]
@@ -85,13 +88,16 @@ def members_of(setting: Setting, rng: np.random.Generator) -> list[FamilyPoint]:
         )
         shares[:, 0] = rng.normal(0, 1, (n, 2))
         runs = true[:, None] + setting.seeds * shares  # (n, 1 + replicates, 2)
-        rows = {at: split[at] + rng.normal(0, setting.rows, (n, 1 + RESAMPLES, 2)) for at in split}
-        seen = runs[:, 0] + rows["valid"][:, 0]
-        best = set(np.argsort(-seen.sum(axis=1))[: setting.confirmed].tolist())
-        for at in range(n):
-            values = 0.75 + 1e-3 * (runs[at, 1:] + rows["test"][at, 0])
+        rows = {
+            split_name: split[split_name] + rng.normal(0, setting.rows, (n, 1 + RESAMPLES, 2))
+            for split_name in split
+        }
+        observed = runs[:, 0] + rows["valid"][:, 0]
+        best = set(np.argsort(-observed.sum(axis=1))[: setting.confirmed].tolist())
+        for trial in range(n):
+            values = 0.75 + 1e-3 * (runs[trial, 1:] + rows["test"][trial, 0])
             moved = {
-                f"test/{key}": (1e-3 * rows["test"][at, 1:, m]).tolist()
+                f"test/{key}": (1e-3 * rows["test"][trial, 1:, m]).tolist()
                 for m, key in enumerate(KEYS)
             }
             replicates = tuple(
@@ -105,24 +111,26 @@ def members_of(setting: Setting, rng: np.random.Generator) -> list[FamilyPoint]:
             )
             metrics = {
                 f"valid/{key}": float(0.75 + 1e-3 * v)
-                for key, v in zip(KEYS, seen[at], strict=True)
+                for key, v in zip(KEYS, observed[trial], strict=True)
             }
-            own = replicates if at in best else ()
-            point = Point("trial", {}, "mmoe", len(made), metrics=metrics, replicates=own)
-            made.append(FamilyPoint("run", "data", "tpe", point, f"method {family}"))
-    return made
+            kept_replicates = replicates if trial in best else ()
+            point = Point(
+                "trial", {}, "mmoe", len(points), metrics=metrics, replicates=kept_replicates
+            )
+            points.append(FamilyPoint("run", "data", "tpe", point, f"method {family}"))
+    return points
 
 
 def comparison_of(setting: Setting, seed: int) -> Comparison:
     """The comparison of one run."""
-    found = families(members_of(setting, np.random.default_rng(seed)), "balancing")
-    return compare(found, OBJECTIVES, REFERENCE, "test", seed)
+    by_family = families(members_of(setting, np.random.default_rng(seed)), "balancing")
+    return compare(by_family, OBJECTIVES, REFERENCE, "test", seed)
 
 
 def shares_of(setting: Setting, runs: int) -> tuple[float, float]:
     """In how many runs any test gives a false verdict, and, where the first family is better, in
     how many tests of it with others it is found to be."""
-    false, found = [], []
+    false, detected = [], []
     for seed in range(runs):
         tests = comparison_of(setting, seed).tests
         wins = [
@@ -132,17 +140,17 @@ def shares_of(setting: Setting, runs: int) -> tuple[float, float]:
         ]
         false.append(any(not setting.ahead or winner != "method 0" for winner in wins))
         first = [test for test in tests if "method 0" in (test["left"], test["right"])]
-        found += [test["verdict"] == "method 0 is better" for test in first]
-    return float(np.mean(false)), float(np.mean(found)) if setting.ahead else 0.0
+        detected += [test["verdict"] == "method 0 is better" for test in first]
+    return float(np.mean(false)), float(np.mean(detected)) if setting.ahead else 0.0
 
 
 def family_table(settings: tuple[Setting, ...], runs: int) -> str:
     """One row for each setting."""
     lines = ["| runs | any false verdict | better family found, of its tests |", "|---|---|---|"]
     for setting in settings:
-        false, found = shares_of(setting, runs)
+        false, detected = shares_of(setting, runs)
         lines.append(
-            f"| {setting.name} | {false:.1%} | {f'{found:.1%}' if setting.ahead else '-'} |"
+            f"| {setting.name} | {false:.1%} | {f'{detected:.1%}' if setting.ahead else '-'} |"
         )
         print(lines[-1], file=sys.stderr, flush=True)
     return "\n".join(lines)

@@ -32,9 +32,11 @@ Floats = NDArray[np.float64]
 def rows_of(expected: int, rows: int, rng: np.random.Generator) -> tuple[Floats, Floats, Floats]:
     """Chances of being positive, and what the two models say of them, each (N,)."""
     scores = rng.normal(0, 1, (3, rows))
-    at = np.log(expected / ROWS) - 0.5
+    intercept = np.log(expected / ROWS) - 0.5
     models = scores[0], 0.8 * scores[0] + 0.6 * scores[1]
-    return 1 / (1 + np.exp(-(at + scores[0]))), *(1 / (1 + np.exp(-(at + each))) for each in models)
+    return 1 / (1 + np.exp(-(intercept + scores[0]))), *(
+        1 / (1 + np.exp(-(intercept + model))) for model in models
+    )
 
 
 def truth_of(expected: int) -> list[dict[str, float]]:
@@ -42,33 +44,33 @@ def truth_of(expected: int) -> list[dict[str, float]]:
     AUC.
     """
     chance, *models = rows_of(expected, 2_000_000, np.random.default_rng(1))
-    found = []
-    for said in models:
-        order = np.argsort(said)
+    outcomes = []
+    for prediction in models:
+        order = np.argsort(prediction)
         yes, no = chance[order], 1 - chance[order]
         area = float((yes * (np.cumsum(no) - no / 2)).sum() / (yes.sum() * no.sum()))
-        loss = float(-(chance * np.log(said) + (1 - chance) * np.log1p(-said)).mean())
+        loss = float(-(chance * np.log(prediction) + (1 - chance) * np.log1p(-prediction)).mean())
         recall = float(yes[-len(yes) // 10 :].sum() / yes.sum())
-        found.append({"auc": area, "logloss": loss, "gauc": area, "recall@10%": recall})
-    return found
+        outcomes.append({"auc": area, "logloss": loss, "gauc": area, "recall@10%": recall})
+    return outcomes
 
 
 def measured(
-    said: Floats, labels: Floats, users: NDArray[np.int32], split: str, seed: int
+    predictions: Floats, labels: Floats, users: NDArray[np.int32], split: str, seed: int
 ) -> Replicate:
     """One model on a split."""
-    columns, labels = said[:, None].astype(np.float32), labels[:, None].astype(np.float32)
+    columns, labels = predictions[:, None].astype(np.float32), labels[:, None].astype(np.float32)
     tally = Tally((Task("a"),), f"{split}/", outcomes=("a.recall@10%",))
     resampling = Resampling((Task("a"),), split, outcomes=("a.recall@10%",))
-    for each in (tally, resampling):
-        each.add(Predicted(labels, users, conditional=columns, joint=columns))
+    for measure in (tally, resampling):
+        measure.add(Predicted(labels, users, conditional=columns, joint=columns))
     return Replicate(seed, seed, tally.result(), resampled=resampling.result())
 
 
 def coverage(expected: int, runs: int) -> Mapping[str, float]:
     """In which share of runs each interval held the truth; runs without a positive have none."""
     rng, truths = np.random.default_rng(expected), truth_of(expected)
-    held: dict[str, list[bool]] = {}
+    covered: dict[str, list[bool]] = {}
     for run in range(runs):
         chance, *models = rows_of(expected, ROWS, rng)
         labels = (rng.random(ROWS) < chance).astype(float)
@@ -78,30 +80,32 @@ def coverage(expected: int, runs: int) -> Mapping[str, float]:
         for metric in METRICS:
             users = rng.integers(0, 15, ROWS) if metric == "gauc" else np.full(ROWS, -1)
             records = []
-            for at, said in enumerate(models):
-                one = measured(said, labels, users.astype(np.int32), split, at)
-                records.append(Point("trial", {}, "mmoe", at, replicates=(one, one)))
+            for number, prediction in enumerate(models):
+                replicate = measured(prediction, labels, users.astype(np.int32), split, number)
+                records.append(
+                    Point("trial", {}, "mmoe", number, replicates=(replicate, replicate))
+                )
             key = f"{split}/a.{metric}"
-            samples = [each for record in records if (each := evidence_of(record, [key]))]
-            found, apart = intervals(samples), differences(samples)
-            if len(samples) < 2 or found is None or apart is None:
+            samples = [sample for record in records if (sample := evidence_of(record, [key]))]
+            bounds, paired = intervals(samples), differences(samples)
+            if len(samples) < 2 or bounds is None or paired is None:
                 continue
-            truth = [each[metric] for each in truths]
-            [pair] = apart.intervals(0, 1)
-            held.setdefault(metric, []).append(found[0][0].low <= truth[0] <= found[0][0].high)
-            held.setdefault(f"{metric}, difference", []).append(
+            truth = [model_truth[metric] for model_truth in truths]
+            [pair] = paired.intervals(0, 1)
+            covered.setdefault(metric, []).append(bounds[0][0].low <= truth[0] <= bounds[0][0].high)
+            covered.setdefault(f"{metric}, difference", []).append(
                 pair.low <= truth[0] - truth[1] <= pair.high
             )
-    return {name: float(np.mean(values)) for name, values in held.items()}
+    return {name: float(np.mean(values)) for name, values in covered.items()}
 
 
-def table(found: Mapping[int, Mapping[str, float]]) -> str:
+def table(coverages: Mapping[int, Mapping[str, float]]) -> str:
     """By expected positives the coverage of nominal 90% intervals."""
     names = [name for metric in METRICS for name in (metric, f"{metric}, difference")]
     lines = [f"| expected positives | {' | '.join(names)} |", "|---" * (1 + len(names)) + "|"]
     lines += [
-        f"| {expected} | {' | '.join(f'{of[name]:.1%}' for name in names)} |"
-        for expected, of in found.items()
+        f"| {expected} | {' | '.join(f'{shares[name]:.1%}' for name in names)} |"
+        for expected, shares in coverages.items()
     ]
     return "\n".join(lines)
 

@@ -38,7 +38,7 @@ class Tally:
         self.difference: list[bool] = []
         self.volume: list[bool] = []
         self.gain: list[float] = []
-        self.said: list[float] = []
+        self.chances: list[float] = []
         self.true: list[bool] = []
 
     def share(self, name: str) -> float:
@@ -48,7 +48,7 @@ class Tally:
     @property
     def brier(self) -> float:
         """Brier score of the probabilities."""
-        return float(np.mean((np.array(self.said) - np.array(self.true)) ** 2))
+        return float(np.mean((np.array(self.chances) - np.array(self.true)) ** 2))
 
     @property
     def uninformed(self) -> float:
@@ -67,28 +67,28 @@ def tally_of(setting: Setting, runs: int, seed: int = 0, draws: int = 400) -> Ta
         assert noise is not None
         assert rows is not None
         tally.mean += [
-            one.low <= true <= one.high
-            for row, own in zip(rows, truth, strict=True)
-            for one, true in zip(row, own, strict=True)
+            interval.low <= true <= interval.high
+            for row, values in zip(rows, truth, strict=True)
+            for interval, true in zip(row, values, strict=True)
         ]
-        apart = differences(samples)
-        assert apart is not None
+        paired = differences(samples)
+        assert paired is not None
         tally.difference += [
-            one.low <= true <= one.high
+            interval.low <= true <= interval.high
             for i, j in combinations(range(len(samples)), 2)
-            for one, true in zip(apart.intervals(i, j), truth[i] - truth[j], strict=True)
+            for interval, true in zip(paired.intervals(i, j), truth[i] - truth[j], strict=True)
         ]
-        tally.gain.append(float(np.median(apart.saved)))
+        tally.gain.append(float(np.median(paired.saved)))
         objectives, reference = setting.objectives, setting.reference
         drawn = posterior_draws(samples, noise, run, draws)
-        at = hypervolume(np.array([each.mean for each in samples]), objectives, reference)
+        measured = hypervolume(np.array([sample.mean for sample in samples]), objectives, reference)
         volume = reflected(
-            at, np.array([hypervolume(each, objectives, reference) for each in drawn])
+            measured, np.array([hypervolume(draw, objectives, reference) for draw in drawn])
         )
         tally.volume.append(volume.low <= hypervolume(truth, objectives, reference) <= volume.high)
-        said = p_nondominated(samples, objectives, run, draws)
-        assert said is not None
-        tally.said += said.tolist()
+        chances = p_nondominated(samples, objectives, run, draws)
+        assert chances is not None
+        tally.chances += chances.tolist()
         tally.true += nondominated(truth, objectives).tolist()
     return tally
 
@@ -112,20 +112,20 @@ def reliability(*tallies: Any) -> list[tuple[float, float, int]]:
     """By bin what was said on average, in which share it was true, and of how many
     configurations.
     """
-    said, true = (
-        np.array([one for each in tallies for one in getattr(each, name)])
-        for name in ("said", "true")
+    announced, true = (
+        np.array([value for tally in tallies for value in getattr(tally, name)])
+        for name in ("chances", "true")
     )
-    found = []
+    reliabilities = []
     for low, high in pairwise(BINS):
-        inside = (said >= low) & (said < high)
+        inside = (announced >= low) & (announced < high)
         n = int(inside.sum())
-        found.append(
-            (float(said[inside].mean()), float(true[inside].mean()), n)
+        reliabilities.append(
+            (float(announced[inside].mean()), float(true[inside].mean()), n)
             if n
             else (np.nan, np.nan, 0)
         )
-    return found
+    return reliabilities
 
 
 def reliability_table(rows: Sequence[tuple[str, Sequence[Any]]]) -> str:
@@ -136,8 +136,8 @@ def reliability_table(rows: Sequence[tuple[str, Sequence[Any]]]) -> str:
     lines = [f"| runs | {' | '.join(names)} |", "|---" * (1 + len(names)) + "|"]
     for name, together in rows:
         cells = [
-            f"{said:.2f}: {true:.2f} ({n:,})" if n else "-"
-            for said, true, n in reliability(*together)
+            f"{announced:.2f}: {true:.2f} ({n:,})" if n else "-"
+            for announced, true, n in reliability(*together)
         ]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -160,7 +160,9 @@ def pooled(tallies: Sequence[tuple[Setting, Tally]]) -> list[tuple[str, Sequence
 
 def _off(tally: Tally) -> bool:
     """Whether what is said of many configurations differs much from what is true."""
-    return any(n >= MANY and abs(said - true) > OFF for said, true, n in reliability(tally))
+    return any(
+        n >= MANY and abs(announced - true) > OFF for announced, true, n in reliability(tally)
+    )
 
 
 def pairing_table(tallies: Sequence[tuple[Setting, Tally]]) -> str:
@@ -170,7 +172,7 @@ def pairing_table(tallies: Sequence[tuple[Setting, Tally]]) -> str:
         if setting.correlation:
             # a replicate's own rows are in both variances
             seeds = setting.seeds**2
-            rows = (setting.apart / 2) ** 2
+            rows = (setting.own_rows / 2) ** 2
             true = (seeds + rows) / (seeds * (1 - setting.correlation) + rows)
             lines.append(
                 f"| {setting.name} | {setting.correlation:g} | {np.median(tally.gain):.1f} | "

@@ -48,22 +48,22 @@ def memory_mb(process: psutil.Process) -> float:
     """Of a process and all that it began, in MB: what the system cannot take back, so without
     mapped files.
     """
-    found = 0
-    for each in [process, *process.children(recursive=True)]:
+    kilobytes = 0
+    for member in [process, *process.children(recursive=True)]:
         with suppress(OSError, psutil.Error):
-            lines = Path(f"/proc/{each.pid}/status").read_text().splitlines()
-            found += sum(
+            lines = Path(f"/proc/{member.pid}/status").read_text().splitlines()
+            kilobytes += sum(
                 int(line.split()[1]) for line in lines if line.startswith(("RssAnon:", "RssShmem:"))
             )
-    return found * 1024 / 1e6
+    return kilobytes * 1024 / 1e6
 
 
-def watched(arguments: Sequence[str], found: dict[str, float]) -> Generator[int, None, None]:
+def watched(arguments: Sequence[str], measured: dict[str, float]) -> Generator[int, None, None]:
     """Runs a command to its end, or until a KeyboardInterrupt is thrown in; gives how often it
     looked.
 
     Args:
-        found: `seconds` that it has run and `memory` at the peak, in MB, are added to these.
+        measured: `seconds` that it has run and `memory` at the peak, in MB, are added to these.
     """
     looked, last = 0, time.monotonic()
     with subprocess.Popen(command(*arguments), stdout=subprocess.DEVNULL) as process:
@@ -72,9 +72,13 @@ def watched(arguments: Sequence[str], found: dict[str, float]) -> Generator[int,
             while process.poll() is None:
                 time.sleep(LOOK)
                 with suppress(psutil.Error):
-                    found["memory"] = max(found["memory"], memory_mb(tree))
+                    measured["memory"] = max(measured["memory"], memory_mb(tree))
                 now = time.monotonic()
-                found["seconds"], last, looked = found["seconds"] + now - last, now, looked + 1
+                measured["seconds"], last, looked = (
+                    measured["seconds"] + now - last,
+                    now,
+                    looked + 1,
+                )
                 yield looked
         except KeyboardInterrupt:
             # a background process may ignore SIGINT, and what it begins then does so, too
@@ -86,45 +90,47 @@ def watched(arguments: Sequence[str], found: dict[str, float]) -> Generator[int,
 
 
 def searched(
-    given: argparse.Namespace,
+    options: argparse.Namespace,
     raw: Path,
     home: Path,
-    found: dict[str, float],
+    measured: dict[str, float],
     keep: Callable[[], None],
 ) -> None:
     """Begins the search or goes on with it, until its part is done."""
-    limits = ["--lengths", str(given.lengths), "--trials", str(given.trials)]
-    arguments = ["run", given.suite, "--raw", str(raw), "--name", NAME, *limits]
-    watching = watched([*arguments, "--home", str(home), "--json"], found)
+    limits = ["--lengths", str(options.lengths), "--trials", str(options.trials)]
+    arguments = ["run", options.suite, "--raw", str(raw), "--name", NAME, *limits]
+    watching = watched([*arguments, "--home", str(home), "--json"], measured)
     for looked in watching:
         if looked % OFTEN:
             continue
-        found["left"] = left = status_of(home).get("search", {}).get("left") or 0.0
+        measured["left"] = remaining = status_of(home).get("search", {}).get("left") or 0.0
         keep()
-        spent = duration(found["seconds"])
+        spent = duration(measured["seconds"])
         print(
-            f"{spent} spent, {duration(left)} left, {found['memory']:,.0f} MB",
+            f"{spent} spent, {duration(remaining)} left, {measured['memory']:,.0f} MB",
             file=sys.stderr,
             flush=True,
         )
-        if left and done(found, given.part):
+        if remaining and done(measured, options.part):
             with suppress(KeyboardInterrupt):
                 watching.throw(KeyboardInterrupt())
             return
-    found["left"] = 0.0
+    measured["left"] = 0.0
 
 
-def done(found: Mapping[str, float], part: float) -> bool:
+def done(measured: Mapping[str, float], part: float) -> bool:
     """Whether a part of the time that is needed has passed."""
-    return "left" in found and found["seconds"] >= part * (found["seconds"] + found["left"])
+    return "left" in measured and measured["seconds"] >= part * (
+        measured["seconds"] + measured["left"]
+    )
 
 
 def status_of(home: Path) -> dict[str, Any]:
     """What `seesaw status` says of the run."""
-    found = subprocess.run(
+    result = subprocess.run(
         command("status", NAME, "--home", str(home), "--json"), stdout=subprocess.PIPE
     )
-    document = json.loads(found.stdout) if found.returncode == 0 else {}
+    document = json.loads(result.stdout) if result.returncode == 0 else {}
     return dict(next(iter(document.get("datasets", {}).values()), {}))
 
 
@@ -138,11 +144,15 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=60)
     parser.add_argument("--scratch", type=Path, default=Path("full-scale"))
     parser.add_argument("--table", default=NAME, help="which table of the document")
-    given = parser.parse_args()
-    raw, home, log = given.scratch / "raw", given.scratch / "home", given.scratch / "measured.json"
-    given.scratch.mkdir(parents=True, exist_ok=True)
+    options = parser.parse_args()
+    raw, home, log = (
+        options.scratch / "raw",
+        options.scratch / "home",
+        options.scratch / "measured.json",
+    )
+    options.scratch.mkdir(parents=True, exist_ok=True)
     steps = {
-        "generating": ["data", "synth", "ali-ccp", "--rows", str(given.rows), "--out", str(raw)],
+        "generating": ["data", "synth", "ali-ccp", "--rows", str(options.rows), "--out", str(raw)],
         "preparing": ["data", "prepare", "ali-ccp", "--raw", str(raw), "--home", str(home)],
     }
     measured: dict[str, dict[str, float]] = json.loads(log.read_text()) if log.exists() else {}
@@ -153,18 +163,18 @@ def main() -> None:
     for step, arguments in steps.items():
         if step not in measured:
             shutil.rmtree(raw if step == "generating" else home, ignore_errors=True)
-            found = {"seconds": 0.0, "memory": 0.0, "left": 0.0}
-            for _ in watched(arguments, found):
+            spent = {"seconds": 0.0, "memory": 0.0, "left": 0.0}
+            for _ in watched(arguments, spent):
                 pass
-            measured[step] = found
+            measured[step] = spent
             keep()
     search = measured.setdefault("running", {"seconds": 0.0, "memory": 0.0})
-    if not done(search, given.part):
-        searched(given, raw, home, search, keep)
+    if not done(search, options.part):
+        searched(options, raw, home, search, keep)
         keep()
-    text = table(measured, status_of(home), raw, home, given)
+    text = table(measured, status_of(home), raw, home, options)
     print(text)
-    replace(given.write, given.table, text)
+    replace(options.write, options.table, text)
 
 
 def table(
@@ -172,44 +182,44 @@ def table(
     status: dict[str, Any],
     raw: Path,
     home: Path,
-    given: argparse.Namespace,
+    options: argparse.Namespace,
 ) -> str:
     """The table of all steps, and the search by rungs."""
     search, replicates = status["search"], status["replicates"]
     size = {
-        name: sum(each.stat().st_size for each in path.rglob("*") if each.is_file()) / 1e9
+        name: sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) / 1e9
         for name, path in (("raw", raw), ("store", home / "store"))
     }
     lines = [
-        f"{given.rows:,} rows, {size['raw']:.1f} GB of text, {size['store']:.1f} GB of store; "
+        f"{options.rows:,} rows, {size['raw']:.1f} GB of text, {size['store']:.1f} GB of store; "
         f"{cores()} cores, {processor()}.",
         "",
         "| step | measured | memory, MB | to the end |",
         "|---|---|---|---|",
     ]
-    for step, found in measured.items():
-        whole = found["seconds"] + found["left"]
+    for step, spent in measured.items():
+        whole = spent["seconds"] + spent["left"]
         lines.append(
-            f"| {step} | {duration(found['seconds'])} | {found['memory']:,.0f} | {duration(whole)} "
+            f"| {step} | {duration(spent['seconds'])} | {spent['memory']:,.0f} | {duration(whole)} "
             "|"
         )
-    used, rungs = search["samples"], search["rungs"]
+    samples, rungs = search["samples"], search["rungs"]
     heads = " | ".join(f"{rung['samples']:,} samples" for rung in rungs)
     lines += [
         "",
-        f"The search had trained {used['used']:,} of {used['budget']:,} samples, the confirmation "
+        f"The search had trained {samples['used']:,} of {samples['budget']:,} samples, the confirmation "
         f"{replicates} replicates. {' '.join(parts(home))} A job of the search trains a trial up "
         "to a rung:",
         "",
         f"| way of sharing | {heads} | samples/s of a job |",
         "|---" * (len(rungs) + 2) + "|",
     ]
-    for kind, own in sorted(jobs(home).items()):
+    for kind, speeds in sorted(jobs(home).items()):
         reached = " | ".join(
             f"{number:,}" for number in search["kinds"].get(kind, [0] * len(rungs))
         )
         lines.append(
-            f"| {kind} | {reached} | {median(own):,.0f} ({min(own):,.0f} to {max(own):,.0f}) |"
+            f"| {kind} | {reached} | {median(speeds):,.0f} ({min(speeds):,.0f} to {max(speeds):,.0f}) |"
         )
     return "\n".join(lines)
 
@@ -218,37 +228,37 @@ def parts(home: Path) -> list[str]:
     """How long each part of a run took that was not stopped in between; without those that have not
     ended.
     """
-    found = []
+    sentences = []
     for log in (home / "runs" / NAME).glob("*/study.jsonl"):
-        at: dict[str, float] = {}
+        times: dict[str, float] = {}
         for event in map(json.loads, log.open()):
-            at[event["event"]] = event["at"]  # the last of each
-            at.setdefault("first", event["at"])
+            times[event["event"]] = event["at"]  # the last of each
+            times.setdefault("first", event["at"])
         pick = log.with_name("picked.json")
         ends = [
-            at["first"],
-            at.get("concluded"),
-            at.get("replicate"),
+            times["first"],
+            times.get("concluded"),
+            times.get("replicate"),
             pick.stat().st_mtime if pick.exists() else None,
         ]
         for name, start, end in zip(
             ("search", "confirmation", "served front"), ends, ends[1:], strict=False
         ):
             if start and end:
-                found.append(f"The {name} took {duration(end - start)}.")
-    return found
+                sentences.append(f"The {name} took {duration(end - start)}.")
+    return sentences
 
 
 def jobs(home: Path) -> dict[str, list[float]]:
     """Of each way of sharing the samples a second that its finished jobs in the search trained."""
-    found: dict[str, list[float]] = {}
+    speeds: dict[str, list[float]] = {}
     for log in (home / "runs" / NAME).glob("*/study.jsonl"):
         for event in map(json.loads, log.open()):
             if event["event"] == "outcome" and event["failure"] is None:
-                found.setdefault(event["config"]["sharing.kind"], []).append(
+                speeds.setdefault(event["config"]["sharing.kind"], []).append(
                     event["speed"]["train_samples_per_s"]
                 )
-    return found
+    return speeds
 
 
 if __name__ == "__main__":

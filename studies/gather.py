@@ -51,13 +51,13 @@ def compare(
 ) -> None:
     """Prints microseconds for each item of a turn, of both ways."""
     took = np.empty((rounds, 2))
-    for at in range(rounds):
-        for way in (0, 1) if at % 2 else (1, 0):
+    for number in range(rounds):
+        for way in (0, 1) if number % 2 else (1, 0):
             items = turn(ways[way])
             next(items)  # what is done once a pass
             started = time.process_time()
-            took[at, way] = sum(1 for _ in items)
-            took[at, way] = (time.process_time() - started) / took[at, way] * 1e6
+            took[number, way] = sum(1 for _ in items)
+            took[number, way] = (time.process_time() - started) / took[number, way] * 1e6
     low, middle, high = np.percentile(took[:, 0] / took[:, 1], (25, 50, 75))
     packed, plain = np.median(took, axis=0)
     print(

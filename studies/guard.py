@@ -26,8 +26,24 @@ OBJECTIVES = SETTINGS[0].objectives
 POINTS = 8
 SINGLE = 2
 """Single-task points: the best of each task, as the search confirms them."""
-SMALL = Setting("small data", POINTS, seeds=4e-3, alike=9e-3, apart=3e-3, least=3, most=3)
-LARGE = Setting("large data", POINTS, seeds=3e-4, alike=1e-3, apart=2e-4, least=2, most=2)
+SMALL = Setting(
+    "small data",
+    POINTS,
+    seeds=4e-3,
+    common_rows=9e-3,
+    own_rows=3e-3,
+    least_replicates=3,
+    most_replicates=3,
+)
+LARGE = Setting(
+    "large data",
+    POINTS,
+    seeds=3e-4,
+    common_rows=1e-3,
+    own_rows=2e-4,
+    least_replicates=2,
+    most_replicates=2,
+)
 HARM = {SMALL: (0.0, 0.005, 0.01, 0.02, 0.03), LARGE: (0.0, 0.0005, 0.001, 0.002, 0.003)}
 """What the last point loses in one task and gains in the other, in AUC."""
 COUNTS = (1.0, 1.5, 2.0, 2.5, 3.0)
@@ -43,17 +59,19 @@ def points_of(setting: Setting, harm: float, rng: np.random.Generator) -> list[P
     truth = np.full((POINTS, 2), 0.8)
     truth[-1] += (harm, -harm)
     points = []
-    for number, seen in enumerate(run_of(setting, truth, rng)):
+    for number, observed in enumerate(run_of(setting, truth, rng)):
         kind = "single_task" if number < SINGLE else "mmoe"
         runs = tuple(
             Replicate(
                 place,
                 place,
                 {o.key(CONFIRM): float(value) for o, value in zip(OBJECTIVES, values, strict=True)},
-                resampled={o.key(CONFIRM): rows[:, at].tolist() for at, o in enumerate(OBJECTIVES)},
+                resampled={
+                    o.key(CONFIRM): rows[:, column].tolist() for column, o in enumerate(OBJECTIVES)
+                },
             )
             for place, (values, rows) in enumerate(
-                zip(seen.values, seen.moves, strict=True), start=1
+                zip(observed.values, observed.moves, strict=True), start=1
             )
         )
         config = {"sharing.kind": kind, "funnel.kind": "independent", "balancing.kind": "static"}
@@ -71,8 +89,8 @@ def shares(setting: Setting, harm: float, runs: int) -> tuple[np.ndarray, np.nda
         points = points_of(setting, harm, rng)
         single = composite(points, OBJECTIVES)
         assert single is not None
-        every = [*points, single]
-        choices = head_choices(frontier([], OBJECTIVES, baselines=every), every)
+        all_points = [*points, single]
+        choices = head_choices(frontier([], OBJECTIVES, baselines=all_points), all_points)
         judge = Judge(Policy(), choices)
         values = choices.values(choices.names)[:POINTS]
         losses = choices.values(choices.names)[-1] - values
@@ -91,11 +109,11 @@ def shares(setting: Setting, harm: float, runs: int) -> tuple[np.ndarray, np.nda
 
 def table(setting: Setting, runs: int) -> str:
     """A row for each guard."""
-    found = {harm: shares(setting, harm, runs) for harm in HARM[setting]}
+    by_harm = {harm: shares(setting, harm, runs) for harm in HARM[setting]}
     heads = ["no point left", *(f"excluded at {harm:g}" for harm in HARM[setting])]
     lines = [f"| {setting.name} | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
-    for at, name in enumerate(GUARDS):
-        numbers = [found[0.0][0][at], *(found[harm][1][at] for harm in HARM[setting])]
+    for guard, name in enumerate(GUARDS):
+        numbers = [by_harm[0.0][0][guard], *(by_harm[harm][1][guard] for harm in HARM[setting])]
         lines.append(f"| {name} | {' | '.join(f'{number:.1%}' for number in numbers)} |")
     return "\n".join(lines)
 

@@ -97,7 +97,7 @@ PLAIN = Layout(Schema(FIELDS, (), (Task("a"), Task("b")), scenario="scenario"), 
 
 def document() -> str:
     """The whole page."""
-    runs, costs, seen, against = reference(), measured_costs(), experiments(), ablations()
+    runs, costs, documents, against = reference(), measured_costs(), experiments(), ablations()
     parts = [HEAD.format(choices=choices())]
     for axis, registry in AXES.items():
         common = _common(registry)
@@ -105,19 +105,19 @@ def document() -> str:
         if common:
             parts.append("\n".join(["Options of several:", "", *_table(common)]) + "\n")
         for kind, entry in registry.items():
-            found = [runs[axis, kind]] if (axis, kind) in runs else []
-            found += against.get(kind, [])
-            more = [
+            results = [runs[axis, kind]] if (axis, kind) in runs else []
+            results += against.get(kind, [])
+            further = [
                 name
-                for name in seen.get(kind, [])
-                if not any(f"(studies/{name})" in line for line in found)
+                for name in documents.get(kind, [])
+                if not any(f"(studies/{name})" in line for line in results)
             ]
-            if not found and not more:
+            if not results and not further:
                 plain = zoo_cost.PLAIN.get(axis) == kind
-                found = [
+                results = [
                     "the others of this axis are compared with it" if plain else "not yet compared"
                 ]
-            parts.append(_entry(kind, entry, common, costs.get((axis, kind)), found, more))
+            parts.append(_entry(kind, entry, common, costs.get((axis, kind)), results, further))
     return "\n".join(parts)
 
 
@@ -134,9 +134,10 @@ def choices() -> str:
     rows["numbers"], rows["history"] = _named(AXES["numeric"]), _named(AXES["sequence"])
     rows["interaction before sharing"] = _named(AXES["interaction"])
     rows["ensemble"] = "`ensemble.members`: 1, or more that share all weights but for small vectors"
-    every = AXES["balancing"].items()
+    balancers = AXES["balancing"].items()
     rows["balancing"] = " · ".join(
-        _named(kind for kind, each in every if issubclass(each.build, of)) for of in PASSES
+        _named(kind for kind, entry in balancers if issubclass(entry.build, base))
+        for base in PASSES
     )
     rows |= {"sampler": _named(SAMPLERS), "executor": _named(EXECUTORS)}
     return "\n".join(
@@ -165,10 +166,10 @@ def _common(registry: Mapping[str, Entry[Any]]) -> list[tuple[str, str, str]]:
     """Options that at least three entries have alike, except those whose name has two such
     meanings.
     """
-    every = Counter(option for entry in registry.values() for option in _options(entry))
-    found = [option for option, times in every.items() if times >= SEVERAL]
-    names = Counter(name for name, *_ in found)
-    return [option for option in found if names[option[0]] == 1]
+    counts = Counter(option for entry in registry.values() for option in _options(entry))
+    common = [option for option, times in counts.items() if times >= SEVERAL]
+    names = Counter(name for name, *_ in common)
+    return [option for option in common if names[option[0]] == 1]
 
 
 def _table(options: Iterable[tuple[str, str, str]]) -> list[str]:
@@ -188,10 +189,10 @@ def _entry(
     for paragraph in _paragraphs(entry.build):
         lines += [paragraph, ""]
     options = _options(entry)
-    if own := _table(option for option in options if option not in common):
-        lines += [*own, ""]
-    if also := [name for name, *rest in options if (name, *rest) in common]:
-        lines += [f"{'Also' if own else 'Options:'} {_named(also)}.", ""]
+    if own_options := _table(option for option in options if option not in common):
+        lines += [*own_options, ""]
+    if shared_options := [name for name, *rest in options if (name, *rest) in common]:
+        lines += [f"{'Also' if own_options else 'Options:'} {_named(shared_options)}.", ""]
     if entry.paper != "-" and _escaped(entry.paper) not in " ".join(lines):
         lines.append(f"* Paper: {entry.paper}.")
     if costs := [*_costs(entry), *([measured] if measured else ())]:
@@ -221,17 +222,17 @@ def _paragraphs(build: Any) -> Iterator[str]:
 def _costs(entry: Entry[Any]) -> Iterator[str]:
     build: Any = entry.build
     if issubclass(build, Sharing):
-        made = build.of(PLAIN, 2, entry.config())
-        size = sum(parameter.numel() for parameter in made.parameters())
+        module = build.of(PLAIN, 2, entry.config())
+        size = sum(parameter.numel() for parameter in module.parameters())
         sets = build.input_sets(2)
-        more = (
+        suffix = (
             ", in 10 scenarios"
             if build.by_scenario
             else f", and {sets} embeddings of every id"
             if sets > 1
             else ""
         )
-        yield f"{size:,} parameters{more}"
+        yield f"{size:,} parameters{suffix}"
     elif issubclass(build, Balancer):
         yield next(text for base, text in PASSES.items() if issubclass(build, base))
         yield from (f"asks for {need}: {NEEDS[need]}" for need in sorted(build.needs))

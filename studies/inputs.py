@@ -140,8 +140,8 @@ OWN: dict[str, dict[str, Scalar]] = {
 }
 VARIANTS = {
     name: {key: value for part in name.split(", ") for key, value in OWN.get(part, {}).items()}
-    | own
-    for name, own in OWN.items()
+    | options
+    for name, options in OWN.items()
 }
 """Each has the options of the parts of its name, and its own. The first and all that do not say
 otherwise: Shared-Bottom, up to 1000 ranges, no interaction."""
@@ -167,25 +167,25 @@ def store_of(data: str, home: Path, raw: Path, variant: str = FIRST) -> Store:
     )
 
 
-def draws(data: str, variant: str, many: int, tasks: Sequence[str]) -> list[dict[str, Scalar]]:
+def draws(data: str, variant: str, count: int, tasks: Sequence[str]) -> list[dict[str, Scalar]]:
     """The configurations to try; those of networks differ between variants in the variant alone."""
     if variant == TREES:
-        return configurations(tasks, many, derive(0, NAME))
+        return configurations(tasks, count, derive(0, NAME))
     ranges = {**DRAWN, "optim.epochs": EPOCHS[data]}
     points = Sobol(1 + len(ranges), rng=np.random.default_rng(derive(0, NAME))).random_base2(10)[
-        :many
+        :count
     ]
     # of a parameter that is gone: the others keep their draws
     points = np.delete(points, len(DRAWN), axis=1)
-    own = VARIANTS[variant]
-    found = []
+    varied = VARIANTS[variant]
+    configs = []
     for point in points.tolist():
         values = {
-            name: low * (high / low) ** at
-            for (name, (low, high)), at in zip(ranges.items(), point, strict=True)
+            name: low * (high / low) ** position
+            for (name, (low, high)), position in zip(ranges.items(), point, strict=True)
         }
-        found.append({**FIXED, **values, **own})
-    return found
+        configs.append({**FIXED, **values, **varied})
+    return configs
 
 
 def trained(
@@ -218,23 +218,29 @@ def _trained(
     )
     started = process_time()
     metrics = run_job(job).metrics
-    taken = process_time() - started
-    kept = {f"valid/{name}": metrics[f"valid/{name}"] for name in job.objectives}
-    kept |= {name: value for name, value in metrics.items() if name.startswith("test/")}
+    cpu_seconds = process_time() - started
+    kept_metrics = {f"valid/{name}": metrics[f"valid/{name}"] for name in job.objectives}
+    kept_metrics |= {name: value for name, value in metrics.items() if name.startswith("test/")}
     if replicate:
         write_rows(store, folder)
         for name, outcome in FRONTS.items():
             shares = ("recall" if task.kind == "binary" else "value" for task in tasks)
-            of = [
+            outcomes = [
                 f"{task.name}.{outcome.format(share=share)}"
                 for task, share in zip(tasks, shares, strict=True)
             ]
-            kept[f"test/{name}"] = front_of(folder, name_of(job.training, replicate), of)
+            kept_metrics[f"test/{name}"] = front_of(
+                folder, name_of(job.training, replicate), outcomes
+            )
         if store.schema.scenario:
-            said = predictions(folder, "test", name_of(job.training, replicate))
-            assert said is not None
-            kept |= by_scenario(store, said)
-    return {"metrics": kept, "parameters": metrics.get("cost/parameters", 0), "cpu": taken}
+            predicted = predictions(folder, "test", name_of(job.training, replicate))
+            assert predicted is not None
+            kept_metrics |= by_scenario(store, predicted)
+    return {
+        "metrics": kept_metrics,
+        "parameters": metrics.get("cost/parameters", 0),
+        "cpu": cpu_seconds,
+    }
 
 
 def front_of(folder: Path, name: str, outcomes: Sequence[str]) -> float:
@@ -244,50 +250,55 @@ def front_of(folder: Path, name: str, outcomes: Sequence[str]) -> float:
     Each outcome is taken over that of a random order, as a share of the ideal's; of M tasks the
     M-th root is given.
     """
-    objectives, found = [Objective(each, "maximize") for each in outcomes], []
+    objectives, by_split = [Objective(outcome, "maximize") for outcome in outcomes], []
     for split in ("confirm", "test"):
-        rows, said = read_rows(folder, split), predictions(folder, split, name)
+        rows, predicted = read_rows(folder, split), predictions(folder, split, name)
         assert rows is not None
-        assert said is not None
-        tasks = [Task(*each) for each in zip(rows.tasks, rows.kinds, strict=True)]
+        assert predicted is not None
+        tasks = [Task(*description) for description in zip(rows.tasks, rows.kinds, strict=True)]
         measure = Measure(tasks, outcomes, rows)
         scores = (
-            fused(each.kind, said, each.weights, rows.rates) for each in Sweep(len(tasks)).settings
+            fused(setting.kind, predicted, setting.weights, rows.rates)
+            for setting in Sweep(len(tasks)).settings
         )
-        found.append(np.array([measure.values(score)[0] for score in scores]))
-    best = on_front(found[0][None], np.ones((1, len(found[0])), np.bool_), objectives)[0]
-    ideal = [measure.values(np.nan_to_num(own))[0, at] for at, own in enumerate(rows.labels.T)]
-    above = (found[1][best] - measure.random()) / (np.array(ideal) - measure.random())
+        by_split.append(np.array([measure.values(score)[0] for score in scores]))
+    best = on_front(by_split[0][None], np.ones((1, len(by_split[0])), np.bool_), objectives)[0]
+    ideal = [
+        measure.values(np.nan_to_num(labels))[0, number]
+        for number, labels in enumerate(rows.labels.T)
+    ]
+    above = (by_split[1][best] - measure.random()) / (np.array(ideal) - measure.random())
     return float(
         hypervolume(above, objectives, dict.fromkeys(outcomes, 0.0)) ** (1 / len(outcomes))
     )
 
 
-def by_scenario(store: Store, said: np.ndarray) -> dict[str, float]:
-    """AUC and what is served, of joint predictions `said` (N, T) on test in each scenario."""
+def by_scenario(store: Store, predicted: np.ndarray) -> dict[str, float]:
+    """AUC and what is served, of joint predictions `predicted` (N, T) on test in each scenario."""
     test, tasks = store.split("test"), store.schema.tasks
     labels, group = joint_labels(np.asarray(test.labels), store.schema), np.asarray(test.group)
     names = [*(f"{task.name}.auc" for task in tasks), *default_outcomes(tasks, group)]
     codes = np.asarray(test.segments)[:, list(store.segments).index(SCENARIO)]
     scenarios = store.segments[SCENARIO]
     slices = [codes == code for code in range(len(scenarios))]
-    measure, found = Measure(tasks, names, Labelled(labels, group), slices), {}
-    each_head = [measure.values(own.astype(np.float64)) for own in said.T]
+    measure, metrics = Measure(tasks, names, Labelled(labels, group), slices), {}
+    each_head = [measure.values(head.astype(np.float64)) for head in predicted.T]
     for code, (value, inside) in enumerate(zip(scenarios, slices, strict=True)):
-        for at, task in enumerate(tasks):
-            if (labels[inside, at] > 0).sum() >= LEAST_IN_SLICE and (
-                labels[inside, at] == 0
+        for column, task in enumerate(tasks):
+            if (labels[inside, column] > 0).sum() >= LEAST_IN_SLICE and (
+                labels[inside, column] == 0
             ).sum() >= LEAST_IN_SLICE:
-                values = dict(zip(names, each_head[at][code], strict=True))
-                own = {
+                values = dict(zip(names, each_head[column][code], strict=True))
+                task_values = {
                     name: value
                     for name, value in values.items()
                     if name.startswith(f"{task.name}.")
                 }
-                found |= {
-                    f"test/{name}[{SCENARIO}={value}]": float(each) for name, each in own.items()
+                metrics |= {
+                    f"test/{name}[{SCENARIO}={value}]": float(measured_value)
+                    for name, measured_value in task_values.items()
                 }
-    return found
+    return metrics
 
 
 def chosen(
@@ -300,18 +311,23 @@ def chosen(
         return best_by_task(tasks, tried)
     return max(
         tried,
-        key=lambda each: sum(value for name, value in each[1].items() if name.startswith("valid/")),
+        key=lambda trial: sum(
+            value for name, value in trial[1].items() if name.startswith("valid/")
+        ),
     )[0]
 
 
 def one(
-    data: str, variant: str, given: argparse.Namespace, known: Mapping[tuple[str, str, str], Any]
+    data: str,
+    variant: str,
+    options: argparse.Namespace,
+    recorded: Mapping[tuple[str, str, str], Any],
 ) -> None:
     """Trains what is missing of a variant, a line of JSON for each training."""
 
     def result(config: dict[str, Scalar], replicate: int) -> dict[str, float]:
         key = (data, variant, f"{replicate} {json.dumps(config)}")
-        if key not in known:
+        if key not in recorded:
             line = {
                 "key": key,
                 "replicate": replicate,
@@ -319,13 +335,13 @@ def one(
             }
             print(json.dumps(line), flush=True)
             return dict(line["metrics"])
-        return dict(known[key]["metrics"])
+        return dict(recorded[key]["metrics"])
 
-    store = store_of(data, given.home, given.raw, variant)
+    store = store_of(data, options.home, options.raw, variant)
     tasks = [task.name for task in store.schema.tasks]
-    tried = [(config, result(config, 0)) for config in draws(data, variant, given.tries, tasks)]
+    tried = [(config, result(config, 0)) for config in draws(data, variant, options.tries, tasks)]
     best = chosen(tasks, variant, tried)
-    for replicate in range(1, given.seeds + 1):
+    for replicate in range(1, options.seeds + 1):
         result(best, replicate)
 
 
@@ -353,59 +369,79 @@ def table(
     A cell has the mean on test and the lead over `against`; where trees are a variant, a second
     table has leads over them.
     """
-    found: dict[str, dict[str, dict[int, dict[str, Any]]]] = {}
+    by_data: dict[str, dict[str, dict[int, dict[str, Any]]]] = {}
     for line in lines:
         if line["replicate"]:
             data, variant = line["key"][:2]
-            found.setdefault(data, {}).setdefault(variant, {})[line["replicate"]] = line
+            by_data.setdefault(data, {}).setdefault(variant, {})[line["replicate"]] = line
     parts = []
     for data in data_sets:
-        first = found.get(data, {}).get(against)
+        first = by_data.get(data, {}).get(against)
         if first is None:
             continue
-        of = {variant: found[data][variant] for variant in variants if variant in found[data]}
+        by_variant = {
+            variant: by_data[data][variant] for variant in variants if variant in by_data[data]
+        }
         some = next(iter(first.values()))["metrics"]
         names = [key.removeprefix("test/") for key in some if key.startswith("test/")]
         usual = [name for name in names if f"valid/{name}" in some or ranked(metric_of(name))]
-        shown = [name for name in names if name in (outcomes or usual)]
-        parts.append(_leads(f"{data}, ahead of `{against}`", of, shown, first, means=True))
-        if TREES in of and against != TREES:
-            parts.append(_leads(f"{data}, ahead of trees", of, shown, of[TREES], means=False))
+        shown_names = [name for name in names if name in (outcomes or usual)]
+        parts.append(
+            _leads(f"{data}, ahead of `{against}`", by_variant, shown_names, first, means=True)
+        )
+        if TREES in by_variant and against != TREES:
+            parts.append(
+                _leads(
+                    f"{data}, ahead of trees",
+                    by_variant,
+                    shown_names,
+                    by_variant[TREES],
+                    means=False,
+                )
+            )
     return "\n\n".join(parts)
 
 
 def _leads(
     title: str,
-    of: Mapping[str, Mapping[int, dict[str, Any]]],
+    by_variant: Mapping[str, Mapping[int, dict[str, Any]]],
     outcomes: Sequence[str],
-    other: Mapping[int, dict[str, Any]],
+    baseline: Mapping[int, dict[str, Any]],
     *,
     means: bool,
 ) -> str:
     """One table; a variant with fewer seeds than others says how many."""
-    most = max(map(len, of.values()))
+    most_seeds = max(map(len, by_variant.values()))
     heads = [title, *(f"{name}, hundredths" if _in_units(name) else name for name in outcomes)]
     rows = [[*heads, "CPU s"] if means else heads]
-    for variant, own in of.items():
-        if own is other and not means:
+    for variant, by_seed in by_variant.items():
+        if by_seed is baseline and not means:
             continue
-        cells = [variant + (f" ({len(own)} seeds)" if len(own) < most else "")]
+        cells = [variant + (f" ({len(by_seed)} seeds)" if len(by_seed) < most_seeds else "")]
         for name in outcomes:
             key = f"test/{name}"
-            if key not in next(iter(own.values()))["metrics"]:
+            if key not in next(iter(by_seed.values()))["metrics"]:
                 cells.append("")
                 continue
-            pairs = [seed for seed in own.keys() & other.keys() if key in other[seed]["metrics"]]
-            gains = [own[seed]["metrics"][key] - other[seed]["metrics"][key] for seed in pairs]
-            mean = f"{np.mean([line['metrics'][key] for line in own.values()]):.5f}"
+            pairs = [
+                seed
+                for seed in by_seed.keys() & baseline.keys()
+                if key in baseline[seed]["metrics"]
+            ]
+            gains = [
+                by_seed[seed]["metrics"][key] - baseline[seed]["metrics"][key] for seed in pairs
+            ]
+            mean = f"{np.mean([line['metrics'][key] for line in by_seed.values()]):.5f}"
             lead = (
                 ""
-                if own is other or not gains
+                if by_seed is baseline or not gains
                 else interval(gains, 100.0 if _in_units(name) else 1e4)
             )
             cells.append("; ".join(part for part in (mean if means else "", lead) if part))
         rows.append(
-            [*cells, f"{np.mean([line['cpu'] for line in own.values()]):.1f}"] if means else cells
+            [*cells, f"{np.mean([line['cpu'] for line in by_seed.values()]):.1f}"]
+            if means
+            else cells
         )
     rows.insert(1, ["---"] * len(rows[0]))
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
@@ -436,44 +472,49 @@ def main() -> None:
     )
     # what a process is begun with
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
-    given = parser.parse_args()
+    options = parser.parse_args()
     lines = (
-        [json.loads(line) for line in given.out.read_text().splitlines()]
-        if given.out.exists()
+        [json.loads(line) for line in options.out.read_text().splitlines()]
+        if options.out.exists()
         else []
     )
-    if given.one:
+    if options.one:
         keep_freed_memory()
         torch.set_num_threads(1)
-        one(given.data[0], given.variant[0], given, {tuple(line["key"]): line for line in lines})
+        one(
+            options.data[0],
+            options.variant[0],
+            options,
+            {tuple(line["key"]): line for line in lines},
+        )
         return
-    for data in given.data:
-        store_of(data, given.home, given.raw)
+    for data in options.data:
+        store_of(data, options.home, options.raw)
 
     def run(data: str, variant: str) -> None:
         command = [sys.executable, __file__, "--one", "--data", data, "--variant", variant]
         for name in ("raw", "home", "out", "tries", "seeds"):
-            command += [f"--{name}", str(getattr(given, name))]
+            command += [f"--{name}", str(getattr(options, name))]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             for text in process.stdout:
-                with given.out.open("a") as file:
+                with options.out.open("a") as file:
                     file.write(text)
                 lines.append(json.loads(text))
                 print(lines[-1]["key"], lines[-1]["metrics"], file=sys.stderr, flush=True)
         if process.returncode:
             print(f"{variant} on {data} failed: exit code {process.returncode}", file=sys.stderr)
 
-    with ThreadPoolExecutor(given.workers) as pool:
+    with ThreadPoolExecutor(options.workers) as pool:
         list(
             pool.map(
                 lambda pair: run(*pair),
-                [(data, variant) for data in given.data for variant in given.variant],
+                [(data, variant) for data in options.data for variant in options.variant],
             )
         )
-    text = table(lines, given.data, given.variant, given.outcome, given.against)
+    text = table(lines, options.data, options.variant, options.outcome, options.against)
     print(text)
-    replace(given.write, given.block, text)
+    replace(options.write, options.block, text)
 
 
 if __name__ == "__main__":

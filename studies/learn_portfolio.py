@@ -63,11 +63,11 @@ Config = dict[str, Scalar]
 
 def tables_of(dataset: str, path: Path) -> list[Table]:
     """The data set's tables, one a training seed."""
-    of, card = SUITE.dataset(card_of(dataset)), load_card(card_of(dataset))
-    names = of.tasks or card.default_tasks
+    suite_dataset, card = SUITE.dataset(card_of(dataset)), load_card(card_of(dataset))
+    names = suite_dataset.tasks or card.default_tasks
     tasks = tuple(task for task in card.tasks if task.name in names)
-    objectives = resolve_objectives(of, tasks, ranked=())
-    reference = resolve_reference(objectives, of.reference)
+    objectives = resolve_objectives(suite_dataset, tasks, ranked=())
+    reference = resolve_reference(objectives, suite_dataset.reference)
     space = load_space(SUITE.space)
     if not any(task.parent for task in tasks):
         space = space.restricted({"funnel.kind": "independent"})
@@ -84,7 +84,7 @@ class Known:
     def __init__(self, emulator: Emulator, candidates: Sequence[Config]) -> None:
         self.objectives, self.reference = emulator.objectives, emulator.reference
         self.curves = emulator.curves(
-            [fitted(each, emulator.space, emulator.tasks) for each in candidates]
+            [fitted(candidate, emulator.space, emulator.tasks) for candidate in candidates]
         )
         self.best = hypervolume(
             self.curves.reshape(-1, len(self.objectives)), self.objectives, self.reference
@@ -105,24 +105,26 @@ class Known:
 
 
 def learn(
-    known: Sequence[Known], candidates: Sequence[Config], objectives: int, size: int = SIZE
+    data_sets: Sequence[Known], candidates: Sequence[Config], objectives: int, size: int = SIZE
 ) -> list[int]:
     """The chosen candidates for this number of objectives, best first; at least one is a
     single-task model.
     """
-    near = np.min([ranks(of.curves[:, -1], of.objectives) for of in known], axis=0) < RANKS
-    weights = np.array([1.0 if len(each.objectives) == objectives else 0.5 for each in known])
+    near = (
+        np.min([ranks(data.curves[:, -1], data.objectives) for data in data_sets], axis=0) < RANKS
+    )
+    weights = np.array([1.0 if len(data.objectives) == objectives else 0.5 for data in data_sets])
     good = np.flatnonzero(near).tolist()
     single = [i for i in good if candidates[i][KIND] == SINGLE_TASK]
     chosen: list[int] = []
     while len(chosen) < size:
         alone = len(chosen) == size - 1 and not set(chosen) & set(single)
-        among = [i for i in (single if alone else good) if i not in chosen]
+        eligible = [i for i in (single if alone else good) if i not in chosen]
         losses = [
-            np.log(FLOOR + np.array([max(0.0, of.missing([*chosen, i])) for of in known]))
-            for i in among
+            np.log(FLOOR + np.array([max(0.0, data.missing([*chosen, i])) for data in data_sets]))
+            for i in eligible
         ]
-        chosen.append(among[int(np.argmin(np.array(losses) @ weights))])
+        chosen.append(eligible[int(np.argmin(np.array(losses) @ weights))])
     return chosen
 
 
@@ -138,20 +140,20 @@ def main() -> None:
         help="to search_spaces/portfolio/learnt.toml, docs/studies/search.md",
     )
     options = parser.parse_args()
-    names = [name for each in SUITE.datasets if (name := name_of(each.id)) not in UNSEEN]
-    known, candidates = known_of(names, options.table)
+    names = [name for dataset in SUITE.datasets if (name := name_of(dataset.id)) not in UNSEEN]
+    known_data, candidates = known_of(names, options.table)
     text = HEAD
     for rows, objectives in product((0, LARGE_ROWS), (2, 3)):
-        of = [each for name, each in known.items() if not rows or name in LARGE]
+        learnt_on = [data for name, data in known_data.items() if not rows or name in LARGE]
         lines = "".join(
             f"  {_inline(candidates[i])},\n"
-            for i in learn(of, candidates, objectives, options.size)
+            for i in learn(learnt_on, candidates, objectives, options.size)
         )
         head = f"objectives = {objectives}\nrows = {rows}"
         text += f"\n[[portfolios]]\n{head}\nconfigurations = [\n{lines}]\n"
-    _, _, configs = found = served_regrets(options.served)
-    chosen = learn_served(found[0], single_of(configs), options.size)
-    lines = "".join(f"  {_inline(configs[at])},\n" for at in chosen)
+    _, _, configs = served = served_regrets(options.served)
+    chosen = learn_served(served[0], single_of(configs), options.size)
+    lines = "".join(f"  {_inline(configs[place])},\n" for place in chosen)
     head = "# Of what is served within groups.\n[[portfolios]]\nobjectives = 3\nrows = 0"
     text += f"\n{head}\nconfigurations = [\n{lines}]\n"
     judged = "\n".join(left_out(options.served, options.size))
@@ -171,20 +173,22 @@ def known_of(datasets: Sequence[str], path: Path) -> tuple[dict[str, Known], lis
     candidates = [
         config for name, table in tables.items() if name not in AGAIN for config in table.configs
     ]
-    return {name: Known(Emulator(of), candidates) for name, of in tables.items()}, candidates
+    return {name: Known(Emulator(table), candidates) for name, table in tables.items()}, candidates
 
 
 def learnt_without(
-    dataset: str, known: Mapping[str, Known], candidates: Sequence[Config]
+    dataset: str, known_data: Mapping[str, Known], candidates: Sequence[Config]
 ) -> tuple[Config, ...]:
     """The portfolio for a data set, learnt on the others; for a large one on the large ones."""
     left_out = (dataset, *UNSEEN)
-    others = [
-        each
-        for name, each in known.items()
+    remaining = [
+        data
+        for name, data in known_data.items()
         if name not in left_out and (dataset not in LARGE or name in LARGE)
     ]
-    return tuple(candidates[i] for i in learn(others, candidates, len(known[dataset].objectives)))
+    return tuple(
+        candidates[i] for i in learn(remaining, candidates, len(known_data[dataset].objectives))
+    )
 
 
 def served_regrets(path: Path) -> tuple[NDArray[np.float64], list[str], list[Config]]:
@@ -214,8 +218,8 @@ def served_regrets(path: Path) -> tuple[NDArray[np.float64], list[str], list[Con
             if ".weight." in name and name.startswith("balancing.")
         ]
         placed = {
-            f"balancing.static.weight.{task}": f"balancing.static.weight.{at}"
-            for at, task in enumerate(tasks, 2)
+            f"balancing.static.weight.{task}": f"balancing.static.weight.{place}"
+            for place, task in enumerate(tasks, 2)
         }
         configs.append(
             {
@@ -225,13 +229,17 @@ def served_regrets(path: Path) -> tuple[NDArray[np.float64], list[str], list[Con
             }
         )
     regrets = 100 * (true.max() - true).to_numpy()
-    kept = [at for at, each in enumerate(configs) if _plain(each)]
-    return regrets[kept], [str(name) for name in true], [configs[at] for at in kept]
+    plain_places = [place for place, config in enumerate(configs) if _plain(config)]
+    return (
+        regrets[plain_places],
+        [str(name) for name in true],
+        [configs[place] for place in plain_places],
+    )
 
 
 def single_of(configs: Sequence[Config]) -> list[int]:
     """Which of them are single-task models."""
-    return [at for at, each in enumerate(configs) if each[KIND] == SINGLE_TASK]
+    return [place for place, config in enumerate(configs) if config[KIND] == SINGLE_TASK]
 
 
 def _plain(config: Config) -> bool:
@@ -247,13 +255,17 @@ def learn_served(regrets: NDArray[np.float64], single: Sequence[int], size: int)
     """The chosen configurations, best first; the last is a single-task model where none was chosen
     before.
     """
-    chosen, least = [], np.full(regrets.shape[1], np.inf)
+    chosen, best_so_far = [], np.full(regrets.shape[1], np.inf)
     while len(chosen) < size:
         alone = len(chosen) == size - 1 and not set(chosen) & set(single)
-        among = [at for at in (single if alone else range(len(regrets))) if at not in chosen]
-        means = np.minimum(least, regrets[among]).mean(axis=1) + FEW * regrets[among].mean(axis=1)
-        chosen.append(among[int(np.argmin(means))])
-        least = np.minimum(least, regrets[chosen[-1]])
+        eligible = [
+            place for place in (single if alone else range(len(regrets))) if place not in chosen
+        ]
+        means = np.minimum(best_so_far, regrets[eligible]).mean(axis=1) + FEW * regrets[
+            eligible
+        ].mean(axis=1)
+        chosen.append(eligible[int(np.argmin(means))])
+        best_so_far = np.minimum(best_so_far, regrets[chosen[-1]])
     return chosen
 
 
@@ -267,12 +279,12 @@ def left_out(path: Path, size: int) -> list[str]:
         "| data left out | regret of the best of the portfolio, % of U | of as many at random |",
         "|---|---|---|",
     ]
-    for at, name in enumerate(names):
-        chosen = learn_served(np.delete(regrets, at, axis=1), single, size)
+    for column, name in enumerate(names):
+        chosen = learn_served(np.delete(regrets, column, axis=1), single, size)
         drawn = np.mean(
-            [regrets[rng.permutation(len(regrets))[:size], at].min() for _ in range(1000)]
+            [regrets[rng.permutation(len(regrets))[:size], column].min() for _ in range(1000)]
         )
-        lines.append(f"| {name} | {regrets[chosen, at].min():.2f} | {drawn:.2f} |")
+        lines.append(f"| {name} | {regrets[chosen, column].min():.2f} | {drawn:.2f} |")
     return lines
 
 

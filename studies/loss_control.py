@@ -29,28 +29,28 @@ def main() -> None:
     parser.add_argument("--home", type=Path, default=Path(".seesaw"))
     parser.add_argument("--variant", nargs="+", default=["listwise", "jrc", "bpr"])
     parser.add_argument("--out", type=Path, default=Path("inputs.jsonl"))
-    given = parser.parse_args()
+    options = parser.parse_args()
     keep_freed_memory()
     torch.set_num_threads(1)
-    store, gains = store_of(DATA, given.home, given.raw), dict[tuple[str, str], list[float]]()
-    for line in map(json.loads, given.out.read_text().splitlines()):
+    store, gains = store_of(DATA, options.home, options.raw), dict[tuple[str, str], list[float]]()
+    for line in map(json.loads, options.out.read_text().splitlines()):
         data, variant, key = line["key"]
-        if data == DATA and variant in given.variant and line["replicate"]:
+        if data == DATA and variant in options.variant and line["replicate"]:
             config = json.loads(key.partition(" ")[2])
             plain = {name: value for name, value in config.items() if not name.startswith("loss.")}
             metrics = trained(store, plain, variant, line["replicate"])["metrics"]
             for name in OUTCOMES:
-                own = line["metrics"][f"test/{name}"] - metrics[f"test/{name}"]
-                gains.setdefault((name, variant), []).append(own)
-    rows = [f"| ahead of `log` with its configuration, .0001 | {' | '.join(given.variant)} |"]
-    rows.append("|---" * (1 + len(given.variant)) + "|")
+                gain = line["metrics"][f"test/{name}"] - metrics[f"test/{name}"]
+                gains.setdefault((name, variant), []).append(gain)
+    rows = [f"| ahead of `log` with its configuration, .0001 | {' | '.join(options.variant)} |"]
+    rows.append("|---" * (1 + len(options.variant)) + "|")
     for name in OUTCOMES:
         rows.append(
-            f"| {name} | {' | '.join(interval(gains[name, variant]) for variant in given.variant)} "
+            f"| {name} | {' | '.join(interval(gains[name, variant]) for variant in options.variant)} "
             "|"
         )
     print("\n".join(rows))
-    replace(given.write, "control", "\n".join(rows))
+    replace(options.write, "control", "\n".join(rows))
 
 
 if __name__ == "__main__":

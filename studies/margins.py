@@ -39,9 +39,11 @@ EXPECTED = {
 
 def area_error(positives: int, negatives: int, area: float) -> float:
     """Standard error of an AUC, in thousandths."""
-    one, other = area / (2 - area), 2 * area**2 / (1 + area)
+    q_positive, q_negative = area / (2 - area), 2 * area**2 / (1 + area)
     spread = (
-        area * (1 - area) + (positives - 1) * (one - area**2) + (negatives - 1) * (other - area**2)
+        area * (1 - area)
+        + (positives - 1) * (q_positive - area**2)
+        + (negatives - 1) * (q_negative - area**2)
     )
     return 1e3 * math.sqrt(spread / (positives * negatives))
 
@@ -56,67 +58,78 @@ def smallest(enough: Callable[[float], bool], steps: tuple[float, ...]) -> float
     return next((step for step in steps if enough(step)), steps[-1])
 
 
-def chance(found: Beyond, margin: float) -> float:
+def chance(comparison: Beyond, margin: float) -> float:
     """Of "yes", were gradient methods two margins beyond."""
-    return replace(found, margin=margin).chances[0]
+    return replace(comparison, margin=margin).chances[0]
 
 
-def paired_error(found: Beyond) -> float:
+def paired_error(comparison: Beyond) -> float:
     """Standard error of a difference between two configurations, the median over pairs and
     objectives.
     """
-    return float(np.median(np.sqrt(found.ahead.seed + found.ahead.rows)[..., found.directions :]))
+    return float(
+        np.median(
+            np.sqrt(comparison.ahead.seed + comparison.ahead.rows)[..., comparison.directions :]
+        )
+    )
 
 
-def single_error(data: Data, what: str) -> float:
+def single_error(data: Data, scope: str) -> float:
     """Standard error of one model by its rows alone, the median over configurations and
     objectives.
     """
-    if what == "heads":
+    if scope == "heads":
         return 1e3 * float(
-            np.median([each.heads.moves.std(axis=(0, 1), ddof=1) for each in data.members])
+            np.median([member.heads.moves.std(axis=(0, 1), ddof=1) for member in data.members])
         )
-    points = [point for each in data.members for point in each.served]
-    top = np.max([each.mean for each in points], axis=0)
-    return 100 * float(np.median([each.moves.std(axis=(0, 1), ddof=1) / top for each in points]))
+    points = [point for member in data.members for point in member.served]
+    top = np.max([point.mean for point in points], axis=0)
+    return 100 * float(np.median([point.moves.std(axis=(0, 1), ddof=1) / top for point in points]))
 
 
 def main() -> None:
     """Prints a line for each data set."""
     suite = load_suite("reference")
     assert suite.design is not None
-    given = {each.id: each.reference for each in suite.datasets}
-    every = gather(read(published("reference")), objectives_of(suite), given)
-    every = [each for each in every if each.name not in EXPECTED]
-    asked: dict[tuple[str, str], list[Measured]] = {}
-    for each in measured(every, suite.design.sharing, {}):
-        asked.setdefault((each.front.data, each.front.what), []).append(each)
-    ratios: dict[str, list[tuple[float, float]]] = {what: [] for what in STEPS}
+    references = {dataset.id: dataset.reference for dataset in suite.datasets}
+    datasets = gather(read(published("reference")), objectives_of(suite), references)
+    datasets = [data for data in datasets if data.name not in EXPECTED]
+    comparisons: dict[tuple[str, str], list[Measured]] = {}
+    for comparison in measured(datasets, suite.design.sharing, {}):
+        comparisons.setdefault((comparison.front.data, comparison.front.scope), []).append(
+            comparison
+        )
+    ratios: dict[str, list[tuple[float, float]]] = {scope: [] for scope in STEPS}
     fine = tuple(np.geomspace(0.05, 40, 80).tolist())
-    for (name, what), of in asked.items():
+    for (name, scope), same_question in comparisons.items():
 
-        def likely(margin: float, own: list[Measured] = of) -> bool:
-            return float(np.median([chance(each.found, margin) for each in own])) >= POWER_WANTED
+        def likely(margin: float, group: list[Measured] = same_question) -> bool:
+            return (
+                float(np.median([chance(comparison.comparison, margin) for comparison in group]))
+                >= POWER_WANTED
+            )
 
-        error = float(np.median([paired_error(each.found) for each in of]))
-        single = single_error(next(each for each in every if each.name == name), what)
-        needed, step = smallest(likely, fine), smallest(likely, STEPS[what])
+        error = float(
+            np.median([paired_error(comparison.comparison) for comparison in same_question])
+        )
+        single = single_error(next(data for data in datasets if data.name == name), scope)
+        needed, step = smallest(likely, fine), smallest(likely, STEPS[scope])
         print(
-            f"{name}, {what}: {step:g}; 80% from {needed:.2f} on; error of a pair {error:.2f}, of "
+            f"{name}, {scope}: {step:g}; 80% from {needed:.2f} on; error of a pair {error:.2f}, of "
             f"one {single:.2f}"
         )
-        ratios[what].append((error / single, needed / error))
+        ratios[scope].append((error / single, needed / error))
     for name, (rows, tasks) in EXPECTED.items():
         of_one = {
             "heads": [area_error(n, rows - n, area) for n, area, _ in tasks.values()],
             "served": [recall_error(n, recall) for n, _, recall in tasks.values()],
         }
-        for what, errors in of_one.items():
-            paired, reach = np.median(ratios[what], axis=0)
+        for scope, errors in of_one.items():
+            paired, reach = np.median(ratios[scope], axis=0)
             needed, single = float(np.median(errors) * paired * reach), float(np.median(errors))
-            step = smallest(lambda margin, least=needed: margin >= least, STEPS[what])  # type: ignore[misc]
-            said = f"{single:.2f} of one x {paired:.2f} a pair x {reach:.2f}"
-            print(f"{name}, {what}: {step:g}; expected 80% from {needed:.2f} on ({said})")
+            step = smallest(lambda margin, lowest=needed: margin >= lowest, STEPS[scope])  # type: ignore[misc]
+            explanation = f"{single:.2f} of one x {paired:.2f} a pair x {reach:.2f}"
+            print(f"{name}, {scope}: {step:g}; expected 80% from {needed:.2f} on ({explanation})")
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ replicates = 0
 """
 
 
-def seconds(nodes: int, name: str, given: argparse.Namespace) -> float:
+def seconds(nodes: int, name: str, arguments: argparse.Namespace) -> float:
     """Of a search with `TRIALS` trials for each node of a cluster."""
     from ray.cluster_utils import Cluster
 
@@ -56,7 +56,7 @@ def seconds(nodes: int, name: str, given: argparse.Namespace) -> float:
         for _ in range(1, nodes):
             cluster.add_node(num_cpus=1)
         cluster.wait_for_nodes()
-        where = ["--home", str(given.home)]
+        where = ["--home", str(arguments.home)]
         options = [
             "--executor",
             "ray",
@@ -70,25 +70,25 @@ def seconds(nodes: int, name: str, given: argparse.Namespace) -> float:
         options += [
             "--trials",
             str(TRIALS * nodes),
-            *(["--raw", str(given.raw)] if given.raw else []),
+            *(["--raw", str(arguments.raw)] if arguments.raw else []),
         ]
         command = [
             sys.executable,
             "-m",
             "bench",
             "run",
-            str(given.home / "suite.toml"),
+            str(arguments.home / "suite.toml"),
             *options,
             *where,
         ]
         subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
     finally:
         cluster.shutdown()
-    (log,) = (given.home / "runs" / name).glob("*/study.jsonl")
-    done = [event for event in map(json.loads, log.open()) if event["event"] == "outcome"]
+    (log,) = (arguments.home / "runs" / name).glob("*/study.jsonl")
+    outcomes = [event for event in map(json.loads, log.open()) if event["event"] == "outcome"]
     return float(
-        max(each["started"] + each["seconds"] for each in done)
-        - min(each["started"] for each in done)
+        max(event["started"] + event["seconds"] for event in outcomes)
+        - min(event["started"] for event in outcomes)
     )
 
 
@@ -99,15 +99,15 @@ def main() -> None:
     parser.add_argument("--raw", type=Path)
     parser.add_argument("--home", type=Path, default=Path(".seesaw"))
     parser.add_argument("--rounds", type=int, default=3)
-    given = parser.parse_args()
+    options = parser.parse_args()
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    given.home.mkdir(parents=True, exist_ok=True)
-    (given.home / "suite.toml").write_text(SUITE.format(data=given.data))
-    found = [
-        [seconds(nodes, f"nodes-{nodes}-{turn}", given) for nodes in (1, 2)]
-        for turn in range(given.rounds)
+    options.home.mkdir(parents=True, exist_ok=True)
+    (options.home / "suite.toml").write_text(SUITE.format(data=options.data))
+    seconds_by_round = [
+        [seconds(nodes, f"nodes-{nodes}-{turn}", options) for nodes in (1, 2)]
+        for turn in range(options.rounds)
     ]
-    times = [2 * one / two for one, two in found]
+    times = [2 * one_node / two_nodes for one_node, two_nodes in seconds_by_round]
     lines = [
         (
             f"| round | 1 node, {TRIALS} trials | 2 nodes, {2 * TRIALS} trials | trials a second, "
@@ -115,13 +115,15 @@ def main() -> None:
         ),
         "|---|---|---|---|",
         *(
-            f"| {turn + 1} | {one:.0f} s | {two:.0f} s | {ratio:.2f} |"
-            for turn, ((one, two), ratio) in enumerate(zip(found, times, strict=True))
+            f"| {turn + 1} | {one_node:.0f} s | {two_nodes:.0f} s | {ratio:.2f} |"
+            for turn, ((one_node, two_nodes), ratio) in enumerate(
+                zip(seconds_by_round, times, strict=True)
+            )
         ),
         f"| median | | | {statistics.median(times):.2f} |",
     ]
     print("\n".join(lines))
-    replace(given.write, "nodes", "\n".join(lines))
+    replace(options.write, "nodes", "\n".join(lines))
 
 
 if __name__ == "__main__":

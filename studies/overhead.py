@@ -63,14 +63,14 @@ def train(job: Job) -> TrialResult:
         "buy.auc": 0.7 + 0.2 * level - 0.1 * lean - missing,
     }
     curve = [
-        {"samples": float(at), "epoch": at / 30, **values, "loss/click": 0.1, "loss/buy": 0.1}
-        for at in range(30)
+        {"samples": float(step), "epoch": step / 30, **values, "loss/click": 0.1, "loss/buy": 0.1}
+        for step in range(30)
     ]
     metrics = {f"valid/{name}": value for name, value in values.items()}
     metrics |= {
-        f"valid/{task}.{of}": 0.5
+        f"valid/{task}.{metric}": 0.5
         for task in TASKS
-        for of in ("logloss", "ne", "pcoc", "ece", "gauc")
+        for metric in ("logloss", "ne", "pcoc", "ece", "gauc")
     }
     return TrialResult(metrics, {"train_seconds": 10.0}, curve, dict(job.config))
 
@@ -145,8 +145,8 @@ def at_random(
     def wrapped(self: Proposals, ledger: JobHistory, configs: Any) -> Mapping[str, Scalar]:
         number = ledger.trials
         if any(mark - WINDOW - 10 <= number <= mark for mark in marks):
-            found: Mapping[str, Scalar] = proposals(self, ledger, configs)
-            return found
+            proposal: Mapping[str, Scalar] = proposals(self, ledger, configs)
+            return proposal
         names = {name for name, _, _ in trees.leaves(plan.space.tree, plan.tasks)}
         config = plan.space.sample(
             np.random.default_rng(derive(plan.seed, "forward", number)), plan.tasks
@@ -159,7 +159,7 @@ def at_random(
 def measure(name: str, trials: int, whole: bool = False) -> list[dict[str, float]]:
     """Milliseconds a job at each number of trials."""
     plan = SearchPlan(load_space("joint"), TASKS, OBJECTIVES, trials, 0, tries=2, **SEARCHES[name])
-    rows, marks = [], [at for at in AT if at <= trials]
+    rows, marks = [], [mark for mark in AT if mark <= trials]
     with ExitStack() as stack, tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         with Study.open(folder, plan) as study:
@@ -194,13 +194,13 @@ def measure(name: str, trials: int, whole: bool = False) -> list[dict[str, float
     return rows
 
 
-def markdown(found: dict[str, list[dict[str, float]]]) -> str:
+def markdown(rows_by_search: dict[str, list[dict[str, float]]]) -> str:
     """The table: CPU milliseconds a job."""
     lines = [
         f"| search | trials | {' | '.join(PARTS)} | together |",
         "|---|---|" + "---|" * (len(PARTS) + 1),
     ]
-    for name, rows in found.items():
+    for name, rows in rows_by_search.items():
         for row in rows:
             cells = [f"{row[part]:.1f}" for part in PARTS]
             lines.append(
@@ -218,8 +218,10 @@ def main() -> None:
         "--whole", action="store_true", help="propose every trial, not only those that are measured"
     )
     chosen = parser.parse_args()
-    found = {name: measure(name, chosen.trials, chosen.whole) for name in chosen.search or SEARCHES}
-    table = markdown(found)
+    rows_by_search = {
+        name: measure(name, chosen.trials, chosen.whole) for name in chosen.search or SEARCHES
+    }
+    table = markdown(rows_by_search)
     print(table)
     replace(chosen.write, "overhead", table)
 

@@ -29,8 +29,13 @@ def flights_2001(packed: bytes) -> pd.DataFrame:
     when a plane left.
     """
     rows = pd.read_parquet(io.BytesIO(packed)).iloc[::5]
-    at = rows["date"].dt
-    parts = {"month": at.month, "day": at.day, "weekday": at.day_of_week, "hour": at.hour}
+    left_at = rows["date"].dt
+    parts = {
+        "month": left_at.month,
+        "day": left_at.day,
+        "weekday": left_at.day_of_week,
+        "hour": left_at.hour,
+    }
     labels = {"late": rows["delay"] >= 15, "early": rows["delay"] <= -10}
     return pd.DataFrame({**parts, **rows[["origin", "destination", "distance"]], **labels})
 
@@ -69,19 +74,19 @@ def main() -> None:
     )
     parser.add_argument("packages", type=Path, help="folder of the archives")
     parser.add_argument("folder", type=Path, help="where to write; a folder for each card")
-    given = parser.parse_args()
-    for card, (archive, member, made) in SOURCES.items():
-        if not (given.packages / archive).is_file():
+    options = parser.parse_args()
+    for card, (archive, member, reader) in SOURCES.items():
+        if not (options.packages / archive).is_file():
             print(f"{card} is left out: no {archive}")
             continue
-        with tarfile.open(given.packages / archive) as opened:
-            held = opened.extractfile(member)
-            assert held is not None
-            rows = made(held.read())
-        (given.folder / card).mkdir(parents=True, exist_ok=True)
+        with tarfile.open(options.packages / archive) as opened:
+            stream = opened.extractfile(member)
+            assert stream is not None
+            rows = reader(stream.read())
+        (options.folder / card).mkdir(parents=True, exist_ok=True)
         flags = rows.select_dtypes(bool).columns
         rows.astype(dict.fromkeys(flags, int)).to_csv(
-            given.folder / card / NAME, index=False, lineterminator="\n"
+            options.folder / card / NAME, index=False, lineterminator="\n"
         )
         print(f"{card}: {len(rows):,} rows")
 

@@ -36,7 +36,10 @@ def trainer(models: int, layers: str, batch: int, rows: int, fields: int) -> Tra
     """Of k = `models` separate models."""
     tasks = tuple(Task(f"task{number}") for number in range(models))
     store = cast(
-        Store, MemoryStore(rows, tasks, fields=tuple(Field(f"f{at}", 2000) for at in range(fields)))
+        Store,
+        MemoryStore(
+            rows, tasks, fields=tuple(Field(f"f{number}", 2000) for number in range(fields))
+        ),
     )
     config = {
         "sharing.kind": "single_task",
@@ -54,10 +57,10 @@ def trainer(models: int, layers: str, batch: int, rows: int, fields: int) -> Tra
     )
 
 
-def seconds(each: Trainer, steps: int) -> float:
+def seconds(model: Trainer, steps: int) -> float:
     """CPU seconds of the next steps."""
     started = process_time()
-    each.run_to((each.course.step + steps) * each.batch_size)
+    model.run_to((model.course.step + steps) * model.batch_size)
     return process_time() - started
 
 
@@ -67,24 +70,26 @@ def main() -> None:
     parser.add_argument("--fields", type=int, default=20)
     parser.add_argument("--rows", type=int, default=65536)
     parser.add_argument("--repeats", type=int, default=5)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     keep_freed_memory()
     lines = [
         f"| layers | batch | one model, ms a step | {MEMBERS} side by side | gain |",
         "|---|---|---|---|---|",
     ]
     for layers, batch in product(LAYERS, BATCHES):
-        one, many = (trainer(k, layers, batch, asked.rows, asked.fields) for k in (1, MEMBERS))
+        single, members = (
+            trainer(k, layers, batch, options.rows, options.fields) for k in (1, MEMBERS)
+        )
         steps = max(10, 40_000 // batch)
-        for each in (one, many):
-            seconds(each, 10)
-        pairs = [(seconds(one, steps), seconds(many, steps)) for _ in range(asked.repeats)]
+        for model in (single, members):
+            seconds(model, 10)
+        pairs = [(seconds(single, steps), seconds(members, steps)) for _ in range(options.repeats)]
         gains = [MEMBERS * alone / together for alone, together in pairs]
         alone, together = np.median(pairs, axis=0) / steps * 1e3
         gain = f"{np.median(gains):.2f} ({min(gains):.2f} to {max(gains):.2f})"
         lines.append(f"| {layers} | {batch:,} | {alone:.2f} | {together:.2f} | {gain} |")
         print(lines[-1], flush=True)
-    replace(asked.write, "packing", "\n".join(lines))
+    replace(options.write, "packing", "\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -103,7 +103,7 @@ class Measured:
 
     def redrawn(self, places: list[Place]) -> Floats:
         """(places, seeds, LABELS) by labels drawn again, on both halves of validation."""
-        for place in (each for each in places if each not in self._redrawn):
+        for place in (key for key in places if key not in self._redrawn):
             halves = [
                 [
                     mean_auc(self._labels[split], self.predicted(place, s, split))
@@ -120,9 +120,11 @@ class Measured:
         """
         values = []
         for split in (SEARCH, CONFIRM):
-            found = np.array([[self.predicted(place, s, split) for s in seeds] for place in places])
+            predicted = np.array(
+                [[self.predicted(place, s, split) for s in seeds] for place in places]
+            )
             values.append(
-                [[mean_auc(found.mean(axis=(0, 1)), run) for run in runs] for runs in found]
+                [[mean_auc(predicted.mean(axis=(0, 1)), run) for run in runs] for runs in predicted]
             )
         return np.mean(values, axis=(0, 2))
 
@@ -134,7 +136,7 @@ def losses(
     true = measured.at(shortlist, TEST).mean(axis=1)
     inside = [p for p in tried if p[0] in measured.entries]
     best = max(true.max(), measured.at(inside, TEST).mean(axis=1).max())
-    found = {
+    by_source = {
         "search: best trained less best tried": [measured.by_rows[TEST].mean(axis=2).max() - best],
         "shortlist: best tried less best confirmed": [best - true.max()],
     }
@@ -145,14 +147,14 @@ def losses(
         "truth": test,
     }
     rng = np.random.default_rng(derive(seed, "pairs"))
-    for many in (FEW, 2 * FEW):
-        seeds = [rng.permutation(len(SEEDS))[:many] for _ in range(PAIRS)]
+    for count in (FEW, 2 * FEW):
+        seeds = [rng.permutation(len(SEEDS))[:count] for _ in range(PAIRS)]
         for name, values in rows.items():
-            picks = [int(values[:, each].mean(axis=1).argmax()) for each in seeds]
-            found[f"choice: {many} replicates, {name}"] = [
-                float(true.max() - true[at]) for at in picks
+            picks = [int(values[:, chosen_seeds].mean(axis=1).argmax()) for chosen_seeds in seeds]
+            by_source[f"choice: {count} replicates, {name}"] = [
+                float(true.max() - true[pick]) for pick in picks
             ]
-    return found
+    return by_source
 
 
 def ways(measured: Measured, shortlist: list[Place], seed: int) -> dict[str, Floats]:
@@ -166,39 +168,39 @@ def ways(measured: Measured, shortlist: list[Place], seed: int) -> dict[str, Flo
         labels = values[:, pair].mean(axis=1)
         expected = measured.by_predictions(shortlist, pair)[:, None]
         # The first seed is of all points; the likeliest go on with the same further seeds.
-        first, *others = rng.permutation(len(SEEDS))
+        first, *later_seeds = rng.permutation(len(SEEDS))
         raced, rest = values[:, first].copy(), len(shortlist) * (FEW - 1)
         for draw in range(LABELS):
             for rank, point in enumerate(np.argsort(-values[:, first, draw])[:RACED]):
-                more = others[: rest // RACED + (rank < rest % RACED)]
-                raced[point, draw] = values[point, [first, *more], draw].mean()
-        found = {
+                further = later_seeds[: rest // RACED + (rank < rest % RACED)]
+                raced[point, draw] = values[point, [first, *further], draw].mean()
+        by_way = {
             FIRST: labels,
             "3/4 labels, 1/4 predictions": 0.75 * labels + 0.25 * expected,
             "1/2 labels, 1/2 predictions": 0.5 * labels + 0.5 * expected,
             "predictions": np.repeat(expected, LABELS, axis=1),
             f"labels, race for {RACED}": raced,
         }
-        for name, each in found.items():
-            lost[name].append(true.max() - true[each.argmax(axis=0)])
-    return {name: np.array(each) for name, each in lost.items()}
+        for name, scores in by_way.items():
+            lost[name].append(true.max() - true[scores.argmax(axis=0)])
+    return {name: np.array(parts) for name, parts in lost.items()}
 
 
 def _compared(searches: Sequence[dict[str, Floats]]) -> dict[str, str]:
     """By way a cell: mean loss, share up to the aim, and the difference from the first way."""
     rng, cells = np.random.default_rng(0), {}
-    first = np.array([each[FIRST].mean(axis=0) for each in searches])
+    first = np.array([search[FIRST].mean(axis=0) for search in searches])
     for name in searches[0]:
-        every = np.array([each[name] for each in searches])
-        apart = every.mean(axis=1) - first
-        n, draws = apart.shape
-        again = [
-            apart[rng.integers(n, size=n)][:, rng.integers(draws, size=draws)].mean()
+        of_way = np.array([search[name] for search in searches])
+        differences = of_way.mean(axis=1) - first
+        n, draws = differences.shape
+        resampled = [
+            differences[rng.integers(n, size=n)][:, rng.integers(draws, size=draws)].mean()
             for _ in range(1000)
         ]
-        low, high = np.quantile(again, (0.05, 0.95))
-        cells[name] = f"{every.mean():.5f}, {np.mean(every <= AIM):.0%}" + (
-            "" if name == FIRST else f", {apart.mean():+.5f} ({low:+.5f} to {high:+.5f})"
+        low, high = np.quantile(resampled, (0.05, 0.95))
+        cells[name] = f"{of_way.mean():.5f}, {np.mean(of_way <= AIM):.0%}" + (
+            "" if name == FIRST else f", {differences.mean():+.5f} ({low:+.5f} to {high:+.5f})"
         )
     return cells
 
@@ -222,11 +224,13 @@ def main() -> None:
     parser.add_argument("--home", type=Path)
     options = parser.parse_args()
     options.raw = None
-    known, candidates = known_of([name_of(each.id) for each in SUITE.datasets], options.table)
+    known_data, candidates = known_of(
+        [name_of(entry.id) for entry in SUITE.datasets], options.table
+    )
     cells: dict[str, list[str]] = defaultdict(list)
     against: dict[str, list[str]] = defaultdict(list)
     for dataset in options.datasets:
-        portfolio = learnt_without(dataset, known, candidates)
+        portfolio = learnt_without(dataset, known_data, candidates)
         tables = [
             replace(table, portfolio=portfolio) for table in tables_of(dataset, options.table)
         ]
@@ -246,28 +250,28 @@ def main() -> None:
             np.inf,
         )
         measured = Measured(
-            dataset, options.keep, chosen, [each.name for each in tables[0].objectives]
+            dataset, options.keep, chosen, [objective.name for objective in tables[0].objectives]
         )
         lost: dict[str, list[float]] = defaultdict(list)
         for n, (tried, shortlist) in enumerate(searches):
             for name, values in losses(measured, tried, shortlist, n).items():
                 lost[name] += values
         for name, values in lost.items():
-            within = np.mean(np.array(values) <= AIM)
+            share = np.mean(np.array(values) <= AIM)
             cells[name].append(
-                f"{np.mean(values):.5f}, {np.quantile(values, 0.9):.5f}, {within:.0%}"
+                f"{np.mean(values):.5f}, {np.quantile(values, 0.9):.5f}, {share:.0%}"
             )
         by_search = [ways(measured, shortlist, n) for n, (_, shortlist) in enumerate(searches)]
         for name, cell in _compared(by_search).items():
             against[name].append(cell)
     lines = _table("loss of AUC", f"mean, 9 of 10, share up to {AIM}", options.datasets, cells)
-    other = _table(
+    comparison = _table(
         "chosen by", f"mean loss, share up to {AIM}, difference", options.datasets, against
     )
-    print("\n".join([*lines, "", *other]))
+    print("\n".join([*lines, "", *comparison]))
     if options.write:
         replace_table(options.write, "noise", "\n".join(lines))
-        replace_table(options.write, "ways", "\n".join(other))
+        replace_table(options.write, "ways", "\n".join(comparison))
 
 
 def _table(
@@ -275,7 +279,7 @@ def _table(
 ) -> list[str]:
     head = "".join(f"| {dataset}: {columns} " for dataset in datasets)
     lines = [f"| {corner} {head}|", "|---" * (1 + len(datasets)) + "|"]
-    return lines + [f"| {name} | {' | '.join(each)} |" for name, each in cells.items()]
+    return lines + [f"| {name} | {' | '.join(row)} |" for name, row in cells.items()]
 
 
 if __name__ == "__main__":

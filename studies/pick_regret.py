@@ -76,7 +76,7 @@ LIMIT, REPLICATES = 3, 4
 """As `quick` confirms: points, and replicates of each. The best of each other way of sharing comes
 on top.
 """
-DATASETS = tuple(name_of(each.id) for each in SUITE.datasets)
+DATASETS = tuple(name_of(dataset.id) for dataset in SUITE.datasets)
 GENERATED = ("funnel-log", "sparse-log", "rare-feed", "long-tail-log")
 FOLDS = 10
 """Of the users of a test that is measured by labels."""
@@ -99,8 +99,8 @@ Place = tuple[int, int]
 def places_of(trace: Trace, table: Table) -> list[Place]:
     """The place of each checkpoint of a replayed search."""
     return [
-        tuple(np.argwhere((table.curves == each).all(axis=-1))[0].tolist())
-        for each in trace.measured
+        tuple(np.argwhere((table.curves == checkpoint).all(axis=-1))[0].tolist())
+        for checkpoint in trace.measured
     ]
 
 
@@ -113,21 +113,21 @@ def listed(trace: Trace, table: Table) -> list[Place]:
     values, places = trace.measured, places_of(trace, table)
     rank = ranks(values, table.objectives)
     order: list[int] = []
-    for each in sorted(set(rank.tolist())):
-        members = np.flatnonzero(rank == each)
+    for level in sorted(set(rank.tolist())):
+        members = np.flatnonzero(rank == level)
         order += members[
             np.argsort(
                 -contributions(values[members], table.objectives, table.reference), kind="stable"
             )
         ].tolist()
     single = [
-        at
-        for at, (entry, _) in enumerate(places)
+        number
+        for number, (entry, _) in enumerate(places)
         if table.configs[entry]["sharing.kind"] == "single_task"
     ]
-    best = max(single, key=lambda at: float(values[at].mean()))
+    best = max(single, key=lambda number: float(values[number].mean()))
     # A later rung may have the same best state as the one before: one point then.
-    ordered = list(dict.fromkeys(places[at] for at in order))
+    ordered = list(dict.fromkeys(places[number] for number in order))
     kinds = {
         table.configs[entry]["sharing.kind"]: (entry, rung) for entry, rung in reversed(ordered)
     }
@@ -166,10 +166,10 @@ class Fresh:
         """The same with its predictions."""
         seeds = tuple(run.seed for run in point.replicates)
 
-        def read(split: str, at: int) -> Floats:
-            found = predictions(self.folder, split, f"{place[0]}-{seeds[at]}-{place[1]}")
-            assert found is not None
-            return found
+        def read(split: str, number: int) -> Floats:
+            predicted = predictions(self.folder, split, f"{place[0]}-{seeds[number]}-{place[1]}")
+            assert predicted is not None
+            return predicted
 
         return Candidate(point.id, point.name, "?", point.role, seeds, read)
 
@@ -193,20 +193,20 @@ def chances_of(card: Card, config: FunnelConfig) -> dict[str, Floats]:
     users = Text(codes.astype(np.int32), tuple(str(name) for name in names))
     rows = SplitInput(("",), np.zeros(len(table), np.int16), None, users)
     split = halved(card.split.assign(rows), rows, users)
-    every = np.column_stack([table[str(rule.truth)].to_numpy() for rule in card.task_rules])
-    every[:, 1:] *= every[:, :1]
-    return {name: every[split == SPLITS.index(name)] for name in (SEARCH, CONFIRM, TEST)}
+    joint = np.column_stack([table[str(rule.truth)].to_numpy() for rule in card.task_rules])
+    joint[:, 1:] *= joint[:, :1]
+    return {name: joint[split == SPLITS.index(name)] for name in (SEARCH, CONFIRM, TEST)}
 
 
 def labels_drawn(chance: Floats, rng: np.random.Generator, *draws: int) -> Floats:
     """(draws.., rows, tasks): labels of a generated log by its `chances` of some rows."""
     rows, tasks = chance.shape
     clicked = rng.random((*draws, rows)) < chance[:, 0]
-    others = [
-        clicked & (rng.random((*draws, rows)) < chance[:, at] / chance[:, 0])
-        for at in range(1, tasks)
+    later_tasks = [
+        clicked & (rng.random((*draws, rows)) < chance[:, task] / chance[:, 0])
+        for task in range(1, tasks)
     ]
-    return np.stack([clicked, *others], axis=-1).astype(float)
+    return np.stack([clicked, *later_tasks], axis=-1).astype(float)
 
 
 def expected_auc(chance: Floats, score: Floats) -> Floats:
@@ -223,9 +223,9 @@ def mean_auc(chance: Floats, scores: Floats) -> Floats:
     """Over the tasks, of chances (.., rows, T), NaN where there is no label, and scores (rows,
     T).
     """
-    there = ~np.isnan(chance).reshape(-1, *scores.shape).any(axis=0)
-    every = [(chance[..., seen, t], scores[seen, t]) for t, seen in enumerate(there.T)]
-    return np.mean([expected_auc(*each) for each in every], axis=0)
+    labelled = ~np.isnan(chance).reshape(-1, *scores.shape).any(axis=0)
+    pairs = [(chance[..., rows, t], scores[rows, t]) for t, rows in enumerate(labelled.T)]
+    return np.mean([expected_auc(*pair) for pair in pairs], axis=0)
 
 
 def heads_of(fresh: Fresh, places: Sequence[Place]) -> Floats:
@@ -239,13 +239,13 @@ def heads_of(fresh: Fresh, places: Sequence[Place]) -> Floats:
     if fresh.folder.name in GENERATED:
         expected, folds = chances(fresh.folder.name)[TEST], np.zeros(rows.kept, int)
     wide = [fresh.candidate(fresh.point(place, fresh.seeds), place) for place in places]
-    found = np.empty((folds.max() + 1, len(places), len(fresh.seeds)))
-    for p, s in np.ndindex(*found.shape[1:]):
+    values = np.empty((folds.max() + 1, len(places), len(fresh.seeds)))
+    for p, s in np.ndindex(*values.shape[1:]):
         scores = wide[p].predictions(TEST, s)
-        found[:, p, s] = [
-            mean_auc(expected[folds == k], scores[folds == k]) for k in range(len(found))
+        values[:, p, s] = [
+            mean_auc(expected[folds == k], scores[folds == k]) for k in range(len(values))
         ]
-    return found
+    return values
 
 
 def folds_of(units: Floats) -> Floats:
@@ -258,13 +258,17 @@ def best_head(heads: Floats) -> Floats:
     """(folds,) the mean AUC of the best of heads (folds, places, seeds), which other folds and
     seeds choose.
     """
-    found = np.zeros(len(heads))
+    merit = np.zeros(len(heads))
     halves = (heads[:, :, ::2].mean(axis=2), heads[:, :, 1::2].mean(axis=2))
     for fold in range(len(heads)):
-        others = [fold] if len(heads) == 1 else [each for each in range(len(heads)) if each != fold]
-        for one, other in (halves, halves[::-1]):
-            found[fold] += other[fold, one[others].mean(axis=0).argmax()] / 2
-    return found
+        other_folds = (
+            [fold]
+            if len(heads) == 1
+            else [number for number in range(len(heads)) if number != fold]
+        )
+        for choosing, judging in (halves, halves[::-1]):
+            merit[fold] += judging[fold, choosing[other_folds].mean(axis=0).argmax()] / 2
+    return merit
 
 
 class Truth:
@@ -272,32 +276,32 @@ class Truth:
     replays.
     """
 
-    def __init__(self, fresh: Fresh, every: Sequence[Place]) -> None:
-        self.fresh, self.every = fresh, every
-        found = read_rows(fresh.folder, TEST)
-        assert found is not None
+    def __init__(self, fresh: Fresh, places: Sequence[Place]) -> None:
+        self.fresh, self.every = fresh, places
+        rows = read_rows(fresh.folder, TEST)
+        assert rows is not None
         self.tasks = tuple(
-            Task(name, kind) for name, kind in zip(found.tasks, found.kinds, strict=True)
+            Task(name, kind) for name, kind in zip(rows.tasks, rows.kinds, strict=True)
         )
         self.outcomes = tuple(
-            Objective(name, "maximize") for name in default_outcomes(self.tasks, found.group)
+            Objective(name, "maximize") for name in default_outcomes(self.tasks, rows.group)
         )
-        names = [each.name for each in self.outcomes]
+        names = [outcome.name for outcome in self.outcomes]
         if fresh.folder.name in GENERATED:
             expected = chances(fresh.folder.name)[TEST]
             # served outcomes are shares of expected labels
-            found = replace(
-                found, labels=expected.astype(np.float32), kinds=("regression",) * len(names)
+            rows = replace(
+                rows, labels=expected.astype(np.float32), kinds=("regression",) * len(names)
             )
             names = [name.replace("recall@", "value@") for name in names]
-        self.heads = heads_of(fresh, every)
-        self.rows, self.names = found, names
+        self.heads = heads_of(fresh, places)
+        self.rows, self.names = rows, names
         self.equal = Fusion.of("power", [1.0] * len(self.tasks))
         settings = [
             self.equal,
-            *(each for each in Sweep(len(self.tasks)).settings if each != self.equal),
+            *(setting for setting in Sweep(len(self.tasks)).settings if setting != self.equal),
         ]
-        self.values = self.measured(every, settings)
+        self.values = self.measured(places, settings)
 
     def measured(self, places: Sequence[Place], settings: Sequence[Fusion]) -> Floats:
         """(places, seeds, settings, outcomes)."""
@@ -310,20 +314,20 @@ class Truth:
     def front(self, served: Served, places: Mapping[str, Place]) -> Floats:
         """(rows, seeds, outcomes) of all rows of a served front, under their own weights."""
         table = served.table
-        found = np.empty((len(served.table), len(self.fresh.seeds), len(self.outcomes)))
+        outcomes = np.empty((len(served.table), len(self.fresh.seeds), len(self.outcomes)))
         for point, rows in table.groupby("point", sort=False).indices.items():
-            own = table.iloc[rows]
+            of_point = table.iloc[rows]
             settings = [
                 Fusion.of(kind, list(w.values()))
-                for kind, w in zip(own["kind"], own["weights"], strict=True)
+                for kind, w in zip(of_point["kind"], of_point["weights"], strict=True)
             ]
-            found[rows] = self.measured([places[str(point)]], settings)[0].transpose(1, 0, 2)
-        return found
+            outcomes[rows] = self.measured([places[str(point)]], settings)[0].transpose(1, 0, 2)
+        return outcomes
 
 
 def replay(fresh: Fresh, places: Sequence[Place], truth: Truth, seed: int) -> dict[str, Any]:
     """One race and pick of each sort: regrets, and what the verdict says and is."""
-    every = truth.every
+    all_places = truth.every
     order = np.random.default_rng(derive(seed, "seeds")).permutation(fresh.seeds).tolist()
     seen, unseen = order[:REPLICATES], order[REPLICATES:]
     kinds = ["current"] + ["trial"] * (len(places) - 1)
@@ -334,17 +338,23 @@ def replay(fresh: Fresh, places: Sequence[Place], truth: Truth, seed: int) -> di
         points,
         KNEE,
     )
-    columns = [fresh.seeds.index(each) for each in unseen]
-    true = truth.heads[:, every.index(by_id[heads.point]), columns].mean(axis=1)
+    columns = [fresh.seeds.index(seed) for seed in unseen]
+    true = truth.heads[:, all_places.index(by_id[heads.point]), columns].mean(axis=1)
     by_fold = best_head(truth.heads[:, :, columns]) - true
-    found: dict[str, Any] = {"head": by_id[heads.point], "heads": by_fold.mean(), "folds": by_fold}
+    result: dict[str, Any] = {"head": by_id[heads.point], "heads": by_fold.mean(), "folds": by_fold}
 
-    rows = {str(split): of for split in KEPT if (of := read_rows(fresh.folder, split)) is not None}
-    own = [fresh.candidate(point, place) for point, place in zip(points, places, strict=True)]
+    rows = {
+        str(split): kept_rows
+        for split in KEPT
+        if (kept_rows := read_rows(fresh.folder, split)) is not None
+    }
+    candidates = [
+        fresh.candidate(point, place) for point, place in zip(points, places, strict=True)
+    ]
     rates = dict(zip(rows[CONFIRM].tasks, rows[CONFIRM].rates, strict=True))
-    aims = aims_of(KNEE, [each.name for each in truth.outcomes], rates, True)
+    aims = aims_of(KNEE, [outcome.name for outcome in truth.outcomes], rates, True)
     served = served_front(
-        own, rows, truth.outcomes, CurrentRanking(points[0].id, truth.equal), seed, aims=aims
+        candidates, rows, truth.outcomes, CurrentRanking(points[0].id, truth.equal), seed, aims=aims
     )
     choices = served_choices(served, points, aims[0], seed)
     chosen = pick(choices, points, KNEE)
@@ -360,8 +370,8 @@ def replay(fresh: Fresh, places: Sequence[Place], truth: Truth, seed: int) -> di
         holds=holds,
         unlimited=chosen.unlimited,
     )
-    said = verdict_of(case)
-    now = truth.values[every.index(places[0])][:, 0]
+    verdict = verdict_of(case)
+    now = truth.values[all_places.index(places[0])][:, 0]
     grid = truth.values.transpose(0, 2, 1, 3).reshape(-1, *now.shape)
     values = np.concatenate([rows_of_front, grid])
 
@@ -369,51 +379,55 @@ def replay(fresh: Fresh, places: Sequence[Place], truth: Truth, seed: int) -> di
         """(choices, outcomes), logarithms of shares of the current point's, by some of the
         seeds.
         """
-        at = [fresh.seeds.index(each) for each in seeds]
+        numbers = [fresh.seeds.index(seed) for seed in seeds]
         with np.errstate(divide="ignore"):  # nothing of an outcome is left
-            return np.log(values[:, at].mean(axis=1) / now[at].mean(axis=0))
+            return np.log(values[:, numbers].mean(axis=1) / now[numbers].mean(axis=0))
 
     true_changes = changes(unseen)[chosen.row]
     allowed = (changes(unseen) >= np.log(1 - LOSS)).all(axis=-1)
     scores = [changes(part).mean(axis=-1)[allowed] for part in (unseen[::2], unseen[1::2])]
-    what, right = judged(said, changes(unseen)[chosen.row if said.row is None else said.row])
-    return found | {
+    answer, right = judged(
+        verdict, changes(unseen)[chosen.row if verdict.row is None else verdict.row]
+    )
+    return result | {
         "served": best_by_halves(*scores) - float(true_changes.mean()),
         "kept": bool(allowed[chosen.row]),
         "change": float(true_changes.mean()),
-        "said": what,
+        "said": answer,
         "right": right,
     }
 
 
-def contenders(found: pd.DataFrame, truth: Truth) -> list[Place]:
+def contenders(replays: pd.DataFrame, truth: Truth) -> list[Place]:
     """The places that heads' picks came to, and those that may be the best by two standard
     errors.
     """
     heads = truth.heads.mean(axis=0)
     means, errors = heads.mean(axis=1), heads.std(axis=1, ddof=1) / np.sqrt(heads.shape[1])
     near = means + 2 * np.hypot(errors, errors[means.argmax()]) >= means.max()
-    return sorted({*found["head"], *(truth.every[at] for at in np.flatnonzero(near))})
+    return sorted({*replays["head"], *(truth.every[place] for place in np.flatnonzero(near))})
 
 
-def judged(said: Verdict, true: Floats) -> tuple[str, float]:
+def judged(verdict: Verdict, true: Floats) -> tuple[str, float]:
     """What a verdict says, one of `SAYS`, and whether it is so by the true changes (M,); NaN where
     it cannot tell.
     """
-    if said.keep:
+    if verdict.keep:
         return "stay", float(true.mean() < 0.01)
-    if said.kind == "unknown":
+    if verdict.kind == "unknown":
         return "cannot tell", np.nan
-    signs = [1 if each.gained else -1 if each.lost else 0 for each in said.changes.values()]
+    signs = [
+        1 if change.gained else -1 if change.lost else 0 for change in verdict.changes.values()
+    ]
     right = bool((np.array(signs) * true >= 0).all())
-    return SAYS[said.kind == "weights"], float(right and true.mean() > 0)
+    return SAYS[verdict.kind == "weights"], float(right and true.mean() > 0)
 
 
-def best_by_halves(one: Floats, other: Floats) -> float:
+def best_by_halves(first: Floats, second: Floats) -> float:
     """Of true scores by two halves of the seeds: the best by one as the other has it, both ways
     round.
     """
-    return float(other[one.argmax()] + one[other.argmax()]) / 2
+    return float(second[first.argmax()] + first[second.argmax()]) / 2
 
 
 def trained(
@@ -460,54 +474,58 @@ def main() -> None:
     parser.add_argument("--write", type=Path, help="put the table into this document")
     options = parser.parse_args()
     seeds = FRESH[: options.fresh]
-    known, candidates = known_of([name_of(each.id) for each in SUITE.datasets], options.table)
+    known_data, candidates = known_of(
+        [name_of(entry.id) for entry in SUITE.datasets], options.table
+    )
     lines = [HEAD, "|---" * 8 + "|"]
     for dataset in options.datasets:
-        portfolio = learnt_without(dataset, known, candidates)
+        portfolio = learnt_without(dataset, known_data, candidates)
         tables = [
             replace(table, portfolio=portfolio) for table in tables_of(dataset, options.table)
         ]
         turns = [tables[n % len(tables)] for n in range(options.replays)]
         lists = [
-            listed(SEARCHERS[OURS](each.fresh(), n, options.budget), each)
-            for n, each in enumerate(turns)
+            listed(SEARCHERS[OURS](turn.fresh(), n, options.budget), turn)
+            for n, turn in enumerate(turns)
         ]
-        every = sorted({place for places in lists for place in places})
-        truth = Truth(trained(dataset, tables[0], every, seeds, options), every)
-        found = pd.DataFrame(
+        all_places = sorted({place for places in lists for place in places})
+        truth = Truth(trained(dataset, tables[0], all_places, seeds, options), all_places)
+        results = pd.DataFrame(
             [replay(truth.fresh, places, truth, n) for n, places in enumerate(lists)]
         )
         if options.more:
-            of = contenders(found, truth)
-            values = heads_of(trained(dataset, tables[0], of, MORE[: options.more], options), of)
-            found["heads"] = [
-                best_head(values).mean() - values[:, of.index(place)].mean()
-                for place in found["head"]
+            rivals = contenders(results, truth)
+            values = heads_of(
+                trained(dataset, tables[0], rivals, MORE[: options.more], options), rivals
+            )
+            results["heads"] = [
+                best_head(values).mean() - values[:, rivals.index(place)].mean()
+                for place in results["head"]
             ]
             print(
                 {
-                    place: (each.mean(), each.std(ddof=1))
-                    for place, each in zip(of, values.mean(axis=0), strict=True)
+                    place: (merits.mean(), merits.std(ddof=1))
+                    for place, merits in zip(rivals, values.mean(axis=0), strict=True)
                 }
             )
         heads, served = (
             (
-                f"{found[name].median():.{d}f}, {found[name].quantile(0.9):.{d}f}, "
-                f"{(found[name] <= AIMS[name]).mean():.0%}"
+                f"{results[name].median():.{d}f}, {results[name].quantile(0.9):.{d}f}, "
+                f"{(results[name] <= AIMS[name]).mean():.0%}"
             )
             for name, d in (("heads", 5), ("served", 4))
         )
         if dataset not in GENERATED:
-            by_fold = np.mean(np.stack(found["folds"]), axis=0)
+            by_fold = np.mean(np.stack(results["folds"]), axis=0)
             heads += f"; {by_fold.mean():.5f} ± {by_fold.std(ddof=1) / np.sqrt(FOLDS):.5f}"
-        parts = " | ".join(f"{(found['said'] == what).mean():.0%}" for what in SAYS)
-        told = found["right"].dropna()
+        parts = " | ".join(f"{(results['said'] == answer).mean():.0%}" for answer in SAYS)
+        answers = results["right"].dropna()
         lines.append(
-            f"| {dataset} | {heads} | {served} | {parts} | {int(told.sum())} of {len(told)} |"
+            f"| {dataset} | {heads} | {served} | {parts} | {int(answers.sum())} of {len(answers)} |"
         )
         print(
             (
-                f"{found.drop(columns='folds').to_string()}\n{len(every)} places on {len(seeds)} "
+                f"{results.drop(columns='folds').to_string()}\n{len(all_places)} places on {len(seeds)} "
                 f"fresh seeds\n{lines[-1]}"
             ),
             flush=True,

@@ -98,21 +98,21 @@ def against_twin(scratch: Path) -> str:
     values["columns"] |= {f"{field}.value": "numeric" for field in slots}
     card = parse_card(values, "here")
     paths, name = {file.name: [raw / file.name] for file in card.files}, skeleton.name
-    taken = []
+    durations = []
     for _ in range(3):
         started = time.perf_counter()
         parts = takewhile(
             lambda part: part.file == name, read_ali_ccp(card, paths, Silent(), folder=scratch)
         )
         read = sum(part.table.num_rows for part in parts)
-        taken.append(time.perf_counter() - started)
+        durations.append(time.perf_counter() - started)
     started = time.perf_counter()
     slow_read = sum(1 for _ in line_by_line(skeleton, common, slots))
     slow = time.perf_counter() - started
     assert read == slow_read
     size = (skeleton.stat().st_size + common.stat().st_size) / 1e6
     shutil.rmtree(raw)
-    fast = min(taken)
+    fast = min(durations)
     return (
         f"Reading and joining one pair of files alone ({read:,} impressions, {size:.0f} MB of "
         f"text): {fast:.2f} s, {size / fast:.0f} MB/s; line by line in Python {slow:.1f} s, "

@@ -80,53 +80,56 @@ def publish(
     file = table or published(suite_name)
     before = {row.key for row in read(file)}
     added = [row for name in runs for row in _rows_of(Run.open(home, name), suite_name, objectives)]
-    every = {row.key: row for row in (*KnownRows(home, file), *added) if not row.failure}
-    if not every:
-        made = f"`seesaw run {suite_name}` makes them"
-        raise UserError(f"expected rows of {suite_name} at home or in {file}, found none; {made}")
-    rows = list(every.values())
-    given = {dataset.id: dataset.reference for dataset in suite.datasets}
+    row_by_key = {row.key: row for row in (*KnownRows(home, file), *added) if not row.failure}
+    if not row_by_key:
+        hint = f"`seesaw run {suite_name}` makes them"
+        raise UserError(f"expected rows of {suite_name} at home or in {file}, found none; {hint}")
+    rows = list(row_by_key.values())
+    references = {dataset.id: dataset.reference for dataset in suite.datasets}
     cited = published(suite_name).parent / PAPERS
     papers = validate(Papers, read_toml(cited), str(cited)).sources if cited.is_file() else ()
     margins = {dataset.id: dataset for dataset in suite.datasets}
-    found = answer(rows, objectives, given, design.sharing, list(design.ranges), papers, margins)
+    answers = answer(
+        rows, objectives, references, design.sharing, list(design.ranges), papers, margins
+    )
     cells = cells_of(design, [dataset.id for dataset in suite.datasets])
     write(rows, file)
     if folder is not None:
         command = f"python studies/publish.py {suite_name} --page docs/studies"
-        write_text(folder / f"{NAME}.md", markdown(found, cells, design.seeds, command))
-        write_text(folder / f"{NAME}.html", document(found, cells, design.seeds))
-    return Published(len(rows), len(every.keys() - before), file, found)
+        write_text(folder / f"{NAME}.md", markdown(answers, cells, design.seeds, command))
+        write_text(folder / f"{NAME}.html", document(answers, cells, design.seeds))
+    return Published(len(rows), len(row_by_key.keys() - before), file, answers)
 
 
 def objectives_of(suite: Suite) -> dict[str, tuple[Objective, ...]]:
     """By data set of a suite."""
-    found = {}
+    by_dataset = {}
     for dataset in suite.datasets:
         card = load_card(dataset.id)
         tasks = dataset.tasks_of(card.tasks, card.default_tasks)
-        found[dataset.id] = resolve_objectives(dataset, tasks, ranked=())
-    return found
+        by_dataset[dataset.id] = resolve_objectives(dataset, tasks, ranked=())
+    return by_dataset
 
 
 def _rows_of(run: Run, suite: str, objectives: dict[str, tuple[Objective, ...]]) -> Iterator[Row]:
     """A row for each replicate of the trials that a search confirmed, as a method of its own."""
     for part in run.datasets.values():
-        own = part.objectives
-        if objectives.get(part.key) != own:
-            names = ", ".join(each.name for each in own)
+        part_objectives = part.objectives
+        if objectives.get(part.key) != part_objectives:
+            names = ", ".join(objective.name for objective in part_objectives)
             raise UserError(
                 f"{run.name}: expected a data set of {suite} with its objectives, found "
                 f"{part.key}: {names}"
             )
         store = json.loads((part.folder / STORE).read_text(encoding="utf-8"))["path"]
         content = content_of(Store.open(store).with_tasks([task.name for task in part.tasks]))
-        for member in members_of(part, Study.read(part.folder), own):
+        for member in members_of(part, Study.read(part.folder), part_objectives):
             if member.point.kind == "trial":
                 yield from (
-                    _row_of(part, content, member.point, each, own)
-                    for each in member.point.replicates
-                    if each.failure is None and own[0].key(TEST) in each.metrics
+                    _row_of(part, content, member.point, replicate, part_objectives)
+                    for replicate in member.point.replicates
+                    if replicate.failure is None
+                    and part_objectives[0].key(TEST) in replicate.metrics
                 )
 
 
@@ -135,15 +138,15 @@ def _row_of(
 ) -> Row:
     folder = part.folder / PREDICTIONS
     rows = read_rows(folder, TEST)
-    own = predictions(folder, TEST, name_of(point.training, run.replicate))
+    predicted = predictions(folder, TEST, name_of(point.training, run.replicate))
     group = np.empty(0) if rows is None else rows.group
-    outcomes = tuple(each.name for each in resolve_outcomes(part.dataset, part.tasks, group))
+    outcomes = tuple(outcome.name for outcome in resolve_outcomes(part.dataset, part.tasks, group))
     values = (
-        np.array(list(served(str(folder), outcomes, own).values())).T
-        if own is not None
+        np.array(list(served(str(folder), outcomes, predicted).values())).T
+        if predicted is not None
         else np.empty((1, 0))
     )
-    heads = [each.key(TEST) for each in objectives]
+    heads = [objective.key(TEST) for objective in objectives]
     row = Row(
         data=part.key,
         content=content,
@@ -152,9 +155,9 @@ def _row_of(
         kind="trial",
         seed=run.seed,
         config={"point": point.id, **point.config},
-        objectives=tuple(each.name for each in objectives),
+        objectives=tuple(objective.name for objective in objectives),
         outcomes=outcomes,
-        valid=[point.metrics.get(each.key(SEARCH), math.nan) for each in objectives],
+        valid=[point.metrics.get(objective.key(SEARCH), math.nan) for objective in objectives],
         test=[run.metrics[key] for key in heads],
         served=values[0].tolist(),
         parameters=int(point.metrics.get("cost/parameters", 0)),
@@ -183,13 +186,15 @@ def main() -> None:
     parser.add_argument("--table", type=Path, help="instead of the one beside the suite")
     parser.add_argument("--page", type=Path, help="folder for the page, as Markdown and HTML")
     parser.add_argument("--home", type=Path)
-    given = parser.parse_args()
+    options = parser.parse_args()
     try:
-        found = publish(resolve_home(given.home), given.suite, given.runs, given.table, given.page)
+        result = publish(
+            resolve_home(options.home), options.suite, options.runs, options.table, options.page
+        )
     except UserError as error:
         parser.error(str(error))
-    print(found.answers.sentence)
-    print(f"table: {found.table}, {found.rows:,} rows, {found.new:,} of them new")
+    print(result.answers.sentence)
+    print(f"table: {result.table}, {result.rows:,} rows, {result.new:,} of them new")
 
 
 if __name__ == "__main__":

@@ -37,9 +37,9 @@ def reference() -> dict[tuple[str, str], str]:
     the front of heads.
     """
     suite = load_suite("reference")
-    given = {dataset.id: dataset.reference for dataset in suite.datasets}
-    data = gather(read(published("reference")), objectives_of(suite), given)
-    found = {}
+    references = {dataset.id: dataset.reference for dataset in suite.datasets}
+    data = gather(read(published("reference")), objectives_of(suite), references)
+    sentences = {}
     for axis, default in (("sharing", ""), ("balancing", "static")):
 
         def kind_of(member: Member, axis: str = axis, default: str = default) -> str:
@@ -51,16 +51,16 @@ def reference() -> dict[tuple[str, str], str]:
                 )
             return str(member.config.get(f"{axis}.kind", default))
 
-        of: dict[str, list[float]] = {}
-        for each in standings(data, kind_of):
-            of.setdefault(each.method, []).append(each.p_front)
-        for kind, chances in of.items():
+        chances_by_kind: dict[str, list[float]] = {}
+        for standing in standings(data, kind_of):
+            chances_by_kind.setdefault(standing.method, []).append(standing.p_front)
+        for kind, chances in chances_by_kind.items():
             likely = sum(chance > 0.5 for chance in chances)
-            found[axis, kind] = (
+            sentences[axis, kind] = (
                 f"[the reference](studies/reference.md): {likely} of "
                 f"{count(len(chances), 'front')}, {max(chances):.2f}"
             )
-    return found
+    return sentences
 
 
 def ablations() -> dict[str, list[str]]:
@@ -74,30 +74,30 @@ def ablations() -> dict[str, list[str]]:
             title = next(iter(row))
             base = re.search(r", ahead of `(.+?)`", title)
             for outcome, cell in row.items() if base is not None else ():
-                one = (row[title], title, outcome, path.name)
-                if (bounds := re.search(r"\((\S+) to (\S+)\)", cell)) and one not in counted:
-                    counted.add(one)
+                key = (row[title], title, outcome, path.name)
+                if (bounds := re.search(r"\((\S+) to (\S+)\)", cell)) and key not in counted:
+                    counted.add(key)
                     tally = tallies.setdefault((row[title], base[1], path.name), [0, 0, 0])
                     low, high = float(bounds[1]), float(bounds[2])
                     tally[0 if low > 0 else 1 if high < 0 else 2] += 1
-    found: dict[str, list[str]] = {}
+    by_variant: dict[str, list[str]] = {}
     for (variant, base, name), (better, worse, rest) in tallies.items():
         if variant == FIRST:  # there it is the plain model, and no way to read numbers
             continue
         than = (
             "" if base == FIRST else f" than a model {base}" if " " in base else f" than `{base}`"
         )
-        found.setdefault(variant, []).append(
+        by_variant.setdefault(variant, []).append(
             f"[{name}](studies/{name}): better{than} in {better}, worse in {worse} of "
             f"{count(better + worse + rest, 'outcome')}"
         )
-    return found
+    return by_variant
 
 
 def measured_costs() -> dict[tuple[str, str], str]:
     """By axis and kind, what `zoo_cost.py` measured."""
     text = (STUDIES / "costs.md").read_text(encoding="utf-8")
-    found = {}
+    costs = {}
     for axis, plain in PLAIN.items():
         for row in table_at(text, axis):
             cells = {
@@ -106,8 +106,8 @@ def measured_costs() -> dict[tuple[str, str], str]:
             named = [
                 cell + (f" ({name})" if name != "step" else "") for name, cell in cells.items()
             ]
-            found[axis, row[axis].strip("`")] = f"{', '.join(named)} times `{plain}`"
-    return found
+            costs[axis, row[axis].strip("`")] = f"{', '.join(named)} times `{plain}`"
+    return costs
 
 
 def table_at(text: str, mark: str) -> list[dict[str, str]]:
@@ -120,7 +120,7 @@ def experiments() -> dict[str, list[str]]:
     """By entry, the documents with a table of measurements that has it for a cell; those of speed
     are none.
     """
-    found: dict[str, list[str]] = {}
+    by_entry: dict[str, list[str]] = {}
     for path in sorted(STUDIES.glob("*.md")):
         if path.name in ("performance.md", "full-scale.md", "costs.md", "statistics.md"):
             continue
@@ -130,7 +130,7 @@ def experiments() -> dict[str, list[str]]:
                 *(cell for row in table for cell in row.values()),
             }
             for name in names:
-                documents = found.setdefault(name.strip("`*"), [])
+                documents = by_entry.setdefault(name.strip("`*"), [])
                 if path.name not in documents:
                     documents.append(path.name)
-    return found
+    return by_entry

@@ -79,18 +79,18 @@ class Picked:
     Attributes:
         head: the pick among heads, `served` that of what is served: ids of points.
         sources: by task the single-task point that stands for today's model.
-        own: how many further seeds.
+        further: how many further seeds.
     """
 
     result: DatasetResult
     seed: int
-    own: int
+    further: int
     head: str
     served: str
     sources: dict[str, Point]
 
     @classmethod
-    def of(cls, result: DatasetResult, seed: int, own: int) -> Picked:
+    def of(cls, result: DatasetResult, seed: int, further: int) -> Picked:
         """Of a finished run."""
         points = result.decision.frontier.points
         assert result.decision.pick is not None
@@ -98,7 +98,7 @@ class Picked:
         return cls(
             result,
             seed,
-            own,
+            further,
             head,
             result.decision.pick.point,
             dict(sources_of(points, result.objectives)),
@@ -111,20 +111,20 @@ class Picked:
 
     def point(self, name: str) -> Point:
         """A point by its id."""
-        return next(each for each in self.result.decision.frontier.points if each.id == name)
+        return next(point for point in self.result.decision.frontier.points if point.id == name)
 
     def jobs(self) -> list[Job]:
         """The trainings on fresh seeds that are not there."""
-        run, found = self.result.run, []
+        run, jobs = self.result.run, []
         store = run.store
         assert store is not None
         self.folder.mkdir(exist_ok=True)
         points = {
-            each.id: each
-            for each in (self.point(self.head), self.point(self.served), *self.sources.values())
+            picked.id: picked
+            for picked in (self.point(self.head), self.point(self.served), *self.sources.values())
         }
         for point in points.values():
-            for number in range(self.own if point.kind != BASELINE else 0):
+            for number in range(self.further if point.kind != BASELINE else 0):
                 if predictions(self.folder, TEST, file_of(point.training, FIRST + number)) is None:
                     job = Job(
                         point.number,
@@ -133,57 +133,61 @@ class Picked:
                         str(store.path),
                         derive(self.seed, "truth", number),
                         ("valid", TEST),
-                        tuple(each.name for each in self.result.objectives),
-                        tuple(each.name for each in run.tasks),
+                        tuple(objective.name for objective in self.result.objectives),
+                        tuple(task.name for task in run.tasks),
                         1,
                         until=point.until,
                         predictions=str(self.folder),
                         kind=point.kind,
                     )
-                    found.append(job)
-        return found
+                    jobs.append(job)
+        return jobs
 
     def predicted(self, name: str) -> Floats:
         """(fresh seeds, rows, tasks) on test."""
         if self.point(name).kind != BASELINE:
-            return self._read(self.point(name), self.folder, range(FIRST, FIRST + self.own))
-        tasks = [each.name for each in self.result.run.tasks]
+            return self._read(self.point(name), self.folder, range(FIRST, FIRST + self.further))
+        tasks = [task.name for task in self.result.run.tasks]
         return np.stack(
-            [self.predicted(self.sources[task].id)[:, :, at] for at, task in enumerate(tasks)],
+            [
+                self.predicted(self.sources[task].id)[:, :, number]
+                for number, task in enumerate(tasks)
+            ],
             axis=-1,
         )
 
     def confirmed(self) -> list[Floats]:
         """Of each trial's point that the run confirmed, (replicates, rows, tasks) on test."""
         points = [
-            each
-            for each in self.result.decision.frontier.points
-            if each.kind == "trial" and confirmed(each)
+            point
+            for point in self.result.decision.frontier.points
+            if point.kind == "trial" and confirmed(point)
         ]
         folder = self.result.run.folder / FOLDER
         return [
-            self._read(each, folder, [run.replicate for run in each.replicates]) for each in points
+            self._read(point, folder, [run.replicate for run in point.replicates])
+            for point in points
         ]
 
     @staticmethod
     def _read(point: Point, folder: Path, numbers: Sequence[int]) -> Floats:
-        found = [predictions(folder, TEST, file_of(point.training, number)) for number in numbers]
-        return np.array([each for each in found if each is not None])
+        arrays = [predictions(folder, TEST, file_of(point.training, number)) for number in numbers]
+        return np.array([array for array in arrays if array is not None])
 
 
-def ran(dataset: str, seed: int, own: int, raw: Path | None, home: Path) -> Picked:
+def ran(dataset: str, seed: int, further: int, raw: Path | None, home: Path) -> Picked:
     """A run of `quick`, or that which is there."""
     name = f"{dataset.partition('@')[0]}-{seed}"
     if not (home / "runs" / name / "report.html").exists():
         files = raw / dataset.partition("@")[0] if raw else None
-        more = ["--raw", str(files)] if files and files.exists() else []
+        raw_options = ["--raw", str(files)] if files and files.exists() else []
         words = ["run", "quick", "--dataset", card_of(dataset), "--seed", str(seed), "--name", name]
-        if code := seesaw([*words, "--home", str(home), *more]):
+        if code := seesaw([*words, "--home", str(home), *raw_options]):
             raise SystemExit(code)
-    return Picked.of(load_run(name, home).found, seed, own)
+    return Picked.of(load_run(name, home).found, seed, further)
 
 
-def measured(every: Sequence[Picked], truth: Truth) -> pd.DataFrame:
+def measured(runs: Sequence[Picked], truth: Truth) -> pd.DataFrame:
     """A row for each run: regrets, and what its verdict says and is."""
     labels = np.asarray(truth.rows.labels, float)  # of generated logs their probabilities
     generated = truth.fresh.folder.name in GENERATED
@@ -193,21 +197,23 @@ def measured(every: Sequence[Picked], truth: Truth) -> pd.DataFrame:
         """(folds, seeds)."""
         return np.array(
             [
-                [mean_auc(labels[folds == k], each[folds == k]) for each in scores]
+                [mean_auc(labels[folds == k], score[folds == k]) for score in scores]
                 for k in set(folds)
             ]
         )
 
     best = best_head(truth.heads)
-    least = min(len(each) for run in every for each in run.confirmed())
+    fewest = min(len(predicted) for run in runs for predicted in run.confirmed())
     of_runs = best_head(
-        np.stack([heads(each[:least]) for run in every for each in run.confirmed()], axis=1)
+        np.stack(
+            [heads(predicted[:fewest]) for run in runs for predicted in run.confirmed()], axis=1
+        )
     )
     seeds = np.arange(len(truth.fresh.seeds))
     grid = truth.values.transpose(0, 2, 1, 3).reshape(-1, len(seeds), len(truth.outcomes))
     rows = []
-    for run in every:
-        own = heads(run.predicted(run.head)).mean(axis=1)
+    for run in runs:
+        merit = heads(run.predicted(run.head)).mean(axis=1)
         chosen = run.result.decision.pick
         assert chosen is not None
         assert chosen.weights is not None
@@ -218,20 +224,20 @@ def measured(every: Sequence[Picked], truth: Truth) -> pd.DataFrame:
         now = _served(
             run.predicted(BASELINE), Fusion.of(stands["kind"], [*stands["weights"].values()]), truth
         )
-        got = _served(run.predicted(run.served), fusion, truth)
+        outcomes = _served(run.predicted(run.served), fusion, truth)
         with np.errstate(divide="ignore"):  # nothing of an outcome is left
             halves = [
                 np.log(grid[:, part].mean(axis=1) / now) for part in (seeds[::2], seeds[1::2])
             ]
             allowed = (grid.mean(axis=1) >= front.random).all(axis=-1)
-            true = np.log(got / now)
-        served = best_by_halves(*(each[allowed].mean(axis=-1) for each in halves)) - float(
+            true = np.log(outcomes / now)
+        served = best_by_halves(*(half[allowed].mean(axis=-1) for half in halves)) - float(
             true.mean()
         )
-        said, right = judged(run.result.decision.verdict, true)
+        answer, right = judged(run.result.decision.verdict, true)
         rows.append(
-            {"head": run.head, "heads": (best - own).mean(), "of runs": (of_runs - own).mean()}
-            | {"served": served, "change": true.mean(), "said": said, "right": right}
+            {"head": run.head, "heads": (best - merit).mean(), "of runs": (of_runs - merit).mean()}
+            | {"served": served, "change": true.mean(), "said": answer, "right": right}
         )
     return pd.DataFrame(rows)
 
@@ -239,19 +245,19 @@ def measured(every: Sequence[Picked], truth: Truth) -> pd.DataFrame:
 def _served(predicted: Floats, fusion: Fusion, truth: Truth) -> Floats:
     """(outcomes,) means over the seeds."""
     candidate = Candidate(
-        "", "", "?", "trial", tuple(range(len(predicted))), lambda split, at: predicted[at]
+        "", "", "?", "trial", tuple(range(len(predicted))), lambda split, number: predicted[number]
     )
     return np.array(Meter([candidate], truth.rows, TEST, truth.names, 0).sweep([fusion]))[0][
         :, 0
     ].mean(axis=0)
 
 
-def line_of(dataset: str, found: pd.DataFrame) -> str:
+def line_of(dataset: str, results: pd.DataFrame) -> str:
     """A row of the table."""
     heads, of_runs, served = (
         (
-            f"{found[name].mean():.{d}f}, {found[name].quantile(0.9):.{d}f}, "
-            f"{(found[name] <= AIMS[aim]).sum()}"
+            f"{results[name].mean():.{d}f}, {results[name].quantile(0.9):.{d}f}, "
+            f"{(results[name] <= AIMS[aim]).sum()}"
         )
         for name, aim, d in (
             ("heads", "heads", 5),
@@ -259,18 +265,18 @@ def line_of(dataset: str, found: pd.DataFrame) -> str:
             ("served", "served", 4),
         )
     )
-    told = found["right"].dropna()
-    said = " | ".join(str((found["said"] == what).sum()) for what in SAYS)
+    answers = results["right"].dropna()
+    counts = " | ".join(str((results["said"] == answer).sum()) for answer in SAYS)
     return (
-        f"| {dataset} | {len(found)} | {heads} | {of_runs} | {served} | {said} | "
-        f"{int(told.sum())} of {len(told)} |"
+        f"| {dataset} | {len(results)} | {heads} | {of_runs} | {served} | {counts} | "
+        f"{int(answers.sum())} of {len(answers)} |"
     )
 
 
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
-    names = [name_of(each.id) for each in SUITE.datasets]
+    names = [name_of(entry.id) for entry in SUITE.datasets]
     parser.add_argument("--keep", type=Path, required=True)
     parser.add_argument("--table", type=Path, default=Path("reports/blackbox/table.parquet"))
     parser.add_argument("--datasets", nargs="+", default=names, choices=names)
@@ -292,10 +298,10 @@ def main() -> None:
     parser.add_argument("--write", type=Path, help="put the table into this document")
     options = parser.parse_args()
     options.home = options.keep / "home"
-    known, candidates = known_of(names, options.table)
+    known_data, candidates = known_of(names, options.table)
     lines = [HEAD, "|---" * (HEAD.count("|") - 1) + "|"]
     for dataset in options.datasets:
-        portfolio = learnt_without(dataset, known, candidates)
+        portfolio = learnt_without(dataset, known_data, candidates)
         tables = [
             replace(table, portfolio=portfolio) for table in tables_of(dataset, options.table)
         ]
@@ -306,21 +312,21 @@ def main() -> None:
         }
         # in place of the shipped portfolios, which may know the data
         plan.read = lambda learnt=learnt: [learnt]
-        every = [
+        runs = [
             ran(dataset, seed, options.own, options.raw, options.home)
             for seed in range(1, options.runs + 1)
         ]
         with ProcessPoolExecutor(
             options.workers, mp_context=multiprocessing.get_context("spawn")
         ) as pool:
-            list(pool.map(run_job, [job for run in every for job in run.jobs()]))
+            list(pool.map(run_job, [job for run in runs for job in run.jobs()]))
         turns = [tables[n % len(tables)] for n in range(options.replays)]
-        lists = [listed(SEARCHERS[OURS](each.fresh(), n, 8), each) for n, each in enumerate(turns)]
-        places = sorted({place for each in lists for place in each})
+        lists = [listed(SEARCHERS[OURS](turn.fresh(), n, 8), turn) for n, turn in enumerate(turns)]
+        places = sorted({place for shortlist in lists for place in shortlist})
         truth = Truth(trained(dataset, tables[0], places, FRESH[: options.fresh], options), places)
-        found = measured(every, truth)
-        lines.append(line_of(dataset, found))
-        print(f"{found.to_string()}\n{lines[-1]}", flush=True)
+        results = measured(runs, truth)
+        lines.append(line_of(dataset, results))
+        print(f"{results.to_string()}\n{lines[-1]}", flush=True)
     if options.write:
         replace_table(options.write, "quick-picks", "\n".join(lines))
 

@@ -93,9 +93,9 @@ def made(folder: Path, plan: SearchPlan, trials: int) -> float:
 def result(config: dict[str, Any], rung: int, value: Callable[[], float]) -> TrialResult:
     """As a run measures it."""
     metrics = {
-        f"valid/{task}.{of}": value()
+        f"valid/{task}.{metric}": value()
         for task in TASKS
-        for of in ("auc", "logloss", "ne", "pcoc", "ece", "gauc")
+        for metric in ("auc", "logloss", "ne", "pcoc", "ece", "gauc")
     }
     names = (
         "epoch",
@@ -103,8 +103,8 @@ def result(config: dict[str, Any], rung: int, value: Callable[[], float]) -> Tri
         *(f"loss/{task}" for task in TASKS),
     )
     curve = [
-        {"samples": float(at), **{name: value() for name in names}}
-        for at in range((2, 8, 30)[rung])
+        {"samples": float(step), **{name: value() for name in names}}
+        for step in range((2, 8, 30)[rung])
     ]
     diagnosis = {
         "probes": 20,
@@ -114,7 +114,7 @@ def result(config: dict[str, Any], rung: int, value: Callable[[], float]) -> Tri
             task: {
                 "loss": value(),
                 "weight": value(),
-                **{of: {each: value() for each in BLOCKS} for of in ("norm", "pull")},
+                **{measure: {block: value() for block in BLOCKS} for measure in ("norm", "pull")},
             }
             for task in TASKS
         },
@@ -122,22 +122,24 @@ def result(config: dict[str, Any], rung: int, value: Callable[[], float]) -> Tri
             {
                 "tasks": list(TASKS),
                 "blocks": {
-                    each: {"cosine": value(), "below_zero": value(), "probes": 20}
-                    for each in BLOCKS
+                    block: {"cosine": value(), "below_zero": value(), "probes": 20}
+                    for block in BLOCKS
                 },
             }
         ],
         "experts": {
             "gates": [
                 {
-                    "name": f"gate {at}",
+                    "name": f"gate {number}",
                     "share": [value() for _ in range(8)],
                     "entropy": value(),
                     "collapsed": False,
                 }
-                for at in range(4)
+                for number in range(4)
             ],
-            "units": [{"name": f"mlp {at}", "dead": value(), "silent": False} for at in range(10)],
+            "units": [
+                {"name": f"mlp {number}", "dead": value(), "silent": False} for number in range(10)
+            ],
         },
         "course": {
             objective.name: {

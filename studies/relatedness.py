@@ -76,15 +76,15 @@ def main() -> None:
     lines = ["| p | shared_bottom | mmoe | shared_bottom - mmoe |", "|---|---|---|---|"]
     for p in CORRELATIONS:
         store = prepare(load_card(f"synthetic-relatedness@p={p:g}"), resolve_home(options.home))
-        found = {
+        errors = {
             name: np.array(
                 [error(store, config, derive(seed, name)) for seed in range(options.seeds)]
             )
             for name, config in ARCHITECTURES.items()
         }
-        difference = interval(found["shared_bottom"] - found["mmoe"])
+        difference = interval(errors["shared_bottom"] - errors["mmoe"])
         lines.append(
-            f"| {p:g} | {interval(found['shared_bottom'])} | {interval(found['mmoe'])} | "
+            f"| {p:g} | {interval(errors['shared_bottom'])} | {interval(errors['mmoe'])} | "
             f"{difference} |"
         )
         print(lines[-1], flush=True)

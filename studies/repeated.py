@@ -26,22 +26,30 @@ from bench.models.sharing import SHARING
 DATA = ("hotel-bookings", "census-income", "kuairand-pure@late-window")
 
 
-def repeated(data: str, every: list[Row], home: Path, raw: Path, many: int) -> list[float]:
-    """The distances of `many` rows of a data set, by objective; prints them."""
-    suite, found = load_suite("reference"), []
+def repeated(data: str, rows: list[Row], home: Path, raw: Path, count: int) -> list[float]:
+    """The distances of `count` rows of a data set, by objective; prints them."""
+    suite, distances = load_suite("reference"), []
     runner = CellRunner(home, suite.dataset(data), raw, 1, KnownRows(home, home / "none"), Silent())
     try:
-        for row in random.Random(many).sample(every, many):
-            alike = np.array(
-                [each.test for each in every if (each.cell, each.config) == (row.cell, row.config)]
+        for row in random.Random(count).sample(rows, count):
+            same_cell = np.array(
+                [peer.test for peer in rows if (peer.cell, peer.config) == (row.cell, row.config)]
             )
-            (own,) = runner.trained(row.cell, [(row.config, row.seed)])
-            apart = (np.array(own.test) - np.array(row.test)) / alike.std(axis=0, ddof=1)
-            print(row.cell.part, f"seed {row.seed}:", np.round(apart, 2), own.failure, flush=True)
-            found += apart.tolist()
+            (result,) = runner.trained(row.cell, [(row.config, row.seed)])
+            deviations = (np.array(result.test) - np.array(row.test)) / same_cell.std(
+                axis=0, ddof=1
+            )
+            print(
+                row.cell.part,
+                f"seed {row.seed}:",
+                np.round(deviations, 2),
+                result.failure,
+                flush=True,
+            )
+            distances += deviations.tolist()
     finally:
         runner.close()
-    return found
+    return distances
 
 
 def main() -> None:
@@ -51,19 +59,19 @@ def main() -> None:
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--data", nargs="*", default=list(DATA))
     parser.add_argument("--rows", type=int, default=14)
-    given = parser.parse_args()
+    options = parser.parse_args()
     rows = [row for row in read(published("reference")) if row.seed and not row.failure]
-    for data in given.data:
-        own = [
+    for data in options.data:
+        data_rows = [
             row
             for row in rows
             if row.data == data and row.sharing in SHARING and row.balancing in BALANCING
         ]
-        found = np.array(
-            repeated(data, own, given.home, given.raw / data.split("@")[0], given.rows)
+        distances = np.array(
+            repeated(data, data_rows, options.home, options.raw / data.split("@")[0], options.rows)
         )
         print(
-            f"{data}: mean {found.mean():+.2f}, root mean square {np.sqrt((found**2).mean()):.2f}"
+            f"{data}: mean {distances.mean():+.2f}, root mean square {np.sqrt((distances**2).mean()):.2f}"
         )
 
 

@@ -93,13 +93,13 @@ class Table:
     worth: Floats
     proposals: int = 2
     portfolio: tuple[dict[str, Scalar], ...] = ()
-    _left: NDArray[np.bool_] = field(init=False)
+    _unused: NDArray[np.bool_] = field(init=False)
 
     def __post_init__(self) -> None:
         self._encoding = Encoding(self.space, self.tasks)
         self._rows = self._encoding.rows(self.configs)
         self._kinds = np.array([config[KIND] for config in self.configs])
-        self._left = np.ones(len(self.configs), dtype=bool)
+        self._unused = np.ones(len(self.configs), dtype=bool)
 
     def fresh(self) -> Table:
         """The same table with nothing trained yet."""
@@ -108,35 +108,35 @@ class Table:
     @cached_property
     def best(self) -> tuple[float, float]:
         """Hypervolumes of all checkpoints together; see `Problem`."""
-        points = (of.reshape(-1, len(self.objectives)) for of in (self.curves, self.worth))
-        measured, judged = (hypervolume(each, self.objectives, self.reference) for each in points)
+        points = (values.reshape(-1, len(self.objectives)) for values in (self.curves, self.worth))
+        measured, judged = (hypervolume(part, self.objectives, self.reference) for part in points)
         return measured, judged
 
     def train(self, proposals: Sequence[Mapping[str, Scalar]]) -> Trained | None:
         """See `Problem`."""
-        left = np.flatnonzero(self._left)
-        if not len(left):
+        unused = np.flatnonzero(self._unused)
+        if not len(unused):
             return None
         best = (np.inf, 0, 0)
         for number, proposal in enumerate(proposals):
-            same = left[self._kinds[left] == proposal[KIND]]
-            among = same if len(same) else left
-            distances = self.distances(proposal)[among]
+            same = unused[self._kinds[unused] == proposal[KIND]]
+            eligible = same if len(same) else unused
+            distances = self.distances(proposal)[eligible]
             nearest = int(np.argmin(distances))
-            best = min(best, (float(distances[nearest]), number, int(among[nearest])))
-        _, number, at = best
-        self._left[at] = False
-        return Trained(number, self.configs[at], self.curves[at], self.worth[at])
+            best = min(best, (float(distances[nearest]), number, int(eligible[nearest])))
+        _, number, entry = best
+        self._unused[entry] = False
+        return Trained(number, self.configs[entry], self.curves[entry], self.worth[entry])
 
     def distances(self, config: Mapping[str, Scalar]) -> Floats:
         """From a configuration to every entry: (N,), in [0, 1]."""
         row = self._encoding.rows([config])[0]
         has, have = ~np.isnan(row), ~np.isnan(self._rows)
-        apart = np.abs(self._rows - row)
-        apart = np.where(self._encoding.options > 0, (apart > 0).astype(float), apart)
-        apart = np.where(has & have, apart, 1.0)
+        gaps = np.abs(self._rows - row)
+        gaps = np.where(self._encoding.options > 0, (gaps > 0).astype(float), gaps)
+        gaps = np.where(has & have, gaps, 1.0)
         either = has | have
-        return np.asarray((apart * either).sum(axis=1) / either.sum(axis=1))
+        return np.asarray((gaps * either).sum(axis=1) / either.sum(axis=1))
 
 
 def read_tables(
@@ -162,25 +162,25 @@ def read_tables(
     frame = frame[(frame["dataset"] == dataset) & (frame["seed"] < seeds)]
     fractions = tuple(sorted(frame["fraction"].dropna().unique().tolist()))
     places = tuple(str(place + 1) for place in range(len(tasks)))
-    known = Encoding(space, places).column
-    found = []
+    known_columns = Encoding(space, places).column
+    by_seed = []
     for _, of_seed in frame.groupby("seed"):
         configs, curves = [], []
         for _, run in of_seed.groupby("configuration"):
             named = run.iloc[0].filter(like="config/").dropna()
             config = {name.removeprefix("config/"): _plain(value) for name, value in named.items()}
             config = {_placed(name, tasks): value for name, value in config.items()}
-            configs.append({name: config[name] for name in known if name in config})
+            configs.append({name: config[name] for name in known_columns if name in config})
             curve = np.full((len(fractions), len(objectives)), np.nan)
-            for _, at in run.dropna(subset="fraction").iterrows():
-                curve[fractions.index(at["fraction"])] = [
-                    at[objective.key("valid")] for objective in objectives
+            for _, rung_row in run.dropna(subset="fraction").iterrows():
+                curve[fractions.index(rung_row["fraction"])] = [
+                    rung_row[objective.key("valid")] for objective in objectives
                 ]
             curves.append(curve)
-        found.append((configs, np.array(curves)))
-    if any(configs != found[0][0] for configs, _ in found):
+        by_seed.append((configs, np.array(curves)))
+    if any(configs != by_seed[0][0] for configs, _ in by_seed):
         raise SystemExit(f"expected the same configurations of {dataset} on every seed in {path}")
-    mean = np.mean([curves for _, curves in found], axis=0)
+    mean = np.mean([curves for _, curves in by_seed], axis=0)
     return [
         Table(
             space,
@@ -192,7 +192,7 @@ def read_tables(
             curves,
             np.where(np.isnan(mean), curves, mean),
         )
-        for configs, curves in found
+        for configs, curves in by_seed
     ]
 
 

@@ -58,17 +58,17 @@ def rows(number: int, seed: int) -> pa.Table:
     """Impressions: texts as ids, some of them rare, a list, and numbers."""
     rng = np.random.default_rng(seed)
     zipf = {"user": 100_000, "item": 20_000, "shop": 2_000}
-    few = {"category": 200, "city": 300, "device": 5, "hour": 24}
+    small = {"category": 200, "city": 300, "device": 5, "hour": 24}
     columns: dict[str, Any] = {}
     for name, size in zipf.items():
-        at = (size * rng.random(number) ** 3).astype(np.int32)
+        codes = (size * rng.random(number) ** 3).astype(np.int32)
         columns[name] = pa.DictionaryArray.from_arrays(
-            pa.array(at), pa.array([f"{name}_{i}" for i in range(size)])
+            pa.array(codes), pa.array([f"{name}_{i}" for i in range(size)])
         )
-    for name, size in few.items():
-        at = rng.integers(0, size, number, np.int32)
+    for name, size in small.items():
+        codes = rng.integers(0, size, number, np.int32)
         columns[name] = pa.DictionaryArray.from_arrays(
-            pa.array(at), pa.array([f"{name}{i}" for i in range(size)])
+            pa.array(codes), pa.array([f"{name}{i}" for i in range(size)])
         )
     lists = [
         ",".join(f"t{t}" for t in rng.integers(0, 50, rng.integers(0, 5))) for _ in range(5000)
@@ -101,7 +101,7 @@ def main() -> None:
     options.add_argument("--format", choices=["parquet", "csv"], default="parquet")
     options.add_argument("--engine", default="eager")
     options.add_argument("--threads", type=int, default=1)
-    given = options.parse_args()
+    arguments = options.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         pq.write_table(rows(TRAIN, 0), folder / "log.parquet")
@@ -110,30 +110,30 @@ def main() -> None:
             store, **{"sharing.kind": "shared_bottom", "embedding.dim": 16, "tower.layers": "64-32"}
         )
         package = write_package(
-            parts_of(store, trainer), folder / "package", onnx=given.engine == "onnx"
+            parts_of(store, trainer), folder / "package", onnx=arguments.engine == "onnx"
         )
-        file = folder / f"new.{given.format}"
-        with (pq.ParquetWriter if given.format == "parquet" else pacsv.CSVWriter)(
+        file = folder / f"new.{arguments.format}"
+        with (pq.ParquetWriter if arguments.format == "parquet" else pacsv.CSVWriter)(
             file, rows(1, 1).schema
         ) as writer:
-            for start in range(0, given.rows, 500_000):
-                writer.write_table(rows(min(500_000, given.rows - start), 2 + start))
+            for start in range(0, arguments.rows, 500_000):
+                writer.write_table(rows(min(500_000, arguments.rows - start), 2 + start))
         warm = folder / "warm.parquet"
         pq.write_table(rows(70_000, 1), warm)
         BatchScoring(
-            package, [warm], folder / "warm", engine=given.engine, threads=given.threads
+            package, [warm], folder / "warm", engine=arguments.engine, threads=arguments.threads
         ).run()
         reset_peak_memory()
         work = BatchScoring(
-            package, [file], folder / "out", engine=given.engine, threads=given.threads
+            package, [file], folder / "out", engine=arguments.engine, threads=arguments.threads
         )
-        started, used = time.perf_counter(), time.process_time()
-        done = work.run()
-        seconds, used = time.perf_counter() - started, time.process_time() - used
+        started, cpu = time.perf_counter(), time.process_time()
+        scored = work.run()
+        seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
         print(
-            f"{given.format} {given.engine}, shared-bottom of {store.schema.slots} slots: "
-            f"{done.rows:,} rows in {seconds:.1f} s, {done.rows / seconds:,.0f} rows/s, "
-            f"{done.rows / used:,.0f} rows a second of processor time, "
+            f"{arguments.format} {arguments.engine}, shared-bottom of {store.schema.slots} slots: "
+            f"{scored.rows:,} rows in {seconds:.1f} s, {scored.rows / seconds:,.0f} rows/s, "
+            f"{scored.rows / cpu:,.0f} rows a second of processor time, "
             f"{file.stat().st_size / 1e6:,.0f} MB read, peak memory {peak_memory_mb():,.0f} MB"
         )
 

@@ -52,7 +52,7 @@ from speed.table import writer
 
 from bench.ledger.pareto import Growing
 
-DATASETS = [name_of(each.id) for each in SUITE.datasets]
+DATASETS = [name_of(dataset.id) for dataset in SUITE.datasets]
 BUDGETS = (0.5, 1, 2, 3, 5)
 """Full lengths where hypervolumes are compared; replays of searches by rungs end at the last."""
 EARLY = 3.0
@@ -81,17 +81,17 @@ def report(
     """Rows of a data set: mean hypervolume by budget, and what ours is ahead by, with 95%
     intervals.
     """
-    at = [int(np.argmin(np.abs(grid - budget))) for budget in BUDGETS]
+    columns = [int(np.argmin(np.abs(grid - budget))) for budget in BUDGETS]
     lines = []
-    for name, each in curves.items():
+    for name, curve in curves.items():
         if name == RANDOM:  # TPE's first twelve trials
             continue
-        last = f"{each[:, -1].mean():.4f}" if name in FULL_LENGTH else ""
+        last = f"{curve[:, -1].mean():.4f}" if name in FULL_LENGTH else ""
         lines.append(
-            f"| {data} | {name} | {' | '.join(f'{each[:, i].mean():.4f}' for i in at)} | {last} |"
+            f"| {data} | {name} | {' | '.join(f'{curve[:, i].mean():.4f}' for i in columns)} | {last} |"
         )
     for name in (DEFAULTS, TARGET):
-        ahead = " | ".join(_interval(curves[OURS][:, i] - curves[name][:, i], rng) for i in at)
+        ahead = " | ".join(_interval(curves[OURS][:, i] - curves[name][:, i], rng) for i in columns)
         lines.append(f"| {data} | lead over {name} | {ahead} | |")
     return lines
 
@@ -100,8 +100,8 @@ def early(curves: Mapping[str, Floats], grid: Floats, rng: np.random.Generator) 
     """What ours has after `EARLY` full lengths over what the target has at the end: median,
     interval, share ahead.
     """
-    at = int(np.argmin(np.abs(grid - EARLY)))
-    ahead = curves[OURS][:, at] - curves[TARGET][:, -1]
+    column = int(np.argmin(np.abs(grid - EARLY)))
+    ahead = curves[OURS][:, column] - curves[TARGET][:, -1]
     low, high = np.quantile(
         np.median(ahead[rng.integers(len(ahead), size=(RESAMPLES, len(ahead)))], axis=1),
         [0.025, 0.975],
@@ -116,7 +116,7 @@ def _interval(values: Floats, rng: np.random.Generator) -> str:
 
 
 EVERY: dict[str, Searcher] = SEARCHERS | {
-    f"{first} before the defaults": each for first, each in ORDERS.items()
+    f"{first} before the defaults": searcher for first, searcher in ORDERS.items()
 }
 
 
@@ -153,8 +153,8 @@ def compare(
 
 def orders(dataset: str, curves: Mapping[str, Floats], grid: Floats) -> str:
     """A row: by budget the mean hypervolume of each order."""
-    at = [int(np.argmin(np.abs(grid - budget))) for budget in OPENING]
-    cells = [" / ".join(f"{each[:, i].mean():.3f}" for each in curves.values()) for i in at]
+    columns = [int(np.argmin(np.abs(grid - budget))) for budget in OPENING]
+    cells = [" / ".join(f"{curve[:, i].mean():.3f}" for curve in curves.values()) for i in columns]
     return f"| {dataset} | {' | '.join(cells)} |"
 
 
@@ -175,20 +175,20 @@ def main() -> None:
     options = parser.parse_args()
     if options.budget < BUDGETS[-1]:
         parser.error(f"--budget: expected at least {BUDGETS[-1]}, found {options.budget:g}")
-    known, candidates = known_of(DATASETS, options.table)
+    known_data, candidates = known_of(DATASETS, options.table)
     summary = [
         "| data left out | replayed on | ahead, median | replays ahead |",
         "|---|---|---|---|",
     ]
     names = [name for name in EVERY if (name in SEARCHERS) != options.orders]
-    after = " | ".join(f"after {each}" for each in BUDGETS)
+    after = " | ".join(f"after {budget}" for budget in BUDGETS)
     head = f"| data left out | searcher | {after} | after {options.budget:.3g} |"
     if options.orders:
-        after = " | ".join(f"after {each:g}" for each in OPENING)
+        after = " | ".join(f"after {budget:g}" for budget in OPENING)
         head = f"| data left out, {' / '.join(names)} | {after} |"
     rows = [head, "|---" * (head.count("|") - 1) + "|"]
     for dataset in options.datasets:
-        portfolio = learnt_without(dataset, known, candidates)
+        portfolio = learnt_without(dataset, known_data, candidates)
         tables = [
             replace(table, portfolio=portfolio) for table in tables_of(dataset, options.table)
         ]
@@ -201,9 +201,9 @@ def main() -> None:
                 print(rows[-1], flush=True)
                 continue
             summary.append(f"| {dataset} | {way} | {early(curves, grid, rng)} |")
-            found = report(dataset if way == "pool" else f"{dataset}, {way}", curves, grid, rng)
-            rows += found
-            print("\n".join((summary[-1], *found)), flush=True)
+            data_rows = report(dataset if way == "pool" else f"{dataset}, {way}", curves, grid, rng)
+            rows += data_rows
+            print("\n".join((summary[-1], *data_rows)), flush=True)
     if options.write and options.orders:
         replace_table(options.write, "orders", "\n".join(rows))
     elif options.write:

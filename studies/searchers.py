@@ -49,7 +49,7 @@ class Trace(NamedTuple):
         """From lists, which may be empty."""
         return cls(
             np.array(spent),
-            *(np.array(each).reshape(-1, objectives) for each in (measured, judged)),
+            *(np.array(values).reshape(-1, objectives) for values in (measured, judged)),
         )
 
 
@@ -85,10 +85,10 @@ def full_length(make: Callable[[int], BaseSampler]) -> Searcher:
                     trial = study.ask()
                     proposals.append(problem.space.suggest(trial, problem.tasks))
                     study.tell(trial, state=TrialState.FAIL)
-                found = problem.train(proposals)
-                if found is None:
+                trained = problem.train(proposals)
+                if trained is None:
                     break
-                _, config, curve, worth = found
+                _, config, curve, worth = trained
                 finite = np.isfinite(curve).all(axis=1)
                 passed = len(curve) if finite.all() else int(np.argmin(finite))
                 times += [spent + fraction for fraction in problem.fractions[:passed]]
@@ -129,8 +129,10 @@ def by_rungs(
 
     def search(problem: Problem, seed: int, budget: float) -> Trace:
         rungs = ladder(round(lowest * FULL), STEP, FULL)
-        at = [int(np.argmin(np.abs(np.array(problem.fractions) - rung / FULL))) for rung in rungs]
-        if not np.allclose([problem.fractions[i] * FULL for i in at], rungs, rtol=0.01):
+        stages = [
+            int(np.argmin(np.abs(np.array(problem.fractions) - rung / FULL))) for rung in rungs
+        ]
+        if not np.allclose([problem.fractions[i] * FULL for i in stages], rungs, rtol=0.01):
             raise SystemExit(f"the table has no values at {[rung / FULL for rung in rungs]}")
         space = problem.space
         tasks = problem.tasks
@@ -145,8 +147,8 @@ def by_rungs(
         )
         shape = Encoding(space, tasks)
         sampler = GaussianSampler(shape, objectives, reference, rungs)
-        begin = list(openings(problem)) if openings else []
-        begin += missing_tries(begin, space.branches(KIND), tries)
+        starts = list(openings(problem)) if openings else []
+        starts += missing_tries(starts, space.branches(KIND), tries)
         standings: list[Standing] = []
         configs: list[dict[str, Scalar]] = []
         curves: list[tuple[Floats, Floats]] = []
@@ -163,7 +165,7 @@ def by_rungs(
                     )
             else:
                 number, rung = len(standings), 0
-                pinned = begin[number] if number < len(begin) else {}
+                pinned = starts[number] if number < len(starts) else {}
                 results = [standing.results for standing in standings]
                 whole = len(pinned) > 1
                 belief = (
@@ -172,22 +174,22 @@ def by_rungs(
                     else sampler.learn(results, configs, derive(seed, number))
                 )
                 proposals = []
-                for again in range(1 if whole else problem.proposals):
-                    draw = derive(seed, "proposal", number, again)
+                for attempt in range(1 if whole else problem.proposals):
+                    draw = derive(seed, "proposal", number, attempt)
                     row = shape.draw(1, np.random.default_rng(draw), pinned)[0]
                     proposals.append(
                         belief.propose_batch(draw, [pinned])[0]
                         if belief
                         else shape.config(row, pinned)
                     )
-                found = problem.train(proposals)
-                if found is None:
+                trained = problem.train(proposals)
+                if trained is None:
                     break
-                configs.append(found.config)
-                curves.append((found.curve, found.worth))
-                standings.append(Standing(number, str(found.config[KIND]), (), "waiting"))
+                configs.append(trained.config)
+                curves.append((trained.curve, trained.worth))
+                standings.append(Standing(number, str(trained.config[KIND]), (), "waiting"))
             spent += rules.samples(rung) / FULL
-            value, worth = (curve[at[rung]] for curve in curves[number])
+            value, worth = (curve[stages[rung]] for curve in curves[number])
             if np.isfinite(value).all():
                 times.append(spent)
                 measured.append(value)
@@ -213,7 +215,7 @@ def defaults(problem: Problem) -> list[dict[str, Scalar]]:
 def from_portfolio(problem: Problem, learnt_first: int = LEARNT_FIRST) -> list[dict[str, Scalar]]:
     """What a search begins with that has the portfolio which was learnt on other data."""
     first = [fitted(config, problem.space, problem.tasks) for config in problem.portfolio]
-    return [dict(each) for each in beginning(problem.space, problem.tasks, first, learnt_first)]
+    return [dict(config) for config in beginning(problem.space, problem.tasks, first, learnt_first)]
 
 
 RANDOM = "random, full length"

@@ -56,8 +56,8 @@ def truth(store: Store, config: FunnelConfig) -> Array:
     """
     table = generate(config)
     _, dense = store.encoder.encode(table)
-    at = {row.tobytes(): number for number, row in enumerate(dense)}
-    rows = [at[row.tobytes()] for row in np.ascontiguousarray(store.split("test").dense)]
+    place_of = {row.tobytes(): number for number, row in enumerate(dense)}
+    rows = [place_of[row.tobytes()] for row in np.ascontiguousarray(store.split("test").dense)]
     return np.asarray(table["p_purchase"])[rows]
 
 
@@ -76,25 +76,31 @@ def predicted(store: Store, funnel: str, seed: int) -> Array:
     return trainer.model.probabilities(logits).conditional[:, 1].double().numpy()
 
 
-def auc(true: Array, said: Array) -> float:
+def auc(true: Array, predictions: Array) -> float:
     """Of labels drawn with the true probabilities, in expectation."""
     labels = np.repeat([1, 0], len(true))
     return float(
-        roc_auc_score(labels, np.tile(said, 2), sample_weight=np.concatenate([true, 1 - true]))
+        roc_auc_score(
+            labels, np.tile(predictions, 2), sample_weight=np.concatenate([true, 1 - true])
+        )
     )
 
 
-def excess(true: Array, said: Array) -> float:
+def excess(true: Array, predictions: Array) -> float:
     """Log loss beyond that of the truth: the mean divergence of what is said."""
-    said = np.clip(said, 1e-7, 1 - 1e-7)
-    return float(np.mean(true * np.log(true / said) + (1 - true) * np.log((1 - true) / (1 - said))))
+    predictions = np.clip(predictions, 1e-7, 1 - 1e-7)
+    return float(
+        np.mean(
+            true * np.log(true / predictions) + (1 - true) * np.log((1 - true) / (1 - predictions))
+        )
+    )
 
 
 def measure(store: Store, true: Array, funnel: str, seed: int) -> list[float]:
     """AUC and excess log loss on all impressions, then on clicked ones."""
-    said, clicked = predicted(store, funnel, seed), store.split("test").labels[:, 0] == 1
+    predictions, clicked = predicted(store, funnel, seed), store.split("test").labels[:, 0] == 1
     return [
-        f(true[rows], said[rows])
+        f(true[rows], predictions[rows])
         for rows in (np.ones_like(clicked), clicked)
         for f in (auc, excess)
     ]
@@ -113,7 +119,7 @@ def main() -> None:
         "|---" * 7 + "|",
     ]
     for bias in BIASES:
-        found: dict[str, list[list[float]]] = {funnel: [] for funnel in options.funnels}
+        results: dict[str, list[list[float]]] = {funnel: [] for funnel in options.funnels}
         best = []
         for seed in range(options.seeds):
             card = load_card(f"synthetic-funnel@rows={ROWS},bias={bias:g},seed={seed}")
@@ -121,14 +127,14 @@ def main() -> None:
             true = truth(store, FunnelConfig(rows=ROWS, bias=bias, seed=seed))
             best.append(auc(true, true))
             for funnel in options.funnels:
-                found[funnel].append(measure(store, true, funnel, seed))
+                results[funnel].append(measure(store, true, funnel, seed))
         lines.append(f"| {bias:g} | the truth | {interval(np.array(best))} | 0 | | | |")
-        first = np.array(found[options.funnels[0]])
-        for funnel, values in found.items():
-            own = np.array(values)
-            less = "" if funnel == options.funnels[0] else interval(own[:, 0] - first[:, 0])
+        first = np.array(results[options.funnels[0]])
+        for funnel, values in results.items():
+            measures = np.array(values)
+            lead = "" if funnel == options.funnels[0] else interval(measures[:, 0] - first[:, 0])
             lines.append(
-                f"| {bias:g} | {funnel} | {' | '.join(interval(v) for v in own.T)} | {less} |"
+                f"| {bias:g} | {funnel} | {' | '.join(interval(v) for v in measures.T)} | {lead} |"
             )
             print(lines[-1], file=sys.stderr, flush=True)
     replace(options.write, "selection_bias", "\n".join(lines))

@@ -61,25 +61,27 @@ def tally_of(
 def _count(tally: Tally, served: Served, truth: np.ndarray) -> None:
     front = served.front
     true_gain = truth / truth[served.current] - 1
-    others = np.arange(len(served)) != served.current
+    not_current = np.arange(len(served)) != served.current
     oracle = (served.table["point"] == "oracle").to_numpy()
-    own = np.zeros(len(served), dtype=bool)
-    own[np.flatnonzero(oracle)[nondominated(served.at(CONFIRM)[oracle], served.measures)]] = True
-    for at in range(len(served.names)):
+    oracle_front = np.zeros(len(served), dtype=bool)
+    oracle_front[
+        np.flatnonzero(oracle)[nondominated(served.at(CONFIRM)[oracle], served.measures)]
+    ] = True
+    for column in range(len(served.names)):
         for split in (CONFIRM, TEST):
-            value, low, high, _, least, most, _ = served.cells[split, ALL][:, at].T
-            held = (low <= truth[:, at]) & (truth[:, at] <= high)
+            value, low, high, _, gain_low, gain_high, _ = served.cells[split, ALL][:, column].T
+            covered = (low <= truth[:, column]) & (truth[:, column] <= high)
             tally.off[split].append(
-                float((value - truth[:, at])[front].mean() / truth[front, at].mean())
+                float((value - truth[:, column])[front].mean() / truth[front, column].mean())
             )
             if split == CONFIRM:
-                tally.held["front on confirm"] += held[front].tolist()
-        gained = (least <= true_gain[:, at]) & (true_gain[:, at] <= most)
-        tally.held["front"] += held[front].tolist()
-        tally.held["kept"] += held.tolist()
-        tally.held["oracle"] += held[own].tolist()
-        tally.held["gain"] += gained[others].tolist()
-        tally.held["gain of the front"] += gained[front & others].tolist()
+                tally.held["front on confirm"] += covered[front].tolist()
+        gained = (gain_low <= true_gain[:, column]) & (true_gain[:, column] <= gain_high)
+        tally.held["front"] += covered[front].tolist()
+        tally.held["kept"] += covered.tolist()
+        tally.held["oracle"] += covered[oracle_front].tolist()
+        tally.held["gain"] += gained[not_current].tolist()
+        tally.held["gain of the front"] += gained[front & not_current].tolist()
 
 
 def coverage_table(tallies: Sequence[tuple[Setup, Tally]]) -> str:
@@ -106,12 +108,12 @@ def main() -> None:
     if options.keep:
         options.keep.mkdir(parents=True, exist_ok=True)
     tallies = []
-    for at, setup in enumerate(setups()):
+    for number, setup in enumerate(setups()):
         start, tally = time.perf_counter(), Tally()
-        file = options.keep / f"{at}.json" if options.keep else None
+        file = options.keep / f"{number}.json" if options.keep else None
         if file is not None and file.is_file():
             vars(tally).update(json.loads(file.read_text()))
-        if options.only is None or at in options.only:
+        if options.only is None or number in options.only:
             for runs in range(0, options.runs, 20):
                 tally_of(setup, runs + 20, tally)
                 if file is not None:

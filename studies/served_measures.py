@@ -46,8 +46,8 @@ def values(frame: pd.DataFrame, metrics: tuple[str, ...]) -> np.ndarray | None:
         ]
         if not (names := [name for name in names if frame[name].notna().all()]):
             return None
-        own = frame[names].mean(axis=1).to_numpy()
-        parts.append(own / own.std() if len(metrics) > 1 else own)
+        scores = frame[names].mean(axis=1).to_numpy()
+        parts.append(scores / scores.std() if len(metrics) > 1 else scores)
     return np.mean(parts, axis=0)
 
 
@@ -55,13 +55,13 @@ def regrets(
     low: np.ndarray, full: np.ndarray, select: np.ndarray, true: np.ndarray, size: int, draws: int
 ) -> np.ndarray:
     """(draws,) of imitated searches."""
-    rng, found = np.random.default_rng(0), np.empty(draws)
+    rng, losses = np.random.default_rng(0), np.empty(draws)
     for draw in range(draws):
         some = rng.permutation(len(true))[:size]
         on = some[np.argsort(-low[some], kind="stable")[: max(CONFIRMED, size // PART)]]
-        kept = on[np.argsort(-full[on], kind="stable")[:CONFIRMED]]
-        found[draw] = true[some].max() - true[kept[np.argmax(select[kept])]]
-    return found
+        confirmed = on[np.argsort(-full[on], kind="stable")[:CONFIRMED]]
+        losses[draw] = true[some].max() - true[confirmed[np.argmax(select[confirmed])]]
+    return losses
 
 
 def main() -> None:
@@ -81,9 +81,9 @@ def main() -> None:
         )
     ]
     lines.append("|---|---|---|---|")
-    for dataset, own in frame.groupby("dataset", sort=False):
-        full = own[own["fraction"] == 1].set_index(["configuration", "seed"])
-        low = own[own["rung"] == 0].set_index(["configuration", "seed"]).loc[full.index]
+    for dataset, rows in frame.groupby("dataset", sort=False):
+        full = rows[rows["fraction"] == 1].set_index(["configuration", "seed"])
+        low = rows[rows["rung"] == 0].set_index(["configuration", "seed"]).loc[full.index]
         true, select = full["U/test"].to_numpy(float), full["U/select"].to_numpy(float)
         for name, metrics in MEASURES.items():
             early, late = values(low, metrics), values(full, metrics)

@@ -70,14 +70,16 @@ def suite_of(dataset: str, arm: str) -> str:
     rest = quick[quick.index("[budget]") :]
     card = DATASETS[dataset]
     tasks = tuple(task for task in load_card(card).tasks if task.name in tasks_of(dataset))
-    aims = [each.name for each in resolve_objectives(SuiteDataset(id=card), tasks, ranked=())]
+    aims = [
+        objective.name for objective in resolve_objectives(SuiteDataset(id=card), tasks, ranked=())
+    ]
     if arm == "hand":
         aims = [f"{task}.ndcg@5" for task in tasks_of(dataset)]
     listed = "" if arm == "within" else f"objectives = {json.dumps(aims)}\n"
-    of = str(Path(card).resolve()) if card.endswith(".toml") else card
+    card_id = str(Path(card).resolve()) if card.endswith(".toml") else card
     return (
         f'title = "{dataset}, {arm}"\nspace = "quick"\n\n[[datasets]]\nid = '
-        f'"{of}"\n{listed}\n{rest}'
+        f'"{card_id}"\n{listed}\n{rest}'
     )
 
 
@@ -89,18 +91,18 @@ def portfolios(dataset: str, keep: Path) -> list[dict[str, Any]]:
             Path("search_spaces/portfolio/learnt.toml").read_text(encoding="utf-8")
         )["portfolios"]
         regrets, names, configs = served_regrets(Path("reports/blackbox/served.parquet"))
-        others = np.delete(regrets, names.index(dataset), axis=1)
+        other_regrets = np.delete(regrets, names.index(dataset), axis=1)
         file[-1]["configurations"] = [
-            configs[at] for at in learn_served(others, single_of(configs), SIZE)
+            configs[number] for number in learn_served(other_regrets, single_of(configs), SIZE)
         ]
-        tables = [name for each in SUITE.datasets if (name := name_of(each.id)) not in UNSEEN]
+        tables = [name for entry in SUITE.datasets if (name := name_of(entry.id)) not in UNSEEN]
         if (name := DATASETS[dataset]) in tables:
-            known = known_of(tables, Path("reports/blackbox/table.parquet"))
-            for each in file[:-1]:
-                each["configurations"] = list(learnt_without(name, *known))
+            known_and_candidates = known_of(tables, Path("reports/blackbox/table.parquet"))
+            for portfolio in file[:-1]:
+                portfolio["configurations"] = list(learnt_without(name, *known_and_candidates))
         path.write_text(json.dumps(file), encoding="utf-8")
-    found: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+    recorded: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+    return recorded
 
 
 def ran(dataset: str, arm: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
@@ -120,9 +122,9 @@ def ran(dataset: str, arm: str, seed: int, options: argparse.Namespace) -> dict[
     with open(options.keep / f"{dataset}-{arm}-{seed}.log", "w", encoding="utf-8") as log:
         began = time.monotonic()
         process = subprocess.Popen(words, stdout=log, stderr=log)
-        _, status, used = os.wait4(process.pid, 0)
+        _, status, usage = os.wait4(process.pid, 0)
     head = {"dataset": dataset, "arm": arm, "seed": seed}
-    cost = {"cpu": used.ru_utime + used.ru_stime, "seconds": time.monotonic() - began}
+    cost = {"cpu": usage.ru_utime + usage.ru_stime, "seconds": time.monotonic() - began}
     if status:
         return head | cost | {"failure": f"status {status}"}
     return head | cost | {"failure": None}
@@ -168,49 +170,54 @@ def measured(dataset: str, arm: str, seed: int, keep: Path) -> dict[str, Any]:
     assert result.decision.pick.weights is not None
     truth = truth_of(dataset, str(store.path), tasks_of(dataset))
     folder = result.run.folder / FOLDER
-    points = {each.id: each for each in result.decision.frontier.points if confirmed(each)}
+    points = {point.id: point for point in result.decision.frontier.points if confirmed(point)}
 
     def read(point: Point) -> dict[str, list[np.ndarray]]:
-        found = {}
+        by_split = {}
         for split in (SEARCH, CONFIRM, TEST):
-            every = [
+            replicates = [
                 predictions(folder, split, file_of(point.training, run.replicate))
                 for run in point.replicates
             ]
-            found[split] = [each for each in every if each is not None]
-        return found
+            by_split[split] = [predicted for predicted in replicates if predicted is not None]
+        return by_split
 
-    def served(kept: Mapping[str, list[np.ndarray]], split: str, fusion: Fusion) -> np.ndarray:
-        scores = [fused(fusion.kind, each, fusion.weights, truth.rates) for each in kept[split]]
+    def served(predicted: Mapping[str, list[np.ndarray]], split: str, fusion: Fusion) -> np.ndarray:
+        scores = [
+            fused(fusion.kind, replicate, fusion.weights, truth.rates)
+            for replicate in predicted[split]
+        ]
         return np.mean([truth.values(split, score) for score in scores], axis=0)
 
-    def best(among: list[Point]) -> dict[str, Any]:
-        found = []
-        for point in among:
-            kept = read(point)
+    def best(contenders: list[Point]) -> dict[str, Any]:
+        choices = []
+        for point in contenders:
+            predicted = read(point)
             for setting in truth.settings:
                 selected = np.mean(
-                    [utility(served(kept, split, setting)) for split in (SEARCH, CONFIRM)]
+                    [utility(served(predicted, split, setting)) for split in (SEARCH, CONFIRM)]
                 )
-                found.append((float(selected), len(found), point, setting))
-        _, _, point, setting = max(found, key=lambda each: each[:2])
+                choices.append((float(selected), len(choices), point, setting))
+        _, _, point, setting = max(choices, key=lambda choice: choice[:2])
         outcomes = served(read(point), TEST, setting)
         return {"point": point.id, "U": utility(outcomes), "outcomes": outcomes.tolist()}
 
     table = result.decision.serving.served.wide
     columns = [f"test/{name}" for name in truth.names]
-    trials = {each.id for each in points.values() if each.kind == "trial"}
-    of_trees = [each for each in points.values() if each.kind == TREES]
+    trials = {point.id for point in points.values() if point.kind == "trial"}
+    of_trees = [point for point in points.values() if point.kind == TREES]
     pick = result.decision.pick
-    at = served(read(points[pick.point]), TEST, Fusion.of(pick.kind, list(pick.weights.values())))
+    outcomes = served(
+        read(points[pick.point]), TEST, Fusion.of(pick.kind, list(pick.weights.values()))
+    )
     return {
         "pick": result.decision.pick.point,
-        "U": utility(at),
-        "outcomes": at.tolist(),
-        "best": best([each for each in points.values() if each.id in trials]),
+        "U": utility(outcomes),
+        "outcomes": outcomes.tolist(),
+        "best": best([point for point in points.values() if point.id in trials]),
         "trees": best(of_trees),
         "largest": table[table["point"].isin(trials)][columns].max().tolist(),
-        "largest of trees": table[table["point"].isin([each.id for each in of_trees])][columns]
+        "largest of trees": table[table["point"].isin([point.id for point in of_trees])][columns]
         .max()
         .tolist(),
         "kind": result.decision.verdict.kind,
@@ -239,8 +246,8 @@ def tables(frame: pd.DataFrame) -> str:
         "is served, by AUC |",
         "|---|---|---|---|---|---|",
     ]
-    own = frame[frame["arm"] != "hand"]
-    pairs = own.pivot_table(
+    rows = frame[frame["arm"] != "hand"]
+    pairs = rows.pivot_table(
         index=["dataset", "seed"], columns="arm", values=["U", "best U", "trees U", "cpu"]
     ).dropna()
 
@@ -249,65 +256,72 @@ def tables(frame: pd.DataFrame) -> str:
         return f"{mean:+.2f} ({low:+.2f} to {high:+.2f})"
 
     parts = [(name, pairs.loc[name]) for name in dict.fromkeys(pairs.index.get_level_values(0))]
-    for name, own in parts:
-        lines.append(_line(str(name), len(own), own, told))
+    for name, rows in parts:
+        lines.append(_line(str(name), len(rows), rows, told))
     if not parts:
         return "\n".join(lines)
-    everywhere = sorted(set.intersection(*(set(own.index) for _, own in parts)))
-    mean = pd.concat([own.loc[everywhere] for _, own in parts]).groupby("seed").mean()
+    everywhere = sorted(set.intersection(*(set(rows.index) for _, rows in parts)))
+    mean = pd.concat([rows.loc[everywhere] for _, rows in parts]).groupby("seed").mean()
     lines.append(_line("mean of the data sets", len(mean), mean, told))
     return "\n".join(lines)
 
 
-def _line(name: str, count: int, own: pd.DataFrame, told: Any) -> str:
-    ours = own["U"]["within"] - own["U"]["auc"]
-    best = own["best U"]["within"] - own["best U"]["auc"]
-    trees = own["best U"]["within"] - own["trees U"]["within"]
-    cost = own["cpu"].mean() / 60
+def _line(name: str, count: int, rows: pd.DataFrame, as_text: Any) -> str:
+    served_lead = rows["U"]["within"] - rows["U"]["auc"]
+    best = rows["best U"]["within"] - rows["best U"]["auc"]
+    trees = rows["best U"]["within"] - rows["trees U"]["within"]
+    cost = rows["cpu"].mean() / 60
     return (
-        f"| {name} | {count} | {told(ours.to_numpy())} | {told(best.to_numpy())} | "
-        f"{told(trees.to_numpy())} | {cost['within']:.1f}, {cost['auc']:.1f} |"
+        f"| {name} | {count} | {as_text(served_lead.to_numpy())} | {as_text(best.to_numpy())} | "
+        f"{as_text(trees.to_numpy())} | {cost['within']:.1f}, {cost['auc']:.1f} |"
     )
 
 
 def columns(frame: pd.DataFrame, dataset: str) -> str:
     """In Markdown, the largest of each outcome on test: of networks, of the same runs' boosted
     trees, and of networks by settings that were found by hand."""
-    of = frame[frame["dataset"] == dataset].set_index(["arm", "seed"])
-    own = of.loc["within"]
-    hand = of.loc["hand"] if "hand" in of.index else of.iloc[:0].reset_index("arm")
-    both = own.index.intersection(hand.index)
-    several = len(both) > 1
+    runs = frame[frame["dataset"] == dataset].set_index(["arm", "seed"])
+    networks = runs.loc["within"]
+    hand = runs.loc["hand"] if "hand" in runs.index else runs.iloc[:0].reset_index("arm")
+    common = networks.index.intersection(hand.index)
+    several = len(common) > 1
     heads = [
         "outcome",
-        f"networks, mean of {len(own)} runs",
+        f"networks, mean of {len(networks)} runs",
         "boosted trees",
         "difference, 95% interval",
     ]
-    heads += [f"set by hand, {len(both)} runs", "difference, 95% interval"] * several
+    heads += [f"set by hand, {len(common)} runs", "difference, 95% interval"] * several
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
 
-    def largest(runs: pd.DataFrame, name: str, at: int) -> np.ndarray:
-        return np.array([each[at] for each in runs[name]])
+    def largest(runs: pd.DataFrame, name: str, column: int) -> np.ndarray:
+        return np.array([outcomes[column] for outcomes in runs[name]])
 
-    def apart(ours: np.ndarray, theirs: np.ndarray) -> list[str]:
-        mean, low, high = mean_and_interval(ours - theirs)
-        return [f"{theirs.mean():.4f}", f"{mean:+.4f} ({low:+.4f} to {high:+.4f})"]
+    def apart(first_values: np.ndarray, second_values: np.ndarray) -> list[str]:
+        mean, low, high = mean_and_interval(first_values - second_values)
+        return [f"{second_values.mean():.4f}", f"{mean:+.4f} ({low:+.4f} to {high:+.4f})"]
 
     parts: list[tuple[str, Callable[[pd.DataFrame, str], np.ndarray]]] = [
-        (f"{task}.ndcg@5", partial(largest, at=at)) for at, task in enumerate(tasks_of(dataset))
+        (f"{task}.ndcg@5", partial(largest, column=column))
+        for column, task in enumerate(tasks_of(dataset))
     ]
     parts.append(
         (
             "mean logarithm",
-            lambda runs, name: np.array([utility(np.array(each)) for each in runs[name]]),
+            lambda runs, name: np.array([utility(np.array(outcomes)) for outcomes in runs[name]]),
         )
     )
-    for name, of in parts:
-        ours = of(own, "largest")
-        cells = [name, f"{ours.mean():.4f}", *apart(ours, of(own, "largest of trees"))]
+    for name, values_of in parts:
+        values = values_of(networks, "largest")
+        cells = [
+            name,
+            f"{values.mean():.4f}",
+            *apart(values, values_of(networks, "largest of trees")),
+        ]
         if several:
-            cells += apart(of(own.loc[both], "largest"), of(hand.loc[both], "largest"))
+            cells += apart(
+                values_of(networks.loc[common], "largest"), values_of(hand.loc[common], "largest")
+            )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -333,30 +347,30 @@ def main() -> None:
         dataset, arm, seed = options.one
         raise SystemExit(one(dataset, arm, int(seed), options))
     path, began = options.out, time.monotonic()
-    done = {
+    finished = {
         (line["dataset"], line["arm"], line["seed"])
         for line in read_lines(path)
         if not line["failure"]
     }
     waiting = [
-        each
+        key
         for seed in range(1, options.seeds + 1)
         for dataset in options.datasets
         for arm in options.arms
-        if (each := (dataset, arm, seed)) not in done
+        if (key := (dataset, arm, seed)) not in finished
     ]
 
-    for dataset in {each for each, _, _ in waiting}:
+    for dataset in {name for name, _, _ in waiting}:
         portfolios(dataset, options.keep)  # not within a run, whose time is taken
 
-    def work(each: tuple[str, str, int]) -> None:
+    def work(key: tuple[str, str, int]) -> None:
         if time.monotonic() - began < options.limit_time:
-            line = ran(*each, options)
+            line = ran(*key, options)
             if not line["failure"]:
-                line |= measured(*each, options.keep)
+                line |= measured(*key, options.keep)
             append(path, line)
             print(
-                *each,
+                *key,
                 line["failure"] or f"U {line['U']:.4f}",
                 f"{line['cpu']:.0f} CPU s",
                 flush=True,
@@ -368,12 +382,12 @@ def main() -> None:
     frame = pd.DataFrame(
         [line | {"best U": line["best"]["U"], "trees U": line["trees"]["U"]} for line in lines]
     )
-    print(both := tables(frame), sep="\n")
-    found = {"served-searches": both}
+    print(searches_table := tables(frame), sep="\n")
+    documents = {"served-searches": searches_table}
     if ((frame["dataset"] == "kuairand-pure") & (frame["arm"] == "within")).any():
-        found["served-columns"] = columns(frame, "kuairand-pure")
-        print(found["served-columns"])
-    for name, text in found.items():
+        documents["served-columns"] = columns(frame, "kuairand-pure")
+        print(documents["served-columns"])
+    for name, text in documents.items():
         if options.write:
             replace_table(options.write, name, text)
 

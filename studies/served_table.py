@@ -130,7 +130,7 @@ class Truth:
 
     def values(self, split: str, scores: np.ndarray) -> np.ndarray:
         """(outcomes,) of a score (N,)."""
-        return np.mean([each.values(scores)[0] for each in self.measures[split]], axis=0)
+        return np.mean([measure.values(scores)[0] for measure in self.measures[split]], axis=0)
 
     def served(self, predictions: Mapping[str, np.ndarray]) -> dict[str, float]:
         """U on test at the best weights of validation and confirmation rows, and test outcomes of
@@ -143,17 +143,17 @@ class Truth:
                 for split in (SEARCH, CONFIRM)
             }
             chosen.append(
-                np.mean([utility(self.values(split, each)) for split, each in score.items()])
+                np.mean([utility(self.values(split, values)) for split, values in score.items()])
             )
         best = self.settings[int(np.argmax(chosen))]
-        at = self.values(TEST, fused(best.kind, predictions[TEST], best.weights, self.rates))
-        own = [self.values(TEST, predictions[TEST][:, t])[t] for t in range(len(self.tasks))]
-        found = {"U/select": float(max(chosen)), "U/test": utility(at)}
-        found |= {
-            f"served/{name}": float(value) for name, value in zip(self.names, at, strict=True)
+        outcomes = self.values(TEST, fused(best.kind, predictions[TEST], best.weights, self.rates))
+        by_head = [self.values(TEST, predictions[TEST][:, t])[t] for t in range(len(self.tasks))]
+        results = {"U/select": float(max(chosen)), "U/test": utility(outcomes)}
+        results |= {
+            f"served/{name}": float(value) for name, value in zip(self.names, outcomes, strict=True)
         }
-        return found | {
-            f"test/{name}": float(value) for name, value in zip(self.names, own, strict=True)
+        return results | {
+            f"test/{name}": float(value) for name, value in zip(self.names, by_head, strict=True)
         }
 
 
@@ -164,11 +164,11 @@ def utility(outcomes: np.ndarray) -> float:
 
 def joint_labels(labels: np.ndarray, store: Store) -> np.ndarray:
     """(N, T): products along the chain of parents."""
-    found = labels.astype(float).copy()
-    for at, parent in enumerate(store.schema.parents):
+    joint = labels.astype(float).copy()
+    for task, parent in enumerate(store.schema.parents):
         if parent is not None and parent >= 0:
-            found[:, at] = np.where(found[:, parent] == 0, 0.0, found[:, at] * found[:, parent])
-    return found
+            joint[:, task] = np.where(joint[:, parent] == 0, 0.0, joint[:, task] * joint[:, parent])
+    return joint
 
 
 @cache
@@ -197,18 +197,18 @@ def _train(run: Run, rungs: list[dict[str, Any]]) -> None:
         for split in (SEARCH, CONFIRM, TEST) if fraction == 1 else ():
             pieces = list(trainer.evaluation.predictions(split, trainer.selectors))
             predictions[split] = np.concatenate([joint for _, joint in pieces])
-        wanted = tuple(
+        endings = tuple(
             f".{name}"
             for name in ("auc", "gauc", "gauc_positives", "ndcg@5", "recall@10%", "logloss")
         )
-        kept = {
+        kept_metrics = {
             name: value
             for name, value in metrics.items()
-            if name.endswith(wanted) and ".cvr." not in name
+            if name.endswith(endings) and ".cvr." not in name
         }
         rungs.append(
             {"fraction": fraction, "samples": course.samples, "seconds": course.seconds}
-            | {"metrics": kept | (truth.served(predictions) if predictions else {})}
+            | {"metrics": kept_metrics | (truth.served(predictions) if predictions else {})}
         )
 
 
@@ -218,12 +218,14 @@ def configurations(space: Space, tasks: tuple[str, ...], random: int) -> list[di
         np.random.default_rng(derive(SEED, "configuration", number)) for number in range(random)
     ]
     learnt = next(
-        each for each in read_portfolios() if (each["objectives"], each["rows"]) == (3, 0)
+        portfolio
+        for portfolio in read_portfolios()
+        if (portfolio["objectives"], portfolio["rows"]) == (3, 0)
     )
     varied = [config | variant for config in learnt["configurations"] for variant in VARIANTS]
     return [
         *(space.sample(rng, tasks) for rng in rngs),
-        *(dict(space.fixed) | fitted(each, space, tasks) for each in varied),
+        *(dict(space.fixed) | fitted(config, space, tasks) for config in varied),
     ]
 
 
@@ -243,11 +245,13 @@ def plan(dataset: str, random: int, seeds: Sequence[int], options: argparse.Name
     of_tasks = store.with_tasks(tasks)
     space = fitting(load_space(SPACE), of_tasks.schema).space
     epochs = min(MOST_PASSES, max(1, round(FULL / len(of_tasks.split("train")))))
-    found = []
+    planned = []
     for number, config in enumerate(configurations(space, tasks, random)):
-        own = config | {"optim.epochs": epochs}
-        found += [Run(dataset, str(store.path), number, seed, own, tasks) for seed in seeds]
-    return found
+        with_epochs = config | {"optim.epochs": epochs}
+        planned += [
+            Run(dataset, str(store.path), number, seed, with_epochs, tasks) for seed in seeds
+        ]
+    return planned
 
 
 def line_path(out: Path, dataset: str) -> Path:
@@ -262,9 +266,11 @@ def table(lines: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
         head = {name: line[name] for name in KEY} | {
             f"config/{name}": value for name, value in line["config"].items()
         }
-        for rung, at in enumerate(line["rungs"]):
-            measured = {name: value for name, value in at.items() if name != "metrics"}
-            rows.append(head | {"rung": rung} | measured | at["metrics"] | {"failure": None})
+        for rung, measurements in enumerate(line["rungs"]):
+            measured = {name: value for name, value in measurements.items() if name != "metrics"}
+            rows.append(
+                head | {"rung": rung} | measured | measurements["metrics"] | {"failure": None}
+            )
         if line["failure"]:
             rows.append(head | {"rung": len(line["rungs"]), "failure": line["failure"]})
     frame = pd.DataFrame(rows).sort_values([*KEY, "rung"], ignore_index=True)
@@ -295,13 +301,13 @@ def main() -> None:
         for name in options.datasets
         for run in plan(name, options.configurations, range(options.seeds), options)
     ]
-    done = {
+    finished_keys = {
         tuple(line[name] for name in KEY)
         for name in options.datasets
         for line in read_lines(line_path(options.out, name))
     }
     waiting = sorted(
-        (run for run in runs if run.key not in done),
+        (run for run in runs if run.key not in finished_keys),
         key=lambda run: (run.seed, run.configuration),
         reverse=True,
     )

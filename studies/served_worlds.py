@@ -51,8 +51,10 @@ class World:
 
     def joint(self, logits: Floats) -> Floats:
         """Probabilities on all impressions."""
-        found = expit(logits)
-        return np.asarray(np.cumprod(found, axis=1)) if self.chain else np.asarray(found)
+        conditional = expit(logits)
+        return (
+            np.asarray(np.cumprod(conditional, axis=1)) if self.chain else np.asarray(conditional)
+        )
 
 
 def conflicting(tasks: int, rows: int, users: int, seed: int) -> World:
@@ -66,12 +68,12 @@ def conflicting(tasks: int, rows: int, users: int, seed: int) -> World:
         tasks == 2
     )
     logits = np.linspace(-1.2, -2.6, tasks) + inputs @ effects * 0.5
-    of = (
+    user_of_row = (
         np.arange(rows, dtype=np.int32) // (rows // users) if users else np.full(rows, -1, np.int32)
     )
     if users:
-        logits += rng.normal(0, 0.5, (users, tasks))[of]
-    return World(("click", "like", "share")[:tasks], logits, inputs, False, of)
+        logits += rng.normal(0, 0.5, (users, tasks))[user_of_row]
+    return World(("click", "like", "share")[:tasks], logits, inputs, False, user_of_row)
 
 
 def of_funnel(rows: int, seed: int) -> World:
@@ -130,7 +132,7 @@ class Setup:
     """Candidates on a world, their true outcomes, and runs.
 
     Attributes:
-        alike: the correlation of what one seed does to two candidates.
+        seed_correlation: the correlation of what one seed does to two candidates.
         rows: of each split of a run.
         splits: those that a run has.
         grouped: whether rows are ranked within users; else users are only drawn, and resampled, as
@@ -142,7 +144,7 @@ class Setup:
     kinds: Sequence[Kind]
     metric: str
     rows: int
-    alike: float = 0.0
+    seed_correlation: float = 0.0
     truth_seeds: int = 48
     seed: int = 0
     splits: tuple[str, ...] = (CONFIRM, TEST)
@@ -152,12 +154,12 @@ class Setup:
     def __post_init__(self) -> None:
         rng = np.random.default_rng(self.seed)
         width = self.world.inputs.shape[1]
-        ways = rng.normal(size=(width, WAVES)) * np.repeat([0.4, 2.0], WAVES // 2)
-        self._waves = np.cos(self.world.inputs @ ways + rng.uniform(0, 2 * np.pi, WAVES)) * np.sqrt(
-            2 / WAVES
-        )
+        directions = rng.normal(size=(width, WAVES)) * np.repeat([0.4, 2.0], WAVES // 2)
+        self._waves = np.cos(
+            self.world.inputs @ directions + rng.uniform(0, 2 * np.pi, WAVES)
+        ) * np.sqrt(2 / WAVES)
         t = len(self.world.tasks)
-        self._own = {each.name: rng.normal(size=(WAVES, t)) for each in self.kinds}
+        self._own = {kind.name: rng.normal(size=(WAVES, t)) for kind in self.kinds}
         self._p = self.world.joint(self.world.logits)
 
     @property
@@ -174,11 +176,14 @@ class Setup:
 
     def _predicted(self, kind: Kind, seed: int, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         t, name = len(self.world.tasks), kind.like if kind.twin else kind.name
-        at = [each.name for each in self.kinds].index(name)
+        number = [kind.name for kind in self.kinds].index(name)
         together = np.random.default_rng([self.seed, seed, 0]).normal(size=(WAVES, t))
-        rng = np.random.default_rng([self.seed, seed, 1 + at])
-        own = rng.normal(size=(WAVES, t))
-        drawn = np.sqrt(self.alike) * together + np.sqrt(1 - self.alike) * own
+        rng = np.random.default_rng([self.seed, seed, 1 + number])
+        own_noise = rng.normal(size=(WAVES, t))
+        drawn = (
+            np.sqrt(self.seed_correlation) * together
+            + np.sqrt(1 - self.seed_correlation) * own_noise
+        )
         size = DIVERGED if rng.random() < kind.diverges else kind.size(rng.random())
         return self.predicted(kind, size * drawn, rows).astype(np.float32)
 
@@ -230,12 +235,12 @@ class Setup:
                 labels = self._labels(places[split], rng)
             rows[split] = self._rows(places[split], labels)
         first = 1000 * (number + 1)
-        found = []
-        for at, kind in enumerate(self.kinds):
-            start = first + (0 if kind.shared else 100 * (at + 1))
+        candidates = []
+        for place, kind in enumerate(self.kinds):
+            start = first + (0 if kind.shared else 100 * (place + 1))
             seeds = tuple(range(start, start + kind.replicates)) if kind.noise else ()
-            found.append(self._candidate(kind, seeds, places))
-        return found, rows
+            candidates.append(self._candidate(kind, seeds, places))
+        return candidates, rows
 
     def _labels(self, places: NDArray[np.int64], rng: np.random.Generator) -> Floats:
         conditional = rng.random((len(places), self._p.shape[1])) < expit(self.world.logits[places])
@@ -244,18 +249,18 @@ class Setup:
     def _candidate(
         self, kind: Kind, seeds: tuple[int, ...], places: dict[str, NDArray[np.int64]]
     ) -> Candidate:
-        def predictions(split: str, at: int) -> NDArray[np.float32]:
-            return self._predicted(kind, seeds[at] if seeds else 0, places[split])
+        def predictions(split: str, replicate: int) -> NDArray[np.float32]:
+            return self._predicted(kind, seeds[replicate] if seeds else 0, places[split])
 
         return Candidate(kind.name, kind.name, kind.name, kind.role, seeds, predictions)
 
     def _alike(self, name: str) -> str:
         """The first candidate that is the same except for its seeds."""
-        own = next(each for each in self.kinds if each.name == name)
+        named = next(kind for kind in self.kinds if kind.name == name)
         return next(
-            each.name
-            for each in self.kinds
-            if each is own or (each.bias == own.bias == 0 and each.noise == own.noise)
+            kind.name
+            for kind in self.kinds
+            if kind is named or (kind.bias == named.bias == 0 and kind.noise == named.noise)
         )
 
     def truth(self, points: Sequence[str], settings: Sequence[Fusion]) -> Floats:
@@ -263,12 +268,12 @@ class Setup:
         once for all.
         """
         points = [self._alike(name) for name in points]
-        wanted = dict.fromkeys(zip(points, settings, strict=True))
+        serving_points = dict.fromkeys(zip(points, settings, strict=True))
         missing = {
             name: [
                 setting
-                for own, setting in wanted
-                if own == name and (own, setting) not in self._truth
+                for point, setting in serving_points
+                if point == name and (point, setting) not in self._truth
             ]
             for name in dict.fromkeys(points)
         }
@@ -277,17 +282,19 @@ class Setup:
         rng = np.random.default_rng(self.seed)
         rows = self._rows(everything, self._p if smooth else self._labels(everything, rng))
         names = [
-            each.name.replace("recall", "value") if smooth else each.name for each in self.outcomes
+            outcome.name.replace("recall", "value") if smooth else outcome.name
+            for outcome in self.outcomes
         ]
         for kind in self.kinds:
-            if own := missing.get(kind.name):
+            if fusions := missing.get(kind.name):
                 seeds = tuple(range(1, 1 + self.truth_seeds)) if kind.noise else ()
                 meter = Meter(
                     [self._candidate(kind, seeds, {CONFIRM: everything})], rows, CONFIRM, names, 0
                 )
-                values = meter.sweep(own)[0].mean(axis=0)
+                values = meter.sweep(fusions)[0].mean(axis=0)
                 self._truth |= {
-                    (kind.name, setting): value for setting, value in zip(own, values, strict=True)
+                    (kind.name, setting): value
+                    for setting, value in zip(fusions, values, strict=True)
                 }
         return np.array([self._truth[key] for key in zip(points, settings, strict=True)])
 
@@ -296,8 +303,8 @@ def settings_of(served: Served) -> list[Fusion]:
     """The fusion of each row of its table."""
     table = served.table
     return [
-        Fusion.of(kind, tuple(own.values()))
-        for kind, own in zip(table["kind"], table["weights"], strict=True)
+        Fusion.of(kind, tuple(weights.values()))
+        for kind, weights in zip(table["kind"], table["weights"], strict=True)
     ]
 
 
@@ -330,21 +337,39 @@ def setups() -> list[Setup]:
             four(3),
             "recall@10%",
             2000,
-            alike=0.5,
+            seed_correlation=0.5,
         ),
         Setup("2 replicates, seeds not shared", two, four(2, shared=False), "recall@10%", 2000),
-        Setup("1 to 5 replicates, uneven seeds", two, uneven, "recall@10%", 2000, alike=0.3),
-        Setup("seeds matter more than rows", two, four(3, 0.6), "recall@10%", 10_000, alike=0.3),
-        Setup("800 rows", two, four(3), "recall@10%", 800, alike=0.5),
-        Setup("`ndcg@5` by user", users, four(3), "ndcg@5", 2000, alike=0.5, truth_seeds=32),
+        Setup(
+            "1 to 5 replicates, uneven seeds", two, uneven, "recall@10%", 2000, seed_correlation=0.3
+        ),
+        Setup(
+            "seeds matter more than rows",
+            two,
+            four(3, 0.6),
+            "recall@10%",
+            10_000,
+            seed_correlation=0.3,
+        ),
+        Setup("800 rows", two, four(3), "recall@10%", 800, seed_correlation=0.5),
+        Setup(
+            "`ndcg@5` by user", users, four(3), "ndcg@5", 2000, seed_correlation=0.5, truth_seeds=32
+        ),
         Setup(
             "three tasks",
             conflicting(3, 20_000, 0, 3),
             four(3),
             "recall@10%",
             2000,
-            alike=0.5,
+            seed_correlation=0.5,
             truth_seeds=32,
         ),
-        Setup("synthetic-funnel", of_funnel(20_000, 0), four(3), "recall@10%", 2000, alike=0.5),
+        Setup(
+            "synthetic-funnel",
+            of_funnel(20_000, 0),
+            four(3),
+            "recall@10%",
+            2000,
+            seed_correlation=0.5,
+        ),
     ]

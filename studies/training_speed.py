@@ -57,11 +57,11 @@ def main() -> None:
                 measured = start(job, peers).wait()
                 runs.append((job, measured))
                 say(job, measured)
-    found = document(options, store.manifest, store.schema.rows, runs, before)
+    result = document(options, store.manifest, store.schema.rows, runs, before)
     if options.out:
-        write_text(options.out, json.dumps(found, indent=1) + "\n")
-    replace(options.write, options.mark, markdown(found))
-    print(json.dumps(found, indent=1) if options.json else markdown(found))
+        write_text(options.out, json.dumps(result, indent=1) + "\n")
+    replace(options.write, options.mark, markdown(result))
+    print(json.dumps(result, indent=1) if options.json else markdown(result))
 
 
 def parse() -> argparse.Namespace:

@@ -49,8 +49,8 @@ CPU = "cpu seconds"
 
 def store_of(card: str, raw: Path, home: Path) -> Store:
     """The data set with its tasks."""
-    known = load_card(card)
-    return prepare(known, home, raw / RAW.get(card, known.id)).with_tasks(CARDS[card])
+    loaded_card = load_card(card)
+    return prepare(loaded_card, home, raw / RAW.get(card, loaded_card.id)).with_tasks(CARDS[card])
 
 
 class Trainings:
@@ -76,7 +76,7 @@ class Trainings:
             str(self.store.path),
             derive(seed, NAME),
             splits,
-            tuple(each.name for each in self.objectives),
+            tuple(objective.name for objective in self.objectives),
             self.tasks,
             1,
             resamples=RESAMPLES if seed else 0,
@@ -99,22 +99,24 @@ class Trainings:
     def network(self) -> tuple[Point, Runs]:
         """The best of `NETWORKS` on validation, by the product of areas over .5."""
         passes = min(MOST_PASSES, max(1, round(FULL / len(self.store.split("train")))))
-        found = []
-        for number, own in enumerate(NETWORKS):
-            config = TrialConfig.parse({**COMMON, **own, "optim.epochs": passes}).dotted()
+        tried = []
+        for number, network in enumerate(NETWORKS):
+            config = TrialConfig.parse({**COMMON, **network, "optim.epochs": passes}).dotted()
             runs = [self.run("trial", number, config, seed) for seed in self.seeds]
-            merit = np.prod([mean(runs, each.key("valid")) - 0.5 for each in self.objectives])
-            found.append((merit, Point("trial", config, "", number), runs))
-        _, point, runs = max(found, key=lambda each: each[0])
+            merit = np.prod(
+                [mean(runs, objective.key("valid")) - 0.5 for objective in self.objectives]
+            )
+            tried.append((merit, Point("trial", config, "", number), runs))
+        _, point, runs = max(tried, key=lambda entry: entry[0])
         return point, runs
 
     def trees(self) -> tuple[Point, Runs, float]:
         """Tuned on validation, as the baseline of a small search is; and CPU seconds of the
         tries.
         """
-        asked = configurations(self.tasks, LEAST_TREES, derive(0, NAME))
-        tried = [(config, self.run("trees", None, config, 0).metrics) for config in asked]
-        config = best_by_task(self.tasks, tried, [each.name for each in self.objectives])
+        configs = configurations(self.tasks, LEAST_TREES, derive(0, NAME))
+        tried = [(config, self.run("trees", None, config, 0).metrics) for config in configs]
+        config = best_by_task(self.tasks, tried, [objective.name for objective in self.objectives])
         runs = [self.run("trees", None, config, seed) for seed in self.seeds]
         return Point("trees", config, "trees"), runs, sum(metrics[CPU] for _, metrics in tried)
 

@@ -43,9 +43,9 @@ REACH = 1.645
 Floats = NDArray[np.float32]
 
 
-def drawn(many: int, seed: int) -> list[dict[str, Any]]:
+def drawn(count: int, seed: int) -> list[dict[str, Any]]:
     """Random settings; the first are LightGBM's own with a smaller learning rate."""
-    rng, found = np.random.default_rng(seed), [{"learning_rate": 0.05, "rates": False}]
+    rng, settings = np.random.default_rng(seed), [{"learning_rate": 0.05, "rates": False}]
     between = {
         "learning_rate": (0.02, 0.2),
         "num_leaves": (8, 128),
@@ -56,11 +56,11 @@ def drawn(many: int, seed: int) -> list[dict[str, Any]]:
         "feature_fraction": (0.2, 1),
         "bagging_fraction": (0.5, 1),
     }
-    while len(found) < many:
+    while len(settings) < count:
         values = {name: low * (high / low) ** rng.random() for name, (low, high) in between.items()}
         whole = {name: round(values[name]) for name in ("num_leaves", "min_data_in_leaf")}
-        found.append({**values, **whole, "bagging_freq": 1, "rates": bool(rng.random() < 0.5)})
-    return found
+        settings.append({**values, **whole, "bagging_freq": 1, "rates": bool(rng.random() < 0.5)})
+    return settings
 
 
 class Columns:
@@ -68,12 +68,12 @@ class Columns:
     our columns.
     """
 
-    def __init__(self, store: Store, at: int) -> None:
+    def __init__(self, store: Store, task: int) -> None:
         self.store, schema = store, store.schema
         limits = RowLimits.of(store.split("train"), width(schema))
-        seed = derive(0, NAME, schema.tasks[at].name)
+        seed = derive(0, NAME, schema.tasks[task].name)
         self.train, self.valid = (
-            draw(store.split(split), at, schema.parents[at], limits.train, seed)
+            draw(store.split(split), task, schema.parents[task], limits.train, seed)
             for split in ("train", "valid")
         )
         self.features, self.learnt = TreeFeatures.learn(
@@ -82,31 +82,33 @@ class Columns:
         fields = schema.without_ranges.fields
         self.offsets = np.array(schema.offsets)[: len(fields)]
         self.places = np.cumsum([0, *(field.slots for field in fields)])[:-1]
-        self.plain = [at for at, field in enumerate(fields) if field.slots == 1]
+        self.plain = [place for place, field in enumerate(fields) if field.slots == 1]
         self.several = [
-            at for at in np.flatnonzero(~self.features.categorical) if at >= len(schema.dense)
+            place
+            for place in np.flatnonzero(~self.features.categorical)
+            if place >= len(schema.dense)
         ]
 
     def categories(self, rates: bool) -> list[int]:
         """Places of the columns that are categories."""
         first = len(self.store.schema.dense)
-        found = (
+        columns = (
             np.flatnonzero(self.features.categorical)
             if rates
             else first + np.arange(len(self.plain))
         )
-        return [int(each) for each in found]
+        return [int(place) for place in columns]
 
     def of(
-        self, ids: NDArray[Any], dense: NDArray[Any], rates: bool, made: Floats | None = None
+        self, ids: NDArray[Any], dense: NDArray[Any], rates: bool, encoded: Floats | None = None
     ) -> Floats:
         """(n, F) of some rows."""
-        made = self.features.of(ids, dense) if made is None else made
+        encoded = self.features.of(ids, dense) if encoded is None else encoded
         codes = ids[:, self.places[self.plain]] - self.offsets[self.plain]
         return (
-            made
+            encoded
             if rates
-            else np.concatenate([dense, codes, made[:, self.several]], axis=1).astype(np.float32)
+            else np.concatenate([dense, codes, encoded[:, self.several]], axis=1).astype(np.float32)
         )
 
     def test(self, rates: bool) -> Iterator[Floats]:
@@ -117,15 +119,15 @@ class Columns:
             yield self.of(test.ids_of(rows), np.asarray(test.dense[rows]), rates)
 
 
-def of_task(store: Store, at: int, tries: int, seeds: int) -> tuple[Floats, list[float]]:
+def of_task(store: Store, task: int, tries: int, seeds: int) -> tuple[Floats, list[float]]:
     """Predictions (seeds, N) of test by the best of LightGBM's tries; CPU seconds of the tries and
     of one training.
     """
     import lightgbm  # type: ignore[import-not-found, unused-ignore]
 
-    columns = Columns(store, at)
+    columns = Columns(store, task)
     train, valid = columns.train, columns.valid
-    given: dict[bool, tuple[Floats, Floats]] = {
+    inputs: dict[bool, tuple[Floats, Floats]] = {
         rates: (
             columns.of(train.ids, train.dense, rates, columns.learnt),
             columns.of(valid.ids, valid.dense, rates),
@@ -134,8 +136,8 @@ def of_task(store: Store, at: int, tries: int, seeds: int) -> tuple[Floats, list
     }
 
     def fitted(options: Mapping[str, Any], seed: int) -> Any:
-        own = {name: value for name, value in options.items() if name != "rates"}
-        learnt, judged = given[options["rates"]]
+        parameters = {name: value for name, value in options.items() if name != "rates"}
+        learnt, judged = inputs[options["rates"]]
         kinds = columns.categories(options["rates"])
         data = lightgbm.Dataset(
             learnt, train.labels, categorical_feature=kinds, params={"verbose": -1}
@@ -149,68 +151,78 @@ def of_task(store: Store, at: int, tries: int, seeds: int) -> tuple[Floats, list
             "verbose": -1,
         }
         stop = lightgbm.early_stopping(PATIENCE, verbose=False)
-        return lightgbm.train(own | fixed, data, ROUNDS, [judges], callbacks=[stop])
+        return lightgbm.train(parameters | fixed, data, ROUNDS, [judges], callbacks=[stop])
 
     started = process_time()
     tried = [
         (fitted(options, 0).best_score["valid_0"]["auc"], options)
-        for options in drawn(tries, derive(0, NAME, store.schema.tasks[at].name))
+        for options in drawn(tries, derive(0, NAME, store.schema.tasks[task].name))
     ]
-    _, best = max(tried, key=lambda each: float(each[0]))
-    tuning, started, said = process_time() - started, process_time(), []
+    _, best = max(tried, key=lambda trial: float(trial[0]))
+    tuning, started, predictions = process_time() - started, process_time(), []
     for seed in range(1, seeds + 1):
         model = fitted(best, seed)
-        said.append(np.concatenate([model.predict(piece) for piece in columns.test(best["rates"])]))
-    return np.stack(said).astype(np.float32), [tuning, (process_time() - started) / seeds]
+        predictions.append(
+            np.concatenate([model.predict(piece) for piece in columns.test(best["rates"])])
+        )
+    return np.stack(predictions).astype(np.float32), [tuning, (process_time() - started) / seeds]
 
 
-def theirs(of: Trainings, tries: int) -> tuple[list[Replicate], float]:
+def theirs(trainings: Trainings, tries: int) -> tuple[list[Replicate], float]:
     """LightGBM's trainings, and CPU seconds of all tries."""
-    files = [of.folder / f"lightgbm-{seed}.json" for seed in of.seeds]
+    files = [trainings.folder / f"lightgbm-{seed}.json" for seed in trainings.seeds]
     if not all(file.exists() for file in files):
-        each, taken = [], np.zeros(2)
-        for at, task in enumerate(of.tasks):
-            kept = of.folder / f"lightgbm-{task}.npz"
-            if not kept.exists():
-                said, seconds = of_task(of.store, at, tries, len(of.seeds))
-                np.savez(kept, said=said, seconds=seconds)
-            with np.load(kept) as found:
-                each.append(found["said"])
-                taken += found["seconds"]
-        chains = [list(of.store.schema.chain(at)) for at in range(len(each))]
+        by_task, cpu_seconds = [], np.zeros(2)
+        for number, task in enumerate(trainings.tasks):
+            archive = trainings.folder / f"lightgbm-{task}.npz"
+            if not archive.exists():
+                predicted, seconds = of_task(trainings.store, number, tries, len(trainings.seeds))
+                np.savez(archive, said=predicted, seconds=seconds)
+            with np.load(archive) as arrays:
+                by_task.append(arrays["said"])
+                cpu_seconds += arrays["seconds"]
+        chains = [list(trainings.store.schema.chain(number)) for number in range(len(by_task))]
         for place, file in enumerate(files):
-            given = np.stack([own[place] for own in each], axis=1)
-            joint = np.stack([given[:, chain].prod(axis=1) for chain in chains], axis=1)
-            metrics, resampled = measured(of.store, "test", [(given, joint)], RESAMPLES)
-            file.write_text(json.dumps([metrics | {CPU: taken[1], TUNING: taken[0]}, resampled]))
-    told = [json.loads(file.read_text()) for file in files]
+            conditional = np.stack(
+                [task_predictions[place] for task_predictions in by_task], axis=1
+            )
+            joint = np.stack([conditional[:, chain].prod(axis=1) for chain in chains], axis=1)
+            metrics, resampled = measured(
+                trainings.store, "test", [(conditional, joint)], RESAMPLES
+            )
+            file.write_text(
+                json.dumps([metrics | {CPU: cpu_seconds[1], TUNING: cpu_seconds[0]}, resampled])
+            )
+    recorded = [json.loads(file.read_text()) for file in files]
     runs = [
         Replicate(seed, seed, metrics, resampled=moved)
-        for seed, (metrics, moved) in zip(of.seeds, told, strict=True)
+        for seed, (metrics, moved) in zip(trainings.seeds, recorded, strict=True)
     ]
     return runs, mean(runs, TUNING)
 
 
-def rows(card: str, of: Trainings, tries: int) -> Iterator[tuple[float, str]]:
+def rows(card: str, trainings: Trainings, tries: int) -> Iterator[tuple[float, str]]:
     """By task the upper end of the difference's interval, and the row of the table."""
-    (_, own, tuning), (other, tuning_there) = of.trees(), theirs(of, tries)
-    for task, parent in zip(of.tasks, of.store.schema.parents, strict=True):
+    (_, our_runs, tuning), (their_runs, tuning_there) = trainings.trees(), theirs(trainings, tries)
+    for task, parent in zip(trainings.tasks, trainings.store.schema.parents, strict=True):
         key = f"test/{task}.auc" if parent is None else f"test/{task}.cvr.auc"
-        moved = [np.mean([run.resampled[key] for run in some], axis=0) for some in (own, other)]
-        value = mean(own, key) - mean(other, key)
+        moved = [
+            np.mean([run.resampled[key] for run in some], axis=0) for some in (our_runs, their_runs)
+        ]
+        value = mean(our_runs, key) - mean(their_runs, key)
         reach = REACH * float(np.nanstd(moved[0] - moved[1], ddof=1))
         cells = [
             card,
             key.removeprefix("test/"),
-            f"{mean(own, key):.5f}",
-            f"{mean(other, key):.5f}",
+            f"{mean(our_runs, key):.5f}",
+            f"{mean(their_runs, key):.5f}",
         ]
         cells += [
             f"{1e4 * value:+.1f} ({1e4 * (value - reach):+.1f} to {1e4 * (value + reach):+.1f})"
         ]
         cells += [
             f"{first:.0f} + {mean(some, CPU):.0f}"
-            for first, some in ((tuning, own), (tuning_there, other))
+            for first, some in ((tuning, our_runs), (tuning_there, their_runs))
         ]
         yield value + reach, f"| {' | '.join(cells)} |"
 
@@ -224,7 +236,7 @@ def main() -> None:
     parser.add_argument("--tries", type=int, default=10)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("trainings"))
-    given = parser.parse_args()
+    options = parser.parse_args()
     try:
         import lightgbm  # noqa: F401
     except ImportError:
@@ -233,9 +245,11 @@ def main() -> None:
         "data | AUC | ours | LightGBM | ours less LightGBM, .0001 | CPU s, ours | CPU s, LightGBM"
     )
     lines, highs = [f"| {head} |", "|---" * 7 + "|"], []
-    for card in given.data:
-        of = Trainings(store_of(card, given.raw, given.home), given.out / card, given.seeds)
-        for high, row in rows(card, of, given.tries):
+    for card in options.data:
+        trainings = Trainings(
+            store_of(card, options.raw, options.home), options.out / card, options.seeds
+        )
+        for high, row in rows(card, trainings, options.tries):
             highs.append(high)
             lines.append(row)
     lines += [
@@ -243,7 +257,7 @@ def main() -> None:
         f"Intervals wholly below -.001: {sum(high < -0.001 for high in highs)} of {len(highs)}.",
     ]
     print("\n".join(lines))
-    replace(given.write, NAME, "\n".join(lines))
+    replace(options.write, NAME, "\n".join(lines))
 
 
 if __name__ == "__main__":

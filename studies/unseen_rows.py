@@ -39,8 +39,8 @@ class Rows:
     The first is the split's own error, the others are those of its resamples.
     """
 
-    alike: Floats
-    own: Floats
+    common: Floats
+    separate: Floats
 
     @classmethod
     def draw(cls, error: float, rng: np.random.Generator) -> Rows:
@@ -51,7 +51,7 @@ class Rows:
     @property
     def error(self) -> Floats:
         """(N, 2), of each configuration on the split as it is."""
-        return np.asarray(self.alike[0] + self.own[:, 0])
+        return np.asarray(self.common[0] + self.separate[:, 0])
 
 
 @dataclass(frozen=True)
@@ -61,48 +61,48 @@ class Outcome:
     """
 
     errors: Floats
-    held: bool
+    covered: bool
 
 
 def truth_of(rng: np.random.Generator) -> Floats:
     """(N, 2): along a front, and below it."""
-    along = rng.normal(0, 2 * SPREAD, CONFIGURATIONS)
+    positions = rng.normal(0, 2 * SPREAD, CONFIGURATIONS)
     below = np.abs(rng.normal(0, SPREAD, CONFIGURATIONS))
-    return np.column_stack([0.75 + along - below, 0.80 - along - below])
+    return np.column_stack([0.75 + positions - below, 0.80 - positions - below])
 
 
 def confirmed(
     trial: TrialRecord, true: Floats, rows: Rows, rng: np.random.Generator
 ) -> TrialRecord:
     """The trial with replicates on fresh seeds, measured on rows."""
-    moved = rows.alike + rows.own[trial.number]
-    found = []
+    moved = rows.common + rows.separate[trial.number]
+    replicates = []
     for number, value in enumerate(
         true + rng.normal(0, SEEDS, (REPLICATES, len(OBJECTIVES))) + moved[0], 1
     ):
         resampled = dict(zip(KEYS[CONFIRM], moved[1:].T.tolist(), strict=True))
         metrics = dict(zip(KEYS[CONFIRM], value.tolist(), strict=True))
-        found.append(Replicate(number, number, metrics, resampled=resampled))
-    return replace(trial, replicates=tuple(found))
+        replicates.append(Replicate(number, number, metrics, resampled=resampled))
+    return replace(trial, replicates=tuple(replicates))
 
 
 def outcome_of(error: float, unseen: bool, rng: np.random.Generator, run: int) -> Outcome:
     """Searches, shortlists and confirms once."""
     truth, searched = truth_of(rng), Rows.draw(error, rng)
-    seen = truth + searched.error + rng.normal(0, SEEDS, truth.shape)
+    observed = truth + searched.error + rng.normal(0, SEEDS, truth.shape)
     records = [
         TrialRecord(number, "completed", {}, {}, "-", dict(zip(KEYS[SEARCH], value, strict=True)))
-        for number, value in enumerate(seen.tolist())
+        for number, value in enumerate(observed.tolist())
     ]
     rows = Rows.draw(error, rng) if unseen else searched
     chosen = shortlist(records, OBJECTIVES, REFERENCE, SHORTLIST, single_task=False)
     trials = [confirmed(records[point.number], truth[point.number], rows, rng) for point in chosen]
-    found = frontier(trials, OBJECTIVES, REFERENCE, run)
-    volume, means = found.volume, found.at(CONFIRM)
+    front = frontier(trials, OBJECTIVES, REFERENCE, run)
+    volume, means = front.volume, front.at(CONFIRM)
     assert volume is not None
-    own = truth[found.table["trial"].tolist()]
-    held = volume.low <= hypervolume(own, OBJECTIVES, REFERENCE) <= volume.high
-    return Outcome((means - rows.alike[0] - own).mean(axis=1), held)
+    true_values = truth[front.table["trial"].tolist()]
+    covered = volume.low <= hypervolume(true_values, OBJECTIVES, REFERENCE) <= volume.high
+    return Outcome((means - rows.common[0] - true_values).mean(axis=1), covered)
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Found:
     unseen: bool
     bias: float
     bias_error: float
-    held: float
+    covered: float
 
 
 def found_of(error: float, unseen: bool, runs: int, seed: int = 0) -> Found:
@@ -124,23 +124,27 @@ def found_of(error: float, unseen: bool, runs: int, seed: int = 0) -> Found:
     """
     rng = np.random.default_rng(seed)
     outcomes = [outcome_of(error, unseen, rng, run) for run in range(runs)]
-    errors = np.array([each.errors.mean() for each in outcomes])
-    held = float(np.mean([each.held for each in outcomes]))
+    errors = np.array([outcome.errors.mean() for outcome in outcomes])
+    covered_share = float(np.mean([outcome.covered for outcome in outcomes]))
     return Found(
-        error, unseen, float(errors.mean()), float(errors.std(ddof=1) / np.sqrt(runs)), held
+        error,
+        unseen,
+        float(errors.mean()),
+        float(errors.std(ddof=1) / np.sqrt(runs)),
+        covered_share,
     )
 
 
-def table(found: list[Found]) -> str:
+def table(results: list[Found]) -> str:
     """A line for each row error and way."""
     lines = [
         "| row error | confirmed on | bias of means | hypervolume covered |",
         "|---|---|---|---|",
     ]
-    for each in found:
-        rows = "unseen rows" if each.unseen else "the search's own rows"
-        bias = f"{1e3 * each.bias:+.2f} ± {1e3 * each.bias_error:.2f}"
-        lines.append(f"| {1e3 * each.error:g} | {rows} | {bias} | {each.held:.1%} |")
+    for result in results:
+        rows = "unseen rows" if result.unseen else "the search's own rows"
+        bias = f"{1e3 * result.bias:+.2f} ± {1e3 * result.bias_error:.2f}"
+        lines.append(f"| {1e3 * result.error:g} | {rows} | {bias} | {result.covered:.1%} |")
     return "\n".join(lines)
 
 

@@ -48,7 +48,7 @@ class Told:
     """
 
     first: str
-    said: Mapping[str, Effect]
+    changes: Mapping[str, Effect]
     true: tuple[float, ...]
     worth: Effect
     true_worth: float
@@ -56,34 +56,33 @@ class Told:
 
 def seesaw(folder: Path, *arguments: str) -> None:
     """A command in a folder, whose home is there too."""
-    with (folder / "said.txt").open("a") as said:
+    with (folder / "said.txt").open("a") as log:
         subprocess.run(
             [sys.executable, "-m", "bench", *arguments],
             cwd=folder,
             check=True,
-            stdout=said,
-            stderr=said,
+            stdout=log,
+            stderr=log,
         )
 
 
-def make(asked: argparse.Namespace, part: int, logs: list[pd.DataFrame]) -> tuple[Path, Path]:
+def make(options: argparse.Namespace, part: int, logs: list[pd.DataFrame]) -> tuple[Path, Path]:
     """The runs of one small log: by its own rows of test, and by those of all."""
-    own, whole = (asked.keep / f"{name}{part}" for name in ("own", "all"))
-    for folder in (own, whole):
+    small, whole = (options.keep / f"{name}{part}" for name in ("own", "all"))
+    for folder in (small, whole):
         folder.mkdir(parents=True, exist_ok=True)
-    if not (own / "card.toml").exists():
-        logs[part].to_csv(own / "log.csv", index=False)
-        labels = [text for label in asked.label for text in ("--label", label)]
-        seesaw(
-            own, "data", "card", "log.csv", *labels, "--group", asked.group, "--time", asked.time
-        )
-    if not (own / ".seesaw/runs" / RUN).exists():
-        seesaw(own, "run", "quick", "--dataset", "card.toml", "--name", RUN)
+    if not (small / "card.toml").exists():
+        logs[part].to_csv(small / "log.csv", index=False)
+        labels = [text for label in options.label for text in ("--label", label)]
+        columns = ("--group", options.group, "--time", options.time)
+        seesaw(small, "data", "card", "log.csv", *labels, *columns)
+    if not (small / ".seesaw/runs" / RUN).exists():
+        seesaw(small, "run", "quick", "--dataset", "card.toml", "--name", RUN)
     if not (whole / "card.toml").exists():
-        text = (own / "card.toml").read_text()
+        text = (small / "card.toml").read_text()
         first = tomllib.loads(text)["split"]["test"]["first"]
-        rest = pd.concat([log for at, log in enumerate(logs) if at != part])
-        pd.concat([logs[part], rest[rest[asked.time] >= first]]).to_csv(
+        rest = pd.concat([log for number, log in enumerate(logs) if number != part])
+        pd.concat([logs[part], rest[rest[options.time] >= first]]).to_csv(
             whole / "log.csv", index=False
         )
         (whole / "card.toml").write_text(text)
@@ -94,9 +93,9 @@ def make(asked: argparse.Namespace, part: int, logs: list[pd.DataFrame]) -> tupl
         "confirm",
         RUN,
         "--replicates",
-        str(load_suite("quick").confirm.replicates + asked.fresh),
+        str(load_suite("quick").confirm.replicates + options.fresh),
     )
-    return own, whole
+    return small, whole
 
 
 def result_of(folder: Path) -> DatasetResult:
@@ -104,74 +103,77 @@ def result_of(folder: Path) -> DatasetResult:
     return load_run(RUN, folder / ".seesaw").found
 
 
-def told(own: Path, whole: Path) -> Told:
+def told(own_folder: Path, whole: Path) -> Told:
     """What the verdict of the small log said, and the truth on the other run's fresh seeds."""
-    small, large = result_of(own), result_of(whole)
+    small, large = result_of(own_folder), result_of(whole)
     served, pick = small.decision.serving.served, small.decision.pick
     assert served is not None
     assert pick is not None
-    found, aim = small.decision.verdict, small.decision.serving.aims[0]
+    verdict, aim = small.decision.verdict, small.decision.serving.aims[0]
     folder = large.run.folder / FOLDER
     rows = read_rows(folder, TEST)
     assert rows is not None
     points = {
-        each.id: each
-        for each in candidates_of(folder, large.decision.frontier.points, large.objectives, rows)
+        model.id: model
+        for model in candidates_of(folder, large.decision.frontier.points, large.objectives, rows)
     }
-    used = {
+    used_seeds = {
         run.seed
         for run in next(p for p in small.decision.frontier.points if p.id == pick.point).replicates
     }
     values = []
-    for row in (served.current, pick.row if found.row is None else found.row):
-        of = served.table.iloc[row]
-        candidate, fusion = points[of["point"]], Fusion.of(of["kind"], list(of["weights"].values()))
-        swept = Meter([candidate], rows, TEST, [each.name for each in served.measures], 0).sweep(
-            [fusion]
-        )[0][:, 0]
-        values.append(swept[[seed not in used for seed in candidate.seeds]].mean(axis=0))
+    for row in (served.current, pick.row if verdict.row is None else verdict.row):
+        facts = served.table.iloc[row]
+        candidate, fusion = (
+            points[facts["point"]],
+            Fusion.of(facts["kind"], list(facts["weights"].values())),
+        )
+        swept = Meter(
+            [candidate], rows, TEST, [measure.name for measure in served.measures], 0
+        ).sweep([fusion])[0][:, 0]
+        values.append(swept[[seed not in used_seeds for seed in candidate.seeds]].mean(axis=0))
     true, nothing = fractions_over(np.array(values), 0), Effect(0.0, 0.0, 0.0)
-    said = found.changes or dict.fromkeys(served.names, nothing)
-    worth = found.both.utility if found.both else nothing
+    changes = verdict.changes or dict.fromkeys(served.names, nothing)
+    worth = verdict.both.utility if verdict.both else nothing
     return Told(
-        found.told[0].removesuffix("."),
-        said,
+        verdict.told[0].removesuffix("."),
+        changes,
         tuple(true[1]),
         worth,
         float(aim.fraction(aim.score(values[1], values[0]))),
     )
 
 
-def table(found: list[Told]) -> str:
+def table(logs: list[Told]) -> str:
     """A row for each small log, and what came of all of them."""
-    names = list(found[0].said)
+    names = list(logs[0].changes)
     lines = [
         f"| log | {' | '.join(names)} | all in all | the answer |",
         "|---" * (len(names) + 3) + "|",
     ]
-    for number, each in enumerate(found, 1):
-        cells = [_cell(*pair) for pair in zip(each.said.values(), each.true, strict=True)]
-        cells.append(_cell(each.worth, each.true_worth))
-        lines.append(f"| {number} | {' | '.join(cells)} | {each.first} |")
+    for number, log in enumerate(logs, 1):
+        cells = [_cell(*pair) for pair in zip(log.changes.values(), log.true, strict=True)]
+        cells.append(_cell(log.worth, log.true_worth))
+        lines.append(f"| {number} | {' | '.join(cells)} | {log.first} |")
     # not the current point itself
-    found = [each for each in found if any(said.low < said.high for said in each.said.values())]
-    pairs = [pair for each in found for pair in zip(each.said.values(), each.true, strict=True)]
-    held = sum(said.low <= true <= said.high for said, true in pairs)
-    gained = [true > 0 for said, true in pairs if said.gained]
-    lost = [true < 0 for said, true in pairs if said.lost]
-    scores = [(each.worth, each.true_worth) for each in found]
+    logs = [log for log in logs if any(effect.low < effect.high for effect in log.changes.values())]
+    pairs = [pair for log in logs for pair in zip(log.changes.values(), log.true, strict=True)]
+    covered = sum(effect.low <= true <= effect.high for effect, true in pairs)
+    gained = [true > 0 for effect, true in pairs if effect.gained]
+    lost = [true < 0 for effect, true in pairs if effect.lost]
+    scores = [(log.worth, log.true_worth) for log in logs]
     held_scores = sum(worth.low <= true <= worth.high for worth, true in scores)
     surely = [true > 0 for worth, true in scores if worth.gained]
-    told = (
-        f"Intervals hold {held} of {len(pairs)} true changes, and {held_scores} of {len(scores)} "
+    summary = (
+        f"Intervals hold {covered} of {len(pairs)} true changes, and {held_scores} of {len(scores)} "
         f"true scores. A gain that was said is true in {sum(gained)} of {len(gained)} cases, a "
         f"cost in {sum(lost)} of {len(lost)}, a gain all in all in {sum(surely)} of {len(surely)}."
     )
-    return "\n".join([*lines, "", told])
+    return "\n".join([*lines, "", summary])
 
 
-def _cell(said: Effect, true: float) -> str:
-    return f"{said}; {percent(true)}%"
+def _cell(effect: Effect, true: float) -> str:
+    return f"{effect}; {percent(true)}%"
 
 
 def main() -> None:
@@ -188,15 +190,15 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, required=True)
     parser.add_argument("--parts", type=int, default=8)
     parser.add_argument("--fresh", type=int, default=8)
-    asked = parser.parse_args()
-    log = pd.read_csv(asked.log, dtype=str, keep_default_na=False)
-    groups = log[asked.group].drop_duplicates().sample(frac=1, random_state=SEED).tolist()
-    part_of = log[asked.group].map(
-        {group: at * asked.parts // len(groups) for at, group in enumerate(groups)}
+    options = parser.parse_args()
+    log = pd.read_csv(options.log, dtype=str, keep_default_na=False)
+    groups = log[options.group].drop_duplicates().sample(frac=1, random_state=SEED).tolist()
+    part_of = log[options.group].map(
+        {group: number * options.parts // len(groups) for number, group in enumerate(groups)}
     )
-    logs = [log[part_of == part] for part in range(asked.parts)]
-    found = [told(*make(asked, part, logs)) for part in range(asked.parts)]
-    print(table(found))
+    logs = [log[part_of == part] for part in range(options.parts)]
+    verdicts = [told(*make(options, part, logs)) for part in range(options.parts)]
+    print(table(verdicts))
 
 
 if __name__ == "__main__":

@@ -232,11 +232,11 @@ def measure_ceilings(device: torch.device, dtype: torch.dtype) -> Ceilings:
     type.
     """
     wait = torch.cuda.synchronize if device.type == "cuda" else _nothing
-    left = torch.randn(1, _SIDE, _SIDE, device=device).to(dtype)
+    matrix = torch.randn(1, _SIDE, _SIDE, device=device).to(dtype)
     source = torch.ones(_NUMBERS, device=device)
     target = torch.ones_like(source)
     return Ceilings(
-        flops=2 * _SIDE**3 / _best(lambda: product(left, left), wait),
+        flops=2 * _SIDE**3 / _best(lambda: product(matrix, matrix), wait),
         bytes=2 * source.nbytes / _best(lambda: target.copy_(source), wait),
         products_in=str(dtype).removeprefix("torch."),
     )
@@ -295,14 +295,14 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--raw", type=Path)
     parser.add_argument("--home", type=Path, default=Path(".seesaw"))
-    given = parser.parse_args()
-    config = TrialConfig.parse(assignments(given.set))
-    store = prepare(load_card(given.card), given.home, given.raw, TerminalProgress())
+    options = parser.parse_args()
+    config = TrialConfig.parse(assignments(options.set))
+    store = prepare(load_card(options.card), options.home, options.raw, TerminalProgress())
     store = store.with_tasks(store.default_tasks)
     objectives = [
         Objective(primary(task, in_groups=False), "maximize") for task in store.schema.tasks
     ]
-    trainer, profile = Trainer(store, config, objectives, 0, given.threads), Profile()
+    trainer, profile = Trainer(store, config, objectives, 0, options.threads), Profile()
     profile.watch(trainer)
     trainer.run_to()
     show(profile)

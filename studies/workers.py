@@ -51,16 +51,16 @@ def main() -> None:
     ]
     for architecture in options.architectures:
         job = Job("seesaw", architecture, str(store.path), 0, options.workers)
-        one, many = [], []
+        single, several = [], []
         for _ in range(options.repeats):
-            one.append(together([job]))
-            many.append(
+            single.append(together([job]))
+            several.append(
                 together([changed(job, seed=seed, threads=1) for seed in range(options.workers)])
             )
-        ratios = spread(b / a for a, b in zip(one, many, strict=True))
+        ratios = spread(b / a for a, b in zip(single, several, strict=True))
         ratio = f"{ratios['median']:.2f} ({ratios['least']:.2f} to {ratios['most']:.2f})"
         lines.append(
-            f"| {NAMES[architecture]} | {median(one):,.0f} | {median(many):,.0f} | {ratio} |"
+            f"| {NAMES[architecture]} | {median(single):,.0f} | {median(several):,.0f} | {ratio} |"
         )
         print(lines[-1], file=sys.stderr, flush=True)
     replace(options.write, "workers", "\n".join(lines))

@@ -60,7 +60,7 @@ def with_numbers(store: Store) -> Store:
     rng, schema, rows = np.random.default_rng(1), store.schema, len(store.rows)
     of_row = rng.integers(RANGES, size=(rows, NUMBERS))
     counts, edges = (rows // RANGES,) * RANGES, tuple(np.linspace(-2, 2, RANGES + 1).tolist())
-    numbers = tuple(Number(f"n{at}", at, None, edges, counts) for at in range(NUMBERS))
+    numbers = tuple(Number(f"n{number}", number, None, edges, counts) for number in range(NUMBERS))
     ranges = tuple(Field(f"{number.name}_bucket", RANGES + 2) for number in numbers)
     schema = dataclasses.replace(
         schema,
@@ -113,10 +113,10 @@ def with_times(store: Store) -> Store:
 
 def rows(axis: str) -> Iterator[str]:
     """The lines of an axis' table, without the plain entry."""
-    left = [kind for kind in AXES[axis] if kind != PLAIN[axis]]
+    remaining = [kind for kind in AXES[axis] if kind != PLAIN[axis]]
     for store in stores(axis):
-        kinds = [kind for kind in left if AXES[axis][kind].unfit(store.schema) is None]
-        left = [kind for kind in left if kind not in kinds]
+        kinds = [kind for kind in remaining if AXES[axis][kind].unfit(store.schema) is None]
+        remaining = [kind for kind in remaining if kind not in kinds]
         if not kinds:
             continue
         measured = {}

@@ -13,8 +13,8 @@ for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 if (worker := os.environ.get("PYTEST_XDIST_WORKER")) and hasattr(os, "sched_setaffinity"):
     # else each would start a thread for every core, and all wait for each other
-    mine = sorted(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, {mine[int(worker.removeprefix("gw")) % len(mine)]})
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cores[int(worker.removeprefix("gw")) % len(cores)]})
 
 if (
     signal.getsignal(signal.SIGINT) == signal.SIG_IGN

@@ -48,7 +48,7 @@ PLAINER = {
 """Pattern -> what to write instead."""
 BY_FOLDER = {"bench/search": {r"(?:is|are|was|were|been) told": "recorded"}}
 _ANY = re.compile(
-    rf"\b(?:{'|'.join([*PLAINER, *(pattern for more in BY_FOLDER.values() for pattern in more)])})\b",
+    rf"\b(?:{'|'.join([*PLAINER, *(pattern for folder_rules in BY_FOLDER.values() for pattern in folder_rules)])})\b",
     re.I,
 )
 _SENTENCE = re.compile(r"(?<=[.!?:;])\s+")
@@ -77,8 +77,12 @@ def texts():
         path for room in ("bench", "studies", "tests") for path in (ROOT / room).rglob("*.py")
     ):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            for found in _prose(node):
-                yield str(path.relative_to(ROOT)), found.lineno, _SKIPPED.sub(_blank, _text(found))
+            for expression in _prose(node):
+                yield (
+                    str(path.relative_to(ROOT)),
+                    expression.lineno,
+                    _SKIPPED.sub(_blank, _text(expression)),
+                )
 
 
 def _prose(node):
@@ -95,7 +99,11 @@ def _prose(node):
     )
     return [
         *messages,
-        *(each.value for each in node.keywords if each.arg in ("help", "summary", "departs")),
+        *(
+            keyword.value
+            for keyword in node.keywords
+            if keyword.arg in ("help", "summary", "departs")
+        ),
     ]
 
 
@@ -120,7 +128,8 @@ def complaints():
     """A line for each place."""
     for path, first, text in texts():
         rules = PLAINER | next(
-            (more for folder, more in BY_FOLDER.items() if path.startswith(folder)), {}
+            (folder_rules for folder, folder_rules in BY_FOLDER.items() if path.startswith(folder)),
+            {},
         )
         for pattern, instead in rules.items() if _ANY.search(text) else ():
             for match in re.finditer(rf"\b(?:{pattern})\b", text, re.IGNORECASE):
@@ -135,18 +144,18 @@ def complaints():
             )
         for match in _DOUBLED.finditer(text):
             yield f"{path}:{first + text.count(chr(10), 0, match.start())}: '{match[1]}' twice"
-        at = 0
+        position = 0
         for paragraph in re.split(r"\n\s*\n|\n\s*[-*] |\n\s*\w+: |\n(?=.*\S {2,}\S)", text):
             for sentence in _SENTENCE.split(paragraph):
                 if (words := len(_COUNTED.findall(sentence))) > MOST_WORDS:
-                    at = max(text.find(sentence, at), 0)
-                    line = first + text.count("\n", 0, at)
+                    position = max(text.find(sentence, position), 0)
+                    line = first + text.count("\n", 0, position)
                     yield (
                         f"{path}:{line}: a sentence of {words} words: expected at most {MOST_WORDS}"
                     )
 
 
 if __name__ == "__main__":
-    found = list(complaints())
-    print("\n".join(found))
-    sys.exit(bool(found))
+    lines = list(complaints())
+    print("\n".join(lines))
+    sys.exit(bool(lines))

@@ -44,15 +44,17 @@ def test_what_a_killed_process_left_goes_when_the_same_is_written_again(target):
         (target.parent / name).touch()
     replaced(target)
     write_text(target.parent / "text", "")
-    left = sorted(path.name for path in target.parent.iterdir())
-    assert left == [f".text.{this_process()}.c.part", ".text.d.part", "package", "text"]
+    remaining = sorted(path.name for path in target.parent.iterdir())
+    assert remaining == [f".text.{this_process()}.c.part", ".text.d.part", "package", "text"]
 
 
 @pytest.mark.parametrize("exchanges", [True, False])
 def test_a_folder_is_replaced_whole(target, exchanges, monkeypatch):
     """On Linux in one step, so that a kill loses neither folder."""
     renamed = list[object]()
-    monkeypatch.setattr(os, "replace", lambda *given, to=os.replace: renamed.append(to(*given)))
+    monkeypatch.setattr(
+        os, "replace", lambda *arguments, to=os.replace: renamed.append(to(*arguments))
+    )
     if not exchanges:
         monkeypatch.setattr(atomic, "_exchanged", lambda first, second: False)
     replaced(target)
@@ -66,10 +68,12 @@ def test_all_is_on_disk_before_it_is_renamed(target, there, monkeypatch):
     done, names = list[object](), {"replace": os.replace, "exchange": atomic._exchanged}
     monkeypatch.setattr(os, "fsync", lambda file: done.append(os.fstat(file).st_ino))
     monkeypatch.setattr(
-        os, "replace", lambda *given: (done.append("renamed"), names["replace"](*given))
+        os, "replace", lambda *arguments: (done.append("renamed"), names["replace"](*arguments))
     )
     monkeypatch.setattr(
-        atomic, "_exchanged", lambda *given: (done.append("renamed"), names["exchange"](*given))[1]
+        atomic,
+        "_exchanged",
+        lambda *arguments: (done.append("renamed"), names["exchange"](*arguments))[1],
     )
     place = target if there else target.parent / "new"
     with atomic_folder(place) as folder:
@@ -120,8 +124,8 @@ def test_one_thread_at_a_time_reads_a_header(tmp_path, monkeypatch):
 
     monkeypatch.setattr(module.np, "load", slow)
     with ThreadPoolExecutor(4) as pool:
-        for found in pool.map(mapped, [tmp_path / "array.npy"] * 8):
-            np.testing.assert_array_equal(found, [[0, 1], [2, 3], [4, 5]])
+        for array in pool.map(mapped, [tmp_path / "array.npy"] * 8):
+            np.testing.assert_array_equal(array, [[0, 1], [2, 3], [4, 5]])
 
 
 def test_a_file_of_objects_is_refused(tmp_path):

@@ -21,7 +21,9 @@ def examples_of(module, slow):
     """Those of a module; slow ones train or decide."""
     examples = doctest.DocTestFinder(exclude_empty=True).find(import_module(module))
     slow_names = {"bench.api.run", "bench.api.decide"}
-    return [each for each in examples if each.examples and (each.name in slow_names) == slow]
+    return [
+        example for example in examples if example.examples and (example.name in slow_names) == slow
+    ]
 
 
 def check(examples, home):

@@ -145,14 +145,14 @@ def imports(path):
     """What a file imports anywhere, in functions and for types, too: modules, and names in them as
     `module.name`.
     """
-    found = set()
+    names = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: a relative import"
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
 
 
 FILES = sorted(BENCH.rglob("*.py"))
@@ -178,16 +178,16 @@ def broken(here, module):
 def test_rules_lead_down():
     for here, below in MAY_IMPORT.items():
         if here.partition(".")[0] in ORDER:
-            places = [ORDER.index(other.partition(".")[0]) for other in below]
+            places = [ORDER.index(lower.partition(".")[0]) for lower in below]
             assert max(places, default=0) <= ORDER.index(here.partition(".")[0]), here
 
 
 def test_imports_follow_the_layers():
-    found = {
+    broken_rules = {
         path.relative_to(BENCH): {broken(room(path), module) for module in imports(path)} - {None}
         for path in FILES
     }
-    assert not {str(path): rules for path, rules in found.items() if rules}
+    assert not {str(path): rules for path, rules in broken_rules.items() if rules}
 
 
 def test_each_rule_can_be_broken():

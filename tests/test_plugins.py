@@ -150,14 +150,14 @@ def test_a_file_gives_a_reader_with_options_of_its_own(add):
 
     FILES = {"semicolons": Entry(readers.FILES["csv"].build, Semicolons, "-", "text between semicolons")}
     """)
-    own = {
+    card = {
         "reader": {"kind": "semicolons"},
         "files": [{"name": "log.txt"}],
         "columns": {"user": "categorical"},
     }
     rows = [{"user": "u,1", "click": "0"}, {"user": "u;2", "click": "1"}]
     content = b'user;click\nu,1;0\n"u;2";1\n'
-    sample = ReaderSample(LEAST | own, content, rows, content + b"u;1;1\n", "line 4")
+    sample = ReaderSample(LEAST | card, content, rows, content + b"u;1;1\n", "line 4")
     for check in checks("reader", "semicolons", sample=sample):
         check()
 
@@ -226,27 +226,27 @@ def old_run(add, tmp_path):
     return folder, Path(file.path)
 
 
-def through_the_command_line(folder, **given):
-    words = [word for path in given.values() for word in ("--plugin", str(path))]
+def through_the_command_line(folder, **options):
+    words = [word for path in options.values() for word in ("--plugin", str(path))]
     return main(["status", str(folder), "--json", *words])
 
 
-def through_run(folder, **given):
+def through_run(folder, **options):
     with pytest.raises(UserError, match=r"^enough, with first$"):
-        bench.run("synthetic-funnel", home=folder, **given)
+        bench.run("synthetic-funnel", home=folder, **options)
     return 0
 
 
-def through_decide(folder, **given):
+def through_decide(folder, **options):
     rows = pd.DataFrame({"a": [0, 1] * 50, "b": [1, 0] * 50})
     asked = {"labels": ["a", "b"], "models": {"today": ["p", "q"]}, "policy": {"rule": "first"}}
     with pytest.raises(UserError, match="'p'"):  # past its options
-        bench.decide(rows, **asked, **given)
+        bench.decide(rows, **asked, **options)
     return 0
 
 
-def through_load_run(folder, **given):
-    return 0 if bench.load_run(folder, **given).run.name == "first" else 1
+def through_load_run(folder, **options):
+    return 0 if bench.load_run(folder, **options).run.name == "first" else 1
 
 
 @pytest.mark.parametrize("named", ["by the variable", "by the argument", "by both"])

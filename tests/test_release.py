@@ -38,10 +38,10 @@ def run(*command, cwd):
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
     """A copy of the checkout: a build leaves files."""
-    kept = shutil.ignore_patterns(
+    ignored = shutil.ignore_patterns(
         ".git", ".venv*", "__pycache__", "build", "*.egg-info", ".*_cache", ".seesaw", "tests"
     )
-    return shutil.copytree(ROOT, tmp_path_factory.mktemp("source") / "seesaw", ignore=kept)
+    return shutil.copytree(ROOT, tmp_path_factory.mktemp("source") / "seesaw", ignore=ignored)
 
 
 @pytest.fixture(scope="module")
@@ -58,10 +58,10 @@ def made(source, tmp_path_factory):
 @pytest.mark.slow
 def test_an_install_in_place_shows_no_warning(source, tmp_path):
     code = "import sys; from setuptools import build_meta; build_meta.build_editable(sys.argv[1])"
-    said = run("-c", code, tmp_path, cwd=source)
+    output = run("-c", code, tmp_path, cwd=source)
     assert list(tmp_path.glob("*.whl"))
-    assert "Warning" not in said
-    assert "InformationOnly" not in said
+    assert "Warning" not in output
+    assert "InformationOnly" not in output
 
 
 def test_the_source_has_what_it_needs_and_no_tests_and_an_index_can_show_both(made, tmp_path):
@@ -105,8 +105,8 @@ def test_the_wheel_finds_its_content_from_an_empty_directory(made, tmp_path):
         "content.names('reports')); content.read_toml(content.find('reports', 'quick')); from "
         "bench.app.reference.design_runs import published; assert published('reference').is_file()"
     )
-    said = run("-c", code, site, cwd=empty)
-    assert all(name in said for name in ("census-income", "synthetic-funnel", "quick"))
+    output = run("-c", code, site, cwd=empty)
+    assert all(name in output for name in ("census-income", "synthetic-funnel", "quick"))
 
 
 def test_the_citation_is_of_this_version_and_names_no_person():
@@ -120,14 +120,14 @@ def test_the_image_for_serving_copies_what_is_there_and_installs_an_extra_that_i
     text = (ROOT / "Dockerfile").read_text()
     (extra,) = re.findall(r'"\.\[(\w+)\]"', text)
     assert extra in PROJECT["optional-dependencies"]
-    copied = {each for line in re.findall(r"^COPY (.*) \S+$", text, re.M) for each in line.split()}
+    copied = {file for line in re.findall(r"^COPY (.*) \S+$", text, re.M) for file in line.split()}
     allowed = {
         line[1:]
         for line in (ROOT / ".dockerignore").read_text().splitlines()
         if line.startswith("!")
     }
     assert copied == allowed
-    assert all((ROOT / each).exists() for each in copied)
+    assert all((ROOT / file).exists() for file in copied)
 
 
 def test_the_image_for_serving_is_without_complaint():
@@ -150,7 +150,11 @@ def asked(*extras):
         *PROJECT["dependencies"],
         *(line for extra in extras for line in PROJECT["optional-dependencies"][extra]),
     ]
-    return [each for each in map(Requirement, lines) if canonicalize_name(each.name) != OWN]
+    return [
+        requirement
+        for requirement in map(Requirement, lines)
+        if canonicalize_name(requirement.name) != OWN
+    ]
 
 
 def pinned(name, python):
@@ -160,37 +164,41 @@ def pinned(name, python):
         "python_version": python.rpartition(".")[0],
         "sys_platform": "linux",
     }
-    found: dict[str, Version] = {}
+    versions: dict[str, Version] = {}
     for line in (ROOT / name).read_text().splitlines():
         if line.startswith("#"):
             continue
-        each = Requirement(line)
-        if each.marker is None or each.marker.evaluate(where):
-            (pin,) = each.specifier
-            assert (pin.operator, each.url, canonicalize_name(each.name) in found) == (
+        requirement = Requirement(line)
+        if requirement.marker is None or requirement.marker.evaluate(where):
+            (pin,) = requirement.specifier
+            assert (
+                pin.operator,
+                requirement.url,
+                canonicalize_name(requirement.name) in versions,
+            ) == (
                 "==",
                 None,
                 False,
             ), line
-            found[canonicalize_name(each.name)] = Version(pin.version)
-    return found
+            versions[canonicalize_name(requirement.name)] = Version(pin.version)
+    return versions
 
 
 @pytest.mark.parametrize("python", PYTHONS)
 def test_every_dependency_has_one_tested_version_within_its_range(python):
     pins = pinned("constraints.txt", python)
-    for each in asked("serve", "test", "ray", "docs", "notebook", "dev"):
-        assert pins[canonicalize_name(each.name)] in each.specifier, each
+    for requirement in asked("serve", "test", "ray", "docs", "notebook", "dev"):
+        assert pins[canonicalize_name(requirement.name)] in requirement.specifier, requirement
     assert not [name for name, pin in pins.items() if pin.local]  # an index has no such builds
     assert {"pip", "setuptools"} <= pins.keys()
 
 
 def test_the_oldest_versions_are_the_lower_bounds():
     pins = pinned("constraints-oldest.txt", PYTHONS[0])
-    for each in asked("serve", "test"):
-        (bound,) = [pin.version for pin in each.specifier if pin.operator == ">="]
-        assert pins[canonicalize_name(each.name)] in SpecifierSet(f"=={bound}.*"), (
-            f"{each}: raise the lower bound"
+    for requirement in asked("serve", "test"):
+        (bound,) = [pin.version for pin in requirement.specifier if pin.operator == ">="]
+        assert pins[canonicalize_name(requirement.name)] in SpecifierSet(f"=={bound}.*"), (
+            f"{requirement}: raise the lower bound"
         )
 
 
@@ -223,8 +231,8 @@ def test_the_site_has_no_dead_link_and_loads_nothing_from_elsewhere(tmp_path):
     done = subprocess.run(build, cwd=ROOT, env=quiet, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     index = (tmp_path / "site" / "search" / "search_index.js").read_text(encoding="utf-8")
-    for found in ("LossWeighting", "loss_power", "fusion weights"):
-        assert found in index
+    for word in ("LossWeighting", "loss_power", "fusion weights"):
+        assert word in index
     for page in (tmp_path / "site").rglob("*.html"):
         text = page.read_text(encoding="utf-8")
         assert not re.search(

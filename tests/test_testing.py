@@ -68,8 +68,12 @@ class Layers(Sharing):
         return torch.stack([torch.relu(head(h)) for head in self.heads])
 
     def shared_parameters(self):
-        own = {id(parameter) for parameter in self.heads.parameters() if len(self.heads) > 1}
-        return (parameter for parameter in self.parameters() if id(parameter) not in own)
+        head_parameters = {
+            id(parameter) for parameter in self.heads.parameters() if len(self.heads) > 1
+        }
+        return (
+            parameter for parameter in self.parameters() if id(parameter) not in head_parameters
+        )
 
 
 class OffAtFirst(Layers):
@@ -137,7 +141,7 @@ REFUSED = {Unused: "spare.weight", HalfUsed: "scales", Detached: "scales"}
 @pytest.mark.parametrize(
     "build",
     [Plain, Layers, OffAtFirst, ZeroAtFirst, Attention, *REFUSED],
-    ids=lambda of: of.__name__,
+    ids=lambda part: part.__name__,
 )
 @pytest.mark.parametrize("tasks", ["one", "mixed", "chain"])
 def test_a_parameter_counts_as_connected_only_if_it_is(named, build, tasks):
@@ -155,7 +159,7 @@ def test_a_parameter_counts_as_connected_only_if_it_is(named, build, tasks):
 @pytest.mark.parametrize(
     "build",
     [Plain, Layers, OffAtFirst, ZeroAtFirst, Attention, *REFUSED],
-    ids=lambda of: of.__name__,
+    ids=lambda part: part.__name__,
 )
 def test_a_parameter_counts_as_trained_only_if_it_is(named, build):
     named("sharing", build)
@@ -217,14 +221,14 @@ def test_a_part_that_says_nothing_of_precision_gets_float32(
     monkeypatch.setattr(products, "has_bf16_units", lambda device: True)
     monkeypatch.setattr(products, "WORTH_IT", 0)
     named(group, build)
-    made = training_checks.trainer(
+    trainer = training_checks.trainer(
         training_checks.MemoryStore(), {f"{group}.kind": "mine", "optim.precision": precision}
     )
-    linear = next(module for module in made.model.modules() if isinstance(module, nn.Linear))
+    linear = next(module for module in trainer.model.modules() if isinstance(module, nn.Linear))
     seen = []
-    for module in (linear, made.model.towers):
-        module.register_forward_pre_hook(lambda module, given: seen.append(given[0].dtype))
-    made.step(*next(Batches(made.store.split("train")).in_order(64)))
+    for module in (linear, trainer.model.towers):
+        module.register_forward_pre_hook(lambda module, arguments: seen.append(arguments[0].dtype))
+    trainer.step(*next(Batches(trainer.store.split("train")).in_order(64)))
     assert set(seen) == {torch.float32, torch.bfloat16}  # the layer, and the part of ours beside it
 
 
@@ -271,8 +275,8 @@ def loss_by(change):
     """The log loss (B, T), changed together with the labels."""
 
     class Changed(LogLoss):
-        def forward(self, logits, labels, known, context):
-            return change(super().forward(logits, labels, known, context), labels)
+        def forward(self, logits, labels, counted, context):
+            return change(super().forward(logits, labels, counted, context), labels)
 
     return Entry(Changed, Config, "-", "changed")
 
@@ -306,7 +310,7 @@ TRAINED = "it_reaches_every_parameter_and_fits_64_rows"
 
 
 @pytest.mark.parametrize(
-    ("group", "entry", "check", "said"),
+    ("group", "entry", "check", "sentence"),
     [
         (
             "sharing",
@@ -337,10 +341,12 @@ TRAINED = "it_reaches_every_parameter_and_fits_64_rows"
     ],
 )
 @pytest.mark.filterwarnings("ignore:invalid value")
-def test_a_broken_part_fails(monkeypatch, group, entry, check, said):
+def test_a_broken_part_fails(monkeypatch, group, entry, check, sentence):
     registry = registry_of(group)
     monkeypatch.setattr(registry, "_all", {**registry, "broken": entry})
-    (tried,) = (each for each in checks(group, "broken") if str(each) == check)
-    with pytest.raises((AssertionError, ValueError, RuntimeError, UserError), match=said) as caught:
+    (tried,) = (candidate for candidate in checks(group, "broken") if str(candidate) == check)
+    with pytest.raises(
+        (AssertionError, ValueError, RuntimeError, UserError), match=sentence
+    ) as caught:
         tried()
     assert caught.value.__notes__[0].startswith(f"expected of {check}: ")

@@ -47,7 +47,7 @@ class Front:
     one data set.
 
     Attributes:
-        what: `heads` or `served`.
+        scope: `heads` or `served`.
         verdict: of heads about methods, see `luck`; of what is served about these points, as tries
             do not measure it.
         lead: of the farthest point; each bound holds with probability 95% at the least, the lower
@@ -59,7 +59,7 @@ class Front:
 
     data: str
     sharing: str
-    what: str
+    scope: str
     verdict: Word
     lead: Effect
     margin: float
@@ -68,14 +68,14 @@ class Front:
     chance: float
 
     @property
-    def within(self) -> str:
+    def margin_text(self) -> str:
         """The margin with its unit."""
         unit = "%" if self.unit.startswith("%") else f" thousandth{'' if self.margin == 1 else 's'}"
         return f"{self.margin:g}{unit}"
 
 
 def fronts(
-    every: Sequence[Data], sharing: Sequence[str], margins: Margins | None = None
+    datasets: Sequence[Data], sharing: Sequence[str], margins: Margins | None = None
 ) -> list[Front]:
     """The first question, for each data set and way of sharing that has enough static weights and a
     gradient method.
@@ -83,32 +83,37 @@ def fronts(
     Args:
         margins: those of `seesaw compare` and 1% where none are named.
     """
-    return [each.front for each in measured(every, sharing, margins or {})]
+    return [comparison.front for comparison in measured(datasets, sharing, margins or {})]
 
 
-def measured(every: Sequence[Data], sharing: Sequence[str], margins: Margins) -> list[Measured]:
+def measured(datasets: Sequence[Data], sharing: Sequence[str], margins: Margins) -> list[Measured]:
     """How far gradient methods lie beyond static weights; arguments and order as of `fronts`."""
-    asked = []
-    for data in every:
+    comparisons = []
+    for data in datasets:
         for kind in sharing:
-            static = data.of(kind, STATIC, EQUAL)
+            static = data.members_of(kind, STATIC, EQUAL)
             gradient = [
-                each
-                for each in data.members
-                if each.sharing == kind
-                and each.of_gradients
-                and method(each.balancing, data.tasks) != STATIC
+                member
+                for member in data.members
+                if member.sharing == kind
+                and member.of_gradients
+                and method(member.balancing, data.tasks) != STATIC
             ]
             if (
-                len({each.label for each in static if each.balancing == STATIC}) >= LEAST_WEIGHTS
+                len({member.label for member in static if member.balancing == STATIC})
+                >= LEAST_WEIGHTS
                 and gradient
             ):
-                asked += [(data, kind, what, static, gradient) for what in ("heads", "served")]
+                comparisons += [
+                    (data, kind, scope, static, gradient) for scope in ("heads", "served")
+                ]
     return [
         _measured(
-            *each, margins.get(each[0].name, SuiteDataset(id=each[0].name)), questions=len(asked)
+            *comparison,
+            margins.get(comparison[0].name, SuiteDataset(id=comparison[0].name)),
+            questions=len(comparisons),
         )
-        for each in asked
+        for comparison in comparisons
     ]
 
 
@@ -117,58 +122,72 @@ class Measured:
     """A comparison, and what its answer follows from."""
 
     front: Front
-    found: Beyond
+    comparison: Beyond
 
 
 def _measured(
     data: Data,
     sharing: str,
-    what: str,
+    scope: str,
     static: Sequence[Member],
     gradient: Sequence[Member],
-    given: SuiteDataset,
+    dataset: SuiteDataset,
     questions: int,
 ) -> Measured:
-    if what == "heads":
-        here = [[each.heads for each in group] for group in (static, gradient)]
-        names = [each.label for each in gradient]
-        means = np.array([each.mean for group in here for each in group])
+    if scope == "heads":
+        samples = [[member.heads for member in group] for group in (static, gradient)]
+        names = [member.label for member in gradient]
+        means = np.array([sample.mean for group in samples for sample in group])
         scale, margin, unit = scale_of(data.objectives, data.reference, means)
-        margin = given.margin or margin
+        margin = dataset.margin or margin
     else:
-        here = [[point for each in group for point in each.served] for group in (static, gradient)]
-        names = [each.label for each in gradient for _ in each.served]
-        scale = 100 / np.max([each.mean for each in here[0]], axis=0)
-        margin, unit = given.served_margin, "%"
-    found = beyond(here[0], here[1], scale, margin, questions)
-    assert found is not None  # every member has two seeds or more
-    (at, lead), verdict = found.lead, found.verdict
-    if what == "heads":
+        samples = [
+            [point for member in group for point in member.served] for group in (static, gradient)
+        ]
+        names = [member.label for member in gradient for _ in member.served]
+        scale = 100 / np.max([sample.mean for sample in samples[0]], axis=0)
+        margin, unit = dataset.served_margin, "%"
+    comparison = beyond(samples[0], samples[1], scale, margin, questions)
+    assert comparison is not None  # every member has two seeds or more
+    (farthest, lead), verdict = comparison.lead, comparison.verdict
+    if scope == "heads":
         tried = [
             row
             for row in data.tried
             if row.sharing == sharing and len(row.valid) == len(data.objectives)
         ]
-        theirs = [row.valid for row in tried if row.balancing in (STATIC, EQUAL)]
-        ours = [
-            row.valid for row in tried if row.balancing in {each.balancing for each in gradient}
+        static_values = [row.valid for row in tried if row.balancing in (STATIC, EQUAL)]
+        gradient_values = [
+            row.valid for row in tried if row.balancing in {member.balancing for member in gradient}
         ]
-        verdict, _ = about_methods(found, theirs, ours, scale)
+        verdict, _ = about_methods(comparison, static_values, gradient_values, scale)
     return Measured(
-        Front(data.name, sharing, what, verdict, lead, margin, unit, names[at], found.chances[0]),
-        found,
+        Front(
+            data.name,
+            sharing,
+            scope,
+            verdict,
+            lead,
+            margin,
+            unit,
+            names[farthest],
+            comparison.chances[0],
+        ),
+        comparison,
     )
 
 
-def _gains(data: Data, left: Member, right: Member, within: bool = False) -> list[Gain]:
-    """Of the objectives; or, `within` groups, of what the heads alone serve: nothing where that is
+def _gains(data: Data, left: Member, right: Member, within_groups: bool = False) -> list[Gain]:
+    """Of the objectives; or, `within_groups` groups, of what the heads alone serve: nothing where that is
     not known.
     """
-    objectives = data.outcomes if within else data.objectives
-    ours, theirs = (each.within if within else each.heads for each in (left, right))
-    if ours is None or theirs is None:
+    objectives = data.outcomes if within_groups else data.objectives
+    left_evidence, right_evidence = (
+        member.heads_in_groups if within_groups else member.heads for member in (left, right)
+    )
+    if left_evidence is None or right_evidence is None:
         return []
-    return gains(data.name, objectives, left.name, right.name, [ours, theirs])
+    return gains(data.name, objectives, left.name, right.name, [left_evidence, right_evidence])
 
 
 def task_of(gain: Gain) -> str:
@@ -177,58 +196,65 @@ def task_of(gain: Gain) -> str:
 
 
 def sharing_gains(
-    every: Sequence[Data], sharing: Sequence[str], within: bool = False
+    datasets: Sequence[Data], sharing: Sequence[str], within_groups: bool = False
 ) -> list[Gain]:
     """The best model that shares, of those with equal weights, less models that share nothing and
     less trees.
 
     Args:
-        within: compare what heads alone serve within groups, of data where that is ranked.
+        within_groups: compare what heads alone serve within groups, of data where that is ranked.
     """
-    found = []
-    for data in every:
-        shares = data.best([each for kind in sharing for each in data.of(kind, EQUAL)])
+    all_gains = []
+    for data in datasets:
+        shares = data.best([member for kind in sharing for member in data.members_of(kind, EQUAL)])
         if shares is not None:
-            others = data.of(ALONE, COMPOSITE, ENSEMBLE, TREES)
-            found += [gain for other in others for gain in _gains(data, shares, other, within)]
-    return found
+            unshared = data.members_of(ALONE, COMPOSITE, ENSEMBLE, TREES)
+            all_gains += [
+                gain for model in unshared for gain in _gains(data, shares, model, within_groups)
+            ]
+    return all_gains
 
 
-def turned(over_rows: Sequence[Gain], within: Sequence[Gain]) -> list[tuple[Gain, Gain]]:
+def turned(over_rows: Sequence[Gain], within_groups: Sequence[Gain]) -> list[tuple[Gain, Gain]]:
     """Pairs of one comparison, over all rows and within groups, whose answers differ."""
-    asked = {(each.data, task_of(each), each.left, each.right): each for each in over_rows}
-    pairs = [(asked[each.data, task_of(each), each.left, each.right], each) for each in within]
-    return [(over, own) for over, own in pairs if over.verdict != own.verdict]
+    gain_over_rows = {(gain.data, task_of(gain), gain.left, gain.right): gain for gain in over_rows}
+    pairs = [
+        (gain_over_rows[gain.data, task_of(gain), gain.left, gain.right], gain)
+        for gain in within_groups
+    ]
+    return [(over, grouped) for over, grouped in pairs if over.verdict != grouped.verdict]
 
 
-def tuning_gains(every: Sequence[Data], sharing: Sequence[str]) -> list[Gain]:
+def tuning_gains(datasets: Sequence[Data], sharing: Sequence[str]) -> list[Gain]:
     """Equal weights tuned less equal weights by defaults, for each way of sharing."""
     return [
         gain
-        for data in every
+        for data in datasets
         for kind in sharing
-        for left in data.of(kind, EQUAL)
-        for right in data.of(kind, DEFAULT)
+        for left in data.members_of(kind, EQUAL)
+        for right in data.members_of(kind, DEFAULT)
         for gain in _gains(data, left, right)
     ]
 
 
-def same_gains(every: Sequence[Data], sharing: Sequence[str]) -> list[Gain]:
+def same_gains(datasets: Sequence[Data], sharing: Sequence[str]) -> list[Gain]:
     """Between balancers of one direction, for each way of sharing: a check of the whole, as the
     truth is 0.
     """
-    found = []
-    for data in every:
-        alike: dict[tuple[str, str], list[Member]] = {}
-        for each in data.members:
-            if each.sharing in sharing and each.balancing in BALANCING:
-                alike.setdefault((each.sharing, method(each.balancing, data.tasks)), []).append(
-                    each
-                )
-        for (_, name), own in alike.items():
+    all_gains = []
+    for data in datasets:
+        by_method: dict[tuple[str, str], list[Member]] = {}
+        for member in data.members:
+            if member.sharing in sharing and member.balancing in BALANCING:
+                by_method.setdefault(
+                    (member.sharing, method(member.balancing, data.tasks)), []
+                ).append(member)
+        for (_, name), members in by_method.items():
             if name != STATIC:
-                found += [gain for other in own[1:] for gain in _gains(data, own[0], other)]
-    return found
+                all_gains += [
+                    gain for twin in members[1:] for gain in _gains(data, members[0], twin)
+                ]
+    return all_gains
 
 
 @dataclass(frozen=True)
@@ -247,37 +273,37 @@ class Standing:
 
 
 def standings(
-    every: Sequence[Data], of: Callable[[Member], str] = attrgetter("balancing")
+    datasets: Sequence[Data], method_of: Callable[[Member], str] = attrgetter("balancing")
 ) -> list[Standing]:
     """Every method on every data set.
 
     Args:
-        of: a member's method.
+        method_of: a member's method.
     """
-    found = []
-    for data in every:
+    all_standings = []
+    for data in datasets:
         chances = p_nondominated(
-            [each.heads for each in data.members], data.objectives, derive(0, data.name)
+            [member.heads for member in data.members], data.objectives, derive(0, data.name)
         )
         if chances is None:
             continue
-        own: dict[str, list[int]] = {}
-        for at, each in enumerate(data.members):
-            own.setdefault(of(each), []).append(at)
-        for name, places in own.items():
-            means = np.array([data.members[at].heads.mean for at in places])
+        places_by_method: dict[str, list[int]] = {}
+        for place, member in enumerate(data.members):
+            places_by_method.setdefault(method_of(member), []).append(place)
+        for name, places in places_by_method.items():
+            means = np.array([data.members[place].heads.mean for place in places])
             volume = hypervolume(means, data.objectives, data.reference)
-            found.append(
-                Standing(data.name, name, float(max(chances[at] for at in places)), volume)
+            all_standings.append(
+                Standing(data.name, name, float(max(chances[place] for place in places)), volume)
             )
-    return found
+    return all_standings
 
 
-def ranks(found: Sequence[Standing]) -> MeanRanks | None:
+def ranks(standings: Sequence[Standing]) -> MeanRanks | None:
     """Mean ranks by hypervolume of the methods that are on every data set; None on fewer than
     `LEAST_DATASETS`.
     """
-    table = pd.DataFrame(found)
+    table = pd.DataFrame(standings)
     if table.empty or table["data"].nunique() < LEAST_DATASETS:
         return None
     volumes = table.pivot(index="data", columns="method", values="volume").dropna(axis=1)
@@ -297,12 +323,12 @@ class Knob:
     datasets: int
 
 
-def knobs(every: Sequence[Data], names: Sequence[str]) -> list[Knob]:
+def knobs(datasets: Sequence[Data], names: Sequence[str]) -> list[Knob]:
     """The importance of what is drawn, of the way of sharing and of the balancer, over data
     sets.
     """
     shares: dict[str, list[float]] = {}
-    for data in every:
+    for data in datasets:
         rows = [
             row
             for row in data.tried
@@ -321,15 +347,21 @@ def knobs(every: Sequence[Data], names: Sequence[str]) -> list[Knob]:
         values = np.array([row.valid for row in rows], float).reshape(
             len(rows), len(data.objectives)
         )
-        for each in importances(
+        for importance in importances(
             points, alone(values, data.objectives, data.reference), derive(0, data.name)
         ):
-            shares.setdefault(each.name, []).append(each.share)
-    found = [
-        Knob(name, float(np.mean(own)), float(min(own)), float(max(own)), len(own))
-        for name, own in shares.items()
+            shares.setdefault(importance.name, []).append(importance.share)
+    results = [
+        Knob(
+            name,
+            float(np.mean(knob_shares)),
+            float(min(knob_shares)),
+            float(max(knob_shares)),
+            len(knob_shares),
+        )
+        for name, knob_shares in shares.items()
     ]
-    return sorted(found, key=lambda each: -each.share)
+    return sorted(results, key=lambda knob: -knob.share)
 
 
 @dataclass(frozen=True)
@@ -337,14 +369,14 @@ class Answers:
     """All answers.
 
     Attributes:
-        within: as `sharing`, within groups.
+        within_groups: as `sharing`, within groups.
         cells: rows of fresh seeds by data set, sharing and balancing.
     """
 
     data: list[Data]
     fronts: list[Front]
     sharing: list[Gain]
-    within: list[Gain]
+    within_groups: list[Gain]
     tuning: list[Gain]
     same: list[Gain]
     standings: list[Standing]
@@ -360,19 +392,19 @@ class Answers:
         return headline(self.fronts)
 
 
-def headline(found: Sequence[Front]) -> str:
+def headline(comparisons: Sequence[Front]) -> str:
     """Does any gradient method lie beyond tuned static weights, over all data sets and ways of
     sharing?
     """
-    if not found:
+    if not comparisons:
         return (
             "Cannot say yet: no data set has seven tuned static weights and a gradient method "
             "on fresh seeds."
         )
-    counts = Counter(each.verdict for each in found)
+    counts = Counter(comparison.verdict for comparison in comparisons)
     where = (
-        f"In {count(len(found), 'comparison')} on "
-        f"{count(len({each.data for each in found}), 'data set')}"
+        f"In {count(len(comparisons), 'comparison')} on "
+        f"{count(len({comparison.data for comparison in comparisons}), 'data set')}"
     )
     first = (
         f"gradient methods surely beat tuned static weights in {counts['yes']}"
@@ -380,27 +412,32 @@ def headline(found: Sequence[Front]) -> str:
         else "no gradient method surely beats tuned static weights"
     )
     parts = [
-        f"{where}, {first}: {', '.join(f'{counts[word]} {told}' for word, told in TOLD.items())}."
+        f"{where}, {first}: {', '.join(f'{counts[word]} {phrase}' for word, phrase in TOLD.items())}."
     ]
-    for what in WHAT:
+    for scope in WHAT:
         by_unit: dict[str, list[Front]] = {}
-        for each in found:
-            if each.what == what:
-                by_unit.setdefault(each.unit, []).append(each)
-        if far := [
-            max(own, key=lambda each: (each.verdict == "yes", each.lead.value))
-            for own in by_unit.values()
+        for comparison in comparisons:
+            if comparison.scope == scope:
+                by_unit.setdefault(comparison.unit, []).append(comparison)
+        if largest_leads := [
+            max(
+                same_unit,
+                key=lambda comparison: (comparison.verdict == "yes", comparison.lead.value),
+            )
+            for same_unit in by_unit.values()
         ]:
-            parts.append(f"The largest lead in {WHAT[what]} is {', and '.join(map(_lead, far))}.")
+            parts.append(
+                f"The largest lead in {WHAT[scope]} is {', and '.join(map(_lead, largest_leads))}."
+            )
     return " ".join([*parts, "Bounds are 95%."])
 
 
-def _lead(far: Front) -> str:
-    sure = "a sure " if far.verdict == "yes" else ""
-    bounds = f"({far.lead.low:+.2f} to {far.lead.high:+.2f})"
+def _lead(front: Front) -> str:
+    sure = "a sure " if front.verdict == "yes" else ""
+    bounds = f"({front.lead.low:+.2f} to {front.lead.high:+.2f})"
     return (
-        f"{sure}{far.lead.value:+.2f}{_in_words(far.unit)} {bounds} by {far.best} with "
-        f"{far.sharing} on {far.data}"
+        f"{sure}{front.lead.value:+.2f}{_in_words(front.unit)} {bounds} by {front.best} with "
+        f"{front.sharing} on {front.data}"
     )
 
 
@@ -414,7 +451,7 @@ def _in_words(unit: str) -> str:
 def answer(
     rows: Iterable[Row],
     objectives: Mapping[str, tuple[Objective, ...]],
-    given: Mapping[str, Mapping[str, float]],
+    references: Mapping[str, Mapping[str, float]],
     sharing: Sequence[str],
     ranges: Sequence[str],
     papers: Sequence[Source] = (),
@@ -423,25 +460,27 @@ def answer(
     """All answers from the rows.
 
     Args:
-        objectives, given: as for `gather`.
+        objectives, references: as for `gather`.
         margins: as for `fronts`.
     """
-    every = list(rows)
-    found = gather(every, objectives, given)
-    standing, noise = standings(found), seeds_needed(found, sharing)
+    all_rows = list(rows)
+    datasets = gather(all_rows, objectives, references)
+    standing, noise = standings(datasets), seeds_needed(datasets, sharing)
     return Answers(
-        data=found,
-        fronts=fronts(found, sharing, margins),
-        sharing=sharing_gains(found, sharing),
-        within=sharing_gains(found, sharing, within=True),
-        tuning=tuning_gains(found, sharing),
-        same=same_gains(found, sharing),
+        data=datasets,
+        fronts=fronts(datasets, sharing, margins),
+        sharing=sharing_gains(datasets, sharing),
+        within_groups=sharing_gains(datasets, sharing, within_groups=True),
+        tuning=tuning_gains(datasets, sharing),
+        same=same_gains(datasets, sharing),
         standings=standing,
         ranking=ranks(standing),
-        knobs=knobs(found, ranges),
+        knobs=knobs(datasets, ranges),
         seeds=noise,
-        claims=claims(found, papers, noise),
+        claims=claims(datasets, papers, noise),
         cells=Counter(
-            (row.data, row.sharing, row.balancing) for row in every if row.seed and not row.failure
+            (row.data, row.sharing, row.balancing)
+            for row in all_rows
+            if row.seed and not row.failure
         ),
     )

@@ -37,14 +37,16 @@ def signed(value: float, digits: int) -> str:
     return text.replace("-", MINUS) if text.strip("+-0.") else text.strip("+-")
 
 
-def figures(every: Sequence[Data]) -> str:
+def figures(datasets: Sequence[Data]) -> str:
     """A drawing for each data set, and one key."""
     key = "".join(
         f'<span><svg class="key" viewBox="-8 -8 16 16" aria-hidden="true"><circle r="6" fill="var(--{role})"/></svg> '
         f"{name}</span> "
         for role, name in MARKS.values()
     )
-    return f'<p class="note">{key}</p><div class="multiples">{"".join(map(_figure, every))}</div>'
+    return (
+        f'<p class="note">{key}</p><div class="multiples">{"".join(map(_figure, datasets))}</div>'
+    )
 
 
 def _figure(data: Data) -> str:
@@ -53,10 +55,10 @@ def _figure(data: Data) -> str:
     """
     if data.leads is None or len(data.objectives) < 2:
         return ""
-    scales = [scale(each.name) for each in data.objectives[:2]]
-    rows = [data.leads[1][each.id] for each in data.members]
+    scales = [scale(objective.name) for objective in data.objectives[:2]]
+    rows = [data.leads[1][member.id] for member in data.members]
     ends = (
-        np.array([[[of.low, of.value, of.high] for of in row[:2]] for row in rows])
+        np.array([[[lead.low, lead.value, lead.high] for lead in row[:2]] for row in rows])
         * np.array(scales)[:, None]
     )
     reach = np.median(ends[:, :, 2] - ends[:, :, 1], axis=0)
@@ -69,33 +71,35 @@ def _figure(data: Data) -> str:
         return float(across if axis == 0 else HEIGHT - EDGE - share * (HEIGHT - 2 * EDGE))
 
     marks, lines = [], []
-    for sharing in dict.fromkeys(each.sharing for each in data.members):
-        of = [
-            (each, end)
-            for each, end in zip(data.members, ends, strict=True)
-            if each.sharing == sharing
+    for sharing in dict.fromkeys(member.sharing for member in data.members):
+        members_with_ends = [
+            (member, end)
+            for member, end in zip(data.members, ends, strict=True)
+            if member.sharing == sharing
         ]
         static = sorted(
-            (at(0, end[0, 1]), at(1, end[1, 1])) for each, end in of if each.balancing == STATIC
+            (at(0, end[0, 1]), at(1, end[1, 1]))
+            for member, end in members_with_ends
+            if member.balancing == STATIC
         )
         line = " ".join(f"{x:.1f},{y:.1f}" for x, y in static)
         if len(data.objectives) == 2:
             lines.append(
                 f'<polyline points="{line}" fill="none" stroke="var(--front)" opacity="0.6"/>'
             )
-        for each, end in of:
+        for member, end in members_with_ends:
             x, y = at(0, end[0, 1]), at(1, end[1, 1])
-            colour = f"var(--{MARKS[_group(each)][0]})"
+            colour = f"var(--{MARKS[_group(member)][0]})"
             spans = f"M{at(0, end[0, 0]):.1f} {y:.1f}H{at(0, end[0, 2]):.1f}"
             spans += f"M{x:.1f} {at(1, end[1, 0]):.1f}V{at(1, end[1, 2]):.1f}"
             marks.append(
                 f'<path d="{spans}" stroke="{colour}" opacity="0.35" fill="none"/><circle '
                 f'cx="{x:.1f}" cy="{y:.1f}" r="3" '
-                f'fill="{colour}"><title>{escaped(each.name)}</title></circle>'
+                f'fill="{colour}"><title>{escaped(member.name)}</title></circle>'
             )
     right, up = (
-        f"{escaped(label(each.name))}, {signed(low[axis], 0)} to {signed(high[axis], 0)}"
-        for axis, each in enumerate(data.objectives[:2])
+        f"{escaped(label(objective.name))}, {signed(low[axis], 0)} to {signed(high[axis], 0)}"
+        for axis, objective in enumerate(data.objectives[:2])
     )
     clip = f"c-{identifier(data.name)}"
     size = f'width="{WIDTH - EDGE - 8}" height="{HEIGHT - 2 * EDGE}"'

@@ -36,7 +36,7 @@ class Member:
         label: balancer, or kind of models that share nothing; of static weights with their ratio.
         heads: of the objectives.
         served: of the outcomes, one for each fusion.
-        within: of each outcome what its task's head alone serves, where all are ranked within
+        heads_in_groups: of each outcome what its task's head alone serves, where all are ranked within
             groups; else None.
         valid: (M,) what validation found on the seed of tuning; NaN where it was not tuned.
     """
@@ -47,7 +47,7 @@ class Member:
     config: Mapping[str, object]
     heads: Evidence
     served: Served
-    within: Evidence | None
+    heads_in_groups: Evidence | None
     valid: Floats
     parameters: int
     latency_ms: float
@@ -88,12 +88,14 @@ class Data:
     @property
     def tasks(self) -> int:
         """How many tasks are objectives."""
-        return len({each.name.partition(".")[0] for each in self.objectives})
+        return len({objective.name.partition(".")[0] for objective in self.objectives})
 
-    def of(self, sharing: str, *balancing: str) -> list[Member]:
+    def members_of(self, sharing: str, *balancing: str) -> list[Member]:
         """Members of some cells."""
         return [
-            each for each in self.members if each.sharing == sharing and each.balancing in balancing
+            member
+            for member in self.members
+            if member.sharing == sharing and member.balancing in balancing
         ]
 
     def best(self, members: Sequence[Member]) -> Member | None:
@@ -107,12 +109,12 @@ class Data:
             if self.tried
             else np.ones(len(self.objectives))
         )
-        weights = np.array([each.sign for each in self.objectives]) / np.where(
+        weights = np.array([objective.sign for objective in self.objectives]) / np.where(
             spread > 0, spread, 1
         )
         return max(
             members,
-            key=lambda each: float(np.nan_to_num(weights @ each.valid, nan=-np.inf)),
+            key=lambda member: float(np.nan_to_num(weights @ member.valid, nan=-np.inf)),
             default=None,
         )
 
@@ -123,13 +125,13 @@ class Data:
 
         In the objectives' own units, larger is better. None without such a model.
         """
-        plain = self.best([each for each in self.members if each.balancing == EQUAL])
-        found = differences([each.heads for each in self.members])
-        if plain is None or found is None:
+        plain = self.best([member for member in self.members if member.balancing == EQUAL])
+        paired = differences([member.heads for member in self.members])
+        if plain is None or paired is None:
             return None
-        at = self.members.index(plain)
+        row_of_plain = self.members.index(plain)
         return plain, {
-            member.id: found.improvements(place, at, self.objectives)
+            member.id: paired.improvements(place, row_of_plain, self.objectives)
             for place, member in enumerate(self.members)
         }
 
@@ -137,28 +139,31 @@ class Data:
 def gather(
     rows: Iterable[Row],
     objectives: Mapping[str, tuple[Objective, ...]],
-    given: Mapping[str, Mapping[str, float]],
+    references: Mapping[str, Mapping[str, float]],
 ) -> list[Data]:
     """The rows by data set and configuration. Of a data set that was prepared in several ways the
     most rows count.
 
     Args:
-        given: reference points by data set, as a suite has them.
+        references: reference points by data set, as a suite has them.
     """
     by_data: dict[str, dict[str, list[Row]]] = {}
     for row in rows:
         if not row.failure and row.data in objectives:
             by_data.setdefault(row.data, {}).setdefault(row.content, []).append(row)
-    found = []
+    datasets = []
     for name in objectives:
         if name in by_data:
-            most = max(by_data[name].values(), key=len)
-            found.append(_data(name, objectives[name], given.get(name, {}), most))
-    return found
+            largest = max(by_data[name].values(), key=len)
+            datasets.append(_data(name, objectives[name], references.get(name, {}), largest))
+    return datasets
 
 
 def _data(
-    name: str, objectives: tuple[Objective, ...], given: Mapping[str, float], rows: Sequence[Row]
+    name: str,
+    objectives: tuple[Objective, ...],
+    reference: Mapping[str, float],
+    rows: Sequence[Row],
 ) -> Data:
     tried = tuple(row for row in rows if row.seed == 0)
     valid = {
@@ -173,18 +178,25 @@ def _data(
             ).append(row)
     nothing = [math.nan] * len(objectives)
     members = [
-        _member(of, np.array(of[0].valid if of[0].sharing == SEARCH else valid.get(key, nothing)))
-        for key, of in sorted(replicates.items())
-        if len(of) > 1
+        _member(
+            replicate_rows,
+            np.array(
+                replicate_rows[0].valid
+                if replicate_rows[0].sharing == SEARCH
+                else valid.get(key, nothing)
+            ),
+        )
+        for key, replicate_rows in sorted(replicates.items())
+        if len(replicate_rows) > 1
     ]
     return Data(
         name,
         objectives,
         tuple(
-            Objective(each, "maximize")
-            for each in next((row.outcomes for row in rows if row.outcomes), ())
+            Objective(outcome, "maximize")
+            for outcome in next((row.outcomes for row in rows if row.outcomes), ())
         ),
-        resolve_reference(objectives, given),
+        resolve_reference(objectives, reference),
         tuple(members),
         tried,
     )
@@ -196,9 +208,11 @@ def _member(rows: Sequence[Row], valid: Floats) -> Member:
     seeds, outcomes = tuple(row.seed for row in rows), len(first.outcomes)
     heads = sample_of([row.test for row in rows], [row.test_moved for row in rows], seeds)
     served = sample_of([row.served for row in rows], [row.served_moved for row in rows], seeds)
-    columns = [slice(at, at + outcomes) for at in range(0, served.values.shape[1], outcomes)]
+    columns = [
+        slice(start, start + outcomes) for start in range(0, served.values.shape[1], outcomes)
+    ]
     by_fusion = tuple(
-        Evidence(served.values[:, own], served.moves[..., own], seeds) for own in columns
+        Evidence(served.values[:, column], served.moves[..., column], seeds) for column in columns
     )
     return Member(
         sharing=first.sharing,
@@ -207,7 +221,7 @@ def _member(rows: Sequence[Row], valid: Floats) -> Member:
         config=first.config,
         heads=heads,
         served=by_fusion,
-        within=_within(by_fusion, first.outcomes),
+        heads_in_groups=_within(by_fusion, first.outcomes),
         valid=valid,
         parameters=first.parameters,
         latency_ms=float(np.median([row.latency_ms for row in rows])),
@@ -222,11 +236,11 @@ def _within(served: Served, outcomes: Sequence[str]) -> Evidence | None:
         or not all(top and not top.percent for top in tops.values())
     ):
         return None
-    weights = np.array([each.weights for each in fusions(len(outcomes))])
+    weights = np.array([fusion.weights for fusion in fusions(len(outcomes))])
     # of each task the fusion that is its head alone
-    heads = [served[at] for at in weights.argmax(axis=0)]
-    values = np.stack([each.values[..., task] for task, each in enumerate(heads)], axis=-1)
-    moved = np.stack([each.moves[..., task] for task, each in enumerate(heads)], axis=-1)
+    heads = [served[place] for place in weights.argmax(axis=0)]
+    values = np.stack([head.values[..., task] for task, head in enumerate(heads)], axis=-1)
+    moved = np.stack([head.moves[..., task] for task, head in enumerate(heads)], axis=-1)
     return Evidence(values, moved, served[0].seeds)
 
 

@@ -57,7 +57,7 @@ class Section:
         text: sentences, with commands between backticks.
         heads, rows: of its table; none where there are no rows.
         numbers: the column from which on cells are numbers.
-        most: rows on the Markdown page; 0 for all. The HTML page has all.
+        limit: rows on the Markdown page; 0 for all. The HTML page has all.
         figure: SVG, of the HTML page alone.
     """
 
@@ -67,33 +67,33 @@ class Section:
     rows: tuple[tuple[str, ...], ...] = ()
     numbers: int = 1
     figure: str = ""
-    most: int = 0
+    limit: int = 0
 
 
-def markdown(found: Answers, cells: Sequence[Cell], seeds: int, command: str) -> str:
+def markdown(answers: Answers, cells: Sequence[Cell], seeds: int, command: str) -> str:
     """The page as Markdown, without sections that are a figure alone.
 
     Args:
         cells: of the design, for what is left to do.
         seeds: fresh seeds that a configuration is to have.
     """
-    every = [each for each in sections(found, cells, seeds) if each.rows]
+    shown_sections = [section for section in sections(answers, cells, seeds) if section.rows]
     parts = [
-        f"# The reference: methods by equal trials\n\n**{found.sentence}**\n",
+        f"# The reference: methods by equal trials\n\n**{answers.sentence}**\n",
         *(f"* {line}" for line in READING),
         f"\n`{command}` makes this page from [`{TABLE}`](../../reports/reference/{TABLE}).\n",
-        *(f"* [{each.title}](#{_anchor(each.title)})" for each in every),
+        *(f"* [{section.title}](#{_anchor(section.title)})" for section in shown_sections),
         "",
     ]
-    for each in every:
-        parts.append(f"## {each.title}\n")
-        parts += [f"{text}\n" for text in each.text]
-        shown = each.rows[: each.most or None]
-        lines = [each.heads, ("---",) * len(each.heads), *shown]
+    for section in shown_sections:
+        parts.append(f"## {section.title}\n")
+        parts += [f"{text}\n" for text in section.text]
+        shown_rows = section.rows[: section.limit or None]
+        lines = [section.heads, ("---",) * len(section.heads), *shown_rows]
         parts.append("\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n")
-        if more := len(each.rows) - len(shown):
+        if hidden := len(section.rows) - len(shown_rows):
             parts.append(
-                f"{count(more, 'more method')} are in `reference.html`, beside this page.\n"
+                f"{count(hidden, 'more method')} are in `reference.html`, beside this page.\n"
             )
     return "\n".join(parts)
 
@@ -103,13 +103,14 @@ def _anchor(title: str) -> str:
     return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
 
 
-def document(found: Answers, cells: Sequence[Cell], seeds: int) -> str:
+def document(answers: Answers, cells: Sequence[Cell], seeds: int) -> str:
     """The page as HTML."""
     question = "Does any gradient method beat tuned static weights?"
-    first = f"<h2>{question}</h2><p>{sentence(found.sentence)}</p>"
-    every = list(sections(found, cells, seeds))
+    first = f"<h2>{question}</h2><p>{sentence(answers.sentence)}</p>"
+    all_sections = list(sections(answers, cells, seeds))
     links = "".join(
-        f'<li><a href="#{identifier(each.title)}">{escaped(each.title)}</a></li>' for each in every
+        f'<li><a href="#{identifier(section.title)}">{escaped(section.title)}</a></li>'
+        for section in all_sections
     )
     body = [
         f'<article class="answer">{first}</article>',
@@ -118,20 +119,22 @@ def document(found: Answers, cells: Sequence[Cell], seeds: int) -> str:
             '<details class="fold"><summary>Contents</summary><nav '
             f'aria-label="Contents"><ul>{links}</ul></nav></details>'
         ),
-        _filter([dataset(data.name) for data in found.data]),
+        _filter([dataset(data.name) for data in answers.data]),
     ]
-    for each in every:
-        text = "".join(f'<p class="note">{sentence(part)}</p>' for part in each.text)
-        shown = (
-            table(each.heads, [list(row) for row in each.rows], each.title, each.numbers)
-            if each.rows
+    for section in all_sections:
+        text = "".join(f'<p class="note">{sentence(part)}</p>' for part in section.text)
+        table_html = (
+            table(
+                section.heads, [list(row) for row in section.rows], section.title, section.numbers
+            )
+            if section.rows
             else ""
         )
-        of, id = escaped(each.title.removeprefix(LEADERS)), identifier(each.title)
-        own = f' data-of="{of}"' if each.title.startswith(LEADERS) else ""
+        data_name, id = escaped(section.title.removeprefix(LEADERS)), identifier(section.title)
+        data_attribute = f' data-of="{data_name}"' if section.title.startswith(LEADERS) else ""
         body.append(
             '<section class="run" '
-            f'id="{id}"{own}><h2>{escaped(each.title)}</h2>{text}{each.figure}{shown}'
+            f'id="{id}"{data_attribute}><h2>{escaped(section.title)}</h2>{text}{section.figure}{table_html}'
         )
         body.append("</section>")
     body.append(
@@ -145,38 +148,44 @@ def _filter(names: Sequence[str]) -> str:
     script.
     """
     rules, fields = [], ['<label><input type="radio" name="data" checked> all data sets</label>']
-    for at, name in enumerate(names):
+    for number, name in enumerate(names):
         fields.append(
-            f'<label><input type="radio" name="data" id="only-{at}"> {escaped(name)}</label>'
+            f'<label><input type="radio" name="data" id="only-{number}"> {escaped(name)}</label>'
         )
-        others = "".join(f', [data-of="{escaped(other)}"]' for other in names if other != name)
-        rules.append(f"body:has(#only-{at}:checked) :is({others[2:]}) {{ display: none; }}")
+        hidden_selectors = "".join(
+            f', [data-of="{escaped(other_name)}"]' for other_name in names if other_name != name
+        )
+        rules.append(
+            f"body:has(#only-{number}:checked) :is({hidden_selectors[2:]}) {{ display: none; }}"
+        )
     return f"<style>{' '.join(rules)}</style><fieldset class='filter'>{' '.join(fields)}</fieldset>"
 
 
-def sections(found: Answers, cells: Sequence[Cell], seeds: int) -> Iterator[Section]:
+def sections(answers: Answers, cells: Sequence[Cell], seeds: int) -> Iterator[Section]:
     """All parts, those without a row left out."""
-    made = (
-        _fronts(found),
-        Section("Fronts", (FIGURES,), figure=figures(found.data)) if found.data else None,
-        _gains("Does sharing beat separate models?", (SHARING,), found.sharing, *MODELS),
+    all_sections = (
+        _fronts(answers),
+        Section("Fronts", (FIGURES,), figure=figures(answers.data)) if answers.data else None,
+        _gains("Does sharing beat separate models?", (SHARING,), answers.sharing, *MODELS),
         _gains(
             "Does sharing beat separate models within groups?",
-            _within(found),
-            found.within,
+            _within(answers),
+            answers.within_groups,
             *MODELS,
         ),
-        _matrix(found),
-        *(_leaders(data, found) for data in found.data),
-        _gains("What tuning gains over defaults", (TUNING,), found.tuning, "", _sharing),
-        _gains("Methods that are the same", (SAME,), found.same, "sharing", _pair),
-        _knobs(found),
-        _seeds(found),
-        _claims(found),
-        _left(found, cells, seeds),
+        _matrix(answers),
+        *(_leaders(data, answers) for data in answers.data),
+        _gains("What tuning gains over defaults", (TUNING,), answers.tuning, "", _sharing),
+        _gains("Methods that are the same", (SAME,), answers.same, "sharing", _pair),
+        _knobs(answers),
+        _seeds(answers),
+        _claims(answers),
+        _left(answers, cells, seeds),
     )
     yield from (
-        each for each in made if each is not None and (each.rows or each.figure or each.text)
+        section
+        for section in all_sections
+        if section is not None and (section.rows or section.figure or section.text)
     )
 
 
@@ -202,16 +211,18 @@ SAME = (
 TUNING = "Equal weights, tuned by the draws of the design, less equal weights with our defaults."
 
 
-def _fronts(found: Answers) -> Section:
+def _fronts(answers: Answers) -> Section:
     rows = []
-    for each in found.fronts:
+    for front in answers.fronts:
         lead = (
-            f"{signed(each.lead.value, 2)} ({signed(each.lead.low, 2)} to "
-            f"{signed(each.lead.high, 2)})"
+            f"{signed(front.lead.value, 2)} ({signed(front.lead.low, 2)} to "
+            f"{signed(front.lead.high, 2)})"
         )
-        where = dataset(each.data), each.sharing, each.what
-        rows.append((*where, each.within, each.verdict, lead, each.best, f"{each.chance:.0%}"))
-    before = sorted({dataset(each.data) for each in found.fronts if each.data in PLANNED})
+        where = dataset(front.data), front.sharing, front.scope
+        rows.append(
+            (*where, front.margin_text, front.verdict, lead, front.best, f"{front.chance:.0%}")
+        )
+    before = sorted({dataset(front.data) for front in answers.fronts if front.data in PLANNED})
     when = (
         f"Those of {' and '.join(before)} were set before any training of the design on these "
         "data. Those of all other data sets were set after their results at 0.5 thousandths and "
@@ -235,17 +246,17 @@ def _fronts(found: Answers) -> Section:
     return Section("Gradient methods against tuned static weights", text, heads, tuple(rows), 5)
 
 
-def _within(found: Answers) -> tuple[str, ...]:
+def _within(answers: Answers) -> tuple[str, ...]:
     """The text of what changes where rows are ranked within groups; nothing where none are."""
-    if not found.within:
+    if not answers.within_groups:
         return ()
-    changed = turned(found.sharing, found.within)
-    told = Counter(tuple(each.verdict != "cannot tell" for each in pair) for pair in changed)
+    changed = turned(answers.sharing, answers.within_groups)
+    changes = Counter(tuple(gain.verdict != "cannot tell" for gain in pair) for pair in changed)
     return (
         WITHIN,
-        f"Of {count(len(found.within), 'comparison')}, {len(changed)} have another answer than "
-        f"over all rows: {told[True, True]} turn around, {told[True, False]} cannot be told any "
-        f"more, {told[False, True]} are told only within groups.",
+        f"Of {count(len(answers.within_groups), 'comparison')}, {len(changed)} have another answer than "
+        f"over all rows: {changes[True, True]} turn around, {changes[True, False]} cannot be told any "
+        f"more, {changes[False, True]} are told only within groups.",
     )
 
 
@@ -253,36 +264,40 @@ def _gains(
     title: str,
     text: tuple[str, ...],
     gains: Sequence[Gain],
-    beside: str,
+    third_heading: str,
     column: Callable[[Gain], str],
 ) -> Section:
     """A row for each data set and objective, and a column for each value of `column`.
 
     Args:
-        beside: the heading of a third column, which has the left side's way of sharing; none if
+        third_heading: the heading of a third column, which has the left side's way of sharing; none if
             empty.
     """
     columns = list(dict.fromkeys(map(column, gains)))
-    found: dict[tuple[str, ...], dict[str, str]] = {}
-    for each in gains:
-        row = (dataset(each.data), label(each.objective), *([_sharing(each)] if beside else []))
-        found.setdefault(row, {})[column(each)] = _said(each)
-    rows = tuple((*row, *(cells.get(name, "") for name in columns)) for row, cells in found.items())
+    cells_by_row: dict[tuple[str, ...], dict[str, str]] = {}
+    for gain in gains:
+        row = (
+            dataset(gain.data),
+            label(gain.objective),
+            *([_sharing(gain)] if third_heading else []),
+        )
+        cells_by_row.setdefault(row, {})[column(gain)] = _said(gain)
+    rows = tuple(
+        (*row, *(cells.get(name, "") for name in columns)) for row, cells in cells_by_row.items()
+    )
     return Section(
         title,
         text,
-        ("data", "objective", *([beside] if beside else []), *columns),
+        ("data", "objective", *([third_heading] if third_heading else []), *columns),
         rows,
-        2 + bool(beside),
+        2 + bool(third_heading),
     )
 
 
 def _said(gain: Gain) -> str:
     """A lead with its interval, and which side is surely better."""
-    unit, of = scale(gain.objective), gain.effect
-    lead = (
-        f"{signed(of.value * unit, 2)} ({signed(of.low * unit, 2)} to {signed(of.high * unit, 2)})"
-    )
+    unit, effect = scale(gain.objective), gain.effect
+    lead = f"{signed(effect.value * unit, 2)} ({signed(effect.low * unit, 2)} to {signed(effect.high * unit, 2)})"
     return lead if gain.verdict == "cannot tell" else f"{lead}, {gain.verdict}"
 
 
@@ -297,19 +312,22 @@ def _pair(gain: Gain) -> str:
 MODELS: tuple[str, Callable[[Gain], str]] = ("model", lambda gain: f"less {gain.right}")
 
 
-def _matrix(found: Answers) -> Section:
-    names = [data.name for data in found.data]
-    of = {(each.method, each.data): each for each in found.standings}
-    methods = sorted({each.method for each in found.standings})
+def _matrix(answers: Answers) -> Section:
+    names = [data.name for data in answers.data]
+    standing_of = {(standing.method, standing.data): standing for standing in answers.standings}
+    methods = sorted({standing.method for standing in answers.standings})
     rows = []
     never = []
     for name in methods:
-        known = [of[name, data].p_front for data in names if (name, data) in of]
-        if max(known) < NEVER:
+        chances = [standing_of[name, data].p_front for data in names if (name, data) in standing_of]
+        if max(chances) < NEVER:
             never.append(name)
             continue
-        cells = [f"{of[name, data].p_front:.2f}" if (name, data) in of else "" for data in names]
-        rows.append((name, *cells, f"{sum(p > 0.5 for p in known)} of {len(known)}"))
+        cells = [
+            f"{standing_of[name, data].p_front:.2f}" if (name, data) in standing_of else ""
+            for data in names
+        ]
+        rows.append((name, *cells, f"{sum(p > 0.5 for p in chances)} of {len(chances)}"))
     rows.sort(key=lambda row: (-int(row[-1].split()[0]), row[0]))
     text = [
         "The probability that a method's best configuration, of all ways of sharing, is on the "
@@ -318,27 +336,31 @@ def _matrix(found: Answers) -> Section:
     if never:
         text.append(f"Below {NEVER:g} on every data set: {', '.join(never)}.")
     figure = ""
-    if found.ranking is not None:
-        text.append(f"By hypervolume: {found.ranking.sentence}")
-        figure = critical_figure(found.ranking)
+    if answers.ranking is not None:
+        text.append(f"By hypervolume: {answers.ranking.sentence}")
+        figure = critical_figure(answers.ranking)
     heads = ("method", *map(dataset, names), "on the front")
     return Section(
         "Which method is on the front, and where", tuple(text), heads, tuple(rows), 1, figure
     )
 
 
-def _leaders(data: Data, found: Answers) -> Section:
+def _leaders(data: Data, answers: Answers) -> Section:
     """Of each method the configuration that validation found best."""
-    chance = {each.method: each.p_front for each in found.standings if each.data == data.name}
+    chance = {
+        standing.method: standing.p_front
+        for standing in answers.standings
+        if standing.data == data.name
+    }
     plain, ahead = data.leads or (None, {})
     rows = []
     for name, p in sorted(chance.items(), key=lambda pair: -pair[1]):
-        top = data.best([each for each in data.members if each.balancing == name])
+        top = data.best([member for member in data.members if member.balancing == name])
         if top is not None:
             values = [
                 f"{mean:.4f}"
-                + (f" ({_lead(objective, of)})" if of is not None and top != plain else "")
-                for objective, mean, of in zip(
+                + (f" ({_lead(objective, lead)})" if lead is not None and top != plain else "")
+                for objective, mean, lead in zip(
                     data.objectives,
                     top.heads.mean,
                     ahead.get(top.id, [None] * len(data.objectives)),
@@ -354,21 +376,21 @@ def _leaders(data: Data, found: Answers) -> Section:
                     _ms(top),
                 )
             )
-    objectives = (label(each.name) for each in data.objectives)
+    objectives = (label(objective.name) for objective in data.objectives)
     heads = ("configuration", *objectives, "P(on front)", "parameters", "ms a request")
     text = [f"In brackets the lead over {plain.name}, in thousandths."] if plain is not None else []
-    return Section(f"{LEADERS}{dataset(data.name)}", tuple(text), heads, tuple(rows), 1, most=TOP)
+    return Section(f"{LEADERS}{dataset(data.name)}", tuple(text), heads, tuple(rows), 1, limit=TOP)
 
 
-def _lead(objective: Objective, of: Effect) -> str:
+def _lead(objective: Objective, effect: Effect) -> str:
     unit = scale(objective.name)
-    return f"{signed(of.value * unit, 2)} ± {(of.high - of.low) / 2 * unit:.2f}"
+    return f"{signed(effect.value * unit, 2)} ± {(effect.high - effect.low) / 2 * unit:.2f}"
 
 
-def _knobs(found: Answers) -> Section:
+def _knobs(answers: Answers) -> Section:
     rows = tuple(
-        (each.name, f"{each.share:.0%}", f"{each.low:.0%} to {each.high:.0%}", str(each.datasets))
-        for each in found.knobs
+        (knob.name, f"{knob.share:.0%}", f"{knob.low:.0%} to {knob.high:.0%}", str(knob.datasets))
+        for knob in answers.knobs
     )
     text = (
         (
@@ -379,16 +401,16 @@ def _knobs(found: Answers) -> Section:
     return Section("Which knobs matter", text, ("parameter", "share", "range", "data sets"), rows)
 
 
-def _seeds(found: Answers) -> Section:
+def _seeds(answers: Answers) -> Section:
     rows = tuple(
         (
-            dataset(each.data),
-            label(each.objective),
-            f"{1e3 * each.seed:.2f}",
-            f"{1e3 * each.rows:.2f}",
-            *(_needed(each.needed_for(gain)) for gain in GAINS),
+            dataset(noise.data),
+            label(noise.objective),
+            f"{1e3 * noise.seed:.2f}",
+            f"{1e3 * noise.rows:.2f}",
+            *(_needed(noise.needed_for(gain)) for gain in GAINS),
         )
-        for each in found.seeds
+        for noise in answers.seeds
     )
     text = (
         "Seeds of each side that show a true difference, in thousandths, between two balancers "
@@ -405,50 +427,59 @@ def _seeds(found: Answers) -> Section:
     return Section("How many seeds a claim needs", text, heads, rows, 2)
 
 
-def _claims(found: Answers) -> Section:
-    names = {data.name for data in found.data}
-    shown = [each for each in found.claims if each.source.data in names]
-    sources = {each.source.name: each.source for each in shown}
+def _claims(answers: Answers) -> Section:
+    names = {data.name for data in answers.data}
+    shown_claims = [claim for claim in answers.claims if claim.source.data in names]
+    sources = {claim.source.name: claim.source for claim in shown_claims}
     numbers = {name: number for number, name in enumerate(sources, 1)}
     models: dict[tuple[str, str], list[tuple[str, ...]]] = {}
-    for each in shown:
-        ours = "–" if each.ours is None else _interval(each.ours)
-        lead = "–" if each.lead is None else signed(1e3 * each.lead, 2)
-        figures = (f"{each.theirs:.4f}", ours, lead, _needed(each.needed) if each.judged else "–")
-        models.setdefault((str(numbers[each.source.name]), each.model), []).append(
-            (*figures, each.over or "")
+    for claim in shown_claims:
+        our_value = "–" if claim.our_value is None else _interval(claim.our_value)
+        lead = "–" if claim.lead is None else signed(1e3 * claim.lead, 2)
+        figures = (
+            f"{claim.their_value:.4f}",
+            our_value,
+            lead,
+            _needed(claim.needed) if claim.judged else "–",
+        )
+        models.setdefault((str(numbers[claim.source.name]), claim.model), []).append(
+            (*figures, claim.over or "")
         )
     rows = []
-    for model, of in models.items():
-        *figures, over = zip(*of, strict=True)
-        rows.append((*model, *(", ".join(each) for each in figures), next(filter(None, over), "")))
+    for model, texts in models.items():
+        *figures, over = zip(*texts, strict=True)
+        rows.append(
+            (*model, *(", ".join(figure) for figure in figures), next(filter(None, over), ""))
+        )
     text = [
         "Test AUC that others published, beside our models with equal weights; the source says of "
         "which objectives, in order. A column says how many seeds of each side would show a lead "
         "as large as theirs on our rows."
     ]
-    needed = [each.needed for each in shown if each.judged]
+    needed = [claim.needed for claim in shown_claims if claim.judged]
     if needed:
-        few, many = (
+        by_few_seeds, remaining = (
             sum(seeds is not None and (seeds <= FEW) == side for seeds in needed)
             for side in (True, False)
         )
         text.append(
-            f"Of {count(len(needed), 'published difference')}, {few} would show with {FEW} seeds "
-            f"or fewer, {many} only with more, and {needed.count(None)} with no number of seeds."
+            f"Of {count(len(needed), 'published difference')}, {by_few_seeds} would show with {FEW} seeds "
+            f"or fewer, {remaining} only with more, and {needed.count(None)} with no number of seeds."
         )
-    if waiting := sorted({each.source.data for each in found.claims} - names):
-        many = len(found.claims) - len(shown)
+    if waiting := sorted({claim.source.data for claim in answers.claims} - names):
+        remaining = len(answers.claims) - len(shown_claims)
         text.append(
-            f"{count(many, 'figure')} on other data ({', '.join(map(dataset, waiting))}) wait for "
+            f"{count(remaining, 'figure')} on other data ({', '.join(map(dataset, waiting))}) wait for "
             "our rows."
         )
     for name, source in sources.items():
-        of = ", ".join(
-            dict.fromkeys(label(each.objective) for each in shown if each.source.name == name)
+        texts = ", ".join(
+            dict.fromkeys(
+                label(claim.objective) for claim in shown_claims if claim.source.name == name
+            )
         )
         text.append(
-            f"{numbers[name]}: {name} ({source.url}), on {dataset(source.data)}, {of}: "
+            f"{numbers[name]}: {name} ({source.url}), on {dataset(source.data)}, {texts}: "
             f"{source.why}."
         )
     heads = (
@@ -467,28 +498,30 @@ def _needed(seeds: int | None) -> str:
     return "never" if seeds is None else str(seeds)
 
 
-def _left(found: Answers, cells: Sequence[Cell], seeds: int) -> Section:
-    once = {
-        each
-        for each, number in Counter((cell.data, cell.sharing) for cell in cells).items()
+def _left(answers: Answers, cells: Sequence[Cell], seeds: int) -> Section:
+    seen_once = {
+        pair
+        for pair, number in Counter((cell.data, cell.sharing) for cell in cells).items()
         if number == 1
     }
-    others = f"{len({sharing for _, sharing in once})} others"
+    others_title = f"{len({sharing for _, sharing in seen_once})} others"
     columns: dict[str, dict[str, list[bool]]] = {}
     for cell in cells:
-        column = others if (cell.data, cell.sharing) in once else cell.sharing
-        done = found.cells.get((cell.data, cell.sharing, cell.balancing), 0) >= seeds
-        columns.setdefault(column, {}).setdefault(cell.data, []).append(done)
+        column = others_title if (cell.data, cell.sharing) in seen_once else cell.sharing
+        finished = answers.cells.get((cell.data, cell.sharing, cell.balancing), 0) >= seeds
+        columns.setdefault(column, {}).setdefault(cell.data, []).append(finished)
     rows, empty = [], []
     for data in dict.fromkeys(cell.data for cell in cells):
-        if not any(any(own.get(data, [])) for own in columns.values()):
+        if not any(any(done_by_data.get(data, [])) for done_by_data in columns.values()):
             empty.append(dataset(data))
             continue
-        done = (
-            f"{sum(own[data])} of {len(own[data])}" if data in own else ""
-            for own in columns.values()
+        finished = (
+            f"{sum(done_by_data[data])} of {len(done_by_data[data])}"
+            if data in done_by_data
+            else ""
+            for done_by_data in columns.values()
         )
-        rows.append((dataset(data), *done))
+        rows.append((dataset(data), *finished))
     text = (
         *([f"Nothing of {', '.join(empty)} yet."] if empty else []),
         "Cells that have all seeds, by way of sharing. `seesaw run reference --part DATA/SHARING` "
@@ -503,8 +536,8 @@ def _left(found: Answers, cells: Sequence[Cell], seeds: int) -> Section:
     return Section("What is there, and what is left", text, ("data", *columns), tuple(rows), 1)
 
 
-def _interval(of: Effect) -> str:
-    return f"{of.value:.4f} ± {(of.high - of.low) / 2:.4f}"
+def _interval(effect: Effect) -> str:
+    return f"{effect.value:.4f} ± {(effect.high - effect.low) / 2:.4f}"
 
 
 def _ms(member: Member) -> str:

@@ -41,28 +41,32 @@ class Seeds:
         return replicates_needed(gain, seed**2 / 10, self.rows**2, 9.0, 10, 1)
 
 
-def seeds_needed(every: Sequence[Data], sharing: Sequence[str]) -> list[Seeds]:
+def seeds_needed(datasets: Sequence[Data], sharing: Sequence[str]) -> list[Seeds]:
     """By data set and objective, from the differences between a gradient method and equal weights
     of one sharing.
     """
-    found = []
-    for data in every:
+    all_seeds = []
+    for data in datasets:
         pairs = [
             (left, right)
             for kind in sharing
-            for right in data.of(kind, EQUAL)
+            for right in data.members_of(kind, EQUAL)
             for left in data.members
             if left.sharing == kind and left.of_gradients
         ]
-        apart = [(differences([left.heads, right.heads]), len(left.heads)) for left, right in pairs]
-        known = [(each, n) for each, n in apart if each is not None]
-        for at, objective in enumerate(data.objectives):
-            if not known or not in_thousandths(objective.name):
+        pair_differences = [
+            (differences([left.heads, right.heads]), len(left.heads)) for left, right in pairs
+        ]
+        usable = [(difference, n) for difference, n in pair_differences if difference is not None]
+        for column, objective in enumerate(data.objectives):
+            if not usable or not in_thousandths(objective.name):
                 continue
-            seed = float(np.median([each.seed[0, 1, at] * n for each, n in known]))  # of one pair
-            rows = float(np.median([each.rows[0, 1, at] for each, _ in known]))
-            found.append(Seeds(data.name, objective.name, math.sqrt(seed), math.sqrt(rows)))
-    return found
+            seed = float(
+                np.median([difference.seed[0, 1, column] * n for difference, n in usable])
+            )  # of one pair
+            rows = float(np.median([difference.rows[0, 1, column] for difference, _ in usable]))
+            all_seeds.append(Seeds(data.name, objective.name, math.sqrt(seed), math.sqrt(rows)))
+    return all_seeds
 
 
 class Source(Config):
@@ -90,17 +94,17 @@ class Claim:
     """A published figure beside ours, and its lead over the row above it in the same source.
 
     Attributes:
-        ours: mean and interval of the best model of that way of sharing with equal weights; None
-            without one.
-        lead: theirs, over `over`; None in a source's first row.
+        our_value: mean and interval of the best model of that way of sharing with equal weights;
+            None without one.
+        lead: of `their_value` over that of `over`; None in a source's first row.
         noise: of the objective on our rows; None where it is not known.
     """
 
     source: Source
     model: str
     objective: str
-    theirs: float
-    ours: Effect | None
+    their_value: float
+    our_value: Effect | None
     over: str = ""
     lead: float | None = None
     noise: Seeds | None = None
@@ -118,35 +122,49 @@ class Claim:
         return self.noise.needed_for(abs(self.lead)) if self.noise and self.lead else None
 
 
-def claims(every: Sequence[Data], papers: Sequence[Source], known: Sequence[Seeds]) -> list[Claim]:
+def claims(
+    datasets: Sequence[Data], papers: Sequence[Source], known_noise: Sequence[Seeds]
+) -> list[Claim]:
     """Published figures beside ours."""
-    ours = {data.name: _equal(data) for data in every}
-    noise = {(each.data, each.objective): each for each in known}
-    found = []
+    our_effects = {data.name: _equal(data) for data in datasets}
+    noise = {(entry.data, entry.objective): entry for entry in known_noise}
+    all_claims = []
     for source in papers:
         above: dict[str, float] = {}
         over = ""
         for model, table in source.auc.items():
-            for objective, theirs in table.items():
-                lead = theirs - above[objective] if objective in above else None
-                own = ours.get(source.data, {}).get((model, objective))
-                of = noise.get((source.data, objective))
-                found.append(Claim(source, model, objective, theirs, own, over, lead, of))
+            for objective, their_value in table.items():
+                lead = their_value - above[objective] if objective in above else None
+                our_effect = our_effects.get(source.data, {}).get((model, objective))
+                objective_noise = noise.get((source.data, objective))
+                all_claims.append(
+                    Claim(
+                        source,
+                        model,
+                        objective,
+                        their_value,
+                        our_effect,
+                        over,
+                        lead,
+                        objective_noise,
+                    )
+                )
             above, over = table, model
-    return found
+    return all_claims
 
 
 def _equal(data: Data) -> dict[tuple[str, str], Effect]:
     """By way of sharing and objective the best model with equal weights; under `single_task` each
     task's best.
     """
-    found: dict[tuple[str, str], Effect] = {}
+    effects: dict[tuple[str, str], Effect] = {}
     for member, row in zip(
-        data.members, intervals([each.heads for each in data.members]) or (), strict=False
+        data.members, intervals([member.heads for member in data.members]) or (), strict=False
     ):
         sharing = SINGLE_TASK if member.balancing == COMPOSITE else member.sharing
         if member.balancing in (COMPOSITE, EQUAL):
-            found |= {
-                (sharing, each.name): one for each, one in zip(data.objectives, row, strict=True)
+            effects |= {
+                (sharing, objective.name): effect
+                for objective, effect in zip(data.objectives, row, strict=True)
             }
-    return found
+    return effects

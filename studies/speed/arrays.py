@@ -38,7 +38,8 @@ def arrays(store: Store, name: SplitName, rows: int | None = None) -> Arrays:
     offsets = zip(store.schema.fields, store.schema.offsets, strict=True)
     ids = split.ids_of(slice(rows))
     columns = {
-        field.name: ids[:, at] - np.int32(start) for at, (field, start) in enumerate(offsets)
+        field.name: ids[:, column] - np.int32(start)
+        for column, (field, start) in enumerate(offsets)
     }
     return Arrays(columns, np.ascontiguousarray(split.labels[:rows, :2]))
 
@@ -47,6 +48,6 @@ def aucs(labels: NDArray[np.float32], predictions: NDArray[np.float64]) -> dict[
     """Exact AUC of both tasks as the libraries take it, from scikit-learn."""
     names = ("click", "buy")
     return {
-        name: float(roc_auc_score(labels[:, at], predictions[:, at]))
-        for at, name in enumerate(names)
+        name: float(roc_auc_score(labels[:, column], predictions[:, column]))
+        for column, name in enumerate(names)
     }

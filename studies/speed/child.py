@@ -48,14 +48,14 @@ def start(job: Job, peers: Path | None) -> Child:
         "TQDM_DISABLE": "1",
     }
     folder = tempfile.TemporaryDirectory()
-    asked = Path(folder.name) / "job.json"
-    job.write(asked)
+    job_file = Path(folder.name) / "job.json"
+    job.write(job_file)
     command = [
         sys.executable,
         "-m",
         "speed.worker",
-        str(asked),
-        str(asked.with_name("result.json")),
+        str(job_file),
+        str(job_file.with_name("result.json")),
     ]
     process = subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

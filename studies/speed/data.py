@@ -72,8 +72,8 @@ def _effects(rng: np.random.Generator, values: int) -> NDArray[np.float32]:
     """What each id of a field adds to the logits of click and purchase, correlated with .5; (2,
     values).
     """
-    click, other = rng.standard_normal((2, values), np.float32)
-    return np.stack([click, 0.5 * click + np.sqrt(0.75).astype(np.float32) * other])
+    click, independent = rng.standard_normal((2, values), np.float32)
+    return np.stack([click, 0.5 * click + np.sqrt(0.75).astype(np.float32) * independent])
 
 
 def _labels(
@@ -82,9 +82,11 @@ def _labels(
     rows = len(ids[0])
     logits, before = np.zeros((2, rows), np.float32), np.zeros((2, rows), np.float32)
     for column, effect in zip(ids, effects, strict=False):  # the smaller fields come first
-        own = effect[:, column]
-        logits += 0.25 * own + 0.15 * own * before  # by itself, and together with the field before
-        before = own
+        added = effect[:, column]
+        logits += (
+            0.25 * added + 0.15 * added * before
+        )  # by itself, and together with the field before
+        before = added
     draws = rng.random((2, rows), np.float32)
     click = draws[0] < 1 / (1 + np.exp(-logits[0] - CLICK_RATE_LOGIT))
     buy = click & (draws[1] < 1 / (1 + np.exp(-logits[1] - BUY_RATE_LOGIT)))

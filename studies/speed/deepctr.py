@@ -40,10 +40,10 @@ def measure(job: Job, since_start: Any, fused: bool = False) -> Measured:
     trained = time.perf_counter() - started
     valid = arrays(store, "valid")
     started = time.perf_counter()
-    found = aucs(valid.labels, model.predict(valid.columns, EVALUATION_BATCH))
+    areas = aucs(valid.labels, model.predict(valid.columns, EVALUATION_BATCH))
     evaluated = time.perf_counter() - started
     return Measured(
-        len(train.labels) / trained, len(valid.labels) / evaluated, found, peak_memory_mb(), first
+        len(train.labels) / trained, len(valid.labels) / evaluated, areas, peak_memory_mb(), first
     )
 
 

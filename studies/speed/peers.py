@@ -31,15 +31,17 @@ def installed(home: Path) -> Path:
     Raises:
         SystemExit: they cannot be installed; names the reason.
     """
-    wanted = requirements()
-    mark = hashlib.sha256(" ".join([*wanted, sys.version]).encode()).hexdigest()[:12]
+    packages = requirements()
+    mark = hashlib.sha256(" ".join([*packages, sys.version]).encode()).hexdigest()[:12]
     target = home / "benchmarks" / f"peers-{mark}"
     if target.exists():
         return target
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target"]
     with atomic_folder(target) as folder:
-        done = subprocess.run([*command, str(folder), *wanted], stderr=subprocess.PIPE, text=True)
-        if done.returncode:
-            last = (done.stderr.strip().splitlines() or ["pip failed"])[-1]
-            raise SystemExit(f"expected to install {', '.join(wanted)}, found: {last}")
+        result = subprocess.run(
+            [*command, str(folder), *packages], stderr=subprocess.PIPE, text=True
+        )
+        if result.returncode:
+            last = (result.stderr.strip().splitlines() or ["pip failed"])[-1]
+            raise SystemExit(f"expected to install {', '.join(packages)}, found: {last}")
     return target

@@ -40,9 +40,9 @@ def measure(job: Job, since_start: Any) -> Measured:
     started = time.perf_counter()
     scores = trainer.evaluate(trainer.model, valid_loader)
     evaluated = time.perf_counter() - started
-    found = dict(zip(("click", "buy"), map(float, scores[-2:]), strict=True))
+    areas = dict(zip(("click", "buy"), map(float, scores[-2:]), strict=True))
     return Measured(
-        len(train.labels) / trained, len(valid.labels) / evaluated, found, peak_memory_mb(), first
+        len(train.labels) / trained, len(valid.labels) / evaluated, areas, peak_memory_mb(), first
     )
 
 
@@ -51,7 +51,7 @@ def loaders(job: Job, train: Arrays, valid: Arrays) -> tuple[Any, Any]:
     evaluation's.
     """
     labels = [targets(job, part.labels) for part in (train, valid)]
-    made = [
+    data_loaders = [
         DataGenerator(train.columns, labels[0]).generate_dataloader(
             x_val=valid.columns,
             y_val=labels[1],
@@ -61,7 +61,7 @@ def loaders(job: Job, train: Arrays, valid: Arrays) -> tuple[Any, Any]:
         )
         for size in (job.batch, EVALUATION_BATCH)
     ]
-    return made[0][0], made[1][1]
+    return data_loaders[0][0], data_loaders[1][1]
 
 
 def targets(job: Job, labels: np.ndarray) -> np.ndarray:

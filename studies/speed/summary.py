@@ -25,9 +25,9 @@ def summary(runs: Runs) -> dict[str, Any]:
     """
     architectures = list(dict.fromkeys(job.architecture for job, _ in runs))
     systems = list(dict.fromkeys(job.system for job, _ in runs))
-    found: dict[str, Any] = {"systems": {}}
+    summarised: dict[str, Any] = {"systems": {}}
     for architecture in architectures:
-        found["systems"][architecture] = {
+        summarised["systems"][architecture] = {
             system: _system([measured for _, measured in _of(runs, architecture, system)])
             for system in systems
         }
@@ -36,15 +36,18 @@ def summary(runs: Runs) -> dict[str, Any]:
         ("evaluation_ratio", "eval_samples_per_s"),
     ):
         spreads = {a: spread(ratios(runs, a, field)) for a in architectures}
-        found[name] = {a: value["median"] for a, value in spreads.items() if value}
-        found[f"{name}_range"] = {
+        summarised[name] = {a: value["median"] for a, value in spreads.items() if value}
+        summarised[f"{name}_range"] = {
             a: [value["least"], value["most"]] for a, value in spreads.items() if value
         }
-    found["peak_memory_mb"] = {
-        a: {system: of["peak_memory_mb"]["median"] for system, of in found["systems"][a].items()}
+    summarised["peak_memory_mb"] = {
+        a: {
+            system: values["peak_memory_mb"]["median"]
+            for system, values in summarised["systems"][a].items()
+        }
         for a in architectures
     }
-    return found
+    return summarised
 
 
 def ratios(runs: Runs, architecture: str, field: str) -> list[float]:
@@ -73,14 +76,14 @@ def _of(runs: Runs, architecture: str, system: str) -> Runs:
 
 def _system(measured: list[Measured]) -> dict[str, Any]:
     fields = ("train_samples_per_s", "eval_samples_per_s", "peak_memory_mb", "first_seconds")
-    found: dict[str, Any] = {
-        field: spread(getattr(one, field) for one in measured) for field in fields
+    summarised: dict[str, Any] = {
+        field: spread(getattr(run, field) for run in measured) for field in fields
     }
-    found["auc"] = {}
+    summarised["auc"] = {}
     for task in measured[0].auc:
-        values = [one.auc[task] for one in measured]
-        found["auc"][task] = {
+        values = [run.auc[task] for run in measured]
+        summarised["auc"][task] = {
             "mean": fmean(values),
             "deviation": stdev(values) if len(values) > 1 else None,
         }
-    return found
+    return summarised

@@ -25,23 +25,25 @@ def markdown(document: dict[str, Any]) -> str:
     """
     lines = [_conditions(document), "", HEADER]
     for architecture, systems in document["systems"].items():
-        ours = systems.get("seesaw")
-        for name, found in systems.items():
+        seesaw = systems.get("seesaw")
+        for name, measures in systems.items():
             cells = [NAMES[architecture], name]
             for field, ratio in (
                 ("train_samples_per_s", "ratio_to_fastest_peer"),
                 ("eval_samples_per_s", "evaluation_ratio"),
             ):
-                value = found[field]
+                value = measures[field]
                 cells.append(
                     f"{value['median']:,.0f} ({value['least']:,.0f} to {value['most']:,.0f})"
                 )
                 if name != "seesaw":
-                    cells.append(f"{ours[field]['median'] / value['median']:.1f}" if ours else "")
+                    cells.append(
+                        f"{seesaw[field]['median'] / value['median']:.1f}" if seesaw else ""
+                    )
                 else:
                     cells.append(_ratio(document, ratio, architecture))
-            cells += [_auc(found["auc"][task]) for task in ("click", "buy")]
-            cells.append(f"{found['peak_memory_mb']['median']:,.0f}")
+            cells += [_auc(measures["auc"][task]) for task in ("click", "buy")]
+            cells.append(f"{measures['peak_memory_mb']['median']:,.0f}")
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -61,10 +63,10 @@ def simulation(about: str | None, name: str, runs: int, make: Callable[[int], st
     """
     parser = writer(about)
     parser.add_argument("--runs", type=int, default=runs, help="of each line")
-    given = parser.parse_args()
-    text = make(given.runs)
+    options = parser.parse_args()
+    text = make(options.runs)
     print(text)
-    replace(given.write, name, text)
+    replace(options.write, name, text)
 
 
 def replace(path: Path | None, name: str, text: str) -> None:
@@ -86,8 +88,8 @@ def replace(path: Path | None, name: str, text: str) -> None:
 def _ratio(document: dict[str, Any], name: str, architecture: str) -> str:
     if architecture not in document[name]:
         return ""
-    least, most = document[f"{name}_range"][architecture]
-    return f"**{document[name][architecture]:.1f}** ({least:.1f} to {most:.1f})"
+    lowest, highest = document[f"{name}_range"][architecture]
+    return f"**{document[name][architecture]:.1f}** ({lowest:.1f} to {highest:.1f})"
 
 
 def _auc(value: dict[str, float | None]) -> str:

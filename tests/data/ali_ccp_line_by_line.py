@@ -19,20 +19,20 @@ def features(text, slots):
     """The wanted ids of a feature list, at most `slots` a field, and the sums of the values of
     those fields.
     """
-    found: dict[str, dict[int, tuple[float, int]]] = {}
+    weights_by_field: dict[str, dict[int, tuple[float, int]]] = {}
     sums: dict[str, float] = {}
     for place, feature in enumerate(text.split("\x01") if text else []):
         field, rest = feature.split("\x02")
         id_, value = rest.split("\x03")
         if field not in slots:
             continue
-        weights, weight = found.setdefault(field, {}), float(value)
+        weights, weight = weights_by_field.setdefault(field, {}), float(value)
         if int(id_) not in weights or weight > -weights[int(id_)][0]:
             weights[int(id_)] = (-weight, place)
         sums[field] = sums.get(field, 0.0) + weight if field in sums else weight
     ids = {
         field: sorted(weights, key=lambda i: weights[i])[: slots[field]]
-        for field, weights in found.items()
+        for field, weights in weights_by_field.items()
     }
     return ids, sums
 

@@ -103,7 +103,7 @@ def movielens_100k(folder, rng):
         "".join(f"{u}\t{m}\t{r}\t881250949\n" for u, m, r in ratings.tolist())
     )
     (folder / "u.user").write_text("".join(f"{u}|24|M|technician|85711\n" for u in range(1, 21)))
-    flags = "|".join("01"[at % 2] for at in range(19))
+    flags = "|".join("01"[number % 2] for number in range(19))
     films = "".join(
         f"{m}|Miss\xe9rables: {m} (1995)|01-Jan-1995||http://us.imdb.com/{m}|{flags}\n"
         for m in range(1, 11)

@@ -43,17 +43,17 @@ def test_a_store_has_weights_only_if_its_card_has(shop, shop_raw, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("weight", "found"), [("-3", "-3"), ("", "none"), ("inf", "inf"), ("1e39", r"1e\+39")]
+    ("weight", "reported"), [("-3", "-3"), ("", "none"), ("inf", "inf"), ("1e39", r"1e\+39")]
 )
-def test_a_weight_that_is_none_is_a_bad_row(shop, shop_raw, tmp_path, weight, found):
+def test_a_weight_that_is_none_is_a_bad_row(shop, shop_raw, tmp_path, weight, reported):
     changed(shop_raw, ",20240102,21\n", f",20240102,{weight}\n")
     with pytest.raises(
-        UserError, match=rf"line 23: 'weight', the rows' weight: .* 0 or more, found {found}$"
+        UserError, match=rf"line 23: 'weight', the rows' weight: .* 0 or more, found {reported}$"
     ):
         stored(shop, shop_raw, tmp_path, weight="weight")
     drops = shop["reader"] | {"on_bad_row": "drop", "bad_row_limit": 0.1}
-    kept = stored(shop | {"reader": drops}, shop_raw, tmp_path, weight="weight")
-    assert kept.manifest["bad_rows"] == {"weight": 1}
+    store = stored(shop | {"reader": drops}, shop_raw, tmp_path, weight="weight")
+    assert store.manifest["bad_rows"] == {"weight": 1}
 
 
 @pytest.mark.parametrize(
@@ -120,11 +120,11 @@ def test_numbers_say_the_bound_of_a_label_and_a_view_keeps_its_tasks_bounds(
     task, train = store.schema.tasks[-1], store.split("train")
     assert (task.parent, task.duration, task.censored) == ("click", "price", True)
     bounds, cap = train.bounds[:, -1], task.cap
-    numbers, known = train.dense[:, cap.column] * cap.scale + cap.mean, np.isfinite(bounds)
+    numbers, bounded = train.dense[:, cap.column] * cap.scale + cap.mean, np.isfinite(bounds)
     np.testing.assert_allclose(
-        (np.expm1(numbers) if cap.log else numbers)[known], bounds[known], rtol=1e-5, atol=1e-4
+        (np.expm1(numbers) if cap.log else numbers)[bounded], bounds[bounded], rtol=1e-5, atol=1e-4
     )
-    assert train.dense[~known, cap.missing].all()
+    assert train.dense[~bounded, cap.missing].all()
     assert store.with_tasks(["click"]).split("train").bounds is None
     np.testing.assert_array_equal(
         store.with_tasks(["watch", "click"]).split("train").bounds[:, 0], bounds
@@ -136,11 +136,13 @@ def test_kept_predictions_have_the_items_of_their_rows(shop, shop_raw, tmp_path)
     store = stored(shop, shop_raw, tmp_path, item_numbers={"age": "price"})
     assert store.fingerprint != stored(shop, shop_raw, tmp_path).fingerprint
     write_rows(store, tmp_path / "kept")
-    kept, log = read_rows(tmp_path / "kept", TEST), pd.read_csv(shop_raw / "log.csv")
-    own = log.iloc[kept.logged["weight"].astype(int)]
-    np.testing.assert_array_equal(kept.items["age"], own["price"])
+    kept_rows, log = read_rows(tmp_path / "kept", TEST), pd.read_csv(shop_raw / "log.csv")
+    logged_rows = log.iloc[kept_rows.logged["weight"].astype(int)]
+    np.testing.assert_array_equal(kept_rows.items["age"], logged_rows["price"])
     # as they first appear
-    np.testing.assert_array_equal(kept.items["author"], own["user"].str[1:].astype(int))
+    np.testing.assert_array_equal(
+        kept_rows.items["author"], logged_rows["user"].str[1:].astype(int)
+    )
 
 
 @pytest.mark.parametrize(
@@ -164,7 +166,12 @@ def test_units_stay_whole_where_the_split_keeps_groups_whole(shop, shop_raw, tmp
         for name in ("train", "valid", "confirm", "test")
     }
     assert not sides["valid"] & sides["confirm"]
-    shared = [bool(sides[one] & sides[other]) for one in sides for other in sides if one < other]
+    shared = [
+        bool(sides[first_side] & sides[second_side])
+        for first_side in sides
+        for second_side in sides
+        if first_side < second_side
+    ]
     assert any(shared) == (split["kind"] == "time")
     changed(shop_raw, "\nu1,", "\nu2,", 1)
     with pytest.raises(
@@ -191,12 +198,12 @@ RARE = np.where(np.arange(4000) % 50 == 0, SKEWED, 0.0)
     ],
 )
 def test_a_logarithm_is_taken_of_skewed_labels_that_are_never_negative(labels, log):
-    found = scale_of(labels)
+    scale = scale_of(labels)
     values = np.log1p(labels) if log else labels
-    assert found.log == log
-    assert found.centre == pytest.approx(values.mean(), rel=0.05)
-    assert found.spread == pytest.approx(values.std(), rel=0.05)
-    assert found.mean == pytest.approx(labels.mean(), rel=0.05)
+    assert scale.log == log
+    assert scale.centre == pytest.approx(values.mean(), rel=0.05)
+    assert scale.spread == pytest.approx(values.std(), rel=0.05)
+    assert scale.mean == pytest.approx(labels.mean(), rel=0.05)
 
 
 def test_a_store_keeps_the_scale_of_train_as_its_card_asks(shop, shop_raw, tmp_path):
@@ -206,17 +213,17 @@ def test_a_store_keeps_the_scale_of_train_as_its_card_asks(shop, shop_raw, tmp_p
         "valid": {"first": 20240107, "last": 20240108},
         "test": {"first": 20240109},
     }
-    shop["time"], found = "day", {}
+    shop["time"], scales = "day", {}
     for scale in ("auto", "none", "standard", "log1p"):
         shop["tasks"] = [
             {"name": "weight", "column": "weight", "kind": "regression", "scale": scale}
         ]
         (task,) = prepare(parse_card(shop, "here"), tmp_path / "home", shop_raw).schema.tasks
-        found[scale] = task.scale
+        scales[scale] = task.scale
     train = np.arange(120.0)  # rows to the sixth day
-    assert found["none"] is None
-    assert found["auto"] == found["standard"] == scale_of(train, log=False)
-    assert found["log1p"] == scale_of(train, log=True)
+    assert scales["none"] is None
+    assert scales["auto"] == scales["standard"] == scale_of(train, log=False)
+    assert scales["log1p"] == scale_of(train, log=True)
 
 
 def test_a_scenario_is_a_segment_that_models_know(shop, shop_raw, tmp_path):

@@ -13,10 +13,10 @@ def change(values, path, value):
     if not path:
         return values | value
     *parents, last = path.split(".")
-    at: Any = values
+    table: Any = values
     for part in parents:
-        at = at[int(part)] if isinstance(at, list) else at[part]
-    at[int(last) if isinstance(at, list) else last] = value
+        table = table[int(part)] if isinstance(table, list) else table[part]
+    table[int(last) if isinstance(table, list) else last] = value
     return values
 
 

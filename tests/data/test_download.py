@@ -67,7 +67,7 @@ def test_a_part_that_an_earlier_call_left_becomes_the_file(
         (tmp_path / "a.part.tag").write_text('"1"')
     download(f"{server.url}/a", tmp_path / "a", digest, recorder)
     assert (tmp_path / "a").read_bytes() == CONTENT
-    assert [given for _, given in server.requests] == asked
+    assert [range_header for _, range_header in server.requests] == asked
 
 
 def test_a_file_that_is_not_there_is_asked_for_once(tmp_path, server, recorder):

@@ -35,49 +35,53 @@ def tables(draw):
     )
 
 
-def one_by_one(rows, config, within):
-    """The definition, row by row; of rows of other splits alone unless `within`."""
-    found: list[dict[str, Any]] = []
+def one_by_one(rows, config, same_split):
+    """The definition, row by row; of rows of other splits alone unless `same_split`."""
+    results: list[dict[str, Any]] = []
     for i in range(len(rows.group)):
         earlier = [
             j
             for j in range(len(rows.group))
             if rows.group[j] == rows.group[i] >= 0
-            and rows.split[j] < rows.split[i] + within
+            and rows.split[j] < rows.split[i] + same_split
             and rows.time[j] < rows.time[i]
         ]
         earlier.sort(key=lambda j: (rows.time[j], j))
-        own: dict[str, Any] = {}
+        values: dict[str, Any] = {}
         delay = config.label_delay
         labelled = [j for j in earlier if not delay or rows.time[j] <= rows.time[i] - delay]
         for a, action in enumerate(("seen", *config.actions)):
             did = [j for j in labelled if rows.acted[j, a - 1]] if a else earlier
-            for c, of in [(None, ""), *enumerate(config.inputs)]:
+            for c, input_name in [(None, ""), *enumerate(config.inputs)]:
                 same = [j for j in did if c is None or rows.codes[j, c] == rows.codes[i, c] >= 0]
-                name = f"past_{action}" + (f"_same_{of}" if of else "")
-                own[name] = len(same)
-                own[f"{name}_since"] = rows.time[i] - rows.time[same[-1]] if same else np.nan
-                if of:
+                name = f"past_{action}" + (f"_same_{input_name}" if input_name else "")
+                values[name] = len(same)
+                values[f"{name}_since"] = rows.time[i] - rows.time[same[-1]] if same else np.nan
+                if input_name:
                     newest = [rows.codes[j, c] for j in did[::-1] if rows.codes[j, c] >= 0][
                         : config.length
                     ]
-                    own[f"past_{action}_{of}"] = newest + [-1] * (config.length - len(newest))
-            own[f"past_{action}_rate"] = len(did) / len(labelled) if labelled else np.nan
-        found.append(own)
-    shape = (len(found), len(config.list_rules), config.length)
+                    values[f"past_{action}_{input_name}"] = newest + [-1] * (
+                        config.length - len(newest)
+                    )
+            values[f"past_{action}_rate"] = len(did) / len(labelled) if labelled else np.nan
+        results.append(values)
+    shape = (len(results), len(config.list_rules), config.length)
     lists = np.array(
-        [[own[rule.name] for rule in config.list_rules] for own in found], np.int32
+        [[values[rule.name] for rule in config.list_rules] for values in results], np.int32
     ).reshape(shape)
-    numbers = np.array([[own[name] for name in config.numbers] for own in found], np.float64)
-    return Past(lists, numbers.reshape(len(found), len(config.numbers)))
+    numbers = np.array(
+        [[values[name] for name in config.numbers] for values in results], np.float64
+    )
+    return Past(lists, numbers.reshape(len(results), len(config.numbers)))
 
 
 @given(tables(), st.integers(0, 8) | st.just(1e-300), st.booleans())
-def test_the_past_is_what_a_loop_over_all_pairs_finds(rows, delay, within):
+def test_the_past_is_what_a_loop_over_all_pairs_finds(rows, delay, same_split):
     config = CONFIG.model_copy(update={"label_delay": float(delay)})
-    found, expected = past(rows, config, within), one_by_one(rows, config, within)
-    np.testing.assert_array_equal(found.lists, expected.lists)
-    np.testing.assert_array_equal(found.numbers, expected.numbers)
+    result, expected = past(rows, config, same_split), one_by_one(rows, config, same_split)
+    np.testing.assert_array_equal(result.lists, expected.lists)
+    np.testing.assert_array_equal(result.numbers, expected.numbers)
 
 
 CARD = card_of(
@@ -126,11 +130,11 @@ def test_a_store_is_what_its_encoder_makes_of_rows_that_bring_their_history(tmp_
     split = split[order]
     assert [len(store.split(name)) for name in SPLITS] == np.bincount(split, minlength=4).tolist()
     config = CARD.history
-    clicked, at = frame[["click"]].to_numpy() == 1, frame["at"].to_numpy(float)
-    rows = GroupRows(group.astype(np.int32), at, split.astype(np.int8), item[:, None], clicked)
-    known = past(rows, config)
-    brought = {name: known.numbers[:, at] for at, name in enumerate(config.numbers)}
-    lists = [[f"i{code}" for code in codes if code >= 0] for codes in known.lists[:, 0].tolist()]
+    clicked, times = frame[["click"]].to_numpy() == 1, frame["at"].to_numpy(float)
+    rows = GroupRows(group.astype(np.int32), times, split.astype(np.int8), item[:, None], clicked)
+    expected = past(rows, config)
+    brought = {name: expected.numbers[:, place] for place, name in enumerate(config.numbers)}
+    lists = [[f"i{code}" for code in codes if code >= 0] for codes in expected.lists[:, 0].tolist()]
     for column in (pa.array(lists), pa.array([",".join(values) for values in lists])):
         table = pa.table({**frame[["user", "item"]], **brought, "past_click_item": column})
         ids, dense = store.encoder.encode(table)
@@ -141,13 +145,13 @@ def test_a_store_is_what_its_encoder_makes_of_rows_that_bring_their_history(tmp_
     for rule in config.number_rules:  # counts and times on a logarithmic scale, rates as they are
         values = brought[rule.name][split == 0]
         values = values if rule.kind == "rate" else np.log1p(values)
-        there, own = ~np.isnan(values), train.dense[:, store.schema.dense.index(rule.name)]
-        assert np.corrcoef(values[there], own[there])[0, 1] == pytest.approx(1, abs=1e-5)
-    field = {each.name: each for each in store.schema.fields}["past_click_item"]
+        present, stored = ~np.isnan(values), train.dense[:, store.schema.dense.index(rule.name)]
+        assert np.corrcoef(values[present], stored[present])[0, 1] == pytest.approx(1, abs=1e-5)
+    field = {field.name: field for field in store.schema.fields}["past_click_item"]
     assert (field.of, field.slots, field.cardinality) == (
         "item",
         4,
         store.schema.fields[1].cardinality,
     )
-    kept = (module.TIMES, module.EVENTS, module.PAST)
-    assert not [path for path in store.path.rglob("*") if path.name.startswith(kept)]
+    leftovers = (module.TIMES, module.EVENTS, module.PAST)
+    assert not [path for path in store.path.rglob("*") if path.name.startswith(leftovers)]

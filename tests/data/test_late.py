@@ -37,22 +37,27 @@ CARD = LEAST | {
 }
 
 
-def log(days=DAYS, each=ROWS, seed=0):
+def log(days=DAYS, rows_a_day=ROWS, seed=0):
     """Purchases are seen up to seven days after the click, in a log that was written after `days`
     days.
     """
-    rng, every, first = np.random.default_rng(seed), [], pd.Timestamp("2024-03-01")
+    rng, frames, first = np.random.default_rng(seed), [], pd.Timestamp("2024-03-01")
     for day in range(days):
         date = first + pd.Timedelta(days=day)
-        click = rng.random(each) < 0.5
-        buys, delay = click & (rng.random(each) < RATE), rng.integers(0, 7, each)
+        click = rng.random(rows_a_day) < 0.5
+        buys, delay = click & (rng.random(rows_a_day) < RATE), rng.integers(0, 7, rows_a_day)
         seen = buys & (date + pd.to_timedelta(delay, "D") < first + pd.Timedelta(days=days))
-        rows = {"date": str(date.date()), "x": rng.normal(size=each), "click": click, "buy": seen}
-        known = (date + pd.to_timedelta(7, "D")).date()
-        every.append(
-            pd.DataFrame(rows | {"known_on": str(known)}).astype({"click": int, "buy": int})
+        rows = {
+            "date": str(date.date()),
+            "x": rng.normal(size=rows_a_day),
+            "click": click,
+            "buy": seen,
+        }
+        known_on = (date + pd.to_timedelta(7, "D")).date()
+        frames.append(
+            pd.DataFrame(rows | {"known_on": str(known_on)}).astype({"click": int, "buy": int})
         )
-    return pd.concat(every, ignore_index=True)
+    return pd.concat(frames, ignore_index=True)
 
 
 @pytest.fixture(scope="module")
@@ -68,14 +73,14 @@ def labels(card, raw, home, split="test"):
 
 
 def test_open_labels_do_not_count_and_rates_are_right(raw, tmp_path):
-    own, schema = labels(parse_card(CARD, "here"), raw, tmp_path)
-    buys = own[own[:, 0] == 1, 1]
+    values, schema = labels(parse_card(CARD, "here"), raw, tmp_path)
+    buys = values[values[:, 0] == 1, 1]
     assert np.nanmean(buys) == pytest.approx(RATE, rel=0.06)
-    joint = joint_labels(own, schema)[:, 1]
+    joint = joint_labels(values, schema)[:, 1]
     # rows without a click of open days do not count
     assert np.nanmean(joint) == pytest.approx(0.5 * RATE, rel=0.08)
     assert np.isnan(joint).mean() == pytest.approx(6 / 11, abs=0.02)
-    assert not np.isnan(own[:, 0]).any()
+    assert not np.isnan(values[:, 0]).any()
     plain = CARD | {
         "tasks": [{k: v for k, v in task.items() if k != "matures"} for task in CARD["tasks"]]
     }
@@ -85,17 +90,17 @@ def test_open_labels_do_not_count_and_rates_are_right(raw, tmp_path):
 
 def test_a_column_may_say_when_a_label_is_known(raw, tmp_path):
     tasks = [CARD["tasks"][0], CARD["tasks"][1] | {"matures": "known_on"}]
-    own, _ = labels(parse_card(CARD | {"tasks": tasks}, "here"), raw, tmp_path)
+    values, _ = labels(parse_card(CARD | {"tasks": tasks}, "here"), raw, tmp_path)
     same, _ = labels(parse_card(CARD, "here"), raw, tmp_path)
-    np.testing.assert_array_equal(own, same)
+    np.testing.assert_array_equal(values, same)
 
 
 def test_before_a_cut_only_what_was_known_then_is_trained_on(raw, tmp_path):
     card = parse_card(CARD, "here")
     times = times_of(card, tmp_path, raw, None, Silent())
     cut = times.cuts(None, "1d")[2]
-    own, _ = labels(card_of(times, cut), raw, tmp_path, "train")
-    open_ = np.isnan(own[:, 1])
+    values, _ = labels(card_of(times, cut), raw, tmp_path, "train")
+    open_ = np.isnan(values[:, 1])
     # six of the seven days before 22 March
     assert open_.sum() == pytest.approx(0.9 * 6 * ROWS, rel=0.05)
     assert open_[: 10 * ROWS].sum() == 0
@@ -104,16 +109,16 @@ def test_before_a_cut_only_what_was_known_then_is_trained_on(raw, tmp_path):
 def test_models_and_measures_agree_on_what_is_known():
     tasks = (Task("view"), Task("click", parent="view"), Task("buy", parent="click", late=True))
     schema = Schema((), (), tasks)
-    own = np.random.default_rng(0).choice([0.0, 1.0, np.nan], (500, 3))
-    by_links = Links(schema).joint_labels(torch.from_numpy(own)).numpy()
-    np.testing.assert_array_equal(by_links, joint_labels(own, schema))
+    values = np.random.default_rng(0).choice([0.0, 1.0, np.nan], (500, 3))
+    by_links = Links(schema).joint_labels(torch.from_numpy(values)).numpy()
+    np.testing.assert_array_equal(by_links, joint_labels(values, schema))
 
 
 def test_a_draft_says_where_positives_thin_out_and_not_where_they_do_not(raw, tmp_path):
     rows = pd.read_csv(raw / "log.csv").drop(columns="known_on")
     steady = (np.random.default_rng(0).random(len(rows)) < 0.05).astype(int)
-    for name, each, told in (("late", rows, ["buy"]), ("steady", rows.assign(buy=steady), [])):
-        each.to_csv(tmp_path / f"{name}.csv", index=False)
+    for name, frame, expected in (("late", rows, ["buy"]), ("steady", rows.assign(buy=steady), [])):
+        frame.to_csv(tmp_path / f"{name}.csv", index=False)
         request = CardRequest(
             files=(tmp_path / f"{name}.csv",), labels=("click", "buy"), time="date"
         )
@@ -122,7 +127,7 @@ def test_a_draft_says_where_positives_thin_out_and_not_where_they_do_not(raw, tm
             name
             for name, label in labels.items()
             if any("thin out" in note for note in label.notes)
-        ] == told
+        ] == expected
 
 
 def test_a_draft_leaves_out_open_labels_and_judges_by_known_ones(raw, tmp_path):
@@ -141,10 +146,10 @@ def test_a_draft_leaves_out_open_labels_and_judges_by_known_ones(raw, tmp_path):
     )
     assert draft.split.table["test"]["last"] == "2024-03-23"
     card = parse_card(parse_toml(card_text(draft), "here"), "here", "", tmp_path)
-    own, _ = labels(card, raw, tmp_path)
-    assert not np.isnan(own).any()
-    assert np.nanmean(own[own[:, 0] == 1, 1]) == pytest.approx(RATE, rel=0.1)
-    assert draft.split.counts["test"].facts()["buy"]["positives"] == int(own[:, 1].sum())
+    values, _ = labels(card, raw, tmp_path)
+    assert not np.isnan(values).any()
+    assert np.nanmean(values[values[:, 0] == 1, 1]) == pytest.approx(RATE, rel=0.1)
+    assert draft.split.counts["test"].facts()["buy"]["positives"] == int(values[:, 1].sum())
     by_column = request.model_copy(update={"matures": ["buy=known_on"]})
     assert draft_card(by_column, Silent()).split.table == draft.split.table
     with pytest.raises(UserError, match="known at three times"):

@@ -19,10 +19,12 @@ KINDS = {
 }
 
 
-def rows(of, kind):
+def rows(make_value, kind):
     rng = np.random.default_rng(0)
-    lists = [[of(int(n)) for n in rng.integers(0, 9, rng.integers(0, 7))] for _ in range(400)]
-    lists = [None if at % 17 == 0 else value for at, value in enumerate(lists)]
+    lists = [
+        [make_value(int(n)) for n in rng.integers(0, 9, rng.integers(0, 7))] for _ in range(400)
+    ]
+    lists = [None if number % 17 == 0 else value for number, value in enumerate(lists)]
     numbers = rng.integers(0, 40, 400)
     click = numbers % 2
     return pa.table({"tags": pa.array(lists, pa.list_(kind)), "n": numbers, "click": click}), lists
@@ -47,22 +49,27 @@ def test_lists_make_the_store_that_texts_make(kind, tmp_path):
         for row in lists
         for value in row or ()
     ]
-    at = np.cumsum([0, *(len(row or ()) for row in lists)])
+    starts = np.cumsum([0, *(len(row or ()) for row in lists)])
     joined = [
-        None if row is None else "|".join(texts[at[i] : at[i + 1]]) for i, row in enumerate(lists)
+        None if row is None else "|".join(texts[starts[i] : starts[i + 1]])
+        for i, row in enumerate(lists)
     ]
-    one = stored(table, tmp_path / "lists")
-    other = stored(table.set_column(0, "tags", pa.array(joined)), tmp_path / "texts", separator="|")
-    assert one.manifest["duplicates_dropped"] <= other.manifest["duplicates_dropped"] <= 60
+    of_lists = stored(table, tmp_path / "lists")
+    of_texts = stored(
+        table.set_column(0, "tags", pa.array(joined)), tmp_path / "texts", separator="|"
+    )
+    assert of_lists.manifest["duplicates_dropped"] <= of_texts.manifest["duplicates_dropped"] <= 60
     first, second = (
-        store.encoder.fields[0].model_dump(exclude={"separator"}) for store in (one, other)
+        store.encoder.fields[0].model_dump(exclude={"separator"}) for store in (of_lists, of_texts)
     )
     assert first == second
     for name in SPLITS:
-        for array in one.arrays:
-            found, wanted = (np.load(store.path / name / f"{array}.npy") for store in (one, other))
-            np.testing.assert_array_equal(found, wanted)
-    assert (one.split("train").ids[:, 2] > 0).any()
+        for array in of_lists.arrays:
+            actual, expected = (
+                np.load(store.path / name / f"{array}.npy") for store in (of_lists, of_texts)
+            )
+            np.testing.assert_array_equal(actual, expected)
+    assert (of_lists.split("train").ids[:, 2] > 0).any()
 
 
 LENGTH = 4
@@ -92,25 +99,26 @@ def test_each_number_is_standardised_by_train_in_whatever_list_it_is(lacking, tm
         .astype(np.float32)
     )
     vectors = [
-        None if lacking and at % 7 == 0 else vector.tolist() for at, vector in enumerate(drawn)
+        None if lacking and number % 7 == 0 else vector.tolist()
+        for number, vector in enumerate(drawn)
     ]
     store, splits = vectors_stored(vectors, LISTS[0], tmp_path / "one")
     assert store.schema.dense == (
-        *(f"v_{at}" for at in range(LENGTH)),
+        *(f"v_{number}" for number in range(LENGTH)),
         *["v_missing"] * lacking,
         "n",
     )
     assert [field.name for field in store.schema.fields] == ["n_bucket"]
     missing = splits[0][:, LENGTH] == 1 if lacking else np.zeros(len(splits[0]), bool)
-    given = splits[0][~missing, :LENGTH]
+    present = splits[0][~missing, :LENGTH]
     np.testing.assert_allclose(
-        [given.mean(axis=0), given.std(axis=0)], [[0] * LENGTH, [1] * LENGTH], atol=1e-5
+        [present.mean(axis=0), present.std(axis=0)], [[0] * LENGTH, [1] * LENGTH], atol=1e-5
     )
     if lacking:
         assert not splits[0][missing, :LENGTH].any()
         assert sum((dense[:, LENGTH] == 1).sum() for dense in splits) == vectors.count(None)
-    for at, kind in enumerate(LISTS[1 : 4 - lacking]):
-        for found, wanted in zip(
-            vectors_stored(vectors, kind, tmp_path / f"{at}")[1], splits, strict=True
+    for number, kind in enumerate(LISTS[1 : 4 - lacking]):
+        for actual, expected in zip(
+            vectors_stored(vectors, kind, tmp_path / f"{number}")[1], splits, strict=True
         ):
-            np.testing.assert_array_equal(found, wanted)
+            np.testing.assert_array_equal(actual, expected)

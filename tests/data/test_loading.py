@@ -85,14 +85,14 @@ def test_aliexpress_rows_meet_their_user_and_no_search_is_in_two_splits(tmp_path
     store = made("aliexpress-nl", tmp_path)
     item = pd.read_csv(tmp_path / "raw" / "NL_item_test.csv", header=None)
     user = pd.read_csv(tmp_path / "raw" / "NL_user_test.csv", header=None)
-    both = item.merge(user, on=0, suffixes=("_item", "_user"))
-    assert len(both) == store.manifest["splits"]["test"]["rows"]
+    merged = item.merge(user, on=0, suffixes=("_item", "_user"))
+    assert len(merged) == store.manifest["splits"]["test"]["rows"]
     test = store.split("test")
     np.testing.assert_array_equal(
-        test.labels[:, 0], both["48"] >= 1 if "48" in both else both[48] >= 1
+        test.labels[:, 0], merged["48"] >= 1 if "48" in merged else merged[48] >= 1
     )
     first_number = test.dense[:, list(store.schema.dense).index("numerical_1")]
-    user_9 = both["8_user"].to_numpy()  # user_9 is the first numeric one
+    user_9 = merged["8_user"].to_numpy()  # user_9 is the first numeric one
     assert np.corrcoef(first_number, user_9)[0, 1] > 0.999
     train, valid, confirm = (
         set(store.split(name).group.tolist()) for name in ("train", "valid", "confirm")

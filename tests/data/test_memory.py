@@ -36,8 +36,8 @@ print(prepare(load_card(str(card)), raw / "home", raw).manifest["peak_memory_mb"
     ("format", "history"), [("csv", False), ("parquet", False), ("parquet", True)]
 )
 def test_peak_memory_does_not_grow_with_rows(format, history, tmp_path, monkeypatch):
-    for many in ("USERS", "ITEMS"):  # all are met in the smaller set: distinct values are held
-        monkeypatch.setattr(generated_log, many, 500)
+    for constant in ("USERS", "ITEMS"):  # all are met in the smaller set: distinct values are held
+        monkeypatch.setattr(generated_log, constant, 500)
     peaks = []
     for rows in (FEW, MANY):
         card = generated_log.write(rows, tmp_path / str(rows), format, history)

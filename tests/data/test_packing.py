@@ -29,17 +29,17 @@ def ids():
     """Padding, the first and the last row of each field, and rows between."""
     rng = np.random.default_rng(0)
     fields = [
-        (field, at)
-        for field, at in zip(FIELDS, SCHEMA.offsets, strict=True)
+        (field, offset)
+        for field, offset in zip(FIELDS, SCHEMA.offsets, strict=True)
         for _ in range(field.slots)
     ]
-    found = np.stack(
-        [at + rng.integers(0, field.cardinality, ROWS) for field, at in fields], axis=1
+    columns = np.stack(
+        [offset + rng.integers(0, field.cardinality, ROWS) for field, offset in fields], axis=1
     ).astype(np.int32)
-    found[rng.random(found.shape) < 0.2] = 0
-    found[0] = [at for _, at in fields]
-    found[1] = [at + field.cardinality - 1 for field, at in fields]
-    return found
+    columns[rng.random(columns.shape) < 0.2] = 0
+    columns[0] = [offset for _, offset in fields]
+    columns[1] = [offset + field.cardinality - 1 for field, offset in fields]
+    return columns
 
 
 @pytest.fixture
@@ -48,17 +48,17 @@ def split(ids, tmp_path):
     7.
     """
     rows = np.arange(ROWS, dtype=np.int32)
-    own = rows[:, None].astype(np.float32)
+    values = rows[:, None].astype(np.float32)
     arrays = {
         **dict(
             zip(
                 ARRAYS,
-                (PACKING.packed(ids), 2 * own, np.hstack([own, -own]), rows // 7),
+                (PACKING.packed(ids), 2 * values, np.hstack([values, -values]), rows // 7),
                 strict=True,
             )
         )
     }
-    for name, array in (arrays | {"weights": own}).items():
+    for name, array in (arrays | {"weights": values}).items():
         np.save(tmp_path / f"{name}.npy", array)
     arrays = [np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in (*ARRAYS, "weights")]
     return StoredSplit(*arrays[:4], columns=(1, 0), weights=arrays[4], packing=PACKING)
@@ -79,12 +79,12 @@ def test_a_field_of_few_rows_takes_16_bits(ids, split):
 def test_each_way_to_a_batch_gives_whole_rows_once_and_can_begin_in_the_middle(ids, split, grouped):
     """Of a view of tasks: held in memory, beyond it, on a device, or copied to it."""
     device = torch.device("cpu")
-    held = Batches(split, grouped=grouped)
+    whole = Batches(split, grouped=grouped)
     beyond = Batches(split, 150_000, grouped)
-    assert held.in_memory
+    assert whole.in_memory
     assert not beyond.in_memory
     orders = []
-    for feed in (held, ResidentFeed(split, device, grouped), CopyingFeed(held, device), beyond):
+    for feed in (whole, ResidentFeed(split, device, grouped), CopyingFeed(whole, device), beyond):
         shuffled, in_order = list(feed.shuffled(32, 5)), list(feed.in_order(32))
         for batch in (*shuffled, *in_order):
             rows = batch.labels[:, 1].int().numpy()

@@ -25,8 +25,10 @@ def check(card, store, raw, home):
     """The store against the twin."""
     slow = twin.prepared(card, at_hand(card, home, raw, Silent()))
     for part in store.encoder.fields:
-        held = list(part.edges) if isinstance(part, BucketField) else list(part.vocabulary.values)
-        assert held == slow.vocabularies[part.name], part.name
+        vocabulary = (
+            list(part.edges) if isinstance(part, BucketField) else list(part.vocabulary.values)
+        )
+        assert vocabulary == slow.vocabularies[part.name], part.name
     for part in store.encoder.dense:
         if isinstance(part, NumericColumn):
             assert (part.mean, part.scale) == pytest.approx(
@@ -48,20 +50,20 @@ def check(card, store, raw, home):
     for name in SPLITS:
         split = store.split(name)
         for array, expected in slow.arrays[name].items():
-            found = getattr(split, array)
+            actual = getattr(split, array)
             if array == "dense":
-                np.testing.assert_allclose(found, expected, atol=2e-5)
+                np.testing.assert_allclose(actual, expected, atol=2e-5)
             else:
-                np.testing.assert_array_equal(found, expected)
+                np.testing.assert_array_equal(actual, expected)
         if name != "train":  # what serving does, a reader having parsed the numbers
-            at = np.flatnonzero(slow.split == SPLITS.index(name))
+            rows_of_split = np.flatnonzero(slow.split == SPLITS.index(name))
             kinds = card.raw_columns.items()
             columns = {
                 raw: slow.numbers(raw, None) if kind == "number" else slow.table[raw]
                 for raw, kind in kinds
             }
             arrow = {
-                raw: pa.array(list(column), from_pandas=True).take(at)
+                raw: pa.array(list(column), from_pandas=True).take(rows_of_split)
                 for raw, column in columns.items()
             }
             again = store.encoder.encode(pa.table(arrow))
@@ -273,8 +275,10 @@ def test_parts_give_what_the_twin_gives(variant, raw, tmp_path, monkeypatch):
     monkeypatch.setattr(two_passes, "CHUNK", 5)
     again = prepare(card, tmp_path / "two", raw)
     assert arrays(again) == arrays(store)
-    kept = ("splits", "duplicates_dropped", "outside_splits", "schema")
-    assert {key: again.manifest[key] for key in kept} == {key: store.manifest[key] for key in kept}
+    facts = ("splits", "duplicates_dropped", "outside_splits", "schema")
+    assert {key: again.manifest[key] for key in facts} == {
+        key: store.manifest[key] for key in facts
+    }
     assert (store.manifest["duplicates_dropped"] > 20) == (variant == "duplicates")
 
 

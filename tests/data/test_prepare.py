@@ -73,12 +73,12 @@ def test_nothing_but_train_is_fitted_on(shop, shop_raw, tmp_path):
 
 
 def test_a_passing_store_stays_until_nobody_has_it(shop, shop_raw, tmp_path):
-    given = parse_card(shop, "here"), tmp_path / "home", shop_raw
-    with passing_store(*given) as first:
-        with passing_store(*given) as second:
+    arguments = parse_card(shop, "here"), tmp_path / "home", shop_raw
+    with passing_store(*arguments) as first:
+        with passing_store(*arguments) as second:
             assert second.path == first.path
         second.check()
-        with pytest.raises(UserError, match="as it failed"), passing_store(*given):
+        with pytest.raises(UserError, match="as it failed"), passing_store(*arguments):
             raise UserError("as it failed")
         first.check()
     assert [*first.path.parent.iterdir()] == []
@@ -86,8 +86,8 @@ def test_a_passing_store_stays_until_nobody_has_it(shop, shop_raw, tmp_path):
 
 def test_a_store_outlives_its_raw_files(shop, shop_raw, tmp_path):
     card = parse_card(shop, "here")
-    made = prepare(card, tmp_path / "home", shop_raw)
-    assert prepare(card, tmp_path / "home").path == made.path
+    store = prepare(card, tmp_path / "home", shop_raw)
+    assert prepare(card, tmp_path / "home").path == store.path
     shop["encoding"] = {"min_count": 3}
     with pytest.raises(UserError, match=r"could not get log\.csv"):
         prepare(parse_card(shop, "here"), tmp_path / "home")
@@ -160,8 +160,8 @@ BAD = {
 def spoil(path, bad):
     """Puts a bad line after every 20th, from line 41 on."""
     lines = path.read_bytes().splitlines()
-    for at, line in enumerate(bad):
-        lines.insert(40 + 20 * at, line)
+    for number, line in enumerate(bad):
+        lines.insert(40 + 20 * number, line)
     path.write_bytes(b"\n".join(lines) + b"\n")
 
 
@@ -243,8 +243,8 @@ def cut(raw, into):
     """The log in several files, each with its header."""
     header, *lines = (raw / "log.csv").read_text().splitlines()
     step = -(-len(lines) // len(into))
-    for at, name in enumerate(into):
-        text = "\n".join([header, *lines[at * step : (at + 1) * step]]) + "\n"
+    for number, name in enumerate(into):
+        text = "\n".join([header, *lines[number * step : (number + 1) * step]]) + "\n"
         pack = {".gz": gzip.compress, ".zst": zstd}.get(Path(name).suffix, bytes)
         (raw / name).write_bytes(pack(text.encode()))
 

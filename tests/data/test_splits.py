@@ -57,7 +57,7 @@ def test_validation_is_carved_from_train_alone():
 
 
 @pytest.mark.parametrize(
-    ("own", "of"),
+    ("options", "columns"),
     [
         ({"kind": "files", "train": ["a"], "test": ["b"]}, {"file": [0, 0, 0, 1]}),
         (
@@ -66,8 +66,8 @@ def test_validation_is_carved_from_train_alone():
         ),
     ],
 )
-def test_validation_is_train_from_a_time_on(own, of):
-    split = rule(**own, valid_from=5).assign(rows(time=[5, 4, np.nan, 9], **of))
+def test_validation_is_train_from_a_time_on(options, columns):
+    split = rule(**options, valid_from=5).assign(rows(time=[5, 4, np.nan, 9], **columns))
     assert split.tolist() == [VALID, TRAIN, TRAIN, TEST]
 
 
@@ -99,12 +99,12 @@ def test_a_random_split_keeps_its_shares_and_repeats(seed, unit):
 
 
 def test_a_groups_draw_is_the_same_whatever_part_it_comes_in():
-    made, names = GroupDraws(), [f"g{i}" for i in range(50)]
+    draws, names = GroupDraws(), [f"g{i}" for i in range(50)]
     for numbers in ([3, 0], [], [49, 3, 7], list(range(50))):
         values = [names[number] for number in numbers]
         for seed in (0, 1):
             np.testing.assert_array_equal(
-                made.draw(values, np.array(numbers, np.int32), seed), draws_of(values, seed)
+                draws.draw(values, np.array(numbers, np.int32), seed), draws_of(values, seed)
             )
 
 
@@ -181,9 +181,11 @@ def test_by_time_the_end_of_both_halves_of_validation_is_held_out(shop):
 def test_by_group_none_is_on_both_sides(shop, rule):
     splits = [split(rows, groups=200) for rows in (4000, 500, 500)]
     masks = held_out(card_with(shop, rule), splits, 0.1, 0)
-    aside = {group for each, mask in zip(splits, masks, strict=True) for group in each.group[mask]}
-    kept = {group for each, mask in zip(splits, masks, strict=True) for group in each.group[~mask]}
-    assert not aside & kept
+    aside = {group for part, mask in zip(splits, masks, strict=True) for group in part.group[mask]}
+    kept_groups = {
+        group for part, mask in zip(splits, masks, strict=True) for group in part.group[~mask]
+    }
+    assert not aside & kept_groups
     assert 5 < len(aside) < 40
 
 
@@ -210,8 +212,8 @@ def test_every_row_is_there_once_and_test_is_as_it_was(shop, shop_raw, tmp_path)
     assert refit.encoder.encode is not None
     masks = held_out(parse_card(shop, "here"), [store.split(name) for name in JOINED], 0.2, 3)
     whole = Store.open(refit.path)
-    beside = ("segments", "logged", "weights", "stored_bounds", "units")
-    for array in ("stored_ids", "dense", "stored_labels", "group", *beside):
+    extras = ("segments", "logged", "weights", "stored_bounds", "units")
+    for array in ("stored_ids", "dense", "stored_labels", "group", *extras):
         rows = np.concatenate([getattr(store.split(name), array) for name in JOINED])
         aside = np.concatenate(masks)
         np.testing.assert_array_equal(getattr(whole.split("train"), array), rows[~aside])

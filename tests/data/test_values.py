@@ -103,13 +103,13 @@ NUMBERS = st.one_of(st.integers(0, 40), st.integers(-(2**63), 2**63 - 1))
 @settings(max_examples=60)
 @given(st.lists(NUMBERS, max_size=60), st.lists(NUMBERS, min_size=1, max_size=9))
 def test_codes_are_those_of_a_dictionary(rows, asked):
-    table, known = IntegerCodes(), dict[int, int]()
+    table, code_of = IntegerCodes(), dict[int, int]()
     for part in (rows[:7], rows[7:]):
-        expected = [ABSENT if i == NULL else known.setdefault(i, len(known)) for i in part]
+        expected = [ABSENT if i == NULL else code_of.setdefault(i, len(code_of)) for i in part]
         assert table.code(np.array(part, np.int64)).tolist() == expected
-    assert table.values.tolist() == list(known)
-    found = table.code(np.array(asked), grow=False)
-    assert found.tolist() == [ABSENT if i == NULL else known.get(i, UNKNOWN) for i in asked]
+    assert table.values.tolist() == list(code_of)
+    codes = table.code(np.array(asked), grow=False)
+    assert codes.tolist() == [ABSENT if i == NULL else code_of.get(i, UNKNOWN) for i in asked]
 
 
 @given(
@@ -152,9 +152,9 @@ def table(rows):
 
 @given(st.lists(st.lists(ROW, max_size=20), max_size=4))
 def test_rows_are_compared_with_all_that_came_before(parts):
-    seen, known = RowSet(), set[Any]()
+    seen, earlier = RowSet(), set[Any]()
     for part in parts:
-        expected = [not (row in known or known.add(row)) for row in part]
+        expected = [not (row in earlier or earlier.add(row)) for row in part]
         assert seen.new(table(part)).tolist() == expected
 
 
@@ -167,8 +167,8 @@ def test_many_rows_as_pandas_has_it(rng):
         }
     )
     seen, whole = RowSet(), pa.Table.from_pandas(frame)
-    found = np.concatenate([seen.new(whole.slice(start, 997)) for start in range(0, 40_000, 997)])
-    np.testing.assert_array_equal(found, ~frame.duplicated().to_numpy())
+    are_new = np.concatenate([seen.new(whole.slice(start, 997)) for start in range(0, 40_000, 997)])
+    np.testing.assert_array_equal(are_new, ~frame.duplicated().to_numpy())
 
 
 def test_how_a_column_is_stored_does_not_matter():

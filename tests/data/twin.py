@@ -48,19 +48,19 @@ def rows_of(card, paths):
                 None if value is None or str(value).strip() in ("", *card.missing) else value
             )
         )
-        kept = ~marked.duplicated().to_numpy()
-        table, file = table[kept].reset_index(drop=True), file[kept]
+        unique = ~marked.duplicated().to_numpy()
+        table, file = table[unique].reset_index(drop=True), file[unique]
     for join in reader.joins if reader.kind != "pairs" else ():
         side = frame_of(card, paths[join.file], join.columns)
-        row = {canonical(key, card.missing): at for at, key in enumerate(side[join.on])}
-        at = [
+        row = {canonical(key, card.missing): number for number, key in enumerate(side[join.on])}
+        places = [
             row.get(canonical(key, card.missing), -1) if canonical(key, card.missing) else -1
             for key in table[join.on]
         ]
         for column in side.columns:
             if column not in table:
                 values = [*side[column], None]
-                table[column] = pd.Series([values[i] for i in at], dtype=object)
+                table[column] = pd.Series([values[i] for i in places], dtype=object)
     return table, file
 
 
@@ -95,15 +95,20 @@ class Prepared:
         together = None if group is None else coded(group)
         if card.units:
             # a row without a unit is of its group
-            own = zip(self.text(card.units, None), group, strict=True)
-            together = coded([each and f"\0{each}" if unit is None else unit for unit, each in own])
+            pairs = zip(self.text(card.units, None), group, strict=True)
+            together = coded(
+                [
+                    group_text and f"\0{group_text}" if unit is None else unit
+                    for unit, group_text in pairs
+                ]
+            )
         self.units = None if together is None else together.codes
         rows = SplitInput(card.row_files, file.astype(np.int16), time, together, column)
         together = together or (column if isinstance(card.split, HashSplit) else None)
         self.split = halved(card.split.assign(rows), rows, together)
         self.train = np.flatnonzero(self.split == 0)
         ids, dense = self.encoded()
-        every = {
+        whole_arrays = {
             "ids": ids,
             "dense": dense,
             "labels": self.labels,
@@ -111,27 +116,29 @@ class Prepared:
             **self.beside(),
         }
         self.arrays = {
-            name: {key: array[self.split == number] for key, array in every.items()}
+            name: {key: array[self.split == number] for key, array in whole_arrays.items()}
             for number, name in enumerate(SPLITS)
         }
 
     def beside(self):
         """What the card names beside inputs and labels."""
-        card, found = self.card, {}
+        card, columns = self.card, {}
         if any(rule.censored for rule in card.task_rules):
-            found["bounds"] = [self.bounds(rule) for rule in card.task_rules]
+            columns["bounds"] = [self.bounds(rule) for rule in card.task_rules]
         if card.logged:
-            found["logged"] = [self.numbers(raw, None) for raw in card.logged]
+            columns["logged"] = [self.numbers(raw, None) for raw in card.logged]
         if card.segment_rules:
-            found["segments"] = [
+            columns["segments"] = [
                 self.segment(name, rule) for name, rule in card.segment_rules.items()
             ]
         if card.items or card.item_numbers:
             codes = [coded(self.text(raw, None)).codes for raw in card.items.values()]
-            found["items"] = [[math.nan if code < 0 else code for code in each] for each in codes]
-            found["items"] += [self.numbers(raw, None) for raw in card.item_numbers.values()]
+            columns["items"] = [
+                [math.nan if code < 0 else code for code in column_codes] for column_codes in codes
+            ]
+            columns["items"] += [self.numbers(raw, None) for raw in card.item_numbers.values()]
         if card.weight or card.sampling:
-            found["weights"] = [
+            columns["weights"] = [
                 self.numbers(card.weight, None) if card.weight else [1] * len(self.table)
             ]
         if card.sampling:
@@ -141,26 +148,29 @@ class Prepared:
                 self.numbers(rates, None) if isinstance(rates, str) else [rates] * len(self.table)
             )
             negative = (self.labels[:, thinned] == 0).tolist()
-            found["weights"].append(
-                [1 / rate if of else 1 for rate, of in zip(rates, negative, strict=True)]
+            columns["weights"].append(
+                [
+                    1 / rate if is_negative else 1
+                    for rate, is_negative in zip(rates, negative, strict=True)
+                ]
             )
-        arrays = {name: np.array(columns, float).T for name, columns in found.items()}
+        arrays = {name: np.array(columns, float).T for name, columns in columns.items()}
         arrays = {
-            name: each if name == "items" else each.astype(np.float32)
-            for name, each in arrays.items()
+            name: array if name == "items" else array.astype(np.float32)
+            for name, array in arrays.items()
         }
         return arrays | ({"units": self.units} if card.units else {})
 
     def segment(self, name, rule):
         """Its code in each row; the values of a category are those that are frequent on train."""
         texts = self.text(rule.raw, None)
-        seen = [texts[at] for at in self.train if texts[at] is not None]
+        seen = [texts[row] for row in self.train if texts[row] is not None]
         if rule.ranges:
             numbers = self.numbers(rule.raw, None)
             return [-1 if x != x else sum(end <= x for end in rule.ranges) for x in numbers]
         if rule.known:
             return [-1 if text is None else int(text not in seen) for text in texts]
-        first = {text: at for at, text in reversed(list(enumerate(texts)))}
+        first = {text: row for row, text in reversed(list(enumerate(texts)))}
         named = sorted({*seen} - {OTHER}, key=lambda text: (-seen.count(text), first[text]))[
             :MOST_OWN_VALUES
         ]
@@ -182,11 +192,9 @@ class Prepared:
             joined = self.text(raw, column.derive, texts)
             return [pieces(value, column, self.card.missing, spelled) for value in joined]
 
-        found = split(texts)
-        spelled = {value for row in found for value in row}
-        return (
-            found if len({canonical(value) for value in spelled}) < len(spelled) else split(False)
-        )
+        rows = split(texts)
+        spelled = {value for row in rows for value in row}
+        return rows if len({canonical(value) for value in spelled}) < len(spelled) else split(False)
 
     def text(self, raw, derivation, spelled=False):
         if derivation is not None:
@@ -210,8 +218,8 @@ class Prepared:
             product = self.happened(rule)
         for raw, holds in rule.where.items():
             if isinstance(holds, Span):
-                found = np.array(self.numbers(raw, None))
-                counts = (found >= holds.first) & (found <= holds.last)
+                numbers = np.array(self.numbers(raw, None))
+                counts = (numbers >= holds.first) & (numbers <= holds.last)
             else:
                 counts = np.array(
                     [canonical(value, self.card.missing) in holds for value in self.table[raw]]
@@ -253,16 +261,16 @@ class Prepared:
                 continue
             lists = self.lists(raw, column)
             counts: dict[Any, int] = {}
-            for at in self.train:
-                for value in lists[at]:
+            for train_row in self.train:
+                for value in lists[train_row]:
                     counts[value] = counts.get(value, 0) + 1
-            least = column.min_count or card.encoding.min_count
-            known = sorted(
-                (v for v in counts if counts[v] >= least),
+            fewest = column.min_count or card.encoding.min_count
+            frequent = sorted(
+                (v for v in counts if counts[v] >= fewest),
                 key=lambda v: (-counts[v], v is None, v or ""),
             )
-            self.vocabularies[name] = known
-            number = {value: at for at, value in enumerate(known, 1)}
+            self.vocabularies[name] = frequent
+            number = {value: place for place, value in enumerate(frequent, 1)}
             local = [[number.get(value, 0) for value in row] for row in lists]
             if name in card.encoding.target_rates:
                 rates[name] = self.rates(name, [row[0] for row in lists])
@@ -273,7 +281,7 @@ class Prepared:
                     np.int32,
                 )
             )
-            offset += len(known) + 1
+            offset += len(frequent) + 1
         for name, numbers in ranges:
             train = numbers[self.train]
             edges = edges_of(train, max(2, min(1000, int((~np.isnan(train)).sum()) // 20)))
@@ -289,15 +297,17 @@ class Prepared:
 
     def standardised(self, name, numbers, flag):
         train = numbers[self.train]
-        known = train[~np.isnan(train)]
+        present = train[~np.isnan(train)]
         mean, scale = (
-            (math.fsum(known) / len(known), float(known.std())) if len(known) else (0.0, 1.0)
+            (math.fsum(present) / len(present), float(present.std()))
+            if len(present)
+            else (0.0, 1.0)
         )
         if scale <= 1e-12 * max(1.0, abs(mean)):
             scale = 1.0
         self.scales[name] = mean, scale
         columns = [np.where(np.isnan(numbers), 0, (numbers - mean) / scale)]
-        if flag or len(known) < len(train):
+        if flag or len(present) < len(train):
             columns.append(np.isnan(numbers).astype(float))
         return [np.stack(columns, axis=1)]
 
@@ -320,28 +330,28 @@ class Prepared:
             out: [self.mean(t, [i for i in fold if fold[i] != out]) for t in rated]
             for out in {None, *fold.values()}
         }
-        found = np.empty((len(values), len(rated) + 1))
+        rated_values = np.empty((len(values), len(rated) + 1))
         cache: dict[Any, Any] = {}
-        for at, value in enumerate(values):
-            out = fold.get(at)
+        for row, value in enumerate(values):
+            out = fold.get(row)
             if (value, out) not in cache:
-                own = [i for i in of_value.get(value, []) if out is None or fold[i] != out]
+                rows = [i for i in of_value.get(value, []) if out is None or fold[i] != out]
                 rates = [
-                    self.rate(task, own, prior)
+                    self.rate(task, rows, prior)
                     for task, prior in zip(rated, priors[out], strict=True)
                 ]
-                cache[value, out] = [*rates, np.log1p(len(own))]
-            found[at] = cache[value, out]
-        mean, scale = found[self.train].mean(axis=0), found[self.train].std(axis=0)
+                cache[value, out] = [*rates, np.log1p(len(rows))]
+            rated_values[row] = cache[value, out]
+        mean, scale = rated_values[self.train].mean(axis=0), rated_values[self.train].std(axis=0)
         scale = np.where(scale <= 1e-12 * np.maximum(1, abs(mean)), 1, scale)
-        return (found - mean) / scale
+        return (rated_values - mean) / scale
 
     def mean(self, task, rows):
         seen = [float(self.labels[i, task]) for i in rows if not np.isnan(self.labels[i, task])]
         return sum(seen) / max(len(seen), 1)
 
-    def rate(self, task, own, prior):
-        seen = [float(self.labels[i, task]) for i in own if not np.isnan(self.labels[i, task])]
+    def rate(self, task, rows, prior):
+        seen = [float(self.labels[i, task]) for i in rows if not np.isnan(self.labels[i, task])]
         weight = self.card.encoding.rate_smoothing
         rate = (sum(seen) + weight * prior) / (len(seen) + weight)
         if self.card.tasks[task].kind == "regression":
@@ -359,24 +369,28 @@ def coded(values):
 def pieces(joined, column, missing, spelled):
     parts = [canonical(part, missing, spelled) for part in (joined or "").split(column.separator)]
     last = column.keep == "last"
-    known = [part for part in parts if part is not None][:: -1 if last else 1]
-    return list(dict.fromkeys(known))[: column.max_length][:: -1 if last else 1]
+    present = [part for part in parts if part is not None][:: -1 if last else 1]
+    return list(dict.fromkeys(present))[: column.max_length][:: -1 if last else 1]
 
 
 def edges_of(numbers, buckets):
     """Cuts where a new share of the rows begins, spikes apart."""
-    known = numbers[~np.isnan(numbers)]
-    counts = pd.Series(known).value_counts().sort_index()
+    present = numbers[~np.isnan(numbers)]
+    counts = pd.Series(present).value_counts().sort_index()
     if len(counts) <= 1:
         return []
-    spike = counts * buckets >= len(known)
+    spike = counts * buckets >= len(present)
     rest = counts.where(~spike, 0)
     share = max(rest.sum() / max(buckets - spike.sum(), 1), 1)
     bin_of = np.floor((rest.cumsum() - rest / 2) / share)
     edges, values = [], counts.index.tolist()
-    for at in range(1, len(values)):
-        if bin_of.iloc[at] > bin_of.iloc[at - 1] or spike.iloc[at] or spike.iloc[at - 1]:
-            edges.append(float(values[at]))
+    for place in range(1, len(values)):
+        if (
+            bin_of.iloc[place] > bin_of.iloc[place - 1]
+            or spike.iloc[place]
+            or spike.iloc[place - 1]
+        ):
+            edges.append(float(values[place]))
     return edges
 
 

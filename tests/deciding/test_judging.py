@@ -50,8 +50,8 @@ def test_numbers_and_costs():
         "current",
         "7",
     ]
-    most = {"cost/parameters": "80% of current"}
-    assert judged(choices, guard={**everything, "at_most": most})[1] == ["7"]
+    upper = {"cost/parameters": "80% of current"}
+    assert judged(choices, guard={**everything, "at_most": upper})[1] == ["7"]
     judge, passing = judged(choices, guard={**everything, "at_most": {"click.pcoc": 1.1}})
     assert passing == ["current", "7", "9"]
     assert str(judge.broken(2)[0].remedy) == "guard.at_most 'click.pcoc' were 1.2"
@@ -142,18 +142,20 @@ def by_segment(true, rng, error=0.01, segments=8, trials=1):
     gain = true + error * rng.standard_normal((trials, segments, 2)).transpose(1, 0, 2)
     cells = np.zeros((segments, 1 + trials, 2, len(PARTS)))
     cells[:, 1:, :, GAINS] = np.stack([gain, gain - 1.645 * error, gain + 1.645 * error], axis=-1)
-    return {f"country={at}": own for at, own in enumerate(cells)}
+    return {f"country={number}": cell for number, cell in enumerate(cells)}
 
 
 @pytest.mark.parametrize(
-    ("true", "least", "most"), [(-0.02, 0.0, 0.13), (0.0, 0.0, 0.01), (-0.08, 0.99, 1.0)]
+    ("true", "lowest", "highest"), [(-0.02, 0.0, 0.13), (0.0, 0.0, 0.01), (-0.08, 0.99, 1.0)]
 )
-def test_a_choice_is_wrongly_excluded_by_a_segment_in_a_tenth_of_runs_at_most(true, least, most):
+def test_a_choice_is_wrongly_excluded_by_a_segment_in_a_tenth_of_runs_at_most(
+    true, lowest, highest
+):
     """300 choices of one true loss in each of 16 cells; 2% is allowed, with 90% confidence."""
     rows = {"current": (0.1, 0.5)} | {str(row): (0.1, 0.5) for row in range(300)}
     choices = made(rows, slices=by_segment(true, np.random.default_rng(1), trials=300))
     judge, _ = judged(choices, guard={"segments": {"max_loss": 0.02}})
-    assert least <= 1 - judge.passing[1:].mean() <= most
+    assert lowest <= 1 - judge.passing[1:].mean() <= highest
 
 
 @given(
@@ -163,9 +165,9 @@ def test_a_choice_is_wrongly_excluded_by_a_segment_in_a_tenth_of_runs_at_most(tr
     st.booleans(),
 )
 def test_a_loosened_bound_is_kept_and_no_looser_than_it_must_be(bound, value, now, floor):
-    found = loosened(bound, value, now, floor)
-    assert isinstance(found, type(bound))
-    moved = found if isinstance(found, float) else share_of_current(found) * now
+    looser = loosened(bound, value, now, floor)
+    assert isinstance(looser, type(bound))
+    moved = looser if isinstance(looser, float) else share_of_current(looser) * now
     room = (value - moved) * (1 if floor else -1)
     assert -1e-9 * (value + now) <= room <= 2e-5 * value + 1.01e-4 * now * isinstance(bound, str)
 

@@ -62,36 +62,42 @@ def test_a_pick_keeps_its_limits_is_not_dominated_and_does_not_depend_on_the_row
 ):
     rows = {"current": (0.4, 0.4)} | rows
     choices = made(rows)
-    found = choose(choices, **policy)
-    mine, today = np.array(rows[found.point]), np.array(rows["current"])
-    least = np.array([0.98, 0.0]) if policy["rule"] == "epsilon" else np.array([0.95, 0.95])
-    passing = [np.array(row) for row in rows.values() if (row >= least * today - 1e-12).all()]
-    assert any((mine == row).all() for row in passing)
-    if found.role == "trial":  # where nothing gains beyond noise, the current point stays
-        assert not any((row >= mine).all() and (row > mine + 1e-9).any() for row in passing)
-    names = [list(rows)[at] for at in np.random.default_rng(seed).permutation(len(rows))]
+    chosen = choose(choices, **policy)
+    values_of_pick, today = np.array(rows[chosen.point]), np.array(rows["current"])
+    floors = np.array([0.98, 0.0]) if policy["rule"] == "epsilon" else np.array([0.95, 0.95])
+    passing = [np.array(row) for row in rows.values() if (row >= floors * today - 1e-12).all()]
+    assert any((values_of_pick == row).all() for row in passing)
+    if chosen.role == "trial":  # where nothing gains beyond noise, the current point stays
+        assert not any(
+            (row >= values_of_pick).all() and (row > values_of_pick + 1e-9).any() for row in passing
+        )
+    names = [list(rows)[place] for place in np.random.default_rng(seed).permutation(len(rows))]
     again = choose(made({name: rows[name] for name in names}), **policy)
-    assert rows[again.point] == pytest.approx(rows[found.point])
+    assert rows[again.point] == pytest.approx(rows[chosen.point])
 
 
 def test_the_most_likes_at_98_percent_of_the_clicks():
-    found = pick(made(ROWS, noise=0.002), [], asked(LIKE, {CLICK: "98% of current"}))
-    assert (found.point, found.kind, found.weights) == ("8", "power", {"click": 0.5, "like": 0.5})
-    assert found.outcomes == {CLICK: 0.1335, LIKE: 0.606}
-    assert found.sentence == (
+    chosen = pick(made(ROWS, noise=0.002), [], asked(LIKE, {CLICK: "98% of current"}))
+    assert (chosen.point, chosen.kind, chosen.weights) == (
+        "8",
+        "power",
+        {"click": 0.5, "like": 0.5},
+    )
+    assert chosen.outcomes == {CLICK: 0.1335, LIKE: 0.606}
+    assert chosen.sentence == (
         "The pick is trial 8 (mmoe): it has the best like.recall@10% with click.recall@10% at "
         "least 98% of current."
     )
-    assert [each.point for each in found.runners_up] == ["7", "current"]
-    document = json.loads(json.dumps(found.to_json(), allow_nan=False))
+    assert [runner_up.point for runner_up in chosen.runners_up] == ["7", "current"]
+    document = json.loads(json.dumps(chosen.to_json(), allow_nan=False))
     assert document["weights"] == {"click": 0.5, "like": 0.5}
 
 
 def test_where_nothing_gains_you_keep_what_you_have():
-    found = choose(
+    chosen = choose(
         made({"current": (0.134, 0.583), "7": (0.1341, 0.5825), "8": (0.12, 0.6)}, noise=0.01)
     )
-    assert (found.point, found.role, found.trial) == ("current", "current", None)
+    assert (chosen.point, chosen.role, chosen.trial) == ("current", "current", None)
 
 
 def test_a_simpler_choice_that_is_as_good_is_named_or_taken():
@@ -103,8 +109,8 @@ def test_a_simpler_choice_that_is_as_good_is_named_or_taken():
         "9": (0.11, 0.6),
     }
     sizes = [9e4, 9e4, 3e4, 9e4, 1e3]
-    found = choose(made(rows, noise=0.01, size=sizes))
-    assert (found.point, found.as_good) == ("7", ("trial 8", "equal weights"))
+    chosen = choose(made(rows, noise=0.01, size=sizes))
+    assert (chosen.point, chosen.as_good) == ("7", ("trial 8", "equal weights"))
     assert choose(made(rows, noise=0.01, size=sizes), simplest=True).point == "8"
     assert choose(made(rows, noise=1e-5, size=sizes), simplest=True).point == "7"  # surely behind
 
@@ -121,7 +127,7 @@ def test_what_is_advised_is_enough(bound, share):
         match=r"nothing passes the guard; the nearest is .* would pass if guard.at_least",
     ) as error:
         choose(made({"current": (0.1, 0.5), "7": (0.12, 0.6), "8": (0.14, 0.4)}), **policy)
-    values = parse_toml("\n".join(each.toml for each in error.value.remedies), "advice")
+    values = parse_toml("\n".join(remedy.toml for remedy in error.value.remedies), "advice")
     assert (
         choose(made({"current": (0.1, 0.5), "7": (0.12, 0.6), "8": (0.14, 0.4)}), **values)
         == error.value.pick
@@ -129,7 +135,7 @@ def test_what_is_advised_is_enough(bound, share):
 
 
 @pytest.mark.parametrize(
-    ("outcome", "today", "other", "guard", "noise"),
+    ("outcome", "today", "candidate", "guard", "noise"),
     [
         ("watch.spearman", 0.1, -0.05, {"at_least": {"watch.spearman": "98% of current"}}, 1e-5),
         ("watch.spearman", 0.0, -0.05, {"max_loss_vs_current": 0.02}, 0.0),
@@ -137,15 +143,17 @@ def test_what_is_advised_is_enough(bound, share):
         ("cost/parameters", 2.0, 2e20, {"at_most": {"cost/parameters": "110% of current"}}, 0.0),
     ],
 )
-def test_of_any_size_what_is_advised_is_enough(outcome, today, other, guard, noise):
+def test_of_any_size_what_is_advised_is_enough(outcome, today, candidate, guard, noise):
     """The current point is far too slow, and the guard asks too much of the other one."""
-    rows, guard = {"current": (0.1, today), "7": (0.2, other)}, {**guard}
+    rows, guard = {"current": (0.1, today), "7": (0.2, candidate)}, {**guard}
     guard["at_most"] = {**guard.get("at_most", {}), "cost/latency_ms": 5}
-    more = {"cost/latency_ms": [1e30, 1.0]}
-    choices = made(rows, noise=noise, outcomes=(CLICK, outcome), served=False, **more)
+    costs = {"cost/latency_ms": [1e30, 1.0]}
+    choices = made(rows, noise=noise, outcomes=(CLICK, outcome), served=False, **costs)
     with pytest.raises(NothingPasses, match="nothing passes the guard; the nearest is") as error:
         choose(choices, guard=guard)
-    advice = parse_toml("\n".join(each.toml for each in error.value.remedies), "advice")["guard"]
+    advice = parse_toml("\n".join(remedy.toml for remedy in error.value.remedies), "advice")[
+        "guard"
+    ]
     advice["at_most"] = guard["at_most"] | advice.get("at_most", {})
     assert choose(choices, guard=guard | advice) == error.value.pick
 
@@ -158,7 +166,7 @@ def run(trial):
     """The trials of a run, single-task 0 and 1 and a trial 2 that gains in both; and its trees."""
     test = (0.5, 0.5)
     values = {0: (0.72, 0.79), 1: (0.70, 0.80), 2: (0.725, 0.805), 3: (0.73, 0.81)}
-    made = {
+    records = {
         number: trial(
             number,
             *value,
@@ -170,7 +178,7 @@ def run(trial):
     }
     *trials, last = (
         replace(p, replicates=tuple(replace(r, seed=i) for i, r in enumerate(p.replicates)))
-        for p in made.values()
+        for p in records.values()
     )
     return trials, [
         Point("trees", {}, "trees", metrics={"cost/parameters": 10.0}, replicates=last.replicates)
@@ -180,45 +188,45 @@ def run(trial):
 def test_a_pick_reads_validation_and_confirmation_rows_where_all_were_measured_on_both(
     run, objectives
 ):
-    every = points_of_run(*run, objectives)
-    both = heads_of(every, objectives)
-    values, names = both.values(both.names), list(both.names)
+    points = points_of_run(*run, objectives)
+    heads = heads_of(points, objectives)
+    values, names = heads.values(heads.names), list(heads.names)
     # the toys have .01 more on validation
-    assert values == pytest.approx(estimates(every, objectives) + 0.005)
-    assert both.drawn.mean(axis=0) == pytest.approx(values, abs=2e-3)
+    assert values == pytest.approx(estimates(points, objectives) + 0.005)
+    assert heads.drawn.mean(axis=0) == pytest.approx(values, abs=2e-3)
     unseen = [
         replace(
-            one,
+            replicate,
             metrics={
-                key: value for key, value in one.metrics.items() if key != f"valid/{names[0]}"
+                key: value for key, value in replicate.metrics.items() if key != f"valid/{names[0]}"
             },
         )
-        for one in every[-1].replicates
+        for replicate in points[-1].replicates
     ]
-    found = heads_of([*every[:-1], replace(every[-1], replicates=tuple(unseen))], objectives)
-    assert found.values(names[:1]) == pytest.approx(estimates(every, objectives)[:, :1])
-    assert found.values(names[1:]) == pytest.approx(values[:, 1:])
+    choices = heads_of([*points[:-1], replace(points[-1], replicates=tuple(unseen))], objectives)
+    assert choices.values(names[:1]) == pytest.approx(estimates(points, objectives)[:, :1])
+    assert choices.values(names[1:]) == pytest.approx(values[:, 1:])
 
 
 def test_what_was_not_confirmed_is_chosen_by_what_the_search_saw(trial, failed, objectives):
     records = [trial(0, 0.7, 0.8), trial(1, 0.72, 0.79), trial(2, 0.69, 0.7), failed(3)]
     front = frontier(records, objectives)
     choices = head_choices(front, front.points)
-    found = pick(choices, front.points, Policy())
-    assert (found.point, choices.current, found.stability.holds) == ("1", None, None)
+    chosen = pick(choices, front.points, Policy())
+    assert (chosen.point, choices.current, chosen.stability.holds) == ("1", None, None)
     with pytest.raises(UserError, match="nothing to pick from: no trial has completed"):
         pick(head_choices(frontier([], objectives), []), [], Policy())
 
 
 def test_no_test_value_influences_a_pick(run, objectives):
-    both = [
-        points_of_run(*each, objectives)
-        for each in (run, [[_test_replaced(one) for one in part] for part in run])
+    variants = [
+        points_of_run(*variant, objectives)
+        for variant in (run, [[_test_replaced(one) for one in part] for part in run])
     ]
-    found = [pick(heads_of(every, objectives), every, Policy()) for every in both]
-    told = [json.dumps(each.to_json()) for each in found]
-    assert told[0] == told[1]
-    assert "test" not in told[0]
+    picks = [pick(heads_of(points, objectives), points, Policy()) for points in variants]
+    documents = [json.dumps(chosen.to_json()) for chosen in picks]
+    assert documents[0] == documents[1]
+    assert "test" not in documents[0]
 
 
 def test_no_test_value_of_a_served_front_influences_a_pick(run, objectives):
@@ -226,21 +234,21 @@ def test_no_test_value_of_a_served_front_influences_a_pick(run, objectives):
     rows = {"current": (0.1, 0.5), "1": (0.11, 0.55), "2": (0.12, 0.51), "trees": (0.13, 0.6)}
     cells = np.random.default_rng(2).random((4, 2, len(PARTS)))
     front = served_of(made(rows, noise=0.02), {"country=US": cells})
-    others = [[_test_replaced(one) for one in part] for part in run]
+    replaced = [[_test_replaced(one) for one in part] for part in run]
     policy = Policy(guard=Guard.model_validate({"segments": {"max_loss": 0.9}}))
-    told = []
-    for served, of in ((front, run), (noisy(front), others)):
-        points = points_of_run(*of, objectives)
+    documents = []
+    for served, records in ((front, run), (noisy(front), replaced)):
+        points = points_of_run(*records, objectives)
         choices = served_choices(served, points, EQUAL)
         assert {split for split, _ in choices.cells} == {"confirm"}
         assert "test" not in choices.draws
-        told.append(json.dumps(pick(choices, points, policy).to_json()).encode())
-    assert told[0] == told[1]
+        documents.append(json.dumps(pick(choices, points, policy).to_json()).encode())
+    assert documents[0] == documents[1]
 
 
-def _test_replaced(made):
+def _test_replaced(record):
     """A trial or a point with other metrics on test."""
-    noise = np.random.default_rng(made.number).random
+    noise = np.random.default_rng(record.number).random
 
     def moved(metrics):
         return {
@@ -248,8 +256,10 @@ def _test_replaced(made):
             for key, value in metrics.items()
         }
 
-    runs = tuple(replace(each, metrics=moved(each.metrics)) for each in made.replicates)
-    return replace(made, metrics=moved(made.metrics), replicates=runs)
+    runs = tuple(
+        replace(replicate, metrics=moved(replicate.metrics)) for replicate in record.replicates
+    )
+    return replace(record, metrics=moved(record.metrics), replicates=runs)
 
 
 # Files and options
@@ -259,8 +269,8 @@ def _test_replaced(made):
     "policy", [*RULES, {"guard": {"max_loss_vs_current": float("inf"), "at_most": {"a.pcoc": 2}}}]
 )
 def test_a_policy_written_as_toml_is_the_same(policy):
-    given = Policy.model_validate(policy)
-    assert Policy.model_validate(parse_toml(given.toml, "toml")) == given
+    validated = Policy.model_validate(policy)
+    assert Policy.model_validate(parse_toml(validated.toml, "toml")) == validated
 
 
 @pytest.mark.parametrize(
@@ -305,11 +315,11 @@ def test_differences_are_signed_as_values_move_and_gains_as_they_are_better():
     names = [CLICK, "cost/latency_ms", "click.auc"]
     gains = choices.gains(names, choices.values(names))[0]
     assert gains == pytest.approx([0.2, 0.25, 0.023])
-    told = [
+    texts = [
         difference(choices, name, gain, gain - 0.01, gain + 0.02)
         for name, gain in zip(names, gains, strict=True)
     ]
-    assert told == ["+20% (+19% to +22%)", "-25% (-27% to -24%)", "+0.0023 (+0.0013 to +0.0043)"]
+    assert texts == ["+20% (+19% to +22%)", "-25% (-27% to -24%)", "+0.0023 (+0.0013 to +0.0043)"]
     assert difference(choices, CLICK, -0.2) == "-20%"
 
 

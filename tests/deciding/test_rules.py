@@ -18,8 +18,10 @@ EVERY = [
 
 
 def terms(*weights, signs=None, linear=False):
-    of = np.array(weights, dtype=float)
-    return Terms(of / of.sum(), np.array(signs or [1.0] * len(of)), np.full(len(of), linear))
+    shares = np.array(weights, dtype=float)
+    return Terms(
+        shares / shares.sum(), np.array(signs or [1.0] * len(shares)), np.full(len(shares), linear)
+    )
 
 
 @pytest.mark.parametrize("check", EVERY)
@@ -32,26 +34,26 @@ def test_the_knee_is_where_a_percent_buys_a_percent():
     bulge wins.
     """
     ratio = np.array([0.5, 0.8, 1.0, 1.25, 2.0])
-    alike = np.stack([ratio - 1, 1 / ratio - 1], axis=1)
-    np.testing.assert_allclose(PICK_RULES["knee"].score(alike, terms(1, 1)), 0, atol=1e-12)
-    bulge = np.concatenate([alike, [[0.01, 0.0]]])
+    even = np.stack([ratio - 1, 1 / ratio - 1], axis=1)
+    np.testing.assert_allclose(PICK_RULES["knee"].score(even, terms(1, 1)), 0, atol=1e-12)
+    bulge = np.concatenate([even, [[0.01, 0.0]]])
     assert PICK_RULES["knee"].score(bulge, terms(1, 1)).argmax() == 5
 
 
 def test_the_knee_counts_half_the_cost_as_twice_the_outcome():
     halved = np.array([[0.0, 0.5]])  # a cost of one half: a gain of .5
     twice = np.array([[1.0, 0.0]])
-    of = terms(1, 1, signs=[1.0, -1.0])
+    two_terms = terms(1, 1, signs=[1.0, -1.0])
     np.testing.assert_allclose(
-        PICK_RULES["knee"].score(halved, of), PICK_RULES["knee"].score(twice, of)
+        PICK_RULES["knee"].score(halved, two_terms), PICK_RULES["knee"].score(twice, two_terms)
     )
 
 
 def test_utopia_is_nearest_to_the_best_of_each():
     gains = np.array([[0.0, 0.4], [0.3, 0.3], [0.4, 0.0]])
-    found = PICK_RULES["utopia"].score(gains, terms(1, 1))
-    assert found.argmax() == 1
-    assert found[1] == pytest.approx(-0.1)
+    scores = PICK_RULES["utopia"].score(gains, terms(1, 1))
+    assert scores.argmax() == 1
+    assert scores[1] == pytest.approx(-0.1)
 
 
 CLICK, LIKE = NAMES = ("click.recall@10%", "like.recall@10%")
@@ -108,7 +110,7 @@ def test_a_gain_in_per_cent_is_a_ratio_under_every_rule(values):
 
 
 @pytest.mark.parametrize(
-    ("policy", "least"),
+    ("policy", "floor"),
     [
         ({}, [0.38, 0.19]),
         ({"guard": {"max_loss_vs_current": {CLICK: 0.5}}}, [0.2, 0.19]),
@@ -121,13 +123,13 @@ def test_a_gain_in_per_cent_is_a_ratio_under_every_rule(values):
     ],
 )
 def test_with_a_current_point_floors_are_the_policys_limits_and_once_more_without_any_loss(
-    policy, least
+    policy, floor
 ):
     limits, lossless, *tilted = aims(policy)
     for aim in (limits, *tilted):
-        np.testing.assert_allclose(aim.floors(BASE, CHANCE), least)
+        np.testing.assert_allclose(aim.floors(BASE, CHANCE), floor)
     expected = np.where(
-        np.array(limits.shares) > 0, np.maximum(limits.floors(BASE, CHANCE), BASE), least
+        np.array(limits.shares) > 0, np.maximum(limits.floors(BASE, CHANCE), BASE), floor
     )
     np.testing.assert_allclose(lossless.floors(BASE, CHANCE), expected)
     assert len({aim.name for aim in (limits, lossless, *tilted)}) == 2 + len(tilted)
@@ -147,18 +149,18 @@ def test_with_a_current_point_floors_are_the_policys_limits_and_once_more_withou
 )
 def test_anchors_have_each_outcome_three_times_as_important_as_the_policy_has_it(policy, tilted):
     for named, after in ((True, 2), (False, 1)):
-        found = aims(policy, named)[after:]
-        assert [aim.title for aim in found] == [
+        anchors = aims(policy, named)[after:]
+        assert [aim.title for aim in anchors] == [
             f"{CLICK} counts 3 times",
             f"{LIKE} counts 3 times",
         ][: len(tilted)]
-        np.testing.assert_allclose([aim.weights for aim in found], tilted)
+        np.testing.assert_allclose([aim.weights for aim in anchors], tilted)
 
 
 def test_without_one_models_are_compared_at_anchors_and_no_outcome_may_be_below_a_random_order():
-    found = aims({"guard": {"at_least": {LIKE: 0.15}}}, named=False)
-    assert found[0].title == "all count alike"
-    assert [aim.floors(BASE, CHANCE).tolist() for aim in found] == [[0.1, 0.15]] * 3
+    anchors = aims({"guard": {"at_least": {LIKE: 0.15}}}, named=False)
+    assert anchors[0].title == "all count alike"
+    assert [aim.floors(BASE, CHANCE).tolist() for aim in anchors] == [[0.1, 0.15]] * 3
     # there is one outcome, and no anchor
     (of_values,) = aims({"rule": "value", "values": {"like": 2}}, named=False)
     assert of_values.title == "the policy"

@@ -50,10 +50,10 @@ def test_a_picked_fusion_is_fused_bit_for_bit(data, kind):
     )
     assert score.on == "raw"
     again = Score.model_validate(score.model_dump(mode="json"))
-    found = again.apply(
+    scores = again.apply(
         {"click": joint[:, 0], "buy.ctcvr": joint[:, 1], "watch.ctcvr": joint[:, 2]}
     )
-    np.testing.assert_array_equal(found, fused(kind, joint, weights, rates))
+    np.testing.assert_array_equal(scores, fused(kind, joint, weights, rates))
 
 
 def test_without_weights_joint_probabilities_are_added():
@@ -107,19 +107,19 @@ def confirmed(point, rng, points=4, runs=3, sd=0.01):
 
 def test_without_two_seeds_nothing_is_known_and_that_is_said(point, objectives):
     points = [point(0), point(1, runs=(((0.7, 0.8), (0.7, 0.8)),))]
-    for each in points:
+    for single in points:
         with pytest.raises(
             UserError, match=r"^retrain.confidence: expected points confirmed on two seeds"
         ):
-            prediction_intervals(each, points, objectives, 0.9, 1)
+            prediction_intervals(single, points, objectives, 0.9, 1)
 
 
 @pytest.mark.parametrize("new", [1, 3])
 def test_new_trainings_fall_within_the_interval_as_often_as_it_says(point, objectives, new):
-    rng, kept = np.random.default_rng(1), 0
+    rng, inside = np.random.default_rng(1), 0
     for _ in range(400):
         points = confirmed(point, rng)
         interval = prediction_intervals(points[1], points, objectives, 0.9, new)[objectives[0]]
         value = 0.72 + rng.normal(0, 0.01, new).mean()
-        kept += place(objectives[0], interval, value) == "within"
-    assert kept / 400 == pytest.approx(0.9, abs=0.04)
+        inside += place(objectives[0], interval, value) == "within"
+    assert inside / 400 == pytest.approx(0.9, abs=0.04)

@@ -31,7 +31,7 @@ NOW, RATES = "the current model", {"click": 0.1, "like": 0.02}
 ANYTHING = {"guard": {"max_loss_vs_current": float("inf")}}
 
 
-def front_of(rows, sd=0.001, known=True, slices=None, today=True, test=None, chance=0.0):
+def front_of(rows, sd=0.001, with_draws=True, slices=None, today=True, test=None, chance=0.0):
     """A served front of rows (point, role, weight of like, clicks, likes), of which the first one
     is current.
 
@@ -41,15 +41,17 @@ def front_of(rows, sd=0.001, known=True, slices=None, today=True, test=None, cha
     table = pd.DataFrame(rows, columns=("point", "role", "like", *NAMES))
     values = table[[*NAMES]].to_numpy(float)
     points = table["point"].tolist()
-    of = np.random.default_rng(0).normal(size=(400, len(set(points)), 2)) * sd
-    noise = of[:, [sorted(set(points)).index(each) for each in points]]
-    moved = (1 + np.concatenate([noise, -noise]))[: None if known else 0]
+    errors = np.random.default_rng(0).normal(size=(400, len(set(points)), 2)) * sd
+    noise = errors[:, [sorted(set(points)).index(point) for point in points]]
+    moved = (1 + np.concatenate([noise, -noise]))[: None if with_draws else 0]
     splits = {"confirm": values, "test": values if test is None else np.array(test)}
-    draws = {split: (own * moved).astype(np.float32) for split, own in splits.items()}
+    draws = {
+        split: (split_values * moved).astype(np.float32) for split, split_values in splits.items()
+    }
     facts = pd.DataFrame(
         {
             "point": points,
-            "name": [f"model {each}" for each in points],
+            "name": [f"model {point}" for point in points],
             "architecture": "mmoe",
             "role": table["role"],
             "kind": "power",
@@ -69,21 +71,23 @@ def judged(served, policy=None):
     return Judge(policy, choices), aims, pick(choices, [], policy)
 
 
-def case_of(served, judge, row, aims, turned=None, **more):
+def case_of(served, judge, row, aims, turned=None, **extra):
     """The case of a verdict on a row."""
     contests = Contests(served, judge, aims, 0, row, turned).of_verdict()
-    return Case(contests=contests, judge=judge, pick=row, against=NOW, **more)
+    return Case(contests=contests, judge=judge, pick=row, against=NOW, **extra)
 
 
-def told(served, policy=None, row=None, **more):
+def told(served, policy=None, row=None, **extra):
     """The verdict on the policy's own pick, or on a row."""
     judge, aims, chosen = judged(served, policy)
-    row, more = (chosen.row, {"unlimited": chosen.unlimited} | more) if row is None else (row, more)
-    found = verdict_of(case_of(served, judge, row, aims, **more))
-    assert 1 <= len(found.answer) <= (4 if "attributed" in more else 2)
-    for each in found.answer:
-        assert len(re.sub(r"\([^)]*\)", "", each).split()) <= 25, each
-    return found
+    row, extra = (
+        (chosen.row, {"unlimited": chosen.unlimited} | extra) if row is None else (row, extra)
+    )
+    verdict = verdict_of(case_of(served, judge, row, aims, **extra))
+    assert 1 <= len(verdict.answer) <= (4 if "attributed" in extra else 2)
+    for sentence in verdict.answer:
+        assert len(re.sub(r"\([^)]*\)", "", sentence).split()) <= 25, sentence
+    return verdict
 
 
 CURRENT = ("now", "current", 0.5, 0.40, 0.40)
@@ -91,44 +95,48 @@ BETTER = ("now", "current", 0.6, 0.41, 0.42)
 
 
 def test_a_model_that_alone_gains_is_switched_to():
-    found = told(front_of([CURRENT, ("7", "trial", 0.5, 0.44, 0.42)]))
-    assert (found.kind, found.row, found.weights) == ("model", 1, None)
-    gain = f"Switch to model 7 (mmoe): it gains {found.both.utility} on average over the outcomes."
-    assert found.answer == (gain,)
-    kept = "at least 95% of current with 75% confidence"
-    assert found.notes[-1] == f"Limits in force: {CLICK} and {LIKE} {kept}."
-    assert found.both.utility.value == pytest.approx(np.sqrt(1.1 * 1.05) - 1, abs=0.001)
-    headers, rows = found.table
+    verdict = told(front_of([CURRENT, ("7", "trial", 0.5, 0.44, 0.42)]))
+    assert (verdict.kind, verdict.row, verdict.weights) == ("model", 1, None)
+    gain = (
+        f"Switch to model 7 (mmoe): it gains {verdict.both.utility} on average over the outcomes."
+    )
+    assert verdict.answer == (gain,)
+    limit = "at least 95% of current with 75% confidence"
+    assert verdict.notes[-1] == f"Limits in force: {CLICK} and {LIKE} {limit}."
+    assert verdict.both.utility.value == pytest.approx(np.sqrt(1.1 * 1.05) - 1, abs=0.001)
+    headers, rows = verdict.table
     assert headers == ["model 7 (mmoe)", "model alone"]
     assert rows[1][0] == CLICK
     assert rows[1][1].startswith("+10.0% (")
-    assert found.changes[LIKE].value == pytest.approx(0.05, abs=0.001)
+    assert verdict.changes[LIKE].value == pytest.approx(0.05, abs=0.001)
 
 
 def test_what_weights_alone_gain_is_not_the_models():
-    found = told(front_of([CURRENT, BETTER, ("7", "trial", 0.5, 0.44, 0.44)]))
-    assert found.kind == "model"
+    verdict = told(front_of([CURRENT, BETTER, ("7", "trial", 0.5, 0.44, 0.44)]))
+    assert verdict.kind == "model"
     alone = np.sqrt((0.44 / 0.41) * (0.44 / 0.42)) - 1
-    assert found.model.utility.value == pytest.approx(alone, abs=0.001)
-    assert found.weights.utility.value == pytest.approx(np.sqrt(1.025 * 1.05) - 1, abs=0.001)
-    both = (1 + found.weights.utility.value) * (1 + found.model.utility.value) - 1
-    assert found.both.utility.value == pytest.approx(both)
-    headers, rows = found.table
+    assert verdict.model.utility.value == pytest.approx(alone, abs=0.001)
+    assert verdict.weights.utility.value == pytest.approx(np.sqrt(1.025 * 1.05) - 1, abs=0.001)
+    combined = (1 + verdict.weights.utility.value) * (1 + verdict.model.utility.value) - 1
+    assert verdict.both.utility.value == pytest.approx(combined)
+    headers, rows = verdict.table
     assert headers[1:] == ["weights alone", "model alone", "both"]
-    assert rows[0][1:] == [str(each.utility) for each in (found.weights, found.model, found.both)]
+    assert rows[0][1:] == [
+        str(part.utility) for part in (verdict.weights, verdict.model, verdict.both)
+    ]
 
 
 def test_where_only_weights_gain_the_model_is_kept():
-    found = told(front_of([CURRENT, BETTER, ("7", "trial", 0.5, 0.41, 0.4201)], 0.0001))
-    assert (found.kind, found.row, found.model) == ("weights", 1, None)
-    assert found.answer == (
+    verdict = told(front_of([CURRENT, BETTER, ("7", "trial", 0.5, 0.41, 0.4201)], 0.0001))
+    assert (verdict.kind, verdict.row, verdict.model) == ("weights", 1, None)
+    assert verdict.answer == (
         (
-            f"Keep your model and change its weights: they gain {found.weights.utility} on average "
+            f"Keep your model and change its weights: they gain {verdict.weights.utility} on average "
             "over the outcomes."
         ),
         "No other model adds more than 0.5%.",
     )
-    assert found.both == found.weights
+    assert verdict.both == verdict.weights
     open_ = told(front_of([CURRENT, BETTER, ("7", "trial", 0.5, 0.414, 0.42)], 0.01), row=2)
     assert open_.kind == "weights"
 
@@ -141,17 +149,17 @@ def test_where_only_weights_gain_the_model_is_kept():
     ],
 )
 def test_where_nothing_gains_what_there_is_is_kept(rows, sd):
-    found = told(front_of([CURRENT, *rows], sd), ANYTHING, row=len(rows))
-    assert (found.kind, found.keep, found.row) == ("keep", True, None)
-    assert NOW in found.sentence
+    verdict = told(front_of([CURRENT, *rows], sd), ANYTHING, row=len(rows))
+    assert (verdict.kind, verdict.keep, verdict.row) == ("keep", True, None)
+    assert NOW in verdict.sentence
 
 
 def test_what_cannot_be_told_says_what_this_test_can_show():
     """The difference of two means of two logarithms, each with an error of 3%: one of 3%."""
-    found = told(front_of([CURRENT, ("7", "trial", 0.5, 0.41, 0.412)], 0.03), row=1)
-    assert found.kind == "unknown"
-    least = 1.25 * (stats.norm.isf(0.05) + stats.norm.isf(0.2)) * 0.03
-    assert found.least == pytest.approx(least, rel=0.1)
+    verdict = told(front_of([CURRENT, ("7", "trial", 0.5, 0.41, 0.412)], 0.03), row=1)
+    assert verdict.kind == "unknown"
+    smallest = 1.25 * (stats.norm.isf(0.05) + stats.norm.isf(0.2)) * 0.03
+    assert verdict.least == pytest.approx(smallest, rel=0.1)
     # but not surely
     behind = told(front_of([CURRENT, ("7", "trial", 0.5, 0.395, 0.395)], 0.03), row=1)
     assert behind.kind == "unknown"
@@ -163,20 +171,24 @@ def test_no_candidate_that_the_limits_admit_is_surely_ahead_of_the_answer_withou
     """Whatever row the verdict is asked about."""
     rng = np.random.default_rng(seed)
     rows = [CURRENT] + [
-        (str(each), "trial", w, *rng.uniform(0.38, 0.5, 2)) for each in range(3) for w in (0.3, 0.6)
+        (str(number), "trial", w, *rng.uniform(0.38, 0.5, 2))
+        for number in range(3)
+        for w in (0.3, 0.6)
     ]
     served = front_of(rows, 0.0005)
     judge, aims, _ = judged(served)
     true = np.log(served.at("test")).mean(axis=1)
     for row in range(len(rows)):
-        found = verdict_of(case_of(served, judge, row, aims))
-        at = found.row if found.row is not None else 0 if found.keep else row
+        verdict = verdict_of(case_of(served, judge, row, aims))
+        answer_row = verdict.row if verdict.row is not None else 0 if verdict.keep else row
         ahead = {
             name
-            for name, each, ok in zip(served.table["name"], true, judge.passing, strict=True)
-            if ok and each > true[at] + 0.005 and name != served.table["name"].iloc[at]
+            for name, level, ok in zip(served.table["name"], true, judge.passing, strict=True)
+            if ok
+            and level > true[answer_row] + 0.005
+            and name != served.table["name"].iloc[answer_row]
         }
-        assert all(name in found.sentence.lower() for name in ahead), found.sentence
+        assert all(name in verdict.sentence.lower() for name in ahead), verdict.sentence
 
 
 # Where nobody said what is served
@@ -188,31 +200,33 @@ SINGLE = ("single_task", "baseline", 0.5, 0.40, 0.40)
 def test_without_a_current_point_models_alone_are_compared_at_anchors():
     """By weights (1/2, 1/2), (3/4, 1/4), (1/4, 3/4), each model at what is best for it."""
     rows = [SINGLE, ("7", "trial", 0.5, 0.44, 0.41), ("7", "trial", 0.8, 0.40, 0.46)]
-    found = told(front_of(rows, today=False))
-    assert (found.kind, found.weights, found.both) == ("model", None, found.model)
+    verdict = told(front_of(rows, today=False))
+    assert (verdict.kind, verdict.weights, verdict.both) == ("model", None, verdict.model)
     logs = np.log(np.array([row[3:] for row in rows]) / 0.4)
     weights = np.array([(0.5, 0.5), (0.75, 0.25), (0.25, 0.75)])
-    average, *names = found.anchors
+    average, *names = verdict.anchors
     expected = dict(zip(names, np.expm1((logs @ weights.T).max(axis=0)).tolist(), strict=True))
-    assert {name: found.anchors[name].value for name in names} == pytest.approx(expected, abs=0.005)
+    assert {name: verdict.anchors[name].value for name in names} == pytest.approx(
+        expected, abs=0.005
+    )
     assert names == ["all count alike", f"{CLICK} counts 3 times", f"{LIKE} counts 3 times"]
-    assert found.anchors[average].value == pytest.approx(np.mean([*expected.values()]), abs=0.002)
-    ahead = f"Use model 7 (mmoe): it is ahead of single-task models by {found.anchors[average]}"
-    assert found.answer[0] == f"{ahead} on average over the outcomes."
+    assert verdict.anchors[average].value == pytest.approx(np.mean([*expected.values()]), abs=0.002)
+    ahead = f"Use model 7 (mmoe): it is ahead of single-task models by {verdict.anchors[average]}"
+    assert verdict.answer[0] == f"{ahead} on average over the outcomes."
     worst = min(expected, key=expected.get)
-    assert found.table[1][:2] == [
-        ["all outcomes, on average over 3 weightings", str(found.anchors[average])],
-        [f"the same where {worst}: the least", str(found.anchors[worst])],
+    assert verdict.table[1][:2] == [
+        ["all outcomes, on average over 3 weightings", str(verdict.anchors[average])],
+        [f"the same where {worst}: the least", str(verdict.anchors[worst])],
     ]
 
 
 @pytest.mark.parametrize(
-    ("of", "sd", "expected"),
+    ("values", "sd", "expected"),
     [((0.4001, 0.4), 0.0003, ("keep", None)), ((0.41, 0.405), 0.03, ("unknown", 1))],
 )
-def test_without_one_a_model_may_be_as_good_or_not_be_told(of, sd, expected):
-    found = told(front_of([SINGLE, ("7", "trial", 0.5, *of)], sd, today=False), row=1)
-    assert (found.kind, found.row) == expected
+def test_without_one_a_model_may_be_as_good_or_not_be_told(values, sd, expected):
+    verdict = told(front_of([SINGLE, ("7", "trial", 0.5, *values)], sd, today=False), row=1)
+    assert (verdict.kind, verdict.row) == expected
 
 
 def test_without_one_no_loss_is_excluded_but_what_is_below_a_random_order():
@@ -243,9 +257,9 @@ def test_by_values_what_earns_most_is_switched_to():
     """Per impression .1 clicks of 1 and .02 likes of 40: likes are worth eight times as much."""
     served = front_of([CURRENT, ("7", "trial", 0.5, 0.60, 0.39), ("8", "trial", 0.5, 0.39, 0.44)])
     assert told(served).row == 1
-    found = told(served, {"rule": "value", "values": {"click": 1, "like": 40}})
-    assert (found.kind, found.row) == ("model", 2)
-    assert found.both.utility.value == pytest.approx(
+    verdict = told(served, {"rule": "value", "values": {"click": 1, "like": 40}})
+    assert (verdict.kind, verdict.row) == ("model", 2)
+    assert verdict.both.utility.value == pytest.approx(
         (0.1 * 0.39 + 0.8 * 0.44) / (0.9 * 0.4) - 1, abs=0.001
     )
     far = front_of(
@@ -257,42 +271,42 @@ def test_by_values_what_earns_most_is_switched_to():
     # what today earns is as uncertain as what it is compared with: relative errors of both, not of
     # one
     assert ratio.high - ratio.low > 1.2 * (ratio.value + 1) * 2 * 1.64 * 0.1 * np.hypot(1, 8) / 9
-    assert not found.ahead
+    assert not verdict.ahead
 
 
 def test_under_values_nothing_is_limited_unless_asked_and_the_largest_loss_is_told_first():
     served = front_of([CURRENT, ("7", "trial", 0.5, 0.30, 0.60)])
     by_values = {"rule": "value", "values": {"click": 1, "like": 40}}
-    found = told(served, by_values)
-    assert (found.kind, found.row, found.limits) == ("model", 1, ())
-    assert found.answer[1].startswith(f"It loses most in {CLICK}: -25.0% (")
-    assert found.notes[-1] == "No limit is in force, as your values say what a loss costs."
-    kept = told(served, by_values | {"guard": {"max_loss_vs_current": {CLICK: 0.1}}})
-    assert kept.keep
-    assert kept.limits == (f"{CLICK} at least 90% of current with 75% confidence",)
+    verdict = told(served, by_values)
+    assert (verdict.kind, verdict.row, verdict.limits) == ("model", 1, ())
+    assert verdict.answer[1].startswith(f"It loses most in {CLICK}: -25.0% (")
+    assert verdict.notes[-1] == "No limit is in force, as your values say what a loss costs."
+    limited = told(served, by_values | {"guard": {"max_loss_vs_current": {CLICK: 0.1}}})
+    assert limited.keep
+    assert limited.limits == (f"{CLICK} at least 90% of current with 75% confidence",)
 
 
 def test_what_is_ahead_and_refused_by_a_limit_is_told_with_its_gain_its_loss_and_the_option_that_allows_it():
     served = front_of([CURRENT, ("7", "trial", 0.5, 0.42, 0.41), ("8", "trial", 0.5, 0.36, 0.60)])
-    found = told(served)
-    assert found.answer[0].startswith("Switch to model 7")
-    assert found.ahead == ("model 8",)
+    verdict = told(served)
+    assert verdict.answer[0].startswith("Switch to model 7")
+    assert verdict.ahead == ("model 8",)
     refusal = rf"model 8 \(mmoe\) is ahead of the pick by \+1[0-9.]+% \(.*\), but changes {CLICK} by -10.0% \(.*\), "
-    assert re.match(refusal + r"beyond the limit \(at least 95% of current\)\.", found.answer[1])
-    option = re.search(r'--at-least "(.*)=(.*)"', found.notes[0])
+    assert re.match(refusal + r"beyond the limit \(at least 95% of current\)\.", verdict.answer[1])
+    option = re.search(r'--at-least "(.*)=(.*)"', verdict.notes[0])
     assert told(served, {"guard": {"at_least": {option[1]: option[2]}}}).row == 2
-    refused = {model.point: model.refused for model in found.models}
+    refused = {model.point: model.refused for model in verdict.models}
     assert refused == {"8": f"{CLICK} at least 95% of current", "7": ""}
 
 
 def test_what_is_ahead_and_was_not_chosen_is_told_with_what_the_rows_that_chose_put_first():
     rows = [CURRENT, ("7", "trial", 0.5, 0.42, 0.42), ("8", "trial", 0.5, 0.41, 0.41)]
-    found = told(front_of(rows, test=[(0.40, 0.40), (0.42, 0.42), (0.44, 0.44)]))
-    assert found.row == 1
+    verdict = told(front_of(rows, test=[(0.40, 0.40), (0.42, 0.42), (0.44, 0.44)]))
+    assert verdict.row == 1
     assert re.fullmatch(
         r"model 8 \(mmoe\) is ahead of the pick by \+4\.\d% \(.*\), but the rows that chose put "
         r"model 7 \(mmoe\) first\.",
-        found.answer[1],
+        verdict.answer[1],
     )
 
 
@@ -305,8 +319,8 @@ def test_a_row_that_is_the_mean_of_two_tests_says_so(today):
 
     ways = {}
     for turned in (None, (served, judge)):
-        found = verdict_of(case_of(served, judge, chosen.row, aims, turned))
-        ways[turned is not None] = found.table[1][0][0], found.by_model[0][1]
+        verdict = verdict_of(case_of(served, judge, chosen.row, aims, turned))
+        ways[turned is not None] = verdict.table[1][0][0], verdict.by_model[0][1]
     for one_way, both_ways in zip(ways[False], ways[True], strict=True):
         assert both_ways == f"{one_way} (mean of two tests)"
         assert "mean of two tests" not in one_way
@@ -320,8 +334,8 @@ def test_each_model_at_its_best_weights_stands_in_one_table_the_largest_gain_fir
         ("7", "trial", 0.8, 0.41, 0.41),
         ("8", "trial", 0.5, 0.38, 0.40),
     ]
-    found = told(front_of(rows))
-    headers, lines = found.by_model
+    verdict = told(front_of(rows))
+    headers, lines = verdict.by_model
     assert headers == [
         "each model at its best weights",
         "all outcomes, on average",
@@ -357,20 +371,20 @@ def test_test_rows_choose_nothing():
     served = front_of(
         [CURRENT, BETTER, ("7", "trial", 0.5, 0.44, 0.42), ("8", "trial", 0.4, 0.43, 0.42)], 0.02
     )
-    found = []
-    for each in (served, noisy(served)):
-        judge, aims, chosen = judged(each)
-        found.append(
-            (Contest(each, judge, aims[0], 0, chosen.row).best, judge.passing.tolist(), chosen.row)
+    results = []
+    for front in (served, noisy(served)):
+        judge, aims, chosen = judged(front)
+        results.append(
+            (Contest(front, judge, aims[0], 0, chosen.row).best, judge.passing.tolist(), chosen.row)
         )
-    assert found[0] == found[1]
+    assert results[0] == results[1]
 
 
 def test_it_is_told_by_test_alone():
     rows = [CURRENT, ("7", "trial", 0.5, 0.44, 0.42)]
-    found = told(front_of(rows, test=[(0.40, 0.40), (0.40, 0.36)]), row=1)
-    assert found.keep
-    assert found.both.utility.lost
+    verdict = told(front_of(rows, test=[(0.40, 0.40), (0.40, 0.36)]), row=1)
+    assert verdict.keep
+    assert verdict.both.utility.lost
 
 
 def test_a_pick_that_rarely_holds_is_never_told_without_saying_so():
@@ -383,8 +397,10 @@ def test_a_pick_that_rarely_holds_is_never_told_without_saying_so():
     ) in rarely
     assert "Check it." in rarely
     assert "The pick holds in 90% of retrainings." in told(served, holds=0.9).notes
-    kept = told(front_of([CURRENT, ("7", "trial", 0.5, 0.36, 0.36)]), holds=0.49)
-    assert "retrainings" not in " ".join(kept.notes), "nobody retrains what is not to be served"
+    unchanged = told(front_of([CURRENT, ("7", "trial", 0.5, 0.36, 0.36)]), holds=0.49)
+    assert "retrainings" not in " ".join(unchanged.notes), (
+        "nobody retrains what is not to be served"
+    )
 
 
 def configured(point, kind="trial", **settings):
@@ -405,7 +421,7 @@ BUCKET, PIECEWISE = {"numeric": "bucket", "lr": 0.1}, {"numeric": "piecewise_lin
 PICKED = ("7", "trial", 0.5, 0.44, 0.44)
 
 
-def answer_of(twin=None, of_twin=PIECEWISE, of_reference=BUCKET, pick=PICKED, more=()):
+def answer_of(twin=None, of_twin=PIECEWISE, of_reference=BUCKET, pick=PICKED, further_points=()):
     """The last sentence of a verdict about a pick, where single-task models with its settings have
     such outcomes.
     """
@@ -416,14 +432,14 @@ def answer_of(twin=None, of_twin=PIECEWISE, of_reference=BUCKET, pick=PICKED, mo
             "single_task", {"sharing.kind": "single_task", "single_task.click": "0"}, "single_task"
         ),
         *([configured("twin 7", "twin", **ALONE, **of_twin)] if twin else []),
-        *more,
+        *further_points,
     ]
     rows = [SINGLE, pick, *([("twin 7", "baseline", 0.5, twin, twin)] if twin else [])]
     rows += [("trees", "baseline", 0.5, 0.43, 0.43)] if pick[0] == "blend" else []
     rows += [PICKED] if pick[0] == "blend" else []
-    found = told(front_of(rows, today=False), attributed=partial(attributed, points), row=1)
-    assert found.kind == "model"
-    return found.answer[-1]
+    verdict = told(front_of(rows, today=False), attributed=partial(attributed, points), row=1)
+    assert verdict.kind == "model"
+    return verdict.answer[-1]
 
 
 def test_the_part_of_a_gain_that_is_settings_and_not_sharing_is_told():
@@ -432,10 +448,10 @@ def test_the_part_of_a_gain_that_is_settings_and_not_sharing_is_told():
     """
     settings = re.escape("the way numbers enter (piecewise_linear)")
     share = np.log(1.05) / np.log(1.1)
-    said = answer_of(twin=0.42)
+    sentence = answer_of(twin=0.42)
     assert re.fullmatch(
-        rf"{share:.0%} of it is {settings}; sharing adds \+4\.8% \(\S+ to \S+\)\.", said
-    ), said
+        rf"{share:.0%} of it is {settings}; sharing adds \+4\.8% \(\S+ to \S+\)\.", sentence
+    ), sentence
     assert np.isclose((1 + 0.05) * (1 + 0.44 / 0.42 - 1), 1.1)
     all_of_it = answer_of(twin=0.44)
     assert re.match(rf"All of it is {settings}; sharing adds \+0\.0% ", all_of_it), all_of_it
@@ -453,9 +469,9 @@ def test_shares_of_a_gain_are_of_what_the_policy_adds_up():
 
 
 def test_where_sizes_differ_too_these_are_named_and_where_nothing_differs_nothing_is_said():
-    other = {**BUCKET, "lr": 0.2}
+    other_settings = {**BUCKET, "lr": 0.2}
     assert "is the way numbers enter (piecewise_linear) and other settings; " in answer_of(
-        0.42, of_reference=other
+        0.42, of_reference=other_settings
     )
     fewer = {**PIECEWISE, "lr": 0.2}
     assert " of it is sizes and training settings; sharing adds " in answer_of(
@@ -465,19 +481,19 @@ def test_where_sizes_differ_too_these_are_named_and_where_nothing_differs_nothin
 
 
 def test_without_a_measurement_what_differs_is_named_and_no_number_is_made_up():
-    said = answer_of()
-    assert said == (
+    sentence = answer_of()
+    assert sentence == (
         "A part of it may be the way numbers enter (piecewise_linear), not sharing: that was not "
         "measured."
     )
-    assert answer_of(twin=0.42, of_twin=BUCKET) == said  # a twin of another point
+    assert answer_of(twin=0.42, of_twin=BUCKET) == sentence  # a twin of another point
 
 
 def test_a_pick_with_trees_is_said_to_be_another_kind_of_model():
     trees = configured("trees", "trees")
-    said = answer_of(pick=("trees", "baseline", 0.5, 0.44, 0.44), more=[trees])
+    sentence = answer_of(pick=("trees", "baseline", 0.5, 0.44, 0.44), further_points=[trees])
     assert (
-        said
+        sentence
         == "Boosted trees are another kind of model, one for each task: no part of this is sharing."
     )
     parts = {"blend.network": "7", "blend.trees": "trees"}
@@ -487,14 +503,17 @@ def test_a_pick_with_trees_is_said_to_be_another_kind_of_model():
         "not sharing: "
     )
     picked = "blend", "baseline", 0.5, 0.45, 0.45
-    assert answer_of(pick=picked, more=[trees, blend]) == f"{of_network}that was not measured."
-    measured = answer_of(twin=0.42, pick=picked, more=[trees, blend])
+    assert (
+        answer_of(pick=picked, further_points=[trees, blend])
+        == f"{of_network}that was not measured."
+    )
+    measured = answer_of(twin=0.42, pick=picked, further_points=[trees, blend])
     assert re.match(
         "51% of the network's gain is the way numbers enter .*; sharing adds ", measured
     ), measured
-    said = answer_of(of_reference=PIECEWISE, pick=picked, more=[trees, blend])
+    sentence = answer_of(of_reference=PIECEWISE, pick=picked, further_points=[trees, blend])
     pattern = r"A part of this is boosted trees, another kind of model: the network alone is at \+10\.0% .*, the trees "
-    assert re.match(pattern + r"alone at \+7\.5% ", said), said
+    assert re.match(pattern + r"alone at \+7\.5% ", sentence), sentence
 
 
 def cells_of(gains, error=0.01):
@@ -506,9 +525,9 @@ def cells_of(gains, error=0.01):
         for split in ("confirm", "test")
         for name in gains
     }
-    for (_, name), own in cells.items():
+    for (_, name), cell in cells.items():
         gain = np.array(gains[name.partition("=")[2]])
-        own[1, :, GAINS] = gain, gain - 1.645 * error, gain + 1.645 * error
+        cell[1, :, GAINS] = gain, gain - 1.645 * error, gain + 1.645 * error
     return cells
 
 
@@ -520,17 +539,17 @@ def test_the_segment_that_loses_most_is_named_with_intervals_for_all_of_them():
         "rare": (np.nan, np.nan),
     }
     rows = [CURRENT, ("7", "trial", 0.5, 0.42, 0.41)]
-    found = told(front_of(rows, slices=cells_of(gains)))
-    assert found.answer[1] == f"It loses most in scenario=search: {LIKE} -20.0% (-22.4 to -17.6)."
-    assert found.table[0][-1] == "loses most in"
-    assert [row[-1] for row in found.table[1]] == [
+    verdict = told(front_of(rows, slices=cells_of(gains)))
+    assert verdict.answer[1] == f"It loses most in scenario=search: {LIKE} -20.0% (-22.4 to -17.6)."
+    assert verdict.table[0][-1] == "loses most in"
+    assert [row[-1] for row in verdict.table[1]] == [
         "",
         "",
         "scenario=search -20.0% (-22.4 to -17.6)",
     ]
-    shown = found.to_json()["segments"]
-    assert shown["scenario=rare"] == dict.fromkeys(NAMES)
-    ends = shown["scenario=home"][CLICK]
+    segments = verdict.to_json()["segments"]
+    assert segments["scenario=rare"] == dict.fromkeys(NAMES)
+    ends = segments["scenario=home"][CLICK]
     # six at once
     assert 0.2 - ends["low"] == pytest.approx(0.01 * stats.norm.isf(0.05 / 6), rel=1e-3)
     assert (

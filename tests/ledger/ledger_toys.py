@@ -29,8 +29,8 @@ def made_cells(values, draws, current):
 def made_served(outcomes, table, values, draws, current, slices=None, today=True):
     """A front of values and draws by split, and cells by split and slice."""
     cells = {
-        (split, ALL): made_cells(own, draws[split], current)
-        for split, own in values.items()
+        (split, ALL): made_cells(value, draws[split], current)
+        for split, value in values.items()
         if split in draws
     }
     for split in values.keys() - draws.keys():
@@ -40,20 +40,23 @@ def made_served(outcomes, table, values, draws, current, slices=None, today=True
     return Served(tuple(outcomes), table, cells | dict(slices or {}), dict(draws), *about)
 
 
-def made_rows(labels, tasks, rates, **more):
-    """Kept rows with these labels (n, T), each a unit of its own, without groups; `more` are other
+def made_rows(labels, tasks, rates, **attributes):
+    """Kept rows with these labels (n, T), each a unit of its own, without groups; `attributes` are other
     attributes.
     """
     n, t = labels.shape
-    of = {
+    defaults = {
         "group": np.full(n, -1, np.int32),
         "units": np.arange(n, dtype=np.uint64),
         "kinds": ("binary",) * t,
         "of": n,
     }
-    of |= {"segments": {}, "codes": np.empty((n, 0), np.int16), "logged": {}}
+    defaults |= {"segments": {}, "codes": np.empty((n, 0), np.int16), "logged": {}}
     return KeptRows(
-        labels=labels.astype(np.float32), tasks=tuple(tasks), rates=tuple(rates), **(of | more)
+        labels=labels.astype(np.float32),
+        tasks=tuple(tasks),
+        rates=tuple(rates),
+        **(defaults | attributes),
     )
 
 
@@ -61,7 +64,8 @@ def noisy(served, seed=0):
     """The same with noise in place of all that was measured on test."""
     rng = np.random.default_rng(seed)
     cells = {
-        key: rng.random(own.shape) if key[0] == TEST else own for key, own in served.cells.items()
+        key: rng.random(cell.shape) if key[0] == TEST else cell
+        for key, cell in served.cells.items()
     }
     return replace(
         served,

@@ -30,8 +30,8 @@ def seen(cosine=0.0, below=0.5, ratio=1.0, best=(100, 100), lost=0.0):
     return {
         "probes": 20,
         "tasks": {
-            name: {"pull": {"representation": 1.0, "all shared": of}}
-            for name, of in (("click", ratio), ("like", 1))
+            name: {"pull": {"representation": 1.0, "all shared": pull}}
+            for name, pull in (("click", ratio), ("like", 1))
         },
         "pairs": [
             {"tasks": ["click", "like"], "blocks": {"representation": angle, "all shared": angle}}
@@ -39,12 +39,12 @@ def seen(cosine=0.0, below=0.5, ratio=1.0, best=(100, 100), lost=0.0):
         "course": {
             f"{name}.auc": {
                 "task": name,
-                "best_samples": at,
+                "best_samples": best_samples,
                 "last_samples": 100,
                 "best": 0.8,
                 "lost": by,
             }
-            for name, at, by in course
+            for name, best_samples, by in course
         },
     }
 
@@ -73,8 +73,8 @@ def test_a_cause_is_named_where_its_evidence_is_beyond_the_thresholds(diagnosis,
 
 
 def test_the_best_supported_cause_comes_first():
-    both = seen(cosine=-0.4, below=0.6, ratio=30.0)  # strengths .2 and .9
-    assert names(both) == ["unequal scale", "conflicting directions"]
+    scale_and_direction = seen(cosine=-0.4, below=0.6, ratio=30.0)  # strengths .2 and .9
+    assert names(scale_and_direction) == ["unequal scale", "conflicting directions"]
     assert names(seen(cosine=-0.4, below=1.0, ratio=4.0)) == [
         "conflicting directions",
         "unequal scale",
@@ -87,8 +87,8 @@ def test_too_few_probes_say_nothing_but_that_one_task_outweighs_all(ratio, scale
     few["probes"] = few["pairs"][0]["blocks"]["representation"]["probes"] = FEWEST_PROBES - 1
     few["pairs"][0]["blocks"]["all shared"]["probes"] = FEWEST_PROBES - 1
     assert names(few) == scale
-    (said,) = sentences(few, [Gap("like.auc", 0.01, "trial 3", True, 0.0)])
-    assert ("seen in 2 probes only" in said) == (not scale)
+    (sentence,) = sentences(few, [Gap("like.auc", 0.01, "trial 3", True, 0.0)])
+    assert ("seen in 2 probes only" in sentence) == (not scale)
 
 
 def test_a_point_is_held_against_the_best_single_task_model(point, objectives):
@@ -121,12 +121,12 @@ def point(name, click, buy):
     """One whose areas within groups are these, by replicate; rows add no noise."""
     runs = [
         Replicate(
-            at,
-            at,
-            {"confirm/click.auc": 0.86, "confirm/click.gauc": own}
-            | {"confirm/buy.ctcvr.auc": 0.7, "confirm/buy.ctcvr.gauc": other},
+            number,
+            number,
+            {"confirm/click.auc": 0.86, "confirm/click.gauc": click_area}
+            | {"confirm/buy.ctcvr.auc": 0.7, "confirm/buy.ctcvr.gauc": buy_area},
         )
-        for at, (own, other) in enumerate(zip(click, buy, strict=True))
+        for number, (click_area, buy_area) in enumerate(zip(click, buy, strict=True))
     ]
     return Point(name, {}, name, replicates=tuple(runs))
 
@@ -135,9 +135,9 @@ def test_an_order_within_groups_that_may_be_chance_is_said_of_the_task_that_has_
     blind = point("trees", [0.49, 0.53, 0.51], [0.62, 0.64, 0.63])
     areas = areas_of([blind], TASKS)
     assert list(areas["trees"]) == ["click", "buy"]
-    own = areas["trees"]["click"].groups
+    area = areas["trees"]["click"].groups
     low, high = stats.t.interval(0.9, 2, 0.51, stats.sem([0.49, 0.53, 0.51]))
-    assert (own.low, own.high) == pytest.approx((low, high), abs=1e-3)
+    assert (area.low, area.high) == pytest.approx((low, high), abs=1e-3)
     assert [task in warning(areas, "trees", "user_id") for task in ("click", "buy")] == [
         True,
         False,

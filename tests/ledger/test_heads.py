@@ -49,17 +49,19 @@ def test_order_of_records_does_not_matter(confirmed, objectives):
 
 def test_what_trees_alone_tell_almost_fully_is_suspected(confirmed, objectives):
     """By trees only: networks hardly find a difference of two columns."""
-    found = frontier(confirmed, objectives)
+    front = frontier(confirmed, objectives)
 
     def told(trees, network, metric="auc"):
         table = pd.DataFrame({"point": ["7", "8", "trees"], "role": ["trial", "trial", "baseline"]})
         cells = np.full((3, 2, len(PARTS)), np.nan)
         cells[..., 0] = np.transpose([[network, np.nan, trees], [0.7, 0.6, 0.72]])
-        own = (Objective(f"click.{metric}", "maximize"), found.measures[1])
-        return replace(found, table=table, cells={("confirm", ALL): cells}, measures=own).suspicion
+        measures = (Objective(f"click.{metric}", "maximize"), front.measures[1])
+        return replace(
+            front, table=table, cells={("confirm", ALL): cells}, measures=measures
+        ).suspicion
 
     assert all("click" in told(0.9961, 0.7, metric) for metric in ("auc", "gauc"))
-    assert told(0.985, 0.975) == told(0.95, 0.7) == found.suspicion == ""
+    assert told(0.985, 0.975) == told(0.95, 0.7) == front.suspicion == ""
 
 
 MEASURES = (Objective("click.auc", "maximize"), Objective("like.recall@10%", "maximize"))
@@ -101,15 +103,15 @@ def test_the_long_table_has_a_row_for_each_known_cell(ledger):
     assert len(long) == 6 + 5 + 6 + 4
     assert not long.duplicated(["point", "split", "slice", "measure"]).any()
     rows, columns = ledger.table["point"].tolist(), list(ledger.names)
-    for each in long.to_dict("records"):
-        at = rows.index(each["point"]), columns.index(each["measure"])
-        found = [ledger.at(each["split"], part, each["slice"])[at] for part in PARTS]
-        np.testing.assert_array_equal([each[part] for part in PARTS], found)
-        assert each["name"] == ledger.table["name"][at[0]]
-        assert each["basis"] == ("search" if each["split"] == "valid" else "replicates")
-    both = long_of({"heads": ledger, "served": ledger})
-    assert both["front"].value_counts().to_dict() == {"heads": len(long), "served": len(long)}
-    assert set(both["weights"]) == {"click 0.8, like 0.2", ""}
+    for row in long.to_dict("records"):
+        place = rows.index(row["point"]), columns.index(row["measure"])
+        cells = [ledger.at(row["split"], part, row["slice"])[place] for part in PARTS]
+        np.testing.assert_array_equal([row[part] for part in PARTS], cells)
+        assert row["name"] == ledger.table["name"][place[0]]
+        assert row["basis"] == ("search" if row["split"] == "valid" else "replicates")
+    combined = long_of({"heads": ledger, "served": ledger})
+    assert combined["front"].value_counts().to_dict() == {"heads": len(long), "served": len(long)}
+    assert set(combined["weights"]) == {"click 0.8, like 0.2", ""}
 
 
 def test_the_wide_table_has_the_cells_of_all_rows_and_agrees_with_the_long_one(ledger):

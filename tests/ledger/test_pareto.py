@@ -37,18 +37,20 @@ def dominates(x, y, objectives):
 
 
 def slow_nondominated(values, objectives):
-    return [not any(dominates(other, point, objectives) for other in values) for point in values]
+    return [not any(dominates(value, point, objectives) for value in values) for point in values]
 
 
 def slow_ranks(values, objectives):
-    left, result, rank = list(range(len(values))), [UNRANKED] * len(values), 0
-    while left:
+    remaining, result, rank = list(range(len(values))), [UNRANKED] * len(values), 0
+    while remaining:
         front = [
-            i for i in left if not any(dominates(values[j], values[i], objectives) for j in left)
+            i
+            for i in remaining
+            if not any(dominates(values[j], values[i], objectives) for j in remaining)
         ]
         for i in front:
             result[i] = rank
-        left, rank = [i for i in left if i not in front], rank + 1
+        remaining, rank = [i for i in remaining if i not in front], rank + 1
     return result
 
 
@@ -84,8 +86,8 @@ def slow_hypervolume(values, objectives, reference):
     alternating sign.
     """
     signs = np.array([o.sign for o in objectives])
-    at = np.array([reference[o.name] for o in objectives])
-    sides = np.maximum(0, (values - at) * signs)
+    corner = np.array([reference[o.name] for o in objectives])
+    sides = np.maximum(0, (values - corner) * signs)
     return sum(
         (-1) ** (size + 1) * np.prod(np.min(subset, axis=0))
         for size in range(1, len(sides) + 1)
@@ -107,13 +109,13 @@ def test_equals_inclusion_exclusion_in_other_dimensions(count):
 @given(CONTINUOUS)
 def test_contribution_is_what_the_front_loses(values):
     front = np.flatnonzero(nondominated(values, MIXED))
-    found = contributions(values, MIXED, REFERENCE)
+    losses = contributions(values, MIXED, REFERENCE)
     for i in range(len(values)):
         rest = values[front[front != i]]
         lost = slow_hypervolume(values[front], MIXED, REFERENCE) - slow_hypervolume(
             rest, MIXED, REFERENCE
         )
-        assert found[i] == pytest.approx(lost, abs=1e-9)
+        assert losses[i] == pytest.approx(lost, abs=1e-9)
 
 
 @given(CONTINUOUS)

@@ -55,22 +55,23 @@ SIZE = Objective("cost/parameters", "minimize")
 def test_every_replicate_of_a_trial_belongs_to_exactly_one_point(trials):
     """At whichever of its lengths a trial was confirmed."""
     records, stored = [], []
-    for number, (values, full, at) in enumerate(trials):
+    for number, (values, full, replicate_numbers) in enumerate(trials):
         rungs = tuple(
             RungResult(10 * 4**i, i, {"valid/click.auc": click, "valid/like.auc": like})
             for i, (click, like) in enumerate(values)
         )
         untils = [rung.samples for rung in rungs[: -1 if full else None]] + [None] * full
-        own = tuple(
-            Replicate(k, 100 * number + k, {}, until=untils[k % len(untils)]) for k in sorted(at)
+        replicates = tuple(
+            Replicate(k, 100 * number + k, {}, until=untils[k % len(untils)])
+            for k in sorted(replicate_numbers)
         )
         state = "completed" if full else "waiting"
         records.append(
             TrialRecord(
-                number, state, {}, {}, "mmoe", rungs[-1].metrics, replicates=own, rungs=rungs
+                number, state, {}, {}, "mmoe", rungs[-1].metrics, replicates=replicates, rungs=rungs
             )
         )
-        stored += [run.seed for run in own]
+        stored += [run.seed for run in replicates]
     points = points_of_run(records, [], (CLICK, LIKE))
     assert sorted(run.seed for point in points for run in point.replicates) == sorted(stored)
     assert len({point.id for point in points}) == len(points)
@@ -84,14 +85,14 @@ def singles(trial):
     """
 
     def single(number, click, like, size, *runs):
-        made = trial(number, click, like, "single_task", runs=runs)
-        cost, own = {"cost/parameters": size}, []
-        for run in made.replicates:
+        record = trial(number, click, like, "single_task", runs=runs)
+        cost, replicates = {"cost/parameters": size}, []
+        for run in record.replicates:
             moved = {key: [run.replicate + number, 0.0] for key in run.metrics}
-            own.append(
+            replicates.append(
                 replace(run, seed=run.replicate, metrics=run.metrics | cost, resampled=moved)
             )
-        return replace(made, replicates=tuple(own))
+        return replace(record, replicates=tuple(replicates))
 
     first = single(0, 0.70, 0.84, 100.0, ((0.71, 0.81), (0.61, 0.71)), ((0.73, 0.82), (0.63, 0.72)))
     second = single(
@@ -101,15 +102,15 @@ def singles(trial):
 
 
 def test_each_task_comes_from_the_point_that_the_search_found_best_in_it(singles, objectives):
-    found = composite(points(singles, objectives), (*objectives, SIZE))
-    assert (found.id, found.number, found.sharing) == ("single_task", None, "single_task")
-    assert (found.config["single_task.click"], found.config["single_task.like"]) == ("1", "0")
-    assert [run.seed for run in found.replicates] == [1, 2]
-    assert [run.metrics["confirm/click.auc"] for run in found.replicates] == [0.69, 0.70]
-    assert [run.metrics["test/like.auc"] for run in found.replicates] == [0.71, 0.72]
-    assert found.replicates[0].metrics["cost/parameters"] == 100 / 2 + 300 / 2
-    assert found.replicates[0].resampled["test/like.auc"] == [1.0, 0.0]
-    assert found.replicates[0].resampled["test/click.auc"] == [2.0, 0.0]
+    joined = composite(points(singles, objectives), (*objectives, SIZE))
+    assert (joined.id, joined.number, joined.sharing) == ("single_task", None, "single_task")
+    assert (joined.config["single_task.click"], joined.config["single_task.like"]) == ("1", "0")
+    assert [run.seed for run in joined.replicates] == [1, 2]
+    assert [run.metrics["confirm/click.auc"] for run in joined.replicates] == [0.69, 0.70]
+    assert [run.metrics["test/like.auc"] for run in joined.replicates] == [0.71, 0.72]
+    assert joined.replicates[0].metrics["cost/parameters"] == 100 / 2 + 300 / 2
+    assert joined.replicates[0].resampled["test/like.auc"] == [1.0, 0.0]
+    assert joined.replicates[0].resampled["test/click.auc"] == [2.0, 0.0]
 
 
 def test_its_predictions_are_from_each_tasks_own_replicate_of_the_seed(singles, objectives):
@@ -127,8 +128,8 @@ def test_replicates_are_joined_by_seed(singles, objectives):
         first, replicates=tuple(replace(run, seed=run.seed + 1) for run in first.replicates)
     )
     assert [run.seed for run in composite([moved, second], objectives).replicates] == [2]
-    apart = replace(
+    disjoint = replace(
         first, replicates=tuple(replace(run, seed=run.seed + 7) for run in first.replicates)
     )
-    assert composite([apart, second], objectives) is None
+    assert composite([disjoint, second], objectives) is None
     assert composite([shared], objectives) is None

@@ -37,8 +37,8 @@ def test_one_objective_and_two_configurations_is_the_closed_form(first, second):
     """
     expected = stats.ttest_ind(first, second, alternative="less").pvalue
     groups = [np.array(values)[:, None] for values in (first, second)]
-    found = p_nondominated(groups, ONE, seed=1, draws=20_000)
-    np.testing.assert_allclose(found, [expected, 1 - expected], atol=0.015)
+    probabilities = p_nondominated(groups, ONE, seed=1, draws=20_000)
+    np.testing.assert_allclose(probabilities, [expected, 1 - expected], atol=0.015)
 
 
 def test_the_prior_is_weak(rng):
@@ -46,10 +46,10 @@ def test_the_prior_is_weak(rng):
     nothing.
     """
     centre = rng.normal(size=(40, 2))
-    for spread, least, most in ((1, 0.4, 0.6), (20, 0.98, 1.01)):
-        own = spread * (centre - centre.mean(axis=0))
-        drawn = shrunken(own, np.eye(80), np.ones(2), rng, 400).mean(axis=0)
-        assert least < np.polyfit(own.ravel(), drawn.ravel(), 1)[0] < most
+    for spread, lowest, highest in ((1, 0.4, 0.6), (20, 0.98, 1.01)):
+        true_values = spread * (centre - centre.mean(axis=0))
+        drawn = shrunken(true_values, np.eye(80), np.ones(2), rng, 400).mean(axis=0)
+        assert lowest < np.polyfit(true_values.ravel(), drawn.ravel(), 1)[0] < highest
     # of few it says that they are more alike in what is good in both than along the front
     few = np.array([[1.0, 1], [-1, -1], [1, -1], [-1, 1]])
     drawn = shrunken(few, np.eye(8), np.ones(2), rng, 4000).mean(axis=0)
@@ -74,26 +74,26 @@ def test_calibrated_on_a_known_truth():
     """Of the configurations given P of about p, about a share p is truly non-dominated."""
     rng = np.random.default_rng(7)
     noise = np.array([[1.0, 0.5], [0.5, 2.0]]) * 1e-4  # correlated, unequal
-    said, true = [], []
+    announced, true = [], []
     for world in range(300):
         # wide against the noise, as the flat prior has it
         truth = rng.uniform(-0.15, 0.15, size=(6, 2))
         groups = [rng.multivariate_normal(mean, noise * 9, size=3) for mean in truth]
-        said.extend(p_nondominated(groups, TWO, seed=world, draws=300))
+        announced.extend(p_nondominated(groups, TWO, seed=world, draws=300))
         true.extend(nondominated(truth, TWO))
-    said, true = np.array(said), np.array(true)
-    unsure = (said > 0.02) & (said < 0.98)
+    announced, true = np.array(announced), np.array(true)
+    unsure = (announced > 0.02) & (announced < 0.98)
     assert unsure.sum() > 600  # else the check below is about nothing
-    assert abs(said[unsure].mean() - true[unsure].mean()) < 0.04
+    assert abs(announced[unsure].mean() - true[unsure].mean()) < 0.04
     for low, high in [(0.0, 0.1), (0.1, 0.5), (0.5, 0.9), (0.9, 1.01)]:
-        inside = (said >= low) & (said < high)
-        assert abs(said[inside].mean() - true[inside].mean()) < 0.07
+        inside = (announced >= low) & (announced < high)
+        assert abs(announced[inside].mean() - true[inside].mean()) < 0.07
 
 
 def test_an_objective_without_noise_is_certain():
     """Parameters do not depend on the seed: the smaller of two models is surely non-dominated."""
     objectives = (Objective("a.auc", "maximize"), Objective("cost/parameters", "minimize"))
     groups = [np.array([[0.70, 1e6], [0.72, 1e6]]), np.array([[0.71, 2e6], [0.73, 2e6]])]
-    found = p_nondominated(groups, objectives, seed=0)
-    assert found[0] == 1
-    assert 0.4 < found[1] < 0.95
+    probabilities = p_nondominated(groups, objectives, seed=0)
+    assert probabilities[0] == 1
+    assert 0.4 < probabilities[1] < 0.95

@@ -49,8 +49,8 @@ def test_what_resamples_say_of_replicates_is_not_counted_twice():
     rng = np.random.default_rng(3)
     samples = []
     for _ in range(1500):
-        own = rng.normal(0, 2.0, (2, 101, 1))
-        samples.append(Evidence(rng.normal(0, 1.0, (2, 1)) + own[:, 0], own[:, 1:]))
+        row_effects = rng.normal(0, 2.0, (2, 101, 1))
+        samples.append(Evidence(rng.normal(0, 1.0, (2, 1)) + row_effects[:, 0], row_effects[:, 1:]))
     noise = seed_noise(samples)
     assert noise.within.mean() == pytest.approx(5.0, rel=0.15)
     assert noise.seed_only.mean() == pytest.approx(1.0, rel=0.5)
@@ -58,25 +58,25 @@ def test_what_resamples_say_of_replicates_is_not_counted_twice():
 
 def test_a_difference_without_data_error_is_the_pooled_t_test():
     first, second = without_data([0.70, 0.72, 0.71], [0.695, 0.715, 0.711, 0.701])
-    found = differences([first, second]).intervals(0, 1)[0]
+    interval = differences([first, second]).intervals(0, 1)[0]
     expected = stats.ttest_ind(first.values[:, 0], second.values[:, 0]).confidence_interval(0.9)
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+    assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high))
 
 
 def test_a_difference_on_shared_seeds_is_the_paired_t_test():
     values = np.array([0.70, 0.72, 0.71]), np.array([0.695, 0.718, 0.703])
-    samples = [Evidence(each[:, None], np.zeros((3, 0, 1)), (5, 6, 7)) for each in values]
-    apart = differences(samples)
-    (found,) = apart.intervals(0, 1)
+    samples = [Evidence(value[:, None], np.zeros((3, 0, 1)), (5, 6, 7)) for value in values]
+    paired = differences(samples)
+    (interval,) = paired.intervals(0, 1)
     expected = stats.ttest_rel(*values).confidence_interval(0.9)
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
-    assert apart.freedom[0, 1] == pytest.approx(2)
+    assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high))
+    assert paired.freedom[0, 1] == pytest.approx(2)
     # in another order
     turned = [
         samples[0],
         Evidence(values[1][::-1, None], samples[1].moves, (7, 6, 5)),
     ]
-    assert differences(turned).intervals(0, 1) == [found]
+    assert differences(turned).intervals(0, 1) == [interval]
 
 
 @pytest.mark.parametrize("counts", [(4, 4), (6, 3)])
@@ -84,23 +84,23 @@ def test_many_pairs_on_shared_seeds_are_known_as_well_as_their_seeds_say(counts)
     """Twins and others, some with fewer replicates: intervals cover, and the gain is that of the
     correlation.
     """
-    rng, held, gains = np.random.default_rng(5), [], []
+    rng, covered, gains = np.random.default_rng(5), [], []
     for _ in range(60):
         seeds = rng.normal(0, 1, 6)
         samples = []
-        for at in range(8):
-            n = counts[at % 2]
+        for number in range(8):
+            n = counts[number % 2]
             values = 0.95 * seeds[:n] + np.sqrt(1 - 0.95**2) * rng.normal(0, 1, n)
             samples.append(Evidence(values[:, None], np.zeros((n, 0, 1)), tuple(range(n))))
-        found = differences(samples)
-        held += [
-            one.low <= 0 <= one.high
+        paired = differences(samples)
+        covered += [
+            interval.low <= 0 <= interval.high
             for i in range(8)
             for j in range(i)
-            for one in found.intervals(i, j)
+            for interval in paired.intervals(i, j)
         ]
-        gains.append(found.saved[0])
-    assert 0.86 <= np.mean(held) <= 0.94
+        gains.append(paired.saved[0])
+    assert 0.86 <= np.mean(covered) <= 0.94
     assert np.median(gains) == pytest.approx(1 / (1 - 0.95**2), rel=0.35)
 
 
@@ -108,12 +108,13 @@ def test_the_splits_error_adds_and_is_gone_from_a_paired_difference():
     rng = np.random.default_rng(4)
     rows = rng.normal(0, 0.01, (1, 400, 1)) * np.ones((3, 1, 1))  # the same for every model
     samples = [
-        Evidence(each.values, rows) for each in without_data([0.70, 0.72, 0.71], [0.71, 0.73, 0.72])
+        Evidence(sample.values, rows)
+        for sample in without_data([0.70, 0.72, 0.71], [0.71, 0.73, 0.72])
     ]
-    alone, apart = intervals(samples)[0][0], differences(samples)
+    alone, pair_differences = intervals(samples)[0][0], differences(samples)
     assert alone.high - alone.low > 2 * 1.6 * 0.009  # the split's standard error is about 0.01
-    (paired,) = apart.intervals(0, 1)
-    assert apart.rows[0, 1] == pytest.approx(0)
+    (paired,) = pair_differences.intervals(0, 1)
+    assert pair_differences.rows[0, 1] == pytest.approx(0)
     assert paired.high - paired.low == pytest.approx(
         2 * stats.t.ppf(0.95, 4) * 0.01 * np.sqrt(2 / 3)
     )
@@ -126,12 +127,12 @@ def test_ten_positives_widen_what_is_a_mean_over_them(name):
     counted = rng.normal(size=200)
     moved["confirm/buy.ctcvr.rarer"] = (counted / counted.std(ddof=1) / np.sqrt(10)).tolist()
     run = Replicate(1, 7, {f"confirm/{name}": 0.3}, resampled=moved)
-    found = evidence_of(
+    evidence = evidence_of(
         TrialRecord(0, "completed", {}, {}, "mmoe", replicates=(run,)), [f"confirm/{name}"]
     )
-    assert found.logit == (True,)
-    assert found.freedom == pytest.approx((9,))
-    assert found.moves[0, :, 0] == pytest.approx(
+    assert evidence.logit == (True,)
+    assert evidence.freedom == pytest.approx((9,))
+    assert evidence.moves[0, :, 0] == pytest.approx(
         np.sqrt(10 / 9) * np.array(moved[f"confirm/{name}"])
     )
 
@@ -142,13 +143,15 @@ def test_a_pair_is_measured_on_the_seeds_that_both_have_and_on_resamples_that_de
     moved[0][0, 0] = np.nan  # of a seed that is not shared
     moved[1][1, 3, 0] = np.nan
     values = [rng.normal(size=(len(seeds), 2)) for seeds in (left, right)]
-    found = pairing([Evidence(*each) for each in zip(values, moved, (left, right), strict=True)])
-    both = [2, 4, 7]
-    apart = [values[0][left.index(seed)] - values[1][right.index(seed)] for seed in both]
-    rows = [moved[0][left.index(seed)] - moved[1][right.index(seed)] for seed in both]
-    within = np.var(apart, axis=0, ddof=1)
-    beside = np.nanmean(np.var(rows, axis=0, ddof=1), axis=0)
-    assert found.shared.tolist() == [[4, 3], [3, 5]]
-    np.testing.assert_allclose(found.within[0, 1], within)
-    np.testing.assert_allclose(found.seed_only[1, 0], np.maximum(within - beside, 0))
-    assert (found.freedom[0, 1] == 2).all()
+    paired = pairing(
+        [Evidence(*arguments) for arguments in zip(values, moved, (left, right), strict=True)]
+    )
+    shared = [2, 4, 7]
+    gaps = [values[0][left.index(seed)] - values[1][right.index(seed)] for seed in shared]
+    rows = [moved[0][left.index(seed)] - moved[1][right.index(seed)] for seed in shared]
+    variance = np.var(gaps, axis=0, ddof=1)
+    row_variance = np.nanmean(np.var(rows, axis=0, ddof=1), axis=0)
+    assert paired.shared.tolist() == [[4, 3], [3, 5]]
+    np.testing.assert_allclose(paired.within[0, 1], variance)
+    np.testing.assert_allclose(paired.seed_only[1, 0], np.maximum(variance - row_variance, 0))
+    assert (paired.freedom[0, 1] == 2).all()

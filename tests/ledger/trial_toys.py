@@ -39,13 +39,13 @@ def trial():
                 i,
                 100 * number + i,  # no seed is shared
                 {
-                    f"{split}/{name}.auc": values[at] + by
+                    f"{split}/{name}.auc": values[column] + by
                     for split, values, by in (
                         ("valid", confirm, 0.01),
                         ("confirm", confirm, 0.0),
                         ("test", test, 0.0),
                     )
-                    for at, name in enumerate(("click", "like"))
+                    for column, name in enumerate(("click", "like"))
                 },
             )
             for i, (confirm, test) in enumerate(runs, start=1)

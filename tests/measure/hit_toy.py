@@ -18,9 +18,9 @@ def _hits(lists, gains, cut, out):
 
 @jit()
 def _hit(ranked, places, gains, cut):
-    before, at, once = 0.0, 0, ranked[:0]
-    while at < len(places) and before < cut:
-        rows, positives, at = tied(ranked, places, len(places), gains, once, at)
+    before, start, once = 0.0, 0, ranked[:0]
+    while start < len(places) and before < cut:
+        rows, positives, start = tied(ranked, places, len(places), gains, once, start)
         if positives > 0:
             none = 1.0  # the chance that no row of the run that is within the cut is positive
             for j in range(int(min(rows, cut - before))):

@@ -18,15 +18,16 @@ AREAS = ("auc", "gauc", "gauc_positives")
 
 def names(metric, kind):
     """Of a task of a kind, or of items of a kind: `recall@2`, `recall@25%`, ..; without a task."""
-    of = LISTS[metric]
-    if of.items != (kind if kind in ("category", "number") else "") or (
-        kind == "regression" and of.binary
+    entry = LISTS[metric]
+    if entry.items != (kind if kind in ("category", "number") else "") or (
+        kind == "regression" and entry.binary
     ):
         return []
-    metric += "2.5" if of.items == "number" else ""
-    percent = ("@25%", "@7.5%", "@100%") if of.percent else ()
+    metric += "2.5" if entry.items == "number" else ""
+    percent = ("@25%", "@7.5%", "@100%") if entry.percent else ()
     return [
-        f"{metric}{cut}" for cut in ("@1", "@3", "@50", *percent, *(() if of.needs_cut else ("",)))
+        f"{metric}{cut}"
+        for cut in ("@1", "@3", "@50", *percent, *(() if entry.needs_cut else ("",)))
     ]
 
 
@@ -39,34 +40,37 @@ def outcome(metric, rows, binary=True):
     """An outcome's metric (`ndcg@5`) of rows; NaN where it is not defined."""
     grouped = any(group >= 0 for *_, group in rows)
     rows = [row for row in rows if not math.isnan(row[1])]
-    of = ranked(metric)
-    if of is None:
+    spec = ranked(metric)
+    if spec is None:
         return _area(metric, rows)
-    over_all = of.percent or not grouped
-    if over_all and not measure_of(of.measure).over_all:
+    over_all = spec.percent or not grouped
+    if over_all and not measure_of(spec.measure).over_all:
         return math.nan
     groups = [None] if over_all else sorted({group for *_, group in rows if group >= 0})
-    found = []
+    results = []
     for group in groups:
-        own = [row for row in rows if group is None or row[2] == group]
-        counted = [_counted(of, row[1], binary) for row in own]
-        cut = min(of.cut / 100 * len(own) if of.percent else of.cut, len(own))
+        group_rows = [row for row in rows if group is None or row[2] == group]
+        counted = [_counted(spec, row[1], binary) for row in group_rows]
+        cut = min(spec.cut / 100 * len(group_rows) if spec.percent else spec.cut, len(group_rows))
         values = (
-            [TWINS[of.measure]([counted[row] for row in order], cut) for order in _orders(own)]
-            if own
+            [
+                TWINS[spec.measure]([counted[row] for row in order], cut)
+                for order in _orders(group_rows)
+            ]
+            if group_rows
             else [None]
         )
         if values[0] is not None:
-            found.append(sum(values) / len(values))
-    return sum(found) / len(found) if found else math.nan
+            results.append(sum(values) / len(values))
+    return sum(results) / len(results) if results else math.nan
 
 
-def _counted(of, label, binary):
-    if LISTS[of.measure].items == "number":
-        return float(label < of.limit)
-    if LISTS[of.measure].items:
+def _counted(spec, label, binary):
+    if LISTS[spec.measure].items == "number":
+        return float(label < spec.limit)
+    if LISTS[spec.measure].items:
         return label
-    return float(label > 0) if binary or LISTS[of.measure].binary else max(label, 0.0)
+    return float(label > 0) if binary or LISTS[spec.measure].binary else max(label, 0.0)
 
 
 def _area(metric, rows):
@@ -87,7 +91,7 @@ def _area(metric, rows):
 def _orders(rows):
     """Every order of the rows with descending scores."""
     scores = sorted({score for score, *_ in rows}, reverse=True)
-    ties = [[at for at, row in enumerate(rows) if row[0] == score] for score in scores]
+    ties = [[number for number, row in enumerate(rows) if row[0] == score] for score in scores]
     return (list(chain(*parts)) for parts in product(*(list(permutations(tie)) for tie in ties)))
 
 
@@ -117,13 +121,17 @@ def share(gains, cut):
 
 
 def average_precision(gains, cut):
-    found = [sum(gains[: at + 1]) / (at + 1) for at, gain in enumerate(gains) if gain and at < cut]
-    return sum(found) / min(sum(gains), cut) if any(gains) else None
+    precisions = [
+        sum(gains[: number + 1]) / (number + 1)
+        for number, gain in enumerate(gains)
+        if gain and number < cut
+    ]
+    return sum(precisions) / min(sum(gains), cut) if any(gains) else None
 
 
 def reciprocal(gains, cut):
     return (
-        next((1 / (at + 1) for at, gain in enumerate(gains) if gain and at < cut), 0.0)
+        next((1 / (number + 1) for number, gain in enumerate(gains) if gain and number < cut), 0.0)
         if any(gains)
         else None
     )
@@ -139,7 +147,7 @@ def distinct(values, cut):
 
 
 def below(small, cut):
-    return sum(_within(cut, place) for place, each in enumerate(small) if each) / cut
+    return sum(_within(cut, place) for place, flag in enumerate(small) if flag) / cut
 
 
 TWINS = {

@@ -48,8 +48,10 @@ def added(monkeypatch):
 
 def names_of(metric):
     """Every outcome of a metric that somebody may ask for."""
-    every = [f"{OF[kind]}.{name}" for kind in KINDS for name in slow_outcomes.names(metric, kind)]
-    return [name for name in every if _is_outcome(name)]
+    all_names = [
+        f"{OF[kind]}.{name}" for kind in KINDS for name in slow_outcomes.names(metric, kind)
+    ]
+    return [name for name in all_names if _is_outcome(name)]
 
 
 def _is_outcome(name):
@@ -114,7 +116,9 @@ def test_its_names_are_read_everywhere(metric):
             in_amounts(name).replace("click.", "watch." if in_amounts(name) != name else "click.")
         )
     wrong = {"click", "watch", "author", "age"} - {name.partition(".")[0] for name in names}
-    assert not any(_is_outcome(f"{of}.{name.partition('.')[2]}") for of in wrong for name in names)
+    assert not any(
+        _is_outcome(f"{column}.{name.partition('.')[2]}") for column in wrong for name in names
+    )
     assert ranked(f"{metric}@0") is None
     assert ranked(f"x{metric}@3") is None
 
@@ -125,33 +129,38 @@ def test_it_is_the_mean_over_all_orders_of_equal_scores(metric, groups):
     names = names_of(metric)
     for seed in range(25):
         scores, rows, items = rows_of(seed % 8, (1, 2, 4, 1000)[seed % 4], groups, seed)
-        found = Measure(TASKS, names, rows, items=items).values(scores)[0]
-        known = columns(rows, items)
+        values = Measure(TASKS, names, rows, items=items).values(scores)[0]
+        by_name = columns(rows, items)
         expected = []
         for name in names:
-            of, metric_name = name.split(".", 1)
-            cells = zip(scores.tolist(), known[of].tolist(), rows.group.tolist(), strict=True)
-            expected.append(slow_outcomes.outcome(metric_name, list(cells), binary=of == "click"))
-        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-15)
+            column_name, metric_name = name.split(".", 1)
+            cells = zip(
+                scores.tolist(), by_name[column_name].tolist(), rows.group.tolist(), strict=True
+            )
+            expected.append(
+                slow_outcomes.outcome(metric_name, list(cells), binary=column_name == "click")
+            )
+        np.testing.assert_allclose(values, expected, rtol=1e-12, atol=1e-15)
 
 
 @METRIC
 @pytest.mark.parametrize("groups", [0, 12])
 def test_it_lies_between_0_and_1_and_a_better_order_has_more(metric, groups):
     for name in names_of(metric):
-        of = name.partition(".")[0]
+        column_name = name.partition(".")[0]
         scores, rows, items = rows_of(300, 10**6, groups, 3)
         measure = Measure(TASKS, [name], rows, items=items)
-        found, random = measure.values(scores)[0, 0], measure.random()[0, 0]
+        value, random = measure.values(scores)[0, 0], measure.random()[0, 0]
         if math.isnan(random):
             assert not groups
             assert not measure_of(metric).over_all
             continue
-        assert -1e-12 <= found <= 1 + 1e-12
+        assert -1e-12 <= value <= 1 + 1e-12
         gain = {"click": rows.labels[:, 0], "watch": rows.labels[:, 1], "age": -items["age"]}
-        if of in gain:
+        if column_name in gain:
             assert (
-                measure.values(np.nan_to_num(gain[of], nan=-9))[0, 0] >= max(found, random) - 1e-12
+                measure.values(np.nan_to_num(gain[column_name], nan=-9))[0, 0]
+                >= max(value, random) - 1e-12
             )
 
 
@@ -161,7 +170,7 @@ def test_a_resample_is_its_rows_repeated(metric, groups, monkeypatch):
     monkeypatch.setattr("bench.measure.grouped._ROWS", 64)
     names = names_of(metric)
     scores, rows, items = rows_of(300, 40, groups, 7)
-    found = Measure(TASKS, names, rows, None, drawn_of(rows, "confirm", 5), items=items).resampled(
+    moved = Measure(TASKS, names, rows, None, drawn_of(rows, "confirm", 5), items=items).resampled(
         scores
     )[:, 0]
     drawn = counts(units_of(rows.group, 0), "confirm", 5)
@@ -171,9 +180,9 @@ def test_a_resample_is_its_rows_repeated(metric, groups, monkeypatch):
         # a user drawn twice is two
         group = np.where(rows.group[again] >= 0, rows.group[again] * 100 + copies, -1)
         repeated = Labelled(rows.labels[again], group)
-        shown = {name: values[again] for name, values in items.items()}
-        expected = Measure(TASKS, names, repeated, items=shown).values(scores[again])[0]
-        np.testing.assert_allclose(found[1 + b], expected, rtol=1e-9)
+        drawn_items = {name: values[again] for name, values in items.items()}
+        expected = Measure(TASKS, names, repeated, items=drawn_items).values(scores[again])[0]
+        np.testing.assert_allclose(moved[1 + b], expected, rtol=1e-9)
 
 
 @METRIC
@@ -181,13 +190,13 @@ def test_a_resample_is_its_rows_repeated(metric, groups, monkeypatch):
 def test_beyond_memory_it_is_the_same(metric, groups):
     scores, rows, _ = rows_of(400, 40, groups, 5)
     scores = scores.astype(np.float32)
-    for at, task in enumerate(TASKS):
+    for column, task in enumerate(TASKS):
         names = [name for name in names_of(metric) if name.startswith(f"{task.name}.")]
         stream = Stream(task, names, 64)
-        stream.add(Observed(rows.labels[:, at], rows.group, predictions=scores))
-        values = Measure((task,), names, Labelled(rows.labels[:, [at]], rows.group)).values(scores)[
-            0
-        ]
+        stream.add(Observed(rows.labels[:, column], rows.group, predictions=scores))
+        values = Measure((task,), names, Labelled(rows.labels[:, [column]], rows.group)).values(
+            scores
+        )[0]
         expected = {
             name: value
             for name, value in zip(names, values.tolist(), strict=True)
@@ -201,13 +210,13 @@ def test_a_log_is_decided_by_an_added_metric():
     rng = np.random.default_rng(0)
     taste = rng.normal(size=(2, 4000))
     log = pd.DataFrame({"request": np.repeat(np.arange(400), 10)})
-    for at, task in enumerate(("click", "like")):
-        log[task] = (rng.random(4000) < expit(2 * taste[at] - 2 - at)).astype(int)
+    for number, task in enumerate(("click", "like")):
+        log[task] = (rng.random(4000) < expit(2 * taste[number] - 2 - number)).astype(int)
         log[f"old_{task}"], log[f"new_{task}"] = (
-            expit(taste[at] + 2 * rng.normal(size=4000)),
-            expit(taste[at]),
+            expit(taste[number] + 2 * rng.normal(size=4000)),
+            expit(taste[number]),
         )
-    found = bench.decide(
+    decision = bench.decide(
         log,
         labels=["click", "like"],
         group="request",
@@ -215,5 +224,5 @@ def test_a_log_is_decided_by_an_added_metric():
         outcomes=["click.hit@2", "like.hit@2"],
         weights="old_click + old_like",
     ).decision
-    assert found.verdict.answer[0].startswith("Switch to new")
-    assert {*found.pick.outcomes} == {"click.hit@2", "like.hit@2"}
+    assert decision.verdict.answer[0].startswith("Switch to new")
+    assert {*decision.pick.outcomes} == {"click.hit@2", "like.hit@2"}

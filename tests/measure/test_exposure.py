@@ -32,8 +32,8 @@ def log(rows=400, seed=0):
 
 def test_outcomes_by_propensities_are_those_of_a_log_with_each_row_as_often_as_it_counts():
     rows, chance, score = log()
-    own = replace(rows, exposure=exposure_of("propensity", "chance", chance))
-    found = measure_of(own, OUTCOMES, None).values(score)[0]
+    weighted = replace(rows, exposure=exposure_of("propensity", "chance", chance))
+    values = measure_of(weighted, OUTCOMES, None).values(score)[0]
     times = np.repeat(np.arange(len(score)), (1 / chance).astype(int))
     written = replace(
         rows,
@@ -43,48 +43,52 @@ def test_outcomes_by_propensities_are_those_of_a_log_with_each_row_as_often_as_i
         codes=rows.codes[times],
     )
     np.testing.assert_allclose(
-        found, measure_of(written, OUTCOMES, None).values(score[times])[0], rtol=1e-6
+        values, measure_of(written, OUTCOMES, None).values(score[times])[0], rtol=1e-6
     )
-    ((name, plain),) = as_logged(own)
+    ((name, plain),) = as_logged(weighted)
     assert name == AS_LOGGED
-    as_it_was = measure_of(own, OUTCOMES, None, [plain]).values(score)[0]
+    as_it_was = measure_of(weighted, OUTCOMES, None, [plain]).values(score)[0]
     np.testing.assert_allclose(
         as_it_was, measure_of(rows, OUTCOMES, None).values(score)[0], rtol=1e-12
     )
-    assert not np.allclose(found, as_it_was, rtol=0.01)
+    assert not np.allclose(values, as_it_was, rtol=0.01)
 
 
 def test_outcomes_at_random_are_of_these_rows_alone_in_lists_too():
     rows, chance, score = log()
-    shown = chance == 0.25
-    own = replace(
+    at_random = chance == 0.25
+    weighted = replace(
         rows,
         group=np.arange(len(score)) // 10,
-        exposure=exposure_of("random", "r", shown.astype(float)),
+        exposure=exposure_of("random", "r", at_random.astype(float)),
     )
     few = replace(
         rows,
-        labels=own.labels[shown],
-        group=own.group[shown],
-        units=own.units[shown],
-        codes=own.codes[shown],
+        labels=weighted.labels[at_random],
+        group=weighted.group[at_random],
+        units=weighted.units[at_random],
+        codes=weighted.codes[at_random],
     )
     names = [*OUTCOMES, "click.ndcg@3", "click.gauc"]
-    of_few = measure_of(few, names, None).values(score[shown])[0]
-    np.testing.assert_allclose(measure_of(own, names, None).values(score)[0], of_few, rtol=1e-12)
-    assert own.exposure.effective == shown.sum()
-    np.testing.assert_array_equal(own.exposure.positives(own.labels), own.labels[shown].sum(axis=0))
+    of_few = measure_of(few, names, None).values(score[at_random])[0]
+    np.testing.assert_allclose(
+        measure_of(weighted, names, None).values(score)[0], of_few, rtol=1e-12
+    )
+    assert weighted.exposure.effective == at_random.sum()
+    np.testing.assert_array_equal(
+        weighted.exposure.positives(weighted.labels), weighted.labels[at_random].sum(axis=0)
+    )
 
 
 def test_no_row_counts_more_than_its_bound_and_rows_without_a_chance_do_not_count():
     chance = np.full(100, 0.5)
     chance[0], chance[1] = 1e-4, np.nan
-    found = exposure_of("propensity", "c", chance)
-    assert found.weights[1] == 0
+    exposure = exposure_of("propensity", "c", chance)
+    assert exposure.weights[1] == 0
     counted = 1 / chance[np.isfinite(chance)]
-    assert found.most == pytest.approx(np.sqrt(99) * counted.mean())
-    assert found.cut == 1
-    assert found.weights[0] == found.most
+    assert exposure.most == pytest.approx(np.sqrt(99) * counted.mean())
+    assert exposure.cut == 1
+    assert exposure.weights[0] == exposure.most
     assert exposure_of("propensity", "c", np.full(10, 0.5)).effective == pytest.approx(10)
     uneven = exposure_of("propensity", "c", np.array([1.0, 0.5])).effective
     assert uneven == pytest.approx(9 / 5)
@@ -93,18 +97,18 @@ def test_no_row_counts_more_than_its_bound_and_rows_without_a_chance_do_not_coun
 def test_rows_are_few_by_how_they_count():
     rows, _, _ = log(20_000)
     assert not few({TEST: rows})
-    shown = (np.arange(20_000) % 50 == 0).astype(float)
-    assert few({TEST: replace(rows, exposure=exposure_of("random", "r", shown))})
+    at_random = (np.arange(20_000) % 50 == 0).astype(float)
+    assert few({TEST: replace(rows, exposure=exposure_of("random", "r", at_random))})
 
 
 def test_what_is_no_chance_is_refused():
-    for kind, value, told in (
+    for kind, value, sentence in (
         ("random", 2.0, "0 or 1 in 'c', found 2"),
         ("propensity", 0.0, "above 0"),
         ("propensity", 1.5, "found 1.5"),
         ("random", 0.5, "found 0.5"),
     ):
-        with pytest.raises(UserError, match=told):
+        with pytest.raises(UserError, match=sentence):
             exposure_of(kind, "c", np.array([1.0, value]))
 
 
@@ -137,16 +141,16 @@ def test_a_card_keeps_how_rows_were_shown(tmp_path):
     rate = with_rates(rows)[TEST].rates[0]
     chosen = [rows[SEARCH], rows[CONFIRM]]
     counts, labels = (
-        np.concatenate(each)
-        for each in zip(*((o.counts, o.labels[:, 0]) for o in chosen), strict=True)
+        np.concatenate(parts)
+        for parts in zip(*((o.counts, o.labels[:, 0]) for o in chosen), strict=True)
     )
     assert rate == pytest.approx(np.average(labels, weights=counts))
-    for wrong, told in (
+    for wrong, sentence in (
         ({"random": "old"}, "found both"),
         ({"propensity": "label"}, "found 'label', a label"),
         ({"propensity": "a"}, "input 'a' reads 'a'"),
     ):
-        with pytest.raises(UserError, match=told):
+        with pytest.raises(UserError, match=sentence):
             parse_card(card | wrong, "here")
     del card["propensity"]
     table.assign(chance=2).to_csv(tmp_path / "log.csv", index=False)

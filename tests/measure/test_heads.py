@@ -13,7 +13,7 @@ from bench.measure.heads import heads_of
 from bench.measure.spaces import Observed
 
 Floats = np.ndarray
-EVERY = [(kind, name) for kind, of in METRICS.items() for name in of]
+EVERY = [(kind, name) for kind, named in METRICS.items() for name in named]
 
 
 def _ne(y, p, group):
@@ -36,8 +36,8 @@ def _parts(y, p, parts):
 
 
 def _xauc(y, p, group):
-    apart = np.sign(y[:, None] - y[None]), np.sign(p[:, None] - p[None])
-    return float(((apart[0] * apart[1])[apart[0] > 0] + 1).mean() / 2)
+    signs = np.sign(y[:, None] - y[None]), np.sign(p[:, None] - p[None])
+    return float(((signs[0] * signs[1])[signs[0] > 0] + 1).mean() / 2)
 
 
 REFERENCES: dict[str, Callable[[Floats, Floats, Floats], float]] = {
@@ -74,7 +74,7 @@ def rows_of(kind, count=300, levels=300):
 
 
 @pytest.mark.parametrize("levels", [300, 10])
-@pytest.mark.parametrize(("kind", "name"), [each for each in EVERY if each[1] in REFERENCES])
+@pytest.mark.parametrize(("kind", "name"), [pair for pair in EVERY if pair[1] in REFERENCES])
 def test_a_metric_is_that_of_its_reference(kind, name, levels):
     if levels < 300 and name in PARTED:
         pytest.skip("equal predictions may lie on both sides of a bound")
@@ -82,8 +82,8 @@ def test_a_metric_is_that_of_its_reference(kind, name, levels):
     rows = rows_of(kind, levels=levels)
     expected = REFERENCES[name](rows.labels, rows.predictions, rows.group)
     assert heads_of(kind)[name].prepare(rows)(rows.weights) == pytest.approx(expected, rel=1e-9)
-    of = (rows.labels, rows.predictions)
-    assert (binary(*of, rows.group) if kind == "binary" else regression(*of))[
+    arguments = (rows.labels, rows.predictions)
+    assert (binary(*arguments, rows.group) if kind == "binary" else regression(*arguments))[
         name
     ] == pytest.approx(expected, rel=1e-6)
 

@@ -52,19 +52,19 @@ def items_of(rows, seed):
     rng = np.random.default_rng(seed)
     author, age = rng.integers(0, 4, rows) ** 2 * 1e6, rng.integers(0, 6, rows) * 1.0
     return {
-        name: np.where(rng.random(rows) < 0.15, NAN, each)
-        for name, each in (("author", author), ("age", age))
+        name: np.where(rng.random(rows) < 0.15, NAN, values)
+        for name, values in (("author", author), ("age", age))
     }
 
 
 def by_hand(names, columns, scores, group):
     """Of columns by the name of a task or of items."""
-    found = []
+    results = []
     for name in names:
-        of, metric = name.split(".", 1)
-        rows = zip(scores.tolist(), columns[of].tolist(), group.tolist(), strict=True)
-        found.append(slow_outcomes.outcome(metric, list(rows), binary=of == "click"))
-    return found
+        column_name, metric = name.split(".", 1)
+        rows = zip(scores.tolist(), columns[column_name].tolist(), group.tolist(), strict=True)
+        results.append(slow_outcomes.outcome(metric, list(rows), binary=column_name == "click"))
+    return results
 
 
 @settings(deadline=None, max_examples=60)  # the first call compiles
@@ -75,12 +75,14 @@ def test_outcomes_are_means_over_all_orders_of_equal_scores(rows, levels, groups
     scores, labels, group = cells(rows, levels, groups, seed)
     if groups and not (group >= 0).any():
         group[:] = -1
-    found = Measure(TASKS, NAMES, Labelled(labels, group)).values(scores)[0]
-    of_tasks = {task.name: labels[:, at] for at, task in enumerate(TASKS)}
-    np.testing.assert_allclose(found, by_hand(NAMES, of_tasks, scores, group), rtol=1e-12)
+    values = Measure(TASKS, NAMES, Labelled(labels, group)).values(scores)[0]
+    of_tasks = {task.name: labels[:, column] for column, task in enumerate(TASKS)}
+    np.testing.assert_allclose(values, by_hand(NAMES, of_tasks, scores, group), rtol=1e-12)
     items, weights = items_of(rows, seed), np.arange(rows) + 0.5  # no part of what is shown
-    shown = Measure(TASKS, ITEMS, Labelled(labels, group, weights), items=items).values(scores)[0]
-    np.testing.assert_allclose(shown, by_hand(ITEMS, items, scores, group), rtol=1e-12)
+    of_items = Measure(TASKS, ITEMS, Labelled(labels, group, weights), items=items).values(scores)[
+        0
+    ]
+    np.testing.assert_allclose(of_items, by_hand(ITEMS, items, scores, group), rtol=1e-12)
 
 
 @pytest.mark.parametrize("piece", [3, 1 << 12])
@@ -97,22 +99,24 @@ def test_a_resample_is_its_rows_repeated(piece, monkeypatch, rows, levels, group
     monkeypatch.setattr("bench.measure.whole.PIECE", piece)
     monkeypatch.setattr("bench.measure.grouped._ROWS", piece)
     scores, labels, group = cells(rows, levels, groups, seed)
-    own, items, half = Labelled(labels, group), items_of(rows, seed), np.arange(rows) % 2 == 0
-    drawn, both = counts(units_of(group, 0), "confirm", 9), [half | True, half]
-    found = Measure(TASKS, NAMES + ITEMS, own, both, drawn_of(own, "confirm", 9), items=items)
-    resampled = found.resampled(scores)
-    np.testing.assert_array_equal(resampled[0], found.values(scores))
+    labelled, items, half = Labelled(labels, group), items_of(rows, seed), np.arange(rows) % 2 == 0
+    drawn, masks = counts(units_of(group, 0), "confirm", 9), [half | True, half]
+    measure = Measure(
+        TASKS, NAMES + ITEMS, labelled, masks, drawn_of(labelled, "confirm", 9), items=items
+    )
+    resampled = measure.resampled(scores)
+    np.testing.assert_array_equal(resampled[0], measure.values(scores))
     for part, b in ((0, 0), (0, 8), (1, 3)):
-        again = np.repeat(np.flatnonzero(both[part]), drawn[both[part], b])
-        copies = np.concatenate([np.arange(n) for n in drawn[both[part], b]])
+        again = np.repeat(np.flatnonzero(masks[part]), drawn[masks[part], b])
+        copies = np.concatenate([np.arange(n) for n in drawn[masks[part], b]])
         # a user drawn twice is two users
         users = np.where(group[again] >= 0, group[again] * 100 + copies, -1)
         there = Labelled(labels[again], users)
-        shown = {name: each[again] for name, each in items.items()}
+        repeated_items = {name: values[again] for name, values in items.items()}
         grouped = bool((group >= 0).any())
-        expected = Measure(TASKS, NAMES + ITEMS, there, grouped=grouped, items=shown).values(
-            scores[again]
-        )[0]
+        expected = Measure(
+            TASKS, NAMES + ITEMS, there, grouped=grouped, items=repeated_items
+        ).values(scores[again])[0]
         np.testing.assert_allclose(resampled[1 + b, part], expected, rtol=1e-9)
 
 
@@ -128,19 +132,19 @@ def test_neither_row_order_nor_a_monotone_change_matters_and_a_slice_is_its_rows
     slices = [inside | True, inside, inside & False]
 
     def measure(places, slices=None):
-        own = Labelled(labels[places], group[places], units=units_of(group, 0)[places])
-        return Measure(TASKS, NAMES, own, slices, drawn_of(own, "test", 4))
+        labelled = Labelled(labels[places], group[places], units=units_of(group, 0)[places])
+        return Measure(TASKS, NAMES, labelled, slices, drawn_of(labelled, "test", 4))
 
     expected = measure(inside | True).resampled(scores)[:, 0]
-    found = measure(inside | True, slices).resampled(np.exp(scores / 1e6) * 3 - 1)
-    np.testing.assert_array_equal(found[:, 0], expected)
+    sliced = measure(inside | True, slices).resampled(np.exp(scores / 1e6) * 3 - 1)
+    np.testing.assert_array_equal(sliced[:, 0], expected)
     order = np.random.default_rng(seed).permutation(rows)
     np.testing.assert_allclose(measure(order).resampled(scores[order])[:, 0], expected, rtol=1e-9)
     if (group[inside] >= 0).any() == (group >= 0).any():
         np.testing.assert_allclose(
-            found[:, 1], measure(inside).resampled(scores[inside])[:, 0], rtol=1e-9
+            sliced[:, 1], measure(inside).resampled(scores[inside])[:, 0], rtol=1e-9
         )
-    np.testing.assert_allclose(found[:, 2], NAN)
+    np.testing.assert_allclose(sliced[:, 2], NAN)
 
 
 def test_outcomes_equal_those_of_scikit_learn():
@@ -148,15 +152,15 @@ def test_outcomes_equal_those_of_scikit_learn():
     group, grades = np.repeat(np.arange(200), 30), rng.integers(0, 5, 6000).astype(np.float32)
     for scores in (rng.random(6000), rng.integers(0, 9, 6000) / 9):
         whole = ndcg_score(grades.reshape(200, 30), scores.reshape(200, 30), k=7)
-        found = Measure(
+        measure = Measure(
             (Task("grade", "regression"),), ("grade.ndcg@7",), Labelled(grades[:, None], group)
         )
-        assert found.values(scores)[0] == pytest.approx(whole, rel=1e-12)
+        assert measure.values(scores)[0] == pytest.approx(whole, rel=1e-12)
         labels = (grades > 3).astype(np.float32)
         rows = Labelled(labels[:, None], np.full(6000, -1))
-        found = Measure((Task("a"),), ("a.auc", "a.ndcg@100"), rows)
+        measure = Measure((Task("a"),), ("a.auc", "a.ndcg@100"), rows)
         expected = [roc_auc_score(labels, scores), ndcg_score(labels[None], scores[None], k=100)]
-        assert found.values(scores)[0] == pytest.approx(expected, rel=1e-12)
+        assert measure.values(scores)[0] == pytest.approx(expected, rel=1e-12)
 
 
 def test_a_random_order_of_groups_with_one_positive_each_has_what_their_sizes_say():
@@ -212,11 +216,11 @@ def test_neither_pieces_nor_a_limit_change_an_outcome(rows, pieces, limit, level
     for part in np.split(np.arange(rows), sorted(pieces)):
         stream.add(Observed(labels[part], group[part], predictions=scores[part]))
     expected = Measure((TASK,), CUT, Labelled(labels[:, None], group)).values(scores)[0]
-    known = {
+    expected_values = {
         name: value for name, value in zip(CUT, expected.tolist(), strict=True) if value == value
     }
     for _ in range(2):  # asking changes nothing
-        assert stream.result() == pytest.approx(known, rel=1e-12, abs=1e-15)
+        assert stream.result() == pytest.approx(expected_values, rel=1e-12, abs=1e-15)
 
 
 def test_a_score_spread_over_many_bits_is_cut_exactly_beyond_memory():

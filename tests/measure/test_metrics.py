@@ -41,16 +41,16 @@ def test_metrics_are_finite_or_absent_and_unobserved_rows_do_not_count(labels, s
     labels = np.array(labels, np.float32)
     predictions = (rng.integers(0, distinct + 1, len(labels)) / distinct).astype(np.float32)
     group = rng.integers(-1, 5, len(labels)).astype(np.int32)
-    found = binary(labels, predictions, group)
-    assert all(np.isfinite(value) for value in found.values())
+    values = binary(labels, predictions, group)
+    assert all(np.isfinite(value) for value in values.values())
     seen = ~np.isnan(labels)
-    assert found == binary(labels[seen], predictions[seen], group[seen])
+    assert values == binary(labels[seen], predictions[seen], group[seen])
     classes = set(labels[seen].tolist())
-    assert ("auc" in found) == ("ne" in found) == (len(classes) == 2)
-    assert ("pcoc" in found) == (1.0 in classes)
-    assert ("logloss" in found) == ("ece" in found) == bool(classes)
-    if "ece" in found:
-        assert found["ece"] == pytest.approx(slow_ece(labels[seen], predictions[seen]), abs=1e-6)
+    assert ("auc" in values) == ("ne" in values) == (len(classes) == 2)
+    assert ("pcoc" in values) == (1.0 in classes)
+    assert ("logloss" in values) == ("ece" in values) == bool(classes)
+    if "ece" in values:
+        assert values["ece"] == pytest.approx(slow_ece(labels[seen], predictions[seen]), abs=1e-6)
 
 
 TASKS = (
@@ -75,7 +75,7 @@ def funnel(rows=2000):
 
 def test_each_metric_is_taken_on_its_sample_space():
     labels, conditional, joint, group = funnel()
-    found = evaluate(
+    values = evaluate(
         labels, conditional, joint, group, TASKS, "valid/", ("buy.ndcg@4", "seconds.value@20%")
     )
     click, view = labels[:, 0] == 1, labels[:, 1] == 1
@@ -101,13 +101,13 @@ def test_each_metric_is_taken_on_its_sample_space():
             "value@20%": ranked("value@20%", Task("seconds", "regression"), watched, joint[:, 2])
         },
     }
-    assert found == {
+    assert values == {
         f"valid/{name}.{metric}": value
-        for name, of in expected.items()
-        for metric, value in of.items()
+        for name, by_metric in expected.items()
+        for metric, value in by_metric.items()
     }
     # no two spaces are confused
-    assert len({round(value, 6) for value in found.values()}) == len(found)
+    assert len({round(value, 6) for value in values.values()}) == len(values)
 
 
 def test_the_product_is_known_where_an_ancestor_did_not_happen():
@@ -115,12 +115,14 @@ def test_the_product_is_known_where_an_ancestor_did_not_happen():
     labels = np.array([[0, NAN], [1, NAN], [NAN, 1], [1, 1], [1, 0], [0, 1]], np.float32)
     joint = np.array([[0.9, p] for p in (0.1, NAN, NAN, 0.4, 0.5, 0.2)], np.float32)
     joint[np.isnan(joint)] = 0.99
-    found = evaluate(labels, joint, joint, np.full(6, -1, np.int32), tasks, "")
-    known = [0, 3, 4, 5]
-    expected = binary(np.array([0, 1, 0, 0], np.float32), joint[known, 1], np.full(4, -1, np.int32))
-    assert {name: found[f"buy.ctcvr.{name}"] for name in expected} == expected
+    values = evaluate(labels, joint, joint, np.full(6, -1, np.int32), tasks, "")
+    counted = [0, 3, 4, 5]
+    expected = binary(
+        np.array([0, 1, 0, 0], np.float32), joint[counted, 1], np.full(4, -1, np.int32)
+    )
+    assert {name: values[f"buy.ctcvr.{name}"] for name in expected} == expected
     of_clicks = binary(np.array([1, 0], np.float32), joint[[3, 4], 1], np.full(2, -1, np.int32))
-    assert {name: found[f"buy.cvr.{name}"] for name in of_clicks} == of_clicks
+    assert {name: values[f"buy.cvr.{name}"] for name in of_clicks} == of_clicks
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -216,7 +218,7 @@ def merged(arrays, limit):
 
 @given(st.lists(some_keys, min_size=1, max_size=5), st.integers(1, 100))
 def test_all_keys_come_back_in_order(arrays, limit):
-    found = np.concatenate(merged(arrays, limit))
+    keys_found = np.concatenate(merged(arrays, limit))
     np.testing.assert_array_equal(
-        found, np.sort(np.array([key for values in arrays for key in values], np.uint64))
+        keys_found, np.sort(np.array([key for values in arrays for key in values], np.uint64))
     )

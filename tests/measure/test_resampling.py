@@ -30,12 +30,12 @@ def rows():
         [click, (rng.random(ROWS) < 0.3) * click, z + rng.normal(size=ROWS)], 1
     ).astype(np.float32)
     labels[rng.random(ROWS) < 0.05, 2] = np.nan
-    said = np.stack(
+    predictions = np.stack(
         [1 / (1 + np.exp(-z - rng.normal(size=ROWS))), rng.random(ROWS), np.round(z, 1)], 1
     )
-    joint = said * [1, 0, 1]
-    joint[:, 1] = said[:, 0] * said[:, 1]
-    return labels, said.astype(np.float32), joint.astype(np.float32), group
+    joint = predictions * [1, 0, 1]
+    joint[:, 1] = predictions[:, 0] * predictions[:, 1]
+    return labels, predictions.astype(np.float32), joint.astype(np.float32), group
 
 
 OUTCOMES = ("click.recall@7.5%", "buy.recall@20%", "stay.value@5%")
@@ -58,33 +58,35 @@ def test_each_resample_is_what_its_rows_repeated_are_of_every_metric(rows, weigh
     weights = (
         np.random.default_rng(1).integers(0, 4, (ROWS, 1)).astype(np.float32) if weighted else None
     )
-    found, drawn = resampled(rows, weights, (700, ROWS)), counts(units_of(rows[3], 0), "valid", 12)
+    moved, drawn = resampled(rows, weights, (700, ROWS)), counts(units_of(rows[3], 0), "valid", 12)
     whole = evaluate(*rows, TASKS, "valid/", OUTCOMES, weights)
     kinds = {"click": "binary", "stay": "regression"}
     assert (
-        found.keys()
+        moved.keys()
         == whole.keys()
-        >= {f"valid/{of}.{name}" for of in kinds for name in METRICS[kinds[of]]}
+        >= {f"valid/{task}.{name}" for task in kinds for name in METRICS[kinds[task]]}
     )
     near = {"auc": 2e-4, "ece": 1e-2 if weighted else 3e-3, "decile_error": 2e-2}  # by bins
     for b in (0, 7):
         again = np.repeat(np.arange(ROWS), drawn[:, b])
-        of = None if weights is None else weights[again]
-        there = evaluate(*(array[again] for array in rows), TASKS, "valid/", OUTCOMES, of)
-        for key, values in found.items():
+        repeated_weights = None if weights is None else weights[again]
+        there = evaluate(
+            *(array[again] for array in rows), TASKS, "valid/", OUTCOMES, repeated_weights
+        )
+        for key, values in moved.items():
             about = near.get(key.rsplit(".", 1)[1], 1e-6)
             assert values[b] == pytest.approx(there[key] - whole[key], abs=about), key
 
 
 def test_two_models_are_measured_on_the_same_resamples(rows):
-    labels, said, joint, group = rows
-    worse = said.copy()
+    labels, predictions, joint, group = rows
+    worse = predictions.copy()
     worse[:, 0] = np.clip(
         worse[:, 0] + 0.02 * np.random.default_rng(1).normal(size=ROWS), 0.001, 0.999
     )
     first, second = (
-        np.array(resampled((labels, each, joint, group))["valid/click.auc"])
-        for each in (said, worse)
+        np.array(resampled((labels, model_predictions, joint, group))["valid/click.auc"])
+        for model_predictions in (predictions, worse)
     )
     assert np.std(first - second) < 0.2 * np.std(first)
 
@@ -114,22 +116,22 @@ def test_an_undefined_resample_costs_itself_alone():
     """
     labels = np.zeros((200, 1), np.float32)
     labels[[3, 50]] = 1
-    said = np.linspace(0.1, 0.5, 200, dtype=np.float32)[:, None]
+    predictions = np.linspace(0.1, 0.5, 200, dtype=np.float32)[:, None]
     resampling = Resampling((Task("click"),), "valid", 200)
-    resampling.add(predicted(labels, said, said, np.full(200, -1, np.int32)))
-    found = {key: np.array(values) for key, values in resampling.result().items()}
-    none = found["valid/click.rarer"] == -1
+    resampling.add(predicted(labels, predictions, predictions, np.full(200, -1, np.int32)))
+    by_key = {key: np.array(values) for key, values in resampling.result().items()}
+    none = by_key["valid/click.rarer"] == -1
     assert 0.05 < none.mean() < 0.25
-    np.testing.assert_array_equal(np.isnan(found["valid/click.auc"]), none)
-    assert np.isfinite(found["valid/click.logloss"]).all()
-    assert np.var(found["valid/click.rarer"]) == pytest.approx(1 / 2, rel=0.4)
+    np.testing.assert_array_equal(np.isnan(by_key["valid/click.auc"]), none)
+    assert np.isfinite(by_key["valid/click.logloss"]).all()
+    assert np.var(by_key["valid/click.rarer"]) == pytest.approx(1 / 2, rel=0.4)
 
 
 @pytest.mark.parametrize("users", [0, 60])
 def test_intervals_of_an_area_hold_its_truth(users):
     """Scores of two classes are normal at a distance; with users, scores of one move together."""
     rng = np.random.default_rng(2)
-    distance, n, held, runs = 1.0, 600, 0, 60
+    distance, n, covered, runs = 1.0, 600, 0, 60
     moved = 0.5 if users else 0.0
     truth = stats.norm.cdf(distance / np.sqrt(2 * (1 + moved**2)))
     for run in range(runs):
@@ -141,11 +143,13 @@ def test_intervals_of_an_area_hold_its_truth(users):
         label = (rng.random((n, 1)) < 0.4).astype(np.float32)
         user = rng.normal(0, moved, 1000)[group % 1000] if users else 0.0
         score = distance * label[:, 0] + rng.normal(size=n) + user
-        said = (1 / (1 + np.exp(-score)))[:, None].astype(np.float32)
-        found = evaluate(label, said, said, group, (Task("click"),), "valid/")["valid/click.auc"]
+        predictions = (1 / (1 + np.exp(-score)))[:, None].astype(np.float32)
+        area = evaluate(label, predictions, predictions, group, (Task("click"),), "valid/")[
+            "valid/click.auc"
+        ]
         # other resamples for each run
         resampling = Resampling((Task("click"),), f"split {run}", 80)
-        resampling.add(predicted(label, said, said, group))
+        resampling.add(predicted(label, predictions, predictions, group))
         reach = 1.645 * np.std(resampling.result()[f"split {run}/click.auc"], ddof=1)
-        held += abs(found - truth) <= reach
-    assert 0.78 <= held / runs <= 0.98
+        covered += abs(area - truth) <= reach
+    assert 0.78 <= covered / runs <= 0.98

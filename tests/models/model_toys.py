@@ -27,8 +27,8 @@ def model_on(schema, embedding=SMALL, tower=(8,), members=1, precision="fp32", *
     and independent.
     """
     choices = {}
-    for axis, given in (DEFAULTS | kinds).items():
-        kind, options = (given, {}) if isinstance(given, str) else given
+    for axis, choice in (DEFAULTS | kinds).items():
+        kind, options = (choice, {}) if isinstance(choice, str) else choice
         choices[axis] = Chosen(kind, AXES[axis][kind].config.model_validate(options))
     choices.pop("balancing")
     return MultiTaskModel(

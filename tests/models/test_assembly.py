@@ -69,8 +69,8 @@ def test_without_gradients_a_compiled_pass_looks_up_the_same_rows(dtype, stored)
     ids = torch.randint(1000, (40, 7), dtype=dtype)
     for some in (ids, ids.t(), ids[:0], ids[:, :1], ids[3]):
         with torch.no_grad():
-            found = table(some, stored)
-        assert torch.equal(found, F.embedding(some, table.weight).to(stored))
+            rows = table(some, stored)
+        assert torch.equal(rows, F.embedding(some, table.weight).to(stored))
 
 
 @pytest.mark.parametrize(
@@ -83,14 +83,16 @@ def test_pools_like_a_loop_over_samples_and_fields(slots, batch):
     pooled = FieldPooling(schema)(e, ids)
     assert pooled.shape == (batch, len(slots), 5)
     for sample in range(batch):
-        at = 0
+        start = 0
         for field, n in enumerate(slots):
-            expected = e[sample, at]
+            expected = e[sample, start]
             if n > 1:
-                kept = [e[sample, slot] for slot in range(at, at + n) if ids[sample, slot] != 0]
-                expected = sum(kept) / len(kept) if kept else torch.zeros(5)
+                present = [
+                    e[sample, slot] for slot in range(start, start + n) if ids[sample, slot] != 0
+                ]
+                expected = sum(present) / len(present) if present else torch.zeros(5)
             torch.testing.assert_close(pooled[sample, field], expected)
-            at += n
+            start += n
 
 
 LARGE = Schema((Field("user", 50), Field("item", 5000)), ("age",), (Task("click"), Task("like")))
@@ -114,22 +116,24 @@ def made(seed=3, **changes):
     ],
 )
 def test_they_agree_where_name_and_shape_do(changes):
-    one, other = dict(made().named_parameters()), dict(made(**changes).named_parameters())
-    assert {(name, value.shape) for name, value in one.items()} != {
-        (name, v.shape) for name, v in other.items()
+    plain, changed = dict(made().named_parameters()), dict(made(**changes).named_parameters())
+    assert {(name, value.shape) for name, value in plain.items()} != {
+        (name, v.shape) for name, v in changed.items()
     }
     same = [
-        name for name, value in one.items() if name in other and other[name].shape == value.shape
+        name
+        for name, value in plain.items()
+        if name in changed and changed[name].shape == value.shape
     ]
     assert "embedding.weight" in same
     assert any(name.startswith("towers") for name in same)
     for name in same:
-        torch.testing.assert_close(one[name], other[name], rtol=0, atol=0)
+        torch.testing.assert_close(plain[name], changed[name], rtol=0, atol=0)
 
 
 def test_another_seed_draws_other_values_and_columns_of_the_table_are_unlike():
-    model, other = made(), made(seed=4)
-    for (name, one), two in zip(model.named_parameters(), other.parameters(), strict=True):
+    model, second = made(), made(seed=4)
+    for (name, one), two in zip(model.named_parameters(), second.parameters(), strict=True):
         if one.dim() > 1 and not name.endswith("bias"):
             assert not torch.equal(one, two)
     table = model.embedding.weight[1:]

@@ -22,10 +22,13 @@ def turns(*axes):
     The others run against each other at different speeds, so that over the first axis their pairs
     come by, too.
     """
-    first, *others = (list(axis) for axis in axes)
-    rows = len(others[0])
+    first, *other_axes = (list(axis) for axis in axes)
+    rows = len(other_axes[0])
     return [
-        (value, *(other[(row + number * at) % len(other)] for at, other in enumerate(others)))
+        (
+            value,
+            *(axis[(row + number * place) % len(axis)] for place, axis in enumerate(other_axes)),
+        )
         for number, value in enumerate(first)
         for row in range(rows)
     ]
@@ -133,15 +136,15 @@ def in_onnx(program):
     for package in ("onnx", "onnxscript"):
         pytest.importorskip(package, reason=f"{package} is not installed")
     runtime = pytest.importorskip("onnxruntime", reason="no onnxruntime: the extra `serve`")
-    made = torch.onnx.export(program, dynamo=True, optimize=False, verbose=False)
+    converted = torch.onnx.export(program, dynamo=True, optimize=False, verbose=False)
     session = runtime.InferenceSession(
-        made.model_proto.SerializeToString(), providers=["CPUExecutionProvider"]
+        converted.model_proto.SerializeToString(), providers=["CPUExecutionProvider"]
     )
-    names = [given.name for given in session.get_inputs()]
+    names = [value.name for value in session.get_inputs()]
 
     def run(ids, dense):
-        found = session.run(None, dict(zip(names, (ids.numpy(), dense.numpy()), strict=True)))
-        return [torch.from_numpy(values) for values in found]
+        outputs = session.run(None, dict(zip(names, (ids.numpy(), dense.numpy()), strict=True)))
+        return [torch.from_numpy(values) for values in outputs]
 
     return run
 
@@ -173,9 +176,13 @@ def test_every_entry_exports_and_runs_in_onnx_at_other_batch_sizes(turn):
         ids, dense, _ = of.batch_of(schema, size)
         expected = [model(ids, dense) for model in models.values()]
         for run in (program.module(), onnx) if size else (program.module(),):
-            for name, found, ours in zip(models, run(ids, dense), expected, strict=True):
+            for name, actual, ours in zip(models, run(ids, dense), expected, strict=True):
                 torch.testing.assert_close(
-                    found, ours, rtol=1e-5, atol=1e-5, msg=lambda text, at=name: f"{at}: {text}"
+                    actual,
+                    ours,
+                    rtol=1e-5,
+                    atol=1e-5,
+                    msg=lambda text, label=name: f"{label}: {text}",
                 )
 
 

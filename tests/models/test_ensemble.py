@@ -41,7 +41,7 @@ def model_of(sharing, funnel, members, interaction="none"):
 def scaled(model, by):
     """The model with its sharing's inputs (I, B, inputs) multiplied by (I, inputs)."""
     hook = model.sharing.register_forward_pre_hook(
-        lambda _, given: (given[0] * by.unsqueeze(1), *given[1:])
+        lambda _, arguments: (arguments[0] * by.unsqueeze(1), *arguments[1:])
     )
     try:
         yield
@@ -69,8 +69,8 @@ def alone(model, member, plain):
 
 def predicted(model, logits):
     """Outputs (B, T) as probabilities and values."""
-    own = logits[:, : len(TASKS)]
-    return torch.cat([own[:, :2].sigmoid(), model.targets.values(own)[:, 2:]], 1)
+    of_tasks = logits[:, : len(TASKS)]
+    return torch.cat([of_tasks[:, :2].sigmoid(), model.targets.values(of_tasks)[:, 2:]], 1)
 
 
 @pytest.mark.parametrize(
@@ -82,19 +82,19 @@ def test_a_member_is_a_model_that_scales_its_inputs(sharing, funnel, interaction
     model.eval(), plain.eval()
     ids, dense, labels = batch_of(SCHEMA, 7)
     logits = model.logits(model.embed(ids), ids, dense)
-    each, losses, predictions = [], [], []
+    logits_of_members, losses, predictions = [], [], []
     for member, scale in enumerate(weights_of(model).unbind(1)):
         one = alone(model, member, plain)
         with scaled(one, scale):
-            each.append(one.logits(one.embed(ids), ids, dense))
-            losses.append(one.losses(each[-1], labels))
+            logits_of_members.append(one.logits(one.embed(ids), ids, dense))
+            losses.append(one.losses(logits_of_members[-1], labels))
             predictions.append(predicted(one, one(ids, dense)))
-    torch.testing.assert_close(logits, torch.cat(each), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(logits, torch.cat(logits_of_members), rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(
         model.losses(logits, labels), torch.stack(losses).mean(0), rtol=1e-5, atol=1e-5
     )
-    found = predicted(model, model(ids, dense))
-    torch.testing.assert_close(found, torch.stack(predictions).mean(0), rtol=1e-4, atol=1e-5)
+    prediction = predicted(model, model(ids, dense))
+    torch.testing.assert_close(prediction, torch.stack(predictions).mean(0), rtol=1e-4, atol=1e-5)
 
 
 def test_it_equals_tabm_mini():
@@ -116,27 +116,30 @@ def test_it_equals_tabm_mini():
     schema = Schema((), tuple("abcde"), (Task("x"), Task("y")))
     model = model_on(schema, tower=(), members=K, sharing=("shared_bottom", {"layers": (16, 16)}))
     linear = [module for module in twin.backbone.modules() if isinstance(module, nn.Linear)]
-    (own,) = [p for name, p in twin.backbone.named_parameters() if name.endswith("affine.weight")]
+    (scales,) = [
+        p for name, p in twin.backbone.named_parameters() if name.endswith("affine.weight")
+    ]
     with torch.no_grad():
-        model.member_inputs.parts[0].weight.copy_(own)
+        model.member_inputs.parts[0].weight.copy_(scales)
         for layer, theirs in zip(model.sharing.bottom.linears, linear, strict=True):
             layer.weight.copy_(theirs.weight)
             layer.bias.copy_(theirs.bias)
         model.towers.output.weight.copy_(twin.output.weight.permute(2, 0, 1))
         model.towers.output.bias.copy_(twin.output.bias.t())
     ids, dense = torch.zeros(9, 0, dtype=torch.int32), torch.randn(9, 5)
-    found = model.logits(model.embed(ids), ids, dense).view(K, 9, 2)
-    torch.testing.assert_close(found, twin(dense).transpose(0, 1), rtol=1e-5, atol=1e-5)
+    actual = model.logits(model.embed(ids), ids, dense).view(K, 9, 2)
+    torch.testing.assert_close(actual, twin(dense).transpose(0, 1), rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(
         model(ids, dense).sigmoid(), twin(dense).sigmoid().mean(1), rtol=1e-5, atol=1e-5
     )
     ours, theirs = (
-        _gradient(of, dense) for of in (lambda x: model.logits(model.embed(ids), ids, x), twin)
+        _gradient(function, dense)
+        for function in (lambda x: model.logits(model.embed(ids), ids, x), twin)
     )
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
-def _gradient(of, x):
+def _gradient(function, x):
     x = x.clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(of(x).sigmoid().sum(), x)
+    (gradient,) = torch.autograd.grad(function(x).sigmoid().sum(), x)
     return gradient

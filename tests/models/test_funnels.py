@@ -163,7 +163,7 @@ def test_each_joint_label_is_a_task_of_its_own():
     )
     for task in range(3):
         (gradient,) = torch.autograd.grad(losses[task], logits, retain_graph=True)
-        assert gradient.any(dim=0).tolist() == [other == task for other in range(3)]
+        assert gradient.any(dim=0).tolist() == [place == task for place in range(3)]
 
 
 @pytest.mark.parametrize("kind", ["direct", "aitm"])
@@ -199,24 +199,26 @@ def test_the_transfer_is_the_papers_sample_by_sample():
     2021.
     """
     width, parents = 5, DEEP.parents
-    along = AlongChains(DEEP, width).double()
+    chains = AlongChains(DEEP, width).double()
     links = [[(0, 0, 1), (1, 2, 1), (2, 5, 1)], [(0, 3, 0)]]  # of each round: slice, child, parent
     h = torch.randn(6, 7, width, dtype=torch.float64)
-    found = along(h)
+    transferred = chains(h)
     for sample in range(7):
         z = {task: h[task, sample] for task in range(6) if parents[task] is None}
-        for transfer, of_round in zip(along.transfers, links, strict=True):
+        for transfer, of_round in zip(chains.transfers, links, strict=True):
             layer = transfer.information.layers[0]
-            for at, child, parent in of_round:
-                p = (layer.weight[at] @ z[parent] + layer.bias[at]).relu()
-                both = [p, h[child, sample]]
-                w1, w2, w3 = (m.weight[at] for m in (transfer.query, transfer.key, transfer.value))
+            for place, child, parent in of_round:
+                p = (layer.weight[place] @ z[parent] + layer.bias[place]).relu()
+                pair = [p, h[child, sample]]
+                w1, w2, w3 = (
+                    m.weight[place] for m in (transfer.query, transfer.key, transfer.value)
+                )
                 scores = torch.stack(
-                    [(w1 @ u) @ (w2 @ u) / math.sqrt(width) for u in both]
+                    [(w1 @ u) @ (w2 @ u) / math.sqrt(width) for u in pair]
                 ).softmax(0)
-                z[child] = scores[0] * (w3 @ both[0]) + scores[1] * (w3 @ both[1])
+                z[child] = scores[0] * (w3 @ pair[0]) + scores[1] * (w3 @ pair[1])
         for task, expected in z.items():
-            torch.testing.assert_close(found[task, sample], expected, rtol=1e-10, atol=1e-10)
+            torch.testing.assert_close(transferred[task, sample], expected, rtol=1e-10, atol=1e-10)
 
 
 KINDS = [("escm2_ipw", {}), ("escm2_dr", {"imputes": "error"}), ("escm2_dr", {"imputes": "label"})]
@@ -240,7 +242,7 @@ def drawn(schema, outputs, batch=40):
 
 def by_hand(kind, schema, options, logits, labels):
     """Sample by sample, the IPW or DR risk beside the joint probability's loss."""
-    found = []
+    losses = []
     tied = [task for task in range(len(schema.tasks)) if schema.parents[task] is not None]
     for task in range(len(schema.tasks)):
         *above, _ = schema.chain(task)
@@ -251,29 +253,31 @@ def by_hand(kind, schema, options, logits, labels):
                 continue
             count += 1
             p = math.prod(sigmoid(z[a]) for a in above)
-            own = sigmoid(z[task])
-            whole += log_loss(p * own, y[task] if stop == 1 else 0.0)
+            predicted = sigmoid(z[task])
+            whole += log_loss(p * predicted, y[task] if stop == 1 else 0.0)
             if not above:
                 continue
             weight = min(1 / p, options["clip"]) if stop == 1 else 0.0
-            error = log_loss(own, y[task]) if stop == 1 else 0.0
+            error = log_loss(predicted, y[task]) if stop == 1 else 0.0
             if kind == "escm2_ipw":
                 risk += weight * error
             else:
                 extra = z[len(schema.tasks) + tied.index(task)]
                 by_error = options["imputes"] == "error"
                 imputed = (
-                    math.log(1 + math.exp(extra)) if by_error else log_loss(own, sigmoid(extra))
+                    math.log(1 + math.exp(extra))
+                    if by_error
+                    else log_loss(predicted, sigmoid(extra))
                 )
                 risk += imputed + weight * (error - imputed)
                 imputation += weight * (error - imputed) ** 2
         whole, risk, imputation = whole / count, max(risk / count, 0.0), imputation / count
-        found.append(
+        losses.append(
             options["ctcvr_weight"] * whole + options["cvr_weight"] * (risk + imputation)
             if above
             else whole
         )
-    return found
+    return losses
 
 
 @EACH
@@ -310,9 +314,9 @@ def test_the_selection_bias_of_clicks_is_gone(kind, options, rate):
     slopes = []
     for p in (rate - 0.01, rate, rate + 0.01):
         logit = torch.logit(torch.tensor(p, dtype=torch.float64)).requires_grad_()
-        more = [torch.full((200,), 2.0, dtype=torch.float64)] * (len(funnel.outputs) - 2)
+        extra = [torch.full((200,), 2.0, dtype=torch.float64)] * (len(funnel.outputs) - 2)
         loss = funnel.losses(
-            torch.stack([torch.logit(p_click), logit.expand(200), *more], 1), labels
+            torch.stack([torch.logit(p_click), logit.expand(200), *extra], 1), labels
         )[1]
         slopes.append(float(torch.autograd.grad(loss, logit)[0]))
     assert slopes[0] < -1e-4
@@ -339,14 +343,18 @@ RATE = 0.1
 def gradients(funnel, rate, by="click", correct=True):
     """Of each task's loss at the logits of the truth (T, O), over all cells of thinned data."""
     entry = FUNNELS[funnel]
-    made: Funnel = entry.build(Schema((), (), TASKS), entry.config())
+    built: Funnel = entry.build(Schema((), (), TASKS), entry.config())
     labels, often = CELLS[:, :4], CELLS[:, 4]
     click, buy, like = (often @ labels[:, :3]).tolist()
     stay = float(often @ labels[:, 3])
-    truth = [click, buy / click if made.conditional else buy, like]
-    more = torch.zeros(len(made.outputs) - len(TASKS), dtype=torch.float64)
+    truth = [click, buy / click if built.conditional else buy, like]
+    extra = torch.zeros(len(built.outputs) - len(TASKS), dtype=torch.float64)
     logits = torch.cat(
-        [torch.logit(torch.tensor(truth, dtype=torch.float64)), torch.tensor([stay]).double(), more]
+        [
+            torch.logit(torch.tensor(truth, dtype=torch.float64)),
+            torch.tensor([stay]).double(),
+            extra,
+        ]
     )
     logits.requires_grad_()
     negative = labels[:, 0] == 0
@@ -354,17 +362,17 @@ def gradients(funnel, rate, by="click", correct=True):
     weights = torch.stack([there, torch.where(negative, 1 / RATE, 1.0).double()], 1)
     whole = logits.expand(len(CELLS), -1)
     if correct:
-        thinned = Thinned(made, Thinning(by, rate)).double()
-        losses = made.losses(whole + thinned.offset, labels, thinned.weights(weights))
+        thinned = Thinned(built, Thinning(by, rate)).double()
+        losses = built.losses(whole + thinned.offset, labels, thinned.weights(weights))
     else:
-        losses = made.losses(whole, labels, weights[:, :1])
+        losses = built.losses(whole, labels, weights[:, :1])
     return torch.stack([torch.autograd.grad(loss, logits, retain_graph=True)[0] for loss in losses])
 
 
 @pytest.mark.parametrize("rate", [RATE, None])
 @pytest.mark.parametrize("funnel", FUNNELS)
 def test_the_truth_of_all_data_is_the_optimum(funnel, rate):
-    found = gradients(funnel, rate)[:, : len(TASKS)]
-    torch.testing.assert_close(found, torch.zeros_like(found), rtol=0, atol=1e-7)
+    slopes = gradients(funnel, rate)[:, : len(TASKS)]
+    torch.testing.assert_close(slopes, torch.zeros_like(slopes), rtol=0, atol=1e-7)
     biased = gradients(funnel, rate, correct=False).abs()
     assert (biased[[0, 2, 3], [0, 2, 3]] > 0.01).all()

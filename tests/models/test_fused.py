@@ -58,13 +58,13 @@ def test_gradients_of_stacks(groups, depths, gate):
 
 
 @pytest.mark.parametrize("all_of_them", [0, 1])
-@pytest.mark.parametrize(("gates", "own", "shared"), [(2, 0, 3), (1, 2, 1), (3, 1, 2)])
-def test_gradients_of_mixing(gates, own, shared, all_of_them):
+@pytest.mark.parametrize(("gates", "own_experts", "shared"), [(2, 0, 3), (1, 2, 1), (3, 1, 2)])
+def test_gradients_of_mixing(gates, own_experts, shared, all_of_them):
     batch, width = 70, 2  # more than one block of samples
     inputs = (
-        random(gates, batch, own + shared),
-        random(all_of_them, batch, gates * own + shared),
-        random(gates * own, batch, width),
+        random(gates, batch, own_experts + shared),
+        random(all_of_them, batch, gates * own_experts + shared),
+        random(gates * own_experts, batch, width),
         random(shared, batch, width),
     )
     assert torch.autograd.gradcheck(fused.mix, inputs, fast_mode=True)
@@ -105,12 +105,12 @@ def test_a_model_is_what_it_is_in_plain_float32(kind, members, compiled, precisi
     with monkeypatch.context() as context:
         if not compiled:
             plain(context)
-        found = [each for batch in batches for each in outcome(*batch)]
+        outcomes = [value for batch in batches for value in outcome(*batch)]
     plain(monkeypatch)
     model.precision = "fp32"
-    plainly = [each for batch in batches for each in outcome(*batch)]
-    assert precision == "fp32" or not torch.equal(found[-1], plainly[-1])  # rounding is seen
-    for a, b in zip(found, plainly, strict=True):
+    plainly = [value for batch in batches for value in outcome(*batch)]
+    assert precision == "fp32" or not torch.equal(outcomes[-1], plainly[-1])  # rounding is seen
+    for a, b in zip(outcomes, plainly, strict=True):
         assert a.dtype == torch.float32  # parameters, logits and gradients are, in any precision
         if precision == "fp32":
             torch.testing.assert_close(
@@ -162,12 +162,12 @@ def test_passes_on_three_threads_are_those_on_one(kind, precision, monkeypatch):
 
 def test_embeddings_as_precise_as_the_products_change_nothing():
     model, (ids, dense) = model_of("mmoe", "bf16"), batch_on(SCHEMA, 64)
-    found = []
+    outcomes = []
     for exact in (True, False):
         with torch.no_grad():
             e = model.embed(ids, exact)
         assert e.dtype == (torch.float32 if exact or model.pooling.pools else torch.bfloat16)
         logits = model.logits(e.requires_grad_(), ids, dense)
         gradients = torch.autograd.grad(logits.square().sum(), [e, *model.dense_parameters()])
-        found.append([logits, *(gradient.float() for gradient in gradients)])
-    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+        outcomes.append([logits, *(gradient.float() for gradient in gradients)])
+    assert all(torch.equal(a, b) for a, b in zip(*outcomes, strict=True))

@@ -19,13 +19,13 @@ def made(kind, sets=1, layout=LAYOUT, **options):
 
 def test_fm_is_the_sum_over_pairs_of_fields():
     x = torch.randn(2, 6, LAYOUT.inputs, dtype=torch.float64)
-    found = made("fm", 2)(x)[..., LAYOUT.inputs :]
+    interaction = made("fm", 2)(x)[..., LAYOUT.inputs :]
     v = [x[..., LAYOUT.columns(field)] for field in range(3)]
     expected = sum(
         (v[i] * v[j] for i, j in combinations(range(3), 2)),
         torch.zeros(2, 6, 4, dtype=torch.float64),
     )
-    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(interaction, expected)
 
 
 @pytest.mark.parametrize("rank", [0, 3])
@@ -43,6 +43,6 @@ def test_dcn_v2_equals_deepctr(rank):
             )
             theirs.bias[number] = layer[-1].bias[0].unsqueeze(1)
     x = torch.randn(1, 9, LAYOUT.inputs)
-    found = ours(x)[0]
-    assert (found - x[0]).std() > 0.1
-    torch.testing.assert_close(found, theirs(x[0]), rtol=1e-5, atol=1e-5)
+    output = ours(x)[0]
+    assert (output - x[0]).std() > 0.1
+    torch.testing.assert_close(output, theirs(x[0]), rtol=1e-5, atol=1e-5)

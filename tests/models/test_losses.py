@@ -37,10 +37,12 @@ def test_a_loss_of_single_samples_is_least_at_the_true_probability(kind):
     loss = made(kind)
     for p in (0.003, 0.2, 0.5, 0.9):
         logit = torch.logit(torch.tensor([[p], [p]], dtype=torch.float64)).requires_grad_()
-        both = each(loss, logit, torch.tensor([[1.0], [0.0]], dtype=torch.float64)).flatten()
-        (slope,) = torch.autograd.grad(p * both[0] + (1 - p) * both[1], logit)
+        two_losses = each(loss, logit, torch.tensor([[1.0], [0.0]], dtype=torch.float64)).flatten()
+        (slope,) = torch.autograd.grad(p * two_losses[0] + (1 - p) * two_losses[1], logit)
         assert float(slope.sum()) == pytest.approx(0, abs=1e-9)
-        assert loss.of_constant(p) == pytest.approx((p * both[0] + (1 - p) * both[1]).item())
+        assert loss.of_constant(p) == pytest.approx(
+            (p * two_losses[0] + (1 - p) * two_losses[1]).item()
+        )
 
 
 def test_weighted_logistic_is_least_at_the_mean_time():
@@ -51,17 +53,17 @@ def test_weighted_logistic_is_least_at_the_mean_time():
     schema = Schema((), (), (Task("watch", "regression", scale=scale),))
     entry = REGRESSION_LOSSES["weighted_logistic"]
     loss = entry.build(schema, entry.config()).double()
-    both = np.r_[np.ones(400), np.zeros(400)]
+    classes = np.r_[np.ones(400), np.zeros(400)]
     fitted = LogisticRegression(C=np.inf, tol=1e-10).fit(
-        np.r_[x, x], both, sample_weight=np.r_[1 + times, np.ones(400)]
+        np.r_[x, x], classes, sample_weight=np.r_[1 + times, np.ones(400)]
     )
     logits = torch.from_numpy(fitted.decision_function(x))[:, None].requires_grad_()
     targets = torch.from_numpy((np.log1p(times) - scale.centre) / scale.spread)[:, None]
-    given = loss((logits - scale.centre) / scale.spread, targets, Context())
-    (slope,) = torch.autograd.grad(given.sum(), logits)
+    losses = loss((logits - scale.centre) / scale.spread, targets, Context())
+    (slope,) = torch.autograd.grad(losses.sum(), logits)
     assert float(slope.sum()) == pytest.approx(0, abs=0.05)
     assert float((slope[:, 0] * torch.from_numpy(x[:, 0])).sum()) == pytest.approx(0, abs=0.05)
-    assert (given >= 0).all()
+    assert (losses >= 0).all()
     assert not loss(targets, targets, Context()).any()
     assert "log1p" in (entry.unfit(Schema((), (), (Task("watch", "regression"),))) or "")
 
@@ -69,10 +71,10 @@ def test_weighted_logistic_is_least_at_the_mean_time():
 def test_huber_is_half_the_square_and_then_a_line():
     entry = REGRESSION_LOSSES["huber"]
     schema = Schema((), (), (Task("watch", "regression"),))
-    found = entry.build(schema, entry.config.model_validate({"delta": 0.5}))(
+    losses = entry.build(schema, entry.config.model_validate({"delta": 0.5}))(
         torch.tensor([[0.0], [0.4], [-3.0]]), torch.zeros(3, 1), Context()
     )
-    torch.testing.assert_close(found.flatten(), torch.tensor([0.0, 0.08, 0.5 * (3 - 0.25)]))
+    torch.testing.assert_close(losses.flatten(), torch.tensor([0.0, 0.08, 0.5 * (3 - 0.25)]))
 
 
 def of_values(kind, *tasks, **options):
@@ -87,12 +89,16 @@ def of_values(kind, *tasks, **options):
 @pytest.mark.parametrize("level", [0.1, 0.5, 0.9])
 def test_quantile_is_the_pinball_loss_and_powells_where_rows_have_bounds(level):
     rng = np.random.default_rng(0)
-    said, y, bounds = rng.normal(size=(3, 200))
+    predictions, y, bounds = rng.normal(size=(3, 200))
     loss, column = of_values("quantile", level=level), lambda x: torch.from_numpy(x)[:, None]
-    plain = loss(column(said), column(y), Context())
-    assert float(plain.mean()) == pytest.approx(mean_pinball_loss(y, said, alpha=level))
-    capped = loss(column(said), column(np.minimum(y, bounds)), Context(bounds=column(bounds)))
-    expected = mean_pinball_loss(np.minimum(y, bounds), np.minimum(said, bounds), alpha=level)
+    plain = loss(column(predictions), column(y), Context())
+    assert float(plain.mean()) == pytest.approx(mean_pinball_loss(y, predictions, alpha=level))
+    capped = loss(
+        column(predictions), column(np.minimum(y, bounds)), Context(bounds=column(bounds))
+    )
+    expected = mean_pinball_loss(
+        np.minimum(y, bounds), np.minimum(predictions, bounds), alpha=level
+    )
     assert float(capped.mean()) == pytest.approx(expected)
     assert loss.says == f"{level:g} quantile"
 
@@ -114,9 +120,9 @@ def test_censored_squares_are_tobits_likelihood_and_its_deviation_is_that_of_the
 
     best = minimize(negative, [0.0, 0.0, 0.0]).x
     loss = of_values("squared", Task("watch", "regression", censored=True)).double()
-    inputs, targets, most = (torch.from_numpy(each)[:, None] for each in (x, seen, bounds))
+    inputs, targets, upper = (torch.from_numpy(array)[:, None] for array in (x, seen, bounds))
     line = torch.tensor([0.0, 0.0], dtype=torch.float64, requires_grad=True)
-    context = Context(bounds=most)
+    context = Context(bounds=upper)
     for _ in range(400):
         outputs = line[0] + line[1] * inputs
         (slope,) = torch.autograd.grad(loss(outputs, targets, context).mean(), line)
@@ -124,12 +130,12 @@ def test_censored_squares_are_tobits_likelihood_and_its_deviation_is_that_of_the
         loss.follow(outputs.detach(), targets, None, context)
     assert line.tolist() == pytest.approx(best[:2], abs=2e-3)
     assert float(loss.variance.sqrt()) == pytest.approx(np.exp(best[2]), rel=5e-3)
-    given = loss(outputs, targets, context)
+    losses = loss(outputs, targets, context)
     expected = -float(loss.variance) * norm.logsf(
         bounds, outputs.detach()[:, 0], float(loss.variance.sqrt())
     )
-    np.testing.assert_allclose(given.detach()[above, 0], expected[above], rtol=1e-6)
-    assert (given >= 0).all()
+    np.testing.assert_allclose(losses.detach()[above, 0], expected[above], rtol=1e-6)
+    assert (losses >= 0).all()
     far = loss(
         torch.tensor([[-1e4], [1e4]], dtype=torch.float64), targets[:2], Context(bounds=targets[:2])
     )
@@ -148,10 +154,14 @@ def test_what_is_predicted_of_capped_values_is_their_mean(log):
             np.exp(logs) - 1 if log else logs, np.exp(bound) - 1 if log and bound < 9 else bound
         )
         caps = torch.tensor([[(bound - 2.0) / 0.5]])
-        found = float(loss.predicted(torch.tensor([[0.3]]), torch.zeros(1, 2), caps)) * 0.5 + 2.0
-        assert (np.exp(found) - 1 if log else found) == pytest.approx(drawn.mean(), rel=3e-3)
+        predicted = (
+            float(loss.predicted(torch.tensor([[0.3]]), torch.zeros(1, 2), caps)) * 0.5 + 2.0
+        )
+        assert (np.exp(predicted) - 1 if log else predicted) == pytest.approx(
+            drawn.mean(), rel=3e-3
+        )
     whole = float(loss.predicted(torch.tensor([[0.3]]), torch.zeros(1, 2))) * 0.5 + 2.0
-    assert whole == pytest.approx(found)
+    assert whole == pytest.approx(predicted)
 
 
 def binned():
@@ -183,12 +193,12 @@ def test_cuts_of_bins_are_the_levels_quantiles_among_rows_of_the_same_duration()
 def test_a_prediction_of_bins_is_the_sum_of_probabilities_times_mean_labels():
     loss, _, dense = binned()
     outputs, numbers = torch.randn(50, 1), torch.from_numpy(dense[:50]).float()
-    found = loss.predicted(outputs, numbers)
+    predicted = loss.predicted(outputs, numbers)
     means = loss._interpolated(0, numbers, loss.means)
     for row in range(50):
         above = [1.0, *(outputs[row, 0] - loss.thresholds[0]).sigmoid().tolist(), 0.0]
         parts = [(above[k] - above[k + 1]) * float(means[row, k]) for k in range(means.shape[1])]
-        assert float(found[row, 0]) == pytest.approx(sum(parts), rel=1e-4, abs=1e-4)
+        assert float(predicted[row, 0]) == pytest.approx(sum(parts), rel=1e-4, abs=1e-4)
 
 
 def test_thresholds_of_bins_follow_to_where_the_loss_is_least():
@@ -202,9 +212,9 @@ def test_thresholds_of_bins_follow_to_where_the_loss_is_least():
     for _ in range(600):
         loss.follow(outputs, targets, None, context)
     cuts = loss._interpolated(0, context.dense, loss.cuts)
-    for at in (4, 24, 44):
-        excess = (outputs - loss.thresholds[0, at]).sigmoid().mean() - (
-            targets > cuts[:, at : at + 1]
+    for number in (4, 24, 44):
+        excess = (outputs - loss.thresholds[0, number]).sigmoid().mean() - (
+            targets > cuts[:, number : number + 1]
         ).double().mean()
         assert float(excess) == pytest.approx(0, abs=1e-4)
 
@@ -217,15 +227,17 @@ def test_a_task_is_charged_for_its_own_column_and_known_rows_alone(kind):
     logits, targets = torch.randn(40, 3, requires_grad=True), (torch.rand(40, 3) < 0.4).float()
     targets[::3, 0] = torch.nan
     context = Context(torch.arange(40) // 6, torch.randn(40, 3, requires_grad=True))
-    found = loss(logits, targets, context=context)
-    for at in range(3):
-        (slope,) = torch.autograd.grad(found[at], logits, retain_graph=True)
-        assert not slope[:, [other for other in range(3) if other != at]].any()
-        assert not slope[targets[:, at].isnan()].any()
-    kept = ~targets[:, 0].isnan()
-    _, dense = context.group[kept].unique(return_inverse=True)
-    alone = loss(logits[kept], targets[kept], context=Context(dense, context.scores[kept]))
-    assert float(alone[0]) == pytest.approx(float(found[0]), rel=1e-5)
+    losses = loss(logits, targets, context=context)
+    for task in range(3):
+        (slope,) = torch.autograd.grad(losses[task], logits, retain_graph=True)
+        assert not slope[:, [column for column in range(3) if column != task]].any()
+        assert not slope[targets[:, task].isnan()].any()
+    labelled = ~targets[:, 0].isnan()
+    _, dense = context.group[labelled].unique(return_inverse=True)
+    alone = loss(
+        logits[labelled], targets[labelled], context=Context(dense, context.scores[labelled])
+    )
+    assert float(alone[0]) == pytest.approx(float(losses[0]), rel=1e-5)
     assert loss(logits, torch.full_like(targets, torch.nan), context=context).tolist() == [0, 0, 0]
 
 
@@ -240,25 +252,25 @@ def in_groups(seed=0):
     return torch.from_numpy(rng.normal(size=(60, 1))), torch.from_numpy(labels)[:, None], group
 
 
-def ranked(kind, logits, labels, group, **more):
+def ranked(kind, logits, labels, group, **extra):
     """The ranking term of each sample alone."""
-    options, scores = dict(more), more.pop("scores", None)
+    options, scores = dict(extra), extra.pop("scores", None)
     options.pop("scores", None)
     loss, context = made(kind, **options), Context(numbered(torch.from_numpy(group)), scores)
     weight = loss.config.weight
     log = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
-    found = loss(logits, labels, torch.ones_like(labels, dtype=torch.bool), context)
-    return ((found - (1 - weight) * log) / weight).flatten()
+    losses = loss(logits, labels, torch.ones_like(labels, dtype=torch.bool), context)
+    return ((losses - (1 - weight) * log) / weight).flatten()
 
 
 def test_listwise_is_the_cross_entropy_of_each_groups_softmax():
     logits, labels, group = in_groups()
-    found = ranked("listwise", logits, labels, group)
+    terms = ranked("listwise", logits, labels, group)
     for one in range(6):
         rows = torch.from_numpy(np.flatnonzero(group == one))
         # labels as weights of the classes
         expected = F.cross_entropy(logits[rows, 0][None], labels[rows, 0][None])
-        assert float(found[rows].sum()) == pytest.approx(float(expected))
+        assert float(terms[rows].sum()) == pytest.approx(float(expected))
 
 
 def test_jrc_is_the_published_code():
@@ -267,13 +279,15 @@ def test_jrc_is_the_published_code():
     """
     logits, labels, group = in_groups()
     negative = torch.randn(60, 1, dtype=torch.float64)
-    both = torch.cat([negative, logits + negative], 1)
+    logits_of_classes = torch.cat([negative, logits + negative], 1)
     mask = torch.from_numpy(group[:, None] == group[None]).double()
     y = torch.cat([1 - labels, labels], 1)
-    tiled = both[:, None].expand(-1, 60, -1) + (1 - mask[:, :, None]) * -1e9
+    tiled = logits_of_classes[:, None].expand(-1, 60, -1) + (1 - mask[:, :, None]) * -1e9
     masked = y[:, None].expand(-1, 60, -1) * mask[:, :, None]
     of_context = sum(-(masked[..., k] * F.log_softmax(tiled[..., k], 0)).sum(0) for k in range(2))
-    published = 0.3 * F.cross_entropy(both, y) + 0.7 * (of_context / mask.sum(0)).mean()
+    published = (
+        0.3 * F.cross_entropy(logits_of_classes, y) + 0.7 * (of_context / mask.sum(0)).mean()
+    )
     loss = made("jrc", weight=0.7)
     ours = loss(
         logits, labels, labels >= 0, Context(numbered(torch.from_numpy(group)), negative)
@@ -287,18 +301,19 @@ def test_bpr_compares_positives_with_negatives_of_their_group(pairs):
     all pairs.
     """
     logits, labels, group = in_groups()
-    found = ranked("bpr", logits, labels, group, pairs=pairs)
+    terms = ranked("bpr", logits, labels, group, pairs=pairs)
     for row in range(60):
-        others = [j for j in range(60) if group[j] == group[row] and labels[j, 0] == 0]
-        if labels[row, 0] == 0 or not others:
-            assert float(found[row]) == pytest.approx(0, abs=1e-12)
+        negatives = [j for j in range(60) if group[j] == group[row] and labels[j, 0] == 0]
+        if labels[row, 0] == 0 or not negatives:
+            assert float(terms[row]) == pytest.approx(0, abs=1e-12)
             continue
-        each_pair = F.softplus(logits[others, 0] - logits[row, 0]).numpy()
-        starts = range(len(others))
+        each_pair = F.softplus(logits[negatives, 0] - logits[row, 0]).numpy()
+        starts = range(len(negatives))
         cyclic = [
-            np.take(each_pair, np.arange(at, at + pairs), mode="wrap").mean() for at in starts
+            np.take(each_pair, np.arange(start, start + pairs), mode="wrap").mean()
+            for start in starts
         ]
-        assert np.abs(np.array(cyclic) - float(found[row])).min() < 1e-12
+        assert np.abs(np.array(cyclic) - float(terms[row])).min() < 1e-12
 
 
 @pytest.mark.parametrize("kind", GROUPED)
@@ -306,8 +321,8 @@ def test_ranking_leaves_the_mean_prediction_to_the_log_loss(kind):
     """The gradient sums to that of the log loss: at an optimum with an intercept PCOC is 1."""
     logits, labels, group = in_groups()
     logits.requires_grad_()
-    found = ranked(kind, logits, labels, group, scores=torch.randn(60, 1, dtype=torch.float64))
-    (slope,) = torch.autograd.grad(found.sum(), logits)
+    terms = ranked(kind, logits, labels, group, scores=torch.randn(60, 1, dtype=torch.float64))
+    (slope,) = torch.autograd.grad(terms.sum(), logits)
     assert float(slope.sum()) == pytest.approx(0, abs=1e-9)
     assert slope.abs().max() > 0.01
 
@@ -341,9 +356,9 @@ def test_an_untrained_model_predicts_the_means_in_their_units_and_losses_begin_a
     with torch.no_grad():
         model.towers.output.weight.zero_()
         ids, dense = torch.ones(len(labels), 1, dtype=torch.int), torch.zeros(len(labels), 1)
-        found = model.probabilities(model(ids, dense))
-        for said in (found.conditional, found.joint):
-            torch.testing.assert_close(said[0], labels.mean(0), rtol=1e-3, atol=1e-5)
+        predicted = model.probabilities(model(ids, dense))
+        for prediction in (predicted.conditional, predicted.joint):
+            torch.testing.assert_close(prediction[0], labels.mean(0), rtol=1e-3, atol=1e-5)
         visit, spend, price, raw = model.losses(
             model.logits(model.embed(ids), ids, dense), labels
         ).tolist()
@@ -364,15 +379,15 @@ def test_the_joint_expectation_is_the_conditional_one_times_the_probability_of_t
         Schema((Field("user", 40),), ("age",), tasks), members=2, sharing="mmoe", funnel=funnel
     ).eval()
     with torch.no_grad():
-        found = model.probabilities(
+        predicted = model.probabilities(
             model(torch.arange(1, 31, dtype=torch.int)[:, None], torch.randn(30, 1))
         )
     for task, parent in ((0, 1), (3, 2)):
         torch.testing.assert_close(
-            found.joint[:, task], found.joint[:, parent] * found.conditional[:, task]
+            predicted.joint[:, task], predicted.joint[:, parent] * predicted.conditional[:, task]
         )
-    assert torch.equal(found.joint[:, 4], found.conditional[:, 4])
-    assert not torch.equal(found.joint[:, 1], found.conditional[:, 1])
+    assert torch.equal(predicted.joint[:, 4], predicted.conditional[:, 4])
+    assert not torch.equal(predicted.joint[:, 1], predicted.conditional[:, 1])
 
 
 @pytest.mark.parametrize("log", [True, False])
@@ -391,10 +406,10 @@ def test_a_prediction_is_at_most_the_bound_that_an_input_has(log):
         for name, scale in zip("abc", scales, strict=True)
     )
     targets = Targets(Schema((), ("seconds", "seconds_missing"), tasks))
-    said = torch.tensor([70.0, 70, 70, 70])[:, None].expand(4, 3)
-    found = targets.values(torch.minimum(targets.of_labels(said), targets.caps_of(dense)))
+    predictions = torch.tensor([70.0, 70, 70, 70])[:, None].expand(4, 3)
+    values = targets.values(torch.minimum(targets.of_labels(predictions), targets.caps_of(dense)))
     torch.testing.assert_close(
-        found, torch.tensor([2.0, 50, 70, 70])[:, None].expand(4, 3), rtol=1e-3, atol=1e-3
+        values, torch.tensor([2.0, 50, 70, 70])[:, None].expand(4, 3), rtol=1e-3, atol=1e-3
     )
 
 
@@ -403,26 +418,27 @@ def test_the_mean_prediction_on_train_is_the_mean_label_whatever_the_model_expla
     """A model that knows half of a log-normal label's logarithm: exp of its output would be too
     low.
     """
-    known, noise = RNG.normal(2, 1, 5000), RNG.normal(0, 1, 5000)
+    explained, noise = RNG.normal(2, 1, 5000), RNG.normal(0, 1, 5000)
     visit = np.where(np.arange(5000) % 2, 1.0, 0.0) if parent else np.ones(5000)
     # where the parent did not happen, nonsense
-    label = np.exp(known + noise) * np.where(visit == 1, 1, 100)
+    label = np.exp(explained + noise) * np.where(visit == 1, 1, 100)
     targets = Targets(schema_of(label[visit == 1], parent))
     labels = torch.from_numpy(np.stack([visit, label, label, label], 1)).float()
     output = (
-        torch.from_numpy(np.log1p(np.exp(known))).float() - targets.centre[1]
+        torch.from_numpy(np.log1p(np.exp(explained))).float() - targets.centre[1]
     ) / targets.spread[1]
     outputs = torch.stack([torch.zeros(5000), output, output, output], 1)
     for rows in torch.arange(5000).split(500):
         targets.follow(outputs[rows], labels[rows])
-    own = visit == 1
-    mean = label[own].mean()
+    visited = visit == 1
+    mean = label[visited].mean()
     plain, smeared = (
-        targets.values(each)[own, 1].mean().item() for each in (outputs, targets.corrected(outputs))
+        targets.values(some_outputs)[visited, 1].mean().item()
+        for some_outputs in (outputs, targets.corrected(outputs))
     )
     assert plain < 0.7 * mean
     assert smeared == pytest.approx(mean, rel=0.05)
     state = targets.state_dict()
-    again = Targets(schema_of(label[own], parent))
+    again = Targets(schema_of(label[visited], parent))
     again.load_state_dict(state)
     assert torch.equal(again.corrected(outputs), targets.corrected(outputs))

@@ -66,10 +66,10 @@ def test_rows_of_the_table_are_those_of_the_fields_that_are_seen():
         assert torch.equal(made(kind).rows(ids), ids[:, :5])
         assert made(kind).schema.fields == FIELDS
         assert made(kind).rows(ids).is_contiguous()
-    both = made("bucket_and_piecewise", ranges=2)
+    combined = made("bucket_and_piecewise", ranges=2)
     coarse = made("bucket", bins=2)
-    assert both.schema == replace(coarse.schema, dense=("user_rate",), numbers=())
-    assert torch.equal(both.rows(ids), coarse.rows(ids))
+    assert combined.schema == replace(coarse.schema, dense=("user_rate",), numbers=())
+    assert torch.equal(combined.rows(ids), coarse.rows(ids))
     # the spike has a range to itself
     assert [field.cardinality for field in coarse.schema.fields[3:]] == [
         5,
@@ -81,10 +81,10 @@ def test_rows_of_the_table_are_those_of_the_fields_that_are_seen():
     assert torch.equal(rows[:, :5], ids[:, :5])
     of_age = {int(a) - first: int(b) - first for a, b in zip(ids[:, 5], rows[:, 5], strict=True)}
     assert of_age == {0: 0, 1: 1, 2: 1, 3: 2, 4: 3, 5: 4}
-    others = {
+    differences = {
         int(a) - int(b) for a, b in zip(ids[:, 6:].flatten(), rows[:, 6:].flatten(), strict=True)
     }
-    assert others == {1}  # both later numbers have as many ranges as before
+    assert differences == {1}  # both later numbers have as many ranges as before
     assert rows.max() < coarse.schema.rows
 
 
@@ -105,18 +105,21 @@ def test_piecewise_linear_equals_the_authors(activation):
     numbers = (*NUMBERS[:2], Number("more", 4, None, tuple(np.linspace(-1, 2, 8)), (5,) * 7))
     ours = made("piecewise_linear", 2, replace(SCHEMA, numbers=numbers), activation=activation)
     edges = [bin_edges(number, 48) for number in numbers]
-    for at, found in enumerate(tokens_of(ours)):
+    for place, tokens in enumerate(tokens_of(ours)):
         theirs = theirs_of.PiecewiseLinearEmbeddings(
-            [torch.tensor(each) for each in edges], 4, activation=activation, version="A"
+            [torch.tensor(number_edges) for number_edges in edges],
+            4,
+            activation=activation,
+            version="A",
         )
         with torch.no_grad():  # theirs has a number's last bin in the last place
             theirs.linear.weight.zero_()
-            for q, each in enumerate(edges):
-                last = len(each) - 2
-                theirs.linear.weight[q, :last] = ours.linear.weight[at, q, :last]
-                theirs.linear.weight[q, -1] = ours.linear.weight[at, q, last]
-            theirs.linear.bias.copy_(ours.linear.bias[at])
-        torch.testing.assert_close(found, theirs(DENSE), rtol=1e-5, atol=1e-5)
+            for q, number_edges in enumerate(edges):
+                last = len(number_edges) - 2
+                theirs.linear.weight[q, :last] = ours.linear.weight[place, q, :last]
+                theirs.linear.weight[q, -1] = ours.linear.weight[place, q, last]
+            theirs.linear.bias.copy_(ours.linear.bias[place])
+        torch.testing.assert_close(tokens, theirs(DENSE), rtol=1e-5, atol=1e-5)
 
 
 AGE = Number("age", 4, 5, (-1.0, 0.0, 1.0), (5, 5))
@@ -154,20 +157,22 @@ def test_each_vector_is_a_linear_map_beside_what_the_rest_becomes(kind):
         seen.append(schema)
         return NUMERIC[kind].build(schema, 4, 2, NUMERIC[kind].config())
 
-    made = ProjectedVectors(VECTORS, 4, 2, of_rest)
+    projected = ProjectedVectors(VECTORS, 4, 2, of_rest)
     assert seen == [REST]
     x = torch.randn(1, 7, 9).expand(2, -1, -1)
-    rest = made.rest(x[:, :, KEPT]).expand(2, -1, -1)
-    y = made(x)
-    numbers = 4 * len(made.rest.tokens)
-    assert made.tokens == (*made.rest.tokens, "text", "image")
-    assert y.shape == (2, 7, made.outputs)
+    rest = projected.rest(x[:, :, KEPT]).expand(2, -1, -1)
+    y = projected(x)
+    numbers = 4 * len(projected.rest.tokens)
+    assert projected.tokens == (*projected.rest.tokens, "text", "image")
+    assert y.shape == (2, 7, projected.outputs)
     torch.testing.assert_close(y[:, :, :numbers], rest[:, :, :numbers])
     torch.testing.assert_close(y[:, :, numbers + 8 :], rest[:, :, numbers:])
-    for at, columns in enumerate((slice(0, 3), slice(6, 8))):
-        of = made.maps[at]
-        for own in range(2):
+    for place, columns in enumerate((slice(0, 3), slice(6, 8))):
+        linear = projected.maps[place]
+        for copy in range(2):
             wanted = torch.nn.functional.linear(
-                x[0, :, columns], of.weight[own, 0].T, of.bias[own, 0]
+                x[0, :, columns], linear.weight[copy, 0].T, linear.bias[copy, 0]
             )
-            torch.testing.assert_close(y[own, :, numbers + 4 * at : numbers + 4 * at + 4], wanted)
+            torch.testing.assert_close(
+                y[copy, :, numbers + 4 * place : numbers + 4 * place + 4], wanted
+            )

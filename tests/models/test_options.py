@@ -95,8 +95,8 @@ TIMED = Schema(
 
 def columns(schema=TIMED, **options):
     """Of the domain and of the prior."""
-    made = PEPNet.of(Layout(schema, 2), 2, PEPNetConfig.model_validate(options))
-    return made.domain.tolist(), made.prior.tolist()
+    network = PEPNet.of(Layout(schema, 2), 2, PEPNetConfig.model_validate(options))
+    return network.domain.tolist(), network.prior.tolist()
 
 
 @pytest.mark.parametrize(
@@ -122,8 +122,8 @@ def test_the_gate_on_the_input_sees_the_cards_scenario_and_the_others_do_not():
 def test_weights_of_their_own_are_for_a_card_with_few_scenarios(kind):
     assert "names no scenario" in str(SHARING[kind].unfit(TIMED))
     assert SHARING[kind].unfit(replace(TIMED, scenario="user")) is None
-    many = replace(TIMED, fields=(Field("page", 5001),), scenario="page")
-    assert "'page' has 5,000 values" in str(SHARING[kind].unfit(many))
+    many_pages = replace(TIMED, fields=(Field("page", 5001),), scenario="page")
+    assert "'page' has 5,000 values" in str(SHARING[kind].unfit(many_pages))
     with pytest.raises(UserError, match="names no scenario"):
         TrialConfig.parse({"architecture": kind}).check_fit(TIMED)
 
@@ -163,7 +163,7 @@ def test_experts_equal_torchs_own_modules(groups, layers, batch, activation, nor
         torch.nn.init.normal_(parameter)
     assert mlp(torch.zeros(2, 0, 10, dtype=torch.float64)).shape == (6, 0, mlp.outputs)
     x = torch.randn(groups, batch, 10, dtype=torch.float64, requires_grad=True)
-    found, expected = mlp(x), []
+    outputs, expected = mlp(x), []
     for expert in range(6):
         h = x[expert * groups // 6]
         for number, linear in enumerate(mlp.layers):
@@ -176,13 +176,13 @@ def test_experts_equal_torchs_own_modules(groups, layers, batch, activation, nor
                 h = F.rms_norm(h, h.shape[1:], mlp.norms[number].scale[expert], eps=1e-5)
             h = ACTIVATIONS[activation](h)
         expected.append(h)
-    torch.testing.assert_close(found, torch.stack(expected))
-    wanted, upstream = [x, *mlp.parameters()], torch.randn_like(found)
+    torch.testing.assert_close(outputs, torch.stack(expected))
+    wanted, upstream = [x, *mlp.parameters()], torch.randn_like(outputs)
     gradients = (
-        torch.autograd.grad(out, wanted, upstream) for out in (found, torch.stack(expected))
+        torch.autograd.grad(out, wanted, upstream) for out in (outputs, torch.stack(expected))
     )
-    for one, other in zip(*gradients, strict=True):
-        torch.testing.assert_close(one, other)
+    for first, second in zip(*gradients, strict=True):
+        torch.testing.assert_close(first, second)
 
 
 @pytest.mark.parametrize(
@@ -191,30 +191,30 @@ def test_experts_equal_torchs_own_modules(groups, layers, batch, activation, nor
 def test_a_sparse_gate_is_a_softmax_over_its_highest_scores(k, dtype):
     scores = torch.randn(3, 7, 5, dtype=dtype, requires_grad=True)
     experts = torch.randn(5, 7, 4, dtype=dtype, requires_grad=True)
-    found = mix(largest(scores, k), experts)[0]
+    mixed = mix(largest(scores, k), experts)[0]
     rows = []
     for gate in range(3):
         for sample in range(7):
             values, chosen = scores[gate, sample].sort(descending=True)
             rows.append(values[:k].softmax(0) @ experts[chosen[:k], sample])
     expected = torch.stack(rows).view(3, 7, 4)
-    torch.testing.assert_close(found, expected)
-    upstream = torch.randn_like(found)
-    gradients = (torch.autograd.grad(out, [scores, experts], upstream) for out in (found, expected))
-    for one, other in zip(*gradients, strict=True):
-        torch.testing.assert_close(one, other)
+    torch.testing.assert_close(mixed, expected)
+    upstream = torch.randn_like(mixed)
+    gradients = (torch.autograd.grad(out, [scores, experts], upstream) for out in (mixed, expected))
+    for first, second in zip(*gradients, strict=True):
+        torch.testing.assert_close(first, second)
 
 
 @pytest.mark.parametrize("gate_layers", [(), (6,), (6, 5)])
 def test_a_deep_gate_is_a_relu_network(gate_layers):
     gates = Gates(3, 8, 4, ExpertConfig(gate_layers=gate_layers)).double()
     x = torch.randn(1, 7, 8, dtype=torch.float64)
-    found = gates(*together(x, [gates.first]))
+    scores = gates(*together(x, [gates.first]))
     for gate in range(3):
         h = x[0]
         for layer in gates.hidden.layers:
             h = F.relu(F.linear(h, layer.weight[gate], layer.bias[gate]))
-        torch.testing.assert_close(found[gate], F.linear(h, gates.linear.weight[gate]))
+        torch.testing.assert_close(scores[gate], F.linear(h, gates.linear.weight[gate]))
 
 
 def test_weights_have_the_variance_that_keeps_activations_their_size():
@@ -234,12 +234,12 @@ def test_dropout_falls_on_each_expert_apart_and_only_in_training(layers, whole):
     for parameter in mlp.parameters():
         torch.nn.init.ones_(parameter)
     x = torch.ones(1, 50, 5)
-    given = mlp(x)
-    dropped = given == 0
+    outputs = mlp(x)
+    dropped = outputs == 0
     assert dropped.double().mean().item() == pytest.approx(0.25, abs=0.02)
     assert not torch.equal(dropped[0], dropped[1])
     torch.testing.assert_close(
-        given[~dropped].mean(), torch.tensor(whole / 0.75), rtol=0.01, atol=0
+        outputs[~dropped].mean(), torch.tensor(whole / 0.75), rtol=0.01, atol=0
     )
-    assert (given[~dropped].std() < 1e-3) == (len(layers) == 1)  # hidden layers are dropped, too
+    assert (outputs[~dropped].std() < 1e-3) == (len(layers) == 1)  # hidden layers are dropped, too
     assert (mlp.eval()(x) == whole).all()

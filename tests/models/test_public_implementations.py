@@ -104,10 +104,10 @@ def deepctr_equal(ours, theirs, towers, ends, joint=False):
         ours.towers.output.bias[task] = bias
     local, ids, dense = inputs(ours)
     expected = theirs(torch.cat([local.float(), dense], 1))
-    found = ours.probabilities(ours(ids, dense))
+    predicted = ours.probabilities(ours(ids, dense))
     assert expected.std(0).min() > 0.01
     torch.testing.assert_close(
-        found.joint if joint else found.conditional, expected, rtol=0, atol=1e-5
+        predicted.joint if joint else predicted.conditional, expected, rtol=0, atol=1e-5
     )
 
 

@@ -28,16 +28,16 @@ def drawn(sets=2):
     return torch.randn(sets, ROWS, 1 + LENGTH, DIM), there
 
 
-def mean(module, t, past, at):
+def mean(module, t, past, copy):
     return torch.stack(past).mean(0)
 
 
-def din(module, t, past, at):
+def din(module, t, past, copy):
     first, second = module.first, module.second
     total = torch.zeros(DIM)
     for h in past:
-        hidden = first.weight[at] @ torch.cat([h, t, h - t, h * t]) + first.bias[at]
-        total = total + (second.weight[at] @ hidden.relu() + second.bias[at]) * h
+        hidden = first.weight[copy] @ torch.cat([h, t, h - t, h * t]) + first.bias[copy]
+        total = total + (second.weight[copy] @ hidden.relu() + second.bias[copy]) * h
     return total
 
 
@@ -47,21 +47,21 @@ TWINS = {"mean": mean, "din": din}
 @pytest.mark.parametrize("kind", TWINS)
 def test_equals_a_loop(kind):
     module, (x, there) = made(kind), drawn()
-    found = module(x, there)
-    for at, row in product(range(2), range(ROWS)):
-        past = [x[at, row, 1 + place] for place in range(LENGTH) if there[row, place]]
-        expected = TWINS[kind](module, x[at, row, 0], past, at) if past else torch.zeros(DIM)
-        torch.testing.assert_close(found[at, row], expected, atol=1e-5, rtol=1e-5)
+    outputs = module(x, there)
+    for copy, row in product(range(2), range(ROWS)):
+        past = [x[copy, row, 1 + place] for place in range(LENGTH) if there[row, place]]
+        expected = TWINS[kind](module, x[copy, row, 0], past, copy) if past else torch.zeros(DIM)
+        torch.testing.assert_close(outputs[copy, row], expected, atol=1e-5, rtol=1e-5)
 
 
 def test_packed_and_padded_agree(monkeypatch):
     """Values and gradients."""
-    found = []
+    results = []
     for compiling in (False, True):
         monkeypatch.setattr(torch.compiler, "is_compiling", lambda compiling=compiling: compiling)
         module, (x, there) = made("din").double(), drawn()
         x = x.double().requires_grad_()
         y = module(x, there)
         y.square().sum().backward()
-        found.append([y, x.grad, *(parameter.grad for parameter in module.parameters())])
-    torch.testing.assert_close(found[0], found[1])
+        results.append([y, x.grad, *(parameter.grad for parameter in module.parameters())])
+    torch.testing.assert_close(results[0], results[1])

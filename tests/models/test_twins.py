@@ -78,16 +78,19 @@ def level(w, prefix, x, common, c):
     """g_k(x) = w_k(x) S_k(x), S_k the outputs of own and shared experts, and that of the shared
     gate where one is.
     """
-    own = [
-        [mlp(w, f"{prefix}.own", k * c.own_experts + i, at) for i in range(c.own_experts)]
-        for k, at in enumerate(x)
+    own_outputs = [
+        [mlp(w, f"{prefix}.own", k * c.own_experts + i, task_input) for i in range(c.own_experts)]
+        for k, task_input in enumerate(x)
     ]
     shared = [mlp(w, f"{prefix}.shared", i, common) for i in range(c.shared_experts)]
     gates, of_all = (w.get(f"{prefix}.{name}.linear.weight") for name in ("gates", "shared_gate"))
-    found = [
-        gated(gate @ at, experts + shared) for gate, at, experts in zip(gates, x, own, strict=True)
+    outputs = [
+        gated(gate @ task_input, experts + shared)
+        for gate, task_input, experts in zip(gates, x, own_outputs, strict=True)
     ]
-    return found, None if of_all is None else gated(of_all[0] @ common, [*chain(*own), *shared])
+    return outputs, None if of_all is None else gated(
+        of_all[0] @ common, [*chain(*own_outputs), *shared]
+    )
 
 
 def cgc(w, x, tasks, c):
@@ -125,13 +128,13 @@ def adatt(w, x, tasks, c):
             for t in range(tasks)
         ]
         shared = [mlp(w, f"shared.{level}.experts", i, common) for i in range(c.shared_experts)]
-        every = [expert for group in native for expert in group] + shared
+        all_experts = [expert for group in native for expert in group] + shared
 
-        def unit(prefix, number, at, own, every=every):
-            gate = softmax(w[f"{prefix}.gates.linear.weight"][number] @ at)
-            v = w[f"{prefix}.residual"][number] if len(own) > 1 else [1.0]
-            return sum(g * e for g, e in zip(gate, every, strict=True)) + sum(
-                a * e for a, e in zip(v, own, strict=True)
+        def unit(prefix, number, query, natives, experts=all_experts):
+            gate = softmax(w[f"{prefix}.gates.linear.weight"][number] @ query)
+            v = w[f"{prefix}.residual"][number] if len(natives) > 1 else [1.0]
+            return sum(g * e for g, e in zip(gate, experts, strict=True)) + sum(
+                a * e for a, e in zip(v, natives, strict=True)
             )
 
         following = [unit(f"own.{level}", t, h[t], native[t]) for t in range(tasks)]
@@ -151,10 +154,10 @@ def stem(w, x, tasks, c):
         for i in range(c.own_experts)
     ]
     experts += [mlp(w, "shared", i, x[0]) for i in range(c.shared_experts)]
-    found = []
+    outputs = []
     for t in range(tasks):
-        found.append(gated(w["gates.linear.weight"][t] @ (x[1 + t] + x[0]), experts))
-    return found
+        outputs.append(gated(w["gates.linear.weight"][t] @ (x[1 + t] + x[0]), experts))
+    return outputs
 
 
 def pepnet(w, x, tasks, c):
@@ -170,15 +173,15 @@ def pepnet(w, x, tasks, c):
 
     prior = x[0][list(PRIOR)]
     scaled = x[0] * gate("of_input", 0, np.concatenate([x[0][list(DOMAIN)], x[0]]))
-    found = []
+    outputs = []
     for t in range(tasks):
         h = scaled
         for number in range(len(c.layers)):
             h = mlp(w, f"layers.{number}", t, h) * gate(
                 f"gates.{number}", t, np.concatenate([prior, scaled])
             )
-        found.append(h)
-    return found
+        outputs.append(h)
+    return outputs
 
 
 def star(w, x, tasks, c, code):
@@ -186,11 +189,11 @@ def star(w, x, tasks, c, code):
     2021.
     """
     h = x[0]
-    for at in range(len(c.layers)):
-        weight, bias = w[f"bottom.layers.{at}.weight"][0], w[f"bottom.layers.{at}.bias"][0]
+    for layer in range(len(c.layers)):
+        weight, bias = w[f"bottom.layers.{layer}.weight"][0], w[f"bottom.layers.{layer}.bias"][0]
         if code:
-            weight = weight * (1 + w[f"own.{at}.scale"][code - 1])
-            bias = bias + w[f"own.{at}.shift"][code - 1]
+            weight = weight * (1 + w[f"own.{layer}.scale"][code - 1])
+            bias = bias + w[f"own.{layer}.shift"][code - 1]
         h = relu(weight @ h + bias)
     return [h] * tasks
 
@@ -198,10 +201,10 @@ def star(w, x, tasks, c, code):
 def mlora(w, x, tasks, c, code):
     """h = W x + b + B_s A_s x of the row's scenario s: Yang et al., RecSys 2024."""
     h = x[0]
-    for at in range(len(c.layers)):
-        z = w[f"bottom.layers.{at}.weight"][0] @ h + w[f"bottom.layers.{at}.bias"][0]
+    for layer in range(len(c.layers)):
+        z = w[f"bottom.layers.{layer}.weight"][0] @ h + w[f"bottom.layers.{layer}.bias"][0]
         if code:
-            z = z + w[f"own.{at}.up"][code - 1] @ (w[f"own.{at}.down"][code - 1] @ h)
+            z = z + w[f"own.{layer}.up"][code - 1] @ (w[f"own.{layer}.down"][code - 1] @ h)
         h = relu(z)
     return [h] * tasks
 
@@ -225,8 +228,8 @@ CASES = [
 
 def build(twin, options, tasks):
     entry = SHARING[twin.__name__]
-    more = {pepnet: (PRIOR, DOMAIN), star: (SCENARIOS,), mlora: (SCENARIOS,)}.get(twin, ())
-    sharing = entry.build(INPUTS, tasks, entry.config.model_validate(options), *more).double()
+    extra = {pepnet: (PRIOR, DOMAIN), star: (SCENARIOS,), mlora: (SCENARIOS,)}.get(twin, ())
+    sharing = entry.build(INPUTS, tasks, entry.config.model_validate(options), *extra).double()
     for parameter in sharing.parameters():
         torch.nn.init.normal_(parameter, std=0.7)
     return sharing, {name: tensor.numpy() for name, tensor in sharing.state_dict().items()}
@@ -236,10 +239,10 @@ def inputs(sharing, tasks):
     return torch.randn(sharing.input_sets(tasks), BATCH, INPUTS, dtype=torch.float64)
 
 
-def by_twin(twin, options, weights, x, tasks, *more):
+def by_twin(twin, options, weights, x, tasks, *extra):
     config = SHARING[twin.__name__].config.model_validate(options)
     samples = [
-        np.stack(twin(weights, x[:, b].numpy(), tasks, config, *more)) for b in range(x.shape[1])
+        np.stack(twin(weights, x[:, b].numpy(), tasks, config, *extra)) for b in range(x.shape[1])
     ]
     return torch.from_numpy(np.stack(samples, axis=1))
 
@@ -250,9 +253,9 @@ def test_equals_its_twin(twin, options, tasks):
     """In value; that gradients are those of plain torch is for `test_fused.py`."""
     sharing, weights = build(twin, options, tasks)
     x = inputs(sharing, tasks)
-    found = sharing.eval()(x).detach().expand(tasks, -1, -1)
+    outputs = sharing.eval()(x).detach().expand(tasks, -1, -1)
     torch.testing.assert_close(
-        found, by_twin(twin, options, weights, x, tasks), rtol=1e-9, atol=1e-9
+        outputs, by_twin(twin, options, weights, x, tasks), rtol=1e-9, atol=1e-9
     )
 
 
@@ -269,9 +272,9 @@ def test_rows_of_a_scenario_equal_its_twin(twin, options, compiling, monkeypatch
     sharing, weights = build(twin, options, 2)
     x, config = inputs(sharing, 2), SHARING[twin.__name__].config.model_validate(options)
     rows = [twin(weights, x[:, b].numpy(), 1, config, code)[0] for b, code in enumerate(CODES)]
-    found = sharing(x, torch.tensor(CODES))
+    outputs = sharing(x, torch.tensor(CODES))
     torch.testing.assert_close(
-        found, torch.from_numpy(np.stack(rows)).unsqueeze(0), rtol=1e-9, atol=1e-9
+        outputs, torch.from_numpy(np.stack(rows)).unsqueeze(0), rtol=1e-9, atol=1e-9
     )
     shared = [twin(weights, x[:, b].numpy(), 1, config, 0)[0] for b in range(BATCH)]
     torch.testing.assert_close(
@@ -291,13 +294,15 @@ def test_stems_gradients_stay_at_home(tasks):
     for task in range(tasks):
         (gradient,) = torch.autograd.grad(h[task].sum(), x, retain_graph=True)
         touched = gradient.flatten(1).any(dim=1).tolist()
-        assert touched == [True, *(other == task for other in range(tasks))]
-        for at in (0, 1 + task):
+        assert touched == [True, *(column == task for column in range(tasks))]
+        for place in (0, 1 + task):
             step = torch.zeros_like(x)
-            step[at, 2, 3] = 1e-6
+            step[place, 2, 3] = 1e-6
             with torch.no_grad():
                 slope = (sharing(x + step)[task] - sharing(x - step)[task]).sum() / 2e-6
-            torch.testing.assert_close(gradient[at, 2, 3], slope, rtol=1e-5, atol=1e-7)
-    other = x.detach().clone()
-    other[tasks] += 1.0
-    assert not torch.equal(sharing(other)[0], h[0])  # all forward: it does read the others' experts
+            torch.testing.assert_close(gradient[place, 2, 3], slope, rtol=1e-5, atol=1e-7)
+    changed = x.detach().clone()
+    changed[tasks] += 1.0
+    assert not torch.equal(
+        sharing(changed)[0], h[0]
+    )  # all forward: it does read the others' experts

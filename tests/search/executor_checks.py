@@ -59,18 +59,18 @@ def take_long(job):
     return measure(job)
 
 
-def opened(name, run, options, **more):
+def opened(name, run, options, **changes):
     """An executor with up to two workers, which is closed at the end of its block."""
-    return closing(EXECUTORS[name](run, 2, options.model_copy(update=more)))
+    return closing(EXECUTORS[name](run, 2, options.model_copy(update=changes)))
 
 
 def ended(executor, jobs):
     """The outcomes of jobs by trial, each of which ends once."""
     for job in jobs:
         executor.submit(job)
-    found = [executor.next() for _ in jobs]
-    assert sorted(outcome.job.trial for outcome in found) == sorted(job.trial for job in jobs)
-    return {outcome.job.trial: outcome for outcome in found}
+    outcomes = [executor.next() for _ in jobs]
+    assert sorted(outcome.job.trial for outcome in outcomes) == sorted(job.trial for job in jobs)
+    return {outcome.job.trial: outcome for outcome in outcomes}
 
 
 def each_job_ends_once_as_it_does_in_this_process(name, options, folder):
@@ -108,15 +108,15 @@ def a_fault_of_the_machine_is_tried_again(name, options, folder):
             job_of(trial, folder=str(folder), faults=faults)
             for trial, faults in enumerate((0, RETRIES, 99))
         ]
-        found = ended(executor, jobs)
+        outcomes = ended(executor, jobs)
     assert [len(list(folder.glob(f"{trial}-*"))) for trial in range(3)] == [
         1,
         RETRIES + 1,
         RETRIES + 1,
     ]
-    assert found[0].result
-    assert found[1].result
-    assert found[2].failure.kind == "infrastructure"
+    assert outcomes[0].result
+    assert outcomes[1].result
+    assert outcomes[2].failure.kind == "infrastructure"
     assert len([note for note in notes if "tried again" in note]) == 2 * RETRIES
 
 
@@ -126,13 +126,13 @@ def a_job_out_of_time_is_ended(name, options, folder):
         return
     with opened(name, take_long, options, job_seconds=LIMIT, retries=0) as executor:
         began = time.monotonic()
-        found = ended(
+        outcomes = ended(
             executor, [job_of(0, seconds=0), job_of(2, seconds=int(LONG)), job_of(5, seconds=0)]
         )
         assert time.monotonic() - began < LONG
-    assert found[2].failure.kind == "infrastructure"
-    assert found[0].result
-    assert found[5].result
+    assert outcomes[2].failure.kind == "infrastructure"
+    assert outcomes[0].result
+    assert outcomes[5].result
 
 
 def closing_forgets_jobs_and_may_be_done_twice(name, options, folder):

@@ -32,27 +32,27 @@ def train(job):
     """
     until = LADDER[-1] if job.until is None else job.until
     mark(job, f"begin {job.trial} {until} {os.getpid()}")
-    at, chain = 0, f"{job.trial} {job.seed}"
+    samples, chain = 0, f"{job.trial} {job.seed}"
     if job.resume is not None:
         state = json.loads(Path(job.resume).read_text())
         assert (state["trial"], state["seed"]) == (job.trial, job.seed)
-        at, chain = state["at"], state["chain"]
-    while at < until:
-        at, chain = at + 1, hashlib.md5(chain.encode()).hexdigest()
+        samples, chain = state["at"], state["chain"]
+    while samples < until:
+        samples, chain = samples + 1, hashlib.md5(chain.encode()).hexdigest()
         time.sleep(0.0002)
     if job.checkpoint is not None:
         path = Path(job.checkpoint)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
         temporary.write_text(
-            json.dumps({"trial": job.trial, "seed": job.seed, "at": at, "chain": chain})
+            json.dumps({"trial": job.trial, "seed": job.seed, "at": samples, "chain": chain})
         )
         temporary.replace(path)
     first, second = int(chain[:6], 16) / 16**6, int(chain[6:12], 16) / 16**6
-    values = {"click.auc": first - 2 / at, "like.auc": second - 2 / at}
+    values = {"click.auc": first - 2 / samples, "like.auc": second - 2 / samples}
     metrics = {f"{split}/{name}": value for split in job.splits for name, value in values.items()}
     return TrialResult(
-        metrics, {"samples_trained": float(at)}, [], dict(job.config), at == LADDER[-1]
+        metrics, {"samples_trained": float(samples)}, [], dict(job.config), samples == LADDER[-1]
     )
 
 
@@ -137,9 +137,9 @@ def disturb(driver, marks, executor, chance):
                 return killed
             time.sleep(0.001)
         time.sleep(chance.uniform(0, 0.012))
-        at = driver if victim == "driver" else last_worker(marks, chance)
+        victim_pid = driver if victim == "driver" else last_worker(marks, chance)
         try:
-            os.kill(at, signal.SIGKILL)
+            os.kill(victim_pid, signal.SIGKILL)
         except ProcessLookupError:
             continue
         killed.append(victim)

@@ -54,7 +54,9 @@ def _pipe():
     """Descriptors of this process that are sockets: the pipe to the driver."""
     descriptors = [int(name) for name in os.listdir("/proc/self/fd")]
     return [
-        one for one in descriptors if os.path.exists(f"/proc/self/fd/{one}") and _is_socket(one)
+        descriptor
+        for descriptor in descriptors
+        if os.path.exists(f"/proc/self/fd/{descriptor}") and _is_socket(descriptor)
     ]
 
 

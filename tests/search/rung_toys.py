@@ -31,18 +31,18 @@ def train(job):
     """Values rise towards the closed form, and shake with a chain of hashes that every sample
     lengthens.
     """
-    at, chain = 0, f"{job.trial} {job.seed}"
+    samples, chain = 0, f"{job.trial} {job.seed}"
     if job.resume is not None:
         state = json.loads(Path(job.resume).read_text())
         assert (state["trial"], state["seed"]) == (job.trial, job.seed)
-        at, chain = state["at"], state["chain"]
+        samples, chain = state["at"], state["chain"]
     until = FULL if job.until is None else job.until
-    assert at < until
-    while at < until:
-        at, chain = at + 1, hashlib.md5(chain.encode()).hexdigest()
+    assert samples < until
+    while samples < until:
+        samples, chain = samples + 1, hashlib.md5(chain.encode()).hexdigest()
     shake = int(chain[:6], 16) / 16**6 * 0.02
     metrics = {
-        f"{split}/{name}": value - 2 / at + shake
+        f"{split}/{name}": value - 2 / samples + shake
         for split in job.splits
         for name, value in zip(("click.auc", "like.auc"), _end(job), strict=True)
     }
@@ -50,15 +50,17 @@ def train(job):
         path = Path(job.checkpoint)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(
-            json.dumps({"trial": job.trial, "seed": job.seed, "at": at, "chain": chain})
+            json.dumps({"trial": job.trial, "seed": job.seed, "at": samples, "chain": chain})
         )
-    curve = [{"samples": float(at), "epoch": at / FULL}]
-    return TrialResult(metrics, {"samples_trained": float(at)}, curve, dict(job.config), at == FULL)
+    curve = [{"samples": float(samples), "epoch": samples / FULL}]
+    return TrialResult(
+        metrics, {"samples_trained": float(samples)}, curve, dict(job.config), samples == FULL
+    )
 
 
 def _end(job):
-    known = job.config["sharing.kind"] in ("single_task", "mmoe", "ple")
-    return objectives(job.config) if known else (0.0, 0.0)
+    fits = job.config["sharing.kind"] in ("single_task", "mmoe", "ple")
+    return objectives(job.config) if fits else (0.0, 0.0)
 
 
 def spent(records):

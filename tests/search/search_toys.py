@@ -184,11 +184,11 @@ class YoungestFirst(ShuffledExecutor):
 
 def interrupted_after(jobs, run):
     """A worker that Ctrl-C reaches after some jobs."""
-    left = [jobs]
+    remaining = [jobs]
 
     def stops(job):
-        left[0] -= 1
-        if left[0] < 0:
+        remaining[0] -= 1
+        if remaining[0] < 0:
             raise KeyboardInterrupt
         return run(job)
 
@@ -208,11 +208,11 @@ def interrupted_at(run, trial):
 
 def essence(records):
     """Records as JSON, in which one NaN is another, without what time they took."""
-    found = json.loads(json.dumps([asdict(record) for record in records]))
-    for each in (*found, *(rung for record in found for rung in record["rungs"])):
+    documents = json.loads(json.dumps([asdict(record) for record in records]))
+    for document in (*documents, *(rung for record in documents for rung in record["rungs"])):
         for name in ("started", "seconds"):
-            each.pop(name, None)
-    return found
+            document.pop(name, None)
+    return documents
 
 
 def ignore(record):

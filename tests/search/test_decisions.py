@@ -36,7 +36,7 @@ FOUR = [
 ]
 POOR = [waits(0, -0.5, kind="single_task"), *FOUR[1:]]  # 4 samples; the baseline lacks 15
 ALONE = [
-    waits(n, 0.1 * n, *more, kind="single_task") for n, more in enumerate([(), (0.2,), (0.3,)])
+    waits(n, 0.1 * n, *later, kind="single_task") for n, later in enumerate([(), (0.2,), (0.3,)])
 ]
 DONE = [waits(n, 0.1, kind="single_task") for n in range(3)]
 WITHOUT = toy_space().restricted({"sharing.kind": "ple"})
@@ -97,22 +97,22 @@ def test_a_promotion_that_is_too_dear_makes_room_for_one_at_a_lower_rung():
     # be promoted
     assert decide(plan(48), standings) == "new trial"
     # 49 samples; 5 places, 4 of them taken
-    more = [
+    more_standings = [
         *standings,
         *(waits(n, 9.0 + n) for n in range(10, 22)),
     ]
-    assert decide(plan(61), more) == RungStep(9, 2)
-    assert decide(plan(60), more) == RungStep(21, 1)
+    assert decide(plan(61), more_standings) == RungStep(9, 2)
+    assert decide(plan(60), more_standings) == RungStep(21, 1)
 
 
 def ledger(*values, running=0):
     """Trials with a result at the lowest rung, then some under way."""
-    of = JobHistory()
+    history = JobHistory()
     for number in range(len(values) + running):
-        of.ask(RungStep(number, 0), "mmoe")
+        history.ask(RungStep(number, 0), "mmoe")
     for value in values:
-        of.tell((value, value))
-    return of
+        history.tell((value, value))
+    return history
 
 
 GP = rung_plan(tries=0, sampler="gp", ladder=(64,))
@@ -120,11 +120,11 @@ CONFIGS = [toy_space().sample(rng, TASKS) for rng in [np.random.default_rng(0)] 
 
 
 def test_an_opening_is_kept_and_what_it_leaves_open_is_filled_in():
-    of = rung_plan(tries=1, sampler="gp")
-    assert Proposals(of).next(ledger(), []) == of.openings[0]
-    tried = Proposals(of).next(ledger(running=3), of.openings[:3])
+    search_plan = rung_plan(tries=1, sampler="gp")
+    assert Proposals(search_plan).next(ledger(), []) == search_plan.openings[0]
+    tried = Proposals(search_plan).next(ledger(running=3), search_plan.openings[:3])
     assert tried["sharing.kind"] == "single_task"
-    assert set(tried) == set(of.openings[0])
+    assert set(tried) == set(search_plan.openings[0])
 
 
 def test_a_proposal_follows_the_seed_and_the_results_alone():
@@ -137,21 +137,21 @@ def test_a_proposal_follows_the_seed_and_the_results_alone():
 
 
 def test_a_batch_knows_what_was_told_when_its_first_trial_was_begun():
-    known, proposals = ledger(*np.arange(32) / 100), Proposals(GP)
-    first = proposals.next(known, CONFIGS)
-    known.ask(RungStep(32, 0), "mmoe")
-    second = proposals.next(known, [*CONFIGS, first])
-    known.tell((9.0, 9.0))
-    assert second == Proposals(GP).next(known, [*CONFIGS, first])
+    history, proposals = ledger(*np.arange(32) / 100), Proposals(GP)
+    first = proposals.next(history, CONFIGS)
+    history.ask(RungStep(32, 0), "mmoe")
+    second = proposals.next(history, [*CONFIGS, first])
+    history.tell((9.0, 9.0))
+    assert second == Proposals(GP).next(history, [*CONFIGS, first])
     assert second != first
 
 
 def test_a_trial_that_failed_without_a_result_is_passed_over():
-    known = ledger(0.1, 0.2)
-    known.ask(RungStep(2, 0), "mmoe")
-    known.tell(None)
-    assert known.results_known_to(3) == [((0.1, 0.1),), ((0.2, 0.2),), None]
-    assert known.results_known_to(1) == [()]  # trial 1 was begun before anything was told
+    history = ledger(0.1, 0.2)
+    history.ask(RungStep(2, 0), "mmoe")
+    history.tell(None)
+    assert history.results_known_to(3) == [((0.1, 0.1),), ((0.2, 0.2),), None]
+    assert history.results_known_to(1) == [()]  # trial 1 was begun before anything was told
 
 
 THREE = ("click", "like", "share")
@@ -167,34 +167,34 @@ CONFIG = {
 
 
 def test_the_file_opens_the_spaces_that_it_knows():
-    within = [load_space("funnel"), load_space("quick")]
+    spaces = [load_space("funnel"), load_space("quick")]
     alone = {"numeric.kind": "bucket", "interaction.kind": "none"}
-    for space in (*within, *(each.restricted({"loss.kind": "log"} | alone) for each in within)):
+    for space in (*spaces, *(plain.restricted({"loss.kind": "log"} | alone) for plain in spaces)):
         asked = ((1, THREE[:1]), (2, THREE[:2]), (3, THREE), (5, (*THREE, "buy", "save")))
         for (objectives, tasks), rows in product(asked, (0, 10**9)):
-            found = learnt(space, tasks, objectives, rows)
-            assert 4 <= len(found) <= 16
-            assert len({tuple(each.items()) for each in found}) == len(found)
-            names = set(space.defaults(tasks)) | {name for each in found for name in each}
-            assert all(set(each) <= names for each in found)
-            assert any(each["sharing.kind"] == "single_task" for each in found)
-            assert all(("loss.kind" in each) == (space in within) for each in found)
-            assert learnt(space, tasks, objectives, rows) == found
+            openings = learnt(space, tasks, objectives, rows)
+            assert 4 <= len(openings) <= 16
+            assert len({tuple(opening.items()) for opening in openings}) == len(openings)
+            names = set(space.defaults(tasks)) | {name for opening in openings for name in opening}
+            assert all(set(opening) <= names for opening in openings)
+            assert any(opening["sharing.kind"] == "single_task" for opening in openings)
+            assert all(("loss.kind" in opening) == (space in spaces) for opening in openings)
+            assert learnt(space, tasks, objectives, rows) == openings
 
 
 def test_of_portfolios_that_fit_the_largest_counts_then_the_one_with_as_many_objectives(
     monkeypatch,
 ):
     space = load_space("quick").restricted({"loss.kind": "log"})
-    (one,) = (each for each in learnt(space, THREE[:2], 2, 10**5)[:1])
-    own = [{**one, "optim.lr": rate} for rate in (0.001, 0.002, 0.003, 0.004)]
-    made = [
+    (one,) = (opening for opening in learnt(space, THREE[:2], 2, 10**5)[:1])
+    configs = [{**one, "optim.lr": rate} for rate in (0.001, 0.002, 0.003, 0.004)]
+    portfolios = [
         {"rows": rows, "objectives": objectives, "configurations": [config]}
         for rows, objectives, config in zip(
-            (10**3, 10**5, 10**5, 10**7), (2, 2, 4, 2), own, strict=True
+            (10**3, 10**5, 10**5, 10**7), (2, 2, 4, 2), configs, strict=True
         )
     ]
-    monkeypatch.setattr("bench.search.plan.read_portfolios", lambda: made)
+    monkeypatch.setattr("bench.search.plan.read_portfolios", lambda: portfolios)
     for rows, objectives, chosen in (
         (10**4, 2, 0),
         (10**5, 2, 1),
@@ -202,8 +202,8 @@ def test_of_portfolios_that_fit_the_largest_counts_then_the_one_with_as_many_obj
         (10**6, 5, 2),
         (10**8, 4, 3),
     ):
-        assert [each["optim.lr"] for each in learnt(space, THREE[:2], objectives, rows)] == [
-            own[chosen]["optim.lr"]
+        assert [opening["optim.lr"] for opening in learnt(space, THREE[:2], objectives, rows)] == [
+            configs[chosen]["optim.lr"]
         ]
     assert learnt(space, THREE[:2], 2, 10) == []
 
@@ -215,30 +215,30 @@ def test_a_space_with_a_choice_that_no_configuration_names_begins_with_its_defau
 
 def test_the_best_of_a_portfolio_is_tried_with_each_kind_of_numbers_and_the_last_ones_leave_it_open():
     space = load_space("quick").restricted({"loss.kind": "log"})
-    found = learnt(space, THREE[:2], 2, 10**5)
-    first = beginning(space, THREE[:2], found)
-    assert {each[NUMERIC] for each in first if each.items() >= found[0].items()} == set(
+    openings = learnt(space, THREE[:2], 2, 10**5)
+    first = beginning(space, THREE[:2], openings)
+    assert {opening[NUMERIC] for opening in first if opening.items() >= openings[0].items()} == set(
         space.branches(NUMERIC)
     )
-    rest = len(found) - LEARNT_FIRST
-    assert all(NUMERIC in each for each in first[:-rest])
-    assert list(first[-rest:]) == found[LEARNT_FIRST:]
-    assert not any(NUMERIC in each for each in first[-rest:])
+    rest = len(openings) - LEARNT_FIRST
+    assert all(NUMERIC in opening for opening in first[:-rest])
+    assert list(first[-rest:]) == openings[LEARNT_FIRST:]
+    assert not any(NUMERIC in opening for opening in first[-rest:])
 
 
 def test_a_search_begins_with_the_baseline_then_the_best_of_the_portfolio_then_defaults_then_the_rest():
     tasks = ("click", "like")
-    ple, own = (
+    ple, single = (
         {**fitted(CONFIG | {"sharing.kind": kind}, toy_space(), tasks)}
         for kind in ("ple", "single_task")
     )
     five = [ple | {"optim.lr": 0.001 * rate} for rate in range(1, 6)]
-    plan = toy_plan(portfolio=(*five, own), tries=2)
+    plan = toy_plan(portfolio=(*five, single), tries=2)
     kinds = toy_space().branches("sharing.kind")
     defaults = [toy_space().defaults(tasks, {"sharing.kind": kind}) for kind in kinds]
-    found = list(plan.openings)
-    assert found[:3] == [own, *five[:2]]
-    assert found[3:9] == [*defaults, *five[2:]]
-    tried = [each["sharing.kind"] for each in found]
+    openings = list(plan.openings)
+    assert openings[:3] == [single, *five[:2]]
+    assert openings[3:9] == [*defaults, *five[2:]]
+    tried = [opening["sharing.kind"] for opening in openings]
     assert {kind: tried.count(kind) for kind in tried} == {"single_task": 3, "ple": 6, "mmoe": 3}
     assert plan.identity() != toy_plan(tries=2).identity()

@@ -85,9 +85,11 @@ class TestBudget:
         assert {record.state for record in records} == {"completed"}
         whole = run(tmp_path / "whole", toy_plan(trials=20), ShuffledExecutor(train, slots, 1))
         assert essence(records) == essence(whole)[: len(records)]
-        more = toy_plan(trials=len(records), seconds=1e9)
-        with Study.open(tmp_path, more) as study:  # as much time, and as many trials as there are
-            search(more, study, ShuffledExecutor(train, slots, 0), make_job, ignore)
+        plan_with_time = toy_plan(trials=len(records), seconds=1e9)
+        with Study.open(
+            tmp_path, plan_with_time
+        ) as study:  # as much time, and as many trials as there are
+            search(plan_with_time, study, ShuffledExecutor(train, slots, 0), make_job, ignore)
             assert not study.cut_short
 
 
@@ -199,13 +201,13 @@ class Spy:
     is written.
     """
 
-    def __init__(self, run=train_by_rungs, at=None, after=False):
+    def __init__(self, run=train_by_rungs, stops_at=None, after=False):
         self.jobs: list[Job] = []
-        self._run, self._at, self._after = run, at, after
+        self._run, self._stops_at, self._after = run, stops_at, after
         self._calls = itertools.count()
 
     def __call__(self, job):
-        here = next(self._calls) == self._at
+        here = next(self._calls) == self._stops_at
         if here and not self._after:
             raise KeyboardInterrupt
         result = self._run(job)
@@ -218,9 +220,9 @@ class Spy:
 def jobs_of(records):
     """(order, trial, rung) of every job with a result, in order."""
     return sorted(
-        (at.order, record.number, rung)
+        (result.order, record.number, rung)
         for record in records
-        for rung, at in enumerate(record.rungs)
+        for rung, result in enumerate(record.rungs)
     )
 
 
@@ -230,8 +232,8 @@ class TestResumeByRungs:
     def test_a_crash_in_any_job_changes_nothing_and_repeats_no_finished_job(self, tmp_path, after):
         plan, whole = rung_plan(budget=5 * FULL), Spy()
         records = essence(run(tmp_path / "whole", plan, InlineExecutor(whole)))
-        for at in range(len(whole.jobs)):
-            folder, first, second = tmp_path / f"{at}", Spy(at=at, after=after), Spy()
+        for number in range(len(whole.jobs)):
+            folder, first, second = tmp_path / f"{number}", Spy(stops_at=number, after=after), Spy()
             with pytest.raises(KeyboardInterrupt):
                 run(folder, plan, InlineExecutor(first))
             assert essence(run(folder, plan, InlineExecutor(second))) == records
@@ -270,13 +272,13 @@ class TestResumeByRungs:
                 taken.append(Checkpoints(tmp_path / "few").used()[1])
 
             search(few, study, InlineExecutor(train_by_rungs), make_job, look, notes)
-            found = essence(study.records())
-        assert found == essence(run(tmp_path / "whole", plan, InlineExecutor(train_by_rungs)))
+            records = essence(study.records())
+        assert records == essence(run(tmp_path / "whole", plan, InlineExecutor(train_by_rungs)))
         assert 300 < max(taken) <= 450
         assert notes.notes  # some went on without theirs
 
     def test_of_too_many_checkpoints_those_of_the_worst_waiting_trials_go(self, tmp_path):
-        plan, kept = rung_plan(), Checkpoints(tmp_path, max_bytes=25)
+        plan, checkpoints = rung_plan(), Checkpoints(tmp_path, max_bytes=25)
         states = ["waiting", "waiting", "running", "failed", "waiting"]
         standings = [
             Standing(number, "mmoe", ((value, value),), state)
@@ -285,13 +287,13 @@ class TestResumeByRungs:
             )
         ]
         for number in range(5):
-            path = kept.path(number, 0)
+            path = checkpoints.path(number, 0)
             path.parent.mkdir(parents=True)
             path.write_bytes(b"ten bytes.")
-        kept.tidy(standings, len(LADDER))
-        assert kept.used() == (4, 40)  # that of the failed one is of no use
-        kept.fit(standings, plan.rules)
-        assert [number for number in range(5) if kept.path(number, 0).is_file()] == [0, 2]
+        checkpoints.tidy(standings, len(LADDER))
+        assert checkpoints.used() == (4, 40)  # that of the failed one is of no use
+        checkpoints.fit(standings, plan.rules)
+        assert [number for number in range(5) if checkpoints.path(number, 0).is_file()] == [0, 2]
 
 
 class TestBudgetByRungs:
@@ -388,8 +390,8 @@ def searched(folder, executor, kills, budget):
     command = [sys.executable, str(SCRIPT), str(folder), executor, str(kills), "11", str(budget)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
 
 
 @pytest.mark.slow

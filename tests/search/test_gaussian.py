@@ -23,42 +23,46 @@ def sight(count, seed=0):
     return SHAPE.draw(count, rng), rng.choice([0.0, 0.4, 1.0], count), rng.normal(size=(count, 2))
 
 
-def slow_kernel(a, low, b, low2, of):
+def slow_kernel(a, low, b, low2, parameters):
     """One entry, read off the module's text."""
-    value, deviation = 1.0, of.deviation * low * low2
+    value, deviation = 1.0, parameters.deviation * low * low2
     for column, options in enumerate(SHAPE.options):
-        weight, other, length = of.weights[column], of.deviating[column], of.lengths[column]
-        alike = 0.0
+        weight, deviating, length = (
+            parameters.weights[column],
+            parameters.deviating[column],
+            parameters.lengths[column],
+        )
+        similarity = 0.0
         if not (np.isnan(a[column]) or np.isnan(b[column])):
             gap = a[column] - b[column]
-            alike = float(gap == 0) if options else 1 / (1 + gap**2 / length)
-        value *= (1 + weight * alike) / (1 + weight)
-        deviation *= (1 + other * alike) / (1 + other)
+            similarity = float(gap == 0) if options else 1 / (1 + gap**2 / length)
+        value *= (1 + weight * similarity) / (1 + weight)
+        deviation *= (1 + deviating * similarity) / (1 + deviating)
     return float(value + deviation)
 
 
 def test_posterior_is_that_of_a_slow_twin():
     rows, low, values = sight(25)
-    found = Posterior(KERNEL, rows, low, values, np.arange(25))
-    of, new = found.settings, SHAPE.draw(6, np.random.default_rng(9))
+    posterior = Posterior(KERNEL, rows, low, values, np.arange(25))
+    parameters, new = posterior.settings, SHAPE.draw(6, np.random.default_rng(9))
     k = np.array(
         [
-            [slow_kernel(a, x, b, y, of) for b, y in zip(rows, low, strict=True)]
+            [slow_kernel(a, x, b, y, parameters) for b, y in zip(rows, low, strict=True)]
             for a, x in zip(rows, low, strict=True)
         ]
     )
     across = np.array(
-        [[slow_kernel(a, 0, b, y, of) for b, y in zip(rows, low, strict=True)] for a in new]
+        [[slow_kernel(a, 0, b, y, parameters) for b, y in zip(rows, low, strict=True)] for a in new]
     )
-    own = np.array([slow_kernel(a, 0, a, 0, of) for a in new])
-    for mean, deviation, each, noise in zip(
-        *(part.T for part in found.predict(new)), values.T, of.noise, strict=True
+    prior = np.array([slow_kernel(a, 0, a, 0, parameters) for a in new])
+    for mean, deviation, column, noise in zip(
+        *(part.T for part in posterior.predict(new)), values.T, parameters.noise, strict=True
     ):
-        inverse = np.linalg.inv(k + np.diag(noise * of.growth**low + JITTER))
-        left = own - np.einsum("in,nk,ik->i", across, inverse, across)
-        np.testing.assert_allclose(mean, across @ inverse @ each, rtol=1e-6, atol=1e-9)
+        inverse = np.linalg.inv(k + np.diag(noise * parameters.growth**low + JITTER))
+        remaining = prior - np.einsum("in,nk,ik->i", across, inverse, across)
+        np.testing.assert_allclose(mean, across @ inverse @ column, rtol=1e-6, atol=1e-9)
         np.testing.assert_allclose(
-            deviation, np.sqrt(left * (each @ inverse @ each) / 25), rtol=1e-5
+            deviation, np.sqrt(remaining * (column @ inverse @ column) / 25), rtol=1e-5
         )
 
 
@@ -66,9 +70,7 @@ def test_the_gradient_is_that_of_the_loss():
     rows, low, values = sight(40)
     pairs = KERNEL.pairs(rows)
     theta = KERNEL.mean + 0.3 * np.random.default_rng(1).normal(size=len(KERNEL.mean))
-    numeric = optimize.approx_fprime(
-        theta, lambda at: loss(at, KERNEL, pairs, low, values)[0], 1e-6
-    )
+    numeric = optimize.approx_fprime(theta, lambda x: loss(x, KERNEL, pairs, low, values)[0], 1e-6)
     np.testing.assert_allclose(loss(theta, KERNEL, pairs, low, values)[1], numeric, atol=2e-4)
 
 
@@ -77,17 +79,17 @@ def test_the_loss_is_that_of_the_posterior_density():
     constant.
     """
     rows, low, values = sight(30)
-    found = []
+    differences = []
     for shift in (0.0, 0.2):
         theta = KERNEL.mean + shift
-        of = KERNEL.settings(theta)
+        parameters = KERNEL.settings(theta)
         slow = 0.5 * (((theta - KERNEL.mean) / KERNEL.spread) ** 2).sum()
-        for each, noise in zip(values.T, KERNEL.noise(low, of), strict=True):
-            k = KERNEL.covariance(rows, low, of) + np.diag(noise)
-            amplitude = each @ np.linalg.solve(k, each) / 30
-            slow -= stats.multivariate_normal(np.zeros(30), amplitude * k).logpdf(each)
-        found.append(loss(theta, KERNEL, KERNEL.pairs(rows), low, values)[0] - slow)
-    assert found[0] == pytest.approx(found[1], abs=1e-6)
+        for column, noise in zip(values.T, KERNEL.noise(low, parameters), strict=True):
+            k = KERNEL.covariance(rows, low, parameters) + np.diag(noise)
+            amplitude = column @ np.linalg.solve(k, column) / 30
+            slow -= stats.multivariate_normal(np.zeros(30), amplitude * k).logpdf(column)
+        differences.append(loss(theta, KERNEL, KERNEL.pairs(rows), low, values)[0] - slow)
+    assert differences[0] == pytest.approx(differences[1], abs=1e-6)
 
 
 def test_a_believed_row_shrinks_the_deviation_and_leaves_the_mean():
@@ -96,17 +98,21 @@ def test_a_believed_row_shrinks_the_deviation_and_leaves_the_mean():
     before = Posterior(KERNEL, rows, low, values, np.arange(25))
     new = SHAPE.draw(9, np.random.default_rng(9))
     after = before.believing(new[:2]).believing(new[2:4])
-    of = before.settings
-    every, lows = np.concatenate([rows, new[:4]]), np.concatenate([low, np.zeros(4)])
-    k = KERNEL.covariance(every, lows, of) + np.diag(KERNEL.noise(lows, of)[0])
-    across = KERNEL.values(new, np.concatenate([rows, new[:4]]), of.weights, of.lengths)
-    own = np.diag(KERNEL.values(new, new, of.weights, of.lengths))
-    left = own - np.einsum("in,nk,ik->i", across, np.linalg.inv(k), across)
-    was = own - np.einsum("in,nk,ik->i", across[:, :25], np.linalg.inv(k[:25, :25]), across[:, :25])
-    (mean, deviation), (believed, less) = before.predict(new), after.predict(new)
+    parameters = before.settings
+    all_rows, lows = np.concatenate([rows, new[:4]]), np.concatenate([low, np.zeros(4)])
+    k = KERNEL.covariance(all_rows, lows, parameters) + np.diag(KERNEL.noise(lows, parameters)[0])
+    across = KERNEL.values(
+        new, np.concatenate([rows, new[:4]]), parameters.weights, parameters.lengths
+    )
+    prior = np.diag(KERNEL.values(new, new, parameters.weights, parameters.lengths))
+    remaining = prior - np.einsum("in,nk,ik->i", across, np.linalg.inv(k), across)
+    was = prior - np.einsum(
+        "in,nk,ik->i", across[:, :25], np.linalg.inv(k[:25, :25]), across[:, :25]
+    )
+    (mean, deviation), (believed, smaller) = before.predict(new), after.predict(new)
     np.testing.assert_allclose(believed, mean)
-    np.testing.assert_allclose((less / deviation)[:, 0] ** 2, left / was, rtol=1e-5)
-    assert (less < deviation).all()
+    np.testing.assert_allclose((smaller / deviation)[:, 0] ** 2, remaining / was, rtol=1e-5)
+    assert (smaller < deviation).all()
 
 
 def test_warp_keeps_the_order_and_comes_back():
@@ -120,9 +126,9 @@ def test_warp_keeps_the_order_and_comes_back():
     np.testing.assert_allclose(
         scaled, np.log1p(behind / np.median(behind, axis=0)) / np.log(2), rtol=0.02
     )
-    more = np.linspace(-3, values.max() + 2, 40)[:, None] * np.ones(2)
-    assert (np.diff(warp.to(more), axis=0) > 0).all()
-    assert warp.back(warp.to(more)) == pytest.approx(more)
+    beyond = np.linspace(-3, values.max() + 2, 40)[:, None] * np.ones(2)
+    assert (np.diff(warp.to(beyond), axis=0) > 0).all()
+    assert warp.back(warp.to(beyond)) == pytest.approx(beyond)
 
 
 @pytest.mark.parametrize(
@@ -134,9 +140,9 @@ def test_configurations_come_back(space):
         config = space.sample(np.random.default_rng(seed), TASKS)
         (row,) = encoding.rows([config])
         back = {
-            name: encoding.nodes[name].decode(row[at])
-            for name, at in encoding.column.items()
-            if not np.isnan(row[at])
+            name: encoding.nodes[name].decode(row[column])
+            for name, column in encoding.column.items()
+            if not np.isnan(row[column])
         }
         searched = {name: value for name, value in config.items() if name in encoding.column}
         assert back == pytest.approx(searched)
@@ -167,8 +173,8 @@ def test_every_way_of_making_rows_makes_configurations(name):
     """`config` walks the space's tree, which knows nothing of columns."""
     shape, rng = Encoding(load_space(name), ("a", "b", "c")), np.random.default_rng(1)
     rows = shape.draw(60, rng)
-    for made in (rows, shape.vary(rows, 0.3, rng), shape.cross(rows, rows[::-1], rng)):
-        assert all(valid(row, shape) for row in made)
+    for generated in (rows, shape.vary(rows, 0.3, rng), shape.cross(rows, rows[::-1], rng)):
+        assert all(valid(row, shape) for row in generated)
 
 
 @pytest.mark.slow
@@ -185,28 +191,28 @@ def test_rows_stand_for_what_is_pinned():
     rng = np.random.default_rng(2)
     rows = random_rows(30)
     pinned = {"sharing.kind": "mmoe", "optim.lr": 0.01}
-    (given,) = SHAPE.rows([pinned])
-    known = ~np.isnan(given)
-    for made in (
+    (pinned_row,) = SHAPE.rows([pinned])
+    fixed = ~np.isnan(pinned_row)
+    for generated in (
         SHAPE.draw(30, rng, pinned),
         SHAPE.vary(rows, 0.3, rng, pinned),
         SHAPE.cross(rows, rows, rng, pinned),
     ):
-        assert (made[:, known] == given[known]).all()
-        assert all("sharing.mmoe.experts" in SHAPE.config(row, pinned) for row in made)
+        assert (generated[:, fixed] == pinned_row[fixed]).all()
+        assert all("sharing.mmoe.experts" in SHAPE.config(row, pinned) for row in generated)
 
 
 def test_a_change_is_small_on_both_sides_also_beside_a_bound():
     rng, column = np.random.default_rng(0), SHAPE.column["optim.lr"]
-    for at in (0.03, 0.5, 0.97):
+    for value in (0.03, 0.5, 0.97):
         rows = random_rows(1500)
-        rows[:, column] = at
-        found = SHAPE.vary(rows, 0.9, rng)[:, column]
-        found = found[found != at]
-        assert not np.isin(found, (0, 1)).any()  # a step beyond a bound comes back
-        near = np.abs(found - at) < 0.2
+        rows[:, column] = value
+        changed = SHAPE.vary(rows, 0.9, rng)[:, column]
+        changed = changed[changed != value]
+        assert not np.isin(changed, (0, 1)).any()  # a step beyond a bound comes back
+        near = np.abs(changed - value) < 0.2
         assert 0.65 < near.mean() < 0.95  # the others are new draws
-        assert np.abs(found - at)[near].mean() == pytest.approx(0.07, abs=0.02)
+        assert np.abs(changed - value)[near].mean() == pytest.approx(0.07, abs=0.02)
 
 
 def test_a_child_has_only_what_a_parent_has():

@@ -112,7 +112,7 @@ def test_replicates_join_their_trial(tmp_path):
             failure = Failure("diverged", "nan") if replicate == 2 else None
             study.add_replicate(Outcome(job, None if failure else train(job), failure))
         records = Study.read(tmp_path).records()
-    assert [one.replicate for one in records[1].replicates] == [1, 2]
+    assert [replicate.replicate for replicate in records[1].replicates] == [1, 2]
     assert records[1].replicates[0].seed == job_of(1, 1, {}, ()).seed
     assert set(records[1].replicates[0].metrics) == {
         f"{s}/{t}.auc" for s in REPLICATED for t in ("click", "like")
@@ -152,17 +152,17 @@ def test_what_is_appended_is_read_to_the_last_bit(tmp_path):
     event = {
         "event": "x",
         "name": 'a ,"at length":{ b \u2192 \n',
-        "values": [each for each in doubles if each == each],
+        "values": [double for double in doubles if double == double],
     }
     log = Log(tmp_path, write=True)
     log.append({"event": "begun"})
-    found = log.append(event | {AT_LENGTH: {"curve": [event]}})
-    assert plain(found) == read(tmp_path)[1] == event | {AT_LENGTH: {"curve": [event]}}
-    assert str(plain(found)["values"]) == str(event["values"])  # the sign of zero, too
+    appended = log.append(event | {AT_LENGTH: {"curve": [event]}})
+    assert plain(appended) == read(tmp_path)[1] == event | {AT_LENGTH: {"curve": [event]}}
+    assert str(plain(appended)["values"]) == str(event["values"])  # the sign of zero, too
     # plain JSON, a checksum first
     line = json.loads((tmp_path / FILE).read_bytes().splitlines()[1])
-    assert list(line) == ["crc32", *plain(found)]
-    assert line.items() >= plain(found).items()
+    assert list(line) == ["crc32", *plain(appended)]
+    assert line.items() >= plain(appended).items()
 
 
 def test_cut_anywhere_the_file_holds_whole_events_and_is_gone_on_with(tmp_path):
@@ -182,11 +182,13 @@ def test_any_changed_byte_of_any_line_is_found(tmp_path):
     text = written(tmp_path, {"event": "a", AT_LENGTH: {"long": [1.5]}}, {"event": "b"})
     whole = read(tmp_path)
     last = text.index(b"\n", text.index(b"\n") + 1) + 1
-    for at in range(len(text)):
-        (tmp_path / FILE).write_bytes(text[:at] + bytes([text[at] ^ 1]) + text[at + 1 :])
-        if at >= last:
+    for position in range(len(text)):
+        (tmp_path / FILE).write_bytes(
+            text[:position] + bytes([text[position] ^ 1]) + text[position + 1 :]
+        )
+        if position >= last:
             assert read(tmp_path) == whole[:2]  # as torn
-        elif at == last - 1:
+        elif position == last - 1:
             assert read(tmp_path) == whole[:1]  # one torn line
         else:
             with pytest.raises(
@@ -251,18 +253,18 @@ def test_a_search_cut_at_any_byte_of_its_last_lines_ends_as_the_undisturbed_one(
     events = [json.loads(line)["event"] for line in lines]
     begin = len(lines) - 9
     assert {*events[begin:]} == {"asked", "outcome", "told", "rest", "concluded", "replicate"}
-    for left in range(begin, len(lines)):
-        before = b"".join(lines[:left])
-        for torn in range(len(lines[left])):
-            (tmp_path / FILE).write_bytes(before + lines[left][:torn])
+    for count in range(begin, len(lines)):
+        before = b"".join(lines[:count])
+        for torn in range(len(lines[count])):
+            (tmp_path / FILE).write_bytes(before + lines[count][:torn])
             Study.open(tmp_path, plan).close()
             assert (tmp_path / FILE).read_bytes() == before
         assert whole(tmp_path, plan) == expected
-        found = (tmp_path / FILE).read_bytes()
-        assert found.startswith(before)
-        again = [json.loads(line)["event"] for line in found.splitlines()]
-        assert [each for each in again if each != "rest"] == [
-            each for each in events if each != "rest"
+        continued = (tmp_path / FILE).read_bytes()
+        assert continued.startswith(before)
+        again = [json.loads(line)["event"] for line in continued.splitlines()]
+        assert [event for event in again if event != "rest"] == [
+            event for event in events if event != "rest"
         ]
 
 
@@ -276,10 +278,10 @@ def test_a_line_that_is_missing_or_there_twice_is_damage(tmp_path, event, times)
         study.rest(0.0, False)
         study.end_confirmation()
     lines = (tmp_path / FILE).read_bytes().splitlines(keepends=True)
-    at = next(number for number, line in enumerate(lines) if json.loads(line)["event"] == event)
+    place = next(number for number, line in enumerate(lines) if json.loads(line)["event"] == event)
     (tmp_path / FILE).write_bytes(
-        b"".join(lines[:at] + lines[at : at + 1] * times + lines[at + 1 :])
+        b"".join(lines[:place] + lines[place : place + 1] * times + lines[place + 1 :])
     )
     for again in (Study.read, lambda folder: Study.open(folder, plan)):
-        with pytest.raises(UserError, match=SAID.format(at + (1 if times == 0 else 2))):
+        with pytest.raises(UserError, match=SAID.format(place + (1 if times == 0 else 2))):
             again(tmp_path)

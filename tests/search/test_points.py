@@ -26,8 +26,8 @@ def seesaw(job):
     """Click rises all the way; like of what shares rises to the middle rung and is lost again by
     full length.
     """
-    at = FULL if job.until is None else job.until
-    rung = LADDER.index(at)
+    samples = FULL if job.until is None else job.until
+    rung = LADDER.index(samples)
     shared = job.config["sharing.kind"] != "single_task"
     noise = random.Random(f"{job.trial} {job.seed}").gauss(0, 1e-4)
     click = 0.70 + 0.02 * rung + noise
@@ -40,7 +40,7 @@ def seesaw(job):
     if job.checkpoint is not None:
         Path(job.checkpoint).parent.mkdir(parents=True, exist_ok=True)
         Path(job.checkpoint).touch()
-    return TrialResult(metrics, {}, [], {**job.config, "seed": job.seed}, at == FULL)
+    return TrialResult(metrics, {}, [], {**job.config, "seed": job.seed}, samples == FULL)
 
 
 def ids(points):
@@ -76,16 +76,16 @@ def test_the_middle_of_a_training_is_confirmed_and_picked_as_long_as_it_was_trai
     assert ids(compared) == ids(chosen)
     for point in compared:
         assert point.metrics == records[point.number].rungs[1 if point.until else 2].metrics
-        assert [(each.seed, each.until) for each in point.replicates] == [
+        assert [(replicate.seed, replicate.until) for replicate in point.replicates] == [
             (derive(7, "replicate", number), point.until) for number in (1, 2)
         ]
     choices = head_choices(front, front.points)
     assert pick(choices, front.points, Policy()).point in [
         front.points[row].id for row in front.best
     ]
-    least = {"like.auc": max(estimate(point, "like.auc") for point in compared if point.until)}
+    limits = {"like.auc": max(estimate(point, "like.auc") for point in compared if point.until)}
     like = Policy.model_validate(
-        {"guard": {"at_least": least, "max_loss_in_standard_errors": float("inf")}}
+        {"guard": {"at_least": limits, "max_loss_in_standard_errors": float("inf")}}
     )
     picked = pick(choices, front.points, like)
     assert (picked.samples, picked.until, picked.to_json()["until"]) == (LADDER[1],) * 3
@@ -95,7 +95,7 @@ def test_the_middle_of_a_training_is_confirmed_and_picked_as_long_as_it_was_trai
 def test_of_equal_rungs_the_longest_is_the_point_and_an_undefined_one_is_none():
     def rungs(*likes):
         metrics = [{"valid/click.auc": 0.7, "valid/like.auc": like} for like in likes]
-        results = tuple(RungResult(10 * 4**i, i, each) for i, each in enumerate(metrics))
+        results = tuple(RungResult(10 * 4**i, i, values) for i, values in enumerate(metrics))
         return TrialRecord(0, "completed", {}, {}, "mmoe", results[-1].metrics, rungs=results)
 
     assert ids(points([rungs(0.8, 0.8, 0.8)], OBJECTIVES)) == ["0"]

@@ -100,16 +100,16 @@ def test_of_a_large_front_the_first_to_cover_it_are_compared_and_the_rest_come_b
     points /= np.linalg.norm(points, axis=1, keepdims=True)
     net = np.argsort(-epsilon_net(points), kind="stable")
     scaled = (points - points.min(axis=0)) / np.ptp(points, axis=0)
-    apart = np.linalg.norm(scaled[net, None] - scaled[net[None, :NET]], axis=2).min(axis=1)
-    assert (np.diff(apart[NET:]) <= 1e-12).all()
-    assert apart[NET] <= min(
+    distances = np.linalg.norm(scaled[net, None] - scaled[net[None, :NET]], axis=2).min(axis=1)
+    assert (np.diff(distances[NET:]) <= 1e-12).all()
+    assert distances[NET] <= min(
         np.linalg.norm(scaled[a] - scaled[b]) for a in net[:NET:8] for b in net[:NET:8] if a < b
     )
     order = np.argsort(-merits(points, np.zeros(4)), kind="stable")
     assert set(order[:COMPARED]) == set(net[:COMPARED])
-    left = np.sort(order[COMPARED:])
+    rest = np.sort(order[COMPARED:])
     np.testing.assert_array_equal(
-        order[COMPARED:], left[np.argsort(-epsilon_net(points[left]), kind="stable")]
+        order[COMPARED:], rest[np.argsort(-epsilon_net(points[rest]), kind="stable")]
     )
     gain = moocore.hv_contributions(points[order[:COMPARED]], ref=np.zeros(4), maximise=True)
     assert (np.diff(gain) <= 0).all()
@@ -169,8 +169,8 @@ def test_at_one_rung_the_order_is_that_of_the_values(results):
             for m in range(2):
                 order = np.argsort(last[:, m], kind="stable")
                 assert (np.diff(moved[those][order, m]) >= -1e-12).all()
-                apart = np.diff(last[order, m]) > 1e-6
-                assert (np.diff(moved[those][order, m])[apart] > 0).all()
+                distinct = np.diff(last[order, m]) > 1e-6
+                assert (np.diff(moved[those][order, m])[distinct] > 0).all()
 
 
 LEAST = {"a.auc": -1.0, "b.logloss": 2.0}
@@ -195,21 +195,23 @@ def dominates(x, y):
     return min(better) >= 0 and max(better) > 0
 
 
-def settled(of, rung):
+def settled(standing, rung):
     """Whether it is known what became of a trial at a rung: a result, or failed on the way
     there.
     """
-    return len(of.results) > rung or (len(of.results) == rung and of.progress == "failed")
+    return len(standing.results) > rung or (
+        len(standing.results) == rung and standing.progress == "failed"
+    )
 
 
-def left(of, rung):
+def left(standing, rung):
     """Whether it went on from a rung, whatever came of that."""
-    return of.begun > rung + 1
+    return standing.begun > rung + 1
 
 
-def waits(of, rung):
+def waits(standing, rung):
     """Whether it could go on from a rung now."""
-    return len(of.results) == rung + 1 and of.progress == "waiting"
+    return len(standing.results) == rung + 1 and standing.progress == "waiting"
 
 
 VALUE = st.sampled_from([0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
@@ -306,10 +308,10 @@ def test_what_holds_of_every_search(trials, eta, tries, share, slots, random):
 def test_a_trial_that_dominates_all_others_is_never_stopped(
     trials, eta, tries, share, slots, random
 ):
-    at = random.randrange(len(trials))
-    trials[at] = ("mmoe", [(2.0, -0.5)] * 4)
+    winner = random.randrange(len(trials))
+    trials[winner] = ("mmoe", [(2.0, -0.5)] * 4)
     play = Play(trials, rules(eta, tries, share), slots, random)
-    reached = len(play.standings[at].results) - 1
+    reached = len(play.standings[winner].results) - 1
     if reached < 3:  # too few others have come as far, and nothing else can stop it
         assert sum(settled(s, reached) for s in play.standings) < eta[min(reached, len(eta) - 1)]
 
@@ -320,8 +322,10 @@ def test_who_survives_a_full_rung_does_not_depend_on_the_order_of_arrival(
     trials, eta, tries, random
 ):
     standings = [
-        Standing(n, kind, (), "failed") if of[0] is None else Standing(n, kind, (of[0],), "waiting")
-        for n, (kind, of) in enumerate(trials)
+        Standing(n, kind, (), "failed")
+        if outcomes[0] is None
+        else Standing(n, kind, (outcomes[0],), "waiting")
+        for n, (kind, outcomes) in enumerate(trials)
     ]
     chosen = promote(standings, rules(eta, tries), len(standings))
     shuffled = random.sample(standings, len(standings))
@@ -385,7 +389,7 @@ def test_every_kind_is_seen_at_full_length(outcomes, random):
     of it gets there.
     """
     poor = [("single_task", [(-0.5, 1.5)] * 4)] * 2
-    trials = poor + [("mmoe", of) for of in outcomes]
+    trials = poor + [("mmoe", outcome) for outcome in outcomes]
     play = Play(trials, rules(3, tries=2), 2, random)
     assert max(len(play.standings[n].results) for n in (0, 1)) == 4
     assert sum(len(play.standings[n].results) for n in (0, 1)) == 5  # and only one

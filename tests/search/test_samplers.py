@@ -43,15 +43,15 @@ def test_improvements_are_in_proportion_to_hypervolume(objectives, tolerance):
     rng = np.random.default_rng(0)
     front, points = rng.random((6, objectives)), 1 + rng.random((12, objectives))
     reference = np.full(objectives, -0.2)
-    found = expected(points[None], front, reference)
+    improvements = expected(points[None], front, reference)
     if objectives == 1:
         exact = points[:, 0] - front.max()
     else:
-        of = [
+        volumes = [
             moocore.hypervolume(np.vstack([front, p]), ref=reference, maximise=True) for p in points
         ]
-        exact = np.array(of) - moocore.hypervolume(front, ref=reference, maximise=True)
-    ratio = found / exact
+        exact = np.array(volumes) - moocore.hypervolume(front, ref=reference, maximise=True)
+    ratio = improvements / exact
     np.testing.assert_allclose(ratio / ratio.mean(), 1, atol=tolerance)
 
 
@@ -70,8 +70,8 @@ def one(results, configs, seed, pinned=None):
 
 
 def propose(values, configs, seed, **pinned):
-    given = {key.replace("__", "."): value for key, value in pinned.items()}
-    return one([(value,) for value in values], configs, seed, given)
+    fixed = {key.replace("__", "."): value for key, value in pinned.items()}
+    return one([(value,) for value in values], configs, seed, fixed)
 
 
 def sequence(seed, trials, learns=True):
@@ -79,8 +79,8 @@ def sequence(seed, trials, learns=True):
     configs: list[dict[str, Scalar]] = []
     values: list[tuple[float, float]] = []
     for number in range(trials):
-        known = (values, configs) if learns else ([], [])
-        configs.append(propose(*known, derive(seed, number)))
+        history = (values, configs) if learns else ([], [])
+        configs.append(propose(*history, derive(seed, number)))
         values.append(objectives(configs[-1]))
     return values
 
@@ -97,15 +97,15 @@ def test_learns_on_a_conditional_space():
     assert (learnt > random).sum() >= 4
 
 
-@pytest.mark.parametrize("known", [0, 3, 40])
-def test_a_proposal_is_a_configuration_and_keeps_what_is_pinned(known):
-    configs = [toy_space().sample(np.random.default_rng(seed), TASKS) for seed in range(known)]
+@pytest.mark.parametrize("count", [0, 3, 40])
+def test_a_proposal_is_a_configuration_and_keeps_what_is_pinned(count):
+    configs = [toy_space().sample(np.random.default_rng(seed), TASKS) for seed in range(count)]
     values = [objectives(config) for config in configs]
     for seed in range(5):
-        found = propose(values, configs, seed, sharing__kind="mmoe", optim__lr=0.01)
-        assert (found["sharing.kind"], found["optim.lr"]) == ("mmoe", 0.01)
-        row = PROCESS.shape.rows([found])[0]
-        assert len(found) == (~np.isnan(row)).sum()
+        proposal = propose(values, configs, seed, sharing__kind="mmoe", optim__lr=0.01)
+        assert (proposal["sharing.kind"], proposal["optim.lr"]) == ("mmoe", 0.01)
+        row = PROCESS.shape.rows([proposal])[0]
+        assert len(proposal) == (~np.isnan(row)).sum()
 
 
 def test_results_at_low_rungs_lead_to_the_same_place():
@@ -115,10 +115,10 @@ def test_results_at_low_rungs_lead_to_the_same_place():
     for number, config in enumerate(configs):
         rungs = [tuple(value - loss for value in objectives(config)) for loss in (0.5, 0.1, 0.0)]
         results.append(tuple(rungs[: 3 if number < 4 else 1]))
-    found = [objectives(one(results, configs, seed)) for seed in range(6)]
+    reached = [objectives(one(results, configs, seed)) for seed in range(6)]
     order = best_first(np.array([objectives(config) for config in configs]), OBJECTIVES, REFERENCE)
     middle = objectives(configs[order[30]])
-    assert np.mean([sum(each) > sum(middle) for each in found]) > 0.8
+    assert np.mean([sum(values) > sum(middle) for values in reached]) > 0.8
 
 
 @pytest.mark.parametrize("unit", [2.0**-100, 2.0**100])
@@ -134,16 +134,16 @@ def test_a_proposal_depends_on_its_arguments_alone():
     assert printed_under_other_hashes(code) == [str(sequence(5, 16))] * 2
 
 
-def nearest(found):
+def nearest(configs):
     """The least root mean square of differences between two configurations; 1 where options or
     branches differ.
     """
-    rows = PROCESS.shape.rows(found)
-    apart = np.abs(rows[:, None] - rows[None])
-    apart = np.where(PROCESS.shape.options > 0, apart > 0, apart)
-    apart = np.where(np.isnan(apart), np.isnan(rows[:, None]) != np.isnan(rows[None]), apart)
-    distances = np.sqrt((apart**2).mean(axis=2))
-    return float(distances[np.triu_indices(len(found), 1)].min())
+    rows = PROCESS.shape.rows(configs)
+    gaps = np.abs(rows[:, None] - rows[None])
+    gaps = np.where(PROCESS.shape.options > 0, gaps > 0, gaps)
+    gaps = np.where(np.isnan(gaps), np.isnan(rows[:, None]) != np.isnan(rows[None]), gaps)
+    distances = np.sqrt((gaps**2).mean(axis=2))
+    return float(distances[np.triu_indices(len(configs), 1)].min())
 
 
 def known(count):
@@ -162,11 +162,11 @@ def test_a_batch_is_spread_out_and_keeps_what_each_member_pins():
         {},
     ]
     for seed in range(3):
-        found = PROCESS.propose_batch(results, configs, seed, pinned)
-        assert found == PROCESS.propose_batch(results, configs, seed, pinned)
-        assert [found[at]["sharing.kind"] for at in (1, 3)] == ["ple", "ple"]
-        assert nearest(found) > 0.01
-        assert found[0] == one(results, configs, seed)
+        batch = PROCESS.propose_batch(results, configs, seed, pinned)
+        assert batch == PROCESS.propose_batch(results, configs, seed, pinned)
+        assert [batch[member]["sharing.kind"] for member in (1, 3)] == ["ple", "ple"]
+        assert nearest(batch) > 0.01
+        assert batch[0] == one(results, configs, seed)
     assert len(PROCESS.propose_batch([], [], 0, pinned)) == len(pinned)
 
 

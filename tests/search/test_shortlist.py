@@ -29,13 +29,13 @@ def test_replicates_decide_nothing_and_a_trial_counts_once(trial, objectives):
     lucky = trial(0, 0.70, 0.80, runs=(((0.9, 0.9), (0.9, 0.9)),))
     curve = [(100, 0.70, 0.84), (200, 0.78, 0.80)]  # neither is better in both
     rungs = tuple(
-        RungResult(samples, at, {"valid/click.auc": click, "valid/like.auc": like})
-        for at, (samples, click, like) in enumerate(curve)
+        RungResult(samples, number, {"valid/click.auc": click, "valid/like.auc": like})
+        for number, (samples, click, like) in enumerate(curve)
     )
     by_rungs = replace(trial(1), metrics=rungs[-1].metrics, rungs=rungs)
-    found = members([lucky, by_rungs], objectives, {}, 2)
-    assert [(point.number, len(point.rungs)) for point in found] == [(1, 2), (0, 0)]
-    assert found[1].replicates == ()
+    chosen = members([lucky, by_rungs], objectives, {}, 2)
+    assert [(point.number, len(point.rungs)) for point in chosen] == [(1, 2), (0, 0)]
+    assert chosen[1].replicates == ()
 
 
 def test_each_kind_of_sharing_that_is_not_chosen_has_its_best_among_those_trained_longest(
@@ -48,14 +48,18 @@ def test_each_kind_of_sharing_that_is_not_chosen_has_its_best_among_those_traine
         trial(3, 0.75, 0.80, "ple"),
         trial(4, 0.76, 0.80, "mmoe"),
     ]
-    every = [point for record in records for point in record.points]
+    points = [point for record in records for point in record.points]
     reference = {"click.auc": 0.5, "like.auc": 0.5}
     assert [point.number for point in kinds(records, objectives, reference, [])] == [4, 3, 0]
-    assert [point.number for point in kinds(records, objectives, reference, every[1:2])] == [3, 0]
-    assert kinds(records, objectives, reference, every) == []
+    assert [point.number for point in kinds(records, objectives, reference, points[1:2])] == [3, 0]
+    assert kinds(records, objectives, reference, points) == []
     short = [
-        RungResult(at, 0, {"valid/click.auc": 0.8 + at / 1e5, "valid/like.auc": 0.85 - at / 1e4})
-        for at in (100, 200)
+        RungResult(
+            samples,
+            0,
+            {"valid/click.auc": 0.8 + samples / 1e5, "valid/like.auc": 0.85 - samples / 1e4},
+        )
+        for samples in (100, 200)
     ]
     early = replace(
         trial(5, kind="ple"), metrics=short[0].metrics, rungs=tuple(short[:1]), state="pruned"
@@ -76,11 +80,11 @@ def at(a, b, n=2, noise=0.002):
 
 def test_a_round_has_the_half_whose_means_another_replicate_would_settle_most(monkeypatch, rng):
     """By the formula, from any chances; of those at rest the one with the fewest replicates."""
-    for most in 5 * (1, 2, 3, 9):
+    for budget in 5 * (1, 2, 3, 9):
         chances, n = rng.random(12), rng.integers(2, 9, 12)
         chances[:4] = 0.01, 0.02, 0.99, 0.97
         monkeypatch.setattr(
-            "bench.search.confirm.race.p_nondominated", lambda *given, chances=chances: chances
+            "bench.search.confirm.race.p_nondominated", lambda *arguments, chances=chances: chances
         )
         gains = chances * (1 - chances) * (1 / n - 1 / (n + 1))
         unsure = sorted(
@@ -88,6 +92,8 @@ def test_a_round_has_the_half_whose_means_another_replicate_would_settle_most(mo
         )
         rests = [
             min((i for i in range(12) if i not in unsure), key=lambda i: (n[i], -gains[i]))
-        ] * (most > 1)
-        expected = unsure[: min((len(unsure) + 1) // 2, most - len(rests))] + rests
-        assert next_round([at(0.7, 0.7, n=int(each)) for each in n], TWO, most, seed=0) == expected
+        ] * (budget > 1)
+        expected = unsure[: min((len(unsure) + 1) // 2, budget - len(rests))] + rests
+        assert (
+            next_round([at(0.7, 0.7, n=int(count)) for count in n], TWO, budget, seed=0) == expected
+        )

@@ -228,7 +228,7 @@ def lr(**keys):
     return (
         HEAD
         + '[parameters."optim.lr"]\n'
-        + "".join(f"{key} = {json.dumps(each)}\n" for key, each in keys.items())
+        + "".join(f"{key} = {json.dumps(value)}\n" for key, value in keys.items())
     )
 
 
@@ -401,13 +401,13 @@ def test_options_of_positions_are_searched_where_the_card_names_one_and_else_lea
     old = Schema((Field("user", 5), Field("place", 9)), (), TWO)
     plain = fitting(space_of(tmp_path, before), old)
     assert fitting(load_space(name), old).space.digest() == plain.space.digest()
-    found = fitting(load_space(name), replace(old, position="place")).space.defaults(["a", "b"])
-    assert {key: found[key] for key in found if key.startswith("position")} == {
+    defaults = fitting(load_space(name), replace(old, position="place")).space.defaults(["a", "b"])
+    assert {key: defaults[key] for key in defaults if key.startswith("position")} == {
         "position.form": "sum",
         "position.dropout": 0.0,
     }
     assert not [key for key in TrialConfig.parse({}).dotted() if key.startswith("position")]
-    assert TrialConfig.parse(found).dotted()["position.form"] == "sum"
+    assert TrialConfig.parse(defaults).dotted()["position.form"] == "sum"
 
 
 def test_a_switch_of_which_nothing_fits_is_refused_with_every_reason(tmp_path):

@@ -47,6 +47,6 @@ def store(tmp_path_factory):
 @pytest.fixture(scope="session")
 def package(store, tmp_path_factory):
     """An MMoE with a calibration and a score, in torch.export alone."""
-    made = funnel_package(tmp_path_factory.mktemp("packages") / "funnel", store)
-    vars(made)["engine"] = cache(made.engine)  # torch's loader takes a third of a second
-    return made
+    built = funnel_package(tmp_path_factory.mktemp("packages") / "funnel", store)
+    vars(built)["engine"] = cache(built.engine)  # torch's loader takes a third of a second
+    return built

@@ -38,8 +38,8 @@ class Server:
 
     def memory_mb(self):
         """Of the server and its workers."""
-        every = [self.process, *self.process.children(recursive=True)]
-        return float(sum(each.memory_info().rss for each in every)) / 2**20
+        processes = [self.process, *self.process.children(recursive=True)]
+        return float(sum(process.memory_info().rss for process in processes)) / 2**20
 
 
 @contextmanager

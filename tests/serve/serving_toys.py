@@ -60,7 +60,7 @@ def best_states(trainer):
     ]
 
 
-def parts_of(store, *trainers, **more):
+def parts_of(store, *trainers, **options):
     valid = store.split("valid")
     return Contents(
         name=store.key,
@@ -69,7 +69,7 @@ def parts_of(store, *trainers, **more):
         members=[[best_states(trainer)] for trainer in trainers],
         encoder=store.encoder,
         rows=(np.array(valid.ids[:256]), np.array(valid.dense[:256])),
-        **more,
+        **options,
     )
 
 
@@ -78,40 +78,42 @@ def funnel_store(home, key=FUNNEL):
     return store.with_tasks(store.default_tasks)
 
 
-def funnel_package(folder, store, onnx=False, **more):
-    given = {"score": SCORE, "calibrations": CALIBRATIONS} | more
+def funnel_package(folder, store, onnx=False, **options):
+    contents = {"score": SCORE, "calibrations": CALIBRATIONS} | options
     trainer = trained(store, **{"sharing.kind": "mmoe", "sharing.mmoe.layers": "8"})
-    return write_package(parts_of(store, trainer, **given), folder, onnx)
+    return write_package(parts_of(store, trainer, **contents), folder, onnx)
 
 
-def trees_of(store, most=12):
+def trees_of(store, trees=12):
     """A few boosted trees of each task: as a part, as they are packaged, and as scikit-learn has
     them.
     """
     limits, tasks = RowLimits.of(store.split("train"), width(store.schema)), store.schema.tasks
-    with patch.object(tree_training, "MOST_TREES", most):
-        made = [train_trees(store, at, TreeSettings(), limits, at) for at in range(len(tasks))]
-    model = tree_model(made, store.schema)
+    with patch.object(tree_training, "MOST_TREES", trees):
+        grown = [
+            train_trees(store, task, TreeSettings(), limits, task) for task in range(len(tasks))
+        ]
+    model = tree_model(grown, store.schema)
     part = ModelPart.whole(whole_settings({}, [task.name for task in tasks]), store.schema)
-    return part, TrainedTrees(model.sizes, model.state_dict()), made
+    return part, TrainedTrees(model.sizes, model.state_dict()), grown
 
 
-def package_of(kind, folder, store, onnx=False, **more):
+def package_of(kind, folder, store, onnx=False, **options):
     """A package of `trees`, a `blend` or a `composite`, see `measured_package`."""
-    return measured_package(kind, folder, store, onnx, **more)[0]
+    return measured_package(kind, folder, store, onnx, **options)[0]
 
 
-def measured_package(kind, folder, store, onnx=False, **more):
+def measured_package(kind, folder, store, onnx=False, **options):
     """A package, and the joint predictions of test (N, T) as a run measures and keeps them: no
     module of a package.
 
     The blend takes half of the first task and a fifth of the second from trees. The composite has
     each task from a network of its own.
     """
-    part, grown, made = trees_of(store)
+    part, grown, models = trees_of(store)
     networks = [trained(store, **{"sharing.kind": name}) for name in ("mmoe", "shared_bottom")]
-    parts = [ModelPart.whole(each.config.dotted(), store.schema) for each in networks]
-    states = [best_states(each) for each in networks]
+    parts = [ModelPart.whole(network.config.dotted(), store.schema) for network in networks]
+    states = [best_states(network) for network in networks]
     shares: dict[str, list[tuple[float, float]]] = {
         "blend": [(0.5, 0.8), (0.5, 0.2)],
         "composite": [(1, 0), (0, 1)],
@@ -121,15 +123,17 @@ def measured_package(kind, folder, store, onnx=False, **more):
         "blend": ([parts[0], part], [states[0], grown]),
         "composite": (parts, states),
     }[kind]
-    for at, own in enumerate(shares.get(kind, [])):
-        chosen[at] = chosen[at].model_copy(update={"shares": own})
-    whole = replace(parts_of(store, networks[0], **more), parts=chosen, members=[member])
-    of_trees = _joint(Grown(store, tuple(made), 4096).predictions("test"))
-    one, other = (_joint(each.evaluation.predictions("test", each.selectors)) for each in networks)
+    for number, own_shares in enumerate(shares.get(kind, [])):
+        chosen[number] = chosen[number].model_copy(update={"shares": own_shares})
+    whole = replace(parts_of(store, networks[0], **options), parts=chosen, members=[member])
+    of_trees = _joint(Grown(store, tuple(models), 4096).predictions("test"))
+    first_joint, second_joint = (
+        _joint(network.evaluation.predictions("test", network.selectors)) for network in networks
+    )
     joint = {
         "trees": of_trees,
-        "blend": _joint(mixed(one, of_trees, shares["blend"][0], store.schema)),
-        "composite": np.stack([one[:, 0], other[:, 1]], axis=1),
+        "blend": _joint(mixed(first_joint, of_trees, shares["blend"][0], store.schema)),
+        "composite": np.stack([first_joint[:, 0], second_joint[:, 1]], axis=1),
     }[kind]
     return write_package(whole, folder, onnx), joint
 
@@ -178,8 +182,8 @@ def tampered(package, into, name, change):
 
 def edited(contents, change):
     values = json.loads(contents)
-    given = change(values)
-    values = values if given is None else given
+    changed = change(values)
+    values = values if changed is None else changed
     return values if isinstance(values, bytes) else json.dumps(values).encode()
 
 

@@ -31,8 +31,8 @@ def read(out):
     return pq.read_table(out)  # as a user does: table libraries skip names with an underscore
 
 
-def scoring(package, file, **more):
-    return BatchScoring(package, [file], file.parent / "out", part_rows=300, **more)
+def scoring(package, file, **options):
+    return BatchScoring(package, [file], file.parent / "out", part_rows=300, **options)
 
 
 @pytest.fixture
@@ -47,11 +47,11 @@ def test_predictions_in_order_and_parts(package, raw, file, tmp_path):
         "_scoring.json",
         *(f"log-0000{number}.parquet" for number in range(4)),
     ]
-    found = read(tmp_path / "out")
-    assert found.column_names == ["user_id", "click", "purchase.cvr", "purchase.ctcvr", "score"]
-    assert found["user_id"].equals(raw["user_id"])
+    table = read(tmp_path / "out")
+    assert table.column_names == ["user_id", "click", "purchase.cvr", "purchase.ctcvr", "score"]
+    assert table["user_id"].equals(raw["user_id"])
     expected = package.scorer().predict(raw)
-    np.testing.assert_allclose(found.drop_columns("user_id").to_pandas(), expected, atol=1e-5)
+    np.testing.assert_allclose(table.drop_columns("user_id").to_pandas(), expected, atol=1e-5)
 
 
 def test_csv_packed_and_plain(package, raw, tmp_path):
@@ -61,8 +61,8 @@ def test_csv_packed_and_plain(package, raw, tmp_path):
     assert work.run() == ScoringSummary(2000, 2, 0)
     expected = package.scorer().predict(raw)
     for name in ("a", "b"):
-        found = pq.read_table(tmp_path / "out" / f"{name}-00000.parquet").to_pandas()
-        np.testing.assert_allclose(found, expected, atol=1e-5)
+        table = pq.read_table(tmp_path / "out" / f"{name}-00000.parquet").to_pandas()
+        np.testing.assert_allclose(table, expected, atol=1e-5)
 
 
 @pytest.mark.usefixtures("small_batches")
@@ -81,9 +81,9 @@ def test_what_is_finished_is_not_done_again(package, file, tmp_path):
         (out / f"log-0000{number}.parquet").unlink()
     state = (out / "_scoring.json").read_text()
     (out / "_scoring.json").write_text(state.replace('"log": 4', ""))
-    kept = (out / "log-00000.parquet").stat().st_mtime_ns
+    modified = (out / "log-00000.parquet").stat().st_mtime_ns
     assert scoring(package, file).run() == ScoringSummary(400, 2, 2)
-    assert (out / "log-00000.parquet").stat().st_mtime_ns == kept
+    assert (out / "log-00000.parquet").stat().st_mtime_ns == modified
     assert read(out).equals(whole)
 
 

@@ -40,8 +40,8 @@ def test_isotonic_has_scikit_learns_values_where_its_blocks_are(seed, digits):
     theirs = IsotonicRegression(out_of_bounds="clip").fit(p, y).predict(p)
     levels = np.unique(theirs)
     centres = np.array([p[theirs == level].mean() for level in levels])
-    within = (levels > 0) & (levels < 1)  # of one class alone it is drawn inwards
-    np.testing.assert_allclose(fit_isotonic(p, y).apply(centres[within]), levels[within], atol=1e-9)
+    inside = (levels > 0) & (levels < 1)  # of one class alone it is drawn inwards
+    np.testing.assert_allclose(fit_isotonic(p, y).apply(centres[inside]), levels[inside], atol=1e-9)
 
 
 @pytest.mark.parametrize("n", [60, 300, 3000])
@@ -50,8 +50,8 @@ def test_isotonic_makes_no_ties(n):
     20,000.
     """
     p, y = rows(3, n)
-    at = np.unique(np.concatenate([p, rows(4)[0]]))
-    assert (np.diff(fit_isotonic(p, y).apply(at)) > 0).all()
+    points = np.unique(np.concatenate([p, rows(4)[0]]))
+    assert (np.diff(fit_isotonic(p, y).apply(points)) > 0).all()
 
 
 def test_auto_is_isotonic_where_both_classes_have_enough_rows():
@@ -95,11 +95,11 @@ PAIRS = st.lists(
 
 @settings(max_examples=60)
 @pytest.mark.parametrize("kind", FITS)
-@given(pairs=PAIRS, at=st.lists(st.floats(0, 1), max_size=20))
-def test_any_fit_is_monotone_and_stays_within_0_and_1(kind, pairs, at):
+@given(pairs=PAIRS, places=st.lists(st.floats(0, 1), max_size=20))
+def test_any_fit_is_monotone_and_stays_within_0_and_1(kind, pairs, places):
     p, y = np.array([(0.5, 1.0), *pairs]).T
     fitted = FITS[kind](p, y)
-    values = fitted.apply(np.sort([0.0, 1.0, *p, *at]))
+    values = fitted.apply(np.sort([0.0, 1.0, *p, *places]))
     assert np.isfinite(values).all()
     assert values.min() >= 0
     assert values.max() <= 1
@@ -148,9 +148,9 @@ def rows_of_tasks(n=4000):
 @pytest.mark.parametrize("kind", FITS)
 def test_each_on_its_own_rows(kind):
     labels, conditional, joint = rows_of_tasks()
-    found = fit_calibrations(SCHEMA, predicted(labels, conditional, joint, NONE), kind)
-    assert set(found) == {"click", "buy.cvr", "buy.ctcvr"}
+    calibrations = fit_calibrations(SCHEMA, predicted(labels, conditional, joint, NONE), kind)
+    assert set(calibrations) == {"click", "buy.cvr", "buy.ctcvr"}
     clicked = labels[:, 0] == 1
-    assert found["buy.cvr"] == FITS[kind](conditional[clicked, 1], labels[clicked, 1])
+    assert calibrations["buy.cvr"] == FITS[kind](conditional[clicked, 1], labels[clicked, 1])
     seen = ~np.isnan(labels[:, 0])
-    assert found["buy.ctcvr"] == FITS[kind](joint[seen, 1], labels[seen, 1])
+    assert calibrations["buy.ctcvr"] == FITS[kind](joint[seen, 1], labels[seen, 1])

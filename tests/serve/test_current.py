@@ -19,17 +19,19 @@ TASKS = ("click", "purchase")
 
 def test_a_package_gives_its_configuration_and_score(package, monkeypatch):
     card, folder = load_card(FUNNEL), package.folder
-    found = read_current(str(folder), card, TASKS, folder, None)
-    assert found.config == package.manifest.parts[0].config
-    assert (found.kind, found.weights, found.scaled) == (
+    current = read_current(str(folder), card, TASKS, folder, None)
+    assert current.config == package.manifest.parts[0].config
+    assert (current.kind, current.weights, current.scaled) == (
         "power",
         {"click": 1.0, "purchase": 0.5},
         False,
     )
     asked: list[tuple[Path, str, str | None]] = []
-    monkeypatch.setattr(model_registry, "registered", lambda *of: asked.append(of) or package)
+    monkeypatch.setattr(
+        model_registry, "registered", lambda *arguments: asked.append(arguments) or package
+    )
     registered = read_current("models:/shop@champion", card, TASKS, folder, "sqlite:///here.db")
-    assert registered == found.model_copy(update={"source": "models:/shop@champion"})
+    assert registered == current.model_copy(update={"source": "models:/shop@champion"})
     assert asked == [(folder, "models:/shop@champion", "sqlite:///here.db")]
 
 
@@ -37,9 +39,9 @@ def test_a_package_gives_its_configuration_and_score(package, monkeypatch):
 @pytest.mark.parametrize("kind", ["blend", "composite", "trees"])
 def test_a_package_of_any_kind_gives_the_parts_that_are_trained_again(kind, store, tmp_path):
     package = package_of(kind, tmp_path / "package", store)
-    found = read_current(str(package.folder), load_card(FUNNEL), TASKS, tmp_path, None)
-    parts = parts_of(found.point, [found.point], TASKS)
-    assert [own for _, own in parts] == [part.shares for part in package.manifest.parts]
+    current = read_current(str(package.folder), load_card(FUNNEL), TASKS, tmp_path, None)
+    parts = parts_of(current.point, [current.point], TASKS)
+    assert [shares for _, shares in parts] == [part.shares for part in package.manifest.parts]
     assert [networks_in(part.config) for part, _ in parts] == [
         [] if part.trees else [part.config] for part in package.manifest.parts
     ]
@@ -47,9 +49,11 @@ def test_a_package_of_any_kind_gives_the_parts_that_are_trained_again(kind, stor
 
 @pytest.mark.slow
 def test_a_score_of_conditional_predictions_has_no_fusion(store, tmp_path):
-    made = funnel_package(tmp_path / "package", store, score=Score(weights={"purchase.cvr": 1.0}))
+    package = funnel_package(
+        tmp_path / "package", store, score=Score(weights={"purchase.cvr": 1.0})
+    )
     with pytest.raises(UserError, match=r"score: expected weights .* found purchase.cvr = 1"):
-        read_current(str(made.folder), load_card(FUNNEL), TASKS, tmp_path, None)
+        read_current(str(package.folder), load_card(FUNNEL), TASKS, tmp_path, None)
 
 
 def test_a_blend_has_the_network_and_the_trees_where_it_takes_some_of_both():
@@ -58,10 +62,10 @@ def test_a_blend_has_the_network_and_the_trees_where_it_takes_some_of_both():
 
     def blend(click, buy):
         shares = {"blend.share.click": click, "blend.share.buy": buy}
-        made = Point(
+        point = Point(
             "blend", {"blend.network": "5", "blend.trees": "trees", **shares}, "blend", None
         )
-        return parts_of(made, [network, trees], ["click", "buy"])
+        return parts_of(point, [network, trees], ["click", "buy"])
 
     assert blend(0.75, 0.0) == [(network, (0.75, 0.0)), (trees, (0.25, 1.0))]
     assert blend(1.0, 1.0) == [(network, (1.0, 1.0))]

@@ -71,21 +71,21 @@ def test_its_predictions_are_the_models(name):
     with opened(name) as engine:
         for size in SIZES:
             ids, dense = batch(size)
-            given = ids.copy(), dense.copy()
-            found = engine(*given)
-            assert len(found) == 2, (
-                f"expected conditional and joint predictions, found {len(found)} arrays"
+            arguments = ids.copy(), dense.copy()
+            predictions = engine(*arguments)
+            assert len(predictions) == 2, (
+                f"expected conditional and joint predictions, found {len(predictions)} arrays"
             )
             with torch.inference_mode():
                 expected = served(torch.from_numpy(ids), torch.from_numpy(dense))
-            for values, want in zip(found, expected, strict=True):
+            for values, want in zip(predictions, expected, strict=True):
                 assert values.dtype == np.float32, f"expected float32, found {values.dtype}"
                 assert values.shape == tuple(want.shape), (
                     f"expected shape {tuple(want.shape)}, found {values.shape}"
                 )
                 np.testing.assert_allclose(values, want.numpy(), atol=CLOSE, rtol=CLOSE)
-            assert (given[0] == ids).all(), "the ids were changed in place"
-            assert (given[1] == dense).all(), "the numbers were changed in place"
+            assert (arguments[0] == ids).all(), "the ids were changed in place"
+            assert (arguments[1] == dense).all(), "the numbers were changed in place"
 
 
 @pytest.mark.parametrize("name", ENGINES)
@@ -94,10 +94,10 @@ def test_threads_change_no_prediction(name):
     ids, dense = batch(300)
     with opened(name, 1) as engine:
         first = engine(ids, dense)
-        kept = [each.copy() for each in first]
+        copies = [values.copy() for values in first]
         engine(ids[::-1].copy(), dense)
-        for values, before in zip(first, kept, strict=True):
+        for values, before in zip(first, copies, strict=True):
             np.testing.assert_array_equal(values, before)
     with opened(name, 2) as engine:
-        for values, before in zip(engine(ids, dense), kept, strict=True):
+        for values, before in zip(engine(ids, dense), copies, strict=True):
             np.testing.assert_allclose(values, before, atol=CLOSE, rtol=CLOSE)

@@ -28,13 +28,17 @@ def encoder_of(names):
     facts = {"log1p": False, "mean": 0.0, "scale": 1.0, "low": -9.0, "high": 9.0, "flag": False}
     ranges = {"edges": (0.0,), "low": -9.0, "high": 9.0, "counts": (1, 1)}
     return Encoder(
-        fields=tuple(BucketField(number=name, source=of, **ranges) for name, of in sources.items()),
-        dense=tuple(NumericColumn(name=name, source=of, **facts) for name, of in sources.items()),
+        fields=tuple(
+            BucketField(number=name, source=source, **ranges) for name, source in sources.items()
+        ),
+        dense=tuple(
+            NumericColumn(name=name, source=source, **facts) for name, source in sources.items()
+        ),
     )
 
 
-def package(said, names, tasks=("click",), outcomes=("click.auc",), **score):
-    """A package of a model that says `said(dense)`, probabilities (N, T)."""
+def package(predict, names, tasks=("click",), outcomes=("click.auc",), **score):
+    """A package of a model that says `predict(dense)`, probabilities (N, T)."""
     tasks, encoder = tuple(map(Task, tasks)), encoder_of(names)
     fusion = (
         Score(kind="power", weights={"click": 1.0}, **score)
@@ -48,7 +52,7 @@ def package(said, names, tasks=("click",), outcomes=("click.auc",), **score):
         encoder=encoder,
         manifest=manifest,
         calibrations={},
-        engine=lambda: lambda _, x: (said(x),) * 2,
+        engine=lambda: lambda _, x: (predict(x),) * 2,
     )
 
 
@@ -65,8 +69,8 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-def lost(found, outcome="click.auc"):
-    return {each["name"]: each["measures"][outcome] for each in found["inputs"]}
+def lost(explanation, outcome="click.auc"):
+    return {entry["name"]: entry["measures"][outcome] for entry in explanation["inputs"]}
 
 
 STRONG, WEAK, NOISE = 1.2, 0.7, 0.8
@@ -94,30 +98,32 @@ def true_losses():
     A shuffled input of weight w adds w² (A - B) to it, A and B in {0, 1}: the labels of rows that
     the input is from.
     """
-    own = np.array([STRONG, WEAK, 0.0]) ** 2
+    squares = np.array([STRONG, WEAK, 0.0]) ** 2
     deviation = np.sqrt(2 * (STRONG**2 + WEAK**2 + NOISE**2))
 
     def area(distance):
         return norm.cdf(distance / deviation)
 
-    kept = own.sum() - own
-    shuffled = 0.5 * area(kept) + 0.25 * (area(kept + own) + area(kept - own))
-    return dict(zip(NAMES, 1 - shuffled / area(own.sum()), strict=True))
+    unshuffled = squares.sum() - squares
+    shuffled = 0.5 * area(unshuffled) + 0.25 * (
+        area(unshuffled + squares) + area(unshuffled - squares)
+    )
+    return dict(zip(NAMES, 1 - shuffled / area(squares.sum()), strict=True))
 
 
 def test_a_linear_score_of_independent_inputs():
-    found = explain(linear(), normals(8000, 3), Silent(), shuffles=5)
-    assert [each["name"] for each in found["inputs"]] == [*NAMES]
+    explanation = explain(linear(), normals(8000, 3), Silent(), shuffles=5)
+    assert [entry["name"] for entry in explanation["inputs"]] == [*NAMES]
     for name, truth in true_losses().items():
-        own = lost(found)[name]
-        assert own["value"] == pytest.approx(truth, abs=0.012)
-        assert own["low"] <= truth <= own["high"]
-    assert sentence(found).startswith(
+        loss = lost(explanation)[name]
+        assert loss["value"] == pytest.approx(truth, abs=0.012)
+        assert loss["low"] <= truth <= loss["high"]
+    assert sentence(explanation).startswith(
         "The order owes most to strong and weak: shuffling strong loses "
     )
-    assert found == explain(linear(), normals(8000, 3), Silent(), shuffles=5)
-    other = explain(linear(), normals(8000, 3), Silent(), shuffles=5, seed=1)
-    assert lost(found) != lost(other)
+    assert explanation == explain(linear(), normals(8000, 3), Silent(), shuffles=5)
+    reseeded = explain(linear(), normals(8000, 3), Silent(), shuffles=5, seed=1)
+    assert lost(explanation) != lost(reseeded)
 
 
 @pytest.mark.slow
@@ -127,12 +133,12 @@ def test_intervals_cover_as_often_as_they_say():
     """
     truth, covered = true_losses(), dict.fromkeys(NAMES, 0)
     for seed in range(200):
-        own = lost(explain(linear(), normals(600, 100 + seed), Silent(), seed=seed))
+        losses = lost(explain(linear(), normals(600, 100 + seed), Silent(), seed=seed))
         for name in NAMES:
-            covered[name] += own[name]["low"] <= truth[name] <= own[name]["high"]
+            covered[name] += losses[name]["low"] <= truth[name] <= losses[name]["high"]
     print(covered)
     # 180 are expected; below 172 with probability .03
-    assert all(each >= 172 for each in covered.values())
+    assert all(count >= 172 for count in covered.values())
 
 
 def two_heads(weights, kind="power"):
@@ -151,20 +157,22 @@ def two_heads(weights, kind="power"):
 
 def test_heads_share_the_order():
     weights = {"click": 0.3, "like": 0.7}
-    found, said = two_heads(weights)
-    terms = np.log(said) * list(weights.values())
+    explanation, predictions = two_heads(weights)
+    terms = np.log(predictions) * list(weights.values())
     expected = np.cov(terms.T, terms.sum(axis=1))[:2, 2] / terms.sum(axis=1).var(ddof=1)
-    shares = {each["name"]: each["measures"]["share"] for each in found["heads"]}
-    assert [each["value"] for each in shares.values()] == pytest.approx(expected.tolist())
-    assert sum(each["value"] for each in shares.values()) == pytest.approx(1)
-    assert all(each["low"] < each["value"] < each["high"] for each in shares.values())
-    without_like = {each["name"]: each["measures"] for each in found["heads"]}["p_like"]
+    shares = {entry["name"]: entry["measures"]["share"] for entry in explanation["heads"]}
+    assert [share["value"] for share in shares.values()] == pytest.approx(expected.tolist())
+    assert sum(share["value"] for share in shares.values()) == pytest.approx(1)
+    assert all(share["low"] < share["value"] < share["high"] for share in shares.values())
+    without_like = {entry["name"]: entry["measures"] for entry in explanation["heads"]}["p_like"]
     assert without_like["click.auc"]["value"] < 0 < without_like["like.auc"]["value"]
 
-    found, _ = two_heads({"click": 1.0}, "sum")
-    click, like = found["heads"]
+    explanation, _ = two_heads({"click": 1.0}, "sum")
+    click, like = explanation["heads"]
     assert click["measures"].pop("share") == {"value": 1, "low": 1, "high": 1}
-    assert all(each == {"value": 0, "low": 0, "high": 0} for each in like["measures"].values())
+    assert all(
+        measure == {"value": 0, "low": 0, "high": 0} for measure in like["measures"].values()
+    )
     # without its only head every order is as good
     areas = 1 - click["measures"]["click.auc"]["value"]
     assert 0.5 / areas == pytest.approx(0.73, abs=0.02)
@@ -182,14 +190,14 @@ def test_what_is_the_same_for_a_whole_group_cannot_change_its_order():
     toy = package(
         lambda x: sigmoid(x[:, ::-1]), ("taste", "item"), outcomes=("click.ndcg@5",), **score
     )
-    found = explain(toy, split_of(dense, labels, user), Silent())
-    assert found["by_group"]
-    assert found["units"] == 300
-    assert lost(found, "click.ndcg@5")["taste"] == pytest.approx(
+    explanation = explain(toy, split_of(dense, labels, user), Silent())
+    assert explanation["by_group"]
+    assert explanation["units"] == 300
+    assert lost(explanation, "click.ndcg@5")["taste"] == pytest.approx(
         {"value": 0, "low": 0, "high": 0}, abs=1e-9
     )
-    assert lost(found, "click.ndcg@5")["item"]["low"] > 0.05
-    shares = [each["measures"]["share"]["value"] for each in found["heads"]]
+    assert lost(explanation, "click.ndcg@5")["item"]["low"] > 0.05
+    shares = [entry["measures"]["share"]["value"] for entry in explanation["heads"]]
     # within groups; over all rows each makes half of the score
     assert shares == pytest.approx([1, 0], abs=1e-9)
     over_all = explain(toy, split_of(dense, labels), Silent())
@@ -198,35 +206,35 @@ def test_what_is_the_same_for_a_whole_group_cannot_change_its_order():
 
 def test_which_inputs_are_alike():
     rng = np.random.default_rng(4)
-    number, other = rng.normal(size=(2, 4000))
+    number, second = rng.normal(size=(2, 4000))
     user, item = rng.integers(0, 1500, 4000), rng.integers(0, 700, 4000)
     age = rng.integers(0, 6, 1500)[user]
-    every = {
+    columns = {
         "number": number,
         "user": user,
         "item": item,
         "cube": number**3,
-        "other": other,
+        "other": second,
         "age": age,
     }
-    every |= {"row": np.arange(4000), "one": np.zeros(4000, np.int64), "none": np.zeros(4000)}
-    every |= {
+    columns |= {"row": np.arange(4000), "one": np.zeros(4000, np.int64), "none": np.zeros(4000)}
+    columns |= {
         "decade": np.digitize(number, np.arange(-3, 3, 0.5)),
-        "noisy": other + 0.6 * rng.normal(size=4000),
+        "noisy": second + 0.6 * rng.normal(size=4000),
     }
-    groups = [each for each in alike(every) if len(each) > 1]
+    groups = [group for group in alike(columns) if len(group) > 1]
     assert groups == [("number", "cube", "decade"), ("user", "age")]
 
 
 def test_association_is_cramers_v_where_categories_are_few():
     rng = np.random.default_rng(5)
-    one = rng.integers(0, 5, 20_000)
-    other = np.where(rng.random(20_000) < 0.6, one % 3, rng.integers(0, 3, 20_000))
-    expected = contingency.association(contingency.crosstab(one, other).count, method="cramer")
-    assert association(one, other) == pytest.approx(expected, abs=2e-3)
-    many = [rng.integers(0, 2000, 20_000) for _ in range(2)]
-    assert association(*many) < 0.1
-    assert contingency.association(contingency.crosstab(*many).count, method="cramer") > 0.3
+    first = rng.integers(0, 5, 20_000)
+    second = np.where(rng.random(20_000) < 0.6, first % 3, rng.integers(0, 3, 20_000))
+    expected = contingency.association(contingency.crosstab(first, second).count, method="cramer")
+    assert association(first, second) == pytest.approx(expected, abs=2e-3)
+    large = [rng.integers(0, 2000, 20_000) for _ in range(2)]
+    assert association(*large) < 0.1
+    assert contingency.association(contingency.crosstab(*large).count, method="cramer") > 0.3
 
 
 def planted(folder, seed, copy, rows=12_000):
@@ -246,8 +254,8 @@ def planted(folder, seed, copy, rows=12_000):
         | {"middle": middle, "weak": weak}
     )
     inputs |= {
-        name: rng.normal(size=rows) if at % 2 else rng.integers(0, 9, rows)
-        for at, name in enumerate(PLAIN)
+        name: rng.normal(size=rows) if number % 2 else rng.integers(0, 9, rows)
+        for number, name in enumerate(PLAIN)
     }
     part = np.repeat(["train", "valid", "test"], [rows // 2, rows // 6, rows // 3])
     folder.mkdir()
@@ -269,15 +277,15 @@ def planted(folder, seed, copy, rows=12_000):
             "test": ["test"],
         },
         columns={
-            name: "numeric" if own.dtype.kind == "f" else "categorical"
-            for name, own in inputs.items()
+            name: "numeric" if column.dtype.kind == "f" else "categorical"
+            for name, column in inputs.items()
         },
     )
     store = prepare(card, folder / "home", folder, Silent())
     return store.with_tasks(store.default_tasks)
 
 
-PLAIN = [f"plain{at}" for at in range(10)]
+PLAIN = [f"plain{number}" for number in range(10)]
 LONGER = {"optim.epochs": 6.0, "optim.lr": 0.01, "optim.batch_size": 128}
 
 
@@ -293,15 +301,19 @@ def test_planted_inputs_are_found_and_others_are_not(kind, tmp_path, monkeypatch
     worth = list[float]()
     for copy in (False, True):
         store = planted(tmp_path / str(copy), 0, copy)
-        made = package_of(kind, tmp_path / f"{kind}{copy}", store, score=score)
-        found = explain(made, store.split("test"), Silent())
+        built = package_of(kind, tmp_path / f"{kind}{copy}", store, score=score)
+        explanation = explain(built, store.split("test"), Silent())
         first = "strong + copy" if copy else "strong"
-        assert [each["name"] for each in found["inputs"]][:3] == [first, "middle", "weak"]
-        by_name = {each["name"]: each["measures"] for each in found["inputs"]}
-        inside += [of["low"] <= 0 <= of["high"] for name in PLAIN for of in by_name[name].values()]
+        assert [entry["name"] for entry in explanation["inputs"]][:3] == [first, "middle", "weak"]
+        by_name = {entry["name"]: entry["measures"] for entry in explanation["inputs"]}
+        inside += [
+            interval["low"] <= 0 <= interval["high"]
+            for name in PLAIN
+            for interval in by_name[name].values()
+        ]
         worth.append(by_name[first]["click.recall@10%"]["value"])
-        assert sum(each["measures"]["share"]["value"] for each in found["heads"]) == pytest.approx(
-            1
-        )
+        assert sum(
+            entry["measures"]["share"]["value"] for entry in explanation["heads"]
+        ) == pytest.approx(1)
     assert np.mean(inside) >= 0.9
     assert worth[0] == pytest.approx(worth[1], rel=0.15)

@@ -138,10 +138,10 @@ def test_the_server_reads_it(log, packaged, tmp_path, monkeypatch):
     save_model(package, tmp_path / "model")
     write_history(card, tmp_path / "past.parquet", folder / "home", folder, math.inf, Silent())
     monkeypatch.setenv("SEESAW_HISTORY", str(tmp_path / "past.parquet"))
-    found = mlflow.pyfunc.load_model(str(tmp_path / "model")).predict(
+    answer = mlflow.pyfunc.load_model(str(tmp_path / "model")).predict(
         frame.iloc[VALID:].drop(columns="click")
     )
-    np.testing.assert_allclose(found["click"], expected, rtol=1e-5)
+    np.testing.assert_allclose(answer["click"], expected, rtol=1e-5)
     monkeypatch.setenv("SEESAW_HISTORY", str(tmp_path / "none.parquet"))
     with pytest.raises(
         mlflow.exceptions.MlflowException, match="that `seesaw data history` wrote, found no "

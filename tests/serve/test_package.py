@@ -56,8 +56,8 @@ def test_separate_models_and_averages_are_packaged_whole(store, tmp_path):
     for trainer in trainers:
         best = [None if selector.current else selector.snapshot for selector in trainer.selectors]
         logits = [
-            torch.cat(list(trainer.evaluation.logits("valid", state)))[:, at]
-            for at, state in enumerate(best)
+            torch.cat(list(trainer.evaluation.logits("valid", state)))[:, task]
+            for task, state in enumerate(best)
         ]
         expected.append(torch.stack(logits, 1).sigmoid().numpy())
     conditional, _ = package.engine()(np.array(valid.ids), np.array(valid.dense))
@@ -111,12 +111,12 @@ def test_a_skewed_regression_is_served_in_its_own_unit_by_every_engine(sharing, 
 
 @pytest.mark.slow
 def test_each_engine_on_each_batch(package):
-    found = latencies(package, (), (1,), (1, 7), 0.001)
-    assert [(each.engine, each.batch) for each in found] == [("eager", 1), ("eager", 7)]
-    for each in found:
-        assert 0 < each.p50_ms <= each.p99_ms
-        assert each.request_ms > 0
-        assert each.calls >= 20
-        assert each.rows_per_s > 0
+    timings = latencies(package, (), (1,), (1, 7), 0.001)
+    assert [(timing.engine, timing.batch) for timing in timings] == [("eager", 1), ("eager", 7)]
+    for timing in timings:
+        assert 0 < timing.p50_ms <= timing.p99_ms
+        assert timing.request_ms > 0
+        assert timing.calls >= 20
+        assert timing.rows_per_s > 0
     with pytest.raises(UserError, match="unknown engine 'fast'"):
         latencies(package, ["fast"], (1,), (1,), 0.001)

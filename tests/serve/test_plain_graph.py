@@ -121,8 +121,10 @@ def build(schema, dotted):
 
 def sizes_of(schema):
     """Of a tree for each task, which asks for a number and a category."""
-    many = len(schema.tasks)
-    return TreeSizes(trees=(1,) * many, nodes=5 * many, choices=2 * NO_CHOICE, walking=(many, many))
+    count = len(schema.tasks)
+    return TreeSizes(
+        trees=(1,) * count, nodes=5 * count, choices=2 * NO_CHOICE, walking=(count, count)
+    )
 
 
 OF_PLUGINS = {"Gemm", "Tanh"}
@@ -134,23 +136,23 @@ def test_the_list_is_what_our_models_use(tmp_path):
     """All models in one export, saved as a package's is; with a schema of one field alone, every
     entry once.
     """
-    used = set()
+    operators = set()
     for schema in (SCHEMA, NARROW):
         # each task at its own best state
         alone = [build(schema, {"sharing.kind": "single_task"}) for _ in schema.tasks]
-        chosen = [each for each in configs(schema) if schema is SCHEMA or len(each) == 1]
-        served = averaged(schema, [alone, *([build(schema, each)] for each in chosen)])
+        chosen = [config for config in configs(schema) if schema is SCHEMA or len(config) == 1]
+        served = averaged(schema, [alone, *([build(schema, config)] for config in chosen)])
         served.members.append(torch.nn.ModuleList([TreeModel(schema, sizes_of(schema))]))
         path = tmp_path / f"{len(schema.tasks)}.onnx"
         write_onnx(served, schema, path)
-        used |= {node.op_type for node in onnx.load(path, load_external_data=False).graph.node}
+        operators |= {node.op_type for node in onnx.load(path, load_external_data=False).graph.node}
         with torch.device("meta"):  # as an engine of modules is bounded
             ids = torch.zeros(9, schema.slots, dtype=torch.int32)
             dense = torch.zeros(9, len(schema.dense))
             bounds.check_bounds(
-                averaged(schema, [[build(schema, each)] for each in chosen]), ids, dense
+                averaged(schema, [[build(schema, config)] for config in chosen]), ids, dense
             )
-    assert used | OF_PLUGINS == OPERATORS
+    assert operators | OF_PLUGINS == OPERATORS
 
 
 onnx = pytest.importorskip("onnx", reason="no onnx: the extra `serve`")
@@ -168,11 +170,11 @@ def small():
         node("MatMul", ["dense", "w"], ["conditional"]),
         node("Identity", ["conditional"], ["joint"]),
     ]
-    given = [make.make_tensor_value_info("dense", kind.FLOAT, ["batch", 2])]
-    found = [
+    inputs = [make.make_tensor_value_info("dense", kind.FLOAT, ["batch", 2])]
+    outputs = [
         make.make_tensor_value_info(name, kind.FLOAT, None) for name in ("conditional", "joint")
     ]
-    graph = make.make_graph(nodes, "small", given, found, [weight])
+    graph = make.make_graph(nodes, "small", inputs, outputs, [weight])
     return make.make_model(graph, opset_imports=[make.make_opsetid("", 20)], ir_version=10)
 
 
@@ -194,8 +196,8 @@ def calls(operator, domain="", **attributes):
 def outside(**facts):
     def change(model):
         (weight,) = model.graph.initializer
-        for each in weight.external_data:
-            each.value = facts.get(each.key, each.value)
+        for entry in weight.external_data:
+            entry.value = facts.get(entry.key, entry.value)
 
     return change
 

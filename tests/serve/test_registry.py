@@ -118,12 +118,12 @@ def test_a_model_made_anew_is_fetched_anew(registry, deploy, package, tmp_path):
     deploy("anew", CHAMPION)
     registry.fetch("anew/1", tmp_path / "models")
     registry._store.ask("delete the model", "delete_registered_model", "anew")
-    other = Package.open(
+    second = Package.open(
         tampered(package.folder, tmp_path / "other", "policy.json", lambda _: {"rule": "other"})
     )
-    run_id = registry.log(other, EXPERIMENT, "deployed", {}, {})
+    run_id = registry.log(second, EXPERIMENT, "deployed", {}, {})
     assert registry.register("anew", run_id, "a card", {}) == "1"
-    assert registry.fetch("anew/1", tmp_path / "models").digest == other.digest != package.digest
+    assert registry.fetch("anew/1", tmp_path / "models").digest == second.digest != package.digest
 
 
 def loaded(folder):
@@ -139,7 +139,7 @@ def refused(sentence):
 
 
 def test_a_full_disk_is_said_where_a_model_is_fetched(registry, monkeypatch, tmp_path):
-    def failing(*given):
+    def failing(*arguments):
         raise TrackingError("please ensure that the path is correct")
 
     monkeypatch.setattr(registry._store, "ask", failing)
@@ -178,9 +178,11 @@ def ask(saved, monkeypatch):
 
     def answer(request, kind="application/json"):
         body = request if isinstance(request, str | bytes) else json.dumps(request)
-        given = scoring_server.invocations(body, kind, model, model.metadata.get_input_schema())
+        response = scoring_server.invocations(body, kind, model, model.metadata.get_input_schema())
         return (
-            json.loads(given.response)["predictions"] if given.status == 200 else [given.response]
+            json.loads(response.response)["predictions"]
+            if response.status == 200
+            else [response.response]
         )
 
     return answer
@@ -224,7 +226,7 @@ def test_mlflow_loads_it_without_a_pickle_and_answers_requests(package, saved, a
         ask(rows.drop(columns="price").to_csv(index=False), "text/csv")
     with refused("expected a header with the names of the columns, found an empty line"):
         ask("", "text/csv")
-    monkeypatch.setattr(Score, "apply", lambda self, found: np.array([1.0, 2.0, np.inf]))
+    monkeypatch.setattr(Score, "apply", lambda self, predictions: np.array([1.0, 2.0, np.inf]))
     with refused("row 3: expected a finite number as 'score', found inf"):
         ask(rows.to_csv(index=False), "text/csv")
 
@@ -240,9 +242,9 @@ def test_bytes_that_are_no_json_are_refused_in_a_sentence(ask):
 
 def test_a_tampered_package_is_refused_where_it_is_served(package, tmp_path):
     save_model(package, tmp_path / "model")
-    (made,) = tmp_path.glob("**/calibration.json")
-    made.write_text("{")
-    sign(made.parent)
+    (file,) = tmp_path.glob("**/calibration.json")
+    file.write_text("{")
+    sign(file.parent)
     with refused(r"calibration.json: not valid JSON"):
         loaded(tmp_path / "model")
 
@@ -278,15 +280,15 @@ def rows(package):
     )
 
 
-@pytest.mark.parametrize("beside", [None, 1.5, "absent"])
-@pytest.mark.parametrize("own", [LONG, -LONG])
-def test_an_id_keeps_its_digits_beside_one_that_is_none(ask, rows, monkeypatch, own, beside):
-    rows[0]["user_id"], rows[1]["user_id"] = own, None if beside == "absent" else beside
+@pytest.mark.parametrize("neighbour", [None, 1.5, "absent"])
+@pytest.mark.parametrize("long_id", [LONG, -LONG])
+def test_an_id_keeps_its_digits_beside_one_that_is_none(ask, rows, monkeypatch, long_id, neighbour):
+    rows[0]["user_id"], rows[1]["user_id"] = long_id, None if neighbour == "absent" else neighbour
     columns = list(rows[0])
     cells = [[row[name] for name in columns] for row in rows]
     forms: list[dict[str, Any]] = [{"dataframe_split": {"columns": columns, "data": cells}}]
     forms.append({"inputs": dict(zip(columns, map(list, zip(*cells, strict=True)), strict=True))})
-    if beside == "absent":
+    if neighbour == "absent":
         del rows[1]["user_id"]
     forms.append({"dataframe_records": rows})
     seen, predict = [], Scorer.predict_table
@@ -295,7 +297,7 @@ def test_an_id_keeps_its_digits_beside_one_that_is_none(ask, rows, monkeypatch, 
     )
     for data in forms:
         ask(data)
-        assert seen.pop()["user_id"].to_pylist()[0] == str(own)
+        assert seen.pop()["user_id"].to_pylist()[0] == str(long_id)
 
 
 def test_an_id_that_is_a_float_already_is_refused(package, ask, rows):
@@ -306,9 +308,9 @@ def test_an_id_that_is_a_float_already_is_refused(package, ask, rows):
         "9007199254740992, which"
     )
     frame, scorer = pd.DataFrame(rows), package.scorer()
-    for given in (frame, rows, pa.Table.from_pandas(frame)):
+    for request in (frame, rows, pa.Table.from_pandas(frame)):
         with pytest.raises(UserError, match=expected):
-            scorer.predict(given)
+            scorer.predict(request)
     with refused(expected):
         ask({"dataframe_records": rows})
     rows[1]["user_id"] = float(2**53 - 1)
@@ -341,9 +343,9 @@ SHARING = {"twin": Entry(SharedBottom, HiddenConfig, "-", "a shared bottom of an
 def test_the_variable_names_the_files_and_without_it_a_sentence_says_so(
     store, tmp_path, monkeypatch
 ):
-    mine, other = tmp_path / "mine.py", tmp_path / "other.py"
+    mine, second_file = tmp_path / "mine.py", tmp_path / "other.py"
     mine.write_text(TWIN)
-    other.write_text(TWIN.replace('"twin"', '"other"'))
+    second_file.write_text(TWIN.replace('"twin"', '"other"'))
     monkeypatch.setattr(plugins, "_FILES", {})
     plugins.add(PluginFile.read(mine))
     parts = parts_of(store, trained(store, **{"sharing.kind": "twin"}))
@@ -354,7 +356,7 @@ def test_the_variable_names_the_files_and_without_it_a_sentence_says_so(
     lacking = "expected sharing.twin of the plug-in mine.py .*, found none"
     for named, sentence in (
         ("", f"{lacking}; name it with --plugin, .* SEESAW_PLUGIN"),
-        (str(other), lacking),
+        (str(second_file), lacking),
         ("nowhere.py", "^SEESAW_PLUGIN nowhere.py: expected a file of Python: No such file"),
     ):
         monkeypatch.setattr(plugins, "_FILES", {})  # as in a process that knows no plug-in file yet
@@ -362,6 +364,6 @@ def test_the_variable_names_the_files_and_without_it_a_sentence_says_so(
         with refused(sentence):
             loaded(tmp_path / "model")
     monkeypatch.setattr(plugins, "_FILES", {})
-    monkeypatch.setenv(PLUGIN, os.pathsep.join([str(mine), str(other)]))
-    found = loaded(tmp_path / "model").predict(rows)
-    pd.testing.assert_frame_equal(found, expected)
+    monkeypatch.setenv(PLUGIN, os.pathsep.join([str(mine), str(second_file)]))
+    answer = loaded(tmp_path / "model").predict(rows)
+    pd.testing.assert_frame_equal(answer, expected)

@@ -30,8 +30,8 @@ def two(funnel, tmp_path_factory):
 
 def same(a, b):
     states = [
-        [state for member in each.members for states in member.parts for state in states]
-        for each in (a, b)
+        [state for member in result.members for states in member.parts for state in states]
+        for result in (a, b)
     ]
     return len(states[0]) == len(states[1]) and all(
         torch.equal(x[name], y[name]) for x, y in zip(*states, strict=True) for name in x
@@ -70,10 +70,10 @@ def test_the_better_one_on_what_is_held_out_is_chosen(two, funnel, tmp_path):
 def test_metrics_are_those_of_the_mean_of_probabilities(two, funnel):
     """Computed again, from each member's own predictions."""
     predictor = Predictor(funnel.store, two.parts, "cpu")
-    each = [list(predictor.predictions("test", [member.parts])) for member in two.members]
+    by_member = [list(predictor.predictions("test", [member.parts])) for member in two.members]
     conditional, joint = (
         np.mean(
-            [np.concatenate([getattr(predicted, name) for predicted in one]) for one in each],
+            [np.concatenate([getattr(predicted, name) for predicted in one]) for one in by_member],
             axis=0,
         )
         for name in ("conditional", "joint")
@@ -95,8 +95,8 @@ def test_a_result_below_its_interval_is_refused_unless_forced(funnel, tmp_path):
         UserError, match=r"refused: click.auc on test is 0\.\d+, worse than its prediction interval"
     ):
         retrain(order, tmp_path, intervals)
-    kept = retrain(order, tmp_path, intervals, force=True)
-    assert "prediction interval 0.99000 (0.98000 to 1.00000)" in kept.warnings[0]
+    forced = retrain(order, tmp_path, intervals, force=True)
+    assert "prediction interval 0.99000 (0.98000 to 1.00000)" in forced.warnings[0]
     better = retrain(order, tmp_path, {CLICK: Effect(0.2, 0.1, 0.3)})
     (warning,) = better.warnings
     assert "better than its prediction interval" in warning
@@ -107,15 +107,15 @@ def test_the_served_ranking_is_measured_on_test(funnel, tmp_path):
     score = Score.fusion("power", {"click": 0.7, "purchase": 0.3}, {}, tasks)
     outcomes = ("click.recall@10%", "purchase.recall@10%")
     order = replace(funnel.order(length=Length(0.2), seeds=1), score=score, outcomes=outcomes)
-    found = retrain(order, tmp_path, {})
-    predictor = Predictor(funnel.store, found.parts, "cpu")
-    (predicted,) = predictor.predictions("test", [found.members[0].parts])
+    result = retrain(order, tmp_path, {})
+    predictor = Predictor(funnel.store, result.parts, "cpu")
+    (predicted,) = predictor.predictions("test", [result.members[0].parts])
     click, purchase = predicted.labels[:, 0], predicted.labels[:, 1]
     clicks, bought = np.nan_to_num(click), np.nan_to_num(click * purchase)
     order_of_rows = np.argsort(-fused("power", predicted.joint, (0.7, 0.3), ()))[
         : round(0.1 * len(clicks))
     ]
     expected = [labels[order_of_rows].sum() / labels.sum() for labels in (clicks, bought)]
-    assert list(found.served) == list(outcomes)
+    assert list(result.served) == list(outcomes)
     # the last row counts in part
-    assert list(found.served.values()) == pytest.approx(expected, abs=0.02)
+    assert list(result.served.values()) == pytest.approx(expected, abs=0.02)

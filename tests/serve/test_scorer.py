@@ -41,13 +41,15 @@ def test_raw_rows_give_what_the_store_gives(scorer, store):
 def test_the_trained_model_its_calibration_and_the_score(package, store):
     trainer = trained(store, **{"sharing.kind": "mmoe", "sharing.mmoe.layers": "8"})
     valid = store.split("valid")
-    found = package.scorer().predict_encoded(np.array(valid.ids), np.array(valid.dense))
+    predictions = package.scorer().predict_encoded(np.array(valid.ids), np.array(valid.dense))
     conditional, joint = said_by(trainer, valid.ids, valid.dense)
     click = CALIBRATIONS["click"].apply(conditional[:, 0])
-    np.testing.assert_allclose(found["click"], click, atol=1e-5)
-    np.testing.assert_allclose(found["purchase.cvr"], conditional[:, 1], atol=1e-5)
-    np.testing.assert_allclose(found["purchase.ctcvr"], joint[:, 1], atol=1e-5)
-    np.testing.assert_allclose(np.exp(found["score"]), click * np.sqrt(joint[:, 1]), atol=1e-5)
+    np.testing.assert_allclose(predictions["click"], click, atol=1e-5)
+    np.testing.assert_allclose(predictions["purchase.cvr"], conditional[:, 1], atol=1e-5)
+    np.testing.assert_allclose(predictions["purchase.ctcvr"], joint[:, 1], atol=1e-5)
+    np.testing.assert_allclose(
+        np.exp(predictions["score"]), click * np.sqrt(joint[:, 1]), atol=1e-5
+    )
     np.testing.assert_allclose(joint[:, 1], conditional[:, 0] * conditional[:, 1], atol=1e-5)
 
 
@@ -55,15 +57,15 @@ def test_the_trained_model_its_calibration_and_the_score(package, store):
 def test_a_picked_score_is_the_fusion_of_uncalibrated_predictions(package, store, kind, rates):
     scorer, weights = package.scorer(), (0.8, 0.2)
     names = [task.name for task in store.schema.tasks]
-    given = (dict(zip(names, each, strict=False)) for each in (weights, rates))
-    scorer.score = Score.fusion(kind, *given, store.schema.tasks)
+    arguments = (dict(zip(names, values, strict=False)) for values in (weights, rates))
+    scorer.score = Score.fusion(kind, *arguments, store.schema.tasks)
     valid = store.split("valid")
     ids, dense = np.array(valid.ids), np.array(valid.dense)
-    found = scorer.predict_encoded(ids, dense)
+    predictions = scorer.predict_encoded(ids, dense)
     _, joint = scorer.engine(ids, dense)
-    np.testing.assert_array_equal(found["score"], fused(kind, joint, weights, rates))
+    np.testing.assert_array_equal(predictions["score"], fused(kind, joint, weights, rates))
     np.testing.assert_array_equal(
-        found["click"], CALIBRATIONS["click"].apply(joint[:, 0].astype(float))
+        predictions["click"], CALIBRATIONS["click"].apply(joint[:, 0].astype(float))
     )
 
 
@@ -85,10 +87,10 @@ def test_frames_records_and_tables_are_one(scorer, raw, monkeypatch):
 
 
 def test_unknown_and_missing_values_have_a_meaning(scorer, row):
-    unknown, other = scorer.predict(
+    unknown, second = scorer.predict(
         [row | {"user_id": "nobody"}, row | {"user_id": "another"}]
     ).to_numpy()
-    assert (unknown == other).all()
+    assert (unknown == second).all()
     assert np.isfinite(unknown).all()
     del row["age"]  # train lacked some ages
     without = scorer.predict([row])

@@ -47,13 +47,13 @@ def test_the_served_order_is_the_measured_one_over_http(kind, store, tmp_path):
     with served(str(tmp_path / "model"), tmp_path / "server.log") as running:
         status, answer = running.rows(raw_split(load_card(FUNNEL), {}, "test").to_pylist())
     assert status == 200
-    found = np.array([row["score"] for row in answer["predictions"]])
-    np.testing.assert_allclose(found, measured, rtol=1e-5)
-    in_order = measured[np.argsort(-found)]
+    scores = np.array([row["score"] for row in answer["predictions"]])
+    np.testing.assert_allclose(scores, measured, rtol=1e-5)
+    in_order = measured[np.argsort(-scores)]
     assert (np.diff(in_order) <= 1e-5 * in_order[1:]).all(), (
         "rows apart by more than rounding are in another order"
     )
-    assert len(np.unique(found)) > len(found) // 2
+    assert len(np.unique(scores)) > len(scores) // 2
 
 
 def test_ten_thousand_requests_neither_fail_nor_leak(server, package, rows):
@@ -62,11 +62,11 @@ def test_ten_thousand_requests_neither_fail_nor_leak(server, package, rows):
 
     def client(number, requests):
         for request in range(requests):
-            at = (number + request) % len(rows)
-            status, answer = server.rows([rows[at]])
-            said = list(answer["predictions"][0].values()) if status == 200 else answer
-            if status != 200 or np.abs(np.array(said) - expected[at]).max() > 1e-5:
-                wrong.append((status, said))
+            place = (number + request) % len(rows)
+            status, answer = server.rows([rows[place]])
+            answered = list(answer["predictions"][0].values()) if status == 200 else answer
+            if status != 200 or np.abs(np.array(answered) - expected[place]).max() > 1e-5:
+                wrong.append((status, answered))
 
     def all_clients(requests):
         threads = [

@@ -185,7 +185,7 @@ AS_MADE = "expected weights as the configuration makes them"
         (
             edited(
                 lambda weights: weights.update(
-                    {key: each.double() for key, each in weights.items()}
+                    {key: weight.double() for key, weight in weights.items()}
                 )
             ),
             AS_MADE,
@@ -211,18 +211,18 @@ class Several(torch.nn.Module):
     """Values that are too large together."""
 
     def forward(self, ids, dense):
-        found = [dense.unsqueeze(2).expand(-1, -1, 20_000) * (at + 2) for at in range(4)]
-        return ids, torch.stack([each.sum(2) for each in found])
+        layers = [dense.unsqueeze(2).expand(-1, -1, 20_000) * (factor + 2) for factor in range(4)]
+        return ids, torch.stack([layer.sum(2) for layer in layers])
 
 
 class Products(torch.nn.Module):
     """Products of all rows with all, which need little memory."""
 
     def forward(self, ids, dense):
-        found = dense @ dense.t()
+        product = dense @ dense.t()
         for _ in range(9):
-            found = found @ found
-        return ids, found
+            product = product @ product
+        return ids, product
 
 
 def bounded(model):

@@ -48,18 +48,22 @@ def gaps(store):
 @pytest.fixture(scope="module")
 def grown():
     store: Any = gaps(MemoryStore(3000, VALUES, fields=FIELDS))
-    _, packed, made = trees_of(store, 40)
+    _, packed, models = trees_of(store, 40)
     model = TreeModel(store.schema, packed.sizes)
     model.load_state_dict(packed.state)
-    return store, model, made
+    return store, model, models
 
 
 def test_missing_values_unseen_categories_and_values_on_a_threshold(grown):
-    store, model, made = grown
+    store, model, models = grown
     split = store.split("test")
     ids, dense = split.ids.copy(), split.dense.copy()
     thresholds = np.concatenate(
-        [tree.nodes["num_threshold"] for each in made for (tree,) in each.model._predictors]
+        [
+            tree.nodes["num_threshold"]
+            for grown_trees in models
+            for (tree,) in grown_trees.model._predictors
+        ]
     )
     on = (
         np.random.default_rng(0)
@@ -68,13 +72,15 @@ def test_missing_values_unseen_categories_and_values_on_a_threshold(grown):
     )
     dense[::3] = np.where(np.isnan(dense[::3]), np.nan, on[::3])
     dense[1::3] = np.nextafter(on[1::3], np.float32(9))
-    expected = np.stack([each.predict(ids, dense) for each in made], axis=1)
+    expected = np.stack([grown_trees.predict(ids, dense) for grown_trees in models], axis=1)
     with torch.inference_mode():
-        found = model(torch.from_numpy(ids), torch.from_numpy(dense))
-    np.testing.assert_allclose(found.conditional.numpy(), expected, rtol=1e-6, atol=1e-6)
+        predictions = model(torch.from_numpy(ids), torch.from_numpy(dense))
+    np.testing.assert_allclose(predictions.conditional.numpy(), expected, rtol=1e-6, atol=1e-6)
     joint = expected * np.stack([np.ones(len(ids)), expected[:, 0], np.ones(len(ids))], axis=1)
-    np.testing.assert_allclose(found.joint.numpy(), joint, rtol=1e-6, atol=1e-6)
-    nodes = np.concatenate([tree.nodes for each in made for (tree,) in each.model._predictors])
+    np.testing.assert_allclose(predictions.joint.numpy(), joint, rtol=1e-6, atol=1e-6)
+    nodes = np.concatenate(
+        [tree.nodes for grown_trees in models for (tree,) in grown_trees.model._predictors]
+    )
     inner = nodes[nodes["is_leaf"] == 0]
     assert inner["is_categorical"].any()
     assert len(set(inner["missing_go_to_left"])) == 2, "the data ask for missing values both ways"
@@ -100,10 +106,10 @@ def test_every_engine_serves_the_blend_that_a_run_measures(blend, store):
     package, measured = blend
     split = store.split("test")
     for name in package.manifest.agreement:
-        found = open_engine(name, package.folder, package.manifest.spec)(
+        predictions = open_engine(name, package.folder, package.manifest.spec)(
             np.array(split.ids), np.array(split.dense)
         )
-        np.testing.assert_allclose(found[1], measured, rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(predictions[1], measured, rtol=1e-5, atol=1e-7)
 
 
 Wrong = Callable[[np.ndarray, np.random.Generator], None]
@@ -117,9 +123,9 @@ def put(value):
 
 
 def circle(array, rng):
-    at = rng.choice(np.flatnonzero(array != np.arange(len(array))))
-    array[at] = rng.integers(0, at) if at else 0
-    array[at] -= array[at] == at
+    place = rng.choice(np.flatnonzero(array != np.arange(len(array))))
+    array[place] = rng.integers(0, place) if place else 0
+    array[place] -= array[place] == place
 
 
 ARRAYS: dict[str, list[Wrong]] = {
@@ -147,8 +153,10 @@ def damaged(package, folder, seed):
         name = str(rng.choice(["nodes", "choices", "trees", "walking"]))
         by = int(rng.choice([-1, 1, 2**20]))
         if isinstance(sizes[name], list):
-            at = int(rng.integers(len(sizes[name])))
-            sizes[name][at] = sizes[name][at] + by if name == "trees" else 0 if at == 0 else 2**20
+            place = int(rng.integers(len(sizes[name])))
+            sizes[name][place] = (
+                sizes[name][place] + by if name == "trees" else 0 if place == 0 else 2**20
+            )
         else:
             sizes[name] += by
         (folder / "manifest.json").write_text(json.dumps(values))
@@ -167,10 +175,10 @@ def damaged(package, folder, seed):
 def test_wrong_trees_are_refused_in_a_sentence(alone, tmp_path):
     for seed in range(200):
         folder = tmp_path / str(seed)
-        what = damaged(alone, folder, seed)
+        damage = damaged(alone, folder, seed)
         with pytest.raises(UserError, match="expected") as error:
             open_engine("eager", folder, Package.open(folder).manifest.spec)
-        assert "\n" not in str(error.value), what
+        assert "\n" not in str(error.value), damage
         shutil.rmtree(folder)
 
 
@@ -182,11 +190,11 @@ def test_trees_in_onnx_are_looked_at_too(blend, tmp_path):
     folder = tmp_path / "package"
     shutil.copytree(blend[0].folder, folder)
     model = onnx.load(folder / "model.onnx", load_external_data=False)
-    (left,) = (each for each in model.graph.initializer if each.name == "members.0.1.left")
-    facts = {each.key: each.value for each in left.external_data}
-    at, size = int(facts.get("offset", 0)), int(facts["length"])
+    (tensor,) = (entry for entry in model.graph.initializer if entry.name == "members.0.1.left")
+    facts = {entry.key: entry.value for entry in tensor.external_data}
+    offset, size = int(facts.get("offset", 0)), int(facts["length"])
     data = bytearray((folder / "model.onnx.data").read_bytes())
-    data[at : at + size] = np.zeros(size // 4, np.int32).tobytes()
+    data[offset : offset + size] = np.zeros(size // 4, np.int32).tobytes()
     (folder / "model.onnx.data").write_bytes(data)
     sign(folder)
     with pytest.raises(UserError, match="trees with children behind their parent"):

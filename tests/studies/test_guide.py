@@ -29,5 +29,7 @@ def test_published_tables_are_counted():
     costs = measured_costs()
     assert "(MMoE) times `static`" in costs["balancing", "pcgrad"]
     for axis, registry in AXES.items():
-        assert {kind for of, kind in costs if of == axis} <= set(registry) - {PLAIN[axis]}
+        assert {kind for key_axis, kind in costs if key_axis == axis} <= set(registry) - {
+            PLAIN[axis]
+        }
     assert "relatedness.md" in experiments()["mmoe"]

@@ -31,7 +31,7 @@ def test_luck_in_tuning_seldom_makes_a_false_answer(setting):
 
 
 def test_ten_replicates_find_a_front_two_margins_beyond():
-    [setting] = [each for each in answers.SETTINGS if each.name == "10 replicates"]
+    [setting] = [setting for setting in answers.SETTINGS if setting.name == "10 replicates"]
     tally = answers.tally_of(setting, 20)
     assert tally.yes[2] > 0.9
     assert tally.no[0] > 0.9
@@ -39,8 +39,8 @@ def test_ten_replicates_find_a_front_two_margins_beyond():
 
 @pytest.mark.parametrize("metric", ["ndcg@5", "recall@10%"])
 def test_the_verdicts_intervals_hold_with_ten_groups(metric):
-    _, _, held, wrong = coverage(Case(metric, 10, "10 rows each", 0.1), 100)
-    assert held >= 0.75  # with so few groups 83 to 90%
+    _, _, covered, wrong = coverage(Case(metric, 10, "10 rows each", 0.1), 100)
+    assert covered >= 0.75  # with so few groups 83 to 90%
     assert wrong <= 0.11  # 5%, as 99 of 100 such tests see it
 
 
@@ -66,27 +66,27 @@ def test_a_watch_seldom_fails_without_a_reason_and_single_nights_do(monkeypatch)
 
 @pytest.mark.parametrize("error", ROW_ERRORS)
 def test_means_are_unbiased_and_the_hypervolume_is_covered_on_unseen_rows(error):
-    found = found_of(error, True, 100)
-    assert abs(found.bias) <= 0.1e-3 + 3 * found.bias_error
-    assert 0.80 <= found.held <= 0.98  # 100 runs: 90% within three standard errors
+    result = found_of(error, True, 100)
+    assert abs(result.bias) <= 0.1e-3 + 3 * result.bias_error
+    assert 0.80 <= result.covered <= 0.98  # 100 runs: 90% within three standard errors
 
 
 def test_the_searchs_own_rows_flatter_what_they_chose():
-    found = found_of(2e-3, False, 40)
-    assert found.bias > 1e-3
-    assert table([found]).endswith(f"{found.held:.1%} |")
+    result = found_of(2e-3, False, 40)
+    assert result.bias > 1e-3
+    assert table([result]).endswith(f"{result.covered:.1%} |")
 
 
 @pytest.mark.parametrize("setting", families.SETTINGS, ids=lambda setting: setting.name)
 def test_false_verdicts_are_rare_and_a_better_family_is_found(setting):
-    false, found = families.shares_of(setting, 20)
+    false, detected = families.shares_of(setting, 20)
     assert false <= 0.2  # 20 runs at 5%: three in a thousand have more
-    assert not setting.ahead or found > 0.3
+    assert not setting.ahead or detected > 0.3
 
 
-@pytest.mark.parametrize("at", [0, 5])
-def test_intervals_of_served_fronts_cover(at):
-    setup = setups()[at]
+@pytest.mark.parametrize("number", [0, 5])
+def test_intervals_of_served_fronts_cover(number):
+    setup = setups()[number]
     setup.truth_seeds = 16
     tally = served_coverage.tally_of(setup, 25)
     for name in ("front", "kept", "gain", "oracle"):
@@ -103,15 +103,15 @@ def test_intervals_of_fronts_cover(setting):
         assert 0.81 <= tally.share(name) <= 0.98, name  # 120 runs: 90% within three standard errors
     if setting.spread < 5e-4:  # closer together than the noise: see docs/studies/statistics.md
         return
-    for said, true, n in front_coverage.reliability(tally):
+    for announced, true, n in front_coverage.reliability(tally):
         # points of one run are not independent
-        assert n < 30 or abs(said - true) < 0.05 + 3 * np.sqrt(2 * 0.25 / n)
+        assert n < 30 or abs(announced - true) < 0.05 + 3 * np.sqrt(2 * 0.25 / n)
 
 
 @pytest.mark.parametrize("expected", [4, 15])
 def test_intervals_cover_with_few_positives(expected):
-    found = few_positives.coverage(expected, 100)
-    for name, share in found.items():
+    shares = few_positives.coverage(expected, 100)
+    for name, share in shares.items():
         # outcomes are too narrow there, as the document says
-        least = 0.65 if "@" in name and expected < 8 else 0.78
-        assert least <= share <= 0.99, name
+        lowest = 0.65 if "@" in name and expected < 8 else 0.78
+        assert lowest <= share <= 0.99, name

@@ -28,14 +28,16 @@ from bench.models.balancing import BALANCING
 
 @pytest.mark.parametrize("theta", [(0.5, -3.0), (-1.0, 0.3), (2.0, 1.5)])
 def test_gradients_are_those_of_the_losses(theta):
-    at = np.array(theta)
+    place = np.array(theta)
 
     def losses(point):
         return SCALES * np.log(np.abs(arguments(point)))
 
     step = 1e-6 * np.eye(2)
-    numeric = np.stack([(losses(at + move) - losses(at - move)) / 2e-6 for move in step], axis=1)
-    assert gradients(at) == pytest.approx(numeric, rel=1e-5)
+    numeric = np.stack(
+        [(losses(place + move) - losses(place - move)) / 2e-6 for move in step], axis=1
+    )
+    assert gradients(place) == pytest.approx(numeric, rel=1e-5)
 
 
 def test_where_the_valley_is_steep_the_gradients_conflict_and_pcgrad_changes_the_step():
@@ -65,19 +67,19 @@ def test_expected_auc_is_that_of_drawn_labels():
     from sklearn.metrics import roc_auc_score
 
     rng = np.random.default_rng(0)
-    true, said = rng.beta(1, 2, 400), rng.random(400)
-    said = 0.5 * said + 0.5 * true
-    drawn = [roc_auc_score(rng.random(400) < true, said) for _ in range(400)]
-    assert auc(true, said) == pytest.approx(np.mean(drawn), abs=4 * np.std(drawn) / 20)
-    assert auc(true, true) >= auc(true, said)
+    true, predicted = rng.beta(1, 2, 400), rng.random(400)
+    predicted = 0.5 * predicted + 0.5 * true
+    drawn = [roc_auc_score(rng.random(400) < true, predicted) for _ in range(400)]
+    assert auc(true, predicted) == pytest.approx(np.mean(drawn), abs=4 * np.std(drawn) / 20)
+    assert auc(true, true) >= auc(true, predicted)
     assert excess(true, true) == pytest.approx(0, abs=1e-12)
-    assert excess(true, said) > 0
+    assert excess(true, predicted) > 0
 
 
 def test_a_setting_that_is_off_has_a_row_of_its_own():
     right, wrong = front_coverage.Tally(), front_coverage.Tally()
-    right.said, right.true = [0.1] * 60, [1.0] * 6 + [0.0] * 54
-    wrong.said, wrong.true = [0.1] * 60, [1.0] * 20 + [0.0] * 40
+    right.chances, right.true = [0.1] * 60, [1.0] * 6 + [0.0] * 54
+    wrong.chances, wrong.true = [0.1] * 60, [1.0] * 20 + [0.0] * 40
     names = [
         name
         for name, _ in front_coverage.pooled(
@@ -109,20 +111,20 @@ def test_climbing_finds_that_true_probabilities_are_best_weighted_by_the_values_
     p = case.setup.world.joint(case.setup.world.logits)
     rows = Ranked([p], p, p.mean(axis=0), np.ones(1))
     rng = np.random.default_rng(0)
-    found = [
-        climbed(lambda fusion: case.u(rows.outcomes(fusion)), each, rng)[0]
-        for each in starts_of(2, 3, rng)
+    reached = [
+        climbed(lambda fusion: case.u(rows.outcomes(fusion)), start, rng)[0]
+        for start in starts_of(2, 3, rng)
     ]
     best = case.u(rows.outcomes(Fusion.of("sum", case.values.tolist())))
-    assert best - 1e-4 < max(found) < best + 1e-6
+    assert best - 1e-4 < max(reached) < best + 1e-6
 
 
 @pytest.mark.slow
 def test_in_null_worlds_nothing_gains_and_in_others_the_first_candidate_is_ahead():
-    for of, least, most in (("null", -1e-9, 1e-3), ("one ahead", 0.003, 0.15)):
-        world = drawn(2, of, 3)
+    for kind, lowest, highest in (("null", -1e-9, 1e-3), ("one ahead", 0.003, 0.15)):
+        world = drawn(2, kind, 3)
         best = world.best([])
-        assert least <= world.u(world.truth(best)) - world.u(world.truth(world.today)) <= most
+        assert lowest <= world.u(world.truth(best)) - world.u(world.truth(world.today)) <= highest
     assert best[0] == "1"
 
 
@@ -139,11 +141,11 @@ def test_an_emulator_knows_the_order_of_configurations():
     emulator = Emulator(problem.table(100))
     quality = emulator.quality()
     configs = [space().sample(np.random.default_rng(seed), TASKS) for seed in range(100)]
-    found = emulator.curves(configs)
-    np.testing.assert_allclose(emulator.train(configs[:1]).curve, found[0])
+    curves = emulator.curves(configs)
+    np.testing.assert_allclose(emulator.train(configs[:1]).curve, curves[0])
     truth = np.array([problem.train([config]).worth for config in configs])
     for m in range(2):
-        achieved = stats.spearmanr(found[:, -1, m], truth[:, -1, m]).statistic
+        achieved = stats.spearmanr(curves[:, -1, m], truth[:, -1, m]).statistic
         assert achieved > 0.5
         # what cross-validation says holds of others
         assert quality[m] == pytest.approx(achieved, abs=0.2)
@@ -161,8 +163,8 @@ def test_searchers_keep_to_their_budget_and_repeat(name, problem):
     assert (np.diff(times) > 0).all()
     assert times[-1] <= 1.7  # the last job may end later than the budget
     assert np.isfinite(values).all()
-    other = SEARCHERS[name](problem.fresh(), 4, 1.2)
-    assert other[1].shape != values.shape or (other[1] != values).any()
+    different = SEARCHERS[name](problem.fresh(), 4, 1.2)
+    assert different[1].shape != values.shape or (different[1] != values).any()
 
 
 @pytest.mark.slow
@@ -171,8 +173,8 @@ def test_rungs_take_a_fraction_of_the_samples():
     curves = compare([Analytic(0), Analytic(1)], 3, 8.0, [TARGET, DEFAULTS, OURS], workers=1)
     assert curves[OURS].shape == (3, STEPS)
     assert (np.diff(curves[OURS], axis=1) >= 0).all()
-    grid, at = grid_of(8.0), int(0.6 * STEPS)
-    assert curves[DEFAULTS][:, at].mean() > curves[TARGET][:, -1].mean()
+    grid, column = grid_of(8.0), int(0.6 * STEPS)
+    assert curves[DEFAULTS][:, column].mean() > curves[TARGET][:, -1].mean()
     assert report("log", curves, grid, np.random.default_rng(0))[-3].startswith(
         f"| log | {OURS} | "
     )

@@ -28,17 +28,17 @@ def simulated():
         rng = np.random.default_rng(seed)
         common = rng.normal(0, SEED, (seeds, 2))
         moved = rng.normal(0, ROWS, (RESAMPLES, 2))
-        made = []
+        configurations = []
         for place in range(7):
             angle = np.pi / 2 * (0.15 + 0.7 * place / 6)
             weights = {
                 f"balancing.static.weight.{task}": float(2**side)
                 for task, side in (("click", place / 2), ("buy", 3 - place / 2))
             }
-            made.append(("static", weights, np.array([np.sin(angle), np.cos(angle)])))
+            configurations.append(("static", weights, np.array([np.sin(angle), np.cos(angle)])))
         for place in range(methods):
             angle = np.pi / 2 * (0.35 + 0.3 * place / (methods - 1))
-            made.append(
+            configurations.append(
                 (
                     NAMES[place],
                     {"balancing.kind": NAMES[place]},
@@ -46,11 +46,11 @@ def simulated():
                 )
             )
         rows = []
-        for balancing, config, at in made:
-            truth = 0.8 + 0.004 * at + (0 if balancing == "static" else beyond) * at
+        for balancing, config, direction in configurations:
+            truth = 0.8 + 0.004 * direction + (0 if balancing == "static" else beyond) * direction
             for number in range(seeds + 1):
                 values = truth + common[number - 1] + rng.normal(0, OWN, 2)
-                own = moved + rng.normal(0, OWN, moved.shape)
+                resampled = moved + rng.normal(0, OWN, moved.shape)
                 row = Row(
                     data,
                     "f",
@@ -59,7 +59,7 @@ def simulated():
                     "trial",
                     number,
                     dict(config),
-                    tuple(each.name for each in OBJECTIVES),
+                    tuple(objective.name for objective in OBJECTIVES),
                     OUTCOMES,
                     valid=values.tolist(),
                 )
@@ -70,8 +70,10 @@ def simulated():
                         row,
                         test=values.tolist(),
                         served=served.tolist(),
-                        test_moved=own.ravel().tolist() if number <= 3 else [],
-                        served_moved=np.tile(own, count).ravel().tolist() if number <= 3 else [],
+                        test_moved=resampled.ravel().tolist() if number <= 3 else [],
+                        served_moved=np.tile(resampled, count).ravel().tolist()
+                        if number <= 3
+                        else [],
                     )
                 rows.append(row)
         return rows

@@ -24,7 +24,9 @@ def answered(rows, *papers, margin=None):
 
 
 def heads(rows, margin=None):
-    return [each.verdict for each in answered(rows, margin=margin).fronts if each.what == "heads"]
+    return [
+        front.verdict for front in answered(rows, margin=margin).fronts if front.scope == "heads"
+    ]
 
 
 def test_yes_where_gradient_methods_lie_beyond(simulated):
@@ -35,19 +37,19 @@ def test_yes_where_gradient_methods_lie_beyond(simulated):
 # the second lies 2 thousandths beyond
 @pytest.mark.parametrize(("beyond", "margin"), [(0.0, None), (0.0028, 2.0)])
 def test_hardly_ever_yes_where_they_lie_no_farther_than_the_margin(simulated, beyond, margin):
-    found = [heads(simulated(beyond, seed=seed, methods=8), margin)[0] for seed in range(60)]
-    assert found.count("yes") <= 6  # 5% of 60 are 3; more than 6 has a chance of 3%
+    verdicts = [heads(simulated(beyond, seed=seed, methods=8), margin)[0] for seed in range(60)]
+    assert verdicts.count("yes") <= 6  # 5% of 60 are 3; more than 6 has a chance of 3%
 
 
 def test_no_where_all_lie_within_the_margin(simulated):
     assert heads(simulated(-0.001, seed=3, seeds=10)) == ["no"]
 
 
-def front(what, verdict, value, margin, unit):
+def front(scope, verdict, value, margin, unit):
     return Front(
         "made",
         "mmoe",
-        what,
+        scope,
         verdict,
         Effect(value, value - 1, value + 1),
         margin,
@@ -59,7 +61,7 @@ def front(what, verdict, value, margin, unit):
 
 def test_the_sentence_counts_by_unit_and_prefers_a_sure_lead():
     way = "% of the way from the reference to the best"
-    found = headline(
+    sentence = headline(
         [
             front("served", "cannot tell", -0.5, 1.0, "%"),
             front("heads", "yes", 2.0, 0.5, "AUC x 1000"),
@@ -67,13 +69,13 @@ def test_the_sentence_counts_by_unit_and_prefers_a_sure_lead():
             front("heads", "no", 0.1, 0.2, way),
         ]
     )
-    told = [
+    parts = [
         "in 1: 1 yes, 1 surely no, 2 cannot tell",
         "a sure +2.00 thousandths",
         f"+0.10{way}",
         "is -0.50% of the best",
     ]
-    assert [each for each in told if each not in found] == []
+    assert [part for part in parts if part not in sentence] == []
 
 
 def test_the_table_gives_back_its_rows(simulated, tmp_path):
@@ -85,8 +87,8 @@ def test_the_table_gives_back_its_rows(simulated, tmp_path):
     for row in back:
         assert row.test == pytest.approx(one[row.key].test, abs=1e-7)
         assert row.test_moved == pytest.approx(one[row.key].test_moved, abs=1e-6)
-    assert [each.verdict for each in answered(back).fronts] == [
-        each.verdict for each in answered(rows).fronts
+    assert [front.verdict for front in answered(back).fronts] == [
+        front.verdict for front in answered(rows).fronts
     ]
     text = (tmp_path / "table.parquet").read_bytes()
     write(reversed(rows), tmp_path / "table.parquet")
@@ -98,7 +100,7 @@ def test_within_groups_what_a_head_alone_serves_is_compared_and_a_turned_answer_
     clicks ranks alone.
     """
     names, behind = ("click.ndcg@5", "buy.ndcg@5"), {True: 0.01, False: 0.0}
-    alone = [each.weights[0] == 1 for each in fusions(2) for _ in names]
+    alone = [fusion.weights[0] == 1 for fusion in fusions(2) for _ in names]
     clicks = [name == "click.ndcg@5" for _ in fusions(2) for name in names]
     rows = []
     for row in simulated(0.0, seed=1):
@@ -109,24 +111,30 @@ def test_within_groups_what_a_head_alone_serves_is_compared_and_a_turned_answer_
                 row, sharing=ALONE, balancing=COMPOSITE, test=[value - 0.003 for value in row.test]
             )
             head = zip(row.served, alone, clicks, strict=bool(row.served))
-            row = replace(row, served=[value + behind[own and click] for value, own, click in head])
+            row = replace(
+                row,
+                served=[
+                    value + behind[ranks_alone and click] for value, ranks_alone, click in head
+                ],
+            )
         elif row.balancing == "cagrad":
             row = replace(row, balancing=EQUAL)
         rows.append(replace(row, outcomes=names))
-    found = answered(rows)
+    result = answered(rows)
     clicked, bought = (
-        next(each for each in found.within if task_of(each) == task) for task in ("click", "buy")
+        next(gain for gain in result.within_groups if task_of(gain) == task)
+        for task in ("click", "buy")
     )
     assert clicked.verdict == "worse"
     assert clicked.effect.value + 0.01 == pytest.approx(
-        next(each for each in found.sharing if task_of(each) == "click").effect.value - 0.003,
+        next(gain for gain in result.sharing if task_of(gain) == "click").effect.value - 0.003,
         abs=1e-9,
     )
-    (over, _), *_ = turned(found.sharing, found.within)
+    (over, _), *_ = turned(result.sharing, result.within_groups)
     assert (task_of(over), over.verdict) == ("click", "better")
-    assert "1 turn" in markdown(found, [], 6, "seesaw publish")
+    assert "1 turn" in markdown(result, [], 6, "seesaw publish")
     assert bought.objective == "buy.ndcg@5"
-    assert answered(simulated(0.0, seed=1)).within == []
+    assert answered(simulated(0.0, seed=1)).within_groups == []
 
 
 def test_published_figures_are_judged_by_our_noise_or_wait_for_rows(simulated):
@@ -145,14 +153,14 @@ def test_published_figures_are_judged_by_our_noise_or_wait_for_rows(simulated):
         Source(name=data, url="u", data=data, why="one run", auc=table)
         for data in ("made", "unseen")
     ]
-    found = answered(rows, *papers)
-    first, led, _, close = found.claims[:4]
+    result = answered(rows, *papers)
+    first, led, _, close = result.claims[:4]
     assert (first.judged, first.needed) == (False, None)
     assert led.over == "shared_bottom"
     assert led.lead == pytest.approx(0.01)
     assert led.needed == 2
     assert close.judged
-    text = markdown(found, [], 6, "seesaw publish")
+    text = markdown(result, [], 6, "seesaw publish")
     assert "4 figures on other data (unseen) wait for our rows." in text
     assert "Of 2 published differences, " in text
     assert "| unseen |" not in text

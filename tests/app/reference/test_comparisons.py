@@ -36,12 +36,12 @@ def told(rows, questions, name="mgda", margin=None):
 def tuned(rows, tries=8):
     """With as many tries of each method as a design has."""
     first = [row for row in rows if not row.seed and row.balancing != "static"]
-    more = [
-        replace(row, config=row.config | {"optim.lr": float(at)})
+    extra = [
+        replace(row, config=row.config | {"optim.lr": float(number)})
         for row in first
-        for at in range(1, tries)
+        for number in range(1, tries)
     ]
-    return [*rows, *more]
+    return [*rows, *extra]
 
 
 @pytest.mark.parametrize(
@@ -51,14 +51,14 @@ def test_the_answer_is_the_truth_and_that_of_the_study(simulated, ahead, margin,
     rows = tuned(
         [row for row in simulated(ahead, seed=3, seeds=10) if row.balancing in ("static", "mgda")]
     )
-    found = told(rows, 2, margin=margin)
-    assert (found.verdict, found.margin) == (verdict, margin or 0.5)
+    answer = told(rows, 2, margin=margin)
+    assert (answer.verdict, answer.margin) == (verdict, margin or 0.5)
     margins = {"made": SuiteDataset(id="made", margin=margin)}
     heads, _ = fronts(
         gather(rows, {"made": OBJECTIVES}, {"made": GIVEN}), [rows[0].sharing], margins
     )
-    assert (heads.verdict, heads.margin) == (found.verdict, found.margin)
-    assert vars(heads.lead) == pytest.approx(vars(found.lead))
+    assert (heads.verdict, heads.margin) == (answer.verdict, answer.margin)
+    assert vars(heads.lead) == pytest.approx(vars(answer.lead))
 
 
 def test_luck_in_tuning_is_no_answer(simulated):
@@ -96,7 +96,7 @@ def test_the_sentence_says_where_the_largest_lead_is():
         )
 
     yes, no, open_ = at("a", "yes", 2.0), at("b", "no", -0.5), at("c", "cannot tell", 3.0)
-    for of, begins, lead in (
+    for comparisons, begins, lead in (
         (
             [yes, no, open_],
             "Yes: mine surely beats",
@@ -113,27 +113,30 @@ def test_the_sentence_says_where_the_largest_lead_is():
             "-0.50 (-1.50 to +0.50) AUC x 1000, with mmoe on b",
         ),
     ):
-        said = sentence("mine", of)
-        assert said.startswith(begins)
-        assert f"its largest lead is {lead}" in said
+        text = sentence("mine", comparisons)
+        assert text.startswith(begins)
+        assert f"its largest lead is {lead}" in text
 
 
 def test_a_way_of_sharing_is_compared_as_the_study_does(simulated):
     rows = [
         row for row in simulated(0.002, seed=1) if row.balancing in ("cagrad", "mgda", "fairgrad")
     ]
-    of = {"cagrad": ("mine", EQUAL), "mgda": (ALONE, COMPOSITE), "fairgrad": ("ple", EQUAL)}
+    renamed = {"cagrad": ("mine", EQUAL), "mgda": (ALONE, COMPOSITE), "fairgrad": ("ple", EQUAL)}
     rows = [
-        replace(row, sharing=of[row.balancing][0], balancing=of[row.balancing][1]) for row in rows
+        replace(row, sharing=renamed[row.balancing][0], balancing=renamed[row.balancing][1])
+        for row in rows
     ]
-    found = over_others(rows, Cell("made", "mine", EQUAL), OBJECTIVES)
-    assert [each.right for each in found] == [ALONE, ALONE, "ple", "ple"]
+    comparisons = over_others(rows, Cell("made", "mine", EQUAL), OBJECTIVES)
+    assert [comparison.right for comparison in comparisons] == [ALONE, ALONE, "ple", "ple"]
     study = sharing_gains(gather(rows, {"made": OBJECTIVES}, {"made": GIVEN}), ["mine"])
-    assert [each.effect for each in found[:2]] == [each.effect for each in study]
+    assert [comparison.effect for comparison in comparisons[:2]] == [
+        comparison.effect for comparison in study
+    ]
     # the three lie along one front, "mine" with the least clicks
-    assert found[0].verdict == "worse"
-    assert found[1].verdict == "better"
-    assert summary(found).count("in 1 of 2 comparisons and is surely worse in 1") == 2
+    assert comparisons[0].verdict == "worse"
+    assert comparisons[1].verdict == "better"
+    assert summary(comparisons).count("in 1 of 2 comparisons and is surely worse in 1") == 2
     assert over_others(rows, Cell("made", "mine", "mgda"), OBJECTIVES) == []
 
 
@@ -142,10 +145,10 @@ def test_the_effort_of_both_sides_is_told(simulated):
         replace(row, cpu_seconds=2.0, version="0.1.0", machine="a", commit="c")
         for row in simulated(0.0, seed=1)
     ]
-    told = effort(
+    text = effort(
         "mgda", [replace(row, commit="d") if row.balancing == "mgda" else row for row in rows]
     )
-    assert told.startswith(
+    assert text.startswith(
         "mgda: 7 trainings, 14 s of CPU time, by Seesaw 0.1.0 (d) on a; static weights: 49 train"
     )
-    assert told.endswith("1 min 38 s of CPU time, by Seesaw 0.1.0 (c) on a.")
+    assert text.endswith("1 min 38 s of CPU time, by Seesaw 0.1.0 (c) on a.")

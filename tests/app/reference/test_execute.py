@@ -213,7 +213,7 @@ def test_points_of_a_search_stand_beside_the_cells(suite, tmp_path):
         assert sorted(moved, reverse=True) == [
             24 * 14 if n < RESAMPLED_SEEDS else 0 for n in range(len(moved))
         ]
-    assert "search by gp" in {each.method for each in done.answers.standings}
+    assert "search by gp" in {standing.method for standing in done.answers.standings}
     assert publish(home, suite, ["joint"]).new == 0
 
 
@@ -227,12 +227,14 @@ def test_cells_that_are_trained_again_lie_within_their_intervals(tmp_path):
     suite = load_suite("reference")
     objectives = objectives_of(suite)
     data = next(
-        each for each in gather(read(published("reference")), objectives, {}) if each.name == DATA
+        entry
+        for entry in gather(read(published("reference")), objectives, {})
+        if entry.name == DATA
     )
-    known = dict(
+    intervals_by_member = dict(
         zip(
             map(id, data.members),
-            intervals([each.heads for each in data.members]) or (),
+            intervals([member.heads for member in data.members]) or (),
             strict=True,
         )
     )
@@ -241,16 +243,18 @@ def test_cells_that_are_trained_again_lie_within_their_intervals(tmp_path):
     )
     try:
         for balancing in ("equal", "pcgrad", "uncertainty"):
-            (member,) = data.of("shared_bottom", balancing)
+            (member,) = data.members_of("shared_bottom", balancing)
             cell = Cell(DATA, "shared_bottom", balancing)
             rows = runner.trained(cell, [(dict(member.config), seed) for seed in SEEDS])
             again = np.mean([row.test for row in rows], axis=0)
             here = member.heads.values[[member.heads.seeds.index(seed) for seed in SEEDS]].mean(
                 axis=0
             )
-            for objective, ours, theirs, of in zip(
-                data.objectives, again, here, known[id(member)], strict=True
+            for objective, ours, theirs, interval in zip(
+                data.objectives, again, here, intervals_by_member[id(member)], strict=True
             ):
-                assert abs(ours - theirs) < (of.high - of.low) / 2, f"{cell.part}: {objective.name}"
+                assert abs(ours - theirs) < (interval.high - interval.low) / 2, (
+                    f"{cell.part}: {objective.name}"
+                )
     finally:
         runner.close()

@@ -35,7 +35,7 @@ def browser():
 
 @pytest.fixture(scope="session")
 def pages(tmp_path_factory):
-    folder, found = tmp_path_factory.mktemp("pages"), {}
+    folder, by_name = tmp_path_factory.mktemp("pages"), {}
     for name, count, served, confirmed in (
         *(
             ("2", 2, 2, 9),
@@ -47,7 +47,7 @@ def pages(tmp_path_factory):
         *(("score", 2, 2, 9), ("heads 1", 1, 0, 9), ("heads 3", 3, 0, 9), ("search", 2, 0, 0)),
     ):
         records = records_of(objectives=count, confirmed=confirmed)
-        own = {"served": served, "today": "unnamed" not in name, "logged": name == "score"}
-        section = section_of(records, objectives_of(count), **own)
-        found[name] = section, write_page([section], folder / f"{name}.html", "quick-7")
-    return found
+        options = {"served": served, "today": "unnamed" not in name, "logged": name == "score"}
+        section = section_of(records, objectives_of(count), **options)
+        by_name[name] = section, write_page([section], folder / f"{name}.html", "quick-7")
+    return by_name

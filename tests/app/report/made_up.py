@@ -146,14 +146,14 @@ def served_of(records, outcomes=2, draws=300, today=True, logged=False):
     """
     rng = np.random.default_rng(5)
     objectives = tuple(Objective(name, "maximize") for name in OUTCOMES[:outcomes])
-    tasks = [each.name.split(".")[0] for each in objectives]
+    tasks = [objective.name.split(".")[0] for objective in objectives]
     grid = lattice(outcomes, {2: 16, 3: 5}.get(outcomes, 3)).astype(float) ** 1.5
     grid /= grid.sum(axis=1, keepdims=True)
     low, high = np.array(RANGES[:outcomes]).T
     points = [
-        (str(each.number), f"trial {each.number}", each.architecture, "trial")
-        for each in records
-        if each.replicates
+        (str(record.number), f"trial {record.number}", record.architecture, "trial")
+        for record in records
+        if record.replicates
     ]
     points += [
         (key, name, "single_task" if key == "single_task" else key, "baseline")
@@ -192,27 +192,33 @@ def served_of(records, outcomes=2, draws=300, today=True, logged=False):
     on_front = ranks(means, objectives) == 0
     keep = np.flatnonzero(on_front | [row[3] != "trial" for row in rows])
     table = pd.DataFrame(
-        [rows[at] for at in keep],
+        [rows[place] for place in keep],
         columns=["point", "name", "architecture", "role", "kind", "weights"],
     )
     table["on_front"] = on_front[keep]
     table["p_nondominated"] = np.nan
     current, shape = len(keep) - 1, (len(keep), outcomes)
     shifts = {CONFIRM: np.float32(1.0), TEST: np.float32(0.995)}
-    at = {
+    by_split = {
         split: means[keep] * shift * (1 + 0.002 * rng.normal(size=shape))
         for split, shift in shifts.items()
     }
     slices = {}
-    for which in ("user=known", "user=new", "scenario=home", "scenario=search", "scenario=rare"):
+    for slice_name in (
+        "user=known",
+        "user=new",
+        "scenario=home",
+        "scenario=search",
+        "scenario=rare",
+    ):
         for split in shifts:
             values = rng.uniform(0.1, 0.5, shape)
             seen = values * (1 + 0.05 * rng.normal(size=(50, *shape)))
-            slices[split, which] = made_cells(values, seen, current)
-            if which == "scenario=rare":  # too few positives
-                slices[split, which][:] = np.nan
+            slices[split, slice_name] = made_cells(values, seen, current)
+            if slice_name == "scenario=rare":  # too few positives
+                slices[split, slice_name][:] = np.nan
     there = {split: drawn[:, keep] * shift for split, shift in shifts.items()}
-    return made_served(objectives, table, at, there, current, slices, today)
+    return made_served(objectives, table, by_split, there, current, slices, today)
 
 
 def leads_of(served):
@@ -224,18 +230,20 @@ def leads_of(served):
     titles = [first, *(f"3 times {name}" for name in served.names)]
     if len(served.names) == 2:  # in their order along the trade, with a long name
         titles = [f"{titles[2]} of members", *titles[:2]]
-    others = [
+    points = [
         point
         for point in served.table["point"].unique()
         if point != served.table["point"].iloc[served.current]
     ]
     gains = {
-        title: dict(zip(others, rng.normal(0, 0.02, len(others)).tolist(), strict=True))
+        title: dict(zip(points, rng.normal(0, 0.02, len(points)).tolist(), strict=True))
         for title in titles
     }
     return {
-        title: {at: Effect(each, each - 0.01, each + 0.01) for at, each in own.items()}
-        for title, own in gains.items()
+        title: {
+            point: Effect(gain, gain - 0.01, gain + 0.01) for point, gain in gains_of_points.items()
+        }
+        for title, gains_of_points in gains.items()
     }
 
 
@@ -261,20 +269,20 @@ SAID = Verdict(
 )
 
 
-def section_of(records, objectives, served=0, today=True, logged=False, **more):
+def section_of(records, objectives, served=0, today=True, logged=False, **extra):
     """A section; `served` is the number of served outcomes, 0 for a run with heads alone; `today`:
     of a current point.
 
-    `more` are attributes of the section, or of its decision.
+    `extra` are attributes of the section, or of its decision.
     """
-    given: dict[str, Any] = {
+    attributes: dict[str, Any] = {
         "title": "Census-Income (KDD)",
         "dataset": "census-income",
         "run": "quick-7",
     }
-    given["about"] = "census-income, 99,762 rows of test, suite quick"
-    given["provenance"] = {"seed": "7", "command": "seesaw run quick --seed 7"}
-    given["commands"] = {"Train it again": "seesaw train census-income --config picked.toml"}
+    attributes["about"] = "census-income, 99,762 rows of test, suite quick"
+    attributes["provenance"] = {"seed": "7", "command": "seesaw run quick --seed 7"}
+    attributes["commands"] = {"Train it again": "seesaw train census-income --config picked.toml"}
     heads, front, pick = frontier(records, objectives), None, None
     decision = SimpleNamespace(  # what a page reads of a decision
         frontier=heads,
@@ -308,7 +316,10 @@ def section_of(records, objectives, served=0, today=True, logged=False, **more):
             stability=SimpleNamespace(holds=0.83),
             runners_up=[SimpleNamespace(row=int(row)) for row in order[1:20]],
         )
-        terms = (f"{2.5 * at + 1:g} p_{name.split('.')[0]}" for at, name in enumerate(front.names))
+        terms = (
+            f"{2.5 * number + 1:g} p_{name.split('.')[0]}"
+            for number, name in enumerate(front.names)
+        )
         vars(decision).update(
             serving=SimpleNamespace(served=front, rates=RATES),
             choices=choices,
@@ -318,25 +329,25 @@ def section_of(records, objectives, served=0, today=True, logged=False, **more):
             leads=leads_of(front),
             formula=" + ".join(terms),
         )
-        given["current"] = (
+        attributes["current"] = (
             "All are compared with single-task models, as nobody said what is served (--current)."
         )
-        given["remarks"] = [
+        attributes["remarks"] = [
             (
                 "This run cannot say whether any is better: 1 static weight; `seesaw run "
                 "quick-7 --confirm static=7` adds them."
             )
         ]
-    of_decision = {name: more.pop(name) for name in [*more] if hasattr(decision, name)}
+    of_decision = {name: extra.pop(name) for name in [*extra] if hasattr(decision, name)}
     vars(decision).update(of_decision)
-    return PageSection(decision=decision, records=records, **(given | more))
+    return PageSection(decision=decision, records=records, **(attributes | extra))
 
 
 def with_decision(section, **changes):
     """A section with another decision: `served` is of its serving."""
-    more = vars(section.decision) | changes
-    if "served" in more:
-        more["serving"] = SimpleNamespace(
-            served=more.pop("served"), rates=section.decision.serving.rates
+    attributes = vars(section.decision) | changes
+    if "served" in attributes:
+        attributes["serving"] = SimpleNamespace(
+            served=attributes.pop("served"), rates=section.decision.serving.rates
         )
-    return replace(section, decision=SimpleNamespace(**more))
+    return replace(section, decision=SimpleNamespace(**attributes))

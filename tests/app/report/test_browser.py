@@ -25,15 +25,18 @@ class Opened:
         self.context = browser.new_context(**context)
         self.context.set_default_timeout(5000)
         self.page = self.context.new_page()
-        own = ("blob:null/", "data:")  # what the page itself made, as on the way to a PNG
+        own_schemes = ("blob:null/", "data:")  # what the page itself made, as on the way to a PNG
         self.page.on(
             "request",
-            lambda asked: self.requests.extend([asked.url] * (not asked.url.startswith(own))),
+            lambda asked: self.requests.extend(
+                [asked.url] * (not asked.url.startswith(own_schemes))
+            ),
         )
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("dialog", lambda dialog: self.errors.append(dialog.message))
         self.page.on(
-            "console", lambda said: self.errors.extend([said.text] * (said.type == "error"))
+            "console",
+            lambda message: self.errors.extend([message.text] * (message.type == "error")),
         )
         self.page.goto(path.as_uri() + fragment)
         self.page.wait_for_selector("html[data-ready]", state="attached")
@@ -81,15 +84,15 @@ def test_it_fits_and_labels_lie_on_no_mark(browser, pages, width, height):
         assert opened.text(".verdict span") == texts, name
         # in the first screen
         assert page.locator("svg.figure").first.bounding_box()["y"] < height - 200, name
-        told = page.locator(".verdict, .gains .command").all()
-        assert len(told) == 1 + bool(section.decision.formula), name
+        blocks = page.locator(".verdict, .gains .command").all()
+        assert len(blocks) == 1 + bool(section.decision.formula), name
         assert all(
-            each.bounding_box()["y"] + each.bounding_box()["height"] <= height for each in told
+            block.bounding_box()["y"] + block.bounding_box()["height"] <= height for block in blocks
         ), name
         figures, legend = page.locator("svg.figure").all(), page.locator(".legend").bounding_box()
         assert all(
-            each.bounding_box()["y"] + each.bounding_box()["height"] <= legend["y"]
-            for each in figures
+            figure.bounding_box()["y"] + figure.bounding_box()["height"] <= legend["y"]
+            for figure in figures
         ), name
         assert page.evaluate(CUT) == [], name
         two = len(section.fronts[0].measures) > 1 and section.decision.serving.served is not None
@@ -120,12 +123,12 @@ def test_it_fits_and_labels_lie_on_no_mark(browser, pages, width, height):
 
 def test_the_command_decides_for_what_is_shown(browser, pages, tmp_path):
     section, _ = pages["2"]
-    for asked, more in ((False, ""), (True, " --policy policy.toml")):
+    for asked, option in ((False, ""), (True, " --policy policy.toml")):
         opened = Opened(
             browser, write_page([replace(section, asked=asked)], tmp_path / "page.html", "quick-7")
         )
         assert (
-            opened.page.locator("code.line").text_content() == f"seesaw pick quick-7{more} --save"
+            opened.page.locator("code.line").text_content() == f"seesaw pick quick-7{option} --save"
         )
 
 
@@ -199,8 +202,8 @@ def test_a_live_page_loads_itself_again_and_keeps_the_sliders(browser, pages, tm
 def test_evil_names_stay_words(browser, section, tmp_path):
     evil = "<img src=x onerror=alert(1)>"
     front, served, choices = (
-        replace(each, table=each.table.assign(name=evil, architecture=evil, point=evil))
-        for each in (
+        replace(ledger, table=ledger.table.assign(name=evil, architecture=evil, point=evil))
+        for ledger in (
             section.decision.frontier,
             section.decision.serving.served,
             section.decision.choices,
@@ -228,25 +231,25 @@ def twin(section, value, loss, limit):
     names = [axis["name"] for axis in data["axes"]]
     values = np.array(data["values"])
     draws, retrained = (
-        np.frombuffer(base64.b64decode(data[each]), "<f4")
+        np.frombuffer(base64.b64decode(data[key]), "<f4")
         .reshape(data["count"], *values.shape)
         .astype(float)
-        for each in ("draws", "retrained")
+        for key in ("draws", "retrained")
     )
     weights = np.array(value, dtype=float)
     if data["rates"]:  # each is what one event is worth
         weights *= np.array(data["rates"]) * values[data["current"]]
     weights /= weights.sum()
     cheap = np.ones(len(values), dtype=bool)
-    for cost, most in limit.items():
-        cheap &= np.array(data["costs"][cost]) <= most
-    least = np.array([-np.inf if each is None else 1 - each for each in loss])
+    for cost, upper in limit.items():
+        cheap &= np.array(data["costs"][cost]) <= upper
+    floors = np.array([-np.inf if share is None else 1 - share for share in loss])
     may = cheap
-    assert len(names) == len(least)
+    assert len(names) == len(floors)
 
     def judged(world, slack):
         share = world / world[..., data["current"] : data["current"] + 1, :]
-        return (share - 1) @ weights, (share >= least * (1 - slack)).all(axis=-1)
+        return (share - 1) @ weights, (share >= floors * (1 - slack)).all(axis=-1)
 
     # all limits in the same draws
     able = may & (judged(draws, 1e-12)[1].mean(axis=0) >= data["confidence"])
@@ -256,10 +259,10 @@ def twin(section, value, loss, limit):
     scores, feasible = judged(retrained, 0.0)
     best = np.where(feasible & able, scores, -np.inf).max(axis=1)
     points = [row["point"] for row in data["rows"]]
-    own = np.array([each == points[pick] for each in points]) & (
+    own_rows = np.array([point == points[pick] for point in points]) & (
         able | (np.arange(len(points)) == pick)
     )
-    forgiven = judged(retrained, 0.005)[1] & own
+    forgiven = judged(retrained, 0.005)[1] & own_rows
     reached = np.where(forgiven, scores, -np.inf).max(axis=1)
     return data["rows"][pick]["title"], float(
         (forgiven.any(axis=1) & (reached >= best - 0.005)).mean()
@@ -274,23 +277,26 @@ def test_the_live_pick_is_that_of_its_definition(browser, pages, name):
     sizes = sorted(set(section.decision.choices.table["cost/parameters"]))
     for cheap in (False, True, False, True):
         value = rng.integers(1, 100, axes).tolist()
-        loss = [None if each > 25 else each / 100 for each in rng.integers(3, 31, axes).tolist()]
+        loss = [
+            None if percent > 25 else percent / 100
+            for percent in rng.integers(3, 31, axes).tolist()
+        ]
         limit = {"cost/parameters": sizes[-3]} if cheap else {}
         for m in range(axes):
-            each = loss[m]
+            allowed = loss[m]
             opened.fill(
                 **{
                     f"{'value' if axes == 5 else 'worth'}_{m}": value[m],
-                    f"loss_{m}": 31 if each is None else round(100 * each),
+                    f"loss_{m}": 31 if allowed is None else round(100 * allowed),
                 }
             )
         opened.page.locator('[name="limit-cost/parameters"]').fill(
             str(len(sizes) - (3 if cheap else 1))
         )
         pick, holds = twin(section, value, loss, limit)
-        said = opened.text(".result")
-        assert f"Your pick: {pick}" in said
-        assert f"Holds in {round(100 * holds + 1e-9)}%" in said
+        text = opened.text(".result")
+        assert f"Your pick: {pick}" in text
+        assert f"Holds in {round(100 * holds + 1e-9)}%" in text
         policy = tomllib.loads(opened.page.locator("code.toml").text_content())
         assert list(policy["weights" if axes == 5 else "values"].values()) == value
         assert list(policy["guard"]["max_loss_vs_current"].values()) == [

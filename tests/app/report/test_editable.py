@@ -32,7 +32,10 @@ def points_of(figure):
         marks.get_offsets() for marks in figure.axes[0].collections if hasattr(marks, "get_sizes")
     ]
     return {
-        tuple(np.round(place, 9)) for of in places for place in np.asarray(of) if len(place) == 2
+        tuple(np.round(place, 9))
+        for offsets in places
+        for place in np.asarray(offsets)
+        if len(place) == 2
     }
 
 
@@ -73,10 +76,12 @@ def test_what_is_better_lies_to_the_right_and_upwards_where_less_is_better():
     section = section_of(records_of(), objectives_of())
     # values, no gains
     cells = {
-        key: np.where(np.arange(7) < 3, of, np.nan)
-        for key, of in section.decision.frontier.cells.items()
+        key: np.where(np.arange(7) < 3, values, np.nan)
+        for key, values in section.decision.frontier.cells.items()
     }
-    costs = tuple(type(each)(each.name, "minimize") for each in section.decision.frontier.measures)
+    costs = tuple(
+        type(measure)(measure.name, "minimize") for measure in section.decision.frontier.measures
+    )
     figure = editable.plane_figure(
         section, plane_of(section, replace(section.decision.frontier, cells=cells, measures=costs))
     )
@@ -92,9 +97,13 @@ def test_the_verdict_has_a_ring_where_it_is_not_the_pick():
     assert not [
         words for words in legend_of(editable.front_figure(section)) if words.startswith("verdict")
     ]
-    other = next(row for row in plane_of(section).on.tolist() if row != section.decision.pick.row)
-    advised = with_decision(section, verdict=replace(section.decision.verdict, row=other))
-    assert f"verdict: {plane_of(section).names[other]}" in legend_of(editable.front_figure(advised))
+    other_row = next(
+        row for row in plane_of(section).on.tolist() if row != section.decision.pick.row
+    )
+    advised = with_decision(section, verdict=replace(section.decision.verdict, row=other_row))
+    assert f"verdict: {plane_of(section).names[other_row]}" in legend_of(
+        editable.front_figure(advised)
+    )
 
 
 def test_bars_of_inputs_have_their_values_and_intervals():

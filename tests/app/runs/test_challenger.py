@@ -46,9 +46,9 @@ def test_it_has_the_weights_of_the_verdicts_contest(two):
     served = decision.serving.served
     for point in best:
         assert challenger_of(decision, point).row == best[point]
-        found = pick_challenger(decision, point)
-        assert (found.point, found.row) == (point, best[point])
-        assert found.weights == served.table["weights"].iloc[best[point]]
+        chosen = pick_challenger(decision, point)
+        assert (chosen.point, chosen.row) == (point, best[point])
+        assert chosen.weights == served.table["weights"].iloc[best[point]]
     assert (
         "the best for it by the policy, within its limits"
         in pick_challenger(decision, "7").sentence
@@ -58,18 +58,18 @@ def test_it_has_the_weights_of_the_verdicts_contest(two):
 def test_what_keeps_no_limit_has_its_best_weights_all_the_same_and_that_is_said(two):
     decision = two.decision
     (outside,) = {*points_of(decision)} - {*decision.contests()[0].best} - {"equal_weights"}
-    found = challenger_of(decision, outside)
+    challenger = challenger_of(decision, outside)
     contest, table = decision.contests()[0], decision.serving.served.table
     rows = (table["point"] == outside).to_numpy().nonzero()[0]
     scores = contest.goal.worth(decision.choices.values(decision.choices.names))[rows]
-    assert (found.row, found.within) == (rows[scores.argmax()], False)
+    assert (challenger.row, challenger.within) == (rows[scores.argmax()], False)
     assert "none of which keep its limits" in pick_challenger(decision, outside).reason
 
 
 def test_an_unknown_one_is_one_sentence_with_those_that_there_are(two):
-    known = "known are 0, 4, 5, 6, 7, current, equal_weights, single_task, trees$"
+    points = "known are 0, 4, 5, 6, 7, current, equal_weights, single_task, trees$"
     for ask in (challenger_of, pick_challenger):
-        with pytest.raises(UserError, match=f"^--point: unknown point 'tree' .*{known}"):
+        with pytest.raises(UserError, match=f"^--point: unknown point 'tree' .*{points}"):
             ask(two.decision, "tree")
     with pytest.raises(
         UserError, match=r"--point: expected a point that was trained again .* found '1'"
@@ -84,14 +84,18 @@ def test_of_heads_alone_it_is_the_point(home):
 
 
 def test_a_deployment_takes_it_with_its_score(home, two):
-    found = deployment_of(home, DeployOptions(target="two", point="trees"))
+    deployment = deployment_of(home, DeployOptions(target="two", point="trees"))
     best = pick_challenger(two.decision, "trees")
-    assert (found.point.id, found.pick.weights, found.asked) == ("trees", best.weights, True)
-    assert (
-        found.command.endswith("--as challenger --seed 0 --point trees")
-        or "--point trees" in found.command
+    assert (deployment.point.id, deployment.pick.weights, deployment.asked) == (
+        "trees",
+        best.weights,
+        True,
     )
-    assert found.unsure == ""
+    assert (
+        deployment.command.endswith("--as challenger --seed 0 --point trees")
+        or "--point trees" in deployment.command
+    )
+    assert deployment.unsure == ""
 
 
 @pytest.mark.slow
@@ -112,15 +116,15 @@ def test_a_policy_that_nothing_passes_leaves_challengers(home, tmp_path):
         UserError, match=r"nothing passes the guard.*; `seesaw deploy two --point ID` takes .*trees"
     ):
         deployment_of(home, DeployOptions(target="two", policy=file))
-    found = deployment_of(home, DeployOptions(target="two", policy=file, point="trees"))
-    assert "none of which keep its limits" in found.pick.reason
+    deployment = deployment_of(home, DeployOptions(target="two", policy=file, point="trees"))
+    assert "none of which keep its limits" in deployment.pick.reason
 
 
 def test_a_plan_is_of_its_effect(two):
     decision = two.decision
-    found = challenger_of(decision, "4")
+    challenger = challenger_of(decision, "4")
     plan = two.plan(point="4")
-    assert plan["expected"] == found.both.utility.to_json()
+    assert plan["expected"] == challenger.both.utility.to_json()
     assert (plan["point"], plan["who"]) == ("4", "MMoE, 2 experts")
     assert any("What you asked to test, MMoE, 2 experts" in note for note in plan["notes"])
     assert plan["plan"]["gain"] > 0
@@ -135,9 +139,9 @@ def test_a_backtest_takes_it_at_its_best_weights(two, monkeypatch):
         def cuts(self, cuts, every):
             return ()
 
-    monkeypatch.setattr("bench.app.runs.backtest.times_of", lambda *given: Times())
+    monkeypatch.setattr("bench.app.runs.backtest.times_of", lambda *arguments: Times())
     plan = plan_of(two.found, BacktestOptions(points=("7",)), Silent())
-    weights = [plan.ranked["7"].fusion.weights[at] for at in (0, 1)]
+    weights = [plan.ranked["7"].fusion.weights[place] for place in (0, 1)]
     assert weights == pytest.approx([*pick_challenger(two.decision, "7").weights.values()])
     with pytest.raises(
         UserError,
@@ -148,8 +152,8 @@ def test_a_backtest_takes_it_at_its_best_weights(two, monkeypatch):
 
 def test_of_two_backtests_at_once_the_second_says_so(two, monkeypatch):
     part = two.found.run
-    monkeypatch.setattr("bench.app.runs.backtest.plan_of", lambda *given: None)
-    monkeypatch.setattr("bench.app.runs.backtest.cost_of", lambda *given: "")
+    monkeypatch.setattr("bench.app.runs.backtest.plan_of", lambda *arguments: None)
+    monkeypatch.setattr("bench.app.runs.backtest.cost_of", lambda *arguments: "")
     sentence = "expected no other back-test, found one at work"
     with (
         FolderLock(part.folder, "backtest.lock", "back-test"),
@@ -180,9 +184,9 @@ def test_refusals_name_the_command_that_works(home, capsys, words, says):
 @pytest.mark.slow
 def test_a_challenger_by_default(home, capsys):
     assert main(["deploy", "two", "--point", "trees", "--dry-run", "--home", str(home)]) == 0
-    said = capsys.readouterr().out
-    assert "As asked: boosted trees" in said
-    assert "challenger moves to version (new)" in said
+    output = capsys.readouterr().out
+    assert "As asked: boosted trees" in output
+    assert "challenger moves to version (new)" in output
 
 
 def test_values_of_a_run_with_groups_count_outcomes_that_add_up(home, capsys):

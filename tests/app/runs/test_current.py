@@ -30,7 +30,7 @@ def read(tmp_path, text, card=CARD):
 
 
 def test_a_file_with_a_configuration_and_weights(tmp_path):
-    found = read(
+    current = read(
         tmp_path,
         """
         [config]
@@ -41,11 +41,11 @@ def test_a_file_with_a_configuration_and_weights(tmp_path):
         weights = { click = 3, purchase = 1 }
         """,
     )
-    assert (found.config["sharing.kind"], found.config["optim.lr"]) == ("mmoe", 0.002)
-    assert found.config["optim.epochs"]  # the whole configuration: no later default changes it
-    assert found.point == Point("current", found.config, "mmoe")
-    assert found.fusion({"click": 0.1, "purchase": 0.01}) == Fusion("sum", (0.75, 0.25))
-    assert f"the mmoe model of {tmp_path / 'current.toml'}" in found.sentence
+    assert (current.config["sharing.kind"], current.config["optim.lr"]) == ("mmoe", 0.002)
+    assert current.config["optim.epochs"]  # the whole configuration: no later default changes it
+    assert current.point == Point("current", current.config, "mmoe")
+    assert current.fusion({"click": 0.1, "purchase": 0.01}) == Fusion("sum", (0.75, 0.25))
+    assert f"the mmoe model of {tmp_path / 'current.toml'}" in current.sentence
 
 
 def test_a_file_takes_the_score_that_an_answer_says(tmp_path):
@@ -55,9 +55,11 @@ def test_a_file_takes_the_score_that_an_answer_says(tmp_path):
         ("p_click^0.785 * p_purchase^0.215", Fusion.of("power", [0.785, 0.215])),
         ("p_purchase", Fusion.of("power", [0.0, 1.0])),
     ):
-        found = read(tmp_path, f'[config]\n"sharing.kind" = "mmoe"\n[score]\nformula = "{formula}"')
-        assert found.fusion(rates).kind == fusion.kind
-        assert found.fusion(rates).weights == pytest.approx(fusion.weights)
+        current = read(
+            tmp_path, f'[config]\n"sharing.kind" = "mmoe"\n[score]\nformula = "{formula}"'
+        )
+        assert current.fusion(rates).kind == fusion.kind
+        assert current.fusion(rates).weights == pytest.approx(fusion.weights)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +119,7 @@ def test_a_package_ranks_as_its_score_says_if_that_is_of_all_impressions(
     part = SimpleNamespace(config={"sharing.kind": "mmoe"})
     manifest = SimpleNamespace(score=Score(**score), name=CARD.key, parts=[part], data_schema=tasks)
     monkeypatch.setattr(
-        "bench.serve.package.Package.open", lambda given: SimpleNamespace(manifest=manifest)
+        "bench.serve.package.Package.open", lambda path: SimpleNamespace(manifest=manifest)
     )
     if weights is None:
         with pytest.raises(
@@ -125,11 +127,15 @@ def test_a_package_ranks_as_its_score_says_if_that_is_of_all_impressions(
         ):
             read_current(str(tmp_path), CARD, TASKS, tmp_path, None)
         return
-    found = read_current(str(tmp_path), CARD, TASKS, tmp_path, None)
-    assert (found.kind, found.weights, found.config["sharing.kind"]) == ("sum", weights, "mmoe")
+    current = read_current(str(tmp_path), CARD, TASKS, tmp_path, None)
+    assert (current.kind, current.weights, current.config["sharing.kind"]) == (
+        "sum",
+        weights,
+        "mmoe",
+    )
     rates = {"click": 0.1, "purchase": 0.01}
     # of predictions as they are
-    assert found.fusion(rates) == Fusion.of("sum", [6 * 0.1, 2 * 0.01])
+    assert current.fusion(rates) == Fusion.of("sum", [6 * 0.1, 2 * 0.01])
 
 
 def test_replicates_of_an_earlier_current_model_are_not_those_of_this_one():
@@ -153,11 +159,11 @@ def test_replicates_of_an_earlier_current_model_are_not_those_of_this_one():
 def test_a_sure_loss_beyond_the_guard_is_refused(loss, gain, refused):
     guard = Guard() if loss is None else Guard(max_loss_vs_current=loss)
     decision = SimpleNamespace(serving=SimpleNamespace(rates={}))
-    of = SimpleNamespace(
+    deployment = SimpleNamespace(
         policy=Policy(rule="knee", guard=guard), result=SimpleNamespace(decision=decision)
     )
-    difference = Effect(*(0.5 * each for each in gain))
-    found = [
+    difference = Effect(*(0.5 * bound for bound in gain))
+    judgements = [
         Judgement("click.recall@10%", "larger", Effect(0.5, 0.4, 0.6), Effect(0.5), difference)
     ]
-    assert list(_worse(found, of)) == ["click.recall@10%"] * refused
+    assert list(_worse(judgements, deployment)) == ["click.recall@10%"] * refused

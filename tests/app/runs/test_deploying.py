@@ -89,8 +89,8 @@ def test_another_model_of_the_same_name_is_not_replaced(
     monkeypatch.setattr(
         ModelRegistry, "_version", lambda self, name, number: SimpleNamespace(tags=tags)
     )
-    told = pytest.raises(UserError, match=f"registered model 'shop', {sentence}; .* with --name")
-    with told if sentence else nullcontext(), deploying(deployment(tmp_path, named=named)):
+    refusal = pytest.raises(UserError, match=f"registered model 'shop', {sentence}; .* with --name")
+    with refusal if sentence else nullcontext(), deploying(deployment(tmp_path, named=named)):
         assert not sentence, "nothing may begin"
 
 

@@ -45,15 +45,15 @@ class ShapedStore:
         self.path = Path(self._folder.name)
         rng = np.random.default_rng(0)
         ids = [
-            at + rng.integers(0, field.cardinality, ROWS)
-            for field, at in zip(schema.fields, schema.offsets, strict=True)
+            offset + rng.integers(0, field.cardinality, ROWS)
+            for field, offset in zip(schema.fields, schema.offsets, strict=True)
             for _ in range(field.slots)
         ]
         labels = np.empty((ROWS, len(schema.tasks)), np.float32)
-        for at, task in enumerate(schema.tasks):
+        for number, task in enumerate(schema.tasks):
             drawn = rng.normal(size=ROWS) if task.kind == "regression" else rng.random(ROWS) < 0.5
-            parent = schema.parents[at]
-            labels[:, at] = drawn if parent is None else drawn * labels[:, parent]
+            parent = schema.parents[number]
+            labels[:, number] = drawn if parent is None else drawn * labels[:, parent]
         self.rows = StoredSplit(
             np.stack(ids, 1).astype(np.int32) if ids else np.empty((ROWS, 0), np.int32),
             rng.normal(size=(ROWS, len(schema.dense))).astype(np.float32),
@@ -90,13 +90,15 @@ def small(schema):
 
 def cards():
     """Every built-in card by what it trains by default, and by all its tasks where it has more."""
-    found = {}
+    schemas = {}
     for name in content.names("datasets"):
         card = load_card(name)
-        found[name] = small(shape_of(card))
+        schemas[name] = small(shape_of(card))
         if len(card.tasks) > len(card.default_tasks):
-            found[f"{name}, all tasks"] = small(shape_of(card, [task.name for task in card.tasks]))
-    return found
+            schemas[f"{name}, all tasks"] = small(
+                shape_of(card, [task.name for task in card.tasks])
+            )
+    return schemas
 
 
 def distinct(schemas):
@@ -126,11 +128,11 @@ stored = cache(ShapedStore)  # what a training makes beside a store is made once
 
 def branches(space):
     """Every branch of every switch, with one way that leads to it."""
-    found: dict[tuple[str, str], trees.Path] = {}
+    paths: dict[tuple[str, str], trees.Path] = {}
     for name, node, path in trees.walk(space.tree):
         for branch in node.branches if isinstance(node, Switch) else ():
-            found.setdefault((name, branch), (*path, (name, branch)))
-    return found
+            paths.setdefault((name, branch), (*path, (name, branch)))
+    return paths
 
 
 def drawn(space, path, tasks, rng):
@@ -147,8 +149,8 @@ def check(space, schema, branch, rng):
     """A branch that is left out could not be trained; any other is."""
     tasks = [task.name for task in schema.tasks]
     fitted = fitting(space, schema)
-    kept = branches(fitted.space)
-    if branch not in kept and " = ".join(branch) in fitted.left_out:
+    remaining = branches(fitted.space)
+    if branch not in remaining and " = ".join(branch) in fitted.left_out:
         reason = fitted.left_out[" = ".join(branch)]
         config = TrialConfig.parse(space.defaults(tasks, dict(branches(space)[branch])))
         # all branches are one, or not searched
@@ -156,9 +158,9 @@ def check(space, schema, branch, rng):
             with pytest.raises(UserError, match="does not fit this data"):
                 config.check_fit(schema)
         return
-    config = TrialConfig.parse(drawn(fitted.space, kept.get(branch, ()), tasks, rng) | SHORT)
+    config = TrialConfig.parse(drawn(fitted.space, remaining.get(branch, ()), tasks, rng) | SHORT)
     # the only one left is no branch any more
-    assert branch in kept or config.dotted()[branch[0]] == branch[1]
+    assert branch in remaining or config.dotted()[branch[0]] == branch[1]
     objectives = [
         parse(primary(task, in_groups=False), schema.tasks, "shape") for task in schema.tasks
     ]

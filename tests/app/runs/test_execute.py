@@ -51,13 +51,13 @@ def test_a_result_is_drawn_again_until_the_picked_network_has_its_twin(
     monkeypatch.setattr(execute, "_missing_twin", lambda *_: missing[0] if missing else None)
     monkeypatch.setattr(execute, "_drawn", lambda _: steps.append("drawn") or len(steps))
 
-    def confirm(*given):
+    def confirm(*arguments):
         # no points of the search, and as many replicates as of the others
-        assert given[3:5] == (
+        assert arguments[3:5] == (
             [],
             2,
         )
-        steps.append(given[-1][0])
+        steps.append(arguments[-1][0])
         missing.pop(0)
 
     monkeypatch.setattr(execute, "confirm", confirm)

@@ -43,13 +43,13 @@ def test_by_itself_the_lowest_rung_is_a_32nd_and_holds_enough_samples():
 
 
 def test_a_suite_that_says_nothing_is_searched_by_rungs_within_20_full_lengths():
-    least = {"title": "t", "space": "quick", "datasets": [{"id": "census-income"}]}
-    silent = Suite.model_validate(least)
+    smallest = {"title": "t", "space": "quick", "datasets": [{"id": "census-income"}]}
+    silent = Suite.model_validate(smallest)
     assert silent.search.sampler == "gp"
     assert silent.search.by_rungs
     assert (silent.budget.lengths, silent.budget.trials) == (20, None)
     for search in ({"sampler": "tpe"}, {"lowest": False}):
-        whole = Suite.model_validate(least | {"search": search})
+        whole = Suite.model_validate(smallest | {"search": search})
         assert not whole.search.by_rungs
         assert (whole.budget.lengths, whole.budget.trials) == (None, 40)
     assert Suite.model_validate_json(silent.model_dump_json()) == silent
@@ -89,18 +89,18 @@ def search(seed, workers, sample):
     """Jobs of a search by rungs until its budget is used: seconds of each, samples so far, the
     trial's record.
     """
-    rng, used, number, order = np.random.default_rng(seed), 0, 0, 0
-    while used + LADDER[0] <= BUDGET:
+    rng, trained, number, order = np.random.default_rng(seed), 0, 0, 0
+    while trained + LADDER[0] <= BUDGET:
         slow, rungs = float(rng.lognormal(0, 0.4)), []
         reached = 1 + int(rng.random() < 1 / 4) * (1 + int(rng.random() < 0.8))
         for rung in range(reached):
             samples = LADDER[rung] - (LADDER[rung - 1] if rung else 0)
-            if used + samples > BUDGET:
+            if trained + samples > BUDGET:
                 return
             seconds = slow * (FIXED + sample * samples) + WARM_UP * (order < workers)
             rungs.append(RungResult(LADDER[rung], order, {}, seconds))
-            used, order = used + samples, order + 1
-            yield seconds, used, record(number, rungs)
+            trained, order = trained + samples, order + 1
+            yield seconds, trained, record(number, rungs)
         number += 1
 
 
@@ -129,21 +129,25 @@ def assert_told(seed, workers, sample):
     total = sum(seconds for seconds, *_ in jobs) / workers + then
     now, stages = 0.0, ("tuning", "confirming", "serving")
     looked = 0
-    for seconds, used, trial in jobs:
+    for seconds, trained, trial in jobs:
         now += seconds / workers
         pace.add(trial)
         if now < total / 3:
             continue
         looked += 1
-        driver = now * (BUDGET - used) / used + after.seconds(pace, workers, stages)
-        status = (pace.search({"samples": BUDGET - used}) or 0.0) / workers + after.seconds(
+        driver = now * (BUDGET - trained) / trained + after.seconds(pace, workers, stages)
+        status = (pace.search({"samples": BUDGET - trained}) or 0.0) / workers + after.seconds(
             pace, workers, stages
         )
-        for told in (driver, status):
-            assert 0.5 <= told / (total - now) <= 2
+        for estimate in (driver, status):
+            assert 0.5 <= estimate / (total - now) <= 2
     assert looked or now < total / 3
-    left = after.seconds(pace, workers, stages[1:], 10)
-    assert 0.5 <= left / (full * (networks + trees - 10 * REPLICATE) / workers + 1.5 * SERVING) <= 2
+    remaining = after.seconds(pace, workers, stages[1:], 10)
+    assert (
+        0.5
+        <= remaining / (full * (networks + trees - 10 * REPLICATE) / workers + 1.5 * SERVING)
+        <= 2
+    )
 
 
 def test_what_comes_after_a_search_follows_the_suite():
@@ -159,8 +163,8 @@ def test_what_comes_after_a_search_follows_the_suite():
     assert after.tuning == 7 * LEAST_TRIES
     assert after.seconds(pace, 2, ("tuning",)) == 35 * LEAST_TRIES
     slow = [
-        TrialRecord(at, "completed", {}, {}, "mmoe", seconds=s)
-        for at, s in enumerate((90.0, 80.0, 10.0, 12.0))
+        TrialRecord(number, "completed", {}, {}, "mmoe", seconds=s)
+        for number, s in enumerate((90.0, 80.0, 10.0, 12.0))
     ]
     assert Pace((100,), 2, slow).full_length == 11  # the first job of each worker also imports
     assert Pace((100,), 1).full_length is None

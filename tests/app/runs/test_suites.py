@@ -58,7 +58,7 @@ def test_a_shipped_suite_fits_its_data_its_space_and_its_policy(name):
         policy.check(tasks)
         space.validate_against_config(names)
         outcomes = resolve_outcomes(dataset, tasks, np.empty(0), policy.outcomes)
-        assert {each.name.partition(".")[0] for each in outcomes} == set(names)
+        assert {outcome.name.partition(".")[0] for outcome in outcomes} == set(names)
         assert fitting(load_space(suite.space), shape_of(card, names)).space.branches(SHARING)
 
 
@@ -66,13 +66,13 @@ def test_a_shipped_suite_fits_its_data_its_space_and_its_policy(name):
 def test_a_suite_whose_data_must_be_brought_says_what_to_put_where(name, tmp_path, capsys):
     home = tmp_path / "home"
     assert main(["run", name, "--home", str(home)]) == 2
-    said = capsys.readouterr().err
+    output = capsys.readouterr().err
     for dataset in load_suite(name).datasets:
         card = load_card(dataset.id)
-        assert f"{card.key}: could not get" in said
-        assert all(file.name in said for file in card.files)
-        assert card.homepage in said
-    assert "--raw DIR" in said
+        assert f"{card.key}: could not get" in output
+        assert all(file.name in output for file in card.files)
+        assert card.homepage in output
+    assert "--raw DIR" in output
     assert not (home / "runs").exists()
     assert main(["run", name, "--home", str(home), "--raw", str(tmp_path)]) == 2
     assert load_card(load_suite(name).datasets[0].id).files[0].name in capsys.readouterr().err
@@ -100,14 +100,14 @@ def test_a_suite_runs_on_generated_files_in_its_format(name, tmp_path, capsys):
         str(tmp_path / "home"),
     ]
     assert main(["run", name, "--dataset", ",".join(datasets), *options]) == 0
-    said = capsys.readouterr().out.splitlines()
+    lines = capsys.readouterr().out.splitlines()
     verdicts = ("Use ", "Cannot tell ", "Single-task models are as good", "Nothing is compared")
-    assert sum(line.startswith(verdicts) for line in said) == len(datasets), said
-    assert sum(re.match("(today's |its )?score.* = ", line) is not None for line in said) == len(
+    assert sum(line.startswith(verdicts) for line in lines) == len(datasets), lines
+    assert sum(re.match("(today's |its )?score.* = ", line) is not None for line in lines) == len(
         datasets
     )
-    assert said[-2].startswith("page: ")
-    assert said[-1].startswith("next: seesaw ")
+    assert lines[-2].startswith("page: ")
+    assert lines[-1].startswith("next: seesaw ")
 
 
 def test_durations():
@@ -124,8 +124,8 @@ def test_objectives_default_to_every_tasks_own(tmp_path):
         SuiteDataset(id="synthetic-funnel"), tasks, ranked=[task.name for task in tasks]
     )
     assert [objective.name for objective in served] == ["click.gauc", "purchase.ctcvr.gauc"]
-    found = resolve_objectives(SuiteDataset(id="synthetic-funnel"), tasks, ranked=())
-    assert [objective.name for objective in found] == ["click.auc", "purchase.ctcvr.auc"]
+    objectives = resolve_objectives(SuiteDataset(id="synthetic-funnel"), tasks, ranked=())
+    assert [objective.name for objective in objectives] == ["click.auc", "purchase.ctcvr.auc"]
     with pytest.raises(UserError, match="only costs"):
         resolve_objectives(SuiteDataset(id="x", objectives=("cost/parameters",)), tasks, ranked=())
 
@@ -136,7 +136,7 @@ def test_outcomes_are_by_whether_groups_have_rows_and_a_policys_take_the_place_o
 
     def names(dataset=dataset, sizes=5, asked=()):
         group = np.repeat(np.arange(9), sizes) if sizes else np.full(45, -1)
-        return [each.name for each in resolve_outcomes(dataset, tasks, group, asked)]
+        return [outcome.name for outcome in resolve_outcomes(dataset, tasks, group, asked)]
 
     child = Task("seen", "regression", parent="click")
     objectives = [primary(task, grouped) for grouped in (True, False) for task in (*tasks, child)]
@@ -152,19 +152,19 @@ def test_outcomes_are_by_whether_groups_have_rows_and_a_policys_take_the_place_o
         "buy.recall@1",
     ]
     assert names(asked=("buy.ndcg@5",)) == names()
-    own = SuiteDataset(id="x", outcomes=("buy.mrr",))
-    assert names(own) == ["buy.mrr"]
-    assert names(own, asked=("click.mrr", "buy.map@3")) == ["click.mrr", "buy.map@3"]
+    with_outcomes = SuiteDataset(id="x", outcomes=("buy.mrr",))
+    assert names(with_outcomes) == ["buy.mrr"]
+    assert names(with_outcomes, asked=("click.mrr", "buy.map@3")) == ["click.mrr", "buy.map@3"]
     with pytest.raises(UserError, match="an outcome is named twice in"):
         names(SuiteDataset(id="x", outcomes=("buy.mrr", "buy.mrr")))
 
 
 def test_runs_are_numbered_and_keep_what_was_decided(tmp_path):
-    made = [
+    runs = [
         create(tmp_path, Request(suite="quick", dataset=("synthetic-funnel",), trials=3, seed=5))
         for _ in range(3)
     ]
-    assert [run.name for run in made] == [
+    assert [run.name for run in runs] == [
         "synthetic-funnel",
         "synthetic-funnel-2",
         "synthetic-funnel-3",
@@ -194,11 +194,11 @@ def test_a_run_is_opened_by_name_or_path_and_a_damaged_one_is_refused(tmp_path):
 def test_a_kill_between_the_files_of_a_pick_leaves_none_of_another(tmp_path, monkeypatch, rename):
     renamed: list[Any] = []
 
-    def replace(*given, to=os.replace):
-        renamed.append(given)
+    def replace(*arguments, to=os.replace):
+        renamed.append(arguments)
         if len(renamed) == 3 + rename:  # three are of the first pick
             raise KeyboardInterrupt
-        to(*given)
+        to(*arguments)
 
     run = SimpleNamespace(
         name="first", folder=tmp_path, run=SimpleNamespace(name="first"), fingerprint=None

@@ -24,9 +24,11 @@ def send(tracker, asked):
         ending=None,
         by_rungs=False,
         objectives=OBJECTIVES,
-        **more,
+        **changes,
     ):
-        section = section or Section(tracker, history(by_rungs, objectives), **changed(asked, more))
+        section = section or Section(
+            tracker, history(by_rungs, objectives), **changed(asked, changes)
+        )
         section.log(records, 100)
         put(section, front)
         section.send(ending or (front and "FINISHED"), 1_900_000_100.0)

@@ -22,10 +22,10 @@ def history(by_rungs=False, objectives=OBJECTIVES):
     return History(objectives, REFERENCE, by_rungs)
 
 
-def put(section, found):
+def put(section, result):
     """Gives a section what came of its search."""
-    section.front = found and partial(
-        front_of, found, {"front": found.picture} if found.picture else {}
+    section.front = result and partial(
+        front_of, result, {"front": result.picture} if result.picture else {}
     )
 
 
@@ -51,11 +51,11 @@ def found_in(records, objectives=OBJECTIVES, folder=Path("nowhere"), picture="")
     )
 
 
-def changed(asked, more):
+def changed(asked, changes):
     """What a driver asks for, with changes, also of its part's identity."""
-    identity = {name: more.get(name, value) for name, value in asked["identity"].items()}
+    identity = {name: changes.get(name, value) for name, value in asked["identity"].items()}
     return (
         asked
-        | {name: value for name, value in more.items() if name not in identity}
+        | {name: value for name, value in changes.items() if name not in identity}
         | {"identity": identity}
     )

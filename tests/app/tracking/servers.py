@@ -14,9 +14,9 @@ import pytest
 
 
 def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
 
 
 class RealServer:
@@ -37,8 +37,8 @@ class RealServer:
         log = (self.folder / "server.log").open("ab")
         command = [sys.executable, "-m", "mlflow", "server", *options]
         environment = {**os.environ, **quiet}
-        own = {"env": environment, "cwd": self.folder, "start_new_session": True}
-        self._process = subprocess.Popen(command, stdout=log, stderr=log, **own)
+        settings = {"env": environment, "cwd": self.folder, "start_new_session": True}
+        self._process = subprocess.Popen(command, stdout=log, stderr=log, **settings)
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline and self._process.poll() is None:
             try:

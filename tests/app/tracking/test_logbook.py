@@ -17,16 +17,16 @@ from bench.core.records import RungResult
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    made = RealServer(tmp_path_factory.mktemp("server"))
-    made.start()
-    yield made
-    made.stop()
+    started = RealServer(tmp_path_factory.mktemp("server"))
+    started.start()
+    yield started
+    started.stop()
 
 
 @pytest.fixture
 def records(make_trial, make_failed):
     """Trials at three rungs, one that failed, and one that was confirmed."""
-    found = [make_failed(0)]
+    trials = [make_failed(0)]
     for number, reached in enumerate((1, 2, 3, 1, 3), start=1):
         whole = make_trial(number, 0.6 + number / 100, 0.8 - number / 100)
         rungs = tuple(
@@ -39,11 +39,11 @@ def records(make_trial, make_failed):
             for r in range(reached)
         )
         state = "completed" if reached == 3 else "pruned"
-        found.append(replace(whole, state=state, rungs=rungs, metrics=rungs[-1].metrics))
-    found[3] = replace(
-        found[3], replicates=make_trial(3, replicates=((0.7, 0.7), (0.71, 0.72))).replicates
+        trials.append(replace(whole, state=state, rungs=rungs, metrics=rungs[-1].metrics))
+    trials[3] = replace(
+        trials[3], replicates=make_trial(3, replicates=((0.7, 0.7), (0.71, 0.72))).replicates
     )
-    return found
+    return trials
 
 
 def steps_of(records):
@@ -79,11 +79,11 @@ def send(uri, asked, records, folder, live=True, patience=60):
     return logbook.finish("FINISHED", 1_900_000_100.0, patience), logbook
 
 
-def send_live(uri, asked, records, folder, between=lambda at: None, patience=60):
+def send_live(uri, asked, records, folder, between=lambda step: None, patience=60):
     logbook = Logbook(uri, folder)
     section = logbook.section(history(by_rungs=True), **asked)
-    for at, record in enumerate(steps_of(records)):
-        between(at)
+    for step, record in enumerate(steps_of(records)):
+        between(step)
         section.log([record], 1 + max((rung.order for rung in record.rungs), default=0))
     concluded(section, records, folder)
     return logbook.finish("FINISHED", 1_900_000_100.0, patience), section
@@ -91,7 +91,7 @@ def send_live(uri, asked, records, folder, between=lambda at: None, patience=60)
 
 @pytest.mark.slow
 def test_what_is_sent_later_equals_what_is_logged_live(server, home, asked, records):
-    done, _ = send_live(None, asked, records, home, lambda at: time.sleep(0.2))
+    done, _ = send_live(None, asked, records, home, lambda step: time.sleep(0.2))
     assert done
     live = content(f"sqlite:///{home / 'mlflow.db'}", asked["identity"]["run"], home / "live")
     everything_once(live, records)
@@ -123,13 +123,13 @@ class Faulty:
         self.client, self.fault, self.seen = client, fault, seen
 
     def __getattr__(self, method):
-        def call(*given, **options):
+        def call(*arguments, **options):
             self.seen.append(method)
             spoilt = len(self.seen) % 3 == 0
             answer = (
                 None
                 if spoilt and self.fault == "error"
-                else getattr(self.client, method)(*given, **options)
+                else getattr(self.client, method)(*arguments, **options)
             )
             if spoilt:
                 raise ConnectionError(self.fault)

@@ -39,7 +39,7 @@ def below(find):
 
 
 def values(client, run_id, metric):
-    return [(each.step, each.value) for each in client.get_metric_history(run_id, metric)]
+    return [(point.step, point.value) for point in client.get_metric_history(run_id, metric)]
 
 
 def test_parent_says_what_it_is(send, client, asked):
@@ -47,12 +47,12 @@ def test_parent_says_what_it_is(send, client, asked):
     run = client.get_run(parent.place[1])
     assert run.info.status == "RUNNING"
     assert run.data.tags["mlflow.runName"] == f"{asked['identity']['run']} census-income"
-    told = {
+    identity = {
         name.removeprefix("seesaw."): value
         for name, value in run.data.tags.items()
         if name.startswith("seesaw.")
     }
-    assert told == {"kind": "parent", **asked["identity"], "versions": "torch 2.13"}
+    assert identity == {"kind": "parent", **asked["identity"], "versions": "torch 2.13"}
     send(section=parent, ending="FINISHED")
     assert client.get_run(parent.place[1]).info.status == "FINISHED"
 
@@ -136,16 +136,16 @@ def test_of_two_runs_of_one_trial_the_one_that_knows_more_is_kept(send, tracker,
     assert set(below(parent)) == {run.data.tags["mlflow.runName"], "mmoe trial 1"}
 
 
-@pytest.mark.parametrize("other", [{"dataset": "kuairand-pure"}, {"created": "x"}])
-def test_another_run_is_another_parent(send, other):
-    assert send().place != send(**other).place
+@pytest.mark.parametrize("changes", [{"dataset": "kuairand-pure"}, {"created": "x"}])
+def test_another_run_is_another_parent(send, changes):
+    assert send().place != send(**changes).place
 
 
 @pytest.fixture
 def records(make_trial, make_failed):
     shared = [
-        make_trial(number, *at)
-        for number, at in enumerate(((0.72, 0.82), (0.74, 0.81), (0.70, 0.79)), start=1)
+        make_trial(number, *areas)
+        for number, areas in enumerate(((0.72, 0.82), (0.74, 0.81), (0.70, 0.79)), start=1)
     ]
     return [make_trial(0, 0.70, 0.80, "single_task"), *shared, make_failed(4)]
 
@@ -161,21 +161,21 @@ def page(tmp_path):
 def test_parent_has_tables_pick_and_page(
     send, tracker, client, records, page, tmp_path, monkeypatch
 ):
-    told = found_in(records, folder=page.parent, picture="<svg/>")
-    told.decision.frontier.long.to_parquet(page.parent / "cells.parquet")
-    run_id = send(*records, front=told).place[1]
+    result = found_in(records, folder=page.parent, picture="<svg/>")
+    result.decision.frontier.long.to_parquet(page.parent / "cells.parquet")
+    run_id = send(*records, front=result).place[1]
     run = client.get_run(run_id)
-    assert run.data.metrics["front.hypervolume"] == told.decision.frontier.hypervolume
+    assert run.data.metrics["front.hypervolume"] == result.decision.frontier.hypervolume
     assert run.data.metrics["front.size"] == 2
-    assert run.data.tags["seesaw.picked"] == str(told.decision.pick.trial)
-    assert run.data.tags["seesaw.pick_reason"] == told.decision.pick.reason
+    assert run.data.tags["seesaw.picked"] == str(result.decision.pick.trial)
+    assert run.data.tags["seesaw.pick_reason"] == result.decision.pick.reason
 
-    names = {each.path for each in client.list_artifacts(run_id)}
+    names = {artifact.path for artifact in client.list_artifacts(run_id)}
     assert names == {"frontier.json", "front.svg", "picked.json", "report.html", "cells.parquet"}
     (tmp_path / "got").mkdir()
     got = {name: client.download_artifacts(run_id, name, str(tmp_path / "got")) for name in names}
     pd.testing.assert_frame_equal(
-        pd.read_parquet(got["cells.parquet"]), told.decision.frontier.long
+        pd.read_parquet(got["cells.parquet"]), result.decision.frontier.long
     )
     with open(got["report.html"]) as file:
         assert file.read() == page.read_text()
@@ -199,9 +199,9 @@ def test_names_that_mlflow_takes():
         "cost/latency_ms": "what it costs/latency_ms",
         "valid/click.auc": "valid/click.auc",
     }
-    for name, other in there.items():
-        assert outward(name) == other
-        assert inward(other) == name
+    for name, written in there.items():
+        assert outward(name) == written
+        assert inward(written) == name
     assert sorted(there.values())[-1] == "what it costs/latency_ms"  # the last of the charts
 
 
@@ -211,14 +211,14 @@ def test_only_what_is_missing_is_sent_also_beyond_the_limits_of_a_batch(tracker,
     sizes, log = [], MlflowClient.log_batch
 
     def logged(self, run, *entries):
-        sizes.append([len(each) for each in entries])
+        sizes.append([len(entry) for entry in entries])
         log(self, run, *entries)
 
     experiment, run_id = send().place
     node = StoredRun.create(tracker, experiment, "large", {"of": run_id})
     monkeypatch.setattr(MlflowClient, "log_batch", logged)
-    points = [MetricValue(f"m{at % 50}", at, at) for at in range(1700)]
-    texts = {f"p{at}": "x" for at in range(250)}
+    points = [MetricValue(f"m{number % 50}", number, number) for number in range(1700)]
+    texts = {f"p{number}": "x" for number in range(250)}
     assert node.send(points[:900], texts, texts) == 900 + 500
     assert sizes == [[900, 250, 250]]
     (again,) = StoredRun.search(tracker, experiment, f"tags.of = '{run_id}'")
@@ -235,15 +235,15 @@ def at_two_rungs(make_trial):
     """Trials at two rungs; all first rungs are told before any second one, and take longer the
     earlier they began.
     """
-    found = []
+    trials = []
     for number in range(4):
         whole = make_trial(number, 0.6 + number / 100, 0.8 - number / 100)
         rungs = tuple(
             RungResult(100 * (1 + r), 4 * r + number, whole.metrics, 50.0 - 9 * number)
             for r in (0, 1)
         )
-        found.append(replace(whole, rungs=rungs, started=1.9e9 + number))
-    return found
+        trials.append(replace(whole, rungs=rungs, started=1.9e9 + number))
+    return trials
 
 
 @pytest.mark.parametrize("by_rungs", [True, False])
@@ -258,8 +258,8 @@ def test_steps_and_times_never_fall_and_depend_on_no_batch(at_two_rungs, by_rung
     for values in ([point.step for point in points], [point.time for point in points]):
         assert values == sorted(values)
     live = history(by_rungs)
-    for told in range(1, 9):
-        live.add([at_two_rungs[(told - 1) % 4]], told)
+    for count in range(1, 9):
+        live.add([at_two_rungs[(count - 1) % 4]], count)
     assert live.rows == whole.rows  # one at a time as all at once
 
 
@@ -267,17 +267,17 @@ def test_steps_and_times_never_fall_and_depend_on_no_batch(at_two_rungs, by_rung
 def log(send, asked):
     """Logs records as a run of the test's own experiment."""
 
-    def logged(records, run, objectives=OBJECTIVES, **more):
-        found = found_in(records, objectives)
+    def logged(records, run, objectives=OBJECTIVES, **changes):
+        result = found_in(records, objectives)
         send(
             *records,
-            front=found,
+            front=result,
             experiment=asked["identity"]["run"],
             run=run,
             objectives=objectives,
-            **more,
+            **changes,
         )
-        return found.decision.frontier, found.decision.pick
+        return result.decision.frontier, result.decision.pick
 
     return logged
 
@@ -338,9 +338,9 @@ def test_other_data_are_not_merged_and_a_sentence_says_so(log, read, confirmed, 
         ("a", "f00d"),
         ("b", "beef"),
     }
-    said = "census-income: not merged, since the data were prepared differently ({}; {})"
+    sentence = "census-income: not merged, since the data were prepared differently ({}; {})"
     runs = "beef: b", "f00d: a"
-    assert table.attrs["notes"] in ([said.format(*runs)], [said.format(*runs[::-1])])
+    assert table.attrs["notes"] in ([sentence.format(*runs)], [sentence.format(*runs[::-1])])
     log([make_trial(0)], "c", OBJECTIVES[:1], dataset="other")
     log([make_trial(0)], "d", dataset="other")
     assert (

@@ -73,7 +73,7 @@ def test_what_cannot_be_one_is_refused_in_one_sentence(uri, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("address", "told"),
+    ("address", "expected"),
     [
         ("databricks://dapi0123456789", "databricks://***"),
         ("http://host:5000/x;jsessionid=s3cret", "http://host:5000/x***"),
@@ -84,8 +84,8 @@ def test_what_cannot_be_one_is_refused_in_one_sentence(uri, tmp_path):
         ("sqlite:////data/my runs.db", "sqlite:////data/my runs.db"),
     ],
 )
-def test_a_message_shows_of_an_address_what_is_known_to_be_harmless(address, told):
-    assert shown(address) == told
+def test_a_message_shows_of_an_address_what_is_known_to_be_harmless(address, expected):
+    assert shown(address) == expected
 
 
 @pytest.mark.parametrize(
@@ -218,8 +218,8 @@ def test_a_new_store_is_quiet_sends_nothing_and_stays_at_home(tmp_path):
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    assert [each.name for each in tmp_path.iterdir()] == ["home"]
-    assert {each.name for each in (tmp_path / "home").iterdir()} <= {
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+    assert {path.name for path in (tmp_path / "home").iterdir()} <= {
         "mlflow.db",
         "mlflow.db.lock",
         "mlartifacts",
@@ -270,7 +270,7 @@ def test_a_copied_home_writes_into_itself(home, tmp_path_factory):
     _artifact_repos_cache.clear()  # by run, of this process
     copy = tmp_path_factory.mktemp("another") / "a_copy%of it"
     shutil.copytree(home, copy)
-    held = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
+    contents = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
     new = MlflowStore(None, copy)
     after = StoredRun.create(new, new.experiment("seesaw/quick", make=True), "after", {})
     after.ask("log", "log_text", "after", "a.txt")
@@ -278,7 +278,7 @@ def test_a_copied_home_writes_into_itself(home, tmp_path_factory):
         "log", "log_text", "changed", "a.txt"
     )
     assert (text_of(new, before.run_id), text_of(new, after.run_id)) == ("changed", "after")
-    assert {path: path.read_bytes() for path in home.rglob("*") if path.is_file()} == held
+    assert {path: path.read_bytes() for path in home.rglob("*") if path.is_file()} == contents
     # files of another home's experiments stay where they are
     elsewhere = MlflowStore(home_address(home), copy)
     experiment = elsewhere.experiment("of another home", make=True)
@@ -294,7 +294,7 @@ def test_a_copied_home_writes_into_itself(home, tmp_path_factory):
 
 
 def test_a_full_disk_is_the_reason_of_whatever_mlflow_says(tmp_path, monkeypatch):
-    def ask(*given):
+    def ask(*arguments):
         try:
             raise OSError(errno.ENOSPC, "No space left on device")
         except OSError as error:

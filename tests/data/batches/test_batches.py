@@ -75,11 +75,11 @@ def test_label_means(tmp_path, labels, memory, columns, weighted, monkeypatch, m
         weights=weights[:, None].astype(np.float32) if weighted else None,
     )
     means = Batches(split, memory).label_means(parents)
-    click, buy, weight = (np.ma.masked_invalid(each) for each in labels.T.astype(np.float64))
+    click, buy, weight = (np.ma.masked_invalid(column) for column in labels.T.astype(np.float64))
     bought = np.ma.masked_where(click.filled(0) != 1, buy)
     expected = [
-        np.ma.average(each, weights=weights if weighted else None)
-        for each in (click, bought, weight)
+        np.ma.average(values, weights=weights if weighted else None)
+        for values in (click, bought, weight)
     ]
     np.testing.assert_allclose(
         means, expected if columns is None else [expected[1], expected[0]], rtol=1e-5

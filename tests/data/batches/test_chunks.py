@@ -50,9 +50,9 @@ def test_a_window_has_one_chunk_of_every_stratum(rows, chunk, chunks):
     strata = -(-count // len(windows))
     for window in windows:
         assert 0 < len(window) <= chunks
-        found = (window // len(windows)).tolist()
+        stratum_of = (window // len(windows)).tolist()
         # the last stratum may be short
-        assert found in (
+        assert stratum_of in (
             list(range(strata)),
             list(range(strata - 1)),
         )
@@ -73,9 +73,9 @@ def test_the_order_depends_on_the_seed_alone(tmp_path, mapped, rows_of):
             yield batch
 
     assert order(rows_of, slowly()) == first
-    other = order(rows_of, data.shuffled(100, seed=1))
-    assert sorted(other) == sorted(first) == list(range(20_000))
-    assert np.mean(np.array(other) == np.array(first)) < 0.01
+    second = order(rows_of, data.shuffled(100, seed=1))
+    assert sorted(second) == sorted(first) == list(range(20_000))
+    assert np.mean(np.array(second) == np.array(first)) < 0.01
 
 
 @given(memory=st.integers(1 << 20, 1 << 34), sample=st.integers(4, 2000), size=st.integers(1, 8192))
@@ -134,8 +134,8 @@ def by_label(tmp_path_factory, mapped):
     return mapped(tmp_path_factory.mktemp("sorted"), labels)
 
 
-def spread(batches, what):
-    return float(np.std([what(batch) for batch in batches], ddof=1))
+def spread(batches, statistic):
+    return float(np.std([statistic(batch) for batch in batches], ddof=1))
 
 
 def positives(batch):
@@ -146,17 +146,17 @@ def moment(batch):
     return float(batch.ids[:, 0].double().mean())
 
 
-@pytest.mark.parametrize("what", [positives, moment])
-def test_batch_means_of_sorted_data_spread_like_those_of_a_full_shuffle(by_label, what):
+@pytest.mark.parametrize("statistic", [positives, moment])
+def test_batch_means_of_sorted_data_spread_like_those_of_a_full_shuffle(by_label, statistic):
     """Standard deviation over a pass's 256 batches within 15% of drawing without replacement from
     all rows.
     """
-    values = by_label.labels[:, 0] if what is positives else np.arange(ROWS)
+    values = by_label.labels[:, 0] if statistic is positives else np.arange(ROWS)
     drawn = float(values.std(ddof=1)) * np.sqrt((1 - SIZE / ROWS) / SIZE)
-    found = np.mean(
-        [spread(shuffled_by_chunk(by_label, PLAN, SIZE, seed), what) for seed in range(6)]
+    chunked = np.mean(
+        [spread(shuffled_by_chunk(by_label, PLAN, SIZE, seed), statistic) for seed in range(6)]
     )
-    full = np.mean([spread(Batches(by_label).shuffled(SIZE, seed), what) for seed in range(6)])
+    full = np.mean([spread(Batches(by_label).shuffled(SIZE, seed), statistic) for seed in range(6)])
     assert full == pytest.approx(drawn, rel=0.1)  # the reference itself
-    assert found == pytest.approx(drawn, rel=0.15)
-    assert spread(Batches(by_label).in_order(SIZE), what) > 10 * drawn
+    assert chunked == pytest.approx(drawn, rel=0.15)
+    assert spread(Batches(by_label).in_order(SIZE), statistic) > 10 * drawn

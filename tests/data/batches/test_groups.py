@@ -50,16 +50,16 @@ def test_means_of_batches_spread_as_groups_drawn_at_random_do():
     Labels that correlate within groups by r, in files sorted by label: the order of the file is
     gone.
     """
-    rng, many, m = np.random.default_rng(0), 4096, 8
-    effect = np.sort(rng.normal(size=many))
-    values = np.repeat(effect, m) + rng.normal(size=many * m)
+    rng, groups, m = np.random.default_rng(0), 4096, 8
+    effect = np.sort(rng.normal(size=groups))
+    values = np.repeat(effect, m) + rng.normal(size=groups * m)
     r = effect.var() / values.var()
-    group = np.repeat(np.arange(many), m)
-    found = [
+    group = np.repeat(np.arange(groups), m)
+    variances = [
         values[grouped_order(group, SIZE, np.random.default_rng(seed))]
         .reshape(-1, SIZE)
         .mean(1)
         .var()
         for seed in range(4)
     ]
-    assert np.mean(found) == pytest.approx(values.var() / SIZE * (1 + (m - 1) * r), rel=0.1)
+    assert np.mean(variances) == pytest.approx(values.var() / SIZE * (1 + (m - 1) * r), rel=0.1)

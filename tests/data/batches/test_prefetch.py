@@ -16,10 +16,10 @@ def ended():
     return not running()
 
 
-def counted(made, stop, closed=None):
+def counted(produced, stop, closed=None):
     try:
         for number in range(stop):
-            made.append(number)
+            produced.append(number)
             yield number
     finally:
         if closed is not None:
@@ -33,11 +33,11 @@ def test_items_come_in_their_order(depth):
 
 
 def test_no_more_than_depth_are_made_ahead():
-    made: list[int] = []
+    produced: list[int] = []
     reached = threading.Event()
 
     def items():
-        for number in counted(made, 100):
+        for number in counted(produced, 100):
             if number == 6:
                 reached.set()
             yield number
@@ -47,7 +47,7 @@ def test_no_more_than_depth_are_made_ahead():
         next(taken)
     assert reached.wait(10)  # 0 to 3 are taken, 4 to 6 wait
     assert not threading.Event().wait(0.05)
-    assert made == list(range(7))
+    assert produced == list(range(7))
     taken.close()
 
 
@@ -67,12 +67,12 @@ def test_whoever_leaves_waits_for_nothing():
     """The garbage collector closes what was left, where a lock may be held that the thread needs to
     end.
     """
-    made: list[int] = []
+    produced: list[int] = []
     closed: list[str] = []
     reached, goes_on = threading.Event(), threading.Event()
 
     def items():
-        for number in counted(made, 1000, closed):
+        for number in counted(produced, 1000, closed):
             if number == 1:
                 reached.set()
                 goes_on.wait(10)
@@ -86,4 +86,4 @@ def test_whoever_leaves_waits_for_nothing():
     goes_on.set()
     assert ended()
     assert closed
-    assert made == [0, 1]
+    assert produced == [0, 1]

@@ -94,8 +94,8 @@ def case(request):
     kind, lacking = request.param
     sample = SAMPLES[kind]
     values = [
-        None if lacking and at % 7 == 0 else sample.values[at % len(sample.values)]
-        for at in range(ROWS)
+        None if lacking and number % 7 == 0 else sample.values[number % len(sample.values)]
+        for number in range(ROWS)
     ]
     columns = {"made": {"kind": kind, "from": "raw", **sample.option}}
     return kind, sample, values, log_card(columns)
@@ -108,28 +108,30 @@ def log_card(columns, **reader):
 
 
 def log(values):
-    return pa.table({"raw": pa.array(values), "click": [at % 3 % 2 for at in range(len(values))]})
+    return pa.table(
+        {"raw": pa.array(values), "click": [number % 3 % 2 for number in range(len(values))]}
+    )
 
 
 def fitted(card, table):
     """The encoder, and train's rows as it encodes what was kept of them."""
     fitter = EncoderFitter(card)
-    kept = [
+    provisional = [
         fitter.take(part, np.ones(len(part), bool), np.zeros((len(part), 1), np.float32))
         for part in cut(table)
     ]
     encoder = fitter.finish()
-    both = [fitter.encode(part, None) for part in kept]
-    return encoder, tuple(np.concatenate(each) for each in zip(*both, strict=True))
+    encoded = [fitter.encode(part, None) for part in provisional]
+    return encoder, tuple(np.concatenate(part) for part in zip(*encoded, strict=True))
 
 
 def cut(table):
     return [table.slice(0, 50), table.slice(50, 1), table.slice(51)]
 
 
-def same(found, wanted):
-    for one, other in zip(found, wanted, strict=True):
-        np.testing.assert_array_equal(one, other)
+def same(actual, wanted):
+    for value, expected in zip(actual, wanted, strict=True):
+        np.testing.assert_array_equal(value, expected)
 
 
 def test_serving_encodes_as_training_does(case):
@@ -141,8 +143,11 @@ def test_serving_encodes_as_training_does(case):
     same(encoder.encode(rows.table(log(values))), trained)
     same(encoder.encode(rows.table([{"raw": value} for value in values])), trained)
     for form in sample.forms:
-        given = [None if value is None else form[at % len(form)] for at, value in enumerate(values)]
-        same(encoder.encode(rows.table([{"raw": value} for value in given])), trained)
+        typed = [
+            None if value is None else form[number % len(form)]
+            for number, value in enumerate(values)
+        ]
+        same(encoder.encode(rows.table([{"raw": value} for value in typed])), trained)
     assert rows.columns[0].optional == (
         None in values or kind == "multi-valued" or not KINDS[kind].served
     )
@@ -155,13 +160,15 @@ def test_a_store_has_the_shape_that_the_card_promises(case, tmp_path):
     assert [field.name for field in store.schema.fields] == [field.name for field in shape.fields]
     assert [field.slots for field in store.schema.fields] == [field.slots for field in shape.fields]
     assert [name for name in store.schema.dense if not name.endswith("_missing")] == [*shape.dense]
-    assert [each.name for each in store.schema.numbers] == [each.name for each in shape.numbers]
-    assert [(each.name, each.length) for each in store.schema.vectors] == [
-        (each.name, each.length) for each in shape.vectors
+    assert [number.name for number in store.schema.numbers] == [
+        number.name for number in shape.numbers
+    ]
+    assert [(vector.name, vector.length) for vector in store.schema.vectors] == [
+        (vector.name, vector.length) for vector in shape.vectors
     ]
     again = RawRows(store.encoder)
     served = store.encoder.encode(again.table(example_rows(store.encoder)))
-    assert all(len(each) == 3 and np.isfinite(each).all() for each in served)
+    assert all(len(part) == 3 and np.isfinite(part).all() for part in served)
 
 
 def test_an_encoder_is_read_back(case, tmp_path):
@@ -178,7 +185,7 @@ def test_a_bad_value_is_named_or_dropped(kind, tmp_path):
     sample = SAMPLES[kind]
     bad, words = sample.bad
     form = [str(value) for value in sample.values] if isinstance(bad, str) else sample.values
-    values = [form[at % len(form)] for at in range(ROWS)]
+    values = [form[number % len(form)] for number in range(ROWS)]
     values[41] = bad
     pq.write_table(log(values), tmp_path / "log.parquet")
     columns = {"made": {"kind": kind, "from": "raw", **sample.option}}
@@ -194,9 +201,11 @@ def test_a_bad_value_is_named_or_dropped(kind, tmp_path):
 @pytest.mark.parametrize("kind", [kind for kind in SAMPLES if KINDS[kind].served])
 def test_a_draft_finds_it(kind, rng):
     sample = SAMPLES[kind]
-    values = [sample.values[at] for at in rng.integers(0, len(sample.values), ROWS)]
+    values = [sample.values[number] for number in rng.integers(0, len(sample.values), ROWS)]
     if kind == "numeric":
         values = rng.normal(size=ROWS).tolist()
-    found = find_kind(count_column("raw", pa.chunked_array([pa.array(values)])), {})
-    assert found.makes_input == sample.drafted
-    assert log_card({"made": {"from": "raw", **(found.option or {})}}).columns["made"].kind == kind
+    drafted = find_kind(count_column("raw", pa.chunked_array([pa.array(values)])), {})
+    assert drafted.makes_input == sample.drafted
+    assert (
+        log_card({"made": {"from": "raw", **(drafted.option or {})}}).columns["made"].kind == kind
+    )

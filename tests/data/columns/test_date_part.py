@@ -17,9 +17,9 @@ FORMS = ("%Y-%m-%d %H:%M:%S", "%Y/%m/%dT%H:%M", "%Y.%m.%d %H:%M:%S.%f+05:30")
 
 
 def read(values, part, **options):
-    found, wrong = part_of(pa.chunked_array([pa.array(values)]), part, **options)
+    part_values, wrong = part_of(pa.chunked_array([pa.array(values)]), part, **options)
     assert not wrong.any()
-    return found.to_pylist()
+    return part_values.to_pylist()
 
 
 @given(

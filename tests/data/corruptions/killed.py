@@ -62,9 +62,9 @@ def main(work, times):
     start = work.folder / "start"
     shutil.copytree(work.home, start)
     if (
-        said := run(work.prepare)
+        output := run(work.prepare)
     ).code != 0:  # in this process, so that compiled code is at hand in each fork
-        raise RuntimeError(said.err)
+        raise RuntimeError(output.err)
     shutil.rmtree(work.home)
     shutil.copytree(start, work.home)
     in_child(lambda: prepare(work, float("inf")))
@@ -74,19 +74,19 @@ def main(work, times):
     wanted = {name for name in whole if "manifest" not in name}
     killed, wrong = 0, []
     times = min(times, moments)
-    for at in range(times):
-        moment = moments * at // times
+    for number in range(times):
+        moment = moments * number // times
         shutil.rmtree(work.home)
         shutil.copytree(start, work.home)
         code = in_child(lambda moment=moment: prepare(work, moment))
         killed += code == -signal.SIGKILL
-        left = files(work.home / "store")
-        if not before.items() <= left.items():
+        after_kill = files(work.home / "store")
+        if not before.items() <= after_kill.items():
             wrong.append(f"{moment}: the earlier store changed")
         if in_child(lambda: run(work.prepare).code) != 0:
             wrong.append(f"{moment}: cannot be prepared again")
-        if more := sorted(work.names() ^ names):
-            wrong.append(f"{moment}: left behind or lacking: {more}")
+        if extra := sorted(work.names() ^ names):
+            wrong.append(f"{moment}: left behind or lacking: {extra}")
         again = files(work.home / "store")
         if any(again.get(name) != whole[name] for name in wanted):
             wrong.append(f"{moment}: another store")

@@ -90,8 +90,8 @@ def work_of(tmp_path, shop_raw, request):
         else:
             (work.raw / "log.csv").write_bytes(log)
             work.card.write_text(CARD)
-        said = run(work.prepare)
-        assert said.code == 0, said.err
+        output = run(work.prepare)
+        assert output.code == 0, output.err
         return work
 
     return get
@@ -113,16 +113,18 @@ def test_a_full_disk(good, size, where, work_of, monkeypatch):
     anew(work)
     names = work.names()
     with room(work.home, size):
-        said = run(work.prepare)
-    assert (said.code, said.out) == (2, "")
+        output = run(work.prepare)
+    assert (output.code, output.out) == (2, "")
     place = re.escape(f"{work.home}/{where}").replace(re.escape("..."), ".+")
     assert re.fullmatch(
-        f"seesaw: {place}: cannot be written: No space left on device\n", said.err
-    ), said.err
+        f"seesaw: {place}: cannot be written: No space left on device\n", output.err
+    ), output.err
     assert work.stores() == stores
-    kept = PARTS if good == "remote" else ()
+    partial_files = PARTS if good == "remote" else ()
     assert not [
-        name for name in work.names() - names if not any(fnmatch(name, pattern) for pattern in kept)
+        name
+        for name in work.names() - names
+        if not any(fnmatch(name, pattern) for pattern in partial_files)
     ]
     work.card.write_text(card)
     again = run([*work.prepare, "--json"])
@@ -144,8 +146,8 @@ def test_killed_at_every_moment(good, work_of):
         "1000",
         *url,
     ]
-    said = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert said.returncode == 0, said.stderr
-    found = json.loads(said.stdout)
-    assert found["wrong"] == []
-    assert found["killed"] >= 20
+    output = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert output.returncode == 0, output.stderr
+    report = json.loads(output.stdout)
+    assert report["wrong"] == []
+    assert report["killed"] >= 20

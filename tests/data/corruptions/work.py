@@ -75,12 +75,12 @@ def watched(folder, write):
         def write(self, data):
             return super().write(memoryview(data).cast("B")[: write(memoryview(data).nbytes)]) or 0
 
-    def open_watched(file, mode="r", buffering=-1, *text, **others):
+    def open_watched(file, mode="r", buffering=-1, *text, **options):
         if not set(mode) & set("wax+") or not Path(file).is_relative_to(folder):
-            return opened(file, mode, buffering, *text, **others)
-        raw = Raw(file, mode.replace("b", "").replace("t", ""), opener=others.pop("opener", None))
+            return opened(file, mode, buffering, *text, **options)
+        raw = Raw(file, mode.replace("b", "").replace("t", ""), opener=options.pop("opener", None))
         binary = io.BufferedRandom(raw) if "+" in mode else io.BufferedWriter(raw)
-        return binary if "b" in mode else io.TextIOWrapper(binary, *text, **others)
+        return binary if "b" in mode else io.TextIOWrapper(binary, *text, **options)
 
     with mock.patch.object(io, "open", open_watched):
         yield
@@ -89,14 +89,14 @@ def watched(folder, write):
 @contextmanager
 def room(folder, size):
     """Lets `size` bytes be written below `folder`; then the disk is full."""
-    left = size
+    free = size
 
-    def write(wanted):
-        nonlocal left
-        if left == 0 and wanted:
+    def write(asked):
+        nonlocal free
+        if free == 0 and asked:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        taken = min(wanted, left)
-        left -= taken
+        taken = min(asked, free)
+        free -= taken
         return taken
 
     with watched(folder, write):

@@ -36,22 +36,24 @@ def doors(values, folder):
     """The values by the name of the door that they come through."""
     texts = ["" if value is None else str(value) for value in values]
     (folder / "f.csv").write_text("\n".join(["c,n", *(f"{text},{text}" for text in texts), ""]))
-    found = {"CSV": whole(read_csv(folder / "f.csv", "f", WANTED, Silent(), missing=("-1",))).table}
+    tables = {
+        "CSV": whole(read_csv(folder / "f.csv", "f", WANTED, Silent(), missing=("-1",))).table
+    }
     is_whole = all(value is None or value.is_integer() for value in values)
     for name, kind in FILES.items():
         if is_whole or name != "int":
-            own = [text or None for text in texts] if name == "string" else values
-            column = pa.array(own).cast(kind, safe=False)
-            for each, about in ((column, ""), (column.dictionary_encode(), "dictionary of ")):
-                pq.write_table(pa.table({"c": each, "n": each}), folder / "f.parquet")
-                found[about + name] = whole(
+            column_values = [text or None for text in texts] if name == "string" else values
+            column = pa.array(column_values).cast(kind, safe=False)
+            for array, about in ((column, ""), (column.dictionary_encode(), "dictionary of ")):
+                pq.write_table(pa.table({"c": array, "n": array}), folder / "f.parquet")
+                tables[about + name] = whole(
                     read_parquet(folder / "f.parquet", "f", WANTED, Silent())
                 ).table
     for kind in ("float64", "float32", "object", *["Int64"] * is_whole):
-        found[f"frame of {kind}"] = pd.DataFrame({"c": values, "n": values}, dtype=kind)
+        tables[f"frame of {kind}"] = pd.DataFrame({"c": values, "n": values}, dtype=kind)
     categories = pd.DataFrame({"c": [text or None for text in texts], "n": values})
     records = [{"c": value, "n": value} for value in values]
-    return found | {
+    return tables | {
         "categories": categories.astype({"c": "category"}),
         "JSON": json.loads(json.dumps(records)),
     }
@@ -66,16 +68,16 @@ def test_numbers(training, values, tmp_path):
     if training not in tables:
         training = "float"  # fractions are no whole numbers
     fitter = EncoderFitter(CARD)
-    kept = fitter.take(
+    provisional = fitter.take(
         tables[training], np.ones(len(values), bool), np.zeros((len(values), 1), np.float32)
     )
     encoder = fitter.finish()
-    trained, rows = fitter.encode(kept, None), RawRows(encoder)
-    for name, given in tables.items():
-        served = rows.checked(given, str) if isinstance(given, pa.Table) else rows.table(given)
-        for found, expected in zip(encoder.encode(served), trained, strict=True):
+    trained, rows = fitter.encode(provisional, None), RawRows(encoder)
+    for name, table in tables.items():
+        served = rows.checked(table, str) if isinstance(table, pa.Table) else rows.table(table)
+        for encoded, expected in zip(encoder.encode(served), trained, strict=True):
             np.testing.assert_array_equal(
-                found, expected, err_msg=f"trained on {training}, served by {name}"
+                encoded, expected, err_msg=f"trained on {training}, served by {name}"
             )
 
 
@@ -83,16 +85,16 @@ def test_numbers(training, values, tmp_path):
 def test_the_user_is_told_of_two_spellings_which_stay_apart(column, recorder):
     fitter = EncoderFitter(CARD)
     table = pa.table({"c": column, "n": [1.0] * 2})
-    kept = fitter.take(table, np.ones(2, bool), np.zeros((2, 1), np.float32))
+    provisional = fitter.take(table, np.ones(2, bool), np.zeros((2, 1), np.float32))
     encoder = fitter.finish(recorder)
     lists = "|" in column[0]
-    found = [note.partition(": they are two categories")[0] for note in recorder.notes]
+    notes = [note.partition(": they are two categories")[0] for note in recorder.notes]
     assert (
-        found
+        notes
         == [f"shop: '{name}' has one number as '1' and as '1.0'" for name in ("c", "list")][lists:]
     )
     assert [part.source.spelled for part in encoder.fields[:2]] == [not lists, True]
-    for given in (table, pd.DataFrame({"c": column, "n": 1.0}), table.to_pylist()):
-        ids = encoder.encode(RawRows(encoder).table(given))[0]
-        np.testing.assert_array_equal(ids, fitter.encode(kept, None)[0])
+    for form in (table, pd.DataFrame({"c": column, "n": 1.0}), table.to_pylist()):
+        ids = encoder.encode(RawRows(encoder).table(form))[0]
+        np.testing.assert_array_equal(ids, fitter.encode(provisional, None)[0])
         assert len(set(ids[:, 0])) == 2

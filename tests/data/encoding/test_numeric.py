@@ -92,43 +92,47 @@ def test_moments_are_those_of_all_and_the_same_to_the_bit_however_numbers_are_pa
     for start in range(0, len(rows), size):
         parted.add(numbers[start : start + size], weights[start : start + size])
     assert whole.moments == parted.moments
-    known = [Fraction(number) for number, weight in rows if number == number for _ in range(weight)]
-    assert (whole.present, whole.rows) == (len(known), weights.sum())
-    if not known:
+    present = [
+        Fraction(number) for number, weight in rows if number == number for _ in range(weight)
+    ]
+    assert (whole.present, whole.rows) == (len(present), weights.sum())
+    if not present:
         assert whole.moments == (0.0, 1.0)
         return
-    mean = sum(known) / len(known)
-    variance = float(sum((number - mean) ** 2 for number in known) / len(known))
+    mean = sum(present) / len(present)
+    variance = float(sum((number - mean) ** 2 for number in present) / len(present))
     for mean_found, scale in (whole.moments, repeated.moments):
         assert mean_found == pytest.approx(float(mean), rel=1e-14, abs=1e-9)
         assert scale == pytest.approx(np.sqrt(variance), rel=1e-9) or scale == 1.0
 
 
-def ranges(parts, most):
+def ranges(parts, limit):
     numbers = DistinctNumbers()
     for part in parts:
         numbers.add(np.array(part, np.float64))
-    with mock.patch.object(module, "ranges_for", return_value=most):
+    with mock.patch.object(module, "ranges_for", return_value=limit):
         return numbers.ranges()
 
 
-def cuts(numbers, most):
+def cuts(numbers, limit):
     values, counts = np.unique(numbers, return_counts=True)
-    return values[1:][begins(counts, most)].tolist()
+    return values[1:][begins(counts, limit)].tolist()
 
 
 @given(
     st.lists(st.lists(st.floats(allow_infinity=False), max_size=9), max_size=6), st.integers(2, 9)
 )
-def test_ranges_of_parts_are_those_of_the_whole(parts, most):
-    found = ranges(parts, most)
-    known = np.array(
+def test_ranges_of_parts_are_those_of_the_whole(parts, limit):
+    result = ranges(parts, limit)
+    numbers = np.array(
         [number for part in parts for number in part if not np.isnan(number)], np.float64
     )
-    assert list(found.edges) == cuts(known, most)
-    of_row = np.searchsorted(found.edges, known, side="right")
-    assert np.bincount(of_row, minlength=len(found.edges) + 1).tolist() == list(found.counts)
-    assert (found.low, found.high) == ((known.min(), known.max()) if len(known) else (0.0, 0.0))
+    assert list(result.edges) == cuts(numbers, limit)
+    of_row = np.searchsorted(result.edges, numbers, side="right")
+    assert np.bincount(of_row, minlength=len(result.edges) + 1).tolist() == list(result.counts)
+    assert (result.low, result.high) == (
+        (numbers.min(), numbers.max()) if len(numbers) else (0.0, 0.0)
+    )
 
 
 @pytest.mark.parametrize("ranges", [1, 2, 3, 21, 1000])

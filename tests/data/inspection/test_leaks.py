@@ -27,8 +27,8 @@ def test_copies_and_functions_of_a_label_are_suspected(rng):
         np.where(y == 1, "done", "open"),
         rng.random(N) + y,
     ):
-        found = leak(values, y)
-        assert found.startswith("it alone tells")
+        reason = leak(values, y)
+        assert reason.startswith("it alone tells")
 
 
 def test_what_only_a_later_stage_makes_is_suspected_though_it_tells_little(rng):
@@ -44,8 +44,8 @@ def test_what_only_a_later_stage_makes_is_suspected_though_it_tells_little(rng):
         np.where(bought, "yes", "no"),
         bought,
     ):
-        found = leak(values, visit)
-        assert "'y' is 1 in all of them, elsewhere in 1" in found
+        reason = leak(values, visit)
+        assert "'y' is 1 in all of them, elsewhere in 1" in reason
     assert "'y' is not 0" in leak(
         bought, np.where(visit == 1, rng.normal(5, 1, N), 0), binary=False
     )
@@ -80,7 +80,7 @@ PLACE = np.arange(N) % 10
 
 
 @pytest.mark.parametrize(
-    ("name", "values", "found"),
+    ("name", "values", "suspected"),
     [
         ("position", PLACE + 1, True),
         ("position", np.where(PLACE > 7, None, PLACE), True),
@@ -88,33 +88,33 @@ PLACE = np.arange(N) % 10
         ("sales_rank", np.random.default_rng(0).permutation(N) * 7 + 1, False),
     ],
 )
-def test_the_place_in_a_list_is_suspected(name, values, found):
+def test_the_place_in_a_list_is_suspected(name, values, suspected):
     request = count_column("request", pa.array(np.arange(N) // 10))
-    assert bool(find_leak(count_column(name, pa.array(values)), {}, request)) == found
+    assert bool(find_leak(count_column(name, pa.array(values)), {}, request)) == suspected
     alone = find_leak(count_column(name, pa.array(values)), {})
-    assert bool(alone) == found
+    assert bool(alone) == suspected
 
 
 RNG = np.random.default_rng(0)
 
 
 def together(labels, *columns):
-    found = JointLeaks(labels)
+    leaks = JointLeaks(labels)
     for column in columns:
-        found.add(column)
-    return dict(found.notes())
+        leaks.add(column)
+    return dict(leaks.notes())
 
 
 @pytest.mark.parametrize("binary", [True, False])
 def test_two_times_that_tell_a_delay_are_named(binary):
     planned = RNG.integers(0, 20, N)
     delay = 10 * RNG.integers(0, 2, N)
-    other = RNG.integers(0, 9, N)
+    unrelated = RNG.integers(0, 9, N)
     y = (delay > 0).astype(float) if binary else delay + RNG.normal(size=N) / 9
     label = known(y, binary)
-    values = {"planned": planned, "actual": planned + delay, "other": other}
+    values = {"planned": planned, "actual": planned + delay, "other": unrelated}
     columns = {
-        name: count_column(name, pa.array(each.astype(float))) for name, each in values.items()
+        name: count_column(name, pa.array(value.astype(float))) for name, value in values.items()
     }
     assert not any(find_leak(column, {"y": label}) for column in columns.values())
     note = together({"y": label}, *columns.values())["y"]
@@ -126,5 +126,7 @@ def test_two_times_that_tell_a_delay_are_named(binary):
 
 def test_inputs_that_are_missing_in_all_labelled_rows_tell_nothing():
     y = known(np.where(np.arange(N) < N // 2, np.nan, label_of(RNG)))
-    empty = count_column("empty", pa.array([1.5 if at < N // 2 else None for at in range(N)]))
+    empty = count_column(
+        "empty", pa.array([1.5 if number < N // 2 else None for number in range(N)])
+    )
     assert together({"y": y}, empty, count_column("x", pa.array(RNG.normal(size=N)))) == {}

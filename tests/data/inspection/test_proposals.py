@@ -31,8 +31,8 @@ def test_the_parent_is_the_rarest_event_without_which_there_is_nothing():
 
 def test_a_label_that_implies_another_is_proposed_as_its_child():
     labels = {"poor": known(1 - CLICK), "buy": known(BUY), "click": known(CLICK)}
-    (found,) = proposals(sample_of(ROWS), (), labels, None)
-    assert (found.table, found.keys) == ("tasks.buy", {"parent": "click"})
+    (proposal,) = proposals(sample_of(ROWS), (), labels, None)
+    assert (proposal.table, proposal.keys) == ("tasks.buy", {"parent": "click"})
     assert not list(
         proposals(sample_of(ROWS), (), {"click": known(CLICK), "again": known(CLICK)}, None)
     )
@@ -44,10 +44,10 @@ def units(group, **values):
     """What is proposed as units of these columns."""
     sample = sample_of(ROWS | values)
     drafts = [ColumnDraft(name, "input", "", "", 0, 0, (), name, None) for name in values]
-    found = proposals(
+    proposed = proposals(
         sample, drafts, {"click": known(CLICK)}, sample.column(group) if group else None
     )
-    return [dict(each.keys) for each in found if "units" in each.keys]
+    return [dict(proposal.keys) for proposal in proposed if "units" in proposal.keys]
 
 
 def test_the_coarsest_id_of_somebody_that_repeats_is_proposed_as_units():
@@ -78,7 +78,7 @@ def test_how_a_row_came_to_be_shown_is_no_input_and_is_proposed_as_such(tmp_path
     rows["shown_at_random"] = np.zeros(N)  # nothing was
     pd.DataFrame(rows | {"click": CLICK.astype(int)}).to_csv(tmp_path / "log.csv", index=False)
     draft = draft_card(CardRequest(files=(tmp_path / "log.csv",), labels=("click",)), Silent())
-    assert [each.name for each in draft.of_role("input")] == ["x", "random_walk"]
-    assert [dict(each.keys) for each in draft.proposals] == [{"random": "is_rand"}]
+    assert [column.name for column in draft.of_role("input")] == ["x", "random_walk"]
+    assert [dict(proposal.keys) for proposal in draft.proposals] == [{"random": "is_rand"}]
     assert exposure_key("logging_propensity") == "propensity"
     assert exposure_key("random_seed") is None

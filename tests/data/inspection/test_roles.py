@@ -50,7 +50,7 @@ def test_numbers(array, numbers, whole):
 
 
 @pytest.mark.parametrize(
-    ("values", "held"),
+    ("values", "markers"),
     [
         (["1", "NA", "30"], ["NA"]),
         (["1", r"\N", "NaN"], [r"\N", "NaN"]),
@@ -59,9 +59,9 @@ def test_numbers(array, numbers, whole):
         (["-1", "3", "4"], []),
     ],
 )
-def test_texts_that_mean_missing(values, held):
+def test_texts_that_mean_missing(values, markers):
     """`NA` is one among numbers; among names it may be a country."""
-    assert markers_in(count_column("c", pa.array(values))) == held
+    assert markers_in(count_column("c", pa.array(values))) == markers
 
 
 @pytest.mark.parametrize("mixed", [1.0, 20.0])
@@ -75,8 +75,8 @@ def test_the_out_of_fold_means_are_those_of_a_loop(mixed):
     ):
         score = np.empty(300)
         for i in range(300):
-            others = y[(cells == cells[i]) & (fold != fold[i])]
-            score[i] = (others.sum() + mixed * y.mean()) / (len(others) + mixed)
+            other_folds = y[(cells == cells[i]) & (fold != fold[i])]
+            score[i] = (other_folds.sum() + mixed * y.mean()) / (len(other_folds) + mixed)
         wanted = roc_auc_score(y, score) if binary else r2_score(y, score)
         assert out_of_fold(cells, known(y, binary), mixed) == pytest.approx(wanted)
 
@@ -104,10 +104,10 @@ def test_ranges_of_numbers_are_in_order_about_equal_and_missing_is_apart():
     numbers = np.random.default_rng(5).normal(size=2000).round(2)
     numbers[::5] = np.nan
     cells = count_column("c", pa.array(numbers, from_pandas=True)).cells(10)
-    known = ~np.isnan(numbers)
-    assert (cells[~known] == cells[known].max() + 1).all()
-    assert (np.diff(cells[known][np.argsort(numbers[known])]) >= 0).all()
-    assert np.bincount(cells[known]).tolist() == pytest.approx([160] * 10, rel=0.1)
+    present = ~np.isnan(numbers)
+    assert (cells[~present] == cells[present].max() + 1).all()
+    assert (np.diff(cells[present][np.argsort(numbers[present])]) >= 0).all()
+    assert np.bincount(cells[present]).tolist() == pytest.approx([160] * 10, rel=0.1)
 
 
 RNG = np.random.default_rng(0)
@@ -150,9 +150,9 @@ def test_categories(name, values):
     ],
 )
 def test_quantities(name, values):
-    found = kind(name, values)
-    assert found["kind"] == "numeric"
-    assert "log1p" not in found
+    options = kind(name, values)
+    assert options["kind"] == "numeric"
+    assert "log1p" not in options
 
 
 def tried(name, values, label):
@@ -179,8 +179,8 @@ def test_whole_numbers_whose_neighbours_differ_are_codes():
 def test_few_counts_are_numbers():
     few = RNG.poisson(2, MANY)
     for name in ("clicks_7d", "num_items", "children"):
-        found = tried(name, few, happens(np.full(MANY, 0.5)))
-        assert (found.option["kind"], "a count, by its name" in found.why) == ("numeric", True)
+        column = tried(name, few, happens(np.full(MANY, 0.5)))
+        assert (column.option["kind"], "a count, by its name" in column.why) == ("numeric", True)
     assert tried("orders_id", few, happens(np.full(MANY, 0.5))).option == {"kind": "categorical"}
 
 
@@ -217,9 +217,9 @@ def test_lists(separator):
     ],
 )
 def test_left_out(name, values, reason):
-    found = find_kind(count_column(name, pa.array(values)), {})
-    assert not found.makes_input
-    assert reason in found.why
+    column = find_kind(count_column(name, pa.array(values)), {})
+    assert not column.makes_input
+    assert reason in column.why
 
 
 N = 3000

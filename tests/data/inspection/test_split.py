@@ -15,24 +15,24 @@ N = 1000
 def split(wish, files=("a.csv",), label=None, **columns):
     sample = sample_of(columns | {"y": np.arange(N) % 2 if label is None else label}, files)
     wish.check()
-    found = find_split(wish, sample, find_labels({"y": ""}, {}, sample))
-    TypeAdapter(SplitRule).validate_python(found.table)
-    return found
+    result = find_split(wish, sample, find_labels({"y": ""}, {}, sample))
+    TypeAdapter(SplitRule).validate_python(result.table)
+    return result
 
 
-def rows(found):
+def rows(result):
     """Of train, both halves of validation, and test."""
-    train, valid, confirm, test = (counts.rows for counts in found.counts.values())
+    train, valid, confirm, test = (counts.rows for counts in result.counts.values())
     assert 0.3 < confirm / (valid + confirm) < 0.7
     return [train, valid + confirm, test]
 
 
 def test_times_are_cut_where_the_shares_say():
-    found = split(Wish(time="t", valid=0.15, test=0.25), t=np.random.default_rng(0).permutation(N))
-    assert rows(found) == [600, 150, 250]
-    assert found.table["valid"] == {"first": 600, "last": 749}
-    assert found.table["train"] == {"last": 599}
-    assert found.outside == 0
+    result = split(Wish(time="t", valid=0.15, test=0.25), t=np.random.default_rng(0).permutation(N))
+    assert rows(result) == [600, 150, 250]
+    assert result.table["valid"] == {"first": 600, "last": 749}
+    assert result.table["train"] == {"last": 599}
+    assert result.outside == 0
 
 
 @pytest.mark.parametrize("zone", ["text", "Europe/Berlin"])
@@ -72,11 +72,11 @@ PART = np.where(np.arange(N) < 700, "train", "test")
 
 
 def test_without_validation_it_is_taken_from_train_by_share():
-    found = split(Wish(kind="column", column="part"), part=PART)
-    assert found.table["valid_fraction"] == 0.1
-    assert rows(found)[2] == 300
-    assert 40 < rows(found)[1] < 100
-    assert "valid is taken from train: 10% of its rows" in found.why[1]
+    result = split(Wish(kind="column", column="part"), part=PART)
+    assert result.table["valid_fraction"] == 0.1
+    assert rows(result)[2] == 300
+    assert 40 < rows(result)[1] < 100
+    assert "valid is taken from train: 10% of its rows" in result.why[1]
 
 
 def test_without_validation_it_is_taken_from_train_by_time_where_test_is_later():
@@ -84,11 +84,13 @@ def test_without_validation_it_is_taken_from_train_by_time_where_test_is_later()
         np.arange(N),
         [f"2024-{n // 100 + 1:02d}-{n % 100 // 4 + 1:02d}" for n in range(N)],
     ):
-        found = split(Wish(kind="column", column="part", time="t"), part=PART, t=times)
+        result = split(Wish(kind="column", column="part", time="t"), part=PART, t=times)
         assert (
-            rows(found) == [630, 70, 300] if isinstance(times, np.ndarray) else rows(found)[1] >= 70
+            rows(result) == [630, 70, 300]
+            if isinstance(times, np.ndarray)
+            else rows(result)[1] >= 70
         )
-        assert "test is later than train" in found.why[1]
+        assert "test is later than train" in result.why[1]
     mixed = np.random.default_rng(0).permutation(N)
     assert (
         "valid_from"
@@ -97,8 +99,8 @@ def test_without_validation_it_is_taken_from_train_by_time_where_test_is_later()
 
 
 def test_a_class_that_a_split_lacks_is_a_clear_error():
-    said = r"by a split by time: task 'y' needs both classes in split 'valid' \(half of validation\), but 0 of"
-    with pytest.raises(UserError, match=said):
+    sentence = r"by a split by time: task 'y' needs both classes in split 'valid' \(half of validation\), but 0 of"
+    with pytest.raises(UserError, match=sentence):
         split(Wish(time="t"), label=(np.arange(N) < 500).astype(int), t=np.arange(N))
 
 

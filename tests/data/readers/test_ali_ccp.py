@@ -55,7 +55,7 @@ def raw(tmp_path_factory):
 def test_every_row_is_that_of_the_line_by_line_reader(raw, monkeypatch):
     monkeypatch.setattr(blocks, "BLOCK", 50_000)  # many blocks, cut anywhere
     skeleton, common = raw / "sample_skeleton_train.csv", raw / "common_features_train.csv"
-    found: list[tuple] = []
+    rows_read: list[tuple] = []
     for part in tables(raw):
         for row in part.table.to_pylist():
             ids = {field: row[field] for field in SLOTS if row[field]}
@@ -64,13 +64,13 @@ def test_every_row_is_that_of_the_line_by_line_reader(raw, monkeypatch):
                 for field in SLOTS
                 if not np.isnan(row[f"{field}.value"])
             }
-            found.append((row["common_index"], row["click"], row["buy"], ids, sums))
+            rows_read.append((row["common_index"], row["click"], row["buy"], ids, sums))
     expected = list(twin.rows(skeleton, common, SLOTS))
-    assert len(found) == 2000
-    assert [row[1:] for row in found] == [row[1:] for row in expected]
-    groups = dict(zip((row[0] for row in found), (row[0] for row in expected), strict=True))
+    assert len(rows_read) == 2000
+    assert [row[1:] for row in rows_read] == [row[1:] for row in expected]
+    groups = dict(zip((row[0] for row in rows_read), (row[0] for row in expected), strict=True))
     assert len(set(groups.values())) == len(groups) > 20  # one hash an index
-    assert any(len(row[3]["150_14"]) == 40 for row in found if "150_14" in row[3])
+    assert any(len(row[3]["150_14"]) == 40 for row in rows_read if "150_14" in row[3])
     assert sorted(path.name for path in raw.iterdir() if path.suffix not in (".csv", ".npy")) == []
 
 
@@ -79,10 +79,10 @@ def test_no_group_is_in_two_splits_and_a_purchase_without_a_click_is_none(raw, t
     values["split"]["valid_fraction"] = 0.4
     store = prepare(parse_card(values, "here"), tmp_path, raw)
     splits = [store.split(name) for name in SPLITS]
-    groups = [set(each.group.tolist()) for each in splits]
+    groups = [set(split.group.tolist()) for split in splits]
     assert sum(map(len, groups)) == len(set.union(*groups)) == len(indices(raw))
     assert sum(map(len, splits)) == 4000
-    assert all((each.labels[:, 1] <= each.labels[:, 0]).all() for each in splits)
+    assert all((split.labels[:, 1] <= split.labels[:, 0]).all() for split in splits)
     assert store.manifest["schema"]["dense"][:2] == [
         "met_categories_weight",
         "met_categories_weight_missing",
@@ -133,7 +133,7 @@ def test_a_bad_line_is_named(tmp_path, line, message):
     common.write_text(f"{common.read_text()}lost,1\n")
     nothing, part = tables(tmp_path, drop=True)
     assert nothing.table.num_rows == 0
-    assert [part.place(at).rpartition(" ")[2] for at in range(part.table.num_rows)] == [
+    assert [part.place(row).rpartition(" ")[2] for row in range(part.table.num_rows)] == [
         "1",
         "2",
         "4",

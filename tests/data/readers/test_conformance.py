@@ -45,7 +45,7 @@ def test_every_reader_has_a_sample():
 
 @pytest.mark.parametrize(
     "check",
-    [each for name in SAMPLES for each in checks("reader", name, sample=SAMPLES[name])],
+    [check for name in SAMPLES for check in checks("reader", name, sample=SAMPLES[name])],
     ids=str,
 )
 def test_reader(check):

@@ -70,11 +70,11 @@ def test_lines_of_another_length_are_left_out_and_places_stay_right(tmp_path, mo
     path = tmp_path / "f.csv"
     path.write_text("\n".join(lines) + "\n")
     parts = list(read_csv(path, "f.csv", WANTED, Silent(), drop=True))
-    found = {
+    place_of = {
         text: part.place(row) for part in parts for row, text in enumerate(texts(part.table["a"]))
     }
     assert len(parts) > 4
-    assert found == {str(i): f"{path}, line {i + 1}" for i in range(1, 60) if i % 5}
+    assert place_of == {str(i): f"{path}, line {i + 1}" for i in range(1, 60) if i % 5}
     bad = [(reason, sentence()) for part in parts for reason, sentence in part.bad]
     assert bad == [
         ("columns", f"{path}, line {i + 1}: expected 2 columns, found 1") for i in range(5, 60, 5)

@@ -25,9 +25,9 @@ def impressions(**values):
     return frame
 
 
-def agree(found, truth, by):
+def agree(values, truth, by):
     """Means of ten ranges are within four standard errors of the truth's."""
-    for _, rows in found.groupby(pd.qcut(by, 10)):
+    for _, rows in values.groupby(pd.qcut(by, 10)):
         error = rows.std() / np.sqrt(len(rows))
         assert abs(rows.mean() - truth[rows.index].mean()) < 4 * error + 1e-9
 
@@ -57,13 +57,13 @@ def test_what_videos_do_to_clicks_is_as_strong_as_asked():
 def test_thinned_rows_are_rows_of_the_whole_log(uneven):
     whole, thinned = impressions(), impressions(kept=0.1, uneven=uneven)
     assert thinned.click.sum() == whole.click.sum()
-    none, left = whole[whole.click == 0], thinned[thinned.click == 0]
-    assert left.p_click.isin(none.p_click).all()
-    for (tab, late), rows in left.groupby(["tab", left.day > 8]):
+    none, kept_rows = whole[whole.click == 0], thinned[thinned.click == 0]
+    assert kept_rows.p_click.isin(none.p_click).all()
+    for (tab, late), rows in kept_rows.groupby(["tab", kept_rows.day > 8]):
         before = ((none.tab == tab) & ((none.day > 8) == late)).sum()
         assert rows.kept_rate.nunique() == 1
         assert len(rows) / before == pytest.approx(rows.kept_rate.iloc[0], rel=0.2)
-    assert (left.kept_rate[left.day > 8] == 1).all() == uneven
+    assert (kept_rows.kept_rate[kept_rows.day > 8] == 1).all() == uneven
 
 
 def table_of(**values):
@@ -183,10 +183,10 @@ def test_labels_follow_the_known_probabilities(folder):
         ).astype(np.float32)
         click, buy = labels.T
         assert truth.shape == labels.shape
-        for own, p in ((click, truth[:, 0]), (buy[click == 1], truth[click == 1, 1])):
+        for counted, p in ((click, truth[:, 0]), (buy[click == 1], truth[click == 1, 1])):
             deviation = np.sqrt((p * (1 - p)).sum())
-            assert abs(own.sum() - p.sum()) < 5 * deviation
-            assert auc(own, p.astype(float)) > 0.6
+            assert abs(counted.sum() - p.sum()) < 5 * deviation
+            assert auc(counted, p.astype(float)) > 0.6
         assert truth[:, 0].mean() == pytest.approx(0.2, abs=0.04)
         dirty = (click == 0) & (buy == 1)
         assert 0 < dirty.sum() < 0.03 * len(click)

@@ -6,14 +6,16 @@ import pytest
 from scipy.special import expit
 
 
-def log_of(rows=6000, seed=0, error=0.9, other=0.9):
+def log_of(rows=6000, seed=0, error=0.9, candidate_error=0.9):
     """Clicks and purchases that some clicks lead to. `p_buy` is given a click, `q_buy` with it."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(rows, 4))
     click, buy = -1.5 + x @ [0.9, 0.4, -0.3, 0.2], -1.2 + x @ [-0.4, 0.8, 0.5, 0.1]
     clicked = rng.random(rows) < expit(click)
-    said = [
-        expit(of + off * rng.normal(size=rows)) for off in (error, other) for of in (click, buy)
+    predictions = [
+        expit(logit + off * rng.normal(size=rows))
+        for off in (error, candidate_error)
+        for logit in (click, buy)
     ]
     return pd.DataFrame(
         {
@@ -23,10 +25,10 @@ def log_of(rows=6000, seed=0, error=0.9, other=0.9):
             "country": rng.choice(["US", "FR"], rows),
             "click": clicked.astype(int),
             "buy": (clicked & (rng.random(rows) < expit(buy))).astype(int),
-            "p_click": said[0],
-            "p_buy": said[1],
-            "q_click": said[2],
-            "q_buy": said[3] * said[2],
+            "p_click": predictions[0],
+            "p_buy": predictions[1],
+            "q_click": predictions[2],
+            "q_buy": predictions[3] * predictions[2],
         }
     )
 

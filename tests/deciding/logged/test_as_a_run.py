@@ -49,26 +49,28 @@ def home(tmp_path_factory):
 )
 def test_an_export_of_a_run_gives_its_front_and_verdict(home, tmp_path, name, end):
     result = bench.load_run(name, home).found
-    found = decided(export(result, tmp_path / f"log.{end}").options)
-    ours, theirs = found.serving.served, result.decision.serving.served
+    decision = decided(export(result, tmp_path / f"log.{end}").options)
+    exported_front, original_front = decision.serving.served, result.decision.serving.served
     ids = {"score": "current"} if name == "four" else {}
-    assert [ids.get(each, each) for each in ours.table["point"]] == theirs.table["point"].tolist()
-    assert ours.table["weights"].tolist() == theirs.table["weights"].tolist()
-    assert ours.cells.keys() == theirs.cells.keys()
-    for key, cells in ours.cells.items():
+    assert [
+        ids.get(point, point) for point in exported_front.table["point"]
+    ] == original_front.table["point"].tolist()
+    assert exported_front.table["weights"].tolist() == original_front.table["weights"].tolist()
+    assert exported_front.cells.keys() == original_front.cells.keys()
+    for key, cells in exported_front.cells.items():
         np.testing.assert_allclose(
-            cells, theirs.cells[key], rtol=1e-9, equal_nan=True, err_msg=str(key)
+            cells, original_front.cells[key], rtol=1e-9, equal_nan=True, err_msg=str(key)
         )
-    for split, draws in ours.draws.items():
-        np.testing.assert_array_equal(draws, theirs.draws[split])
-    mine, other = found.verdict, result.decision.verdict
-    assert (mine.kind, mine.row, found.pick.row) == (
-        other.kind,
-        other.row,
+    for split, draws in exported_front.draws.items():
+        np.testing.assert_array_equal(draws, original_front.draws[split])
+    exported, original = decision.verdict, result.decision.verdict
+    assert (exported.kind, exported.row, decision.pick.row) == (
+        original.kind,
+        original.row,
         result.decision.pick.row,
     )
-    assert mine.changes == other.changes
-    assert (mine.weights, mine.model) == (other.weights, other.model)
+    assert exported.changes == original.changes
+    assert (exported.weights, exported.model) == (original.weights, original.model)
 
 
 @pytest.mark.parametrize(
@@ -83,9 +85,9 @@ def test_every_answer_of_a_run_is_read_as_the_fusion_of_its_point(home, name):
     for kind, weights, formula in zip(
         served.table["kind"], served.table["weights"], decision.formulas, strict=True
     ):
-        found = fusion_in(read_formula(formula, ""), names)
-        scale = rates if found[0] == "sum" else [1.0] * len(rates)
-        again = Fusion.of(found[0], np.multiply(found[1], scale).tolist())
+        fusion = fusion_in(read_formula(formula, ""), names)
+        scale = rates if fusion[0] == "sum" else [1.0] * len(rates)
+        again = Fusion.of(fusion[0], np.multiply(fusion[1], scale).tolist())
         assert again.kind == kind
         assert again.weights == pytest.approx([*weights.values()], rel=0.01)
 
@@ -97,21 +99,21 @@ def test_an_export_of_several_points_has_their_numbers_and_those_of_what_they_ar
     exported = export(result, tmp_path / "log.parquet", ["trees", "7"])
     assert {*exported.points} == {"trees", "7", "current"}
     assert exported.command == f"seesaw decide --file {tmp_path / 'log.toml'}"
-    found = decided(exported.options)
-    ours, theirs = found.serving.served, result.decision.serving.served
+    decision = decided(exported.options)
+    ours, theirs = decision.serving.served, result.decision.serving.served
     assert {*ours.table["point"]} == {*exported.points}
     rows = {
-        (each.point, each.kind, str(each.weights)): at
-        for at, each in enumerate(theirs.table.itertuples())
+        (point.point, point.kind, str(point.weights)): number
+        for number, point in enumerate(theirs.table.itertuples())
     }
-    both = [
-        (at, rows[key])
-        for at, each in enumerate(ours.table.itertuples())
-        if (key := (each.point, each.kind, str(each.weights))) in rows
+    pairs = [
+        (number, rows[key])
+        for number, point in enumerate(ours.table.itertuples())
+        if (key := (point.point, point.kind, str(point.weights))) in rows
     ]
-    assert len(both) >= 3
-    for at, row in both:
-        np.testing.assert_allclose(ours.at(TEST)[at], theirs.at(TEST)[row], rtol=1e-9)
+    assert len(pairs) >= 3
+    for own_row, row in pairs:
+        np.testing.assert_allclose(ours.at(TEST)[own_row], theirs.at(TEST)[row], rtol=1e-9)
 
 
 def test_a_command_writes_it_and_names_the_one_that_reads_it(home, tmp_path, capsys):
@@ -134,9 +136,9 @@ def test_a_command_writes_it_and_names_the_one_that_reads_it(home, tmp_path, cap
         )
         == 0
     )
-    said = capsys.readouterr().out
-    assert f"next: seesaw decide --file {tmp_path / 'rows.toml'}" in said
-    assert "These are rows of test alone" in said
+    output = capsys.readouterr().out
+    assert f"next: seesaw decide --file {tmp_path / 'rows.toml'}" in output
+    assert "These are rows of test alone" in output
     table = pd.read_csv(out)
     assert {"click", "like", "p_click_7_0", "p_like_7_0", "p_click_current_0"} <= {*table}
     assert len(table) == read_rows(bench.load_run("two", home).found.run.folder / FOLDER, TEST).kept

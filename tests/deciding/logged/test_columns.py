@@ -19,13 +19,13 @@ from bench.core.rows import TEST
 from bench.ledger.ledger import ALL
 
 
-def notes_of(table, asked, **more):
-    return " ".join(bench.decide(table, **(asked | more)).found.notes)
+def notes_of(table, asked, **extra):
+    return " ".join(bench.decide(table, **(asked | extra)).found.notes)
 
 
-def refusal_of(table, asked, **more):
+def refusal_of(table, asked, **extra):
     with pytest.raises(UserError) as error:
-        bench.decide(table, **(asked | more))
+        bench.decide(table, **(asked | extra))
     assert "\n" not in str(error.value)
     assert len(str(error.value)) < 500
     return str(error.value)
@@ -79,12 +79,12 @@ def test_what_most_values_say_is_taken_and_an_option_says_it_instead(log, asked)
     )
     order = table.assign(p_click=10 + 100 * table["p_click"])
     assert "'p_click' is taken as an order, as it is no probability" in notes_of(order, asked)
-    one = odd(table, "p_click", -0.5)
-    said = bench.decide(one, **asked, kinds={"p_click": "order"}).found
-    assert said.decision.verdict.kind in ("model", "weights", "keep", "unknown")
+    changed = odd(table, "p_click", -0.5)
+    by_order = bench.decide(changed, **asked, kinds={"p_click": "order"}).found
+    assert by_order.decision.verdict.kind in ("model", "weights", "keep", "unknown")
     counts = odd(table, "click", 2)
-    found = bench.decide(counts, **(asked | {"parents": {}}), kinds={"click": "value"}).found
-    assert found.rows[TEST].kinds[0] == "regression"
+    by_value = bench.decide(counts, **(asked | {"parents": {}}), kinds={"click": "value"}).found
+    assert by_value.rows[TEST].kinds[0] == "regression"
     assert "kinds.click: expected binary and value for a label" in refusal_of(
         table, asked, kinds={"click": "order"}
     )
@@ -97,16 +97,16 @@ def test_an_amount_changes_neither_how_predictions_are_read_nor_their_calibratio
     assert [note for note in plain.notes if "is read to predict" in note] == [
         note for note in with_amount.notes if "is read to predict" in note
     ]
-    for one, other in zip(plain.calibration, with_amount.calibration, strict=True):
-        assert other.pcoc == pytest.approx(one.pcoc)
-        assert other.auc == pytest.approx(one.auc)
+    for first, second in zip(plain.calibration, with_amount.calibration, strict=True):
+        assert second.pcoc == pytest.approx(first.pcoc)
+        assert second.auc == pytest.approx(first.auc)
 
 
 def test_a_score_that_leaves_out_the_amount_is_told_with_the_formula_that_has_it(log, asked):
     table = log(6_000).assign(price=lambda rows: np.random.default_rng(0).integers(1, 9, len(rows)))
-    found = notes_of(table, asked, amounts={"buy": "price"}, weights="p_click + 40 p_click p_buy")
-    assert "does not have the amount 'price' in it" in found
-    assert '--weights "p_click + 40 p_click price p_buy"' in found
+    notes = notes_of(table, asked, amounts={"buy": "price"}, weights="p_click + 40 p_click p_buy")
+    assert "does not have the amount 'price' in it" in notes
+    assert '--weights "p_click + 40 p_click price p_buy"' in notes
     score = table["p_click"] + 40 * table["p_click"] * table["p_buy"]
     assert "does not have the amount" in notes_of(
         table.assign(s=score), asked, amounts={"buy": "price"}, score="s"
@@ -118,7 +118,7 @@ def test_a_score_that_leaves_out_the_amount_is_told_with_the_formula_that_has_it
 
 
 def test_swapped_columns_and_parents_that_labels_contradict_are_told(log, asked):
-    table = log(20_000, error=0.3, other=0.3)
+    table = log(20_000, error=0.3, candidate_error=0.3)
     swapped = asked | {"parents": {}, "models": {"today": ["q_buy", "q_click"]}}
     assert "are the columns of model 'today' swapped?" in notes_of(table, swapped)
     assert "expected click only where buy happens" in refusal_of(
@@ -133,7 +133,7 @@ def test_ordinary_logs_give_no_such_doubts(log, asked):
         "swapped|reversed|wrong way|say --parent|is it a probability|does not have the amount"
     )
     for seed in range(20):
-        table = log(1_500, seed=seed, error=0.5 + 0.1 * seed, other=0.5 + 0.05 * seed)
+        table = log(1_500, seed=seed, error=0.5 + 0.1 * seed, candidate_error=0.5 + 0.05 * seed)
         assert not doubts.search(notes_of(table, asked)), seed
 
 
@@ -144,16 +144,16 @@ def test_one_label_beside_a_duration(log, asked, rng):
     table = table.assign(
         watch_seconds=seconds, p_watch=guess, q_watch=40 * (0.5 + table["q_click"])
     )
-    found = bench.decide(
+    result = bench.decide(
         table,
         labels=["click", "watch_seconds"],
         units="user",
         unseen=True,
         models={"today": ["p_click", "p_watch"], "new": ["q_click", "q_watch"]},
     ).found
-    assert found.rows[TEST].kinds == ("binary", "regression")
-    assert found.decision.serving.served.names == ("click.recall@10%", "watch_seconds.value@10%")
-    quality = {each.task: each for each in found.calibration if each.model == "new"}
+    assert result.rows[TEST].kinds == ("binary", "regression")
+    assert result.decision.serving.served.names == ("click.recall@10%", "watch_seconds.value@10%")
+    quality = {fit.task: fit for fit in result.calibration if fit.model == "new"}
     assert quality["watch_seconds"].pcoc == pytest.approx(1.0, abs=0.1)
 
 
@@ -192,15 +192,15 @@ def test_a_hostile_table_ends_in_one_sentence(log, asked, name):
 
 
 def test_one_column_for_two_tasks_is_refused_with_what_works(log, asked):
-    said = refusal_of(log(600), asked, models={"today": ["p_click", "p_click"]})
-    assert "one score of all labels is --score p_click" in said
+    sentence = refusal_of(log(600), asked, models={"today": ["p_click", "p_click"]})
+    assert "one score of all labels is --score p_click" in sentence
     assert "expected 2 columns" in refusal_of(log(600), asked, models={"today": ["p_click"]})
 
 
 def test_a_large_number_is_no_infinity(log, asked):
-    said = refusal_of(odd(log(600), "p_click", 1e308), asked)
-    assert "infinity" not in said
-    assert "1e+308" in said
+    sentence = refusal_of(odd(log(600), "p_click", 1e308), asked)
+    assert "infinity" not in sentence
+    assert "1e+308" in sentence
 
 
 @pytest.mark.parametrize("kind", ["category", "Float64", "arrow", "decimal"])
@@ -208,16 +208,16 @@ def test_tables_of_other_types_are_read_alike(log, asked, kind):
     table = log(2_000)
     plain = bench.decide(table, **asked).found
     if kind == "arrow":
-        other = pa.Table.from_pandas(table)
+        variant = pa.Table.from_pandas(table)
     elif kind == "category":
-        other = table.assign(
+        variant = table.assign(
             country=table["country"].astype("category"), user=table["user"].astype("category")
         )
     elif kind == "decimal":
-        other = table.assign(click=[Decimal(int(label)) for label in table["click"]])
+        variant = table.assign(click=[Decimal(int(label)) for label in table["click"]])
     else:
-        other = table.convert_dtypes()
-    assert bench.decide(other, **asked).decision.verdict == plain.decision.verdict
+        variant = table.convert_dtypes()
+    assert bench.decide(variant, **asked).decision.verdict == plain.decision.verdict
 
 
 FILES = {
@@ -267,17 +267,17 @@ def test_ids_that_are_large_whole_numbers_are_told_apart_and_fill_no_memory(log,
     table["author"] = np.arange(len(table)) % 7
     table["place"] = np.where(table["country"] == "US", 1, 2)
     large = table.assign(author=2**31 - 8 + table["author"], place=2**30 + table["place"])
-    more = {
+    options = {
         "segments": ["place"],
         "items": {"author": "author"},
         "outcomes": ["author.distinct@1%"],
     }
-    plain, other = (bench.decide(each, **asked, **more).found for each in (table, large))
-    assert set(other.rows[TEST].segments["place"]) == {str(2**30 + 1), str(2**30 + 2)}
-    np.testing.assert_array_equal(other.rows[TEST].codes, plain.rows[TEST].codes)
+    plain, shifted = (bench.decide(frame, **asked, **options).found for frame in (table, large))
+    assert set(shifted.rows[TEST].segments["place"]) == {str(2**30 + 1), str(2**30 + 2)}
+    np.testing.assert_array_equal(shifted.rows[TEST].codes, plain.rows[TEST].codes)
     np.testing.assert_array_equal(
-        *(each.decision.serving.served.cells[TEST, ALL] for each in (plain, other))
+        *(result.decision.serving.served.cells[TEST, ALL] for result in (plain, shifted))
     )
     names = list(plain.decision.serving.served.names)
-    values = other.decision.serving.served.at(TEST)[:, names.index("author.distinct@1%")]
+    values = shifted.decision.serving.served.at(TEST)[:, names.index("author.distinct@1%")]
     assert values.max() > 0.3  # single precision would make one author of them

@@ -25,66 +25,68 @@ from bench.ledger.served.slices import AS_LOGGED
 
 
 def test_a_better_model_is_switched_to_and_the_formula_ranks_as_it_does(log, asked):
-    table = log(20_000, other=0.2)
-    found = bench.decide(table, **asked, weights="p_click^1 * p_buy^1").found
-    verdict = found.decision.verdict
+    table = log(20_000, candidate_error=0.2)
+    result = bench.decide(table, **asked, weights="p_click^1 * p_buy^1").found
+    verdict = result.decision.verdict
     assert verdict.kind == "model"
     assert verdict.answer[0].startswith("Switch to candidate")
     assert verdict.model.utility.gained
-    ranked = table.eval(re.sub(r"(?<=\d) q_", " * q_", found.decision.formula).replace("^", "**"))
-    weights, rates = list(found.decision.pick.weights.values()), found.rows[CONFIRM].rates
-    served = fused(found.decision.pick.kind, table[["q_click", "q_buy"]].to_numpy(), weights, rates)
+    ranked = table.eval(re.sub(r"(?<=\d) q_", " * q_", result.decision.formula).replace("^", "**"))
+    weights, rates = list(result.decision.pick.weights.values()), result.rows[CONFIRM].rates
+    served = fused(
+        result.decision.pick.kind, table[["q_click", "q_buy"]].to_numpy(), weights, rates
+    )
     # weights are written with three digits
     assert stats.spearmanr(ranked, served).statistic > 0.999
-    assert found.decision.pick.stability.holds is None  # nobody knows what a retraining would do
+    assert result.decision.pick.stability.holds is None  # nobody knows what a retraining would do
 
 
 def test_weights_that_are_far_off_are_changed_and_the_model_is_kept(log, asked):
     models = {"today": ["q_click", "q_buy"], "candidate": ["p_click", "p_buy"]}
-    found = bench.decide(
+    result = bench.decide(
         log(20_000),
         **(asked | {"models": models}),
         values={"click": 1, "buy": 100},
         weights="1 q_click + 0.1 q_buy",
     ).found
-    assert found.decision.verdict.kind == "weights"
-    assert found.decision.verdict.answer[0].startswith(
+    assert result.decision.verdict.kind == "weights"
+    assert result.decision.verdict.answer[0].startswith(
         "Keep your model and change its weights: they gain"
     )
-    assert found.decision.verdict.weights.utility.gained
-    first, second = (float(each.split()[0]) for each in found.decision.formula.split(" + "))
+    assert result.decision.verdict.weights.utility.gained
+    first, second = (float(term.split()[0]) for term in result.decision.formula.split(" + "))
     assert second / first > 10
 
 
 def test_calibration_tells_whether_a_prediction_is_given_its_parent(log, asked):
     notes = bench.decide(log(3_000), **asked).found.notes
-    assert any(each.startswith("today is read to predict buy given click") for each in notes)
-    assert any(each.startswith("candidate is read to predict buy with click") for each in notes)
+    assert any(note.startswith("today is read to predict buy given click") for note in notes)
+    assert any(note.startswith("candidate is read to predict buy with click") for note in notes)
 
 
 @pytest.mark.slow
 def test_recalibrating_is_a_candidate_of_its_own_where_it_pays(log, asked):
-    table = log(30_000, error=0.0, other=0.0)
+    table = log(30_000, error=0.0, candidate_error=0.0)
     joint = table["p_click"] * table["p_buy"]
     for stretched, pays in ((0.3, True), (1.0, False)):
         one = table.assign(p_buy=expit(stretched * logit(joint.clip(1e-6, 1 - 1e-6))))
-        given = asked | {"models": {"today": ["p_click", "p_buy"]}, "joint": ["buy"]}
-        found = bench.decide(one, **given, weights="1 p_click + 30 p_buy").found
-        assert ("today, recalibrated" in found.decision.terms) is pays
-        assert not pays or found.decision.terms["today, recalibrated"][1].startswith("sigmoid(")
+        options = asked | {"models": {"today": ["p_click", "p_buy"]}, "joint": ["buy"]}
+        result = bench.decide(one, **options, weights="1 p_click + 30 p_buy").found
+        assert ("today, recalibrated" in result.decision.terms) is pays
+        assert not pays or result.decision.terms["today, recalibrated"][1].startswith("sigmoid(")
 
 
 def test_time_parts_the_log_and_later_rows_judge(log, asked):
-    found = bench.decide(log(6_000), **asked, time="day").found
-    rows = found.rows
+    result = bench.decide(log(6_000), **asked, time="day").found
+    rows = result.rows
     assert len(rows[CONFIRM].labels) + len(rows[TEST].labels) == 6_000
     # what is later never chooses
-    assert "the mean of two tests" not in " ".join(found.decision.verdict.notes)
-    left = bench.decide(
+    assert "the mean of two tests" not in " ".join(result.decision.verdict.notes)
+    later = bench.decide(
         log(6_000), **(asked | {"unseen": False}), time="day", trained_until=9
     ).found
-    assert "2,000 rows up to 9, of training, are left out." in left.notes
-    assert not any("Nobody said that the models were not trained" in each for each in left.notes)
+    assert "2,000 rows up to 9, of training, are left out." in later.notes
+    assert not any("Nobody said that the models were not trained" in note for note in later.notes)
 
 
 def test_a_verdict_rests_on_rows_shown_at_random_or_on_what_rows_count(log, asked):
@@ -96,8 +98,8 @@ def test_a_verdict_rests_on_rows_shown_at_random_or_on_what_rows_count(log, aske
     alone = bench.decide(table[table["shown_at_random"] == 1], **asked).found
     served = few.decision.serving.served
     assert served.slices(TEST) == [AS_LOGGED]
-    many = int(few.rows[TEST].exposure.weights.sum())
-    assert 600 < many < 900
+    counted_rows = int(few.rows[TEST].exposure.weights.sum())
+    assert 600 < counted_rows < 900
     assert served.random == pytest.approx(alone.decision.serving.served.random, abs=0.01)
     counted = bench.decide(table, **asked, propensity="chance").found
     weights = counted.rows[TEST].exposure.weights
@@ -106,10 +108,10 @@ def test_a_verdict_rests_on_rows_shown_at_random_or_on_what_rows_count(log, aske
 
 
 def test_few_positives_shown_at_random_cannot_tell(log, asked):
-    table = log(6_000).assign(shown_at_random=lambda own: (np.arange(6_000) % 40 == 0) * 1)
-    told = bench.decide(table, **asked, random="shown_at_random").decision.verdict
-    assert told.kind == "unknown"
-    assert "count as shown at random, and 30 are needed" in told.sentence
+    table = log(6_000).assign(shown_at_random=lambda frame: (np.arange(6_000) % 40 == 0) * 1)
+    verdict = bench.decide(table, **asked, random="shown_at_random").decision.verdict
+    assert verdict.kind == "unknown"
+    assert "count as shown at random, and 30 are needed" in verdict.sentence
     with pytest.raises(UserError, match="a row has one place"):
         bench.decide(
             log(600).assign(c=0.5),
@@ -143,44 +145,44 @@ def test_few_positives_shown_at_random_cannot_tell(log, asked):
         ),
         ("0.8 log(p_click) + p_buy", ("p_click", "p_buy"), None),
         (
-            "p_click + " + " ".join(f"(a{at} + b{at})" for at in range(8)),
+            "p_click + " + " ".join(f"(a{number} + b{number})" for number in range(8)),
             ("p_click", "p_buy"),
             None,
         ),
     ],
 )
 def test_a_formula_is_recognised_as_a_fusion_of_predictions(text, terms, expected):
-    found = fusion_in(read(text, "--weights"), terms)
+    fusion = fusion_in(read(text, "--weights"), terms)
     if expected is None:
-        assert found is None
+        assert fusion is None
     else:
-        assert found[0] == expected[0]
-        assert found[1] == pytest.approx(expected[1])
+        assert fusion[0] == expected[0]
+        assert fusion[1] == pytest.approx(expected[1])
 
 
-@pytest.mark.parametrize("more", [{}, {"amounts": {"buy": "price"}}, {"parents": {}}], ids=str)
+@pytest.mark.parametrize("changes", [{}, {"amounts": {"buy": "price"}}, {"parents": {}}], ids=str)
 def test_every_answer_can_be_pasted_as_weights_and_ranks_as_the_point_that_it_is_of(
-    log, asked, more
+    log, asked, changes
 ):
     table = log(4_000).assign(price=lambda rows: np.random.default_rng(1).integers(1, 9, len(rows)))
     table["[p buy]-2"] = table["p_buy"]
     models = {"today": ["p_click", "[p buy]-2"], "candidate": ["q_click", "q_buy"]}
-    options = asked | {"models": models} | more
-    found = bench.decide(table, **options, weights="3 p_click + 40 [[p buy]]-2]").found
-    served = found.decision.serving.served
+    options = asked | {"models": models} | changes
+    result = bench.decide(table, **options, weights="3 p_click + 40 [[p buy]]-2]").found
+    served = result.decision.serving.served
     compared = 0
     for point, weights, kind, formula in zip(
         served.table["point"],
         served.table["weights"],
         served.table["kind"],
-        found.decision.formulas,
+        result.decision.formulas,
         strict=True,
     ):
         if not weights or point.endswith("recalibrated"):
             continue
-        again = fusion_in(read(formula, "--weights"), found.decision.terms[point])
+        again = fusion_in(read(formula, "--weights"), result.decision.terms[point])
         assert again is not None, formula
-        rates = found.rows[CONFIRM].rates if again[0] == "sum" else [1.0] * 2
+        rates = result.rows[CONFIRM].rates if again[0] == "sum" else [1.0] * 2
         back = Fusion.of(
             again[0], [weight * rate for weight, rate in zip(again[1], rates, strict=True)]
         )
@@ -188,14 +190,14 @@ def test_every_answer_can_be_pasted_as_weights_and_ranks_as_the_point_that_it_is
         assert back.weights == pytest.approx([*weights.values()], rel=0.01, abs=1e-3)
         compared += 1
     assert compared >= 10
-    answer = bench.decide(table, **options, weights=found.decision.formula).found
+    answer = bench.decide(table, **options, weights=result.decision.formula).found
     assert answer.decision.serving.served is not None
 
 
-def near_ranks(one, other):
+def near_ranks(first, second):
     """Whether two scores order rows alike, and tie them alike, up to single precision."""
-    for score, of in ((one, other), (other, one)):
-        ordered = np.asarray(of, float)[np.argsort(score, kind="stable")]
+    for score, other_score in ((first, second), (second, first)):
+        ordered = np.asarray(other_score, float)[np.argsort(score, kind="stable")]
         assert np.diff(ordered).min() >= -1e-5 * np.ptp(ordered)
 
 
@@ -214,17 +216,17 @@ def test_an_answer_ranks_rows_as_its_point_in_every_language(log, asked, name):
     for column in ("p_click", "p_buy", "q_click", "q_buy"):
         table[column] = table[column].clip(0.01, 0.99).round(2)
     table["o_click"], table["o buy"] = logit(table["p_click"]), logit(table["q_buy"])
-    found = bench.decide(table, **(asked | ANSWERED[name])).found
-    served = found.decision.serving.served
+    result = bench.decide(table, **(asked | ANSWERED[name])).found
+    served = result.decision.serving.served
     columns = {column: table[column].to_numpy(float) for column in table.select_dtypes("number")}
-    rates = found.rows[CONFIRM].rates
+    rates = result.rows[CONFIRM].rates
     for point, kind, formula in zip(
-        served.table["point"], served.table["kind"], found.decision.formulas, strict=True
+        served.table["point"], served.table["kind"], result.decision.formulas, strict=True
     ):
         expression = read(formula, "")
-        fusion = fusion_in(expression, found.decision.terms[point])
+        fusion = fusion_in(expression, result.decision.terms[point])
         predictions = np.stack(
-            [computed(read(term, ""), columns, "") for term in found.decision.terms[point]], axis=1
+            [computed(read(term, ""), columns, "") for term in result.decision.terms[point]], axis=1
         )
         weights = np.array(fusion[1]) * (rates if fusion[0] == "sum" else 1.0)
         score = fused(fusion[0], predictions, weights.tolist(), rates)
@@ -235,7 +237,7 @@ def test_an_answer_ranks_rows_as_its_point_in_every_language(log, asked, name):
                 computed(expression, columns, ""),
                 eval(python_of(expression), {"np": np, "log": table}),
             )
-    assert ("today, recalibrated" in found.decision.terms) is (name == "recalibrated")
+    assert ("today, recalibrated" in result.decision.terms) is (name == "recalibrated")
 
 
 def test_a_pasted_answer_of_a_recalibrated_model_is_that_model(log, asked):
@@ -256,14 +258,14 @@ def test_a_pasted_answer_of_a_recalibrated_model_is_that_model(log, asked):
 )
 def test_todays_score_is_written_as_it_was_given(log, asked, weights):
     table = log(3_000).assign(country_boost=1.0)
-    found = bench.decide(table, **asked, weights=weights).found
-    assert found.decision.formulas[found.decision.serving.served.current] == weights
+    result = bench.decide(table, **asked, weights=weights).found
+    assert result.decision.formulas[result.decision.serving.served.current] == weights
 
 
 def test_a_funnels_score_is_a_point_of_its_model(log, asked):
     table = log(4_000)
-    found = bench.decide(table, **asked, weights="p_click + 40 p_click p_buy").found
-    served = found.decision.serving.served
+    result = bench.decide(table, **asked, weights="p_click + 40 p_click p_buy").found
+    served = result.decision.serving.served
     assert served.table["point"].iloc[served.current] == "today"
     assert served.today
 
@@ -360,15 +362,15 @@ MISTAKES = {
 
 @pytest.mark.parametrize("name", MISTAKES)
 def test_a_mistake_gets_one_sentence(log, asked, name):
-    options, told = MISTAKES[name]
+    options, sentence = MISTAKES[name]
     with pytest.raises(UserError) as error:
         bench.decide(log(600), **(asked | options))
-    assert told in str(error.value)
+    assert sentence in str(error.value)
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "sentence"),
     [
         ({"p_click": 0.3}, "expected predictions in 'p_click' that differ, found 0.3 in all rows"),
         ({"p_click": np.nan}, "expected rows with a prediction of every model, found none"),
@@ -376,8 +378,8 @@ def test_a_mistake_gets_one_sentence(log, asked, name):
         ({"buy": 0}, "expected rows that choose weights with and without 'buy', found 0 in all"),
     ],
 )
-def test_a_log_that_nothing_can_be_decided_by(log, asked, change, told):
-    with pytest.raises(UserError, match=told):
+def test_a_log_that_nothing_can_be_decided_by(log, asked, change, sentence):
+    with pytest.raises(UserError, match=sentence):
         bench.decide(log(600).assign(**change), **asked)
     table = log(600)
     with pytest.raises(UserError, match="found the label 'click' itself"):
@@ -481,7 +483,7 @@ def test_mlflow_gets_the_verdict_and_all_files(log, tmp_path):
     document = json.loads((tmp_path / "out" / "decision.json").read_text())
     assert run.data.tags["seesaw.verdict"][:40] == document["verdict"]["sentence"][:40]
     assert any(name.startswith("gain/click") for name in run.data.metrics)
-    assert {each.path for each in client.list_artifacts(run.info.run_id)} >= {
+    assert {artifact.path for artifact in client.list_artifacts(run.info.run_id)} >= {
         "report.html",
         "decision.json",
     }
@@ -492,7 +494,7 @@ def test_mlflow_gets_the_verdict_and_all_files(log, tmp_path):
 @pytest.mark.slow
 def test_many_models_leave_the_terminal_readable(log, asked, tmp_path, capsys):
     table = log(2_000)
-    names = [f"m{at}" for at in range(30)]
+    names = [f"m{number}" for number in range(30)]
     rng = np.random.default_rng(0)
     for name in names:
         for task in ("click", "buy"):

@@ -38,18 +38,18 @@ def log_of(requests, seed=0):
     author = np.minimum(rng.geometric(0.02, rows) - 1, 299)
     fame, x = 1.5 * np.exp(-author / 8), rng.normal(size=(rows, 2))
     odds = {"click": -2 + 1.2 * fame + 0.6 * x[:, 0], "buy": -2 - 0.4 * fame + 0.9 * x[:, 1]}
-    found = {
+    columns = {
         "request": np.arange(rows) // 20,
         "author_id": author,
         "age_days": rng.exponential(10, rows),
     }
-    for task, own in odds.items():
-        found[task] = (rng.random(rows) < expit(own)).astype(int)
-        found |= {
-            f"{name}_{task}": expit(own + error * rng.normal(size=rows))
+    for task, logits in odds.items():
+        columns[task] = (rng.random(rows) < expit(logits)).astype(int)
+        columns |= {
+            f"{name}_{task}": expit(logits + error * rng.normal(size=rows))
             for name, error in (("p", 0.5), ("q", 0.2))
         }
-    return pd.DataFrame(found)
+    return pd.DataFrame(columns)
 
 
 def most_clicks(confidence):
@@ -64,17 +64,17 @@ def most_clicks(confidence):
 def test_what_a_pick_shows_is_what_its_formula_shows_in_the_log():
     table, ages = log_of(250), "age.below7@5"
     table.loc[::9, "age_days"] = np.nan
-    found = bench.decide(
+    result = bench.decide(
         table, **ASKED, outcomes=["click.ndcg@5", "buy.ndcg@5", GUARDED, ages]
     ).found
-    served, row = found.decision.serving.served, found.decision.pick.row
+    served, row = result.decision.serving.served, result.decision.pick.row
     facts = served.table.iloc[row]
     columns = dict(zip(("today", "candidate"), "pq", strict=True))[facts["point"]]
-    said = table[[f"{columns}_click", f"{columns}_buy"]].to_numpy(np.float32)
+    predictions = table[[f"{columns}_click", f"{columns}_buy"]].to_numpy(np.float32)
     table["score"] = fused(
-        facts["kind"], said, list(facts["weights"].values()), found.rows[CONFIRM].rates
+        facts["kind"], predictions, list(facts["weights"].values()), result.rows[CONFIRM].rates
     )
-    judged = table[np.isin(table["request"], found.rows[TEST].group)].sort_values(
+    judged = table[np.isin(table["request"], result.rows[TEST].group)].sort_values(
         "score", ascending=False
     )
     authors = judged.groupby("request").head(5).groupby("request")["author_id"].nunique().mean() / 5
@@ -89,13 +89,13 @@ def test_what_a_pick_shows_is_what_its_formula_shows_in_the_log():
     assert values[GUARDED] == pytest.approx(authors, rel=1e-6)
     assert values[ages] == pytest.approx(young.mean().mean(), rel=1e-6)
     # what is shown is no event
-    assert {each["task"] for each in plan(found.decision, PlanOptions())["metrics"]} == {
+    assert {metric["task"] for metric in plan(result.decision, PlanOptions())["metrics"]} == {
         "",
         "click",
         "buy",
     }
     share = 1 + served.effects(row)[GUARDED].value
-    assert f"{authors:.1%} of the rows, {share:.1%} of today's (" in found.decision.readings[-2]
+    assert f"{authors:.1%} of the rows, {share:.1%} of today's (" in result.decision.readings[-2]
 
 
 def test_a_rule_weighs_what_is_listed_and_not_what_is_limited_and_value_never():
@@ -106,10 +106,10 @@ def test_a_rule_weighs_what_is_listed_and_not_what_is_limited_and_value_never():
     assert Policy.model_validate(bound).weighed(names) == weights
     table = log_of(250).drop(columns="request")
     asked = ASKED | {"group": None, "policy": {"guard": {"at_least": {names[2]: "90% of current"}}}}
-    found = bench.decide(table, **asked, values={"click": 1, "buy": 4}).found
-    served = found.decision.serving.served
+    result = bench.decide(table, **asked, values={"click": 1, "buy": 4}).found
+    served = result.decision.serving.served
     assert list(served.names) == names
-    assert found.decision.serving.aims[0].weights[2] == 0
+    assert result.decision.serving.aims[0].weights[2] == 0
     # tasks' outcomes have expected labels; what is shown is as it was measured
     assert len(served.expected)
     np.testing.assert_allclose(served.expected[:, 2], served.at(CONFIRM)[:, 2], rtol=1e-9)
@@ -124,7 +124,7 @@ def test_without_todays_ranking_nothing_is_held_to_the_variety_of_a_random_order
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "sentence"),
     [
         (
             {"items": {"click": "author_id"}},
@@ -142,10 +142,10 @@ def test_without_todays_ranking_nothing_is_held_to_the_variety_of_a_random_order
         ),
     ],
 )
-def test_a_mistake_with_items_gets_one_sentence(change, told):
+def test_a_mistake_with_items_gets_one_sentence(change, sentence):
     with pytest.raises(UserError) as error:
         bench.decide(log_of(30), **(ASKED | change))
-    assert told in str(error.value)
+    assert sentence in str(error.value)
     assert "\n" not in str(error.value)
 
 
@@ -156,22 +156,26 @@ def test_a_guard_on_distinct_authors_is_kept_where_it_asks_for_confidence():
     rows = Labelled(truth[["click", "buy"]].to_numpy(np.float32), truth["request"].to_numpy())
     items = {"author": truth["author_id"].to_numpy(float)}
     measure = Measure((Task("click"), Task("buy")), names, rows, items=items)
-    said = {name: truth[list(columns)].to_numpy() for name, columns in ASKED["models"].items()}
-    now = measure.values(np.log(said["today"]) @ [0.2, 0.8])[0]
-    kept = dict.fromkeys((0.5, 0.75, 0.95), 0)
+    predictions = {
+        name: truth[list(columns)].to_numpy() for name, columns in ASKED["models"].items()
+    }
+    now = measure.values(np.log(predictions["today"]) @ [0.2, 0.8])[0]
+    within_guard = dict.fromkeys((0.5, 0.75, 0.95), 0)
     policy = most_clicks(0.75).model_dump(exclude_unset=True)
     for seed in range(60):
-        found = bench.decide(log_of(600, seed), **ASKED, policy=policy, recalibrate=False).found
-        for confidence in kept:
-            of = found.decision.choices.table.iloc[
-                pick(found.decision.choices, [], most_clicks(confidence)).row
+        result = bench.decide(log_of(600, seed), **ASKED, policy=policy, recalibrate=False).found
+        for confidence in within_guard:
+            facts = result.decision.choices.table.iloc[
+                pick(result.decision.choices, [], most_clicks(confidence)).row
             ]
-            shares = list(of["weights"].values())
+            shares = list(facts["weights"].values())
             true = measure.values(
-                fused(of["kind"], said[of["point"]], shares, found.rows[CONFIRM].rates)
+                fused(
+                    facts["kind"], predictions[facts["point"]], shares, result.rows[CONFIRM].rates
+                )
             )[0]
-            kept[confidence] += bool(true[2] >= 0.98 * now[2])
-    print(kept)
+            within_guard[confidence] += bool(true[2] >= 0.98 * now[2])
+    print(within_guard)
     # by means alone it is about a third, see docs/before-the-test.md
-    assert kept[0.5] <= 35 < kept[0.75]
-    assert kept[0.95] >= 60 * 0.95 - 2 * np.sqrt(60 * 0.95 * 0.05)
+    assert within_guard[0.5] <= 35 < within_guard[0.75]
+    assert within_guard[0.95] >= 60 * 0.95 - 2 * np.sqrt(60 * 0.95 * 0.05)

@@ -19,13 +19,13 @@ MODELS = {"today": ["p_click", "p_buy"], "candidate": ["q_click", "q_buy"]}
 
 @pytest.fixture(scope="module")
 def table(log):
-    table = log(4000, other=0.5)
+    table = log(4000, candidate_error=0.5)
     table["part"] = np.where(np.arange(4000) % 2 == 1, "judge", "choose")
     return table.assign(p_buy=table["p_buy"] * table["p_click"])
 
 
 @pytest.fixture(scope="module")
-def found(table):
+def result(table):
     return bench.decide(
         table,
         labels=["click", "buy"],
@@ -40,12 +40,12 @@ def found(table):
     ).found
 
 
-def test_outcomes_are_those_of_the_ranking_by_the_fused_score(table, found):
-    served = found.decision.serving.served
+def test_outcomes_are_those_of_the_ranking_by_the_fused_score(table, result):
+    served = result.decision.serving.served
     for split, part in ((CONFIRM, "choose"), (TEST, "judge")):
         rows = table[table["part"] == part]
         rates = rows if split == CONFIRM else table[table["part"] == "choose"]
-        for at, point in served.table.iterrows():
+        for row, point in served.table.iterrows():
             if point["point"] not in MODELS:
                 continue
             weights = [point["weights"][task] for task in ("click", "buy")]
@@ -55,7 +55,7 @@ def test_outcomes_are_those_of_the_ranking_by_the_fused_score(table, found):
             )
             top = rows.iloc[np.argsort(-score)[: len(rows) // 10]]
             expected = [top[task].sum() / rows[task].sum() for task in ("click", "buy")]
-            assert served.cells[split, ALL][at, :, 0] == pytest.approx(expected, abs=1e-6)
+            assert served.cells[split, ALL][row, :, 0] == pytest.approx(expected, abs=1e-6)
     top = rows.loc[
         rows.eval("p_click**0.3 * p_buy**2").sort_values(ascending=False).index[: len(rows) // 10]
     ]
@@ -90,19 +90,19 @@ def test_predictions_given_their_parent_are_multiplied_down_the_chain_whatever_t
     )
 
 
-def test_calibration_is_of_the_rows_that_judge(table, found):
+def test_calibration_is_of_the_rows_that_judge(table, result):
     rows = table[table["part"] == "judge"]
-    told = {(each.model, each.task, each.slice): each for each in found.calibration}
-    assert len(told) == 2 * 2 * 3
-    for (model, task, part), each in told.items():
-        own = rows if part == ALL else rows[rows["country"] == part.removeprefix("country=")]
-        said = own[MODELS[model][["click", "buy"].index(task)]]
-        assert each.auc == pytest.approx(metrics.roc_auc_score(own[task], said))
-        assert each.pcoc == pytest.approx(said.sum() / own[task].sum(), rel=1e-5)
+    by_cell = {(fit.model, fit.task, fit.slice): fit for fit in result.calibration}
+    assert len(by_cell) == 2 * 2 * 3
+    for (model, task, part), fit in by_cell.items():
+        slice_rows = rows if part == ALL else rows[rows["country"] == part.removeprefix("country=")]
+        predictions = slice_rows[MODELS[model][["click", "buy"].index(task)]]
+        assert fit.auc == pytest.approx(metrics.roc_auc_score(slice_rows[task], predictions))
+        assert fit.pcoc == pytest.approx(predictions.sum() / slice_rows[task].sum(), rel=1e-5)
 
 
 @pytest.mark.parametrize(
-    ("values", "given"),
+    ("values", "end"),
     [
         ([1, 5, 5, 9], "5"),  # of the command line
         ([20240229, 20240301, 20240301, 20240302], "20240301"),
@@ -114,14 +114,14 @@ def test_calibration_is_of_the_rows_that_judge(table, found):
         ),
     ],
 )
-def test_rows_up_to_the_end_of_training_are_told_from_later_ones(values, given):
+def test_rows_up_to_the_end_of_training_are_told_from_later_ones(values, end):
     asked = Asked(labels=["x", "y"], models={"a": "p,q"}, time="of")
     log = of_frame(pd.DataFrame({"of": values} | dict.fromkeys("xypq", 0.5)), asked)
-    assert (times(log, "of") > until(log, "of", given)).tolist() == [False, False, False, True]
+    assert (times(log, "of") > until(log, "of", end)).tolist() == [False, False, False, True]
 
 
 @pytest.mark.parametrize(
-    ("more", "served"),
+    ("changes", "served"),
     [
         ({}, "first"),
         ({"weights": "b1"}, "b"),  # of a part of its columns
@@ -132,9 +132,9 @@ def test_rows_up_to_the_end_of_training_are_told_from_later_ones(values, given):
         ({"models": {"first": "a1,a2", "today": "c1,c2"}}, "today"),
     ],
 )
-def test_what_serves_today_is_the_model_whose_predictions_weights_have(more, served):
+def test_what_serves_today_is_the_model_whose_predictions_weights_have(changes, served):
     asked = {"labels": ["x", "y"], "models": {"first": "a1,a2", "b#3": "b1,b2", "b#1": "c1,c2"}}
-    assert Asked(**(asked | more)).todays_model == served
+    assert Asked(**(asked | changes)).todays_model == served
 
 
 def test_todays_score_keeps_its_digits():
@@ -163,8 +163,10 @@ def test_equal_values_and_no_others_have_one_code(values):
         0
     ]
     assert (codes >= 0).tolist() == [value is not None for value in values]
-    for at, value in enumerate(values):
-        assert [codes[at] == each for each in codes] == [value == each for each in values]
+    for row, value in enumerate(values):
+        assert [codes[row] == code for code in codes] == [
+            value == candidate for candidate in values
+        ]
 
 
 def test_seeds_of_a_model_are_its_retrainings_and_resamples_count_the_rarer_class(table):
@@ -176,12 +178,12 @@ def test_seeds_of_a_model_are_its_retrainings_and_resamples_count_the_rarer_clas
             often[f"{task}{seed}"] = often[f"q_{task}"] * rng.uniform(0.8, 1, len(often))
     models = MODELS | {f"candidate#{seed}": [f"click{seed}", f"buy{seed}"] for seed in (7, 3)}
     del models["candidate"]
-    found = bench.decide(
+    result = bench.decide(
         often, labels=["click", "buy"], models=models, part="part", unseen=True
     ).found
-    assert found.decision.serving.served.seeded
-    assert found.decision.pick.stability.holds is not None
-    runs = {point.id: point.replicates for point in found.decision.frontier.points}
+    assert result.decision.serving.served.seeded
+    assert result.decision.pick.stability.holds is not None
+    runs = {point.id: point.replicates for point in result.decision.frontier.points}
     assert [run.seed for run in runs["candidate"]] == [7, 3]
     judging = often[often["part"] == "judge"]
     rarer = min(judging["click"].mean(), 1 - judging["click"].mean())

@@ -22,28 +22,29 @@ WEIGHTS = "1 p_click + 1 p_buy"
 @pytest.fixture(scope="module")
 def table(log):
     """A log whose candidate is better."""
-    return log(6_000, other=0.3)
+    return log(6_000, candidate_error=0.3)
 
 
-def asked_of(table, asked, **more):
-    return bench.decide(table, **asked, **({"weights": WEIGHTS} | more))
+def asked_of(table, asked, **extra):
+    return bench.decide(table, **asked, **({"weights": WEIGHTS} | extra))
 
 
 def test_a_plan_is_for_the_verdicts_gain_and_its_metrics_are_the_logs(table, asked):
-    found = asked_of(table, asked)
-    plan = found.plan(traffic=500, guardrails={"click": -0.05})
-    verdict, rows = found.decision.verdict, found.found.rows[TEST]
+    result = asked_of(table, asked)
+    plan = result.plan(traffic=500, guardrails={"click": -0.05})
+    verdict, rows = result.decision.verdict, result.found.rows[TEST]
     assert plan["plan"]["gain"] == verdict.both.utility.value > 0
     assert plan["pessimistic"]["gain"] == verdict.both.utility.low
     assert plan["pessimistic"]["units"] >= plan["plan"]["units"]
     assert plan["unit"] == "user"
     index, click, buy = plan["metrics"]
-    each = [
-        np.bincount(np.unique(rows.units, return_inverse=True)[1], own) for own in rows.labels.T
+    by_label = [
+        np.bincount(np.unique(rows.units, return_inverse=True)[1], column)
+        for column in rows.labels.T
     ]
-    assert [click["mean"], buy["mean"]] == pytest.approx([own.mean() for own in each])
-    both = sum(own / own.mean() / 2 for own in each)
-    assert index["spread"] == pytest.approx(both.var())
+    assert [click["mean"], buy["mean"]] == pytest.approx([sums.mean() for sums in by_label])
+    index_values = sum(sums / sums.mean() / 2 for sums in by_label)
+    assert index["spread"] == pytest.approx(index_values.var())
     assert index["mean"] == pytest.approx(1)
     assert click["expected"] == verdict.changes[next(iter(verdict.changes))].to_json()
     assert plan["sentence"].startswith("Plan for ")
@@ -54,17 +55,19 @@ def test_a_plan_is_for_the_verdicts_gain_and_its_metrics_are_the_logs(table, ask
 
 
 def test_values_make_the_metric_and_units_may_be_others(table, asked):
-    found = asked_of(table, asked, values={"click": 1, "buy": 10})
-    value, click, buy = found.plan()["metrics"]
+    result = asked_of(table, asked, values={"click": 1, "buy": 10})
+    value, click, buy = result.plan()["metrics"]
     assert value["mean"] == pytest.approx(click["mean"] + 10 * buy["mean"])
     assert value["title"].startswith("value per user")
-    assert [len(each["metrics"]) for each in (found.plan(unit="row"), found.plan(unit="user"))] == [
+    assert [
+        len(plan["metrics"]) for plan in (result.plan(unit="row"), result.plan(unit="user"))
+    ] == [
         3,
         3,
     ]
-    assert found.plan(unit="row")["metrics"][1]["mean"] < click["mean"]
+    assert result.plan(unit="row")["metrics"][1]["mean"] < click["mean"]
     one = asked_of(table, asked, values={"buy": 1}).plan()
-    assert [each["title"] for each in one["metrics"]] == ["buy per user", "click per user"]
+    assert [metric["title"] for metric in one["metrics"]] == ["buy per user", "click per user"]
 
 
 def test_nothing_is_planned_for_without_a_current_model_or_a_gain(table, asked):
@@ -72,28 +75,30 @@ def test_nothing_is_planned_for_without_a_current_model_or_a_gain(table, asked):
     assert unserved["plan"] is None
     assert unserved["sentence"].startswith("Nobody said what is served")
     gains = unserved["gains"]
-    assert [each["units"] for each in gains] == sorted(
-        (each["units"] for each in gains), reverse=True
+    assert [gain["units"] for gain in gains] == sorted(
+        (gain["units"] for gain in gains), reverse=True
     )
     same = table.assign(q_click=table["p_click"], q_buy=table["p_click"] * table["p_buy"])
-    kept = asked_of(same, asked, weights="p_click + 0.001 p_click p_buy", values={"click": 1})
-    assert kept.decision.verdict.keep
-    assert kept.plan()["sentence"].startswith("There is nothing to test")
-    assert "looks" not in [title for title, (_, rows) in tables(kept.plan()).items() if rows]
+    unchanged = asked_of(same, asked, weights="p_click + 0.001 p_click p_buy", values={"click": 1})
+    assert unchanged.decision.verdict.keep
+    assert unchanged.plan()["sentence"].startswith("There is nothing to test")
+    assert "looks" not in [title for title, (_, rows) in tables(unchanged.plan()).items() if rows]
 
 
 def test_what_nobody_can_tell_is_planned_for_what_matters(log, asked):
-    found = asked_of(log(1_500, seed=2, other=0.8), asked, weights="p_click^1 * p_buy^1")
-    verdict = found.decision.verdict
+    result = asked_of(log(1_500, seed=2, candidate_error=0.8), asked, weights="p_click^1 * p_buy^1")
+    verdict = result.decision.verdict
     assert verdict.kind == "unknown"
-    plan = found.plan()
+    plan = result.plan()
     assert plan["plan"]["gain"] == max(verdict.both.utility.value, 0.005)
-    assert any("cannot tell" in each for each in plan["notes"])
+    assert any("cannot tell" in note for note in plan["notes"])
 
 
 def test_units_that_do_not_differ_and_unknown_intervals_are_said(table, asked):
     last = table["click"].to_numpy().nonzero()[0][-1]
-    one = table.iloc[: last + 1].assign(user=lambda own: own["click"].shift(fill_value=0).cumsum())
+    one = table.iloc[: last + 1].assign(
+        user=lambda frame: frame["click"].shift(fill_value=0).cumsum()
+    )
     with pytest.raises(
         UserError, match="expected users of test that differ in 'click', found 1 in each"
     ):
@@ -124,15 +129,15 @@ def test_the_command_plans_a_folder_of_decide(table, asked, tmp_path, monkeypatc
     assert (
         main(["plan", "found", "--traffic", "500/day", "--guardrail", "click=-1%", "--json"]) == 0
     )
-    told = json.loads(capsys.readouterr().out)
-    assert told.pop("page") == str(tmp_path / "found" / "plan.html")
-    assert told == json.loads((tmp_path / "found" / "plan.json").read_text(encoding="utf-8"))
+    document = json.loads(capsys.readouterr().out)
+    assert document.pop("page") == str(tmp_path / "found" / "plan.html")
+    assert document == json.loads((tmp_path / "found" / "plan.json").read_text(encoding="utf-8"))
     page = (tmp_path / "found" / "plan.html").read_text(encoding="utf-8")
-    assert escape(told["sentence"]) in page
+    assert escape(document["sentence"]) in page
     assert name not in page
     assert "<script" not in page
     assert main(["plan", "found", "--to", "elsewhere"]) == 0
-    assert told["sentence"] not in capsys.readouterr().out
+    assert document["sentence"] not in capsys.readouterr().out
     assert (tmp_path / "elsewhere" / "plan.json").is_file()
     for mistake in (["--traffic", "abc"], ["--guardrail", "click=-100%"]):
         assert main(["plan", "found", "--to", "none", *mistake]) == 2

@@ -84,12 +84,12 @@ def draws(sums, change):
     chance.
     """
     values, counts = np.unique(sums, return_counts=True)
-    found = np.zeros(2 * int(values[-1]) + 1)
+    totals = np.zeros(2 * int(values[-1]) + 1)
     for value, count in zip(values.astype(int), counts, strict=True):
-        each = stats.binom.pmf(np.arange(value + 1), value, abs(change)) * count / len(sums)
+        chance = stats.binom.pmf(np.arange(value + 1), value, abs(change)) * count / len(sums)
         places = value + np.arange(value + 1) * (1 if change > 0 else -1)
-        np.add.at(found, places, each)
-    return np.arange(len(found)), found / found.sum()
+        np.add.at(totals, places, chance)
+    return np.arange(len(totals)), totals / totals.sum()
 
 
 def statistics(sums, change, units, rng, tests=10_000, margin=0.0):
@@ -101,16 +101,16 @@ def statistics(sums, change, units, rng, tests=10_000, margin=0.0):
         values, chances = draws(sums, arm)
         new = np.stack(
             [
-                rng.multinomial(many, chances, tests)
-                for many in np.diff(np.round(units), prepend=0).astype(int)
+                rng.multinomial(count, chances, tests)
+                for count in np.diff(np.round(units), prepend=0).astype(int)
             ]
         )
-        many = np.cumsum(new, axis=0)
-        n = many.sum(axis=2)
-        mean, square = many @ values / n, many @ values**2 / n
+        counts = np.cumsum(new, axis=0)
+        n = counts.sum(axis=2)
+        mean, square = counts @ values / n, counts @ values**2 / n
         moments.append((np.log(mean), (square / mean**2 - 1) / n))
-    (first, noise), (second, other) = moments
-    return ((second - first - math.log1p(margin)) / np.sqrt(noise + other)).T
+    (first, noise), (second, other_noise) = moments
+    return ((second - first - math.log1p(margin)) / np.sqrt(noise + other_noise)).T
 
 
 LOGS = {
@@ -126,7 +126,7 @@ def test_simulated_tests_have_the_power_and_the_error_of_the_plan(log):
     sums = LOGS[log](rng).astype(float)
     metric = OnlineMetric.of("click", "click per user", sums)
     looks = size_of(metric, 0.05, None)["looks"]
-    units, bounds = [each["units"] for each in looks], [each["bound"] for each in looks]
+    units, bounds = [look["units"] for look in looks], [look["bound"] for look in looks]
     gained = (statistics(sums, 0.05, units, rng) > bounds).any(axis=1).mean()
     nothing = (np.abs(statistics(sums, 0.0, units, rng)) > bounds).any(axis=1).mean()
     early = (statistics(sums, 0.05, units, rng) > bounds)[:, :3].any(axis=1).mean()
@@ -134,8 +134,8 @@ def test_simulated_tests_have_the_power_and_the_error_of_the_plan(log):
     assert nothing <= 0.055
     assert early == pytest.approx(looks[2]["ended"], abs=0.02)
     units, passes = [metric.needed(0.0, -0.04, MARGINAL)], stats.norm.ppf(0.95)
-    held, lost = (
+    passed, lost = (
         statistics(sums, true, units, rng, margin=-0.04) > passes for true in (0.0, -0.04)
     )
-    assert 0.78 <= held.mean() <= 0.82
+    assert 0.78 <= passed.mean() <= 0.82
     assert lost.mean() <= 0.055

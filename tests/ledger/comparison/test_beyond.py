@@ -25,15 +25,15 @@ def front(angles, ahead=0.0):
 def seen(truth, runs=10, sd=0.0001):
     rng = np.random.default_rng(len(truth))
     return [
-        Evidence(each + rng.normal(0, sd, (runs, 2)), np.zeros((runs, 0, 2)), tuple(range(runs)))
-        for each in truth
+        Evidence(value + rng.normal(0, sd, (runs, 2)), np.zeros((runs, 0, 2)), tuple(range(runs)))
+        for value in truth
     ]
 
 
 def ask(static, gradient, **noise):
-    found = beyond(seen(static, **noise), seen(gradient, **noise), SCALE, 0.5)
-    assert found is not None
-    return found
+    comparison = beyond(seen(static, **noise), seen(gradient, **noise), SCALE, 0.5)
+    assert comparison is not None
+    return comparison
 
 
 @pytest.mark.parametrize("objectives", [1, 2, 3])
@@ -44,7 +44,7 @@ def test_it_is_the_value_of_the_game(objectives):
     rng = np.random.default_rng(objectives)
     for _ in range(10):
         game = rng.normal(size=(int(rng.integers(1, 7)), objectives))
-        found = linprog(
+        program = linprog(
             c=np.append(np.zeros(objectives), -1.0),
             A_ub=np.hstack([-game, np.ones((len(game), 1))]),
             b_ub=np.zeros(len(game)),
@@ -52,7 +52,7 @@ def test_it_is_the_value_of_the_game(objectives):
             b_eq=[1.0],
             bounds=[(0, None)] * objectives + [(None, None)],
         )
-        assert surplus(game) == pytest.approx(-found.fun)
+        assert surplus(game) == pytest.approx(-program.fun)
 
 
 def test_two_margins_beyond_is_yes_and_equal_fronts_are_no():
@@ -78,13 +78,13 @@ def point(trial):
         rng = np.random.default_rng(int(1e6 * angle) + (weight is None))
         truth = 0.75 + 2e-3 * np.array([np.sin(angle), np.cos(angle)]) + ahead
         values = truth + rng.normal(0, sd, (runs, 2))
-        made = trial(
-            next(numbers), *truth, runs=tuple((tuple(each), tuple(each)) for each in values)
+        record = trial(
+            next(numbers), *truth, runs=tuple((tuple(value), tuple(value)) for value in values)
         )
         method = "pcgrad" if weight is None else "static"
         shares = None if weight is None else (weight, 1 - weight)
         return FamilyPoint(
-            "first", "shop", "tpe", made.points[0], method, shares, gradient=weight is None
+            "first", "shop", "tpe", record.points[0], method, shares, gradient=weight is None
         )
 
     return make
@@ -95,7 +95,7 @@ def answered(*members):
 
 
 def statics(point, count=9, **options):
-    return [point(each * np.pi / 2, each, **options) for each in np.linspace(0, 1, count)]
+    return [point(weight * np.pi / 2, weight, **options) for weight in np.linspace(0, 1, count)]
 
 
 def gradients(point, ahead):
@@ -104,9 +104,9 @@ def gradients(point, ahead):
 
 def test_tries_of_static_weights_as_good_as_gradient_trials_leave_luck_in_tuning(point):
     """They were not confirmed, but show what static weights reach with luck."""
-    made, seen = gradients(point, 1e-3), [*statics(point), *gradients(point, 1e-3)]
-    good = [each.point.metrics for each in made]
+    gradient_points, seen = gradients(point, 1e-3), [*statics(point), *gradients(point, 1e-3)]
+    good = [point.point.metrics for point in gradient_points]
     assert answer(seen, [{}, {}], BOTH, AT, "test", "first").verdict == "yes"  # failed tries
-    found = answer(seen, [{}, *good], BOTH, AT, "test", "first")
-    assert found.verdict == "cannot tell"
-    assert "trials of gradient methods: 5, of static weights: 14" in found.sentence
+    result = answer(seen, [{}, *good], BOTH, AT, "test", "first")
+    assert result.verdict == "cannot tell"
+    assert "trials of gradient methods: 5, of static weights: 14" in result.sentence

@@ -38,32 +38,38 @@ def family(trial):
 
     def make(name, click, confirmed=3, seen=0.0):
         rng = np.random.default_rng(sum(map(ord, name)))
-        made = []
-        for at in range(8):
-            values = np.array([click - 1e-4 * at, 0.8]) + rng.normal(0, 1e-4, (3, 2))
-            runs = tuple((tuple(v), tuple(v)) for v in values) if at < confirmed else ()
-            point = trial(at, click - 1e-4 * at + seen, 0.8 - 1e-4 * at, "mmoe", name, runs)
+        members = []
+        for number in range(8):
+            values = np.array([click - 1e-4 * number, 0.8]) + rng.normal(0, 1e-4, (3, 2))
+            runs = tuple((tuple(v), tuple(v)) for v in values) if number < confirmed else ()
+            point = trial(
+                number, click - 1e-4 * number + seen, 0.8 - 1e-4 * number, "mmoe", name, runs
+            )
             shared = tuple(replace(run, seed=run.replicate) for run in point.replicates)
             point = replace(point, speed={"samples_trained": 1000.0}, replicates=shared)
-            made.append(FamilyPoint(name, "shop", "tpe", point.points[0], name))
-        return made
+            members.append(FamilyPoint(name, "shop", "tpe", point.points[0], name))
+        return members
 
     return make
 
 
-def rows(found, measure):
-    return [row for row in found.tests if row["measure"] == measure]
+def rows(comparison, measure):
+    return [row for row in comparison.tests if row["measure"] == measure]
 
 
-def by_balancing(*of):
+def by_balancing(*groups):
     return compare(
-        families([each for members in of for each in members], "balancing"), BOTH, AT, "test", 0
+        families([member for members in groups for member in members], "balancing"),
+        BOTH,
+        AT,
+        "test",
+        0,
     )
 
 
 def test_a_family_that_is_better_throughout_is_found(family):
-    found = by_balancing(family("static", 0.70), family("pcgrad", 0.72))
-    (click,) = rows(found, "click.auc")
+    comparison = by_balancing(family("static", 0.70), family("pcgrad", 0.72))
+    (click,) = rows(comparison, "click.auc")
     assert (click["left"], click["right"], click["verdict"]) == (
         "pcgrad",
         "static",
@@ -71,17 +77,17 @@ def test_a_family_that_is_better_throughout_is_found(family):
     )
     assert (click["unit"], click["value"]) == ("AUC x 1000", pytest.approx(20, abs=1))
     assert click["paired"] == "by 3 seeds"
-    assert found.members == 3
-    assert [row["verdict"] for row in rows(found, "hypervolume")] == ["pcgrad is better"]
-    assert rows(found, "like.auc")[0]["verdict"].startswith("cannot tell")
+    assert comparison.members == 3
+    assert [row["verdict"] for row in rows(comparison, "hypervolume")] == ["pcgrad is better"]
+    assert rows(comparison, "like.auc")[0]["verdict"].startswith("cannot tell")
 
 
 def test_confirmed_trials_that_are_better_by_luck_in_tuning_are_no_verdict(family):
     """The search saw both families alike: three of eight trials are confirmed, and came out
     better.
     """
-    found = by_balancing(family("static", 0.70), family("pcgrad", 0.72, seen=-0.02))
-    (click,) = rows(found, "click.auc")
+    comparison = by_balancing(family("static", 0.70), family("pcgrad", 0.72, seen=-0.02))
+    (click,) = rows(comparison, "click.auc")
     assert click["p_noise"] < 0.001 < click["p_tuning"] == click["p"] <= click["p_holm"]
     assert click["verdict"].startswith("cannot tell: luck in tuning is not ruled out")
 
@@ -110,8 +116,8 @@ def closed_testing(p):
     """A hypothesis falls where every intersection that it is in falls, each by Bonferroni (Marcus
     et al., 1976).
     """
-    every = [group for size in range(1, len(p) + 1) for group in combinations(range(len(p)), size)]
-    alone = {group: min(1.0, len(group) * min(p[i] for i in group)) for group in every}
+    groups = [group for size in range(1, len(p) + 1) for group in combinations(range(len(p)), size)]
+    alone = {group: min(1.0, len(group) * min(p[i] for i in group)) for group in groups}
     return [max(value for group, value in alone.items() if i in group) for i in range(len(p))]
 
 
@@ -128,7 +134,7 @@ def test_false_alarms_are_as_rare_as_promised(rng):
     pairs = np.array(list(combinations(range(6), 2)))
     p = stats.ttest_ind(values[:, pairs[:, 0]], values[:, pairs[:, 1]], axis=2).pvalue
     assert np.mean((p < 0.05).any(axis=1)) > 0.2
-    assert np.mean([(holm(each) < 0.05).any() for each in p]) < 0.05 + 3 * np.sqrt(
+    assert np.mean([(holm(p_values) < 0.05).any() for p_values in p]) < 0.05 + 3 * np.sqrt(
         0.05 * 0.95 / 1500
     )
 
@@ -181,27 +187,27 @@ def test_the_critical_difference_is_demsar_s():
 
 def test_ranks_and_p_are_scipy_s():
     merits = np.random.default_rng(0).normal(size=(12, 4)).round(1) + np.arange(4) / 2  # with ties
-    found = ranking(list("abcd"), merits)
-    mean = dict(zip(found.names, found.ranks, strict=True))
+    result = ranking(list("abcd"), merits)
+    mean = dict(zip(result.names, result.ranks, strict=True))
     twin = stats.rankdata(-merits, axis=1).mean(axis=0)
     assert [mean[name] for name in "abcd"] == pytest.approx(twin)
-    assert found.ranks == tuple(sorted(found.ranks))
-    assert found.p == pytest.approx(stats.friedmanchisquare(*merits.T).pvalue)
+    assert result.ranks == tuple(sorted(result.ranks))
+    assert result.p == pytest.approx(stats.friedmanchisquare(*merits.T).pvalue)
 
 
 def test_cliques_are_the_largest_groups_that_hang_together():
     merits = np.tile([4.0, 3.0, 2.0, 1.0], (9, 1))
     merits[::2] = [3.0, 4.0, 2.0, 1.0]
-    found = ranking(["a", "b", "c", "d"], merits)
-    apart = {
+    result = ranking(["a", "b", "c", "d"], merits)
+    significant = {
         (i, j)
         for i in range(4)
         for j in range(i, 4)
-        if found.ranks[j] - found.ranks[i] > found.critical
+        if result.ranks[j] - result.ranks[i] > result.critical
     }
-    for first, last in found.cliques:
-        assert (first, last) not in apart
-        assert last == 3 or (first, last + 1) in apart
+    for first, last in result.cliques:
+        assert (first, last) not in significant
+        assert last == 3 or (first, last + 1) in significant
 
 
 VOLUME = partial(hypervolume, objectives=BOTH, reference=AT)

@@ -22,21 +22,24 @@ class World:
             n = valid or n if split == "valid" else n
             x = self.rng.normal(size=(n, tasks))
             self.logits[split] = np.linspace(-1.5, -3, tasks) + x - 0.4 * x[:, ::-1]
-            p, more = expit(self.logits[split]), {}
+            p, extra = expit(self.logits[split]), {}
             if codes:
-                of = self.rng.integers(-1, 2, (n, 1)).astype(np.int16)
-                more = {"segments": {"country": ("US", "FR")}, "codes": of}
+                country_codes = self.rng.integers(-1, 2, (n, 1)).astype(np.int16)
+                extra = {"segments": {"country": ("US", "FR")}, "codes": country_codes}
             labels = self.rng.random(p.shape) < p
-            self.rows[split] = made_rows(labels, ("click", "like"), p.mean(axis=0).tolist(), **more)
+            self.rows[split] = made_rows(
+                labels, ("click", "like"), p.mean(axis=0).tolist(), **extra
+            )
 
     def candidate(self, name, role="trial", seeds=(1, 2, 3), noise=0.3, worse=0.0):
         """Logits are off by `noise` for each seed and by `worse` for all of them."""
-        own = np.random.default_rng(sum(map(ord, name)))
-        found = {}
+        noise_rng = np.random.default_rng(sum(map(ord, name)))
+        predictions = {}
         for split, logits in self.logits.items():
-            bias = worse * own.normal(size=logits.shape)
-            found[split] = [
-                expit(logits + bias + noise * own.normal(size=logits.shape)) for _ in seeds or (0,)
+            bias = worse * noise_rng.normal(size=logits.shape)
+            predictions[split] = [
+                expit(logits + bias + noise * noise_rng.normal(size=logits.shape))
+                for _ in seeds or (0,)
             ]
         return Candidate(
             name,
@@ -44,7 +47,7 @@ class World:
             "mmoe",
             role,
             seeds,
-            lambda split, at: found[split][at].astype("f4"),
+            lambda split, run: predictions[split][run].astype("f4"),
         )
 
 

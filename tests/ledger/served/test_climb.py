@@ -28,8 +28,8 @@ def world(tasks, n, noise, seed=0):
     x = rng.normal(size=(n, tasks))
     p = expit(np.linspace(-1.5, -3, tasks) + x - 0.4 * np.roll(x, 1, axis=1))
     rows = made_rows(rng.random(p.shape) < p, "abcdefgh"[:tasks], p.mean(axis=0).tolist())
-    seen = expit(np.log(p / (1 - p)) + noise * rng.normal(size=p.shape)).astype(np.float32)
-    return rows, p, Candidate("7", "trial 7", "mmoe", "trial", (1,), lambda split, at: seen)
+    predicted = expit(np.log(p / (1 - p)) + noise * rng.normal(size=p.shape)).astype(np.float32)
+    return rows, p, Candidate("7", "trial 7", "mmoe", "trial", (1,), lambda split, run: predicted)
 
 
 def test_what_is_below_a_floor_costs_more_than_any_gain():
@@ -85,25 +85,27 @@ def slowly(worth, tasks, rng, restarts):
     """
     best = -np.inf, "", np.zeros(tasks)
     for restart in range(restarts):
-        kind, at, size = ("power", "sum")[restart % 2], rng.normal(size=tasks), 1.0
-        now = worth(kind, np.exp(at))
+        kind, log_weights, size = ("power", "sum")[restart % 2], rng.normal(size=tasks), 1.0
+        now = worth(kind, np.exp(log_weights))
         while size > 0.05:
-            to = at + size * rng.normal(size=tasks)
+            to = log_weights + size * rng.normal(size=tasks)
             then = worth(kind, np.exp(to))
-            at, now, size = (to, then, size) if then > now else (at, now, 0.85 * size)
-        best = max(best, (now, kind, np.exp(at)), key=lambda each: each[0])
+            log_weights, now, size = (
+                (to, then, size) if then > now else (log_weights, now, 0.85 * size)
+            )
+        best = max(best, (now, kind, np.exp(log_weights)), key=lambda entry: entry[0])
     return best
 
 
 def climbed_to(rows, candidate, aim):
     """The weights that the served front has for a candidate alone."""
-    outcomes = [Objective(f"{each}.recall@10%", "maximize") for each in rows.tasks]
+    outcomes = [Objective(f"{task}.recall@10%", "maximize") for task in rows.tasks]
     splits = dict.fromkeys(("confirm", "test"), rows)
     served = served_front(
         [candidate], splits, outcomes, CurrentRanking("7", today=False), 0, 2, 2, [aim]
     )
-    of = served.table.iloc[served.current]
-    return of["kind"], np.array([*of["weights"].values()])
+    row = served.table.iloc[served.current]
+    return row["kind"], np.array([*row["weights"].values()])
 
 
 @pytest.mark.parametrize(
@@ -115,22 +117,23 @@ def test_weights_are_as_good_as_a_slow_climbers_best_of_many_restarts(tasks, see
     are drawn from.
     """
     rows, p, candidate = world(tasks, 12_000, 0.7, seed)
-    seen = candidate.predictions("confirm", 0).astype(float)
+    predicted = candidate.predictions("confirm", 0).astype(float)
 
     def worth(kind, weights, truth=rows.labels):
-        found = recalls(
-            truth, np.log(seen) @ weights if kind == "power" else seen / rows.rates @ weights
+        outcomes = recalls(
+            truth,
+            np.log(predicted) @ weights if kind == "power" else predicted / rows.rates @ weights,
         )
-        return np.log(found).mean() - 10 * np.maximum(0, 1 - found / 0.1).sum()
+        return np.log(outcomes).mean() - 10 * np.maximum(0, 1 - outcomes / 0.1).sum()
 
-    best, *at = slowly(worth, tasks, np.random.default_rng(1), 10 * tasks)
-    mine = climbed_to(
+    best, *slow = slowly(worth, tasks, np.random.default_rng(1), 10 * tasks)
+    climbed = climbed_to(
         rows,
         candidate,
-        aims_of(Policy(), [f"{each}.recall@10%" for each in rows.tasks], {}, False)[0],
+        aims_of(Policy(), [f"{task}.recall@10%" for task in rows.tasks], {}, False)[0],
     )
-    assert worth(*mine) > best - 0.03
-    assert worth(*mine, p) > worth(*at, p) - 0.01
+    assert worth(*climbed) > best - 0.03
+    assert worth(*climbed, p) > worth(*slow, p) - 0.01
 
 
 @pytest.mark.parametrize(("tasks", "seed"), [(3, 0), (5, 1), (8, 2)])
@@ -141,7 +144,7 @@ def test_within_a_guard_a_climb_is_as_good_as_a_slow_climbers_best_of_many_resta
     rows, p, candidate = world(tasks, 3_000, 0.7, seed)
     scores = np.log(candidate.predictions("confirm", 0).astype(float))
     today = np.exp(1.5 * np.random.default_rng(seed).normal(size=tasks))
-    aim = aims_of(Policy(), [f"{each}.recall@10%" for each in rows.tasks], {}, True)[0]
+    aim = aims_of(Policy(), [f"{task}.recall@10%" for task in rows.tasks], {}, True)[0]
     goal = Goal(aim, recalls(p, scores @ today), np.full(tasks, 0.1))
     best, *_ = slowly(
         lambda _, weights: float(goal.worth(recalls(p, scores @ weights))),
@@ -150,10 +153,10 @@ def test_within_a_guard_a_climb_is_as_good_as_a_slow_climbers_best_of_many_resta
         5,
     )
     equal = Fusion.of("power", [1.0] * tasks)
-    found, at = climb(
+    reached, best_fusion = climb(
         lambda fusion: recalls(p, scores @ np.array(fusion.weights)), [equal], goal, TRIES
     )
-    assert found == goal.worth(recalls(p, scores @ np.array(at.weights))) > best - 0.02
+    assert reached == goal.worth(recalls(p, scores @ np.array(best_fusion.weights))) > best - 0.02
 
 
 @pytest.mark.filterwarnings("error")
@@ -167,10 +170,10 @@ def test_a_climb_gets_from_a_weight_of_0_to_one_and_past_outcomes_below_0():
     aim = SimpleNamespace(
         score=lambda values, base: values[..., 0], floors=lambda base, chance: 0 * base
     )
-    _, at = climb(
+    _, climbed = climb(
         measure, [Fusion.of("sum", [1.0, 0.0])], Goal(aim, np.ones(2), np.zeros(2)), TRIES
     )
-    assert at.weights[1] / at.weights[0] == pytest.approx(1 / 3, abs=0.03)
+    assert climbed.weights[1] / climbed.weights[0] == pytest.approx(1 / 3, abs=0.03)
 
 
 @pytest.mark.parametrize("tasks", [2, 3, 5])
@@ -181,7 +184,7 @@ def test_of_true_probabilities_what_each_event_is_worth_is_its_best_weight(tasks
     rows, p, candidate = world(tasks, 12_000, 0.0)
     value = np.arange(1, tasks + 1.0)
     policy = Policy(rule="value", values=dict(zip(rows.tasks, value.tolist(), strict=True)))
-    names = [f"{each}.recall@10%" for each in rows.tasks]
+    names = [f"{task}.recall@10%" for task in rows.tasks]
     aim = aims_of(policy, names, dict(zip(rows.tasks, rows.rates, strict=True)), False)[0]
 
     def earned(kind, weights):

@@ -23,7 +23,7 @@ def test_it_is_refined_where_the_front_has_a_gap_and_never_without_end():
     sweep = Sweep(2, ["power"])
 
     def outcomes():  # a jump between weights of .45 and .6, flat elsewhere
-        a = np.array([each.weights[1] for each in sweep.settings])
+        a = np.array([setting.weights[1] for setting in sweep.settings])
         step = 1 / (1 + np.exp(-40 * (a - 0.52)))
         return np.stack([1 - step, step], axis=-1)[None]
 
@@ -31,28 +31,30 @@ def test_it_is_refined_where_the_front_has_a_gap_and_never_without_end():
         values = outcomes()
         if not (new := sweep.refine(values, np.ones(values.shape[:2], dtype=bool))):
             break
-        assert all(0.3 < each.weights[1] < 0.7 for each in new)
+        assert all(0.3 < setting.weights[1] < 0.7 for setting in new)
     assert len(sweep.settings) <= 40
 
 
 def test_each_split_stands_under_the_others_name_and_nothing_else_moves(world):
-    made = world(300)
-    own = [made.candidate("a")]
-    others, moved = turned(own, made.rows)
-    for split, other in ((SEARCH, SEARCH), (CONFIRM, TEST), (TEST, CONFIRM)):
-        assert moved[split] is made.rows[other]
-        assert np.array_equal(others[0].predictions(split, 1), own[0].predictions(other, 1))
-    again, _ = turned(others, moved)
-    assert np.array_equal(again[0].predictions(TEST, 0), own[0].predictions(TEST, 0))
+    toy = world(300)
+    candidates = [toy.candidate("a")]
+    swapped, moved = turned(candidates, toy.rows)
+    for split, source in ((SEARCH, SEARCH), (CONFIRM, TEST), (TEST, CONFIRM)):
+        assert moved[split] is toy.rows[source]
+        assert np.array_equal(
+            swapped[0].predictions(split, 1), candidates[0].predictions(source, 1)
+        )
+    restored, _ = turned(swapped, moved)
+    assert np.array_equal(restored[0].predictions(TEST, 0), candidates[0].predictions(TEST, 0))
 
 
-@pytest.mark.parametrize(("more", "found"), [(0, False), (1, True)])
-def test_rows_are_few_by_the_rarest_task(world, monkeypatch, more, found):
+@pytest.mark.parametrize(("extra", "expected"), [(0, False), (1, True)])
+def test_rows_are_few_by_the_rarest_task(world, monkeypatch, extra, expected):
     rows = world(300).rows
     monkeypatch.setattr(
-        module, "FEW_POSITIVES", int((rows[TEST].labels > 0).sum(axis=0).min()) + more
+        module, "FEW_POSITIVES", int((rows[TEST].labels > 0).sum(axis=0).min()) + extra
     )
-    assert few(rows) is found
+    assert few(rows) is expected
 
 
 EQUAL = Fusion.of("power", (1, 1))
@@ -61,13 +63,13 @@ EQUAL = Fusion.of("power", (1, 1))
 @pytest.fixture
 def tried(world, outcomes):
     """The sweep of a candidate and of a score that is not fused."""
-    made = world(300)
-    score = made.candidate("today", "current", seeds=())
+    toy = world(300)
+    score = toy.candidate("today", "current", seeds=())
     fused = score.predictions
     score = replace(score, predictions=lambda split, run: fused(split, run)[:, :1])
     names = [objective.name for objective in outcomes]
-    meter = Meter([made.candidate("a"), score], made.rows[CONFIRM], CONFIRM, names, 0)
-    return swept(meter, made.rows[CONFIRM].rates, outcomes, EQUAL)
+    meter = Meter([toy.candidate("a"), score], toy.rows[CONFIRM], CONFIRM, names, 0)
+    return swept(meter, toy.rows[CONFIRM].rates, outcomes, EQUAL)
 
 
 def test_a_place_is_the_first_setting_that_ranks_alike(tried):
@@ -83,19 +85,20 @@ def test_climbs_begin_at_the_best_of_each_kind_then_at_the_best_of_all_and_never
     """For the first goal alone the second time."""
     aims = [
         SimpleNamespace(
-            score=lambda values, base, at=at: values[..., at], floors=lambda base, chance: 0 * base
+            score=lambda values, base, column=column: values[..., column],
+            floors=lambda base, chance: 0 * base,
         )
-        for at in (0, 1)
+        for column in (0, 1)
     ]
     goals = [Goal(aim, np.ones(2), np.zeros(2)) for aim in aims]
     starts, of_score = first_starts(tried, goals)
     assert of_score == second_starts(tried, goals)[1] == []
-    for at, start in enumerate(starts):
-        worth = dict(zip(tried.settings, tried.means[0][:, at], strict=True))
+    for number, start in enumerate(starts):
+        worth = dict(zip(tried.settings, tried.means[0][:, number], strict=True))
         assert [setting.kind for setting in start.settings] == ["power", "sum"]
         for setting in start.settings:
             assert worth[setting] == max(
-                worth[other] for other in worth if other.kind == setting.kind
+                worth[candidate] for candidate in worth if candidate.kind == setting.kind
             )
     ((again,), _) = second_starts(tried, goals)
     worth = dict(zip(tried.settings, tried.means[0][:, 0], strict=True))
@@ -116,44 +119,42 @@ def test_the_ideal_ranks_each_task_by_its_own_labels_and_is_unknown_of_items(wor
 
 
 def front_of(world, candidates, outcomes, current=None, setting=EQUAL):
-    at = CurrentRanking(current or candidates[0].id, setting)
-    return served_front(candidates, world.rows, outcomes, at, seed=1, resamples=40, draws=400)
+    ranking = CurrentRanking(current or candidates[0].id, setting)
+    return served_front(candidates, world.rows, outcomes, ranking, seed=1, resamples=40, draws=400)
 
 
 @pytest.fixture
 def two(world, outcomes):
     """A good candidate and a dominated one, and their front."""
-    made = world(1200)
+    toy = world(1200)
     candidates = [
-        made.candidate("good", noise=0.1),
-        made.candidate("trees", "baseline", noise=0.1, worse=1.5),
+        toy.candidate("good", noise=0.1),
+        toy.candidate("trees", "baseline", noise=0.1, worse=1.5),
     ]
-    return made, candidates, front_of(made, candidates, outcomes)
+    return toy, candidates, front_of(toy, candidates, outcomes)
 
 
 def test_values_that_choose_are_surer_with_more_rows_of_validation(world, outcomes):
     """A mean of both splits: with nine times as many rows there, the error is .53 of that of
     confirmation rows.
     """
-    made = world(600, valid=5400)
-    candidates = [made.candidate("a", seeds=()), made.candidate("b", seeds=())]
-    errors = [np.median(front_of(made, candidates, outcomes).draws["confirm"].std(axis=0))]
-    del made.rows["valid"]
-    errors.append(np.median(front_of(made, candidates, outcomes).draws["confirm"].std(axis=0)))
+    toy = world(600, valid=5400)
+    candidates = [toy.candidate("a", seeds=()), toy.candidate("b", seeds=())]
+    errors = [np.median(front_of(toy, candidates, outcomes).draws["confirm"].std(axis=0))]
+    del toy.rows["valid"]
+    errors.append(np.median(front_of(toy, candidates, outcomes).draws["confirm"].std(axis=0)))
     assert errors[0] / errors[1] == pytest.approx(0.53, abs=0.12)
 
 
 def test_segments_are_measured_on_their_own_rows(world, outcomes):
-    made = world(1500, codes=True)
-    served = front_of(
-        made, [made.candidate("a", noise=0.1), made.candidate("b", noise=0.1)], outcomes
-    )
+    toy = world(1500, codes=True)
+    served = front_of(toy, [toy.candidate("a", noise=0.1), toy.candidate("b", noise=0.1)], outcomes)
     for split in ("confirm", "test"):
         assert {*served.slices(split)} >= {"country=US", "country=FR"}
         for name in ("country=US", "country=FR"):
             assert all(
-                each == Effect(0, 0, 0)
-                for each in served.effects(served.current, split, name).values()
+                effect == Effect(0, 0, 0)
+                for effect in served.effects(served.current, split, name).values()
             )
             low, value, high, whole_low, whole_high = (
                 served.at(split, part, slice)
@@ -170,41 +171,41 @@ def test_segments_are_measured_on_their_own_rows(world, outcomes):
 
 
 def test_it_is_the_same_again_and_from_files(two, outcomes, tmp_path):
-    made, candidates, served = two
-    again = front_of(made, candidates, outcomes)
-    assert all(np.array_equal(own, again.draws[split]) for split, own in served.draws.items())
-    digest = digest_of(candidates, made.rows, outcomes, CurrentRanking("good", EQUAL), 1)
+    toy, candidates, served = two
+    again = front_of(toy, candidates, outcomes)
+    assert all(np.array_equal(draws, again.draws[split]) for split, draws in served.draws.items())
+    digest = digest_of(candidates, toy.rows, outcomes, CurrentRanking("good", EQUAL), 1)
     save(served, tmp_path, digest)
-    found = load(tmp_path, digest)
-    assert found.table.equals(served.table)
-    for own, read in ((served.cells, found.cells), (served.draws, found.draws)):
-        assert list(own) == list(read)
-        assert all(np.array_equal(own[key], read[key], equal_nan=True) for key in own)
-    np.testing.assert_array_equal(found.random, served.random)
+    loaded = load(tmp_path, digest)
+    assert loaded.table.equals(served.table)
+    for saved, read in ((served.cells, loaded.cells), (served.draws, loaded.draws)):
+        assert list(saved) == list(read)
+        assert all(np.array_equal(saved[key], read[key], equal_nan=True) for key in saved)
+    np.testing.assert_array_equal(loaded.random, served.random)
     np.testing.assert_allclose(served.random, 0.1)  # of recall in the first tenth
-    assert found.hypervolume == served.hypervolume
+    assert loaded.hypervolume == served.hypervolume
     assert (
-        load(tmp_path, digest_of(candidates, made.rows, outcomes, CurrentRanking("good", EQUAL), 2))
+        load(tmp_path, digest_of(candidates, toy.rows, outcomes, CurrentRanking("good", EQUAL), 2))
         is None
     )
     # trained again
-    other = [
-        replace(candidates[0], predictions=made.candidate("other").predictions),
+    retrained = [
+        replace(candidates[0], predictions=toy.candidate("other").predictions),
         candidates[1],
     ]
     assert (
-        load(tmp_path, digest_of(other, made.rows, outcomes, CurrentRanking("good", EQUAL), 1))
+        load(tmp_path, digest_of(retrained, toy.rows, outcomes, CurrentRanking("good", EQUAL), 1))
         is None
     )
     for file in tmp_path.iterdir():  # damaged: it is drawn anew
         whole = file.read_bytes()
         half = len(whole) // 2
         flipped = whole[:half] + bytes([whole[half] ^ 1]) + whole[half + 1 :]
-        for left in (b"", whole[:half], b"[1]", flipped):
-            file.write_bytes(left)
+        for damaged in (b"", whole[:half], b"[1]", flipped):
+            file.write_bytes(damaged)
             assert load(tmp_path, digest) is None
         file.write_bytes(whole)
-    shown = to_json(served)
-    assert shown["points"][0]["on_front"]
-    assert shown["current"]["trial"] == "good"
-    assert set(shown["points"][0]["outcomes"]) == {each.name for each in outcomes}
+    document = to_json(served)
+    assert document["points"][0]["on_front"]
+    assert document["current"]["trial"] == "good"
+    assert set(document["points"][0]["outcomes"]) == {outcome.name for outcome in outcomes}

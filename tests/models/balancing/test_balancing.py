@@ -56,16 +56,18 @@ def weights_of(kind, tasks):
     gradients = [torch.randn(tasks, 6) * norm for norm in norms]
     entry = BALANCING[kind]
     balancer = entry.build([str(task) for task in range(tasks)], entry.config())
-    return torch.stack([balancer(each @ each.T).double() for each in gradients])
+    return torch.stack([balancer(gradient @ gradient.T).double() for gradient in gradients])
 
 
 @pytest.mark.parametrize("tasks", [2, 3])
 def test_those_and_only_those_have_one_direction(tasks):
-    found = {kind: weights_of(kind, tasks) for kind in GRAMIAN}
-    for one, other in itertools.combinations(GRAMIAN, 2):
-        cosine = torch.nn.functional.cosine_similarity(found[one], found[other], dim=1).min()
-        same = method(one, tasks) == method(other, tasks)
-        assert same == bool(cosine > 1 - 1e-6), (one, other)
+    weights_by_kind = {kind: weights_of(kind, tasks) for kind in GRAMIAN}
+    for first, second in itertools.combinations(GRAMIAN, 2):
+        cosine = torch.nn.functional.cosine_similarity(
+            weights_by_kind[first], weights_by_kind[second], dim=1
+        ).min()
+        same = method(first, tasks) == method(second, tasks)
+        assert same == bool(cosine > 1 - 1e-6), (first, second)
     assert {name for names in SAME_DIRECTION for name in names} <= set(GRAMIAN)
 
 
@@ -85,10 +87,12 @@ SUMS = {"pcgrad", "gradvac", "upgrad", "gradnorm"}
 BLIND_TO_TASK_SCALES = {"nash_mtl", "conflict_free", "imtl_g", "db_mtl"}
 
 
-def assert_non_conflicting(jacobian, found):
+def assert_non_conflicting(jacobian, direction):
     """No product of the step with a gradient is negative, except by rounding of its terms."""
     norms = jacobian.norm(dim=1)
-    assert (jacobian @ found >= -2e-6 * norms * norms.max() * len(jacobian)).all(), jacobian @ found
+    assert (jacobian @ direction >= -2e-6 * norms * norms.max() * len(jacobian)).all(), (
+        jacobian @ direction
+    )
 
 
 @pytest.mark.parametrize("name", sorted(POSITIVE))
@@ -111,17 +115,17 @@ def test_gradients_without_conflict_are_summed(name):
         )
 
 
-@pytest.mark.parametrize(("name", "most"), sorted(NON_CONFLICTING.items()))
-def test_the_step_conflicts_with_no_task(name, most):
-    some = [t for t in TASK_COUNTS[1:] if t <= most]
+@pytest.mark.parametrize(("name", "limit"), sorted(NON_CONFLICTING.items()))
+def test_the_step_conflicts_with_no_task(name, limit):
+    some = [t for t in TASK_COUNTS[1:] if t <= limit]
     for sample, tasks, seed, scale in itertools.product(SAMPLERS, some, range(2), SCALES):
         jacobian = scale * sample(tasks, seed=seed)
         assert_non_conflicting(jacobian, step(build(name, tasks), jacobian))
 
 
-@pytest.mark.parametrize(("name", "most"), sorted(STATIONARY.items()))
-def test_the_step_is_zero_where_stationary(name, most):
-    for tasks, scale in itertools.product([t for t in TASK_COUNTS[1:] if t <= most], SCALES):
+@pytest.mark.parametrize(("name", "limit"), sorted(STATIONARY.items()))
+def test_the_step_is_zero_where_stationary(name, limit):
+    for tasks, scale in itertools.product([t for t in TASK_COUNTS[1:] if t <= limit], SCALES):
         jacobian = scale * stationary(tasks)
         assert step(build(name, tasks), jacobian).norm() < 1e-5 * jacobian.norm()
         assert step(build(name, tasks), scale * normal(tasks)).norm() > 0.01 * scale
@@ -132,11 +136,11 @@ def test_the_direction_does_not_depend_on_a_tasks_own_scale(name):
     """All of them guarantee this where the losses are scaled as their gradients are."""
     factors = torch.tensor([1e-2, 1.0, 1e2], dtype=torch.float64)
     jacobian = normal(3)
-    found = [
+    steps = [
         step(build(name, 3), jacobian * f[:, None], f.float())
         for f in (torch.ones_like(factors), factors)
     ]
-    directions = [one / one.norm() for one in found]
+    directions = [one / one.norm() for one in steps]
     torch.testing.assert_close(directions[0], directions[1], rtol=1e-4, atol=1e-4)
 
 

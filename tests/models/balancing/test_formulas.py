@@ -61,9 +61,9 @@ def some_losses(steps, tasks):
     return torch.rand(steps, tasks, generator=torch.Generator().manual_seed(1)) + 0.1
 
 
-def slow_weights(losses, at, virtual_epoch, temperature):
-    """The paper's formula at step `at`, from all the losses before it."""
-    tasks, epoch = len(losses[0]), at // virtual_epoch
+def slow_weights(losses, number, virtual_epoch, temperature):
+    """The paper's formula at step `number`, from all the losses before it."""
+    tasks, epoch = len(losses[0]), number // virtual_epoch
     if epoch < 2:
         return [1.0] * tasks
     rates = []
@@ -88,17 +88,17 @@ def test_weights_follow_the_formula(virtual_epoch, temperature, absent):
     losses = some_losses(20, 3)
     losses[torch.rand(20, 3) < absent] = 0
     balancer = build("dwa", 3, temperature=temperature, virtual_epoch=virtual_epoch)
-    for at in range(20):
-        expected = torch.tensor(slow_weights(losses.tolist(), at, virtual_epoch, temperature))
+    for number in range(20):
+        expected = torch.tensor(slow_weights(losses.tolist(), number, virtual_epoch, temperature))
         torch.testing.assert_close(balancer.weights(), expected)
-        torch.testing.assert_close(balancer(losses[at]), (expected * losses[at]).sum())
+        torch.testing.assert_close(balancer(losses[number]), (expected * losses[number]).sum())
 
 
 def test_dwa_equals_torchjd_told_where_epochs_end():
     balancer, reference = build("dwa", 2, virtual_epoch=5), Reference()
-    for at, losses in enumerate(some_losses(30, 2), start=1):
+    for number, losses in enumerate(some_losses(30, 2), start=1):
         torch.testing.assert_close(balancer(losses), reference(losses))
-        if at % 5 == 0:
+        if number % 5 == 0:
             reference.step()
 
 
@@ -108,8 +108,8 @@ def test_two_tasks_have_a_closed_form():
             g, h = torch.randn(2, 3, dtype=torch.float64) * torch.tensor([[1.0], [scale]])
             a = ((h - g) @ h / (h - g).square().sum()).clamp(0, 1)
             rows = torch.stack([g, h])
-            found = build("mgda", 2)(rows @ rows.T)
-            torch.testing.assert_close(found, 2 * torch.stack([a, 1 - a]), rtol=1e-6, atol=1e-6)
+            weights = build("mgda", 2)(rows @ rows.T)
+            torch.testing.assert_close(weights, 2 * torch.stack([a, 1 - a]), rtol=1e-6, atol=1e-6)
 
 
 def test_optimality():
@@ -178,8 +178,8 @@ def test_cagrad_equals_brute_force_on_the_dual(tasks, c):
         )
         expected = torch.from_numpy(brute_force(jacobian.numpy(), c))
         # the paper's d: without our scale
-        found = step(build("cagrad", tasks, c=c), jacobian) * (1 + c) / tasks
-        torch.testing.assert_close(found, expected, rtol=0, atol=1e-3 * float(expected.norm()))
+        direction = step(build("cagrad", tasks, c=c), jacobian) * (1 + c) / tasks
+        torch.testing.assert_close(direction, expected, rtol=0, atol=1e-3 * float(expected.norm()))
 
 
 def rows_and_losses(seed, tasks=3):
@@ -194,8 +194,8 @@ def test_gradnorm_descends_its_own_loss():
     balancer, w, firsts = build("gradnorm", 3), torch.ones(3, dtype=torch.float64), []
     for seed in range(10):
         rows, losses = rows_and_losses(seed)
-        found = step(balancer, rows, losses)
-        torch.testing.assert_close(found, w @ rows, rtol=1e-5, atol=1e-5)
+        direction = step(balancer, rows, losses)
+        torch.testing.assert_close(direction, w @ rows, rtol=1e-5, atol=1e-5)
         if seed < 3:
             firsts.append(losses.double())
             continue
@@ -235,9 +235,9 @@ def test_moco_follows_its_estimates():
 
 
 @pytest.mark.parametrize(
-    ("scale", "least", "most"), [("both", 0, math.inf), ("down", 0, 1), ("up", 1, math.inf)]
+    ("scale", "lowest", "highest"), [("both", 0, math.inf), ("down", 0, 1), ("up", 1, math.inf)]
 )
-def test_metabalance_brings_each_parts_length_to_the_targets(scale, least, most):
+def test_metabalance_brings_each_parts_length_to_the_targets(scale, lowest, highest):
     balancer = build("metabalance", 3, target="b", scale=scale)
     m = torch.zeros(3, 3, dtype=torch.float64)
     for k in range(6):
@@ -252,7 +252,7 @@ def test_metabalance_brings_each_parts_length_to_the_targets(scale, least, most)
                 usual = m[:, part] / (
                     1 - 0.9 ** torch.tensor([k + 1, k + 1, k], dtype=torch.float64)
                 )
-                ratio = min(max(usual[1] / usual[task], least), most)
+                ratio = min(max(usual[1] / usual[task], lowest), highest)
                 expected[start:end] += (0.7 * ratio + 0.3) * rows[task, start:end]
         torch.testing.assert_close(step(balancer, rows), expected)
 
@@ -297,16 +297,16 @@ def test_the_bargain_is_found_in_few_steps_by_opposed_gradients_too(
     steps, solve = [], np.linalg.solve
     monkeypatch.setattr(np.linalg, "solve", lambda *systems: steps.append(1) or solve(*systems))
     rows = opposed(tasks, noise)
-    found = build("fairgrad", tasks, alpha=alpha)(rows @ rows.T).numpy()
+    weights = build("fairgrad", tasks, alpha=alpha)(rows @ rows.T).numpy()
     assert len(steps) <= 20
     if alpha == 1:
-        np.testing.assert_array_equal(build("nash_mtl", tasks)(rows @ rows.T), found)
+        np.testing.assert_array_equal(build("nash_mtl", tasks)(rows @ rows.T), weights)
     # dependent ones are taken as just independent
     gradients = Gradients.of((rows @ rows.T).numpy())
-    along = gradients.norms * (gradients.cosines @ (gradients.norms * found))
-    terms = along * found ** (1 / alpha)  # equal, and 1 for the solution itself
+    products = gradients.norms * (gradients.cosines @ (gradients.norms * weights))
+    terms = products * weights ** (1 / alpha)  # equal, and 1 for the solution itself
     np.testing.assert_allclose(terms, terms.mean(), rtol=1e-4)
-    assert found @ gradients.norms == pytest.approx(gradients.norms.sum())
+    assert weights @ gradients.norms == pytest.approx(gradients.norms.sum())
 
 
 @pytest.mark.parametrize("tasks", range(1, 7))
@@ -314,11 +314,13 @@ def test_gradients_have_the_gramian_that_they_came_from(tasks):
     jacobian = (
         np.random.default_rng(0).standard_normal((tasks, 9)) * np.logspace(-10, 10, tasks)[:, None]
     )
-    found = Gradients.of(jacobian @ jacobian.T)
+    gradients = Gradients.of(jacobian @ jacobian.T)
     norms = np.linalg.norm(jacobian, axis=1)
-    np.testing.assert_allclose(found.norms, norms)
+    np.testing.assert_allclose(gradients.norms, norms)
     unit = jacobian / norms[:, None]
-    np.testing.assert_allclose(found.directions.T @ found.directions, unit @ unit.T, atol=1e-12)
+    np.testing.assert_allclose(
+        gradients.directions.T @ gradients.directions, unit @ unit.T, atol=1e-12
+    )
 
 
 @pytest.mark.parametrize("tasks", range(1, 7))

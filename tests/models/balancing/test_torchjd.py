@@ -82,9 +82,9 @@ def _plugin(monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ROBUST)
 def test_a_balancer_of_the_example_does_what_every_balancer_must_do(name):
-    found = checks("balancing", name)
-    assert len(found) > 10
-    for check in found:
+    all_checks = checks("balancing", name)
+    assert len(all_checks) > 10
+    for check in all_checks:
         check()
 
 
@@ -108,9 +108,9 @@ def test_it_is_theirs(name, reference):
         if reference is None:
             # One draw for each number, taken part by part here and in one go there: equal where all
             # draws are.
-            found = step(build(name, tasks), rows)
+            direction = step(build(name, tasks), rows)
             allowed = torch.stack([rows.clamp(min=0).sum(0), rows.clamp(max=0).sum(0)])
-            assert torch.isclose(found, allowed).any(0).all()
+            assert torch.isclose(direction, allowed).any(0).all()
         else:
             torch.testing.assert_close(
                 step(build(name, tasks), rows), reference(rows), rtol=1e-5, atol=1e-5
@@ -144,8 +144,8 @@ def test_scalarisations_are_theirs_up_to_their_scale():
     losses = torch.rand(4) + 0.1
     r = torch.tensor([1.0, 2.0, 3.0, 4.0]) / 10
     weight = dict(zip(TASKS, (10 * r).tolist(), strict=False))
-    found = build("stch", 4, mu=0.2, weight=weight, virtual_epoch=0)(losses)
-    torch.testing.assert_close(found, 16 * scalars.STCH(0.2, r)(losses))
+    value = build("stch", 4, mu=0.2, weight=weight, virtual_epoch=0)(losses)
+    torch.testing.assert_close(value, 16 * scalars.STCH(0.2, r)(losses))
 
 
 def test_uncertainty_is_twice_the_papers_loss():
@@ -155,9 +155,9 @@ def test_uncertainty_is_twice_the_papers_loss():
         ours.log_variance.copy_(values)
         reference.log_var.copy_(values)
     losses = torch.tensor([0.3, 2.0, 0.01], requires_grad=True)
-    found, expected = ours(losses), 2 * reference(losses)
-    torch.testing.assert_close(found, expected)
-    gradients = torch.autograd.grad(found, [losses, ours.log_variance])
+    value, expected = ours(losses), 2 * reference(losses)
+    torch.testing.assert_close(value, expected)
+    gradients = torch.autograd.grad(value, [losses, ours.log_variance])
     torch.testing.assert_close(
         gradients, torch.autograd.grad(expected, [losses, reference.log_var])
     )

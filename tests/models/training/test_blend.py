@@ -55,9 +55,11 @@ def test_probabilities_are_mixed_in_logits_and_values_as_they_are():
     network, trees = np.array([[0.2, 0.04, 3.0]]), np.array([[0.9, 0.45, 9.0]])
     [(conditional, joint)] = mixed(network, trees, [0.5, 0.5, 0.25], schema)
     odds = np.sqrt([0.25 * 9, (0.04 / 0.96) * (0.45 / 0.55), (0.2 / 0.8) * (0.5 / 0.5)])
-    told = odds / (1 + odds)
-    np.testing.assert_allclose(joint, [[*told[:2], 0.25 * 3 + 0.75 * 9]], rtol=1e-6)
-    np.testing.assert_allclose(conditional, [[told[0], told[2], 0.25 * 15 + 0.75 * 10]], rtol=1e-6)
+    probabilities = odds / (1 + odds)
+    np.testing.assert_allclose(joint, [[*probabilities[:2], 0.25 * 3 + 0.75 * 9]], rtol=1e-6)
+    np.testing.assert_allclose(
+        conditional, [[probabilities[0], probabilities[2], 0.25 * 15 + 0.75 * 10]], rtol=1e-6
+    )
 
 
 def test_a_job_measures_and_keeps_the_mixture(tmp_path, monkeypatch):
@@ -84,19 +86,21 @@ def test_a_job_measures_and_keeps_the_mixture(tmp_path, monkeypatch):
     )
     rng, parts = np.random.default_rng(1), parts_of(CONFIG, 2)
     assert parts == ("7@16000-2", name_of(training_of("trees", None, None, SETTINGS), 2))
-    kept = {split: read_rows(tmp_path, split) for split in REPLICATED}
-    said = {split: rng.uniform(0.05, 0.95, (2, kept[split].kept, 3)) for split in REPLICATED}
-    for split, both in said.items():
-        for name, joint in zip(parts, both, strict=True):
+    rows_by_split = {split: read_rows(tmp_path, split) for split in REPLICATED}
+    joint_by_split = {
+        split: rng.uniform(0.05, 0.95, (2, rows_by_split[split].kept, 3)) for split in REPLICATED
+    }
+    for split, joints in joint_by_split.items():
+        for name, joint in zip(parts, joints, strict=True):
             keep(tmp_path, name, split, joint)
     result = run_blend(job, tiny)
-    rows, group = kept["test"], kept["test"].group
+    rows, group = rows_by_split["test"], rows_by_split["test"].group
     assert rows.kept < len(tiny.split("test"))
-    [(conditional, joint)] = mixed(*said["test"], [0.25, 1.0, 0.5], tiny.schema)
+    [(conditional, joint)] = mixed(*joint_by_split["test"], [0.25, 1.0, 0.5], tiny.schema)
     expected = evaluate(np.asarray(rows.labels), conditional, joint, group, CHAIN, "test/")
     assert {key: result.metrics[key] for key in expected} == pytest.approx(expected)
-    own = predictions.predictions(tmp_path, "test", name_of(job.training, 2))
-    np.testing.assert_allclose(own, joint, rtol=1e-6)
+    kept_joint = predictions.predictions(tmp_path, "test", name_of(job.training, 2))
+    np.testing.assert_allclose(kept_joint, joint, rtol=1e-6)
     resampling = Resampling(CHAIN, "test", 8, ())
     resampling.add(
         Predicted(rows.labels, group, units=rows.units, conditional=conditional, joint=joint)
@@ -129,7 +133,8 @@ def test_two_have_about_the_parameters_of_one(dim, layers, interaction):
     config = TrialConfig.parse(WHOLE | named)
     half = halved(config, schema)
     size, whole = (
-        sum(each.numel() for each in build_model(schema, of).parameters()) for of in (half, config)
+        sum(parameter.numel() for parameter in build_model(schema, candidate).parameters())
+        for candidate in (half, config)
     )
     odd_table = dim == 5 and layers != "128-64"  # a table of an odd width cannot be halved
     assert 2 * size / whole == pytest.approx(1, abs=0.25 if odd_table else 0.1)

@@ -23,14 +23,14 @@ FITTED = {"gls": 0.8, "famo": 0.8, "db_mtl": 0.8}
 
 def sampled():
     """Each balancer at least once; the other axes go round, and every loss meets every funnel."""
-    many = max(len(BALANCING), len(FUNNELS) * len(LOSSES))
+    total = max(len(BALANCING), len(FUNNELS) * len(LOSSES))
     losses, round_ = list(LOSSES), math.lcm(len(FUNNELS), len(LOSSES))
     axes = {
-        "balancing.kind": islice(cycle(BALANCING), many),
+        "balancing.kind": islice(cycle(BALANCING), total),
         "sharing.kind": cycle(SHARING),
         "funnel.kind": cycle(FUNNELS),
         "interaction.kind": cycle(INTERACTIONS),
-        "loss.kind": (losses[(at + at // round_) % len(losses)] for at in count()),
+        "loss.kind": (losses[(number + number // round_) % len(losses)] for number in count()),
         "ensemble.members": cycle((1, 1, 3, 1, 2, 1)),
     }
     return [dict(zip(axes, values, strict=True)) for values in zip(*axes.values(), strict=False)]
@@ -42,9 +42,10 @@ def named(chosen):
 
 def mostly_slow(chosen, quick):
     """A case each; those that are quick are what the others are, and soon at hand."""
-    marks = [() if at in quick else pytest.mark.slow for at in range(len(chosen))]
+    marks = [() if number in quick else pytest.mark.slow for number in range(len(chosen))]
     cases = [
-        pytest.param(each, id=named(each), marks=of) for each, of in zip(chosen, marks, strict=True)
+        pytest.param(options, id=named(options), marks=mark)
+        for options, mark in zip(chosen, marks, strict=True)
     ]
     return pytest.mark.parametrize("chosen", cases)
 
@@ -56,8 +57,8 @@ def last(cases, count):
 
 @mostly_slow(sampled(), range(0, len(sampled()), 16))
 def test_it_reaches_every_parameter_and_fits_64_rows(tiny, chosen):
-    least = FITTED.get(chosen["balancing.kind"], 0.99)
-    training_checks.it_reaches_every_parameter_and_fits_64_rows(tiny, chosen, least)
+    lowest = FITTED.get(chosen["balancing.kind"], 0.99)
+    training_checks.it_reaches_every_parameter_and_fits_64_rows(tiny, chosen, lowest)
 
 
 @mostly_slow(sampled(), last(sampled(), 12))
@@ -68,8 +69,8 @@ def test_a_row_of_weight_0_counts_as_one_without_labels(tiny, chosen):
 @pytest.mark.parametrize(
     ("weights", "chosen"),
     [
-        pytest.param(at % 2 * 2, each, id=named(each))
-        for at, each in enumerate(sampled()[: len(BALANCING)])
+        pytest.param(number % 2 * 2, options, id=named(options))
+        for number, options in enumerate(sampled()[: len(BALANCING)])
     ],
 )
 def test_its_state_round_trips_bit_for_bit(tiny, weights, chosen):

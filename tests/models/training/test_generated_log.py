@@ -34,8 +34,10 @@ def log_of(name):
     """The rows of a card's test."""
     reader = load_card(name).reader
     assert isinstance(reader, SyntheticReader)
-    made = GENERATORS[reader.generator]
-    frame: pd.DataFrame = made.generate(made.config.model_validate(reader.parameters)).to_pandas()
+    generator = GENERATORS[reader.generator]
+    frame: pd.DataFrame = generator.generate(
+        generator.config.model_validate(reader.parameters)
+    ).to_pandas()
     return frame[frame.day > 8].reset_index(drop=True)
 
 
@@ -56,34 +58,34 @@ def trained(name, tasks, tmp_path, outcomes=(), **dotted):
         predictions=str(tmp_path),
     )
     metrics = run_job(job).metrics
-    found = predictions(tmp_path, "test", name_of(job.training, 1))
-    return metrics, dict(zip(tasks, found.T.astype(np.float64), strict=True))
+    joint = predictions(tmp_path, "test", name_of(job.training, 1))
+    return metrics, dict(zip(tasks, joint.T.astype(np.float64), strict=True))
 
 
-def above_least(said, truth):
+def above_least(predicted, truth):
     """Expected loss above the least, where labels have these probabilities."""
-    q, p = np.clip(said, 1e-6, 1 - 1e-6), truth.to_numpy()
+    q, p = np.clip(predicted, 1e-6, 1 - 1e-6), truth.to_numpy()
     return float(np.mean(p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q))))
 
 
-def assert_true(said, truth, frame):
+def assert_true(predicted, truth, frame):
     """Mean predictions of each tab and of five ranges of novelty are within four standard errors of
     the truth's.
 
     The errors are those of a mean of as many labels as the test has: train has more.
     """
     for by in (frame.tab, pd.qcut(frame.novelty, 5)):
-        for _, own in frame.groupby(by, observed=True):
-            p = float(truth[own.index].mean())
-            assert abs(said[own.index].mean() - p) < 4 * np.sqrt(p * (1 - p) / len(own))
+        for _, rows in frame.groupby(by, observed=True):
+            p = float(truth[rows.index].mean())
+            assert abs(predicted[rows.index].mean() - p) < 4 * np.sqrt(p * (1 - p) / len(rows))
 
 
 def test_weights_lead_to_the_weighted_probability(tmp_path):
     frame = log_of("synthetic-feed@weighted")
-    metrics, said = trained("synthetic-feed@weighted", ("click",), tmp_path, **FINE)
-    assert_true(said["click"], frame.p_click_weighted, frame)
-    assert above_least(said["click"], frame.p_click_weighted) < 0.005
-    assert above_least(said["click"], frame.p_click) > 0.02
+    metrics, predicted = trained("synthetic-feed@weighted", ("click",), tmp_path, **FINE)
+    assert_true(predicted["click"], frame.p_click_weighted, frame)
+    assert above_least(predicted["click"], frame.p_click_weighted) < 0.005
+    assert above_least(predicted["click"], frame.p_click) > 0.02
     assert metrics["test/click.pcoc"] == pytest.approx(1, abs=0.05)
     assert metrics["test/click.plain_pcoc"] > 1.25
 
@@ -96,14 +98,18 @@ def test_thinned_negatives_lead_to_the_probability_of_all_rows(variant, funnel, 
     """
     name = f"synthetic-feed@{variant},rows=300_000"
     frame = log_of(name)
-    metrics, said = trained(name, ("click", "comment"), tmp_path, **FINE, **{"funnel.kind": funnel})
-    assert_true(said["click"], frame.p_click, frame)
-    assert above_least(said["click"], frame.p_click) < 0.006
+    metrics, predicted = trained(
+        name, ("click", "comment"), tmp_path, **FINE, **{"funnel.kind": funnel}
+    )
+    assert_true(predicted["click"], frame.p_click, frame)
+    assert above_least(predicted["click"], frame.p_click) < 0.006
     weights = np.where(frame.click == 1, 1, 1 / frame.kept_rate)
-    error = np.sqrt((weights**2 * (said["click"] - frame.click) ** 2).sum()) / frame.click.sum()
+    error = (
+        np.sqrt((weights**2 * (predicted["click"] - frame.click) ** 2).sum()) / frame.click.sum()
+    )
     assert abs(metrics["test/click.pcoc"] - 1) < 3 * error
     may = frame[frame.comments_open == 1]
-    assert said["comment"][may.index].mean() == pytest.approx(may.p_comment.mean(), abs=0.02)
+    assert predicted["comment"][may.index].mean() == pytest.approx(may.p_comment.mean(), abs=0.02)
 
 
 def test_a_task_that_counts_somewhere_is_learnt_there(tmp_path):
@@ -111,13 +117,13 @@ def test_a_task_that_counts_somewhere_is_learnt_there(tmp_path):
     large.
     """
     frame = log_of("synthetic-feed")
-    metrics, said = trained("synthetic-feed", ("click", "comment"), tmp_path, **FINE)
-    assert_true(said["comment"], frame.p_comment, frame)
+    metrics, predicted = trained("synthetic-feed", ("click", "comment"), tmp_path, **FINE)
+    assert_true(predicted["comment"], frame.p_comment, frame)
     assert metrics["test/comment.pcoc"] == pytest.approx(1, abs=0.06)
 
 
-def rmse(labels, said):
-    return float(np.sqrt(np.mean((np.asarray(labels) - np.asarray(said)) ** 2)))
+def rmse(labels, predicted):
+    return float(np.sqrt(np.mean((np.asarray(labels) - np.asarray(predicted)) ** 2)))
 
 
 @pytest.mark.parametrize("kind", ["squared", "huber", "weighted_logistic", "bins"])
@@ -146,7 +152,7 @@ def test_a_bound_that_the_card_names_brings_the_error_down_to_the_reachable(kind
     bound.
     """
     frame = log_of("synthetic-feed@censored")
-    metrics, said = trained(
+    metrics, predicted = trained(
         "synthetic-feed@censored",
         ("click", "watch"),
         tmp_path,
@@ -159,7 +165,7 @@ def test_a_bound_that_the_card_names_brings_the_error_down_to_the_reachable(kind
     )
     assert metrics["test/watch.cvr.rmse"] < 1.015 * rmse(clicked.watch, clicked.mean_seen)
     assert metrics["test/watch.cvr.decile_error"] < 0.03
-    assert (said["watch"] <= said["click"] * frame.duration + 1e-3).all()
+    assert (predicted["watch"] <= predicted["click"] * frame.duration + 1e-3).all()
 
 
 @pytest.mark.parametrize("kind", ["listwise", "jrc", "bpr"])
@@ -173,11 +179,11 @@ def test_a_loss_that_ranks_orders_requests_better_where_log_loss_has_no_room(kin
     }
     few |= {"optim.epochs": 12, "optim.lr": 0.02, "optim.averaging": 0.0}
     name, outcome = "synthetic-feed@waves,rows=30_000", "click.ndcg@5"
-    found = {
+    metrics = {
         loss: trained(name, ("click",), tmp_path / loss, (outcome,), **few, **{"loss.kind": loss})[
             0
         ]
         for loss in ("log", kind)
     }
-    assert found[kind][f"test/{outcome}"] > found["log"][f"test/{outcome}"] + 0.015
-    assert found[kind]["test/click.pcoc"] == pytest.approx(1, abs=0.1)
+    assert metrics[kind][f"test/{outcome}"] > metrics["log"][f"test/{outcome}"] + 0.015
+    assert metrics[kind]["test/click.pcoc"] == pytest.approx(1, abs=0.1)

@@ -32,16 +32,16 @@ def store(tmp_path_factory):
 
 
 def job(store, kind, folder):
-    own: dict[str, Any] = CONFIG
+    config: dict[str, Any] = CONFIG
     if kind == "trees":
-        own = {}
+        config = {}
     elif kind == "ensemble":
-        own = ensemble_of(CONFIG, store.with_tasks(store.default_tasks).schema)
+        config = ensemble_of(CONFIG, store.with_tasks(store.default_tasks).schema)
     trial = 5 if kind == "trial" else None
     return Job(
         trial,
         2,
-        own,
+        config,
         str(store.path),
         7,
         REPLICATED,
@@ -60,8 +60,8 @@ def measured(folder, split, name):
     """AUC of what was kept."""
     rows, joint = read_rows(folder, split), predictions.predictions(folder, split, name)
     assert (joint.dtype, joint.shape) == (np.float32, rows.labels.shape)
-    each = [binary(rows.labels[:, at], joint[:, at], rows.group) for at in range(2)]
-    return {f"{split}/click.auc": each[0]["auc"], f"{split}/purchase.ctcvr.auc": each[1]["auc"]}
+    areas = [binary(rows.labels[:, task], joint[:, task], rows.group) for task in range(2)]
+    return {f"{split}/click.auc": areas[0]["auc"], f"{split}/purchase.ctcvr.auc": areas[1]["auc"]}
 
 
 @pytest.mark.parametrize("kind", ["trial", "trees", "ensemble"])
@@ -71,8 +71,8 @@ def test_what_is_kept_is_what_was_measured(store, tmp_path, kind):
     result = run_job(asked)
     name = name_of(asked.training, asked.replicate)
     for split in KEPT:
-        found = measured(tmp_path, split, name)
-        assert {key: result.metrics[key] for key in found} == found
+        kept_values = measured(tmp_path, split, name)
+        assert {key: result.metrics[key] for key in kept_values} == kept_values
     assert sum(path.name.startswith(f"{name}.") for path in tmp_path.iterdir()) == len(KEPT)
     without = run_job(replace(asked, predictions=None))
     assert {k: v for k, v in result.metrics.items() if "latency" not in k} == {
@@ -107,14 +107,16 @@ def test_of_many_rows_whole_groups_are_kept(store, tmp_path, monkeypatch):
     write_rows(store, few)
     run_job(job(store, "trial", few))
     name = name_of("5@2000", 2)
-    rows, every = read_rows(few, "test"), store.split("test")
-    assert rows.of == len(every)
+    rows, whole_split = read_rows(few, "test"), store.split("test")
+    assert rows.of == len(whole_split)
     assert 100 < rows.kept < 320
-    inside = np.isin(every.group, rows.group)
-    np.testing.assert_array_equal(rows.group, every.group[inside])
-    kept, all_of_them = (predictions.predictions(folder, "test", name) for folder in (few, whole))
-    assert kept is not None
-    np.testing.assert_array_equal(kept, all_of_them[inside])
+    inside = np.isin(whole_split.group, rows.group)
+    np.testing.assert_array_equal(rows.group, whole_split.group[inside])
+    kept_joint, all_of_them = (
+        predictions.predictions(folder, "test", name) for folder in (few, whole)
+    )
+    assert kept_joint is not None
+    np.testing.assert_array_equal(kept_joint, all_of_them[inside])
     units = np.arange(100_000, dtype=np.uint64)
     assert predictions.sampled(units, "test", 1000).mean() == pytest.approx(0.2, abs=0.005)
 
@@ -145,8 +147,8 @@ def two(tmp_path):
 def flips(text):
     """With one bit of some byte changed: of the header, of the values, of the digest."""
     return [
-        text[:at] + bytes([text[at] ^ 1]) + text[at + 1 :]
-        for at in (0, 9, 61, len(text) // 2, -40, len(text) - 1)
+        text[:place] + bytes([text[place] ^ 1]) + text[place + 1 :]
+        for place in (0, 9, 61, len(text) // 2, -40, len(text) - 1)
     ]
 
 
@@ -173,8 +175,8 @@ def test_rows_that_were_changed_cut_or_removed_are_named_and_written_again(store
 
 def test_predictions_that_were_changed_or_renamed_are_named(two):
     file = predictions.path(two, "test", "1-1")
-    whole, other = file.read_bytes(), predictions.path(two, "test", "2-1").read_bytes()
-    for text in (*flips(whole), whole[:-1], b"", other):
+    whole, foreign = file.read_bytes(), predictions.path(two, "test", "2-1").read_bytes()
+    for text in (*flips(whole), whole[:-1], b"", foreign):
         file.write_bytes(text)
         with pytest.raises(UserError, match=rf"found {file} changed, cut or gone"):
             predictions.predictions(two, "test", "1-1")
@@ -204,7 +206,7 @@ def test_a_part_keeps_groups_whole_and_the_order():
 def look(store, **changes):
     config = {"optim.epochs": 1, "optim.batch_size": 128, "sharing.kind": "shared_bottom"}
     names = ("click.auc", "purchase.ctcvr.auc")
-    of = Job(
+    order = Job(
         1,
         0,
         config,
@@ -217,7 +219,7 @@ def look(store, **changes):
         device="cpu",
         until=512,
     )
-    return replace(of, **changes)
+    return replace(order, **changes)
 
 
 def metrics(result):

@@ -65,24 +65,24 @@ CLICK, LIKE = Objective("click.auc", "maximize"), Objective("like.logloss", "min
 
 def test_it_waits_since_the_best_and_ties_do_not_count():
     selector = Selector((CLICK,))
-    found = [
-        selector.judge({"valid/click.auc": value}, at)
-        for at, value in enumerate((0.6, 0.7, 0.7, 0.65), 1)
+    judgements = [
+        selector.judge({"valid/click.auc": value}, number)
+        for number, value in enumerate((0.6, 0.7, 0.7, 0.65), 1)
     ]
-    assert found == [True, True, False, False]
+    assert judgements == [True, True, False, False]
     assert (selector.best, selector.waited, selector.samples) == (0.7, 2, 2)
 
 
 def test_separate_tasks_follow_their_own_objectives_else_all():
-    one, other, third = selectors(
+    first, second, third = selectors(
         [CLICK, LIKE, Objective("cost/parameters", "minimize")], ["click", "like", "buy"], True
     )
-    assert (one.objectives, other.objectives, third.objectives) == (
+    assert (first.objectives, second.objectives, third.objectives) == (
         (CLICK,),
         (LIKE,),
         (CLICK, LIKE),
     )
-    assert [one.task, other.task, third.task] == [0, 1, 2]
+    assert [first.task, second.task, third.task] == [0, 1, 2]
     (alone,) = selectors([CLICK, LIKE], ["click", "like"], False)
     assert (alone.objectives, alone.task) == ((CLICK, LIKE), None)
 
@@ -107,7 +107,7 @@ def test_the_average_is_the_mean_of_evenly_spaced_weights(share, total):
         seen[step] = model.weight.detach().clone()
         averaging.after(step)
     window = round(share * total)
-    steps = [total - window * at // min(LOOKS, window) for at in range(min(LOOKS, window))]
+    steps = [total - window * number // min(LOOKS, window) for number in range(min(LOOKS, window))]
     assert max(steps) == total
     assert min(steps) > total - window
     torch.testing.assert_close(
@@ -149,20 +149,20 @@ def test_a_task_is_ranked_where_both_splits_that_choose_have_groups_that_tell():
     rng, group = np.random.default_rng(0), np.repeat(np.arange(400), 5)
     labels = (rng.random((2000, 2)) < 0.5).astype(np.float32)
     of_group = np.stack([labels[:, 0], labels[::5, 1].repeat(5)], axis=1)
-    apart = np.full(2000, -1)
+    ungrouped = np.full(2000, -1)
     tasks = (Task("click"), Task("dull"))
 
     def found(*splits):
-        made = {
-            name: SimpleNamespace(labels_of=lambda rows, own=own: own[rows], group=of)
-            for name, (own, of) in zip(("valid", "confirm"), splits, strict=True)
+        by_split = {
+            name: SimpleNamespace(labels_of=lambda rows, values=values: values[rows], group=groups)
+            for name, (values, groups) in zip(("valid", "confirm"), splits, strict=True)
         }
-        return ranked_in(SimpleNamespace(schema=Schema((), (), tasks), split=made.__getitem__))
+        return ranked_in(SimpleNamespace(schema=Schema((), (), tasks), split=by_split.__getitem__))
 
     assert found((labels, group), (labels, group)) == {"click", "dull"}
-    for other, left in ((of_group, {"click"}), (labels, set())):
-        own = (other, group if left else apart)
-        assert found((labels, group), own) == found(own, (labels, group)) == left
+    for other_labels, expected in ((of_group, {"click"}), (labels, set())):
+        second = (other_labels, group if expected else ungrouped)
+        assert found((labels, group), second) == found(second, (labels, group)) == expected
 
 
 CPU = torch.device("cpu")
@@ -181,17 +181,17 @@ def test_cuda_that_is_not_there_and_unknown_names_are_refused(monkeypatch):
 def test_feeds_give_the_same_batches_as_the_store(tiny, size, weights):
     split = (type(tiny)(weights=weights) if weights else tiny).split("train")
     plain = Batches(split)
-    for made in (ResidentFeed(split, CPU), CopyingFeed(Batches(split), CPU)):
-        assert made.steps(size) == plain.steps(size)
-        for found, expected in (
-            (made.in_order(size), plain.in_order(size)),
-            (made.shuffled(size, 5), plain.shuffled(size, 5)),
+    for feed in (ResidentFeed(split, CPU), CopyingFeed(Batches(split), CPU)):
+        assert feed.steps(size) == plain.steps(size)
+        for actual, expected in (
+            (feed.in_order(size), plain.in_order(size)),
+            (feed.shuffled(size, 5), plain.shuffled(size, 5)),
         ):
-            pairs = list(zip(found, expected, strict=True))
+            pairs = list(zip(actual, expected, strict=True))
             assert pairs
-            for one, other in pairs:
+            for first, second in pairs:
                 assert all(
-                    torch.equal(a, b) for a, b in zip(one, other, strict=True) if a is not None
+                    torch.equal(a, b) for a, b in zip(first, second, strict=True) if a is not None
                 )
 
 
@@ -202,14 +202,16 @@ def test_training_from_the_device_is_training_from_the_store(tiny):
     config = TrialConfig.parse(
         {"embedding.dim": 4, "optim.batch_size": 16, "optim.epochs": 2, "optim.precision": "fp32"}
     )
-    made = [Trainer(tiny, config, [Objective("click.auc", "maximize")], seed=1) for _ in range(2)]
-    made[1].data = ResidentFeed(tiny.split("train"), CPU)
-    made[1].step.rows._groups = []
-    for trainer in made:
+    trainers = [
+        Trainer(tiny, config, [Objective("click.auc", "maximize")], seed=1) for _ in range(2)
+    ]
+    trainers[1].data = ResidentFeed(tiny.split("train"), CPU)
+    trainers[1].step.rows._groups = []
+    for trainer in trainers:
         trainer.run_to()
-    one, other = (trainer.model.state_dict() for trainer in made)
-    for name, tensor in one.items():
-        torch.testing.assert_close(tensor, other[name], rtol=1e-3, atol=1e-5)
+    first, second = (trainer.model.state_dict() for trainer in trainers)
+    for name, tensor in first.items():
+        torch.testing.assert_close(tensor, second[name], rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a GPU")
@@ -226,8 +228,8 @@ def test_a_step_takes_each_batch_once_whether_it_can_be_captured_or_not(captured
 
     step = CapturedStep(compute, notes.append)
     batches = [
-        torch.full((rows, 3), float(at), device="cuda")
-        for at, rows in enumerate([4] * (WARMUP + 3) + [3, 4])
+        torch.full((rows, 3), float(number), device="cuda")
+        for number, rows in enumerate([4] * (WARMUP + 3) + [3, 4])
     ]
     for batch in batches:
         assert torch.equal(step(batch), batch.sum(0))
@@ -249,7 +251,7 @@ def store(tiny):
     return type(tiny)(rows=STEPS * BATCH, tasks=TASKS)
 
 
-def trainer(store, seed=3, **more):
+def trainer(store, seed=3, **changes):
     dotted = {
         "embedding.dim": 4,
         "tower.layers": "8",
@@ -262,18 +264,18 @@ def trainer(store, seed=3, **more):
         "optim.warmup": 0.25,
         "optim.precision": "fp32",
     }
-    return Trainer(store, TrialConfig.parse(dotted | more), OBJECTIVES, seed)
+    return Trainer(store, TrialConfig.parse(dotted | changes), OBJECTIVES, seed)
 
 
-def ending(made):
+def ending(training):
     """All that a training leaves, but its seconds and what it remembers only to spare work."""
-    state = made.state_dict()
+    state = training.state_dict()
     state["course"].pop("seconds")
     state.pop("measured")
     return {
         "state": dict(flat(state)),
-        "valid": made.metrics("valid"),
-        "test": made.metrics("test"),
+        "valid": training.metrics("valid"),
+        "test": training.metrics("test"),
     }
 
 
@@ -291,34 +293,34 @@ def flat(value, path=""):
         yield path, value
 
 
-def assert_same(found, expected):
-    assert found["state"].keys() == expected["state"].keys()
+def assert_same(result, expected):
+    assert result["state"].keys() == expected["state"].keys()
     for name, value in expected["state"].items():
-        other = found["state"][name]
-        same = torch.equal(other, value) if isinstance(value, torch.Tensor) else other == value
+        actual = result["state"][name]
+        same = torch.equal(actual, value) if isinstance(value, torch.Tensor) else actual == value
         assert same, name
-    assert (found["valid"], found["test"]) == (expected["valid"], expected["test"])
+    assert (result["valid"], result["test"]) == (expected["valid"], expected["test"])
 
 
-def in_pieces(store, rungs, folder, **more):
+def in_pieces(store, rungs, folder, **changes):
     """Each piece in a trainer of its own, which knows the others by their checkpoints only."""
     path = None
     for number, rung in enumerate([*rungs, None]):
-        made = trainer(store, **more)
+        training = trainer(store, **changes)
         torch.manual_seed(number)  # another process's random state
         if path is not None:
-            made.load(path)
-        made.run_to(rung)
+            training.load(path)
+        training.run_to(rung)
         path = folder / f"{number}.safetensors"
-        made.save(path)
-    return made
+        training.save(path)
+    return training
 
 
-def assert_resumes(store, rungs, folder, **more):
+def assert_resumes(store, rungs, folder, **changes):
     """A training in pieces ends as one that never paused."""
-    whole = trainer(store, **more)
+    whole = trainer(store, **changes)
     whole.run_to()
-    assert_same(ending(in_pieces(store, rungs, folder, **more)), ending(whole))
+    assert_same(ending(in_pieces(store, rungs, folder, **changes)), ending(whole))
 
 
 PAIRS = [
@@ -336,15 +338,15 @@ them in memory.
 
 @pytest.mark.parametrize(("sharing", "balancing"), PAIRS)
 def test_every_kind_of_sharing_and_balancer_resumes(store, tmp_path, sharing, balancing):
-    more = {"sharing.kind": sharing, "balancing.kind": balancing}
-    more |= {"dwa": {"balancing.dwa.virtual_epoch": 2}, "rlw": {"optim.averaging": 0.5}}.get(
+    changes = {"sharing.kind": sharing, "balancing.kind": balancing}
+    changes |= {"dwa": {"balancing.dwa.virtual_epoch": 2}, "rlw": {"optim.averaging": 0.5}}.get(
         balancing, {}
     )
     assert_resumes(
         store,
         EVERYWHERE if balancing in ("dwa", "rlw", "uncertainty") else [WITHIN, LATER],
         tmp_path,
-        **more,
+        **changes,
     )
 
 
@@ -364,40 +366,40 @@ def test_one_trainer_may_pause_and_save_at_any_time(store, tmp_path, sharing):
 
 
 def test_a_training_that_stopped_early_stays_stopped(store, tmp_path):
-    more = {"optim.patience": 1, "optim.epochs": 50, "optim.lr": 0.3}
-    whole = trainer(store, **more)
+    changes = {"optim.patience": 1, "optim.epochs": 50, "optim.lr": 0.3}
+    whole = trainer(store, **changes)
     assert whole.run_to().finished
     assert whole.course.step < whole.total
     pieces = in_pieces(
-        store, [LATER, whole.course.samples, 10 * whole.course.samples], tmp_path, **more
+        store, [LATER, whole.course.samples, 10 * whole.course.samples], tmp_path, **changes
     )
     assert_same(ending(pieces), ending(whole))
 
 
 class TestMistakes:
     def saved(self, store, path):
-        made = trainer(store)
-        made.run_to(WITHIN)
-        made.save(path)
+        training = trainer(store)
+        training.run_to(WITHIN)
+        training.save(path)
         return path
 
-    @pytest.mark.parametrize("kept", [0, 300])
-    def test_a_truncated_file(self, store, tmp_path, kept):
+    @pytest.mark.parametrize("length", [0, 300])
+    def test_a_truncated_file(self, store, tmp_path, length):
         path = self.saved(store, tmp_path / "a")
-        path.write_bytes(path.read_bytes()[:kept])
+        path.write_bytes(path.read_bytes()[:length])
         with pytest.raises(
             UserError, match=r"expected a whole checkpoint in .*a, found a damaged or foreign file"
         ):
             trainer(store).load(path)
 
     @pytest.mark.parametrize(
-        ("more", "says"),
+        ("changes", "says"),
         [({"optim.lr": 0.5}, r"optim\.lr = 0\.5, found 0\.02"), ({"seed": 4}, "seed = 4, found 3")],
     )
-    def test_another_training(self, store, tmp_path, more, says):
+    def test_another_training(self, store, tmp_path, changes, says):
         path = self.saved(store, tmp_path / "a")
         with pytest.raises(UserError, match=f"expected a checkpoint of a training with {says}"):
-            trainer(store, **more).load(path)
+            trainer(store, **changes).load(path)
 
     def test_a_failed_write_surfaces_and_leaves_the_last_checkpoint(
         self, store, tmp_path, monkeypatch
@@ -409,8 +411,8 @@ class TestMistakes:
             raise OSError("No space left on device")
 
         monkeypatch.setattr("bench.models.training.checkpoint.save_file", full)
-        made = trainer(store)
+        training = trainer(store)
         with pytest.raises(OSError, match="No space left"):
-            made.save(path)
+            training.save(path)
         assert path.read_bytes() == before
         assert [file.name for file in tmp_path.iterdir()] == ["a"]

@@ -38,24 +38,24 @@ class Watched(MemoryStore):
 
     def _make(self, rows, seed):
         rng = np.random.default_rng(seed)
-        of_group, own = np.repeat(rng.normal(size=rows // EACH), EACH), rng.normal(size=rows)
-        middle = 3 + 0.6 * of_group + 0.4 * own
+        of_group, own_effect = np.repeat(rng.normal(size=rows // EACH), EACH), rng.normal(size=rows)
+        middle = 3 + 0.6 * of_group + 0.4 * own_effect
         self.truth = np.exp(middle + 0.8**2 / 2)
         times = np.exp(middle + 0.8 * rng.normal(size=rows))
         if self.schema.tasks[0].scale is None:
             task = replace(self.schema.tasks[0], scale=scale_of(times, True))
             self.schema = replace(self.schema, tasks=(task,))
-        ids = np.stack([at + rng.integers(0, 2, rows) for at in self.schema.offsets], 1).astype(
-            np.int32
-        )
-        dense = np.stack([of_group, own], 1).astype(np.float32)
+        ids = np.stack(
+            [offset + rng.integers(0, 2, rows) for offset in self.schema.offsets], 1
+        ).astype(np.int32)
+        dense = np.stack([of_group, own_effect], 1).astype(np.float32)
         return StoredSplit(
             ids, dense, times.astype(np.float32)[:, None], np.arange(rows, dtype=np.int32) // EACH
         )
 
 
-def error(labels, said):
-    return float(np.sqrt(np.mean((labels - said) ** 2)))
+def error(labels, predicted):
+    return float(np.sqrt(np.mean((labels - predicted) ** 2)))
 
 
 class Capped(Watched):
@@ -71,11 +71,11 @@ class Capped(Watched):
         return replace(split, stored_labels=np.minimum(split.labels, bounds), stored_bounds=bounds)
 
 
-def seconds_of(made, split):
-    made.model.eval()
+def seconds_of(training, split):
+    training.model.eval()
     with torch.no_grad():
         inputs = torch.from_numpy(split.ids), torch.from_numpy(split.dense)
-        return made.model.probabilities(made.model(*inputs)).conditional[:, 0].numpy()
+        return training.model.probabilities(training.model(*inputs)).conditional[:, 0].numpy()
 
 
 @pytest.mark.slow
@@ -84,13 +84,13 @@ def test_censored_seconds_come_within_two_per_cent_of_the_reachable_error_of_all
     """Half of the labels are at their bound. Without the bounds, the error is far larger."""
     store = Capped(2 * ROWS, (Task("watch", "regression"),), 0, (Field("user", 2),))
     test, latent = store.split("confirm"), store.latent
-    made = trainer(
+    training = trainer(
         store, BROAD | {"optim.epochs": 8, "regression_loss.kind": kind}, ("watch.rmse",)
     )
-    made.select = False
-    made.run_to()
+    training.select = False
+    training.run_to()
     reachable = error(latent, store.truth)
-    assert error(latent, seconds_of(made, test)) < 1.02 * reachable
+    assert error(latent, seconds_of(training, test)) < 1.02 * reachable
     capped = Capped(2 * ROWS, (Task("watch", "regression"),), 0, (Field("user", 2),))
     capped.schema = replace(capped.schema, tasks=(replace(capped.schema.tasks[0], censored=False),))
     capped._splits = {
@@ -106,34 +106,37 @@ def test_censored_seconds_come_within_two_per_cent_of_the_reachable_error_of_all
 @pytest.mark.slow
 @pytest.mark.parametrize("level", [0.5, 0.9])
 def test_a_quantile_is_that_of_the_truth_where_labels_are_censored_too(level):
-    found = {}
+    errors = {}
     for kind in (Watched, Capped):
         store = kind(ROWS, (Task("watch", "regression"),), 0, (Field("user", 2),))
         dotted = {"regression_loss.kind": "quantile", "regression_loss.quantile.level": level}
-        made = trainer(store, BROAD | dotted, ("watch.mae",))
-        made.select = False
-        made.run_to()
+        training = trainer(store, BROAD | dotted, ("watch.mae",))
+        training.select = False
+        training.run_to()
         truth = store.truth / np.exp(0.8**2 / 2) * np.exp(0.8 * ndtri(level))
-        said = seconds_of(made, store.split("confirm"))
-        found[kind] = float(np.median(np.abs(np.log(said / truth))))
-    assert max(found.values()) < 0.05
+        predicted = seconds_of(training, store.split("confirm"))
+        errors[kind] = float(np.median(np.abs(np.log(predicted / truth))))
+    assert max(errors.values()) < 0.05
 
 
-def packaged(made):
+def packaged(training):
     """The parts of a trained model's package, its specification, and what both say of test: the
     package and it.
     """
-    parts = [ModelPart.whole(made.config.dotted(), made.schema)]
-    members = [[[made.model.state_dict()]]]
-    spec, split = ModelSpec.of_trained(made.schema, parts, members), made.store.split("test")
+    parts = [ModelPart.whole(training.config.dotted(), training.schema)]
+    members = [[[training.model.state_dict()]]]
+    spec, split = (
+        ModelSpec.of_trained(training.schema, parts, members),
+        training.store.split("test"),
+    )
     inputs = torch.from_numpy(split.ids), torch.from_numpy(split.dense)
-    made.model.eval()
+    training.model.eval()
     with torch.no_grad():
         return (
             parts,
             spec,
             spec.with_weights(members)(*inputs),
-            made.model.probabilities(made.model(*inputs)),
+            training.model.probabilities(training.model(*inputs)),
         )
 
 
@@ -155,12 +158,12 @@ def test_what_is_predicted_of_a_regression_is_served(kind, sharing):
         "ensemble.members": 2,
         "optim.epochs": 3,
     }
-    made = trainer(store, dotted)
-    made.run_to()
-    parts, spec, (conditional, joint), expected = packaged(made)
+    training = trainer(store, dotted)
+    training.run_to()
+    parts, spec, (conditional, joint), expected = packaged(training)
     shapes = {
         f"members.0.0.models.0.{name}": tensor.shape
-        for name, tensor in made.model.state_dict().items()
+        for name, tensor in training.model.state_dict().items()
     }
     assert {name: tensor.shape for name, tensor in spec.weights().items()} == shapes
     torch.testing.assert_close(conditional, expected.conditional)
@@ -168,7 +171,7 @@ def test_what_is_predicted_of_a_regression_is_served(kind, sharing):
         joint, conditional * torch.stack([torch.ones(64), conditional[:, 0]], 1)
     )
     assert (conditional[:, 1] <= torch.from_numpy(store.split("test").dense)[:, 0] + 3 + 1e-4).all()
-    assert regressions_in_words(made.schema, parts) == {
+    assert regressions_in_words(training.schema, parts) == {
         "watch": "0.5 quantile" if kind == "quantile" else "mean"
     }
 
@@ -183,12 +186,12 @@ def test_second_scores_are_not_served(funnel, sharing):
         "sharing.kind": sharing,
         "ensemble.members": 2,
     }
-    made = trainer(MemoryStore(), dotted | {"optim.epochs": 2})
-    made.run_to()
-    _, spec, found, expected = packaged(made)
+    training = trainer(MemoryStore(), dotted | {"optim.epochs": 2})
+    training.run_to()
+    _, spec, predicted, expected = packaged(training)
     plain = trainer(MemoryStore(), dotted | {"loss.kind": "log"}).model
     assert (
         spec.weights()["members.0.0.models.0.towers.output.weight"].shape
         == plain.towers.output.weight.shape
     )
-    torch.testing.assert_close(found, (expected.conditional, expected.joint))
+    torch.testing.assert_close(predicted, (expected.conditional, expected.joint))

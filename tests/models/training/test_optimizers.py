@@ -92,8 +92,8 @@ def build(weight, **options):
     l2=st.sampled_from([0.0, 0.5]),
 )
 def test_equals_the_slow_twin(compiled, seed, sizes, l2):
-    batches = [batch(seed + at, size) for at, size in enumerate(sizes)]
-    rates = [0.05 / (at + 1) for at in range(len(sizes))]
+    batches = [batch(seed + number, size) for number, size in enumerate(sizes)]
+    rates = [0.05 / (number + 1) for number in range(len(sizes))]
     weight = table()
     expected = slow_twin(weight, batches, rates, l2)
     optimizer = build(weight, l2=l2, compiled=compiled)
@@ -126,14 +126,14 @@ def test_untouched_rows_and_padding_keep_every_bit(compiled, seed, size):
 @few
 @given(seed=SEEDS, threads=st.integers(2, 9))
 def test_thread_count_changes_no_bit(seed, threads):
-    one, many = table(), table()
-    for weight, number in ((one, 1), (many, threads)):
+    single, threaded = table(), table()
+    for weight, number in ((single, 1), (threaded, threads)):
         optimizer = build(weight, threads=number)
         for step in range(3):
             ids, gradient = batch(seed + step)
             # 0.3 is not exact: the order of additions would show
             optimizer.step(ids, gradient * 0.3)
-    assert torch.equal(one, many)
+    assert torch.equal(single, threaded)
 
 
 @PATHS
@@ -212,7 +212,7 @@ def expected(ids, gradient):
 )
 def test_compiled(fields, size, seed, threads):
     schema, ids, gradient = draw(fields, size, seed)
-    found: dict[int, tuple[float, ...]] = {}
+    totals: dict[int, tuple[float, ...]] = {}
     for part in table_groups(schema, threads):
         rows, sums, count = part.sums(ids.view(np.uint32), gradient)
         mine = {
@@ -220,9 +220,9 @@ def test_compiled(fields, size, seed, threads):
             for row, total in zip(rows[1 : count + 1], sums[1 : count + 1], strict=True)
         }
         assert len(mine) == count
-        assert not found.keys() & mine.keys()
-        found |= mine
-    assert found == expected(ids, gradient)
+        assert not totals.keys() & mine.keys()
+        totals |= mine
+    assert totals == expected(ids, gradient)
 
 
 @settings(max_examples=40, deadline=None)
@@ -267,7 +267,7 @@ def parameters(seed):
 
 def test_dense_is_torchs_fused_adamw_bit_for_bit():
     ours, theirs = parameters(0), parameters(0)
-    made = DenseAdamW(ours[:2], ours[2:], lr=0.1, weight_decay=0.3)
+    optimizer = DenseAdamW(ours[:2], ours[2:], lr=0.1, weight_decay=0.3)
     twin = torch.optim.AdamW(
         [{"params": theirs[:2], "weight_decay": 0.3}, {"params": theirs[2:], "weight_decay": 0.0}],
         lr=0.1,
@@ -275,19 +275,21 @@ def test_dense_is_torchs_fused_adamw_bit_for_bit():
     )
     for step in range(6):
         twin.param_groups[0]["lr"] = twin.param_groups[1]["lr"] = 0.1 / (step + 1)
-        made.rate.fill_(0.1 / (step + 1))
-        made.zero_grad()
-        for at, (one, other) in enumerate(zip(ours, theirs, strict=True)):
-            assert one.grad is None
+        optimizer.rate.fill_(0.1 / (step + 1))
+        optimizer.zero_grad()
+        for number, (parameter, reference) in enumerate(zip(ours, theirs, strict=True)):
+            assert parameter.grad is None
             # a parameter without gradient keeps its value and its step counter
-            skipped = at == 1 and step % 2
+            skipped = number == 1 and step % 2
             if not skipped:
-                other.grad = torch.randn_like(one)
+                reference.grad = torch.randn_like(parameter)
                 # in another order in memory
-                one.grad = other.grad.mT.contiguous().mT if one.dim() > 1 else other.grad
+                parameter.grad = (
+                    reference.grad.mT.contiguous().mT if parameter.dim() > 1 else reference.grad
+                )
             else:
-                other.grad = None
-        made.step()
+                reference.grad = None
+        optimizer.step()
         twin.step()
-        for one, other in zip(ours, theirs, strict=True):
-            assert torch.equal(one, other)
+        for parameter, reference in zip(ours, theirs, strict=True):
+            assert torch.equal(parameter, reference)

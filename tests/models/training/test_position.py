@@ -114,39 +114,39 @@ def true_auc(trainer, effect, seed, **place):
     return roc_auc_score(fresh["liked"] > 0, said_of(trainer, ids, dense))
 
 
-def valid_auc(trainer, shown):
+def valid_auc(trainer, with_places):
     """Of clicks on validation; a search compares it with the places of its rows shown."""
     valid = trainer.store.split("valid")
-    trainer.show_positions(shown)
-    found = roc_auc_score(np.asarray(valid.labels)[:, 0], said_of(trainer, valid.ids, valid.dense))
+    trainer.show_positions(with_places)
+    area = roc_auc_score(np.asarray(valid.labels)[:, 0], said_of(trainer, valid.ids, valid.dense))
     trainer.show_positions(False)
-    return found
+    return area
 
 
 @pytest.mark.parametrize("form", ["sum", "product"])
 def test_serving_needs_no_position_and_evaluation_sees_one_only_where_it_is_shown(tmp_path, form):
     trainer = trained(tmp_path, rows=3000, form=form)
     test, position = trainer.store.split("test"), trainer.model.position
-    known = np.array(test.ids)
-    assert len(np.unique(known[:, position.slot])) == PLACES
-    known[:, position.slot] = position.place.first_row
-    as_served = said_of(trainer, known, test.dense)
+    ids = np.array(test.ids)
+    assert len(np.unique(ids[:, position.slot])) == PLACES
+    ids[:, position.slot] = position.place.first_row
+    as_served = said_of(trainer, ids, test.dense)
     np.testing.assert_array_equal(said_of(trainer, test.ids, test.dense), as_served)
     trainer.show_positions(True)
     assert (said_of(trainer, test.ids, test.dense) != as_served).all()
-    np.testing.assert_array_equal(said_of(trainer, known, test.dense), as_served)
+    np.testing.assert_array_equal(said_of(trainer, ids, test.dense), as_served)
 
 
 def test_trees_see_no_position(tmp_path):
     trainer = trained(tmp_path, rows=3000)
     schema, train = trainer.store.schema, trainer.store.split("train")
     ids, dense = train.ids, np.array(train.dense)
-    _, found = TreeFeatures.learn(schema, ids, dense, np.asarray(train.labels)[:, 0], 0)
-    other = ids.copy()
-    other[:, trainer.model.position.slot] = trainer.model.position.place.first_row
-    _, same = TreeFeatures.learn(schema, other, dense, np.asarray(train.labels)[:, 0], 0)
-    assert found.shape[1] == width(schema)
-    np.testing.assert_array_equal(found, same)
+    _, columns = TreeFeatures.learn(schema, ids, dense, np.asarray(train.labels)[:, 0], 0)
+    changed = ids.copy()
+    changed[:, trainer.model.position.slot] = trainer.model.position.place.first_row
+    _, same = TreeFeatures.learn(schema, changed, dense, np.asarray(train.labels)[:, 0], 0)
+    assert columns.shape[1] == width(schema)
+    np.testing.assert_array_equal(columns, same)
 
 
 def test_its_options_are_refused_where_there_is_no_position(tmp_path):
@@ -157,39 +157,39 @@ def test_its_options_are_refused_where_there_is_no_position(tmp_path):
 def tower(form, std=1.0):
     """Of a child, a regression and two roots."""
     torch.manual_seed(0)
-    made = PositionTower(
+    layer = PositionTower(
         replace(schema_of("mixed", {}), position="hour"), PositionConfig(form=form)
     ).double()
-    torch.nn.init.normal_(made.weight, std=std / SCALE)
-    return made
+    torch.nn.init.normal_(layer.weight, std=std / SCALE)
+    return layer
 
 
 @pytest.mark.parametrize("form", ["sum", "product"])
 def test_a_position_multiplies_the_probability_of_a_binary_task_or_is_added_to_the_logit(form):
-    made, members = tower(form, std=2.0), 2
+    layer, members = tower(form, std=2.0), 2
     ids, _, _ = batch_of(schema_of("mixed", {}), 200)
-    ids[:, made.slot] = ids[:, made.slot].clamp(min=made.place.first_row + 1)  # none is unknown
+    ids[:, layer.slot] = ids[:, layer.slot].clamp(min=layer.place.first_row + 1)  # none is unknown
     logits = 3 * torch.randn(members * len(ids), 6, dtype=torch.float64)
-    found = made(logits, ids).detach()
-    w = SCALE * made.weight.detach().t()
-    of_rows = w[made.codes(ids)].repeat(members, 1)
-    added = (w - w.mean(0))[made.codes(ids)].repeat(members, 1)
+    shifted = layer(logits, ids).detach()
+    w = SCALE * layer.weight.detach().t()
+    of_rows = w[layer.codes(ids)].repeat(members, 1)
+    added = (w - w.mean(0))[layer.codes(ids)].repeat(members, 1)
     multiplied = torch.logit(logits[:, :4].sigmoid() * of_rows.sigmoid())
     multiplied[:, 2] = (logits[:, :4] + added)[:, 2]  # a regression
     torch.testing.assert_close(
-        found[:, :4], multiplied if form == "product" else logits[:, :4] + added
+        shifted[:, :4], multiplied if form == "product" else logits[:, :4] + added
     )
-    assert torch.equal(found[:, 4:], logits[:, 4:])  # an imputation's, a loss's second score
-    made.eval()
+    assert torch.equal(shifted[:, 4:], logits[:, 4:])  # an imputation's, a loss's second score
+    layer.eval()
     average = torch.logit(logits[:, :4].sigmoid() * w.sigmoid().mean(0))
     average[:, 2] = logits[:, 2]
     torch.testing.assert_close(
-        made(logits, ids)[:, :4].detach(), average if form == "product" else logits[:, :4]
+        layer(logits, ids)[:, :4].detach(), average if form == "product" else logits[:, :4]
     )
 
 
 def test_a_product_is_finite_with_its_gradient_at_any_logit():
-    made = tower("product").float()
+    layer = tower("product").float()
     ids, _, _ = batch_of(schema_of("mixed", {}), 6)
     logits = (
         torch.tensor([-1e4, -200.0, -90.0, 90.0, 200.0, 1e4])
@@ -198,35 +198,35 @@ def test_a_product_is_finite_with_its_gradient_at_any_logit():
         .requires_grad_()
     )
     with torch.no_grad():
-        made.weight[:, ::2] = 100.0 / SCALE
-        made.weight[:, 1::2] = -100.0 / SCALE
+        layer.weight[:, ::2] = 100.0 / SCALE
+        layer.weight[:, 1::2] = -100.0 / SCALE
     for training in (True, False):
-        found = made.train(training)(logits, ids)
-        gradients = torch.autograd.grad(found.sum(), [logits, made.weight])
-        assert all(each.isfinite().all() for each in (found, *gradients))
-        assert (found[:, 0] <= logits[:, 0]).all()
+        shifted = layer.train(training)(logits, ids)
+        gradients = torch.autograd.grad(shifted.sum(), [logits, layer.weight])
+        assert all(tensor.isfinite().all() for tensor in (shifted, *gradients))
+        assert (shifted[:, 0] <= logits[:, 0]).all()
 
 
 def effects(trainer, task):
     """(PLACES,) of the places in their order."""
-    known = trainer.store.encoder.fields[1].vocabulary.values
-    own = SCALE * trainer.model.position.weight.detach()[task].numpy()
-    return own[1:][np.argsort([int(value) for value in known])]
+    values = trainer.store.encoder.fields[1].vocabulary.values
+    own_effects = SCALE * trainer.model.position.weight.detach()[task].numpy()
+    return own_effects[1:][np.argsort([int(value) for value in values])]
 
 
 @pytest.mark.parametrize("balancer", ["static", "pcgrad", "uncertainty"])
 def test_the_effect_of_a_position_is_found_under_every_way_of_balancing(tmp_path, balancer):
     trainer = trained(tmp_path, balancer=balancer)
-    found = effects(trainer, 0)
-    assert (np.diff(found) < 0).mean() >= 0.8
+    estimated = effects(trainer, 0)
+    assert (np.diff(estimated) < 0).mean() >= 0.8
     # in truth log(1 / exp(-.35 * 9)) = 3.2 at rare clicks, decay aside
-    assert found[0] - found[-1] > 1.5
+    assert estimated[0] - estimated[-1] > 1.5
     assert np.abs(effects(trainer, 1)).max() < 0.5  # likes do not depend on it
 
 
 def test_a_product_finds_the_probability_that_a_place_is_seen(tmp_path):
-    found = odds(effects(trained(tmp_path, form="product"), 0))
-    np.testing.assert_allclose(found, np.exp(-0.35 * np.arange(PLACES)), rtol=0.3, atol=0.03)
+    chances = odds(effects(trained(tmp_path, form="product"), 0))
+    np.testing.assert_allclose(chances, np.exp(-0.35 * np.arange(PLACES)), rtol=0.3, atol=0.03)
 
 
 SEARCHED = [
@@ -238,38 +238,38 @@ def ranked(folder, effect, seed):
     """By way how well the true interest is ranked; `searched` is the best on validation, with
     places or as served.
     """
-    found, compared = {}, []
+    aucs, compared = {}, []
     for name, kind in (("left out", ""), ("an input", "categorical")):
         trainer = trained(folder, kind, 60_000, effect, seed)
-        found[name] = true_auc(trainer, effect, seed, **({"place": "unknown"} if kind else {}))
-    found["at the first place"] = true_auc(trainer, effect, seed, place="1")
+        aucs[name] = true_auc(trainer, effect, seed, **({"place": "unknown"} if kind else {}))
+    aucs["at the first place"] = true_auc(trainer, effect, seed, place="1")
     for options in SEARCHED:
         trainer = trained(folder, "position", 60_000, effect, seed, **options)
         compared.append(
             (valid_auc(trainer, True), valid_auc(trainer, False), true_auc(trainer, effect, seed))
         )
         if not options["dropout"]:
-            found[options["form"]] = compared[-1][2]
-    *_, found["searched"] = max(compared)
-    *_, found["searched as served"] = max(compared, key=lambda each: each[1])
-    return found
+            aucs[options["form"]] = compared[-1][2]
+    *_, aucs["searched"] = max(compared)
+    *_, aucs["searched as served"] = max(compared, key=lambda entry: entry[1])
+    return aucs
 
 
 @pytest.mark.slow
 def test_a_learnt_effect_is_ahead_of_an_input_on_the_true_ranking_and_costs_little_where_there_is_none(
     tmp_path,
 ):
-    found = {
+    results = {
         effect: pd.DataFrame([ranked(tmp_path, effect, seed) for seed in range(LOGS)])
         for effect in EFFECTS
     }
-    for effect, aucs in found.items():
-        less = aucs.sub(aucs["sum"], axis=0)
-        margin = t.ppf(0.975, len(less) - 1) * less.std() / np.sqrt(len(less))
-        table = pd.DataFrame({"AUC": aucs.mean(), "less sum": less.mean(), "+-": margin})
+    for effect, aucs in results.items():
+        differences = aucs.sub(aucs["sum"], axis=0)
+        margin = t.ppf(0.975, len(differences) - 1) * differences.std() / np.sqrt(len(differences))
+        table = pd.DataFrame({"AUC": aucs.mean(), "less sum": differences.mean(), "+-": margin})
         print(f"\n{effect}\n{table.round(4).to_string()}")
     for effect in ("multiplied", "added"):
-        aucs = found[effect].mean()
+        aucs = results[effect].mean()
         assert aucs["sum"] > aucs[["left out", "an input", "at the first place", "product"]].max()
         assert aucs["searched"] > max(aucs["sum"] - 0.01, aucs["searched as served"] + 0.02)
-    assert np.ptp(found["none"].mean()) < 0.005
+    assert np.ptp(results["none"].mean()) < 0.005

@@ -46,7 +46,7 @@ class Shops:
     default_tasks = ("click", "buy")
 
     def __init__(self, differ, rows=100000, seed=0):
-        numbers = tuple(f"x{at}" for at in range(NUMBERS))
+        numbers = tuple(f"x{number}" for number in range(NUMBERS))
         self.schema = Schema((Field("page", 1 + SCENARIOS),), numbers, TASKS, scenario="page")
         rng = np.random.default_rng(seed)
         effects = rng.normal(size=(SCENARIOS, 2, NUMBERS)) / np.sqrt(NUMBERS) * 2
@@ -80,27 +80,27 @@ def behind(differ, kind, seed=1):
     """
     store = shops(differ)
     config = TrialConfig.parse(OPTIONS | {"sharing.kind": kind} | ENTRIES[kind])
-    made = Trainer(
+    training = Trainer(
         cast(Store, store),
         config,
-        [parse(f"{each}.auc", TASKS, "") for each in ("click",)],
+        [parse(f"{task}.auc", TASKS, "") for task in ("click",)],
         seed=seed,
     )
-    made.run_to()
+    training.run_to()
     test, truth = store.split("test"), store.truth["test"]
     with torch.no_grad():
-        made.model.eval()
-        logits = made.model(torch.from_numpy(test.ids), torch.from_numpy(test.dense))
-        found = made.model.probabilities(logits).joint.numpy()
+        training.model.eval()
+        logits = training.model(torch.from_numpy(test.ids), torch.from_numpy(test.dense))
+        joint = training.model.probabilities(logits).joint.numpy()
     best = np.stack([truth[:, 0], truth.prod(axis=1)], axis=1)
     page = test.ids[:, 0] - test.ids[:, 0].min()
     return np.array(
         [
             [
-                auc(test.labels[at, t], best[at, t]) - auc(test.labels[at, t], found[at, t])
+                auc(test.labels[rows, t], best[rows, t]) - auc(test.labels[rows, t], joint[rows, t])
                 for t in range(2)
             ]
-            for at in (page == each for each in range(SCENARIOS))
+            for rows in (page == number for number in range(SCENARIOS))
         ]
     )
 
@@ -119,5 +119,5 @@ def test_where_effects_differ_by_scenario_what_shares_across_them_reaches_the_tr
 @pytest.mark.parametrize("kind", ["star", "mlora", "pepnet"])
 def test_where_effects_are_alike_in_all_scenarios_it_costs_a_thousandth_or_two(kind):
     """Mean AUC over scenarios, against Shared-Bottom: own weights fit some noise."""
-    apart = behind(False, kind).mean(axis=0) - behind(False, "shared_bottom").mean(axis=0)
-    assert apart.max() < 0.003
+    cost = behind(False, kind).mean(axis=0) - behind(False, "shared_bottom").mean(axis=0)
+    assert cost.max() < 0.003

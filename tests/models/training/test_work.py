@@ -53,7 +53,11 @@ class Work(TorchDispatchMode):
         storages = [
             leaf.untyped_storage() for leaf in tree_leaves(values) if isinstance(leaf, torch.Tensor)
         ]
-        new = {each.data_ptr(): each for each in storages if each.data_ptr() not in self._known}
+        new = {
+            storage.data_ptr(): storage
+            for storage in storages
+            if storage.data_ptr() not in self._known
+        }
         self._known |= new
         return [storage.nbytes() for storage in new.values()]
 
@@ -62,11 +66,11 @@ def work_of(sharing, balancing, rows=ROWS, cardinality=50, tasks=2):
     """Of one step, after two in which what is made once was made; products are torch's, on every
     processor.
     """
-    least, products.WORTH_ONEDNN = products.WORTH_ONEDNN, sys.maxsize
+    before, products.WORTH_ONEDNN = products.WORTH_ONEDNN, sys.maxsize
     try:
         return _work_of(sharing, balancing, rows, cardinality, tasks)
     finally:
-        products.WORTH_ONEDNN = least
+        products.WORTH_ONEDNN = before
 
 
 def _work_of(sharing, balancing, rows, cardinality, tasks):
@@ -106,17 +110,17 @@ def test_no_operation_is_for_a_single_sample(sharing, balancing):
 
 
 def test_no_tensor_is_as_large_as_the_table():
-    small, large = (work_of("mmoe", "pcgrad", rows=64, cardinality=each) for each in (50, 50_000))
+    small, large = (work_of("mmoe", "pcgrad", rows=64, cardinality=size) for size in (50, 50_000))
     assert large.bytes == small.bytes
     assert large.largest < 4 * 50_000 * 4  # a float for each of its rows
 
 
 def test_aggregation_grows_linearly_with_tasks():
-    two, four, six = (work_of("mmoe", "pcgrad", tasks=each).bytes for each in (2, 4, 6))
+    two, four, six = (work_of("mmoe", "pcgrad", tasks=count).bytes for count in (2, 4, 6))
     assert six - four <= (four - two) * 1.25
 
 
 if __name__ == "__main__":
     for key in WORK:
-        found = work_of(*key)
-        print(f"    {key}: ({found.operations}, {found.bytes // 1024}),")
+        work = work_of(*key)
+        print(f"    {key}: ({work.operations}, {work.bytes // 1024}),")

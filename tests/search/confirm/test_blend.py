@@ -53,11 +53,11 @@ def train(job):
         return run_blend(job, STORE)
     if job.config.get("trees.fails") == job.replicate:
         raise FloatingPointError("no two classes")
-    said = {split: joint(split, job.kind, job.seed + (job.trial or 0)) for split in job.splits}
-    for split, values in said.items():
+    by_split = {split: joint(split, job.kind, job.seed + (job.trial or 0)) for split in job.splits}
+    for split, values in by_split.items():
         leave(path_of(job, split), values)
     metrics, _ = measured_splits(
-        replace(job, predictions=None), STORE, lambda split: [(said[split], said[split])]
+        replace(job, predictions=None), STORE, lambda split: [(by_split[split], by_split[split])]
     )
     return TrialResult(metrics | {"cost/parameters": 3.0}, {}, [], dict(job.config))
 
@@ -67,39 +67,40 @@ def blend(done, tmp_path):
     """Confirms two points, the trees and their blend in a folder; gives the study and the jobs."""
     folder = tmp_path / "run"
     copytree(done, folder)
-    kept = folder / "predictions"
+    predictions_folder = folder / "predictions"
 
     def carry_out(replicates=2, trees=TREES, points=2):
         jobs: list[Job] = []
 
-        def make(*given):
-            return replace(make_job(*given), predictions=str(kept))
+        def make(*arguments):
+            return replace(make_job(*arguments), predictions=str(predictions_folder))
 
         executor = InlineExecutor(lambda job: jobs.append(job) or train(job))
-        choose = partial(shares_of, STORE, kept, OBJECTIVES)
+        choose = partial(shares_of, STORE, predictions_folder, OBJECTIVES)
         with Study.open(folder, PLAN) as study:
             chosen = shortlist(study.records(), OBJECTIVES, REFERENCE, points, single_task=False)
             confirm(study, executor, make, chosen, replicates, ignore, baselines=[trees])
-            blended(study, executor, make, choose, kept, trees, REFERENCE, Silent())
+            blended(study, executor, make, choose, predictions_folder, trees, REFERENCE, Silent())
         return Study.read(folder), jobs
 
     return carry_out
 
 
 def blend_of(study):
-    return [each for each in study.baselines() if each.kind == "blend"][-1]
+    return [record for record in study.baselines() if record.kind == "blend"][-1]
 
 
 def validated(study):
     """By confirmed trial the mean product of both objectives on validation."""
-    found = {}
+    products = {}
     for record in study.records():
-        if own := [each.metrics for each in record.replicates]:
+        if all_metrics := [replicate.metrics for replicate in record.replicates]:
             click, like = (
-                np.mean([each[f"{SEARCH}/{task}.auc"] for each in own]) for task in TASKS
+                np.mean([metrics[f"{SEARCH}/{task}.auc"] for metrics in all_metrics])
+                for task in TASKS
             )
-            found[str(record.number)] = click * like
-    return found
+            products[str(record.number)] = click * like
+    return products
 
 
 def test_the_best_network_on_validation_is_blended_with_the_trees(blend):
@@ -111,14 +112,14 @@ def test_the_best_network_on_validation_is_blended_with_the_trees(blend):
     assert point.config["blend.trees"] == "trees"
     assert float(point.config["blend.share.click"]) >= 0.7
     assert 0.3 <= float(point.config["blend.share.like"]) <= 0.7
-    assert [each.replicate for each in point.replicates] == [1, 2]
+    assert [replicate.replicate for replicate in point.replicates] == [1, 2]
     by_seed = {
-        each.replicate: each.seed
-        for each in study.records()[int(point.config["blend.network"])].replicates
+        replicate.replicate: replicate.seed
+        for replicate in study.records()[int(point.config["blend.network"])].replicates
     }
-    assert {each.replicate: each.seed for each in point.replicates} == by_seed
-    assert all(each.metrics["cost/parameters"] == 6.0 for each in point.replicates)
-    assert all(each.metrics["test/like.auc"] > 0 for each in point.replicates)
+    assert {replicate.replicate: replicate.seed for replicate in point.replicates} == by_seed
+    assert all(replicate.metrics["cost/parameters"] == 6.0 for replicate in point.replicates)
+    assert all(replicate.metrics["test/like.auc"] > 0 for replicate in point.replicates)
     assert sum(job.kind == "blend" for job in jobs) == 2
 
 
@@ -145,14 +146,14 @@ def test_shares_read_validation_alone(tmp_path):
         for number, name in enumerate(("network", "trees")):
             values = joint(split, ("trial", "trees")[number], 5 + number)
             leave(path(tmp_path, split, name), values if split == SEARCH else 1 - values)
-    found = shares_of(STORE, tmp_path, OBJECTIVES, [("network", "trees")])
+    shares = shares_of(STORE, tmp_path, OBJECTIVES, [("network", "trees")])
     parts = [predictions(tmp_path, SEARCH, name) for name in ("network", "trees")]
     for task in TASKS:
         areas = {}
         for share in SHARES:
             metrics, _ = measured(STORE, SEARCH, mixed(*parts, [share] * 2, STORE.schema))
             areas[share] = metrics[f"{SEARCH}/{task}.auc"]
-        assert areas[float(found[f"blend.share.{task}"])] == max(areas.values())
+        assert areas[float(shares[f"blend.share.{task}"])] == max(areas.values())
     assert shares_of(STORE, tmp_path, OBJECTIVES, []) == {
         f"blend.share.{task}": 0.5 for task in TASKS
     }

@@ -45,8 +45,8 @@ def confirmed(done, tmp_path):
             copytree(done, folder)
         with Study.open(folder, PLAN) as study:
             chosen = shortlist(study.records(), OBJECTIVES, REFERENCE, 5)
-            others = baselines_of(study.records(), OBJECTIVES, REFERENCE, wanted, SCHEMA)
-            confirm(study, executor, make, chosen, on_record=ignore, baselines=others, **race)
+            baselines = baselines_of(study.records(), OBJECTIVES, REFERENCE, wanted, SCHEMA)
+            confirm(study, executor, make, chosen, on_record=ignore, baselines=baselines, **race)
         return Study.read(folder)
 
     return carry_out
@@ -55,8 +55,8 @@ def confirmed(done, tmp_path):
 def replicates(study):
     """By point the numbers of its replicates, their seeds and a value."""
     return {
-        training: [(each.replicate, each.seed, each.metrics["confirm/click.auc"]) for each in own]
-        for training, own in study.replicates().items()
+        training: [(run.replicate, run.seed, run.metrics["confirm/click.auc"]) for run in runs]
+        for training, runs in study.replicates().items()
     }
 
 
@@ -144,8 +144,8 @@ def test_replicates_whose_predictions_are_gone_are_trained_again_and_stored_as_t
 ):
     folder = tmp_path / "predictions"
 
-    def make(*given):
-        return replace(make_job(*given), predictions=str(folder))
+    def make(*arguments):
+        return replace(make_job(*arguments), predictions=str(folder))
 
     def again():
         """The jobs of a confirmation, and what is stored then."""
@@ -163,9 +163,9 @@ def test_replicates_whose_predictions_are_gone_are_trained_again_and_stored_as_t
     )
     gone.unlink()
     damaged.write_bytes(files[damaged][:-1])
-    more, *rest = again()
-    assert sorted(job.kind for job in more) == ["equal_weights", "trees"]
-    assert all(job in jobs for job in more)
+    retrained, *rest = again()
+    assert sorted(job.kind for job in retrained) == ["equal_weights", "trees"]
+    assert all(job in jobs for job in retrained)
     assert rest == [stored, files]
 
 
@@ -174,8 +174,8 @@ class TestBaselines:
         config = {"sharing.kind": "single_task"}
         values = {"valid/click.auc": 0.7, "valid/like.auc": 0.7}
         single = TrialRecord(0, "completed", {}, config, "single_task", values)
-        found = baselines_of([single], OBJECTIVES, {}, TRAINED, SCHEMA)
-        assert [each.kind for each in found] == ["trees", "ensemble"]
+        baselines = baselines_of([single], OBJECTIVES, {}, TRAINED, SCHEMA)
+        assert [baseline.kind for baseline in baselines] == ["trees", "ensemble"]
 
     def test_another_configuration_of_the_same_name_is_another_record(self, confirmed):
         """As where a search went on and another point is the best."""
@@ -185,8 +185,8 @@ class TestBaselines:
             moved = Point("equal_weights", {**before.config, "optim.lr": 0.123}, "equal_weights")
             confirm(study, InlineExecutor(close), make_job, [], 2, ignore, baselines=[moved])
             first, second = study.baselines()
-        assert [each.replicate for each in first.replicates] == [1]
-        assert [each.replicate for each in second.replicates] == [1, 2]
+        assert [replicate.replicate for replicate in first.replicates] == [1]
+        assert [replicate.replicate for replicate in second.replicates] == [1, 2]
         assert second.replicates[0].seed == first.replicates[0].seed
         assert second.config["optim.lr"] == 0.123
 
@@ -212,9 +212,9 @@ class TestTuning:
 
     def tune(self, folder, executor, tries=6, replicates=2):
         with Study.open(folder, PLAN) as study:
-            others = baselines_of(study.records(), OBJECTIVES, REFERENCE, ("trees",), SCHEMA)
-            others = tuned(study, executor, make_job, others, self.TASKS, tries, 1, Silent())
-            confirm(study, executor, make_job, [], replicates, ignore, baselines=others)
+            baselines = baselines_of(study.records(), OBJECTIVES, REFERENCE, ("trees",), SCHEMA)
+            baselines = tuned(study, executor, make_job, baselines, self.TASKS, tries, 1, Silent())
+            confirm(study, executor, make_job, [], replicates, ignore, baselines=baselines)
         return Study.read(folder)
 
     def test_each_task_is_retrained_with_its_best_of_so_many_tries(self, done, tmp_path):
@@ -260,14 +260,19 @@ class TestTuning:
 
         [trees] = self.tune(copytree(done, tmp_path / "a"), InlineExecutor(fails)).baselines()
         assert TreeSettings.of(trees.config, "like") == TreeSettings()
-        assert {each.failure.reason for each in trees.replicates} == {
+        assert {replicate.failure.reason for replicate in trees.replicates} == {
             "task 'like' has no two classes on train"
         }
 
     def test_there_are_as_many_tries_as_a_kind_of_sharing_had_full_lengths(self):
         def record(*rungs):
             return TrialRecord(
-                0, "completed", {}, {}, "a", rungs=tuple(RungResult(each, 0, {}) for each in rungs)
+                0,
+                "completed",
+                {},
+                {},
+                "a",
+                rungs=tuple(RungResult(samples, 0, {}) for samples in rungs),
             )
 
         assert full_lengths([record()] * 9, [record()] * 9) == 9

@@ -30,19 +30,23 @@ gradient methods.
 
 class TestLattice:
     def test_two_tasks_have_as_many_as_asked_log_evenly_between_the_ends(self):
-        weights = [each["like"] for each in spread_out(TASKS, 7, 16)]
+        weights = [by_task["like"] for by_task in spread_out(TASKS, 7, 16)]
         assert (weights[0], weights[3], weights[-1]) == (1 / 16, 1.0, 16.0)
         np.testing.assert_allclose(np.diff(np.log(weights)), np.log(16) / 3, rtol=1e-5)
-        assert {each["click"] for each in spread_out(TASKS, 7, 16)} == {1.0}
+        assert {by_task["click"] for by_task in spread_out(TASKS, 7, 16)} == {1.0}
 
     def test_more_tasks_have_at_least_as_many_and_every_task_the_same_of_them(self):
-        found = spread_out(("a", "b", "c"), 7, 16)
-        assert len(found) == 10
-        shares = [sorted(round(w / min(each.values()), 3) for w in each.values()) for each in found]
+        lattice = spread_out(("a", "b", "c"), 7, 16)
+        assert len(lattice) == 10
+        shares = [
+            sorted(round(w / min(by_task.values()), 3) for w in by_task.values())
+            for by_task in lattice
+        ]
         assert [1.0, 1.0, 16.0] in shares
         assert [1.0, 1.0, 1.0] in shares
         normed = {
-            tuple(round(each[task] / max(each.values()), 3) for task in "abc") for each in found
+            tuple(round(by_task[task] / max(by_task.values()), 3) for task in "abc")
+            for by_task in lattice
         }
         assert normed == {(c, a, b) for a, b, c in normed}  # it is the same seen from any task
 
@@ -87,11 +91,11 @@ class TestChoice:
         assert chosen({"click": 1, "like": 1}, OBJECTIVES, [{}, {}], [{}, {}]) is None
 
 
-def tune(folder, executor, many=3, replicates=2):
+def tune(folder, executor, count=3, replicates=2):
     with Study.open(folder, PLAN) as study:
-        found = retuned(study, executor, make_job, PLAN, many, GRADIENT, Silent())
-        confirm(study, executor, make_job, [], replicates, ignore, baselines=found)
-    return Study.read(folder), found
+        baselines = retuned(study, executor, make_job, PLAN, count, GRADIENT, Silent())
+        confirm(study, executor, make_job, [], replicates, ignore, baselines=baselines)
+    return Study.read(folder), baselines
 
 
 def test_every_weight_is_tuned_by_the_same_tries_and_its_best_is_retrained(done, tmp_path):
@@ -123,7 +127,9 @@ def test_every_weight_is_tuned_by_the_same_tries_and_its_best_is_retrained(done,
     assert [record.weights for record in records] == spread_out(TASKS, 3, 16)
     assert [record.architecture for record in records] == ["static_weights"] * 3
     assert [record.config for record in records] == [record.config for record in asked]
-    assert [[each.replicate for each in record.replicates] for record in records] == [[1, 2]] * 3
+    assert [[replicate.replicate for replicate in record.replicates] for record in records] == [
+        [1, 2]
+    ] * 3
     assert {job.splits for job in retrained} == {REPLICATED}
     one_end, _, other_end = (record.replicates[0].metrics for record in records)
     assert one_end["valid/click.auc"] > other_end["valid/click.auc"]
@@ -133,8 +139,8 @@ def test_every_weight_is_tuned_by_the_same_tries_and_its_best_is_retrained(done,
     again, _ = tune(folder, noting)
     assert len(jobs) == before
     assert again.baselines() == records
-    more, _ = tune(folder, noting, many=5)  # every second weight is known, and so are its tries
-    assert len(more.baselines()) == 5
+    denser, _ = tune(folder, noting, count=5)  # every second weight is known, and so are its tries
+    assert len(denser.baselines()) == 5
     assert [job.replicate for job in jobs[before:]] == [0] * 2 * math.ceil(shared / 5) + [
         1,
         1,

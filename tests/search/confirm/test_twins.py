@@ -54,7 +54,7 @@ def test_effort_is_counted_in_full_lengths_by_kind_of_sharing(study):
     effort = effort_of(records, 2)
     counts = Counter(record.sharing for record in records)  # each was trained to full length
     assert effort.alone == counts.pop("single_task") + 2
-    assert (effort.kind, effort.of_kind) == max(counts.items(), key=lambda each: each[1])
+    assert (effort.kind, effort.of_kind) == max(counts.items(), key=lambda entry: entry[1])
     half = [
         replace(
             record,
@@ -159,11 +159,11 @@ def test_the_twin_of_a_pick_is_asked_for_until_it_is_confirmed(study):
     assert settings(twin.config) == settings(pick.config)
     blend = Point("blend", {"blend.network": pick.id, "blend.trees": "trees"}, "blend")
     assert twin_of_pick(blend, [*points, blend], records, OBJECTIVES, REFERENCE) == twin
-    for other in (
+    for point in (
         Point("trees", {}, "trees"),
         best_point(records, OBJECTIVES, REFERENCE, single=True),
     ):
-        assert twin_of_pick(other, points, records, OBJECTIVES, REFERENCE) is None
+        assert twin_of_pick(point, points, records, OBJECTIVES, REFERENCE) is None
     confirm(study, executor, make_job, [], 2, ignore, baselines=[twin])
     points = points_of_run(study.records(), study.baselines(), OBJECTIVES)
     assert twin_of_pick(pick, points, records, OBJECTIVES, REFERENCE) is None

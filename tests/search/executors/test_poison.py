@@ -24,8 +24,8 @@ def attempts(folder, trial):
 
 def run(executor, jobs):
     with closing(executor):
-        for one in jobs:
-            executor.submit(one)
+        for job in jobs:
+            executor.submit(job)
         return {outcome.job.trial: outcome for outcome in (executor.next() for _ in jobs)}
 
 
@@ -48,41 +48,41 @@ def run(executor, jobs):
 def test_an_infrastructure_fault_is_tried_again_to_a_limit_and_then_recorded(tmp_path, how, reason):
     notes: list[str] = []
     executor = ProcessExecutor(poison, 2, Options(retries=1, note=notes.append))
-    found = run(
+    outcomes = run(
         executor, [job(tmp_path, 0), job(tmp_path, 1, how), job(tmp_path, 2), job(tmp_path, 3)]
     )
-    failure = found[1].failure
+    failure = outcomes[1].failure
     assert failure.kind == "infrastructure"
     assert failure.reason.startswith(f"tried 2 times; at last {reason}")
     assert attempts(tmp_path, 1) == 2
     (note,) = notes
     assert note.startswith(f"trial 1: {reason}")
     assert note.endswith("; tried again (1 of 1)")
-    assert all(found[trial].result for trial in (0, 2, 3))
+    assert all(outcomes[trial].result for trial in (0, 2, 3))
     assert {attempts(tmp_path, trial) for trial in (0, 2, 3)} == {1}
 
 
 def test_a_result_that_cannot_be_written_down_is_a_bug_at_once(tmp_path):
-    found = run(
+    outcomes = run(
         ProcessExecutor(poison, 1), [job(tmp_path, 0, "lock in the result"), job(tmp_path, 1)]
     )
-    assert found[0].failure.kind == "bug"
-    assert found[0].failure.reason.startswith("expected a result of plain values")
+    assert outcomes[0].failure.kind == "bug"
+    assert outcomes[0].failure.reason.startswith("expected a result of plain values")
     assert attempts(tmp_path, 0) == 1
-    assert found[1].result is not None
+    assert outcomes[1].result is not None
 
 
 def test_a_job_beyond_its_time_is_ended_tried_again_and_recorded_whatever_it_holds(tmp_path):
     executor = ProcessExecutor(poison, 2, Options(job_seconds=0.5, retries=1))
-    found = run(
+    outcomes = run(
         executor, [job(tmp_path, 0, "spin"), job(tmp_path, 1), job(tmp_path, 2, "spin", times=1)]
     )
-    assert found[0].failure == Failure(
+    assert outcomes[0].failure == Failure(
         "infrastructure", "tried 2 times; at last it took longer than 0.5 s"
     )
-    assert found[0].seconds >= 0.5
-    assert found[1].result is not None
-    assert found[2].result is not None
+    assert outcomes[0].seconds >= 0.5
+    assert outcomes[1].result is not None
+    assert outcomes[2].result is not None
     assert (attempts(tmp_path, 0), attempts(tmp_path, 1), attempts(tmp_path, 2)) == (2, 1, 2)
     assert not [
         process for process in psutil.Process().children() if "serve" in " ".join(process.cmdline())
@@ -91,8 +91,8 @@ def test_a_job_beyond_its_time_is_ended_tried_again_and_recorded_whatever_it_hol
 
 def test_a_worker_is_replaced_before_a_leak_can_grow_without_end(tmp_path, monkeypatch):
     monkeypatch.setattr("bench.search.executors.process.JOBS_A_WORKER", 2)
-    found = run(ProcessExecutor(poison, 1), [job(tmp_path, trial) for trial in range(5)])
-    pids = [outcome.result.metrics["pid"] for outcome in found.values()]
+    outcomes = run(ProcessExecutor(poison, 1), [job(tmp_path, trial) for trial in range(5)])
+    pids = [outcome.result.metrics["pid"] for outcome in outcomes.values()]
     assert [pids.count(pid) for pid in dict.fromkeys(pids)] == [2, 2, 1]
 
 

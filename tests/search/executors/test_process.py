@@ -39,13 +39,13 @@ def test_workers_are_kept_and_limited_to_the_jobs_threads():
             pool.submit(replace(job(trial), threads=3))
         metrics = [pool.next().result.metrics for _ in range(6)]
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
-        assert {one[name] for one in metrics} == {3.0}
+        assert {values[name] for values in metrics} == {3.0}
     for name, value in WAITING.items():
-        assert {one[name] for one in metrics} == {float(value)}
-    pids = {one["pid"] for one in metrics}
+        assert {values[name] for values in metrics} == {float(value)}
+    pids = {values["pid"] for values in metrics}
     assert len(pids) <= 2
     assert (
-        sorted(number for _, number in {(one["pid"], one[WORKER]) for one in metrics})
+        sorted(number for _, number in {(values["pid"], values[WORKER]) for values in metrics})
         == [0, 1][: len(pids)]
     )
     assert os.getpid() not in pids

@@ -54,15 +54,15 @@ def add_node(cluster):
 
 @pytest.fixture
 def store(tmp_path):
-    made = tmp_path / "home" / "store" / "toy@1" / f"print-{tmp_path.name}"
-    (made / "train").mkdir(parents=True)
-    (made / "manifest.json").write_text("{}")
-    (made / "train" / "ids.npy").write_bytes(bytes(range(256)) * 100)
-    return made
+    folder = tmp_path / "home" / "store" / "toy@1" / f"print-{tmp_path.name}"
+    (folder / "train").mkdir(parents=True)
+    (folder / "manifest.json").write_text("{}")
+    (folder / "train" / "ids.npy").write_bytes(bytes(range(256)) * 100)
+    return folder
 
 
-def executor(cluster, run, store, **more):
-    return RayExecutor(run, 2, Options(address=cluster.address, store=str(store), **more))
+def executor(cluster, run, store, **options):
+    return RayExecutor(run, 2, Options(address=cluster.address, store=str(store), **options))
 
 
 def searched(folder, store, executor, **changes):
@@ -99,13 +99,13 @@ def test_a_node_lost_in_the_middle_changes_no_result(two_nodes, store, tmp_path)
         folder = tmp_path / f"ray-{attempt}"
         thread = threading.Thread(target=lose, args=(two_nodes, folder / "study.jsonl", store))
         thread.start()
-        found = searched(
+        records = searched(
             folder, store, executor(two_nodes, slow_train, store, note=notes.append), **few
         )
         thread.join()
         two_nodes.second = add_node(two_nodes)  # for what comes after
-        assert [record["failure"] for record in found] == [None] * len(found)
-        assert found == expected
+        assert [record["failure"] for record in records] == [None] * len(records)
+        assert records == expected
         if any("machine was lost" in note or "worker died" in note for note in notes):
             return
     pytest.fail(f"no job was lost with its node: {notes}")

@@ -34,23 +34,23 @@ NETWORK = {
 def log(days=DAYS, rows=ROWS, drift=0.0, seed=0):
     """Each day has a window of items, which moves on; tastes move by `drift` a day."""
     rng = np.random.default_rng(seed)
-    taste, moving, other = rng.normal(size=(3, 40 + 4 * days))
-    every = []
+    taste, moving, buying = rng.normal(size=(3, 40 + 4 * days))
+    frames = []
     for day in range(days):
         item, x = rng.integers(4 * day, 4 * day + 40, rows), rng.normal(size=rows)
         click = taste[item] + drift * day * moving[item] + x
-        labels = {"click": click, "buy": other[item] - 1}
+        labels = {"click": click, "buy": buying[item] - 1}
         drawn = {
-            name: (rng.random(rows) < 1 / (1 + np.exp(-of))).astype(int)
-            for name, of in labels.items()
+            name: (rng.random(rows) < 1 / (1 + np.exp(-logit))).astype(int)
+            for name, logit in labels.items()
         }
         date = str((pd.Timestamp("2024-03-01") + pd.Timedelta(days=day)).date())
-        every.append(
+        frames.append(
             pd.DataFrame(
                 {"date": date, "user": rng.integers(0, 50, rows), "item": item, "x": x} | drawn
             )
         )
-    return pd.concat(every, ignore_index=True)
+    return pd.concat(frames, ignore_index=True)
 
 
 ABOUT = dict.fromkeys(["title", "licence", "citation", "homepage"], "-") | {
@@ -97,11 +97,11 @@ class Log:
             for name in tried
         }
         aim = PolicyAim("the policy", "knee", (0.5, 0.5), (0.0, 0.0), (0.0, 0.0), True)
-        own = times.cuts(cuts, None)
+        cut_list = times.cuts(cuts, None)
         rates = [0.5, 0.3]
         return BacktestPlan(
             times,
-            tuple(own),
+            tuple(cut_list),
             ranked,
             tried[-1],
             how,

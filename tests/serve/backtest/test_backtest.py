@@ -24,19 +24,19 @@ from bench.serve.backtest.daily_gains import FROZEN, PICKED, days_of
 
 def dates_by_split(log, card):
     """The dates of each split's rows."""
-    found = {name: set() for name in SPLITS}
+    dates = {name: set() for name in SPLITS}
     for rows in rows_of(card, log.home, log.raw, Silent()):
         for name, date in zip(rows.split, rows.table["date"].to_pylist(), strict=True):
             if name >= 0:
-                found[SPLITS[name]].add(str(date))
-    return found
+                dates[SPLITS[name]].add(str(date))
+    return dates
 
 
 def test_cuts_by_number_and_by_span_have_all_rows_of_test_once(days):
     times = days.times()
     for cuts in (times.cuts(3, None), times.cuts(None, "1d"), times.cuts(None, "2d")):
         assert sum(cut.rows for cut in cuts) == 1500
-        assert [int((times.cut_of(cuts) == at).sum()) for at in range(len(cuts))] == [
+        assert [int((times.cut_of(cuts) == number).sum()) for number in range(len(cuts))] == [
             cut.rows for cut in cuts
         ]
     assert [str(cut) for cut in times.cuts(None, "2d")] == [
@@ -49,45 +49,45 @@ def test_cuts_by_number_and_by_span_have_all_rows_of_test_once(days):
 def test_nothing_of_a_cut_or_after_it_is_trained_on(days):
     times = days.times()
     for cut in times.cuts(5, None):
-        found = dates_by_split(days, card_of(times, cut))
-        assert found["test"] == {cut.first}
+        dates = dates_by_split(days, card_of(times, cut))
+        assert dates["test"] == {cut.first}
         before = {
             str(date.date()) for date in pd.date_range("2024-03-01", cut.first, inclusive="left")
         }
-        assert found["train"] == before
-        assert max(found["valid"] | found["confirm"]) < cut.first
+        assert dates["train"] == before
+        assert max(dates["valid"] | dates["confirm"]) < cut.first
 
 
 def test_a_window_leaves_out_what_is_older(days):
     times = days.times()
     cut = times.cuts(5, None)[2]
-    found = dates_by_split(days, card_of(times, cut, since=times.before(cut, "3d")))
-    assert found["train"] == {"2024-03-07", "2024-03-08", "2024-03-09"}
+    dates = dates_by_split(days, card_of(times, cut, since=times.before(cut, "3d")))
+    assert dates["train"] == {"2024-03-07", "2024-03-08", "2024-03-09"}
 
 
 def test_to_go_on_what_is_new_stands_apart(days):
     times = days.times()
     cuts = times.cuts(5, None)
-    found = dates_by_split(days, card_of(times, cuts[2], known_before=cuts[1].first))
-    assert found["valid"] == {cuts[1].first}
-    assert max(found["train"]) < cuts[1].first
-    assert found["confirm"] <= found["train"] | found["valid"]
+    dates = dates_by_split(days, card_of(times, cuts[2], known_before=cuts[1].first))
+    assert dates["valid"] == {cuts[1].first}
+    assert max(dates["train"]) < cuts[1].first
+    assert dates["confirm"] <= dates["train"] | dates["valid"]
 
 
 @pytest.mark.parametrize(
-    ("numbers", "every", "expected"),
+    ("numbers", "span", "expected"),
     [
         ([20240308, 20240309, 20240401], "1d", [1, 1, 1]),
         ([1709856000, 1709859600, 1709942400], "1d", [2, 1]),
         ([20240308, 20240331, 20240401], "month", [2, 1]),
     ],
 )
-def test_times_may_be_numbers(days, numbers, every, expected):
+def test_times_may_be_numbers(days, numbers, span, expected):
     times = days.times()
-    known = type(times)(
-        times.card, [float(each) for each in numbers], np.array([1, 1, 1]), np.arange(3)
+    by_number = type(times)(
+        times.card, [float(number) for number in numbers], np.array([1, 1, 1]), np.arange(3)
     )
-    assert [cut.rows for cut in known.cuts(None, every)] == expected
+    assert [cut.rows for cut in by_number.cuts(None, span)] == expected
 
 
 def test_mistakes_say_what_is_expected(days):
@@ -117,9 +117,10 @@ def recall(joint, labels):
     return labels[top, 0].sum() / labels[:, 0].sum()
 
 
-def values(found):
+def values(backtest):
     return {
-        (each.cut, each.point, each.training, each.weights): each.outcomes for each in found.judged
+        (judged.cut, judged.point, judged.training, judged.weights): judged.outcomes
+        for judged in backtest.judged
     }
 
 
@@ -166,50 +167,52 @@ def test_cuts_side_by_side_are_those_of_one_after_the_other(days, tmp_path):
 def test_a_cut_is_what_the_model_says_that_knows_nothing_later(days, tmp_path):
     """By a twin that prepares and trains by hand."""
     plan = days.plan(cuts=5)
-    found = run(plan, tmp_path, days.home, days.raw, Silent())
+    result = run(plan, tmp_path, days.home, days.raw, Silent())
     store, joint = by_hand(plan, days)
     labels = np.asarray(store.split("test").labels)
-    own = values(found)[1, "first", "anew", PICKED]["click.recall@10%"]
-    assert own == pytest.approx(recall(joint, labels), abs=0.02)  # ties
+    value = values(result)[1, "first", "anew", PICKED]["click.recall@10%"]
+    assert value == pytest.approx(recall(joint, labels), abs=0.02)  # ties
     misfits = joint.mean(axis=0) / labels.mean(axis=0) - 1
-    assert [of[1] for of in found.fits("first", "anew").values()] == pytest.approx(
+    assert [fit[1] for fit in result.fits("first", "anew").values()] == pytest.approx(
         misfits, abs=1e-5
     )
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("shown", [0.5, 0.02])
-def test_rows_shown_at_random_judge_where_the_card_names_them(tmp_path, shown):
+@pytest.mark.parametrize("share", [0.5, 0.02])
+def test_rows_shown_at_random_judge_where_the_card_names_them(tmp_path, share):
     """Too few of them do not count."""
     rows = log()
-    rows["r"] = (np.random.default_rng(2).random(len(rows)) < shown).astype(int)
+    rows["r"] = (np.random.default_rng(2).random(len(rows)) < share).astype(int)
     rows.to_csv(tmp_path / "log.csv", index=False)
-    own = Log(parse_card(CARD | {"random": "r"}, "here"), tmp_path, tmp_path / "home")
-    plan = own.plan(cuts=2)
-    found = run(plan, tmp_path, own.home, own.raw, Silent())
-    if shown < 0.1:
-        assert {of for each in found.judged for of in each.outcomes.values()} == {None}
+    random_log = Log(parse_card(CARD | {"random": "r"}, "here"), tmp_path, tmp_path / "home")
+    plan = random_log.plan(cuts=2)
+    result = run(plan, tmp_path, random_log.home, random_log.raw, Silent())
+    if share < 0.1:
+        assert {outcome for judged in result.judged for outcome in judged.outcomes.values()} == {
+            None
+        }
         return
-    store, joint = by_hand(plan, own)
+    store, joint = by_hand(plan, random_log)
     test = store.split("test")
     inside = np.asarray(test.logged)[:, 0] == 1
-    told = values(found)[1, "first", "anew", PICKED]["click.recall@10%"]
-    assert told == pytest.approx(recall(joint[inside], np.asarray(test.labels)[inside]), abs=0.02)
+    value = values(result)[1, "first", "anew", PICKED]["click.recall@10%"]
+    assert value == pytest.approx(recall(joint[inside], np.asarray(test.labels)[inside]), abs=0.02)
 
 
 def test_a_score_of_trees_is_trained_anew_in_a_warm_chain(days, tmp_path):
     trees = {"trees": {"trees.click.leaves": 7, "trees.buy.leaves": 7}}
     plan = days.plan("warm", cuts=2, tried=("trees", "second"), chosen=trees)
-    found = run(plan, tmp_path, days.home, days.raw, Silent())
-    assert {key[1] for key in values(found)} == {"trees", "second"}
+    result = run(plan, tmp_path, days.home, days.raw, Silent())
+    assert {key[1] for key in values(result)} == {"trees", "second"}
 
 
 @pytest.mark.slow
 def test_a_model_that_is_not_trained_again_loses_where_tastes_move(tmp_path):
     log = made(tmp_path, days=16, rows=3000, drift=0.25)
     plan = log.plan(cuts=9)
-    found = run(plan, tmp_path / "kept", log.home, log.raw, Silent())
-    days = days_of(found, plan.aim, "first")
+    result = run(plan, tmp_path / "kept", log.home, log.raw, Silent())
+    days = days_of(result, plan.aim, "first")
     assert days.frozen.high < 0
-    fresh, frozen = (found.values("first", how, PICKED)[-1, 0] for how in ("anew", FROZEN))
+    fresh, frozen = (result.values("first", how, PICKED)[-1, 0] for how in ("anew", FROZEN))
     assert fresh > frozen

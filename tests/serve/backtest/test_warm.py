@@ -32,8 +32,8 @@ def stores_of(days):
     times = days.times()
     first, second, *_ = times.cuts(5, None)
     before = prepare(card_of(times, first), days.home, days.raw)
-    known = card_of(times, second, known_before=first.first)
-    return before, prepare(known, days.home, days.raw, before=before_of(before.path))
+    later = card_of(times, second, known_before=first.first)
+    return before, prepare(later, days.home, days.raw, before=before_of(before.path))
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +51,8 @@ def test_old_values_keep_their_ids_and_numbers_their_units(stores):
     before, after = stores
     old, new = before.encoder, after.encoder
     values = [
-        next(part.vocabulary.values for part in each.fields if part.name == "item")
-        for each in (old, new)
+        next(part.vocabulary.values for part in encoder.fields if part.name == "item")
+        for encoder in (old, new)
     ]
     assert values[1][: len(values[0])] == values[0]
     assert len(values[1]) > len(values[0])
@@ -60,7 +60,8 @@ def test_old_values_keep_their_ids_and_numbers_their_units(stores):
         p for p in old.dense if p.kind == "numeric"
     ]
     rates = [
-        next(part for part in each.dense if part.kind == "target_rates") for each in (old, new)
+        next(part for part in encoder.dense if part.kind == "target_rates")
+        for encoder in (old, new)
     ]
     assert (rates[0].mean, rates[0].scale) == (rates[1].mean, rates[1].scale)
 
@@ -105,7 +106,9 @@ def test_a_new_value_begins_from_its_fields_mean_and_a_fresh_state(stores, tmp_p
     torch.testing.assert_close(table[fresh[0]], earlier[2 : 1 + item.cardinality].mean(0))
     state = new.step.rows.state_dict()
     assert all(
-        (each[fresh] == 0).all() for each in state.values() if each.dim() and len(each) == len(rows)
+        (tensor[fresh] == 0).all()
+        for tensor in state.values()
+        if tensor.dim() and len(tensor) == len(rows)
     )
 
 
