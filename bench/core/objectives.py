@@ -290,7 +290,7 @@ def signs_of(objectives: Iterable[Objective]) -> NDArray[np.float64]:
 
 
 def only_metrics(objectives: Iterable[Objective]) -> list[Objective]:
-    """Those that are measured on a split of the data: all but costs."""
+    """Those that are measured on a split of the data, which costs are not."""
     return [objective for objective in objectives if objective.is_metric]
 
 
