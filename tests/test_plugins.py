@@ -258,10 +258,10 @@ def through_load_run(folder, **options):
 def test_a_file_comes_in_through_every_door(old_run, monkeypatch, door, named):
     folder, file = old_run
 
-    def create(home, request, progress):
+    def create(home, request, progress, words):
         raise UserError(f"enough, with {[*PICK_RULES][-1]}")
 
-    monkeypatch.setattr("bench.app.runs.create.create", create)
+    monkeypatch.setattr("bench.app.runs.extend.create", create)
     if named != "by the argument":
         monkeypatch.setenv(plugins.PLUGIN, str(file))
     assert door(folder, **({} if named == "by the variable" else {"plugins": file})) == 0

@@ -159,6 +159,6 @@ def test_a_difference_is_found():
     assert len(list(apart(was, {"a": [1.1, 0.0], "c": "told"}))) == 4
 
 
-@pytest.mark.parametrize(("run", "step"), [("watched", "deploy"), ("two", "frontier")])
+@pytest.mark.parametrize(("run", "step"), [("watched", "deploy"), ("two", "show")])
 def test_what_comes_next_is_a_deployment_where_the_verdict_switches_to_the_pick(home, run, step):
     assert next_step([load_run(run, home).found]).startswith(f"seesaw {step} ")
