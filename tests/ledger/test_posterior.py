@@ -65,6 +65,8 @@ def test_a_covariance_that_rounding_takes_below_zero_is_factored_all_the_same(rn
     assert np.isfinite(_factored(below)[0]).all()
     with pytest.raises(np.linalg.LinAlgError):
         cho_factor(below)
+    for sizes in ([1, 1, 1, 1, 1, 1], [1e-9, 1, 1e9, 1e-9, 1, 1e9]):
+        assert np.isfinite(_factored(below * np.outer(sizes, sizes))[0]).all()
     well = np.eye(6) + 0.1
     np.testing.assert_array_equal(_factored(well)[0], cho_factor(well)[0])
 

@@ -95,12 +95,16 @@ def _factored(covariance: Floats) -> tuple[Floats, bool]:
     """A Cholesky factor for `cho_solve`.
 
     A measure whose noise is far below its spread, such as a latency, leaves a matrix that rounding
-    takes below 0. A billionth of the largest variance then stands for that rounding.
+    takes below 0, and more than one measure of very different sizes. The nearest correlations
+    without an eigenvalue below a billionth then stand for that rounding.
     """
     try:
         factor: tuple[Floats, bool] = cho_factor(covariance)
     except np.linalg.LinAlgError:
-        factor = cho_factor(covariance + 1e-9 * np.diag(covariance).max() * np.eye(len(covariance)))
+        scale = np.sqrt(np.diag(covariance))
+        values, vectors = np.linalg.eigh(covariance / np.outer(scale, scale))
+        correlation = (vectors * np.maximum(values, 1e-9)) @ vectors.T
+        factor = cho_factor(correlation * np.outer(scale, scale))
     return factor
 
 

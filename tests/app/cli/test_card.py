@@ -234,7 +234,7 @@ def test_real_kuairand(seesaw, tmp_path, kuairand_raw):
 def test_real_hotel_bookings(seesaw, tmp_path, hotel_raw):
     labels = [*("--label", "is_canceled"), *("--label", "adr"), *("--label", "booking_changes")]
     out = ["--out", tmp_path / "card.toml", "--json"]
-    said = seesaw("card", hotel_raw / "hotel_bookings.csv.gz", *labels, *out, home=None)
+    said = seesaw("data", "card", hotel_raw / "hotel_bookings.csv.gz", *labels, *out, home=None)
     assert said.code == 0, said.err
     assert proposed(said) == [("reader", {"drop_duplicates": True})]
 
