@@ -45,20 +45,23 @@ def mean_so_far(estimates: Sequence[float], errors: Sequence[float]) -> Effect:
     interval holds at all times.
 
     Each counts the same, however many rows it has: weights by its error would favour nights on
-    which little was measured. The first error, times `NIGHTS`, says where the interval is
-    narrowest.
+    which little was measured. The first error above 0, times `NIGHTS`, says where the interval is
+    narrowest; where all are 0, as of a model beside itself, it has no width.
 
     Raises:
-        ValueError: no error, or one that is not above 0.
+        ValueError: no error, or one below 0.
 
     Example:
         >>> str(mean_so_far([0.01, 0.02, 0.0], [0.01, 0.01, 0.01]))
         '+1.0% (-1.1 to +3.1)'
     """
-    if not len(errors) or min(errors) <= 0:
-        raise ValueError(f"expected standard errors above 0, found {list(errors)}")
-    variances = np.square(errors)
-    prior = TIGHTEST / (NIGHTS * float(variances[0]))
+    if not len(errors) or not min(errors) >= 0:
+        raise ValueError(f"expected standard errors from 0 on, found {list(errors)}")
     mean = float(np.mean(estimates))
+    variances = np.square(errors)
+    above_zero = variances[variances > 0]
+    if not len(above_zero):
+        return Effect(mean, mean, mean)
+    prior = TIGHTEST / (NIGHTS * float(above_zero[0]))
     width = boundary(float(variances.sum()), prior) / len(errors)
     return Effect(mean, mean - width, mean + width)

@@ -18,7 +18,7 @@ from bench.core.objectives import outcome
 from bench.core.schema import Task
 from bench.deciding.score import prediction_names
 from bench.ledger.confidence_sequence import ALPHA
-from bench.ledger.effect import LEVEL, Effect
+from bench.ledger.effect import Effect
 from bench.serve.judgements import REPORTED, Judgement
 from bench.serve.watch import Watch
 
@@ -70,24 +70,20 @@ class Rule:
         bound = float(number) / (100 if percent else 1)
         return cls(text.strip(), metric, sign == "<", bound, bool(percent))
 
-    def result(
-        self,
-        judgements: Iterable[Judgement],
-        watch: Watch | None = None,
-        confidence: float = LEVEL,
-    ) -> RuleResult:
+    def result(self, judgements: Iterable[Judgement], watch: Watch | None = None) -> RuleResult:
         """Applies the rule to the first judgement of its metric.
 
         Args:
             watch: of the nights before, which the rule is asked over, too; it then has tonight's.
-            confidence: of the judgements' intervals.
         """
         judgement = next(known for known in judgements if known.metric == self.metric)
         measured = judgement.gain if self.relative else judgement.estimate
         if measured is None:
             measured = Effect(math.nan)
         if watch is not None and math.isfinite(measured.value):
-            return self._over_nights(measured, *watch.asked(self.text, measured, confidence))
+            if not math.isfinite(measured.high - measured.low):
+                return self._not_counted(measured)
+            return self._over_nights(measured, *watch.mean_with(self._measure, measured))
         failed = self._fails(measured.value)
         sure = (
             math.isfinite(measured.low)
@@ -97,23 +93,39 @@ class Rule:
         sentence = f"{word}: {self.text}: {self._reason(measured, failed, sure)}"
         return RuleResult(self.text, measured, failed, sure, sentence)
 
+    def _not_counted(self, tonight: Effect) -> RuleResult:
+        """Keeps the rule: by an estimate alone a watch would fail without a reason."""
+        sentence = (
+            f"kept: {self.text}: the {self._noun} is {self._in_words(tonight.value)}{self._unit}, "
+            "but too few rows say how sure that is; this night does not count"
+        )
+        return RuleResult(self.text, tonight, False, False, sentence, 0)
+
     def _over_nights(self, tonight: Effect, mean: Effect, nights: int) -> RuleResult:
         """Fails only where the interval of the mean over nights is beyond the bound."""
         sure_end = mean.high if self.below else mean.low
         failed = math.isfinite(sure_end) and self._fails(sure_end)
         word = "failed" if failed else "kept"
-        noun = "gain" if self.relative else "value"
-        counted = count(nights, "night")
+        average = f"on average over {count(nights, 'night')}"
         last = f"{self._in_words(tonight.value)}{self._unit} tonight"
         sentence = (
-            f"{word}: {self.text}: the {noun} is {self._range(mean)} on average over {counted}, "
-            f"{last}; asked each night, {ALPHA:.0%} of all watches fail without a reason"
+            f"{word}: {self.text}: the {self._noun} is {self._range(mean)} {average}, {last}; "
+            f"asked each night, {ALPHA:.0%} of all watches fail without a reason"
         )
         return RuleResult(self.text, mean, failed, failed, sentence, nights)
 
     def _range(self, effect: Effect) -> str:
         value, low, high = map(self._in_words, effect.to_json().values())
         return f"{value}{self._unit} ({low} to {high})"
+
+    @property
+    def _noun(self) -> str:
+        return "gain" if self.relative else "value"
+
+    @property
+    def _measure(self) -> str:
+        """What a watch keeps of it, whatever the bound."""
+        return f"{self.metric} {self._noun}"
 
     @property
     def _unit(self) -> str:
@@ -123,45 +135,51 @@ class Rule:
         return not (number >= self.bound if self.below else number <= self.bound)
 
     def _reason(self, measured: Effect, failed: bool, sure: bool) -> str:
-        noun = "gain" if self.relative else "value"
         if math.isnan(measured.value):
-            return f"these rows do not define the {noun}"
+            return f"these rows do not define the {self._noun}"
         side = "below" if self.below else "above"
         if not failed:
             side = f"not {side}"
         certainty = f"surely {side}" if sure else f"{side}, but not surely"
-        return f"the {noun} is {self._range(measured)}, {certainty}; asked once"
+        return f"the {self._noun} is {self._range(measured)}, {certainty}; asked once"
 
     def _in_words(self, number: float) -> str:
         return f"{100 * number:+.2f}" if self.relative else f"{number:.5g}"
 
 
 def outcomes_asked(
-    rules: Sequence[Rule], tasks: Sequence[Task], outcomes: Sequence[str], compared: bool
+    rules: Sequence[Rule],
+    tasks: Sequence[Task],
+    outcomes: Sequence[str],
+    predictions: Sequence[Judgement],
 ) -> list[str]:
     """Outcomes of the ranking in rules that are not measured anyway.
 
     Args:
-        compared: whether today's model has predictions, too.
+        predictions: metrics of the model's predictions, which are measured.
 
     Raises:
-        UserError: a rule names no outcome and no metric, or a gain of a prediction that nothing is
-            compared with.
+        UserError: a rule names no outcome and no metric; a metric of predictions that are no
+            chances; or a gain of a prediction that nothing is compared with.
     """
-    metrics = {
-        f"{name}.{metric}"
-        for task in tasks
-        for name in prediction_names(task)
-        for metric in REPORTED[task.kind]
-    }
+    metrics = set()
+    for task in tasks:
+        for name in prediction_names(task):
+            metrics |= {f"{name}.{metric}" for metric in REPORTED[task.kind]}
+    measured = {judgement.metric: judgement for judgement in predictions}
     asked = []
     for rule in rules:
-        if rule.metric in metrics:
-            if rule.relative and not compared:
+        if rule.metric in measured:
+            if rule.relative and measured[rule.metric].other is None:
                 raise UserError(
                     f"--fail-if: expected a value in '{rule.text}', found a gain: today's score "
                     "has no predictions"
                 )
+        elif rule.metric in metrics:
+            raise UserError(
+                f"--fail-if: expected an outcome of the ranking in '{rule.text}', found a metric "
+                "of predictions; the model's are no chances"
+            )
         elif rule.metric not in outcomes:
             asked.append(outcome(rule.metric, tuple(tasks), "--fail-if").name)
     return asked

@@ -21,6 +21,7 @@ from bench.deciding.logged.log_decision import LogResult
 from bench.deciding.score import prediction_names
 from bench.ledger.effect import LEVEL
 from bench.ledger.fusion import Fusion, FusionTerms
+from bench.ledger.ledger import ALL
 from bench.ledger.served.measuring import Candidate, measure_of
 from bench.ledger.served.served import Served
 from bench.measure.predictions import KeptRows
@@ -80,22 +81,16 @@ def judged_in(result: LogResult, rules: Sequence[Rule]) -> LogJudgement:
     ]
     model = _Model.judged(result, served)
     today = _Model.of_row(result, served, served.current, result.decision.against)
-    extra = outcomes_asked(rules, tasks, served.names, today.predictions is not None)
+    predictions = _judged_predictions(result, tasks, rows, model, today)
+    extra = outcomes_asked(rules, tasks, served.names, predictions)
     names = list(dict.fromkeys([*served.names, *extra]))
     drawn = drawn_of(rows, RESAMPLE_NAME.format(asked.seed), RESAMPLES)
     measure = measure_of(rows, names, drawn)
-    values = np.array([measure.resampled(each.score)[:, 0] for each in (model, today)])
+    values = np.array([measure.resampled(score)[:, 0] for score in (model.score, today.score)])
     outcomes = []
     for column, name in enumerate(measure.names):
         outcomes.append(judgement_of(name, "larger", values[..., column], LEVEL))
-
-    return LogJudgement(
-        model.title,
-        today.title,
-        len(rows.labels),
-        outcomes,
-        _judged_predictions(result, tasks, rows, [model, today]),
-    )
+    return LogJudgement(model.title, today.title, len(rows.labels), outcomes, predictions)
 
 
 @dataclass(frozen=True)
@@ -104,7 +99,8 @@ class _Model:
 
     Attributes:
         score: (n,).
-        predictions: (n, T), joint; None of a score that nobody says the model of.
+        predictions: (n, T), joint chances; None of orders, and of a score that nobody says the
+            model of.
     """
 
     title: str
@@ -123,8 +119,8 @@ class _Model:
         others = [name for name in asked.packages if name.partition(SEED)[0] != asked.todays_model]
         name = [*others, *asked.packages][0]
         score = result.split.log.numbers[made_column(name, SCORE)][result.split.places[TEST]]
-        candidate = _candidate(result, name.partition(SEED)[0])
-        return cls(f"{name} as packaged", score.astype(np.float64), candidate.predictions(TEST, 0))
+        chances = _chances(result, name.partition(SEED)[0])
+        return cls(f"{name} as packaged", score.astype(np.float64), chances)
 
     @classmethod
     def of_row(cls, result: LogResult, served: Served, row: int, title: str) -> _Model:
@@ -133,35 +129,42 @@ class _Model:
         candidate = _candidate(result, point["point"])
         predictions = candidate.predictions(TEST, 0)
         if predictions.shape[1] == 1:
-            made_of = None
-            if result.current.model:
-                made_of = _candidate(result, result.current.model).predictions(TEST, 0)
-            return cls(title, predictions[:, 0].astype(np.float64), made_of)
+            made_of = result.current.model
+            chances = _chances(result, made_of) if made_of else None
+            return cls(title, predictions[:, 0].astype(np.float64), chances)
         rows = result.rows[TEST]
         weights = [point["weights"].get(task, 0.0) for task in rows.tasks]
         fusion = Fusion.of(point["kind"], weights)
         score = FusionTerms(predictions, rows.rates).fused(fusion.kind, fusion.weights)
-        return cls(title, score, predictions)
+        return cls(title, score, _chances(result, point["point"]))
 
 
 def _candidate(result: LogResult, point: str) -> Candidate:
     return next(candidate for candidate in result.candidates if candidate.id == point)
 
 
-def _judged_predictions(
-    result: LogResult, tasks: Sequence[Task], rows: KeptRows, models: Sequence[_Model]
-) -> list[Judgement]:
-    """Metrics of each prediction, where they are chances: amounts and orders have none."""
+def _chances(result: LogResult, model: str) -> NDArray[np.float32] | None:
+    """(n, T), what a model predicts; None if one of them is an order, or an amount times it."""
     if result.asked.amounts:
+        return None
+    for quality in result.calibration:
+        if quality.model == model and quality.slice == ALL and np.isnan(quality.pcoc):
+            return None
+    return _candidate(result, model).predictions(TEST, 0)
+
+
+def _judged_predictions(
+    result: LogResult, tasks: Sequence[Task], rows: KeptRows, model: _Model, today: _Model
+) -> list[Judgement]:
+    """Metrics of each prediction of a model, compared with today's where that predicts, too."""
+    if model.predictions is None:
         return []
+    named = [_by_name(model.predictions, tasks)]
+    if today.predictions is not None:
+        named.append(_by_name(today.predictions, tasks))
     labels = []
     for task in tasks:
         labels.append(result.split.log.numbers[task.name][result.split.places[TEST]])
-    named = [
-        _by_name(model.predictions, tasks) for model in models if model.predictions is not None
-    ]
-    if not named:
-        return []
     judged = Judged(
         np.stack(labels, axis=1).astype(np.float32),
         tuple(named),

@@ -1,14 +1,13 @@
 """What a nightly job measured so far, so that its rules can be asked each night.
 
-A file of JSON lines, one for each night and rule: what was measured, its standard error, and which
-rows it was measured on. The same rows again replace their line.
+A file of JSON lines, one for each night and measure: its value, its standard error, and which rows
+it was measured on. The same rows again replace their line.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,15 +22,16 @@ from bench.core.errors import UserError
 from bench.core.registry import Config
 from bench.core.system.atomic import write_text
 from bench.ledger.confidence_sequence import mean_so_far
-from bench.ledger.effect import Effect
+from bench.ledger.effect import LEVEL, Effect
 
 
 class Night(Config):
-    """A rule's measure on one night's rows."""
+    """What was measured on one night's rows."""
 
     rows: str
     """Digest of the rows' labels and groups."""
-    rule: str
+    measure: str
+    """A metric's gain or value, without a rule's bound: another bound asks the same nights."""
     value: float
     error: float
     """Its standard error."""
@@ -76,25 +76,19 @@ class Watch:
                     ) from None
         return cls(file, rows, nights)
 
-    def asked(self, rule: str, tonight: Effect, confidence: float) -> tuple[Effect, int]:
-        """The mean over all nights of what a rule measures, with tonight's, and how many they are.
+    def mean_with(self, measure: str, tonight: Effect) -> tuple[Effect, int]:
+        """A measure's mean over all nights, with tonight's, and how many they are.
 
-        Tonight's value counts from now on; one without an error is left out.
-
-        Args:
-            confidence: of tonight's interval.
+        Tonight's value counts from now on; its interval is of `LEVEL`, and finite.
         """
-        others = [night for night in self.nights if (night.rule, night.rows) != (rule, self.rows)]
-        width = tonight.high - tonight.low
-        error = width / (2 * float(norm.ppf((1 + confidence) / 2)))
-        if math.isfinite(error) and error > 0:
-            others.append(Night(rows=self.rows, rule=rule, value=tonight.value, error=error))
-        self.nights = others
-        asked = [night for night in others if night.rule == rule]
-        if not asked:
-            return Effect(math.nan), 0
-        mean = mean_so_far([night.value for night in asked], [night.error for night in asked])
-        return mean, len(asked)
+        replaced = (measure, self.rows)
+        nights = [night for night in self.nights if (night.measure, night.rows) != replaced]
+        error = (tonight.high - tonight.low) / (2 * float(norm.ppf((1 + LEVEL) / 2)))
+        nights.append(Night(rows=self.rows, measure=measure, value=tonight.value, error=error))
+        self.nights = nights
+        same = [night for night in nights if night.measure == measure]
+        mean = mean_so_far([night.value for night in same], [night.error for night in same])
+        return mean, len(same)
 
     def write(self) -> None:
         """Keeps tonight's."""

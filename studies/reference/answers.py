@@ -178,8 +178,8 @@ def _measured(
 
 
 def _gains(data: Data, left: Member, right: Member, within_groups: bool = False) -> list[Gain]:
-    """Of the objectives; or, `within_groups` groups, of what the heads alone serve: nothing where that is
-    not known.
+    """Of the objectives; or of what the heads alone serve `within_groups`: nothing where that is not
+    known.
     """
     objectives = data.outcomes if within_groups else data.objectives
     left_evidence, right_evidence = (

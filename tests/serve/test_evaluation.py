@@ -268,15 +268,24 @@ def test_the_interval_of_many_nights_holds_at_all_times(rng):
     assert alarms <= 400 * ALPHA
 
 
+def test_a_model_beside_itself_is_equal_every_night(tmp_path):
+    equal = Judgement("buy.ndcg@5", "larger", Effect(0.5), Effect(0.5), Effect(0.0, 0.0, 0.0))
+    watch = Watch.read(tmp_path / "nights.jsonl", "a")
+    for rule, failed in (("buy.ndcg@5 < 0%", False), ("buy.ndcg@5 < 1%", True)):
+        found = Rule.parse(rule).result([equal], watch)
+        assert found.failed == failed
+        assert "+0.00% (+0.00 to +0.00) on average over 1 night" in found.sentence
+    assert mean_so_far([0.0, 0.0, 0.01], [0.0, 0.0, 0.01]).low < 0
+
+
 def test_a_rule_is_asked_over_all_nights_and_the_same_night_counts_once(tmp_path):
     file = tmp_path / "nights.jsonl"
 
-    def night(rows, gain, error=0.01):
+    def night(rows, gain, error=0.01, rule="buy.ndcg@5 < 0%"):
         half = 1.6448536 * error / 2
         effects = Effect(0.5), Effect(0.5), Effect(gain / 2, gain / 2 - half, gain / 2 + half)
         watch = Watch.read(file, rows)
-        rule = Rule.parse("buy.ndcg@5 < 0%")
-        found = rule.result([Judgement("buy.ndcg@5", "larger", *effects)], watch)
+        found = Rule.parse(rule).result([Judgement("buy.ndcg@5", "larger", *effects)], watch)
         watch.write()
         return found
 
@@ -289,6 +298,12 @@ def test_a_rule_is_asked_over_all_nights_and_the_same_night_counts_once(tmp_path
     assert not found[0].failed
     assert found[-1].failed
     assert found[-1].measured.value == pytest.approx(-0.02)
+    assert night("another", -0.02, rule="buy.ndcg@5 < -5%").nights == 22  # the same gain
+    unsure = night("one user", -0.5, error=np.nan)
+    assert (unsure.failed, unsure.nights) == (False, 0)
+    assert unsure.sentence.endswith("too few rows say how sure that is; this night does not count")
+    assert night("nobody", np.nan).failed
+    assert night("after", -0.02).nights == 23
     file.write_text("{}\n")
     with pytest.raises(UserError, match=r"^--watch: .*nights.jsonl, line 1: expected what an ear"):
         night("b", 0.0)

@@ -115,7 +115,7 @@ def decide(
         raise UserError(decision.no_pick)
     document = result.document
     judged, results = None, list["RuleResult"]()
-    if rules or request.packages:
+    if rules or (request.packages and decision.serving.served is not None):
         from bench.serve.log_judging import judged_in
 
         judged = judged_in(result, rules)

@@ -68,6 +68,12 @@ def run(
             _check_design(request, full)
             yield from _run_design(request, part or [], only, home)
             return
+    elif part or only:
+        option = "--part" if part else "--only"
+        raise UserError(
+            f"{option}: expected a suite's name, whose design has parts, found the run "
+            f"'{request.suite}'"
+        )
     command = ["seesaw", *sys.argv[1:]]
     yield from _execute(create_or_open(folder, request, TerminalProgress(), command), full)
 

@@ -70,9 +70,9 @@ def extended(run: Run, request: Request) -> Run:
         UserError: an option that cannot change any more; a limit that is not there, or above the
             new one; an address or a device that jobs could not use; less than was confirmed.
     """
-    asked = request.model_dump(exclude_unset=True)
     if names_run(run.home, request.suite):
-        del asked["suite"]
+        request = request.model_copy(update={"suite": run.request.suite})
+    asked = request.model_dump(exclude_unset=True)
     _check_unchanged(run, request, asked)
     changed = {name: value for name, value in asked.items() if name in CHANGEABLE}
     confirmed = changed.pop("confirm", {})
@@ -89,17 +89,20 @@ def extended(run: Run, request: Request) -> Run:
 
 def _check_unchanged(run: Run, request: Request, asked: dict[str, Any]) -> None:
     """Refuses an option that differs from the one with which the run was made."""
+    if request.suite == run.request.suite:
+        del asked["suite"]
     fixed = [name for name in asked if name not in CHANGEABLE]
     if not fixed:
         return
-    definite = definite_request(request, with_request(request)) if "suite" in asked else request
+    definite = definite_request(request, with_request(request))
     for name in fixed:
         before, now = getattr(run.request, name), getattr(definite, name)
         if name == "name":
             before = run.name
         if now != before:
+            option = "SUITE" if name == "suite" else f"--{name.replace('_', '-')}"
             raise UserError(
-                f"--{name.replace('_', '-')}: expected {before}, with which the run '{run.name}' "
+                f"{option}: expected {before}, with which the run '{run.name}' "
                 f"was made, found {now}; another --name begins another run"
             )
 

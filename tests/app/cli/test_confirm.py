@@ -159,7 +159,7 @@ def test_confirm_adds_what_is_missing_once_and_the_same_after_an_interruption(
     assert json.loads(again.out)["baselines"] == document["baselines"]
 
 
-def test_what_cannot_be_is_refused_in_a_sentence(seesaw, weighed, tmp_path):
+def test_what_cannot_be_is_refused_in_a_sentence(seesaw, weighed, tmp_path, monkeypatch):
     from bench.app.runs.create import create
     from bench.app.runs.request import Request
 
@@ -184,6 +184,12 @@ def test_what_cannot_be_is_refused_in_a_sentence(seesaw, weighed, tmp_path):
     assert "--confirm budget: expected at least 6, which 'a' has already, found 5" in refused(
         "a", "--confirm", "budget=5"
     )
+    monkeypatch.chdir(weighed.raw.parent)
+    assert "expected static = 0" in refused(
+        "a", "--raw", weighed.raw.name, "--confirm", "static=1"
+    )
+    assert "--raw: expected" in refused("a", "--raw", "elsewhere")
+    assert "--part: expected a suite's name" in refused("a", "--part", "d/mmoe/equal")
     weighed.edit(weighed.suite, "[confirm]", '[set]\n"sharing.kind" = "single_task"\n[confirm]')
     made("single")
     assert "expected a space with models that share, found single_task" in refused(

@@ -151,6 +151,21 @@ def test_a_rule_is_asked_over_nights_of_a_pick_too(seesaw, log, tmp_path):
         assert found["nights"] == nights
 
 
+def test_orders_are_judged_by_outcomes_alone(seesaw, log, tmp_path):
+    rows = pd.read_csv(log)
+    for task in ("click", "purchase"):
+        rows[f"order_{task}"] = 10 + 100 * rows[f"t_{task}"]
+    rows.to_csv(tmp_path / "log.csv", index=False)
+    models = ("--model", "new=order_click,order_purchase")
+    words = ("decide", tmp_path / "log.csv", *LABELS, *models, "--score", "hour")
+    said = seesaw(*words, "--fail-if", "click.recall@10% < -90%", "--json", home=None)
+    assert said.code == 0, said.err
+    assert json.loads(said.out)["judged"]["predictions"] == []
+    said = seesaw(*words, "--fail-if", "click.logloss > 9", home=None)
+    assert said.code == 2
+    assert "the model's are no chances" in said.err
+
+
 @pytest.mark.parametrize(
     ("given", "says"),
     [

@@ -110,7 +110,8 @@ def test_status_of_a_search_that_was_stopped_in_the_middle(seesaw, rungs, tmp_pa
     assert search["left"] > 0
     told = seesaw("status", "cut").out
     assert "running, or interrupted" in told
-    assert "goes on" in told and "seesaw run" in told
+    assert "goes on" in told
+    assert "seesaw run" in told
 
     assert seesaw("run", "cut", "--samples", 2 * BUDGET).code == 0
     (search,) = (
