@@ -48,6 +48,17 @@ def test_what_a_killed_process_left_goes_when_the_same_is_written_again(target):
     assert remaining == [f".text.{this_process()}.c.part", ".text.d.part", "package", "text"]
 
 
+def test_a_folder_that_a_killed_process_moved_away_is_put_back(target):
+    gone = f"{this_process().partition('-')[0]}-{os.getpid()}-1"
+    retired = target.parent / f".package.{gone}.a.part"
+    retired.mkdir()
+    target.rename(retired / "was")
+    with pytest.raises(ZeroDivisionError), atomic_folder(target):
+        raise ZeroDivisionError
+    assert [path.name for path in target.iterdir()] == ["old"]
+    assert list(target.parent.iterdir()) == [target]
+
+
 @pytest.mark.parametrize("exchanges", [True, False])
 def test_a_folder_is_replaced_whole(target, exchanges, monkeypatch):
     """On Linux in one step, so that a kill loses neither folder."""

@@ -30,6 +30,8 @@ from bench.core.errors import UserError
 T = TypeVar("T")
 
 DAY = 24 * 3600
+RETIRED = "was"
+"""Name of an old folder, within a temporary one, while another takes its place."""
 _PROCESS = re.compile(r"([0-9a-f]{8})-(\d+)-(\d+)")
 _WRITER = re.compile(r"\.([0-9a-f]{8}-\d+-\d+)\.[^.]*\.part")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
@@ -68,8 +70,9 @@ def atomic_folder(target: Path) -> Iterator[Path]:
     """Yields an empty folder beside `target`; it replaces `target` on success and is removed on
     failure.
 
-    `target` is the old folder or the new one at every moment; only on a file system that cannot
-    exchange two folders (NFS) it is absent for an instant. Errors as of `atomic_path`.
+    `target` is the old folder or the new one at every moment. Only where two folders cannot be
+    exchanged (NFS, macOS) it is absent for an instant; if the process is killed then,
+    `remove_abandoned` puts the old one back. Errors as of `atomic_path`.
     """
     with room_for(target):
         temporary = Path(_beside(target, tempfile.mkdtemp))
@@ -81,7 +84,7 @@ def atomic_folder(target: Path) -> Iterator[Path]:
                 os.replace(temporary, target)
             elif not _exchanged(temporary, target):
                 with scratch_folder(target) as retired:
-                    os.replace(target, retired / "was")
+                    os.replace(target, retired / RETIRED)
                     os.replace(temporary, target)
             _flush_one(target.parent)
         finally:
@@ -146,7 +149,7 @@ def writer_of(temporary: Path) -> bool | None:
 
 def remove_abandoned(shelf: Path, pattern: str = ".*.part") -> None:
     """Removes temporary files of this machine's dead processes; those of unknown writers after a
-    day without change.
+    day without change. A folder that one of them moved away and did not replace is put back.
     """
     for path in shelf.glob(pattern):
         alive = writer_of(path)
@@ -154,10 +157,22 @@ def remove_abandoned(shelf: Path, pattern: str = ".*.part") -> None:
         if alive or (alive is None and time.time() - changed <= DAY):
             continue
         if path.is_dir():
+            _put_back(path)
             shutil.rmtree(path, ignore_errors=True)
         else:
             with suppress(OSError):  # it is gone, or another user's
                 path.unlink()
+
+
+def _put_back(temporary: Path) -> None:
+    """Moves the folder that a killed process retired to its name, where nothing has it."""
+    match = _WRITER.search(temporary.name)
+    retired = temporary / RETIRED
+    if match is None or not retired.is_dir():
+        return
+    target = temporary.with_name(temporary.name[1 : match.start()])
+    if not target.exists():
+        os.replace(retired, target)
 
 
 def this_process() -> str:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from bench.core.errors import UserError
 from bench.core.system.atomic import room_for, writable
@@ -32,11 +33,30 @@ def is_held(folder: Path) -> bool:
     return False
 
 
+def _opened(file: Path) -> TextIO:
+    """The file of a lock, made where it is absent.
+
+    Opening must not truncate what the holder wrote, and not follow a link: in somebody else's
+    folder it may lead to any file. Workers do not inherit it (PEP 446).
+    """
+    try:
+        number = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o666)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise UserError(f"{file}: expected a file of its own, found a link; remove it") from None
+    return os.fdopen(number, "a+", encoding="utf-8")
+
+
 @contextmanager
 def in_turn(file: Path) -> Iterator[None]:
-    """Waits until no other process holds this file's lock, then holds it; the file remains."""
+    """Waits until no other process holds this file's lock, then holds it; the file remains.
+
+    Raises:
+        UserError: it is a link.
+    """
     with room_for(file):
-        stream = file.open("a", encoding="utf-8")
+        stream = _opened(file)
     with stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield
@@ -56,18 +76,7 @@ class FolderLock(AbstractContextManager["FolderLock"]):
 
     def __init__(self, folder: Path, file: str = FILE, holder: str = "driver") -> None:
         writable(folder)
-        path = folder / file
-        # Opening must not truncate what the holder wrote, and not follow a link: in somebody else's
-        # folder it may lead to any file. Not inherited by workers (PEP 446).
-        try:
-            number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o666)
-        except OSError as error:
-            if error.errno != errno.ELOOP:
-                raise
-            raise UserError(
-                f"{path}: expected a file of its own, found a link; remove it"
-            ) from None
-        self._file = os.fdopen(number, "a+", encoding="utf-8")
+        self._file = _opened(folder / file)
         try:
             try:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)

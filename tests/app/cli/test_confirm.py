@@ -185,9 +185,7 @@ def test_what_cannot_be_is_refused_in_a_sentence(seesaw, weighed, tmp_path, monk
         "a", "--confirm", "budget=5"
     )
     monkeypatch.chdir(weighed.raw.parent)
-    assert "expected static = 0" in refused(
-        "a", "--raw", weighed.raw.name, "--confirm", "static=1"
-    )
+    assert "expected static = 0" in refused("a", "--raw", weighed.raw.name, "--confirm", "static=1")
     assert "--raw: expected" in refused("a", "--raw", "elsewhere")
     assert "--part: expected a suite's name" in refused("a", "--part", "d/mmoe/equal")
     weighed.edit(weighed.suite, "[confirm]", '[set]\n"sharing.kind" = "single_task"\n[confirm]')

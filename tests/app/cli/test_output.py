@@ -15,7 +15,7 @@ from bench.app.cli.output import _Terminal, watch
 from bench.app.runs.folder import LIVE
 from bench.app.runs.run_page import write_live
 from bench.core.errors import UserError
-from bench.core.system.lock import FolderLock, is_held
+from bench.core.system.lock import FolderLock, in_turn, is_held
 from bench.core.system.progress import Work
 
 HEADERS = ["trial", "architecture", "balancing", "valid/income.auc", "valid/never_married.auc"]
@@ -182,6 +182,11 @@ def test_a_lock_that_is_a_link_overwrites_nothing(tmp_path):
     with pytest.raises(UserError, match=r"driver\.lock: expected a file of its own, found a link"):
         FolderLock(folder)
     assert mine.read_text() == "precious"
+    absent = tmp_path / "absent"
+    (folder / "fetch.lock").symlink_to(absent)
+    with pytest.raises(UserError, match="found a link"), in_turn(folder / "fetch.lock"):
+        pass
+    assert not absent.exists()
 
 
 def test_a_notebook_shows_the_last_note_and_how_far_the_work_is(monkeypatch):
