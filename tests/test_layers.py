@@ -28,7 +28,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "models.balancing": set(),
     "models.training": {"measure", "models", "models.balancing", "data"},
     "ledger": {"ledger.errors", "measure"},
-    "search": {"models.training", "ledger", "models", "models.balancing", "data"},
+    "models.trainers": {"measure", "models", "models.training", "data"},
+    "search": {
+        "models.trainers",
+        "models.training",
+        "ledger",
+        "models",
+        "models.balancing",
+        "data",
+    },
     "search.confirm": {"search", "models.training", "ledger", "measure"},
     "deciding": {"ledger", "measure"},
     "deciding.logged": {"deciding", "ledger", "measure"},
@@ -48,6 +56,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "app.tracking": {"ledger", "serve"},
     "app.report": {"deciding", "deciding.logged", "deciding.plan", "ledger", "measure"},
     "app.runs": {
+        "models.trainers",
         "app.report",
         "app.tracking",
         "serve",
@@ -89,6 +98,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "data",
     },
     "api": {
+        "models.trainers",
         "app.cli",
         "app.runs",
         "app.report",

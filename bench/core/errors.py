@@ -23,6 +23,12 @@ class TrainingError(FloatingPointError):
     """A training failed: a loss or prediction is not finite, or an objective cannot be measured."""
 
 
+class TrainerError(Exception):
+    """A trainer from elsewhere failed, or gave no predictions that can be used; its text is one
+    sentence.
+    """
+
+
 def unknown(kind: str, name: str, known_names: Iterable[str]) -> UserError:
     """The error for an unknown name: suggests the nearest known one and lists all."""
     names = sorted(known_names)

@@ -14,7 +14,7 @@ from bench.core.plugins import PluginFile
 Scalar = bool | int | float | str | None
 TrialStatus = Literal["waiting", "running", "completed", "failed", "pruned"]
 SplitName = Literal["train", "valid", "confirm", "test"]
-FailureKind = Literal["configuration", "diverged", "infrastructure", "bug"]
+FailureKind = Literal["configuration", "diverged", "infrastructure", "trainer", "bug"]
 
 PointKind = Literal[
     "trial",
@@ -49,6 +49,12 @@ NETWORK, TREES, SHARE = "blend.network", "blend.trees", "blend.share."
 """Keys of a blend's configuration: the ids of both parts, and the prefix of the network's share by
 task.
 """
+TRAINER = "trainer.kind"
+"""Key of a configuration of a trainer from elsewhere: its name, which also stands before its
+settings.
+"""
+OURS = "seesaw"
+"""What stands there for models that come with the package."""
 TRAINED: tuple[PointKind, ...] = tuple(NAMES)[1:]
 """Kinds other than trials that have replicates of their own, in listing order."""
 
@@ -85,6 +91,8 @@ class Job:
         start: folder of an earlier training to go on from, see `bench.models.training.warm`; None
             begins afresh.
         keep: folder to leave for a later training; None leaves none.
+        trainer: folder of the trainer from elsewhere that runs the job, see
+            `bench.models.trainers.handing`; None for models that come with the package.
     """
 
     trial: int | None
@@ -107,6 +115,7 @@ class Job:
     plugins: tuple[PluginFile, ...] = ()
     start: str | None = None
     keep: str | None = None
+    trainer: str | None = None
 
     def resamples_of(self, split: SplitName) -> int:
         """Number of resamples of a split; none of validation, for which no interval is shown."""
@@ -224,6 +233,12 @@ class _Configured:
 
     config: dict[str, Scalar]
     architecture: str
+
+    @property
+    def trainer(self) -> str:
+        """The name of its trainer; empty for models that come with the package."""
+        name = str(self.config.get(TRAINER, OURS))
+        return "" if name == OURS else name
 
     @property
     def sharing(self) -> str:

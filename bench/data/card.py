@@ -116,6 +116,10 @@ class Card(Config):
     """
     item_numbers: dict[SegmentName, str] = Field(default_factory=dict)
     """The same of numbers, such as its age in days."""
+    keys: ColumnNames = ()
+    """Raw columns that find a row in a store of your own: trainers from elsewhere get them, be they
+    inputs or not.
+    """
     logged: ColumnNames = ()
     """Raw number columns that hold scores which ranked when the log was written; never inputs."""
     random: str | None = None
@@ -225,7 +229,7 @@ class Card(Config):
             yield self.time, "number" if self.split_times and not self.textual_time else "text"
         for segment in self.segment_rules.values():
             yield segment.raw, "number" if segment.ranges else "text"
-        for raw in self.items.values():
+        for raw in (*self.items.values(), *self.keys):
             yield raw, "text"
         for raw in (*self.item_numbers.values(), *self.logged_columns):
             yield raw, "number"

@@ -29,7 +29,7 @@ from bench.data.two_passes import Before, encode_files
 
 CODE_VERSION = 11
 """Raised whenever the same card and files give another store."""
-_PROSE = {"title", "licence", "citation", "homepage", "sources", "files", "folder"}
+_PROSE = {"title", "licence", "citation", "homepage", "sources", "files", "folder", "keys"}
 _OPTIONAL_KEYS = (
     "scenario",
     "segments",

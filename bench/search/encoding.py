@@ -35,7 +35,7 @@ class Encoding:
 
     def __init__(self, space: Space, tasks: Sequence[str]) -> None:
         self.space, self.tasks = space, tuple(tasks)
-        parameters = list(trees.leaves(space.tree, tasks))
+        parameters = list(trees.leaves(space.whole, tasks))
         self.nodes = {name: node for name, node, _ in parameters}
         self.column = {name: column for column, name in enumerate(self.nodes)}
         self.options = np.array([len(node.options) for node in self.nodes.values()], dtype=np.int64)
@@ -134,7 +134,7 @@ class Encoding:
         def choose(name: str, node: Leaf | Switch) -> Scalar:
             return pinned[name] if name in pinned else node.decode(numbers[name])
 
-        return trees.searched(self.space.tree, self.tasks, choose)
+        return trees.searched(self.space.whole, self.tasks, choose)
 
     def _draw_numbers(self, count: int, rng: np.random.Generator) -> Floats:
         numbers = rng.random((count, len(self.nodes)))

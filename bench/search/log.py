@@ -29,7 +29,9 @@ from pydantic_core import from_json
 from bench.core.errors import UserError
 from bench.core.objectives import Objective
 from bench.core.records import (
+    OURS,
     TRAINED,
+    TRAINER,
     Failure,
     Outcome,
     Point,
@@ -238,9 +240,7 @@ def record_of(
         state=_state(len(asked), done, len(ladder), over),
         params=params_in(trial),
         config=config,
-        architecture=architecture_name(
-            str(config.get("sharing.kind", "?")), str(config.get("funnel.kind", UNTIED))
-        ),
+        architecture=_architecture_of(config),
         metrics=last["metrics"],
         speed=last.get("speed", {}),
         curve=last_details.get("curve", []),
@@ -252,6 +252,15 @@ def record_of(
         rungs=tuple(itertools.starmap(_rung_result, rungs)),
         diagnosis=last_details.get("diagnosis", {}),
     )
+
+
+def _architecture_of(config: Mapping[str, Scalar]) -> str:
+    """The familiar name of a model, or its trainer's."""
+    trainer = str(config.get(TRAINER, OURS))
+    if trainer != OURS:
+        return trainer
+    sharing, funnel = config.get("sharing.kind", "?"), config.get("funnel.kind", UNTIED)
+    return architecture_name(str(sharing), str(funnel))
 
 
 def _last_outcome(results: Sequence[Event], done: Sequence[Event]) -> Event:

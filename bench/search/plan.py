@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any
 
 from bench.core.objectives import Objective
-from bench.core.records import Scalar
+from bench.core.records import OURS, TRAINER, Scalar
 from bench.core.system import content
 from bench.ledger.pareto import resolve_reference
 from bench.search import tree as trees
@@ -104,9 +104,16 @@ class SearchPlan:
         """Pinned parameters of the first trials, which the sampler completes: `beginning`, then
         each kind's tries.
         """
-        first = beginning(self.space, self.tasks, self.portfolio)
-        kinds = self.space.branches(SHARING)
-        return (*first, *missing_tries(first, kinds, self.tries)) if kinds else first
+        space = self.space
+        first = beginning(space, self.tasks, self.portfolio) if space.has_ours else ()
+        kinds = space.branches(SHARING)
+        if kinds:
+            first = (*first, *missing_tries(first, kinds, self.tries))
+        if not space.trainers:
+            return first
+        ours = [{TRAINER: OURS, **pinned} for pinned in first]
+        tries = [{TRAINER: name} for name in space.trainers] * self.tries
+        return (*defaults_of_trainers(space, self.tasks), *ours, *tries)
 
     def identity(self) -> dict[str, object]:
         """The settings that determine trial n, which a resumed search must keep; limits may rise,
@@ -125,6 +132,19 @@ class SearchPlan:
         if self.by_rungs:
             identity |= {"ladder": list(self.ladder), "eta": list(self.eta), "share": self.share}
         return identity
+
+
+def kind_of_trial(config: Mapping[str, Scalar]) -> str:
+    """The way of sharing of a configuration, or its trainer."""
+    trainer = str(config.get(TRAINER, OURS))
+    return str(config.get(SHARING, "?")) if trainer == OURS else trainer
+
+
+def defaults_of_trainers(space: Space, tasks: Sequence[str]) -> Iterator[Mapping[str, Scalar]]:
+    """Pinned parameters of each trainer's first trial."""
+    for name, tree in space.trainers.items():
+        defaults = trees.searched(tree, tasks, lambda _, node: node.default)
+        yield {TRAINER: name, **defaults}
 
 
 LEARNT_FIRST = 2

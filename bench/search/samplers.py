@@ -113,7 +113,7 @@ def _optuna_trials(
 
 def distributions(plan: SearchPlan) -> dict[str, BaseDistribution]:
     """Optuna's distribution of each parameter of a space, in any branch."""
-    leaves = [(name, leaf) for name, leaf, _ in trees.leaves(plan.space.tree, plan.tasks)]
+    leaves = [(name, leaf) for name, leaf, _ in trees.leaves(plan.space.whole, plan.tasks)]
     trial = FixedTrial({name: leaf.default for name, leaf in leaves})
     for name, leaf in leaves:
         suggest(trial, name, leaf)

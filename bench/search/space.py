@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,14 +16,18 @@ import numpy as np
 from pydantic import Field, StrictStr
 
 from bench.core.errors import UserError
-from bench.core.records import Scalar
+from bench.core.records import OURS, TRAINER, Scalar
 from bench.core.registry import Config
 from bench.core.schema import Schema
 from bench.core.system import content
 from bench.core.validation import validate
 from bench.models.model_options import UNTIED, expand
+from bench.models.trainers.trainer_file import TrainerFile
 from bench.search import tree as trees
 from bench.search.nodes import Choice, Constant, Float, Int, Leaf, Node, PlainValue, Switch, Tree
+
+NONE = "none"
+"""In place of a space: models that come with the package are not searched."""
 
 if TYPE_CHECKING:  # listing spaces must not import Optuna
     from optuna.trial import BaseTrial
@@ -39,11 +43,33 @@ class _File(Config):
 class Space:
     """A tree of parameters, constants among them, by dotted configuration path; errors name its
     `source`, a file.
+
+    Attributes:
+        tree: of models that come with the package.
+        trainers: trees of trainers from elsewhere, by name.
     """
 
     title: str
     source: str
     tree: Tree
+    trainers: Mapping[str, Tree] = field(default_factory=dict)
+
+    @property
+    def has_ours(self) -> bool:
+        """Whether models that come with the package are searched."""
+        return self.source != NONE
+
+    @property
+    def whole(self) -> Tree:
+        """What is searched: one tree, or a switch between ours and those of trainers."""
+        if not self.trainers:
+            return self.tree
+        branches: dict[str, Tree] = {OURS: self.tree} if self.has_ours else {}
+        branches |= self.trainers
+        if len(branches) > 1:
+            return {TRAINER: Switch(next(iter(branches)), branches)}
+        ((name, tree),) = branches.items()
+        return {TRAINER: Constant(value=name), **tree}
 
     @property
     def fixed(self) -> dict[str, Scalar]:
@@ -74,7 +100,7 @@ class Space:
         """Plain values, a row for each parameter; `when` has the branches that lead to it."""
         rows = [
             {"name": name, "when": dict(path), **node.describe()}
-            for name, node, path in trees.walk(self.tree)
+            for name, node, path in trees.walk(self.whole)
         ]
         return {"title": self.title, "parameters": rows}
 
@@ -85,11 +111,11 @@ class Space:
 
     def suggest(self, trial: BaseTrial, tasks: Sequence[str]) -> dict[str, Scalar]:
         """The dotted configuration that a trial proposes, constants included."""
-        return trees.resolve(self.tree, tasks, lambda name, node: suggest(trial, name, node))
+        return trees.resolve(self.whole, tasks, lambda name, node: suggest(trial, name, node))
 
     def sample(self, rng: np.random.Generator, tasks: Sequence[str]) -> dict[str, Scalar]:
         """A random dotted configuration, constants included."""
-        return trees.resolve(self.tree, tasks, lambda name, node: node.draw(rng))
+        return trees.resolve(self.whole, tasks, lambda name, node: node.draw(rng))
 
     def defaults(
         self, tasks: Sequence[str], choices: Mapping[str, str] | None = None
@@ -137,10 +163,27 @@ class Space:
             raise UserError(text) from None
 
 
+def trainer_tree(trainer: TrainerFile) -> Tree:
+    """The tree of a trainer's settings, each below `trainer.<name>`; raises UserError as
+    `load_space`.
+    """
+    where = f"trainer {trainer.name}"
+    searched = trees.read(trainer.parameters, f"{where}: parameters")
+    for name in trainer.fixed:
+        if name in trees.names(searched):
+            raise UserError(
+                f"{where}: {name}: expected either a fixed value or a parameter, found both"
+            )
+    fixed = {name: Constant(value=value) for name, value in trainer.fixed.items()}
+    return trees.below(f"{TRAINER.removesuffix('kind')}{trainer.name}.", {**fixed, **searched})
+
+
 def load_space(name_or_path: str) -> Space:
     """Reads `search_spaces/<name>.toml`, or the file at a path; raises UserError, naming file and
     key.
     """
+    if name_or_path == NONE:
+        return Space("trainers alone", NONE, {})
     path = content.find("search_spaces", name_or_path)
     file = validate(_File, content.read_toml(path), str(path))
     tree = trees.read(file.parameters, str(path))

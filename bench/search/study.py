@@ -27,7 +27,7 @@ from bench.search.log import (
     training_in,
     values_in,
 )
-from bench.search.plan import SHARING, SINGLE_TASK, SearchPlan
+from bench.search.plan import SHARING, SINGLE_TASK, SearchPlan, kind_of_trial
 from bench.search.samplers import ask
 from bench.search.standing import JobHistory, RungStep
 
@@ -256,7 +256,7 @@ class Study(AbstractContextManager["Study"]):
                     self._asked.append([])
                     self.configs.append(event["config"])
                 self._asked[step.trial].append(event)
-                self.history.ask(step, str(self.configs[step.trial].get(SHARING, "?")))
+                self.history.ask(step, kind_of_trial(self.configs[step.trial]))
                 self.seconds, self.concluded, self.cut_short = event["seconds"], False, False
             case "outcome":
                 self._outcomes[event["job"]] = event

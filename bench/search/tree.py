@@ -261,6 +261,17 @@ def prune(tree: Tree, unwanted: Mapping[tuple[str, str], str]) -> Tree:
     return pruned
 
 
+def below(prefix: str, tree: Tree) -> Tree:
+    """The tree with a prefix before each name, in all branches."""
+    renamed: dict[str, Node] = {}
+    for name, node in tree.items():
+        if isinstance(node, Switch):
+            branches = {branch: below(prefix, inner) for branch, inner in node.branches.items()}
+            node = replace(node, branches=branches)
+        renamed[f"{prefix}{name}"] = node
+    return renamed
+
+
 def names(tree: Tree) -> set[str]:
     """Names of every parameter of every branch, and of pinned weights of tasks."""
     parameters = set()

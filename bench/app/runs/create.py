@@ -13,7 +13,16 @@ from typing import Any
 import numpy as np
 
 from bench.app.runs.current import CurrentPoint, check_confirms, lasting_current, read_current
-from bench.app.runs.folder import CARD, MANIFEST, SPACE, DatasetFolder, Manifest, Run, slug
+from bench.app.runs.folder import (
+    CARD,
+    MANIFEST,
+    SPACE,
+    TRAINER_FILE,
+    DatasetFolder,
+    Manifest,
+    Run,
+    slug,
+)
 from bench.app.runs.given import checked_columns
 from bench.app.runs.request import Request
 from bench.app.runs.suite import (
@@ -41,11 +50,12 @@ from bench.data.preparation import check_data
 from bench.deciding.policy import Policy
 from bench.ledger.pareto import resolve_reference
 from bench.models.model_options import overridden
+from bench.models.trainers.handing import OriginalTrainer, check_trainer
 from bench.search.confirm.baselines import check_static
 from bench.search.executors import EXECUTORS, ray_module
 from bench.search.executors.base import RAY, Options
 from bench.search.samplers import RUNG_SAMPLERS, SAMPLERS
-from bench.search.space import fitting, load_space
+from bench.search.space import NONE, fitting, load_space, trainer_tree
 
 MOST_LETTERS = 100
 """Of a run's name, from which names of files and folders are made."""
@@ -83,9 +93,10 @@ def create(
         _check_split_times(suite)
     _check_data(suite, home, request.raw, progress)
     suite_folder = content.find("reports", request.suite).parent
+    trainers = _trainers(suite)
     production = _production(suite, request.current, suite_folder, home, tracking)
     models = _models_from_elsewhere(suite, request.model)
-    space_file = content.find("search_spaces", suite.space)
+    space_file = None if suite.space == NONE else content.find("search_spaces", suite.space)
     definite = definite_request(request, suite).model_copy(update={"tracking": tracking})
     with in_turn(writable(home) / LOCK):  # two of one name at once
         folder = _folder(home, request)
@@ -94,6 +105,7 @@ def create(
             suite=suite,
             parts=_parts(cards),
             current=production,
+            trainers={name: str(trainer.beside) for name, trainer in trainers.items()},
             given=models,
             command=shlex.join(command),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -103,7 +115,11 @@ def create(
         if tracking is not None:
             remember(tracking, home)
         with atomic_folder(folder) as temporary:
-            (temporary / SPACE).write_bytes(space_file.read_bytes())
+            if space_file is not None:
+                (temporary / SPACE).write_bytes(space_file.read_bytes())
+            for name, trainer in trainers.items():
+                copy = temporary / f"{name}{TRAINER_FILE}"
+                copy.write_bytes(trainer.path.read_bytes())
             (temporary / MANIFEST).write_text(manifest.text, encoding="utf-8")
             for key, part in manifest.parts.items():
                 folder_of_part = temporary / part.folder
@@ -127,6 +143,7 @@ def definite_request(request: Request, suite: Suite) -> Request:
         "dataset": tuple(dataset.id for dataset in suite.datasets) if request.dataset else (),
         "space": request.space and suite.space,
         "current": request.current and lasting_current(request.current),
+        "trainer": tuple(os.path.abspath(Path(path).expanduser()) for path in request.trainer),
         "raw": request.raw and request.raw.expanduser().resolve(),
     }
     return request.model_copy(update={"workers": workers, "threads": threads, **paths})
@@ -172,7 +189,34 @@ def with_request(request: Request) -> Suite:
     values["search"] |= request.model_dump(include={"sampler", "lowest"}, exclude_none=True)
     values["confirm"] |= request.confirm
     values["set"] = overridden(values["set"], request.set)
+    values["trainers"] = _lasting_trainers(suite, request)
     return validate(Suite, values, "the command line")
+
+
+def _trainers(suite: Suite) -> dict[str, OriginalTrainer]:
+    """Trainers from elsewhere by name, checked against each card."""
+    if suite.space == NONE and not suite.trainers:
+        raise UserError("--space none: expected --trainer beside it, as nothing else is searched")
+    trainers: dict[str, OriginalTrainer] = {}
+    for named in suite.trainers:
+        path = Path(named)
+        trainer = OriginalTrainer(path, path.parent)
+        name = trainer.file.name
+        if name in trainers:
+            raise UserError(f"{path}: expected a name of its own, found '{name}' a second time")
+        trainer_tree(trainer.file)
+        for dataset in suite.datasets:
+            check_trainer(trainer.file, load_card(dataset.id))
+        trainers[name] = trainer
+    return trainers
+
+
+def _lasting_trainers(suite: Suite, request: Request) -> list[str]:
+    """Absolute paths of trainers: of a suite as seen from its file, of a request from here."""
+    folder = content.find("reports", request.suite).parent
+    of_suite = [folder / path for path in suite.trainers]
+    asked = [Path(path).expanduser() for path in request.trainer]
+    return [os.path.abspath(path) for path in (*of_suite, *asked)]
 
 
 def _production(

@@ -25,22 +25,24 @@ from bench.app.runs.status import After, Pace, WithLater
 from bench.app.runs.suite import Confirm, resolve_objectives, resolve_outcomes
 from bench.core import plugins
 from bench.core.objectives import Objective, of_items
-from bench.core.records import Job, Point, SplitName, TrialRecord
+from bench.core.records import TRAINER, Job, Point, SplitName, TrialRecord
 from bench.core.rows import CONFIRM
 from bench.core.schema import Task
 from bench.core.seeds import derive
 from bench.core.system.atomic import atomic_path, write_text
 from bench.core.system.progress import Progress
 from bench.data import Store
+from bench.data.handed_rows import write_handed_rows
 from bench.ledger.ledger import CELLS, write_cells
 from bench.measure import predictions
 from bench.measure.resampling import RESAMPLES
 from bench.models.balancing import BALANCING, works_on_gradients
+from bench.models.trainers.handing import ROWS, TRAINERS, hand_over
+from bench.models.trainers.job import run_training
 from bench.models.training.blend import shares_of
 from bench.models.training.config import TrialConfig
 from bench.models.training.ensemble import networks_in
 from bench.models.training.evaluation import ranked_in
-from bench.models.training.job import run_job
 from bench.models.training.kept import write_rows
 from bench.search.confirm.baselines import (
     baselines_of,
@@ -108,7 +110,9 @@ def plan_of(
     """
     suite = part.run.suite
     names = tuple(task.name for task in tasks)
-    rungs = rungs_of(suite, space, rows)
+    trainers = [trainer.file for trainer in part.run.trainers.values()]
+    stops_early = space.has_ours or any(trainer.rungs for trainer in trainers)
+    rungs = rungs_of(suite, space, rows, stops_early)
     return SearchPlan(
         space=space,
         tasks=names,
@@ -160,15 +164,21 @@ class JobMaker:
 
     def __call__(self, point: Point, replicate: int, splits: tuple[SplitName, ...]) -> Job:
         """A training of the search (0), or of a replicate."""
-        if point.kind not in ("trees", "blend"):
-            for config in networks_in(point.config):
-                # so that no worker begins what cannot work
-                TrialConfig.parse(config).check_fit(self.store.schema)
+        config = point.config
+        trainer: str | None = None
+        if point.trainer:
+            trainer = str(self.part.folder.resolve() / TRAINERS / point.trainer)
+        else:
+            config = {name: value for name, value in config.items() if name != TRAINER}
+            if point.kind not in ("trees", "blend"):
+                for network in networks_in(config):
+                    # so that no worker begins what cannot work
+                    TrialConfig.parse(network).check_fit(self.store.schema)
         request = self.part.run.request
         return Job(
             trial=point.number,
             replicate=replicate,
-            config=point.config,
+            config=config,
             store=str(self.store.path),
             seed=derive(request.seed, *_purpose(point, replicate)),
             splits=splits,
@@ -182,6 +192,7 @@ class JobMaker:
             kind=point.kind,
             outcomes=self.outcomes,
             plugins=plugins.files(),
+            trainer=trainer,
         )
 
 
@@ -264,6 +275,7 @@ def _search(
     make_job = JobMaker.of(part, store, ranked)
     with Study.open(part.folder, make_job.plan) as study:
         write_facts(part, store, ranked)
+        hand_rows_over(part, store, make_job.plan, progress)
         reporter.begin(part, study, store.fingerprint)
         pace = Pace(make_job.plan.ladder, part.run.request.workers, study.records())
         after = After(part.run.suite, make_job.plan.space, make_job.plan.lengths, store)
@@ -295,6 +307,17 @@ def write_facts(part: DatasetRun, store: Store, ranked: Collection[str]) -> None
     write_text(part.folder / STORE, json.dumps(facts, indent=2))
 
 
+def hand_rows_over(part: DatasetRun, store: Store, plan: SearchPlan, progress: Progress) -> None:
+    """Writes what trainers from elsewhere get: rows by split, once, and a folder for each."""
+    run = part.run
+    if not run.trainers:
+        return
+    folder = part.folder.resolve()
+    write_handed_rows(part.card, store, run.home, run.request.raw, folder / ROWS, progress)
+    for name, trainer in run.trainers.items():
+        hand_over(trainer, part.card, store, plan.ladder[-1], folder / TRAINERS / name)
+
+
 def executor_of(part: DatasetRun, store: Store, progress: Progress) -> Executor:
     """The workers that the request asks for."""
     request = part.run.request
@@ -305,7 +328,7 @@ def executor_of(part: DatasetRun, store: Store, progress: Progress) -> Executor:
         store=str(store.path),
         needs=part.run.manifest.plugins,
     )
-    return EXECUTORS[request.executor](run_job, request.workers, options)
+    return EXECUTORS[request.executor](run_training, request.workers, options)
 
 
 def search_all(execution: Execution) -> None:

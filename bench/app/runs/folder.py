@@ -45,10 +45,13 @@ from bench.core.system.progress import Progress
 from bench.core.validation import validate
 from bench.data import Card, Store, parse_card, prepare
 from bench.data.card_summary import shape_of
-from bench.search.space import Fitted, Space, fitting, load_space
+from bench.models.trainers.handing import OriginalTrainer
+from bench.search.space import NONE, Fitted, Space, fitting, load_space, trainer_tree
 
 MANIFEST = "run.json"
 SPACE = "space.toml"
+TRAINER_FILE = ".trainer.toml"
+"""End of the copy of a trainer's file, after its name."""
 PAGE = "report.html"
 LIVE = "live.html"
 """The page of a run that goes on."""
@@ -98,6 +101,8 @@ class Manifest(Config):
     """The current production point, by the data set's name in the suite; none: see
     `bench.app.runs.current`.
     """
+    trainers: dict[str, str] = Field(default_factory=dict)
+    """Trainers from elsewhere, by name the folder that the file was in; the run has a copy."""
     given: dict[str, dict[str, tuple[str, ...]]] = Field(default_factory=dict)
     """Models from elsewhere, by the data set's name in the suite: see `bench.app.runs.given`."""
     command: str
@@ -203,10 +208,20 @@ class Run:
         name = path.stem if path.suffix == ".toml" else path.name
         return f"seesaw/{path.resolve().parent.name if name == 'suite' else name}"
 
+    @property
+    def trainers(self) -> dict[str, OriginalTrainer]:
+        """Trainers from elsewhere, by name."""
+        return {
+            name: OriginalTrainer(self.folder / f"{name}{TRAINER_FILE}", Path(beside))
+            for name, beside in self.manifest.trainers.items()
+        }
+
     @cached_property
     def space(self) -> Space:
-        """The run's own copy of its space, with what the suite holds fixed."""
-        return load_space(str(self.folder / SPACE)).restricted(self.suite.set)
+        """The run's own copy of its space, with what the suite holds fixed, and with trainers."""
+        source = NONE if self.suite.space == NONE else str(self.folder / SPACE)
+        trees = {name: trainer_tree(trainer.file) for name, trainer in self.trainers.items()}
+        return replace(load_space(source).restricted(self.suite.set), trainers=trees)
 
     @property
     def datasets(self) -> dict[str, DatasetRun]:

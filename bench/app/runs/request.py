@@ -58,6 +58,8 @@ class Request(Resources, Budget):
     """Model in production: TOML, a package's folder, column:NAME, or models:/NAME/VERSION."""
     model: Annotated[dict[str, ColumnList], BeforeValidator(_models)] = Field(default_factory=dict)
     """Model from elsewhere, by its columns of the log: mine=q_click,q_buy."""
+    trainer: Annotated[tuple[str, ...], BeforeValidator(names)] = ()
+    """Files of trainers of your own, searched beside our space; --space none leaves ours out."""
     raw: Path | None = None
     """Folder with the raw files; nothing is fetched."""
     backtest: int | None = Field(None, ge=2)

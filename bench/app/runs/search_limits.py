@@ -19,7 +19,7 @@ from bench.search.study import Study
 from bench.search.tree import walk
 
 
-def rungs_of(suite: Suite, space: Space, rows: int) -> tuple[int, ...]:
+def rungs_of(suite: Suite, space: Space, rows: int, early: bool = True) -> tuple[int, ...]:
     """Training samples at each rung, the last of them full length; that alone where the suite has
     no rungs.
 
@@ -28,6 +28,7 @@ def rungs_of(suite: Suite, space: Space, rows: int) -> tuple[int, ...]:
 
     Args:
         rows: of the data set's train split.
+        early: whether any model can be stopped early.
 
     Raises:
         UserError: the budget does not hold one trial of full length.
@@ -39,7 +40,7 @@ def rungs_of(suite: Suite, space: Space, rows: int) -> tuple[int, ...]:
             f"budget.samples: expected at least {full:,}, which one trial of full length takes, "
             f"found {budget:,}"
         )
-    if not suite.search.by_rungs:
+    if not suite.search.by_rungs or not early:
         return (full,)
     return ladder(lowest_rung(suite.search.lowest, full), suite.search.step, full)
 

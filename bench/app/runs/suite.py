@@ -360,6 +360,9 @@ class Suite(Config):
     budget: Budget = Budget()
     search: SearchOptions = SearchOptions()
     confirm: Confirm = Confirm()
+    trainers: tuple[str, ...] = ()
+    """Files of trainers from elsewhere, which are searched beside the space, see
+    `bench.models.trainers`. The space `none` leaves models of the package out."""
     current: str | None = None
     """The current production point: a TOML file, a package's folder or `models:/NAME/VERSION`; see
     `seesaw run --current`. None: models alone are compared, with the best single-task models, each

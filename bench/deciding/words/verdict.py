@@ -151,6 +151,8 @@ def _difference(point: Point, namesakes: Sequence[Point]) -> str:
         values = {namesake.config.get(key) for namesake in namesakes}
         if len(values) == len(namesakes):
             setting = SETTINGS.get(key, " ".join(key.split(".")[-2:]))
+            if point.trainer:
+                setting = key.removeprefix(f"trainer.{point.trainer}.")
             value_in_words = f"{value:.3g}" if isinstance(value, float) else value
             return f", {setting} {value_in_words}".replace("_", " ")
     return f" ({point.name})"
@@ -159,6 +161,8 @@ def _difference(point: Point, namesakes: Sequence[Point]) -> str:
 def _title(point: Point) -> str:
     sharing, _, funnel = point.architecture.partition("+")
     title = ACRONYMS.get(sharing, sharing.replace("_", "-").capitalize())
+    if point.trainer:
+        title = point.trainer
     if funnel:
         title += f" with {funnel}"
     options = f"sharing.{point.config.get('sharing.kind', sharing)}"

@@ -98,7 +98,7 @@ def _run_network(job: Job, store: Store, progress: Progress | None) -> TrialResu
         trainer.save(job.checkpoint)  # after the metrics, which it includes
     measures_latency = any("latency" in name for name in job.objectives)
     metrics |= costs(trainer.model, store.schema, latency=measures_latency or not first_look)
-    _check_objectives(job, objectives, metrics)
+    check_objectives(job, objectives, metrics)
 
     evaluation = trainer.evaluation
     seconds = max(course.seconds - seconds_before, 1e-9)
@@ -137,7 +137,7 @@ def _glimpse(job: Job, trainer: Trainer) -> dict[str, float]:
     return metrics
 
 
-def _check_objectives(
+def check_objectives(
     job: Job,
     objectives: Sequence[Objective],
     metrics: Mapping[str, float],

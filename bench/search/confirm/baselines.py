@@ -92,7 +92,7 @@ def best_point(
         twins: single-task points beside those of the search, see `bench.search.confirm.twins`.
     """
     points = [*searched_points(records, objectives), *twins]
-    points = [point for point in points if is_single_task(point) == single]
+    points = [point for point in points if is_single_task(point) == single and not point.trainer]
     return next(iter(largest_first(points, objectives, reference)), None)
 
 

@@ -72,7 +72,7 @@ def effort_of(records: Sequence[TrialRecord], twins: int) -> Effort:
     """Counts the training samples of a search by way of sharing, and those of twins, which have
     full length.
     """
-    trained = [record for record in records if record.measured]
+    trained = [record for record in records if record.measured and not record.trainer]
     by_kind: defaultdict[str, list[TrialRecord]] = defaultdict(list)
     for record in trained:
         by_kind[record.sharing].append(record)
@@ -137,7 +137,7 @@ def missing_twins(
     points = searched_points(records, objectives)
     at_full_length = [point for point in points if point.until is None]
     single_task = [point for point in at_full_length if is_single_task(point)]
-    sharing = [point for point in at_full_length if not is_single_task(point)]
+    sharing = [point for point in at_full_length if not is_single_task(point) and not point.trainer]
     tried_settings = [point.unshared for point in (*single_task, *twins)]
     layers = _layers(records, objectives, reference)
     missing_twins: list[Point] = []

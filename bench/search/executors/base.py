@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from bench.core.errors import UserError
+from bench.core.errors import TrainerError, UserError
 from bench.core.records import Failure, Job, Outcome, TrialResult
 from bench.core.registry import Config
 from bench.core.system.atomic import Unwritable, says_no_room
@@ -52,6 +52,8 @@ def failure_of(error: Exception) -> Failure:
         return Failure("infrastructure", text)
     if isinstance(error, UserError):
         return Failure("configuration", text)
+    if isinstance(error, TrainerError):
+        return Failure("trainer", text)
     if isinstance(error, FloatingPointError):
         return Failure("diverged", text or "a number left its range")
     if _lacks_memory(error, text):
