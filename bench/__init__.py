@@ -10,11 +10,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bench.api import Result, decide, load_run, read_cells, run
+    from bench.api import Result, Trainer, decide, load_run, read_cells, run
     from bench.core.errors import UserError
 
 __version__ = "0.1.0"
-__all__ = ["Result", "UserError", "__version__", "decide", "load_run", "read_cells", "run"]
+__all__ = [
+    "Result",
+    "Trainer",
+    "UserError",
+    "__version__",
+    "decide",
+    "load_run",
+    "read_cells",
+    "run",
+]
 
 
 def __getattr__(name: str) -> Any:

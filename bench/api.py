@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 import pandas as pd
 
+from bench.app.runs.own_trainer import Trainer as Trainer  # public
 from bench.core.errors import UserError, check_known
 from bench.core.formula_languages import language_of
 from bench.core.plain import names
@@ -55,6 +56,8 @@ def run(
     suite: str | Path = "quick",
     home: str | Path | None = None,
     plugins: PathOrPaths = (),
+    trainer: Any = None,
+    space: Any = None,
     **asked: Any,
 ) -> Result:
     """Searches for the models that share best, confirms them, and picks one, as `seesaw data card`
@@ -71,6 +74,10 @@ def run(
         budget: the time limit of the search, as in "10m".
         home: the folder of all files; else `$SEESAW_HOME`, else `./.seesaw`.
         plugins: Python files with entries of your own, beside `$SEESAW_PLUGIN`.
+        trainer: a function, a `Trainer`, the path of a `trainer.toml`, or several of these: models
+            of your own, see docs/own-model.md.
+        space: of a function its settings that are searched, by name; models of the package are left
+            out then. Else as `--space`: a search space, or `none` for trainers alone.
 
     Raises:
         UserError: an option is unknown or does not fit the rest; no run is made then.
@@ -100,6 +107,11 @@ def run(
         asked["current"] = current
     if budget is not None:
         asked["time"] = budget
+    folder = writable_home(_folder(home))
+    if trainer is not None:
+        asked |= _with_trainers(trainer, space, asked, folder)
+    elif space is not None:
+        asked["space"] = str(space)
     request = Request.of({"suite": str(suite), **asked})
     columns = {
         "time": time,
@@ -110,7 +122,7 @@ def run(
         "parents": tuple(f"{child}={parent}" for child, parent in (parents or {}).items()),
     }
     described = {key: value for key, value in columns.items() if value}
-    progress, folder = _progress(), writable_home(_folder(home))
+    progress = _progress()
     card = _card(data, described, folder, progress)
     begun = create_or_open(folder, request.model_copy(update={"dataset": (card,)}), progress)
     with interrupted_once():
@@ -500,6 +512,29 @@ def _figures() -> dict[str, Callable[[PageSection], Figure | None]]:
     from bench.app.report.editable import FIGURES
 
     return FIGURES
+
+
+def _with_trainers(
+    trainer: Any, space: Any, asked: Mapping[str, Any], home: Path
+) -> dict[str, Any]:
+    """Options of a run that has trainers of the caller's own."""
+    from bench.app.runs.own_trainer import trainers_of
+
+    settings = space if isinstance(space, Mapping) else None
+    files, here = trainers_of(trainer, settings, home)
+    options: dict[str, Any] = {"trainer": files}
+    if settings is not None:
+        options["space"] = "none"
+    elif space is not None:
+        options["space"] = str(space)
+    if here:
+        if asked.get("executor", "inline") != "inline":
+            raise UserError(
+                "trainer: expected a function of a module, which other processes can import, "
+                "beside this executor; found one of this process alone"
+            )
+        options["executor"] = "inline"
+    return options
 
 
 def _add(plugins: PathOrPaths) -> None:

@@ -370,9 +370,7 @@ def compare(
     ],
     by: Annotated[
         str,
-        typer.Option(
-            help="Kind of family: sharing, balancing, architecture, run, sampler or dataset."
-        ),
+        typer.Option(help="By sharing, balancing, architecture, trainer, run, sampler or dataset."),
     ] = "balancing",
     metric: Annotated[
         str | None,

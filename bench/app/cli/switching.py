@@ -129,12 +129,16 @@ def deploy(asked: dict[str, Any], home: Home = None) -> CommandOutput:
     """Train the picked configuration for production, package it, and register it in MLflow."""
     from bench.app.runs.deploy import deploying, make_package, register
     from bench.app.runs.deployment import deployment_of
+    from bench.app.runs.handover import trainer_behind
     from bench.core.system.machine import cores
     from bench.serve.engines import without_onnx
 
     options = validated(DeployOptions, asked)
     alias = options.registered_as
     deployment = deployment_of(resolve_home(home), options)
+    if trainer_behind(deployment):
+        yield from _hand_over(deployment, options)
+        return
     # what is no network is refused first
     training = "" if options.only_moves else deployment.training
     notes = {}
@@ -184,6 +188,28 @@ def deploy(asked: dict[str, Any], home: Home = None) -> CommandOutput:
         "test": package.manifest.provenance["test"],
     }
     _show_package(deployment, package, alias, moves)
+
+
+def _hand_over(deployment: Deployment, options: DeployOptions) -> CommandOutput:
+    """Writes what is needed to train and serve a model of a trainer from elsewhere."""
+    from bench.app.runs.handover import hand_over_pick
+
+    for option in ("refresh", "promote", "rollback", "dry_run"):
+        if getattr(options, option):
+            raise UserError(
+                f"--{option.replace('_', '-')}: expected a model that comes with the package, "
+                f"found one of the trainer '{deployment.point.trainer}'"
+            )
+    folder = hand_over_pick(deployment)
+    yield {
+        "handover": str(folder),
+        "trainer": deployment.point.trainer,
+        "verdict": deployment.result.decision.verdict.sentence,
+        "score": deployment.result.decision.formula,
+    }
+    say(*_reasons(deployment))
+    say(f"score: {deployment.result.decision.formula}")
+    say(f"how to train and rank: {folder}/README.md", whole=True)
 
 
 def _moves(deployment: Deployment, options: DeployOptions) -> list[Move]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.core.objectives import Objective, keys_on, values_in
-from bench.core.records import Point
+from bench.core.records import OURS, Point
 from bench.core.rows import SEARCH
 from bench.ledger.errors.evidence import Evidence, evidence_of, resamples_of
 
@@ -51,6 +51,7 @@ FAMILIES: dict[str, Callable[[FamilyPoint], str]] = {
     "sharing": lambda member: member.point.sharing,
     "balancing": lambda member: member.method,
     "architecture": lambda member: member.point.architecture,
+    "trainer": lambda member: member.point.trainer or OURS,
     "run": lambda member: member.run,
     "sampler": lambda member: member.sampler,
     "dataset": lambda member: member.dataset,

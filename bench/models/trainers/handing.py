@@ -207,7 +207,7 @@ def check_trainer(trainer: TrainerFile, card: Card) -> None:
             )
 
 
-def order_of(job: Job, trainer: HandedTrainer, schema: Schema, folder: Path) -> dict[str, Any]:
+def order_of(job: Job, trainer: HandedTrainer, schema: Schema) -> dict[str, Any]:
     """The content of `job.json`, without paths of rows."""
     facts = trainer.facts
     rungs = trainer.file.rungs

@@ -117,7 +117,7 @@ def _answer(job: Job, trainer: HandedTrainer, store: Store, folder: Path) -> Ans
 
 def _by_function(job: Job, trainer: HandedTrainer, store: Store, folder: Path) -> Answer:
     schema = store.schema
-    order = order_of(job, trainer, schema, folder) | _folders(job, trainer, folder)
+    order = order_of(job, trainer, schema) | _folders(job, trainer, folder)
     train = trainer.frame("train", schema, job.until)
     rows: dict[str, pd.DataFrame] = {split: trainer.frame(split, schema) for split in job.splits}
     given = call_fit(trainer.file, order, train, rows)
@@ -130,7 +130,7 @@ def _by_function(job: Job, trainer: HandedTrainer, store: Store, folder: Path) -
 def _by_program(job: Job, trainer: HandedTrainer, store: Store, folder: Path) -> Answer:
     schema = store.schema
     (folder / PREDICTIONS).mkdir()
-    order = order_of(job, trainer, schema, folder) | _folders(job, trainer, folder)
+    order = order_of(job, trainer, schema) | _folders(job, trainer, folder)
     order["rows"] = _files_of_rows(job, trainer, schema, folder)
     order["answer"] = {
         split: str(folder / PREDICTIONS / f"{split}.parquet") for split in job.splits
