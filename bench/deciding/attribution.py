@@ -33,14 +33,22 @@ def attributed(points: Sequence[Point], pick: str, gain: Gain, aim: PolicyAim) -
         return []
     if picked.kind == "trees":
         return [words.TREES_ALONE]
+    if picked.trainer:
+        return [words.another_trainer(picked.trainer)]
     network = network_that_shares(picked, points)
     if picked.kind != "blend":
         return [] if network is None else _of_network(points, network, "it", gain, aim)
     parts = [gain(str(picked.config[part]), BASELINE) for part in (NETWORK, TREES)]
-    sentences = [words.part_of_trees(*parts)]
+    of_network, of_trees = parts
+    trainer = _trainer_of(by_id.get(str(picked.config[NETWORK])))
+    sentences = [words.part_of_trees(of_network, of_trees, trainer or "the network")]
     if network is not None:
         sentences += _of_network(points, network, "the network's gain", gain, aim)
     return sentences
+
+
+def _trainer_of(point: Point | None) -> str:
+    return "" if point is None else point.trainer
 
 
 def _of_network(

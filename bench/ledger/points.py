@@ -437,6 +437,13 @@ def parts_of(
                 f"{point.name} has no configuration that could be trained; pick a model with "
                 "--policy FILE"
             )
+        trainer = point_of[id].trainer
+        if trainer:
+            raise UserError(
+                f"expected a model that comes with the package, found {point.name}, which the "
+                f"trainer '{trainer}' trains: `seesaw deploy RUN --point {id}` writes how to train "
+                "and rank it"
+            )
     return [(point_of[id], by_task) for id, by_task in shares.items() if any(by_task)]
 
 

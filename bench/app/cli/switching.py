@@ -129,14 +129,13 @@ def deploy(asked: dict[str, Any], home: Home = None) -> CommandOutput:
     """Train the picked configuration for production, package it, and register it in MLflow."""
     from bench.app.runs.deploy import deploying, make_package, register
     from bench.app.runs.deployment import deployment_of
-    from bench.app.runs.handover import trainer_behind
     from bench.core.system.machine import cores
     from bench.serve.engines import without_onnx
 
     options = validated(DeployOptions, asked)
     alias = options.registered_as
     deployment = deployment_of(resolve_home(home), options)
-    if trainer_behind(deployment):
+    if deployment.point.trainer:
         yield from _hand_over(deployment, options)
         return
     # what is no network is refused first
@@ -192,7 +191,7 @@ def deploy(asked: dict[str, Any], home: Home = None) -> CommandOutput:
 
 def _hand_over(deployment: Deployment, options: DeployOptions) -> CommandOutput:
     """Writes what is needed to train and serve a model of a trainer from elsewhere."""
-    from bench.app.runs.handover import hand_over_pick
+    from bench.app.runs.handover import formula_of, hand_over_pick
 
     for option in ("refresh", "promote", "rollback", "dry_run"):
         if getattr(options, option):
@@ -205,10 +204,10 @@ def _hand_over(deployment: Deployment, options: DeployOptions) -> CommandOutput:
         "handover": str(folder),
         "trainer": deployment.point.trainer,
         "verdict": deployment.result.decision.verdict.sentence,
-        "score": deployment.result.decision.formula,
+        "score": formula_of(deployment),
     }
     say(*_reasons(deployment))
-    say(f"score: {deployment.result.decision.formula}")
+    say(f"score: {formula_of(deployment)}")
     say(f"how to train and rank: {folder}/README.md", whole=True)
 
 

@@ -20,8 +20,9 @@ import numpy as np
 from bench.app.runs.deployment import Deployment
 from bench.app.runs.ranked import ranked_by
 from bench.core.errors import UserError
+from bench.core.formula import read
 from bench.core.formula_languages import LANGUAGES
-from bench.core.records import NETWORK, Job, Point
+from bench.core.records import Job, Point
 from bench.core.rows import CONFIRM
 from bench.core.seeds import derive
 from bench.core.system.atomic import atomic_folder
@@ -32,26 +33,6 @@ from bench.models.trainers.trainer_file import FILE
 from bench.serve.calibration_maps import fit_auto
 
 HANDOVER = "handover"
-
-
-def trainer_behind(deployment: Deployment) -> str:
-    """The trainer from elsewhere that a deployment needs; empty where it needs none.
-
-    Raises:
-        UserError: it is a blend with such a model, of which only a part could be packaged.
-    """
-    point = deployment.point
-    if point.trainer:
-        return point.trainer
-    parts = {part.id: part for part in deployment.result.decision.frontier.points}
-    network = parts.get(str(point.config.get(NETWORK)))
-    if network is not None and network.trainer:
-        raise UserError(
-            f"{deployment.part.run.name}: expected a model of one kind to deploy, found a blend of "
-            f"boosted trees and '{network.trainer}', which is trained elsewhere; --point "
-            f"{network.id} takes the latter alone"
-        )
-    return ""
 
 
 def hand_over_pick(deployment: Deployment) -> Path:
@@ -75,6 +56,11 @@ def hand_over_pick(deployment: Deployment) -> Path:
         (folder / "README.md").write_text(_readme(deployment, trainer, target), encoding="utf-8")
         (folder / "model").mkdir()
     return target
+
+
+def formula_of(deployment: Deployment) -> str:
+    """What the deployed point is ranked by, in its predictions."""
+    return deployment.result.decision.formulas[deployment.pick.row]
 
 
 def command_of(trainer: HandedTrainer, target: Path) -> str:
@@ -115,9 +101,11 @@ def _last_job(deployment: Deployment, trainer: HandedTrainer, target: Path) -> d
 
 def _ranking(deployment: Deployment, trainer: HandedTrainer) -> dict[str, Any]:
     decision = deployment.result.decision
+    formula = formula_of(deployment)
+    parsed = read(formula, "the score")
     return {
-        "formula": decision.formula,
-        **{language: decision.expression(language) for language in LANGUAGES},
+        "formula": formula,
+        **{name: write(parsed) for name, write in LANGUAGES.items()},
         "predictions": "of each task on all rows, together with its parents",
         "calibrations": _calibrations(deployment),
         "verdict": decision.verdict.sentence,
@@ -159,7 +147,7 @@ def _readme(deployment: Deployment, trainer: HandedTrainer, target: Path) -> str
     settings = settings_in_words(deployment)
     digests = [f"* `{path}` sha256 `{digest}`" for path, digest in trainer.facts.digests.items()]
     lines = [
-        f"# {deployment.pick.name}",
+        f"# {trainer.file.name}: {deployment.pick.name}",
         "",
         decision.verdict.sentence,
         "",
@@ -171,7 +159,7 @@ def _readme(deployment: Deployment, trainer: HandedTrainer, target: Path) -> str
         "",
         "## Rank by it",
         "",
-        f"    {decision.formula}",
+        f"    {formula_of(deployment)}",
         "",
         "`ranking.json` has the same in SQL and Python, and calibrations of each prediction, which",
         "are of confirmation rows.",

@@ -281,6 +281,16 @@ def alone(who: str, reference: str, mean: Effect, overall: str) -> str:
 TREES_ALONE = (
     "Boosted trees are another kind of model, one for each task: no part of this is sharing."
 )
+
+
+def another_trainer(name: str) -> str:
+    """That a model is not one of the package's, so that its gain is of more than sharing."""
+    return (
+        f"{name} is trained elsewhere: how much of this is sharing, and how much another model, "
+        "was not measured."
+    )
+
+
 KINDS_OF_SETTINGS = {
     "numeric.kind": "the way numbers enter",
     "sequence.kind": "the way lists of past values enter",
@@ -294,14 +304,17 @@ SIZES, OTHERS = "sizes and training settings", "other settings"
 """All other settings: alone, and beside such kinds."""
 
 
-def part_of_trees(network: Effect | None, trees: Effect | None) -> str:
+def part_of_trees(network: Effect | None, trees: Effect | None, name: str = "the network") -> str:
     """That a part of a blend is boosted trees, and what its parts gain alone, where they are
     compared.
+
+    Args:
+        name: of the part that is no trees.
     """
     first = "A part of this is boosted trees, another kind of model"
     if network is None or trees is None:
         return f"{first}."
-    return f"{first}: the network alone is at {network}, the trees alone at {trees}."
+    return f"{first}: {name} alone is at {network}, the trees alone at {trees}."
 
 
 def part_unknown(gain: str, settings: Sequence[str]) -> str:
