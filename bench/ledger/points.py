@@ -437,14 +437,24 @@ def parts_of(
                 f"{point.name} has no configuration that could be trained; pick a model with "
                 "--policy FILE"
             )
-        trainer = point_of[id].trainer
-        if trainer:
+    return [(point_of[id], by_task) for id, by_task in shares.items() if any(by_task)]
+
+
+def parts_to_train(
+    point: Point, points: Sequence[Point], tasks: Sequence[str]
+) -> list[tuple[Point, tuple[float, ...]]]:
+    """`parts_of` a point that we train; raises UserError where a part is a trainer's of
+    elsewhere.
+    """
+    parts = parts_of(point, points, tasks)
+    for part, _ in parts:
+        if part.trainer:
             raise UserError(
                 f"expected a model that comes with the package, found {point.name}, which the "
-                f"trainer '{trainer}' trains: `seesaw deploy RUN --point {id}` writes how to train "
-                "and rank it"
+                f"trainer '{part.trainer}' trains: `seesaw deploy RUN --point {part.id}` writes "
+                "how to train and rank it"
             )
-    return [(point_of[id], by_task) for id, by_task in shares.items() if any(by_task)]
+    return parts
 
 
 def _shares_of_composite(single: Point, tasks: Sequence[str]) -> dict[str, tuple[float, ...]]:

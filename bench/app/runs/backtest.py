@@ -23,7 +23,7 @@ from bench.deciding.challenger import OPTION, challenger_of, points_of
 from bench.deciding.retraining import length_of
 from bench.deciding.words.verdict import named, titles_of
 from bench.ledger.fusion import Fusion
-from bench.ledger.points import parts_of
+from bench.ledger.points import parts_to_train
 from bench.ledger.served.served import Served
 from bench.search.executors.base import RAY, Options
 from bench.serve.backtest.cut_by_cut import (
@@ -225,7 +225,7 @@ def _ranked(result: DatasetResult, served: Served, row: int) -> RankedPoint:
         return RankedPoint(point or points[0], (), None, result.run.current.column)
     tasks = [task.name for task in result.run.tasks]
     orders = []
-    for part, shares in parts_of(point, points, tasks):
+    for part, shares in parts_to_train(point, points, tasks):
         orders.append(PartOrder(part.config, length_of(part, result.objectives), shares))
     weights = [facts["weights"].get(task, 0.0) for task in tasks]
     return RankedPoint(point, tuple(orders), Fusion.of(facts["kind"], weights))

@@ -26,7 +26,7 @@ from bench.deciding.retraining import length_of
 from bench.deciding.score import Score
 from bench.deciding.stability import SELDOM
 from bench.ledger.fusion import FusionKind, in_words
-from bench.ledger.points import parts_of
+from bench.ledger.points import parts_to_train
 from bench.models.training.config import TrialConfig
 from bench.models.training.tree_settings import is_trees
 from bench.serve.retrain import PartOrder
@@ -62,7 +62,7 @@ class Deployment:
 
     @property
     def parts(self) -> list[PartOrder]:
-        """What is trained; errors of `parts_of`."""
+        """What is trained; errors of `parts_to_train`."""
         return [
             PartOrder(part.config, length_of(part, self.result.objectives), shares)
             for part, shares in self._parts
@@ -80,7 +80,7 @@ class Deployment:
 
     @property
     def _parts(self) -> list[tuple[Point, tuple[float, ...]]]:
-        return parts_of(
+        return parts_to_train(
             self.point,
             self.result.decision.frontier.points,
             [task.name for task in self.part.tasks],

@@ -99,6 +99,41 @@ baselines = ["single_task", "equal_weights"]
 """
 
 
+TRAINER = """
+name = "counts"
+command = ["python", "train.py"]
+seconds = 60
+[rungs]
+unit = "rows"
+[parameters.prior]
+type = "float"
+low = 1.0
+high = 100.0
+default = 10.0
+log = true
+[parameters.by]
+type = "choice"
+options = ["item", "user"]
+default = "item"
+"""
+PROGRAM = """
+import json, sys
+import pandas as pd
+job = json.load(open(sys.argv[1]))
+by, prior = job["config"]["by"], job["config"]["prior"]
+train = pd.read_parquet(job["rows"]["train"]).sample(frac=0.8, random_state=job["seed"] % 2**31)
+for split in job["predict"]:
+    rows = pd.read_parquet(job["rows"][split])
+    columns = {"row": rows["row"]}
+    for task in job["tasks"]:
+        label = train[task["name"]]
+        sums = label.groupby(train[by]).agg(["sum", "count"])
+        rates = (sums["sum"] + prior * label.mean()) / (sums["count"] + prior)
+        columns[task["name"]] = rows[by].map(rates).fillna(label.mean())
+    pd.DataFrame(columns).to_parquet(job["answer"][split])
+"""
+
+
 @dataclass(frozen=True)
 class Said:
     code: int
@@ -163,6 +198,15 @@ def open_shop(folder):
 @pytest.fixture
 def shop(tmp_path):
     return open_shop(tmp_path / "shop")
+
+
+@pytest.fixture
+def trainer(shop):
+    """The file of a trainer of counts."""
+    (shop.folder / "train.py").write_text(PROGRAM)
+    file = shop.folder / "trainer.toml"
+    file.write_text(TRAINER)
+    return file
 
 
 @pytest.fixture(scope="module")

@@ -111,10 +111,15 @@ def test_ctrl_c_ends_cleanly_twice_as_well_and_the_run_goes_on(shop, tmp_path, e
 
 
 @pytest.mark.slow
-def test_a_run_that_is_killed_again_and_again_ends_as_the_undisturbed_one(shop, tmp_path):
+@pytest.mark.parametrize("with_trainer", [False, True])
+def test_a_run_that_is_killed_again_and_again_ends_as_the_undisturbed_one(
+    shop, trainer, tmp_path, with_trainer
+):
     home, chance = tmp_path / "home", random.Random(5)
     shop.edit(shop.suite, "trials = 6", "trials = 14")
     options = ("--raw", shop.raw, "--executor", "inline", "--json")
+    if with_trainer:
+        options += ("--trainer", trainer)
     code, whole, err = Command(home, "run", shop.suite, "--name", "whole", *options).end()
     assert code == 0, err
     command, killed = Command(home, "run", shop.suite, "--name", "wild", *options), 0
