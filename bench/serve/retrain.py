@@ -149,11 +149,17 @@ UNCONFIRMED = "the point was not confirmed, so there is no prediction interval t
 class PartOrder:
     """A part to train: the dotted `config` of its point, how long, and its `shares` by task, see
     `ModelPart`.
+
+    Attributes:
+        trainer: folder of the trainer from elsewhere that trains it; None for our own.
+        until: its length in samples of the search, where such a trainer was stopped early.
     """
 
     config: Mapping[str, Scalar]
     length: Length
     shares: tuple[float, ...]
+    trainer: Path | None = None
+    until: int | None = None
 
 
 @dataclass(frozen=True)

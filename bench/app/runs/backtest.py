@@ -23,8 +23,9 @@ from bench.deciding.challenger import OPTION, challenger_of, points_of
 from bench.deciding.retraining import length_of
 from bench.deciding.words.verdict import named, titles_of
 from bench.ledger.fusion import Fusion
-from bench.ledger.points import parts_to_train
+from bench.ledger.points import parts_of
 from bench.ledger.served.served import Served
+from bench.models.trainers.handing import TRAINERS
 from bench.search.executors.base import RAY, Options
 from bench.serve.backtest.cut_by_cut import (
     BacktestPlan,
@@ -225,7 +226,11 @@ def _ranked(result: DatasetResult, served: Served, row: int) -> RankedPoint:
         return RankedPoint(point or points[0], (), None, result.run.current.column)
     tasks = [task.name for task in result.run.tasks]
     orders = []
-    for part, shares in parts_to_train(point, points, tasks):
-        orders.append(PartOrder(part.config, length_of(part, result.objectives), shares))
+    for part, shares in parts_of(point, points, tasks):
+        length = length_of(part, result.objectives)
+        trainer = None
+        if part.trainer:
+            trainer = result.run.folder.resolve() / TRAINERS / part.trainer
+        orders.append(PartOrder(part.config, length, shares, trainer, part.until))
     weights = [facts["weights"].get(task, 0.0) for task in tasks]
     return RankedPoint(point, tuple(orders), Fusion.of(facts["kind"], weights))

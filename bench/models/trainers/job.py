@@ -90,6 +90,21 @@ def run_trainer(job: Job, trainer: HandedTrainer) -> TrialResult:
     return TrialResult(metrics, speed, [], dict(job.config), resampled=resampled)
 
 
+def predict(job: Job, trainer: HandedTrainer, store: Store) -> dict[SplitName, Singles]:
+    """A trainer's joint predictions (N, T) by split; nothing is measured. Errors as of
+    `run_training`.
+    """
+    folder = trainer.folder / JOBS / _name_of(job)
+    predictions, _ = _answer(job, trainer, store, folder)
+    conditional = trainer.file.conditional
+    joint: dict[SplitName, Singles] = {}
+    for split, given in predictions.items():
+        pieces = both_predictions(given, conditional, store.schema)
+        joint[split] = np.concatenate([joint_piece for _, joint_piece in pieces])
+    shutil.rmtree(folder, ignore_errors=True)
+    return joint
+
+
 def _name_of(job: Job) -> str:
     length = "full" if job.until is None else str(job.until)
     stage = f"replicate-{job.replicate}" if job.replicate else "search"

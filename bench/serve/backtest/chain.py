@@ -1,8 +1,8 @@
 """What is trained at each cut of a back-test, and what it predicts.
 
 A chain is one part of a model (a network, or boosted trees) over all cuts. A network is trained
-from scratch at each cut, or goes on from the cut before, by one pass over new rows. Trees are
-always trained from scratch.
+from scratch at each cut, or goes on from the cut before, by one pass over new rows. Trees, and
+trainers from elsewhere, always train from scratch.
 """
 
 from __future__ import annotations
@@ -67,8 +67,13 @@ class Chain:
 
     @property
     def trees(self) -> bool:
-        """Whether it is boosted trees, which are always trained from scratch."""
+        """Whether it is boosted trees."""
         return is_trees(self.order.config)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether a training can go on from that of the cut before: a network of our own."""
+        return not self.trees and self.order.trainer is None
 
     def from_scratch(self, store: Store, progress: Progress, keep: Path | None = None) -> Trained:
         """Trains on train for the passes of the search's best evaluation; `keep` gets the state to
@@ -132,7 +137,7 @@ def chains_of(
         places_of_point, shares = [], []
         for order in orders:
             length = order.length
-            key = repr((sorted(order.config.items()), length.epochs, length.by_metric))
+            key = repr((sorted(order.config.items()), length.epochs, length.by_metric, order.until))
             if key not in places:
                 places[key] = len(chains)
                 seed_of_chain = derive(seed, "backtest", len(chains))

@@ -30,7 +30,7 @@ from bench.core.records import Point
 from bench.core.schema import Task
 from bench.core.system.atomic import rename, scratch_folder, write_text
 from bench.core.system.progress import Progress, Silent
-from bench.data import Store
+from bench.data import Card, Store
 from bench.data.preparation import passing_store
 from bench.data.store import StoredSplit
 from bench.data.two_passes import Before
@@ -51,6 +51,7 @@ from bench.serve.backtest.daily_gains import (
     PointOutcomes,
     Values,
 )
+from bench.serve.backtest.trainer_at_cut import predictions_at_cut
 from bench.serve.retrain import PartOrder
 
 How = Literal["anew", "warm"]
@@ -233,25 +234,27 @@ class _CutWork:
             judged = list(map(vars, self._judged(predictions)))
             write_text(self.file, json.dumps(judged, indent=1))
 
-    def _store(self, stores: ExitStack, before: Before | None = None, **options: object) -> Store:
-        """The data of the cut. That of the first has all later rows of test, too, for the models
+    def _card(self, **options: object) -> Card:
+        """The card of the cut. That of the first has all later rows of test, too, for the models
         that stay as then.
         """
         plan = self.plan
         cut = plan.cuts[self.number]
         if self.number == 0:
             cut = replace(cut, last=plan.cuts[-1].last)
-        card = card_of(plan.times, cut, **options)
+        return card_of(plan.times, cut, **options)
+
+    def _store(self, stores: ExitStack, card: Card, before: Before | None = None) -> Store:
         store = stores.enter_context(
             passing_store(card, self.home, self.raw, self.progress, before)
         )
-        return store.with_tasks(plan.names_of_tasks)
+        return store.with_tasks(self.plan.names_of_tasks)
 
     def _predictions(self, work: Path, stores: ExitStack) -> _Predictions:
         """Trains all chains, and keeps what the next cut goes on from."""
         plan = self.plan
         chains, _ = plan.trained
-        networks = [number for number, chain in enumerate(chains) if not chain.trees]
+        networks = [number for number, chain in enumerate(chains) if chain.goes_on]
         going_on = networks if plan.how == "warm" else []
         continued = going_on if self.number > 0 else []
 
@@ -260,15 +263,33 @@ class _CutWork:
             since = None
             if plan.window:
                 since = plan.times.before(plan.cuts[self.number], plan.window)
-            all_rows = self._store(stores, since=since)
+            card = self._card(since=since)
+            all_rows = self._store(stores, card)
         if continued:
             before = before_of(self._state(continued[0], self.number - 1))
             known_before = plan.cuts[self.number - 1].first
-            store = self._store(stores, before, known_before=known_before)
+            store = self._store(stores, self._card(known_before=known_before), before)
             new_rows = store_of_new_rows(store)
 
         valid, test = [], []
         for number, chain in enumerate(chains):
+            if chain.order.trainer is not None:
+                assert all_rows is not None
+                store = all_rows
+                joint = predictions_at_cut(
+                    chain.order,
+                    card,
+                    store,
+                    chain.seed,
+                    chain.threads,
+                    work,
+                    self.home,
+                    self.raw,
+                    self.progress,
+                )
+                valid.append(joint["valid"])
+                test.append(joint["test"])
+                continue
             keep = work / str(number) if number in going_on else None
             if number in continued:
                 assert new_rows is not None

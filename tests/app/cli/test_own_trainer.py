@@ -56,9 +56,12 @@ def test_a_pick_of_a_trainer_is_handed_over_with_the_command_that_trains_it(
     job = json.loads((folder / "job.json").read_text())
     assert {*job["config"]} == {"prior", "by"}
     assert len(pd.read_parquet(job["rows"]["train"])) > 0
-    refused = seesaw("backtest", "alone", "--point", "1")
+    tested = seesaw("backtest", "alone", "--point", "1", "--cuts", "2", "--json")
+    assert tested.code == 0, tested.err
+    assert len(json.loads(tested.out)["points"]) > 0
+    refused = seesaw("deploy", "alone", "--refresh")
     assert refused.code == 2
-    assert "which the trainer 'counts' trains" in refused.err
+    assert "expected a model that comes with the package, found one of the trainer" in refused.err
     compared = seesaw("compare", "alone", "--by", "trainer")
     assert compared.code == 0, compared.err
 
