@@ -59,7 +59,7 @@ def hand_over_pick(deployment: Deployment) -> Path:
 
 
 def formula_of(deployment: Deployment) -> str:
-    """What the deployed point is ranked by, in its predictions."""
+    """The formula that ranks rows by the deployed point's predictions."""
     return deployment.result.decision.formulas[deployment.pick.row]
 
 

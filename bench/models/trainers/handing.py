@@ -1,4 +1,4 @@
-"""What a trainer is handed: the folder of a trainer in a run, and the order of a job.
+"""Everything that a trainer is handed: its folder in a run, and the order of a job.
 
 <data set's part of the run>/
     rows/                   rows by split, see `bench.data.handed_rows`
@@ -106,7 +106,7 @@ class HandedTrainer:
         return self.folder.parents[1] / ROWS
 
     def share(self, until: int | None) -> float:
-        """The part of a full training that ends after so many samples of the search."""
+        """The part of a full training that ends after `until` samples of the search."""
         return 1.0 if until is None else min(1.0, until / self.facts.full_samples)
 
     def rows_of_train(self, until: int | None) -> Ints | None:

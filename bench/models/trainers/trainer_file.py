@@ -27,7 +27,7 @@ class Rungs(Config):
     """How a training can be stopped early: where the search first judges it."""
 
     unit: Unit
-    """What `full` counts. `rows` trains anew on a part of train's rows; all others go on from the
+    """What `full` counts. `rows` starts again on a part of train's rows; all others go on from the
     folder that the stage before has kept."""
     full: float = Field(1.0, gt=0)
     """A training of full length in this unit; of rows the part of train, 1."""
