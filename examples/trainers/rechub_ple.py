@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader
 from torch_rechub.basic.features import DenseFeature, SparseFeature
 from torch_rechub.models.multi_task import PLE
 from torch_rechub.trainers import MTLTrainer
-from torch_rechub.utils.data import TorchDataset
+from torch_rechub.utils.data import PredictDataset, TorchDataset
 
 job = read_job()
 settings = job["config"]
@@ -41,7 +41,5 @@ trainer = MTLTrainer(
 for _ in range(settings["epochs"]):
     trainer.train_one_epoch(batches)
 for split in job["predict"]:
-    inputs = rows.inputs(split)
-    predicted = TorchDataset(inputs, [[0.0] * len(rows.tasks)] * len(rows.frames[split]))
-    in_order = DataLoader(predicted, batch_size=8192)
+    in_order = DataLoader(PredictDataset(rows.inputs(split)), batch_size=8192)
     rows.answer(job, split, trainer.predict(model, in_order))
