@@ -226,6 +226,19 @@ def test_the_document_on_decisions_works(here, capsys):
 
 
 @pytest.mark.slow
+def test_the_document_on_own_models_works(here, monkeypatch, capsys):
+    pytest.importorskip("lightgbm", reason="LightGBM comes with the extra `peers`")
+    monkeypatch.syspath_prepend(str(here))
+    text = (ROOT / "docs/own-model.md").read_text("utf-8")
+    for name, body in re.findall(r"^```(?:python|toml) (\S+)\n(.*?)^```", text, re.M | re.S):
+        (here / name).write_text(body)
+    for block in blocks("docs/own-model.md", "python"):
+        shown(block, "docs/own-model.md")
+    said = [say(words, capsys) for words in commands("docs/own-model.md")]
+    assert "counts" in said[-1]
+
+
+@pytest.mark.slow
 def test_the_document_on_tomorrow_works(here, monkeypatch, capsys):
     (make,) = blocks("docs/tomorrow.md", "python")
     shown(make, "docs/tomorrow.md")

@@ -11,7 +11,7 @@ def fit(config, seed, train, rows):
     kinds = {column: "category" for column in texts if column in inputs}
     predictions = {split: {} for split in rows}
     for task in [column for column in train if column not in ("row", *inputs)]:
-        model = lightgbm.LGBMClassifier(random_state=seed % 2**31, verbose=-1, n_jobs=1, **config)
+        model = lightgbm.LGBMClassifier(random_state=seed, verbose=-1, n_jobs=1, **config)
         model.fit(train[inputs].astype(kinds), train[task].fillna(0))
         for split, frame in rows.items():
             predictions[split][task] = model.predict_proba(frame[inputs].astype(kinds))[:, 1]

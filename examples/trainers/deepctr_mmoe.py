@@ -22,7 +22,7 @@ model = MMOE(
     task_types=["binary"] * len(rows.tasks),
     task_names=rows.tasks,
     init_std=0.01,
-    seed=job["seed"] % 2**31,
+    seed=job["seed"],
 )
 model.compile(
     torch.optim.Adam(model.parameters(), lr=settings["lr"]),

@@ -38,6 +38,8 @@ from bench.data.handed_rows import (
 from bench.models.trainers.trainer_file import FILE, FORMAT, TrainerFile, digests_of, load_trainer
 
 ROWS, TRAINERS, FACTS, JOBS = "rows", "trainers", "facts.json", "jobs"
+SEEDS = 2**31
+"""Trainers get seeds below, which every library takes."""
 
 
 def settings_of(config: Mapping[str, Scalar]) -> dict[str, Scalar]:
@@ -216,7 +218,7 @@ def order_of(job: Job, trainer: HandedTrainer, schema: Schema) -> dict[str, Any]
         "format": FORMAT,
         "trainer": trainer.file.name,
         "config": settings_of(job.config),
-        "seed": job.seed,
+        "seed": job.seed % SEEDS,
         "threads": job.threads,
         "budget": {
             "unit": rungs.unit if rungs else None,

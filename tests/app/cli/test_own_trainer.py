@@ -12,7 +12,7 @@ from bench.app.runs.folder import Run
 
 def by_item(config, seed, train, rows):
     """Rates of an item, smoothed."""
-    train = train.sample(frac=0.9, random_state=seed % 2**31)
+    train = train.sample(frac=0.9, random_state=seed)
     predictions = {}
     for split, frame in rows.items():
         predictions[split] = {}
