@@ -35,7 +35,7 @@ def verdict_of(case: Case) -> Verdict:
     verdict = with_first_note_in_answer(verdict)
     if verdict.kind == "model" and case.served.over_single_task:
         verdict = replace(verdict, answer=(*verdict.answer, *_attributed(case, about)))
-    if case.served.today:
+    if case.served.today or case.only_one_keeps_limits:
         in_force = words.limits_in_force(verdict.limits, bool(case.judge.policy.values))
         verdict = replace(verdict, notes=(*verdict.notes, in_force))
     return verdict

@@ -133,7 +133,8 @@ def over_models(case: Case) -> Verdict:
     verdict = Verdict("unknown", (), (), pick, alone, None, alone)
     what, overall = case.title(pick), words.overall(case.aim)
     if len(case.first.best) == 1:
-        return replace(verdict, both=None, model=None, answer=(words.SINGLE.format(what=what),))
+        template = words.ONLY_ONE_KEEPS_LIMITS if case.only_one_keeps_limits else words.SINGLE
+        return replace(verdict, both=None, model=None, answer=(template.format(what=what),))
     if not case.served.known:
         return replace(verdict, answer=(words.UNTRAINED.format(what=what),))
     mean = case.mean_gain(case.point(pick), case.point(current))

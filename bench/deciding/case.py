@@ -73,6 +73,11 @@ class Case:
         """The row that is served today, or that stands for it."""
         return self.served.current
 
+    @property
+    def only_one_keeps_limits(self) -> bool:
+        """Whether every model but one breaks a limit at all of its weights."""
+        return len(self.first.best) == 1 and len(self.first.unlimited) > 1
+
     def title(self, row: int) -> str:
         """A row's model in words."""
         return words.named(self.served.table.iloc[row], self.titles)

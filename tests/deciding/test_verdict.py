@@ -236,6 +236,29 @@ def test_without_one_no_loss_is_excluded_but_what_is_below_a_random_order():
     assert chosen.row == 1
 
 
+def test_without_one_a_lone_model_and_one_that_alone_keeps_the_limits_are_told_apart():
+    below_chance = ("8", "trial", 0.5, 0.90, 0.08)
+    served = front_of([SINGLE, below_chance, below_chance], today=False, chance=0.1)
+    limited = told(served)
+    assert (limited.kind, limited.both) == ("unknown", None)
+    assert limited.answer == (
+        "Nothing is compared: only model single_task keeps the limits, and every other model "
+        "breaks one at all of its weights.",
+    )
+    assert limited.notes[-1] == (
+        f"Limits in force: {CLICK} and {LIKE} at least that of a random order."
+    )
+    assert [bool(model.refused) for model in limited.models] == [True]
+
+    by_policy = told(front_of([SINGLE, PICKED], today=False), {"guard": {"at_most": {CLICK: 0.41}}})
+    assert by_policy.answer[0] == limited.answer[0]
+    assert by_policy.answer[1].startswith("model 7 (mmoe) is ahead of the pick by +10.0% ")
+    assert by_policy.notes[-1].startswith(f"Limits in force: {CLICK} at most 0.41; ")
+
+    alone = told(front_of([SINGLE], today=False))
+    assert alone.answer[0].startswith("Nothing is compared: there is one model, and nobody said ")
+
+
 @pytest.mark.parametrize(
     "guard", [{"at_least": {CLICK: "98% of current"}}, {"segments": {"max_loss": 0.02}}], ids=str
 )

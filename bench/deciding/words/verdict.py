@@ -44,6 +44,10 @@ SINGLE = (
     "Nothing is compared: there is one model, and nobody said how it ranks today. By the "
     "policy it is {what}."
 )
+ONLY_ONE_KEEPS_LIMITS = (
+    "Nothing is compared: only {what} keeps the limits, and every other model breaks one at all of "
+    "its weights."
+)
 SAME = "The pick, {what}, ranks exactly alike."
 LIMITED = "Without its limits the policy would pick {would}: {both} {overall}."
 LOSES_MOST = "{who} most in {slice}: {outcome} {change}."
