@@ -18,7 +18,15 @@ import numpy as np
 from bench.core.arrays import Floats
 from bench.core.errors import UserError
 from bench.core.objectives import adds_up, metric_of
-from bench.deciding.policy import LOSS, PICK_RULES, Policy, Terms, share_of_current, weighted
+from bench.deciding.policy import (
+    LOSS,
+    PICK_RULES,
+    PickRule,
+    Policy,
+    Terms,
+    share_of_current,
+    weighted,
+)
 from bench.ledger.effect import Effect
 
 TILT = 3.0
@@ -33,7 +41,7 @@ class PolicyAim:
         rule: of `PICK_RULES`; empty where weights are values of what happens.
         weights: (M,), of sum 1; of values: what all of an outcome is worth.
         shares: (M,), of the base's outcome that must be kept, 0 where nothing is asked.
-        least: (M,), the same as numbers.
+        minimums: (M,), the same as numbers.
         chance: whether no outcome may be below that of a random order.
         left_out: what else the rule weighs, such as a cost, and U has no part of.
         best: the outcome that `epsilon` has best; else empty.
@@ -43,7 +51,7 @@ class PolicyAim:
     rule: str
     weights: tuple[float, ...]
     shares: tuple[float, ...]
-    least: tuple[float, ...]
+    minimums: tuple[float, ...]
     chance: bool
     title: str = ""
     left_out: tuple[str, ...] = ()
@@ -55,26 +63,36 @@ class PolicyAim:
         """
         positive_base: Floats = np.maximum(base, 1e-9)
         gains = np.asarray(values / positive_base - 1)
-        weights, earned = np.array(self.weights), self.earned(positive_base)
+        weights = np.array(self.weights)
+        earned = self.earned(positive_base)
         if earned is not None:
             weights = earned / earned.sum()
         outcomes = len(positive_base)
-        terms = Terms(weights, np.ones(outcomes), np.zeros(outcomes, dtype=bool))
-        if not self.rule or PICK_RULES[self.rule].relative:
+        terms = Terms(weights, signs=np.ones(outcomes), linear=np.zeros(outcomes, dtype=bool))
+        if self._rule is None or self._rule.relative:
             return weighted(gains, terms)
-        return np.asarray(PICK_RULES[self.rule].score(gains, terms))
+        return np.asarray(self._rule.score(gains, terms))
+
+    @property
+    def _rule(self) -> PickRule | None:
+        return PICK_RULES[self.rule] if self.rule else None
+
+    @property
+    def is_logarithmic(self) -> bool:
+        """Whether U is a mean of logarithms."""
+        return self._rule is not None and self._rule.logarithmic
 
     def fraction(self, difference: Floats) -> Floats:
         """Differences of U as fractions, so that .01 is 1%: of a mean logarithm exp - 1."""
-        logarithmic = bool(self.rule) and PICK_RULES[self.rule].logarithmic
-        return np.expm1(difference) if logarithmic else np.asarray(difference)
+        if self.is_logarithmic:
+            return np.expm1(difference)
+        return np.asarray(difference)
 
     def share(self, part: Effect, whole: Effect) -> float:
         """Which share of an effect a part of it is, both as fractions: shares of all its parts sum
         to 1.
         """
-        logarithmic = bool(self.rule) and PICK_RULES[self.rule].logarithmic
-        if logarithmic:  # parts multiply
+        if self.is_logarithmic:  # parts multiply
             return math.log1p(part.value) / math.log1p(whole.value)
         return part.value / whole.value
 
@@ -85,12 +103,16 @@ class PolicyAim:
 
     def earned(self, base: Floats) -> Floats | None:
         """(M,) of what each of a base's outcomes (M,) earns; None where weights are no values."""
-        return None if self.rule else np.array(self.weights) * base
+        if self.rule:
+            return None
+        return np.array(self.weights) * base
 
     def floors(self, base: Floats, chance: Floats) -> Floats:
         """(M,), what each outcome must have at least."""
-        asked = np.maximum(np.array(self.shares) * base, np.array(self.least))
-        return np.asarray(np.maximum(asked, chance)) if self.chance else asked
+        floors = np.maximum(np.array(self.shares) * base, np.array(self.minimums))
+        if self.chance:
+            floors = np.maximum(floors, chance)
+        return np.asarray(floors)
 
 
 def aims_of(
@@ -109,34 +131,44 @@ def aims_of(
         UserError: values of what is not served, or does not add up.
     """
     weights = _weights(policy, outcomes, rates)
-    shares, least = _floors(policy, outcomes, today)
-    title = "all count alike" if policy.rule == "knee" and not today else "the policy"
-    first = PolicyAim(
+    floors = _floors(policy, outcomes, today)
+    best = ""
+    if policy.epsilon and policy.epsilon.best in outcomes:
+        best = policy.epsilon.best
+    template = PolicyAim(
         name="",
         rule="" if policy.values else policy.rule,
         weights=tuple(weights),
-        shares=tuple(shares),
-        least=tuple(least),
+        shares=tuple(floors.shares),
+        minimums=tuple(floors.minimums),
         chance=not today,
         left_out=_left_out(policy, outcomes),
-        best=policy.epsilon.best if policy.epsilon and policy.epsilon.best in outcomes else "",
+        best=best,
     )
 
     def aim(title: str, weights: Sequence[float], shares: Sequence[float]) -> PolicyAim:
-        name = f"{title} {policy.rule} {list(weights)} {list(shares)} {least}"
-        return replace(first, name=name, title=title, weights=tuple(weights), shares=tuple(shares))
+        name = f"{title} {policy.rule} {list(weights)} {list(shares)} {floors.minimums}"
+        return replace(
+            template, name=name, title=title, weights=tuple(weights), shares=tuple(shares)
+        )
 
-    aims = [aim(title, weights, shares)]
+    has_anchors = policy.rule == "knee" and not today
+    aims = [aim("all count alike" if has_anchors else "the policy", weights, floors.shares)]
     if today:
-        lossless = [max(1.0, share) if share else 0.0 for share in shares]
+        lossless = [max(1.0, share) if share else 0.0 for share in floors.shares]
         aims.append(aim("no loss", weights, lossless))
     for place, outcome in enumerate(outcomes):
         if 0 < weights[place] < sum(weights):  # else nothing changes
-            tilted = np.array(weights)
-            tilted[place] *= TILT
-            anchor = (tilted / tilted.sum()).tolist()
-            aims.append(aim(f"{outcome} counts {TILT:g} times", anchor, shares))
+            title = f"{outcome} counts {TILT:g} times"
+            aims.append(aim(title, _tilted(weights, place), floors.shares))
     return tuple(aims)
+
+
+def _tilted(weights: Sequence[float], place: int) -> list[float]:
+    """Weights of sum 1 of which one counts `TILT` times."""
+    tilted = np.array(weights)
+    tilted[place] *= TILT
+    return list((tilted / tilted.sum()).tolist())
 
 
 def _left_out(policy: Policy, outcomes: Sequence[str]) -> tuple[str, ...]:
@@ -160,16 +192,16 @@ def _weights(policy: Policy, outcomes: Sequence[str], rates: Mapping[str, float]
 
 def _values(policy: Policy, outcomes: Sequence[str], rates: Mapping[str, float]) -> list[float]:
     """(M,), what all of each outcome is worth, per impression."""
-    values = []
-    served_tasks = {name.partition(".")[0] for name in outcomes}
+    served_tasks = {_task_of(name) for name in outcomes}
     for task in policy.values:
         if task not in served_tasks:
             raise UserError(
                 f"values: expected a task whose outcome is served, found '{task}'; served are "
                 f"{outcomes}"
             )
+    values = []
     for name in outcomes:
-        task = name.partition(".")[0]
+        task = _task_of(name)
         value = policy.values.get(task, 0.0)
         if value and not adds_up(metric_of(name)):
             raise UserError(
@@ -185,21 +217,34 @@ def _values(policy: Policy, outcomes: Sequence[str], rates: Mapping[str, float])
     return values
 
 
-def _floors(
-    policy: Policy, outcomes: Sequence[str], today: bool
-) -> tuple[list[float], list[float]]:
-    """(M,) shares of the base and (M,) numbers that the policy's limits ask for at least."""
-    shares, least = dict.fromkeys(outcomes, 0.0), dict.fromkeys(outcomes, 0.0)
-    for _, name, floor, bound in policy.bounds:
-        if name not in shares or floor is False:
+def _task_of(outcome: str) -> str:
+    return outcome.partition(".")[0]
+
+
+@dataclass(frozen=True)
+class Floors:
+    """What a policy's limits ask of outcomes at least: (M,) shares of the base and (M,) numbers."""
+
+    shares: list[float]
+    minimums: list[float]
+
+
+def _floors(policy: Policy, outcomes: Sequence[str], today: bool) -> Floors:
+    shares = dict.fromkeys(outcomes, 0.0)
+    minimums = dict.fromkeys(outcomes, 0.0)
+    for bound in policy.bounds:
+        name = bound.metric
+        if name not in shares or bound.is_floor is False:
             continue
-        share = share_of_current(bound)
+        share = share_of_current(bound.value)
         if share is None:
-            least[name] = max(least[name], float(bound))
+            minimums[name] = max(minimums[name], float(bound.value))
         else:
             shares[name] = max(shares[name], share)
+
     losses = policy.losses(outcomes) if today else {}
     for name, loss in losses.items():
         if name in shares:
-            shares[name] = max(shares[name], 1 - (LOSS if loss is None else loss), 0.0)
-    return list(shares.values()), list(least.values())
+            allowed = LOSS if loss is None else loss
+            shares[name] = max(shares[name], 1 - allowed, 0.0)
+    return Floors(list(shares.values()), list(minimums.values()))

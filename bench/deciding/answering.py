@@ -27,18 +27,25 @@ def verdict_of(case: Case) -> Verdict:
     verdict = answered(case)
     about = case.pick if verdict.row is None else verdict.row
     serves = case.current if verdict.keep else about
+
     verdict = with_facts(case, verdict, about)
     verdict = with_rivals(case, verdict, serves)
     if verdict.both is not None and about != case.current:
         verdict = with_slices(case, verdict, verdict.both, about)
     verdict = with_doubts(case, verdict, serves)
     verdict = with_first_note_in_answer(verdict)
+
     if verdict.kind == "model" and case.served.over_single_task:
-        verdict = replace(verdict, answer=(*verdict.answer, *_attributed(case, about)))
+        attributed = case.attributed(case.point(about), case.gain_if_compared, case.aim)
+        verdict = replace(verdict, answer=(*verdict.answer, *attributed))
     if case.served.today or case.only_one_keeps_limits:
-        in_force = words.limits_in_force(verdict.limits, bool(case.judge.policy.values))
-        verdict = replace(verdict, notes=(*verdict.notes, in_force))
+        has_values = bool(case.judge.policy.values)
+        verdict = _with_note(verdict, words.limits_in_force(verdict.limits, has_values))
     return verdict
+
+
+def _with_note(verdict: Verdict, note: str) -> Verdict:
+    return replace(verdict, notes=(*verdict.notes, note))
 
 
 def with_facts(case: Case, verdict: Verdict, about: int) -> Verdict:
@@ -48,13 +55,14 @@ def with_facts(case: Case, verdict: Verdict, about: int) -> Verdict:
     Args:
         about: the row that its effects are of.
     """
+    limits = [*case.judge.limits, *case.judge.segments]
     return replace(
         verdict,
         about=about,
         who=case.title(about),
         overall=words.overall_row(case.aim),
         both_ways=case.first.both_ways,
-        limits=tuple(str(limit) for limit in (*case.judge.limits, *case.judge.segments)),
+        limits=tuple(map(str, limits)),
         models=model_gains(case),
     )
 
@@ -68,19 +76,20 @@ def with_slices(case: Case, verdict: Verdict, both: Moves, about: int) -> Verdic
     slices = slice_changes(case.served, about)
     who = _who_loses(verdict)
     notes = list(verdict.notes)
-    for name, outcome, change in losses(slices)[:1]:
-        notes.insert(
-            0, words.LOSES_MOST.format(who=who, slice=name, outcome=outcome, change=change)
-        )
-    if slices.keys() - {AS_LOGGED} and case.served.known:
+    largest_loss = next(iter(losses(slices)), None)
+    if largest_loss is not None:
+        name, outcome, change = largest_loss
+        loses = words.LOSES_MOST.format(who=who, slice=name, outcome=outcome, change=change)
+        notes.insert(0, loses)
+    if case.served.known and slices.keys() - {AS_LOGGED}:
         notes.append(words.SURE_IN_SLICES)
     if AS_LOGGED in slices:
-        changes = ", ".join(f"{change} of {name}" for name, change in slices[AS_LOGGED].items())
-        notes.append(f"If all rows counted alike: {changes}.")
-    limited = case.judge.policy.losses(case.served.names)
-    if not limited and not verdict.keep:  # nothing else says what is given up
-        notes = [*_costs_most(both, who), *notes]
-    return replace(verdict, slices=slices, notes=tuple(notes))
+        notes.append(words.as_logged(slices[AS_LOGGED]))
+
+    has_limits = bool(case.judge.policy.losses(case.served.names))
+    if not has_limits and not verdict.keep:  # nothing else says what is given up
+        notes = [_costs_most(both, who), *notes]
+    return replace(verdict, slices=slices, notes=tuple(filter(None, notes)))
 
 
 def _who_loses(verdict: Verdict) -> str:
@@ -89,10 +98,13 @@ def _who_loses(verdict: Verdict) -> str:
     return "They lose" if words.several(verdict.who) else "It loses"
 
 
-def _costs_most(both: Moves, who: str) -> list[str]:
+def _costs_most(both: Moves, who: str) -> str:
     """The outcome that loses most, in words, where one surely loses."""
-    name, change = min(both.outcomes.items(), key=lambda outcome: np.nan_to_num(outcome[1].value))
-    return [words.COSTS_MOST.format(who=who, outcome=name, change=change)] if change.lost else []
+    changes = both.outcomes
+    worst = min(changes, key=lambda outcome: np.nan_to_num(changes[outcome].value))
+    if not changes[worst].lost:
+        return ""
+    return words.COSTS_MOST.format(who=who, outcome=worst, change=changes[worst])
 
 
 def with_doubts(case: Case, verdict: Verdict, serves: int) -> Verdict:
@@ -103,41 +115,38 @@ def with_doubts(case: Case, verdict: Verdict, serves: int) -> Verdict:
         serves: the row that the answer says to serve.
     """
     notes = list(verdict.notes)
-    if case.holds is not None and not verdict.keep and verdict.about == case.pick != case.current:
-        place = 0 if case.holds < SELDOM else len(notes)
-        notes.insert(place, words.holding(case.holds, case.first_instead))
+    is_picked = verdict.about == case.pick != case.current
+    if case.holds is not None and is_picked and not verdict.keep:
+        holding = words.holding(case.holds, case.first_instead)
+        notes.insert(0 if case.holds < SELDOM else len(notes), holding)
     if case.served.today and verdict.kind in ("keep", "unknown"):
-        gain = verdict.both.utility.value if verdict.both and verdict.kind == "unknown" else 0.0
-        notes = [*guarded(case, max(gain, 0.0)), *notes]
-    moves = verdict.both is None or not moves_nothing(verdict.both)
-    if verdict.kind in ("keep", "weights") and case.pick != serves and moves:
+        notes = [*guarded(case, _gain_to_beat(verdict)), *notes]
+
+    ranks_alike = verdict.both is not None and moves_nothing(verdict.both)
+    if verdict.kind in ("keep", "weights") and case.pick != serves and not ranks_alike:
         notes.append(words.CHOSEN_FIRST.format(what=case.title(case.pick)))
     notes.append(words.left_out(case.aim.left_out))
     if case.first.both_ways and verdict.both:
         notes.append(words.BOTH_WAYS)
     notes.append(case.suspicion)
-    return replace(verdict, notes=tuple(note for note in notes if note))
+    return replace(verdict, notes=tuple(filter(None, notes)))
+
+
+def _gain_to_beat(verdict: Verdict) -> float:
+    """The gain of what nobody can tell about; 0 of what is kept."""
+    if verdict.kind == "keep" or verdict.both is None:
+        return 0.0
+    return max(verdict.both.utility.value, 0.0)
 
 
 def with_first_note_in_answer(verdict: Verdict) -> Verdict:
     """The first note joins an answer of one sentence, unless it only says what intervals are."""
-    if (
-        len(verdict.answer) > 1
-        or not verdict.notes
-        or verdict.notes[0] in (words.SURE, words.UNTESTED)
-    ):
+    if len(verdict.answer) > 1 or not verdict.notes:
         return verdict
-    first, *rest = verdict.notes
-    return replace(verdict, answer=(*verdict.answer, first), notes=tuple(rest))
-
-
-def _attributed(case: Case, row: int) -> list[str]:
-    """Sentences on what makes the gain of a row over single-task models."""
-
-    def gain(point: str, base: str) -> Effect | None:
-        return case.mean_gain(point, base) if case.compares(point, base) else None
-
-    return list(case.attributed(case.point(row), gain, case.aim))
+    first_note, *further_notes = verdict.notes
+    if first_note in (words.SURE, words.UNTESTED):
+        return verdict
+    return replace(verdict, answer=(*verdict.answer, first_note), notes=tuple(further_notes))
 
 
 def slice_changes(served: Served, row: int) -> dict[str, Changes]:
@@ -164,9 +173,11 @@ def _factor_for_all(slices: Iterable[Changes]) -> float:
     for changes in slices:
         count += sum(np.isfinite(effect.value) for effect in changes.values())
     tail = (1 - LEVEL) / 2
-    return float(ndtri(tail / max(1, count)) / ndtri(tail))
+    tail_of_all = tail / max(1, count)
+    return float(ndtri(tail_of_all) / ndtri(tail))
 
 
 def _wider(effect: Effect, factor: float) -> Effect:
     half = factor * (effect.high - effect.low) / 2
-    return Effect(effect.value, float(np.maximum(effect.value - half, -1.0)), effect.value + half)
+    low = np.maximum(effect.value - half, -1.0)
+    return Effect(effect.value, float(low), effect.value + half)

@@ -5,7 +5,7 @@ rivals.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,6 @@ from bench.ledger.served.joint import Moves
 DETECTED = -1.35 * float(ndtri((1 - LEVEL) / 2) + ndtri(0.2))
 """Standard errors of a gain that is shown four times in five. The factor is what drawing back the
 best costs, by simulation."""
-NOTHING = Effect(0.0, 0.0, 0.0)
 
 
 def answered(case: Case) -> Verdict:
@@ -33,29 +32,83 @@ def answered(case: Case) -> Verdict:
 # over what is served today
 
 
+@dataclass(frozen=True)
+class Steps:
+    """The effects of serving the pick in place of what is served today.
+
+    Attributes:
+        both: of its model and its weights.
+        weights: of better weights for today's model; None where it has the best ones.
+        model: of the pick over today's model at its best weights; None of today's model itself.
+    """
+
+    both: Moves
+    weights: Moves | None
+    model: Moves | None
+
+    @property
+    def model_gains(self) -> bool:
+        """Whether another model gains by more than noise, alone or where its weights do not."""
+        if self.model is None:
+            return False
+        weights_gain = self.weights is not None and self.weights.utility.gained
+        return self.model.utility.gained or (self.both.utility.gained and not weights_gain)
+
+
 def over_today(case: Case) -> Verdict:
     """Where there is a current point: to switch the model, only the weights, to keep it, or nobody
     can tell.
     """
-    contest, pick, start = case.first, case.pick, case.first.start
-    both = contest.moves(pick, case.current)
-    weights = contest.moves(start, case.current) if start != case.current else None
-    model = contest.moves(pick) if case.point(pick) != case.point(start) else None
+    steps = _steps_to_pick(case)
     if not case.served.known:
-        return _untested(case, both, weights, model)
-    least = least_shown([contest.utility_gains(pick, case.current, measured=True)], case.aim)
-    verdict = Verdict("keep", (), (), None, None, weights, model, least=least)
-    if pick != case.current:
-        verdict = replace(verdict, both=both)
-    gain_of_weights = weights.utility if weights else NOTHING
-    if model and (model.utility.gained or (both.utility.gained and not gain_of_weights.gained)):
-        answer = words.model(case.title(pick), both.utility, words.overall(case.aim))
-        return _with_answer(verdict, answer, kind="model", row=pick)
-    if weights and gain_of_weights.gained:
-        return _only_weights(case, verdict, weights)
+        return _untested(case, steps)
+    verdict = _verdict_to_keep(case, steps)
+    if steps.model_gains:
+        answer = words.model(case.title(case.pick), steps.both.utility, case.overall)
+        return _with_answer(verdict, answer, kind="model", row=case.pick)
+    if steps.weights and steps.weights.utility.gained:
+        return _only_weights(case, verdict, steps.weights)
     if case.unlimited is not None:
         return _limited(case, verdict, case.unlimited)
-    return _nothing_gained(case, verdict, both)
+    return _nothing_gained(case, verdict, steps.both)
+
+
+def _steps_to_pick(case: Case) -> Steps:
+    contest, start = case.first, case.first.start
+    weights = model = None
+    if start != case.current:
+        weights = contest.moves(start, case.current)
+    if case.point(case.pick) != case.point(start):
+        model = contest.moves(case.pick)
+    return Steps(contest.moves(case.pick, case.current), weights, model)
+
+
+def _untested(case: Case, steps: Steps) -> Verdict:
+    """After one training each no intervals are known."""
+    if case.pick == case.current:
+        answer = words.KEEP.format(against=case.against, why=words.NO_OTHER_PICK)
+        return Verdict("unknown", (answer,), (words.UNTESTED,))
+    return Verdict(
+        kind="unknown",
+        answer=(words.UNTRAINED.format(what=case.title(case.pick)),),
+        row=case.pick,
+        both=steps.both,
+        weights=steps.weights,
+        model=steps.model,
+    )
+
+
+def _verdict_to_keep(case: Case, steps: Steps) -> Verdict:
+    """With all effects, and without an answer in words."""
+    differences = case.first.utility_gains(case.pick, case.current, measured=True)
+    return Verdict(
+        kind="keep",
+        answer=(),
+        both=None if case.pick == case.current else steps.both,
+        weights=steps.weights,
+        model=steps.model,
+        detectable=detectable_gain([differences], case.aim),
+    )
 
 
 def _with_answer(verdict: Verdict, answer: str, *notes: str, **changes: Any) -> Verdict:
@@ -63,28 +116,19 @@ def _with_answer(verdict: Verdict, answer: str, *notes: str, **changes: Any) -> 
     return replace(verdict, answer=(answer,), notes=(*filter(None, notes), words.SURE), **changes)
 
 
-def _untested(case: Case, both: Moves, weights: Moves | None, model: Moves | None) -> Verdict:
-    """After one training each no intervals are known."""
-    if case.pick == case.current:
-        answer = words.KEEP.format(against=case.against, why="the policy picks no other point")
-        return Verdict("unknown", (answer,), (words.UNTESTED,))
-    answer = words.UNTRAINED.format(what=case.title(case.pick))
-    return Verdict("unknown", (answer,), (), case.pick, both, weights, model)
-
-
 def _only_weights(case: Case, verdict: Verdict, weights: Moves) -> Verdict:
     """Better weights of today's model gain, and no other model surely adds to them."""
-    contest, start = case.first, case.first.start
-    gains_on_top = [contest.moves(row).utility for row in _other_rows(case)]
+    start = case.first.start
+    gains_on_top = [case.first.moves(row).utility for row in _rows_of_rivals(case)]
     best_on_top = max(gains_on_top, key=lambda gain: gain.value, default=None)
     is_score = case.point(start) != case.point(case.current)  # a score may hold more than the model
     against = case.against if is_score else ""
-    answer = words.weights(weights.utility, words.overall(case.aim), against)
+    answer = words.weights(weights.utility, case.overall, against)
     verdict = replace(verdict, kind="weights", row=start, both=weights, model=None)
     return _with_answer(verdict, answer, words.added(best_on_top))
 
 
-def _other_rows(case: Case) -> list[int]:
+def _rows_of_rivals(case: Case) -> list[int]:
     """The best rows of candidates but today's model and score."""
     return [row for row in case.first.best.values() if row not in (case.first.start, case.current)]
 
@@ -92,35 +136,38 @@ def _other_rows(case: Case) -> list[int]:
 def _limited(case: Case, verdict: Verdict, unlimited: int) -> Verdict:
     """The limits allow nothing that is better."""
     gain = case.first.moves(unlimited, case.current).utility
-    would = words.LIMITED.format(
-        would=case.title(unlimited), both=gain, overall=words.overall(case.aim)
-    )
-    answer = words.KEEP.format(
-        against=case.against, why="no point that the policy allows is better"
-    )
-    return _with_answer(verdict, answer, would)
+    would_pick = words.LIMITED.format(would=case.title(unlimited), both=gain, overall=case.overall)
+    return _keep(case, verdict, words.NOTHING_ALLOWED, would_pick)
+
+
+def _keep(case: Case, verdict: Verdict, why: str, *notes: str) -> Verdict:
+    return _with_answer(verdict, words.KEEP.format(against=case.against, why=why), *notes)
 
 
 def _nothing_gained(case: Case, verdict: Verdict, both: Moves) -> Verdict:
     """Nothing surely gains: no model can gain what matters, the pick loses, or nobody can tell."""
-    contest, pick, overall = case.first, case.pick, words.overall(case.aim)
-    rows = [*_other_rows(case), contest.start]
+    contest, pick = case.first, case.pick
+    rows = [*_rows_of_rivals(case), contest.start]
     gains = [contest.moves(row, case.current).utility for row in rows]
     top = max(gains, key=lambda gain: gain.high)
-    if top.high <= MARGIN or pick == case.current:
-        why = "the policy picks no other point"
-        if top.high <= MARGIN:
-            limited = bool(contest.judge.limits or contest.judge.segments)
-            why = words.nothing(top, overall, limited)
-        alike = ""
-        if pick != case.current and moves_nothing(both):
-            alike = words.SAME.format(what=case.title(pick))
-        return _with_answer(verdict, words.KEEP.format(against=case.against, why=why), alike)
+    if top.high <= MARGIN:
+        has_limits = bool(contest.judge.limits or contest.judge.segments)
+        why = words.nothing(top, case.overall, has_limits)
+        return _keep(case, verdict, why, *_note_on_same(case, both))
+    if pick == case.current:
+        return _keep(case, verdict, words.NO_OTHER_PICK)
     if both.utility.high < 0:
-        why = words.costs(case.title(pick), both.utility, overall)
-        return _with_answer(verdict, words.KEEP.format(against=case.against, why=why))
-    answer = words.unsure(case.title(pick), both.utility, overall)
-    return _with_answer(verdict, answer, words.shows(verdict.least), kind="unknown", row=pick)
+        return _keep(case, verdict, words.costs(case.title(pick), both.utility, case.overall))
+    answer = words.unsure(case.title(pick), both.utility, case.overall)
+    shows = words.shows(verdict.detectable)
+    return _with_answer(verdict, answer, shows, kind="unknown", row=pick)
+
+
+def _note_on_same(case: Case, change: Moves) -> tuple[str, ...]:
+    """That another point than the current one is picked, and ranks exactly alike."""
+    if case.pick == case.current or not moves_nothing(change):
+        return ()
+    return (words.SAME.format(what=case.title(case.pick)),)
 
 
 # models alone
@@ -128,30 +175,31 @@ def _nothing_gained(case: Case, verdict: Verdict, both: Moves) -> Verdict:
 
 def over_models(case: Case) -> Verdict:
     """Where nobody said what is served: whether a model is ahead of the one that stands for it."""
-    pick, current = case.pick, case.current
+    pick, what = case.pick, case.title(case.pick)
     alone = case.first.moves(pick)
-    verdict = Verdict("unknown", (), (), pick, alone, None, alone)
-    what, overall = case.title(pick), words.overall(case.aim)
+    verdict = Verdict("unknown", answer=(), row=pick, both=alone, model=alone)
     if len(case.first.best) == 1:
-        template = words.ONLY_ONE_KEEPS_LIMITS if case.only_one_keeps_limits else words.SINGLE
-        return replace(verdict, both=None, model=None, answer=(template.format(what=what),))
+        return _nothing_compared(case, verdict)
     if not case.served.known:
         return replace(verdict, answer=(words.UNTRAINED.format(what=what),))
-    mean = case.mean_gain(case.point(pick), case.point(current))
-    verdict = replace(verdict, anchors={"on average": mean, **_by_anchor(case)})
-    reference = words.reference(case.served)
-    notes = _notes_on_models(case, verdict)
-    if mean.gained:
-        return replace(
-            verdict,
-            kind="model",
-            answer=(words.alone(what, reference, mean, overall),),
-            notes=notes,
-        )
-    return _no_model_ahead(case, verdict, mean, notes)
+
+    mean = case.mean_gain(case.point(pick), case.point(case.current))
+    verdict = replace(verdict, anchors={"on average": mean, **_gains_by_anchor(case)})
+    verdict = replace(verdict, notes=_notes_on_models(case, verdict))
+    if not mean.gained:
+        return _no_model_ahead(case, verdict, mean, alone)
+    answer = words.alone(what, words.reference(case.served), mean, case.overall)
+    return replace(verdict, kind="model", answer=(answer,))
 
 
-def _by_anchor(case: Case) -> dict[str, Effect]:
+def _nothing_compared(case: Case, verdict: Verdict) -> Verdict:
+    """There is one model, or the others keep no limits."""
+    template = words.ONLY_ONE_KEEPS_LIMITS if case.only_one_keeps_limits else words.SINGLE
+    answer = template.format(what=case.title(case.pick))
+    return replace(verdict, both=None, model=None, answer=(answer,))
+
+
+def _gains_by_anchor(case: Case) -> dict[str, Effect]:
     """By aim the gain of the picked model at its best weights."""
     point = case.point(case.pick)
     gains = {}
@@ -167,44 +215,60 @@ def _notes_on_models(case: Case, verdict: Verdict) -> tuple[str, ...]:
     return words.SURE, averaged, words.start(weights, len(case.contests) > 1)
 
 
-def _no_model_ahead(case: Case, verdict: Verdict, mean: Effect, notes: tuple[str, ...]) -> Verdict:
-    """No model surely gains over the reference: they are level, or nobody can tell."""
-    contest, pick, current = case.first, case.pick, case.current
+def _no_model_ahead(case: Case, verdict: Verdict, mean: Effect, alone: Moves) -> Verdict:
+    """No model surely gains over the reference: they are level, or nobody can tell.
+
+    Args:
+        mean: the gain of the pick over the reference, on average over anchors; `alone` by the
+            policy's own aim.
+    """
     reference = words.reference(case.served)
-    behind = {}
-    for point in contest.best:
-        if point not in (case.point(current), case.point(pick)):
-            gain = case.mean_gain(point, case.point(current))
-            if not gain.gained:  # what is ahead stands in the first sentence
-                behind[point] = gain
-    same = pick == current or (verdict.both is not None and moves_nothing(verdict.both))
-    notes_on_pick: tuple[str, ...] = ()
-    if same and pick != current:
-        notes_on_pick = (words.SAME.format(what=case.title(pick)),)
-    top = max([mean, *behind.values()], key=lambda gain: gain.high)
+    rivals = _rivals_not_ahead(case)
+    note_on_same = _note_on_same(case, alone)
+    top = max([mean, *rivals.values()], key=lambda gain: gain.high)
     if top.high <= MARGIN:
-        level = words.level(reference, top)
-        notes = (*notes_on_pick, *notes)
-        return replace(verdict, kind="keep", row=None, answer=(level,), notes=notes)
-    point, what = case.point(pick), case.title(pick)
-    if same and behind:  # the pick says nothing of the models that differ
-        point = max(behind, key=lambda candidate: behind[candidate].value)
-        what, mean = case.title(contest.best[point]), behind[point]
-    differences = [
-        contest.utility_gains(contest.best[point], measured=True)
-        for contest in case.contests
-        if point in contest.best
-    ]
-    least = least_shown(differences, case.aim)
+        answer, notes = words.level(reference, top), (*note_on_same, *verdict.notes)
+        return replace(verdict, kind="keep", row=None, answer=(answer,), notes=notes)
+
+    row, gain = case.pick, mean
+    is_same = case.pick == case.current or moves_nothing(alone)
+    if is_same and rivals:  # the pick says nothing of the models that differ
+        best_rival = max(rivals, key=lambda point: rivals[point].value)
+        row, gain = case.first.best[best_rival], rivals[best_rival]
+    detectable = _detectable_gain_of(case, case.point(row))
     answer = words.UNDECIDED.format(
-        what=what, reference=reference, mean=mean, overall=words.overall(case.aim)
+        what=case.title(row), reference=reference, mean=gain, overall=case.overall
     )
-    notes = (words.shows(least), *notes_on_pick, *notes)
-    return replace(verdict, answer=(answer,), notes=notes, least=least)
+    notes = (words.shows(detectable), *note_on_same, *verdict.notes)
+    return replace(verdict, answer=(answer,), notes=notes, detectable=detectable)
 
 
-def least_shown(differences: Sequence[Floats], aim: PolicyAim) -> float:
+def _rivals_not_ahead(case: Case) -> dict[str, Effect]:
+    """By point the gain of each model but the pick and the reference; those that are surely ahead
+    stand in the first sentence.
+    """
+    reference, pick = case.point(case.current), case.point(case.pick)
+    gains = {}
+    for point in case.first.best:
+        if point not in (reference, pick):
+            gain = case.mean_gain(point, reference)
+            if not gain.gained:
+                gains[point] = gain
+    return gains
+
+
+def _detectable_gain_of(case: Case, point: str) -> float:
+    """That of a model over the reference, each time at its best weights."""
+    differences = []
+    for contest in case.contests:
+        if point in contest.best:
+            differences.append(contest.utility_gains(contest.best[point], measured=True))
+    return detectable_gain(differences, case.aim)
+
+
+def detectable_gain(differences: Sequence[Floats], aim: PolicyAim) -> float:
     """The gain of U that a test shows four times in five, by draws (D,) of differences, one of each
     aim.
     """
-    return float(aim.fraction(np.array(DETECTED * np.mean(differences, axis=0).std())))
+    deviation = np.mean(differences, axis=0).std()
+    return float(aim.fraction(np.array(DETECTED * deviation)))

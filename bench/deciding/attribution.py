@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from bench.core.records import NETWORK, TREES, Point
 from bench.deciding.aims import PolicyAim
@@ -35,20 +35,24 @@ def attributed(points: Sequence[Point], pick: str, gain: Gain, aim: PolicyAim) -
         return [words.TREES_ALONE]
     if picked.trainer:
         return [words.another_trainer(picked.trainer)]
+    sentences, gain_in_words = [], "it"
+    if picked.kind == "blend":
+        sentences, gain_in_words = [_of_blend(by_id, picked, gain)], "the network's gain"
     network = network_that_shares(picked, points)
-    if picked.kind != "blend":
-        return [] if network is None else _of_network(points, network, "it", gain, aim)
-    parts = [gain(str(picked.config[part]), BASELINE) for part in (NETWORK, TREES)]
-    of_network, of_trees = parts
-    trainer = _trainer_of(by_id.get(str(picked.config[NETWORK])))
-    sentences = [words.part_of_trees(of_network, of_trees, trainer or "the network")]
     if network is not None:
-        sentences += _of_network(points, network, "the network's gain", gain, aim)
+        sentences += _of_network(points, network, gain_in_words, gain, aim)
     return sentences
 
 
-def _trainer_of(point: Point | None) -> str:
-    return "" if point is None else point.trainer
+def _of_blend(by_id: Mapping[str, Point], blend: Point, gain: Gain) -> str:
+    network_id, trees_id = str(blend.config[NETWORK]), str(blend.config[TREES])
+    of_network = gain(network_id, BASELINE)
+    of_trees = gain(trees_id, BASELINE)
+    network = by_id.get(network_id)
+    name = "the network"
+    if network is not None and network.trainer:
+        name = network.trainer
+    return words.part_of_trees(of_network, of_trees, name)
 
 
 def _of_network(
@@ -61,9 +65,11 @@ def _of_network(
     settings = _different_settings(points, network)
     if whole is None or round(whole.value, 3) <= 0 or not settings:
         return []
+    alone = added = None
     twin = twin_of(network, filter(confirmed, points))
-    alone = None if twin is None else gain(twin.id, BASELINE)
-    added = None if twin is None else gain(network.id, twin.id)
+    if twin is not None:
+        alone = gain(twin.id, BASELINE)
+        added = gain(network.id, twin.id)
     if alone is None or added is None:
         return [words.part_unknown(gain_in_words, settings)]
     share = aim.share(alone, whole)
@@ -78,10 +84,15 @@ def _different_settings(points: Sequence[Point], network: Point) -> list[str]:
     names: set[str] = set()
     for source in source_ids(point_of[BASELINE]):
         names |= _different_names(network, point_of[source])
-    kinds = [name for name in words.KINDS_OF_SETTINGS if name in names]
-    settings = [f"{words.KINDS_OF_SETTINGS[name]} ({network.config.get(name)})" for name in kinds]
-    options_of_kinds = tuple(name.removesuffix("kind") for name in kinds)  # differ with the kind
-    if any(not name.startswith(options_of_kinds) for name in names):
+
+    settings, options_of_kinds = [], []
+    for name, in_words in words.KINDS_OF_SETTINGS.items():
+        if name in names:
+            settings.append(f"{in_words} ({network.config.get(name)})")
+            options_of_kinds.append(name.removesuffix("kind"))
+    # options of a kind differ with it
+    has_more = any(not name.startswith(tuple(options_of_kinds)) for name in names)
+    if has_more:
         settings.append(words.OTHERS if settings else words.SIZES)
     return settings
 

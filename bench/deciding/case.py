@@ -64,6 +64,11 @@ class Case:
         return self.first.aim
 
     @property
+    def overall(self) -> str:
+        """What its gains are of, at the end of a sentence."""
+        return words.overall(self.aim)
+
+    @property
     def served(self) -> Served:
         """The served front."""
         return self.first.served
@@ -86,22 +91,24 @@ class Case:
         """The id of a row's model."""
         return str(self.served.table["point"].iloc[row])
 
-    def compares(self, *points: str) -> bool:
-        """Whether the policy's own contest has all of these candidates."""
-        return {*points} <= self.first.best.keys()
+    def gain_if_compared(self, point: str, base: str) -> Effect | None:
+        """The same as `mean_gain`; None where the policy's own contest lacks one of them."""
+        if {point, base} <= self.first.best.keys():
+            return self.mean_gain(point, base)
+        return None
 
     def mean_gain(self, point: str, base: str) -> Effect:
         """The gain in U of a candidate over another one, each at its best weights, on average over
         contests.
         """
-        contests = [contest for contest in self.contests if {point, base} <= contest.best.keys()]
+        drawn_back = self._mean_gain(point, base, measured=False)
+        return drawn_back.spanning(self._mean_gain(point, base, measured=True))
 
-        def mean(measured: bool) -> Effect:
-            differences = [
-                contest.utility_gains(contest.best[point], contest.best[base], measured)
-                for contest in contests
-            ]
-            draws = np.mean(differences, axis=0)
-            return effect_of(draws.mean(), draws, contests[0].aim.fraction)
-
-        return mean(measured=False).spanning(mean(measured=True))
+    def _mean_gain(self, point: str, base: str, measured: bool) -> Effect:
+        differences = []
+        for contest in self.contests:
+            if {point, base} <= contest.best.keys():
+                rows = contest.best[point], contest.best[base]
+                differences.append(contest.utility_gains(*rows, measured))
+        draws = np.mean(differences, axis=0)
+        return effect_of(draws.mean(), draws, self.aim.fraction)

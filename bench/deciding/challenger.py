@@ -30,15 +30,15 @@ class Challenger:
 
     Attributes:
         row: of the choices.
-        within: whether some of its weights keep the policy's limits; else `row` is the best of all
-            its weights.
+        keeps_limits: whether some of its weights keep the policy's limits; else `row` is the best
+            of all its weights.
         who: its name in words.
         both: what it changes over what is served, on test; None without a served front, and of what
             is served itself.
     """
 
     row: int
-    within: bool
+    keeps_limits: bool
     who: str
     both: Moves | None
 
@@ -60,16 +60,19 @@ def challenger_of(decision: Decision, point: str) -> Challenger:
     contest = _first_contest(decision)
     if contest is None:
         return Challenger(first_row, True, who, None)
-    row, within = contest.best_of(point)
+    row, keeps_limits = contest.best_of(point)
     current = contest.served.current
-    return Challenger(row, within, who, None if row == current else contest.moves(row, current))
+    both = None
+    if row != current:
+        both = contest.moves(row, current)
+    return Challenger(row, keeps_limits, who, both)
 
 
 def pick_challenger(decision: Decision, point: str) -> Pick:
     """The named point in place of the pick; raises UserError for an unknown one."""
     asked = challenger_of(decision, point)
     points = untested(decision.frontier.points)
-    return pick_of(decision.choices, points, decision.policy, asked.row, asked.within)
+    return pick_of(decision.choices, points, decision.policy, asked.row, asked.keeps_limits)
 
 
 def points_of(decision: Decision) -> Sequence[str]:

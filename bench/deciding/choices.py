@@ -142,12 +142,15 @@ class Choices(Ledger):
 
     def firsts(self, rows: Iterable[int]) -> list[int]:
         """Of each point the first of these rows."""
-        return [int(row) for row in self.table["point"].loc[list(rows)].drop_duplicates().index]
+        points = self.table["point"].loc[list(rows)]
+        return list(map(int, points.drop_duplicates().index))
 
     def values(self, names: Sequence[str]) -> Floats:
         """(rows, M) in natural units; NaN where something was not measured."""
+        if not names:
+            return np.zeros((len(self), 0))
         columns = [self.table[name].to_numpy(dtype=float) for name in names]
-        return np.stack(columns, axis=1) if columns else np.zeros((len(self), 0))
+        return np.stack(columns, axis=1)
 
     def posterior(self, names: Sequence[str], draws: NDArray[Any] | None = None) -> Floats:
         """(D, rows, M): the values in each posterior draw; what is no objective is not drawn, and
@@ -185,13 +188,13 @@ class Choices(Ledger):
         Args:
             values: (..., rows, M) of these metrics, as of `values` or `posterior`.
         """
-        signs = np.array([self.sign(name) for name in names])
+        signs = np.array(list(map(self.sign, names)))
         base = np.fmax.reduce(self.values(names) * signs, axis=0) * signs
         if self.current is not None:
             of_current = values[..., self.current, :]
             base = np.where(np.isnan(of_current), base, of_current)
 
-        in_thousandths = np.array([self.in_thousandths(name) for name in names], dtype=bool)
+        in_thousandths = np.array(list(map(self.in_thousandths, names)), dtype=bool)
         units = np.where(in_thousandths, THOUSANDTHS, np.nan)
         units = np.where((base == 0) & ~in_thousandths, 1.0, units)
         return gains_over(values, base, signs, units)
@@ -206,15 +209,16 @@ class Choices(Ledger):
             floor: whether from below; else the share that it does not exceed.
         """
         assert self.current is not None
-        is_drawn = name in self.names and len(self.drawn) > 0
-        values = self.posterior([name]) if is_drawn else self.values([name])[None]
-        values = values[..., 0]
+        values = self.values([name])[None, :, 0]
+        if name in self.names and len(self.drawn) > 0:
+            values = self.posterior([name])[..., 0]
         now = values[:, self.current, None]
         gains = np.divide(values - now, np.abs(now), out=np.zeros_like(values), where=now != 0)
         shares = np.sort(1 + gains, axis=0)
         # as many draws may have less, or more
         beyond = math.floor((len(shares) - 1) * (1 - confidence))
-        return np.asarray(shares[beyond if floor else -1 - beyond])
+        place = beyond if floor else -1 - beyond
+        return np.asarray(shares[place])
 
     def behind_in_every_head(self, row: int, rival: int) -> bool:
         """Whether one row's model is behind another's by the area under the curve of every task, on
@@ -227,36 +231,43 @@ class Choices(Ledger):
         """Of how many models a row's is the last by the area under the curve of every task; 0 where
         it is not.
         """
-        point = self.of("point", row)
-        rivals = [
-            rival
-            for rival in self.firsts(range(len(self)))
-            if self.of("point", rival) != point and np.isfinite(self._areas[rival]).all()
-        ]
+        is_measured = np.isfinite(self._areas).all(axis=1)
+        is_rival = is_measured & ~self.rows_of(self.of("point", row))
+        rivals = self.firsts(np.flatnonzero(is_rival))
         is_last = all(self.behind_in_every_head(row, rival) for rival in rivals)
-        return len(rivals) + 1 if is_last and len(rivals) > 1 else 0
+        if not is_last or len(rivals) < 2:
+            return 0
+        return len(rivals) + 1
 
     @property
     def _areas(self) -> Floats:
         """(rows, A) areas under the curve of tasks."""
-        columns = [str(column) for column in self.table.columns]
+        columns = map(str, self.table.columns)
         return self.values([name for name in columns if metric_of(name) in ("auc", "gauc")])
 
     def check(self, name: str, where: str, directed: bool = False) -> None:
         """Raises a UserError where there is no such metric, or, if `directed`, it has no best
         direction.
         """
-        of_segment = "[" in name
-        columns = [str(column) for column in self.table.columns if column not in ROW]
-        metrics = [column for column in columns if ("[" in column) == of_segment]
-        if name not in metrics and "." in name and not of_segment and ranked(metric_of(name)):
-            has = ", ".join(self.names) if self.served else "none: no predictions were kept"
+        metrics, outcomes_of_segments = [], []
+        for column in self.table.columns.drop(list(ROW)).astype(str):
+            if "[" in column:
+                outcomes_of_segments.append(column)
+            else:
+                metrics.append(column)
+
+        if "[" in name:
+            check_known("outcome of a segment", name, outcomes_of_segments, where)
+        elif name not in metrics and "." in name and ranked(metric_of(name)):
+            outcomes = "none: no predictions were kept"
+            if self.served:
+                outcomes = ", ".join(self.names)
             raise UserError(
-                f"{where}: '{name}' is not among this run's outcomes, which are {has}; add it to "
-                "the suite's `outcomes` and run again"
+                f"{where}: '{name}' is not among this run's outcomes, which are {outcomes}; add it "
+                "to the suite's `outcomes` and run again"
             )
-        kind = "outcome of a segment" if of_segment else "metric"
-        check_known(kind, name, metrics, where)
+        else:
+            check_known("metric", name, metrics, where)
         if directed and direction_of(name) is None:
             raise UserError(
                 f"{where}: '{name}' has no best direction; bound it by guard.at_least and "
@@ -274,16 +285,18 @@ def served_choices(
     """
     ledger, names = served.without(TEST), served.names
     confirmed = ledger.at(CONFIRM)
-    values = choosing_values(
-        together(confirmed, ledger.at(SEARCH)), ledger.expected, ledger.table["point"].tolist()
-    )
-    draws = ledger.draws[CONFIRM] * np.divide(
-        values, confirmed, out=np.ones_like(values), where=confirmed > 0
-    )
-    outcomes = dict(zip(names, values.T, strict=True)) | _outcomes_of_segments(ledger)
+    measured = together(confirmed, ledger.at(SEARCH))
+    values = choosing_values(measured, ledger.expected, ledger.table["point"].tolist())
+    levels = np.divide(values, confirmed, out=np.ones_like(values), where=confirmed > 0)
+    draws = ledger.draws[CONFIRM] * levels
     goal = Goal(aim, values[ledger.current], served.random)
-    chances = dict(zip(names, served.random.tolist(), strict=True))
     retrained = _retrained(ledger, values, draws, goal, derive(seed, "choices"))
+
+    outcomes = dict(zip(names, values.T, strict=True)) | _outcomes_of_segments(ledger)
+    chances = {}
+    for name, chance in zip(names, served.random.tolist(), strict=True):
+        if not of_items(name):
+            chances[name] = chance
     return Choices(
         measures=ledger.measures,
         table=_table(ledger.table, points, outcomes),
@@ -291,7 +304,7 @@ def served_choices(
         draws={CHOOSING: draws, RETRAINED: retrained},
         current=ledger.current,
         today=served.today,
-        chance={name: value for name, value in chances.items() if not of_items(name)},
+        chance=chances,
         earns=aim.earned(goal.base),
     )
 
@@ -301,11 +314,12 @@ def _outcomes_of_segments(ledger: Served) -> dict[str, Floats]:
     a segment are positive.
     """
     outcomes = {}
-    for place in np.argsort(ledger.names).tolist():
+    for name in sorted(ledger.names):
+        place = ledger.names.index(name)
         for segment in sorted(ledger.slices(CONFIRM)):
             values = ledger.at(CONFIRM, slice=segment)[:, place]
             if np.isfinite(values).any():
-                outcomes[f"{ledger.names[place]}[{segment}]"] = values
+                outcomes[f"{name}[{segment}]"] = values
     return outcomes
 
 
@@ -341,14 +355,15 @@ def head_choices(front: Frontier, points: Sequence[Point], seed: int = 0) -> Cho
     draws = _draws(compared, front.measures, seed)
     retrained = draws
     if len(draws):
-        draws += table[list(front.names)].to_numpy(float) - estimates(compared, front.measures)
+        values = table[list(front.names)].to_numpy(float)
+        draws += values - estimates(compared, front.measures)
         noise_of_next_draw = np.roll(draws - draws.mean(axis=0), 1, axis=0)
         retrained = draws + noise_of_next_draw
-    ledger = front.without(TEST)
+    cells_without_test = front.without(TEST).cells
     return Choices(
         measures=front.measures,
         table=table,
-        cells={key: cells[is_compared] for key, cells in ledger.cells.items()},
+        cells={key: cells[is_compared] for key, cells in cells_without_test.items()},
         draws={CHOOSING: draws, RETRAINED: retrained},
         current=_row_of_current(compared),
     )
@@ -356,10 +371,13 @@ def head_choices(front: Frontier, points: Sequence[Point], seed: int = 0) -> Cho
 
 def _row_of_current(points: Sequence[Point]) -> int | None:
     """The row of the current point, else of what stands for it."""
-    roles, ids = [point.role for point in points], [point.id for point in points]
-    if "current" in roles:
-        return roles.index("current")
-    return ids.index(STAND_IN) if STAND_IN in ids else None
+    row_of_stand_in = None
+    for row, point in enumerate(points):
+        if point.role == "current":
+            return row
+        if point.id == STAND_IN:
+            row_of_stand_in = row
+    return row_of_stand_in
 
 
 def _draws(points: Sequence[Point], objectives: Sequence[Objective], seed: int) -> Floats:
@@ -368,7 +386,9 @@ def _draws(points: Sequence[Point], objectives: Sequence[Objective], seed: int) 
     """
     keys = [objective.key(CONFIRM) for objective in objectives]
     evidence = list(evidence_by_id(points, keys).values())
-    noise = seed_noise(evidence) if evidence and len(evidence) == len(points) else None
+    noise = None
+    if evidence and len(evidence) == len(points):
+        noise = seed_noise(evidence)
     if noise is None:
         return np.zeros((0, len(points), len(objectives)))
     draws = posterior_draws(evidence, noise, derive(seed, "choices"), HEAD_DRAWS)
@@ -398,8 +418,10 @@ def _table(
     """
     point_of = {point.id: point for point in points}
     points_of_rows = [point_of.get(str(point)) for point in facts["point"]]
-    names = [name for name in _metrics_without_test(points_of_rows) if name not in outcomes]
-    heads = {name: _values(points_of_rows, name) for name in names}
+    heads = {}
+    for name in _metrics_without_test(points_of_rows):
+        if name not in outcomes:
+            heads[name] = _values(points_of_rows, name)
     sizes = heads.get("cost/parameters", [np.nan] * len(facts))
     size = pd.Series(sizes, dtype=float).fillna(np.inf)
     columns = pd.DataFrame({**outcomes, "size": size, **heads}, index=facts.index)
@@ -414,23 +436,28 @@ def _metrics_without_test(points: Iterable[Point | None]) -> list[str]:
     for point in points:
         if point is None:
             continue
-        for metrics in (point.metrics, *(replicate.metrics for replicate in point.replicates)):
-            for key in metrics:
-                split, _, name = key.partition("/")
-                if split in (SEARCH, CONFIRM):
-                    names[name] = None
-                elif split == "cost":
-                    names[key] = None
+        keys = list(point.metrics)
+        for replicate in point.replicates:
+            keys += replicate.metrics
+        for key in keys:
+            split, _, name = key.partition("/")
+            if split in (SEARCH, CONFIRM):
+                names[name] = None
+            elif split == "cost":
+                names[key] = None
     return list(names)
 
 
 def _values(points: Sequence[Point | None], name: str) -> Floats:
     """(S,), means over validation and confirmation rows; NaN of a point that is not known."""
-    confirmed, searched = (
-        np.array(
-            [math.nan if point is None else estimate(point, name, split) for point in points],
-            dtype=float,
-        )
-        for split in (CONFIRM, SEARCH)
-    )
+    confirmed = _estimates_on(CONFIRM, points, name)
+    searched = _estimates_on(SEARCH, points, name)
     return together(confirmed[:, None], searched[:, None])[:, 0]
+
+
+def _estimates_on(split: str, points: Sequence[Point | None], name: str) -> Floats:
+    values = np.full(len(points), math.nan)
+    for row, point in enumerate(points):
+        if point is not None:
+            values[row] = estimate(point, name, split)
+    return values

@@ -62,18 +62,20 @@ class Contest:
         turned: tuple[Served, Judge] | None = None,
     ) -> None:
         self.served, self.judge, self.aim = served, judge, aim
-        current, points = served.current, served.table["point"]
+        current = served.current
+        current_point = str(served.table["point"][current])
         self._is_first = pick is not None
         self.best = self._best(served, judge, pick)
         self.unlimited = self._best(served, judge, pick, limits=False)
-        self.best.setdefault(str(points[current]), current)
-        self.start = self.best.get(served.model or str(points[current]), current)
+        self.best.setdefault(current_point, current)
+        self.start = self.best.get(served.model or current_point, current)
+
         values, measured = served.at(TEST), served.draws[TEST].astype(np.float64)
         self.goal = Goal(aim, values[current], served.random)
         self.row_of_whole = None if aim.rule else current
         self.on_test = self._judged(values, measured, seed)
-        self.both_ways = turned is not None
         self.of_utility = self.on_test
+        self.both_ways = turned is not None
         if turned is not None:
             self.of_utility = self._judged(*self._with(*turned), seed)
 
@@ -87,11 +89,13 @@ class Contest:
 
     def moves(self, to: int, start: int | None = None) -> Moves:
         """The effect of changing to a row, from `start` or another one."""
-        start = self.start if start is None else start
-        effect = self._moves(self.on_test, to, start)
+        if start is None:
+            start = self.start
+        on_test = self._moves(self.on_test, to, start)
         if not self.both_ways:
-            return effect
-        return replace(effect, utility=self._moves(self.of_utility, to, start).utility)
+            return on_test
+        both_ways = self._moves(self.of_utility, to, start)
+        return replace(on_test, utility=both_ways.utility)
 
     def utility_gains(self, to: int, start: int | None = None, measured: bool = False) -> Floats:
         """(D,) draws of U over `start`, or another row, see `PolicyAim.fraction`.
@@ -100,58 +104,67 @@ class Contest:
             measured: before anything is drawn back.
         """
         draws = self.of_utility.measured if measured else self.of_utility.drawn_back
-        start = self.start if start is None else start
-        gains = self.goal.utility(draws[:, to]) - self.goal.utility(draws[:, start])
-        if self.row_of_whole is None:
-            return np.asarray(gains)
-        return np.asarray(gains / (1 + self.goal.utility(draws[:, self.row_of_whole])))
+        if start is None:
+            start = self.start
+        utility = self.goal.utility
+        gains = utility(draws[:, to]) - utility(draws[:, start])
+        if self.row_of_whole is not None:
+            gains = gains / (1 + utility(draws[:, self.row_of_whole]))
+        return np.asarray(gains)
 
     def _judged(self, values: Floats, measured: Floats, seed: int) -> JudgedOutcomes:
-        best = [*self.best.values()]
-        drawn_back = posterior(values, measured, best, self.start, self.goal.utility, seed)
+        rows = list(self.best.values())
+        drawn_back = posterior(values, measured, rows, self.start, self.goal.utility, seed)
         return JudgedOutcomes(values, drawn_back, measured)
 
     def _moves(self, judged: JudgedOutcomes, to: int, start: int) -> Moves:
         """With intervals that span those of draws that are drawn back, and as measured."""
-        change = to, start, self.goal.utility, self.aim.fraction, self.served.names
-        drawn_back, measured = (
-            moves(judged.values, draws, *change, self.row_of_whole)
-            for draws in (judged.drawn_back, judged.measured)
-        )
-        return drawn_back.spanning(measured)
+        drawn_back = self._moves_by(judged.values, judged.drawn_back, to, start)
+        return drawn_back.spanning(self._moves_by(judged.values, judged.measured, to, start))
 
-    def _with(self, other: Served, judge: Judge) -> tuple[Floats, Floats]:
+    def _moves_by(self, values: Floats, draws: Floats, to: int, start: int) -> Moves:
+        utility, fraction = self.goal.utility, self.aim.fraction
+        names = self.served.names
+        return moves(values, draws, to, start, utility, fraction, names, self.row_of_whole)
+
+    def _with(self, turned: Served, judge: Judge) -> tuple[Floats, Floats]:
         """Values and draws, means of both ways round: of each candidate's row and of its best row
         in the other way.
 
         Each way counts by the precision of what it says of U.
         """
         values, draws = self.on_test.values, self.on_test.measured
-        rows = self._rows_of_other(other, judge)
-        other_values = other.at(TEST)[rows]
-        other_draws = other.draws[TEST].astype(np.float64)[:, rows]
-        if not len(other_draws) or not len(draws):
-            return (values + other_values) / 2, draws
-        variance, other_variance = self._variance(draws), self._variance(other_draws)
-        total = variance + other_variance
-        share = other_variance / total if total else 0.5
-        both_values = share * values + (1 - share) * other_values
-        return both_values, share * draws + (1 - share) * other_draws
+        rows = self._rows_of_turned(turned, judge)
+        turned_values = turned.at(TEST)[rows]
+        turned_draws = turned.draws[TEST].astype(np.float64)[:, rows]
+        if not len(turned_draws) or not len(draws):
+            return (values + turned_values) / 2, draws
 
-    def _rows_of_other(self, other: Served, judge: Judge) -> Ints:
+        variance, turned_variance = self._variance(draws), self._variance(turned_draws)
+        total = variance + turned_variance
+        share = 0.5
+        if total:
+            share = turned_variance / total
+        mean_values = share * values + (1 - share) * turned_values
+        mean_draws = share * draws + (1 - share) * turned_draws
+        return mean_values, mean_draws
+
+    def _rows_of_turned(self, turned: Served, judge: Judge) -> Ints:
         """(S,), the rows of the other way that stand for the rows of this one: the best of the same
         candidate; what ranks as today's does stays so.
         """
-        best = self._best(other, judge, None, limits=False) | self._best(other, judge, None)
-        every = np.concatenate([self.on_test.values[None], self.on_test.measured])
-        ranks_as_today = (every == every[:, [self.served.current]]).all(axis=(0, 2))
+        best = self._best(turned, judge, None, limits=False) | self._best(turned, judge, None)
         rows = [best[point] for point in self.served.table["point"]]
-        return np.where(ranks_as_today, other.current, rows)
+        outcomes = np.concatenate([self.on_test.values[None], self.on_test.measured])
+        of_today = outcomes[:, [self.served.current]]
+        ranks_as_today = (outcomes == of_today).all(axis=(0, 2))
+        return np.where(ranks_as_today, turned.current, rows)
 
     def _variance(self, draws: Floats) -> float:
         """The mean variance of what draws (D, S, M) say of U over the start."""
-        best, utility = [*self.best.values()], self.goal.utility
-        gains = utility(draws[:, best]) - utility(draws[:, [self.start]])
+        utility = self.goal.utility
+        best_rows = list(self.best.values())
+        gains = utility(draws[:, best_rows]) - utility(draws[:, [self.start]])
         return float(gains.var(axis=0).mean())
 
     def _best(
@@ -167,16 +180,19 @@ class Contest:
         values = choices.values(choices.names)
         # as climbs ask it of all: a point of the sweep may just keep a floor
         room = 0.0 if served.today else ROOM
-        scores = Goal(self.aim, values[served.current], served.random, room).worth(values)
+        goal = Goal(self.aim, values[served.current], served.random, room)
+        scores = goal.worth(values)
         if pick is not None:  # equal scores are settled by the pick
             scores[pick] = np.inf
-        allowed = [np.ones(len(points), dtype=bool)]
-        if limits:
-            allowed = [judge.noise, judge.passing]  # what passes surely replaces the other
+        is_known = scores > -np.inf
+        allowed = [is_known]
+        if limits:  # what passes surely replaces what may fail by noise
+            allowed = [is_known & judge.noise, is_known & judge.passing]
+
         best = {}
         for point in dict.fromkeys(points):
-            for passing in allowed:
-                rows = np.flatnonzero((points == point) & passing & (scores > -np.inf))
+            for is_allowed in allowed:
+                rows = np.flatnonzero((points == point) & is_allowed)
                 if len(rows):
                     best[str(point)] = int(rows[scores[rows].argmax()])
         if self._is_first and not served.today:
@@ -200,16 +216,17 @@ class Contests:
         pick: int | None = None,
         turned: tuple[Served, Judge] | None = None,
     ) -> None:
-        self.aims, self.served, self.judge, self._seed = aims, served, judge, seed
-        self._pick, self._turned = pick, turned
-        self._made: dict[PolicyAim, Contest] = {}
+        self.aims, self.served, self.judge = aims, served, judge
+        self._seed, self._pick, self._turned = seed, pick, turned
+        self._contest_of_aim: dict[PolicyAim, Contest] = {}
 
     def of(self, aim: PolicyAim) -> Contest:
         """That of an aim."""
-        if aim not in self._made:
+        if aim not in self._contest_of_aim:
             pick = self._pick if aim is self.aims[0] else None
-            self._made[aim] = Contest(self.served, self.judge, aim, self._seed, pick, self._turned)
-        return self._made[aim]
+            contest = Contest(self.served, self.judge, aim, self._seed, pick, self._turned)
+            self._contest_of_aim[aim] = contest
+        return self._contest_of_aim[aim]
 
     def of_verdict(self) -> list[Contest]:
         """What a verdict looks at: where nobody said what is served, the rule `knee` looks at all
@@ -243,9 +260,10 @@ def leads(contests: Sequence[Contest]) -> Leads:
     for contest in contests:
         # a limit may refuse all weights of a model: those without it stand here
         rows = contest.unlimited | contest.best
-        gains = {
-            point: contest.moves(row).utility for point, row in rows.items() if row != contest.start
-        }
+        gains = {}
+        for point, row in rows.items():
+            if row != contest.start:
+                gains[point] = contest.moves(row).utility
         places[contest.aim.title] = gains
     return places
 

@@ -99,7 +99,9 @@ class Decision:
             return None
         if self.verdict.row is not None:
             return self.verdict.row
-        return served.current if served.today else self.pick.row
+        if served.today:
+            return served.current
+        return self.pick.row
 
     @property
     def holds(self) -> float | None:
@@ -117,15 +119,19 @@ class Decision:
         """
         losses: dict[str, float] = {}
         for limit in Judge(self.policy, self.choices).limits:
-            if limit.relative and limit.sign > 0 and not isinstance(limit, Noise):
-                losses[limit.name] = min(1 - limit.bound, losses.get(limit.name, 1.0))
+            is_share = limit.relative and not isinstance(limit, Noise)
+            if is_share and limit.sign > 0:
+                before = losses.get(limit.name, 1.0)
+                losses[limit.name] = min(1 - limit.bound, before)
         return losses
 
     @property
     def formula(self) -> str:
         """The score that the answer says to rank by, ready to paste. Empty where it says nothing,
         and of a logged score."""
-        return "" if self.advised is None else self.formulas[self.advised]
+        if self.advised is None:
+            return ""
+        return self.formulas[self.advised]
 
     def expression(self, language: FormulaLanguage) -> str:
         """The same in another language; empty where it is."""
@@ -141,12 +147,11 @@ class Decision:
         served = self.serving.served
         if served is None:
             return []
-        formulas = [
-            self._formula(str(point), kind, weights)
-            for point, kind, weights in zip(
-                served.table["point"], served.table["kind"], served.table["weights"], strict=True
-            )
-        ]
+        table, formulas = served.table, []
+        for point, kind, weights in zip(
+            table["point"], table["kind"], table["weights"], strict=True
+        ):
+            formulas.append(self._formula(str(point), kind, weights))
         if self.todays_formula:
             formulas[served.current] = self.todays_formula
         return formulas
@@ -201,13 +206,13 @@ class Decision:
             context["answer"] = self.frontier.answer.to_json()
         if self.pick is not None:
             return self.pick.to_json() | context
-        nothing = {
+        document: dict[str, Any] = {
             "point": None,
             "trial": None,
             "sentence": self.no_pick,
             "reason": self.no_pick,
         }
-        document: dict[str, Any] = nothing | context
+        document |= context
         if self.nothing_passes is not None:
             settings = [remedy.toml for remedy in self.nothing_passes.remedies]
             document["if_guard"] = {"set": settings, "pick": self.nothing_passes.pick.to_json()}
@@ -323,10 +328,14 @@ def _case(
     suspicion: str,
 ) -> Case:
     """The case of the verdict on a pick."""
-    served, judge, titles = contests.served, contests.judge, titles_of(front.points)
-    last = 0 if chosen.row == served.current else judge.choices.last_by_area(chosen.row)
-    doubts = (front.suspicion, suspicion, words.last_by_area(last))
-    first_instead = [point.name for point in chosen.stability.points if point.point != chosen.point]
+    judge, titles = contests.judge, titles_of(front.points)
+    doubts = [front.suspicion, suspicion]
+    if chosen.row != contests.served.current:
+        doubts.append(words.last_by_area(judge.choices.last_by_area(chosen.row)))
+    first_instead = []
+    for point in chosen.stability.points:
+        if point.point != chosen.point:
+            first_instead.append(titles.get(point.name, point.name))
     return Case(
         contests=contests.of_verdict(),
         judge=judge,
@@ -334,10 +343,10 @@ def _case(
         against=serving.against,
         unlimited=chosen.unlimited,
         holds=chosen.stability.holds,
-        first_instead=[titles.get(name, name) for name in first_instead[:2]],
+        first_instead=first_instead[:2],
         ahead_in_heads=front.ahead_of,
         titles=titles,
-        suspicion=" ".join(doubt for doubt in doubts if doubt),
+        suspicion=" ".join(filter(None, doubts)),
         attributed=partial(attributed, untested(front.points)),
     )
 
@@ -363,10 +372,10 @@ def prices(served: Served, row: int) -> list[str]:
 def shown_items(served: Served, row: int) -> list[str]:
     """What the pick shows, by its outcomes of items on test."""
     gains = served.effects(row)
-    values = dict(zip(served.names, served.at(TEST)[row].tolist(), strict=True))
+    values = served.at(TEST)[row].tolist()
     today = "today's" if served.today else "the reference's"
-    return [
-        words.of_items(name, values[name], gains[name], today)
-        for name in served.names
-        if of_items(name)
-    ]
+    sentences = []
+    for name, value in zip(served.names, values, strict=True):
+        if of_items(name):
+            sentences.append(words.of_items(name, value, gains[name], today))
+    return sentences

@@ -16,7 +16,14 @@ from bench.core.errors import UserError, check_known
 from bench.core.rows import CONFIRM
 from bench.deciding.choices import Choices
 from bench.deciding.limits import AllowedLoss, Bound, Chance, Everywhere, Limit, Noise
-from bench.deciding.policy import LOSS, PICK_RULES, Policy, Terms, share_of_current
+from bench.deciding.policy import (
+    LOSS,
+    PICK_RULES,
+    Policy,
+    Terms,
+    WrittenBound,
+    share_of_current,
+)
 from bench.deciding.remedies import Breach, Remedy
 
 
@@ -42,7 +49,7 @@ class Judge:
     def __init__(self, policy: Policy, choices: Choices) -> None:
         self.policy, self.choices = policy, choices
         self.unjudged: dict[str, str] = {}
-        self.limits: list[Limit] = [*self._bounds(), *self._losses()]
+        self.limits: list[Limit] = [*map(self._bound, policy.bounds), *self._losses()]
         self.segments = self._segments()
         self._apply()
         if not self.passing.any():
@@ -53,19 +60,20 @@ class Judge:
 
     def _apply(self) -> None:
         """Sets which choices pass all limits."""
-        everything = np.ones(len(self.choices), dtype=bool)
-        passing = [limit.passing for limit in self.limits]
-        passing += [segments.passing for segments in self.segments]
         drawn = [limit.drawn for limit in self.limits if limit.confidence is not None]
         self.sure = np.ones(len(self.choices))
         if drawn:
             self.sure = np.logical_and.reduce(drawn).mean(axis=0)
-        self.passing = np.logical_and.reduce([everything, *passing])
-        self.passing &= self.sure >= self.policy.guard.confidence
 
-        by_means = [limit.kept(limit.means) for limit in self.limits]
-        by_means += [segments.passing for segments in self.segments]
-        self.noise = np.logical_and.reduce([~self.passing, *by_means])
+        self.passing: NDArray[np.bool_] = np.asarray(self.sure >= self.policy.guard.confidence)
+        by_means = np.ones(len(self.choices), dtype=bool)
+        for limit in self.limits:
+            self.passing &= limit.passing
+            by_means &= limit.kept(limit.means)
+        for segments in self.segments:
+            self.passing &= segments.passing
+            by_means &= segments.passing
+        self.noise: NDArray[np.bool_] = np.logical_and(by_means, ~self.passing)
 
     def _drop_chance(self) -> None:
         """Without the limits by a random order, where no choice reaches it in every outcome."""
@@ -136,37 +144,49 @@ class Judge:
         for name in weights:
             where = policy.where("epsilon.best", name) if policy.epsilon else "weights"
             choices.check(name, where, directed=True)
+
         scored = [name for name, weight in weights.items() if weight > 0]
         positive = np.array([weights[name] for name in scored])
-        signs = np.array([choices.sign(name) for name in scored])
-        in_thousandths = np.array([choices.in_thousandths(name) for name in scored])
-        return scored, Terms(positive / positive.sum(), signs, in_thousandths)
+        terms = Terms(
+            weights=positive / positive.sum(),
+            signs=np.array(list(map(choices.sign, scored))),
+            linear=np.array(list(map(choices.in_thousandths, scored))),
+        )
+        return scored, terms
 
-    def _bounds(self) -> Iterator[Bound]:
-        choices = self.choices
-        for setting, name, floor, value in self.policy.bounds:
-            where = self.policy.where(setting, name)
-            choices.check(name, where, directed=floor is None)
-            share = share_of_current(value)
-            if share is not None:
-                now = self._current(name, where)
-                if now <= 0:
-                    raise UserError(
-                        f"{where}: expected a number for '{name}', as current's value {now:.6g} is "
-                        f"not above 0, found '{value}'"
-                    )
-            sign = choices.sign(name)
-            if floor is not None:
-                sign = 1.0 if floor else -1.0
-            yield Bound(
-                choices=choices,
-                name=name,
-                sign=sign,
-                setting=setting,
-                bound=float(value) if share is None else share,
-                relative=share is not None,
-                confidence=None if share is None else self._confidence(name),
-                written=value,
+    def _bound(self, written: WrittenBound) -> Bound:
+        choices, name = self.choices, written.metric
+        where = self.policy.where(written.setting, name)
+        choices.check(name, where, directed=written.is_floor is None)
+        sign = choices.sign(name)
+        if written.is_floor is not None:
+            sign = 1.0 if written.is_floor else -1.0
+
+        number, confidence = share_of_current(written.value), None
+        is_share = number is not None
+        if number is None:
+            number = float(written.value)
+        else:
+            self._check_share(written, where)
+            confidence = self._confidence(name)
+        return Bound(
+            choices=choices,
+            name=name,
+            sign=sign,
+            setting=written.setting,
+            bound=number,
+            relative=is_share,
+            confidence=confidence,
+            written=written.value,
+        )
+
+    def _check_share(self, written: WrittenBound, where: str) -> None:
+        """Raises a UserError where current has no share that could be kept."""
+        now = self._current(written.metric, where)
+        if now <= 0:
+            raise UserError(
+                f"{where}: expected a number for '{written.metric}', as current's value {now:.6g} "
+                f"is not above 0, found '{written.value}'"
             )
 
     def _losses(self) -> Iterator[Limit]:
@@ -179,23 +199,27 @@ class Judge:
         objectives = [name for name in choices.names if not name.startswith("cost/")]
         losses = self.policy.losses(objectives)
         if choices.served and not choices.today:
-            if any(loss is not None and loss < math.inf for loss in losses.values()):
+            asked = [loss for loss in losses.values() if loss is not None]
+            if any(loss < math.inf for loss in asked):
                 self._current("", setting)
             yield from self._chances()
             return
+
         for name, loss in losses.items():
-            if loss is None and choices.current is None:
+            if loss is not None:
+                if loss < math.inf:
+                    yield self._allowed_loss(name, loss, setting)
+            elif choices.current is None:
                 self.unjudged[name] = "there is no current point"
-            elif loss is None and not choices.served:
-                yield from self._noise(name)
+            elif choices.served:
+                yield self._allowed_loss(name, LOSS, setting)
             else:
-                allowed = LOSS if loss is None else loss
-                if allowed < math.inf:
-                    yield self._allowed_loss(name, allowed, setting)
+                yield from self._noise(name)
 
     def _chances(self) -> Iterator[Chance]:
         """That of a random order, of outcomes that have no bound from below by the policy."""
-        bounded = {name for _, name, floor, *_ in self.policy.bounds if floor is not False}
+        bounds = self.policy.bounds
+        bounded = {bound.metric for bound in bounds if bound.is_floor is not False}
         for name, value in self.choices.chance.items():
             if name not in bounded:
                 yield Chance(
@@ -252,10 +276,12 @@ class Judge:
             losses = dict.fromkeys(choices.names, losses)
         for name in losses:
             choices.check(name, "guard.segments.max_loss")
+
         kind_of = {slice: slice.partition("=")[0] for slice in slices}
+        kinds = dict.fromkeys(kind_of.values())
         for kind in guard.of:
-            check_known("segment", kind, dict.fromkeys(kind_of.values()), "guard.segments.of")
-        guarded = [slice for slice, kind in kind_of.items() if kind in guard.of or not guard.of]
+            check_known("segment", kind, kinds, "guard.segments.of")
+        guarded = [slice for slice in slices if not guard.of or kind_of[slice] in guard.of]
         allowed = {name: losses[name] for name in choices.names if name in losses}
         return [Everywhere(guard, choices, guarded, allowed)]
 

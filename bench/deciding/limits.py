@@ -8,6 +8,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,9 +54,13 @@ class Limit(ABC):
 
     def __post_init__(self) -> None:
         choices, confidence = self.choices, self.confidence
-        self.side = "at least" if self.sign > 0 else "at most"
+        is_floor = self.sign > 0
+        self.side = "at least" if is_floor else "at most"
         self.means = choices.values([self.name])[:, 0]
-        self.now = math.nan if choices.current is None else float(self.means[choices.current])
+        self.now = math.nan
+        if choices.current is not None:
+            self.now = float(self.means[choices.current])
+
         if confidence is None:
             self.surely = ""
             self.sure = None
@@ -63,7 +68,7 @@ class Limit(ABC):
             self.passing = self.kept(self.means)
         else:
             self.surely = f" with {confidence:.0%} confidence"
-            self.sure = choices.sure_shares(self.name, confidence, self.sign > 0)
+            self.sure = choices.sure_shares(self.name, confidence, is_floor)
             self.drawn = self.kept(choices.posterior([self.name])[..., 0])
             self.passing = self.drawn.mean(axis=0) >= confidence
 
@@ -84,7 +89,8 @@ class Limit(ABC):
         """
         threshold = self.threshold(values)
         size = np.abs(threshold)
-        unit = THOUSANDTHS if self.choices.in_thousandths(self.name) else size
+        is_in_thousandths = self.choices.in_thousandths(self.name)
+        unit = THOUSANDTHS if is_in_thousandths else size
         slack = tolerance * unit + ROUNDING * size
         return np.asarray(self.sign * values >= self.sign * threshold - slack)
 
@@ -93,7 +99,8 @@ class Limit(ABC):
         """What a choice that does not keep it breaks."""
 
     def _breach(self, text: str, excess: float, value: SettingValue) -> Breach:
-        return Breach(text, excess, Remedy(self.setting, self.name if self.keyed else None, value))
+        name = self.name if self.keyed else None
+        return Breach(text, excess, Remedy(self.setting, name, value))
 
 
 @dataclass(kw_only=True, eq=False)
@@ -112,7 +119,9 @@ class Bound(Limit):
         if self.sure is not None and not math.isnan(value):
             return self._breach_of_share(float(self.sure[row]), value)
         threshold = float(self.threshold(self.means)[row])
-        written = f" ({self.written})" if self.relative else ""
+        written = ""
+        if self.relative:
+            written = f" ({self.written})"
         text = (
             f"its {self.name} {_measured(value)}, where {self.side} {threshold:.6g}{written} is "
             "allowed"
@@ -140,8 +149,9 @@ class Bound(Limit):
         return loosened(self.written, reached, now, is_floor)
 
     def __str__(self) -> str:
-        written = self.written if isinstance(self.written, str) else f"{self.written:g}"
-        return f"{self.name} {self.side} {written}"
+        if isinstance(self.written, str):
+            return f"{self.name} {self.side} {self.written}"
+        return f"{self.name} {self.side} {self.written:g}"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -206,7 +216,9 @@ class Noise(Limit):
         """How many standard errors are lost."""
         value, error = float(self.means[row]), float(self.errors[row])
         lost = self.sign * (self.now - value)
-        count = lost / error if error else math.inf
+        count = math.inf
+        if error:
+            count = lost / error
         text = (
             f"it is {lost:.3g} worse in {self.name} than current ({self.now:.5g}), {count:.3g} "
             f"standard errors of that difference, where {self.count:g} are allowed"
@@ -226,8 +238,8 @@ class Everywhere:
         slices: of the confirmation rows of `choices`.
         allowed: what may be lost, by outcome.
         gain: (rows, slices, outcomes), over the current point.
-        least: the same; with the guard's confidence, for all of a row together, more than this is
-            lost.
+        sure_loss: the same; with the guard's confidence, for all of a row together, more than this
+            is lost.
         beyond: the same, where that is more than is allowed.
         passing: (rows,), which choices lose no more anywhere.
         unjudged: segments in which too few rows are positive to judge an outcome of any choice.
@@ -239,63 +251,71 @@ class Everywhere:
     allowed: Mapping[str, float]
 
     def __post_init__(self) -> None:
-        outcomes = [self.choices.names.index(name) for name in self.allowed]
-        self.gain, low, high = (
-            np.stack(
-                [self.choices.at(CONFIRM, part, slice)[:, outcomes] for slice in self.slices],
-                axis=1,
-            )
-            for part in ("gain", "gain_low", "gain_high")
-        )
-        tests = np.isfinite(self.gain + low + high).sum(axis=(1, 2), keepdims=True)
-        error = (high - low) / (2 * ndtri(0.5 + LEVEL / 2))
-        # Bonferroni over all that is tested of a row
-        margin = ndtri(1 - (1 - self.guard.confidence) / np.maximum(tests, 1)) * error
-        self.least = -(self.gain + margin)
-
+        self.gain = self._cells("gain")
+        self.sure_loss = self._sure_loss()
         allowed = np.array(list(self.allowed.values()))
-        self.beyond = np.nan_to_num(self.least, nan=-np.inf) > allowed + ROUNDING
+        self.beyond = np.nan_to_num(self.sure_loss, nan=-np.inf) > allowed + ROUNDING
         self.beyond[self.choices.current] = False
-        self.passing = ~self.beyond.any(axis=(1, 2))
+        self.passing: NDArray[np.bool_] = ~np.asarray(self.beyond.any(axis=(1, 2)))
 
         is_measured: NDArray[np.bool_] = np.isfinite(self.gain)
         is_measured[self.choices.current] = False
         is_judged = np.all(is_measured.any(axis=0), axis=1)
-        self.unjudged = [
-            slice for slice, judged in zip(self.slices, is_judged, strict=True) if not judged
-        ]
+        self.unjudged = list(compress(self.slices, ~is_judged))
+
+    def _cells(self, part: str) -> Floats:
+        """(rows, slices, outcomes), a part of the ledger's cells."""
+        outcomes = [self.choices.names.index(name) for name in self.allowed]
+        by_slice = [self.choices.at(CONFIRM, part, slice) for slice in self.slices]
+        return np.stack(by_slice, axis=1)[..., outcomes]
+
+    def _sure_loss(self) -> Floats:
+        low, high = self._cells("gain_low"), self._cells("gain_high")
+        tests = np.isfinite(self.gain + low + high).sum(axis=(1, 2), keepdims=True)
+        error = (high - low) / (2 * ndtri(0.5 + LEVEL / 2))
+        # Bonferroni over all that is tested of a row
+        tail = (1 - self.guard.confidence) / np.maximum(tests, 1)
+        return np.asarray(-(self.gain + ndtri(1 - tail) * error))
 
     def breaches(self, row: int) -> list[Breach]:
         """What a choice loses in segments."""
-        names = list(self.allowed)
-        return [
-            self._breach(row, segment, names[outcome])
-            for segment, outcome in np.argwhere(self.beyond[row]).tolist()
-        ]
+        breaches = []
+        for segment, outcome in np.argwhere(self.beyond[row]).tolist():
+            breaches.append(self._breach(row, segment, outcome))
+        return breaches
 
-    def _breach(self, row: int, segment: int, name: str) -> Breach:
-        outcome = list(self.allowed).index(name)
-        loss, allowed = float(self.least[row, segment, outcome]), self.allowed[name]
+    def _breach(self, row: int, segment: int, outcome: int) -> Breach:
+        name, allowed = list(self.allowed.items())[outcome]
+        loss = float(self.sure_loss[row, segment, outcome])
         text = (
             f"it loses {-self.gain[row, segment, outcome]:.2%} of current's {name} in the segment "
             f"{self.slices[segment]} (at least {loss:.2%} with {self.guard.confidence:.0%} "
             f"confidence), where {_percent(allowed)} is allowed"
         )
-        key = name if isinstance(self.guard.max_loss, dict) else None
+        key = None
+        if isinstance(self.guard.max_loss, dict):
+            key = name
         remedy = Remedy("guard.segments.max_loss", key, float(round_up(loss)))
         return Breach(text, loss - allowed, remedy)
 
     def __str__(self) -> str:
-        segments = f" of {listed(list(self.guard.of))}" if self.guard.of else ""
+        segments = ""
+        if self.guard.of:
+            segments = f" of {listed(list(self.guard.of))}"
         return f"no segment{segments} that loses more than allowed"
 
 
 def _measured(value: float) -> str:
-    return "was not measured" if math.isnan(value) else f"is {value:.6g}"
+    if math.isnan(value):
+        return "was not measured"
+    return f"is {value:.6g}"
 
 
 def _excess(value: float, bound: float) -> float:
-    return math.inf if math.isnan(value) else abs(value - bound) / (abs(bound) or 1.0)
+    """How far a value is beyond a bound, as a fraction of it."""
+    if math.isnan(value):
+        return math.inf
+    return abs(value - bound) / (abs(bound) or 1.0)
 
 
 def _percent(fraction: float) -> str:

@@ -131,15 +131,16 @@ def pick(choices: Choices, points: Iterable[Point], policy: Policy) -> Pick:
     chosen, as_good = _with_simpler(judge, ranking)
     unlimited = _unlimited(judge, _compared(judge), chosen, scores)
     words = Told(
-        judge,
-        chosen,
-        as_good[:NAMED],
-        stability_of(judge, chosen),
-        unlimited is not None,
-        titles_of(list(point_of.values())),
+        judge=judge,
+        chosen=chosen,
+        as_good=as_good[:NAMED],
+        stability=stability_of(judge, chosen),
+        limited=unlimited is not None,
+        titles=titles_of(list(point_of.values())),
     )
+    facts = _pick_of(words, point_of.get(choices.of("point", chosen)))
     return replace(
-        _pick_of(words, point_of.get(choices.of("point", chosen))),
+        facts,
         short=words.short,
         sentence=words.sentence,
         reason=words.reason,
@@ -155,9 +156,12 @@ def _ranking(choices: Choices, rows: Sequence[int], scores: Floats) -> list[int]
     gains = choices.gains(choices.names, choices.values(choices.names))
     total_gains = np.nan_to_num(gains, nan=-1e9).sum(axis=1)
     sizes = choices.table["size"].to_numpy()
-    return sorted(
-        rows, key=lambda row: (-scores[row], -round(float(total_gains[row]), 12), sizes[row], row)
-    )
+
+    def order(row: int) -> tuple[float, float, float, int]:
+        total_gain = round(float(total_gains[row]), 12)
+        return -scores[row], -total_gain, sizes[row], row
+
+    return sorted(rows, key=order)
 
 
 def _compared(judge: Judge) -> list[str]:
@@ -182,39 +186,42 @@ def _with_simpler(judge: Judge, ranking: Sequence[int]) -> tuple[int, list[int]]
 
 
 def challenger(
-    choices: Choices, points: Iterable[Point], policy: Policy, row: int, within: bool
+    choices: Choices, points: Iterable[Point], policy: Policy, row: int, keeps_limits: bool
 ) -> Pick:
     """A row that a user asked for, by its point, as a pick.
 
     Args:
-        within: whether it keeps the policy's limits, if only by its means.
+        keeps_limits: whether it keeps the policy's limits, if only by its means.
     """
     judge = Judge(policy, choices)
     point_of = {point.id: point for point in points}
     words = Told(
-        judge, row, (), stability_of(judge, row), False, titles_of(list(point_of.values()))
+        judge=judge,
+        chosen=row,
+        as_good=(),
+        stability=stability_of(judge, row),
+        limited=False,
+        titles=titles_of(list(point_of.values())),
     )
-    asked = words.challenger(within)
-    return replace(
-        _pick_of(words, point_of.get(choices.of("point", row))),
-        short=asked,
-        sentence=asked,
-        reason=asked,
-    )
+    facts = _pick_of(words, point_of.get(choices.of("point", row)))
+    sentence = words.challenger(keeps_limits)
+    return replace(facts, short=sentence, sentence=sentence, reason=sentence)
 
 
 def _pick_of(words: Told, point: Point | None) -> Pick:
-    """The facts of a row, without what compares it with others."""
+    """The facts of a row, without what compares it with others; `point` is None where it is a model
+    from elsewhere.
+    """
     judge, choices, row = words.judge, words.choices, words.chosen
-    role = choices.of("role", row)
-    policys_outcomes = [name for name in [*judge.scored, *judge.names] if ranked(metric_of(name))]
-    return Pick(
+    policys_metrics = [*judge.scored, *judge.names]
+    policys_outcomes = [name for name in policys_metrics if ranked(metric_of(name))]
+    facts = Pick(
         **choices.fused(row),
-        trial=point.number if point is not None and role == "trial" else None,
-        role=role,
-        config=dict(point.config) if point is not None else {},
+        trial=None,
+        role=choices.of("role", row),
+        config={},
         outcomes=_values(choices, [*choices.names, *policys_outcomes], row),
-        metrics=_metrics(point) if point is not None else {},
+        metrics={},
         rule=judge.policy.rule,
         short="",
         sentence="",
@@ -223,8 +230,16 @@ def _pick_of(words: Told, point: Point | None) -> Pick:
         removed=(),
         runners_up=(),
         stability=words.stability,
-        samples=point.rungs[-1].samples if point is not None and point.rungs else None,
-        until=point.until if point is not None else None,
+    )
+    if point is None:
+        return facts
+    return replace(
+        facts,
+        trial=point.number if facts.role == "trial" else None,
+        config=dict(point.config),
+        metrics=_metrics(point),
+        samples=point.rungs[-1].samples if point.rungs else None,
+        until=point.until,
     )
 
 
@@ -233,9 +248,9 @@ def _unlimited(judge: Judge, names: Sequence[str], chosen: int, scores: Floats) 
     baseline does: the row with the best score, whatever limits it breaks; None where none scores
     higher."""
     values, now = judge.choices.values(names), judge.choices.current
-    best = int(np.argmax(scores))
     if now is None or not np.array_equal(values[chosen], values[now]):
         return None
+    best = int(np.argmax(scores))
     return best if scores[best] > scores[now] else None
 
 
@@ -259,17 +274,17 @@ def _nothing(judge: Judge, points: Iterable[Point], scores: Floats) -> NoReturn:
             f"nothing to pick from: no choice has a value of all that the rule '{policy.rule}' "
             "reads"
         )
-    broken = {row: judge.broken(row) for row in rows}
-    nearest = min(rows, key=lambda row: (_excess(broken[row]), -scores[row]))
-    needed = remedies(broken[nearest])
-    breaches = " and ".join(breach.text for breach in broken[nearest])
+    nearest = min(rows, key=lambda row: (_excess(judge.broken(row)), -scores[row]))
+    broken = judge.broken(nearest)
+    breaches = " and ".join(breach.text for breach in broken)
+    needed = remedies(broken)
     settings = " and ".join(map(str, needed))
-    raise NothingPasses(
+    text = (
         f"nothing passes the guard; the nearest is {called(choices, nearest)}: {breaches}; it "
-        f"would pass if {settings}",
-        needed,
-        pick(choices, points, changed(policy, needed)),
+        f"would pass if {settings}"
     )
+    pick_then = pick(choices, points, changed(policy, needed))
+    raise NothingPasses(text, needed, pick_then)
 
 
 def _excess(broken: Sequence[Breach]) -> float:
@@ -301,16 +316,20 @@ def _runners_up(
     return tuple(runners_up)
 
 
-def _values(choices: Choices, names: Iterable[str], row: int) -> dict[str, float]:
-    values = {name: float(choices.values([name])[row, 0]) for name in dict.fromkeys(names)}
+def _values(choices: Choices, names: Sequence[str], row: int) -> dict[str, float]:
+    """What was measured of a row."""
+    values_of_row = choices.values(names)[row].tolist()
+    values = dict(zip(names, values_of_row, strict=True))
     return {name: value for name, value in values.items() if math.isfinite(value)}
 
 
-def _metrics(record: Point) -> dict[str, float]:
-    names = [
-        key.removeprefix(f"{SEARCH}/")
-        for key in record.metrics
-        if key.startswith((f"{SEARCH}/", "cost/"))
-    ]
-    values = {key_on(name, compared_split([record])): estimate(record, name) for name in names}
-    return {key: value for key, value in values.items() if math.isfinite(value)}
+def _metrics(point: Point) -> dict[str, float]:
+    split = compared_split([point])
+    metrics = {}
+    for key in point.metrics:
+        if key.startswith((f"{SEARCH}/", "cost/")):
+            name = key.removeprefix(f"{SEARCH}/")
+            value = estimate(point, name)
+            if math.isfinite(value):
+                metrics[key_on(name, split)] = value
+    return metrics

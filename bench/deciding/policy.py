@@ -24,6 +24,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -106,7 +107,8 @@ def knee(gains: Floats, terms: Terms) -> Floats:
     log(current / value); a head's metric in thousandths its gain.
     """
     ratio = np.log(np.maximum(1 + terms.signs * gains, LEAST_RATIO))
-    return np.asarray(np.where(terms.linear, gains, terms.signs * ratio) @ terms.weights)
+    gain = np.where(terms.linear, gains, terms.signs * ratio)
+    return np.asarray(gain @ terms.weights)
 
 
 def utopia(gains: Floats, terms: Terms) -> Floats:
@@ -150,25 +152,34 @@ def bound(value: object) -> float | str:
 
 def share_of_current(value: float | str) -> float | None:
     """.98 for "98% of current"; None for a number."""
-    match = _RELATIVE.fullmatch(value) if isinstance(value, str) else None
+    if not isinstance(value, str):
+        return None
+    match = _RELATIVE.fullmatch(value)
     return None if match is None else float(match[1]) / 100
 
 
 def _loss(value: object) -> object:
-    table = flat(value) if isinstance(value, Mapping) else {"": value}
-    for name, number in table.items():
-        if isinstance(number, bool) or not isinstance(number, int | float) or math.isnan(number):
-            raise ValueError(
-                "expected a fraction such as 0.02, or a table from metric to fraction, found "
-                f"{number!r}"
-            )
-        last = metric_of(name)
-        if 1 < number < math.inf and (not name or last in AREAS or ranked(last) is not None):
-            raise ValueError(
-                "expected a fraction such as 0.02 for 2%, or inf where all may be lost, found "
-                f"{number!r}"
-            )
-    return table if isinstance(value, Mapping) else value
+    if not isinstance(value, Mapping):
+        _check_loss("", value)
+        return value
+    losses = flat(value)
+    for name, loss in losses.items():
+        _check_loss(name, loss)
+    return losses
+
+
+def _check_loss(name: str, loss: object) -> None:
+    """Raises ValueError for no fraction; `name` of the metric is empty of all of them."""
+    if isinstance(loss, bool) or not isinstance(loss, int | float) or math.isnan(loss):
+        raise ValueError(
+            f"expected a fraction such as 0.02, or a table from metric to fraction, found {loss!r}"
+        )
+    metric = metric_of(name)
+    is_share = not name or metric in AREAS or ranked(metric) is not None
+    if is_share and 1 < loss < math.inf:
+        raise ValueError(
+            f"expected a fraction such as 0.02 for 2%, or inf where all may be lost, found {loss!r}"
+        )
 
 
 BoundSetting = Annotated[float | str, BeforeValidator(bound)]
@@ -232,6 +243,22 @@ class Epsilon(Config):
     """
 
 
+@dataclass(frozen=True)
+class WrittenBound:
+    """A bound that a policy writes.
+
+    Attributes:
+        setting: of the policy.
+        is_floor: whether from below; None where the metric's direction says so.
+        value: a number, or as "98% of current".
+    """
+
+    setting: str
+    metric: str
+    is_floor: bool | None
+    value: float | str
+
+
 class Policy(Config):
     """A policy: how to pick, and how to train the pick."""
 
@@ -260,11 +287,14 @@ class Policy(Config):
     @field_validator("weights")
     @classmethod
     def _some(cls, weights: dict[str, float]) -> dict[str, float]:
-        if weights and not (min(weights.values()) >= 0 and 0 < sum(weights.values()) < np.inf):
-            raise ValueError(
-                f"expected finite weights of at least 0, one of them above, found {weights}"
-            )
-        return weights
+        if not weights:
+            return weights
+        total = sum(weights.values())
+        if min(weights.values()) >= 0 and 0 < total < np.inf:
+            return weights
+        raise ValueError(
+            f"expected finite weights of at least 0, one of them above, found {weights}"
+        )
 
     @field_validator("rule")
     @classmethod
@@ -297,7 +327,7 @@ class Policy(Config):
     @property
     def outcomes(self) -> tuple[str, ...]:
         """Outcomes of the ranking with a cut that it names, for all rows or a segment."""
-        return outcomes_of(name for named in self._named.values() for name in named)
+        return outcomes_of(chain.from_iterable(self._named.values()))
 
     def check(self, tasks: Sequence[Task], items: Mapping[str, ItemKind] | None = None) -> None:
         """Raises a UserError where the policy names what cannot be measured of these tasks and
@@ -321,10 +351,12 @@ class Policy(Config):
         items: Mapping[str, ItemKind] | None,
     ) -> None:
         """Raises a UserError where no metric of heads, no cost and no outcome has this name."""
+        if name in metrics:
+            return
         task_names = [task.name for task in tasks]
         task, _, metric = name.partition(".")
-        is_outcome = task in task_names and (ranked(metric) is not None or metric in AREAS)
-        if name in metrics or (is_outcome and not of_items(name)):
+        has_curve = ranked(metric) is not None or metric in AREAS
+        if task in task_names and has_curve and not of_items(name):
             return
         where = self.where(setting, name)
         if "@" in name or name in task_names or task in (items or {}):
@@ -333,15 +365,21 @@ class Policy(Config):
             raise UserError(f"{where}: {unknown('metric', name, metrics)}")
 
     @property
-    def bounds(self) -> list[tuple[str, str, bool | None, float | str]]:
-        """The bounds that it writes: setting, metric, whether from below (None: by the metric's
-        direction), the bound."""
-        guard, below = self.guard, self.epsilon.subject_to if self.epsilon else {}
-        return [
-            *(("guard.at_most", name, False, value) for name, value in guard.at_most.items()),
-            *(("guard.at_least", name, True, value) for name, value in guard.at_least.items()),
-            *(("epsilon.subject_to", name, None, value) for name, value in below.items()),
-        ]
+    def bounds(self) -> list[WrittenBound]:
+        """The bounds that it writes."""
+        bounds = []
+        for name, value in self.guard.at_most.items():
+            bounds.append(WrittenBound("guard.at_most", name, False, value))
+        for name, value in self.guard.at_least.items():
+            bounds.append(WrittenBound("guard.at_least", name, True, value))
+        if self.epsilon:
+            for name, value in self.epsilon.subject_to.items():
+                bounds.append(WrittenBound("epsilon.subject_to", name, None, value))
+        return bounds
+
+    @property
+    def _bounded(self) -> set[str]:
+        return {bound.metric for bound in self.bounds}
 
     def losses(self, metrics: Iterable[str]) -> dict[str, float | None]:
         """By metric that the guard limits a loss of: the share that it names, or None for what it
@@ -354,7 +392,7 @@ class Policy(Config):
         setting, by_metric = self.guard.max_loss_vs_current, self.guard.losses
         if self.values and not isinstance(setting, float):
             return dict(by_metric)
-        bounded = {name for _, name, *_ in self.bounds}
+        bounded = self._bounded
         if self.epsilon:
             bounded.add(self.epsilon.best)
         losses: dict[str, float | None] = {}
@@ -374,7 +412,7 @@ class Policy(Config):
             return {self.epsilon.best: 1.0}
         if self.weights:
             return self.weights
-        limited = {name for _, name, *_ in self.bounds} | {*self.guard.losses}
+        limited = self._bounded | {*self.guard.losses}
         return {name: 1.0 for name in objectives if not (of_items(name) and name in limited)}
 
     def where(self, setting: str, name: str) -> str:
@@ -389,13 +427,13 @@ class Policy(Config):
 
     @property
     def _named(self) -> dict[str, Iterable[str]]:
-        guard, epsilon = self.guard, self.epsilon
-        return {
-            "weights": self.weights,
-            "epsilon": (epsilon.best, *epsilon.subject_to) if epsilon else (),
-            "guard": (*guard.at_most, *guard.at_least),
-            "guard.max_loss_vs_current": guard.losses,
-        }
+        guard = self.guard
+        names: dict[str, Iterable[str]] = {"weights": self.weights}
+        if self.epsilon:
+            names["epsilon"] = (self.epsilon.best, *self.epsilon.subject_to)
+        names["guard"] = (*guard.at_most, *guard.at_least)
+        names["guard.max_loss_vs_current"] = guard.losses
+        return names
 
     def asked(
         self,
@@ -420,15 +458,18 @@ class Policy(Config):
                 guard = values.setdefault("guard", {})
                 guard[key] = guard.get(key, {}) | bounds
         policy = Policy.model_validate(values)
-        option_names: list[tuple[str, str, Iterable[str]]] = [
-            ("epsilon.best", "--maximize", [maximize] if maximize else []),
-            ("guard.at_least", "--at-least", at_least),
-            ("guard.at_most", "--at-most", at_most),
-        ]
-        for setting, option, names in option_names:
-            for name in names:
-                policy._options[setting, name.partition("[")[0]] = option
+
+        if maximize:
+            policy._name_option("epsilon.best", "--maximize", [maximize])
+        policy._name_option("guard.at_least", "--at-least", at_least)
+        policy._name_option("guard.at_most", "--at-most", at_most)
         return policy
+
+    def _name_option(self, setting: str, option: str, names: Iterable[str]) -> None:
+        """Keeps for `where` which option named metrics."""
+        for name in names:
+            metric, _, _ = name.partition("[")
+            self._options[setting, metric] = option
 
 
 def toml_lines(values: Mapping[str, object], prefix: str = "") -> list[str]:

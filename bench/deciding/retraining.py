@@ -91,11 +91,8 @@ def length_of(point: Point, objectives: Sequence[Objective]) -> Length:
     """The length of a point, from the evaluations of the run that the search saw, up to where the
     point is.
     """
-    curve = [
-        evaluation
-        for evaluation in point.curve
-        if point.until is None or evaluation["samples"] <= point.until
-    ]
+    until = math.inf if point.until is None else point.until
+    curve = [evaluation for evaluation in point.curve if evaluation["samples"] <= until]
     metrics = [objective for objective in objectives if objective.is_metric]
     if not curve or not metrics:
         return Length()
@@ -110,7 +107,9 @@ def _best(curve: Sequence[Mapping[str, float]], objectives: Sequence[Objective])
         total = 0.0
         for objective in objectives:
             total += objective.sign * evaluation.get(objective.key(SEARCH), math.nan)
-        return -math.inf if math.isnan(total) else total
+        if math.isnan(total):
+            return -math.inf
+        return total
 
     return float(max(curve, key=merit)["epoch"])
 
@@ -137,24 +136,31 @@ def prediction_intervals(
     """
     intervals = {}
     for objective in objectives:
-        if not objective.is_metric:
-            continue
-        key = objective.key(TEST)
-        values, evidence = replicated(point, key), evidence_by_id(points, [key])
-        noise = seed_noise(list(evidence.values())) if values else None
-        if noise is None:
-            raise UserError(
-                "retrain.confidence: expected points confirmed on two seeds or more, which tell "
-                f"how much seeds move {key}, found none; confirm with confirm.replicates = 2 or "
-                "more"
-            )
-        row = list(evidence).index(point.id)
-        variance, freedom = float(noise.within[row, 0, 0]), float(noise.freedom[row, 0])
-        standard_error = math.sqrt(variance * (1 / len(values) + 1 / runs))
-        margin = stdtrit(freedom, (1 + confidence) / 2) * standard_error
-        mean = float(np.mean(values))
-        intervals[objective] = Effect(mean, mean - margin, mean + margin)
+        if objective.is_metric:
+            key = objective.key(TEST)
+            intervals[objective] = _prediction_interval(point, points, key, confidence, runs)
     return intervals
+
+
+def _prediction_interval(
+    point: Point, points: Sequence[Point], key: str, confidence: float, runs: int
+) -> Effect:
+    """That of one metric."""
+    values, evidence = replicated(point, key), evidence_by_id(points, [key])
+    noise = None
+    if values:
+        noise = seed_noise(list(evidence.values()))
+    if noise is None:
+        raise UserError(
+            "retrain.confidence: expected points confirmed on two seeds or more, which tell how "
+            f"much seeds move {key}, found none; confirm with confirm.replicates = 2 or more"
+        )
+    row = list(evidence).index(point.id)
+    variance, freedom = float(noise.within[row, 0, 0]), float(noise.freedom[row, 0])
+    standard_error = math.sqrt(variance * (1 / len(values) + 1 / runs))
+    margin = stdtrit(freedom, (1 + confidence) / 2) * standard_error
+    mean = float(np.mean(values))
+    return Effect(mean, mean - margin, mean + margin)
 
 
 def verdicts(

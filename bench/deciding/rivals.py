@@ -12,10 +12,12 @@ import numpy as np
 from bench.deciding.case import Case
 from bench.deciding.contest import Contest
 from bench.deciding.judging import Judge
+from bench.deciding.limits import Everywhere, Limit
 from bench.deciding.remedies import remedies
 from bench.deciding.verdict import ModelGain, Verdict
 from bench.deciding.words import verdict as words
 from bench.ledger.effect import Effect
+from bench.ledger.served.joint import Moves
 
 TREES = "trees"
 
@@ -26,18 +28,22 @@ def model_gains(case: Case) -> tuple[ModelGain, ...]:
 
     Over several contests its gain of U is the mean, as in the answer.
     """
-    contest, current = case.first, case.current
     models = []
-    for point, unlimited in contest.unlimited.items():
-        row = contest.best.get(point, unlimited)
-        if row == current:
-            continue
-        gain = contest.moves(row, current)
-        if len(case.contests) > 1 and case.served.known and point in contest.best:
-            gain = replace(gain, utility=case.mean_gain(point, case.point(current)))
-        refused = "" if case.judge.passing[row] else _refusal(case.judge, row)
-        models.append(ModelGain(point, case.title(row), row, gain, refused))
+    for point in case.first.unlimited:
+        row, _ = case.first.best_of(point)
+        if row != case.current:
+            gain = _gain_of_model(case, point, row)
+            refused = "" if case.judge.passing[row] else _refusal(case.judge, row)
+            models.append(ModelGain(point, case.title(row), row, gain, refused))
     return tuple(sorted(models, key=lambda model: -model.gain.utility.value))
+
+
+def _gain_of_model(case: Case, point: str, row: int) -> Moves:
+    gain = case.first.moves(row, case.current)
+    has_mean = len(case.contests) > 1 and case.served.known
+    if has_mean and point in case.first.best:
+        return replace(gain, utility=case.mean_gain(point, case.point(case.current)))
+    return gain
 
 
 def with_rivals(case: Case, verdict: Verdict, row: int) -> Verdict:
@@ -49,17 +55,19 @@ def with_rivals(case: Case, verdict: Verdict, row: int) -> Verdict:
     """
     if not case.served.known:
         return verdict
-    table = case.served.table
     leads = _leads(case, row)
-    rivals = {
-        case.title(rival): (f"by {lead}", _reason(case, rival)) for rival, lead in leads.items()
-    }
-    names = [str(table["name"].iloc[rival]) for rival in leads]
+    rivals = {}
+    for rival, lead in leads.items():
+        rivals[case.title(rival)] = f"by {lead}", _reason(case, rival)
+
+    names_of_rows = case.served.table["name"]
+    names = [str(names_of_rows.iloc[rival]) for rival in leads]
     for name in case.ahead_in_heads(case.point(row)):
         if name not in names:
-            first_row = int(np.flatnonzero(table["name"] == name)[0])
+            first_row = int(np.flatnonzero(names_of_rows == name)[0])
             rivals.setdefault(case.title(first_row), (words.BY_HEADS, ""))
             names.append(name)
+
     if not rivals:
         return verdict
     answer = (verdict.answer[0], words.ahead(rivals, _behind(case, verdict, leads)))
@@ -72,17 +80,18 @@ def _leads(case: Case, row: int) -> dict[int, Effect]:
 
     A limit may refuse just the weights with which it is ahead.
     """
-    contest, served_point = case.first, case.point(row)
+    contest = case.first
+    rivals = [point for point in contest.unlimited if point != case.point(row)]
     leads = {}
-    for point, unlimited in contest.unlimited.items():
-        best = contest.best.get(point, unlimited)
-        if point != served_point:
-            lead = _lead(case, point, best, row)
-            if lead.gained:
-                leads[best] = lead
-    for point, unlimited in contest.unlimited.items():
-        best = contest.best.get(point, unlimited)
-        if point != served_point and best not in leads and not case.judge.passing[unlimited]:
+    for point in rivals:
+        best, _ = contest.best_of(point)
+        lead = _lead(case, point, best, row)
+        if lead.gained:
+            leads[best] = lead
+
+    for point in rivals:
+        best, unlimited = contest.best_of(point)[0], contest.unlimited[point]
+        if best not in leads and not case.judge.passing[unlimited]:
             lead = contest.moves(unlimited, row).utility
             if lead.gained:
                 leads[unlimited] = lead
@@ -100,7 +109,8 @@ def _lead(case: Case, point: str, row: int, advised: int) -> Effect:
 
 def _behind(case: Case, verdict: Verdict, leads: Mapping[int, Effect]) -> str:
     """The words for what the rivals are ahead of."""
-    if list(leads) == [case.first.best.get(TREES)] and _trees_lead_all_networks(case.first):
+    only_trees = list(leads) == [case.first.best.get(TREES)]
+    if only_trees and _trees_lead_all_networks(case.first):
         return "every network"
     if not verdict.keep:
         return "the pick"
@@ -109,8 +119,9 @@ def _behind(case: Case, verdict: Verdict, leads: Mapping[int, Effect]) -> str:
 
 def _trees_lead_all_networks(contest: Contest) -> bool:
     """Whether boosted trees are surely ahead of every network, each at its best weights."""
-    table, trees = contest.served.table, contest.best[TREES]
-    networks = [row for row in contest.best.values() if table["role"].iloc[row] == "trial"]
+    trees = contest.best[TREES]
+    roles = contest.served.table["role"]
+    networks = [row for row in contest.best.values() if roles.iloc[row] == "trial"]
     return all(contest.moves(trees, network).utility.gained for network in networks)
 
 
@@ -118,24 +129,33 @@ def _reason(case: Case, row: int) -> str:
     """Why a row that is ahead is not advised: a limit refuses it, else the rows that chose; empty
     of the pick.
     """
-    judge = case.judge
-    if judge.passing[row]:
-        same = case.point(row) == case.point(case.pick)
-        return "" if same else words.CHOSE_ANOTHER.format(what=case.title(case.pick))
+    if case.judge.passing[row]:
+        if case.point(row) == case.point(case.pick):
+            return ""
+        return words.CHOSE_ANOTHER.format(what=case.title(case.pick))
+
     changes = case.first.moves(row, case.current).outcomes
-    for limit in judge.limits:
-        if limit.name in changes and not limit.kept(limit.means)[row]:
-            asked = str(limit).removeprefix(f"{limit.name} ").partition(" with ")[0]
+    for limit in _limits_broken_by_mean(case.judge, row):
+        if limit.name in changes:
+            asked = _without_confidence(limit).removeprefix(f"{limit.name} ")
             return words.refused(limit.name, changes[limit.name], asked)
-    refusal = _refusal(judge, row)
+    refusal = _refusal(case.judge, row)
     return refusal if refusal == words.NOT_SHOWN else f"a limit refuses it ({refusal})"
+
+
+def _limits_broken_by_mean(judge: Judge, row: int) -> list[Limit]:
+    return [limit for limit in judge.limits if not limit.kept(limit.means)[row]]
+
+
+def _without_confidence(limit: Limit | Everywhere) -> str:
+    return str(limit).partition(" with ")[0]
 
 
 def _refusal(judge: Judge, row: int) -> str:
     """What refuses a row: the limit that its mean breaks, else noise."""
-    broken = [str(limit) for limit in judge.limits if not limit.kept(limit.means)[row]]
-    broken += [str(limit) for limit in judge.segments if not limit.passing[row]]
-    return broken[0].partition(" with ")[0] if broken else words.NOT_SHOWN
+    broken: list[Limit | Everywhere] = [*_limits_broken_by_mean(judge, row)]
+    broken += [segments for segments in judge.segments if not segments.passing[row]]
+    return _without_confidence(broken[0]) if broken else words.NOT_SHOWN
 
 
 def _allowances(case: Case, leads: Mapping[int, Effect]) -> list[str]:
@@ -151,18 +171,20 @@ def _allowances(case: Case, leads: Mapping[int, Effect]) -> list[str]:
     return sentences
 
 
-def guarded(case: Case, least: float) -> list[str]:
+def guarded(case: Case, gain_to_beat: float) -> list[str]:
     """A sentence on models that look better, on test as on the rows that chose, and fail the guard
     by noise alone.
 
     Args:
-        least: what they must gain on test to look better.
+        gain_to_beat: what they must gain on test to look better.
     """
     contest, judge = case.first, case.judge
     scores = judge.scores(judge.choices.values(judge.scored))
     better = []
     for row in contest.best.values():
-        looked_better = judge.noise[row] and scores[row] > scores[case.current]
-        if looked_better and contest.moves(row, case.current).utility.value > least:
+        if not judge.noise[row] or scores[row] <= scores[case.current]:
+            continue
+        gain = contest.moves(row, case.current).utility
+        if gain.value > gain_to_beat:
             better.append(case.title(row))
     return [words.guarded(better)] if better else []

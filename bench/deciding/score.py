@@ -69,27 +69,32 @@ class Score(Config):
         Args:
             weights, rates: by task, as `fused` takes them. A task without a weight takes no part.
         """
-        names = {task.name: prediction_names(task)[-1] for task in tasks}
-        used = {task: weight for task, weight in weights.items() if weight}
-        over = {names[task]: rates[task] for task in used} if kind == "sum" else {}
-        return cls(
-            kind=kind,
-            weights={names[task]: weight for task, weight in used.items()},
-            rates=over,
-            on="raw",
-        )
+        joint_prediction = {task.name: prediction_names(task)[-1] for task in tasks}
+        weight_of_name, rate_of_name = {}, {}
+        for task, weight in weights.items():
+            if weight:
+                name = joint_prediction[task]
+                weight_of_name[name] = weight
+                if kind == "sum":
+                    rate_of_name[name] = rates[task]
+        return cls(kind=kind, weights=weight_of_name, rates=rate_of_name, on="raw")
 
     def of(self, tasks: Sequence[Task]) -> Score:
         """Itself with all its weights; raises UserError for a weight or a rate of what is not
         predicted.
         """
-        known = [name for task in tasks for name in prediction_names(task)]
-        weights = self.weights or {
-            prediction_names(task)[-1]: 1.0 for task in tasks if task.kind == "binary"
-        }
-        for table, names in (("weights", weights), ("rates", self.rates)):
-            for name in names:
-                check_known("prediction", name, known, f"score.{table}")
+        predictions: list[str] = []
+        joint_weights = {}
+        for task in tasks:
+            names = prediction_names(task)
+            predictions += names
+            if task.kind == "binary":
+                joint_weights[names[-1]] = 1.0
+        weights = self.weights or joint_weights
+        for name in weights:
+            check_known("prediction", name, predictions, "score.weights")
+        for name in self.rates:
+            check_known("prediction", name, predictions, "score.rates")
         return self.model_copy(update={"weights": weights})
 
     def apply(self, predictions: NamedPredictions) -> NDArray[np.float64]:
@@ -97,26 +102,27 @@ class Score(Config):
         rows = len(next(iter(predictions.values())))
         columns = [predictions[name] for name in self.weights]
         stacked = np.stack(columns, axis=1) if columns else np.zeros((rows, 0))
-        return fused(
-            self.kind,
-            stacked,
-            list(self.weights.values()),
-            [self.rates.get(name, 1.0) for name in self.weights],
-        )
+        return fused(self.kind, stacked, list(self.weights.values()), self._rates_of_weights)
+
+    @property
+    def _rates_of_weights(self) -> list[float]:
+        return [self.rates.get(name, 1.0) for name in self.weights]
 
     def __str__(self) -> str:
         """The formula as a verdict has it; `p_buy` is the joint probability, `p_buy.cvr` that given
         the parent.
         """
-        terms = {
-            quoted(f"p_{name.removesuffix('.ctcvr')}"): weight
-            for name, weight in self.weights.items()
-        }
-        return in_formula(self.kind, terms, [self.rates.get(name, 1.0) for name in self.weights])
+        terms = {}
+        for name, weight in self.weights.items():
+            joint = name.removesuffix(".ctcvr")
+            terms[quoted(f"p_{joint}")] = weight
+        return in_formula(self.kind, terms, self._rates_of_weights)
 
 
 def prediction_names(task: Task) -> tuple[str, ...]:
     """The predictions of a task: `click`; with a parent `purchase.cvr` (given it) and
     `purchase.ctcvr` (jointly).
     """
-    return (task.name,) if task.parent is None else (f"{task.name}.cvr", f"{task.name}.ctcvr")
+    if task.parent is None:
+        return (task.name,)
+    return f"{task.name}.cvr", f"{task.name}.ctcvr"

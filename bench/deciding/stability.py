@@ -62,8 +62,9 @@ def as_good(choices: Choices, names: Sequence[str], chosen: int) -> list[int]:
     is_good = (ahead >= -margin - ROUNDING).all(axis=1)
     if has_noise:
         drawn = _difference(choices, names, choices.posterior(names), chosen)
-        is_good &= (np.quantile(drawn, SURE_LOSS, axis=0) >= -ROUNDING).all(axis=1)
-    is_good &= (choices.table["point"] != choices.of("point", chosen)).to_numpy()
+        at_best = np.quantile(drawn, SURE_LOSS, axis=0)
+        is_good &= (at_best >= -ROUNDING).all(axis=1)
+    is_good &= ~choices.rows_of(choices.of("point", chosen))
     return np.flatnonzero(is_good).tolist()
 
 
@@ -145,9 +146,11 @@ def stability_of(judge: Judge, picked: int) -> Stability:
             by_rule = float(over_draws.first[point_of_row == point].sum())
         if share or by_rule or point == point_of_row[picked]:
             points.append(PointStability(**choices.named(row), share=share, by_rule=by_rule))
-    points.sort(
-        key=lambda stability: (-(stability.by_rule or 0), -stability.share, stability.point)
-    )
+
+    def order(stability: PointStability) -> tuple[float, float, str]:
+        return -(stability.by_rule or 0), -stability.share, stability.point
+
+    points.sort(key=order)
     if over_draws is None:
         return Stability(None, None, tuple(points))
     return Stability(over_draws.holds, over_draws.keeps, tuple(points))
@@ -194,7 +197,9 @@ def _over_draws(judge: Judge, picked: int) -> _OverDraws | None:
 
 def grid_of(objectives: int) -> Floats:
     """Weights (W, M) evenly over the simplex, as finely as `GRID` and `FINEST` allow."""
-    steps = FINEST if objectives == 1 else min(FINEST, steps_within(objectives, GRID))
+    steps = FINEST
+    if objectives > 1:
+        steps = min(FINEST, steps_within(objectives, GRID))
     return lattice(objectives, steps) / steps
 
 
@@ -202,5 +207,7 @@ def _winners(choices: Choices, allowed: NDArray[np.bool_]) -> NDArray[np.int64]:
     """(W,), the allowed row whose weighted gain is largest for each weight."""
     gains = choices.gains(choices.names, choices.values(choices.names))
     eligible = np.isfinite(gains).all(axis=1) & allowed
-    scores = np.round(np.nan_to_num(gains) @ grid_of(gains.shape[1]).T, 12)
-    return np.asarray(np.where(eligible[:, None], scores, -np.inf).argmax(axis=0))
+    grid = grid_of(gains.shape[1])
+    scores = np.round(np.nan_to_num(gains) @ grid.T, 12)
+    eligible_scores = np.where(eligible[:, None], scores, -np.inf)
+    return np.asarray(eligible_scores.argmax(axis=0))

@@ -73,7 +73,7 @@ class Verdict:
         anchors: where nobody said what is served, the model's U on average and by anchor.
         slices: by slice of the rows (`scenario=2`) the changes there; see `slice_changes`.
         ahead: names of points that are surely ahead of that row, and not advised.
-        least: the gain in U that this test shows four times in five.
+        detectable: the gain in U that this test shows four times in five.
         about: the row that these effects are of; who: the same in words.
         overall: what a gain of U is of, as a table has it; both_ways: whether it is a mean of two
             tests.
@@ -91,7 +91,7 @@ class Verdict:
     anchors: Mapping[str, Effect] = field(default_factory=dict)
     slices: Mapping[str, Changes] = field(default_factory=dict)
     ahead: tuple[str, ...] = ()
-    least: float | None = None
+    detectable: float | None = None
     about: int | None = None
     who: str = ""
     overall: str = ""
@@ -141,14 +141,16 @@ class Verdict:
         headers = [self.who, *columns]
         rows = self._overall_rows(columns)
         for name in self.changes:
-            rows.append([name, *(str(moves.outcomes[name]) for moves in columns.values())])
+            gains = [str(moves.outcomes[name]) for moves in columns.values()]
+            rows.append([name, *gains])
 
-        worst = {name: (slice, loss) for slice, name, loss in reversed(losses(self.slices))}
+        worst: dict[str, str] = {}
+        for slice, name, loss in losses(self.slices):
+            worst.setdefault(name, f"{slice} {loss}")
         if worst:
             headers.append(words.WORST)
             for row in rows:
-                slice, loss = worst.get(row[0], ("", ""))
-                row.append(f"{slice} {loss}".strip())
+                row.append(worst.get(row[0], ""))
         return headers, rows
 
     @property
@@ -167,12 +169,13 @@ class Verdict:
         """What is gained in U; over several anchors the mean and the least."""
         overall = words.as_mean(self.overall, self.weightings, self.both_ways)
         if not self.anchors:
-            return [[overall, *(str(moves.utility) for moves in columns.values())]]
+            gains = [str(moves.utility) for moves in columns.values()]
+            return [[overall, *gains]]
         (_, mean), *by_anchor = self.anchors.items()
         rows = [[overall, str(mean)]]
         if len(by_anchor) > 1:
-            weighing, least = min(by_anchor, key=lambda anchor: anchor[1].value)
-            rows.append([f"the same where {weighing}: the least", str(least)])
+            weighing, smallest = min(by_anchor, key=lambda anchor: anchor[1].value)
+            rows.append([f"the same where {weighing}: the least", str(smallest)])
         return rows
 
     @property
@@ -185,16 +188,16 @@ class Verdict:
         outcomes = list(self.models[0].gain.outcomes)
         rows = []
         for model in self.models:
-            gains = [
-                str(model.gain.utility),
-                *(str(model.gain.outcomes[name]) for name in outcomes),
-            ]
-            rows.append([model.name, *gains])
+            row = [model.name, str(model.gain.utility)]
+            for name in outcomes:
+                row.append(str(model.gain.outcomes[name]))
+            rows.append(row)
         overall = words.as_mean(self.overall, self.weightings, self.both_ways)
         headers = ["each model at its best weights", overall, *outcomes]
         if any(model.refused for model in self.models):
             headers.append("refused by")
-            rows = [[*row, model.refused] for row, model in zip(rows, self.models, strict=True)]
+            for row, model in zip(rows, self.models, strict=True):
+                row.append(model.refused)
         return headers, rows
 
     @property
@@ -218,7 +221,7 @@ class Verdict:
             "anchors": {name: gain.to_json() for name, gain in self.anchors.items()},
             "segments": {name: _by_outcome(changes) for name, changes in self.slices.items()},
             "ahead": list(self.ahead),
-            "shows": self.least,
+            "shows": self.detectable,
             "models": [model.to_json() for model in self.models],
             "limits": list(self.limits),
         }
@@ -226,10 +229,12 @@ class Verdict:
 
 
 def _by_outcome(changes: Changes) -> dict[str, Any]:
-    return {
-        outcome: change.to_json() if np.isfinite(change.value) else None
-        for outcome, change in changes.items()
-    }
+    document: dict[str, Any] = {}
+    for outcome, change in changes.items():
+        document[outcome] = None
+        if np.isfinite(change.value):
+            document[outcome] = change.to_json()
+    return document
 
 
 def unserved(reason: str) -> Verdict:
@@ -239,9 +244,8 @@ def unserved(reason: str) -> Verdict:
 
 def moves_nothing(change: Moves) -> bool:
     """Whether a change moves no outcome at all: both rank exactly alike."""
-    return all(
-        effect.value == effect.low == effect.high == 0 for effect in change.outcomes.values()
-    )
+    effects = change.outcomes.values()
+    return all(effect.value == effect.low == effect.high == 0 for effect in effects)
 
 
 def losses(slices: Mapping[str, Changes]) -> list[tuple[str, str, Effect]]:

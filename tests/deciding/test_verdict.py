@@ -159,7 +159,7 @@ def test_what_cannot_be_told_says_what_this_test_can_show():
     verdict = told(front_of([CURRENT, ("7", "trial", 0.5, 0.41, 0.412)], 0.03), row=1)
     assert verdict.kind == "unknown"
     smallest = 1.25 * (stats.norm.isf(0.05) + stats.norm.isf(0.2)) * 0.03
-    assert verdict.least == pytest.approx(smallest, rel=0.1)
+    assert verdict.detectable == pytest.approx(smallest, rel=0.1)
     # but not surely
     behind = told(front_of([CURRENT, ("7", "trial", 0.5, 0.395, 0.395)], 0.03), row=1)
     assert behind.kind == "unknown"

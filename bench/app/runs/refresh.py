@@ -208,7 +208,7 @@ def _worse(judgements: Sequence[Judgement], deployment: Deployment) -> Iterator[
     names = [judgement.metric for judgement in judgements]
     rates = deployment.result.decision.serving.rates
     aim = aims_of(deployment.policy, names, rates, today=True)[0]
-    for judgement, share, floor in zip(judgements, aim.shares, aim.least, strict=True):
+    for judgement, share, floor in zip(judgements, aim.shares, aim.minimums, strict=True):
         gain = judgement.gain
         loses_share = share and gain is not None and gain.high < share - 1
         if loses_share or judgement.estimate.high < floor:

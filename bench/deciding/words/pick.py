@@ -67,12 +67,15 @@ class Told:
         """The same in one sentence: what is picked, what it gains, and how often it holds."""
         if self.chosen == self.choices.current:
             return self._keep()
+        sentence = f"The pick is {self._called(self.chosen)}"
         against, gains = self._gains()
-        gains = f", against {against}: {gains}" if against else f" with {gains}"
-        holds = ""
+        if against:
+            sentence += f", against {against}: {gains}"
+        else:
+            sentence += f" with {gains}"
         if self.stability.holds is not None:
-            holds = f"; it holds in {self.stability.holds:.0%} of retrainings"
-        return f"The pick is {self._called(self.chosen)}{gains}{holds}."
+            sentence += f"; it holds in {self.stability.holds:.0%} of retrainings"
+        return f"{sentence}."
 
     @property
     def _who(self) -> str:
@@ -92,7 +95,6 @@ class Told:
     def reason(self) -> str:
         """The same with values on the rows that chose, how often the pick holds, the guard's part,
         and how often nothing dominates the pick."""
-        chance = float(self.choices.of("p_nondominated", self.chosen))
         sentences = [
             self._first(),
             self._gains_where_chosen(),
@@ -100,9 +102,11 @@ class Told:
             self._doubt(),
             self._simpler(),
             self._guarded(),
-            "" if np.isnan(chance) else f"P(non-dominated) is {chance:.2f}.",
         ]
-        return " ".join(sentence for sentence in sentences if sentence)
+        chance = float(self.choices.of("p_nondominated", self.chosen))
+        if not np.isnan(chance):
+            sentences.append(f"P(non-dominated) is {chance:.2f}.")
+        return " ".join(filter(None, sentences))
 
     def _gains_where_chosen(self) -> str:
         if self.chosen == self.choices.current:
@@ -113,23 +117,24 @@ class Told:
         rows = "On the rows that chose, against" if self.choices.served else "Against"
         return f"{rows} {against}: {gains}."
 
-    def challenger(self, within: bool) -> str:
+    def challenger(self, keeps_limits: bool) -> str:
         """A point that a user asked for, with the weights that are best for it, and what it gains
         where it was chosen.
 
         Args:
-            within: whether these keep the policy's limits.
+            keeps_limits: whether these keep the policy's limits.
         """
         first = f"As asked: {self._called(self.chosen)}"
         if self.choices.served:
-            limits = "within its limits" if within else "none of which keep its limits"
+            limits = "within its limits" if keeps_limits else "none of which keep its limits"
             first += f", the best for it by the policy, {limits}"
         first += "."
         if self.chosen == self.choices.current:
             return f"{first} It is what all are compared with."
         against, gains = self._gains()
         gains = f"Against {against}: {gains}" if against else f"It has {gains}"
-        return f"{first} {gains}. {self._basis().replace(', by which it was picked', '')}"
+        basis = self._basis().replace(", by which it was picked", "")
+        return f"{first} {gains}. {basis}"
 
     def _first(self) -> str:
         if self.chosen == self.choices.current:
@@ -154,32 +159,42 @@ class Told:
             names = [f"{name} ({weight:.0%})" for name, weight in weights]
         because = PICK_RULES[policy.rule].because.format(names=listed(names))
         bounds = [str(limit) for limit in judge.limits if isinstance(limit, Bound) and limit.keyed]
-        return f"{because} with {listed(bounds)}" if bounds else because
+        if bounds:
+            because += f" with {listed(bounds)}"
+        return because
 
     def _gains(self) -> tuple[str, str]:
         """The current point, and differences from it in the objectives and in what the rule scores,
         with intervals; without a current point the values themselves."""
         choices = self.choices
         names = list(dict.fromkeys([*choices.names, *self.judge.scored]))
-        values = choices.values(names)
         if choices.current is None:
-            of_pick = zip(names, values[self.chosen], strict=True)
-            return "", ", ".join(f"{name} {value:.5g}" for name, value in of_pick)
+            values = choices.values(names)[self.chosen]
+            pairs = zip(names, values, strict=True)
+            return "", ", ".join(f"{name} {value:.5g}" for name, value in pairs)
         against = self._called(choices.current)
         if choices.today:
             against = str(choices.of("name", choices.current))
+        return against, ", ".join(self._gains_on(choices.current, names))
+
+    def _gains_on(self, current: int, names: Sequence[str]) -> list[str]:
+        choices = self.choices
+        values = choices.values(names)
         gains = choices.gains(names, values)[self.chosen]
         drawn = choices.gains(names, choices.posterior(names))[:, self.chosen]
-        ends = np.quantile(drawn, ENDS, axis=0) if len(drawn) else np.zeros((0, len(names)))
+        ends = np.zeros((0, len(names)))
+        if len(drawn):
+            ends = np.quantile(drawn, ENDS, axis=0)
+
         gains_in_words = []
         for place, name in enumerate(names):
-            if values[choices.current, place] == 0 and not choices.in_thousandths(name):
+            if values[current, place] == 0 and not choices.in_thousandths(name):
                 # of which nothing is a per cent
                 gain = f"{values[self.chosen, place]:.3g} (there: 0)"
             else:
                 gain = difference(choices, name, gains[place], *ends[:, place])
             gains_in_words.append(f"{name} {gain}")
-        return against, ", ".join(gains_in_words)
+        return gains_in_words
 
     def _doubt(self) -> str:
         """How often the pick holds; where that is seldom, what else comes first."""
@@ -195,22 +210,27 @@ class Told:
         point = self.choices.of("point", self.chosen)
         rivals = []
         for stability in self.stability.points:
-            first = stability.by_rule or 0.0
+            share_first = stability.by_rule or 0.0
             if stability.point == point:
-                if first and self.choices.served:
-                    doubt += f"; with some weights this model comes first in {first:.0%}"
-            elif first >= 0.01:
+                if share_first and self.choices.served:
+                    doubt += f"; with some weights this model comes first in {share_first:.0%}"
+            elif share_first >= 0.01:
                 rivals.append(self._rival(stability))
-        instead = f" First instead: {listed(rivals[:RIVALS])}." if rivals else ""
-        return f"{doubt}.{instead}"
+        doubt += "."
+        if rivals:
+            doubt += f" First instead: {listed(rivals[:RIVALS])}."
+        return doubt
 
     def _rival(self, stability: PointStability) -> str:
         """A point that comes first in some draws: `trial 7 (mmoe) in 12%`."""
         name = self.titles.get(stability.name)
         if not name:
-            is_trial = stability.point[0].isdigit()
-            name = f"{stability.name} ({stability.architecture})" if is_trial else stability.name
-        behind = " (behind in every head)" if self._behind(stability.point) else ""
+            name = stability.name
+            if stability.point[0].isdigit():  # a trial
+                name += f" ({stability.architecture})"
+        behind = ""
+        if self._behind(stability.point):
+            behind = " (behind in every head)"
         return f"{name} in {stability.by_rule:.0%}{behind}"
 
     def _behind(self, point: str) -> bool:
@@ -222,9 +242,10 @@ class Told:
             return ""
         names = []
         for row in self.as_good:
-            size = self.choices.of("size", row)
-            of_size = f" of {size:,.0f} parameters" if np.isfinite(size) else ""
-            names.append(self._called(row) + of_size)
+            name, size = self._called(row), self.choices.of("size", row)
+            if np.isfinite(size):
+                name += f" of {size:,.0f} parameters"
+            names.append(name)
         margin = f"{MARGIN / 10:g} in every objective"
         if self.choices.served:
             margin = f"{MARGIN:.1%} in every outcome"
@@ -233,10 +254,14 @@ class Told:
 
     def _guarded(self) -> str:
         judge = self.judge
-        limits = [str(limit) for limit in (*judge.limits, *judge.segments)]
-        sentences = [self._excluded(limits)] if limits else []
-        for reason in dict.fromkeys(judge.unjudged.values()):
-            names = [name for name, why in judge.unjudged.items() if why == reason]
+        limits = list(map(str, [*judge.limits, *judge.segments]))
+        sentences = []
+        if limits:
+            sentences.append(self._excluded(limits))
+        names_by_reason: dict[str, list[str]] = {}
+        for name, reason in judge.unjudged.items():
+            names_by_reason.setdefault(reason, []).append(name)
+        for reason, names in names_by_reason.items():
             sentences.append(f"The guard could not judge {', '.join(names)}: {reason}.")
         for segments in judge.segments:
             if segments.unjudged:
@@ -264,12 +289,13 @@ class Told:
 def difference(choices: Choices, name: str, gain: float, *ends: float) -> str:
     """A gain in words, with the ends of its interval if they differ: per cent of current, signed as
     the value moves; of a head's metric in its own unit."""
-    moves = sorted(end * choices.sign(name) for end in ends or (gain, gain))
-    in_thousandths = choices.in_thousandths(name)
-    value = _move_in_words(gain * choices.sign(name), in_thousandths)
-    if moves[0] == moves[-1]:
+    sign, in_thousandths = choices.sign(name), choices.in_thousandths(name)
+    value = _move_in_words(gain * sign, in_thousandths)
+    moves = sorted(end * sign for end in ends)
+    if not moves or moves[0] == moves[-1]:
         return value
-    low, high = (_move_in_words(move, in_thousandths) for move in (moves[0], moves[-1]))
+    low = _move_in_words(moves[0], in_thousandths)
+    high = _move_in_words(moves[-1], in_thousandths)
     return f"{value} ({low} to {high})"
 
 
@@ -277,4 +303,6 @@ def _move_in_words(move: float, in_thousandths: bool) -> str:
     move = round(move, 6) + 0.0  # no minus before 0
     if in_thousandths:
         return f"{move / 10 + 0.0:+.4f}"
-    return f"{100 * move:+.2g}%" if abs(move) < 0.1 else f"{100 * move:+.0f}%"
+    if abs(move) < 0.1:
+        return f"{100 * move:+.2g}%"
+    return f"{100 * move:+.0f}%"

@@ -36,6 +36,9 @@ BOTH_WAYS = (
 SURE_IN_SLICES = "Intervals of all segments of a kind hold together, too."
 UNTESTED = "After one training each, no intervals are known."
 KEEP = "Keep {against}: {why}."
+NO_OTHER_PICK = "the policy picks no other point"
+NOTHING_ALLOWED = "no point that the policy allows is better"
+"""Why to keep what there is: see also `nothing` and `costs`."""
 UNTRAINED = (
     "Cannot tell whether to switch to {what}: after one training each, no intervals are known."
 )
@@ -135,7 +138,8 @@ def titles_of(points: Sequence[Point]) -> dict[str, str]:
     titles = {}
     for trial in trials:
         if count_of_long[long[trial.name]] > 1:
-            namesakes = [other for other in trials if long[other.name] == long[trial.name]]
+            title = long[trial.name]
+            namesakes = [namesake for namesake in trials if long[namesake.name] == title]
             titles[trial.name] = short[trial.name] + _difference(trial, namesakes)
         elif count_of_short[short[trial.name]] > 1:
             titles[trial.name] = long[trial.name]
@@ -157,7 +161,9 @@ def _difference(point: Point, namesakes: Sequence[Point]) -> str:
             setting = SETTINGS.get(key, " ".join(key.split(".")[-2:]))
             if point.trainer:
                 setting = key.removeprefix(f"trainer.{point.trainer}.")
-            value_in_words = f"{value:.3g}" if isinstance(value, float) else value
+            value_in_words = str(value)
+            if isinstance(value, float):
+                value_in_words = f"{value:.3g}"
             return f", {setting} {value_in_words}".replace("_", " ")
     return f" ({point.name})"
 
@@ -175,8 +181,10 @@ def _title(point: Point) -> str:
     own_experts = point.config.get(f"{options}.own_experts")
     if own_experts is not None:
         title += f", {shared_experts} shared and {own_experts} own experts"
+    elif experts == 1:
+        title += ", 1 expert"
     elif experts is not None:
-        title += f", {experts} expert" if experts == 1 else f", {experts} experts"
+        title += f", {experts} experts"
     if point.until:
         title += f", stopped after {point.until:,} samples"
     return title
@@ -197,7 +205,9 @@ def beginning(name: str) -> str:
     it is.
     """
     ours = name in (SINGLE_TASK, *NAMES.values()) or name.startswith("a blend of ")
-    return name[0].upper() + name[1:] if ours else name
+    if not ours:
+        return name
+    return name[0].upper() + name[1:]
 
 
 def several(name: str) -> bool:
@@ -218,7 +228,9 @@ def as_mean(row: str, weightings: int, both_ways: bool) -> str:
     """
     if weightings > 1:
         row += f" over {weightings} weightings"
-    return f"{row} (mean of two tests)" if both_ways else row
+    if both_ways:
+        row += " (mean of two tests)"
+    return row
 
 
 def model(who: str, gain: Effect, overall: str) -> str:
@@ -247,8 +259,8 @@ def added(best: Effect | None) -> str:
 
 def nothing(best: Effect, overall: str, limited: bool) -> str:
     """That no candidate gains what matters; `limited`: whether limits are in force."""
-    within = " within the limits" if limited else ""
-    return f"nothing{within} gains more than {_at_most(best)}% {overall}"
+    nothing = "nothing within the limits" if limited else "nothing"
+    return f"{nothing} gains more than {_at_most(best)}% {overall}"
 
 
 def _at_most(best: Effect) -> str:
@@ -383,16 +395,16 @@ def shows(gain: float | None) -> str:
     return f"This test shows gains of {percent(gain)[1:]}% or more four times in five."
 
 
-def start(weights: Mapping[str, float], alike: bool) -> str:
+def start(weights: Mapping[str, float], counts_alike: bool) -> str:
     """That nobody said what is served, and what the weights are.
 
     Args:
-        alike: whether the policy counts 1% of each outcome alike.
+        counts_alike: whether the policy counts 1% of each outcome alike.
     """
     sentence = (
         "Nobody said what is served today, so this compares models alone, each at its best weights."
     )
-    if weights and alike:
+    if weights and counts_alike:
         sentence += (
             f" The weights, {in_words(weights)}, are a start: 1% of each outcome counts alike."
         )
@@ -417,7 +429,9 @@ def ahead(rivals: Mapping[str, tuple[str, str]], advised: str) -> str:
     """
     if len(rivals) == 1:
         [(name, (lead, reason))] = rivals.items()
-        but = f", but {reason}" if reason else ""
+        but = ""
+        if reason:
+            but = f", but {reason}"
         return f"{beginning(name)} {_are(name)} ahead of {advised} {lead}{but}."
     leads = [f"{name} {lead}" for name, (lead, _) in rivals.items()]
     reasons = [reason for _, reason in rivals.values()]
@@ -464,6 +478,12 @@ def limits_in_force(limits: Sequence[str], values: bool) -> str:
         names_by_bound.setdefault(bound, []).append(name)
     grouped = [f"{listed(names)} {bound}" for bound, names in names_by_bound.items()]
     return f"Limits in force: {'; '.join(grouped)}."
+
+
+def as_logged(changes: Changes) -> str:
+    """The changes without the weights of an exposure."""
+    by_outcome = [f"{change} of {name}" for name, change in changes.items()]
+    return f"If all rows counted alike: {', '.join(by_outcome)}."
 
 
 def left_out(names: Sequence[str]) -> str:
@@ -513,7 +533,9 @@ def of_items(name: str, value: float, gain: Effect, today: str) -> str:
     outcome = ranked(metric)
     assert outcome is not None
     title = LISTS[outcome.measure].title.format(column=column, limit=outcome.limit)
-    places = f"{outcome.cut:g}%" if outcome.percent else f"{outcome.cut:g}"
+    places = f"{outcome.cut:g}"
+    if outcome.percent:
+        places += "%"
     sentence = f"{title} in the first {places}: {value:.1%} of the rows"
     if not math.isfinite(gain.value):
         return f"{sentence}."
