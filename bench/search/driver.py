@@ -126,7 +126,9 @@ def decide(plan: SearchPlan, standings: Iterable[Standing], late: bool = False) 
     if not (now.waiting | now.failed).all():
         return None
     baseline = _baseline_on(single_task, rules)
-    return baseline if baseline and rules.samples(baseline.rung) <= budget_left else None
+    if baseline and rules.samples(baseline.rung) <= budget_left:
+        return baseline
+    return None
 
 
 def _after_new_trial(
@@ -143,7 +145,7 @@ def _set_aside(plan: SearchPlan, single_task: Sequence[Standing]) -> int:
     """Training samples that one of these trials still needs to reach full length."""
     if not plan.by_rungs or SINGLE_TASK not in plan.space.choices(SHARING):
         return 0
-    alive = [standing for standing in single_task if standing.progress != "failed"]
+    alive = _alive(single_task)
     if not alive and len(single_task) > plan.tries:
         return 0  # all planned ones have failed
     rungs = plan.rules.rungs
@@ -151,9 +153,13 @@ def _set_aside(plan: SearchPlan, single_task: Sequence[Standing]) -> int:
     return rungs[-1] - (rungs[begun - 1] if begun else 0)
 
 
+def _alive(standings: Sequence[Standing]) -> list[Standing]:
+    return [standing for standing in standings if standing.progress != "failed"]
+
+
 def _baseline_on(single_task: Sequence[Standing], rules: Rules) -> RungStep | None:
     """The next step of the best of these trials at the highest rung, unless that is the last."""
-    alive = [standing for standing in single_task if standing.progress != "failed"]
+    alive = _alive(single_task)
     reached = max((len(standing.results) for standing in alive), default=0)
     if reached in (0, len(rules.rungs)):
         return None
@@ -267,7 +273,8 @@ class _Search:
         standings = study.history.standings
         self._checkpoints.tidy([standings[record.number]], len(self._rungs))
         self._checkpoints.fit(standings, self._plan.rules)
-        if failure := record.failure:
+        failure = record.failure
+        if failure:
             self._progress.note(f"trial {record.number} failed ({failure.kind}): {failure.reason}")
         return record
 

@@ -41,9 +41,9 @@ class Encoding:
         self.options = np.array([len(node.options) for node in self.nodes.values()], dtype=np.int64)
         self._paths: list[list[list[tuple[int, float]]]] = [[] for _ in self.column]
         for name, _, path in parameters:
-            encoded_path = [
-                (self.column[switch], self.nodes[switch].encode(branch)) for switch, branch in path
-            ]
+            encoded_path = []
+            for switch, branch in path:
+                encoded_path.append((self.column[switch], self.nodes[switch].encode(branch)))
             self._paths[self.column[name]].append(encoded_path)
 
     def rows(self, configurations: Sequence[Mapping[str, Scalar]]) -> Floats:

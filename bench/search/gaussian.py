@@ -96,9 +96,13 @@ class Kernel:
     def pairs(self, rows: Floats) -> Pairs:
         """The data that the kernel needs for every pair of rows (N, D), each pair once."""
         first, second = np.tril_indices(len(rows))
-        squares = np.array([_squares(rows[first, n], rows[second, n]) for n in self.numbers])
-        same = np.array([rows[first, n] == rows[second, n] for n in self.choices], dtype=np.float64)
-        return Pairs(first, second, squares.reshape(-1, len(first)), same.reshape(-1, len(first)))
+        squares = np.empty((len(self.numbers), len(first)))
+        for row, column in enumerate(self.numbers):
+            squares[row] = _squares(rows[first, column], rows[second, column])
+        same = np.empty((len(self.choices), len(first)))
+        for row, column in enumerate(self.choices):
+            same[row] = rows[first, column] == rows[second, column]
+        return Pairs(first, second, squares, same)
 
     def values(self, rows: Floats, known_rows: Floats, weights: Floats, lengths: Floats) -> Floats:
         """The kernel between rows (N, D) and known rows (K, D): (N, K).
@@ -319,10 +323,11 @@ class Posterior:
 
     def _halves(self, covariances: Floats) -> list[Floats]:
         """Covariances (N, K) through the inverse of each objective's factor: (K, N)."""
-        return [
-            solve_triangular(factor, covariances.T, lower=True, check_finite=False)
-            for factor in self._factors
-        ]
+        halves = []
+        for factor in self._factors:
+            half = solve_triangular(factor, covariances.T, lower=True, check_finite=False)
+            halves.append(half)
+        return halves
 
 
 def _fitted_settings(kernel: Kernel, rows: Floats, lowness: Floats, values: Floats) -> Settings:

@@ -375,8 +375,15 @@ class GaussianSampler:
         Failed trials count as the worst, with much noise. Without them, a search would stay where
         trials fail if values rise towards there.
         """
-        reached = [rungs for rungs in results if rungs]
-        reached_configs = [configs[trial] for trial, rungs in enumerate(results) if rungs]
+        reached = []
+        reached_configs = []
+        failed_configs = []
+        for config, rungs in zip(configs, results, strict=False):
+            if rungs:
+                reached.append(rungs)
+                reached_configs.append(config)
+            elif rungs is None:
+                failed_configs.append(config)
         values = full_length(reached, len(self._signs))
         order = Order(values, self._objectives, self._reference)
         if order.measured < STARTUP:
@@ -385,12 +392,12 @@ class GaussianSampler:
         modelled = _modelled(order, rng).tolist()
         evidence = self._evidence(reached, modelled)
         encoded = self.shape.rows([reached_configs[trial] for trial in modelled])
+        failed = self.shape.rows(failed_configs[-FAILED:])
         fitted = np.sort(rng.permutation(len(evidence.trials))[:FITTED])
-        failed = [configs[trial] for trial, rungs in enumerate(results) if rungs is None]
         warp = Warp(evidence.values)
         belief = Belief(
             self.shape,
-            self._posterior(evidence, warp, encoded, fitted, self.shape.rows(failed[-FAILED:])),
+            self._posterior(evidence, warp, encoded, fitted, failed),
             warp,
             self._front(reached),
             self._worst,
@@ -444,11 +451,11 @@ def _unfinished(
     results: Results, configs: Sequence[Mapping[str, Scalar]]
 ) -> list[Mapping[str, Scalar]]:
     """Configurations of the trials without a result that have not failed."""
-    return [
-        config
-        for trial, config in enumerate(configs)
-        if trial >= len(results) or (results[trial] is not None and not results[trial])
-    ]
+    unfinished = []
+    for config, rungs in zip(configs, results, strict=False):
+        if rungs is not None and not rungs:
+            unfinished.append(config)
+    return [*unfinished, *configs[len(results) :]]
 
 
 BATCH = 4

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any
@@ -36,7 +36,9 @@ def missing_tries(
     count = Counter(params[SHARING] for params in first)
     pinned: list[dict[str, Scalar]] = []
     for number in range(1, tries + 1):
-        pinned += [{SHARING: kind} for kind in kinds if count[kind] <= number]
+        for kind in kinds:
+            if count[kind] <= number:
+                pinned.append({SHARING: kind})
     return pinned
 
 
@@ -170,25 +172,32 @@ def beginning(
     if not kinds:
         return tuple(portfolio) or (space.defaults(tasks),)
     defaults = [space.defaults(tasks, {SHARING: kind}) for kind in kinds]
-    numeric = {name: value for name, value in defaults[0].items() if name == NUMERIC}
+    numeric: dict[str, Scalar] = {}
+    if NUMERIC in defaults[0]:
+        numeric[NUMERIC] = defaults[0][NUMERIC]
 
-    candidates = (*portfolio, *defaults)
-    single_task = [{**numeric, **params} for params in candidates if _is_single_task(params)]
-    best = [{**numeric, **params} for params in portfolio[:learnt_first]]
-    by_numeric: list[Mapping[str, Scalar]] = []
+    openings: list[Mapping[str, Scalar]] = []
+    for params in (*portfolio, *defaults):
+        if params[SHARING] == SINGLE_TASK:
+            openings.append({**numeric, **params})
+            break
+    for params in portfolio[:learnt_first]:
+        openings.append({**numeric, **params})
     if portfolio and NUMERIC not in portfolio[0]:
-        by_numeric = [{**portfolio[0], NUMERIC: kind} for kind in space.branches(NUMERIC)]
-    openings = [*single_task[:1], *best, *by_numeric, *defaults, *portfolio[learnt_first:]]
-    return tuple({frozenset(params.items()): params for params in openings}.values())
+        for kind in space.branches(NUMERIC):
+            openings.append({**portfolio[0], NUMERIC: kind})
+    openings += [*defaults, *portfolio[learnt_first:]]
+    return tuple(_distinct(openings))
 
 
-def _is_single_task(params: Mapping[str, Scalar]) -> bool:
-    return params[SHARING] == SINGLE_TASK
+def _distinct(configs: Iterable[Mapping[str, Scalar]]) -> Iterable[Mapping[str, Scalar]]:
+    """Configurations without repetitions, in order."""
+    return {frozenset(config.items()): config for config in configs}.values()
 
 
 def learnt(
     space: Space, tasks: Sequence[str], objectives: int, rows: int
-) -> list[dict[str, Scalar]]:
+) -> list[Mapping[str, Scalar]]:
     """Searched parameters of the best matching portfolio, best first; empty if none matches.
 
     A portfolio matches if it was learnt on no more rows of train and knows every choice of the
@@ -200,21 +209,18 @@ def learnt(
     the space has, or the default.
     """
     switches = {name for name, node in space.tree.items() if isinstance(node, Switch)} - {NUMERIC}
-    matching = [
-        portfolio
-        for portfolio in read_portfolios()
-        if portfolio["rows"] <= rows and _matches(portfolio, space, switches)
-    ]
-    if not matching:
-        return []
-
-    def distance(portfolio: Mapping[str, Any]) -> tuple[int, int, int]:
+    nearest: Mapping[str, Any] = {"configurations": []}
+    least_distance = (math.inf, 0, 0)
+    for portfolio in read_portfolios():
+        if portfolio["rows"] > rows or not _matches(portfolio, space, switches):
+            continue
         extra_choices = _choices(portfolio) - switches
-        return len(extra_choices), -portfolio["rows"], abs(portfolio["objectives"] - objectives)
-
-    nearest = min(matching, key=distance)
+        by_objectives = abs(portfolio["objectives"] - objectives)
+        distance = (len(extra_choices), -portfolio["rows"], by_objectives)
+        if distance < least_distance:
+            nearest, least_distance = portfolio, distance
     configurations = [fitted(config, space, tasks) for config in nearest["configurations"]]
-    return list({tuple(config.items()): config for config in configurations if config}.values())
+    return list(_distinct(filter(None, configurations)))
 
 
 def _choices(portfolio: Mapping[str, Any]) -> set[str]:

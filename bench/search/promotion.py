@@ -310,14 +310,17 @@ def promotions(now: Standings, rules: Rules) -> Iterator[RungStep]:
 
     The highest rung comes first; at a rung merit before the floor, and the better trial first.
     """
-    while step := _next(now, rules):
+    step = _next(now, rules)
+    while step:
         yield step
         now = Standings(standing.after(step) for standing in now.standings)
+        step = _next(now, rules)
 
 
 def _next(now: Standings, rules: Rules) -> RungStep | None:
     for rung in reversed(range(len(rules.rungs) - 1)):
-        if step := _promotion(now, rules, rung):
+        step = _promotion(now, rules, rung)
+        if step:
             return step
     return None
 
@@ -337,7 +340,8 @@ def _promotion(now: Standings, rules: Rules, rung: int) -> RungStep | None:
     best = order.best_of(waits)
     if best and best.position < places:
         return RungStep(now.standings[best.row].number, rung + 1)
-    if served := order.best_of(unserved):
+    served = order.best_of(unserved)
+    if served:
         return RungStep(now.standings[served.row].number, rung + 1, floor=True)
     return None
 
@@ -350,11 +354,10 @@ def _places_by_merit(now: Standings, rules: Rules, rung: int, values: Floats, se
         settled: trials that are done with the rung: (N,).
     """
     finite = measured(values)
-    came_by_floor = [row for row, granted in now.granted.items() if rung in granted]
-    places = rules.places(rung, int(settled.sum() - settled[came_by_floor].sum()))
-    promoted = finite & (now.begun > rung + 1)
-    go_by_floor = [row for row, granted in now.granted.items() if rung + 1 in granted]
-    if promoted.sum() - promoted[go_by_floor].sum() < places:
+    settled_by_merit = settled & ~now.promoted_by_floor(rung)
+    places = rules.places(rung, int(settled_by_merit.sum()))
+    promoted_by_merit = finite & (now.begun > rung + 1) & ~now.promoted_by_floor(rung + 1)
+    if promoted_by_merit.sum() < places:
         return places
     if not rules.places(rung, int(settled.sum())):
         return 0
@@ -368,7 +371,9 @@ def _unserved(now: Standings, rules: Rules, rung: int, waits: Mask, settled: Mas
     """First tries of those kinds for which the floor may promote one from a rung: (N,)."""
     unserved = np.zeros(len(now), dtype=bool)
     cost = rules.samples(rung + 1)
-    spent = sum(rules.samples(granted) for rungs in now.granted.values() for granted in rungs)
+    spent = 0
+    for granted in now.granted.values():
+        spent += sum(map(rules.samples, granted))
     if spent + cost > rules.share * (now.samples(rules.rungs) + cost):
         return unserved
     undecided = (now.begun > rung) & ~settled

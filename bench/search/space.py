@@ -98,10 +98,9 @@ class Space:
 
     def describe(self) -> dict[str, object]:
         """Plain values, a row for each parameter; `when` has the branches that lead to it."""
-        rows = [
-            {"name": name, "when": dict(path), **node.describe()}
-            for name, node, path in trees.walk(self.whole)
-        ]
+        rows = []
+        for name, node, path in trees.walk(self.whole):
+            rows.append({"name": name, "when": dict(path), **node.describe()})
         return {"title": self.title, "parameters": rows}
 
     def digest(self) -> str:
@@ -130,10 +129,12 @@ class Space:
         if it is unknown, or contradicts another name.
         """
         values = expand(fixed)
-        tree = trees.pin(self.tree, values)
+        tree = dict(trees.pin(self.tree, values))
         names = trees.names(tree)
-        extra = {name: Constant(value=value) for name, value in values.items() if name not in names}
-        return replace(self, tree={**tree, **extra})
+        for name, value in values.items():
+            if name not in names:
+                tree[name] = Constant(value=value)
+        return replace(self, tree=tree)
 
     def variants(self, tasks: Sequence[str]) -> Iterator[dict[str, Scalar]]:
         """Configurations that together visit every branch, and there each parameter's default,
@@ -187,7 +188,8 @@ def load_space(name_or_path: str) -> Space:
     path = content.find("search_spaces", name_or_path)
     file = validate(_File, content.read_toml(path), str(path))
     tree = trees.read(file.parameters, str(path))
-    if repeated := trees.names(tree) & file.fixed.keys():
+    repeated = trees.names(tree) & file.fixed.keys()
+    if repeated:
         raise UserError(
             f"{path}: {min(repeated)}: expected either a fixed value or a parameter, found both"
         )
@@ -249,9 +251,10 @@ def fitting(space: Space, schema: Schema) -> Fitted:
             if branch != axis.kind:
                 unwanted[axis.name, branch] = axis.reason
         space = space.restricted({axis.name: axis.kind})
-    left_out = {
-        f"{name} = {branch}": reason for (name, branch), reason in unwanted.items() if branch
-    }
+    left_out = {}
+    for (name, branch), reason in unwanted.items():
+        if branch:
+            left_out[f"{name} = {branch}"] = reason
     return Fitted(space, left_out)
 
 
@@ -318,7 +321,7 @@ def describe_space(name_or_path: str, dataset: str | None = None) -> dict[str, A
     from bench.data import load_card  # needed only with a data set
     from bench.data.card_summary import shape_of
 
-    space = load_space(name_or_path)
+    space = load_space(str(content.find("search_spaces", name_or_path)))
     tasks = TWO_TASKS
     left_out: Mapping[str, str] = {}
     if dataset is not None:
@@ -326,11 +329,10 @@ def describe_space(name_or_path: str, dataset: str | None = None) -> dict[str, A
         tasks = tuple(task.name for task in schema.tasks)
         fitted = fitting(space, schema)
         space, left_out = fitted.space, fitted.left_out
-    branches = {
-        name: list(node.branches)
-        for name, node, _ in trees.walk(space.tree)
-        if isinstance(node, Switch)
-    }
+    branches = {}
+    for name, node, _ in trees.walk(space.tree):
+        if isinstance(node, Switch):
+            branches[name] = list(node.branches)
     return {
         "name": Path(name_or_path).stem,
         "title": space.title,

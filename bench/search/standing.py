@@ -88,11 +88,19 @@ class Standings:
     def __len__(self) -> int:
         return len(self.standings)
 
+    def promoted_by_floor(self, rung: int) -> NDArray[np.bool_]:
+        """Whether the floor promoted each trial to a rung: (N,)."""
+        promoted = np.zeros(len(self), dtype=bool)
+        for row, rungs in self.granted.items():
+            promoted[row] = rung in rungs
+        return promoted
+
     def values(self, rung: int) -> NDArray[np.float64]:
         """Results at a rung that some trial has reached: (N, objectives), NaN for the others."""
-        results = [
-            standing.results[rung] for standing in self.standings if len(standing.results) > rung
-        ]
+        results = []
+        for standing in self.standings:
+            if len(standing.results) > rung:
+                results.append(standing.results[rung])
         values = np.full((len(self), len(results[0])), np.nan)
         values[self.reached > rung] = results
         return values

@@ -103,10 +103,10 @@ def _move_below(tree: dict[str, Node], name: str, unless: object, where: str) ->
         if branch not in switch.branches:
             raise UserError(f"{where}: {unknown('branch', str(branch), switch.branches)}")
     node = tree.pop(name)
-    branches = {
-        branch: inner if branch in excluded else {**inner, name: node}
-        for branch, inner in switch.branches.items()
-    }
+    branches = dict(switch.branches)
+    for branch, inner in switch.branches.items():
+        if branch not in excluded:
+            branches[branch] = {**inner, name: node}
     tree[switch_name] = replace(switch, branches=branches)
 
 
@@ -117,9 +117,9 @@ def _read_node(table: Mapping[str, object], where: str) -> Node:
         raise UserError(f"{where}: missing key 'type'; known are {', '.join(TYPES)}")
     if kind == "switch":
         switch = validate(_SwitchTable, options, where)
-        branches = {
-            branch: read(inner, f"{where} = {branch}") for branch, inner in switch.branches.items()
-        }
+        branches: dict[str, Tree] = {}
+        for branch, inner in switch.branches.items():
+            branches[branch] = read(inner, f"{where} = {branch}")
         return Switch(switch.default, branches, switch.where == "groups")
     if kind not in PARAMETERS:
         raise UserError(f"{where}: {unknown('type', str(kind), TYPES)}")
@@ -198,10 +198,9 @@ def pin(tree: Tree, values: Mapping[str, Scalar]) -> Tree:
         elif isinstance(node, Simplex):
             pinned[name] = _pin_weights(name, node, values)
         elif isinstance(node, Switch):
-            branches = {
-                branch: _pin_branch(name, branch, inner, values)
-                for branch, inner in node.branches.items()
-            }
+            branches: dict[str, Tree] = {}
+            for branch, inner in node.branches.items():
+                branches[branch] = _pin_branch(name, branch, inner, values)
             pinned[name] = replace(node, branches=branches)
         else:
             pinned[name] = node
@@ -209,11 +208,11 @@ def pin(tree: Tree, values: Mapping[str, Scalar]) -> Tree:
 
 
 def _pin_weights(name: str, simplex: Simplex, values: Mapping[str, Scalar]) -> Simplex:
-    prefix = f"{name}."
-    weights = {
-        key.removeprefix(prefix): value for key, value in values.items() if key.startswith(prefix)
-    }
-    return simplex.model_copy(update={"pinned": {**simplex.pinned, **weights}})
+    weights = dict(simplex.pinned)
+    for key, value in values.items():
+        if key.startswith(f"{name}."):
+            weights[key.removeprefix(f"{name}.")] = value
+    return simplex.model_copy(update={"pinned": weights})
 
 
 def _pin_branch(switch: str, branch: str, tree: Tree, values: Mapping[str, Scalar]) -> Tree:
@@ -240,11 +239,10 @@ def prune(tree: Tree, unwanted: Mapping[tuple[str, str], str]) -> Tree:
             if (name, "") not in unwanted:
                 pruned[name] = node
             continue
-        branches = {
-            branch: inner
-            for branch, inner in node.branches.items()
-            if (name, branch) not in unwanted
-        }
+        branches: dict[str, Tree] = {}
+        for branch, inner in node.branches.items():
+            if (name, branch) not in unwanted:
+                branches[branch] = prune(inner, unwanted)
         if not branches:
             reasons = "; ".join(f"{branch}: {unwanted[name, branch]}" for branch in node.branches)
             raise UserError(
@@ -253,11 +251,10 @@ def prune(tree: Tree, unwanted: Mapping[tuple[str, str], str]) -> Tree:
         if len(branches) == 1 < len(node.branches):
             ((branch, inner),) = branches.items()
             pruned[name] = Constant(value=branch)
-            pruned |= prune(inner, unwanted)
+            pruned |= inner
         else:
             default = node.default if node.default in branches else next(iter(branches))
-            inner_trees = {branch: prune(inner, unwanted) for branch, inner in branches.items()}
-            pruned[name] = replace(node, default=default, branches=inner_trees)
+            pruned[name] = replace(node, default=default, branches=branches)
     return pruned
 
 

@@ -96,7 +96,7 @@ def searched(folder):
     few = patch("bench.app.runs.execute.RESAMPLES", 20)
     request = Request(suite=str(suite), name="guessed", seed=3, executor="inline", device="cpu")
     with (
-        patch("bench.app.runs.execute.run_job", guess),
+        patch("bench.app.runs.execute.run_training", guess),
         patch("bench.app.runs.execute.Reporter", MagicMock()),
         few,
     ):

@@ -15,14 +15,14 @@ import numpy as np
 
 from bench.core.arrays import Floats
 from bench.core.errors import UserError
-from bench.core.objectives import Objective
+from bench.core.objectives import Objective, only_metrics
 from bench.core.records import NAMES, TRAINED, Point, PointKind, Scalar, TrialRecord
 from bench.core.rows import SEARCH
 from bench.core.schema import Schema
 from bench.core.seeds import derive
 from bench.core.system.progress import Progress
 from bench.ledger.pareto import lattice, steps_beyond
-from bench.ledger.points import BASELINE, searched_points
+from bench.ledger.points import is_single_task, searched_points
 from bench.models.training.ensemble import ensemble_of
 from bench.models.training.tree_settings import best_by_task, configurations, hasty
 from bench.search import tree as trees
@@ -57,7 +57,7 @@ def baselines_of(
     """
     sharing = best_point(records, objectives, reference, single=False)
     single_task = best_point(records, objectives, reference, single=True, twins=twins)
-    tasks = {objective.name.split(".")[0] for objective in objectives if objective.is_metric}
+    tasks = set(map(_task_of, only_metrics(objectives)))
     points = []
     for kind in TRAINED:
         if kind not in wanted:
@@ -73,9 +73,8 @@ def baselines_of(
     return points
 
 
-def is_single_task(point: Point) -> bool:
-    """Whether the models of a point share nothing."""
-    return point.sharing == BASELINE or point.baseline
+def _task_of(metric: Objective) -> str:
+    return metric.name.partition(".")[0]
 
 
 def best_point(
@@ -91,8 +90,10 @@ def best_point(
     Args:
         twins: single-task points beside those of the search, see `bench.search.confirm.twins`.
     """
-    points = [*searched_points(records, objectives), *twins]
-    points = [point for point in points if is_single_task(point) == single and not point.trainer]
+    points = []
+    for point in (*searched_points(records, objectives), *twins):
+        if is_single_task(point) == single and not point.trainer:
+            points.append(point)
     return next(iter(largest_first(points, objectives, reference)), None)
 
 
@@ -114,9 +115,14 @@ def tries_of(lengths: float, kinds: int) -> int:
 
 def full_lengths(trials: Sequence[TrialRecord], records: Sequence[TrialRecord]) -> float:
     """Samples of trials in trainings of full length, the longest of all `records`."""
-    full = max((record.rungs[-1].samples for record in records if record.rungs), default=1)
-    samples = [record.rungs[-1].samples if record.rungs else full for record in trials]
-    return sum(samples) / full
+    full_length = max(map(_samples, records), default=0) or 1
+    total = sum(_samples(record) or full_length for record in trials)
+    return total / full_length
+
+
+def _samples(record: TrialRecord) -> int:
+    """Samples that a trial was trained on; 0 without rungs, where it has full length."""
+    return record.rungs[-1].samples if record.rungs else 0
 
 
 def train_once(
@@ -146,7 +152,8 @@ def train_once(
             except UserError as error:
                 progress.note(f"{title}: a configuration is left out: {error}")
         for outcome in outcomes(executor, jobs, advance, study):
-            if failure := outcome.failure:
+            failure = outcome.failure
+            if failure:
                 progress.note(f"{title}: a try failed ({failure.kind}): {failure.reason}")
     return [study.tries.get(point.training, {}) for point in points]
 
@@ -166,14 +173,16 @@ def tuned(
 
     Tries are `hasty`.
     """
-    if all(point.kind != "trees" for point in baselines):
-        return list(baselines)
-    configs = configurations(tasks, tries, derive(seed, "trees"))
-    hasty_configs = [hasty(config) for config in configs]
-    metrics = train_once(study, executor, make_job, "trees", hasty_configs, progress)
-    names = [objective.name for objective in study.objectives]
-    best = best_by_task(tasks, zip(configs, metrics, strict=True), names)
-    return [replace(point, config=best) if point.kind == "trees" else point for point in baselines]
+    points = list(baselines)
+    for index, point in enumerate(points):
+        if point.kind == "trees":
+            configs = configurations(tasks, tries, derive(seed, "trees"))
+            hasty_configs = list(map(hasty, configs))
+            metrics = train_once(study, executor, make_job, "trees", hasty_configs, progress)
+            names = [objective.name for objective in study.objectives]
+            best = best_by_task(tasks, zip(configs, metrics, strict=True), names)
+            points[index] = replace(point, config=best)
+    return points
 
 
 WEIGHT = "balancing.static.weight"
@@ -242,9 +251,9 @@ def chosen(
     task's objectives share its weight evenly; costs do not count. None if no try has finite
     objectives.
     """
-    metrics = [objective for objective in objectives if objective.is_metric]
-    task_of = [metric.name.partition(".")[0] for metric in metrics]
-    share = np.array([weights[task] / task_of.count(task) for task in task_of])
+    metrics = only_metrics(objectives)
+    tasks = list(map(_task_of, metrics))
+    share = np.array([weights[task] / tasks.count(task) for task in tasks])
     signs = np.array([metric.sign for metric in metrics])
     spread = np.zeros(len(metrics))
     if any(all_tries):
@@ -283,17 +292,16 @@ def retuned(
         return []
     grid = spread_out(plan.tasks, count, _searched_spread(plan.space))
     records = study.records()
-    by_gradient = [
-        record
-        for record in records
-        if record.balancing in gradient and record.sharing != SINGLE_TASK
-    ]
+    by_gradient = []
+    for record in records:
+        if record.balancing in gradient and record.sharing != SINGLE_TASK:
+            by_gradient.append(record)
     tries = max(LEAST_TRIES, math.ceil(full_lengths(by_gradient, records) / len(grid)))
     shared = _shared_configs(plan, records, tries)
     configs = []
     for weights in grid:
-        static = _static(weights)
-        configs += [config | static for config in shared]
+        for config in shared:
+            configs.append(config | _static(weights))
     metrics = train_once(study, executor, make_job, "static_weights", configs, progress)
     baselines = []
     for row, weights in enumerate(grid):
@@ -309,8 +317,10 @@ def retuned(
 
 def _searched_spread(space: Space) -> float:
     """Largest ratio of two tasks' weights that a space searches, or the default."""
-    nodes = [node for name, node, _ in trees.walk(space.tree) if name == WEIGHT]
-    spreads = [node.spread for node in nodes if isinstance(node, Simplex)]
+    spreads = []
+    for name, node, _ in trees.walk(space.tree):
+        if name == WEIGHT and isinstance(node, Simplex):
+            spreads.append(node.spread)
     return max(spreads, default=WEIGHT_RATIO)
 
 

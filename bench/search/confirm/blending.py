@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
-from bench.core.objectives import COSTS
+from bench.core.objectives import COSTS, only_metrics
 from bench.core.records import NETWORK, TREES, Job, Outcome, Point, Replicate, Scalar, SplitName
 from bench.core.rows import REPLICATED, SEARCH
 from bench.core.system.progress import Progress
@@ -66,18 +66,17 @@ def blended(
     executor's workers must see it.
     """
     network = _best_network(study, reference)
-    stored = study.replicates()
-    of_trees = {replicate.replicate: replicate for replicate in stored.get(trees.training, ())}
-    if network is None or not of_trees:
+    trees_by_number = _by_number(study, trees)
+    if network is None or not trees_by_number:
         return
-    parts = {
-        replicate.replicate: Parts(replicate, of_trees[replicate.replicate])
-        for replicate in network.replicates
-        if replicate.replicate in of_trees
-    }
+    parts = {}
+    for replicate in network.replicates:
+        number = replicate.replicate
+        if number in trees_by_number:
+            parts[number] = Parts(replicate, trees_by_number[number])
     config = {NETWORK: network.id, TREES: trees.id, **trees.config}
     point = Point("blend", config | choose(_names_on_validation(folder, config, parts)), "blend")
-    done = {replicate.replicate: replicate for replicate in stored.get(point.training, ())}
+    done = _by_number(study, point)
     with progress.task("blending", len(parts), "replicates", len(done.keys() & parts)) as advance:
         jobs = []
         for number, replicates in parts.items():
@@ -86,9 +85,9 @@ def blended(
                 if number not in done:
                     study.add_replicate(_failed(job, network, trees, replicates))
                     advance(1)
-            elif not _is_complete(folder, point, done.get(number), number) and _whole(
-                folder, parts_of(config, number)
-            ):
+                continue
+            is_complete = _is_complete(folder, point, done.get(number), number)
+            if not is_complete and _whole(folder, parts_of(config, number)):
                 jobs.append(job)
         for outcome in outcomes(executor, jobs, advance, None):
             number = outcome.job.replicate
@@ -96,21 +95,32 @@ def blended(
                 study.add_replicate(_with_costs(outcome, parts[number].both))
 
 
+def _by_number(study: Study, point: Point) -> dict[int, Replicate]:
+    """Stored replicates of a point by their numbers."""
+    replicates = study.replicates().get(point.training, ())
+    return {replicate.replicate: replicate for replicate in replicates}
+
+
 def _best_network(study: Study, reference: Mapping[str, float]) -> Point | None:
-    metrics = [objective for objective in study.objectives if objective.is_metric]
-    reference = {
-        metric.name: reference[metric.name] for metric in metrics if metric.name in reference
-    }
-    networks = [point for point in points(study.records(), study.objectives) if confirmed(point)]
-    return next(iter(largest_first(networks, metrics, reference, SEARCH)), None)
+    metrics = only_metrics(study.objectives)
+    metric_reference = {}
+    for metric in metrics:
+        if metric.name in reference:
+            metric_reference[metric.name] = reference[metric.name]
+    networks = filter(confirmed, points(study.records(), study.objectives))
+    return next(iter(largest_first(list(networks), metrics, metric_reference, SEARCH)), None)
 
 
 def _names_on_validation(
     folder: Path, config: Mapping[str, Scalar], parts: Mapping[int, Parts]
 ) -> list[tuple[str, str]]:
     """Names of the parts' predictions, of replicates whose predictions on validation are whole."""
-    names = [parts_of(config, number) for number, parts in parts.items() if not parts.failed]
-    return [pair for pair in names if _whole(folder, pair, [SEARCH])]
+    names = []
+    for number, replicates in parts.items():
+        pair = parts_of(config, number)
+        if not replicates.failed and _whole(folder, pair, [SEARCH]):
+            names.append(pair)
+    return names
 
 
 def _failed(job: Job, network: Point, trees: Point, replicates: Parts) -> Outcome:

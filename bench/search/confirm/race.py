@@ -52,11 +52,11 @@ def shortlist(
     the same points.
     """
     points = searched_points(records, objectives)
-    chosen = {points[row].id for row in _front_first(points, objectives, reference, limit)}
+    chosen = [points[row] for row in _front_first(points, objectives, reference, limit)]
     if single_task:
-        best_single_task = baselines([*points, *twins], objectives).values()
-        chosen |= {baseline.id for baseline in best_single_task}
-    return [point for point in points if point.id in chosen]
+        chosen += baselines([*points, *twins], objectives).values()
+    chosen_ids = {point.id for point in chosen}
+    return [point for point in points if point.id in chosen_ids]
 
 
 def _front_first(
@@ -146,11 +146,11 @@ def largest_first(
     """Sorts points stably by the hypervolume of each alone, largest first; confirmed ones by their
     means on `split`.
     """
-    values = estimates(points, objectives, split)
     reference = resolve_reference(objectives, reference)
-    rows = range(len(points))
-    volumes = [hypervolume(values[row : row + 1], objectives, reference) for row in rows]
-    return [points[row] for row in np.argsort([-volume for volume in volumes], kind="stable")]
+    volumes = np.empty(len(points))
+    for row, values in enumerate(estimates(points, objectives, split)):
+        volumes[row] = hypervolume(values[None], objectives, reference)
+    return [points[row] for row in np.argsort(-volumes, kind="stable")]
 
 
 SETTLED = 0.05
@@ -169,22 +169,25 @@ def next_round(
     with the fewest replicates gets one, too. A point whose trainings all failed has None in place
     of samples and is left out.
     """
-    racing = [index for index, sample in enumerate(samples) if sample]
-    without_row_error = [_without_row_error(sample) for sample in samples if sample]
+    racing: list[int] = []
+    without_row_error: list[Evidence] = []
+    for index, sample in enumerate(samples):
+        if sample:
+            racing.append(index)
+            without_row_error.append(_without_row_error(sample))
     chances = p_nondominated(without_row_error, objectives, seed, POSTERIOR_DRAWS)
     if chances is None:  # too few replicates to estimate the seeds' variance
         return racing[:limit]
-    n = np.array([len(sample) for sample in without_row_error])
-    order = np.argsort(-chances * (1 - chances) / (n * (n + 1)), kind="stable").tolist()
-    rests = np.minimum(chances, 1 - chances) < SETTLED
-    uncertain = [row for row in order if not rests[row]]
-    extra: list[int] = []
-    if uncertain and limit > 1:
-        resting = [row for row in order if rests[row]]
-        extra = sorted(resting, key=lambda row: n[row])[:1]
+    n = np.array(list(map(len, without_row_error)))
+    order = np.argsort(-chances * (1 - chances) / (n * (n + 1)), kind="stable")
+    rests = np.minimum(chances, 1 - chances)[order] < SETTLED
+    uncertain, resting = order[~rests], order[rests]
+    extra = resting[:0]
+    if len(uncertain) and len(resting) and limit > 1:
+        extra = resting[[n[resting].argmin()]]
     half = math.ceil(len(uncertain) / 2)
     chosen = uncertain[: min(half, limit - len(extra))]
-    return [racing[row] for row in [*chosen, *extra]]
+    return [racing[row] for row in np.concatenate([chosen, extra])]
 
 
 def _without_row_error(sample: Evidence) -> Evidence:
@@ -247,8 +250,11 @@ def confirm(
             _run_round(study, executor, jobs, on_record, advance)
             if not budget_left:
                 break
-            by_name = study.replicates()
-            samples = [evidence_of(_replicated(point, by_name, asked), keys) for point in points]
+            stored_replicates = study.replicates()
+            samples = []
+            for point in points:
+                replicated = _replicated(point, stored_replicates, asked)
+                samples.append(evidence_of(replicated, keys))
             rows = next_round(samples, study.objectives, budget_left, seed)
             chosen = [points[row] for row in rows]
             budget_left -= len(chosen)
@@ -298,11 +304,10 @@ def _replicated(
     point: Point, by_training: Mapping[str, Sequence[Replicate]], asked: Mapping[str, int]
 ) -> Point:
     """The point with its replicates that the race has asked for so far."""
-    replicates = [
-        replicate
-        for replicate in by_training.get(point.training, ())
-        if replicate.replicate <= asked[point.training]
-    ]
+    replicates = []
+    for replicate in by_training.get(point.training, ()):
+        if replicate.replicate <= asked[point.training]:
+            replicates.append(replicate)
     return replace(point, replicates=tuple(replicates))
 
 
@@ -326,7 +331,8 @@ def _keep_again(
     )
     with progress.task("predictions again", len(jobs), "replicates") as advance:
         for outcome in outcomes(executor, jobs, advance, None):
-            if failure := outcome.failure:
+            failure = outcome.failure
+            if failure:
                 progress.note(
                     f"a replicate's predictions are not there: {failure.kind}: {failure.reason}"
                 )
@@ -334,5 +340,8 @@ def _keep_again(
 
 def _has_predictions(job: Job) -> bool:
     """Whether all predictions that a job keeps are whole."""
-    paths = [path_of(job, split) for split in job.splits]
-    return all(path is None or is_whole(path) for path in paths)
+    for split in job.splits:
+        path = path_of(job, split)
+        if path is not None and not is_whole(path):
+            return False
+    return True

@@ -22,17 +22,13 @@ from bench.ledger.points import (
     TWIN,
     baselines,
     confirmed,
+    is_single_task,
     labelled,
     network_that_shares,
     searched_points,
     twin_of,
 )
-from bench.search.confirm.baselines import (
-    best_point,
-    full_lengths,
-    is_single_task,
-    train_once,
-)
+from bench.search.confirm.baselines import best_point, full_lengths, train_once
 from bench.search.confirm.race import largest_first
 from bench.search.driver import MakeJob
 from bench.search.executors.base import Executor
@@ -135,10 +131,15 @@ def missing_twins(
     """
     missing = min(effort_of(records, len(twins)).missing, limit - len(twins))
     points = searched_points(records, objectives)
-    at_full_length = [point for point in points if point.until is None]
-    single_task = [point for point in at_full_length if is_single_task(point)]
-    sharing = [point for point in at_full_length if not is_single_task(point) and not point.trainer]
-    tried_settings = [point.unshared for point in (*single_task, *twins)]
+    tried_settings = [twin.unshared for twin in twins]
+    sharing = []
+    for point in points:
+        if point.until is not None:
+            continue
+        if is_single_task(point):
+            tried_settings.append(point.unshared)
+        elif not point.trainer:
+            sharing.append(point)
     layers = _layers(records, objectives, reference)
     missing_twins: list[Point] = []
     for point in largest_first(sharing, objectives, reference):
