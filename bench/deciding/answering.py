@@ -124,7 +124,7 @@ def with_doubts(case: Case, verdict: Verdict, serves: int) -> Verdict:
 
     ranks_alike = verdict.both is not None and moves_nothing(verdict.both)
     if verdict.kind in ("keep", "weights") and case.pick != serves and not ranks_alike:
-        notes.append(words.CHOSEN_FIRST.format(what=case.title(case.pick)))
+        notes.append(words.CHOSEN_FIRST.format(what=case.pick_title))
     notes.append(words.left_out(case.aim.left_out))
     if case.first.both_ways and verdict.both:
         notes.append(words.BOTH_WAYS)

@@ -51,8 +51,10 @@ class Steps:
         """Whether another model gains by more than noise, alone or where its weights do not."""
         if self.model is None:
             return False
+        if self.model.utility.gained:
+            return True
         weights_gain = self.weights is not None and self.weights.utility.gained
-        return self.model.utility.gained or (self.both.utility.gained and not weights_gain)
+        return self.both.utility.gained and not weights_gain
 
 
 def over_today(case: Case) -> Verdict:
@@ -64,7 +66,8 @@ def over_today(case: Case) -> Verdict:
         return _untested(case, steps)
     verdict = _verdict_to_keep(case, steps)
     if steps.model_gains:
-        answer = words.model(case.title(case.pick), steps.both.utility, case.overall)
+        gain = steps.both.utility
+        answer = words.model(case.pick_title, gain, case.overall)
         return _with_answer(verdict, answer, kind="model", row=case.pick)
     if steps.weights and steps.weights.utility.gained:
         return _only_weights(case, verdict, steps.weights)
@@ -74,13 +77,15 @@ def over_today(case: Case) -> Verdict:
 
 
 def _steps_to_pick(case: Case) -> Steps:
-    contest, start = case.first, case.first.start
+    contest = case.first
+    start = contest.start
     weights = model = None
     if start != case.current:
         weights = contest.moves(start, case.current)
-    if case.point(case.pick) != case.point(start):
+    if case.pick_point != case.point(start):
         model = contest.moves(case.pick)
-    return Steps(contest.moves(case.pick, case.current), weights, model)
+    both = contest.moves(case.pick, case.current)
+    return Steps(both, weights, model)
 
 
 def _untested(case: Case, steps: Steps) -> Verdict:
@@ -90,7 +95,7 @@ def _untested(case: Case, steps: Steps) -> Verdict:
         return Verdict("unknown", (answer,), (words.UNTESTED,))
     return Verdict(
         kind="unknown",
-        answer=(words.UNTRAINED.format(what=case.title(case.pick)),),
+        answer=(words.UNTRAINED.format(what=case.pick_title),),
         row=case.pick,
         both=steps.both,
         weights=steps.weights,
@@ -113,16 +118,18 @@ def _verdict_to_keep(case: Case, steps: Steps) -> Verdict:
 
 def _with_answer(verdict: Verdict, answer: str, *notes: str, **changes: Any) -> Verdict:
     """The verdict with its first sentence, and notes of which some may be empty."""
-    return replace(verdict, answer=(answer,), notes=(*filter(None, notes), words.SURE), **changes)
+    all_notes = (*filter(None, notes), words.SURE)
+    return replace(verdict, answer=(answer,), notes=all_notes, **changes)
 
 
 def _only_weights(case: Case, verdict: Verdict, weights: Moves) -> Verdict:
     """Better weights of today's model gain, and no other model surely adds to them."""
-    start = case.first.start
-    gains_on_top = [case.first.moves(row).utility for row in _rows_of_rivals(case)]
+    contest, start = case.first, case.first.start
+    gains_on_top = [contest.moves(row).utility for row in _rows_of_rivals(case)]
     best_on_top = max(gains_on_top, key=lambda gain: gain.value, default=None)
-    is_score = case.point(start) != case.point(case.current)  # a score may hold more than the model
-    against = case.against if is_score else ""
+    against = ""
+    if case.point(start) != case.current_point:  # a score may hold more than the model
+        against = case.against
     answer = words.weights(weights.utility, case.overall, against)
     verdict = replace(verdict, kind="weights", row=start, both=weights, model=None)
     return _with_answer(verdict, answer, words.added(best_on_top))
@@ -130,7 +137,8 @@ def _only_weights(case: Case, verdict: Verdict, weights: Moves) -> Verdict:
 
 def _rows_of_rivals(case: Case) -> list[int]:
     """The best rows of candidates but today's model and score."""
-    return [row for row in case.first.best.values() if row not in (case.first.start, case.current)]
+    todays_rows = case.first.start, case.current
+    return [row for row in case.first.best.values() if row not in todays_rows]
 
 
 def _limited(case: Case, verdict: Verdict, unlimited: int) -> Verdict:
@@ -141,33 +149,36 @@ def _limited(case: Case, verdict: Verdict, unlimited: int) -> Verdict:
 
 
 def _keep(case: Case, verdict: Verdict, why: str, *notes: str) -> Verdict:
-    return _with_answer(verdict, words.KEEP.format(against=case.against, why=why), *notes)
+    answer = words.KEEP.format(against=case.against, why=why)
+    return _with_answer(verdict, answer, *notes)
 
 
 def _nothing_gained(case: Case, verdict: Verdict, both: Moves) -> Verdict:
     """Nothing surely gains: no model can gain what matters, the pick loses, or nobody can tell."""
-    contest, pick = case.first, case.pick
+    contest, judge = case.first, case.judge
     rows = [*_rows_of_rivals(case), contest.start]
     gains = [contest.moves(row, case.current).utility for row in rows]
     top = max(gains, key=lambda gain: gain.high)
     if top.high <= MARGIN:
-        has_limits = bool(contest.judge.limits or contest.judge.segments)
+        has_limits = bool(judge.limits or judge.segments)
         why = words.nothing(top, case.overall, has_limits)
         return _keep(case, verdict, why, *_note_on_same(case, both))
-    if pick == case.current:
+    if case.pick == case.current:
         return _keep(case, verdict, words.NO_OTHER_PICK)
-    if both.utility.high < 0:
-        return _keep(case, verdict, words.costs(case.title(pick), both.utility, case.overall))
-    answer = words.unsure(case.title(pick), both.utility, case.overall)
+    gain = both.utility
+    if gain.high < 0:
+        why = words.costs(case.pick_title, gain, case.overall)
+        return _keep(case, verdict, why)
+    answer = words.unsure(case.pick_title, gain, case.overall)
     shows = words.shows(verdict.detectable)
-    return _with_answer(verdict, answer, shows, kind="unknown", row=pick)
+    return _with_answer(verdict, answer, shows, kind="unknown", row=case.pick)
 
 
 def _note_on_same(case: Case, change: Moves) -> tuple[str, ...]:
     """That another point than the current one is picked, and ranks exactly alike."""
     if case.pick == case.current or not moves_nothing(change):
         return ()
-    return (words.SAME.format(what=case.title(case.pick)),)
+    return (words.SAME.format(what=case.pick_title),)
 
 
 # models alone
@@ -175,7 +186,7 @@ def _note_on_same(case: Case, change: Moves) -> tuple[str, ...]:
 
 def over_models(case: Case) -> Verdict:
     """Where nobody said what is served: whether a model is ahead of the one that stands for it."""
-    pick, what = case.pick, case.title(case.pick)
+    pick, what = case.pick, case.pick_title
     alone = case.first.moves(pick)
     verdict = Verdict("unknown", answer=(), row=pick, both=alone, model=alone)
     if len(case.first.best) == 1:
@@ -183,8 +194,9 @@ def over_models(case: Case) -> Verdict:
     if not case.served.known:
         return replace(verdict, answer=(words.UNTRAINED.format(what=what),))
 
-    mean = case.mean_gain(case.point(pick), case.point(case.current))
-    verdict = replace(verdict, anchors={"on average": mean, **_gains_by_anchor(case)})
+    mean = case.mean_gain(case.pick_point, case.current_point)
+    anchors = {"on average": mean, **_gains_by_anchor(case)}
+    verdict = replace(verdict, anchors=anchors)
     verdict = replace(verdict, notes=_notes_on_models(case, verdict))
     if not mean.gained:
         return _no_model_ahead(case, verdict, mean, alone)
@@ -195,13 +207,13 @@ def over_models(case: Case) -> Verdict:
 def _nothing_compared(case: Case, verdict: Verdict) -> Verdict:
     """There is one model, or the others keep no limits."""
     template = words.ONLY_ONE_KEEPS_LIMITS if case.only_one_keeps_limits else words.SINGLE
-    answer = template.format(what=case.title(case.pick))
+    answer = template.format(what=case.pick_title)
     return replace(verdict, both=None, model=None, answer=(answer,))
 
 
 def _gains_by_anchor(case: Case) -> dict[str, Effect]:
     """By aim the gain of the picked model at its best weights."""
-    point = case.point(case.pick)
+    point = case.pick_point
     gains = {}
     for contest in case.contests:
         if point in contest.best:
@@ -212,7 +224,8 @@ def _gains_by_anchor(case: Case) -> dict[str, Effect]:
 def _notes_on_models(case: Case, verdict: Verdict) -> tuple[str, ...]:
     weights: Mapping[str, float] = case.served.table["weights"].iloc[case.pick]
     averaged = words.averaged(verdict.weightings)
-    return words.SURE, averaged, words.start(weights, len(case.contests) > 1)
+    counts_alike = len(case.contests) > 1
+    return words.SURE, averaged, words.start(weights, counts_alike)
 
 
 def _no_model_ahead(case: Case, verdict: Verdict, mean: Effect, alone: Moves) -> Verdict:
@@ -227,7 +240,8 @@ def _no_model_ahead(case: Case, verdict: Verdict, mean: Effect, alone: Moves) ->
     note_on_same = _note_on_same(case, alone)
     top = max([mean, *rivals.values()], key=lambda gain: gain.high)
     if top.high <= MARGIN:
-        answer, notes = words.level(reference, top), (*note_on_same, *verdict.notes)
+        answer = words.level(reference, top)
+        notes = (*note_on_same, *verdict.notes)
         return replace(verdict, kind="keep", row=None, answer=(answer,), notes=notes)
 
     row, gain = case.pick, mean
@@ -247,7 +261,7 @@ def _rivals_not_ahead(case: Case) -> dict[str, Effect]:
     """By point the gain of each model but the pick and the reference; those that are surely ahead
     stand in the first sentence.
     """
-    reference, pick = case.point(case.current), case.point(case.pick)
+    reference, pick = case.current_point, case.pick_point
     gains = {}
     for point in case.first.best:
         if point not in (reference, pick):

@@ -65,7 +65,7 @@ class Case:
 
     @property
     def overall(self) -> str:
-        """What its gains are of, at the end of a sentence."""
+        """The outcomes that its gains are of, at the end of a sentence."""
         return words.overall(self.aim)
 
     @property
@@ -90,6 +90,21 @@ class Case:
     def point(self, row: int) -> str:
         """The id of a row's model."""
         return str(self.served.table["point"].iloc[row])
+
+    @property
+    def pick_title(self) -> str:
+        """The picked model in words."""
+        return self.title(self.pick)
+
+    @property
+    def pick_point(self) -> str:
+        """The id of the picked model."""
+        return self.point(self.pick)
+
+    @property
+    def current_point(self) -> str:
+        """The id of the model that is served today, or that stands for it."""
+        return self.point(self.current)
 
     def gain_if_compared(self, point: str, base: str) -> Effect | None:
         """The same as `mean_gain`; None where the policy's own contest lacks one of them."""

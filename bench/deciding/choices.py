@@ -130,11 +130,8 @@ class Choices(Ledger):
 
     def fused(self, row: int) -> dict[str, Any]:
         """The fields of a row's `Fused`."""
-        return self.named(row) | {
-            "row": row,
-            "kind": self.of("kind", row),
-            "weights": self.of("weights", row),
-        }
+        fusion = {name: self.of(name, row) for name in ("kind", "weights")}
+        return self.named(row) | {"row": row} | fusion
 
     def rows_of(self, point: str) -> NDArray[np.bool_]:
         """(rows,), which are of a point."""
@@ -164,7 +161,8 @@ class Choices(Ledger):
         values = np.repeat(self.values(names)[None], len(draws), axis=0)
         for place, name in enumerate(names):
             if name in self.names:
-                values[:, :, place] = draws[:, :, self.names.index(name)]
+                drawn_place = self.names.index(name)
+                values[:, :, place] = draws[:, :, drawn_place]
         return values
 
     def sign(self, name: str) -> float:
@@ -327,6 +325,8 @@ def _retrained(ledger: Served, values: Floats, draws: Floats, goal: Goal, seed: 
     """(D, S, M), what a confirmation of all points that were trained again may measure; D is 0
     where nothing is known of seeds.
     """
+    if not ledger.seeded:
+        return draws[:0]
     points = ledger.table["point"].to_numpy()
     worths = goal.worth(values)
     best_row = {}
@@ -334,10 +334,10 @@ def _retrained(ledger: Served, values: Floats, draws: Floats, goal: Goal, seed: 
         rows = np.flatnonzero(points == point)
         best_row[point] = int(rows[worths[rows].argmax()])
     start = best_row[points[ledger.current]]
-    true = posterior(values, draws, list(best_row.values()), start, goal.utility, seed)
+    best_rows = list(best_row.values())
+    true = posterior(values, draws, best_rows, start, goal.utility, seed)
     noise_of_next_draw = np.roll(draws - values, 1, axis=0)
-    retrained = np.maximum(true + noise_of_next_draw, 0.0)
-    return retrained if ledger.seeded else retrained[:0]
+    return np.maximum(true + noise_of_next_draw, 0.0)
 
 
 def head_choices(front: Frontier, points: Sequence[Point], seed: int = 0) -> Choices:
@@ -404,10 +404,11 @@ def _copy_draws_of_equals(draws: Floats, means: Floats, row: int) -> None:
     points of their own: those of equal means (N, M).
     """
     for place, mean in enumerate(means[row]):
-        equal = means[:, place] == mean
-        equal[row] = False
-        if equal.any():
-            draws[:, row, place] = draws[:, equal.argmax(), place]
+        is_equal = means[:, place] == mean
+        is_equal[row] = False
+        if is_equal.any():
+            first_equal = is_equal.argmax()
+            draws[:, row, place] = draws[:, first_equal, place]
 
 
 def _table(

@@ -42,7 +42,7 @@ def _gain_of_model(case: Case, point: str, row: int) -> Moves:
     gain = case.first.moves(row, case.current)
     has_mean = len(case.contests) > 1 and case.served.known
     if has_mean and point in case.first.best:
-        return replace(gain, utility=case.mean_gain(point, case.point(case.current)))
+        return replace(gain, utility=case.mean_gain(point, case.current_point))
     return gain
 
 
@@ -130,9 +130,9 @@ def _reason(case: Case, row: int) -> str:
     of the pick.
     """
     if case.judge.passing[row]:
-        if case.point(row) == case.point(case.pick):
+        if case.point(row) == case.pick_point:
             return ""
-        return words.CHOSE_ANOTHER.format(what=case.title(case.pick))
+        return words.CHOSE_ANOTHER.format(what=case.pick_title)
 
     changes = case.first.moves(row, case.current).outcomes
     for limit in _limits_broken_by_mean(case.judge, row):

@@ -275,39 +275,41 @@ class Asked(Config):
     @property
     def packages(self) -> dict[str, str]:
         """By model the package that predicts the rows, as it is called."""
-        return {
-            name: columns[0].removeprefix(PACKAGE)
-            for name, columns in self.models.items()
-            if _is_package(columns)
-        }
+        packages = {}
+        for name, columns in self.models.items():
+            if _is_package(columns):
+                packages[name] = columns[0].removeprefix(PACKAGE)
+        return packages
 
     @property
     def columns(self) -> dict[str, list[str]]:
         """By model the columns of its predictions, one a label; those of a package are made."""
-        columns = {}
-        for name, given in self.models.items():
-            columns[name] = given
-            if _is_package(given):
-                columns[name] = [made_column(name, label) for label in self.labels]
+        columns = dict(self.models)
+        for name in self.packages:
+            columns[name] = [made_column(name, label) for label in self.labels]
         return columns
 
     @property
     def made(self) -> list[str]:
         """Columns that the log need not have, as packages make them: predictions and scores."""
-        made = []
+        columns = []
         for name in self.packages:
-            made += [made_column(name, label) for label in (*self.labels, SCORE)]
-        return made
+            columns += [made_column(name, label) for label in (*self.labels, SCORE)]
+        return columns
 
     @property
     def formula(self) -> Expression | None:
         """Today's score as a formula."""
-        return None if self.weights is None else read(self.weights, "--weights")
+        if self.weights is None:
+            return None
+        return read(self.weights, "--weights")
 
     @property
     def weighed(self) -> list[str]:
         """Columns of that formula."""
-        return [] if self.formula is None else list(columns_of(self.formula))
+        if self.formula is None:
+            return []
+        return list(columns_of(self.formula))
 
     @property
     def todays_model(self) -> str:
@@ -320,7 +322,9 @@ class Asked(Config):
                 for training in trainings:
                     if predicted_today <= {*training.columns}:
                         return model
-        return "today" if "today" in self.trainings else next(iter(self.trainings))
+        if "today" in self.trainings:
+            return "today"
+        return next(iter(self.trainings))
 
     @property
     def item_kinds(self) -> dict[str, ItemKind]:

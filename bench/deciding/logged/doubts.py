@@ -213,11 +213,10 @@ def misplaced(
                 f"{columns[number]} of {model} predicts {task} the wrong way round (AUC "
                 f"{right.area:.3f}): high values should mean {task}."
             )
-        better_columns[number] = [
-            column
-            for column, placed in enumerate(placements)
-            if column != number and placed.errors_above(right) > SURE
-        ]
+        better_columns[number] = []
+        for column, placed in enumerate(placements):
+            if column != number and placed.errors_above(right) > SURE:
+                better_columns[number].append(column)
     return notes + _swapped(model, columns, asked.labels, better_columns, by_task)
 
 
@@ -256,7 +255,9 @@ def _two_classes(labels: Numbers, judged: Mask) -> tuple[Ints, Ints] | None:
     negative = np.flatnonzero(judged & ~high)
     if min(len(positive), len(negative)) < LEAST_ROWS:
         return None
-    return positive[:: 1 + len(positive) // POSITIVES], negative[:: 1 + len(negative) // NEGATIVES]
+    positive_step = 1 + len(positive) // POSITIVES
+    negative_step = 1 + len(negative) // NEGATIVES
+    return positive[::positive_step], negative[::negative_step]
 
 
 def _placements(predictions: Numbers, positive: Ints, negative: Ints) -> Placements:
@@ -279,12 +280,13 @@ def no_value(column: str, values: Numbers, task: str, events: Numbers) -> str | 
     """A sentence on predictions within 0 and 1 of a label that is a value, whose mean they miss by
     far.
     """
-    known = np.isfinite(events)
-    mean = float(events[known].mean())
-    predicted = float(values[known].mean())
-    if values.min() < 0 or values.max() > 1 or events[known].max() <= 1:
+    is_labelled = np.isfinite(events)
+    mean = float(events[is_labelled].mean())
+    predicted = float(values[is_labelled].mean())
+    if values.min() < 0 or values.max() > 1 or events[is_labelled].max() <= 1:
         return None
-    if abs(np.log(max(predicted, 1e-12) / max(mean, 1e-12))) < np.log(OFF):
+    ratio = max(predicted, 1e-12) / max(mean, 1e-12)
+    if abs(np.log(ratio)) < np.log(OFF):
         return None
     return (
         f"'{column}' lies within 0 and 1 with a mean of {predicted:.3g}, while '{task}' has a mean "

@@ -108,12 +108,12 @@ def decide(asked: Asked, log: LoggedRows) -> LogResult:
     models, reading_notes = models_of(asked, split)
     qualities = calibrations(models, split)
     policy = _policy(asked)
-    tasks = [
-        Task(name, kind, parent=asked.parents.get(name))
-        for name, kind in zip(asked.labels, split.rows[CONFIRM].kinds, strict=True)
-    ]
-    outcomes = _outcomes(asked, policy, tasks, split.rows[CONFIRM])
-    rates = dict(zip(asked.labels, split.rows[CONFIRM].rates, strict=True))
+    choosing = split.rows[CONFIRM]
+    tasks = []
+    for name, kind in zip(asked.labels, choosing.kinds, strict=True):
+        tasks.append(Task(name, kind, parent=asked.parents.get(name)))
+    outcomes = _outcomes(asked, policy, tasks, choosing)
+    rates = dict(zip(asked.labels, choosing.rates, strict=True))
     names = [objective.name for objective in outcomes]
     aim = aims_of(policy, names, rates, True)[0]
     if asked.recalibrate:
@@ -302,16 +302,15 @@ def _candidates(models: Sequence[Model], today: Today, split: SplitLog) -> list[
         candidates.append(candidate)
     score = today.score
     if score is not None:
-        candidates.append(
-            Candidate(
-                SCORE,
-                today.title,
-                "today's score",
-                "current",
-                (),
-                lambda name, replicate: score[split.places[name], None],
-            )
+        ranked_by_score = Candidate(
+            SCORE,
+            today.title,
+            "today's score",
+            "current",
+            (),
+            lambda name, replicate: score[split.places[name], None],
         )
+        candidates.append(ranked_by_score)
     return candidates
 
 
@@ -359,20 +358,19 @@ def _heads(
 
     points = []
     for candidate in candidates:
-        replicates = [
-            _replicate(candidate, number, heads, rarer) for number in range(candidate.replicates)
-        ]
-        points.append(
-            Point(
-                "model",
-                {},
-                candidate.id,
-                label=candidate.id,
-                baseline=candidate.role == "baseline",
-                replicates=tuple(replicates),
-            )
+        replicates = []
+        for number in range(candidate.replicates):
+            replicates.append(_replicate(candidate, number, heads, rarer))
+        point = Point(
+            "model",
+            {},
+            candidate.id,
+            label=candidate.id,
+            baseline=candidate.role == "baseline",
+            replicates=tuple(replicates),
         )
-    return frontier([], [*objectives.values()], seed=seed, baselines=points)
+        points.append(point)
+    return frontier([], list(objectives.values()), seed=seed, baselines=points)
 
 
 def _head_objectives(outcomes: Sequence[Objective], tasks: Sequence[Task]) -> dict[str, Objective]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
@@ -124,27 +125,25 @@ def models_of(asked: Asked, log: SplitLog) -> tuple[list[Model], list[str]]:
     Raises UserError if predictions are the label, alike or odd.
     """
     notes: Notes = {}
-    amounts = {
-        asked.labels.index(task): Amount(column, log.log.numbers[column])
-        for task, column in asked.amounts.items()
-    }
+    amounts = {}
+    for task, column in asked.amounts.items():
+        amounts[asked.labels.index(task)] = Amount(column, log.log.numbers[column])
     models = []
-    for name, seed_columns in asked.trainings.items():
-        trainings = [
-            _read_training(asked, log, name, training.columns, notes) for training in seed_columns
-        ]
-        models.append(
-            Model(
-                name,
-                role="baseline" if name in asked.baselines else "trial",
-                seeds=_seeds(seed_columns),
-                columns=tuple(seed_columns[0].columns),
-                predictions=tuple(training.predictions for training in trainings),
-                kinds=_common_kinds(trainings),
-                event_terms=tuple(trainings[0].terms),
-                amounts=amounts,
-            )
+    for name, columns_by_seed in asked.trainings.items():
+        trainings = []
+        for _, columns in columns_by_seed:
+            trainings.append(_read_training(asked, log, name, columns, notes))
+        model = Model(
+            name,
+            role="baseline" if name in asked.baselines else "trial",
+            seeds=_seeds(columns_by_seed),
+            columns=tuple(columns_by_seed[0].columns),
+            predictions=tuple(training.predictions for training in trainings),
+            kinds=_common_kinds(trainings),
+            event_terms=tuple(trainings[0].terms),
+            amounts=amounts,
         )
+        models.append(model)
     return models, sorted(notes, key=notes.__getitem__, reverse=True)
 
 
@@ -178,10 +177,10 @@ def _read_training(
     doubts = misplaced(model, columns, training.predictions, log.events, asked)
     notes |= dict.fromkeys(doubts, True)
 
-    given = _tasks_given_parent(asked, log, training, model, notes)
+    tasks_given_parent = _tasks_given_parent(asked, log, training, model, notes)
     down_the_chains = TopologicalSorter({task: [asked.parents[task]] for task in asked.parents})
     for task in down_the_chains.static_order():
-        if task in given:
+        if task in tasks_given_parent:
             parent = asked.parents[task]
             training.make_joint(asked.labels.index(task), asked.labels.index(parent))
     return training
@@ -195,10 +194,12 @@ def _seeds(trainings: Sequence[SeedColumns]) -> tuple[int, ...]:
 
 def _common_kinds(trainings: Sequence[Training]) -> tuple[PredictionKind, ...]:
     """(T,), the kind that all seeds have; an order where they differ."""
-    common: list[PredictionKind] = []
-    for kinds in zip(*[training.kinds for training in trainings], strict=True):
-        common.append(kinds[0] if len({*kinds}) == 1 else "order")
-    return tuple(common)
+    common_kinds = list(trainings[0].kinds)
+    for training in trainings[1:]:
+        for column, kind in enumerate(training.kinds):
+            if kind != common_kinds[column]:
+                common_kinds[column] = "order"
+    return tuple(common_kinds)
 
 
 def _read(asked: Asked, log: SplitLog, column: str, number: int, notes: Notes) -> Prediction:
@@ -226,8 +227,8 @@ def _read(asked: Asked, log: SplitLog, column: str, number: int, notes: Notes) -
 
 
 def _check_predictions(values: Numbers, events: Singles, column: str, task: str) -> None:
-    known = np.isfinite(events)
-    if np.array_equal(values[known], events[known]):
+    is_labelled = np.isfinite(events)
+    if np.array_equal(values[is_labelled], events[is_labelled]):
         raise UserError(f"expected predictions in '{column}', found the label '{task}' itself")
     if values.min() == values.max():
         raise UserError(
@@ -282,24 +283,24 @@ class ChildMeans(NamedTuple):
     @property
     def lead_of_given(self) -> float:
         """How much closer the label's mean is if predictions are given the parent, in logs."""
-        distances = [
-            abs(np.log(max(mean, 1e-12) / self.label))
-            for mean in (self.with_parent, self.given_parent)
-        ]
-        return float(distances[0] - distances[1])
+        return self._distance(self.with_parent) - self._distance(self.given_parent)
+
+    def _distance(self, mean: float) -> float:
+        """From the label's mean, in logs."""
+        return abs(math.log(max(mean, 1e-12) / self.label))
 
     @property
     def is_clear(self) -> bool:
         """Whether one reading fits clearly better than the other."""
-        return bool(abs(self.lead_of_given) > np.log(CLEAR))
+        return abs(self.lead_of_given) > math.log(CLEAR)
 
 
 def _child_means(events: Singles, predictions: Singles, child: int, parent: int) -> ChildMeans:
-    known = np.isfinite(events[:, child])
-    predicted = predictions[known, child]
-    products = predicted * predictions[known, parent]
+    is_labelled = np.isfinite(events[:, child])
+    predicted = predictions[is_labelled, child]
+    products = predicted * predictions[is_labelled, parent]
     return ChildMeans(
-        label=float(events[known, child].mean()),
+        label=float(events[is_labelled, child].mean()),
         with_parent=float(predicted.mean()),
         given_parent=float(products.mean()),
     )
@@ -391,8 +392,8 @@ def _calibration(
     events = log.events[places, column]
     qualities = []
     for name, in_slice in slices.items():
-        known = in_slice & np.isfinite(events)
-        y, p, w = events[known], mean[known], weights[known]
+        in_slice = in_slice & np.isfinite(events)
+        y, p, w = events[in_slice], mean[in_slice], weights[in_slice]
         if w @ y <= 0:
             continue
         pcoc = ece = np.nan
@@ -419,18 +420,21 @@ def _fit(
     sum.
     """
     happened = float(weights @ labels)
+    predicted = float(weights @ predictions)
     distance = Deciles(labels, predictions, weights, ECE_BINS).distance(weights)
     total = float(weights.sum()) if kind == "binary" else happened
-    return float(weights @ predictions) / happened, distance / total
+    return predicted / happened, distance / total
 
 
 def suspicion(qualities: Sequence[CalibrationQuality]) -> list[str]:
     """Sentences on predictions that nearly equal a task: they may be made of what happens only
     afterwards.
     """
-    return [
-        f"{quality.model} tells {quality.task} almost fully (AUC {quality.auc:.3f}): check that it "
-        "predicts before it happens."
-        for quality in qualities
-        if quality.slice == ALL and quality.auc > SUSPECT
-    ]
+    sentences = []
+    for quality in qualities:
+        if quality.slice == ALL and quality.auc > SUSPECT:
+            sentences.append(
+                f"{quality.model} tells {quality.task} almost fully (AUC {quality.auc:.3f}): check "
+                "that it predicts before it happens."
+            )
+    return sentences

@@ -105,10 +105,9 @@ class LoggedRows:
         if mask.all():
             return self
         numbers = {name: values[mask] for name, values in self.numbers.items()}
-        names = {
-            name: NameColumn(column.codes[mask], column.values)
-            for name, column in self.names.items()
-        }
+        names = {}
+        for name, column in self.names.items():
+            names[name] = NameColumn(column.codes[mask], column.values)
         rows = np.flatnonzero(mask)
         if self.rows is not None:
             rows = self.rows[mask]
@@ -175,12 +174,13 @@ def of_frame(frame: object, asked: Asked, made: Mapping[str, Numbers] | None = N
     if not len(table):
         raise UserError("the table: expected rows, found none")
     origin = Origin()
-    numbers = {
-        name: _numbers(table[name], "the table", name, asked, origin.place)
-        for name in _in_log(asked)
-    }
+    numbers = {}
+    for name in _in_log(asked):
+        numbers[name] = _numbers(table[name], "the table", name, asked, origin.place)
     numbers |= made or {}
-    names = {name: _coded(_without_dictionary(table[name]), name) for name in asked.names}
+    names = {}
+    for name in asked.names:
+        names[name] = _coded(_without_dictionary(table[name]), name)
     return LoggedRows(numbers, names, origin=origin)
 
 
@@ -217,19 +217,24 @@ def _arrow_column(values: pd.Series[Any], name: str) -> pa.ChunkedArray:
         types = values.map(type)
         common_type = types[values.notna()].mode().iloc[0]
         odd_rows = np.flatnonzero((types != common_type) & values.notna())
-        row = int(odd_rows[0]) if len(odd_rows) else 0
+        row = 0
+        if len(odd_rows):
+            row = int(odd_rows[0])
         raise UserError(
             f"the table: expected values of one kind in the column '{name}', found "
             f"{shortened(repr(values.iloc[row]))} in {Origin().place(row)}"
         ) from None
-    return column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column])
+    if isinstance(column, pa.ChunkedArray):
+        return column
+    return pa.chunked_array([column])
 
 
 def _files(path: Path) -> list[Path]:
     if path.is_dir():
-        files = sorted(
-            file for file in path.rglob("*") if FILES.search(file.name) and file.is_file()
-        )
+        files = []
+        for file in sorted(path.rglob("*")):
+            if FILES.search(file.name) and file.is_file():
+                files.append(file)
         if not files:
             raise UserError(f"{path}: expected CSV or parquet files in the folder, found none")
         return files
@@ -359,8 +364,9 @@ def _check_columns(columns: Sequence[object], asked: Asked, where: str) -> None:
 
 
 def _without_dictionary(column: ArrowColumn) -> ArrowColumn:
-    kind = column.type
-    return column.cast(kind.value_type) if is_dictionary(kind) else column
+    if not is_dictionary(column.type):
+        return column
+    return column.cast(column.type.value_type)
 
 
 def _joined(pieces: Sequence[ArrowColumn], name: str) -> pa.ChunkedArray:
@@ -431,7 +437,8 @@ def times(log: LoggedRows, name: str) -> Floats:
             f"time: expected a value of '{name}' in each row, found {int((codes < 0).sum()):,} "
             "without"
         )
-    return np.array([seconds(value, name) for value in values.tolist()])[codes]
+    seconds_of_values = np.array([seconds(value, name) for value in values.tolist()])
+    return seconds_of_values[codes]
 
 
 def until(log: LoggedRows, name: str, last: str | float) -> float:

@@ -79,7 +79,15 @@ def split_log(asked: Asked, log: LoggedRows) -> SplitLog:
 
     choosing, judging = len(places[CONFIRM]), len(places[TEST])
     sizes = f"Weights are chosen on {choosing:,} and judged on {judging:,} rows, called test."
-    return SplitLog(log, events, kinds, labels, places, rows, [sizes, *notes])
+    return SplitLog(
+        log=log,
+        events=events,
+        kinds=kinds,
+        labels=labels,
+        places=places,
+        rows=rows,
+        notes=[sizes, *notes],
+    )
 
 
 def _usable(asked: Asked, log: LoggedRows) -> tuple[LoggedRows, list[str]]:
@@ -113,17 +121,16 @@ def _kinds(asked: Asked, log: LoggedRows, logged_labels: Singles) -> tuple[TaskK
     """Of labels (N, T) as the log has them; UserError for odd values, and for a parent that is a
     value.
     """
-    kinds = tuple(
-        label_kind(task, logged_labels[:, column], asked.kinds.get(task), log.place)
-        for column, task in enumerate(asked.labels)
-    )
+    kinds = []
+    for task, labels in zip(asked.labels, logged_labels.T, strict=True):
+        kinds.append(label_kind(task, labels, asked.kinds.get(task), log.place))
     for task, parent in asked.parents.items():
         if kinds[asked.labels.index(parent)] == "regression":
             raise UserError(
                 f"parents: expected a parent of '{task}' that is 0 or 1, found '{parent}', which "
                 "has other values"
             )
-    return kinds
+    return tuple(kinds)
 
 
 def _joint(asked: Asked, logged_labels: Singles) -> Singles:
@@ -249,6 +256,9 @@ def _kept_rows(
     codes = np.full((len(places), len(asked.segments)), -1, np.int16)
     for number, name in enumerate(asked.segments):
         segments[name], codes[:, number] = _segment(log.names[name], places)
+    kinds_with_amounts: list[TaskKind] = []
+    for task, kind in zip(asked.labels, kinds, strict=True):
+        kinds_with_amounts.append("regression" if task in asked.amounts else kind)
 
     rows = KeptRows(
         labels=labels[places],
@@ -256,10 +266,7 @@ def _kept_rows(
         weights=_sampling_weights(asked, labels[places]),
         units=units_of(_codes_or_none(log, asked.resampled_by, places), 0),
         tasks=tuple(asked.labels),
-        kinds=tuple(
-            "regression" if task in asked.amounts else kind
-            for task, kind in zip(asked.labels, kinds, strict=True)
-        ),
+        kinds=tuple(kinds_with_amounts),
         rates=(),
         segments=segments,
         codes=codes,

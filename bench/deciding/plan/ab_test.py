@@ -63,28 +63,38 @@ def size_of(
         weeks, units = _weeks_and_units(without_looks, traffic, at_least)
         days = 2 * units / traffic
         units_at_end = 7 * traffic * weeks / 2
+    drift = FIXED * math.sqrt(units_at_end / without_looks)
+    return {
+        "gain": gain,
+        "units": units,
+        "days": days,
+        "weeks": weeks,
+        "more": inflation(shares_of(weeks)) - 1,
+        "looks": _looks(weeks, units_at_end, drift),
+    }
+
+
+def _looks(weeks: int | None, units_at_end: float, drift: float) -> list[dict[str, object]]:
+    """The looks of a test.
+
+    Args:
+        units_at_end: of an arm.
+        drift: standard errors that the true gain is worth then.
+    """
     shares = shares_of(weeks)
     bounds = boundaries(shares)
-    drift = FIXED * math.sqrt(units_at_end / without_looks)
     ended = np.cumsum(crossed(shares, bounds, drift)).tolist()
-    looks = [
-        {
+    looks: list[dict[str, object]] = []
+    for share, bound, chance in zip(shares, bounds, ended, strict=True):
+        look = {
             "week": weeks and round(share * weeks),
             "units": share * units_at_end,
             "bound": bound,
             "p": 2 * ndtr(-bound),
             "ended": chance,
         }
-        for share, bound, chance in zip(shares, bounds, ended, strict=True)
-    ]
-    return {
-        "gain": gain,
-        "units": units,
-        "days": days,
-        "weeks": weeks,
-        "more": inflation(shares) - 1,
-        "looks": looks,
-    }
+        looks.append(look)
+    return looks
 
 
 def _weeks_and_units(without_looks: float, traffic: float, at_least: float) -> tuple[int, float]:
@@ -104,18 +114,18 @@ class _Tested:
 
     Attributes:
         who: in words.
-        both: its expected effects; None without anything to test.
+        effect: what is expected of it; None without anything to test.
         unsure: whether nobody can tell that it gains.
     """
 
     who: str
-    both: Moves | None
+    effect: Moves | None
     unsure: bool
 
     @property
     def gain(self) -> Effect | None:
         """Of U."""
-        return self.both.utility if self.both else None
+        return self.effect.utility if self.effect else None
 
     @property
     def planned(self) -> float | None:
@@ -135,11 +145,13 @@ def _tested(decision: Decision, point: str | None) -> _Tested:
     has_today = served is not None and served.today
     if point is not None:
         challenger = challenger_of(decision, point)
-        both = challenger.both if has_today else None
-        unsure = both is not None and not both.utility.gained
-        return _Tested(challenger.who, both, unsure)
-    both = verdict.both if has_today and not verdict.keep else None
-    return _Tested(verdict.who, both, verdict.kind == "unknown")
+        effect = challenger.both if has_today else None
+        unsure = effect is not None and not effect.utility.gained
+        return _Tested(challenger.who, effect, unsure)
+    effect = None
+    if has_today and not verdict.keep:
+        effect = verdict.both
+    return _Tested(verdict.who, effect, verdict.kind == "unknown")
 
 
 def plan(decision: Decision, asked: PlanOptions) -> dict[str, Any]:
@@ -163,29 +175,36 @@ def plan(decision: Decision, asked: PlanOptions) -> dict[str, Any]:
 
     tested = _tested(decision, asked.point)
     changes = _changes_by_task(tested, served.names)
-    rails = [
-        _guardrail(task, margin, metrics, changes) for task, margin in asked.guardrails.items()
-    ]
-    for_rails = max((rail["units"] or 0.0 for rail in rails), default=0.0)
+    rails = []
+    units_for_rails = 0.0
+    for task, margin in asked.guardrails.items():
+        rail = _guardrail(task, margin, metrics, changes)
+        units_for_rails = max(units_for_rails, rail["units"] or 0.0)
+        rails.append(rail)
+
     count_of_units = len(np.unique(units))
     usual_units, usual_weeks = count_of_units / 2, None
     if traffic is not None:
         usual_units, usual_weeks = 7 * traffic, 2
     errors = FIXED * math.sqrt(inflation(shares_of(usual_weeks)))
 
-    finite = {task: change for task, change in changes.items() if math.isfinite(change.value)}
-    expected = {task: change.to_json() for task, change in finite.items()}
-    lines = [
-        vars(metric) | {"expected": expected.get(metric.task), "least": metric.shown(usual_units)}
-        for metric in metrics
-    ]
+    expected = {}
+    for task, change in changes.items():
+        if math.isfinite(change.value):
+            expected[task] = change.to_json()
+    lines = []
+    for metric in metrics:
+        line = vars(metric) | {"expected": expected.get(metric.task)}
+        line["least"] = metric.shown(usual_units)
+        lines.append(line)
+
     gain, planned = tested.gain, tested.planned
     pessimistic = None
     if gain and gain.low > 0:
-        pessimistic = size_of(first, gain.low, traffic, for_rails)
+        pessimistic = size_of(first, gain.low, traffic, units_for_rails)
     todays_point = str(served.table["point"].iloc[served.current])
     document = {
-        "points": [id for id in points_of(decision) if id != todays_point],
+        "points": [point for point in points_of(decision) if point != todays_point],
         "point": asked.point,
         "unsure": tested.unsure,
         "verdict": decision.verdict.kind,
@@ -203,7 +222,7 @@ def plan(decision: Decision, asked: PlanOptions) -> dict[str, Any]:
         "traffic": traffic,
         "alpha": ALPHA,
         "power": POWER,
-        "plan": planned and size_of(first, planned, traffic, for_rails),
+        "plan": planned and size_of(first, planned, traffic, units_for_rails),
         "unguarded": planned and size_of(first, planned, traffic),
         "pessimistic": pessimistic,
         "smallest": {"units": usual_units, "gain": first.shown(usual_units, errors)},
@@ -228,10 +247,10 @@ def _weights_by_task(
 
 def _changes_by_task(tested: _Tested, outcomes: Sequence[str]) -> dict[str, Effect]:
     """By task what is expected of it; of U under the empty name."""
-    if tested.both is None:
+    if tested.effect is None:
         return {}
-    changes = {"": tested.both.utility}
-    for outcome, change in zip(outcomes, tested.both.outcomes.values(), strict=True):
+    changes = {"": tested.effect.utility}
+    for outcome, change in zip(outcomes, tested.effect.outcomes.values(), strict=True):
         changes[outcome.partition(".")[0]] = change
     return changes
 

@@ -28,7 +28,10 @@ NODES, WEIGHTS = np.polynomial.legendre.leggauss(128)
 
 def spent(share: float) -> float:
     """The error that each side has spent by then."""
-    return float(2 * ndtr(ndtri(ALPHA / 4) / math.sqrt(share))) if share else 0.0
+    if not share:
+        return 0.0
+    boundary = ndtri(ALPHA / 4) / math.sqrt(share)
+    return float(2 * ndtr(boundary))
 
 
 def crossed(shares: tuple[float, ...], bounds: tuple[float, ...], drift: float) -> Floats:
@@ -48,10 +51,10 @@ def crossed(shares: tuple[float, ...], bounds: tuple[float, ...], drift: float) 
         edge = bound * math.sqrt(share)
         ahead = places + drift * (share - before)
         shares_crossed.append(float(mass @ ndtr((ahead - edge) / sd)))
+
         places, before = edge * NODES, share
-        density = np.exp(-(((places[:, None] - ahead) / sd) ** 2) / 2) / (
-            sd * math.sqrt(2 * math.pi)
-        )
+        distances = (places[:, None] - ahead) / sd
+        density = np.exp(-(distances**2) / 2) / (sd * math.sqrt(2 * math.pi))
         mass = density @ mass * WEIGHTS * edge
     return np.array(shares_crossed)
 
@@ -81,5 +84,9 @@ def inflation(shares: tuple[float, ...]) -> float:
     power.
     """
     bounds = boundaries(shares)
-    drift = brentq(lambda drift: crossed(shares, bounds, drift).sum() - POWER, FIXED / 2, 2 * FIXED)
+
+    def surplus_of_power(drift: float) -> float:
+        return float(crossed(shares, bounds, drift).sum() - POWER)
+
+    drift = brentq(surplus_of_power, FIXED / 2, 2 * FIXED)
     return float(drift / FIXED) ** 2

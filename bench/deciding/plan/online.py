@@ -42,17 +42,21 @@ class OnlineMetric:
     def of(task: str, title: str, sums: Floats) -> OnlineMetric:
         """Of sums by unit (n,)."""
         mean = float(sums.mean())
-        return OnlineMetric(task, title, mean, float((sums / mean).var()), int((sums > 0).sum()))
+        spread = float((sums / mean).var())
+        happened = int((sums > 0).sum())
+        return OnlineMetric(task, title, mean, spread, happened)
 
     def needed(self, gain: float, margin: float = 0.0, errors: float = FIXED) -> float:
         """Units an arm with which a true gain is that many standard errors from a margin; both are
         fractions.
         """
-        return 2 * self.spread * (errors / (math.log1p(gain) - math.log1p(margin))) ** 2
+        distance = math.log1p(gain) - math.log1p(margin)
+        return 2 * self.spread * (errors / distance) ** 2
 
     def shown(self, units: float, errors: float = FIXED) -> float:
         """The gain that is worth that many standard errors with these units an arm."""
-        return math.expm1(min(errors * math.sqrt(2 * self.spread / units), 700.0))
+        standard_error = math.sqrt(2 * self.spread / units)
+        return math.expm1(min(errors * standard_error, 700.0))
 
 
 def plural(unit: str) -> str:
@@ -99,28 +103,34 @@ def metrics_of(
         weights: by task, of the policy's rule; values: by task what an event is worth, else empty.
     """
     sums = _sums_by_unit(rows, units)
+    metrics = []
     for task, sums_of_task in sums.items():
         if sums_of_task.min() == sums_of_task.max():
             raise UserError(
                 f"--unit: expected {plural(unit)} of test that differ in '{task}', found "
                 f"{sums_of_task[0]:g} in each"
             )
-    tasks = [
-        OnlineMetric.of(task, f"{task} per {unit}", sums_of_task)
-        for task, sums_of_task in sums.items()
-    ]
+        metrics.append(OnlineMetric.of(task, f"{task} per {unit}", sums_of_task))
+
     weight_of = {task: weight for task, weight in (values or weights).items() if weight}
     if len(weight_of) == 1:
-        return tuple(sorted(tasks, key=lambda metric: metric.task not in weight_of))
+        return tuple(sorted(metrics, key=lambda metric: metric.task not in weight_of))
+    return (_index(unit, sums, weight_of, bool(values)), *metrics)
+
+
+def _index(
+    unit: str, sums: Mapping[str, Floats], weight_of: Mapping[str, float], has_values: bool
+) -> OnlineMetric:
+    """The weighted sum of several tasks: of their values, else of each over its mean."""
     terms = " + ".join(f"{weight:.3g} {task}" for task, weight in weight_of.items())
     total = np.zeros(len(next(iter(sums.values()))))
     for task, weight in weight_of.items():
-        scale = 1.0 if values else sums[task].mean()
+        scale = 1.0 if has_values else sums[task].mean()
         total += weight * sums[task] / scale
     title = f"index per {unit}, {terms}, each over its mean"
-    if values:
+    if has_values:
         title = f"value per {unit}, {terms}"
-    return (OnlineMetric.of("", title, total), *tasks)
+    return OnlineMetric.of("", title, total)
 
 
 def _sums_by_unit(rows: KeptRows, units: NDArray[np.uint64]) -> dict[str, Floats]:
@@ -129,7 +139,7 @@ def _sums_by_unit(rows: KeptRows, units: NDArray[np.uint64]) -> dict[str, Floats
     events = np.nan_to_num(rows.labels.astype(np.float64))
     if rows.weights is not None:
         events = events * rows.weights[:, None]
-    return {
-        task: np.bincount(unit_of_row, events[:, column]).astype(np.float64)
-        for column, task in enumerate(rows.tasks)
-    }
+    sums = {}
+    for column, task in enumerate(rows.tasks):
+        sums[task] = np.bincount(unit_of_row, events[:, column]).astype(np.float64)
+    return sums
