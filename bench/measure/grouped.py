@@ -59,17 +59,23 @@ class Grouped:
         self._starts: Ints = np.unique(np.concatenate([[0], edges, [len(ordered)]]))
         self._gains = np.ascontiguousarray(gains[:, self._order])
         self._longest = int(np.diff(self._starts).max(initial=1))
-        self._row_weights = np.empty(0) if weights is None else weights[self._order]
+        self._row_weights = np.empty(0)
+        if weights is not None:
+            self._row_weights = weights[self._order]
         self._wanted = wanted
         self._columns = columns_of(wanted)
         self._forms = forms_of(wanted)
         self._cuts = np.array([min(outcome.cut, self._longest) for outcome in wanted], float)
         self._worths = worths_of(wanted, self._cuts)
         self._prepare()
-        self._walked = [
-            m for m, outcome in enumerate(wanted) if isinstance(outcome.measure, Walked)
-        ]
-        self._edges = self._pieces() if self._walked else [0, len(self._starts) - 1]
+
+        self._walked = []
+        for m, outcome in enumerate(wanted):
+            if isinstance(outcome.measure, Walked):
+                self._walked.append(m)
+        self._edges = [0, len(self._starts) - 1]
+        if self._walked:
+            self._edges = self._pieces()
         self._drawn: Resamples | None = None
         self._totals = self._weights.sum(0)
 
@@ -100,7 +106,8 @@ class Grouped:
 
             # rows without a label take no place, so a list that has any is read to its end
             whole = (facts.rows < sizes) | (measure.form == AREA)
-            reach = np.where(whole, sizes, np.minimum(math.ceil(self._cuts[m]), sizes))
+            rows_in_cut = np.minimum(math.ceil(self._cuts[m]), sizes)
+            reach = np.where(whole, sizes, rows_in_cut)
             self._reach = np.maximum(self._reach, np.where(defined, reach, 0))
 
     def _divisors(self, m: int, facts: Facts) -> Floats:
@@ -124,7 +131,8 @@ class Grouped:
     def draw(self, drawn: Resamples, rows: Ints) -> None:
         """Sets the resamples, and which of their rows these rows are (N,)."""
         self._drawn = drawn
-        self._firsts = rows[self._order[self._starts[:-1]]]
+        first_rows = self._order[self._starts[:-1]]
+        self._firsts = rows[first_rows]
         self._drawn_totals = drawn.sums(self._firsts, self._weights.T)
 
     def values(self, scores: Floats) -> Floats:
@@ -137,7 +145,8 @@ class Grouped:
         contributions = self._contributions(scores)
         values = ratio(contributions.sum(0), self._totals)
         drawn_sums = self._drawn.sums(self._firsts, contributions.T)
-        return np.concatenate([values[None], ratio(drawn_sums, self._drawn_totals)])
+        on_resamples = ratio(drawn_sums, self._drawn_totals)
+        return np.concatenate([values[None], on_resamples])
 
     def sums(self, scores: Floats) -> tuple[Floats, Floats]:
         """Numerators and denominators (M,) of the values, which add up over sets of whole
@@ -229,7 +238,8 @@ def _best_sums(starts: Ints, gains: Gains, cut: float, worths: Floats) -> Floats
         of_group = np.sort(of_group[of_group == of_group])[::-1]
         if len(of_group) and of_group[0] > of_group[-1]:
             for place in range(min(len(of_group), int(cut))):
-                best[group] += np.float64(of_group[place]) * (worths[place + 1] - worths[place])
+                worth = worths[place + 1] - worths[place]
+                best[group] += np.float64(of_group[place]) * worth
     return best
 
 

@@ -41,7 +41,8 @@ class Areas:
             cuts: ascending ranks; a bin starts at the first row of each run of equal scores that
                 has a cut in it.
         """
-        cuts = np.empty(0, np.int64) if cuts is None else cuts
+        if cuts is None:
+            cuts = np.empty(0, np.int64)
         counts = np.zeros(10, np.int64)
         sums = np.zeros(4)
         for keys in pieces:
@@ -49,9 +50,13 @@ class Areas:
         # a key of another group closes the last run and the last group
         closing = (int(counts[0]) ^ 1 << 32) << 1
         _read(np.array([closing], np.uint64), cuts, counts, sums)
-        self.auc = float(sums[0]) / int(counts[6]) if counts[6] else None
-        self.by_positives = float(sums[3]) / int(counts[9]) if counts[9] else None
+        self.auc = _mean(float(sums[0]), int(counts[6]))
+        self.by_positives = _mean(float(sums[3]), int(counts[9]))
         self.distance = float(sums[2]) + abs(float(sums[1]))
+
+
+def _mean(total: float, count: int) -> float | None:
+    return total / count if count else None
 
 
 def by_group(keys: Keys) -> Keys:
@@ -75,7 +80,9 @@ def code(bits: np.uint32) -> np.uint64:
     """
     if bits == _SIGN:
         bits = np.uint32(0)
-    return np.uint64(np.uint32(~bits) if bits & np.uint32(_SIGN) else bits | np.uint32(_SIGN))
+    if bits & np.uint32(_SIGN):
+        return np.uint64(np.uint32(~bits))
+    return np.uint64(bits | np.uint32(_SIGN))
 
 
 # What a pass carries from one piece to the next.

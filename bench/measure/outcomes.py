@@ -89,27 +89,23 @@ class Measure:
             slices = [np.ones(self._rows, np.bool_)]
         wanted = wanted_of(tasks, outcomes, grouped, items or ())
         gains = wanted.gains(rows.labels, items)
-        row_weights = None if rows.weights is None else rows.weights.astype(np.float64)
 
-        self._resamples = drawn.resamples if drawn else 0
         self.slices = len(slices)
-        self.units = list[float]()
         self._parts: list[_Part] = []
+        rows_of_slices = []
         for index, inside in enumerate(slices):
-            weights = row_weights if inside.dtype == np.bool_ else inside
-            counting = inside if weights is None else inside * weights
-            in_slice = np.flatnonzero(counting)
-            self.units.append(math.inf if drawn is None else drawn.unit_count(in_slice))
+            weights = _weights_in(inside, rows)
+            in_slice = np.flatnonzero(inside if weights is None else inside * weights)
+            rows_of_slices.append(in_slice)
             if wanted.by_group:
-                of_group = Grouped(
-                    gains.take(in_slice, axis=1),
-                    rows.group[in_slice],
-                    list(wanted.by_group.values()),
-                    None if weights is None else weights[in_slice],
-                )
-                self._parts.append(_Part(index, list(wanted.by_group), in_slice, of_group))
+                self._parts.append(_part_by_group(index, wanted, gains, rows, in_slice, weights))
             self._parts += _parts_over_all(index, wanted.over_all, gains, in_slice, weights)
+
+        self._resamples = 0
+        self.units = [math.inf] * len(slices)
         if drawn is not None:
+            self._resamples = drawn.resamples
+            self.units = list(map(drawn.unit_count, rows_of_slices))
             for part in self._parts:
                 part.measure.draw(drawn, part.rows)
 
@@ -135,6 +131,31 @@ class Measure:
             measure = part.measure.resampled if resamples else part.measure.values
             values[:, part.slice, part.outcomes] = measure(scores[part.rows])
         return values
+
+
+def _weights_in(inside: NDArray[Any], rows: Labelled) -> Floats | None:
+    """(N,), what rows count in a slice, see `Measure`; None for 1 each."""
+    if inside.dtype != np.bool_:
+        return inside
+    return None if rows.weights is None else rows.weights_or_ones
+
+
+def _part_by_group(
+    index: int,
+    wanted: AllWanted,
+    gains: Singles,
+    rows: Labelled,
+    in_slice: Ints,
+    weights: Floats | None,
+) -> _Part:
+    """A slice's outcomes within groups."""
+    measure = Grouped(
+        gains.take(in_slice, axis=1),
+        rows.group[in_slice],
+        list(wanted.by_group.values()),
+        None if weights is None else weights[in_slice],
+    )
+    return _Part(index, list(wanted.by_group), in_slice, measure)
 
 
 def _parts_over_all(

@@ -31,7 +31,9 @@ class Platt(NamedTuple):
     @property
     def rounded(self) -> Platt:
         """With three digits."""
-        return self._replace(offset=float(f"{self.offset:.3g}"), slope=float(f"{self.slope:.3g}"))
+        offset = float(f"{self.offset:.3g}")
+        slope = float(f"{self.slope:.3g}")
+        return self._replace(offset=offset, slope=slope)
 
     def apply(self, p: NDArray[Any]) -> Floats:
         """Of predictions of any shape."""
@@ -48,16 +50,20 @@ def platt(p: NDArray[Any], labels: NDArray[Any], weights: NDArray[Any] | None) -
         weights: (N,), None for equal ones.
     """
     rows = np.flatnonzero(np.isfinite(labels))
-    rows = rows[:: 1 + len(rows) // FIT_ROWS]
+    step = 1 + len(rows) // FIT_ROWS
+    rows = rows[::step]
     y = labels[rows].astype(np.float64)
     x = _log_odds(p[rows])
-    w = np.ones(len(y)) if weights is None else weights[rows].astype(np.float64)
+    w = np.ones(len(y))
+    if weights is not None:
+        w = weights[rows].astype(np.float64)
     if not len(y) or not 0 < y.mean() < 1 or x.std() == 0:
         return None
     fit = logistic(x, y, w)
     as_they_are = np.array([0.0, 1.0])
     gain = _log_likelihood(fit, x, y, w) - _log_likelihood(as_they_are, x, y, w)
-    return Platt(float(fit[0]), float(fit[1]), gain)
+    offset, slope = fit.tolist()
+    return Platt(offset, slope, gain)
 
 
 def logistic(x: Floats, y: Floats, weights: Floats) -> Floats:
@@ -68,7 +74,8 @@ def logistic(x: Floats, y: Floats, weights: Floats) -> Floats:
     coefficients = np.array([0.0, 1.0])
     for _ in range(50):
         mean = expit(coefficients @ design)
-        hessian = (design * (weights * mean * (1 - mean))) @ design.T
+        variance = weights * mean * (1 - mean)
+        hessian = (design * variance) @ design.T
         gradient = design @ (weights * (y - mean))
         step = np.linalg.solve(hessian + 1e-9 * np.eye(2), gradient)
         coefficients = coefficients + np.clip(step, -2, 2)
@@ -78,9 +85,12 @@ def logistic(x: Floats, y: Floats, weights: Floats) -> Floats:
 
 
 def _log_likelihood(coefficients: Floats, x: Floats, y: Floats, weights: Floats) -> float:
-    z = coefficients[0] + coefficients[1] * x
-    return float((weights * (y * z - np.logaddexp(0, z))).sum())
+    offset, slope = coefficients
+    z = offset + slope * x
+    of_rows = y * z - np.logaddexp(0, z)
+    return float((weights * of_rows).sum())
 
 
 def _log_odds(p: NDArray[Any]) -> Floats:
-    return np.asarray(logit(np.clip(p.astype(np.float64), NEAR, 1 - NEAR)))
+    clipped = np.clip(p.astype(np.float64), NEAR, 1 - NEAR)
+    return np.asarray(logit(clipped))

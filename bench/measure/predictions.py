@@ -87,10 +87,12 @@ class KeptRows(Labelled):
         """(n,), what each row counts in an outcome: its weight, and its exposure; None where all
         count alike.
         """
-        weights = None if self.weights is None else self.weights.astype(np.float64)
-        if self.exposure is None:
-            return weights
-        return self.exposure.weights * (1.0 if weights is None else weights)
+        if self.exposure is None and self.weights is None:
+            return None
+        counts = self.weights_or_ones
+        if self.exposure is not None:
+            counts = self.exposure.weights * counts
+        return counts
 
     @property
     def kept(self) -> int:
@@ -157,9 +159,11 @@ def rates_of(labels: Singles, counts: Floats | None) -> tuple[float, ...]:
     """The mean of each task's known labels (n, T), by what rows count (n,); None where all count
     alike.
     """
-    of_rows = np.ones(len(labels)) if counts is None else counts
-    weights = np.isfinite(labels) * of_rows[:, None]
-    means = (np.nan_to_num(labels) * weights).sum(axis=0) / np.maximum(weights.sum(axis=0), 1e-9)
+    if counts is None:
+        counts = np.ones(len(labels))
+    weights = np.isfinite(labels) * counts[:, None]
+    sums = (np.nan_to_num(labels) * weights).sum(axis=0)
+    means = sums / np.maximum(weights.sum(axis=0), 1e-9)
     return tuple(means.tolist())
 
 
@@ -167,8 +171,10 @@ def facts_in(folder: Path) -> dict[str, Any]:
     """Reads `rows.json`; raises `Damaged` if it was changed."""
     with suppress(UserError):
         facts = read_json(folder / FACTS)
-        if isinstance(facts, dict) and facts.pop("digest", None) == digest_of(facts):
-            return facts
+        if isinstance(facts, dict):
+            digest = facts.pop("digest", None)
+            if digest == digest_of(facts):
+                return facts
     raise Damaged(folder / FACTS)
 
 
@@ -231,7 +237,8 @@ def sampled(units: NDArray[np.uint64], split: str, rows: int, limit: int | None 
     limit = limit or MOST_OF_SPLIT
     if rows <= limit:
         return np.ones(len(units), np.bool_)
-    key = mixed(mixed(np.uint64(derive(0, "kept", split)) ^ units))
+    seed = np.uint64(derive(0, "kept", split))
+    key = mixed(mixed(seed ^ units))
     uniform = (key >> np.uint64(11)) * 2.0**-53
     return np.asarray(uniform < limit / rows)
 
@@ -257,7 +264,8 @@ def kept_digest(folder: Path, split: str, name: str) -> bytes:
     """
     file = path(folder, split, name)
     with file.open("rb") as opened:
-        opened.seek(max(0, file.stat().st_size - DIGEST))
+        start = file.stat().st_size - DIGEST
+        opened.seek(max(0, start))
         return opened.read()
 
 

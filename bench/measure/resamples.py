@@ -34,8 +34,9 @@ _mixed = jit()(mixed)
 def _table() -> Counts:
     """16 random bits -> a Poisson(1) count, by the inverse of the distribution function."""
     midpoints = (np.arange(1 << 16) + 0.5) / (1 << 16)
-    chances = np.exp(-1) / np.cumprod(np.maximum(np.arange(12.0), 1))
-    return np.searchsorted(np.cumsum(chances), midpoints).astype(np.uint8)
+    factorials = np.cumprod(np.maximum(np.arange(12.0), 1))
+    distribution = np.cumsum(np.exp(-1) / factorials)
+    return np.searchsorted(distribution, midpoints).astype(np.uint8)
 
 
 _TABLE = _table()
@@ -49,10 +50,19 @@ def units_of(group: NDArray[np.integer], first: int | Ints) -> Units:
         group: (N,), the card's units, by default its groups; negative where a row has none.
         first: place of the first of these rows; or of each, (N,).
     """
-    rows = np.arange(first, first + len(group)) if isinstance(first, int) else first
+    rows = first
+    if isinstance(rows, int):
+        rows = np.arange(rows, rows + len(group))
     of_group = group.astype(np.uint64) | np.uint64(1 << 40)
     units: Units = np.where(group >= 0, of_group, rows.astype(np.uint64))
     return units
+
+
+def units_in(rows: Labelled, first: int) -> Units:
+    """The same of rows that may have units of their own."""
+    if rows.units is None:
+        return units_of(rows.group, first)
+    return rows.units
 
 
 def few_units(units: Units, where: str) -> str:
@@ -78,7 +88,8 @@ def counts(units: Units, split: str, resamples: int, first: int = 0) -> Counts:
 def one_by_one(units: Units, split: str, resamples: int) -> Iterator[Floats]:
     """The counts (N,) of units in each resample; a few are drawn at once."""
     for first in range(0, resamples, _TOGETHER):
-        drawn = counts(units, split, min(_TOGETHER, resamples - first), first)
+        together = min(_TOGETHER, resamples - first)
+        drawn = counts(units, split, together, first)
         yield from drawn.T.astype(np.float64)
 
 
@@ -145,8 +156,8 @@ class Resamples:
         """The variance of the number of rows (n,) on a resample, a row."""
         if not len(rows):
             return 1.0
-        sizes = np.bincount(self._unit_of_row[rows])
-        return float((sizes.astype(float) ** 2).sum() / len(rows))
+        sizes = np.bincount(self._unit_of_row[rows]).astype(float)
+        return float((sizes**2).sum() / len(rows))
 
 
 class Once:
@@ -169,8 +180,9 @@ class Once:
 
 def drawn_of(rows: Labelled, split: str, resamples: int) -> Resamples | None:
     """The resamples of rows; None of none."""
-    units = units_of(rows.group, 0) if rows.units is None else rows.units
-    return Resamples(units, split, resamples) if resamples else None
+    if not resamples:
+        return None
+    return Resamples(units_in(rows, 0), split, resamples)
 
 
 @jit()

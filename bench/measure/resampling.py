@@ -24,7 +24,7 @@ from bench.measure.heads import means_of, metrics_of_held_rows
 from bench.measure.heads.base import LEAST_PROBABILITY, Column, label
 from bench.measure.heads.calibration import ECE_BINS
 from bench.measure.outcomes import Measure
-from bench.measure.resamples import add_times, counts, drawn_of, one_by_one, units_of
+from bench.measure.resamples import add_times, counts, drawn_of, one_by_one, units_in
 from bench.measure.spaces import (
     Held,
     Observed,
@@ -67,20 +67,20 @@ class Resampling:
         self._resamples = resamples
         self._rows = 0
         self._spaces: dict[str, _Space] = {}
-        self._rankings = {
-            column: _Ranking(tasks[column], names, split, resamples)
-            for column, names in by_task(tasks, outcomes).items()
-        }
+        self._rankings: dict[int, _Ranking] = {}
+        for column, names in by_task(tasks, outcomes).items():
+            self._rankings[column] = _Ranking(tasks[column], names, split, resamples)
 
     def add(self, rows: Predicted) -> None:
         """Counts the next rows of the split in, as `Tally.add` does."""
-        units = units_of(rows.group, self._rows) if rows.units is None else rows.units
+        units = units_in(rows, self._rows)
         rows = replace(rows, units=units)
         self._rows += len(units)
         for column, ranking in self._rankings.items():
             ranking.add(on_impressions(self._schema, column, rows))
         for start in range(0, len(units), _PIECE):
-            self._add_piece(part_of(rows, slice(start, start + _PIECE)))
+            piece = slice(start, start + _PIECE)
+            self._add_piece(part_of(rows, piece))
 
     def _add_piece(self, rows: Predicted) -> None:
         assert rows.units is not None
@@ -102,7 +102,8 @@ class Resampling:
         """
         metrics: dict[str, Floats] = {}
         for name, space in self._spaces.items():
-            metrics |= {f"{name}.{metric}": values for metric, values in space.result().items()}
+            for metric, values in space.result().items():
+                metrics[f"{name}.{metric}"] = values
         for ranking in self._rankings.values():
             metrics |= ranking.result()
         changes = {}
@@ -129,9 +130,8 @@ class _Space:
         self._binned: NDArray[Any] | None = None
         if kind == "binary":
             self._binned = np.zeros((_BINS, 2, 1 + resamples), np.int32)
-        self._within_groups = _Ranking(
-            Task("all"), ("all.gauc", "all.gauc_positives"), split, resamples
-        )
+        areas = "all.gauc", "all.gauc_positives"
+        self._within_groups = _Ranking(Task("all"), areas, split, resamples)
         self._of_held_rows = _OfHeldRows(kind, split, resamples)
 
     def add(self, rows: Observed, times: NDArray[Any]) -> None:
@@ -143,7 +143,9 @@ class _Space:
             times = times * rows.weights[:, None]
         y = rows.labels.astype(np.float64)
         p = rows.predictions.astype(np.float64)
-        added = [np.ones(len(y)), *(column(y, p) for column in self._columns)]
+        added = [np.ones(len(y))]
+        for column in self._columns:
+            added.append(column(y, p))
         add_times(times, np.stack(added, axis=1), self._sums)
         if self._binned is not None:
             if rows.weights is not None:
@@ -207,7 +209,7 @@ class _OfHeldRows(Held):
         rows = self.rows
         if rows is None or rows.units is None:
             return {}
-        weights = np.ones(len(rows.labels)) if rows.weights is None else rows.weights
+        weights = rows.weights_or_ones
         measures = {name: head.prepare(rows) for name, head in self._heads.items()}
         values = {name: [measure(weights)] for name, measure in measures.items()}
         for times in one_by_one(rows.units, self._split, self._resamples):
@@ -224,9 +226,10 @@ def _of_bins(binned: NDArray[Any], rows: Floats) -> dict[str, Floats]:
     p = positives.sum(0)
     below = np.cumsum(negatives, axis=0) - negatives
     rarer = p if p[0] <= n[0] else n
+    pairs_in_order = (positives * (below + negatives / 2)).sum(0)
     with np.errstate(all="ignore"):
         return {
-            "auc": (positives * (below + negatives / 2)).sum(0) / (n * p),
+            "auc": pairs_in_order / (n * p),
             "ece": _ece(negatives, positives) / rows,
             RARER: rarer / rarer[0],
         }
@@ -237,11 +240,13 @@ def _ece(negatives: Floats, positives: Floats) -> Floats:
     is.
     """
     logits = (np.arange(_BINS) + 0.5) / _BINS * 2 * _RANGE - _RANGE
-    excess = (negatives + positives) / (1 + np.exp(-logits))[:, None] - positives
+    inverse_probabilities = 1 + np.exp(-logits)
+    excess = (negatives + positives) / inverse_probabilities[:, None] - positives
     mass = np.cumsum(negatives[:, 0] + positives[:, 0])
     edges = np.searchsorted(mass, mass[-1] * np.arange(1, ECE_BINS) / ECE_BINS)
     starts = np.unique(np.concatenate([[0], np.minimum(edges + 1, _BINS - 1)]))
-    return np.asarray(np.abs(np.add.reduceat(excess, starts, axis=0)).sum(0))
+    excess_by_bin = np.add.reduceat(excess, starts, axis=0)
+    return np.asarray(np.abs(excess_by_bin).sum(0))
 
 
 @jit()

@@ -47,13 +47,16 @@ class Sorted:
     @property
     def held(self) -> Array | None:
         """All rows as they came; None where some are in a file."""
-        return None if self._aside else self._together()
+        if self._aside:
+            return None
+        return self._together()
 
     def add(self, rows: Array) -> None:
         """Takes the next rows; raises OSError if no space is left."""
         for start in range(0, len(rows), self._limit):
             piece = rows[start : start + self._limit]
-            if self._rows + len(piece) > self._aside + self._limit:
+            rows_held = self._rows - self._aside
+            if rows_held + len(piece) > self._limit:
                 self._put_aside()
             self._pieces.append(piece)
             self._rows += len(piece)
@@ -61,7 +64,9 @@ class Sorted:
     def read(self, order: str) -> Iterator[Array]:
         """All rows in ascending order, in pieces of which none is empty."""
         last = self.orders[order](self._together())
-        pieces = self._runs[order].merged(last) if order in self._runs else iter([last])
+        pieces = iter([last])
+        if order in self._runs:
+            pieces = self._runs[order].merged(last)
         return (piece for piece in pieces if len(piece))
 
     def _together(self) -> Array:
@@ -73,7 +78,8 @@ class Sorted:
         for name, order in self.orders.items():
             run = order(self._together())
             if name not in self._runs:
-                self._runs[name] = Runs(run.dtype, self._read, name if run.dtype.names else None)
+                field = name if run.dtype.names else None
+                self._runs[name] = Runs(run.dtype, self._read, field)
             self._runs[name].add(run)
         self._pieces = []
         self._aside = self._rows
@@ -110,7 +116,9 @@ class Runs:
         each run, so that slices fit the limit.
         """
         runs = [*self._mapped(), last]
-        keys = [run if self._by is None else run[self._by] for run in runs]
+        keys = runs
+        if self._by is not None:
+            keys = [run[self._by] for run in runs]
         starts = [0] * len(runs)
         for value in self._dividing_values(keys):
             firsts = [bisect_left(key, value) for key in keys]
@@ -118,8 +126,10 @@ class Runs:
             starts = [bisect_right(key, value) for key in keys]
             for run, first, end in zip(runs, firsts, starts, strict=True):
                 for start in range(first, end, self._limit):
-                    yield run[start : min(start + self._limit, end)]
-        yield self._sorted_slices(runs, starts, [len(run) for run in runs])
+                    stop = min(start + self._limit, end)
+                    yield run[start:stop]
+        ends = [len(run) for run in runs]
+        yield self._sorted_slices(runs, starts, ends)
 
     def _mapped(self) -> list[Array]:
         runs = []
@@ -132,14 +142,17 @@ class Runs:
 
     def _dividing_values(self, keys: list[Array]) -> Array:
         step = max(1, self._limit // (4 * len(keys)))
-        sample = np.sort(np.concatenate([key[::step] for key in keys]))
+        samples = [key[::step] for key in keys]
+        sample = np.sort(np.concatenate(samples))
         return np.unique(sample[:: len(keys)])
 
     def _sorted_slices(self, runs: list[Array], starts: list[int], ends: list[int]) -> Array:
-        bounds = zip(runs, starts, ends, strict=True)
-        rows = np.concatenate([run[start:end] for run, start, end in bounds])
+        slices = []
+        for run, start, end in zip(runs, starts, ends, strict=True):
+            slices.append(run[start:end])
+        rows = np.concatenate(slices)
         if self._by is None:
             rows.sort()
             return rows
-        # `take` is several times faster than indexing records
-        return rows.take(np.argsort(rows[self._by], kind="stable"))
+        order = np.argsort(rows[self._by], kind="stable")
+        return rows.take(order)  # several times faster than indexing records

@@ -64,7 +64,9 @@ class Predicted(Labelled):
     @property
     def of_rows(self) -> Floats | None:
         """(N,), how many rows a row stands for; None for one each."""
-        return None if self.weights is None else self.weights.astype(np.float64).prod(axis=1)
+        if self.weights is None:
+            return None
+        return np.asarray(self.weights.astype(np.float64).prod(axis=1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,13 +94,18 @@ RowsT = TypeVar("RowsT", Predicted, Observed)
 
 
 def _columns(rows: RowsT) -> dict[str, NDArray[Any]]:
-    columns = {field.name: getattr(rows, field.name) for field in fields(rows)}
-    return {name: column for name, column in columns.items() if column is not None}
+    columns = {}
+    for field in fields(rows):
+        column = getattr(rows, field.name)
+        if column is not None:
+            columns[field.name] = column
+    return columns
 
 
 def part_of(rows: RowsT, places: slice | NDArray[Any]) -> RowsT:
     """Some of the rows: a slice, their places, or a mask."""
-    return replace(rows, **{name: column[places] for name, column in _columns(rows).items()})
+    columns = {name: column[places] for name, column in _columns(rows).items()}
+    return replace(rows, **columns)
 
 
 def together(pieces: Iterable[RowsT]) -> RowsT:
@@ -140,16 +147,18 @@ class Held:
     @property
     def rows(self) -> Observed | None:
         """All known rows; None where there are none, or more than the limit."""
-        return together(self._pieces) if 0 < self._count <= self._limit else None
+        if 0 < self._count <= self._limit:
+            return together(self._pieces)
+        return None
 
 
 def by_task(tasks: Sequence[Task], outcomes: Sequence[str]) -> dict[int, list[str]]:
     """Outcomes by their task's column, of the tasks that have any."""
     names: dict[int, list[str]] = {}
     for column, task in enumerate(tasks):
-        of_task = [name for name in outcomes if name.partition(".")[0] == task.name]
-        if of_task:
-            names[column] = of_task
+        for outcome in outcomes:
+            if outcome.partition(".")[0] == task.name:
+                names.setdefault(column, []).append(outcome)
     return names
 
 
@@ -157,8 +166,13 @@ def on_impressions(schema: Schema, task: int, rows: Predicted) -> Observed:
     """A task's joint prediction on all impressions, and its joint label, NaN where that is not
     known.
     """
-    labels = product(rows.labels, schema, task)
-    return Observed(labels, rows.group, rows.of_rows, rows.units, predictions=rows.joint[:, task])
+    return Observed(
+        labels=product(rows.labels, schema, task),
+        group=rows.group,
+        weights=rows.of_rows,
+        units=rows.units,
+        predictions=rows.joint[:, task],
+    )
 
 
 def sample_spaces(schema: Schema, rows: Predicted) -> Iterator[tuple[str, TaskKind, Observed]]:
@@ -166,12 +180,13 @@ def sample_spaces(schema: Schema, rows: Predicted) -> Iterator[tuple[str, TaskKi
     every space.
     """
     weights = rows.of_rows
-    for column, (task, parent) in enumerate(zip(schema.tasks, schema.parents, strict=True)):
+    for column, task in enumerate(schema.tasks):
+        parent = schema.parents[column]
         observed = Observed(
-            given_parent(rows.labels, column, parent),
-            rows.group,
-            weights,
-            rows.units,
+            labels=given_parent(rows.labels, column, parent),
+            group=rows.group,
+            weights=weights,
+            units=rows.units,
             predictions=rows.conditional[:, column],
         )
         if parent is None:
@@ -186,7 +201,10 @@ def given_parent(labels: NDArray[Any], task: int, parent: int | None) -> NDArray
     known.
     """
     of_task: NDArray[Any] = labels[:, task]
-    return of_task if parent is None else np.where(labels[:, parent] == 1, of_task, np.nan)
+    if parent is None:
+        return of_task
+    parent_happened = labels[:, parent] == 1
+    return np.where(parent_happened, of_task, np.nan)
 
 
 def product(labels: NDArray[Any], schema: Schema, task: int) -> NDArray[Any]:
@@ -208,4 +226,5 @@ def joint_labels(labels: NDArray[Any], schema: Schema) -> NDArray[Any]:
     """Labels (N, T) -> those of each task on all impressions (N, T): the product along its chain,
     NaN where unknown.
     """
-    return np.stack([product(labels, schema, task) for task in range(labels.shape[1])], axis=1)
+    columns = [product(labels, schema, task) for task in range(labels.shape[1])]
+    return np.stack(columns, axis=1)

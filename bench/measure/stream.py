@@ -6,6 +6,7 @@ in order, whole groups are ranked in memory, and all rows are walked down once f
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, pairwise
 from typing import Any
@@ -73,12 +74,12 @@ class Stream:
     def result(self) -> dict[str, float]:
         """Outcomes by name; those that the rows do not define are left out."""
         rows = self._rows.held
-        values = self._in_memory(rows) if rows is not None else self._from_file()
-        return {
-            name: float(value)
-            for name, value in zip(self._outcomes, values, strict=True)
-            if value == value
-        }
+        values = self._from_file() if rows is None else self._in_memory(rows)
+        result = {}
+        for name, value in zip(self._outcomes, values.tolist(), strict=True):
+            if not math.isnan(value):
+                result[name] = value
+        return result
 
     def _in_memory(self, rows: RowArray) -> Floats:
         labelled = Labelled(rows["label"], rows["group"])
@@ -119,10 +120,12 @@ class Stream:
         pieces = chain(self._rows.read("score"), [np.empty(0, np.uint64)])
         for piece, after in pairwise(pieces):
             ahead = np.concatenate([piece, after[:1]])
-            gains = wanted.gains(ahead.astype(np.uint32).view(np.float32))
+            labels = ahead.astype(np.uint32).view(np.float32)
+            gains = wanted.gains(labels)
             ranked = (ahead >> np.uint64(32)).astype(np.float64)
+            places = np.arange(len(ahead))
             once = np.ones((len(piece), 1), np.uint8)
-            walk.on(ranked, np.arange(len(ahead)), once, gains)
+            walk.on(ranked, places, once, gains)
             columns.add(gains[:, : len(piece)])
         divisors = np.empty(len(outcomes))
         for m, outcome in enumerate(outcomes):
@@ -156,10 +159,12 @@ class _ColumnSums:
         measure = outcome.measure
         column = outcome.column
         if isinstance(measure, GainSum) and measure.divisor is None:
-            best = self._largest[column, ::-1][: int(cut)].astype(float)
+            largest_first = self._largest[column, ::-1]
+            best = largest_first[: int(cut)].astype(float)
             if best[0] <= self._smallest[column]:
                 return 0.0
-            return float(best @ np.diff(worths[: len(best) + 1]))
+            worths_of_places = np.diff(worths[: len(best) + 1])
+            return float(best @ worths_of_places)
         assert measure.divisor is not None
         facts = Facts(np.array(rows), self._totals[column])
         return float(measure.divisor(facts, cut))
@@ -175,7 +180,8 @@ def _by_score(rows: RowArray) -> NDArray[np.uint64]:
     labels.
     """
     bits = (np.float32(0) - rows["score"]).view(np.uint32)  # -0 is 0
-    keys = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31)).astype(np.uint64) << np.uint64(32)
+    codes = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31))
+    keys = codes.astype(np.uint64) << np.uint64(32)
     keys |= rows["label"].astype(np.float32).view(np.uint32)
     keys.sort()
     return keys
@@ -185,8 +191,10 @@ def _whole_groups(pieces: Iterable[RowArray]) -> Iterator[RowArray]:
     """The same rows in pieces that end with a group's last row."""
     waiting: list[RowArray] = []
     for piece in pieces:
-        start = int(np.searchsorted(piece["group"], piece["group"][-1]))
-        if start or (waiting and waiting[-1]["group"][-1] != piece["group"][0]):
+        groups = piece["group"]
+        start = int(np.searchsorted(groups, groups[-1]))
+        begins_group = bool(waiting) and waiting[-1]["group"][-1] != groups[0]
+        if start or begins_group:
             yield np.concatenate([*waiting, piece[:start]])
             waiting = []
         waiting.append(piece[start:])

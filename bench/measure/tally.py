@@ -54,13 +54,13 @@ class BinaryTally:
     """
 
     def __init__(self, limit: int = ROWS_IN_MEMORY) -> None:
-        means = means_of("binary")
-        self._means = {
-            name: metric for name, metric in means.items() if {*metric.columns} <= {*_COMPILED}
-        }
+        self._means = {}
         self._metrics_of_held = metrics_of_held_rows("binary")
-        for name in means.keys() - self._means.keys():
-            self._metrics_of_held[name] = means[name]
+        for name, metric in means_of("binary").items():
+            if {*metric.columns} <= {*_COMPILED}:
+                self._means[name] = metric
+            else:
+                self._metrics_of_held[name] = metric
         self._held = Held()
         self._sums = np.zeros(len(_COMPILED))
         self._keys = Sorted(np.uint64, limit, limit)
@@ -98,11 +98,11 @@ class BinaryTally:
             metrics[name] = metric.of(rows, *of_columns)
         if self._held.rows is not None:
             metrics |= measured(self._metrics_of_held, self._held.rows)
-        return {
-            name: float(value)
-            for name, value in metrics.items()
-            if value is not None and math.isfinite(value)
-        }
+        defined = {}
+        for name, value in metrics.items():
+            if value is not None and math.isfinite(value):
+                defined[name] = float(value)
+        return defined
 
 
 class HeldTally:
@@ -304,7 +304,8 @@ class Tally:
         """Metrics by full name, as in `valid/click.auc`."""
         metrics: dict[str, float] = {}
         for prefix, tally in self._metrics.items():
-            metrics |= {prefix + name: value for name, value in tally.result().items()}
+            for name, value in tally.result().items():
+                metrics[prefix + name] = value
         for ranking in self._rankings.values():
             for name, value in ranking.result().items():
                 metrics[self._prefix + name] = value

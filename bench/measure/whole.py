@@ -80,30 +80,40 @@ class Whole:
         """(M,) of scores (N,)."""
         cuts = self._once.cuts[:, 0]
         worths = self._once.worths
-        deepest = len(scores) if self._sorts_all else math.ceil(cuts.max(initial=0))
+        deepest = len(scores)
+        if not self._sorts_all:
+            deepest = math.ceil(cuts.max(initial=0))
         places = _best(scores, deepest)
         ranked = scores[places]
         weights = np.empty(0) if self._weights is None else self._weights
         walks = np.empty(len(cuts))
         for m, form in enumerate(self._forms):
-            ranking = ranked, places, len(places), self._gains[self._columns[m]]
+            gains = self._gains[self._columns[m]]
+            ranking = ranked, places, len(places), gains
             if form == AREA:
                 walks[m] = pairs_won(*ranking, weights)
             else:
-                walks[m] = top(*ranking, form == DISCOUNTED, cuts[m], worths, m, weights)
+                discounted = form == DISCOUNTED
+                walks[m] = top(*ranking, discounted, cuts[m], worths, m, weights)
         return walks / self._once.divisors[:, 0]
 
     def resampled(self, scores: Floats) -> Floats:
         """(1 + B, M): values, and those on each resample."""
-        on_resamples = self._walked(scores, self._drawn, slice(None)) / self._drawn.divisors
+        walks = self._walked(scores, self._drawn, slice(None))
+        on_resamples = walks / self._drawn.divisors
         return np.concatenate([self.values(scores)[None], on_resamples.T])
 
     def _prepared(self, drawn: Resamples | Once, rows: Ints) -> _Prepared:
         totals, sums = self._totals(drawn, rows)
         cuts = np.array([outcome.rows(totals) for outcome in self._wanted])
-        worths = worths_of(self._wanted, cuts)
-        undefined = np.full(cuts.shape, np.nan)
-        prepared = _Prepared(drawn, rows, drawn.spread(rows), cuts, worths, undefined)
+        prepared = _Prepared(
+            drawn=drawn,
+            rows=rows,
+            spread=drawn.spread(rows),
+            cuts=cuts,
+            worths=worths_of(self._wanted, cuts),
+            divisors=np.full(cuts.shape, np.nan),
+        )
         for m, outcome in enumerate(self._wanted):
             measure = outcome.measure
             if isinstance(measure, GainSum) and measure.divisor is None:
@@ -121,23 +131,28 @@ class Whole:
         """On each resample the weight of all rows (R,), and the weighted gains of each outcome's
         column.
         """
-        weights = np.ones(len(rows)) if self._weights is None else self._weights
+        weights = self._weights
+        if weights is None:
+            weights = np.ones(len(rows))
         weighted = (weights * self._gains[column].astype(float) for column in self._columns)
         totals, *sums = drawn.sums(rows, chain([weights], weighted)).T
         return totals, sums
 
     def _walked(self, scores: Floats, prepared: _Prepared, wanted: slice) -> Floats:
         """(M, R): the walks of the wanted outcomes."""
-        cuts = prepared.cuts[wanted]
-        deepest = len(prepared.rows) if self._sorts_all else float(cuts.max(initial=0))
+        cuts, worths = prepared.cuts[wanted], prepared.worths[wanted]
+        deepest = float(cuts.max(initial=0))
+        if self._sorts_all:
+            deepest = len(prepared.rows)
         for places in _deeper(scores, deepest, prepared.spread):
-            walk = Walk(self._forms[wanted], self._columns[wanted], cuts, prepared.worths[wanted])
+            walk = Walk(self._forms[wanted], self._columns[wanted], cuts, worths)
             for start in range(0, len(places), PIECE):
-                piece = places[start : start + PIECE + 1]
-                weights: NDArray[Any] = prepared.drawn.of(prepared.rows[piece[:PIECE]])
+                with_next = places[start : start + PIECE + 1]
+                piece = with_next[:PIECE]
+                weights: NDArray[Any] = prepared.drawn.of(prepared.rows[piece])
                 if self._weights is not None:
-                    weights = weights * self._weights[piece[:PIECE], None]
-                walk.on(scores[piece], piece, weights, self._gains)
+                    weights = weights * self._weights[piece, None]
+                walk.on(scores[with_next], with_next, weights, self._gains)
                 if not self._sorts_all and (walk.before >= cuts).all():
                     return walk.worth
         return walk.worth
@@ -179,13 +194,22 @@ class Rewalked:
             assert isinstance(outcome.measure, Walked)
             divisors[m] = outcome.measure.divisor(Facts(totals, sums[m]), cuts[m])
         divisors[~(divisors > 0)] = np.nan
-        return _Prepared(drawn, rows, drawn.spread(rows), cuts, np.empty(0), divisors)
+        return _Prepared(
+            drawn=drawn,
+            rows=rows,
+            spread=drawn.spread(rows),
+            cuts=cuts,
+            worths=np.empty(0),
+            divisors=divisors,
+        )
 
     def _measured(self, scores: Floats, prepared: _Prepared) -> Floats:
         """(R, M)."""
         cuts = prepared.cuts
-        for places in _deeper(scores, float(cuts.max(initial=0)), prepared.spread):
-            counts = np.ascontiguousarray(prepared.drawn.of(prepared.rows[places]).T)
+        deepest = float(cuts.max(initial=0))
+        for places in _deeper(scores, deepest, prepared.spread):
+            drawn_rows = prepared.drawn.of(prepared.rows[places])
+            counts = np.ascontiguousarray(drawn_rows.T)
             if (counts.sum(axis=1) >= cuts.max(axis=0)).all():
                 break
         walks = np.zeros(cuts.shape)
@@ -255,9 +279,11 @@ def _best(scores: Floats, depth: int) -> Ints:
         return np.argsort(-scores)
     bar = np.inf
     if depth:
-        bar = np.partition(scores, len(scores) - depth)[len(scores) - depth]
+        place = len(scores) - depth
+        bar = np.partition(scores, place)[place]
     rows = np.flatnonzero(scores >= bar)
-    return rows[np.argsort(-scores[rows])]
+    order = np.argsort(-scores[rows])
+    return rows[order]
 
 
 def _varies(gains: Floats, drawn: Resamples | Once, rows: Ints) -> Mask:
@@ -265,10 +291,13 @@ def _varies(gains: Floats, drawn: Resamples | Once, rows: Ints) -> Mask:
     smallest = np.full(drawn.resamples, np.inf)
     largest = np.full(drawn.resamples, -np.inf)
     for start in range(0, len(rows), PIECE):
-        drawn_rows = drawn.of(rows[start : start + PIECE]) > 0
-        column = gains[start : start + PIECE, None]
-        smallest = np.minimum(smallest, np.where(drawn_rows, column, np.inf).min(0))
-        largest = np.maximum(largest, np.where(drawn_rows, column, -np.inf).max(0))
+        piece = slice(start, start + PIECE)
+        is_drawn = drawn.of(rows[piece]) > 0
+        column = gains[piece, None]
+        smallest_here = np.where(is_drawn, column, np.inf).min(0)
+        largest_here = np.where(is_drawn, column, -np.inf).max(0)
+        smallest = np.minimum(smallest, smallest_here)
+        largest = np.maximum(largest, largest_here)
     return largest > smallest
 
 
@@ -317,7 +346,8 @@ def _walk(
         for m in range(len(forms)):
             for b in range(resamples):
                 if forms[m] == AREA:
-                    out[m, b] += (rows[b] - gained[m, b]) * (2 * above[m, b] + gained[m, b])
+                    negatives = rows[b] - gained[m, b]
+                    out[m, b] += negatives * (2 * above[m, b] + gained[m, b])
                     above[m, b] += gained[m, b]
                 elif gained[m, b] > 0:
                     start = min(before[b], cuts[m, b])
@@ -361,7 +391,10 @@ def _take(
         for b in range(len(count)):
             if count[b] and before[b] < cut[b]:
                 end = min(before[b] + count[b], cut[b])
-                out[b] += gain * (worths[int(end)] - worths[int(before[b])])
+                worth = worths[int(end)] - worths[int(before[b])]
+                out[b] += gain * worth
     else:
         for b in range(len(count)):
-            out[b] += gain * (min(before[b] + count[b], cut[b]) - min(before[b], cut[b]))
+            start = min(before[b], cut[b])
+            end = min(before[b] + count[b], cut[b])
+            out[b] += gain * (end - start)

@@ -34,13 +34,14 @@ class Deciles:
         weights: NDArray[Any] | None = None,
         parts: int = TENTHS,
     ) -> None:
-        of_rows = np.ones(len(labels)) if weights is None else weights.astype(np.float64)
+        if weights is None:
+            weights = np.ones(len(labels))
         self._order = np.argsort(predictions, kind="stable")
         self._labels = labels.astype(np.float64)[self._order]
         self._predictions = predictions.astype(np.float64)[self._order]
         changes = self._predictions[1:] != self._predictions[:-1]
         runs = np.flatnonzero(np.r_[True, changes])
-        mass = np.add.reduceat(of_rows[self._order], runs)
+        mass = np.add.reduceat(self._in_order(weights), runs)
         after = np.cumsum(mass)
         cut = np.ceil(parts * (after - mass) / after[-1])  # the first that is not before the run
         begins = (cut < parts) & (cut * after[-1] < parts * after)
@@ -66,7 +67,9 @@ class Deciles:
     def error(self, weights: NDArray[Any]) -> float:
         """`distance`, over the sum of |labels|; NaN where that is 0."""
         whole = float(self._in_order(weights) @ np.abs(self._labels))
-        return self.distance(weights) / whole if whole > 0 else np.nan
+        if whole <= 0:
+            return np.nan
+        return self.distance(weights) / whole
 
     def _in_order(self, weights: NDArray[Any]) -> Floats:
         return weights.astype(np.float64)[self._order]

@@ -16,7 +16,8 @@ from bench.measure.heads.base import MeanMetric, absolute, label, log_loss, squa
 
 def _normalised(rows: Any, positives: Any, loss: Any) -> Any:
     rate = positives / rows
-    return loss / rows / -(rate * np.log(rate) + (1 - rate) * np.log1p(-rate))
+    entropy = -(rate * np.log(rate) + (1 - rate) * np.log1p(-rate))
+    return loss / rows / entropy
 
 
 logloss = MeanMetric((log_loss,), lambda rows, loss: loss / rows)

@@ -29,7 +29,8 @@ def _area(rows: Observed) -> Weighted:
         pairs = positives.sum() * negatives.sum()
         if not pairs:
             return np.nan
-        return float(positives @ (np.cumsum(negatives) - negatives / 2) / pairs)
+        negatives_below = np.cumsum(negatives) - negatives / 2
+        return float(positives @ negatives_below / pairs)
 
     return measure
 
@@ -75,7 +76,9 @@ def _pairs(rows: Observed) -> Weighted:
 
     def measure(weights: Floats) -> float:
         won, pairs = _pairs_in_order(starts, ranks_by_label, weights[order])
-        return won / pairs if pairs else float("nan")
+        if not pairs:
+            return np.nan
+        return float(won / pairs)
 
     return measure
 
@@ -93,8 +96,9 @@ def _correlation(rows: Observed) -> Weighted:
         predictions = _centred_ranks(of_prediction, weights)
         if labels is None or predictions is None:
             return float("nan")
+        covariance = weights @ (labels * predictions)
         variances = (weights @ labels**2) * (weights @ predictions**2)
-        return float(weights @ (labels * predictions) / np.sqrt(variances))
+        return float(covariance / np.sqrt(variances))
 
     return measure
 
@@ -104,8 +108,10 @@ def _centred_ranks(places: Ints, weights: Floats) -> Floats | None:
     mass = np.bincount(places, weights)
     if np.count_nonzero(mass) < 2:
         return None
-    ranks: Floats = (np.cumsum(mass) - mass / 2)[places]
-    return np.asarray(ranks - weights @ ranks / weights.sum())
+    mid_ranks = np.cumsum(mass) - mass / 2
+    ranks: Floats = mid_ranks[places]
+    mean = weights @ ranks / weights.sum()
+    return np.asarray(ranks - mean)
 
 
 @jit()
