@@ -170,6 +170,11 @@ class Schema:
     position: str | None = None
 
     @property
+    def task_names(self) -> tuple[str, ...]:
+        """Names of the tasks, in order."""
+        return tuple(task.name for task in self.tasks)
+
+    @property
     def without_ranges(self) -> Schema:
         """This schema without ranges of numbers, which then are ordinary dense columns."""
         return replace(self, fields=self.fields[: len(self.fields) - len(self.numbers)], numbers=())

@@ -326,7 +326,7 @@ def describe_space(name_or_path: str, dataset: str | None = None) -> dict[str, A
     left_out: Mapping[str, str] = {}
     if dataset is not None:
         schema = shape_of(load_card(dataset))
-        tasks = tuple(task.name for task in schema.tasks)
+        tasks = schema.task_names
         fitted = fitting(space, schema)
         space, left_out = fitted.space, fitted.left_out
     branches = {}

@@ -223,7 +223,7 @@ def train(
         seed=seed,
         splits=REPLICATED,
         objectives=objectives,
-        tasks=tuple(task.name for task in store.schema.tasks),
+        tasks=store.schema.task_names,
         threads=resources.threads or cores(),
         until=recipe.until,
         plugins=plugins.files(),
@@ -289,7 +289,7 @@ def status(
     from bench.app.cli.output import watch as keep_watching
     from bench.app.runs.folder import LIVE
     from bench.app.runs.run_page import write_live
-    from bench.app.runs.status import status_of
+    from bench.app.runs.status import has_ended, status_of
     from bench.core.system.lock import is_held
 
     run = opened(run_, home)
@@ -323,7 +323,7 @@ def status(
         for key in totals:
             totals[key] += part[key]
         failures += part["failures"]
-        unfinished |= not part["search"] or part["search"]["left"] != 0
+        unfinished |= not has_ended(part)
     yield totals | {"failures": failures, "datasets": parts}
     _show_status(parts)
     if unfinished and not is_held(run.folder):

@@ -224,7 +224,7 @@ def _ranked(result: DatasetResult, served: Served, row: int) -> RankedPoint:
         )
     if point is None or facts["kind"] is None:  # a score of the log
         return RankedPoint(point or points[0], (), None, result.run.current.column)
-    tasks = [task.name for task in result.run.tasks]
+    tasks = result.run.task_names
     orders = []
     for part, shares in parts_of(point, points, tasks):
         length = length_of(part, result.objectives)

@@ -6,9 +6,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from operator import itemgetter
 
-import numpy as np
+import pandas as pd
 
 from bench.app.runs.folder import DatasetRun, Run
 from bench.core.errors import UserError, check_known, repeated
@@ -68,50 +67,56 @@ def _group(parts: Sequence[DatasetRun], by: str, metric: str | None, split: str)
         study = Study.read(part.folder)
         points += members_of(part, study, objectives)
         tries += tries_of(study)
-    reference = weakest_reference(objectives, [_reference(part) for part in parts])
+    reference = weakest_reference(objectives, list(map(_reference, parts)))
     response = APART
     if by != "dataset":
         response = answer(points, tries, objectives, reference, split, run.name)
 
-    points_by_family = families(points, by)
-    usable = {}
-    for name, members in points_by_family.items():
+    usable: dict[str, list[FamilyPoint]] = {}
+    unconfirmed = []
+    for name, members in families(points, by).items():
         if any(member.evidence(objectives, split) for member in members):
             usable[name] = members
+        else:
+            unconfirmed.append(name)
     comparison = Comparison()
     reason = ""
     if len(usable) > 1:
         metrics = None if metric is None else [parse(metric, parts[0].tasks, "--metric")]
         comparison = compare(usable, objectives, reference, split, run.request.seed, metrics)
     elif usable:
-        reason = f"only one {by} has a point confirmed on {NAMES[split]}, {next(iter(usable))}"
+        reason = (
+            f"nothing to compare: only one {by} has a point confirmed on {NAMES[split]}, "
+            f"{next(iter(usable))}"
+        )
     else:
-        reason = f"no point was confirmed on {NAMES[split]}"
+        reason = f"nothing to compare: no point was confirmed on {NAMES[split]}"
     return Group(
         dataset=", ".join(dict.fromkeys(part.key for part in parts)),
         fingerprints=tuple(dict.fromkeys(part.fingerprint or "-" for part in parts)),
         runs=tuple(dict.fromkeys(part.run.name for part in parts)),
         answer=response,
         comparison=comparison,
-        reason=f"nothing to compare: {reason}" if reason else "",
-        unconfirmed=tuple(name for name in points_by_family if name not in usable),
+        reason=reason,
+        unconfirmed=tuple(unconfirmed),
     )
 
 
 def _ranking(groups: Sequence[Group]) -> MeanRanks | None:
     """Of the families that were compared on every data set."""
-    compared = [group for group in groups if not group.reason]
-    if len({group.dataset for group in compared}) < LEAST_DATASETS:
-        return None
+    datasets = set()
     volumes = []
-    for group in compared:
-        volumes.append({row["name"]: row["hypervolume"] for row in group.comparison.families})
-    names = list(volumes[0])
-    for of_group in volumes[1:]:
-        names = [name for name in names if name in of_group]
-    if len(names) < 2:
+    for group in groups:
+        if not group.reason:
+            datasets.add(group.dataset)
+            rows = group.comparison.families
+            volumes.append({row["name"]: row["hypervolume"] for row in rows})
+    if len(datasets) < LEAST_DATASETS:
         return None
-    return ranking(names, np.array([itemgetter(*names)(of_group) for of_group in volumes]))
+    table = pd.DataFrame(volumes).dropna(axis="columns")
+    if len(table.columns) < 2:
+        return None
+    return ranking([*table], table.to_numpy(dtype=float))
 
 
 def _notes(groups: Sequence[Group], by: str) -> tuple[str, ...]:
@@ -144,11 +149,12 @@ def answer_of(part: DatasetRun, study: Study) -> Answer:
 
 def tries_of(study: Study) -> list[dict[str, float]]:
     """Metrics on validation of all that tuned static weights; empty where a try failed."""
-    return [
-        metrics
-        for training, metrics in study.tries.items()
-        if json.loads(training)[0] == "static_weights"
-    ]
+    tries = []
+    for training, metrics in study.tries.items():
+        kind, *_ = json.loads(training)
+        if kind == "static_weights":
+            tries.append(metrics)
+    return tries
 
 
 def _reference(part: DatasetRun) -> dict[str, float]:
@@ -165,7 +171,7 @@ def members_of(
 
 
 def _member(part: DatasetRun, point: Point) -> FamilyPoint:
-    names = [task.name for task in part.tasks]
+    names = part.task_names
     name = method(point.balancing, len(names))
     if point.sharing == BASELINE:
         name = BASELINE if point.kind != "single_task" else "single_task, best of each task"
@@ -185,6 +191,9 @@ def _shares(point: Point, tasks: Sequence[str]) -> tuple[float, ...]:
     """The tasks' shares of static weights, to a thousandth; equal where the balancer is no static
     one but acts so.
     """
-    config = point.config if point.balancing == "static" else {}
-    weights = [float(config.get(f"balancing.static.weight.{task}") or 1.0) for task in tasks]
-    return tuple(round(weight / sum(weights), 3) for weight in weights)
+    weights = dict.fromkeys(tasks, 1.0)
+    if point.balancing == "static":
+        for task in tasks:
+            weights[task] = float(point.config.get(f"balancing.static.weight.{task}") or 1.0)
+    total = sum(weights.values())
+    return tuple(round(weight / total, 3) for weight in weights.values())

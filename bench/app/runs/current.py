@@ -257,7 +257,7 @@ def _of_package(
 def _trained(package: Package) -> dict[str, Scalar]:
     """The configuration that trains a package's model again."""
     parts = package.manifest.parts
-    tasks = [task.name for task in package.manifest.data_schema.tasks]
+    tasks = package.manifest.data_schema.task_names
     if len(parts) == 1:
         return dict(parts[0].config)
     return as_one((part.config, dict(zip(tasks, part.shares, strict=True))) for part in parts)

@@ -65,7 +65,7 @@ def check_name(deployment: Deployment) -> None:
     Raises:
         UserError: it would be such a version, or MLflow cannot be reached.
     """
-    tasks = [task.name for task in deployment.part.tasks]
+    tasks = deployment.part.task_names
     data = None if deployment.named else deployment.part.key
     ModelRegistry(deployment.part.run.store_address).check_version(deployment.name, tasks, data)
 
@@ -153,7 +153,7 @@ def register(deployment: Deployment, package: Package, alias: str) -> tuple[str,
         "seesaw.run": run.name,
         DATASET: deployment.part.key,
         "seesaw.point": deployment.pick.point,
-        TASKS: ",".join(task.name for task in deployment.part.tasks),
+        TASKS: ",".join(deployment.part.task_names),
         "seesaw.fingerprint": str(provenance["data"]["fingerprint"]),
         "seesaw.package": package.digest,
     }
@@ -203,7 +203,7 @@ def explained(
             f"--point: expected '{deployed}', which is deployed, found '{point}'; first "
             f"{_deploys(part, point)}"
         )
-    store = part.prepare(progress, raw).with_tasks([task.name for task in package.schema.tasks])
+    store = part.prepare(progress, raw).with_tasks(package.schema.task_names)
     document: dict[str, Any] = jsonable(explain(package, store.split("test"), progress, **options))
     document = {"sentence": sentence(document)} | document
     write_text((part.folder / EXPLAINED).with_suffix(".csv"), csv_text(_cells(document)))

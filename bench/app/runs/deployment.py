@@ -83,7 +83,7 @@ class Deployment:
         return parts_to_train(
             self.point,
             self.result.decision.frontier.points,
-            [task.name for task in self.part.tasks],
+            self.part.task_names,
         )
 
     def _length(self, part: Point) -> str:

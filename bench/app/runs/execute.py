@@ -24,10 +24,9 @@ from bench.app.runs.search_limits import ended, rungs_of
 from bench.app.runs.status import After, Pace, WithLater
 from bench.app.runs.suite import Confirm, resolve_objectives, resolve_outcomes
 from bench.core import plugins
-from bench.core.objectives import Objective, of_items
+from bench.core.objectives import Objective, names_of, of_items
 from bench.core.records import TRAINER, Job, Point, SplitName, TrialRecord
 from bench.core.rows import CONFIRM
-from bench.core.schema import Task
 from bench.core.seeds import derive
 from bench.core.system.atomic import atomic_path, write_text
 from bench.core.system.progress import Progress
@@ -98,7 +97,7 @@ def _backtest(results: Sequence[DatasetResult], request: Request, progress: Prog
 def plan_of(
     part: DatasetRun,
     space: Space,
-    tasks: tuple[Task, ...],
+    tasks: tuple[str, ...],
     rows: int,
     objectives: tuple[Objective, ...],
 ) -> SearchPlan:
@@ -109,18 +108,17 @@ def plan_of(
         rows: of the train split.
     """
     suite = part.run.suite
-    names = tuple(task.name for task in tasks)
-    trainers = [trainer.file for trainer in part.run.trainers.values()]
-    stops_early = space.has_ours or any(trainer.rungs for trainer in trainers)
+    trainers = part.run.trainers.values()
+    stops_early = space.has_ours or any(trainer.file.rungs for trainer in trainers)
     rungs = rungs_of(suite, space, rows, stops_early)
     return SearchPlan(
         space=space,
-        tasks=names,
+        tasks=tasks,
         objectives=objectives,
         trials=suite.budget.trials,
         seed=part.run.request.seed,
         sampler=suite.search.sampler,
-        portfolio=tuple(learnt(space, names, len(objectives), rows)),
+        portfolio=tuple(learnt(space, tasks, len(objectives), rows)),
         tries=suite.search.tries,
         seconds=suite.budget.time,
         budget=suite.budget.samples_of(rungs[-1]),
@@ -153,13 +151,13 @@ class JobMaker:
         Args:
             ranked: tasks that are ranked within groups.
         """
-        tasks = store.schema.tasks
+        schema = store.schema
         space = part.fitted(store).space
-        objectives = resolve_objectives(part.dataset, tasks, ranked)
-        plan = plan_of(part, space, tasks, len(store.split("train")), objectives)
+        objectives = resolve_objectives(part.dataset, schema.tasks, ranked)
+        plan = plan_of(part, space, schema.task_names, len(store.split("train")), objectives)
         group = np.asarray(store.split(CONFIRM).group[: predictions.MOST_OF_SPLIT])
         served = resolve_outcomes(part.dataset, part.tasks, group, card=part.card)
-        outcomes = [objective.name for objective in served if not of_items(objective.name)]
+        outcomes = [name for name in names_of(served) if not of_items(name)]
         return JobMaker(part, store, plan, tuple(outcomes))
 
     def __call__(self, point: Point, replicate: int, splits: tuple[SplitName, ...]) -> Job:
@@ -182,7 +180,7 @@ class JobMaker:
             store=str(self.store.path),
             seed=derive(request.seed, *_purpose(point, replicate)),
             splits=splits,
-            objectives=tuple(objective.name for objective in self.plan.objectives),
+            objectives=tuple(names_of(self.plan.objectives)),
             tasks=self.plan.tasks,
             threads=request.threads,
             until=point.until,

@@ -156,7 +156,6 @@ def _with_confirmed(run: Run, asked: dict[str, Any]) -> Run:
                 "found none"
             )
         for part in run.datasets.values():
-            tasks = [task.name for task in part.tasks]
-            check_static(part.key, tasks, part.fitted().space)
+            check_static(part.key, part.task_names, part.fitted().space)
     request = run.request.model_copy(update={"confirm": run.request.confirm | asked})
     return run.changed(request=request, suite=run.suite.model_copy(update={"confirm": after}))

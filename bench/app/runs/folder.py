@@ -165,8 +165,7 @@ class Run:
         lasting = lasting_current(source)
         current = {}
         for key, part in self.datasets.items():
-            tasks = [task.name for task in part.tasks]
-            current[key] = read_current(lasting, part.card, tasks, self.home, address)
+            current[key] = read_current(lasting, part.card, part.task_names, self.home, address)
         request = self.request.model_copy(update={"current": lasting})
         return self.changed(current=current, request=request)
 
@@ -309,6 +308,11 @@ class DatasetRun:
         return self.dataset.tasks_of(self.card.tasks, self.card.default_tasks)
 
     @property
+    def task_names(self) -> tuple[str, ...]:
+        """Their names."""
+        return tuple(task.name for task in self.tasks)
+
+    @property
     def fingerprint(self) -> str | None:
         """Of the prepared data with which the search began; None before that."""
         return self._prepared.get("fingerprint")
@@ -318,7 +322,7 @@ class DatasetRun:
         """Tasks that are ranked within groups; before the search began all or none, as the card has
         a group or not.
         """
-        by_card = " ".join(task.name for task in self.tasks) if self.card.group else ""
+        by_card = " ".join(self.task_names) if self.card.group else ""
         return frozenset(self._prepared.get("ranked", by_card).split())
 
     @property
@@ -334,7 +338,7 @@ class DatasetRun:
     def current(self) -> CurrentPoint:
         """The current production point."""
         return self.run.manifest.current.get(self.key) or CurrentPoint(
-            weights={task.name: 1.0 for task in self.tasks}
+            weights=dict.fromkeys(self.task_names, 1.0)
         )
 
     @property
@@ -355,7 +359,7 @@ class DatasetRun:
         gone.
         """
         with suppress(UserError, KeyError):
-            return Store.open(self._prepared["path"]).with_tasks([task.name for task in self.tasks])
+            return Store.open(self._prepared["path"]).with_tasks(self.task_names)
         return None
 
     @property
@@ -377,7 +381,7 @@ class DatasetRun:
                 f"fingerprint {self.fingerprint}, found {store.fingerprint}: its raw files or this "
                 "program's way to prepare them changed since; a new run takes them as they are now"
             )
-        return store.with_tasks([task.name for task in self.tasks])
+        return store.with_tasks(self.task_names)
 
     def fitted(self, store: Store | None = None) -> Fitted:
         """The run's space without what does not fit the data, and why it does not; with the passes
@@ -388,7 +392,7 @@ class DatasetRun:
                 none, the card says what fits, and passes are the space's.
         """
         store = store or self.store
-        schema = store.schema if store else shape_of(self.card, [task.name for task in self.tasks])
+        schema = store.schema if store else shape_of(self.card, self.task_names)
         fitted = fitting(self.run.space, schema)
         passes = self.run.suite.passes(len(store.split("train"))) if store else {}
         return Fitted(fitted.space.restricted(passes), fitted.left_out)

@@ -7,12 +7,13 @@ its limits.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import starmap
 
 from bench.app.report.text import markdown_table
 from bench.app.runs.deployment import Deployment
 from bench.core.objectives import Objective
 from bench.core.rows import NAMES
-from bench.core.system.machine import versions
+from bench.core.system.machine import versions, versions_in_words
 from bench.data import Store
 from bench.deciding.retraining import interval_text
 from bench.ledger.effect import Effect
@@ -37,11 +38,14 @@ def model_card(
     if retrained.calibrations:
         calibration = f"{deployment.policy.retrain.calibration} calibration"
     regressions = regressions_in_words(store.schema, retrained.parts)
-    software = [f"{name} {version}" for name, version in versions().items()]
+    warnings = [f"**Warning:** {sentence}" for sentence in retrained.warnings]
+    deciles: list[str] = []
+    for name, rows in retrained.deciles.items():
+        deciles += _deciles(name, rows)
     sections = [
         f"# {card.title}: a model to rank by",
         pick.reason,
-        *(f"**Warning:** {sentence}" for sentence in retrained.warnings),
+        *warnings,
         "## Data",
         f"`{card.key}`: {card.title}. Licence: {card.licence}. Tasks: {', '.join(tasks)}. "
         f"Fingerprint of the prepared data: `{store.fingerprint}`.",
@@ -54,7 +58,7 @@ def model_card(
         f"{deployment.score.on} predictions; of a task with a parent that is the joint one "
         "(`.ctcvr`), unless `.cvr` says otherwise. Rank by `score`: the larger, the higher. Only "
         "its order has a meaning.",
-        *(_regression(name, kind) for name, kind in regressions.items()),
+        *starmap(_regression, regressions.items()),
         "## How it was picked",
         f"Architecture: {pick.architecture}. Trained on train and validation: "
         f"{deployment.training}. The policy (`policy.toml`):",
@@ -66,13 +70,13 @@ def model_card(
         _table(_outcomes(deployment, retrained)),
         "On test, which no choice has seen:",
         _table(_test(deployment, retrained, intervals)),
-        *(part for name, rows in retrained.deciles.items() for part in _deciles(name, rows)),
+        *deciles,
         "## Limits",
         "It was judged on rows of the log: on other populations or times it may be worse, and "
         "what it ranks changes what is logged next. Probabilities given a parent (`.cvr`) were "
         "seen where the parent happened only. Values that train did not hold share one embedding.",
         "## Reproduce",
-        f"    {deployment.command}\n\nSeed {deployment.seed}; {', '.join(software)}.",
+        f"    {deployment.command}\n\nSeed {deployment.seed}; {versions_in_words(versions())}.",
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
@@ -86,8 +90,10 @@ def _columns(store: Store) -> list[dict[str, str]]:
 
 
 def _splits(store: Store) -> list[dict[str, str]]:
-    splits = store.manifest["splits"].items()
-    return [{"split": name, "rows": f"{facts['rows']:,}"} for name, facts in splits]
+    splits = []
+    for name, facts in store.manifest["splits"].items():
+        splits.append({"split": name, "rows": f"{facts['rows']:,}"})
+    return splits
 
 
 def _regression(name: str, kind: str) -> str:
@@ -137,14 +143,11 @@ def _front(deployment: Deployment) -> list[dict[str, str]]:
 
 def _outcomes(deployment: Deployment, retrained: Retrained) -> list[dict[str, str]]:
     rows = NAMES[deployment.result.decision.frontier.split]
-    return [
-        {
-            "outcome": name,
-            f"when picked, on {rows}": f"{value:.5g}",
-            "on test": f"{retrained.served[name]:.5g}",
-        }
-        for name, value in deployment.outcomes.items()
-    ]
+    lines = []
+    for name, value in deployment.outcomes.items():
+        line = {"outcome": name, f"when picked, on {rows}": f"{value:.5g}"}
+        lines.append(line | {"on test": f"{retrained.served[name]:.5g}"})
+    return lines
 
 
 def _test(

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 
 from bench.app.runs.folder import CONFIG, PICK, DatasetRun
 from bench.app.runs.result import DatasetResult
-from bench.core.objectives import outcomes_of, primary
+from bench.core.objectives import names_of, outcomes_of, primary
 from bench.core.records import Point
 from bench.core.seeds import derive
 from bench.core.system.atomic import atomic_path
@@ -57,7 +57,7 @@ def picked_network(result: DatasetResult) -> Point | None:
     """
     pick = result.decision.pick
     points = result.decision.frontier.points
-    tasks = [task.name for task in result.run.tasks]
+    tasks = result.run.task_names
     for point in points:
         if pick and point.id == pick.point:
             parts = [part for part, _ in parts_of(point, points, tasks)]
@@ -71,12 +71,12 @@ def recipe_of(result: DatasetResult, until: int | None = None) -> dict[str, obje
     configuration.
     """
     tasks = result.run.tasks
-    objectives = [objective.name for objective in result.objectives]
+    objectives = names_of(result.objectives)
     recipe: dict[str, object] = {}
     if until is not None:
         recipe["training.until"] = until
-    if [task.name for task in tasks] != list(result.run.card.default_tasks):
-        recipe["training.tasks"] = [task.name for task in tasks]
+    if result.run.task_names != tuple(result.run.card.default_tasks):
+        recipe["training.tasks"] = list(result.run.task_names)
     if objectives != [primary(task, task.name in result.run.ranked) for task in tasks]:
         recipe["training.objectives"] = objectives
     return recipe
@@ -126,7 +126,7 @@ def provenance(part: DatasetRun, fingerprint: str, point: Point, config: str) ->
 
 def _outcomes_of_heads(part: DatasetRun, point: Point) -> set[str]:
     """Keys of what replicates measure and `seesaw train` does not."""
-    objectives = {objective.name for objective in part.objectives}
+    objectives = names_of(part.objectives)
     outcomes = set()
     for run in point.replicates:
         for key in run.metrics:

@@ -14,7 +14,7 @@ from bench.app.runs.deploy import packaged
 from bench.app.runs.deployment import Deployment
 from bench.app.runs.folder import PACKAGE
 from bench.core.errors import UserError
-from bench.core.objectives import outcomes_of
+from bench.core.objectives import names_of, outcomes_of
 from bench.core.seeds import derive
 from bench.core.system.atomic import scratch_folder
 from bench.core.system.machine import versions
@@ -155,7 +155,7 @@ class _Trainer:
         """The data of a card, which last as long as `stores`."""
         part = self.deployment.part
         store = passing_store(card, part.run.home, self.raw, self.progress, before)
-        return stores.enter_context(store).with_tasks([task.name for task in part.tasks])
+        return stores.enter_context(store).with_tasks(part.task_names)
 
     @property
     def _chains(self) -> list[Chain]:
@@ -172,14 +172,14 @@ def _retrained(deployment: Deployment, trained: _Trained, seed: int, threads: in
     parts = []
     for order in deployment.parts:
         parts.append(ModelPart(config=config_of(order, store.schema), shares=order.shares))
-    objectives = [objective.name for objective in deployment.result.objectives]
     outcomes = tuple(deployment.outcomes)
-    predictor = Predictor(store, parts, outcomes=outcomes_of([*objectives, *outcomes]))
+    measured = outcomes_of([*names_of(deployment.result.objectives), *outcomes])
+    predictor = Predictor(store, parts, outcomes=measured)
     valid = predictor.metrics("valid", predictor.predictions("valid", [trained.member]))
     test = predictor.metrics("test", predictor.predictions("test", [trained.member]))
     provenance = {
         "data": {"key": store.key, "fingerprint": store.fingerprint},
-        "tasks": [task.name for task in deployment.part.tasks],
+        "tasks": list(deployment.part.task_names),
         "seed": seed,
         "parts": [part.model_dump() for part in parts],
         "threads": threads,

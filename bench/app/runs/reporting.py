@@ -35,11 +35,13 @@ from bench.app.tracking.target_state import (
     MetricValue,
     word,
 )
+from bench.core.objectives import names_of
 from bench.core.records import TrialRecord
 from bench.core.rows import CONFIRM, TEST
 from bench.core.system.atomic import write_text
 from bench.core.system.credentials import plain_address, remember
 from bench.core.system.lock import FolderLock
+from bench.core.system.machine import versions_in_words
 from bench.core.system.progress import Progress
 from bench.deciding.pick import Pick
 from bench.deciding.words.verdict import EXPECTED
@@ -111,9 +113,10 @@ class Reporter(AbstractContextManager["Reporter"]):
             self._lock.release()
 
     def _missing(self) -> str:
-        sections = self._logbook.sections.values()
-        stored = sum(section.there for section in sections)
-        total = sum(len(section.records) for section in sections)
+        stored = total = 0
+        for section in self._logbook.sections.values():
+            stored += section.there
+            total += len(section.records)
         count = "all trials, but not what came of them"
         if stored < total:
             count = f"{stored} of {total} trials"
@@ -138,13 +141,14 @@ def sync(run: Run, uri: str | None = None) -> dict[str, int]:
         remember(uri, run.home)
     with FolderLock(run.folder):
         begun = []
+        finished = (run.folder / PAGE).is_file()
         for part in run.datasets.values():
+            finished &= (part.folder / CELLS).is_file()
             fingerprint = part.fingerprint
             if fingerprint and Study.exists(part.folder):
-                begun.append((part, fingerprint, Study.read(part.folder)))
-        files = [run.folder / PAGE, *(part.folder / CELLS for part in run.datasets.values())]
-        finished = all(file.is_file() for file in files)
-        finished = finished and all(study.confirmed for *_, study in begun)
+                study = Study.read(part.folder)
+                finished &= study.confirmed
+                begun.append((part, fingerprint, study))
         logbook = Logbook(uri or run.store_address, run.home, live=False)
         try:
             for part, fingerprint, study in begun:
@@ -165,7 +169,10 @@ def sync(run: Run, uri: str | None = None) -> dict[str, int]:
 
 def _keep_places(run: Run, logbook: Logbook) -> None:
     """Writes where the run is in MLflow, so that a link can be shown without asking it."""
-    places = {key: section.place for key, section in logbook.sections.items() if section.place}
+    places = {}
+    for key, section in logbook.sections.items():
+        if section.place:
+            places[key] = section.place
     if places:
         write_text(run.folder / MLFLOW, json.dumps(places, indent=2))
 
@@ -176,8 +183,10 @@ def _section(logbook: Logbook, part: DatasetRun, study: Study, fingerprint: str)
     suite = part.run.suite
     budget = suite.budget.model_dump(include={"trials", "samples", "lengths"})
     budget["seconds"] = suite.budget.time
-    limits = [f"{limit:,} {name}" for name, limit in budget.items() if limit is not None]
-    versions = [f"{name} {version}" for name, version in manifest.versions.items()]
+    limits = []
+    for name, limit in budget.items():
+        if limit is not None:
+            limits.append(f"{limit:,} {name}")
     objectives = part.objectives
     reference = resolve_reference(objectives, part.dataset.reference)
     return logbook.section(
@@ -195,11 +204,14 @@ def _section(logbook: Logbook, part: DatasetRun, study: Study, fingerprint: str)
         dataset=part.card.key,
         params={
             "sampler": suite.search.sampler,
-            "objectives": ", ".join(objective.name for objective in objectives),
+            "objectives": ", ".join(names_of(objectives)),
             "replicates": str(suite.confirm.replicates),
             "executor": f"{request.executor}, {request.workers} x {request.threads} threads",
         },
-        tags={"seesaw.budget": ", ".join(limits), "seesaw.versions": ", ".join(versions)},
+        tags={
+            "seesaw.budget": ", ".join(limits),
+            "seesaw.versions": versions_in_words(manifest.versions),
+        },
         source=json.dumps({"card": str(part.folder / "card.toml"), "homepage": part.card.homepage}),
     )
 
@@ -273,25 +285,29 @@ def front_of(
     frontier = result.decision.frontier
     pick = result.decision.pick
     files = _files(result, plots)
-    numbers = {f"{CHOSEN}{name}": value for name, value in _chosen(result).items()}
-    numbers["front.hypervolume"] = frontier.hypervolume
-    numbers["front.size"] = float(frontier.front.sum())
+    values = []
+    for name, value in _chosen(result).items():
+        values.append(MetricValue(f"{CHOSEN}{name}", value, time=when))
+    values.append(MetricValue("front.hypervolume", frontier.hypervolume, time=when))
+    values.append(MetricValue("front.size", float(frontier.front.sum()), time=when))
     folder = f"#/experiments/{experiment}/runs/{run}/artifacts"
     tables = [{"path": name, "type": "table"} for name in (SERVED, TABLE) if name in files]
     measures = [[measure.name, measure.direction] for measure in frontier.measures]
-    holds = pick.stability.holds if pick else None
     tags = {
         "mlflow.note.content": _description(result, files, folder, run),
         "mlflow.loggedArtifacts": json.dumps(tables),  # MLflow shows these as tables
         VERDICT: result.decision.verdict.kind,
-        PICKED: pick.point if pick else "none",
-        "seesaw.pick_reason": pick.reason if pick else "none",
-        "seesaw.pick_by_rule": "unknown" if holds is None else f"{holds:.2f}",
+        PICKED: "none",
+        "seesaw.pick_reason": "none",
+        "seesaw.pick_by_rule": "unknown",
         "seesaw.answer": frontier.answer.sentence if frontier.answer else "none",
         OBJECTIVES: json.dumps(measures),
         REFERENCE: json.dumps(frontier.reference),
     }
-    values = [MetricValue(name, value, time=when) for name, value in numbers.items()]
+    if pick:
+        tags |= {PICKED: pick.point, "seesaw.pick_reason": pick.reason}
+        if pick.stability.holds is not None:
+            tags["seesaw.pick_by_rule"] = f"{pick.stability.holds:.2f}"
     return Front(on_trials(frontier, pick, when), values, tags, files)
 
 

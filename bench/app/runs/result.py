@@ -137,7 +137,7 @@ def result_of(run: DatasetRun, policy: Policy | None = None, keep: bool = False)
     decision = decided(front, served, followed, seed, warning_of)
     decision = replace(
         decision,
-        verdict=_with_days(decision, run.folder / DAYS, [task.name for task in run.tasks]),
+        verdict=_with_days(decision, run.folder / DAYS, run.task_names),
         terms=terms_of(run.given),
         test=lambda: read_rows(run.folder / FOLDER, TEST),
         units=run.card.units,

@@ -17,7 +17,7 @@ from bench.app.runs.folder import CONFIG, DAYS, EXPLAINED, LIVE, PICK, Run
 from bench.app.runs.picked import picked_network
 from bench.app.runs.ranked import candidates_of
 from bench.app.runs.result import DatasetResult, result_of
-from bench.app.runs.status import in_words
+from bench.app.runs.status import has_ended, in_words
 from bench.core.arrays import Floats, Mask
 from bench.core.errors import UserError
 from bench.core.plain import read_json
@@ -25,6 +25,7 @@ from bench.core.rows import CONFIRM, TEST
 from bench.core.system.content import is_path
 from bench.core.system.home import shown
 from bench.core.system.lock import is_held
+from bench.core.system.machine import versions_in_words
 from bench.data import Store
 from bench.data.store import part_of
 from bench.ledger import drift
@@ -54,14 +55,16 @@ def write_live(run: Run, progress: Mapping[str, Mapping[str, Any]]) -> None:
     for part in run.datasets.values():
         with suppress(UserError):  # nothing has a result yet, or a file is only half there
             sections.append(section_of(result_of(part)))
-    ended = all(status["search"] and status["search"]["left"] == 0 for status in progress.values())
-    live = ""
     if going:
-        parts = [f"{text.dataset(name)}: {in_words(status)}" for name, status in progress.items()]
-        live = " ".join(["This run goes on.", *parts])
-    elif not ended:
+        live = "This run goes on."
+        for name, status in progress.items():
+            live += f" {text.dataset(name)}: {in_words(status)}"
+        write_page(sections, run.folder / LIVE, run.name, live, AGAIN)
+        return
+    live = ""
+    if not all(map(has_ended, progress.values())):
         live = f"Nothing works on this run, which has not ended; `{run.go_on}` goes on."
-    write_page(sections, run.folder / LIVE, run.name, live, AGAIN if going else 0)
+    write_page(sections, run.folder / LIVE, run.name, live)
 
 
 def section_of(result: DatasetResult) -> PageSection:
@@ -69,6 +72,9 @@ def section_of(result: DatasetResult) -> PageSection:
     part = result.run
     decision = result.decision
     answer = decision.frontier.answer
+    remarks = [*decision.readings, *drift.sentences(drift_of(result))]
+    if answer:
+        remarks.append(answer.sentence)
     return PageSection(
         decision=decision,
         records=result.records,
@@ -78,11 +84,7 @@ def section_of(result: DatasetResult) -> PageSection:
         run=part.run.name,
         current=result.current,
         asked=bool(result.asked),
-        remarks=[
-            *decision.readings,
-            *drift.sentences(drift_of(result)),
-            *([answer.sentence] if answer else []),
-        ],
+        remarks=remarks,
         commands=_commands(result),
         provenance=_provenance(result),
         incomplete=result.incomplete,
@@ -110,12 +112,14 @@ def _provenance(result: DatasetResult) -> dict[str, str]:
         "workers": f"{request.workers} x {request.threads} threads ({request.executor})",
         "started": manifest.created,
         "command": manifest.command,
-        "versions": ", ".join(f"{name} {version}" for name, version in manifest.versions.items()),
+        "versions": versions_in_words(manifest.versions),
     }
 
 
 def _rungs(result: DatasetResult) -> str:
-    rungs = {rung.samples for record in result.records for rung in record.rungs}
+    rungs: set[int] = set()
+    for record in result.records:
+        rungs |= {rung.samples for rung in record.rungs}
     if not rungs:
         return "full length only"
     return ", ".join(f"{samples:,}" for samples in sorted(rungs)) + " samples"

@@ -64,11 +64,14 @@ class Pace:
 
     def add(self, record: TrialRecord) -> None:
         """Take in what a trial has come to by now."""
-        whole = RungResult(self._full, record.number, {}, record.seconds)
-        rungs = record.rungs if self._by_rungs else (whole,) * record.measured
-        begins = [0, *(rung.samples for rung in rungs)]
-        for rung, begin in zip(rungs, begins, strict=False):
+        rungs = record.rungs
+        if not self._by_rungs:
+            whole = RungResult(self._full, record.number, {}, record.seconds)
+            rungs = (whole,) if record.measured else ()
+        begin = 0
+        for rung in rungs:
             self._jobs[rung.order] = _Job(record.number, rung.seconds, begin, rung.samples)
+            begin = rung.samples
 
     @property
     def full_length(self) -> float | None:
@@ -77,9 +80,11 @@ class Pace:
         The median over the jobs that trained furthest: short jobs cost more for each sample.
         """
         jobs = self._usual()
-        longest = max((job.end for job in jobs), default=0)
-        rates = [job.seconds / (job.end - job.begin) for job in jobs if job.end == longest]
-        return median(rates) * self._full if rates else None
+        if not jobs:
+            return None
+        longest = max(job.end for job in jobs)
+        rates = [job.seconds / job.samples for job in jobs if job.end == longest]
+        return median(rates) * self._full
 
     def search(self, remaining: Mapping[str, float]) -> float | None:
         """Seconds on one worker until the first limit; None before the first result, or without a
@@ -92,7 +97,7 @@ class Pace:
         busy = sum(job.seconds for job in jobs)
         done = {
             "trials": len({job.trial for job in jobs}),
-            "samples": sum(job.end - job.begin for job in jobs),
+            "samples": sum(job.samples for job in jobs),
         }
         estimates = []
         for key, amount in remaining.items():
@@ -101,9 +106,13 @@ class Pace:
         return min(estimates, default=None)
 
     def _usual(self) -> list[_Job]:
-        timed = {order: job for order, job in self._jobs.items() if job.seconds}
-        later = [job for order, job in timed.items() if order >= self._workers]
-        return later or list(timed.values())
+        timed, later = [], []
+        for order, job in self._jobs.items():
+            if job.seconds:
+                timed.append(job)
+                if order >= self._workers:
+                    later.append(job)
+        return later or timed
 
 
 class _Job(NamedTuple):
@@ -113,6 +122,10 @@ class _Job(NamedTuple):
     seconds: float
     begin: int
     end: int
+
+    @property
+    def samples(self) -> int:
+        return self.end - self.begin
 
 
 class After:
@@ -143,7 +156,8 @@ class After:
 
         trainings = _replicates_of_points(confirm, kinds)
         trainings += replicates * _networks_among(confirm.baselines)
-        trainings += replicates * (1 if twins else 0)  # of the best twin
+        if twins:  # of the best one
+            trainings += replicates
         trainings += replicates * confirm.static
         self.confirming = REPLICATE * trainings
         if grows_trees:
@@ -214,9 +228,8 @@ def status_of(run: DatasetRun) -> dict[str, Any]:
     """
     study = Study.read(run.folder) if Study.exists(run.folder) else None
     records = study.records() if study else []
-    counts: dict[str, Any] = {
-        state: sum(record.state == state for record in records) for state in STATES
-    }
+    states = Counter[str](record.state for record in records)
+    counts: dict[str, Any] = {state: states[state] for state in STATES}
     counts["total"] = run.run.suite.budget.trials or len(records)
     counts["replicates"] = sum(len(record.replicates) for record in records)
     counts["failures"] = _failures(records, study.baselines() if study else ())
@@ -228,16 +241,24 @@ def status_of(run: DatasetRun) -> dict[str, Any]:
 def _failures(records: Sequence[TrialRecord], baselines: Sequence[Point]) -> list[dict[str, Any]]:
     """Of trials, then of their replicates, then of those of baselines."""
     failures: list[tuple[int | str, Failure | None]] = []
-    failures += [(record.number, record.failure) for record in records]
     for record in records:
-        failures += [(record.number, replicate.failure) for replicate in record.replicates]
+        failures.append((record.number, record.failure))
+    for record in records:
+        for replicate in record.replicates:
+            failures.append((record.number, replicate.failure))
     for point in baselines:
-        failures += [(point.id, replicate.failure) for replicate in point.replicates]
+        for replicate in point.replicates:
+            failures.append((point.id, replicate.failure))
     documents = []
     for trial, failure in failures:
         if failure:
             documents.append({"trial": trial, "kind": failure.kind, "reason": failure.reason})
     return documents
+
+
+def has_ended(status: Mapping[str, Any]) -> bool:
+    """Whether a data set's part has come to its end."""
+    return bool(status["search"]) and status["search"]["left"] == 0
 
 
 def in_words(status: Mapping[str, Any]) -> str:
@@ -246,23 +267,21 @@ def in_words(status: Mapping[str, Any]) -> str:
     if not search:
         return "nothing is trained yet."
     rungs = [rung["trials"] for rung in search["rungs"]] or [status["completed"]]
-    at_full_length = f", {rungs[-1]} of them at full length" if len(rungs) > 1 else ""
-    time = f"; about {duration(search['left'])} left" if search["left"] else ""
-    kinds = {job["trial"]: _kind_in_words(job["sharing"]) for job in search["begun"]}
-    jobs = [f"trial {number} ({kind})" for number, kind in kinds.items()]
-    now = ""
-    if jobs:
-        now = f" Now it trains {listed(jobs)}."
+    words = f"{rungs[0]} trials have a result"
+    if len(rungs) > 1:
+        words += f", {rungs[-1]} of them at full length"
+    words += f"; {status['replicates']} replicates are trained"
+    if search["left"]:
+        words += f"; about {duration(search['left'])} left"
+    begun: dict[int, str] = {}
+    for job in search["begun"]:
+        kind = ACRONYMS.get(job["sharing"], job["sharing"].replace("_", "-"))
+        begun[job["trial"]] = f"trial {job['trial']} ({kind})"
+    if begun:
+        words += f". Now it trains {listed([*begun.values()])}"
     elif search["ended"]:
-        now = " Now it trains the best models again on fresh seeds."
-    return (
-        f"{rungs[0]} trials have a result{at_full_length}; {status['replicates']} replicates are "
-        f"trained{time}.{now}"
-    )
-
-
-def _kind_in_words(sharing: str) -> str:
-    return ACRONYMS.get(sharing, sharing.replace("_", "-"))
+        words += ". Now it trains the best models again on fresh seeds"
+    return f"{words}."
 
 
 def _search_of(run: DatasetRun, study: Study, records: Sequence[TrialRecord]) -> dict[str, Any]:
@@ -274,7 +293,10 @@ def _search_of(run: DatasetRun, study: Study, records: Sequence[TrialRecord]) ->
     spent, counts = spent_of(run, study)
     used: dict[str, Any] = spent | {"seconds": study.seconds}
     limits: dict[str, Any] = counts | {"seconds": budget.time}
-    shares = {key: min(1.0, used[key] / limit) for key, limit in limits.items() if limit}
+    shares: dict[str, float] = {}
+    for key, limit in limits.items():
+        if limit:
+            shares[key] = min(1.0, used[key] / limit)
     over = study.concluded or study.cut_short
     if not over and shares.get("trials") == 1 and not ladder:
         over = not study.under_way()
@@ -282,11 +304,12 @@ def _search_of(run: DatasetRun, study: Study, records: Sequence[TrialRecord]) ->
     if not _finished(run, study, over):
         left = _left(run, study, records, used, {} if over else limits)
     reached = [len(record.rungs) if ladder else int(record.measured) for record in records]
+    at_rungs = []
+    for rung, samples in enumerate(ladder):
+        trials = sum(rungs > rung for rungs in reached)
+        at_rungs.append({"samples": samples, "trials": trials})
     return {
-        "rungs": [
-            {"samples": samples, "trials": sum(rungs > rung for rungs in reached)}
-            for rung, samples in enumerate(ladder)
-        ],
+        "rungs": at_rungs,
         "kinds": _reached_by_kind(records, reached, max(1, len(ladder))),
         "begun": _under_way(study, records),
         "failures": dict(Counter(record.failure.kind for record in records if record.failure)),
@@ -375,9 +398,14 @@ def _left(
 def _left_of_search(
     pace: Pace, workers: int, used: Mapping[str, Any], limits: Mapping[str, Any]
 ) -> float:
-    remaining = {key: limits[key] - used[key] for key in ("trials", "samples") if limits[key]}
+    remaining = {}
+    for key in ("trials", "samples"):
+        if limits[key]:
+            remaining[key] = limits[key] - used[key]
+    estimates = []
     seconds = pace.search(remaining)
-    estimates = [] if seconds is None else [seconds / workers]
+    if seconds is not None:
+        estimates.append(seconds / workers)
     if limits["seconds"]:
         estimates.append(max(0.0, limits["seconds"] - used["seconds"]))
     return min(estimates, default=0.0)

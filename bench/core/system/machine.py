@@ -8,7 +8,7 @@ import os
 import platform
 import resource
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from importlib import metadata
@@ -119,6 +119,11 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             installed_versions[name] = "not installed"
     return installed_versions
+
+
+def versions_in_words(versions: Mapping[str, str]) -> str:
+    """Versions in one line: `python 3.11.7, numpy 2.1.0`."""
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
 _RESERVED = 128 << 20  # bytes of address space, not of memory

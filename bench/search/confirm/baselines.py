@@ -15,7 +15,7 @@ import numpy as np
 
 from bench.core.arrays import Floats
 from bench.core.errors import UserError
-from bench.core.objectives import Objective, only_metrics
+from bench.core.objectives import Objective, names_of, only_metrics
 from bench.core.records import NAMES, TRAINED, Point, PointKind, Scalar, TrialRecord
 from bench.core.rows import SEARCH
 from bench.core.schema import Schema
@@ -179,8 +179,8 @@ def tuned(
             configs = configurations(tasks, tries, derive(seed, "trees"))
             hasty_configs = list(map(hasty, configs))
             metrics = train_once(study, executor, make_job, "trees", hasty_configs, progress)
-            names = [objective.name for objective in study.objectives]
-            best = best_by_task(tasks, zip(configs, metrics, strict=True), names)
+            tried = zip(configs, metrics, strict=True)
+            best = best_by_task(tasks, tried, names_of(study.objectives))
             points[index] = replace(point, config=best)
     return points
 
