@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 LEVEL = 0.9
@@ -51,6 +52,11 @@ class Effect:
     def spanning(self, other: Effect) -> Effect:
         """Itself, with an interval that reaches as far as the other one's."""
         return Effect(self.value, min(self.low, other.low), max(self.high, other.high))
+
+    @classmethod
+    def from_json(cls, ends: Mapping[str, float | None]) -> Effect:
+        """Inverse of `to_json`."""
+        return cls(*(math.nan if end is None else end for end in ends.values()))
 
     def to_json(self) -> dict[str, float]:
         """Itself as every document has it."""

@@ -51,12 +51,6 @@ def per_cent(fraction: float) -> str:
     return "over +999%" if fraction >= 9.995 else f"{100 * fraction:+.3g}%"
 
 
-def effect(change: Mapping[str, float | None]) -> str:
-    """A change with its interval, where there is one."""
-    ends = [math.nan if end is None else end for end in change.values()]
-    return str(Effect(*ends))
-
-
 def sentences(plan: Plan) -> Iterator[str]:
     """The answer, what it stands on, and what nobody can know before the test."""
     if plan["plan"]:
@@ -131,7 +125,7 @@ def _size(plan: Plan) -> Iterator[str]:
 
 
 def _expectation(plan: Plan) -> str:
-    gain = f"{effect(plan['expected'])} {plan['overall']}, at {LEVEL:.0%}"
+    gain = f"{Effect.from_json(plan['expected'])} {plan['overall']}, at {LEVEL:.0%}"
     if plan["point"] is not None:
         return (
             f"What you asked to test, {plan['who']}, has this on test over {plan['against']}: "
@@ -205,7 +199,7 @@ CELLS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "title": ("metric", lambda title: title.partition(",")[0]),
     "mean": ("mean", "{:.3g}".format),
     "spread": ("variance / mean²", "{:.3g}".format),
-    "expected": ("expected", effect),
+    "expected": ("expected", lambda change: str(Effect.from_json(change))),
     "least": ("least that is shown", per_cent),
     "gain": ("gain", per_cent),
     "week": ("after week", str),

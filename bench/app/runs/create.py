@@ -138,15 +138,22 @@ def definite_request(request: Request, suite: Suite) -> Request:
     else:
         workers = 1 if request.executor == "inline" else request.workers or cores()
         threads = request.threads or max(1, cores() // workers)
+    datasets: tuple[str, ...] = ()
+    if request.dataset:
+        datasets = tuple(dataset.id for dataset in suite.datasets)
     paths = {
         "suite": content.lasting("reports", request.suite),
-        "dataset": tuple(dataset.id for dataset in suite.datasets) if request.dataset else (),
+        "dataset": datasets,
         "space": request.space and suite.space,
         "current": request.current and lasting_current(request.current),
-        "trainer": tuple(os.path.abspath(Path(path).expanduser()) for path in request.trainer),
+        "trainer": tuple(map(_absolute, request.trainer)),
         "raw": request.raw and request.raw.expanduser().resolve(),
     }
     return request.model_copy(update={"workers": workers, "threads": threads, **paths})
+
+
+def _absolute(path: str) -> str:
+    return os.path.abspath(Path(path).expanduser())
 
 
 def _choices(
@@ -166,9 +173,10 @@ def _choices(
 def _parts(cards: Mapping[str, tuple[Path, str]]) -> dict[str, DatasetFolder]:
     """By data set. Each has a folder of its own, though two cards may be called the same."""
     parts: dict[str, DatasetFolder] = {}
+    taken: set[str] = set()
     for dataset, (file, variant) in cards.items():
-        taken = [part.folder for part in parts.values()]
         folder = _numbered(slug(load_card(dataset).key), taken.__contains__)
+        taken.add(folder)
         beside = os.path.abspath(file.parent)
         parts[dataset] = DatasetFolder(folder=folder, variant=variant, beside=beside)
     return parts
@@ -214,9 +222,8 @@ def _trainers(suite: Suite) -> dict[str, OriginalTrainer]:
 def _lasting_trainers(suite: Suite, request: Request) -> list[str]:
     """Absolute paths of trainers: of a suite as seen from its file, of a request from here."""
     folder = content.find("reports", request.suite).parent
-    of_suite = [folder / path for path in suite.trainers]
-    asked = [Path(path).expanduser() for path in request.trainer]
-    return [os.path.abspath(path) for path in (*of_suite, *asked)]
+    of_suite = [os.path.abspath(folder / path) for path in suite.trainers]
+    return [*of_suite, *map(_absolute, request.trainer)]
 
 
 def _production(
@@ -324,7 +331,7 @@ def _check_name(home: Path, name: str) -> None:
 
 
 def _folder(home: Path, request: Request) -> Path:
-    """A run's: without a name by one's own data, which each new log has, sooner than by the
+    """The run's folder: without a name called after the user's one data set, else after the
     suite.
     """
     runs = home / "runs"
@@ -332,8 +339,7 @@ def _folder(home: Path, request: Request) -> Path:
         _check_name(home, request.name)
         return runs / request.name
     suite = Path(request.suite)
-    of_suite = suite.stem if suite.suffix == ".toml" else suite.name
-    name = of_suite
+    name = suite.stem if suite.suffix == ".toml" else suite.name
     if len(request.dataset) == 1:
         name = load_card(request.dataset[0]).key
     name = slug(name)[:MOST_LETTERS].lstrip("-")

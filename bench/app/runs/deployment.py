@@ -74,7 +74,7 @@ class Deployment:
         lengths = {part.name: self._length(part) for part, _ in self._parts}
         durations = list(lengths.values())
         if len(lengths) > 1:
-            durations = [f"{name} {length}" for name, length in lengths.items()]
+            durations = list(map(" ".join, lengths.items()))
         seeds = count(self.policy.retrain.seeds, "seed")
         return f"{listed([*lengths])} on {seeds}, {'; '.join(durations)}"
 
@@ -103,11 +103,13 @@ class Deployment:
         for rival in stability.points:
             if rival.by_rule and rival.point != self.pick.point:
                 rivals.append(f"{rival.name} comes first in {rival.by_rule:.0%}")
-        names = f" ({'; '.join(rivals[:2])})" if rivals else ""
-        return (
+        words = (
             f"This pick holds in {stability.holds:.0%} of retrainings; in the others it breaks a "
-            f"limit or another choice is better{names}."
+            "limit or another choice is better"
         )
+        if rivals:
+            words += f" ({'; '.join(rivals[:2])})"
+        return f"{words}."
 
     @property
     def outcomes(self) -> dict[str, float]:
@@ -153,7 +155,8 @@ def deployment_of(home: Path, asked: DeployOptions) -> Deployment:
             f"--name: expected at most 200 of a-z, A-Z, 0-9, '.', '_' and '-', found '{name[:250]}'"
         )
     part, picked = _part(home, asked.target)
-    result = result_of(part, read_policy(asked.policy) if asked.policy else None)
+    policy = read_policy(asked.policy) if asked.policy else None
+    result = result_of(part, policy)
     if asked.point is None:
         chosen = _picked(asked.target, picked, result)
     else:
@@ -188,18 +191,22 @@ def _picked(target: str, picked: dict[str, Any] | None, result: DatasetResult) -
                 f"{result.run.run.name}: nothing was picked: {result.decision.no_pick}; {instead}"
             )
         return result.decision.pick
-    if not isinstance(picked, dict) or not picked.get("point"):
-        why = picked.get("reason") if isinstance(picked, dict) else None
-        raise UserError(f"{target}: nothing was picked: {why or 'it names no point'}; {instead}")
-    now = result.decision.pick.to_json() if result.decision.pick else {}
-    if any(now.get(key) != picked.get(key) for key in ("point", "kind", "weights")):
-        instead = f"it picks {_name(now)}" if now else result.decision.no_pick
-        raise UserError(
-            f"{target}: expected what the policy picks, found {_name(picked)}, where {instead}; "
-            "see --policy"
-        )
-    assert result.decision.pick is not None
-    return result.decision.pick
+    if not isinstance(picked, dict):
+        picked = {}
+    if not picked.get("point"):
+        why = picked.get("reason") or "it names no point"
+        raise UserError(f"{target}: nothing was picked: {why}; {instead}")
+    pick = result.decision.pick
+    policy_picks = result.decision.no_pick
+    if pick is not None:
+        now = pick.to_json()
+        if all(now.get(key) == picked.get(key) for key in ("point", "kind", "weights")):
+            return pick
+        policy_picks = f"it picks {_name(now)}"
+    raise UserError(
+        f"{target}: expected what the policy picks, found {_name(picked)}, where {policy_picks}; "
+        "see --policy"
+    )
 
 
 def trained_point(result: DatasetResult, chosen: Pick) -> Point:
@@ -226,9 +233,10 @@ def trained_point(result: DatasetResult, chosen: Pick) -> Point:
 def instead_of_pick(result: DatasetResult, command: str) -> str:
     """A way on where the pick is no model to train: the command, and the points that it takes."""
     served = result.decision.serving.served
-    today = None if served is None else str(served.table["point"].iloc[served.current])
     trained = {point.id for point in result.decision.frontier.points if point.config}
-    points = [point for point in points_of(result.decision) if point in trained and point != today]
+    if served is not None:
+        trained.discard(str(served.table["point"].iloc[served.current]))
+    points = [point for point in points_of(result.decision) if point in trained]
     if not points:
         return f"no point of the run can be trained: `seesaw status {result.run.run.name}` says why"
     return (

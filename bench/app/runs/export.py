@@ -132,19 +132,19 @@ def _chosen(ranked: Ranked, points: Sequence[str]) -> list[Candidate]:
     assert ranked.current is not None
     wanted = {*points, ranked.current.id} if points else {*ids}
     chosen = [candidate for candidate in ranked.candidates if candidate.id in wanted]
-    if all(_is_score(candidate, ranked) for candidate in chosen):
+    if not _models_among(chosen, ranked):
         raise UserError(
             f"--point: expected a model beside today's score, found '{ranked.current.id}' alone"
         )
     return chosen
 
 
-def _is_score(candidate: Candidate, ranked: Ranked) -> bool:
-    """Whether it is today's score, a column that ranks by itself."""
+def _models_among(chosen: Sequence[Candidate], ranked: Ranked) -> list[Candidate]:
+    """Without today's score, a column that ranks by itself."""
     current = ranked.current
-    if current is None or candidate.id != current.id:
-        return False
-    return current.fusion is None and current.today
+    if current is None or current.fusion is not None or not current.today:
+        return list(chosen)
+    return [candidate for candidate in chosen if candidate.id != current.id]
 
 
 @dataclass(frozen=True)
@@ -181,13 +181,15 @@ def _columns_of(part: DatasetRun, ranked: Ranked, chosen: Sequence[Candidate]) -
     if card.units is not None and card.units != card.group:
         units = names.new(str(card.units))
     logged_items = confirmation.items
-    exposure: dict[str, str] = {}
     segments = {name: names.new(name) for name in confirmation.segments}
     items = {name: names.new(name) for name in card.items if name in logged_items}
     numbers = {name: names.new(name) for name in card.item_numbers if name in logged_items}
+    exposure: dict[str, str] = {}
     if confirmation.exposure is not None:
         exposure[confirmation.exposure.kind] = names.new(confirmation.exposure.column)
-    score = names.new(str(part.current.column)) if part.current.column is not None else None
+    score = None
+    if part.current.column is not None:
+        score = names.new(part.current.column)
     return _Columns(
         part=names.new("part"),
         later=names.new("later"),
@@ -206,7 +208,7 @@ def _model_columns(
     chosen: Sequence[Candidate], ranked: Ranked, tasks: Sequence[str], names: _Names
 ) -> dict[str, dict[str, list[str]]]:
     """Equal seeds have equal numbers."""
-    models = [candidate for candidate in chosen if not _is_score(candidate, ranked)]
+    models = _models_among(chosen, ranked)
     numbers: dict[int, int] = {}
     for candidate in models:
         for seed in candidate.seeds:
@@ -265,13 +267,16 @@ def _options(
     for trainings in names.models.values():
         models |= trainings
     parents = {task.name: task.parent for task in part.tasks if task.parent}
-    rates = zip(confirmation.tasks, confirmation.rates, strict=True)
+    rates = {}
+    for task, rate in zip(confirmation.tasks, confirmation.rates, strict=True):
+        if rate > 0:
+            rates[task] = rate
     options: dict[str, Any] = {
         "labels": list(confirmation.tasks),
         "models": models,
         "parents": parents,
         "joint": list(parents),
-        "rates": {task: rate for task, rate in rates if rate > 0},
+        "rates": rates,
         "baselines": [candidate.id for candidate in chosen if candidate.role == "baseline"],
         "seed": part.run.request.seed,
         "unseen": True,
@@ -342,7 +347,10 @@ def _options_of_rows(names: _Columns) -> dict[str, Any]:
     options |= names.exposure
     options |= {"items": names.items, "item_numbers": names.item_numbers}
     options["segments"] = list(names.segments.values())
-    return {name: value for name, value in options.items() if value}
+    for name, value in list(options.items()):
+        if not value:
+            del options[name]
+    return options
 
 
 def _today(ranked: Ranked, names: _Columns, rows: KeptRows) -> dict[str, Any]:

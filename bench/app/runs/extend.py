@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.app.runs.create import create, definite_request, with_request
-from bench.app.runs.folder import MANIFEST, Run
+from bench.app.runs.folder import MANIFEST, Run, names_of_runs
 from bench.app.runs.request import Request
 from bench.app.runs.suite import Confirm
 from bench.core.errors import UserError, check_known, listed
@@ -55,8 +55,7 @@ def names_run(home: Path, suite: str) -> bool:
     suites = content.names("reports")
     if content.is_path(suite) or suite in suites:
         return False
-    runs = [path.parent.name for path in home.glob(f"runs/*/{MANIFEST}")]
-    check_known("suite or run", suite, [*suites, *sorted(runs)])
+    check_known("suite or run", suite, [*suites, *names_of_runs(home)])
     return True
 
 
@@ -74,7 +73,7 @@ def extended(run: Run, request: Request) -> Run:
         request = request.model_copy(update={"suite": run.request.suite})
     asked = request.model_dump(exclude_unset=True)
     _check_unchanged(run, request, asked)
-    changed = {name: value for name, value in asked.items() if name in CHANGEABLE}
+    changed = {name: asked[name] for name in CHANGEABLE if name in asked}
     confirmed = changed.pop("confirm", {})
     current = changed.pop("current", None)
     if "tracking" in changed:
@@ -108,7 +107,7 @@ def _check_unchanged(run: Run, request: Request, asked: dict[str, Any]) -> None:
 
 
 def _with_limits(run: Run, changed: dict[str, Any]) -> Run:
-    limits = {key: limit for key, limit in run.suite.budget if limit is not None and key in LIMITS}
+    limits = run.suite.budget.model_dump(include=set(LIMITS), exclude_none=True)
     raised = [key for key in changed if key in LIMITS]
     for key in raised:
         if key not in limits:
@@ -120,14 +119,15 @@ def _with_limits(run: Run, changed: dict[str, Any]) -> Run:
             )
     request = validate(Request, run.request.model_dump() | changed, "")
     request.check()
+    new_limits = request.model_dump(include=set(raised))
     for key in raised:
-        old, new = limits[key], getattr(request, key)
+        old, new = limits[key], new_limits[key]
         if new < old:
             raise UserError(
                 f"--{key}: expected at least {old:,}, the total of '{run.name}' so far, found "
                 f"{new:,}"
             )
-    budget = run.suite.budget.model_copy(update={key: getattr(request, key) for key in raised})
+    budget = run.suite.budget.model_copy(update=new_limits)
     suite = run.suite.model_copy(update={"budget": budget})
     return run.changed(request=request, suite=suite)
 

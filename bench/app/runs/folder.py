@@ -134,7 +134,7 @@ class Run:
         if not os.path.isfile(folder / MANIFEST):
             folder = Path(name_or_path).expanduser().resolve()
         if not os.path.isfile(folder / MANIFEST):
-            names = sorted(path.parent.name for path in home.glob(f"runs/*/{MANIFEST}"))
+            names = names_of_runs(home)
             raise UserError(f"{unknown('run', name_or_path, names)} (in {home / 'runs'})")
         # a path leads to the home that it is in, wherever it is asked from
         if folder.parent.name == "runs":
@@ -205,15 +205,17 @@ class Run:
         """In MLflow: the suite, which is given by its name or by the path of its file."""
         path = Path(self.request.suite)
         name = path.stem if path.suffix == ".toml" else path.name
-        return f"seesaw/{path.resolve().parent.name if name == 'suite' else name}"
+        if name == "suite":
+            name = path.resolve().parent.name
+        return f"seesaw/{name}"
 
     @property
     def trainers(self) -> dict[str, OriginalTrainer]:
         """Trainers from elsewhere, by name."""
-        return {
-            name: OriginalTrainer(self.folder / f"{name}{TRAINER_FILE}", Path(beside))
-            for name, beside in self.manifest.trainers.items()
-        }
+        trainers = {}
+        for name, beside in self.manifest.trainers.items():
+            trainers[name] = OriginalTrainer(self.folder / f"{name}{TRAINER_FILE}", Path(beside))
+        return trainers
 
     @cached_property
     def space(self) -> Space:
@@ -396,6 +398,11 @@ class DatasetRun:
         fitted = fitting(self.run.space, schema)
         passes = self.run.suite.passes(len(store.split("train"))) if store else {}
         return Fitted(fitted.space.restricted(passes), fitted.left_out)
+
+
+def names_of_runs(home: Path) -> list[str]:
+    """Names of all runs at a home."""
+    return sorted(path.parent.name for path in home.glob(f"runs/*/{MANIFEST}"))
 
 
 def slug(text: str) -> str:

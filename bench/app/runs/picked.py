@@ -6,13 +6,12 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
 from contextlib import ExitStack
 
 from bench.app.runs.folder import CONFIG, PICK, DatasetRun
 from bench.app.runs.result import DatasetResult
 from bench.core.objectives import names_of, outcomes_of, primary
-from bench.core.records import Point
+from bench.core.records import Point, Replicate
 from bench.core.seeds import derive
 from bench.core.system.atomic import atomic_path
 from bench.ledger.points import parts_of
@@ -43,12 +42,13 @@ def write_pick(result: DatasetResult) -> None:
 def _config_text(result: DatasetResult, network: Point) -> str:
     pick = result.decision.pick
     assert pick is not None
-    lines = [f"# {network.name} of {result.run.run.name}"]
+    text = f"# {network.name} of {result.run.run.name}\n"
     if pick.row < len(result.decision.formulas):
-        lines.append(f"# score = {result.decision.formulas[pick.row]}")
+        text += f"# score = {result.decision.formulas[pick.row]}\n"
     values = network.config | recipe_of(result, network.until)
-    lines += [f'"{name}" = {json.dumps(value)}' for name, value in values.items()]
-    return "\n".join(lines) + "\n"
+    for name, value in values.items():
+        text += f'"{name}" = {json.dumps(value)}\n'
+    return text
 
 
 def picked_network(result: DatasetResult) -> Point | None:
@@ -60,9 +60,10 @@ def picked_network(result: DatasetResult) -> Point | None:
     tasks = result.run.task_names
     for point in points:
         if pick and point.id == pick.point:
-            parts = [part for part, _ in parts_of(point, points, tasks)]
-            alone = len(parts) == 1 and "sharing.kind" in parts[0].config
-            return parts[0] if alone else None
+            (part, _), *other_parts = parts_of(point, points, tasks)
+            if other_parts or "sharing.kind" not in part.config:
+                return None
+            return part
     return None
 
 
@@ -91,22 +92,26 @@ def provenance(part: DatasetRun, fingerprint: str, point: Point, config: str) ->
     """
     manifest = part.run.manifest
     request = part.run.request
-    results: list[tuple[int, int, Mapping[str, float]]] = []  # replicate, seed and metrics
+    replicates = list(point.replicates)
     if point.number is not None:
-        results.append((0, derive(request.seed, point.number, 0), point.metrics))
-    for run in point.replicates:
-        if run.failure is None:
-            results.append((run.replicate, run.seed, run.metrics))
+        seed = derive(request.seed, point.number, 0)
+        replicates.insert(0, Replicate(replicate=0, seed=seed, metrics=point.metrics))
     outcomes = _outcomes_of_heads(part, point)
     trainings = []
-    for replicate, seed, metrics in results:
+    for replicate in replicates:
+        if replicate.failure is not None:
+            continue
         measured = {}
-        for key, value in metrics.items():
+        for key, value in replicate.metrics.items():
             if not key.startswith("cost/") and key not in outcomes:
                 measured[key] = value
-        command = _command(part, config, seed)
         trainings.append(
-            {"replicate": replicate, "seed": seed, "metrics": measured, "command": command}
+            {
+                "replicate": replicate.replicate,
+                "seed": replicate.seed,
+                "metrics": measured,
+                "command": _command(part, config, replicate.seed),
+            }
         )
     return {
         "run": part.run.name,

@@ -4,7 +4,6 @@ surfaces say beside it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -69,8 +68,10 @@ class DatasetResult:
         serving = self.decision.serving
         first = self.run.current.sentence
         if serving.served is not None and not serving.served.today:
-            why = "" if self.run.current.source else ", as nobody said what is served (--current)"
-            first = f"All are compared with {self.decision.against}{why}."
+            first = f"All are compared with {self.decision.against}"
+            if not self.run.current.source:
+                first += ", as nobody said what is served (--current)"
+            first += "."
         sentences = [first, self.tuning, sentence(self.run.given), serving.note, self.asked]
         return " ".join(filter(None, sentences))
 
@@ -163,12 +164,13 @@ def _with_days(decision: Decision, path: Path, tasks: Sequence[str]) -> Verdict:
     if pick is None or pick.kind is None or pick.weights is None or not path.is_file():
         return decision.verdict
     days = read_json(path)
-    fusion = Fusion.of(cast(FusionKind, pick.kind), [pick.weights.get(task, 0.0) for task in tasks])
+    weights = [pick.weights.get(task, 0.0) for task in tasks]
+    fusion = Fusion.of(cast(FusionKind, pick.kind), weights)
+    answer = [pick.point, fusion.kind, list(fusion.weights)]
     for name, served in days["served"].items():
-        if name in days["points"] and served == [pick.point, fusion.kind, list(fusion.weights)]:
-            average = days["points"][name]["average"]
-            ends = {end: math.nan if value is None else value for end, value in average.items()}
-            return decision.verdict.by_days(days["sentences"][name][0], Effect(**ends))
+        if name in days["points"] and served == answer:
+            average = Effect.from_json(days["points"][name]["average"])
+            return decision.verdict.by_days(days["sentences"][name][0], average)
     return decision.verdict
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from bench.app.runs.folder import DatasetRun
 from bench.app.runs.suite import EPOCHS, Suite, lowest_rung
@@ -14,6 +15,7 @@ from bench.core.records import Point, Replicate, TrialRecord
 from bench.core.system.lock import is_held
 from bench.core.system.progress import duration
 from bench.models.training.config import OptimConfig
+from bench.search.nodes import Leaf, Switch
 from bench.search.space import Space
 from bench.search.study import Study
 from bench.search.tree import walk
@@ -72,10 +74,13 @@ def ladder(lowest: int, eta: float, full: int) -> tuple[int, ...]:
 
 def most_epochs(space: Space) -> float:
     """Passes over train at full length: the most where they are searched."""
-    fixed = space.fixed.get(EPOCHS, OptimConfig().epochs)
-    nodes = [node for name, node, _ in walk(space.tree) if name == EPOCHS]
-    searched = [value for node in nodes for value in getattr(node, "extremes", ())]
-    return max(float(value) for value in searched or [fixed])
+    searched: list[Any] = []
+    for name, node, _ in walk(space.tree):
+        if name == EPOCHS and isinstance(node, Leaf | Switch):
+            searched += node.extremes
+    if not searched:
+        searched.append(space.fixed.get(EPOCHS, OptimConfig().epochs))
+    return max(map(float, searched))
 
 
 def spent_of(run: DatasetRun, study: Study) -> tuple[dict[str, int], dict[str, int | None]]:
@@ -90,8 +95,9 @@ def spent_of(run: DatasetRun, study: Study) -> tuple[dict[str, int], dict[str, i
     spent = {"trials": ledger.trials, "samples": ledger.samples(ladder)}
     if ladder:
         return spent, {"trials": budget.trials, "samples": budget.samples_of(ladder[-1])}
-    trials = [limit for limit in (budget.trials, budget.lengths) if limit]
-    return spent, {"trials": int(min(trials)) if trials else None, "samples": None}
+    limits = list(filter(None, [budget.trials, budget.lengths]))
+    trials = int(min(limits)) if limits else None
+    return spent, {"trials": trials, "samples": None}
 
 
 def cut_short(run: DatasetRun, study: Study) -> str:
@@ -127,22 +133,22 @@ def failed(run: DatasetRun, records: Sequence[TrialRecord], baselines: Sequence[
     """A sentence where replicates failed for good, so that a point has fewer than it should, or
     none; else empty.
     """
-    counts: dict[str, int] = {}
+    replicates: dict[str, Sequence[Replicate]] = {}
     for record in records:
-        counts[f"trial {record.number}"] = _failures_among(record.replicates)
+        replicates[f"trial {record.number}"] = record.replicates
     for point in baselines:
-        counts[point.name] = _failures_among(point.replicates)
-    lost = [f"{count} of {name}" for name, count in counts.items() if count]
+        replicates[point.name] = point.replicates
+    lost = []
+    for name, trained in replicates.items():
+        failed_ones = sum(replicate.failure is not None for replicate in trained)
+        if failed_ones:
+            lost.append(f"{failed_ones} of {name}")
     if not lost:
         return ""
     return (
         f"Replicates failed and are missing here: {listed(lost)}; `seesaw status "
         f"{run.run.name}` says why."
     )
-
-
-def _failures_among(replicates: Sequence[Replicate]) -> int:
-    return sum(replicate.failure is not None for replicate in replicates)
 
 
 def ended(run: DatasetRun, study: Study) -> str:
