@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -60,13 +60,13 @@ def section_data(section: PageSection) -> dict[str, Any]:
     decision, verdict = section.decision, section.decision.verdict
     titles = titles_of(decision.frontier.points)
     planes = {}
-    for front in section.fronts:
-        planes["served" if front.served else "heads"] = _plane(front, decision.formulas, titles)
     splits = dict(SHORT)
-    for plane in planes.values():
+    architectures = ["current"]
+    for front in section.fronts:
+        plane = _plane(front, decision.formulas, titles)
+        planes[plane["kind"]] = plane
         splits |= {rows: rows for rows in plane["fronts"]}
-    architectures = pd.concat([front.table["architecture"] for front in section.fronts])
-    looks = looks_of([*architectures, "current"])
+        architectures += front.table["architecture"].tolist()
     picked = holds = None
     if decision.pick is not None:
         picked = decision.choices.of("point", _row_of_answer(section))
@@ -86,14 +86,14 @@ def section_data(section: PageSection) -> dict[str, Any]:
         "limited": bool(verdict.limits),
         "picked": picked,
         "refused": [model.point for model in verdict.models if model.refused],
-        "looks": {kind: list(look) for kind, look in looks.items()},
+        "looks": looks_of(architectures),
         "splits": splits,
         "planes": planes,
         "expected": _expected(section),
         "decision": _sliders(section, titles) if section.decides else None,
         "leads": [[title, _ends_of(leads)] for title, leads in decision.leads.items()],
         "history": course(decision.frontier, section.records),
-        "influences": [list(astuple(importance)) for importance in important],
+        "influences": list(map(astuple, important)),
     }
 
 
@@ -111,13 +111,11 @@ def _expected(section: PageSection) -> dict[str, Any] | None:
     verdict = section.decision.verdict
     if not verdict.changes:
         return None
-    segments = None
-    if verdict.slices:
-        segments = {}
-        for slice, changes in verdict.slices.items():
-            segments[slice] = [_ends(gain) for gain in changes.values()]
-    gains = [_ends(gain) for gain in verdict.changes.values()]
-    return {"row": verdict.about, "gains": gains, "segments": segments}
+    segments = {}
+    for slice, changes in verdict.slices.items():
+        segments[slice] = list(map(_ends, changes.values()))
+    gains = list(map(_ends, verdict.changes.values()))
+    return {"row": verdict.about, "gains": gains, "segments": segments or None}
 
 
 def _ends(gain: Effect) -> list[float]:
@@ -142,10 +140,13 @@ def _plane(ledger: Ledger, formulas: Sequence[str], titles: Mapping[str, str]) -
     """`at[split][row]` is `[value, low, high, gain, its low, its high]` of each axis, gains in the
     unit shown; `spread[split][row]` the covariance of gains; `segments.rows[row][slice]` `[gain,
     low, high]` of each axis."""
-    splits, fronts = splits_of(ledger), scenario_fronts(ledger)
+    splits = splits_of(ledger)
     cells = {split: plain(_cells(ledger, split)) for split in splits}
-    for scenario in fronts:
-        cells[_rows_of(scenario)] = plain(_cells(ledger, TEST, scenario))
+    fronts = {}
+    for scenario, front in scenario_fronts(ledger).items():
+        rows = f"{SHORT[TEST]}, {scenario}"
+        cells[rows] = plain(_cells(ledger, TEST, scenario))
+        fronts[rows] = front.tolist()
     return {
         "kind": "served" if ledger.served else "heads",
         "axes": [_axis(axis) for axis in axes_of(ledger)],
@@ -153,9 +154,9 @@ def _plane(ledger: Ledger, formulas: Sequence[str], titles: Mapping[str, str]) -
         "against": "current" if _compares_with_current(ledger) else reference(ledger),
         "current": ledger.current,
         "at": cells,
-        "fronts": {_rows_of(scenario): front.tolist() for scenario, front in fronts.items()},
+        "fronts": fronts,
         "segments": _segments(ledger, splits[0]),
-        "spread": {split: plain(values) for split, values in spread_of(ledger).items()},
+        "spread": plain(spread_of(ledger)),
     }
 
 
@@ -164,11 +165,6 @@ def _cells(ledger: Ledger, split: str, slice: str = ALL) -> Floats:
     cells = ledger.cells[split, slice][..., :SD].copy()
     cells[..., GAIN:] *= np.array([axis.scale for axis in axes_of(ledger)])[:, None]
     return cells
-
-
-def _rows_of(scenario: str) -> str:
-    """What a page calls the rows of a scenario that has a front."""
-    return f"{SHORT[TEST]}, {scenario}"
 
 
 def _compares_with_current(ledger: Ledger) -> bool:
@@ -183,24 +179,18 @@ def _segments(ledger: Ledger, split: str) -> dict[str, Any] | None:
     slices = ledger.slices(split)
     if not slices:
         return None
-    gains = [_cells(ledger, split, slice)[..., GAIN:] for slice in slices]
-    rows = {}
-    for row in range(len(ledger)):
-        rows[str(row)] = [of_slice[row] for of_slice in gains]
-    return {"names": slices, "rows": plain(rows)}
+    gains = np.stack([_cells(ledger, split, slice)[..., GAIN:] for slice in slices], axis=1)
+    return {"names": slices, "rows": plain(dict(enumerate(gains)))}
 
 
 def _rows(
     table: pd.DataFrame, formulas: Sequence[str], titles: Mapping[str, str]
 ) -> list[dict[str, Any]]:
-    facts = table[[name for name in FACTS if name in table]].assign(
-        title=[named(row, titles) for _, row in table.iterrows()],
-        formula=[formulas[row] if formulas else "" for row in table.index],
-    )
-    rows = []
-    for row in facts.to_dict("records"):
-        rows.append({str(name): plain(value) for name, value in row.items()})
-    return rows
+    documents: list[dict[Any, Any]] = table.filter(FACTS).to_dict("records")
+    for document, (row, facts) in zip(documents, table.iterrows(), strict=True):
+        document["title"] = named(facts, titles)
+        document["formula"] = formulas[cast(int, row)] if formulas else ""
+    return list(map(plain, documents))
 
 
 def _sliders(section: PageSection, titles: Mapping[str, str]) -> dict[str, Any]:
@@ -222,9 +212,9 @@ def _sliders(section: PageSection, titles: Mapping[str, str]) -> dict[str, Any]:
 
     table = choices.table.iloc[rows]
     tasks = [name.partition(".")[0] for name in names]
-    policy, losses = decision.policy, decision.allowed_losses if pick else {}
-    places = {int(row): place for place, row in enumerate(rows)}
-    current, *answer_and_next = [places[row] for row in needed]
+    policy = decision.policy
+    losses = decision.allowed_losses if pick else {}
+    current, *answer_and_next = np.searchsorted(rows, needed).tolist()
     document: dict[str, Any] = {
         "axes": [_axis(axis) for axis in axes_of(section.fronts[0])],
         "rows": _rows(table, decision.formulas if choices.served else (), titles),
@@ -233,10 +223,11 @@ def _sliders(section: PageSection, titles: Mapping[str, str]) -> dict[str, Any]:
     if _adds_up(section):
         document["rates"] = [decision.serving.rates.get(task, 0.0) for task in tasks]
     if any(map(of_items, names)):
-        document["items"] = [of_items(name) for name in names]
-    worth = [policy.values.get(task, 0) for task in tasks] if policy.values else None
+        document["items"] = list(map(of_items, names))
+    document["worth"] = None
+    if policy.values:
+        document["worth"] = [policy.values.get(task, 0) for task in tasks]
     return document | {
-        "worth": worth,
         "row": rows.tolist() if choices.served else _rows_of_heads(section, table),
         "values": plain(table[list(names)].to_numpy(dtype=float)),
         "confidence": policy.guard.confidence if len(choices.drawn) else 0.0,
@@ -276,8 +267,8 @@ def _best_rows(choices: Choices, needed: Sequence[int], limit: int) -> Ints:
 
 
 def _rows_of_heads(section: PageSection, table: pd.DataFrame) -> list[int]:
-    rows = {point: row for row, point in enumerate(section.decision.frontier.table["point"])}
-    return [rows[point] for point in table["point"]]
+    points = pd.Index(section.decision.frontier.table["point"])
+    return list(map(points.get_loc, table["point"]))
 
 
 def _costs(choices: Choices, table: pd.DataFrame) -> dict[str, Any]:

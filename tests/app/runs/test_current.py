@@ -115,7 +115,7 @@ def test_what_does_not_fit_the_data_or_is_not_there_is_refused(tmp_path, monkeyp
 def test_a_package_ranks_as_its_score_says_if_that_is_of_all_impressions(
     tmp_path, monkeypatch, score, weights
 ):
-    tasks = SimpleNamespace(tasks=[SimpleNamespace(name=task) for task in TASKS])
+    tasks = SimpleNamespace(task_names=TASKS)
     part = SimpleNamespace(config={"sharing.kind": "mmoe"})
     manifest = SimpleNamespace(score=Score(**score), name=CARD.key, parts=[part], data_schema=tasks)
     monkeypatch.setattr(

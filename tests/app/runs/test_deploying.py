@@ -30,9 +30,11 @@ with deploy.deploying(SimpleNamespace(part=part, parts=[])), scratch_folder(fold
 
 
 def deployment(folder, uri="", named=False):
-    tasks = [SimpleNamespace(name="click"), SimpleNamespace(name="buy")]
     part = SimpleNamespace(
-        folder=folder, run=SimpleNamespace(store_address=uri), tasks=tasks, key="/a/card.toml"
+        folder=folder,
+        run=SimpleNamespace(store_address=uri),
+        task_names=("click", "buy"),
+        key="/a/card.toml",
     )
     return SimpleNamespace(part=part, parts=[], name="shop", named=named)
 
