@@ -59,16 +59,18 @@ def card(
 def _show(draft: Draft) -> None:
     columns = []
     for column in draft.columns:
-        kind = column.option["kind"] if column.role == "input" and column.option else "-"
+        kind = "-"
+        if column.role == "input" and column.option:
+            kind = column.option["kind"]
         missing = f"{column.missing_rate:.1%}"
         columns.append([column.name, column.role, kind, column.distinct, missing, column.why])
     print_table(["column", "role", "kind", "distinct", "missing", "why"], columns, draft.id)
     tasks = []
     for name, label in draft.labels.items():
-        positives = [
-            counts.facts()[name].get("positives") for counts in draft.split.counts.values()
-        ]
-        tasks.append([name, label.rule.parent or "-", label.mean, *positives])
+        row = [name, label.rule.parent or "-", label.mean]
+        for counts in draft.split.counts.values():
+            row.append(counts.facts()[name].get("positives"))
+        tasks.append(row)
     headers = [f"positive in {split}" for split in draft.split.counts]
     print_table(["task", "parent", "mean", *headers], tasks)
     for name, label in draft.labels.items():

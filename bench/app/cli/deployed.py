@@ -15,7 +15,6 @@ from bench.app.cli.options import (
     Raw,
     RunName,
     Tracking,
-    one_or_datasets,
     opened,
     results_of,
 )
@@ -45,16 +44,16 @@ def explain(
     from bench.app.report.explained import meaning, table
     from bench.app.runs.deploy import explained
     from bench.app.runs.folder import PAGE
+    from bench.app.runs.result import by_dataset
     from bench.app.runs.run_page import write_report
 
     run, progress = opened(run_, home), TerminalProgress()
     raw = raw or run.request.raw
-    explanations = {
-        key: explained(part, raw, progress, point, rows=rows, seed=seed)
-        for key, part in run.datasets.items()
-    }
+    explanations = {}
+    for key, part in run.datasets.items():
+        explanations[key] = explained(part, raw, progress, point, rows=rows, seed=seed)
     write_report(results_of(run), run.folder / PAGE, run.name)
-    yield one_or_datasets(explanations)
+    yield by_dataset(explanations)
     for key, explanation in explanations.items():
         say(explanation["sentence"])
         for causes in ("inputs", "heads"):

@@ -37,11 +37,10 @@ def doctor(home: Home = None) -> CommandOutput:
         "disk_free_gb": disk.free / 1e9,
         "gpu": _gpu(),
     }
-    problems = [
-        f"the library {name} is not installed"
-        for name, version in libraries.items()
-        if version == "not installed"
-    ]
+    problems = []
+    for name, version in libraries.items():
+        if version == "not installed":
+            problems.append(f"the library {name} is not installed")
     if facts["memory_free_gb"] < LEAST_MEMORY_GB:
         problems.append(
             f"expected {LEAST_MEMORY_GB:g} GB of free memory, found "

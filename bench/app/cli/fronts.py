@@ -122,12 +122,14 @@ def print_served(decision: Decision, title: str, full: bool = False) -> None:
         notes = {decision.advised: "answer"} | notes
 
     headers = ["point", "score", "weights", ""]
-    headers += [f"{outcome}, % of {against}" for outcome in served.names]
+    for outcome in served.names:
+        headers.append(f"{outcome}, % of {against}")
     rows = []
     for row, note in notes.items():
         point = points.iloc[row]
         cells = [named(point, titles), point["kind"], in_words(point["weights"]), note]
-        cells += [str(gain).replace("%", "", 1) for gain in served.effects(row).values()]
+        for gain in served.effects(row).values():
+            cells.append(str(gain).replace("%", "", 1))
         rows.append(cells)
     if not full:
         for cells in (headers, *rows):
@@ -139,10 +141,12 @@ def _best_rows(decision: Decision, served: Served) -> dict[int, str]:
     """Points of the front that come first by what the policy maximises, with a word on each."""
     values = served.at(TEST)
     utility = decision.serving.aims[0].score(values, values[served.current])
-    shown_anyway = (decision.advised, served.current)
-    best_first = np.argsort(-utility, kind="stable").tolist()
-    rows = [row for row in best_first if served.front[row] and row not in shown_anyway]
-    return dict.fromkeys(rows[: SHOWN - 2], "front")
+    best_first = np.argsort(-utility, kind="stable")
+    best_first = best_first[served.front[best_first]].tolist()
+    for row in (decision.advised, served.current):  # shown anyway
+        if row in best_first:
+            best_first.remove(row)
+    return dict.fromkeys(best_first[: SHOWN - 2], "front")
 
 
 def _spread_rows(served: Served) -> dict[int, str]:
@@ -185,8 +189,10 @@ def _show_heads(result: DatasetResult) -> None:
             measured[objective.key(split)] = cells
     _print_heads(result, measured)
     volume = frontier.volume
-    interval = f" (90% interval {volume.low:.6f} to {volume.high:.6f})" if volume else ""
-    say(f"hypervolume {frontier.hypervolume:.6f}{interval}, {_basis(result)}")
+    hypervolume = f"hypervolume {frontier.hypervolume:.6f}"
+    if volume:
+        hypervolume += f" (90% interval {volume.low:.6f} to {volume.high:.6f})"
+    say(f"{hypervolume}, {_basis(result)}")
     if frontier.answer:
         say(f"gradient methods against static weights: {frontier.answer.sentence}")
     if any(np.isfinite(measure[:, 1]).any() for measure in measured.values()):
@@ -256,7 +262,9 @@ def _basis(result: DatasetResult) -> str:
             "not confirmed"
         )
     counts = {len(point.replicates) for point in confirmed}
-    seeds = f"{min(counts)} to {max(counts)}" if len(counts) > 1 else str(*counts)
+    seeds = f"{min(counts)} to {max(counts)}"
+    if len(counts) == 1:
+        seeds = str(*counts)
     noun = "points" if any(point.rungs for point in confirmed) else "trials"
     return (
         f"compared by the mean of {seeds} fresh seeds for each of {len(confirmed)} confirmed "
@@ -286,10 +294,9 @@ def show_pick(result: DatasetResult, full: bool = False) -> None:
             "first by the rule in retrainings",
             "first over all weights",
         ]
-        rows = [
-            [point.name, point.architecture, point.by_rule, point.share]
-            for point in pick.stability.points
-        ]
+        rows = []
+        for point in pick.stability.points:
+            rows.append([point.name, point.architecture, point.by_rule, point.share])
         print_table(headers, rows, f"how the pick changes, on {NAMES[decision.frontier.split]}")
 
 
@@ -300,12 +307,12 @@ def experiment_front(experiment: str, tracking: str | None, home: Path | None) -
 
     table = frontier_of(experiment, tracking or home_address(resolve_home(home)))
     hypervolumes = table.attrs["hypervolume"]
+    documents = []
+    for (dataset, fingerprint), value in hypervolumes.items():
+        documents.append({"dataset": dataset, "fingerprint": fingerprint, "value": value})
     yield {
         "points": list(map(_without_nan, table.to_dict("records"))),
-        "hypervolumes": [
-            {"dataset": dataset, "fingerprint": fingerprint, "value": value}
-            for (dataset, fingerprint), value in hypervolumes.items()
-        ],
+        "hypervolumes": documents,
         "notes": table.attrs["notes"],
     }
     for (dataset, fingerprint), value in hypervolumes.items():

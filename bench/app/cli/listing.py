@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -93,16 +94,17 @@ def _lists(kinds: Collection[str], dataset: str | None, home: Path) -> CommandOu
 
 
 def _print_cards(cards: Sequence[Mapping[str, Any]], stores: Sequence[Mapping[str, Any]]) -> None:
-    megabytes: dict[str, float] = {}
+    megabytes: Counter[str] = Counter()
     for store in stores:
-        megabytes[store["key"]] = megabytes.get(store["key"], 0.0) + store["size_mb"]
+        megabytes[store["key"]] += store["size_mb"]
+    sizes = {key: f"{size:,.1f} MB" for key, size in megabytes.items()}
     rows = []
     for card in cards:
         tasks = ", ".join(task["name"] for task in card["tasks"])
         for key in [card["id"], *_variants(card)]:
-            size = f"{megabytes.pop(key):,.1f} MB" if key in megabytes else "no"
-            rows.append([key, card["title"], tasks, size])
-    rows += [[key, "-", "-", f"{size:,.1f} MB"] for key, size in megabytes.items()]
+            rows.append([key, card["title"], tasks, sizes.pop(key, "no")])
+    for key, size in sizes.items():
+        rows.append([key, "-", "-", size])
     print_table(["data set", "title", "tasks", "prepared"], rows)
 
 
@@ -152,9 +154,11 @@ def _show_suite(name: str) -> CommandOutput:
     suite = load_suite(name).model_dump(mode="json", exclude_none=True)
     yield suite
     say(f"{name}: {suite['title']}")
-    settings = flatten({key: value for key, value in suite.items() if key != "datasets"})
-    print_table(["setting", "value"], [[key, str(value)] for key, value in settings.items()])
-    for dataset in suite["datasets"]:
+    settings = dict(suite)
+    datasets = settings.pop("datasets")
+    rows = [[key, str(value)] for key, value in flatten(settings).items()]
+    print_table(["setting", "value"], rows)
+    for dataset in datasets:
         say(f"data set: {_pairs(dataset)}")
 
 
@@ -186,9 +190,10 @@ def _print_card(card: Mapping[str, Any]) -> None:
             say(f"{key}: {card[key]}")
     tasks = []
     for task in card["tasks"]:
-        label = {name: value for name, value in task.items() if value}
-        for name in ("name", "kind", "optional"):
-            label.pop(name, None)
+        label = {}
+        for name, value in task.items():
+            if value and name not in ("name", "kind", "optional"):
+                label[name] = value
         trained = "no" if task["optional"] else "yes"
         tasks.append([task["name"], task["kind"], _pairs(label), trained])
     print_table(["task", "kind", "label", "trained by default"], tasks)
@@ -244,5 +249,5 @@ def _equations(values: Mapping[str, object]) -> str:
 def _range(parameter: Mapping[str, Any]) -> str:
     if "options" in parameter:
         return " | ".join(str(option) or "none" for option in parameter["options"])
-    logarithmic = ", log" if parameter["log"] else ""
-    return f"{parameter['low']:g} to {parameter['high']:g}{logarithmic}"
+    bounds = f"{parameter['low']:g} to {parameter['high']:g}"
+    return f"{bounds}, log" if parameter["log"] else bounds

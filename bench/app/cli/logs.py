@@ -176,7 +176,9 @@ def _request(
 ) -> Asked:
     bounds = {name: limits for name, limits in bounds.items() if limits}
     if file is not None:
-        beside_file = [name for name in (*asked, *bounds) if name != "log"]
+        beside_file = [*asked, *bounds]
+        if "log" in asked:
+            beside_file.remove("log")
         if beside_file:
             raise UserError(
                 f"--file: expected no other options beside it, found {', '.join(beside_file)}"

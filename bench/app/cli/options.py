@@ -92,11 +92,6 @@ def results_of(run: Run) -> list[DatasetResult]:
     return list(map(result_of, run.datasets.values()))
 
 
-def one_or_datasets(documents: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """The document of a run of one data set; else those of all, by data set."""
-    return next(iter(documents.values())) if len(documents) == 1 else {"datasets": documents}
-
-
 def answered(command: Callable[..., CommandOutput]) -> Callable[..., None]:
     """The command with the option `--json`, which prints its document alone; without it, its
     words.

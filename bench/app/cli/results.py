@@ -25,7 +25,6 @@ from bench.app.cli.options import (
     Home,
     RunName,
     Texts,
-    one_or_datasets,
     opened,
     read_bounds,
     read_language,
@@ -230,7 +229,7 @@ def diagnose(
     home: Home = None,
 ) -> CommandOutput:
     """Say what holds a trial's tasks back, with the evidence."""
-    from bench.app.runs.result import result_of
+    from bench.app.runs.result import by_dataset, result_of
     from bench.app.runs.run_page import drift_of
     from bench.ledger import drift
     from bench.ledger.diagnosis import References
@@ -252,7 +251,7 @@ def diagnose(
             point = _chosen(result) if trial is None else _numbered(result, trial)
             document = _diagnosed(point, references, result)
         documents[key] = document | {"drift": list(map(vars, changes))}
-    yield one_or_datasets(documents)
+    yield by_dataset(documents)
     for key, document in documents.items():
         for diagnosed in document["trials"] if all_trials else [document]:
             _show_diagnosed(key, diagnosed)

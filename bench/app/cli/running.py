@@ -24,7 +24,7 @@ from bench.app.cli.options import (
 )
 from bench.app.cli.output import CommandOutput, TerminalProgress, print_table, quantity, say
 from bench.app.runs.request import Request
-from bench.core.errors import UserError
+from bench.core.errors import UserError, count
 from bench.core.plain import assignments, flatten, names
 from bench.core.system.content import read_toml
 from bench.core.system.home import resolve_home, shown, writable_home
@@ -109,10 +109,10 @@ def _run_design(
     yield {"suite": request.suite} | asdict(done)
     say(f"{done.new:,} trainings, {done.there:,} more were there already, {done.failed:,} failed")
     say(*done.answer)
-    rows = [
-        [compared.data, compared.sharing, compared.verdict, compared.value, compared.margin]
-        for compared in done.compared
-    ]
+    rows = []
+    for compared in done.compared:
+        lead = [compared.verdict, compared.value, compared.margin]
+        rows.append([compared.data, compared.sharing, *lead])
     print_table(["data", "sharing", "beats static weights", "lead", "margin"], rows)
     if not done.answer:
         say(f"next: python studies/publish.py {request.suite}  # in a clone", whole=True)
@@ -333,8 +333,8 @@ def status(
 
 def show_tracking(run: Run) -> None:
     """How to see a run in MLflow."""
-    command = f"{run.look_command}  then open  " if run.look_command else ""
-    say(f"MLflow: {command}{run.look_link}", whole=True)
+    steps = filter(None, [run.look_command, run.look_link])
+    say(f"MLflow: {'  then open  '.join(steps)}", whole=True)
 
 
 def _show_status(parts: dict[str, dict[str, Any]]) -> None:
@@ -372,8 +372,8 @@ def _show_search(dataset: str, search: dict[str, Any]) -> None:
         running.append([job["trial"], job["sharing"], job["to"], begun])
     print_table(["trial", "sharing", "to samples", "begun"], running, "running, or interrupted")
     if search["failures"]:
-        failures = [f"{count} {kind}" for kind, count in search["failures"].items()]
-        say(f"failed: {', '.join(failures)}")
+        failures = ", ".join(f"{count} {kind}" for kind, count in search["failures"].items())
+        say(f"failed: {failures}")
 
 
 def _spent(search: dict[str, Any]) -> list[str]:
@@ -381,8 +381,10 @@ def _spent(search: dict[str, Any]) -> list[str]:
     samples, seconds, checkpoints = search["samples"], search["seconds"], search["checkpoints"]
     parts = [f"hypervolume so far {search['hypervolume']:.6f}"]
     if samples["used"]:
-        budget = f" of {samples['budget']:,}" if samples["budget"] else ""
-        parts.append(f"{samples['used']:,}{budget} training samples begun")
+        used = f"{samples['used']:,}"
+        if samples["budget"]:
+            used += f" of {samples['budget']:,}"
+        parts.append(f"{used} training samples begun")
     if seconds["budget"]:
         searched = f"searched for {duration(seconds['used'])}"
         if not search["ended"]:
@@ -406,8 +408,10 @@ def _sync(run: Run, tracking: str | None) -> CommandOutput:
     sent = sync(run, tracking)
     yield {"run": run.name, "tracking": uri, "sent": sent}
     counted = []
-    for kind, count in sent.items():
-        if count:
-            noun = kind.removesuffix("s") if count == 1 else kind
-            counted.append(f"{count} {noun}")
-    say(f"sent to {uri}: {', '.join(counted)}" if counted else f"nothing was missing at {uri}")
+    for kind, number in sent.items():
+        if number:
+            counted.append(count(number, kind.removesuffix("s")))
+    if counted:
+        say(f"sent to {uri}: {', '.join(counted)}")
+    else:
+        say(f"nothing was missing at {uri}")

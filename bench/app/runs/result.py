@@ -92,10 +92,13 @@ class DatasetResult:
 
 
 def documents(results: Sequence[DatasetResult]) -> dict[str, Any]:
-    """The documented shape for one result; for several, one such document each under `datasets`."""
-    if len(results) == 1:
-        return results[0].document
-    return {"datasets": {result.run.key: result.document for result in results}}
+    """The documents of results on the data sets of a run, see `by_dataset`."""
+    return by_dataset({result.run.key: result.document for result in results})
+
+
+def by_dataset(documents: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The document of a run of one data set; else those of all, by data set."""
+    return next(iter(documents.values())) if len(documents) == 1 else {"datasets": documents}
 
 
 def suite_policy(run: DatasetRun) -> Policy:
