@@ -168,7 +168,7 @@ def validated(model: type[M], asked: Mapping[str, Any]) -> M:
         name, _, entry = key.partition(".")
         if name not in model.model_fields:
             raise
-        option = " ".join([_flag(name, model.model_fields[name]), *filter(None, [entry])])
+        option = f"{_flag(name, model.model_fields[name])} {entry}".rstrip()
         raise UserError(f"{option}: {complaint}") from None
 
 

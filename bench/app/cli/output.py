@@ -135,10 +135,12 @@ def _progress_line(work: Work, done: float, elapsed: float) -> str:
     reached = quantity(work.done + done, work.unit)
     if work.total:
         reached = f"{amount_of(work.done + done, work.unit)} of {quantity(work.total, work.unit)}"
-    line = f"{work.description}: {reached}, {pace(done / elapsed, work.unit)}"
+    parts = [f"{work.description}: {reached}", pace(done / elapsed, work.unit)]
     later = work.later() if work.later else None
     left = time_left(done, (work.total or 0) - work.done, elapsed, later)
-    return f"{line}, {left}" if left else line
+    if left:
+        parts.append(left)
+    return ", ".join(parts)
 
 
 class NotebookProgress(TerminalProgress):
@@ -279,12 +281,15 @@ def tables(columns: Sequence[Column]) -> list[Table]:
 
 def _groups(columns: Sequence[Column], width: int) -> list[list[Column]]:
     """Columns by table: as many as there is room for, after the first."""
-    groups = [[columns[0]]]
-    for column in columns[1:]:
-        needed = EDGE + sum(placed.narrowest + BETWEEN for placed in groups[-1]) + column.narrowest
-        if len(groups[-1]) > 1 and needed > width:
-            groups.append([columns[0]])
+    first, *others = columns
+    groups = [[first]]
+    taken = EDGE + first.narrowest
+    for column in others:
+        if len(groups[-1]) > 1 and taken + BETWEEN + column.narrowest > width:
+            groups.append([first])
+            taken = EDGE + first.narrowest
         groups[-1].append(column)
+        taken += BETWEEN + column.narrowest
     return groups
 
 

@@ -180,8 +180,9 @@ def train(
     """Train one configuration and show all its metrics."""
     from bench.models.model_options import overridden
 
-    where = str(config) if config else "--set"
-    settings = flatten(read_toml(config)) if config else {}
+    where, settings = "--set", {}
+    if config:
+        where, settings = str(config), flatten(read_toml(config))
     settings = overridden(settings, assignments(set_ or ()))  # before torch is loaded
     resources = validate(Resources, asked, "")
     from bench.core import plugins

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from io import BytesIO
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -52,7 +53,7 @@ def plane_figure(section: PageSection, plane: Plane | None) -> Figure | None:
     """
     if plane is None:
         return None
-    figure, axes = _empty(7.5, 5.2)
+    figure, axes = _empty(5.2)
     scales = [axis.scale if plane.part == "gain" else 1.0 for axis in plane.axes[:2]]
     if plane.part == "gain":
         axes.axhline(0, color=LIGHT["front"], linewidth=0.8)
@@ -85,13 +86,13 @@ def inputs_figure(section: PageSection) -> Figure | None:
         return None
     outcomes = list(inputs[0]["measures"])
     height = 0.8 / len(outcomes)
-    figure, axes = _empty(7.5, 1.4 + 0.3 * len(inputs) * len(outcomes))
+    figure, axes = _empty(1.4 + 0.3 * len(inputs) * len(outcomes))
     colours = KIND_COLOURS[1:] * len(outcomes)
     for number, (outcome, colour) in enumerate(zip(outcomes, colours, strict=False)):
-        losses = [shuffled["measures"][outcome] for shuffled in inputs]
-        values = 100 * np.array([loss["value"] for loss in losses])
-        below = values - 100 * np.array([loss["low"] for loss in losses])
-        above = 100 * np.array([loss["high"] for loss in losses]) - values
+        losses = pd.DataFrame([shuffled["measures"][outcome] for shuffled in inputs])
+        values = 100 * losses["value"].to_numpy(float)
+        below = values - 100 * losses["low"].to_numpy(float)
+        above = 100 * losses["high"].to_numpy(float) - values
         axes.barh(
             np.arange(len(inputs)) + (number + 0.5) * height - 0.4,
             values,
@@ -119,8 +120,8 @@ FIGURES: dict[str, Callable[[PageSection], Figure | None]] = {
 """By name, as `bench.app.report.picture.PLOTS`; None where there is nothing to draw."""
 
 
-def _empty(width: float, height: float) -> tuple[Figure, Axes]:
-    figure = EditableFigure(figsize=(width, height), layout="constrained")
+def _empty(height: float) -> tuple[Figure, Axes]:
+    figure = EditableFigure(figsize=(7.5, height), layout="constrained")
     axes = figure.add_subplot()
     axes.grid(color=LIGHT["grid"])
     axes.set_axisbelow(True)
@@ -153,13 +154,13 @@ def _draw_intervals(axes: Axes, plane: Plane, scales: list[float]) -> None:
 
 def _draw_marks(axes: Axes, plane: Plane, scales: list[float]) -> None:
     """A series for each kind of the points on the front, and of those behind it."""
+    kinds = np.array(plane.kinds)
     for kind, (role, symbol) in looks_of(plane.kinds).items():
         look = {"color": LIGHT[role], "marker": MARKERS[symbol], "linewidths": 0}
-        on = [row for row in plane.on.tolist() if plane.kinds[row] == kind]
-        behind = [row for row in plane.behind.tolist() if plane.kinds[row] == kind]
+        on, behind = plane.on[kinds[plane.on] == kind], plane.behind[kinds[plane.behind] == kind]
         label = kind.replace("_", " ")
         if kind == "current":
-            on, behind = on + behind, []
+            on, behind = np.concatenate([on, behind]), behind[:0]
             label = plane.against or label
         small = {"s": 22, "alpha": 0.4, "zorder": 3}
         _draw_series(axes, plane.values[behind] * scales, f"{label}, behind", small | look)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bench.app.report import text
-from bench.app.report.markup import KIND_COLOURS, escaped
+from bench.app.report.markup import KIND_COLOURS, BarScale, escaped
 from bench.core.errors import listed
 
 Explanation = Mapping[str, Any]
@@ -35,26 +35,34 @@ def sentence(facts: Explanation) -> str:
 
 
 def _owed_to_inputs(facts: Explanation) -> str:
-    sure = [shuffled for shuffled in facts["inputs"] if any(_ways(shuffled).values())][:2]
-    if not sure:
+    effects_by_input = {}
+    for shuffled in facts["inputs"]:
+        effects = _sure_effects(shuffled)
+        if effects:
+            effects_by_input[shuffled["name"]] = effects
+    if not effects_by_input:
         return "No input changes an outcome beyond chance on these rows"
-    losses, ways, effects = sure[0]["measures"], _ways(sure[0]), list[str]()
-    for way in ("loses", "gains"):
-        outcomes = [outcome for outcome in losses if ways[outcome] == way]
+    names = list(effects_by_input)
+    changes = listed(effects_by_input[names[0]])
+    return f"The order owes most to {listed(names[:2])}: shuffling {names[0]} {changes}"
+
+
+def _sure_effects(shuffled: Mapping[str, Any]) -> list[str]:
+    """The outcome that surely loses most without an input, and the one that surely gains most."""
+    losses = shuffled["measures"]
+    sizes: dict[str, dict[str, float]] = {"loses": {}, "gains": {}}
+    for outcome, loss in losses.items():
+        size = abs(loss["value"] or 0)
+        if (loss["low"] or 0) > 0:
+            sizes["loses"][outcome] = size
+        elif (loss["high"] or 0) < 0:
+            sizes["gains"][outcome] = size
+    effects = []
+    for way, outcomes in sizes.items():
         if outcomes:
-            largest = max(outcomes, key=lambda outcome: abs(losses[outcome]["value"] or 0))
+            largest = max(outcomes, key=outcomes.__getitem__)
             effects.append(f"{way} {per_cent(losses[largest], way == 'gains')} of {largest}")
-    names = [shuffled["name"] for shuffled in sure]
-    return f"The order owes most to {listed(names)}: shuffling {names[0]} {listed(effects)}"
-
-
-def _ways(shuffled: Mapping[str, Any]) -> dict[str, str]:
-    """By outcome whether it surely `loses` or `gains`; else empty."""
-    ways = {}
-    for outcome, loss in shuffled["measures"].items():
-        gains = "gains" if (loss["high"] or 0) < 0 else ""
-        ways[outcome] = "loses" if (loss["low"] or 0) > 0 else gains
-    return ways
+    return effects
 
 
 def meaning(facts: Explanation) -> str:
@@ -81,8 +89,11 @@ def per_cent(loss: Loss, gained: bool = False) -> str:
         numbers = [-number for number in numbers]
     value, *ends = numbers
     digits = 1 if abs(value) < 9.95 else 0
-    rounded = [round(number, digits) + 0.0 for number in (value, *sorted(ends))]
-    middle, low, high = [f"{number:.{digits}f}" for number in rounded]
+    texts = []
+    for number in (value, *sorted(ends)):
+        rounded = round(number, digits) + 0.0  # no -0
+        texts.append(f"{rounded:.{digits}f}")
+    middle, low, high = texts
     return f"{middle}% ({low} to {high})"
 
 
@@ -110,26 +121,15 @@ def _row(line: Mapping[str, Any]) -> list[str]:
 
 def charted(facts: Explanation) -> list[Mapping[str, Any]]:
     """The inputs that a chart shows: the worthiest ones, with all numbers."""
-    inputs = facts.get("inputs", ())
-    whole = [shuffled for shuffled in inputs if "-" not in map(per_cent, _losses(shuffled))]
+    whole = []
+    for shuffled in facts.get("inputs", ()):
+        if "-" not in map(per_cent, _losses(shuffled)):
+            whole.append(shuffled)
     return whole[:MOST_SHOWN]
 
 
 def _losses(shuffled: Mapping[str, Any]) -> list[Mapping[str, float]]:
     return list(shuffled["measures"].values())
-
-
-class _Across:
-    """The places of losses in a chart, in per cent of its width."""
-
-    def __init__(self, inputs: list[Mapping[str, Any]]) -> None:
-        losses = [loss for shuffled in inputs for loss in _losses(shuffled)]
-        ends = [end for loss in losses for end in loss.values()]
-        self._least = min(0.0, *ends)
-        self._width = (max(0.0, *ends) - self._least) or 1.0
-
-    def at(self, value: float) -> float:
-        return ROOM * (value - self._least) / self._width
 
 
 def chart(facts: Explanation) -> str:
@@ -139,7 +139,11 @@ def chart(facts: Explanation) -> str:
     inputs = charted(facts)
     if not inputs:
         return ""
-    across = _Across(inputs)
+    ends = [0.0]
+    for shuffled in inputs:
+        for loss in _losses(shuffled):
+            ends += loss.values()
+    scale = BarScale(min(ends), max(ends), 0, ROOM)
     outcomes = list(inputs[0]["measures"])
     colours = (KIND_COLOURS[1:] * len(outcomes))[: len(outcomes)]
     y = 0
@@ -151,29 +155,24 @@ def chart(facts: Explanation) -> str:
     for shuffled in inputs:
         y += LINE + 8
         marks.append(_words(0, y - 5, shuffled["name"], 0, "text"))
-        zero = f"{across.at(0):.2f}%"
+        zero = f"{scale.place(0):.2f}%"
         end = y + BAR * len(outcomes) - 2
         marks.append(f'<line x1="{zero}" x2="{zero}" y1="{y}" y2="{end}" stroke="var(--line)"/>')
         for loss, colour in zip(_losses(shuffled), colours, strict=False):
-            marks += _bar(across, loss, y, colour)
+            marks += _bar(scale, loss, y, colour)
             y += BAR
     size = f'style="display:block;width:100%;max-width:900px;height:{y + 4}px"'
     return f'<svg role="img" aria-label="{escaped(sentence(facts))}" {size}>{"".join(marks)}</svg>'
 
 
-def _bar(across: _Across, loss: Mapping[str, float], y: int, colour: str) -> Iterator[str]:
-    zero, value = across.at(0.0), across.at(loss["value"])
-    low, high = across.at(loss["low"]), across.at(loss["high"])
-    width = abs(value - zero)
+def _bar(scale: BarScale, loss: Mapping[str, float], y: int, colour: str) -> Iterator[str]:
+    low, high = scale.place(loss["low"]), scale.place(loss["high"])
     middle = y + 5.5
-    yield (
-        f'<rect x="{min(zero, value):.2f}%" width="{width:.2f}%" y="{y}" height="{BAR - 3}" '
-        f'fill="var(--{colour})"/>'
-    )
+    yield scale.bar(0.0, loss["value"], f'y="{y}" height="{BAR - 3}" fill="var(--{colour})"')
     yield (
         f'<line x1="{low:.2f}%" x2="{high:.2f}%" y1="{middle}" y2="{middle}" stroke="var(--text)"/>'
     )
-    yield _words(max(zero, high), y + 10, owed(loss), 6, "muted")
+    yield _words(max(scale.place(0.0), high), y + 10, owed(loss), 6, "muted")
 
 
 def _words(x: float, y: int, words: str, right: int, colour: str) -> str:

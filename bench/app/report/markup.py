@@ -13,6 +13,7 @@ import json
 import re
 from bisect import bisect
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from html import escape
 from zlib import crc32
 
@@ -94,10 +95,11 @@ def looks_of(kinds: Iterable[str]) -> dict[str, tuple[str, str]]:
     different up to 63 kinds; of kinds that are not in `KINDS` by a hash."""
     symbols = tuple(SYMBOLS.values())
     places = _places_of(set(kinds), len(KIND_COLOURS) * len(symbols))
-    return {
-        kind: (KIND_COLOURS[place % len(KIND_COLOURS)], symbols[place % len(symbols)])
-        for kind, place in places.items()
-    }
+    looks = {}
+    for kind, place in places.items():
+        colour = KIND_COLOURS[place % len(KIND_COLOURS)]
+        looks[kind] = colour, symbols[place % len(symbols)]
+    return looks
 
 
 def _places_of(kinds: set[str], total: int) -> dict[str, int]:
@@ -145,6 +147,28 @@ def _json(value: object) -> str:
     return json.dumps(value, separators=(",", ":"), allow_nan=False)
 
 
+@dataclass(frozen=True)
+class BarScale:
+    """Places of values from `lowest` to `highest`, in per cent of a picture's width from `start` to
+    `end`.
+    """
+
+    lowest: float
+    highest: float
+    start: float
+    end: float
+
+    def place(self, value: float) -> float:
+        """The place of a value."""
+        width = (self.highest - self.lowest) or 1.0
+        return self.start + (self.end - self.start) * (value - self.lowest) / width
+
+    def bar(self, first: float, last: float, look: str) -> str:
+        """A bar between two values, in any order."""
+        x, end = sorted([self.place(first), self.place(last)])
+        return f'<rect x="{x:.2f}%" width="{end - x:.2f}%" {look}/>'
+
+
 def pairs(rows: Iterable[tuple[str, str]], style: str) -> str:
     """Names and values as a description list."""
     items = [f"<dt>{escaped(name)}</dt><dd>{escaped(value)}</dd>" for name, value in rows]
@@ -173,7 +197,7 @@ def table(
     """A table of texts; columns from `numbers` on are numbers. `struck`: rows whose name is struck
     through.
     """
-    styles = ['class="number"' if column >= numbers else "" for column in range(len(heads))]
+    styles = [""] * numbers + ['class="number"'] * (len(heads) - numbers)
     head = ""
     for title, style in zip(heads, styles, strict=True):
         head += f'<th scope="col" {style}>{escaped(title)}</th>'

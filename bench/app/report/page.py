@@ -85,10 +85,12 @@ def section_id(section: PageSection, place: int) -> str:
 def _verdict(section: PageSection) -> str:
     verdict = section.decision.verdict
     labels = KINDS if section.today else KINDS | UNNAMED
-    ahead = ", but others are ahead" if verdict.ahead else ""
+    label = labels[verdict.kind]
+    if verdict.ahead:
+        label += ", but others are ahead"
     whose = " <small class=whose></small>" if section.decides else ""
     return (
-        f'<p class="verdict {verdict.kind}"><strong>{labels[verdict.kind]}{ahead}</strong> '
+        f'<p class="verdict {verdict.kind}"><strong>{label}</strong> '
         f"<span>{sentence(verdict.sentence)}</span>{whose}</p>"
     )
 
@@ -120,9 +122,8 @@ def models_table(section: PageSection) -> str:
 
 def _first_screen(section: PageSection) -> list[str]:
     """Plots and sliders, and how sure the verdict is."""
-    plots = "".join(
-        dict.fromkeys(plot(section) for name, plot in PLOTS.items() if name != "inputs")
-    )
+    drawn = [plot(section) for name, plot in PLOTS.items() if name != "inputs"]
+    plots = "".join(dict.fromkeys(drawn))  # the front of heads may be the only one
     alone = matters = sure = ""
     if section.decides:
         matters = '<form class="matters" aria-label="What matters to you" hidden></form>'
@@ -179,10 +180,7 @@ def section_of_days(document: Mapping[str, Any]) -> str:
 def _explained(facts: explained.Explanation) -> str:
     if not facts:
         return ""
-    inputs, heads = [
-        table(*explained.table(facts, part), f"What the order owes to {part}", 1)
-        for part in ("inputs", "heads")
-    ]
+    inputs, heads = _owed(facts, "inputs"), _owed(facts, "heads")
     meaning = f'<p class="note below">{escaped(explained.meaning(facts))}</p>'
     parts = [
         f"<h3>What the order owes to inputs and heads</h3><p>{sentence(facts['sentence'])}</p>",
@@ -190,6 +188,10 @@ def _explained(facts: explained.Explanation) -> str:
         fold("All inputs", inputs),
     ]
     return joined(parts)
+
+
+def _owed(facts: explained.Explanation, part: str) -> str:
+    return table(*explained.table(facts, part), f"What the order owes to {part}", 1)
 
 
 def _commands(section: PageSection) -> str:

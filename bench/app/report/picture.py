@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bench.app.report import text
 from bench.app.report.explained import chart
-from bench.app.report.markup import COLOURS, FONT, escaped, looks_of
+from bench.app.report.markup import COLOURS, FONT, BarScale, escaped, looks_of
 from bench.app.report.section import Axis, PageSection, axes_of, splits_of
 from bench.core.arrays import Floats, Mask
 from bench.ledger.ledger import Ledger
@@ -89,14 +89,13 @@ class Plane:
     @property
     def front_line(self) -> list[int]:
         """Rows on the front that no other row dominates, the best in the first measure first."""
-        signs = _signs(self.axes, self.part)
-        places = {row: (self.values[row] * signs).tolist() for row in self.on.tolist()}
+        across, up = (self.values[self.on] * _signs(self.axes, self.part)).T
         line = list[int]()
         highest = -np.inf
-        for row in sorted(places, key=lambda row: (-places[row][0], places[row][1])):
-            if places[row][1] > highest:
-                line.append(row)
-                highest = places[row][1]
+        for place in np.lexsort((up, -across)):
+            if up[place] > highest:
+                line.append(int(self.on[place]))
+                highest = up[place]
         return line
 
 
@@ -284,30 +283,25 @@ def picture_of_days(document: Mapping[str, Any], point: str) -> str:
     gains = 100 * np.array(facts["by_cut"], np.float64)
     average, low, high = 100 * np.array([*facts["average"].values()], np.float64)
     ends = [*gains, average, low, high, 0.0]
-    span = float(np.nanmin(ends)), float(np.nanmax(ends))
+    scale = BarScale(float(np.nanmin(ends)), float(np.nanmax(ends)), ROOM, 100)
     height = LINE * len(cuts)
 
-    marks = [_bar(span, low, high, f'y="0" height="{height}" fill="var(--accent)" opacity=".18"')]
+    marks = []
+    if low < high:  # both are known
+        look = f'y="0" height="{height}" fill="var(--accent)" opacity=".18"'
+        marks.append(scale.bar(low, high, look))
     for place, (gain, cut) in enumerate(zip(gains.tolist(), cuts, strict=True)):
         change = f"{text.signed(gain, 100)}%" if gain == gain else "unknown"
         marks.append(
             f'<text y="{LINE * place + 13}" font-size="12" fill="var(--muted)">'
             f"{escaped(cut['name'])}: {change}<title>{cut['rows']:,} rows</title></text>"
         )
-        role = "good" if gain > 0 else "loss"
-        look = f'y="{LINE * place + 3}" height="{LINE - 6}" fill="var(--{role})"'
-        marks.append(_bar(span, min(0.0, gain), max(0.0, gain), look))
+        if abs(gain) > 0:  # it is known
+            role = "good" if gain > 0 else "loss"
+            look = f'y="{LINE * place + 3}" height="{LINE - 6}" fill="var(--{role})"'
+            marks.append(scale.bar(0.0, gain, look))
     words = (
         f"Gains on {len(cuts)} cuts, in their order; the band is the interval of the average one."
     )
     size = f'style="display:block;width:100%;max-width:600px;height:{height}px"'
     return f'<svg role="img" aria-label="{escaped(words)}" {size}>{"".join(marks)}</svg>'
-
-
-def _bar(span: tuple[float, float], first: float, last: float, look: str) -> str:
-    if not first < last:  # also where one is unknown
-        return ""
-    lowest, highest = span
-    x = ROOM + (100 - ROOM) * (first - lowest) / (highest - lowest)
-    end = ROOM + (100 - ROOM) * (last - lowest) / (highest - lowest)
-    return f'<rect x="{x:.2f}%" width="{end - x:.2f}%" {look}/>'

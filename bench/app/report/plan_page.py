@@ -164,7 +164,8 @@ def _design(plan: Plan) -> Iterator[str]:
 
 
 def _guardrails(plan: Plan) -> Iterator[str]:
-    for task, margin, change, needed in (rail.values() for rail in plan["guardrails"]):
+    for guardrail in plan["guardrails"]:
+        task, margin, change, needed = guardrail.values()
         rail = f"Guardrail: {task} may lose {100 * -margin:.3g}%"
         if needed is None:
             yield f"{rail}, but the verdict expects {per_cent(change)}: no test can pass."

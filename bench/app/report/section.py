@@ -50,10 +50,10 @@ class Axis:
 
 def axes_of(ledger: Ledger) -> tuple[Axis, ...]:
     """Its measures as a page has them."""
-    return tuple(
-        Axis(measure, ledger.served or not in_thousandths(measure.name))
-        for measure in ledger.measures
-    )
+    axes = []
+    for measure in ledger.measures:
+        axes.append(Axis(measure, ledger.served or not in_thousandths(measure.name)))
+    return tuple(axes)
 
 
 def splits_of(ledger: Ledger) -> tuple[str, ...]:
@@ -238,9 +238,10 @@ def _seed_effect(
     lost = objective.sign * float(np.nanmean(searched - confirmed))
     optimism = ""
     if np.isfinite(lost):
+        direction = "better" if lost >= 0 else "worse"
         optimism = (
-            f"; the search measured them {size(abs(lost))} {'better' if lost >= 0 else 'worse'} "
-            "than confirmation, on average"
+            f"; the search measured them {size(abs(lost))} {direction} than confirmation, on "
+            "average"
         )
     return (
         f"{text.label(objective.name)}{unit}: another seed moves a model by "

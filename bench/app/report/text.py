@@ -62,11 +62,10 @@ def markdown_table(headers: Iterable[str], rows: Iterable[Iterable[str]]) -> str
     lines = []
     for row in (headers, *rows):
         cells = [cell.replace("|", "\\|") for cell in row]
-        lines.append(cells)
-    if len(lines) == 1:
-        return ""
-    lines.insert(1, ["---"] * len(lines[0]))
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+        lines.append(f"| {' | '.join(cells)} |")
+        if len(lines) == 1:
+            lines.append(f"| {' | '.join(['---'] * len(cells))} |")
+    return "\n".join(lines) if len(lines) > 2 else ""
 
 
 def csv_text(table: pd.DataFrame) -> str:
@@ -100,5 +99,7 @@ def label(objective: str) -> str:
     `parameters`.
     """
     first, *rest = objective.removeprefix("cost/").split(".")
-    words = [part.upper() if part in ABBREVIATIONS else part for part in rest]
-    return " ".join([first, *words])
+    words = [first]
+    for part in rest:
+        words.append(part.upper() if part in ABBREVIATIONS else part)
+    return " ".join(words)

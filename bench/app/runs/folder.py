@@ -183,7 +183,9 @@ class Run:
         """How a command names it: by its name, or by its path where its home is not the usual
         one.
         """
-        return self.name if self.home == resolve_home() else shlex.quote(shown_folder(self.folder))
+        if self.home == resolve_home():
+            return self.name
+        return shlex.quote(shown_folder(self.folder))
 
     @property
     def go_on(self) -> str:
@@ -324,8 +326,9 @@ class DatasetRun:
         """Tasks that are ranked within groups; before the search began all or none, as the card has
         a group or not.
         """
-        by_card = " ".join(self.task_names) if self.card.group else ""
-        return frozenset(self._prepared.get("ranked", by_card).split())
+        if "ranked" in self._prepared:
+            return frozenset(self._prepared["ranked"].split())
+        return frozenset(self.task_names if self.card.group else ())
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
@@ -394,9 +397,10 @@ class DatasetRun:
                 none, the card says what fits, and passes are the space's.
         """
         store = store or self.store
-        schema = store.schema if store else shape_of(self.card, self.task_names)
-        fitted = fitting(self.run.space, schema)
-        passes = self.run.suite.passes(len(store.split("train"))) if store else {}
+        if store is None:
+            return fitting(self.run.space, shape_of(self.card, self.task_names))
+        fitted = fitting(self.run.space, store.schema)
+        passes = self.run.suite.passes(len(store.split("train")))
         return Fitted(fitted.space.restricted(passes), fitted.left_out)
 
 
