@@ -93,7 +93,7 @@ def searched(folder):
     suite, guess = folder / "suite.toml", Guesser()
     folder.mkdir(exist_ok=True)
     suite.write_text(SUITE)
-    few = patch("bench.app.runs.execute.RESAMPLES", 20)
+    few = patch("bench.app.runs.jobs.RESAMPLES", 20)
     request = Request(suite=str(suite), name="guessed", seed=3, executor="inline", device="cpu")
     with (
         patch("bench.app.runs.execute.run_training", guess),

@@ -27,13 +27,13 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Search": {
         "run": ("running.run", "Search, confirm on fresh seeds, and pick; or go on."),
         "status": ("running.status", "Show what runs, is done, or failed, and why."),
-        "train": ("running.train", "Train one configuration, and show its metrics."),
+        "train": ("training.train", "Train one configuration, and show its metrics."),
     },
     "Decide": {
         "show": ("results.show", "Show a run's answer and front; write its page."),
         "pick": ("results.pick", "Pick a model and weights by a policy."),
         "compare": ("results.compare", "Compare families of points of several runs."),
-        "diagnose": ("results.diagnose", "Say what holds a trial's tasks back."),
+        "diagnose": ("diagnosing.diagnose", "Say what holds a trial's tasks back."),
         "decide": ("logs.decide", "Decide from a log's predictions, or a package's."),
         "backtest": ("switching.backtest", "Test a pick on later days."),
         "plan": ("switching.plan", "Plan the A/B test of a verdict."),

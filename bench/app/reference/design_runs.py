@@ -43,14 +43,8 @@ from bench.app.reference.comparisons import (
 )
 from bench.app.reference.one_training import RESAMPLES, served, train
 from bench.app.reference.table import FOLDER, TABLE, KnownRows, Row, composed, key_of, row_of
-from bench.app.runs.suite import (
-    Design,
-    Suite,
-    SuiteDataset,
-    load_suite,
-    resolve_objectives,
-    resolve_outcomes,
-)
+from bench.app.runs.suite import Design, Suite, SuiteDataset, load_suite
+from bench.app.runs.suite_objectives import resolve_objectives, resolve_outcomes
 from bench.core import plugins
 from bench.core.errors import UserError, count, unknown
 from bench.core.records import Job, Outcome

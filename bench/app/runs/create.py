@@ -25,14 +25,8 @@ from bench.app.runs.folder import (
 )
 from bench.app.runs.given import checked_columns
 from bench.app.runs.request import Request
-from bench.app.runs.suite import (
-    Budget,
-    Suite,
-    load_suite,
-    resolve_objectives,
-    resolve_outcomes,
-    with_limits,
-)
+from bench.app.runs.suite import Budget, Suite, load_suite, with_limits
+from bench.app.runs.suite_objectives import resolve_objectives, resolve_outcomes
 from bench.core import plugins
 from bench.core.errors import UserError, check_known
 from bench.core.system import content

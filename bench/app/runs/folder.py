@@ -27,7 +27,8 @@ from bench.app.runs.current import (
     read_current,
 )
 from bench.app.runs.request import Request
-from bench.app.runs.suite import Suite, SuiteDataset, resolve_objectives
+from bench.app.runs.suite import Suite, SuiteDataset
+from bench.app.runs.suite_objectives import resolve_objectives
 from bench.app.tracking.target_state import VIEW
 from bench.core import plugins
 from bench.core.errors import UserError, shortened, unknown

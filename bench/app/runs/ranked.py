@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bench.app.runs.folder import DatasetRun
 from bench.app.runs.given import given_candidates
-from bench.app.runs.suite import resolve_outcomes
+from bench.app.runs.suite_objectives import resolve_outcomes
 from bench.core.errors import UserError
 from bench.core.objectives import Objective
 from bench.core.records import Point

@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from bench.app.runs import execute
-from bench.app.runs.execute import JobMaker, drawn_with_twin
+from bench.app.runs.execute import drawn_with_twin
+from bench.app.runs.jobs import JobMaker
 from bench.core.records import Point
 from bench.core.rows import CONFIRM, SEARCH, TEST
 

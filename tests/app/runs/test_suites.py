@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bench.app.runs.suite_objectives import resolve_objectives, resolve_outcomes
 from pydantic import ValidationError
 from raw_files import WRITERS
 
@@ -19,14 +20,7 @@ from bench.app.runs.create import create
 from bench.app.runs.folder import Run
 from bench.app.runs.picked import write_pick
 from bench.app.runs.request import Request
-from bench.app.runs.suite import (
-    Budget,
-    SuiteDataset,
-    load_suite,
-    resolve_objectives,
-    resolve_outcomes,
-    seconds,
-)
+from bench.app.runs.suite import Budget, SuiteDataset, load_suite, seconds
 from bench.core.errors import UserError
 from bench.core.objectives import primary
 from bench.core.schema import Task
