@@ -33,9 +33,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from bench.app.runs.suite_objectives import resolve_objectives
 
 from bench.app.runs.suite import load_suite, seconds
+from bench.app.runs.suite_objectives import resolve_objectives
 from bench.core.errors import UserError
 from bench.core.records import Scalar
 from bench.core.seeds import derive

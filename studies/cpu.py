@@ -38,12 +38,12 @@ from time import process_time
 from typing import Any
 
 import numpy as np
-from bench.app.runs.suite_objectives import resolve_objectives
 from learn_portfolio import SUITE, known_of, learnt_without, name_of
 from speed.table import replace, writer
 
 from bench.app.runs.search_limits import ladder
 from bench.app.runs.suite import STEP, SuiteDataset, lowest_rung
+from bench.app.runs.suite_objectives import resolve_objectives
 from bench.core.objectives import Objective
 from bench.core.records import Job, Point, SplitName, TrialRecord
 from bench.core.seeds import derive

@@ -26,13 +26,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from bench.app.runs.suite_objectives import resolve_objectives
 from blackbox_table import SUITE, UNSEEN, card_of, name_of
 from emulator import Emulator
 from numpy.typing import NDArray
 from replay import KIND, Table, read_tables
 from speed.table import replace as replace_table
 
+from bench.app.runs.suite_objectives import resolve_objectives
 from bench.core.records import Scalar
 from bench.core.system import content
 from bench.data import load_card

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from bench.app.runs.suite_objectives import resolve_objectives, resolve_outcomes
 from reference.answers import Answers, answer
 from reference.page import document, markdown
 from reference.papers import Papers
@@ -27,6 +26,7 @@ from bench.app.reference.table import RESAMPLED_SEEDS, KnownRows, Row, read, wri
 from bench.app.runs.comparing import members_of
 from bench.app.runs.folder import STORE, DatasetRun, Run
 from bench.app.runs.suite import Suite, load_suite
+from bench.app.runs.suite_objectives import resolve_objectives, resolve_outcomes
 from bench.core.errors import UserError
 from bench.core.objectives import Objective
 from bench.core.records import Point, Replicate

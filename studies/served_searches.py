@@ -35,7 +35,6 @@ from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
-from bench.app.runs.suite_objectives import resolve_objectives
 from blackbox_table import SUITE, UNSEEN, append, name_of, read_lines
 from learn_portfolio import SIZE, known_of, learn_served, learnt_without, served_regrets, single_of
 from scipy.stats import t
@@ -45,6 +44,7 @@ from speed.table import replace as replace_table
 from bench.api import load_run
 from bench.app.cli import main as seesaw
 from bench.app.runs.suite import SuiteDataset, seconds
+from bench.app.runs.suite_objectives import resolve_objectives
 from bench.core.records import Point
 from bench.core.rows import CONFIRM, SEARCH, TEST
 from bench.data import load_card

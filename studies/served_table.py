@@ -30,12 +30,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from bench.app.runs.suite_objectives import resolve_objectives
 from blackbox_table import KEY, append, line_of, read_lines, write
 from pick_regret import chances_of, labels_drawn
 
 from bench.app.runs.suite import MOST_PASSES, seconds
 from bench.app.runs.suite import SuiteDataset as Dataset
+from bench.app.runs.suite_objectives import resolve_objectives
 from bench.core.records import Scalar
 from bench.core.rows import CONFIRM, SEARCH, TEST
 from bench.core.schema import Task

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bench.app.runs.suite_objectives import resolve_objectives, resolve_outcomes
 from pydantic import ValidationError
 from raw_files import WRITERS
 
@@ -21,6 +20,7 @@ from bench.app.runs.folder import Run
 from bench.app.runs.picked import write_pick
 from bench.app.runs.request import Request
 from bench.app.runs.suite import Budget, SuiteDataset, load_suite, seconds
+from bench.app.runs.suite_objectives import resolve_objectives, resolve_outcomes
 from bench.core.errors import UserError
 from bench.core.objectives import primary
 from bench.core.schema import Task
