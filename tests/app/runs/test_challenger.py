@@ -62,7 +62,7 @@ def test_what_keeps_no_limit_has_its_best_weights_all_the_same_and_that_is_said(
     contest, table = decision.contests()[0], decision.serving.served.table
     rows = (table["point"] == outside).to_numpy().nonzero()[0]
     scores = contest.goal.worth(decision.choices.values(decision.choices.names))[rows]
-    assert (challenger.row, challenger.within) == (rows[scores.argmax()], False)
+    assert (challenger.row, challenger.keeps_limits) == (rows[scores.argmax()], False)
     assert "none of which keep its limits" in pick_challenger(decision, outside).reason
 
 
