@@ -117,6 +117,12 @@ class Unused(Layers):
         self.spare = nn.Linear(4, 4)
 
 
+class Declared(Unused):
+    """Says that this parameter changes no output."""
+
+    zero_gradient = frozenset({"spare.weight", "spare.bias"})
+
+
 class HalfUsed(Layers):
     """Reads half of a parameter."""
 
@@ -140,7 +146,7 @@ REFUSED = {Unused: "spare.weight", HalfUsed: "scales", Detached: "scales"}
 
 @pytest.mark.parametrize(
     "build",
-    [Plain, Layers, OffAtFirst, ZeroAtFirst, Attention, *REFUSED],
+    [Plain, Layers, OffAtFirst, ZeroAtFirst, Attention, Declared, *REFUSED],
     ids=lambda part: part.__name__,
 )
 @pytest.mark.parametrize("tasks", ["one", "mixed", "chain"])
@@ -158,7 +164,7 @@ def test_a_parameter_counts_as_connected_only_if_it_is(named, build, tasks):
 
 @pytest.mark.parametrize(
     "build",
-    [Plain, Layers, OffAtFirst, ZeroAtFirst, Attention, *REFUSED],
+    [Plain, Layers, OffAtFirst, ZeroAtFirst, Attention, Declared, *REFUSED],
     ids=lambda part: part.__name__,
 )
 def test_a_parameter_counts_as_trained_only_if_it_is(named, build):

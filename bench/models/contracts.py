@@ -55,9 +55,16 @@ class Part(nn.Module):
     A class whose code takes them says so: `class Mine(Sharing, lower_precision=True)`. Every other
     class gets float32, as plain layers of torch need it. So does a subclass that does not say it
     again, as it may add code.
+
+    Attributes:
+        zero_gradient: names of parameters whose gradient is 0 in exact arithmetic, as they change
+            no output. An example is the bias of attention's keys, which adds the same to all
+            scores. The checks of `bench.testing` ask for no gradient there. A module inside a part
+            may name its own.
     """
 
     lower_precision: ClassVar[bool] = False
+    zero_gradient: ClassVar[frozenset[str]] = frozenset()
 
     def __init_subclass__(cls, lower_precision: bool = False, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)

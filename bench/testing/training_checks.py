@@ -24,7 +24,7 @@ from bench.data.batches import Batch, Batches
 from bench.data.store import StoredSplit, WeightFacts
 from bench.models.training.config import TrialConfig
 from bench.models.training.loop import Trainer
-from bench.testing.models import SPREADS, moved
+from bench.testing.models import SPREADS, constant_slices, moved
 
 CHAIN = (Task("click"), Task("buy", parent="click"), Task("like"))
 _SECONDS = Scale(log=True, centre=0.4, spread=0.5, low=0.0, high=2.0, mean=0.7)
@@ -149,12 +149,15 @@ def _reached(trained: Trainer, batch: Batch, steps: int) -> dict[str, Tensor]:
     """Slices of the parameters of model and balancer, but the table, that had a gradient in some
     steps on a batch.
 
-    A vector is a single slice.
+    A vector is a single slice. Constant parameters are left out.
     """
     parameters = dict(trained.model.named_parameters())
     for name, parameter in trained.step.balancer.named_parameters():
         parameters[f"balancer.{name}"] = parameter
     del parameters["embedding.weight"]
+    for name, constant in constant_slices(trained.model).items():
+        if constant.all():
+            del parameters[name]
     reached = {}
     for name, parameter in parameters.items():
         slices = len(parameter) if parameter.ndim > 1 else 1
