@@ -20,6 +20,7 @@ from bench.core.errors import count
 
 ROOT = Path(__file__).parents[1]
 STUDIES = ROOT / "docs" / "studies"
+LOWER_IS_BETTER = (".rmse", ".mae", ".decile_error")
 
 
 def tables(text: str) -> Iterator[list[dict[str, str]]]:
@@ -74,11 +75,16 @@ def ablations() -> dict[str, list[str]]:
             title = next(iter(row))
             base = re.search(r", ahead of `(.+?)`", title)
             for outcome, cell in row.items() if base is not None else ():
+                measure = outcome.partition(",")[0]
+                if measure.endswith(".pcoc"):  # best at 1: a lead is neither better nor worse
+                    continue
                 key = (row[title], title, outcome, path.name)
                 if (bounds := re.search(r"\((\S+) to (\S+)\)", cell)) and key not in counted:
                     counted.add(key)
                     tally = tallies.setdefault((row[title], base[1], path.name), [0, 0, 0])
                     low, high = float(bounds[1]), float(bounds[2])
+                    if measure.endswith(LOWER_IS_BETTER):
+                        low, high = -high, -low
                     tally[0 if low > 0 else 1 if high < 0 else 2] += 1
     by_variant: dict[str, list[str]] = {}
     for (variant, base, name), (better, worse, rest) in tallies.items():

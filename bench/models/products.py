@@ -2,7 +2,7 @@
 bfloat16.
 
 Torch uses MKL for float32 products, which on AMD's processors has vectors of 256 bits. oneDNN,
-which torch uses for bfloat16 only, has 512 where the processor does: 2.1 to 2.6 times as fast
+which torch uses for bfloat16 only, has 512 where the processor does: 2.0 to 2.3 times as fast
 (docs/studies/performance.md).
 """
 

@@ -28,7 +28,7 @@ from reference.papers import GAINS
 FEW = 10
 """Seeds that a paper might spend on each model."""
 LEADERS = "Leaderboard: "
-TOP = 10
+TOP = 3
 """Rows of a leaderboard on the Markdown page."""
 PLANNED = ("flights-2001", "flights-2013")
 """Data sets whose margins were set before any of their cells was trained."""
