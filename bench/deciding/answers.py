@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 
 from bench.core.arrays import Floats
 from bench.deciding.aims import PolicyAim
@@ -18,6 +18,7 @@ from bench.deciding.verdict import Verdict, moves_nothing
 from bench.deciding.words import verdict as words
 from bench.ledger.effect import LEVEL, MARGIN, Effect
 from bench.ledger.served.joint import Moves
+from bench.ledger.served.lasting import lasting
 
 DETECTED = -1.35 * float(ndtri((1 - LEVEL) / 2) + ndtri(0.2))
 """Standard errors of a gain that is shown four times in five. The factor is what drawing back the
@@ -68,8 +69,12 @@ def over_today(case: Case) -> Verdict:
     if steps.model_gains:
         gain = steps.both.utility
         answer = words.model(case.pick_title, gain, case.overall)
-        return _with_answer(verdict, answer, kind="model", row=case.pick)
+        verdict = _with_answer(verdict, answer, kind="model", row=case.pick)
+        return _with_lasting(case, verdict, gain, case.pick)
     if steps.weights and steps.weights.utility.gained:
+        least_gain = case.judge.policy.least_gain
+        if steps.weights.utility.low < least_gain:
+            return _keep(case, verdict, words.too_small(steps.weights.utility, least_gain))
         return _only_weights(case, verdict, steps.weights)
     if case.unlimited is not None:
         return _limited(case, verdict, case.unlimited)
@@ -132,7 +137,16 @@ def _only_weights(case: Case, verdict: Verdict, weights: Moves) -> Verdict:
         against = case.against
     answer = words.weights(weights.utility, case.overall, against)
     verdict = replace(verdict, kind="weights", row=start, both=weights, model=None)
-    return _with_answer(verdict, answer, words.added(best_on_top))
+    verdict = _with_answer(verdict, answer, words.added(best_on_top))
+    return _with_lasting(case, verdict, weights.utility, start)
+
+
+def _with_lasting(case: Case, verdict: Verdict, gain: Effect, row: int) -> Verdict:
+    """With what lasts of the announced gain of a row over today's ranking."""
+    differences = case.first.utility_gains(row, case.current, measured=True)
+    lasts = lasting(differences, case.aim.fraction)
+    sentences = filter(None, [words.lasts(gain, lasts)])
+    return replace(verdict, lasting=lasts, answer=(*verdict.answer, *sentences))
 
 
 def _rows_of_rivals(case: Case) -> list[int]:
@@ -170,7 +184,7 @@ def _nothing_gained(case: Case, verdict: Verdict, both: Moves) -> Verdict:
         why = words.costs(case.pick_title, gain, case.overall)
         return _keep(case, verdict, why)
     answer = words.unsure(case.pick_title, gain, case.overall)
-    shows = words.shows(verdict.detectable)
+    shows = words.shows(verdict.detectable, seldom_found(verdict.detectable))
     return _with_answer(verdict, answer, shows, kind="unknown", row=case.pick)
 
 
@@ -253,7 +267,7 @@ def _no_model_ahead(case: Case, verdict: Verdict, mean: Effect, alone: Moves) ->
     answer = words.UNDECIDED.format(
         what=case.title(row), reference=reference, mean=gain, overall=case.overall
     )
-    notes = (words.shows(detectable), *note_on_same, *verdict.notes)
+    notes = (words.shows(detectable, seldom_found(detectable)), *note_on_same, *verdict.notes)
     return replace(verdict, answer=(answer,), notes=notes, detectable=detectable)
 
 
@@ -286,3 +300,14 @@ def detectable_gain(differences: Sequence[Floats], aim: PolicyAim) -> float:
     """
     deviation = np.mean(differences, axis=0).std()
     return float(aim.fraction(np.array(DETECTED * deviation)))
+
+
+def seldom_found(detectable: float | None) -> float | None:
+    """How often a test finds a gain of `words.SMALL`, given the gain that it shows four times in
+    five; None where it finds it more often than not.
+    """
+    if not detectable:
+        return None
+    deviations = -float(ndtri((1 - LEVEL) / 2) + ndtri(0.2)) * words.SMALL / detectable
+    found = float(ndtr(deviations + ndtri((1 - LEVEL) / 2)))
+    return found if found < 0.5 else None

@@ -52,6 +52,7 @@ from bench.core.system.content import read_toml
 from bench.core.validation import validate
 from bench.deciding.retraining import Retraining
 from bench.deciding.score import Score, flat
+from bench.ledger.effect import MARGIN
 
 LEAST_RATIO = 1e-6
 """A ratio to current is at least this under a logarithm."""
@@ -276,6 +277,10 @@ class Policy(Config):
     unit of its label. A ranking earns the sum over tasks of value times what happens in its first
     places. Others are worth nothing."""
     epsilon: Epsilon | None = None
+    least_gain: float = Field(MARGIN, ge=0)
+    """What other weights of today's model must surely gain in U, as a fraction; else today's are
+    kept.
+    """
     guard: Guard = Field(default_factory=Guard)
     retrain: Retraining = Field(default_factory=Retraining)
     score: Score = Field(default_factory=Score)

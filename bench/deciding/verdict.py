@@ -74,6 +74,8 @@ class Verdict:
         slices: by slice of the rows (`scenario=2`) the changes there; see `slice_changes`.
         ahead: names of points that are surely ahead of that row, and not advised.
         detectable: the gain in U that this test shows four times in five.
+        lasting: of a gain that is announced what is expected to last; see
+            `bench.ledger.served.lasting`.
         about: the row that these effects are of; who: the same in words.
         overall: what a gain of U is of, as a table has it; both_ways: whether it is a mean of two
             tests.
@@ -92,6 +94,7 @@ class Verdict:
     slices: Mapping[str, Changes] = field(default_factory=dict)
     ahead: tuple[str, ...] = ()
     detectable: float | None = None
+    lasting: Effect | None = None
     about: int | None = None
     who: str = ""
     overall: str = ""
@@ -222,6 +225,7 @@ class Verdict:
             "segments": {name: _by_outcome(changes) for name, changes in self.slices.items()},
             "ahead": list(self.ahead),
             "shows": self.detectable,
+            "lasting": self.lasting and self.lasting.to_json(),
             "models": [model.to_json() for model in self.models],
             "limits": list(self.limits),
         }

@@ -282,7 +282,7 @@ def test_a_policy_written_as_toml_is_the_same(policy):
         ),
         (
             "gaurd = 1",
-            "unknown key 'gaurd' (did you mean 'guard'?); known are epsilon, guard, retrain",
+            "unknown key 'gaurd' (did you mean 'guard'?); known are epsilon, guard, least_gain, retrain",
         ),
         (
             "[guard]\nat_least = { 'click.auc' = '98' }",

@@ -154,6 +154,12 @@ def test_where_nothing_gains_what_there_is_is_kept(rows, sd):
     assert NOW in verdict.sentence
 
 
+def test_new_weights_that_gain_too_little_are_not_advised():
+    rows = [CURRENT, ("now", "trial", 0.6, 0.4012, 0.4012)]
+    assert told(front_of(rows, 0.0003), row=1).kind == "keep"
+    assert told(front_of(rows, 0.0003), Policy(least_gain=0.001), row=1).kind == "weights"
+
+
 def test_what_cannot_be_told_says_what_this_test_can_show():
     """The difference of two means of two logarithms, each with an error of 3%: one of 3%."""
     verdict = told(front_of([CURRENT, ("7", "trial", 0.5, 0.41, 0.412)], 0.03), row=1)

@@ -21,6 +21,8 @@ from bench.ledger.ledger import Ledger
 
 Changes = Mapping[str, Effect]
 """By outcome, as a fraction."""
+SMALL = 0.02
+"""A gain that a ranking team would want to find."""
 SURE = (
     f"Intervals are {LEVEL:.0%}, on test; those of the outcomes hold together. Expected gains are "
     "drawn back from measured ones, as the best of many looks too good."
@@ -388,11 +390,37 @@ def level(reference: str, best: Effect) -> str:
     )
 
 
-def shows(gain: float | None) -> str:
-    """The gain that this test can show."""
+def shows(gain: float | None, found: float | None = None) -> str:
+    """The gain that this test can show.
+
+    Args:
+        found: how often it would find a gain of `SMALL`; None where nobody need be told.
+    """
     if gain is None:
         return ""
-    return f"This test shows gains of {percent(gain)[1:]}% or more four times in five."
+    shows = f"This test shows gains of {percent(gain)[1:]}% or more four times in five"
+    if found is None:
+        return f"{shows}."
+    ratio = float(f"{(gain / SMALL) ** 2:.2g}")
+    return (
+        f"{shows}, and gains of {SMALL:.0%} {round(100 * found)} times in 100 (80 times with "
+        f"{ratio:,g} times the rows)."
+    )
+
+
+def lasts(shown: Effect, lasting: Effect) -> str:
+    """What is expected to last of a gain, where that is another number."""
+    if abs(shown.value - lasting.value) < MARGIN:
+        return ""
+    return (
+        f"Expect {lasting} of it to last: where a test is short of rows, gains that it shows are "
+        "too large."
+    )
+
+
+def too_small(gain: Effect, least: float) -> str:
+    """That better weights of today's model surely gain, and too little to change them."""
+    return f"other weights gain {gain}, which need not be the {least:.1%} that the policy asks for"
 
 
 def start(weights: Mapping[str, float], counts_alike: bool) -> str:
