@@ -1,4 +1,4 @@
-"""What is announced with "switch", and what is true: six worlds of logs whose truth is known.
+"""What is announced with "switch", and what is true: six kinds of logs whose truth is known.
 
     OMP_NUM_THREADS=1 python studies/switched.py --keep reports/switched.jsonl [--runs 400]
         [--worlds NAME ..] [--write docs/studies/statistics.md]
