@@ -208,7 +208,8 @@ class Said:
 
     Attributes:
         kind: of the verdict.
-        announced, low, high: of the gain in U of both, model and weights.
+        announced, low, high: of the gain in U of both, model and weights; where a switch is said
+            what is expected to last of it.
         shown, deviation: of the same as test shows it, before anything is drawn back.
         true: the gain of what the answer says to serve, or is about.
         sentence: the answer.
@@ -270,7 +271,9 @@ def _said(name: str, run: int, truth: Truth, decision: Decision) -> Said:
     assert served is not None
     assert served.current is not None
     row = verdict.row if verdict.row is not None else served.current
-    effect = verdict.both.utility if verdict.both is not None else None
+    effect = verdict.lasting
+    if effect is None and verdict.both is not None:
+        effect = verdict.both.utility
     contest = decision.contests()[0]
     differences = contest.utility_gains(row, served.current, measured=True)
     true = 0.0

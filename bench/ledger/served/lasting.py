@@ -2,7 +2,7 @@
 
 A switch is said where a test surely shows a gain, so chance has helped many of the gains that are
 announced: where a test can hardly show the true gain, those that it shows are two to three times as
-large. What lasts is drawn under a stated prior: nine changes in ten move U by about 1%, one in ten
+large. Here they are drawn under a stated prior: nine changes in ten move U by about 1%, one in ten
 by up to 20%. So a gain that is far above the test's noise stays as it is, and one that is near it
 is thought to be small. A posterior mean has no bias on average over its prior, also among those
 tests only that say "switch" (Dawid, Selection paradoxes of Bayesian inference, 1994).
