@@ -150,7 +150,8 @@ def largest_first(
     volumes = np.empty(len(points))
     for row, values in enumerate(estimates(points, objectives, split)):
         volumes[row] = hypervolume(values[None], objectives, reference)
-    return [points[row] for row in np.argsort(-volumes, kind="stable")]
+    order = np.argsort(-volumes, kind="stable").tolist()
+    return [points[row] for row in order]
 
 
 SETTLED = 0.05
