@@ -27,9 +27,9 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-from bench.app.tracking.mlflow_store import PAUSE, TRIES, MlflowStore, StoredRun, TrackingError
+from bench.app.tracking.mlflow_store import MlflowStore, StoredRun, TrackingError
 from bench.app.tracking.target_state import (
     NONE,
     PICKED,
@@ -54,8 +54,8 @@ Ending = Literal["FINISHED", "FAILED", "KILLED"]
 
 LONGEST_PAUSE = 30.0  # seconds between tries while the store fails
 STARTING = 120.0  # seconds for creating the tables of a new store's file
-GIVE_UP = 2  # failures in a row after which `finish` stops waiting
-HOPELESS = 3  # items in a row that the store refuses
+GIVE_UP = 3  # failures in a row after which `finish` stops waiting
+HOPELESS = 3  # steps in a row that the store refuses
 EVERY = 10.0  # minimum number of seconds between updates of the hypervolume
 DIGEST = "seesaw.front_digest"
 """Tag of a parent: digest of its files."""
@@ -137,7 +137,7 @@ class Section:
         experiment, parent = self.place[0], self._nodes[()]
         front = self.front(experiment, parent.run_id, ended) if self.front and ending else None
         records = list(self.records.values()) if ending else self._unsent()
-        each_in_turn(partial(self._send_trial, experiment, front), records)
+        each_in_turn(partial(self._send_trial, experiment, front, record) for record in records)
         if ending or monotonic() - self._volumes_sent >= EVERY:
             self._volumes_sent = monotonic()
             self.sent["hypervolumes"] += parent.send(volumes(self.history))
@@ -164,9 +164,8 @@ class Section:
         if parent.tags.get(DIGEST) != digest:
             with TemporaryDirectory() as folder:
                 for name, data in files.items():
-                    path = Path(folder) / name
-                    path.write_bytes(data)
-                    parent.ask(f"store {name} with", "log_artifact", str(path))
+                    (Path(folder) / name).write_bytes(data)
+                parent.ask("store the files of", "log_artifacts", folder)
             self.sent["fronts"] += 1
         parent.send(front.values, tags={**front.tags, DIGEST: digest})
         columns = json.dumps({"selectedColumns": [f"tags.`{name}`" for name in (VERDICT, PICKED)]})
@@ -235,30 +234,16 @@ class Section:
         """
         node = self._nodes.get(target.key)
         if node and target.key and node.status == "FAILED" != target.status:
-            self._nodes.pop(target.key).ask("remove", "delete_run")
+            node.ask("remove", "delete_run")
             node = None
-        node = node or self._begin(target, experiment)
+        if node is None:
+            # MLflow may create it although this fails: the next try reads the server's state.
+            tags = {**target.tags, **self._links(target.key)}
+            node = StoredRun.create(self.store, experiment, target.name, tags, target.started)
+            self._nodes[target.key] = node
         sent = node.send(target.values, target.params, target.tags)
         changed = target.status is not None and node.set_status(target.status, target.ended)
         return changed or sent > 0
-
-    def _begin(self, target: TargetRun, experiment: str) -> StoredRun:
-        """Creates a run, or finds the one that MLflow created although its answer was lost."""
-        key = target.key
-        tags = {**target.tags, **self._links(key)}
-        for number in range(1, TRIES + 1):
-            try:
-                self._nodes[key] = StoredRun.create(
-                    self.store, experiment, target.name, tags, target.started
-                )
-            except TrackingError:
-                if number == TRIES:
-                    raise
-                time.sleep(PAUSE)
-                self._read(experiment)
-            if key in self._nodes:
-                break
-        return self._nodes[key]
 
     def _links(self, key: RunKey) -> dict[str, str]:
         """Tags that link a run to the run that it is nested in, and to the parent."""
@@ -268,9 +253,6 @@ class Section:
         outer = self._nodes[key[:1]] if len(key) > 1 else parent
         links = {"mlflow.parentRunId": outer.run_id, "seesaw.parent": parent.run_id}
         return links | {tag: parent.tags[tag] for tag in CARRIED}
-
-
-Item = TypeVar("Item")
 
 
 class Logbook:
@@ -308,8 +290,8 @@ class Logbook:
         """Sends everything missing and closes all sections; returns whether all was sent.
 
         Waits while requests are answered; stops after `patience` seconds without an answer, `limit`
-        seconds in all, or two failures in a row. Nothing is sent after that. Reraises an error of
-        the thread other than `TrackingError`.
+        seconds in all, or `GIVE_UP` failures in a row. Nothing is sent after that. Reraises an
+        error of the thread other than `TrackingError`.
         """
         self._ending, self._failures = (ending, ended), 0
         self._finishing.set()
@@ -348,18 +330,18 @@ class Logbook:
     def _send(self, last: bool) -> None:
         arguments = self._ending if last else ()
         sections = list(self.sections.values())
-        each_in_turn(lambda section: section.send(*arguments), sections)
+        each_in_turn(partial(section.send, *arguments) for section in sections)
 
 
-def each_in_turn(do: Callable[[Item], object], items: Iterable[Item]) -> None:
-    """Applies `do` to each item, continuing after errors but not after `HOPELESS` in a row; raises
-    the first.
+def each_in_turn(steps: Iterable[Callable[[], object]]) -> None:
+    """Takes all steps, continuing after errors but not after `HOPELESS` in a row; raises the
+    first.
     """
     first: TrackingError | None = None
     in_a_row = 0
-    for item in items:
+    for step in steps:
         try:
-            do(item)
+            step()
             in_a_row = 0
         except TrackingError as error:
             first = first or error
@@ -383,9 +365,7 @@ def log_decision(
     A new experiment's files are in `home`, unless the store is a server. Raises TrackingError if it
     cannot be reached.
     """
-    store = MlflowStore(tracking, home)
     tags = {"seesaw.kind": "decision", VERDICT: verdict, "mlflow.note.content": verdict}
-    node = StoredRun.create(store, store.experiment(DECISIONS, make=True), name, tags)
     values = []
     for outcome, gain in gains.items():
         values += [
@@ -393,7 +373,7 @@ def log_decision(
             MetricValue(f"gain/{outcome}.low", gain.low),
             MetricValue(f"gain/{outcome}.high", gain.high),
         ]
-    node.send(values)
-    node.ask("store files with", "log_artifacts", str(folder))
-    node.set_status("FINISHED")
+    with StoredRun.open(MlflowStore(tracking, home), DECISIONS, name, tags) as node:
+        node.send(values)
+        node.ask("store files with", "log_artifacts", str(folder))
     return node.run_id

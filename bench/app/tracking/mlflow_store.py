@@ -8,8 +8,8 @@ import math
 import os
 import sqlite3
 import time
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -203,6 +203,15 @@ class MlflowStore:
                 time.sleep(PAUSE)
         raise TrackingError(f"{failed}: no more time was given")
 
+    def search(self, to: str, method: str, *args: Any) -> list[Any]:
+        """All results of one of the client's searches, page by page; arguments as for `ask`."""
+        page = self.ask(to, method, *args)
+        results = list(page)
+        while page.token:
+            page = self.ask(to, method, *args, page_token=page.token)
+            results += page
+        return results
+
     def experiment(self, name: str, make: bool = False) -> str:
         """The id of an experiment; a missing one is created, or else is a UserError that names the
         existing ones.
@@ -212,7 +221,7 @@ class MlflowStore:
         if existing is not None:
             return str(existing.experiment_id)
         if not make:
-            experiments = self.ask(to, "search_experiments")
+            experiments = self.search(to, "search_experiments")
             raise unknown("experiment", name, [experiment.name for experiment in experiments])
         tags = None
         if self._artifacts and self._artifacts == self._beside:
@@ -238,18 +247,12 @@ def _reason(error: BaseException) -> str:
         if full is not None:  # MLflow reports that a path is wrong
             return os.strerror(full.number or errno.ENOSPC)
     if any(isinstance(cause, NoConnection) for cause in chain):
-        system = _words_of_the_system(chain)
-        return f"nothing answers there ({system.lower()})" if system else "nothing answers there"
+        for cause in reversed(chain):
+            if isinstance(cause, OSError) and cause.strerror:
+                return f"nothing answers there ({cause.strerror.lower()})"
+        return "nothing answers there"
     lines = scrubbed(str(error)).strip().splitlines()
     return lines[0] if lines else type(error).__name__
-
-
-def _words_of_the_system(chain: Sequence[BaseException]) -> str:
-    """Message of the first cause that is an error of the system; empty without one."""
-    for cause in reversed(chain):
-        if isinstance(cause, OSError) and cause.strerror:
-            return cause.strerror
-    return ""
 
 
 @dataclass
@@ -296,15 +299,26 @@ class StoredRun:
     @classmethod
     def search(cls, store: MlflowStore, experiment: str, condition: str) -> list[StoredRun]:
         """All runs of an experiment that meet a condition, the newest first."""
-        nodes: list[StoredRun] = []
-        page = None
-        while page is None or page.token:
-            token = page and page.token
-            page = store.ask(
-                "search runs", "search_runs", [experiment], condition, page_token=token
-            )
-            nodes += [cls._of(store, run) for run in page]
-        return nodes
+        runs = store.search("search runs", "search_runs", [experiment], condition)
+        return [cls._of(store, run) for run in runs]
+
+    @classmethod
+    @contextmanager
+    def open(
+        cls, store: MlflowStore, experiment: str, name: str, tags: Texts
+    ) -> Iterator[StoredRun]:
+        """Creates a run in a named experiment, and closes it: as finished, or else as failed or
+        killed.
+        """
+        node = cls.create(store, store.experiment(experiment, make=True), name, tags)
+        try:
+            yield node
+        except BaseException as error:
+            status = "FAILED" if isinstance(error, Exception) else "KILLED"
+            with suppress(TrackingError):  # the first error is reported
+                node.set_status(status)
+            raise
+        node.set_status("FINISHED")
 
     def send(
         self, values: Sequence[MetricValue] = (), params: Texts = NONE, tags: Texts = NONE

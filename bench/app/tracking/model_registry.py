@@ -9,7 +9,6 @@ import errno
 import re
 import shutil
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from bench import __version__
 from bench.app.tracking.mlflow_store import MlflowStore, StoredRun, TrackingError
 from bench.app.tracking.target_state import MetricValue
-from bench.core.errors import UserError, check_known, unknown
+from bench.core.errors import UserError, check_known
 from bench.core.system.atomic import Unwritable, remove_abandoned, rename, scratch_folder, writable
 from bench.core.system.credentials import home_address, plain_address
 from bench.core.system.lock import in_turn
@@ -26,7 +25,7 @@ from bench.serve.package import MANIFEST, Package
 from bench.serve.scorer import example_rows
 
 if TYPE_CHECKING:
-    from mlflow.entities.model_registry import ModelVersion, RegisteredModel
+    from mlflow.entities.model_registry import ModelVersion
     from mlflow.models import ModelSignature
 
 CHAMPION, PREVIOUS, CHALLENGER = "champion", "previous", "challenger"
@@ -72,20 +71,12 @@ class ModelRegistry:
         """Logs a package as an MLflow model in a new run, with signature, example and card; returns
         the run's id.
         """
-        experiment_id = self._store.experiment(experiment, make=True)
         tags = {"seesaw.kind": "deployment", **tags}
-        node = StoredRun.create(self._store, experiment_id, run_name, tags)
-        try:
+        with StoredRun.open(self._store, experiment, run_name, tags) as node:
             with scratch_folder(package.folder) as folder:
                 save_model(package, folder / MODEL)
-                to = f"store the model with the run '{run_name}'"
-                self._store.ask(to, "log_artifacts", node.run_id, str(folder / MODEL), MODEL)
+                node.ask("store the model with", "log_artifacts", str(folder / MODEL), MODEL)
             node.send([MetricValue(name, value) for name, value in metrics.items()])
-        except BaseException as error:
-            with suppress(TrackingError):  # the first error is reported
-                node.set_status("FAILED" if isinstance(error, Exception) else "KILLED")
-            raise
-        node.set_status("FINISHED")
         return node.run_id
 
     def register(self, name: str, run_id: str, description: str, tags: Mapping[str, str]) -> str:
@@ -94,7 +85,7 @@ class ModelRegistry:
         """
         run = self._store.ask("find the run", "get_run", run_id)
         source = f"{run.info.artifact_uri}/{MODEL}"
-        if not self._named(name):
+        if name not in self._models():
             to = f"register the model '{name}'"
             self._store.ask(to, "create_registered_model", name, tries=1)
         model_version = self._store.ask(
@@ -111,10 +102,7 @@ class ModelRegistry:
 
     def aliases(self, name: str) -> dict[str, str]:
         """Alias -> version; empty if there is no such model."""
-        models = self._named(name)
-        if not models:
-            return {}
-        return {alias: str(number) for alias, number in models[0].aliases.items()}
+        return self._models().get(name, {})
 
     def check_version(self, name: str, tasks: Sequence[str], dataset: str | None) -> None:
         """Refuses a version of another model: two logs may have the same name.
@@ -228,31 +216,33 @@ class ModelRegistry:
             raise UserError(
                 f"expected a model as NAME, NAME@ALIAS or NAME/VERSION, found '{model}'"
             )
-        name, alias, number = match["name"], match["alias"], match["version"]
-        self._check_known(name)
+        name, alias, number = match.group("name", "alias", "version")
+        aliases = self._with_aliases(name)
         if number is None:
-            aliases = self.aliases(name)
             alias = alias or CHAMPION
             check_known(f"alias of the model '{name}'", alias, aliases)
             return name, aliases[alias]
-        versions = self._store.ask(
+        versions = self._store.search(
             f"list the versions of '{name}'", "search_model_versions", f"name = '{name}'"
         )
         numbers = [str(model_version.version) for model_version in versions]
-        if number not in numbers:
-            raise unknown(f"version of the model '{name}'", number, numbers)
+        check_known(f"version of the model '{name}'", number, numbers)
         return name, number
 
-    def _named(self, name: str) -> Sequence[RegisteredModel]:
-        models: Sequence[RegisteredModel] = self._store.ask(
-            f"find the model '{name}'", "search_registered_models", f"name = '{name}'"
-        )
-        return models
+    def _models(self) -> dict[str, dict[str, str]]:
+        """The registered models: name -> alias -> version."""
+        aliases = {}
+        for model in self._store.search("list the models", "search_registered_models"):
+            aliases[model.name] = {alias: str(number) for alias, number in model.aliases.items()}
+        return aliases
 
     def _with_aliases(self, name: str, *wanted: str) -> dict[str, str]:
-        """The aliases of a model; raises UserError if it lacks one of the wanted."""
-        self._check_known(name)
-        aliases = self.aliases(name)
+        """The aliases of a model; raises UserError if there is none, or it lacks one of the
+        wanted.
+        """
+        models = self._models()
+        check_known("model", name, models)
+        aliases = models[name]
         if not set(wanted) <= set(aliases):
             pairs = ", ".join(f"{alias} {number}" for alias, number in aliases.items())
             raise UserError(
@@ -260,10 +250,6 @@ class ModelRegistry:
                 f"{pairs or 'none'}"
             )
         return aliases
-
-    def _check_known(self, name: str) -> None:
-        models = self._store.ask("list the models", "search_registered_models")
-        check_known("model", name, [model.name for model in models])
 
 
 def registered(home: Path, model: str, tracking: str | None = None) -> Package:

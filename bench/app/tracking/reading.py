@@ -79,10 +79,7 @@ def frontier_of(experiment: str, uri: str) -> pd.DataFrame:
     unended = sorted(tags["seesaw.run"] for tags in parents.values() if OBJECTIVES not in tags)
     if unended:
         notes.append(f"without a front yet, and left out: {', '.join(unended)}")
-    columns = dict.fromkeys(FIXED)
-    for row in rows:
-        columns |= dict.fromkeys(row)
-    table = pd.DataFrame(rows, columns=list(columns))
+    table = pd.DataFrame(rows, columns=None if rows else FIXED)
     table = table.sort_values(["dataset", "fingerprint", "run", "trial"], ignore_index=True)
     table.attrs |= {"notes": notes, "hypervolume": volumes}
     return table

@@ -40,6 +40,8 @@ Texts = Mapping[str, str]
 NONE: Texts = {}
 
 _COST, _LAST = "cost/", "what it costs/"
+_LIST = rf"\b((?:{'|'.join(LISTS)})[\d.]*)"
+"""A pattern of a metric of lists, before its cut."""
 
 
 def outward(name: str) -> str:
@@ -49,7 +51,7 @@ def outward(name: str) -> str:
     `valid/like.recall@10%` becomes `valid/like.recall_at_10_percent`, and `cost/latency_ms` becomes
     `what it costs/latency_ms`, so that costs come last.
     """
-    plain = re.sub(rf"{_list()}@{CUT}", _plain_cut, name)
+    plain = re.sub(f"{_LIST}@{CUT}", _plain_cut, name)
     return _LAST + plain.removeprefix(_COST) if plain.startswith(_COST) else plain
 
 
@@ -61,18 +63,13 @@ def _plain_cut(cut: re.Match[str]) -> str:
 def inward(name: str) -> str:
     """Inverse of `outward`."""
     plain_cut = CUT.replace("(%?)", "((?:_percent)?)")
-    ours = re.sub(rf"{_list()}_at_{plain_cut}", _cut, name)
+    ours = re.sub(f"{_LIST}_at_{plain_cut}", _cut, name)
     return _COST + ours.removeprefix(_LAST) if ours.startswith(_LAST) else ours
 
 
 def _cut(plain: re.Match[str]) -> str:
     unit = "%" if plain[3] else ""
     return f"{plain[1]}@{plain[2]}{unit}"
-
-
-def _list() -> str:
-    """A pattern of a metric of lists, before its cut."""
-    return rf"\b((?:{'|'.join(LISTS)})[\d.]*)"
 
 
 class MetricValue(NamedTuple):

@@ -17,7 +17,7 @@ from types import SimpleNamespace
 import pytest
 from found import history
 
-from bench.app.tracking.logbook import Logbook
+from bench.app.tracking.logbook import DECISIONS, Logbook, log_decision
 from bench.app.tracking.mlflow_store import MlflowStore, StoredRun, TrackingError
 from bench.app.tracking.reading import frontier_of
 from bench.core.errors import UserError
@@ -306,3 +306,30 @@ def test_a_full_disk_is_the_reason_of_whatever_mlflow_says(tmp_path, monkeypatch
         TrackingError, match=r"could not fetch in the MLflow store at .*: No space left on device$"
     ):
         store.ask("fetch", "download_artifacts")
+
+
+def test_a_search_gives_all_its_pages(tracker, monkeypatch):
+    from mlflow.store.entities import PagedList
+
+    def search(kind, page_token=None):
+        following = {None: "second", "second": "third"}
+        return PagedList([kind, page_token], following.get(page_token))
+
+    client = SimpleNamespace(search_registered_models=search)
+    monkeypatch.setattr(tracker, "_client", client)
+    models = tracker.search("list the models", "search_registered_models", "a")
+    assert models == ["a", None, "a", "second", "a", "third"]
+
+
+def test_a_decision_whose_files_cannot_be_stored_is_a_failed_run(
+    tracker, client, home, monkeypatch
+):
+    def fail(self, run_id, folder):
+        raise ConnectionError(folder)
+
+    monkeypatch.setattr("mlflow.MlflowClient.log_artifacts", fail)
+    with pytest.raises(TrackingError, match=r"^could not store files with the run 'decision' in "):
+        log_decision("decision", "Keep it.", {}, home, tracker.uri, home)
+    experiment = client.get_experiment_by_name(DECISIONS).experiment_id
+    (run,) = client.search_runs([experiment])
+    assert run.info.status == "FAILED"
