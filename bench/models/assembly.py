@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from bench.core.registry import Chosen, Entry, lookup
 from bench.core.schema import Schema
 from bench.models.contracts import (
+    Backbone,
     BySets,
     Funnel,
     Interaction,
@@ -237,8 +238,7 @@ class MultiTaskModel(nn.Module):
         share one.
         """
         x = self._inputs(e, ids, dense)
-        codes = [] if self.scenario is None else [self._scenario_codes(ids)]
-        h = applied(self.sharing, self.sharing.lower_precision, x, *codes)
+        h = applied(self.sharing, self.sharing.lower_precision, x, *self._beside(e, ids))
         tasks, expected = len(self.schema.tasks), (x.shape[1], self.sharing.outputs)
         if h.dim() != 3 or len(h) not in (1, tasks) or h.shape[1:] != expected:
             raise ValueError(
@@ -267,11 +267,18 @@ class MultiTaskModel(nn.Module):
         x = applied(self.interaction, interaction.lower_precision, x)
         return x if self.member_inputs is None else self.member_inputs(x)
 
-    def _scenario_codes(self, ids: Tensor) -> Tensor:
-        """ids (B, S') -> code of each row's scenario (k B,), 0 if unknown or rare on train."""
-        assert self.scenario is not None
-        codes = self.scenario.codes(ids)
-        return codes if self.members == 1 else torch.cat([codes] * self.members)
+    def _beside(self, e: Tensor, ids: Tensor) -> list[Tensor]:
+        """What the sharing reads beside its input sets: codes (k B,) of scenarios, 0 if unknown or
+        rare on train, or each history's values (k B, L, W) and mask (k B, L).
+        """
+        tensors = []
+        if self.scenario is not None:
+            tensors.append(self.scenario.codes(ids))
+        if isinstance(self.sharing, Backbone):
+            tensors += self.pooling.unpooled(e, ids)
+        if self.members == 1:
+            return tensors
+        return [torch.cat([rows] * self.members) for rows in tensors]
 
     def losses(
         self,

@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -286,6 +286,75 @@ class Sharing(Part, ABC):
         Gradient aggregation combines task gradients on these. Every other parameter, or slice of a
         stacked one, must belong to exactly one task; it receives that task's own gradient.
         """
+
+
+class History(NamedTuple):
+    """The values of one history, newest first.
+
+    Attributes:
+        name: of its field in the schema; `Field.of` names the field whose rows it shares.
+        values: (B, L, width), the embedding of each value, and zero where there is none.
+        mask: (B, L) bool, true where there is a value.
+    """
+
+    name: str
+    values: Tensor
+    mask: Tensor
+
+
+class Backbone(Sharing):
+    """A sharing that sees a row as tokens, and its histories value by value.
+
+    Built as `Backbone(layout: Layout, tasks: int, config)`. It has one input set, and no codes of
+    scenarios: the scenario is a token.
+    """
+
+    def __init__(self, layout: Layout, tasks: int, config: Config) -> None:
+        super().__init__()
+        self.layout = layout
+
+    @classmethod
+    def of(cls, layout: Layout, tasks: int, config: Config) -> Sharing:
+        """See `Sharing.of`."""
+        return cls(layout, tasks, config)
+
+    @abstractmethod
+    def represent(self, tokens: Tensor, numbers: Tensor, histories: list[History]) -> Tensor:
+        """Turns rows into representations (T, B, H), or (1, B, H) if one serves all.
+
+        Args:
+            tokens: (B, F, width), in the order of `Layout.names`, after the interaction. A history
+                has one here, too, which the sequence kind pools.
+            numbers: (B, D), the columns behind the tokens: single inputs, then what an interaction
+                appends.
+            histories: one for each history of the schema, in its order.
+        """
+
+    def forward(self, x: Tensor, *histories: Tensor) -> Tensor:
+        """Calls `represent` on x (1, B, inputs), and the values (B, L, width) and mask (B, L) of
+        each history, one after another.
+        """
+        # Torch's attention takes no empty batch, nor does a graph that is exported for any batch:
+        # there a row is added, and its representation left out.
+        rows = x[0]
+        adds_row = torch.compiler.is_compiling() or len(rows) == 0
+        if adds_row:
+            rows = _with_a_row(rows)
+            histories = tuple(map(_with_a_row, histories))
+        embedded = self.layout.embedded
+        shape = (rows.shape[0], len(self.layout.names), self.layout.dim)
+        tokens = rows[:, :embedded].reshape(shape)
+        fields = [field for field in self.layout.schema.fields if field.of is not None]
+        by_name = []
+        for field, values, mask in zip(fields, histories[::2], histories[1::2], strict=True):
+            by_name.append(History(field.name, values.to(x.dtype), mask))
+        h = self.represent(tokens, rows[:, embedded:], by_name)
+        return h[:, :-1] if adds_row else h
+
+
+def _with_a_row(rows: Tensor) -> Tensor:
+    """rows (B, ..) -> (B + 1, ..), the last of zeros."""
+    return torch.cat([rows, rows.new_zeros(1, *rows.shape[1:])])
 
 
 RAREST = 1e-6  # base rates are clipped to [RAREST, 1 - RAREST]

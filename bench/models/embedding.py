@@ -125,6 +125,17 @@ class FieldPooling(nn.Module):
             return e
         return torch.cat([self._vectors(e, ids, run) for run in self.runs], 1)
 
+    def unpooled(self, e: Tensor, ids: Tensor) -> list[Tensor]:
+        """Arguments of `forward` -> the values (B, L, W) of each history, and where there are some
+        (B, L), one after another.
+        """
+        tensors = []
+        for run in self.runs:
+            if run.target is not None:
+                tensors.append(e[:, run.start : run.end])
+                tensors.append(ids[:, run.start : run.end] != 0)
+        return tensors
+
     def shared_parameters(self) -> Iterator[nn.Parameter]:
         """Parameters on which the losses of all tasks depend."""
         for history in self.histories:

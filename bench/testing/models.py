@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 from unittest import SkipTest
 
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from bench.core.registry import Chosen
 from bench.core.schema import Field, Number, Scale, Schema, Task
 from bench.models.assembly import MultiTaskModel
+from bench.models.contracts import Backbone, Sharing
 from bench.models.model_options import EmbeddingConfig, EnsembleConfig, TowerConfig
 from bench.models.position import PositionConfig
 from bench.models.training.config import AXES, DEFAULTS
@@ -48,7 +49,8 @@ def schema_of(tasks: str, kinds: Kinds) -> Schema:
     read them.
     """
     fields: tuple[Field, ...] = FIELDS
-    if "sequence" in kinds:
+    sharing = cast("type[Sharing]", AXES["sharing"][kinds.get("sharing", "mmoe")].build)
+    if "sequence" in kinds or issubclass(sharing, Backbone):
         fields += (_PAST,)
     schema = Schema(fields, ("age",), TASKS[tasks], grouped=True, scenario="hour")
     if "numeric" not in kinds:

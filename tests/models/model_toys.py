@@ -62,3 +62,37 @@ def package(name):
             name.partition(".")[0], reason=f"{name.partition('.')[0]} is not installed"
         )
         return importlib.import_module(name)
+
+
+class Together(torch.nn.Module):
+    """Several models on the same inputs: an export has a fixed cost, which they share."""
+
+    def __init__(self, models):
+        super().__init__()
+        self.models = torch.nn.ModuleDict(models)
+
+    def forward(self, ids, dense):
+        return [model(ids, dense) for model in self.models.values()]
+
+
+def exported(model, inputs):
+    batch = torch.export.Dim("batch")
+    return torch.export.export(model, inputs, dynamic_shapes=({0: batch}, {0: batch}))
+
+
+def in_onnx(program):
+    """The program as ONNX, run by another engine."""
+    for package in ("onnx", "onnxscript"):
+        pytest.importorskip(package, reason=f"{package} is not installed")
+    runtime = pytest.importorskip("onnxruntime", reason="no onnxruntime: the extra `serve`")
+    converted = torch.onnx.export(program, dynamo=True, optimize=False, verbose=False)
+    session = runtime.InferenceSession(
+        converted.model_proto.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    names = [value.name for value in session.get_inputs()]
+
+    def run(ids, dense):
+        outputs = session.run(None, dict(zip(names, (ids.numpy(), dense.numpy()), strict=True)))
+        return [torch.from_numpy(values) for values in outputs]
+
+    return run

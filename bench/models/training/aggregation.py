@@ -59,6 +59,7 @@ class Aggregation:
         self.balancer = balancer
         self.tied = model.ties_logits
         self.transfers = model.towers.transfer is not None
+        self.pools = model.pooling.pools
         self.outputs = len(model.outputs)
         self.towers = list(model.towers.parameters())
         if model.position:
@@ -81,7 +82,7 @@ class Aggregation:
         """
         # Without pooling only a cast lies between e and the products: gradients are combined before
         # it.
-        output = self._pooled if self._pooled.shape == e.shape else e
+        output = e if self.pools else self._pooled
         inputs = [output, *self.shared, *self.task_specific]
         at_representation, tower_gradients = self._through_towers(logits, losses)
         gradients = []  # of each task, at each of the inputs
