@@ -179,23 +179,35 @@ LISTS: dict[str, ListMetric] = {
 """By the name before its cut, of lower-case letters and `_`. To add one, write its module and a
 line here.
 """
-CUT = r"(\d+(?:\.\d+)?)(%?)"
+CUT = r"(\d+(?:\.\d+)?)(?:-(\d+(?:\.\d+)?))?(%?)"
+"""A cut, a last one where they are a range, and the sign of per cent."""
 _RANKED = re.compile(rf"([a-z_]+)(\d+(?:\.\d+)?)?(?:@{CUT})?")
 
 
 @dataclass(frozen=True)
 class Ranked:
-    """An outcome of a ranking, as in `ndcg@5`, `recall@10`, `recall@10%`, `map@10`, `mrr`,
-    `value@5` or `value@10%`.
+    """An outcome of a ranking, as in `ndcg@5`, `recall@10`, `recall@10%`, `recall@5-20%`, `map@10`,
+    `mrr`, `value@5` or `value@10%`.
 
-    `measure` is a name in `LISTS`, `cut` the number of top rows of each group, or their percentage
-    of all rows; infinite without a cut. `limit` is that of `below7@5`, else 0.
+    Attributes:
+        measure: a name in `LISTS`.
+        cut: the number of top rows of each group, or their percentage of all rows; infinite without
+            a cut. Of a range it is the last cut.
+        percent: whether it is a percentage.
+        limit: of `below7@5` it is 7, else 0.
+        first: the first cut of a range, over which the share is averaged; else `cut`.
     """
 
     measure: str
     cut: float
     percent: bool
-    limit: float = 0.0
+    limit: float
+    first: float
+
+    @property
+    def of_random_order(self) -> float:
+        """The expected share that a random order of all rows has in the cut, in per cent."""
+        return (self.first + self.cut) / 2
 
 
 def ranked(metric: str) -> Ranked | None:
@@ -203,9 +215,12 @@ def ranked(metric: str) -> Ranked | None:
     match = _RANKED.fullmatch(metric)
     if match is None or match[1] not in LISTS:
         return None
-    name, limit_text, cut_text, percent_sign = match.groups()
+    name, limit_text, first_text, last_text, percent_sign = match.groups()
     measure = LISTS[name]
-    cut = float(cut_text or math.inf)
+    first = float(first_text or math.inf)
+    cut = float(last_text or first)
+    if last_text and not (percent_sign and measure.share and 0 < first < cut):
+        return None
     if cut <= 0 or (measure.needs_cut and cut == math.inf):
         return None
     if percent_sign and (cut > 100 or not measure.percent):
@@ -215,7 +230,7 @@ def ranked(metric: str) -> Ranked | None:
     limit = float(limit_text or 0)
     if (measure.items == "number") != (limit > 0) or (limit_text and not limit):
         return None
-    return Ranked(name, cut, bool(percent_sign), limit)
+    return Ranked(name, cut, bool(percent_sign), limit, first)
 
 
 def adds_up(metric: str) -> bool:

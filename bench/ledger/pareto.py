@@ -80,7 +80,7 @@ def default_reference(objective: Objective) -> float:
     """
     metric = metric_of(objective.name)
     if (cut := ranked(metric)) is not None:
-        return cut.cut / 100 if adds_up(metric) else 0.0
+        return cut.of_random_order / 100 if adds_up(metric) else 0.0
     known = BY_NAME[metric].uninformed if metric in BY_NAME else None
     if known is None:
         raise UserError(

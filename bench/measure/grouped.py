@@ -316,7 +316,8 @@ def _contribute(
                 walk = pairs_won(ranked, places, size, column, weights)
             else:
                 discounted = forms[m] == DISCOUNTED
-                walk = top(ranked, places, size, column, discounted, cuts[m], worths, m, once)
+                cut = cuts[m]
+                walk = top(ranked, places, size, column, discounted, cut, 1.0, worths, m, once)
             out[group, m] = walk * scales[group, m]
         listed += size
     if lists is not None:

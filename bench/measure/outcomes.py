@@ -5,7 +5,8 @@ A task's label is its joint one, on all impressions. By group: `ndcg@k` (gain: t
 (share of the group's positives, or of its labels' sum, in its first k rows; mean over groups that
 have any), `map@k`, `mrr` and `mrr@k` (mean over groups with a positive; nothing without groups),
 `gauc` and `gauc_positives` (mean area under the curve over groups with both classes, weighted by
-rows or by positives). Over all rows: `recall@q%`, `value@q%`, `auc`; and where no row has a group,
+rows or by positives). Over all rows: `recall@q%`, `value@q%`, `recall@p-q%` and `value@p-q%` (the
+mean over all cuts from p to q per cent), `auc`; and where no row has a group,
 `ndcg@k`, `recall@k` and `value@k`. Among equal scores every order counts alike.
 
 Of a column of items in place of a task, by group or over all rows alike: `distinct@k` (values among
@@ -294,4 +295,5 @@ def _with_cut(parsed: Ranked, column: int, weighted: bool) -> WantedOutcome:
         parsed.cut,
         parsed.percent,
         weighted=parsed.percent and weighted,
+        whole_part=1.0 if parsed.first == parsed.cut else parsed.first / parsed.cut,
     )

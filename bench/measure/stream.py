@@ -21,8 +21,6 @@ from bench.measure.lists.base import (
     Facts,
     GainSum,
     WantedOutcome,
-    columns_of,
-    forms_of,
     worths_of,
 )
 from bench.measure.outcomes import AllWanted, Measure, wanted_of
@@ -115,7 +113,7 @@ class Stream:
         rows = float(len(self._rows))
         cuts = np.array([outcome.rows(rows) for outcome in outcomes])
         worths = worths_of(outcomes, cuts)
-        walk = Walk(forms_of(outcomes), columns_of(outcomes), cuts[:, None], worths)
+        walk = Walk(outcomes, cuts[:, None], worths)
         columns = _ColumnSums(len(wanted.columns), deepest=worths.shape[1] - 1)
         pieces = chain(self._rows.read("score"), [np.empty(0, np.uint64)])
         for piece, after in pairwise(pieces):

@@ -20,7 +20,9 @@ from bench.measure.lists.base import (
     Walked,
     WantedOutcome,
     columns_of,
+    counted,
     forms_of,
+    whole_parts_of,
     worths_of,
 )
 from bench.measure.lists.gains import pairs_won, top
@@ -69,6 +71,7 @@ class Whole:
         self._wanted = wanted
         self._columns = columns_of(wanted)
         self._forms = forms_of(wanted)
+        self._whole_parts = whole_parts_of(wanted)
         self._sorts_all = weights is not None or bool((self._forms == AREA).any())
         self._once = self._prepared(Once(), np.arange(gains.shape[1]))
 
@@ -94,7 +97,8 @@ class Whole:
                 walks[m] = pairs_won(*ranking, weights)
             else:
                 discounted = form == DISCOUNTED
-                walks[m] = top(*ranking, discounted, cuts[m], worths, m, weights)
+                part = self._whole_parts[m]
+                walks[m] = top(*ranking, discounted, cuts[m], part, worths, m, weights)
         return walks / self._once.divisors[:, 0]
 
     def resampled(self, scores: Floats) -> Floats:
@@ -145,7 +149,7 @@ class Whole:
         if self._sorts_all:
             deepest = len(prepared.rows)
         for places in _deeper(scores, deepest, prepared.spread):
-            walk = Walk(self._forms[wanted], self._columns[wanted], cuts, worths)
+            walk = Walk(self._wanted[wanted], cuts, worths)
             for start in range(0, len(places), PIECE):
                 with_next = places[start : start + PIECE + 1]
                 piece = with_next[:PIECE]
@@ -225,7 +229,7 @@ class Walk:
     """A walk down all rows by descending score, piece by piece, for R resamples at once.
 
     Args:
-        forms, columns: (M,), as of `WantedOutcome`.
+        wanted: M outcomes.
         cuts: (M, R), in rows.
         worths: see `worths_of`.
 
@@ -234,8 +238,8 @@ class Walk:
         worth: (M, R), of these rows.
     """
 
-    def __init__(self, forms: Ints, columns: Ints, cuts: Floats, worths: Floats) -> None:
-        self._rules = columns, forms, cuts, worths
+    def __init__(self, wanted: Sequence[WantedOutcome], cuts: Floats, worths: Floats) -> None:
+        self._rules = columns_of(wanted), forms_of(wanted), cuts, whole_parts_of(wanted), worths
         self.before = np.zeros(cuts.shape[1])
         self.worth = np.zeros(cuts.shape)
         # of the run of equal scores at hand: rows, gains, whether it goes on, and the positives
@@ -310,6 +314,7 @@ def _walk(
     columns: Ints,
     forms: Ints,
     cuts: Floats,
+    whole_parts: Floats,
     worths: Floats,
     before: Floats,
     rows: Floats,
@@ -328,7 +333,9 @@ def _walk(
                 if forms[m] == AREA:
                     _pass(bool(gain > 0), count, above[m], out[m])
                 elif gain > 0:
-                    _take(gain, forms[m] == DISCOUNTED, count, before, cuts[m], worths[m], out[m])
+                    part = whole_parts[m]
+                    discounted = forms[m] == DISCOUNTED
+                    _take(gain, discounted, count, before, cuts[m], part, worths[m], out[m])
             for b in range(resamples):
                 before[b] += count[b]
             continue
@@ -350,12 +357,14 @@ def _walk(
                     out[m, b] += negatives * (2 * above[m, b] + gained[m, b])
                     above[m, b] += gained[m, b]
                 elif gained[m, b] > 0:
-                    start = min(before[b], cuts[m, b])
-                    end = min(before[b] + rows[b], cuts[m, b])
+                    after = before[b] + rows[b]
+                    cut = cuts[m, b]
                     if forms[m] == DISCOUNTED:
-                        taken = worths[m, int(end)] - worths[m, int(start)]
+                        start = worths[m, int(min(before[b], cut))]
+                        taken = worths[m, int(min(after, cut))] - start
                     else:
-                        taken = end - start
+                        start = counted(before[b], cut, whole_parts[m])
+                        taken = counted(after, cut, whole_parts[m]) - start
                     out[m, b] += gained[m, b] / rows[b] * taken
                 gained[m, b] = 0.0
         for b in range(resamples):
@@ -383,6 +392,7 @@ def _take(
     count: NDArray[Any],
     before: Floats,
     cut: Floats,
+    whole_part: float,
     worths: Floats,
     out: Floats,
 ) -> None:
@@ -395,6 +405,6 @@ def _take(
                 out[b] += gain * worth
     else:
         for b in range(len(count)):
-            start = min(before[b], cut[b])
-            end = min(before[b] + count[b], cut[b])
+            start = counted(before[b], cut[b], whole_part)
+            end = counted(before[b] + count[b], cut[b], whole_part)
             out[b] += gain * (end - start)

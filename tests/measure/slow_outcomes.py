@@ -8,6 +8,8 @@ which a metric can be asked for.
 import math
 from itertools import chain, permutations, product
 
+import numpy as np
+
 from bench.core.objectives import LISTS, ranked
 from bench.measure.lists import measure_of
 
@@ -25,6 +27,8 @@ def names(metric, kind):
         return []
     metric += "2.5" if entry.items == "number" else ""
     percent = ("@25%", "@7.5%", "@100%") if entry.percent else ()
+    if entry.share:
+        percent += ("@5-40%",)
     return [
         f"{metric}{cut}"
         for cut in ("@1", "@3", "@50", *percent, *(() if entry.needs_cut else ("",)))
@@ -43,6 +47,8 @@ def outcome(metric, rows, binary=True):
     spec = ranked(metric)
     if spec is None:
         return _area(metric, rows)
+    if spec.first < spec.cut:
+        return _mean_over_cuts(spec, rows, binary)
     over_all = spec.percent or not grouped
     if over_all and not measure_of(spec.measure).over_all:
         return math.nan
@@ -63,6 +69,17 @@ def outcome(metric, rows, binary=True):
         if values[0] is not None:
             results.append(sum(values) / len(values))
     return sum(results) / len(results) if results else math.nan
+
+
+def _mean_over_cuts(spec, rows, binary):
+    """Between two places a share grows evenly with the cut: trapezoids are exact."""
+    edges = {spec.first, spec.cut}
+    for place in range(len(rows)):
+        if spec.first < 100 * place / len(rows) < spec.cut:
+            edges.add(100 * place / len(rows))
+    cuts = sorted(edges)
+    shares = [outcome(f"{spec.measure}@{cut!r}%", rows, binary) for cut in cuts]
+    return np.trapezoid(shares, cuts) / (spec.cut - spec.first)
 
 
 def _counted(spec, label, binary):

@@ -40,8 +40,11 @@ Texts = Mapping[str, str]
 NONE: Texts = {}
 
 _COST, _LAST = "cost/", "what it costs/"
-_LIST = rf"\b((?:{'|'.join(LISTS)})[\d.]*)"
-"""A pattern of a metric of lists, before its cut."""
+
+
+def _list_metric() -> str:
+    """A pattern of a metric of lists, before its cut."""
+    return rf"\b((?:{'|'.join(LISTS)})[\d.]*)"
 
 
 def outward(name: str) -> str:
@@ -51,25 +54,27 @@ def outward(name: str) -> str:
     `valid/like.recall@10%` becomes `valid/like.recall_at_10_percent`, and `cost/latency_ms` becomes
     `what it costs/latency_ms`, so that costs come last.
     """
-    plain = re.sub(f"{_LIST}@{CUT}", _plain_cut, name)
+    plain = re.sub(f"{_list_metric()}@{CUT}", _plain_cut, name)
     return _LAST + plain.removeprefix(_COST) if plain.startswith(_COST) else plain
 
 
 def _plain_cut(cut: re.Match[str]) -> str:
-    unit = "_percent" if cut[3] else ""
-    return f"{cut[1]}_at_{cut[2]}{unit}"
+    range_end = f"_to_{cut[3]}" if cut[3] else ""
+    unit = "_percent" if cut[4] else ""
+    return f"{cut[1]}_at_{cut[2]}{range_end}{unit}"
 
 
 def inward(name: str) -> str:
     """Inverse of `outward`."""
-    plain_cut = CUT.replace("(%?)", "((?:_percent)?)")
-    ours = re.sub(f"{_LIST}_at_{plain_cut}", _cut, name)
+    plain_cut = CUT.replace("(?:-", "(?:_to_").replace("(%?)", "((?:_percent)?)")
+    ours = re.sub(f"{_list_metric()}_at_{plain_cut}", _cut, name)
     return _COST + ours.removeprefix(_LAST) if ours.startswith(_LAST) else ours
 
 
 def _cut(plain: re.Match[str]) -> str:
-    unit = "%" if plain[3] else ""
-    return f"{plain[1]}@{plain[2]}{unit}"
+    range_end = f"-{plain[3]}" if plain[3] else ""
+    unit = "%" if plain[4] else ""
+    return f"{plain[1]}@{plain[2]}{range_end}{unit}"
 
 
 class MetricValue(NamedTuple):

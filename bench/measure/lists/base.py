@@ -133,6 +133,8 @@ class WantedOutcome:
 
     Attributes:
         cut: rows at the top, or in per cent of the rows.
+        whole_part: the part of the cut's places that count whole; the others count less and less.
+            It is 1 for one cut, and the first cut over the last for the mean over a range.
         weighted: whether a row counts as often as its weight says.
     """
 
@@ -141,6 +143,7 @@ class WantedOutcome:
     cut: float = np.inf
     percent: bool = False
     weighted: bool = False
+    whole_part: float = 1.0
 
     def rows(self, total_rows: Cut) -> Floats:
         """The cut in rows, of lists with this number of rows."""
@@ -171,6 +174,26 @@ def forms_of(wanted: Sequence[WantedOutcome]) -> Ints:
 def columns_of(wanted: Sequence[WantedOutcome]) -> Ints:
     """(M,)."""
     return np.array([outcome.column for outcome in wanted], np.int64)
+
+
+def whole_parts_of(wanted: Sequence[WantedOutcome]) -> Floats:
+    """(M,)."""
+    return np.array([outcome.whole_part for outcome in wanted])
+
+
+@jit()
+def counted(places: float, cut: float, whole_part: float) -> float:
+    """How many of the first places are in the cut.
+
+    Over a range of cuts it is the mean of min(places, cut) over all cuts from `whole_part * cut` to
+    `cut`, which are equally likely.
+    """
+    inside = min(places, cut)
+    first = whole_part * cut
+    if inside <= first:
+        return inside
+    beyond = inside - first
+    return inside - beyond * beyond / (2 * (cut - first))
 
 
 def worths_of(wanted: Sequence[WantedOutcome], cuts: Floats) -> Floats:

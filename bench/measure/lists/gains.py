@@ -13,7 +13,7 @@ import numpy as np
 
 from bench.core.arrays import Floats, Ints
 from bench.core.system.intrinsics import jit
-from bench.measure.lists.base import Gains, GainSum, all_gains, places_in_cut, tied
+from bench.measure.lists.base import Gains, GainSum, all_gains, counted, places_in_cut, tied
 
 
 def discounts(deepest: int) -> Floats:
@@ -34,6 +34,7 @@ def top(
     gains: Gains,
     discounted: bool,
     cut: float,
+    whole_part: float,
     worths: Floats,
     m: int,
     weights: Floats,
@@ -43,6 +44,7 @@ def top(
     Args:
         ranked, places, size, gains, weights: as of `tied`.
         cut: whole where places are discounted.
+        whole_part: as of `WantedOutcome`.
         worths: (M, ..), of which row m has the worths of the first places together, where they are
             discounted.
     """
@@ -52,11 +54,12 @@ def top(
     while rank < size and before < cut:
         rows, gained, rank = tied(ranked, places, size, gains, weights, rank)
         if gained > 0:
-            after = min(before + rows, cut)
             if discounted:
+                after = min(before + rows, cut)
                 gain += gained / rows * (worths[m, int(after)] - worths[m, int(before)])
             else:
-                gain += gained / rows * (after - before)
+                after = counted(before + rows, cut, whole_part)
+                gain += gained / rows * (after - counted(before, cut, whole_part))
         before += rows
     return gain
 
