@@ -227,8 +227,8 @@ class Said:
     sentence: str
 
 
-def said_of(name: str, run: int) -> Said:
-    """A log of a world, and what is decided on it."""
+def said_of(name: str, run: int, cut: str) -> Said:
+    """A log of a world, and what is decided on it by outcomes with this cut."""
     world, truth = WORLDS[name], truth_of(name)
     rng = np.random.default_rng([SEED, run, *name.encode()])
     rows = drawn(world, ROWS, rng)
@@ -251,7 +251,7 @@ def said_of(name: str, run: int) -> Said:
     outcomes = []
     for task in TASKS:
         metric = "value" if task == world.amount else "recall"
-        outcomes.append(f"{task}.{metric}@10%")
+        outcomes.append(f"{task}.{metric}@{cut}")
     formula = f"{terms[0]} + {truth.todays_weights[1]:.6g} {terms[1]}"
     result = decide(
         log,
@@ -333,6 +333,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, required=True)
     parser.add_argument("--runs", type=int, default=400)
     parser.add_argument("--worlds", nargs="+", choices=[*WORLDS], default=[*WORLDS])
+    parser.add_argument("--cut", default="10%", help="of the outcomes; truth is of the first 10%%")
     options = parser.parse_args()
     said = read_runs(options.keep)
     is_there = {(one.world, one.run) for one in said}
@@ -341,7 +342,7 @@ def main() -> None:
         for name in options.worlds:
             if (name, run) in is_there:
                 continue
-            said.append(said_of(name, run))
+            said.append(said_of(name, run, options.cut))
             with options.keep.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(asdict(said[-1])) + "\n")
     text = table(said)

@@ -17,6 +17,7 @@ from bench.deciding.case import Case
 from bench.deciding.verdict import Verdict, moves_nothing
 from bench.deciding.words import verdict as words
 from bench.ledger.effect import LEVEL, MARGIN, Effect
+from bench.ledger.points import BASELINE
 from bench.ledger.served.joint import Moves
 from bench.ledger.served.lasting import lasting
 
@@ -259,7 +260,7 @@ def _no_model_ahead(case: Case, verdict: Verdict, mean: Effect, alone: Moves) ->
         return replace(verdict, kind="keep", row=None, answer=(answer,), notes=notes)
 
     row, gain = case.pick, mean
-    is_same = case.pick == case.current or moves_nothing(alone)
+    is_same = moves_nothing(alone) or _is_single_task_as_reference(case, case.pick)
     if is_same and rivals:  # the pick says nothing of the models that differ
         best_rival = max(rivals, key=lambda point: rivals[point].value)
         row, gain = case.first.best[best_rival], rivals[best_rival]
@@ -272,17 +273,25 @@ def _no_model_ahead(case: Case, verdict: Verdict, mean: Effect, alone: Moves) ->
 
 
 def _rivals_not_ahead(case: Case) -> dict[str, Effect]:
-    """By point the gain of each model but the pick and the reference; those that are surely ahead
-    stand in the first sentence.
+    """By point the gain of each model but the pick and the reference, and but single-task models
+    where they are the reference; those that are surely ahead stand in the first sentence.
     """
     reference, pick = case.current_point, case.pick_point
     gains = {}
-    for point in case.first.best:
-        if point not in (reference, pick):
+    for point, row in case.first.best.items():
+        if point not in (reference, pick) and not _is_single_task_as_reference(case, row):
             gain = case.mean_gain(point, reference)
             if not gain.gained:
                 gains[point] = gain
     return gains
+
+
+def _is_single_task_as_reference(case: Case, row: int) -> bool:
+    """Whether a row is of the reference, or both are single-task models."""
+    if row == case.current:
+        return True
+    architectures = case.served.table["architecture"]
+    return bool(architectures.iloc[row] == architectures.iloc[case.current] == BASELINE)
 
 
 def _detectable_gain_of(case: Case, point: str) -> float:

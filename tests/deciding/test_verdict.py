@@ -235,6 +235,16 @@ def test_without_one_a_model_may_be_as_good_or_not_be_told(values, sd, expected)
     assert (verdict.kind, verdict.row) == expected
 
 
+def test_without_one_single_task_models_are_not_told_as_rivals_of_themselves():
+    """The pick has settings of its own, but shares nothing, as what it is compared with."""
+    rows = [SINGLE, ("twin", "baseline", 0.5, 0.4001, 0.4), ("7", "trial", 0.5, 0.398, 0.4)]
+    served = front_of(rows, 0.03, today=False)
+    served.table["architecture"] = ["single_task", "single_task", "mmoe"]
+    verdict = told(served, row=1)
+    assert verdict.kind == "unknown"
+    assert "single-task models: model 7 (mmoe) is at " in verdict.answer[0]
+
+
 def test_without_one_no_loss_is_excluded_but_what_is_below_a_random_order():
     rows = [SINGLE, ("7", "trial", 0.5, 0.60, 0.32), ("8", "trial", 0.5, 0.90, 0.08)]
     judge, _, chosen = judged(front_of(rows, today=False, chance=0.1))
