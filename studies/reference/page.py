@@ -5,10 +5,9 @@ HTML file.
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.app.reference.cells import Cell
 from bench.app.reference.comparisons import Gain
@@ -18,9 +17,10 @@ from bench.app.report.markup import escaped, identifier, sentence, table
 from bench.app.report.page import whole
 from bench.app.report.text import dataset, label
 from bench.core.errors import count
-from bench.core.objectives import Objective
 from bench.ledger.effect import LEVEL, Effect
+from reference import brief
 from reference.answers import Answers, turned
+from reference.brief import Table
 from reference.figures import figures, scale, signed
 from reference.members import Data, Member
 from reference.papers import GAINS
@@ -28,8 +28,6 @@ from reference.papers import GAINS
 FEW = 10
 """Seeds that a paper might spend on each model."""
 LEADERS = "Leaderboard: "
-TOP = 3
-"""Rows of a leaderboard on the Markdown page."""
 PLANNED = ("flights-2001", "flights-2013")
 """Data sets whose margins were set before any of their cells was trained."""
 NEVER = 0.05
@@ -42,8 +40,8 @@ READING = (
     f"Intervals are {LEVEL:.0%}, paired by seed and row; the answer's bounds are 95%. `better` or "
     "`worse` behind an interval: 0 lies outside it. Without such a word the data cannot tell.",
     (
-        "A leaderboard has each method's configuration that validation found best. P is of the "
-        "method's likeliest one."
+        "A method's configuration is the one that validation found best. P is of the method's "
+        "likeliest one."
     ),
 )
 """How to read the page."""
@@ -57,8 +55,10 @@ class Section:
         text: sentences, with commands between backticks.
         heads, rows: of its table; none where there are no rows.
         numbers: the column from which on cells are numbers.
-        limit: rows on the Markdown page; 0 for all. The HTML page has all.
+        brief: heads and rows of the Markdown page's table; all rows where there are none. The HTML
+            page has all.
         figure: SVG, of the HTML page alone.
+        only: the one page that has it, `html` or `markdown`; both if empty.
     """
 
     title: str
@@ -67,7 +67,8 @@ class Section:
     rows: tuple[tuple[str, ...], ...] = ()
     numbers: int = 1
     figure: str = ""
-    limit: int = 0
+    brief: Table | None = None
+    only: str = ""
 
 
 def markdown(answers: Answers, cells: Sequence[Cell], seeds: int, command: str) -> str:
@@ -77,37 +78,33 @@ def markdown(answers: Answers, cells: Sequence[Cell], seeds: int, command: str) 
         cells: of the design, for what is left to do.
         seeds: fresh seeds that a configuration is to have.
     """
-    shown_sections = [section for section in sections(answers, cells, seeds) if section.rows]
+    shown_sections = [
+        section
+        for section in sections(answers, cells, seeds)
+        if section.rows and section.only != "html"
+    ]
     parts = [
         f"# The reference: methods by equal trials\n\n**{answers.sentence}**\n",
         *(f"* {line}" for line in READING),
-        f"\n`{command}` makes this page from [`{TABLE}`](../../reports/reference/{TABLE}).\n",
-        *(f"* [{section.title}](#{_anchor(section.title)})" for section in shown_sections),
-        "",
+        f"\n`{command}` makes this page from [`{TABLE}`](../../reports/reference/{TABLE}). "
+        "`reference.html`, beside this page, has every row.\n",
     ]
     for section in shown_sections:
         parts.append(f"## {section.title}\n")
         parts += [f"{text}\n" for text in section.text]
-        shown_rows = section.rows[: section.limit or None]
-        lines = [section.heads, ("---",) * len(section.heads), *shown_rows]
+        heads, rows = section.brief or (section.heads, section.rows)
+        lines = [heads, ("---",) * len(heads), *rows]
         parts.append("\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n")
-        if hidden := len(section.rows) - len(shown_rows):
-            parts.append(
-                f"{count(hidden, 'more method')} are in `reference.html`, beside this page.\n"
-            )
     return "\n".join(parts)
-
-
-def _anchor(title: str) -> str:
-    """A heading's anchor, as GitHub and the documents' site make it."""
-    return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
 
 
 def document(answers: Answers, cells: Sequence[Cell], seeds: int) -> str:
     """The page as HTML."""
     question = "Does any gradient method beat tuned static weights?"
     first = f"<h2>{question}</h2><p>{sentence(answers.sentence)}</p>"
-    all_sections = list(sections(answers, cells, seeds))
+    all_sections = [
+        section for section in sections(answers, cells, seeds) if section.only != "markdown"
+    ]
     links = "".join(
         f'<li><a href="#{identifier(section.title)}">{escaped(section.title)}</a></li>'
         for section in all_sections
@@ -174,9 +171,18 @@ def sections(answers: Answers, cells: Sequence[Cell], seeds: int) -> Iterator[Se
             *MODELS,
         ),
         _matrix(answers),
+        Section(
+            "The likeliest on each front", (LIKELIEST,), *brief.leaders(answers), only="markdown"
+        ),
         *(_leaders(data, answers) for data in answers.data),
-        _gains("What tuning gains over defaults", (TUNING,), answers.tuning, "", _sharing),
-        _gains("Methods that are the same", (SAME,), answers.same, "sharing", _pair),
+        replace(
+            _gains("What tuning gains over defaults", (TUNING,), answers.tuning, "", _sharing),
+            brief=brief.tuning(answers.tuning),
+        ),
+        replace(
+            _gains("Methods that are the same", (SAME,), answers.same, "sharing", _pair),
+            brief=brief.same(answers.same, _pair),
+        ),
         _knobs(answers),
         _seeds(answers),
         _claims(answers),
@@ -189,6 +195,7 @@ def sections(answers: Answers, cells: Sequence[Cell], seeds: int) -> Iterator[Se
     )
 
 
+LIKELIEST = "Leads are in thousandths, with half of their 90% intervals."
 FIGURES = (
     "How far each configuration is ahead of tuned equal weights in the first two objectives, on "
     "test, with paired 90% intervals; of AUC in thousandths. Better to the right and upwards. "
@@ -214,13 +221,16 @@ TUNING = "Equal weights, tuned by the draws of the design, less equal weights wi
 def _fronts(answers: Answers) -> Section:
     rows = []
     for front in answers.fronts:
-        lead = (
-            f"{signed(front.lead.value, 2)} ({signed(front.lead.low, 2)} to "
-            f"{signed(front.lead.high, 2)})"
-        )
         where = dataset(front.data), front.sharing, front.scope
         rows.append(
-            (*where, front.margin_text, front.verdict, lead, front.best, f"{front.chance:.0%}")
+            (
+                *where,
+                front.margin_text,
+                front.verdict,
+                brief.said(front.lead),
+                front.best,
+                f"{front.chance:.0%}",
+            )
         )
     before = sorted({dataset(front.data) for front in answers.fronts if front.data in PLANNED})
     when = (
@@ -229,9 +239,9 @@ def _fronts(answers: Answers) -> Section:
         "1% were known."
     )
     text = (
-        "By data set and way of sharing: how far the farthest gradient method lies beyond the "
-        "front of tuned static weights, with bounds that hold at 95% each. The margin of what is "
-        "served is a share of the largest outcome that static weights reach.",
+        "How far the farthest gradient method lies beyond the front of tuned static weights of the "
+        "same way of sharing, with bounds that hold at 95% each. The margin of what is served is "
+        "a share of the largest outcome that static weights reach.",
         "Each data set has the smallest margin of a few with an expected 80% chance to find a "
         "lead of two margins, else the largest (`python studies/margins.py`). The last column has "
         f"the chance that it came to. {when if before else ''}",
@@ -243,7 +253,14 @@ def _fronts(answers: Answers) -> Section:
         "configurations, not about methods.",
     )
     heads = ("data", "sharing", "of", "margin", "beyond it", "lead", "method", "chance of yes")
-    return Section("Gradient methods against tuned static weights", text, heads, tuple(rows), 5)
+    return Section(
+        "Gradient methods against tuned static weights",
+        text,
+        heads,
+        tuple(rows),
+        5,
+        brief=brief.fronts(answers.fronts),
+    )
 
 
 def _within(answers: Answers) -> tuple[str, ...]:
@@ -296,8 +313,7 @@ def _gains(
 
 def _said(gain: Gain) -> str:
     """A lead with its interval, and which side is surely better."""
-    unit, effect = scale(gain.objective), gain.effect
-    lead = f"{signed(effect.value * unit, 2)} ({signed(effect.low * unit, 2)} to {signed(effect.high * unit, 2)})"
+    lead = brief.said(gain.effect, scale(gain.objective))
     return lead if gain.verdict == "cannot tell" else f"{lead}, {gain.verdict}"
 
 
@@ -341,7 +357,13 @@ def _matrix(answers: Answers) -> Section:
         figure = critical_figure(answers.ranking)
     heads = ("method", *map(dataset, names), "on the front")
     return Section(
-        "Which method is on the front, and where", tuple(text), heads, tuple(rows), 1, figure
+        "Which method is on the front, and where",
+        tuple(text),
+        heads,
+        tuple(rows),
+        1,
+        figure,
+        brief.methods(answers.standings),
     )
 
 
@@ -359,7 +381,11 @@ def _leaders(data: Data, answers: Answers) -> Section:
         if top is not None:
             values = [
                 f"{mean:.4f}"
-                + (f" ({_lead(objective, lead)})" if lead is not None and top != plain else "")
+                + (
+                    f" ({brief.lead(objective.name, lead)})"
+                    if lead is not None and top != plain
+                    else ""
+                )
                 for objective, mean, lead in zip(
                     data.objectives,
                     top.heads.mean,
@@ -379,12 +405,9 @@ def _leaders(data: Data, answers: Answers) -> Section:
     objectives = (label(objective.name) for objective in data.objectives)
     heads = ("configuration", *objectives, "P(on front)", "parameters", "ms a request")
     text = [f"In brackets the lead over {plain.name}, in thousandths."] if plain is not None else []
-    return Section(f"{LEADERS}{dataset(data.name)}", tuple(text), heads, tuple(rows), 1, limit=TOP)
-
-
-def _lead(objective: Objective, effect: Effect) -> str:
-    unit = scale(objective.name)
-    return f"{signed(effect.value * unit, 2)} ± {(effect.high - effect.low) / 2 * unit:.2f}"
+    return Section(
+        f"{LEADERS}{dataset(data.name)}", tuple(text), heads, tuple(rows), 1, only="html"
+    )
 
 
 def _knobs(answers: Answers) -> Section:
@@ -424,7 +447,8 @@ def _seeds(answers: Answers) -> Section:
         "error of test rows, thousandths",
         *(f"for {1e3 * gain:g}" for gain in GAINS),
     )
-    return Section("How many seeds a claim needs", text, heads, rows, 2)
+    short = brief.seeds(answers.seeds, _needed)
+    return Section("How many seeds a claim needs", text, heads, rows, 2, brief=short)
 
 
 def _claims(answers: Answers) -> Section:
@@ -452,9 +476,8 @@ def _claims(answers: Answers) -> Section:
             (*model, *(", ".join(figure) for figure in figures), next(filter(None, over), ""))
         )
     text = [
-        "Test AUC that others published, beside our models with equal weights; the source says of "
-        "which objectives, in order. A column says how many seeds of each side would show a lead "
-        "as large as theirs on our rows."
+        "Test AUC that others published, and how many seeds of each side would show a lead as "
+        "large as theirs on our rows."
     ]
     needed = [claim.needed for claim in shown_claims if claim.judged]
     if needed:
@@ -491,7 +514,8 @@ def _claims(answers: Answers) -> Section:
         "seeds for it",
         "lead over",
     )
-    return Section("Beside published figures", tuple(text), heads, tuple(rows), 2)
+    short = brief.claims(shown_claims, numbers, FEW)
+    return Section("Beside published figures", tuple(text), heads, tuple(rows), 2, brief=short)
 
 
 def _needed(seeds: int | None) -> str:
@@ -505,11 +529,14 @@ def _left(answers: Answers, cells: Sequence[Cell], seeds: int) -> Section:
         if number == 1
     }
     others_title = f"{len({sharing for _, sharing in seen_once})} others"
+
+    def finished_cell(cell: Cell) -> bool:
+        return answers.cells.get((cell.data, cell.sharing, cell.balancing), 0) >= seeds
+
     columns: dict[str, dict[str, list[bool]]] = {}
     for cell in cells:
         column = others_title if (cell.data, cell.sharing) in seen_once else cell.sharing
-        finished = answers.cells.get((cell.data, cell.sharing, cell.balancing), 0) >= seeds
-        columns.setdefault(column, {}).setdefault(cell.data, []).append(finished)
+        columns.setdefault(column, {}).setdefault(cell.data, []).append(finished_cell(cell))
     rows, empty = [], []
     for data in dict.fromkeys(cell.data for cell in cells):
         if not any(any(done_by_data.get(data, [])) for done_by_data in columns.values()):
@@ -533,7 +560,14 @@ def _left(answers: Answers, cells: Sequence[Cell], seeds: int) -> Section:
         "when numbers beyond the range of training rows were not yet limited to it: 14 and 54 "
         "numbers of validation and test rows differ, and none of training rows.",
     )
-    return Section("What is there, and what is left", text, ("data", *columns), tuple(rows), 1)
+    return Section(
+        "What is there, and what is left",
+        text,
+        ("data", *columns),
+        tuple(rows),
+        1,
+        brief=brief.done(cells, finished_cell),
+    )
 
 
 def _interval(effect: Effect) -> str:
