@@ -349,11 +349,18 @@ def interval(differences: Sequence[float], unit: float = 1e4) -> str:
     """Mean and 90% interval (Student's t over seeds), in units of .0001; of numbers in a label's
     unit in that.
     """
-    values = unit * np.array(differences)
-    if len(values) < 2:
-        return f"{values.mean():+.1f}"
-    reach = t.ppf(0.95, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-    return f"{values.mean():+.1f} ({values.mean() - reach:+.1f} to {values.mean() + reach:+.1f})"
+    if len(differences) < 2:
+        return f"{unit * np.mean(differences):+.1f}"
+    low, high = ends(differences)
+    return f"{unit * np.mean(differences):+.1f} ({unit * low:+.1f} to {unit * high:+.1f})"
+
+
+def ends(differences: Sequence[float]) -> tuple[float, float]:
+    """Of the 90% interval of a mean of two differences or more."""
+    mean = float(np.mean(differences))
+    reach = t.ppf(0.95, len(differences) - 1) * np.std(differences, ddof=1)
+    half = float(reach / np.sqrt(len(differences)))
+    return mean - half, mean + half
 
 
 def table(
@@ -366,8 +373,8 @@ def table(
     """Tables of each data set: a row for each variant, a column for each outcome (all, or those
     given).
 
-    A cell has the mean on test and the lead over `against`; where trees are a variant, a second
-    table has leads over them.
+    A cell has the mean on test and the lead over `against`. Where trees are a variant, a last
+    table counts by outcome which others are surely above or below them.
     """
     by_data: dict[str, dict[str, dict[int, dict[str, Any]]]] = {}
     for line in lines:
@@ -375,6 +382,7 @@ def table(
             data, variant = line["key"][:2]
             by_data.setdefault(data, {}).setdefault(variant, {})[line["replicate"]] = line
     parts = []
+    beside_trees: list[str] = []
     for data in data_sets:
         first = by_data.get(data, {}).get(against)
         if first is None:
@@ -386,20 +394,53 @@ def table(
         names = [key.removeprefix("test/") for key in some if key.startswith("test/")]
         usual = [name for name in names if f"valid/{name}" in some or ranked(metric_of(name))]
         shown_names = [name for name in names if name in (outcomes or usual)]
-        parts.append(
-            _leads(f"{data}, ahead of `{against}`", by_variant, shown_names, first, means=True)
-        )
+        parts.append(_leads(f"{data}, ahead of `{against}`", by_variant, shown_names, first))
         if TREES in by_variant and against != TREES:
-            parts.append(
-                _leads(
-                    f"{data}, ahead of trees",
-                    by_variant,
-                    shown_names,
-                    by_variant[TREES],
-                    means=False,
-                )
-            )
+            beside_trees += _beside_trees(data, by_variant, shown_names)
+    if beside_trees:
+        parts.append("\n".join([*BESIDE_TREES, *beside_trees]))
     return "\n\n".join(parts)
+
+
+BESIDE_TREES = (
+    "| data | outcome | variants surely above trees | surely below | largest lead | of |",
+    "|---|---|---|---|---|---|",
+)
+
+
+def _beside_trees(
+    data: str,
+    by_variant: Mapping[str, Mapping[int, dict[str, Any]]],
+    outcomes: Sequence[str],
+) -> list[str]:
+    """By outcome how many variants are surely above trees and below them, and the largest lead."""
+    rows = []
+    for name in outcomes:
+        found = {
+            variant: gains
+            for variant, by_seed in by_variant.items()
+            if variant != TREES and len(gains := paired(by_seed, by_variant[TREES], name)) > 1
+        }
+        if not found:
+            continue
+        above = sum(ends(gains)[0] > 0 for gains in found.values())
+        below = sum(ends(gains)[1] < 0 for gains in found.values())
+        best = max(found, key=lambda variant: np.mean(found[variant]))
+        lead = interval(found[best], 100.0 if _in_units(name) else 1e4)
+        rows.append(f"| {data} | {name} | {above} of {len(found)} | {below} | {lead} | {best} |")
+    return rows
+
+
+def paired(
+    by_seed: Mapping[int, dict[str, Any]], baseline: Mapping[int, dict[str, Any]], name: str
+) -> list[float]:
+    """Differences in an outcome on test, by seed."""
+    key = f"test/{name}"
+    return [
+        by_seed[seed]["metrics"][key] - baseline[seed]["metrics"][key]
+        for seed in by_seed.keys() & baseline.keys()
+        if key in by_seed[seed]["metrics"] and key in baseline[seed]["metrics"]
+    ]
 
 
 def _leads(
@@ -407,42 +448,27 @@ def _leads(
     by_variant: Mapping[str, Mapping[int, dict[str, Any]]],
     outcomes: Sequence[str],
     baseline: Mapping[int, dict[str, Any]],
-    *,
-    means: bool,
 ) -> str:
     """One table; a variant with fewer seeds than others says how many."""
     most_seeds = max(map(len, by_variant.values()))
     heads = [title, *(f"{name}, hundredths" if _in_units(name) else name for name in outcomes)]
-    rows = [[*heads, "CPU s"] if means else heads]
+    rows = [[*heads, "CPU s"]]
     for variant, by_seed in by_variant.items():
-        if by_seed is baseline and not means:
-            continue
         cells = [variant + (f" ({len(by_seed)} seeds)" if len(by_seed) < most_seeds else "")]
         for name in outcomes:
             key = f"test/{name}"
             if key not in next(iter(by_seed.values()))["metrics"]:
                 cells.append("")
                 continue
-            pairs = [
-                seed
-                for seed in by_seed.keys() & baseline.keys()
-                if key in baseline[seed]["metrics"]
-            ]
-            gains = [
-                by_seed[seed]["metrics"][key] - baseline[seed]["metrics"][key] for seed in pairs
-            ]
+            gains = paired(by_seed, baseline, name)
             mean = f"{np.mean([line['metrics'][key] for line in by_seed.values()]):.5f}"
             lead = (
                 ""
                 if by_seed is baseline or not gains
                 else interval(gains, 100.0 if _in_units(name) else 1e4)
             )
-            cells.append("; ".join(part for part in (mean if means else "", lead) if part))
-        rows.append(
-            [*cells, f"{np.mean([line['cpu'] for line in by_seed.values()]):.1f}"]
-            if means
-            else cells
-        )
+            cells.append("; ".join(part for part in (mean, lead) if part))
+        rows.append([*cells, f"{np.mean([line['cpu'] for line in by_seed.values()]):.1f}"])
     rows.insert(1, ["---"] * len(rows[0]))
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 

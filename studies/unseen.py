@@ -404,17 +404,21 @@ BEHIND = -0.003
 
 @dataclass(frozen=True)
 class Compared:
-    """A data set's rows of the table, and by peer the tasks that are behind it, and whether their
-    mean is level.
+    """A data set's row of the document's table, and by peer the tasks that are behind it, and
+    whether their mean is level.
+
+    Attributes:
+        lines: a row for each task, which is printed alone.
     """
 
     lines: list[str]
+    mean: str
     behind: Mapping[str, list[str]]
     level: Mapping[str, bool]
 
 
 def compared(name: str, folder: Path, autogluon: str) -> Compared:
-    """A row for each task, and one for the mean of those with enough positives."""
+    """A row for each task, and the mean of those with enough positives."""
     our_results, their_results = ours(name, folder), theirs(name, folder, autogluon)
     peers = [peer for peer in PEERS if peer in their_results]
     lines: list[str] = []
@@ -448,32 +452,27 @@ def compared(name: str, folder: Path, autogluon: str) -> Compared:
             f"{areas[peer][0]:.4f}, {told(differences[peer])}" if peer in peers else "–"
             for peer in PEERS
         ]
-        cpu_seconds = [
-            our_results["cpu"],
-            their_results["LightGBM's CPU"],
-            their_results.get("AutoGluon's CPU", math.nan),
-        ]
-        cells += [
-            ", ".join(f"{value:.0f}" for value in cpu_seconds if value == value)
-            if not column
-            else ""
-        ]
         lines.append(f"| {' | '.join(cells)} |")
     means = {
         peer: np.mean([*leads.values()], axis=0) for peer, leads in leads_by_peer.items() if leads
     }
     regrets = told(np.mean([*regret.values()], axis=0)) if regret else "–"
+    counted = max(map(len, leads_by_peer.values()), default=0)
+    cpu_seconds = [
+        our_results["cpu"],
+        their_results["LightGBM's CPU"],
+        their_results.get("AutoGluon's CPU", math.nan),
+    ]
     cells = [
-        "",
-        "mean",
-        *[""] * 3,
+        name,
+        f"{counted} of {len(DATA[name].tasks)}",
         regrets,
         *(told(means[peer]) if peer in means else "–" for peer in PEERS),
-        "",
+        ", ".join(f"{value:.0f}" for value in cpu_seconds if value == value),
     ]
-    lines.append(f"| {' | '.join(cells)} |")
     return Compared(
         lines,
+        f"| {' | '.join(cells)} |",
         {
             peer: [
                 f"{name}: {task}"
@@ -498,21 +497,18 @@ def main() -> None:
     began, keep = time.monotonic(), options.keep.resolve()
     head = [
         "data",
-        "task (positives on test)",
-        "best",
-        "network",
-        "trees",
+        "tasks counted",
         "best less the pick (.0001)",
-        "LightGBM, best less it (.0001)",
-        "AutoGluon, best less it (.0001)",
+        "best less LightGBM (.0001)",
+        "best less AutoGluon (.0001)",
         "CPU s: the run, LightGBM, AutoGluon",
     ]
     lines, comparisons = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"], list[Compared]()
     for name in options.data:
         if time.monotonic() - began < options.limit_time:
             comparisons.append(compared(name, keep / name, options.autogluon))
-            print(*comparisons[-1].lines, sep="\n", flush=True)
-    lines += [line for comparison in comparisons for line in comparison.lines] + [""]
+            print(*comparisons[-1].lines, comparisons[-1].mean, sep="\n", flush=True)
+    lines += [comparison.mean for comparison in comparisons] + [""]
     for peer in PEERS:
         with_peer = [comparison for comparison in comparisons if peer in comparison.level]
         behind = (
