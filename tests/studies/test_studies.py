@@ -16,7 +16,7 @@ from decision_worlds import cells_of, record_of, table_of
 from drawn_worlds import Case, Ranked, climbed, drawn, starts_of
 from emulator import Emulator
 from scipy import stats
-from search_efficiency import STEPS, compare, grid_of, report
+from search_efficiency import STEPS, compare, grid_of, leads, report, short
 from searchers import DEFAULTS, OURS, SEARCHERS, TARGET
 from selection_bias import auc, excess
 from served_worlds import Kind, Setup, conflicting
@@ -175,9 +175,9 @@ def test_rungs_take_a_fraction_of_the_samples():
     assert (np.diff(curves[OURS], axis=1) >= 0).all()
     grid, column = grid_of(8.0), int(0.6 * STEPS)
     assert curves[DEFAULTS][:, column].mean() > curves[TARGET][:, -1].mean()
-    assert report("log", curves, grid, np.random.default_rng(0))[-3].startswith(
-        f"| log | {OURS} | "
-    )
+    ahead = leads(curves, grid, np.random.default_rng(0))
+    assert report("log", curves, grid, ahead)[-3].startswith(f"| log | {OURS} | ")
+    assert short("log", curves, grid, ahead).count(" | ") == 7
 
 
 STUDIES = Path(__file__).parents[2] / "studies"
