@@ -32,6 +32,7 @@ from bench.core.system.machine import keep_freed_memory
 from bench.data.batches import Batches
 from bench.data.store import StoredSplit
 from bench.models.balancing import BALANCING
+from bench.models.balancing.base import GradientAggregation, GradientCombination, LossWeighting
 from bench.models.training.config import TrialConfig
 from bench.models.training.loop import Trainer
 
@@ -53,6 +54,11 @@ KINDS = [
 combinations.
 """
 NAME = "balancer"
+TITLES = {
+    "loss weightings": LossWeighting,
+    "gradient aggregations": GradientAggregation,
+    "gradient combinations": GradientCombination,
+}
 
 
 @dataclass
@@ -135,8 +141,14 @@ def costs(
     )
 
 
+def kind_of(balancer: str) -> str:
+    """The title of the group that a balancer belongs to."""
+    built = BALANCING[balancer].build
+    return next(title for title, base in TITLES.items() if issubclass(built, base))
+
+
 def main() -> None:
-    """Measures and prints."""
+    """Measures, prints all ratios, and writes the least and the largest median of each group."""
     keep_freed_memory()  # as every job does
     torch.set_num_threads(1)  # what another thread did would not be counted
     parser = writer(__doc__)
@@ -152,17 +164,20 @@ def main() -> None:
     options = parser.parse_args()
     kinds = ["static", *options.kinds]
     lines = [f"One thread of {processor()}, products in {options.precision}.", ""]
-    lines += [f"| | tasks | {' | '.join(kinds[1:])} |", "|---" * (len(kinds) + 1) + "|"]
+    groups = {title: [kind for kind in options.kinds if kind_of(kind) == title] for title in TITLES}
+    groups = {title: members for title, members in groups.items() if members}
+    heads = [f"{title}: {', '.join(members)}" for title, members in groups.items()]
+    lines += [f"| | tasks | {' | '.join(heads)} |", "|---" * (len(heads) + 2) + "|"]
     for architecture in options.architectures:
         for tasks in options.tasks:
             ratios = costs(architecture, tasks, kinds, options.precision)
-            spreads = [spread(ratios[kind]) for kind in kinds[1:]]
-            cells = [
-                f"{value['median']:.2f} ({value['least']:.2f} to {value['most']:.2f})"
-                for value in spreads
-            ]
+            medians = {kind: spread(ratios[kind])["median"] for kind in options.kinds}
+            cells = []
+            for members in groups.values():
+                values = [medians[kind] for kind in members]
+                cells.append(f"{min(values):.2f} to {max(values):.2f}")
+            print(architecture, tasks, ratios, file=sys.stderr, flush=True)
             lines.append(f"| {NAMES[architecture]} | {tasks} | {' | '.join(cells)} |")
-            print(lines[-1], file=sys.stderr, flush=True)
     replace(options.write, "balancing", "\n".join(lines))
     print("\n".join(lines))
 

@@ -72,10 +72,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
     keep_freed_memory()
-    lines = [
-        f"| layers | batch | one model, ms a step | {MEMBERS} side by side | gain |",
-        "|---|---|---|---|---|",
-    ]
+    gains_of: dict[str, list[str]] = {layers: [] for layers in LAYERS}
     for layers, batch in product(LAYERS, BATCHES):
         single, members = (
             trainer(k, layers, batch, options.rows, options.fields) for k in (1, MEMBERS)
@@ -87,8 +84,11 @@ def main() -> None:
         gains = [MEMBERS * alone / together for alone, together in pairs]
         alone, together = np.median(pairs, axis=0) / steps * 1e3
         gain = f"{np.median(gains):.2f} ({min(gains):.2f} to {max(gains):.2f})"
-        lines.append(f"| {layers} | {batch:,} | {alone:.2f} | {together:.2f} | {gain} |")
-        print(lines[-1], flush=True)
+        gains_of[layers].append(gain)
+        print(f"{layers}, {batch:,}: {alone:.2f} and {together:.2f} ms a step, {gain}", flush=True)
+    heads = ["layers", *(f"batch {batch:,}" for batch in BATCHES)]
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    lines += [f"| {layers} | {' | '.join(gains)} |" for layers, gains in gains_of.items()]
     replace(options.write, "packing", "\n".join(lines))
 
 

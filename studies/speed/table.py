@@ -8,44 +8,56 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.system.atomic import write_text
+from speed.summary import LIBRARIES, OURS
 
 NAMES = {"shared_bottom": "Shared-Bottom", "esmm": "ESMM", "mmoe": "MMoE", "ple": "PLE"}
+SHOWN = (OURS, *LIBRARIES)
+"""Systems whose AUC and memory the table has, in this order."""
+FUSED = "deepctr-torch, fused Adam"
 HEADER = (
-    "| | system | training, samples/s | × | evaluation, samples/s | × | AUC click | AUC buy | "
-    "peak memory, MB |\n|---|---|---|---|---|---|---|---|---|"
+    "| | training, samples/s | × | × with fused Adam | evaluation, samples/s | × | AUC click | "
+    "AUC buy | peak memory, MB |\n|---|---|---|---|---|---|---|---|---|"
 )
 
 
 def markdown(document: dict[str, Any]) -> str:
-    """The table of a benchmark's document: medians and ranges, mean AUC and its deviation over
-    seeds.
+    """The table of a benchmark's document: a row for each architecture. Samples a second are ours.
 
-    × is ours over that system's, by the medians; bold is the ratio to the fastest library, by
-    rounds.
+    × is ours over the fastest library, by rounds, with its range; with fused Adam, by the medians.
+    AUC and memory are those of `SHOWN`.
     """
     lines = [_conditions(document), "", HEADER]
     for architecture, systems in document["systems"].items():
-        seesaw = systems.get("seesaw")
-        for name, measures in systems.items():
-            cells = [NAMES[architecture], name]
-            for field, ratio in (
-                ("train_samples_per_s", "ratio_to_fastest_peer"),
-                ("eval_samples_per_s", "evaluation_ratio"),
-            ):
-                value = measures[field]
-                cells.append(
-                    f"{value['median']:,.0f} ({value['least']:,.0f} to {value['most']:,.0f})"
-                )
-                if name != "seesaw":
-                    cells.append(
-                        f"{seesaw[field]['median'] / value['median']:.1f}" if seesaw else ""
-                    )
-                else:
-                    cells.append(_ratio(document, ratio, architecture))
-            cells += [_auc(measures["auc"][task]) for task in ("click", "buy")]
-            cells.append(f"{measures['peak_memory_mb']['median']:,.0f}")
-            lines.append(f"| {' | '.join(cells)} |")
+        lines.append(f"| {' | '.join(_cells(document, architecture, systems))} |")
     return "\n".join(lines)
+
+
+def _cells(
+    document: dict[str, Any], architecture: str, systems: dict[str, dict[str, Any]]
+) -> list[str]:
+    """A row; what was not measured has a dash."""
+    training, evaluation = (
+        f"{systems[OURS][field]['median']:,.0f}" if OURS in systems else "–"
+        for field in ("train_samples_per_s", "eval_samples_per_s")
+    )
+    fused = "–"
+    if OURS in systems and FUSED in systems:
+        ours, theirs = (systems[name]["train_samples_per_s"]["median"] for name in (OURS, FUSED))
+        fused = f"{ours / theirs:.1f}"
+    shown = [systems[name] for name in SHOWN if name in systems]
+    return [
+        NAMES[architecture],
+        training,
+        _ratio(document, "ratio_to_fastest_peer", architecture),
+        fused,
+        evaluation,
+        _ratio(document, "evaluation_ratio", architecture),
+        *(
+            ", ".join(f"{measures['auc'][task]['mean']:.4f}" for measures in shown)
+            for task in ("click", "buy")
+        ),
+        ", ".join(f"{measures['peak_memory_mb']['median']:,.0f}" for measures in shown),
+    ]
 
 
 def writer(about: str | None) -> ArgumentParser:
@@ -87,14 +99,9 @@ def replace(path: Path | None, name: str, text: str) -> None:
 
 def _ratio(document: dict[str, Any], name: str, architecture: str) -> str:
     if architecture not in document[name]:
-        return ""
+        return "–"
     lowest, highest = document[f"{name}_range"][architecture]
-    return f"**{document[name][architecture]:.1f}** ({lowest:.1f} to {highest:.1f})"
-
-
-def _auc(value: dict[str, float | None]) -> str:
-    deviation = value["deviation"]
-    return f"{value['mean']:.4f}" + (f" ± {deviation:.4f}" if deviation is not None else "")
+    return f"{document[name][architecture]:.1f} ({lowest:.1f} to {highest:.1f})"
 
 
 def _conditions(document: dict[str, Any]) -> str:
