@@ -461,9 +461,9 @@ COLUMNS = (
     "runs",
     "U to gain",
     "picked: behind by",
-    "below 2%",
+    "picked: below 2%",
     "advised: behind by",
-    "below 2%",
+    "advised: below 2%",
     "guard broken",
     "switch",
     "wrong gain",
@@ -473,6 +473,12 @@ COLUMNS = (
     "less truth",
     "behind 50 starts",
 )
+
+
+SHOWN = (0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12)
+"""Columns of the document's table; all are printed."""
+SHARES = (0, 3, 5, 6, 7, 8, 9)
+"""Those of decisions from predictions alone."""
 
 
 def rate(right: int, total: int, nominal: float) -> str:
@@ -544,9 +550,12 @@ def cells_of(lines: Sequence[dict[str, Any]]) -> list[str]:
     ]
 
 
-def table_of(lines: Sequence[dict[str, Any]]) -> str:
+def table_of(lines: Sequence[dict[str, Any]], columns: Sequence[int] = range(len(COLUMNS))) -> str:
     """By kind of world, with and without a current model; then by number of tasks, where events
     have no values.
+
+    Args:
+        columns: places in `COLUMNS` of those to show.
     """
     groups = {
         f"{world}, {'current model' if current else 'no current model'}": [
@@ -559,10 +568,12 @@ def table_of(lines: Sequence[dict[str, Any]]) -> str:
         groups[f"{tasks} tasks, without `values`"] = [
             line for line in lines if line["tasks"] == tasks and line["world"] != "values"
         ]
-    table_lines = [f"| world | {' | '.join(COLUMNS)} |", "|---" * (1 + len(COLUMNS)) + "|"]
-    table_lines += [
-        f"| {name} | {' | '.join(cells_of(group))} |" for name, group in groups.items() if group
-    ]
+    heads = [COLUMNS[column] for column in columns]
+    table_lines = [f"| world | {' | '.join(heads)} |", "|---" * (1 + len(heads)) + "|"]
+    for name, group in groups.items():
+        if group:
+            cells = cells_of(group)
+            table_lines.append(f"| {name} | {' | '.join(cells[column] for column in columns)} |")
     return "\n".join(table_lines)
 
 
@@ -642,8 +653,10 @@ def main() -> None:
                 file=sys.stderr,
                 flush=True,
             )
-    tables = {"logs" if options.log else "decisions": table_of(lines)}
+    print(table_of(lines))
+    tables = {"logs": table_of(lines, SHARES)}
     if not options.log:
+        tables = {"decisions": table_of(lines, SHOWN)}
         tables |= {"holds": holds_table(lines), "guards": guard_table(lines)}
     for name, table in tables.items():
         print(table)

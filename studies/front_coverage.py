@@ -8,7 +8,7 @@ known.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import combinations, pairwise
 from typing import Any
 
@@ -94,17 +94,23 @@ def tally_of(setting: Setting, runs: int, seed: int = 0, draws: int = 400) -> Ta
 
 
 def coverage_table(tallies: Sequence[tuple[Setting, Tally]]) -> str:
-    """Coverage of nominal 90% intervals."""
-    lines = [
-        (
-            "| runs | mean | paired difference | hypervolume | Brier score | of who knows only the "
-            "share |"
-        ),
-        "|---|---|---|---|---|---|",
-    ]
-    for setting, tally in tallies:
-        shares = " | ".join(f"{tally.share(name):.1%}" for name in ("mean", "difference", "volume"))
-        lines.append(f"| {setting.name} | {shares} | {tally.brier:.3f} | {tally.uninformed:.3f} |")
+    """Coverage of nominal 90% intervals and Brier scores: the mean over settings, and both ends."""
+    measures: dict[str, Callable[[Tally], float]] = {
+        "mean": lambda tally: tally.share("mean"),
+        "paired difference": lambda tally: tally.share("difference"),
+        "hypervolume": lambda tally: tally.share("volume"),
+        "Brier score": lambda tally: tally.brier,
+        "of who knows only the share": lambda tally: tally.uninformed,
+    }
+    lines = ["| | mean | least | largest |", "|---|---|---|---|"]
+    for title, measure in measures.items():
+        shape = ".3f" if "Brier" in title or "who" in title else ".1%"
+        values = [(measure(tally), setting.name) for setting, tally in tallies]
+        (low, first), (high, last) = min(values), max(values)
+        mean = np.mean([value for value, _ in values])
+        lines.append(
+            f"| {title} | {mean:{shape}} | {low:{shape}}: {first} | {high:{shape}}: {last} |"
+        )
     return "\n".join(lines)
 
 
@@ -187,6 +193,9 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=2000, help="of each setting")
     options = parser.parse_args()
     tallies = [(setting, tally_of(setting, options.runs)) for setting in SETTINGS]
+    for setting, tally in tallies:
+        shares = ", ".join(f"{tally.share(name):.1%}" for name in ("mean", "difference", "volume"))
+        print(f"{setting.name}: {shares}; {tally.brier:.3f}, {tally.uninformed:.3f}")
     tables = {
         "coverage": f"{coverage_table(tallies)}\n\n{reliability_table(pooled(tallies))}",
         "pairing": pairing_table(tallies),
