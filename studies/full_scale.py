@@ -25,6 +25,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
 import psutil
 from speed.machine import processor
 from speed.table import replace, writer
@@ -184,7 +185,7 @@ def table(
     home: Path,
     options: argparse.Namespace,
 ) -> str:
-    """The table of all steps, and the search by rungs."""
+    """The table of all steps, and what the search trained."""
     search, replicates = status["search"], status["replicates"]
     size = {
         name: sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) / 1e9
@@ -204,23 +205,21 @@ def table(
             "|"
         )
     samples, rungs = search["samples"], search["rungs"]
-    heads = " | ".join(f"{rung['samples']:,} samples" for rung in rungs)
+    counts = np.sum([*search["kinds"].values()] or [[0] * len(rungs)], axis=0)
+    reached = ", ".join(
+        f"{number:,} to {rung['samples']:,} samples"
+        for number, rung in zip(counts, rungs, strict=True)
+    )
+    speeds = ", ".join(
+        f"{kind} {median(values):,.0f} ({min(values):,.0f} to {max(values):,.0f})"
+        for kind, values in sorted(jobs(home).items())
+    )
     lines += [
         "",
         f"The search had trained {samples['used']:,} of {samples['budget']:,} samples, the confirmation "
         f"{replicates} replicates. {' '.join(parts(home))} A job of the search trains a trial up "
-        "to a rung:",
-        "",
-        f"| way of sharing | {heads} | samples/s of a job |",
-        "|---" * (len(rungs) + 2) + "|",
+        f"to a rung: {reached}. Samples/s of a job: {speeds}.",
     ]
-    for kind, speeds in sorted(jobs(home).items()):
-        reached = " | ".join(
-            f"{number:,}" for number in search["kinds"].get(kind, [0] * len(rungs))
-        )
-        lines.append(
-            f"| {kind} | {reached} | {median(speeds):,.0f} ({min(speeds):,.0f} to {max(speeds):,.0f}) |"
-        )
     return "\n".join(lines)
 
 

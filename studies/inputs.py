@@ -373,7 +373,7 @@ def table(
     """Tables of each data set: a row for each variant, a column for each outcome (all, or those
     given).
 
-    A cell has the mean on test and the lead over `against`. Where trees are a variant, a last
+    A cell has the lead over `against` on test, or the mean of `against` itself. Where trees are a variant, a last
     table counts by outcome which others are surely above or below them.
     """
     by_data: dict[str, dict[str, dict[int, dict[str, Any]]]] = {}
@@ -467,7 +467,7 @@ def _leads(
                 if by_seed is baseline or not gains
                 else interval(gains, 100.0 if _in_units(name) else 1e4)
             )
-            cells.append("; ".join(part for part in (mean, lead) if part))
+            cells.append(lead or mean)
         rows.append([*cells, f"{np.mean([line['cpu'] for line in by_seed.values()]):.1f}"])
     rows.insert(1, ["---"] * len(rows[0]))
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
