@@ -459,13 +459,22 @@ TUNED_HEADS = (
 
 
 def tuned_table(settings: tuple[Setting, ...], runs: int) -> str:
-    """One row for each setting, likewise; of points alone, and of methods."""
+    """Of points alone, and of methods: a row for each setting that differs in tuning alone, and one
+    for all others.
+    """
     lines = [f"| {' | '.join(TUNED_HEADS)} |", "|" + "---|" * len(TUNED_HEADS)]
+    others = []
     for setting in settings:
         equal, ahead = tuned_of(setting, runs)
         shares = (*equal[:2], *ahead[2:], ahead[1], equal[3])
-        lines.append(f"| {setting.name} | {' | '.join(f'{share:.1%}' for share in shares)} |")
-        print(lines[-1], file=sys.stderr, flush=True)
+        print(setting.name, shares, file=sys.stderr, flush=True)
+        if "," in setting.name:
+            others.append(shares)
+        else:
+            lines.append(f"| {setting.name} | {' | '.join(f'{share:.1%}' for share in shares)} |")
+    if others:
+        ranges = [f"{min(column):.1%} to {max(column):.1%}" for column in zip(*others, strict=True)]
+        lines.append(f"| {len(others)} others, of tuning 4 | {' | '.join(ranges)} |")
     return "\n".join(lines)
 
 

@@ -60,7 +60,7 @@ from bench.search.study import Study
 
 WAYS = ("gp by rungs", "tpe", "gp from the portfolio")
 SHARES = (0.25, 0.5, 0.75, 1.0)
-"""Of the CPU seconds or of the samples that both searches of a pair reached."""
+"""Of the CPU seconds that both searches of a pair reached."""
 TABLE = Path("reports/blackbox/table.parquet")
 HOTEL = "hotel_bookings.csv.gz"
 HOTEL_LABELS = ("is_canceled=1", "total_of_special_requests=0", "booking_changes=0")
@@ -237,20 +237,19 @@ def compared(runs: Sequence[dict[str, Any]], ways: tuple[str, str]) -> list[str]
         }
         whole = hypervolume(values, objectives, reference)
 
-        def reached(run: dict[str, Any], column: int, limit: float) -> float:
-            points = [step[2] for step in run["steps"] if step[2] and step[column] <= limit]
+        def reached(run: dict[str, Any], limit: float) -> float:
+            points = [step[2] for step in run["steps"] if step[2] and step[0] <= limit]
             return hypervolume(np.array(points), objectives, reference) / whole if points else 0.0  # noqa: B023
 
         cells = [name, str(len(pairs))]
-        for column in (0, 1):
-            for share in SHARES:
-                gaps = []
-                for first, second in pairs:
-                    limit = share * min(first["steps"][-1][column], second["steps"][-1][column])
-                    gaps.append((reached(first, column, limit), reached(second, column, limit)))
-                first_volume, two = np.mean(gaps, axis=0)
-                won = sum(a > b for a, b in gaps)
-                cells.append(f"{first_volume:.3f} / {two:.3f} ({won})")
+        for share in SHARES:
+            gaps = []
+            for first, second in pairs:
+                limit = share * min(first["steps"][-1][0], second["steps"][-1][0])
+                gaps.append((reached(first, limit), reached(second, limit)))
+            first_volume, two = np.mean(gaps, axis=0)
+            won = sum(a > b for a, b in gaps)
+            cells.append(f"{first_volume:.3f} / {two:.3f} ({won})")
         a_sample = [
             np.mean([pair[side]["steps"][-1][0] / pair[side]["steps"][-1][1] for pair in pairs])
             for side in (0, 1)
@@ -261,8 +260,8 @@ def compared(runs: Sequence[dict[str, Any]], ways: tuple[str, str]) -> list[str]
 
 
 def table(runs: Sequence[dict[str, Any]], ways: tuple[str, str]) -> str:
-    """Both measures: at shares of the common CPU seconds, and of the common samples."""
-    heads = [f"{share:.0%} of {measure}" for measure in ("CPU", "samples") for share in SHARES]
+    """At shares of the common CPU seconds."""
+    heads = [f"{share:.0%} of CPU" for share in SHARES]
     head = f"| data | pairs | {' | '.join(heads)} | CPU a sample |"
     return "\n".join([head, "|---" * (len(heads) + 3) + "|", *compared(runs, ways)])
 

@@ -551,8 +551,7 @@ def cells_of(lines: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def table_of(lines: Sequence[dict[str, Any]], columns: Sequence[int] = range(len(COLUMNS))) -> str:
-    """By kind of world, with and without a current model; then by number of tasks, where events
-    have no values.
+    """By kind of world, with and without a current model.
 
     Args:
         columns: places in `COLUMNS` of those to show.
@@ -564,10 +563,6 @@ def table_of(lines: Sequence[dict[str, Any]], columns: Sequence[int] = range(len
         for world in WORLDS
         for current in (True, False)
     }
-    for tasks in TASKS:
-        groups[f"{tasks} tasks, without `values`"] = [
-            line for line in lines if line["tasks"] == tasks and line["world"] != "values"
-        ]
     heads = [COLUMNS[column] for column in columns]
     table_lines = [f"| world | {' | '.join(heads)} |", "|---" * (1 + len(heads)) + "|"]
     for name, group in groups.items():

@@ -219,25 +219,25 @@ def coverage(case: Case, runs: int) -> list[float]:
 
 
 def table(cases: Sequence[Case], runs: int) -> str:
-    """A row for each case."""
-    lines = [
-        "| outcomes | test | rate | value | gain | gains of the pick | wrong gain |",
-        "|---" * 7 + "|",
-    ]
+    """A row for each case of users, and for each metric the range of all other cases."""
+    lines = ["| test | value | gain | gains of the pick | wrong gain |", "|---" * 5 + "|"]
+    by_metric: dict[str, list[list[float]]] = {}
+    users = []
     for case in cases:
-        shares = " | ".join(f"{share:.1%}" for share in coverage(case, runs))
-        size = (
-            f"{case.count} rows"
-            if case.sizes == "no groups"
-            else f"{case.count} groups, {case.sizes}"
+        shares = coverage(case, runs)
+        print(case, shares, file=sys.stderr, flush=True)
+        if not case.users:
+            by_metric.setdefault(case.metric, []).append(shares)
+            continue
+        texts = " | ".join(f"{share:.1%}" for share in shares)
+        named = "named" if case.units else "not named"
+        users.append(f"| {case.metric}, {case.count} users, {named} as units | {texts} |")
+    for metric, found in by_metric.items():
+        texts = " | ".join(
+            f"{min(column):.1%} to {max(column):.1%}" for column in zip(*found, strict=True)
         )
-        if case.users:
-            size = (
-                f"{case.count} users, {case.sizes}, {'named' if case.units else 'not named'} as "
-                "units"
-            )
-        lines.append(f"| {case.metric} | {size} | {case.rate:.0%} | {shares} |")
-        print(lines[-1], file=sys.stderr, flush=True)
+        lines.append(f"| {metric}, {len(found)} cases | {texts} |")
+    lines += users
     return "\n".join(lines)
 
 
