@@ -477,8 +477,6 @@ COLUMNS = (
 
 SHOWN = (0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12)
 """Columns of the document's table; all are printed."""
-SHARES = (0, 3, 5, 6, 7, 8, 9)
-"""Those of decisions from predictions alone."""
 
 
 def rate(right: int, total: int, nominal: float) -> str:
@@ -614,7 +612,9 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, required=True)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument(
-        "--log", action="store_true", help="decide by `bench.decide`, one training of each model"
+        "--log",
+        action="store_true",
+        help="decide by `bench.decide`, one training of each model; only prints",
     )
     parser.add_argument("--times", type=int, default=1, help="k times as many rows as otherwise")
     parser.add_argument(
@@ -649,10 +649,13 @@ def main() -> None:
                 flush=True,
             )
     print(table_of(lines))
-    tables = {"logs": table_of(lines, SHARES)}
-    if not options.log:
-        tables = {"decisions": table_of(lines, SHOWN)}
-        tables |= {"holds": holds_table(lines), "guards": guard_table(lines)}
+    if options.log:
+        return
+    tables = {
+        "decisions": table_of(lines, SHOWN),
+        "holds": holds_table(lines),
+        "guards": guard_table(lines),
+    }
     for name, table in tables.items():
         print(table)
         write(options.write, name, table)

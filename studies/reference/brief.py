@@ -139,7 +139,7 @@ def seeds(noises: Sequence[Seeds], needed: Callable[[int | None], str]) -> Table
     return heads, tuple(rows)
 
 
-def claims(shown: Sequence[Claim], numbers: dict[str, int], few: int) -> Table:
+def claims(shown: Sequence[Claim], few: int) -> Table:
     """By source how many published leads would show with few seeds, with more and with none."""
     rows = []
     for name, found in _grouped(shown, lambda claim: claim.source.name):
@@ -152,7 +152,7 @@ def claims(shown: Sequence[Claim], numbers: dict[str, int], few: int) -> Table:
             needed.count(None),
         )
         leads_text = _range(signed(value, 2) for value in leads) if leads else "–"
-        rows.append((str(numbers[name]), leads_text, *map(str, counts)))
+        rows.append((name, leads_text, *map(str, counts)))
     heads = (
         "source",
         "leads, thousandths",
