@@ -271,7 +271,6 @@ def main() -> None:
     print("\n".join([*lines, "", *comparison]))
     if options.write:
         replace_table(options.write, "noise", "\n".join(lines))
-        replace_table(options.write, "ways", "\n".join(comparison))
 
 
 def _table(

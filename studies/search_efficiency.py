@@ -193,7 +193,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--budget", type=float, default=20, help="full-length trainings")
     parser.add_argument(
-        "--orders", action="store_true", help="compare orders of the first configurations instead"
+        "--orders", action="store_true", help="print orders of the first configurations instead"
     )
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
@@ -235,9 +235,7 @@ def main() -> None:
             ahead = leads(curves, grid, rng)
             rows.append(short(name, curves, grid, ahead))
             print("\n".join((summary[-1], *report(name, curves, grid, ahead))), flush=True)
-    if options.write and options.orders:
-        replace_table(options.write, "orders", "\n".join(rows))
-    elif options.write:
+    if options.write and not options.orders:
         replace_table(options.write, "early", "\n".join(summary))
         replace_table(options.write, "replays", "\n".join(rows))
 

@@ -383,14 +383,11 @@ def main() -> None:
     frame = pd.DataFrame(
         [line | {"best U": line["best"]["U"], "trees U": line["trees"]["U"]} for line in lines]
     )
-    print(searches_table := tables(frame), sep="\n")
-    documents = {"served-searches": searches_table}
+    print(searches_table := tables(frame))
     if ((frame["dataset"] == "kuairand-pure") & (frame["arm"] == "within")).any():
-        documents["served-columns"] = columns(frame, "kuairand-pure")
-        print(documents["served-columns"])
-    for name, text in documents.items():
-        if options.write:
-            replace_table(options.write, name, text)
+        print(columns(frame, "kuairand-pure"))
+    if options.write:
+        replace_table(options.write, "served-searches", searches_table)
 
 
 if __name__ == "__main__":
