@@ -3,7 +3,7 @@ in pairs by seed.
 
     python studies/inputs.py --raw DIR [--data census-income ...] [--variant bucket ...] [--tries 8]
         [--seeds 5] [--workers 1] [--out FILE.jsonl] [--write docs/studies/inputs-tables.md]
-        [--outcome click.auc ...]
+        [--outcome click.auc ...] [--leads reports/inputs/leads.csv]
 
 On a card with scenarios, AUC and what is served are measured in each of them, too, where a task has
 enough positives; `--outcome 'click.auc[scenario=1]'` puts them into the table.
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -29,6 +30,7 @@ from typing import Any
 
 import cpu
 import numpy as np
+import pandas as pd
 import torch
 from scipy.stats import t
 from scipy.stats.qmc import Sobol
@@ -38,6 +40,7 @@ from bench.core.objectives import Objective, default_outcomes, metric_of, primar
 from bench.core.records import Job, Scalar
 from bench.core.schema import SCENARIO, Task
 from bench.core.seeds import derive
+from bench.core.system.atomic import write_text
 from bench.core.system.machine import keep_freed_memory
 from bench.data import Store, load_card, prepare
 from bench.ledger.fusion import fused
@@ -369,9 +372,10 @@ def table(
     variants: Sequence[str],
     outcomes: Sequence[str] = (),
     against: str = FIRST,
+    file: Path | None = None,
 ) -> str:
     """Tables of each data set: a row for each variant, a column for each outcome (all, or those
-    given).
+    given). With a file, which then has all leads, one table for all data sets that counts them.
 
     A cell has the lead over `against` on test, or the mean of `against` itself. Where trees are a variant, a last
     table counts by outcome which others are surely above or below them.
@@ -383,6 +387,7 @@ def table(
             by_data.setdefault(data, {}).setdefault(variant, {})[line["replicate"]] = line
     parts = []
     beside_trees: list[str] = []
+    all_leads: list[dict[str, str]] = []
     for data in data_sets:
         first = by_data.get(data, {}).get(against)
         if first is None:
@@ -395,11 +400,69 @@ def table(
         usual = [name for name in names if f"valid/{name}" in some or ranked(metric_of(name))]
         shown_names = [name for name in names if name in (outcomes or usual)]
         parts.append(_leads(f"{data}, ahead of `{against}`", by_variant, shown_names, first))
+        all_leads += leads(data, by_variant, shown_names, against)
         if TREES in by_variant and against != TREES:
             beside_trees += _beside_trees(data, by_variant, shown_names)
+    if file is not None:
+        write_text(file, pd.DataFrame(all_leads).to_csv(index=False))
+        parts = [counted(all_leads)]
     if beside_trees:
         parts.append("\n".join([*BESIDE_TREES, *beside_trees]))
     return "\n\n".join(parts)
+
+
+def leads(
+    data: str,
+    by_variant: Mapping[str, Mapping[int, dict[str, Any]]],
+    outcomes: Sequence[str],
+    against: str,
+) -> list[dict[str, str]]:
+    """A row for each variant and outcome of a data set: mean on test, and lead with its interval in
+    .0001.
+    """
+    rows = []
+    for variant, by_seed in by_variant.items():
+        for name in outcomes:
+            means = [line["metrics"].get(f"test/{name}") for line in by_seed.values()]
+            if None in means:
+                continue
+            gains = paired(by_seed, by_variant[against], name) if variant != against else []
+            low, high = ends(gains) if len(gains) > 1 else (math.nan, math.nan)
+            lead = float(np.mean(gains)) if gains else math.nan
+            rows.append(
+                {"data": data, "against": against, "variant": variant, "outcome": name}
+                | {"mean": f"{np.mean(means):.5f}"}
+                | {
+                    title: f"{1e4 * value:+.1f}" if math.isfinite(value) else ""
+                    for title, value in (("lead", lead), ("low", low), ("high", high))
+                }
+            )
+    return rows
+
+
+def counted(rows: Sequence[dict[str, str]]) -> str:
+    """By variant and data set in how many outcomes it is surely above the first variant, and in how
+    many below.
+    """
+    data_sets = list(dict.fromkeys(row["data"] for row in rows))
+    heads = ["variant: surely above, below"]
+    for data in data_sets:
+        number = len({row["outcome"] for row in rows if row["data"] == data})
+        heads.append(f"{data}, of {number}")
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for variant in dict.fromkeys(row["variant"] for row in rows if row["low"]):
+        cells = []
+        for data in data_sets:
+            found = [
+                row
+                for row in rows
+                if (row["variant"], row["data"]) == (variant, data) and row["low"]
+            ]
+            above = sum(float(row["low"]) > 0 for row in found)
+            below = sum(float(row["high"]) < 0 for row in found)
+            cells.append(f"{above}, {below}" if found else "")
+        lines.append(f"| {variant} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 BESIDE_TREES = (
@@ -496,6 +559,9 @@ def main() -> None:
     parser.add_argument(
         "--outcome", nargs="+", default=[], help="rows of the table; all by default"
     )
+    parser.add_argument(
+        "--leads", type=Path, help="CSV file for all leads; the document then counts them"
+    )
     # what a process is begun with
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -538,7 +604,9 @@ def main() -> None:
                 [(data, variant) for data in options.data for variant in options.variant],
             )
         )
-    text = table(lines, options.data, options.variant, options.outcome, options.against)
+    text = table(
+        lines, options.data, options.variant, options.outcome, options.against, options.leads
+    )
     print(text)
     replace(options.write, options.block, text)
 

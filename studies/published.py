@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 from inputs import FIRST
 from publish import objectives_of
 from reference.answers import standings
@@ -20,6 +21,9 @@ from bench.core.errors import count
 
 ROOT = Path(__file__).parents[1]
 STUDIES = ROOT / "docs" / "studies"
+LEADS = ROOT / "reports" / "inputs" / "leads.csv"
+LEADS_OF = "inputs-tables.md"
+"""The document that the leads of `LEADS` belong to."""
 LOWER_IS_BETTER = (".rmse", ".mae", ".decile_error")
 
 
@@ -70,18 +74,18 @@ def ablations() -> dict[str, list[str]]:
     """
     tallies: dict[tuple[str, str, str], list[int]] = {}
     counted = set()  # some tables of a document repeat rows of another
-    for path in sorted(STUDIES.glob("*.md")):
-        for row in (row for table in tables(path.read_text(encoding="utf-8")) for row in table):
+    for document, document_rows in _rows_with_leads():
+        for row in document_rows:
             title = next(iter(row))
             base = re.search(r", ahead of `(.+?)`", title)
             for outcome, cell in row.items() if base is not None else ():
                 measure = outcome.partition(",")[0]
                 if measure.endswith(".pcoc"):  # best at 1: a lead is neither better nor worse
                     continue
-                key = (row[title], title, outcome, path.name)
+                key = (row[title], title, outcome, document)
                 if (bounds := re.search(r"\((\S+) to (\S+)\)", cell)) and key not in counted:
                     counted.add(key)
-                    tally = tallies.setdefault((row[title], base[1], path.name), [0, 0, 0])
+                    tally = tallies.setdefault((row[title], base[1], document), [0, 0, 0])
                     low, high = float(bounds[1]), float(bounds[2])
                     if measure.endswith(LOWER_IS_BETTER):
                         low, high = -high, -low
@@ -98,6 +102,23 @@ def ablations() -> dict[str, list[str]]:
             f"{count(better + worse + rest, 'outcome')}"
         )
     return by_variant
+
+
+def _rows_with_leads() -> Iterator[tuple[str, list[dict[str, str]]]]:
+    """The rows of tables by document; those of the leads' file belong to `LEADS_OF`."""
+    for path in sorted(STUDIES.glob("*.md")):
+        text = path.read_text(encoding="utf-8")
+        rows = [row for table in tables(text) for row in table]
+        if path.name == LEADS_OF:
+            leads = pd.read_csv(LEADS, dtype=str).dropna(subset="low")
+            rows += [
+                {
+                    f"{lead.data}, ahead of `{lead.against}`": lead.variant,
+                    lead.outcome: f"{lead.lead} ({lead.low} to {lead.high})",
+                }
+                for lead in leads.itertuples()
+            ]
+        yield path.name, rows
 
 
 def measured_costs() -> dict[tuple[str, str], str]:
