@@ -71,7 +71,7 @@ def cluster(options: Options) -> Iterator[None]:
     A cluster that this process had joined before stays joined.
 
     Raises:
-        UserError: no cluster at the address.
+        UserError: no cluster at the address, or none could be begun here.
     """
     if ray.is_initialized():
         yield
@@ -91,7 +91,13 @@ def cluster(options: Options) -> Iterator[None]:
                 f"{_short(error)}{hint}"
             ) from None
         options.note("this machine belongs to no Ray cluster: one is begun here alone")
-        ray.init(address="local", num_cpus=cores(), include_dashboard=False, **quiet)
+        try:
+            ray.init(address="local", num_cpus=cores(), include_dashboard=False, **quiet)
+        except Exception as failure:  # Ray has no type for a node that does not start in time
+            raise UserError(
+                "expected to begin a Ray cluster on this machine, but it did not start: "
+                f"{_short(failure)}"
+            ) from None
     try:
         yield
     finally:

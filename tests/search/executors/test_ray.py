@@ -136,3 +136,17 @@ def test_a_machine_that_does_not_fit_is_named_before_any_job(two_nodes, tmp_path
         match=r"^Ray machine .*: expected version 0\.0\.0 of seesaw, which the driver has",
     ):
         executor(two_nodes, train, tmp_path)
+
+
+def test_a_cluster_that_does_not_start_ends_in_one_sentence(monkeypatch):
+    def init(address, **options):
+        if address == "local":
+            raise Exception("The current node timed out during startup.")
+        raise ConnectionError("no cluster")
+
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(ours.ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ours.ray, "init", init)
+    expected = "expected to begin a Ray cluster on this machine, but it did not start: The current"
+    with pytest.raises(UserError, match=expected), ours.cluster(Options()):
+        pass
