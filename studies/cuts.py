@@ -1,6 +1,6 @@
 """How many rows each outcome needs to tell that one model is better than another, on real logs.
 
-    python studies/cuts.py --raw FOLDER [--pairs 8] [--write docs/policy.md]
+    python studies/cuts.py --raw FOLDER [--pairs 8] [--write docs/studies/statistics.md]
 
 `FOLDER` has the raw files of hotel-bookings, census-income and kuairand-pure, each in a folder of
 its name. A pair is LightGBM on all inputs, and on seven in ten of them, drawn for each pair. Both
