@@ -125,7 +125,7 @@ _EXPECTED = {
     "list": "texts, numbers or lists of these",
     "vector": "lists of numbers",
 }
-DIGITS = str.maketrans(dict.fromkeys("123456789", "0"))
+_DIGITS = str.maketrans(dict.fromkeys("123456789", "0"))
 
 
 def checked(
@@ -208,12 +208,12 @@ def check_times(
 
     It would compare as a text all the same, and land in one of the splits.
     """
-    expected_shapes = {_shape(str(end)) for end in ends}
+    expected_shapes = {spelling(str(end)) for end in ends}
     text = as_text(column, missing)
     fits: dict[str, bool] = {"": False}
     for code, value in enumerate(text.values):
         try:
-            shape = _shape(value)
+            shape = spelling(value)
         except ValueError:
             shape = ""
         if shape not in fits:
@@ -223,9 +223,9 @@ def check_times(
             sieve.refuse(text.codes == code, "time", problem)
 
 
-def _shape(time: str) -> str:
+def spelling(time: Time) -> str:
     """The spelling of a time, with 0 for each digit."""
-    return str(time_key(time)).translate(DIGITS)
+    return str(time_key(time)).translate(_DIGITS)
 
 
 def _begins_like_any(shape: str, expected_shapes: Iterable[str]) -> bool:

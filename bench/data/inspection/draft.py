@@ -27,6 +27,7 @@ from bench.data.inspection.labels import (
     Labels,
     find_labels,
     pairs_of,
+    read,
     thin_end,
 )
 from bench.data.inspection.names import exposure_key, is_person, is_request, is_unit
@@ -165,8 +166,9 @@ def draft_card(request: CardRequest, progress: Progress) -> Draft:
         request, why_seen = _with_seen(request, sample, labels, ranked_together, taken)
     as_of, labels = _without_open(request, labels, named.matures, sample)
     timed = _with_all_times(request, layout, sample, taken, progress)
-    split = find_split(request, timed, labels)
-    split = replace(split, why=(*split.why, *why_seen))
+    timed_labels = labels if timed is sample else _read_again(labels, timed)
+    split = find_split(request, timed, timed_labels)
+    split = replace(split, why=[*split.why, *why_seen])
 
     if request.units is not None:
         _check_units(request.units, sample, request.group)
@@ -274,6 +276,11 @@ def _with_all_times(
     columns = [*taken, *filter(None, (request.time, request.group))]
     all_rows = layout.read(progress, only=list(dict.fromkeys(columns)))
     return replace(all_rows, missing=sample.missing)
+
+
+def _read_again(labels: Labels, sample: InspectedRows) -> Labels:
+    """The labels of all rows."""
+    return {name: replace(label, y=read(label.rule, sample)) for name, label in labels.items()}
 
 
 def _check_inputs(columns: Sequence[ColumnDraft]) -> None:

@@ -10,16 +10,15 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BeforeValidator, TypeAdapter
 
 from bench.core.arrays import Floats, Ints, Mask
 from bench.core.errors import UserError
 from bench.core.option import Option
 from bench.core.registry import Config
-from bench.data.checks import DIGITS
+from bench.data.checks import spelling
 from bench.data.inspection.column import Counted
-from bench.data.inspection.labels import Labels, read
+from bench.data.inspection.labels import Labels
 from bench.data.inspection.names import is_event_time, is_request, words
 from bench.data.inspection.sample import InspectedRows
 from bench.data.splits import (
@@ -36,6 +35,8 @@ from bench.data.two_passes import LabelCounts
 from bench.data.values import Text
 
 SplitKind = Literal["time", "hash", "random", "files", "column"]
+Table = dict[str, Any]
+"""`[split]` of a card."""
 
 
 def _kind(value: object) -> object:
@@ -96,17 +97,12 @@ class Wish(Config):
 
 
 @dataclass(frozen=True)
-class SplitTable:
-    """`[split]` of the card, and why, in sentences."""
-
-    table: Mapping[str, Any]
-    why: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class ProposedSplit(SplitTable):
+class ProposedSplit:
     """A split tried on the rows: what each split holds, and how many rows are in none."""
 
+    table: Table
+    why: Sequence[str]
+    """Sentences."""
     counts: Mapping[str, LabelCounts]
     outside: int
 
@@ -121,9 +117,7 @@ def seen_group(
             column = sample.column(name)
             if column.single and _groups_rows(column):
                 groups.append(name)
-    if len(groups) != 1:
-        return None
-    return groups[0]
+    return groups[0] if len(groups) == 1 else None
 
 
 def _groups_rows(column: Counted) -> bool:
@@ -163,46 +157,29 @@ def find_split(wish: Wish, sample: InspectedRows, labels: Labels) -> ProposedSpl
     Raises UserError if times do not sort or are too few, a split is empty, or a task lacks a class
     in one.
     """
-    late = [label.y for label in labels.values() if label.rule.matures]
     shares = {"valid": wish.valid, "test": wish.test}
+    table: Table
     if wish.time is not None and wish.chosen == "time":
-        # Late labels are those of the rows at hand.
-        labelled = np.asarray(np.isfinite(late).all(axis=0))
-        is_whole = wish.group is not None and is_request(wish.group)
-        whole_group = sample.optional_column(wish.group if is_whole else None)
-        split = _by_time(wish, sample.column(wish.time), labelled, whole_group)
+        table, why = _by_time(wish, wish.time, sample, labels)
     elif wish.chosen in ("files", "column"):
-        split = _by_name(wish, sample)
+        table, why = _by_name(wish, sample)
     elif wish.chosen == "hash":
-        why = (
+        table = {"kind": "hash", "column": wish.hashed} | shares
+        why = [
             f"By a hash of '{wish.hashed}': all rows of one value are in the same split, in "
             "today's files and tomorrow's, so that the test asks about values that train never "
             "saw."
-        )
-        split = SplitTable({"kind": "hash", "column": wish.hashed} | shares, (why,))
+        ]
     else:
         unit = "row" if wish.group is None else "group"
-        why = (
+        table = {"kind": "random", "unit": unit} | shares
+        why = [
             f"By a seeded draw for each {unit}. "
             "If the rows have a time, a split by time is closer to what is served."
-        )
-        split = SplitTable({"kind": "random", "unit": unit} | shares, (why,))
+        ]
 
-    if late:
-        values = np.column_stack([label.y for label in labels.values()])
-    else:
-        values = np.column_stack([read(label.rule, sample) for label in labels.values()])
-    split_of_row = assigned(split.table, wish, sample)
-    counts = _counted(split_of_row, values, labels, wish)
-    return ProposedSplit(split.table, split.why, counts, int((split_of_row < 0).sum()))
-
-
-def _counted(
-    split_of_row: Assignment, values: Floats, labels: Labels, wish: Wish
-) -> dict[str, LabelCounts]:
-    """Split -> its labels of all tasks, of `values` (N, tasks); raises UserError where there are
-    too few.
-    """
+    split_of_row = assigned(table, wish, sample)
+    values = np.column_stack([label.y for label in labels.values()])
     rules = [label.rule for label in labels.values()]
     counts = dict[str, LabelCounts]()
     for number, name in enumerate(SPLITS):
@@ -212,22 +189,22 @@ def _counted(
             counts[name].check(name, "no row is in it")
         except UserError as error:
             raise UserError(f"{error}; give it a larger share, or choose another --split") from None
-    return counts
+    return ProposedSplit(table, why, counts, int((split_of_row < 0).sum()))
 
 
-def assigned(table: Mapping[str, Any], wish: Wish, sample: InspectedRows) -> Assignment:
+def assigned(table: Table, wish: Wish, sample: InspectedRows) -> Assignment:
     """(N,) the split of each row by a card's `[split]`, with validation halved as the preparation
     does it.
     """
     rule: SplitRule = TypeAdapter(SplitRule).validate_python(table)
-    times: Floats | Text | None = None
-    if wish.time is not None and (wish.chosen == "time" or "valid_from" in table):
-        time = sample.column(wish.time)
-        times = _as_text(time) if time.numbers is None else time.row_numbers
+    time = sample.optional_column(wish.time)
+    times: Floats | Text | None = _as_text(time)
+    if time is not None and time.numbers is not None:
+        times = time.row_numbers
     group = _as_text(sample.optional_column(wish.group))
     column = _as_text(sample.optional_column(table.get("column")))
     rows = SplitInput(tuple(sample.files), sample.file, times, group, column)
-    unit = group or _as_text(sample.optional_column(wish.hashed))
+    unit = column if wish.chosen == "hash" and group is None else group
     return halved(rule.assign(rows), rows, unit)
 
 
@@ -236,9 +213,6 @@ def _as_text(column: Counted | None) -> Text | None:
     if column is None:
         return None
     return Text(column.codes, tuple(column.texts()))
-
-
-_FORM = re.compile(r"0000([-/.])00(?:\1)00([TZ ]00:00(:00([.,]0+)?)?)?")
 
 
 @dataclass(frozen=True)
@@ -250,12 +224,8 @@ class Timeline:
     place: Ints
     """(N,) index into `times`; -1 where a row has no time."""
 
-    def before(self, place: int) -> Time:
-        """The last time that is before one; between whole numbers no gap is left."""
-        time = self.times[place]
-        if isinstance(time, int) and abs(time) < 2**53:
-            return time - 1
-        return self.times[place - 1]
+
+_SORTED_SPELLING = re.compile(r"0000([-/.])00(?:\1)00([TZ ]00:00(:00([.,]0+)?)?)?")
 
 
 def timeline(column: Counted) -> Timeline:
@@ -265,69 +235,44 @@ def timeline(column: Counted) -> Timeline:
     forms.
     """
     where = f"--time: '{column.name}'"
-    texts = column.texts()
-    if not texts:
-        raise UserError(f"{where}: expected times, found no value")
-
-    times: list[Time] = [*texts]
+    times: list[Time] = [*column.texts()]
     if column.numbers is not None:
-        _check_unit(column, where)
-        times = column.numbers.tolist()
-        if column.whole and abs(column.numbers).max() < 2**63:  # TOML has no larger integers
-            times = column.numbers.astype(np.int64).tolist()
+        units = {unit: fits for unit, fits in column.epochs.items() if fits.any()}
+        if len(units) > 1 and np.any([*units.values()], axis=0).all():
+            raise UserError(
+                f"{where}: expected times in one unit, found {' and '.join(units)} since 1970"
+            )
+        times = [*map(int, column.numbers)] if column.whole else column.numbers.tolist()
     try:
         keys = np.array([time_key(time) for time in times], object)
+        example_of_spelling = {spelling(time): time for time in reversed(times)}
     except ValueError as error:
         raise UserError(f"{where}: {error}") from None
     if column.numbers is None and column.type == "text":
-        _check_form(keys, texts, where)
-
+        sorts = all(map(_SORTED_SPELLING.fullmatch, example_of_spelling))
+        if len(example_of_spelling) > 1 or not sorts:
+            examples = [repr(text) for text in example_of_spelling.values()]
+            raise UserError(
+                f"{where}: expected numbers, or texts of one form such as 2024-03-01 or "
+                f"2024-03-01 10:00:00, found {' beside '.join(examples[:2])}"
+            )
     _, first, place = np.unique(keys, return_index=True, return_inverse=True)
-    in_order = [times[row] for row in first.tolist()]
-    return Timeline(in_order, np.append(place, -1)[column.codes])
-
-
-def _check_unit(column: Counted, where: str) -> None:
-    units = {unit: fits for unit, fits in column.epochs.items() if fits.any()}
-    if len(units) > 1 and np.any([*units.values()], axis=0).all():
-        raise UserError(
-            f"{where}: expected times in one unit, found {' and '.join(units)} since 1970"
-        )
-
-
-def _check_form(keys: NDArray[np.object_], texts: Sequence[str], where: str) -> None:
-    """Raises UserError where texts have two forms, or one that does not sort."""
-    example_of_form: dict[str, str] = {}
-    for key, text in zip(keys, texts, strict=True):
-        example_of_form.setdefault(key.translate(DIGITS), text)
-    if len(example_of_form) > 1 or not _FORM.fullmatch(min(example_of_form)):
-        expected = "numbers, or texts of one form such as 2024-03-01 or 2024-03-01 10:00:00"
-        examples = [repr(text) for text in example_of_form.values()]
-        raise UserError(f"{where}: expected {expected}, found {' beside '.join(examples[:2])}")
-
-
-MOST_BETWEEN = 0.01
-"""Share of rows that may be left out between two splits, so that no request has rows in both."""
+    return Timeline([times[index] for index in first], np.append(place, -1)[column.codes])
 
 
 def _by_time(
-    wish: Wish, column: Counted, labelled: Mask, whole_group: Counted | None
-) -> SplitTable:
-    """The split by a column of times.
-
-    Args:
-        labelled: (N,) whether all labels of a row are known; one truth stands for all rows.
-        whole_group: the column whose values must stay in one split, as a request's rows follow each
-            other at once.
-    """
+    wish: Wish, name: str, sample: InspectedRows, labels: Labels
+) -> tuple[Table, list[str]]:
+    """The split by a column of times, of rows whose labels are known; and why."""
+    column = sample.column(name)
     timed = timeline(column)
     times, place = timed.times, timed.place
-    counted = place[(place >= 0) & labelled]
-    latest = int(counted.max(initial=0))
+    late = [label.y for label in labels.values() if label.rule.matures]
+    counted = place[(place >= 0) & np.isfinite(late).all(axis=0)]
+    latest = int(counted.max(initial=-1))
     if latest < 2:
         raise UserError(
-            f"--time: '{wish.time}': expected labels known at three times or more, found "
-            f"{latest + 1}"
+            f"--time: '{name}': expected labels known at three times or more, found {latest + 1}"
         )
     share_until = np.cumsum(np.bincount(counted)) / len(counted)
     train_share, seen_share = 1 - wish.valid - wish.test, 1 - wish.test
@@ -337,16 +282,16 @@ def _by_time(
 
     why = [
         "By time: what is served tomorrow is learnt today, so the latest rows are the test.",
-        f"'{wish.time}' runs from {times[0]} to {times[-1]}; rows of one time stay together.",
+        f"'{name}' runs from {times[0]} to {times[-1]}; rows of one time stay together.",
     ]
     ends = [first_valid, first_test]
-    if whole_group is not None:
-        ends, clause = _ends_between(ends, place, whole_group)
-        why.append(clause)
-    table: dict[str, Any] = {
+    if wish.group is not None and is_request(wish.group):
+        ends, sentence = _ends_between(ends, place, sample.column(wish.group))
+        why.append(sentence)
+    table: Table = {
         "kind": "time",
-        "train": {"last": timed.before(ends[0])},
-        "valid": {"first": times[first_valid], "last": timed.before(ends[1])},
+        "train": {"last": times[ends[0] - 1]},
+        "valid": {"first": times[first_valid], "last": times[ends[1] - 1]},
         "test": {"first": times[first_test]},
     }
     if latest < len(times) - 1:
@@ -354,13 +299,17 @@ def _by_time(
         why.append(f"Labels of rows after {times[latest]} are open, so these are in no split.")
     untimed = len(place) - column.n_present
     if untimed:
-        why.append(f"{untimed:,} {'row has' if untimed == 1 else 'rows have'} no time; left out.")
-    return SplitTable(table, tuple(why))
+        why.append(f"Rows without a time are left out: {untimed:,}.")
+    return table, why
+
+
+MOST_BETWEEN = 0.01
+"""Share of rows that may be left out between two splits, so that no request has rows in both."""
 
 
 def _ends_between(cuts: list[int], place: Ints, group: Counted) -> tuple[list[int], str]:
-    """For each cut the place in time before which the split ends, so that no value of the group has
-    rows in two splits; and a clause.
+    """For each cut the place in time before which the split ends, so that no request, whose rows
+    follow each other at once, has rows in two splits; and a sentence.
 
     Where that would leave out too many rows, splits end at the cuts.
 
@@ -368,7 +317,7 @@ def _ends_between(cuts: list[int], place: Ints, group: Counted) -> tuple[list[in
         place: (N,) place in time of each row.
     """
     dated = (place >= 0) & (group.codes >= 0)
-    first = np.full(len(group.counts), place.max() + 1)
+    first = np.full(len(group.counts), len(place))
     last = np.full(len(group.counts), -1)
     np.minimum.at(first, group.codes[dated], place[dated])
     np.maximum.at(last, group.codes[dated], place[dated])
@@ -382,12 +331,11 @@ def _ends_between(cuts: list[int], place: Ints, group: Counted) -> tuple[list[in
         rows_between += int(((end <= place) & (place < cut)).sum())
         is_parted |= parted_here
     if ends[0] == 0 or ends[1] <= cuts[0] or rows_between > MOST_BETWEEN * len(place):
-        n_parted = int(is_parted.sum())
-        return cuts, f"{n_parted:,} values of '{group.name}' have rows in two splits."
-    clause = f"No value of '{group.name}' has rows in two splits"
+        return cuts, f"{is_parted.sum():,} values of '{group.name}' have rows in two splits."
+    sentence = f"No value of '{group.name}' has rows in two splits"
     if rows_between:
-        clause += f": {rows_between:,} rows between splits are in none"
-    return ends, f"{clause}."
+        sentence += f": {rows_between:,} rows between splits are in none"
+    return ends, f"{sentence}."
 
 
 _SPLIT_WORDS = {
@@ -420,12 +368,12 @@ def is_published(names: Sequence[str], all_named: bool = False) -> bool:
     return bool(names_of_split["train"] and names_of_split["test"])
 
 
-def _by_name(wish: Wish, sample: InspectedRows) -> SplitTable:
-    """By the names of files or the values of a column; valid is taken from train where none is
-    named.
+def _by_name(wish: Wish, sample: InspectedRows) -> tuple[Table, list[str]]:
+    """By the values of a column, else by the names of files; and why. Valid is taken from train
+    where none is named.
     """
-    if wish.column is None or wish.chosen == "files":
-        table: dict[str, Any] = {"kind": "files"}
+    if wish.column is None:
+        table: Table = {"kind": "files"}
         names, codes = list(sample.files), sample.file.astype(np.int32)
         names_of_split, why = _splits_of_files(names)
     else:
@@ -436,15 +384,17 @@ def _by_name(wish: Wish, sample: InspectedRows) -> SplitTable:
 
     table |= {split: names_of_split[split] for split in NAMED if names_of_split[split]}
     if names_of_split["valid"]:
-        return SplitTable(table, (why,))
+        return table, [why]
     in_train = np.append(np.isin(names, names_of_split["train"]), False)[codes]
     in_test = np.append(np.isin(names, names_of_split["test"]), False)[codes]
-    valid = _valid_of(wish, sample, in_train, in_test)
-    sentence = f"None of them is for validation, so valid is taken from train: {valid.why[0]}."
-    return SplitTable(table | dict(valid.table), (why, sentence))
+    valid, clause = _valid_of(wish, sample, in_train, in_test)
+    return table | valid, [
+        why,
+        f"None of them is for validation, so valid is taken from train: {clause}.",
+    ]
 
 
-def _splits_of_files(files: Sequence[str]) -> tuple[dict[str, list[str]], str]:
+def _splits_of_files(files: list[str]) -> tuple[dict[str, list[str]], str]:
     """Split -> its files, and a sentence on how they were assigned."""
     if len(files) < 2:
         raise UserError(f"--split files: expected two files or more, found {len(files)}")
@@ -453,9 +403,8 @@ def _splits_of_files(files: Sequence[str]) -> tuple[dict[str, list[str]], str]:
     if files_of_split["train"] and files_of_split["test"]:
         return files_of_split, "By file, as their names say."
     *before, last = files
-    in_order = {"train": before, "valid": [], "test": [last]}
-    if len(before) > 1:
-        in_order["train"], in_order["valid"] = before[:-1], before[-1:]
+    valid = before[1:][-1:]
+    in_order = {"train": before[: len(before) - len(valid)], "valid": valid, "test": [last]}
     why = (
         "By file, in the order they were given: the last is test, of three or more the "
         "one before it valid."
@@ -479,7 +428,7 @@ def _splits_of_values(column: str, values: Sequence[str]) -> tuple[dict[str, lis
     return values_of_split, why
 
 
-def _valid_of(wish: Wish, sample: InspectedRows, train: Mask, test: Mask) -> SplitTable:
+def _valid_of(wish: Wish, sample: InspectedRows, train: Mask, test: Mask) -> tuple[Table, str]:
     """Which part of train (N,) is valid, so that it differs from train as test (N,) does; with a
     clause on it.
     """
@@ -489,27 +438,24 @@ def _valid_of(wish: Wish, sample: InspectedRows, train: Mask, test: Mask) -> Spl
         if first is not None:
             time = timed.times[first]
             clause = f"its rows from '{wish.time}' {time} on, since test is later than train"
-            return SplitTable({"valid_from": time}, (clause,))
-    if wish.group is not None and test.any():
+            return {"valid_from": time}, clause
+    share: Table = {"valid_fraction": wish.valid}
+    if wish.group is not None:
         codes = sample.column(wish.group).codes
-        if np.isin(codes[test], codes[train]).mean() <= 0.05:
+        if np.isin(codes[test], codes[train]).sum() <= 0.05 * test.sum():
             clause = (
                 f"{wish.valid:.0%} of '{wish.group}', by its hash, since test has other values "
                 "of it than train"
             )
-            return SplitTable({"valid_fraction": wish.valid, "unit": "group"}, (clause,))
-    clause = f"{wish.valid:.0%} of its rows, by a seeded draw"
-    return SplitTable({"valid_fraction": wish.valid}, (clause,))
+            return share | {"unit": "group"}, clause
+    return share, f"{wish.valid:.0%} of its rows, by a seeded draw"
 
 
 def _start_of_valid(place: Ints, train: Mask, test: Mask, share: float) -> int | None:
     """The place in time from which a share of train's rows is; None where test is not later."""
-    train_places = np.sort(place[train & (place >= 0)])
-    test_places = place[test & (place >= 0)]
+    train_places, test_places = place[train & (place >= 0)], place[test & (place >= 0)]
     if len(train_places) == 0 or len(test_places) == 0:
         return None
-    row = min(int(len(train_places) * (1 - share)), len(train_places) - 1)
-    first = int(train_places[row])
-    if first <= train_places[0] or np.median(test_places) < first:
-        return None
-    return first
+    first = int(np.quantile(train_places, 1 - share, method="higher"))
+    is_later = train_places.min() < first <= np.median(test_places)
+    return first if is_later else None
