@@ -1,4 +1,4 @@
-"""Parses TOML and JSON that a user may have written: any error is one sentence.
+"""Parses TOML and JSON that a user may have written: any error is one sentence. Writes TOML.
 
 The one module that calls a TOML parser. Tables are nested, or flat with dotted names: {"sharing":
 {"kind": "ple"}} <-> {"sharing.kind": "ple"}.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,6 +27,29 @@ def parse_toml(text: str, where: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{where}: not valid TOML: {error}") from None
+
+
+def toml(value: Any) -> str:
+    """A value in TOML, on one line."""
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(assigned_lines(value)) + " }"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(toml, value)) + "]"
+    if isinstance(value, bool):
+        return repr(value).lower()
+    return repr(value)
+
+
+def toml_key(name: str) -> str:
+    """A key in TOML, quoted where it must be."""
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else toml(name)
+
+
+def assigned_lines(values: Mapping[str, Any]) -> list[str]:
+    """A line of TOML for each value: its key, quoted where it must be, and the value."""
+    return [f"{toml_key(name)} = {toml(value)}" for name, value in values.items()]
 
 
 def parse_value(text: str) -> Any:

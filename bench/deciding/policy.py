@@ -19,7 +19,6 @@ The current point has the score 0.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -45,6 +44,7 @@ from bench.core.objectives import (
     outcomes_of,
     ranked,
 )
+from bench.core.plain import toml, toml_key
 from bench.core.plugins import Registry
 from bench.core.registry import Config
 from bench.core.schema import Positive, Task
@@ -483,14 +483,11 @@ def toml_lines(values: Mapping[str, object], prefix: str = "") -> list[str]:
     """
     lines = []
     for key, value in values.items():
-        is_bare = re.fullmatch(r"[A-Za-z0-9_-]+", key)
-        name = prefix + (key if is_bare else json.dumps(key))
+        name = prefix + toml_key(key)
         if isinstance(value, Mapping):
             lines += toml_lines(value, f"{name}.")
-        elif value == math.inf:
-            lines.append(f"{name} = inf")
         elif value is not None:
-            lines.append(f"{name} = {json.dumps(value)}")
+            lines.append(f"{name} = {toml(value)}")
     return lines
 
 

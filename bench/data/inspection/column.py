@@ -34,8 +34,10 @@ from bench.data.values import (
 
 CLEAR = (r"\N", "NULL", "null", "Null", "NaN", "nan", "<NA>", "N/A", "n/a", "#N/A", "?")
 """They mean missing and nothing else."""
-DOUBTFUL = ("NA", "na", "None", "none", "-", "--", ".")
-"""They mean missing among numbers; among names, NA may be a country and none an answer."""
+DOUBTFUL = ("NA", "na", "None", "none", "-", "--", ".", "inf", "-inf", "Inf", "-Inf", "Infinity")
+"""They mean missing among numbers; among names, NA may be a country and none an answer. Preparing
+takes an infinite number for missing, too.
+"""
 
 _TIME = (
     r"^(\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|[A-Z][a-z]{2} \d{1,2}[, ].*\d{4}.*)"
@@ -170,16 +172,13 @@ def count_column(name: str, column: pa.ChunkedArray, missing: Collection[str] = 
     else:
         array = array.cast(value_type)  # not in a dictionary
         if pa.types.is_floating(value_type):
-            array = pc.if_else(pc.is_nan(array), None, array)
+            array = pc.if_else(pc.is_finite(array), array, None)
         codes, values = distinct(array)
 
     numbers = _numbers(values)
-    if is_text and numbers is not None and _has_leading_zeros(name, values):
+    if is_text and _has_leading_zeros(name, values):
         numbers = None
-    counted = Counted(name, "text" if is_text else str(value_type), codes, values, numbers)
-    if numbers is not None and np.isinf(numbers).any():
-        return _without_infinite(counted, numbers)
-    return counted
+    return Counted(name, "text" if is_text else str(value_type), codes, values, numbers)
 
 
 def _count_lists(
@@ -200,18 +199,6 @@ def _has_leading_zeros(name: str, texts: pa.Array) -> bool:
     if has_word(name, QUANTITIES | TIMES):
         return False
     return bool(pc.any(pc.match_substring_regex(texts, r"^0\d+$")).as_py())
-
-
-def _without_infinite(column: Counted, numbers: Floats) -> Counted:
-    """The column with infinite numbers counted as missing, as preparing counts them."""
-    finite = np.isfinite(numbers)
-    new_codes = np.append(np.where(finite, np.cumsum(finite) - 1, -1), -1).astype(np.int32)
-    return replace(
-        column,
-        codes=new_codes[column.codes],
-        distinct=column.distinct.filter(pa.array(finite)),
-        numbers=numbers[finite] if finite.any() else None,
-    )
 
 
 def _unreadable(array: pa.Array, value_type: pa.DataType) -> str | None:
@@ -243,9 +230,7 @@ def _numbers(values: pa.Array) -> Floats | None:
         numbers = np.asarray(values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
     except pa.ArrowInvalid:
         return None
-    if np.isnan(numbers).any():
-        return None
-    return numbers
+    return numbers if np.isfinite(numbers).all() else None
 
 
 def markers_in(column: Counted) -> list[str]:

@@ -4,35 +4,37 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field
 
 from bench.core import plain
+from bench.core.arrays import Mask
 from bench.core.errors import UserError, check_known
 from bench.core.option import Option
 from bench.core.system.progress import Progress
 from bench.data import sources
 from bench.data.assemble import WholeGroups
 from bench.data.codes import RowSet
-from bench.data.inspection.column import Counted, markers_in
+from bench.data.inspection.column import Counted
 from bench.data.inspection.labels import (
     LEAST_LABELS,
     Label,
     Labels,
     find_labels,
-    pairs_of,
+    positive_values,
     read,
     thin_end,
 )
-from bench.data.inspection.names import exposure_key, is_person, is_request, is_unit
+from bench.data.inspection.names import exposure_key, is_person, is_request, is_visit
 from bench.data.inspection.roles import LATER, SHOWN, WEIGHT, ColumnDraft, ColumnRole, draft_columns
-from bench.data.inspection.sample import FileLayout, InspectedRows, layout_of
+from bench.data.inspection.sample import FileLayout, InspectedRows, layout_of, markers_of
 from bench.data.inspection.split import (
     ProposedSplit,
     Wish,
@@ -49,14 +51,11 @@ INSPECTED = 1_000_000
 """Rows that are inspected where nothing else is asked for."""
 
 
-SEPARATORS = {"tab": "\t", r"\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
-
-
 def _separator(value: object) -> object:
     if not isinstance(value, str):
         return value
     try:
-        return sources.separator(SEPARATORS.get(value, value))
+        return sources.separator("\t" if value in ("tab", r"\t") else value)
     except ValueError as error:
         raise ValueError(f"{error}; 'tab' stands for a tabulator") from None
 
@@ -113,7 +112,7 @@ class Draft:
     labels: Labels
     columns: Sequence[ColumnDraft]
     split: ProposedSplit
-    proposals: tuple[Proposal, ...]
+    proposals: Sequence[Proposal]
 
     @property
     def id(self) -> str:
@@ -145,108 +144,106 @@ def draft_card(request: CardRequest, progress: Progress) -> Draft:
     if may_choose and is_published(layout.files):
         request = request.model_copy(update={"kind": "files"})
         may_choose = False
-    named = _named_columns(request, layout)
+    positives, parents, matures = _named_labels(request, layout)
+    options = _options_of_columns(request, layout, positives)
 
     sample = layout.read(progress, request.rows)
-    sample, published = _with_markers(sample, named.positives)
+    sample = replace(sample, missing=markers_of(sample))
+    published = _published_columns(sample, positives)
     if published and may_choose:
         request = request.model_copy(update={"kind": "column", "column": published[0]})
-    _check_types(named.options, sample)
-    labels = find_labels(named.positives, named.parents, sample)
-    if named.matures and not sample.complete:
+    _check_types(options, sample)
+    labels = find_labels(positives, parents, sample)
+    if matures and not sample.complete:
         raise UserError(
             f"--matures: expected all rows to be inspected, found more than {request.rows:,}: see "
             "--rows"
         )
 
-    taken = (*named.positives, *named.options, *published)
+    taken = [*positives, *options, *published]
     ranked_together = request.group or seen_group(sample, taken, is_request)
     why_seen: list[str] = []
     if may_choose and not published:
         request, why_seen = _with_seen(request, sample, labels, ranked_together, taken)
-    as_of, labels = _without_open(request, labels, named.matures, sample)
-    timed = _with_all_times(request, layout, sample, taken, progress)
-    timed_labels = labels if timed is sample else _read_again(labels, timed)
-    split = find_split(request, timed, timed_labels)
+    as_of = None
+    if matures:
+        as_of, labels = _without_open(request.time, labels, matures, sample)
+    split = _tried_split(request, layout, sample, labels, progress)
     split = replace(split, why=[*split.why, *why_seen])
 
-    if request.units is not None:
-        _check_units(request.units, sample, request.group)
-    ranked_group = sample.optional_column(ranked_together)
+    _check_units(request, sample)
     decided = _decided(request, split, labels, published)
-    split_of_row = assigned(split.table, request, sample)
-    columns, notes = draft_columns(sample, decided, labels, split_of_row, ranked_group)
+    columns, notes = draft_columns(
+        sample,
+        decided,
+        labels,
+        assigned(split.table, request, sample),
+        sample.optional_column(ranked_together),
+    )
     _check_inputs(columns)
-    if request.time is not None and sample.complete and request.chosen == "time":
-        notes += _notes_on_thin_ends(labels, sample.column(request.time))
-    for task, note in notes:
-        labels[task] = replace(labels[task], notes=(*labels[task].notes, note))
-    proposed = list(proposals(sample, columns, labels, sample.optional_column(request.group)))
+    for task, label in labels.items():
+        new_notes = [notes[task]] if task in notes else []
+        if request.time is not None and sample.complete and request.chosen == "time":
+            new_notes += thin_end(label, timeline(sample.column(request.time)).place)
+        labels[task] = replace(label, notes=(*label.notes, *new_notes))
+    proposed = proposals(sample, columns, labels, sample.optional_column(request.group))
     if request.units is not None:
         proposed = [proposal for proposal in proposed if "units" not in proposal.keys]
-    return Draft(request, layout, sample, as_of, labels, columns, split, tuple(proposed))
+    return Draft(request, layout, sample, as_of, labels, columns, split, proposed)
 
 
-@dataclass(frozen=True)
-class _NamedColumns:
-    """The columns that a request names."""
-
-    positives: Mapping[str, str]
-    """Label -> the value that means 1, or ""."""
-    parents: Mapping[str, str]
-    """Label -> the label that must happen first."""
-    matures: Mapping[str, str]
-    """Label -> a span, or the column of the time from which it is known."""
-    options: Mapping[str, str]
-    """Other column -> the option that names it."""
-
-
-def _named_columns(request: CardRequest, layout: FileLayout) -> _NamedColumns:
-    """Reads the request's pairs; a UserError for a column that is not there or is two things."""
-    columns = [name for name in layout.columns if name]
+def _named_labels(
+    request: CardRequest, layout: FileLayout
+) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
+    """Label -> the value that means 1, or ""; label -> its parent; label -> when it matures."""
     if not request.labels:
         raise UserError("expected at least one --label COLUMN, found none")
-    positives = pairs_of("--label", request.labels, columns, "buy=yes")
-    parents = pairs_of("--parent", request.parents, positives, "buy=click")
-    matures = pairs_of("--matures", request.matures, positives, "buy=7d")
-    for parent in parents.values():
-        check_known("label", parent, positives, "--parent")
-    options = _options_of_columns(request)
-    for column, option in options.items():
-        check_known("column", column, columns, option)
-        if column in positives:
-            raise UserError(f"{option}: '{column}' is a label")
-    return _NamedColumns(positives, parents, matures, options)
+    positives = positive_values(request.labels, layout.named_columns)
+    parents = Option("parent", "CHILD=PARENT", "buy=click").pairs(request.parents)
+    matures = Option("matures", "LABEL=TIME", "buy=7d").pairs(request.matures)
+    for label in (*parents, *parents.values()):
+        check_known("label", label, positives, "--parent")
+    for label in matures:
+        check_known("label", label, positives, "--matures")
+    return positives, parents, matures
 
 
-def _options_of_columns(request: CardRequest) -> dict[str, str]:
-    """Column -> the option that names it, beside labels."""
-    named = {request.time: "--time", request.group: "--group", request.column: "--split-column"}
-    for name in request.logged:
-        if name in named:
+def _options_of_columns(
+    request: CardRequest, layout: FileLayout, labels: Collection[str]
+) -> dict[str, str]:
+    """Column -> the option that names it, beside labels; a UserError for one that is not there or
+    is two things.
+    """
+    named = {
+        request.units: "--units",
+        request.time: "--time",
+        request.group: "--group",
+        request.column: "--split-column",
+    }
+    options = {column: option for column, option in named.items() if column is not None}
+    for score in request.logged:
+        if score in options:
             raise UserError(
-                f"--logged: expected the column of a score, found '{name}', which the split or the "
-                "group has"
+                f"--logged: expected the column of a score, found '{score}', which "
+                f"{options[score]} names"
             )
-    named |= dict.fromkeys(request.logged, "--logged")
-    if request.units is not None:
-        named.setdefault(request.units, "--units")
-    return {column: option for column, option in named.items() if column is not None}
+        options[score] = "--logged"
+    for column, option in options.items():
+        check_known("column", column, layout.named_columns, option)
+        if column in labels:
+            raise UserError(f"{option}: '{column}' is a label")
+    return options
 
 
-def _with_markers(
-    sample: InspectedRows, labels: Collection[str]
-) -> tuple[InspectedRows, list[str]]:
-    """The rows with the texts that mean missing in them; and columns that name train and test."""
-    missing = dict[str, None]()  # a set in order
+def _published_columns(sample: InspectedRows, labels: Collection[str]) -> list[str]:
+    """Columns that name train and test."""
     published = []
     for name in sample.table.column_names:
         column = sample.column(name)
-        missing |= dict.fromkeys(markers_in(column))
         may_name_splits = name not in labels and column.single and len(column.counts) <= 10
         if may_name_splits and is_published(column.texts(), all_named=True):
             published.append(name)
-    return replace(sample, missing=tuple(missing)), published
+    return published
 
 
 def _check_types(options: Mapping[str, str], sample: InspectedRows) -> None:
@@ -260,27 +257,25 @@ def _check_types(options: Mapping[str, str], sample: InspectedRows) -> None:
             )
 
 
-def _with_all_times(
+def _tried_split(
     request: CardRequest,
     layout: FileLayout,
     sample: InspectedRows,
-    taken: Sequence[str],
+    labels: Labels,
     progress: Progress,
-) -> InspectedRows:
-    """The named columns of all rows where a split needs times: heads of files are the oldest
-    rows.
-    """
-    by_time = request.time is not None and request.chosen in ("time", "files", "column")
-    if sample.complete or not by_time:
-        return sample
-    columns = [*taken, *filter(None, (request.time, request.group))]
-    all_rows = layout.read(progress, only=list(dict.fromkeys(columns)))
-    return replace(all_rows, missing=sample.missing)
-
-
-def _read_again(labels: Labels, sample: InspectedRows) -> Labels:
-    """The labels of all rows."""
-    return {name: replace(label, y=read(label.rule, sample)) for name, label in labels.items()}
+) -> ProposedSplit:
+    """The split, with times and labels of all rows: heads of files are the oldest rows."""
+    if sample.complete or request.time is None:
+        return find_split(request, sample, labels)
+    columns = {request.time, request.group, request.column}
+    for label in labels.values():
+        columns.update(label.rule.sources)
+    all_rows = layout.read(progress, only=[name for name in columns if name is not None])
+    all_rows = replace(all_rows, missing=sample.missing)
+    all_labels = {
+        name: replace(label, y=read(label.rule, all_rows)) for name, label in labels.items()
+    }
+    return find_split(request, all_rows, all_labels)
 
 
 def _check_inputs(columns: Sequence[ColumnDraft]) -> None:
@@ -292,16 +287,6 @@ def _check_inputs(columns: Sequence[ColumnDraft]) -> None:
         "no column is left as an input: "
         f"{'; '.join(reasons) or 'there are only labels and what the split needs'}"
     )
-
-
-def _notes_on_thin_ends(labels: Labels, time: Counted) -> list[tuple[str, str]]:
-    place = timeline(time).place
-    notes = []
-    for task, label in labels.items():
-        note = thin_end(label, place)
-        if note is not None:
-            notes.append((task, note))
-    return notes
 
 
 def _with_seen(
@@ -320,7 +305,7 @@ def _with_seen(
     person = seen_group(sample, taken, is_person)
     if group is None and (time is None or person is None):
         return request, []
-    grouped = request.model_copy(update={"group": group})
+    request = request.model_copy(update={"group": group})
     why = []
     if group is not None:
         why.append(f"'{group}' is taken for the group, by its name and since its values repeat.")
@@ -330,12 +315,12 @@ def _with_seen(
             f"{shlex.quote(person)}."
         )
     if time is None:
-        return grouped, why
-    timed = grouped.model_copy(update={"time": time})
+        return request, why
+    timed = request.model_copy(update={"time": time})
     fault = _fault_of_times(timed, sample, labels)
     if fault is not None:
         why.append(f"A split by the time '{time}' {fault}.")
-        return grouped, why
+        return request, why
     why.append(
         f"'{time}' is taken for the time. If something is wrong, say --time, --group or --split."
     )
@@ -348,61 +333,57 @@ def _fault_of_times(request: CardRequest, sample: InspectedRows, labels: Labels)
     """
     try:
         split = find_split(request, sample, labels)
-        split_of_row = assigned(split.table, request, sample).astype(np.int32)
     except UserError:
         return f"fails, see --time {shlex.quote(str(request.time))}"
-    if request.group is None:
-        return None
-    group_codes = np.where(split_of_row < 0, -1, sample.column(request.group).codes)
-    if WholeGroups().parted(group_codes, split_of_row) is None:
-        return None
-    return f"would part values of '{request.group}'"
+    group = sample.optional_column(request.group)
+    split_of_row = assigned(split.table, request, sample)
+    if _parts(split_of_row, group, split_of_row >= 0):
+        return f"would part values of '{request.group}'"
+    return None
 
 
-def _check_units(units: str, sample: InspectedRows, group: str | None) -> None:
-    """Raises UserError for units of lists, or a value of the group that has two of them."""
-    column = sample.column(units)
-    if not column.single:
-        raise UserError(
-            f"--units: expected a column of texts or numbers, found '{units}' of type {column.type}"
-        )
+def _parts(units: NDArray[Any], group: Counted | None, rows: Mask | bool = True) -> bool:
+    """Whether a value of the group has two units (N,), in these rows (N,)."""
     if group is None:
+        return False
+    groups = np.where(rows, group.codes, -1)
+    return WholeGroups().parted(groups, units.astype(np.int32)) is not None
+
+
+def _check_units(request: CardRequest, sample: InspectedRows) -> None:
+    """Raises UserError for a value of the group that has two units."""
+    if request.units is None:
         return
-    if WholeGroups().parted(sample.column(group).codes, column.codes) is not None:
+    if _parts(sample.column(request.units).codes, sample.optional_column(request.group)):
         raise UserError(
-            f"--units: expected one value of '{units}' for each '{group}', found several for one"
+            f"--units: expected one value of '{request.units}' for each '{request.group}', found "
+            "several for one"
         )
 
 
 def _without_open(
-    request: CardRequest,
-    labels: dict[str, Label],
-    matures_by_column: Mapping[str, str],
-    sample: InspectedRows,
-) -> tuple[str | None, dict[str, Label]]:
+    time: str | None, labels: Labels, matures: Mapping[str, str], sample: InspectedRows
+) -> tuple[str, dict[str, Label]]:
     """When the log was written, by its latest time; and the labels, without those that were open
     then.
     """
-    if not matures_by_column:
-        return None, labels
-    if request.time is None:
+    if time is None:
         raise UserError(
             "--matures: expected --time COLUMN beside it, the time of each row, found none"
         )
     table = sample.table
-    hours = hours_in(table[request.time], sample.missing)
+    hours = hours_in(table[time], sample.missing)
     latest = int(np.nanargmax(hours))
-    as_of = str(table[request.time][latest].as_py())
-    as_of_hours = np.full(len(hours), hours[latest])
+    as_of = str(table[time][latest].as_py())
     closed = dict(labels)
     for name, label in labels.items():
-        matures = matures_by_column.get(label.rule.sources[-1])
-        if matures is None:
+        span_or_column = matures.get(label.rule.sources[-1])
+        if span_or_column is None:
             continue
-        if not is_span(matures):
-            check_known("column", matures, table.column_names, "--matures")
-        rule = label.rule.model_copy(update={"matures": matures})
-        is_closed = rule.known(table, request.time, as_of_hours, sample.missing)
+        if not is_span(span_or_column):
+            check_known("column", span_or_column, table.column_names, "--matures")
+        rule = label.rule.model_copy(update={"matures": span_or_column})
+        is_closed = rule.known(table, time, hours[[latest]], sample.missing)
         note = (
             f"{(~is_closed).sum():,} of {len(is_closed):,} labels are open: they are known after "
             f"{as_of}"
@@ -443,71 +424,64 @@ def _decided(
 
 def proposals(
     sample: InspectedRows, columns: Sequence[ColumnDraft], labels: Labels, group: Counted | None
-) -> Iterator[Proposal]:
-    """Keys that a card could also have: units, a weight, repeated rows and parents, each with the
-    evidence for it.
+) -> list[Proposal]:
+    """Keys that a card could also have: units, a weight, how rows came to be shown, repeated rows
+    and parents, each with the evidence for it.
     """
-    units = [draft.name for draft in columns if is_unit(draft.name) and draft.role != "label"]
-    yield from _units(units, sample, group)
-    weight = next((draft.name for draft in columns if draft.why == WEIGHT), None)
-    if weight is not None:
+    proposed = _units(sample, columns, group)
+    column_of_reason = {draft.why: draft.name for draft in reversed(columns)}
+    if WEIGHT in column_of_reason:
         why = (
             "This seems to say how many rows a row stands for. Uncomment it to weigh losses and "
             "metrics."
         )
-        yield Proposal("", {"weight": weight}, why)
-    exposure = next((draft.name for draft in columns if draft.why == SHOWN), None)
-    if exposure is not None:
+        proposed.append(Proposal("", {"weight": column_of_reason[WEIGHT]}, why))
+    if SHOWN in column_of_reason:
+        column = column_of_reason[SHOWN]
         why = (
-            f"'{exposure}' seems to say how a row came to be shown. Uncomment it to judge rankings "
+            f"'{column}' seems to say how a row came to be shown. Uncomment it to judge rankings "
             "by that."
         )
-        yield Proposal("", {str(exposure_key(exposure)): exposure}, why)
-    repeated_rows = _repeated_rows(sample)
-    if repeated_rows:
+        proposed.append(Proposal("", {str(exposure_key(column)): column}, why))
+    n_repeated = 0
+    with suppress(UserError):  # a column of records, by which rows are not compared
+        n_repeated = int((~RowSet().new(sample.table)).sum())
+    if n_repeated:
         why = (
-            f"{repeated_rows:,} of {sample.table.num_rows:,} rows equal an earlier one. "
+            f"{n_repeated:,} of {sample.table.num_rows:,} rows equal an earlier one. "
             "If logged twice, uncomment this."
         )
-        yield Proposal("reader", {"drop_duplicates": True}, why)
+        proposed.append(Proposal("reader", {"drop_duplicates": True}, why))
     for name, label in labels.items():
-        if label.rule.parent is not None:
-            continue
-        parent = find_parent(label, labels)
+        parent = None if label.rule.parent else find_parent(label, labels)
         if parent is not None:
             event = f"{name} = 1" if label.binary else f"another {name} than 0"
             why = (
                 f"No row has {event} where {parent} = 0. If '{name}' can happen only after "
                 f"'{parent}', or is a stricter form of it, uncomment this."
             )
-            yield Proposal(f"tasks.{name}", {"parent": parent}, why)
-
-
-def _repeated_rows(sample: InspectedRows) -> int:
-    with suppress(UserError):  # a column of records, by which rows are not compared
-        return int((~RowSet().new(sample.table)).sum())
-    return 0
+            proposed.append(Proposal(f"tasks.{name}", {"parent": parent}, why))
+    return proposed
 
 
 def _units(
-    names: Sequence[str], sample: InspectedRows, group: Counted | None
-) -> Iterator[Proposal]:
+    sample: InspectedRows, columns: Sequence[ColumnDraft], group: Counted | None
+) -> list[Proposal]:
     """The coarsest column of somebody, or of a visit, that repeats and parts no group."""
-    if group is None:
-        n_independent, noun = sample.table.num_rows, "rows"
-    else:
+    n_independent, noun = sample.table.num_rows, "rows"
+    if group is not None:
         n_independent, noun = len(group.counts), f"values of '{group.name}'"
     coarsest: Counted | None = None
-    for name in names:
-        column = sample.column(name)
-        if not column.single or not 10 <= len(column.counts) <= 0.95 * n_independent:
+    for draft in columns:
+        if draft.role == "label" or not (is_person(draft.name) or is_visit(draft.name)):
             continue
-        if group is not None and WholeGroups().parted(group.codes, column.codes) is not None:
-            continue
-        if coarsest is None or len(column.counts) < len(coarsest.counts):
+        column = sample.column(draft.name)
+        repeats = column.single and 10 <= len(column.counts) <= 0.95 * n_independent
+        is_coarser = coarsest is None or len(column.counts) < len(coarsest.counts)
+        if repeats and is_coarser and not _parts(column.codes, group):
             coarsest = column
     if coarsest is None:
-        return
+        return []
     why = (
         f"{len(coarsest.counts):,} values of '{coarsest.name}' have {n_independent:,} {noun}, "
         "which intervals take for independent. If those of one are alike, as a user's are, "
@@ -517,7 +491,7 @@ def _units(
     everywhere = coarsest.n_present == len(coarsest.codes)
     by_request = group is not None and is_request(group.name)
     sure = everywhere and by_request and is_person(coarsest.name)
-    yield Proposal("", {"units": coarsest.name}, why, sure)
+    return [Proposal("", {"units": coarsest.name}, why, sure)]
 
 
 def find_parent(label: Label, labels: Labels) -> str | None:

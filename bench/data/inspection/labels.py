@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from bench.core.schema import SCORE
 from bench.data.checks import ZERO_ONE, Rejects, Sieve, read_labels
 from bench.data.inspection.column import Counted
 from bench.data.inspection.sample import InspectedRows
+from bench.data.reachable import auc
 from bench.data.tasks import TaskRule, in_order
 from bench.data.values import canonical
 
@@ -75,28 +76,21 @@ Labels = Mapping[str, Label]
 """By the tasks' names."""
 
 
-def pairs_of(
-    option: str, texts: Sequence[str], names: Collection[str], example: str
-) -> dict[str, str]:
-    """Reads `NAME=VALUE`: what is said of each name; of `--label`, "" where nothing is.
+def positive_values(texts: Sequence[str], columns: Collection[str]) -> dict[str, str]:
+    """Reads labels, `COLUMN` or `COLUMN=VALUE`: column -> the value that means 1, or "".
 
-    Raises UserError for another form, an unknown name, or one given twice.
+    Raises UserError for an unknown column, one given twice, or an empty value.
     """
-    kind = "column" if option == "--label" else "label"
-    values = dict[str, str]()
+    positives = dict[str, str]()
     for text in texts:
-        name, equals, value = text.partition("=")
-        if text in names:
-            name, equals, value = text, "", ""
-        if not (name and value) and (equals or option != "--label"):
-            raise UserError(
-                f"{option}: expected two names with = between, as in {example}, found '{text}'"
-            )
-        check_known(kind, name, names, option)
-        if name in values:
-            raise UserError(f"{option}: '{name}' is given twice")
-        values[name] = value
-    return values
+        column, equals, value = text.partition("=")
+        if text in columns:
+            column, equals, value = text, "", ""
+        check_known("column", column, columns, "--label")
+        if column in positives or (equals and not value):
+            raise UserError(f"--label: expected a column once, or COLUMN=VALUE, found '{text}'")
+        positives[column] = value
+    return positives
 
 
 def find_labels(
@@ -125,7 +119,7 @@ def find_labels(
     return {label.rule.name: label for label in labels.values()}
 
 
-def _task_name(column: str, positive: str, taken: Sequence[str]) -> str:
+def _task_name(column: str, positive: str, taken: Collection[str]) -> str:
     """Of a task, none of those taken; with a value that is no yes: `dead=alive` is `dead_alive`."""
     title = column
     if positive.lower() in _NO:
@@ -135,9 +129,9 @@ def _task_name(column: str, positive: str, taken: Sequence[str]) -> str:
     name = re.sub(r"[^a-z0-9]+", "_", title.lower()).strip("_")
     if not name[:1].isalpha() or name == SCORE:
         name = f"label_{name}".rstrip("_")
-    numbered = re.compile(rf"{re.escape(name)}(_\d+)?")
-    same = sum(1 for taken_name in taken if numbered.fullmatch(taken_name))
-    return f"{name}_{same + 1}" if same else name
+    while name in taken:
+        name += "_2"
+    return name
 
 
 def _label(name: str, sample: InspectedRows, column: Counted, positive: str) -> Label:
@@ -155,46 +149,39 @@ def _label(name: str, sample: InspectedRows, column: Counted, positive: str) -> 
     notes = []
     if column.n_present < rows:
         notes.append(f"{rows - column.n_present:,} of {rows:,} rows have no label")
-    reading, note = _reading_of(column, texts, positive, where)
-    if note is not None:
-        notes.append(note)
-    rule = TaskRule(name=name, column=column.name, **reading)
-    return Label(rule, read(rule, sample), tuple(notes))
+    yes = tuple(text for text in texts if text.lower() in _YES)
+    no = tuple(text for text in texts if text.lower() in _NO)
+    all_yes_or_no = yes and no and len(yes) + len(no) == len(texts)
+    option = f"--label {column.name}=VALUE"
 
-
-def _reading_of(
-    column: Counted, texts: Sequence[str], positive: str, where: str
-) -> tuple[dict[str, Any], str | None]:
-    """How a task reads its column: options of `TaskRule`; and a note on a choice that may be
-    wrong.
-    """
+    reading: dict[str, Any] = {}
     if positive:
         value = canonical(positive)
         if value not in texts:
             raise UserError(f"{where}: {unknown('value', positive, texts[:50])}")
-        return {"positive": (value,)}, None
-    if {text.lower() for text in texts} <= set(ZERO_ONE):
-        return {}, None
-
-    yes = tuple(text for text in texts if text.lower() in _YES)
-    no = tuple(text for text in texts if text.lower() in _NO)
-    all_yes_or_no = yes and no and len(yes) + len(no) == len(texts)
-    if all_yes_or_no and (column.numbers is None or len(texts) == 2):
-        return {"positive": yes, "negative": no}, None
-
-    option = f"--label {column.name}=VALUE"
-    if len(texts) == 2:
+        reading = {"positive": (value,)}
+    elif {text.lower() for text in texts} <= set(ZERO_ONE):
+        pass  # as a task reads them
+    elif all_yes_or_no and (column.numbers is None or len(texts) == 2):
+        reading = {"positive": yes, "negative": no}
+    elif len(texts) == 2:
         rarer = int(np.argmin(column.counts))
-        note = f"the rarer of two values is taken for 1; if it is not, say {option}"
-        return {"positive": (texts[rarer],), "negative": (texts[1 - rarer],)}, note
-    if column.numbers is None:
+        reading = {"positive": (texts[rarer],), "negative": (texts[1 - rarer],)}
+        notes.append(f"the rarer of two values is taken for 1; if it is not, say {option}")
+    elif column.numbers is not None:
+        reading = {"kind": "regression"}
+        number = next(text for text in texts if text not in ("0", "1"))
+        notes.append(
+            f"labels such as {number} are numbers, which are predicted; for a yes or no say "
+            f"{option}"
+        )
+    else:
         raise UserError(
             f"{where}: expected 0 and 1, two values or numbers, found {len(texts):,} texts such as "
             f"{', '.join(map(repr, texts[:3]))}; say which means 1 with {option}"
         )
-    number = next(text for text in texts if text not in ("0", "1"))
-    note = f"labels such as {number} are numbers, which are predicted; for a yes or no say {option}"
-    return {"kind": "regression"}, note
+    rule = TaskRule(name=name, column=column.name, **reading)
+    return Label(rule, read(rule, sample), tuple(notes))
 
 
 def read(rule: TaskRule, sample: InspectedRows) -> Floats:
@@ -205,6 +192,7 @@ def read(rule: TaskRule, sample: InspectedRows) -> Floats:
 
 
 def _child(label: Label, parent: Label) -> Label:
+    """The label with its parent; rows that have it without the parent are counted."""
     rule, parent_rule = label.rule, parent.rule
     column, parent_column = rule.sources[-1], parent_rule.sources[-1]
     if not parent.binary:
@@ -220,48 +208,44 @@ def _child(label: Label, parent: Label) -> Label:
         )
 
     update: dict[str, Any] = {"parent": parent_rule.name}
-    y, notes = label.y, label.notes
+    y = label.y
     stray = int((np.nan_to_num(y[parent.y == 0]) != 0).sum())
-    if stray:
-        remedy = "look at them"
-        if label.binary and not (rule.positive or parent_rule.positive):
-            remedy = "the product of the labels counts them as 0"
-            update |= {"column": None, "columns": (*parent_rule.sources, *rule.sources)}
-            y = y * parent.y
-        notes = (
-            *notes,
-            f"{stray:,} rows have another {rule.name} than 0 though {parent_rule.name} = 0: "
-            f"{remedy}",
-        )
-    return Label(rule.model_copy(update=update), y, notes)
+    if not stray:
+        return replace(label, rule=rule.model_copy(update=update))
+    remedy = "look at them"
+    if label.binary and not (rule.positive or parent_rule.positive):
+        remedy = "the product of the labels counts them as 0"
+        update |= {"column": None, "columns": (*parent_rule.sources, *rule.sources)}
+        y = y * parent.y
+    note = f"{stray:,} rows have another {rule.name} than 0 though {parent_rule.name} = 0: {remedy}"
+    return Label(rule.model_copy(update=update), y, (*label.notes, note))
 
 
 PIECES = 20
 """Parts of a log by time, in which positives are counted."""
 
 
-def thin_end(label: Label, place: Ints) -> str | None:
-    """A note where positives thin out in the latest rows by `place` (N,) in time, as those of late
+def thin_end(label: Label, place: Ints) -> list[str]:
+    """A note, where positives thin out in the latest rows by `place` (N,) in time, as those of late
     events do.
 
     The last part then has less than .8 of the rate before, by five standard errors.
     """
     rows = np.flatnonzero(~np.isnan(label.y) & (place >= 0))
     if not label.binary or len(rows) < PIECES * LEAST_LABELS:
-        return None
+        return []
     in_order = rows[np.argsort(place[rows], kind="stable")]
     rates = [float(label.y[piece].mean()) for piece in np.array_split(in_order, PIECES)]
-    last = rates[-1]
-    first_half = np.array(rates[: PIECES // 2])
-    before = float(first_half.mean())
-    error = math.sqrt(before * (1 - before) * PIECES / len(rows)) + first_half.std()
+    first_half, last = rates[: PIECES // 2], rates[-1]
+    before = float(np.mean(first_half))
+    error = math.sqrt(before * (1 - before) * PIECES / len(rows)) + np.std(first_half)
     if last >= 0.8 * before or before - last < 5 * error:
-        return None
-    return (
+        return []
+    return [
         f"Positives thin out: {last:.1%} of the latest rows, {before:.1%} of earlier ones. "
         'If they follow later, say how long it takes (matures = "7d") '
         "and when the log was written (as_of)."
-    )
+    ]
 
 
 FOLDS = 5
@@ -281,25 +265,11 @@ def out_of_fold(cells: Ints, label: Label, prior_rows: float = 1.0) -> float:
     cell, y = cells[seen], label.y[seen]
     key = cell * FOLDS + np.random.default_rng(0).integers(0, FOLDS, len(y))
     size = (int(cells.max()) + 1) * FOLDS
-    rows: Floats = np.bincount(key, minlength=size).reshape(-1, FOLDS).astype(np.float64)
-    total: Floats = np.bincount(key, y, size).reshape(-1, FOLDS).astype(np.float64)
+    rows = np.bincount(key, minlength=size).reshape(-1, FOLDS)
+    total = np.bincount(key, y, size).reshape(-1, FOLDS)
     other_rows = rows.sum(axis=1, keepdims=True) - rows
     other_total = total.sum(axis=1, keepdims=True) - total
     mean = ((other_total + prior_rows * y.mean()) / (other_rows + prior_rows)).ravel()
     if label.binary:
-        return _auc_of_cells(mean, rows.ravel(), total.ravel())
-    spread = float(((y - y.mean()) ** 2).sum())
-    if spread == 0:
-        return 0.0
-    return 1 - float(((y - mean[key]) ** 2).sum()) / spread
-
-
-def _auc_of_cells(score: Floats, rows: Floats, positives: Floats) -> float:
-    """AUC of rows, of which those of a cell (C,) have one score."""
-    from sklearn.metrics import roc_auc_score
-
-    classes = np.repeat([1, 0], len(score))
-    scores = np.tile(np.round(score, 12), 2)
-    weights = np.concatenate([positives, rows - positives])
-    occurs = weights > 0
-    return float(roc_auc_score(classes[occurs], scores[occurs], sample_weight=weights[occurs]))
+        return auc(y.astype(np.float32), np.round(mean, 12)[key])
+    return 1 - float(((y - mean[key]) ** 2).sum() / ((y - y.mean()) ** 2).sum())

@@ -10,9 +10,11 @@ list is what the ranking decides. A planned and an actual time tell a delay only
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
-from bench.core.arrays import Floats, Mask
+from bench.core.arrays import Floats, Ints, Mask
 from bench.core.system.machine import tree_threads
 from bench.data.inspection.column import Counted
 from bench.data.inspection.labels import LEAST_LABELS, Label, Labels, out_of_fold
@@ -35,11 +37,9 @@ def find_leak(column: Counted, labels: Labels, group: Counted | None = None) -> 
     if len(column.counts) == 0:
         return None
     strongest = _strongest_evidence(column, labels)
-    if strongest is not None:
-        return strongest
-    if is_afterwards(column.name):
+    if strongest is None and is_afterwards(column.name):
         return "its name says what somebody did"
-    return find_place(column, group)
+    return strongest or find_place(column, group)
 
 
 def _strongest_evidence(column: Counted, labels: Labels) -> str | None:
@@ -138,78 +138,68 @@ MOST, RARER = 30_000, 500
 """Rows on which trees are grown and tried; and how many of each class of a task come on top."""
 
 
-class JointLeaks:
-    """Some rows of all inputs, for boosted trees: where these tell a label almost fully, an input
-    is known too late.
+def rows_of_trees(labels: Labels) -> Ints:
+    """Some rows that have a label, with many of each class, for `joint_leaks`."""
+    labelled = [~np.isnan(label.y) for label in labels.values()]
+    order = np.random.default_rng(0).permutation(np.flatnonzero(np.any(labelled, axis=0)))
+    chosen = [order[:MOST]]
+    for label in labels.values():
+        # AUC does not depend on how many rows there are of each class.
+        chosen += [order[label.y[order] == value][: 2 * RARER] for value in (0, 1)]
+    return np.unique(np.concatenate(chosen))
+
+
+def joint_leaks(labels: Labels, rows: Ints, inputs: Mapping[str, Floats]) -> dict[str, str]:
+    """Task -> a note on what all inputs together tell, of tasks that boosted trees tell almost
+    fully: an input is then known too late.
+
+    Args:
+        rows: (n,) of N, see `rows_of_trees`.
+        inputs: name -> (n,) numbers, or codes of values.
     """
+    if not inputs:
+        return {}
+    notes = {}
+    # On so few rows, threads that wait for each other cost more than they gain.
+    with tree_threads(1):
+        for name, label in labels.items():
+            note = _joint_leak(label, label.y[rows], inputs)
+            if note is not None:
+                notes[name] = note
+    return notes
 
-    def __init__(self, labels: Labels) -> None:
-        self._labels = {
-            name: label for name, label in labels.items() if label.fewest >= 5 * LEAST_LABELS
-        }
-        self._columns: dict[str, Floats] = {}
-        labelled = [~np.isnan(label.y) for label in self._labels.values()]
-        order = np.random.default_rng(0).permutation(np.flatnonzero(np.any(labelled, axis=0)))
-        chosen = [order[:MOST]]
-        for label in self._labels.values():
-            if label.binary:
-                # AUC does not depend on how many rows there are of each class.
-                y = label.y[order]
-                chosen += [order[y == 0][: 2 * RARER], order[y == 1][: 2 * RARER]]
-        self._rows = np.unique(np.concatenate(chosen))
 
-    def add(self, column: Counted) -> None:
-        """An input: its numbers, or the codes of its values."""
-        values = column.codes.astype(np.float64)
-        if column.numbers is not None:
-            values = column.row_numbers
-        self._columns[column.name] = values[self._rows]
+def _joint_leak(label: Label, y: Floats, columns: Mapping[str, Floats]) -> str | None:
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+    from sklearn.inspection import permutation_importance
+    from sklearn.metrics import get_scorer
 
-    def notes(self) -> list[tuple[str, str]]:
-        """(task, what the inputs tell of it, and which of them); of suspicious tasks alone."""
-        if not self._columns:
-            return []
-        inputs = np.column_stack([*self._columns.values()])
-        notes = []
-        # On so few rows, threads that wait for each other cost more than they gain.
-        with tree_threads(1):
-            for name, label in self._labels.items():
-                note = self._note(label, inputs)
-                if note is not None:
-                    notes.append((name, note))
-        return notes
+    if label.fewest < 5 * LEAST_LABELS:
+        return None
+    inputs = np.column_stack([*columns.values()])
+    labelled = ~np.isnan(y)
+    in_train = np.random.default_rng(1).random(len(inputs)) < 0.7
+    train, tried = in_train & labelled, ~in_train & labelled
+    train_inputs = inputs[train]
+    train_inputs[:, np.isnan(train_inputs).all(axis=0)] = 0.0  # bins of nothing are an error
+    kind, scoring = HistGradientBoostingRegressor, "r2"
+    if label.binary:
+        kind, scoring = HistGradientBoostingClassifier, "roc_auc"
+    trees = kind(learning_rate=0.2, max_iter=60, early_stopping=False, random_state=0)
+    trees.fit(train_inputs, y[train])
+    score = get_scorer(scoring)(trees, inputs[tried], y[tried])
+    if score < SUSPECT:
+        return None
 
-    def _note(self, label: Label, inputs: Floats) -> str | None:
-        from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-        from sklearn.inspection import permutation_importance
-        from sklearn.metrics import get_scorer
-
-        y = label.y[self._rows]
-        labelled = ~np.isnan(y)
-        in_train = np.random.default_rng(1).random(len(inputs)) < 0.7
-        train, tried = in_train & labelled, ~in_train & labelled
-        train_inputs = inputs[train]
-        train_inputs[:, np.isnan(train_inputs).all(axis=0)] = 0.0  # bins of nothing are an error
-        if label.binary:
-            kind, scoring = HistGradientBoostingClassifier, "roc_auc"
-        else:
-            kind, scoring = HistGradientBoostingRegressor, "r2"
-        trees = kind(learning_rate=0.2, max_iter=60, early_stopping=False, random_state=0)
-        trees.fit(train_inputs, y[train])
-        score = get_scorer(scoring)(trees, inputs[tried], y[tried])
-        if score < SUSPECT:
-            return None
-
-        losses = permutation_importance(
-            trees, inputs[tried], y[tried], scoring=scoring, n_repeats=1, random_state=0
-        ).importances_mean
-        worst_first = sorted(zip(-losses, self._columns, strict=True))
-        # A column is named where a fifth of what the trees tell beyond chance goes without it.
-        least_loss = 0.2 * (score - label.chance)
-        named = [name for minus_loss, name in worst_first if -minus_loss >= least_loss]
-        named = named or [worst_first[0][1]]
-        return (
-            f"the inputs together tell it almost fully ({label.measure} {score:.4f} on other rows, "
-            f"by boosted trees), above all {' and '.join(map(repr, named[:3]))}; move what is "
-            "known only afterwards to post_exposure"
-        )
+    losses = permutation_importance(
+        trees, inputs[tried], y[tried], scoring=scoring, n_repeats=1, random_state=0
+    ).importances_mean
+    # A column is named where a fifth of what the trees tell beyond chance goes without it.
+    least_loss = min(0.2 * (score - label.chance), losses.max())
+    worst_first = sorted(zip(-losses, columns, strict=True))
+    named = [repr(name) for minus_loss, name in worst_first[:3] if -minus_loss >= least_loss]
+    return (
+        f"the inputs together tell it almost fully ({label.measure} {score:.4f} on other rows, "
+        f"by boosted trees), above all {' and '.join(named)}; move what is known only afterwards "
+        "to post_exposure"
+    )

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import re
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from bench.core.plain import parse_toml
+from bench.core.plain import assigned_lines, parse_toml, toml, toml_key
 from bench.core.system.atomic import write_text
 from bench.data.inspection.draft import Draft
 from bench.data.inspection.labels import Label
@@ -38,17 +35,13 @@ def _as_lines(section: Iterable[str]) -> str:
     return "".join(f"{line}\n" for line in section)
 
 
-def _assignments(values: Mapping[str, Any]) -> list[str]:
-    return [f"{key(name)} = {toml(value)}" for name, value in values.items()]
-
-
 def _proposed(draft: Draft, table: str) -> Iterator[str]:
     """What may hold in a table, as comments, each under its reason."""
     for proposal in draft.proposals:
         if proposal.table != table:
             continue
         yield from comment(proposal.why)
-        lines = _assignments(proposal.keys)
+        lines = assigned_lines(proposal.keys)
         yield from lines if proposal.live else [f"# {line}" for line in lines]
 
 
@@ -61,7 +54,7 @@ def _head(draft: Draft) -> Iterator[str]:
         "and change what you know better."
     )
     unstated = {"licence": "not stated", "citation": "none", "homepage": "none"}
-    yield from _assignments({"id": draft.id, "title": draft.id} | unstated)
+    yield from assigned_lines({"id": draft.id, "title": draft.id} | unstated)
     if request.folder != ".":
         yield f"folder = {toml(request.folder)}"
     if request.group is not None:
@@ -142,7 +135,7 @@ def _split(draft: Draft) -> Iterator[str]:
             description += f", {task} {_label_facts(facts)}"
         yield from comment(description)
     yield "[split]"
-    yield from _assignments(split.table)
+    yield from assigned_lines(split.table)
 
 
 def _label_facts(facts: Mapping[str, float | int]) -> str:
@@ -164,7 +157,7 @@ def _task(name: str, label: Label, draft: Draft) -> Iterator[str]:
     for note in label.notes:
         yield from comment(_sentence(note))
     yield "[[tasks]]"
-    yield from _assignments(label.table)
+    yield from assigned_lines(label.table)
     yield from _proposed(draft, f"tasks.{name}")
 
 
@@ -204,7 +197,7 @@ def _columns(draft: Draft) -> Iterator[str]:
 
 def _assignment(column: ColumnDraft) -> str:
     option = column.option or {}
-    return f"{key(column.input)} = {toml(option['kind'] if len(option) == 1 else option)}"
+    return f"{toml_key(column.input)} = {toml(option['kind'] if len(option) == 1 else option)}"
 
 
 def _facts(column: ColumnDraft) -> str:
@@ -220,24 +213,6 @@ def _example(text: str) -> str:
     if len(text) > 40:
         text = f"{text[:40]}…"
     return toml(text)
-
-
-def toml(value: Any) -> str:
-    """A value in TOML, on one line."""
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    if isinstance(value, Mapping):
-        return "{ " + ", ".join(_assignments(value)) + " }"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(toml, value)) + "]"
-    if isinstance(value, bool):
-        return repr(value).lower()
-    return repr(value)
-
-
-def key(name: str) -> str:
-    """A key in TOML, quoted where it must be."""
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else toml(name)
 
 
 def comment(text: str, indent: str = "") -> list[str]:

@@ -5,18 +5,20 @@ target rates.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from bench.core.arrays import Floats
 from bench.data.columns import KINDS
 from bench.data.columns.base import Finding
 from bench.data.inspection.column import Counted
 from bench.data.inspection.labels import LEAST_LABELS, Labels, out_of_fold
-from bench.data.inspection.leaks import JointLeaks, find_leak, find_place
+from bench.data.inspection.leaks import find_leak, find_place, joint_leaks, rows_of_trees
 from bench.data.inspection.names import (
     TIMES,
     exposure_key,
@@ -67,8 +69,8 @@ def draft_columns(
     labels: Labels,
     split: Assignment,
     group: Counted | None,
-) -> tuple[list[ColumnDraft], list[tuple[str, str]]]:
-    """The drafts in order; and (task, note) on what all inputs together tell, where it is
+) -> tuple[list[ColumnDraft], dict[str, str]]:
+    """The drafts in order; and task -> a note on what all inputs together tell, where it is
     suspicious.
 
     Args:
@@ -79,7 +81,8 @@ def draft_columns(
         name: replace(label, y=np.where(split == TEST, np.nan, label.y))
         for name, label in labels.items()
     }
-    joint_leaks = JointLeaks(train_labels)
+    tree_rows = rows_of_trees(train_labels)
+    tree_inputs = dict[str, Floats]()
     taken = set(sample.table.column_names)
     drafts = []
     for name in sample.table.column_names:
@@ -88,12 +91,15 @@ def draft_columns(
         if name in decided:
             role, why = decided[name]
         else:
-            role, why = next(_roles(column, finding, labels, split, group))
+            role, why = _role(column, finding, labels, split, group)
         if role == "time" and not finding.makes_input:
             why = finding.why
         rate = None
         if role == "input":
-            joint_leaks.add(column)
+            values = column.codes.astype(np.float64)
+            if column.numbers is not None:
+                values = column.row_numbers
+            tree_inputs[name] = values[tree_rows]
             if finding.category:
                 rate = find_rate(column, train_labels, split)
         if role == "post-exposure" and find_place(column, group) is not None:
@@ -112,28 +118,24 @@ def draft_columns(
             rate=rate,
         )
         drafts.append(draft)
-    return drafts, joint_leaks.notes()
+    return drafts, joint_leaks(train_labels, tree_rows, tree_inputs)
 
 
-def _roles(
+def _role(
     column: Counted, finding: Finding, labels: Labels, split: Assignment, group: Counted | None
-) -> Iterator[tuple[ColumnRole, str]]:
-    """All that a column may be, and why; the first is right."""
+) -> tuple[ColumnRole, str]:
+    """What a column that nobody named is, and why."""
     if column.numbers is not None and is_todays_score(column.name):
-        yield "logged", "its name is that of the score by which the log was ranked"
+        return "logged", "its name is that of the score by which the log was ranked"
     if column.numbers is not None and len(column.counts) > 1 and exposure_key(column.name):
-        yield "left out", SHOWN
-    if finding.why != WEIGHT:
-        leak = find_leak(column, labels, group)
-        if leak is not None:
-            yield "post-exposure", leak
-    if not finding.makes_input:
-        yield "left out", finding.why
-    if finding.category:
-        novelty = _find_new(column, split)
-        if novelty is not None:
-            yield "left out", novelty
-    yield "input", finding.why
+        return "left out", SHOWN
+    leak = None if finding.why == WEIGHT else find_leak(column, labels, group)
+    if leak is not None:
+        return "post-exposure", leak
+    novelty = _find_new(column, split) if finding.category else None
+    if novelty is not None:
+        return "left out", novelty
+    return ("input" if finding.makes_input else "left out"), finding.why
 
 
 def _renamed(column: str, finding: Finding, taken: set[str]) -> Finding:
@@ -170,39 +172,34 @@ UNREAD = {
 
 def find_kind(column: Counted, labels: Labels) -> Finding:
     """The input that a column makes, by the first kind that claims it, or why it makes none."""
-    fault = next(_unread(column), None)
+    fault = _unread(column)
     if fault is not None:
         return Finding(None, fault)
-    identity = None
     for kind in KINDS.values():
-        if not kind.by_form:
-            identity = next(_identity(column), None)
-            if identity is not None:
-                return Finding(None, identity)
+        identity = None if kind.by_form else _identity(column)
+        if identity is not None:
+            return Finding(None, identity)
         finding = kind.draft(column, labels)
         if finding is not None:
             return finding
     raise AssertionError(f"no kind of column claims '{column.name}'")
 
 
-def _unread(column: Counted) -> Iterator[str]:
+def _unread(column: Counted) -> str | None:
     """Why no kind can read a column, or has anything to read."""
     if not column.name:
-        yield "it has no name"
+        return "it has no name"
     if not column.readable:
-        yield f"values of type {column.type} make no input; write them as text or numbers"
+        return f"values of type {column.type} make no input; write them as text or numbers"
     if len(column.counts) == 0:
-        yield "always missing"
+        return "always missing"
     if len(column.counts) == 1 and column.n_present == len(column.codes) and not column.vector:
-        yield "constant"
+        return "constant"
     if column.type == "text" and column.numbers is None:
         for form, why in UNREAD.items():
             if column.matching(form).all():
-                yield why
-
-
-MOST_TEXTS = 20_000
-"""Distinct texts that are looked at."""
+                return why
+    return None
 
 
 LEAST_RUNS = 1_000
@@ -217,16 +214,18 @@ def _in_runs(column: Counted) -> bool:
     return column.n_present == len(column.codes) and starts == len(column.counts)
 
 
-def _identity(column: Counted) -> Iterator[str]:
+def _identity(column: Counted) -> str | None:
     """Why single values say nothing of later rows: a time, a weight, free text, or an id of a row
     or a visit.
     """
     n_values = len(column.counts)
     nearly_unique = column.n_present >= 20 and n_values > 0.95 * column.n_present
     if column.numbers is not None:
-        yield from _identity_of_numbers(column, column.numbers, nearly_unique)
-    elif n_values > column.n_present / 2 and _words_between(column) >= 3:
-        yield "free text"
+        reason = _identity_of_numbers(column, column.numbers, nearly_unique)
+        if reason is not None:
+            return reason
+    elif n_values > column.n_present / 2 and _mean_blanks(column) >= 3:
+        return "free text"
     rows_each = column.n_present / n_values
     if (column.numbers is None or column.whole) and n_values >= 50 and 1.05 < rows_each <= 20:
         advice = (
@@ -234,24 +233,26 @@ def _identity(column: Counted) -> Iterator[str]:
             "them in one split"
         )
         if is_visit(column.name):
-            yield f"the id of a household or a visit, by its name, with {advice}"
-        elif n_values >= LEAST_RUNS and not is_named_otherwise(column.name) and _in_runs(column):
-            yield (
+            return f"the id of a household or a visit, by its name, with {advice}"
+        if n_values >= LEAST_RUNS and not is_named_otherwise(column.name) and _in_runs(column):
+            return (
                 "rows of one value follow each other, as those of a household or a visit do, "
                 f"with {advice}"
             )
     if column.numbers is None and nearly_unique:
-        yield "another value in (almost) every row, as an id of the row or free text has"
+        return "another value in (almost) every row, as an id of the row or free text has"
+    return None
 
 
-def _words_between(column: Counted) -> float:
+def _mean_blanks(column: Counted) -> float:
     """Mean number of blanks in a text."""
-    return float(np.mean([text.count(" ") for text in column.texts(MOST_TEXTS)]))
+    blanks = pc.count_substring(column.distinct.cast(pa.string()), " ")
+    return float(pc.mean(blanks).as_py())
 
 
-def _identity_of_numbers(column: Counted, numbers: Floats, nearly_unique: bool) -> Iterator[str]:
+def _identity_of_numbers(column: Counted, numbers: Floats, nearly_unique: bool) -> str | None:
     if _yyyymmdd(numbers):
-        yield f'a date: {LATER}; derive = "weekday_of_yyyymmdd" makes an input of it'
+        return f'a date: {LATER}; derive = "weekday_of_yyyymmdd" makes an input of it'
     fine = len(column.counts) > column.n_present / 2
     for unit, fits in column.epochs.items():
         if fits.all() and (fine or has_word(column.name, TIMES)):
@@ -259,33 +260,22 @@ def _identity_of_numbers(column: Counted, numbers: Floats, nearly_unique: bool) 
             suffix = {"seconds": "s", "milliseconds": "ms"}.get(unit)
             if suffix is not None:
                 why += f'; derive = "hour_of_unix_{suffix}" makes an input of it'
-            yield why
+            return why
     if is_weight(column.name) and numbers.min() >= 0 and numbers.max() > 0:
-        yield WEIGHT
-    if column.whole and nearly_unique and (is_id(column.name) or _counts_up(column)):
-        yield "another value in (almost) every row, as a row's number or id has"
-
-
-def _counts_up(column: Counted) -> bool:
-    """Whether a row has more than the row before it; not in all, as several files may begin
-    again.
-    """
-    return bool((np.diff(column.row_numbers) > 0).mean() > 0.99)
+        return WEIGHT
+    # Several files may begin again.
+    counts_up = (np.diff(column.row_numbers) > 0).mean() > 0.99
+    if column.whole and nearly_unique and (is_id(column.name) or counts_up):
+        return "another value in (almost) every row, as a row's number or id has"
+    return None
 
 
 def _yyyymmdd(numbers: Floats) -> bool:
     """Whether numbers are dates such as 20240301."""
-    year, month, day = numbers // 10000, numbers // 100 % 100, numbers % 100
-    fits = (
-        (year >= 1900)
-        & (year <= 2100)
-        & (month >= 1)
-        & (month <= 12)
-        & (day >= 1)
-        & (day <= 31)
-        & (day % 1 == 0)
-    )
-    return len(numbers) > 1 and bool(fits.all())
+    is_year = (numbers >= 1900_00_00) & (numbers < 2101_00_00)
+    is_month = np.isin(numbers // 100 % 100, range(1, 13))
+    is_day = np.isin(numbers % 100, range(1, 32))
+    return len(numbers) > 1 and bool((is_year & is_month & is_day).all())
 
 
 def _find_new(column: Counted, split: Assignment) -> str | None:
@@ -323,16 +313,15 @@ def find_rate(column: Counted, labels: Labels, split: Assignment) -> str | None:
     if n_values <= 100 or covered < 0.5:
         return None
 
-    gains = [
-        (out_of_fold(cells, label, 20.0) - label.chance, label)
-        for label in labels.values()
-        if label.fewest >= LEAST_LABELS
-    ]
-    gain, label = max(gains, default=(0.0, None), key=lambda pair: pair[0])
-    if label is None or gain < 0.05:
+    best, gain = None, 0.05
+    for label in labels.values():
+        if label.fewest >= LEAST_LABELS:
+            label_gain = out_of_fold(cells, label, 20.0) - label.chance
+            if label_gain >= gain:
+                best, gain = label, label_gain
+    if best is None:
         return None
     return (
         f"{covered:.0%} of validation's rows have a value that {OFTEN} rows of train or more have, "
-        f"and the rates alone tell '{label.rule.name}' ({label.measure} "
-        f"{gain + label.chance:.4f})"
+        f"and the rates alone tell '{best.rule.name}' ({best.measure} {gain + best.chance:.4f})"
     )

@@ -4,8 +4,8 @@ read.
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Collection, Generator, Sequence
+import sys
+from collections.abc import Collection, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from glob import escape
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from bench.core.errors import UserError, repeated
 from bench.core.system.progress import Progress, Silent
-from bench.data.inspection.column import Counted, count_column
+from bench.data.inspection.column import Counted, count_column, markers_in
 from bench.data.readers.base import RawTable
 from bench.data.readers.blocks import lines
 from bench.data.readers.csv import read_csv
@@ -65,6 +65,11 @@ class FileLayout:
     """Names, in the order of the first file."""
 
     @property
+    def named_columns(self) -> list[str]:
+        """Those that have a name."""
+        return [name for name in self.columns if name]
+
+    @property
     def files(self) -> tuple[str, ...]:
         """As a card names them, where `*`, `?` and `[` would stand for several files."""
         return tuple(escape(path.name) for path in self.paths)
@@ -81,7 +86,7 @@ class FileLayout:
         )
 
     def read(
-        self, progress: Progress, limit: int | None = None, only: Sequence[str] | None = None
+        self, progress: Progress, limit: int = sys.maxsize, only: Sequence[str] | None = None
     ) -> InspectedRows:
         """Reads the head of each file, or all of it.
 
@@ -89,18 +94,17 @@ class FileLayout:
         rows at all.
 
         Args:
-            limit: rows of all files together, each file giving an equal share; None for all.
+            limit: rows of all files together, each file giving an equal share.
             only: columns to read; None for all.
         """
-        columns = list(self.columns if only is None else only)
-        share = None if limit is None else max(limit // len(self.paths), 1)
+        columns = self.columns if only is None else only
+        share = max(limit // len(self.paths), 1)
         heads = []
-        complete = True
         for path in self.paths:
-            head, is_whole = self._head(path, columns, share, progress)
-            heads.append(head)
-            complete = complete and is_whole
-
+            with closing(self.parts(path, columns, progress)) as parts:
+                heads.append(_head(parts, columns, share))
+        complete = all(head.num_rows <= share for head in heads)
+        heads = [head.slice(0, share) for head in heads]
         try:
             table = pa.concat_tables(heads, promote_options="permissive").unify_dictionaries()
         except (pa.ArrowTypeError, pa.ArrowInvalid) as error:
@@ -113,20 +117,25 @@ class FileLayout:
         file = np.repeat(np.arange(len(heads), dtype=np.int16), [head.num_rows for head in heads])
         return InspectedRows(self.files, file, table, complete)
 
-    def _head(
-        self, path: Path, columns: Sequence[str], limit: int | None, progress: Progress
-    ) -> tuple[pa.Table, bool]:
-        """The first rows of a file, all without a limit; and whether it has no others."""
-        tables = []
-        rows = 0
-        with closing(self.parts(path, columns, progress)) as parts:
-            for part in parts:
-                tables.append(part.table.select(columns))
-                rows += part.table.num_rows
-                if limit is not None and rows > limit:
-                    break
-        is_whole = limit is None or rows <= limit
-        return pa.concat_tables(tables).slice(0, limit), is_whole
+
+def _head(parts: Iterable[RawTable], columns: Sequence[str], share: int) -> pa.Table:
+    """The first parts of a file that have more than a share of rows, or all."""
+    tables = []
+    rows = 0
+    for part in parts:
+        tables.append(part.table.select(columns))
+        rows += part.table.num_rows
+        if rows > share:
+            break
+    return pa.concat_tables(tables)
+
+
+def markers_of(sample: InspectedRows) -> tuple[str, ...]:
+    """Texts that mean missing in some column, in the order of columns."""
+    markers = dict[str, None]()  # a set in order
+    for name in sample.table.column_names:
+        markers |= dict.fromkeys(markers_in(sample.column(name)))
+    return tuple(markers)
 
 
 def layout_of(
@@ -167,33 +176,16 @@ def layout_of(
 
 
 def _kind(path: Path) -> FileKind:
-    try:
-        with path.open("rb") as file:
-            start = file.read(4)
-    except FileNotFoundError:
-        raise UserError(f"file not found: {path}") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-    return "parquet" if start == b"PAR1" or path.name.endswith(ENDINGS) else "csv"
+    if not path.is_file():
+        raise UserError(f"file not found: {path}")
+    return "parquet" if path.name.endswith(ENDINGS) else "csv"
 
 
 def _guess_separator(path: Path) -> str:
-    """The separator that cuts the first line into most fields, and the second, where one does, into
-    as many.
-    """
-    first_lines = islice(filter(bytes.strip, lines(path)), 2)
-    head = [line.decode(errors="replace").rstrip("\r\n") for line in first_lines]
-    fields_in_lines = {}
-    for separator in SEPARATORS:
-        try:
-            rows = list(csv.reader(head, delimiter=separator))
-        except csv.Error:  # reading says what is wrong
-            return ","
-        fields_in_lines[separator] = [len(row) for row in rows]
+    """The separator that stands most often in the first two lines, in the one that has fewer."""
+    first_lines = [*islice(filter(bytes.strip, lines(path)), 2)]
 
-    fitting = [
-        separator
-        for separator, counts in fields_in_lines.items()
-        if max(counts, default=0) > 1 and len(set(counts)) == 1
-    ]
-    return max(fitting or SEPARATORS, key=lambda separator: fields_in_lines[separator][:1])
+    def fewest(separator: str) -> int:
+        return min((line.count(separator.encode()) for line in first_lines), default=0)
+
+    return max(SEPARATORS, key=fewest)

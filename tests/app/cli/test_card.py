@@ -176,7 +176,7 @@ def mistakes(tmp_path_factory):
         ("log.csv --label click --group click", "is a label"),
         (
             "log.csv --label click --logged user_id --group user_id",
-            "which the split or the group has",
+            "found 'user_id', which --group names",
         ),
         ("log.csv --label click --out card.txt", "ends in .toml"),
     ],

@@ -2,7 +2,7 @@ import pytest
 from data_toys import sample_of
 
 from bench.core.errors import UserError
-from bench.data.inspection.labels import find_labels, pairs_of
+from bench.data.inspection.labels import find_labels, positive_values
 from bench.data.tasks import TaskRule
 
 
@@ -34,7 +34,7 @@ def test_how_a_label_is_read(values, table):
 
 
 def test_the_value_that_means_yes_may_be_said():
-    assert pairs_of("--label", ["y=b=c", "a=b"], ["y", "a=b"], "") == {"y": "b=c", "a=b": ""}
+    assert positive_values(["y=b=c", "a=b"], ["y", "a=b"]) == {"y": "b=c", "a=b": ""}
     assert one(["a", "b", "c"], "b").table["positive"] == ["b"]
     assert one([1.0, 2.0, 3.0], "2.0").table["positive"] == ["2"]
     with pytest.raises(UserError, match="unknown value 'd'"):

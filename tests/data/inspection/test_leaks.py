@@ -4,7 +4,7 @@ import pytest
 from data_toys import known
 
 from bench.data.inspection.column import count_column
-from bench.data.inspection.leaks import JointLeaks, find_leak
+from bench.data.inspection.leaks import find_leak, joint_leaks, rows_of_trees
 from bench.data.inspection.names import is_afterwards
 
 N = 4000
@@ -99,10 +99,8 @@ RNG = np.random.default_rng(0)
 
 
 def together(labels, *columns):
-    leaks = JointLeaks(labels)
-    for column in columns:
-        leaks.add(column)
-    return dict(leaks.notes())
+    rows = rows_of_trees(labels)
+    return joint_leaks(labels, rows, {column.name: column.row_numbers[rows] for column in columns})
 
 
 @pytest.mark.parametrize("binary", [True, False])

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import r2_score, roc_auc_score
 
+from bench.core.plain import toml, toml_key
 from bench.data.inspection.column import count_column, markers_in
 from bench.data.inspection.labels import FOLDS, out_of_fold
-from bench.data.inspection.render import comment, key, toml
+from bench.data.inspection.render import comment
 from bench.data.inspection.roles import find_kind, find_rate
 
 
@@ -44,7 +45,7 @@ def test_counts_are_those_of_a_counter(dictionary):
     ],
 )
 def test_numbers(array, numbers, whole):
-    column = count_column("c", array)
+    column = count_column("c", array, ["inf"])
     assert (None if column.numbers is None else column.numbers.tolist()) == numbers
     assert column.whole == whole
 
@@ -57,6 +58,7 @@ def test_numbers(array, numbers, whole):
         (["DE", "NA"], []),
         (["DE", "?"], ["?"]),
         (["-1", "3", "4"], []),
+        (["1", "inf", "-inf"], ["inf", "-inf"]),
     ],
 )
 def test_texts_that_mean_missing(values, markers):
@@ -90,7 +92,9 @@ NUMBER = st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_inf
 @given(st.dictionaries(TEXT, TEXT | NUMBER | st.booleans() | st.lists(TEXT)))
 def test_what_is_written_reads_back(values):
     assert (
-        tomllib.loads("".join(f"{key(name)} = {toml(value)}\n" for name, value in values.items()))
+        tomllib.loads(
+            "".join(f"{toml_key(name)} = {toml(value)}\n" for name, value in values.items())
+        )
         == values
     )
 
