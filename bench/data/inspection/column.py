@@ -22,6 +22,7 @@ from bench.data.values import (
     DATES,
     NUMBERS,
     TEXTS,
+    by_code,
     canonical,
     coded,
     distinct,
@@ -79,6 +80,11 @@ class Counted:
         return int(self.counts.sum())
 
     @property
+    def everywhere(self) -> bool:
+        """Whether no row lacks a value."""
+        return self.n_present == len(self.codes)
+
+    @property
     def single(self) -> bool:
         """Whether it has one value a row that a card can use."""
         return self.readable and not self.lists and not self.vector
@@ -130,13 +136,13 @@ class Counted:
         order = np.argsort(self.numbers)
         edges = self.numbers[order][1:][begins(self.counts[order], ranges)]
         range_of_value = np.searchsorted(edges, self.numbers, side="right")
-        return np.append(range_of_value, len(edges) + 1)[self.codes]
+        return by_code(range_of_value, self.codes, len(edges) + 1)
 
     @cached_property
     def row_numbers(self) -> Floats:
         """(N,) numbers, NaN where missing."""
         assert self.numbers is not None
-        return np.append(self.numbers, np.nan)[self.codes]
+        return by_code(self.numbers, self.codes, np.nan)
 
     def matching(self, pattern: str) -> Mask:
         """(V,) which of the distinct texts match a pattern."""

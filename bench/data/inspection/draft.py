@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 from collections.abc import Collection, Mapping, Sequence
@@ -22,7 +23,7 @@ from bench.core.system.progress import Progress
 from bench.data import sources
 from bench.data.assemble import WholeGroups
 from bench.data.codes import RowSet
-from bench.data.inspection.column import Counted
+from bench.data.inspection.column import Counted, markers_in
 from bench.data.inspection.labels import (
     LEAST_LABELS,
     Label,
@@ -34,7 +35,7 @@ from bench.data.inspection.labels import (
 )
 from bench.data.inspection.names import exposure_key, is_person, is_request, is_visit
 from bench.data.inspection.roles import LATER, SHOWN, WEIGHT, ColumnDraft, ColumnRole, draft_columns
-from bench.data.inspection.sample import FileLayout, InspectedRows, layout_of, markers_of
+from bench.data.inspection.sample import FileLayout, InspectedRows, layout_of
 from bench.data.inspection.split import (
     ProposedSplit,
     Wish,
@@ -144,12 +145,17 @@ def draft_card(request: CardRequest, progress: Progress) -> Draft:
     if may_choose and is_published(layout.files):
         request = request.model_copy(update={"kind": "files"})
         may_choose = False
-    positives, parents, matures = _named_labels(request, layout)
+    if not request.labels:
+        raise UserError("expected at least one --label COLUMN, found none")
+    positives = positive_values(request.labels, layout.named_columns)
+    parents = _pairs(Option("parent", "CHILD=PARENT", "buy=click"), request.parents, positives)
+    matures = _pairs(Option("matures", "LABEL=TIME", "buy=7d"), request.matures, positives)
+    for parent in parents.values():
+        check_known("label", parent, positives, "--parent")
     options = _options_of_columns(request, layout, positives)
 
     sample = layout.read(progress, request.rows)
-    sample = replace(sample, missing=markers_of(sample))
-    published = _published_columns(sample, positives)
+    sample, published = _with_markers(sample, positives)
     if published and may_choose:
         request = request.model_copy(update={"kind": "column", "column": published[0]})
     _check_types(options, sample)
@@ -168,7 +174,7 @@ def draft_card(request: CardRequest, progress: Progress) -> Draft:
     as_of = None
     if matures:
         as_of, labels = _without_open(request.time, labels, matures, sample)
-    split = _tried_split(request, layout, sample, labels, progress)
+    split = _tried_split(request, layout, sample, labels, taken, progress)
     split = replace(split, why=[*split.why, *why_seen])
 
     _check_units(request, sample)
@@ -192,20 +198,12 @@ def draft_card(request: CardRequest, progress: Progress) -> Draft:
     return Draft(request, layout, sample, as_of, labels, columns, split, proposed)
 
 
-def _named_labels(
-    request: CardRequest, layout: FileLayout
-) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
-    """Label -> the value that means 1, or ""; label -> its parent; label -> when it matures."""
-    if not request.labels:
-        raise UserError("expected at least one --label COLUMN, found none")
-    positives = positive_values(request.labels, layout.named_columns)
-    parents = Option("parent", "CHILD=PARENT", "buy=click").pairs(request.parents)
-    matures = Option("matures", "LABEL=TIME", "buy=7d").pairs(request.matures)
-    for label in (*parents, *parents.values()):
-        check_known("label", label, positives, "--parent")
-    for label in matures:
-        check_known("label", label, positives, "--matures")
-    return positives, parents, matures
+def _pairs(option: Option, texts: list[str], labels: Collection[str]) -> dict[str, str]:
+    """Label -> what an option says of it."""
+    pairs = option.pairs(texts)
+    for label in pairs:
+        check_known("label", label, labels, f"--{option.name}")
+    return pairs
 
 
 def _options_of_columns(
@@ -235,15 +233,19 @@ def _options_of_columns(
     return options
 
 
-def _published_columns(sample: InspectedRows, labels: Collection[str]) -> list[str]:
-    """Columns that name train and test."""
+def _with_markers(
+    sample: InspectedRows, labels: Collection[str]
+) -> tuple[InspectedRows, list[str]]:
+    """The rows with the texts that mean missing in them; and columns that name train and test."""
+    missing = dict[str, None]()  # a set in order
     published = []
     for name in sample.table.column_names:
         column = sample.column(name)
+        missing |= dict.fromkeys(markers_in(column))
         may_name_splits = name not in labels and column.single and len(column.counts) <= 10
         if may_name_splits and is_published(column.texts(), all_named=True):
             published.append(name)
-    return published
+    return replace(sample, missing=tuple(missing)), published
 
 
 def _check_types(options: Mapping[str, str], sample: InspectedRows) -> None:
@@ -262,15 +264,14 @@ def _tried_split(
     layout: FileLayout,
     sample: InspectedRows,
     labels: Labels,
+    taken: Sequence[str],
     progress: Progress,
 ) -> ProposedSplit:
     """The split, with times and labels of all rows: heads of files are the oldest rows."""
     if sample.complete or request.time is None:
         return find_split(request, sample, labels)
-    columns = {request.time, request.group, request.column}
-    for label in labels.values():
-        columns.update(label.rule.sources)
-    all_rows = layout.read(progress, only=[name for name in columns if name is not None])
+    columns = {*taken, request.time, request.group} - {None}
+    all_rows = layout.read(progress, only=[*map(str, columns)])
     all_rows = replace(all_rows, missing=sample.missing)
     all_labels = {
         name: replace(label, y=read(label.rule, all_rows)) for name, label in labels.items()
@@ -335,8 +336,8 @@ def _fault_of_times(request: CardRequest, sample: InspectedRows, labels: Labels)
         split = find_split(request, sample, labels)
     except UserError:
         return f"fails, see --time {shlex.quote(str(request.time))}"
-    group = sample.optional_column(request.group)
     split_of_row = assigned(split.table, request, sample)
+    group = sample.optional_column(request.group)
     if _parts(split_of_row, group, split_of_row >= 0):
         return f"would part values of '{request.group}'"
     return None
@@ -396,29 +397,24 @@ def _decided(
     request: CardRequest, split: ProposedSplit, labels: Labels, published: Sequence[str]
 ) -> dict[str, tuple[ColumnRole, str]]:
     """The columns that are no inputs whatever they hold, and why; of two reasons the last."""
-    decided = dict[str | None, tuple[ColumnRole, str]]()
-    for name in published:
-        why = (
-            "its values name train and test, so it is the publisher's split, which --split-column "
-            "uses"
-        )
-        decided[name] = ("left out", why)
-    if request.group is not None and is_request(request.group):
-        why = "its rows are ranked together, and tomorrow's values are new ones"
-        decided[request.group] = ("left out", why)
-    for name in request.logged:
-        why = "the score that ranked when the log was written, as --logged says"
-        decided[name] = ("logged", why)
-    decided[request.column] = ("split", "it assigns rows to splits")
+    published_why = (
+        "its values name train and test, so it is the publisher's split, which --split-column uses"
+    )
+    group_why = "its rows are ranked together, and tomorrow's values are new ones"
+    logged_why = "the score that ranked when the log was written, as --logged says"
+    hash_why = "the split goes by its hash, so valid and test hold no value that train knows"
     hashed = request.group if split.table.get("unit") == "group" else request.hashed
-    why = "the split goes by its hash, so valid and test hold no value that train knows"
-    decided[hashed] = ("split", why)
+    decided: dict[str | None, tuple[ColumnRole, str]]
+    decided = dict.fromkeys(published, ("left out", published_why))
+    if request.group is not None and is_request(request.group):
+        decided[request.group] = ("left out", group_why)
+    decided |= dict.fromkeys(request.logged, ("logged", logged_why))
+    decided[request.column] = ("split", "it assigns rows to splits")
+    decided[hashed] = ("split", hash_why)
     decided[request.time] = ("time", LATER)
     for label in labels.values():
-        for name in label.rule.sources:
-            decided[name] = ("label", "")
-    for label in labels.values():
-        decided[label.rule.matures] = ("left out", "from this time on a label is known")
+        decided |= dict.fromkeys(label.rule.sources, ("label", ""))
+        decided.setdefault(label.rule.matures, ("left out", "from this time on a label is known"))
     return {name: role for name, role in decided.items() if name is not None}
 
 
@@ -488,9 +484,8 @@ def _units(
         f"intervals are too narrow. The line units = '{coarsest.name}' on the card resamples them "
         "together."
     )
-    everywhere = coarsest.n_present == len(coarsest.codes)
     by_request = group is not None and is_request(group.name)
-    sure = everywhere and by_request and is_person(coarsest.name)
+    sure = coarsest.everywhere and by_request and is_person(coarsest.name)
     return [Proposal("", {"units": coarsest.name}, why, sure)]
 
 
@@ -500,13 +495,13 @@ def find_parent(label: Label, labels: Labels) -> str | None:
     """
     something = np.nan_to_num(label.y) != 0
     happened = int(something.sum())
-    positives: dict[str, float] = {}
+    rarest, fewest = None, math.inf
     for name, parent in labels.items():
         # Rows that would have the label without the parent, were they unrelated.
         expected_without = happened * (1 - parent.mean)
-        if not parent.binary or expected_without < LEAST_LABELS:
+        n_positive = np.nansum(parent.y)
+        if not parent.binary or expected_without < LEAST_LABELS or something[parent.y == 0].any():
             continue
-        n_positive = float(np.nansum(parent.y))
-        if n_positive >= happened + label.binary and not something[parent.y == 0].any():
-            positives[name] = n_positive
-    return min(positives, key=positives.__getitem__, default=None)
+        if happened + label.binary <= n_positive < fewest:
+            rarest, fewest = name, n_positive
+    return rarest

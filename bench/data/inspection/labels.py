@@ -106,9 +106,10 @@ def find_labels(
         parents: column of a label -> that of its parent.
     """
     labels: dict[str, Label] = {}
+    taken = list[str]()
     for column, positive in positives.items():
-        name = _task_name(column, positive, [label.rule.name for label in labels.values()])
-        labels[column] = _label(name, sample, sample.column(column), positive)
+        taken.append(_task_name(column, positive, taken))
+        labels[column] = _label(taken[-1], sample, sample.column(column), positive)
     try:
         parents_first = in_order(parents)
     except ValueError as error:
@@ -147,7 +148,7 @@ def _label(name: str, sample: InspectedRows, column: Counted, positive: str) -> 
             f"{where}: expected both classes, found {values} in the {rows:,} rows inspected"
         )
     notes = []
-    if column.n_present < rows:
+    if not column.everywhere:
         notes.append(f"{rows - column.n_present:,} of {rows:,} rows have no label")
     yes = tuple(text for text in texts if text.lower() in _YES)
     no = tuple(text for text in texts if text.lower() in _NO)
@@ -263,13 +264,10 @@ def out_of_fold(cells: Ints, label: Label, prior_rows: float = 1.0) -> float:
     """
     seen = ~np.isnan(label.y)
     cell, y = cells[seen], label.y[seen]
-    key = cell * FOLDS + np.random.default_rng(0).integers(0, FOLDS, len(y))
-    size = (int(cells.max()) + 1) * FOLDS
-    rows = np.bincount(key, minlength=size).reshape(-1, FOLDS)
-    total = np.bincount(key, y, size).reshape(-1, FOLDS)
-    other_rows = rows.sum(axis=1, keepdims=True) - rows
-    other_total = total.sum(axis=1, keepdims=True) - total
-    mean = ((other_total + prior_rows * y.mean()) / (other_rows + prior_rows)).ravel()
+    cell_and_fold = cell * FOLDS + np.random.default_rng(0).integers(0, FOLDS, len(y))
+    other_rows = np.bincount(cell)[cell] - np.bincount(cell_and_fold)[cell_and_fold]
+    other_total = np.bincount(cell, y)[cell] - np.bincount(cell_and_fold, y)[cell_and_fold]
+    mean = (other_total + prior_rows * y.mean()) / (other_rows + prior_rows)
     if label.binary:
-        return auc(y.astype(np.float32), np.round(mean, 12)[key])
-    return 1 - float(((y - mean[key]) ** 2).sum() / ((y - y.mean()) ** 2).sum())
+        return auc(y.astype(np.float32), np.round(mean, 12))
+    return 1 - float(((y - mean) ** 2).sum() / ((y - y.mean()) ** 2).sum())

@@ -19,6 +19,7 @@ from bench.core.system.machine import tree_threads
 from bench.data.inspection.column import Counted
 from bench.data.inspection.labels import LEAST_LABELS, Label, Labels, out_of_fold
 from bench.data.inspection.names import HISTORY, PLACES, SURE_PLACES, has_word, is_afterwards
+from bench.data.values import by_code
 
 SUSPECT = 0.98
 """AUC of a binary label, or share of a regression label's variance, from which a column is
@@ -44,23 +45,21 @@ def find_leak(column: Counted, labels: Labels, group: Counted | None = None) -> 
 
 def _strongest_evidence(column: Counted, labels: Labels) -> str | None:
     cells = column.cells(64, exact=256)
-    something = np.append(~_says_nothing(column), False)[column.codes]
+    something = by_code(~_says_nothing(column), column.codes, False)
     missing = column.codes < 0
-    evidence = list[tuple[float, str]]()
+    strongest, clause_of_strongest = -1.0, None
     for name, label in labels.items():
         if label.fewest < LEAST_LABELS:
             continue
         score = out_of_fold(cells, label)
         if score >= SUSPECT:
-            evidence.append((score, f"it alone tells '{name}' ({label.measure} {score:.4f})"))
-            continue
-        for rows, where in ((something, "0 or missing but for"), (missing, "missing in")):
-            clause = _implied(rows, where, label)
-            if clause is not None:
-                evidence.append((score, clause))
-    if not evidence:
-        return None
-    return max(evidence, key=lambda scored: scored[0])[1]
+            clause: str | None = f"it alone tells '{name}' ({label.measure} {score:.4f})"
+        else:
+            clause = _implied(something, "0 or missing but for", label)
+            clause = clause or _implied(missing, "missing in", label)
+        if clause is not None and score > strongest:
+            strongest, clause_of_strongest = score, clause
+    return clause_of_strongest
 
 
 def _says_nothing(column: Counted) -> Mask:
@@ -108,18 +107,16 @@ def find_place(column: Counted, group: Counted | None) -> str | None:
     Ranks of sales do not: they leave out many whole numbers.
     """
     is_named_place = has_word(column.name, PLACES) and not has_word(column.name, HISTORY)
-    if column.numbers is None or not is_named_place:
+    if column.numbers is None or not column.whole or not is_named_place:
         return None
-    low, high = float(column.numbers.min()), float(column.numbers.max())
-    if not column.whole or low not in (0, 1) or len(column.numbers) < 0.9 * (high - low + 1):
+    low, high = column.numbers.min(), column.numbers.max()
+    if low not in (0, 1) or len(column.numbers) < 0.9 * (high - low + 1):
         return None
+    counts = f"it counts from {low:.0f} up to {high:.0f}"
     if group is None:
         if not has_word(column.name, SURE_PLACES):
             return None
-        return (
-            f"it counts from {low:.0f} up to {high:.0f} and its name is that of a place, known "
-            "after ranking only"
-        )
+        return f"{counts} and its name is that of a place, known after ranking only"
     present = (column.codes >= 0) & (group.codes >= 0)
     groups = group.codes[present].astype(np.int64)
     pairs = groups * len(column.counts) + column.codes[present]
@@ -128,9 +125,9 @@ def find_place(column: Counted, group: Counted | None) -> str | None:
     if rows_per_group < 2 or unique_share < 0.95:
         return None
     return (
-        f"in each '{group.name}', of {rows_per_group:.1f} rows on average, it counts from "
-        f"{low:.0f} up to {high:.0f}, and {unique_share:.1%} of the rows have one of their own: it "
-        "seems to be the place, which is known after ranking only"
+        f"in each '{group.name}', of {rows_per_group:.1f} rows on average, {counts}, and "
+        f"{unique_share:.1%} of the rows have one of their own: it seems to be the place, which is "
+        "known after ranking only"
     )
 
 

@@ -140,11 +140,6 @@ def is_named_otherwise(name: str) -> bool:
     return is_person(name) or has_word(name, QUANTITIES | TIMES | _ITEMS)
 
 
-def is_unit(name: str) -> bool:
-    """Whether it names somebody, or a visit, whose rows are alike."""
-    return is_person(name) or is_visit(name)
-
-
 def is_event_time(name: str) -> bool:
     """Whether it names the time of a row: `event_time`, `ts`, `date`, but neither `signup_date` nor
     `click_time`.

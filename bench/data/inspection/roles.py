@@ -193,7 +193,7 @@ def _unread(column: Counted) -> str | None:
         return f"values of type {column.type} make no input; write them as text or numbers"
     if len(column.counts) == 0:
         return "always missing"
-    if len(column.counts) == 1 and column.n_present == len(column.codes) and not column.vector:
+    if len(column.counts) == 1 and column.everywhere and not column.vector:
         return "constant"
     if column.type == "text" and column.numbers is None:
         for form, why in UNREAD.items():
@@ -211,7 +211,7 @@ alone.
 def _in_runs(column: Counted) -> bool:
     """Whether rows of each value follow each other without a gap."""
     starts = 1 + int(np.count_nonzero(np.diff(column.codes)))
-    return column.n_present == len(column.codes) and starts == len(column.counts)
+    return column.everywhere and starts == len(column.counts)
 
 
 def _identity(column: Counted) -> str | None:
@@ -303,14 +303,12 @@ def find_rate(column: Counted, labels: Labels, split: Assignment) -> str | None:
     Half of validation's rows must have a value that train has often, and the rates tell a label, by
     .05 of AUC or R2.
     """
-    n_values = len(column.counts)
     cells = column.cells()
-    is_often = np.bincount(cells[split == TRAIN], minlength=n_values + 1) >= OFTEN
-    is_often[-1] = False  # a missing value has no rate
+    is_often = np.bincount(cells[split == TRAIN], minlength=cells.max() + 1) >= OFTEN
     # The heads of files may have no validation.
-    tried = VALID if (split == VALID).any() else TRAIN
-    covered = float(is_often[column.codes[split == tried]].mean())
-    if n_values <= 100 or covered < 0.5:
+    tried = split == (VALID if (split == VALID).any() else TRAIN)
+    covered = float((is_often[cells] & (column.codes >= 0))[tried].mean())
+    if len(column.counts) <= 100 or covered < 0.5:
         return None
 
     best, gain = None, 0.05

@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 
 from bench.core.errors import UserError, repeated
 from bench.core.system.progress import Progress, Silent
-from bench.data.inspection.column import Counted, count_column, markers_in
+from bench.data.inspection.column import Counted, count_column
 from bench.data.readers.base import RawTable
 from bench.data.readers.blocks import lines
 from bench.data.readers.csv import read_csv
 from bench.data.readers.parquet import ENDINGS, read_parquet
+from bench.data.values import Text, as_text
 
 SEPARATORS = (",", "\t", ";", "|")
 FileKind = Literal["csv", "parquet"]
@@ -50,6 +51,10 @@ class InspectedRows:
     def optional_column(self, name: str | None) -> Counted | None:
         """A column, or None where no column is named."""
         return None if name is None else self.column(name)
+
+    def text(self, name: str | None) -> Text | None:
+        """A column as preparing has it for splits, or None where no column is named."""
+        return None if name is None else as_text(self.table[name], self.missing)
 
 
 @dataclass(frozen=True)
@@ -128,14 +133,6 @@ def _head(parts: Iterable[RawTable], columns: Sequence[str], share: int) -> pa.T
         if rows > share:
             break
     return pa.concat_tables(tables)
-
-
-def markers_of(sample: InspectedRows) -> tuple[str, ...]:
-    """Texts that mean missing in some column, in the order of columns."""
-    markers = dict[str, None]()  # a set in order
-    for name in sample.table.column_names:
-        markers |= dict.fromkeys(markers_in(sample.column(name)))
-    return tuple(markers)
 
 
 def layout_of(

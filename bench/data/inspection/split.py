@@ -32,7 +32,7 @@ from bench.data.splits import (
     time_key,
 )
 from bench.data.two_passes import LabelCounts
-from bench.data.values import Text
+from bench.data.values import Text, by_code
 
 SplitKind = Literal["time", "hash", "random", "files", "column"]
 Table = dict[str, Any]
@@ -110,39 +110,37 @@ class ProposedSplit:
 def seen_group(
     sample: InspectedRows, taken: Collection[str], is_named: Callable[[str], bool]
 ) -> str | None:
-    """The one column of such a name, beside those taken, that has some rows of each value."""
+    """The one column of such a name, beside those taken, of which a value has from 1.5 to 500 rows
+    on average.
+    """
     groups = list[str]()
-    for name in sample.table.column_names:
-        if name not in taken and is_named(name):
-            column = sample.column(name)
-            if column.single and _groups_rows(column):
-                groups.append(name)
+    for column in _named(sample, taken, is_named):
+        values = len(column.counts)
+        if values >= 50 and 1.5 <= column.n_present / values <= 500:
+            groups.append(column.name)
     return groups[0] if len(groups) == 1 else None
-
-
-def _groups_rows(column: Counted) -> bool:
-    """Whether every row has a value, and a value has from 1.5 to 500 rows on average."""
-    rows, values = len(column.codes), len(column.counts)
-    return column.n_present == rows and values >= 50 and 1.5 <= rows / values <= 500
 
 
 def seen_time(sample: InspectedRows, taken: Collection[str]) -> str | None:
     """The column, beside those taken, that is named like the time of a row and holds times; of
     several the finest.
     """
-    n_times = {}
-    for name in sample.table.column_names:
-        if name not in taken and is_event_time(name):
-            column = sample.column(name)
-            if _holds_times(column):
-                n_times[name] = len(column.counts)
-    return max(n_times, key=n_times.__getitem__, default=None)
+    times = [column for column in _named(sample, taken, is_event_time) if _holds_times(column)]
+    finest = max(times, key=lambda column: len(column.counts), default=None)
+    return None if finest is None else finest.name
+
+
+def _named(
+    sample: InspectedRows, taken: Collection[str], is_named: Callable[[str], bool]
+) -> list[Counted]:
+    """Columns of such a name, beside those taken, that have one value in every row."""
+    names = [name for name in sample.table.column_names if name not in taken and is_named(name)]
+    columns = map(sample.column, names)
+    return [column for column in columns if column.single and column.everywhere]
 
 
 def _holds_times(column: Counted) -> bool:
-    """Whether every row has a time, and times sort."""
-    if not column.single or column.n_present < len(column.codes):
-        return False
+    """Whether its values are times that sort."""
     if not column.is_time and not any(fits.all() for fits in column.epochs.values()):
         return False
     try:
@@ -198,21 +196,13 @@ def assigned(table: Table, wish: Wish, sample: InspectedRows) -> Assignment:
     """
     rule: SplitRule = TypeAdapter(SplitRule).validate_python(table)
     time = sample.optional_column(wish.time)
-    times: Floats | Text | None = _as_text(time)
+    times: Floats | Text | None = sample.text(wish.time)
     if time is not None and time.numbers is not None:
         times = time.row_numbers
-    group = _as_text(sample.optional_column(wish.group))
-    column = _as_text(sample.optional_column(table.get("column")))
+    group, column = sample.text(wish.group), sample.text(table.get("column"))
     rows = SplitInput(tuple(sample.files), sample.file, times, group, column)
     unit = column if wish.chosen == "hash" and group is None else group
     return halved(rule.assign(rows), rows, unit)
-
-
-def _as_text(column: Counted | None) -> Text | None:
-    """The column as the preparation sees it, except equal canonical forms."""
-    if column is None:
-        return None
-    return Text(column.codes, tuple(column.texts()))
 
 
 @dataclass(frozen=True)
@@ -257,7 +247,7 @@ def timeline(column: Counted) -> Timeline:
                 f"2024-03-01 10:00:00, found {' beside '.join(examples[:2])}"
             )
     _, first, place = np.unique(keys, return_index=True, return_inverse=True)
-    return Timeline([times[index] for index in first], np.append(place, -1)[column.codes])
+    return Timeline([times[index] for index in first], by_code(place, column.codes, -1))
 
 
 def _by_time(
@@ -297,9 +287,8 @@ def _by_time(
     if latest < len(times) - 1:
         table["test"]["last"] = times[latest]
         why.append(f"Labels of rows after {times[latest]} are open, so these are in no split.")
-    untimed = len(place) - column.n_present
-    if untimed:
-        why.append(f"Rows without a time are left out: {untimed:,}.")
+    if not column.everywhere:
+        why.append(f"Rows without a time are left out: {(place < 0).sum():,}.")
     return table, why
 
 
@@ -322,16 +311,13 @@ def _ends_between(cuts: list[int], place: Ints, group: Counted) -> tuple[list[in
     np.minimum.at(first, group.codes[dated], place[dated])
     np.maximum.at(last, group.codes[dated], place[dated])
 
-    ends, rows_between = [], 0
-    is_parted = np.zeros(len(group.counts), bool)
-    for cut in cuts:
-        parted_here = (first < cut) & (cut <= last)
-        end = int(first[parted_here].min(initial=cut))
-        ends.append(end)
-        rows_between += int(((end <= place) & (place < cut)).sum())
-        is_parted |= parted_here
+    parted = [(first < cut) & (cut <= last) for cut in cuts]
+    ends = [int(first[some].min(initial=cut)) for cut, some in zip(cuts, parted, strict=True)]
+    between = [(end <= place) & (place < cut) for end, cut in zip(ends, cuts, strict=True)]
+    rows_between = int(np.sum(between))
     if ends[0] == 0 or ends[1] <= cuts[0] or rows_between > MOST_BETWEEN * len(place):
-        return cuts, f"{is_parted.sum():,} values of '{group.name}' have rows in two splits."
+        n_parted = np.any(parted, axis=0).sum()
+        return cuts, f"{n_parted:,} values of '{group.name}' have rows in two splits."
     sentence = f"No value of '{group.name}' has rows in two splits"
     if rows_between:
         sentence += f": {rows_between:,} rows between splits are in none"
@@ -362,10 +348,8 @@ def is_published(names: Sequence[str], all_named: bool = False) -> bool:
     Args:
         all_named: whether all of them have to say where they belong.
     """
-    names_of_split = splits_named(names)
-    if all_named and names_of_split[""]:
-        return False
-    return bool(names_of_split["train"] and names_of_split["test"])
+    named = splits_named(names)
+    return bool(named["train"] and named["test"] and not (all_named and named[""]))
 
 
 def _by_name(wish: Wish, sample: InspectedRows) -> tuple[Table, list[str]]:
@@ -374,7 +358,7 @@ def _by_name(wish: Wish, sample: InspectedRows) -> tuple[Table, list[str]]:
     """
     if wish.column is None:
         table: Table = {"kind": "files"}
-        names, codes = list(sample.files), sample.file.astype(np.int32)
+        names, codes = [*sample.files], sample.file.astype(np.int32)
         names_of_split, why = _splits_of_files(names)
     else:
         table = {"kind": "column", "column": wish.column}
@@ -385,13 +369,11 @@ def _by_name(wish: Wish, sample: InspectedRows) -> tuple[Table, list[str]]:
     table |= {split: names_of_split[split] for split in NAMED if names_of_split[split]}
     if names_of_split["valid"]:
         return table, [why]
-    in_train = np.append(np.isin(names, names_of_split["train"]), False)[codes]
-    in_test = np.append(np.isin(names, names_of_split["test"]), False)[codes]
+    in_train = by_code(np.isin(names, names_of_split["train"]), codes, False)
+    in_test = by_code(np.isin(names, names_of_split["test"]), codes, False)
     valid, clause = _valid_of(wish, sample, in_train, in_test)
-    return table | valid, [
-        why,
-        f"None of them is for validation, so valid is taken from train: {clause}.",
-    ]
+    clause = f"None of them is for validation, so valid is taken from train: {clause}."
+    return table | valid, [why, clause]
 
 
 def _splits_of_files(files: list[str]) -> tuple[dict[str, list[str]], str]:
@@ -402,9 +384,8 @@ def _splits_of_files(files: list[str]) -> tuple[dict[str, list[str]], str]:
     files_of_split["train"] += files_of_split[""]
     if files_of_split["train"] and files_of_split["test"]:
         return files_of_split, "By file, as their names say."
-    *before, last = files
-    valid = before[1:][-1:]
-    in_order = {"train": before[: len(before) - len(valid)], "valid": valid, "test": [last]}
+    before_valid = max(1, len(files) - 2)
+    in_order = {"train": files[:before_valid], "valid": files[before_valid:-1], "test": files[-1:]}
     why = (
         "By file, in the order they were given: the last is test, of three or more the "
         "one before it valid."
@@ -415,12 +396,11 @@ def _splits_of_files(files: list[str]) -> tuple[dict[str, list[str]], str]:
 def _splits_of_values(column: str, values: Sequence[str]) -> tuple[dict[str, list[str]], str]:
     """Split -> its values of a column, and sentences on how they were assigned."""
     values_of_split = splits_named(values)
-    for split in ("train", "test"):
-        if not values_of_split[split]:
-            raise UserError(
-                f"--split-column: '{column}': expected a value such as {split}, found "
-                f"{', '.join(map(repr, values[:10]))}"
-            )
+    if not is_published(values):
+        raise UserError(
+            f"--split-column: '{column}': expected values such as train and test, found "
+            f"{', '.join(map(repr, values[:10]))}"
+        )
     why = f"By '{column}', which says where a row belongs."
     unnamed = values_of_split[""]
     if unnamed:
@@ -454,7 +434,7 @@ def _valid_of(wish: Wish, sample: InspectedRows, train: Mask, test: Mask) -> tup
 def _start_of_valid(place: Ints, train: Mask, test: Mask, share: float) -> int | None:
     """The place in time from which a share of train's rows is; None where test is not later."""
     train_places, test_places = place[train & (place >= 0)], place[test & (place >= 0)]
-    if len(train_places) == 0 or len(test_places) == 0:
+    if min(len(train_places), len(test_places)) == 0:
         return None
     first = int(np.quantile(train_places, 1 - share, method="higher"))
     is_later = train_places.min() < first <= np.median(test_places)
