@@ -159,7 +159,7 @@ def draft_card(request: CardRequest, progress: Progress) -> Draft:
     if published and may_choose:
         request = request.model_copy(update={"kind": "column", "column": published[0]})
     _check_types(options, sample)
-    labels = find_labels(positives, parents, sample)
+    labels: Labels = find_labels(positives, parents, sample)
     if matures and not sample.complete:
         raise UserError(
             f"--matures: expected all rows to be inspected, found more than {request.rows:,}: see "
@@ -187,11 +187,7 @@ def draft_card(request: CardRequest, progress: Progress) -> Draft:
         sample.optional_column(ranked_together),
     )
     _check_inputs(columns)
-    for task, label in labels.items():
-        new_notes = [notes[task]] if task in notes else []
-        if request.time is not None and sample.complete and request.chosen == "time":
-            new_notes += thin_end(label, timeline(sample.column(request.time)).place)
-        labels[task] = replace(label, notes=(*label.notes, *new_notes))
+    labels = _with_notes(request, sample, labels, notes)
     proposed = proposals(sample, columns, labels, sample.optional_column(request.group))
     if request.units is not None:
         proposed = [proposal for proposal in proposed if "units" not in proposal.keys]
@@ -288,6 +284,22 @@ def _check_inputs(columns: Sequence[ColumnDraft]) -> None:
         "no column is left as an input: "
         f"{'; '.join(reasons) or 'there are only labels and what the split needs'}"
     )
+
+
+def _with_notes(
+    request: CardRequest, sample: InspectedRows, labels: Labels, notes: Mapping[str, str]
+) -> Labels:
+    """The labels with these notes on tasks, and with those on positives that thin out in time."""
+    place = None
+    if request.time is not None and sample.complete and request.chosen == "time":
+        place = timeline(sample.column(request.time)).place
+    noted = {}
+    for task, label in labels.items():
+        new_notes = [notes[task]] if task in notes else []
+        if place is not None:
+            new_notes += thin_end(label, place)
+        noted[task] = replace(label, notes=(*label.notes, *new_notes))
+    return noted
 
 
 def _with_seen(

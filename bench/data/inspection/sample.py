@@ -4,6 +4,7 @@ read.
 
 from __future__ import annotations
 
+import csv
 import sys
 from collections.abc import Collection, Generator, Iterable, Sequence
 from contextlib import closing
@@ -175,14 +176,28 @@ def layout_of(
 def _kind(path: Path) -> FileKind:
     if not path.is_file():
         raise UserError(f"file not found: {path}")
-    return "parquet" if path.name.endswith(ENDINGS) else "csv"
+    with path.open("rb") as file:
+        start = file.read(4)
+    return "parquet" if start == b"PAR1" or path.name.endswith(ENDINGS) else "csv"
 
 
 def _guess_separator(path: Path) -> str:
-    """The separator that stands most often in the first two lines, in the one that has fewer."""
-    first_lines = [*islice(filter(bytes.strip, lines(path)), 2)]
+    """The separator that cuts the first line into most fields, and the second, where one does, into
+    as many.
+    """
+    first_lines = islice(filter(bytes.strip, lines(path)), 2)
+    head = [line.decode(errors="replace").rstrip("\r\n") for line in first_lines]
+    fields_in_lines = {}
+    for separator in SEPARATORS:
+        try:
+            rows = list(csv.reader(head, delimiter=separator))
+        except csv.Error:  # reading says what is wrong
+            return ","
+        fields_in_lines[separator] = [len(row) for row in rows]
 
-    def fewest(separator: str) -> int:
-        return min((line.count(separator.encode()) for line in first_lines), default=0)
-
-    return max(SEPARATORS, key=fewest)
+    fitting = [
+        separator
+        for separator, counts in fields_in_lines.items()
+        if max(counts, default=0) > 1 and len(set(counts)) == 1
+    ]
+    return max(fitting or SEPARATORS, key=lambda separator: fields_in_lines[separator][:1])
