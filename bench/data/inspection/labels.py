@@ -270,4 +270,7 @@ def out_of_fold(cells: Ints, label: Label, prior_rows: float = 1.0) -> float:
     mean = (other_total + prior_rows * y.mean()) / (other_rows + prior_rows)
     if label.binary:
         return auc(y.astype(np.float32), np.round(mean, 12))
-    return 1 - float(((y - mean) ** 2).sum() / ((y - y.mean()) ** 2).sum())
+    spread = float(((y - y.mean()) ** 2).sum())
+    if spread == 0:
+        return 0.0
+    return 1 - float(((y - mean) ** 2).sum()) / spread

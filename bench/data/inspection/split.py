@@ -214,6 +214,13 @@ class Timeline:
     place: Ints
     """(N,) index into `times`; -1 where a row has no time."""
 
+    def before(self, place: int) -> Time:
+        """The last time that is before one; between whole numbers no gap is left for new rows."""
+        time = self.times[place]
+        if isinstance(time, int) and abs(time) < 2**53:
+            return time - 1
+        return self.times[place - 1]
+
 
 _SORTED_SPELLING = re.compile(r"0000([-/.])00(?:\1)00([TZ ]00:00(:00([.,]0+)?)?)?")
 
@@ -280,8 +287,8 @@ def _by_time(
         why.append(sentence)
     table: Table = {
         "kind": "time",
-        "train": {"last": times[ends[0] - 1]},
-        "valid": {"first": times[first_valid], "last": times[ends[1] - 1]},
+        "train": {"last": timed.before(ends[0])},
+        "valid": {"first": times[first_valid], "last": timed.before(ends[1])},
         "test": {"first": times[first_test]},
     }
     if latest < len(times) - 1:
