@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -68,8 +69,8 @@ def run(
     data card`; all others are of `seesaw run`. Under the `name` of a run that is there, it goes on.
 
     Args:
-        data: a pandas or Arrow table; CSV or parquet files; the path of a card; or the name of a
-            data set.
+        data: a pandas or Arrow table; CSV or parquet files, folders or patterns; the path of a
+            card; or the name of a data set.
         current: what is served today, as `--current` takes it; `column:NAME` is a score of the log.
         budget: the time limit of the search, as in "10m".
         home: the folder of all files; else `$SEESAW_HOME`, else `./.seesaw`.
@@ -171,8 +172,8 @@ def decide(log: Any, *, plugins: PathOrPaths = (), **asked: Any) -> Result:
     torch is not needed.
 
     Args:
-        log: a pandas or Arrow table; or the path of a CSV or parquet file or of a folder of them,
-            or several paths.
+        log: a pandas or Arrow table; or the path of a CSV or parquet file, of a folder of them or
+            a pattern, or several paths.
         plugins: Python files with pick rules of your own, beside `$SEESAW_PLUGIN`.
         asked: as in a file `decide.toml`, see `bench.deciding.logged.asked.Asked`.
 
@@ -563,27 +564,44 @@ def _card(data: object, columns: dict[str, Any], home: Path, progress: Progress)
     Args:
         columns: what the user says of the data.
     """
+    from bench.core.system.data_files import files_at, names_below, state_of
     from bench.core.system.home import shown
     from bench.core.validation import validate
     from bench.data.inspection.draft import CardRequest, draft_card
     from bench.data.inspection.render import write_card
 
-    if isinstance(data, str | Path) and (Path(data).suffix == ".toml" or not Path(data).is_file()):
+    if isinstance(data, str | Path) and not _is_data(data):
         if columns:
             raise UserError(
                 f"{next(iter(columns))}: expected none beside a card, which says it; found {data}"
             )
         return str(data)
-    files = _files(data, home)
-    facts = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    addresses = _files(data, home)
+    facts = []
+    for address in addresses:
+        facts += [(str(file), *state_of(file)) for file in files_at(address)]
     digest = hashlib.blake2b(json.dumps([facts, columns]).encode(), digest_size=4).hexdigest()
-    target = home / "cards" / f"{files[0].name.partition('.')[0]}-{digest}.toml"
+    folder_of_files, names_of_files = names_below(addresses)
+    name = re.sub(r"[*?\[\]/]+", "-", names_of_files[0].partition(".")[0])
+    target = home / "cards" / f"{name}-{digest}.toml"
     if not target.is_file():
-        folder = Path(os.path.relpath(files[0].parent, target.parent)).as_posix()
-        request = validate(CardRequest, {**columns, "files": files, "folder": folder}, "")
+        folder = Path(os.path.relpath(folder_of_files, target.parent)).as_posix()
+        request = validate(CardRequest, {**columns, "files": addresses, "folder": folder}, "")
         write_card(draft_card(request, progress), target)
     progress.note(f"card: {shown(target)}; what it leaves out, and why, is for you to read")
     return str(target)
+
+
+def _is_data(address: str | Path) -> bool:
+    """Whether it is no card, but a file, a folder or a pattern of files."""
+    from bench.core.system import content
+    from bench.core.system.data_files import is_pattern
+
+    path = Path(address)
+    is_card = path.suffix == ".toml" or (path / "card.toml").is_file()
+    if is_card or str(address) in content.names("datasets"):
+        return False
+    return path.exists() or is_pattern(str(address))
 
 
 def _files(data: object, home: Path) -> list[Path]:

@@ -13,19 +13,20 @@ from typing import NamedTuple
 
 from bench.core.errors import UserError, listed
 from bench.core.system.atomic import write_text
+from bench.core.system.data_files import is_pattern, matches, state_of
 from bench.core.system.progress import Progress
 from bench.data.card import Card
 from bench.data.download import FetchError, download, download_package, extract
 from bench.data.readers.blocks import PACKED, is_gzip, open_raw, unpacked_name
-from bench.data.sources import FileSource, RawFile, UrlSource, is_pattern
+from bench.data.sources import FileSource, RawFile, UrlSource
 
 _ENDINGS = ("", *PACKED)
 Paths = tuple[Path, ...]
 
 
 def locate(folder: Path, name: str, names: Collection[str]) -> Paths:
-    """The files that a name stands for: one, or all that match it, sorted, where it is a pattern;
-    () if there is none.
+    """The files that a name stands for: one, or all in a folder or that match a pattern, sorted; ()
+    if there is none.
 
     Each may be packed; of a file that is there packed and unpacked, the unpacked one counts. A
     pattern does not match files that are named by themselves; `names` are all on the card. Raises
@@ -36,32 +37,29 @@ def locate(folder: Path, name: str, names: Collection[str]) -> Paths:
             path = folder / f"{name}{ending}"
             if path.is_file():
                 return (path,)
-        return ()
     matching = _matching(folder, name)
     for other_name in names:
         if not is_pattern(other_name):
-            matching.pop(other_name, None)
+            matching.pop(folder / other_name, None)
         elif other_name != name:
             twice = matching.keys() & _matching(folder, other_name).keys()
             if twice:
                 raise UserError(
-                    f"{folder / min(twice)} matches both '{name}' and '{other_name}': each file "
-                    "needs one place"
+                    f"{min(twice)} matches both '{name}' and '{other_name}': each file needs one "
+                    "place"
                 )
     return tuple(matching[key] for key in sorted(matching))
 
 
-def _matching(folder: Path, pattern: str) -> dict[str, Path]:
-    """Name without what says that it is packed -> path."""
-    path_of_name: dict[str, Path] = {}
+def _matching(folder: Path, pattern: str) -> dict[Path, Path]:
+    """Path without what says that it is packed -> path."""
+    files: dict[Path, Path] = {}
     for ending in _ENDINGS:
-        for path in folder.glob(f"{pattern}{ending}"):
-            name = unpacked_name(path.name)
-            if path.name.startswith(".") or not path.is_file():
-                continue
-            if name not in path_of_name or path.name == name:
-                path_of_name[name] = path
-    return path_of_name
+        for path in matches(folder, f"{pattern}{ending}"):
+            unpacked = path.with_name(unpacked_name(path.name))
+            if unpacked not in files or path == unpacked:
+                files[unpacked] = path
+    return files
 
 
 class Digest(NamedTuple):
@@ -76,8 +74,7 @@ def digest(path: Path, home: Path, progress: Progress) -> Digest:
     the home.
     """
     memory = home / "raw" / "digests.json"
-    stat = path.stat()
-    name, state = str(path.resolve()), [stat.st_size, stat.st_mtime_ns]
+    name, state = str(path.resolve()), state_of(path)
     try:
         digests = json.loads(memory.read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
@@ -88,7 +85,7 @@ def digest(path: Path, home: Path, progress: Progress) -> Digest:
 
     sha, size = hashlib.sha256(), 0
     with (
-        progress.task(f"checking {path.name}", stat.st_size, "B") as advance,
+        progress.task(f"checking {path.name}", state[0], "B") as advance,
         open_raw(path, advance) as stream,
     ):
         while block := stream.read(1 << 20):

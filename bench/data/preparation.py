@@ -7,15 +7,16 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from operator import itemgetter
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from bench.core import plugins
 from bench.core.errors import UserError
 from bench.core.system.atomic import atomic_folder, remove_abandoned, scratch_folder, write_text
+from bench.core.system.data_files import Key, names_below, partitions
 from bench.core.system.machine import peak_memory_mb, reset_peak_memory
 from bench.core.system.progress import Progress, Silent
 from bench.data.assemble import AssembledRows, Assembler
@@ -23,10 +24,13 @@ from bench.data.card import Card
 from bench.data.fetch import Digest, at_hand, check_source, digest, fetch, in_raw, raw_folder
 from bench.data.readers import Paths, read, read_sides
 from bench.data.readers.blocks import unpacked_name
-from bench.data.sources import SyntheticReader, is_pattern
+from bench.data.sources import SyntheticReader
+from bench.data.splits import CutSplit, Time, TimeSplit, time_key
 from bench.data.store import Store
 from bench.data.two_passes import Before, encode_files
 
+Digests = list[tuple[str, Digest]]
+"""Of files, by their names on the card or below its folder."""
 CODE_VERSION = 11
 """Raised whenever the same card and files give another store."""
 _PROSE = {"title", "licence", "citation", "homepage", "sources", "files", "folder", "keys"}
@@ -72,9 +76,9 @@ def _drop_empty(values: dict[str, Any], keys: tuple[str, ...]) -> None:
             del values[key]
 
 
-def fingerprint(card: Card, digests: Mapping[str, Digest], before: Before | None = None) -> str:
+def fingerprint(card: Card, digests: Digests, before: Before | None = None) -> str:
     """Digest of recipe and files: equal fingerprints mean equal arrays."""
-    files = [[name, file.sha256, file.size] for name, file in digests.items()]
+    files = [[name, file.sha256, file.size] for name, file in digests]
     parts: list[Any] = [recipe(card), files]
     if before:
         parts.append(before.digest)
@@ -113,9 +117,9 @@ def prepare(
         if earlier is not None:
             return earlier
         paths = fetch(card, home, progress)
-    paths = {file.name: paths[file.name] for file in card.files}
+    wanted = _without_later({file.name: paths[file.name] for file in card.files}, card)
 
-    digests = _digests(paths, home, progress)
+    digests = _digests(wanted, home, progress)
     store_fingerprint = fingerprint(card, digests, before)
     target = shelf / store_fingerprint
     if (target / "manifest.json").is_file():
@@ -123,9 +127,7 @@ def prepare(
         store.check()
         return store
 
-    files = [
-        {"name": name, "sha256": file.sha256, "size": file.size} for name, file in digests.items()
-    ]
+    files = [{"name": name, "sha256": file.sha256, "size": file.size} for name, file in digests]
     with atomic_folder(target) as folder:
         manifest: dict[str, Any] = {
             "key": card.key,
@@ -135,20 +137,47 @@ def prepare(
             "recipe": recipe(card),
             "files": files,
         }
-        manifest |= encode_files(card, paths, folder, progress, before)
+        manifest |= encode_files(card, wanted, folder, progress, before)
+        if _digests(wanted, home, progress) != digests:
+            raise UserError(f"{card.key}: its files changed while they were read")
         manifest["seconds"] = round(time.monotonic() - started, 3)
         manifest["peak_memory_mb"] = round(peak_memory_mb(), 1)
         write_text(folder / "manifest.json", json.dumps(manifest, indent=1) + "\n")
     return Store.open(target)
 
 
-def _digests(paths: Paths, home: Path, progress: Progress) -> dict[str, Digest]:
-    """Digests by file. A pattern stands for several files: each has its own name here."""
-    digests = {}
+def _without_later(paths: Paths, card: Card) -> Paths:
+    """Without the last files of rows whose partition is a time after all that the split takes."""
+    last: Time | None = None
+    if isinstance(card.split, TimeSplit):
+        last = card.split.test.last
+    elif isinstance(card.split, CutSplit):
+        last = card.split.last
+    if last is None or card.time is None:
+        return paths
+    name = card.row_files[-1]
+    times = [partition.get(card.time) for partition in partitions(paths[name]).values()]
+    while len(times) > 1 and _is_after(times[-1], last):
+        times.pop()
+    return {**paths, name: paths[name][: len(times)]}
+
+
+def _is_after(time: Key, last: Time) -> bool:
+    if isinstance(last, str):
+        return time is not None and bool(time_key(str(time)) > time_key(last))
+    return isinstance(time, int) and time > last
+
+
+def _digests(paths: Paths, home: Path, progress: Progress) -> Digests:
+    """Digests in order. A pattern or a folder stands for several files: each has its own name
+    here.
+    """
+    digests = []
     for name, files in paths.items():
-        for path in files:
-            key = unpacked_name(path.name) if is_pattern(name) else name
-            digests[key] = digest(path, home, progress)
+        for path, key in zip(files, names_below(files)[1], strict=True):
+            is_named = unpacked_name(path.name) == unpacked_name(PurePath(name).name)
+            label = name if is_named else unpacked_name(key)
+            digests.append((label, digest(path, home, progress)))
     return digests
 
 
@@ -193,8 +222,9 @@ def rows_of(
     Raises UserError as `prepare` does; of too many bad rows, after the last part.
     """
     paths = fetch(card, home, progress) if raw is None else at_hand(card, home, raw, progress)
-    assembler = Assembler(card, read_sides(card, paths, progress))
-    for part in read(card, paths, progress):
+    wanted = _without_later(paths, card)
+    assembler = Assembler(card, read_sides(card, wanted, progress))
+    for part in read(card, wanted, progress):
         yield assembler.take(part)
     assembler.check()
 

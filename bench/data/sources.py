@@ -23,6 +23,7 @@ from bench.core.errors import repeated, unknown
 from bench.core.plugins import registry_of
 from bench.core.registry import Config
 from bench.core.system.credentials import shown
+from bench.core.system.data_files import is_pattern
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -55,17 +56,18 @@ def _reachable(url: str) -> str:
 Url = Annotated[str, Field(pattern=r"^https?://\S+$"), AfterValidator(_reachable)]
 
 
-def is_pattern(name: str) -> bool:
-    """Whether a file's name stands for all files that match it, as in `part-*.parquet`."""
-    return any(mark in name for mark in "*?[")
+def _below_folder(name: str) -> str:
+    if any(part in ("", ".", "..") for part in name.removesuffix("/").split("/")):
+        raise ValueError(f"expected a name below a folder, as day=*/part-*.csv, found '{name}'")
+    return name
 
 
 class RawFile(Config):
-    """A file that the card reads, or a pattern for several. `sha256` is of its content, unpacked
-    where it is packed.
+    """A file that the card reads, or a folder or a pattern for several. `sha256` is of its content,
+    unpacked where it is packed.
     """
 
-    name: str = Field(pattern=r"^[^/\\]+$", max_length=200)
+    name: Annotated[str, Field(pattern=r"^[^\\]+$", max_length=200), AfterValidator(_below_folder)]
     sha256: Sha256 | None = None
 
     @model_validator(mode="after")

@@ -2,7 +2,8 @@
 
 <out>/
     _scoring.json           model, files, and which of them are done
-    <stem>-00000.parquet    predictions of the first rows of a file: about a million a part
+    <stem>-00000.parquet    predictions of the first rows of a file: about a million a part; in
+                            folders as those of the file's partition
 """
 
 from __future__ import annotations
@@ -23,13 +24,14 @@ from bench.core.arrays import Ids, Singles
 from bench.core.errors import UserError, missing
 from bench.core.plain import read_json
 from bench.core.system.atomic import atomic_path, remove_abandoned, write_text
+from bench.core.system.data_files import files_at, partition_path, partitions, state_of
 from bench.core.system.progress import Progress, Silent
 from bench.core.validation import validate
 from bench.data.checks import Place
 from bench.data.prefetch import ahead
 from bench.data.readers.base import RawTable
-from bench.data.readers.csv import read_csv
-from bench.data.readers.parquet import ENDINGS, read_parquet
+from bench.data.readers.folders import read_file
+from bench.data.readers.parquet import ENDINGS
 from bench.data.sources import CsvReader
 from bench.data.values import distinct
 from bench.serve.package import Package
@@ -87,12 +89,13 @@ class BatchScoring:
         self.keep = tuple(keep)
         self.part_rows = part_rows
         self.files = _files_by_stem(files)
+        self._partitions = partitions([*self.files.values()])
         self._work: dict[str, object] = {
             "model": package.digest,
             "engine": engine,
             "keep": list(keep),
             "part_rows": part_rows,
-            "files": {stem: _size_and_time(file) for stem, file in self.files.items()},
+            "files": {stem: state_of(file) for stem, file in self.files.items()},
         }
         if history is not None:
             time = history.stat().st_mtime_ns if history.is_file() else 0
@@ -255,12 +258,10 @@ class BatchScoring:
         return texts.cast(pa.int64()) if name in self._whole else texts
 
     def _read(self, file: Path, kinds: dict[str, str], progress: Progress) -> Iterator[RawTable]:
-        if file.suffix in ENDINGS:
-            return read_parquet(file, file.name, kinds, progress)
         csv = self._csv
-        return read_csv(
+        return read_file(
             file,
-            file.name,
+            self._partitions[file],
             kinds,
             progress,
             names=csv.columns,
@@ -287,7 +288,7 @@ class BatchScoring:
                     f"{self.out}: expected a new folder or one with this same work, found that of "
                     f"another {key}"
                 )
-        remove_abandoned(self.out)
+        remove_abandoned(self.out, "**/.*.part")
         finished: dict[str, int] = earlier["finished"]
         return finished
 
@@ -296,19 +297,16 @@ class BatchScoring:
         write_text(self.out / STATE, json.dumps(state, indent=1) + "\n")
 
 
-def _files_by_stem(files: Sequence[Path]) -> dict[str, Path]:
+def _files_by_stem(addresses: Sequence[Path]) -> dict[str, Path]:
+    """Name below the output, in folders as those of partitions -> file."""
     by_stem: dict[str, Path] = {}
-    for file in files:
-        if not file.is_file():
-            raise UserError(f"expected a file of raw rows, found no {file}")
-        earlier = by_stem.setdefault(file.name.partition(".")[0], file)
-        if earlier != file:
-            raise UserError(f"expected files of different names, found {earlier} and {file}")
+    for address in addresses:
+        for file in files_at(address):
+            stem = partition_path(file).with_name(file.name.partition(".")[0]).as_posix()
+            earlier = by_stem.setdefault(stem, file)
+            if earlier != file:
+                raise UserError(f"expected files of different names, found {earlier} and {file}")
     return by_stem
-
-
-def _size_and_time(file: Path) -> list[int]:
-    return [file.stat().st_size, file.stat().st_mtime_ns]
 
 
 def _is_whole(texts: pa.ChunkedArray) -> bool:

@@ -10,10 +10,10 @@ import numpy as np
 from bench.core.arrays import Singles
 from bench.core.errors import UserError, missing
 from bench.core.schema import SCORE
+from bench.core.system.data_files import partitions
 from bench.core.system.progress import Progress
 from bench.data.readers.base import RawTable
-from bench.data.readers.csv import read_csv
-from bench.data.readers.parquet import ENDINGS, read_parquet
+from bench.data.readers.folders import read_file
 from bench.deciding.logged.asked import Asked, made_column
 from bench.deciding.logged.logged_rows import delimiter, files_of
 from bench.deciding.score import prediction_names
@@ -62,19 +62,14 @@ def _tables(asked: Asked, scorer: Scorer, table: object, progress: Progress) -> 
     if table is not None:
         yield RawTable("the table", scorer.rows.arrow(table), lambda row: f"row {row} of the table")
         return
-    for file in files_of(asked):
-        for rows in _read(file, scorer, progress):
+    for file, partition in partitions(files_of(asked)).items():
+        separator = delimiter(file)
+        kinds = scorer.rows.kinds
+        for rows in read_file(file, partition, kinds, progress, separator=separator):
             if rows.table.num_rows:
                 yield from rows.parts()
             else:
                 _check_columns(file, rows, scorer)
-
-
-def _read(file: Path, scorer: Scorer, progress: Progress) -> Iterator[RawTable]:
-    kinds = scorer.rows.kinds
-    if file.suffix in ENDINGS:
-        return read_parquet(file, file.name, kinds, progress)
-    return read_csv(file, file.name, kinds, progress, separator=delimiter(file))
 
 
 def _check_columns(file: Path, rows: RawTable, scorer: Scorer) -> None:

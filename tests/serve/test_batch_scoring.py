@@ -4,6 +4,7 @@ name their line.
 
 import gzip
 import os
+from datetime import date
 
 import numpy as np
 import pyarrow.csv as pacsv
@@ -97,3 +98,35 @@ def test_another_work_is_refused(package, raw, file):
     pq.write_table(raw.slice(0, 10), file)
     with pytest.raises(UserError, match="found that of another files"):
         scoring(package, file)
+
+
+def test_a_partitioned_log_is_scored_into_folders_of_the_same_names(package, raw, tmp_path):
+    for number, day in enumerate(("2026-11-03", "2026-11-04")):
+        folder = tmp_path / "log" / f"day={day}"
+        folder.mkdir(parents=True)
+        pq.write_table(raw.slice(500 * number, 500), folder / "part-0.parquet")
+    out = tmp_path / "out"
+    work = BatchScoring(package, [tmp_path / "log"], out, keep=["user_id"])
+    assert work.run() == ScoringSummary(1000, 2, 0)
+    assert (out / "day=2026-11-04" / "part-0-00000.parquet").is_file()
+    table = read(out)
+    assert table["user_id"].equals(raw["user_id"])
+    expected = package.scorer().predict(raw)
+    assert table["day"].to_pylist() == ["2026-11-03"] * 500 + ["2026-11-04"] * 500
+    predictions = table.drop_columns(["user_id", "day"]).to_pandas()
+    np.testing.assert_allclose(predictions, expected, atol=1e-5)
+    half = out / "day=2026-11-04" / ".part-0-00000.parquet.00000000-1-1.abc.part"
+    half.touch()
+    os.utime(half, (0, 0))
+    again = BatchScoring(package, [tmp_path / "log" / "day=*"], out, keep=["user_id"])
+    assert again.run() == ScoringSummary(0, 0, 2)
+    assert not half.exists()
+
+
+def test_the_day_of_a_folder_can_be_kept_too(package, raw, tmp_path):
+    file = tmp_path / "day=2026-11-03" / "a.parquet"
+    file.parent.mkdir()
+    pq.write_table(raw, file)
+    BatchScoring(package, [file], tmp_path / "out", keep=["day"]).run()
+    table = pq.ParquetFile(tmp_path / "out" / "day=2026-11-03" / "a-00000.parquet").read()
+    assert table["day"].to_pylist() == [date(2026, 11, 3)] * 1000

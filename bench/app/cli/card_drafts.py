@@ -12,6 +12,7 @@ import typer
 from bench.app.cli.options import options_of, validated
 from bench.app.cli.output import CommandOutput, TerminalProgress, print_table, say
 from bench.core.errors import UserError
+from bench.core.system.data_files import names_below
 from bench.data.inspection.draft import CardRequest, draft_card
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 def card(
     asked: dict[str, Any],
     files: Annotated[
-        list[Path], typer.Argument(help="CSV (also packed) or parquet files with the same columns.")
+        list[Path],
+        typer.Argument(help="CSV (also packed) or parquet: files, folders or quoted patterns."),
     ],
     out: Annotated[
         Path | None, typer.Option(help="File to write; default: card.toml beside the files.")
@@ -33,7 +35,8 @@ def card(
     """Look into files and write a card for them, with reasons."""
     from bench.data.inspection.render import write_card
 
-    target = out or files[0].parent / "card.toml"
+    folder_of_files, _ = names_below(files)
+    target = out or Path(os.path.relpath(folder_of_files)) / "card.toml"
     if target.is_dir():
         target = target / "card.toml"
     if target.suffix != ".toml":
@@ -42,7 +45,7 @@ def card(
         raise UserError(
             f"{target} is already there: choose another file with --out, or replace it with --force"
         )
-    folder = os.path.relpath(files[0].resolve().parent, target.resolve().parent)
+    folder = os.path.relpath(folder_of_files.resolve(), target.resolve().parent)
     request = validated(CardRequest, {**asked, "files": files, "folder": Path(folder).as_posix()})
     draft = draft_card(request, TerminalProgress())
     write_card(draft, target)

@@ -68,7 +68,10 @@ def score(
     model: ModelArgument,
     files: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="FILES..", help="CSV (also packed) or parquet files of raw rows."),
+        typer.Argument(
+            metavar="FILES..",
+            help="CSV (also packed) or parquet of raw rows: files, folders or quoted patterns.",
+        ),
     ] = None,
     out: Annotated[
         Path | None,

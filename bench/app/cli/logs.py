@@ -41,7 +41,8 @@ if TYPE_CHECKING:
 def decide(
     asked: dict[str, Any],
     log: Annotated[
-        Texts, typer.Argument(metavar="LOG..", help="CSV or parquet files, or folders.")
+        Texts,
+        typer.Argument(metavar="LOG..", help="CSV or parquet files, folders or quoted patterns."),
     ] = None,
     file: Annotated[
         Path | None, typer.Option("--file", help="decide.toml, in place of other options.")

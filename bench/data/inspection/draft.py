@@ -19,6 +19,7 @@ from bench.core import plain
 from bench.core.arrays import Mask
 from bench.core.errors import UserError, check_known
 from bench.core.option import Option
+from bench.core.system.data_files import is_pattern, names_below
 from bench.core.system.progress import Progress
 from bench.data import sources
 from bench.data.assemble import WholeGroups
@@ -120,8 +121,10 @@ class Draft:
         """Of the data set; by default by the file, or by the folder of several."""
         if self.request.id:
             return self.request.id
-        first, *others = self.request.files
-        title = first.resolve().parent.name if others else first.name.split(".")[0]
+        folder, names = names_below(self.request.files)
+        title = names[0].split("/")[-1].split(".")[0]
+        if len(names) > 1 or is_pattern(title):
+            title = folder.resolve().name
         return re.sub(r"[^a-z0-9_-]+", "-", title.lower()).strip("-_")[:100] or "data"
 
     def of_role(self, role: ColumnRole) -> list[ColumnDraft]:
@@ -133,12 +136,6 @@ def draft_card(request: CardRequest, progress: Progress) -> Draft:
     """Inspects the files; a UserError for a file or a name that does not fit, a label of one class,
     no input left.
     """
-    folders = sorted({path.resolve().parent for path in request.files})
-    if len(folders) > 1:
-        raise UserError(
-            f"expected files in one folder, which a card can name, found {folders[0]} and "
-            f"{folders[1]}"
-        )
     request.check()
     layout = layout_of(request.files, request.separator, request.names)
     may_choose = not any((request.kind, request.time, request.group, request.column))

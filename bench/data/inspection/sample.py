@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Collection, Generator, Iterable, Sequence
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from glob import escape
@@ -19,12 +19,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from bench.core.errors import UserError, repeated
+from bench.core.system.data_files import Key, files_at, names_below, partitions
 from bench.core.system.progress import Progress, Silent
 from bench.data.inspection.column import Counted, count_column
 from bench.data.readers.base import RawTable
 from bench.data.readers.blocks import lines
-from bench.data.readers.csv import read_csv
-from bench.data.readers.parquet import ENDINGS, read_parquet
+from bench.data.readers.folders import as_one_table, read_file
+from bench.data.readers.parquet import ENDINGS
 from bench.data.values import Text, as_text
 
 SEPARATORS = (",", "\t", ";", "|")
@@ -62,7 +63,13 @@ class InspectedRows:
 class FileLayout:
     """How all files are read."""
 
+    files: tuple[str, ...]
+    """Files, folders or patterns as a card names them."""
     paths: tuple[Path, ...]
+    partitions: Mapping[Path, Mapping[str, Key]]
+    """By path the columns that the names of its folders hold."""
+    file_of_path: tuple[int, ...]
+    """The index of its name in `files`."""
     kind: FileKind
     separator: str
     names: tuple[str, ...]
@@ -75,20 +82,19 @@ class FileLayout:
         """Those that have a name."""
         return [name for name in self.columns if name]
 
-    @property
-    def files(self) -> tuple[str, ...]:
-        """As a card names them, where `*`, `?` and `[` would stand for several files."""
-        return tuple(escape(path.name) for path in self.paths)
-
     def parts(self, path: Path, wanted: Sequence[str], progress: Progress) -> Generator[RawTable]:
         """The wanted columns of a file, part by part; the first part has no rows, and names all
         columns.
         """
         texts = dict.fromkeys(wanted, "text")
-        if self.kind == "parquet":
-            return read_parquet(path, path.name, texts, progress)
-        return read_csv(
-            path, path.name, texts, progress, names=self.names, separator=self.separator
+        return read_file(
+            path,
+            self.partitions[path],
+            texts,
+            progress,
+            self.kind == "parquet",
+            names=self.names,
+            separator=self.separator,
         )
 
     def read(
@@ -111,25 +117,22 @@ class FileLayout:
                 heads.append(_head(parts, columns, share))
         complete = all(head.num_rows <= share for head in heads)
         heads = [head.slice(0, share) for head in heads]
-        try:
-            table = pa.concat_tables(heads, promote_options="permissive").unify_dictionaries()
-        except (pa.ArrowTypeError, pa.ArrowInvalid) as error:
-            reason = str(error).splitlines()[0]
-            raise UserError(
-                f"the files' columns have types that do not fit together: {reason}"
-            ) from None
+        table = as_one_table(heads, self.paths).unify_dictionaries()
         if table.num_rows == 0:
             raise UserError(f"{self.paths[0]}: expected rows below the header, found none")
-        file = np.repeat(np.arange(len(heads), dtype=np.int16), [head.num_rows for head in heads])
+        file = np.repeat(np.array(self.file_of_path, np.int16), [head.num_rows for head in heads])
         return InspectedRows(self.files, file, table, complete)
 
 
 def _head(parts: Iterable[RawTable], columns: Sequence[str], share: int) -> pa.Table:
-    """The first parts of a file that have more than a share of rows, or all."""
+    """The first parts of a file that have more than a share of rows, or all; of the columns those
+    that the file has.
+    """
     tables = []
     rows = 0
     for part in parts:
-        tables.append(part.table.select(columns))
+        names = part.table.column_names
+        tables.append(part.table.select([name for name in columns if name in names]))
         rows += part.table.num_rows
         if rows > share:
             break
@@ -137,13 +140,21 @@ def _head(parts: Iterable[RawTable], columns: Sequence[str], share: int) -> pa.T
 
 
 def layout_of(
-    paths: Sequence[Path], separator: str | None = None, names: Sequence[str] = ()
+    addresses: Sequence[Path], separator: str | None = None, names: Sequence[str] = ()
 ) -> FileLayout:
     """Looks at the first bytes and lines of each file.
 
     Raises UserError if a file is missing or empty, kinds are mixed, columns differ, or a name is
-    there twice.
+    there twice. Files of one folder or pattern may have other columns.
     """
+    paths: list[Path] = []
+    file_of_path: list[int] = []
+    columns_of_folders: dict[Path, Mapping[str, Key]] = {}
+    for number, address in enumerate(addresses):
+        files = files_at(address)
+        paths += files
+        file_of_path += [number] * len(files)
+        columns_of_folders |= partitions(files)
     first = paths[0]
     kinds = {path: _kind(path) for path in paths}
     for path, kind in kinds.items():
@@ -159,25 +170,39 @@ def layout_of(
 
     if separator is None:
         separator = _guess_separator(first) if kinds[first] == "csv" else ","
-    layout = FileLayout(tuple(paths), kinds[first], separator, tuple(names))
-    for path in paths:
+    layout = FileLayout(
+        tuple(map(_card_name, addresses, names_below(addresses)[1])),
+        tuple(paths),
+        columns_of_folders,
+        tuple(file_of_path),
+        kinds[first],
+        separator,
+        tuple(names),
+    )
+    columns_of_file: list[dict[str, None]] = [{} for _ in addresses]
+    for path, number in zip(paths, file_of_path, strict=True):
         with closing(layout.parts(path, (), Silent())) as parts:
-            columns = next(parts).columns
-        layout = replace(layout, columns=layout.columns or columns)
-        differing = sorted(set(layout.columns) ^ set(columns))
+            columns_of_file[number] |= dict.fromkeys(next(parts).columns)
+    for address, columns in zip(addresses, columns_of_file, strict=True):
+        differing = sorted(columns_of_file[0].keys() ^ columns.keys())
         if differing:
             raise UserError(
-                f"expected the same columns in {first} and {path}, but '{differing[0]}' is in one "
-                "of them alone"
+                f"expected the same columns in {addresses[0]} and {address}, but '{differing[0]}' "
+                "is in one of them alone"
             )
-    return layout
+    return replace(layout, columns=tuple(columns_of_file[0]))
+
+
+def _card_name(address: Path, name: str) -> str:
+    return escape(name) if address.exists() else name
 
 
 def _kind(path: Path) -> FileKind:
-    if not path.is_file():
-        raise UserError(f"file not found: {path}")
-    with path.open("rb") as file:
-        start = file.read(4)
+    try:
+        with path.open("rb") as file:
+            start = file.read(4)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     return "parquet" if start == b"PAR1" or path.name.endswith(ENDINGS) else "csv"
 
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,12 +15,14 @@ import pyarrow as pa
 from bench.core.errors import UserError
 from bench.core.plugins import Registry
 from bench.core.registry import Entry
-from bench.core.system.progress import Progress
+from bench.core.system.data_files import Key, partitions
+from bench.core.system.progress import Progress, Silent
 from bench.data.card import Card
 from bench.data.prefetch import ahead
 from bench.data.readers.ali_ccp import read_ali_ccp
 from bench.data.readers.base import RawTable, SideTable, place_among, whole
 from bench.data.readers.csv import read_csv, read_double_colon
+from bench.data.readers.folders import with_folders
 from bench.data.readers.parquet import read_parquet
 from bench.data.sources import (
     AliCcpReader,
@@ -36,15 +39,15 @@ Paths = Mapping[str, Sequence[Path]]
 
 
 class FileToRead(NamedTuple):
-    """A file to read: its path, its name on the card, its join if it is a side table, and its
-    wanted columns.
-    """
+    """A file to read: its path, its name on the card, its join if it is a side table."""
 
     path: Path
     name: str
     side: Join | None
     wanted: Mapping[str, str]
     """Raw column -> `text`, `number`, `vector` or `list`."""
+    partition: Mapping[str, Key] = {}
+    """Columns that the names of its folders hold."""
 
 
 def _csv(card: Card, file: FileToRead, progress: Progress) -> Iterator[RawTable]:
@@ -118,10 +121,50 @@ def _rows(
     card: Card, files: Sequence[tuple[str, Join | None]], paths: Paths, progress: Progress
 ) -> Iterator[RawTable]:
     wanted = card.raw_columns | {join.on: "text" for join in card.reader.joins}
-    build = _csv if isinstance(card.reader, PairReader) else FILES[card.reader.kind].build
     for name, side in files:
-        for path in paths[name]:
-            yield from build(card, FileToRead(path, name, side, wanted), progress)
+        to_read = []
+        for path, partition in partitions(paths[name]).items():
+            to_read.append(FileToRead(path, name, side, wanted, partition))
+        yield from _as_one_table(card, to_read, progress)
+
+
+def _as_one_table(
+    card: Card, files: Sequence[FileToRead], progress: Progress
+) -> Iterator[RawTable]:
+    """The rows of files; a column that only some of them have is missing in the others."""
+    types = _types(card, files) if len(files) > 1 else {}
+    for file in files:
+        for part in _parts(card, file, progress):
+            if types:
+                columns = tuple(types) if part.columns else ()
+                part = replace(part, table=_with_all(types, part.table), columns=columns)
+            yield part
+
+
+def _parts(card: Card, file: FileToRead, progress: Progress) -> Iterator[RawTable]:
+    build = _csv if isinstance(card.reader, PairReader) else FILES[card.reader.kind].build
+    return with_folders(file.path, file.partition, build(card, file, progress))
+
+
+def _types(card: Card, files: Sequence[FileToRead]) -> dict[str, pa.DataType | None]:
+    """Every column of the files -> its type; None where it is not read."""
+    types: dict[str, pa.DataType | None] = {}
+    for file in files:
+        first_part = next(_parts(card, file, Silent()))
+        types = dict.fromkeys(first_part.columns) | types
+        for field in first_part.table.schema:
+            types[field.name] = field.type
+    return types
+
+
+def _with_all(types: Mapping[str, pa.DataType | None], table: pa.Table) -> pa.Table:
+    columns = {}
+    for name, kind in types.items():
+        if name in table.column_names:
+            columns[name] = table[name]
+        elif kind is not None:
+            columns[name] = pa.nulls(table.num_rows, kind)
+    return pa.table(columns)
 
 
 def _pairs(card: Card, paths: Paths, progress: Progress) -> Iterator[RawTable]:

@@ -31,13 +31,12 @@ from pyarrow.types import (
 )
 
 from bench.core.arrays import Floats, Ints, Mask
-from bench.core.errors import UserError, listed, missing, shortened
+from bench.core.errors import UserError, missing, shortened
+from bench.core.system.data_files import NAMES, Key, files_at, partitions, unchanged
 from bench.core.system.progress import Progress, Work
 from bench.deciding.logged.asked import Asked
 from bench.deciding.logged.columns import Numbers, Place
 
-FILES = re.compile(r"\.(?:(?P<table>parquet|pq)|(?P<text>csv|tsv)(?:\.gz|\.bz2|\.zst)?)$")
-"""Names of files that are read."""
 LARGEST = float(np.finfo(np.float32).max)
 WANTED_BY_TYPE = {"double": "numbers", "bool": "true or false", "int64": "whole numbers"}
 """In words, what Arrow expects in a column of a type."""
@@ -124,9 +123,15 @@ def files_of(asked: Asked) -> list[Path]:
     """The log's files, in order; UserError for one that is missing, or none."""
     files: list[Path] = []
     for path in asked.log:
-        files += _files(Path(path))
+        files += files_at(Path(path))
     if not files:
         raise UserError("expected a log: a CSV or parquet file, or a folder of them, found none")
+    for file in files:
+        if not NAMES.search(file.name):
+            raise UserError(
+                f"{file}: expected a name that ends with .csv, .tsv or .parquet, found "
+                f"'{file.suffix}'"
+            )
     return files
 
 
@@ -140,18 +145,20 @@ def read(asked: Asked, progress: Progress, made: Mapping[str, Numbers] | None = 
     files = files_of(asked)
     read_numbers = _in_log(asked)
     pieces: dict[str, list[Any]] = {name: [] for name in (*read_numbers, *asked.names)}
+    file_of_piece: list[Path] = []
     total_bytes = sum(file.stat().st_size for file in files)
     rows_by_file = []
     with progress.show(Work("reading the log", total_bytes, "B")) as advance:
-        for file in files:
+        for file, partition in partitions(files).items():
             rows = 0
-            for batch in _batches(file, asked):
+            for batch in _batches(file, partition, asked):
                 place = partial(_place_after, file, rows)
                 for name in read_numbers:
-                    numbers = _numbers(batch.column(name), str(file), name, asked, place)
+                    numbers = _numbers(batch[name], str(file), name, asked, place)
                     pieces[name].append(numbers)
                 for name in asked.names:
-                    pieces[name].append(_without_dictionary(batch.column(name)))
+                    pieces[name].append(_without_dictionary(batch[name]))
+                file_of_piece.append(file)
                 rows += len(batch)
             rows_by_file.append((file, rows))
             advance(file.stat().st_size)
@@ -161,7 +168,10 @@ def read(asked: Asked, progress: Progress, made: Mapping[str, Numbers] | None = 
     numbers_by_name = {name: np.concatenate(pieces.pop(name)) for name in read_numbers}
     return LoggedRows(
         numbers_by_name | dict(made or {}),
-        {name: _coded(_joined(pieces.pop(name), name), name) for name in asked.names},
+        {
+            name: _coded(_joined(pieces.pop(name), name, file_of_piece), name)
+            for name in asked.names
+        },
         origin=Origin(rows_by_file),
     )
 
@@ -229,61 +239,64 @@ def _arrow_column(values: pd.Series[Any], name: str) -> pa.ChunkedArray:
     return pa.chunked_array([column])
 
 
-def _files(path: Path) -> list[Path]:
-    if path.is_dir():
-        files = []
-        for file in sorted(path.rglob("*")):
-            if FILES.search(file.name) and file.is_file():
-                files.append(file)
-        if not files:
-            raise UserError(f"{path}: expected CSV or parquet files in the folder, found none")
-        return files
-    if not path.is_file():
-        raise UserError(f"{path}: expected a CSV or parquet file, or a folder of them, found none")
-    if not FILES.search(path.name):
-        raise UserError(
-            f"{path}: expected a name that ends with .csv, .tsv or .parquet, found '{path.suffix}'"
-        )
-    return [path]
-
-
 def _is_text(file: Path) -> bool:
-    kind = FILES.search(file.name)
+    kind = NAMES.search(file.name)
     return kind is not None and kind["table"] is None
 
 
 def delimiter(file: Path) -> str:
     """Between the values of a text file."""
-    kind = FILES.search(file.name)
+    kind = NAMES.search(file.name)
     return "\t" if kind is not None and kind["text"] == "tsv" else ","
 
 
-def _batches(file: Path, asked: Asked) -> Iterator[pa.RecordBatch]:
+def _batches(file: Path, partition: Mapping[str, Key], asked: Asked) -> Iterator[pa.Table]:
+    """The columns that are asked for, those that the file's folders hold among them."""
     batches = _text_batches if _is_text(file) else _parquet_batches
     try:
-        yield from batches(file, asked)
+        with unchanged(file):
+            for batch in batches(file, partition, asked):
+                table = pa.table(batch)
+                for name in {*_in_log(asked), *asked.names}.difference(table.column_names):
+                    column = pa.repeat(pa.scalar(partition[name]), len(table))
+                    table = table.append_column(name, column)
+                yield table
     except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
         raise UserError(_unreadable(file, error)) from None
 
 
-def _parquet_batches(file: Path, asked: Asked) -> Iterator[pa.RecordBatch]:
+def _parquet_batches(
+    file: Path, partition: Mapping[str, Key], asked: Asked
+) -> Iterator[pa.RecordBatch]:
     source = ds.dataset(file, format="parquet")
-    _check_columns(source.schema.names, asked, str(file))
-    yield from source.to_batches(columns=[*_in_log(asked), *asked.names])
+    yield from source.to_batches(columns=_columns_of(file, source.schema, partition, asked))
 
 
-def _text_batches(file: Path, asked: Asked) -> Iterator[pa.RecordBatch]:
+def _columns_of(
+    file: Path, schema: pa.Schema, partition: Mapping[str, Key], asked: Asked
+) -> list[str]:
+    """The columns to read of a file; UserError for one that neither it nor its folders have."""
+    of_folders = [name for name in partition if name not in schema.names]
+    _check_columns([*schema.names, *of_folders], asked, str(file))
+    return [name for name in (*_in_log(asked), *asked.names) if name not in of_folders]
+
+
+def _text_batches(
+    file: Path, partition: Mapping[str, Key], asked: Asked
+) -> Iterator[pa.RecordBatch]:
     parse = csv.ParseOptions(delimiter=delimiter(file))
     with csv.open_csv(file, parse_options=parse) as reader:
         schema = reader.schema
-    _check_columns(schema.names, asked, str(file))
+    columns = _columns_of(file, schema, partition, asked)
     types = {}
-    for name in asked.names:
-        types[name] = pa.int64() if is_integer(schema.field(name).type) else pa.string()
-    for name in _in_log(asked):
-        types[name] = pa.bool_() if is_boolean(schema.field(name).type) else pa.float64()
+    for name in columns:
+        kind = schema.field(name).type
+        if name in asked.numbers:
+            types[name] = pa.bool_() if is_boolean(kind) else pa.float64()
+        else:
+            types[name] = pa.int64() if is_integer(kind) else pa.string()
     convert = csv.ConvertOptions(
-        include_columns=[*_in_log(asked), *asked.names],
+        include_columns=columns,
         column_types=types,
         strings_can_be_null=True,
     )
@@ -369,13 +382,16 @@ def _without_dictionary(column: ArrowColumn) -> ArrowColumn:
     return column.cast(column.type.value_type)
 
 
-def _joined(pieces: Sequence[ArrowColumn], name: str) -> pa.ChunkedArray:
+def _joined(pieces: Sequence[ArrowColumn], name: str, files: Sequence[Path]) -> pa.ChunkedArray:
+    tables = [pa.table({name: piece}) for piece in pieces]
     try:
-        return pa.chunked_array(pieces)
+        return pa.concat_tables(tables, promote_options="permissive")[name]
     except (pa.ArrowException, TypeError):
-        types = list(dict.fromkeys(str(piece.type) for piece in pieces))
+        kind = pieces[0].type
+        odd = next(number for number, piece in enumerate(pieces) if piece.type != kind)
         raise UserError(
-            f"expected one kind of values in the column '{name}', found {listed(types)}"
+            f"{files[odd]}: expected {kind} in the column '{name}' as in {files[0]}, found "
+            f"{pieces[odd].type}"
         ) from None
 
 

@@ -355,3 +355,30 @@ def test_units_may_be_said(seesaw, tmp_path):
     parted = "--group", "item_id", "--units", "user_id", "--force"
     refused = seesaw("data", "card", tmp_path / "log.csv", "--label", "click", *parted, home=None)
     assert (refused.code, "one value of 'user_id' for each 'item_id'" in refused.err) == (2, True)
+
+
+def test_a_card_lies_above_partitions_and_names_what_was_given(tmp_path, seesaw, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    frame = log().rename(columns={"day": "date"})
+    for day in ("2024-03-03", "2024-03-04"):
+        for part in range(2):
+            folder = tmp_path / "log" / f"day={day}"
+            folder.mkdir(parents=True, exist_ok=True)
+            frame[part::2].to_csv(folder / f"part-{part}.csv", index=False)
+    for addresses, card, names in [
+        ("log", "card.toml", ["log"]),
+        ("'log/day=*'", "log/card.toml", ["day=*"]),
+        ("log/day=2024-03-03/part-1.csv", "log/card.toml", ["day=2024-03-03/part-1.csv"]),
+        (
+            "log/day=2024-03-03/part-1.csv log/day=2024-03-04/part-0.csv",
+            "log/card.toml",
+            ["day=2024-03-03/part-1.csv", "day=2024-03-04/part-0.csv"],
+        ),
+    ]:
+        options = "--label click --split random --force --rows 100"
+        said = seesaw(*shlex.split(f"data card {addresses} {options}"), home=None)
+        assert said.code == 0, said.err
+        written = tomllib.loads((tmp_path / card).read_text())
+        assert [file["name"] for file in written["files"]] == names
+        assert "day" in (tmp_path / card).read_text()
+        assert "folder" not in written
