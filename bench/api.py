@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -564,7 +563,7 @@ def _card(data: object, columns: dict[str, Any], home: Path, progress: Progress)
     Args:
         columns: what the user says of the data.
     """
-    from bench.core.system.data_files import files_at, names_below, state_of
+    from bench.core.system.data_files import files_at, folder_of_card, names_below, state_of
     from bench.core.system.home import shown
     from bench.core.validation import validate
     from bench.data.inspection.draft import CardRequest, draft_card
@@ -585,7 +584,7 @@ def _card(data: object, columns: dict[str, Any], home: Path, progress: Progress)
     name = re.sub(r"[*?\[\]/]+", "-", names_of_files[0].partition(".")[0])
     target = home / "cards" / f"{name}-{digest}.toml"
     if not target.is_file():
-        folder = Path(os.path.relpath(folder_of_files, target.parent)).as_posix()
+        folder = folder_of_card(folder_of_files, target)
         request = validate(CardRequest, {**columns, "files": addresses, "folder": folder}, "")
         write_card(draft_card(request, progress), target)
     progress.note(f"card: {shown(target)}; what it leaves out, and why, is for you to read")
@@ -596,8 +595,9 @@ def _is_data(address: str | Path) -> bool:
     """Whether it is no card, but a file, a folder or a pattern of files."""
     from bench.core.system import content
     from bench.core.system.data_files import is_pattern
+    from bench.core.system.object_store import located
 
-    path = Path(address)
+    path = located(address)
     is_card = path.suffix == ".toml" or (path / "card.toml").is_file()
     if is_card or str(address) in content.names("datasets"):
         return False
@@ -610,9 +610,10 @@ def _files(data: object, home: Path) -> list[Path]:
     import pyarrow.parquet as pq
 
     from bench.core.system.atomic import rename, room_for, scratch_folder, writable
+    from bench.core.system.object_store import located
 
     if isinstance(data, str | Path | list | tuple):
-        return [Path(path).resolve() for path in _listed(data)]
+        return [located(path).resolve() for path in _listed(data)]
     if not isinstance(data, pa.Table | pd.DataFrame):
         raise UserError(
             f"expected a table, files, a card or a data set's name, found {type(data).__name__}"

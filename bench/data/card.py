@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
 from bench.core.errors import UserError, repeated, unknown
 from bench.core.exposure import Shown, exposure_columns
 from bench.core.objectives import ItemKind, item_kinds
 from bench.core.registry import Config
 from bench.core.schema import SCENARIO, Task
+from bench.core.system.object_store import located
 from bench.data.checks import ColumnCheck
 from bench.data.columns import Column
 from bench.data.columns.base import Reads, read_as
@@ -65,6 +66,11 @@ class EncodingConfig(Config):
     """Of the folds."""
 
 
+def _without_secret(folder: str) -> str:
+    located(folder)
+    return folder
+
+
 @dataclass(frozen=True)
 class Origin:
     """Where a card came from: its full name, the variants beside it, and the folder it lies in."""
@@ -84,8 +90,8 @@ class Card(Config):
     homepage: str
     reader: ReaderConfig
     files: tuple[RawFile, ...] = ()
-    folder: str = "."
-    """Where the files are, as seen from the card's own folder."""
+    folder: Annotated[str, AfterValidator(_without_secret)] = "."
+    """Where the files are, as seen from the card's own folder; or an address in a store."""
     sources: tuple[FileSource, ...] = ()
     """Tried in order, each for the files that are still missing."""
     columns: dict[Annotated[str, Field(min_length=1)], Column] = Field(min_length=1)

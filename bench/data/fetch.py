@@ -14,6 +14,7 @@ from typing import NamedTuple
 from bench.core.errors import UserError, listed
 from bench.core.system.atomic import write_text
 from bench.core.system.data_files import is_pattern, matches, state_of
+from bench.core.system.object_store import StorePath, located
 from bench.core.system.progress import Progress
 from bench.data.card import Card
 from bench.data.download import FetchError, download, download_package, extract
@@ -128,6 +129,7 @@ def in_raw(card: Card, raw: Path) -> dict[str, Paths]:
     They lie in it, or in its folder named as the card; files of known content in any of its
     folders. Raises UserError if it is not a folder, or lacks a file.
     """
+    raw = located(raw)
     if card.files and not raw.is_dir():
         raise UserError(
             f"{card.key}: expected a folder with {_listed(card.files)}, found none at {raw}"
@@ -162,7 +164,9 @@ def _candidates(
 
 def _candidates_at_home(card: Card, file: RawFile, home: Path) -> Iterator[Paths]:
     """All that a card's file may be, under the home or beside the card."""
-    user_folder = card.origin.folder and card.origin.folder / card.folder
+    user_folder = located(card.folder)
+    if card.origin.folder is not None and not isinstance(user_folder, StorePath):
+        user_folder = card.origin.folder / card.folder
     return _candidates(card, file, raw_folder(card, home), user_folder)
 
 

@@ -12,7 +12,8 @@ import typer
 from bench.app.cli.options import options_of, validated
 from bench.app.cli.output import CommandOutput, TerminalProgress, print_table, say
 from bench.core.errors import UserError
-from bench.core.system.data_files import names_below
+from bench.core.system.data_files import folder_of_card, names_below
+from bench.core.system.object_store import StorePath
 from bench.data.inspection.draft import CardRequest, draft_card
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ def card(
     from bench.data.inspection.render import write_card
 
     folder_of_files, _ = names_below(files)
-    target = out or Path(os.path.relpath(folder_of_files)) / "card.toml"
+    beside = Path() if isinstance(folder_of_files, StorePath) else folder_of_files
+    target = out or Path(os.path.relpath(beside)) / "card.toml"
     if target.is_dir():
         target = target / "card.toml"
     if target.suffix != ".toml":
@@ -45,8 +47,8 @@ def card(
         raise UserError(
             f"{target} is already there: choose another file with --out, or replace it with --force"
         )
-    folder = os.path.relpath(folder_of_files.resolve(), target.resolve().parent)
-    request = validated(CardRequest, {**asked, "files": files, "folder": Path(folder).as_posix()})
+    folder = folder_of_card(folder_of_files, target)
+    request = validated(CardRequest, {**asked, "files": files, "folder": folder})
     draft = draft_card(request, TerminalProgress())
     write_card(draft, target)
     yield {"card": str(target)} | _document(draft)

@@ -35,6 +35,7 @@ from bench.core.system.credentials import plain_address, remember
 from bench.core.system.home import shown
 from bench.core.system.lock import in_turn
 from bench.core.system.machine import cores, versions
+from bench.core.system.object_store import located
 from bench.core.system.progress import Progress
 from bench.core.validation import validate
 from bench.data import load_card
@@ -141,7 +142,7 @@ def definite_request(request: Request, suite: Suite) -> Request:
         "space": request.space and suite.space,
         "current": request.current and lasting_current(request.current),
         "trainer": tuple(map(_absolute, request.trainer)),
-        "raw": request.raw and request.raw.expanduser().resolve(),
+        "raw": request.raw and located(request.raw.expanduser()).resolve(),
     }
     return request.model_copy(update={"workers": workers, "threads": threads, **paths})
 

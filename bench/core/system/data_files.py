@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
 from bench.core.errors import UserError
+from bench.core.system.object_store import StorePath, located
 
 NAMES = re.compile(r"\.(?:(?P<table>parquet|pq)|(?P<text>csv|tsv)(?:\.gz|\.bz2|\.zst)?)$")
 """Names of files that are read in folders."""
@@ -36,6 +37,7 @@ def files_at(address: Path) -> list[Path]:
 
     Raises UserError if there is none, a folder cannot be read, or a partition's has no files.
     """
+    address = located(address)
     if address.exists():
         files = _files_of([address])
     elif is_pattern(str(address)):
@@ -97,9 +99,24 @@ def _above(address: Path) -> Path:
 
 def names_below(addresses: Sequence[Path]) -> tuple[Path, list[str]]:
     """The folder above some addresses and their partitions, and each as it is called there."""
-    paths = [Path(os.path.abspath(address)) for address in addresses]
-    folder = Path(os.path.commonpath([_above(path) for path in paths]))
+    paths = [_absolute(address) for address in addresses]
+    above = [str(_above(path)) for path in paths]
+    if len({"://" in folder for folder in above}) > 1:
+        raise UserError(f"expected addresses of one place, found {addresses[0]} and others")
+    folder = located(os.path.commonpath(above))
     return folder, [path.relative_to(folder).as_posix() for path in paths]
+
+
+def _absolute(address: Path) -> Path:
+    path = located(address)
+    return path if isinstance(path, StorePath) else Path(os.path.abspath(path))
+
+
+def folder_of_card(folder: Path, card: Path) -> str:
+    """A folder as it is seen from that of a card; a store's as it is."""
+    if isinstance(folder, StorePath):
+        return str(folder)
+    return Path(os.path.relpath(folder.resolve(), card.resolve().parent)).as_posix()
 
 
 def partition_path(file: Path) -> Path:

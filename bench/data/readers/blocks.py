@@ -65,13 +65,20 @@ def open_raw(path: Path, advance: Advance = lambda amount: None) -> Iterator[IO[
             raise UserError(f"{path}: broken {codec} file: {error}") from None
 
 
-class _Counted(io.FileIO):
+class _Counted(io.RawIOBase):
     def __init__(self, path: Path, advance: Advance) -> None:
-        super().__init__(path)
+        self._file = path.open("rb", buffering=0)
         self.advance = advance
 
+    def readable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
     def readinto(self, buffer: Any) -> int:
-        count = super().readinto(buffer)
+        count = self._file.readinto(buffer)
         self.advance(count)
         return count
 

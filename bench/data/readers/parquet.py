@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bench.core.errors import UserError, repeated
+from bench.core.system.object_store import opened
 from bench.core.system.progress import Advance, Progress
 from bench.data.readers import base
 from bench.data.readers.base import RawTable, place_among
@@ -37,7 +38,7 @@ def read_parquet(
     try:
         # A column is read through a small buffer instead of whole.
         with (
-            pq.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False) as source,
+            pq.ParquetFile(opened(path), buffer_size=1 << 20, pre_buffer=False) as source,
             progress.task(f"reading {path.name}", path.stat().st_size, "B") as advance,
         ):
             names = source.schema_arrow.names

@@ -18,6 +18,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 from pyarrow import csv
 from pyarrow.types import (
     is_boolean,
@@ -33,6 +34,7 @@ from pyarrow.types import (
 from bench.core.arrays import Floats, Ints, Mask
 from bench.core.errors import UserError, missing, shortened
 from bench.core.system.data_files import NAMES, Key, files_at, partitions, unchanged
+from bench.core.system.object_store import StorePath, opened
 from bench.core.system.progress import Progress, Work
 from bench.deciding.logged.asked import Asked
 from bench.deciding.logged.columns import Numbers, Place
@@ -268,8 +270,13 @@ def _batches(file: Path, partition: Mapping[str, Key], asked: Asked) -> Iterator
 def _parquet_batches(
     file: Path, partition: Mapping[str, Key], asked: Asked
 ) -> Iterator[pa.RecordBatch]:
-    source = ds.dataset(file, format="parquet")
-    yield from source.to_batches(columns=_columns_of(file, source.schema, partition, asked))
+    if isinstance(file, StorePath):
+        with pq.ParquetFile(opened(file)) as source:
+            columns = _columns_of(file, source.schema_arrow, partition, asked)
+            yield from source.iter_batches(columns=columns)
+        return
+    data = ds.dataset(file, format="parquet")
+    yield from data.to_batches(columns=_columns_of(file, data.schema, partition, asked))
 
 
 def _columns_of(
@@ -285,7 +292,7 @@ def _text_batches(
     file: Path, partition: Mapping[str, Key], asked: Asked
 ) -> Iterator[pa.RecordBatch]:
     parse = csv.ParseOptions(delimiter=delimiter(file))
-    with csv.open_csv(file, parse_options=parse) as reader:
+    with _text_stream(file) as stream, csv.open_csv(stream, parse_options=parse) as reader:
         schema = reader.schema
     columns = _columns_of(file, schema, partition, asked)
     types = {}
@@ -300,8 +307,17 @@ def _text_batches(
         column_types=types,
         strings_can_be_null=True,
     )
-    with csv.open_csv(file, parse_options=parse, convert_options=convert) as reader:
+    with (
+        _text_stream(file) as stream,
+        csv.open_csv(stream, parse_options=parse, convert_options=convert) as reader,
+    ):
         yield from reader
+
+
+def _text_stream(file: Path) -> pa.NativeFile:
+    """The bytes of a text file, unpacked by its name."""
+    packed = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}.get(file.suffix)
+    return pa.input_stream(opened(file), compression=packed)
 
 
 def _unreadable(file: Path, error: Exception) -> str:
@@ -343,7 +359,7 @@ def _header_and_line(file: Path, column: int, value: str) -> tuple[str, int]:
 def _records(file: Path) -> Iterator[tuple[int, list[str]]]:
     """The records of a text file, each with the number of its last line. Empty lines are none."""
     with (
-        pa.input_stream(str(file)) as stream,
+        _text_stream(file) as stream,
         io.TextIOWrapper(stream, "utf-8-sig", errors="replace") as lines,
     ):
         reader = csv_module.reader(lines, delimiter=delimiter(file))
