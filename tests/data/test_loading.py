@@ -38,7 +38,7 @@ def test_every_shipped_card_is_sound_and_has_a_datasheet(name):
         ("census-incom", "unknown dataset 'census-incom' .did you mean 'census-income'"),
         (
             "kuairand-pure@late",
-            "unknown variant of 'kuairand-pure' 'late'; known are by-day, late-window",
+            "unknown variant of 'kuairand-pure' 'late'; known are by-day, late-lists, late-window",
         ),
         ("census-income@p=1", "'p' cannot be set: only generated data has parameters"),
         ("synthetic-relatedness@p=2", "reader.parameters: p: .*less than or equal to 1, found 2"),
