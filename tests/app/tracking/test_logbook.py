@@ -147,7 +147,7 @@ def test_a_store_that_fails_every_third_time_has_everything_once(
         patch.setattr(MlflowStore, "_open", lambda self: Faulty(opened(self), fault, seen))
         patch.setattr("bench.app.tracking.mlflow_store.PAUSE", 0.0)
         done, _ = send_live(None, asked, records, home)
-        for _ in range(5):  # the run is over; what is left is sent by `seesaw sync`
+        for _ in range(20):  # the run is over; what is left is sent by `seesaw status RUN --sync`
             if done:
                 break
             done, _ = send(None, asked, records, home, live=False)
