@@ -442,9 +442,14 @@ def answer_table(settings: tuple[Setting, ...], runs: int) -> str:
         else:
             lines.append(f"| {setting.name} | {' | '.join(shares)} |")
     if others:
-        ranges = [f"{min(column):.1%} to {max(column):.1%}" for column in zip(*others, strict=True)]
-        lines.append(f"| {len(others)} others | 0.0% | {' | '.join(ranges)} |")
+        lines.append(f"| {len(others)} others | 0.0% | {_ranges(others)} |")
     return "\n".join(lines)
+
+
+def _ranges(rows: list[tuple[float, ...]]) -> str:
+    """Cells with the ends of each column."""
+    columns = zip(*rows, strict=True)
+    return " | ".join(f"{min(column):.1%} to {max(column):.1%}" for column in columns)
 
 
 TUNED_HEADS = (
@@ -473,8 +478,7 @@ def tuned_table(settings: tuple[Setting, ...], runs: int) -> str:
         else:
             lines.append(f"| {setting.name} | {' | '.join(f'{share:.1%}' for share in shares)} |")
     if others:
-        ranges = [f"{min(column):.1%} to {max(column):.1%}" for column in zip(*others, strict=True)]
-        lines.append(f"| {len(others)} others, of tuning 4 | {' | '.join(ranges)} |")
+        lines.append(f"| {len(others)} others, of tuning 4 | {_ranges(others)} |")
     return "\n".join(lines)
 
 

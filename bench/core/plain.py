@@ -39,7 +39,7 @@ def toml(value: Any) -> str:
         return "[" + ", ".join(map(toml, value)) + "]"
     if isinstance(value, bool):
         return repr(value).lower()
-    return repr(value)
+    return repr(float(value) if isinstance(value, float) else value)
 
 
 def toml_key(name: str) -> str:

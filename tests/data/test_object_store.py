@@ -38,26 +38,22 @@ class Store:
         return self.answer(self.files.get_file_info, path)
 
     def open_input_file(self, path):
-        self.opened = self.answer(self.files.open_input_file, path)
-        return self
+        return Opened(self.answer(self.files.open_input_file, path), self)
+
+
+class Opened:
+    """An object of a store; each read is a request."""
+
+    def __init__(self, file, store):
+        self.file, self.store = file, store
 
     def read_at(self, count, place):
-        return self.answer(self.opened.read_at, count, place)
-
-
-class Apart(Store):
-    """Files that are open at the same time."""
-
-    def open_input_file(self, path):
-        opened = Apart("/")
-        opened.opened = self.answer(self.files.open_input_file, path)
-        opened.answer = self.answer
-        return opened
+        return self.store.answer(self.file.read_at, count, place)
 
 
 @pytest.fixture
 def store(lake, monkeypatch):  # noqa: F811
-    made = Apart(lake)
+    made = Store(lake)
     monkeypatch.setattr(object_store, "store_of", lambda root: (made, ""))
     return made
 

@@ -13,11 +13,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from bench.app.runs.suite import Budget
 from bench.core.plain import assignments, names
 from bench.core.system.content import read_toml
+from bench.core.system.object_store import located
 from bench.core.validation import validate
 from bench.search.executors.base import Resources
 
@@ -30,6 +31,10 @@ def _models(value: Any) -> dict[str, Any]:
 
 def _confirm(value: Any) -> dict[str, Any]:
     return assignments(value, "--confirm", "static=7")
+
+
+def _located(folder: Path | None) -> Path | None:
+    return None if folder is None else located(folder)
 
 
 class Request(Resources, Budget):
@@ -60,7 +65,7 @@ class Request(Resources, Budget):
     """Model from elsewhere, by its columns of the log: mine=q_click,q_buy."""
     trainer: Annotated[tuple[str, ...], BeforeValidator(names)] = ()
     """Files of trainers of your own, searched beside our space; --space none leaves ours out."""
-    raw: Path | None = None
+    raw: Annotated[Path | None, AfterValidator(_located)] = None
     """Folder with the raw files; nothing is fetched."""
     backtest: int | None = Field(None, ge=2)
     """Ends with a back-test of N cuts, see `seesaw backtest`."""

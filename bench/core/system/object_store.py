@@ -56,7 +56,10 @@ class StorePath(PosixPath):
         path = super().__str__()
         return path.replace(":/", "://", 1) if _SCHEME.match(path) else path
 
-    def _ask(self, question: Callable[[Any, str], T]) -> T:
+    def ask(self, question: Callable[[Any, str], T]) -> T:
+        """The answer of the store, of which the path there is asked; UserError where it fails
+        `TRIES` times.
+        """
         scheme, host, *names = self.parts
         for left in reversed(range(TRIES)):
             try:
@@ -69,7 +72,7 @@ class StorePath(PosixPath):
 
     def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
         """Kind, size and time of the last change."""
-        info = self._ask(lambda store, path: store.get_file_info(path))
+        info = self.ask(lambda store, path: store.get_file_info(path))
         if info.type == 0:
             raise FileNotFoundError(2, "No such file or directory", str(self))
         mode = stat.S_IFREG if info.is_file else stat.S_IFDIR
@@ -91,7 +94,7 @@ class StorePath(PosixPath):
         """What lies directly below it."""
         from pyarrow.fs import FileSelector
 
-        infos = self._ask(lambda store, path: store.get_file_info(FileSelector(path)))
+        infos = self.ask(lambda store, path: store.get_file_info(FileSelector(path)))
         for info in infos:
             path = self / info.base_name
             path._info = info
@@ -143,7 +146,7 @@ class StoreFile(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         """Reads as much as there is room for."""
         count = min(len(buffer), self._size - self._place)
-        content = self._path._ask(lambda store, path: self._read(store, path, count))
+        content = self._path.ask(lambda store, path: self._read(store, path, count))
         buffer[: len(content)] = content
         self._place += len(content)
         return len(content)

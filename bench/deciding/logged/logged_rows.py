@@ -17,7 +17,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from pyarrow import csv
 from pyarrow.types import (
@@ -34,7 +33,7 @@ from pyarrow.types import (
 from bench.core.arrays import Floats, Ints, Mask
 from bench.core.errors import UserError, missing, shortened
 from bench.core.system.data_files import NAMES, Key, files_at, partitions, unchanged
-from bench.core.system.object_store import StorePath, opened
+from bench.core.system.object_store import opened
 from bench.core.system.progress import Progress, Work
 from bench.deciding.logged.asked import Asked
 from bench.deciding.logged.columns import Numbers, Place
@@ -270,13 +269,9 @@ def _batches(file: Path, partition: Mapping[str, Key], asked: Asked) -> Iterator
 def _parquet_batches(
     file: Path, partition: Mapping[str, Key], asked: Asked
 ) -> Iterator[pa.RecordBatch]:
-    if isinstance(file, StorePath):
-        with pq.ParquetFile(opened(file)) as source:
-            columns = _columns_of(file, source.schema_arrow, partition, asked)
-            yield from source.iter_batches(columns=columns)
-        return
-    data = ds.dataset(file, format="parquet")
-    yield from data.to_batches(columns=_columns_of(file, data.schema, partition, asked))
+    with pq.ParquetFile(opened(file)) as source:
+        columns = _columns_of(file, source.schema_arrow, partition, asked)
+        yield from source.iter_batches(columns=columns)
 
 
 def _columns_of(
