@@ -403,8 +403,8 @@ def shows(gain: float | None, found: float | None = None) -> str:
         return f"{shows}."
     ratio = float(f"{(gain / SMALL) ** 2:.2g}")
     return (
-        f"{shows}, and gains of {SMALL:.0%} {round(100 * found)} times in 100 (80 times with "
-        f"{ratio:,g} times the rows)."
+        f"{shows}, and finds one of {SMALL:.0%} in {round(100 * found)} of 100 such tests (in 80 "
+        f"with {ratio:,g} times the rows)."
     )
 
 
